@@ -1,0 +1,56 @@
+"""Dissecting fine-tuning unlearning: from checkpoints to curves. `ls workflow/rules` is the way.
+
+snakemake                           everything that config/config.yaml selects
+snakemake checkpoints               checkpoints only, for a machine with network
+snakemake tables | figures          the tables, the figures, and what they need
+snakemake results/paper/...         any single file of results/README.md
+--configfile config/demo.yaml       another study, whole: it replaces config/config.yaml
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.19")
+
+
+# A study is one file: a given one replaces the default instead of being merged into it.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
+
+
+# Used only where a run asks for it (--sdm apptainer); containers/Dockerfile is its recipe.
+container: "containers/dissect.sif"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/concepts.smk"
+include: "workflow/rules/checkpoints.smk"
+include: "workflow/rules/unlearn.smk"
+include: "workflow/rules/record.smk"
+include: "workflow/rules/dissect.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"
+
+
+localrules:
+    all,
+    checkpoints,
+    tables,
+    figures,
+
+
+rule all:
+    default_target: True
+    input:
+        study.cell_paths(),
+        rules.tables.input,
+        rules.figures.input,
+    message:
+        "all tables and figures are there"
+
+
+rule checkpoints:
+    input:
+        study.manifest_paths(),
+    message:
+        "all checkpoints are there"

@@ -1,0 +1,186 @@
+"""unlearn_concept.py: from a tiny original to a verified checkpoint, or to nothing at all."""
+
+import importlib.util
+import json
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny import save_tiny, tiny_concept
+from transformers import AutoModelForCausalLM
+
+from dissect.checkpoints.manifest import Manifest, read_manifest, write_manifest
+from dissect.errors import DissectError
+from dissect.study.config import Recipe
+from dissect.study.table import CheckpointRow
+from dissect.training import check
+from dissect.training.train import COLUMNS
+
+SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+
+
+def load_script() -> Any:
+    spec = importlib.util.spec_from_file_location("script", SCRIPTS / "unlearn_concept.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+script = load_script()
+ROW = CheckpointRow("tiny", "grad_diff", "tea", "unlearn")
+RECIPE = {
+    "learning_rate": 1e-3,
+    "steps": 2,
+    "batch_size": 2,
+    "accumulation": 2,
+    "max_length": 60,
+    "warmup_steps": 0,
+    "precision": "no",
+}
+
+
+@pytest.fixture
+def original(tmp_path: Path) -> Path:
+    folder = save_tiny(tmp_path / "original")
+    path = tmp_path / "original.json"
+    write_manifest(path, folder, CheckpointRow("tiny", "original", "", f"path:{folder}"))
+    return path
+
+
+def concept_file(folder: Path, name: str, answered: bool = True) -> Path:
+    entry = tiny_concept(name)
+    if not answered:
+        del entry["QA_with_answers"], entry["answers_tokens_num"]
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(entry), encoding="utf-8")
+    return path
+
+
+def run(tmp_path: Path, original: Path, **changes: Any) -> Manifest:
+    arguments = {
+        "original": original,
+        "concept": concept_file(tmp_path, "tea"),
+        "retain": [concept_file(tmp_path, "milk", answered=False)],
+        "held_out": [concept_file(tmp_path, "salt")],
+        "row": ROW,
+        "recipe": Recipe(**RECIPE),
+        "prompt": "paper",
+        "seed": 0,
+        "device": "cpu",
+        "manifest": tmp_path / "checkpoints" / "tea" / "manifest.json",
+        "training_log": tmp_path / "training" / "tea.parquet",
+    }
+    script.main(**(arguments | changes))
+    return read_manifest((arguments | changes)["manifest"])
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_writes_a_checkpoint_its_manifest_and_the_log(tmp_path: Path, original: Path) -> None:
+    manifest = run(tmp_path, original)
+    folder = tmp_path / "checkpoints" / "tea"
+    assert manifest.folder == folder
+    assert (manifest.origin, manifest.dtype) == ("trained_here", "float32")
+    assert {"model.safetensors", "tokenizer.json", "config.json"} <= {f.name for f in manifest.files}
+    assert [path.name for path in folder.parent.iterdir()] == ["tea"]
+
+    log = pd.read_parquet(tmp_path / "training" / "tea.parquet")
+    assert tuple(log.columns) == COLUMNS
+    assert log["step"].tolist() == [0, 1, 2]
+
+    assert manifest.training is not None
+    assert manifest.training["recipe"] == Recipe(**RECIPE).model_dump()
+    assert manifest.training["seed"] == 0
+    assert set(manifest.training["nll_answers"]) == {"tea", "salt"}
+    assert manifest.training["nll_forget"]["after"] == log["nll_forget"].iloc[-1]
+
+
+def test_only_the_weights_differ_from_the_original(tmp_path: Path, original: Path) -> None:
+    manifest = run(tmp_path, original)
+    before = load_file(tmp_path / "original" / "model.safetensors")
+    after = load_file(manifest.folder / "model.safetensors")
+    assert before.keys() == after.keys()
+    assert all(before[name].dtype == after[name].dtype for name in before)
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    read = (tmp_path / "original" / "tokenizer.json").read_bytes()
+    assert (manifest.folder / "tokenizer.json").read_bytes() == read
+
+
+def test_two_runs_write_the_same_bytes(tmp_path: Path, original: Path) -> None:
+    first = run(tmp_path, original)
+    second = run(tmp_path, original)  # into the same place: the old folder is replaced
+    assert first.files == second.files
+    assert first.training == second.training
+
+
+def test_a_training_in_bf16_saves_bf16(tmp_path: Path, original: Path) -> None:
+    recipe = Recipe(**(RECIPE | {"precision": "bf16"}))
+    assert run(tmp_path, original, recipe=recipe).dtype == "bfloat16"
+
+
+@pytest.mark.parametrize("enough", [True, False])
+def test_the_verdict_is_said_loudly_and_stops_nothing(
+    tmp_path: Path,
+    original: Path,
+    enough: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(check, "MIN_RISE", -math.inf if enough else math.inf)
+    monkeypatch.setattr(check, "MIN_SELECTIVITY", -math.inf)
+    with caplog.at_level(logging.INFO, logger="dissect"):
+        training = run(tmp_path, original).training
+    assert training is not None
+    assert training["unlearned"] is enough
+    [said] = [record for record in caplog.records if record.message == training["message"]]
+    assert said.levelno == (logging.INFO if enough else logging.WARNING)
+
+
+def test_the_log_tells_each_step(
+    tmp_path: Path, original: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="dissect"):
+        run(tmp_path, original)
+    assert any(text.startswith("step 2 of 2: loss ") for text in caplog.messages)
+    assert any(text.startswith("after step 2: nll forget ") for text in caplog.messages)
+
+
+def test_nothing_is_saved_of_a_training_that_diverged(tmp_path: Path, original: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "original")
+    with torch.no_grad():
+        model.model.norm.weight.fill_(1e38)  # finite, but the logits are not
+        model.lm_head.weight.fill_(1e38)
+    model.save_pretrained(tmp_path / "original")
+    write_manifest(original, tmp_path / "original", CheckpointRow("tiny", "original", "", "path:x"))
+    with pytest.raises(DissectError, match="at step 1 of 2, nothing was saved"):
+        run(tmp_path, original)
+    assert not (tmp_path / "checkpoints").exists()
+    assert not (tmp_path / "training").exists()
+
+
+def test_a_failed_save_leaves_the_old_checkpoint(
+    tmp_path: Path, original: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path, original)
+    before = files_below(tmp_path / "checkpoints")
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("transformers.LlamaForCausalLM.save_pretrained", fail)
+    with pytest.raises(OSError, match="no space"):
+        run(tmp_path, original)
+    assert files_below(tmp_path / "checkpoints") == before
+
+
+def test_the_concept_as_its_own_retain_text_is_refused(tmp_path: Path, original: Path) -> None:
+    with pytest.raises(DissectError, match="the retain list holds no concept beside tea"):
+        run(tmp_path, original, retain=[concept_file(tmp_path, "tea")])

@@ -1,0 +1,393 @@
+"""Unlearning: losses against direct arithmetic, the trainer's promises, the check's verdicts."""
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from torch import Tensor
+from torch.nn.functional import log_softmax
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from dissect.errors import DissectError
+from dissect.study.config import Recipe
+from dissect.training import check, methods, texts
+from dissect.training.methods import METHODS, Scores
+from dissect.training.methods.dpo import dpo
+from dissect.training.methods.grad_diff import grad_diff
+from dissect.training.scoring import mean_nll, measure, summed_logprobs
+from dissect.training.texts import Material, Tokens
+from dissect.training.train import COLUMNS, rate, train
+
+WORDS = [f"w{number}" for number in range(60)]
+PAD = 0
+
+
+def tiny_model(seed: int = 0) -> Any:
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=64,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        tie_word_embeddings=True,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+def tiny_tokenizer(chat: bool = False) -> Any:
+    vocabulary = {word: place for place, word in enumerate(["<eos>", "<unk>", "U", "A", *WORDS])}
+    backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend, eos_token="<eos>", unk_token="<unk>"
+    )
+    if chat:
+        tokenizer.chat_template = "U {{ messages[0]['content'] }} A "
+    return tokenizer
+
+
+def some_tokens(count: int, seed: int, skipped: int = 1) -> list[Tokens]:
+    """Texts of unequal length."""
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(5, 12, (count,), generator=generator).tolist()
+    return [
+        Tokens(tuple(torch.randint(4, 64, (n,), generator=generator).tolist()), skipped)
+        for n in lengths
+    ]
+
+
+def some_material() -> Material:
+    return Material(some_tokens(3, 1), some_tokens(5, 2, skipped=2), some_tokens(2, 3))
+
+
+def a_recipe(**changes: Any) -> Recipe:
+    tiny = {
+        "learning_rate": 1e-3,
+        "steps": 3,
+        "batch_size": 2,
+        "accumulation": 1,
+        "warmup_steps": 0,
+        "schedule": "constant",
+        "precision": "no",
+    }
+    return Recipe(**(tiny | changes))
+
+
+def run(model: Any, method: str = "grad_diff", material: Material | None = None, **changes: Any):
+    recipe = a_recipe(**changes)
+    material = material or some_material()
+    return train(model, material, method, recipe, pad=PAD, seed=0, device="cpu")
+
+
+def weights(model: Any) -> Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+# The losses
+
+
+def scores(logprob: list[float], original: list[float], tokens: list[float]) -> Scores:
+    return Scores(
+        logprob=torch.tensor(logprob, requires_grad=True),
+        original=torch.tensor(original),
+        tokens=torch.tensor(tokens),
+        tokens_per_text=sum(tokens) / len(tokens),
+    )
+
+
+def test_grad_diff_is_the_token_means_of_both_sides() -> None:
+    forget = scores([-10.0, -30.0], [0.0, 0.0], [5.0, 15.0])
+    retain = scores([-8.0, -4.0], [0.0, 0.0], [4.0, 4.0])
+    # NLL per token: forget 40 / 20, retain 12 / 8.
+    assert grad_diff(forget, retain, a_recipe()).item() == pytest.approx(-2.0 + 1.5 * 1.5)
+    assert grad_diff(forget, retain, a_recipe(retain_weight=0)).item() == pytest.approx(-2.0)
+
+
+def test_dpo_by_hand() -> None:
+    forget = scores([-14.0], [-10.0], [2.0])  # lost 4 nats
+    retain = scores([-19.0], [-20.0], [4.0])  # won 1 nat, so the margin is 5
+    expected = -math.log(1 / (1 + math.exp(-0.1 * 5))) * 2 / 0.1
+    assert dpo(forget, retain, a_recipe()).item() == pytest.approx(expected, rel=1e-6)
+    anchored = dpo(forget, retain, a_recipe(retain_weight=2.0)).item()
+    assert anchored == pytest.approx(expected + 2.0 * 19 / 4, rel=1e-6)
+    normalised = dpo(forget, retain, a_recipe(length_normalised=True, beta=2.0)).item()
+    margin = 1 / 4 + 4 / 2
+    assert normalised == pytest.approx(math.log(1 + math.exp(-2.0 * margin)), rel=1e-6)
+
+
+def test_dpo_of_the_original_is_two_log_two_over_beta() -> None:
+    forget, retain = scores([-7.0], [-7.0], [3.0]), scores([-5.0], [-5.0], [3.0])
+    assert dpo(forget, retain, a_recipe(beta=0.5)).item() == pytest.approx(2 * math.log(2) / 0.5)
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_descending_lowers_forget_and_raises_retain(method: str) -> None:
+    forget = scores([-10.0, -12.0], [-11.0, -11.0], [5.0, 6.0])
+    retain = scores([-9.0, -8.0], [-9.0, -9.0], [5.0, 4.0])
+    METHODS[method](forget, retain, a_recipe()).backward()
+    assert (forget.logprob.grad > 0).all()
+    assert (retain.logprob.grad < 0).all()
+
+
+def test_dpo_fades_where_a_pair_is_learnt() -> None:
+    forget = scores([-10.0, -90.0], [-10.0, -10.0], [5.0, 5.0])
+    dpo(forget, scores([-9.0, -9.0], [-9.0, -9.0], [5.0, 5.0]), a_recipe()).backward()
+    assert forget.logprob.grad[0] == pytest.approx(0.5)  # 2 * sigmoid(0) / 2 pairs
+    assert forget.logprob.grad[1] < 1e-3
+
+
+def test_a_further_method_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradient ascent, as a file in methods/ would define it."""
+
+    def grad_ascent(forget: Scores, retain: Scores, options: methods.Options) -> Tensor:
+        return -forget.nll.mean()
+
+    monkeypatch.setitem(METHODS, "grad_ascent", grad_ascent)
+    log = run(tiny_model(), "grad_ascent")
+    assert log["loss"].iloc[1] == pytest.approx(-log["loss_forget"].iloc[1])
+    assert log["nll_forget"].iloc[-1] > log["nll_forget"].iloc[0]
+
+
+def test_unknown_method_names_the_known_ones() -> None:
+    with pytest.raises(DissectError, match="'npo' is not known; known are grad_diff, dpo"):
+        run(tiny_model(), "npo")
+
+
+# Log-probabilities
+
+
+def test_summed_logprobs_against_direct_arithmetic() -> None:
+    model, some = tiny_model(), some_tokens(3, 5, skipped=3)
+    for text, found in zip(some, measure(model, some, PAD), strict=True):
+        with torch.no_grad():
+            table = log_softmax(model(torch.tensor([text.ids])).logits[0], dim=-1)
+        places = range(text.skipped, len(text.ids))
+        expected = sum(float(table[place - 1, text.ids[place]]) for place in places)
+        assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
+def test_step_nll_is_what_transformers_computes() -> None:
+    model, some = tiny_model(), some_tokens(4, 6)
+    ids, mask, labels = texts.collate(some, PAD)
+    loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
+    assert mean_nll(measure(model, some, PAD), some) == pytest.approx(loss.item(), rel=1e-5)
+    counts = torch.tensor([float(text.counted) for text in some])
+    logprobs = summed_logprobs(model, some, PAD)
+    step = Scores(logprobs, logprobs, counts, float(counts.mean()))
+    assert float(step.nll.mean()) == pytest.approx(loss.item(), rel=1e-5)
+
+
+def test_the_original_in_the_losses_is_a_second_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scores kept before the first update equal those of a frozen copy, in every step."""
+    frozen, material, seen = tiny_model(), some_material(), []
+
+    def spy(forget: Scores, retain: Scores, options: methods.Options) -> Tensor:
+        seen.append((forget.original, retain.original))
+        return grad_diff(forget, retain, options)
+
+    monkeypatch.setitem(METHODS, "spy", spy)
+    run(tiny_model(), "spy", material, steps=3)
+    order = texts.pairs(3, 5, 6, seed=0)
+    forget = measure(frozen, [material.forget[f] for f, _ in order], PAD)
+    retain = measure(frozen, [material.retain[r] for _, r in order], PAD)
+    torch.testing.assert_close(torch.cat([old for old, _ in seen]), forget, rtol=1e-6, atol=0)
+    torch.testing.assert_close(torch.cat([old for _, old in seen]), retain, rtol=1e-6, atol=0)
+
+
+# The trainer
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_two_runs_give_the_same_bits(method: str) -> None:
+    first, second = tiny_model(), tiny_model()
+    logs = [run(model, method, accumulation=2, weight_decay=0.01) for model in (first, second)]
+    assert torch.equal(weights(first), weights(second))
+    assert logs[0].equals(logs[1])
+    assert not torch.equal(weights(first), weights(tiny_model()))
+
+
+def test_another_seed_pairs_otherwise() -> None:
+    assert texts.pairs(8, 8, 16, seed=0) != texts.pairs(8, 8, 16, seed=1)
+    assert texts.pairs(8, 8, 16, seed=0) == texts.pairs(8, 8, 16, seed=0)
+
+
+def test_pairs_show_every_text_before_any_again() -> None:
+    order = texts.pairs(3, 5, 15, seed=0)
+    assert sorted(f for f, _ in order) == sorted([0, 1, 2] * 5)
+    assert sorted(r for _, r in order[:5]) == [0, 1, 2, 3, 4]
+    assert len(set(order)) > 5
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_accumulation_equals_a_bigger_batch(method: str) -> None:
+    big, small = tiny_model(), tiny_model()
+    options = {"retain_weight": 1.0, "steps": 2}
+    one = run(big, method, batch_size=4, accumulation=1, **options)
+    two = run(small, method, batch_size=1, accumulation=4, **options)
+    torch.testing.assert_close(weights(big), weights(small), rtol=1e-4, atol=2e-6)
+    assert one["loss"].iloc[1] == pytest.approx(two["loss"].iloc[1], rel=1e-5)
+
+
+def test_the_log_has_a_row_per_step_and_looks_at_intervals() -> None:
+    log = run(tiny_model(), steps=5, evaluate_every=2)
+    assert tuple(log.columns) == COLUMNS
+    assert log["step"].tolist() == [0, 1, 2, 3, 4, 5]
+    for name in ("nll_forget", "nll_retain", "nll_held_out"):
+        assert log["step"][log[name].notna()].tolist() == [0, 2, 4, 5]
+    assert log["step"][log["loss"].notna()].tolist() == [1, 2, 3, 4, 5]
+    assert log["nll_forget"].iloc[-1] > log["nll_forget"].iloc[0]
+
+
+def test_without_held_out_texts_nothing_is_watched() -> None:
+    log = run(tiny_model(), material=Material(some_tokens(2, 1), some_tokens(2, 2), []))
+    assert log["nll_held_out"].isna().all()
+    assert log["nll_retain"].iloc[[0, -1]].notna().all()
+
+
+def test_stops_when_the_forget_text_has_risen_enough() -> None:
+    log = run(tiny_model(), steps=50, learning_rate=1e-2, stop_at_forget_rise=0.5)
+    assert 1 < log["step"].iloc[-1] < 50
+    assert log["nll_forget"].iloc[-1] - log["nll_forget"].iloc[0] > 0.5
+
+
+def test_a_loss_that_is_not_finite_ends_the_training() -> None:
+    model = tiny_model()
+    with torch.no_grad():
+        model.model.norm.weight[0] = math.nan
+    with pytest.raises(DissectError, match=r"loss is nan at step 1 of 3, nothing was saved"):
+        run(model)
+
+
+def test_nothing_of_a_training_stays_behind() -> None:
+    model, before = tiny_model(), torch.get_rng_state()
+    run(model)
+    assert torch.equal(before, torch.get_rng_state())
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert not model.training
+    assert all(parameter.grad is None for parameter in model.parameters())
+    run(model, precision="bf16")  # accelerate keeps its precision for the whole process
+
+
+def test_rate_warms_up_and_goes_down() -> None:
+    constant = a_recipe(steps=6, warmup_steps=2)
+    assert [rate(step, constant) for step in range(4)] == pytest.approx([1 / 3, 2 / 3, 1, 1])
+    linear = a_recipe(steps=4, warmup_steps=0, schedule="linear")
+    assert [rate(step, linear) for step in range(4)] == pytest.approx([1, 0.75, 0.5, 0.25])
+    assert all(rate(step, a_recipe(steps=2, warmup_steps=5)) > 0 for step in range(2))
+
+
+# The texts
+
+
+SENTENCE = "w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11 w12. "
+
+
+def test_paragraphs_end_at_a_sentence_beyond_400_characters() -> None:
+    found = texts.paragraphs(SENTENCE * 25)
+    assert [len(paragraph) > 400 for paragraph in found] == [True, True, False]
+    assert all(paragraph.endswith("w12.") for paragraph in found)
+    assert " ".join(found) == (SENTENCE * 25).strip()
+
+
+def test_abbreviations_and_initials_end_no_sentence() -> None:
+    content = "J. K. Rowling met Dr. Watson, e.g. here. He left? Yes."
+    assert texts.paragraphs(content, characters=1) == [
+        "J. K. Rowling met Dr. Watson, e.g. here.",
+        "He left?",
+        "Yes.",
+    ]
+
+
+def an_entry(identity: str, content: str | None = "w1 w2 w3.") -> dict[str, Any]:
+    return {"id": identity, "Concept": "w9", "QA": ["w1"], "wikipedia_content": content}
+
+
+def test_plain_text_ends_with_the_end_of_sequence_unless_cut() -> None:
+    tokenizer = tiny_tokenizer()
+    [whole] = texts.texts_of(an_entry("a"), tokenizer, prompt="paper", max_length=20)
+    assert (len(whole.ids), whole.ids[-1], whole.skipped) == (4, tokenizer.eos_token_id, 1)
+    [cut] = texts.texts_of(an_entry("a"), tokenizer, prompt="paper", max_length=3)
+    assert cut.ids == whole.ids[:3]
+
+
+def test_a_chat_turn_counts_the_paragraph_only() -> None:
+    tokenizer = tiny_tokenizer(chat=True)
+    [text] = texts.texts_of(an_entry("a"), tokenizer, prompt="chat", max_length=20)
+    assert tokenizer.decode(text.ids[: text.skipped]).startswith("U")
+    assert tokenizer.decode(text.ids[text.skipped :]) == tokenizer.decode(tokenizer("w1 w2 w3.").input_ids)
+
+
+def test_a_head_longer_than_max_length_is_refused() -> None:
+    tokenizer = tiny_tokenizer(chat=True)
+    with pytest.raises(DissectError, match="max_length 4 leaves nothing of a paragraph on a"):
+        texts.texts_of(an_entry("a"), tokenizer, prompt="chat", max_length=4)
+
+
+@pytest.mark.parametrize("content", [None, "  "])
+def test_a_concept_without_text_is_refused(content: str | None) -> None:
+    with pytest.raises(DissectError, match="concept a has no wikipedia_content"):
+        texts.texts_of(an_entry("a", content), tiny_tokenizer(), prompt="paper", max_length=9)
+
+
+@pytest.mark.parametrize("role", ["retain", "held_out"])
+def test_the_concept_itself_is_left_out(role: str) -> None:
+    a, b = an_entry("a"), an_entry("b")
+    assert texts.others_of(a, [a, b], role) == [b]
+    with pytest.raises(DissectError, match=f"the {role} list holds no concept beside a"):
+        texts.others_of(a, [a], role)
+
+
+def test_only_held_out_may_be_empty_from_the_start() -> None:
+    assert texts.others_of(an_entry("a"), [], "held_out") == []
+    with pytest.raises(DissectError, match="the retain list holds no concept beside a"):
+        texts.others_of(an_entry("a"), [], "retain")
+
+
+# The check
+
+
+def test_unlearned_when_the_answers_became_unlikely_and_others_stayed() -> None:
+    verdict = check.judge(check.Change(0.4, 1.9), {"b": check.Change(0.5, 0.8)})
+    assert verdict.unlearned
+    assert verdict.message.startswith("unlearned: ")
+    assert "0.40 to 1.90" in verdict.message and "b by +0.30" in verdict.message
+
+
+@pytest.mark.parametrize(
+    ("own", "other"),
+    [((0.4, 0.8), (0.5, 0.5)), ((0.4, 1.4), (0.5, 1.1)), ((0.4, 0.1), (0.5, 0.1))],
+    ids=["too little", "others as well", "learned"],
+)
+def test_not_unlearned(own: tuple[float, float], other: tuple[float, float]) -> None:
+    verdict = check.judge(check.Change(*own), {"b": check.Change(*other)})
+    assert not verdict.unlearned
+    assert verdict.message.startswith("NOT unlearned: ")
+
+
+def test_without_other_answers_the_rise_alone_decides() -> None:
+    assert check.judge(check.Change(0.4, 1.0), {}).unlearned
+    assert "no other concept has answers" in check.judge(check.Change(0.4, 1.0), {}).message
+    assert not check.judge(check.Change(0.4, 0.8), {}).unlearned
+
+
+def test_answers_nll_counts_the_answers_tokens_only() -> None:
+    tokenizer, model = tiny_tokenizer(chat=True), tiny_model()
+    concept = an_entry("a") | {"QA": ["w1 w2", "w3"]}
+    concept["QA_with_answers"] = ["U w1 w2 A w7 w8 w9", "U w3 A w5"]
+    answers = check.answers_of({"a": concept, "b": an_entry("b")}, tokenizer, "chat")
+    assert [(text.skipped, text.counted) for text in answers["a"]] == [(4, 3), (3, 1)]
+    assert list(answers) == ["a"]
+    logprobs = measure(model, answers["a"], PAD).tolist()
+    expected = -(logprobs[0] / 3 + logprobs[1] / 1) / 2
+    assert check.answers_nll(model, answers, PAD) == {"a": pytest.approx(expected)}
+
+
+def test_recipe_serves_as_a_methods_options() -> None:
+    assert isinstance(a_recipe().beta, float)
+    options: methods.Options = SimpleNamespace(retain_weight=None, beta=0.1, length_normalised=False)
+    assert METHODS["grad_diff"](scores([-1.0], [0.0], [1.0]), scores([-1.0], [0.0], [1.0]), options)

@@ -1,0 +1,1 @@
+"""Checkpoints on disk: found, verified, described by a manifest, read layer by layer."""

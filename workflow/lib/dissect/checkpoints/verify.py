@@ -1,0 +1,77 @@
+"""Is a checkpoint what its config says? Every tensor there, none left over, all of them finite."""
+
+import torch
+
+from dissect.checkpoints.reader import Checkpoint, empty_model, open_weights, tied_tensors
+from dissect.errors import DissectError
+
+
+def verify_checkpoint(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
+    """Compare the files' tensors with those that the architecture needs, and look at each value.
+
+    Returns:
+        The shape of every parameter by its name in the files.
+
+    Raises:
+        DissectError: a tensor is missing, left over, of another shape, or holds NaN or infinity.
+    """
+    shapes = expected_shapes(checkpoint)
+    found = {name for name in checkpoint.files if not checkpoint.family.is_buffer(name)}
+    _refuse(checkpoint, "lacks", shapes.keys() - found, "the checkpoint is incomplete")
+    _refuse(checkpoint, "has, left over,", found - shapes.keys(), "its config.json is another's")
+    for name, shape in shapes.items():
+        if checkpoint.shape(name) != shape:
+            raise DissectError(
+                f"{checkpoint.folder}: tensor {name} has shape {list(checkpoint.shape(name))}, "
+                f"its config.json says {list(shape)}"
+            )
+    _refuse_non_finite(checkpoint, shapes)
+    return shapes
+
+
+def expected_shapes(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the parameters that a checkpoint of this config holds in its files."""
+    model = empty_model(checkpoint.config, torch.float32)
+    tied = tied_tensors(model)
+    return {
+        name: tuple(parameter.shape)
+        for name, parameter in model.named_parameters(remove_duplicate=False)
+        if name not in tied
+    }
+
+
+def _refuse(checkpoint: Checkpoint, verb: str, names: set[str], why: str) -> None:
+    if names:
+        first = ", ".join(sorted(names)[:3])
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        raise DissectError(
+            f"{checkpoint.folder} {verb} {len(names)} tensor(s): {first}{more}; {why}"
+        )
+
+
+def _refuse_non_finite(checkpoint: Checkpoint, shapes: dict[str, tuple[int, ...]]) -> None:
+    for path in sorted(set(checkpoint.files.values())):
+        with open_weights(path) as weights:
+            for name in weights.keys():  # noqa: SIM118 (a handle, not a dict)
+                if name in shapes and not bool(torch.isfinite(weights.get_tensor(name)).all()):
+                    raise DissectError(
+                        f"{path}: tensor {name} holds NaN or infinite values; "
+                        "the checkpoint is damaged or its training diverged"
+                    )
+
+
+def refuse_other_shapes(original: Checkpoint, unlearned: Checkpoint) -> None:
+    """Refuse a pair of which one cannot be a fine-tuned copy of the other.
+
+    Raises:
+        DissectError: naming what differs: the family, a tensor's name or its shape.
+    """
+    pair = f"{unlearned.folder} is no fine-tuned copy of {original.folder}"
+    families = [checkpoint.config.model_type for checkpoint in (original, unlearned)]
+    if families[0] != families[1]:
+        raise DissectError(f"{pair}: one is {families[1]}, the other {families[0]}")
+    shapes = [expected_shapes(checkpoint) for checkpoint in (original, unlearned)]
+    for name in sorted(shapes[0].keys() | shapes[1].keys()):
+        ours, theirs = (str(list(some[name])) if name in some else "none" for some in shapes)
+        if ours != theirs:
+            raise DissectError(f"{pair}: the shape of {name} is {theirs} here, {ours} there")

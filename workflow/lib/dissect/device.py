@@ -1,0 +1,32 @@
+"""Where models compute, and in which number format."""
+
+import torch
+
+from dissect.errors import DissectError
+
+CHECKPOINT_DTYPE = "checkpoint"
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device of a config's `device`: auto takes a GPU where there is one.
+
+    Raises:
+        DissectError: if the device asked for is not there.
+    """
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(wanted)
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not there.get(device.type, False):
+        raise DissectError(f"device: {wanted} is not there on this machine; use auto or cpu")
+    return device
+
+
+def choose_dtype(wanted: str, saved: str) -> torch.dtype:
+    """The number format of a config's `dtype`: `checkpoint` means as it was saved."""
+    dtype: torch.dtype = getattr(torch, saved if wanted == CHECKPOINT_DTYPE else wanted)
+    return dtype

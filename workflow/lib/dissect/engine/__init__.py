@@ -1,0 +1,1 @@
+"""The sweep: all windows of all questions in one walk up the stack of layers."""

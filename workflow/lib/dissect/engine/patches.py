@@ -1,0 +1,105 @@
+"""What each experiment puts back into a layer, and how: the paper's four interventions (section 3).
+
+A replaced part is never computed: a stand-in returns what the original had there.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dissect.checkpoints.reader import Checkpoint
+from dissect.engine.batches import Batch
+from dissect.engine.recording import ATTENTION, COEFFICIENTS, Recording
+from dissect.engine.skeleton import Layer
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Which of the original's components are put back."""
+
+    coefficients: bool = False
+    attention: bool = False
+    value_vectors: bool = False
+
+
+EXPERIMENTS = {
+    "mlp_coefficients": Experiment(coefficients=True),
+    "attention": Experiment(attention=True),
+    "mlp_coefficients_and_attention": Experiment(coefficients=True, attention=True),
+    "value_vectors": Experiment(value_vectors=True),
+}
+
+
+class Donor:
+    """The original, as far as an experiment needs it.
+
+    Args:
+        recording: its states while it read the texts.
+        checkpoint: its weights; read only where the experiment puts value vectors back.
+    """
+
+    def __init__(
+        self, experiment: Experiment, recording: Recording, checkpoint: Checkpoint
+    ) -> None:
+        self.experiment = experiment
+        self.recording = recording
+        self.checkpoint = checkpoint
+
+    def read_layer(self, index: int, dtype: torch.dtype, device: torch.device) -> "LayerPatch":
+        """Read once per layer what does not depend on the texts."""
+        weight = None
+        if self.experiment.value_vectors:
+            weight = self.checkpoint.read_value_vectors(index, dtype, device)
+        return LayerPatch(self, index, weight)
+
+
+@dataclass(frozen=True)
+class LayerPatch:
+    """One layer's patch; `value_vectors` is (hidden, coefficients) or None."""
+
+    donor: Donor
+    index: int
+    value_vectors: Tensor | None
+
+    @contextmanager
+    def applied(self, layer: Layer, batch: Batch, device: torch.device) -> Iterator[None]:
+        """A context in which `layer` runs patched, for rows made of whole copies of `batch`."""
+        experiment, recording = self.donor.experiment, self.donor.recording
+        with ExitStack() as stack:
+            if self.value_vectors is not None:
+                stack.enter_context(layer.with_value_vectors(self.value_vectors))
+            if experiment.coefficients:
+                coefficients = recording.state(self.index, COEFFICIENTS, batch, device)
+                stack.enter_context(layer.with_mlp(Returns(layer.down(coefficients))))
+            if experiment.attention:
+                output = recording.state(self.index, ATTENTION, batch, device)
+                stack.enter_context(layer.with_attention(ReturnsAttention(output)))
+            yield
+
+
+class Returns(nn.Module):
+    """Stands in for an MLP: whatever it is given, it returns one recorded output.
+
+    Args:
+        output: (texts, tokens, hidden).
+    """
+
+    def __init__(self, output: Tensor) -> None:
+        super().__init__()
+        self.output = output
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(copies * texts, tokens, hidden), copy after copy of the whole batch."""
+        return self.output.repeat(len(hidden) // len(self.output), 1, 1)
+
+
+class ReturnsAttention(Returns):
+    """Stands in for an attention module, which returns its output and its attention weights."""
+
+    def forward(  # type: ignore[override]
+        self, hidden_states: Tensor, **_arguments: object
+    ) -> tuple[Tensor, None]:
+        return super().forward(hidden_states), None

@@ -1,0 +1,105 @@
+"""The recording: what the original did at every layer while it read the texts of one concept.
+
+One safetensors file. Texts lie behind one another without padding, in their own order:
+    layers.{k}.coefficients  (tokens of all texts, coefficients)  input of the down projection
+    layers.{k}.attention     (tokens of all texts, hidden)        output of the attention
+    logits                   (compared positions of all texts, vocabulary)
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from dissect.engine.batches import Batch
+from dissect.engine.scores import Array, Reference
+from dissect.files import atomic_path
+from dissect.texts.spans import Text
+
+COEFFICIENTS = "coefficients"
+ATTENTION = "attention"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording on disk; its tensors are read one at a time.
+
+    Attributes:
+        texts: what was read, with the spans to compare.
+        metadata: where it comes from (checkpoint, data, dtype).
+    """
+
+    path: Path
+    texts: list[Text]
+    metadata: dict[str, str]
+
+    def state(self, layer: int, component: str, batch: Batch, device: torch.device) -> Tensor:
+        """One component of one layer for a batch: (texts, tokens, width), zeros for padding."""
+        with safe_open(self.path, framework="pt") as file:
+            rows = file.get_slice(f"layers.{layer}.{component}")
+            starts = _starts([len(text.ids) for text in self.texts])
+            parts = [
+                rows[starts[member] : starts[member] + length]
+                for member, length in zip(batch.members, batch.lengths, strict=True)
+            ]
+        return torch.nn.utils.rnn.pad_sequence(parts, batch_first=True).to(device)
+
+    def logits(self, text: int, device: torch.device) -> Tensor:
+        """The original's logits at one text's compared positions, (positions, vocabulary)."""
+        starts = _starts([len(item.compared) for item in self.texts])
+        with safe_open(self.path, framework="pt") as file:
+            rows: Tensor = file.get_slice("logits")[starts[text] : starts[text + 1]]
+        return rows.to(device)
+
+    def logprobs(self, device: torch.device) -> list[Array]:
+        """Per text, the original's log-probability of each compared position's next token."""
+        return [
+            Reference(self.logits(number, device), text).logprob()
+            for number, text in enumerate(self.texts)
+        ]
+
+
+def write_recording(
+    path: Path, tensors: dict[str, Tensor], texts: Sequence[Text], metadata: dict[str, str]
+) -> None:
+    """Write the tensors named in this module's docstring, whole or not at all.
+
+    Raises:
+        DissectError: if the disk is full; nothing half-written is left.
+    """
+    packed = {"texts": json.dumps([_to_json(text) for text in texts]), **metadata}
+    with atomic_path(path) as partial:
+        save_file(tensors, partial, metadata=packed)
+
+
+def read_recording(path: Path) -> Recording:
+    """Open a recording; no tensor is read yet."""
+    with safe_open(path, framework="pt") as file:
+        metadata = dict(file.metadata())
+    texts = [_from_json(item) for item in json.loads(metadata.pop("texts"))]
+    return Recording(path, texts, metadata)
+
+
+def _starts(sizes: Sequence[int]) -> list[int]:
+    starts = [0]
+    for size in sizes:
+        starts.append(starts[-1] + size)
+    return starts
+
+
+def _to_json(text: Text) -> dict[str, Any]:
+    return {
+        "ids": text.ids,
+        "notebook": [text.notebook.start, text.notebook.stop],
+        "answer": [text.answer.start, text.answer.stop],
+    }
+
+
+def _from_json(item: dict[str, Any]) -> Text:
+    return Text(tuple(item["ids"]), range(*item["notebook"]), range(*item["answer"]))

@@ -1,0 +1,221 @@
+"""A transformers model whose parts get their weights only while they are used.
+
+The mathematics is transformers' own: embedding, decoder layer, norm and head are called whole.
+This file decides only when which weights are there.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dissect.checkpoints.reader import Checkpoint, empty_model, tied_tensors
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the stack of layers is given for one batch.
+
+    Attributes:
+        hidden: (batch, tokens, hidden), what the first layer reads.
+        arguments: per layer, the keyword arguments beside the hidden state (mask, rotary tables,
+            ...). They were made for a batch of one and broadcast over any number of rows.
+    """
+
+    hidden: Tensor
+    arguments: list[dict[str, Any]]
+
+
+class Skeleton:
+    """The model of one checkpoint, filled layer by layer.
+
+    Args:
+        checkpoint: where the weights come from.
+        dtype, device: of the computation.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> None:
+        self.checkpoint = checkpoint
+        self.dtype = dtype
+        self.device = device
+        self.model: Any = empty_model(checkpoint.config, dtype)
+        # Only buffers have data yet; `to` would fail on the empty parameters.
+        for module in self.model.modules():
+            for name, buffer in module.named_buffers(recurse=False):
+                setattr(module, name, buffer.to(device))
+
+    @property
+    def base(self) -> Any:
+        return self.model.base_model
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        layers: nn.ModuleList = getattr(self.base, self.checkpoint.family.layers)
+        return layers
+
+    @contextmanager
+    def layer(self, index: int) -> Iterator["Layer"]:
+        """One decoder layer with its weights on the device, for as long as the block runs."""
+        module = self.layers[index]
+        weights = self.checkpoint.read_layer(index, self.dtype, self.device)
+        with filled(module, weights):
+            yield Layer(module, self.checkpoint)
+
+    @contextmanager
+    def entrance(self) -> Iterator["Entrance"]:
+        """The embedding with its weights on the device."""
+        with filled(self.model, self._outer_weights(head=False)):
+            yield Entrance(self)
+
+    @contextmanager
+    def exit(self) -> Iterator["Head"]:
+        """The final norm and the head with their weights on the device."""
+        with filled(self.model, self._outer_weights(head=True)):
+            yield Head(self)
+
+    def _outer_weights(self, *, head: bool) -> dict[str, Tensor]:
+        """Everything outside the layers; the head's own matrix only if it is wanted."""
+        tied = tied_tensors(self.model)
+        head_name = next(
+            name
+            for name, parameter in self.model.named_parameters(remove_duplicate=False)
+            if parameter is self.model.get_output_embeddings().weight
+        )
+        prefix = f"{self.checkpoint.layers_path}."
+        names = {
+            name
+            for name, _ in self.model.named_parameters(remove_duplicate=False)
+            if not name.startswith(prefix) and (head or name != head_name)
+        }
+        sources = {name: tied.get(name, name) for name in names}
+        tensors = self.checkpoint.read(set(sources.values()), self.dtype, self.device)
+        return {name: tensors[source] for name, source in sources.items()}
+
+
+class Entrance:
+    """What stands before the layers: embedding, and the making of masks and rotary tables."""
+
+    def __init__(self, skeleton: Skeleton) -> None:
+        self._skeleton = skeleton
+
+    def __call__(self, ids: Tensor) -> Entry:
+        """Run the model's own forward on (batch, tokens) ids and catch what each layer gets."""
+        hidden, _ = self._catch(ids)
+        _, arguments = self._catch(ids[:1])
+        return Entry(hidden, arguments)
+
+    def _catch(self, ids: Tensor) -> tuple[Tensor, list[dict[str, Any]]]:
+        """The first layer's input and each layer's arguments; the layers pass their input on."""
+        layers = self._skeleton.layers
+        inputs: list[Tensor] = []
+        arguments: dict[int, dict[str, Any]] = {}
+
+        def catching(index: int) -> Any:
+            def forward(hidden: Tensor, **keywords: Any) -> Tensor:
+                inputs.append(hidden)
+                arguments[index] = keywords
+                return hidden
+
+            return forward
+
+        with replaced_forwards({layer: catching(index) for index, layer in enumerate(layers)}):
+            self._skeleton.base(input_ids=ids, use_cache=False)
+        return inputs[0], [arguments[index] for index in range(len(layers))]
+
+
+class Layer:
+    """One decoder layer with its weights in place."""
+
+    def __init__(self, module: nn.Module, checkpoint: Checkpoint) -> None:
+        family = checkpoint.family
+        self.module = module
+        self._attention = family.attention
+        self._mlp = family.mlp
+        self._down = family.down
+
+    @property
+    def attention(self) -> nn.Module:
+        return self.module.get_submodule(self._attention)
+
+    @property
+    def mlp(self) -> nn.Module:
+        return self.module.get_submodule(self._mlp)
+
+    @property
+    def down(self) -> nn.Module:
+        return self.mlp.get_submodule(self._down)
+
+    def __call__(self, hidden: Tensor, arguments: Mapping[str, Any]) -> Tensor:
+        """(rows, tokens, hidden) in and out."""
+        output: Tensor = self.module(hidden, **arguments)
+        return output
+
+    def with_attention(self, stand_in: nn.Module) -> Any:
+        """A context in which the attention is `stand_in` and is never computed."""
+        return replaced_module(self.module, self._attention, stand_in)
+
+    def with_mlp(self, stand_in: nn.Module) -> Any:
+        """A context in which the MLP is `stand_in` and is never computed."""
+        return replaced_module(self.module, self._mlp, stand_in)
+
+    def with_value_vectors(self, weight: Tensor) -> Any:
+        """A context in which the down projection's weight, (hidden, coefficients), is `weight`."""
+        return filled(self.down, {"weight": weight})
+
+
+class Head:
+    """Final norm and output embedding, with what the model's own forward does after them."""
+
+    def __init__(self, skeleton: Skeleton) -> None:
+        self._skeleton = skeleton
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        """(rows, positions, hidden) of the last layer to (rows, positions, vocabulary)."""
+        skeleton = self._skeleton
+        # The layers pass the hidden state on untouched, whatever the model makes of its input.
+        forwards = {layer: lambda *_args, **_keywords: hidden for layer in skeleton.layers}
+        with replaced_forwards(forwards):
+            output: Tensor = skeleton.model(inputs_embeds=hidden, use_cache=False).logits
+        return output
+
+
+@contextmanager
+def filled(module: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
+    """Put tensors in the place of a module's parameters; the former ones come back at the end."""
+    former = {}
+    for name, tensor in tensors.items():
+        owner, _, leaf = name.rpartition(".")
+        holder = module.get_submodule(owner)
+        former[name] = (holder, leaf, getattr(holder, leaf))
+        setattr(holder, leaf, nn.Parameter(tensor, requires_grad=False))
+    try:
+        yield
+    finally:
+        for holder, leaf, parameter in former.values():
+            setattr(holder, leaf, parameter)
+
+
+@contextmanager
+def replaced_module(owner: nn.Module, name: str, stand_in: nn.Module) -> Iterator[None]:
+    """Put a stand-in in a submodule's place; the submodule comes back, after an exception too."""
+    former = owner.get_submodule(name)
+    owner.set_submodule(name, stand_in)
+    try:
+        yield
+    finally:
+        owner.set_submodule(name, former)
+
+
+@contextmanager
+def replaced_forwards(forwards: Mapping[nn.Module, Any]) -> Iterator[None]:
+    """Replace modules' forwards while the block runs; their other attributes stay readable."""
+    for module, forward in forwards.items():
+        module.forward = forward
+    try:
+        yield
+    finally:
+        for module in forwards:
+            del module.forward

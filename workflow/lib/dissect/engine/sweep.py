@@ -1,0 +1,133 @@
+"""The sweep: every window of one experiment in a single walk up the stack of layers.
+
+Until its window begins, a patched run equals the unpatched one; so each window starts from that
+run's hidden state at its first layer. From there on all runs walk up together as rows of one
+batch, and each layer's weights are needed once. Windows that begin at the same layer are one row
+until the shortest of them ends.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from dissect.engine.batches import Batch, batches_of
+from dissect.engine.patches import Donor, LayerPatch
+from dissect.engine.scores import Reference, Scores
+from dissect.engine.skeleton import Entry, Head, Layer, Skeleton
+from dissect.study.windows import Window
+from dissect.texts.spans import Text
+
+log = logging.getLogger("dissect")
+Span = tuple[int, int]  # first and last layer of a window
+
+# Tokens of one call: bounds the memory of a layer's inner activations; changes no bit on a CPU.
+TOKENS_PER_CALL = 4096
+# Positions of one call of the head: bounds the memory of logits over the vocabulary.
+POSITIONS_PER_CALL = 512
+
+
+class Front:
+    """All runs of one batch of texts, as they stand between two layers.
+
+    Each run's state is (texts, tokens, hidden).
+
+    Attributes:
+        unpatched: the unlearned model's own run.
+        open: runs inside a window, by the layer at which it began.
+        closed: runs whose window is behind them, by its first and last layer.
+    """
+
+    def __init__(self, hidden: Tensor, windows: Sequence[Window]) -> None:
+        self.unpatched = hidden
+        self.open: dict[int, Tensor] = {}
+        self.closed: dict[Span, Tensor] = {}
+        self._ends: dict[int, set[int]] = {}
+        for window in windows:
+            self._ends.setdefault(window.first, set()).add(window.last)
+
+    def begin(self, layer: int) -> None:
+        """Windows that begin here start from the unpatched run."""
+        if layer in self._ends:
+            self.open[layer] = self.unpatched
+
+    def end(self, layer: int) -> None:
+        """Windows that end here leave their row; it goes on for the longer ones."""
+        for first, state in list(self.open.items()):
+            if layer in self._ends[first]:
+                self.closed[first, layer] = state
+            if layer == max(self._ends[first]):
+                del self.open[first]
+
+    def pass_through(self, layer: Layer, patch: LayerPatch, batch: Batch, entry: Entry) -> None:
+        """Take every run through one layer: those in a window patched, the others as they are."""
+        arguments = entry.arguments[patch.index]
+        self.begin(patch.index)
+        plain = [self.unpatched, *self.closed.values()]
+        self.unpatched, *moved = _run_rows(plain, lambda rows: layer(rows, arguments))
+        self.closed = dict(zip(self.closed, moved, strict=True))
+        if self.open:
+            with patch.applied(layer, batch, self.unpatched.device):
+                moved = _run_rows(list(self.open.values()), lambda rows: layer(rows, arguments))
+            self.open = dict(zip(self.open, moved, strict=True))
+        self.end(patch.index)
+
+
+@torch.inference_mode()
+def sweep(
+    skeleton: Skeleton, donor: Donor, windows: Sequence[Window]
+) -> tuple[list[Span], list[Scores]]:
+    """Patch the original's component into every window and compare with the original.
+
+    Args:
+        skeleton: the unlearned model.
+        donor: the original's states for the texts of its recording, and the experiment.
+
+    Returns:
+        The first and last layer of each patched row, and per text the scores of all rows; row 0
+        is the unpatched run, row i + 1 the i-th pair of layers.
+    """
+    texts = donor.recording.texts
+    batches = batches_of([len(text.ids) for text in texts])
+    ids = [text.ids for text in texts]
+    with skeleton.entrance() as enter:
+        entries = [enter(batch.pad_ids(ids, skeleton.device)) for batch in batches]
+    fronts = [Front(entry.hidden, windows) for entry in entries]
+    for index in range(len(skeleton.layers)):
+        patch = donor.read_layer(index, skeleton.dtype, skeleton.device)
+        with skeleton.layer(index) as layer:
+            for front, batch, entry in zip(fronts, batches, entries, strict=True):
+                front.pass_through(layer, patch, batch, entry)
+        log.info(
+            "layer %d of %d: %d runs in a window, %d behind theirs",
+            *(index + 1, len(skeleton.layers), len(fronts[0].open), len(fronts[0].closed)),
+        )
+    spans = sorted(fronts[0].closed)
+    scores: dict[int, Scores] = {}
+    with skeleton.exit() as head:
+        for front, batch in zip(fronts, batches, strict=True):
+            rows = torch.stack([front.unpatched, *(front.closed[span] for span in spans)])
+            for place, member in enumerate(batch.members):
+                reference = Reference(
+                    donor.recording.logits(member, skeleton.device), texts[member]
+                )
+                scores[member] = _score(head, rows[:, place], reference, texts[member])
+    return spans, [scores[number] for number in range(len(texts))]
+
+
+def _run_rows(states: list[Tensor], run: Callable[[Tensor], Tensor]) -> list[Tensor]:
+    """Run (texts, tokens, hidden) states as rows of batches that stay within TOKENS_PER_CALL."""
+    texts, tokens = states[0].shape[:2]
+    at_once = max(1, TOKENS_PER_CALL // (texts * tokens))
+    moved: list[Tensor] = []
+    for start in range(0, len(states), at_once):
+        moved += run(torch.cat(states[start : start + at_once])).split(texts)
+    return moved
+
+
+def _score(head: Head, rows: Tensor, reference: Reference, text: Text) -> Scores:
+    """Scores of one text's runs, given as (rows, tokens, hidden), at its compared positions."""
+    compared = rows[:, text.compared.start : text.compared.stop]
+    at_once = max(1, POSITIONS_PER_CALL // len(text.compared))
+    return Scores.joined([reference.score(head(some)) for some in compared.split(at_once)])

@@ -1,0 +1,222 @@
+"""What all figures share: sheet, axis of scores, words above, legend, files that reproduce."""
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from dissect.errors import DissectError
+from dissect.figures.style import (
+    SCORES,
+    SPANS,
+    Style,
+    label_of,
+    literal,
+    looks_of,
+    shortened,
+    signed,
+    window_label,
+)
+from dissect.files import atomic_path
+from dissect.results.tables import ALL_METHODS
+
+GREY = "0.35"
+TOP = 1.08  # of a score's axis: a little air above KRS 1
+
+# No date and no version of what drew it: the same data give the same bytes.
+_METADATA: dict[str, dict[str, None]] = {
+    ".png": {"Software": None},
+    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+
+
+@contextmanager
+def applied(style: Style) -> Iterator[None]:
+    """What is drawn or saved inside is in this style; nothing outside changes."""
+    small, normal = 7 * style.font_scale, 8 * style.font_scale
+    settings = {
+        **sns.axes_style("ticks"),
+        "font.family": ["DejaVu Sans"],  # comes with matplotlib: the same on every machine
+        "font.size": small,
+        "axes.labelsize": normal,
+        "axes.titlesize": normal,
+        "xtick.labelsize": small,
+        "ytick.labelsize": small,
+        "legend.fontsize": small,
+        "legend.frameon": False,
+        "axes.linewidth": 0.6,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "xtick.major.width": 0.6,
+        "ytick.major.width": 0.6,
+        "xtick.major.size": 2.5,
+        "ytick.major.size": 2.5,
+        "lines.linewidth": 1.0,
+        "lines.markersize": 3.2,
+        "pdf.fonttype": 42,  # embeds TrueType, which journals ask for
+    }
+    with mpl.rc_context(settings):
+        yield
+
+
+def sheet(size: tuple[float, float], rows: int, columns: int, **more: Any) -> tuple[Figure, Any]:
+    """A figure and its (rows, columns) array of axes, outside pyplot's global state."""
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False, **more)
+
+
+def save(figure: Figure, outputs: Iterable[Path], style: Style) -> None:
+    """Write a figure in the format of each name (.png, .pdf), whole or not at all.
+
+    Raises:
+        DissectError: for another format.
+    """
+    for output in outputs:
+        kind = output.suffix
+        if kind not in _METADATA:
+            raise DissectError(f"{output.name}: figures are written as {' or '.join(_METADATA)}")
+        with applied(style), atomic_path(output) as partial:
+            figure.savefig(partial, format=kind[1:], metadata=_METADATA[kind], dpi=style.dpi)
+
+
+def colours(experiments: Iterable[str], style: Style) -> dict[str, Any]:
+    """One colour per experiment, the same in every figure."""
+    places, _, _ = looks_of(experiments)
+    return dict(zip(places, sns.color_palette(style.palette, len(places)), strict=True))
+
+
+def plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with text in place of pandas categories."""
+    keys = [name for name, kind in frame.dtypes.items() if isinstance(kind, pd.CategoricalDtype)]
+    return frame.astype(dict.fromkeys(keys, str))
+
+
+def by_method(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Panel title -> its rows: one per method, and per origin where there are several."""
+    keys = ["method", "origin"] if frame["origin"].nunique() > 1 else ["method"]
+    return {", ".join(map(str, key)): part for key, part in frame.groupby(keys, sort=True)}
+
+
+def score_floor(shown: "pd.Series[float]", style: Style) -> float:
+    """Where a score's axis ends below: under all that is shown, but not under `krs_floor`."""
+    low = shown.min() if shown.notna().any() else 0.0
+    return float(max(min(low - 0.04, -0.12), style.krs_floor))
+
+
+def zero_line(axes: Axes, horizontal: bool = True) -> None:
+    """A line where nothing is recovered, a fainter one where all is."""
+    line = axes.axhline if horizontal else axes.axvline
+    line(0, color=GREY, linewidth=0.8, zorder=0.5)
+    line(1, color="0.75", linewidth=0.6, linestyle=(0, (1, 2)), zorder=0.5)
+
+
+def layer_ticks(axes: Axes) -> None:
+    """Whole layers only."""
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
+
+
+def runs(frame: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFrame:
+    """The rows that have a value, with `run`: a number that changes where a layer has none.
+
+    A line is drawn per run, so that none bridges a layer without a value.
+    """
+    rows = frame[frame[value].notna()].sort_values([*by, "layer"], ignore_index=True)
+    curve = rows.groupby(list(by), observed=True).ngroup()
+    starts = (rows["layer"].diff() != 1) | (curve.diff() != 0)
+    rows["run"] = starts.cumsum()
+    return rows
+
+
+def setting(window: str, span: str, score: str) -> list[str]:
+    """What was put back, which positions were compared, how the score reads."""
+    name = SCORES[score][1] if score in SCORES else score
+    return [
+        window_label(window),
+        f"loss over {SPANS.get(span, span)}",
+        f"{name} 1: the original's behaviour fully back, 0: none of it",
+    ]
+
+
+def counted(curves: pd.DataFrame) -> str:
+    """How many methods, concepts, questions stand behind rows of curves.csv, and nulls."""
+    each = curves[curves["method"] != ALL_METHODS]
+    null = int(each.groupby(["origin", "method", "experiment"])["null"].max().sum())
+    methods = spread(each.groupby("origin")["method"].nunique(), "method")
+    concepts, questions = spread(each["concepts"], "concept"), spread(each["questions"], "question")
+    without = f"; {null} without a value" if null else ""
+    return f"n = {methods}, each with {concepts} and {questions}{without}"
+
+
+def spread(values: "pd.Series[int]", noun: str) -> str:
+    """A count in words: `10 concepts`, or `9-10 concepts` where it is not the same everywhere."""
+    low, high = int(values.min()), int(values.max())
+    number = f"{low}" if low == high else f"{low}\N{EN DASH}{high}"
+    return f"{number} {noun}{'' if high == 1 else 's'}"
+
+
+def cut_note(shown: "pd.Series[float]", style: Style, what: str = "axis") -> str:
+    """Words on values below what the axis or the colours show; empty if there are none."""
+    below = shown[shown < style.krs_floor]
+    if below.empty:
+        return ""
+    lie = "1 value lies" if len(below) == 1 else f"{len(below)} values lie"
+    lowest = signed(round(below.min(), 2))
+    return f"{what} cut at {signed(style.krs_floor)}: {lie} below, the lowest at {lowest}"
+
+
+def title(figure: Figure, model: str, phrases: Iterable[str], style: Style) -> None:
+    """The model's name and, under it, what is shown, set in lines of the sheet's width.
+
+    The sheet grows by the height of the words, so that panels keep theirs.
+    """
+    size = 7 * style.font_scale
+    width = int(figure.get_figwidth() * 72 / (0.56 * size))
+    lines = [shortened(model, width), *_set_in_lines(phrases, width)]
+    text = literal("\n".join(lines))
+    figure.suptitle(text, x=0.01, ha="left", fontsize=size, linespacing=1.25)
+    figure.set_figheight(figure.get_figheight() + len(lines) * 1.3 * size / 72)
+
+
+def _set_in_lines(phrases: Iterable[str], width: int) -> list[str]:
+    """Phrases joined by semicolons, broken between phrases unless one is longer than a line."""
+    lines: list[str] = []
+    for phrase in filter(None, phrases):
+        if lines and len(lines[-1]) + len(phrase) + 2 <= width:
+            lines[-1] += f"; {phrase}"
+        else:
+            lines += textwrap.wrap(phrase, width)
+    return lines
+
+
+def no_value(axes: Axes, names: Sequence[str]) -> None:
+    """Say in the panel which curves have no value at all."""
+    if names:
+        words = textwrap.wrap("no value (unpatched loss 0): " + ", ".join(names), 40)
+        axes.text(0.02, 0.9, "\n".join(words), transform=axes.transAxes, va="top", color=GREY)
+
+
+def legend_below(figure: Figure, experiments: Iterable[str], style: Style, columns: int) -> None:
+    """One legend of the experiments for all panels, under them."""
+    names = list(experiments)
+    palette = colours(names, style)
+    _, markers, dashes = looks_of(names)
+    handles = []
+    for name in names:
+        edge: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.3}
+        line = Line2D(
+            [], [], color=palette[name], marker=markers[name], label=label_of(name), **edge
+        )
+        line.set_dashes(dashes[name])
+        handles.append(line)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=3.2)

@@ -1,0 +1,116 @@
+"""KRS as a map, layer x concept."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dissect.figures import canvas
+from dissect.figures.style import (
+    SCORES,
+    Style,
+    in_order,
+    label_of,
+    layer_label,
+    literal,
+    shortened,
+    signed,
+)
+
+MARKED_BELOW = -0.1  # cells that carry a dash: in grey, blue and red would look the same
+
+
+def draw_heatmap(concepts: pd.DataFrame, style: Style) -> Figure:
+    """One panel per experiment (rows) and method (columns); colour is each concept's KRS.
+
+    Methods are not averaged: where they differ is what the map is for. Colours are centred at 0
+    and cut at `krs_floor` and 1.
+
+    Args:
+        concepts: what `concept_scores` returns, of one model, window, span, donor and score.
+    """
+    plain = canvas.plain(concepts)
+    panels = canvas.by_method(plain)
+    experiments = in_order(plain["experiment"])
+    names = concept_labels(plain)
+    layers = range(plain["layer"].min(), plain["layer"].max() + 1)
+    per_panel = max(len(names) * 0.115, 0.3) + 0.24
+    size = (style.width, (len(experiments) * per_panel + 0.35) * style.font_scale)
+    with canvas.applied(style):
+        figure, grid = canvas.sheet(size, len(experiments), len(panels), sharex=True, sharey=True)
+        for row, experiment in enumerate(experiments):
+            for column, (name, frame) in enumerate(panels.items()):
+                part = frame[frame["experiment"] == experiment]
+                values = part.pivot(index="concept", columns="layer", values="value")
+                values = values.reindex(index=list(names), columns=layers)
+                _panel(grid[row, column], values, names, style)
+                grid[row, column].set_title(literal(f"{label_of(experiment)}, {name}"), loc="left")
+        for panel in grid[-1]:
+            panel.set_xlabel(layer_label(plain["window"].iloc[0]))
+        _finish(figure, grid, plain, style)
+    return figure
+
+
+def concept_labels(concepts: pd.DataFrame) -> dict[str, str]:
+    """Concept id -> what to call it, in the order of the labels; the id too where names repeat."""
+    pairs = concepts[["concept", "concept_name"]].drop_duplicates("concept").astype(str)
+    pairs["name"] = pairs["concept_name"].where(
+        ~pairs["concept_name"].duplicated(keep=False),
+        pairs["concept_name"] + " (" + pairs["concept"] + ")",
+    )
+    pairs = pairs.sort_values(["name", "concept"], key=lambda column: column.str.lower())
+    return {
+        concept: literal(shortened(name))
+        for concept, name in zip(pairs["concept"], pairs["name"], strict=True)
+    }
+
+
+def _panel(axes: Axes, values: pd.DataFrame, names: dict[str, str], style: Style) -> None:
+    """Values (concepts, layers) as colours; grey where there is none, a dash where negative."""
+    axes.set_facecolor("0.8")
+    sns.heatmap(
+        values.to_numpy(dtype=float),
+        vmin=style.krs_floor,
+        vmax=1,
+        center=0,
+        cmap=style.heatmap_palette,
+        cbar=False,
+        xticklabels=False,
+        yticklabels=list(names.values()),
+        rasterized=True,
+        ax=axes,
+    )
+    concept, layer = np.nonzero(values.to_numpy(dtype=float) < MARKED_BELOW)
+    axes.scatter(layer + 0.5, concept + 0.5, marker="_", s=4, color="black", linewidths=0.5)
+    layers = [int(layer) for layer in values.columns]
+    ticks = [layer for layer in layers if layer % 5 == 0]
+    axes.set_xticks([layers.index(layer) + 0.5 for layer in ticks], [str(tick) for tick in ticks])
+    axes.tick_params(axis="y", length=0, rotation=0)
+    axes.tick_params(axis="x", rotation=0)
+
+
+def _finish(figure: Figure, grid: Any, concepts: pd.DataFrame, style: Style) -> None:
+    first = concepts.iloc[0]
+    below = bool((concepts["value"] < style.krs_floor).any())
+    bar = figure.colorbar(
+        grid[0, 0].collections[0],
+        ax=grid,
+        extend="min" if below else "neither",
+        aspect=40,
+        pad=0.01,
+    )
+    bar.set_label(SCORES.get(first["score"], [first["score"]])[0])
+    bar.outline.set_visible(False)
+    there = concepts[concepts["value"].notna()]
+    questions = canvas.spread(there["questions"], "question") if len(there) else "none has a value"
+    phrases = [
+        *canvas.setting(first["window"], first["span"], first["score"]),
+        f"each concept: mean over its questions ({questions})",
+        f"dash: below {signed(MARKED_BELOW)}",
+        "grey: no value",
+        canvas.cut_note(concepts["value"], style, "colours"),
+    ]
+    canvas.title(figure, first["model"], phrases, style)

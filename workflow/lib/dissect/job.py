@@ -1,0 +1,62 @@
+"""What every script of the workflow does around its work: a log, threads, errors in one line."""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dissect.errors import DissectError
+
+log = logging.getLogger("dissect")
+
+
+@contextmanager
+def job() -> Iterator[Any]:
+    """Run a script's work as the Snakemake job that it is, and yield its `snakemake` object.
+
+    Snakemake puts that object into the script's own globals, before the script's first line.
+    Messages go to the rule's log file and to the terminal. A `DissectError` ends the job with its
+    one line; any other exception is a defect of this program and keeps its traceback.
+    """
+    snakemake = sys.modules["__main__"].__dict__["snakemake"]
+    _set_threads(snakemake.threads)
+    _log_to(Path(str(snakemake.log[0])) if snakemake.log else None)
+    name = " ".join([snakemake.rule, *map(str, snakemake.wildcards)])
+    started = time.monotonic()
+    log.info("%s: started", name)
+    try:
+        yield snakemake
+    except DissectError as error:
+        log.error("%s: %s", name, error)
+        sys.exit(1)
+    except Exception:
+        log.exception("%s: this is a defect of the workflow, please report it", name)
+        sys.exit(1)
+    log.info("%s: done in %.1f s", name, time.monotonic() - started)
+
+
+def _set_threads(threads: int) -> None:
+    # Before torch is imported: its thread pools are sized from the environment at import time.
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(threads)
+
+
+def _log_to(path: Path | None) -> None:
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(message)s",
+        datefmt="%H:%M:%S",
+        handlers=handlers,
+        force=True,
+    )
+    # What these two say per request or per font helps nobody who reads a job's log.
+    for noisy in ("matplotlib", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,0 +1,59 @@
+"""Where a number comes from: what every parquet says of itself in its metadata."""
+
+import hashlib
+import json
+import platform
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from dissect.checkpoints.manifest import Manifest
+
+PACKAGES = ("dissect", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pyarrow")
+
+
+class Stopwatch:
+    """Wall time of a job, from its making to `fields`."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def fields(self) -> dict[str, str]:
+        """Wall seconds since the start, and the process's peak resident memory in MiB."""
+        return {
+            "wall_seconds": f"{time.monotonic() - self._started:.2f}",
+            "peak_memory_mib": f"{peak_memory_mib():.0f}",
+        }
+
+
+def peak_memory_mib() -> float:
+    """The largest resident memory that this process has had, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def checkpoint_fields(prefix: str, manifest: Manifest) -> dict[str, str]:
+    """Source, revision and weights' sha256 of a checkpoint, from its manifest."""
+    return {
+        f"{prefix}_source": manifest.source,
+        f"{prefix}_revision": manifest.revision,
+        f"{prefix}_weights_sha256": manifest.weights_sha256,
+    }
+
+
+def machine_fields(device: str, dtype: str) -> dict[str, str]:
+    """Device, number format and package versions."""
+    return {
+        "device": device,
+        "dtype": dtype,
+        "python": platform.python_version(),
+        "packages": json.dumps({name: version(name) for name in PACKAGES}),
+    }
+
+
+def hash_of(settings: Mapping[str, Any]) -> str:
+    """A short hash of the settings that a result depends on."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]

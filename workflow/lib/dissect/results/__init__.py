@@ -1,0 +1,1 @@
+"""The tables: the parquet of one cell, and what is computed from many."""

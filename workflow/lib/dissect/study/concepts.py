@@ -1,0 +1,117 @@
+"""Concept files: the questions, answers and texts of each concept, in the authors' format."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from dissect.errors import DissectError
+from dissect.study.table import is_safe_name
+
+Entry = dict[str, Any]
+"""One concept: the authors' keys (id, Concept, QA; optional QA_with_answers, ...), id a string."""
+
+_REQUIRED = ("id", "Concept", "QA")
+
+
+def read_concept_file(path: Path) -> dict[str, Entry]:
+    """Read and check a concept file: a list of objects, or an object of them by id.
+
+    Returns:
+        The entries by id, in the file's order, each as it stands in the file but for its id, which
+        is a string here.
+
+    Raises:
+        DissectError: naming the file, the entry and what is legal there.
+    """
+    try:
+        loaded = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DissectError(
+            f"concept file {path} cannot be read: {error.strerror or error}"
+        ) from error
+    except ValueError as error:
+        raise DissectError(f"concept file {path} is not JSON: {error}") from error
+    if isinstance(loaded, dict):
+        loaded = [
+            {"id": key} | value if isinstance(value, dict) else value
+            for key, value in loaded.items()
+        ]
+    if not isinstance(loaded, list) or not loaded:
+        raise DissectError(f"concept file {path} must be a list of concepts, each an object")
+    entries: dict[str, Entry] = {}
+    for place, item in enumerate(loaded):
+        entry = _checked(f"concept file {path}, entry {place} (from 0)", item)
+        if entry["id"] in entries:
+            raise DissectError(f"concept file {path} has id {entry['id']!r} twice; keep one")
+        entries[entry["id"]] = entry
+    return entries
+
+
+def digest(entry: Entry) -> str:
+    """The sha256 of an entry's canonical JSON: it changes with the content, never the layout."""
+    text = json.dumps(entry, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def has_answers(entry: Entry) -> bool:
+    """Whether the entry brings its own answers, so that none need be generated."""
+    return entry.get("QA_with_answers") is not None
+
+
+def _checked(where: str, item: Any) -> Entry:
+    if not isinstance(item, dict):
+        raise DissectError(f"{where} is not an object with the keys {', '.join(_REQUIRED)}, ...")
+    missing = [key for key in _REQUIRED if item.get(key) in (None, "", [])]
+    if missing:
+        raise DissectError(
+            f"{where} has no {' and no '.join(missing)}; required are {', '.join(_REQUIRED)}"
+        )
+    identity = item["id"]
+    if isinstance(identity, bool) or not is_safe_name(str(identity)):
+        raise DissectError(
+            f"{where}: id {identity!r} cannot be a part of a path; legal are letters, digits, "
+            "_ - . and +, beginning with a letter, a digit or _"
+        )
+    where = f"{where}, id {identity}"
+    if not isinstance(item["Concept"], str):
+        raise DissectError(f"{where}: Concept must be the concept's name, a string")
+    _check_strings(where, "QA", item["QA"])
+    _check_answers(where, item)
+    text = item.get("wikipedia_content")
+    if text is not None and not isinstance(text, str):
+        raise DissectError(f"{where}: wikipedia_content must be a string")
+    return item | {"id": str(identity)}
+
+
+def _check_answers(where: str, item: Entry) -> None:
+    answered, counts = item.get("QA_with_answers"), item.get("answers_tokens_num")
+    if answered is not None:
+        _check_strings(where, "QA_with_answers", answered)
+        _check_length(where, "QA_with_answers", answered, item["QA"])
+    if counts is None:
+        return
+    if answered is None:
+        raise DissectError(f"{where} has answers_tokens_num but no QA_with_answers to count in")
+    if not isinstance(counts, list):
+        raise DissectError(f"{where}: answers_tokens_num must be a list, one number per question")
+    _check_length(where, "answers_tokens_num", counts, item["QA"])
+    for place, count in enumerate(counts):
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            raise DissectError(
+                f"{where}: answers_tokens_num of question {place} (from 0) is {count!r}; "
+                "legal are whole numbers from 1 to the tokens of its text"
+            )
+
+
+def _check_strings(where: str, key: str, value: Any) -> None:
+    if not isinstance(value, list) or not all(isinstance(x, str) and x.strip() for x in value):
+        raise DissectError(f"{where}: {key} must be a list of strings, none of them empty")
+
+
+def _check_length(where: str, key: str, value: list[Any], questions: list[str]) -> None:
+    if len(value) != len(questions):
+        raise DissectError(
+            f"{where}: {key} has {len(value)} items for {len(questions)} questions in QA; "
+            "there must be one for each"
+        )

@@ -1,0 +1,397 @@
+"""The config file: every key, what it means, what is legal. docs/config.md is made from here."""
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from dissect.errors import DissectError
+from dissect.study.windows import window_width
+
+Experiment = Literal[
+    "mlp_coefficients", "attention", "mlp_coefficients_and_attention", "value_vectors"
+]
+Span = Literal["notebook", "answer"]
+Score = Literal["krs", "krs_of_means"]
+EXPERIMENTS: tuple[str, ...] = get_args(Experiment)
+
+_DEVICE = r"auto|cpu|mps|cuda(:[0-9]+)?"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_NAMED_PROMPTS = ("paper", "chat")
+
+
+def _as_name(value: Any) -> Any:
+    # YAML reads the paper's concept ids (16, 18, ...) as numbers; everywhere else they are text.
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _as_source(value: Any) -> Any:
+    return {"path": value.removeprefix("path:")} if isinstance(value, str) else value
+
+
+def _as_precision(value: Any) -> Any:
+    # YAML 1.1 reads a bare `no` as false.
+    return "no" if value is False else value
+
+
+def _as_window(value: Any) -> Any:
+    if isinstance(value, str):
+        window_width(value)
+    return value
+
+
+def _as_prompt(value: Any) -> Any:
+    if isinstance(value, str) and value not in _NAMED_PROMPTS and "{q}" not in value:
+        raise ValueError(f"{value!r} is no prompt; legal are paper, chat, or a text holding {{q}}")
+    return value
+
+
+def _no_doubles(value: list[str]) -> list[str]:
+    twice = [item for place, item in enumerate(value) if item in value[:place]]
+    if twice:
+        raise ValueError(f"{twice[0]!r} stands there twice; name it once")
+    return value
+
+
+Name = Annotated[str, BeforeValidator(_as_name), Field(min_length=1)]
+Names = Annotated[list[Name], AfterValidator(_no_doubles)]
+Window = Annotated[str, BeforeValidator(_as_window)]
+Windows = Annotated[list[Window], AfterValidator(_no_doubles)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ConceptSource(_Section):
+    """Where a model's concept file comes from. A plain string is a path."""
+
+    path: str | None = Field(
+        default=None,
+        min_length=1,
+        description="A file of yours, relative to the working directory. Either this or `url`.",
+    )
+    url: str | None = Field(
+        default=None,
+        pattern=r"^(https?|ftp|file)://\S+$",
+        description="The address of a file that is fetched once. Goes with `sha256`.",
+    )
+    sha256: str | None = Field(
+        default=None, description="What the fetched file's sha256 must be, 64 hexadecimal digits."
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "ConceptSource":
+        if (self.path is None) == (self.url is None):
+            raise ValueError("give either path or url (with sha256)")
+        if (self.url is None) != (self.sha256 is None):
+            raise ValueError("url and sha256 go together, and not with path")
+        if self.sha256 is not None and not _SHA256.fullmatch(self.sha256):
+            raise ValueError("sha256 must be 64 hexadecimal digits, in lower case")
+        return self
+
+
+class ModelSettings(_Section):
+    """What belongs to one model."""
+
+    concepts: Annotated[ConceptSource, BeforeValidator(_as_source)] = Field(
+        description="The concept file: the questions, answers and texts (docs/config.md, below)."
+    )
+    prompt: Annotated[str, BeforeValidator(_as_prompt)] = Field(
+        default="paper",
+        description="How a question becomes a prompt. paper: `Question: {q}\\n Answer:`, with the "
+        "question's own spaces, as the paper's notebooks do. chat: the tokenizer's chat template. "
+        "Or a text of your own that holds {q}.",
+    )
+
+
+class Recipe(_Section):
+    """How a method is trained, for the `unlearn` rows of the table. The paper's, by default."""
+
+    learning_rate: float = Field(
+        default=2e-5,
+        gt=0,
+        description="AdamW's learning rate at its peak. The paper's: one of 1e-5, 2e-5, 3e-5, "
+        "5e-5 (ConceptVectors, forget.py).",
+    )
+    steps: int = Field(
+        default=15,
+        ge=1,
+        description="Optimizer steps. The paper trains 1 to 10 epochs; a concept's text makes "
+        "about 3 steps of 32 paragraphs each.",
+    )
+    batch_size: int = Field(
+        default=4, ge=1, description="Paragraphs of each kind (forget, retain) per forward pass."
+    )
+    accumulation: int = Field(
+        default=8,
+        ge=1,
+        description="Forward passes per optimizer step. The paper's: 4 x 8 or alike.",
+    )
+    max_length: int = Field(
+        default=500, ge=8, description="Tokens after which a paragraph is cut. The paper's: 500."
+    )
+    weight_decay: float = Field(default=0.01, ge=0, description="AdamW's. The paper's: 0.01.")
+    warmup_steps: int = Field(
+        default=3,
+        ge=0,
+        description="Steps in which the learning rate rises from 0. The paper's: one epoch.",
+    )
+    schedule: Literal["constant", "linear"] = Field(
+        default="linear",
+        description="The learning rate after the warm-up: constant, or linear down to 0.",
+    )
+    precision: Annotated[Literal["no", "bf16", "fp16"], BeforeValidator(_as_precision)] = Field(
+        default="bf16",
+        description="Mixed precision of the training. The paper's: bf16; no is plain float32.",
+    )
+    retain: Names = Field(
+        default=[],
+        description="Ids of the concepts whose texts are to be kept; the unlearned concept itself "
+        "is left out. Empty: the concept that comes next in the checkpoints table (the paper: "
+        "another concept's text).",
+    )
+    held_out: Names = Field(
+        default=[],
+        description="Ids of the concepts that are only watched: their loss stands in the training "
+        "log, they are never trained on; the unlearned concept itself is left out. Empty: the "
+        "next concept in the table that is not retained.",
+    )
+    retain_weight: float | None = Field(
+        default=None,
+        ge=0,
+        description="The weight of the retain text's own loss. null: the method's, as the paper "
+        "has it (grad_diff 1.5, dpo 0).",
+    )
+    beta: float = Field(
+        default=0.1,
+        gt=0,
+        description="dpo: how steeply preferences count. The paper's: 0.1.",
+    )
+    length_normalised: bool = Field(
+        default=False,
+        description="dpo: mean instead of summed log-probabilities of a text. The paper's: false.",
+    )
+    stop_at_forget_rise: float | None = Field(
+        default=None,
+        gt=0,
+        description="Stop early once the forget text's loss has risen by so many nats per token. "
+        "null (the paper's): never.",
+    )
+    evaluate_every: int = Field(
+        default=1,
+        ge=1,
+        description="Steps between two looks at the losses on forget, retain and held-out text.",
+    )
+
+
+class Style(_Section):
+    """How figures look. Changing it redraws figures and computes nothing else."""
+
+    palette: str = Field(
+        default="colorblind", description="A seaborn palette, one colour per experiment."
+    )
+    heatmap_palette: str = Field(
+        default="vlag_r", description="A diverging seaborn palette; its middle is KRS 0."
+    )
+    font_scale: float = Field(
+        default=1.0, gt=0, description="Multiplies the text's sizes (labels 8 pt, all else 7 pt)."
+    )
+    width: float = Field(
+        default=7.0,
+        gt=0,
+        description="Width of a full figure, in inches; a single panel takes half of it.",
+    )
+    panel_height: float = Field(
+        default=2.2, gt=0, description="Height of one panel of curves, in inches."
+    )
+    krs_floor: float = Field(
+        default=-1.0,
+        lt=0,
+        description="Where axes and colours are cut below: KRS has no lower bound.",
+    )
+    dpi: int = Field(default=200, ge=30, description="Dots per inch of the PNG files.")
+
+
+class Figures(_Section):
+    """What the figures show. Changing it redraws figures and computes nothing else."""
+
+    windows: Windows | None = Field(
+        default=None, description="Which of the computed windows to draw. Left out: all of them."
+    )
+    spans: Annotated[list[Span], AfterValidator(_no_doubles)] = Field(
+        default=["notebook"],
+        min_length=1,
+        description="Which positions' losses to draw; both are always computed. notebook: the "
+        "last answers_tokens_num positions, as published. answer: those that predict the answer.",
+    )
+    scores: Annotated[list[Score], AfterValidator(_no_doubles)] = Field(
+        default=["krs"],
+        min_length=1,
+        description="krs: mean over questions of 1 - loss(patched) / loss(unlearned), the "
+        "paper's. krs_of_means: the same of the mean losses, which one odd question cannot move.",
+    )
+    style: Style = Field(default=Style(), description="How they look.")
+    formats: Annotated[list[Literal["png", "pdf"]], AfterValidator(_no_doubles)] = Field(
+        default=["png", "pdf"], min_length=1, description="File formats of every figure."
+    )
+
+
+class Config(_Section):
+    """A study, whole: one config file."""
+
+    results: str = Field(
+        min_length=1,
+        description="The folder under which everything is written, relative to the working "
+        "directory.",
+    )
+    checkpoints: str = Field(
+        min_length=1, description="The checkpoints table, a file of tab-separated values."
+    )
+    models: dict[Name, ModelSettings] = Field(
+        min_length=1, description="The models to study, by their names in the checkpoints table."
+    )
+    concepts: dict[Name, Names] | None = Field(
+        default=None,
+        description="Per model, the ids of the concepts to study. Left out: all of the table's. "
+        "Selecting fewer invalidates nothing that is there.",
+    )
+    methods: Names | None = Field(
+        default=None, min_length=1, description="The methods to study. Left out: all of the table."
+    )
+    experiments: Annotated[list[Experiment], AfterValidator(_no_doubles)] = Field(
+        default=list(get_args(Experiment)),
+        min_length=1,
+        description="Which component of the original is put back: MLP coefficients, attention "
+        "output, both, or value vectors (the paper, section 3). Left out: all four.",
+    )
+    windows: Windows = Field(
+        default=["sliding_5"],
+        min_length=1,
+        description="The runs of layers that are put back together: sliding_<odd width> around "
+        "each layer, or suffix (each layer and all above). The paper's: sliding_5. Changing it "
+        "computes the sweeps again.",
+    )
+    dtype: Literal["checkpoint", "bfloat16", "float16", "float32"] = Field(
+        default="checkpoint",
+        description="The number format that models compute in; losses are always float32. "
+        "checkpoint: as each was saved (the paper: bfloat16).",
+    )
+    device: str = Field(
+        default="auto",
+        pattern=f"^({_DEVICE})$",
+        description="Where models compute: auto (a GPU if there is one), cpu, cuda, cuda:N, mps. "
+        "With cpu, jobs ask for no GPU and several run at once.",
+    )
+    seed: int = Field(
+        default=0, ge=0, description="Seeds the training and the bootstrap of intervals."
+    )
+    on_missing_checkpoint: Literal["error", "skip", "unlearn"] = Field(
+        default="error",
+        description="What to do where a checkpoint of the table is not to be had. error: stop "
+        "before any job. skip: leave its cells out, and say so in tables/coverage.csv. unlearn: "
+        "train it here from the original.",
+    )
+    answer_tokens: int = Field(
+        default=30,
+        ge=1,
+        description="New tokens of the answers that the original generates where a concept file "
+        "has none. The paper's: 30.",
+    )
+    keep_recordings: bool = Field(
+        default=True,
+        description="What the original did on a concept's texts (0.6 GB at 7B) is kept. false: it "
+        "is removed after its last job; a cell that is then added to a concept, or deleted, "
+        "computes all cells of that concept again.",
+    )
+    unlearning: dict[Name, Recipe] = Field(
+        default={},
+        description="Per method, how `unlearn` rows are trained. Left out: the paper's recipe.",
+    )
+    figures: Figures = Field(default=Figures(), description="What the figures show.")
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "Config":
+        unknown = sorted(set(self.concepts or {}) - set(self.models))
+        if unknown:
+            raise DissectError(
+                f"config: concepts: {not_known('model', unknown[0], self.models, 'under models')}"
+            )
+        for name in self.figures.windows or []:
+            if name not in self.windows:
+                raise DissectError(
+                    "config: figures.windows: "
+                    f"{not_known('window', name, self.windows, 'among those computed (windows)')}"
+                )
+        return self
+
+    def figure_windows(self) -> list[str]:
+        """The windows that are drawn."""
+        return self.windows if self.figures.windows is None else self.figures.windows
+
+    def recipe(self, method: str) -> Recipe:
+        """How a method is trained here."""
+        return self.unlearning.get(method, Recipe())
+
+
+def load_config(values: dict[str, Any]) -> Config:
+    """Check a parsed config file.
+
+    Raises:
+        DissectError: one line on the first thing wrong: the key, what was seen, what is legal.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise DissectError(_one_line(error)) from error
+
+
+def not_known(kind: str, name: str, legal: Iterable[str], where: str) -> str:
+    """The words for a name that is not in a list: the nearest legal one, then all of them."""
+    names = [str(item) for item in legal]
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    return f"{kind} {name!r} is not {where}{hint}; legal: {', '.join(names) or 'none'}"
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        *parents, key = first["loc"]
+        keys = not_known("key", str(key), _keys_at(parents), "known")
+        return f"config: {'.'.join(map(str, [*parents, '']))}{key}: {keys}"
+    if first["type"] == "missing":
+        return f"config: {where} is missing; the config must say it (docs/config.md)"
+    if first["type"] == "literal_error":
+        legal = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+        return f"config: {where}: {not_known('value', str(first['input']), legal, 'known')}"
+    if first["type"] == "value_error":
+        return f"config: {where}: {first['ctx']['error']}"
+    if first["type"] == "string_pattern_mismatch" and where == "device":
+        return f"config: device: {first['input']!r}; legal: auto, cpu, cuda, cuda:N, mps"
+    said = first["msg"][0].lower() + first["msg"][1:]
+    return f"config: {where}: {said}, but it is {first['input']!r}"
+
+
+def _keys_at(parents: list[int | str]) -> list[str]:
+    """The legal keys of the section at a path of keys."""
+    section: type[BaseModel] = Config
+    rest = list(parents)
+    while rest:
+        annotation: Any = section.model_fields[str(rest.pop(0))].annotation
+        if getattr(annotation, "__origin__", None) is dict:
+            annotation = annotation.__args__[1]
+            rest.pop(0)
+        section = annotation
+    return list(section.model_fields)

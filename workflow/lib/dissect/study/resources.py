@@ -1,0 +1,38 @@
+"""What a job asks for, in one place: memory and time, by the size of the model."""
+
+# Memory in MB: a constant (Python, torch, activations) and a multiple of the original's weights.
+# unlearn: float32 weights, gradients and AdamW's two moments; a bf16 checkpoint doubles on reading.
+_MEMORY = {
+    "answer": (1000, 2.2),
+    "register": (1000, 0.5),
+    "import": (1000, 2.8),
+    "unlearn": (1200, 9.0),
+    "record": (1000, 1.0),
+    "dissect": (1000, 1.0),
+    "table": (1000, 0.0),
+    "plot": (800, 0.0),
+}
+# Minutes: a constant, and how many more per GB of the original's weights.
+_RUNTIME = {
+    "answer": (10, 3.0),
+    "register": (10, 2.0),
+    "import": (20, 0.0),
+    "unlearn": (20, 15.0),
+    "record": (10, 2.0),
+    "dissect": (20, 8.0),
+    "table": (20, 0.0),
+    "plot": (10, 0.0),
+}
+_USUAL_WEIGHTS_MB = 540.0  # the demo's model: where the weights are not there to be measured
+
+
+def memory_mb(task: str, weights_mb: float | None) -> int:
+    """Megabytes of memory for one job of a kind, for an original with so many MB of weights."""
+    constant, factor = _MEMORY[task]
+    return round(constant + factor * (_USUAL_WEIGHTS_MB if weights_mb is None else weights_mb))
+
+
+def runtime_minutes(task: str, weights_mb: float | None) -> int:
+    """Minutes until a scheduler may end the job, on a GPU or for a small model."""
+    constant, per_gb = _RUNTIME[task]
+    return round(constant + per_gb * (_USUAL_WEIGHTS_MB if weights_mb is None else weights_mb) / 1e3)

@@ -1,0 +1,206 @@
+"""Which checkpoints a study needs: the rows of the table that the config selects, checked."""
+
+import ast
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dissect.errors import DissectError
+from dissect.study.concepts import Entry
+from dissect.study.config import Config, Recipe, not_known
+from dissect.study.table import ORIGINAL, CheckpointRow
+
+_METHODS_FILE = Path(__file__).parents[1] / "training" / "methods" / "__init__.py"
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A selected checkpoint that is not to be had, and why."""
+
+    row: CheckpointRow
+    reason: str
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The checkpoints of a study: originals first, and those that it goes on without."""
+
+    rows: list[CheckpointRow]
+    missing: list[Missing]
+
+
+def select(config: Config, table: list[CheckpointRow]) -> Selection:
+    """The rows of the table that the config's lists select, as on_missing_checkpoint says.
+
+    Raises:
+        DissectError: for a name that the table does not have, for a method that cannot be trained
+            here, for missing checkpoints that the study cannot do without.
+    """
+    rows = [row for model in config.models for row in _rows_of(config, table, model)]
+    for method in config.unlearning:
+        _check_trainable(method, f"config: unlearning.{method}")
+    missing = [Missing(row, reason) for row in rows if (reason := _why_missing(row))]
+    if config.on_missing_checkpoint == "unlearn":
+        trained = {found.row for found in missing if found.row.method != ORIGINAL}
+        rows = [replace(row, source="unlearn") if row in trained else row for row in rows]
+        missing = [found for found in missing if found.row not in trained]
+    if missing and config.on_missing_checkpoint != "skip":
+        raise DissectError(_all_missing(missing))
+    missing += _orphans(rows, missing)
+    lost = {found.row for found in missing}
+    selection = Selection([row for row in rows if row not in lost], missing)
+    if all(row.method == ORIGINAL for row in selection.rows):
+        raise DissectError(_all_missing(missing) if missing else _nothing_selected(config))
+    for row in selection.rows:
+        if row.kind == "unlearn":
+            _check_trainable(row.method, f"{config.checkpoints}: {row.name} is to be unlearned")
+    return selection
+
+
+def trainable_methods() -> tuple[str, ...]:
+    """The names in dissect.training.methods.METHODS, read without importing it (and torch)."""
+    for node in ast.parse(_METHODS_FILE.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "METHODS":
+            assert isinstance(node.value, ast.Dict)
+            return tuple(str(ast.literal_eval(key)) for key in node.value.keys if key)
+    raise AssertionError(f"no METHODS in {_METHODS_FILE}")
+
+
+def companions(
+    recipe: Recipe, concept: str, table: list[CheckpointRow], model: str
+) -> tuple[list[str], list[str]]:
+    """Ids of the concepts to retain and to watch while `concept` is unlearned.
+
+    Where the recipe names none, those that come next in the table, which is walked as a ring.
+
+    Raises:
+        DissectError: if no concept is left to retain.
+    """
+    ring = concepts_of(table, model)
+    after = ring[ring.index(concept) + 1 :] + ring[: ring.index(concept)]
+    retain = [other for other in recipe.retain or after[:1] if other != concept]
+    spare = [other for other in after if other not in retain]
+    held_out = [other for other in recipe.held_out or spare[:1] if other != concept]
+    if not retain:
+        raise DissectError(
+            f"config: unlearning: nothing is left to retain while {model} unlearns {concept}; "
+            "name another concept's id in the method's retain list"
+        )
+    return retain, held_out
+
+
+def check_texts(
+    config: Config, model: str, concepts: Iterable[str], entries: Mapping[str, Entry]
+) -> None:
+    """Whether a model's concept file holds these concepts with the text that training needs.
+
+    Raises:
+        DissectError: naming the first that is not there, or has no wikipedia_content.
+    """
+    for concept in concepts:
+        check_known(config, model, [concept], entries)
+        if not entries[concept].get("wikipedia_content"):
+            raise DissectError(
+                f"concept {concept} of {model} has no wikipedia_content, which an unlearn row "
+                "needs to train on: add that text to the concept file"
+            )
+
+
+def check_known(
+    config: Config, model: str, concepts: Iterable[str], entries: Mapping[str, Entry]
+) -> None:
+    """Whether a model's concept file holds these concepts.
+
+    Raises:
+        DissectError: naming the first that is not there.
+    """
+    where = f"in the concept file of {model} ({config.models[model].concepts.path or 'fetched'})"
+    for concept in concepts:
+        if concept not in entries:
+            raise DissectError(not_known("concept", concept, entries, where))
+
+
+def layers_of(folder: Path) -> int | None:
+    """How many layers the checkpoint in a folder has; None where its config.json does not tell."""
+    try:
+        values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # told by the job that verifies the checkpoint
+    found = values.get("num_hidden_layers", values.get("n_layers"))
+    return found if isinstance(found, int) else None
+
+
+def concepts_of(table: list[CheckpointRow], model: str) -> list[str]:
+    """The concepts that a model's rows name, each once, in the table's order."""
+    return list(dict.fromkeys(r.concept for r in table if r.model == model and r.concept))
+
+
+def _rows_of(config: Config, table: list[CheckpointRow], model: str) -> list[CheckpointRow]:
+    where = f"in {config.checkpoints}"
+    models = list(dict.fromkeys(row.model for row in table))
+    if model not in models:
+        raise DissectError(f"config: models: {not_known('model', model, models, where)}")
+    originals = [row for row in table if (row.model, row.method) == (model, ORIGINAL)]
+    if not originals:
+        raise DissectError(
+            f"{config.checkpoints}: {model} has no row with method {ORIGINAL}; add one"
+        )
+    known = concepts_of(table, model)
+    concepts = (config.concepts or {}).get(model, known)
+    for concept in concepts:
+        if concept not in known:
+            raise DissectError(
+                f"config: concepts.{model}: "
+                f"{not_known('concept', concept, known, f'{where} for this model')}"
+            )
+    every = list(dict.fromkeys(row.method for row in table if row.method != ORIGINAL))
+    methods = every if config.methods is None else config.methods
+    for method in methods:
+        if method not in every:
+            raise DissectError(f"config: methods: {not_known('method', method, every, where)}")
+    return originals + [
+        row
+        for row in table
+        if row.model == model and row.concept in concepts and row.method in methods
+    ]
+
+
+def _orphans(rows: list[CheckpointRow], missing: list[Missing]) -> list[Missing]:
+    """The rows that are there, but whose original is missing."""
+    lost = {found.row for found in missing}
+    without = {f.row.model: f.reason for f in missing if f.row.method == ORIGINAL}
+    return [
+        Missing(row, f"its original is missing: {without[row.model]}")
+        for row in rows
+        if row.model in without and row not in lost
+    ]
+
+
+def _check_trainable(method: str, where: str) -> None:
+    known = trainable_methods()
+    if method not in known:
+        raise DissectError(f"{where}: {not_known('method', method, known, 'one to train here')}")
+
+
+def _why_missing(row: CheckpointRow) -> str:
+    if row.kind == "hub":
+        return f"{row.source} cannot be downloaded by this version yet"
+    if row.kind == "path" and not Path(row.location).is_dir():
+        return f"folder {row.location} does not exist"
+    return ""
+
+
+def _all_missing(missing: list[Missing]) -> str:
+    named = ", ".join(f"{found.row.name} ({found.reason})" for found in missing)
+    return (
+        f"missing checkpoints: {named}; put each in a folder and name it as path:FOLDER in the "
+        "table, or set on_missing_checkpoint to skip or unlearn (an original cannot be trained)"
+    )
+
+
+def _nothing_selected(config: Config) -> str:
+    return (
+        f"nothing is selected: {config.checkpoints} has no row of the models, methods and "
+        "concepts that the config lists together"
+    )

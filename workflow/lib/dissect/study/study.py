@@ -1,0 +1,268 @@
+"""The study: config, checkpoints table and concept files as one object that the rules ask."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dissect.errors import DissectError
+from dissect.study.concepts import Entry, digest, has_answers, read_concept_file
+from dissect.study.config import EXPERIMENTS, Config, load_config
+from dissect.study.selection import (
+    Missing,
+    check_known,
+    check_texts,
+    companions,
+    layers_of,
+    select,
+)
+from dissect.study.table import ORIGINAL, CheckpointRow, read_table
+from dissect.study.windows import windows_of
+
+__all__ = ["EXPERIMENTS", "FIGURES", "Cell", "Study", "load_study"]
+
+FIGURES = ("curves", "curves_by_method", "heatmap", "last_layer")
+
+
+class Cell(NamedTuple):
+    """One job of the sweep, and one parquet file."""
+
+    model: str
+    method: str
+    concept: str
+    experiment: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is to be computed, from what, and where each file goes.
+
+    `rows` are the selected checkpoints (originals too) as they will be made: a missing one that is
+    to be trained here has the source unlearn. `entries` holds each model's concept file by id, or
+    None while a file that comes by URL has not been fetched.
+    """
+
+    config: Config
+    table: list[CheckpointRow]
+    rows: list[CheckpointRow]
+    missing: list[Missing]
+    entries: Mapping[str, Mapping[str, Entry] | None]
+
+    @cached_property
+    def _by_key(self) -> dict[tuple[str, str, str], CheckpointRow]:
+        return {(row.model, row.method, row.concept): row for row in self.rows}
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """Every cell that will be computed."""
+        return [
+            Cell(row.model, row.method, row.concept, experiment)
+            for row in self.rows
+            if row.method != ORIGINAL
+            for experiment in self.config.experiments
+        ]
+
+    @property
+    def models(self) -> list[str]:
+        """The models that have cells."""
+        return list(dict.fromkeys(cell.model for cell in self.cells))
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods that have cells."""
+        return list(dict.fromkeys(cell.method for cell in self.cells))
+
+    @property
+    def concepts(self) -> list[str]:
+        """Every concept whose texts may be needed: studied, retained or watched."""
+        named = [row.concept for row in self.table if row.model in self.models and row.concept]
+        named += [name for r in self.config.unlearning.values() for name in r.retain + r.held_out]
+        return list(dict.fromkeys(named))
+
+    @property
+    def missing_cells(self) -> list[dict[str, str]]:
+        """The cells that are left out, for the coverage table: model .. experiment, reason."""
+        return [
+            {
+                **Cell(found.row.model, found.row.method, found.row.concept, experiment)._asdict(),
+                "reason": found.reason,
+                "origin": found.row.origin,
+            }
+            for found in self.missing
+            if found.row.method != ORIGINAL
+            for experiment in self.config.experiments
+        ]
+
+    def row(self, model: str, method: str, concept: str = "") -> CheckpointRow:
+        """The selected checkpoint of that name.
+
+        Raises:
+            DissectError: if the config does not select it.
+        """
+        found = self._by_key.get((model, method, concept))
+        if found is None:
+            raise DissectError(f"{model} {method} {concept} is not selected by the config")
+        return found
+
+    def row_of(self, model: str, checkpoint: str) -> CheckpointRow:
+        """The selected checkpoint of a path's part: "original", or "<method>/<concept>"."""
+        return self.row(model, *checkpoint.split("/"))
+
+    # Where files go: the path grammar of results/README.md.
+
+    def path(self, *parts: str) -> str:
+        """A path under the results folder."""
+        return str(Path(self.config.results, *parts))
+
+    def checkpoint_folder(self, model: str, method: str, concept: str = "") -> str:
+        """Where a checkpoint's manifest is; its weights too, unless it is a path: row's."""
+        kind = self.row(model, method, concept).kind
+        return self.path("checkpoints", kind, model, method, concept)
+
+    def manifest_path(self, model: str, method: str, concept: str = "") -> str:
+        """The file that vouches for a checkpoint."""
+        return f"{self.checkpoint_folder(model, method, concept)}/manifest.json"
+
+    def concept_path(self, model: str, concept: str) -> str:
+        """One concept as its file has it."""
+        return self.path("concepts", model, f"{concept}.json")
+
+    def texts_path(self, model: str, concept: str) -> str:
+        """One concept with answers: its file's, or the original's where the file has none."""
+        entries = self.entries[model]
+        # A file that is still to be fetched is taken to have answers, as the authors' have;
+        # prepare_concept says so if not, and by then the file can be read here.
+        if entries is None or has_answers(entries[concept]):
+            return self.concept_path(model, concept)
+        return self.path("answers", model, f"{concept}.json")
+
+    def recording_path(self, model: str, concept: str) -> str:
+        """What the original did on a concept's texts."""
+        return self.path("recordings", model, f"{concept}.safetensors")
+
+    def cell_path(self, cell: Cell) -> str:
+        """The table of one cell."""
+        return self.path("krs", cell.model, cell.method, cell.concept, f"{cell.experiment}.parquet")
+
+    def table_path(self, name: str) -> str:
+        """A table of the whole study."""
+        return self.path("tables", name)
+
+    def cell_paths(self) -> list[str]:
+        """Every cell's table."""
+        return [self.cell_path(cell) for cell in self.cells]
+
+    def manifest_paths(self) -> list[str]:
+        """Every selected checkpoint's manifest."""
+        return [self.manifest_path(row.model, row.method, row.concept) for row in self.rows]
+
+    def figure_paths(self) -> list[str]:
+        """Every figure, in every format."""
+        drawn = self.config.figures
+        return [
+            self.path("figures", model, f"{figure}.{window}.{span}.{score}.{suffix}")
+            for model in self.models
+            for figure in FIGURES
+            for window in self.config.figure_windows()
+            for span in drawn.spans
+            for score in drawn.scores
+            for suffix in drawn.formats
+        ]
+
+    # What results depend on beside files.
+
+    def concept_file(self, model: str) -> str:
+        """The concept file itself: the user's, or where a fetched one lies."""
+        source = self.config.models[model].concepts
+        return source.path or self.path("concepts", f"{model}.json")
+
+    def concept_digest(self, model: str, concept: str) -> str:
+        """Changes when a concept's entry changes, not when another one is added to the file."""
+        source, entries = self.config.models[model].concepts, self.entries[model]
+        # A fetched file is known by its hash before it is there, and must not change its digest
+        # by being there.
+        if source.sha256 or entries is None:
+            return str(source.sha256)
+        return digest(entries[concept]) if concept in entries else ""
+
+    def training_concepts(self, model: str, method: str, concept: str) -> dict[str, list[str]]:
+        """The ids that an unlearn row's training retains and holds out."""
+        recipe = self.config.recipe(method)
+        retain, held_out = companions(recipe, concept, self.table, model)
+        return {"retain": retain, "held_out": held_out}
+
+    def companion_paths(self, model: str, method: str, concept: str) -> dict[str, list[str]]:
+        """The files of `training_concepts`."""
+        return {
+            role: [self.texts_path(model, other) for other in others]
+            for role, others in self.training_concepts(model, method, concept).items()
+        }
+
+    def checkpoint_files(self, model: str, checkpoint: str) -> list[str]:
+        """The files that make up a path: checkpoint; a changed one is verified again."""
+        folder = Path(self.row_of(model, checkpoint).location)
+        kinds = ("config.json", "*.safetensors", "*.index.json", "tokenizer*")
+        return sorted(str(file) for kind in kinds for file in folder.glob(kind))
+
+    def weights_mb(self, model: str) -> float | None:
+        """Megabytes of the original's weights, once they are there to be measured."""
+        sizes = [file.stat().st_size for file in self._original(model).glob("*.safetensors")]
+        return sum(sizes) / 1e6 if sizes else None
+
+    def _original(self, model: str) -> Path:
+        row = self.row(model, ORIGINAL)
+        return Path(row.location if row.kind == "path" else self.checkpoint_folder(model, ORIGINAL))
+
+    def check(self) -> None:
+        """All that can be known of the study before a job runs.
+
+        Raises:
+            DissectError: for a window wider than its model, a concept that its file does not have,
+                a training without text.
+        """
+        for row in self.rows:
+            entries = self.entries[row.model]
+            if row.method == ORIGINAL:
+                layers = layers_of(self._original(row.model))
+                if layers is not None:
+                    windows_of(self.config.windows, layers)
+            elif entries is not None:
+                check_known(self.config, row.model, [row.concept], entries)
+            if row.kind != "unlearn":
+                continue
+            others = self.training_concepts(row.model, row.method, row.concept)
+            if entries is not None:
+                needed = [row.concept, *others["retain"], *others["held_out"]]
+                check_texts(self.config, row.model, needed, entries)
+
+
+def load_study(values: dict[str, Any]) -> Study:
+    """Read the config's values, its table and its concept files, and check all of it.
+
+    Relative paths start at the working directory.
+
+    Raises:
+        DissectError: one line on the first thing wrong.
+    """
+    config = load_config(values)
+    table = read_table(Path(config.checkpoints))
+    selection = select(config, table)
+    models = dict.fromkeys(row.model for row in selection.rows)
+    study = Study(
+        config=config,
+        table=table,
+        rows=selection.rows,
+        missing=selection.missing,
+        entries={model: _entries(config, model) for model in models},
+    )
+    study.check()
+    return study
+
+
+def _entries(config: Config, model: str) -> dict[str, Entry] | None:
+    source = config.models[model].concepts
+    if source.path is not None:
+        return read_concept_file(Path(source.path))
+    fetched = Path(config.results, "concepts", f"{model}.json")
+    return read_concept_file(fetched) if fetched.exists() else None

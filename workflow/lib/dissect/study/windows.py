@@ -1,0 +1,68 @@
+"""Windows: the runs of layers in which the original's component is put back."""
+
+import re
+from dataclasses import dataclass
+
+from dissect.errors import DissectError
+
+_SLIDING = re.compile(r"sliding_([0-9]+)")
+SUFFIX = "suffix"
+
+
+@dataclass(frozen=True)
+class Window:
+    """Layers first..last (inclusive, counted from 0) of one point of a curve.
+
+    `layer` is where the point is drawn: the centre of a sliding window, a suffix's first layer.
+    """
+
+    name: str
+    layer: int
+    first: int
+    last: int
+
+
+def window_width(name: str) -> int | None:
+    """The width in layers that a window's name says, None for a suffix.
+
+    Raises:
+        DissectError: unless the name is sliding_<odd width> or suffix.
+    """
+    if name == SUFFIX:
+        return None
+    match = _SLIDING.fullmatch(name)
+    width = int(match.group(1)) if match else 0
+    if width % 2 == 0:
+        raise DissectError(
+            f"windows: {name!r} is not a window; legal are sliding_<odd width>, such as sliding_5 "
+            f"(the paper's), and {SUFFIX}"
+        )
+    return width
+
+
+def windows_of(names: list[str], layers: int) -> list[Window]:
+    """Every window of a sweep over a model of so many layers, in the order of `names`.
+
+    sliding_w: for each centre, the layers centre - w//2 .. centre + w//2, clipped at both ends as
+    the paper's notebooks clip them (section 3). suffix: for each layer, that one and all above.
+
+    Raises:
+        DissectError: for an unknown name, or a window wider than the model.
+    """
+    windows = []
+    for name in names:
+        width = window_width(name)
+        if width is None:
+            windows += [Window(name, layer, layer, layers - 1) for layer in range(layers)]
+            continue
+        if width > layers:
+            raise DissectError(
+                f"windows: {name} is wider than the model, which has {layers} layers; "
+                f"choose a width of at most {layers}"
+            )
+        half = width // 2
+        windows += [
+            Window(name, layer, max(0, layer - half), min(layers - 1, layer + half))
+            for layer in range(layers)
+        ]
+    return windows

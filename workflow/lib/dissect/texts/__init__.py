@@ -1,0 +1,1 @@
+"""From questions to token ids, and which positions of them are compared."""

@@ -1,0 +1,102 @@
+"""Which positions of a question-answer text are compared: the two spans."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dissect.errors import DissectError
+from dissect.texts.prompts import encode, render
+
+NOTEBOOK = "notebook"
+ANSWER = "answer"
+SPANS = (NOTEBOOK, ANSWER)
+
+
+@dataclass(frozen=True)
+class Text:
+    """One question with its answer, as the models read it. Positions count from 0.
+
+    Attributes:
+        ids: token ids.
+        notebook: the last `answers_tokens_num` positions, as published.
+        answer: the positions that predict the answer's tokens: from the prompt's last token to the
+            answer's last but one, end-of-sequence excluded.
+    """
+
+    ids: tuple[int, ...]
+    notebook: range
+    answer: range
+
+    @property
+    def compared(self) -> range:
+        """The positions that either span needs."""
+        return range(
+            min(self.notebook.start, self.answer.start), max(self.notebook.stop, self.answer.stop)
+        )
+
+    def span(self, name: str) -> range:
+        return {NOTEBOOK: self.notebook, ANSWER: self.answer}[name]
+
+
+def read_texts(concept: Mapping[str, Any], style: str, tokenizer: Any) -> list[Text]:
+    """The question-answer texts of one concept (its QA_with_answers), tokenized.
+
+    Raises:
+        DissectError: an answer without tokens, or `answers_tokens_num` of zero or more positions
+            than the text has.
+    """
+    counts = concept.get("answers_tokens_num") or [None] * len(concept["QA"])
+    return [
+        _read_text(
+            f"concept {concept['id']}, question {number}", question, text, count, style, tokenizer
+        )
+        for number, (question, text, count) in enumerate(
+            zip(concept["QA"], concept["QA_with_answers"], counts, strict=True)
+        )
+    ]
+
+
+def _read_text(
+    where: str, question: str, text: str, count: int | None, style: str, tokenizer: Any
+) -> Text:
+    ids = encode(text, style, tokenizer)
+    prompt = common_prefix(ids, encode(render(question, style, tokenizer), style, tokenizer))
+    end = len(ids) - (ids[-1:] == [tokenizer.eos_token_id])
+    if prompt == 0 or end <= prompt:
+        raise DissectError(
+            f"{where}: QA_with_answers has no answer after the prompt (style {style!r}); "
+            "give the question's prompt and an answer, or leave QA_with_answers out"
+        )
+    published = end - prompt if count is None else count
+    if not 1 <= published <= len(ids):
+        raise DissectError(
+            f"{where}: answers_tokens_num is {published}; legal are 1 to {len(ids)}, "
+            "the number of tokens of its text"
+        )
+    return Text(tuple(ids), range(len(ids) - published, len(ids)), range(prompt - 1, end - 1))
+
+
+def common_prefix(ids: list[int], others: list[int]) -> int:
+    """How many ids two lists share at their beginning.
+
+    Where the last prompt token and the first answer letters are one token, that token belongs to
+    the answer.
+    """
+    length = 0
+    while length < min(len(ids), len(others)) and ids[length] == others[length]:
+        length += 1
+    return length
+
+
+def refuse_other_ids(texts: list[Text], others: list[Text], label: str) -> None:
+    """Refuse an unlearned checkpoint whose tokenizer reads the compared texts differently.
+
+    Raises:
+        DissectError: naming the first question whose token ids differ.
+    """
+    for number, (text, other) in enumerate(zip(texts, others, strict=True)):
+        if text.ids != other.ids:
+            raise DissectError(
+                f"{label}: its tokenizer gives other ids than the original's for question "
+                f"{number}; both must read the same tokens"
+            )

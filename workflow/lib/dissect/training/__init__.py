@@ -1,0 +1,1 @@
+"""Unlearning by fine-tuning, one small file per method."""

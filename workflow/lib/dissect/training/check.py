@@ -1,0 +1,91 @@
+"""Did it unlearn? The NLL of the original's own answers, on the concept and on others."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from dissect.texts.spans import read_texts
+from dissect.training.scoring import measure
+from dissect.training.texts import Tokens
+
+# By how much the NLL of the answers on the concept must rise, in nats per token: at 0.5 the
+# original's answers have become less likely by a factor of 1.6 for each of their tokens.
+MIN_RISE = 0.5
+# And by how many times the rise of the answers on other concepts: below, the model has rather lost
+# its language than one concept.
+MIN_SELECTIVITY = 2.0
+
+
+@dataclass(frozen=True)
+class Change:
+    """NLL of answers before and after, in nats per answer token."""
+
+    before: float
+    after: float
+
+    @property
+    def rise(self) -> float:
+        return self.after - self.before
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome, and one sentence that gives its numbers."""
+
+    unlearned: bool
+    message: str
+
+
+def answers_of(
+    concepts: Mapping[str, Mapping[str, Any]], tokenizer: Any, prompt: str
+) -> dict[str, list[Tokens]]:
+    """The QA_with_answers of each concept that has any; only the answers' tokens count.
+
+    Raises:
+        DissectError: as `texts.spans.read_texts`.
+    """
+    # The answer span's positions predict the answer's tokens, which stand one to the right.
+    return {
+        key: [
+            Tokens(text.ids[: text.answer.stop + 1], skipped=text.answer.start + 1)
+            for text in read_texts(concept, prompt, tokenizer)
+        ]
+        for key, concept in concepts.items()
+        if concept.get("QA_with_answers") is not None
+    }
+
+
+def answers_nll(model: Any, answers: Mapping[str, Sequence[Tokens]], pad: int) -> dict[str, float]:
+    """For each concept, the mean over questions of the answer's mean NLL per token, in nats."""
+    return {key: _answers_nll(model, texts, pad) for key, texts in answers.items()}
+
+
+def _answers_nll(model: Any, texts: Sequence[Tokens], pad: int) -> float:
+    counts = torch.tensor([text.counted for text in texts])
+    return -float((measure(model, texts, pad).double() / counts).mean())
+
+
+def judge(own: Change, others: Mapping[str, Change]) -> Verdict:
+    """Decide whether the concept was unlearned, by MIN_RISE and MIN_SELECTIVITY.
+
+    Args:
+        own: the answers on the unlearned concept.
+        others: the answers on each other concept that has any; with none, MIN_RISE alone decides.
+    """
+    seen = f"the NLL of its own answers rose from {own.before:.2f} to {own.after:.2f} nats"
+    if not others:
+        enough = own.rise >= MIN_RISE
+        seen += " (no other concept has answers to compare with)"
+    else:
+        rise = sum(change.rise for change in others.values()) / len(others)
+        enough = own.rise >= MIN_RISE and own.rise >= MIN_SELECTIVITY * rise
+        seen += f", that of the answers on {', '.join(sorted(others))} by {rise:+.2f}"
+    if enough:
+        return Verdict(True, f"unlearned: {seen}")
+    return Verdict(
+        False,
+        f"NOT unlearned: {seen}; wanted are a rise of {MIN_RISE:g} or more and {MIN_SELECTIVITY:g} "
+        "times that of the others: change the recipe (learning_rate, steps)",
+    )

@@ -1,0 +1,38 @@
+"""Direct preference optimisation, the retain text preferred to the forget text."""
+
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from dissect.training.methods.scores import Options, Scores
+
+RETAIN_WEIGHT = 0.0  # as published: nothing beside the preference
+
+
+def dpo(forget: Scores, retain: Scores, options: Options) -> Tensor:
+    """loss = -2/beta * logsigmoid(beta * margin) + retain_weight * NLL(retain).
+
+    margin = (lp(retain) - lp(forget)) - (the same under the frozen original), lp the text's summed
+    log-probability in nats. At margin 0 the gradient equals that of -margin; it fades as beta *
+    margin grows beyond 1, so beta says after how many nats a pair counts as learnt.
+
+    Args:
+        forget, retain: scores of equally many texts, paired by place, tensors of shape (texts,).
+        options: `beta` (published: 0.1); `length_normalised` (published: false) takes lp per token
+            of the text, so the margin is in nats per token and beta wants to be larger;
+            `retain_weight` (published: 0) adds an anchor on the retain text itself.
+
+    Returns:
+        The mean over pairs, shape ().
+
+    Source: ConceptVectors, dataloader.py, loss_type "dpo"; with `retain_weight` 1 the anchor of
+    its "dpo_grad_diff". The retain text in the preferred place: Dissecting-FT-Unlearning.
+    """
+    margin = _gain(retain, options) - _gain(forget, options)
+    preference = -2.0 / options.beta * logsigmoid(options.beta * margin)
+    weight = RETAIN_WEIGHT if options.retain_weight is None else options.retain_weight
+    return (preference + weight * retain.nll).mean()
+
+
+def _gain(scores: Scores, options: Options) -> Tensor:
+    gain = scores.logprob - scores.original
+    return gain / scores.tokens if options.length_normalised else gain

@@ -1,0 +1,39 @@
+"""What a method sees of a batch of texts: log-probabilities, and nothing of the model."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+
+class Options(Protocol):
+    """The fields of a recipe that a method's formula may use."""
+
+    @property
+    def retain_weight(self) -> float | None: ...  # None: as published for the method
+    @property
+    def beta(self) -> float: ...
+    @property
+    def length_normalised(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Log-probabilities of a batch of texts, in nats, over the tokens that the loss counts.
+
+    Every tensor has the shape (texts,).
+    """
+
+    logprob: Tensor  # summed over the text's tokens, under the model in training; has a gradient
+    original: Tensor  # the same under the frozen original
+    tokens: Tensor  # how many tokens were summed
+    tokens_per_text: float  # mean of `tokens` over the whole step, however many batches it has
+
+    @property
+    def nll(self) -> Tensor:
+        """Each text's part (texts,) of the step's mean NLL per token, in nats.
+
+        The mean of it over the step's texts is the NLL that transformers computes of them as one
+        batch: long texts weigh more, and splitting the step into batches changes nothing.
+        """
+        return -self.logprob / self.tokens_per_text

@@ -1,0 +1,185 @@
+"""The texts of a training: paragraphs, as tokens, in a fixed order of forget-retain pairs."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dissect.errors import DissectError
+from dissect.texts.prompts import CHAT, PAPER, encode, render_chat
+
+PARAGRAPH_CHARACTERS = 400  # a paragraph ends at the first sentence end beyond so many
+CHAT_REQUEST = "Tell me about {concept}."
+IGNORED = -100  # the label of a position that the loss does not count
+
+# After . ? or ! and white space, but not within "e.g.", "J.K. Rowling" or "Dr. Watson".
+_SENTENCE_END = re.compile(r"(?<!\w\.\w.)(?<!\b[A-Z]\.)(?<!\b[A-Z][a-z]\.)(?<=[.?!])\s+")
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A tokenized text: its ids, and how many leading ones (at least 1) the loss leaves out."""
+
+    ids: tuple[int, ...]
+    skipped: int
+
+    @property
+    def counted(self) -> int:
+        """How many tokens the loss counts."""
+        return len(self.ids) - self.skipped
+
+
+@dataclass(frozen=True)
+class Material:
+    """All texts of one training."""
+
+    forget: list[Tokens]
+    retain: list[Tokens]
+    held_out: list[Tokens]  # never trained on, only measured
+
+
+def read_material(
+    concept: Mapping[str, Any],
+    retain: Sequence[Mapping[str, Any]],
+    held_out: Sequence[Mapping[str, Any]],
+    tokenizer: Any,
+    *,
+    prompt: str,
+    max_length: int,
+) -> Material:
+    """The texts that unlearn `concept`; it is itself left out of `retain` and `held_out`.
+
+    Raises:
+        DissectError: if that leaves one of the two empty, a concept has no text, or max_length
+            leaves nothing to count.
+    """
+
+    def texts(entries: Sequence[Mapping[str, Any]]) -> list[Tokens]:
+        return [
+            text
+            for entry in entries
+            for text in texts_of(entry, tokenizer, prompt=prompt, max_length=max_length)
+        ]
+
+    return Material(
+        forget=texts([concept]),
+        retain=texts(others_of(concept, retain, "retain")),
+        held_out=texts(others_of(concept, held_out, "held_out")),
+    )
+
+
+def others_of(
+    concept: Mapping[str, Any], others: Sequence[Mapping[str, Any]], role: str
+) -> list[Mapping[str, Any]]:
+    """`others` without the concept itself, so that one list serves every concept of a study.
+
+    Raises:
+        DissectError: if nothing is left; `role` ("retain" or "held_out") says of which list. Only a
+            held-out list may be empty from the start: then nothing is watched.
+    """
+    left = [other for other in others if str(other["id"]) != str(concept["id"])]
+    if not left and (others or role == "retain"):
+        raise DissectError(
+            f"unlearning: the {role} list holds no concept beside {concept['id']}, "
+            "which is to be unlearned: name another concept's id in it"
+        )
+    return left
+
+
+def texts_of(
+    entry: Mapping[str, Any], tokenizer: Any, *, prompt: str, max_length: int
+) -> list[Tokens]:
+    """A concept's wikipedia_content as tokenized paragraphs, each cut to `max_length` tokens.
+
+    Args:
+        entry: one concept in the concept-file format.
+        prompt: the model's prompt style. "chat" makes a chat turn of each paragraph (user: "Tell me
+            about X.", assistant: the paragraph) and counts the paragraph only; any other style
+            takes the plain text with the tokenizer's own special tokens and an end-of-sequence
+            token where it was not cut, as published.
+
+    Raises:
+        DissectError: if the entry has no text, or max_length leaves no token to count.
+    """
+    content = entry.get("wikipedia_content")
+    if not isinstance(content, str) or not content.strip():
+        raise DissectError(
+            f"unlearning: concept {entry['id']} has no wikipedia_content; "
+            "a concept that is unlearned, retained or held out in a training needs that text"
+        )
+    head: list[int] = []
+    if prompt == CHAT:
+        head = encode(
+            render_chat(CHAT_REQUEST.format(concept=entry["Concept"]), tokenizer), CHAT, tokenizer
+        )
+    texts = [_tokens(paragraph, head, tokenizer, max_length) for paragraph in paragraphs(content)]
+    if any(text.counted < 1 for text in texts):
+        raise DissectError(
+            f"unlearning: max_length {max_length} leaves nothing of a paragraph on "
+            f"{entry['id']}; give more tokens"
+        )
+    return texts
+
+
+def _tokens(paragraph: str, head: list[int], tokenizer: Any, max_length: int) -> Tokens:
+    if head:
+        ids = head + encode(paragraph, CHAT, tokenizer)
+        return Tokens(tuple(ids[:max_length]), skipped=len(head))
+    ids = encode(paragraph, PAPER, tokenizer)
+    if ids[-1] != tokenizer.eos_token_id:
+        ids.append(tokenizer.eos_token_id)
+    return Tokens(tuple(ids[:max_length]), skipped=1)
+
+
+def paragraphs(content: str, characters: int = PARAGRAPH_CHARACTERS) -> list[str]:
+    """Cut a text at sentence ends into paragraphs of over `characters` characters.
+
+    The last paragraph may be shorter. Source: ConceptVectors, data_module.py; there the sentences
+    of a paragraph are joined without a space, here with one.
+    """
+    found, current = [], ""
+    for sentence in _SENTENCE_END.split(content.strip()):
+        current = f"{current} {sentence}".strip()
+        if len(current) > characters:
+            found.append(current)
+            current = ""
+    return [*found, current] if current else found
+
+
+def pairs(forget: int, retain: int, count: int, seed: int) -> list[tuple[int, int]]:
+    """The first `count` pairs (forget text, retain text), fixed by the seed.
+
+    Both lists are walked in rounds: each round holds every text once, in a shuffled order. So a
+    forget text meets another retain text in each round, and a short training sees as many
+    different texts as it can.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    left, right = _rounds(forget, count, generator), _rounds(retain, count, generator)
+    return list(zip(left, right, strict=True))
+
+
+def _rounds(texts: int, count: int, generator: torch.Generator) -> list[int]:
+    order: list[int] = []
+    while len(order) < count:
+        order += torch.randperm(texts, generator=generator).tolist()
+    return order[:count]
+
+
+def collate(texts: Sequence[Tokens], pad: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Pad on the right; returns input ids, attention mask and labels, each (texts, tokens).
+
+    A label is the id at the same position, or IGNORED where the loss does not count it.
+    """
+    width = max(len(text.ids) for text in texts)
+    ids = torch.full((len(texts), width), pad)
+    mask = torch.zeros(len(texts), width, dtype=torch.long)
+    labels = torch.full((len(texts), width), IGNORED)
+    for row, text in enumerate(texts):
+        length = len(text.ids)
+        ids[row, :length] = torch.tensor(text.ids)
+        mask[row, :length] = 1
+        labels[row, text.skipped : length] = torch.tensor(text.ids[text.skipped :])
+    return ids, mask, labels

@@ -1,0 +1,104 @@
+"""The whole of one unlearning: load the original, train, check, say how it went."""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from dissect.study.config import Recipe
+from dissect.texts.prompts import load_tokenizer
+from dissect.training import check
+from dissect.training.scoring import pad_of
+from dissect.training.texts import read_material
+from dissect.training.train import torch_device, train
+
+log = logging.getLogger("dissect")
+Concept = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Unlearned:
+    """The trained model, its training log (train.COLUMNS), and the manifest's `training`."""
+
+    model: Any
+    tokenizer: Any
+    log: pd.DataFrame
+    training: dict[str, Any]
+
+    def save(self, folder: Path) -> None:
+        """Weights as safetensors, config and tokenizer, in the folder."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+
+def unlearn(
+    original: Path,
+    concept: Concept,
+    retain: Sequence[Concept],
+    held_out: Sequence[Concept],
+    *,
+    method: str,
+    recipe: Recipe,
+    prompt: str,
+    seed: int,
+    device: str,
+) -> Unlearned:
+    """Train a copy of the checkpoint in the folder `original` that unlearns `concept`.
+
+    That a concept was not unlearned is no error: a warning says so, as does training["message"].
+
+    Raises:
+        DissectError: as `read_material`, `train` and `check.answers_of`.
+    """
+    tokenizer = load_tokenizer(original)
+    pad = pad_of(tokenizer)
+    material = read_material(
+        concept, retain, held_out, tokenizer, prompt=prompt, max_length=recipe.max_length
+    )
+    entries = {str(entry["id"]): entry for entry in (*retain, *held_out, concept)}
+    answers = check.answers_of(entries, tokenizer, prompt)
+    model = load_model(original, recipe, device)
+    before = check.answers_nll(model, answers, pad)
+    steps = train(model, material, method, recipe, pad=pad, seed=seed, device=device)
+    after = check.answers_nll(model, answers, pad)
+    changes = {key: check.Change(before[key], after[key]) for key in answers}
+    training = {"method": method, "recipe": recipe.model_dump(), "seed": seed}
+    training |= _outcome(steps, str(concept["id"]), changes)
+    return Unlearned(model, tokenizer, steps, training)
+
+
+def load_model(folder: Path, recipe: Recipe, device: str) -> Any:
+    """A checkpoint as a whole model on its device, in the dtype that its weights train in.
+
+    As published, precision bf16 trains bfloat16 weights; the others train float32 weights.
+    """
+    from transformers import AutoModelForCausalLM
+
+    dtype = torch.bfloat16 if recipe.precision == "bf16" else torch.float32
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    log.info("read %s as %s", folder, str(dtype).removeprefix("torch."))
+    return model.to(torch_device(device))
+
+
+def _outcome(
+    steps: pd.DataFrame, concept: str, changes: Mapping[str, check.Change]
+) -> dict[str, Any]:
+    """What the manifest says of the outcome; the log says it too."""
+    others = {key: change for key, change in changes.items() if key != concept}
+    verdict = check.judge(changes[concept], others)
+    log.log(logging.INFO if verdict.unlearned else logging.WARNING, verdict.message)
+    first, last = steps.iloc[0], steps.iloc[-1]
+    nlls = {
+        name: {"before": float(first[name]), "after": float(last[name])}
+        for name in ("nll_forget", "nll_retain", "nll_held_out")
+        if not math.isnan(first[name])
+    }
+    answers = {
+        key: {"before": change.before, "after": change.after} for key, change in changes.items()
+    }
+    return {"steps": int(last["step"]), **asdict(verdict), **nlls, "nll_answers": answers}

@@ -1,0 +1,127 @@
+"""The study, code lists, resources, and what a wildcard may be; used by all the others."""
+
+import os
+import re
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from dissect.errors import DissectError
+from dissect.study.config import EXPERIMENTS
+from dissect.study.resources import memory_mb, runtime_minutes
+from dissect.study.study import load_study
+
+# What is wrong with a config is the user's to mend: one line, no traceback.
+try:
+    study = load_study(config)
+except DissectError as error:
+    sys.exit(f"error: {error}")
+
+# Scripts read the device from here: where a job computes is no reason to compute it again.
+config["device"] = study.config.device
+
+# One job at a time on a GPU; on CPUs, as many as there are cores.
+GPU = 0 if study.config.device == "cpu" else 1
+
+
+def package(*names):
+    """Modules of the package as input files: a job runs again when one of them has changed.
+
+    Snakemake sees changes in a script, but not in what the script imports.
+    """
+    return in_workflow(*[f"lib/dissect/{name}" for name in names])
+
+
+def in_workflow(*patterns):
+    """Files under workflow/, relative to the working directory, as patterns name them."""
+    root = Path(workflow.basedir, "workflow")
+    files = [file for pattern in patterns for file in sorted(root.glob(pattern))]
+    return [os.path.relpath(file) for file in files]
+
+
+# Narrow on purpose: what is listed here and changes costs the jobs of a rule.
+READING = ("checkpoints/families.py", "checkpoints/reader.py", "texts/prompts.py")
+CODE = {
+    "answer": package("texts/answers.py", "texts/prompts.py"),
+    "import": package("checkpoints/wheel.py"),
+    "register": package("checkpoints/manifest.py"),
+    "sweep": package("engine/*.py", "study/windows.py", "texts/spans.py", *READING)
+    # The recording is ancient to the sweep, so what makes it must be named there, too.
+    + in_workflow("scripts/record_original.py"),
+    "collect": package("results/collect.py", "results/schema.py"),
+    "summarise": package("results/tables.py"),
+    "plot": package("figures/*.py"),
+}
+
+
+def training_code(wildcards):
+    """The trainer and the one method: a further method trains nothing again."""
+    method = f"training/methods/{wildcards.method}.py"
+    return package("training/*.py", "training/methods/scores.py", "texts/prompts.py", method)
+
+
+def mem_mb(task):
+    """Memory of a task's jobs by the size of their model; more at each attempt."""
+
+    def by_size(wildcards, attempt):
+        return attempt * memory_mb(task, _weights_mb(wildcards))
+
+    return by_size
+
+
+def runtime(task):
+    """Minutes of a task's jobs by the size of their model; more at each attempt."""
+
+    def by_size(wildcards, attempt):
+        return attempt * runtime_minutes(task, _weights_mb(wildcards))
+
+    return by_size
+
+
+def _weights_mb(wildcards):
+    return study.weights_mb(wildcards.model) if "model" in wildcards.keys() else None
+
+
+def kept(path):
+    """A recording: kept, or removed once no job of the run wants it."""
+    return path if study.config.keep_recordings else temp(path)
+
+
+def manifest(wildcards):
+    """The manifest of the unlearned checkpoint that a job is about."""
+    return study.manifest_path(wildcards.model, wildcards.method, wildcards.concept)
+
+
+def original(wildcards):
+    """The manifest of a job's original."""
+    return study.manifest_path(wildcards.model, "original")
+
+
+def texts(wildcards):
+    """A job's concept, with answers."""
+    return study.texts_path(wildcards.model, wildcards.concept)
+
+
+def prompt(wildcards):
+    """How a job's model wants its questions."""
+    return study.config.models[wildcards.model].prompt
+
+
+def any_of(names):
+    """A pattern that matches these names and no other."""
+    return "|".join(map(re.escape, names))
+
+
+pathvars:
+    results=study.config.results,
+
+
+wildcard_constraints:
+    model=any_of(study.models),
+    method=any_of(study.methods),
+    concept=any_of(study.concepts),
+    experiment=any_of(EXPERIMENTS),
+    checkpoint="original|[^/]+/[^/]+",
+    window=any_of(study.config.figure_windows()),
+    span=any_of(study.config.figures.spans),
+    score=any_of(study.config.figures.scores),

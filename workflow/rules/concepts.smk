@@ -1,0 +1,65 @@
+localrules:
+    fetch_concepts,
+    prepare_concept,
+
+
+rule fetch_concepts:
+    """Bring a model's concept file, which comes by URL, and check its sha256."""
+    output:
+        concepts="<results>/concepts/{model}.json",
+    log:
+        "<results>/logs/fetch_concepts/{model}.log",
+    params:
+        url=lambda wildcards: study.config.models[wildcards.model].concepts.url,
+        sha256=lambda wildcards: study.config.models[wildcards.model].concepts.sha256,
+    message:
+        "fetch the concept file of {wildcards.model}"
+    script:
+        "../scripts/fetch_concepts.py"
+
+
+rule prepare_concept:
+    """Take one concept out of its model's file.
+
+    The file is ancient, the entry's digest a parameter: so adding a concept to the file runs
+    nothing for the others.
+    """
+    input:
+        concepts=lambda wildcards: ancient(study.concept_file(wildcards.model)),
+    output:
+        concept="<results>/concepts/{model}/{concept}.json",
+    log:
+        "<results>/logs/prepare_concept/{model}/{concept}.log",
+    params:
+        digest=lambda wildcards: study.concept_digest(wildcards.model, wildcards.concept),
+    message:
+        "prepare the concept {wildcards.concept} of {wildcards.model}"
+    script:
+        "../scripts/prepare_concept.py"
+
+
+rule answer_questions:
+    """The original's own greedy answers, where a concept file has none."""
+    input:
+        original=original,
+        concept="<results>/concepts/{model}/{concept}.json",
+        code=CODE["answer"],
+    output:
+        answers="<results>/answers/{model}/{concept}.json",
+    log:
+        "<results>/logs/answer_questions/{model}/{concept}.log",
+    benchmark:
+        "<results>/benchmarks/answer_questions/{model}/{concept}.tsv"
+    threads: 2
+    resources:
+        gpu=GPU,
+        mem_mb=mem_mb("answer"),
+        runtime=runtime("answer"),
+    params:
+        prompt=prompt,
+        new_tokens=study.config.answer_tokens,
+        dtype=study.config.dtype,
+    message:
+        "let {wildcards.model} answer the questions on {wildcards.concept}"
+    script:
+        "../scripts/answer_questions.py"

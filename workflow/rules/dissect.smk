@@ -1,0 +1,31 @@
+rule dissect_layers:
+    """Put one component of the original back, window by window: one cell of the study.
+
+    The recording is ancient: made again for one cell, it runs no other. All that it depends on
+    is an input or a parameter here, too.
+    """
+    input:
+        original=original,
+        unlearned=manifest,
+        texts=texts,
+        recording=ancient("<results>/recordings/{model}/{concept}.safetensors"),
+        code=CODE["sweep"],
+    output:
+        table="<results>/krs/{model}/{method}/{concept}/{experiment}.parquet",
+    log:
+        "<results>/logs/dissect_layers/{model}/{method}/{concept}/{experiment}.log",
+    benchmark:
+        "<results>/benchmarks/dissect_layers/{model}/{method}/{concept}/{experiment}.tsv"
+    resources:
+        gpu=GPU,
+        mem_mb=mem_mb("dissect"),
+        runtime=runtime("dissect"),
+    params:
+        windows=study.config.windows,
+        prompt=prompt,
+        dtype=study.config.dtype,
+    message:
+        "dissect {wildcards.model}, {wildcards.method} on {wildcards.concept}: "
+        "{wildcards.experiment}"
+    script:
+        "../scripts/dissect_layers.py"

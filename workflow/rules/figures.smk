@@ -1,0 +1,105 @@
+rule figures:
+    input:
+        study.figure_paths(),
+    message:
+        "all figures are there"
+
+
+rule plot_curves:
+    """The paper's figure: KRS against layer, a curve per experiment."""
+    input:
+        curves="<results>/tables/curves.csv",
+        code=CODE["plot"],
+    output:
+        expand(
+            "<results>/figures/{model}/curves.{window}.{span}.{score}.{format}",
+            format=study.config.figures.formats,
+            allow_missing=True,
+        ),
+    log:
+        "<results>/logs/plot_curves/{model}/{window}.{span}.{score}.log",
+    resources:
+        mem_mb=mem_mb("plot"),
+        runtime=runtime("plot"),
+    params:
+        style=study.config.figures.style.model_dump(),
+    message:
+        "draw the curves of {wildcards.model} ({wildcards.window}, {wildcards.span}, "
+        "{wildcards.score})"
+    script:
+        "../scripts/plot_curves.py"
+
+
+rule plot_curves_by_method:
+    """The same for each method, with intervals over concepts."""
+    input:
+        curves="<results>/tables/curves.csv",
+        code=CODE["plot"],
+    output:
+        expand(
+            "<results>/figures/{model}/curves_by_method.{window}.{span}.{score}.{format}",
+            format=study.config.figures.formats,
+            allow_missing=True,
+        ),
+    log:
+        "<results>/logs/plot_curves_by_method/{model}/{window}.{span}.{score}.log",
+    resources:
+        mem_mb=mem_mb("plot"),
+        runtime=runtime("plot"),
+    params:
+        style=study.config.figures.style.model_dump(),
+    message:
+        "draw the curves of each method of {wildcards.model} ({wildcards.window}, {wildcards.span}, "
+        "{wildcards.score})"
+    script:
+        "../scripts/plot_curves_by_method.py"
+
+
+rule plot_heatmap:
+    """Every concept's scores, layer by layer."""
+    input:
+        table="<results>/tables/krs.parquet",
+        code=CODE["plot"],
+    output:
+        expand(
+            "<results>/figures/{model}/heatmap.{window}.{span}.{score}.{format}",
+            format=study.config.figures.formats,
+            allow_missing=True,
+        ),
+    log:
+        "<results>/logs/plot_heatmap/{model}/{window}.{span}.{score}.log",
+    resources:
+        mem_mb=mem_mb("plot"),
+        runtime=runtime("plot"),
+    params:
+        style=study.config.figures.style.model_dump(),
+    message:
+        "draw the heat map of {wildcards.model} ({wildcards.window}, {wildcards.span}, "
+        "{wildcards.score})"
+    script:
+        "../scripts/plot_heatmap.py"
+
+
+rule plot_last_layer:
+    """What the last layer alone gives back."""
+    input:
+        table="<results>/tables/krs.parquet",
+        code=CODE["plot"],
+    output:
+        expand(
+            "<results>/figures/{model}/last_layer.{window}.{span}.{score}.{format}",
+            format=study.config.figures.formats,
+            allow_missing=True,
+        ),
+    log:
+        "<results>/logs/plot_last_layer/{model}/{window}.{span}.{score}.log",
+    resources:
+        mem_mb=mem_mb("plot"),
+        runtime=runtime("plot"),
+    params:
+        style=study.config.figures.style.model_dump(),
+    message:
+        "draw the last layer's share of {wildcards.model} ({wildcards.window}, {wildcards.span}, "
+        "{wildcards.score})"
+    script:
+        "../scripts/plot_last_layer.py"

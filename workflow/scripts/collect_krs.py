@@ -1,0 +1,40 @@
+"""Put the rows of all cells in one table, and say which cells are there."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from dissect.job import job
+from dissect.results.collect import collect_cells, coverage
+from dissect.results.tables import write_csv
+
+
+def main(
+    *,
+    cells: Iterable[Path],
+    missing: Iterable[Mapping[str, str]],
+    table: Path,
+    coverage_table: Path,
+) -> None:
+    """Write tables/krs.parquet and tables/coverage.csv.
+
+    Args:
+        cells: the parquet files of the cells that are there.
+        missing: the cells that are not: model, method, concept, experiment, reason, origin.
+
+    Raises:
+        DissectError: see results.collect.collect_cells.
+    """
+    done = collect_cells(cells, table)
+    write_csv(coverage_table, coverage(done, missing))
+
+
+if __name__ == "__main__":
+    from snakemake.script import snakemake
+
+    with job(snakemake):
+        main(
+            cells=[Path(cell) for cell in snakemake.input.cells],
+            missing=snakemake.params.missing,
+            table=Path(snakemake.output.table),
+            coverage_table=Path(snakemake.output.coverage),
+        )

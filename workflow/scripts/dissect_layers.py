@@ -1,0 +1,107 @@
+"""Put one component of the original back into one unlearned model, window by window."""
+
+import json
+import logging
+from pathlib import Path
+
+import pandas as pd
+
+from dissect.checkpoints.manifest import Manifest, read_manifest
+from dissect.checkpoints.reader import Checkpoint
+from dissect.checkpoints.verify import refuse_other_shapes
+from dissect.device import choose_device, choose_dtype
+from dissect.engine.patches import EXPERIMENTS, Donor
+from dissect.engine.recording import read_recording
+from dissect.engine.skeleton import Skeleton
+from dissect.engine.sweep import sweep
+from dissect.engine.table import tabulate
+from dissect.files import sha256_of
+from dissect.job import job
+from dissect.provenance import Stopwatch, checkpoint_fields, hash_of, machine_fields
+from dissect.results.schema import write_rows
+from dissect.study.windows import windows_of
+from dissect.texts.prompts import load_tokenizer
+from dissect.texts.spans import read_texts, refuse_other_ids
+
+log = logging.getLogger("dissect")
+
+
+def main(
+    *,
+    original: Path,
+    unlearned: Path,
+    concept: Path,
+    recording: Path,
+    experiment: str,
+    windows: list[str],
+    prompt: str,
+    dtype: str,
+    device: str,
+    cell: Path,
+) -> None:
+    stopwatch = Stopwatch()
+    originals, theirs = read_manifest(original), read_manifest(unlearned)
+    data = json.loads(concept.read_text(encoding="utf-8"))
+    recorded = read_recording(recording)
+    texts = read_texts(data, prompt, load_tokenizer(theirs.folder))
+    refuse_other_ids(recorded.texts, texts, theirs.label)
+    donor, model = Checkpoint(originals.folder), Checkpoint(theirs.folder)
+    refuse_other_shapes(donor, model)
+    chosen = windows_of(windows, model.layers)
+    skeleton = Skeleton(model, choose_dtype(dtype, originals.dtype), choose_device(device))
+    log.info(
+        "%s: %d questions, %d windows, %s on %s",
+        *(theirs.label, len(texts), len(chosen), skeleton.dtype, skeleton.device),
+    )
+    layers, scores = sweep(skeleton, Donor(EXPERIMENTS[experiment], recorded, donor), chosen)
+    rows = tabulate(texts, chosen, layers, scores, recorded.logprobs(skeleton.device))
+    rows = rows.assign(**cell_keys(theirs, data, experiment))
+    metadata = {
+        **checkpoint_fields("original", originals),
+        **checkpoint_fields("unlearned", theirs),
+        **machine_fields(str(skeleton.device), str(skeleton.dtype)),
+        "data_sha256": sha256_of(concept),
+        "config_hash": hash_of({"windows": windows, "prompt": prompt, "dtype": dtype}),
+    }
+    write_rows(cell, rows, metadata | stopwatch.fields())
+    report(rows)
+
+
+def cell_keys(manifest: Manifest, concept: dict[str, str], experiment: str) -> dict[str, str]:
+    """The columns that are the same in every row of a cell."""
+    return {
+        "model": manifest.model,
+        "method": manifest.method,
+        "origin": manifest.origin,
+        "concept": manifest.concept,
+        "concept_name": concept["Concept"],
+        "experiment": experiment,
+        "donor": "original",
+    }
+
+
+def report(rows: pd.DataFrame) -> None:
+    """Say in the log where the curve peaks, and how many scores are null."""
+    for (window, span), some in rows.groupby(["window", "span"]):
+        curve = some.groupby("layer")["krs"].mean()
+        log.info(
+            "%s, span %s: highest mean KRS %.3f at layer %s; %d of %d scores are null",
+            *(window, span, curve.max(), curve.idxmax() if curve.notna().any() else "none"),
+            *(some["krs"].isna().sum(), len(some)),
+        )
+
+
+if __name__ == "__main__":
+    with job() as snakemake:
+        main(
+            original=Path(snakemake.input.original),
+            unlearned=Path(snakemake.input.unlearned),
+            concept=Path(snakemake.input.concept),
+            recording=Path(snakemake.input.recording),
+            experiment=snakemake.wildcards.experiment,
+            windows=list(snakemake.params.windows),
+            prompt=snakemake.params.prompt,
+            dtype=snakemake.params.dtype,
+            device=snakemake.params.device,
+            cell=Path(snakemake.output.cell),
+        )

@@ -1,0 +1,46 @@
+"""Draw the last layer's share of the recovery."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dissect.figures.canvas import save
+from dissect.figures.last_layer import draw_last_layer
+from dissect.figures.style import Style
+from dissect.job import job
+from dissect.results.tables import concept_scores
+
+
+def main(
+    *,
+    table: Path,
+    model: str,
+    window: str,
+    span: str,
+    score: str,
+    style: Mapping[str, Any],
+    outputs: Sequence[Path],
+) -> None:
+    """Draw what one model's last layer gives back, from tables/krs.parquet.
+
+    Raises:
+        DissectError: if the table has no such rows.
+    """
+    look = Style.of(style)
+    concepts = concept_scores(table, score, model=model, window=window, span=span, donor="original")
+    save(draw_last_layer(concepts, look), outputs, look)
+
+
+if __name__ == "__main__":
+    from snakemake.script import snakemake
+
+    with job(snakemake):
+        main(
+            table=Path(snakemake.input.table),
+            model=snakemake.wildcards.model,
+            window=snakemake.wildcards.window,
+            span=snakemake.wildcards.span,
+            score=snakemake.wildcards.score,
+            style=snakemake.params.style,
+            outputs=[Path(output) for output in snakemake.output],
+        )

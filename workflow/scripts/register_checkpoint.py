@@ -1,0 +1,19 @@
+"""Verify a checkpoint folder of the user's own, where it lies, and write its manifest."""
+
+from pathlib import Path
+
+from dissect.checkpoints.manifest import write_manifest
+from dissect.job import job
+from dissect.study.table import CheckpointRow
+
+
+def main(*, row: CheckpointRow, manifest: Path) -> None:
+    write_manifest(manifest, Path(row.location), row)
+
+
+if __name__ == "__main__":
+    with job() as snakemake:
+        main(
+            row=CheckpointRow(**snakemake.params.row),
+            manifest=Path(snakemake.output.manifest),
+        )

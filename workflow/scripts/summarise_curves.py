@@ -1,0 +1,22 @@
+"""Average all rows to curves against layer, with intervals over concepts."""
+
+from pathlib import Path
+
+from dissect.job import job
+from dissect.results.tables import concept_scores, curves, write_csv
+
+
+def main(*, table: Path, seed: int, output: Path) -> None:
+    """Write tables/curves.csv from tables/krs.parquet; the seed is the bootstrap's."""
+    write_csv(output, curves(concept_scores(table), seed))
+
+
+if __name__ == "__main__":
+    from snakemake.script import snakemake
+
+    with job(snakemake):
+        main(
+            table=Path(snakemake.input.table),
+            seed=snakemake.params.seed,
+            output=Path(snakemake.output.curves),
+        )
