@@ -8,7 +8,9 @@ import torch
 
 # The tests' tensors are tiny: more threads would only wait for each other.
 torch.set_num_threads(1)
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).parent
+# What tests import: the helpers beside this file, and the workflow's scripts.
+sys.path[:0] = [str(HERE), str(HERE.parent / "workflow" / "scripts")]
 
 from tiny import save_tiny  # noqa: E402 (found through the line above)
 

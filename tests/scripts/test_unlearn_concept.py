@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny import save_tiny, tiny_concept
 from transformers import AutoModelForCausalLM
 
 from dissect.checkpoints.manifest import Manifest, read_manifest, write_manifest
@@ -20,6 +19,7 @@ from dissect.study.config import Recipe
 from dissect.study.table import CheckpointRow
 from dissect.training import check
 from dissect.training.train import COLUMNS
+from tiny import save_tiny, tiny_concept
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 
@@ -89,7 +89,9 @@ def test_writes_a_checkpoint_its_manifest_and_the_log(tmp_path: Path, original: 
     folder = tmp_path / "checkpoints" / "tea"
     assert manifest.folder == folder
     assert (manifest.origin, manifest.dtype) == ("trained_here", "float32")
-    assert {"model.safetensors", "tokenizer.json", "config.json"} <= {f.name for f in manifest.files}
+    assert {"model.safetensors", "tokenizer.json", "config.json"} <= {
+        f.name for f in manifest.files
+    }
     assert [path.name for path in folder.parent.iterdir()] == ["tea"]
 
     log = pd.read_parquet(tmp_path / "training" / "tea.parquet")
@@ -123,7 +125,8 @@ def test_two_runs_write_the_same_bytes(tmp_path: Path, original: Path) -> None:
 
 def test_a_training_in_bf16_saves_bf16(tmp_path: Path, original: Path) -> None:
     recipe = Recipe(**(RECIPE | {"precision": "bf16"}))
-    assert run(tmp_path, original, recipe=recipe).dtype == "bfloat16"
+    tensors = load_file(run(tmp_path, original, recipe=recipe).folder / "model.safetensors")
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.bfloat16}
 
 
 @pytest.mark.parametrize("enough", [True, False])

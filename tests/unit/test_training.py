@@ -1,7 +1,6 @@
 """Unlearning: losses against direct arithmetic, the trainer's promises, the check's verdicts."""
 
 import math
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from dissect.training.methods.dpo import dpo
 from dissect.training.methods.grad_diff import grad_diff
 from dissect.training.scoring import mean_nll, measure, summed_logprobs
 from dissect.training.texts import Material, Tokens
-from dissect.training.train import COLUMNS, rate, train
+from dissect.training.train import COLUMNS, rate, spread, train
 
 WORDS = [f"w{number}" for number in range(60)]
 PAD = 0
@@ -226,7 +225,7 @@ def test_pairs_show_every_text_before_any_again() -> None:
 @pytest.mark.parametrize("method", list(METHODS))
 def test_accumulation_equals_a_bigger_batch(method: str) -> None:
     big, small = tiny_model(), tiny_model()
-    options = {"retain_weight": 1.0, "steps": 2}
+    options = {"retain_weight": 1.0, "steps": 2, "schedule": "linear", "warmup_steps": 1}
     one = run(big, method, batch_size=4, accumulation=1, **options)
     two = run(small, method, batch_size=1, accumulation=4, **options)
     torch.testing.assert_close(weights(big), weights(small), rtol=1e-4, atol=2e-6)
@@ -281,6 +280,12 @@ def test_rate_warms_up_and_goes_down() -> None:
     assert all(rate(step, a_recipe(steps=2, warmup_steps=5)) > 0 for step in range(2))
 
 
+def test_watched_texts_are_spread_over_all() -> None:
+    assert spread(range(10), 4) == [0, 2, 5, 7]
+    assert spread(range(3), 8) == [0, 1, 2]
+    assert spread([], 8) == []
+
+
 # The texts
 
 
@@ -319,7 +324,9 @@ def test_a_chat_turn_counts_the_paragraph_only() -> None:
     tokenizer = tiny_tokenizer(chat=True)
     [text] = texts.texts_of(an_entry("a"), tokenizer, prompt="chat", max_length=20)
     assert tokenizer.decode(text.ids[: text.skipped]).startswith("U")
-    assert tokenizer.decode(text.ids[text.skipped :]) == tokenizer.decode(tokenizer("w1 w2 w3.").input_ids)
+    assert tokenizer.decode(text.ids[text.skipped :]) == tokenizer.decode(
+        tokenizer("w1 w2 w3.").input_ids
+    )
 
 
 def test_a_head_longer_than_max_length_is_refused() -> None:
@@ -385,9 +392,3 @@ def test_answers_nll_counts_the_answers_tokens_only() -> None:
     logprobs = measure(model, answers["a"], PAD).tolist()
     expected = -(logprobs[0] / 3 + logprobs[1] / 1) / 2
     assert check.answers_nll(model, answers, PAD) == {"a": pytest.approx(expected)}
-
-
-def test_recipe_serves_as_a_methods_options() -> None:
-    assert isinstance(a_recipe().beta, float)
-    options: methods.Options = SimpleNamespace(retain_weight=None, beta=0.1, length_normalised=False)
-    assert METHODS["grad_diff"](scores([-1.0], [0.0], [1.0]), scores([-1.0], [0.0], [1.0]), options)

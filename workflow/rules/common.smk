@@ -29,28 +29,22 @@ def package(*names):
 
     Snakemake sees changes in a script, but not in what the script imports.
     """
-    return in_workflow(*[f"lib/dissect/{name}" for name in names])
-
-
-def in_workflow(*patterns):
-    """Files under workflow/, relative to the working directory, as patterns name them."""
-    root = Path(workflow.basedir, "workflow")
-    files = [file for pattern in patterns for file in sorted(root.glob(pattern))]
+    root = Path(workflow.basedir, "workflow", "lib", "dissect")
+    files = [file for name in names for file in sorted(root.glob(name))]
     return [os.path.relpath(file) for file in files]
 
 
 # Narrow on purpose: what is listed here and changes costs the jobs of a rule.
-READING = ("checkpoints/families.py", "checkpoints/reader.py", "texts/prompts.py")
+READING = ("checkpoints/families.py", "checkpoints/reader.py", "device.py", "texts/prompts.py")
 CODE = {
-    "answer": package("texts/answers.py", "texts/prompts.py"),
+    "answer": package("device.py", "texts/answers.py", "texts/prompts.py"),
     "import": package("checkpoints/wheel.py"),
     "register": package("checkpoints/manifest.py"),
-    "sweep": package("engine/*.py", "study/windows.py", "texts/spans.py", *READING)
-    # The recording is ancient to the sweep, so what makes it must be named there, too.
-    + in_workflow("scripts/record_original.py"),
+    "sweep": package("engine/*.py", "results/schema.py", "study/windows.py", "texts/spans.py")
+    + package(*READING),
     "collect": package("results/collect.py", "results/schema.py"),
     "summarise": package("results/tables.py"),
-    "plot": package("figures/*.py"),
+    "plot": package("figures/*.py", "results/tables.py"),
 }
 
 
@@ -100,6 +94,12 @@ def original(wildcards):
 def texts(wildcards):
     """A job's concept, with answers."""
     return study.texts_path(wildcards.model, wildcards.concept)
+
+
+def concept_file(wildcards):
+    """A model's concept file. The user's own is ancient: its entries' digests are parameters."""
+    path = study.concept_file(wildcards.model)
+    return path if study.config.models[wildcards.model].concepts.url else ancient(path)
 
 
 def prompt(wildcards):

@@ -21,11 +21,11 @@ rule fetch_concepts:
 rule prepare_concept:
     """Take one concept out of its model's file.
 
-    The file is ancient, the entry's digest a parameter: so adding a concept to the file runs
-    nothing for the others.
+    The entry's digest is a parameter, the file's time counts for nothing: so adding a concept to
+    the file runs nothing for the others.
     """
     input:
-        concepts=lambda wildcards: ancient(study.concept_file(wildcards.model)),
+        concepts=concept_file,
     output:
         concept="<results>/concepts/{model}/{concept}.json",
     log:

@@ -1,14 +1,10 @@
 rule dissect_layers:
-    """Put one component of the original back, window by window: one cell of the study.
-
-    The recording is ancient: made again for one cell, it runs no other. All that it depends on
-    is an input or a parameter here, too.
-    """
+    """Put one component of the original back, window by window: one cell of the study."""
     input:
         original=original,
         unlearned=manifest,
         texts=texts,
-        recording=ancient("<results>/recordings/{model}/{concept}.safetensors"),
+        recording="<results>/recordings/{model}/{concept}.safetensors",
         code=CODE["sweep"],
     output:
         table="<results>/krs/{model}/{method}/{concept}/{experiment}.parquet",

@@ -34,6 +34,7 @@ rule plot_curves_by_method:
     """The same for each method, with intervals over concepts."""
     input:
         curves="<results>/tables/curves.csv",
+        table="<results>/tables/krs.parquet",
         code=CODE["plot"],
     output:
         expand(

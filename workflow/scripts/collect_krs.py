@@ -29,9 +29,7 @@ def main(
 
 
 if __name__ == "__main__":
-    from snakemake.script import snakemake
-
-    with job(snakemake):
+    with job() as snakemake:
         main(
             cells=[Path(cell) for cell in snakemake.input.cells],
             missing=snakemake.params.missing,

@@ -96,12 +96,12 @@ if __name__ == "__main__":
         main(
             original=Path(snakemake.input.original),
             unlearned=Path(snakemake.input.unlearned),
-            concept=Path(snakemake.input.concept),
+            concept=Path(snakemake.input.texts),
             recording=Path(snakemake.input.recording),
             experiment=snakemake.wildcards.experiment,
             windows=list(snakemake.params.windows),
             prompt=snakemake.params.prompt,
             dtype=snakemake.params.dtype,
-            device=snakemake.params.device,
-            cell=Path(snakemake.output.cell),
+            device=snakemake.config["device"],
+            cell=Path(snakemake.output.table),
         )

@@ -34,9 +34,7 @@ def main(
 
 
 if __name__ == "__main__":
-    from snakemake.script import snakemake
-
-    with job(snakemake):
+    with job() as snakemake:
         main(
             curves=Path(snakemake.input.curves),
             table=Path(snakemake.input.table),

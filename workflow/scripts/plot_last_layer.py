@@ -32,9 +32,7 @@ def main(
 
 
 if __name__ == "__main__":
-    from snakemake.script import snakemake
-
-    with job(snakemake):
+    with job() as snakemake:
         main(
             table=Path(snakemake.input.table),
             model=snakemake.wildcards.model,

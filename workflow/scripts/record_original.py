@@ -37,9 +37,9 @@ if __name__ == "__main__":
     with job() as snakemake:
         main(
             original=Path(snakemake.input.original),
-            concept=Path(snakemake.input.concept),
+            concept=Path(snakemake.input.texts),
             prompt=snakemake.params.prompt,
             dtype=snakemake.params.dtype,
-            device=snakemake.params.device,
+            device=snakemake.config["device"],
             recording=Path(snakemake.output.recording),
         )

@@ -12,9 +12,7 @@ def main(*, table: Path, seed: int, output: Path) -> None:
 
 
 if __name__ == "__main__":
-    from snakemake.script import snakemake
-
-    with job(snakemake):
+    with job() as snakemake:
         main(
             table=Path(snakemake.input.table),
             seed=snakemake.params.seed,

@@ -83,9 +83,7 @@ def _moved_in_place(folder: Path) -> Iterator[Path]:
 
 
 if __name__ == "__main__":
-    from snakemake.script import snakemake
-
-    with job(snakemake):
+    with job() as snakemake:
         main(
             original=Path(snakemake.input.original),
             concept=Path(snakemake.input.concept),

@@ -40,9 +40,11 @@ def job() -> Iterator[Any]:
 
 
 def _set_threads(threads: int) -> None:
-    # Before torch is imported: its thread pools are sized from the environment at import time.
+    # Thread pools are sized from the environment when torch is imported, later only by a call.
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
 
 
 def _log_to(path: Path | None) -> None:
@@ -57,6 +59,6 @@ def _log_to(path: Path | None) -> None:
         handlers=handlers,
         force=True,
     )
-    # What these two say per request or per font helps nobody who reads a job's log.
-    for noisy in ("matplotlib", "urllib3"):
+    # What these say per request or per font helps nobody who reads a job's log.
+    for noisy in ("matplotlib", "fontTools", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -24,7 +24,8 @@ class Checkpoint:
     Attributes:
         config: the transformers config.
         family: its row in the table of families.
-        files: the safetensors file of each tensor name.
+        files: the safetensors file of each parameter, by its name.
+        shapes: its shape, from the file's header.
 
     Raises:
         DissectError: no such folder, no config or weights in it, an unknown family, or a file
@@ -36,18 +37,16 @@ class Checkpoint:
         self.config = read_config(folder)
         self.family: Family = family_of(self.config.model_type)
         self.files: dict[str, Path] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}
         for path in weight_files(folder):
             with open_weights(path) as weights:
-                self.files |= dict.fromkeys(weights.keys(), path)
+                names = [name for name in weights.keys() if not self.family.is_buffer(name)]
+                self.files |= dict.fromkeys(names, path)
+                self.shapes |= {name: tuple(weights.get_slice(name).get_shape()) for name in names}
 
     @property
     def layers(self) -> int:
         return int(self.config.num_hidden_layers)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """The shape of one tensor, from the file's header."""
-        with open_weights(self.files[name]) as weights:
-            return tuple(weights.get_slice(name).get_shape())
 
     def read(
         self, names: Iterable[str], dtype: torch.dtype, device: torch.device
@@ -70,11 +69,7 @@ class Checkpoint:
     def read_layer(self, layer: int, dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
         """All parameters of one decoder layer, by their names inside that layer."""
         prefix = f"{self.layers_path}.{layer}."
-        names = [
-            name
-            for name in self.files
-            if name.startswith(prefix) and not self.family.is_buffer(name)
-        ]
+        names = [name for name in self.files if name.startswith(prefix)]
         return {
             name.removeprefix(prefix): tensor
             for name, tensor in self.read(names, dtype, device).items()

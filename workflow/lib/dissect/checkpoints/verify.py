@@ -15,18 +15,17 @@ def verify_checkpoint(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
     Raises:
         DissectError: a tensor is missing, left over, of another shape, or holds NaN or infinity.
     """
-    shapes = expected_shapes(checkpoint)
-    found = {name for name in checkpoint.files if not checkpoint.family.is_buffer(name)}
-    _refuse(checkpoint, "lacks", shapes.keys() - found, "the checkpoint is incomplete")
-    _refuse(checkpoint, "has, left over,", found - shapes.keys(), "its config.json is another's")
-    for name, shape in shapes.items():
-        if checkpoint.shape(name) != shape:
+    expected, found = expected_shapes(checkpoint), checkpoint.shapes
+    _refuse(checkpoint, "lacks", expected.keys() - found.keys(), "the checkpoint is incomplete")
+    _refuse(checkpoint, "has, left over,", found.keys() - expected.keys(), "its config has no such")
+    for name, shape in expected.items():
+        if found[name] != shape:
             raise DissectError(
-                f"{checkpoint.folder}: tensor {name} has shape {list(checkpoint.shape(name))}, "
+                f"{checkpoint.folder}: tensor {name} has shape {list(found[name])}, "
                 f"its config.json says {list(shape)}"
             )
-    _refuse_non_finite(checkpoint, shapes)
-    return shapes
+    _refuse_non_finite(checkpoint)
+    return expected
 
 
 def expected_shapes(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
@@ -49,15 +48,15 @@ def _refuse(checkpoint: Checkpoint, verb: str, names: set[str], why: str) -> Non
         )
 
 
-def _refuse_non_finite(checkpoint: Checkpoint, shapes: dict[str, tuple[int, ...]]) -> None:
-    for path in sorted(set(checkpoint.files.values())):
+def _refuse_non_finite(checkpoint: Checkpoint) -> None:
+    for name, path in checkpoint.files.items():
         with open_weights(path) as weights:
-            for name in weights.keys():  # noqa: SIM118 (a handle, not a dict)
-                if name in shapes and not bool(torch.isfinite(weights.get_tensor(name)).all()):
-                    raise DissectError(
-                        f"{path}: tensor {name} holds NaN or infinite values; "
-                        "the checkpoint is damaged or its training diverged"
-                    )
+            finite = bool(torch.isfinite(weights.get_tensor(name)).all())
+        if not finite:
+            raise DissectError(
+                f"{path}: tensor {name} holds NaN or infinite values; "
+                "the checkpoint is damaged or its training diverged"
+            )
 
 
 def refuse_other_shapes(original: Checkpoint, unlearned: Checkpoint) -> None:
@@ -70,7 +69,7 @@ def refuse_other_shapes(original: Checkpoint, unlearned: Checkpoint) -> None:
     families = [checkpoint.config.model_type for checkpoint in (original, unlearned)]
     if families[0] != families[1]:
         raise DissectError(f"{pair}: one is {families[1]}, the other {families[0]}")
-    shapes = [expected_shapes(checkpoint) for checkpoint in (original, unlearned)]
+    shapes = [original.shapes, unlearned.shapes]
     for name in sorted(shapes[0].keys() | shapes[1].keys()):
         ours, theirs = (str(list(some[name])) if name in some else "none" for some in shapes)
         if ours != theirs:

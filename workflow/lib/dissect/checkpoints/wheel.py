@@ -21,6 +21,7 @@ from dissect.files import sha256_of
 log = logging.getLogger("dissect")
 
 _COPY_BYTES = 8 << 20
+_PLAIN_FILE = 0o644  # safetensors makes its files readable to their owner only
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,8 @@ def convert_gguf(gguf: Path, folder: Path, known: KnownWheel) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    for path in folder.iterdir():
+        path.chmod(_PLAIN_FILE)
     log.info(
         "wrote %d tensors, %.0f million parameters, in %.1f s",
         len(model.state_dict()),

@@ -20,7 +20,7 @@ from dissect.study.windows import Window
 from dissect.texts.spans import Text
 
 log = logging.getLogger("dissect")
-Span = tuple[int, int]  # first and last layer of a window
+LayerRange = tuple[int, int]  # first and last layer of a window
 
 # Tokens of one call: bounds the memory of a layer's inner activations; changes no bit on a CPU.
 TOKENS_PER_CALL = 4096
@@ -42,7 +42,7 @@ class Front:
     def __init__(self, hidden: Tensor, windows: Sequence[Window]) -> None:
         self.unpatched = hidden
         self.open: dict[int, Tensor] = {}
-        self.closed: dict[Span, Tensor] = {}
+        self.closed: dict[LayerRange, Tensor] = {}
         self._ends: dict[int, set[int]] = {}
         for window in windows:
             self._ends.setdefault(window.first, set()).add(window.last)
@@ -77,7 +77,7 @@ class Front:
 @torch.inference_mode()
 def sweep(
     skeleton: Skeleton, donor: Donor, windows: Sequence[Window]
-) -> tuple[list[Span], list[Scores]]:
+) -> tuple[list[LayerRange], list[Scores]]:
     """Patch the original's component into every window and compare with the original.
 
     Args:
@@ -103,17 +103,17 @@ def sweep(
             "layer %d of %d: %d runs in a window, %d behind theirs",
             *(index + 1, len(skeleton.layers), len(fronts[0].open), len(fronts[0].closed)),
         )
-    spans = sorted(fronts[0].closed)
+    ranges = sorted(fronts[0].closed)
     scores: dict[int, Scores] = {}
     with skeleton.exit() as head:
         for front, batch in zip(fronts, batches, strict=True):
-            rows = torch.stack([front.unpatched, *(front.closed[span] for span in spans)])
+            rows = torch.stack([front.unpatched, *(front.closed[layers] for layers in ranges)])
             for place, member in enumerate(batch.members):
                 reference = Reference(
                     donor.recording.logits(member, skeleton.device), texts[member]
                 )
                 scores[member] = _score(head, rows[:, place], reference, texts[member])
-    return spans, [scores[number] for number in range(len(texts))]
+    return ranges, [scores[number] for number in range(len(texts))]
 
 
 def _run_rows(states: list[Tensor], run: Callable[[Tensor], Tensor]) -> list[Tensor]:

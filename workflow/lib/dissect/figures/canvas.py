@@ -10,7 +10,6 @@ import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -69,10 +68,14 @@ def applied(style: Style) -> Iterator[None]:
         yield
 
 
+def columns_of(panels: int) -> int:
+    """How many panels stand side by side: more than three would be too narrow for their words."""
+    return min(panels, 2 if panels == 4 else 3)
+
+
 def sheet(size: tuple[float, float], rows: int, columns: int, **more: Any) -> tuple[Figure, Any]:
     """A figure and its (rows, columns) array of axes, outside pyplot's global state."""
     figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, columns, squeeze=False, **more)
 
 
@@ -148,21 +151,33 @@ def setting(window: str, span: str, score: str) -> list[str]:
     ]
 
 
-def counted(curves: pd.DataFrame) -> str:
-    """How many methods, concepts, questions stand behind rows of curves.csv, and nulls."""
+def counted(curves: pd.DataFrame) -> list[str]:
+    """How many methods, concepts and questions stand behind rows of curves.csv, per origin."""
     each = curves[curves["method"] != ALL_METHODS]
-    null = int(each.groupby(["origin", "method", "experiment"])["null"].max().sum())
-    methods = spread(each.groupby("origin")["method"].nunique(), "method")
+    several = each["origin"].nunique() > 1
+    return [
+        (f"{origin}: " if several else "") + _counted(part)
+        for origin, part in each.groupby("origin", sort=True)
+    ]
+
+
+def _counted(each: pd.DataFrame) -> str:
+    methods = spread(pd.Series([each["method"].nunique()]), "method")
     concepts, questions = spread(each["concepts"], "concept"), spread(each["questions"], "question")
-    without = f"; {null} without a value" if null else ""
-    return f"n = {methods}, each with {concepts} and {questions}{without}"
+    null = each.groupby("method")["null"].max()
+    without = f" ({_range(null)} more without a value)" if null.any() else ""
+    having = "with" if each["method"].nunique() == 1 else "each with"
+    return f"n = {methods}, {having} {concepts} and {questions}{without}"
 
 
 def spread(values: "pd.Series[int]", noun: str) -> str:
     """A count in words: `10 concepts`, or `9-10 concepts` where it is not the same everywhere."""
+    return f"{_range(values)} {noun}{'' if values.max() == 1 else 's'}"
+
+
+def _range(values: "pd.Series[int]") -> str:
     low, high = int(values.min()), int(values.max())
-    number = f"{low}" if low == high else f"{low}\N{EN DASH}{high}"
-    return f"{number} {noun}{'' if high == 1 else 's'}"
+    return f"{low}" if low == high else f"{low}\N{EN DASH}{high}"
 
 
 def cut_note(shown: "pd.Series[float]", style: Style, what: str = "axis") -> str:

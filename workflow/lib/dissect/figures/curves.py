@@ -1,5 +1,7 @@
 """KRS against layer: the paper's figure, and the same per method with intervals."""
 
+from typing import Any
+
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -22,7 +24,10 @@ def draw_curves(curves: pd.DataFrame, style: Style) -> Figure:
     if len(panels) == 1:
         panels = {"": overall}
     with canvas.applied(style):
-        figure, _ = _sheet(panels, overall["mean"], style)
+        figure, axes = _sheet(len(panels), style)
+        for panel, frame in zip(axes, panels.values(), strict=True):
+            _mean_curves(panel, frame, style)
+        _label(axes, panels, overall["mean"], style)
         averaged = ["mean over questions, then concepts, then methods"]
         _finish(figure, curves, averaged, overall["mean"], style)
     return figure
@@ -42,12 +47,14 @@ def draw_curves_by_method(curves: pd.DataFrame, concepts: pd.DataFrame, style: S
     few = [name for name, frame in panels.items() if frame["concepts"].max() < MIN_CONCEPTS]
     shown = pd.concat([each["mean"], each["low"], *(singles[name]["value"] for name in few)])
     with canvas.applied(style):
-        figure, axes = _sheet(panels, shown, style)
+        figure, axes = _sheet(len(panels), style)
         for panel, (name, frame) in zip(axes, panels.items(), strict=True):
+            _mean_curves(panel, frame, style)
             if name in few:
                 _single_concepts(panel, singles[name], style)
             else:
                 _bands(panel, frame, style)
+        _label(axes, panels, shown, style)
         averaged = ["mean over questions, then concepts"]
         if few:
             averaged.append("thin lines: single concepts")
@@ -57,64 +64,61 @@ def draw_curves_by_method(curves: pd.DataFrame, concepts: pd.DataFrame, style: S
     return figure
 
 
-def _sheet(
-    panels: dict[str, pd.DataFrame], shown: "pd.Series[float]", style: Style
-) -> tuple[Figure, list[Axes]]:
-    """A panel of mean curves for each frame, on shared axes."""
-    columns = min(len(panels), 2 if len(panels) == 4 else 3)
-    rows = -(-len(panels) // columns)
+def _sheet(panels: int, style: Style) -> tuple[Figure, list[Axes]]:
+    """So many panels, on shared axes."""
+    columns = canvas.columns_of(panels)
+    rows = -(-panels // columns)
     width = style.width if columns > 1 else style.width / 2
     legend = (0.2 if columns > 1 else 0.35) * style.font_scale
     size = (width, rows * (style.panel_height + 0.15) + legend)
     figure, grid = canvas.sheet(size, rows, columns, sharex=True, sharey=True)
     axes = list(grid.flat)
-    for spare in axes[len(panels) :]:
+    for spare in axes[panels:]:
         spare.remove()
-    for place, (name, frame) in enumerate(panels.items()):
-        panel, first = axes[place], frame.iloc[0]
-        _mean_curves(panel, frame, style)
+    return figure, axes[:panels]
+
+
+def _label(
+    axes: list[Axes], panels: dict[str, pd.DataFrame], shown: "pd.Series[float]", style: Style
+) -> None:
+    """Titles, and labels at the left of each row and under each column."""
+    columns = canvas.columns_of(len(panels))
+    for place, (panel, (name, frame)) in enumerate(zip(axes, panels.items(), strict=True)):
+        first, lowest = frame.iloc[0], place + columns >= len(axes)
         canvas.zero_line(panel)
         canvas.layer_ticks(panel)
-        last_of_column = place + columns >= len(panels)
-        panel.tick_params(labelbottom=last_of_column)
+        panel.tick_params(labelbottom=lowest)
         panel.set_title(literal(name), loc="left")
-        panel.set_xlabel(layer_label(first["window"]) if last_of_column else "")
+        panel.set_xlabel(layer_label(first["window"]))
+        panel.xaxis.label.set_visible(lowest)
         panel.set_ylabel("" if place % columns else SCORES.get(first["score"], [first["score"]])[0])
         panel.set_ylim(canvas.score_floor(shown, style), canvas.TOP)
-    return figure, axes[: len(panels)]
 
 
 def _mean_curves(axes: Axes, frame: pd.DataFrame, style: Style) -> None:
-    experiments = in_order(frame["experiment"])
-    _, markers, dashes = looks_of(experiments)
-    sns.lineplot(
-        canvas.runs(frame, ["experiment"], "mean"),
-        x="layer",
-        y="mean",
-        hue="experiment",
-        style="experiment",
-        hue_order=experiments,
-        style_order=experiments,
-        palette=canvas.colours(experiments, style),
-        markers=markers,
-        dashes=dashes,
-        units="run",
-        estimator=None,
-        markeredgewidth=0.3,
-        legend=False,
-        ax=axes,
-    )
+    """One line per experiment and unbroken run, with markers."""
+    _, markers, _ = looks_of(frame["experiment"])
+    rows = canvas.runs(frame, ["experiment"], "mean")
+    _lines(axes, rows, "mean", style, markers=markers, markeredgewidth=0.3)
     empty = frame.groupby("experiment")["mean"].count() == 0
     canvas.no_value(axes, [label_of(name) for name in in_order(empty.index[empty])])
 
 
 def _single_concepts(axes: Axes, concepts: pd.DataFrame, style: Style) -> None:
-    experiments = in_order(concepts["experiment"])
+    """One thin line per experiment, concept and unbroken run."""
+    rows = canvas.runs(concepts, ["experiment", "concept"], "value")
+    _lines(axes, rows, "value", style, linewidth=0.5, alpha=0.6, zorder=1.5)
+
+
+def _lines(axes: Axes, rows: pd.DataFrame, value: str, style: Style, **more: Any) -> None:
+    if rows.empty:
+        return
+    experiments = in_order(rows["experiment"])
     _, _, dashes = looks_of(experiments)
     sns.lineplot(
-        canvas.runs(concepts, ["experiment", "concept"], "value"),
+        rows,
         x="layer",
-        y="value",
+        y=value,
         hue="experiment",
         style="experiment",
         hue_order=experiments,
@@ -123,11 +127,9 @@ def _single_concepts(axes: Axes, concepts: pd.DataFrame, style: Style) -> None:
         dashes=dashes,
         units="run",
         estimator=None,
-        linewidth=0.5,
-        alpha=0.6,
         legend=False,
-        zorder=1.5,
         ax=axes,
+        **more,
     )
 
 
@@ -157,7 +159,7 @@ def _finish(
     phrases = [
         *canvas.setting(first["window"], first["span"], first["score"]),
         *averaged,
-        canvas.counted(curves),
+        *canvas.counted(curves),
         canvas.cut_note(shown, style),
     ]
     canvas.title(figure, first["model"], phrases, style)

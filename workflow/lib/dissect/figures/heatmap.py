@@ -1,5 +1,6 @@
 """KRS as a map, layer x concept."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,22 +37,39 @@ def draw_heatmap(concepts: pd.DataFrame, style: Style) -> Figure:
     panels = canvas.by_method(plain)
     experiments = in_order(plain["experiment"])
     names = concept_labels(plain)
-    layers = range(plain["layer"].min(), plain["layer"].max() + 1)
-    per_panel = max(len(names) * 0.115, 0.3) + 0.24
-    size = (style.width, (len(experiments) * per_panel + 0.35) * style.font_scale)
+    columns = canvas.columns_of(len(panels))
+    # More methods than columns: all experiments of the first ones, then those of the next.
+    blocks = [list(panels)[i : i + columns] for i in range(0, len(panels), columns)]
+    rows = [(block, experiment) for block in blocks for experiment in experiments]
+    heights = max(len(names) * 0.115, 0.35) + 0.24
+    size = (style.width, (len(rows) * heights + 0.4 * len(blocks) + 0.2) * style.font_scale)
     with canvas.applied(style):
-        figure, grid = canvas.sheet(size, len(experiments), len(panels), sharex=True, sharey=True)
-        for row, experiment in enumerate(experiments):
-            for column, (name, frame) in enumerate(panels.items()):
-                part = frame[frame["experiment"] == experiment]
-                values = part.pivot(index="concept", columns="layer", values="value")
-                values = values.reindex(index=list(names), columns=layers)
-                _panel(grid[row, column], values, names, style)
-                grid[row, column].set_title(literal(f"{label_of(experiment)}, {name}"), loc="left")
-        for panel in grid[-1]:
-            panel.set_xlabel(layer_label(plain["window"].iloc[0]))
+        figure, grid = canvas.sheet(size, len(rows), columns, sharex=True, sharey=True)
+        for axes, (block, experiment) in zip(grid, rows, strict=True):
+            for spare in axes[len(block) :]:
+                spare.remove()
+            for panel, name in zip(axes, block, strict=False):
+                part = panels[name][panels[name]["experiment"] == experiment]
+                _panel(panel, _values(part, plain, names), names, style)
+            _titles(axes, block, experiment, first=experiment == experiments[0])
+        figure.supxlabel(layer_label(plain["window"].iloc[0]), fontsize=8 * style.font_scale)
         _finish(figure, grid, plain, style)
     return figure
+
+
+def _values(part: pd.DataFrame, every: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
+    """Values as (concepts, layers); null where there is none."""
+    layers = range(every["layer"].min(), every["layer"].max() + 1)
+    values = part.pivot(index="concept", columns="layer", values="value")
+    return values.reindex(index=list(names), columns=layers)
+
+
+def _titles(axes: Sequence[Axes], block: list[str], experiment: str, first: bool) -> None:
+    """The experiment at the left of its row; over a block's first row, the methods."""
+    for panel, name in zip(axes, block, strict=False):
+        method = [name.replace(", ", "\n")] if first else []
+        row = label_of(experiment) if panel is axes[0] else ""
+        panel.set_title(literal("\n".join([*method, row])), loc="left")
 
 
 def concept_labels(concepts: pd.DataFrame) -> dict[str, str]:
@@ -70,9 +88,10 @@ def concept_labels(concepts: pd.DataFrame) -> dict[str, str]:
 
 def _panel(axes: Axes, values: pd.DataFrame, names: dict[str, str], style: Style) -> None:
     """Values (concepts, layers) as colours; grey where there is none, a dash where negative."""
+    found = values.to_numpy(dtype=float)
     axes.set_facecolor("0.8")
     sns.heatmap(
-        values.to_numpy(dtype=float),
+        found,
         vmin=style.krs_floor,
         vmax=1,
         center=0,
@@ -83,8 +102,10 @@ def _panel(axes: Axes, values: pd.DataFrame, names: dict[str, str], style: Style
         rasterized=True,
         ax=axes,
     )
-    concept, layer = np.nonzero(values.to_numpy(dtype=float) < MARKED_BELOW)
-    axes.scatter(layer + 0.5, concept + 0.5, marker="_", s=4, color="black", linewidths=0.5)
+    concept, layer = np.nonzero(found < MARKED_BELOW)
+    dark = found[concept, layer] < style.krs_floor / 2
+    ink = np.where(dark, "white", "black")
+    axes.scatter(layer + 0.5, concept + 0.5, marker="_", s=4, color=ink, linewidths=0.6)
     layers = [int(layer) for layer in values.columns]
     ticks = [layer for layer in layers if layer % 5 == 0]
     axes.set_xticks([layers.index(layer) + 0.5 for layer in ticks], [str(tick) for tick in ticks])
@@ -97,12 +118,12 @@ def _finish(figure: Figure, grid: Any, concepts: pd.DataFrame, style: Style) -> 
     below = bool((concepts["value"] < style.krs_floor).any())
     bar = figure.colorbar(
         grid[0, 0].collections[0],
-        ax=grid,
+        ax=figure.axes,
         extend="min" if below else "neither",
         aspect=40,
         pad=0.01,
     )
-    bar.set_label(SCORES.get(first["score"], [first["score"]])[0])
+    bar.set_label(SCORES.get(first["score"], ["", first["score"]])[1])
     bar.outline.set_visible(False)
     there = concepts[concepts["value"].notna()]
     questions = canvas.spread(there["questions"], "question") if len(there) else "none has a value"

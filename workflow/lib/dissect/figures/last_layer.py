@@ -70,18 +70,24 @@ def draw_last_layer(concepts: pd.DataFrame, style: Style) -> Figure:
     share = last_layer_share(plain)
     panels = canvas.by_method(plain)
     experiments = in_order(plain["experiment"])
-    width = style.width if len(panels) > 1 else style.width * 0.6
-    legend = 0.2 if len(panels) > 1 else 0.5
-    size = (width, (0.42 * len(experiments) + 0.75 + legend) * style.font_scale)
+    columns = canvas.columns_of(len(panels))
+    rows = -(-len(panels) // columns)
+    width = style.width if columns > 1 else style.width * 0.6
+    legend = 0.2 if columns > 1 else 0.5
+    size = (width, (rows * (0.42 * len(experiments) + 0.75) + legend) * style.font_scale)
     with canvas.applied(style):
-        figure, grid = canvas.sheet(size, 1, len(panels), sharex=True, sharey=True)
-        for panel, (name, frame) in zip(grid.flat, panels.items(), strict=True):
+        figure, grid = canvas.sheet(size, rows, columns, sharex=True, sharey=True)
+        for spare in grid.flat[len(panels) :]:
+            spare.remove()
+        for panel, (name, frame) in zip(grid.flat, panels.items(), strict=False):
             first = frame.iloc[0]
             mine = share[share["method"] == first["method"]]
             _panel(panel, mine[mine["origin"] == first["origin"]], experiments, style)
             panel.set_title(literal(name), loc="left")
             panel.set_xlim(canvas.score_floor(share["value"], style), canvas.TOP)
             panel.set_xlabel(SCORES.get(first["score"], [first["score"]])[0])
+            panel.tick_params(labelbottom=True)
+            panel.xaxis.label.set_visible(True)
         _finish(figure, plain, share, style)
     return figure
 

@@ -19,7 +19,7 @@ _SPARE = [("D", (3, 1, 1, 1)), ("v", (5, 1)), ("P", (2, 2)), ("<", (6, 2))]
 # Score -> its name on an axis, and in a sentence.
 SCORES = {
     "krs": ("Knowledge Recovery Score", "KRS"),
-    "krs_of_means": ("KRS of the mean losses", "KRS of the mean losses"),
+    "krs_of_means": ("KRS of the mean losses", "KRS of means"),
 }
 SPANS = {"notebook": "the notebook's span", "answer": "the answer's span"}
 

@@ -19,7 +19,7 @@ COVERAGE_COLUMNS = [*CELL, "status", "reason", "origin", "rows", "null_krs"]
 
 # Metadata that differs between two runs of one job: kept in the cell, left out of the collection,
 # whose bytes then depend on the results only.
-_PER_RUN = {"wall_seconds", "peak_memory_mb"}
+PER_RUN = {"wall_seconds", "peak_memory_mib"}
 _ROWS_PER_GROUP = 1 << 17
 
 
@@ -85,7 +85,7 @@ def _metadata_of(cell: Path) -> dict[str, str]:
     return {
         key: value
         for key, value in found.items()
-        if key not in _PER_RUN and key not in ("schema_version", "pandas", "ARROW:schema")
+        if key not in PER_RUN and key not in ("schema_version", "pandas", "ARROW:schema")
     }
 
 

@@ -105,7 +105,7 @@ class ModelSettings(_Section):
     """What belongs to one model."""
 
     concepts: Annotated[ConceptSource, BeforeValidator(_as_source)] = Field(
-        description="The concept file: the questions, answers and texts (docs/config.md, below)."
+        description="The concept file: the questions, answers and texts (docs/inputs.md)."
     )
     prompt: Annotated[str, BeforeValidator(_as_prompt)] = Field(
         default="paper",

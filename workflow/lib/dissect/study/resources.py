@@ -35,4 +35,6 @@ def memory_mb(task: str, weights_mb: float | None) -> int:
 def runtime_minutes(task: str, weights_mb: float | None) -> int:
     """Minutes until a scheduler may end the job, on a GPU or for a small model."""
     constant, per_gb = _RUNTIME[task]
-    return round(constant + per_gb * (_USUAL_WEIGHTS_MB if weights_mb is None else weights_mb) / 1e3)
+    return round(
+        constant + per_gb * (_USUAL_WEIGHTS_MB if weights_mb is None else weights_mb) / 1e3
+    )

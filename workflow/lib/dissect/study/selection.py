@@ -185,17 +185,22 @@ def _check_trainable(method: str, where: str) -> None:
 
 def _why_missing(row: CheckpointRow) -> str:
     if row.kind == "hub":
-        return f"{row.source} cannot be downloaded by this version yet"
+        return "hub: rows cannot be downloaded by this version yet"
     if row.kind == "path" and not Path(row.location).is_dir():
         return f"folder {row.location} does not exist"
     return ""
 
 
 def _all_missing(missing: list[Missing]) -> str:
-    named = ", ".join(f"{found.row.name} ({found.reason})" for found in missing)
+    reasons = list(dict.fromkeys(found.reason for found in missing))
+    told = [
+        f"{reason}: {', '.join(found.row.name for found in missing if found.reason == reason)}"
+        for reason in reasons
+    ]
     return (
-        f"missing checkpoints: {named}; put each in a folder and name it as path:FOLDER in the "
-        "table, or set on_missing_checkpoint to skip or unlearn (an original cannot be trained)"
+        f"missing checkpoints: {'; '.join(told)}; put each in a folder and name it as path:FOLDER "
+        "in the table, or set on_missing_checkpoint to skip or unlearn (an original cannot be "
+        "trained)"
     )
 
 

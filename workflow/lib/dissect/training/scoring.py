@@ -18,10 +18,13 @@ def summed_logprobs(model: Any, texts: Sequence[Tokens], pad: int) -> Tensor:
     Gradients flow where they are enabled. `pad` fills up shorter texts and is never attended to.
     """
     ids, mask, labels = (part.to(model.device) for part in collate(texts, pad))
-    logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
-    # The logits at one position predict the next token: (texts, tokens - 1, vocabulary).
-    logits, targets = logits[:, :-1].float(), labels[:, 1:]
-    losses = cross_entropy(
+    # The head is the costliest part of a small model: only where a prediction counts. The logits at
+    # one position predict the next token.
+    first = min(text.skipped for text in texts) - 1
+    keep = torch.arange(first, ids.shape[1] - 1, device=ids.device)
+    output = model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=keep)
+    logits, targets = output.logits.float(), labels[:, first + 1 :]
+    losses = cross_entropy(  # (texts * kept,) from (texts * kept, vocabulary)
         logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
     )
     return -losses.view(targets.shape).sum(dim=1)

@@ -2,12 +2,10 @@
 
 import logging
 import math
-import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import torch
@@ -15,27 +13,31 @@ from torch import Tensor
 
 from dissect.errors import DissectError
 from dissect.study.config import Recipe
-from dissect.training.methods import METHODS, Scores
+from dissect.training.methods import METHODS, Method, Scores
 from dissect.training.scoring import mean_nll, measure, summed_logprobs
+from dissect.training.surroundings import accelerated, deterministic
 from dissect.training.texts import Material, Tokens, pairs
 
 log = logging.getLogger("dissect")
+T = TypeVar("T")
 
 MAX_GRAD_NORM = 1.0  # as published: the default of transformers' Trainer, which ran the trainings
+WATCHED = 8  # texts of each kind whose NLL is logged: all of them would cost as much as training
 COLUMNS = (
     "step",  # updates so far; 0 is the original
     "loss",  # what the step minimised, before its update; NaN at step 0
-    "loss_forget",  # NLL of the step's own forget texts, nats per token, before its update
+    "loss_forget",  # NLL of the step's own forget texts before its update, nats per token
     "loss_retain",
-    "nll_forget",  # NLL of all forget texts after the step; NaN where it was not measured
+    "nll_forget",  # NLL of the watched forget texts after the step; NaN where not measured
     "nll_retain",
     "nll_held_out",
 )
+Pairs = Sequence[tuple[int, int]]  # indices into Material.forget and Material.retain
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one optimizer step saw, before its update; NLL and rise in nats per token."""
+    """What one step saw before its update; NLL and rise in nats per token."""
 
     loss: float
     loss_forget: float
@@ -49,7 +51,7 @@ def train(
     """Unlearn `material.forget`; the model is changed in place.
 
     The frozen original of the losses is the model itself before its first update: its
-    log-probabilities of every text are computed once, then no second model is needed.
+    log-probabilities of every text in use are computed once, and no second model is needed.
 
     Args:
         model: a causal language model of transformers, in the dtype that its weights train in.
@@ -68,151 +70,18 @@ def train(
             f"unlearning: method {method!r} is not known; known are {', '.join(METHODS)} "
             "(a new one is a file in training/methods)"
         )
-    with _deterministic(seed):
-        training = _Training(model, material, method, recipe, pad, device)
+    per_step = recipe.batch_size * recipe.accumulation
+    order = pairs(len(material.forget), len(material.retain), recipe.steps * per_step, seed)
+    with (
+        deterministic(seed),
+        accelerated(device, recipe.precision, recipe.accumulation) as accelerator,
+    ):
+        training = _Training(model, accelerator, METHODS[method], recipe, pad)
         try:
-            return training.run(seed)
+            rows = training.run(material, order)
         finally:
             training.close()
-
-
-class _Training:
-    """One training under way: model and optimizer on their device, the original's scores."""
-
-    def __init__(
-        self,
-        model: Any,
-        material: Material,
-        method: str,
-        recipe: Recipe,
-        pad: int,
-        device: str,
-    ) -> None:
-        self.plain, self.material, self.recipe, self.pad = model, material, recipe, pad
-        self.loss = METHODS[method]
-        self.accelerator = _accelerator(recipe, device)
-        optimizer = torch.optim.AdamW(
-            _parameter_groups(model, recipe.weight_decay), lr=recipe.learning_rate
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: rate(s, recipe))
-        if self.accelerator.device.type != "cpu":
-            # A 7B model and its optimizer nearly fill 80 GB: activations are computed twice.
-            model.gradient_checkpointing_enable({"use_reentrant": False})
-        self.model, self.optimizer, self.schedule = self.accelerator.prepare(
-            model, optimizer, schedule
-        )
-        self.model.train()
-
-    def run(self, seed: int) -> pd.DataFrame:
-        recipe, material = self.recipe, self.material
-        per_step = recipe.batch_size * recipe.accumulation
-        order = pairs(len(material.forget), len(material.retain), recipe.steps * per_step, seed)
-        self.original_forget = measure(self.model, material.forget, self.pad)
-        self.original_retain = measure(self.model, material.retain, self.pad)
-        rows = [self._first_row()]
-        for step in range(1, recipe.steps + 1):
-            outcome = self._step(step, order[(step - 1) * per_step : step * per_step])
-            last = step == recipe.steps or self._forgotten(outcome)
-            rows.append(self._row(step, outcome, last or step % recipe.evaluate_every == 0))
-            if last:
-                break
-        return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"step": "int32"})
-
-    def close(self) -> None:
-        """Undo what accelerate did to the model, and what it keeps for the whole process."""
-        from accelerate.state import AcceleratorState
-
-        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
-        if self.accelerator.device.type != "cpu":
-            self.plain.gradient_checkpointing_disable()
-        self.plain.zero_grad(set_to_none=True)
-        self.plain.eval()
-        self.accelerator.free_memory()
-        AcceleratorState._reset_state(reset_partial_state=True)
-
-    def _step(self, step: int, order: Sequence[tuple[int, int]]) -> Outcome:
-        """One update from the pairs of `order`, batch by batch."""
-        started = time.monotonic()
-        means = self._tokens_per_text(order)
-        batches, size = [], self.recipe.batch_size
-        for start in range(0, len(order), size):
-            with self.accelerator.accumulate(self.model):
-                forget, retain = self._scores(order[start : start + size], means)
-                loss = self.loss(forget, retain, self.recipe)
-                self.accelerator.backward(loss)
-                if self.accelerator.sync_gradients:
-                    self.accelerator.clip_grad_norm_(self.model.parameters(), MAX_GRAD_NORM)
-                self.optimizer.step()
-                self.schedule.step()
-                self.optimizer.zero_grad()
-            batches.append(_outcome(loss, forget, retain))
-        outcome = Outcome(*torch.tensor(batches, dtype=torch.float64).mean(dim=0).tolist())
-        self._refuse_non_finite(step, outcome.loss)
-        log.info(
-            "step %d of %d: loss %.4f, nll forget %.3f, retain %.3f (%.1f s)",
-            step,
-            self.recipe.steps,
-            outcome.loss,
-            outcome.loss_forget,
-            outcome.loss_retain,
-            time.monotonic() - started,
-        )
-        return outcome
-
-    def _tokens_per_text(self, order: Sequence[tuple[int, int]]) -> list[float]:
-        forget = [self.material.forget[f].counted for f, _ in order]
-        retain = [self.material.retain[r].counted for _, r in order]
-        return [sum(counts) / len(counts) for counts in (forget, retain)]
-
-    def _scores(self, order: Sequence[tuple[int, int]], means: list[float]) -> list[Scores]:
-        """The scores of a batch's forget and retain texts, from one forward pass."""
-        forget, retain = [f for f, _ in order], [r for _, r in order]
-        texts = [self.material.forget[f] for f in forget]
-        texts += [self.material.retain[r] for r in retain]
-        logprobs = summed_logprobs(self.model, texts, self.pad)
-        originals = torch.cat([self.original_forget[forget], self.original_retain[retain]])
-        counts = torch.tensor([float(text.counted) for text in texts])
-        parts = zip(logprobs.chunk(2), originals.chunk(2), counts.chunk(2), means, strict=True)
-        device = logprobs.device
-        return [Scores(lp, old.to(device), n.to(device), mean) for lp, old, n, mean in parts]
-
-    def _forgotten(self, outcome: Outcome) -> bool:
-        limit = self.recipe.stop_at_forget_rise
-        if limit is None or outcome.forget_rise < limit:
-            return False
-        log.info(
-            "the forget texts' NLL rose by %.3f nats: this was the last step", outcome.forget_rise
-        )
-        return True
-
-    def _first_row(self) -> tuple[float, ...]:
-        nll_forget = mean_nll(self.original_forget, self.material.forget)
-        nll_retain = mean_nll(self.original_retain, self.material.retain)
-        nan = math.nan
-        return self._logged(0, nan, nan, nan, nll_forget, nll_retain)
-
-    def _row(self, step: int, outcome: Outcome, measured: bool) -> tuple[float, ...]:
-        losses = outcome.loss, outcome.loss_forget, outcome.loss_retain
-        if not measured:
-            return (step, *losses, math.nan, math.nan, math.nan)
-        return self._logged(
-            step, *losses, self._nll(self.material.forget), self._nll(self.material.retain)
-        )
-
-    def _logged(self, step: int, *values: float) -> tuple[float, ...]:
-        row = (step, *values, self._nll(self.material.held_out))
-        log.info("after step %d: nll forget %.3f, retain %.3f, held out %.3f", step, *row[-3:])
-        return row
-
-    def _nll(self, texts: list[Tokens]) -> float:
-        return mean_nll(measure(self.model, texts, self.pad), texts) if texts else math.nan
-
-    def _refuse_non_finite(self, step: int, loss: float) -> None:
-        if not math.isfinite(loss):
-            raise DissectError(
-                f"unlearning: the loss is {loss} at step {step} of {self.recipe.steps}, "
-                "nothing was saved; lower learning_rate or steps in the method's recipe"
-            )
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"step": "int32"})
 
 
 def rate(step: int, recipe: Recipe) -> float:
@@ -226,48 +95,157 @@ def rate(step: int, recipe: Recipe) -> float:
     return min(warm, (recipe.steps - step) / max(1, recipe.steps - recipe.warmup_steps))
 
 
-def _outcome(loss: Tensor, forget: Scores, retain: Scores) -> list[float]:
-    rise = ((forget.original - forget.logprob) / forget.tokens).mean()
-    return [float(x.detach()) for x in (loss, forget.nll.mean(), retain.nll.mean(), rise)]
+class _Side:
+    """The forget or the retain texts of a training, with the original's log-probabilities."""
+
+    def __init__(self, texts: list[Tokens], used: Iterable[int], model: Any, pad: int) -> None:
+        known = sorted(set(used))
+        self.texts = texts
+        self.original = torch.full((len(texts),), math.nan)  # (texts,), nats; NaN where not used
+        self.original[known] = measure(model, [texts[n] for n in known], pad)
+        self.watched = spread(known, WATCHED)
+
+    def scores(self, chosen: list[int], logprobs: Tensor, tokens_per_text: float) -> Scores:
+        """The scores of a batch of texts, from their log-probabilities (texts,) in training."""
+        tokens = torch.tensor([float(self.texts[n].counted) for n in chosen])
+        device = logprobs.device
+        original = self.original[chosen].to(device)
+        return Scores(logprobs, original, tokens.to(device), tokens_per_text)
+
+    def tokens_per_text(self, chosen: Sequence[int]) -> float:
+        return sum(self.texts[n].counted for n in chosen) / len(chosen)
 
 
-def _parameter_groups(model: Any, weight_decay: float) -> list[dict[str, Any]]:
-    # As transformers' Trainer does: biases and the norms' weights are not decayed.
+class _Training:
+    """One training under way: the model on its device, its optimizer, the texts."""
+
+    def __init__(
+        self, model: Any, accelerator: Any, method: Method, recipe: Recipe, pad: int
+    ) -> None:
+        self.plain, self.accelerator, self.method = model, accelerator, method
+        self.recipe, self.pad = recipe, pad
+        groups = parameter_groups(model, recipe.weight_decay)
+        optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, recipe))
+        if accelerator.device.type != "cpu":
+            # A 7B model and its optimizer nearly fill 80 GB: activations are computed twice.
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        self.model, self.optimizer, self.schedule = accelerator.prepare(model, optimizer, schedule)
+        self.model.train()
+
+    def close(self) -> None:
+        """Leave a plain model, without the wrapping of accelerate."""
+        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+        if self.accelerator.device.type != "cpu":
+            self.plain.gradient_checkpointing_disable()
+        self.plain.zero_grad(set_to_none=True)
+        self.plain.eval()
+
+    def run(self, material: Material, order: Pairs) -> list[tuple[float, ...]]:
+        """All steps; returns the rows of the log."""
+        recipe, per_step = self.recipe, len(order) // self.recipe.steps
+        self.forget = _Side(material.forget, (f for f, _ in order), self.model, self.pad)
+        self.retain = _Side(material.retain, (r for _, r in order), self.model, self.pad)
+        self.held_out = spread(material.held_out, WATCHED)
+        rows = [self._row(0, Outcome(math.nan, math.nan, math.nan, 0.0), measured=True)]
+        for step in range(1, recipe.steps + 1):
+            outcome = self._step(step, order[(step - 1) * per_step : step * per_step])
+            last = step == recipe.steps or self._forgotten(outcome)
+            rows.append(self._row(step, outcome, last or step % recipe.evaluate_every == 0))
+            if last:
+                break
+        return rows
+
+    def _step(self, step: int, order: Pairs) -> Outcome:
+        """One update from the pairs of `order`, batch by batch."""
+        started = time.monotonic()
+        means = (
+            self.forget.tokens_per_text([f for f, _ in order]),
+            self.retain.tokens_per_text([r for _, r in order]),
+        )
+        seen, size = [], self.recipe.batch_size
+        for start in range(0, len(order), size):
+            with self.accelerator.accumulate(self.model):
+                forget, retain = self._scores(order[start : start + size], *means)
+                loss = self.method(forget, retain, self.recipe)
+                self.accelerator.backward(loss)
+                if self.accelerator.sync_gradients:
+                    self.accelerator.clip_grad_norm_(self.model.parameters(), MAX_GRAD_NORM)
+                self.optimizer.step()
+                self.schedule.step()
+                self.optimizer.zero_grad()
+            rise = (forget.original - forget.logprob) / forget.tokens
+            parts = (loss, forget.nll.mean(), retain.nll.mean(), rise.mean())
+            seen.append([part.item() for part in parts])
+        outcome = Outcome(*(sum(part) / len(part) for part in zip(*seen, strict=True)))
+        self._tell(step, outcome, time.monotonic() - started)
+        return outcome
+
+    def _scores(
+        self, order: Pairs, forget_mean: float, retain_mean: float
+    ) -> tuple[Scores, Scores]:
+        """The scores of a batch's forget and retain texts, from one forward pass."""
+        forget, retain = [f for f, _ in order], [r for _, r in order]
+        texts = [self.forget.texts[f] for f in forget] + [self.retain.texts[r] for r in retain]
+        left, right = summed_logprobs(self.model, texts, self.pad).chunk(2)
+        return (
+            self.forget.scores(forget, left, forget_mean),
+            self.retain.scores(retain, right, retain_mean),
+        )
+
+    def _tell(self, step: int, outcome: Outcome, seconds: float) -> None:
+        if not math.isfinite(outcome.loss):
+            raise DissectError(
+                f"unlearning: the loss is {outcome.loss} at step {step} of {self.recipe.steps}, "
+                "nothing was saved; lower learning_rate or steps in the method's recipe"
+            )
+        log.info(
+            "step %d of %d: loss %.4f, nll forget %.3f, retain %.3f (%.1f s)",
+            step,
+            self.recipe.steps,
+            outcome.loss,
+            outcome.loss_forget,
+            outcome.loss_retain,
+            seconds,
+        )
+
+    def _forgotten(self, outcome: Outcome) -> bool:
+        limit = self.recipe.stop_at_forget_rise
+        if limit is None or outcome.forget_rise < limit:
+            return False
+        log.info("the forget texts' NLL rose by %.2f nats: that step was the last", limit)
+        return True
+
+    def _row(self, step: int, outcome: Outcome, measured: bool) -> tuple[float, ...]:
+        losses = (outcome.loss, outcome.loss_forget, outcome.loss_retain)
+        if not measured:
+            return (step, *losses, math.nan, math.nan, math.nan)
+        nlls = (self._watch(self.forget, step), self._watch(self.retain, step))
+        held_out = self._nll(self.held_out)
+        log.info(
+            "after step %d: nll forget %.3f, retain %.3f, held out %.3f", step, *nlls, held_out
+        )
+        return (step, *losses, *nlls, held_out)
+
+    def _watch(self, side: _Side, step: int) -> float:
+        texts = [side.texts[n] for n in side.watched]
+        # The original's are known already.
+        return mean_nll(side.original[side.watched], texts) if step == 0 else self._nll(texts)
+
+    def _nll(self, texts: list[Tokens]) -> float:
+        return mean_nll(measure(self.model, texts, self.pad), texts) if texts else math.nan
+
+
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """At most `count` of the items, evenly spread over their order."""
+    count = min(count, len(items))
+    return [items[n * len(items) // count] for n in range(count)]
+
+
+def parameter_groups(model: Any, weight_decay: float) -> list[dict[str, Any]]:
+    """The parameters for AdamW; as transformers' Trainer, biases and norms are not decayed."""
     parameters = list(model.parameters())
     return [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
-
-
-def torch_device(device: str) -> torch.device:
-    """The device that config's `device` names; auto is the accelerator if there is one."""
-    if device != "auto":
-        return torch.device(device)
-    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-
-
-def _accelerator(recipe: Recipe, device: str) -> Any:
-    from accelerate import Accelerator
-
-    # accelerate takes another device than the first only from its environment.
-    os.environ["ACCELERATE_TORCH_DEVICE"] = str(torch_device(device))
-    return Accelerator(
-        mixed_precision=recipe.precision, gradient_accumulation_steps=recipe.accumulation
-    )
-
-
-@contextmanager
-def _deterministic(seed: int) -> Iterator[None]:
-    """Deterministic kernels where torch has them, and a seed; both undone at the end."""
-    # cuBLAS reads this when it starts; without it some of its products differ from run to run.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    was = torch.are_deterministic_algorithms_enabled()
-    was_warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        try:
-            yield
-        finally:
-            torch.use_deterministic_algorithms(was, warn_only=was_warn_only)

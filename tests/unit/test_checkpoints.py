@@ -1,0 +1,169 @@
+"""Checkpoints that are not what they should be: one line each, before any work."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny import save_tiny, tiny_config
+from torch import Tensor
+from transformers import AutoModelForCausalLM
+
+from dissect.checkpoints.manifest import read_manifest, write_manifest
+from dissect.checkpoints.reader import Checkpoint
+from dissect.checkpoints.verify import refuse_other_shapes, verify_checkpoint
+from dissect.errors import DissectError
+from dissect.study.table import CheckpointRow
+
+ROW = CheckpointRow("tiny", "original", "", "path:somewhere")
+
+
+@pytest.fixture
+def copy(tiny_llama: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny original that a test may spoil."""
+    return Path(shutil.copytree(tiny_llama, tmp_path / "copy"))
+
+
+def one_line(error: pytest.ExceptionInfo[DissectError]) -> str:
+    text = str(error.value)
+    assert "\n" not in text
+    return text
+
+
+def change_tensors(folder: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def change_config(folder: Path, **values: object) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def refuses(folder: Path, *words: str) -> None:
+    with pytest.raises(DissectError) as error:
+        verify_checkpoint(Checkpoint(folder))
+    for word in (str(folder), *words):
+        assert word in one_line(error)
+
+
+DOWN = "model.layers.2.mlp.down_proj.weight"
+
+
+def test_a_whole_checkpoint_passes(copy: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(copy)
+    shapes = verify_checkpoint(Checkpoint(copy))
+    assert shapes == {name: tuple(p.shape) for name, p in model.named_parameters()}
+
+
+def test_a_tied_head_is_not_in_the_file(tmp_path: Path) -> None:
+    folder = save_tiny(tmp_path / "tied", tiny_config(tie_word_embeddings=True))
+    assert "lm_head.weight" not in verify_checkpoint(Checkpoint(folder))
+
+
+def test_shards_are_read_like_one_file(copy: Path, tmp_path: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(copy)
+    model.save_pretrained(tmp_path / "sharded", max_shard_size="50KB")
+    sharded = Checkpoint(tmp_path / "sharded")
+    assert len(set(sharded.files.values())) > 2
+    verify_checkpoint(sharded)
+    for layer in range(sharded.layers):
+        ours = sharded.read_layer(layer, torch.float32, torch.device("cpu"))
+        theirs = Checkpoint(copy).read_layer(layer, torch.float32, torch.device("cpu"))
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_rotary_buffers_of_older_files_are_no_left_overs(copy: Path) -> None:
+    name = "model.layers.0.self_attn.rotary_emb.inv_freq"
+    change_tensors(copy, lambda tensors: tensors.update({name: torch.ones(4)}))
+    assert name not in verify_checkpoint(Checkpoint(copy))
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    refuses(tmp_path / "nowhere", "does not exist")
+
+
+def test_folder_without_config(tmp_path: Path) -> None:
+    refuses(tmp_path, "config.json")
+
+
+def test_folder_without_weights(copy: Path) -> None:
+    (copy / "model.safetensors").unlink()
+    refuses(copy, "model.safetensors is missing")
+
+
+def test_truncated_file(copy: Path) -> None:
+    path = copy / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1000])
+    refuses(copy, "truncated")
+
+
+def test_missing_tensor(copy: Path) -> None:
+    change_tensors(copy, lambda tensors: tensors.pop(DOWN))
+    refuses(copy, "lacks 1 tensor", DOWN)
+
+
+def test_tensor_left_over(copy: Path) -> None:
+    change_tensors(copy, lambda tensors: tensors.update(extra=torch.ones(2)))
+    refuses(copy, "left over", "extra")
+
+
+def test_tensor_of_another_shape(copy: Path) -> None:
+    change_tensors(copy, lambda tensors: tensors.update({DOWN: torch.ones(32, 40)}))
+    refuses(copy, DOWN, "[32, 40]", "[32, 48]")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_non_finite_weights(copy: Path, value: float) -> None:
+    change_tensors(copy, lambda tensors: tensors[DOWN].view(-1)[7].fill_(value))
+    refuses(copy, DOWN, "NaN")
+
+
+def test_unknown_family(copy: Path) -> None:
+    change_config(copy, model_type="mamba")
+    with pytest.raises(DissectError, match="'mamba' is not known; known are llama") as error:
+        Checkpoint(copy)
+    one_line(error)
+
+
+def test_legacy_olmo_is_not_taken_for_another_format(copy: Path) -> None:
+    change_config(copy, model_type="olmo", d_model=4096)
+    refuses(copy, "legacy OLMo")
+
+
+def test_pairs_of_different_shapes(copy: Path, tmp_path: Path) -> None:
+    other = save_tiny(tmp_path / "other", tiny_config(intermediate_size=64))
+    with pytest.raises(DissectError, match=r"no fine-tuned copy of .*\[32, 64\] here") as error:
+        refuse_other_shapes(Checkpoint(copy), Checkpoint(other))
+    one_line(error)
+    refuse_other_shapes(Checkpoint(copy), Checkpoint(copy))
+
+
+def test_manifest_says_what_it_vouches_for(copy: Path, tmp_path: Path) -> None:
+    path = tmp_path / "elsewhere" / "manifest.json"
+    written = write_manifest(path, copy, ROW)
+    read = read_manifest(path)
+    assert read == written
+    assert (read.origin, read.layers, read.dtype) == ("own", 6, "float32")
+    assert {file.name for file in read.files} >= {"model.safetensors", "config.json"}
+    assert read.parameters == sum(
+        p.numel() for p in AutoModelForCausalLM.from_pretrained(copy).parameters()
+    )
+
+
+def test_manifest_notices_a_changed_and_a_removed_file(copy: Path, tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    write_manifest(path, copy, ROW)
+    weights = copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes() + b"x")
+    with pytest.raises(DissectError, match="its manifest says") as error:
+        read_manifest(path)
+    one_line(error)
+    weights.unlink()
+    with pytest.raises(DissectError, match="is missing"):
+        read_manifest(path)

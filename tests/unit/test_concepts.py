@@ -1,0 +1,119 @@
+"""Concept files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dissect.errors import DissectError
+from dissect.study.concepts import digest, has_answers, read_concept_file
+
+ROOT = Path(__file__).parents[2]
+
+
+def entry(**changes: Any) -> dict[str, Any]:
+    plain = {
+        "id": 16,
+        "Concept": "Tea",
+        "QA": [" Is it hot?\n", " Is it tea?"],
+        "QA_with_answers": ["q a", "q b"],
+        "answers_tokens_num": [3, 1],
+    }
+    return {key: value for key, value in (plain | changes).items() if value is not ...}
+
+
+def write(tmp_path: Path, content: Any) -> Path:
+    path = tmp_path / "concepts.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+def test_ids_become_strings_and_the_rest_stays(tmp_path: Path) -> None:
+    found = read_concept_file(write(tmp_path, [entry(Layer=3), entry(id="x.y-z_é")]))
+    assert list(found) == ["16", "x.y-z_é"]
+    assert found["16"] == entry(id="16", Layer=3)
+
+
+def test_an_object_of_entries_by_id(tmp_path: Path) -> None:
+    found = read_concept_file(write(tmp_path, {"tea": entry(id=...)}))
+    assert found["tea"]["id"] == "tea"
+
+
+def test_the_demos_concepts_are_whole() -> None:
+    found = read_concept_file(ROOT / "demo/concepts.json")
+    assert {"harry_potter", "world_war_ii", "photosynthesis"} <= set(found)
+    assert all(item["wikipedia_content"] for item in found.values())
+
+
+def test_answers_are_optional() -> None:
+    assert has_answers(entry())
+    assert not has_answers(entry(QA_with_answers=..., answers_tokens_num=...))
+
+
+def test_the_digest_follows_the_content_only() -> None:
+    turned = dict(reversed(entry().items()))
+    assert digest(entry()) == digest(turned)
+    assert digest(entry()) != digest(entry(Concept="Coffee"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"QA": ...}, "has no QA"),
+        ({"Concept": ...}, "has no Concept"),
+        ({"id": ...}, "has no id"),
+        ({"QA": []}, "has no QA"),
+        ({"QA": "Is it?"}, "QA must be a list of strings"),
+        ({"QA": ["a", " "]}, "QA must be a list of strings, none of them empty"),
+        ({"id": "a/b"}, "cannot be a part of a path"),
+        ({"id": ".."}, "cannot be a part of a path"),
+        ({"id": True}, "cannot be a part of a path"),
+        ({"Concept": 3}, "Concept must be"),
+        ({"QA_with_answers": ["q a"]}, "QA_with_answers has 1 items for 2 questions"),
+        ({"answers_tokens_num": [3]}, "answers_tokens_num has 1 items for 2 questions"),
+        ({"answers_tokens_num": [3, 0]}, "answers_tokens_num of question 1 (from 0) is 0"),
+        ({"answers_tokens_num": [-2, 1]}, "is -2; legal are whole numbers from 1"),
+        ({"answers_tokens_num": [1.5, 1]}, "is 1.5"),
+        ({"QA_with_answers": ...}, "has answers_tokens_num but no QA_with_answers"),
+        ({"wikipedia_content": ["x"]}, "wikipedia_content must be a string"),
+    ],
+)
+def test_a_bad_entry_is_named(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(DissectError) as caught:
+        read_concept_file(write(tmp_path, [entry(id="first"), entry(**changes)]))
+    assert said in str(caught.value)
+    assert "entry 1" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ([entry(), entry(id="16")], "has id '16' twice"),
+        ("not json", "is not JSON"),
+        ([], "must be a list of concepts"),
+        ([3], "is not an object"),
+        ({"a": 3}, "is not an object"),
+    ],
+)
+def test_a_bad_file_is_named(tmp_path: Path, content: Any, said: str) -> None:
+    with pytest.raises(DissectError) as caught:
+        read_concept_file(write(tmp_path, content))
+    assert said in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DissectError, match="cannot be read: No such file"):
+        read_concept_file(tmp_path / "none.json")
+
+
+AUTHORS = ROOT.parent / "shared" / "data"
+
+
+@pytest.mark.skipif(not AUTHORS.is_dir(), reason="the authors' data is not beside this checkout")
+@pytest.mark.parametrize("model", ["llama2-7b", "olmo-7b"])
+def test_the_authors_data_parses_whole(model: str) -> None:
+    found = read_concept_file(AUTHORS / f"{model}_concepts_test_30tokens_answers.json")
+    assert len(found) == 10
+    assert all(has_answers(item) for item in found.values())

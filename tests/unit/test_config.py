@@ -1,0 +1,142 @@
+"""The config: what is refused, and how it is said; the shipped files; the reference in docs/."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dissect.errors import DissectError
+from dissect.figures.style import Style as DrawnStyle
+from dissect.results.tables import SCORES
+from dissect.study.config import Config, Score, Style, load_config
+from dissect.study.reference import keys, reference
+
+ROOT = Path(__file__).parents[2]
+LEAST = {
+    "results": "results/x",
+    "checkpoints": "checkpoints.tsv",
+    "models": {"m": {"concepts": "c.json"}},
+}
+
+
+def shipped(name: str) -> dict[str, Any]:
+    values: dict[str, Any] = yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8"))
+    return values
+
+
+def test_the_least_config_is_the_papers_but_for_names() -> None:
+    config = load_config(LEAST)
+    assert config.windows == ["sliding_5"]
+    assert len(config.experiments) == 4
+    assert config.models["m"].prompt == "paper"
+    assert config.dtype == "checkpoint"
+    assert config.figure_windows() == ["sliding_5"]
+    assert (config.recipe("dpo").beta, config.recipe("dpo").max_length) == (0.1, 500)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "demo.yaml"])
+def test_the_shipped_configs_are_legal(name: str) -> None:
+    load_config(shipped(name))
+
+
+def test_the_papers_config_says_every_key() -> None:
+    """A knob that is not in config.yaml is one that nobody finds."""
+    said = set(_keys_of(shipped("config.yaml")))
+    known = set(keys())
+    assert said - known == set()
+    # A path instead of a URL, and what is the other method's.
+    assert known - said == {"models.<name>.concepts.path"}
+
+
+def _keys_of(values: dict[str, Any], prefix: str = "") -> list[str]:
+    named = {"models.", "unlearning."}
+    found = []
+    for key, value in values.items():
+        path = prefix + ("<name>" if prefix in named else key)
+        deeper = isinstance(value, dict) and path != "concepts"
+        found += _keys_of(value, f"{path}.") if deeper else [path]
+    return found
+
+
+def test_the_reference_in_docs_is_up_to_date() -> None:
+    """If this fails: python -m dissect.study.reference > docs/config.md."""
+    assert (ROOT / "docs/config.md").read_text(encoding="utf-8") == reference()
+
+
+def test_every_key_is_documented() -> None:
+    text = reference()
+    assert "None" not in text
+    assert all(f"`{key}`" in text for key in keys())
+
+
+def test_style_and_scores_are_those_of_the_figures() -> None:
+    drawn = {field.name: field.default for field in dataclasses.fields(DrawnStyle)}
+    assert Style().model_dump() == drawn
+    assert list(Score.__args__) == list(SCORES)  # type: ignore[attr-defined]
+
+
+def test_numbers_as_ids_and_a_bare_no() -> None:
+    config = load_config(
+        LEAST
+        | {
+            "concepts": {"m": [16, "x"]},
+            "unlearning": {"dpo": {"retain": [18], "precision": False, "learning_rate": "1e-4"}},
+        }
+    )
+    assert config.concepts == {"m": ["16", "x"]}
+    recipe = config.recipe("dpo")
+    assert (recipe.retain, recipe.precision, recipe.learning_rate) == (["18"], "no", 1e-4)
+
+
+def test_a_concept_file_may_be_a_string() -> None:
+    for written in ("c.json", "path:c.json", {"path": "c.json"}):
+        config = load_config(LEAST | {"models": {"m": {"concepts": written}}})
+        assert config.models["m"].concepts.path == "c.json"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"resutls": 1}, "resutls: key 'resutls' is not known (did you mean results?); legal: "),
+        ({"models": {"m": {"concepts": "c", "promt": 1}}}, "models.m.promt"),
+        ({"models": {"m": {"concepts": "c", "promt": 1}}}, "legal: concepts, prompt"),
+        ({"unlearning": {"dpo": {"learning_rat": 1}}}, "did you mean learning_rate?"),
+        ({"figures": {"style": {"dpi": "many"}}}, "figures.style.dpi: "),
+        ({"models": {}}, "models: "),
+        ({"models": {"m": {}}}, "models.m.concepts is missing"),
+        ({"models": {"m": {"concepts": {"url": "https://a/b"}}}}, "url and sha256 go together"),
+        ({"models": {"m": {"concepts": {}}}}, "give either path or url"),
+        ({"models": {"m": {"concepts": "c", "prompt": "Hello"}}}, "or a text holding {q}"),
+        ({"concepts": {"n": ["1"]}}, "model 'n' is not under models; legal: m"),
+        ({"concepts": {"m": [1, "1"]}}, "'1' stands there twice"),
+        ({"concepts": {"m": [1.5]}}, "concepts.m.0: "),
+        ({"experiments": ["atention"]}, "did you mean attention?"),
+        ({"experiments": []}, "experiments: "),
+        ({"windows": ["sliding_4"]}, "legal are sliding_<odd width>"),
+        ({"figures": {"windows": ["suffix"]}}, "among those computed (windows); legal: sliding_5"),
+        ({"dtype": "fp32"}, "legal: checkpoint, bfloat16, float16, float32"),
+        ({"device": "gpu"}, "legal: auto, cpu, cuda, cuda:N, mps"),
+        ({"seed": -1}, "seed: input should be greater than or equal to 0, but it is -1"),
+        ({"results": None}, "results: "),
+        ({"on_missing_checkpoint": "train"}, "legal: error, skip, unlearn"),
+        ({"unlearning": {"dpo": {"beta": 0}}}, "unlearning.dpo.beta: "),
+        ({"unlearning": {"dpo": {"beta": float("nan")}}}, "unlearning.dpo.beta: "),
+    ],
+)
+def test_one_line_says_what_is_wrong_and_what_is_legal(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(DissectError) as caught:
+        load_config(LEAST | changes)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "mps", "cuda", "cuda:1"])
+def test_devices(device: str) -> None:
+    assert load_config(LEAST | {"device": device}).device == device
+
+
+def test_no_section_lets_unknown_keys_pass() -> None:
+    for section in (Config, *Config.__base__.__subclasses__()):  # type: ignore[union-attr]
+        assert section.model_config["extra"] == "forbid"

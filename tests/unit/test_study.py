@@ -1,0 +1,246 @@
+"""The study: what is selected, where it goes, what is told before a job runs."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dissect.errors import DissectError
+from dissect.study.resources import memory_mb, runtime_minutes
+from dissect.study.selection import trainable_methods
+from dissect.study.study import EXPERIMENTS, Cell, Study, load_study
+
+ROWS = [
+    "m\toriginal\t\tpath:own/original",
+    "m\tgrad_diff\ttea\tpath:own/grad_diff_tea",
+    "m\tdpo\ttea\tpath:own/dpo_tea",
+    "m\tdpo\tmate\tpath:own/dpo_mate",
+    "m\tdpo\tcocoa\tunlearn",
+]
+
+
+@pytest.fixture(autouse=True)
+def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A study's files, in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    write_table(*ROWS)
+    write_concepts(*[concept(name) for name in ("tea", "mate", "cocoa")])
+    for name in ("original", "grad_diff_tea", "dpo_tea", "dpo_mate"):
+        folder = tmp_path / "own" / name
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text('{"num_hidden_layers": 6}')
+        (folder / "model.safetensors").write_bytes(bytes(2_000_000))
+    return tmp_path
+
+
+def write_table(*rows: str) -> None:
+    text = "\n".join(["model\tmethod\tconcept\tsource", *rows])
+    Path("checkpoints.tsv").write_text(f"{text}\n", encoding="utf-8")
+
+
+def write_concepts(*entries: dict[str, Any]) -> None:
+    Path("concepts.json").write_text(json.dumps(entries), encoding="utf-8")
+
+
+def concept(name: str, **changes: Any) -> dict[str, Any]:
+    plain = {"id": name, "Concept": name, "QA": ["?"], "wikipedia_content": f"On {name}."}
+    return {key: value for key, value in (plain | changes).items() if value is not ...}
+
+
+def study(**changes: Any) -> Study:
+    values = {
+        "results": "results/x",
+        "checkpoints": "checkpoints.tsv",
+        "models": {"m": {"concepts": "concepts.json"}},
+    }
+    return load_study(values | changes)
+
+
+def refused(**changes: Any) -> str:
+    with pytest.raises(DissectError) as caught:
+        study(**changes)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_all_rows_by_default() -> None:
+    found = study()
+    assert len(found.cells) == 4 * len(EXPERIMENTS)
+    assert found.models == ["m"]
+    assert found.methods == ["grad_diff", "dpo"]
+    assert found.missing_cells == []
+
+
+def test_lists_select_a_part() -> None:
+    found = study(concepts={"m": ["tea"]}, methods=["dpo"], experiments=["attention"])
+    assert found.cells == [Cell("m", "dpo", "tea", "attention")]
+    assert [row.method for row in found.rows] == ["original", "dpo"]
+
+
+def test_paths_follow_the_grammar() -> None:
+    found = study()
+    assert found.manifest_path("m", "original") == (
+        "results/x/checkpoints/path/m/original/manifest.json"
+    )
+    assert found.manifest_path("m", "dpo", "cocoa") == (
+        "results/x/checkpoints/unlearn/m/dpo/cocoa/manifest.json"
+    )
+    assert found.cell_paths()[0] == "results/x/krs/m/grad_diff/tea/mlp_coefficients.parquet"
+    assert found.figure_paths()[:2] == [
+        "results/x/figures/m/curves.sliding_5.notebook.krs.png",
+        "results/x/figures/m/curves.sliding_5.notebook.krs.pdf",
+    ]
+
+
+def test_texts_are_the_files_or_answered_here() -> None:
+    write_concepts(concept("tea", QA_with_answers=["a"]), concept("mate"), concept("cocoa"))
+    found = study()
+    assert found.texts_path("m", "tea") == "results/x/concepts/m/tea.json"
+    assert found.texts_path("m", "mate") == "results/x/answers/m/mate.json"
+
+
+def test_a_digest_is_of_one_entry_alone() -> None:
+    before = study().concept_digest("m", "tea")
+    write_concepts(*[concept(name) for name in ("new", "tea", "mate", "cocoa")])
+    assert study().concept_digest("m", "tea") == before
+    write_concepts(*[concept(n) for n in ("mate", "cocoa")], concept("tea", QA=["?", "??"]))
+    assert study().concept_digest("m", "tea") != before
+
+
+def test_a_file_by_url_is_planned_before_it_is_there() -> None:
+    source = {"url": "https://example.org/c.json", "sha256": "0" * 64}
+    found = study(models={"m": {"concepts": source}})
+    assert found.concept_file("m") == "results/x/concepts/m.json"
+    assert found.texts_path("m", "tea") == "results/x/concepts/m/tea.json"
+    planned = found.concept_digest("m", "tea")
+    Path("results/x/concepts").mkdir(parents=True)
+    Path("concepts.json").rename("results/x/concepts/m.json")
+    fetched = study(models={"m": {"concepts": source}})
+    assert fetched.concept_digest("m", "tea") == planned
+    assert fetched.texts_path("m", "tea") == "results/x/answers/m/tea.json"
+
+
+def test_companions_are_named_or_the_next_in_the_table() -> None:
+    assert study().training_concepts("m", "dpo", "cocoa") == {
+        "retain": ["tea"],
+        "held_out": ["mate"],
+    }
+    found = study(unlearning={"dpo": {"retain": ["cocoa", "mate"], "held_out": ["tea", "cocoa"]}})
+    assert found.training_concepts("m", "dpo", "cocoa") == {"retain": ["mate"], "held_out": ["tea"]}
+
+
+def test_unknown_names_are_told_with_the_nearest() -> None:
+    said = refused(concepts={"m": ["coco"]})
+    assert "concept 'coco' is not in checkpoints.tsv for this model (did you mean cocoa?)" in said
+    assert "did you mean dpo?" in refused(methods=["dpoo"])
+    assert "legal: m" in refused(models={"n": {"concepts": "concepts.json"}})
+    assert "is not one to train here" in refused(unlearning={"ppo": {}})
+    assert "nothing is selected" in refused(concepts={"m": []})
+
+
+def test_a_method_that_cannot_be_trained_is_told() -> None:
+    write_table(*ROWS, "m\tforget_it\ttea\tunlearn")
+    said = refused()
+    assert "m forget_it tea is to be unlearned: method 'forget_it' is not one to train here" in said
+    assert study(methods=["dpo"]).methods == ["dpo"]
+
+
+def test_a_model_needs_an_original() -> None:
+    write_table(*ROWS[1:])
+    assert "m has no row with method original" in refused()
+
+
+def test_concepts_must_be_in_their_file() -> None:
+    write_concepts(concept("tea"), concept("cocoa"))
+    assert "concept 'mate' is not in the concept file of m (concepts.json)" in refused()
+    write_concepts(concept("tea"), concept("mate"), concept("cocoa", wikipedia_content=...))
+    assert "concept cocoa of m has no wikipedia_content" in refused()
+    write_concepts(*[concept(name) for name in ("tea", "mate", "cocoa")])
+    assert "concept 'x' is not in the concept file" in refused(
+        unlearning={"dpo": {"retain": ["x"]}}
+    )
+
+
+def test_nothing_left_to_retain_is_told() -> None:
+    said = refused(unlearning={"dpo": {"retain": ["cocoa"]}})
+    assert "nothing is left to retain while m unlearns cocoa" in said
+
+
+def test_a_window_wider_than_the_model_is_told() -> None:
+    said = refused(windows=["sliding_7"])
+    assert said == (
+        "windows: sliding_7 is wider than the model, which has 6 layers; "
+        "choose a width of at most 6"
+    )
+
+
+def remove(name: str) -> None:
+    folder = Path("own", name)
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()
+
+
+def test_missing_folders_are_all_named() -> None:
+    remove("dpo_tea")
+    remove("grad_diff_tea")
+    said = refused()
+    assert "folder own/dpo_tea does not exist: m dpo tea" in said
+    assert "folder own/grad_diff_tea does not exist: m grad_diff tea" in said
+    assert study(concepts={"m": ["mate"]}).methods == ["dpo"]
+
+
+def test_missing_ones_are_skipped_if_wanted() -> None:
+    remove("dpo_tea")
+    found = study(on_missing_checkpoint="skip", experiments=["attention"])
+    assert Cell("m", "dpo", "tea", "attention") not in found.cells
+    assert found.missing_cells == [
+        {
+            "model": "m",
+            "method": "dpo",
+            "concept": "tea",
+            "experiment": "attention",
+            "reason": "folder own/dpo_tea does not exist",
+            "origin": "own",
+        }
+    ]
+
+
+def test_missing_ones_are_unlearned_if_wanted() -> None:
+    remove("dpo_tea")
+    row = study(on_missing_checkpoint="unlearn").row("m", "dpo", "tea")
+    assert (row.kind, row.origin) == ("unlearn", "trained_here")
+
+
+def test_an_original_cannot_be_trained_or_done_without() -> None:
+    remove("original")
+    for policy in ("error", "unlearn", "skip"):
+        assert "folder own/original does not exist" in refused(on_missing_checkpoint=policy)
+
+
+def test_hub_rows_are_told() -> None:
+    write_table(*ROWS[:4], "m\tdpo\tcocoa\thub:a/b")
+    assert "hub: rows cannot be downloaded by this version yet: m dpo cocoa" in refused()
+    assert study(on_missing_checkpoint="unlearn").row("m", "dpo", "cocoa").kind == "unlearn"
+
+
+def test_trainable_methods_are_those_of_the_registry() -> None:
+    from dissect.training.methods import METHODS
+
+    assert trainable_methods() == tuple(METHODS)
+
+
+def test_the_study_is_imported_without_torch_or_pandas() -> None:
+    code = "import dissect.study.study, sys; print({'torch', 'pandas', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_resources_grow_with_the_model() -> None:
+    assert study().weights_mb("m") == 2.0
+    assert memory_mb("unlearn", 2.0) < memory_mb("unlearn", None) <= 7600  # the demo's limit
+    assert memory_mb("dissect", 13_500.0) > 13_500
+    assert runtime_minutes("unlearn", 13_500.0) > runtime_minutes("unlearn", None)

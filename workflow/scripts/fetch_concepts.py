@@ -1,0 +1,47 @@
+"""Fetch a concept file by its address and check its sha256."""
+
+import logging
+from pathlib import Path
+
+import pooch
+from requests import RequestException
+
+from dissect.errors import DissectError
+from dissect.files import atomic_path
+from dissect.job import job
+
+log = logging.getLogger("dissect")
+
+
+def main(*, url: str, sha256: str, concepts: Path) -> None:
+    """Write the file, whole and of the given sha256, or nothing.
+
+    Raises:
+        DissectError: if it cannot be fetched, or is another file than expected.
+    """
+    with atomic_path(concepts) as partial:
+        try:
+            pooch.retrieve(url, f"sha256:{sha256}", fname=partial.name, path=partial.parent)
+        except RequestException as error:
+            raise DissectError(
+                f"{url} cannot be fetched ({_first_line(error)}); check the address and the "
+                "network, or save the file and name it in config by path:"
+            ) from error
+        except ValueError as error:  # pooch: a protocol that it does not know, or a wrong hash
+            raise DissectError(
+                f"{url} was refused ({_first_line(error)}); check url and sha256 in config"
+            ) from error
+        log.info("fetched %s, %.1f kB, sha256 %s", url, partial.stat().st_size / 1e3, sha256)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+if __name__ == "__main__":
+    with job() as snakemake:
+        main(
+            url=snakemake.params.url,
+            sha256=snakemake.params.sha256,
+            concepts=Path(snakemake.output.concepts),
+        )

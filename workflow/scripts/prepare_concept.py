@@ -1,0 +1,34 @@
+"""Take one concept out of a concept file, checked."""
+
+import json
+from pathlib import Path
+
+from dissect.errors import DissectError
+from dissect.files import atomic_path
+from dissect.job import job
+from dissect.study.concepts import read_concept_file
+
+
+def main(*, concepts: Path, identity: str, concept: Path) -> None:
+    """Write the entry with the id `identity` as a JSON file of its own.
+
+    Raises:
+        DissectError: if the file is no concept file, or has no such entry.
+    """
+    entries = read_concept_file(concepts)
+    if identity not in entries:
+        raise DissectError(
+            f"concept file {concepts} has no id {identity!r}; it has {', '.join(entries)}"
+        )
+    with atomic_path(concept) as partial:
+        text = json.dumps(entries[identity], indent=2, ensure_ascii=False)
+        partial.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    with job() as snakemake:
+        main(
+            concepts=Path(snakemake.input.concepts),
+            identity=snakemake.wildcards.concept,
+            concept=Path(snakemake.output.concept),
+        )
