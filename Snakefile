@@ -42,7 +42,6 @@ localrules:
 rule all:
     default_target: True
     input:
-        study.cell_paths(),
         rules.tables.input,
         rules.figures.input,
     message:

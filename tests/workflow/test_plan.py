@@ -4,8 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
-
-from conftest import ROOT, ROWS, Run, Workflow, make
+from tiny_study import ROOT, ROWS, Run, Workflow, make
 
 PER_MODEL = ("plot_curves", "plot_curves_by_method", "plot_heatmap", "plot_last_layer")
 

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
-
-from conftest import Workflow
+from tiny_study import Workflow
 
 TABLES = {"collect_krs": 1, "summarise_curves": 1}
 FIGURES = {

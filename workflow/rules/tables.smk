@@ -1,5 +1,7 @@
 rule tables:
     input:
+        # Named here, and so in `all`: a deleted cell is noticed.
+        cells=study.cell_paths(),
         krs="<results>/tables/krs.parquet",
         coverage="<results>/tables/coverage.csv",
         curves="<results>/tables/curves.csv",

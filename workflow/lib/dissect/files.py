@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,15 +31,48 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield partial
         partial.chmod(0o666 & ~_umask())
         partial.replace(path)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DissectError(
-                f"no space left while writing {path}: "
-                "nothing half-written is left; free some disk space and run again"
-            ) from error
+    except Exception as error:
+        _raise_if_full(error, path)
         raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder beside `folder` to write in; takes its place when all is written.
+
+    Its name is always the same, so what a killed job left there is cleared by the next one.
+
+    Raises:
+        DissectError: if the disk is full; nothing half-written is left.
+    """
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        for file in partial.iterdir():
+            # safetensors makes its files readable by their owner alone.
+            file.chmod(0o666 & ~_umask())
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.replace(folder)
+    except Exception as error:
+        _raise_if_full(error, folder)
+        raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _raise_if_full(error: Exception, path: Path) -> None:
+    # safetensors says it in words only.
+    number = getattr(error, "errno", None)
+    full = number in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error)
+    if full:
+        raise DissectError(
+            f"no space left while writing {path}: "
+            "nothing half-written is left; free some disk space and run again"
+        ) from error
 
 
 def _umask() -> int:

@@ -16,7 +16,6 @@ from matplotlib.ticker import MaxNLocator
 
 from dissect.errors import DissectError
 from dissect.figures.style import (
-    SCORES,
     SPANS,
     Style,
     label_of,
@@ -141,13 +140,12 @@ def runs(frame: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFrame:
     return rows
 
 
-def setting(window: str, span: str, score: str) -> list[str]:
+def setting(window: str, span: str) -> list[str]:
     """What was put back, which positions were compared, how the score reads."""
-    name = SCORES[score][1] if score in SCORES else score
     return [
         window_label(window),
         f"loss over {SPANS.get(span, span)}",
-        f"{name} 1: the original's behaviour fully back, 0: none of it",
+        "1 = the original's behaviour fully back, 0 = none of it",
     ]
 
 

@@ -157,7 +157,7 @@ def _finish(
     """What is shown, averaged over how many, and one legend."""
     first = curves.iloc[0]
     phrases = [
-        *canvas.setting(first["window"], first["span"], first["score"]),
+        *canvas.setting(first["window"], first["span"]),
         *averaged,
         *canvas.counted(curves),
         canvas.cut_note(shown, style),

@@ -128,7 +128,7 @@ def _finish(figure: Figure, grid: Any, concepts: pd.DataFrame, style: Style) -> 
     there = concepts[concepts["value"].notna()]
     questions = canvas.spread(there["questions"], "question") if len(there) else "none has a value"
     phrases = [
-        *canvas.setting(first["window"], first["span"], first["score"]),
+        *canvas.setting(first["window"], first["span"]),
         f"each concept: mean over its questions ({questions})",
         f"dash: below {signed(MARKED_BELOW)}",
         "grey: no value",

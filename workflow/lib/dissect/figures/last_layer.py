@@ -141,7 +141,7 @@ def _finish(figure: Figure, concepts: pd.DataFrame, share: pd.DataFrame, style: 
     each = share.groupby(_BY)["concept"].nunique()
     concepts_each = canvas.spread(each, "concept") if len(each) else "no concept with a value"
     phrases = [
-        *canvas.setting(first["window"], first["span"], first["score"]),
+        *canvas.setting(first["window"], first["span"]),
         "large: mean over questions, then concepts",
         "small: single concepts",
         f"n = {concepts_each} per method",

@@ -16,7 +16,7 @@ EXPERIMENTS: dict[str, tuple[str, str, tuple[float, ...]]] = {
     "value_vectors": ("value vectors", "X", (1, 1)),
 }
 _SPARE = [("D", (3, 1, 1, 1)), ("v", (5, 1)), ("P", (2, 2)), ("<", (6, 2))]
-# Score -> its name on an axis, and in a sentence.
+# Score -> its name on an axis, and on a short one.
 SCORES = {
     "krs": ("Knowledge Recovery Score", "KRS"),
     "krs_of_means": ("KRS of the mean losses", "KRS of means"),
