@@ -1,7 +1,6 @@
 """How much faster is the sweep than hooks? One command, one run, ratios only.
 
-    .venv/bin/python benchmarks/sweep.py            the demo's size, about 6 minutes on 2 cores
-    .venv/bin/python benchmarks/sweep.py --growth   how it grows with layers, windows, questions
+    .venv/bin/python benchmarks/sweep.py        the demo's size, about 6 minutes on 2 cores
 
 It makes a synthetic pair of the demo's shape (random weights) in a temporary folder. Run it alone
 on the machine: beside another process the numbers mean nothing.
@@ -116,10 +115,14 @@ def compare(folder: Path, questions: int, dtype: torch.dtype, tolerance: float) 
     bench = Bench(folder, SHAPE["num_hidden_layers"], questions, dtype)
     pair = bench.pair()
     windows = windows_of(["sliding_5"], SHAPE["num_hidden_layers"])
-    print(f"\n{dtype}, {questions} questions, {len(windows)} windows, "
-          f"{torch.get_num_threads()} threads")
-    print(f"{'experiment':32}{'ours s':>8}{'plain s':>9}{'prefix s':>10}"
-          f"{'plain/ours':>12}{'prefix/ours':>13}{'max rel. diff':>15}")
+    print(
+        f"\n{dtype}, {questions} questions, {len(windows)} windows, "
+        f"{torch.get_num_threads()} threads"
+    )
+    print(
+        f"{'experiment':32}{'ours s':>8}{'plain s':>9}{'prefix s':>10}"
+        f"{'plain/ours':>12}{'prefix/ours':>13}{'max rel. diff':>15}"
+    )
     totals = np.zeros(3)
     for name, experiment in EXPERIMENTS.items():
         ours, losses = timed(lambda name=name: bench.ours(name, windows), 2)
@@ -127,13 +130,18 @@ def compare(folder: Path, questions: int, dtype: torch.dtype, tolerance: float) 
         prefix, _ = timed(lambda e=experiment: prefix_hooks(pair, e, windows))
         difference = np.abs(losses / others - 1).max()
         totals += (ours, plain, prefix)
-        print(f"{name:32}{ours:8.2f}{plain:9.2f}{prefix:10.2f}"
-              f"{plain / ours:12.2f}{prefix / ours:13.2f}{difference:15.1e}", flush=True)
+        print(
+            f"{name:32}{ours:8.2f}{plain:9.2f}{prefix:10.2f}"
+            f"{plain / ours:12.2f}{prefix / ours:13.2f}{difference:15.1e}",
+            flush=True,
+        )
         if difference > tolerance:
             raise SystemExit(f"{name}: the losses differ by {difference:.1e}, so no ratio counts")
     ours, plain, prefix = totals
-    print(f"{'all four':32}{ours:8.2f}{plain:9.2f}{prefix:10.2f}"
-          f"{plain / ours:12.2f}{prefix / ours:13.2f}")
+    print(
+        f"{'all four':32}{ours:8.2f}{plain:9.2f}{prefix:10.2f}"
+        f"{plain / ours:12.2f}{prefix / ours:13.2f}"
+    )
 
 
 def main() -> None:

@@ -108,8 +108,9 @@ def test_every_fp32_score_and_loss_is_the_notebooks(
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_bf16_curves_are_the_notebooks(bf16: Cells, experiment: str) -> None:
     curves = [
-        np.mean([values(bf16[m, c, experiment], "notebook", "krs").mean(axis=1) for c in CONCEPTS], 0)
-        for m in METHODS
+        values(bf16[method, concept, experiment], "notebook", "krs").mean(axis=1)
+        for method in METHODS
+        for concept in CONCEPTS
     ]
     theirs = NUMBERS["curves"]["bf16"][experiment]
     np.testing.assert_allclose(np.mean(curves, axis=0), theirs, rtol=0, atol=0.01)

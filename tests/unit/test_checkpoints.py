@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny import save_tiny, tiny_config
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
@@ -17,6 +16,7 @@ from dissect.checkpoints.reader import Checkpoint
 from dissect.checkpoints.verify import refuse_other_shapes, verify_checkpoint
 from dissect.errors import DissectError
 from dissect.study.table import CheckpointRow
+from tiny import save_tiny, tiny_config
 
 ROW = CheckpointRow("tiny", "original", "", "path:somewhere")
 

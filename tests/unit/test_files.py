@@ -6,12 +6,12 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from planted import plant
 from safetensors import SafetensorError
 
 from dissect.errors import DissectError
 from dissect.files import atomic_folder, atomic_path
 from dissect.results.schema import read_rows, write_rows
+from planted import plant
 
 
 def test_atomic_path_replaces_only_at_the_end(tmp_path: Path) -> None:

@@ -56,7 +56,8 @@ def test_parts_are_joined_in_order(logits: torch.Tensor) -> None:
 
 def test_rows_of_a_table(logits: torch.Tensor) -> None:
     reference = Reference(logits[0], TEXT)
-    windows = [Window("sliding_1", 0, 0, 0), Window("suffix", 0, 0, 0), Window("sliding_1", 1, 1, 1)]
+    places = [("sliding_1", 0), ("suffix", 0), ("sliding_1", 1)]
+    windows = [Window(name, layer, layer, layer) for name, layer in places]
     # Row 0: unpatched; the two patched rows are layers 0..0 and 1..1.
     scores = reference.score(logits[[1, 2, 0]])
     rows = tabulate([TEXT], windows, [(0, 0), (1, 1)], [scores], [reference.logprob()])

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import tiny_concept, tiny_tokenizer
 
 from dissect.errors import DissectError
 from dissect.texts.prompts import encode, load_tokenizer, render
 from dissect.texts.spans import read_texts, refuse_other_ids
+from tiny import tiny_concept, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
 
@@ -72,9 +72,9 @@ def test_end_of_sequence_is_no_part_of_the_answer() -> None:
 def test_impossible_counts(count: int) -> None:
     concept = tiny_concept(questions=2)
     concept["answers_tokens_num"][1] = count
-    with pytest.raises(DissectError, match=f"question 1: answers_tokens_num is {count}; legal") as e:
+    with pytest.raises(DissectError, match="question 1: answers_tokens_num is ") as error:
         read_texts(concept, "paper", TOKENIZER)
-    assert "\n" not in str(e.value)
+    assert "\n" not in str(error.value)
 
 
 def refused_answer(change: dict[str, Any], style: str) -> None:
@@ -97,5 +97,5 @@ def test_another_tokenizers_ids() -> None:
     concept["QA_with_answers"][1] += " Indeed."
     theirs = read_texts(concept, "paper", TOKENIZER)
     refuse_other_ids(ours, ours, "tiny/dpo/tea")
-    with pytest.raises(DissectError, match="tiny/dpo/tea: .* other ids .* question 1"):
+    with pytest.raises(DissectError, match=r"tiny/dpo/tea: .* other ids .* question 1"):
         refuse_other_ids(ours, theirs, "tiny/dpo/tea")

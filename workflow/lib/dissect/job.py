@@ -24,6 +24,7 @@ def job() -> Iterator[Any]:
     """
     snakemake = sys.modules["__main__"].__dict__["snakemake"]
     _set_threads(snakemake.threads)
+    os.environ.setdefault("TQDM_DISABLE", "1")  # bars of other libraries, unreadable in a log
     _log_to(Path(str(snakemake.log[0])) if snakemake.log else None)
     name = " ".join([snakemake.rule, *map(str, snakemake.wildcards)])
     started = time.monotonic()

@@ -40,7 +40,7 @@ class Checkpoint:
         self.shapes: dict[str, tuple[int, ...]] = {}
         for path in weight_files(folder):
             with open_weights(path) as weights:
-                names = [name for name in weights.keys() if not self.family.is_buffer(name)]
+                names = [name for name in _names(weights) if not self.family.is_buffer(name)]
                 self.files |= dict.fromkeys(names, path)
                 self.shapes |= {name: tuple(weights.get_slice(name).get_shape()) for name in names}
 
@@ -143,6 +143,10 @@ def open_weights(path: Path) -> Any:
         raise DissectError(
             f"{path} is truncated or no safetensors file ({error}); fetch or save it again"
         ) from None
+
+
+def _names(weights: Any) -> list[str]:
+    return list(weights.keys())
 
 
 def empty_model(config: Any, dtype: torch.dtype) -> nn.Module:

@@ -22,7 +22,7 @@ log = logging.getLogger("dissect")
 T = TypeVar("T")
 
 MAX_GRAD_NORM = 1.0  # as published: the default of transformers' Trainer, which ran the trainings
-WATCHED = 8  # texts of each kind whose NLL is logged: all of them would cost as much as training
+WATCHED = 6  # texts of each kind whose NLL is logged: all of them would cost as much as training
 COLUMNS = (
     "step",  # updates so far; 0 is the original
     "loss",  # what the step minimised, before its update; NaN at step 0
@@ -125,7 +125,7 @@ class _Training:
         self.plain, self.accelerator, self.method = model, accelerator, method
         self.recipe, self.pad = recipe, pad
         groups = parameter_groups(model, recipe.weight_decay)
-        optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate)
+        optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, recipe))
         if accelerator.device.type != "cpu":
             # A 7B model and its optimizer nearly fill 80 GB: activations are computed twice.
