@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
-from dissect.engine.batches import Batch
 from dissect.engine.patches import Experiment
 from dissect.study.windows import Window
 from dissect.texts.spans import Text
@@ -35,8 +35,7 @@ class Pair:
 @torch.inference_mode()
 def prepare(original: Any, unlearned: Any, texts: list[Text]) -> Pair:
     """Let the original read all texts once (not timed: ours has its recording, too)."""
-    batch = Batch(tuple(range(len(texts))), tuple(len(text.ids) for text in texts))
-    ids = batch.pad_ids([text.ids for text in texts], torch.device("cpu"))
+    ids = pad_sequence([torch.tensor(text.ids) for text in texts], batch_first=True)
     coefficients: list[Tensor] = []
     attention: list[Tensor] = []
     with ExitStack() as hooks:

@@ -10,7 +10,6 @@ from transformers import AutoModelForCausalLM, MistralConfig, Qwen2Config
 
 from dissect.checkpoints.reader import Checkpoint
 from dissect.engine import sweep as sweep_module
-from dissect.engine.batches import batches_of
 from dissect.engine.patches import EXPERIMENTS, Donor
 from dissect.engine.record import record
 from dissect.engine.recording import Recording, read_recording, write_recording
@@ -61,7 +60,7 @@ def logits_of(
         Donor(EXPERIMENTS[experiment], recording, Checkpoint(original)),
         windows,
     )
-    order = [m for b in batches_of([len(t.ids) for t in recording.texts]) for m in b.members]
+    order = [member for pack in recording.packs for member in pack.members]
     rows: list[tuple[int, int] | None] = [None, *spans]
     logits: dict[tuple[int, int] | None, list[torch.Tensor]] = {}
     for place, row in enumerate(rows):
@@ -127,7 +126,7 @@ def loss_of(scores: Scores) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_a_question_alone_in_a_batch_or_padded_is_the_same(
+def test_a_question_alone_or_in_a_pack_is_the_same(
     tmp_path: Path,
     tiny_llama: Path,
     tiny_unlearned: Path,
@@ -136,16 +135,16 @@ def test_a_question_alone_in_a_batch_or_padded_is_the_same(
 ) -> None:
     texts = texts_of(tiny_llama)
 
-    def run(some: Sequence[Text], stretch: float) -> list[Scores]:
-        monkeypatch.setattr("dissect.engine.batches.STRETCH", stretch)
+    def run(some: Sequence[Text], pack_tokens: int) -> list[Scores]:
+        monkeypatch.setattr("dissect.engine.packs.PACK_TOKENS", pack_tokens)
         recording = recording_of(tiny_llama, some, tmp_path / "recording.safetensors")
         donor = Donor(EXPERIMENTS[name], recording, Checkpoint(tiny_llama))
         skeleton = Skeleton(Checkpoint(tiny_unlearned), torch.float32, CPU)
         return sweep(skeleton, donor, WINDOWS)[1]
 
-    padded = run(texts, stretch=100.0)
-    alone = [run([text], stretch=1.0)[0] for text in texts]
-    for one, other in zip(padded, alone, strict=True):
+    together = run(texts, pack_tokens=10_000)
+    alone = [run([text], pack_tokens=1)[0] for text in texts]
+    for one, other in zip(together, alone, strict=True):
         np.testing.assert_allclose(loss_of(one), loss_of(other), rtol=1e-5)
         np.testing.assert_allclose(one.kl, other.kl, rtol=1e-3, atol=1e-6)
 
@@ -278,11 +277,11 @@ def test_what_is_replaced_is_never_computed(
                 with_kwargs=True,
             )
     sweep(skeleton, donor, windows_of(["sliding_3"], LAYERS))
-    texts = len(recording.texts)
+    packs = len(recording.packs)
     # Every run passes a layer plain only before its window (shared) and behind it.
     plain = sum(
         1 + sum(window.last < k for window in windows_of(["sliding_3"], LAYERS))
         for k in range(LAYERS)
     )
-    assert rows["attention"] == rows["mlp"] == texts * plain
+    assert rows["attention"] == rows["mlp"] == packs * plain
     assert rows["layer"] > rows["attention"]

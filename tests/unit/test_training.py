@@ -178,7 +178,7 @@ def test_step_nll_is_what_transformers_computes() -> None:
     counts = torch.tensor([float(text.counted) for text in some])
     logprobs = summed_logprobs(model, some, PAD)
     step = Scores(logprobs, logprobs, counts, float(counts.mean()))
-    assert float(step.nll.mean()) == pytest.approx(loss.item(), rel=1e-5)
+    assert step.nll.mean().item() == pytest.approx(loss.item(), rel=1e-5)
 
 
 def test_the_original_in_the_losses_is_a_second_models(monkeypatch: pytest.MonkeyPatch) -> None:

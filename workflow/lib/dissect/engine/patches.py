@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from dissect.checkpoints.reader import Checkpoint
-from dissect.engine.batches import Batch
 from dissect.engine.recording import ATTENTION, COEFFICIENTS, Recording
 from dissect.engine.skeleton import Layer
 
@@ -65,17 +64,17 @@ class LayerPatch:
     value_vectors: Tensor | None
 
     @contextmanager
-    def applied(self, layer: Layer, batch: Batch, device: torch.device) -> Iterator[None]:
-        """A context in which `layer` runs patched, for rows made of whole copies of `batch`."""
+    def applied(self, layer: Layer, pack: int, device: torch.device) -> Iterator[None]:
+        """A context in which `layer` runs patched, for any number of rows of one pack."""
         experiment, recording = self.donor.experiment, self.donor.recording
         with ExitStack() as stack:
             if self.value_vectors is not None:
                 stack.enter_context(layer.with_value_vectors(self.value_vectors))
             if experiment.coefficients:
-                coefficients = recording.state(self.index, COEFFICIENTS, batch, device)
+                coefficients = recording.state(self.index, COEFFICIENTS, pack, device)
                 stack.enter_context(layer.with_mlp(Returns(layer.down(coefficients))))
             if experiment.attention:
-                output = recording.state(self.index, ATTENTION, batch, device)
+                output = recording.state(self.index, ATTENTION, pack, device)
                 stack.enter_context(layer.with_attention(ReturnsAttention(output)))
             yield
 
@@ -84,16 +83,15 @@ class Returns(nn.Module):
     """Stands in for an MLP: whatever it is given, it returns one recorded output.
 
     Args:
-        output: (texts, tokens, hidden).
+        output: (1, tokens, hidden); it is the same for every row, so it broadcasts.
     """
 
     def __init__(self, output: Tensor) -> None:
         super().__init__()
         self.output = output
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        """(copies * texts, tokens, hidden), copy after copy of the whole batch."""
-        return self.output.repeat(len(hidden) // len(self.output), 1, 1)
+    def forward(self, _hidden: Tensor) -> Tensor:
+        return self.output
 
 
 class ReturnsAttention(Returns):
@@ -102,4 +100,4 @@ class ReturnsAttention(Returns):
     def forward(  # type: ignore[override]
         self, hidden_states: Tensor, **_arguments: object
     ) -> tuple[Tensor, None]:
-        return super().forward(hidden_states), None
+        return self.output, None

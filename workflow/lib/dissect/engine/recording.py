@@ -1,14 +1,15 @@
 """The recording: what the original did at every layer while it read the texts of one concept.
 
-One safetensors file. Texts lie behind one another without padding, in their own order:
-    layers.{k}.coefficients  (tokens of all texts, coefficients)  input of the down projection
-    layers.{k}.attention     (tokens of all texts, hidden)        output of the attention
+One safetensors file. The packs of the texts (engine.packs) lie behind one another:
+    layers.{k}.coefficients  (tokens of all packs, coefficients)  input of the down projection
+    layers.{k}.attention     (tokens of all packs, hidden)        output of the attention
     logits                   (compared positions of all texts, vocabulary)
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dissect.engine.batches import Batch
+from dissect.engine.packs import Pack, packs_of
 from dissect.engine.scores import Array, Reference
 from dissect.files import atomic_path
 from dissect.texts.spans import Text
@@ -39,16 +40,19 @@ class Recording:
     texts: list[Text]
     metadata: dict[str, str]
 
-    def state(self, layer: int, component: str, batch: Batch, device: torch.device) -> Tensor:
-        """One component of one layer for a batch: (texts, tokens, width), zeros for padding."""
+    @cached_property
+    def packs(self) -> list[Pack]:
+        """How the texts lie in the file; it follows from their ids alone."""
+        return packs_of([text.ids for text in self.texts])
+
+    def state(self, layer: int, component: str, pack: int, device: torch.device) -> Tensor:
+        """One component of one layer for one pack: (1, tokens, width)."""
+        starts = _starts([len(item.ids) for item in self.packs])
         with safe_open(self.path, framework="pt") as file:
-            rows = file.get_slice(f"layers.{layer}.{component}")
-            starts = _starts([len(text.ids) for text in self.texts])
-            parts = [
-                rows[starts[member] : starts[member] + length]
-                for member, length in zip(batch.members, batch.lengths, strict=True)
+            rows: Tensor = file.get_slice(f"layers.{layer}.{component}")[
+                starts[pack] : starts[pack + 1]
             ]
-        return torch.nn.utils.rnn.pad_sequence(parts, batch_first=True).to(device)
+        return rows[None].to(device)
 
     def logits(self, text: int, device: torch.device) -> Tensor:
         """The original's logits at one text's compared positions, (positions, vocabulary)."""

@@ -13,16 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from dissect.checkpoints.reader import Checkpoint, empty_model, tied_tensors
+from dissect.engine.packs import Pack
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What the stack of layers is given for one batch.
+    """What the stack of layers is given for one pack.
 
     Attributes:
-        hidden: (batch, tokens, hidden), what the first layer reads.
+        hidden: (1, tokens, hidden), what the first layer reads.
         arguments: per layer, the keyword arguments beside the hidden state (mask, rotary tables,
-            ...). They were made for a batch of one and broadcast over any number of rows.
+            ...). They are made for one row and broadcast over any number of rows.
     """
 
     hidden: Tensor
@@ -101,29 +102,43 @@ class Entrance:
     def __init__(self, skeleton: Skeleton) -> None:
         self._skeleton = skeleton
 
-    def __call__(self, ids: Tensor) -> Entry:
-        """Run the model's own forward on (batch, tokens) ids and catch what each layer gets."""
-        hidden, _ = self._catch(ids)
-        _, arguments = self._catch(ids[:1])
+    def __call__(self, pack: Pack) -> Entry:
+        """Run the model's own forward on a pack and catch what each layer gets.
+
+        Rotary tables are made for the pack's positions. The mask is what the model makes for one
+        plain sequence, laid out for the pack.
+        """
+        device = self._skeleton.device
+        ids, positions = (
+            torch.tensor([values], device=device) for values in (pack.ids, pack.positions)
+        )
+        hidden, arguments = self._catch(input_ids=ids, position_ids=positions)
+        plain = torch.zeros(1, max(pack.positions) + 1, dtype=torch.long, device=device)
+        masks: dict[int, Tensor] = {}  # layers share a mask, so they share what is made of it
+        for packed, sequence in zip(arguments, self._catch(input_ids=plain)[1], strict=True):
+            mask = sequence["attention_mask"]
+            if id(mask) not in masks:
+                masks[id(mask)] = pack.mask(mask).to(device)
+            packed["attention_mask"] = masks[id(mask)]
         return Entry(hidden, arguments)
 
-    def _catch(self, ids: Tensor) -> tuple[Tensor, list[dict[str, Any]]]:
+    def _catch(self, **inputs: Tensor) -> tuple[Tensor, list[dict[str, Any]]]:
         """The first layer's input and each layer's arguments; the layers pass their input on."""
         layers = self._skeleton.layers
-        inputs: list[Tensor] = []
+        hiddens: list[Tensor] = []
         arguments: dict[int, dict[str, Any]] = {}
 
         def catching(index: int) -> Any:
             def forward(hidden: Tensor, **keywords: Any) -> Tensor:
-                inputs.append(hidden)
+                hiddens.append(hidden)
                 arguments[index] = keywords
                 return hidden
 
             return forward
 
         with replaced_forwards({layer: catching(index) for index, layer in enumerate(layers)}):
-            self._skeleton.base(input_ids=ids, use_cache=False)
-        return inputs[0], [arguments[index] for index in range(len(layers))]
+            self._skeleton.base(**inputs, use_cache=False)
+        return hiddens[0], [arguments[index] for index in range(len(layers))]
 
 
 class Layer:

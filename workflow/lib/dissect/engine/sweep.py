@@ -12,12 +12,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from dissect.engine.batches import Batch, batches_of
 from dissect.engine.patches import Donor, LayerPatch
 from dissect.engine.scores import Reference, Scores
 from dissect.engine.skeleton import Entry, Head, Layer, Skeleton
 from dissect.study.windows import Window
-from dissect.texts.spans import Text
 
 log = logging.getLogger("dissect")
 LayerRange = tuple[int, int]  # first and last layer of a window
@@ -25,13 +23,13 @@ LayerRange = tuple[int, int]  # first and last layer of a window
 # Tokens of one call: bounds the memory of a layer's inner activations; changes no bit on a CPU.
 TOKENS_PER_CALL = 4096
 # Positions of one call of the head: bounds the memory of logits over the vocabulary.
-POSITIONS_PER_CALL = 512
+POSITIONS_PER_CALL = 160
 
 
 class Front:
-    """All runs of one batch of texts, as they stand between two layers.
+    """All runs of one pack of texts, as they stand between two layers.
 
-    Each run's state is (texts, tokens, hidden).
+    Each run's state is (1, tokens, hidden).
 
     Attributes:
         unpatched: the unlearned model's own run.
@@ -60,7 +58,7 @@ class Front:
             if layer == max(self._ends[first]):
                 del self.open[first]
 
-    def pass_through(self, layer: Layer, patch: LayerPatch, batch: Batch, entry: Entry) -> None:
+    def pass_through(self, layer: Layer, patch: LayerPatch, pack: int, entry: Entry) -> None:
         """Take every run through one layer: those in a window patched, the others as they are."""
         arguments = entry.arguments[patch.index]
         self.begin(patch.index)
@@ -68,7 +66,7 @@ class Front:
         self.unpatched, *moved = _run_rows(plain, lambda rows: layer(rows, arguments))
         self.closed = dict(zip(self.closed, moved, strict=True))
         if self.open:
-            with patch.applied(layer, batch, self.unpatched.device):
+            with patch.applied(layer, pack, self.unpatched.device):
                 moved = _run_rows(list(self.open.values()), lambda rows: layer(rows, arguments))
             self.open = dict(zip(self.open, moved, strict=True))
         self.end(patch.index)
@@ -88,17 +86,15 @@ def sweep(
         The first and last layer of each patched row, and per text the scores of all rows; row 0
         is the unpatched run, row i + 1 the i-th pair of layers.
     """
-    texts = donor.recording.texts
-    batches = batches_of([len(text.ids) for text in texts])
-    ids = [text.ids for text in texts]
+    recording = donor.recording
     with skeleton.entrance() as enter:
-        entries = [enter(batch.pad_ids(ids, skeleton.device)) for batch in batches]
+        entries = [enter(pack) for pack in recording.packs]
     fronts = [Front(entry.hidden, windows) for entry in entries]
     for index in range(len(skeleton.layers)):
         patch = donor.read_layer(index, skeleton.dtype, skeleton.device)
         with skeleton.layer(index) as layer:
-            for front, batch, entry in zip(fronts, batches, entries, strict=True):
-                front.pass_through(layer, patch, batch, entry)
+            for pack, (front, entry) in enumerate(zip(fronts, entries, strict=True)):
+                front.pass_through(layer, patch, pack, entry)
         log.info(
             "layer %d of %d: %d runs in a window, %d behind theirs",
             *(index + 1, len(skeleton.layers), len(fronts[0].open), len(fronts[0].closed)),
@@ -106,28 +102,29 @@ def sweep(
     ranges = sorted(fronts[0].closed)
     scores: dict[int, Scores] = {}
     with skeleton.exit() as head:
-        for front, batch in zip(fronts, batches, strict=True):
-            rows = torch.stack([front.unpatched, *(front.closed[layers] for layers in ranges)])
-            for place, member in enumerate(batch.members):
-                reference = Reference(
-                    donor.recording.logits(member, skeleton.device), texts[member]
-                )
-                scores[member] = _score(head, rows[:, place], reference, texts[member])
-    return ranges, [scores[number] for number in range(len(texts))]
+        for front, pack in zip(fronts, recording.packs, strict=True):
+            rows = torch.cat([front.unpatched, *(front.closed[layers] for layers in ranges)])
+            for member in pack.members:
+                text = recording.texts[member]
+                reference = Reference(recording.logits(member, skeleton.device), text)
+                compared = rows[:, pack.places(member, text.compared)]
+                scores[member] = _score(head, compared, reference)
+    return ranges, [scores[number] for number in range(len(recording.texts))]
 
 
 def _run_rows(states: list[Tensor], run: Callable[[Tensor], Tensor]) -> list[Tensor]:
-    """Run (texts, tokens, hidden) states as rows of batches that stay within TOKENS_PER_CALL."""
-    texts, tokens = states[0].shape[:2]
-    at_once = max(1, TOKENS_PER_CALL // (texts * tokens))
+    """Run (1, tokens, hidden) states as rows of batches that stay within TOKENS_PER_CALL."""
+    at_once = max(1, TOKENS_PER_CALL // states[0].shape[1])
     moved: list[Tensor] = []
     for start in range(0, len(states), at_once):
-        moved += run(torch.cat(states[start : start + at_once])).split(texts)
+        moved += run(torch.cat(states[start : start + at_once])).split(1)
     return moved
 
 
-def _score(head: Head, rows: Tensor, reference: Reference, text: Text) -> Scores:
-    """Scores of one text's runs, given as (rows, tokens, hidden), at its compared positions."""
-    compared = rows[:, text.compared.start : text.compared.stop]
-    at_once = max(1, POSITIONS_PER_CALL // len(text.compared))
-    return Scores.joined([reference.score(head(some)) for some in compared.split(at_once)])
+def _score(head: Head, compared: Tensor, reference: Reference) -> Scores:
+    """Scores of one text's runs, given as (rows, compared positions, hidden)."""
+    at_once = max(1, POSITIONS_PER_CALL // compared.shape[1])
+    # One row at a time: its logits over the vocabulary still lie in the processor's cache.
+    return Scores.joined(
+        [reference.score(row) for some in compared.split(at_once) for row in head(some).split(1)]
+    )
