@@ -1,14 +1,11 @@
 """Train a copy of the original that unlearns one concept, and check that it did."""
 
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from dissect.checkpoints.manifest import read_manifest, write_manifest
-from dissect.files import atomic_path
+from dissect.files import atomic_folder, atomic_path
 from dissect.job import job
 from dissect.study.concepts import Entry
 from dissect.study.config import Recipe
@@ -55,7 +52,7 @@ def main(
         seed=seed,
         device=device,
     )
-    with _moved_in_place(manifest.parent) as folder:
+    with atomic_folder(manifest.parent) as folder:
         done.save(folder)
     with atomic_path(training_log) as partial:
         done.log.to_parquet(partial, index=False)
@@ -65,21 +62,6 @@ def main(
 def _read(path: Path) -> Entry:
     entry: Entry = json.loads(path.read_text(encoding="utf-8"))
     return entry
-
-
-@contextmanager
-def _moved_in_place(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside `folder`; takes its place, whole, when all is written."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        yield partial
-        partial.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.replace(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 if __name__ == "__main__":

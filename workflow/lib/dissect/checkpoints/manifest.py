@@ -68,6 +68,7 @@ def write_manifest(
     from dissect.checkpoints.verify import verify_checkpoint
 
     checkpoint = Checkpoint(folder)
+    dtype = str(checkpoint.config.dtype).removeprefix("torch.")
     shapes = verify_checkpoint(checkpoint)
     log.info("%s: %d tensors, none missing, none left over, all finite", folder, len(shapes))
     files = [
@@ -85,7 +86,7 @@ def write_manifest(
         architecture=str(checkpoint.config.architectures[0]),
         layers=checkpoint.layers,
         parameters=sum(_product(shape) for shape in shapes.values()),
-        dtype=str(checkpoint.config.dtype).removeprefix("torch."),
+        dtype=dtype,
         training=training,
     )
     with atomic_path(path) as partial:

@@ -1,5 +1,6 @@
 """Weights read tensor by tensor from safetensors: the layer interface that the engine stands on."""
 
+import copy
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -153,10 +154,11 @@ def empty_model(config: Any, dtype: torch.dtype) -> nn.Module:
     """The transformers model of a config with its parameters on the meta device.
 
     Buffers (rotary frequencies, embedding scales) are real: no checkpoint holds them. The dtype is
-    given at construction, as from_pretrained does, so that they are not cast.
+    given at construction, as from_pretrained does, so that they are not cast; transformers notes it
+    in the config, so the model gets a copy.
     """
     with init_empty_weights(include_buffers=False):
-        model: nn.Module = AutoModelForCausalLM.from_config(config, dtype=dtype)
+        model: nn.Module = AutoModelForCausalLM.from_config(copy.deepcopy(config), dtype=dtype)
     return model.eval().requires_grad_(False)
 
 

@@ -93,8 +93,8 @@ def sweep(
     for index in range(len(skeleton.layers)):
         patch = donor.read_layer(index, skeleton.dtype, skeleton.device)
         with skeleton.layer(index) as layer:
-            for pack, (front, entry) in enumerate(zip(fronts, entries, strict=True)):
-                front.pass_through(layer, patch, pack, entry)
+            for number, (front, entry) in enumerate(zip(fronts, entries, strict=True)):
+                front.pass_through(layer, patch, number, entry)
         log.info(
             "layer %d of %d: %d runs in a window, %d behind theirs",
             *(index + 1, len(skeleton.layers), len(fronts[0].open), len(fronts[0].closed)),

@@ -153,7 +153,8 @@ class Recipe(_Section):
     )
     precision: Annotated[Literal["no", "bf16", "fp16"], BeforeValidator(_as_precision)] = Field(
         default="bf16",
-        description="Mixed precision of the training. The paper's: bf16; no is plain float32.",
+        description="Number format of the training. bf16 (the paper's): the weights themselves are "
+        "bfloat16, and are saved so. fp16: mixed, with float32 weights. no: plain float32.",
     )
     retain: Names = Field(
         default=[],

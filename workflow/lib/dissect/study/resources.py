@@ -1,12 +1,12 @@
 """What a job asks for, in one place: memory and time, by the size of the model."""
 
 # Memory in MB: a constant (Python, torch, activations) and a multiple of the original's weights.
-# unlearn: float32 weights, gradients and AdamW's two moments; a bf16 checkpoint doubles on reading.
+# unlearn: weights, gradients and AdamW's two moments.
 _MEMORY = {
     "answer": (1000, 2.2),
     "register": (1000, 0.5),
     "import": (1000, 2.8),
-    "unlearn": (1200, 9.0),
+    "unlearn": (1000, 5.0),
     "record": (1000, 1.0),
     "dissect": (1000, 1.0),
     "table": (1000, 0.0),

@@ -193,9 +193,13 @@ class Study:
         return {"retain": retain, "held_out": held_out}
 
     def companion_paths(self, model: str, method: str, concept: str) -> dict[str, list[str]]:
-        """The files of `training_concepts`."""
+        """The files of `training_concepts`.
+
+        The answers on held-out concepts are watched; of retained ones only the text is needed.
+        """
+        path_of = {"retain": self.concept_path, "held_out": self.texts_path}
         return {
-            role: [self.texts_path(model, other) for other in others]
+            role: [path_of[role](model, other) for other in others]
             for role, others in self.training_concepts(model, method, concept).items()
         }
 

@@ -7,12 +7,7 @@ from typing import Any
 
 import torch
 
-
-def torch_device(device: str) -> torch.device:
-    """The device that config's `device` names; auto is the accelerator if there is one."""
-    if device != "auto":
-        return torch.device(device)
-    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+from dissect.device import choose_device
 
 
 @contextmanager
@@ -22,7 +17,7 @@ def accelerated(device: str, precision: str, accumulation: int) -> Iterator[Any]
     from accelerate.state import AcceleratorState
 
     # accelerate takes another device than the first only from its environment.
-    os.environ["ACCELERATE_TORCH_DEVICE"] = str(torch_device(device))
+    os.environ["ACCELERATE_TORCH_DEVICE"] = str(choose_device(device))
     accelerator = Accelerator(mixed_precision=precision, gradient_accumulation_steps=accumulation)
     try:
         yield accelerator

@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 import torch
 
+from dissect.device import choose_device
 from dissect.study.config import Recipe
 from dissect.texts.prompts import load_tokenizer
 from dissect.training import check
 from dissect.training.scoring import pad_of
-from dissect.training.surroundings import torch_device
 from dissect.training.texts import read_material
 from dissect.training.train import train
 
@@ -83,7 +83,7 @@ def load_model(folder: Path, recipe: Recipe, device: str) -> Any:
     dtype = torch.bfloat16 if recipe.precision == "bf16" else torch.float32
     model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
     log.info("read %s as %s", folder, str(dtype).removeprefix("torch."))
-    return model.to(torch_device(device))
+    return model.to(choose_device(device))
 
 
 def _outcome(
