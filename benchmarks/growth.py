@@ -15,9 +15,10 @@ import pandas as pd
 import seaborn as sns
 import torch
 from opponents import plain_hooks
-from sweep import Bench, timed
+from sweep import SHAPES, Bench, make_texts, timed
 
 from dissect.engine.patches import EXPERIMENTS
+from dissect.job import keep_freed_memory
 from dissect.study.windows import windows_of
 
 EXPERIMENT = "mlp_coefficients"
@@ -32,7 +33,8 @@ def measure(axis: str, value: int) -> dict[str, object]:
     """Seconds of both ways at one point of an axis, the others at their usual value."""
     point = USUAL | {axis: value}
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), point["layers"], point["questions"], torch.float32)
+        texts = make_texts(SHAPES["demo"], point["questions"])
+        bench = Bench(Path(folder), point["layers"], texts, torch.float32)
         windows = windows_of(list(WIDTHS[: point["kinds"]]), point["layers"])
         ours, _ = timed(lambda: bench.ours(EXPERIMENT, windows), 2)
         pair = bench.pair()
@@ -82,6 +84,7 @@ def draw(points: pd.DataFrame) -> None:
 
 
 def main() -> None:
+    keep_freed_memory()
     points = pd.DataFrame(
         [measure("layers", layers) for layers in LAYERS]
         + [measure("questions", questions) for questions in QUESTIONS]

@@ -20,7 +20,7 @@ def tiny_config(**changes: Any) -> LlamaConfig:
     sizes = {
         "vocab_size": 300,
         "hidden_size": 32,
-        "intermediate_size": 48,
+        "intermediate_size": 64,
         "num_hidden_layers": LAYERS,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,

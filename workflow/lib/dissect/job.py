@@ -1,11 +1,12 @@
 """What every script of the workflow does around its work: a log, threads, errors in one line."""
 
+import ctypes
 import logging
 import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ def job() -> Iterator[Any]:
     """
     snakemake = sys.modules["__main__"].__dict__["snakemake"]
     _set_threads(snakemake.threads)
+    keep_freed_memory()
     os.environ.setdefault("TQDM_DISABLE", "1")  # bars of other libraries, unreadable in a log
     _log_to(Path(str(snakemake.log[0])) if snakemake.log else None)
     name = " ".join([snakemake.rule, *map(str, snakemake.wildcards)])
@@ -46,6 +48,20 @@ def _set_threads(threads: int) -> None:
         os.environ[name] = str(threads)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep large blocks that were freed, instead of returning them at once.
+
+    A sweep frees and takes tensors of many megabytes thousands of times; each time, the kernel
+    would map and clear every page anew. Measured on the demo: an eighth of its processor time.
+    Does nothing where the C library is not glibc.
+    """
+    trim_threshold, mmap_threshold, never = -1, -3, 2**31 - 1
+    with suppress(AttributeError, OSError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(mmap_threshold, never)
+        mallopt(trim_threshold, never)
 
 
 def _log_to(path: Path | None) -> None:

@@ -23,7 +23,7 @@ LayerRange = tuple[int, int]  # first and last layer of a window
 # Tokens of one call: bounds the memory of a layer's inner activations; changes no bit on a CPU.
 TOKENS_PER_CALL = 4096
 # Positions of one call of the head: bounds the memory of logits over the vocabulary.
-POSITIONS_PER_CALL = 160
+POSITIONS_PER_CALL = 1024
 
 
 class Front:
