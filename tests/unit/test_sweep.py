@@ -261,27 +261,32 @@ def test_a_sweep_reads_each_layer_once(
     assert reads == list(range(LAYERS))
 
 
-def test_what_is_replaced_is_never_computed(
-    tmp_path: Path, tiny_llama: Path, tiny_unlearned: Path
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_what_is_replaced_or_known_is_never_computed(
+    tmp_path: Path, tiny_llama: Path, tiny_unlearned: Path, name: str
 ) -> None:
+    windows = windows_of(["sliding_3"], LAYERS)
     recording = recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "recording.safetensors")
     skeleton = Skeleton(Checkpoint(tiny_unlearned), torch.float32, CPU)
-    donor = Donor(EXPERIMENTS["mlp_coefficients_and_attention"], recording, Checkpoint(tiny_llama))
-    rows = {"attention": 0, "mlp": 0, "layer": 0}
+    experiment = EXPERIMENTS[name]
+    rows = {"attention": 0, "mlp": 0}
     for layer in skeleton.layers:
-        for name, module in (("attention", layer.self_attn), ("mlp", layer.mlp), ("layer", layer)):
+        for part, module in (("attention", layer.self_attn), ("mlp", layer.mlp)):
             module.register_forward_pre_hook(
-                lambda _module, inputs, keywords, name=name: rows.update(
-                    {name: rows[name] + len((inputs or (keywords["hidden_states"],))[0])}
+                lambda _module, inputs, keywords, part=part: rows.update(
+                    {part: rows[part] + len((inputs or (keywords["hidden_states"],))[0])}
                 ),
                 with_kwargs=True,
             )
-    sweep(skeleton, donor, windows_of(["sliding_3"], LAYERS))
-    packs = len(recording.packs)
-    # Every run passes a layer plain only before its window (shared) and behind it.
-    plain = sum(
-        1 + sum(window.last < k for window in windows_of(["sliding_3"], LAYERS))
-        for k in range(LAYERS)
-    )
-    assert rows["attention"] == rows["mlp"] == packs * plain
-    assert rows["layer"] > rows["attention"]
+    sweep(skeleton, Donor(experiment, recording, Checkpoint(tiny_llama)), windows)
+    starts = {window.first for window in windows}
+    # At each layer: the unpatched run, and every window behind it; then the rows inside a window,
+    # of which those that begin here read what the unpatched run has read.
+    plain = sum(1 + sum(window.last < k for window in windows) for k in range(LAYERS))
+    inside = [
+        (s, k) for s in starts for k in range(s, max(w.last for w in windows if w.first == s) + 1)
+    ]
+    later = sum(start != k for start, k in inside)
+    mlp = {"attention": len(inside), "value_vectors": later}.get(name, 0)
+    assert rows["attention"] == len(recording.packs) * (plain + later * (not experiment.attention))
+    assert rows["mlp"] == len(recording.packs) * (plain + mlp)

@@ -3,7 +3,7 @@
 A replaced part is never computed: a stand-in returns what the original had there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from dissect.checkpoints.reader import Checkpoint
-from dissect.engine.recording import ATTENTION, COEFFICIENTS, Recording
-from dissect.engine.skeleton import Layer
+from dissect.engine.recording import Recording
+from dissect.engine.skeleton import ATTENTION, COEFFICIENTS, Layer
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Donor:
         weight = None
         if self.experiment.value_vectors:
             weight = self.checkpoint.read_value_vectors(index, dtype, device)
-        return LayerPatch(self, index, weight)
+        return LayerPatch(self, index, weight, device)
 
 
 @dataclass(frozen=True)
@@ -62,21 +62,38 @@ class LayerPatch:
     donor: Donor
     index: int
     value_vectors: Tensor | None
+    device: torch.device
 
     @contextmanager
-    def applied(self, layer: Layer, pack: int, device: torch.device) -> Iterator[None]:
-        """A context in which `layer` runs patched, for any number of rows of one pack."""
-        experiment, recording = self.donor.experiment, self.donor.recording
+    def applied(
+        self, layer: Layer, pack: int, heard: Mapping[str, Tensor] | None = None
+    ) -> Iterator[None]:
+        """A context in which `layer` runs patched, for any number of rows of one pack.
+
+        Args:
+            heard: for rows that read what another run has just read here (a window's first layer):
+                that run's components. What the patch does not change is taken from them.
+        """
+        experiment = self.donor.experiment
+        attention = heard[ATTENTION] if heard else None
+        # Other coefficients follow from another attention output.
+        coefficients = heard[COEFFICIENTS] if heard and experiment.value_vectors else None
         with ExitStack() as stack:
             if self.value_vectors is not None:
                 stack.enter_context(layer.with_value_vectors(self.value_vectors))
             if experiment.coefficients:
-                coefficients = recording.state(self.index, COEFFICIENTS, pack, device)
+                coefficients = self._recorded(COEFFICIENTS, pack)
+            if coefficients is not None:
                 stack.enter_context(layer.with_mlp(Returns(layer.down(coefficients))))
             if experiment.attention:
-                output = recording.state(self.index, ATTENTION, pack, device)
-                stack.enter_context(layer.with_attention(ReturnsAttention(output)))
+                attention = self._recorded(ATTENTION, pack)
+            if attention is not None:
+                stack.enter_context(layer.with_attention(ReturnsAttention(attention)))
             yield
+
+    def _recorded(self, component: str, pack: int) -> Tensor:
+        """(1, tokens, width) of the original."""
+        return self.donor.recording.state(self.index, component, pack, self.device)
 
 
 class Returns(nn.Module):

@@ -1,16 +1,13 @@
 """record: the original reads the texts once, and what the study puts back is kept."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from dissect.engine.packs import packs_of
-from dissect.engine.recording import ATTENTION, COEFFICIENTS
-from dissect.engine.skeleton import Entry, Layer, Skeleton
+from dissect.engine.skeleton import ATTENTION, COEFFICIENTS, Entry, Layer, Skeleton
 from dissect.texts.spans import Text
 
 log = logging.getLogger("dissect")
@@ -51,26 +48,6 @@ def record(skeleton: Skeleton, texts: Sequence[Text]) -> dict[str, Tensor]:
 
 def _run_layer(layer: Layer, index: int, entry: Entry, hidden: Tensor) -> dict[str, Tensor]:
     """One layer over one pack: its output and the two components, each (1, tokens, width)."""
-    seen: dict[str, Tensor] = {}
-    with _listening(layer, seen):
+    with layer.heard() as heard:
         output = layer(hidden, entry.arguments[index])
-    return {"output": output, **seen}
-
-
-@contextmanager
-def _listening(layer: Layer, seen: dict[str, Tensor]) -> Iterator[None]:
-    def hear_attention(_module: Any, _inputs: Any, outputs: Any) -> None:
-        seen[ATTENTION] = outputs[0]
-
-    def hear_down(_module: Any, inputs: Any) -> None:
-        seen[COEFFICIENTS] = inputs[0]
-
-    hooks = [
-        layer.attention.register_forward_hook(hear_attention),
-        layer.down.register_forward_pre_hook(hear_down),
-    ]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+    return {"output": output, **heard}

@@ -23,9 +23,6 @@ from dissect.engine.scores import Array, Reference
 from dissect.files import atomic_path
 from dissect.texts.spans import Text
 
-COEFFICIENTS = "coefficients"
-ATTENTION = "attention"
-
 
 @dataclass(frozen=True)
 class Recording:

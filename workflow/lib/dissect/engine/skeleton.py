@@ -15,6 +15,10 @@ from torch import Tensor, nn
 from dissect.checkpoints.reader import Checkpoint, empty_model, tied_tensors
 from dissect.engine.packs import Pack
 
+# The two components of a layer that an experiment may put back.
+COEFFICIENTS = "coefficients"  # the input of the MLP's down projection
+ATTENTION = "attention"  # the attention's output
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -167,6 +171,27 @@ class Layer:
         """(rows, tokens, hidden) in and out."""
         output: Tensor = self.module(hidden, **arguments)
         return output
+
+    @contextmanager
+    def heard(self) -> Iterator[dict[str, Tensor]]:
+        """A context in which the layer's calls leave their components, (rows, tokens, width)."""
+        heard: dict[str, Tensor] = {}
+
+        def hear_attention(_module: Any, _inputs: Any, outputs: Any) -> None:
+            heard[ATTENTION] = outputs[0]
+
+        def hear_down(_module: Any, inputs: Any) -> None:
+            heard[COEFFICIENTS] = inputs[0]
+
+        hooks = [
+            self.attention.register_forward_hook(hear_attention),
+            self.down.register_forward_pre_hook(hear_down),
+        ]
+        try:
+            yield heard
+        finally:
+            for hook in hooks:
+                hook.remove()
 
     def with_attention(self, stand_in: nn.Module) -> Any:
         """A context in which the attention is `stand_in` and is never computed."""

@@ -8,6 +8,7 @@ until the shortest of them ends.
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from dissect.engine.skeleton import Entry, Head, Layer, Skeleton
 from dissect.study.windows import Window
 
 log = logging.getLogger("dissect")
+Key = TypeVar("Key")
 LayerRange = tuple[int, int]  # first and last layer of a window
 
 # Tokens of one call: bounds the memory of a layer's inner activations; changes no bit on a CPU.
@@ -45,11 +47,6 @@ class Front:
         for window in windows:
             self._ends.setdefault(window.first, set()).add(window.last)
 
-    def begin(self, layer: int) -> None:
-        """Windows that begin here start from the unpatched run."""
-        if layer in self._ends:
-            self.open[layer] = self.unpatched
-
     def end(self, layer: int) -> None:
         """Windows that end here leave their row; it goes on for the longer ones."""
         for first, state in list(self.open.items()):
@@ -61,14 +58,21 @@ class Front:
     def pass_through(self, layer: Layer, patch: LayerPatch, pack: int, entry: Entry) -> None:
         """Take every run through one layer: those in a window patched, the others as they are."""
         arguments = entry.arguments[patch.index]
-        self.begin(patch.index)
-        plain = [self.unpatched, *self.closed.values()]
-        self.unpatched, *moved = _run_rows(plain, lambda rows: layer(rows, arguments))
-        self.closed = dict(zip(self.closed, moved, strict=True))
+
+        def run(rows: Tensor) -> Tensor:
+            return layer(rows, arguments)
+
+        self.closed = _run_rows(self.closed, run)
         if self.open:
-            with patch.applied(layer, pack, self.unpatched.device):
-                moved = _run_rows(list(self.open.values()), lambda rows: layer(rows, arguments))
-            self.open = dict(zip(self.open, moved, strict=True))
+            with patch.applied(layer, pack):
+                self.open = _run_rows(self.open, run)
+        below = self.unpatched
+        with layer.heard() as heard:
+            self.unpatched = run(below)
+        if patch.index in self._ends:
+            # A window begins: its row reads here what the unpatched run has read.
+            with patch.applied(layer, pack, heard):
+                self.open[patch.index] = run(below)
         self.end(patch.index)
 
 
@@ -112,12 +116,14 @@ def sweep(
     return ranges, [scores[number] for number in range(len(recording.texts))]
 
 
-def _run_rows(states: list[Tensor], run: Callable[[Tensor], Tensor]) -> list[Tensor]:
+def _run_rows(rows: dict[Key, Tensor], run: Callable[[Tensor], Tensor]) -> dict[Key, Tensor]:
     """Run (1, tokens, hidden) states as rows of batches that stay within TOKENS_PER_CALL."""
-    at_once = max(1, TOKENS_PER_CALL // states[0].shape[1])
-    moved: list[Tensor] = []
-    for start in range(0, len(states), at_once):
-        moved += run(torch.cat(states[start : start + at_once])).split(1)
+    keys = list(rows)
+    moved: dict[Key, Tensor] = {}
+    at_once = max(1, TOKENS_PER_CALL // rows[keys[0]].shape[1]) if keys else 1
+    for start in range(0, len(keys), at_once):
+        some = keys[start : start + at_once]
+        moved |= zip(some, run(torch.cat([rows[key] for key in some])).split(1), strict=True)
     return moved
 
 
