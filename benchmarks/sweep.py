@@ -44,19 +44,28 @@ SIZES: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a concept's texts, in tokens: what they share, their lengths, their answers'."""
+    """Sizes of a concept's texts, in tokens.
 
-    prefix: int
+    `shared` says of each text how many tokens it has in common with which earlier one.
+    """
+
     lengths: tuple[int, ...]
     answers: tuple[int, ...]
+    shared: tuple[tuple[int, int], ...]
 
 
 SHAPES = {
-    # Harry Potter in the demo: a chat template's system message, then question and answer.
-    "demo": Shape(24, (70, 61, 71, 63, 61, 57), (30, 20, 30, 23, 17, 18)),
-    # Ten questions of about the paper's sizes: they share a beginning of two tokens.
+    # Harry Potter in the demo: a chat template's system message, question and answer.
+    "demo": Shape(
+        lengths=(70, 61, 71, 63, 61, 57),
+        answers=(30, 20, 30, 23, 17, 18),
+        shared=((0, 0), (0, 24), (0, 27), (0, 24), (1, 27), (1, 25)),
+    ),
+    # Ten questions of about the paper's sizes.
     "paper": Shape(
-        2, (45, 51, 46, 54, 47, 47, 48, 56, 47, 46), (19, 25, 19, 29, 20, 20, 21, 30, 20, 20)
+        lengths=(45, 51, 46, 54, 47, 47, 48, 56, 47, 46),
+        answers=(19, 25, 19, 29, 20, 20, 21, 30, 20, 20),
+        shared=((0, 0), *[(0, 5)] * 9),
     ),
 }
 
@@ -83,12 +92,13 @@ def make_texts(shape: Shape, questions: int) -> list[Text]:
         high = SIZES["vocab_size"]
         return tuple(torch.randint(0, high, (count,), generator=generator).tolist())
 
-    prefix = random_ids(shape.prefix)
-    texts = []
+    texts: list[Text] = []
     for number in range(questions):
-        length = shape.lengths[number % len(shape.lengths)]
-        answer = shape.answers[number % len(shape.lengths)]
-        ids = prefix + random_ids(length - len(prefix))
+        place = number % len(shape.lengths)
+        length, answer = shape.lengths[place], shape.answers[place]
+        earlier, shared = shape.shared[place]
+        ids = texts[earlier].ids[:shared] if number else ()
+        ids += random_ids(length - len(ids))
         notebook, own = range(length - answer, length), range(length - answer - 1, length - 1)
         texts.append(Text(ids, notebook, own))
     return texts

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.linalg import vecdot
 
 from dissect.texts.spans import Text
 
@@ -45,8 +46,8 @@ class Reference:
 
     def __init__(self, logits: Tensor, text: Text) -> None:
         self.logits = logits.float()
-        self.log_normaliser = self.logits.logsumexp(-1)
-        self.probabilities = self.logits.softmax(-1)
+        self.logprobs = self.logits.log_softmax(-1)
+        self.probabilities = self.logprobs.exp()
         self.choice = self.logits.argmax(-1)
         # The last position of a text predicts nothing that is in it; no span asks for it there.
         following = [*text.ids[1:], 0]
@@ -56,25 +57,22 @@ class Reference:
 
     def logprob(self) -> Array:
         """The original's log-probability of each next token, (positions,), nats."""
-        chosen = self.logits.gather(-1, self.next_ids[:, None])[:, 0]
-        return _array(chosen - self.log_normaliser)
+        return _array(self.logprobs.gather(-1, self.next_ids[:, None])[:, 0])
 
     def score(self, logits: Tensor) -> Scores:
         """Compare (rows, positions, vocabulary) logits with the original's.
 
-        KL is the expected fall of the logits under the original plus the change of the
-        normaliser, so that equal logits give exactly 0.
+        Equal logits give exactly 0 for the error and for KL.
         """
         logits = logits.float()
+        logprobs = logits.log_softmax(-1)
         difference = logits - self.logits
-        log_normaliser = logits.logsumexp(-1)
-        expected = torch.einsum("rpv,pv->rp", difference, self.probabilities)
-        chosen = logits.gather(-1, self.next_ids.expand(len(logits), -1)[..., None])[..., 0]
+        next_ids = self.next_ids.expand(len(logits), -1)[..., None]
         return Scores(
-            squared_error=_array(difference.square_().mean(-1)),
-            kl=_array(log_normaliser - self.log_normaliser - expected),
+            squared_error=_array(vecdot(difference, difference) / logits.shape[-1]),
+            kl=_array(vecdot(self.logprobs - logprobs, self.probabilities)),
             agrees=_array(logits.argmax(-1) == self.choice),
-            logprob=_array(chosen - log_normaliser),
+            logprob=_array(logprobs.gather(-1, next_ids)[..., 0]),
         )
 
 

@@ -174,14 +174,14 @@ class Layer:
 
     @contextmanager
     def heard(self) -> Iterator[dict[str, Tensor]]:
-        """A context in which the layer's calls leave their components, (rows, tokens, width)."""
+        """A context in which a layer's first row leaves its components, (1, tokens, width)."""
         heard: dict[str, Tensor] = {}
 
         def hear_attention(_module: Any, _inputs: Any, outputs: Any) -> None:
-            heard[ATTENTION] = outputs[0]
+            heard.setdefault(ATTENTION, outputs[0][:1])
 
         def hear_down(_module: Any, inputs: Any) -> None:
-            heard[COEFFICIENTS] = inputs[0]
+            heard.setdefault(COEFFICIENTS, inputs[0][:1])
 
         hooks = [
             self.attention.register_forward_hook(hear_attention),

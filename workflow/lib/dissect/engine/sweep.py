@@ -8,7 +8,6 @@ until the shortest of them ends.
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -19,7 +18,6 @@ from dissect.engine.skeleton import Entry, Head, Layer, Skeleton
 from dissect.study.windows import Window
 
 log = logging.getLogger("dissect")
-Key = TypeVar("Key")
 LayerRange = tuple[int, int]  # first and last layer of a window
 
 # Tokens of one call: bounds the memory of a layer's inner activations; changes no bit on a CPU.
@@ -62,13 +60,14 @@ class Front:
         def run(rows: Tensor) -> Tensor:
             return layer(rows, arguments)
 
-        self.closed = _run_rows(self.closed, run)
-        if self.open:
-            with patch.applied(layer, pack):
-                self.open = _run_rows(self.open, run)
         below = self.unpatched
         with layer.heard() as heard:
-            self.unpatched = run(below)
+            self.unpatched, *closed = _run_rows([below, *self.closed.values()], run)
+        self.closed = dict(zip(self.closed, closed, strict=True))
+        if self.open:
+            with patch.applied(layer, pack):
+                inside = _run_rows(list(self.open.values()), run)
+            self.open = dict(zip(self.open, inside, strict=True))
         if patch.index in self._ends:
             # A window begins: its row reads here what the unpatched run has read.
             with patch.applied(layer, pack, heard):
@@ -116,14 +115,12 @@ def sweep(
     return ranges, [scores[number] for number in range(len(recording.texts))]
 
 
-def _run_rows(rows: dict[Key, Tensor], run: Callable[[Tensor], Tensor]) -> dict[Key, Tensor]:
+def _run_rows(states: list[Tensor], run: Callable[[Tensor], Tensor]) -> list[Tensor]:
     """Run (1, tokens, hidden) states as rows of batches that stay within TOKENS_PER_CALL."""
-    keys = list(rows)
-    moved: dict[Key, Tensor] = {}
-    at_once = max(1, TOKENS_PER_CALL // rows[keys[0]].shape[1]) if keys else 1
-    for start in range(0, len(keys), at_once):
-        some = keys[start : start + at_once]
-        moved |= zip(some, run(torch.cat([rows[key] for key in some])).split(1), strict=True)
+    at_once = max(1, TOKENS_PER_CALL // states[0].shape[1])
+    moved: list[Tensor] = []
+    for start in range(0, len(states), at_once):
+        moved += run(torch.cat(states[start : start + at_once])).split(1)
     return moved
 
 
