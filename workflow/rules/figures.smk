@@ -11,10 +11,15 @@ rule plot_curves:
         curves="<results>/tables/curves.csv",
         code=CODE["plot"],
     output:
-        expand(
-            "<results>/figures/{model}/curves.{window}.{span}.{score}.{format}",
-            format=study.config.figures.formats,
-            allow_missing=True,
+        report(
+            expand(
+                "<results>/figures/{model}/curves.{window}.{span}.{score}.{format}",
+                format=study.config.figures.formats,
+                allow_missing=True,
+            ),
+            caption="../report/curves.rst",
+            category="{model}",
+            subcategory="{window}, {span}, {score}",
         ),
     log:
         "<results>/logs/plot_curves/{model}/{window}.{span}.{score}.log",
@@ -37,10 +42,15 @@ rule plot_curves_by_method:
         table="<results>/tables/krs.parquet",
         code=CODE["plot"],
     output:
-        expand(
-            "<results>/figures/{model}/curves_by_method.{window}.{span}.{score}.{format}",
-            format=study.config.figures.formats,
-            allow_missing=True,
+        report(
+            expand(
+                "<results>/figures/{model}/curves_by_method.{window}.{span}.{score}.{format}",
+                format=study.config.figures.formats,
+                allow_missing=True,
+            ),
+            caption="../report/curves_by_method.rst",
+            category="{model}",
+            subcategory="{window}, {span}, {score}",
         ),
     log:
         "<results>/logs/plot_curves_by_method/{model}/{window}.{span}.{score}.log",
@@ -62,10 +72,15 @@ rule plot_heatmap:
         table="<results>/tables/krs.parquet",
         code=CODE["plot"],
     output:
-        expand(
-            "<results>/figures/{model}/heatmap.{window}.{span}.{score}.{format}",
-            format=study.config.figures.formats,
-            allow_missing=True,
+        report(
+            expand(
+                "<results>/figures/{model}/heatmap.{window}.{span}.{score}.{format}",
+                format=study.config.figures.formats,
+                allow_missing=True,
+            ),
+            caption="../report/heatmap.rst",
+            category="{model}",
+            subcategory="{window}, {span}, {score}",
         ),
     log:
         "<results>/logs/plot_heatmap/{model}/{window}.{span}.{score}.log",
@@ -87,10 +102,15 @@ rule plot_last_layer:
         table="<results>/tables/krs.parquet",
         code=CODE["plot"],
     output:
-        expand(
-            "<results>/figures/{model}/last_layer.{window}.{span}.{score}.{format}",
-            format=study.config.figures.formats,
-            allow_missing=True,
+        report(
+            expand(
+                "<results>/figures/{model}/last_layer.{window}.{span}.{score}.{format}",
+                format=study.config.figures.formats,
+                allow_missing=True,
+            ),
+            caption="../report/last_layer.rst",
+            category="{model}",
+            subcategory="{window}, {span}, {score}",
         ),
     log:
         "<results>/logs/plot_last_layer/{model}/{window}.{span}.{score}.log",
