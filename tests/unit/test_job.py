@@ -1,0 +1,50 @@
+"""A script as a job: its log, its one line for a user's error, its exit code."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = """
+from types import SimpleNamespace
+snakemake = SimpleNamespace(threads=1, log=[{log!r}], rule="dissect_layers", wildcards=["tiny"])
+from dissect.errors import DissectError
+from dissect.job import job, log
+with job() as given:
+    assert given is snakemake
+    log.info("at work")
+    {last}
+"""
+
+
+def run(folder: Path, last: str) -> tuple[int, str, str]:
+    """Exit code, what the terminal saw, and the log file."""
+    path = folder / "logs" / "job.log"
+    script = folder / "script.py"
+    script.write_text(SCRIPT.format(log=str(path), last=last))
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr, path.read_text()
+
+
+def test_a_job_that_ends_well(tmp_path: Path) -> None:
+    code, terminal, log = run(tmp_path, "pass")
+    assert code == 0
+    assert terminal == log
+    words = [line.split(maxsplit=2)[2] for line in log.splitlines()]
+    assert words[:2] == ["dissect_layers tiny: started", "at work"]
+    assert words[2].startswith("dissect_layers tiny: done in ")
+
+
+def test_a_users_error_is_one_line_and_a_non_zero_exit(tmp_path: Path) -> None:
+    code, terminal, log = run(tmp_path, 'raise DissectError("window: too wide; choose 3")')
+    assert code == 1
+    assert terminal == log
+    assert "Traceback" not in terminal
+    [line] = [line for line in terminal.splitlines() if "ERROR" in line]
+    assert line.endswith("dissect_layers tiny: window: too wide; choose 3")
+
+
+def test_a_defect_keeps_its_traceback(tmp_path: Path) -> None:
+    code, _, log = run(tmp_path, 'raise ValueError("no")')
+    assert code == 1
+    assert "please report it" in log
+    assert "ValueError: no" in log
