@@ -1,10 +1,9 @@
 """Let the original answer a concept's questions, where its file has no answers."""
 
-import json
 from pathlib import Path
 
 from dissect.checkpoints.manifest import read_manifest
-from dissect.files import atomic_path
+from dissect.files import read_json, write_json
 from dissect.job import job
 
 
@@ -35,7 +34,7 @@ def main(
     manifest = read_manifest(original)
     answered = answer_questions(
         manifest.folder,
-        json.loads(concept.read_text(encoding="utf-8")),
+        read_json(concept),
         prompt=prompt,
         new_tokens=new_tokens,
         dtype=choose_dtype(dtype, manifest.dtype),
@@ -46,9 +45,7 @@ def main(
         "weights_sha256": manifest.weights_sha256,
         "new_tokens": new_tokens,
     }
-    with atomic_path(answers) as partial:
-        text = json.dumps(answered, indent=2, ensure_ascii=False)
-        partial.write_text(text + "\n", encoding="utf-8")
+    write_json(answers, answered)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Put one component of the original back into one unlearned model, window by window."""
 
-import json
 import logging
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from dissect.engine.recording import read_recording
 from dissect.engine.skeleton import Skeleton
 from dissect.engine.sweep import sweep
 from dissect.engine.table import tabulate
-from dissect.files import sha256_of
+from dissect.files import read_json, sha256_of
 from dissect.job import job
 from dissect.provenance import Stopwatch, checkpoint_fields, hash_of, machine_fields
 from dissect.results.schema import write_rows
@@ -41,7 +40,7 @@ def main(
 ) -> None:
     stopwatch = Stopwatch()
     originals, theirs = read_manifest(original), read_manifest(unlearned)
-    data = json.loads(concept.read_text(encoding="utf-8"))
+    data = read_json(concept)
     recorded = read_recording(recording)
     texts = read_texts(data, prompt, load_tokenizer(theirs.folder))
     refuse_other_ids(recorded.texts, texts, theirs.label)

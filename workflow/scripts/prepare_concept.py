@@ -1,10 +1,9 @@
 """Take one concept out of a concept file, checked."""
 
-import json
 from pathlib import Path
 
 from dissect.errors import DissectError
-from dissect.files import atomic_path
+from dissect.files import write_json
 from dissect.job import job
 from dissect.study.concepts import read_concept_file
 
@@ -20,9 +19,7 @@ def main(*, concepts: Path, identity: str, concept: Path) -> None:
         raise DissectError(
             f"concept file {concepts} has no id {identity!r}; it has {', '.join(entries)}"
         )
-    with atomic_path(concept) as partial:
-        text = json.dumps(entries[identity], indent=2, ensure_ascii=False)
-        partial.write_text(text + "\n", encoding="utf-8")
+    write_json(concept, entries[identity])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Let the original read one concept's texts, and keep what it did at every layer."""
 
-import json
 from pathlib import Path
 
 from dissect.checkpoints.manifest import read_manifest
@@ -9,7 +8,7 @@ from dissect.device import choose_device, choose_dtype
 from dissect.engine.record import record
 from dissect.engine.recording import write_recording
 from dissect.engine.skeleton import Skeleton
-from dissect.files import sha256_of
+from dissect.files import read_json, sha256_of
 from dissect.job import job
 from dissect.provenance import checkpoint_fields
 from dissect.texts.prompts import load_tokenizer
@@ -20,9 +19,7 @@ def main(
     *, original: Path, concept: Path, prompt: str, dtype: str, device: str, recording: Path
 ) -> None:
     manifest = read_manifest(original)
-    texts = read_texts(
-        json.loads(concept.read_text(encoding="utf-8")), prompt, load_tokenizer(manifest.folder)
-    )
+    texts = read_texts(read_json(concept), prompt, load_tokenizer(manifest.folder))
     number_format = choose_dtype(dtype, manifest.dtype)
     skeleton = Skeleton(Checkpoint(manifest.folder), number_format, choose_device(device))
     metadata = {

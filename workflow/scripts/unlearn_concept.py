@@ -1,13 +1,11 @@
 """Train a copy of the original that unlearns one concept, and check that it did."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from dissect.checkpoints.manifest import read_manifest, write_manifest
-from dissect.files import atomic_folder, atomic_path
+from dissect.files import atomic_folder, atomic_path, read_json
 from dissect.job import job
-from dissect.study.concepts import Entry
 from dissect.study.config import Recipe
 from dissect.study.table import CheckpointRow
 
@@ -43,9 +41,9 @@ def main(
 
     done = unlearn(
         read_manifest(original).folder,
-        _read(concept),
-        [_read(path) for path in retain],
-        [_read(path) for path in held_out],
+        read_json(concept),
+        [read_json(path) for path in retain],
+        [read_json(path) for path in held_out],
         method=row.method,
         recipe=recipe,
         prompt=prompt,
@@ -57,11 +55,6 @@ def main(
     with atomic_path(training_log) as partial:
         done.log.to_parquet(partial, index=False)
     write_manifest(manifest, manifest.parent, row, done.training)
-
-
-def _read(path: Path) -> Entry:
-    entry: Entry = json.loads(path.read_text(encoding="utf-8"))
-    return entry
 
 
 if __name__ == "__main__":

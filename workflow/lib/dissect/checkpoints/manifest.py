@@ -1,14 +1,13 @@
 """The manifest: one small file that says what a checkpoint is and that it was verified."""
 
 import hashlib
-import json
 import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from dissect.errors import DissectError
-from dissect.files import atomic_path, sha256_of
+from dissect.files import read_json, sha256_of, write_json
 from dissect.study.table import CheckpointRow
 
 log = logging.getLogger("dissect")
@@ -89,10 +88,7 @@ def write_manifest(
         dtype=dtype,
         training=training,
     )
-    with atomic_path(path) as partial:
-        partial.write_text(
-            json.dumps(asdict(manifest), indent=2, default=str) + "\n", encoding="utf-8"
-        )
+    write_json(path, asdict(manifest))
     return manifest
 
 
@@ -102,7 +98,7 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         DissectError: if a file was removed or changed its size since the manifest was written.
     """
-    raw = json.loads(path.read_text(encoding="utf-8"))
+    raw = read_json(path)
     files = [File(**item) for item in raw["files"]]
     manifest = Manifest(**raw | {"folder": Path(raw["folder"]), "files": files})
     for file in manifest.files:

@@ -84,16 +84,14 @@ class Skeleton:
     def _outer_weights(self, *, head: bool) -> dict[str, Tensor]:
         """Everything outside the layers; the head's own matrix only if it is wanted."""
         tied = tied_tensors(self.model)
-        head_name = next(
-            name
-            for name, parameter in self.model.named_parameters(remove_duplicate=False)
-            if parameter is self.model.get_output_embeddings().weight
-        )
+        # By its module: a tied head's parameter may be the embedding's own.
+        output = self.model.get_output_embeddings()
+        head_module = next(name for name, module in self.model.named_modules() if module is output)
         prefix = f"{self.checkpoint.layers_path}."
         names = {
             name
             for name, _ in self.model.named_parameters(remove_duplicate=False)
-            if not name.startswith(prefix) and (head or name != head_name)
+            if not name.startswith(prefix) and (head or name != f"{head_module}.weight")
         }
         sources = {name: tied.get(name, name) for name in names}
         tensors = self.checkpoint.read(set(sources.values()), self.dtype, self.device)
