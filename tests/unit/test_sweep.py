@@ -64,7 +64,7 @@ def logits_of(
     rows: list[tuple[int, int] | None] = [None, *spans]
     logits: dict[tuple[int, int] | None, list[torch.Tensor]] = {}
     for place, row in enumerate(rows):
-        found = {member: seen[i * len(rows) + place][0] for i, member in enumerate(order)}
+        found = {member: seen[place * len(order) + i][0] for i, member in enumerate(order)}
         logits[row] = [found[number] for number in range(len(order))]
     return logits, scores
 

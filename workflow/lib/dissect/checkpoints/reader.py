@@ -11,6 +11,7 @@ from accelerate import init_empty_weights
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.initialization import no_init_weights
 
 from dissect.checkpoints.families import Family, family_of
 from dissect.errors import DissectError
@@ -64,7 +65,7 @@ class Checkpoint:
         for path, members in by_file.items():
             with open_weights(path) as weights:
                 for name in members:
-                    tensors[name] = weights.get_tensor(name).to(device, dtype, copy=True)
+                    tensors[name] = weights.get_tensor(name).to(device, dtype)
         return tensors
 
     def read_layer(self, layer: int, dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
@@ -157,7 +158,7 @@ def empty_model(config: Any, dtype: torch.dtype) -> nn.Module:
     given at construction, as from_pretrained does, so that they are not cast; transformers notes it
     in the config, so the model gets a copy.
     """
-    with init_empty_weights(include_buffers=False):
+    with init_empty_weights(include_buffers=False), no_init_weights():
         model: nn.Module = AutoModelForCausalLM.from_config(copy.deepcopy(config), dtype=dtype)
     return model.eval().requires_grad_(False)
 

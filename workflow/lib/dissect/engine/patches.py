@@ -82,7 +82,7 @@ class LayerPatch:
             if self.value_vectors is not None:
                 stack.enter_context(layer.with_value_vectors(self.value_vectors))
             if experiment.coefficients:
-                coefficients = self._recorded(COEFFICIENTS, pack)
+                coefficients = self._recorded(COEFFICIENTS, pack)[:, layer.places]
             if coefficients is not None:
                 stack.enter_context(layer.with_mlp(Returns(layer.down(coefficients))))
             if experiment.attention:

@@ -144,11 +144,16 @@ class Entrance:
 
 
 class Layer:
-    """One decoder layer with its weights in place."""
+    """One decoder layer with its weights in place.
+
+    Attributes:
+        places: the positions at which the MLP is wanted, see `mlp_only_at`.
+    """
 
     def __init__(self, module: nn.Module, checkpoint: Checkpoint) -> None:
         family = checkpoint.family
         self.module = module
+        self.places: list[int] | slice = slice(None)
         self._attention = family.attention
         self._mlp = family.mlp
         self._down = family.down
@@ -167,12 +172,32 @@ class Layer:
 
     def __call__(self, hidden: Tensor, arguments: Mapping[str, Any]) -> Tensor:
         """(rows, tokens, hidden) in and out."""
-        output: Tensor = self.module(hidden, **arguments)
+        if self.places == slice(None):
+            output: Tensor = self.module(hidden, **arguments)
+        else:
+            with self.with_mlp(OnlyAt(self.places, self.mlp)):
+                output = self.module(hidden, **arguments)
         return output
 
     @contextmanager
+    def mlp_only_at(self, places: list[int]) -> Iterator[None]:
+        """A context in which the MLP, or its stand-in, runs at these positions only.
+
+        So it is in the top layer, whose output is read at compared positions only. An MLP looks at
+        one position at a time, so there nothing changes; elsewhere the output means nothing.
+        """
+        self.places = places
+        try:
+            yield
+        finally:
+            self.places = slice(None)
+
+    @contextmanager
     def heard(self) -> Iterator[dict[str, Tensor]]:
-        """A context in which a layer's first row leaves its components, (1, tokens, width)."""
+        """A context in which a layer's first row leaves its components, (1, tokens, width).
+
+        Where the MLP runs at some positions only, so do its coefficients.
+        """
         heard: dict[str, Tensor] = {}
 
         def hear_attention(_module: Any, _inputs: Any, outputs: Any) -> None:
@@ -196,12 +221,26 @@ class Layer:
         return replaced_module(self.module, self._attention, stand_in)
 
     def with_mlp(self, stand_in: nn.Module) -> Any:
-        """A context in which the MLP is `stand_in` and is never computed."""
+        """A context in which the MLP is `stand_in`, which sees the positions in `places`."""
         return replaced_module(self.module, self._mlp, stand_in)
 
     def with_value_vectors(self, weight: Tensor) -> Any:
         """A context in which the down projection's weight, (hidden, coefficients), is `weight`."""
         return filled(self.down, {"weight": weight})
+
+
+class OnlyAt(nn.Module):
+    """Runs an MLP at some positions; its output is zero at the others."""
+
+    def __init__(self, places: list[int] | slice, mlp: nn.Module) -> None:
+        super().__init__()
+        self.places = places
+        self.mlp = mlp
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        output = torch.zeros_like(hidden)
+        output[:, self.places] = self.mlp(hidden[:, self.places])
+        return output
 
 
 class Head:
