@@ -1,7 +1,9 @@
 """Dissecting fine-tuning unlearning: from checkpoints to curves. `ls workflow/rules` is the way.
 
 snakemake                           everything that config/config.yaml selects
+snakemake preflight                 which checkpoints can be had, and how large they are
 snakemake checkpoints               checkpoints only, for a machine with network
+snakemake sweeps                    the cells only: what the GPUs are for
 snakemake tables | figures          the tables, the figures, and what they need
 snakemake results/paper/...         any single file of results/README.md
 --configfile config/demo.yaml       another study, whole: it replaces config/config.yaml
@@ -35,6 +37,7 @@ include: "workflow/rules/figures.smk"
 localrules:
     all,
     checkpoints,
+    sweeps,
     tables,
     figures,
 
@@ -44,6 +47,7 @@ rule all:
     input:
         rules.tables.input,
         rules.figures.input,
+        study.released_paths(originals=True),
     message:
         "all tables and figures are there"
 
@@ -53,3 +57,11 @@ rule checkpoints:
         study.manifest_paths(),
     message:
         "all checkpoints are there"
+
+
+rule sweeps:
+    input:
+        study.cell_paths(),
+        study.released_paths(originals=False),
+    message:
+        "all cells are there"

@@ -22,19 +22,26 @@ class States:
     attention: list[Tensor]
 
 
+def parts_of(model: Any) -> list[tuple[Any, Any]]:
+    """Per layer, the last linear map of the attention and that of the MLP."""
+    if model.config.model_type == "gpt_neox":
+        return [(layer.attention.dense, layer.mlp.dense_4h_to_h) for layer in model.gpt_neox.layers]
+    return [(layer.self_attn.o_proj, layer.mlp.down_proj) for layer in model.model.layers]
+
+
 def states_of(model: Any, ids: Tensor) -> States:
-    """Logits, and per layer the input of down_proj and the attention's output."""
+    """Logits, and per layer the input of the MLP's last map and the output of the attention's."""
     coefficients: list[Tensor] = []
     attention: list[Tensor] = []
     hooks = []
-    for layer in model.model.layers:
+    for attention_end, mlp_end in parts_of(model):
         hooks.append(
-            layer.mlp.down_proj.register_forward_pre_hook(
+            mlp_end.register_forward_pre_hook(
                 lambda _module, inputs: coefficients.append(inputs[0].clone())
             )
         )
         hooks.append(
-            layer.self_attn.o_proj.register_forward_hook(
+            attention_end.register_forward_hook(
                 lambda _module, _inputs, output: attention.append(output.clone())
             )
         )
@@ -53,29 +60,29 @@ def patched(
     hooks = []
     weights = {}
     for k in layers:
-        layer = unlearned.model.layers[k]
+        attention_end, mlp_end = parts_of(unlearned)[k]
         if experiment in ("mlp_coefficients", "mlp_coefficients_and_attention"):
             hooks.append(
-                layer.mlp.down_proj.register_forward_pre_hook(
+                mlp_end.register_forward_pre_hook(
                     lambda _module, _inputs, value=states.coefficients[k]: (value,)
                 )
             )
         if experiment in ("attention", "mlp_coefficients_and_attention"):
             hooks.append(
-                layer.self_attn.o_proj.register_forward_hook(
+                attention_end.register_forward_hook(
                     lambda _module, _inputs, _output, value=states.attention[k]: value
                 )
             )
         if experiment == "value_vectors":
-            weights[k] = layer.mlp.down_proj.weight.data
-            layer.mlp.down_proj.weight.data = original.model.layers[k].mlp.down_proj.weight.data
+            weights[k] = mlp_end.weight.data
+            mlp_end.weight.data = parts_of(original)[k][1].weight.data
     try:
         yield
     finally:
         for hook in hooks:
             hook.remove()
         for k, weight in weights.items():
-            unlearned.model.layers[k].mlp.down_proj.weight.data = weight
+            parts_of(unlearned)[k][1].weight.data = weight
 
 
 def patched_logits(

@@ -1,10 +1,13 @@
 """What the authors' own notebook cells compute, found again by this workflow's scripts.
 
-fixtures/notebook_golden_llama holds small 32-layer checkpoints and golden.json, the numbers of the
-notebooks' cells in fp32 and bf16 (its "definition" says how they are computed).
+fixtures/notebook_golden_llama and notebook_golden_olmo hold small 32-layer checkpoints, Llama's in
+transformers' format and OLMo's in the legacy one, and golden.json, the numbers of the notebooks'
+cells in fp32 and bf16 (its "definition" says how they are computed).
 """
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,35 +19,62 @@ import pytest
 import record_original
 import register_checkpoint
 
+from dissect.checkpoints.manifest import read_manifest
 from dissect.results.schema import read_metadata, read_rows
 from dissect.study.table import CheckpointRow
 
-GOLDEN = Path(__file__).parents[1] / "fixtures" / "notebook_golden_llama"
-NUMBERS = json.loads((GOLDEN / "golden.json").read_text(encoding="utf-8"))
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 METHODS = ("grad_diff", "dpo")
-CONCEPTS = ("901", "902")
 EXPERIMENTS = ("mlp_coefficients", "attention", "mlp_coefficients_and_attention", "value_vectors")
+Cells = dict[tuple[str, str, str], Path]  # parquet by method, concept and experiment
 
 
-def register(folder: Path, method: str, concept: str = "") -> Path:
+@dataclass(frozen=True)
+class Golden:
+    """One family's notebook: its checkpoints, its two concepts, its numbers."""
+
+    family: str
+    concepts: tuple[str, str]
+    concept_name: str  # of the first concept
+    numbers: dict[str, Any] = field(repr=False)
+
+    @property
+    def folder(self) -> Path:
+        return FIXTURES / f"notebook_golden_{self.family}"
+
+    def of(self, dtype: str, span: str) -> Any:
+        return self.numbers[dtype] if span == "notebook" else self.numbers["answer_span"][dtype]
+
+
+def golden_of(family: str, concepts: tuple[str, str], concept_name: str) -> Golden:
+    path = FIXTURES / f"notebook_golden_{family}" / "golden.json"
+    return Golden(family, concepts, concept_name, json.loads(path.read_text(encoding="utf-8")))
+
+
+LLAMA = golden_of("llama", ("901", "902"), "Lantern Week of Ombrey")
+OLMO = golden_of("olmo", ("903", "904"), "Merrowick")
+both_families = pytest.mark.parametrize("golden", [LLAMA, OLMO], ids=lambda golden: golden.family)
+
+
+def register(golden: Golden, folder: Path, method: str, concept: str = "") -> Path:
     name = f"{method}_{concept}" if concept else method
-    row = CheckpointRow("llama", method, concept, f"path:{GOLDEN / name}")
+    row = CheckpointRow(golden.family, method, concept, f"path:{golden.folder / name}")
     manifest = folder / name / "manifest.json"
     register_checkpoint.main(row=row, manifest=manifest)
     return manifest
 
 
-def run_cells(folder: Path, dtype: str) -> dict[tuple[str, str, str], Path]:
-    """Every cell's parquet, by method, concept and experiment."""
-    original = register(folder, "original")
+def run_cells(golden: Golden, folder: Path, dtype: str) -> Cells:
+    original = register(golden, folder, "original")
     cells = {}
-    for concept in CONCEPTS:
+    for concept in golden.concepts:
         texts, recording = folder / f"{concept}.json", folder / f"{concept}.safetensors"
-        prepare_concept.main(concepts=GOLDEN / "concepts.json", identity=concept, concept=texts)
+        concepts = golden.folder / "concepts.json"
+        prepare_concept.main(concepts=concepts, identity=concept, concept=texts)
         common = {"prompt": "paper", "dtype": dtype, "device": "cpu"}
         record_original.main(original=original, concept=texts, recording=recording, **common)
         for method in METHODS:
-            unlearned = register(folder, method, concept)
+            unlearned = register(golden, folder, method, concept)
             for experiment in EXPERIMENTS:
                 cell = folder / "krs" / method / concept / f"{experiment}.parquet"
                 dissect_layers.main(
@@ -61,17 +91,21 @@ def run_cells(folder: Path, dtype: str) -> dict[tuple[str, str, str], Path]:
     return cells
 
 
-Cells = dict[tuple[str, str, str], Path]
-
-
 @pytest.fixture(scope="module")
-def fp32(tmp_path_factory: pytest.TempPathFactory) -> Cells:
-    return run_cells(tmp_path_factory.mktemp("fp32"), "float32")
+def cells_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Golden, str], Cells]:
+    """A family's cells in a dtype, computed once."""
+    known: dict[tuple[str, str], Cells] = {}
+
+    def cells(golden: Golden, dtype: str) -> Cells:
+        key = golden.family, dtype
+        if key not in known:
+            known[key] = run_cells(golden, tmp_path_factory.mktemp("_".join(key)), dtype)
+        return known[key]
+
+    return cells
 
 
-@pytest.fixture(scope="module")
-def bf16(tmp_path_factory: pytest.TempPathFactory) -> Cells:
-    return run_cells(tmp_path_factory.mktemp("bf16"), "checkpoint")
+CellsOf = Callable[[Golden, str], Cells]
 
 
 def values(cell: Path, span: str, column: str) -> np.ndarray:
@@ -81,19 +115,17 @@ def values(cell: Path, span: str, column: str) -> np.ndarray:
     return rows.pivot(index="layer", columns="question", values=column).to_numpy()
 
 
-def golden(dtype: str, span: str) -> Any:
-    return NUMBERS[dtype] if span == "notebook" else NUMBERS["answer_span"][dtype]
-
-
+@both_families
 @pytest.mark.parametrize("span", ["notebook", "answer"])
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_fp32_score_and_loss_is_the_notebooks(
-    fp32: Cells, experiment: str, span: str
+    cells_of: CellsOf, golden: Golden, experiment: str, span: str
 ) -> None:
+    cells = cells_of(golden, "float32")
     for method in METHODS:
-        for concept in CONCEPTS:
-            theirs = golden("fp32", span)[concept][method]
-            cell = fp32[method, concept, experiment]
+        for concept in golden.concepts:
+            theirs = golden.of("fp32", span)[concept][method]
+            cell = cells[method, concept, experiment]
             krs = values(cell, span, "krs")
             assert krs.shape == (32, 6)
             np.testing.assert_allclose(krs, theirs["KRS"][experiment], rtol=0, atol=1e-5)
@@ -105,22 +137,25 @@ def test_every_fp32_score_and_loss_is_the_notebooks(
             )
 
 
+@both_families
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_bf16_curves_are_the_notebooks(bf16: Cells, experiment: str) -> None:
+def test_bf16_curves_are_the_notebooks(cells_of: CellsOf, golden: Golden, experiment: str) -> None:
+    cells = cells_of(golden, "checkpoint")
     curves = [
-        values(bf16[method, concept, experiment], "notebook", "krs").mean(axis=1)
+        values(cells[method, concept, experiment], "notebook", "krs").mean(axis=1)
         for method in METHODS
-        for concept in CONCEPTS
+        for concept in golden.concepts
     ]
-    theirs = NUMBERS["curves"]["bf16"][experiment]
+    theirs = golden.numbers["curves"]["bf16"][experiment]
     np.testing.assert_allclose(np.mean(curves, axis=0), theirs, rtol=0, atol=0.01)
 
 
-def test_a_cell_says_where_it_comes_from(fp32: Cells) -> None:
-    cell = fp32["dpo", "901", "attention"]
+@both_families
+def test_a_cell_says_where_it_comes_from(cells_of: CellsOf, golden: Golden) -> None:
+    cell = cells_of(golden, "float32")["dpo", golden.concepts[0], "attention"]
     rows, metadata = read_rows(cell), read_metadata(cell)
     assert len(rows) == 32 * 6 * 2
-    assert rows["concept_name"].unique().tolist() == ["Lantern Week of Ombrey"]
+    assert rows["concept_name"].unique().tolist() == [golden.concept_name]
     assert rows["origin"].unique().tolist() == ["own"]
     assert metadata["dtype"] == "torch.float32"
     for key in (
@@ -131,8 +166,11 @@ def test_a_cell_says_where_it_comes_from(fp32: Cells) -> None:
         assert metadata[key], key
 
 
-def test_answer_logprobs_stand_under_the_answer_span_only(fp32: Cells) -> None:
-    rows = read_rows(fp32["dpo", "901", "attention"])
+@both_families
+def test_answer_logprobs_stand_under_the_answer_span_only(
+    cells_of: CellsOf, golden: Golden
+) -> None:
+    rows = read_rows(cells_of(golden, "float32")["dpo", golden.concepts[0], "attention"])
     columns = ["answer_logprob_original", "answer_logprob_unlearned", "answer_logprob_patched"]
     assert rows.loc[rows["span"] == "notebook", columns].isna().all(axis=None)
     assert (rows.loc[rows["span"] == "answer", columns] < 0).all(axis=None)
@@ -140,3 +178,11 @@ def test_answer_logprobs_stand_under_the_answer_span_only(fp32: Cells) -> None:
     known = rows[rows["span"] == "answer"].groupby("question", observed=True)[columns].mean()
     assert (known["answer_logprob_original"] > known["answer_logprob_unlearned"]).all()
     assert pd.api.types.is_float_dtype(rows["krs"])
+
+
+def test_legacy_files_are_registered_as_they_lie_there(tmp_path: Path) -> None:
+    manifest = read_manifest(register(OLMO, tmp_path, "dpo", "903"))
+    assert (manifest.architecture, manifest.dtype) == ("OlmoForCausalLM", "bfloat16")
+    assert (manifest.layers, manifest.folder) == (32, OLMO.folder / "dpo_903")
+    # Embedding and head of 704 columns; per layer attention 4 x 32 x 32 and MLP 3 x 88 x 32.
+    assert manifest.parameters == 2 * 704 * 32 + 32 * (4 * 32 * 32 + 3 * 88 * 32)

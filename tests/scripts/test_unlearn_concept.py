@@ -17,6 +17,7 @@ from dissect.errors import DissectError
 from dissect.study.config import Recipe
 from dissect.study.table import CheckpointRow
 from dissect.training import check
+from dissect.training import unlearn as unlearn_module
 from dissect.training.train import COLUMNS
 from tiny import save_tiny, tiny_concept
 
@@ -186,3 +187,11 @@ def test_a_failed_save_leaves_the_old_checkpoint(
 def test_the_concept_as_its_own_retain_text_is_refused(tmp_path: Path, original: Path) -> None:
     with pytest.raises(DissectError, match="the retain list holds no concept beside tea"):
         run(tmp_path, original, retain=[concept_file(tmp_path, "tea")])
+
+
+def test_a_training_that_does_not_fit_is_refused_before_it_loads(
+    tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unlearn_module, "free_memory", lambda _device: 1000)
+    with pytest.raises(DissectError, match=r"holds 0\.0 GB .* cpu has 0\.0 GB free: use a larger"):
+        unlearn_module.load_model(tiny_llama, Recipe(), "cpu")

@@ -1,6 +1,7 @@
 """Checkpoints that are not what they should be: one line each, before any work."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, GenerationConfig
 
 from dissect.checkpoints.manifest import read_manifest, write_manifest
-from dissect.checkpoints.reader import Checkpoint
+from dissect.checkpoints.reader import Checkpoint, load_model
 from dissect.checkpoints.verify import refuse_other_shapes, verify_checkpoint
 from dissect.errors import DissectError
 from dissect.study.table import CheckpointRow
@@ -63,6 +64,34 @@ def test_a_whole_checkpoint_passes(copy: Path) -> None:
 def test_a_tied_head_is_not_in_the_file(tmp_path: Path) -> None:
     folder = save_tiny(tmp_path / "tied", tiny_config(tie_word_embeddings=True))
     assert "lm_head.weight" not in verify_checkpoint(Checkpoint(folder))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_whole_model_is_what_transformers_loads(
+    tmp_path: Path, tied: bool, dtype: torch.dtype
+) -> None:
+    folder = save_tiny(tmp_path / "model", tiny_config(tie_word_embeddings=tied))
+    GenerationConfig(eos_token_id=[1, 3], do_sample=True, top_k=7).save_pretrained(folder)
+    ours = load_model(Checkpoint(folder), dtype, torch.device("cpu"))
+    theirs = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    ids = torch.tensor([[5, 9, 4, 200]])
+    assert torch.equal(ours(ids).logits, theirs(ids).logits)
+    assert ours.generation_config.to_dict() == theirs.generation_config.to_dict()
+    assert (ours.config.dtype, ours.training) == (dtype, False)
+    named, others = dict(ours.named_parameters()), dict(theirs.named_parameters())
+    assert named.keys() == others.keys()
+    assert all(parameter.requires_grad for parameter in named.values())
+    assert (ours.lm_head.weight is ours.model.embed_tokens.weight) is tied
+
+
+def test_training_a_loaded_model_leaves_its_files_alone(copy: Path) -> None:
+    before = (copy / "model.safetensors").read_bytes()
+    model = load_model(Checkpoint(copy), torch.float32, torch.device("cpu"))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    assert (copy / "model.safetensors").read_bytes() == before
 
 
 def test_shards_are_read_like_one_file(copy: Path, tmp_path: Path) -> None:
@@ -126,7 +155,9 @@ def test_non_finite_weights(copy: Path, value: float) -> None:
 
 def test_unknown_family(copy: Path) -> None:
     change_config(copy, model_type="mamba")
-    with pytest.raises(DissectError, match="'mamba' is not known; known are llama") as error:
+    with pytest.raises(
+        DissectError, match=r"'mamba' is not known; known are gemma2, .*llama"
+    ) as error:
         Checkpoint(copy)
     one_line(error)
 
@@ -167,3 +198,38 @@ def test_manifest_notices_a_changed_and_a_removed_file(copy: Path, tmp_path: Pat
     weights.unlink()
     with pytest.raises(DissectError, match="is missing"):
         read_manifest(path)
+
+
+def test_manifest_notices_other_bytes_of_the_same_size(copy: Path, tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    write_manifest(path, copy, ROW)
+    weights = copy / "model.safetensors"
+    good = weights.read_bytes()
+    after = path.stat().st_mtime_ns + 10**9
+    weights.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    os.utime(weights, ns=(after, after))
+    with pytest.raises(DissectError, match=r"has sha256 .*, its manifest says") as error:
+        read_manifest(path)
+    one_line(error)
+    weights.write_bytes(good)
+    os.utime(weights, ns=(after, after))
+    assert read_manifest(path).folder == copy
+
+
+def test_a_manifest_with_a_wrong_sha256_is_noticed(copy: Path, tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    sha256 = next(
+        file.sha256 for file in write_manifest(path, copy, ROW).files if "safetensors" in file.name
+    )
+    path.write_text(path.read_text().replace(sha256, sha256[::-1]))
+    with pytest.raises(DissectError, match="do not give its weights_sha256") as error:
+        read_manifest(path)
+    one_line(error)
+
+
+def test_known_hashes_are_not_computed_again(copy: Path, tmp_path: Path) -> None:
+    known = {"model.safetensors": "a" * 64, "config.json": "b" * 64}
+    names = ["model.safetensors"]
+    manifest = write_manifest(tmp_path / "m.json", copy, ROW, sha256=known, fetched=names)
+    assert {file.name: file.sha256 for file in manifest.files} == known
+    assert manifest.fetched == names

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from dissect.errors import DissectError
+from dissect.study.preflight import Found, write_preflight
 from dissect.study.resources import memory_mb, runtime_minutes
 from dissect.study.selection import trainable_methods
-from dissect.study.study import EXPERIMENTS, Cell, Study, load_study
+from dissect.study.study import EXPERIMENTS, Cell, Study, load_study, selected_rows
 
 ROWS = [
     "m\toriginal\t\tpath:own/original",
@@ -221,10 +222,47 @@ def test_an_original_cannot_be_trained_or_done_without() -> None:
         assert "folder own/original does not exist" in refused(on_missing_checkpoint=policy)
 
 
-def test_hub_rows_are_told() -> None:
+def test_a_hub_row_is_taken_to_be_there_until_preflight_has_looked(inputs: Path) -> None:
     write_table(*ROWS[:4], "m\tdpo\tcocoa\thub:a/b")
-    assert "hub: rows cannot be downloaded by this version yet: m dpo cocoa" in refused()
+    assert study().download(study().row("m", "dpo", "cocoa")).is_due
+    folder = inputs / "results/x/checkpoints"
+    found = Found("m", "dpo", "cocoa", "hub:a/b", "", "gone")
+    write_preflight(folder / "preflight.csv", [found])
+    assert "private or gone (the hub does not say which): m dpo cocoa" in refused()
+    assert "snakemake preflight looks again" in refused()
     assert study(on_missing_checkpoint="unlearn").row("m", "dpo", "cocoa").kind == "unlearn"
+    skipped = study(on_missing_checkpoint="skip").missing_cells
+    assert {(cell["concept"], cell["origin"]) for cell in skipped} == {("cocoa", "published")}
+    # What was found of another source says nothing of this one.
+    write_table(*ROWS[:4], "m\tdpo\tcocoa\thub:a/c")
+    assert study().missing == []
+
+
+def test_looking_at_a_study_forgives_what_is_missing(inputs: Path) -> None:
+    write_table(*ROWS, "m\tdpo\tchai\tpath:own/nowhere")
+    write_concepts(*[concept(name) for name in ("tea", "mate", "cocoa", "chai")])
+    assert "own/nowhere does not exist" in refused()
+    values = {"results": "results/x", "checkpoints": "checkpoints.tsv"}
+    values |= {"models": {"m": {"concepts": "concepts.json"}}}
+    assert load_study(values, looking=True).missing[0].row.concept == "chai"
+    assert len(selected_rows(values)) == 6
+
+
+def test_a_downloaded_originals_size_is_known_from_preflight_and_then_its_manifest(
+    inputs: Path,
+) -> None:
+    write_table("m\toriginal\t\thub:a/o", *ROWS[1:3])
+    folder = inputs / "results/x/checkpoints"
+    assert study().weights_mb("m") is None
+    found = Found("m", "original", "", "hub:a/o", "", "there", bytes=5_000_000)
+    write_preflight(folder / "preflight.csv", [found])
+    assert study().weights_mb("m") == 5.0
+    manifest = folder / "hub/m/original/manifest.json"
+    manifest.parent.mkdir(parents=True)
+    files = [{"name": "a.safetensors", "size": 4_000_000}, {"name": "b.json", "size": 9}]
+    manifest.write_text(json.dumps({"files": files, "layers": 4}))
+    assert study(windows=["sliding_3"]).weights_mb("m") == 4.0
+    assert "sliding_5 is wider than the model, which has 4 layers" in refused()
 
 
 def test_trainable_methods_are_those_of_the_registry() -> None:

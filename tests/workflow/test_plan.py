@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from tiny_study import ROOT, ROWS, Run, Workflow, make
 
+from dissect.study.preflight import Found, write_preflight
+
 PER_MODEL = ("plot_curves", "plot_curves_by_method", "plot_heatmap", "plot_last_layer")
 
 
@@ -51,22 +53,15 @@ def test_the_demos_third_concept_is_one_line_away(shipped: Workflow) -> None:
     assert plan_demo(shipped).jobs["dissect_layers"] == 24
 
 
+def plan_paper(workflow: Workflow, *options: str) -> Run:
+    return workflow.run("--dry-run", *options, config="config/config.yaml")
+
+
 def test_the_paper_is_160_sweeps(shipped: Workflow) -> None:
-    table = shipped.root / "config/checkpoints.tsv"
-    rows = table.read_text(encoding="utf-8")
-    (shipped.root / "own").mkdir()
-    table.write_text(
-        "\n".join(
-            "\t".join(["path:own" if cell.startswith("hub:") else cell for cell in row.split("\t")])
-            for row in rows.splitlines()
-        ),
-        encoding="utf-8",
-    )
-    jobs = shipped.run("--dry-run", config="config/config.yaml").jobs
-    assert jobs == {
+    assert plan_paper(shipped).jobs == {
         "fetch_concepts": 2,
         "prepare_concept": 20,
-        "register_checkpoint": 42,
+        "download_checkpoint": 42,
         "record_original": 20,
         "dissect_layers": 160,
         "collect_krs": 1,
@@ -75,10 +70,57 @@ def test_the_paper_is_160_sweeps(shipped: Workflow) -> None:
     }
 
 
-def test_the_papers_rows_cannot_be_downloaded_yet(shipped: Workflow) -> None:
-    error = shipped.run("--dry-run", config="config/config.yaml").error
-    assert "hub: rows cannot be downloaded by this version yet: llama2-7b original, " in error
-    assert "name it as path:FOLDER" in error
+def test_one_concept_of_each_model_is_16_sweeps(shipped: Workflow) -> None:
+    one = 'concepts={"llama2-7b": [27], "olmo-7b": [77]}'
+    jobs = plan_paper(shipped, "--config", one).jobs
+    assert (jobs["dissect_layers"], jobs["record_original"]) == (16, 2)
+    assert jobs["download_checkpoint"] == 2 + 2 * 2
+    assert plan_paper(shipped, "sweeps", "--config", one).jobs["dissect_layers"] == 16
+
+
+def test_checkpoints_alone_compute_nothing(shipped: Workflow) -> None:
+    jobs = plan_paper(shipped, "checkpoints").jobs
+    assert jobs == {"checkpoints": 1, "download_checkpoint": 42}
+
+
+def test_removed_weights_are_noted_for_every_checkpoint(shipped: Workflow) -> None:
+    drop = "keep_checkpoints=false"
+    assert plan_paper(shipped, "--config", drop).jobs["release_checkpoint"] == 42
+    # The loop over concepts keeps the originals for the next round.
+    assert plan_paper(shipped, "sweeps", "--config", drop).jobs["release_checkpoint"] == 40
+
+
+def looked_at(workflow: Workflow, **status: str) -> None:
+    """What preflight would have written, for the rows of llama2-7b named method_concept."""
+    rows = [
+        Found("llama2-7b", method, concept, f"hub:YihuaiHong/{name}", "", status[key])
+        for key in status
+        for method, concept in [key.rsplit("_", 1)]
+        for name in [f"llama2-7b_{method}_unlearn_on_id_{concept}_concept"]
+    ]
+    write_preflight(workflow.root / "results/paper/checkpoints/preflight.csv", rows)
+
+
+def test_what_preflight_did_not_find_stops_the_paper_in_one_line(shipped: Workflow) -> None:
+    looked_at(shipped, dpo_16="gone", dpo_18="there", grad_diff_54="gated")
+    error = plan_paper(shipped).error
+    assert "private or gone (the hub does not say which): llama2-7b dpo 16" in error
+    assert "the token at hand does not open it: llama2-7b grad_diff 54" in error
+    assert "dpo 18" not in error
+    assert shipped.run("--dry-run", "preflight", config="config/config.yaml").status == 0
+
+
+def test_the_paper_goes_on_without_them_or_trains_them(shipped: Workflow) -> None:
+    looked_at(shipped, dpo_16="gone", dpo_18="there", grad_diff_54="gated")
+    jobs = plan_paper(shipped, "--config", "on_missing_checkpoint=skip").jobs
+    assert (jobs["dissect_layers"], jobs["download_checkpoint"]) == (152, 40)
+    jobs = plan_paper(shipped, "--config", "on_missing_checkpoint=unlearn").jobs
+    assert (jobs["dissect_layers"], jobs["unlearn_concept"]) == (160, 2)
+
+
+def test_a_hub_that_did_not_answer_makes_nothing_missing(shipped: Workflow) -> None:
+    looked_at(shipped, dpo_16="unreachable", dpo_18="busy")
+    assert plan_paper(shipped).jobs["download_checkpoint"] == 42
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ class Workflow:
         """`snakemake` with the local profile and these options."""
         command = [sys.executable, "-m", "snakemake", "--profile", "profiles/local"]
         done = subprocess.run(
-            [*command, "--configfile", config, *options],
+            [*command, *options, "--configfile", config],
             cwd=self.root,
             # The copy's package, not the installed one.
             env=os.environ | {"PYTHONPATH": str(self.root / "workflow/lib")},

@@ -1,6 +1,72 @@
-# download_checkpoint (hub: rows) belongs here.
+# Before the first job: are all checkpoints to be had that must be downloaded? And what was removed
+# (keep_checkpoints: false) comes back if a further cell wants it.
+onstart:
+    if not looking:
+        from dissect.checkpoints.prepare import prepare
+
+        try:
+            prepare(study)
+        except DissectError as error:
+            sys.exit(f"error: {error}")
+
+
 localrules:
+    preflight,
+    download_checkpoint,
+    release_checkpoint,
     import_wheel,
+
+
+rule preflight:
+    """Say which checkpoints can be had, how large they are, what is missing; always looks anew.
+
+    It has no output: what it writes, <results>/checkpoints/preflight.csv, is there for every later
+    run to read, also where this one is no part of it.
+    """
+    log:
+        "<results>/logs/preflight.log",
+    params:
+        preflight=study.preflight_path,
+    message:
+        "look at every checkpoint that the config selects"
+    script:
+        "../scripts/preflight.py"
+
+
+rule download_checkpoint:
+    """Bring a checkpoint from the hub into its cache, whole and verified."""
+    output:
+        manifest="<results>/checkpoints/hub/{model}/{checkpoint}/manifest.json",
+    log:
+        "<results>/logs/download_checkpoint/{model}/{checkpoint}.log",
+    benchmark:
+        "<results>/benchmarks/download_checkpoint/{model}/{checkpoint}.tsv"
+    threads: 4
+    resources:
+        mem_mb=mem_mb("register"),
+        runtime=runtime("download"),
+    params:
+        row=lambda wildcards: asdict(study.row_of(wildcards.model, wildcards.checkpoint)),
+    message:
+        "download the checkpoint {wildcards.model} {wildcards.checkpoint}"
+    script:
+        "../scripts/download_checkpoint.py"
+
+
+rule release_checkpoint:
+    """Remove a downloaded checkpoint's weights once all cells that need them are there."""
+    input:
+        cells=lambda wildcards: download_of(wildcards).cells,
+    output:
+        released="<results>/checkpoints/hub/{model}/{checkpoint}/released.json",
+    log:
+        "<results>/logs/release_checkpoint/{model}/{checkpoint}.log",
+    params:
+        manifest=lambda wildcards: download_of(wildcards).manifest,
+    message:
+        "remove the downloaded weights of {wildcards.model} {wildcards.checkpoint}"
+    script:
+        "../scripts/release_checkpoint.py"
 
 
 rule register_checkpoint:

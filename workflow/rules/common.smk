@@ -11,9 +11,12 @@ from dissect.study.config import EXPERIMENTS
 from dissect.study.resources import memory_mb, runtime_minutes
 from dissect.study.study import load_study
 
+# `snakemake preflight` must be able to look again, whatever it found the last time.
+looking = "preflight" in sys.argv
+
 # What is wrong with a config is the user's to mend: one line, no traceback.
 try:
-    study = load_study(config)
+    study = load_study(config, looking=looking)
 except DissectError as error:
     sys.exit(f"error: {error}")
 
@@ -35,7 +38,13 @@ def package(*names):
 
 
 # Narrow on purpose: what is listed here and changes costs the jobs of a rule.
-READING = ("checkpoints/families.py", "checkpoints/reader.py", "device.py", "texts/prompts.py")
+READING = (
+    "checkpoints/families.py",
+    "checkpoints/olmo_legacy.py",
+    "checkpoints/reader.py",
+    "device.py",
+    "texts/prompts.py",
+)
 CODE = {
     "answer": package("device.py", "texts/answers.py", "texts/prompts.py"),
     "import": package("checkpoints/wheel.py"),
@@ -89,6 +98,11 @@ def manifest(wildcards):
 def original(wildcards):
     """The manifest of a job's original."""
     return study.manifest_path(wildcards.model, "original")
+
+
+def download_of(wildcards):
+    """How a hub: row of the table stands."""
+    return study.download(study.row_of(wildcards.model, wildcards.checkpoint))
 
 
 def texts(wildcards):

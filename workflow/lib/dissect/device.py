@@ -1,5 +1,6 @@
 """Where models compute, and in which number format."""
 
+import psutil
 import torch
 
 from dissect.errors import DissectError
@@ -30,3 +31,11 @@ def choose_dtype(wanted: str, saved: str) -> torch.dtype:
     """The number format of a config's `dtype`: `checkpoint` means as it was saved."""
     dtype: torch.dtype = getattr(torch, saved if wanted == CHECKPOINT_DTYPE else wanted)
     return dtype
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a device; on a CPU (and mps, which shares it) the machine's."""
+    if device.type == "cuda":
+        free: int = torch.cuda.mem_get_info(device)[0]
+        return free
+    return int(psutil.virtual_memory().available)

@@ -16,16 +16,22 @@ log = logging.getLogger("dissect")
 
 
 @contextmanager
-def job() -> Iterator[Any]:
+def job(*, network: bool = False) -> Iterator[Any]:
     """Run a script's work as the Snakemake job that it is, and yield its `snakemake` object.
 
     Snakemake puts that object into the script's own globals, before the script's first line.
     Messages go to the rule's log file and to the terminal. A `DissectError` ends the job with its
     one line; any other exception is a defect of this program and keeps its traceback.
+
+    Args:
+        network: whether the job may ask the model hub. Compute nodes often have no network, so the
+            others read local files only.
     """
     snakemake = sys.modules["__main__"].__dict__["snakemake"]
     _set_threads(snakemake.threads)
     keep_freed_memory()
+    if not network:
+        os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ.setdefault("TQDM_DISABLE", "1")  # bars of other libraries, unreadable in a log
     _log_to(Path(str(snakemake.log[0])) if snakemake.log else None)
     name = " ".join([snakemake.rule, *map(str, snakemake.wildcards)])
@@ -77,5 +83,5 @@ def _log_to(path: Path | None) -> None:
         force=True,
     )
     # What these say per request or per font helps nobody who reads a job's log.
-    for noisy in ("matplotlib", "fontTools", "urllib3"):
+    for noisy in ("matplotlib", "fontTools", "urllib3", "httpx", "httpx2", "filelock"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,7 +1,8 @@
 """The one table of what differs between model families. Adding a family is adding a row."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from dissect.errors import DissectError
 
@@ -10,25 +11,53 @@ from dissect.errors import DissectError
 class Family:
     """Where a decoder-only transformers model keeps the parts that the study exchanges.
 
-    Names are module paths: `layers` from the base model, the others from one decoder layer.
-    `buffers` matches tensors that some files carry although they hold no parameter.
+    Names are module paths: `base` is the model without its head, `layers` from there, the others
+    from one decoder layer. `stored` names what the files call otherwise than transformers:
+    {name in the model: name in the file}. `buffers` matches tensors that some files carry although
+    they hold no parameter.
     """
 
+    base: str = "model"
     layers: str = "layers"
     attention: str = "self_attn"
     mlp: str = "mlp"
     down: str = "down_proj"
+    stored: Mapping[str, str] = field(default_factory=dict)
     buffers: str = r".*\.rotary_emb\.inv_freq"
 
     def is_buffer(self, tensor: str) -> bool:
         return re.fullmatch(self.buffers, tensor) is not None
 
+    def name_in_file(self, name: str) -> str:
+        return self.stored.get(name, name)
+
+    def name_in_model(self, stored: str) -> str:
+        for name, other in self.stored.items():
+            if stored == other:
+                return name
+        return stored
+
 
 # By the `model_type` of config.json.
 FAMILIES: dict[str, Family] = {
+    "gemma2": Family(),
+    "gemma3_text": Family(),
+    "gpt_neox": Family(
+        base="gpt_neox",
+        attention="attention",
+        down="dense_4h_to_h",
+        stored={"lm_head.weight": "embed_out.weight"},
+        buffers=r".*\.(rotary_emb\.inv_freq|attention\.bias|attention\.masked_bias)",
+    ),
     "llama": Family(),
     "mistral": Family(),
+    "olmo": Family(),  # its legacy format too, see olmo_legacy.py
+    "olmo2": Family(),
+    "olmo3": Family(),
+    "phi3": Family(),
     "qwen2": Family(),
+    "qwen3": Family(),
+    "smollm3": Family(),
 }
 
 

@@ -2,7 +2,8 @@
 
 import hashlib
 import logging
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ class Manifest:
     """What later jobs know of a checkpoint without hashing anything again.
 
     `weights_sha256` is the sha256 over the lines "<sha256>  <name>" of the safetensors files.
-    `training` holds recipe and outcome where this workflow trained the checkpoint.
+    `training` holds recipe and outcome where this workflow trained the checkpoint. `fetched` names
+    the files that this workflow downloaded: no others are ever removed.
     """
 
     schema: int
@@ -47,6 +49,7 @@ class Manifest:
     parameters: int
     dtype: str
     training: dict[str, Any] | None = None
+    fetched: list[str] = field(default_factory=list)
 
     @property
     def label(self) -> str:
@@ -55,9 +58,20 @@ class Manifest:
 
 
 def write_manifest(
-    path: Path, folder: Path, row: CheckpointRow, training: dict[str, Any] | None = None
+    path: Path,
+    folder: Path,
+    row: CheckpointRow,
+    training: dict[str, Any] | None = None,
+    *,
+    sha256: Mapping[str, str] | None = None,
+    fetched: Sequence[str] = (),
 ) -> Manifest:
     """Verify a checkpoint folder, hash its files, and write its manifest, last and atomically.
+
+    Args:
+        sha256: of the files by name, where they are known: then nothing is hashed again, and other
+            files in the folder do not count.
+        training, fetched: see Manifest.
 
     Raises:
         DissectError: if the checkpoint is not whole (see checkpoints.verify).
@@ -70,14 +84,13 @@ def write_manifest(
     dtype = str(checkpoint.config.dtype).removeprefix("torch.")
     shapes = verify_checkpoint(checkpoint)
     log.info("%s: %d tensors, none missing, none left over, all finite", folder, len(shapes))
+    hashes = sha256 or {item.name: sha256_of(item) for item in _files(folder, path)}
     files = [
-        File(item.name, item.stat().st_size, sha256_of(item))
-        for item in sorted(folder.iterdir())
-        if item.is_file() and item.resolve() != path.resolve() and not item.name.startswith(".")
+        File(name, (folder / name).stat().st_size, value) for name, value in sorted(hashes.items())
     ]
     manifest = Manifest(
         schema=SCHEMA,
-        **asdict(row),
+        **asdict(row) | {"format": checkpoint.format},
         origin=row.origin,
         folder=folder,
         files=files,
@@ -87,6 +100,7 @@ def write_manifest(
         parameters=sum(_product(shape) for shape in shapes.values()),
         dtype=dtype,
         training=training,
+        fetched=list(fetched),
     )
     write_json(path, asdict(manifest))
     return manifest
@@ -96,21 +110,49 @@ def read_manifest(path: Path) -> Manifest:
     """Read a manifest and check that its files are still there, in the sizes that it names.
 
     Raises:
-        DissectError: if a file was removed or changed its size since the manifest was written.
+        DissectError: if a file was removed or changed since the manifest was written, or the
+            manifest does not agree with itself.
     """
     raw = read_json(path)
     files = [File(**item) for item in raw["files"]]
     manifest = Manifest(**raw | {"folder": Path(raw["folder"]), "files": files})
+    if _weights_sha256(files) != manifest.weights_sha256:
+        raise DissectError(
+            f"{path}: the hashes of its files do not give its weights_sha256: it was changed by "
+            "hand or damaged; delete it and run again"
+        )
+    written = path.stat().st_mtime_ns
     for file in manifest.files:
-        there = manifest.folder / file.name
-        size = there.stat().st_size if there.is_file() else None
-        if size != file.size:
-            seen = "is missing" if size is None else f"has {size} bytes"
+        seen = _difference(manifest.folder / file.name, file, written)
+        if seen:
             raise DissectError(
-                f"{there} {seen}, its manifest says {file.size} bytes; "
-                f"restore it, or delete {path} and run again"
+                f"{manifest.folder / file.name} {seen}; restore it, or delete {path} and run again"
             )
     return manifest
+
+
+def _difference(there: Path, file: File, written: int) -> str:
+    """How a file differs from what its manifest says, "" if it does not.
+
+    Only a file that was touched after its manifest is hashed again: that takes a minute at 7B.
+    """
+    if not there.is_file():
+        return f"is missing, its manifest says {file.size} bytes"
+    status = there.stat()
+    if status.st_size != file.size:
+        return f"has {status.st_size} bytes, its manifest says {file.size} bytes"
+    if status.st_mtime_ns > written and (found := sha256_of(there)) != file.sha256:
+        return f"has sha256 {found}, its manifest says {file.sha256}"
+    return ""
+
+
+def _files(folder: Path, manifest: Path) -> list[Path]:
+    """A checkpoint's files; not its manifest, not what is hidden."""
+    return [
+        item
+        for item in folder.iterdir()
+        if item.is_file() and item.resolve() != manifest.resolve() and item.name[0] != "."
+    ]
 
 
 def _weights_sha256(files: list[File]) -> str:

@@ -1,8 +1,10 @@
 """Weights read tensor by tensor from safetensors: the layer interface that the engine stands on."""
 
 import copy
+import functools
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,41 +12,67 @@ import torch
 from accelerate import init_empty_weights
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 from transformers.initialization import no_init_weights
 
+from dissect.checkpoints import olmo_legacy
 from dissect.checkpoints.families import Family, family_of
+from dissect.checkpoints.olmo_legacy import Place
 from dissect.errors import DissectError
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
+TRANSFORMERS = "transformers"
+OLMO_LEGACY = "olmo-legacy"
+# As safetensors writes them.
+FLOATS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A tensor as a file's header describes it; the dtype in safetensors' words, e.g. "BF16"."""
+
+    file: Path
+    shape: tuple[int, ...]
+    dtype: str
 
 
 class Checkpoint:
-    """A folder in transformers format, opened: its config is read, its weights are not.
+    """A folder in transformers' format or in legacy OLMo's, opened: its weights are not read yet.
+
+    Parameters go by the names that transformers gives them, whatever the files call them.
 
     Attributes:
         config: the transformers config.
+        format: "transformers" or "olmo-legacy".
         family: its row in the table of families.
-        files: the safetensors file of each parameter, by its name.
+        stored: the tensors of the files by their names there; buffers are left out.
+        places: where each parameter lies in the files, by its name.
+        files: the safetensors file of each parameter that is there.
         shapes: its shape, from the file's header.
 
     Raises:
-        DissectError: no such folder, no config or weights in it, an unknown family, or a file
-            that is no whole safetensors file.
+        DissectError: no such folder, no config or weights in it, an unknown family, a legacy OLMo
+            that transformers does not know, or a file that is no whole safetensors file.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.config = read_config(folder)
+        self.config, self.format = _read_config(folder)
         self.family: Family = family_of(self.config.model_type)
-        self.files: dict[str, Path] = {}
-        self.shapes: dict[str, tuple[int, ...]] = {}
-        for path in weight_files(folder):
-            with open_weights(path) as weights:
-                names = [name for name in _names(weights) if not self.family.is_buffer(name)]
-                self.files |= dict.fromkeys(names, path)
-                self.shapes |= {name: tuple(weights.get_slice(name).get_shape()) for name in names}
+        self.stored = {
+            name: stored
+            for name, stored in _read_headers(folder).items()
+            if not self.family.is_buffer(name)
+        }
+        if self.format == OLMO_LEGACY:
+            self.places = olmo_legacy.places_of(self.config)
+            self.config.dtype = self._stored_dtype()
+        else:
+            self.places = {self.family.name_in_model(name): Place(name) for name in self.stored}
+        there = {name: place for name, place in self.places.items() if place.tensor in self.stored}
+        self.files = {name: self.stored[place.tensor].file for name, place in there.items()}
+        self.shapes = {name: self._shape(place) for name, place in there.items()}
 
     @property
     def layers(self) -> int:
@@ -53,7 +81,7 @@ class Checkpoint:
     def read(
         self, names: Iterable[str], dtype: torch.dtype, device: torch.device
     ) -> dict[str, Tensor]:
-        """Read tensors by their full names.
+        """Read parameters by their full names; of a stored tensor only the rows that are theirs.
 
         Files are opened and closed here: a memory-mapped file counts as resident memory for as
         long as a handle or one of its tensors lives.
@@ -65,7 +93,7 @@ class Checkpoint:
         for path, members in by_file.items():
             with open_weights(path) as weights:
                 for name in members:
-                    tensors[name] = weights.get_tensor(name).to(device, dtype)
+                    tensors[name] = _take(weights, self.places[name]).to(device, dtype)
         return tensors
 
     def read_layer(self, layer: int, dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
@@ -84,15 +112,36 @@ class Checkpoint:
 
     @property
     def layers_path(self) -> str:
-        return f"model.{self.family.layers}"
+        return f"{self.family.base}.{self.family.layers}"
+
+    def place(self, name: str) -> Place:
+        """Where a parameter lies in the files, or would lie if it were there."""
+        return self.places.get(name, Place(self.family.name_in_file(name)))
+
+    def _shape(self, place: Place) -> tuple[int, ...]:
+        shape = self.stored[place.tensor].shape
+        return shape if place.rows is None else (place.rows[1] - place.rows[0], *shape[1:])
+
+    def _stored_dtype(self) -> torch.dtype:
+        """The dtype that holds all stored tensors' values; legacy configs do not always say it.
+
+        Raises:
+            DissectError: for files without tensors, or with others than floating point ones.
+        """
+        names = {stored.dtype for stored in self.stored.values()}
+        if not names or not names <= FLOATS.keys():
+            raise DissectError(
+                f"{self.folder} holds tensors of type {', '.join(sorted(names)) or 'none'}; "
+                f"legal are {', '.join(FLOATS)}"
+            )
+        return functools.reduce(torch.promote_types, (FLOATS[name] for name in names))
 
 
-def read_config(folder: Path) -> Any:
-    """The transformers config of a checkpoint folder.
+def _read_config(folder: Path) -> tuple[Any, str]:
+    """The transformers config of a checkpoint folder, and the folder's format.
 
     Raises:
-        DissectError: no folder, no readable config.json, or the legacy OLMo format, which
-            transformers would take for its own and fill with random weights (no error said).
+        DissectError: no folder, no readable config.json, or an architecture that is not known.
     """
     path = folder / "config.json"
     if not folder.is_dir():
@@ -105,13 +154,30 @@ def read_config(folder: Path) -> Any:
         ) from None
     except ValueError as error:
         raise DissectError(f"{path} is not valid JSON: {error}") from None
-    if "d_model" in raw:
-        raise DissectError(
-            f"{path} is in the legacy OLMo format, which this version cannot read yet; "
-            "use a checkpoint in transformers format"
-        )
+    if olmo_legacy.is_legacy(raw):
+        return olmo_legacy.config_of(raw, path), OLMO_LEGACY
     family_of(str(raw.get("model_type")))
-    return AutoConfig.from_pretrained(folder)
+    return AutoConfig.from_pretrained(folder), TRANSFORMERS
+
+
+def _read_headers(folder: Path) -> dict[str, Stored]:
+    """All tensors of a checkpoint's files, by their names there."""
+    tensors = {}
+    for path in weight_files(folder):
+        with open_weights(path) as weights:
+            for name in _names(weights):
+                header = weights.get_slice(name)
+                tensors[name] = Stored(path, tuple(header.get_shape()), header.get_dtype())
+    return tensors
+
+
+def _take(weights: Any, place: Place) -> Tensor:
+    tensor: Tensor
+    if place.rows is None:
+        tensor = weights.get_tensor(place.tensor)
+    else:
+        tensor = weights.get_slice(place.tensor)[place.rows[0] : place.rows[1]]
+    return tensor
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -161,6 +227,27 @@ def empty_model(config: Any, dtype: torch.dtype) -> nn.Module:
     with init_empty_weights(include_buffers=False), no_init_weights():
         model: nn.Module = AutoModelForCausalLM.from_config(copy.deepcopy(config), dtype=dtype)
     return model.eval().requires_grad_(False)
+
+
+def load_model(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Any:
+    """The whole transformers model with its weights: in evaluation mode, and it can be trained.
+
+    Where transformers' own from_pretrained stands for one format, this reads both, and each weight
+    by its place: none is left to chance. Tied weights are one parameter.
+    """
+    model: Any = empty_model(checkpoint.config, dtype)
+    tied = tied_tensors(model)
+    for name, _ in list(model.named_parameters(remove_duplicate=False)):
+        if name not in tied:
+            owner, _, leaf = name.rpartition(".")
+            # A copy: what was read may be a view of the file.
+            tensor = checkpoint.read([name], dtype, device)[name].clone()
+            setattr(model.get_submodule(owner), leaf, nn.Parameter(tensor))
+    model.tie_weights()
+    generation = checkpoint.folder / "generation_config.json"
+    if generation.is_file():
+        model.generation_config = GenerationConfig.from_pretrained(checkpoint.folder)
+    return model.to(device)
 
 
 def tied_tensors(model: Any) -> dict[str, str]:

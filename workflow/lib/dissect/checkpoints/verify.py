@@ -1,5 +1,7 @@
 """Is a checkpoint what its config says? Every tensor there, none left over, all of them finite."""
 
+from collections.abc import Mapping
+
 import torch
 
 from dissect.checkpoints.reader import Checkpoint, empty_model, open_weights, tied_tensors
@@ -10,18 +12,19 @@ def verify_checkpoint(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
     """Compare the files' tensors with those that the architecture needs, and look at each value.
 
     Returns:
-        The shape of every parameter by its name in the files.
+        The shape of every parameter by its name in the model; errors name it as the files do.
 
     Raises:
         DissectError: a tensor is missing, left over, of another shape, or holds NaN or infinity.
     """
-    expected, found = expected_shapes(checkpoint), checkpoint.shapes
-    _refuse(checkpoint, "lacks", expected.keys() - found.keys(), "the checkpoint is incomplete")
-    _refuse(checkpoint, "has, left over,", found.keys() - expected.keys(), "its config has no such")
-    for name, shape in expected.items():
-        if found[name] != shape:
+    expected, found = expected_shapes(checkpoint), checkpoint.stored
+    needed = _stored_shapes(checkpoint, expected)
+    _refuse(checkpoint, "lacks", needed.keys() - found.keys(), "the checkpoint is incomplete")
+    _refuse(checkpoint, "has, left over,", found.keys() - needed.keys(), "its config has no such")
+    for name, shape in needed.items():
+        if found[name].shape != shape:
             raise DissectError(
-                f"{checkpoint.folder}: tensor {name} has shape {list(found[name])}, "
+                f"{checkpoint.folder}: tensor {name} has shape {list(found[name].shape)}, "
                 f"its config.json says {list(shape)}"
             )
     _refuse_non_finite(checkpoint)
@@ -29,7 +32,7 @@ def verify_checkpoint(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
 
 
 def expected_shapes(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the parameters that a checkpoint of this config holds in its files."""
+    """Names and shapes of the parameters that a checkpoint of this config holds."""
     model = empty_model(checkpoint.config, torch.float32)
     tied = tied_tensors(model)
     return {
@@ -37,6 +40,23 @@ def expected_shapes(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
         for name, parameter in model.named_parameters(remove_duplicate=False)
         if name not in tied
     }
+
+
+def _stored_shapes(
+    checkpoint: Checkpoint, parameters: Mapping[str, tuple[int, ...]]
+) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors in the files that hold these parameters.
+
+    One that holds several has the rows of all of them.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, shape in parameters.items():
+        place = checkpoint.place(name)
+        if place.rows is not None:
+            rows = max(place.rows[1], shapes.get(place.tensor, (0,))[0])
+            shape = (rows, *shape[1:])
+        shapes[place.tensor] = shape
+    return shapes
 
 
 def _refuse(checkpoint: Checkpoint, verb: str, names: set[str], why: str) -> None:
@@ -49,12 +69,12 @@ def _refuse(checkpoint: Checkpoint, verb: str, names: set[str], why: str) -> Non
 
 
 def _refuse_non_finite(checkpoint: Checkpoint) -> None:
-    for name, path in checkpoint.files.items():
-        with open_weights(path) as weights:
+    for name, stored in checkpoint.stored.items():
+        with open_weights(stored.file) as weights:
             finite = bool(torch.isfinite(weights.get_tensor(name)).all())
         if not finite:
             raise DissectError(
-                f"{path}: tensor {name} holds NaN or infinite values; "
+                f"{stored.file}: tensor {name} holds NaN or infinite values; "
                 "the checkpoint is damaged or its training diverged"
             )
 

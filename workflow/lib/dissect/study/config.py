@@ -301,7 +301,8 @@ class Config(_Section):
         default="error",
         description="What to do where a checkpoint of the table is not to be had. error: stop "
         "before any job. skip: leave its cells out, and say so in tables/coverage.csv. unlearn: "
-        "train it here from the original.",
+        "train it here from the original (its rows are marked trained_here, and are never pooled "
+        "with published ones).",
     )
     answer_tokens: int = Field(
         default=30,
@@ -314,6 +315,12 @@ class Config(_Section):
         description="What the original did on a concept's texts (0.6 GB at 7B) is kept. false: it "
         "is removed after its last job; a cell that is then added to a concept, or deleted, "
         "computes all cells of that concept again.",
+    )
+    keep_checkpoints: bool = Field(
+        default=True,
+        description="Downloaded checkpoints (13.5 GB each at 7B) are kept. false: the weights that "
+        "this workflow downloaded itself are removed after their last job; they are fetched again "
+        "if a further cell wants them. A path: folder is never touched (docs/checkpoints.md).",
     )
     unlearning: dict[Name, Recipe] = Field(
         default={},

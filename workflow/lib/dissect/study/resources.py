@@ -1,7 +1,10 @@
 """What a job asks for, in one place: memory and time, by the size of the model."""
 
+# What a training holds, in multiples of its weights: weights, gradients, AdamW's two moments.
+TRAINING_FACTOR = 4
+
 # Memory in MB: a constant (Python, torch, activations) and a multiple of the original's weights.
-# unlearn: weights, gradients and AdamW's two moments.
+# unlearn: TRAINING_FACTOR, and the weights on their way in and out.
 _MEMORY = {
     "answer": (1000, 2.2),
     "register": (1000, 0.5),
@@ -16,6 +19,7 @@ _MEMORY = {
 _RUNTIME = {
     "answer": (10, 3.0),
     "register": (10, 2.0),
+    "download": (60, 30.0),
     "import": (20, 0.0),
     "unlearn": (20, 15.0),
     "record": (10, 2.0),

@@ -9,8 +9,10 @@ from pathlib import Path
 from dissect.errors import DissectError
 from dissect.study.concepts import Entry
 from dissect.study.config import Config, Recipe, not_known
+from dissect.study.preflight import NOT_TO_BE_HAD, Found
 from dissect.study.table import ORIGINAL, CheckpointRow
 
+Key = tuple[str, str, str]  # model, method, concept
 _METHODS_FILE = Path(__file__).parents[1] / "training" / "methods" / "__init__.py"
 
 
@@ -30,28 +32,34 @@ class Selection:
     missing: list[Missing]
 
 
-def select(config: Config, table: list[CheckpointRow]) -> Selection:
+def select(
+    config: Config, table: list[CheckpointRow], looked: Mapping[Key, Found] | None = None
+) -> Selection:
     """The rows of the table that the config's lists select, as on_missing_checkpoint says.
+
+    Args:
+        looked: what preflight found. A hub: row that it has not looked at is taken to be there.
 
     Raises:
         DissectError: for a name that the table does not have, for a method that cannot be trained
             here, for missing checkpoints that the study cannot do without.
     """
-    rows = [row for model in config.models for row in _rows_of(config, table, model)]
+    rows = rows_of(config, table)
     for method in config.unlearning:
         _check_trainable(method, f"config: unlearning.{method}")
-    missing = [Missing(row, reason) for row in rows if (reason := _why_missing(row))]
+    looked = looked or {}
+    missing = [Missing(row, reason) for row in rows if (reason := _why_missing(row, looked))]
     if config.on_missing_checkpoint == "unlearn":
         trained = {found.row for found in missing if found.row.method != ORIGINAL}
         rows = [replace(row, source="unlearn") if row in trained else row for row in rows]
         missing = [found for found in missing if found.row not in trained]
     if missing and config.on_missing_checkpoint != "skip":
-        raise DissectError(_all_missing(missing))
+        raise DissectError(all_missing(missing))
     missing += _orphans(rows, missing)
     lost = {found.row for found in missing}
     selection = Selection([row for row in rows if row not in lost], missing)
     if all(row.method == ORIGINAL for row in selection.rows):
-        raise DissectError(_all_missing(missing) if missing else _nothing_selected(config))
+        raise DissectError(all_missing(missing) if missing else _nothing_selected(config))
     for row in selection.rows:
         if row.kind == "unlearn":
             _check_trainable(row.method, f"{config.checkpoints}: {row.name} is to be unlearned")
@@ -136,6 +144,15 @@ def concepts_of(table: list[CheckpointRow], model: str) -> list[str]:
     return list(dict.fromkeys(r.concept for r in table if r.model == model and r.concept))
 
 
+def rows_of(config: Config, table: list[CheckpointRow]) -> list[CheckpointRow]:
+    """The rows of the table that the config's lists select, originals first in each model.
+
+    Raises:
+        DissectError: for a name that the table does not have.
+    """
+    return [row for model in config.models for row in _rows_of(config, table, model)]
+
+
 def _rows_of(config: Config, table: list[CheckpointRow], model: str) -> list[CheckpointRow]:
     where = f"in {config.checkpoints}"
     models = list(dict.fromkeys(row.model for row in table))
@@ -183,25 +200,29 @@ def _check_trainable(method: str, where: str) -> None:
         raise DissectError(f"{where}: {not_known('method', method, known, 'one to train here')}")
 
 
-def _why_missing(row: CheckpointRow) -> str:
-    if row.kind == "hub":
-        return "hub: rows cannot be downloaded by this version yet"
+def _why_missing(row: CheckpointRow, looked: Mapping[Key, Found]) -> str:
+    found = looked.get(row.key)
+    if row.kind == "hub" and found and found.is_about(row):
+        return NOT_TO_BE_HAD.get(found.status, "")
     if row.kind == "path" and not Path(row.location).is_dir():
         return f"folder {row.location} does not exist"
     return ""
 
 
-def _all_missing(missing: list[Missing]) -> str:
+def all_missing(missing: list[Missing], advice: str | None = None) -> str:
+    """One line that names every missing checkpoint, and what can be done."""
     reasons = list(dict.fromkeys(found.reason for found in missing))
     told = [
         f"{reason}: {', '.join(found.row.name for found in missing if found.reason == reason)}"
         for reason in reasons
     ]
-    return (
-        f"missing checkpoints: {'; '.join(told)}; put each in a folder and name it as path:FOLDER "
-        "in the table, or set on_missing_checkpoint to skip or unlearn (an original cannot be "
-        "trained)"
+    usual = (
+        "put each in a folder and name it as path:FOLDER in the table, or set "
+        "on_missing_checkpoint to skip or unlearn (an original cannot be trained)"
     )
+    if any(found.row.kind == "hub" for found in missing):
+        usual += "; snakemake preflight looks again"
+    return f"missing checkpoints: {'; '.join(told)}; {advice or usual}"
 
 
 def _nothing_selected(config: Config) -> str:

@@ -9,12 +9,15 @@ from typing import Any, NamedTuple
 from dissect.errors import DissectError
 from dissect.study.concepts import Entry, digest, has_answers, read_concept_file
 from dissect.study.config import EXPERIMENTS, Config, load_config
+from dissect.study.downloads import Download, read_known
+from dissect.study.preflight import Found, read_preflight
 from dissect.study.selection import (
     Missing,
     check_known,
     check_texts,
     companions,
     layers_of,
+    rows_of,
     select,
 )
 from dissect.study.table import ORIGINAL, CheckpointRow, read_table
@@ -22,6 +25,7 @@ from dissect.study.windows import windows_of
 
 __all__ = ["EXPERIMENTS", "FIGURES", "Cell", "Study", "load_study"]
 
+SUFFIX = ".safetensors"
 FIGURES = ("curves", "curves_by_method", "heatmap", "last_layer")
 
 
@@ -39,19 +43,21 @@ class Study:
     """What is to be computed, from what, and where each file goes.
 
     `rows` are the selected checkpoints (originals too) as they will be made: a missing one that is
-    to be trained here has the source unlearn. `entries` holds each model's concept file by id, or
-    None while a file that comes by URL has not been fetched.
+    to be trained here has the source unlearn. `looked` is what preflight found.
+    `entries` holds each model's concept file by id, or None while a file that comes by URL has not
+    been fetched.
     """
 
     config: Config
     table: list[CheckpointRow]
     rows: list[CheckpointRow]
     missing: list[Missing]
+    looked: Mapping[tuple[str, str, str], Found]
     entries: Mapping[str, Mapping[str, Entry] | None]
 
     @cached_property
     def _by_key(self) -> dict[tuple[str, str, str], CheckpointRow]:
-        return {(row.model, row.method, row.concept): row for row in self.rows}
+        return {row.key: row for row in self.rows}
 
     @cached_property
     def cells(self) -> list[Cell]:
@@ -137,6 +143,15 @@ class Study:
             return self.concept_path(model, concept)
         return self.path("answers", model, f"{concept}.json")
 
+    @property
+    def preflight_path(self) -> str:
+        """What preflight found."""
+        return preflight_path(self.config)
+
+    def released_path(self, row: CheckpointRow) -> str:
+        """The note that a checkpoint's weights were removed."""
+        return f"{self.checkpoint_folder(*row.key)}/released.json"
+
     def recording_path(self, model: str, concept: str) -> str:
         """What the original did on a concept's texts."""
         return self.path("recordings", model, f"{concept}.safetensors")
@@ -157,6 +172,15 @@ class Study:
         """Every selected checkpoint's manifest."""
         return [self.manifest_path(row.model, row.method, row.concept) for row in self.rows]
 
+    def released_paths(self, *, originals: bool) -> list[str]:
+        """The notes on removed weights that a run ends with: none if checkpoints are kept."""
+        return [
+            self.released_path(row)
+            for row in self.rows
+            if row.kind == "hub" and not self.config.keep_checkpoints
+            if originals or row.method != ORIGINAL
+        ]
+
     def figure_paths(self) -> list[str]:
         """Every figure, in every format."""
         drawn = self.config.figures
@@ -169,6 +193,20 @@ class Study:
             for score in drawn.scores
             for suffix in drawn.formats
         ]
+
+    # What has to be downloaded.
+
+    def cells_of(self, row: CheckpointRow) -> list[str]:
+        """The tables that need a checkpoint's weights: its own; for an original, its model's."""
+        return [
+            self.cell_path(cell)
+            for cell in self.cells
+            if row.key in (cell[:3], (cell.model, ORIGINAL, ""))
+        ]
+
+    def download(self, row: CheckpointRow) -> Download:
+        """How a hub: row stands."""
+        return Download(row, self.manifest_path(*row.key), self.cells_of(row))
 
     # What results depend on beside files.
 
@@ -210,13 +248,24 @@ class Study:
         return sorted(str(file) for kind in kinds for file in folder.glob(kind))
 
     def weights_mb(self, model: str) -> float | None:
-        """Megabytes of the original's weights, once they are there to be measured."""
-        sizes = [file.stat().st_size for file in self._original(model).glob("*.safetensors")]
-        return sum(sizes) / 1e6 if sizes else None
-
-    def _original(self, model: str) -> Path:
+        """Megabytes of the original's weights, once they are known: here, or by preflight."""
         row = self.row(model, ORIGINAL)
-        return Path(row.location if row.kind == "path" else self.checkpoint_folder(model, ORIGINAL))
+        known, looked = read_known(self.manifest_path(*row.key)), self.looked.get(row.key)
+        if known is not None:
+            sizes = [item["size"] for item in known["files"] if item["name"].endswith(SUFFIX)]
+        elif row.kind == "path":
+            sizes = [file.stat().st_size for file in Path(row.location).glob(f"*{SUFFIX}")]
+        else:
+            sizes = [looked.bytes] if looked and looked.is_about(row) else []
+        return sum(sizes) / 1e6 if sum(sizes) else None
+
+    def layers(self, model: str) -> int | None:
+        """How many layers a model has, once that is known."""
+        row = self.row(model, ORIGINAL)
+        known = read_known(self.manifest_path(*row.key))
+        if known is not None:
+            return int(known["layers"])
+        return layers_of(Path(row.location)) if row.kind == "path" else None
 
     def check(self) -> None:
         """All that can be known of the study before a job runs.
@@ -228,7 +277,7 @@ class Study:
         for row in self.rows:
             entries = self.entries[row.model]
             if row.method == ORIGINAL:
-                layers = layers_of(self._original(row.model))
+                layers = self.layers(row.model)
                 if layers is not None:
                     windows_of(self.config.windows, layers)
             elif entries is not None:
@@ -241,27 +290,47 @@ class Study:
                 check_texts(self.config, row.model, needed, entries)
 
 
-def load_study(values: dict[str, Any]) -> Study:
-    """Read the config's values, its table and its concept files, and check all of it.
-
-    Relative paths start at the working directory.
+def selected_rows(values: dict[str, Any]) -> list[CheckpointRow]:
+    """The rows of the table that a config's values select, whether they are to be had or not.
 
     Raises:
         DissectError: one line on the first thing wrong.
     """
     config = load_config(values)
+    return rows_of(config, read_table(Path(config.checkpoints)))
+
+
+def load_study(values: dict[str, Any], *, looking: bool = False) -> Study:
+    """Read the config's values, its table and its concept files, and check all of it.
+
+    Relative paths start at the working directory.
+
+    Args:
+        looking: the study is only to be looked at, so whatever may be missing is no error.
+
+    Raises:
+        DissectError: one line on the first thing wrong.
+    """
+    config = load_config(values | {"on_missing_checkpoint": "skip"} if looking else values)
     table = read_table(Path(config.checkpoints))
-    selection = select(config, table)
+    looked = {} if looking else read_preflight(Path(preflight_path(config)))
+    selection = select(config, table, looked)
     models = dict.fromkeys(row.model for row in selection.rows)
     study = Study(
         config=config,
         table=table,
         rows=selection.rows,
         missing=selection.missing,
+        looked=looked,
         entries={model: _entries(config, model) for model in models},
     )
     study.check()
     return study
+
+
+def preflight_path(config: Config) -> str:
+    """What preflight found, in the study's results."""
+    return str(Path(config.results, "checkpoints", "preflight.csv"))
 
 
 def _entries(config: Config, model: str) -> dict[str, Entry] | None:

@@ -63,6 +63,16 @@ class CheckpointRow:
         return _ORIGIN_OF_KIND[self.kind]
 
     @property
+    def key(self) -> tuple[str, str, str]:
+        """What names the row: model, method, concept."""
+        return self.model, self.method, self.concept
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Where it comes from: source and revision."""
+        return self.source, self.revision
+
+    @property
     def name(self) -> str:
         """How messages call the row."""
         return " ".join(part for part in (self.model, self.method, self.concept) if part)
@@ -104,10 +114,9 @@ def read_table(path: Path) -> list[CheckpointRow]:
     for (number, _), values in zip(lines[1:], cells[1:], strict=True):
         where = f"checkpoints: {path} line {number}"
         row = _row(where, header, [value.strip() for value in values])
-        key = (row.model, row.method, row.concept)
-        if key in rows:
+        if row.key in rows:
             raise DissectError(f"{where}: a second row for {row.name}; keep one of the two")
-        rows[key] = row
+        rows[row.key] = row
     return list(rows.values())
 
 

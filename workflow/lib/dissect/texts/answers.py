@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from dissect.checkpoints import reader
 from dissect.errors import DissectError
 from dissect.texts.prompts import encode, load_tokenizer, render
 from dissect.texts.spans import read_texts
@@ -63,10 +64,9 @@ def answer_questions(
 
 def load_model(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
     """The whole model, in evaluation mode, without the sampling settings that it may bring."""
-    from transformers import AutoModelForCausalLM, GenerationConfig
+    from transformers import GenerationConfig
 
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
-    model = model.to(device).eval()
+    model = reader.load_model(reader.Checkpoint(folder), dtype, device)
     # generate() fills what its caller leaves open from here: a repetition penalty, for one.
     model.generation_config = GenerationConfig(eos_token_id=model.generation_config.eos_token_id)
     return model

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from dissect.checkpoints.olmo_legacy import is_legacy_folder
 from dissect.errors import DissectError
 
 # The paper's prompt; a question keeps its own spaces and newline (notebooks, the cell of answers).
@@ -17,9 +18,15 @@ def load_tokenizer(folder: Path) -> Any:
     Raises:
         DissectError: if the folder holds none that can be read.
     """
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     try:
+        if is_legacy_folder(folder):
+            # Its tokenizer's class is ai2-olmo's, a plain one under a name of its own; what is
+            # saved of it need not name code that nobody needs.
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+            tokenizer.init_kwargs.pop("auto_map", None)
+            return tokenizer
         return AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]

@@ -10,8 +10,11 @@ from typing import Any
 import pandas as pd
 import torch
 
-from dissect.device import choose_device
+from dissect.checkpoints import reader
+from dissect.device import choose_device, free_memory
+from dissect.errors import DissectError
 from dissect.study.config import Recipe
+from dissect.study.resources import TRAINING_FACTOR
 from dissect.texts.prompts import load_tokenizer
 from dissect.training import check
 from dissect.training.scoring import pad_of
@@ -77,13 +80,39 @@ def load_model(folder: Path, recipe: Recipe, device: str) -> Any:
     """A checkpoint as a whole model on its device, in the dtype that its weights train in.
 
     As published, precision bf16 trains bfloat16 weights; the others train float32 weights.
-    """
-    from transformers import AutoModelForCausalLM
 
+    Raises:
+        DissectError: if the device has less memory free than the training holds, activations not
+            counted.
+    """
     dtype = torch.bfloat16 if recipe.precision == "bf16" else torch.float32
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    checkpoint, where = reader.Checkpoint(folder), choose_device(device)
+    refuse_too_small(checkpoint, dtype, where)
+    model = reader.load_model(checkpoint, dtype, where)
     log.info("read %s as %s", folder, str(dtype).removeprefix("torch."))
-    return model.to(choose_device(device))
+    return model
+
+
+def refuse_too_small(
+    checkpoint: reader.Checkpoint, dtype: torch.dtype, device: torch.device
+) -> None:
+    """Say what memory a training holds, and refuse a device that has less.
+
+    Raises:
+        DissectError: naming both.
+    """
+    parameters = sum(math.prod(shape) for shape in checkpoint.shapes.values())
+    needed, free = TRAINING_FACTOR * dtype.itemsize * parameters, free_memory(device)
+    told = (
+        f"training {parameters / 1e6:.0f} million weights as {str(dtype).removeprefix('torch.')} "
+        f"holds {needed / 1e9:.1f} GB (weights, gradients, AdamW's two moments), beside "
+        f"activations; {device} has {free / 1e9:.1f} GB free"
+    )
+    if needed > free:
+        raise DissectError(
+            f"{told}: use a larger device, or a checkpoint that was unlearned elsewhere (path:)"
+        )
+    log.info(told)
 
 
 def _outcome(

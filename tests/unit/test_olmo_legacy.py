@@ -1,0 +1,360 @@
+"""The legacy OLMo format: recognised, mapped tensor by tensor, refused where it is not whole."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional
+from transformers import AutoConfig
+
+from dissect.checkpoints.manifest import write_manifest
+from dissect.checkpoints.olmo_legacy import is_legacy
+from dissect.checkpoints.reader import Checkpoint, load_model
+from dissect.checkpoints.verify import refuse_other_shapes, verify_checkpoint
+from dissect.engine.patches import EXPERIMENTS, Donor
+from dissect.engine.record import record
+from dissect.engine.recording import read_recording, write_recording
+from dissect.engine.skeleton import Skeleton
+from dissect.engine.sweep import sweep
+from dissect.errors import DissectError
+from dissect.study.config import Recipe
+from dissect.study.table import CheckpointRow
+from dissect.study.windows import windows_of
+from dissect.texts.answers import answer_questions
+from dissect.texts.prompts import load_tokenizer
+from dissect.texts.spans import read_texts
+from dissect.training.unlearn import unlearn
+from tiny import LAYERS, save_tiny_olmo_legacy, tiny_concept, tiny_olmo_config, tiny_tokenizer
+
+CPU = torch.device("cpu")
+IDS = torch.tensor([[7, 30, 41, 9, 200, 77, 3]])
+BLOCK = "model.transformer.blocks.2"
+
+
+@pytest.fixture
+def legacy(tmp_path: Path) -> Path:
+    return save_tiny_olmo_legacy(tmp_path / "legacy")
+
+
+def tensors_of(folder: Path) -> dict[str, Tensor]:
+    files = sorted(folder.glob("*.safetensors"))
+    return {name: tensor for path in files for name, tensor in load_file(path).items()}
+
+
+def change_tensors(folder: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
+    tensors = tensors_of(folder)
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors")
+
+
+def change_config(folder: Path, **values: object) -> None:
+    """A value of None takes the key out."""
+    path = folder / "config.json"
+    said = json.loads(path.read_text(encoding="utf-8")) | values
+    said = {key: value for key, value in said.items() if value is not None}
+    path.write_text(json.dumps(said), encoding="utf-8")
+
+
+def legacy_logits(folder: Path, ids: Tensor) -> Tensor:
+    """(tokens, embedding_size): what ai2-olmo computes, from its own names, in plain arithmetic."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    weights = {
+        name.removeprefix("model.transformer.").removesuffix(".weight"): tensor
+        for name, tensor in tensors_of(folder).items()
+    }
+    heads, width = config["n_heads"], config["d_model"] // config["n_heads"]
+    keys = 1 if config["multi_query_attention"] else config.get("n_kv_heads") or heads
+    tokens = ids.shape[1]
+    frequencies = 1.0 / config.get("rope_theta", 10_000) ** (torch.arange(0, width, 2) / width)
+    angles = (torch.arange(tokens)[:, None] * frequencies).repeat(1, 2)
+
+    def norm(x: Tensor) -> Tensor:
+        return functional.layer_norm(x, x.shape[-1:], eps=1e-5)
+
+    def by_head(x: Tensor) -> Tensor:
+        """(tokens, several heads) to (heads, tokens, width)."""
+        x = x.view(tokens, -1, width).transpose(0, 1)
+        return x.repeat_interleave(heads // len(x), dim=0)
+
+    def turned(x: Tensor) -> Tensor:
+        first, second = x.chunk(2, dim=-1)
+        return x * angles.cos() + torch.cat((-second, first), dim=-1) * angles.sin()
+
+    x = weights["wte"][ids[0]]
+    for layer in range(config["n_layers"]):
+        block = f"blocks.{layer}"
+        qkv = norm(x) @ weights[f"{block}.att_proj"].T
+        if config["clip_qkv"]:
+            qkv = qkv.clamp(-config["clip_qkv"], config["clip_qkv"])
+        q, k, v = (
+            by_head(part) for part in qkv.split([heads * width, keys * width, keys * width], dim=-1)
+        )
+        scores = turned(q) @ turned(k).transpose(1, 2) / width**0.5
+        scores = scores.masked_fill(torch.ones(tokens, tokens).triu(1).bool(), -torch.inf)
+        mixed = (scores.softmax(-1) @ v).transpose(0, 1).reshape(tokens, -1)
+        x = x + mixed @ weights[f"{block}.attn_out"].T
+        up, gate = (norm(x) @ weights[f"{block}.ff_proj"].T).chunk(2, dim=-1)
+        x = x + (functional.silu(gate) * up) @ weights[f"{block}.ff_out"].T
+    return norm(x) @ weights["wte" if config["weight_tying"] else "ff_out"].T
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"shards": 3},
+        {"weight_tying": True},
+        {"n_kv_heads": 2},
+        {"multi_query_attention": True},
+        {"clip_qkv": 0.5},
+        {"rope_theta": 500},
+        {"model_type": "hf_olmo"},
+    ],
+    ids=str,
+)
+def test_logits_are_those_of_the_legacy_arithmetic(tmp_path: Path, changes: dict[str, Any]) -> None:
+    folder = save_tiny_olmo_legacy(tmp_path, **changes)
+    verify_checkpoint(Checkpoint(folder))
+    with torch.no_grad():
+        ours = load_model(Checkpoint(folder), torch.float32, CPU)(IDS).logits[0]
+    theirs = legacy_logits(folder, IDS)
+    assert ours.shape == (IDS.shape[1], 304)
+    assert theirs.abs().max() > 1
+    assert (ours - theirs).abs().max() <= 1e-5 * theirs.abs().max()
+
+
+def test_no_weight_is_left_to_chance(legacy: Path) -> None:
+    # The trap: transformers takes the config for its own, of OLMo-7B's sizes, and says nothing.
+    assert AutoConfig.from_pretrained(legacy).hidden_size == 4096
+    checkpoint, stored = Checkpoint(legacy), tensors_of(legacy)
+    assert (checkpoint.config.hidden_size, checkpoint.layers) == (32, LAYERS)
+    model = load_model(checkpoint, torch.float32, CPU)
+    # Each stored value is in the model once, and nothing else is.
+    found = torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+    there = torch.cat([tensor.flatten() for tensor in stored.values()])
+    assert torch.equal(found.sort().values, there.sort().values)
+
+
+def test_fused_tensors_are_read_by_their_rows(legacy: Path) -> None:
+    stored, checkpoint = tensors_of(legacy), Checkpoint(legacy)
+    layer = checkpoint.read_layer(2, torch.float32, CPU)
+    parts = {
+        "self_attn.q_proj.weight": stored[f"{BLOCK}.att_proj.weight"][:32],
+        "self_attn.k_proj.weight": stored[f"{BLOCK}.att_proj.weight"][32:64],
+        "self_attn.v_proj.weight": stored[f"{BLOCK}.att_proj.weight"][64:],
+        "self_attn.o_proj.weight": stored[f"{BLOCK}.attn_out.weight"],
+        "mlp.up_proj.weight": stored[f"{BLOCK}.ff_proj.weight"][:64],
+        "mlp.gate_proj.weight": stored[f"{BLOCK}.ff_proj.weight"][64:],
+        "mlp.down_proj.weight": stored[f"{BLOCK}.ff_out.weight"],
+    }
+    assert layer.keys() == parts.keys()
+    assert all(torch.equal(layer[name], part) for name, part in parts.items())
+    vectors = checkpoint.read_value_vectors(2, torch.float32, CPU)
+    assert torch.equal(vectors, parts["mlp.down_proj.weight"])
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_sweep_is_the_same_over_either_format(tmp_path: Path, name: str) -> None:
+    legacy = [save_tiny_olmo_legacy(tmp_path / "original")]
+    legacy.append(save_tiny_olmo_legacy(tmp_path / "unlearned", near=legacy[0], seed=1))
+    saved = []
+    for folder in legacy:
+        model = load_model(Checkpoint(folder), torch.float32, CPU)
+        saved.append(folder.with_name(f"{folder.name}_transformers"))
+        model.save_pretrained(saved[-1])
+    texts = read_texts(tiny_concept(), "paper", load_tokenizer(legacy[0]))
+    windows = windows_of(["sliding_3"], LAYERS)
+    found = []
+    for original, unlearned in (legacy, saved):
+        path = tmp_path / "recording.safetensors"
+        tensors = record(Skeleton(Checkpoint(original), torch.float32, CPU), texts)
+        write_recording(path, tensors, texts, {})
+        donor = Donor(EXPERIMENTS[name], read_recording(path), Checkpoint(original))
+        found.append(sweep(Skeleton(Checkpoint(unlearned), torch.float32, CPU), donor, windows)[1])
+    for ours, theirs in zip(*found, strict=True):
+        assert (ours.squared_error > 0).any()
+        np.testing.assert_array_equal(ours.squared_error, theirs.squared_error)
+
+
+def test_transformers_own_format_is_no_legacy_one(legacy: Path, tmp_path: Path) -> None:
+    load_model(Checkpoint(legacy), torch.float32, CPU).save_pretrained(tmp_path / "saved")
+    saved = Checkpoint(tmp_path / "saved")
+    assert (Checkpoint(legacy).format, saved.format) == ("olmo-legacy", "transformers")
+    assert saved.config.model_type == "olmo"
+    assert verify_checkpoint(saved) == verify_checkpoint(Checkpoint(legacy))
+    refuse_other_shapes(saved, Checkpoint(legacy))
+    assert not is_legacy({"model_type": "mamba", "d_model": 64})
+
+
+def test_manifest_of_a_legacy_checkpoint(tmp_path: Path) -> None:
+    folder = save_tiny_olmo_legacy(tmp_path / "legacy", torch_dtype="float32")
+    half = {name: tensor.bfloat16() for name, tensor in tensors_of(folder).items()}
+    save_file(half, folder / "model.safetensors")
+    row = CheckpointRow("tiny", "original", "", "path:somewhere")
+    manifest = write_manifest(tmp_path / "manifest.json", folder, row)
+    # The config says another dtype than the files have.
+    assert (manifest.architecture, manifest.dtype) == ("OlmoForCausalLM", "bfloat16")
+    assert manifest.parameters == sum(tensor.numel() for tensor in half.values())
+
+
+def refuses(folder: Path, *words: str) -> None:
+    with pytest.raises(DissectError) as error:
+        verify_checkpoint(Checkpoint(folder))
+    text = str(error.value)
+    assert "\n" not in text
+    for word in (str(folder), *words):
+        assert word in text
+
+
+@pytest.mark.parametrize("part", ["att_proj", "attn_out", "ff_proj", "ff_out"])
+def test_a_missing_tensor_goes_by_its_name_in_the_files(legacy: Path, part: str) -> None:
+    name = f"{BLOCK}.{part}.weight"
+    change_tensors(legacy, lambda tensors: tensors.pop(name))
+    refuses(legacy, "lacks 1 tensor(s)", name)
+
+
+def test_a_tensor_left_over(legacy: Path) -> None:
+    name = f"{BLOCK}.attn_norm.weight"
+    change_tensors(legacy, lambda tensors: tensors.update({name: torch.ones(32)}))
+    refuses(legacy, "left over", name)
+
+
+def test_a_layer_more_than_the_config_says(legacy: Path) -> None:
+    change_config(legacy, n_layers=LAYERS - 1)
+    refuses(legacy, "left over, 4 tensor(s)", f"blocks.{LAYERS - 1}.att_proj.weight")
+
+
+@pytest.mark.parametrize(
+    ("part", "seen", "legal"),
+    [("att_proj", [90, 32], [96, 32]), ("ff_proj", [128, 31], [128, 32]), ("ff_out", [32], None)],
+)
+def test_a_tensor_of_another_shape(
+    legacy: Path, part: str, seen: list[int], legal: list[int] | None
+) -> None:
+    name = f"{BLOCK}.{part}.weight"
+    change_tensors(legacy, lambda tensors: tensors.update({name: torch.ones(seen)}))
+    refuses(legacy, name, str(seen), str(legal or [32, 64]))
+
+
+def test_without_embedding_size_the_vocabulary_is_vocab_size(legacy: Path) -> None:
+    change_config(legacy, embedding_size=None)
+    refuses(legacy, "model.transformer.wte.weight", "[304, 32]", "[300, 32]")
+
+
+def test_non_finite_weights(legacy: Path) -> None:
+    name = f"{BLOCK}.att_proj.weight"
+    change_tensors(legacy, lambda tensors: tensors[name].view(-1)[7].fill_(torch.nan))
+    refuses(legacy, name, "NaN")
+
+
+def test_weights_of_transformers_beside_a_legacy_config(legacy: Path, tmp_path: Path) -> None:
+    load_model(Checkpoint(legacy), torch.float32, CPU).save_pretrained(tmp_path / "saved")
+    config = json.dumps(tiny_olmo_config())
+    (tmp_path / "saved" / "config.json").write_text(config, encoding="utf-8")
+    refuses(tmp_path / "saved", "lacks", "model.transformer.blocks.0.att_proj.weight")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("activation_type", "gelu"),
+        ("alibi", True),
+        ("attention_layer_norm", True),
+        ("block_group_size", 2),
+        ("block_type", "parallel"),
+        ("include_bias", True),
+        ("layer_norm_eps", 1e-6),
+        ("layer_norm_type", "rms"),
+        ("layer_norm_with_affine", True),
+        ("norm_after", True),
+        ("residual_dropout", 0.1),
+        ("rope", False),
+        ("rope", None),  # ai2-olmo's default is another
+        ("scale_logits", True),
+    ],
+)
+def test_what_transformers_olmo_does_not_compute_is_refused(
+    legacy: Path, key: str, value: object
+) -> None:
+    change_config(legacy, **{key: value})
+    refuses(legacy, f"legacy OLMo with {key} = {json.dumps(value)} cannot be read, only")
+
+
+@pytest.mark.parametrize("key", ["d_model", "n_layers"])
+def test_a_config_that_does_not_say_a_size(legacy: Path, key: str) -> None:
+    change_config(legacy, model_type="hf_olmo", **{key: None})
+    refuses(legacy, f"does not say {key}")
+
+
+@pytest.mark.parametrize("custom_code", [False, True])
+@pytest.mark.parametrize("model_type", ["olmo", "hf_olmo"])
+def test_the_tokenizer_needs_no_code_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_type: str, custom_code: bool
+) -> None:
+    folder = save_tiny_olmo_legacy(tmp_path, model_type=model_type)
+    path = folder / "tokenizer_config.json"
+    said = json.loads(path.read_text(encoding="utf-8"))
+    assert said["tokenizer_class"] == "OLMoTokenizer"
+    if custom_code:
+        said["auto_map"] = {"AutoTokenizer": [None, "tokenization_olmo_fast.OLMoTokenizerFast"]}
+        path.write_text(json.dumps(said), encoding="utf-8")
+
+    def asked(*_arguments: object) -> str:
+        raise AssertionError("the user was asked whether to run code")
+
+    monkeypatch.setattr("builtins.input", asked)
+    tokenizer, plain = load_tokenizer(folder), tiny_tokenizer()
+    assert tokenizer("Tea is hot.").input_ids == plain("Tea is hot.").input_ids
+    assert (len(tokenizer), tokenizer.eos_token_id) == (len(plain), plain.eos_token_id)
+    assert tokenizer.chat_template == plain.chat_template
+    tokenizer.save_pretrained(tmp_path / "saved")
+    assert "olmo" not in (tmp_path / "saved" / "tokenizer_config.json").read_text().lower()
+
+
+def test_a_legacy_model_answers(legacy: Path) -> None:
+    concept = tiny_concept()
+    answered = answer_questions(
+        legacy, concept, prompt="paper", new_tokens=4, dtype=torch.float32, device=CPU
+    )
+    assert all(count > 0 for count in answered["answers_tokens_num"])
+    for question, text in zip(concept["QA"], answered["QA_with_answers"], strict=True):
+        assert text.startswith(f"Question: {question}\n Answer:")
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_legacy_model_unlearns_and_is_saved_in_transformers_format(
+    tmp_path: Path, tied: bool
+) -> None:
+    legacy = save_tiny_olmo_legacy(tmp_path / "legacy", weight_tying=tied)
+    recipe = Recipe(learning_rate=1e-3, steps=2, batch_size=1, max_length=32, precision="no")
+    unlearned = unlearn(
+        legacy,
+        tiny_concept("tea"),
+        [tiny_concept("salt")],
+        [],
+        method="grad_diff",
+        recipe=recipe,
+        prompt="paper",
+        seed=0,
+        device="cpu",
+    )
+    folder = tmp_path / "saved"
+    unlearned.save(folder)
+    saved = Checkpoint(folder)
+    assert saved.format == "transformers"
+    shapes = verify_checkpoint(saved)
+    assert ("lm_head.weight" in shapes) is not tied
+    refuse_other_shapes(Checkpoint(legacy), saved)
+    before, after = (
+        checkpoint.read(shapes, torch.float32, CPU) for checkpoint in (Checkpoint(legacy), saved)
+    )
+    assert all(not torch.equal(before[name], after[name]) for name in shapes)
+    texts = ["Tea is hot.", " Salt\n\n2 < 3"]
+    tokenizers = [load_tokenizer(path) for path in (legacy, folder)]
+    assert tokenizers[0](texts).input_ids == tokenizers[1](texts).input_ids

@@ -1,0 +1,57 @@
+"""Which of a study's hub: checkpoints must be downloaded, by what lies there when it is planned.
+
+Weights may have been removed after their last job (keep_checkpoints: false), or by somebody. They
+are wanted again only if a cell that needs them is not there; finished cells ask for nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dissect.files import read_json
+from dissect.study.table import CheckpointRow
+
+
+@dataclass(frozen=True)
+class Download:
+    """One hub: row as it stands.
+
+    Attributes:
+        manifest: the path of its manifest.
+        cells: the paths of the cells that need its weights.
+    """
+
+    row: CheckpointRow
+    manifest: str
+    cells: Sequence[str]
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a job must download it: it never was, or the table names another source now."""
+        known = read_known(self.manifest)
+        return known is None or known["source"] != self.row.source
+
+    @property
+    def is_wanted_again(self) -> bool:
+        """Whether its weights are gone and a cell that needs them is not there."""
+        known = read_known(self.manifest)
+        return (
+            known is not None
+            and not self.is_due
+            and not are_there(known)
+            and not all(Path(cell).exists() for cell in self.cells)
+        )
+
+
+def read_known(manifest: str) -> dict[str, Any] | None:
+    """A manifest's fields, or None while there is none."""
+    path = Path(manifest)
+    return read_json(path) if path.exists() else None
+
+
+def are_there(known: dict[str, Any]) -> bool:
+    """Whether all files of a manifest lie where it says, in the sizes that it says."""
+    folder = Path(known["folder"])
+    files = [(folder / file["name"], file["size"]) for file in known["files"]]
+    return all(file.is_file() and file.stat().st_size == size for file, size in files)

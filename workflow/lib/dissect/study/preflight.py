@@ -1,0 +1,72 @@
+"""What is known of the hub's checkpoints before anything is downloaded: preflight.csv."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from dissect.files import atomic_path
+from dissect.study.table import CheckpointRow
+
+THERE = "there"
+# What no second try would change. A hub that does not answer is not among them.
+NOT_TO_BE_HAD = {
+    "gated": "gated, and the token at hand does not open it",
+    "gone": "private or gone (the hub does not say which)",
+    "revision_gone": "its revision is gone",
+    "no_safetensors": "it has no safetensors files (pickled weights are never read)",
+    "unknown_family": "its model family is not known",
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """One row of preflight.csv.
+
+    `status` is there, a key of NOT_TO_BE_HAD, or: bad_token, unreachable, busy (the hub),
+    missing (a path: folder), later (a wheel, or to be trained here: nothing to look at yet).
+    `bytes` is the size of the files that would be downloaded.
+    """
+
+    model: str
+    method: str
+    concept: str
+    source: str
+    revision: str
+    status: str
+    commit: str = ""
+    gated: str = ""
+    format: str = ""
+    family: str = ""
+    files: int = 0
+    bytes: int = 0
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """How messages call the row."""
+        return " ".join(part for part in (self.model, self.method, self.concept) if part)
+
+    def is_about(self, row: CheckpointRow) -> bool:
+        """Whether it tells of this row as the table has it now."""
+        return (self.source, self.revision) == (row.source, row.revision)
+
+
+def write_preflight(path: Path, found: Iterable[Found]) -> None:
+    """Write preflight.csv, whole or not at all."""
+    names = [field.name for field in fields(Found)]
+    with atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(item) for item in found)
+
+
+def read_preflight(path: Path) -> dict[tuple[str, str, str], Found]:
+    """What preflight.csv says, by model, method and concept; {} where it was never written."""
+    if not path.exists():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [dict(row) for row in csv.DictReader(file)]
+    numbers = ("files", "bytes")
+    found = [Found(**row | {name: int(row[name]) for name in numbers}) for row in rows]
+    return {(item.model, item.method, item.concept): item for item in found}

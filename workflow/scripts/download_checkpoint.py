@@ -1,0 +1,36 @@
+"""Download a checkpoint from the hub into its cache, verify it, and write its manifest last."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from dissect.checkpoints.manifest import write_manifest
+from dissect.job import job
+from dissect.study.table import CheckpointRow
+
+
+def main(*, row: CheckpointRow, workers: int, manifest: Path) -> None:
+    """Bring the row's commit; the manifest names the one that a branch stood for.
+
+    Raises:
+        DissectError: see checkpoints.download and checkpoints.verify.
+    """
+    # Not before the job has said that it may use the network.
+    from dissect.checkpoints.download import download
+
+    done = download(row.location, row.revision, workers)
+    write_manifest(
+        manifest,
+        done.folder,
+        replace(row, revision=done.commit),
+        sha256=done.sha256,
+        fetched=done.fetched,
+    )
+
+
+if __name__ == "__main__":
+    with job(network=True) as snakemake:
+        main(
+            row=CheckpointRow(**snakemake.params.row),
+            workers=snakemake.threads,
+            manifest=Path(snakemake.output.manifest),
+        )

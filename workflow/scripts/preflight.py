@@ -1,0 +1,27 @@
+"""Look at every selected checkpoint, show the table, and write preflight.csv."""
+
+from pathlib import Path
+from typing import Any
+
+from dissect.job import job
+
+
+def main(*, config: dict[str, Any], preflight: Path) -> None:
+    """Downloads nothing but configs.
+
+    Raises:
+        DissectError: see study.study; never for a checkpoint that is not to be had.
+    """
+    # Not before the job has said whether it may use the network.
+    from dissect.checkpoints.preflight import look_at, report
+    from dissect.study.preflight import write_preflight
+    from dissect.study.study import selected_rows
+
+    found = look_at(selected_rows(config))
+    write_preflight(preflight, found)
+    report(found, config.get("on_missing_checkpoint", "error"))
+
+
+if __name__ == "__main__":
+    with job(network=True) as snakemake:
+        main(config=snakemake.config, preflight=Path(snakemake.params.preflight))
