@@ -1,4 +1,4 @@
-"""collect_krs.py and summarise_curves.py: from cells to the tables."""
+"""collect_krs.py, summarise_*.py and decide_claims.py: from cells to the tables."""
 
 import importlib.util
 from pathlib import Path
@@ -9,6 +9,7 @@ import pytest
 
 from dissect.errors import DissectError
 from dissect.results.schema import read_rows
+from dissect.results.tables import read_csv
 from planted import flat, plant
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
@@ -23,7 +24,7 @@ def load(name: str) -> Any:
 
 
 def run(tmp_path: Path, cells: list[Path]) -> Path:
-    """Both scripts in a row; returns the tables' folder."""
+    """All scripts in a row; returns the tables' folder."""
     tables = tmp_path / "tables"
     key = {"model": "tiny", "method": "dpo", "concept": "war", "experiment": "attention"}
     load("collect_krs").main(
@@ -32,13 +33,16 @@ def run(tmp_path: Path, cells: list[Path]) -> Path:
         table=tables / "krs.parquet",
         coverage_table=tables / "coverage.csv",
     )
-    load("summarise_curves").main(
-        table=tables / "krs.parquet", seed=0, output=tables / "curves.csv"
+    table = tables / "krs.parquet"
+    load("summarise_curves").main(table=table, seed=0, output=tables / "curves.csv")
+    load("summarise_statistics").main(table=table, seed=0, output=tables / "statistics.csv")
+    load("decide_claims").main(
+        table=table, windows=["suffix", "sliding_1"], seed=0, output=tables / "claims.csv"
     )
     return tables
 
 
-def test_cells_become_three_tables(tmp_path: Path) -> None:
+def test_cells_become_tables(tmp_path: Path) -> None:
     tables = run(tmp_path, [plant(tmp_path, [[0.2, 0.4], [0.5, None]])])
     assert len(read_rows(tables / "krs.parquet")) == 4
     coverage = pd.read_csv(tables / "coverage.csv", keep_default_na=False)
@@ -49,13 +53,27 @@ def test_cells_become_three_tables(tmp_path: Path) -> None:
     krs = curves[(curves["score"] == "krs") & (curves["method"] == "all")]
     assert krs["mean"].tolist() == pytest.approx([0.3, 0.5])
     assert krs["low"].isna().all()
+    statistics = read_csv(tables / "statistics.csv", ["layer", "value", "low", "high", "n"])
+    peak = statistics[(statistics["statistic"] == "peak") & (statistics["score"] == "krs")]
+    assert peak["value"].tolist() == pytest.approx([0.5, 0.5])
+    assert (peak["n"] == 1).all() and peak["layer"].isna().all()
+    claims = read_csv(tables / "claims.csv", ["mark", "value", "low", "high", "n"])
+    assert set(claims["verdict"]) == {"undecided"}
+    much = claims[claims["id"] == "attention_much"].iloc[0]
+    assert (much["window"], much["value"], much["n"]) == ("sliding_1", 0.5, 1)
 
 
 def test_tables_have_the_same_bytes_twice(tmp_path: Path) -> None:
     cells = [plant(tmp_path, flat(0.1 * i), concept=f"c{i}") for i in range(6)]
     first = {path.name: path.read_bytes() for path in run(tmp_path, cells).iterdir()}
     again = {path.name: path.read_bytes() for path in run(tmp_path, cells[::-1]).iterdir()}
-    assert sorted(first) == ["coverage.csv", "curves.csv", "krs.parquet"]
+    assert sorted(first) == [
+        "claims.csv",
+        "coverage.csv",
+        "curves.csv",
+        "krs.parquet",
+        "statistics.csv",
+    ]
     assert first == again
 
 

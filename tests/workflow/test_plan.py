@@ -8,6 +8,7 @@ from tiny_study import ROOT, ROWS, Run, Workflow, make
 
 from dissect.study.preflight import Found, write_preflight
 
+TABLES = ("collect_krs", "summarise_curves", "summarise_statistics", "decide_claims")
 PER_MODEL = ("plot_curves", "plot_curves_by_method", "plot_heatmap", "plot_last_layer")
 
 
@@ -19,8 +20,7 @@ def test_the_tiny_study_from_nothing(planned: Workflow) -> None:
         "unlearn_concept": 1,
         "record_original": 2,
         "dissect_layers": 6,
-        "collect_krs": 1,
-        "summarise_curves": 1,
+        **dict.fromkeys(TABLES, 1),
         **dict.fromkeys(PER_MODEL, 1),
     }
 
@@ -64,8 +64,7 @@ def test_the_paper_is_160_sweeps(shipped: Workflow) -> None:
         "download_checkpoint": 42,
         "record_original": 20,
         "dissect_layers": 160,
-        "collect_krs": 1,
-        "summarise_curves": 1,
+        **dict.fromkeys(TABLES, 1),
         **dict.fromkeys(PER_MODEL, 2),
     }
 

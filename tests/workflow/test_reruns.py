@@ -10,7 +10,12 @@ from pathlib import Path
 import pandas as pd
 from tiny_study import Workflow
 
-TABLES = {"collect_krs": 1, "summarise_curves": 1}
+TABLES = {
+    "collect_krs": 1,
+    "summarise_curves": 1,
+    "summarise_statistics": 1,
+    "decide_claims": 1,
+}
 FIGURES = {
     "plot_curves": 1,
     "plot_curves_by_method": 1,
@@ -77,6 +82,12 @@ def test_an_edited_figure_module_redraws_only_figures(done: Workflow) -> None:
     with kept(done.root / "workflow/lib/dissect/figures/style.py") as module:
         module.write_text(module.read_text(encoding="utf-8") + "# edited\n", encoding="utf-8")
         assert done.plan().jobs == FIGURES
+
+
+def test_an_edited_statement_decides_again_and_nothing_else(done: Workflow) -> None:
+    with kept(done.root / "workflow/lib/dissect/results/statements.py") as module:
+        module.write_text(module.read_text(encoding="utf-8") + "# edited\n", encoding="utf-8")
+        assert done.plan().jobs == {"decide_claims": 1}
 
 
 def test_a_deleted_cell_recomputes_itself_and_what_stands_on_it(done: Workflow) -> None:

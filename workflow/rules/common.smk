@@ -45,6 +45,7 @@ READING = (
     "device.py",
     "texts/prompts.py",
 )
+CURVES = ("results/bootstrap.py", "results/families.py", "results/tables.py")
 CODE = {
     "answer": package("device.py", "texts/answers.py", "texts/prompts.py"),
     "import": package("checkpoints/wheel.py"),
@@ -52,7 +53,9 @@ CODE = {
     "sweep": package("engine/*.py", "results/schema.py", "study/windows.py", "texts/spans.py")
     + package(*READING),
     "collect": package("results/collect.py", "results/schema.py"),
-    "summarise": package("results/tables.py"),
+    "summarise": package(*CURVES),
+    "statistics": package(*CURVES, "results/shape.py", "results/statistics.py"),
+    "claims": package(*CURVES, "results/claims.py", "results/shape.py", "results/statements.py"),
     "plot": package("figures/*.py", "results/tables.py"),
 }
 

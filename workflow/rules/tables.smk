@@ -5,6 +5,8 @@ rule tables:
         krs="<results>/tables/krs.parquet",
         coverage="<results>/tables/coverage.csv",
         curves="<results>/tables/curves.csv",
+        statistics="<results>/tables/statistics.csv",
+        claims="<results>/tables/claims.csv",
     message:
         "all tables are there"
 
@@ -48,3 +50,44 @@ rule summarise_curves:
         "summarise the curves"
     script:
         "../scripts/summarise_curves.py"
+
+
+rule summarise_statistics:
+    """Peaks, paired differences, the last layer's share: each with its interval."""
+    input:
+        table="<results>/tables/krs.parquet",
+        code=CODE["statistics"],
+    output:
+        statistics="<results>/tables/statistics.csv",
+    log:
+        "<results>/logs/summarise_statistics.log",
+    resources:
+        mem_mb=mem_mb("table"),
+        runtime=runtime("table"),
+    params:
+        seed=study.config.seed,
+    message:
+        "summarise the statistics"
+    script:
+        "../scripts/summarise_statistics.py"
+
+
+rule decide_claims:
+    """The paper's statements: hold, do not, undecided."""
+    input:
+        table="<results>/tables/krs.parquet",
+        code=CODE["claims"],
+    output:
+        claims="<results>/tables/claims.csv",
+    log:
+        "<results>/logs/decide_claims.log",
+    resources:
+        mem_mb=mem_mb("table"),
+        runtime=runtime("table"),
+    params:
+        windows=study.config.windows,
+        seed=study.config.seed,
+    message:
+        "decide the paper's statements"
+    script:
+        "../scripts/decide_claims.py"

@@ -1,12 +1,9 @@
 """From all rows to curves: means over questions, concepts and methods, with intervals."""
 
-import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,20 +11,33 @@ import pyarrow.parquet as pq
 
 from dissect.errors import DissectError
 from dissect.files import atomic_path
+from dissect.results.bootstrap import (
+    MIN_CONCEPTS,
+    concepts_with_a_value,
+    interval_of_mean,
+    mean_curve,
+)
+from dissect.results.families import ALL_METHODS, Family, families
+
+__all__ = [
+    "ALL_METHODS",
+    "CURVE_COLUMNS",
+    "MIN_CONCEPTS",
+    "SCORES",
+    "concept_scores",
+    "curves",
+    "read_csv",
+    "read_curves",
+    "write_csv",
+]
 
 SCORES = ["krs", "krs_of_means"]
-ALL_METHODS = "all"
-RESAMPLES = 2000
-MIN_CONCEPTS = 5  # under five concepts a bootstrap has too few distinct resamples to mean anything
-INTERVAL = (2.5, 97.5)  # percentiles of the bootstrap means
 
 _POINT = ["window", "span", "donor", "layer", "first_layer", "last_layer"]
 _CONCEPT_POINT = ["model", "origin", "method", "experiment", "concept", "concept_name", *_POINT]
-_CURVE = ["model", "origin", "experiment", "window", "span", "donor", "score"]
 _KEYS = ["model", "origin", "method", "experiment", *_POINT, "score"]
 CURVE_COLUMNS = [*_KEYS, "mean", "low", "high", "concepts", "questions", "null"]
-
-_Array = npt.NDArray[np.float64]
+_WHOLE = ["layer", "first_layer", "last_layer", "concepts", "questions", "null"]
 
 
 def concept_scores(table: Path, score: str = "", **only: str) -> pd.DataFrame:
@@ -114,7 +124,7 @@ def curves(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """Curves against layer: the mean over concepts, per method and, as "all", over methods.
 
     "all" is the mean over methods of their means over concepts, as the paper averages. Origins
-    are never pooled. low and high are the 2.5th and 97.5th percentile of RESAMPLES bootstrap
+    are never pooled. low and high are the 2.5th and 97.5th percentile of 10,000 bootstrap
     means, concepts being drawn with replacement (in "all" the same draw for every method); null
     where fewer than MIN_CONCEPTS concepts have a value. They are pointwise: each layer's own.
 
@@ -126,87 +136,37 @@ def curves(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
         CURVE_COLUMNS, sorted by all their keys; questions and null count questions of all
         concepts (and, in "all", of all methods), concepts counts each concept once.
     """
-    found: list[pd.DataFrame] = [
-        _curves_of(dict(zip(_CURVE, key, strict=True)), group, seed)
-        for key, group in scores.groupby(_CURVE, observed=True, sort=True)
-    ]
-    every = pd.concat(found, ignore_index=True)[CURVE_COLUMNS]
-    every = every.astype({key: str for key in _KEYS if "layer" not in key})
-    return every.sort_values(_KEYS, ignore_index=True)
-
-
-def _curves_of(key: Mapping[str, Any], group: pd.DataFrame, seed: int) -> pd.DataFrame:
-    layers = group[["layer", "first_layer", "last_layer"]].drop_duplicates().sort_values("layer")
-    methods = sorted(group["method"].astype(str).unique())
-    values, questions, null = (
-        _cube(group, column, methods, layers["layer"]) for column in ("value", "questions", "null")
+    every = pd.concat(
+        [
+            _curve(family, experiment, method, seed)
+            for family in families(scores)
+            for experiment in family.experiments
+            for method in [*family.methods, ALL_METHODS]
+        ],
+        ignore_index=True,
     )
-    found: list[pd.DataFrame] = []
-    for name in [*methods, ALL_METHODS]:
-        part = slice(None) if name == ALL_METHODS else [methods.index(name)]
-        there = values[part]
-        low, high = _interval(there, seed)
-        curve = layers.assign(
-            **key,
-            method=name,
-            mean=_mean(_mean(there, axis=1), axis=0),
-            low=low,
-            high=high,
-            concepts=np.isfinite(there).any(axis=0).sum(axis=0),
-            questions=np.nansum(questions[part], axis=(0, 1)).astype(int),
-            null=np.nansum(null[part], axis=(0, 1)).astype(int),
-        )
-        present = np.isfinite(questions[part]).sum(axis=(0, 1)) > 0  # rows, if only of nulls
-        found.append(curve.loc[present])
-    return pd.concat(found, ignore_index=True)
+    return every[CURVE_COLUMNS].sort_values(_KEYS, ignore_index=True)
 
 
-def _cube(group: pd.DataFrame, column: str, methods: list[str], layers: "pd.Series[int]") -> _Array:
-    """The column as (methods, concepts, layers), NaN where there is no row."""
-    concepts, concept = np.unique(group["concept"].astype(str), return_inverse=True)
-    cube = np.full((len(methods), len(concepts), len(layers)), np.nan)
-    method = np.searchsorted(methods, group["method"].astype(str))
-    layer = np.searchsorted(layers.to_numpy(), group["layer"])
-    cube[method, concept, layer] = group[column].to_numpy(dtype=float)
-    return cube
-
-
-def _mean(values: _Array, axis: int) -> _Array:
-    """The mean along an axis of what is not NaN; NaN where nothing is."""
-    count = np.isfinite(values).sum(axis=axis)
-    total: _Array = np.nansum(values, axis=axis)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-def _interval(values: _Array, seed: int) -> tuple[_Array, _Array]:
-    """Bootstrap interval of the mean over methods of the means over concepts.
-
-    Args:
-        values: (methods, concepts, layers), NaN where there is no value.
-
-    Returns:
-        low and high, (layers,) each; NaN where under MIN_CONCEPTS concepts have a value.
-    """
-    there = np.isfinite(values)
-    enough = there.any(axis=0).sum(axis=0) >= MIN_CONCEPTS
-    if not enough.any():
-        nothing = np.full(values.shape[2], np.nan)
-        return nothing, nothing
-    # A concept without any value is no unit to draw.
-    keep = there.any(axis=(0, 2))
-    there, values = there[:, keep], np.where(there, values, 0.0)[:, keep]
-    concepts = values.shape[1]
-    draws = np.random.default_rng(seed).multinomial(
-        concepts, np.full(concepts, 1 / concepts), size=RESAMPLES
+def _curve(family: Family, experiment: str, method: str, seed: int) -> pd.DataFrame:
+    values = family.curve(experiment, method)
+    low, high = interval_of_mean(values, seed)
+    place, part = family.experiments.index(experiment), family.part(method)
+    questions, null = family.questions[place][part], family.null[place][part]
+    curve = family.windows.assign(
+        **family.key,
+        experiment=experiment,
+        method=method,
+        mean=mean_curve(values),
+        low=low,
+        high=high,
+        concepts=concepts_with_a_value(values),
+        questions=np.nansum(questions, axis=(0, 1)).astype(int),
+        null=np.nansum(null, axis=(0, 1)).astype(int),
     )
-    # einsum, not matmul: BLAS may add in another order when the number of threads changes.
-    total = np.einsum("rc,mcl->mrl", draws.astype(float), values)
-    weight = np.einsum("rc,mcl->mrl", draws, there.astype(int))
-    means = np.where(weight > 0, total / np.maximum(weight, 1), np.nan)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a layer without any value gives NaN
-        low, high = np.nanpercentile(_mean(means, axis=0), INTERVAL, axis=0)
-    return np.where(enough, low, np.nan), np.where(enough, high, np.nan)
+    # Where there are rows, if only of nulls.
+    there: pd.DataFrame = curve.loc[np.isfinite(questions).any(axis=(0, 1))]
+    return there
 
 
 def read_curves(path: Path, **only: str) -> pd.DataFrame:
@@ -215,18 +175,24 @@ def read_curves(path: Path, **only: str) -> pd.DataFrame:
     Raises:
         DissectError: if there is no such row.
     """
-    numbers = ["mean", "low", "high"]
-    found = pd.read_csv(
-        path,
-        dtype={key: str for key in _KEYS if "layer" not in key} | dict.fromkeys(numbers, float),
-        keep_default_na=False,  # a concept or model may well be called NA
-        na_values={name: [""] for name in numbers},
-    )
+    found = read_csv(path, ["mean", "low", "high"], whole=_WHOLE)
     for column, value in only.items():
         found = found[found[column] == value]
     if found.empty:
         raise DissectError(_nothing(path, only))
     return found.reset_index(drop=True)
+
+
+def read_csv(path: Path, numbers: Sequence[str], whole: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a table that `write_csv` wrote: all columns are text but for those named.
+
+    Args:
+        numbers: columns of numbers, where an empty field is null.
+        whole: columns of whole numbers, never empty.
+    """
+    found = pd.read_csv(path, dtype=str, keep_default_na=False)  # a model may be called NA
+    numeric = {name: pd.to_numeric(found[name]) for name in numbers}
+    return found.assign(**numeric).astype(dict.fromkeys(numbers, float) | dict.fromkeys(whole, int))
 
 
 def _nothing(table: Path, only: Mapping[str, str]) -> str:

@@ -1,0 +1,139 @@
+"""Readings of curves whose peak, slope and last layer's share are known by hand."""
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from dissect.results.bootstrap import NOTHING, estimate
+from dissect.results.shape import (
+    Windows,
+    difference_of_peaks,
+    final_layer_lead,
+    final_layer_share,
+    furthest_from_zero,
+    lead,
+    peak,
+    peak_layer,
+    rank_correlation,
+)
+from dissect.study.windows import windows_of
+
+
+def windows(name: str, layers: int = 6) -> Windows:
+    places = windows_of([name], layers)
+    columns = ([place.layer for place in places], [place.first for place in places])
+    return Windows(*map(np.array, columns), np.array([place.last for place in places]))
+
+
+def read(reading: object, *curves: list[float]) -> float:
+    """A reading of curves that one concept has."""
+    return estimate(reading, *(np.array(one)[None, None] for one in curves), seed=0).value
+
+
+def share(name: str, curve: list[float]) -> float:
+    return read(lambda mean: final_layer_share(mean, windows(name, len(curve))), curve)
+
+
+def test_windows_know_which_cover_the_last_layer_and_which_third_they_are_in() -> None:
+    five = windows("sliding_5", layers=9)
+    assert five.layers == 9
+    assert five.layer[five.with_last].tolist() == [6, 7, 8]
+    assert five.layer[five.third("early")].tolist() == [0, 1, 2]
+    assert five.layer[five.third("middle", "late")].tolist() == [3, 4, 5, 6, 7, 8]
+    paper = windows("sliding_5", layers=32)
+    assert paper.layer[paper.third("late")].tolist() == list(range(22, 32))
+    assert windows("suffix", layers=4).with_last.all()
+
+
+def test_the_peak_is_the_highest_value_and_its_layer() -> None:
+    curve = [0.1, 0.2, np.nan, 0.7, 0.7, -0.9]
+    assert read(peak, curve) == 0.7
+    assert read(lambda _: peak_layer(windows("sliding_1")), curve) == 3  # the lower of two equals
+    assert read(furthest_from_zero, curve) == 0.9
+    assert read(difference_of_peaks, curve, [0.0, 0.4, 0.0, 0.0, 0.0, 0.0]) == pytest.approx(0.3)
+    assert estimate(peak, np.full((1, 1, 6), np.nan), seed=0) == NOTHING
+
+
+def test_a_lead_compares_the_best_of_two_groups_of_windows() -> None:
+    one = windows("sliding_1")
+    curve = [0.5, 0.1, 0.2, 0.3, 0.4, 0.2]
+    late, early = one.third("late"), one.third("early")
+    assert read(lambda mean: lead(mean, late, early), curve) == pytest.approx(-0.1)
+    assert read(lambda mean: final_layer_lead(mean, one), curve) == pytest.approx(-0.3)
+    # Of width 3, the windows at 4 and 5 cover the last layer.
+    wide = windows("sliding_3")
+    assert read(lambda mean: final_layer_lead(mean, wide), [0, 0, 0.2, 0.3, 0.7, 0.4]) == (
+        pytest.approx(0.4)
+    )
+
+
+@pytest.mark.parametrize(
+    ("curve", "expected"),
+    [
+        ([0.0, 0.0, 0.0, 0.0, 0.0, 0.8], 1.0),
+        ([0.2, 0.1, 0.0, 0.0, 0.1, 0.8], 0.75),
+        ([0.4, 0.4, 0.4, 0.4, 0.4, 0.4], 0.0),
+        ([0.0, 0.8, 0.0, 0.0, 0.0, 0.2], -0.75),
+        ([0.0, 0.8, 0.0, 0.0, 0.0, -3.0], -1.0),
+        ([-0.5, -0.2, -0.1, -0.1, -0.2, 0.8], 1.0),
+        ([-0.5, -0.2, 0.0, -0.1, -0.2, -0.1], np.nan),
+    ],
+)
+def test_the_last_layers_share_of_sliding_windows(curve: list[float], expected: float) -> None:
+    assert share("sliding_1", curve) == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("curve", "expected"),
+    [
+        ([0.8, 0.8, 0.8, 0.8, 0.8, 0.8], 1.0),
+        ([0.8, 0.7, 0.6, 0.5, 0.4, 0.2], 0.25),
+        ([0.8, 0.7, 0.6, 0.5, 0.4, 0.0], 0.0),
+        ([0.8, 0.7, 0.6, 0.5, 0.4, -0.4], 0.0),
+        ([-0.1, -0.1, -0.1, -0.1, -0.1, -0.1], np.nan),
+    ],
+)
+def test_the_last_layers_share_of_suffixes(curve: list[float], expected: float) -> None:
+    assert share("suffix", curve) == pytest.approx(expected, nan_ok=True)
+
+
+def test_the_share_keeps_its_bounds_in_every_resample() -> None:
+    curves = np.random.default_rng(0).normal(0.3, 0.6, (1, 7, 6))
+    for name in ("sliding_1", "suffix"):
+        statistic = final_layer_share(curves[0].mean(axis=0), windows(name))
+        found = statistic(curves[0])  # each concept as a resample of its own
+        assert np.nanmin(found) >= (0 if name == "suffix" else -1)
+        assert np.nanmax(found) <= 1
+
+
+def test_an_interval_holds_its_value_even_where_the_curve_is_noise() -> None:
+    """Looked for anew in each resample, this peak's interval would begin above the peak."""
+    noise = np.random.default_rng(0).normal(0.5, 0.2, (1, 10, 32))
+    found = estimate(peak, noise, seed=0)
+    assert found.low < found.value < found.high
+
+
+def test_the_interval_of_the_peaks_layer_is_made_of_layers() -> None:
+    values = np.full((1, 8, 6), 0.1)
+    values[0, :4, 2] = values[0, 4:, 4] = 0.9  # half of the concepts peak here, half there
+    found = estimate(lambda _: peak_layer(windows("sliding_1")), values, seed=0)
+    assert (found.value, found.low, found.high) == (2, 2, 4)
+
+
+def test_rank_correlations_are_scipys() -> None:
+    rng = np.random.default_rng(0)
+    curves = rng.normal(size=(2, 3, 7)).round(1)
+    curves[0, 0] = [0, 0, 1, 1, 2, 2, 3]
+    curves[0, 1, [1, 4]] = np.nan
+    curves[1, 0] = np.arange(7.0)
+    found = rank_correlation(curves)
+    for place in np.ndindex(2, 3):
+        there = np.isfinite(curves[place])
+        theirs = scipy.stats.spearmanr(curves[place][there], np.arange(7)[there]).statistic
+        assert found[place] == pytest.approx(theirs)
+    assert found[1, 0] == pytest.approx(1)
+
+
+def test_a_flat_or_two_point_curve_has_no_rank_correlation() -> None:
+    curves = np.array([[0.2] * 4, [0.1, np.nan, np.nan, 0.5], [np.nan] * 4])
+    assert np.isnan(rank_correlation(curves)).all()

@@ -1,0 +1,166 @@
+"""tables/statistics.csv of planted cells: differences, peaks, missing cells, one concept."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dissect.results.collect import collect_cells
+from dissect.results.statistics import STATISTIC_COLUMNS, statistics
+from dissect.results.tables import concept_scores, curves, write_csv
+from planted import EXPERIMENTS, flat, plant, sloped
+
+CONCEPTS = [f"c{i}" for i in range(6)]
+
+
+def scores_of(root: Path, cells: Sequence[Path]) -> pd.DataFrame:
+    table = root / "tables" / "krs.parquet"
+    collect_cells(cells, table)
+    return concept_scores(table)
+
+
+def statistics_of(root: Path, cells: Sequence[Path]) -> pd.DataFrame:
+    return statistics(scores_of(root, cells), seed=0)
+
+
+def row(frame: pd.DataFrame, statistic: str, layer: int | None = None, **only: str) -> pd.Series:
+    for column, value in {"score": "krs", "statistic": statistic, **only}.items():
+        frame = frame[frame[column] == value]
+    frame = frame[frame["layer"].isna() if layer is None else frame["layer"] == layer]
+    assert len(frame) == 1, f"{len(frame)} rows {statistic} {layer} {only}"
+    return frame.iloc[0]
+
+
+def test_experiments_are_compared_within_concepts(tmp_path: Path) -> None:
+    """Concepts differ by far more than the experiments do: unpaired, 0.1 would drown."""
+    cells = [
+        plant(tmp_path, flat(i / 6 + more), concept=name, experiment=experiment)
+        for i, name in enumerate(CONCEPTS)
+        for experiment, more in (("attention", 0.0), ("value_vectors", -0.1))
+    ]
+    found = statistics_of(tmp_path, cells)
+    assert list(found.columns) == STATISTIC_COLUMNS
+    pair = {"method": "all", "experiment": "attention", "versus": "value_vectors"}
+    for layer in range(4):
+        here = row(found, "experiment_difference", layer, **pair)
+        assert (here["value"], here["low"], here["high"]) == pytest.approx((0.1, 0.1, 0.1))
+        assert here["n"] == 6
+    peaks = row(found, "experiment_difference_of_peaks", **pair)
+    assert (peaks["value"], peaks["low"], peaks["high"]) == pytest.approx((0.1, 0.1, 0.1))
+
+
+def test_methods_are_compared_on_the_concepts_that_both_have(tmp_path: Path) -> None:
+    cells = [plant(tmp_path, sloped(0.8), concept=name, method="dpo") for name in CONCEPTS]
+    cells += [plant(tmp_path, sloped(0.6), concept=name, method="npo") for name in CONCEPTS[1:]]
+    cells += [plant(tmp_path, flat(-9.0), concept="only_npo", method="npo")]
+    found = statistics_of(tmp_path, cells)
+    pair = {"method": "dpo", "experiment": "attention", "versus": "npo"}
+    here = row(found, "method_difference", 3, **pair)
+    assert (here["value"], here["low"], here["high"]) == pytest.approx((0.2, 0.2, 0.2))
+    assert here["n"] == 5
+    peaks = row(found, "method_difference_of_peaks", **pair)
+    assert (peaks["value"], peaks["n"]) == (pytest.approx(0.2), 5)
+
+
+def test_peaks_may_lie_at_different_layers(tmp_path: Path) -> None:
+    low_late = {"attention": [[0.2], [0.9], [0.1]], "value_vectors": [[0.0], [0.1], [0.4]]}
+    cells = [
+        plant(tmp_path, values, concept=name, experiment=experiment)
+        for name in CONCEPTS
+        for experiment, values in low_late.items()
+    ]
+    found = statistics_of(tmp_path, cells)
+    pair = {"method": "dpo", "experiment": "attention", "versus": "value_vectors"}
+    assert row(found, "experiment_difference_of_peaks", **pair)["value"] == pytest.approx(0.5)
+    assert row(found, "experiment_difference", 1, **pair)["value"] == pytest.approx(0.8)
+    mine = {"method": "dpo", "experiment": "attention"}
+    assert row(found, "peak", **mine)["value"] == pytest.approx(0.9)
+    assert row(found, "peak_layer", **mine)["value"] == 1
+    assert row(found, "final_layer_lead", **mine)["value"] == pytest.approx(-0.8)
+    assert row(found, "final_layer_share", **mine)["value"] == pytest.approx(-0.8 / 0.9)
+    assert row(found, "monotonicity", **mine)["value"] == pytest.approx(-0.5)
+
+
+def test_a_peaks_interval_is_its_points_in_the_curves(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    cells = [plant(tmp_path, rng.random((4, 3)).tolist(), concept=name) for name in CONCEPTS]
+    scores = scores_of(tmp_path, cells)
+    peak = row(statistics(scores, 3), "peak", method="all")
+    points = curves(scores, 3)
+    points = points[(points["method"] == "all") & (points["score"] == "krs")]
+    highest = points.loc[points["mean"].idxmax()]
+    for mine, theirs in (("value", "mean"), ("low", "low"), ("high", "high")):
+        assert peak[mine] == pytest.approx(highest[theirs])
+
+
+def test_monotonicity_is_of_each_concept_before_it_is_averaged(tmp_path: Path) -> None:
+    """Two thirds rise and a third falls, though the mean curve rises throughout."""
+    cells = [
+        plant(tmp_path, sloped(0.9 if i < 4 else -0.3), concept=name)
+        for i, name in enumerate(CONCEPTS)
+    ]
+    found = row(statistics_of(tmp_path, cells), "monotonicity", method="dpo")
+    assert found["value"] == pytest.approx(1 / 3)
+    assert found["low"] < 1 / 3 < found["high"]
+
+
+def test_one_concept_gives_values_and_no_intervals(tmp_path: Path) -> None:
+    cells = [
+        plant(tmp_path, sloped(0.5), method=method, experiment=experiment)
+        for method in ("dpo", "npo")
+        for experiment in EXPERIMENTS
+    ]
+    found = statistics_of(tmp_path, cells)
+    assert (found["n"] == 1).all()
+    assert found["value"].notna().all()
+    assert found[["low", "high"]].isna().all(axis=None)
+
+
+def test_missing_cells_are_stated_in_n(tmp_path: Path) -> None:
+    cells = [plant(tmp_path, flat(0.5), concept=name) for name in CONCEPTS]
+    cells += [plant(tmp_path, flat(0.2), concept="c0", experiment="value_vectors")]
+    found = statistics_of(tmp_path, cells)
+    pair = {"method": "dpo", "experiment": "attention", "versus": "value_vectors"}
+    here = row(found, "experiment_difference", 0, **pair)
+    assert (here["value"], here["n"]) == (pytest.approx(0.3), 1)
+    assert np.isnan(here["low"])
+
+
+def test_what_no_concept_has_in_both_is_null_with_n_0(tmp_path: Path) -> None:
+    cells = [
+        plant(tmp_path, flat(0.5), concept="a"),
+        plant(tmp_path, flat(0.5), concept="b", experiment="value_vectors"),
+    ]
+    here = statistics_of(tmp_path, cells)
+    here = here[here["statistic"].str.startswith("experiment_difference")]
+    assert len(here) == 2 * 2 * (4 + 1)  # methods (dpo, all) x scores x (layers and the peaks)
+    assert (here["n"] == 0).all() and here["value"].isna().all()
+
+
+def test_controls_origins_and_spans_are_never_compared(tmp_path: Path) -> None:
+    cells = [
+        plant(tmp_path, flat(0.5), concept="a", span=["notebook", "answer"]),
+        plant(tmp_path, flat(0.1), concept="b", donor="noise"),
+        plant(tmp_path, flat(0.9), concept="c", origin="published", method="npo"),
+    ]
+    found = statistics_of(tmp_path, cells)
+    assert set(found["donor"]) == {"original"}
+    assert not found["statistic"].str.startswith("method_difference").any()
+    assert row(found, "peak", method="all", origin="own", span="answer")["value"] == 0.5
+    assert row(found, "peak", method="all", origin="published")["value"] == 0.9
+
+
+def test_the_table_has_the_same_bytes_whatever_order_rows_come_in(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    cells = [
+        plant(tmp_path, rng.random((3, 2)).tolist(), concept=name, method=method)
+        for name in CONCEPTS
+        for method in ("dpo", "npo")
+    ]
+    scores = scores_of(tmp_path, cells)
+    one, two = tmp_path / "one.csv", tmp_path / "two.csv"
+    write_csv(one, statistics(scores, 0))
+    write_csv(two, statistics(scores.sample(frac=1, random_state=1), 0))
+    assert one.read_bytes() == two.read_bytes()

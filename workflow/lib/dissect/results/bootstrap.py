@@ -1,0 +1,159 @@
+"""Intervals over concepts: what would have come out, had other concepts been unlearned.
+
+The concept is the unit that is drawn, with all its questions, methods, experiments and layers:
+what is compared within a concept stays together, so differences are paired.
+"""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+RESAMPLES = 10_000
+MIN_CONCEPTS = 5  # under five concepts a bootstrap has too few distinct resamples to mean anything
+INTERVAL = (2.5, 97.5)  # percentiles of the resamples
+
+Array = npt.NDArray[np.float64]
+# Makes of mean curves, (draws, layers) each, one number per draw: (draws,).
+Statistic = Callable[..., Array]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval; NaN is null. n: how many concepts stand behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+NOTHING = Estimate(np.nan, np.nan, np.nan, 0)
+
+
+@lru_cache(maxsize=8)
+def draws(concepts: int, seed: int) -> Array:
+    """How often each concept is in each resample: (RESAMPLES, concepts), rows sum to `concepts`.
+
+    The same for every curve of so many concepts, so that all of them are drawn together.
+    """
+    even = np.full(concepts, 1 / concepts)
+    counts = np.random.default_rng(seed).multinomial(concepts, even, size=RESAMPLES)
+    found: Array = counts.astype(float)
+    found.flags.writeable = False  # it is shared
+    return found
+
+
+def mean_of_present(values: Array, axis: int) -> Array:
+    """The mean along an axis of what is not NaN; NaN where nothing is."""
+    count = np.isfinite(values).sum(axis=axis)
+    total: Array = np.nansum(values, axis=axis)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def mean_curve(values: Array) -> Array:
+    """The mean over methods of their means over concepts, as the paper averages.
+
+    Args:
+        values: (methods, concepts, layers), NaN where there is no value.
+
+    Returns:
+        (layers,), NaN where there is no value at all.
+    """
+    return mean_of_present(mean_of_present(values, axis=1), axis=0)
+
+
+def resampled(values: Array, seed: int) -> Array:
+    """`mean_curve` of every resample of the concepts: (RESAMPLES, layers).
+
+    NaN where a resample holds no concept that has a value there.
+    """
+    there = np.isfinite(values)
+    counts = draws(values.shape[1], seed)
+    # einsum, not matmul: BLAS may add in another order when the number of threads changes.
+    if there.all():
+        means: Array = np.einsum("rc,cl->rl", counts, values.mean(axis=0)) / values.shape[1]
+        return means
+    total = np.einsum("rc,mcl->mrl", counts, np.where(there, values, 0.0))
+    weight = np.einsum("rc,mcl->mrl", counts, there.astype(float))
+    return mean_of_present(np.where(weight > 0, total / np.maximum(weight, 1), np.nan), axis=0)
+
+
+def interval_of_mean(values: Array, seed: int) -> tuple[Array, Array]:
+    """The interval of `mean_curve`, each layer's own.
+
+    Args:
+        values: (methods, concepts, layers), NaN where there is no value.
+
+    Returns:
+        low and high, (layers,) each; NaN where under MIN_CONCEPTS concepts have a value.
+    """
+    enough = concepts_with_a_value(values) >= MIN_CONCEPTS
+    if not enough.any():
+        nothing = np.full(values.shape[2], np.nan)
+        return nothing, nothing
+    # A concept without any value is no unit to draw.
+    values = values[:, np.isfinite(values).any(axis=(0, 2))]
+    low, high = _limits(resampled(values, seed))
+    return np.where(enough, low, np.nan), np.where(enough, high, np.nan)
+
+
+def concepts_with_a_value(values: Array) -> npt.NDArray[np.int64]:
+    """How many concepts have a value at each layer, by whichever method: (layers,)."""
+    found: npt.NDArray[np.int64] = np.isfinite(values).any(axis=0).sum(axis=0)
+    return found
+
+
+def estimate(reading: Callable[..., Statistic], *curves: Array, seed: int) -> Estimate:
+    """A number that is read off one or more mean curves, with its interval.
+
+    In each resample the mean curves are taken anew, of the same concepts for all of them.
+
+    Args:
+        reading: called with the mean curves of all concepts, (layers,) each; returns the statistic,
+            which is called with the same curves and with those of the resamples, (draws, layers).
+        curves: (methods, concepts, layers) each, of the same methods and concepts; NaN where there
+            is no value. What one of them lacks altogether for a method and concept is left out of
+            all.
+
+    Returns:
+        null where there is no such concept; no interval under MIN_CONCEPTS of them, or if the
+        statistic is undefined (NaN) in any resample.
+    """
+    paired = _paired(curves)
+    there = np.isfinite(paired[0]).any(axis=(0, 2))
+    concepts = int(there.sum())
+    if not concepts:
+        return NOTHING
+    used = [one[:, there] for one in paired]
+    means = [mean_curve(one) for one in used]
+    statistic = reading(*means)
+    value = float(statistic(*(mean[None] for mean in means))[0])
+    if concepts < MIN_CONCEPTS or not np.isfinite(value):
+        return Estimate(value, np.nan, np.nan, concepts)
+    sampled = statistic(*(resampled(one, seed) for one in used))
+    if not np.isfinite(sampled).all():
+        return Estimate(value, np.nan, np.nan, concepts)
+    low, high = _limits(sampled)
+    return Estimate(value, float(low), float(high), concepts)
+
+
+def _paired(curves: tuple[Array, ...]) -> list[Array]:
+    """The curves without the methods' concepts that one of them has no value for."""
+    there = np.all([np.isfinite(one).any(axis=2, keepdims=True) for one in curves], axis=0)
+    return [np.where(there, one, np.nan) for one in curves]
+
+
+def _limits(sampled: Array) -> tuple[Array, Array]:
+    """The percentiles of INTERVAL along the first axis, of what is not NaN."""
+    # inverted_cdf: a value that occurred, so that the interval of a layer is made of layers.
+    if np.isfinite(sampled).all():
+        low, high = np.percentile(sampled, INTERVAL, axis=0, method="inverted_cdf")
+        return low, high
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a layer without any value gives NaN
+        low, high = np.nanpercentile(sampled, INTERVAL, axis=0, method="inverted_cdf")
+    return low, high

@@ -1,0 +1,124 @@
+"""tables/claims.csv: the statements of the paper, decided by what was found here."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dissect.results.bootstrap import MIN_CONCEPTS, NOTHING, Estimate, estimate
+from dissect.results.families import DONOR, Family, families
+from dissect.results.shape import Windows
+from dissect.results.statements import CLAIMS, UNRELATED, Claim
+from dissect.study.windows import SUFFIX
+
+HOLDS, DOES_NOT, UNDECIDED = "holds", "does not", "undecided"
+SCORE = "krs"
+
+_STUDY = ["model", "origin"]
+_FOUND = ["value", "low", "high", "n", "verdict", "note"]
+_DECISION = ["statement", "statistic", "bound", "mark", "reason"]
+CLAIM_COLUMNS = ["id", "statement", *_STUDY, "window", "span", *_FOUND, *_DECISION[1:]]
+
+Row = dict[str, Any]
+
+
+def claims(
+    scores: pd.DataFrame,
+    windows: Sequence[str],
+    seed: int = 0,
+    unrelated: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Decide each statement, per model, origin and span.
+
+    By the score krs, averaged over questions, concepts and methods, as the paper does.
+
+    Args:
+        scores: what `concept_scores` returns.
+        windows: the config's, in its order. The first sliding one serves all statements that name
+            no window of their own.
+        seed: of the bootstrap.
+        unrelated: how like the original's the answers to unrelated questions are: model, origin,
+            method, concept, value; None if that was not computed.
+
+    Returns:
+        CLAIM_COLUMNS, sorted by model and origin, then span; verdict is holds, does not or
+        undecided, and note says why it is undecided; n is how many concepts stand behind the value;
+        low and high are null under MIN_CONCEPTS of them.
+    """
+    mine = scores[(scores["donor"] == DONOR) & (scores["score"] == SCORE)]
+    found = {
+        (one.key["model"], one.key["origin"], one.key["span"], one.key["window"]): one
+        for one in families(mine)
+    }
+    first = next((name for name in windows if name != SUFFIX), "")
+    rows: list[Row] = []
+    for model, origin in sorted({place[:2] for place in found}):
+        where = {"model": model, "origin": origin}
+        for span in sorted({place[2] for place in found if place[:2] == (model, origin)}):
+            for claim in CLAIMS:
+                window = claim.window or first
+                family = found.get((model, origin, span, window))
+                number, note = _estimate(claim, window, family, seed)
+                rows.append(_row(claim, where | {"span": span, "window": window}, number, note))
+        number, note = _estimate_unrelated(unrelated, model, origin, seed)
+        rows.append(_row(UNRELATED, where | {"span": "", "window": ""}, number, note))
+    return pd.DataFrame(rows, columns=CLAIM_COLUMNS)
+
+
+def decide(claim: Claim, found: Estimate) -> str:
+    """Holds if the whole interval is on the mark's right side, does not if wholly on the other."""
+    if np.isnan([found.value, found.low, found.high]).any():
+        return UNDECIDED
+    holds, fails = {
+        "at least": (found.low >= claim.mark, found.high < claim.mark),
+        "above": (found.low > claim.mark, found.high <= claim.mark),
+        "at most": (found.high <= claim.mark, found.low > claim.mark),
+    }[claim.bound]
+    return HOLDS if holds else DOES_NOT if fails else UNDECIDED
+
+
+def _estimate(claim: Claim, window: str, family: Family | None, seed: int) -> tuple[Estimate, str]:
+    """The number that decides a claim; and, where there can be none, why."""
+    if not window:
+        return NOTHING, "no sliding window was computed"
+    if family is None:
+        return NOTHING, f"the window {window} was not computed"
+    absent = [name for name in claim.experiments if name not in family.experiments]
+    if absent:
+        return NOTHING, f"{' and '.join(absent)} not computed"
+    places = Windows.of(family.windows)
+    curves = [family.curve(name) for name in claim.experiments]
+    return estimate(lambda *means: claim.read(places, *means), *curves, seed=seed), ""
+
+
+def _estimate_unrelated(
+    unrelated: pd.DataFrame | None, model: str, origin: str, seed: int
+) -> tuple[Estimate, str]:
+    if unrelated is None:
+        return NOTHING, "answers to unrelated questions were not computed"
+    mine = unrelated[(unrelated["model"] == model) & (unrelated["origin"] == origin)]
+    values = mine.pivot(index="method", columns="concept", values="value").to_numpy(float)
+    if not values.size:
+        return NOTHING, "there are no answers to unrelated questions"
+    return estimate(lambda mean: UNRELATED.read(None, mean), values[..., None], seed=seed), ""
+
+
+def _row(claim: Claim, where: dict[str, str], found: Estimate, note: str) -> Row:
+    verdict = decide(claim, found)
+    decision = {name: getattr(claim, name) for name in _DECISION}
+    said = note or (_why_undecided(claim, found) if verdict == UNDECIDED else "")
+    return {"id": claim.id, **decision, **where, **vars(found), "verdict": verdict, "note": said}
+
+
+def _why_undecided(claim: Claim, found: Estimate) -> str:
+    if not found.n:
+        return "no concept has a value"
+    if np.isnan(found.value):
+        return "the statistic is not defined for these curves"
+    if found.n < MIN_CONCEPTS:
+        few = "1 concept" if found.n == 1 else f"{found.n} concepts"
+        return f"{few}: an interval needs {MIN_CONCEPTS}"
+    if np.isnan(found.low):
+        return "the statistic is not defined in every resample"
+    return f"the interval spans the mark, {claim.mark:g}"

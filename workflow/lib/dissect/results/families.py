@@ -1,0 +1,68 @@
+"""Curves that may be compared, as one array: experiments x methods x concepts x layers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from dissect.results.bootstrap import Array
+
+ALL_METHODS = "all"
+DONOR = "original"  # whose states are put back where nothing is said; the others are controls
+FAMILY = ["model", "origin", "window", "span", "donor", "score"]
+WINDOW = ["layer", "first_layer", "last_layer"]
+
+
+@dataclass(frozen=True)
+class Family:
+    """All curves of one model, origin, window, span, donor and score.
+
+    `windows` has the columns of WINDOW, one row per point of a curve, sorted by layer. The arrays
+    are (experiments, methods, concepts, layers), NaN where there is no row; `values` also where
+    the row has no value.
+    """
+
+    key: dict[str, str]
+    experiments: list[str]
+    methods: list[str]
+    concepts: list[str]
+    windows: pd.DataFrame
+    values: Array
+    questions: Array
+    null: Array
+
+    def part(self, method: str) -> slice | list[int]:
+        """Where a method is in the arrays; "all" is every one of them."""
+        return slice(None) if method == ALL_METHODS else [self.methods.index(method)]
+
+    def curve(self, experiment: str, method: str = ALL_METHODS) -> Array:
+        """The values of one curve: (methods, concepts, layers)."""
+        values: Array = self.values[self.experiments.index(experiment)][self.part(method)]
+        return values
+
+
+def families(scores: pd.DataFrame) -> Iterator[Family]:
+    """Arrange the rows of `concept_scores`, in the order of their keys."""
+    for key, group in scores.groupby(FAMILY, observed=True, sort=True):
+        yield _family(dict(zip(FAMILY, map(str, key), strict=True)), group)
+
+
+def _family(key: dict[str, str], group: pd.DataFrame) -> Family:
+    windows = group[WINDOW].drop_duplicates().sort_values("layer", ignore_index=True)
+    names, places = [], []
+    for column in ("experiment", "method", "concept"):
+        found, place = np.unique(group[column].astype(str), return_inverse=True)
+        names.append([str(name) for name in found])
+        places.append(place)
+    places.append(np.searchsorted(windows["layer"].to_numpy(), group["layer"]))
+    shape = (*map(len, names), len(windows))
+
+    def cube(column: str) -> Array:
+        filled = np.full(shape, np.nan)
+        filled[tuple(places)] = group[column].to_numpy(dtype=float)
+        return filled
+
+    experiments, methods, concepts = names
+    arrays = (cube(column) for column in ("value", "questions", "null"))
+    return Family(key, experiments, methods, concepts, windows, *arrays)

@@ -1,0 +1,168 @@
+"""What is read off a curve against layer: its peak, whether it rises, the last layer's share.
+
+A reading looks at the mean curve of all concepts, (layers,), and returns how the number is taken of
+that curve and of every resample, (draws, layers) -> (draws,). Where it looks for the highest point,
+it does so once, on the mean curve, and stays at that layer: looked for anew in each resample, the
+highest of many layers is flattered twice, and its interval can lie wholly above its value.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dissect.results.bootstrap import Array, Statistic
+
+Third = Literal["early", "middle", "late"]
+Mask = npt.NDArray[np.bool_]
+Reading = Callable[..., Statistic]
+
+_COLUMNS = ["layer", "first_layer", "last_layer"]
+_LEAST_POINTS = 3  # any two points are perfectly monotone
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Where the points of a curve lie: (layers,) each, sorted by layer."""
+
+    layer: npt.NDArray[np.int64]
+    first: npt.NDArray[np.int64]
+    last: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, windows: pd.DataFrame) -> "Windows":
+        """From the columns layer, first_layer, last_layer."""
+        return cls(*(windows[name].to_numpy(int) for name in _COLUMNS))
+
+    @property
+    def layers(self) -> int:
+        """How many layers the model has: up to the highest that any window covers."""
+        return int(self.last.max()) + 1
+
+    @property
+    def with_last(self) -> Mask:
+        """Which windows cover the model's last layer."""
+        found: Mask = self.last == self.layers - 1
+        return found
+
+    def third(self, *names: Third) -> Mask:
+        """Which windows are drawn at a layer of these thirds of the model."""
+        order = ("early", "middle", "late")
+        mine = self.layer * len(order) // self.layers
+        return np.isin(mine, [order.index(name) for name in names])
+
+
+def peak(mean: Array, where: Mask | None = None) -> Statistic:
+    """The value at the highest point of the curve, or of some of its windows."""
+    return _at(_highest(mean, where))
+
+
+def furthest_from_zero(mean: Array) -> Statistic:
+    """The value where the curve is furthest from 0, without its sign."""
+    place = _highest(np.abs(mean), None)
+    sign = 1.0 if place is None else np.sign(mean[place])
+    return lambda curve: sign * _at(place)(curve)
+
+
+def lead(mean: Array, ahead: Mask, behind: Mask) -> Statistic:
+    """The highest point among some windows, less the highest among others."""
+    left, right = peak(mean, ahead), peak(mean, behind)
+    return lambda curve: left(curve) - right(curve)
+
+
+def difference_of_peaks(left: Array, right: Array) -> Statistic:
+    """The highest point of one curve, less that of another, wherever each lies."""
+    mine, other = peak(left), peak(right)
+    return lambda one, two: mine(one) - other(two)
+
+
+def peak_layer(windows: Windows) -> Statistic:
+    """The layer at which the curve is highest, the lower one of two equals: of each curve anew."""
+
+    def layer(curve: Array) -> Array:
+        there = np.isfinite(curve)
+        place = np.where(there, curve, -np.inf).argmax(axis=1)
+        return np.where(there.any(axis=1), windows.layer[place], np.nan)
+
+    return layer
+
+
+def final_layer_lead(mean: Array, windows: Windows) -> Statistic:
+    """The best window that covers the last layer, less the best that does not.
+
+    Of sliding windows only: all suffixes cover the last layer, which leaves nothing to compare.
+    """
+    return lead(mean, windows.with_last, ~windows.with_last)
+
+
+def final_layer_share(mean: Array, windows: Windows) -> Statistic:
+    """How much of the best recovery hangs on the last layer.
+
+    Sliding windows, its windows against the rest: with W the highest value of the windows that
+    cover the last layer, R of those that do not, both taken as 0 where negative,
+
+        share = (W - R) / max(W, R)
+
+    1: nothing comes back without the last layer; 0: as much without it as with it; below 0: more
+    without it, down to -1, nothing with it.
+    Suffixes all cover the last layer. There the share is what the last layer alone gives back of
+    the most that any suffix does: with L the value of the suffix that begins at the last layer, W
+    the highest of all, L / W; between 0 and 1.
+
+    NaN where neither gives anything back.
+    """
+    if windows.with_last.all():
+        alone, best = _at(int(windows.layer.argmax())), peak(mean)
+        return lambda curve: _ratio(alone(curve), np.fmax(best(curve), alone(curve)))
+    covering, rest = peak(mean, windows.with_last), peak(mean, ~windows.with_last)
+
+    def share(curve: Array) -> Array:
+        mine, other = np.maximum(covering(curve), 0), np.maximum(rest(curve), 0)
+        return _ratio(mine - other, np.maximum(mine, other), least=-1.0)
+
+    return share
+
+
+def _ratio(part: Array, whole: Array, least: float = 0.0) -> Array:
+    """part / whole, at least `least`; NaN where the whole is not above 0."""
+    known = whole > 0
+    return np.where(known, np.maximum(part / np.where(known, whole, 1.0), least), np.nan)
+
+
+def _highest(mean: Array, where: Mask | None) -> int | None:
+    """The index of the highest of the chosen points, None if none has a value."""
+    chosen = np.isfinite(mean) if where is None else np.isfinite(mean) & where
+    return int(np.where(chosen, mean, -np.inf).argmax()) if chosen.any() else None
+
+
+def _at(place: int | None) -> Statistic:
+    """The value at one point of the curve; NaN if there is no such point."""
+    return lambda curve: np.full(len(curve), np.nan) if place is None else curve[:, place]
+
+
+def rank_correlation(curves: Array) -> Array:
+    """Spearman's correlation of each curve with the layer: 1 rises, -1 falls throughout.
+
+    Args:
+        curves: (..., layers), sorted by layer; NaN where there is no value.
+
+    Returns:
+        (...,); NaN where under three layers have a value, or all values are the same.
+    """
+    flat = pd.DataFrame(curves.reshape(-1, curves.shape[-1]))
+    layer = pd.DataFrame(np.broadcast_to(np.arange(float(flat.shape[1])), flat.shape))
+    # Ranks with ties averaged; the layers' among the layers that have a value.
+    left, right = (_centred(part.rank(axis=1)) for part in (flat, layer.where(flat.notna())))
+    size = np.sqrt((left**2).sum(axis=1) * (right**2).sum(axis=1))
+    known = (flat.notna().sum(axis=1).to_numpy() >= _LEAST_POINTS) & (size > 0)
+    found = np.where(known, (left * right).sum(axis=1) / np.where(known, size, 1.0), np.nan)
+    return found.reshape(curves.shape[:-1])
+
+
+def _centred(ranks: pd.DataFrame) -> Array:
+    """Ranks less their row's mean; 0 where there is none, which adds nothing to a sum."""
+    centred: Array = ranks.sub(ranks.mean(axis=1), axis=0).fillna(0.0).to_numpy(float)
+    return centred

@@ -1,0 +1,127 @@
+"""tables/statistics.csv: what the curves say, and how they differ, with intervals."""
+
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Any
+
+import pandas as pd
+
+from dissect.results.bootstrap import (
+    Array,
+    Estimate,
+    concepts_with_a_value,
+    estimate,
+    interval_of_mean,
+    mean_curve,
+)
+from dissect.results.families import ALL_METHODS, DONOR, FAMILY, Family, families
+from dissect.results.shape import (
+    Reading,
+    Windows,
+    difference_of_peaks,
+    final_layer_lead,
+    final_layer_share,
+    peak,
+    peak_layer,
+    rank_correlation,
+)
+
+_NUMBERS = ["value", "low", "high"]
+_KEYS = [*FAMILY, "method", "experiment", "statistic", "versus", "layer"]
+STATISTIC_COLUMNS = [*_KEYS, *_NUMBERS, "n"]
+
+Row = dict[str, Any]
+
+
+def statistics(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """All statistics of the curves whose donor is the original, in long format.
+
+    Of each curve: peak (its highest mean), peak_layer, final_layer_share and final_layer_lead (as
+    `results.shape` defines them; the lead of sliding windows only), and monotonicity (the mean over
+    concepts of Spearman's correlation between score and layer). Between two experiments of a method
+    (experiment_difference) and two methods of an experiment (method_difference), `versus` naming
+    the one that is taken away: at each layer, and, without a layer, of the two peaks
+    (.._difference_of_peaks), which may lie at different layers.
+
+    Differences are paired: only concepts that both sides have are used, and are drawn together. So
+    a difference of peaks is not the difference of two rows `peak` where cells are missing.
+
+    Args:
+        scores: what `concept_scores` returns.
+        seed: of the bootstrap.
+
+    Returns:
+        STATISTIC_COLUMNS, one row each; layer is null but in differences at a layer; value is null
+        without any concept, low and high under MIN_CONCEPTS of them; n is how many concepts stand
+        behind the value.
+    """
+    rows = [
+        {**family.key, **row}
+        for family in families(scores[scores["donor"] == DONOR])
+        for part in (_of_curves, _between_experiments, _between_methods)
+        for row in part(family, seed)
+    ]
+    found = pd.DataFrame(rows, columns=STATISTIC_COLUMNS).astype({"layer": "Int64"})
+    return found.sort_values(_KEYS, ignore_index=True)
+
+
+def _of_curves(family: Family, seed: int) -> Iterator[Row]:
+    for experiment in family.experiments:
+        for method in [*family.methods, ALL_METHODS]:
+            curve = family.curve(experiment, method)
+            where = {"method": method, "experiment": experiment, "versus": ""}
+            for name, (reading, values) in _readings(family, curve).items():
+                yield _row(estimate(reading, values, seed=seed), **where, statistic=name)
+
+
+def _readings(family: Family, curve: Array) -> dict[str, tuple[Reading, Array]]:
+    """Per statistic: how it is read off a mean curve, and the curves that are averaged."""
+    windows = Windows.of(family.windows)
+    found: dict[str, tuple[Reading, Array]] = {
+        "peak": (peak, curve),
+        "peak_layer": (lambda _: peak_layer(windows), curve),
+        "final_layer_share": (lambda mean: final_layer_share(mean, windows), curve),
+        # Of each concept first: a mean curve rises more steadily than those it is made of. The
+        # peak of a single point is the point.
+        "monotonicity": (peak, rank_correlation(curve)[..., None]),
+    }
+    if not windows.with_last.all():
+        found["final_layer_lead"] = (lambda mean: final_layer_lead(mean, windows), curve)
+    return found
+
+
+def _between_experiments(family: Family, seed: int) -> Iterator[Row]:
+    for left, right in combinations(family.experiments, 2):
+        for method in [*family.methods, ALL_METHODS]:
+            where = {"method": method, "experiment": left, "versus": right}
+            both = family.curve(left, method), family.curve(right, method)
+            yield from _differences("experiment_difference", where, family, both, seed)
+
+
+def _between_methods(family: Family, seed: int) -> Iterator[Row]:
+    for left, right in combinations(family.methods, 2):
+        for experiment in family.experiments:
+            where = {"method": left, "experiment": experiment, "versus": right}
+            both = family.curve(experiment, left), family.curve(experiment, right)
+            yield from _differences("method_difference", where, family, both, seed)
+
+
+def _differences(
+    name: str, where: dict[str, str], family: Family, both: tuple[Array, Array], seed: int
+) -> Iterator[Row]:
+    paired = both[0] - both[1]
+    points = zip(
+        family.windows["layer"],
+        mean_curve(paired),
+        *interval_of_mean(paired, seed),
+        concepts_with_a_value(paired),
+        strict=True,
+    )
+    for layer, *numbers in points:
+        yield _row(Estimate(*numbers), **where, statistic=name, layer=int(layer))
+    peaks = estimate(difference_of_peaks, *both, seed=seed)
+    yield _row(peaks, **where, statistic=f"{name}_of_peaks")
+
+
+def _row(found: Estimate, **where: Any) -> Row:
+    return {**where, **vars(found)}

@@ -1,0 +1,28 @@
+"""Hold the paper's statements against what was found."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dissect.job import job
+from dissect.results.claims import claims
+from dissect.results.tables import concept_scores, write_csv
+
+
+def main(*, table: Path, windows: Sequence[str], seed: int, output: Path) -> None:
+    """Write tables/claims.csv from tables/krs.parquet.
+
+    Args:
+        windows: the config's; the first sliding one serves all statements that name none.
+        seed: of the bootstrap.
+    """
+    write_csv(output, claims(concept_scores(table, "krs"), windows, seed))
+
+
+if __name__ == "__main__":
+    with job() as snakemake:
+        main(
+            table=Path(snakemake.input.table),
+            windows=snakemake.params.windows,
+            seed=snakemake.params.seed,
+            output=Path(snakemake.output.claims),
+        )

@@ -1,0 +1,21 @@
+"""Peaks, differences and the last layer's share, with intervals over concepts."""
+
+from pathlib import Path
+
+from dissect.job import job
+from dissect.results.statistics import statistics
+from dissect.results.tables import concept_scores, write_csv
+
+
+def main(*, table: Path, seed: int, output: Path) -> None:
+    """Write tables/statistics.csv from tables/krs.parquet; the seed is the bootstrap's."""
+    write_csv(output, statistics(concept_scores(table), seed))
+
+
+if __name__ == "__main__":
+    with job() as snakemake:
+        main(
+            table=Path(snakemake.input.table),
+            seed=snakemake.params.seed,
+            output=Path(snakemake.output.statistics),
+        )
