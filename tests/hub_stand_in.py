@@ -57,10 +57,12 @@ class HubStandIn:
         requests: all requests that were answered, in order.
         token: the only one that opens gated and private repositories.
         stranger: a token that is valid and opens none of them. Any other token is refused.
+        signature: stands in the addresses of the other host, and opens them to whoever has it.
     """
 
     token = "hf_opens_everything"
     stranger = "hf_opens_nothing"
+    signature = "good_for_an_hour"
 
     def __init__(self, redirect_to_cdn: bool = False) -> None:
         self.faults: dict[tuple[str, str] | str, list[Fault]] = {}

@@ -76,6 +76,33 @@ def test_what_another_program_brought_is_used_and_is_not_ours(
     assert set(done.sha256) == NEEDED
 
 
+def test_what_another_program_brought_again_later_is_not_ours_any_more(
+    hub: HubStandIn, sharded: Path
+) -> None:
+    ours = download(REPO)
+    for name in (SHARD, "config.json"):  # as by a tool that clears the cache
+        (ours.folder / name).resolve().unlink()
+        (ours.folder / name).unlink()
+    bring_by_the_hubs_client(hub, sharded)
+    assert set(download(REPO).fetched) == NEEDED - {SHARD, "config.json"}
+
+
+def test_blobs_that_lie_in_a_store_of_several_repositories_are_used(
+    hub: HubStandIn, sharded: Path, home: Path
+) -> None:
+    """The hub's client may make a blob a link, named by its hash, to a file that is not."""
+    blob = (bring_by_the_hubs_client(hub, sharded) / SHARD).resolve()
+    stored = home / "hub/blobs/ab/abcdef"
+    stored.parent.mkdir(parents=True)
+    blob.rename(stored)
+    blob.symlink_to(stored)
+    hub.stop()
+    done = download(REPO)
+    assert done.sha256[SHARD] == blob.name
+    assert remove(done.folder, [SHARD]) < 1000  # the link alone
+    assert stored.exists()
+
+
 def test_only_what_is_missing_in_a_shared_cache_is_brought(hub: HubStandIn, sharded: Path) -> None:
     folder = bring_by_the_hubs_client(hub, sharded)
     (folder / OTHER_SHARD).resolve().unlink()
@@ -186,6 +213,19 @@ def test_a_cache_found_whole_without_the_hub_is_compared_with_it_later(
     assert set(download(REPO, commit).sha256) == NEEDED
 
 
+def test_a_link_that_another_process_makes_first_is_as_good(
+    hub: HubStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = Path.symlink_to
+
+    def be_second(self: Path, target: Path) -> None:
+        link(self, target)
+        link(self, target)
+
+    monkeypatch.setattr(Path, "symlink_to", be_second)
+    assert set(download(REPO).fetched) == NEEDED
+
+
 def test_two_files_of_the_same_bytes_are_brought_once(
     hub: HubStandIn, sharded: Path, tmp_path: Path
 ) -> None:
@@ -202,12 +242,13 @@ def test_two_files_of_the_same_bytes_are_brought_once(
 def test_an_unreachable_hub_and_a_damaged_cache_are_an_error(
     hub: HubStandIn, sharded: Path
 ) -> None:
-    blob = (bring_by_the_hubs_client(hub, sharded) / SHARD).resolve()
-    blob.write_bytes(b"?" * SHARD_BYTES)
+    folder = bring_by_the_hubs_client(hub, sharded)
+    (folder / SHARD).resolve().write_bytes(b"?" * SHARD_BYTES)
     hub.stop()
     with pytest.raises(HubError) as error:
         download(REPO)
     assert error.value.status == "unreachable"
+    assert not (folder / SHARD).exists()  # nobody else reads it either
 
 
 @pytest.mark.parametrize("missing", [SHARD, INDEX, "config.json", "tokenizer"])

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -228,19 +229,22 @@ def test_a_full_disk_is_seen_before_the_first_byte(
     assert hub.sent(REPO, SHARD) == 0
 
 
+@pytest.mark.parametrize("at_the_end", ["an error", "nothing written"])
 def test_a_disk_that_fills_up_is_one_line_and_what_arrived_is_kept(
-    hub: HubStandIn, sharded: Path, monkeypatch: pytest.MonkeyPatch
+    hub: HubStandIn, sharded: Path, monkeypatch: pytest.MonkeyPatch, at_the_end: str
 ) -> None:
     room = [2_000_000]
     write = os.write
+    one_at_a_time = threading.Lock()
 
     def full_disk(handle: int, block: bytes) -> int:
         # As a real one: what fits is written, then nothing.
-        if room[0] == 0:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        written = write(handle, block[: room[0]])
-        room[0] -= written
-        return written
+        with one_at_a_time:
+            if room[0] == 0 and at_the_end == "an error":
+                raise OSError(errno.ENOSPC, "No space left on device")
+            written = write(handle, block[: room[0]])
+            room[0] -= written
+            return written
 
     with monkeypatch.context() as patch:
         patch.setattr(fetching.os, "write", full_disk)

@@ -16,7 +16,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from threading import Event
@@ -81,7 +81,9 @@ class RepoCache:
         pointer.parent.mkdir(parents=True, exist_ok=True)
         if are_symlinks_supported(self.root):
             pointer.unlink(missing_ok=True)
-            pointer.symlink_to(Path("../../blobs") / blob.name)
+            # Another process may make the same link at this moment.
+            with suppress(FileExistsError):
+                pointer.symlink_to(Path("../../blobs") / blob.name)
         else:
             blob.replace(pointer)
 
@@ -110,11 +112,16 @@ class RepoCache:
             yield
 
     def mark_fetched(self, file: RemoteFile) -> None:
+        """Note that this workflow brought a blob: once it is complete, before it has its name."""
         self._mark(file).parent.mkdir(parents=True, exist_ok=True)
         self._mark(file).touch()
 
-    def was_fetched(self, file: RemoteFile) -> bool:
-        return self._mark(file).exists()
+    def was_fetched(self, commit: str, file: RemoteFile) -> bool:
+        """Whether it did; not so if another program put the blob there again since then."""
+        path, mark = self.existing(commit, file), self._mark(file)
+        if path is None or not mark.exists():
+            return False
+        return path.stat().st_mtime_ns <= mark.stat().st_mtime_ns
 
     def _mark(self, file: RemoteFile) -> Path:
         return self.folder / "dissect" / f"{file.etag}.fetched"
@@ -123,8 +130,11 @@ class RepoCache:
         """The commit that a revision was the last time the hub said so."""
         if is_commit(revision):
             return revision
-        ref = self.folder / "refs" / (revision or constants.DEFAULT_REVISION)
+        ref = self._ref(revision)
         return ref.read_text().strip() if ref.is_file() else None
+
+    def _ref(self, revision: str) -> Path:
+        return self.folder / "refs" / (revision or constants.DEFAULT_REVISION)
 
     def remember(self, remote: RemoteCheckpoint, revision: str) -> None:
         """Note that all files of a commit are here, and which commit a branch is."""
@@ -132,7 +142,7 @@ class RepoCache:
         if not listing.exists():
             write_json(listing, asdict(remote))
         if self.commit_of(revision) != remote.commit:
-            with atomic_path(self.folder / "refs" / (revision or "main")) as partial:
+            with atomic_path(self._ref(revision)) as partial:
                 partial.write_text(remote.commit)
 
     def recall(self, commit: str) -> RemoteCheckpoint | None:

@@ -75,7 +75,7 @@ def download(repo: str, revision: str = "", workers: int = 4) -> Download:
         remote.size / 1e6,
         time.monotonic() - started,
     )
-    fetched = [file.name for file in remote.files if cache.was_fetched(file)]
+    fetched = [file.name for file in remote.files if cache.was_fetched(remote.commit, file)]
     return Download(cache.snapshot(remote.commit), remote.commit, sha256, fetched)
 
 
@@ -192,10 +192,10 @@ def _fetch_right(
 ) -> Digest:
     partial = cache.partial(file)
     partial.parent.mkdir(parents=True, exist_ok=True)
-    cache.mark_fetched(file)
     for attempt in range(1, DAMAGED_TRIES + 1):
         digest = fetch(remote, file, partial, stop)
         if digest.right:
+            cache.mark_fetched(file)
             partial.replace(cache.blob(file))
             return digest
         partial.unlink()

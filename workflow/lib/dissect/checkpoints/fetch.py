@@ -169,7 +169,10 @@ def write_all(stream: FileIO, chunk: bytes) -> None:
     """Write a chunk whole; a plain write takes less of it when the disk is nearly full."""
     rest = memoryview(chunk)
     while rest:
-        rest = rest[os.write(stream.fileno(), rest) :]
+        written = os.write(stream.fileno(), rest)
+        if written == 0:  # else this would go on for ever
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        rest = rest[written:]
 
 
 class Progress:
