@@ -8,10 +8,10 @@ SNAKEMAKE := $(VENV)/bin/snakemake --profile profiles/local
 DEMO := $(SNAKEMAKE) --configfile config/demo.yaml --resources gpu=1 mem_mb=7600
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test test-paper lint clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed ## the virtual environment .venv, with everything in it
 
@@ -20,8 +20,11 @@ demo: setup ## the study on a small real model: minutes on two cores, no GPU
 	@echo "The figures:"
 	@ls results/demo/figures/*/*.png
 
-test: setup ## all tests
+test: setup ## all tests, but for the long ones below
 	$(VENV)/bin/pytest
+
+test-paper: setup ## the whole paper at tiny size, from a stand-in of the hub to the figures
+	$(VENV)/bin/pytest tests/paper
 
 lint: setup ## style, types, and the workflow's own rules
 	$(VENV)/bin/ruff check .

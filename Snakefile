@@ -2,7 +2,7 @@
 
 snakemake                           everything that config/config.yaml selects
 snakemake preflight                 which checkpoints can be had, and how large they are
-snakemake checkpoints               checkpoints only, for a machine with network
+snakemake checkpoints               all that needs a network: the rest does without
 snakemake sweeps                    the cells only: what the GPUs are for
 snakemake tables | figures          the tables, the figures, and what they need
 snakemake results/paper/...         any single file of results/README.md
@@ -55,6 +55,8 @@ rule all:
 rule checkpoints:
     input:
         study.manifest_paths(),
+        # All that needs a network: afterwards, nothing does.
+        study.fetched_concept_files(),
     message:
         "all checkpoints are there"
 

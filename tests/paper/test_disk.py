@@ -1,5 +1,6 @@
 """A part of the tiny paper on a small disk: one concept after the other, nothing kept."""
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tiny_paper import ROWS, files_of, make_paper, needed_files
+from tiny_paper import CONFIG, ROWS, files_of, make_paper, needed_files
+from tiny_study import ROOT
 
 from hub_stand_in import HubStandIn
 
-CONCEPTS = {"llama2-7b": ["16", "18"], "olmo-7b": ["4", "37"]}
-EXPERIMENTS = ["attention", "value_vectors"]
+MODELS = ("llama2-7b", "olmo-7b")
+PAIRS = [(16, 4), (18, 37)]  # a round each
 PART: dict[str, Any] = {
-    "concepts": CONCEPTS,
-    "experiments": EXPERIMENTS,
-    "keep_checkpoints": False,
+    "concepts": dict(zip(MODELS, map(list, zip(*PAIRS, strict=True)), strict=True)),
+    "experiments": ["attention", "value_vectors"],
 }
 SECONDS = 0.02  # between two looks at the disk
 
@@ -46,6 +47,11 @@ def watched(folder: Path) -> Iterator[Peak]:
         watcher.join()
 
 
+def weights_of(folder: Path) -> int:
+    sizes = needed_files(folder)
+    return sum(size for name, size in sizes.items() if name.endswith(".safetensors"))
+
+
 def size_of(folder: Path) -> int:
     size = 0
     for path in folder.rglob("*"):
@@ -56,42 +62,44 @@ def size_of(folder: Path) -> int:
     return size
 
 
+def test_the_documented_loop_names_every_concept() -> None:
+    text = (ROOT / "docs/checkpoints.md").read_text(encoding="utf-8")
+    lists = [list(map(int, found.split())) for found in re.findall(r'echo "([\d ]+)"', text)]
+    assert lists == list(CONFIG["concepts"].values())
+
+
 def test_one_concept_at_a_time_needs_one_concepts_disk(
     repositories: dict[str, Path], tmp_path: Path
 ) -> None:
-    sizes = {repo: needed_files(folder) for repo, folder in repositories.items()}
-    weights = {
-        repo: sum(size for name, size in files.items() if name.endswith(".safetensors"))
-        for repo, files in sizes.items()
-    }
-    originals = [row.location for row in ROWS if row.method == "original"]
-    chosen = [row for row in ROWS if row.concept in CONCEPTS[row.model]]
-    pairs = list(zip(*CONCEPTS.values(), strict=True))
+    small_disk = ("--config", "keep_checkpoints=false")
     with HubStandIn() as hub:
         paper = make_paper(tmp_path, hub, repositories, **PART)
         with watched(paper.home) as peak:
-            for pair in pairs:
-                only = {model: [name] for model, name in zip(CONCEPTS, pair, strict=True)}
-                swept = paper.run("sweeps", "--config", f"concepts={only}")
+            for llama, olmo in PAIRS:
+                only = f"concepts={{llama2-7b: [{llama}], olmo-7b: [{olmo}]}}"
+                swept = paper.run("sweeps", *small_disk, only)
                 assert swept.status == 0, swept.output
-            finished = paper.run()
-            assert finished.status == 0, finished.output
-    kept = sum(weights[repo] for repo in originals)
-    of_a_pair = [
-        sum(weights[row.location] for row in chosen if row.concept in pair) for pair in pairs
+    finished = paper.run(*small_disk, network=False)
+    assert finished.status == 0, finished.output
+
+    weights = {repo: weights_of(folder) for repo, folder in repositories.items()}
+    kept = sum(weights[row.location] for row in ROWS if row.method == "original")
+    rounds = [
+        sum(weights[row.location] for row in ROWS if (row.model, row.concept) in chosen)
+        for chosen in [set(zip(MODELS, map(str, pair), strict=True)) for pair in PAIRS]
     ]
-    # Configs and tokenizers, which stay, and what the cache writes about itself.
-    small = sum(sum(files.values()) for files in sizes.values()) - sum(weights.values())
-    everything = kept + sum(of_a_pair)
-    assert kept + small < peak.bytes < kept + max(of_a_pair) + small < everything
-    # Weights came once: the second loop and the last run fetched nothing for the finished cells.
+    # Configs and tokenizers stay, and what the cache notes for itself.
+    small = size_of(paper.home)
+    assert kept < peak.bytes <= kept + max(rounds) + small < kept + sum(rounds)
+
+    # Weights came once: later runs fetched nothing again for finished cells.
     sent = files_of(hub.requests)
     came = {item: count for item, count in sent.items() if item[1].endswith(".safetensors")}
-    assert {repo for repo, _ in came} == {*originals, *(row.location for row in chosen)}
+    assert len({repo for repo, _ in came}) == 2 + 2 * 2 * len(PAIRS)
     assert set(came.values()) == {1}
     assert not list(paper.home.rglob("*.safetensors"))
+
     coverage = pd.read_csv(paper.result("tables/coverage.csv"))
-    assert len(coverage) == 2 * 2 * 2 * len(EXPERIMENTS)
+    assert len(coverage) == 2 * 2 * len(PAIRS) * len(PART["experiments"])
     assert set(coverage["status"]) == {"done"}
-    again = paper.run("--dry-run", network=False)
-    assert again.jobs == {}
+    assert paper.run("--dry-run", *small_disk, network=False).jobs == {}

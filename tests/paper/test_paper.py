@@ -92,6 +92,16 @@ def test_a_run_that_is_cut_off_reaches_nothing(tmp_path: Path) -> None:
     assert "127.0.0.1" in attempts.read_text(encoding="utf-8")
 
 
+def test_no_secret_lies_in_any_file(done: Done) -> None:
+    secrets = [secret.encode() for secret in (done.paper.hub.token, done.paper.hub.signature)]
+    files = [path for path in done.paper.root.rglob("*") if path.is_file()]
+    assert len(files) > 1000
+    for path in files:
+        assert not [path for secret in secrets if secret in path.read_bytes()]
+    for run in (done.preflight, done.checkpoints, done.whole):
+        assert not [secret for secret in secrets if secret.decode() in run.output]
+
+
 def test_nothing_is_left_to_be_done(done: Done) -> None:
     again = done.paper.run("--dry-run", network=False)
     assert again.status == 0, again.output

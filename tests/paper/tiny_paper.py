@@ -31,7 +31,7 @@ from tiny import save_tiny, save_tiny_olmo_legacy, tiny_tokenizer
 QUESTIONS = 2
 ROWS = read_table(ROOT / "config/checkpoints.tsv")
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
-RESULTS = CONFIG["results"]
+RESULTS: str = CONFIG["results"]
 # On the hub behind a licence that must be accepted.
 GATED = "meta-llama/"
 # In real repositories, too, and never to be fetched.
@@ -161,8 +161,8 @@ def make_paper(
     for folder in ("workflow", "profiles", "config"):
         shutil.copytree(ROOT / folder, root / folder, ignore=ignored)
     shutil.copy(ROOT / "Snakefile", root)
-    for repo, folder in checkpoints.items():
-        hub.add(repo, folder, gated=repo.startswith(GATED))
+    for repo, checkpoint in checkpoints.items():
+        hub.add(repo, checkpoint, gated=repo.startswith(GATED))
     config = CONFIG | {"device": "cpu", "models": {}} | changes
     for model, settings in CONFIG["models"].items():
         entries = [concept_entry(identifier) for identifier in CONFIG["concepts"][model]]
@@ -196,8 +196,7 @@ def compute(root: Path, repositories: Mapping[str, Path]) -> Done:
         paper = make_paper(root, hub, repositories)
         preflight = paper.run("preflight")
         asked = len(hub.requests)
-        concepts = [f"{RESULTS}/concepts/{model}.json" for model in CONFIG["models"]]
-        checkpoints = paper.run("checkpoints", *concepts)
+        checkpoints = paper.run("checkpoints")
     whole = paper.run(network=False)
     sent = (files_of(hub.requests[:asked]), files_of(hub.requests[asked:]))
     return Done(paper, preflight, checkpoints, whole, *sent)

@@ -79,7 +79,7 @@ def test_one_concept_of_each_model_is_16_sweeps(shipped: Workflow) -> None:
 
 def test_checkpoints_alone_compute_nothing(shipped: Workflow) -> None:
     jobs = plan_paper(shipped, "checkpoints").jobs
-    assert jobs == {"checkpoints": 1, "download_checkpoint": 42}
+    assert jobs == {"checkpoints": 1, "download_checkpoint": 42, "fetch_concepts": 2}
 
 
 def test_removed_weights_are_noted_for_every_checkpoint(shipped: Workflow) -> None:

@@ -215,6 +215,11 @@ class Study:
         source = self.config.models[model].concepts
         return source.path or self.path("concepts", f"{model}.json")
 
+    def fetched_concept_files(self) -> list[str]:
+        """The concept files that come by URL."""
+        models = [name for name in self.models if self.config.models[name].concepts.url]
+        return [self.concept_file(name) for name in models]
+
     def concept_digest(self, model: str, concept: str) -> str:
         """Changes when a concept's entry changes, not when another one is added to the file."""
         source, entries = self.config.models[model].concepts, self.entries[model]
