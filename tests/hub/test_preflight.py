@@ -1,0 +1,120 @@
+"""Preflight: every row of a table looked at, before anything is downloaded."""
+
+import json
+from pathlib import Path
+
+import pytest
+from sharded_repository import REPO
+
+from dissect.checkpoints.preflight import look_at, report
+from dissect.study.preflight import THERE, Found, read_preflight, write_preflight
+from dissect.study.table import CheckpointRow
+from hub_stand_in import HubStandIn
+
+
+def hub_row(repo: str, concept: str = "", revision: str = "") -> CheckpointRow:
+    method = "dpo" if concept else "original"
+    return CheckpointRow("m", method, concept, f"hub:{repo}", revision)
+
+
+def serve(hub: HubStandIn, folder: Path, repo: str, config: dict[str, object]) -> str:
+    """A repository with this config and a few bytes for weights."""
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "model.safetensors").write_bytes(bytes(1000))
+    return hub.add(repo, folder, gated="gated" in repo)
+
+
+def status_of(row: CheckpointRow) -> Found:
+    (found,) = look_at([row])
+    return found
+
+
+def test_a_row_that_is_there(hub: HubStandIn, tmp_path: Path) -> None:
+    commit = serve(hub, tmp_path / "a", "lab/a", {"model_type": "llama"})
+    found = status_of(hub_row("lab/a"))
+    assert (found.status, found.commit, found.gated) == (THERE, commit, "no")
+    assert (found.format, found.family, found.files, found.note) == ("transformers", "llama", 2, "")
+    assert found.bytes == 1000 + (tmp_path / "a/config.json").stat().st_size
+    assert {request.file for request in hub.requests if request.file} == {"config.json"}
+
+
+def test_a_legacy_olmo_is_told_from_its_config(hub: HubStandIn, tmp_path: Path) -> None:
+    serve(hub, tmp_path / "a", "lab/a", {"model_type": "olmo", "d_model": 64})
+    found = status_of(hub_row("lab/a"))
+    assert (found.status, found.format, found.family) == (THERE, "olmo-legacy", "olmo")
+    assert found.note == "the table says transformers; it is read as olmo-legacy"
+
+
+@pytest.mark.parametrize("repo", ["lab/gated", "lab/nowhere", "lab/mamba"])
+def test_a_row_that_cannot_be_had(hub: HubStandIn, tmp_path: Path, repo: str) -> None:
+    serve(hub, tmp_path / "a", "lab/gated", {"model_type": "llama"})
+    serve(hub, tmp_path / "b", "lab/mamba", {"model_type": "mamba"})
+    expected = {"lab/gated": "gated", "lab/nowhere": "gone", "lab/mamba": "unknown_family"}
+    assert status_of(hub_row(repo)).status == expected[repo]
+    assert status_of(hub_row(REPO, revision="v9")).status == "revision_gone"
+
+
+def test_a_token_opens_what_is_gated(
+    hub: HubStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(hub, tmp_path / "a", "lab/gated", {"model_type": "llama"})
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    found = status_of(hub_row("lab/gated"))
+    assert (found.status, found.gated) == (THERE, "yes")
+
+
+def test_a_hub_that_does_not_answer_is_asked_for_one_row(
+    hub: HubStandIn, lines: pytest.LogCaptureFixture
+) -> None:
+    hub.stop()
+    found = look_at([hub_row("lab/a"), hub_row("lab/b", "tea"), hub_row("lab/c", "mate")])
+    assert [item.status for item in found] == ["unreachable"] * 3
+    assert "lab/a" in found[0].note
+    assert {item.note for item in found[1:]} == {
+        "not asked for, since the hub did not answer for another"
+    }
+    assert not [record for record in lines.records if "lab/b" in record.getMessage()]
+
+
+def test_rows_of_other_kinds_stand_in_their_places(hub: HubStandIn, tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/config.json").write_text("{}")
+    rows = [
+        CheckpointRow("m", "original", "", f"path:{tmp_path}/own"),
+        hub_row("lab/nowhere", "tea"),
+        CheckpointRow("m", "dpo", "mate", f"path:{tmp_path}/other"),
+        CheckpointRow("m", "dpo", "cocoa", "unlearn"),
+        hub_row(REPO, "chai"),
+    ]
+    found = look_at(rows)
+    assert [item.concept for item in found] == ["", "tea", "mate", "cocoa", "chai"]
+    assert [item.status for item in found] == [THERE, "gone", "missing", "later", THERE]
+
+
+def test_the_table_on_screen_says_what_is_missing_and_what_it_takes(
+    hub: HubStandIn, lines: pytest.LogCaptureFixture
+) -> None:
+    original = Found("m", "original", "", "hub:lab/o", "", THERE, bytes=13_500_000_000)
+    lost = Found("m", "dpo", "tea", "hub:lab/t", "", "gone", note="hub:lab/t: a long line")
+    report([original, lost], "unlearn")
+    shown = lines.text
+    assert "1 of 2 checkpoints are there; the hub's 1 are 13.5 GB in all" in shown
+    assert "private or gone (the hub does not say which)" in shown
+    assert "not to be had (on_missing_checkpoint: unlearn): m dpo tea" in shown
+    assert "each training here holds about 54 GB" in shown
+
+
+def test_more_bytes_than_the_disk_has_free_is_a_warning(
+    hub: HubStandIn, lines: pytest.LogCaptureFixture
+) -> None:
+    report([Found("m", "original", "", "hub:lab/o", "", THERE, bytes=10**18)], "error")
+    assert "they do not fit the disk at once" in lines.text
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    found = Found("m", "dpo", "tea", "hub:lab/t", "main", "gone", note='a "note", with commas')
+    path = tmp_path / "preflight.csv"
+    assert read_preflight(path) == {}
+    write_preflight(path, [found])
+    assert read_preflight(path) == {("m", "dpo", "tea"): found}
