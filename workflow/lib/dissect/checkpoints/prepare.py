@@ -40,14 +40,15 @@ def prepare(study: Study) -> None:
 
 
 def look_at_due(due: Sequence[Download], preflight: Path, on_missing: str) -> None:
-    """Believe preflight where it found a row; look at all others, and note them there.
+    """Believe preflight where it is sure of a row; look at all others, and note them there.
 
     Raises:
         DissectError: naming every row that is not to be had. Where the study goes on without
             (skip) or trains it here (unlearn), it must be planned anew: the line says so.
     """
     known, rows = read_preflight(preflight), [item.row for item in due]
-    new = [row for row in rows if not (row.key in known and known[row.key].is_about(row))]
+    sure = {key for key, found in known.items() if found.status in (THERE, *NOT_TO_BE_HAD)}
+    new = [row for row in rows if row.key not in sure or not known[row.key].is_about(row)]
     if new:
         log.info("looking at %d of %d checkpoints that are to be downloaded", len(new), len(rows))
         known |= {row.key: found for row, found in zip(new, look_at(new), strict=True)}
