@@ -139,6 +139,20 @@ def test_no_line_bridges_a_layer_without_a_value(tmp_path: Path) -> None:
     assert [layers for layers, _ in data_lines(panel)] == [[0, 1, 2], [4, 5]]
 
 
+def test_missing_cells_show_in_the_n_of_their_curves(tmp_path: Path) -> None:
+    cells = study(tmp_path)
+    lost = [cell for cell in cells if cell.parts[-3:-1] == ("dpo", "c1")]
+    assert len(lost) == 4
+    overall, _ = tables_of(tmp_path, [cell for cell in cells if cell not in lost])
+    figure = draw_curves(overall, STYLE)
+    assert "each with 1\N{EN DASH}2 concepts (dpo 1; grad_diff 2)" in words(figure)
+    overall, _ = tables_of(tmp_path, [cell for cell in cells if cell != lost[0]])
+    figure = draw_curves(overall, STYLE)
+    said = words(figure)
+    assert "MLP coefficients 1" in said
+    assert "value vectors 2; grad_diff 2)" in said
+
+
 def test_runs_number_the_unbroken_pieces_of_each_curve() -> None:
     frame = pd.DataFrame(
         {"key": list("aaaabb"), "layer": [0, 1, 2, 3, 4, 5], "y": [1, np.nan, 1, 1, 1, 1]}

@@ -165,7 +165,20 @@ def _counted(each: pd.DataFrame) -> str:
     null = each.groupby("method")["null"].max()
     without = f" ({_range(null)} more without a value)" if null.any() else ""
     having = "with" if each["method"].nunique() == 1 else "each with"
-    return f"n = {methods}, {having} {concepts} and {questions}{without}"
+    return f"n = {methods}, {having} {concepts}{_uneven(each)} and {questions}{without}"
+
+
+def _uneven(each: pd.DataFrame) -> str:
+    """Where cells are missing: how many concepts stand behind each curve."""
+    counts = each.groupby(["method", "experiment"], observed=True)["concepts"].max().unstack()
+    if counts.stack().nunique() == 1:
+        return ""
+    told = []
+    for method, row in counts.iterrows():
+        by_experiment = [f"{label_of(str(name))} {int(n)}" for name, n in row.dropna().items()]
+        same = row.nunique() == 1
+        told.append(f"{method} {int(row.max())}" if same else f"{method} {', '.join(by_experiment)}")
+    return f" ({'; '.join(told)})"
 
 
 def spread(values: "pd.Series[int]", noun: str) -> str:
