@@ -177,7 +177,9 @@ def _uneven(each: pd.DataFrame) -> str:
     for method, row in counts.iterrows():
         by_experiment = [f"{label_of(str(name))} {int(n)}" for name, n in row.dropna().items()]
         same = row.nunique() == 1
-        told.append(f"{method} {int(row.max())}" if same else f"{method} {', '.join(by_experiment)}")
+        told.append(
+            f"{method} {int(row.max())}" if same else f"{method} {', '.join(by_experiment)}"
+        )
     return f" ({'; '.join(told)})"
 
 
