@@ -84,13 +84,12 @@ def make_pair(folder: Path, layers: int) -> tuple[Path, Path]:
     return folder / "original", folder / "unlearned"
 
 
-def make_texts(shape: Shape, questions: int) -> list[Text]:
+def make_texts(shape: Shape, questions: int, vocabulary: int = SIZES["vocab_size"]) -> list[Text]:
     """Random ids in the sizes of a shape, again and again if more questions are wanted."""
     generator = torch.Generator().manual_seed(1)
 
     def random_ids(count: int) -> tuple[int, ...]:
-        high = SIZES["vocab_size"]
-        return tuple(torch.randint(0, high, (count,), generator=generator).tolist())
+        return tuple(torch.randint(0, vocabulary, (count,), generator=generator).tolist())
 
     texts: list[Text] = []
     for number in range(questions):

@@ -20,8 +20,10 @@ try:
 except DissectError as error:
     sys.exit(f"error: {error}")
 
-# Scripts read the device from here: where a job computes is no reason to compute it again.
+# Scripts read these from here: where a job computes, and in how much memory, is no reason to compute
+# it again.
 config["device"] = study.config.device
+config["memory_gib"] = study.config.memory_gib
 
 # One job at a time on a GPU; on CPUs, as many as there are cores.
 GPU = 0 if study.config.device == "cpu" else 1

@@ -10,6 +10,7 @@ from dissect.checkpoints.reader import Checkpoint
 from dissect.checkpoints.verify import refuse_other_shapes
 from dissect.device import choose_device, choose_dtype
 from dissect.engine.patches import EXPERIMENTS, Donor
+from dissect.engine.plan import budget_of
 from dissect.engine.recording import read_recording
 from dissect.engine.skeleton import Skeleton
 from dissect.engine.sweep import sweep
@@ -37,6 +38,7 @@ def main(
     dtype: str,
     device: str,
     cell: Path,
+    memory_gib: float | None = None,
 ) -> None:
     stopwatch = Stopwatch()
     originals, theirs = read_manifest(original), read_manifest(unlearned)
@@ -52,7 +54,12 @@ def main(
         "%s: %d questions, %d windows, %s on %s",
         *(theirs.label, len(texts), len(chosen), skeleton.dtype, skeleton.device),
     )
-    layers, scores = sweep(skeleton, Donor(EXPERIMENTS[experiment], recorded, donor), chosen)
+    layers, scores = sweep(
+        skeleton,
+        Donor(EXPERIMENTS[experiment], recorded, donor),
+        chosen,
+        budget_of(memory_gib, skeleton.device),
+    )
     rows = tabulate(texts, chosen, layers, scores, recorded.logprobs(skeleton.device))
     rows = rows.assign(**cell_keys(theirs, data, experiment))
     metadata = {
@@ -103,4 +110,5 @@ if __name__ == "__main__":
             dtype=snakemake.params.dtype,
             device=snakemake.config["device"],
             cell=Path(snakemake.output.table),
+            memory_gib=snakemake.config["memory_gib"],
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 from dissect.checkpoints.manifest import read_manifest
 from dissect.checkpoints.reader import Checkpoint
 from dissect.device import choose_device, choose_dtype
+from dissect.engine.plan import budget_of
 from dissect.engine.record import record
 from dissect.engine.recording import write_recording
 from dissect.engine.skeleton import Skeleton
@@ -16,7 +17,14 @@ from dissect.texts.spans import read_texts
 
 
 def main(
-    *, original: Path, concept: Path, prompt: str, dtype: str, device: str, recording: Path
+    *,
+    original: Path,
+    concept: Path,
+    prompt: str,
+    dtype: str,
+    device: str,
+    recording: Path,
+    memory_gib: float | None = None,
 ) -> None:
     manifest = read_manifest(original)
     texts = read_texts(read_json(concept), prompt, load_tokenizer(manifest.folder))
@@ -27,7 +35,8 @@ def main(
         "data_sha256": sha256_of(concept),
         "dtype": str(number_format),
     }
-    write_recording(recording, record(skeleton, texts), texts, metadata)
+    tensors = record(skeleton, texts, budget_of(memory_gib, skeleton.device))
+    write_recording(recording, tensors, texts, metadata)
 
 
 if __name__ == "__main__":
@@ -39,4 +48,5 @@ if __name__ == "__main__":
             dtype=snakemake.params.dtype,
             device=snakemake.config["device"],
             recording=Path(snakemake.output.recording),
+            memory_gib=snakemake.config["memory_gib"],
         )

@@ -79,9 +79,15 @@ class Checkpoint:
         return int(self.config.num_hidden_layers)
 
     def read(
-        self, names: Iterable[str], dtype: torch.dtype, device: torch.device
+        self,
+        names: Iterable[str],
+        dtype: torch.dtype | None = None,
+        device: torch.device | None = None,
     ) -> dict[str, Tensor]:
         """Read parameters by their full names; of a stored tensor only the rows that are theirs.
+
+        Args:
+            dtype, device: what they are wanted in, and where; None: as saved, on the CPU.
 
         Files are opened and closed here: a memory-mapped file counts as resident memory for as
         long as a handle or one of its tensors lives.
@@ -96,7 +102,9 @@ class Checkpoint:
                     tensors[name] = _take(weights, self.places[name]).to(device, dtype)
         return tensors
 
-    def read_layer(self, layer: int, dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
+    def read_layer(
+        self, layer: int, dtype: torch.dtype | None = None, device: torch.device | None = None
+    ) -> dict[str, Tensor]:
         """All parameters of one decoder layer, by their names inside that layer."""
         prefix = f"{self.layers_path}.{layer}."
         names = [name for name in self.files if name.startswith(prefix)]

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dissect.engine.packs import packs_of
+from dissect.engine.flops import count_record, timed
+from dissect.engine.packs import Pack, packs_of
+from dissect.engine.plan import plan_record
 from dissect.engine.skeleton import ATTENTION, COEFFICIENTS, Entry, Layer, Skeleton
 from dissect.texts.spans import Text
 
@@ -14,15 +16,32 @@ log = logging.getLogger("dissect")
 
 
 @torch.inference_mode()
-def record(skeleton: Skeleton, texts: Sequence[Text]) -> dict[str, Tensor]:
+def record(
+    skeleton: Skeleton, texts: Sequence[Text], budget: int | None = None
+) -> dict[str, Tensor]:
     """The original's coefficients, attention outputs and compared logits.
+
+    Args:
+        budget: bytes of memory that tensors may take; None: no bound.
 
     Returns:
         The tensors that engine.recording describes, on the CPU, in the skeleton's dtype.
+
+    Raises:
+        DissectError: if the budget is too small.
     """
     packs = packs_of([text.ids for text in texts])
+    plan_record(skeleton, packs, texts, budget)
     with skeleton.entrance() as enter:
         entries = [enter(pack) for pack in packs]
+    with timed(count_record(skeleton, texts)):
+        return _read(skeleton, packs, entries, texts)
+
+
+def _read(
+    skeleton: Skeleton, packs: Sequence[Pack], entries: Sequence[Entry], texts: Sequence[Text]
+) -> dict[str, Tensor]:
+    """Take all packs up the stack, one layer's weights at a time."""
     hidden = [entry.hidden for entry in entries]
     tensors: dict[str, Tensor] = {}
     for index in range(len(skeleton.layers)):

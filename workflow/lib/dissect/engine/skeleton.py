@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from dissect.checkpoints.reader import Checkpoint, empty_model, tied_tensors
+from dissect.engine.ahead import Ahead
 from dissect.engine.packs import Pack
 
 # The two components of a layer that an experiment may put back.
@@ -46,11 +47,22 @@ class Skeleton:
         self.checkpoint = checkpoint
         self.dtype = dtype
         self.device = device
+        full_precision()
         self.model: Any = empty_model(checkpoint.config, dtype)
         # Only buffers have data yet; `to` would fail on the empty parameters.
         for module in self.model.modules():
             for name, buffer in module.named_buffers(recurse=False):
                 setattr(module, name, buffer.to(device))
+        self._ahead = (
+            Ahead(checkpoint.read_layer, checkpoint.layers, dtype, device)
+            if self.reads_ahead
+            else None
+        )
+
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether the next layer's weights are read while this one computes."""
+        return self.device.type == "cuda"
 
     @property
     def base(self) -> Any:
@@ -65,35 +77,51 @@ class Skeleton:
     def layer(self, index: int) -> Iterator["Layer"]:
         """One decoder layer with its weights on the device, for as long as the block runs."""
         module = self.layers[index]
-        weights = self.checkpoint.read_layer(index, self.dtype, self.device)
-        with filled(module, weights):
+        with filled(module, self._read_layer(index)):
             yield Layer(module, self.checkpoint)
 
     @contextmanager
-    def entrance(self) -> Iterator["Entrance"]:
-        """The embedding with its weights on the device."""
-        with filled(self.model, self._outer_weights(head=False)):
+    def entrance(self, *, blank: bool = False) -> Iterator["Entrance"]:
+        """The embedding with its weights on the device; `blank`: without them."""
+        with filled(self.model, self._read(self.outer_sources(embedding=not blank))):
             yield Entrance(self)
 
     @contextmanager
     def exit(self) -> Iterator["Head"]:
         """The final norm and the head with their weights on the device."""
-        with filled(self.model, self._outer_weights(head=True)):
+        with filled(self.model, self._read(self.outer_sources(head=True))):
             yield Head(self)
 
-    def _outer_weights(self, *, head: bool) -> dict[str, Tensor]:
-        """Everything outside the layers; the head's own matrix only if it is wanted."""
+    def outer_sources(self, *, embedding: bool = False, head: bool = False) -> dict[str, str]:
+        """Parameters outside the layers, each with the parameter whose values the files hold.
+
+        Args:
+            embedding, head: whether these matrices are wanted; what else there is, is small.
+        """
         tied = tied_tensors(self.model)
-        # By its module: a tied head's parameter may be the embedding's own.
-        output = self.model.get_output_embeddings()
-        head_module = next(name for name, module in self.model.named_modules() if module is output)
-        prefix = f"{self.checkpoint.layers_path}."
+        # By their modules: a tied head's parameter may be the embedding's own.
+        unwanted = [
+            module
+            for module, wanted in (
+                (self.model.get_input_embeddings(), embedding),
+                (self.model.get_output_embeddings(), head),
+            )
+            if not wanted
+        ]
         names = {
-            name
-            for name, _ in self.model.named_parameters(remove_duplicate=False)
-            if not name.startswith(prefix) and (head or name != f"{head_module}.weight")
+            f"{path}.{name}"
+            for path, module in self.model.named_modules()
+            if module not in unwanted and not path.startswith(f"{self.checkpoint.layers_path}.")
+            for name, _ in module.named_parameters(recurse=False)
         }
-        sources = {name: tied.get(name, name) for name in names}
+        return {name: tied.get(name, name) for name in names}
+
+    def _read_layer(self, index: int) -> dict[str, Tensor]:
+        if self._ahead is not None:
+            return self._ahead.layer(index)
+        return self.checkpoint.read_layer(index, self.dtype, self.device)
+
+    def _read(self, sources: Mapping[str, str]) -> dict[str, Tensor]:
         tensors = self.checkpoint.read(set(sources.values()), self.dtype, self.device)
         return {name: tensors[source] for name, source in sources.items()}
 
@@ -110,14 +138,26 @@ class Entrance:
         Rotary tables are made for the pack's positions. The mask is what the model makes for one
         plain sequence, laid out for the pack.
         """
+        return self._enter(pack, input_ids=torch.tensor([pack.ids], device=self._skeleton.device))
+
+    def blank(self, pack: Pack) -> Entry:
+        """The same with zeros for the tokens' embeddings."""
+        skeleton = self._skeleton
+        shape = (1, len(pack.ids), skeleton.checkpoint.config.hidden_size)
+        zeros = torch.zeros(shape, dtype=skeleton.dtype, device=skeleton.device)
+        return self._enter(pack, inputs_embeds=zeros)
+
+    def _enter(self, pack: Pack, **tokens: Tensor) -> Entry:
         device = self._skeleton.device
-        ids, positions = (
-            torch.tensor([values], device=device) for values in (pack.ids, pack.positions)
-        )
-        hidden, arguments = self._catch(input_ids=ids, position_ids=positions)
-        plain = torch.zeros(1, max(pack.positions) + 1, dtype=torch.long, device=device)
+        positions = torch.tensor([pack.positions], device=device)
+        hidden, arguments = self._catch(position_ids=positions, **tokens)
+        # All that is wanted of these is their number.
+        plain = {
+            name: values[:, :1].expand(-1, max(pack.positions) + 1, *values.shape[2:])
+            for name, values in tokens.items()
+        }
         masks: dict[int, Tensor] = {}  # layers share a mask, so they share what is made of it
-        for packed, sequence in zip(arguments, self._catch(input_ids=plain)[1], strict=True):
+        for packed, sequence in zip(arguments, self._catch(**plain)[1], strict=True):
             mask = sequence["attention_mask"]
             if id(mask) not in masks:
                 masks[id(mask)] = pack.mask(mask).to(device)
@@ -200,11 +240,16 @@ class Layer:
         """
         heard: dict[str, Tensor] = {}
 
+        def hear(component: str, rows: Tensor) -> None:
+            if component not in heard:
+                # A copy: a view would keep all rows.
+                heard[component] = rows[:1].clone()
+
         def hear_attention(_module: Any, _inputs: Any, outputs: Any) -> None:
-            heard.setdefault(ATTENTION, outputs[0][:1])
+            hear(ATTENTION, outputs[0])
 
         def hear_down(_module: Any, inputs: Any) -> None:
-            heard.setdefault(COEFFICIENTS, inputs[0][:1])
+            hear(COEFFICIENTS, inputs[0])
 
         hooks = [
             self.attention.register_forward_hook(hear_attention),
@@ -257,6 +302,17 @@ class Head:
         with replaced_forwards(forwards):
             output: Tensor = skeleton.model(inputs_embeds=hidden, use_cache=False).logits
         return output
+
+
+def full_precision() -> None:
+    """GPUs multiply float32 as float32 (no TF32), and sum 16-bit products in float32.
+
+    Both are settings of the process.
+    """
+    products = torch.backends.cuda.matmul
+    products.fp32_precision = "ieee"
+    products.allow_bf16_reduced_precision_reduction = False
+    products.allow_fp16_reduced_precision_reduction = False
 
 
 @contextmanager

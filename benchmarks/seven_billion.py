@@ -1,0 +1,220 @@
+"""Record and one job at LLaMA2-7B's exact shape: memory, time, and how near the machine's limit.
+
+    .venv/bin/python benchmarks/seven_billion.py              27 GB of disk; run it alone
+    .venv/bin/python benchmarks/seven_billion.py --layers 2   a minute, to see that it works
+
+Makes a pair with random bfloat16 weights in shards as on the hub, runs record and one dissect job
+on it as the workflow's scripts do, prints what they took, and removes the pair.
+"""
+
+import argparse
+import json
+import logging
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from sweep import SHAPES, make_texts
+from transformers import LlamaConfig
+
+from dissect.checkpoints.reader import Checkpoint, empty_model
+from dissect.device import choose_device
+from dissect.engine.flops import Flops, count_record, count_sweep
+from dissect.engine.patches import EXPERIMENTS, Donor
+from dissect.engine.plan import GIB, budget_of
+from dissect.engine.record import record
+from dissect.engine.recording import read_recording, write_recording
+from dissect.engine.skeleton import Skeleton
+from dissect.engine.sweep import sweep
+from dissect.job import keep_freed_memory
+from dissect.study.windows import windows_of
+
+DTYPE = torch.bfloat16
+# meta-llama/Llama-2-7b-chat-hf.
+SIZES: dict[str, Any] = {
+    "vocab_size": 32000,
+    "hidden_size": 4096,
+    "intermediate_size": 11008,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 32,
+    "max_position_embeddings": 4096,
+    "rms_norm_eps": 1e-5,
+    "tie_word_embeddings": False,
+}
+SHARD = 5 * 10**9  # bytes, where the hub's copies are cut
+
+
+@dataclass
+class Memory:
+    """Anonymous resident memory while a block runs, in bytes (Linux).
+
+    Mapped files are left out: their pages are clean, and the kernel takes them back at need.
+    """
+
+    peak: int = 0
+    _done: threading.Event = field(default_factory=threading.Event)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        thread = threading.Thread(target=self._watch)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._done.set()
+            thread.join()
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.02):
+            self.peak = max(self.peak, anonymous_memory())
+
+
+def anonymous_memory() -> int:
+    """This process's resident memory that no file backs, in bytes."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    line = next(line for line in status.splitlines() if line.startswith("RssAnon:"))
+    return 1024 * int(line.split()[1])
+
+
+def save_random(folder: Path, config: LlamaConfig, seed: int) -> Path:
+    """A checkpoint with random weights, shard by shard, with an index as the hub has it."""
+    folder.mkdir()
+    config.save_pretrained(folder)
+    generator = torch.Generator().manual_seed(seed)
+    shards: list[dict[str, torch.Tensor]] = [{}]
+    names: list[list[str]] = []
+    size = 0
+
+    def close() -> None:
+        save_file(shards[-1], folder / f"part-{len(names)}.safetensors", {"format": "pt"})
+        names.append(list(shards[-1]))
+        shards[-1] = {}
+
+    for name, parameter in empty_model(config, DTYPE).named_parameters():
+        if size + 2 * parameter.numel() > SHARD:
+            close()
+            size = 0
+        tensor = torch.empty(parameter.shape, dtype=DTYPE)
+        # As large as trained ones, so that no state overflows.
+        shards[-1][name] = (
+            tensor.fill_(1)
+            if parameter.dim() == 1
+            else tensor.normal_(0, 0.02, generator=generator)
+        )
+        size += 2 * parameter.numel()
+    close()
+    weight_map = {}
+    for number, members in enumerate(names):
+        file = f"model-{number + 1:05}-of-{len(names):05}.safetensors"
+        (folder / f"part-{number}.safetensors").rename(folder / file)
+        weight_map |= dict.fromkeys(members, file)
+    index = {"metadata": {}, "weight_map": weight_map}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+    return folder
+
+
+def matmul_rate(device: torch.device, tokens: int) -> float:
+    """FLOP/s of a plain product of the size of the MLP's, the best of several."""
+    hidden, width = SIZES["hidden_size"], SIZES["intermediate_size"]
+    one = torch.randn(tokens, hidden, device=device).to(DTYPE)
+    other = torch.randn(width, hidden, device=device).to(DTYPE)
+    best = 0.0
+    for _ in range(5):
+        started = time.perf_counter()
+        torch.nn.functional.linear(one, other)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        best = max(best, 2 * tokens * hidden * width / (time.perf_counter() - started))
+    return best
+
+
+def report(name: str, seconds: float, memory: Memory, flops: Flops, matmul: float) -> None:
+    """One line: what a step took, and its rate beside the plain product's."""
+    rate = flops.done / seconds
+    print(
+        f"{name:34}{seconds:9.1f} s{memory.peak / GIB:8.2f} GiB{flops.done:10.2e} FLOPs"
+        f"{rate / 1e9:9.0f} GFLOP/s{rate / matmul:7.2f} of the matmul",
+        flush=True,
+    )
+
+
+def run(
+    folder: Path, layers: int, name: str, device: torch.device, memory_gib: float | None
+) -> None:
+    config = LlamaConfig(**SIZES | {"num_hidden_layers": layers}, dtype="bfloat16")
+    started = time.perf_counter()
+    original = save_random(folder / "original", config, 0)
+    unlearned = save_random(folder / "unlearned", config, 1)
+    print(f"a pair of {layers} layers made in {time.perf_counter() - started:.0f} s")
+    keep_freed_memory()  # as every job of the workflow; only now, since making the pair is none
+    shape = SHAPES["paper"]
+    texts = make_texts(shape, len(shape.lengths), SIZES["vocab_size"])
+    windows = windows_of(["sliding_5"], layers) if layers >= 5 else windows_of(["suffix"], layers)
+    matmul = matmul_rate(device, 4096)
+    print(
+        f"{device}, {torch.get_num_threads()} threads, {len(texts)} texts, {len(windows)} windows"
+    )
+    print(
+        f"a plain product, 4096 x {SIZES['hidden_size']} x {SIZES['intermediate_size']}: "
+        f"{matmul / 1e9:.0f} GFLOP/s"
+    )
+    budget = budget_of(memory_gib, device)
+    path, memory = folder / "recording.safetensors", Memory()
+    started = time.perf_counter()
+    with memory.watched():
+        skeleton = Skeleton(Checkpoint(original), DTYPE, device)
+        write_recording(path, record(skeleton, texts, budget), texts, {})
+    flops = count_record(skeleton, texts)
+    report("record", time.perf_counter() - started, memory, flops, matmul)
+    memory, started = Memory(), time.perf_counter()
+    with memory.watched():
+        skeleton = Skeleton(Checkpoint(unlearned), DTYPE, device)
+        donor = Donor(EXPERIMENTS[name], read_recording(path), Checkpoint(original))
+        sweep(skeleton, donor, windows, budget)
+    flops = count_sweep(skeleton, donor, windows)
+    report(f"dissect: {name}", time.perf_counter() - started, memory, flops, matmul)
+    print(f"a plain product again: {matmul_rate(device, 4096) / 1e9:.0f} GFLOP/s")
+
+
+def needed_bytes(layers: int) -> int:
+    """Disk for two checkpoints and a recording, with a tenth to spare."""
+    hidden, width = SIZES["hidden_size"], SIZES["intermediate_size"]
+    layer = 4 * hidden * hidden + 3 * hidden * width
+    return int(1.1 * (2 * 2 * (layers * layer + 2 * SIZES["vocab_size"] * hidden) + GIB))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--layers", type=int, default=SIZES["num_hidden_layers"])
+    parser.add_argument("--experiment", choices=EXPERIMENTS, default="value_vectors")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda")
+    parser.add_argument("--memory-gib", type=float, help="the budget of tensors")
+    parser.add_argument(
+        "--folder", type=Path, help="where the pair is made; default: the temporary"
+    )
+    parser.add_argument("--log", action="store_true", help="show the jobs' own log")
+    arguments = parser.parse_args()
+    if arguments.log:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        free, needed = shutil.disk_usage(folder).free, needed_bytes(arguments.layers)
+        if free < needed:
+            raise SystemExit(
+                f"{folder} has {free / 1e9:.0f} GB free, {needed / 1e9:.0f} GB are needed; "
+                "name another place with --folder"
+            )
+        device = choose_device(arguments.device)
+        run(Path(folder), arguments.layers, arguments.experiment, device, arguments.memory_gib)
+
+
+if __name__ == "__main__":
+    main()

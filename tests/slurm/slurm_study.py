@@ -1,0 +1,185 @@
+"""A Slurm cluster of one's own, and the tiny study on it through `snakemake --profile slurm`."""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import yaml
+from tiny_study import CONFIG, Run, Workflow
+
+HERE = Path(__file__).parent
+TABLES = ("krs.parquet", "curves.csv", "coverage.csv")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A job as Slurm saw it: what it asked for, and how it ended."""
+
+    id: str
+    state: str
+    start: datetime
+    end: datetime
+    minutes: int
+    mem_mb: int
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running cluster in a folder."""
+
+    folder: Path
+
+    def environment(self) -> dict[str, str]:
+        path = os.pathsep.join([str(self.folder / "bin"), os.environ["PATH"]])
+        return os.environ | {"SLURM_CONF": str(self.folder / "slurm.conf"), "PATH": path}
+
+    def ask(self, *command: str) -> str:
+        return subprocess.run(
+            command, env=self.environment(), stdout=subprocess.PIPE, text=True, check=True
+        ).stdout
+
+    def queue(self) -> list[str]:
+        """Comments of the jobs that wait or run."""
+        return self.ask("squeue", "--noheader", "--format", "%k").split()
+
+    def job_of(self, cell: str) -> str:
+        """The id of the job in the queue whose wildcards end with this."""
+        lines = self.ask("squeue", "--noheader", "--format", "%i %k").splitlines()
+        (found,) = [line.split()[0] for line in lines if line.endswith(f"_{cell}")]
+        return found
+
+    def ended(self, ids: list[str]) -> list[Ended]:
+        """These jobs, from the file in which Slurm notes each job that has ended."""
+        noted = (self.folder / "log/jobcomp.txt").read_text(encoding="utf-8").splitlines()
+        jobs = [dict(pair.split("=", 1) for pair in line.split() if "=" in pair) for line in noted]
+        return [_ended(job) for job in jobs if job["JobId"] in ids]
+
+    def stop_daemon(self, name: str) -> None:
+        pid = int((self.folder / f"run/{name}.pid").read_text(encoding="utf-8"))
+        os.kill(pid, signal.SIGTERM)
+        while Path(f"/proc/{pid}").exists():
+            time.sleep(0.1)
+
+    def start_daemon(self, name: str) -> None:
+        socket = {"MYSQL_UNIX_PORT": str(self.folder / "run/mariadb.sock")}
+        subprocess.run([name], env=self.environment() | socket, check=True)
+
+
+def _ended(job: dict[str, str]) -> Ended:
+    memory = re.search(r"mem=(\d+)([MG])", job["Tres"])
+    assert memory, job
+    return Ended(
+        job["JobId"],
+        job["JobState"],
+        datetime.fromisoformat(job["StartTime"]),
+        datetime.fromisoformat(job["EndTime"]),
+        int(job["TimeLimit"]),
+        int(memory[1]) * (1024 if memory[2] == "G" else 1),
+    )
+
+
+@dataclass(frozen=True)
+class Started:
+    """A Snakemake that is running."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def finish(self) -> Run:
+        status = self.process.wait()
+        return Run(status, self.log.read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True)
+class Study:
+    """The tiny study, and the cluster that computes it."""
+
+    workflow: Workflow
+    cluster: Cluster
+
+    @property
+    def root(self) -> Path:
+        return self.workflow.root
+
+    @property
+    def faults(self) -> Path:
+        return self.root / "faults"
+
+    def environment(self) -> dict[str, str]:
+        return self.cluster.environment() | {
+            "PYTHONPATH": str(self.root / "workflow/lib"),
+            "DISSECT_FAULTS": str(self.faults),
+            "OMP_NUM_THREADS": "1",
+        }
+
+    def start(
+        self, *options: str, command: str = "snakemake --profile slurm", target: str = "tables"
+    ) -> Started:
+        """The literal command, asking for jobs' states more often than on a real cluster."""
+        log = self.root / f"run{len(list(self.root.glob('run*.log')))}.log"
+        words = shlex.split(command)
+        # The interpreter that runs the tests.
+        line = [sys.executable, "-m", *words]
+        if words[0] == "snakemake":
+            line += [target, "--configfile", "study.yaml"]
+            line += ["--slurm-init-seconds-before-status-checks", "3"]
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                [*line, *options],
+                cwd=self.root,
+                env=self.environment(),
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+            )
+        return Started(process, log)
+
+    def run(self, *options: str, target: str = "tables") -> Run:
+        return self.start(*options, target=target).finish()
+
+    def fault(self, cell: str, kind: str) -> Path:
+        """Let a cell's job go wrong; returns the file whose removal ends it."""
+        self.faults.mkdir(exist_ok=True)
+        path = self.faults / f"{cell}.fault"
+        path.write_text(kind, encoding="utf-8")
+        return path
+
+    def reached(self, fault: Path, run: Started) -> None:
+        """Wait until the cell's job is where it goes wrong."""
+        while not fault.with_suffix(".reached").exists():
+            assert run.process.poll() is None, run.finish().output
+            time.sleep(0.1)
+
+    def cell(self, name: str) -> Path:
+        """A cell's table; its name is method_concept_experiment, as in a job's comment."""
+        method, concept, experiment = re.fullmatch(r"(grad_diff|dpo)_([a-z]+)_(\w+)", name).groups()  # type: ignore[union-attr]
+        return self.root / f"results/tiny/krs/tiny/{method}/{concept}/{experiment}.parquet"
+
+    def remove(self, *cells: str) -> None:
+        for name in cells:
+            self.cell(name).unlink()
+
+    def tables(self) -> dict[str, bytes]:
+        return {name: (self.root / "results/tiny/tables" / name).read_bytes() for name in TABLES}
+
+
+def submitted(run: Run) -> dict[str, str]:
+    """Slurm's ids of a run's jobs, and each one's rule/wildcards."""
+    pattern = r"submitted with SLURM jobid (\d+) \(log: \S*/rule_(\S+)/\1\.log\)"
+    return dict(re.findall(pattern, run.output))
+
+
+def prepare(workflow: Workflow) -> None:
+    """Make the tiny study one for a cluster: the link, the faults, and jobs that ask for GPUs."""
+    (workflow.root / "slurm").symlink_to("profiles/slurm")
+    shutil.copy(HERE / "faults/sitecustomize.py", workflow.root / "workflow/lib")
+    config = yaml.safe_dump(CONFIG | {"device": "auto"})
+    (workflow.root / "study.yaml").write_text(config, encoding="utf-8")

@@ -1,0 +1,213 @@
+"""What goes wrong on a cluster, each with its end: a plain second run, and the same tables."""
+
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+from slurm_study import Cluster, Study, submitted
+from tiny_study import Run
+
+ONE, OTHER = "dpo_tea_attention", "dpo_tea_value_vectors"
+
+
+def cells_of(run: Run) -> list[str]:
+    """The sweeps that a run has submitted, one entry per attempt."""
+    names = [name for name in submitted(run).values() if name.startswith("dissect_layers/")]
+    return sorted(name.removeprefix("dissect_layers/tiny_") for name in names)
+
+
+def assert_complete(study: Study, undisturbed: Study) -> None:
+    """A plain run ends complete, its tables are those of the undisturbed study; then rests."""
+    assert not study.cluster.queue()
+    run = study.run()
+    assert run.status == 0, run.output
+    assert study.tables() == undisturbed.tables()
+    assert "Nothing to be done" in study.run().output
+
+
+def test_jobs_cancelled_or_out_of_time_or_memory_get_a_larger_second_attempt(
+    study: Study, undisturbed: Study, cluster: Cluster
+) -> None:
+    late, large = "grad_diff_tea_attention", "grad_diff_tea_value_vectors"
+    study.remove(late, large, ONE)
+    study.fault(late, "time")
+    study.fault(large, "memory")
+    held = study.fault(ONE, "hold")
+    run = study.start("--set-resources", "dissect_layers:runtime=attempt")
+    study.reached(held, run)
+    held.unlink()
+    cluster.ask("scancel", cluster.job_of(ONE))
+    done = run.finish()
+    assert done.status == 0, done.output
+    assert cells_of(done) == sorted([late, large, ONE] * 2)
+    assert attempts(done, cluster, late) == [("TIMEOUT", 1), ("COMPLETED", 2)]
+    assert [state for state, _ in attempts(done, cluster, ONE)] == ["CANCELLED", "COMPLETED"]
+    (_, first), (_, second) = attempts(done, cluster, large, "mem_mb")
+    assert second == 2 * first
+    assert_complete(study, undisturbed)
+
+
+def attempts(
+    run: Run, cluster: Cluster, cell: str, asked: str = "minutes"
+) -> list[tuple[str, int]]:
+    """How each attempt at a cell ended, and what it had asked for."""
+    ids = [job for job, name in submitted(run).items() if name.endswith(f"/tiny_{cell}")]
+    jobs = sorted(cluster.ended(ids), key=lambda job: int(job.id))
+    return [(job.state, getattr(job, asked)) for job in jobs]
+
+
+def test_a_checkpoint_that_vanishes_is_named_in_the_failed_jobs_log(
+    study: Study, undisturbed: Study
+) -> None:
+    study.remove(ONE, OTHER)
+    held = study.fault(ONE, "hold")
+    run = study.start("--retries", "0")
+    study.reached(held, run)
+    weights = study.root / "own/dpo_tea/model.safetensors"
+    weights.rename(aside := weights.with_suffix(".aside"))
+    held.unlink()
+    failed = run.finish()
+    assert failed.status == 1
+    named = re.findall(r"log: (\S+), (\S+\.log) \(check log", failed.output)
+    assert named, failed.output
+    for own, slurm in named:
+        assert "own/dpo_tea" in (study.root / own).read_text(encoding="utf-8")
+        assert "own/dpo_tea" in (study.root / slurm).read_text(encoding="utf-8")
+    aside.rename(weights)
+    assert_complete(study, undisturbed)
+
+
+def test_ctrl_c_cancels_the_jobs(study: Study, undisturbed: Study) -> None:
+    study.remove(ONE, OTHER)
+    held = study.fault(ONE, "hold")
+    run = study.start()
+    study.reached(held, run)
+    run.process.send_signal(signal.SIGINT)
+    assert run.finish().status != 0
+    while study.cluster.queue():  # cancelled jobs take a moment to go
+        time.sleep(0.2)
+    held.unlink()
+    assert not study.cell(ONE).exists()
+    assert_complete(study, undisturbed)
+
+
+@pytest.mark.parametrize("way", ["end", "wait"])
+def test_after_kill_9_one_command_ends_or_awaits_the_jobs_and_goes_on(
+    way: str, study: Study, undisturbed: Study
+) -> None:
+    study.remove(ONE, OTHER)
+    held = study.fault(ONE, "hold")
+    run = study.start()
+    study.reached(held, run)
+    while len(study.cluster.queue()) > 1:  # until the other one is done
+        time.sleep(0.2)
+    finished = study.cell(OTHER).stat().st_mtime_ns
+    run.process.kill()
+    run.finish()
+    assert study.cluster.job_of(ONE)
+
+    refused = study.run()
+    assert refused.status == 1
+    assert f"-m dissect.cluster {way}" in refused.output
+    assert not submitted(refused)
+
+    going_on = study.start(command=f"dissect.cluster {way}")
+    if way == "wait":
+        held.unlink()
+    else:
+        while study.cluster.queue():
+            time.sleep(0.2)
+        held.unlink(missing_ok=True)
+    done = going_on.finish()
+    assert done.status == 0, done.output
+    assert cells_of(done) == ([] if way == "wait" else [ONE])
+    assert study.cell(OTHER).stat().st_mtime_ns == finished
+    assert_complete(study, undisturbed)
+
+
+def test_a_second_run_beside_the_first_says_that_it_holds_the_lock(
+    study: Study, undisturbed: Study
+) -> None:
+    study.remove(ONE)
+    held = study.fault(ONE, "hold")
+    first = study.start()
+    study.reached(held, first)
+    second = study.run()
+    assert second.status == 1
+    assert "Directory cannot be locked" in second.output
+    refused = study.start(command="dissect.cluster end").finish()
+    assert refused.status == 1
+    assert "is still running" in refused.output
+    held.unlink()
+    assert first.finish().status == 0
+    assert_complete(study, undisturbed)
+
+
+@pytest.mark.parametrize("seconds", [20, 90])
+def test_while_the_controller_is_away_everything_waits(
+    seconds: int, study: Study, undisturbed: Study
+) -> None:
+    study.remove(ONE, OTHER)
+    held = study.fault(ONE, "hold"), study.fault(OTHER, "hold")
+    run = study.start()
+    for fault in held:
+        study.reached(fault, run)
+    study.cluster.stop_daemon("slurmctld")
+    try:
+        held[0].unlink()  # this one ends while nobody is there to be told
+        time.sleep(seconds)
+    finally:
+        study.cluster.start_daemon("slurmctld")
+    held[1].unlink()
+    done = run.finish()
+    assert done.status == 0, done.output
+    assert cells_of(done) == [ONE, OTHER]
+    assert_complete(study, undisturbed)
+
+
+def test_a_job_submitted_while_the_controller_is_away_waits_for_it(study: Study) -> None:
+    cluster = study.cluster
+    real = shutil.which("sbatch")
+    assert real
+    cluster.stop_daemon("slurmctld")
+    try:
+        waiting = subprocess.Popen(
+            [study.root / "profiles/slurm/wrappers/sbatch", "--parsable", "--wrap", "true"],
+            env=cluster.environment() | {"DISSECT_SBATCH": real},
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=study.root,
+        )
+        time.sleep(15)  # sbatch itself gives up after nine seconds
+        assert waiting.poll() is None
+    finally:
+        cluster.start_daemon("slurmctld")
+    printed, _ = waiting.communicate()
+    assert waiting.returncode == 0
+    while not cluster.ended([printed.strip()]):
+        time.sleep(0.2)
+
+
+def test_a_node_that_goes_down_costs_nothing_but_time(study: Study, undisturbed: Study) -> None:
+    study.remove(ONE)
+    held = study.fault(ONE, "hold")
+    run = study.start()
+    study.reached(held, run)
+    node = study.cluster.ask("sinfo", "--noheader", "--format", "%n").split()[0]
+    set_node = ("scontrol", "update", f"nodename={node}")
+    study.cluster.ask(*set_node, "state=drain", "reason=test")
+    study.cluster.ask(*set_node, "state=down", "reason=test")
+    held.unlink()
+    study.cluster.ask(*set_node, "state=resume")
+    job = study.cluster.job_of(ONE)
+    while study.cluster.ask("squeue", "--noheader", "--jobs", job, "--format", "%T") != "PENDING\n":
+        time.sleep(0.2)
+    # Slurm lets a requeued job wait for two minutes; that much need not be seen.
+    study.cluster.ask("scontrol", "update", f"jobid={job}", "starttime=now")
+    done = run.finish()
+    assert done.status == 0, done.output
+    assert cells_of(done) == [ONE]
+    assert_complete(study, undisturbed)

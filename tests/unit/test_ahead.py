@@ -1,0 +1,80 @@
+"""Reading the next layer while this one computes; the thread alone, without a GPU."""
+
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+from dissect.checkpoints.reader import Checkpoint
+from dissect.engine.ahead import Ahead
+from dissect.engine.skeleton import Skeleton
+from dissect.errors import DissectError
+from tiny import LAYERS
+
+CPU = torch.device("cpu")
+
+
+def test_the_next_layer_is_read_before_it_is_asked_for() -> None:
+    begun = [threading.Event() for _ in range(3)]
+
+    def read(index: int) -> dict[str, torch.Tensor]:
+        begun[index].set()
+        return {"weight": torch.tensor([float(index)])}
+
+    ahead = Ahead(read, 3, torch.bfloat16, CPU)
+    assert ahead.layer(0)["weight"] == 0
+    begun[1].wait()
+    assert not begun[2].is_set()
+    assert ahead.layer(1)["weight"] == 1
+    begun[2].wait()
+    weight = ahead.layer(2)["weight"]
+    assert (weight.item(), weight.dtype) == (2, torch.bfloat16)
+
+
+def test_each_layer_is_read_once_in_ascending_order_and_any_other_is_right_too() -> None:
+    reads: list[int] = []
+
+    def read(index: int) -> dict[str, torch.Tensor]:
+        reads.append(index)
+        return {"weight": torch.tensor([float(index)])}
+
+    ahead = Ahead(read, 4, torch.float32, CPU)
+    assert [int(ahead.layer(index)["weight"]) for index in range(4)] == [0, 1, 2, 3]
+    assert reads == [0, 1, 2, 3]
+    assert [int(ahead.layer(index)["weight"]) for index in (0, 3, 1)] == [0, 3, 1]
+
+
+def test_what_reading_raises_is_raised_where_the_layer_is_wanted() -> None:
+    def read(index: int) -> dict[str, torch.Tensor]:
+        if index:
+            raise DissectError("the file is gone")
+        return {}
+
+    ahead = Ahead(read, 2, torch.float32, CPU)
+    ahead.layer(0)
+    with pytest.raises(DissectError, match="the file is gone"):
+        ahead.layer(1)
+
+
+def test_layers_read_ahead_are_those_of_the_files(
+    tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Skeleton, "reads_ahead", True)
+    skeleton = Skeleton(Checkpoint(tiny_llama), torch.bfloat16, CPU)
+    for index in range(LAYERS):
+        with skeleton.layer(index) as layer:
+            found = dict(layer.module.named_parameters())
+            wanted = Checkpoint(tiny_llama).read_layer(index, torch.bfloat16, CPU)
+            assert found.keys() == wanted.keys()
+            assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+
+
+def test_products_are_as_exact_on_a_gpu_as_their_format(tiny_llama: Path) -> None:
+    products = torch.backends.cuda.matmul
+    products.allow_bf16_reduced_precision_reduction = True
+    products.fp32_precision = "tf32"
+    Skeleton(Checkpoint(tiny_llama), torch.float32, CPU)
+    assert products.fp32_precision == "ieee"
+    assert not products.allow_bf16_reduced_precision_reduction
+    assert not products.allow_fp16_reduced_precision_reduction

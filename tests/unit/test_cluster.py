@@ -1,0 +1,183 @@
+"""What a cluster's user and its killed runs need, without a cluster."""
+
+import os
+import re
+import socket
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dissect.cluster import runs, site, wrappers
+from dissect.cluster.runs import Run
+from dissect.cluster.slurm import Job
+from dissect.errors import DissectError
+
+ROOT = Path(__file__).parents[2]
+RUN_ID = "0f6c1d3e-0000-4000-8000-0123456789ab"
+
+
+def write_site(folder: Path, text: str) -> None:
+    path = folder / site.SITE_FILE
+    path.parent.mkdir(parents=True)
+    path.write_text(text, encoding="utf-8")
+
+
+# ---- the site file ----------------------------------------------------------------------------
+
+
+def test_without_a_site_file_slurms_own_defaults_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert site.read_site() == site.Resources({"mem_mb": 1000, "runtime": 10}, {})
+
+
+def test_account_and_qos_go_to_every_job_as_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_site(tmp_path, "{account: 12345, qos: all, partition: gpu}")
+    found = site.read_site()
+    # `all` would be a function where Snakemake evaluates it.
+    assert found.default["slurm_account"] == "'12345'"
+    assert found.default["qos"] == "'all'"
+    assert found.default["slurm_partition"] == "'gpu'"
+    assert found.of_rules == {}
+
+
+def test_a_gpu_type_and_a_second_partition_are_for_the_rules_on_a_gpu() -> None:
+    found = site.resources(site.Site(partition="a", cpu_partition="c", gpu_type="h100"))
+    assert found.default["slurm_partition"] == "'c'"
+    assert set(found.of_rules) == set(site.GPU_RULES)
+    assert found.of_rules["dissect_layers"] == {
+        "slurm_partition": "'a'",
+        "gpu_model": "'h100'",
+    }
+
+
+def test_gres_replaces_the_number_of_gpus() -> None:
+    found = site.resources(site.Site(gpu_gres="gpu:a100:1")).of_rules["dissect_layers"]
+    assert found == {"gpu": 0, "gres": "'gpu:a100:1'"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("queue: gpu", "queue: .*legal keys: account, partition"),
+        ("{gpu_type: a, gpu_gres: 'gpu:a:1'}", "keep one"),
+        ("gpu_gres: '--gres=gpu:1'", "gpu_gres"),
+        ("a: [", "is no YAML"),
+    ],
+)
+def test_a_wrong_site_file_is_told_in_one_line(
+    text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_site(tmp_path, text)
+    with pytest.raises(DissectError, match=said) as error:
+        site.read_site()
+    assert "\n" not in str(error.value)
+
+
+def test_a_named_site_file_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISSECT_SITE", "nowhere.yaml")
+    with pytest.raises(DissectError, match=r"nowhere\.yaml, which is no file"):
+        site.read_site()
+
+
+def test_every_key_of_the_site_file_is_in_its_example() -> None:
+    text = (ROOT / "profiles/slurm/site.example.yaml").read_text(encoding="utf-8")
+    keys = set(re.findall(r"^# (\w+): ", text, re.MULTILINE))
+    assert keys == set(site.Site.model_fields)
+    for line in re.findall(r"^# (\w+: .*)", text, re.MULTILINE):
+        given = yaml.safe_load(line)
+        assert site.Site.model_validate(given)
+
+
+def test_the_rules_on_a_gpu_are_those_that_ask_for_one() -> None:
+    asking = set()
+    for path in (ROOT / "workflow/rules").glob("*.smk"):
+        for rule in re.split("^rule ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+            if "gpu=GPU" in rule:
+                asking.add(rule.split(":")[0])
+    assert asking == set(site.GPU_RULES)
+
+
+# ---- killed runs ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with nothing in the queue."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runs, "unfinished_jobs", lambda folder: [])
+    return tmp_path
+
+
+def killed(identifier: str = RUN_ID) -> Run:
+    # This process's number, but another beginning: the number was given away again.
+    run = Run(identifier, socket.gethostname(), os.getpid(), "1", "", ("--profile", "slurm"))
+    run.write()
+    return run
+
+
+def in_the_queue(monkeypatch: pytest.MonkeyPatch, *jobs: Job) -> None:
+    monkeypatch.setattr(runs, "unfinished_jobs", lambda folder: list(jobs))
+
+
+def test_a_record_is_read_as_it_was_written(folder: Path) -> None:
+    run = runs.this_run(RUN_ID, "")
+    run.write()
+    assert runs.recorded_runs() == [run]
+    assert run.is_alive()
+    run.remove()
+    assert runs.recorded_runs() == []
+
+
+def test_a_killed_runs_jobs_stop_the_next_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed()
+    in_the_queue(monkeypatch, Job("17", RUN_ID, "rule_x"))
+    with pytest.raises(DissectError, match=r"Slurm 17.*-m dissect\.cluster end.*wait"):
+        runs.refuse_killed_runs()
+
+
+def test_a_killed_runs_lock_stops_the_next_one(folder: Path) -> None:
+    killed()
+    (folder / ".snakemake/locks").mkdir(parents=True)
+    (folder / ".snakemake/locks/0.input.lock").touch()
+    with pytest.raises(DissectError, match="none of its jobs is in the queue"):
+        runs.refuse_killed_runs()
+
+
+def test_a_killed_run_that_has_left_nothing_is_forgotten(folder: Path) -> None:
+    killed()
+    runs.refuse_killed_runs()
+    assert runs.recorded_runs() == []
+
+
+def test_jobs_of_a_living_run_are_no_orphans(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs.this_run(RUN_ID, "").write()
+    in_the_queue(monkeypatch, Job("17", RUN_ID, ""), Job("18", RUN_ID.replace("0f", "1f"), ""))
+    assert [job.id for job in runs.orphans()] == ["18"]
+    with pytest.raises(DissectError, match="Slurm 18"):
+        runs.refuse_orphans()
+
+
+def test_a_run_on_another_machine_is_left_to_that_machine(folder: Path) -> None:
+    Run(RUN_ID, "elsewhere", 1, "1", "", ()).write()
+    with pytest.raises(DissectError, match="started on elsewhere"):
+        runs.refuse_killed_runs()
+
+
+# ---- outages ----------------------------------------------------------------------------------
+
+
+def test_finished_jobs_that_are_forgotten_too_soon_are_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(wrappers, "configuration", lambda: {"MinJobAge": "60 sec"})
+    with pytest.raises(DissectError, match="after 60 s"):
+        wrappers.use_wrappers(tmp_path)

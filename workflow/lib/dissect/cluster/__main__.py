@@ -1,0 +1,70 @@
+"""Go on after a killed run: python -m dissect.cluster end|wait
+
+end:  cancel the jobs that it has left in the queue.
+wait: let them finish; what they have made is not made again.
+
+Then the lock of the killed run is removed and its command line is run again.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import time
+
+from dissect.cluster.runs import LOCKS, Run, orphans, recorded_runs
+from dissect.cluster.slurm import ask
+from dissect.errors import DissectError
+
+_SECONDS_BETWEEN_LOOKS = 2
+
+
+def main() -> None:
+    """The command line; ends as the Snakemake that it starts."""
+    parser = argparse.ArgumentParser(prog="python -m dissect.cluster", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("way", choices=("end", "wait"))
+    try:
+        command = recover(parser.parse_args().way)
+    except DissectError as error:
+        sys.exit(f"error: {error}")
+    print(f"going on: snakemake {' '.join(command)}", flush=True)
+    os.execv(sys.executable, [sys.executable, "-m", "snakemake", *command])
+
+
+def recover(way: str) -> tuple[str, ...]:
+    """End or await what killed runs have left, and unlock; returns the last run's command line.
+
+    Raises:
+        DissectError: if a run is alive here, or none was killed.
+    """
+    runs = recorded_runs()
+    alive = [run for run in runs if run.is_alive()]
+    if alive:
+        raise DissectError(f"{alive[0].says()} is still running: let it end, or stop it (Ctrl-C)")
+    left = orphans()
+    if not runs and not left:
+        raise DissectError("nothing is left of an earlier run here: start snakemake as usual")
+    if left:
+        print(f"{way}: {', '.join(f'{job.id} {job.comment}' for job in left)}", flush=True)
+    if way == "end" and left:
+        ask("scancel", *(job.id for job in left))
+    while orphans():
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    _unlock(runs)
+    return max(runs, key=_age).command if runs else ("--profile", "slurm")
+
+
+def _age(run: Run) -> int:
+    return int(run.started or 0)
+
+
+def _unlock(runs: list[Run]) -> None:
+    # What `snakemake --unlock` does; that one would need the killed run's config first.
+    shutil.rmtree(LOCKS, ignore_errors=True)
+    for run in runs:
+        run.remove()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""On a cluster: outages are pauses, and a run that was killed is noticed (docs/cluster.md)."""
+
+from dissect.cluster.runs import refuse_killed_runs, refuse_orphans, this_run
+from dissect.cluster.wrappers import use_wrappers
+from snakemake_interface_executor_plugins.settings import ExecMode
+
+# The plugin removes it from the environment: the job that Snakemake itself may run in.
+OWN_SLURM_JOB = os.environ.get("SLURM_JOB_ID", "")
+RECORD = None
+
+
+def stop_with(error):
+    sys.exit(f"error: {error}")
+
+
+# Told here, before Snakemake finds the killed run's lock and recommends to remove it.
+if (
+    workflow.exec_mode == ExecMode.DEFAULT
+    and not workflow.output_settings.dryrun
+    and "--unlock" not in sys.argv
+):
+    try:
+        refuse_killed_runs()
+    except DissectError as error:
+        stop_with(error)
+
+
+def begin_on_slurm():
+    """Look for jobs that an earlier run has left, and leave a record of this one.
+
+    The last thing that onstart does: the record stays until the run ends in onsuccess or onerror.
+    """
+    global RECORD
+    submitter = getattr(workflow.scheduler, "_executor", None)
+    run_id = getattr(submitter, "run_uuid", None)
+    if workflow.exec_mode != ExecMode.DEFAULT or run_id is None:
+        return
+    try:
+        use_wrappers(Path(workflow.basedir, "profiles", "slurm", "wrappers"))
+        refuse_orphans()
+    except DissectError as error:
+        stop_with(error)
+    RECORD = this_run(run_id, OWN_SLURM_JOB)
+    RECORD.write()
+
+
+def end_on_slurm():
+    if RECORD is not None:
+        RECORD.remove()
+
+
+onsuccess:
+    end_on_slurm()
+
+
+onerror:
+    end_on_slurm()
+
+
+localrules:
+    resources,
+
+
+rule resources:
+    """What each job asked for and used, so that the next run asks for less.
+
+    Always looks anew, so it has no output: it writes <results>/tables/resources.csv.
+    """
+    log:
+        "<results>/logs/resources.log",
+    params:
+        results=study.config.results,
+        efficiency=".snakemake/slurm_efficiency",
+        table=study.table_path("resources.csv"),
+    message:
+        "compare what jobs asked for with what they used"
+    script:
+        "../scripts/summarise_resources.py"

@@ -1,0 +1,30 @@
+"""What each job asked for and used, so that the next run asks for less."""
+
+import logging
+from pathlib import Path
+
+from dissect.job import job
+from dissect.results.resources import by_rule, resource_table
+from dissect.results.tables import write_csv
+
+log = logging.getLogger("dissect")
+
+
+def main(*, results: Path, efficiency: Path, table: Path) -> None:
+    """Write tables/resources.csv; the log says the most that any job of each rule took.
+
+    Raises:
+        DissectError: see results.resources.resource_table.
+    """
+    found = resource_table(results, efficiency)
+    write_csv(table, found)
+    log.info("the most that any job took:\n%s", by_rule(found).to_string(index=False))
+
+
+if __name__ == "__main__":
+    with job() as snakemake:
+        main(
+            results=Path(snakemake.params.results),
+            efficiency=Path(snakemake.params.efficiency),
+            table=Path(snakemake.params.table),
+        )
