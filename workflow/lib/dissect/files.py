@@ -77,6 +77,12 @@ def _raise_if_full(error: Exception, path: Path) -> None:
         ) from error
 
 
+def free_bytes(folder: Path) -> int:
+    """What is free on the disk of a folder, which need not exist yet."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(there).free
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

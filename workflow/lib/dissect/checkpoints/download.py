@@ -3,7 +3,6 @@
 import errno
 import logging
 import os
-import shutil
 import time
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from dissect.checkpoints.fetch import FULL, fetch
 from dissect.checkpoints.hub import HubError, RemoteCheckpoint, find
 from dissect.checkpoints.patience import TRIES
 from dissect.errors import DissectError
+from dissect.files import free_bytes
 
 log = logging.getLogger("dissect")
 
@@ -136,8 +136,7 @@ def _plan(cache: RepoCache, remote: RemoteCheckpoint) -> None:
         remote.size / 1e6,
         missing / 1e6,
     )
-    folder = next(path for path in (cache.root, *cache.root.parents) if path.exists())
-    free = shutil.disk_usage(folder).free
+    free = free_bytes(cache.root)
     if missing > free:
         raise DissectError(
             f"hub:{remote.repo} needs {missing / 1e6:.1f} MB more, {cache.root} has "

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -97,7 +98,7 @@ def write_manifest(
         weights_sha256=_weights_sha256(files),
         architecture=str(checkpoint.config.architectures[0]),
         layers=checkpoint.layers,
-        parameters=sum(_product(shape) for shape in shapes.values()),
+        parameters=sum(math.prod(shape) for shape in shapes.values()),
         dtype=dtype,
         training=training,
         fetched=list(fetched),
@@ -160,10 +161,3 @@ def _weights_sha256(files: list[File]) -> str:
         f"{file.sha256}  {file.name}\n" for file in files if file.name.endswith(".safetensors")
     ]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count

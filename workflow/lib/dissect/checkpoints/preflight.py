@@ -1,7 +1,6 @@
 """Can every checkpoint of a study be had? Asked before anything is downloaded or computed."""
 
 import logging
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,6 +13,7 @@ from dissect.checkpoints import hub
 from dissect.checkpoints.families import FAMILIES
 from dissect.checkpoints.olmo_legacy import is_legacy
 from dissect.errors import DissectError
+from dissect.files import free_bytes
 from dissect.study.preflight import NOT_TO_BE_HAD, THERE, Found
 from dissect.study.resources import TRAINING_FACTOR
 from dissect.study.table import ORIGINAL, CheckpointRow
@@ -114,7 +114,7 @@ def report(found: Sequence[Found], on_missing: str) -> None:
         )
     to_fetch = [item for item in found if item.source.startswith("hub:") and item.status == THERE]
     needed, cache = sum(item.bytes for item in to_fetch), Path(constants.HF_HUB_CACHE)
-    free = shutil.disk_usage(_nearest(cache)).free
+    free = free_bytes(cache)
     log.info(
         "%d of %d checkpoints are there; the hub's %d are %.1f GB in all, %.1f GB are free in %s",
         sum(item.status == THERE for item in found),
@@ -150,8 +150,3 @@ def _report_missing(found: Sequence[Found], on_missing: str) -> None:
                 "%s: the original takes %.1f GB, so each training here holds about %.0f GB",
                 *(model, sizes[model] / 1e9, sizes[model] * TRAINING_FACTOR / 1e9),
             )
-
-
-def _nearest(path: Path) -> Path:
-    """The folder itself, or the nearest one above it that exists."""
-    return next(folder for folder in (path, *path.absolute().parents) if folder.exists())
