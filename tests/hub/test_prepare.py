@@ -1,12 +1,14 @@
 """What happens before the first job of a run that must download something."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from dissect.checkpoints import prepare
+from dissect.checkpoints import download, prepare
 from dissect.errors import DissectError
+from dissect.files import sha256_of, write_json
 from dissect.study.downloads import Download
 from dissect.study.preflight import Found, read_preflight, write_preflight
 from dissect.study.table import CheckpointRow
@@ -72,3 +74,22 @@ def test_a_refused_token_stops_the_run_until_it_is_mended(asked: list[str], tmp_
     assert asked == ["cocoa", "cocoa"]
     write_preflight(path, [Found(*ROWS[0].key, *ROWS[0].place, "bad_token")])
     prepare.look_at_due(DUE[:1], path, "error")
+
+
+def test_what_is_brought_back_is_not_hashed_by_every_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(b"weights")
+    sha256 = sha256_of(weights)
+    manifest = tmp_path / "manifest.json"
+    files = [{"name": weights.name, "size": 7, "sha256": sha256}]
+    write_json(manifest, {"revision": "c" * 40, "files": files})
+    os.utime(manifest, ns=(10**18, 10**18))  # written long before the weights came again
+    done = download.Download(tmp_path, "c" * 40, {weights.name: sha256}, [])
+    monkeypatch.setattr(prepare, "download", lambda _repo, _revision: done)
+    prepare.bring_back(Download(ROWS[0], str(manifest), []))
+    assert weights.stat().st_mtime_ns == manifest.stat().st_mtime_ns
+    done.sha256[weights.name] = "0" * 64
+    with pytest.raises(DissectError, match="has another sha256"):
+        prepare.bring_back(Download(ROWS[0], str(manifest), []))

@@ -1,8 +1,10 @@
 """Before the first job: what must be downloaded can be had, and what was removed is back."""
 
 import logging
+import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from dissect.checkpoints.download import download
@@ -89,3 +91,13 @@ def bring_back(item: Download) -> None:
                 f"{item.row.name}: {file['name']} has another sha256 than {item.manifest} says, "
                 "though the commit is the same; delete that manifest to start afresh"
             )
+    _date_back(done.folder, [file["name"] for file in known["files"]], Path(item.manifest))
+
+
+def _date_back(folder: Path, names: Sequence[str], manifest: Path) -> None:
+    """Give verified files their manifest's time: jobs hash again what is newer than it."""
+    written = manifest.stat().st_mtime_ns
+    for path in (folder / name for name in names):
+        if path.stat().st_mtime_ns > written:
+            with suppress(PermissionError):  # in a shared cache, somebody else's
+                os.utime(path, ns=(written, written))
