@@ -7,6 +7,7 @@ snakemake sweeps                    the cells only: what the GPUs are for
 snakemake tables | figures          the tables, the figures, and what they need
 snakemake results/paper/...         any single file of results/README.md
 --configfile config/demo.yaml       another study, whole: it replaces config/config.yaml
+--profile profiles/local            on one machine; or --cores N
 """
 
 from snakemake.utils import min_version
