@@ -8,7 +8,7 @@ SNAKEMAKE := $(VENV)/bin/snakemake --profile profiles/local
 DEMO := $(SNAKEMAKE) --configfile config/demo.yaml --resources gpu=1 mem_mb=7600
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-paper test-gpu lint clean
+.PHONY: help setup demo test test-paper test-slurm test-gpu lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: setup ## all tests, but for the long ones below
 
 test-paper: setup ## the whole paper at tiny size, from a stand-in of the hub to the figures
 	$(VENV)/bin/pytest tests/paper
+
+test-slurm: setup ## a real Slurm cluster on this machine, and all that goes wrong there; needs root on Debian
+	tests/slurm/run.sh
 
 test-gpu: setup ## the sweep on a GPU, where one is
 	$(VENV)/bin/pytest tests/gpu

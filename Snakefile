@@ -8,6 +8,7 @@ snakemake tables | figures          the tables, the figures, and what they need
 snakemake results/paper/...         any single file of results/README.md
 --configfile config/demo.yaml       another study, whole: it replaces config/config.yaml
 --profile profiles/local            on one machine; or --cores N
+--profile slurm                     on a cluster (docs/cluster.md)
 """
 
 from snakemake.utils import min_version
@@ -26,6 +27,7 @@ container: "containers/dissect.sif"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/cluster.smk"
 include: "workflow/rules/concepts.smk"
 include: "workflow/rules/checkpoints.smk"
 include: "workflow/rules/unlearn.smk"

@@ -1,7 +1,11 @@
 #!/bin/sh
 # The Debian packages that this tier's clusters are made of; for CI, as root. Nothing is started.
 set -eu
-command -v slurmctld slurmd slurmdbd munged mariadbd >/dev/null && exit 0
+missing=0
+for program in slurmctld slurmd slurmdbd munged mariadbd; do
+    command -v "$program" >/dev/null || missing=1
+done
+[ "$missing" = 1 ] || exit 0
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 # A package's own start script must not start a daemon of the system's.

@@ -8,6 +8,7 @@ onstart:
             prepare(study)
         except DissectError as error:
             sys.exit(f"error: {error}")
+    begin_on_slurm()
 
 
 localrules:

@@ -1,3 +1,10 @@
+localrules:
+    plot_curves,
+    plot_curves_by_method,
+    plot_heatmap,
+    plot_last_layer,
+
+
 rule figures:
     input:
         study.figure_paths(),

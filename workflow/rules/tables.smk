@@ -1,3 +1,10 @@
+localrules:
+    collect_krs,
+    summarise_curves,
+    summarise_statistics,
+    decide_claims,
+
+
 rule tables:
     input:
         # Named here, and so in `all`: a deleted cell is noticed.
