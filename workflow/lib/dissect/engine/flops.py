@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import nn
 
+from dissect.engine.attention import uses_parts
 from dissect.engine.packs import Pack, pack_of, packs_of
 from dissect.engine.patches import Donor, Experiment
 from dissect.engine.skeleton import Layer, Skeleton
@@ -71,13 +72,13 @@ class Tokens:
         all: its tokens.
         compared: its compared positions.
         pairs: pairs of positions that attention compares.
-        pairs_compared: those whose first is a compared position.
+        pairs_compared: those whose first is a compared position; only the least asks for them.
     """
 
     all: int
     compared: int
     pairs: int
-    pairs_compared: int
+    pairs_compared: int = 0
 
 
 def count_sweep(skeleton: Skeleton, donor: Donor, windows: Sequence[Window]) -> Flops:
@@ -90,7 +91,7 @@ def count_sweep(skeleton: Skeleton, donor: Donor, windows: Sequence[Window]) -> 
     """
     stages = stages_of(windows, len(skeleton.layers))
     texts, work, experiment = donor.recording.texts, LayerWork.of(skeleton), donor.experiment
-    packs = [_read(pack, texts) for pack in donor.recording.packs]
+    packs = [_read(skeleton, pack, texts) for pack in donor.recording.packs]
     together = _needed(pack_of([text.ids for text in texts], range(len(texts))), texts)
     rows = stages[-1].outside + stages[-1].closing
     head = _linear(skeleton.model.get_output_embeddings())
@@ -104,7 +105,7 @@ def count_record(skeleton: Skeleton, texts: Sequence[Text]) -> Flops:
     """The operations of one recording, which is a single run that keeps every layer's states."""
     work, layers = LayerWork.of(skeleton), len(skeleton.layers)
     ids = [text.ids for text in texts]
-    packs = [_read(pack, texts) for pack in packs_of(ids)]
+    packs = [_read(skeleton, pack, texts) for pack in packs_of(ids)]
     together = _needed(pack_of(ids, range(len(ids))), texts)
     head = _linear(skeleton.model.get_output_embeddings()) * together.compared
     runs = [
@@ -171,10 +172,13 @@ def _patched(
     return total
 
 
-def _read(pack: Pack, texts: Sequence[Text]) -> Tokens:
-    """What a run does with a pack: attention compares every pair, and hides what is not seen."""
+def _read(skeleton: Skeleton, pack: Pack, texts: Sequence[Text]) -> Tokens:
+    """What a run does with a pack: attention hides pairs that are not seen only after comparing."""
     count, compared = len(pack.ids), sum(len(texts[member].compared) for member in pack.members)
-    return Tokens(count, compared, count * count, compared * count)
+    pairs = count * count
+    if uses_parts(skeleton.model):
+        pairs = sum((own.stop - own.start) * len(seen) for own, seen in pack.parts)
+    return Tokens(count, compared, pairs)
 
 
 def _needed(pack: Pack, texts: Sequence[Text]) -> Tokens:
