@@ -1,7 +1,8 @@
 """Attention over a pack, part by part: a text's own tokens with the beginning that they see.
 
-A pack's mask hides most of it: of six texts in one sequence, a token sees one. So transformers' own
-attention function is called once per text, with that text's queries, keys, values and mask.
+A pack's mask hides most of it: of six texts in one sequence, a token sees one. So attention is
+called once per text, with that text's queries, keys, values and mask. transformers takes such a
+function by name, and its models use it where they would use fused attention.
 """
 
 from collections.abc import Sequence
@@ -13,20 +14,21 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-NAME = "sdpa_in_parts"
 Index = slice | Tensor
+NAME = "sdpa_in_parts"
 ARGUMENT = "pack_parts"  # layers hand what they do not know on to their attention
 
 
 def attend_in_parts(
     module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **keywords: Any
 ) -> tuple[Tensor, None]:
-    """transformers' attention function for fused attention, over the parts of a pack.
+    """transformers' fused attention, over the parts of a pack if one is read.
 
     Args:
-        query, key, value: (rows, heads, tokens, width).
-        mask: (1, 1, tokens, tokens), the pack's.
-        keywords: `pack_parts`, if a pack is read, and the function's own.
+        query: (rows, heads, tokens, width).
+        key, value: the same; each of their heads may serve several of the queries'.
+        mask: (1, 1, tokens, tokens), the pack's, True where a position is seen.
+        keywords: `pack_parts` if a pack is read, `scaling`, and what else transformers gives.
 
     Returns:
         (rows, tokens, heads, width), and no attention weights.
@@ -34,17 +36,17 @@ def attend_in_parts(
     parts: Sequence[tuple[slice, Index]] | None = keywords.pop(ARGUMENT, None)
     if parts is None or mask is None:
         return sdpa_attention_forward(module, query, key, value, mask, **keywords)
-    outputs = []
-    for own, seen in parts:
-        output, _ = sdpa_attention_forward(
+    outputs = [
+        sdpa_attention_forward(
             module,
             query[:, :, own],
             key[:, :, seen],
             value[:, :, seen],
             mask[:, :, own][..., seen],
             **keywords,
-        )
-        outputs.append(output)
+        )[0]
+        for own, seen in parts
+    ]
     return torch.cat(outputs, dim=1), None
 
 
