@@ -35,6 +35,7 @@ include: "workflow/rules/record.smk"
 include: "workflow/rules/dissect.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/resources.smk"
 
 
 localrules:
