@@ -55,9 +55,9 @@ rule download_checkpoint:
 
 
 rule release_checkpoint:
-    """Remove a downloaded checkpoint's weights once all cells that need them are there."""
+    """Remove a downloaded checkpoint's weights once all that needs them is there."""
     input:
-        cells=lambda wildcards: download_of(wildcards).cells,
+        results=lambda wildcards: download_of(wildcards).results,
     output:
         released="<results>/checkpoints/hub/{model}/{checkpoint}/released.json",
     log:

@@ -59,6 +59,10 @@ CODE = {
     "statistics": package(*CURVES, "results/shape.py", "results/statistics.py"),
     "claims": package(*CURVES, "results/claims.py", "results/shape.py", "results/statements.py"),
     "plot": package("figures/*.py", "results/tables.py"),
+    "trace": package("checkpoints/olmo_legacy.py", "checkpoints/families.py")
+    + package("checkpoints/reader.py", "results/schema.py", "trace/*.py"),
+    "summarise_trace": package("results/tables.py", "trace/table.py"),
+    "plot_trace": package("figures/*.py", "results/bootstrap.py", "trace/table.py"),
 }
 
 
