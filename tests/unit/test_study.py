@@ -236,6 +236,23 @@ def test_missing_ones_are_unlearned_if_wanted() -> None:
     assert (row.kind, row.origin) == ("unlearn", "trained_here")
 
 
+def test_a_folder_with_an_adapter_is_to_be_merged() -> None:
+    Path("own/dpo_tea/adapter_config.json").write_text("{}")
+    found = study()
+    row = found.row("m", "dpo", "tea")
+    assert (row.kind, row.location, row.origin) == ("adapter", "own/dpo_tea", "own")
+    folder = "results/x/checkpoints/adapter/m/dpo/tea"
+    assert found.manifest_path("m", "dpo", "tea") == f"{folder}/manifest.json"
+    assert "own/dpo_tea/adapter_config.json" in found.checkpoint_files("m", "dpo/tea")
+    assert found.row("m", "dpo", "mate").kind == "path"
+    assert found.missing == []
+
+
+def test_an_original_is_no_adapter() -> None:
+    Path("own/original/adapter_config.json").write_text("{}")
+    assert "an adapter changes an original and cannot be one" in refused()
+
+
 def test_an_original_cannot_be_trained_or_done_without() -> None:
     remove("original")
     for policy in ("error", "unlearn", "skip"):

