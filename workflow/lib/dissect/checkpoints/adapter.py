@@ -82,7 +82,7 @@ def _merged(model: Any, adapter: Path, tensors: dict[str, Tensor], original: Man
     """The model with the adapter's product added to its weights; no trace of peft is left in it."""
     misfit = f"{adapter} does not fit {original.label} ({original.source})"
     try:
-        config = LoraConfig.from_pretrained(adapter)
+        config = LoraConfig.from_pretrained(str(adapter))
         config.inference_mode = True
         adapted = PeftModel(model, config)
         result: Any = set_peft_model_state_dict(adapted, tensors)

@@ -62,11 +62,13 @@ class Reference:
     def score(self, logits: Tensor) -> Scores:
         """Compare (rows, positions, vocabulary) logits with the original's.
 
+        Of a larger vocabulary than the original's logits have, the first ones are taken.
+
         Equal logits give exactly 0 for the error and for KL. The vocabulary is gone through as
         seldom as possible, since here that takes as long as the head's multiplications:
         KL = sum p (l - l') + log Z' - log Z, with the difference that the error needs anyway.
         """
-        logits = logits.float()
+        logits = logits[..., : self.logits.shape[-1]].float()
         normaliser = logits.logsumexp(-1)
         difference = logits - self.logits
         length = vector_norm(difference, dim=-1)
