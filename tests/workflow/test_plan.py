@@ -9,6 +9,7 @@ from tiny_study import ROOT, ROWS, Run, Workflow, make
 from dissect.study.preflight import Found, write_preflight
 
 TABLES = ("collect_krs", "summarise_curves", "summarise_statistics", "decide_claims")
+TRACE = {"trace_parameters": 40, "summarise_trace": 1, "plot_trace": 2}
 PER_MODEL = ("plot_curves", "plot_curves_by_method", "plot_heatmap", "plot_last_layer")
 
 
@@ -43,6 +44,7 @@ def test_the_demo_is_planned_in_seconds(shipped: Workflow) -> None:
     assert time.monotonic() - started < 15  # 2 s on an idle machine; the tests share theirs
     assert (jobs["import_wheel"], jobs["unlearn_concept"]) == (1, 4)
     assert (jobs["record_original"], jobs["dissect_layers"]) == (2, 16)
+    assert (jobs["trace_parameters"], jobs["plot_trace"]) == (4, 1)
 
 
 def test_the_demos_third_concept_is_one_line_away(shipped: Workflow) -> None:
@@ -66,6 +68,21 @@ def test_the_paper_is_160_sweeps(shipped: Workflow) -> None:
         "dissect_layers": 160,
         **dict.fromkeys(TABLES, 1),
         **dict.fromkeys(PER_MODEL, 2),
+        **TRACE,
+    }
+
+
+def test_without_traces_nothing_of_them_is_planned(shipped: Workflow) -> None:
+    assert not TRACE.keys() & plan_paper(shipped, "--config", "trace=false").jobs.keys()
+
+
+def test_one_trace_can_be_asked_for(shipped: Workflow) -> None:
+    one = "results/paper/trace/olmo-7b/dpo/77.parquet"
+    assert plan_paper(shipped, one).jobs == {
+        "fetch_concepts": 1,
+        "prepare_concept": 1,
+        "download_checkpoint": 2,
+        "trace_parameters": 1,
     }
 
 

@@ -35,6 +35,7 @@ CONFIG: dict[str, Any] = {
     "dtype": "float32",
     "device": "cpu",
     "answer_tokens": 4,
+    "trace": False,
     "unlearning": {
         "dpo": {
             "steps": 1,

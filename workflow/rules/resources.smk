@@ -1,5 +1,6 @@
 """What jobs asked for and used: snakemake resources."""
 
+
 localrules:
     resources,
 

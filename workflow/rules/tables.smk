@@ -14,6 +14,7 @@ rule tables:
         curves="<results>/tables/curves.csv",
         statistics="<results>/tables/statistics.csv",
         claims="<results>/tables/claims.csv",
+        trace=study.trace_tables(),
     message:
         "all tables are there"
 

@@ -1,13 +1,14 @@
 """Put one component of the original back into one unlearned model, window by window."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from dissect.checkpoints.manifest import Manifest, read_manifest
 from dissect.checkpoints.reader import Checkpoint
-from dissect.checkpoints.verify import refuse_other_shapes
+from dissect.checkpoints.verify import refuse_other_shapes, refuse_unshared_tokens
 from dissect.device import choose_device, choose_dtype
 from dissect.engine.patches import EXPERIMENTS, Donor
 from dissect.engine.plan import budget_of
@@ -48,6 +49,8 @@ def main(
     refuse_other_ids(recorded.texts, texts, theirs.label)
     donor, model = Checkpoint(originals.folder), Checkpoint(theirs.folder)
     refuse_other_shapes(donor, model)
+    shared = refuse_unshared_tokens(donor, model, [text.ids for text in texts])
+    recorded = replace(recorded, vocabulary=shared)
     chosen = windows_of(windows, model.layers)
     skeleton = Skeleton(model, choose_dtype(dtype, originals.dtype), choose_device(device))
     log.info(

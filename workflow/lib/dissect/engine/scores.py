@@ -65,11 +65,13 @@ class Reference:
     def score(self, logits: Tensor) -> Scores:
         """Compare (rows, positions, vocabulary) logits with the original's.
 
+        Of a larger vocabulary than the original's logits have, the first ones are taken.
+
         Equal logits give exactly 0 for the error and for KL. The vocabulary is gone through as
         seldom as possible, since here that takes as long as the head's multiplications:
         KL = sum p (l - l') + log Z' - log Z, with the difference that the error needs anyway.
         """
-        logits = logits.float()
+        logits = logits[..., : self.logits.shape[-1]].float()
         logprobs = logits.log_softmax(-1)
         normaliser = self._normaliser(logits, logprobs)
         difference = logits - self.logits

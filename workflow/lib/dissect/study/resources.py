@@ -9,9 +9,11 @@ _MEMORY = {
     "answer": (1000, 2.2),
     "register": (1000, 0.5),
     "import": (1000, 2.8),
+    "merge": (1000, 2.2),
     "unlearn": (1000, 5.0),
     "record": (1000, 1.0),
     "dissect": (1000, 1.0),
+    "trace": (1000, 0.1),
     "table": (1000, 0.0),
     "plot": (800, 0.0),
 }
@@ -21,9 +23,11 @@ _RUNTIME = {
     "register": (10, 2.0),
     "download": (60, 30.0),
     "import": (20, 0.0),
+    "merge": (10, 5.0),
     "unlearn": (20, 15.0),
     "record": (10, 2.0),
     "dissect": (20, 8.0),
+    "trace": (10, 3.0),
     "table": (20, 0.0),
     "plot": (10, 0.0),
 }
