@@ -123,9 +123,9 @@ def zero_line(axes: Axes, horizontal: bool = True) -> None:
     line(1, color="0.75", linewidth=0.6, linestyle=(0, (1, 2)), zorder=0.5)
 
 
-def layer_ticks(axes: Axes) -> None:
-    """Whole layers only."""
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
+def layer_ticks(axes: Axes, most: int = 7) -> None:
+    """Whole layers only, at most so many intervals."""
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=most, integer=True))
 
 
 def runs(frame: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFrame:
