@@ -92,6 +92,7 @@ def _draw(
             *grid.uncertainty(len(few), len(methods)),
             *canvas.counted(drawn[0] if len(drawn[0]) else each),
             canvas.cut_note(shown, style),
+            canvas.ceiling_note(shown, style),
         ]
         canvas.title(figure, each["model"].iloc[0], words, style)
         grid.legend(figure, readings.values(), style)

@@ -67,7 +67,7 @@ def label(
     for panel in grid[-1]:
         panel.set_xlabel(across)
     for panel in grid.flat:
-        panel.set_ylim(canvas.score_floor(shown, style), canvas.TOP)
+        panel.set_ylim(canvas.score_floor(shown, style), canvas.score_ceiling(shown, style))
 
 
 def uncertainty(few: int, methods: int) -> list[str]:

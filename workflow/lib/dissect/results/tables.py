@@ -30,6 +30,7 @@ __all__ = [
     "curves",
     "read_csv",
     "read_curves",
+    "read_statistics",
     "row_groups",
     "write_csv",
 ]
@@ -158,12 +159,24 @@ def _curve(family: Family, experiment: str, method: str, seed: int) -> pd.DataFr
 
 
 def read_curves(path: Path, **only: str) -> pd.DataFrame:
-    """Read tables/curves.csv, or its rows with the given values: keys are text.
+    """Read tables/curves.csv or scores.csv, or its rows with the given values: keys are text.
 
     Raises:
         DissectError: if there is no such row.
     """
-    found = read_csv(path, ["mean", "low", "high"], whole=_WHOLE)
+    return _selected(path, read_csv(path, ["mean", "low", "high"], whole=_WHOLE), only)
+
+
+def read_statistics(path: Path, **only: str) -> pd.DataFrame:
+    """Read tables/statistics.csv, or its rows with the given values: keys and layers are text.
+
+    Raises:
+        DissectError: if there is no such row.
+    """
+    return _selected(path, read_csv(path, ["value", "low", "high"], whole=["n"]), only)
+
+
+def _selected(path: Path, found: pd.DataFrame, only: Mapping[str, str]) -> pd.DataFrame:
     for column, value in only.items():
         found = found[found[column] == value]
     if found.empty:
