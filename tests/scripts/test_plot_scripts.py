@@ -93,6 +93,7 @@ def test_style_changes_the_picture(tables: dict[str, Path], tmp_path: Path) -> N
 def test_tables_and_figures_need_no_torch() -> None:
     code = (
         "import sys, dissect.results.collect, dissect.figures.curves, dissect.figures.heatmap, "
-        "dissect.figures.compared, dissect.figures.widths, dissect.figures.last_layer; sys.exit('torch' in sys.modules)"
+        "dissect.figures.compared, dissect.figures.widths, "
+        "dissect.figures.last_layer; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

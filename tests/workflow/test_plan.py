@@ -63,11 +63,13 @@ def test_the_demo_is_planned_in_seconds(shipped: Workflow) -> None:
 def test_more_widths_are_laid_over_the_demo_in_a_folder_of_their_own(shipped: Workflow) -> None:
     demo = plan_demo(shipped)
     assert demo.jobs["plot_widths"] == 2  # one per span
-    wide = shipped.run("--dry-run", "config/widths.yaml", config="config/demo.yaml")
+    both = {"config": "config/demo.yaml", "over": "config/widths.yaml"}
+    wide = shipped.run("--dry-run", **both)
     assert wide.jobs["dissect_layers"] == 16
     assert wide.jobs["plot_widths"] == 2
     assert wide.jobs["plot_curves"] == 4  # two windows, two spans
-    assert "results/demo/" not in wide.output and "results/demo_widths/krs/" in wide.output
+    table = "results/demo_widths/tables/krs.parquet"
+    assert shipped.run("--dry-run", table, **both).jobs["dissect_layers"] == 16
 
 
 def test_the_demos_third_concept_is_one_line_away(shipped: Workflow) -> None:
