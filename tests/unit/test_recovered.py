@@ -108,6 +108,20 @@ def test_an_answer_that_became_likelier_by_unlearning_has_no_value() -> None:
     assert measure.recovered(frame).tolist() == pytest.approx([np.nan, 5 / 7], nan_ok=True)
 
 
+@pytest.mark.parametrize("name", ["kl_recovered", "logprob_recovered"])
+def test_rounding_is_not_divided_by_itself(name: str) -> None:
+    measure = MEASURES[name]
+    sign = -1 if measure.rises else 1
+    frame = pd.DataFrame(
+        {
+            measure.unlearned: [sign * 3e-6, sign * 3e-3],
+            measure.patched: [sign * -2e-6, sign * 1e-3],
+            "answer_logprob_original": 0.0,
+        }
+    )
+    assert measure.recovered(frame).tolist() == pytest.approx([np.nan, 2 / 3], nan_ok=True)
+
+
 def test_there_is_no_answers_logprob_over_the_notebooks_span(tmp_path: Path) -> None:
     found = curves(concept_scores(collected(tmp_path, [plant(tmp_path, flat(0.5))]), EVERY_SCORE))
     here = point(found, "logprob_recovered")

@@ -24,12 +24,14 @@ class Measure:
         patched, unlearned: the columns of the cells that hold it.
         original: what the original has: a number, or the column that holds it.
         rises: whether more of it is nearer to the original.
+        least: how much must have been lost to be told from rounding.
     """
 
     patched: str
     unlearned: str
     original: float | str
     rises: bool
+    least: float = 0.0
 
     @property
     def columns(self) -> list[str]:
@@ -40,22 +42,29 @@ class Measure:
     def recovered(self, frame: pd.DataFrame) -> "pd.Series[float]":
         """1 - (original - patched) / (original - unlearned), row by row.
 
-        Null where unlearning took nothing, so that there is nothing to give back: the unlearned
-        model is no further from the original than the original itself.
+        Null where unlearning took nothing (`least` or less), so that there is nothing to give
+        back: the unlearned model is no further from the original than the original itself.
         """
         original = frame[self.original] if isinstance(self.original, str) else self.original
         gap = original - frame[self.unlearned]
         lost = gap if self.rises else -gap
-        found = 1 - (original - frame[self.patched]) / gap.where(lost > 0)
+        found = 1 - (original - frame[self.patched]) / gap.where(lost > self.least)
         return found.where(np.isfinite(found))
 
 
+# Nats: differences of logarithms of float32 sums over a vocabulary, of some 1e-6 each.
+_ROUNDING = 1e-4
+
 MEASURES = {
     KRS_OF_MEANS: Measure("loss_patched", "loss_unlearned", 0.0, rises=False),
-    "kl_recovered": Measure("kl_patched", "kl_unlearned", 0.0, rises=False),
+    "kl_recovered": Measure("kl_patched", "kl_unlearned", 0.0, rises=False, least=_ROUNDING),
     "top1_recovered": Measure("top1_patched", "top1_unlearned", 1.0, rises=True),
     "logprob_recovered": Measure(
-        "answer_logprob_patched", "answer_logprob_unlearned", "answer_logprob_original", rises=True
+        "answer_logprob_patched",
+        "answer_logprob_unlearned",
+        "answer_logprob_original",
+        rises=True,
+        least=_ROUNDING,
     ),
 }
 OTHERS = [name for name in MEASURES if name != KRS_OF_MEANS]
