@@ -116,6 +116,26 @@ def test_without_traces_only_cells_need_a_checkpoint() -> None:
     assert not [path for path in found.figure_paths() if "/trace." in path]
 
 
+def test_figures_that_compare_are_there_once_for_what_they_compare() -> None:
+    figures = {"windows": ["sliding_5"], "spans": ["notebook", "answer"], "formats": ["png"]}
+    names = {
+        Path(path).name.removesuffix(".png")
+        for path in study(
+            windows=["sliding_5", "suffix"], figures=figures, trace=False
+        ).figure_paths()
+    }
+    compared = {name for name in names if name.split(".")[0] in ("spans", "scores", "widths")}
+    assert compared == {
+        "spans.sliding_5.krs",
+        "scores.sliding_5.notebook",
+        "scores.sliding_5.answer",
+        "widths.notebook.krs",
+        "widths.answer.krs",
+    }
+    assert len(names - compared) == 4 * 2
+    assert not any("widths" in path for path in study().figure_paths())
+
+
 def test_texts_are_the_files_or_answered_here() -> None:
     write_concepts(concept("tea", QA_with_answers=["a"]), concept("mate"), concept("cocoa"))
     found = study()

@@ -47,7 +47,12 @@ READING = (
     "device.py",
     "texts/prompts.py",
 )
-CURVES = ("results/bootstrap.py", "results/families.py", "results/tables.py")
+CURVES = (
+    "results/bootstrap.py",
+    "results/families.py",
+    "results/scores.py",
+    "results/tables.py",
+)
 CODE = {
     "answer": package("device.py", "texts/answers.py", "texts/prompts.py"),
     "import": package("checkpoints/wheel.py"),
@@ -57,9 +62,10 @@ CODE = {
     + package(*READING),
     "collect": package("results/collect.py", "results/schema.py"),
     "summarise": package(*CURVES),
+    "scores": package(*CURVES, "results/disagreements.py"),
     "statistics": package(*CURVES, "results/shape.py", "results/statistics.py"),
     "claims": package(*CURVES, "results/claims.py", "results/shape.py", "results/statements.py"),
-    "plot": package("figures/*.py", "results/tables.py"),
+    "plot": package("figures/*.py", "results/scores.py", "results/tables.py"),
     "trace": package("checkpoints/olmo_legacy.py", "checkpoints/families.py")
     + package("checkpoints/reader.py", "results/schema.py", "trace/*.py"),
     "summarise_trace": package("results/tables.py", "trace/table.py"),

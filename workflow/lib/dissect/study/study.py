@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +28,13 @@ from dissect.study.windows import windows_of
 __all__ = ["EXPERIMENTS", "FIGURES", "Cell", "Study", "load_study"]
 
 SUFFIX = ".safetensors"
-FIGURES = ("curves", "curves_by_method", "heatmap", "last_layer")
+# The figures, by what their names are followed by.
+FIGURES = {
+    "{window}.{span}.{score}": ("curves", "curves_by_method", "heatmap", "last_layer"),
+    "{window}.{score}": ("spans",),
+    "{window}.{span}": ("scores",),
+    "{span}.{score}": ("widths",),
+}
 
 
 class Cell(NamedTuple):
@@ -201,15 +208,11 @@ class Study:
 
     def figure_paths(self) -> list[str]:
         """Every figure, in every format."""
-        drawn = self.config.figures
         return [
-            self.path("figures", model, f"{figure}.{window}.{span}.{score}.{suffix}")
+            self.path("figures", model, f"{name}.{suffix}")
             for model in self.models
-            for figure in FIGURES
-            for window in self.config.figure_windows()
-            for span in drawn.spans
-            for score in drawn.scores
-            for suffix in drawn.formats
+            for name in self._figure_names()
+            for suffix in self.config.figures.formats
         ] + self.trace_figures()
 
     def trace_figures(self) -> list[str]:
@@ -220,6 +223,20 @@ class Study:
             for suffix in self.config.figures.formats
             if self.config.trace
         ]
+
+    def _figure_names(self) -> list[str]:
+        """What is drawn of each model. Widths are compared where there are several to compare."""
+        drawn = self.config.figures
+        shown = product(self.config.figure_windows(), drawn.spans, drawn.scores)
+        selections = [dict(zip(("window", "span", "score"), each, strict=True)) for each in shown]
+        names = [
+            f"{figure}.{pattern.format(**selection)}"
+            for pattern, figures in FIGURES.items()
+            for figure in figures
+            for selection in selections
+            if figure != "widths" or len(self.config.windows) > 1
+        ]
+        return list(dict.fromkeys(names))
 
     # What has to be downloaded.
 
