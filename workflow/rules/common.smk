@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from dissect.errors import DissectError
+from dissect.files import sha256_of
+from dissect.provenance import hash_of
 from dissect.study.config import EXPERIMENTS
 from dissect.study.resources import memory_mb, runtime_minutes
 from dissect.study.study import load_study
@@ -77,6 +79,11 @@ def training_code(wildcards):
     """The trainer and the one method: a further method trains nothing again."""
     method = f"training/methods/{wildcards.method}.py"
     return package("training/*.py", "training/methods/scores.py", "texts/prompts.py", method)
+
+
+def digest_of(files):
+    """Changes when the content of one of these files does: modules as a parameter of a rule."""
+    return hash_of({"files": [sha256_of(Path(file)) for file in files]})
 
 
 def mem_mb(task):

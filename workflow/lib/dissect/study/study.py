@@ -77,25 +77,26 @@ class Study:
             for experiment in self.config.experiments
         ]
 
-    @property
+    @cached_property
     def unlearned(self) -> list[tuple[str, str, str]]:
         """The unlearned checkpoints: model, method, concept."""
         return [row.key for row in self.rows if row.method != ORIGINAL]
 
-    @property
+    @cached_property
     def models(self) -> list[str]:
         """The models that have cells."""
         return list(dict.fromkeys(cell.model for cell in self.cells))
 
-    @property
+    @cached_property
     def methods(self) -> list[str]:
         """The methods that have cells."""
         return list(dict.fromkeys(cell.method for cell in self.cells))
 
-    @property
+    @cached_property
     def concepts(self) -> list[str]:
         """Every concept whose texts may be needed: studied, retained or watched."""
-        named = [row.concept for row in self.table if row.model in self.models and row.concept]
+        models = set(self.models)
+        named = [row.concept for row in self.table if row.model in models and row.concept]
         named += [name for r in self.config.unlearning.values() for name in r.retain + r.held_out]
         return list(dict.fromkeys(named))
 
@@ -243,18 +244,20 @@ class Study:
     def cells_of(self, row: CheckpointRow) -> list[str]:
         """The cells that need a checkpoint's weights: its own; for an original, its model's."""
         return [
-            self.cell_path(cell)
-            for cell in self.cells
-            if row.key in (cell[:3], (cell.model, ORIGINAL, ""))
+            self.cell_path(Cell(*unlearned, experiment))
+            for unlearned in self._served_by(row)
+            for experiment in self.config.experiments
         ]
 
     def traces_of(self, row: CheckpointRow) -> list[str]:
         """The traces that need a checkpoint's weights, likewise."""
-        return [
-            self.trace_path(*unlearned)
-            for unlearned in self.unlearned
-            if self.config.trace and row.key in (unlearned, (unlearned[0], ORIGINAL, ""))
-        ]
+        return [self.trace_path(*key) for key in self._served_by(row) if self.config.trace]
+
+    def _served_by(self, row: CheckpointRow) -> list[tuple[str, str, str]]:
+        """The unlearned checkpoints whose results need a checkpoint: itself; its model's all."""
+        if row.method != ORIGINAL:
+            return [row.key]
+        return [key for key in self.unlearned if key[0] == row.model]
 
     def needs_of(self, row: CheckpointRow) -> list[str]:
         """All files that are computed from a checkpoint's weights."""
@@ -310,6 +313,17 @@ class Study:
 
     def weights_mb(self, model: str) -> float | None:
         """Megabytes of the original's weights, once they are known: here, or by preflight."""
+        # Every job asks. While it is not known, it is looked for again: a run may bring it.
+        found = self._weights_mb.get(model) or self._find_weights_mb(model)
+        if found is not None:
+            self._weights_mb[model] = found
+        return found
+
+    @cached_property
+    def _weights_mb(self) -> dict[str, float]:
+        return {}
+
+    def _find_weights_mb(self, model: str) -> float | None:
         row = self.row(model, ORIGINAL)
         known, looked = read_known(self.manifest_path(*row.key)), self.looked.get(row.key)
         if known is not None:
