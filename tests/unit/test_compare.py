@@ -216,7 +216,8 @@ def test_all_differences_go_into_a_file(old: Path, new: Path, tmp_path: Path) ->
         "device": {"kind": "provenance", "status": DIFFERS},
     }
     row = rows.loc["tiny/dpo/tea/attention"]
-    assert (row["column"], row["old"], row["new"], row["question"]) == ("krs", 0.2, 0.25, 1)
+    assert (row["column"], row["question"]) == ("krs", 1)
+    assert (float(row["old"]), float(row["new"])) == (0.2, 0.25)
 
 
 @pytest.mark.parametrize("name", ["nowhere", "empty", "broken"])

@@ -62,6 +62,7 @@ CODE = {
     "merge": package("checkpoints/adapter.py"),
     "sweep": package("engine/*.py", "results/schema.py", "study/windows.py", "texts/spans.py")
     + package(*READING),
+    "archive": package("results/archive.py", "results/private.py"),
     "collect": package("results/collect.py", "results/schema.py"),
     "summarise": package(*CURVES),
     "scores": package(*CURVES, "results/disagreements.py"),
@@ -106,6 +107,11 @@ def runtime(task):
 
 def _weights_mb(wildcards):
     return study.weights_mb(wildcards.model) if "model" in wildcards.keys() else None
+
+
+def is_in(path, folder):
+    """Whether a file lies in that folder of the results."""
+    return Path(path).is_relative_to(Path(study.config.results, folder))
 
 
 def kept(path):
