@@ -339,3 +339,39 @@ def test_resources_grow_with_the_model() -> None:
     assert memory_mb("unlearn", 2.0) < memory_mb("unlearn", None) <= 7600  # the demo's limit
     assert memory_mb("dissect", 13_500.0) > 13_500
     assert runtime_minutes("unlearn", 13_500.0) > runtime_minutes("unlearn", None)
+
+
+def describe(folder: str, model_type: str, layers: int = 6) -> None:
+    values = {"model_type": model_type, "num_hidden_layers": layers}
+    Path("own", folder, "config.json").write_text(json.dumps(values), encoding="utf-8")
+
+
+def test_a_folder_that_is_no_checkpoint_is_refused() -> None:
+    Path("own/dpo_tea/config.json").unlink()
+    with pytest.raises(DissectError, match=r"m dpo tea: folder own/dpo_tea has no config.json"):
+        study()
+    inside = Path("own/dpo_tea/checkpoint-15")
+    inside.mkdir()
+    (inside / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(DissectError, match=r"did you mean own/dpo_tea/checkpoint-15\?"):
+        study()
+
+
+@pytest.mark.parametrize(
+    ("model_type", "layers", "said"),
+    [("mistral", 6, "mistral model of 6 layers"), ("llama", 8, "llama model of 8 layers")],
+)
+def test_another_model_is_no_copy_of_the_original(model_type: str, layers: int, said: str) -> None:
+    for folder in ("original", "grad_diff_tea", "dpo_mate"):
+        describe(folder, "llama")
+    describe("dpo_tea", model_type, layers)
+    expected = f"m dpo tea: own/dpo_tea is a {said}, its original own/original a llama model of 6"
+    with pytest.raises(DissectError, match=expected):
+        study()
+
+
+def test_both_names_of_legacy_olmo_are_one_family() -> None:
+    for folder in ("original", "grad_diff_tea", "dpo_mate"):
+        describe(folder, "hf_olmo")
+    describe("dpo_tea", "olmo")
+    assert study().layers("m") == 6

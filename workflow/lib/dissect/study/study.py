@@ -11,6 +11,7 @@ from dissect.errors import DissectError
 from dissect.study.concepts import Entry, digest, has_answers, read_concept_file
 from dissect.study.config import EXPERIMENTS, Config, load_config
 from dissect.study.downloads import Download, read_known
+from dissect.study.folders import check_folder, check_pair, layers_of
 from dissect.study.preflight import Found, read_preflight
 from dissect.study.selection import (
     ADAPTER_CONFIG,
@@ -18,7 +19,6 @@ from dissect.study.selection import (
     check_known,
     check_texts,
     companions,
-    layers_of,
     rows_of,
     select,
 )
@@ -346,10 +346,12 @@ class Study:
         """All that can be known of the study before a job runs.
 
         Raises:
-            DissectError: for a window wider than its model, a concept that its file does not have,
-                a training without text.
+            DissectError: for a folder that is no checkpoint or no copy of its original, a window
+                wider than its model, a concept that its file does not have, a training without
+                text.
         """
         for row in self.rows:
+            self._check_folder(row)
             entries = self.entries[row.model]
             if row.method == ORIGINAL:
                 layers = self.layers(row.model)
@@ -363,6 +365,13 @@ class Study:
             if entries is not None:
                 needed = [row.concept, *others["retain"], *others["held_out"]]
                 check_texts(self.config, row.model, needed, entries)
+
+    def _check_folder(self, row: CheckpointRow) -> None:
+        original = self.row(row.model, ORIGINAL)
+        if row.kind == "path":
+            check_folder(row)
+        if (row.kind, original.kind) == ("path", "path"):
+            check_pair(row, original)
 
 
 def selected_rows(values: dict[str, Any]) -> list[CheckpointRow]:
