@@ -2,8 +2,9 @@
 
 import zipfile
 
-from dissect.__main__ import main
 from tiny_study import Workflow
+
+from dissect.__main__ import main
 
 
 def test_the_study_is_packed_and_equals_itself(done: Workflow) -> None:
