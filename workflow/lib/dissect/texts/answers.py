@@ -86,22 +86,41 @@ def generate(
     by_length: dict[int, list[int]] = {}
     for place, ids in enumerate(prompts):
         by_length.setdefault(len(ids), []).append(place)
+    answers: dict[int, list[int]] = {}
+    for places in by_length.values():
+        batch = [prompts[place] for place in places]
+        answers |= zip(places, continue_batch(model, batch, new_tokens, pad), strict=True)
+    return [answers[place] for place in range(len(prompts))]
+
+
+def continue_batch(
+    model: Any, prompts: Sequence[Sequence[int]], new_tokens: int, pad: int | None
+) -> list[list[int]]:
+    """Greedy continuations of one batch, each up to its end-of-sequence token, which is left out.
+
+    Shorter prompts are padded on the left, where no position is attended to.
+
+    Args:
+        pad: fills up shorter prompts, and answers that end before others; None if the tokenizer
+            has no end of sequence, so that none ends.
+    """
+    width = max(map(len, prompts))
+    batch = torch.full((len(prompts), width), pad or 0)
+    mask = torch.zeros_like(batch)
+    for row, ids in enumerate(prompts):
+        batch[row, width - len(ids) :] = torch.tensor(ids)
+        mask[row, width - len(ids) :] = 1
+    with torch.inference_mode():
+        grown = model.generate(
+            batch.to(model.device),
+            attention_mask=mask.to(model.device),
+            max_new_tokens=new_tokens,
+            do_sample=False,
+            pad_token_id=pad,
+        )
     ends = model.generation_config.eos_token_id
     ends = set(ends) if isinstance(ends, list) else {ends}
-    answers: dict[int, list[int]] = {}
-    for length, places in by_length.items():
-        batch = torch.tensor([prompts[place] for place in places], device=model.device)
-        with torch.inference_mode():
-            grown = model.generate(
-                batch,
-                attention_mask=torch.ones_like(batch),
-                max_new_tokens=new_tokens,
-                do_sample=False,
-                pad_token_id=pad,
-            )
-        for place, row in zip(places, grown[:, length:].tolist(), strict=True):
-            answers[place] = _until(row, ends)
-    return [answers[place] for place in range(len(prompts))]
+    return [_until(row, ends) for row in grown[:, width:].tolist()]
 
 
 def _until(ids: list[int], ends: set[int | None]) -> list[int]:
@@ -122,7 +141,8 @@ def decode_answer(prompt: Sequence[int], answer: Sequence[int], tokenizer: Any) 
     if not whole.startswith(before):
         raise DissectError(
             f"the tokenizer of {tokenizer.name_or_path} decodes a prompt differently when an "
-            "answer follows it; give QA_with_answers in the concept file"
+            "answer follows it; give QA_with_answers in the concept file, and turn behaviour off "
+            "(behaviour: sets: [])"
         )
     return str(whole[len(before) :].rstrip(_CUT_CHARACTER))
 

@@ -1,0 +1,196 @@
+"""Answers under a patch: plain generation where nothing is patched, plain hooks where something is."""
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from test_families import CONFIGS
+from transformers import GenerationConfig
+
+from dissect.behaviour.generate import answers_of, in_batches
+from dissect.behaviour.patched import RowPatch, Setting, lock_step, patched_answers
+from dissect.behaviour.prompts import asked_of
+from dissect.engine.patches import EXPERIMENTS, Experiment
+from dissect.errors import DissectError
+from dissect.texts.answers import continue_batch, load_model
+from dissect.texts.prompts import load_tokenizer
+from plain_hooks import patched_logits, states_of
+from tiny import LAYERS, save_tiny, tiny_concept, tiny_config
+
+CPU = torch.device("cpu")
+# Longer than the sliding windows of the families that have them.
+PROMPTS = [[5, 6, 7, 8], [9, 10], list(range(20, 33)), [13, 14, 15, 16, 17, 18]]
+NEW_TOKENS = 8
+PAD = 1
+NOTHING = RowPatch(Experiment(), 0, LAYERS - 1)
+EVERYTHING = RowPatch(Experiment(True, True, True), 0, LAYERS - 1)
+FAMILIES = {"llama": tiny_config(), **CONFIGS}
+
+
+def endless(folder: Path) -> Any:
+    """A whole model that never ends an answer by itself."""
+    model = load_model(folder, torch.float32, CPU)
+    model.generation_config = GenerationConfig()
+    return model
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """An original and an unlearned model of one family."""
+    folder = tmp_path_factory.mktemp("pair")
+    original = save_tiny(folder / "original", FAMILIES[request.param])
+    unlearned = save_tiny(folder / "unlearned", near=original, seed=1)
+    return endless(original), endless(unlearned)
+
+
+@pytest.fixture(scope="module")
+def llamas(tiny_llama: Path, tiny_unlearned: Path) -> Any:
+    return endless(tiny_llama), endless(tiny_unlearned)
+
+
+def by_hand(original: Any, unlearned: Any, prompt: Sequence[int], patch: tuple[str, range]) -> Any:
+    """Greedy decoding without a cache: for each token, the whole text again by both models."""
+    ids = list(prompt)
+    for _ in range(NEW_TOKENS):
+        states = states_of(original, torch.tensor([ids]))
+        logits = patched_logits(original, unlearned, states, *patch)
+        ids.append(int(logits[0, -1].argmax()))
+    return ids[len(prompt) :]
+
+
+def in_lock_step(pair: Any, patches: list[RowPatch], prompts: list[list[int]]) -> list[list[int]]:
+    original, unlearned = pair
+    with lock_step(original, unlearned, patches):
+        return continue_batch(unlearned, prompts, NEW_TOKENS, PAD)
+
+
+def test_the_two_models_differ(pair: Any) -> None:
+    original, unlearned = (continue_batch(model, PROMPTS, NEW_TOKENS, PAD) for model in pair)
+    assert all(a != b for a, b in zip(original, unlearned, strict=True))
+
+
+def test_with_nothing_patched_it_is_plain_generation(pair: Any) -> None:
+    plain = continue_batch(pair[1], PROMPTS, NEW_TOKENS, PAD)
+    assert in_lock_step(pair, [NOTHING] * len(PROMPTS), PROMPTS) == plain
+
+
+def test_with_everything_patched_it_is_the_original(pair: Any) -> None:
+    """Embedding, final norm and head are the same in both models; norms within layers too."""
+    original, unlearned = pair[0], copy.deepcopy(pair[1])
+    with torch.no_grad():
+        for mine, theirs in zip(_layers(unlearned), _layers(original), strict=True):
+            for name, parameter in mine.named_parameters():
+                if "norm" in name or name.endswith("bias"):
+                    parameter.copy_(theirs.get_parameter(name))
+    plain = continue_batch(original, PROMPTS, NEW_TOKENS, PAD)
+    patches = [EVERYTHING] * len(PROMPTS)
+    assert in_lock_step((original, unlearned), patches, PROMPTS) == plain
+
+
+def _layers(model: Any) -> Any:
+    return model.base_model.layers
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_each_answer_equals_plain_hooks_without_a_cache(pair: Any, experiment: str) -> None:
+    patch = RowPatch(EXPERIMENTS[experiment], 1, 3)
+    together = in_lock_step(pair, [patch] * len(PROMPTS), PROMPTS)
+    assert together == [by_hand(*pair, prompt, (experiment, range(1, 4))) for prompt in PROMPTS]
+
+
+@pytest.mark.parametrize("layers", [range(0, 1), range(4, LAYERS), range(LAYERS)], ids=str)
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_windows_at_the_ends(llamas: Any, experiment: str, layers: range) -> None:
+    patch = RowPatch(EXPERIMENTS[experiment], layers.start, layers.stop - 1)
+    together = in_lock_step(llamas, [patch] * len(PROMPTS), PROMPTS)
+    assert together == [by_hand(*llamas, prompt, (experiment, layers)) for prompt in PROMPTS]
+
+
+def test_rows_of_one_batch_are_patched_each_in_its_own_way(llamas: Any) -> None:
+    patches = [RowPatch(one, k, k + 2) for k, one in enumerate(EXPERIMENTS.values())]
+    together = in_lock_step(llamas, patches, PROMPTS)
+    by_name = zip(EXPERIMENTS, patches, PROMPTS, strict=True)
+    assert together == [
+        by_hand(*llamas, prompt, (name, range(patch.first, patch.last + 1)))
+        for name, patch, prompt in by_name
+    ]
+
+
+def test_what_is_at_padded_positions_does_not_matter(llamas: Any) -> None:
+    original, unlearned = llamas
+    answers = []
+    for pad in (1, 77):
+        with lock_step(original, unlearned, [EVERYTHING] * len(PROMPTS)):
+            answers.append(continue_batch(unlearned, PROMPTS, NEW_TOKENS, pad))
+    assert answers[0] == answers[1]
+    alone = [in_lock_step(llamas, [EVERYTHING], [prompt])[0] for prompt in PROMPTS]
+    assert answers[0] == alone
+
+
+def test_hooks_are_gone_after_an_exception(llamas: Any) -> None:
+    plain = [continue_batch(model, PROMPTS, NEW_TOKENS, PAD) for model in llamas]
+    with pytest.raises(KeyboardInterrupt), lock_step(*llamas, [EVERYTHING] * len(PROMPTS)):
+        raise KeyboardInterrupt
+    assert [continue_batch(model, PROMPTS, NEW_TOKENS, PAD) for model in llamas] == plain
+    for model in llamas:
+        assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+def test_value_vectors_alone_need_no_original(llamas: Any, monkeypatch: Any) -> None:
+    def refuse(**_arguments: Any) -> None:
+        raise AssertionError("the original was run")
+
+    monkeypatch.setattr(llamas[0].base_model, "forward", refuse)
+    patch = RowPatch(EXPERIMENTS["value_vectors"], 0, 2)
+    assert in_lock_step(llamas, [patch], PROMPTS[:1])
+
+
+def test_answers_stand_by_setting_and_question(llamas: Any, tiny_llama: Path) -> None:
+    original, unlearned = llamas
+    tokenizer = load_tokenizer(tiny_llama)
+    asked = asked_of(tiny_concept("tea", 3), ["target"], "paper", tokenizer)
+    settings = [Setting("attention", 0, 1), Setting("mlp_coefficients", 3, 5)]
+    together = patched_answers(original, unlearned, tokenizer, asked, settings, NEW_TOKENS)
+    assert [len(answers) for answers in together] == [3, 3]
+    for setting, answers in zip(settings, together, strict=True):
+        for one, answer in zip(asked, answers, strict=True):
+            alone = patched_answers(original, unlearned, tokenizer, [one], [setting], NEW_TOKENS)
+            assert alone == [[answer]]
+
+
+def test_a_plain_answer_is_that_of_the_question_alone(llamas: Any, tiny_llama: Path) -> None:
+    tokenizer = load_tokenizer(tiny_llama)
+    asked = asked_of(tiny_concept("tea", 4), ["target"], "paper", tokenizer)
+    together = answers_of(llamas[0], tokenizer, asked, NEW_TOKENS)
+    assert together == [answers_of(llamas[0], tokenizer, [a], NEW_TOKENS)[0] for a in asked]
+    assert answers_of(llamas[0], tokenizer, [], NEW_TOKENS) == []
+
+
+def test_batches_are_of_like_length_and_size() -> None:
+    seen: list[list[int]] = []
+
+    def compute(places: list[int]) -> list[int]:
+        seen.append(places)
+        return [10 * place for place in places]
+
+    assert in_batches([3, 9, 1, 8, 2, 7], compute, rows=5) == [0, 10, 20, 30, 40, 50]
+    assert seen == [[1, 3, 5], [0, 4, 2]]
+
+
+def test_out_of_memory_halves_the_batches(caplog: pytest.LogCaptureFixture) -> None:
+    def compute(places: list[int]) -> list[int]:
+        if len(places) > 2:
+            raise torch.OutOfMemoryError("no memory\nmore words")
+        return places
+
+    assert in_batches([1] * 7, compute) == list(range(7))
+    assert "out of memory with 7 questions in a batch" in caplog.text
+
+    def never(_places: list[int]) -> list[int]:
+        raise torch.OutOfMemoryError("no memory\nmore words")
+
+    with pytest.raises(DissectError, match=r"does not hold the answer .* \(no memory\)$"):
+        in_batches([1] * 3, never)

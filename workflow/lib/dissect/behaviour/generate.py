@@ -1,0 +1,81 @@
+"""Greedy answers, many questions at a time."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import torch
+
+from dissect.behaviour.prompts import Asked
+from dissect.errors import DissectError
+from dissect.texts.answers import continue_batch, decode_answer
+
+log = logging.getLogger("dissect")
+T = TypeVar("T")
+
+# Rows of one batch. At 7B in bfloat16, with 100 new tokens, about 6 GB of keys and values.
+ROWS = 80
+
+
+def answers_of(model: Any, tokenizer: Any, asked: Sequence[Asked], new_tokens: int) -> list[str]:
+    """The model's greedy answer to each of `asked`, as text; it may be empty.
+
+    Args:
+        model: as texts.answers.load_model returns it.
+        new_tokens: the most tokens of an answer; it may end earlier.
+    """
+    started = time.monotonic()
+
+    def compute(places: list[int]) -> list[list[int]]:
+        prompts = [asked[place].ids for place in places]
+        return continue_batch(model, prompts, new_tokens, tokenizer.eos_token_id)
+
+    answers = in_batches([len(one.ids) for one in asked], compute)
+    log.info("answered %d questions in %.1f s", len(asked), time.monotonic() - started)
+    return [
+        decode_answer(one.ids, answer, tokenizer)
+        for one, answer in zip(asked, answers, strict=True)
+    ]
+
+
+def in_batches(
+    lengths: Sequence[int], compute: Callable[[list[int]], list[T]], rows: int = ROWS
+) -> list[T]:
+    """What `compute` makes of each item, in batches of items of like length.
+
+    On a GPU that is out of memory, batches are halved from there on.
+
+    Args:
+        lengths: of the items' prompts, in tokens; long ones come first, so that memory that does
+            not suffice is noticed early.
+        compute: is given the places of a batch's items, returns one result for each.
+
+    Raises:
+        DissectError: if the memory does not hold a single item.
+    """
+    order = sorted(range(len(lengths)), key=lambda place: -lengths[place])
+    # Batches of equal size: a last one of a few rows would take as many steps as a full one.
+    batches = -(-len(order) // rows)
+    size = -(-len(order) // max(batches, 1))
+    found: dict[int, T] = {}
+    while order:
+        some = order[:size]
+        try:
+            results = compute(some)
+        except torch.OutOfMemoryError as error:
+            size = _halved(some, str(error))
+            continue
+        found |= zip(some, results, strict=True)
+        order = order[len(some) :]
+    return [found[place] for place in range(len(lengths))]
+
+
+def _halved(some: list[int], message: str) -> int:
+    if len(some) == 1:
+        raise DissectError(
+            "the device's memory does not hold the answer to one question; end what else computes "
+            f"there, or choose another device ({message.splitlines()[0]})"
+        )
+    log.warning("out of memory with %d questions in a batch; halved from here on", len(some))
+    return len(some) // 2
