@@ -3,7 +3,7 @@
 snakemake                           everything that config/config.yaml selects
 snakemake preflight                 which checkpoints can be had, and how large they are
 snakemake checkpoints               all that needs a network: the rest does without
-snakemake sweeps                    the cells only: what the GPUs are for
+snakemake sweeps                    the cells and the answers only: what the GPUs are for
 snakemake tables | figures          the tables, the figures, and what they need
 snakemake archive                   <results>/archive.zip, for a reviewer: docs/archive.md
 snakemake results/paper/...         any single file of results/README.md
@@ -34,6 +34,7 @@ include: "workflow/rules/checkpoints.smk"
 include: "workflow/rules/unlearn.smk"
 include: "workflow/rules/record.smk"
 include: "workflow/rules/dissect.smk"
+include: "workflow/rules/behaviour.smk"
 include: "workflow/rules/trace.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
@@ -71,6 +72,7 @@ rule checkpoints:
 rule sweeps:
     input:
         study.cell_paths(),
+        study.answers_paths(),
         study.released_paths(originals=False),
     message:
-        "all cells are there"
+        "all cells and answers are there"

@@ -163,7 +163,8 @@ def make_paper(
     shutil.copy(ROOT / "Snakefile", root)
     for repo, checkpoint in checkpoints.items():
         hub.add(repo, checkpoint, gated=repo.startswith(GATED))
-    config = CONFIG | {"device": "cpu", "trace": False, "models": {}} | changes
+    quick = {"device": "cpu", "trace": False, "behaviour": {"sets": []}, "models": {}}
+    config = CONFIG | quick | changes
     for model, settings in CONFIG["models"].items():
         entries = [concept_entry(identifier) for identifier in CONFIG["concepts"][model]]
         content = json.dumps(entries).encode()

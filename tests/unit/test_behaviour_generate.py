@@ -1,4 +1,4 @@
-"""Answers under a patch: plain generation where nothing is patched, plain hooks where something is."""
+"""Answers, and answers under a patch: held against plain generation and against plain hooks."""
 
 import copy
 from collections.abc import Sequence
@@ -11,8 +11,9 @@ from test_families import CONFIGS
 from transformers import GenerationConfig
 
 from dissect.behaviour.generate import answers_of, in_batches
-from dissect.behaviour.patched import RowPatch, Setting, lock_step, patched_answers
+from dissect.behaviour.patched import RowPatch, lock_step, patched_answers
 from dissect.behaviour.prompts import asked_of
+from dissect.behaviour.settings import Setting
 from dissect.engine.patches import EXPERIMENTS, Experiment
 from dissect.errors import DissectError
 from dissect.texts.answers import continue_batch, load_model

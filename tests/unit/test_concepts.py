@@ -80,6 +80,9 @@ def test_the_digest_follows_the_content_only() -> None:
         ({"Layer": 3.5, "Dim": 0}, "Layer is 3.5"),
         ({"Layer": 3, "Dim": -1}, "Dim is -1"),
         ({"wikipedia_content": ["x"]}, "wikipedia_content must be a string"),
+        ({"unrelated_QA": ["Why?", ""]}, "unrelated_QA must be a list of strings"),
+        ({"text_completion": ["Tea is"]}, "text_completion must be a list of objects, each with"),
+        ({"text_completion": [{"First_half": " "}]}, "the text to complete as First_half"),
     ],
 )
 def test_a_bad_entry_is_named(tmp_path: Path, changes: dict[str, Any], said: str) -> None:

@@ -90,6 +90,14 @@ def test_numbers_as_ids_and_a_bare_no() -> None:
     assert (recipe.retain, recipe.precision, recipe.learning_rate) == (["18"], "no", 1e-4)
 
 
+def test_answers_under_patches_are_those_of_the_studys_experiments() -> None:
+    few = LEAST | {"experiments": ["attention"]}
+    assert load_config(few).patched_experiments() == ["attention"]
+    other = few | {"behaviour": {"patched": {"experiments": ["value_vectors"]}}}
+    assert load_config(other).patched_experiments() == ["value_vectors"]
+    assert load_config(few).behaviour.sets == ["target", "completion", "unrelated"]
+
+
 def test_a_concept_file_may_be_a_string() -> None:
     for written in ("c.json", "path:c.json", {"path": "c.json"}):
         config = load_config(LEAST | {"models": {"m": {"concepts": written}}})
@@ -116,6 +124,16 @@ def test_a_concept_file_may_be_a_string() -> None:
         ({"experiments": []}, "experiments: "),
         ({"windows": ["sliding_4"]}, "legal are sliding_<odd width>"),
         ({"figures": {"windows": ["suffix"]}}, "among those computed (windows); legal: sliding_5"),
+        ({"behaviour": {"sets": ["targets"]}}, "did you mean target?"),
+        ({"behaviour": {"new_tokens": 0}}, "behaviour.new_tokens: "),
+        ({"behaviour": {"patched": {"windows": ["4-0"]}}}, "'4-0' is not a window; legal is FIRST"),
+        ({"behaviour": {"patched": {"windows": [4]}}}, "behaviour.patched.windows.0: "),
+        ({"behaviour": {"patched": {"windows": ["0-4"] * 2}}}, "'0-4' stands there twice"),
+        (
+            {"behaviour": {"sets": ["unrelated"], "patched": {"windows": ["0-4"]}}},
+            "behaviour.patched.sets: set 'target' is not among those asked (behaviour.sets); "
+            "legal: unrelated",
+        ),
         ({"dtype": "fp32"}, "legal: checkpoint, bfloat16, float16, float32"),
         ({"device": "gpu"}, "legal: auto, cpu, cuda, cuda:N, mps"),
         ({"seed": -1}, "seed: input should be greater than or equal to 0, but it is -1"),

@@ -97,7 +97,7 @@ def test_paths_follow_the_grammar() -> None:
 
 
 def test_a_checkpoint_is_needed_by_its_cells_and_its_trace() -> None:
-    found = study(experiments=["attention"])
+    found = study(experiments=["attention"], behaviour={"sets": []})
     assert found.needs_of(found.row("m", "dpo", "tea")) == [
         "results/x/krs/m/dpo/tea/attention.parquet",
         "results/x/trace/m/dpo/tea.parquet",
@@ -110,7 +110,7 @@ def test_a_checkpoint_is_needed_by_its_cells_and_its_trace() -> None:
 
 
 def test_without_traces_only_cells_need_a_checkpoint() -> None:
-    found = study(experiments=["attention"], trace=False)
+    found = study(experiments=["attention"], trace=False, behaviour={"sets": []})
     assert found.needs_of(found.row("m", "original")) == found.cell_paths()
     assert found.trace_tables() == []
     assert not [path for path in found.figure_paths() if "/trace." in path]
@@ -121,7 +121,7 @@ def test_figures_that_compare_are_there_once_for_what_they_compare() -> None:
     names = {
         Path(path).name.removesuffix(".png")
         for path in study(
-            windows=["sliding_5", "suffix"], figures=figures, trace=False
+            windows=["sliding_5", "suffix"], figures=figures, trace=False, behaviour={"sets": []}
         ).figure_paths()
     }
     compared = {name for name in names if name.split(".")[0] in ("spans", "scores", "widths")}
@@ -134,6 +134,47 @@ def test_figures_that_compare_are_there_once_for_what_they_compare() -> None:
     }
     assert len(names - compared) == 4 * 2
     assert not any("widths" in path for path in study().figure_paths())
+
+
+def test_answers_are_planned_as_far_as_they_are_asked() -> None:
+    assert study(behaviour={"sets": []}).answers_paths() == []
+    assert study(behaviour={"sets": []}).behaviour_paths() == []
+    found = study(concepts={"m": ["tea"]}, methods=["dpo"])
+    folder = "results/x/behaviour/m"
+    assert found.answers_paths() == [f"{folder}/dpo/tea.parquet"]
+    assert found.behaviour_paths()[-1] == "results/x/tables/behaviour.csv"
+    assert found.figure_paths()[-1] == "results/x/figures/m/behaviour.pdf"
+    patched = study(
+        concepts={"m": ["tea"]}, methods=["dpo"], behaviour={"patched": {"windows": ["0-1"]}}
+    )
+    both = [f"{folder}/dpo/tea.parquet", f"{folder}/dpo/tea.patched.parquet"]
+    assert patched.answers_paths() == both
+    assert patched.figure_paths()[-1] == "results/x/figures/m/behaviour_patched.pdf"
+
+
+def test_weights_are_needed_for_cells_and_answers() -> None:
+    only = {"concepts": {"m": ["tea"]}, "experiments": ["attention"], "trace": False}
+    found = study(**only, behaviour={"patched": {"windows": ["0-1"]}})
+    path = "results/x/{}/m/{}/tea{}.parquet".format
+    assert found.needs_of(found.row("m", "dpo", "tea")) == [
+        path("krs", "dpo", "/attention"),
+        path("behaviour", "dpo", ""),
+        path("behaviour", "dpo", ".patched"),
+    ]
+    assert found.needs_of(found.row("m", "original")) == [
+        path("krs", "grad_diff", "/attention"),
+        path("krs", "dpo", "/attention"),
+        path("behaviour", "original", ""),
+        path("behaviour", "grad_diff", ".patched"),
+        path("behaviour", "dpo", ".patched"),
+    ]
+    silent = study(**only, behaviour={"sets": [], "patched": {"windows": ["0-1"]}})
+    assert silent.needs_of(silent.row("m", "dpo", "tea")) == [path("krs", "dpo", "/attention")]
+
+
+def test_a_patched_window_beyond_the_model_is_refused_early() -> None:
+    said = refused(behaviour={"patched": {"windows": ["0-1", "3-99"]}})
+    assert "behaviour.patched.windows: 3-99 reaches beyond the model" in said
 
 
 def test_texts_are_the_files_or_answered_here() -> None:

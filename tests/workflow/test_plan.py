@@ -24,6 +24,7 @@ PER_MODEL = (
     "plot_scores",
 )
 TRACE = {"trace_parameters": 40, "summarise_trace": 1, "plot_trace": 2}
+ANSWER_TABLES = ("collect_answers", "summarise_behaviour")
 
 
 def test_the_tiny_study_from_nothing(planned: Workflow) -> None:
@@ -36,6 +37,19 @@ def test_the_tiny_study_from_nothing(planned: Workflow) -> None:
         "dissect_layers": 6,
         **dict.fromkeys(TABLES, 1),
         **dict.fromkeys(PER_MODEL, 1),
+    }
+
+
+def test_answers_are_asked_for_in_the_config(planned: Workflow) -> None:
+    silent = planned.plan().jobs
+    asked = planned.plan(behaviour={"patched": {"windows": ["0-1"]}}).jobs
+    assert {rule: n for rule, n in asked.items() if n != silent.get(rule)} == {
+        "answer_as_original": 2,
+        "answer_as_unlearned": 3,
+        "answer_patched": 3,
+        **dict.fromkeys(ANSWER_TABLES, 1),
+        "plot_behaviour": 1,
+        "plot_behaviour_patched": 1,
     }
 
 
@@ -58,6 +72,7 @@ def test_the_demo_is_planned_in_seconds(shipped: Workflow) -> None:
     assert (jobs["import_wheel"], jobs["unlearn_concept"]) == (1, 4)
     assert (jobs["record_original"], jobs["dissect_layers"]) == (2, 16)
     assert (jobs["trace_parameters"], jobs["plot_trace"]) == (4, 1)
+    assert (jobs["answer_as_original"], jobs["answer_patched"]) == (2, 4)
 
 
 def test_more_widths_are_laid_over_the_demo_in_a_folder_of_their_own(shipped: Workflow) -> None:
@@ -91,8 +106,10 @@ def test_the_paper_is_160_sweeps(shipped: Workflow) -> None:
         "download_checkpoint": 42,
         "record_original": 20,
         "dissect_layers": 160,
-        **dict.fromkeys(TABLES, 1),
-        **dict.fromkeys(PER_MODEL, 2),
+        "answer_as_original": 20,
+        "answer_as_unlearned": 40,
+        **dict.fromkeys([*TABLES, *ANSWER_TABLES], 1),
+        **dict.fromkeys([*PER_MODEL, "plot_behaviour"], 2),
         **TRACE,
     }
 

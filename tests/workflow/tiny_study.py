@@ -36,6 +36,7 @@ CONFIG: dict[str, Any] = {
     "device": "cpu",
     "answer_tokens": 4,
     "trace": False,
+    "behaviour": {"sets": []},
     "unlearning": {
         "dpo": {
             "steps": 1,

@@ -55,6 +55,9 @@ CURVES = (
     "results/scores.py",
     "results/tables.py",
 )
+ANSWERING = package("results/answers.py", "texts/answers.py", *READING) + package(
+    *(f"behaviour/{name}.py" for name in ("generate", "prompts", "score", "settings", "table"))
+)
 CODE = {
     "answer": package("device.py", "texts/answers.py", "texts/prompts.py"),
     "import": package("checkpoints/wheel.py"),
@@ -67,7 +70,20 @@ CODE = {
     "summarise": package(*CURVES),
     "scores": package(*CURVES, "results/disagreements.py"),
     "statistics": package(*CURVES, "results/shape.py", "results/statistics.py"),
-    "claims": package(*CURVES, "results/claims.py", "results/shape.py", "results/statements.py"),
+    "claims": package(
+        *CURVES,
+        "results/behaviour.py",
+        "results/claims.py",
+        "results/shape.py",
+        "results/statements.py",
+    ),
+    "behaviour": ANSWERING,
+    "patched": [
+        *ANSWERING,
+        *package("behaviour/patched.py", "engine/patches.py", "study/windows.py"),
+    ],
+    "answers": package("results/answers.py", "results/behaviour.py"),
+    "plot_behaviour": package("figures/*.py", "results/behaviour.py", "results/bootstrap.py"),
     "plot": package("figures/*.py", "results/scores.py", "results/tables.py"),
     "trace": package("checkpoints/olmo_legacy.py", "checkpoints/families.py")
     + package("checkpoints/reader.py", "results/schema.py", "trace/*.py"),

@@ -10,6 +10,7 @@ rule tables:
     input:
         # Named here, and so in `all`: a deleted cell is noticed.
         cells=study.cell_paths(),
+        answers=study.answers_paths(),
         krs="<results>/tables/krs.parquet",
         coverage="<results>/tables/coverage.csv",
         curves="<results>/tables/curves.csv",
@@ -18,6 +19,7 @@ rule tables:
         statistics="<results>/tables/statistics.csv",
         claims="<results>/tables/claims.csv",
         trace=study.trace_tables(),
+        behaviour=study.behaviour_paths(),
     message:
         "all tables are there"
 
@@ -108,6 +110,8 @@ rule decide_claims:
     """The paper's statements: hold, do not, undecided."""
     input:
         table="<results>/tables/krs.parquet",
+        # Empty if nothing is asked: what needs answers is undecided then.
+        behaviour=study.behaviour_paths()[-1:],
         code=CODE["claims"],
     output:
         claims="<results>/tables/claims.csv",

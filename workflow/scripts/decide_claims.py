@@ -4,18 +4,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dissect.job import job
+from dissect.results.behaviour import unrelated_scores
 from dissect.results.claims import claims
 from dissect.results.tables import concept_scores, write_csv
 
 
-def main(*, table: Path, windows: Sequence[str], seed: int, output: Path) -> None:
+def main(
+    *,
+    table: Path,
+    windows: Sequence[str],
+    seed: int,
+    output: Path,
+    behaviour: Path | None = None,
+) -> None:
     """Write tables/claims.csv from tables/krs.parquet.
 
     Args:
         windows: the config's; the first sliding one serves all statements that name none.
         seed: of the bootstrap.
+        behaviour: tables/behaviour.csv; None if no questions were asked.
     """
-    write_csv(output, claims(concept_scores(table, "krs"), windows, seed))
+    unrelated = None if behaviour is None else unrelated_scores(behaviour)
+    write_csv(output, claims(concept_scores(table, "krs"), windows, seed, unrelated))
 
 
 if __name__ == "__main__":
@@ -25,4 +35,5 @@ if __name__ == "__main__":
             windows=snakemake.params.windows,
             seed=snakemake.params.seed,
             output=Path(snakemake.output.claims),
+            behaviour=Path(snakemake.input.behaviour[0]) if snakemake.input.behaviour else None,
         )

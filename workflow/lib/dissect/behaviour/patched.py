@@ -20,20 +20,12 @@ from transformers import DynamicCache
 
 from dissect.behaviour.generate import in_batches
 from dissect.behaviour.prompts import Asked
+from dissect.behaviour.settings import Setting
 from dissect.checkpoints.families import Family, family_of
 from dissect.engine.patches import EXPERIMENTS, Experiment
 from dissect.texts.answers import continue_batch, decode_answer
 
 log = logging.getLogger("dissect")
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What is put back, and into which layers: first..last, inclusive, from 0."""
-
-    experiment: str
-    first: int
-    last: int
 
 
 @dataclass(frozen=True)
@@ -174,7 +166,7 @@ class Companion:
             )
         value_vectors = [row for row, one in here.items() if one.value_vectors]
         if value_vectors:
-            swap = _swap(theirs.get_submodule(down).weight, value_vectors)
+            swap = _swap(theirs.get_parameter(f"{down}.weight"), value_vectors)
             hooks.append(layer.get_submodule(down).register_forward_hook(swap))
         return hooks
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dissect.errors import DissectError
 from dissect.texts.prompts import CHAT, encode, render, render_chat
 
 log = logging.getLogger("dissect")
@@ -50,6 +51,20 @@ def asked_of(
             prompt = _prompt(name, item, style, tokenizer)
             found.append(Asked(name, number, prompt, tuple(encode(prompt, style, tokenizer))))
     return found
+
+
+def refuse_other_prompts(asked: Sequence[Asked], others: Sequence[Asked], label: str) -> None:
+    """Refuse an unlearned checkpoint whose tokenizer reads the prompts differently.
+
+    Raises:
+        DissectError: naming the first question whose token ids differ.
+    """
+    for one, other in zip(asked, others, strict=True):
+        if one.ids != other.ids:
+            raise DissectError(
+                f"{label}: its tokenizer gives other ids than the original's for question "
+                f"{one.question} of set {one.set}; both must read the same tokens"
+            )
 
 
 def _prompt(name: str, item: Any, style: str, tokenizer: Any) -> str:

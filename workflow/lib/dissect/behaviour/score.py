@@ -1,7 +1,7 @@
 """How like the original's an answer is: BLEU and ROUGE-L, from 0 to 1.
 
-As the sister benchmark measures behaviour (ConceptVectors; docs/behaviour.md says where we differ): the
-reference is the original model's own answer, not the truth.
+As the paper's sister benchmark measures behaviour (ConceptVectors; docs/behaviour.md says where we
+differ): the reference is the original model's own answer, not the truth.
 """
 
 import math
@@ -21,9 +21,7 @@ def bleu(original: str, answer: str) -> float:
     """
     if not original.split():
         return math.nan
-    return float(
-        sentence_bleu([original.split()], answer.split(), smoothing_function=_SMOOTHING)
-    )
+    return float(sentence_bleu([original.split()], answer.split(), smoothing_function=_SMOOTHING))
 
 
 def rouge_l(original: str, answer: str) -> float:

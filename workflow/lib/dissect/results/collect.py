@@ -59,6 +59,14 @@ def _key_of(cell: Path) -> tuple[str, ...]:
 
 def _common_metadata(cells: Sequence[Path]) -> dict[str, str]:
     each = {"/".join(_key_of(cell)): _metadata_of(cell) for cell in cells}
+    shared, own = shared_and_own(each)
+    return {**shared, "schema_version": SCHEMA_VERSION, "cells": json.dumps(own)}
+
+
+def shared_and_own(
+    each: Mapping[str, Mapping[str, str]],
+) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    """What all files' metadata agree on, and by the file's name what they do not."""
     first = next(iter(each.values()))
     shared = {
         key: value
@@ -66,10 +74,10 @@ def _common_metadata(cells: Sequence[Path]) -> dict[str, str]:
         if all(one.get(key) == value for one in each.values())
     }
     own = {
-        cell: {key: value for key, value in sorted(one.items()) if key not in shared}
-        for cell, one in each.items()
+        name: {key: value for key, value in sorted(one.items()) if key not in shared}
+        for name, one in each.items()
     }
-    return {**shared, "schema_version": SCHEMA_VERSION, "cells": json.dumps(own)}
+    return shared, own
 
 
 def _metadata_of(cell: Path) -> dict[str, str]:

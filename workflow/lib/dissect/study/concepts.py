@@ -79,6 +79,7 @@ def _checked(where: str, item: Any) -> Entry:
     _check_strings(where, "QA", item["QA"])
     _check_answers(where, item)
     _check_vector(where, item)
+    _check_other_questions(where, item)
     text = item.get("wikipedia_content")
     if text is not None and not isinstance(text, str):
         raise DissectError(f"{where}: wikipedia_content must be a string")
@@ -116,6 +117,19 @@ def _check_vector(where: str, item: Entry) -> None:
                 f"{where}: {key} is {value!r}; legal are whole numbers from 0, "
                 "or leave out both Layer and Dim"
             )
+
+
+def _check_other_questions(where: str, item: Entry) -> None:
+    if item.get("unrelated_QA"):
+        _check_strings(where, "unrelated_QA", item["unrelated_QA"])
+    halves = item.get("text_completion") or []
+    if not isinstance(halves, list) or not all(
+        isinstance(one, dict) and str(one.get("First_half") or "").strip() for one in halves
+    ):
+        raise DissectError(
+            f"{where}: text_completion must be a list of objects, each with the text to complete "
+            "as First_half"
+        )
 
 
 def _check_strings(where: str, key: str, value: Any) -> None:

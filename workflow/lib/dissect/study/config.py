@@ -16,13 +16,14 @@ from pydantic import (
 )
 
 from dissect.errors import DissectError
-from dissect.study.windows import window_width
+from dissect.study.windows import layers_between, window_width
 
 Experiment = Literal[
     "mlp_coefficients", "attention", "mlp_coefficients_and_attention", "value_vectors"
 ]
 Span = Literal["notebook", "answer"]
 Score = Literal["krs", "krs_of_means"]
+AnswerSet = Literal["target", "completion", "unrelated"]
 EXPERIMENTS: tuple[str, ...] = get_args(Experiment)
 
 _DEVICE = r"auto|cpu|mps|cuda(:[0-9]+)?"
@@ -50,6 +51,12 @@ def _as_window(value: Any) -> Any:
     return value
 
 
+def _as_layers(value: Any) -> Any:
+    if isinstance(value, str):
+        layers_between(value)
+    return value
+
+
 def _as_prompt(value: Any) -> Any:
     if isinstance(value, str) and value not in _NAMED_PROMPTS and "{q}" not in value:
         raise ValueError(f"{value!r} is no prompt; legal are paper, chat, or a text holding {{q}}")
@@ -67,6 +74,7 @@ Name = Annotated[str, BeforeValidator(_as_name), Field(min_length=1)]
 Names = Annotated[list[Name], AfterValidator(_no_doubles)]
 Window = Annotated[str, BeforeValidator(_as_window)]
 Windows = Annotated[list[Window], AfterValidator(_no_doubles)]
+AnswerSets = Annotated[list[AnswerSet], AfterValidator(_no_doubles)]
 
 
 class _Section(BaseModel):
@@ -194,6 +202,55 @@ class Recipe(_Section):
         ge=1,
         description="Steps between two looks at the losses on forget, retain and held-out text.",
     )
+
+
+class Patched(_Section):
+    """Answers while a window of layers is patched. What is patched is fixed here, beforehand."""
+
+    windows: Annotated[
+        list[Annotated[str, BeforeValidator(_as_layers)]], AfterValidator(_no_doubles)
+    ] = Field(
+        default=[],
+        description="Which layers are put back together, each FIRST-LAST: counted from 0, both "
+        "included. Empty: no answers under a patch. Each window and experiment answers every "
+        "question once more, by both models at once (docs/behaviour.md has the cost).",
+    )
+    experiments: Annotated[list[Experiment], AfterValidator(_no_doubles)] | None = Field(
+        default=None,
+        min_length=1,
+        description="Which component is put back. Left out: all that the study's `experiments` "
+        "name.",
+    )
+    sets: AnswerSets = Field(
+        default=["target"],
+        min_length=1,
+        description="Which of the questions are asked again: does what was unlearned come back?",
+    )
+
+
+class Behaviour(_Section):
+    """What the models answer. Changing any of it generates the answers again."""
+
+    sets: AnswerSets = Field(
+        default=list(get_args(AnswerSet)),
+        description="What is asked of the original and of each unlearned model: target (QA, the "
+        "concept's questions), completion (text_completion), unrelated (unrelated_QA). What a "
+        "concept file does not have is left out. Empty: nothing is asked at all.",
+    )
+    new_tokens: int = Field(
+        default=100, ge=1, description="The most tokens of an answer. The paper's: 100."
+    )
+    patched: Patched = Field(default=Patched(), description="Answers under a patch.")
+
+    @model_validator(mode="after")
+    def _asked_unpatched_too(self) -> "Behaviour":
+        for name in self.patched.sets if self.sets and self.patched.windows else []:
+            if name not in self.sets:
+                raise DissectError(
+                    "config: behaviour.patched.sets: "
+                    f"{not_known('set', name, self.sets, 'among those asked (behaviour.sets)')}"
+                )
+        return self
 
 
 class Style(_Section):
@@ -343,6 +400,7 @@ class Config(_Section):
         default={},
         description="Per method, how `unlearn` rows are trained. Left out: the paper's recipe.",
     )
+    behaviour: Behaviour = Field(default=Behaviour(), description="What the models answer.")
     figures: Figures = Field(default=Figures(), description="What the figures show.")
 
     @model_validator(mode="after")
@@ -363,6 +421,11 @@ class Config(_Section):
     def figure_windows(self) -> list[str]:
         """The windows that are drawn."""
         return self.windows if self.figures.windows is None else self.figures.windows
+
+    def patched_experiments(self) -> list[str]:
+        """The experiments under which questions are answered."""
+        wanted = self.behaviour.patched.experiments
+        return list(self.experiments if wanted is None else wanted)
 
     def recipe(self, method: str) -> Recipe:
         """How a method is trained here."""

@@ -4,9 +4,11 @@
 TRAINING_FACTOR = 4
 
 # Memory in MB: a constant (Python, torch, activations) and a multiple of the original's weights.
+# answer_patched: two models, each on its way in twice.
 # unlearn: TRAINING_FACTOR, and the weights on their way in and out.
 _MEMORY = {
     "answer": (1000, 2.2),
+    "answer_patched": (1200, 3.2),
     "register": (1000, 0.5),
     "import": (1000, 2.8),
     "merge": (1000, 2.2),
@@ -20,6 +22,7 @@ _MEMORY = {
 # Minutes: a constant, and how many more per GB of the original's weights.
 _RUNTIME = {
     "answer": (10, 3.0),
+    "answer_patched": (20, 10.0),
     "register": (10, 2.0),
     "download": (60, 30.0),
     "import": (20, 0.0),

@@ -23,7 +23,7 @@ from dissect.study.selection import (
     select,
 )
 from dissect.study.table import ORIGINAL, CheckpointRow, read_table
-from dissect.study.windows import windows_of
+from dissect.study.windows import layers_between, windows_of
 
 __all__ = ["EXPERIMENTS", "FIGURES", "Cell", "Study", "load_study"]
 
@@ -178,6 +178,11 @@ class Study:
         """How far one unlearned checkpoint's parameters moved."""
         return self.path("trace", model, method, f"{concept}.parquet")
 
+    def answers_path(self, model: str, method: str, concept: str, *, patched: bool = False) -> str:
+        """What a model answers on a concept; the original's where method is original."""
+        suffix = "patched.parquet" if patched else "parquet"
+        return self.path("behaviour", model, method, f"{concept}.{suffix}")
+
     def table_path(self, name: str) -> str:
         """A table of the whole study."""
         return self.path("tables", name)
@@ -193,6 +198,17 @@ class Study:
     def trace_tables(self) -> list[str]:
         """The table of all traces, if they are wanted."""
         return [self.table_path("trace.csv")] if self.config.trace else []
+
+    def answers_paths(self) -> list[str]:
+        """Every unlearned model's answers, unpatched and patched."""
+        return [
+            path for key in self.unlearned for path in self._answers_of(self.row(*key), own=True)
+        ]
+
+    def behaviour_paths(self) -> list[str]:
+        """The tables of all answers; none if nothing is asked."""
+        names = ("answers.parquet", "behaviour.csv") if self.config.behaviour.sets else ()
+        return [self.table_path(name) for name in names]
 
     def manifest_paths(self) -> list[str]:
         """Every selected checkpoint's manifest."""
@@ -214,7 +230,7 @@ class Study:
             for model in self.models
             for name in self._figure_names()
             for suffix in self.config.figures.formats
-        ] + self.trace_figures()
+        ] + [*self.trace_figures(), *self.behaviour_figures()]
 
     def trace_figures(self) -> list[str]:
         """The traces' figures, if they are wanted."""
@@ -239,6 +255,21 @@ class Study:
         ]
         return list(dict.fromkeys(names))
 
+    def behaviour_figures(self) -> list[str]:
+        """The answers' figures, as far as questions are asked."""
+        asked = self.config.behaviour
+        wanted = {
+            "behaviour": asked.sets,
+            "behaviour_patched": asked.sets and asked.patched.windows,
+        }
+        return [
+            self.path("figures", model, f"{figure}.{suffix}")
+            for model in self.models
+            for figure, is_asked in wanted.items()
+            for suffix in self.config.figures.formats
+            if is_asked
+        ]
+
     # What has to be downloaded.
 
     def cells_of(self, row: CheckpointRow) -> list[str]:
@@ -248,6 +279,23 @@ class Study:
             for unlearned in self._served_by(row)
             for experiment in self.config.experiments
         ]
+
+    def answers_of(self, row: CheckpointRow) -> list[str]:
+        """The answers that a checkpoint gives, or helps to give; for an original, its model's."""
+        if row.method != ORIGINAL:
+            return self._answers_of(row, own=True)
+        unlearned = [self.row(*key) for key in self.unlearned if key[0] == row.model]
+        found = [path for other in unlearned for path in self._answers_of(other, own=False)]
+        return list(dict.fromkeys(found))
+
+    def _answers_of(self, row: CheckpointRow, *, own: bool) -> list[str]:
+        """The answers on an unlearned row's concept: its own, or the original's; and patched."""
+        asked = self.config.behaviour
+        if not asked.sets:
+            return []
+        plain = self.answers_path(row.model, row.method if own else ORIGINAL, row.concept)
+        patched = self.answers_path(*row.key, patched=True)
+        return [plain, patched] if asked.patched.windows else [plain]
 
     def traces_of(self, row: CheckpointRow) -> list[str]:
         """The traces that need a checkpoint's weights, likewise."""
@@ -261,7 +309,7 @@ class Study:
 
     def needs_of(self, row: CheckpointRow) -> list[str]:
         """All files that are computed from a checkpoint's weights."""
-        return self.cells_of(row) + self.traces_of(row)
+        return self.cells_of(row) + self.traces_of(row) + self.answers_of(row)
 
     def download(self, row: CheckpointRow) -> Download:
         """How a hub: row stands."""
@@ -357,6 +405,8 @@ class Study:
                 layers = self.layers(row.model)
                 if layers is not None:
                     windows_of(self.config.windows, layers)
+                for name in self.config.behaviour.patched.windows:
+                    layers_between(name, layers)
             elif entries is not None:
                 check_known(self.config, row.model, [row.concept], entries)
             if row.kind != "unlearn":

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from dissect.errors import DissectError
 
 _SLIDING = re.compile(r"sliding_([0-9]+)")
+_BETWEEN = re.compile(r"(0|[1-9][0-9]*)-(0|[1-9][0-9]*)")
 SUFFIX = "suffix"
 
 
@@ -66,3 +67,27 @@ def windows_of(names: list[str], layers: int) -> list[Window]:
             for layer in range(layers)
         ]
     return windows
+
+
+def layers_between(name: str, layers: int | None = None) -> tuple[int, int]:
+    """The first and the last layer of a window that is named by them, such as "13-17".
+
+    Args:
+        layers: how many layers the model has, if that is known.
+
+    Raises:
+        DissectError: unless the name is FIRST-LAST, in this order, both within the model.
+    """
+    match = _BETWEEN.fullmatch(name)
+    first, last = map(int, match.groups()) if match else (1, 0)
+    if first > last:
+        raise DissectError(
+            f"behaviour.patched.windows: {name!r} is not a window; legal is FIRST-LAST, two layers "
+            "counted from 0, both included, such as 13-17"
+        )
+    if layers is not None and last >= layers:
+        raise DissectError(
+            f"behaviour.patched.windows: {name} reaches beyond the model, which has {layers} "
+            f"layers; the last one is {layers - 1}"
+        )
+    return first, last

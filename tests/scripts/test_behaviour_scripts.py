@@ -1,0 +1,161 @@
+"""From two tiny checkpoints to the answers, their tables and figures: the scripts in a row."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import answer_as_original
+import answer_as_unlearned
+import answer_patched
+import collect_answers
+import decide_claims
+import plot_behaviour
+import plot_behaviour_patched
+import pytest
+import register_checkpoint
+import summarise_behaviour
+
+from dissect.errors import DissectError
+from dissect.results.answers import read_answers
+from dissect.results.behaviour import read_behaviour
+from dissect.results.collect import collect_cells
+from dissect.results.schema import read_metadata
+from dissect.results.tables import read_csv
+from dissect.study.table import CheckpointRow
+from planted import flat, plant
+from tiny import save_tiny, tiny_concept
+
+HOW: dict[str, Any] = {
+    "prompt": "paper",
+    "new_tokens": 6,
+    "dtype": "float32",
+    "device": "cpu",
+}
+WINDOWS, EXPERIMENTS = ["0-1", "0-5"], ["attention", "value_vectors"]
+
+
+def register(folder: Path, method: str, tmp: Path) -> Path:
+    manifest = tmp / "manifests" / f"{method}.json"
+    concept = "" if method == "original" else "tea"
+    row = CheckpointRow("tiny", method, concept, f"path:{folder}", "", "transformers")
+    register_checkpoint.main(row=row, manifest=manifest)
+    return manifest
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder, in which all scripts up to the tables have run."""
+    root = tmp_path_factory.mktemp("behaviour")
+    folder = save_tiny(root / "own/original")
+    original = register(folder, "original", root)
+    unlearned = register(save_tiny(root / "own/dpo", near=folder, seed=1), "dpo", root)
+    concept = root / "tea.json"
+    completion = [{"First_half": "Tea is", "Second_half": " hot."}]
+    # No unrelated questions: that set is left out.
+    concept.write_text(json.dumps(tiny_concept("tea", 2) | {"text_completion": completion}))
+    sets = ["target", "completion", "unrelated"]
+    behaviour = root / "behaviour/tiny"
+    first = behaviour / "original/tea.parquet"
+    answer_as_original.main(original=original, concept=concept, sets=sets, answers=first, **HOW)
+    shared = {"original": original, "unlearned": unlearned, "original_answers": first}
+    shared |= {"concept": concept, **HOW}
+    answer_as_unlearned.main(sets=sets, answers=behaviour / "dpo/tea.parquet", **shared)
+    answer_patched.main(
+        sets=["target"],
+        windows=WINDOWS,
+        experiments=EXPERIMENTS,
+        answers=behaviour / "dpo/tea.patched.parquet",
+        **shared,
+    )
+    tables = root / "tables"
+    collect_answers.main(
+        answers=sorted((behaviour / "dpo").iterdir()), table=tables / "answers.parquet"
+    )
+    summarise_behaviour.main(answers=tables / "answers.parquet", output=tables / "behaviour.csv")
+    return root
+
+
+def test_every_question_has_its_rows(study: Path) -> None:
+    rows = read_answers(study / "tables/answers.parquet").to_pylist()
+    plain = [row for row in rows if row["experiment"] is None]
+    assert [(row["set"], row["question"]) for row in plain] == [
+        ("target", 0),
+        ("target", 1),
+        ("completion", 0),
+    ]
+    patched = {(r["experiment"], r["first_layer"], r["last_layer"], r["question"]) for r in rows}
+    assert patched - {(None, None, None, n) for n in (0, 1)} == {
+        (experiment, first, last, question)
+        for experiment in EXPERIMENTS
+        for first, last in ((0, 1), (0, 5))
+        for question in (0, 1)
+    }
+    assert all(row["origin"] == "own" and row["prompt"].strip() for row in rows)
+    assert all(0 <= row["rouge_l"] <= 1 for row in rows if row["rouge_l"] is not None)
+
+
+def test_the_original_held_against_itself_scores_1(study: Path, tmp_path: Path) -> None:
+    manifest = study / "manifests/original.json"
+    out = tmp_path / "self.parquet"
+    answer_as_unlearned.main(
+        original=manifest,
+        unlearned=manifest,
+        original_answers=study / "behaviour/tiny/original/tea.parquet",
+        concept=study / "tea.json",
+        sets=["target", "completion"],
+        answers=out,
+        **HOW,
+    )
+    rows = read_answers(out).to_pylist()
+    assert [row["answer"] for row in rows] == [row["answer_original"] for row in rows]
+    assert all(row["rouge_l"] in (1.0, None) for row in rows)
+
+
+def test_files_say_where_they_come_from(study: Path) -> None:
+    metadata = read_metadata(study / "behaviour/tiny/dpo/tea.patched.parquet")
+    assert metadata["original_weights_sha256"] != metadata["unlearned_weights_sha256"]
+    assert metadata["dtype"] == "torch.float32" and metadata["device"] == "cpu"
+    assert float(metadata["wall_seconds"]) > 0
+    collected = read_metadata(study / "tables/answers.parquet")
+    assert "wall_seconds" not in collected["files"]
+
+
+def test_figures_are_drawn(study: Path, tmp_path: Path) -> None:
+    shared: dict[str, Any] = {"model": "tiny", "style": {}, "seed": 0}
+    csv = study / "tables/behaviour.csv"
+    for name, script in (("plain", plot_behaviour), ("patched", plot_behaviour_patched)):
+        outputs = [tmp_path / f"{name}.png", tmp_path / f"{name}.pdf"]
+        script.main(behaviour=csv, outputs=outputs, **shared)
+        assert outputs[0].read_bytes().startswith(b"\x89PNG")
+        assert outputs[1].read_bytes().startswith(b"%PDF")
+
+
+def test_a_figure_of_nothing_is_refused(study: Path, tmp_path: Path) -> None:
+    csv = tmp_path / "behaviour.csv"
+    lines = (study / "tables/behaviour.csv").read_text(encoding="utf-8").splitlines()
+    csv.write_text("\n".join(line for line in lines if ",," in line or line is lines[0]))
+    assert set(read_behaviour(csv)["experiment"]) == {""}
+    with pytest.raises(DissectError, match="no answers under a patch of tiny"):
+        plot_behaviour_patched.main(
+            behaviour=csv, model="tiny", style={}, seed=0, outputs=[tmp_path / "x.png"]
+        )
+
+
+def test_answers_decide_the_statement_on_unrelated_knowledge(tmp_path: Path) -> None:
+    cells = [plant(tmp_path, flat(0.5), concept=f"c{i}") for i in range(6)]
+    collect_cells(cells, tmp_path / "krs.parquet")
+    head = "model,origin,method,concept,concept_name,set,experiment,first_layer,last_layer"
+    rows = [f"tiny,own,dpo,c{i},C,unrelated,,,,4,0.2,0.{4 + i % 2}" for i in range(6)]
+    # Under a patch, and on other questions: these count for nothing.
+    rows += [f"tiny,own,dpo,c{i},C,unrelated,attention,0,1,4,1,1" for i in range(6)]
+    rows += [f"tiny,own,dpo,c{i},C,target,,,,4,1,1" for i in range(6)]
+    csv = tmp_path / "behaviour.csv"
+    csv.write_text("\n".join([f"{head},questions,bleu,rouge_l", *rows]), encoding="utf-8")
+    shared: dict[str, Any] = {"table": tmp_path / "krs.parquet", "windows": ["sliding_1"]}
+    out = tmp_path / "claims.csv"
+    decide_claims.main(**shared, seed=0, behaviour=csv, output=out)
+    claim = read_csv(out, ["value", "n"]).set_index("id").loc["unrelated_harmed"]
+    assert (claim["verdict"], claim["value"], claim["n"]) == ("holds", pytest.approx(0.45), 6)
+    decide_claims.main(**shared, seed=0, output=out)
+    claim = read_csv(out, ["n"]).set_index("id").loc["unrelated_harmed"]
+    assert claim["verdict"] == "undecided" and "were not computed" in claim["note"]

@@ -1,0 +1,88 @@
+"""The behaviour figures draw the table's means, and say how many stand behind them."""
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from dissect.figures.behaviour import draw_behaviour, draw_behaviour_patched
+from dissect.figures.style import Style
+from dissect.results.behaviour import BEHAVIOUR_COLUMNS
+
+SETS = {"target": 0.2, "unrelated": 0.8}
+
+
+def row(concept: int, rouge_l: float, **more: Any) -> dict[str, Any]:
+    plain = {
+        "model": "tiny",
+        "origin": "own",
+        "method": "dpo",
+        "concept": f"c{concept}",
+        "concept_name": "C$",
+        "set": "target",
+        "experiment": "",
+        "first_layer": float("nan"),
+        "last_layer": float("nan"),
+        "questions": 4,
+        "bleu": rouge_l / 2,
+        "rouge_l": rouge_l,
+    }
+    return plain | more
+
+
+def plain(concepts: int) -> pd.DataFrame:
+    rows = [
+        row(c, value + 0.1 * (c % 2), set=name)
+        for name, value in SETS.items()
+        for c in range(concepts)
+    ]
+    return pd.DataFrame(rows, columns=BEHAVIOUR_COLUMNS)
+
+
+def large(axes: Any) -> list[float]:
+    """The heights of the means' marks, from left to right."""
+    marks = [
+        line for line in axes.lines if line.get_markersize() == 5 and len(line.get_xdata()) == 1
+    ]
+    return [float(m.get_ydata()[0]) for m in sorted(marks, key=lambda m: m.get_xdata()[0])]
+
+
+@pytest.mark.parametrize("concepts", [2, 6])
+def test_means_of_each_set_and_score(concepts: int) -> None:
+    figure = draw_behaviour(plain(concepts), 0, Style())
+    rouge, bleu = figure.axes
+    assert large(rouge) == pytest.approx([0.25, 0.85])
+    assert large(bleu) == pytest.approx([0.125, 0.425])
+    assert [label.get_text() for label in rouge.get_xticklabels()] == [
+        "questions on\nthe concept",
+        "unrelated\nquestions",
+    ]
+    words = figure.get_suptitle()
+    assert f"n = {concepts} concepts per method" in words
+    assert ("95 % bootstrap" in words) == (concepts >= 5)
+
+
+def test_patches_stand_beside_the_same_questions_without_one() -> None:
+    patched = pd.DataFrame(
+        [
+            row(0, value, experiment=experiment, first_layer=first, last_layer=first + 1)
+            for first, value in ((10, 0.9), (0, 0.5))
+            for experiment in ("value_vectors", "attention")
+        ],
+        columns=BEHAVIOUR_COLUMNS,
+    )
+    # The line is of the concept and the set that are patched, not of all.
+    figure = draw_behaviour_patched(patched, plain(2), 0, Style())
+    (panel,) = figure.axes
+    assert [label.get_text() for label in panel.get_xticklabels()] == ["0–1", "10–11"]  # noqa: RUF001
+    assert large(panel) == pytest.approx([0.5, 0.5, 0.9, 0.9])
+    dashed = [line for line in panel.lines if list(line.get_ydata()) == [0.2, 0.2]]
+    assert len(dashed) == 1
+
+
+def test_origins_are_not_pooled() -> None:
+    both = pd.concat([plain(2), plain(2).assign(origin="published", rouge_l=0.1)])
+    figure = draw_behaviour(both, 0, Style())
+    assert len(figure.axes) == 4
+    assert large(figure.axes[0]) == pytest.approx([0.25, 0.85])
+    assert large(figure.axes[2]) == pytest.approx([0.1, 0.1])

@@ -1,0 +1,96 @@
+"""What is asked: which questions, in which words, and whether both models read the same."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dissect.behaviour.prompts import KEYS, asked_of, refuse_other_prompts
+from dissect.behaviour.settings import Setting, settings_of
+from dissect.errors import DissectError
+from dissect.texts.prompts import load_tokenizer
+from tiny import tiny_concept
+
+SETS = ["target", "completion", "unrelated"]
+
+
+@pytest.fixture
+def tokenizer(tiny_llama: Path) -> Any:
+    return load_tokenizer(tiny_llama)
+
+
+@pytest.fixture
+def concept() -> dict[str, Any]:
+    more = {
+        "text_completion": [{"First_half": "Tea is", "Second_half": " hot."}],
+        "unrelated_QA": [" What is snow?\n", "Why?"],
+    }
+    return tiny_concept("tea", 2) | more
+
+
+def test_questions_come_by_the_models_prompt(concept: Any, tokenizer: Any) -> None:
+    asked = asked_of(concept, SETS, "paper", tokenizer)
+    assert [(one.set, one.question) for one in asked] == [
+        ("target", 0),
+        ("target", 1),
+        ("completion", 0),
+        ("unrelated", 0),
+        ("unrelated", 1),
+    ]
+    assert asked[0].prompt == f"Question: {concept['QA'][0]}\n Answer:"
+    assert asked[2].prompt == "Please complete the following paragraph: Tea is"
+    assert asked[3].prompt == "Question:  What is snow?\n\n Answer:"
+    assert asked[2].ids == tuple(tokenizer(asked[2].prompt).input_ids)
+
+
+def test_a_text_is_completed_in_a_turn_of_a_chat(concept: Any, tokenizer: Any) -> None:
+    (asked,) = asked_of(concept, ["completion"], "chat", tokenizer)
+    words = "Please complete the following paragraph: Tea is"
+    assert asked.prompt == f"<|user|>{words}<|end|><|assistant|>"
+    (asked,) = asked_of(concept, ["completion"], "Q: {q} A:", tokenizer)
+    assert asked.prompt == words
+
+
+def test_what_a_concept_lacks_is_left_out_with_a_word(
+    tokenizer: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="dissect"):
+        asked = asked_of(tiny_concept("tea", 2), SETS, "paper", tokenizer)
+    assert {one.set for one in asked} == {"target"}
+    assert "tea has no text_completion: set completion is left out" in caplog.text
+    assert "tea has no unrelated_QA: set unrelated is left out" in caplog.text
+    assert list(KEYS) == SETS
+
+
+def test_other_tokens_are_refused(concept: Any, tokenizer: Any) -> None:
+    asked = asked_of(concept, SETS, "paper", tokenizer)
+    refuse_other_prompts(asked, list(asked), "m/dpo/tea")
+    other = [*asked[:2], replace(asked[2], ids=(1, 2)), *asked[3:]]
+    with pytest.raises(DissectError, match=r"m/dpo/tea: .* question 0 of set completion"):
+        refuse_other_prompts(asked, other, "m/dpo/tea")
+
+
+def test_each_window_is_patched_by_each_experiment() -> None:
+    assert settings_of(["attention", "value_vectors"], ["0-1", "3-3"], 4) == [
+        Setting("attention", 0, 1),
+        Setting("value_vectors", 0, 1),
+        Setting("attention", 3, 3),
+        Setting("value_vectors", 3, 3),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("window", "said"),
+    [
+        ("2-4", "2-4 reaches beyond the model, which has 4 layers; the last one is 3"),
+        ("3-2", "'3-2' is not a window; legal is FIRST-LAST"),
+        ("3", "'3' is not a window"),
+        ("-1-2", "'-1-2' is not a window"),
+        ("01-2", "'01-2' is not a window"),
+    ],
+)
+def test_a_window_that_is_none_is_refused(window: str, said: str) -> None:
+    with pytest.raises(DissectError, match=said):
+        settings_of(["attention"], [window], 4)

@@ -1,0 +1,133 @@
+"""From planted answers to answers.parquet and behaviour.csv."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from dissect.errors import DissectError
+from dissect.results.answers import ANSWER_SCHEMA, ORIGINAL_SCHEMA, read_answers, write_answers
+from dissect.results.behaviour import (
+    BEHAVIOUR_COLUMNS,
+    collect_answers,
+    read_behaviour,
+    summarise_behaviour,
+    unrelated_scores,
+)
+from dissect.results.schema import read_metadata
+from dissect.results.tables import write_csv
+
+KEY = {"model": "tiny", "method": "dpo", "origin": "own", "concept": "tea", "concept_name": "Tea"}
+
+
+def row(score: float | None, **more: Any) -> dict[str, Any]:
+    plain = {
+        **KEY,
+        "set": "target",
+        "question": 0,
+        "prompt": "Why?",
+        "experiment": None,
+        "first_layer": None,
+        "last_layer": None,
+        "answer_original": "So.",
+        "answer": "No.",
+        "bleu": None if score is None else score / 2,
+        "rouge_l": score,
+    }
+    return plain | more
+
+
+def plant(root: Path, rows: list[dict[str, Any]], name: str = "", **metadata: str) -> Path:
+    """Write a job's answers where the workflow would."""
+    first = rows[0]
+    path = root / "behaviour/tiny" / first["method"] / f"{first['concept']}{name}.parquet"
+    write_answers(path, rows, ANSWER_SCHEMA, {"device": "cpu", **metadata})
+    return path
+
+
+def summary(tmp_path: Path, files: list[Path]) -> Path:
+    table, csv = tmp_path / "answers.parquet", tmp_path / "behaviour.csv"
+    collect_answers(files, table)
+    write_csv(csv, summarise_behaviour(read_answers(table)))
+    return csv
+
+
+PATCH = {"experiment": "attention", "first_layer": 0, "last_layer": 4}
+
+
+def files_of(tmp_path: Path) -> list[Path]:
+    plain = [row(0.2), row(0.4, question=1), row(None, question=2), row(0.8, set="unrelated")]
+    patched = [row(0.9, **PATCH), row(0.7, question=1, **PATCH)]
+    other = [row(0.5, concept="war", concept_name="War", set="unrelated")]
+    return [
+        plant(tmp_path, plain, seconds="1"),
+        plant(tmp_path, patched, ".patched", seconds="2"),
+        plant(tmp_path, other, seconds="3"),
+    ]
+
+
+def test_a_concepts_score_is_the_mean_over_its_questions(tmp_path: Path) -> None:
+    csv = summary(tmp_path, files_of(tmp_path))
+    found = read_behaviour(csv, concept="tea", set="target")
+    assert list(found.columns) == BEHAVIOUR_COLUMNS
+    by = found.set_index("experiment")
+    assert by["rouge_l"].to_dict() == pytest.approx({"": 0.3, "attention": 0.8})
+    assert by["bleu"].to_dict() == pytest.approx({"": 0.15, "attention": 0.4})
+    assert by["questions"].to_dict() == {"": 2, "attention": 2}  # the third has no score
+    assert by.loc["attention", ["first_layer", "last_layer"]].tolist() == [0, 4]
+    assert by.loc[""].isna()["first_layer"]
+    assert (
+        csv.read_text(encoding="utf-8").splitlines()[1].startswith("tiny,own,dpo,tea,Tea,target,")
+    )
+
+
+def test_the_order_of_files_changes_nothing(tmp_path: Path) -> None:
+    files = files_of(tmp_path)
+    collect_answers(files, tmp_path / "a.parquet")
+    collect_answers(files[::-1], tmp_path / "b.parquet")
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    table = read_answers(tmp_path / "a.parquet")
+    assert table.num_rows == 7
+    assert table["experiment"].to_pylist()[:4] == [None] * 4  # unpatched first
+    metadata = read_metadata(tmp_path / "a.parquet")
+    assert metadata["device"] == "cpu"
+    assert json.loads(metadata["files"])["tiny/dpo/tea.patched"] == {"seconds": "2"}
+
+
+def test_unrelated_scores_are_those_without_a_patch(tmp_path: Path) -> None:
+    files = files_of(tmp_path)
+    patched = [row(0.1, set="unrelated", concept="war", concept_name="War", **PATCH)]
+    csv = summary(tmp_path, [*files, plant(tmp_path, patched, ".patched")])
+    found = unrelated_scores(csv)
+    expected = {"model": "tiny", "origin": "own", "method": "dpo"}
+    assert found.to_dict("records") == [
+        {**expected, "concept": "tea", "value": 0.8},
+        {**expected, "concept": "war", "value": 0.5},
+    ]
+
+
+def test_a_concept_without_answers_makes_an_empty_file(tmp_path: Path) -> None:
+    write_answers(tmp_path / "behaviour/tiny/dpo/x.parquet", [], ANSWER_SCHEMA, {})
+    csv = summary(tmp_path, [tmp_path / "behaviour/tiny/dpo/x.parquet"])
+    assert pd.read_csv(csv).columns.tolist() == BEHAVIOUR_COLUMNS
+    assert unrelated_scores(csv).empty
+    with pytest.raises(DissectError, match=r"behaviour.csv has no row with model tiny: ask for"):
+        read_behaviour(csv, model="tiny")
+
+
+def test_nan_becomes_null(tmp_path: Path) -> None:
+    path = plant(tmp_path, [row(math.nan, bleu=math.nan)])
+    assert read_answers(path)["rouge_l"].null_count == 1
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    path = plant(tmp_path, [row(0.5)])
+    with pytest.raises(DissectError, match="has other columns"):
+        read_answers(path, ORIGINAL_SCHEMA)
+    path.write_bytes(b"PAR1")
+    with pytest.raises(DissectError, match="cannot be read as parquet"):
+        collect_answers([path], tmp_path / "answers.parquet")
+    assert not (tmp_path / "answers.parquet").exists()

@@ -1,0 +1,188 @@
+localrules:
+    collect_answers,
+    summarise_behaviour,
+    plot_behaviour,
+    plot_behaviour_patched,
+
+
+rule answer_as_original:
+    """What the original answers: what all other answers are held against."""
+    input:
+        original=original,
+        concept="<results>/concepts/{model}/{concept}.json",
+        code=CODE["behaviour"],
+    output:
+        answers="<results>/behaviour/{model}/original/{concept}.parquet",
+    log:
+        "<results>/logs/answer_as_original/{model}/{concept}.log",
+    benchmark:
+        "<results>/benchmarks/answer_as_original/{model}/{concept}.tsv"
+    resources:
+        gpu=GPU,
+        mem_mb=mem_mb("answer"),
+        runtime=runtime("answer"),
+    params:
+        prompt=prompt,
+        sets=study.config.behaviour.sets,
+        new_tokens=study.config.behaviour.new_tokens,
+        dtype=study.config.dtype,
+    message:
+        "let the original {wildcards.model} answer on {wildcards.concept} and other things"
+    script:
+        "../scripts/answer_as_original.py"
+
+
+rule answer_as_unlearned:
+    """What an unlearned model answers to the same, and how like the original's it is."""
+    input:
+        original=original,
+        unlearned=manifest,
+        original_answers="<results>/behaviour/{model}/original/{concept}.parquet",
+        concept="<results>/concepts/{model}/{concept}.json",
+        code=CODE["behaviour"],
+    output:
+        answers="<results>/behaviour/{model}/{method}/{concept}.parquet",
+    log:
+        "<results>/logs/answer_as_unlearned/{model}/{method}/{concept}.log",
+    benchmark:
+        "<results>/benchmarks/answer_as_unlearned/{model}/{method}/{concept}.tsv"
+    resources:
+        gpu=GPU,
+        mem_mb=mem_mb("answer"),
+        runtime=runtime("answer"),
+    params:
+        prompt=prompt,
+        sets=study.config.behaviour.sets,
+        new_tokens=study.config.behaviour.new_tokens,
+        dtype=study.config.dtype,
+    message:
+        "let {wildcards.model}, {wildcards.method} on {wildcards.concept}, answer the same"
+    script:
+        "../scripts/answer_as_unlearned.py"
+
+
+rule answer_patched:
+    """The same with a window of the original's states put back, in prompt and answer alike."""
+    input:
+        original=original,
+        unlearned=manifest,
+        original_answers="<results>/behaviour/{model}/original/{concept}.parquet",
+        concept="<results>/concepts/{model}/{concept}.json",
+        code=CODE["patched"],
+    output:
+        answers="<results>/behaviour/{model}/{method}/{concept}.patched.parquet",
+    log:
+        "<results>/logs/answer_patched/{model}/{method}/{concept}.log",
+    benchmark:
+        "<results>/benchmarks/answer_patched/{model}/{method}/{concept}.tsv"
+    resources:
+        gpu=GPU,
+        mem_mb=mem_mb("answer_patched"),
+        runtime=runtime("answer_patched"),
+    params:
+        prompt=prompt,
+        sets=study.config.behaviour.patched.sets,
+        windows=study.config.behaviour.patched.windows,
+        experiments=study.config.patched_experiments(),
+        new_tokens=study.config.behaviour.new_tokens,
+        dtype=study.config.dtype,
+    message:
+        "let {wildcards.model}, {wildcards.method} on {wildcards.concept}, answer under patches"
+    script:
+        "../scripts/answer_patched.py"
+
+
+rule collect_answers:
+    """All answers in one table."""
+    input:
+        answers=study.answers_paths(),
+        code=CODE["answers"],
+    output:
+        table="<results>/tables/answers.parquet",
+    log:
+        "<results>/logs/collect_answers.log",
+    resources:
+        mem_mb=mem_mb("table"),
+        runtime=runtime("table"),
+    message:
+        "collect all answers in one table"
+    script:
+        "../scripts/collect_answers.py"
+
+
+rule summarise_behaviour:
+    """Each concept's mean scores, per set of questions and patch."""
+    input:
+        answers="<results>/tables/answers.parquet",
+        code=CODE["answers"],
+    output:
+        behaviour="<results>/tables/behaviour.csv",
+    log:
+        "<results>/logs/summarise_behaviour.log",
+    resources:
+        mem_mb=mem_mb("table"),
+        runtime=runtime("table"),
+    message:
+        "summarise how like the original's the answers are"
+    script:
+        "../scripts/summarise_behaviour.py"
+
+
+rule plot_behaviour:
+    """How like the original's the answers are, on the concept and on other things."""
+    input:
+        behaviour="<results>/tables/behaviour.csv",
+        code=CODE["plot_behaviour"],
+    output:
+        report(
+            expand(
+                "<results>/figures/{model}/behaviour.{format}",
+                format=study.config.figures.formats,
+                allow_missing=True,
+            ),
+            caption="../report/behaviour.rst",
+            category="{model}",
+            subcategory="behaviour",
+        ),
+    log:
+        "<results>/logs/plot_behaviour/{model}.log",
+    resources:
+        mem_mb=mem_mb("plot"),
+        runtime=runtime("plot"),
+    params:
+        style=study.config.figures.style.model_dump(),
+        seed=study.config.seed,
+    message:
+        "draw the behaviour of {wildcards.model}"
+    script:
+        "../scripts/plot_behaviour.py"
+
+
+rule plot_behaviour_patched:
+    """How much of the original's answers comes back under each patch."""
+    input:
+        behaviour="<results>/tables/behaviour.csv",
+        code=CODE["plot_behaviour"],
+    output:
+        report(
+            expand(
+                "<results>/figures/{model}/behaviour_patched.{format}",
+                format=study.config.figures.formats,
+                allow_missing=True,
+            ),
+            caption="../report/behaviour_patched.rst",
+            category="{model}",
+            subcategory="behaviour",
+        ),
+    log:
+        "<results>/logs/plot_behaviour_patched/{model}.log",
+    resources:
+        mem_mb=mem_mb("plot"),
+        runtime=runtime("plot"),
+    params:
+        style=study.config.figures.style.model_dump(),
+        seed=study.config.seed,
+    message:
+        "draw the behaviour of {wildcards.model} under patches"
+    script:
+        "../scripts/plot_behaviour_patched.py"

@@ -1,0 +1,73 @@
+"""Let an unlearned model answer what the original was asked, and hold it against that."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dissect.behaviour.generate import answers_of
+from dissect.behaviour.prompts import asked_of
+from dissect.behaviour.table import answer_rows, original_texts, report
+from dissect.checkpoints.manifest import read_manifest
+from dissect.device import choose_device, choose_dtype
+from dissect.files import read_json, sha256_of
+from dissect.job import job
+from dissect.provenance import Stopwatch, checkpoint_fields, hash_of, machine_fields
+from dissect.results.answers import ANSWER_SCHEMA, ORIGINAL_SCHEMA, read_answers, write_answers
+from dissect.texts.answers import load_model
+from dissect.texts.prompts import load_tokenizer
+
+
+def main(
+    *,
+    original: Path,
+    unlearned: Path,
+    original_answers: Path,
+    concept: Path,
+    prompt: str,
+    sets: Sequence[str],
+    new_tokens: int,
+    dtype: str,
+    device: str,
+    answers: Path,
+) -> None:
+    """Write one row per question: both models' answers, BLEU and ROUGE-L.
+
+    Args:
+        original: manifest of the model that unlearned; `dtype: checkpoint` is its number format.
+        unlearned: manifest of the model that answers.
+        original_answers: what answer_as_original wrote.
+        sets: which of target, completion, unrelated are asked.
+    """
+    stopwatch = Stopwatch()
+    originals, theirs = read_manifest(original), read_manifest(unlearned)
+    data = read_json(concept)
+    reference = original_texts(read_answers(original_answers, ORIGINAL_SCHEMA))
+    tokenizer = load_tokenizer(theirs.folder)
+    asked = asked_of(data, sets, prompt, tokenizer)
+    model = load_model(theirs.folder, choose_dtype(dtype, originals.dtype), choose_device(device))
+    texts = answers_of(model, tokenizer, asked, new_tokens)
+    rows = answer_rows(theirs, data, asked, texts, reference)
+    metadata = {
+        **checkpoint_fields("original", originals),
+        **checkpoint_fields("unlearned", theirs),
+        **machine_fields(str(model.device), str(model.dtype)),
+        "data_sha256": sha256_of(concept),
+        "config_hash": hash_of({"prompt": prompt, "new_tokens": new_tokens, "dtype": dtype}),
+    }
+    write_answers(answers, rows, ANSWER_SCHEMA, metadata | stopwatch.fields())
+    report(rows)
+
+
+if __name__ == "__main__":
+    with job() as snakemake:
+        main(
+            original=Path(snakemake.input.original),
+            unlearned=Path(snakemake.input.unlearned),
+            original_answers=Path(snakemake.input.original_answers),
+            concept=Path(snakemake.input.concept),
+            prompt=snakemake.params.prompt,
+            sets=list(snakemake.params.sets),
+            new_tokens=snakemake.params.new_tokens,
+            dtype=snakemake.params.dtype,
+            device=snakemake.config["device"],
+            answers=Path(snakemake.output.answers),
+        )

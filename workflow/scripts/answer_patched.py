@@ -1,0 +1,89 @@
+"""Let an unlearned model answer with a window of the original's states put back into it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dissect.behaviour.patched import patched_answers
+from dissect.behaviour.prompts import asked_of, refuse_other_prompts
+from dissect.behaviour.settings import settings_of
+from dissect.behaviour.table import answer_rows, original_texts, report
+from dissect.checkpoints.manifest import read_manifest
+from dissect.checkpoints.reader import Checkpoint
+from dissect.checkpoints.verify import refuse_other_shapes
+from dissect.device import choose_device, choose_dtype
+from dissect.files import read_json, sha256_of
+from dissect.job import job
+from dissect.provenance import Stopwatch, checkpoint_fields, hash_of, machine_fields
+from dissect.results.answers import ANSWER_SCHEMA, ORIGINAL_SCHEMA, read_answers, write_answers
+from dissect.texts.answers import load_model
+from dissect.texts.prompts import load_tokenizer
+
+
+def main(
+    *,
+    original: Path,
+    unlearned: Path,
+    original_answers: Path,
+    concept: Path,
+    prompt: str,
+    sets: Sequence[str],
+    windows: Sequence[str],
+    experiments: Sequence[str],
+    new_tokens: int,
+    dtype: str,
+    device: str,
+    answers: Path,
+) -> None:
+    """Write one row per experiment, window and question, scored as without a patch.
+
+    Args:
+        original, unlearned: manifests of the two models.
+        original_answers: what answer_as_original wrote.
+        windows: each FIRST-LAST, both included, layers counted from 0.
+    """
+    stopwatch = Stopwatch()
+    originals, theirs = read_manifest(original), read_manifest(unlearned)
+    settings = settings_of(experiments, windows, theirs.layers)
+    data = read_json(concept)
+    tokenizer = load_tokenizer(theirs.folder)
+    asked = asked_of(data, sets, prompt, tokenizer)
+    others = asked_of(data, sets, prompt, load_tokenizer(originals.folder))
+    refuse_other_prompts(others, asked, theirs.label)
+    refuse_other_shapes(Checkpoint(originals.folder), Checkpoint(theirs.folder))
+    loaded = choose_dtype(dtype, originals.dtype), choose_device(device)
+    donor, model = load_model(originals.folder, *loaded), load_model(theirs.folder, *loaded)
+    found = patched_answers(donor, model, tokenizer, asked, settings, new_tokens)
+    reference = original_texts(read_answers(original_answers, ORIGINAL_SCHEMA))
+    rows = [
+        row
+        for setting, texts in zip(settings, found, strict=True)
+        for row in answer_rows(theirs, data, asked, texts, reference, setting)
+    ]
+    said = {"windows": list(windows), "experiments": list(experiments), "prompt": prompt}
+    metadata = {
+        **checkpoint_fields("original", originals),
+        **checkpoint_fields("unlearned", theirs),
+        **machine_fields(str(model.device), str(model.dtype)),
+        "data_sha256": sha256_of(concept),
+        "config_hash": hash_of({**said, "new_tokens": new_tokens, "dtype": dtype}),
+    }
+    write_answers(answers, rows, ANSWER_SCHEMA, metadata | stopwatch.fields())
+    report(rows)
+
+
+if __name__ == "__main__":
+    with job() as snakemake:
+        main(
+            original=Path(snakemake.input.original),
+            unlearned=Path(snakemake.input.unlearned),
+            original_answers=Path(snakemake.input.original_answers),
+            concept=Path(snakemake.input.concept),
+            prompt=snakemake.params.prompt,
+            sets=list(snakemake.params.sets),
+            windows=list(snakemake.params.windows),
+            experiments=list(snakemake.params.experiments),
+            new_tokens=snakemake.params.new_tokens,
+            dtype=snakemake.params.dtype,
+            device=snakemake.config["device"],
+            answers=Path(snakemake.output.answers),
+        )

@@ -1,0 +1,21 @@
+"""How like the original's the answers are: each concept's mean, per set and patch."""
+
+from pathlib import Path
+
+from dissect.job import job
+from dissect.results.answers import read_answers
+from dissect.results.behaviour import summarise_behaviour
+from dissect.results.tables import write_csv
+
+
+def main(*, answers: Path, output: Path) -> None:
+    """Write tables/behaviour.csv from tables/answers.parquet."""
+    write_csv(output, summarise_behaviour(read_answers(answers)))
+
+
+if __name__ == "__main__":
+    with job() as snakemake:
+        main(
+            answers=Path(snakemake.input.answers),
+            output=Path(snakemake.output.behaviour),
+        )
