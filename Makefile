@@ -19,6 +19,8 @@ demo: setup ## the study on a small real model: minutes on two cores, no GPU
 	@$(DEMO)
 	@echo "The figures:"
 	@ls results/demo/figures/*/*.png
+	@echo "The report, to be opened in a browser:"
+	@echo "$(CURDIR)/results/demo/report.html"
 
 test: setup ## all tests, but for the long ones below
 	$(VENV)/bin/pytest

@@ -35,6 +35,7 @@ FIGURES = {
     "{window}.{span}": ("scores",),
     "{span}.{score}": ("widths",),
 }
+REPORT_TABLES = ("krs.parquet", "coverage.csv", "curves.csv", "statistics.csv", "claims.csv")
 
 
 class Cell(NamedTuple):
@@ -237,6 +238,25 @@ class Study:
             if figure != "widths" or len(self.config.windows) > 1
         ]
         return list(dict.fromkeys(names))
+
+    # What the report is made from.
+
+    def report_tables(self) -> list[str]:
+        """The tables that the report reads."""
+        return [self.table_path(name) for name in REPORT_TABLES]
+
+    def report_figures(self) -> list[str]:
+        """The figures that the report shows: those that a browser can."""
+        return [path for path in self.figure_paths() if path.endswith(".png")]
+
+    def report_texts(self) -> list[str]:
+        """The texts of every concept that has cells."""
+        studied = dict.fromkeys((cell.model, cell.concept) for cell in self.cells)
+        return [self.texts_path(model, concept) for model, concept in studied]
+
+    def report_settings(self) -> dict[str, Any]:
+        """The config as the report shows it: without what changes no result."""
+        return self.config.model_dump(mode="json", exclude={"device", "memory_gib"})
 
     # What has to be downloaded.
 
