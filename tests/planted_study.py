@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dissect.report.page import render
-from dissect.report.pictures import pictures
-from dissect.report.sources import Shown, read_sources
 from dissect.figures.canvas import save
 from dissect.figures.curves import draw_curves, draw_curves_by_method
 from dissect.figures.heatmap import draw_heatmap
 from dissect.figures.last_layer import draw_last_layer
 from dissect.figures.style import Style
+from dissect.report.page import render
+from dissect.report.pictures import pictures
+from dissect.report.sources import Shown, read_sources
 from dissect.results.claims import claims
 from dissect.results.collect import collect_cells, coverage
 from dissect.results.schema import read_metadata, read_rows, write_rows
@@ -37,7 +37,9 @@ CONCEPTS = {
 }
 LAYERS, QUESTIONS = 16, 3
 SHOWN = Shown(["sliding_5", "suffix"], ["notebook", "answer"], ["krs"])
-HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+HOSTILE = (
+    "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+)
 _PEAKS = {
     "mlp_coefficients": 0.75,
     "attention": 0.6,
@@ -65,7 +67,7 @@ class PlantedStudy:
                 sorted((self.root / "concepts").glob("*/*.json")),
                 SHOWN,
             ),
-            pictures(drawn, captions, SHOWN),
+            pictures(drawn, captions, SHOWN, dpi=120),
             SHOWN,
             Style(),
             {"results": "results/planted", "windows": list(SHOWN.windows)},
@@ -131,7 +133,9 @@ def _cell(
         for donor, share in (("other_question", 0.25), ("noise", 0.08))
     ]
     metadata = {key: str(value) for key, value in read_metadata(path).items()}
-    kept = {key: value for key, value in metadata.items() if key not in ("schema_version", "pandas")}
+    kept = {
+        key: value for key, value in metadata.items() if key not in ("schema_version", "pandas")
+    }
     write_rows(path, pd.concat([rows.astype(object), *(c.astype(object) for c in controls)]), kept)
     return path
 
@@ -184,7 +188,9 @@ def _answers(root: Path, names: dict[str, str], random: np.random.Generator) -> 
     grouped = frame.groupby([*keys, "first_layer", "last_layer"], dropna=False, as_index=False)
     write_csv(
         root / "tables/behaviour.csv",
-        grouped.agg(questions=("question", "size"), bleu=("bleu", "mean"), rouge_l=("rouge_l", "mean")),
+        grouped.agg(
+            questions=("question", "size"), bleu=("bleu", "mean"), rouge_l=("rouge_l", "mean")
+        ),
     )
 
 

@@ -41,12 +41,12 @@ def main(
     Raises:
         DissectError: see report.sources.read_sources and report.pictures.pictures.
     """
-    shown = Shown(windows, spans, scores)
+    shown, look = Shown(windows, spans, scores), Style.of(style)
     html = render(
         read_sources(tables, texts, shown),
-        pictures(figures, {path.stem: path for path in captions}, shown),
+        pictures(figures, {path.stem: path for path in captions}, shown, look.dpi),
         shown,
-        Style.of(style),
+        look,
         settings,
     )
     with atomic_path(page) as partial:

@@ -18,6 +18,7 @@ from dissect.results.families import DONOR
 _SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "X": "cross", "D": "diamond"}
 _KEYS = ["model", "origin", "window", "span", "score", "method", "experiment", "donor"]
 _TOP = 1.08
+_SCORE = "score (1: all is back, 0: nothing)"
 _CLIP = re.compile(r"\bclip\d+")
 _INK, _GRID = "#374151", "#e5e7eb"
 
@@ -89,7 +90,7 @@ def explorer(looks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     rows = alt.Chart(alt.NamedData("rows")).encode(
         x=alt.X(
             "layer:Q",
-            title="layer (centre of the window; a suffix: its first; from 0)",
+            title="layer (from 0)",
             scale=alt.Scale(nice=False, padding=8),
             axis=alt.Axis(tickMinStep=1, grid=False),
         ),
@@ -100,7 +101,7 @@ def explorer(looks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         rows.transform_filter(alt.datum.kind == kind) for kind in ("mean", "single", "floor")
     )
     band = mean.mark_area(opacity=0.16, clip=True).encode(
-        y=alt.Y("low:Q", title="score"), y2="high:Q"
+        y=alt.Y("low:Q", title=_SCORE), y2="high:Q"
     )
     dashes = _dashes(looks)
     lines = mean.mark_line(strokeWidth=2, clip=True).encode(detail="run:N", strokeDash=dashes)
@@ -142,7 +143,12 @@ def still(looks: Mapping[str, Mapping[str, Any]], lowest: float) -> dict[str, An
         lowest: where the axis of scores begins, the same for all that are to be compared.
     """
     rows = alt.Chart(alt.NamedData("rows")).encode(
-        x=alt.X("layer:Q", title="layer", axis=alt.Axis(tickMinStep=1, grid=False, tickCount=6)),
+        x=alt.X(
+            "layer:Q",
+            title="layer (from 0)",
+            scale=alt.Scale(nice=False, padding=6),
+            axis=alt.Axis(tickMinStep=1, grid=False, tickCount=6),
+        ),
         y=_y(alt.Scale(domain=[lowest, _TOP], nice=False)),
         color=_by_experiment(looks, "colour"),
     )
@@ -171,7 +177,11 @@ def svg(spec: Mapping[str, Any], scores: pd.DataFrame) -> str:
 
 
 def _zero() -> Any:
-    return alt.Chart(alt.Data(values=[{}])).mark_rule(color="#9ca3af").encode(y=alt.datum(0))
+    return (
+        alt.Chart(alt.InlineData(values=[{}]))
+        .mark_rule(color="#9ca3af")
+        .encode(y=alt.datum(0, title=_SCORE))
+    )
 
 
 def _dashes(looks: Mapping[str, Mapping[str, Any]]) -> alt.StrokeDash:
@@ -180,7 +190,7 @@ def _dashes(looks: Mapping[str, Mapping[str, Any]]) -> alt.StrokeDash:
 
 
 def _y(scale: alt.Scale) -> alt.Y:
-    return alt.Y("value:Q", title="score (1: all is back, 0: nothing)", scale=scale)
+    return alt.Y("value:Q", title=_SCORE, scale=scale)
 
 
 def _by_experiment(looks: Mapping[str, Mapping[str, Any]], what: str) -> Any:

@@ -9,8 +9,8 @@ import pandas as pd
 from dissect.figures.style import Style, in_order, label_of
 from dissect.report.charts import looks, still, svg
 from dissect.report.pictures import svg_uri
-from dissect.report.sources import Shown, Sources
-from dissect.report.words import number
+from dissect.report.sources import Shown, Sources, records
+from dissect.report.words import DASH, number
 from dissect.results.families import DONOR
 
 # Set -> its title, and the concept file's key of what is asked; others follow by name.
@@ -159,7 +159,7 @@ def question_sets(answers: pd.DataFrame, text: Mapping[str, Any]) -> Iterator[Qu
 def _question(rows: pd.DataFrame, items: Sequence[Any]) -> Question:
     first = rows.iloc[0]
     keys = ["method", "experiment", "first_layer", "last_layer"]
-    answers = [_answer(row) for row in rows.sort_values(keys, na_position="first").to_dict("records")]
+    answers = [_answer(row) for row in records(rows.sort_values(keys, na_position="first"))]
     place = int(first["question"])
     asked = items[place] if place < len(items) else first["prompt"]
     if isinstance(asked, Mapping):  # a text to be completed
@@ -170,7 +170,7 @@ def _question(rows: pd.DataFrame, items: Sequence[Any]) -> Question:
 def _answer(row: Mapping[str, Any]) -> Answer:
     patched = ""
     if pd.notna(row["experiment"]) and row["experiment"]:
-        layers = f"{int(row['first_layer'])}–{int(row['last_layer'])}"
+        layers = f"{int(row['first_layer'])}{DASH}{int(row['last_layer'])}"
         patched = f"{label_of(row['experiment'])} put back, layers {layers}"
     likeness = f"BLEU {number(row['bleu'])}, ROUGE-L {number(row['rouge_l'])}"
     return Answer(str(row["method"]), patched, str(row["answer"]), likeness)

@@ -1,12 +1,13 @@
 """Findings first: the paper's statements as they were decided, and three sentences on them."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from dissect.report.sources import records
 from dissect.report.words import counted, listed, number, with_interval
 from dissect.results.claims import DOES_NOT, HOLDS, UNDECIDED
 
@@ -28,7 +29,6 @@ class Finding:
     verdict: str
     mark: str
     value: str
-    n: int
     criterion: str
     reason: str
     note: str
@@ -59,7 +59,7 @@ def findings(claims: pd.DataFrame, span: str) -> list[Findings]:
             str(origin),
             span,
             sentences(rows),
-            [_finding(row) for row in rows.to_dict("records")],
+            [_finding(row) for row in records(rows)],
         )
         for (model, origin), rows in mine.groupby(_STUDY, sort=True)
     ]
@@ -71,7 +71,7 @@ def sentences(claims: pd.DataFrame) -> list[str]:
     Args:
         claims: rows of tables/claims.csv, each id once.
     """
-    rows = {str(row["id"]): row for row in claims.to_dict("records")}
+    rows = {str(row["id"]): row for row in records(claims)}
     found = [_on_retrieval(rows), _on_layers(rows), _on_all(claims)]
     return [sentence for sentence in found if sentence]
 
@@ -82,9 +82,10 @@ def _finding(row: Row) -> Finding:
         statement=row["statement"],
         verdict=row["verdict"],
         mark=MARKS[row["verdict"]],
-        value=with_interval(row["value"], row["low"], row["high"]),
-        n=int(row["n"]),
-        criterion=f"{row['statistic']}: {row['bound']} {number(row['mark'], 1)}",
+        value="no value"
+        if pd.isna(row["value"])
+        else f"{with_interval(row['value'], row['low'], row['high'])}, n = {row['n']:g}",
+        criterion=f"{row['statistic']}. Holds if {row['bound']} {row['mark']:g}",
         reason=row["reason"],
         note=row["note"],
         places={
@@ -102,36 +103,33 @@ def _place(value: float) -> float:
 
 def _on_retrieval(rows: Mapping[str, Row]) -> str:
     both, vectors = _number(rows, "both_nearly_all"), _number(rows, "value_vectors_nothing")
-    parts = []
-    if both:
-        parts.append(
-            "with the original's MLP coefficients and attention states put back, up to "
-            f"{both} of its behaviour returns (KRS)"
-        )
-    if vectors:
-        parts.append(f"its value vectors alone move it by at most {vectors}")
+    parts = [
+        both
+        and "with the original's MLP coefficients and attention states put back, KRS reaches "
+        f"{both}",
+        vectors and f"with its value vectors alone it moves by at most {vectors}",
+    ]
     said = _verdict(
         rows.get("retrieval_not_storage"),
         "unlearning changes how knowledge is retrieved, not what is stored",
     )
-    return _sentence("; ".join(parts), said)
+    return _sentence(parts, said)
 
 
 def _on_layers(rows: Mapping[str, Row]) -> str:
     attention = _number(rows, "attention_much")
     coefficients = _number(rows, "coefficients_very_much")
-    parts = []
-    if attention:
-        parts.append(f"attention states of middle and late layers bring back up to {attention}")
-    if coefficients:
-        parts.append(f"MLP coefficients of late layers up to {coefficients}")
     needed = rows.get("last_layer_needed")
-    said = _verdict(needed, "the last layer is the coefficients' main contributor")
-    if said and needed is not None and pd.notna(needed["value"]):
-        ahead = "ahead of" if needed["value"] > 0 else "behind"
+    parts = [
+        attention and f"attention states of the middle and late layers reach {attention}",
+        coefficients and f"MLP coefficients of the late layers {coefficients}",
+    ]
+    if needed is not None and pd.notna(needed["value"]):
         lead = number(abs(needed["value"]))
-        said += f" (windows that cover it are {lead} {ahead} those that do not)"
-    return _sentence(", ".join(parts), said)
+        better = "better" if needed["value"] > 0 else "worse"
+        parts.append(f"where windows with the last layer do {lead} {better} than those without")
+    said = _verdict(needed, "the last layer is the coefficients' main contributor")
+    return _sentence(parts, said)
 
 
 def _on_all(claims: pd.DataFrame) -> str:
@@ -144,7 +142,7 @@ def _on_all(claims: pd.DataFrame) -> str:
     notes = Counter(claims.loc[claims["verdict"] == UNDECIDED, "note"])
     why = "; ".join(f"{note} ({count})" for note, count in notes.most_common())
     total = counted(len(claims), "statement")
-    return f"Of the paper's {total}, {listed(parts)}{' – ' + why if why else ''}."
+    return f"Of the paper's {total}, {listed(parts)}{': ' + why if why else ''}."
 
 
 def _number(rows: Mapping[str, Row], name: str) -> str:
@@ -159,10 +157,10 @@ def _verdict(row: Row | None, statement: str) -> str:
     if row is None:
         return ""
     if row["verdict"] == UNDECIDED:
-        return f"that {statement} is undecided here: {row['note']}"
-    return f"that {statement} {'holds' if row['verdict'] == HOLDS else 'does not hold'} here"
+        return f"whether {statement} is undecided ({row['note']})"
+    return f"here it {'holds' if row['verdict'] == HOLDS else 'does not hold'} that {statement}"
 
 
-def _sentence(numbers: str, verdict: str) -> str:
-    joined = " – ".join(part for part in (numbers, verdict) if part)
+def _sentence(numbers: Sequence[str], verdict: str) -> str:
+    joined = ": ".join(part for part in (", ".join(filter(None, numbers)), verdict) if part)
     return f"{joined[0].upper()}{joined[1:]}." if joined else ""

@@ -8,14 +8,14 @@ import pandas as pd
 import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from dissect.figures.style import Style, in_order
+from dissect.figures.style import Style, in_order, layer_label
 from dissect.report import charts, run
 from dissect.report.concepts import ConceptSection, concept_sections
 from dissect.report.findings import findings
 from dissect.report.pictures import Picture
 from dissect.report.sources import Shown, Sources
 from dissect.report.tables import PageTable, compact_json, page_table
-from dissect.report.words import counted, listed, name_of, number, setting
+from dissect.report.words import NONE, counted, listed, name_of, number, setting
 from dissect.results.families import ALL_METHODS, DONOR
 
 # File -> its caption, and what is said where it is not there.
@@ -67,9 +67,9 @@ def render(
     experiments = charts.looks(in_order(sources.scores["experiment"]), style)
     sections = concept_sections(sources, shown, style)
     curves = shown.of(sources.tables["curves.csv"])
-    return _template().render(
+    html: str = _template().render(
         asset=_asset,
-        vega=vl_convert.javascript_bundle(),
+        vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
         study=_study(sources, sections),
         findings=findings(sources.tables["claims.csv"], shown.spans[0]),
         pictures=_by_model(pictures),
@@ -79,7 +79,7 @@ def render(
             "spec": compact_json(charts.explorer(experiments)),
             "series": compact_json(charts.series(curves, sources.scores)),
             "looks": compact_json(experiments),
-            "names": compact_json(_names(curves)),
+            "names": compact_json(_names(shown)),
             "floor": style.krs_floor,
         },
         tables=_tables(sources),
@@ -89,6 +89,7 @@ def render(
         leading=setting(shown.windows[0], shown.spans[0], shown.scores[0]),
         settings=run.settings_text(settings),
     )
+    return html
 
 
 def _template() -> Any:
@@ -127,7 +128,9 @@ def _study(sources: Sources, sections: Sequence[ConceptSection]) -> dict[str, An
             "Coverage: cells (one method, concept and experiment each)",
             file="tables/coverage.csv",
         ),
-        "missing": page_table("missing", absent, "What is missing, and why") if len(absent) else None,
+        "missing": page_table("missing", absent, "What is missing, and why")
+        if len(absent)
+        else None,
         "checkpoints": page_table(
             "checkpoints",
             run.checkpoints(sources.metadata),
@@ -161,28 +164,34 @@ def _by_model(pictures: Sequence[Picture]) -> dict[str, dict[str, list[Picture]]
     return found
 
 
-def _floor(curves: pd.DataFrame, shown: Shown) -> list[dict[str, str]]:
-    """Per model, experiment and control, the highest score that is left: the floor."""
+def _floor(curves: pd.DataFrame, shown: Shown) -> dict[str, Any]:
+    """Per model and experiment, the highest score by whose states were put back."""
     mine = shown.leading(curves)
-    mine = mine[(mine["method"] == ALL_METHODS) & (mine["donor"] != DONOR) & mine["mean"].notna()]
-    best = mine.sort_values("mean", ascending=False, kind="stable")
-    best = best.drop_duplicates(["model", "origin", "experiment", "donor"]).sort_index()
-    return [
-        {
-            "model": str(row["model"]),
-            "experiment": name_of(row["experiment"]),
-            "donor": str(row["donor"]).replace("_", " "),
-            "value": number(row["mean"]),
-            "layer": str(row["layer"]),
-        }
-        for row in best.to_dict("records")
-    ]
+    mine = mine[(mine["method"] == ALL_METHODS) & mine["mean"].notna()]
+    best = mine.sort_values(["mean", "layer"], ascending=[False, True])
+    best = best.drop_duplicates(["model", "origin", "experiment", "donor"])
+    donors = sorted(set(best["donor"]) - {DONOR})
+    rows = []
+    for (model, _), group in best.groupby(["model", "origin"], sort=True):
+        for experiment in in_order(group["experiment"]):
+            some = group[group["experiment"] == experiment].set_index("donor")
+            cells = [_at_layer(some, donor) for donor in (DONOR, *donors)]
+            rows.append({"model": model, "experiment": name_of(experiment), "cells": cells})
+    return {"donors": donors, "rows": rows}
 
 
-def _names(curves: pd.DataFrame) -> dict[str, dict[str, str]]:
-    """What the page calls windows, spans and scores."""
+def _at_layer(rows: pd.DataFrame, donor: str) -> str:
+    if donor not in rows.index:
+        return NONE
+    best = rows.loc[[donor]].iloc[0]
+    return f"{number(best['mean'])} at layer {best['layer']}"
+
+
+def _names(shown: Shown) -> dict[str, dict[str, str]]:
+    """What the page calls windows, spans and scores, in the order in which they are offered."""
     return {
-        "window": {name: setting(name, None, None) for name in curves["window"].unique()},
-        "span": {name: name_of(name) for name in curves["span"].unique()},
-        "score": {name: setting(None, None, name) for name in curves["score"].unique()},
+        "window": {name: setting(name, None, None) for name in shown.windows},
+        "span": {name: name_of(name) for name in shown.spans},
+        "score": {name: setting(None, None, name) for name in shown.scores},
+        "place": {name: f"Drawn at the {layer_label(name)}" for name in shown.windows},
     }

@@ -29,10 +29,17 @@ _TITLES = {
     "trace": "How far each parameter moved",
 }
 
+# A figure of 7 inches with text of 7 points is easily read at this size.
+_PIXELS_PER_INCH = 125
+
 
 @dataclass(frozen=True)
 class Picture:
-    """One figure. `width` and `height` are the PNG's pixels; `leading`: shown without a click."""
+    """One figure.
+
+    `width` and `height` are the PNG's pixels, `shown` how many CSS pixels wide it is at most;
+    `leading`: shown without a click.
+    """
 
     id: str
     model: str
@@ -42,6 +49,7 @@ class Picture:
     uri: str
     width: int
     height: int
+    shown: int
     leading: bool
 
     @property
@@ -50,21 +58,24 @@ class Picture:
         return f"{self.title}: {self.model}" + (f", {self.setting}" if self.setting else "")
 
 
-def pictures(files: Sequence[Path], captions: Mapping[str, Path], shown: Shown) -> list[Picture]:
+def pictures(
+    files: Sequence[Path], captions: Mapping[str, Path], shown: Shown, dpi: int
+) -> list[Picture]:
     """The PNG figures, in the order given.
 
     Args:
         files: <results>/figures/{model}/{figure}.{...}.png.
         captions: figure -> its caption's template, the same that Snakemake's own report reads.
+        dpi: of the files.
 
     Raises:
         DissectError: for a figure without a caption, or a caption that asks for what its figure
             does not have.
     """
-    return [_picture(path, captions, shown) for path in files]
+    return [_picture(path, captions, shown, dpi) for path in files]
 
 
-def _picture(path: Path, captions: Mapping[str, Path], shown: Shown) -> Picture:
+def _picture(path: Path, captions: Mapping[str, Path], shown: Shown, dpi: int) -> Picture:
     figure, *parts = path.stem.split(".")
     wildcards = {"model": path.parent.name, **{_kind_of(part): part for part in parts}}
     if figure not in captions:
@@ -80,6 +91,7 @@ def _picture(path: Path, captions: Mapping[str, Path], shown: Shown) -> Picture:
         uri=png_uri(data),
         width=width,
         height=height,
+        shown=round(width / dpi * _PIXELS_PER_INCH),
         leading=_leads(wildcards, shown),
     )
 

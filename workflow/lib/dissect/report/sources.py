@@ -14,7 +14,7 @@ from dissect.errors import DissectError
 from dissect.results.schema import read_metadata
 from dissect.results.tables import concept_scores
 
-# Columns that are names even where they look like numbers: the paper's concepts are called 16, 18, ...
+# Columns that are names even where they look like numbers, as the paper's concepts: 16, 18, ...
 NAMES = {
     *("model", "origin", "method", "concept", "concept_name", "experiment", "versus", "component"),
     *("window", "span", "score", "donor", "set", "id", "status", "reason", "note", "verdict"),
@@ -97,7 +97,14 @@ def read_table(path: Path) -> pd.DataFrame:
         text = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (pa.ArrowInvalid, OSError, ValueError) as error:
         raise DissectError(f"{path} cannot be read: delete it and run again") from error
-    return text.assign(**{name: _numbers(text[name]) for name in text if name not in NAMES})
+    return text.assign(
+        **{name: _numbers(text[name]) for name in map(str, text) if name not in NAMES}
+    )
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows, each as column -> value."""
+    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
 def _numbers(column: "pd.Series[str]") -> "pd.Series[Any]":
@@ -114,8 +121,9 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _metadata(krs: Path) -> dict[str, Any]:
     found = read_metadata(krs)
-    as_json = {name: json.loads(found[name]) for name in ("cells", "packages") if name in found}
-    return {**found, **as_json}
+    for name in found.keys() & {"cells", "packages"}:
+        found[name] = json.loads(found[name])
+    return found
 
 
 def _read_text(path: Path) -> Mapping[str, Any]:

@@ -2,24 +2,29 @@
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from dissect.report.words import label_of, name_of, number
+from dissect.report.words import NONE, label_of, name_of, number
 
 FIRST_ROWS = 25
+MANY_ROWS = 8  # from here on a table can be filtered
 MOST_ROWS = 5000
+_WORD = 42  # characters that are kept on one line
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column. `decimals` is None for text, which is stored as codes into `values`."""
+    """One column. `decimals` is None for text, which is stored as codes into `values`.
+
+    kind: number, word (kept on one line), text (may be long) or hash.
+    """
 
     label: str
+    kind: str
     decimals: int | None
     values: list[Any]
     codes: list[int] | None = None
@@ -29,6 +34,7 @@ class Column:
 class PageTable:
     """A table on the page.
 
+    same: what all rows share, said once instead of in a column each.
     total: how many rows the file has, of which at most MOST_ROWS are here.
     first: the first rows, as they are shown.
     """
@@ -36,9 +42,15 @@ class PageTable:
     id: str
     caption: str
     file: str
+    same: dict[str, str]
     total: int
     columns: list[Column]
     first: list[list[str]]
+
+    @property
+    def many(self) -> bool:
+        """Whether there is something to filter."""
+        return self.rows >= MANY_ROWS
 
     @property
     def rows(self) -> int:
@@ -57,23 +69,26 @@ def page_table(
     caption: str,
     *,
     file: str = "",
-    without: Sequence[str] = (),
     total: int | None = None,
 ) -> PageTable:
     """Make a table of the page from one of the study.
 
     Args:
         file: where the whole table lies, as the page says it.
-        without: columns that are left out.
         total: how many rows the whole table has; those of `frame` if left out.
     """
-    kept = frame.head(MOST_ROWS).drop(columns=[c for c in without if c in frame])
+    kept = frame.head(MOST_ROWS)
     columns = [_column(str(label), kept[label]) for label in kept]
+    same = {}
+    if len(kept) >= MANY_ROWS:
+        same = {c.label: c.values[0] for c in columns if c.codes and len(c.values) == 1}
+    columns = [column for column in columns if column.label not in same]
     cells = [_shown(column, min(len(kept), FIRST_ROWS)) for column in columns]
     return PageTable(
         id=name,
         caption=caption,
         file=file,
+        same={label: value for label, value in same.items() if value},
         total=len(frame) if total is None else total,
         columns=columns,
         first=[list(row) for row in zip(*cells, strict=True)],
@@ -98,10 +113,12 @@ def _column(name: str, values: "pd.Series[Any]") -> Column:
         kept: list[Any] = rounded(values, decimals + 2)
         if not decimals:
             kept = [None if v is None else int(v) for v in kept]
-        return Column(label_of(name), decimals, kept)
+        return Column(label_of(name), "number", decimals, kept)
     codes, found = pd.factorize(values.astype(object).where(values.notna(), ""))
     texts = [name_of(text) for text in found]
-    return Column(label_of(name), None, texts, [int(code) for code in codes])
+    longest = max(map(len, texts), default=0)
+    kind = "hash" if name.endswith("sha256") else "text" if longest > _WORD else "word"
+    return Column(label_of(name), kind, None, texts, [int(code) for code in codes])
 
 
 def _decimals(values: "np.ndarray[Any, Any]") -> int:
@@ -117,4 +134,4 @@ def _shown(column: Column, rows: int) -> list[str]:
     if column.codes is not None:
         return [column.values[code] for code in column.codes[:rows]]
     decimals = column.decimals or 0
-    return ["–" if v is None else number(v, decimals) for v in column.values[:rows]]
+    return [NONE if v is None else number(v, decimals) for v in column.values[:rows]]

@@ -6,7 +6,8 @@ from typing import Any
 
 from dissect.figures.style import EXPERIMENTS, SCORES, SPANS, window_label
 
-MINUS = "\N{MINUS SIGN}"
+MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+NONE = DASH  # where there is no number
 _LABELS = {
     "krs": "KRS",
     "null_krs": "KRS null",
@@ -23,7 +24,7 @@ _LABELS = {
 def number(value: float, decimals: int = 2) -> str:
     """A number with a true minus sign; a dash where there is none."""
     if value is None or math.isnan(value):
-        return "–"
+        return NONE
     text = f"{value:.{decimals}f}"
     zero = not text.strip("-0.")
     return text.lstrip("-") if zero else text.replace("-", MINUS)

@@ -6,7 +6,7 @@
   const form = document.querySelector("form.controls");
   const MEAN = "", FIELDS = ["model", "origin", "window", "span", "score", "method", "concept"];
   const minus = (text) => text.replace("-", "\u2212");
-  const said = (value) => (value === null || value === undefined ? "\u2013" : minus(value.toFixed(2)));
+  const digits = (value) => (value === null || value === undefined ? "\u2013" : minus(value.toFixed(2)));
 
   function label(field, value) {
     if (field === "concept") {
@@ -23,7 +23,10 @@
     const before = FIELDS.slice(0, FIELDS.indexOf(field)).filter((name) => name !== "method");
     const left = all.filter((it) => before.every((name) => it[name] === form.elements[name].value));
     const values = [...new Set(left.map((it) => (field === "concept" ? it.concept ?? MEAN : it[field])))];
-    return field === "method" ? values.sort((a, b) => (b === "all") - (a === "all")) : values;
+    // Means first; windows, spans and scores as the study names them; the rest by name.
+    const known = names[field] ? Object.keys(names[field]) : ["all", MEAN];
+    const place = (value) => (known.includes(value) ? known.indexOf(value) : known.length);
+    return values.sort((a, b) => place(a) - place(b) || label(field, a).localeCompare(label(field, b)));
   }
 
   function fill() {
@@ -78,7 +81,7 @@
       return {
         kind, run: `${kind} ${which} ${run}`, name: title, experiment: it.experiment,
         label: looks[it.experiment].label, layer, covers: `${it.first[place]}\u2013${it.last[place]}`,
-        value, low, high, interval: low === null ? "none" : `${said(low)} to ${said(high)}`,
+        value, low, high, interval: low === null ? "none" : `${digits(low)} to ${digits(high)}`,
         n: it.n ? it.n[place] : 1,
       };
     }).filter((point) => point.value !== null);
@@ -94,11 +97,13 @@
     const parts = [value("model"), label("method", value("method")), label("concept", value("concept"))];
     document.getElementById("chart-title").textContent = `${parts.join(", ")}.`;
     const below = data.filter((row) => row.value < cut), none = data.length ? "" : " Nothing is chosen that has a value.";
-    const setting = ["window", "span", "score"].map((name) => label(name, value(name))).join(", ");
+    const said = ["window", "span", "score"].map((name) => label(name, value(name))).join(", ");
+    const setting = said[0].toUpperCase() + said.slice(1);
     const banded = data.some((row) => row.low !== null) ? " Bands: 95 % bootstrap intervals over concepts." : "";
     const hidden = below.length
-      ? ` ${below.length} values lie below the axis, the lowest ${said(Math.min(...below.map((row) => row.value)))}.` : "";
-    document.getElementById("chart-note").textContent = `${setting}.${banded}${hidden}${none}`;
+      ? ` ${below.length} values lie below the axis, the lowest ${digits(Math.min(...below.map((row) => row.value)))}.` : "";
+    const place = names.place[value("window")];
+    document.getElementById("chart-note").textContent = `${setting}. ${place}.${banded}${hidden}${none}`;
   }
 
   function numbers(data) {
@@ -107,7 +112,7 @@
       const head = `${row.label}, ${row.name}`;
       if (!heads.includes(head)) heads.push(head);
       if (!lines.has(row.layer)) lines.set(row.layer, new Map());
-      lines.get(row.layer).set(head, row.interval === "none" ? said(row.value) : `${said(row.value)} (${row.interval})`);
+      lines.get(row.layer).set(head, row.interval === "none" ? digits(row.value) : `${digits(row.value)} (${row.interval})`);
     }
     const table = document.getElementById("chart-numbers");
     const line = (tag, texts) => {

@@ -31,7 +31,7 @@
     };
   }
 
-  function set_up(section) {
+  function setUp(section) {
     const columns = JSON.parse(section.querySelector("script[type='application/json']").textContent);
     if (!columns.length) return;
     const all = rowsOf(columns);
@@ -41,7 +41,7 @@
     let sorted = all, most = STEP;
 
     function draw() {
-      const words = folded(input.value).split(/\s+/).filter(Boolean);
+      const words = folded(input ? input.value : "").split(/\s+/).filter(Boolean);
       const found = sorted.filter((row) => words.every((word) => row.text.includes(word)));
       const visible = found.slice(0, most);
       body.replaceChildren(...visible.map((row) => {
@@ -49,17 +49,18 @@
         row.cells.forEach((text, place) => {
           const cell = line.insertCell();
           cell.textContent = text;
-          if (!columns[place].codes) cell.className = "number";
-          else if (columns[place].label.endsWith("sha256")) cell.className = "hash";
+          cell.className = columns[place].kind;
         });
         return line;
       }));
-      output.textContent = `${visible.length} shown of ${found.length} found, ${all.length} in all`;
+      if (!input) return;
+      const matching = words.length ? ` that match, of ${all.length}` : "";
+      output.textContent = `${visible.length} of ${found.length} ${found.length === 1 ? "row" : "rows"}${matching}`;
       more.hidden = visible.length === found.length;
     }
 
-    input.addEventListener("input", draw);
-    more.addEventListener("click", () => { most = Infinity; draw(); });
+    if (input) input.addEventListener("input", draw);
+    if (more) more.addEventListener("click", () => { most = Infinity; draw(); });
     heads.forEach((head, place) => head.firstElementChild.addEventListener("click", () => {
       const direction = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
       heads.forEach((other) => other.setAttribute("aria-sort", "none"));
@@ -70,7 +71,7 @@
     draw();
   }
 
-  document.querySelectorAll("section.table").forEach(set_up);
+  document.querySelectorAll("section.table").forEach(setUp);
 
   // A link to something inside a closed part opens it.
   function open() {
