@@ -74,8 +74,8 @@ class PlantedStudy:
         )
 
 
-def plant_study(root: Path, concepts: int = len(CONCEPTS)) -> PlantedStudy:
-    """Write a study of so many concepts."""
+def plant_study(root: Path, concepts: int = len(CONCEPTS), *, figures: bool = True) -> PlantedStudy:
+    """Write a study of so many concepts, with its figures or without."""
     names = dict(list(CONCEPTS.items())[:concepts])
     random = np.random.default_rng(0)
     cells = [
@@ -85,7 +85,8 @@ def plant_study(root: Path, concepts: int = len(CONCEPTS)) -> PlantedStudy:
         for experiment in EXPERIMENTS
     ]
     _tables(root, cells)
-    _figures(root)
+    if figures:
+        _figures(root)
     _answers(root, names, random)
     _trace(root, names, random)
     for concept, name in names.items():

@@ -14,8 +14,14 @@ BROWSER, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 
 
 @contextmanager
-def opened(page: Path, width: int = 1280, height: int = 900) -> Iterator[Chrome]:
-    """The page, loaded from its file, its chart drawn; console and network are logged."""
+def opened(
+    page: Path, width: int = 1280, height: int = 900, *, chart: bool = True
+) -> Iterator[Chrome]:
+    """The page, loaded from its file; console and network are logged.
+
+    Args:
+        chart: wait until its chart is drawn.
+    """
     options = ChromeOptions()
     options.binary_location = str(BROWSER)
     # no-sandbox: the tests may run as root. disable-dev-shm-usage: containers have little of it.
@@ -24,13 +30,23 @@ def opened(page: Path, width: int = 1280, height: int = 900) -> Iterator[Chrome]
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     browser = Chrome(options=options, service=Service(str(DRIVER)))
     try:
-        resize(browser, width, height)
         browser.set_script_timeout(60)
-        browser.get(page.resolve().as_uri())
-        await_chart(browser)
+        fresh(browser, page, width, height)
+        if chart:
+            await_chart(browser)
         yield browser
     finally:
         browser.quit()
+
+
+def fresh(browser: Chrome, page: Path, width: int = 1280, height: int = 900) -> None:
+    """The page as it is before anybody touched it, with empty logs."""
+    browser.get("about:blank")
+    for log in ("browser", "performance"):
+        browser.get_log(log)
+    resize(browser, width, height)
+    media(browser, "")
+    browser.get(page.resolve().as_uri())
 
 
 def await_chart(browser: Chrome) -> None:
@@ -48,8 +64,9 @@ def resize(browser: Chrome, width: int, height: int) -> None:
 
 
 def media(browser: Chrome, name: str) -> None:
-    """Show the page as on "print", or as on "" (the screen)."""
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": name})
+    """Show the page as on "print", or as on "" (the screen); without scrolling that takes time."""
+    still = [{"name": "prefers-reduced-motion", "value": "reduce"}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": name, "features": still})
 
 
 def screenshot(browser: Chrome, path: Path, clip: dict[str, Any] | None = None) -> None:

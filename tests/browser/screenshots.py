@@ -4,7 +4,7 @@ import base64
 import sys
 from pathlib import Path
 
-from page import media, opened, resize, screenshot
+from page import await_chart, opened, resize, screenshot
 from selenium.webdriver import Chrome
 
 SECTIONS = ("question", "findings", "run", "explore", "figures", "tables", "concepts", "settings")
@@ -20,7 +20,8 @@ def take(page: Path, folder: Path) -> None:
             for section in SECTIONS:
                 clip = box_of(browser, section, width)
                 screenshot(browser, folder / f"{width}.{section}.png", clip)
-        media(browser, "print")
+        resize(browser, 1280, 900)
+        await_chart(browser)
         printed = browser.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})
         (folder / "print.pdf").write_bytes(base64.b64decode(printed["data"]))
 

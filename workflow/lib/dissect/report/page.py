@@ -8,13 +8,13 @@ import pandas as pd
 import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from dissect.figures.style import Style, in_order, layer_label
+from dissect.figures.style import Style, in_order, layer_label, window_label
 from dissect.report import charts, run
 from dissect.report.concepts import ConceptSection, concept_sections
 from dissect.report.findings import findings
 from dissect.report.pictures import Picture
 from dissect.report.sources import Shown, Sources
-from dissect.report.tables import PageTable, compact_json, page_table
+from dissect.report.tables import PageTable, compact_json, narrowed, page_table
 from dissect.report.words import NONE, counted, listed, name_of, number, setting
 from dissect.results.families import ALL_METHODS, DONOR
 
@@ -99,6 +99,7 @@ def _template() -> Any:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.filters["number"] = number
     environment.filters["counted"] = counted
@@ -148,10 +149,8 @@ def _tables(sources: Sources) -> list[PageTable]:
         total = len(frame)
         if name == "statistics.csv":
             frame = frame[frame["layer"].isna()].drop(columns="layer")
-        table = page_table(
-            name.partition(".")[0], frame, caption, file=f"tables/{name}", total=total
-        )
-        found.append(table)
+        id_, file = name.partition(".")[0], f"tables/{name}"
+        found.append(page_table(id_, narrowed(frame), caption, file=file, total=total))
     return found
 
 
@@ -190,7 +189,7 @@ def _at_layer(rows: pd.DataFrame, donor: str) -> str:
 def _names(shown: Shown) -> dict[str, dict[str, str]]:
     """What the page calls windows, spans and scores, in the order in which they are offered."""
     return {
-        "window": {name: setting(name, None, None) for name in shown.windows},
+        "window": {name: window_label(name).removesuffix(" put back") for name in shown.windows},
         "span": {name: name_of(name) for name in shown.spans},
         "score": {name: setting(None, None, name) for name in shown.scores},
         "place": {name: f"Drawn at the {layer_label(name)}" for name in shown.windows},

@@ -16,7 +16,7 @@ from dissect.figures.style import SCORES, SPANS
 from dissect.report.sources import Shown
 from dissect.report.words import setting
 
-_TITLES = {
+TITLES = {
     "curves": "Recovery against layer",
     "curves_by_method": "Recovery against layer, by method",
     "heatmap": "Every concept, layer by layer",
@@ -85,7 +85,7 @@ def _picture(path: Path, captions: Mapping[str, Path], shown: Shown, dpi: int) -
     return Picture(
         id="figure-" + "-".join([wildcards["model"], figure, *parts]),
         model=wildcards["model"],
-        title=_TITLES.get(figure, figure.replace("_", " ").capitalize()),
+        title=TITLES.get(figure, figure.replace("_", " ").capitalize()),
         setting=setting(wildcards.get("window"), wildcards.get("span"), wildcards.get("score")),
         caption=_caption(captions[figure], wildcards),
         uri=png_uri(data),

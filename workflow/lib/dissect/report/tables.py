@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dissect.report.words import NONE, label_of, name_of, number
+from dissect.report.words import DASH, NONE, label_of, name_of, number
 
 FIRST_ROWS = 25
 MANY_ROWS = 8  # from here on a table can be filtered
@@ -93,6 +93,21 @@ def page_table(
         columns=columns,
         first=[list(row) for row in zip(*cells, strict=True)],
     )
+
+
+def narrowed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table in fewer columns: concepts by name, layers first-last in one, nothing empty."""
+    found = frame.dropna(axis="columns", how="all")
+    if {"concept", "concept_name"} <= set(found):
+        found = found.drop(columns="concept").rename(columns={"concept_name": "concept"})
+    if {"first_layer", "last_layer"} <= set(found):
+        layers = [
+            "" if pd.isna(first) else f"{first:g}{DASH}{last:g}"
+            for first, last in zip(found["first_layer"], found["last_layer"], strict=True)
+        ]
+        found = found.assign(first_layer=layers).rename(columns={"first_layer": "layers"})
+        found = found.drop(columns="last_layer")
+    return found
 
 
 def compact_json(value: Any) -> str:

@@ -57,7 +57,9 @@ def name_of(value: Any) -> str:
     """What the page calls an experiment, a span or a score; other names stay as they are."""
     if value in EXPERIMENTS:
         return EXPERIMENTS[value][0]
-    return SPANS.get(value) or SCORES.get(value, ("", str(value)))[1]
+    if value in SPANS:
+        return SPANS[value]
+    return SCORES[value][1] if value in SCORES else str(value)
 
 
 def setting(window: str | None, span: str | None, score: str | None) -> str:
