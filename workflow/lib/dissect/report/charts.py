@@ -18,6 +18,7 @@ from dissect.results.families import DONOR
 _SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "X": "cross", "D": "diamond"}
 _KEYS = ["model", "origin", "window", "span", "score", "method", "experiment", "donor"]
 _TOP = 1.08
+_AXES = {"lowest": -0.2, "first": 0, "last": 1}
 _SCORE = "score (1: all is back, 0: nothing)"
 _CLIP = re.compile(r"\bclip\d+")
 _INK, _GRID = "#374151", "#e5e7eb"
@@ -78,12 +79,13 @@ def looks(experiments: list[str], style: Style) -> dict[str, dict[str, Any]]:
 
 
 def explorer(looks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The chart that the page fills: dataset `rows`, signals `lowest` and `axis`.
+    """The chart that the page fills: dataset `rows`; its axes are signals, lowest, first and last.
 
     A row is one point: kind (mean, single, floor), run (which unbroken line), name (what the
     tooltip calls it), experiment, layer, covers, value, low, high, n.
     """
-    lowest = alt.param(name="lowest", value=-0.2)
+    # The axes are signals, not read off the rows: there may be none.
+    axes = [alt.param(name=name, value=value) for name, value in _AXES.items()]
     nearest = alt.selection_point(
         name="nearest", nearest=True, on="pointerover", clear="pointerout", empty=False
     )
@@ -91,10 +93,12 @@ def explorer(looks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         x=alt.X(
             "layer:Q",
             title="layer (from 0)",
-            scale=alt.Scale(nice=False, padding=8),
+            scale=alt.Scale(
+                domain=[alt.ExprRef("first"), alt.ExprRef("last")], nice=False, padding=8
+            ),
             axis=alt.Axis(tickMinStep=1, grid=False),
         ),
-        y=_y(alt.Scale(domainMin=alt.ExprRef("lowest"), domainMax=_TOP, nice=False)),
+        y=_y(alt.Scale(domain=[alt.ExprRef("lowest"), _TOP], nice=False)),
         color=_by_experiment(looks, "colour"),
     )
     mean, single, floor = (
@@ -132,7 +136,7 @@ def explorer(looks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         )
         .add_params(nearest)
     )
-    chart = alt.layer(_zero(), band, controls, thin, lines, points).add_params(lowest)
+    chart = alt.layer(_zero(), band, controls, thin, lines, points).add_params(*axes)
     return _spec(chart.properties(width="container", height=380))
 
 

@@ -140,7 +140,9 @@
       fill();
       const data = rows();
       const lowest = Math.min(-0.1, ...data.map((row) => Math.min(row.value, row.low ?? row.value)));
-      view.signal("lowest", Math.max(cut, lowest - 0.02)).data("rows", data).run();
+      const layers = all.find((it) => it.donor === "original" && FIELDS.slice(0, 3).every((name) => it[name] === form.elements[name].value)).layer;
+      view.signal("lowest", Math.max(cut, lowest - 0.02)).signal("first", Math.min(...layers))
+        .signal("last", Math.max(...layers)).data("rows", data).run();
       view.description(document.getElementById("chart-title").textContent);
       describe(data);
       numbers(data);
