@@ -82,7 +82,7 @@ def render(
             "names": compact_json(_names(shown)),
             "floor": style.krs_floor,
         },
-        tables=_tables(sources),
+        tables=_tables(sources, shown),
         absent=[why for name, (_, why) in TABLES.items() if sources.table(name) is None],
         sections=sections,
         behaviour=sources.table("answers.parquet") is not None,
@@ -119,7 +119,7 @@ def _study(sources: Sources, sections: Sequence[ConceptSection]) -> dict[str, An
         "models": sorted(coverage["model"].unique()),
         "methods": sorted(coverage["method"].unique()),
         "concepts": list(dict.fromkeys(section.name for section in sections)),
-        "origins": sorted(set(sources.scores["origin"])),
+        "origins": [run.ORIGINS[name] for name in sorted(set(sources.scores["origin"]))],
         "done": int((coverage["status"] == "done").sum()),
         "cells": len(coverage),
         "facts": run.facts(sources.metadata),
@@ -140,7 +140,7 @@ def _study(sources: Sources, sections: Sequence[ConceptSection]) -> dict[str, An
     }
 
 
-def _tables(sources: Sources) -> list[PageTable]:
+def _tables(sources: Sources, shown: Shown) -> list[PageTable]:
     found = []
     for name, (caption, _) in TABLES.items():
         frame = sources.table(name)
@@ -150,7 +150,8 @@ def _tables(sources: Sources) -> list[PageTable]:
         if name == "statistics.csv":
             frame = frame[frame["layer"].isna()].drop(columns="layer")
         id_, file = name.partition(".")[0], f"tables/{name}"
-        found.append(page_table(id_, narrowed(frame), caption, file=file, total=total))
+        frame = narrowed(shown.in_order(frame))
+        found.append(page_table(id_, frame, caption, file=file, total=total))
     return found
 
 

@@ -7,6 +7,12 @@ from typing import Any
 import pandas as pd
 
 CHECKPOINT_COLUMNS = ["model", "method", "concept", "source", "revision", "weights_sha256"]
+# Where checkpoints come from, in words.
+ORIGINS = {
+    "published": "published ones",
+    "trained_here": "trained here, by this workflow",
+    "own": "the user's own",
+}
 # Metadata key -> what the page calls it. The rest has a place of its own, or none is needed.
 _FACTS = {
     "dtype": "number format",

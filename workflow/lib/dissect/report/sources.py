@@ -56,6 +56,15 @@ class Shown:
         chosen = frame["window"].isin(self.windows) & frame["span"].isin(self.spans)
         return frame[chosen & frame["score"].isin(self.scores)]
 
+    def in_order(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The same rows, what leads first; those of spans and windows that are not shown last."""
+        keys = {"span": list(self.spans), "window": list(self.windows)}
+        for column, names in keys.items():
+            if column in frame:
+                place = frame[column].map({name: number for number, name in enumerate(names)})
+                frame = frame.loc[place.fillna(len(names)).sort_values(kind="stable").index]
+        return frame
+
     def leading(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows of the first window, span and score."""
         return Shown(self.windows[:1], self.spans[:1], self.scores[:1]).of(frame)

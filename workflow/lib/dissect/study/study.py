@@ -242,8 +242,8 @@ class Study:
     # What the report is made from.
 
     def report_tables(self) -> list[str]:
-        """The tables that the report reads."""
-        return [self.table_path(name) for name in REPORT_TABLES]
+        """The tables that the report reads: those of every study, and those that are wanted."""
+        return [self.table_path(name) for name in REPORT_TABLES] + self.trace_tables()
 
     def report_figures(self) -> list[str]:
         """The figures that the report shows: those that a browser can."""
