@@ -42,7 +42,7 @@ def test_one_file_holds_all(tmp_path: Path) -> None:
     assert text.endswith("</html>\n") and "results/&lt;planted&gt;" in text
     assert page.stat().st_size < 3_000_000
     assert list(page.parent.iterdir()) == [page]
-    with pytest.raises(DissectError, match="no row with"):
+    with pytest.raises(DissectError, match="no row of the windows sliding_9"):
         run(**{**given, "windows": ["sliding_9"]}, page=page)
     assert page.read_text(encoding="utf-8") == text
 

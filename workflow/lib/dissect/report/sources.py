@@ -79,17 +79,25 @@ def read_sources(tables: Iterable[Path], texts: Iterable[Path], shown: Shown) ->
         texts: {model}/{concept}.json each.
 
     Raises:
-        DissectError: for a table that is needed and not given, or cannot be read.
+        DissectError: for a table that is needed and not given, or cannot be read; if
+            nothing of what is shown was computed.
     """
     paths = {path.name: path for path in tables}
     absent = {"krs.parquet", "curves.csv", "coverage.csv", "claims.csv"} - set(paths)
     if absent:
         raise DissectError(f"the report needs tables/{sorted(absent)[0]}; it was not given")
     krs = paths.pop("krs.parquet")
+    scores = _plain(shown.of(concept_scores(krs)))
+    if scores.empty:
+        raise DissectError(
+            f"{krs} has no row of the windows {', '.join(shown.windows)}, spans "
+            f"{', '.join(shown.spans)}: show what was computed, see windows and figures in the "
+            "config"
+        )
     return Sources(
         tables={name: read_table(path) for name, path in paths.items()},
         metadata=_metadata(krs),
-        scores=_plain(shown.of(concept_scores(krs))),
+        scores=scores,
         texts={(path.parts[-2], path.stem): _read_text(path) for path in texts},
     )
 
