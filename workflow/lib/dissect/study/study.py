@@ -35,7 +35,15 @@ FIGURES = {
     "{window}.{span}": ("scores",),
     "{span}.{score}": ("widths",),
 }
-REPORT_TABLES = ("krs.parquet", "coverage.csv", "curves.csv", "statistics.csv", "claims.csv")
+REPORT_TABLES = (
+    "krs.parquet",
+    "coverage.csv",
+    "curves.csv",
+    "statistics.csv",
+    "scores.csv",
+    "disagreements.csv",
+    "claims.csv",
+)
 
 
 class Cell(NamedTuple):
