@@ -8,7 +8,7 @@ SNAKEMAKE := $(VENV)/bin/snakemake --profile profiles/local
 DEMO := $(SNAKEMAKE) --configfile config/demo.yaml --resources gpu=1 mem_mb=7600
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-paper test-slurm test-gpu lint clean
+.PHONY: help setup demo test test-report test-paper test-slurm test-gpu lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,9 +19,15 @@ demo: setup ## the study on a small real model: minutes on two cores, no GPU
 	@$(DEMO)
 	@echo "The figures:"
 	@ls results/demo/figures/*/*.png
+	@echo "The report, to be opened in a browser:"
+	@echo "$(CURDIR)/results/demo/report.html"
 
 test: setup ## all tests, but for the long ones below
 	$(VENV)/bin/pytest
+
+test-report: setup ## the report in a real browser; installs Debian's chromium, as root, where there is none
+	tests/browser/install.sh
+	$(VENV)/bin/pytest tests/browser
 
 test-paper: setup ## the whole paper at tiny size, from a stand-in of the hub to the figures
 	$(VENV)/bin/pytest tests/paper

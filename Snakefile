@@ -5,6 +5,7 @@ snakemake preflight                 which checkpoints can be had, and how large 
 snakemake checkpoints               all that needs a network: the rest does without
 snakemake sweeps                    the cells and the answers only: what the GPUs are for
 snakemake tables | figures          the tables, the figures, and what they need
+snakemake results/paper/report.html the report, and what it needs
 snakemake archive                   <results>/archive.zip, for a reviewer: docs/archive.md
 snakemake results/paper/...         any single file of results/README.md
 --configfile config/demo.yaml       another study, whole: it replaces config/config.yaml
@@ -39,6 +40,7 @@ include: "workflow/rules/trace.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/resources.smk"
+include: "workflow/rules/report.smk"
 include: "workflow/rules/archive.smk"
 
 
@@ -55,9 +57,10 @@ rule all:
     input:
         rules.tables.input,
         rules.figures.input,
+        rules.make_report.output,
         study.released_paths(originals=True),
     message:
-        "all tables and figures are there"
+        "all tables, all figures and the report are there"
 
 
 rule checkpoints:

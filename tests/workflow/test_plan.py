@@ -14,6 +14,7 @@ TABLES = (
     "summarise_scores",
     "summarise_statistics",
     "decide_claims",
+    "make_report",
 )
 PER_MODEL = (
     "plot_curves",

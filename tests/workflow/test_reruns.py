@@ -24,6 +24,8 @@ FIGURES = {
     "plot_last_layer": 1,
     "plot_spans": 1,
     "plot_scores": 1,
+    # The page shows them all.
+    "make_report": 1,
 }
 ENGINE = "workflow/lib/dissect/engine/sweep.py"
 
@@ -50,6 +52,7 @@ def test_the_study_is_complete_and_nothing_is_to_be_done(done: Workflow) -> None
             assert figure.stat().st_size > 1000
     for name in ("spans.sliding_3.krs", "scores.sliding_3.notebook"):
         assert done.result(f"figures/tiny/{name}.png").stat().st_size > 1000
+    assert done.result("report.html").read_text(encoding="utf-8").endswith("</html>\n")
     assert done.result("training/tiny/dpo/coffee.parquet").exists()
     for log in done.result("logs").rglob("*.log"):
         assert "done in" in log.read_text(encoding="utf-8"), log
@@ -89,10 +92,17 @@ def test_an_edited_figure_module_redraws_only_figures(done: Workflow) -> None:
         assert done.plan().jobs == FIGURES
 
 
+def test_an_edited_page_is_made_anew_and_nothing_else(done: Workflow) -> None:
+    for name in ("templates/findings.html", "assets/style.css", "words.py"):
+        with kept(done.root / "workflow/lib/dissect/report" / name) as part:
+            part.write_text(part.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+            assert done.plan().jobs == {"make_report": 1}
+
+
 def test_an_edited_statement_decides_again_and_nothing_else(done: Workflow) -> None:
     with kept(done.root / "workflow/lib/dissect/results/statements.py") as module:
         module.write_text(module.read_text(encoding="utf-8") + "# edited\n", encoding="utf-8")
-        assert done.plan().jobs == {"decide_claims": 1}
+        assert done.plan().jobs == {"decide_claims": 1, "make_report": 1}
 
 
 def test_a_deleted_cell_recomputes_itself_and_what_stands_on_it(done: Workflow) -> None:

@@ -3,13 +3,14 @@ localrules:
 
 
 rule archive:
-    """One file for a reviewer: tables, figures, config, and where all of it comes from."""
+    """One file for a reviewer: tables, figures, report, config, and where all of it comes from."""
     input:
         checkpoints=study.config.checkpoints,
         manifests=study.manifest_paths(),
         # The cells' rows stand in tables/krs.parquet.
         tables=[path for path in rules.tables.input if is_in(path, "tables")],
         figures=rules.figures.input,
+        report=rules.make_report.output,
         code=CODE["archive"],
     output:
         archive="<results>/archive.zip",
@@ -21,6 +22,6 @@ rule archive:
     params:
         config=study.config.model_dump(mode="json"),
     message:
-        "pack the study: tables, figures, config, provenance"
+        "pack the study: tables, figures, report, config, provenance"
     script:
         "../scripts/archive.py"

@@ -89,7 +89,13 @@ CODE = {
     + package("checkpoints/reader.py", "results/schema.py", "trace/*.py"),
     "summarise_trace": package("results/tables.py", "trace/table.py"),
     "plot_trace": package("figures/*.py", "results/bootstrap.py", "trace/table.py"),
+    "report": package("report/*.py", "report/templates/*", "report/assets/*")
+    + package("figures/style.py", "results/tables.py"),
 }
+# A figure's caption, in Snakemake's report and in ours.
+CAPTIONS = sorted(
+    os.path.relpath(file) for file in Path(workflow.basedir, "workflow", "report").glob("*.rst")
+)
 
 
 def training_code(wildcards):

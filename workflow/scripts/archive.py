@@ -48,7 +48,11 @@ if __name__ == "__main__":
         main(
             config=snakemake.params.config,
             manifests=[Path(path) for path in snakemake.input.manifests],
-            outputs=[Path(path) for path in [*snakemake.input.tables, *snakemake.input.figures]],
+            outputs=[
+                Path(path)
+                for kind in (snakemake.input.tables, snakemake.input.figures, snakemake.input.report)
+                for path in kind
+            ],
             workflow=Path(snakemake.scriptdir).parents[1],
             archive=Path(snakemake.output.archive),
         )

@@ -35,6 +35,15 @@ FIGURES = {
     "{window}.{span}": ("scores",),
     "{span}.{score}": ("widths",),
 }
+REPORT_TABLES = (
+    "krs.parquet",
+    "coverage.csv",
+    "curves.csv",
+    "statistics.csv",
+    "scores.csv",
+    "disagreements.csv",
+    "claims.csv",
+)
 
 
 class Cell(NamedTuple):
@@ -269,6 +278,26 @@ class Study:
             for suffix in self.config.figures.formats
             if is_asked
         ]
+
+    # What the report is made from.
+
+    def report_tables(self) -> list[str]:
+        """The tables that the report reads: those of every study, and those that are wanted."""
+        wanted = [self.table_path(name) for name in REPORT_TABLES]
+        return wanted + self.trace_tables() + self.behaviour_paths()
+
+    def report_figures(self) -> list[str]:
+        """The figures that the report shows: those that a browser can."""
+        return [path for path in self.figure_paths() if path.endswith(".png")]
+
+    def report_texts(self) -> list[str]:
+        """The texts of every concept that has cells."""
+        studied = dict.fromkeys((cell.model, cell.concept) for cell in self.cells)
+        return [self.texts_path(model, concept) for model, concept in studied]
+
+    def report_settings(self) -> dict[str, Any]:
+        """The config as the report shows it: without what changes no result."""
+        return self.config.model_dump(mode="json", exclude={"device", "memory_gib"})
 
     # What has to be downloaded.
 

@@ -1,0 +1,272 @@
+"""report.html in a real browser: quiet, alone, and answering to mouse, keyboard and paper."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from page import await_chart, media, opened, resize
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
+
+from planted_study import CONCEPTS, LAYERS, PlantedStudy
+
+ROOT = Path(__file__).parents[2]
+
+
+def requests_of(browser: Chrome) -> list[str]:
+    """Every address that the page has asked for."""
+    messages = [json.loads(one["message"])["message"] for one in browser.get_log("performance")]
+    sent = [one for one in messages if one["method"] == "Network.requestWillBeSent"]
+    return [one["params"]["request"]["url"] for one in sent]
+
+
+def points(browser: Chrome) -> list[dict[str, Any]]:
+    """The points that the chart is given."""
+    await_chart(browser)
+    return browser.execute_async_script(
+        "const done = arguments[0]; window.chart.then((view) => done(view.data('rows')));"
+    )
+
+
+def choose(browser: Chrome, field: str, value: str) -> None:
+    Select(browser.find_element(By.ID, f"choose-{field}")).select_by_value(value)
+
+
+def cells(browser: Chrome, table: str, column: str) -> list[str]:
+    """What a table shows in one column."""
+    return browser.execute_script(
+        "const table = document.querySelector(`#table-${arguments[0]} table`);"
+        "const heads = [...table.tHead.rows[0].cells].map((one) => one.textContent);"
+        "const place = heads.indexOf(arguments[1]);"
+        "return [...table.tBodies[0].rows].map((row) => row.cells[place].textContent);",
+        table,
+        column,
+    )
+
+
+def test_the_console_is_quiet_and_nothing_leaves_the_file(browser: Chrome, report: Path) -> None:
+    choose(browser, "window", "suffix")
+    browser.execute_script("document.querySelectorAll('details').forEach((one) => one.open = true)")
+    for box in browser.find_elements(By.NAME, "experiment"):
+        box.click()
+    assert points(browser) == []
+    assert [one["message"] for one in browser.get_log("browser")] == []
+    asked = {url for url in requests_of(browser) if not url.startswith("data:")}
+    assert asked == {report.resolve().as_uri()}
+
+
+def test_what_a_model_says_is_text(browser: Chrome) -> None:
+    assert browser.title.startswith("Dissecting fine-tuning unlearning")
+    assert browser.execute_script("return document.querySelectorAll('img[src=x]').length") == 0
+    shown = browser.execute_script("return document.getElementById('concepts').textContent")
+    assert "document.title='owned'" in shown and "Mate <b>&" in shown
+
+
+def test_every_figure_is_there_with_its_caption(browser: Chrome, study: PlantedStudy) -> None:
+    browser.execute_script("document.querySelectorAll('details').forEach((one) => one.open = true)")
+    found = browser.execute_script(
+        "return [...document.querySelectorAll('figure.picture')].map((one) => ({id: one.id,"
+        " seen: one.querySelector('img').naturalWidth, alt: one.querySelector('img').alt,"
+        " caption: one.querySelector('figcaption').innerText}))"
+    )
+    drawn = {
+        "figure-" + "-".join([path.parent.name, *path.stem.split(".")])
+        for path in study.root.glob("figures/*/*.png")
+    }
+    assert {one["id"] for one in found} == drawn and len(drawn) == 16
+    assert all(one["seen"] > 300 and len(one["alt"]) > 20 for one in found)
+    assert all(len(one["caption"]) > 100 and "{{" not in one["caption"] for one in found)
+
+
+def test_a_choice_changes_the_curves(browser: Chrome) -> None:
+    mean = points(browser)
+    assert {one["kind"] for one in mean} == {"mean", "floor"}
+    assert len([one for one in mean if one["kind"] == "mean"]) == 4 * LAYERS
+    choose(browser, "concept", "26")
+    one = points(browser)
+    assert {point["name"] for point in one if point["kind"] == "mean"} == {
+        "Cocoa, mean over methods"
+    }
+    choose(browser, "method", "dpo")
+    two = points(browser)
+    assert [p["value"] for p in two] != [p["value"] for p in one]
+    browser.find_element(By.CSS_SELECTOR, "[name=experiment][value=attention]").click()
+    assert {point["experiment"] for point in points(browser)} == {
+        *("mlp_coefficients", "mlp_coefficients_and_attention", "value_vectors")
+    }
+    browser.find_element(By.NAME, "floor").click()
+    assert {point["kind"] for point in points(browser)} == {"mean"}
+    title = browser.find_element(By.ID, "chart-title").text
+    assert title == "planted-1b, dpo, Cocoa."
+
+
+def test_marks_follow_and_values_can_be_read(browser: Chrome) -> None:
+    drawn = "return document.querySelectorAll('#chart path[aria-roledescription=point]').length"
+    await_chart(browser)
+    before = browser.execute_script(drawn)
+    browser.find_element(By.NAME, "singles").click()
+    await_chart(browser)
+    assert browser.execute_script(drawn) == before + 4 * LAYERS * len(CONCEPTS)
+    # The nearest point answers, wherever in the chart the pointer is.
+    box = browser.execute_script(
+        "const chart = document.querySelector('#chart svg');"
+        "chart.scrollIntoView({block: 'center'});"
+        "const box = chart.getBoundingClientRect();"
+        "return [box.left + box.width / 2, box.top + box.height / 2];"
+    )
+    for step in range(2):
+        place = {"type": "mouseMoved", "x": box[0] + 3 * step, "y": box[1]}
+        browser.execute_cdp_cmd("Input.dispatchMouseEvent", place)
+    await_chart(browser)
+    tip = browser.execute_script("return document.getElementById('vg-tooltip-element').innerText")
+    assert "layer" in tip and "score" in tip and "covers layers" in tip
+
+
+def test_the_charts_numbers_are_a_table(browser: Chrome) -> None:
+    choose(browser, "concept", "tea")
+    rows = browser.execute_script(
+        "return [...document.querySelectorAll('#chart-numbers tbody tr')]"
+        ".map((row) => [...row.cells].map((cell) => cell.textContent))"
+    )
+    told = {one["layer"]: one["value"] for one in points(browser) if one["name"].startswith("Tea")}
+    assert len(rows) == LAYERS == len(told)
+    assert all(len(row) == 5 + 8 for row in rows)  # four curves, and the floors of two controls
+
+
+def test_a_concept_is_shown_from_its_section(browser: Chrome) -> None:
+    section = browser.find_element(By.ID, "concept-planted-1b-26")
+    browser.execute_script("arguments[0].open = true", section)
+    section.find_element(By.CSS_SELECTOR, "[data-show]").click()
+    assert any(point["name"].startswith("Cocoa") for point in points(browser))
+    assert browser.switch_to.active_element.get_attribute("id") == "choose-concept"
+
+
+def test_a_table_filters(browser: Chrome) -> None:
+    box = browser.find_element(By.CSS_SELECTOR, "#table-trace input")
+    said = browser.find_element(By.CSS_SELECTOR, "#table-trace output")
+    assert said.text == "25 of 1344 rows"
+    box.send_keys("DPO cocoa gate")
+    assert set(cells(browser, "trace", "component")) == {"gate"}
+    assert set(cells(browser, "trace", "concept")) == {"Cocoa"}
+    assert said.text == f"{LAYERS} of {LAYERS} rows that match, of 1344"
+    box.send_keys(" nothing")
+    assert cells(browser, "trace", "concept") == []
+    assert said.text == "0 of 0 rows that match, of 1344"
+    box.clear()
+    box.send_keys(Keys.SPACE)
+    browser.find_element(By.CSS_SELECTOR, "#table-trace button.all").click()
+    assert len(cells(browser, "trace", "concept")) == 1344
+
+
+def test_a_table_sorts_by_number_and_by_name(browser: Chrome) -> None:
+    def head(name: str) -> Any:
+        found = browser.find_elements(By.CSS_SELECTOR, "#table-trace th")
+        return next(one for one in found if one.text.startswith(name))
+
+    def press(name: str) -> str:
+        head(name).find_element(By.TAG_NAME, "button").send_keys(Keys.ENTER)
+        return str(head(name).get_attribute("aria-sort"))
+
+    assert press("relative") == "ascending"
+    rising = [float(text) for text in cells(browser, "trace", "relative change")]
+    assert press("relative") == "descending"
+    falling = [float(text) for text in cells(browser, "trace", "relative change")]
+    assert rising == sorted(rising) and falling == sorted(falling, reverse=True)
+    assert falling[-1] > rising[-1]
+    assert press("concept") == "ascending"
+    assert head("relative").get_attribute("aria-sort") == "none"
+    assert set(cells(browser, "trace", "concept")) == {"Cider"}
+
+
+def test_the_keyboard_reaches_everything_that_answers(browser: Chrome) -> None:
+    browser.execute_script("document.activeElement.blur(); scrollTo(0, 0)")
+    body = browser.find_element(By.TAG_NAME, "body")
+    body.send_keys(Keys.TAB)
+    assert browser.switch_to.active_element.text == "Skip to the content"
+    reached: set[str] = set()
+    for _ in range(200):
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+        reached.add(
+            browser.execute_script(
+                "const it = document.activeElement;"
+                "return it.id || it.name || it.closest('[id]')?.id + ' ' + it.tagName;"
+            )
+        )
+    assert {"choose-window", "choose-span", "choose-method", "choose-concept"} <= reached
+    assert {"experiment", "singles", "floor"} <= reached
+    assert {"table-trace INPUT", "table-trace BUTTON", "table-trace DIV"} <= reached
+    assert "concept-planted-1b-26 SUMMARY" in reached
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280])
+def test_the_page_never_scrolls_sideways(browser: Chrome, width: int) -> None:
+    resize(browser, width, 900)
+    browser.execute_script("document.querySelectorAll('details').forEach((one) => one.open = true)")
+    await_chart(browser)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_on_paper_nothing_waits_for_a_click(browser: Chrome) -> None:
+    media(browser, "print")
+    seen = browser.execute_script(
+        "const seen = (one) => one.checkVisibility({contentVisibilityAuto: true});"
+        "const all = (what) => [...document.querySelectorAll(what)];"
+        "return {controls: all('form.controls, nav, .tools label, .tools button')"
+        ".filter(seen).length,"
+        " figures: all('figure.picture img').filter(seen).length,"
+        " answers: all('.answer').length - all('.answer').filter(seen).length,"
+        " stills: all('.still img').filter(seen).length,"
+        " chart: seen(document.querySelector('#chart'))}"
+    )
+    assert seen == {
+        "controls": 0,
+        "figures": 16,
+        "answers": 0,
+        "stills": 2 * len(CONCEPTS),
+        "chart": True,
+    }
+
+
+def test_it_can_be_read_without_any_script(report: Path, tmp_path: Path) -> None:
+    """Where scripts are off, all findings, figures, first rows and answers still stand there."""
+    still = tmp_path / "still.html"
+    text = report.read_text(encoding="utf-8")
+    still.write_text(text.replace("script-src 'unsafe-inline' 'unsafe-eval'", "script-src 'none'"))
+    with opened(still, chart=False) as browser:
+        assert len(browser.find_elements(By.CSS_SELECTOR, ".finding")) == 11
+        assert len(cells(browser, "trace", "component")) == 25
+        assert len(browser.find_elements(By.CSS_SELECTOR, ".answer.original")) > 2 * len(CONCEPTS)
+
+
+def test_contrast_and_names(browser: Chrome) -> None:
+    """Every control has a name, every image a text, every id stands once; words are legible."""
+    found = browser.execute_script(
+        "const all = (what) => [...document.querySelectorAll(what)];"
+        "const ids = all('[id]').map((one) => one.id);"
+        "return {nameless: all('select, input').filter((one) => !one.labels.length).length,"
+        " silent: all('img').filter((one) => !one.alt).length,"
+        " twice: ids.filter((one, place) => ids.indexOf(one) !== place),"
+        " heads: all('th').filter((one) => !one.scope).length,"
+        " colours: [...new Set(all('main *').filter((one) => one.childNodes.length &&"
+        " [...one.childNodes].some((it) => it.nodeType === 3 && it.data.trim())).map((one) =>"
+        " getComputedStyle(one).color))]}"
+    )
+    colours = found.pop("colours")
+    assert found == {"nameless": 0, "silent": 0, "twice": [], "heads": 0}
+    dull = [colour for colour in colours if contrast(colour, (245, 247, 250)) < 4.5]
+    assert len(colours) > 3 and not dull
+
+
+def contrast(colour: str, ground: tuple[int, int, int]) -> float:
+    """WCAG's ratio of a CSS colour (rgb(...)) and a ground."""
+
+    def luminance(parts: tuple[int, ...]) -> float:
+        linear = [p / 255 / 12.92 if p <= 10 else ((p / 255 + 0.055) / 1.055) ** 2.4 for p in parts]
+        return sum(w * p for w, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    red, green, blue = (int(part) for part in colour.strip("rgba()").split(",")[:3])
+    light, dark = sorted((luminance((red, green, blue)), luminance(ground)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)

@@ -1,0 +1,398 @@
+"""report.html: what it says follows from the tables, and what it shows is text."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dissect.errors import DissectError
+from dissect.report.concepts import MOST_UNRELATED
+from dissect.report.findings import findings, sentences
+from dissect.report.pictures import pictures
+from dissect.report.run import checkpoints, coverage_counts, facts, missing
+from dissect.report.sources import Shown, read_sources, read_table
+from dissect.report.tables import (
+    FIRST_ROWS,
+    MANY_ROWS,
+    MOST_ROWS,
+    compact_json,
+    narrowed,
+    page_table,
+)
+from dissect.report.words import (
+    DASH,
+    MINUS,
+    counted,
+    listed,
+    name_of,
+    number,
+    setting,
+    with_interval,
+)
+from dissect.results.claims import CLAIM_COLUMNS
+from planted_study import HOSTILE, SHOWN, PlantedStudy, plant_study
+
+NAN = float("nan")
+ALWAYS = ("krs.parquet", "coverage.csv", "curves.csv", "claims.csv")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> PlantedStudy:
+    """Two concepts, no figures."""
+    return plant_study(tmp_path_factory.mktemp("planted"), concepts=2, figures=False)
+
+
+@pytest.fixture(scope="module")
+def page(study: PlantedStudy) -> str:
+    return study.page()
+
+
+def claim(id_: str, verdict: str, value: float = NAN, **more: Any) -> dict[str, Any]:
+    """A row of claims.csv."""
+    row = dict.fromkeys(CLAIM_COLUMNS, "")
+    numbers = {"value": value, "low": NAN, "high": NAN, "n": 6, "mark": 0.5}
+    where = {"model": "tiny", "origin": "own", "span": "notebook", "window": "sliding_5"}
+    return {**row, **numbers, **where, "id": id_, "verdict": verdict, **more}
+
+
+# The three sentences.
+
+
+def test_what_holds_is_said_with_its_interval() -> None:
+    rows = [
+        claim("both_nearly_all", "holds", 0.934, low=0.9, high=0.951),
+        claim("value_vectors_nothing", "holds", 0.02, low=-0.01, high=0.05),
+        claim("retrieval_not_storage", "holds", 0.9),
+        claim("attention_much", "holds", 0.6),
+        claim("coefficients_very_much", "holds", 0.75),
+        claim("last_layer_needed", "holds", 0.123),
+    ]
+    assert sentences(pd.DataFrame(rows)) == [
+        "With the original's MLP coefficients and attention states put back, KRS reaches 0.93 "
+        "[0.90, 0.95], with its value vectors alone it moves by at most 0.02 "
+        f"[{MINUS}0.01, 0.05]: here "
+        "it holds that unlearning changes how knowledge is retrieved, not what is stored.",
+        "Attention states of the middle and late layers reach 0.60, MLP coefficients of the late "
+        "layers 0.75, where windows with the last layer do 0.12 better than those without: here it "
+        "holds that the last layer is the coefficients' main contributor.",
+        "Of the paper's 6 statements, 6 hold, 0 do not and 0 are undecided.",
+    ]
+
+
+def test_what_does_not_hold_is_said_so() -> None:
+    rows = [
+        claim("retrieval_not_storage", "does not", 0.1),
+        claim("last_layer_needed", "does not", -0.2),
+        claim("attention_much", "holds", 0.7),
+    ]
+    first, second, last = sentences(pd.DataFrame(rows))
+    assert first == (
+        "Here it does not hold that unlearning changes how knowledge is retrieved, not what is "
+        "stored."
+    )
+    assert "do 0.20 worse than those without: here it does not hold that" in second
+    assert last == "Of the paper's 3 statements, 1 holds, 2 do not and 0 are undecided."
+
+
+def test_what_is_undecided_comes_with_its_reason() -> None:
+    few = "2 concepts: an interval needs 5"
+    rows = [
+        claim("retrieval_not_storage", "undecided", 0.8, note=few),
+        claim("both_nearly_all", "undecided", 0.9, note=few),
+        claim("last_layer_best", "undecided", note="the window sliding_1 was not computed"),
+    ]
+    first, last = sentences(pd.DataFrame(rows))
+    assert first.startswith("With the original's MLP coefficients and attention states put back, ")
+    assert first.endswith(f"not what is stored is undecided ({few}).")
+    assert last == (
+        "Of the paper's 3 statements, 0 hold, 0 do not and 3 are undecided: "
+        f"{few} (2); the window sliding_1 was not computed (1)."
+    )
+
+
+def test_origins_and_spans_are_never_mixed() -> None:
+    rows = [
+        claim("attention_much", "holds", 0.6),
+        claim("attention_much", "does not", 0.2, span="answer"),
+        claim("attention_much", "does not", 0.1, origin="published"),
+        claim("unrelated_harmed", "holds", 0.4, span=""),
+    ]
+    own, published = findings(pd.DataFrame(rows), "notebook")
+    assert [(one.id, one.verdict) for one in own.rows] == [
+        ("attention_much", "holds"),
+        ("unrelated_harmed", "holds"),
+    ]
+    assert [one.value for one in published.rows] == ["0.10, n = 6"]
+
+
+def test_a_finding_is_drawn_where_it_lies() -> None:
+    rows = [claim("a", "holds", 1.1, low=-0.5, high=9.0), claim("b", "undecided", note="none")]
+    (one,) = findings(pd.DataFrame(rows), "notebook")
+    assert one.rows[0].places == {"value": 100.0, "low": 0.0, "high": 100.0, "mark": 62.5}
+    assert one.rows[1].places == {"mark": 62.5}
+    assert one.rows[1].value == "no value"
+
+
+# The page, with and without its parts.
+
+
+class Tags(HTMLParser):
+    """Which tags are open at the end, and all attributes."""
+
+    VOID = ("meta", "link", "img", "input", "line", "br")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attributes)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open.pop() == tag, tag
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attributes)))
+
+
+def test_the_same_study_gives_the_same_page(study: PlantedStudy, page: str) -> None:
+    assert study.page() == page
+
+
+def test_every_tag_is_closed_and_nothing_is_loaded(page: str) -> None:
+    tags = Tags(page)
+    assert tags.open == []
+    outside = [
+        one.get(name)
+        for tag, one in tags.found
+        for name in ("src", "href")
+        if one.get(name) and not re.match(r"data:|#", one[name] or "")
+    ]
+    assert outside == []
+
+
+def test_what_models_say_is_escaped(page: str) -> None:
+    assert HOSTILE not in page
+    assert "&lt;/script&gt;&lt;script&gt;document.title=&#39;owned&#39;" in page
+    assert not [one for tag, one in Tags(page).found if "onerror" in one]
+
+
+@pytest.mark.parametrize(
+    "left_out", ["controls.csv", "behaviour.csv", "trace.csv", "statistics.csv"]
+)
+def test_a_table_that_is_not_there_is_said_to_be_missing(
+    study: PlantedStudy, left_out: str
+) -> None:
+    name = left_out.partition(".")[0]
+    text = study.page([path for path in study.tables() if path.name != left_out])
+    assert f'id="table-{name}"' not in text
+    assert f'id="table-{name}"' in study.page()
+    assert {
+        "controls.csv": "no controls were computed (config: controls.donors)",
+        "behaviour.csv": "answers were not computed (config: behaviour.sets)",
+        "trace.csv": "the parameters were not compared (config: trace)",
+        "statistics.csv": "statistics were not computed",
+    }[left_out].replace("'", "&#39;") in text
+
+
+def test_the_least_study_has_a_whole_page(study: PlantedStudy) -> None:
+    text = study.page([path for path in study.tables() if path.name in ALWAYS])
+    assert Tags(text).open == []
+    assert "figures.formats has no png" in text
+    assert "Questions with the original's answers, as they are compared" in text
+    assert "Question: Who drinks Tea &lt;i&gt;first&lt;/i&gt;?" in text
+    assert 'class="answer original"' not in text
+
+
+@pytest.mark.parametrize("left_out", ALWAYS)
+def test_what_the_page_cannot_do_without(study: PlantedStudy, left_out: str) -> None:
+    with pytest.raises(DissectError, match=f"the report needs tables/{left_out}"):
+        study.page([path for path in study.tables() if path.name != left_out])
+
+
+def test_answers_stand_beside_the_originals(page: str) -> None:
+    assert page.count('class="answer original"') == 2 * (2 + 1 + MOST_UNRELATED)
+    assert f"attention states put back, layers 8{DASH}12" in page
+    assert page.count("2 more in <code>tables/answers.parquet</code>") == 2
+    assert "What is the capital of country 9?" in page
+    assert "What is the capital of country 10?" not in page
+
+
+def test_controls_are_the_floor(page: str) -> None:
+    assert '<th scope="col">other question</th>' in page
+    assert "controls: the floor, dotted" in page
+
+
+# What was run.
+
+
+def test_coverage_counts_what_is_there_and_what_is_not(study: PlantedStudy) -> None:
+    table = read_table(study.root / "tables/coverage.csv")
+    counted_ = coverage_counts(table).set_index("method")
+    assert counted_.loc["dpo", ["concepts", "done", "missing"]].tolist() == [3, 8, 4]
+    (row,) = missing(table).to_dict("records")
+    assert (row["concept"], row["cells"]) == ("beer", 4)
+    assert row["reason"] == "the checkpoint is not there"
+
+
+def test_checkpoints_come_from_the_cells_own_words(study: PlantedStudy) -> None:
+    sources = read_sources(study.tables(), [], SHOWN)
+    found = checkpoints(sources.metadata)
+    assert found[["method", "concept"]].to_numpy().tolist() == [
+        ["original", ""],
+        ["dpo", "coffee"],
+        ["dpo", "tea"],
+        ["grad_diff", "coffee"],
+        ["grad_diff", "tea"],
+    ]
+    assert found.loc[1, "source"] == "hub:planted/dpo_coffee"
+    assert found.loc[0, "weights_sha256"] == "b" * 64
+    assert facts(sources.metadata)["torch"] == "2.13.0"
+
+
+def test_what_differs_between_cells_is_said_of_each() -> None:
+    cells = {"m/a/c/e": {"device": "cpu"}, "m/b/c/e": {"device": "cuda:0"}}
+    assert facts({"cells": cells, "dtype": "float32"}) == {
+        "number format": "float32",
+        "device": "cpu | cuda:0",
+    }
+
+
+# Tables.
+
+
+def test_names_stay_names_and_numbers_become_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "some.csv"
+    path.write_text("concept,value,mixed,none\n16,0.5,1,\nNA,,a,\n", encoding="utf-8")
+    found = read_table(path)
+    assert found["concept"].tolist() == ["16", "NA"]
+    assert found["value"].tolist()[0] == 0.5 and np.isnan(found["value"][1])
+    assert found["mixed"].tolist() == ["1", "a"]
+
+
+def test_a_broken_table_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "answers.parquet"
+    path.write_bytes(b"PAR1")
+    with pytest.raises(DissectError, match=r"answers\.parquet cannot be read"):
+        read_table(path)
+
+
+def test_a_table_is_compact_and_says_once_what_all_rows_share() -> None:
+    frame = pd.DataFrame(
+        {"model": "m", "method": ["a", "b"] * 20, "krs": [0.25, NAN] * 20, "n": range(40)}
+    )
+    found = page_table("t", frame, "T")
+    assert found.same == {"model": "m"}
+    assert [column.label for column in found.columns] == ["method", "KRS", "n"]
+    assert found.first[:2] == [["a", "0.250", "0"], ["b", DASH, "1"]]
+    assert len(found.first) == FIRST_ROWS and found.rows == 40
+    read = json.loads(found.json())
+    assert read[0]["values"] == ["a", "b"] and read[0]["codes"][:3] == [0, 1, 0]
+    assert read[1]["values"][:2] == [0.25, None]
+
+
+def test_a_short_table_keeps_its_columns() -> None:
+    frame = pd.DataFrame({"model": ["m"] * (MANY_ROWS - 1), "n": range(MANY_ROWS - 1)})
+    found = page_table("t", frame, "T")
+    assert not found.many and found.same == {}
+
+
+def test_a_long_table_is_cut_and_says_how_long_it_is() -> None:
+    found = page_table("t", pd.DataFrame({"n": range(MOST_ROWS + 7)}), "T", file="tables/t.csv")
+    assert (found.rows, found.total) == (MOST_ROWS, MOST_ROWS + 7)
+
+
+def test_small_numbers_keep_their_digits() -> None:
+    found = page_table("t", pd.DataFrame({"change": [0.000123, 0.000456]}), "T")
+    assert found.first == [["0.000123"], ["0.000456"]]
+
+
+def test_layers_stand_in_one_column_and_empty_ones_nowhere() -> None:
+    frame = pd.DataFrame(
+        {
+            "concept": ["16", "18"],
+            "concept_name": ["Tea", "Mate"],
+            "first_layer": [3.0, NAN],
+            "last_layer": [7.0, NAN],
+            "dim": [NAN, NAN],
+        }
+    )
+    found = narrowed(frame)
+    assert found.to_dict("list") == {"concept": ["Tea", "Mate"], "layers": [f"3{DASH}7", ""]}
+
+
+def test_json_cannot_end_its_script() -> None:
+    text = compact_json({"a": "</script><!--"})
+    assert "<" not in text and json.loads(text) == {"a": "</script><!--"}
+
+
+# Figures.
+
+PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + (1400).to_bytes(4, "big") + (600).to_bytes(4, "big")
+
+
+def figure(tmp_path: Path, name: str, caption: str) -> dict[str, Any]:
+    """One figure with its caption; what `pictures` makes of it."""
+    path, template = tmp_path / "figures/m" / name, tmp_path / "captions/curves.rst"
+    path.parent.mkdir(parents=True)
+    template.parent.mkdir()
+    path.write_bytes(PNG)
+    template.write_text(caption, encoding="utf-8")
+    shown = Shown(["sliding_5", "suffix"], ["notebook"], ["krs"])
+    (found,) = pictures([path], {"curves": template}, shown, dpi=200)
+    return {**vars(found), "alt": found.alt}
+
+
+def test_a_figure_has_the_caption_of_snakemakes_report(tmp_path: Path) -> None:
+    caption = "Of {{ snakemake.wildcards.model }}.\n\n{{ snakemake.wildcards.window }}.\n"
+    found = figure(tmp_path, "curves.suffix.notebook.krs.png", caption)
+    assert found["caption"] == ["Of m.", "suffix."]
+    assert (found["width"], found["height"], found["shown"]) == (1400, 600, 875)
+    assert found["leading"] is False
+    assert found["alt"].startswith("Recovery against layer: m, each layer and all after it")
+
+
+def test_the_first_window_leads(tmp_path: Path) -> None:
+    assert figure(tmp_path, "curves.sliding_5.notebook.krs.png", "x")["leading"] is True
+
+
+def test_a_figure_without_caption_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DissectError, match=r"write workflow/report/other\.rst"):
+        figure(tmp_path, "other.png", "x")
+
+
+def test_a_caption_that_asks_for_too_much_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DissectError, match="has no attribute 'experiment'"):
+        figure(tmp_path, "curves.png", "{{ snakemake.wildcards.experiment }}")
+
+
+def test_every_shipped_figure_has_a_caption_and_a_title() -> None:
+    from dissect.report.pictures import TITLES
+    from dissect.study.study import FIGURES
+
+    captions = Path(__file__).parents[2] / "workflow/report"
+    figures = {figure for named in FIGURES.values() for figure in named}
+    assert figures <= {path.stem for path in captions.glob("*.rst")}
+    assert figures <= set(TITLES)
+
+
+# Words.
+
+
+def test_numbers_and_lists_in_words() -> None:
+    assert [number(-0.004), number(-1.5), number(NAN)] == ["0.00", f"{MINUS}1.50", DASH]
+    assert with_interval(0.5, NAN, NAN) == "0.50"
+    assert with_interval(0.5, -0.1, 0.9) == f"0.50 [{MINUS}0.10, 0.90]"
+    assert [listed(["a"]), listed(["a", "b", "c"])] == ["a", "a, b and c"]
+    assert [counted(1, "cell"), counted(2, "cell")] == ["1 cell", "2 cells"]
+    assert name_of("attention") == "attention states" and name_of("answer") == "the answer's span"
+    assert setting("suffix", None, None) == "each layer and all after it put back"

@@ -1,0 +1,197 @@
+"""The page itself: what its template is given, and the template filled."""
+
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+import pandas as pd
+import vl_convert
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from dissect.figures.style import Style, in_order, layer_label, window_label
+from dissect.report import charts, run
+from dissect.report.concepts import ConceptSection, concept_sections
+from dissect.report.findings import findings
+from dissect.report.pictures import Picture
+from dissect.report.sources import Shown, Sources
+from dissect.report.tables import PageTable, compact_json, narrowed, page_table
+from dissect.report.words import NONE, counted, listed, name_of, number, setting
+from dissect.results.families import ALL_METHODS, DONOR
+
+# File -> its caption, and what is said where it is not there.
+TABLES = {
+    "controls.csv": (
+        "Controls: what comes back when the states of another question, or noise, are put back. "
+        "The floor that a reader subtracts in mind",
+        "no controls were computed (config: controls.donors)",
+    ),
+    "scores.csv": (
+        "Scores and spans side by side: KRS beside KL, top-1 agreement and the answer's "
+        "log-probability",
+        "other scores were not summarised",
+    ),
+    "disagreements.csv": (
+        "Where scores or spans disagree most, by question",
+        "disagreements were not summarised",
+    ),
+    "behaviour.csv": (
+        "Answers: how like the original's they are (BLEU, ROUGE-L), by method, concept and set of "
+        "questions",
+        "the models' answers were not computed (config: behaviour.sets)",
+    ),
+    "trace.csv": (
+        "How far each parameter moved, by component and layer",
+        "the parameters were not compared (config: trace)",
+    ),
+    "statistics.csv": (
+        "Peaks, shares of the last layer and differences, each with its interval. Differences "
+        "layer by layer are in the file only",
+        "statistics were not computed",
+    ),
+}
+
+
+def render(
+    sources: Sources,
+    pictures: Sequence[Picture],
+    shown: Shown,
+    style: Style,
+    settings: Mapping[str, Any],
+) -> str:
+    """The whole page: one file that needs no other. Same inputs, same text.
+
+    Args:
+        pictures: the figures, in their order.
+        settings: the study's config, as it is shown at the end.
+    """
+    experiments = charts.looks(in_order(sources.scores["experiment"]), style)
+    sections = concept_sections(sources, shown, style)
+    curves = shown.of(sources.tables["curves.csv"])
+    html: str = _template().render(
+        asset=_asset,
+        vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
+        study=_study(sources, sections),
+        findings=findings(sources.tables["claims.csv"], shown.spans[0]),
+        pictures=_by_model(pictures),
+        floor=_floor(curves, shown),
+        looks=experiments,
+        explorer={
+            "spec": compact_json(charts.explorer(experiments)),
+            "series": compact_json(charts.series(curves, sources.scores)),
+            "looks": compact_json(experiments),
+            "names": compact_json(_names(shown)),
+            "floor": style.krs_floor,
+        },
+        tables=_tables(sources, shown),
+        absent=[why for name, (_, why) in TABLES.items() if sources.table(name) is None],
+        sections=sections,
+        behaviour=sources.table("answers.parquet") is not None,
+        leading=setting(shown.windows[0], shown.spans[0], shown.scores[0]),
+        settings=run.settings_text(settings),
+    )
+    return html
+
+
+def _template() -> Any:
+    environment = Environment(
+        loader=PackageLoader("dissect.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["number"] = number
+    environment.filters["counted"] = counted
+    environment.filters["listed"] = listed
+    return environment.get_template("page.html")
+
+
+def _asset(name: str) -> str:
+    return (resources.files("dissect.report") / "assets" / name).read_text(encoding="utf-8")
+
+
+def _study(sources: Sources, sections: Sequence[ConceptSection]) -> dict[str, Any]:
+    """What was run, for the page's head and its second section."""
+    coverage = sources.tables["coverage.csv"]
+    absent = run.missing(coverage)
+    return {
+        "models": sorted(coverage["model"].unique()),
+        "methods": sorted(coverage["method"].unique()),
+        "concepts": list(dict.fromkeys(section.name for section in sections)),
+        "origins": [run.ORIGINS[name] for name in sorted(set(sources.scores["origin"]))],
+        "done": int((coverage["status"] == "done").sum()),
+        "cells": len(coverage),
+        "facts": run.facts(sources.metadata),
+        "coverage": page_table(
+            "coverage",
+            run.coverage_counts(coverage),
+            "Coverage: cells (one method, concept and experiment each)",
+            file="tables/coverage.csv",
+        ),
+        "missing": page_table("missing", absent, "What is missing, and why")
+        if len(absent)
+        else None,
+        "checkpoints": page_table(
+            "checkpoints",
+            run.checkpoints(sources.metadata),
+            "Checkpoints: source, revision (commit) and sha256 of the weights",
+        ),
+    }
+
+
+def _tables(sources: Sources, shown: Shown) -> list[PageTable]:
+    found = []
+    for name, (caption, _) in TABLES.items():
+        frame = sources.table(name)
+        if frame is None:
+            continue
+        total = len(frame)
+        if name == "statistics.csv":
+            frame = frame[frame["layer"].isna()].drop(columns="layer")
+        id_, file = name.partition(".")[0], f"tables/{name}"
+        frame = narrowed(shown.in_order(frame))
+        found.append(page_table(id_, frame, caption, file=file, total=total))
+    return found
+
+
+def _by_model(pictures: Sequence[Picture]) -> dict[str, dict[str, list[Picture]]]:
+    """Per model: the leading figures, and the same by other windows, spans and scores."""
+    found: dict[str, dict[str, list[Picture]]] = {}
+    for picture in pictures:
+        both = found.setdefault(picture.model, {"leading": [], "others": []})
+        both["leading" if picture.leading else "others"].append(picture)
+    return found
+
+
+def _floor(curves: pd.DataFrame, shown: Shown) -> dict[str, Any]:
+    """Per model and experiment, the highest score by whose states were put back."""
+    mine = shown.leading(curves)
+    mine = mine[(mine["method"] == ALL_METHODS) & mine["mean"].notna()]
+    best = mine.sort_values(["mean", "layer"], ascending=[False, True])
+    best = best.drop_duplicates(["model", "origin", "experiment", "donor"])
+    donors = sorted(set(best["donor"]) - {DONOR})
+    rows = []
+    for (model, _), group in best.groupby(["model", "origin"], sort=True):
+        for experiment in in_order(group["experiment"]):
+            some = group[group["experiment"] == experiment].set_index("donor")
+            cells = [_at_layer(some, donor) for donor in (DONOR, *donors)]
+            rows.append({"model": model, "experiment": name_of(experiment), "cells": cells})
+    return {"donors": donors, "rows": rows}
+
+
+def _at_layer(rows: pd.DataFrame, donor: str) -> str:
+    if donor not in rows.index:
+        return NONE
+    best = rows.loc[[donor]].iloc[0]
+    return f"{number(best['mean'])} at layer {best['layer']}"
+
+
+def _names(shown: Shown) -> dict[str, dict[str, str]]:
+    """What the page calls windows, spans and scores, in the order in which they are offered."""
+    return {
+        "window": {name: window_label(name).removesuffix(" put back") for name in shown.windows},
+        "span": {name: name_of(name) for name in shown.spans},
+        "score": {name: setting(None, None, name) for name in shown.scores},
+        "place": {name: f"Drawn at the {layer_label(name)}" for name in shown.windows},
+    }

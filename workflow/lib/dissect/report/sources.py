@@ -1,0 +1,148 @@
+"""What the page is made from: the study's tables, as they lie on the disk."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dissect.errors import DissectError
+from dissect.results.schema import read_metadata
+from dissect.results.tables import concept_scores
+
+# Columns that are names even where they look like numbers, as the paper's concepts: 16, 18, ...
+NAMES = {
+    *("model", "origin", "method", "concept", "concept_name", "experiment", "versus", "component"),
+    *("window", "span", "score", "donor", "set", "id", "status", "reason", "note", "verdict"),
+    *("statement", "statistic", "bound", "prompt", "answer", "answer_original"),
+}
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the page is made from.
+
+    tables: by file name; only those that the study has.
+    metadata: of tables/krs.parquet: what all cells share, and under `cells` what they do not.
+    scores: what `concept_scores` returns, of the windows, spans and scores that are shown.
+    texts: (model, concept) -> the concept's JSON, with the original's answers.
+    """
+
+    tables: Mapping[str, pd.DataFrame]
+    metadata: Mapping[str, Any]
+    scores: pd.DataFrame
+    texts: Mapping[tuple[str, str], Mapping[str, Any]]
+
+    def table(self, name: str) -> pd.DataFrame | None:
+        """A table that has rows, or None."""
+        found = self.tables.get(name)
+        return None if found is None or found.empty else found
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What of all that was computed the figures show, and so the page; the first of each leads."""
+
+    windows: Sequence[str]
+    spans: Sequence[str]
+    scores: Sequence[str]
+
+    def of(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The rows of these windows, spans and scores."""
+        chosen = frame["window"].isin(self.windows) & frame["span"].isin(self.spans)
+        return frame[chosen & frame["score"].isin(self.scores)]
+
+    def in_order(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The same rows, what leads first; those of spans and windows that are not shown last."""
+        keys = {"span": list(self.spans), "window": list(self.windows)}
+        for column, names in keys.items():
+            if column in frame:
+                place = frame[column].map({name: number for number, name in enumerate(names)})
+                frame = frame.loc[place.fillna(len(names)).sort_values(kind="stable").index]
+        return frame
+
+    def leading(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The rows of the first window, span and score."""
+        return Shown(self.windows[:1], self.spans[:1], self.scores[:1]).of(frame)
+
+
+def read_sources(tables: Iterable[Path], texts: Iterable[Path], shown: Shown) -> Sources:
+    """Read all that the page shows.
+
+    Args:
+        tables: files of <results>/tables; krs.parquet, curves.csv, coverage.csv and claims.csv
+            must be among them.
+        texts: {model}/{concept}.json each.
+
+    Raises:
+        DissectError: for a table that is needed and not given, or cannot be read; if
+            nothing of what is shown was computed.
+    """
+    paths = {path.name: path for path in tables}
+    absent = {"krs.parquet", "curves.csv", "coverage.csv", "claims.csv"} - set(paths)
+    if absent:
+        raise DissectError(f"the report needs tables/{sorted(absent)[0]}; it was not given")
+    krs = paths.pop("krs.parquet")
+    scores = _plain(shown.of(concept_scores(krs)))
+    if scores.empty:
+        raise DissectError(
+            f"{krs} has no row of the windows {', '.join(shown.windows)}, spans "
+            f"{', '.join(shown.spans)}: show what was computed, see windows and figures in the "
+            "config"
+        )
+    return Sources(
+        tables={name: read_table(path) for name, path in paths.items()},
+        metadata=_metadata(krs),
+        scores=scores,
+        texts={(path.parts[-2], path.stem): _read_text(path) for path in texts},
+    )
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table of the study: names as text, numbers as numbers, empty fields as null.
+
+    Raises:
+        DissectError: if the file cannot be read.
+    """
+    try:
+        if path.suffix == ".parquet":
+            return _plain(pq.read_table(path).to_pandas())
+        text = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (pa.ArrowInvalid, OSError, ValueError) as error:
+        raise DissectError(f"{path} cannot be read: delete it and run again") from error
+    return text.assign(
+        **{name: _numbers(text[name]) for name in map(str, text) if name not in NAMES}
+    )
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows, each as column -> value."""
+    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _numbers(column: "pd.Series[str]") -> "pd.Series[Any]":
+    """The column as numbers, if all that it holds are numbers; as it is otherwise."""
+    numbers = pd.to_numeric(column.replace("", None), errors="coerce")
+    return numbers if numbers.notna().equals(column != "") else column
+
+
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    keys = [name for name, kind in frame.dtypes.items() if isinstance(kind, pd.CategoricalDtype)]
+    # object, not text: a null stays a null.
+    return frame.astype(dict.fromkeys(keys, object)).reset_index(drop=True)
+
+
+def _metadata(krs: Path) -> dict[str, Any]:
+    found = read_metadata(krs)
+    for name in found.keys() & {"cells", "packages"}:
+        found[name] = json.loads(found[name])
+    return found
+
+
+def _read_text(path: Path) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found

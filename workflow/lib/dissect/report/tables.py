@@ -1,0 +1,152 @@
+"""Tables that sort and filter: their first rows as HTML, all rows as compact JSON."""
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dissect.report.words import DASH, NONE, label_of, name_of, number
+
+FIRST_ROWS = 25
+MANY_ROWS = 8  # from here on a table can be filtered
+MOST_ROWS = 5000
+_WORD = 42  # characters that are kept on one line
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. `decimals` is None for text, which is stored as codes into `values`.
+
+    kind: number, word (kept on one line), text (may be long) or hash.
+    """
+
+    label: str
+    kind: str
+    decimals: int | None
+    values: list[Any]
+    codes: list[int] | None = None
+
+
+@dataclass(frozen=True)
+class PageTable:
+    """A table on the page.
+
+    same: what all rows share, said once instead of in a column each.
+    total: how many rows the file has, of which at most MOST_ROWS are here.
+    first: the first rows, as they are shown.
+    """
+
+    id: str
+    caption: str
+    file: str
+    same: dict[str, str]
+    total: int
+    columns: list[Column]
+    first: list[list[str]]
+
+    @property
+    def many(self) -> bool:
+        """Whether there is something to filter."""
+        return self.rows >= MANY_ROWS
+
+    @property
+    def rows(self) -> int:
+        """How many rows are embedded."""
+        column = self.columns[0]
+        return len(column.values if column.codes is None else column.codes)
+
+    def json(self) -> str:
+        """All rows, column by column."""
+        return compact_json([vars(column) for column in self.columns])
+
+
+def page_table(
+    name: str,
+    frame: pd.DataFrame,
+    caption: str,
+    *,
+    file: str = "",
+    total: int | None = None,
+) -> PageTable:
+    """Make a table of the page from one of the study.
+
+    Args:
+        file: where the whole table lies, as the page says it.
+        total: how many rows the whole table has; those of `frame` if left out.
+    """
+    kept = frame.head(MOST_ROWS)
+    columns = [_column(str(label), kept[label]) for label in kept]
+    same = {}
+    if len(kept) >= MANY_ROWS:
+        same = {c.label: c.values[0] for c in columns if c.codes and len(c.values) == 1}
+    columns = [column for column in columns if column.label not in same]
+    cells = [_shown(column, min(len(kept), FIRST_ROWS)) for column in columns]
+    return PageTable(
+        id=name,
+        caption=caption,
+        file=file,
+        same={label: value for label, value in same.items() if value},
+        total=len(frame) if total is None else total,
+        columns=columns,
+        first=[list(row) for row in zip(*cells, strict=True)],
+    )
+
+
+def narrowed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table in fewer columns: concepts by name, layers first-last in one, nothing empty."""
+    found = frame.dropna(axis="columns", how="all")
+    if {"concept", "concept_name"} <= set(found):
+        found = found.drop(columns="concept").rename(columns={"concept_name": "concept"})
+    if {"first_layer", "last_layer"} <= set(found):
+        layers = [
+            "" if pd.isna(first) else f"{first:g}{DASH}{last:g}"
+            for first, last in zip(found["first_layer"], found["last_layer"], strict=True)
+        ]
+        found = found.assign(first_layer=layers).rename(columns={"first_layer": "layers"})
+        found = found.drop(columns="last_layer")
+    return found
+
+
+def compact_json(value: Any) -> str:
+    """JSON that can stand inside a script element of a page."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def rounded(values: Any, decimals: int) -> list[float | None]:
+    """Numbers for JSON: rounded, null where there is none."""
+    array = np.asarray(values, dtype=float)
+    return [round(float(v), decimals) if math.isfinite(v) else None for v in array]
+
+
+def _column(name: str, values: "pd.Series[Any]") -> Column:
+    if pd.api.types.is_numeric_dtype(values):
+        decimals = _decimals(values.to_numpy(dtype=float))
+        kept: list[Any] = rounded(values, decimals + 2)
+        if not decimals:
+            kept = [None if v is None else int(v) for v in kept]
+        return Column(label_of(name), "number", decimals, kept)
+    codes, found = pd.factorize(values.astype(object).where(values.notna(), ""))
+    texts = [name_of(text) for text in found]
+    longest = max(map(len, texts), default=0)
+    kind = "hash" if name.endswith("sha256") else "text" if longest > _WORD else "word"
+    return Column(label_of(name), kind, None, texts, [int(code) for code in codes])
+
+
+def _decimals(values: "np.ndarray[Any, Any]") -> int:
+    """The same for a whole column, so that points stand below each other: three digits, usually."""
+    seen = np.abs(values[np.isfinite(values)])
+    if not (seen % 1).any():
+        return 0
+    middle = float(np.median(seen[seen > 0]))
+    return min(max(2 - math.floor(math.log10(middle)), 2), 6)
+
+
+def _shown(column: Column, rows: int) -> list[str]:
+    if column.codes is not None:
+        return [column.values[code] for code in column.codes[:rows]]
+    decimals = column.decimals or 0
+    return [NONE if v is None else number(v, decimals) for v in column.values[:rows]]

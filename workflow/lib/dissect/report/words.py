@@ -1,0 +1,72 @@
+"""Numbers and names as the page says them."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from dissect.figures.style import EXPERIMENTS, SCORES, SPANS, window_label
+
+MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+NONE = DASH  # where there is no number
+_LABELS = {
+    "krs": "KRS",
+    "null_krs": "KRS null",
+    "bleu": "BLEU",
+    "rouge_l": "ROUGE-L",
+    "l2": "L2",
+    "n": "n",
+    "kl": "KL",
+    "low": "low (95 %)",
+    "high": "high (95 %)",
+}
+
+
+def number(value: float, decimals: int = 2) -> str:
+    """A number with a true minus sign; a dash where there is none."""
+    if value is None or math.isnan(value):
+        return NONE
+    text = f"{value:.{decimals}f}"
+    zero = not text.strip("-0.")
+    return text.lstrip("-") if zero else text.replace("-", MINUS)
+
+
+def with_interval(value: float, low: float, high: float) -> str:
+    """A number, and its interval where it has one."""
+    if math.isnan(low) or math.isnan(high):
+        return number(value)
+    return f"{number(value)} [{number(low)}, {number(high)}]"
+
+
+def listed(names: Iterable[str]) -> str:
+    """a; a and b; a, b and c."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """1 concept, 2 concepts."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def label_of(column: str) -> str:
+    """What a table's head calls a column."""
+    return _LABELS.get(column, column.replace("_", " "))
+
+
+def name_of(value: Any) -> str:
+    """What the page calls an experiment, a span or a score; other names stay as they are."""
+    if value in EXPERIMENTS:
+        return EXPERIMENTS[value][0]
+    if value in SPANS:
+        return SPANS[value]
+    return SCORES[value][1] if value in SCORES else str(value)
+
+
+def setting(window: str | None, span: str | None, score: str | None) -> str:
+    """What a figure or a chart shows, in words; what does not apply is left out."""
+    parts = [
+        window and window_label(window),
+        span and f"loss over {SPANS.get(span, span)}",
+        score and SCORES.get(score, (score, score))[1],
+    ]
+    return ", ".join(part for part in parts if part)

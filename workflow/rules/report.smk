@@ -1,0 +1,29 @@
+localrules:
+    make_report,
+
+
+rule make_report:
+    """The study on one page, which needs no other file and no network."""
+    input:
+        tables=study.report_tables(),
+        figures=study.report_figures(),
+        texts=study.report_texts(),
+        captions=CAPTIONS,
+        code=CODE["report"],
+    output:
+        page="<results>/report.html",
+    log:
+        "<results>/logs/make_report.log",
+    resources:
+        mem_mb=mem_mb("table"),
+        runtime=runtime("table"),
+    params:
+        windows=study.config.figure_windows(),
+        spans=study.config.figures.spans,
+        scores=study.config.figures.scores,
+        style=study.config.figures.style.model_dump(),
+        settings=study.report_settings(),
+    message:
+        "make the report"
+    script:
+        "../scripts/make_report.py"
