@@ -50,7 +50,11 @@ if __name__ == "__main__":
             manifests=[Path(path) for path in snakemake.input.manifests],
             outputs=[
                 Path(path)
-                for kind in (snakemake.input.tables, snakemake.input.figures, snakemake.input.report)
+                for kind in (
+                    snakemake.input.tables,
+                    snakemake.input.figures,
+                    snakemake.input.report,
+                )
                 for path in kind
             ],
             workflow=Path(snakemake.scriptdir).parents[1],
