@@ -7,7 +7,7 @@ until the shortest of them ends.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -229,11 +229,9 @@ def sweep_all(
         calls = Calls(plan.positions_per_call)
         scores: list[dict[int, Scores]] = [{} for _ in waves]
         with skeleton.exit() as head:
-            for number, pack in enumerate(recording.packs):
-                references = _references(recording, pack, skeleton.device)
-                for wave, found in zip(waves, scores, strict=True):
-                    runs = wave.fronts[number].compared(wave.compared[number])
-                    found |= _score(head, runs, references, calls)
+            for pack in range(len(recording.packs)):
+                for found, more in zip(scores, _score_pack(head, waves, pack, calls), strict=True):
+                    found |= more
     return _with_unpatched(waves, scores)
 
 
@@ -327,6 +325,17 @@ def _compared_places(pack: Pack, texts: Sequence[Text]) -> list[int]:
     return [
         place for member in pack.members for place in pack.places(member, texts[member].compared)
     ]
+
+
+def _score_pack(
+    head: Head, waves: Sequence[Wave], pack: int, calls: Calls
+) -> Iterator[dict[int, Scores]]:
+    """Per donor, the scores of its runs of one pack; the original's logits are read once."""
+    recording, device = waves[0].donor.recording, waves[0].fronts[pack].outside[0].device
+    references = _references(recording, recording.packs[pack], device)
+    for wave in waves:
+        runs = wave.fronts[pack].compared(wave.compared[pack])
+        yield _score(head, runs, references, calls)
 
 
 def _references(recording: Recording, pack: Pack, device: torch.device) -> dict[int, Reference]:
