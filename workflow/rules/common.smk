@@ -54,9 +54,11 @@ CODE = {
     "register": package("checkpoints/manifest.py"),
     "sweep": package("engine/*.py", "results/schema.py", "study/windows.py", "texts/spans.py")
     + package(*READING),
+    "identity": package("results/identity.py"),
     "collect": package("results/collect.py", "results/schema.py"),
     "summarise": package(*CURVES),
     "statistics": package(*CURVES, "results/shape.py", "results/statistics.py"),
+    "controls": package(*CURVES, "results/controls.py"),
     "claims": package(*CURVES, "results/claims.py", "results/shape.py", "results/statements.py"),
     "plot": package("figures/*.py", "results/tables.py"),
 }

@@ -3,17 +3,20 @@ localrules:
     summarise_curves,
     summarise_statistics,
     decide_claims,
+    summarise_controls,
 
 
 rule tables:
     input:
         # Named here, and so in `all`: a deleted cell is noticed.
         cells=study.cell_paths(),
+        identity=list(study.identities),
         krs="<results>/tables/krs.parquet",
         coverage="<results>/tables/coverage.csv",
         curves="<results>/tables/curves.csv",
         statistics="<results>/tables/statistics.csv",
         claims="<results>/tables/claims.csv",
+        controls="<results>/tables/controls.csv",
     message:
         "all tables are there"
 
@@ -98,3 +101,23 @@ rule decide_claims:
         "decide the paper's statements"
     script:
         "../scripts/decide_claims.py"
+
+
+rule summarise_controls:
+    """The floor of a recovery: what other donors give back, beside the original."""
+    input:
+        table="<results>/tables/krs.parquet",
+        code=CODE["controls"],
+    output:
+        controls="<results>/tables/controls.csv",
+    log:
+        "<results>/logs/summarise_controls.log",
+    resources:
+        mem_mb=mem_mb("table"),
+        runtime=runtime("table"),
+    params:
+        seed=study.config.seed,
+    message:
+        "summarise the controls"
+    script:
+        "../scripts/summarise_controls.py"

@@ -12,7 +12,13 @@ from dissect.errors import DissectError
 
 SITE_FILE = Path("profiles/slurm/site.yaml")
 # Rules that compute on a GPU where the study's device is not cpu (a test compares with the rules).
-GPU_RULES = ("answer_questions", "dissect_layers", "record_original", "unlearn_concept")
+GPU_RULES = (
+    "answer_questions",
+    "check_identity",
+    "dissect_layers",
+    "record_original",
+    "unlearn_concept",
+)
 
 
 class Site(BaseModel):

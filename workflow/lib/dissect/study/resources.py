@@ -12,6 +12,7 @@ _MEMORY = {
     "unlearn": (1000, 5.0),
     "record": (1000, 1.0),
     "dissect": (1000, 1.0),
+    "identity": (1000, 1.0),
     "table": (1000, 0.0),
     "plot": (800, 0.0),
 }
@@ -24,6 +25,7 @@ _RUNTIME = {
     "unlearn": (20, 15.0),
     "record": (10, 2.0),
     "dissect": (20, 8.0),
+    "identity": (10, 4.0),
     "table": (20, 0.0),
     "plot": (10, 0.0),
 }

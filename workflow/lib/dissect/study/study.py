@@ -14,6 +14,7 @@ from dissect.study.preflight import Found, read_preflight
 from dissect.study.selection import (
     Missing,
     check_known,
+    check_layers,
     check_texts,
     companions,
     layers_of,
@@ -160,6 +161,22 @@ class Study:
         """The table of one cell."""
         return self.path("krs", cell.model, cell.method, cell.concept, f"{cell.experiment}.parquet")
 
+    @cached_property
+    def identities(self) -> dict[str, tuple[str, str, str]]:
+        """The identity controls: each one's table, and whose weights it checks.
+
+        Each unlearned model, and its original on the same concept.
+        """
+        if not self.config.controls.identity:
+            return {}
+        return {
+            self.path("identity", model, method, f"{row.concept}.parquet"): key
+            for row in self.rows
+            if row.method != ORIGINAL
+            for key in ((row.model, ORIGINAL, ""), row.key)
+            for model, method, _ in [key]
+        }
+
     def table_path(self, name: str) -> str:
         """A table of the whole study."""
         return self.path("tables", name)
@@ -198,11 +215,12 @@ class Study:
 
     def cells_of(self, row: CheckpointRow) -> list[str]:
         """The tables that need a checkpoint's weights: its own; for an original, its model's."""
-        return [
+        cells = [
             self.cell_path(cell)
             for cell in self.cells
             if row.key in (cell[:3], (cell.model, ORIGINAL, ""))
         ]
+        return cells + [path for path, key in self.identities.items() if key == row.key]
 
     def download(self, row: CheckpointRow) -> Download:
         """How a hub: row stands."""
@@ -276,8 +294,8 @@ class Study:
         """All that can be known of the study before a job runs.
 
         Raises:
-            DissectError: for a window wider than its model, a concept that its file does not have,
-                a training without text.
+            DissectError: for a window wider than its model, a control above its layers, a concept
+                that its file does not have, a training without text.
         """
         for row in self.rows:
             entries = self.entries[row.model]
@@ -285,6 +303,7 @@ class Study:
                 layers = self.layers(row.model)
                 if layers is not None:
                     windows_of(self.config.windows, layers)
+                    check_layers(self.config, row.model, layers)
             elif entries is not None:
                 check_known(self.config, row.model, [row.concept], entries)
             if row.kind != "unlearn":
