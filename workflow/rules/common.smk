@@ -60,7 +60,7 @@ CODE = {
     "statistics": package(*CURVES, "results/shape.py", "results/statistics.py"),
     "controls": package(*CURVES, "results/controls.py"),
     "claims": package(*CURVES, "results/claims.py", "results/shape.py", "results/statements.py"),
-    "plot": package("figures/*.py", "results/tables.py"),
+    "plot": package("figures/*.py", "results/families.py", "results/tables.py"),
 }
 
 
