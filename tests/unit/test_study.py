@@ -178,6 +178,36 @@ def test_a_window_wider_than_the_model_is_told() -> None:
     )
 
 
+def test_a_control_above_the_model_is_told() -> None:
+    controls = {"donors": ["noise"], "layers": [0, 6]}
+    assert refused(controls=controls) == (
+        "config: controls.layers: 6 is no layer of m; legal: 0 to 5"
+    )
+    study(controls=controls | {"donors": []})
+
+
+def test_controls_are_part_of_a_cell_where_there_are_donors() -> None:
+    noise = {"donors": ["noise"], "layers": [1]}
+    assert study().config.controls.of_a_sweep(0) == {}
+    assert study(controls={"layers": [1]}).config.controls.of_a_sweep(0) == {}
+    found = study(controls=noise).config.controls.of_a_sweep(4)
+    assert found == {"names": ["noise"], "layers": [1], "seed": 4}
+
+
+def test_identity_controls_hold_weights_until_they_are_there() -> None:
+    checked = study()
+    paths = set(checked.identities)
+    unlearned = [row for row in checked.rows if row.method != "original"]
+    concepts = {row.concept for row in unlearned}
+    assert len(paths) == len(unlearned) + len(concepts)
+    for row in checked.rows:
+        mine = set(checked.cells_of(row)) & paths
+        expected = concepts if row.method == "original" else {row.concept}
+        assert {Path(path).stem for path in mine} == expected
+        assert {Path(path).parent.name for path in mine} == {row.method}
+    assert study(controls={"identity": False}).identities == {}
+
+
 def remove(name: str) -> None:
     folder = Path("own", name)
     for file in folder.iterdir():
