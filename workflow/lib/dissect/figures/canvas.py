@@ -256,7 +256,8 @@ def legend_below(
         line.set_dashes(dashes[name])
         handles.append(line)
     for donor in controls:
-        label, dashes_of_donor = CONTROLS[donor]
+        _, label, dashes_of_donor = CONTROLS[donor]
+        label = f"floor: {label}"
         handles.append(Line2D([], [], color=GREY, linewidth=FLOOR_WIDTH, label=label))
         handles[-1].set_dashes(dashes_of_donor)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=3.2)

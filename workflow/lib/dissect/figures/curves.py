@@ -147,7 +147,7 @@ def _floors(axes: Axes, floors: pd.DataFrame, style: Style) -> None:
             line["mean"],
             color=canvas.GREY,
             linewidth=canvas.FLOOR_WIDTH,
-            dashes=CONTROLS[donor][1],
+            dashes=CONTROLS[donor][2],
             marker=markers[experiment],
             markersize=2.2,
             markerfacecolor=palette[experiment],
@@ -209,23 +209,31 @@ def _finish(
 ) -> None:
     """What is shown, averaged over how many, and one legend."""
     first = curves.iloc[0]
-    donors = [name for name in CONTROLS if name in set(floors["donor"])]
+    end = canvas.score_floor(shown, style)
     phrases = [
         *canvas.setting(first["window"], first["span"]),
         *averaged,
         *canvas.counted(curves),
         canvas.cut_note(shown, style),
-        _below_note(floors, canvas.score_floor(shown, style)),
+        *_floor_notes(floors, end),
     ]
     canvas.title(figure, first["model"], phrases, style)
     columns = 4 if figure.get_figwidth() > style.width / 2 else 2
-    canvas.legend_below(figure, in_order(curves["experiment"]), style, columns, donors)
+    seen = [donor for donor, values in _by_donor(floors).items() if (values >= end).any()]
+    canvas.legend_below(figure, in_order(curves["experiment"]), style, columns, seen)
 
 
-def _below_note(floors: pd.DataFrame, end: float) -> str:
-    """Words on floors that lie below the axis: it is made for the curves."""
-    below = floors[floors["mean"] < end]
-    if below.empty:
-        return ""
-    count = f"{len(below)} of {floors['mean'].count()} points of floors"
-    return f"{count} lie below the axis, the lowest at {signed(round(below['mean'].min(), 2))}"
+def _floor_notes(floors: pd.DataFrame, end: float) -> list[str]:
+    """Words on each control: the most that it gives back anywhere, wherever the axis ends."""
+    notes = []
+    for donor, values in _by_donor(floors).items():
+        hidden = "" if (values >= end).any() else ", below the axis"
+        highest = signed(round(values.max(), 2))
+        notes.append(f"floor with {CONTROLS[donor][0]}: at most {highest}{hidden}")
+    return notes
+
+
+def _by_donor(floors: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
+    """Donor -> its values, in the order of the legend."""
+    known = {donor: floors.loc[floors["donor"] == donor, "mean"].dropna() for donor in CONTROLS}
+    return {donor: values for donor, values in known.items() if len(values)}

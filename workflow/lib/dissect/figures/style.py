@@ -21,10 +21,10 @@ SCORES = {
     "krs": ("Knowledge Recovery Score", "KRS"),
     "krs_of_means": ("KRS of the mean losses", "KRS of means"),
 }
-# Control donor -> label, dashes.
-CONTROLS: dict[str, tuple[str, tuple[float, ...]]] = {
-    "other_question": ("floor: another question's states", (6, 1.5)),
-    "noise": ("floor: noise of the same norm", (1, 2)),
+# Control donor -> label, short label, dashes.
+CONTROLS: dict[str, tuple[str, str, tuple[float, ...]]] = {
+    "other_question": ("another question's states", "other question", (6, 1.5)),
+    "noise": ("noise of the same norm", "noise", (1, 2)),
 }
 SPANS = {"notebook": "the notebook's span", "answer": "the answer's span"}
 
