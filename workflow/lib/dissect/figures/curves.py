@@ -140,7 +140,8 @@ def _floors(axes: Axes, floors: pd.DataFrame, style: Style) -> None:
     _, markers, _ = looks_of(floors["experiment"])
     palette = canvas.colours(floors["experiment"], style)
     known = floors[floors["mean"].notna()]
-    for (donor, experiment), points in known.groupby(["donor", "experiment"], sort=False):
+    for key, points in known.groupby(["donor", "experiment"], sort=False):
+        donor, experiment = map(str, key)
         line = points.sort_values("layer")
         axes.plot(
             line["layer"],

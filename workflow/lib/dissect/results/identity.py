@@ -58,8 +58,9 @@ def refuse_changed(rows: pd.DataFrame, size: float, dtype: str, label: str) -> f
     moved = changes(rows, size)
     if (rows["method"] == "original").all():
         moved = np.maximum(moved, np.sqrt(rows["loss_unlearned"]) / size)
-    worst = rows.loc[moved.fillna(np.inf).idxmax()]
-    change, most = float(moved.fillna(np.inf).max()), TOLERANCE[dtype]
+    moved = moved.fillna(np.inf)  # what is no number is no rounding
+    worst = rows.iloc[int(np.argmax(moved))]
+    change, most = float(moved.max()), TOLERANCE[dtype]
     if change > most:
         raise DissectError(
             f"identity: {label}: its own states, put back at layers {worst['first_layer']} to "
