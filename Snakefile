@@ -33,8 +33,10 @@ include: "workflow/rules/checkpoints.smk"
 include: "workflow/rules/unlearn.smk"
 include: "workflow/rules/record.smk"
 include: "workflow/rules/dissect.smk"
+include: "workflow/rules/trace.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/resources.smk"
 
 
 localrules:

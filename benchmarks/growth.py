@@ -15,14 +15,14 @@ import pandas as pd
 import seaborn as sns
 import torch
 from opponents import plain_hooks
-from sweep import SHAPES, Bench, make_texts, timed
+from sweep import SHAPES, SIZES, Bench, make_texts, timed
 
 from dissect.engine.patches import EXPERIMENTS
 from dissect.job import keep_freed_memory
 from dissect.study.windows import windows_of
 
 EXPERIMENT = "mlp_coefficients"
-LAYERS = (8, 16, 30)
+LAYERS = (8, 16, 32)
 QUESTIONS = (2, 4, 8, 16)
 WIDTHS = ("sliding_5", "sliding_1", "sliding_3", "sliding_9", "suffix")
 USUAL = {"layers": 16, "questions": 4, "kinds": 1}
@@ -33,8 +33,9 @@ def measure(axis: str, value: int) -> dict[str, object]:
     """Seconds of both ways at one point of an axis, the others at their usual value."""
     point = USUAL | {axis: value}
     with tempfile.TemporaryDirectory() as folder:
-        texts = make_texts(SHAPES["demo"], point["questions"])
-        bench = Bench(Path(folder), point["layers"], texts, torch.float32)
+        sizes = SIZES["135m"] | {"num_hidden_layers": point["layers"]}
+        texts = make_texts(SHAPES["demo"], point["questions"], sizes["vocab_size"])
+        bench = Bench(Path(folder), sizes, texts, torch.float32)
         windows = windows_of(list(WIDTHS[: point["kinds"]]), point["layers"])
         ours, _ = timed(lambda: bench.ours(EXPERIMENT, windows), 2)
         pair = bench.pair()

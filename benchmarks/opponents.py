@@ -2,7 +2,8 @@
 
 `plain_hooks` is what the published notebooks do, made fair: all questions in one padded batch, no
 gradients, the original's states kept. `prefix_hooks` also starts every window from the cached
-unpatched hidden state and sends only compared positions through the head.
+unpatched hidden state and sends only compared positions through the head. Both score what the
+sweep scores: squared error, KL, top-1 agreement, log-probability.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from dissect.engine.patches import Experiment
+from dissect.engine.scores import Reference
 from dissect.study.windows import Window
 from dissect.texts.spans import Text
 
@@ -29,7 +31,7 @@ class Pair:
     ids: Tensor
     coefficients: list[Tensor]
     attention: list[Tensor]
-    logits: list[Tensor]
+    references: list[Reference]
 
 
 @torch.inference_mode()
@@ -51,7 +53,8 @@ def prepare(original: Any, unlearned: Any, texts: list[Text]) -> Pair:
                 ).remove
             )
         logits = _compared(original(ids, use_cache=False).logits, texts)
-    return Pair(original, unlearned, texts, ids, coefficients, attention, logits)
+    references = [Reference(*known) for known in zip(logits, texts, strict=True)]
+    return Pair(original, unlearned, texts, ids, coefficients, attention, references)
 
 
 @torch.inference_mode()
@@ -115,8 +118,8 @@ def _compared(logits: Tensor, texts: Sequence[Text]) -> list[Tensor]:
 
 def _losses(pair: Pair, logits: list[Tensor]) -> list[float]:
     return [
-        float((ours.float() - theirs.float()).square().mean())
-        for ours, theirs in zip(logits, pair.logits, strict=True)
+        float(reference.score(some[None]).squared_error.mean())
+        for some, reference in zip(logits, pair.references, strict=True)
     ]
 
 

@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/seven_billion.py              27 GB of disk; run it alone
     .venv/bin/python benchmarks/seven_billion.py --layers 2   a minute, to see that it works
 
-Makes a pair with random bfloat16 weights in shards as on the hub, runs record and one dissect job
-on it as the workflow's scripts do, prints what they took, and removes the pair.
+Makes a pair with random bfloat16 weights in shards as on the hub, runs record and a dissect job per
+experiment on it as the workflow's scripts do, prints what they took, and removes the pair.
 """
 
 import argparse
@@ -148,7 +148,7 @@ def report(name: str, seconds: float, memory: Memory, flops: Flops, matmul: floa
 
 
 def run(
-    folder: Path, layers: int, name: str, device: torch.device, memory_gib: float | None
+    folder: Path, layers: int, names: list[str], device: torch.device, memory_gib: float | None
 ) -> None:
     config = LlamaConfig(**SIZES | {"num_hidden_layers": layers}, dtype="bfloat16")
     started = time.perf_counter()
@@ -175,13 +175,14 @@ def run(
         write_recording(path, record(skeleton, texts, budget), texts, {})
     flops = count_record(skeleton, texts)
     report("record", time.perf_counter() - started, memory, flops, matmul)
-    memory, started = Memory(), time.perf_counter()
-    with memory.watched():
-        skeleton = Skeleton(Checkpoint(unlearned), DTYPE, device)
-        donor = Donor(EXPERIMENTS[name], read_recording(path), Checkpoint(original))
-        sweep(skeleton, donor, windows, budget)
-    flops = count_sweep(skeleton, donor, windows)
-    report(f"dissect: {name}", time.perf_counter() - started, memory, flops, matmul)
+    for name in names:
+        memory, started = Memory(), time.perf_counter()
+        with memory.watched():
+            skeleton = Skeleton(Checkpoint(unlearned), DTYPE, device)
+            donor = Donor(EXPERIMENTS[name], read_recording(path), Checkpoint(original))
+            sweep(skeleton, donor, windows, budget)
+        flops = count_sweep(skeleton, donor, windows)
+        report(f"dissect: {name}", time.perf_counter() - started, memory, flops, matmul)
     print(f"a plain product again: {matmul_rate(device, 4096) / 1e9:.0f} GFLOP/s")
 
 
@@ -195,7 +196,13 @@ def needed_bytes(layers: int) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--layers", type=int, default=SIZES["num_hidden_layers"])
-    parser.add_argument("--experiment", choices=EXPERIMENTS, default="value_vectors")
+    parser.add_argument(
+        "--experiment",
+        nargs="+",
+        choices=EXPERIMENTS,
+        default=["value_vectors"],
+        dest="experiments",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda")
     parser.add_argument("--memory-gib", type=float, help="the budget of tensors")
     parser.add_argument(
@@ -213,7 +220,7 @@ def main() -> None:
                 "name another place with --folder"
             )
         device = choose_device(arguments.device)
-        run(Path(folder), arguments.layers, arguments.experiment, device, arguments.memory_gib)
+        run(Path(folder), arguments.layers, arguments.experiments, device, arguments.memory_gib)
 
 
 if __name__ == "__main__":

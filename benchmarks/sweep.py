@@ -1,9 +1,12 @@
 """How much faster is the sweep than hooks? One command, one run, ratios only.
 
-    .venv/bin/python benchmarks/sweep.py        the demo's size, about 6 minutes on 2 cores
+    .venv/bin/python benchmarks/sweep.py                              the demo's size, 4 minutes
+    .venv/bin/python benchmarks/sweep.py --bfloat16
+    .venv/bin/python benchmarks/sweep.py --size 1b --texts paper --bfloat16
 
-It makes a synthetic pair of the demo's shape (random weights) in a temporary folder. Run it alone
-on the machine: beside another process the numbers mean nothing.
+It makes a synthetic pair of a model's shape (random weights) in a temporary folder, and prints
+beside each ratio of times that of the floating point operations. Run it alone on the machine:
+beside another process the numbers mean nothing.
 """
 
 import argparse
@@ -17,9 +20,12 @@ from typing import Any
 import numpy as np
 import torch
 from opponents import Pair, plain_hooks, prefix_hooks, prepare
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 from dissect.checkpoints.reader import Checkpoint
+from dissect.engine.flops import count_sweep
 from dissect.engine.patches import EXPERIMENTS, Donor
 from dissect.engine.record import record
 from dissect.engine.recording import Recording, read_recording, write_recording
@@ -30,15 +36,27 @@ from dissect.study.windows import Window, windows_of
 from dissect.texts.spans import Text
 
 CPU = torch.device("cpu")
-# SmolLM2-135M, the demo's model.
-SIZES: dict[str, Any] = {
-    "vocab_size": 49152,
-    "hidden_size": 576,
-    "intermediate_size": 1536,
-    "num_hidden_layers": 30,
-    "num_attention_heads": 9,
-    "num_key_value_heads": 3,
-    "tie_word_embeddings": True,
+SIZES: dict[str, dict[str, Any]] = {
+    # SmolLM2-135M, the demo's model.
+    "135m": {
+        "vocab_size": 49152,
+        "hidden_size": 576,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "tie_word_embeddings": True,
+    },
+    # TinyLlama-1.1B.
+    "1b": {
+        "vocab_size": 32000,
+        "hidden_size": 2048,
+        "intermediate_size": 5632,
+        "num_hidden_layers": 22,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 4,
+        "tie_word_embeddings": False,
+    },
 }
 
 
@@ -70,12 +88,10 @@ SHAPES = {
 }
 
 
-def make_pair(folder: Path, layers: int) -> tuple[Path, Path]:
+def make_pair(folder: Path, sizes: dict[str, Any], dtype: torch.dtype) -> tuple[Path, Path]:
     """An original with random weights, and a copy with noise on its layers."""
     torch.manual_seed(0)
-    model: Any = AutoModelForCausalLM.from_config(
-        LlamaConfig(**SIZES | {"num_hidden_layers": layers}), dtype=torch.float32
-    )
+    model: Any = AutoModelForCausalLM.from_config(LlamaConfig(**sizes), dtype=dtype)
     model.save_pretrained(folder / "original")
     with torch.no_grad():
         for parameter in model.model.layers.parameters():
@@ -84,7 +100,7 @@ def make_pair(folder: Path, layers: int) -> tuple[Path, Path]:
     return folder / "original", folder / "unlearned"
 
 
-def make_texts(shape: Shape, questions: int, vocabulary: int = SIZES["vocab_size"]) -> list[Text]:
+def make_texts(shape: Shape, questions: int, vocabulary: int) -> list[Text]:
     """Random ids in the sizes of a shape, again and again if more questions are wanted."""
     generator = torch.Generator().manual_seed(1)
 
@@ -106,10 +122,12 @@ def make_texts(shape: Shape, questions: int, vocabulary: int = SIZES["vocab_size
 class Bench:
     """A pair on disk for ours, in memory for the opponents, and the same texts for all."""
 
-    def __init__(self, folder: Path, layers: int, texts: list[Text], dtype: torch.dtype) -> None:
+    def __init__(
+        self, folder: Path, sizes: dict[str, Any], texts: list[Text], dtype: torch.dtype
+    ) -> None:
         self.dtype = dtype
         self.texts = texts
-        self.original, self.unlearned = make_pair(folder, layers)
+        self.original, self.unlearned = make_pair(folder, sizes, dtype)
         skeleton = Skeleton(Checkpoint(self.original), dtype, CPU)
         path = folder / "recording.safetensors"
         write_recording(path, record(skeleton, self.texts), self.texts, {})
@@ -122,6 +140,13 @@ class Bench:
             for folder in (self.original, self.unlearned)
         ]
         return prepare(models[0], models[1], self.texts)
+
+    def flops(self, name: str, windows: Sequence[Window]) -> int:
+        """The floating point operations of `ours`."""
+        donor = Donor(EXPERIMENTS[name], self.recording, Checkpoint(self.original))
+        return count_sweep(
+            Skeleton(Checkpoint(self.unlearned), self.dtype, CPU), donor, windows
+        ).done
 
     def ours(self, name: str, windows: Sequence[Window]) -> list[list[float]]:
         """Mean squared errors [window][text], reading all weights from disk as a job does."""
@@ -145,50 +170,64 @@ def timed(run: Callable[[], list[list[float]]], repeats: int = 1) -> tuple[float
     return min(seconds), np.array(result)
 
 
-def compare(folder: Path, name: str, dtype: torch.dtype, tolerance: float) -> None:
+def plain_flops(pair: Pair, windows: Sequence[Window]) -> int:
+    """The floating point operations of plain hooks: of each window those of a whole forward."""
+    # torch's counter does not know the CPU's fused attention; it sees each product of this one.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        plain_hooks(pair, EXPERIMENTS["value_vectors"], windows[:1])
+    return len(windows) * int(counter.get_total_flops())
+
+
+def compare(folder: Path, size: str, shape_name: str, dtype: torch.dtype, tolerance: float) -> None:
     """A row per experiment: seconds of each way, ratios, and that the losses are equal."""
-    shape, layers = SHAPES[name], SIZES["num_hidden_layers"]
-    bench = Bench(folder, layers, make_texts(shape, len(shape.lengths)), dtype)
+    shape, sizes = SHAPES[shape_name], SIZES[size]
+    texts = make_texts(shape, len(shape.lengths), sizes["vocab_size"])
+    bench = Bench(folder, sizes, texts, dtype)
     pair = bench.pair()
-    windows = windows_of(["sliding_5"], layers)
+    windows = windows_of(["sliding_5"], sizes["num_hidden_layers"])
     print(
-        f"\n{dtype}, {len(bench.texts)} questions ({name}), {len(windows)} windows, "
+        f"\n{size}, {dtype}, {len(texts)} questions ({shape_name}), {len(windows)} windows, "
         f"{torch.get_num_threads()} threads"
     )
     print(
         f"{'experiment':32}{'ours s':>8}{'plain s':>9}{'prefix s':>10}"
-        f"{'plain/ours':>12}{'prefix/ours':>13}"
+        f"{'plain/ours':>12}{'in FLOPs':>10}{'prefix/ours':>13}"
     )
     # The hooks first: what a job of ours asks of the allocator would otherwise serve them, too.
     plain = {n: timed(lambda e=e: plain_hooks(pair, e, windows)) for n, e in EXPERIMENTS.items()}
     prefix = {n: timed(lambda e=e: prefix_hooks(pair, e, windows)) for n, e in EXPERIMENTS.items()}
+    flops_of_plain = plain_flops(pair, windows)
     keep_freed_memory()
     ours = {n: timed(lambda n=n: bench.ours(n, windows), 2) for n in EXPERIMENTS}
-    for name in EXPERIMENTS:
-        report(name, ours[name][0], plain[name][0], prefix[name][0])
-        difference = np.abs(ours[name][1] / plain[name][1] - 1).max()
+    flops = {n: bench.flops(n, windows) for n in EXPERIMENTS}
+    for n in EXPERIMENTS:
+        report(n, ours[n][0], plain[n][0], prefix[n][0], flops_of_plain / flops[n])
+        difference = np.abs(ours[n][1] / plain[n][1] - 1).max()
         if difference > tolerance:
-            raise SystemExit(f"{name}: the losses differ by {difference:.1e}, so no ratio counts")
+            raise SystemExit(f"{n}: the losses differ by {difference:.1e}, so no ratio counts")
         print(f"{'':4}largest relative difference of a loss: {difference:.1e}")
-    report("all four", *(sum(way[n][0] for n in EXPERIMENTS) for way in (ours, plain, prefix)))
+    seconds = [sum(way[n][0] for n in EXPERIMENTS) for way in (ours, plain, prefix)]
+    report("all four", *seconds, len(EXPERIMENTS) * flops_of_plain / sum(flops.values()))
 
 
-def report(name: str, ours: float, plain: float, prefix: float) -> None:
+def report(name: str, ours: float, plain: float, prefix: float, flops: float) -> None:
     """One row: seconds of each way, and how many times ours the others take."""
     print(
-        f"{name:32}{ours:8.2f}{plain:9.2f}{prefix:10.2f}{plain / ours:12.2f}{prefix / ours:13.2f}",
+        f"{name:32}{ours:8.2f}{plain:9.2f}{prefix:10.2f}"
+        f"{plain / ours:12.2f}{flops:10.2f}{prefix / ours:13.2f}",
         flush=True,
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", choices=SIZES, default="135m", help="of the model")
     parser.add_argument("--texts", choices=SHAPES, default="demo", help="whose sizes")
     parser.add_argument("--bfloat16", action="store_true", help="in bfloat16 instead of float32")
     arguments = parser.parse_args()
     dtype, tolerance = (torch.bfloat16, 0.2) if arguments.bfloat16 else (torch.float32, 1e-4)
     with tempfile.TemporaryDirectory() as folder:
-        compare(Path(folder), arguments.texts, dtype, tolerance)
+        compare(Path(folder), arguments.size, arguments.texts, dtype, tolerance)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import LoraConfig, PeftModel
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
+
+from dissect.checkpoints.reader import Checkpoint, load_model
 
 LAYERS = 6
 CHAT_TEMPLATE = (
@@ -75,6 +78,25 @@ def save_tiny(
                 parameter += by * torch.randn_like(parameter)
     model.save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def save_adapter(folder: Path, original: Path, **config: Any) -> Path:
+    """A LoRA adapter with random matrices, of rank 4 and alpha 12, saved by peft.
+
+    Args:
+        original: the checkpoint that it changes.
+        config: what its LoraConfig says otherwise.
+    """
+    said = {"target_modules": ["q_proj", "down_proj"], "r": 4, "lora_alpha": 12} | config
+    model = load_model(Checkpoint(original), torch.float32, torch.device("cpu"))
+    adapted = PeftModel(model, LoraConfig(**said))
+    torch.manual_seed(7)
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_" in name:
+                parameter.normal_(0, 0.1)
+    adapted.save_pretrained(folder)
     return folder
 
 

@@ -33,7 +33,7 @@ ROWS = read_table(ROOT / "config/checkpoints.tsv")
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
 RESULTS: str = CONFIG["results"]
 # What six layers do not have, or other tests are about.
-SMALL: dict[str, Any] = {"device": "cpu", "controls": {"identity": False}}
+SMALL: dict[str, Any] = {"device": "cpu", "controls": {"identity": False}, "trace": False}
 # On the hub behind a licence that must be accepted.
 GATED = "meta-llama/"
 # In real repositories, too, and never to be fetched.

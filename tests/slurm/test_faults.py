@@ -80,6 +80,20 @@ def test_a_checkpoint_that_vanishes_is_named_in_the_failed_jobs_log(
     assert_complete(study, undisturbed)
 
 
+def test_a_full_disk_is_named_and_leaves_nothing_behind(study: Study, undisturbed: Study) -> None:
+    study.remove(ONE)
+    full = study.fault(ONE, "full")
+    failed = study.run("--retries", "0")
+    assert failed.status == 1
+    (named,) = re.findall(r"log: (\S+), \S+\.log \(check log", failed.output)
+    said = (study.root / named).read_text(encoding="utf-8").splitlines()[-1]
+    assert "no space left while writing" in said and study.cell(ONE).name in said
+    folder = study.cell(ONE).parent
+    assert not study.cell(ONE).exists() and not list(folder.glob(".*"))
+    full.unlink()
+    assert_complete(study, undisturbed)
+
+
 def test_ctrl_c_cancels_the_jobs(study: Study, undisturbed: Study) -> None:
     study.remove(ONE, OTHER)
     held = study.fault(ONE, "hold")

@@ -30,9 +30,9 @@ def write(tmp_path: Path, content: Any) -> Path:
 
 
 def test_ids_become_strings_and_the_rest_stays(tmp_path: Path) -> None:
-    found = read_concept_file(write(tmp_path, [entry(Layer=3), entry(id="x.y-z_é")]))
+    found = read_concept_file(write(tmp_path, [entry(Layer=3, Dim=0), entry(id="x.y-z_é")]))
     assert list(found) == ["16", "x.y-z_é"]
-    assert found["16"] == entry(id="16", Layer=3)
+    assert found["16"] == entry(id="16", Layer=3, Dim=0)
 
 
 def test_an_object_of_entries_by_id(tmp_path: Path) -> None:
@@ -76,6 +76,9 @@ def test_the_digest_follows_the_content_only() -> None:
         ({"answers_tokens_num": [-2, 1]}, "is -2; legal are whole numbers from 1"),
         ({"answers_tokens_num": [1.5, 1]}, "is 1.5"),
         ({"QA_with_answers": ...}, "has answers_tokens_num but no QA_with_answers"),
+        ({"Layer": 3}, "Dim is None; legal are whole numbers from 0, or leave out both"),
+        ({"Layer": 3.5, "Dim": 0}, "Layer is 3.5"),
+        ({"Layer": 3, "Dim": -1}, "Dim is -1"),
         ({"wikipedia_content": ["x"]}, "wikipedia_content must be a string"),
     ],
 )

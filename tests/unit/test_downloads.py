@@ -23,8 +23,8 @@ def download(tmp_path: Path) -> Download:
         "files": [{"name": "weights", "size": 10}],
     }
     (tmp_path / "manifest.json").write_text(json.dumps(known))
-    cells = [str(tmp_path / "done"), str(tmp_path / "other")]
-    return Download(ROW, str(tmp_path / "manifest.json"), cells)
+    results = [str(tmp_path / "done"), str(tmp_path / "other")]
+    return Download(ROW, str(tmp_path / "manifest.json"), results)
 
 
 def change(download: Download, **changes: Any) -> None:
@@ -60,5 +60,5 @@ def test_lost_weights_are_due_again_for_a_cell_that_is_not_there(
 
 def test_lost_weights_are_not_due_for_finished_cells(download: Download) -> None:
     Path(download.manifest).with_name("weights").unlink()
-    Path(download.cells[1]).touch()
+    Path(download.results[1]).touch()
     assert not download.is_wanted_again

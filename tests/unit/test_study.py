@@ -96,6 +96,26 @@ def test_paths_follow_the_grammar() -> None:
     ]
 
 
+def test_a_checkpoint_is_needed_by_its_cells_and_its_trace() -> None:
+    found = study(experiments=["attention"])
+    assert found.needs_of(found.row("m", "dpo", "tea")) == [
+        "results/x/krs/m/dpo/tea/attention.parquet",
+        "results/x/trace/m/dpo/tea.parquet",
+    ]
+    of_original = found.needs_of(found.row("m", "original"))
+    assert of_original == found.cell_paths() + found.trace_paths()
+    assert len(of_original) == 2 * 4
+    assert found.trace_tables() == ["results/x/tables/trace.csv"]
+    assert "results/x/figures/m/trace.pdf" in found.figure_paths()
+
+
+def test_without_traces_only_cells_need_a_checkpoint() -> None:
+    found = study(experiments=["attention"], trace=False)
+    assert found.needs_of(found.row("m", "original")) == found.cell_paths()
+    assert found.trace_tables() == []
+    assert not [path for path in found.figure_paths() if "/trace." in path]
+
+
 def test_texts_are_the_files_or_answered_here() -> None:
     write_concepts(concept("tea", QA_with_answers=["a"]), concept("mate"), concept("cocoa"))
     found = study()
@@ -201,7 +221,8 @@ def test_identity_controls_hold_weights_until_they_are_there() -> None:
     concepts = {row.concept for row in unlearned}
     assert len(paths) == len(unlearned) + len(concepts)
     for row in checked.rows:
-        mine = set(checked.cells_of(row)) & paths
+        mine = set(checked.identities_of(row))
+        assert mine <= set(checked.needs_of(row)) & paths
         expected = concepts if row.method == "original" else {row.concept}
         assert {Path(path).stem for path in mine} == expected
         assert {Path(path).parent.name for path in mine} == {row.method}
@@ -244,6 +265,23 @@ def test_missing_ones_are_unlearned_if_wanted() -> None:
     remove("dpo_tea")
     row = study(on_missing_checkpoint="unlearn").row("m", "dpo", "tea")
     assert (row.kind, row.origin) == ("unlearn", "trained_here")
+
+
+def test_a_folder_with_an_adapter_is_to_be_merged() -> None:
+    Path("own/dpo_tea/adapter_config.json").write_text("{}")
+    found = study()
+    row = found.row("m", "dpo", "tea")
+    assert (row.kind, row.location, row.origin) == ("adapter", "own/dpo_tea", "own")
+    folder = "results/x/checkpoints/adapter/m/dpo/tea"
+    assert found.manifest_path("m", "dpo", "tea") == f"{folder}/manifest.json"
+    assert "own/dpo_tea/adapter_config.json" in found.checkpoint_files("m", "dpo/tea")
+    assert found.row("m", "dpo", "mate").kind == "path"
+    assert found.missing == []
+
+
+def test_an_original_is_no_adapter() -> None:
+    Path("own/original/adapter_config.json").write_text("{}")
+    assert "an adapter changes an original and cannot be one" in refused()
 
 
 def test_an_original_cannot_be_trained_or_done_without() -> None:

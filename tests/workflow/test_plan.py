@@ -15,6 +15,7 @@ TABLES = (
     "summarise_controls",
     "decide_claims",
 )
+TRACE = {"trace_parameters": 40, "summarise_trace": 1, "plot_trace": 2}
 PER_MODEL = ("plot_curves", "plot_curves_by_method", "plot_heatmap", "plot_last_layer")
 
 
@@ -62,6 +63,7 @@ def test_the_demo_is_planned_in_seconds(shipped: Workflow) -> None:
     assert (jobs["import_wheel"], jobs["unlearn_concept"]) == (1, 4)
     assert (jobs["record_original"], jobs["dissect_layers"]) == (2, 16)
     assert jobs["check_identity"] == 4 + 2
+    assert (jobs["trace_parameters"], jobs["plot_trace"]) == (4, 1)
 
 
 def test_the_demos_third_concept_is_one_line_away(shipped: Workflow) -> None:
@@ -86,6 +88,21 @@ def test_the_paper_is_160_sweeps(shipped: Workflow) -> None:
         "check_identity": 40 + 20,
         **dict.fromkeys(TABLES, 1),
         **dict.fromkeys(PER_MODEL, 2),
+        **TRACE,
+    }
+
+
+def test_without_traces_nothing_of_them_is_planned(shipped: Workflow) -> None:
+    assert not TRACE.keys() & plan_paper(shipped, "--config", "trace=false").jobs.keys()
+
+
+def test_one_trace_can_be_asked_for(shipped: Workflow) -> None:
+    one = "results/paper/trace/olmo-7b/dpo/77.parquet"
+    assert plan_paper(shipped, one).jobs == {
+        "fetch_concepts": 1,
+        "prepare_concept": 1,
+        "download_checkpoint": 2,
+        "trace_parameters": 1,
     }
 
 

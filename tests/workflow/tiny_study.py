@@ -36,6 +36,7 @@ CONFIG: dict[str, Any] = {
     "device": "cpu",
     "controls": {"identity": False},
     "answer_tokens": 4,
+    "trace": False,
     "unlearning": {
         "dpo": {
             "steps": 1,

@@ -55,9 +55,9 @@ rule download_checkpoint:
 
 
 rule release_checkpoint:
-    """Remove a downloaded checkpoint's weights once all cells that need them are there."""
+    """Remove a downloaded checkpoint's weights once all that needs them is there."""
     input:
-        cells=lambda wildcards: download_of(wildcards).cells,
+        results=lambda wildcards: download_of(wildcards).results,
     output:
         released="<results>/checkpoints/hub/{model}/{checkpoint}/released.json",
     log:
@@ -88,6 +88,29 @@ rule register_checkpoint:
         "verify the checkpoint {wildcards.model} {wildcards.checkpoint}"
     script:
         "../scripts/register_checkpoint.py"
+
+
+rule merge_adapter:
+    """Merge a LoRA adapter in a folder of the user's into the original."""
+    input:
+        original=original,
+        files=lambda wildcards: study.checkpoint_files(wildcards.model, wildcards.checkpoint),
+        code=CODE["merge"],
+    output:
+        manifest="<results>/checkpoints/adapter/{model}/{checkpoint}/manifest.json",
+    log:
+        "<results>/logs/merge_adapter/{model}/{checkpoint}.log",
+    benchmark:
+        "<results>/benchmarks/merge_adapter/{model}/{checkpoint}.tsv"
+    resources:
+        mem_mb=mem_mb("merge"),
+        runtime=runtime("merge"),
+    params:
+        row=lambda wildcards: asdict(study.row_of(wildcards.model, wildcards.checkpoint)),
+    message:
+        "merge the adapter {wildcards.model} {wildcards.checkpoint} into the original"
+    script:
+        "../scripts/merge_adapter.py"
 
 
 rule import_wheel:

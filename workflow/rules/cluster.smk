@@ -55,24 +55,3 @@ onsuccess:
 
 onerror:
     end_on_slurm()
-
-
-localrules:
-    resources,
-
-
-rule resources:
-    """What each job asked for and used, so that the next run asks for less.
-
-    Always looks anew, so it has no output: it writes <results>/tables/resources.csv.
-    """
-    log:
-        "<results>/logs/resources.log",
-    params:
-        results=study.config.results,
-        efficiency=".snakemake/slurm_efficiency",
-        table=study.table_path("resources.csv"),
-    message:
-        "compare what jobs asked for with what they used"
-    script:
-        "../scripts/summarise_resources.py"

@@ -52,6 +52,7 @@ CODE = {
     "answer": package("device.py", "texts/answers.py", "texts/prompts.py"),
     "import": package("checkpoints/wheel.py"),
     "register": package("checkpoints/manifest.py"),
+    "merge": package("checkpoints/adapter.py"),
     "sweep": package("engine/*.py", "results/schema.py", "study/windows.py", "texts/spans.py")
     + package(*READING),
     "identity": package("results/identity.py"),
@@ -61,6 +62,10 @@ CODE = {
     "controls": package(*CURVES, "results/controls.py"),
     "claims": package(*CURVES, "results/claims.py", "results/shape.py", "results/statements.py"),
     "plot": package("figures/*.py", "results/families.py", "results/tables.py"),
+    "trace": package("checkpoints/olmo_legacy.py", "checkpoints/families.py")
+    + package("checkpoints/reader.py", "results/schema.py", "trace/*.py"),
+    "summarise_trace": package("results/tables.py", "trace/table.py"),
+    "plot_trace": package("figures/*.py", "results/bootstrap.py", "trace/table.py"),
 }
 
 

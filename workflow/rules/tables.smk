@@ -17,6 +17,7 @@ rule tables:
         statistics="<results>/tables/statistics.csv",
         claims="<results>/tables/claims.csv",
         controls="<results>/tables/controls.csv",
+        trace=study.trace_tables(),
     message:
         "all tables are there"
 

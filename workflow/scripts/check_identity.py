@@ -1,6 +1,7 @@
 """Put a model's own states back into itself, at a few windows, and fail if that changes it."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -53,6 +54,8 @@ def main(
     stopwatch = Stopwatch()
     originals, theirs = read_manifest(original), read_manifest(checkpoint)
     recorded, model = read_recording(recording), Checkpoint(theirs.folder)
+    # Of a resized vocabulary, the tokens that both have are compared, as in a cell.
+    recorded = replace(recorded, vocabulary=int(model.config.vocab_size))
     number_format = choose_dtype(dtype, originals.dtype)
     skeleton = Skeleton(model, number_format, choose_device(device))
     chosen = identity_windows(window, model.layers)

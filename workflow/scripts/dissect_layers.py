@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pandas as pd
 
 from dissect.checkpoints.manifest import Manifest, read_manifest
 from dissect.checkpoints.reader import Checkpoint
-from dissect.checkpoints.verify import refuse_other_shapes
+from dissect.checkpoints.verify import refuse_other_shapes, refuse_unshared_tokens
 from dissect.device import choose_device, choose_dtype
 from dissect.engine.donors import Patching, controls_of
 from dissect.engine.patches import EXPERIMENTS, Donor
@@ -58,6 +59,8 @@ def main(
     refuse_other_ids(recorded.texts, texts, theirs.label)
     donor, model = Checkpoint(originals.folder), Checkpoint(theirs.folder)
     refuse_other_shapes(donor, model)
+    shared = refuse_unshared_tokens(donor, model, [text.ids for text in texts])
+    recorded = replace(recorded, vocabulary=shared)
     chosen = windows_of(windows, model.layers)
     skeleton = Skeleton(model, choose_dtype(dtype, originals.dtype), choose_device(device))
     log.info(

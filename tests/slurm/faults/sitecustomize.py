@@ -7,10 +7,12 @@ NAME. Python runs this module first in every process.
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 MEMORY_MB = 1500
+MKSTEMP = tempfile.mkstemp
 
 
 def act(fault: Path) -> None:
@@ -26,6 +28,15 @@ def act(fault: Path) -> None:
     elif kind == "time":  # at the first attempt: waiting out a minute once is enough
         fault.unlink()
         time.sleep(600)
+    elif kind == "full":  # at every attempt: what is written goes where no space is ever left
+        tempfile.mkstemp = full_device
+
+
+def full_device(*arguments: str, **keywords: str) -> tuple[int, str]:
+    handle, name = MKSTEMP(*arguments, **keywords)
+    os.remove(name)
+    os.symlink("/dev/full", name)
+    return handle, name
 
 
 def job_comment() -> str:

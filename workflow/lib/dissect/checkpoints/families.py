@@ -6,13 +6,25 @@ from dataclasses import dataclass, field
 
 from dissect.errors import DissectError
 
+_APART = {
+    "self_attn.q_proj": ("q",),
+    "self_attn.k_proj": ("k",),
+    "self_attn.v_proj": ("v",),
+    "self_attn.o_proj": ("o",),
+    "mlp.gate_proj": ("gate",),
+    "mlp.up_proj": ("up",),
+    "mlp.down_proj": ("down",),
+}
+
 
 @dataclass(frozen=True)
 class Family:
     """Where a decoder-only transformers model keeps the parts that the study exchanges.
 
     Names are module paths: `base` is the model without its head, `layers` from there, the others
-    from one decoder layer. `stored` names what the files call otherwise than transformers:
+    from one decoder layer. `maps` names its linear maps and the components whose rows lie in each,
+    in that order; `by_head`: a map that holds q, k and v has all three of one head after those of
+    another. `stored` names what the files call otherwise than transformers:
     {name in the model: name in the file}. `buffers` matches tensors that some files carry although
     they hold no parameter.
     """
@@ -22,6 +34,8 @@ class Family:
     attention: str = "self_attn"
     mlp: str = "mlp"
     down: str = "down_proj"
+    maps: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _APART)
+    by_head: bool = False
     stored: Mapping[str, str] = field(default_factory=dict)
     buffers: str = r".*\.rotary_emb\.inv_freq"
 
@@ -46,6 +60,13 @@ FAMILIES: dict[str, Family] = {
         base="gpt_neox",
         attention="attention",
         down="dense_4h_to_h",
+        maps={
+            "attention.query_key_value": ("q", "k", "v"),
+            "attention.dense": ("o",),
+            "mlp.dense_h_to_4h": ("up",),
+            "mlp.dense_4h_to_h": ("down",),
+        },
+        by_head=True,
         stored={"lm_head.weight": "embed_out.weight"},
         buffers=r".*\.(rotary_emb\.inv_freq|attention\.bias|attention\.masked_bias)",
     ),
@@ -54,7 +75,14 @@ FAMILIES: dict[str, Family] = {
     "olmo": Family(),  # its legacy format too, see olmo_legacy.py
     "olmo2": Family(),
     "olmo3": Family(),
-    "phi3": Family(),
+    "phi3": Family(
+        maps={
+            "self_attn.qkv_proj": ("q", "k", "v"),
+            "self_attn.o_proj": ("o",),
+            "mlp.gate_up_proj": ("gate", "up"),
+            "mlp.down_proj": ("down",),
+        },
+    ),
     "qwen2": Family(),
     "qwen3": Family(),
     "smollm3": Family(),

@@ -16,6 +16,7 @@ from dissect.errors import DissectError
 from dissect.files import free_bytes
 from dissect.study.preflight import NOT_TO_BE_HAD, THERE, Found
 from dissect.study.resources import TRAINING_FACTOR
+from dissect.study.selection import ADAPTER_CONFIG
 from dissect.study.table import ORIGINAL, CheckpointRow
 
 log = logging.getLogger("dissect")
@@ -65,7 +66,8 @@ def _in_a_folder(row: CheckpointRow) -> Found:
     if not folder.is_dir():
         return replace(_unseen(row), status="missing", note=f"folder {folder} does not exist")
     sizes = [file.stat().st_size for file in folder.iterdir() if file.is_file()]
-    return replace(_unseen(row), status=THERE, files=len(sizes), bytes=sum(sizes), note="in place")
+    note = "an adapter, to be merged here" if (folder / ADAPTER_CONFIG).is_file() else "in place"
+    return replace(_unseen(row), status=THERE, files=len(sizes), bytes=sum(sizes), note=note)
 
 
 def _on_the_hub(row: CheckpointRow) -> Found:

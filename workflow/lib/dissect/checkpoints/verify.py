@@ -1,11 +1,14 @@
 """Is a checkpoint what its config says? Every tensor there, none left over, all of them finite."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
 from dissect.checkpoints.reader import Checkpoint, empty_model, open_weights, tied_tensors
 from dissect.errors import DissectError
+
+log = logging.getLogger("dissect")
 
 
 def verify_checkpoint(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
@@ -82,6 +85,9 @@ def _refuse_non_finite(checkpoint: Checkpoint) -> None:
 def refuse_other_shapes(original: Checkpoint, unlearned: Checkpoint) -> None:
     """Refuse a pair of which one cannot be a fine-tuned copy of the other.
 
+    Embedding and head may have more or fewer rows than the original's: `refuse_unshared_tokens`
+    says whether that matters.
+
     Raises:
         DissectError: naming what differs: the family, a tensor's name or its shape.
     """
@@ -89,8 +95,52 @@ def refuse_other_shapes(original: Checkpoint, unlearned: Checkpoint) -> None:
     families = [checkpoint.config.model_type for checkpoint in (original, unlearned)]
     if families[0] != families[1]:
         raise DissectError(f"{pair}: one is {families[1]}, the other {families[0]}")
-    shapes = [original.shapes, unlearned.shapes]
-    for name in sorted(shapes[0].keys() | shapes[1].keys()):
-        ours, theirs = (str(list(some[name])) if name in some else "none" for some in shapes)
-        if ours != theirs:
-            raise DissectError(f"{pair}: the shape of {name} is {theirs} here, {ours} there")
+    for name in sorted(original.shapes.keys() | unlearned.shapes.keys()):
+        ours, theirs = (checkpoint.shapes.get(name) for checkpoint in (original, unlearned))
+        if _comparable(original, name, ours) != _comparable(original, name, theirs):
+            raise DissectError(
+                f"{pair}: the shape of {name} is {_told(theirs)} here, {_told(ours)} there"
+            )
+
+
+def _comparable(
+    checkpoint: Checkpoint, name: str, shape: tuple[int, ...] | None
+) -> tuple[int, ...] | None:
+    """A shape without what may differ: of embedding and head, the rows."""
+    inside = name.startswith(f"{checkpoint.layers_path}.")
+    # Outside the layers, there are no other matrices.
+    return shape[1:] if shape is not None and len(shape) == 2 and not inside else shape
+
+
+def _told(shape: tuple[int, ...] | None) -> str:
+    return "none" if shape is None else str(list(shape))
+
+
+def refuse_unshared_tokens(
+    original: Checkpoint, unlearned: Checkpoint, texts: Iterable[Sequence[int]]
+) -> int:
+    """Refuse a resized vocabulary where that changes what the texts are; return the common rows.
+
+    Rows that only one checkpoint has are harmless as long as no text uses them: what is compared
+    are the logits of the tokens that both have.
+
+    Args:
+        texts: token ids of everything that is read.
+
+    Raises:
+        DissectError: if one of the ids is beyond the smaller vocabulary.
+    """
+    rows = [int(checkpoint.config.vocab_size) for checkpoint in (original, unlearned)]
+    highest = max(max(ids) for ids in texts)
+    if highest >= min(rows):
+        raise DissectError(
+            f"{unlearned.folder} has a vocabulary of {rows[1]} rows, {original.folder} of "
+            f"{rows[0]}, and the texts use token {highest}, which is not in both: resize it to the "
+            "original's vocabulary, or leave its row out"
+        )
+    if rows[0] != rows[1]:
+        log.info(
+            "vocabularies of %d (original) and %d rows: logits are compared over the first %d",
+            *(rows[0], rows[1], min(rows)),
+        )
+    return min(rows)

@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import nn
 
+from dissect.engine.attention import uses_parts
 from dissect.engine.donors import Patching
 from dissect.engine.packs import Pack, pack_of, packs_of
 from dissect.engine.patches import Donor, Experiment
@@ -72,13 +73,13 @@ class Tokens:
         all: its tokens.
         compared: its compared positions.
         pairs: pairs of positions that attention compares.
-        pairs_compared: those whose first is a compared position.
+        pairs_compared: those whose first is a compared position; only the least asks for them.
     """
 
     all: int
     compared: int
     pairs: int
-    pairs_compared: int
+    pairs_compared: int = 0
 
 
 def count_sweep(
@@ -105,7 +106,7 @@ def _count(skeleton: Skeleton, patching: Patching, *, unpatched: bool) -> Flops:
     stages = stages_of(patching.windows, len(skeleton.layers), unpatched=unpatched)
     donor = patching.donor
     texts, work, experiment = donor.recording.texts, LayerWork.of(skeleton), donor.experiment
-    packs = [_read(layout, texts) for layout in donor.layouts]
+    packs = [_read(skeleton, layout, texts) for layout in donor.layouts]
     together = _needed(donor.layout_of(range(len(texts))), texts)
     rows = stages[-1].outside + stages[-1].closing
     head = _linear(skeleton.model.get_output_embeddings())
@@ -119,7 +120,7 @@ def count_record(skeleton: Skeleton, texts: Sequence[Text]) -> Flops:
     """The operations of one recording, which is a single run that keeps every layer's states."""
     work, layers = LayerWork.of(skeleton), len(skeleton.layers)
     ids = [text.ids for text in texts]
-    packs = [_read(pack, texts) for pack in packs_of(ids)]
+    packs = [_read(skeleton, pack, texts) for pack in packs_of(ids)]
     together = _needed(pack_of(ids, range(len(ids))), texts)
     head = _linear(skeleton.model.get_output_embeddings()) * together.compared
     runs = [
@@ -186,10 +187,13 @@ def _patched(
     return total
 
 
-def _read(pack: Pack, texts: Sequence[Text]) -> Tokens:
-    """What a run does with a pack: attention compares every pair, and hides what is not seen."""
+def _read(skeleton: Skeleton, pack: Pack, texts: Sequence[Text]) -> Tokens:
+    """What a run does with a pack: attention hides pairs that are not seen only after comparing."""
     count, compared = len(pack.ids), sum(len(texts[member].compared) for member in pack.members)
-    return Tokens(count, compared, count * count, compared * count)
+    pairs = count * count
+    if uses_parts(skeleton.model):
+        pairs = sum((own.stop - own.start) * len(seen) for own, seen in pack.parts)
+    return Tokens(count, compared, pairs)
 
 
 def _needed(pack: Pack, texts: Sequence[Text]) -> Tokens:

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 Ids = Sequence[int]
+Part = tuple[slice, tuple[int, ...]]  # a text's own tokens in a pack, and all of its tokens
 
-# Every token of a pack is compared with every other, so longer packs spend more on attention: here
-# less than a tenth of a layer at 135M, a hundredth at 7B. It is a constant, and packs follow from
-# the texts alone: no memory budget changes a bit of a result.
+# Longer packs gain nothing: products are large enough. It is a constant, and packs follow from the
+# texts alone: no memory budget changes a bit of a result.
 PACK_TOKENS = 320
 
 
@@ -49,6 +49,18 @@ class Pack:
         for path, along in zip(self.paths, numbers, strict=True):
             for place, number in zip(path, along, strict=True):
                 found[place] = number
+        return found
+
+    @property
+    def parts(self) -> list[Part]:
+        """The tokens that each text adds to the sequence, in order, and all tokens of that text."""
+        found: list[Part] = []
+        end = 0
+        for path in self.paths:
+            own = slice(end, max(end, path[-1] + 1))
+            end = own.stop
+            if own.stop > own.start:
+                found.append((own, path))
         return found
 
     def places(self, member: int, positions: range) -> list[int]:

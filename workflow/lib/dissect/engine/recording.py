@@ -31,11 +31,13 @@ class Recording:
     Attributes:
         texts: what was read, with the spans to compare.
         metadata: where it comes from (checkpoint, data, dtype).
+        vocabulary: how many of the tokens are compared, from the first on; None: all.
     """
 
     path: Path
     texts: list[Text]
     metadata: dict[str, str]
+    vocabulary: int | None = None
 
     @cached_property
     def packs(self) -> list[Pack]:
@@ -68,11 +70,14 @@ class Recording:
         raise IndexError(f"there is no text {text}")
 
     def logits(self, text: int, device: torch.device) -> Tensor:
-        """The original's logits at one text's compared positions, (positions, vocabulary)."""
+        """The original's logits at one text's compared positions, (positions, vocabulary).
+
+        Of the compared tokens only: every score, softmaxes too, is over them.
+        """
         starts = _starts([len(item.compared) for item in self.texts])
         with safe_open(self.path, framework="pt") as file:
             rows: Tensor = file.get_slice("logits")[starts[text] : starts[text + 1]]
-        return rows.to(device)
+        return rows[:, : self.vocabulary].to(device)
 
     def logprobs(self, device: torch.device) -> list[Array]:
         """Per text, the original's log-probability of each compared position's next token."""

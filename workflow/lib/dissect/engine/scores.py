@@ -20,7 +20,8 @@ class Scores:
     Attributes:
         squared_error: mean over the vocabulary of the squared logit difference to the original.
         kl: KL(original || model) in nats.
-        agrees: 1 where the most likely token is the original's, else 0.
+        agrees: 1 where no token is more likely than the original's most likely one, else 0; so it
+            does not depend on which of two equally likely tokens a processor finds first.
         logprob: log-probability of the text's next token, in nats.
     """
 
@@ -50,41 +51,54 @@ class Reference:
 
     def __init__(self, logits: Tensor, text: Text) -> None:
         self.logits = logits.float()
-        self.normaliser = self.logits.logsumexp(-1)
-        self.probabilities = self.logits.softmax(-1)
         self.choice = self.logits.max(-1).indices
+        logprobs = self.logits.log_softmax(-1)
+        self.probabilities = logprobs.exp()
+        self.normaliser = self._normaliser(self.logits, logprobs)
         # The last position of a text predicts nothing that is in it; no span asks for it there.
         following = [*text.ids[1:], 0]
         self.next_ids = torch.tensor(
             [following[position] for position in text.compared], device=logits.device
         )
+        self._logprob = _at(logprobs, self.next_ids)
 
     def logprob(self) -> Array:
         """The original's log-probability of each next token, (positions,), nats."""
-        return _array(self._of_next(self.logits) - self.normaliser)
+        return _array(self._logprob)
 
     def score(self, logits: Tensor) -> Scores:
         """Compare (rows, positions, vocabulary) logits with the original's.
+
+        Of a larger vocabulary than the original's logits have, the first ones are taken.
 
         Equal logits give exactly 0 for the error and for KL. The vocabulary is gone through as
         seldom as possible, since here that takes as long as the head's multiplications:
         KL = sum p (l - l') + log Z' - log Z, with the difference that the error needs anyway.
         """
-        logits = logits.float()
-        normaliser = logits.logsumexp(-1)
+        logits = logits[..., : self.logits.shape[-1]].float()
+        logprobs = logits.log_softmax(-1)
+        normaliser = self._normaliser(logits, logprobs)
         difference = logits - self.logits
         length = vector_norm(difference, dim=-1)
         return Scores(
             squared_error=_array(length.square() / logits.shape[-1]),
             kl=_array(normaliser - self.normaliser - vecdot(difference, self.probabilities)),
-            agrees=_array(logits.max(-1).indices == self.choice),
-            logprob=_array(self._of_next(logits) - normaliser),
+            agrees=_array(_at(logits, self.choice) == logits.amax(-1)),
+            logprob=_array(_at(logprobs, self.next_ids)),
         )
 
-    def _of_next(self, logits: Tensor) -> Tensor:
-        """The logit of each position's next token, (..., positions)."""
-        next_ids = self.next_ids.expand(logits.shape[:-1])[..., None]
-        return logits.gather(-1, next_ids)[..., 0]
+    def _normaliser(self, logits: Tensor, logprobs: Tensor) -> Tensor:
+        """log of the sum of all exp(logit), (..., positions).
+
+        log_softmax finds it in one go, which is twice as fast as logsumexp, and does not tell it;
+        but any token's logit less its log-probability is it.
+        """
+        return _at(logits, self.choice) - _at(logprobs, self.choice)
+
+
+def _at(logits: Tensor, tokens: Tensor) -> Tensor:
+    """The logit of one token per position: (..., positions)."""
+    return logits.gather(-1, tokens.expand(logits.shape[:-1])[..., None])[..., 0]
 
 
 def _array(values: Tensor) -> Array:

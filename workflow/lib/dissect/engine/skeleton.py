@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dissect.checkpoints.reader import Checkpoint, empty_model, tied_tensors
 from dissect.engine.ahead import Ahead
+from dissect.engine.attention import ARGUMENT, as_index, use_parts
 from dissect.engine.packs import Pack
 
 # The two components of a layer that an experiment may put back.
@@ -49,6 +50,7 @@ class Skeleton:
         self.device = device
         full_precision()
         self.model: Any = empty_model(checkpoint.config, dtype)
+        use_parts(self.model)
         # Only buffers have data yet; `to` would fail on the empty parameters.
         for module in self.model.modules():
             for name, buffer in module.named_buffers(recurse=False):
@@ -156,12 +158,14 @@ class Entrance:
             name: values[:, :1].expand(-1, max(pack.positions) + 1, *values.shape[2:])
             for name, values in tokens.items()
         }
+        parts = [(own, as_index(seen, device)) for own, seen in pack.parts]
         masks: dict[int, Tensor] = {}  # layers share a mask, so they share what is made of it
         for packed, sequence in zip(arguments, self._catch(**plain)[1], strict=True):
             mask = sequence["attention_mask"]
             if id(mask) not in masks:
                 masks[id(mask)] = pack.mask(mask).to(device)
             packed["attention_mask"] = masks[id(mask)]
+            packed[ARGUMENT] = parts
         return Entry(hidden, arguments)
 
     def _catch(self, **inputs: Tensor) -> tuple[Tensor, list[dict[str, Any]]]:

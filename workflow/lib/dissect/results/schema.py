@@ -44,17 +44,19 @@ CELL_SCHEMA = pa.schema(_COLUMNS)
 KEYS = [name for name, kind in _COLUMNS if kind == _KEY]
 
 
-def write_rows(path: Path, rows: pd.DataFrame, metadata: Mapping[str, str]) -> None:
-    """Write a table in the contract's schema, whole or not at all.
+def write_rows(
+    path: Path, rows: pd.DataFrame, metadata: Mapping[str, str], schema: pa.Schema = CELL_SCHEMA
+) -> None:
+    """Write a table in a contract's schema, a cell's if not said, whole or not at all.
 
     Args:
-        rows: the columns of CELL_SCHEMA, in any order.
+        rows: the schema's columns, in any order.
         metadata: goes into the file's own key-value metadata, beside the schema version.
 
     Raises:
         DissectError: if the disk is full; nothing half-written is left.
     """
-    table = pa.Table.from_pandas(rows[CELL_SCHEMA.names], CELL_SCHEMA, preserve_index=False)
+    table = pa.Table.from_pandas(rows[schema.names], schema, preserve_index=False)
     table = table.replace_schema_metadata({"schema_version": SCHEMA_VERSION, **metadata})
     with atomic_path(path) as partial:
         pq.write_table(table, partial)

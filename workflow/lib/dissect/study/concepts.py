@@ -78,6 +78,7 @@ def _checked(where: str, item: Any) -> Entry:
         raise DissectError(f"{where}: Concept must be the concept's name, a string")
     _check_strings(where, "QA", item["QA"])
     _check_answers(where, item)
+    _check_vector(where, item)
     text = item.get("wikipedia_content")
     if text is not None and not isinstance(text, str):
         raise DissectError(f"{where}: wikipedia_content must be a string")
@@ -101,6 +102,19 @@ def _check_answers(where: str, item: Entry) -> None:
             raise DissectError(
                 f"{where}: answers_tokens_num of question {place} (from 0) is {count!r}; "
                 "legal are whole numbers from 1 to the tokens of its text"
+            )
+
+
+def _check_vector(where: str, item: Entry) -> None:
+    """Layer and Dim name a value vector: both or neither."""
+    place = {key: item.get(key) for key in ("Layer", "Dim")}
+    if all(value is None for value in place.values()):
+        return
+    for key, value in place.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise DissectError(
+                f"{where}: {key} is {value!r}; legal are whole numbers from 0, "
+                "or leave out both Layer and Dim"
             )
 
 

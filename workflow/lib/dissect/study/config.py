@@ -354,6 +354,12 @@ class Config(_Section):
         description="New tokens of the answers that the original generates where a concept file "
         "has none. The paper's: 30.",
     )
+    trace: bool = Field(
+        default=True,
+        description="How far each component's weights moved in every layer, and what became of the "
+        "concept vector (docs/trace.md): tables/trace.csv and a figure. Reads each checkpoint once "
+        "more, needs no GPU.",
+    )
     keep_recordings: bool = Field(
         default=True,
         description="What the original did on a concept's texts (0.6 GB at 7B) is kept. false: it "

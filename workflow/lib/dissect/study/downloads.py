@@ -1,7 +1,7 @@
 """Which of a study's hub: checkpoints must be downloaded, by what lies there when it is planned.
 
 Weights may have been removed after their last job (keep_checkpoints: false), or by somebody. They
-are wanted again only if a cell that needs them is not there; finished cells ask for nothing.
+are wanted again only if a result that needs them is not there; finished ones ask for nothing.
 """
 
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ class Download:
 
     Attributes:
         manifest: the path of its manifest.
-        cells: the paths of the cells that need its weights.
+        results: the paths of the files that are computed from its weights.
     """
 
     row: CheckpointRow
     manifest: str
-    cells: Sequence[str]
+    results: Sequence[str]
 
     @property
     def is_due(self) -> bool:
@@ -34,13 +34,13 @@ class Download:
 
     @property
     def is_wanted_again(self) -> bool:
-        """Whether its weights are gone and a cell that needs them is not there."""
+        """Whether its weights are gone and a result that needs them is not there."""
         known = read_known(self.manifest)
         return (
             known is not None
             and not self.is_due
             and not are_there(known)
-            and not all(Path(cell).exists() for cell in self.cells)
+            and not all(Path(result).exists() for result in self.results)
         )
 
 

@@ -13,6 +13,7 @@ from dissect.study.preflight import NOT_TO_BE_HAD, Found
 from dissect.study.table import ORIGINAL, CheckpointRow
 
 Key = tuple[str, str, str]  # model, method, concept
+ADAPTER_CONFIG = "adapter_config.json"  # as peft calls it
 _METHODS_FILE = Path(__file__).parents[1] / "training" / "methods" / "__init__.py"
 
 
@@ -47,6 +48,7 @@ def select(
     rows = rows_of(config, table)
     for method in config.unlearning:
         _check_trainable(method, f"config: unlearning.{method}")
+    rows = [_as_adapter(config, row) for row in rows]
     looked = looked or {}
     missing = [Missing(row, reason) for row in rows if (reason := _why_missing(row, looked))]
     if config.on_missing_checkpoint == "unlearn":
@@ -206,6 +208,22 @@ def _orphans(rows: list[CheckpointRow], missing: list[Missing]) -> list[Missing]
         for row in rows
         if row.model in without and row not in lost
     ]
+
+
+def _as_adapter(config: Config, row: CheckpointRow) -> CheckpointRow:
+    """The row of a folder that holds an adapter, as one that is to be merged; any other as it is.
+
+    Raises:
+        DissectError: if it is an original, which an adapter cannot be.
+    """
+    if row.kind != "path" or not Path(row.location, ADAPTER_CONFIG).is_file():
+        return row
+    if row.method == ORIGINAL:
+        raise DissectError(
+            f"{config.checkpoints}: {row.name}: {row.location} holds {ADAPTER_CONFIG}: an adapter "
+            "changes an original and cannot be one; name the whole model's folder"
+        )
+    return replace(row, source=f"adapter:{row.location}")
 
 
 def _check_trainable(method: str, where: str) -> None:

@@ -12,6 +12,7 @@ from dissect.study.config import EXPERIMENTS, Config, load_config
 from dissect.study.downloads import Download, read_known
 from dissect.study.preflight import Found, read_preflight
 from dissect.study.selection import (
+    ADAPTER_CONFIG,
     Missing,
     check_known,
     check_layers,
@@ -69,6 +70,11 @@ class Study:
             if row.method != ORIGINAL
             for experiment in self.config.experiments
         ]
+
+    @property
+    def unlearned(self) -> list[tuple[str, str, str]]:
+        """The unlearned checkpoints: model, method, concept."""
+        return [row.key for row in self.rows if row.method != ORIGINAL]
 
     @property
     def models(self) -> list[str]:
@@ -177,6 +183,10 @@ class Study:
             for model, method, _ in [key]
         }
 
+    def trace_path(self, model: str, method: str, concept: str) -> str:
+        """How far one unlearned checkpoint's parameters moved."""
+        return self.path("trace", model, method, f"{concept}.parquet")
+
     def table_path(self, name: str) -> str:
         """A table of the whole study."""
         return self.path("tables", name)
@@ -184,6 +194,14 @@ class Study:
     def cell_paths(self) -> list[str]:
         """Every cell's table."""
         return [self.cell_path(cell) for cell in self.cells]
+
+    def trace_paths(self) -> list[str]:
+        """Every unlearned checkpoint's trace."""
+        return [self.trace_path(*unlearned) for unlearned in self.unlearned]
+
+    def trace_tables(self) -> list[str]:
+        """The table of all traces, if they are wanted."""
+        return [self.table_path("trace.csv")] if self.config.trace else []
 
     def manifest_paths(self) -> list[str]:
         """Every selected checkpoint's manifest."""
@@ -209,22 +227,46 @@ class Study:
             for span in drawn.spans
             for score in drawn.scores
             for suffix in drawn.formats
+        ] + self.trace_figures()
+
+    def trace_figures(self) -> list[str]:
+        """The traces' figures, if they are wanted."""
+        return [
+            self.path("figures", model, f"trace.{suffix}")
+            for model in self.models
+            for suffix in self.config.figures.formats
+            if self.config.trace
         ]
 
     # What has to be downloaded.
 
     def cells_of(self, row: CheckpointRow) -> list[str]:
-        """The tables that need a checkpoint's weights: its own; for an original, its model's."""
-        cells = [
+        """The cells that need a checkpoint's weights: its own; for an original, its model's."""
+        return [
             self.cell_path(cell)
             for cell in self.cells
             if row.key in (cell[:3], (cell.model, ORIGINAL, ""))
         ]
-        return cells + [path for path, key in self.identities.items() if key == row.key]
+
+    def identities_of(self, row: CheckpointRow) -> list[str]:
+        """The identity controls that need a checkpoint's weights."""
+        return [path for path, key in self.identities.items() if key == row.key]
+
+    def traces_of(self, row: CheckpointRow) -> list[str]:
+        """The traces that need a checkpoint's weights, likewise."""
+        return [
+            self.trace_path(*unlearned)
+            for unlearned in self.unlearned
+            if self.config.trace and row.key in (unlearned, (unlearned[0], ORIGINAL, ""))
+        ]
+
+    def needs_of(self, row: CheckpointRow) -> list[str]:
+        """All files that are computed from a checkpoint's weights."""
+        return self.cells_of(row) + self.identities_of(row) + self.traces_of(row)
 
     def download(self, row: CheckpointRow) -> Download:
         """How a hub: row stands."""
-        return Download(row, self.manifest_path(*row.key), self.cells_of(row))
+        return Download(row, self.manifest_path(*row.key), self.needs_of(row))
 
     # What results depend on beside files.
 
@@ -265,9 +307,9 @@ class Study:
         }
 
     def checkpoint_files(self, model: str, checkpoint: str) -> list[str]:
-        """The files that make up a path: checkpoint; a changed one is verified again."""
+        """The files of a user's folder, checkpoint or adapter; a changed one is read again."""
         folder = Path(self.row_of(model, checkpoint).location)
-        kinds = ("config.json", "*.safetensors", "*.index.json", "tokenizer*")
+        kinds = ("config.json", ADAPTER_CONFIG, "*.safetensors", "*.index.json", "tokenizer*")
         return sorted(str(file) for kind in kinds for file in folder.glob(kind))
 
     def weights_mb(self, model: str) -> float | None:

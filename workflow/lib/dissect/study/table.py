@@ -16,6 +16,7 @@ FORMATS_OF_KIND = {
 }
 _ORIGIN_OF_KIND = {
     "path": "own",
+    "adapter": "own",
     "hub": "published",
     "wheel": "published",
     "unlearn": "trained_here",
@@ -36,8 +37,9 @@ class CheckpointRow:
     """One checkpoint, and where it comes from.
 
     `method` is "original" (then `concept` is empty) or the method that unlearned `concept`.
-    `source` is path:FOLDER, hub:OWNER/NAME, wheel:NAME==VERSION or unlearn. `revision` is a hub
-    commit or branch, else empty. `format` is transformers, olmo-legacy or gguf.
+    `source` is path:FOLDER, hub:OWNER/NAME, wheel:NAME==VERSION or unlearn; a study makes it
+    adapter:FOLDER where that folder holds an adapter. `revision` is a hub commit or branch, else
+    empty. `format` is transformers, olmo-legacy or gguf.
     """
 
     model: str
@@ -49,7 +51,7 @@ class CheckpointRow:
 
     @property
     def kind(self) -> str:
-        """Which rule makes it: path, hub, wheel or unlearn."""
+        """Which rule makes it: path, adapter, hub, wheel or unlearn."""
         return self.source.partition(":")[0]
 
     @property

@@ -1,0 +1,147 @@
+"""Checkpoints whose vocabulary was resized: what only one of the pair has is compared nowhere."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import dissect_layers
+import numpy as np
+import pandas as pd
+import pytest
+import record_original
+import torch
+import trace_parameters
+from transformers import AutoModelForCausalLM
+
+from dissect.checkpoints.manifest import write_manifest
+from dissect.checkpoints.reader import Checkpoint
+from dissect.checkpoints.verify import refuse_other_shapes, refuse_unshared_tokens
+from dissect.errors import DissectError
+from dissect.results.schema import CELL_SCHEMA, read_rows
+from dissect.study.table import CheckpointRow
+from dissect.texts.prompts import load_tokenizer
+from dissect.texts.spans import read_texts
+from tiny import save_tiny, tiny_concept, tiny_config
+
+NUMBERS = [field.name for field in CELL_SCHEMA if str(field.type) == "double"]
+COMMON: dict[str, str] = {"prompt": "paper", "dtype": "float32", "device": "cpu"}
+
+
+def resized(folder: Path, rows: int, target: Path) -> Path:
+    """A copy of a checkpoint with so many rows in embedding and head; new ones are random."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    before = model.lm_head.weight.shape[0]
+    model.resize_token_embeddings(rows, mean_resizing=False)
+    with torch.no_grad():
+        for matrix in (model.lm_head.weight, model.get_input_embeddings().weight):
+            matrix[before:] = 3.0  # would be noticed in every mean and softmax
+    model.save_pretrained(target)
+    load_tokenizer(folder).save_pretrained(target)
+    return target
+
+
+def cell_of(root: Path, original: Path, unlearned: Path) -> pd.DataFrame:
+    """One cell by the scripts."""
+    root.mkdir()
+    for name, folder in (("original", original), ("dpo", unlearned)):
+        row = CheckpointRow("tiny", name, "" if name == "original" else "tea", f"path:{folder}")
+        write_manifest(root / f"{name}.json", folder, row)
+    (root / "tea.json").write_text(json.dumps(tiny_concept("tea")), encoding="utf-8")
+    texts, recording = root / "tea.json", root / "recording.safetensors"
+    manifest = root / "original.json"
+    record_original.main(original=manifest, concept=texts, recording=recording, **COMMON)
+    dissect_layers.main(
+        original=manifest,
+        unlearned=root / "dpo.json",
+        concept=texts,
+        recording=recording,
+        experiment="attention",
+        windows=["sliding_3"],
+        cell=root / "cell.parquet",
+        **COMMON,
+    )
+    return read_rows(root / "cell.parquet")
+
+
+def assert_same_numbers(found: pd.DataFrame, expected: pd.DataFrame) -> None:
+    assert (expected["loss_unlearned"] > 0).all()
+    for name in NUMBERS:
+        np.testing.assert_allclose(found[name], expected[name], rtol=2e-5, atol=1e-6, err_msg=name)
+
+
+def pair(tmp_path: Path, **config: Any) -> tuple[Path, Path]:
+    original = save_tiny(tmp_path / "original", tiny_config(**config))
+    return original, save_tiny(tmp_path / "unlearned", near=original, seed=1)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_rows_that_only_the_unlearned_one_has_change_nothing(tmp_path: Path, tied: bool) -> None:
+    original, unlearned = pair(tmp_path, tie_word_embeddings=tied)
+    larger = resized(unlearned, 304, tmp_path / "larger")
+    expected = cell_of(tmp_path / "expected", original, unlearned)
+    assert_same_numbers(cell_of(tmp_path / "found", original, larger), expected)
+
+
+def test_rows_that_only_the_original_has_are_in_no_score(tmp_path: Path) -> None:
+    original, unlearned = pair(tmp_path)
+    larger = resized(original, 310, tmp_path / "larger")
+    expected = cell_of(tmp_path / "expected", original, unlearned)
+    assert_same_numbers(cell_of(tmp_path / "found", larger, unlearned), expected)
+
+
+def test_a_smaller_vocabulary_is_both_cut_to_it(tmp_path: Path) -> None:
+    original, unlearned = pair(tmp_path)
+    smaller = resized(unlearned, 270, tmp_path / "smaller")
+    cut = resized(original, 270, tmp_path / "cut")
+    expected = cell_of(tmp_path / "expected", cut, smaller)
+    assert_same_numbers(cell_of(tmp_path / "found", original, smaller), expected)
+
+
+def test_a_text_that_uses_a_row_of_one_alone_is_refused_in_one_line(tmp_path: Path) -> None:
+    original, unlearned = pair(tmp_path)
+    texts = read_texts(tiny_concept("tea"), "paper", load_tokenizer(original))
+    highest = max(max(text.ids) for text in texts)
+    enough = resized(unlearned, highest + 1, tmp_path / "enough")
+    checkpoints = Checkpoint(original), Checkpoint(enough)
+    assert refuse_unshared_tokens(*checkpoints, [text.ids for text in texts]) == highest + 1
+    few = resized(unlearned, highest, tmp_path / "few")
+    said = f"few has a vocabulary of {highest} rows, .* of 300, and the texts use token {highest}"
+    with pytest.raises(DissectError, match=said) as error:
+        cell_of(tmp_path / "found", original, few)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "found/cell.parquet").exists()
+
+
+def test_only_rows_may_differ(tmp_path: Path) -> None:
+    original, unlearned = pair(tmp_path)
+    refuse_other_shapes(
+        Checkpoint(original), Checkpoint(resized(unlearned, 304, tmp_path / "larger"))
+    )
+    wider = save_tiny(tmp_path / "wider", tiny_config(hidden_size=64))
+    with pytest.raises(DissectError, match=r"lm_head.weight is \[300, 64\] here, \[300, 32\]"):
+        refuse_other_shapes(Checkpoint(original), Checkpoint(wider))
+    tied = save_tiny(tmp_path / "tied", tiny_config(tie_word_embeddings=True))
+    with pytest.raises(DissectError, match=r"lm_head.weight is none here, \[300, 32\] there"):
+        refuse_other_shapes(Checkpoint(original), Checkpoint(tied))
+
+
+def test_the_trace_compares_the_tokens_of_both(tmp_path: Path) -> None:
+    original, unlearned = pair(tmp_path)
+    larger = resized(unlearned, 304, tmp_path / "larger")
+    found = []
+    for number, folder in enumerate((unlearned, larger)):
+        root = tmp_path / str(number)
+        root.mkdir()
+        for name, path in (("original", original), ("dpo", folder)):
+            row = CheckpointRow("tiny", name, "" if name == "original" else "tea", f"path:{path}")
+            write_manifest(root / f"{name}.json", path, row)
+        concept = tiny_concept("tea") | {"Layer": 2, "Dim": 9}
+        (root / "tea.json").write_text(json.dumps(concept), encoding="utf-8")
+        trace_parameters.main(
+            original=root / "original.json",
+            unlearned=root / "dpo.json",
+            concept=root / "tea.json",
+            trace=root / "trace.parquet",
+        )
+        found.append(read_rows(root / "trace.parquet"))
+    pd.testing.assert_frame_equal(*found)

@@ -1,0 +1,187 @@
+"""LoRA adapters: merged weights by tensor arithmetic, and what is refused."""
+
+import json
+import logging
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import AutoModelForCausalLM, GPTNeoXConfig
+
+from dissect.checkpoints.adapter import WEIGHTS, merge_adapter
+from dissect.checkpoints.manifest import Manifest, write_manifest
+from dissect.checkpoints.reader import Checkpoint
+from dissect.checkpoints.verify import refuse_other_shapes, verify_checkpoint
+from dissect.errors import DissectError
+from dissect.study.table import CheckpointRow
+from dissect.texts.prompts import load_tokenizer
+from tiny import SIZES, save_adapter, save_tiny, save_tiny_olmo_legacy, tiny_config
+
+
+def manifest_of(folder: Path, path: Path) -> Manifest:
+    row = CheckpointRow("tiny", "original", "", f"path:{folder}")
+    return write_manifest(path, folder, row)
+
+
+@pytest.fixture
+def original(tiny_llama: Path, tmp_path: Path) -> Manifest:
+    return manifest_of(tiny_llama, tmp_path / "manifest.json")
+
+
+@pytest.fixture
+def adapter(tiny_llama: Path, tmp_path: Path) -> Path:
+    return save_adapter(tmp_path / "adapter", tiny_llama)
+
+
+def weights(folder: Path) -> dict[str, Tensor]:
+    checkpoint = Checkpoint(folder)
+    verify_checkpoint(checkpoint)
+    return checkpoint.read(checkpoint.files)
+
+
+def products(adapter: Path, scale: float) -> dict[str, Tensor]:
+    """scale * B A by the name of the weight that it is added to."""
+    tensors = load_file(adapter / WEIGHTS)
+    return {
+        name.removeprefix("base_model.model.").replace("lora_A.weight", "weight"): (
+            scale * tensors[name.replace("lora_A", "lora_B")].float() @ tensor.float()
+        )
+        for name, tensor in tensors.items()
+        if "lora_A" in name
+    }
+
+
+@pytest.mark.parametrize("ranked", [False, True])
+def test_merged_weights_are_w_plus_scale_b_a(
+    tiny_llama: Path, original: Manifest, tmp_path: Path, ranked: bool
+) -> None:
+    adapter = save_adapter(tmp_path / "adapter", tiny_llama, use_rslora=ranked)
+    merge_adapter(adapter, original, tmp_path / "merged")
+    before, after = weights(tiny_llama), weights(tmp_path / "merged")
+    added = products(adapter, 12 / (2 if ranked else 4))
+    assert len(added) == 2 * 6
+    assert before.keys() == after.keys()
+    for name, weight in before.items():
+        if name in added:
+            torch.testing.assert_close(after[name], weight + added[name], rtol=0, atol=1e-6)
+            assert not torch.equal(after[name], weight)
+        else:
+            assert torch.equal(after[name], weight)
+    refuse_other_shapes(Checkpoint(tiny_llama), Checkpoint(tmp_path / "merged"))
+
+
+def test_it_is_saved_in_the_originals_dtype(tiny_llama: Path, tmp_path: Path) -> None:
+    half = tmp_path / "half"
+    shutil.copytree(tiny_llama, half)
+    AutoModelForCausalLM.from_pretrained(tiny_llama, dtype=torch.bfloat16).save_pretrained(half)
+    adapter = save_adapter(tmp_path / "adapter", half)  # float32 matrices
+    merge_adapter(adapter, manifest_of(half, tmp_path / "m.json"), tmp_path / "merged")
+    before, after = weights(half), weights(tmp_path / "merged")
+    assert {tensor.dtype for tensor in after.values()} == {torch.bfloat16}
+    added = products(adapter, 3.0)
+    for name, product in added.items():
+        exact = before[name].float() + product
+        torch.testing.assert_close(after[name].float(), exact, rtol=2**-7, atol=2**-9)
+
+
+@pytest.mark.parametrize("format_", ["olmo-legacy", "gpt_neox"])
+def test_other_formats_and_families(tmp_path: Path, format_: str) -> None:
+    if format_ == "olmo-legacy":
+        folder, modules = save_tiny_olmo_legacy(tmp_path / "original"), ["q_proj", "down_proj"]
+    else:
+        sizes = {key: value for key, value in SIZES.items() if key != "num_key_value_heads"}
+        folder = save_tiny(tmp_path / "original", GPTNeoXConfig(**sizes))
+        modules = ["query_key_value"]
+    adapter = save_adapter(tmp_path / "adapter", folder, target_modules=modules)
+    merge_adapter(adapter, manifest_of(folder, tmp_path / "m.json"), tmp_path / "merged")
+    before, after = weights(folder), weights(tmp_path / "merged")
+    added = products(adapter, 3.0)
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved == added.keys()
+    for name in moved:
+        torch.testing.assert_close(after[name], before[name] + added[name], rtol=0, atol=1e-6)
+
+
+def test_the_tokenizer_is_the_adapters_or_else_the_originals(
+    adapter: Path, original: Manifest, tmp_path: Path
+) -> None:
+    merge_adapter(adapter, original, tmp_path / "merged")
+    assert load_tokenizer(tmp_path / "merged").chat_template is not None
+    tokenizer = load_tokenizer(original.folder)
+    tokenizer.chat_template = "{{ 'mine' }}"
+    tokenizer.save_pretrained(adapter)
+    merge_adapter(adapter, original, tmp_path / "again")
+    assert load_tokenizer(tmp_path / "again").chat_template == "{{ 'mine' }}"
+
+
+def test_another_base_is_only_said(
+    adapter: Path, original: Manifest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def merge(base: str, source: str) -> str:
+        caplog.clear()
+        change_config(adapter, base_model_name_or_path=base)
+        with caplog.at_level(logging.INFO, logger="dissect"):
+            merge_adapter(adapter, replace(original, source=source), tmp_path / "merged")
+        return caplog.text
+
+    hub = "hub:meta-llama/Llama-2-7b-chat-hf"
+    said = merge("someone/Mistral-7B", hub)
+    assert "was trained on someone/Mistral-7B" in said and f"merged into {hub}" in said
+    assert "was trained on" not in merge("/scratch/me/llama-2-7b-chat-hf", hub)
+    assert "was trained on" not in merge("", hub)
+
+
+def change_config(adapter: Path, **values: Any) -> None:
+    path = adapter / "adapter_config.json"
+    said = json.loads(path.read_text(encoding="utf-8")) | values
+    path.write_text(json.dumps(said), encoding="utf-8")
+
+
+def drop(adapter: Path, part: str) -> None:
+    tensors = load_file(adapter / WEIGHTS)
+    kept = {name: tensor for name, tensor in tensors.items() if part not in name}
+    assert len(kept) < len(tensors)
+    save_file(kept, adapter / WEIGHTS)
+
+
+def add(adapter: Path) -> None:
+    save_file(load_file(adapter / WEIGHTS) | {"extra": torch.ones(2)}, adapter / WEIGHTS)
+
+
+SPOILED: dict[str, tuple[Any, str]] = {
+    "no weights": (lambda a: (a / WEIGHTS).unlink(), "but no adapter_model.safetensors"),
+    "cut short": (lambda a: (a / WEIGHTS).write_bytes(b"short"), "is truncated or no safetensors"),
+    "no JSON": (lambda a: (a / "adapter_config.json").write_text("{"), "is not valid JSON"),
+    "a list": (lambda a: (a / "adapter_config.json").write_text("[]"), "peft_type is None"),
+    "unknown": (lambda a: change_config(a, peft_type="MAGIC"), "peft_type is 'MAGIC'; only LORA"),
+    "another": (lambda a: change_config(a, peft_type="IA3"), "peft_type is 'IA3'; only LORA"),
+    "rank": (lambda a: change_config(a, r=8), "size mismatch"),
+    "no such": (lambda a: change_config(a, target_modules=["c_attn"]), "c_attn"),
+    "a layer gone": (lambda a: drop(a, "layers.3.self_attn.q_proj.lora_B"), "lacks 1 tensor"),
+    "left over": (add, "left over, 1 tensor(s), such as"),
+}
+
+
+@pytest.mark.parametrize("how", SPOILED)
+def test_a_bad_adapter_is_one_line(
+    adapter: Path, original: Manifest, tmp_path: Path, how: str
+) -> None:
+    spoil, said = SPOILED[how]
+    spoil(adapter)
+    with pytest.raises(DissectError) as error:
+        merge_adapter(adapter, original, tmp_path / "merged")
+    assert said in str(error.value)
+    assert str(adapter) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_adapter_of_another_models_shape_is_one_line(adapter: Path, tmp_path: Path) -> None:
+    other = save_tiny(tmp_path / "other", tiny_config(hidden_size=64))
+    with pytest.raises(DissectError, match=r"does not fit tiny/original .*size mismatch") as error:
+        merge_adapter(adapter, manifest_of(other, tmp_path / "m.json"), tmp_path / "merged")
+    assert "\n" not in str(error.value)

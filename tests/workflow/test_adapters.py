@@ -1,0 +1,64 @@
+"""A study whose unlearned checkpoints are LoRA adapters: merged once, then like any other."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from tiny_study import Workflow, make
+
+from dissect.files import read_json
+from tiny import save_adapter, save_tiny
+
+ROWS = [
+    ("tiny", "original", "", "path:own/original"),
+    ("tiny", "dpo", "tea", "path:own/adapter"),
+]
+ONE = {"concepts": {"tiny": ["tea"]}, "experiments": ["attention"], "trace": True}
+CELL = "results/tiny/krs/tiny/dpo/tea/attention.parquet"
+TRACE = "results/tiny/trace/tiny/dpo/tea.parquet"
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    workflow = make(tmp_path_factory.mktemp("adapters"))
+    workflow.write_table(ROWS)
+    workflow.write_config(**ONE)
+    original = save_tiny(workflow.root / "own/original")
+    save_adapter(workflow.root / "own/adapter", original)
+    return workflow
+
+
+def test_an_adapter_is_merged_once_and_swept(study: Workflow) -> None:
+    run = study.run(CELL, TRACE)
+    assert run.status == 0, run.output
+    manifest = read_json(study.result("checkpoints/adapter/tiny/dpo/tea/manifest.json"))
+    assert (manifest["source"], manifest["origin"]) == ("adapter:own/adapter", "own")
+    cell = pd.read_parquet(study.root / CELL)
+    assert (cell["loss_unlearned"] > 0).all()
+    assert np.isfinite(cell["krs"]).all()
+    trace = pd.read_parquet(study.root / TRACE)
+    moved = set(trace[trace["relative_change"] > 0]["component"])
+    assert moved == {"q", "down"}
+    assert not study.result("checkpoints/path/tiny/dpo").exists()
+    assert study.run("--dry-run", CELL, TRACE).jobs == {}
+
+
+def test_a_changed_adapter_is_merged_again(study: Workflow) -> None:
+    adapter = study.root / "own/adapter"
+    config = (adapter / "adapter_config.json").read_text(encoding="utf-8")
+    (adapter / "adapter_config.json").write_text(
+        config.replace('"lora_alpha": 12', '"lora_alpha": 8'), encoding="utf-8"
+    )
+    assert study.run("--dry-run", CELL).jobs == {"merge_adapter": 1, "dissect_layers": 1}
+
+
+def test_a_bad_adapter_ends_its_job_with_one_line(study: Workflow) -> None:
+    shutil.copytree(study.root / "own/adapter", study.root / "own/bad")
+    (study.root / "own/bad/adapter_model.safetensors").unlink()
+    study.write_table([ROWS[0], ("tiny", "dpo", "tea", "path:own/bad")])
+    run = study.run(CELL)
+    study.write_table(ROWS)
+    assert run.status != 0
+    assert "own/bad has adapter_config.json but no adapter_model.safetensors" in run.output
+    assert "Traceback" not in run.output

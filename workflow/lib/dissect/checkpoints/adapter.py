@@ -1,0 +1,107 @@
+"""LoRA adapters: folders of a few matrices that change an original, merged into a checkpoint once.
+
+A merged weight is W + scale * B A, with the scale that peft reads from the adapter's own config
+(alpha / r, or alpha / sqrt(r) with rank-stabilised LoRA).
+"""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, set_peft_model_state_dict
+from torch import Tensor
+
+from dissect.checkpoints.manifest import Manifest
+from dissect.checkpoints.reader import Checkpoint, load_model, open_weights
+from dissect.errors import DissectError
+from dissect.study.selection import ADAPTER_CONFIG
+from dissect.texts.prompts import load_tokenizer
+
+log = logging.getLogger("dissect")
+WEIGHTS = "adapter_model.safetensors"
+LORA = "LORA"
+TOKENIZER = "tokenizer_config.json"
+
+
+def merge_adapter(adapter: Path, original: Manifest, folder: Path) -> None:
+    """Write an original with an adapter merged into it as a checkpoint of its own.
+
+    In the original's dtype; with the adapter's tokenizer, or the original's where it brings none.
+
+    Raises:
+        DissectError: for another kind of adapter than LoRA, or one whose weights are missing or do
+            not fit the original.
+    """
+    config = read_config(adapter)
+    tensors = _read_weights(adapter)
+    _warn_of_another_base(config, original)
+    dtype: torch.dtype = getattr(torch, original.dtype)
+    model = load_model(Checkpoint(original.folder), dtype, torch.device("cpu"))
+    merged = _merged(model, adapter, tensors, original)
+    merged.save_pretrained(folder)
+    has_tokenizer = (adapter / TOKENIZER).is_file()
+    load_tokenizer(adapter if has_tokenizer else original.folder).save_pretrained(folder)
+    log.info("merged %d tensors of %s into %s", len(tensors), adapter, original.label)
+
+
+def read_config(adapter: Path) -> dict[str, Any]:
+    """What adapter_config.json says, of a LoRA adapter.
+
+    Raises:
+        DissectError: if it is no JSON object, or of another kind of adapter.
+    """
+    path = adapter / ADAPTER_CONFIG
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DissectError(f"{path} is not valid JSON: {error}") from None
+    kind = said.get("peft_type") if isinstance(said, dict) else None
+    if kind != LORA:
+        raise DissectError(
+            f"{path}: peft_type is {kind!r}; only {LORA} adapters are merged here: merge yours "
+            "yourself and name the whole checkpoint's folder"
+        )
+    return dict(said)
+
+
+def _read_weights(adapter: Path) -> dict[str, Tensor]:
+    path = adapter / WEIGHTS
+    if not path.is_file():
+        raise DissectError(
+            f"{adapter} has {ADAPTER_CONFIG} but no {WEIGHTS} (pickled weights are never read); "
+            f"if it is a whole checkpoint, take {ADAPTER_CONFIG} away"
+        )
+    with open_weights(path) as weights:
+        names: list[str] = list(weights.keys())
+        return {name: weights.get_tensor(name) for name in names}
+
+
+def _merged(model: Any, adapter: Path, tensors: dict[str, Tensor], original: Manifest) -> Any:
+    """The model with the adapter's product added to its weights; no trace of peft is left in it."""
+    misfit = f"{adapter} does not fit {original.label} ({original.source})"
+    try:
+        config = LoraConfig.from_pretrained(str(adapter))
+        config.inference_mode = True
+        adapted = PeftModel(model, config)
+        result: Any = set_peft_model_state_dict(adapted, tensors)
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise DissectError(f"{misfit}: {' '.join(str(error).split())[:300]}") from error
+    missing = [name for name in result.missing_keys if "lora_" in name]
+    for verb, names in (("lacks", missing), ("has, left over,", result.unexpected_keys)):
+        if names:
+            raise DissectError(f"{misfit}: it {verb} {len(names)} tensor(s), such as {names[0]}")
+    return adapted.merge_and_unload()
+
+
+def _warn_of_another_base(config: dict[str, Any], original: Manifest) -> None:
+    """Say so where the adapter names another base than the table; the table's is taken."""
+    base = str(config.get("base_model_name_or_path") or "")
+    source = original.source.partition(":")[2]
+    if base and Path(base).name.casefold() != Path(source).name.casefold():
+        log.warning(
+            "the adapter was trained on %s, as its config says; it is merged into %s, the table's "
+            "original of %s",
+            *(base, original.source, original.model),
+        )

@@ -1,0 +1,73 @@
+"""Attention over a pack, part by part: a text's own tokens with the beginning that they see.
+
+A pack's mask hides most of it: of six texts in one sequence, a token sees one. So attention is
+called once per text, with that text's queries, keys, values and mask. transformers takes such a
+function by name, and its models use it where they would use fused attention.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+Index = slice | Tensor
+NAME = "sdpa_in_parts"
+ARGUMENT = "pack_parts"  # layers hand what they do not know on to their attention
+
+
+def attend_in_parts(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **keywords: Any
+) -> tuple[Tensor, None]:
+    """transformers' fused attention, over the parts of a pack if one is read.
+
+    Args:
+        query: (rows, heads, tokens, width).
+        key, value: the same; each of their heads may serve several of the queries'.
+        mask: (1, 1, tokens, tokens), the pack's, True where a position is seen.
+        keywords: `pack_parts` if a pack is read, `scaling`, and what else transformers gives.
+
+    Returns:
+        (rows, tokens, heads, width), and no attention weights.
+    """
+    parts: Sequence[tuple[slice, Index]] | None = keywords.pop(ARGUMENT, None)
+    if parts is None or mask is None:
+        return sdpa_attention_forward(module, query, key, value, mask, **keywords)
+    outputs = [
+        sdpa_attention_forward(
+            module,
+            query[:, :, own],
+            key[:, :, seen],
+            value[:, :, seen],
+            mask[:, :, own][..., seen],
+            **keywords,
+        )[0]
+        for own, seen in parts
+    ]
+    return torch.cat(outputs, dim=1), None
+
+
+def use_parts(model: Any) -> None:
+    """Let a model attend in parts, if its attention is fused; others, as with soft caps, stay."""
+    if model.config._attn_implementation == "sdpa":
+        model.set_attn_implementation(NAME)
+
+
+def uses_parts(model: Any) -> bool:
+    """Whether a model attends in parts."""
+    implementation: str = model.config._attn_implementation
+    return implementation == NAME
+
+
+def as_index(places: Sequence[int], device: torch.device) -> Index:
+    """Places of a pack as an index: a slice, which copies nothing, if they lie side by side."""
+    if places[-1] - places[0] == len(places) - 1:
+        return slice(places[0], places[-1] + 1)
+    return torch.tensor(places, device=device)
+
+
+AttentionInterface.register(NAME, attend_in_parts)
+AttentionMaskInterface.register(NAME, sdpa_mask)

@@ -1,0 +1,1 @@
+"""The trace that unlearning leaves in the parameters: how far they moved, and where."""

@@ -1,0 +1,62 @@
+"""The table of traces: one row per component and layer, and one for the concept vector."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from dissect.errors import DissectError
+from dissect.results.schema import read_rows
+from dissect.results.tables import read_csv
+
+ATTENTION = ("q", "k", "v", "o")
+MLP = ("gate", "up", "down")
+CONCEPT_VECTOR = "concept_vector"
+
+_TEXT = pa.dictionary(pa.int32(), pa.string())
+TRACE_SCHEMA = pa.schema(
+    [
+        ("model", _TEXT),
+        ("origin", _TEXT),  # published | trained_here | own
+        ("method", _TEXT),
+        ("concept", _TEXT),
+        ("concept_name", _TEXT),
+        ("component", _TEXT),  # gate | up | down | q | k | v | o | concept_vector
+        ("layer", pa.int32()),  # from 0
+        ("relative_change", pa.float64()),  # ||unlearned - original|| / ||original||
+        ("dim", pa.int32()),  # of the concept vector, as the next ones
+        ("cosine", pa.float64()),
+        ("l2", pa.float64()),
+        ("jaccard", pa.float64()),
+    ]
+)
+TRACE_COLUMNS: list[str] = TRACE_SCHEMA.names
+_ORDER = [*ATTENTION, *MLP, CONCEPT_VECTOR]
+_NUMBERS = ["relative_change", "dim", "cosine", "l2", "jaccard"]
+
+
+def collect_traces(paths: Iterable[Path]) -> pd.DataFrame:
+    """All traces' rows, TRACE_COLUMNS, sorted by their keys; components as `_ORDER` has them.
+
+    Raises:
+        DissectError: if one of the files cannot be read.
+    """
+    every = pd.concat([read_rows(path) for path in paths], ignore_index=True)
+    keys = {name: every[name].astype(str) for name in ("model", "origin", "method", "concept")}
+    every = every.assign(**keys, place=every["component"].map(_ORDER.index).astype(int))
+    rows = every.sort_values([*keys, "place", "layer"], ignore_index=True)
+    return rows[TRACE_COLUMNS]
+
+
+def read_trace(path: Path, model: str) -> pd.DataFrame:
+    """One model's rows of tables/trace.csv.
+
+    Raises:
+        DissectError: if there are none.
+    """
+    rows = read_csv(path, _NUMBERS, whole=["layer"])
+    rows = rows[rows["model"] == model].reset_index(drop=True)
+    if rows.empty:
+        raise DissectError(f"{path} has no row with model {model}: draw what was computed")
+    return rows

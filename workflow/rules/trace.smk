@@ -1,0 +1,73 @@
+localrules:
+    summarise_trace,
+    plot_trace,
+
+
+rule trace_parameters:
+    """How far the unlearned checkpoint's weights moved, and what became of the concept vector."""
+    input:
+        original=original,
+        unlearned=manifest,
+        concept="<results>/concepts/{model}/{concept}.json",
+        code=CODE["trace"],
+    output:
+        trace="<results>/trace/{model}/{method}/{concept}.parquet",
+    log:
+        "<results>/logs/trace_parameters/{model}/{method}/{concept}.log",
+    benchmark:
+        "<results>/benchmarks/trace_parameters/{model}/{method}/{concept}.tsv"
+    resources:
+        mem_mb=mem_mb("trace"),
+        runtime=runtime("trace"),
+    message:
+        "trace the parameters of {wildcards.model}, {wildcards.method} on {wildcards.concept}"
+    script:
+        "../scripts/trace_parameters.py"
+
+
+rule summarise_trace:
+    """The traces of all checkpoints in one table."""
+    input:
+        traces=study.trace_paths(),
+        code=CODE["summarise_trace"],
+    output:
+        trace="<results>/tables/trace.csv",
+    log:
+        "<results>/logs/summarise_trace.log",
+    resources:
+        mem_mb=mem_mb("table"),
+        runtime=runtime("table"),
+    message:
+        "put all traces in one table"
+    script:
+        "../scripts/summarise_trace.py"
+
+
+rule plot_trace:
+    """How far each component moved, against layer."""
+    input:
+        trace="<results>/tables/trace.csv",
+        code=CODE["plot_trace"],
+    output:
+        report(
+            expand(
+                "<results>/figures/{model}/trace.{format}",
+                format=study.config.figures.formats,
+                allow_missing=True,
+            ),
+            caption="../report/trace.rst",
+            category="{model}",
+            subcategory="trace in the parameters",
+        ),
+    log:
+        "<results>/logs/plot_trace/{model}.log",
+    resources:
+        mem_mb=mem_mb("plot"),
+        runtime=runtime("plot"),
+    params:
+        style=study.config.figures.style.model_dump(),
+        seed=study.config.seed,
+    message:
+        "draw the trace in the parameters of {wildcards.model}"
+    script:
+        "../scripts/plot_trace.py"

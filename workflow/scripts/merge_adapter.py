@@ -1,0 +1,35 @@
+"""Merge a LoRA adapter into the original, once: the checkpoint that the study goes on with."""
+
+from pathlib import Path
+
+from dissect.checkpoints.manifest import read_manifest, write_manifest
+from dissect.files import atomic_folder
+from dissect.job import job
+from dissect.study.table import CheckpointRow
+
+
+def main(*, original: Path, row: CheckpointRow, manifest: Path) -> None:
+    """Write the manifest, with the merged weights beside it.
+
+    Args:
+        original: manifest of the checkpoint that the adapter changes.
+        row: the adapter's row; its location is the adapter's folder.
+
+    Raises:
+        DissectError: see checkpoints.adapter and checkpoints.verify.
+    """
+    # Seconds of imports, and torch takes its threads from what the job has set.
+    from dissect.checkpoints.adapter import merge_adapter
+
+    with atomic_folder(manifest.parent) as folder:
+        merge_adapter(Path(row.location), read_manifest(original), folder)
+    write_manifest(manifest, manifest.parent, row)
+
+
+if __name__ == "__main__":
+    with job() as snakemake:
+        main(
+            original=Path(snakemake.input.original),
+            row=CheckpointRow(**snakemake.params.row),
+            manifest=Path(snakemake.output.manifest),
+        )

@@ -1,0 +1,92 @@
+"""How far one unlearned checkpoint's parameters moved from the original's, and where."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dissect.checkpoints.manifest import read_manifest
+from dissect.checkpoints.reader import Checkpoint
+from dissect.checkpoints.verify import refuse_other_shapes
+from dissect.files import read_json, sha256_of
+from dissect.job import job
+from dissect.provenance import Stopwatch, checkpoint_fields, hash_of, machine_fields
+from dissect.results.schema import write_rows
+from dissect.trace.components import component_changes
+from dissect.trace.concept_vector import TOP_TOKENS, compare_concept_vectors, place_of
+from dissect.trace.table import CONCEPT_VECTOR, TRACE_COLUMNS, TRACE_SCHEMA
+
+log = logging.getLogger("dissect")
+
+
+def main(*, original: Path, unlearned: Path, concept: Path, trace: Path) -> None:
+    """Write the trace of one checkpoint: a row per component and layer, and the concept vector's.
+
+    Args:
+        original, unlearned: manifests.
+        concept: the concept's JSON; without Layer and Dim there is no row of its vector.
+
+    Raises:
+        DissectError: if the checkpoints are no pair, or have no such Layer or Dim.
+    """
+    stopwatch = Stopwatch()
+    originals, theirs = read_manifest(original), read_manifest(unlearned)
+    data = read_json(concept)
+    before, after = Checkpoint(originals.folder), Checkpoint(theirs.folder)
+    refuse_other_shapes(before, after)
+    found = [concept_vector(before, after, data), *component_changes(before, after)]
+    rows = pd.DataFrame(filter(None, found), columns=TRACE_COLUMNS).assign(
+        model=theirs.model,
+        origin=theirs.origin,
+        method=theirs.method,
+        concept=theirs.concept,
+        concept_name=data["Concept"],
+    )
+    metadata = {
+        **checkpoint_fields("original", originals),
+        **checkpoint_fields("unlearned", theirs),
+        **machine_fields("cpu", "float64"),
+        "data_sha256": sha256_of(concept),
+        "config_hash": hash_of({"top_tokens": TOP_TOKENS}),
+    }
+    write_rows(trace, rows, metadata | stopwatch.fields(), TRACE_SCHEMA)
+    report(rows)
+
+
+def concept_vector(
+    original: Checkpoint, unlearned: Checkpoint, concept: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """The row of the concept vector; None where the concept does not name it."""
+    place = place_of(concept)
+    if place is None:
+        log.info("concept %s has no Layer and Dim: no concept vector to compare", concept["id"])
+        return None
+    row = compare_concept_vectors(original, unlearned, *place)
+    log.info(
+        "concept vector (layer %d, dim %d): cosine %.4f, L2 %.4f, Jaccard %.3f",
+        *(*place, row["cosine"], row["l2"], row["jaccard"]),
+    )
+    return {"component": CONCEPT_VECTOR, **row}
+
+
+def report(rows: pd.DataFrame) -> None:
+    """Say in the log where each component moved most."""
+    for component, some in rows.groupby("component"):
+        change = some.set_index("layer")["relative_change"].dropna()
+        if len(change):
+            log.info(
+                "%s: relative change %.3g on average, at most %.3g, at layer %s",
+                *(component, change.mean(), change.max(), change.idxmax()),
+            )
+
+
+if __name__ == "__main__":
+    with job() as snakemake:
+        main(
+            original=Path(snakemake.input.original),
+            unlearned=Path(snakemake.input.unlearned),
+            concept=Path(snakemake.input.concept),
+            trace=Path(snakemake.output.trace),
+        )
