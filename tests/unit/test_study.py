@@ -97,7 +97,7 @@ def test_paths_follow_the_grammar() -> None:
 
 
 def test_a_checkpoint_is_needed_by_its_cells_and_its_trace() -> None:
-    found = study(experiments=["attention"])
+    found = study(experiments=["attention"], controls={"identity": False})
     assert found.needs_of(found.row("m", "dpo", "tea")) == [
         "results/x/krs/m/dpo/tea/attention.parquet",
         "results/x/trace/m/dpo/tea.parquet",
@@ -110,7 +110,7 @@ def test_a_checkpoint_is_needed_by_its_cells_and_its_trace() -> None:
 
 
 def test_without_traces_only_cells_need_a_checkpoint() -> None:
-    found = study(experiments=["attention"], trace=False)
+    found = study(experiments=["attention"], trace=False, controls={"identity": False})
     assert found.needs_of(found.row("m", "original")) == found.cell_paths()
     assert found.trace_tables() == []
     assert not [path for path in found.figure_paths() if "/trace." in path]

@@ -156,9 +156,10 @@ def controls_of(
         DissectError: for a layer that the model does not have.
     """
     top = max((window.layer for window in windows), default=0)
-    if names and max(layers) > top:
+    unknown = [layer for layer in layers if layer > top]
+    if names and unknown:
         raise DissectError(
-            f"config: controls.layers: {max(layers)} is no layer of this model; legal: 0 to {top}"
+            f"config: controls.layers: {unknown[0]} is no layer of this model; legal: 0 to {top}"
         )
     chosen = [window for window in windows if window.layer in layers]
     parts = (original.experiment, original.recording, original.checkpoint)
