@@ -1,0 +1,87 @@
+"""The most memory that plain hooks and the sweep take, each in a process of its own.
+
+    .venv/bin/python benchmarks/memory.py                   135M, a minute on 2 cores
+    .venv/bin/python benchmarks/memory.py --size 1b         needs 8 GiB
+
+One window only: how many there are changes nothing for hooks; the sweep is given all of them.
+bfloat16, six questions in the demo's sizes. Counted: anonymous memory, so no mapped files.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from opponents import plain_hooks, prepare
+from seven_billion import Memory, anonymous_memory
+from sweep import CPU, SHAPES, SIZES, make_pair, make_texts
+from transformers import AutoModelForCausalLM
+
+from dissect.checkpoints.reader import Checkpoint
+from dissect.engine.patches import EXPERIMENTS, Donor
+from dissect.engine.plan import GIB
+from dissect.engine.record import record
+from dissect.engine.recording import read_recording, write_recording
+from dissect.engine.skeleton import Skeleton
+from dissect.engine.sweep import sweep
+from dissect.job import keep_freed_memory
+from dissect.study.windows import windows_of
+
+DTYPE = torch.bfloat16
+EXPERIMENT = "value_vectors"
+
+
+def hooks(folder: Path, size: str) -> None:
+    shape, sizes = SHAPES["demo"], SIZES[size]
+    texts = make_texts(shape, len(shape.lengths), sizes["vocab_size"])
+    models = [
+        AutoModelForCausalLM.from_pretrained(folder / name, dtype=DTYPE).eval()
+        for name in ("original", "unlearned")
+    ]
+    windows = windows_of(["sliding_5"], sizes["num_hidden_layers"])
+    plain_hooks(prepare(models[0], models[1], texts), EXPERIMENTS[EXPERIMENT], windows[:1])
+
+
+def ours(folder: Path, size: str) -> None:
+    keep_freed_memory()
+    shape, sizes = SHAPES["demo"], SIZES[size]
+    texts = make_texts(shape, len(shape.lengths), sizes["vocab_size"])
+    path = folder / "recording.safetensors"
+    recorded = record(Skeleton(Checkpoint(folder / "original"), DTYPE, CPU), texts)
+    write_recording(path, recorded, texts, {})
+    donor = Donor(EXPERIMENTS[EXPERIMENT], read_recording(path), Checkpoint(folder / "original"))
+    windows = windows_of(["sliding_5"], sizes["num_hidden_layers"])
+    sweep(Skeleton(Checkpoint(folder / "unlearned"), DTYPE, CPU), donor, windows)
+
+
+WAYS = {"plain hooks": hooks, "this sweep": ours}
+
+
+def measure(way: str, folder: Path, size: str) -> None:
+    """Run one way in this process and print what it took beyond Python and its libraries."""
+    before, memory = anonymous_memory(), Memory()
+    with memory.watched():
+        WAYS[way](folder, size)
+    print(f"{size:6}{way:14}{(memory.peak - before) / GIB:8.2f} GiB", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", choices=SIZES, default="135m")
+    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.way:
+        measure(arguments.way, arguments.folder, arguments.size)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        make_pair(Path(folder), SIZES[arguments.size], DTYPE)
+        for way in WAYS:
+            command = [sys.executable, __file__, "--size", arguments.size]
+            subprocess.run([*command, "--way", way, "--folder", folder], check=True)
+
+
+if __name__ == "__main__":
+    main()
