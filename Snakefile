@@ -5,6 +5,7 @@ snakemake preflight                 which checkpoints can be had, and how large 
 snakemake checkpoints               all that needs a network: the rest does without
 snakemake sweeps                    the cells only: what the GPUs are for
 snakemake tables | figures          the tables, the figures, and what they need
+snakemake archive                   <results>/archive.zip, for a reviewer: docs/archive.md
 snakemake results/paper/...         any single file of results/README.md
 --configfile config/demo.yaml       another study, whole: it replaces config/config.yaml
 --profile profiles/local            on one machine; or --cores N
@@ -37,6 +38,7 @@ include: "workflow/rules/trace.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/resources.smk"
+include: "workflow/rules/archive.smk"
 
 
 localrules:

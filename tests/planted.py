@@ -8,9 +8,17 @@ from typing import Any
 import pandas as pd
 
 from dissect.results.schema import CELL_SCHEMA, write_rows
+from dissect.results.scores import MEASURES
 from dissect.study.windows import windows_of
 
 EXPERIMENTS = ("mlp_coefficients", "attention", "mlp_coefficients_and_attention", "value_vectors")
+
+# Of the unlearned model, and of the original.
+_MEASURED = {
+    "kl_recovered": (2.0, 0.0),
+    "top1_recovered": (0.5, 1.0),
+    "logprob_recovered": (-1.25, -0.25),
+}
 
 # Per layer, the KRS of each question; None: the unpatched loss is 0, so there is none.
 Values = Sequence[Sequence[float | None]]
@@ -27,6 +35,7 @@ def plant(
     window: str | Sequence[str] = "sliding_1",
     span: str | Sequence[str] = "notebook",
     unlearned: Sequence[float] = (),
+    others: Mapping[str, Values] | None = None,
     metadata: Mapping[str, str] | None = None,
     **more: Any,
 ) -> Path:
@@ -35,6 +44,8 @@ def plant(
     Args:
         values: as Values says; the number of layers follows from it.
         unlearned: the unpatched loss per question, 1 if left out.
+        others: the same for other scores, by their names; what they are made of is null if left
+            out. None: nothing was lost of it.
         more: other columns' values.
     """
     key = {"model": model, "method": method, "concept": concept, "experiment": experiment}
@@ -58,11 +69,26 @@ def plant(
                 "krs": math.nan if krs is None else krs,
                 **more,
             }
+            for name, wanted in (others or {}).items():
+                row |= _behind(name, wanted[place.layer][question])
             rows += [{**row, "span": name} for name in ([span] if isinstance(span, str) else span)]
     path = root / "krs" / model / method / concept / f"{experiment}.parquet"
     frame = pd.DataFrame(rows).reindex(columns=CELL_SCHEMA.names)
     write_rows(path, frame, {"device": "cpu", **(metadata or {})})
     return path
+
+
+def _behind(name: str, recovered: float | None) -> dict[str, float]:
+    """Columns that make a score what it is to be: between an unlearned value and the original's."""
+    measure = MEASURES[name]
+    unlearned, original = _MEASURED[name]
+    if recovered is None:
+        unlearned = original
+    found = {
+        measure.unlearned: unlearned,
+        measure.patched: unlearned + (recovered or 0.0) * (original - unlearned),
+    }
+    return found | ({measure.original: original} if isinstance(measure.original, str) else {})
 
 
 def flat(value: float | None, layers: int = 4, questions: int = 2) -> Values:

@@ -10,6 +10,8 @@ import pytest
 
 from dissect.errors import DissectError
 from dissect.results.collect import collect_cells
+from dissect.results.scores import EVERY_SCORE
+from dissect.results.statistics import statistics
 from dissect.results.tables import concept_scores, curves, write_csv
 from planted import EXPERIMENTS, plant, sloped
 
@@ -19,7 +21,12 @@ INPUTS = {
     "plot_curves_by_method": ["curves", "table"],
     "plot_heatmap": ["table"],
     "plot_last_layer": ["table"],
+    "plot_spans": ["curves", "table"],
+    "plot_scores": ["scores", "table"],
+    "plot_widths": ["statistics", "table"],
 }
+# What a figure compares is no part of its selection.
+COMPARED = {"plot_spans": "span", "plot_scores": "score", "plot_widths": "window"}
 EVERY = pytest.mark.parametrize("name", INPUTS)
 
 
@@ -32,9 +39,12 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         for method in ("dpo", "grad_diff")
         for i, experiment in enumerate(EXPERIMENTS)
     ]
-    found = {"table": root / "krs.parquet", "curves": root / "curves.csv"}
+    found = {name: root / f"{name}.csv" for name in ("curves", "scores", "statistics")}
+    found["table"] = root / "krs.parquet"
     collect_cells(cells, found["table"])
     write_csv(found["curves"], curves(concept_scores(found["table"])))
+    write_csv(found["scores"], curves(concept_scores(found["table"], EVERY_SCORE)))
+    write_csv(found["statistics"], statistics(concept_scores(found["table"])))
     return found
 
 
@@ -45,7 +55,9 @@ def run(name: str, tables: dict[str, Path], outputs: list[Path], **changed: Any)
     spec.loader.exec_module(script)
     selection = {"model": "tiny", "window": "sliding_1", "span": "answer", "score": "krs_of_means"}
     inputs = {key: tables[key] for key in INPUTS[name]}
-    script.main(**inputs, **{**selection, "style": {}, **changed}, outputs=outputs)
+    given = {**selection, "style": {}, **changed}
+    given.pop(COMPARED.get(name, ""), None)
+    script.main(**inputs, **given, outputs=outputs)
 
 
 @EVERY
@@ -61,8 +73,11 @@ def test_both_formats_are_written(name: str, tables: dict[str, Path], tmp_path: 
 def test_what_was_not_computed_is_refused(
     name: str, tables: dict[str, Path], tmp_path: Path
 ) -> None:
-    with pytest.raises(DissectError, match=r"no row with .*span notebook"):
-        run(name, tables, [tmp_path / "x.png"], span="notebook")
+    with pytest.raises(DissectError, match=r"no row with .*model other"):
+        run(name, tables, [tmp_path / "x.png"], model="other")
+    if COMPARED.get(name) != "span":
+        with pytest.raises(DissectError, match=r"no row with .*span notebook"):
+            run(name, tables, [tmp_path / "x.png"], span="notebook")
     assert not list(tmp_path.iterdir())
 
 
@@ -78,6 +93,7 @@ def test_style_changes_the_picture(tables: dict[str, Path], tmp_path: Path) -> N
 def test_tables_and_figures_need_no_torch() -> None:
     code = (
         "import sys, dissect.results.collect, dissect.figures.curves, dissect.figures.heatmap, "
+        "dissect.figures.compared, dissect.figures.widths, "
         "dissect.figures.last_layer; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,7 +9,8 @@ import pytest
 
 from dissect.errors import DissectError
 from dissect.results.schema import read_rows
-from dissect.results.tables import read_csv
+from dissect.results.scores import EVERY_SCORE
+from dissect.results.tables import read_csv, read_curves
 from planted import flat, plant
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
@@ -35,6 +36,12 @@ def run(tmp_path: Path, cells: list[Path]) -> Path:
     )
     table = tables / "krs.parquet"
     load("summarise_curves").main(table=table, seed=0, output=tables / "curves.csv")
+    load("summarise_scores").main(
+        table=table,
+        seed=0,
+        scores=tables / "scores.csv",
+        differing=tables / "disagreements.csv",
+    )
     load("summarise_statistics").main(table=table, seed=0, output=tables / "statistics.csv")
     load("decide_claims").main(
         table=table, windows=["suffix", "sliding_1"], seed=0, output=tables / "claims.csv"
@@ -53,6 +60,10 @@ def test_cells_become_tables(tmp_path: Path) -> None:
     krs = curves[(curves["score"] == "krs") & (curves["method"] == "all")]
     assert krs["mean"].tolist() == pytest.approx([0.3, 0.5])
     assert krs["low"].isna().all()
+    scores = read_curves(tables / "scores.csv", method="all")
+    assert set(scores["score"]) == set(EVERY_SCORE)
+    assert scores.loc[scores["score"] == "krs", "mean"].tolist() == pytest.approx([0.3, 0.5])
+    assert (tables / "disagreements.csv").read_text().count("\n") == 1  # no other score to differ
     statistics = read_csv(tables / "statistics.csv", ["layer", "value", "low", "high", "n"])
     peak = statistics[(statistics["statistic"] == "peak") & (statistics["score"] == "krs")]
     assert peak["value"].tolist() == pytest.approx([0.5, 0.5])
@@ -71,7 +82,9 @@ def test_tables_have_the_same_bytes_twice(tmp_path: Path) -> None:
         "claims.csv",
         "coverage.csv",
         "curves.csv",
+        "disagreements.csv",
         "krs.parquet",
+        "scores.csv",
         "statistics.csv",
     ]
     assert first == again

@@ -14,11 +14,15 @@ from matplotlib.text import Text
 
 from dissect.errors import DissectError
 from dissect.figures.canvas import FLOOR_WIDTH, applied, runs, save
+from dissect.figures.compared import draw_scores, draw_spans
 from dissect.figures.curves import draw_curves, draw_curves_by_method
 from dissect.figures.heatmap import concept_labels, draw_heatmap
 from dissect.figures.last_layer import draw_last_layer, last_layer_share
 from dissect.figures.style import Style, in_order, looks_of, window_label
+from dissect.figures.widths import draw_widths
 from dissect.results.collect import collect_cells
+from dissect.results.scores import EVERY_SCORE
+from dissect.results.statistics import statistics
 from dissect.results.tables import concept_scores, curves
 from dissect.study import config
 from planted import EXPERIMENTS, flat, plant, sloped
@@ -69,13 +73,17 @@ def words(figure: Figure) -> str:
 
 
 def drawn(tmp_path: Path, cells: Sequence[Path]) -> list[Figure]:
-    """All four figures."""
+    """All figures that tables of the cells' rows are drawn as."""
     mean, concepts = tables_of(tmp_path, cells)
+    every = concept_scores(tmp_path / "krs.parquet", EVERY_SCORE)
     return [
         draw_curves(mean, STYLE),
         draw_curves_by_method(mean, concepts, STYLE),
         draw_heatmap(concepts, STYLE),
         draw_last_layer(concepts, STYLE),
+        draw_spans(mean, concepts, STYLE),
+        draw_scores(curves(every), every, STYLE),
+        draw_widths(statistics(concepts), concepts, STYLE),
     ]
 
 

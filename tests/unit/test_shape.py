@@ -10,7 +10,9 @@ from dissect.results.shape import (
     difference_of_peaks,
     final_layer_lead,
     final_layer_share,
+    final_window,
     furthest_from_zero,
+    layers_that_give,
     lead,
     peak,
     peak_layer,
@@ -95,6 +97,32 @@ def test_the_last_layers_share_of_sliding_windows(curve: list[float], expected: 
 )
 def test_the_last_layers_share_of_suffixes(curve: list[float], expected: float) -> None:
     assert share("suffix", curve) == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("curve", "half", "most"),
+    [
+        ([0.8, 0.8, 0.8, 0.7, 0.5, 0.2], 2, 4),  # of layers 4 and 5; of 2 to 5
+        ([0.8, 0.8, 0.8, 0.8, 0.8, 0.8], 1, 1),
+        ([0.8, 0.1, 0.1, 0.1, 0.1, 0.1], 6, 6),
+        ([-0.8, 0.1, 0.6, 0.1, 0.1, 0.5], 1, 4),  # a longer suffix may give less
+        ([np.nan, 0.8, 0.1, 0.1, np.nan, 0.3], 5, 5),
+        ([-0.8, -0.1, -0.1, -0.1, -0.1, 0.0], np.nan, np.nan),
+    ],
+)
+def test_how_many_last_layers_give_half_and_most_of_the_best_suffix(
+    curve: list[float], half: float, most: float
+) -> None:
+    suffixes = windows("suffix")
+    for share_of_best, expected in ((0.5, half), (0.9, most)):
+        found = read(lambda mean, s=share_of_best: layers_that_give(s, suffixes), curve)
+        assert found == pytest.approx(expected, nan_ok=True)
+
+
+def test_the_final_window_is_the_last_layers() -> None:
+    curve = [0.9, 0.1, 0.2, 0.3, 0.4, 0.25]
+    for name in ("sliding_1", "sliding_5", "suffix"):
+        assert read(lambda mean, n=name: final_window(windows(n)), curve) == 0.25
 
 
 def test_the_share_keeps_its_bounds_in_every_resample() -> None:

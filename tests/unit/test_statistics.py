@@ -83,6 +83,47 @@ def test_peaks_may_lie_at_different_layers(tmp_path: Path) -> None:
     assert row(found, "monotonicity", **mine)["value"] == pytest.approx(-0.5)
 
 
+def test_the_best_with_and_without_the_last_layer_are_numbers_of_their_own(tmp_path: Path) -> None:
+    # Of width 3 and 5 layers, the windows at 3 and 4 cover the last layer.
+    values = [[0.1], [0.3], [0.5], [0.9], [0.7]]
+    cells = [plant(tmp_path, values, concept=name, window="sliding_3") for name in CONCEPTS]
+    found = statistics_of(tmp_path, cells)
+    expected = {
+        "best_with_final_layer": 0.9,
+        "best_without_final_layer": 0.5,
+        "final_layer_lead": 0.4,
+        "final_window": 0.7,
+    }
+    for statistic, value in expected.items():
+        here = row(found, statistic, method="dpo")
+        assert (here["value"], here["low"], here["high"]) == pytest.approx((value,) * 3)
+        assert here["n"] == 6
+    assert not found["statistic"].str.startswith("layers_for").any()
+
+
+def test_suffixes_say_how_many_last_layers_it_takes(tmp_path: Path) -> None:
+    # Half of the concepts have all in the last layer, half need three.
+    early, late = [[0.8]] * 4, [[0.8], [0.8], [0.3], [0.2]]
+    cells = [
+        plant(tmp_path, early if i < 3 else late, concept=name, window="suffix")
+        for i, name in enumerate(CONCEPTS)
+    ]
+    found = statistics_of(tmp_path, cells)
+    half, most = (row(found, f"layers_for_{name}", method="dpo") for name in ("half", "most"))
+    assert (half["value"], half["low"], half["high"]) == (1, 1, 3)
+    assert (most["value"], most["n"]) == (3, 6)
+    assert row(found, "final_window", method="dpo")["value"] == pytest.approx(0.5)
+    assert row(found, "final_layer_share", method="dpo")["value"] == pytest.approx(0.5 / 0.8)
+    assert not found["statistic"].str.startswith("best_with").any()
+
+
+def test_without_windows_that_leave_the_last_layer_out_there_is_no_best(tmp_path: Path) -> None:
+    cells = [plant(tmp_path, flat(0.5, layers=1))]
+    found = statistics_of(tmp_path, cells)
+    assert row(found, "best_with_final_layer", method="dpo")["value"] == 0.5
+    assert np.isnan(row(found, "best_without_final_layer", method="dpo")["value"])
+
+
 def test_a_peaks_interval_is_its_points_in_the_curves(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     cells = [plant(tmp_path, rng.random((4, 3)).tolist(), concept=name) for name in CONCEPTS]

@@ -116,6 +116,26 @@ def test_without_traces_only_cells_need_a_checkpoint() -> None:
     assert not [path for path in found.figure_paths() if "/trace." in path]
 
 
+def test_figures_that_compare_are_there_once_for_what_they_compare() -> None:
+    figures = {"windows": ["sliding_5"], "spans": ["notebook", "answer"], "formats": ["png"]}
+    names = {
+        Path(path).name.removesuffix(".png")
+        for path in study(
+            windows=["sliding_5", "suffix"], figures=figures, trace=False
+        ).figure_paths()
+    }
+    compared = {name for name in names if name.split(".")[0] in ("spans", "scores", "widths")}
+    assert compared == {
+        "spans.sliding_5.krs",
+        "scores.sliding_5.notebook",
+        "scores.sliding_5.answer",
+        "widths.notebook.krs",
+        "widths.answer.krs",
+    }
+    assert len(names - compared) == 4 * 2
+    assert not any("widths" in path for path in study().figure_paths())
+
+
 def test_texts_are_the_files_or_answered_here() -> None:
     write_concepts(concept("tea", QA_with_answers=["a"]), concept("mate"), concept("cocoa"))
     found = study()
@@ -216,7 +236,7 @@ def test_controls_are_part_of_a_cell_where_there_are_donors() -> None:
 
 def test_identity_controls_hold_weights_until_they_are_there() -> None:
     checked = study()
-    paths = set(checked.identities)
+    paths = set(checked.identity_paths())
     unlearned = [row for row in checked.rows if row.method != "original"]
     concepts = {row.concept for row in unlearned}
     assert len(paths) == len(unlearned) + len(concepts)
@@ -226,7 +246,7 @@ def test_identity_controls_hold_weights_until_they_are_there() -> None:
         expected = concepts if row.method == "original" else {row.concept}
         assert {Path(path).stem for path in mine} == expected
         assert {Path(path).parent.name for path in mine} == {row.method}
-    assert study(controls={"identity": False}).identities == {}
+    assert study(controls={"identity": False}).identity_paths() == []
 
 
 def remove(name: str) -> None:
@@ -350,3 +370,39 @@ def test_resources_grow_with_the_model() -> None:
     assert memory_mb("unlearn", 2.0) < memory_mb("unlearn", None) <= 7600  # the demo's limit
     assert memory_mb("dissect", 13_500.0) > 13_500
     assert runtime_minutes("unlearn", 13_500.0) > runtime_minutes("unlearn", None)
+
+
+def describe(folder: str, model_type: str, layers: int = 6) -> None:
+    values = {"model_type": model_type, "num_hidden_layers": layers}
+    Path("own", folder, "config.json").write_text(json.dumps(values), encoding="utf-8")
+
+
+def test_a_folder_that_is_no_checkpoint_is_refused() -> None:
+    Path("own/dpo_tea/config.json").unlink()
+    with pytest.raises(DissectError, match=r"m dpo tea: folder own/dpo_tea has no config.json"):
+        study()
+    inside = Path("own/dpo_tea/checkpoint-15")
+    inside.mkdir()
+    (inside / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(DissectError, match=r"did you mean own/dpo_tea/checkpoint-15\?"):
+        study()
+
+
+@pytest.mark.parametrize(
+    ("model_type", "layers", "said"),
+    [("mistral", 6, "mistral model of 6 layers"), ("llama", 8, "llama model of 8 layers")],
+)
+def test_another_model_is_no_copy_of_the_original(model_type: str, layers: int, said: str) -> None:
+    for folder in ("original", "grad_diff_tea", "dpo_mate"):
+        describe(folder, "llama")
+    describe("dpo_tea", model_type, layers)
+    expected = f"m dpo tea: own/dpo_tea is a {said}, its original own/original a llama model of 6"
+    with pytest.raises(DissectError, match=expected):
+        study()
+
+
+def test_both_names_of_legacy_olmo_are_one_family() -> None:
+    for folder in ("original", "grad_diff_tea", "dpo_mate"):
+        describe(folder, "hf_olmo")
+    describe("dpo_tea", "olmo")
+    assert study().layers("m") == 6

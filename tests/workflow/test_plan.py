@@ -11,12 +11,20 @@ from dissect.study.preflight import Found, write_preflight
 TABLES = (
     "collect_krs",
     "summarise_curves",
+    "summarise_scores",
     "summarise_statistics",
     "summarise_controls",
     "decide_claims",
 )
+PER_MODEL = (
+    "plot_curves",
+    "plot_curves_by_method",
+    "plot_heatmap",
+    "plot_last_layer",
+    "plot_spans",
+    "plot_scores",
+)
 TRACE = {"trace_parameters": 40, "summarise_trace": 1, "plot_trace": 2}
-PER_MODEL = ("plot_curves", "plot_curves_by_method", "plot_heatmap", "plot_last_layer")
 
 
 def test_the_tiny_study_from_nothing(planned: Workflow) -> None:
@@ -64,6 +72,18 @@ def test_the_demo_is_planned_in_seconds(shipped: Workflow) -> None:
     assert (jobs["record_original"], jobs["dissect_layers"]) == (2, 16)
     assert jobs["check_identity"] == 4 + 2
     assert (jobs["trace_parameters"], jobs["plot_trace"]) == (4, 1)
+
+
+def test_more_widths_are_laid_over_the_demo_in_a_folder_of_their_own(shipped: Workflow) -> None:
+    demo = plan_demo(shipped)
+    assert demo.jobs["plot_widths"] == 2  # one per span
+    both = {"config": "config/demo.yaml", "over": "config/widths.yaml"}
+    wide = shipped.run("--dry-run", **both)
+    assert wide.jobs["dissect_layers"] == 16
+    assert wide.jobs["plot_widths"] == 2
+    assert wide.jobs["plot_curves"] == 4  # two windows, two spans
+    table = "results/demo_widths/tables/krs.parquet"
+    assert shipped.run("--dry-run", table, **both).jobs["dissect_layers"] == 16
 
 
 def test_the_demos_third_concept_is_one_line_away(shipped: Workflow) -> None:

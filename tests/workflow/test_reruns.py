@@ -13,6 +13,7 @@ from tiny_study import Workflow
 TABLES = {
     "collect_krs": 1,
     "summarise_curves": 1,
+    "summarise_scores": 1,
     "summarise_statistics": 1,
     "summarise_controls": 1,
     "decide_claims": 1,
@@ -22,6 +23,8 @@ FIGURES = {
     "plot_curves_by_method": 1,
     "plot_heatmap": 1,
     "plot_last_layer": 1,
+    "plot_spans": 1,
+    "plot_scores": 1,
 }
 ENGINE = "workflow/lib/dissect/engine/sweep.py"
 
@@ -46,6 +49,8 @@ def test_the_study_is_complete_and_nothing_is_to_be_done(done: Workflow) -> None
         for kind in ("png", "pdf"):
             figure = done.result(f"figures/tiny/{name}.sliding_3.notebook.krs.{kind}")
             assert figure.stat().st_size > 1000
+    for name in ("spans.sliding_3.krs", "scores.sliding_3.notebook"):
+        assert done.result(f"figures/tiny/{name}.png").stat().st_size > 1000
     assert done.result("training/tiny/dpo/coffee.parquet").exists()
     for log in done.result("logs").rglob("*.log"):
         assert "done in" in log.read_text(encoding="utf-8"), log
@@ -176,7 +181,7 @@ def test_another_device_is_no_reason_to_run_again(done: Workflow) -> None:
 
 def test_other_windows_repeat_the_sweeps_alone(done: Workflow) -> None:
     jobs = done.plan(windows=["sliding_3", "suffix"], figures={"windows": ["sliding_3"]}).jobs
-    assert jobs == {"dissect_layers": 6} | TABLES | FIGURES
+    assert jobs == {"dissect_layers": 6} | TABLES | FIGURES | {"plot_widths": 1}
 
 
 def test_single_files_and_targets_can_be_asked_for(done: Workflow) -> None:

@@ -84,11 +84,12 @@ class Workflow:
 
     root: Path
 
-    def run(self, *options: str, config: str = "study.yaml") -> Run:
-        """`snakemake` with the local profile and these options."""
+    def run(self, *options: str, config: str = "study.yaml", over: str = "") -> Run:
+        """`snakemake` with the local profile and these options; `over` is laid over the config."""
+        configs = [config, over] if over else [config]
         command = [sys.executable, "-m", "snakemake", "--profile", "profiles/local"]
         done = subprocess.run(
-            [*command, *options, "--configfile", config],
+            [*command, *options, "--configfile", *configs],
             cwd=self.root,
             # The copy's package, not the installed one.
             env=os.environ | {"PYTHONPATH": str(self.root / "workflow/lib")},

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from dissect.errors import DissectError
+from dissect.files import sha256_of
+from dissect.provenance import hash_of
 from dissect.study.config import EXPERIMENTS
 from dissect.study.resources import memory_mb, runtime_minutes
 from dissect.study.study import load_study
@@ -47,7 +49,12 @@ READING = (
     "device.py",
     "texts/prompts.py",
 )
-CURVES = ("results/bootstrap.py", "results/families.py", "results/tables.py")
+CURVES = (
+    "results/bootstrap.py",
+    "results/families.py",
+    "results/scores.py",
+    "results/tables.py",
+)
 CODE = {
     "answer": package("device.py", "texts/answers.py", "texts/prompts.py"),
     "import": package("checkpoints/wheel.py"),
@@ -56,12 +63,14 @@ CODE = {
     "sweep": package("engine/*.py", "results/schema.py", "study/windows.py", "texts/spans.py")
     + package(*READING),
     "identity": package("results/identity.py"),
+    "archive": package("results/archive.py", "results/private.py"),
     "collect": package("results/collect.py", "results/schema.py"),
     "summarise": package(*CURVES),
+    "scores": package(*CURVES, "results/disagreements.py"),
     "statistics": package(*CURVES, "results/shape.py", "results/statistics.py"),
     "controls": package(*CURVES, "results/controls.py"),
     "claims": package(*CURVES, "results/claims.py", "results/shape.py", "results/statements.py"),
-    "plot": package("figures/*.py", "results/families.py", "results/tables.py"),
+    "plot": package("figures/*.py", "results/families.py", "results/scores.py", "results/tables.py"),
     "trace": package("checkpoints/olmo_legacy.py", "checkpoints/families.py")
     + package("checkpoints/reader.py", "results/schema.py", "trace/*.py"),
     "summarise_trace": package("results/tables.py", "trace/table.py"),
@@ -73,6 +82,11 @@ def training_code(wildcards):
     """The trainer and the one method: a further method trains nothing again."""
     method = f"training/methods/{wildcards.method}.py"
     return package("training/*.py", "training/methods/scores.py", "texts/prompts.py", method)
+
+
+def digest_of(files):
+    """Changes when the content of one of these files does: modules as a parameter of a rule."""
+    return hash_of({"files": [sha256_of(Path(file)) for file in files]})
 
 
 def mem_mb(task):
@@ -95,6 +109,11 @@ def runtime(task):
 
 def _weights_mb(wildcards):
     return study.weights_mb(wildcards.model) if "model" in wildcards.keys() else None
+
+
+def is_in(path, folder):
+    """Whether a file lies in that folder of the results."""
+    return Path(path).is_relative_to(Path(study.config.results, folder))
 
 
 def kept(path):

@@ -3,6 +3,9 @@ localrules:
     plot_curves_by_method,
     plot_heatmap,
     plot_last_layer,
+    plot_spans,
+    plot_scores,
+    plot_widths,
 
 
 rule figures:
@@ -131,3 +134,93 @@ rule plot_last_layer:
         "{wildcards.score})"
     script:
         "../scripts/plot_last_layer.py"
+
+
+rule plot_spans:
+    """The notebook's span and the answer's, over one another."""
+    input:
+        curves="<results>/tables/curves.csv",
+        table="<results>/tables/krs.parquet",
+        code=CODE["plot"],
+    output:
+        report(
+            expand(
+                "<results>/figures/{model}/spans.{window}.{score}.{format}",
+                format=study.config.figures.formats,
+                allow_missing=True,
+            ),
+            caption="../report/spans.rst",
+            category="{model}",
+            subcategory="{window}, {score}",
+        ),
+    log:
+        "<results>/logs/plot_spans/{model}/{window}.{score}.log",
+    resources:
+        mem_mb=mem_mb("plot"),
+        runtime=runtime("plot"),
+    params:
+        style=study.config.figures.style.model_dump(),
+    message:
+        "draw both spans of {wildcards.model} ({wildcards.window}, {wildcards.score})"
+    script:
+        "../scripts/plot_spans.py"
+
+
+rule plot_scores:
+    """KRS, KL, top-1 agreement and the answer's log-probability, over one another."""
+    input:
+        scores="<results>/tables/scores.csv",
+        table="<results>/tables/krs.parquet",
+        code=CODE["plot"],
+    output:
+        report(
+            expand(
+                "<results>/figures/{model}/scores.{window}.{span}.{format}",
+                format=study.config.figures.formats,
+                allow_missing=True,
+            ),
+            caption="../report/scores.rst",
+            category="{model}",
+            subcategory="{window}, {span}",
+        ),
+    log:
+        "<results>/logs/plot_scores/{model}/{window}.{span}.log",
+    resources:
+        mem_mb=mem_mb("plot"),
+        runtime=runtime("plot"),
+    params:
+        style=study.config.figures.style.model_dump(),
+    message:
+        "draw all scores of {wildcards.model} ({wildcards.window}, {wildcards.span})"
+    script:
+        "../scripts/plot_scores.py"
+
+
+rule plot_widths:
+    """Recovery against the windows' width, with and without the last layer."""
+    input:
+        statistics="<results>/tables/statistics.csv",
+        table="<results>/tables/krs.parquet",
+        code=CODE["plot"],
+    output:
+        report(
+            expand(
+                "<results>/figures/{model}/widths.{span}.{score}.{format}",
+                format=study.config.figures.formats,
+                allow_missing=True,
+            ),
+            caption="../report/widths.rst",
+            category="{model}",
+            subcategory="{span}, {score}",
+        ),
+    log:
+        "<results>/logs/plot_widths/{model}/{span}.{score}.log",
+    resources:
+        mem_mb=mem_mb("plot"),
+        runtime=runtime("plot"),
+    params:
+        style=study.config.figures.style.model_dump(),
+    message:
+        "draw the widths of {wildcards.model} ({wildcards.span}, {wildcards.score})"
+    script:
+        "../scripts/plot_widths.py"

@@ -1,6 +1,7 @@
 localrules:
     collect_krs,
     summarise_curves,
+    summarise_scores,
     summarise_statistics,
     decide_claims,
     summarise_controls,
@@ -10,10 +11,12 @@ rule tables:
     input:
         # Named here, and so in `all`: a deleted cell is noticed.
         cells=study.cell_paths(),
-        identity=list(study.identities),
+        identity=study.identity_paths(),
         krs="<results>/tables/krs.parquet",
         coverage="<results>/tables/coverage.csv",
         curves="<results>/tables/curves.csv",
+        scores="<results>/tables/scores.csv",
+        differing="<results>/tables/disagreements.csv",
         statistics="<results>/tables/statistics.csv",
         claims="<results>/tables/claims.csv",
         controls="<results>/tables/controls.csv",
@@ -61,6 +64,27 @@ rule summarise_curves:
         "summarise the curves"
     script:
         "../scripts/summarise_curves.py"
+
+
+rule summarise_scores:
+    """KRS beside KL, top-1 agreement and the answer's log-probability, and where they differ."""
+    input:
+        table="<results>/tables/krs.parquet",
+        code=CODE["scores"],
+    output:
+        scores="<results>/tables/scores.csv",
+        differing="<results>/tables/disagreements.csv",
+    log:
+        "<results>/logs/summarise_scores.log",
+    resources:
+        mem_mb=mem_mb("table"),
+        runtime=runtime("table"),
+    params:
+        seed=study.config.seed,
+    message:
+        "summarise all scores, and where they differ"
+    script:
+        "../scripts/summarise_scores.py"
 
 
 rule summarise_statistics:

@@ -34,8 +34,8 @@ def act(fault: Path) -> None:
 
 def full_device(*arguments: str, **keywords: str) -> tuple[int, str]:
     handle, name = MKSTEMP(*arguments, **keywords)
-    os.remove(name)
-    os.symlink("/dev/full", name)
+    Path(name).unlink()
+    Path(name).symlink_to("/dev/full")
     return handle, name
 
 

@@ -118,6 +118,12 @@ def score_floor(shown: "pd.Series[float]", style: Style) -> float:
     return float(max(min(low - 0.04, -0.12), style.krs_floor))
 
 
+def score_ceiling(shown: "pd.Series[float]", style: Style) -> float:
+    """Where it ends above: a KRS is at most 1, other scores may lie as far above as `krs_floor`."""
+    high = shown.max() if shown.notna().any() else 1.0
+    return float(max(TOP, min(high + 0.04, 1 - style.krs_floor)))
+
+
 def zero_line(axes: Axes, horizontal: bool = True) -> None:
     """A line where nothing is recovered, a fainter one where all is."""
     line = axes.axhline if horizontal else axes.axvline
@@ -125,9 +131,9 @@ def zero_line(axes: Axes, horizontal: bool = True) -> None:
     line(1, color="0.75", linewidth=0.6, linestyle=(0, (1, 2)), zorder=0.5)
 
 
-def layer_ticks(axes: Axes) -> None:
-    """Whole layers only."""
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
+def layer_ticks(axes: Axes, most: int = 7) -> None:
+    """Whole layers only, at most so many intervals."""
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=most, integer=True))
 
 
 def runs(frame: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFrame:
@@ -203,6 +209,14 @@ def cut_note(shown: "pd.Series[float]", style: Style, what: str = "axis") -> str
     lie = "1 value lies" if len(below) == 1 else f"{len(below)} values lie"
     lowest = signed(round(below.min(), 2))
     return f"{what} cut at {signed(style.krs_floor)}: {lie} below, the lowest at {lowest}"
+
+
+def ceiling_note(shown: "pd.Series[float]", style: Style) -> str:
+    """Words on values above what the axis shows; empty if there are none."""
+    above = shown[shown > score_ceiling(shown, style)]
+    return (
+        f"{len(above)} above the axis, the highest at {signed(above.max())}" if len(above) else ""
+    )
 
 
 def title(figure: Figure, model: str, phrases: Iterable[str], style: Style) -> None:

@@ -90,6 +90,26 @@ def peak_layer(windows: Windows) -> Statistic:
     return layer
 
 
+def final_window(windows: Windows) -> Statistic:
+    """The value at the last layer: the window centred there, or the suffix of that layer alone."""
+    return _at(int(windows.layer.argmax()))
+
+
+def layers_that_give(share: float, windows: Windows) -> Statistic:
+    """Of suffixes: how many layers, counted from the last, give that share of the best suffix.
+
+    The fewest that do, of each curve anew; NaN where no suffix gives anything back.
+    """
+
+    def layers(curve: Array) -> Array:
+        best = np.where(np.isfinite(curve), curve, -np.inf).max(axis=1, keepdims=True)
+        enough = curve >= share * best
+        shortest = np.where(enough, windows.layer, -1).max(axis=1)
+        return np.where(best[:, 0] > 0, windows.layers - shortest, np.nan)
+
+    return layers
+
+
 def final_layer_lead(mean: Array, windows: Windows) -> Statistic:
     """The best window that covers the last layer, less the best that does not.
 
@@ -115,7 +135,7 @@ def final_layer_share(mean: Array, windows: Windows) -> Statistic:
     NaN where neither gives anything back.
     """
     if windows.with_last.all():
-        alone, best = _at(int(windows.layer.argmax())), peak(mean)
+        alone, best = final_window(windows), peak(mean)
         return lambda curve: _ratio(alone(curve), np.fmax(best(curve), alone(curve)))
     covering, rest = peak(mean, windows.with_last), peak(mean, ~windows.with_last)
 

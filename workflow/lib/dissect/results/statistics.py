@@ -1,6 +1,7 @@
 """tables/statistics.csv: what the curves say, and how they differ, with intervals."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -9,6 +10,7 @@ import pandas as pd
 from dissect.results.bootstrap import (
     Array,
     Estimate,
+    Statistic,
     concepts_with_a_value,
     estimate,
     interval_of_mean,
@@ -21,10 +23,13 @@ from dissect.results.shape import (
     difference_of_peaks,
     final_layer_lead,
     final_layer_share,
+    final_window,
+    layers_that_give,
     peak,
     peak_layer,
     rank_correlation,
 )
+from dissect.study.windows import SUFFIX
 
 _NUMBERS = ["value", "low", "high"]
 _KEYS = [*FAMILY, "method", "experiment", "statistic", "versus", "layer"]
@@ -32,16 +37,29 @@ STATISTIC_COLUMNS = [*_KEYS, *_NUMBERS, "n"]
 
 Row = dict[str, Any]
 
+# What only one kind of windows has: name -> (windows, mean curve) to statistic.
+_OF_SLIDING: dict[str, Callable[[Windows, Array], Statistic]] = {
+    "best_with_final_layer": lambda windows, mean: peak(mean, windows.with_last),
+    "best_without_final_layer": lambda windows, mean: peak(mean, ~windows.with_last),
+    "final_layer_lead": lambda windows, mean: final_layer_lead(mean, windows),
+}
+_OF_SUFFIXES: dict[str, Callable[[Windows, Array], Statistic]] = {
+    "layers_for_half": lambda windows, mean: layers_that_give(0.5, windows),
+    "layers_for_most": lambda windows, mean: layers_that_give(0.9, windows),
+}
+
 
 def statistics(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """All statistics of the curves whose donor is the original, in long format.
 
-    Of each curve: peak (its highest mean), peak_layer, final_layer_share and final_layer_lead (as
-    `results.shape` defines them; the lead of sliding windows only), and monotonicity (the mean over
-    concepts of Spearman's correlation between score and layer). Between two experiments of a method
-    (experiment_difference) and two methods of an experiment (method_difference), `versus` naming
-    the one that is taken away: at each layer, and, without a layer, of the two peaks
-    (.._difference_of_peaks), which may lie at different layers.
+    Of each curve: peak (its highest mean), peak_layer, final_window, final_layer_share (as
+    `results.shape` defines them), and monotonicity (the mean over concepts of Spearman's
+    correlation between score and layer). Of sliding windows: best_with_final_layer,
+    best_without_final_layer, and final_layer_lead, the one less the other. Of suffixes: how many
+    last layers give half (layers_for_half) and nine tenths (layers_for_most) of the best. Between
+    two experiments of a method (experiment_difference) and two methods of an experiment
+    (method_difference), `versus` naming the one that is taken away: at each layer, and, without a
+    layer, of the two peaks (.._difference_of_peaks), which may lie at different layers.
 
     Differences are paired: only concepts that both sides have are used, and are drawn together. So
     a difference of peaks is not the difference of two rows `peak` where cells are missing.
@@ -80,14 +98,14 @@ def _readings(family: Family, curve: Array) -> dict[str, tuple[Reading, Array]]:
     found: dict[str, tuple[Reading, Array]] = {
         "peak": (peak, curve),
         "peak_layer": (lambda _: peak_layer(windows), curve),
+        "final_window": (lambda _: final_window(windows), curve),
         "final_layer_share": (lambda mean: final_layer_share(mean, windows), curve),
         # Of each concept first: a mean curve rises more steadily than those it is made of. The
         # peak of a single point is the point.
         "monotonicity": (peak, rank_correlation(curve)[..., None]),
     }
-    if not windows.with_last.all():
-        found["final_layer_lead"] = (lambda mean: final_layer_lead(mean, windows), curve)
-    return found
+    of_kind = _OF_SUFFIXES if family.key["window"] == SUFFIX else _OF_SLIDING
+    return found | {name: (partial(reading, windows), curve) for name, reading in of_kind.items()}
 
 
 def _between_experiments(family: Family, seed: int) -> Iterator[Row]:

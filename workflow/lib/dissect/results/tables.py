@@ -1,6 +1,6 @@
 """From all rows to curves: means over questions, concepts and methods, with intervals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +18,11 @@ from dissect.results.bootstrap import (
     mean_curve,
 )
 from dissect.results.families import ALL_METHODS, Family, families
+from dissect.results.scores import SCORES, check_scores, columns_of, of_concept
 
 __all__ = [
     "ALL_METHODS",
+    "CONCEPT_POINT",
     "CURVE_COLUMNS",
     "MIN_CONCEPTS",
     "SCORES",
@@ -28,28 +30,28 @@ __all__ = [
     "curves",
     "read_csv",
     "read_curves",
+    "read_statistics",
+    "row_groups",
     "write_csv",
 ]
 
-SCORES = ["krs", "krs_of_means"]
-
 _POINT = ["window", "span", "donor", "layer", "first_layer", "last_layer"]
-_CONCEPT_POINT = ["model", "origin", "method", "experiment", "concept", "concept_name", *_POINT]
+CONCEPT_POINT = ["model", "origin", "method", "experiment", "concept", "concept_name", *_POINT]
 _KEYS = ["model", "origin", "method", "experiment", *_POINT, "score"]
 CURVE_COLUMNS = [*_KEYS, "mean", "low", "high", "concepts", "questions", "null"]
 _WHOLE = ["layer", "first_layer", "last_layer", "concepts", "questions", "null"]
 
 
-def concept_scores(table: Path, score: str = "", **only: str) -> pd.DataFrame:
-    """Each concept's scores: the mean over its questions, read row group by row group.
+def concept_scores(table: Path, score: str | Sequence[str] = SCORES, **only: str) -> pd.DataFrame:
+    """Each concept's scores: over its questions, read row group by row group.
 
-    krs is the mean of the questions' KRS; krs_of_means is 1 - mean(loss_patched) /
-    mean(loss_unlearned). A KRS that is null (the unpatched loss is 0) or not finite is left out
-    and counted.
+    krs is the mean of the questions' KRS, of which those that are null (the unpatched loss is 0) or
+    not finite are left out and counted; krs_of_means is 1 - mean(loss_patched) /
+    mean(loss_unlearned), and so are the other scores of `results.scores` ratios of means.
 
     Args:
         table: tables/krs.parquet.
-        score: one of SCORES; both if left out.
+        score: one or several of EVERY_SCORE.
         only: columns and the value that they must have, such as model="olmo-7b".
 
     Returns:
@@ -60,59 +62,46 @@ def concept_scores(table: Path, score: str = "", **only: str) -> pd.DataFrame:
     Raises:
         DissectError: if there is no such row, or no such score.
     """
-    if score not in ("", *SCORES):
-        raise DissectError(f"score {score!r} is unknown; legal: {', '.join(SCORES)}")
+    wanted = [score] if isinstance(score, str) else list(score)
+    check_scores(wanted)
+    columns = columns_of(wanted)
+    parts = [_over_questions(rows, columns) for rows in row_groups(table, columns, **only)]
+    wide = pa.concat_tables(parts).unify_dictionaries().to_pandas()
+    means: pd.DataFrame = wide.rename(columns={f"{name}_mean": name for name in columns})
+    return pd.concat(
+        [means[CONCEPT_POINT].assign(score=name).join(of_concept(name, means)) for name in wanted],
+        ignore_index=True,
+    )
+
+
+def row_groups(table: Path, columns: Sequence[str], **only: str) -> Iterator[pa.Table]:
+    """The rows of tables/krs.parquet that have the given values, row group by row group.
+
+    Args:
+        columns: what is read beside CONCEPT_POINT.
+
+    Raises:
+        DissectError: if there is no such row.
+    """
     file = pq.ParquetFile(table)
-    columns = [*_CONCEPT_POINT, "krs", "loss_patched", "loss_unlearned"]
-    parts = []
+    found = False
     for group in range(file.num_row_groups):
-        rows = file.read_row_group(group, columns=columns, use_threads=False)
+        rows = file.read_row_group(group, columns=[*CONCEPT_POINT, *columns], use_threads=False)
         for column, value in only.items():
             rows = rows.filter(pc.equal(rows[column], value))
         if rows.num_rows:
-            parts.append(_over_questions(rows))
-    if not parts:
+            found = True
+            yield rows
+    if not found:
         raise DissectError(_nothing(table, only))
-    wide = pa.concat_tables(parts).unify_dictionaries().to_pandas()
-    wanted = [score] if score else SCORES
-    return pd.concat([_SCORES[name](wide) for name in wanted], ignore_index=True)
 
 
-def _over_questions(rows: pa.Table) -> pa.Table:
+def _over_questions(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
     rows = rows.set_column(rows.schema.get_field_index("krs"), "krs", _finite(rows["krs"]))
-    return rows.group_by(_CONCEPT_POINT, use_threads=False).aggregate(
-        [
-            ("krs", "mean"),
-            ("krs", "count"),
-            ("loss_patched", "mean"),
-            ("loss_unlearned", "mean"),
-            ([], "count_all"),
-        ]
+    means = [(name, "mean") for name in columns]
+    return rows.group_by(CONCEPT_POINT, use_threads=False).aggregate(
+        [*means, ("krs", "count"), ([], "count_all")]
     )
-
-
-def _of_ratios(wide: pd.DataFrame) -> pd.DataFrame:
-    return wide[_CONCEPT_POINT].assign(
-        score="krs",
-        value=wide["krs_mean"],
-        questions=wide["krs_count"],
-        null=wide["count_all"] - wide["krs_count"],
-    )
-
-
-def _of_means(wide: pd.DataFrame) -> pd.DataFrame:
-    base = wide["loss_unlearned_mean"].where(wide["loss_unlearned_mean"] != 0)
-    value = 1 - wide["loss_patched_mean"] / base
-    value = value.where(np.isfinite(value))
-    return wide[_CONCEPT_POINT].assign(
-        score="krs_of_means",
-        value=value,
-        questions=wide["count_all"].where(value.notna(), 0),
-        null=wide["count_all"].where(value.isna(), 0),
-    )
-
-
-_SCORES = {"krs": _of_ratios, "krs_of_means": _of_means}
 
 
 def _finite(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -170,12 +159,24 @@ def _curve(family: Family, experiment: str, method: str, seed: int) -> pd.DataFr
 
 
 def read_curves(path: Path, **only: str) -> pd.DataFrame:
-    """Read tables/curves.csv, or its rows with the given values: keys are text.
+    """Read tables/curves.csv or scores.csv, or its rows with the given values: keys are text.
 
     Raises:
         DissectError: if there is no such row.
     """
-    found = read_csv(path, ["mean", "low", "high"], whole=_WHOLE)
+    return _selected(path, read_csv(path, ["mean", "low", "high"], whole=_WHOLE), only)
+
+
+def read_statistics(path: Path, **only: str) -> pd.DataFrame:
+    """Read tables/statistics.csv, or its rows with the given values: keys and layers are text.
+
+    Raises:
+        DissectError: if there is no such row.
+    """
+    return _selected(path, read_csv(path, ["value", "low", "high"], whole=["n"]), only)
+
+
+def _selected(path: Path, found: pd.DataFrame, only: Mapping[str, str]) -> pd.DataFrame:
     for column, value in only.items():
         found = found[found[column] == value]
     if found.empty:

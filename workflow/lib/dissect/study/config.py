@@ -264,13 +264,16 @@ class Figures(_Section):
     """What the figures show. Changing it redraws figures and computes nothing else."""
 
     windows: Windows | None = Field(
-        default=None, description="Which of the computed windows to draw. Left out: all of them."
+        default=None,
+        description="Which of the computed windows to draw. Left out: all of them. The figure that "
+        "compares widths shows all of them anyway.",
     )
     spans: Annotated[list[Span], AfterValidator(_no_doubles)] = Field(
         default=["notebook"],
         min_length=1,
         description="Which positions' losses to draw; both are always computed. notebook: the "
-        "last answers_tokens_num positions, as published. answer: those that predict the answer.",
+        "last answers_tokens_num positions, as published. answer: those that predict the answer. "
+        "The figure that compares spans shows both anyway.",
     )
     scores: Annotated[list[Score], AfterValidator(_no_doubles)] = Field(
         default=["krs"],

@@ -1,7 +1,6 @@
 """Which checkpoints a study needs: the rows of the table that the config selects, checked."""
 
 import ast
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -143,16 +142,6 @@ def check_known(
     for concept in concepts:
         if concept not in entries:
             raise DissectError(not_known("concept", concept, entries, where))
-
-
-def layers_of(folder: Path) -> int | None:
-    """How many layers the checkpoint in a folder has; None where its config.json does not tell."""
-    try:
-        values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None  # told by the job that verifies the checkpoint
-    found = values.get("num_hidden_layers", values.get("n_layers"))
-    return found if isinstance(found, int) else None
 
 
 def concepts_of(table: list[CheckpointRow], model: str) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from dissect.errors import DissectError
 from dissect.study.concepts import Entry, digest, has_answers, read_concept_file
 from dissect.study.config import EXPERIMENTS, Config, load_config
 from dissect.study.downloads import Download, read_known
+from dissect.study.folders import check_folder, check_pair, layers_of
 from dissect.study.preflight import Found, read_preflight
 from dissect.study.selection import (
     ADAPTER_CONFIG,
@@ -18,7 +20,6 @@ from dissect.study.selection import (
     check_layers,
     check_texts,
     companions,
-    layers_of,
     rows_of,
     select,
 )
@@ -28,7 +29,13 @@ from dissect.study.windows import windows_of
 __all__ = ["EXPERIMENTS", "FIGURES", "Cell", "Study", "load_study"]
 
 SUFFIX = ".safetensors"
-FIGURES = ("curves", "curves_by_method", "heatmap", "last_layer")
+# The figures, by what their names are followed by.
+FIGURES = {
+    "{window}.{span}.{score}": ("curves", "curves_by_method", "heatmap", "last_layer"),
+    "{window}.{score}": ("spans",),
+    "{window}.{span}": ("scores",),
+    "{span}.{score}": ("widths",),
+}
 
 
 class Cell(NamedTuple):
@@ -71,25 +78,26 @@ class Study:
             for experiment in self.config.experiments
         ]
 
-    @property
+    @cached_property
     def unlearned(self) -> list[tuple[str, str, str]]:
         """The unlearned checkpoints: model, method, concept."""
         return [row.key for row in self.rows if row.method != ORIGINAL]
 
-    @property
+    @cached_property
     def models(self) -> list[str]:
         """The models that have cells."""
         return list(dict.fromkeys(cell.model for cell in self.cells))
 
-    @property
+    @cached_property
     def methods(self) -> list[str]:
         """The methods that have cells."""
         return list(dict.fromkeys(cell.method for cell in self.cells))
 
-    @property
+    @cached_property
     def concepts(self) -> list[str]:
         """Every concept whose texts may be needed: studied, retained or watched."""
-        named = [row.concept for row in self.table if row.model in self.models and row.concept]
+        models = set(self.models)
+        named = [row.concept for row in self.table if row.model in models and row.concept]
         named += [name for r in self.config.unlearning.values() for name in r.retain + r.held_out]
         return list(dict.fromkeys(named))
 
@@ -167,21 +175,13 @@ class Study:
         """The table of one cell."""
         return self.path("krs", cell.model, cell.method, cell.concept, f"{cell.experiment}.parquet")
 
-    @cached_property
-    def identities(self) -> dict[str, tuple[str, str, str]]:
-        """The identity controls: each one's table, and whose weights it checks.
+    def identity_path(self, model: str, method: str, concept: str) -> str:
+        """What a model's own states do to it on one concept; of an original, too."""
+        return self.path("identity", model, method, f"{concept}.parquet")
 
-        Each unlearned model, and its original on the same concept.
-        """
-        if not self.config.controls.identity:
-            return {}
-        return {
-            self.path("identity", model, method, f"{row.concept}.parquet"): key
-            for row in self.rows
-            if row.method != ORIGINAL
-            for key in ((row.model, ORIGINAL, ""), row.key)
-            for model, method, _ in [key]
-        }
+    def identity_paths(self) -> list[str]:
+        """Each unlearned model's identity control, and its original's on the same concept."""
+        return list(dict.fromkeys(path for row in self.rows for path in self.identities_of(row)))
 
     def trace_path(self, model: str, method: str, concept: str) -> str:
         """How far one unlearned checkpoint's parameters moved."""
@@ -218,15 +218,11 @@ class Study:
 
     def figure_paths(self) -> list[str]:
         """Every figure, in every format."""
-        drawn = self.config.figures
         return [
-            self.path("figures", model, f"{figure}.{window}.{span}.{score}.{suffix}")
+            self.path("figures", model, f"{name}.{suffix}")
             for model in self.models
-            for figure in FIGURES
-            for window in self.config.figure_windows()
-            for span in drawn.spans
-            for score in drawn.scores
-            for suffix in drawn.formats
+            for name in self._figure_names()
+            for suffix in self.config.figures.formats
         ] + self.trace_figures()
 
     def trace_figures(self) -> list[str]:
@@ -238,27 +234,46 @@ class Study:
             if self.config.trace
         ]
 
+    def _figure_names(self) -> list[str]:
+        """What is drawn of each model. Widths are compared where there are several to compare."""
+        drawn = self.config.figures
+        shown = product(self.config.figure_windows(), drawn.spans, drawn.scores)
+        selections = [dict(zip(("window", "span", "score"), each, strict=True)) for each in shown]
+        names = [
+            f"{figure}.{pattern.format(**selection)}"
+            for pattern, figures in FIGURES.items()
+            for figure in figures
+            for selection in selections
+            if figure != "widths" or len(self.config.windows) > 1
+        ]
+        return list(dict.fromkeys(names))
+
     # What has to be downloaded.
 
     def cells_of(self, row: CheckpointRow) -> list[str]:
         """The cells that need a checkpoint's weights: its own; for an original, its model's."""
         return [
-            self.cell_path(cell)
-            for cell in self.cells
-            if row.key in (cell[:3], (cell.model, ORIGINAL, ""))
+            self.cell_path(Cell(*unlearned, experiment))
+            for unlearned in self._served_by(row)
+            for experiment in self.config.experiments
         ]
 
     def identities_of(self, row: CheckpointRow) -> list[str]:
-        """The identity controls that need a checkpoint's weights."""
-        return [path for path, key in self.identities.items() if key == row.key]
+        """The identity controls of a checkpoint: one; for an original, one per concept."""
+        if not self.config.controls.identity:
+            return []
+        concepts = dict.fromkeys(concept for _, _, concept in self._served_by(row))
+        return [self.identity_path(row.model, row.method, concept) for concept in concepts]
 
     def traces_of(self, row: CheckpointRow) -> list[str]:
         """The traces that need a checkpoint's weights, likewise."""
-        return [
-            self.trace_path(*unlearned)
-            for unlearned in self.unlearned
-            if self.config.trace and row.key in (unlearned, (unlearned[0], ORIGINAL, ""))
-        ]
+        return [self.trace_path(*key) for key in self._served_by(row) if self.config.trace]
+
+    def _served_by(self, row: CheckpointRow) -> list[tuple[str, str, str]]:
+        """The unlearned checkpoints whose results need a checkpoint: itself; its model's all."""
+        if row.method != ORIGINAL:
+            return [row.key]
+        return [key for key in self.unlearned if key[0] == row.model]
 
     def needs_of(self, row: CheckpointRow) -> list[str]:
         """All files that are computed from a checkpoint's weights."""
@@ -314,6 +329,17 @@ class Study:
 
     def weights_mb(self, model: str) -> float | None:
         """Megabytes of the original's weights, once they are known: here, or by preflight."""
+        # Every job asks. While it is not known, it is looked for again: a run may bring it.
+        found = self._weights_mb.get(model) or self._find_weights_mb(model)
+        if found is not None:
+            self._weights_mb[model] = found
+        return found
+
+    @cached_property
+    def _weights_mb(self) -> dict[str, float]:
+        return {}
+
+    def _find_weights_mb(self, model: str) -> float | None:
         row = self.row(model, ORIGINAL)
         known, looked = read_known(self.manifest_path(*row.key)), self.looked.get(row.key)
         if known is not None:
@@ -336,10 +362,12 @@ class Study:
         """All that can be known of the study before a job runs.
 
         Raises:
-            DissectError: for a window wider than its model, a control above its layers, a concept
-                that its file does not have, a training without text.
+            DissectError: for a folder that is no checkpoint or no copy of its original, a window
+                 wider than its model, a control above its layers, a concept that its file does not
+                 have, a training without text.
         """
         for row in self.rows:
+            self._check_folder(row)
             entries = self.entries[row.model]
             if row.method == ORIGINAL:
                 layers = self.layers(row.model)
@@ -354,6 +382,13 @@ class Study:
             if entries is not None:
                 needed = [row.concept, *others["retain"], *others["held_out"]]
                 check_texts(self.config, row.model, needed, entries)
+
+    def _check_folder(self, row: CheckpointRow) -> None:
+        original = self.row(row.model, ORIGINAL)
+        if row.kind == "path":
+            check_folder(row)
+        if (row.kind, original.kind) == ("path", "path"):
+            check_pair(row, original)
 
 
 def selected_rows(values: dict[str, Any]) -> list[CheckpointRow]:

@@ -1,0 +1,164 @@
+"""The archive: the same bytes twice, every file vouched for, nothing of the machine in it."""
+
+import hashlib
+import json
+import os
+import subprocess
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dissect.errors import DissectError
+from dissect.results.archive import study_members, workflow_commit, write_archive
+from dissect.results.collect import collect_cells
+from dissect.results.private import Private
+from dissect.results.schema import read_metadata, read_rows
+from dissect.study.config import load_config
+from planted import flat, plant
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> dict[str, Any]:
+    """What `study_members` takes: a study in folders of this machine."""
+    results, folder = tmp_path / "results", tmp_path / "data" / "original"
+    source = f"path:{folder}"
+    cell = plant(results, flat(0.5), metadata={"original_source": source})
+    collect_cells([cell], results / "tables/krs.parquet")
+    (results / "tables/coverage.csv").write_text(f"reason\nfolder {folder} is gone\n", "utf-8")
+    (results / "figures").mkdir()
+    (results / "figures/curves.png").write_bytes(b"\x89PNG")
+    manifest = results / "checkpoints/path/tiny/original/manifest.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text(json.dumps({"source": source, "folder": str(folder)}), "utf-8")
+    table = tmp_path / "checkpoints.tsv"
+    table.write_text(f"model\tmethod\tconcept\tsource\ntiny\toriginal\t\t{source}\n", "utf-8")
+    config = {
+        "results": str(results),
+        "checkpoints": str(table),
+        "models": {"tiny": {"concepts": str(tmp_path / "concepts.json")}},
+    }
+    outputs = [*sorted((results / "tables").iterdir()), results / "figures/curves.png"]
+    return {
+        "results": results,
+        "checkpoints": table,
+        "manifests": [manifest],
+        "outputs": outputs,
+        "config": load_config(config).model_dump(mode="json"),
+        "workflow": tmp_path,
+    }
+
+
+def private(study: dict[str, Any]) -> Private:
+    root = study["workflow"]
+    folders = [study["results"], study["checkpoints"], root, root / "data/original"]
+    return Private([*folders, root / "concepts.json"])
+
+
+def pack(study: dict[str, Any], name: str = "archive.zip") -> zipfile.ZipFile:
+    output = study["workflow"] / name
+    write_archive(output, study_members(**study), private(study))
+    return zipfile.ZipFile(output)
+
+
+def test_every_file_is_there_and_vouched_for(study: dict[str, Any]) -> None:
+    archive = pack(study)
+    lines = archive.read("MANIFEST.sha256").decode().splitlines()
+    vouched = {name: digest for digest, name in (line.split("  ") for line in lines)}
+    assert sorted(vouched) == [
+        "README.md",
+        "checkpoints.tsv",
+        "checkpoints/path/tiny/original/manifest.json",
+        "config.yaml",
+        "figures/curves.png",
+        "provenance.json",
+        "tables/coverage.csv",
+        "tables/krs.parquet",
+    ]
+    assert archive.namelist() == ["MANIFEST.sha256", *sorted(vouched)]
+    for name, digest in vouched.items():
+        assert hashlib.sha256(archive.read(name)).hexdigest() == digest
+
+
+def test_the_same_bytes_whenever_it_is_packed(study: dict[str, Any]) -> None:
+    pack(study)
+    for path in study["outputs"]:
+        os.utime(path, (1e9, 1e9))
+        path.chmod(0o600)
+    study["outputs"].reverse()
+    pack(study, "again.zip")
+    root = study["workflow"]
+    assert (root / "archive.zip").read_bytes() == (root / "again.zip").read_bytes()
+    assert not list(root.glob("*.members"))
+
+
+def test_nothing_of_the_machine_is_in_it(study: dict[str, Any], tmp_path: Path) -> None:
+    archive = pack(study)
+    for name in archive.namelist():
+        assert str(tmp_path).encode() not in archive.read(name), name
+    assert archive.read("tables/coverage.csv") == b"reason\nfolder .../original is gone\n"
+    manifest = json.loads(archive.read("checkpoints/path/tiny/original/manifest.json"))
+    assert manifest == {"source": "path:.../original"}
+
+
+def test_a_parquet_file_keeps_its_rows(study: dict[str, Any], tmp_path: Path) -> None:
+    pack(study).extract("tables/krs.parquet", tmp_path / "unpacked")
+    packed, kept = tmp_path / "unpacked/tables/krs.parquet", study["results"] / "tables/krs.parquet"
+    assert read_rows(packed).equals(read_rows(kept))
+    assert read_metadata(packed)["original_source"] == "path:.../original"
+
+
+def test_files_that_tell_nothing_are_packed_as_they_are(study: dict[str, Any]) -> None:
+    kept = study["results"] / "tables/krs.parquet"
+    collect_cells([plant(study["results"], flat(0.5))], kept)
+    assert pack(study).read("tables/krs.parquet") == kept.read_bytes()
+
+
+def test_the_config_is_whole(study: dict[str, Any]) -> None:
+    packed = load_config(yaml.safe_load(pack(study).read("config.yaml")))
+    assert packed.results == ".../results"
+    assert packed.figures == load_config(study["config"]).figures
+
+
+@pytest.mark.parametrize("token", ["hf_" + "a" * 34, "the token of this process"])
+def test_a_token_is_refused(
+    study: dict[str, Any], token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "the token of this process")
+    (study["results"] / "tables/coverage.csv").write_text(f"reason\n{token}\n", "utf-8")
+    with pytest.raises(DissectError, match=r"tables/coverage.csv holds an access token"):
+        pack(study)
+    assert not list(study["workflow"].glob("*archive.zip*"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("/data/me/model and /data/me", ".../model and .../me"),
+        ("/data/me/model2 /other/data/me", ".../me/model2 /other/data/me"),
+        ("https://me:secret@host/data", "https://host/data"),
+    ],
+)
+def test_only_whole_paths_are_cut(text: str, expected: str) -> None:
+    found = Private([Path("/data/me"), Path("/data/me/model"), Path("relative")])
+    assert found.removed_from(text, "x") == expected
+
+
+def test_the_commit_is_that_of_the_workflow_alone(tmp_path: Path) -> None:
+    def git(*words: str) -> str:
+        who = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+        command = ["git", "-C", str(tmp_path), *who, *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    assert workflow_commit(tmp_path) is None
+    git("init", "-q")
+    (tmp_path / "Snakefile").write_text("# rules\n", "utf-8")
+    git("add", "."), git("commit", "-qm", "x")
+    assert workflow_commit(tmp_path) == {"commit": git("rev-parse", "HEAD"), "modified": False}
+    (tmp_path / "Snakefile").write_text("# other rules\n", "utf-8")
+    found = workflow_commit(tmp_path)
+    assert found is not None and found["modified"]
+    (tmp_path / "inside").mkdir()
+    assert workflow_commit(tmp_path / "inside") is None

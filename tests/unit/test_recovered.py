@@ -1,0 +1,216 @@
+"""The other scores, and where KRS differs from them: planted, so known by hand."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dissect.results.collect import collect_cells
+from dissect.results.disagreements import DISAGREEMENT_COLUMNS, disagreements
+from dissect.results.schema import read_rows, write_rows
+from dissect.results.scores import EVERY_SCORE, MEASURES, OTHERS
+from dissect.results.tables import CURVE_COLUMNS, concept_scores, curves
+from planted import EXPERIMENTS, Values, flat, plant, sloped
+
+ALIKE = dict.fromkeys(OTHERS, flat(0.5))
+
+
+def collected(root: Path, cells: Sequence[Path]) -> Path:
+    collect_cells(cells, root / "krs.parquet")
+    return root / "krs.parquet"
+
+
+def others(kl: Values, top1: Values, logprob: Values) -> dict[str, Values]:
+    return dict(zip(OTHERS, (kl, top1, logprob), strict=True))
+
+
+def point(frame: pd.DataFrame, score: str, layer: int = 0, method: str = "dpo") -> pd.Series:
+    here = (frame["score"] == score) & (frame["layer"] == layer) & (frame["method"] == method)
+    assert here.sum() == 1
+    return frame[here].iloc[0]
+
+
+# ---- scores.csv -------------------------------------------------------------------------------
+
+
+def test_every_score_is_0_at_the_unlearned_model_and_1_at_the_original(tmp_path: Path) -> None:
+    values = [[0.0], [0.25], [1.0], [-3.0]]
+    cell = plant(tmp_path, values, others=others(values, values, values))
+    found = curves(concept_scores(collected(tmp_path, [cell]), EVERY_SCORE))
+    assert list(found.columns) == CURVE_COLUMNS
+    assert set(found["score"]) == set(EVERY_SCORE)
+    for score in EVERY_SCORE:
+        means = [point(found, score, layer)["mean"] for layer in range(4)]
+        assert means == pytest.approx([0.0, 0.25, 1.0, -3.0])
+
+
+def test_scores_are_told_apart(tmp_path: Path) -> None:
+    planted = others(flat(0.2), flat(-0.4), flat(1.5))
+    cell = plant(tmp_path, flat(0.7), others=planted)
+    found = curves(concept_scores(collected(tmp_path, [cell]), EVERY_SCORE))
+    means = {score: point(found, score)["mean"] for score in EVERY_SCORE}
+    assert means == pytest.approx(
+        {
+            "krs": 0.7,
+            "krs_of_means": 0.7,
+            "kl_recovered": 0.2,
+            "top1_recovered": -0.4,
+            "logprob_recovered": 1.5,  # more likely than by the original itself
+        }
+    )
+
+
+def test_means_are_taken_of_questions_before_the_ratio_and_of_concepts_after_it(
+    tmp_path: Path,
+) -> None:
+    # a: 4 to 1 nats and 0.1 to 0.3: of the means 1 - 1.3 / 4.1; the mean of ratios is -0.625.
+    cells = [
+        plant(tmp_path, flat(0.0, questions=1), concept=f"{concept}{q}", **given)
+        for concept, q, given in (
+            ("a", 0, {"kl_unlearned": 4.0, "kl_patched": 1.0}),
+            ("a", 1, {"kl_unlearned": 0.1, "kl_patched": 0.3}),
+            ("b", 0, {"kl_unlearned": 1.0, "kl_patched": 0.5}),
+        )
+    ]
+    frames = {cell.parts[-2]: read_rows(cell) for cell in cells}
+    both = pd.concat([frames["a0"], frames["a1"].assign(question=1)]).assign(
+        concept="a", concept_name="A"
+    )
+    folder = tmp_path / "krs/tiny/dpo/a"
+    write_rows(folder / "attention.parquet", both, {})
+    table = collected(tmp_path, [folder / "attention.parquet", cells[2]])
+    found = point(curves(concept_scores(table, "kl_recovered")), "kl_recovered")
+    assert found["mean"] == pytest.approx(((1 - 1.3 / 4.1) + 0.5) / 2)
+    assert (found["concepts"], found["questions"]) == (2, 3)
+
+
+def test_where_nothing_was_lost_there_is_no_value_and_it_is_counted(tmp_path: Path) -> None:
+    lost, kept = flat(0.5), flat(None)
+    cells = [
+        plant(tmp_path, flat(0.5), concept="lost", others=others(lost, lost, lost)),
+        plant(tmp_path, flat(0.5), concept="kept", others=others(kept, kept, kept)),
+    ]
+    found = curves(concept_scores(collected(tmp_path, cells), EVERY_SCORE))
+    for score in OTHERS:
+        here = point(found, score)
+        assert (here["mean"], here["concepts"]) == (pytest.approx(0.5), 1)
+        assert (here["questions"], here["null"]) == (2, 2)
+    assert point(found, "krs")["concepts"] == 2
+
+
+def test_an_answer_that_became_likelier_by_unlearning_has_no_value() -> None:
+    measure = MEASURES["logprob_recovered"]
+    frame = pd.DataFrame(
+        {measure.unlearned: [-0.1, -1.0], measure.patched: [-0.2, -0.5], measure.original: -0.3}
+    )
+    assert measure.recovered(frame).tolist() == pytest.approx([np.nan, 5 / 7], nan_ok=True)
+
+
+@pytest.mark.parametrize("name", ["kl_recovered", "logprob_recovered"])
+def test_rounding_is_not_divided_by_itself(name: str) -> None:
+    measure = MEASURES[name]
+    sign = -1 if measure.rises else 1
+    frame = pd.DataFrame(
+        {
+            measure.unlearned: [sign * 3e-6, sign * 3e-3],
+            measure.patched: [sign * -2e-6, sign * 1e-3],
+            "answer_logprob_original": 0.0,
+        }
+    )
+    assert measure.recovered(frame).tolist() == pytest.approx([np.nan, 2 / 3], nan_ok=True)
+
+
+def test_there_is_no_answers_logprob_over_the_notebooks_span(tmp_path: Path) -> None:
+    found = curves(concept_scores(collected(tmp_path, [plant(tmp_path, flat(0.5))]), EVERY_SCORE))
+    here = point(found, "logprob_recovered")
+    assert np.isnan(here["mean"]) and (here["concepts"], here["null"]) == (0, 2)
+
+
+def test_every_score_has_its_interval_over_concepts(tmp_path: Path) -> None:
+    cells = [
+        plant(tmp_path, flat(0.5), concept=f"c{i}", others=ALIKE | {"kl_recovered": flat(i / 10)})
+        for i in range(6)
+    ]
+    found = curves(concept_scores(collected(tmp_path, cells), EVERY_SCORE), seed=0)
+    kl, top1 = point(found, "kl_recovered"), point(found, "top1_recovered")
+    assert kl["concepts"] == 6
+    assert kl["mean"] == pytest.approx(0.25)
+    assert 0.1 < kl["low"] < 0.25 < kl["high"] < 0.4
+    assert (top1["low"], top1["high"]) == pytest.approx((0.5, 0.5))
+
+
+# ---- disagreements.csv ------------------------------------------------------------------------
+
+
+def test_the_questions_that_differ_most_come_first_with_their_layer(tmp_path: Path) -> None:
+    # Question 0 differs by 0.3 at layer 1, question 1 by 0.6 at layer 2, question 2 not at all.
+    krs = [[0.5, 0.5, 0.5], [0.8, 0.5, 0.5], [0.5, 0.3, 0.5]]
+    logprob = [[0.5, 0.5, 0.5], [0.5, 0.5, 0.5], [0.5, 0.9, 0.5]]
+    same = flat(0.5, layers=3, questions=3)
+    kl = [krs[0], [0.8, 0.5, 0.5], [0.5, 0.3, 0.5]]
+    top1 = [same[0], [0.75, 0.5, 0.5], [0.5, 0.3, 0.5]]
+    cell = plant(tmp_path, krs, others=others(kl, top1, logprob))
+    found = disagreements(collected(tmp_path, [cell]))
+    assert list(found.columns) == DISAGREEMENT_COLUMNS
+    assert found["rank"].tolist() == [1, 2, 3]
+    assert found["question"].tolist() == [1, 0, 2]
+    assert found["layer"].tolist()[:2] == [2, 1]
+    assert found["difference"].tolist() == pytest.approx([-0.6, 0.3, 0.0], abs=1e-12)
+    assert found["other"].tolist()[:2] == ["logprob_recovered", "logprob_recovered"]
+    first = found.iloc[0]
+    assert (first["krs"], first["kl_recovered"]) == pytest.approx((0.3, 0.3))
+    assert first["answer_logprob_patched"] == pytest.approx(-0.35)
+
+
+def test_what_lies_far_below_0_is_nothing_back_and_no_more(tmp_path: Path) -> None:
+    # -9 beside -1: both say that nothing is back. 0.4 beside -0.1 is the larger difference.
+    krs = [[-9.0, 0.4]]
+    cell = plant(tmp_path, krs, others=others([[-1.0, -0.1]], krs, krs))
+    found = disagreements(collected(tmp_path, [cell]))
+    assert found["question"].tolist() == [1, 0]
+    assert found["difference"].tolist() == pytest.approx([0.4, 0.0])
+    assert found["krs"].tolist() == pytest.approx([0.4, -9.0])  # told uncut
+
+
+def test_so_many_questions_of_each_curve(tmp_path: Path) -> None:
+    cells = [
+        plant(
+            tmp_path,
+            sloped(0.1 * c, questions=4),
+            concept=f"c{c}",
+            experiment=experiment,
+            span=["notebook", "answer"],
+            others=dict.fromkeys(OTHERS, flat(0.0, questions=4)),
+        )
+        for c in range(3)
+        for experiment in EXPERIMENTS[:2]
+    ]
+    found = disagreements(collected(tmp_path, cells), at_most=5)
+    assert len(found) == 2 * 2 * 5  # experiments x spans
+    groups = found.groupby(["experiment", "span"])
+    assert groups["difference"].max().tolist() == pytest.approx([0.2] * 4)
+    assert [list(part["rank"]) for _, part in groups] == [[1, 2, 3, 4, 5]] * 4
+    assert set(found["concept"]) == {"c1", "c2"}
+    assert (found["layer"] == 3).all()
+
+
+def test_controls_and_what_has_no_value_are_left_out(tmp_path: Path) -> None:
+    cells = [
+        plant(tmp_path, flat(0.9), concept="control", donor="noise", others=ALIKE),
+        plant(tmp_path, flat(None), concept="nothing", others=ALIKE),
+        plant(tmp_path, flat(0.6), concept="mine", others=ALIKE),
+    ]
+    found = disagreements(collected(tmp_path, cells))
+    assert set(found["concept"]) == {"mine"}
+    alone = collected(tmp_path, [plant(tmp_path, flat(None), concept="nothing", others=ALIKE)])
+    assert disagreements(alone).empty
+
+
+def test_the_list_is_the_same_whatever_order_cells_come_in(tmp_path: Path) -> None:
+    cells = [plant(tmp_path, flat(0.9), concept=f"c{i}", others=ALIKE) for i in range(4)]
+    one = disagreements(collected(tmp_path, cells))
+    two = disagreements(collected(tmp_path, cells[::-1]))
+    pd.testing.assert_frame_equal(one, two)
+    assert one["concept"].tolist() == ["c0", "c0", "c1", "c1", "c2", "c2", "c3", "c3"]

@@ -1,0 +1,74 @@
+"""docs/scores.md: its worked example is what the engine computes, its columns are the tables'."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from dissect.engine.scores import Reference
+from dissect.results.disagreements import AT_MOST, DISAGREEMENT_COLUMNS
+from dissect.results.scores import EVERY_SCORE, MEASURES
+from dissect.texts.spans import Text
+
+PAGE = (Path(__file__).parents[2] / "docs" / "scores.md").read_text(encoding="utf-8")
+ORIGINAL, ANSWER = [5.0, 3.0, 0.0, 0.0, 0.0, 0.0], 0
+
+
+def worked_rows() -> list[tuple[list[float], list[str]]]:
+    """The logits and the numbers of the table under "One position, by hand"."""
+    table = PAGE.split("## One position, by hand")[1].split("\n\n")[2]
+    rows = []
+    for line in table.splitlines()[2:]:
+        logits, *numbers = (cell.strip() for cell in line.strip("|").split("|"))
+        rows.append(([float(x) for x in re.findall(r"-?[\d.]+", logits)], numbers))
+    return rows
+
+
+def test_the_worked_example_is_what_the_engine_computes() -> None:
+    rows = worked_rows()
+    assert len(rows) == 4
+    text = Text(ids=(3, ANSWER), notebook=range(1), answer=range(1))
+    reference = Reference(torch.tensor([ORIGINAL]), text)
+    found = reference.score(torch.tensor([logits for logits, _ in rows])[:, None])
+    frame = pd.DataFrame(
+        {
+            "loss_patched": found.squared_error[:, 0],
+            "kl_patched": found.kl[:, 0],
+            "top1_patched": found.agrees[:, 0],
+            "answer_logprob_patched": found.logprob[:, 0],
+            "answer_logprob_original": reference.logprob()[0],
+        }
+    )
+    for name in ("loss", "kl", "top1", "answer_logprob"):
+        frame[f"{name}_unlearned"] = frame[f"{name}_patched"].iloc[0]
+    recovered = {name: measure.recovered(frame) for name, measure in MEASURES.items()}
+    for row, (_, told) in enumerate(rows):
+        numbers = [
+            frame["loss_patched"][row],
+            recovered["krs_of_means"][row],  # of one question, the same as krs
+            frame["kl_patched"][row],
+            recovered["kl_recovered"][row],
+            frame["top1_patched"][row],
+            recovered["logprob_recovered"][row],
+        ]
+        for number, word in zip(numbers, told, strict=True):
+            digits = len(word.partition(".")[2])
+            assert float(word) == pytest.approx(number, abs=0.5 * 10**-digits + 1e-6)
+
+
+def test_the_loss_is_the_shift_squared_and_the_variance() -> None:
+    difference = torch.tensor([3.0, 5.0, 0.0, 0.0, 1.0, 0.0]) - torch.tensor(ORIGINAL)
+    whole = difference.mean() ** 2 + difference.var(correction=0)
+    assert whole.item() == pytest.approx((difference**2).mean().item())
+
+
+def test_every_score_and_column_is_explained() -> None:
+    for name in EVERY_SCORE:
+        assert f"| `{name}` |" in PAGE
+    explained = PAGE.split("## tables/disagreements.csv")[1]
+    for column in ("rank", "question", "layer", "other", "difference", *EVERY_SCORE):
+        if column in DISAGREEMENT_COLUMNS:
+            assert column in explained
+    assert AT_MOST == 10 and "the ten questions" in explained

@@ -1,0 +1,163 @@
+"""One file of a study for whoever reviews it: the same results give the same bytes."""
+
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dissect.files import atomic_path, sha256_of
+from dissect.provenance import PACKAGES, hash_of
+from dissect.results.private import Private
+
+MANIFEST = "MANIFEST.sha256"
+_TEXTS = (".csv", ".tsv", ".json", ".html", ".yaml", ".md", ".svg", ".txt")
+_EARLIEST = (1980, 1, 1, 0, 0, 0)  # a zip file knows no earlier time
+_READABLE = 0o100644 << 16  # a plain file, rw-r--r--
+_UNIX = 3
+_MORE_PACKAGES = ("pandas", "matplotlib", "snakemake")
+
+README = """# Results of a study of unlearning
+
+`sha256sum -c MANIFEST.sha256` checks every file. Folders of the machine that it was made on are cut
+to their last name.
+
+- `report.html`: the study on one page, if it was made; open it in a browser.
+- `tables/`: krs.parquet has every row of every cell, and in its metadata versions, hashes and
+  devices; the other tables summarise it.
+- `figures/`: each figure, as a picture and for print.
+- `config.yaml`: the config as it was used, with every default.
+- `checkpoints.tsv`: the checkpoints table.
+- `checkpoints/`: what each checkpoint is: source, commit, sha256 of each file, how it was trained.
+- `provenance.json`: versions and the workflow's commit at the time of packing.
+
+`python -m dissect compare archive.zip results/...` compares it with another run.
+"""
+
+
+def study_members(
+    results: Path,
+    checkpoints: Path,
+    manifests: list[Path],
+    outputs: list[Path],
+    config: Mapping[str, Any],
+    workflow: Path,
+) -> dict[str, Path | str]:
+    """Each file's name in the archive, and the file, or the text that goes there.
+
+    Args:
+        results: the study's folder; files in it keep their place.
+        checkpoints: the checkpoints table.
+        manifests: those of its checkpoints; the folder that they name is left out.
+        outputs: tables, figures, report.
+        config: the config as used.
+        workflow: the folder that the Snakefile lies in.
+    """
+    members: dict[str, Path | str] = {
+        str(path.relative_to(results)): path for path in outputs if path.is_relative_to(results)
+    }
+    for path in manifests:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        del said["folder"]
+        members[str(path.relative_to(results))] = _as_json(said)
+    members["README.md"] = README
+    members["config.yaml"] = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+    members["checkpoints.tsv"] = checkpoints.read_text(encoding="utf-8")
+    members["provenance.json"] = _as_json(provenance(workflow, config))
+    return members
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def provenance(workflow: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Versions, the config's hash, and the workflow's commit, of this moment.
+
+    The versions that a cell was computed with stand in its own metadata, and in krs.parquet's.
+    """
+    return {
+        "workflow": workflow_commit(workflow),
+        "config_hash": hash_of(config),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in (*PACKAGES, *_MORE_PACKAGES)},
+    }
+
+
+def workflow_commit(workflow: Path) -> dict[str, Any] | None:
+    """The commit of the workflow, and whether files differ from it; None outside of git."""
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", workflow, *words], capture_output=True, text=True, check=False
+            )
+        except FileNotFoundError:
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    top = git("rev-parse", "--show-toplevel")
+    if top is None or Path(top).resolve() != workflow.resolve():
+        return None  # a copy of the workflow that lies in somebody else's repository
+    commit = git("rev-parse", "HEAD")
+    changed = git("status", "--porcelain", "--", "Snakefile", "workflow")
+    return None if commit is None else {"commit": commit, "modified": bool(changed)}
+
+
+def write_archive(output: Path, members: Mapping[str, Path | str], private: Private) -> None:
+    """Write a zip file of the members and MANIFEST.sha256, whole or not at all.
+
+    Names are sorted, times and permissions fixed, private paths replaced.
+
+    Raises:
+        DissectError: if a member holds an access token, or the disk is full.
+    """
+    with atomic_path(output) as partial:
+        aside = partial.with_name(f"{partial.name}.members")
+        try:
+            clean = {
+                name: _clean(name, members[name], private, aside / name) for name in sorted(members)
+            }
+            lines = [f"{_sha256(member)}  {name}\n" for name, member in clean.items()]
+            with zipfile.ZipFile(partial, "w") as archive:
+                for name, member in ({MANIFEST: "".join(lines)} | clean).items():
+                    _add(archive, name, member)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _clean(name: str, member: Path | str, private: Private, copy: Path) -> Path | str:
+    if isinstance(member, str):
+        return private.removed_from(member, name)
+    if member.suffix in _TEXTS:
+        return private.removed_from(member.read_text(encoding="utf-8"), name)
+    if member.suffix == ".parquet":
+        return private.removed_from_parquet(member, copy)
+    return member
+
+
+def _sha256(member: Path | str) -> str:
+    if isinstance(member, Path):
+        return sha256_of(member)
+    return hashlib.sha256(member.encode()).hexdigest()
+
+
+def _add(archive: zipfile.ZipFile, name: str, member: Path | str) -> None:
+    info = zipfile.ZipInfo(name, _EARLIEST)
+    info.compress_type, info.external_attr, info.create_system = (
+        zipfile.ZIP_DEFLATED,
+        _READABLE,
+        _UNIX,
+    )
+    if isinstance(member, str):
+        archive.writestr(info, member.encode())
+        return
+    with member.open("rb") as file, archive.open(info, "w", force_zip64=True) as packed:
+        shutil.copyfileobj(file, packed)

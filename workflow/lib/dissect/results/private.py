@@ -1,0 +1,64 @@
+"""What an archive must not tell of the machine that it was made on: folders, and access tokens."""
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from dissect.errors import DissectError
+
+# hub tokens; user:password@ in an address.
+_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}\b")
+_LOGIN = re.compile(r"(?<=://)[^/\s@\"']+@")
+
+
+class Private:
+    """Absolute paths and what stands for them: a folder's last name, ~, or the path from here.
+
+    Args:
+        paths: files and folders that texts may name; relative ones tell nothing and are left out.
+    """
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        known = {path: f".../{path.name}" for path in paths if path.is_absolute()}
+        known |= {Path.home(): "~", Path.cwd(): "."}
+        known |= {path.resolve(): word for path, word in known.items()}
+        # Longest first: what lies in a folder before the folder itself.
+        ordered = sorted(known.items(), key=lambda item: -len(str(item[0])))
+        self._words = [
+            (re.compile(rf"(?<![\w./~-]){re.escape(str(path))}(?![\w-])"), word)
+            for path, word in ordered
+            if len(path.parts) > 1
+        ]
+
+    def removed_from(self, text: str, name: str) -> str:
+        """The text without them.
+
+        Raises:
+            DissectError: if the file of that name holds what looks like an access token.
+        """
+        if _TOKEN.search(text) or (os.environ.get("HF_TOKEN") or "\0") in text:
+            raise DissectError(f"{name} holds an access token of the hub: take it out, run again")
+        for pattern, word in self._words:
+            text = pattern.sub(word, text)
+        return _LOGIN.sub("", text)
+
+    def removed_from_parquet(self, path: Path, copy: Path) -> Path:
+        """A parquet file whose metadata names none of them: itself, or a copy of the same rows.
+
+        Raises:
+            DissectError: as `removed_from`.
+        """
+        file = pq.ParquetFile(path)
+        said = {k.decode(): v.decode() for k, v in (file.schema_arrow.metadata or {}).items()}
+        clean = {key: self.removed_from(value, str(path)) for key, value in said.items()}
+        if clean == said:
+            return path
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with pq.ParquetWriter(copy, file.schema_arrow.with_metadata(clean)) as writer:
+            for group in range(file.num_row_groups):
+                rows = file.read_row_group(group)
+                writer.write_table(rows.replace_schema_metadata(clean), rows.num_rows)
+        return copy

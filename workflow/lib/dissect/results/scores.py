@@ -1,0 +1,115 @@
+"""What the scores are: how much of what unlearning took is back. 0: none of it, 1: all of it.
+
+krs is the paper's, a question at a time. The others compare means, and stand beside it because each
+looks at something else of the same logits (docs/scores.md).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from dissect.errors import DissectError
+
+KRS, KRS_OF_MEANS = "krs", "krs_of_means"
+SCORES = [KRS, KRS_OF_MEANS]  # what curves, statistics and claims are made of
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Something that is measured of the unlearned model, patched and not.
+
+    Attributes:
+        patched, unlearned: the columns of the cells that hold it.
+        original: what the original has: a number, or the column that holds it.
+        rises: whether more of it is nearer to the original.
+        least: how much must have been lost to be told from rounding.
+    """
+
+    patched: str
+    unlearned: str
+    original: float | str
+    rises: bool
+    least: float = 0.0
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that it is made of."""
+        known = [self.original] if isinstance(self.original, str) else []
+        return [self.patched, self.unlearned, *known]
+
+    def recovered(self, frame: pd.DataFrame) -> "pd.Series[float]":
+        """1 - (original - patched) / (original - unlearned), row by row.
+
+        Null where unlearning took nothing (`least` or less), so that there is nothing to give
+        back: the unlearned model is no further from the original than the original itself.
+        """
+        original = frame[self.original] if isinstance(self.original, str) else self.original
+        gap = original - frame[self.unlearned]
+        lost = gap if self.rises else -gap
+        found = 1 - (original - frame[self.patched]) / gap.where(lost > self.least)
+        return found.where(np.isfinite(found))
+
+
+# Nats: differences of logarithms of float32 sums over a vocabulary, of some 1e-6 each.
+_ROUNDING = 1e-4
+
+MEASURES = {
+    KRS_OF_MEANS: Measure("loss_patched", "loss_unlearned", 0.0, rises=False),
+    "kl_recovered": Measure("kl_patched", "kl_unlearned", 0.0, rises=False, least=_ROUNDING),
+    "top1_recovered": Measure("top1_patched", "top1_unlearned", 1.0, rises=True),
+    "logprob_recovered": Measure(
+        "answer_logprob_patched",
+        "answer_logprob_unlearned",
+        "answer_logprob_original",
+        rises=True,
+        least=_ROUNDING,
+    ),
+}
+OTHERS = [name for name in MEASURES if name != KRS_OF_MEANS]
+EVERY_SCORE = [*SCORES, *OTHERS]
+
+
+def check_scores(names: Sequence[str]) -> None:
+    """Refuse a score that there is none of.
+
+    Raises:
+        DissectError: with the legal ones.
+    """
+    for name in names:
+        if name not in EVERY_SCORE:
+            raise DissectError(f"score {name!r} is unknown; legal: {', '.join(EVERY_SCORE)}")
+
+
+def columns_of(names: Sequence[str]) -> list[str]:
+    """The columns of the cells that these scores are made of."""
+    parts = [column for name in names if name != KRS for column in MEASURES[name].columns]
+    return list(dict.fromkeys([KRS, *parts]))
+
+
+def of_concept(name: str, means: pd.DataFrame) -> pd.DataFrame:
+    """One score of each concept, from the means over its questions.
+
+    Args:
+        means: one row per concept and point; the columns of `columns_of` as means over questions,
+            krs_count (questions whose KRS is a finite number) and count_all.
+
+    Returns:
+        value (null if there is none), questions (how many are in it), null (how many are not). A
+        mean of KRS leaves single questions out; the ratio of two means is there or is not.
+    """
+    if name == KRS:
+        count = means["krs_count"]
+        return pd.DataFrame(
+            {"value": means[KRS], "questions": count, "null": means["count_all"] - count}
+        )
+    value = MEASURES[name].recovered(means)
+    every = means["count_all"]
+    return pd.DataFrame(
+        {
+            "value": value,
+            "questions": every.where(value.notna(), 0),
+            "null": every.where(value.isna(), 0),
+        }
+    )
