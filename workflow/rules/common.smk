@@ -70,7 +70,9 @@ CODE = {
     "statistics": package(*CURVES, "results/shape.py", "results/statistics.py"),
     "controls": package(*CURVES, "results/controls.py"),
     "claims": package(*CURVES, "results/claims.py", "results/shape.py", "results/statements.py"),
-    "plot": package("figures/*.py", "results/families.py", "results/scores.py", "results/tables.py"),
+    "plot": package(
+        "figures/*.py", "results/families.py", "results/scores.py", "results/tables.py"
+    ),
     "trace": package("checkpoints/olmo_legacy.py", "checkpoints/families.py")
     + package("checkpoints/reader.py", "results/schema.py", "trace/*.py"),
     "summarise_trace": package("results/tables.py", "trace/table.py"),
