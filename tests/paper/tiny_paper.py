@@ -32,6 +32,13 @@ QUESTIONS = 2
 ROWS = read_table(ROOT / "config/checkpoints.tsv")
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
 RESULTS: str = CONFIG["results"]
+# What six layers do not have, or other tests are about.
+SMALL: dict[str, Any] = {
+    "device": "cpu",
+    "behaviour": {"sets": []},
+    "controls": {"identity": False},
+    "trace": False,
+}
 # On the hub behind a licence that must be accepted.
 GATED = "meta-llama/"
 # In real repositories, too, and never to be fetched.
@@ -163,8 +170,7 @@ def make_paper(
     shutil.copy(ROOT / "Snakefile", root)
     for repo, checkpoint in checkpoints.items():
         hub.add(repo, checkpoint, gated=repo.startswith(GATED))
-    quick = {"device": "cpu", "trace": False, "behaviour": {"sets": []}, "models": {}}
-    config = CONFIG | quick | changes
+    config = CONFIG | SMALL | {"models": {}} | changes
     for model, settings in CONFIG["models"].items():
         entries = [concept_entry(identifier) for identifier in CONFIG["concepts"][model]]
         content = json.dumps(entries).encode()

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from dissect.errors import DissectError
-from dissect.figures.canvas import applied, runs, save
+from dissect.figures.canvas import FLOOR_WIDTH, applied, runs, save
 from dissect.figures.compared import draw_scores, draw_spans
 from dissect.figures.curves import draw_curves, draw_curves_by_method
 from dissect.figures.heatmap import concept_labels, draw_heatmap
@@ -85,6 +85,55 @@ def drawn(tmp_path: Path, cells: Sequence[Path]) -> list[Figure]:
         draw_scores(curves(every), every, STYLE),
         draw_widths(statistics(concepts), concepts, STYLE),
     ]
+
+
+# ---- controls ---------------------------------------------------------------------------------
+
+
+def with_floors(
+    mean: pd.DataFrame, floors: dict[str, float], layers: Sequence[int]
+) -> pd.DataFrame:
+    """Curves and, at some layers, flat floors of one experiment."""
+    known = mean[(mean["experiment"] == "attention") & mean["layer"].isin(layers)]
+    return pd.concat(
+        [mean, *(known.assign(donor=donor, mean=value) for donor, value in floors.items())],
+        ignore_index=True,
+    )
+
+
+def grey_lines(axes: Axes) -> list[tuple[list[float], list[float]]]:
+    return [
+        (list(line.get_xdata()), list(line.get_ydata()))
+        for line in axes.get_lines()
+        if line.get_linewidth() == FLOOR_WIDTH
+    ]
+
+
+def test_floors_are_thin_lines_through_their_layers(tmp_path: Path) -> None:
+    mean, concepts = tables_of(tmp_path, study(tmp_path))
+    rows = with_floors(mean, {"other_question": 0.1, "noise": -0.05}, [1, 3])
+    expected = [([1, 3], [0.1, 0.1]), ([1, 3], [-0.05, -0.05])]
+    for figure in (draw_curves(rows, STYLE), draw_curves_by_method(rows, concepts, STYLE)):
+        for panel in figure.axes:
+            assert grey_lines(panel) == expected
+        (legend,) = figure.legends
+        names = [text.get_text() for text in legend.get_texts()]
+        assert names[4:] == ["floor: other question", "floor: noise"]
+        assert "floor with noise of the same norm: at most \N{MINUS SIGN}0.05" in words(figure)
+        assert "n = 2 methods, each with 2 concepts and 4 questions" in words(figure)
+
+
+def test_floors_change_nothing_about_the_curves(tmp_path: Path) -> None:
+    mean, _ = tables_of(tmp_path, study(tmp_path))
+    plain = draw_curves(mean, STYLE).axes[0]
+    beside = draw_curves(with_floors(mean, {"noise": -9.0}, [0, 2]), STYLE)
+    assert data_lines(plain) == [
+        line for line in data_lines(beside.axes[0]) if line not in grey_lines(beside.axes[0])
+    ]
+    assert plain.get_ylim() == beside.axes[0].get_ylim()
+    assert "at most \N{MINUS SIGN}9, below the axis" in words(beside)
+    (legend,) = beside.legends
+    assert not any("floor" in text.get_text() for text in legend.get_texts())
 
 
 # ---- curves -----------------------------------------------------------------------------------

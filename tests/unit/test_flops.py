@@ -12,12 +12,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dissect.checkpoints.reader import Checkpoint
 from dissect.engine import sweep as sweep_module
+from dissect.engine.donors import Patching, controls_of
 from dissect.engine.flops import Flops, count_record, count_sweep
 from dissect.engine.patches import EXPERIMENTS, Donor
 from dissect.engine.plan import Plan
 from dissect.engine.record import record
 from dissect.engine.skeleton import Skeleton
-from dissect.engine.sweep import sweep
+from dissect.engine.sweep import sweep, sweep_all
 from tiny import save_tiny, tiny_config
 
 CPU = torch.device("cpu")
@@ -49,6 +50,22 @@ def test_a_sweep_does_the_operations_that_are_counted(
     counted = count_sweep(skeleton, donor, WINDOWS)
     assert counted.done == flops_of(lambda: sweep(skeleton, donor, WINDOWS))
     assert 0 < counted.least <= counted.done
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_a_sweep_with_controls_does_the_operations_that_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_llama: Path, experiment: str
+) -> None:
+    recording = recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "recording.safetensors")
+    donor = Donor(EXPERIMENTS[experiment], recording, Checkpoint(tiny_llama))
+    controls = controls_of(donor, ["other_question", "noise"], [1, 5], WINDOWS, 0)
+    skeleton, few = skeleton_of(tiny_llama), [Patching(donor, WINDOWS), *controls]
+    monkeypatch.setattr(sweep_module, "plan_sweep", lambda *_arguments: Plan({}, 4096, 1024))
+    counted = count_sweep(skeleton, donor, WINDOWS, controls)
+    assert counted.done == flops_of(lambda: sweep_all(skeleton, few))
+    alone = count_sweep(skeleton, donor, WINDOWS)
+    assert alone.done < counted.done < 2 * alone.done
+    assert alone.least < counted.least <= counted.done
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, Gemma2Config, GPTNeoXConfig, Llam
 from allocations import measured_peak
 from dissect.checkpoints.reader import Checkpoint
 from dissect.engine import sweep as sweep_module
+from dissect.engine.donors import Patching, controls_of
 from dissect.engine.packs import packs_of
 from dissect.engine.patches import EXPERIMENTS, Donor
 from dissect.engine.plan import GIB, SHARE, Plan, budget_of, plan_record, plan_sweep
@@ -19,7 +20,7 @@ from dissect.engine.record import record
 from dissect.engine.recording import Recording, read_recording, write_recording
 from dissect.engine.skeleton import Layer, Skeleton
 from dissect.engine.stages import stages_of
-from dissect.engine.sweep import POSITIONS_PER_CALL, TOKENS_PER_CALL, sweep
+from dissect.engine.sweep import POSITIONS_PER_CALL, TOKENS_PER_CALL, sweep, sweep_all
 from dissect.errors import DissectError
 from dissect.study.windows import Window, windows_of
 from dissect.texts.spans import Text
@@ -111,6 +112,48 @@ def test_a_sweep_allocates_what_its_plan_says(
     with measured_peak(tmp_path) as measured:
         sweep(skeleton, donor, windows)
     assert measured.peak == pytest.approx(plan.peak, rel=0.15)
+
+
+@pytest.mark.parametrize("names", [["noise"], ["other_question"], ["other_question", "noise"]])
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("dtype", FORMATS, ids=str)
+def test_a_sweep_with_controls_allocates_what_its_plan_says(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    dtype: torch.dtype,
+    experiment: str,
+    names: list[str],
+) -> None:
+    saved = torch.bfloat16 if dtype == torch.float32 else torch.float32
+    original, unlearned = save_pair(tmp_path, CONFIGS["llama"], saved)
+    recording = record_to(tmp_path, original, dtype)
+    donor = Donor(EXPERIMENTS[experiment], recording, Checkpoint(original))
+    controls = controls_of(donor, names, range(LAYERS), MANY, 0)
+    skeleton = Skeleton(Checkpoint(unlearned), dtype, CPU)
+    monkeypatch.setattr(sweep_module, "TOKENS_PER_CALL", 1024)
+    monkeypatch.setattr(sweep_module, "POSITIONS_PER_CALL", 256)
+    plan = plan_sweep(skeleton, donor, MANY, 1024, 256, None, controls)
+    with measured_peak(tmp_path) as measured:
+        sweep_all(skeleton, [Patching(donor, MANY), *controls])
+    assert measured.peak == pytest.approx(plan.peak, rel=0.15)
+
+
+@pytest.mark.usefixtures("like_a_gpu")
+def test_a_sweep_with_controls_keeps_to_its_budget(tmp_path: Path) -> None:
+    original, unlearned = save_pair(tmp_path, CONFIGS["llama"], torch.bfloat16)
+    recording = record_to(tmp_path, original, torch.float32)
+    donor = Donor(EXPERIMENTS["attention"], recording, Checkpoint(original))
+    controls = controls_of(donor, ["other_question", "noise"], range(LAYERS), MANY, 0)
+    patchings = [Patching(donor, MANY), *controls]
+    skeleton = Skeleton(Checkpoint(unlearned), torch.float32, CPU)
+    least = plan_sweep(skeleton, donor, MANY, 1, 1, None, controls).peak
+    free = plan_sweep(skeleton, donor, MANY, 4096, 1024, None, controls).peak
+    budget = (least + free) // 2
+    with measured_peak(tmp_path) as measured:
+        sweep_all(skeleton, patchings, budget)
+    assert measured.peak <= 1.05 * budget
+    with pytest.raises(DissectError, match="the least that works is"):
+        sweep_all(skeleton, patchings, least // 2)
 
 
 @pytest.mark.parametrize("dtype", FORMATS, ids=str)

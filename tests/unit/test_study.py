@@ -97,7 +97,11 @@ def test_paths_follow_the_grammar() -> None:
 
 
 def test_a_checkpoint_is_needed_by_its_cells_and_its_trace() -> None:
-    found = study(experiments=["attention"], behaviour={"sets": []})
+    found = study(
+        experiments=["attention"],
+        behaviour={"sets": []},
+        controls={"identity": False},
+    )
     assert found.needs_of(found.row("m", "dpo", "tea")) == [
         "results/x/krs/m/dpo/tea/attention.parquet",
         "results/x/trace/m/dpo/tea.parquet",
@@ -110,7 +114,12 @@ def test_a_checkpoint_is_needed_by_its_cells_and_its_trace() -> None:
 
 
 def test_without_traces_only_cells_need_a_checkpoint() -> None:
-    found = study(experiments=["attention"], trace=False, behaviour={"sets": []})
+    found = study(
+        experiments=["attention"],
+        trace=False,
+        behaviour={"sets": []},
+        controls={"identity": False},
+    )
     assert found.needs_of(found.row("m", "original")) == found.cell_paths()
     assert found.trace_tables() == []
     assert not [path for path in found.figure_paths() if "/trace." in path]
@@ -257,6 +266,37 @@ def test_a_window_wider_than_the_model_is_told() -> None:
         "windows: sliding_7 is wider than the model, which has 6 layers; "
         "choose a width of at most 6"
     )
+
+
+def test_a_control_above_the_model_is_told() -> None:
+    controls = {"donors": ["noise"], "layers": [0, 6]}
+    assert refused(controls=controls) == (
+        "config: controls.layers: 6 is no layer of m; legal: 0 to 5"
+    )
+    study(controls=controls | {"donors": []})
+
+
+def test_controls_are_part_of_a_cell_where_there_are_donors() -> None:
+    noise = {"donors": ["noise"], "layers": [1]}
+    assert study().config.controls.of_a_sweep(0) == {}
+    assert study(controls={"layers": [1]}).config.controls.of_a_sweep(0) == {}
+    found = study(controls=noise).config.controls.of_a_sweep(4)
+    assert found == {"names": ["noise"], "layers": [1], "seed": 4}
+
+
+def test_identity_controls_hold_weights_until_they_are_there() -> None:
+    checked = study()
+    paths = set(checked.identity_paths())
+    unlearned = [row for row in checked.rows if row.method != "original"]
+    concepts = {row.concept for row in unlearned}
+    assert len(paths) == len(unlearned) + len(concepts)
+    for row in checked.rows:
+        mine = set(checked.identities_of(row))
+        assert mine <= set(checked.needs_of(row)) & paths
+        expected = concepts if row.method == "original" else {row.concept}
+        assert {Path(path).stem for path in mine} == expected
+        assert {Path(path).parent.name for path in mine} == {row.method}
+    assert study(controls={"identity": False}).identity_paths() == []
 
 
 def remove(name: str) -> None:

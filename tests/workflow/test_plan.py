@@ -13,6 +13,7 @@ TABLES = (
     "summarise_curves",
     "summarise_scores",
     "summarise_statistics",
+    "summarise_controls",
     "decide_claims",
     "make_report",
 )
@@ -54,6 +55,18 @@ def test_answers_are_asked_for_in_the_config(planned: Workflow) -> None:
     }
 
 
+def test_the_identity_control_checks_each_unlearned_one_and_its_original(
+    planned: Workflow,
+) -> None:
+    """Three unlearned ones on two concepts."""
+    with_it = planned.plan(controls={"identity": True}).jobs
+    assert with_it.pop("check_identity") == 3 + 2
+    assert with_it == planned.plan().jobs
+    # They are the tables', not the sweeps'.
+    assert "check_identity" not in planned.plan("sweeps", controls={"identity": True}).jobs
+    assert planned.plan("tables", controls={"identity": True}).jobs["check_identity"] == 5
+
+
 def plan_demo(workflow: Workflow) -> Run:
     return workflow.run("--dry-run", config="config/demo.yaml")
 
@@ -72,6 +85,7 @@ def test_the_demo_is_planned_in_seconds(shipped: Workflow) -> None:
     assert time.monotonic() - started < 15  # 2 s on an idle machine; the tests share theirs
     assert (jobs["import_wheel"], jobs["unlearn_concept"]) == (1, 4)
     assert (jobs["record_original"], jobs["dissect_layers"]) == (2, 16)
+    assert jobs["check_identity"] == 4 + 2
     assert (jobs["trace_parameters"], jobs["plot_trace"]) == (4, 1)
     assert (jobs["answer_as_original"], jobs["answer_patched"]) == (2, 4)
 
@@ -107,6 +121,7 @@ def test_the_paper_is_160_sweeps(shipped: Workflow) -> None:
         "download_checkpoint": 42,
         "record_original": 20,
         "dissect_layers": 160,
+        "check_identity": 40 + 20,
         "answer_as_original": 20,
         "answer_as_unlearned": 40,
         **dict.fromkeys([*TABLES, *ANSWER_TABLES], 1),
@@ -189,6 +204,11 @@ def test_a_hub_that_did_not_answer_makes_nothing_missing(shipped: Workflow) -> N
         ({"concepts": {"tiny": ["tae"]}}, "concept 'tae' is not in checkpoints.tsv"),
         ({"methods": ["dop"]}, "method 'dop' is not in checkpoints.tsv"),
         ({"experiments": ["atention"]}, "value 'atention' is not known (did you mean attention?)"),
+        ({"controls": {"donors": ["noise"]}}, "donors without layers; name the layers"),
+        (
+            {"controls": {"donors": ["noise"], "layers": [2, 6]}},
+            "controls.layers: 6 is no layer of tiny; legal: 0 to 5",
+        ),
         ({"windows": ["sliding_7"]}, "sliding_7 is wider than the model, which has 6 layers"),
         ({"checkpoints": "none.tsv"}, "none.tsv cannot be read"),
         ({"models": {"tiny": {"concepts": "none.json"}}}, "none.json cannot be read"),

@@ -15,6 +15,7 @@ TABLES = {
     "summarise_curves": 1,
     "summarise_scores": 1,
     "summarise_statistics": 1,
+    "summarise_controls": 1,
     "decide_claims": 1,
 }
 FIGURES = {
@@ -71,6 +72,26 @@ def test_a_concept_taken_out_runs_only_tables_and_figures(done: Workflow) -> Non
 def test_an_experiment_added_runs_only_its_cells(done: Workflow) -> None:
     experiments = ["attention", "value_vectors", "mlp_coefficients"]
     assert done.plan(experiments=experiments).jobs == {"dissect_layers": 3} | TABLES | FIGURES
+
+
+def test_controls_run_the_sweeps_again_and_the_identity_control_nothing(done: Workflow) -> None:
+    off = {"identity": False}
+    noise = off | {"donors": ["noise"], "layers": [2]}
+    assert done.plan(controls=noise).jobs == {"dissect_layers": 6} | TABLES | FIGURES
+    # Layers without a donor, or a donor's seed without one, change no cell.
+    assert done.plan(controls=off | {"layers": [2]}).jobs == {}
+    # All that there is stays; what is checked are three unlearned ones and the original twice.
+    assert done.plan(controls={"identity": True}).jobs == {"check_identity": 5}
+
+
+def test_an_identity_control_runs(done: Workflow) -> None:
+    for method in ("original", "dpo"):
+        table = done.result(f"identity/tiny/{method}/tea.parquet")
+        run = done.run(str(table.relative_to(done.root)))
+        assert run.status == 0, run.output
+        rows = pd.read_parquet(table)
+        assert set(rows["donor"]) == {"self"}
+        table.unlink()
 
 
 def test_a_method_added_to_a_concept_runs_only_its_cells(done: Workflow) -> None:

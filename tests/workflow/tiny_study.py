@@ -34,6 +34,7 @@ CONFIG: dict[str, Any] = {
     "windows": ["sliding_3"],
     "dtype": "float32",
     "device": "cpu",
+    "controls": {"identity": False},
     "answer_tokens": 4,
     "trace": False,
     "behaviour": {"sets": []},

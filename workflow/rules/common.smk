@@ -65,11 +65,13 @@ CODE = {
     "merge": package("checkpoints/adapter.py"),
     "sweep": package("engine/*.py", "results/schema.py", "study/windows.py", "texts/spans.py")
     + package(*READING),
+    "identity": package("results/identity.py"),
     "archive": package("results/archive.py", "results/private.py"),
     "collect": package("results/collect.py", "results/schema.py"),
     "summarise": package(*CURVES),
     "scores": package(*CURVES, "results/disagreements.py"),
     "statistics": package(*CURVES, "results/shape.py", "results/statistics.py"),
+    "controls": package(*CURVES, "results/controls.py"),
     "claims": package(
         *CURVES,
         "results/behaviour.py",
@@ -84,7 +86,9 @@ CODE = {
     ],
     "answers": package("results/answers.py", "results/behaviour.py"),
     "plot_behaviour": package("figures/*.py", "results/behaviour.py", "results/bootstrap.py"),
-    "plot": package("figures/*.py", "results/scores.py", "results/tables.py"),
+    "plot": package(
+        "figures/*.py", "results/families.py", "results/scores.py", "results/tables.py"
+    ),
     "trace": package("checkpoints/olmo_legacy.py", "checkpoints/families.py")
     + package("checkpoints/reader.py", "results/schema.py", "trace/*.py"),
     "summarise_trace": package("results/tables.py", "trace/table.py"),

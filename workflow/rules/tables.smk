@@ -4,6 +4,7 @@ localrules:
     summarise_scores,
     summarise_statistics,
     decide_claims,
+    summarise_controls,
 
 
 rule tables:
@@ -11,6 +12,7 @@ rule tables:
         # Named here, and so in `all`: a deleted cell is noticed.
         cells=study.cell_paths(),
         answers=study.answers_paths(),
+        identity=study.identity_paths(),
         krs="<results>/tables/krs.parquet",
         coverage="<results>/tables/coverage.csv",
         curves="<results>/tables/curves.csv",
@@ -18,6 +20,7 @@ rule tables:
         differing="<results>/tables/disagreements.csv",
         statistics="<results>/tables/statistics.csv",
         claims="<results>/tables/claims.csv",
+        controls="<results>/tables/controls.csv",
         trace=study.trace_tables(),
         behaviour=study.behaviour_paths(),
     message:
@@ -127,3 +130,23 @@ rule decide_claims:
         "decide the paper's statements"
     script:
         "../scripts/decide_claims.py"
+
+
+rule summarise_controls:
+    """The floor of a recovery: what other donors give back, beside the original."""
+    input:
+        table="<results>/tables/krs.parquet",
+        code=CODE["controls"],
+    output:
+        controls="<results>/tables/controls.csv",
+    log:
+        "<results>/logs/summarise_controls.log",
+    resources:
+        mem_mb=mem_mb("table"),
+        runtime=runtime("table"),
+    params:
+        seed=study.config.seed,
+    message:
+        "summarise the controls"
+    script:
+        "../scripts/summarise_controls.py"

@@ -1,8 +1,10 @@
 """Put one component of the original back into one unlearned model, window by window."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -10,11 +12,12 @@ from dissect.checkpoints.manifest import Manifest, read_manifest
 from dissect.checkpoints.reader import Checkpoint
 from dissect.checkpoints.verify import refuse_other_shapes, refuse_unshared_tokens
 from dissect.device import choose_device, choose_dtype
+from dissect.engine.donors import Patching, controls_of
 from dissect.engine.patches import EXPERIMENTS, Donor
 from dissect.engine.plan import budget_of
 from dissect.engine.recording import read_recording
 from dissect.engine.skeleton import Skeleton
-from dissect.engine.sweep import sweep
+from dissect.engine.sweep import sweep_all
 from dissect.engine.table import tabulate
 from dissect.files import read_json, sha256_of
 from dissect.job import job
@@ -40,7 +43,14 @@ def main(
     device: str,
     cell: Path,
     memory_gib: float | None = None,
+    controls: Mapping[str, Any] | None = None,
 ) -> None:
+    """Write one cell.
+
+    Args:
+        controls: names of further donors, the layers of their windows, the noise's seed; none if
+            empty or left out.
+    """
     stopwatch = Stopwatch()
     originals, theirs = read_manifest(original), read_manifest(unlearned)
     data = read_json(concept)
@@ -57,20 +67,29 @@ def main(
         "%s: %d questions, %d windows, %s on %s",
         *(theirs.label, len(texts), len(chosen), skeleton.dtype, skeleton.device),
     )
-    layers, scores = sweep(
-        skeleton,
-        Donor(EXPERIMENTS[experiment], recorded, donor),
-        chosen,
-        budget_of(memory_gib, skeleton.device),
+    puts_back = Donor(EXPERIMENTS[experiment], recorded, donor)
+    patchings = [Patching(puts_back, chosen)]
+    if controls:
+        patchings += controls_of(puts_back, windows=chosen, **controls)
+    swept = sweep_all(skeleton, patchings, budget_of(memory_gib, skeleton.device))
+    logprobs = recorded.logprobs(skeleton.device)
+    rows = pd.concat(
+        [
+            tabulate(texts, one.windows, *found, logprobs).assign(donor=one.donor.name)
+            for one, found in zip(patchings, swept, strict=True)
+        ],
+        ignore_index=True,
     )
-    rows = tabulate(texts, chosen, layers, scores, recorded.logprobs(skeleton.device))
     rows = rows.assign(**cell_keys(theirs, data, experiment))
     metadata = {
         **checkpoint_fields("original", originals),
         **checkpoint_fields("unlearned", theirs),
         **machine_fields(str(skeleton.device), str(skeleton.dtype)),
         "data_sha256": sha256_of(concept),
-        "config_hash": hash_of({"windows": windows, "prompt": prompt, "dtype": dtype}),
+        "config_hash": hash_of(
+            {"windows": windows, "prompt": prompt, "dtype": dtype}
+            | ({"controls": dict(controls)} if controls else {})
+        ),
     }
     write_rows(cell, rows, metadata | stopwatch.fields())
     report(rows)
@@ -85,16 +104,16 @@ def cell_keys(manifest: Manifest, concept: dict[str, str], experiment: str) -> d
         "concept": manifest.concept,
         "concept_name": concept["Concept"],
         "experiment": experiment,
-        "donor": "original",
     }
 
 
 def report(rows: pd.DataFrame) -> None:
     """Say in the log where the curve peaks, and how many scores are null."""
-    for (window, span), some in rows.groupby(["window", "span"]):
+    for (donor, window, span), some in rows.groupby(["donor", "window", "span"], sort=False):
         curve = some.groupby("layer")["krs"].mean()
         log.info(
-            "%s, span %s: highest mean KRS %.3f at layer %s; %d of %d scores are null",
+            "%s%s, span %s: highest mean KRS %.3f at layer %s; %d of %d scores are null",
+            "" if donor == Donor.name else f"control {donor}, ",
             *(window, span, curve.max(), curve.idxmax() if curve.notna().any() else "none"),
             *(some["krs"].isna().sum(), len(some)),
         )
@@ -114,4 +133,5 @@ if __name__ == "__main__":
             device=snakemake.config["device"],
             cell=Path(snakemake.output.table),
             memory_gib=snakemake.config["memory_gib"],
+            controls=snakemake.params.controls,
         )

@@ -27,7 +27,7 @@ def main(
         DissectError: if the table has no such rows.
     """
     look = Style.of(style)
-    rows = read_curves(curves, model=model, window=window, span=span, score=score, donor="original")
+    rows = read_curves(curves, model=model, window=window, span=span, score=score)
     save(draw_curves(rows, look), outputs, look)
 
 

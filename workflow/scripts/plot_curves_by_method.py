@@ -28,7 +28,7 @@ def main(
         DissectError: if the table has no such rows.
     """
     look = Style.of(style)
-    rows = read_curves(curves, model=model, window=window, span=span, score=score, donor="original")
+    rows = read_curves(curves, model=model, window=window, span=span, score=score)
     concepts = concept_scores(table, score, model=model, window=window, span=span, donor="original")
     save(draw_curves_by_method(rows, concepts, look), outputs, look)
 

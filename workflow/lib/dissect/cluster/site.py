@@ -17,6 +17,7 @@ GPU_RULES = (
     "answer_as_unlearned",
     "answer_patched",
     "answer_questions",
+    "check_identity",
     "dissect_layers",
     "record_original",
     "unlearn_concept",

@@ -15,6 +15,7 @@ from typing import Any
 from torch import nn
 
 from dissect.engine.attention import uses_parts
+from dissect.engine.donors import Patching
 from dissect.engine.packs import Pack, pack_of, packs_of
 from dissect.engine.patches import Donor, Experiment
 from dissect.engine.skeleton import Layer, Skeleton
@@ -81,18 +82,32 @@ class Tokens:
     pairs_compared: int = 0
 
 
-def count_sweep(skeleton: Skeleton, donor: Donor, windows: Sequence[Window]) -> Flops:
-    """The operations of one sweep.
+def count_sweep(
+    skeleton: Skeleton,
+    donor: Donor,
+    windows: Sequence[Window],
+    controls: Sequence[Patching] = (),
+) -> Flops:
+    """The operations of one sweep, with its controls.
 
     The least: each text's tokens once as far as texts begin alike; a run from its window on, and
     runs that are equal so far once; nothing of a part that is replaced or known from another run;
     attention between a token and what stands before it in its text; in the top layer, keys and
-    values at all positions and everything else at the compared ones only.
+    values at all positions and everything else at the compared ones only. A control's tokens count
+    once as far as its texts and what is put back into them agree.
     """
-    stages = stages_of(windows, len(skeleton.layers))
+    every = [Patching(donor, windows), *controls]
+    counts = [_count(skeleton, one, unpatched=one is every[0]) for one in every]
+    return Flops(sum(one.done for one in counts), sum(one.least for one in counts))
+
+
+def _count(skeleton: Skeleton, patching: Patching, *, unpatched: bool) -> Flops:
+    """The operations of one donor's runs."""
+    stages = stages_of(patching.windows, len(skeleton.layers), unpatched=unpatched)
+    donor = patching.donor
     texts, work, experiment = donor.recording.texts, LayerWork.of(skeleton), donor.experiment
-    packs = [_read(skeleton, pack, texts) for pack in donor.recording.packs]
-    together = _needed(pack_of([text.ids for text in texts], range(len(texts))), texts)
+    packs = [_read(skeleton, layout, texts) for layout in donor.layouts]
+    together = _needed(donor.layout_of(range(len(texts))), texts)
     rows = stages[-1].outside + stages[-1].closing
     head = _linear(skeleton.model.get_output_embeddings())
     done = sum(_done(work, stages, experiment, tokens) for tokens in packs)

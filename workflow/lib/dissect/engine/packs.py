@@ -37,10 +37,18 @@ class Pack:
     @property
     def positions(self) -> list[int]:
         """Each token's position in its texts."""
+        return self.laid_out([range(len(path)) for path in self.paths])
+
+    def laid_out(self, numbers: Sequence[Sequence[int]]) -> list[int]:
+        """What each member has along its text, in the order of the sequence.
+
+        Args:
+            numbers: per member, one number per token; members that share a token agree on it.
+        """
         found = [0] * len(self.ids)
-        for path in self.paths:
-            for position, place in enumerate(path):
-                found[place] = position
+        for path, along in zip(self.paths, numbers, strict=True):
+            for place, number in zip(path, along, strict=True):
+                found[place] = number
         return found
 
     @property
@@ -98,15 +106,24 @@ def packs_of(texts: Sequence[Ids]) -> list[Pack]:
     return [pack_of(texts, group) for group in groups]
 
 
-def pack_of(texts: Sequence[Ids], members: Sequence[int]) -> Pack:
-    """These texts in one pack."""
+def pack_of(
+    texts: Sequence[Ids], members: Sequence[int], marks: Sequence[Sequence[int]] | None = None
+) -> Pack:
+    """These texts in one pack.
+
+    Args:
+        marks: per text, a number per token, where that counts too: texts then share a token only
+            as far as their marks agree as well.
+    """
     ids: list[int] = []
-    places: dict[tuple[int, int], int] = {}  # (place of the token before, token id): its place
+    # (place of the token before, token id, its mark): its place
+    places: dict[tuple[int, int, int], int] = {}
     paths = []
     for member in members:
         path: list[int] = []
-        for token in texts[member]:
-            step = (path[-1] if path else -1, token)
+        along = marks[member] if marks else [0] * len(texts[member])
+        for token, mark in zip(texts[member], along, strict=True):
+            step = (path[-1] if path else -1, token, mark)
             if step not in places:
                 places[step] = len(ids)
                 ids.append(token)

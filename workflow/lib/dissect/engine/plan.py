@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from dissect.device import free_memory
+from dissect.engine.donors import Patching
 from dissect.engine.needs import Bytes, RecordNeeds, SweepNeeds
 from dissect.engine.packs import Pack
 from dissect.engine.patches import Donor
@@ -74,40 +75,51 @@ def plan_sweep(
     tokens: int,
     positions: int,
     budget: int | None,
+    controls: Sequence[Patching] = (),
 ) -> Plan:
     """As many runs per call as the budget holds, or on a CPU as many as there may be.
 
     Args:
         tokens, positions: the most of one call of the layers, and of the head.
         budget: bytes, None: no bound.
+        controls: the further donors of the walk.
 
     Raises:
         DissectError: if the budget is too small; it says the least that works.
     """
-    needs = SweepNeeds(skeleton, donor, windows)
-
-    def in_layers(rows: int) -> Bytes:
-        return max(needs.in_layers(rows), key=lambda moment: sum(moment.values()))
-
+    needs = SweepNeeds(skeleton, [Patching(donor, windows), *controls])
     bound = budget if budget_decides(skeleton.device) else None
     most = min(max(1, tokens // needs.tokens), needs.most_rows)
+    most_at_head = min(max(1, positions // needs.compared), needs.most_runs)
+
+    def per_call(rows: int) -> int:
+        return tokens if rows == most else rows * needs.tokens
+
+    def per_call_at_head(rows: int) -> int:
+        return positions if rows == most_at_head else rows * needs.compared
+
+    def in_layers(rows: int) -> Bytes:
+        return needs.in_layers(per_call(rows))
+
+    def at_head(rows: int) -> Bytes:
+        return needs.at_head(per_call_at_head(rows))
+
     rows = _most_that_fit(most, in_layers, bound)
-    most_at_head = min(max(1, positions // needs.compared), needs.runs)
-    rows_at_head = _most_that_fit(most_at_head, needs.at_head, bound)
+    rows_at_head = _most_that_fit(most_at_head, at_head, bound)
     log.info(
-        "plan: %d packs of at most %d tokens, %d runs each; %d of them in a call of a layer, %d of "
+        "plan: %d packs of at most %d tokens, %s runs each; %d of them in a call of a layer, %d of "
         "the head",
-        *(len(needs.packs), needs.tokens, needs.runs, rows, rows_at_head),
+        *(needs.packs, needs.tokens, needs.runs, rows, rows_at_head),
     )
     return _checked(
         Plan(
             {
                 "embedding": needs.entrance(),
                 "layers": in_layers(rows),
-                "head": needs.at_head(rows_at_head),
+                "head": at_head(rows_at_head),
             },
-            tokens if rows == most else rows * needs.tokens,
-            positions if rows_at_head == most_at_head else rows_at_head * needs.compared,
+            per_call(rows),
+            per_call_at_head(rows_at_head),
         ),
         budget,
     )

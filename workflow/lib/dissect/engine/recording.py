@@ -46,12 +46,28 @@ class Recording:
 
     def state(self, layer: int, component: str, pack: int, device: torch.device) -> Tensor:
         """One component of one layer for one pack: (1, tokens, width)."""
-        starts = _starts([len(item.ids) for item in self.packs])
+        start, stop = self.starts[pack : pack + 2]
         with safe_open(self.path, framework="pt") as file:
-            rows: Tensor = file.get_slice(f"layers.{layer}.{component}")[
-                starts[pack] : starts[pack + 1]
-            ]
+            rows: Tensor = file.get_slice(f"layers.{layer}.{component}")[start:stop]
         return rows[None].to(device)
+
+    def states(self, layer: int, component: str) -> Tensor:
+        """One component of one layer for all packs, behind one another: (tokens, width)."""
+        with safe_open(self.path, framework="pt") as file:
+            rows: Tensor = file.get_tensor(f"layers.{layer}.{component}")
+        return rows
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """Where each pack's tokens begin among those of all packs, and where the last one ends."""
+        return _starts([len(item.ids) for item in self.packs])
+
+    def rows_of(self, text: int) -> list[int]:
+        """Where a text's tokens lie among those of all packs."""
+        for start, pack in zip(self.starts, self.packs, strict=False):
+            if text in pack.members:
+                return [start + place for place in pack.paths[pack.members.index(text)]]
+        raise IndexError(f"there is no text {text}")
 
     def logits(self, text: int, device: torch.device) -> Tensor:
         """The original's logits at one text's compared positions, (positions, vocabulary).

@@ -30,6 +30,10 @@ class Scores:
     agrees: Array
     logprob: Array
 
+    def rows(self, some: slice) -> "Scores":
+        """Some of the rows."""
+        return Scores(*(getattr(self, field.name)[some] for field in fields(Scores)))
+
     @staticmethod
     def joined(parts: "list[Scores]") -> "Scores":
         """Rows of several parts behind one another."""

@@ -11,7 +11,7 @@ class Stage:
     """The runs that pass one layer.
 
     Attributes:
-        outside: the unpatched run, and those whose window is behind them.
+        outside: the unpatched run, where it is one of them, and those whose window is behind them.
         inside: runs in a window that began further down.
         begins: 1 if windows begin here (they are one run), else 0.
         closing: how many windows end here; each leaves a run of its own outside.
@@ -28,13 +28,17 @@ class Stage:
         return self.outside + self.inside + self.begins
 
 
-def stages_of(windows: Sequence[Window], layers: int) -> list[Stage]:
-    """The stages of a sweep, from the lowest layer up."""
+def stages_of(windows: Sequence[Window], layers: int, *, unpatched: bool = True) -> list[Stage]:
+    """The stages of one donor's runs, from the lowest layer up.
+
+    Args:
+        unpatched: whether the unpatched run is among them; a sweep has it once.
+    """
     spans = {(window.first, window.last) for window in windows}
     end_of = {first: max(last for start, last in spans if start == first) for first, _ in spans}
     return [
         Stage(
-            outside=1 + sum(last < layer for _, last in spans),
+            outside=unpatched + sum(last < layer for _, last in spans),
             inside=sum(first < layer <= end for first, end in end_of.items()),
             begins=int(layer in end_of),
             closing=sum(last == layer for _, last in spans),

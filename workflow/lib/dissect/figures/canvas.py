@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from dissect.errors import DissectError
 from dissect.figures.style import (
+    CONTROLS,
     SPANS,
     Style,
     label_of,
@@ -29,6 +30,7 @@ from dissect.files import atomic_path
 from dissect.results.tables import ALL_METHODS
 
 GREY = "0.35"
+FLOOR_WIDTH = 0.7  # of a control's line
 TOP = 1.08  # of a score's axis: a little air above KRS 1
 
 # No date and no version of what drew it: the same data give the same bytes.
@@ -248,8 +250,14 @@ def no_value(axes: Axes, names: Sequence[str]) -> None:
         axes.text(0.02, 0.9, "\n".join(words), transform=axes.transAxes, va="top", color=GREY)
 
 
-def legend_below(figure: Figure, experiments: Iterable[str], style: Style, columns: int) -> None:
-    """One legend of the experiments for all panels, under them."""
+def legend_below(
+    figure: Figure,
+    experiments: Iterable[str],
+    style: Style,
+    columns: int,
+    controls: Iterable[str] = (),
+) -> None:
+    """One legend of the experiments, and of the controls, for all panels, under them."""
     names = list(experiments)
     palette = colours(names, style)
     _, markers, dashes = looks_of(names)
@@ -261,4 +269,9 @@ def legend_below(figure: Figure, experiments: Iterable[str], style: Style, colum
         )
         line.set_dashes(dashes[name])
         handles.append(line)
+    for donor in controls:
+        _, label, dashes_of_donor = CONTROLS[donor]
+        label = f"floor: {label}"
+        handles.append(Line2D([], [], color=GREY, linewidth=FLOOR_WIDTH, label=label))
+        handles[-1].set_dashes(dashes_of_donor)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=3.2)

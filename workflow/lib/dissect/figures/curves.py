@@ -8,7 +8,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dissect.figures import canvas
-from dissect.figures.style import SCORES, Style, in_order, label_of, layer_label, literal, looks_of
+from dissect.figures.style import (
+    CONTROLS,
+    SCORES,
+    Style,
+    in_order,
+    label_of,
+    layer_label,
+    literal,
+    looks_of,
+    signed,
+)
+from dissect.results.families import DONOR
 from dissect.results.tables import ALL_METHODS, MIN_CONCEPTS
 
 
@@ -16,9 +27,10 @@ def draw_curves(curves: pd.DataFrame, style: Style) -> Figure:
     """The paper's figure: a curve per experiment, mean over questions, concepts, then methods.
 
     Args:
-        curves: rows of tables/curves.csv of one model, window, span, donor and score. Origins are
-            not pooled: each has a panel.
+        curves: rows of tables/curves.csv of one model, window, span and score. Origins are not
+            pooled: each has a panel. Rows of other donors than the original are drawn as floors.
     """
+    curves, floors = _split(curves)
     overall = curves[curves["method"] == ALL_METHODS]
     panels = {str(origin): frame for origin, frame in overall.groupby("origin", sort=True)}
     if len(panels) == 1:
@@ -27,9 +39,11 @@ def draw_curves(curves: pd.DataFrame, style: Style) -> Figure:
         figure, axes = _sheet(len(panels), style)
         for panel, frame in zip(axes, panels.values(), strict=True):
             _mean_curves(panel, frame, style)
+            _floors(panel, _of_panel(floors, frame), style)
         _label(axes, panels, overall["mean"], style)
         averaged = ["mean over questions, then concepts, then methods"]
-        _finish(figure, curves, averaged, overall["mean"], style)
+        floors = floors[floors["method"] == ALL_METHODS]
+        _finish(figure, curves, averaged, overall["mean"], style, floors)
     return figure
 
 
@@ -41,6 +55,7 @@ def draw_curves_by_method(curves: pd.DataFrame, concepts: pd.DataFrame, style: S
         concepts: what `concept_scores` returns, of the same selection and score; drawn as thin
             lines where a method has too few concepts for an interval.
     """
+    curves, floors = _split(curves)
     each = curves[curves["method"] != ALL_METHODS]
     panels = canvas.by_method(each)
     singles = canvas.by_method(canvas.plain(concepts))
@@ -54,13 +69,14 @@ def draw_curves_by_method(curves: pd.DataFrame, concepts: pd.DataFrame, style: S
                 _single_concepts(panel, singles[name], style)
             else:
                 _bands(panel, frame, style)
+            _floors(panel, _of_panel(floors, frame), style)
         _label(axes, panels, shown, style)
         averaged = ["mean over questions, then concepts"]
         if few:
             averaged.append("thin lines: single concepts")
         if len(few) < len(panels):
             averaged.append("bands: 95 % bootstrap intervals over concepts")
-        _finish(figure, each, averaged, shown, style)
+        _finish(figure, each, averaged, shown, style, floors[floors["method"] != ALL_METHODS])
     return figure
 
 
@@ -102,6 +118,43 @@ def _mean_curves(axes: Axes, frame: pd.DataFrame, style: Style) -> None:
     _lines(axes, rows, "mean", style, markers=markers, markeredgewidth=0.3)
     empty = frame.groupby("experiment")["mean"].count() == 0
     canvas.no_value(axes, [label_of(name) for name in in_order(empty.index[empty])])
+
+
+def _split(curves: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The original's rows, and those of the controls."""
+    theirs = curves["donor"] == DONOR
+    return curves[theirs], curves[~theirs]
+
+
+def _of_panel(floors: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """The controls of a panel's curves."""
+    keys = ["method", "origin"]
+    return floors.merge(frame[keys].drop_duplicates(), on=keys)
+
+
+def _floors(axes: Axes, floors: pd.DataFrame, style: Style) -> None:
+    """A thin grey line per donor and experiment through the layers where it is known.
+
+    The dashes say which donor, the small markers which experiment.
+    """
+    _, markers, _ = looks_of(floors["experiment"])
+    palette = canvas.colours(floors["experiment"], style)
+    known = floors[floors["mean"].notna()]
+    for key, points in known.groupby(["donor", "experiment"], sort=False):
+        donor, experiment = map(str, key)
+        line = points.sort_values("layer")
+        axes.plot(
+            line["layer"],
+            line["mean"],
+            color=canvas.GREY,
+            linewidth=canvas.FLOOR_WIDTH,
+            dashes=CONTROLS[donor][2],
+            marker=markers[experiment],
+            markersize=2.2,
+            markerfacecolor=palette[experiment],
+            markeredgewidth=0,
+            zorder=1.7,
+        )
 
 
 def _single_concepts(axes: Axes, concepts: pd.DataFrame, style: Style) -> None:
@@ -153,15 +206,35 @@ def _finish(
     averaged: list[str],
     shown: "pd.Series[float]",
     style: Style,
+    floors: pd.DataFrame,
 ) -> None:
     """What is shown, averaged over how many, and one legend."""
     first = curves.iloc[0]
+    end = canvas.score_floor(shown, style)
     phrases = [
         *canvas.setting(first["window"], first["span"]),
         *averaged,
         *canvas.counted(curves),
         canvas.cut_note(shown, style),
+        *_floor_notes(floors, end),
     ]
     canvas.title(figure, first["model"], phrases, style)
     columns = 4 if figure.get_figwidth() > style.width / 2 else 2
-    canvas.legend_below(figure, in_order(curves["experiment"]), style, columns)
+    seen = [donor for donor, values in _by_donor(floors).items() if (values >= end).any()]
+    canvas.legend_below(figure, in_order(curves["experiment"]), style, columns, seen)
+
+
+def _floor_notes(floors: pd.DataFrame, end: float) -> list[str]:
+    """Words on each control: the most that it gives back anywhere, wherever the axis ends."""
+    notes = []
+    for donor, values in _by_donor(floors).items():
+        hidden = "" if (values >= end).any() else ", below the axis"
+        highest = signed(round(values.max(), 2))
+        notes.append(f"floor with {CONTROLS[donor][0]}: at most {highest}{hidden}")
+    return notes
+
+
+def _by_donor(floors: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
+    """Donor -> its values, in the order of the legend."""
+    known = {donor: floors.loc[floors["donor"] == donor, "mean"].dropna() for donor in CONTROLS}
+    return {donor: values for donor, values in known.items() if len(values)}

@@ -21,6 +21,11 @@ SCORES = {
     "krs": ("Knowledge Recovery Score", "KRS"),
     "krs_of_means": ("KRS of the mean losses", "KRS of means"),
 }
+# Control donor -> label, short label, dashes.
+CONTROLS: dict[str, tuple[str, str, tuple[float, ...]]] = {
+    "other_question": ("another question's states", "other question", (6, 1.5)),
+    "noise": ("noise of the same norm", "noise", (1, 2)),
+}
 SPANS = {"notebook": "the notebook's span", "answer": "the answer's span"}
 
 

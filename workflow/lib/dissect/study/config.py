@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -24,9 +24,11 @@ Experiment = Literal[
 Span = Literal["notebook", "answer"]
 Score = Literal["krs", "krs_of_means"]
 AnswerSet = Literal["target", "completion", "unrelated"]
+ControlDonor = Literal["other_question", "noise"]
 EXPERIMENTS: tuple[str, ...] = get_args(Experiment)
 
 _DEVICE = r"auto|cpu|mps|cuda(:[0-9]+)?"
+T = TypeVar("T")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAMED_PROMPTS = ("paper", "chat")
 
@@ -63,7 +65,7 @@ def _as_prompt(value: Any) -> Any:
     return value
 
 
-def _no_doubles(value: list[str]) -> list[str]:
+def _no_doubles(value: list[T]) -> list[T]:
     twice = [item for place, item in enumerate(value) if item in value[:place]]
     if twice:
         raise ValueError(f"{twice[0]!r} stands there twice; name it once")
@@ -73,6 +75,7 @@ def _no_doubles(value: list[str]) -> list[str]:
 Name = Annotated[str, BeforeValidator(_as_name), Field(min_length=1)]
 Names = Annotated[list[Name], AfterValidator(_no_doubles)]
 Window = Annotated[str, BeforeValidator(_as_window)]
+LayerIndex = Annotated[int, Field(ge=0)]
 Windows = Annotated[list[Window], AfterValidator(_no_doubles)]
 AnswerSets = Annotated[list[AnswerSet], AfterValidator(_no_doubles)]
 
@@ -253,6 +256,39 @@ class Behaviour(_Section):
         return self
 
 
+class Controls(_Section):
+    """What a recovery is held against: the same windows with other donors (docs/controls.md)."""
+
+    donors: Annotated[list[ControlDonor], AfterValidator(_no_doubles)] = Field(
+        default=[],
+        description="Whose states are put back beside the original's own: other_question (the "
+        "original's on the concept's next question), noise (Gaussian, of the same norm per "
+        "position). Empty: none. Changing it computes the sweeps again.",
+    )
+    layers: Annotated[list[LayerIndex], AfterValidator(_no_doubles)] = Field(
+        default=[],
+        description="In which windows: those whose `layer` (centre, or first layer of a suffix; "
+        "from 0) is one of these, for each kind of `windows`.",
+    )
+    identity: bool = Field(
+        default=True,
+        description="Whether each model's own states are put back into itself, which must change "
+        "nothing: the run fails where it does.",
+    )
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> "Controls":
+        if self.donors and not self.layers:
+            raise ValueError("donors without layers; name the layers of their windows, or no donor")
+        return self
+
+    def of_a_sweep(self, seed: int) -> dict[str, Any]:
+        """What the cells depend on: nothing where there is no donor."""
+        if not self.donors:
+            return {}
+        return {"names": list(self.donors), "layers": list(self.layers), "seed": seed}
+
+
 class Style(_Section):
     """How figures look. Changing it redraws figures and computes nothing else."""
 
@@ -401,6 +437,7 @@ class Config(_Section):
         description="Per method, how `unlearn` rows are trained. Left out: the paper's recipe.",
     )
     behaviour: Behaviour = Field(default=Behaviour(), description="What the models answer.")
+    controls: Controls = Field(default=Controls(), description="What a recovery is held against.")
     figures: Figures = Field(default=Figures(), description="What the figures show.")
 
     @model_validator(mode="after")

@@ -116,6 +116,20 @@ def check_texts(
             )
 
 
+def check_layers(config: Config, model: str, layers: int) -> None:
+    """Whether a model of so many layers has those that the config's controls name.
+
+    Raises:
+        DissectError: naming the first that it does not have.
+    """
+    controls = config.controls
+    for layer in controls.layers if controls.donors else []:
+        if layer >= layers:
+            raise DissectError(
+                f"config: controls.layers: {layer} is no layer of {model}; legal: 0 to {layers - 1}"
+            )
+
+
 def check_known(
     config: Config, model: str, concepts: Iterable[str], entries: Mapping[str, Entry]
 ) -> None:

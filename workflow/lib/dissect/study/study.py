@@ -17,6 +17,7 @@ from dissect.study.selection import (
     ADAPTER_CONFIG,
     Missing,
     check_known,
+    check_layers,
     check_texts,
     companions,
     rows_of,
@@ -183,6 +184,14 @@ class Study:
         """The table of one cell."""
         return self.path("krs", cell.model, cell.method, cell.concept, f"{cell.experiment}.parquet")
 
+    def identity_path(self, model: str, method: str, concept: str) -> str:
+        """What a model's own states do to it on one concept; of an original, too."""
+        return self.path("identity", model, method, f"{concept}.parquet")
+
+    def identity_paths(self) -> list[str]:
+        """Each unlearned model's identity control, and its original's on the same concept."""
+        return list(dict.fromkeys(path for row in self.rows for path in self.identities_of(row)))
+
     def trace_path(self, model: str, method: str, concept: str) -> str:
         """How far one unlearned checkpoint's parameters moved."""
         return self.path("trace", model, method, f"{concept}.parquet")
@@ -284,6 +293,8 @@ class Study:
     def report_tables(self) -> list[str]:
         """The tables that the report reads: those of every study, and those that are wanted."""
         wanted = [self.table_path(name) for name in REPORT_TABLES]
+        if self.config.controls.donors:
+            wanted.append(self.table_path("controls.csv"))
         return wanted + self.trace_tables() + self.behaviour_paths()
 
     def report_figures(self) -> list[str]:
@@ -326,6 +337,13 @@ class Study:
         patched = self.answers_path(*row.key, patched=True)
         return [plain, patched] if asked.patched.windows else [plain]
 
+    def identities_of(self, row: CheckpointRow) -> list[str]:
+        """The identity controls of a checkpoint: one; for an original, one per concept."""
+        if not self.config.controls.identity:
+            return []
+        concepts = dict.fromkeys(concept for _, _, concept in self._served_by(row))
+        return [self.identity_path(row.model, row.method, concept) for concept in concepts]
+
     def traces_of(self, row: CheckpointRow) -> list[str]:
         """The traces that need a checkpoint's weights, likewise."""
         return [self.trace_path(*key) for key in self._served_by(row) if self.config.trace]
@@ -338,7 +356,8 @@ class Study:
 
     def needs_of(self, row: CheckpointRow) -> list[str]:
         """All files that are computed from a checkpoint's weights."""
-        return self.cells_of(row) + self.traces_of(row) + self.answers_of(row)
+        of_cells = self.cells_of(row) + self.identities_of(row)
+        return of_cells + self.traces_of(row) + self.answers_of(row)
 
     def download(self, row: CheckpointRow) -> Download:
         """How a hub: row stands."""
@@ -424,8 +443,8 @@ class Study:
 
         Raises:
             DissectError: for a folder that is no checkpoint or no copy of its original, a window
-                wider than its model, a concept that its file does not have, a training without
-                text.
+                 wider than its model, a control above its layers, a concept that its file does not
+                 have, a training without text.
         """
         for row in self.rows:
             self._check_folder(row)
@@ -434,6 +453,7 @@ class Study:
                 layers = self.layers(row.model)
                 if layers is not None:
                     windows_of(self.config.windows, layers)
+                    check_layers(self.config, row.model, layers)
                 for name in self.config.behaviour.patched.windows:
                     layers_between(name, layers)
             elif entries is not None:

@@ -1,0 +1,200 @@
+"""dissect_layers.py with controls, check_identity.py, summarise_controls.py."""
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from dissect.errors import DissectError
+from dissect.results.collect import collect_cells
+from dissect.results.schema import read_metadata, read_rows
+from dissect.results.tables import concept_scores, curves, write_csv
+from dissect.study.table import CheckpointRow
+from tiny import LAYERS, save_tiny, tiny_concept
+
+SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+COMMON = {"prompt": "paper", "dtype": "float32", "device": "cpu"}
+CONTROLS = {"names": ["other_question", "noise"], "layers": [1, 5], "seed": 0}
+
+
+def load(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """An original, an unlearned copy, a concept, a recording."""
+    root = tmp_path_factory.mktemp("study")
+    found = {"concept": root / "tea.json", "recording": root / "tea.safetensors"}
+    found["concept"].write_text(json.dumps(tiny_concept()), encoding="utf-8")
+    folder = save_tiny(root / "original")
+    save_tiny(root / "dpo", near=folder, seed=1)
+    for method, concept in (("original", ""), ("dpo", "tea")):
+        found[method] = root / f"{method}.json"
+        row = CheckpointRow("tiny", method, concept, f"path:{root / method}")
+        load("register_checkpoint").main(row=row, manifest=found[method])
+    load("record_original").main(
+        original=found["original"],
+        concept=found["concept"],
+        recording=found["recording"],
+        **COMMON,
+    )
+    return found
+
+
+def dissect(study: dict[str, Path], cell: Path, experiment: str, **more: Any) -> pd.DataFrame:
+    load("dissect_layers").main(
+        original=study["original"],
+        unlearned=study["dpo"],
+        concept=study["concept"],
+        recording=study["recording"],
+        experiment=experiment,
+        windows=["sliding_3", "suffix"],
+        cell=cell,
+        **COMMON,
+        **more,
+    )
+    return read_rows(cell)
+
+
+@pytest.mark.parametrize("experiment", ["attention", "value_vectors"])
+def test_a_cell_with_controls_has_the_rows_of_one_without(
+    study: dict[str, Path], tmp_path: Path, experiment: str
+) -> None:
+    plain = dissect(study, tmp_path / "plain.parquet", experiment)
+    rows = dissect(study, tmp_path / "beside.parquet", experiment, controls=CONTROLS)
+    pd.testing.assert_frame_equal(rows.iloc[: len(plain)], plain, check_categorical=False)
+    donors = ["other_question", "noise"] if experiment == "attention" else ["noise"]
+    control = rows.iloc[len(plain) :]
+    assert control["donor"].unique().tolist() == donors
+    assert set(control["layer"]) == {1, 5}
+    # Of the two kinds of windows, at two layers, three questions, two spans.
+    assert len(control) == len(donors) * 2 * 2 * 3 * 2
+    assert not control["krs"].isna().any()
+    hashes = [
+        read_metadata(tmp_path / f"{name}.parquet")["config_hash"] for name in ("plain", "beside")
+    ]
+    assert hashes[0] != hashes[1]
+
+
+def test_a_layer_that_is_not_there_is_refused(study: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(DissectError, match=r"controls.layers: 6 is no layer of this model"):
+        dissect(study, tmp_path / "x.parquet", "attention", controls=CONTROLS | {"layers": [6]})
+    assert not list(tmp_path.iterdir())
+
+
+def check(study: dict[str, Path], method: str, table: Path, **changed: Path) -> None:
+    load("check_identity").main(
+        original=study["original"],
+        checkpoint=study[method],
+        concept=study["concept"],
+        window="sliding_3",
+        table=table,
+        **{"recording": study["recording"], **changed},
+        **COMMON,
+    )
+
+
+def test_the_original_stays_the_original(study: dict[str, Path], tmp_path: Path) -> None:
+    check(study, "original", tmp_path / "tea.parquet")
+    rows = read_rows(tmp_path / "tea.parquet")
+    assert set(rows["donor"]) == {"self"}
+    assert set(rows["method"]) == {"original"} and set(rows["concept"]) == {"tea"}
+    assert (rows["loss_unlearned"] == 0).all()
+    assert rows["loss_patched"].max() < 1e-10
+    assert rows["krs"].isna().all()
+    everything = rows[(rows["first_layer"] == 0) & (rows["last_layer"] == LAYERS - 1)]
+    assert set(everything["experiment"]) == {"mlp_coefficients_and_attention", "value_vectors"}
+
+
+def test_the_unlearned_one_stays_unlearned(study: dict[str, Path], tmp_path: Path) -> None:
+    check(study, "dpo", tmp_path / "tea.parquet")
+    rows = read_rows(tmp_path / "tea.parquet")
+    assert (rows["loss_unlearned"] > 0).all()
+    assert rows["krs"].abs().max() < 1e-4
+    assert float(read_metadata(tmp_path / "tea.parquet")["largest_change"]) < 1e-4
+
+
+def tampered(study: dict[str, Path], path: Path, name: str) -> Path:
+    """The recording with one layer's tensor doubled."""
+    with safe_open(study["recording"], framework="pt") as file:
+        metadata = file.metadata()
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    tensors[name] = 2 * tensors[name]
+    save_file(tensors, path, metadata=metadata)
+    return path
+
+
+@pytest.mark.parametrize("name", ["layers.0.attention", "layers.3.coefficients", "logits"])
+def test_a_recording_that_is_not_the_originals_fails(
+    study: dict[str, Path], tmp_path: Path, name: str
+) -> None:
+    recording = tampered(study, tmp_path / "recording.safetensors", name)
+    with pytest.raises(DissectError, match=r"^identity: tiny.original: its own states") as refused:
+        check(study, "original", tmp_path / "tea.parquet", recording=recording)
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "tea.parquet").exists()
+
+
+def test_a_walk_that_puts_back_something_else_fails(
+    study: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "dissect.engine.donors.Itself.attention",
+        lambda donor, spot: torch.roll(donor.state("attention", spot), 1, dims=1),
+    )
+    with pytest.raises(DissectError, match=r"^identity: tiny.dpo.tea: its own states, put back"):
+        check(study, "dpo", tmp_path / "tea.parquet")
+
+
+def test_value_vectors_of_another_layer_fail(
+    study: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dissect.checkpoints.reader import Checkpoint
+
+    read = Checkpoint.read_value_vectors
+    monkeypatch.setattr(
+        Checkpoint,
+        "read_value_vectors",
+        lambda self, layer, *where: read(self, max(0, layer - 1), *where),
+    )
+    with pytest.raises(DissectError, match=r"\(value_vectors\)"):
+        check(study, "original", tmp_path / "tea.parquet")
+
+
+def test_the_floor_becomes_a_table_and_a_line(study: dict[str, Path], tmp_path: Path) -> None:
+    cell = tmp_path / "krs" / "tiny" / "dpo" / "tea" / "attention.parquet"
+    dissect(study, cell, "attention", controls=CONTROLS)
+    table = tmp_path / "krs.parquet"
+    collect_cells([cell], table)
+    load("summarise_controls").main(table=table, seed=0, output=tmp_path / "controls.csv")
+    found = pd.read_csv(tmp_path / "controls.csv")
+    assert set(found["donor"]) == {"other_question", "noise"}
+    assert found["low"].isna().all() and (found["n_concepts"] == 1).all()
+    rows = read_rows(cell)
+    where = {"donor": "noise", "window": "sliding_3", "span": "answer", "layer": 5}
+    mine = rows[
+        (rows[list(where)].astype(str) == {k: str(v) for k, v in where.items()}).all(axis=1)
+    ]
+    theirs = found[
+        (found[list(where)].astype(str) == {k: str(v) for k, v in where.items()}).all(axis=1)
+    ]
+    theirs = theirs[(theirs["score"] == "krs") & (theirs["method"] == "dpo")]
+    assert theirs["mean"].tolist() == pytest.approx([mine["krs"].mean()])
+    write_csv(tmp_path / "curves.csv", curves(concept_scores(table)))
+    selection = {"model": "tiny", "window": "sliding_3", "span": "answer", "score": "krs"}
+    picture = tmp_path / "curves.png"
+    load("plot_curves").main(
+        curves=tmp_path / "curves.csv", **selection, style={}, outputs=[picture]
+    )
+    assert picture.read_bytes().startswith(b"\x89PNG")

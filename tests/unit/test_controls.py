@@ -1,0 +1,103 @@
+"""tables/controls.csv with planted floors; and no control reaches what is said of the original."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dissect.results.bootstrap import INTERVAL, RESAMPLES, draws
+from dissect.results.claims import claims
+from dissect.results.collect import collect_cells
+from dissect.results.controls import CONTROL_COLUMNS, controls
+from dissect.results.schema import read_rows, write_rows
+from dissect.results.statistics import statistics
+from dissect.results.tables import concept_scores, curves
+from planted import flat, plant, sloped
+
+KNOWN = [1, 3]  # layers of the controls' windows
+
+
+def with_floor(
+    cell: Path, floor: float | Sequence[float], donor: str = "noise", layers: Sequence[int] = KNOWN
+) -> Path:
+    """Add a control's rows to a planted cell: at some layers, a KRS per layer."""
+    rows = read_rows(cell)
+    values = [floor] * len(layers) if isinstance(floor, float) else floor
+    known = rows[(rows["donor"] == "original") & rows["layer"].isin(layers)].copy()
+    known["krs"] = known["layer"].map(dict(zip(layers, values, strict=True)))
+    known["loss_patched"] = known["loss_unlearned"] * (1 - known["krs"])
+    both = pd.concat([rows, known.assign(donor=donor)], ignore_index=True)
+    write_rows(cell, both, {"device": "cpu"})
+    return cell
+
+
+def scores_of(tmp_path: Path, cells: Sequence[Path]) -> pd.DataFrame:
+    collect_cells(cells, tmp_path / "krs.parquet")
+    return concept_scores(tmp_path / "krs.parquet")
+
+
+def study(tmp_path: Path, concepts: int, floors: bool = True) -> list[Path]:
+    """Concept c rises to 0.9 - c/100; its floor is -0.5 + c/10 for noise, half of it for another
+    question."""
+    cells = []
+    for method in ("dpo", "grad_diff"):
+        for c in range(concepts):
+            cell = plant(tmp_path, sloped(0.9 - c / 100), method=method, concept=f"c{c}")
+            if floors:
+                with_floor(cell, -0.5 + c / 10)
+                with_floor(cell, (-0.5 + c / 10) / 2, "other_question")
+            cells.append(cell)
+    return cells
+
+
+def test_the_floor_stands_beside_the_original(tmp_path: Path) -> None:
+    found = controls(scores_of(tmp_path, study(tmp_path, 6)))
+    assert list(found) == CONTROL_COLUMNS
+    assert len(found) == 3 * 2 * 2 * 2  # methods and all, donors, layers, scores
+    where = (found["method"] == "dpo") & (found["donor"] == "noise") & (found["score"] == "krs")
+    points = found[where]
+    assert points["layer"].tolist() == KNOWN
+    assert points["mean"].tolist() == pytest.approx([-0.25, -0.25])
+    original = np.mean([0.9 - c / 100 for c in range(6)])
+    assert points["original"].tolist() == pytest.approx([original / 3, original])
+    assert points["difference"].tolist() == pytest.approx([original / 3 + 0.25, original + 0.25])
+    assert (points["n_concepts"] == 6).all()
+    # The same draws for both donors: the difference's interval is that of the concepts' own.
+    own = np.array([0.9 - c / 100 - (-0.5 + c / 10) for c in range(6)])
+    means = draws(6, 0) @ own / 6
+    assert len(means) == RESAMPLES
+    limits = np.percentile(means, INTERVAL, method="inverted_cdf")
+    last = points.iloc[1]
+    assert [last["difference_low"], last["difference_high"]] == pytest.approx(list(limits))
+    assert last["low"] < last["mean"] < last["high"]
+
+
+def test_the_difference_is_of_the_concepts_that_both_have(tmp_path: Path) -> None:
+    cells = [plant(tmp_path, flat(0.8), concept="a"), plant(tmp_path, flat(0.2), concept="b")]
+    with_floor(cells[0], 0.1)
+    found = controls(scores_of(tmp_path, cells))
+    assert found["original"].tolist() == pytest.approx([0.8] * len(found))
+    assert found["difference"].tolist() == pytest.approx([0.7] * len(found))
+    assert (found["n_concepts"] == 1).all()
+    assert found["low"].isna().all() and found["difference_low"].isna().all()
+
+
+def test_without_controls_there_is_a_header(tmp_path: Path) -> None:
+    found = controls(scores_of(tmp_path, study(tmp_path, 2, floors=False)))
+    assert found.empty and list(found) == CONTROL_COLUMNS
+
+
+def test_no_control_reaches_claims_statistics_or_the_originals_curves(tmp_path: Path) -> None:
+    windows = ["sliding_1"]
+    plain, beside = tmp_path / "plain", tmp_path / "beside"
+    without = scores_of(plain, study(plain, 6, floors=False))
+    with_them = scores_of(beside, study(beside, 6))
+    assert set(with_them["donor"]) == {"original", "noise", "other_question"}
+    for table in (statistics, lambda scores: claims(scores[scores["score"] == "krs"], windows, 0)):
+        pd.testing.assert_frame_equal(table(with_them), table(without))
+    every = curves(with_them)
+    mine = every[every["donor"] == "original"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(mine, curves(without))
+    assert set(every.loc[every["donor"] == "noise", "layer"]) == set(KNOWN)

@@ -1,0 +1,72 @@
+"""The identity control: a model's own states, put back into itself, must change nothing.
+
+The original's recorded states in the original leave the loss at 0; an unlearned model's own leave
+it where it was, KRS 0. A sweep for which that fails puts something else back than it says.
+"""
+
+import numpy as np
+import pandas as pd
+
+from dissect.errors import DissectError
+from dissect.study.windows import SUFFIX, Window, windows_of
+
+# How far logits may move, as a share of their size (root mean squares). The walk through the layers
+# takes other numbers of rows at a time, and a product's last bits depend on that: 16-bit numbers
+# have 8 (bfloat16) or 11 bits, float32 24. Another layer's states, or another question's, move them
+# by about their size.
+TOLERANCE = {"torch.float32": 1e-4, "torch.float16": 2e-2, "torch.bfloat16": 1e-1}
+
+
+def identity_windows(name: str, layers: int) -> list[Window]:
+    """Few windows that have one run in each state of the walk: the middle, the top, all layers.
+
+    Args:
+        name: of the kind of windows, the first of the config's.
+        layers: of the model.
+    """
+    every = windows_of([name], layers)
+    return [every[layers // 2], every[-1], Window(SUFFIX, 0, 0, layers - 1)]
+
+
+def changes(rows: pd.DataFrame, size: float) -> "pd.Series[float]":
+    """By how much each row's logits have moved at least, as a share of their size.
+
+    A loss is a squared distance to the original's logits, so no pair of losses can be further apart
+    than the two models' logits: |sqrt(patched) - sqrt(unpatched)| is at most what they moved by.
+
+    Args:
+        rows: loss_unlearned and loss_patched.
+        size: root mean square of the original's logits.
+    """
+    moved = np.sqrt(rows["loss_patched"]) - np.sqrt(rows["loss_unlearned"])
+    found: pd.Series[float] = moved.abs() / size
+    return found
+
+
+def refuse_changed(rows: pd.DataFrame, size: float, dtype: str, label: str) -> float:
+    """The largest change of a model by its own states; for an original, also of its own logits.
+
+    Args:
+        rows: as in a cell, of one model and concept; method original: of the original itself.
+        size: root mean square of the original's logits.
+        dtype: that was computed in.
+        label: the checkpoint's name, for the error.
+
+    Raises:
+        DissectError: naming the worst row, if it is above TOLERANCE.
+    """
+    moved = changes(rows, size)
+    if (rows["method"] == "original").all():
+        moved = np.maximum(moved, np.sqrt(rows["loss_unlearned"]) / size)
+    moved = moved.fillna(np.inf)  # what is no number is no rounding
+    worst = rows.iloc[int(np.argmax(moved))]
+    change, most = float(moved.max()), TOLERANCE[dtype]
+    if change > most:
+        raise DissectError(
+            f"identity: {label}: its own states, put back at layers {worst['first_layer']} to "
+            f"{worst['last_layer']} ({worst['experiment']}), move its logits on question "
+            f"{worst['question']} by {change:.2g} of their size; at most {most:g} is rounding in "
+            f"{dtype.removeprefix('torch.')}: no result can be trusted; delete the recording and "
+            "run again (docs/controls.md)"
+        )
+    return change

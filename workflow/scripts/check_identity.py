@@ -1,0 +1,120 @@
+"""Put a model's own states back into itself, at a few windows, and fail if that changes it."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from dissect.checkpoints.manifest import Manifest, read_manifest
+from dissect.checkpoints.reader import Checkpoint
+from dissect.device import choose_device, choose_dtype
+from dissect.engine.donors import Itself, Patching
+from dissect.engine.patches import EXPERIMENTS, Donor
+from dissect.engine.plan import budget_of
+from dissect.engine.recording import Recording, read_recording
+from dissect.engine.skeleton import Skeleton
+from dissect.engine.sweep import sweep_all
+from dissect.engine.table import tabulate
+from dissect.files import read_json, sha256_of
+from dissect.job import job
+from dissect.provenance import Stopwatch, checkpoint_fields, hash_of, machine_fields
+from dissect.results.identity import identity_windows, refuse_changed
+from dissect.results.schema import write_rows
+from dissect.study.table import ORIGINAL
+
+log = logging.getLogger("dissect")
+# Between them, all that is ever put back.
+CHECKED = ("mlp_coefficients_and_attention", "value_vectors")
+
+
+def main(
+    *,
+    original: Path,
+    checkpoint: Path,
+    concept: Path,
+    recording: Path,
+    window: str,
+    prompt: str,
+    dtype: str,
+    device: str,
+    table: Path,
+    memory_gib: float | None = None,
+) -> None:
+    """Write the identity control's rows, donor `self`.
+
+    Args:
+        checkpoint: the manifest of the model that is checked: an unlearned one, or the original,
+            into which the recording's states are put back.
+        window: which kind of windows.
+
+    Raises:
+        DissectError: if the model's own states change it.
+    """
+    stopwatch = Stopwatch()
+    originals, theirs = read_manifest(original), read_manifest(checkpoint)
+    recorded, model = read_recording(recording), Checkpoint(theirs.folder)
+    # Of a resized vocabulary, the tokens that both have are compared, as in a cell.
+    recorded = replace(recorded, vocabulary=int(model.config.vocab_size))
+    number_format = choose_dtype(dtype, originals.dtype)
+    skeleton = Skeleton(model, number_format, choose_device(device))
+    chosen = identity_windows(window, model.layers)
+    donor = Donor if theirs.method == ORIGINAL else Itself
+    patchings = [Patching(donor(EXPERIMENTS[name], recorded, model), chosen) for name in CHECKED]
+    swept = sweep_all(skeleton, patchings, budget_of(memory_gib, skeleton.device))
+    keys, logprobs = _keys(theirs, read_json(concept)), recorded.logprobs(skeleton.device)
+    rows = pd.concat(
+        [
+            tabulate(recorded.texts, chosen, *one, logprobs).assign(**keys, experiment=name)
+            for name, one in zip(CHECKED, swept, strict=True)
+        ],
+        ignore_index=True,
+    )
+    change = refuse_changed(rows, _size(recorded, skeleton), str(number_format), theirs.label)
+    log.info("%s: its own states move its logits by at most %.2g", theirs.label, change)
+    metadata = {
+        **checkpoint_fields("original", originals),
+        **checkpoint_fields("unlearned", theirs),
+        **machine_fields(str(skeleton.device), str(number_format)),
+        "data_sha256": sha256_of(concept),
+        "config_hash": hash_of({"window": window, "prompt": prompt, "dtype": dtype}),
+        "largest_change": f"{change:.3g}",
+    }
+    write_rows(table, rows, metadata | stopwatch.fields())
+
+
+def _keys(manifest: Manifest, concept: dict[str, str]) -> dict[str, str]:
+    """The columns that are the same in every row."""
+    return {
+        "model": manifest.model,
+        "method": manifest.method,
+        "origin": manifest.origin,
+        "concept": concept["id"],
+        "concept_name": concept["Concept"],
+        "donor": Itself.name,
+    }
+
+
+def _size(recording: Recording, skeleton: Skeleton) -> float:
+    """The root mean square of the original's compared logits, each question counting alike."""
+    squares = [
+        float(recording.logits(number, skeleton.device).float().square().mean())
+        for number in range(len(recording.texts))
+    ]
+    return float((sum(squares) / len(squares)) ** 0.5)
+
+
+if __name__ == "__main__":
+    with job() as snakemake:
+        main(
+            original=Path(snakemake.input.original),
+            checkpoint=Path(snakemake.input.checkpoint),
+            concept=Path(snakemake.input.texts),
+            recording=Path(snakemake.input.recording),
+            window=snakemake.params.window,
+            prompt=snakemake.params.prompt,
+            dtype=snakemake.params.dtype,
+            device=snakemake.config["device"],
+            table=Path(snakemake.output.table),
+            memory_gib=snakemake.config["memory_gib"],
+        )
