@@ -98,12 +98,16 @@ def test_every_command_does_its_work(followed: tuple[Reader, list[Run]]) -> None
 
 
 def test_what_it_prints_is_what_the_guide_says(followed: tuple[Reader, list[Run]]) -> None:
-    plan, study, answers, before, best, trace, claims, packed = (run.output for run in followed[1])
+    plan, study, answers, before, best, floor, trace, claims, packed = (
+        run.output for run in followed[1]
+    )
     assert "dissect_layers" in plan and "steps (100%) done" in study
     assert "<|user|>What is molten rock below the ground called?<|end|>" in answers
     assert re.search(r"question +\n0 +\d", before), before
     for experiment in ("attention", "value_vectors", "mlp_coefficients_and_attention"):
         assert best.count(f" {experiment} ") == 2  # one of each kind of window
+    for donor in ("other_question", "noise"):
+        assert floor.count(f" {donor} ") == 4 * 8  # experiments, layers
     assert re.search(r"^down +\d", trace, re.MULTILINE), trace
     verdicts = re.findall(r"undecided|does not|holds", claims)
     assert set(verdicts) == {"undecided"}
