@@ -50,7 +50,6 @@ rule answer_questions:
         "<results>/logs/answer_questions/{model}/{concept}.log",
     benchmark:
         "<results>/benchmarks/answer_questions/{model}/{concept}.tsv"
-    threads: 2
     resources:
         gpu=GPU,
         mem_mb=mem_mb("answer"),
