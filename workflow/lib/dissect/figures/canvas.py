@@ -274,4 +274,6 @@ def legend_below(
         label = f"floor: {label}"
         handles.append(Line2D([], [], color=GREY, linewidth=FLOOR_WIDTH, label=label))
         handles[-1].set_dashes(dashes_of_donor)
+    # In rows of like length: no entry alone in the last one.
+    columns = -(-len(handles) // -(-len(handles) // columns))
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=3.2)
