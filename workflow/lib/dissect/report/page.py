@@ -149,6 +149,9 @@ def _tables(sources: Sources, shown: Shown) -> list[PageTable]:
         total = len(frame)
         if name == "statistics.csv":
             frame = frame[frame["layer"].isna()].drop(columns="layer")
+        if name == "disagreements.csv":
+            # What the scores are made of stands in the file.
+            frame = frame.filter(regex=r"(?<!_unlearned)(?<!_patched)(?<!_original)$")
         id_, file = name.partition(".")[0], f"tables/{name}"
         frame = narrowed(shown.in_order(frame))
         found.append(page_table(id_, frame, caption, file=file, total=total))
