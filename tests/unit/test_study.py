@@ -162,7 +162,12 @@ def test_answers_are_planned_as_far_as_they_are_asked() -> None:
 
 
 def test_weights_are_needed_for_cells_and_answers() -> None:
-    only = {"concepts": {"m": ["tea"]}, "experiments": ["attention"], "trace": False}
+    only: dict[str, Any] = {
+        "concepts": {"m": ["tea"]},
+        "experiments": ["attention"],
+        "trace": False,
+        "controls": {"identity": False},
+    }
     found = study(**only, behaviour={"patched": {"windows": ["0-1"]}})
     path = "results/x/{}/m/{}/tea{}.parquet".format
     assert found.needs_of(found.row("m", "dpo", "tea")) == [
