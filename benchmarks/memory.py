@@ -4,7 +4,8 @@
     .venv/bin/python benchmarks/memory.py --size 1b         needs 8 GiB
 
 One window only: how many there are changes nothing for hooks; the sweep is given all of them.
-bfloat16, six questions in the demo's sizes. Counted: anonymous memory, so no mapped files.
+bfloat16, six questions in the demo's sizes. Counted: anonymous memory. Not counted: mapped files,
+which on a CPU hold the hooks' two models and the sweep's layer.
 """
 
 import argparse
