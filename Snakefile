@@ -58,24 +58,24 @@ rule all:
         rules.tables.input,
         rules.figures.input,
         rules.make_report.output,
-        study.released_paths(originals=True),
+        products.released(originals=True),
     message:
         "all tables, all figures and the report are there"
 
 
 rule checkpoints:
     input:
-        study.manifest_paths(),
+        products.manifests(),
         # All that needs a network: afterwards, nothing does.
-        study.fetched_concept_files(),
+        products.fetched_concept_files(),
     message:
         "all checkpoints are there"
 
 
 rule sweeps:
     input:
-        study.cell_paths(),
-        study.answers_paths(),
-        study.released_paths(originals=False),
+        products.cells(),
+        products.answers(),
+        products.released(originals=False),
     message:
         "all cells and answers are there"

@@ -377,7 +377,7 @@ def test_a_caption_that_asks_for_too_much_is_refused(tmp_path: Path) -> None:
 
 def test_every_shipped_figure_has_a_caption_and_a_title() -> None:
     from dissect.report.pictures import TITLES
-    from dissect.study.study import FIGURES
+    from dissect.study.products import FIGURES
 
     captions = Path(__file__).parents[2] / "workflow/report"
     figures = {figure for named in FIGURES.values() for figure in named}

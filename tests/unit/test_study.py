@@ -10,6 +10,7 @@ import pytest
 
 from dissect.errors import DissectError
 from dissect.study.preflight import Found, write_preflight
+from dissect.study.products import Products
 from dissect.study.resources import memory_mb, runtime_minutes
 from dissect.study.selection import trainable_methods
 from dissect.study.study import EXPERIMENTS, Cell, Study, load_study, selected_rows
@@ -60,6 +61,10 @@ def study(**changes: Any) -> Study:
     return load_study(values | changes)
 
 
+def products(**changes: Any) -> Products:
+    return Products(study(**changes))
+
+
 def refused(**changes: Any) -> str:
     with pytest.raises(DissectError) as caught:
         study(**changes)
@@ -89,8 +94,8 @@ def test_paths_follow_the_grammar() -> None:
     assert found.manifest_path("m", "dpo", "cocoa") == (
         "results/x/checkpoints/unlearn/m/dpo/cocoa/manifest.json"
     )
-    assert found.cell_paths()[0] == "results/x/krs/m/grad_diff/tea/mlp_coefficients.parquet"
-    assert found.figure_paths()[:2] == [
+    assert Products(found).cells()[0] == "results/x/krs/m/grad_diff/tea/mlp_coefficients.parquet"
+    assert Products(found).figures()[:2] == [
         "results/x/figures/m/curves.sliding_5.notebook.krs.png",
         "results/x/figures/m/curves.sliding_5.notebook.krs.pdf",
     ]
@@ -102,15 +107,15 @@ def test_a_checkpoint_is_needed_by_its_cells_and_its_trace() -> None:
         behaviour={"sets": []},
         controls={"identity": False},
     )
-    assert found.needs_of(found.row("m", "dpo", "tea")) == [
+    assert Products(found).needing(found.row("m", "dpo", "tea")) == [
         "results/x/krs/m/dpo/tea/attention.parquet",
         "results/x/trace/m/dpo/tea.parquet",
     ]
-    of_original = found.needs_of(found.row("m", "original"))
-    assert of_original == found.cell_paths() + found.trace_paths()
+    of_original = Products(found).needing(found.row("m", "original"))
+    assert of_original == Products(found).cells() + Products(found).traces()
     assert len(of_original) == 2 * 4
-    assert found.trace_tables() == ["results/x/tables/trace.csv"]
-    assert "results/x/figures/m/trace.pdf" in found.figure_paths()
+    assert Products(found).trace_tables() == ["results/x/tables/trace.csv"]
+    assert "results/x/figures/m/trace.pdf" in Products(found).figures()
 
 
 def test_without_traces_only_cells_need_a_checkpoint() -> None:
@@ -120,18 +125,18 @@ def test_without_traces_only_cells_need_a_checkpoint() -> None:
         behaviour={"sets": []},
         controls={"identity": False},
     )
-    assert found.needs_of(found.row("m", "original")) == found.cell_paths()
-    assert found.trace_tables() == []
-    assert not [path for path in found.figure_paths() if "/trace." in path]
+    assert Products(found).needing(found.row("m", "original")) == Products(found).cells()
+    assert Products(found).trace_tables() == []
+    assert not [path for path in Products(found).figures() if "/trace." in path]
 
 
 def test_figures_that_compare_are_there_once_for_what_they_compare() -> None:
     figures = {"windows": ["sliding_5"], "spans": ["notebook", "answer"], "formats": ["png"]}
     names = {
         Path(path).name.removesuffix(".png")
-        for path in study(
+        for path in products(
             windows=["sliding_5", "suffix"], figures=figures, trace=False, behaviour={"sets": []}
-        ).figure_paths()
+        ).figures()
     }
     compared = {name for name in names if name.split(".")[0] in ("spans", "scores", "widths")}
     assert compared == {
@@ -142,23 +147,23 @@ def test_figures_that_compare_are_there_once_for_what_they_compare() -> None:
         "widths.answer.krs",
     }
     assert len(names - compared) == 4 * 2
-    assert not any("widths" in path for path in study().figure_paths())
+    assert not any("widths" in path for path in products().figures())
 
 
 def test_answers_are_planned_as_far_as_they_are_asked() -> None:
-    assert study(behaviour={"sets": []}).answers_paths() == []
-    assert study(behaviour={"sets": []}).behaviour_paths() == []
+    assert products(behaviour={"sets": []}).answers() == []
+    assert products(behaviour={"sets": []}).behaviour_tables() == []
     found = study(concepts={"m": ["tea"]}, methods=["dpo"])
     folder = "results/x/behaviour/m"
-    assert found.answers_paths() == [f"{folder}/dpo/tea.parquet"]
-    assert found.behaviour_paths()[-1] == "results/x/tables/behaviour.csv"
-    assert found.figure_paths()[-1] == "results/x/figures/m/behaviour.pdf"
+    assert Products(found).answers() == [f"{folder}/dpo/tea.parquet"]
+    assert Products(found).behaviour_tables()[-1] == "results/x/tables/behaviour.csv"
+    assert Products(found).figures()[-1] == "results/x/figures/m/behaviour.pdf"
     patched = study(
         concepts={"m": ["tea"]}, methods=["dpo"], behaviour={"patched": {"windows": ["0-1"]}}
     )
     both = [f"{folder}/dpo/tea.parquet", f"{folder}/dpo/tea.patched.parquet"]
-    assert patched.answers_paths() == both
-    assert patched.figure_paths()[-1] == "results/x/figures/m/behaviour_patched.pdf"
+    assert Products(patched).answers() == both
+    assert Products(patched).figures()[-1] == "results/x/figures/m/behaviour_patched.pdf"
 
 
 def test_weights_are_needed_for_cells_and_answers() -> None:
@@ -170,12 +175,12 @@ def test_weights_are_needed_for_cells_and_answers() -> None:
     }
     found = study(**only, behaviour={"patched": {"windows": ["0-1"]}})
     path = "results/x/{}/m/{}/tea{}.parquet".format
-    assert found.needs_of(found.row("m", "dpo", "tea")) == [
+    assert Products(found).needing(found.row("m", "dpo", "tea")) == [
         path("krs", "dpo", "/attention"),
         path("behaviour", "dpo", ""),
         path("behaviour", "dpo", ".patched"),
     ]
-    assert found.needs_of(found.row("m", "original")) == [
+    assert Products(found).needing(found.row("m", "original")) == [
         path("krs", "grad_diff", "/attention"),
         path("krs", "dpo", "/attention"),
         path("behaviour", "original", ""),
@@ -183,7 +188,9 @@ def test_weights_are_needed_for_cells_and_answers() -> None:
         path("behaviour", "dpo", ".patched"),
     ]
     silent = study(**only, behaviour={"sets": [], "patched": {"windows": ["0-1"]}})
-    assert silent.needs_of(silent.row("m", "dpo", "tea")) == [path("krs", "dpo", "/attention")]
+    assert Products(silent).needing(silent.row("m", "dpo", "tea")) == [
+        path("krs", "dpo", "/attention")
+    ]
 
 
 def test_a_patched_window_beyond_the_model_is_refused_early() -> None:
@@ -291,17 +298,16 @@ def test_controls_are_part_of_a_cell_where_there_are_donors() -> None:
 
 def test_identity_controls_hold_weights_until_they_are_there() -> None:
     checked = study()
-    paths = set(checked.identity_paths())
+    paths = set(Products(checked).identities())
     unlearned = [row for row in checked.rows if row.method != "original"]
     concepts = {row.concept for row in unlearned}
     assert len(paths) == len(unlearned) + len(concepts)
     for row in checked.rows:
-        mine = set(checked.identities_of(row))
-        assert mine <= set(checked.needs_of(row)) & paths
+        mine = paths & set(Products(checked).needing(row))
         expected = concepts if row.method == "original" else {row.concept}
         assert {Path(path).stem for path in mine} == expected
         assert {Path(path).parent.name for path in mine} == {row.method}
-    assert study(controls={"identity": False}).identity_paths() == []
+    assert products(controls={"identity": False}).identities() == []
 
 
 def remove(name: str) -> None:
@@ -367,7 +373,7 @@ def test_an_original_cannot_be_trained_or_done_without() -> None:
 
 def test_a_hub_row_is_taken_to_be_there_until_preflight_has_looked(inputs: Path) -> None:
     write_table(*ROWS[:4], "m\tdpo\tcocoa\thub:a/b")
-    assert study().download(study().row("m", "dpo", "cocoa")).is_due
+    assert products().download(study().row("m", "dpo", "cocoa")).is_due
     folder = inputs / "results/x/checkpoints"
     found = Found("m", "dpo", "cocoa", "hub:a/b", "", "gone")
     write_preflight(folder / "preflight.csv", [found])

@@ -6,7 +6,7 @@ rule archive:
     """One file for a reviewer: tables, figures, report, config, and where all of it comes from."""
     input:
         checkpoints=study.config.checkpoints,
-        manifests=study.manifest_paths(),
+        manifests=products.manifests(),
         # The cells' rows stand in tables/krs.parquet.
         tables=[path for path in rules.tables.input if is_in(path, "tables")],
         figures=rules.figures.input,

@@ -95,7 +95,7 @@ rule answer_patched:
 rule collect_answers:
     """All answers in one table."""
     input:
-        answers=study.answers_paths(),
+        answers=products.answers(),
         code=CODE["answers"],
     output:
         table="<results>/tables/answers.parquet",

@@ -27,7 +27,7 @@ rule preflight:
     log:
         "<results>/logs/preflight.log",
     params:
-        preflight=study.preflight_path,
+        preflight=study.layout.preflight,
     message:
         "look at every checkpoint that the config selects"
     script:

@@ -10,6 +10,7 @@ from dissect.errors import DissectError
 from dissect.files import sha256_of
 from dissect.provenance import hash_of
 from dissect.study.config import EXPERIMENTS
+from dissect.study.products import Products
 from dissect.study.resources import memory_mb, runtime_minutes
 from dissect.study.study import load_study
 
@@ -21,6 +22,7 @@ try:
     study = load_study(config, looking=looking)
 except DissectError as error:
     sys.exit(f"error: {error}")
+products = Products(study)
 
 # Scripts read these from here: where a job computes, and in how much memory, is no reason to compute
 # it again.
@@ -157,7 +159,7 @@ def original(wildcards):
 
 def download_of(wildcards):
     """How a hub: row of the table stands."""
-    return study.download(study.row_of(wildcards.model, wildcards.checkpoint))
+    return products.download(study.row_of(wildcards.model, wildcards.checkpoint))
 
 
 def texts(wildcards):

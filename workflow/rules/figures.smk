@@ -10,7 +10,7 @@ localrules:
 
 rule figures:
     input:
-        study.figure_paths(),
+        products.figures(),
     message:
         "all figures are there"
 

@@ -5,9 +5,9 @@ localrules:
 rule make_report:
     """The study on one page, which needs no other file and no network."""
     input:
-        tables=study.report_tables(),
-        figures=study.report_figures(),
-        texts=study.report_texts(),
+        tables=products.report_tables(),
+        figures=products.report_figures(),
+        texts=products.report_texts(),
         captions=CAPTIONS,
         code=CODE["report"],
     output:
@@ -22,7 +22,7 @@ rule make_report:
         spans=study.config.figures.spans,
         scores=study.config.figures.scores,
         style=study.config.figures.style.model_dump(),
-        settings=study.report_settings(),
+        settings=products.report_settings(),
     message:
         "make the report"
     script:

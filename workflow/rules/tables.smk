@@ -10,9 +10,9 @@ localrules:
 rule tables:
     input:
         # Named here, and so in `all`: a deleted cell is noticed.
-        cells=study.cell_paths(),
-        answers=study.answers_paths(),
-        identity=study.identity_paths(),
+        cells=products.cells(),
+        answers=products.answers(),
+        identity=products.identities(),
         krs="<results>/tables/krs.parquet",
         coverage="<results>/tables/coverage.csv",
         curves="<results>/tables/curves.csv",
@@ -21,8 +21,8 @@ rule tables:
         statistics="<results>/tables/statistics.csv",
         claims="<results>/tables/claims.csv",
         controls="<results>/tables/controls.csv",
-        trace=study.trace_tables(),
-        behaviour=study.behaviour_paths(),
+        trace=products.trace_tables(),
+        behaviour=products.behaviour_tables(),
     message:
         "all tables are there"
 
@@ -30,7 +30,7 @@ rule tables:
 rule collect_krs:
     """All cells' rows in one table, and which cells are there or missing."""
     input:
-        cells=study.cell_paths(),
+        cells=products.cells(),
         code=CODE["collect"],
     output:
         table="<results>/tables/krs.parquet",
@@ -114,7 +114,7 @@ rule decide_claims:
     input:
         table="<results>/tables/krs.parquet",
         # Empty if nothing is asked: what needs answers is undecided then.
-        behaviour=study.behaviour_paths()[-1:],
+        behaviour=products.behaviour_tables()[-1:],
         code=CODE["claims"],
     output:
         claims="<results>/tables/claims.csv",

@@ -28,7 +28,7 @@ rule trace_parameters:
 rule summarise_trace:
     """The traces of all checkpoints in one table."""
     input:
-        traces=study.trace_paths(),
+        traces=products.traces(),
         code=CODE["summarise_trace"],
     output:
         trace="<results>/tables/trace.csv",

@@ -12,6 +12,7 @@ from dissect.checkpoints.preflight import look_at
 from dissect.errors import DissectError
 from dissect.study.downloads import Download, read_known
 from dissect.study.preflight import NOT_TO_BE_HAD, THERE, Found, read_preflight, write_preflight
+from dissect.study.products import Products
 from dissect.study.selection import Missing, all_missing
 from dissect.study.study import Study
 
@@ -32,10 +33,10 @@ def prepare(study: Study) -> None:
     if not log.handlers:
         log.addHandler(logging.StreamHandler(sys.stderr))
         log.setLevel(logging.INFO)
-    downloads = [study.download(row) for row in study.rows if row.kind == "hub"]
+    downloads = [Products(study).download(row) for row in study.rows if row.kind == "hub"]
     due = [item for item in downloads if item.is_due]
     if due:
-        look_at_due(due, Path(study.preflight_path), study.config.on_missing_checkpoint)
+        look_at_due(due, Path(study.layout.preflight), study.config.on_missing_checkpoint)
     for item in downloads:
         if item.is_wanted_again:
             bring_back(item)

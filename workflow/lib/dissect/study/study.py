@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from dissect.errors import DissectError
 from dissect.study.concepts import Entry, digest, has_answers, read_concept_file
 from dissect.study.config import EXPERIMENTS, Config, load_config
-from dissect.study.downloads import Download, read_known
+from dissect.study.downloads import read_known
 from dissect.study.folders import check_folder, check_pair, layers_of
+from dissect.study.layout import Cell, Layout
 from dissect.study.preflight import Found, read_preflight
 from dissect.study.selection import (
     ADAPTER_CONFIG,
@@ -26,34 +26,9 @@ from dissect.study.selection import (
 from dissect.study.table import ORIGINAL, CheckpointRow, read_table
 from dissect.study.windows import layers_between, windows_of
 
-__all__ = ["EXPERIMENTS", "FIGURES", "Cell", "Study", "load_study"]
+__all__ = ["EXPERIMENTS", "Cell", "Study", "load_study"]
 
 SUFFIX = ".safetensors"
-# The figures, by what their names are followed by.
-FIGURES = {
-    "{window}.{span}.{score}": ("curves", "curves_by_method", "heatmap", "last_layer"),
-    "{window}.{score}": ("spans",),
-    "{window}.{span}": ("scores",),
-    "{span}.{score}": ("widths",),
-}
-REPORT_TABLES = (
-    "krs.parquet",
-    "coverage.csv",
-    "curves.csv",
-    "statistics.csv",
-    "scores.csv",
-    "disagreements.csv",
-    "claims.csv",
-)
-
-
-class Cell(NamedTuple):
-    """One job of the sweep, and one parquet file."""
-
-    model: str
-    method: str
-    concept: str
-    experiment: str
 
 
 @dataclass(frozen=True)
@@ -86,11 +61,6 @@ class Study:
             if row.method != ORIGINAL
             for experiment in self.config.experiments
         ]
-
-    @cached_property
-    def unlearned(self) -> list[tuple[str, str, str]]:
-        """The unlearned checkpoints: model, method, concept."""
-        return [row.key for row in self.rows if row.method != ORIGINAL]
 
     @cached_property
     def models(self) -> list[str]:
@@ -139,24 +109,21 @@ class Study:
         """The selected checkpoint of a path's part: "original", or "<method>/<concept>"."""
         return self.row(model, *checkpoint.split("/"))
 
-    # Where files go: the path grammar of results/README.md.
+    # Files whose place depends on what is selected; all other places are the layout's alone.
 
-    def path(self, *parts: str) -> str:
-        """A path under the results folder."""
-        return str(Path(self.config.results, *parts))
+    @cached_property
+    def layout(self) -> Layout:
+        """Where files go."""
+        return Layout(self.config.results)
 
     def checkpoint_folder(self, model: str, method: str, concept: str = "") -> str:
         """Where a checkpoint's manifest is; its weights too, unless it is a path: row's."""
         kind = self.row(model, method, concept).kind
-        return self.path("checkpoints", kind, model, method, concept)
+        return self.layout.checkpoint(kind, model, method, concept)
 
     def manifest_path(self, model: str, method: str, concept: str = "") -> str:
         """The file that vouches for a checkpoint."""
         return f"{self.checkpoint_folder(model, method, concept)}/manifest.json"
-
-    def concept_path(self, model: str, concept: str) -> str:
-        """One concept as its file has it."""
-        return self.path("concepts", model, f"{concept}.json")
 
     def texts_path(self, model: str, concept: str) -> str:
         """One concept with answers: its file's, or the original's where the file has none."""
@@ -164,216 +131,14 @@ class Study:
         # A file that is still to be fetched is taken to have answers, as the authors' have;
         # prepare_concept says so if not, and by then the file can be read here.
         if entries is None or has_answers(entries[concept]):
-            return self.concept_path(model, concept)
-        return self.path("answers", model, f"{concept}.json")
-
-    @property
-    def preflight_path(self) -> str:
-        """What preflight found."""
-        return preflight_path(self.config)
-
-    def released_path(self, row: CheckpointRow) -> str:
-        """The note that a checkpoint's weights were removed."""
-        return f"{self.checkpoint_folder(*row.key)}/released.json"
-
-    def recording_path(self, model: str, concept: str) -> str:
-        """What the original did on a concept's texts."""
-        return self.path("recordings", model, f"{concept}.safetensors")
-
-    def cell_path(self, cell: Cell) -> str:
-        """The table of one cell."""
-        return self.path("krs", cell.model, cell.method, cell.concept, f"{cell.experiment}.parquet")
-
-    def identity_path(self, model: str, method: str, concept: str) -> str:
-        """What a model's own states do to it on one concept; of an original, too."""
-        return self.path("identity", model, method, f"{concept}.parquet")
-
-    def identity_paths(self) -> list[str]:
-        """Each unlearned model's identity control, and its original's on the same concept."""
-        return list(dict.fromkeys(path for row in self.rows for path in self.identities_of(row)))
-
-    def trace_path(self, model: str, method: str, concept: str) -> str:
-        """How far one unlearned checkpoint's parameters moved."""
-        return self.path("trace", model, method, f"{concept}.parquet")
-
-    def answers_path(self, model: str, method: str, concept: str, *, patched: bool = False) -> str:
-        """What a model answers on a concept; the original's where method is original."""
-        suffix = "patched.parquet" if patched else "parquet"
-        return self.path("behaviour", model, method, f"{concept}.{suffix}")
-
-    def table_path(self, name: str) -> str:
-        """A table of the whole study."""
-        return self.path("tables", name)
-
-    def cell_paths(self) -> list[str]:
-        """Every cell's table."""
-        return [self.cell_path(cell) for cell in self.cells]
-
-    def trace_paths(self) -> list[str]:
-        """Every unlearned checkpoint's trace."""
-        return [self.trace_path(*unlearned) for unlearned in self.unlearned]
-
-    def trace_tables(self) -> list[str]:
-        """The table of all traces, if they are wanted."""
-        return [self.table_path("trace.csv")] if self.config.trace else []
-
-    def answers_paths(self) -> list[str]:
-        """Every unlearned model's answers, unpatched and patched."""
-        return [
-            path for key in self.unlearned for path in self._answers_of(self.row(*key), own=True)
-        ]
-
-    def behaviour_paths(self) -> list[str]:
-        """The tables of all answers; none if nothing is asked."""
-        names = ("answers.parquet", "behaviour.csv") if self.config.behaviour.sets else ()
-        return [self.table_path(name) for name in names]
-
-    def manifest_paths(self) -> list[str]:
-        """Every selected checkpoint's manifest."""
-        return [self.manifest_path(row.model, row.method, row.concept) for row in self.rows]
-
-    def released_paths(self, *, originals: bool) -> list[str]:
-        """The notes on removed weights that a run ends with: none if checkpoints are kept."""
-        return [
-            self.released_path(row)
-            for row in self.rows
-            if row.kind == "hub" and not self.config.keep_checkpoints
-            if originals or row.method != ORIGINAL
-        ]
-
-    def figure_paths(self) -> list[str]:
-        """Every figure, in every format."""
-        return [
-            self.path("figures", model, f"{name}.{suffix}")
-            for model in self.models
-            for name in self._figure_names()
-            for suffix in self.config.figures.formats
-        ] + [*self.trace_figures(), *self.behaviour_figures()]
-
-    def trace_figures(self) -> list[str]:
-        """The traces' figures, if they are wanted."""
-        return [
-            self.path("figures", model, f"trace.{suffix}")
-            for model in self.models
-            for suffix in self.config.figures.formats
-            if self.config.trace
-        ]
-
-    def _figure_names(self) -> list[str]:
-        """What is drawn of each model. Widths are compared where there are several to compare."""
-        drawn = self.config.figures
-        shown = product(self.config.figure_windows(), drawn.spans, drawn.scores)
-        selections = [dict(zip(("window", "span", "score"), each, strict=True)) for each in shown]
-        names = [
-            f"{figure}.{pattern.format(**selection)}"
-            for pattern, figures in FIGURES.items()
-            for figure in figures
-            for selection in selections
-            if figure != "widths" or len(self.config.windows) > 1
-        ]
-        return list(dict.fromkeys(names))
-
-    def behaviour_figures(self) -> list[str]:
-        """The answers' figures, as far as questions are asked."""
-        asked = self.config.behaviour
-        wanted = {
-            "behaviour": asked.sets,
-            "behaviour_patched": asked.sets and asked.patched.windows,
-        }
-        return [
-            self.path("figures", model, f"{figure}.{suffix}")
-            for model in self.models
-            for figure, is_asked in wanted.items()
-            for suffix in self.config.figures.formats
-            if is_asked
-        ]
-
-    # What the report is made from.
-
-    def report_tables(self) -> list[str]:
-        """The tables that the report reads: those of every study, and those that are wanted."""
-        wanted = [self.table_path(name) for name in REPORT_TABLES]
-        if self.config.controls.donors:
-            wanted.append(self.table_path("controls.csv"))
-        return wanted + self.trace_tables() + self.behaviour_paths()
-
-    def report_figures(self) -> list[str]:
-        """The figures that the report shows: those that a browser can."""
-        return [path for path in self.figure_paths() if path.endswith(".png")]
-
-    def report_texts(self) -> list[str]:
-        """The texts of every concept that has cells."""
-        studied = dict.fromkeys((cell.model, cell.concept) for cell in self.cells)
-        return [self.texts_path(model, concept) for model, concept in studied]
-
-    def report_settings(self) -> dict[str, Any]:
-        """The config as the report shows it: without what changes no result."""
-        return self.config.model_dump(mode="json", exclude={"device", "memory_gib"})
-
-    # What has to be downloaded.
-
-    def cells_of(self, row: CheckpointRow) -> list[str]:
-        """The cells that need a checkpoint's weights: its own; for an original, its model's."""
-        return [
-            self.cell_path(Cell(*unlearned, experiment))
-            for unlearned in self._served_by(row)
-            for experiment in self.config.experiments
-        ]
-
-    def answers_of(self, row: CheckpointRow) -> list[str]:
-        """The answers that a checkpoint gives, or helps to give; for an original, its model's."""
-        if row.method != ORIGINAL:
-            return self._answers_of(row, own=True)
-        unlearned = [self.row(*key) for key in self.unlearned if key[0] == row.model]
-        found = [path for other in unlearned for path in self._answers_of(other, own=False)]
-        return list(dict.fromkeys(found))
-
-    def _answers_of(self, row: CheckpointRow, *, own: bool) -> list[str]:
-        """The answers on an unlearned row's concept: its own, or the original's; and patched."""
-        asked = self.config.behaviour
-        if not asked.sets:
-            return []
-        plain = self.answers_path(row.model, row.method if own else ORIGINAL, row.concept)
-        patched = self.answers_path(*row.key, patched=True)
-        return [plain, patched] if asked.patched.windows else [plain]
-
-    def identities_of(self, row: CheckpointRow) -> list[str]:
-        """The identity controls of a checkpoint: one; for an original, one per concept."""
-        if not self.config.controls.identity:
-            return []
-        concepts = dict.fromkeys(concept for _, _, concept in self._served_by(row))
-        return [self.identity_path(row.model, row.method, concept) for concept in concepts]
-
-    def traces_of(self, row: CheckpointRow) -> list[str]:
-        """The traces that need a checkpoint's weights, likewise."""
-        return [self.trace_path(*key) for key in self._served_by(row) if self.config.trace]
-
-    def _served_by(self, row: CheckpointRow) -> list[tuple[str, str, str]]:
-        """The unlearned checkpoints whose results need a checkpoint: itself; its model's all."""
-        if row.method != ORIGINAL:
-            return [row.key]
-        return [key for key in self.unlearned if key[0] == row.model]
-
-    def needs_of(self, row: CheckpointRow) -> list[str]:
-        """All files that are computed from a checkpoint's weights."""
-        of_cells = self.cells_of(row) + self.identities_of(row)
-        return of_cells + self.traces_of(row) + self.answers_of(row)
-
-    def download(self, row: CheckpointRow) -> Download:
-        """How a hub: row stands."""
-        return Download(row, self.manifest_path(*row.key), self.needs_of(row))
-
-    # What results depend on beside files.
+            return self.layout.concept(model, concept)
+        return self.layout.answered(model, concept)
 
     def concept_file(self, model: str) -> str:
         """The concept file itself: the user's, or where a fetched one lies."""
-        source = self.config.models[model].concepts
-        return source.path or self.path("concepts", f"{model}.json")
+        return self.config.models[model].concepts.path or self.layout.fetched(model)
 
-    def fetched_concept_files(self) -> list[str]:
-        """The concept files that come by URL."""
-        models = [name for name in self.models if self.config.models[name].concepts.url]
-        return [self.concept_file(name) for name in models]
+    # What results depend on beside files.
 
     def concept_digest(self, model: str, concept: str) -> str:
         """Changes when a concept's entry changes, not when another one is added to the file."""
@@ -395,7 +160,7 @@ class Study:
 
         The answers on held-out concepts are watched; of retained ones only the text is needed.
         """
-        path_of = {"retain": self.concept_path, "held_out": self.texts_path}
+        path_of = {"retain": self.layout.concept, "held_out": self.texts_path}
         return {
             role: [path_of[role](model, other) for other in others]
             for role, others in self.training_concepts(model, method, concept).items()
@@ -448,21 +213,27 @@ class Study:
         """
         for row in self.rows:
             self._check_folder(row)
-            entries = self.entries[row.model]
             if row.method == ORIGINAL:
-                layers = self.layers(row.model)
-                if layers is not None:
-                    windows_of(self.config.windows, layers)
-                    check_layers(self.config, row.model, layers)
-                for name in self.config.behaviour.patched.windows:
-                    layers_between(name, layers)
-            elif entries is not None:
-                check_known(self.config, row.model, [row.concept], entries)
-            if row.kind != "unlearn":
-                continue
-            others = self.training_concepts(row.model, row.method, row.concept)
+                self._check_layers(row.model)
+            else:
+                self._check_texts(row)
+
+    def _check_layers(self, model: str) -> None:
+        layers = self.layers(model)
+        if layers is not None:
+            windows_of(self.config.windows, layers)
+            check_layers(self.config, model, layers)
+        for name in self.config.behaviour.patched.windows:
+            layers_between(name, layers)
+
+    def _check_texts(self, row: CheckpointRow) -> None:
+        entries = self.entries[row.model]
+        if entries is not None:
+            check_known(self.config, row.model, [row.concept], entries)
+        if row.kind == "unlearn":
+            others = self.training_concepts(*row.key)
+            needed = [row.concept, *others["retain"], *others["held_out"]]
             if entries is not None:
-                needed = [row.concept, *others["retain"], *others["held_out"]]
                 check_texts(self.config, row.model, needed, entries)
 
     def _check_folder(self, row: CheckpointRow) -> None:
@@ -496,7 +267,7 @@ def load_study(values: dict[str, Any], *, looking: bool = False) -> Study:
     """
     config = load_config(values | {"on_missing_checkpoint": "skip"} if looking else values)
     table = read_table(Path(config.checkpoints))
-    looked = {} if looking else read_preflight(Path(preflight_path(config)))
+    looked = {} if looking else read_preflight(Path(Layout(config.results).preflight))
     selection = select(config, table, looked)
     models = dict.fromkeys(row.model for row in selection.rows)
     study = Study(
@@ -511,14 +282,9 @@ def load_study(values: dict[str, Any], *, looking: bool = False) -> Study:
     return study
 
 
-def preflight_path(config: Config) -> str:
-    """What preflight found, in the study's results."""
-    return str(Path(config.results, "checkpoints", "preflight.csv"))
-
-
 def _entries(config: Config, model: str) -> dict[str, Entry] | None:
     source = config.models[model].concepts
     if source.path is not None:
         return read_concept_file(Path(source.path))
-    fetched = Path(config.results, "concepts", f"{model}.json")
+    fetched = Path(Layout(config.results).fetched(model))
     return read_concept_file(fetched) if fetched.exists() else None
