@@ -4,8 +4,9 @@ VENV := .venv
 # Which Python to build the environment with; the project wants 3.11.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SNAKEMAKE := $(VENV)/bin/snakemake --profile profiles/local
-# The demo fits 8 GiB however many cores there are.
-DEMO := $(SNAKEMAKE) --configfile config/demo.yaml --resources gpu=1 mem_mb=7600
+# The demo fits 8 GiB however many cores there are: two trainings at a time, of one thread each.
+DEMO := $(SNAKEMAKE) --configfile config/demo.yaml --resources gpu=1 mem_mb=7600 \
+	--set-threads unlearn_concept=1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-report test-paper test-slurm test-gpu lint clean
@@ -49,10 +50,12 @@ clean: ## remove the environment and caches; results stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Made again only when what it is made from has changed.
+# Made again only when what it is made from has changed. Compiled on all cores, as pip does on one, which
+# is half of its time; and as with pip, what some packages bring for other Pythons may fail.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
 		{ echo "error: Python 3.11 is needed, found $$($(PYTHON) --version 2>&1); install it, or name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile -e '.[dev]' -c constraints.txt
+	@-$(VENV)/bin/python -m compileall -qq -j 0 $(VENV)/lib
 	@touch $@

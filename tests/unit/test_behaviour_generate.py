@@ -131,6 +131,23 @@ def test_what_is_at_padded_positions_does_not_matter(llamas: Any) -> None:
     assert answers[0] == alone
 
 
+def test_the_original_reads_a_prompt_once_for_all_patches(llamas: Any, monkeypatch: Any) -> None:
+    patches = [RowPatch(EXPERIMENTS[name], 1, 3) for name in EXPERIMENTS for _ in PROMPTS]
+    plain, read = llamas[0].base_model.forward, []
+
+    def watched(**arguments: Any) -> Any:
+        read.append(len(arguments["input_ids"]))
+        return plain(**arguments)
+
+    monkeypatch.setattr(llamas[0].base_model, "forward", watched)
+    together = in_lock_step(llamas, patches, PROMPTS * len(EXPERIMENTS))
+    # Value vectors need no original; of the other rows, each writes its own continuation.
+    listening = (len(EXPERIMENTS) - 1) * len(PROMPTS)
+    assert read == [len(PROMPTS)] + [listening] * (NEW_TOKENS - 1)
+    apart = [in_lock_step(llamas, [p] * 4, PROMPTS) for p in patches[:: len(PROMPTS)]]
+    assert together == [answer for answers in apart for answer in answers]
+
+
 def test_hooks_are_gone_after_an_exception(llamas: Any) -> None:
     plain = [continue_batch(model, PROMPTS, NEW_TOKENS, PAD) for model in llamas]
     with pytest.raises(KeyboardInterrupt), lock_step(*llamas, [EVERYTHING] * len(PROMPTS)):

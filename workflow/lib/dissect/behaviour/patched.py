@@ -3,7 +3,8 @@
 The original reads whatever the unlearned model is about to read: the prompt, then each new token
 that the patched model has chosen. What it does at each position goes into the window. So the patch
 holds for prompt and answer alike, and is what the sweep does (engine/patches.py) on a text that is
-being written. Both models keep their keys and values, so each position is computed once.
+being written. Both models keep their keys and values, so each position is computed once; and the
+original, which sees no patch, reads a prompt once for all patches.
 """
 
 import logging
@@ -123,15 +124,28 @@ class Companion:
         self.cache = DynamicCache(config=model.config)
         self.attention: dict[int, Tensor] = {}  # layer -> (rows, tokens, hidden), of this step
         self.coefficients: dict[int, Tensor] = {}  # layer -> (rows, tokens, coefficients)
+        self.places: Tensor | None = None  # (rows,): which of a prompt's states are each row's
         self.hooks: list[Any] = []
 
     def read_along(self, _module: nn.Module, _inputs: Any, arguments: dict[str, Any]) -> None:
         """Before the unlearned model reads tokens, (rows, tokens), the original reads them."""
-        if len(self.rows):
-            # There is no mask where nothing is padded.
-            given = ("input_ids", "attention_mask", "position_ids")
-            read = {name: arguments[name][self.rows] for name in given if name in arguments}
+        if not len(self.rows):
+            return
+        # There is no mask where nothing is padded.
+        given = ("input_ids", "attention_mask", "position_ids")
+        read = {name: arguments[name][self.rows] for name in given if name in arguments}
+        if self.cache.get_seq_length() > 0:
+            self.places = None
             self.model.base_model(**read, past_key_values=self.cache, use_cache=True)
+            return
+        first, self.places = _distinct(list(read.values()))
+        read = {name: value[first] for name, value in read.items()}
+        self.model.base_model(**read, past_key_values=self.cache, use_cache=True)
+        self.cache.batch_select_indices(self.places)
+
+    def _of_rows(self, states: Tensor) -> Tensor:
+        """What the original has just computed, a row for each that it reads along for."""
+        return states if self.places is None else states[self.places]
 
     def put_into(
         self, index: int, layer: nn.Module, here: dict[int, Experiment], listening: list[int]
@@ -172,15 +186,31 @@ class Companion:
 
     def _hear_attention(self, index: int) -> Any:
         def hear(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            self.attention[index] = output[0]
+            self.attention[index] = self._of_rows(output[0])
 
         return hear
 
     def _hear_coefficients(self, index: int) -> Any:
         def hear(_module: nn.Module, inputs: Any) -> None:
-            self.coefficients[index] = inputs[0]
+            self.coefficients[index] = self._of_rows(inputs[0])
 
         return hear
+
+
+def _distinct(read: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """The first of each kind of row, and for every row the place of its kind among these.
+
+    Args:
+        read: tensors (rows, tokens); rows are alike where they are so in all of them.
+    """
+    rows = list(zip(*(map(tuple, one.tolist()) for one in read), strict=True))
+    kinds = {row: place for place, row in enumerate(dict.fromkeys(rows))}
+    places = [kinds[row] for row in rows]
+    device = read[0].device
+    return (
+        torch.tensor([places.index(kind) for kind in range(len(kinds))], device=device),
+        torch.tensor(places, device=device),
+    )
 
 
 def _put(states: dict[int, Tensor], index: int, rows: list[int], listening: list[int]) -> Any:
