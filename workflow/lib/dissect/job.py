@@ -1,6 +1,7 @@
 """What every script of the workflow does around its work: a log, threads, errors in one line."""
 
 import ctypes
+import gc
 import logging
 import os
 import sys
@@ -45,6 +46,9 @@ def job(*, network: bool = False) -> Iterator[Any]:
     except Exception:
         log.exception("%s: this is a defect of the workflow, please report it", name)
         sys.exit(1)
+    finally:
+        # The process ends now: looking for garbage once more, as Python does, takes a second.
+        gc.freeze()
     log.info("%s: done in %.1f s", name, time.monotonic() - started)
 
 
