@@ -17,6 +17,7 @@ from tiny_study import CONFIG, Run, Workflow
 
 HERE = Path(__file__).parent
 TABLES = ("krs.parquet", "curves.csv", "coverage.csv")
+HANGS = 900  # seconds: no run takes a third of it, and one that hangs should say how things stood
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,16 @@ class Started:
 
     process: subprocess.Popen[bytes]
     log: Path
+    cluster: Cluster
 
     def finish(self) -> Run:
-        status = self.process.wait()
+        try:
+            status = self.process.wait(HANGS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            state = self.cluster.ask("squeue") + self.cluster.ask("sinfo", "--list-reasons")
+            output = self.log.read_text(encoding="utf-8")[-2000:]
+            raise AssertionError(f"a run hangs: {output}\n{state}") from None
         return Run(status, self.log.read_text(encoding="utf-8"))
 
 
@@ -140,7 +148,7 @@ class Study:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
             )
-        return Started(process, log)
+        return Started(process, log, self.cluster)
 
     def run(self, *options: str, target: str = "tables") -> Run:
         return self.start(*options, target=target).finish()
