@@ -3,10 +3,13 @@
 import copy
 import functools
 import json
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, BinaryIO
 
 import torch
 from accelerate import init_empty_weights
@@ -24,6 +27,8 @@ INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 TRANSFORMERS = "transformers"
 OLMO_LEGACY = "olmo-legacy"
+ANNOUNCING = "announcing weights"  # a thread's name
+_ASKED = 1 << 19  # bytes: the kernel cuts what is asked of it at once
 # As safetensors writes them.
 FLOATS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
@@ -102,20 +107,39 @@ class Checkpoint:
                     tensors[name] = _take(weights, self.places[name]).to(device, dtype)
         return tensors
 
+    def announce(self, names: Iterable[str]) -> None:
+        """Let the system bring parameters into memory while others are in use; returns at once.
+
+        Names that are not there are left out.
+        """
+        wanted: dict[Path, set[str]] = {}
+        for name in names:
+            if name in self.files:
+                wanted.setdefault(self.files[name], set()).add(self.places[name].tensor)
+        if wanted and hasattr(os, "posix_fadvise"):
+            # In a thread, since asking waits where the disk is busy. It takes no processor time.
+            Thread(target=_ask_for, args=[wanted], name=ANNOUNCING, daemon=True).start()
+
+    def layer_names(self, layer: int) -> list[str]:
+        """The full names of one decoder layer's parameters; none for a layer that is not there."""
+        prefix = f"{self.layers_path}.{layer}."
+        return [name for name in self.files if name.startswith(prefix)]
+
+    def value_vectors_name(self, layer: int) -> str:
+        """The weight of one layer's down projection, (hidden, coefficients): its value vectors."""
+        return f"{self.layers_path}.{layer}.{self.family.mlp}.{self.family.down}.weight"
+
     def read_layer(
         self, layer: int, dtype: torch.dtype | None = None, device: torch.device | None = None
     ) -> dict[str, Tensor]:
         """All parameters of one decoder layer, by their names inside that layer."""
+        tensors = self.read(self.layer_names(layer), dtype, device)
         prefix = f"{self.layers_path}.{layer}."
-        names = [name for name in self.files if name.startswith(prefix)]
-        return {
-            name.removeprefix(prefix): tensor
-            for name, tensor in self.read(names, dtype, device).items()
-        }
+        return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
 
     def read_value_vectors(self, layer: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-        """The weight of one layer's down projection, (hidden, coefficients): its value vectors."""
-        name = f"{self.layers_path}.{layer}.{self.family.mlp}.{self.family.down}.weight"
+        """One layer's value vectors, (hidden, coefficients)."""
+        name = self.value_vectors_name(layer)
         return self.read([name], dtype, device)[name]
 
     @property
@@ -219,6 +243,34 @@ def open_weights(path: Path) -> Any:
         raise DissectError(
             f"{path} is truncated or no safetensors file ({error}); fetch or save it again"
         ) from None
+
+
+def _ask_for(wanted: Mapping[Path, set[str]]) -> None:
+    """Ask the system for the pages of some tensors, by file."""
+    with suppress(OSError, ValueError):  # a file that is gone or broken: reading it will say so
+        for path, tensors in wanted.items():
+            with path.open("rb") as file:
+                extents = _extents(file)
+                for name in sorted(tensors & extents.keys()):
+                    _advise(file, *extents[name])
+
+
+def _advise(file: BinaryIO, first: int, last: int) -> None:
+    for start in range(first, last, _ASKED):
+        size = min(_ASKED, last - start)
+        os.posix_fadvise(file.fileno(), start, size, os.POSIX_FADV_WILLNEED)
+
+
+def _extents(file: BinaryIO) -> dict[str, tuple[int, int]]:
+    """The first byte of each tensor in a safetensors file, and the one after its last."""
+    length = int.from_bytes(file.read(8), "little")
+    header = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    begin = 8 + length
+    return {
+        name: (begin + entry["data_offsets"][0], begin + entry["data_offsets"][1])
+        for name, entry in header.items()
+    }
 
 
 def _names(weights: Any) -> list[str]:

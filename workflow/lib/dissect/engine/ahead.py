@@ -1,6 +1,7 @@
 """The next layer's weights are read while this one computes: for a GPU, which would wait for them.
 
-Not on a CPU: there reading and computing share the cores, and the measured gain was none.
+On a CPU weights are mapped files, and the system is asked to bring the next layer's pages
+(`reader.Checkpoint.announce`): a thread that reads would share the cores with the computation.
 """
 
 from collections.abc import Callable

@@ -112,6 +112,7 @@ class Donor:
         weight = None
         if self.experiment.value_vectors:
             weight = self.value_vectors(index, dtype, device)
+            self.checkpoint.announce([self.checkpoint.value_vectors_name(index + 1)])
         return LayerPatch(self, index, weight, device)
 
 

@@ -121,6 +121,7 @@ class Skeleton:
     def _read_layer(self, index: int) -> dict[str, Tensor]:
         if self._ahead is not None:
             return self._ahead.layer(index)
+        self.checkpoint.announce(self.checkpoint.layer_names(index + 1))
         return self.checkpoint.read_layer(index, self.dtype, self.device)
 
     def _read(self, sources: Mapping[str, str]) -> dict[str, Tensor]:
