@@ -247,7 +247,7 @@ def open_weights(path: Path) -> Any:
 
 def _ask_for(wanted: Mapping[Path, set[str]]) -> None:
     """Ask the system for the pages of some tensors, by file."""
-    with suppress(OSError, ValueError):  # a file that is gone or broken: reading it will say so
+    with suppress(Exception):  # a file that is gone or broken: reading it will say so
         for path, tensors in wanted.items():
             with path.open("rb") as file:
                 extents = _extents(file)
