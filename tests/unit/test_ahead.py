@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from dissect.checkpoints import reader
+from dissect.checkpoints import announce
 from dissect.checkpoints.reader import Checkpoint
 from dissect.engine.ahead import Ahead
 from dissect.engine.skeleton import Skeleton
@@ -90,7 +90,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, int, int]]:
 
 def wait_for_threads() -> None:
     for thread in threading.enumerate():
-        if thread.name == reader.ANNOUNCING:
+        if thread.name == announce.THREAD:
             thread.join()
 
 
@@ -106,7 +106,7 @@ def test_announced_are_exactly_the_bytes_of_the_parameters(
     asked: list[tuple[Path, int, int]],
     monkeypatch: Any,
 ) -> None:
-    monkeypatch.setattr(reader, "_ASKED", 1000)  # many questions for one tensor
+    monkeypatch.setattr(announce, "_ASKED", 1000)  # many questions for one tensor
     model: Any = AutoModelForCausalLM.from_pretrained(tiny_llama)
     model.save_pretrained(tmp_path, max_shard_size=shard)
     checkpoint = Checkpoint(tmp_path)

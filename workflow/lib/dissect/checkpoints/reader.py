@@ -3,13 +3,10 @@
 import copy
 import functools
 import json
-import os
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from accelerate import init_empty_weights
@@ -19,6 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 from transformers.initialization import no_init_weights
 
 from dissect.checkpoints import olmo_legacy
+from dissect.checkpoints.announce import announce
 from dissect.checkpoints.families import Family, family_of
 from dissect.checkpoints.olmo_legacy import Place
 from dissect.errors import DissectError
@@ -27,8 +25,6 @@ INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 TRANSFORMERS = "transformers"
 OLMO_LEGACY = "olmo-legacy"
-ANNOUNCING = "announcing weights"  # a thread's name
-_ASKED = 1 << 19  # bytes: the kernel cuts what is asked of it at once
 # As safetensors writes them.
 FLOATS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
@@ -116,9 +112,7 @@ class Checkpoint:
         for name in names:
             if name in self.files:
                 wanted.setdefault(self.files[name], set()).add(self.places[name].tensor)
-        if wanted and hasattr(os, "posix_fadvise"):
-            # In a thread, since asking waits where the disk is busy. It takes no processor time.
-            Thread(target=_ask_for, args=[wanted], name=ANNOUNCING, daemon=True).start()
+        announce(wanted)
 
     def layer_names(self, layer: int) -> list[str]:
         """The full names of one decoder layer's parameters; none for a layer that is not there."""
@@ -243,34 +237,6 @@ def open_weights(path: Path) -> Any:
         raise DissectError(
             f"{path} is truncated or no safetensors file ({error}); fetch or save it again"
         ) from None
-
-
-def _ask_for(wanted: Mapping[Path, set[str]]) -> None:
-    """Ask the system for the pages of some tensors, by file."""
-    with suppress(Exception):  # a file that is gone or broken: reading it will say so
-        for path, tensors in wanted.items():
-            with path.open("rb") as file:
-                extents = _extents(file)
-                for name in sorted(tensors & extents.keys()):
-                    _advise(file, *extents[name])
-
-
-def _advise(file: BinaryIO, first: int, last: int) -> None:
-    for start in range(first, last, _ASKED):
-        size = min(_ASKED, last - start)
-        os.posix_fadvise(file.fileno(), start, size, os.POSIX_FADV_WILLNEED)
-
-
-def _extents(file: BinaryIO) -> dict[str, tuple[int, int]]:
-    """The first byte of each tensor in a safetensors file, and the one after its last."""
-    length = int.from_bytes(file.read(8), "little")
-    header = json.loads(file.read(length))
-    header.pop("__metadata__", None)
-    begin = 8 + length
-    return {
-        name: (begin + entry["data_offsets"][0], begin + entry["data_offsets"][1])
-        for name, entry in header.items()
-    }
 
 
 def _names(weights: Any) -> list[str]:

@@ -1,0 +1,50 @@
+"""Tensors of safetensors files that will be wanted soon: the system is asked for their pages.
+
+A memory-mapped weight is read from the disk when it is first used, and the computation waits. Asked
+for before, it comes meanwhile. Only a hint: no result depends on it.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+from typing import BinaryIO
+
+THREAD = "announcing weights"
+_ASKED = 1 << 19  # bytes: the kernel cuts what is asked of it at once
+
+
+def announce(wanted: Mapping[Path, set[str]]) -> None:
+    """Ask for some tensors, by file; returns at once. Nothing where the system has no such call."""
+    if wanted and hasattr(os, "posix_fadvise"):
+        # In a thread, since asking waits where the disk is busy. It takes no processor time.
+        Thread(target=_ask, args=[wanted], name=THREAD, daemon=True).start()
+
+
+def _ask(wanted: Mapping[Path, set[str]]) -> None:
+    with suppress(Exception):  # a file that is gone or broken: reading it will say so
+        for path, tensors in wanted.items():
+            with path.open("rb") as file:
+                extents = _extents(file)
+                for name in sorted(tensors & extents.keys()):
+                    _advise(file, *extents[name])
+
+
+def _advise(file: BinaryIO, first: int, last: int) -> None:
+    for start in range(first, last, _ASKED):
+        size = min(_ASKED, last - start)
+        os.posix_fadvise(file.fileno(), start, size, os.POSIX_FADV_WILLNEED)
+
+
+def _extents(file: BinaryIO) -> dict[str, tuple[int, int]]:
+    """The first byte of each tensor in a safetensors file, and the one after its last."""
+    length = int.from_bytes(file.read(8), "little")
+    header = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    begin = 8 + length
+    return {
+        name: (begin + entry["data_offsets"][0], begin + entry["data_offsets"][1])
+        for name, entry in header.items()
+    }
