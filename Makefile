@@ -50,12 +50,12 @@ clean: ## remove the environment and caches; results stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Made again only when what it is made from has changed. Compiled on all cores, as pip does on one, which
-# is half of its time; and as with pip, what some packages bring for other Pythons may fail.
+# Made again only when what it is made from has changed. Compiled on all cores, since pip does it on one
+# and takes half of its time for it; as with pip, files that some packages bring for other Pythons may fail.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
 		{ echo "error: Python 3.11 is needed, found $$($(PYTHON) --version 2>&1); install it, or name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile -e '.[dev]' -c constraints.txt
-	@-$(VENV)/bin/python -m compileall -qq -j 0 $(VENV)/lib
+	@$(VENV)/bin/python -m compileall -qq -j 0 $(VENV)/lib || true
 	@touch $@

@@ -1,16 +1,11 @@
 """Reading the next layer while this one computes; the thread alone, without a GPU."""
 
-import os
-import shutil
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
 
-from dissect.checkpoints import announce
 from dissect.checkpoints.reader import Checkpoint
 from dissect.engine.ahead import Ahead
 from dissect.engine.skeleton import Skeleton
@@ -73,77 +68,6 @@ def test_layers_read_ahead_are_those_of_the_files(
             wanted = Checkpoint(tiny_llama).read_layer(index, torch.bfloat16, CPU)
             assert found.keys() == wanted.keys()
             assert all(torch.equal(found[name], wanted[name]) for name in wanted)
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, int, int]]:
-    """What the system is asked to bring into memory: file, first byte, bytes."""
-    asked = []
-
-    def note(descriptor: int, first: int, size: int, advice: int) -> None:
-        assert advice == os.POSIX_FADV_WILLNEED
-        asked.append((Path(f"/proc/self/fd/{descriptor}").resolve(), first, size))
-
-    monkeypatch.setattr(os, "posix_fadvise", note)
-    return asked
-
-
-def wait_for_threads() -> None:
-    for thread in threading.enumerate():
-        if thread.name == announce.THREAD:
-            thread.join()
-
-
-def bytes_of(asked: list[tuple[Path, int, int]]) -> bytes:
-    return b"".join(path.read_bytes()[first : first + size] for path, first, size in asked)
-
-
-@pytest.mark.parametrize("shard", ["1GB", "50KB"])
-def test_announced_are_exactly_the_bytes_of_the_parameters(
-    shard: str,
-    tiny_llama: Path,
-    tmp_path: Path,
-    asked: list[tuple[Path, int, int]],
-    monkeypatch: Any,
-) -> None:
-    monkeypatch.setattr(announce, "_ASKED", 1000)  # many questions for one tensor
-    model: Any = AutoModelForCausalLM.from_pretrained(tiny_llama)
-    model.save_pretrained(tmp_path, max_shard_size=shard)
-    checkpoint = Checkpoint(tmp_path)
-    checkpoint.announce(checkpoint.layer_names(2))
-    wait_for_threads()
-    tensors = checkpoint.read(checkpoint.layer_names(2)).values()
-    wanted = [tensor.view(torch.uint8).numpy().tobytes() for tensor in tensors]
-    assert sum(size for *_, size in asked) == sum(map(len, wanted))
-    assert all(size <= 1000 for *_, size in asked)
-    found = bytes_of(asked)
-    assert all(one in found for one in wanted)
-
-
-def test_of_what_is_not_there_nothing_is_announced(
-    tiny_llama: Path, tmp_path: Path, asked: list[tuple[Path, int, int]]
-) -> None:
-    folder = Path(shutil.copytree(tiny_llama, tmp_path / "model"))
-    checkpoint = Checkpoint(folder)
-    checkpoint.announce(checkpoint.layer_names(LAYERS))
-    checkpoint.announce([checkpoint.value_vectors_name(LAYERS)])
-    names = checkpoint.layer_names(0)
-    (folder / "model.safetensors").write_bytes(b"no safetensors file")
-    checkpoint.announce(names)
-    (folder / "model.safetensors").unlink()
-    checkpoint.announce(names)
-    wait_for_threads()
-    assert asked == []
-
-
-def test_a_layer_that_computes_has_announced_the_next(
-    tiny_llama: Path, asked: list[tuple[Path, int, int]]
-) -> None:
-    skeleton = Skeleton(Checkpoint(tiny_llama), torch.float32, CPU)
-    with skeleton.layer(1):
-        wait_for_threads()
-        wanted = skeleton.checkpoint.read_value_vectors(2, torch.float32, CPU)
-        assert wanted.numpy().tobytes() in bytes_of(asked)
 
 
 def test_products_are_as_exact_on_a_gpu_as_their_format(tiny_llama: Path) -> None:

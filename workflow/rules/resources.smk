@@ -15,7 +15,7 @@ rule resources:
     params:
         results=study.config.results,
         efficiency=".snakemake/slurm_efficiency",
-        table=products.table("resources.csv"),
+        table=study.layout.table("resources.csv"),
     message:
         "compare what jobs asked for with what they used"
     script:

@@ -134,14 +134,13 @@ class Companion:
         # There is no mask where nothing is padded.
         given = ("input_ids", "attention_mask", "position_ids")
         read = {name: arguments[name][self.rows] for name in given if name in arguments}
-        if self.cache.get_seq_length() > 0:
-            self.places = None
-            self.model.base_model(**read, past_key_values=self.cache, use_cache=True)
-            return
-        first, self.places = _distinct(list(read.values()))
-        read = {name: value[first] for name, value in read.items()}
+        self.places = None
+        if self.cache.get_seq_length() == 0:
+            first, self.places = _distinct(list(read.values()))
+            read = {name: value[first] for name, value in read.items()}
         self.model.base_model(**read, past_key_values=self.cache, use_cache=True)
-        self.cache.batch_select_indices(self.places)
+        if self.places is not None:
+            self.cache.batch_select_indices(self.places)
 
     def _of_rows(self, states: Tensor) -> Tensor:
         """What the original has just computed, a row for each that it reads along for."""

@@ -33,7 +33,8 @@ def prepare(study: Study) -> None:
     if not log.handlers:
         log.addHandler(logging.StreamHandler(sys.stderr))
         log.setLevel(logging.INFO)
-    downloads = [Products(study).download(row) for row in study.rows if row.kind == "hub"]
+    products = Products(study)
+    downloads = [products.download(row) for row in study.rows if row.kind == "hub"]
     due = [item for item in downloads if item.is_due]
     if due:
         look_at_due(due, Path(study.layout.preflight), study.config.on_missing_checkpoint)

@@ -116,19 +116,18 @@ class Checkpoint:
 
     def layer_names(self, layer: int) -> list[str]:
         """The full names of one decoder layer's parameters; none for a layer that is not there."""
-        prefix = f"{self.layers_path}.{layer}."
-        return [name for name in self.files if name.startswith(prefix)]
+        return [name for name in self.files if name.startswith(self._layer_prefix(layer))]
 
     def value_vectors_name(self, layer: int) -> str:
         """The weight of one layer's down projection, (hidden, coefficients): its value vectors."""
-        return f"{self.layers_path}.{layer}.{self.family.mlp}.{self.family.down}.weight"
+        return f"{self._layer_prefix(layer)}{self.family.mlp}.{self.family.down}.weight"
 
     def read_layer(
         self, layer: int, dtype: torch.dtype | None = None, device: torch.device | None = None
     ) -> dict[str, Tensor]:
         """All parameters of one decoder layer, by their names inside that layer."""
         tensors = self.read(self.layer_names(layer), dtype, device)
-        prefix = f"{self.layers_path}.{layer}."
+        prefix = self._layer_prefix(layer)
         return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
 
     def read_value_vectors(self, layer: int, dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -139,6 +138,9 @@ class Checkpoint:
     @property
     def layers_path(self) -> str:
         return f"{self.family.base}.{self.family.layers}"
+
+    def _layer_prefix(self, layer: int) -> str:
+        return f"{self.layers_path}.{layer}."
 
     def place(self, name: str) -> Place:
         """Where a parameter lies in the files, or would lie if it were there."""

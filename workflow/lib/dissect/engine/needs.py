@@ -76,12 +76,8 @@ class Needs:
         """Bytes of a layer's weights; where the next layer's are read ahead, of both."""
         checkpoint = self.skeleton.checkpoint
         indices = (index, index + 1) if self.skeleton.reads_ahead else (index,)
-        prefixes = tuple(f"{checkpoint.layers_path}.{number}." for number in indices)
-        return sum(
-            self.of(*shape)
-            for name, shape in checkpoint.shapes.items()
-            if name.startswith(prefixes)
-        )
+        names = [name for number in indices for name in checkpoint.layer_names(number)]
+        return sum(self.of(*checkpoint.shapes[name]) for name in names)
 
     def outer(self, *, embedding: bool = False, head: bool = False) -> int:
         """Bytes of the parameters outside the layers."""

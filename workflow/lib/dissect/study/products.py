@@ -72,18 +72,16 @@ class Products:
 
     # Of the whole study.
 
-    def table(self, name: str) -> str:
-        """One table."""
-        return self.study.layout.table(name)
-
     def trace_tables(self) -> list[str]:
         """The table of all traces, if they are wanted."""
-        return [self.table("trace.csv")] if self.study.config.trace else []
+        return [self.study.layout.table("trace.csv")] if self.study.config.trace else []
 
     def behaviour_tables(self) -> list[str]:
         """The tables of all answers; none if nothing is asked."""
         asked = self.study.config.behaviour.sets
-        return [self.table(name) for name in ("answers.parquet", "behaviour.csv") if asked]
+        return [
+            self.study.layout.table(name) for name in ("answers.parquet", "behaviour.csv") if asked
+        ]
 
     def figures(self) -> list[str]:
         """Every figure, in every format."""
@@ -132,9 +130,9 @@ class Products:
 
     def report_tables(self) -> list[str]:
         """The tables that the report reads: those of every study, and those that are wanted."""
-        wanted = [self.table(name) for name in REPORT_TABLES]
+        wanted = [self.study.layout.table(name) for name in REPORT_TABLES]
         if self.study.config.controls.donors:
-            wanted.append(self.table("controls.csv"))
+            wanted.append(self.study.layout.table("controls.csv"))
         return wanted + self.trace_tables() + self.behaviour_tables()
 
     def report_figures(self) -> list[str]:
