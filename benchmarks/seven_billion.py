@@ -14,9 +14,10 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,29 +123,63 @@ def save_random(folder: Path, config: LlamaConfig, seed: int) -> Path:
     return folder
 
 
-def matmul_rate(device: torch.device, tokens: int) -> float:
-    """FLOP/s of a plain product of the size of the MLP's, the best of several."""
+@dataclass(frozen=True)
+class Product:
+    """FLOP/s of a plain product of the MLP's size: the fastest of several, and all in all."""
+
+    best: float
+    sustained: float
+
+
+def plain_product(device: torch.device, tokens: int = 4096, seconds: float = 4) -> Product:
+    """Multiply for some seconds: a burst tells what a processor can, not what it keeps up."""
     hidden, width = SIZES["hidden_size"], SIZES["intermediate_size"]
     one = torch.randn(tokens, hidden, device=device).to(DTYPE)
     other = torch.randn(width, hidden, device=device).to(DTYPE)
-    best = 0.0
-    for _ in range(5):
+    taken: list[float] = []
+    while sum(taken) < seconds:
         started = time.perf_counter()
         torch.nn.functional.linear(one, other)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        best = max(best, 2 * tokens * hidden * width / (time.perf_counter() - started))
-    return best
+        taken.append(time.perf_counter() - started)
+    del taken[0]  # which also makes ready what the library needs
+    flops = 2 * tokens * hidden * width
+    return Product(flops / min(taken), len(taken) * flops / sum(taken))
 
 
-def report(name: str, seconds: float, memory: Memory, flops: Flops, matmul: float) -> None:
-    """One line: what a step took, and its rate beside the plain product's."""
-    rate = flops.done / seconds
-    print(
-        f"{name:34}{seconds:9.1f} s{memory.peak / GIB:8.2f} GiB{flops.done:10.2e} FLOPs"
-        f"{rate / 1e9:9.0f} GFLOP/s{rate / matmul:7.2f} of the matmul",
-        flush=True,
-    )
+class Steps:
+    """Runs one step after the other, a plain product before and after each, and prints a row each.
+
+    Two ratios stand in a row: to the product that was kept up just before and after the step, and
+    to the fastest single product of the run so far, which nothing keeps up.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._product = plain_product(device)
+        self._best = self._product.best
+        print(
+            f"{'':32}{'time':>8} {'memory':>10}  {'operations':>10}{'rate':>7} {'product':>9}"
+            f"{'of it':>7}{'of the fastest':>16}"
+        )
+
+    def __call__(self, name: str, step: Callable[[], Flops]) -> None:
+        """Run a step, which returns the operations it did."""
+        memory, started = Memory(), time.perf_counter()
+        with memory.watched():
+            flops = step()
+        seconds = time.perf_counter() - started
+        before, self._product = self._product, plain_product(self._device)
+        kept_up = (before.sustained + self._product.sustained) / 2
+        self._best = max(self._best, self._product.best)
+        rate = flops.done / seconds
+        print(
+            f"{name:32}{seconds:6.1f} s {memory.peak / GIB:6.2f} GiB  {flops.done:10.2e}"
+            f"{rate / 1e9:7.0f} {kept_up / 1e9:9.0f}{rate / kept_up:7.2f}"
+            f"{rate / self._best:7.2f} of {self._best / 1e9:.0f}",
+            flush=True,
+        )
 
 
 def run(
@@ -159,31 +194,28 @@ def run(
     shape = SHAPES["paper"]
     texts = make_texts(shape, len(shape.lengths), SIZES["vocab_size"])
     windows = windows_of(["sliding_5"], layers) if layers >= 5 else windows_of(["suffix"], layers)
-    matmul = matmul_rate(device, 4096)
     print(
-        f"{device}, {torch.get_num_threads()} threads, {len(texts)} texts, {len(windows)} windows"
-    )
-    print(
-        f"a plain product, 4096 x {SIZES['hidden_size']} x {SIZES['intermediate_size']}: "
-        f"{matmul / 1e9:.0f} GFLOP/s"
+        f"{device}, {torch.get_num_threads()} threads, {len(texts)} texts, {len(windows)} windows; "
+        f"rates in GFLOP/s; product: 4096 x {SIZES['hidden_size']} x {SIZES['intermediate_size']}"
     )
     budget = budget_of(memory_gib, device)
-    path, memory = folder / "recording.safetensors", Memory()
-    started = time.perf_counter()
-    with memory.watched():
+    path = folder / "recording.safetensors"
+
+    def make_recording() -> Flops:
         skeleton = Skeleton(Checkpoint(original), DTYPE, device)
         write_recording(path, record(skeleton, texts, budget), texts, {})
-    flops = count_record(skeleton, texts)
-    report("record", time.perf_counter() - started, memory, flops, matmul)
+        return count_record(skeleton, texts)
+
+    def dissect(name: str) -> Flops:
+        skeleton = Skeleton(Checkpoint(unlearned), DTYPE, device)
+        donor = Donor(EXPERIMENTS[name], read_recording(path), Checkpoint(original))
+        sweep(skeleton, donor, windows, budget)
+        return count_sweep(skeleton, donor, windows)
+
+    steps = Steps(device)
+    steps("record", make_recording)
     for name in names:
-        memory, started = Memory(), time.perf_counter()
-        with memory.watched():
-            skeleton = Skeleton(Checkpoint(unlearned), DTYPE, device)
-            donor = Donor(EXPERIMENTS[name], read_recording(path), Checkpoint(original))
-            sweep(skeleton, donor, windows, budget)
-        flops = count_sweep(skeleton, donor, windows)
-        report(f"dissect: {name}", time.perf_counter() - started, memory, flops, matmul)
-    print(f"a plain product again: {matmul_rate(device, 4096) / 1e9:.0f} GFLOP/s")
+        steps(name, partial(dissect, name))
 
 
 def needed_bytes(layers: int) -> int:
