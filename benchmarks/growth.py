@@ -39,7 +39,7 @@ def measure(axis: str, value: int) -> dict[str, object]:
         windows = windows_of(list(WIDTHS[: point["kinds"]]), point["layers"])
         ours, _ = timed(lambda: bench.ours(EXPERIMENT, windows), 2)
         pair = bench.pair()
-        plain, _ = timed(lambda: plain_hooks(pair, EXPERIMENTS[EXPERIMENT], windows))
+        plain, _ = timed(lambda: plain_hooks(pair, EXPERIMENTS[EXPERIMENT], windows), 2)
     size = len(windows) if axis == "kinds" else value
     name = "windows" if axis == "kinds" else axis
     print(f"{name:10}{size:5}{ours:8.2f} s ours{plain:8.2f} s plain{plain / ours:8.2f}", flush=True)

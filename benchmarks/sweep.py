@@ -10,10 +10,12 @@ beside another process the numbers mean nothing.
 """
 
 import argparse
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +162,7 @@ class Bench:
         ]
 
 
-def timed(run: Callable[[], list[list[float]]], repeats: int = 1) -> tuple[float, Any]:
+def timed(run: Callable[[], list[list[float]]], repeats: int) -> tuple[float, Any]:
     """The best of several times in seconds, and the result."""
     seconds = []
     for _ in range(repeats):
@@ -168,6 +170,17 @@ def timed(run: Callable[[], list[list[float]]], repeats: int = 1) -> tuple[float
         result = run()
         seconds.append(time.perf_counter() - started)
     return min(seconds), np.array(result)
+
+
+def timed_all(
+    way: str, run: Callable[[str], list[list[float]]], repeats: int
+) -> dict[str, tuple[float, Any]]:
+    """The same of each experiment; says each time, since some take minutes."""
+    found = {}
+    for name in EXPERIMENTS:
+        found[name] = timed(partial(run, name), repeats)
+        print(f"{way}, {name}: {found[name][0]:.2f} s", file=sys.stderr, flush=True)
+    return found
 
 
 def plain_flops(pair: Pair, windows: Sequence[Window]) -> int:
@@ -178,7 +191,9 @@ def plain_flops(pair: Pair, windows: Sequence[Window]) -> int:
     return len(windows) * int(counter.get_total_flops())
 
 
-def compare(folder: Path, size: str, shape_name: str, dtype: torch.dtype, tolerance: float) -> None:
+def compare(
+    folder: Path, size: str, shape_name: str, dtype: torch.dtype, tolerance: float, repeats: int
+) -> None:
     """A row per experiment: seconds of each way, ratios, and that the losses are equal."""
     shape, sizes = SHAPES[shape_name], SIZES[size]
     texts = make_texts(shape, len(shape.lengths), sizes["vocab_size"])
@@ -187,18 +202,20 @@ def compare(folder: Path, size: str, shape_name: str, dtype: torch.dtype, tolera
     windows = windows_of(["sliding_5"], sizes["num_hidden_layers"])
     print(
         f"\n{size}, {dtype}, {len(texts)} questions ({shape_name}), {len(windows)} windows, "
-        f"{torch.get_num_threads()} threads"
+        f"{torch.get_num_threads()} threads; the best of {repeats} each"
     )
     print(
         f"{'experiment':32}{'ours s':>8}{'plain s':>9}{'prefix s':>10}"
         f"{'plain/ours':>12}{'in FLOPs':>10}{'prefix/ours':>13}"
     )
     # The hooks first: what a job of ours asks of the allocator would otherwise serve them, too.
-    plain = {n: timed(lambda e=e: plain_hooks(pair, e, windows)) for n, e in EXPERIMENTS.items()}
-    prefix = {n: timed(lambda e=e: prefix_hooks(pair, e, windows)) for n, e in EXPERIMENTS.items()}
+    plain = timed_all("plain hooks", lambda n: plain_hooks(pair, EXPERIMENTS[n], windows), repeats)
+    prefix = timed_all(
+        "prefix hooks", lambda n: prefix_hooks(pair, EXPERIMENTS[n], windows), repeats
+    )
     flops_of_plain = plain_flops(pair, windows)
     keep_freed_memory()
-    ours = {n: timed(lambda n=n: bench.ours(n, windows), 2) for n in EXPERIMENTS}
+    ours = timed_all("ours", lambda n: bench.ours(n, windows), repeats)
     flops = {n: bench.flops(n, windows) for n in EXPERIMENTS}
     for n in EXPERIMENTS:
         report(n, ours[n][0], plain[n][0], prefix[n][0], flops_of_plain / flops[n])
@@ -224,10 +241,14 @@ def main() -> None:
     parser.add_argument("--size", choices=SIZES, default="135m", help="of the model")
     parser.add_argument("--texts", choices=SHAPES, default="demo", help="whose sizes")
     parser.add_argument("--bfloat16", action="store_true", help="in bfloat16 instead of float32")
+    parser.add_argument("--repeats", type=int, default=2, help="of each way; the best counts")
     arguments = parser.parse_args()
     dtype, tolerance = (torch.bfloat16, 0.2) if arguments.bfloat16 else (torch.float32, 1e-4)
     with tempfile.TemporaryDirectory() as folder:
-        compare(Path(folder), arguments.size, arguments.texts, dtype, tolerance)
+        compare(
+            *(Path(folder), arguments.size, arguments.texts),
+            *(dtype, tolerance, arguments.repeats),
+        )
 
 
 if __name__ == "__main__":
