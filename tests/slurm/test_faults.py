@@ -219,11 +219,8 @@ def test_a_node_that_goes_down_costs_nothing_but_time(study: Study, undisturbed:
     job = study.cluster.job_of(ONE)
     while study.cluster.ask("squeue", "--noheader", "--jobs", job, "--format", "%T") != "PENDING\n":
         time.sleep(0.2)
-    # A node that is given a job again before it has ended the first copy is drained for that.
-    while subprocess.run(["pgrep", "-f", rf"slurmstepd: \[{job}\."], check=False).returncode == 0:
-        time.sleep(0.2)
-    # Slurm lets a requeued job wait for two minutes; that much need not be seen.
-    study.cluster.ask("scontrol", "update", f"jobid={job}", "starttime=now")
+    # Slurm lets a requeued job wait for two minutes. That is not cut short here: the order to end
+    # the first copy may come late, and ends whatever bears the job's number on the node by then.
     done = run.finish()
     assert done.status == 0, done.output
     assert cells_of(done) == [ONE]
