@@ -37,9 +37,9 @@ def measure(axis: str, value: int) -> dict[str, object]:
         texts = make_texts(SHAPES["demo"], point["questions"], sizes["vocab_size"])
         bench = Bench(Path(folder), sizes, texts, torch.float32)
         windows = windows_of(list(WIDTHS[: point["kinds"]]), point["layers"])
-        ours, _ = timed(lambda: bench.ours(EXPERIMENT, windows), 2)
+        ours, _ = timed(lambda: bench.ours(EXPERIMENT, windows))
         pair = bench.pair()
-        plain, _ = timed(lambda: plain_hooks(pair, EXPERIMENTS[EXPERIMENT], windows), 2)
+        plain, _ = timed(lambda: plain_hooks(pair, EXPERIMENTS[EXPERIMENT], windows))
     size = len(windows) if axis == "kinds" else value
     name = "windows" if axis == "kinds" else axis
     print(f"{name:10}{size:5}{ours:8.2f} s ours{plain:8.2f} s plain{plain / ours:8.2f}", flush=True)

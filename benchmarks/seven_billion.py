@@ -51,6 +51,7 @@ SIZES: dict[str, Any] = {
     "rms_norm_eps": 1e-5,
     "tie_word_embeddings": False,
 }
+TOKENS = 4096  # of the plain product
 SHARD = 5 * 10**9  # bytes, where the hub's copies are cut
 
 
@@ -131,10 +132,10 @@ class Product:
     sustained: float
 
 
-def plain_product(device: torch.device, tokens: int = 4096, seconds: float = 4) -> Product:
+def plain_product(device: torch.device, seconds: float = 4) -> Product:
     """Multiply for some seconds: a burst tells what a processor can, not what it keeps up."""
     hidden, width = SIZES["hidden_size"], SIZES["intermediate_size"]
-    one = torch.randn(tokens, hidden, device=device).to(DTYPE)
+    one = torch.randn(TOKENS, hidden, device=device).to(DTYPE)
     other = torch.randn(width, hidden, device=device).to(DTYPE)
     taken: list[float] = []
     while sum(taken) < seconds:
@@ -144,7 +145,7 @@ def plain_product(device: torch.device, tokens: int = 4096, seconds: float = 4) 
             torch.cuda.synchronize(device)
         taken.append(time.perf_counter() - started)
     del taken[0]  # which also makes ready what the library needs
-    flops = 2 * tokens * hidden * width
+    flops = 2 * TOKENS * hidden * width
     return Product(flops / min(taken), len(taken) * flops / sum(taken))
 
 
@@ -196,7 +197,8 @@ def run(
     windows = windows_of(["sliding_5"], layers) if layers >= 5 else windows_of(["suffix"], layers)
     print(
         f"{device}, {torch.get_num_threads()} threads, {len(texts)} texts, {len(windows)} windows; "
-        f"rates in GFLOP/s; product: 4096 x {SIZES['hidden_size']} x {SIZES['intermediate_size']}"
+        f"rates in GFLOP/s; product: {TOKENS} x {SIZES['hidden_size']} x "
+        f"{SIZES['intermediate_size']}"
     )
     budget = budget_of(memory_gib, device)
     path = folder / "recording.safetensors"

@@ -38,6 +38,7 @@ from dissect.study.windows import Window, windows_of
 from dissect.texts.spans import Text
 
 CPU = torch.device("cpu")
+REPEATS = 2  # of every way alike; the best counts
 SIZES: dict[str, dict[str, Any]] = {
     # SmolLM2-135M, the demo's model.
     "135m": {
@@ -162,7 +163,7 @@ class Bench:
         ]
 
 
-def timed(run: Callable[[], list[list[float]]], repeats: int) -> tuple[float, Any]:
+def timed(run: Callable[[], list[list[float]]], repeats: int = REPEATS) -> tuple[float, Any]:
     """The best of several times in seconds, and the result."""
     seconds = []
     for _ in range(repeats):
@@ -175,7 +176,7 @@ def timed(run: Callable[[], list[list[float]]], repeats: int) -> tuple[float, An
 def timed_all(
     way: str, run: Callable[[str], list[list[float]]], repeats: int
 ) -> dict[str, tuple[float, Any]]:
-    """The same of each experiment; says each time, since some take minutes."""
+    """The same of each experiment; says it at once, since some take minutes."""
     found = {}
     for name in EXPERIMENTS:
         found[name] = timed(partial(run, name), repeats)
@@ -241,14 +242,12 @@ def main() -> None:
     parser.add_argument("--size", choices=SIZES, default="135m", help="of the model")
     parser.add_argument("--texts", choices=SHAPES, default="demo", help="whose sizes")
     parser.add_argument("--bfloat16", action="store_true", help="in bfloat16 instead of float32")
-    parser.add_argument("--repeats", type=int, default=2, help="of each way; the best counts")
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="of each way; the best counts")
     arguments = parser.parse_args()
     dtype, tolerance = (torch.bfloat16, 0.2) if arguments.bfloat16 else (torch.float32, 1e-4)
     with tempfile.TemporaryDirectory() as folder:
-        compare(
-            *(Path(folder), arguments.size, arguments.texts),
-            *(dtype, tolerance, arguments.repeats),
-        )
+        size, texts, repeats = arguments.size, arguments.texts, arguments.repeats
+        compare(Path(folder), size, texts, dtype, tolerance, repeats)
 
 
 if __name__ == "__main__":
