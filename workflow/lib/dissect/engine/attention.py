@@ -1,7 +1,7 @@
 """Attention over a pack, part by part: a text's own tokens with the beginning that they see.
 
 A pack's mask hides most of it: of six texts in one sequence, a token sees one. So attention is
-called once per text, with that text's queries, keys, values and mask. transformers takes such a
+computed once per text, with that text's queries, keys, values and mask. transformers takes such a
 function by name, and its models use it where they would use fused attention.
 """
 
@@ -18,11 +18,16 @@ Index = slice | Tensor
 NAME = "sdpa_in_parts"
 ARGUMENT = "pack_parts"  # layers hand what they do not know on to their attention
 
+# In tokens. Fused attention saves memory that grows with the square of a text's length; on texts as
+# short as a question and its answer it saves little, and where heads share keys its CPU kernel
+# takes twice the time.
+LONG = 256
+
 
 def attend_in_parts(
     module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **keywords: Any
 ) -> tuple[Tensor, None]:
-    """transformers' fused attention, over the parts of a pack if one is read.
+    """transformers' fused attention, or over the parts of a pack if one is read.
 
     Args:
         query: (rows, heads, tokens, width).
@@ -36,18 +41,35 @@ def attend_in_parts(
     parts: Sequence[tuple[slice, Index]] | None = keywords.pop(ARGUMENT, None)
     if parts is None or mask is None:
         return sdpa_attention_forward(module, query, key, value, mask, **keywords)
-    outputs = [
-        sdpa_attention_forward(
-            module,
-            query[:, :, own],
-            key[:, :, seen],
-            value[:, :, seen],
-            mask[:, :, own][..., seen],
-            **keywords,
-        )[0]
-        for own, seen in parts
-    ]
+    outputs = []
+    for own, seen in parts:
+        part = (query[:, :, own], key[:, :, seen], value[:, :, seen], mask[:, :, own][..., seen])
+        if part[-1].shape[-1] > LONG:
+            outputs.append(sdpa_attention_forward(module, *part, **keywords)[0])
+        else:
+            outputs.append(attend(*part, keywords["scaling"]))
     return torch.cat(outputs, dim=1), None
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float) -> Tensor:
+    """Attention in two products; the first and the softmax in float32, as fused attention has them.
+
+    Args:
+        query: (rows, heads, tokens, width).
+        key, value: (rows, fewer or as many heads, seen, width).
+        mask: (1, 1, tokens, seen), True where a position is seen; each sees one at least.
+        scaling: what a query's product with a key is multiplied by.
+
+    Returns:
+        (rows, tokens, heads, width).
+    """
+    rows, heads, tokens, _ = query.shape
+    # Queries of all heads that share a head of keys are rows of one product.
+    product = (rows, key.shape[1], heads // key.shape[1] * tokens, -1)
+    scores = query.float().reshape(product) @ key.float().transpose(2, 3)
+    scores = scores.view(rows, heads, tokens, -1).mul_(scaling).masked_fill_(~mask, -torch.inf)
+    weights = scores.softmax(-1).to(value.dtype).view(product)
+    return (weights @ value).view(rows, heads, tokens, -1).transpose(1, 2)
 
 
 def use_parts(model: Any) -> None:

@@ -353,18 +353,16 @@ def _score(
     counts = [len(reference.logits) for reference in references.values()]
     found: dict[int, list[Scores]] = {member: [] for member in references}
 
-    def score(some: Tensor) -> list[dict[int, Scores]]:
-        # One run and text at a time: its logits over the vocabulary stay in the processor's cache.
-        return [
-            {
-                member: references[member].score(part)
-                for member, part in zip(references, logits.split(counts, dim=1), strict=True)
-            }
-            for logits in head(some).split(1)
-        ]
+    def score(some: Tensor) -> dict[int, list[Scores]]:
+        # One text and run at a time: what the original gave for the text stays in the processor's
+        # cache from run to run.
+        parts = zip(references.items(), head(some).split(counts, dim=1), strict=True)
+        return {
+            member: [reference.score(run) for run in part.split(1)]
+            for (member, reference), part in parts
+        }
 
     for several in calls.parts(score, runs):
-        for one in several:
-            for member, scores in one.items():
-                found[member].append(scores)
-    return {member: Scores.joined(parts) for member, parts in found.items()}
+        for member, scores in several.items():
+            found[member] += scores
+    return {member: Scores.joined(scores) for member, scores in found.items()}

@@ -1,0 +1,52 @@
+"""Attention over a pack's parts: what fused attention gives, for short texts and for long ones."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from dissect.engine import attention
+from dissect.engine.attention import as_index, attend_in_parts
+from dissect.engine.packs import pack_of
+
+HEADS, WIDTH, ROWS = 6, 16, 3
+CPU = torch.device("cpu")
+TEXTS = [[7, 8, 1, 2, 3], [7, 8, 4, 5], [7, 8, 1, 6]]
+
+
+def random_states(heads: int, tokens: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(ROWS, heads, tokens, WIDTH, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("long", [0, 256], ids=["fused", "in two products"])
+@pytest.mark.parametrize("key_heads", [6, 2, 1])
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-6), (torch.bfloat16, 5e-3)])
+def test_parts_give_what_the_whole_pack_gives(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, bound: float, key_heads: int, long: int
+) -> None:
+    monkeypatch.setattr(attention, "LONG", long)
+    pack = pack_of(TEXTS, range(3))
+    tokens = len(pack.ids)
+    query, key, value = (
+        random_states(heads, tokens, seed).to(dtype)
+        for seed, heads in enumerate((HEADS, key_heads, key_heads))
+    )
+    mask, scaling = pack.mask(None), 0.3
+    module = nn.Module()
+    module.num_key_value_groups = HEADS // key_heads
+    module.is_causal = True
+    parts = [(own, as_index(seen, CPU)) for own, seen in pack.parts]
+    found, weights = attend_in_parts(
+        module, query, key, value, mask, scaling=scaling, pack_parts=parts
+    )
+    exact = scaled_dot_product_attention(
+        *(states.double() for states in (query, key, value)),
+        attn_mask=mask,
+        scale=scaling,
+        enable_gqa=True,
+    ).transpose(1, 2)
+    assert weights is None
+    assert found.dtype == dtype
+    assert found.shape == exact.shape == (ROWS, tokens, HEADS, WIDTH)
+    assert (found.double() - exact).norm() < bound * exact.norm()
