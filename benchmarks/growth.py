@@ -14,11 +14,8 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 import torch
-from opponents import plain_hooks
-from sweep import SHAPES, SIZES, Bench, make_texts, timed
+from sweep import SHAPES, SIZES, Contest, Task, make_pair, make_texts
 
-from dissect.engine.patches import EXPERIMENTS
-from dissect.job import keep_freed_memory
 from dissect.study.windows import windows_of
 
 EXPERIMENT = "mlp_coefficients"
@@ -32,14 +29,15 @@ FIGURE = Path(__file__).with_name("growth.png")
 def measure(axis: str, value: int) -> dict[str, object]:
     """Seconds of both ways at one point of an axis, the others at their usual value."""
     point = USUAL | {axis: value}
+    sizes = SIZES["135m"] | {"num_hidden_layers": point["layers"]}
+    texts = make_texts(SHAPES["demo"], point["questions"], sizes["vocab_size"])
+    windows = windows_of(list(WIDTHS[: point["kinds"]]), point["layers"])
     with tempfile.TemporaryDirectory() as folder:
-        sizes = SIZES["135m"] | {"num_hidden_layers": point["layers"]}
-        texts = make_texts(SHAPES["demo"], point["questions"], sizes["vocab_size"])
-        bench = Bench(Path(folder), sizes, texts, torch.float32)
-        windows = windows_of(list(WIDTHS[: point["kinds"]]), point["layers"])
-        ours, _ = timed(lambda: bench.ours(EXPERIMENT, windows))
-        pair = bench.pair()
-        plain, _ = timed(lambda: plain_hooks(pair, EXPERIMENTS[EXPERIMENT], windows))
+        make_pair(Path(folder), sizes, torch.float32)
+        task = Task(Path(folder), texts, windows, torch.float32)
+        with Contest(task, ("ours", "plain hooks")) as contest:
+            found = contest.timed(EXPERIMENT)
+    ours, plain = (found[way][0] for way in ("ours", "plain hooks"))
     size = len(windows) if axis == "kinds" else value
     name = "windows" if axis == "kinds" else axis
     print(f"{name:10}{size:5}{ours:8.2f} s ours{plain:8.2f} s plain{plain / ours:8.2f}", flush=True)
@@ -85,7 +83,6 @@ def draw(points: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    keep_freed_memory()
     points = pd.DataFrame(
         [measure("layers", layers) for layers in LAYERS]
         + [measure("questions", questions) for questions in QUESTIONS]

@@ -14,8 +14,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,8 @@ from dissect.texts.spans import Text
 
 CPU = torch.device("cpu")
 REPEATS = 2  # of every way alike; the best counts
+ALL = "all four"
+Losses = list[list[float]]  # mean squared errors [window][text]
 SIZES: dict[str, dict[str, Any]] = {
     # SmolLM2-135M, the demo's model.
     "135m": {
@@ -91,7 +95,7 @@ SHAPES = {
 }
 
 
-def make_pair(folder: Path, sizes: dict[str, Any], dtype: torch.dtype) -> tuple[Path, Path]:
+def make_pair(folder: Path, sizes: dict[str, Any], dtype: torch.dtype) -> None:
     """An original with random weights, and a copy with noise on its layers."""
     torch.manual_seed(0)
     model: Any = AutoModelForCausalLM.from_config(LlamaConfig(**sizes), dtype=dtype)
@@ -100,7 +104,6 @@ def make_pair(folder: Path, sizes: dict[str, Any], dtype: torch.dtype) -> tuple[
         for parameter in model.model.layers.parameters():
             parameter += 0.005 * torch.randn_like(parameter)
     model.save_pretrained(folder / "unlearned")
-    return folder / "original", folder / "unlearned"
 
 
 def make_texts(shape: Shape, questions: int, vocabulary: int) -> list[Text]:
@@ -122,110 +125,150 @@ def make_texts(shape: Shape, questions: int, vocabulary: int) -> list[Text]:
     return texts
 
 
-class Bench:
-    """A pair on disk for ours, in memory for the opponents, and the same texts for all."""
+@dataclass(frozen=True)
+class Task:
+    """What all ways do: a folder with a pair, its texts and windows, and the number format."""
 
-    def __init__(
-        self, folder: Path, sizes: dict[str, Any], texts: list[Text], dtype: torch.dtype
-    ) -> None:
-        self.dtype = dtype
-        self.texts = texts
-        self.original, self.unlearned = make_pair(folder, sizes, dtype)
-        skeleton = Skeleton(Checkpoint(self.original), dtype, CPU)
-        path = folder / "recording.safetensors"
-        write_recording(path, record(skeleton, self.texts), self.texts, {})
-        self.recording: Recording = read_recording(path)
+    folder: Path
+    texts: list[Text]
+    windows: list[Window]
+    dtype: torch.dtype
+
+    def checkpoint(self, name: str) -> Checkpoint:
+        return Checkpoint(self.folder / name)
+
+    def skeleton(self, name: str) -> Skeleton:
+        return Skeleton(self.checkpoint(name), self.dtype, CPU)
 
     def pair(self) -> Pair:
         """The opponents' models, whole in memory."""
         models = [
-            AutoModelForCausalLM.from_pretrained(folder, dtype=self.dtype).eval()
-            for folder in (self.original, self.unlearned)
+            AutoModelForCausalLM.from_pretrained(self.folder / name, dtype=self.dtype).eval()
+            for name in ("original", "unlearned")
         ]
         return prepare(models[0], models[1], self.texts)
 
-    def flops(self, name: str, windows: Sequence[Window]) -> int:
-        """The floating point operations of `ours`."""
-        donor = Donor(EXPERIMENTS[name], self.recording, Checkpoint(self.original))
-        return count_sweep(
-            Skeleton(Checkpoint(self.unlearned), self.dtype, CPU), donor, windows
-        ).done
+    def recording(self) -> Recording:
+        path = self.folder / "recording.safetensors"
+        write_recording(path, record(self.skeleton("original"), self.texts), self.texts, {})
+        return read_recording(path)
 
-    def ours(self, name: str, windows: Sequence[Window]) -> list[list[float]]:
-        """Mean squared errors [window][text], reading all weights from disk as a job does."""
-        donor = Donor(EXPERIMENTS[name], self.recording, Checkpoint(self.original))
-        skeleton = Skeleton(Checkpoint(self.unlearned), self.dtype, CPU)
-        layers, scores = sweep(skeleton, donor, windows)
+    def donor(self, name: str, recording: Recording) -> Donor:
+        return Donor(EXPERIMENTS[name], recording, self.checkpoint("original"))
+
+
+class Ours:
+    """The sweep of an experiment by its name, reading all weights from disk as a job does."""
+
+    def __init__(self, task: Task) -> None:
+        keep_freed_memory()
+        self._task, self._recording = task, task.recording()
+
+    def __call__(self, name: str) -> Losses:
+        task = self._task
+        donor = task.donor(name, self._recording)
+        layers, scores = sweep(task.skeleton("unlearned"), donor, task.windows)
         row_of = {span: number + 1 for number, span in enumerate(layers)}
         return [
             [float(s.squared_error[row_of[w.first, w.last]].mean()) for s in scores]
-            for w in windows
+            for w in task.windows
         ]
 
 
-def timed(run: Callable[[], list[list[float]]], repeats: int = REPEATS) -> tuple[float, Any]:
-    """The best of several times in seconds, and the result."""
-    seconds = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        result = run()
-        seconds.append(time.perf_counter() - started)
-    return min(seconds), np.array(result)
+class Hooks:
+    """The same by hooks."""
+
+    def __init__(self, run: Callable[..., Losses], task: Task) -> None:
+        self._run, self._windows, self._pair = run, task.windows, task.pair()
+
+    def __call__(self, name: str) -> Losses:
+        return self._run(self._pair, EXPERIMENTS[name], self._windows)
 
 
-def timed_all(
-    way: str, run: Callable[[str], list[list[float]]], repeats: int
-) -> dict[str, tuple[float, Any]]:
-    """The same of each experiment; says it at once, since some take minutes."""
-    found = {}
-    for name in EXPERIMENTS:
-        found[name] = timed(partial(run, name), repeats)
-        print(f"{way}, {name}: {found[name][0]:.2f} s", file=sys.stderr, flush=True)
-    return found
+# Each lets the original read the texts when it is made, which is not timed.
+WAYS: dict[str, Callable[[Task], Callable[[str], Losses]]] = {
+    "ours": Ours,
+    "plain hooks": partial(Hooks, plain_hooks),
+    "prefix hooks": partial(Hooks, prefix_hooks),
+}
 
 
-def plain_flops(pair: Pair, windows: Sequence[Window]) -> int:
-    """The floating point operations of plain hooks: of each window those of a whole forward."""
+class Contest:
+    """Several ways to do a task, each in a process of its own, which take turns.
+
+    So none is served, or kept waiting, by what another one left in memory; and the machine's better
+    and worse minutes fall on all.
+    """
+
+    def __init__(self, task: Task, ways: Sequence[str] = tuple(WAYS)) -> None:
+        self._processes = {
+            way: ProcessPoolExecutor(1, get_context("spawn"), _start, (way, task)) for way in ways
+        }
+
+    def __enter__(self) -> "Contest":
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        for process in self._processes.values():
+            process.shutdown()
+
+    def timed(self, name: str, repeats: int = REPEATS) -> dict[str, tuple[float, Losses]]:
+        """Per way, the best of several times of an experiment in seconds, and the losses.
+
+        Says each time at once, since some take minutes.
+        """
+        found: dict[str, tuple[float, Losses]] = {}
+        for _ in range(repeats):
+            for way, process in self._processes.items():
+                seconds, losses = process.submit(_run, name).result()
+                print(f"{way}, {name}: {seconds:.2f} s", file=sys.stderr, flush=True)
+                found[way] = min(found.get(way, (seconds, losses)), (seconds, losses))
+        return found
+
+
+def _start(way: str, task: Task) -> None:
+    global _way
+    _way = WAYS[way](task)
+
+
+def _run(name: str) -> tuple[float, Losses]:
+    started = time.perf_counter()
+    losses = _way(name)
+    return time.perf_counter() - started, losses
+
+
+def flops_ratio(task: Task) -> dict[str, float]:
+    """The floating point operations of plain hooks over those of ours, per experiment and in all.
+
+    Plain hooks do a whole forward for each window, whatever the experiment.
+    """
+    pair, recording, skeleton = task.pair(), task.recording(), task.skeleton("unlearned")
     # torch's counter does not know the CPU's fused attention; it sees each product of this one.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        plain_hooks(pair, EXPERIMENTS["value_vectors"], windows[:1])
-    return len(windows) * int(counter.get_total_flops())
+        plain_hooks(pair, EXPERIMENTS["value_vectors"], task.windows[:1])
+    plain = len(task.windows) * int(counter.get_total_flops())
+    ours = {n: count_sweep(skeleton, task.donor(n, recording), task.windows) for n in EXPERIMENTS}
+    ratios = {name: plain / flops.done for name, flops in ours.items()}
+    return ratios | {ALL: len(ours) * plain / sum(flops.done for flops in ours.values())}
 
 
-def compare(
-    folder: Path, size: str, shape_name: str, dtype: torch.dtype, tolerance: float, repeats: int
-) -> None:
+def compare(task: Task, tolerance: float, repeats: int) -> None:
     """A row per experiment: seconds of each way, ratios, and that the losses are equal."""
-    shape, sizes = SHAPES[shape_name], SIZES[size]
-    texts = make_texts(shape, len(shape.lengths), sizes["vocab_size"])
-    bench = Bench(folder, sizes, texts, dtype)
-    pair = bench.pair()
-    windows = windows_of(["sliding_5"], sizes["num_hidden_layers"])
-    print(
-        f"\n{size}, {dtype}, {len(texts)} questions ({shape_name}), {len(windows)} windows, "
-        f"{torch.get_num_threads()} threads; the best of {repeats} each"
-    )
+    with Contest(task) as contest:
+        found = {name: contest.timed(name, repeats) for name in EXPERIMENTS}
+    flops = flops_ratio(task)
     print(
         f"{'experiment':32}{'ours s':>8}{'plain s':>9}{'prefix s':>10}"
         f"{'plain/ours':>12}{'in FLOPs':>10}{'prefix/ours':>13}"
     )
-    # The hooks first: what a job of ours asks of the allocator would otherwise serve them, too.
-    plain = timed_all("plain hooks", lambda n: plain_hooks(pair, EXPERIMENTS[n], windows), repeats)
-    prefix = timed_all(
-        "prefix hooks", lambda n: prefix_hooks(pair, EXPERIMENTS[n], windows), repeats
-    )
-    flops_of_plain = plain_flops(pair, windows)
-    keep_freed_memory()
-    ours = timed_all("ours", lambda n: bench.ours(n, windows), repeats)
-    flops = {n: bench.flops(n, windows) for n in EXPERIMENTS}
-    for n in EXPERIMENTS:
-        report(n, ours[n][0], plain[n][0], prefix[n][0], flops_of_plain / flops[n])
-        difference = np.abs(ours[n][1] / plain[n][1] - 1).max()
+    for name, ways in found.items():
+        report(name, *(ways[way][0] for way in WAYS), flops[name])
+        losses = {way: np.array(ways[way][1]) for way in WAYS}
+        difference = np.abs(losses["ours"] / losses["plain hooks"] - 1).max()
         if difference > tolerance:
-            raise SystemExit(f"{n}: the losses differ by {difference:.1e}, so no ratio counts")
+            raise SystemExit(f"{name}: the losses differ by {difference:.1e}, so no ratio counts")
         print(f"{'':4}largest relative difference of a loss: {difference:.1e}")
-    seconds = [sum(way[n][0] for n in EXPERIMENTS) for way in (ours, plain, prefix)]
-    report("all four", *seconds, len(EXPERIMENTS) * flops_of_plain / sum(flops.values()))
+    report(ALL, *(sum(ways[way][0] for ways in found.values()) for way in WAYS), flops[ALL])
 
 
 def report(name: str, ours: float, plain: float, prefix: float, flops: float) -> None:
@@ -245,9 +288,16 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=REPEATS, help="of each way; the best counts")
     arguments = parser.parse_args()
     dtype, tolerance = (torch.bfloat16, 0.2) if arguments.bfloat16 else (torch.float32, 1e-4)
+    sizes, shape = SIZES[arguments.size], SHAPES[arguments.texts]
+    texts = make_texts(shape, len(shape.lengths), sizes["vocab_size"])
+    windows = windows_of(["sliding_5"], sizes["num_hidden_layers"])
+    print(
+        f"{arguments.size}, {dtype}, {len(texts)} questions ({arguments.texts}), {len(windows)} "
+        f"windows, {torch.get_num_threads()} threads; the best of {arguments.repeats} each"
+    )
     with tempfile.TemporaryDirectory() as folder:
-        size, texts, repeats = arguments.size, arguments.texts, arguments.repeats
-        compare(Path(folder), size, texts, dtype, tolerance, repeats)
+        make_pair(Path(folder), sizes, dtype)
+        compare(Task(Path(folder), texts, windows, dtype), tolerance, arguments.repeats)
 
 
 if __name__ == "__main__":
