@@ -23,6 +23,7 @@ LAYERS = (8, 16, 32)
 QUESTIONS = (2, 4, 8, 16)
 WIDTHS = ("sliding_5", "sliding_1", "sliding_3", "sliding_9", "suffix")
 USUAL = {"layers": 16, "questions": 4, "kinds": 1}
+WAYS = ("this sweep", "plain hooks")
 FIGURE = Path(__file__).with_name("growth.png")
 
 
@@ -46,17 +47,16 @@ def measure(axis: str, value: int) -> dict[str, object]:
 
 def exponents(points: pd.DataFrame) -> pd.DataFrame:
     """Slope of log seconds over log size, per axis and way."""
-    ways = ["this sweep", "plain hooks"]
     return pd.DataFrame(
         {
-            axis: {way: np.polyfit(np.log(some["size"]), np.log(some[way]), 1)[0] for way in ways}
+            axis: {way: np.polyfit(np.log(some["size"]), np.log(some[way]), 1)[0] for way in WAYS}
             for axis, some in points.groupby("axis", sort=False)
         }
     ).T
 
 
 def draw(points: pd.DataFrame) -> None:
-    """Seconds against size, one panel per axis, both ways."""
+    """Seconds against size, one panel per axis, both ways, each with its fitted exponent."""
     sns.set_theme(context="paper", style="ticks", palette="colorblind")
     tidy = points.melt(["axis", "size"], var_name="way", value_name="seconds")
     grid = sns.relplot(
@@ -71,13 +71,27 @@ def draw(points: pd.DataFrame) -> None:
         height=2.4,
         facet_kws={"sharex": False, "legend_out": True},
     )
-    grid.set(xscale="log", yscale="log")
-    grid.set_titles("{col_name}")
+    grid.set(xscale="log", yscale="log", title="")
+    slopes = exponents(points)
     for axis, panel in grid.axes_dict.items():
-        sizes = sorted(points.loc[points["axis"] == axis, "size"])
-        panel.set_xticks(sizes, [str(size) for size in sizes])
+        some = points[points["axis"] == axis].sort_values("size")
+        panel.set_xticks(some["size"], [str(size) for size in some["size"]])
+        panel.set_yticks([1, 3, 10, 30], ["1", "3", "10", "30"])
         panel.minorticks_off()
-        panel.set_xlabel(f"number of {axis}")
+        panel.set_xlabel(f"number of {axis}, $n$")
+        for color, way in zip(sns.color_palette(), WAYS, strict=False):
+            # Above the line's middle.
+            middle = len(some) // 2
+            place = (some["size"].iloc[middle], some[way].iloc[middle])
+            panel.annotate(
+                f"$n^{{{slopes.loc[axis, way]:.2f}}}$",
+                place,
+                xytext=(-4, 6),
+                textcoords="offset points",
+                ha="right",
+                color=color,
+            )
+    grid.set_ylabels("seconds")
     grid.savefig(FIGURE, dpi=200)
     plt.close(grid.figure)
 

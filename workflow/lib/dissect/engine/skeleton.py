@@ -1,7 +1,8 @@
 """A transformers model whose parts get their weights only while they are used.
 
-The mathematics is transformers' own: embedding, decoder layer, norm and head are called whole.
-This file decides only when which weights are there.
+The mathematics is transformers' own: embedding, decoder layer, norm and head are called whole;
+only how attention goes over a pack's parts is ours (engine.attention). This file decides only when
+which weights are there.
 """
 
 from collections.abc import Iterator, Mapping
