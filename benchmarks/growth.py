@@ -91,7 +91,6 @@ def draw(points: pd.DataFrame) -> None:
                 ha="right",
                 color=color,
             )
-    grid.set_ylabels("seconds")
     grid.savefig(FIGURE, dpi=200)
     plt.close(grid.figure)
 

@@ -15,46 +15,24 @@ import tempfile
 from pathlib import Path
 
 import torch
-from opponents import plain_hooks, prepare
+from opponents import plain_hooks
 from seven_billion import Memory, anonymous_memory
-from sweep import CPU, SHAPES, SIZES, make_pair, make_texts
-from transformers import AutoModelForCausalLM
+from sweep import SHAPES, SIZES, Ours, Task, make_pair, make_texts
 
-from dissect.checkpoints.reader import Checkpoint
-from dissect.engine.patches import EXPERIMENTS, Donor
+from dissect.engine.patches import EXPERIMENTS
 from dissect.engine.plan import GIB
-from dissect.engine.record import record
-from dissect.engine.recording import read_recording, write_recording
-from dissect.engine.skeleton import Skeleton
-from dissect.engine.sweep import sweep
-from dissect.job import keep_freed_memory
 from dissect.study.windows import windows_of
 
 DTYPE = torch.bfloat16
 EXPERIMENT = "value_vectors"
 
 
-def hooks(folder: Path, size: str) -> None:
-    shape, sizes = SHAPES["demo"], SIZES[size]
-    texts = make_texts(shape, len(shape.lengths), sizes["vocab_size"])
-    models = [
-        AutoModelForCausalLM.from_pretrained(folder / name, dtype=DTYPE).eval()
-        for name in ("original", "unlearned")
-    ]
-    windows = windows_of(["sliding_5"], sizes["num_hidden_layers"])
-    plain_hooks(prepare(models[0], models[1], texts), EXPERIMENTS[EXPERIMENT], windows[:1])
+def hooks(task: Task) -> None:
+    plain_hooks(task.pair(), EXPERIMENTS[EXPERIMENT], task.windows[:1])
 
 
-def ours(folder: Path, size: str) -> None:
-    keep_freed_memory()
-    shape, sizes = SHAPES["demo"], SIZES[size]
-    texts = make_texts(shape, len(shape.lengths), sizes["vocab_size"])
-    path = folder / "recording.safetensors"
-    recorded = record(Skeleton(Checkpoint(folder / "original"), DTYPE, CPU), texts)
-    write_recording(path, recorded, texts, {})
-    donor = Donor(EXPERIMENTS[EXPERIMENT], read_recording(path), Checkpoint(folder / "original"))
-    windows = windows_of(["sliding_5"], sizes["num_hidden_layers"])
-    sweep(Skeleton(Checkpoint(folder / "unlearned"), DTYPE, CPU), donor, windows)
+def ours(task: Task) -> None:
+    Ours(task)(EXPERIMENT)
 
 
 WAYS = {"plain hooks": hooks, "this sweep": ours}
@@ -62,9 +40,12 @@ WAYS = {"plain hooks": hooks, "this sweep": ours}
 
 def measure(way: str, folder: Path, size: str) -> None:
     """Run one way in this process and print what it took beyond Python and its libraries."""
+    shape, sizes = SHAPES["demo"], SIZES[size]
+    texts = make_texts(shape, len(shape.lengths), sizes["vocab_size"])
+    task = Task(folder, texts, windows_of(["sliding_5"], sizes["num_hidden_layers"]), DTYPE)
     before, memory = anonymous_memory(), Memory()
     with memory.watched():
-        WAYS[way](folder, size)
+        WAYS[way](task)
     print(f"{size:6}{way:14}{(memory.peak - before) / GIB:8.2f} GiB", flush=True)
 
 

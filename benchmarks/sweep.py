@@ -1,6 +1,6 @@
 """How much faster is the sweep than hooks? One command, one run, ratios only.
 
-    .venv/bin/python benchmarks/sweep.py                              the demo's size, 4 minutes
+    .venv/bin/python benchmarks/sweep.py                              the demo's size, 6 minutes
     .venv/bin/python benchmarks/sweep.py --bfloat16
     .venv/bin/python benchmarks/sweep.py --size 1b --texts paper --bfloat16
 
@@ -148,10 +148,14 @@ class Task:
         ]
         return prepare(models[0], models[1], self.texts)
 
-    def recording(self) -> Recording:
-        path = self.folder / "recording.safetensors"
-        write_recording(path, record(self.skeleton("original"), self.texts), self.texts, {})
-        return read_recording(path)
+    @property
+    def recorded(self) -> Path:
+        return self.folder / "recording.safetensors"
+
+    def record(self) -> None:
+        """Let the original read the texts for ours."""
+        found = record(self.skeleton("original"), self.texts)
+        write_recording(self.recorded, found, self.texts, {})
 
     def donor(self, name: str, recording: Recording) -> Donor:
         return Donor(EXPERIMENTS[name], recording, self.checkpoint("original"))
@@ -162,7 +166,8 @@ class Ours:
 
     def __init__(self, task: Task) -> None:
         keep_freed_memory()
-        self._task, self._recording = task, task.recording()
+        task.record()
+        self._task, self._recording = task, read_recording(task.recorded)
 
     def __call__(self, name: str) -> Losses:
         task = self._task
@@ -240,9 +245,10 @@ def _run(name: str) -> tuple[float, Losses]:
 def flops_ratio(task: Task) -> dict[str, float]:
     """The floating point operations of plain hooks over those of ours, per experiment and in all.
 
-    Plain hooks do a whole forward for each window, whatever the experiment.
+    Plain hooks do a whole forward for each window, whatever the experiment. Ours must have run.
     """
-    pair, recording, skeleton = task.pair(), task.recording(), task.skeleton("unlearned")
+    pair, recording = task.pair(), read_recording(task.recorded)
+    skeleton = task.skeleton("unlearned")
     # torch's counter does not know the CPU's fused attention; it sees each product of this one.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         plain_hooks(pair, EXPERIMENTS["value_vectors"], task.windows[:1])
@@ -263,8 +269,8 @@ def compare(task: Task, tolerance: float, repeats: int) -> None:
     )
     for name, ways in found.items():
         report(name, *(ways[way][0] for way in WAYS), flops[name])
-        losses = {way: np.array(ways[way][1]) for way in WAYS}
-        difference = np.abs(losses["ours"] / losses["plain hooks"] - 1).max()
+        ours, plain = (np.array(ways[way][1]) for way in ("ours", "plain hooks"))
+        difference = np.abs(ours / plain - 1).max()
         if difference > tolerance:
             raise SystemExit(f"{name}: the losses differ by {difference:.1e}, so no ratio counts")
         print(f"{'':4}largest relative difference of a loss: {difference:.1e}")

@@ -27,7 +27,7 @@ LONG = 256
 def attend_in_parts(
     module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **keywords: Any
 ) -> tuple[Tensor, None]:
-    """transformers' fused attention, or over the parts of a pack if one is read.
+    """Attention over the parts of a pack; if none is read, transformers' fused attention.
 
     Args:
         query: (rows, heads, tokens, width).
@@ -43,11 +43,13 @@ def attend_in_parts(
         return sdpa_attention_forward(module, query, key, value, mask, **keywords)
     outputs = []
     for own, seen in parts:
-        part = (query[:, :, own], key[:, :, seen], value[:, :, seen], mask[:, :, own][..., seen])
-        if part[-1].shape[-1] > LONG:
-            outputs.append(sdpa_attention_forward(module, *part, **keywords)[0])
+        keys = key[:, :, seen]
+        part = (query[:, :, own], keys, value[:, :, seen], mask[:, :, own][..., seen])
+        if keys.shape[2] > LONG:
+            output, _ = sdpa_attention_forward(module, *part, **keywords)
         else:
-            outputs.append(attend(*part, keywords["scaling"]))
+            output = attend(*part, keywords["scaling"])
+        outputs.append(output)
     return torch.cat(outputs, dim=1), None
 
 
