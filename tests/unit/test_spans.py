@@ -1,13 +1,16 @@
 """Prompts, token ids and the two spans; and what is refused of them."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
 
 from dissect.errors import DissectError
 from dissect.texts.prompts import encode, load_tokenizer, render
-from dissect.texts.spans import read_texts, refuse_other_ids
+from dissect.texts.spans import prompt_in, read_texts, refuse_other_ids
 from tiny import tiny_concept, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
@@ -77,18 +80,107 @@ def test_impossible_counts(count: int) -> None:
     assert "\n" not in str(error.value)
 
 
-def refused_answer(change: dict[str, Any], style: str) -> None:
-    with pytest.raises(DissectError, match="no answer after the prompt") as error:
-        read_texts(tiny_concept(questions=1) | change, style, TOKENIZER)
-    assert "\n" not in str(error.value)
+def with_bos() -> Any:
+    """Any two of its texts begin with the same token."""
+    tokenizer = tiny_tokenizer()
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 0)]
+    )
+    return tokenizer
+
+
+def refused(concept: dict[str, Any], style: str = "paper", tokenizer: Any = TOKENIZER) -> str:
+    with pytest.raises(DissectError) as caught:
+        read_texts(concept, style, tokenizer)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
 def test_a_text_without_answer() -> None:
-    refused_answer({"QA_with_answers": ["Question:  What is hot tea?\n\n Answer:"]}, "paper")
+    text = "Question:  What is hot tea?\n\n Answer:"
+    said = refused(tiny_concept(questions=1) | {"QA_with_answers": [text]})
+    assert "no answer after the prompt" in said
 
 
-def test_a_text_that_does_not_begin_with_the_prompt() -> None:
-    refused_answer({}, "chat")
+@pytest.mark.parametrize("tokenizer", [TOKENIZER, with_bos()], ids=["plain", "bos"])
+@pytest.mark.parametrize("style", ["chat", "Q: {q} A:"])
+def test_a_text_that_does_not_begin_with_the_prompt(style: str, tokenizer: Any) -> None:
+    said = refused(tiny_concept(questions=1), style, tokenizer)
+    assert "concept tea, question 0: QA_with_answers does not begin with the question's" in said
+    assert f"style {style!r}" in said and "'Question: What is hot tea?" in said
+
+
+def test_answers_in_another_order_than_the_questions() -> None:
+    concept = tiny_concept(questions=3)
+    concept["QA_with_answers"][1:] = reversed(concept["QA_with_answers"][1:])
+    said = refused(concept, tokenizer=with_bos())
+    assert "question 1: QA_with_answers does not begin" in said
+    assert "very very hot tea? Answer: " in said and "'Question: What is very hot tea? " in said
+
+
+def test_a_difference_far_from_the_beginning_is_shown() -> None:
+    concept = tiny_concept(questions=1)
+    concept["QA"] = [f"{'Once upon a time ' * 20}, who?"]
+    concept["QA_with_answers"] = [f"Question: {'Once upon a time ' * 20}, why?\n Answer: Me."]
+    said = refused(concept)
+    assert "why? Answer: Me." in said and "who? Answer:" in said and "'…" in said
+    assert len(said) < 400
+
+
+@pytest.mark.parametrize("tokenizer", [TOKENIZER, with_bos()], ids=["plain", "bos"])
+def test_white_space_may_differ_from_the_prompts(tokenizer: Any) -> None:
+    concept = tiny_concept(questions=1)
+    [plain] = read_texts(concept, "paper", tokenizer)
+    concept["QA"] = [" What  is hot tea?"]
+    [text] = read_texts(concept, "paper", tokenizer)
+    assert (text.ids, text.answer) == (plain.ids, plain.answer)
+    concept["QA_with_answers"] = ["Question: What is hot tea? Answer: It is."]
+    [text] = read_texts(concept, "paper", tokenizer)
+    assert tokenizer.decode(text.ids[text.answer.start + 1 : text.answer.stop + 1]) == " It is."
+
+
+@pytest.mark.parametrize(
+    ("text", "rendered", "prompt"),
+    [
+        ("Q: a A: b", "Q: a A:", "Q: a A:"),
+        ("Q:a\nA: b", "Q: a A:", "Q:a\nA:"),
+        ("Q: a A:b", "Q: a A: ", "Q: a A:"),
+        ("Q:a A: b", "Q: a A: ", "Q:a A: "),
+        ("Q: [a] A: b", "Q: (a) A:", None),
+        ("Q: a", "Q: a A:", None),
+    ],
+)
+def test_the_prompts_part_of_a_text(text: str, rendered: str, prompt: str | None) -> None:
+    assert prompt_in(text, rendered) == prompt
+
+
+def merging(*pair: str) -> PreTrainedTokenizerFast:
+    """Bytes, but a pair of them is one token."""
+    vocabulary = {byte: n for n, byte in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    vocabulary["".join(pair)] = len(vocabulary)
+    backend = Tokenizer(models.BPE(vocab=vocabulary, merges=[pair]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    return PreTrainedTokenizerFast(tokenizer_object=backend)
+
+
+def test_one_token_of_prompt_and_answer_belongs_to_the_answer() -> None:
+    concept = {"id": "tea", "QA": ["Tea?"], "QA_with_answers": ["Q: Tea? A:!a"]}
+    [text] = read_texts(concept, "Q: {q} A:", merging(":", "!"))
+    assert text.answer == range(len("Q: Tea? A") - 1, len("Q: Tea? A:!a") - 2)
+
+
+def test_a_prompt_that_is_read_in_other_tokens_within_the_text() -> None:
+    class Shifting:
+        """A tokenizer whose every token depends on the text's length."""
+
+        eos_token_id = None
+
+        def __call__(self, text: str, add_special_tokens: bool) -> Any:
+            return SimpleNamespace(input_ids=[1] + [len(text) + ord(c) for c in text])
+
+    concept = {"id": "tea", "QA": ["Tea?"], "QA_with_answers": ["Q: Tea? A: hot"]}
+    said = refused(concept, "Q: {q} A:", Shifting())
+    assert "in other tokens than its prompt from token 1 of 11 on" in said
 
 
 def test_another_tokenizers_ids() -> None:

@@ -1,6 +1,7 @@
 """Which positions of a question-answer text are compared: the two spans."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,8 +43,8 @@ def read_texts(concept: Mapping[str, Any], style: str, tokenizer: Any) -> list[T
     """The question-answer texts of one concept (its QA_with_answers), tokenized.
 
     Raises:
-        DissectError: an answer without tokens, or `answers_tokens_num` of zero or more positions
-            than the text has.
+        DissectError: a text that does not begin with its question's prompt, an answer without
+            tokens, or `answers_tokens_num` of zero or more positions than the text has.
     """
     counts = concept.get("answers_tokens_num") or [None] * len(concept["QA"])
     return [
@@ -60,7 +61,7 @@ def _read_text(
     where: str, question: str, text: str, count: int | None, style: str, tokenizer: Any
 ) -> Text:
     ids = encode(text, style, tokenizer)
-    prompt = common_prefix(ids, encode(render(question, style, tokenizer), style, tokenizer))
+    prompt = _prompt_length(where, ids, text, render(question, style, tokenizer), style, tokenizer)
     end = len(ids) - (ids[-1:] == [tokenizer.eos_token_id])
     if prompt == 0 or end <= prompt:
         raise DissectError(
@@ -76,8 +77,59 @@ def _read_text(
     return Text(tuple(ids), range(len(ids) - published, len(ids)), range(prompt - 1, end - 1))
 
 
-def common_prefix(ids: list[int], others: list[int]) -> int:
-    """How many ids two lists share at their beginning.
+def _prompt_length(
+    where: str, ids: list[int], text: str, rendered: str, style: str, tokenizer: Any
+) -> int:
+    """How many of a text's ids are its prompt.
+
+    Raises:
+        DissectError: if the text does not begin with the rendered prompt, or is read in other
+            tokens than the prompt alone, apart from the prompt's last one.
+    """
+    written = prompt_in(text, rendered)
+    if written is None:
+        in_text, expected = _where_they_differ(text, rendered)
+        raise DissectError(
+            f"{where}: QA_with_answers does not begin with the question's prompt "
+            f"(style {style!r}): it has {in_text!r} where the prompt has {expected!r}; give the "
+            "answers in the order of QA and with this prompt, or leave QA_with_answers out"
+        )
+    alone = encode(written, style, tokenizer)
+    if alone[-1:] == [tokenizer.eos_token_id]:
+        alone.pop()
+    length = common_prefix(ids, alone)
+    if length < len(alone) - 1:
+        raise DissectError(
+            f"{where}: the tokenizer reads QA_with_answers in other tokens than its prompt from "
+            f"token {length} of {len(alone)} on (style {style!r}); only the prompt's last token "
+            "may differ: end the prompt at a space or a line break"
+        )
+    return length
+
+
+def prompt_in(text: str, rendered: str) -> str | None:
+    """The beginning of a text that is the rendered prompt, white space aside; None if none is."""
+    if text.startswith(rendered):
+        return rendered
+    characters = (re.escape(character) for character in rendered if not character.isspace())
+    match = re.match(r"\s*" + r"\s*".join(characters), text)
+    if match is None:
+        return None
+    white_space = rendered[len(rendered.rstrip()) :]
+    follows = text.startswith(white_space, match.end())
+    return match.group() + (white_space if follows else "")
+
+
+def _where_they_differ(text: str, rendered: str) -> tuple[str, str]:
+    """Of both, a few words around the first difference, white space aside."""
+    both = [" ".join(one.split()) for one in (text, rendered)]
+    start = max(0, common_prefix(*both) - 30)
+    in_text, expected = (f"{'…' * (start > 0)}{one[start : start + 60]}" for one in both)
+    return in_text, expected
+
+
+def common_prefix(ids: Sequence[Any], others: Sequence[Any]) -> int:
+    """How many ids (or characters) two sequences share at their beginning.
 
     Where the last prompt token and the first answer letters are one token, that token belongs to
     the answer.
