@@ -38,6 +38,24 @@ def test_chat_without_a_template() -> None:
         render("Who?", "chat", tokenizer)
 
 
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{{ raise_exception('roles must alternate\\nagain') }}", "fails: roles must alternate; "),
+        ("{{ messages[0]['content'] + 1 }}", "fails: can only concatenate str"),
+        ("{% if %}", "fails: Expected an expression"),
+        ("{{ nothing.at.all }}", "fails: 'nothing' is undefined"),
+        ("{{ 1 / 0 }}", "fails: division by zero"),
+    ],
+)
+def test_a_chat_template_that_raises(template: str, said: str) -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.name_or_path, tokenizer.chat_template = "own/copy", template
+    with pytest.raises(DissectError, match="the tokenizer in own/copy") as caught:
+        render("Who?", "chat", tokenizer)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
 def test_a_folder_without_tokenizer(tmp_path: Path) -> None:
     with pytest.raises(DissectError, match="no tokenizer") as error:
         load_tokenizer(tmp_path)

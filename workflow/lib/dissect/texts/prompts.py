@@ -40,7 +40,8 @@ def render(question: str, style: str, tokenizer: Any) -> str:
         style: "paper", "chat" (the tokenizer's own chat template), or a template holding {q}.
 
     Raises:
-        DissectError: if the style is "chat" and the tokenizer has no chat template.
+        DissectError: if the style is "chat" and the tokenizer has no chat template, or one that
+            fails.
     """
     if style == CHAT:
         return render_chat(question, tokenizer)
@@ -51,7 +52,7 @@ def render_chat(user: str, tokenizer: Any) -> str:
     """One user turn and the opening of the answer, by the tokenizer's chat template.
 
     Raises:
-        DissectError: if the tokenizer has no chat template.
+        DissectError: if the tokenizer has no chat template, or one that fails.
     """
     if tokenizer.chat_template is None:
         raise DissectError(
@@ -59,7 +60,15 @@ def render_chat(user: str, tokenizer: Any) -> str:
             "use prompt: paper"
         )
     turn = [{"role": "user", "content": user.strip()}]
-    return str(tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True))
+    try:
+        text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+    except Exception as error:  # a template is a program of the checkpoint's: it raises anything
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DissectError(
+            f"the chat template of the tokenizer in {tokenizer.name_or_path} fails: {reason}; "
+            "correct the template, or use prompt: paper"
+        ) from error
+    return str(text)
 
 
 def encode(text: str, style: str, tokenizer: Any) -> list[int]:
