@@ -69,6 +69,12 @@ def test_the_digest_follows_the_content_only() -> None:
         ({"id": "a/b"}, "cannot be a part of a path"),
         ({"id": ".."}, "cannot be a part of a path"),
         ({"id": True}, "cannot be a part of a path"),
+        ({"id": "x" * 260}, "has 260 bytes; at most 200 are allowed"),
+        ({"id": "tea.patched"}, "ends in .patched"),
+        ({"Concept": "\ud800"}, "'Concept' holds half of a surrogate pair"),
+        ({"QA": ["Is it?", "A\udfffB?"]}, "'QA' holds half of a surrogate pair"),
+        ({"QA_with_answers": ["q", "\ud800"]}, "'QA_with_answers' holds half of a surrogate"),
+        ({"notes": [{"by": "\ud800"}]}, "'notes' holds half of a surrogate pair"),
         ({"Concept": 3}, "Concept must be"),
         ({"QA_with_answers": ["q a"]}, "QA_with_answers has 1 items for 2 questions"),
         ({"answers_tokens_num": [3]}, "answers_tokens_num has 1 items for 2 questions"),
@@ -101,12 +107,37 @@ def test_a_bad_entry_is_named(tmp_path: Path, changes: dict[str, Any], said: str
         ([], "must be a list of concepts"),
         ([3], "is not an object"),
         ({"a": 3}, "is not an object"),
+        ({"tea": entry(id="coffee")}, "the entry 'tea' has the id 'coffee'"),
+        ('{"tea": {}, "tea": {}}', "has the key 'tea' twice; keep one"),
+        ('[{"id": 4, "QA": ["a"], "QA": ["b"]}]', "the concept with id 4 has the key 'QA' twice"),
+        ('[{"id": 4, "x": {"y": 1, "y": 1}}]', "has the key 'y' twice"),
+        ("[" * 100_000, "is nested too deeply"),
+        (f'[{{"id": 4, "x": {"1" * 5000}}}]', "is not JSON"),
     ],
 )
 def test_a_bad_file_is_named(tmp_path: Path, content: Any, said: str) -> None:
     with pytest.raises(DissectError) as caught:
         read_concept_file(write(tmp_path, content))
     assert said in str(caught.value)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+def test_a_file_with_a_byte_order_mark_is_read_and_other_encodings_are_named(
+    tmp_path: Path,
+) -> None:
+    path = write(tmp_path, [entry(Concept="Café")])
+    plain = read_concept_file(path)
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert read_concept_file(path) == plain
+    path.write_text(json.dumps([entry(Concept="Café")], ensure_ascii=False), encoding="latin-1")
+    with pytest.raises(DissectError, match=r"is not in UTF-8 \(byte [0-9]+\); save it in UTF-8"):
+        read_concept_file(path)
+
+
+def test_a_whole_surrogate_pair_is_a_character(tmp_path: Path) -> None:
+    path = write(tmp_path, [entry(Concept="Tea \N{TEACUP WITHOUT HANDLE}")])
+    assert "\\ud83c\\udf75" in path.read_text(encoding="utf-8")
+    assert read_concept_file(path)["16"]["Concept"] == "Tea \N{TEACUP WITHOUT HANDLE}"
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

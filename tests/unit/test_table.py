@@ -68,6 +68,19 @@ def test_optional_columns_may_be_left_out(tmp_path: Path) -> None:
         ("m\tdpo\t\tunlearn", "concept ''"),
         ("m\tdpo\t../x\tunlearn", "cannot be a part of a path"),
         ("m/n\tdpo\t16\tunlearn", "model 'm/n'"),
+        ("m\tall\t16\tunlearn", "method 'all' is reserved: all is the mean over methods"),
+        ("m\toriginal.log\t16\tunlearn", "method 'original.log' is reserved"),
+        ("m\tdpo\ttea.patched\tunlearn", "concept 'tea.patched' ends in .patched"),
+        ("m.json\tdpo\t16\tunlearn", "model 'm.json' ends in .json"),
+        (f"m\tdpo\t{'x' * 260}\tunlearn", "has 260 bytes; at most 200 are allowed"),
+        (f"{'é' * 50}\tdpo\t{'x' * 99}\tunlearn", "together have 202 bytes; at most 200"),
+        ("M\tdpo\t16\tunlearn", "model 'M' and model 'm' would be one folder"),
+        ("m\tOriginal\t16\tunlearn", "method 'Original' and method 'original' would be"),
+        ("m\tdpo\t16\tpath:~/x", "begins with ~, which is not expanded here"),
+        ("m\tdpo\t16\tpath:own/{x}", "source 'path:own/{x}' holds { or }"),
+        (f"m\tdpo\t16\tpath:{'x' * 300}", "is too long for a path"),
+        ("m\tdpo\t16\tpath:own\0x", "holds a NUL character"),
+        ('m\tdpo\t16\t"path:a', "cannot be read as tab-separated text"),
         ("m\toriginal\t16\tpath:x", "an original has no concept"),
         ("m\toriginal\t\tunlearn", "an original cannot be trained here"),
         ("m\tdpo\t16\tpath:x\tmain", "a revision belongs to hub: rows only"),
@@ -79,13 +92,48 @@ def test_a_bad_row_is_named_with_its_line(tmp_path: Path, line: str, said: str) 
     with pytest.raises(DissectError) as caught:
         read(tmp_path, "m\toriginal\t\tpath:a", line)
     assert said in str(caught.value)
-    assert "checkpoints.tsv line 3" in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert "checkpoints.tsv" in str(caught.value)
+    assert "line 3" in str(caught.value) or "would be one folder" in str(caught.value)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
 
 
 def test_a_row_must_not_stand_twice(tmp_path: Path) -> None:
     with pytest.raises(DissectError, match=r"line 3: a second row for m dpo 16"):
         read(tmp_path, "m\tdpo\t16\tpath:a", "m\tdpo\t16\tpath:b")
+
+
+def test_the_same_concept_in_another_case_is_refused_within_a_model_only(tmp_path: Path) -> None:
+    with pytest.raises(DissectError, match=r"concept 'tea' and concept 'Tea' would be one"):
+        read(tmp_path, "m\tdpo\tTea\tunlearn", "m\tnpo\ttea\tunlearn")
+    with pytest.raises(DissectError, match="would be one folder"):
+        read(tmp_path, "m\tdpo\t\uac00\tunlearn", "m\tdpo\t\u1100\u1161\tunlearn")
+    assert len(read(tmp_path, "m\tdpo\tTea\tunlearn", "n\tdpo\ttea\tunlearn")) == 2
+
+
+def test_a_table_that_excel_has_saved_is_read(tmp_path: Path) -> None:
+    rows = [
+        "m\toriginal\t\tpath:own/a, b",
+        'm\tdpo\ttea\tpath:own/"so called" copy',
+    ]
+    plain = read(tmp_path, *rows, header="model\tmethod\tconcept\tsource\n")
+    excel = (
+        "\ufeffmodel\tmethod\tconcept\tsource\t\t\r\n"
+        '"# a, comment"\t\t\t\t\t\r\n'
+        'm\toriginal\t\t"path:own/a, b"\t\t\r\n'
+        'm\tdpo\ttea\t"path:own/""so called"" copy"\t\t\r\n'
+        "\t\t\t\t\t\r\n"
+    )
+    (tmp_path / "checkpoints.tsv").write_bytes(excel.encode())
+    assert read_table(tmp_path / "checkpoints.tsv") == plain
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_another_encoding_is_named(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "checkpoints.tsv"
+    path.write_text(HEADER + "m\tdpo\tcafé\tunlearn\n", encoding=encoding)
+    with pytest.raises(DissectError, match=r"is not a text file in UTF-8 .* save it as") as caught:
+        read_table(path)
+    assert "\n" not in str(caught.value)
 
 
 def test_columns_are_checked(tmp_path: Path) -> None:

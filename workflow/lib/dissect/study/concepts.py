@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from dissect.errors import DissectError
-from dissect.study.table import is_safe_name
+from dissect.study.names import name_problem, shortened, text_problem
 
 Entry = dict[str, Any]
 """One concept: the authors' keys (id, Concept, QA; optional QA_with_answers, ...), id a string."""
 
 _REQUIRED = ("id", "Concept", "QA")
+_NO_NAME = "cannot be a part of a path; give a name or a number"
 
 
 def read_concept_file(path: Path) -> dict[str, Entry]:
@@ -25,27 +26,12 @@ def read_concept_file(path: Path) -> dict[str, Entry]:
         DissectError: naming the file, the entry and what is legal there.
     """
     try:
-        loaded = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
+        return _entries(path, _load(path))
+    except RecursionError as error:
         raise DissectError(
-            f"concept file {path} cannot be read: {error.strerror or error}"
+            f"concept file {path} is nested too deeply; it must be a list of concepts, each an "
+            "object of texts and lists"
         ) from error
-    except ValueError as error:
-        raise DissectError(f"concept file {path} is not JSON: {error}") from error
-    if isinstance(loaded, dict):
-        loaded = [
-            {"id": key} | value if isinstance(value, dict) else value
-            for key, value in loaded.items()
-        ]
-    if not isinstance(loaded, list) or not loaded:
-        raise DissectError(f"concept file {path} must be a list of concepts, each an object")
-    entries: dict[str, Entry] = {}
-    for place, item in enumerate(loaded):
-        entry = _checked(f"concept file {path}, entry {place} (from 0)", item)
-        if entry["id"] in entries:
-            raise DissectError(f"concept file {path} has id {entry['id']!r} twice; keep one")
-        entries[entry["id"]] = entry
-    return entries
 
 
 def digest(entry: Entry) -> str:
@@ -59,6 +45,68 @@ def has_answers(entry: Entry) -> bool:
     return entry.get("QA_with_answers") is not None
 
 
+def _load(path: Path) -> Any:
+    try:
+        # A byte order mark, which Excel and old editors write, is skipped.
+        text = path.read_text(encoding="utf-8-sig")
+        return json.loads(text, object_pairs_hook=_each_key_once)
+    except OSError as error:
+        raise DissectError(
+            f"concept file {path} cannot be read: {error.strerror or error}"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise DissectError(
+            f"concept file {path} is not in UTF-8 (byte {error.start}); save it in UTF-8"
+        ) from error
+    except ValueError as error:
+        raise DissectError(f"concept file {path} is not JSON: {error}") from error
+    except _KeyTwiceError as error:
+        raise DissectError(f"concept file {path}: {error}; keep one") from error
+
+
+class _KeyTwiceError(Exception):
+    """A key that a JSON object has twice; Python's parser would keep the last one's value."""
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            known = dict(pairs).get("id")
+            where = f"the concept with id {shortened(known)}" if known else "an object"
+            raise _KeyTwiceError(f"{where} has the key {shortened(key)} twice")
+        found[key] = value
+    return found
+
+
+def _entries(path: Path, loaded: Any) -> dict[str, Entry]:
+    if isinstance(loaded, dict):
+        loaded = [_with_id(path, key, value) for key, value in loaded.items()]
+    if not isinstance(loaded, list) or not loaded:
+        raise DissectError(f"concept file {path} must be a list of concepts, each an object")
+    entries: dict[str, Entry] = {}
+    for place, item in enumerate(loaded):
+        entry = _checked(f"concept file {path}, entry {place} (from 0)", item)
+        if entry["id"] in entries:
+            raise DissectError(
+                f"concept file {path} has id {shortened(entry['id'])} twice; keep one"
+            )
+        entries[entry["id"]] = entry
+    return entries
+
+
+def _with_id(path: Path, key: str, value: Any) -> Any:
+    """An entry of an object of entries by id."""
+    if not isinstance(value, dict):
+        return value
+    if str(value.get("id", key)) != key:
+        raise DissectError(
+            f"concept file {path}: the entry {shortened(key)} has the id {shortened(value['id'])}; "
+            "give it one id"
+        )
+    return value | {"id": key}
+
+
 def _checked(where: str, item: Any) -> Entry:
     if not isinstance(item, dict):
         raise DissectError(f"{where} is not an object with the keys {', '.join(_REQUIRED)}, ...")
@@ -68,12 +116,11 @@ def _checked(where: str, item: Any) -> Entry:
             f"{where} has no {' and no '.join(missing)}; required are {', '.join(_REQUIRED)}"
         )
     identity = item["id"]
-    if isinstance(identity, bool) or not is_safe_name(str(identity)):
-        raise DissectError(
-            f"{where}: id {identity!r} cannot be a part of a path; legal are letters, digits, "
-            "_ - . and +, beginning with a letter, a digit or _"
-        )
+    problem = name_problem("concept", str(identity))
+    if problem or isinstance(identity, bool):
+        raise DissectError(f"{where}: id {shortened(identity)} {problem or _NO_NAME}")
     where = f"{where}, id {identity}"
+    _check_characters(where, item)
     if not isinstance(item["Concept"], str):
         raise DissectError(f"{where}: Concept must be the concept's name, a string")
     _check_strings(where, "QA", item["QA"])
@@ -84,6 +131,14 @@ def _checked(where: str, item: Any) -> Entry:
     if text is not None and not isinstance(text, str):
         raise DissectError(f"{where}: wikipedia_content must be a string")
     return item | {"id": str(identity)}
+
+
+def _check_characters(where: str, item: Entry) -> None:
+    """Whether every text of an entry can be written to a file."""
+    for key, value in item.items():
+        text = json.dumps([key, value], ensure_ascii=False)
+        if problem := text_problem(text):
+            raise DissectError(f"{where}: {shortened(key)} {problem}")
 
 
 def _check_answers(where: str, item: Entry) -> None:

@@ -2,10 +2,18 @@
 
 import csv
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from dissect.errors import DissectError
+from dissect.study.names import (
+    MAX_NAME_BYTES,
+    as_on_any_disk,
+    name_problem,
+    path_problem,
+    shortened,
+)
 
 ORIGINAL = "original"
 FORMATS_OF_KIND = {
@@ -29,7 +37,6 @@ _SOURCE = re.compile(
     r"|wheel:(?P<wheel>[\w.-]+==[\w.+!-]+)"
     r"|(?P<unlearn>unlearn)"
 )
-_SAFE_NAME = re.compile(r"\w[\w.+-]*")
 
 
 @dataclass(frozen=True)
@@ -80,46 +87,76 @@ class CheckpointRow:
         return " ".join(part for part in (self.model, self.method, self.concept) if part)
 
 
-def is_safe_name(name: str) -> bool:
-    """Whether a model's, method's or concept's name can be a part of a path.
-
-    Legal are letters and digits of any script, `_`, `-`, `.` and `+`, beginning with a letter, a
-    digit or `_`.
-    """
-    return _SAFE_NAME.fullmatch(name) is not None
-
-
 def read_table(path: Path) -> list[CheckpointRow]:
     """Read and check a checkpoints table.
 
     Empty lines and lines that begin with # are skipped. The columns revision and format may be
-    left out or empty: a row then has no revision and its source's usual format.
+    left out or empty: a row then has no revision and its source's usual format. What Excel does to
+    a saved table is read, too: a byte order mark, quoted fields, empty columns at the end.
 
     Raises:
         DissectError: naming the file, the line and what is legal there.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DissectError(f"checkpoints: {path} cannot be read as a text file: {error}") from error
     lines = [
         (number, line)
-        for number, line in enumerate(text.splitlines(), start=1)
-        if line.strip() and not line.startswith("#")
+        for number, line in enumerate(_text(path).split("\n"), start=1)
+        if line.strip() and not line.startswith(("#", '"#'))
     ]
-    cells = list(csv.reader((line for _, line in lines), delimiter="\t", quoting=csv.QUOTE_NONE))
+    cells = [_cells(f"checkpoints: {path} line {number}", line) for number, line in lines]
     if not cells:
         raise DissectError(f"checkpoints: {path} is empty; its columns are {', '.join(_COLUMNS)}")
-    header = [name.strip() for name in cells[0]]
+    header = cells[0]
     _check_header(path, header)
     rows: dict[tuple[str, str, str], CheckpointRow] = {}
     for (number, _), values in zip(lines[1:], cells[1:], strict=True):
         where = f"checkpoints: {path} line {number}"
-        row = _row(where, header, [value.strip() for value in values])
+        row = _row(where, header, values)
         if row.key in rows:
             raise DissectError(f"{where}: a second row for {row.name}; keep one of the two")
         rows[row.key] = row
+    _check_distinct(path, rows.values())
     return list(rows.values())
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DissectError(f"checkpoints: {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DissectError(
+            f"checkpoints: {path} is not a text file in UTF-8 (byte {error.start}); "
+            "save it as tab-separated text in UTF-8"
+        ) from error
+
+
+def _cells(where: str, line: str) -> list[str]:
+    """The fields of a line, without the empty ones at its end."""
+    try:
+        [fields] = csv.reader([line], delimiter="\t", strict=True)
+    except csv.Error as error:
+        raise DissectError(
+            f"{where} cannot be read as tab-separated text ({error}); "
+            "write each row on one line, without quotation marks"
+        ) from error
+    stripped = [field.strip() for field in fields]
+    while stripped and not stripped[-1]:
+        stripped.pop()
+    return stripped
+
+
+def _check_distinct(path: Path, rows: Iterable[CheckpointRow]) -> None:
+    """Refuse names of one model that become one file on disks that ignore case."""
+    names: dict[tuple[str, str, str], str] = {}
+    for row in rows:
+        for column, name in _names(row).items():
+            parent = "" if column == "model" else row.model
+            other = names.setdefault((column, parent, as_on_any_disk(name)), name)
+            if other != name:
+                raise DissectError(
+                    f"checkpoints: {path}: {column} {name!r} and {column} {other!r} would be one "
+                    "folder on a disk that ignores case; write both in the same way, or rename one"
+                )
 
 
 def _check_header(path: Path, header: list[str]) -> None:
@@ -140,8 +177,8 @@ def _row(where: str, header: list[str], values: list[str]) -> CheckpointRow:
     match = _SOURCE.fullmatch(source)
     if not match or not match.lastgroup:
         raise DissectError(
-            f"{where}: source {source!r} is not known; legal are path:FOLDER, hub:OWNER/NAME, "
-            "wheel:NAME==VERSION and unlearn"
+            f"{where}: source {shortened(source)} is not known; legal are path:FOLDER, "
+            "hub:OWNER/NAME, wheel:NAME==VERSION and unlearn"
         )
     formats = FORMATS_OF_KIND[match.lastgroup]
     row = CheckpointRow(**(cells | {"format": cells["format"] or formats[0]}))
@@ -149,13 +186,24 @@ def _row(where: str, header: list[str], values: list[str]) -> CheckpointRow:
     return row
 
 
+def _names(row: CheckpointRow) -> dict[str, str]:
+    return {"model": row.model, "method": row.method, "concept": row.concept}
+
+
 def _check_row(where: str, row: CheckpointRow, formats: tuple[str, ...]) -> None:
-    for column, name in (("model", row.model), ("method", row.method), ("concept", row.concept)):
-        if not is_safe_name(name) and (column, row.method) != ("concept", ORIGINAL):
-            raise DissectError(
-                f"{where}: {column} {name!r} cannot be a part of a path; legal are letters, "
-                "digits, _ - . and +, beginning with a letter, a digit or _"
-            )
+    names = _names(row)
+    for column, name in names.items():
+        problem = name_problem(column, name)
+        if problem and (column, row.method) != ("concept", ORIGINAL):
+            raise DissectError(f"{where}: {column} {shortened(name)} {problem}")
+    together = sum(len(name.encode()) for name in names.values())
+    if together > MAX_NAME_BYTES:
+        raise DissectError(
+            f"{where}: model, method and concept together have {together} bytes; at most "
+            f"{MAX_NAME_BYTES} are allowed, since a folder of Slurm's logs is named by all three"
+        )
+    if row.kind == "path" and (problem := path_problem(row.location)):
+        raise DissectError(f"{where}: source {shortened(row.source)} {problem}")
     if row.method == ORIGINAL and row.concept:
         raise DissectError(
             f"{where}: an original has no concept, here {row.concept!r}; leave it empty"

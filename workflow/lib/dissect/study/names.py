@@ -1,0 +1,83 @@
+"""Names of models, methods and concepts, and paths: what the workflow can use, and why not."""
+
+import re
+import reprlib
+import unicodedata
+
+MAX_NAME_BYTES = 200
+"""Of model, method and concept together: Slurm's log folder joins them with the experiment to one
+folder name of at most 255 bytes, and a temporary file's name adds up to 40 to one of them."""
+
+_MAX_PART_BYTES = 255  # of one part of a path: what Linux and macOS take
+_MAX_PATH_BYTES = 1024
+_SAFE_NAME = re.compile(r"\w[\w.+-]*")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_QUOTED = reprlib.Repr()
+_QUOTED.maxstring = _QUOTED.maxother = 80
+# Column -> what a name must not match, and why.
+_RESERVED = {
+    "model": (r".*\.json", "ends in .json, as the concept file beside the model's folder does"),
+    "method": (
+        r"all|original\..*",
+        "is reserved: all is the mean over methods in the tables, original.log a log file",
+    ),
+    "concept": (r".*\.patched", "ends in .patched, as the name of a file of answers does"),
+}
+
+
+def name_problem(column: str, name: str) -> str:
+    """Why a model, method or concept (the column) cannot have this name; empty if it can.
+
+    Allowed are letters and digits of any script, `_`, `-`, `.` and `+`, beginning with a letter, a
+    digit or `_`.
+    """
+    if _SAFE_NAME.fullmatch(name) is None:
+        return (
+            "cannot be a part of a path; legal are letters, digits, _ - . and +, beginning with a "
+            "letter, a digit or _"
+        )
+    if len(name.encode()) > MAX_NAME_BYTES:
+        return (
+            f"has {len(name.encode())} bytes; at most {MAX_NAME_BYTES} are allowed, since it "
+            "becomes a part of file names"
+        )
+    pattern, reason = _RESERVED[column]
+    return f"{reason}; choose another name" if re.fullmatch(pattern, name) else ""
+
+
+def shortened(value: object) -> str:
+    """A value as a message quotes it, however long or deep it is."""
+    return _QUOTED.repr(value)
+
+
+def as_on_any_disk(name: str) -> str:
+    """The same for names that some disks (of macOS, of Windows) do not tell apart."""
+    return unicodedata.normalize("NFC", name).lower()
+
+
+def text_problem(text: str) -> str:
+    """Why a text cannot be used at all; empty if it can."""
+    if "\0" in text:
+        return "holds a NUL character; remove it"
+    if _SURROGATE.search(text):
+        return "holds half of a surrogate pair, which is no character; write the whole character"
+    return ""
+
+
+def path_problem(path: str) -> str:
+    """Why a path of the user's cannot be used; empty if it can. Nothing is looked up."""
+    if problem := text_problem(path):
+        return problem
+    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in path):
+        return "holds a line break or another control character; rename the file or folder"
+    if path.startswith("~"):
+        return "begins with ~, which is not expanded here; write the whole path"
+    if "{" in path or "}" in path:
+        return "holds { or }, which mark wildcards in Snakemake; rename the file or folder"
+    longest = max(len(part.encode()) for part in path.split("/"))
+    if longest > _MAX_PART_BYTES or len(path.encode()) > _MAX_PATH_BYTES:
+        return (
+            f"is too long for a path: at most {_MAX_PATH_BYTES} bytes are allowed, and "
+            f"{_MAX_PART_BYTES} between two slashes"
+        )
+    return ""
