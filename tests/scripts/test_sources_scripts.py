@@ -80,7 +80,10 @@ def test_fetch_concepts_refuses(
     assert list(out.parent.iterdir()) == []
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9/c.json", "gopher://127.0.0.1/c.json"])
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:9/c.json", "ftp://127.0.0.1:9/c.json", "gopher://127.0.0.1/c.json"],
+)
 def test_fetch_concepts_without_network_or_protocol(tmp_path: Path, url: str) -> None:
     with pytest.raises(DissectError, match=url) as caught:
         fetch_concepts.main(url=url, sha256="0" * 64, concepts=tmp_path / "c.json")

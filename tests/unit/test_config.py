@@ -21,6 +21,14 @@ LEAST = {
 }
 
 
+def nested(depth: int) -> list[Any]:
+    """A list in a list in a list."""
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 def shipped(name: str) -> dict[str, Any]:
     values: dict[str, Any] = yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8"))
     return values
@@ -127,10 +135,16 @@ def test_a_concept_file_may_be_a_string() -> None:
         ({"experiments": ["atention"]}, "did you mean attention?"),
         ({"experiments": []}, "experiments: "),
         ({"windows": ["sliding_4"]}, "legal are sliding_<odd width>"),
+        (
+            {"windows": ["sliding_03"]},
+            "'sliding_03' is not a window; legal are sliding_<odd width>",
+        ),
+        ({"windows": ["sliding_" + "1" * 5000]}, "is not a window"),
         ({"figures": {"windows": ["suffix"]}}, "among those computed (windows); legal: sliding_5"),
         ({"behaviour": {"sets": ["targets"]}}, "did you mean target?"),
         ({"behaviour": {"new_tokens": 0}}, "behaviour.new_tokens: "),
         ({"behaviour": {"patched": {"windows": ["4-0"]}}}, "'4-0' is not a window; legal is FIRST"),
+        ({"behaviour": {"patched": {"windows": ["0-" + "9" * 5000]}}}, "is not a window"),
         ({"behaviour": {"patched": {"windows": [4]}}}, "behaviour.patched.windows.0: "),
         ({"behaviour": {"patched": {"windows": ["0-4"] * 2}}}, "'0-4' stands there twice"),
         (
@@ -141,7 +155,39 @@ def test_a_concept_file_may_be_a_string() -> None:
         ({"dtype": "fp32"}, "legal: checkpoint, bfloat16, float16, float32"),
         ({"device": "gpu"}, "legal: auto, cpu, cuda, cuda:N, mps"),
         ({"seed": -1}, "seed: input should be greater than or equal to 0, but it is -1"),
+        ({"seed": 2**70}, "seed: input should be less than or equal to 4294967295"),
+        ({"device": "cuda:999"}, "legal: auto, cpu, cuda, cuda:N, mps"),
+        ({"memory_gib": 1e308}, "memory_gib: input should be less than or equal to 1000000"),
+        ({"answer_tokens": 10**9}, "answer_tokens: input should be less than"),
+        ({"behaviour": {"new_tokens": 10**9}}, "behaviour.new_tokens: input should be less than"),
+        ({"controls": {"layers": [10**9]}}, "controls.layers.0: input should be less than"),
+        ({"unlearning": {"dpo": {"steps": 10**12}}}, "unlearning.dpo.steps: input should be less"),
+        ({"unlearning": {"dpo": {"learning_rate": 1e300}}}, "learning_rate: input should be less"),
+        ({"figures": {"style": {"dpi": 100_000}}}, "figures.style.dpi: input should be less than"),
+        ({"figures": {"style": {"width": 1e6}}}, "figures.style.width: input should be less than"),
+        ({"figures": {"style": {"font_scale": 1e9}}}, "font_scale: input should be less than"),
+        ({"figures": {"style": {"panel_height": 1e-9}}}, "panel_height: input should be greater"),
+        ({"figures": {"style": {"krs_floor": -1e300}}}, "krs_floor: input should be greater"),
         ({"results": None}, "results: "),
+        ({"results": "."}, "results need a folder of their own"),
+        ({"results": "~/dissect"}, "results: '~/dissect' begins with ~, which is not expanded"),
+        ({"results": "results/{model}"}, "holds { or }, which mark wildcards in Snakemake"),
+        ({"results": "a\0b"}, "holds a NUL character"),
+        ({"results": "a\nb"}, "holds a line break"),
+        ({"results": "\ud800"}, "results: input should be a valid string"),
+        ({"results": "x" * 260}, "is too long for a path"),
+        ({"results": "x/" * 2000}, "is too long for a path"),
+        ({"checkpoints": "~/checkpoints.tsv"}, "checkpoints: '~/checkpoints.tsv' begins with ~"),
+        ({"models": {"m": {"concepts": "{x}.json"}}}, "models.m.concepts.path: '{x}.json' holds {"),
+        ({"models": {"m": {"concepts": "c", "prompt": "{q}\0"}}}, "holds a NUL character"),
+        (
+            {"models": {"m": {"concepts": {"url": "file:///c.json", "sha256": "0" * 64}}}},
+            "models.m.concepts.url: string should match pattern",
+        ),
+        ({"results": nested(5000)}, "results: input should be a valid string, but it is [[[["),
+        ({"dtype": nested(5000)}, "dtype: value '[[[["),
+        ({"dtype": "x" * 10**6}, "is not known; legal: checkpoint"),
+        ({"x" * 10**6: 1}, "is not known; legal: results"),
         ({"on_missing_checkpoint": "train"}, "legal: error, skip, unlearn"),
         ({"unlearning": {"dpo": {"beta": 0}}}, "unlearning.dpo.beta: "),
         ({"unlearning": {"dpo": {"beta": float("nan")}}}, "unlearning.dpo.beta: "),
@@ -151,7 +197,12 @@ def test_one_line_says_what_is_wrong_and_what_is_legal(changes: dict[str, Any], 
     with pytest.raises(DissectError) as caught:
         load_config(LEAST | changes)
     assert said in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("results", ["results/x/", "./results/x", "results//x"])
+def test_a_path_is_written_in_one_way(results: str) -> None:
+    assert load_config(LEAST | {"results": results}).results == "results/x"
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu", "mps", "cuda", "cuda:1"])

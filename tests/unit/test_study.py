@@ -387,6 +387,14 @@ def test_a_hub_row_is_taken_to_be_there_until_preflight_has_looked(inputs: Path)
     assert study().missing == []
 
 
+@pytest.mark.parametrize("results", ["concepts.json", "concepts.json/deep/er", "nowhere"])
+def test_results_that_cannot_be_a_folder_are_told(results: str) -> None:
+    Path("nowhere").symlink_to("missing")
+    said = refused(results=results)
+    assert f"config: results: {results} cannot be a folder" in said
+    assert "is a file or a broken link" in said
+
+
 def test_looking_at_a_study_forgives_what_is_missing(inputs: Path) -> None:
     write_table(*ROWS, "m\tdpo\tchai\tpath:own/nowhere")
     write_concepts(*[concept(name) for name in ("tea", "mate", "cocoa", "chai")])

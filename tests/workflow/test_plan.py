@@ -211,11 +211,22 @@ def test_a_hub_that_did_not_answer_makes_nothing_missing(shipped: Workflow) -> N
         ),
         ({"windows": ["sliding_7"]}, "sliding_7 is wider than the model, which has 6 layers"),
         ({"checkpoints": "none.tsv"}, "none.tsv cannot be read"),
+        ({"figures": {"style": {"palette": "colourblind"}}}, "'colourblind' is no palette of"),
         ({"models": {"tiny": {"concepts": "none.json"}}}, "none.json cannot be read"),
     ],
 )
 def test_a_bad_config_is_one_line(planned: Workflow, changes: dict[str, object], said: str) -> None:
     assert said in planned.plan(**changes).error
+
+
+def test_a_key_given_twice_is_one_line(planned: Workflow) -> None:
+    """Also where the config begins with a byte order mark."""
+    path = planned.root / "study.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text + "dtype: bfloat16\n", encoding="utf-8-sig")
+    assert "study.yaml: the key 'dtype' is given twice" in planned.run("--dry-run").error
+    path.write_text(text, encoding="utf-8-sig")
+    assert planned.run("--dry-run").status == 0
 
 
 def test_a_missing_checkpoint_folder_is_one_line(planned: Workflow) -> None:

@@ -7,19 +7,30 @@ from dataclasses import asdict
 from pathlib import Path
 
 from dissect.errors import DissectError
+from dissect.figures.palettes import check_palettes
 from dissect.files import sha256_of
 from dissect.provenance import hash_of
 from dissect.study.config import EXPERIMENTS
+from dissect.study.config_files import check_config_file
 from dissect.study.products import Products
 from dissect.study.resources import memory_mb, runtime_minutes
 from dissect.study.study import load_study
+from snakemake_interface_executor_plugins.settings import ExecMode
 
 # `snakemake preflight` must be able to look again, whatever it found the last time.
 looking = "preflight" in sys.argv
 
+# Jobs parse this file again, and need not check all of it again.
+is_main_process = workflow.exec_mode == ExecMode.DEFAULT
+
 # What is wrong with a config is the user's to mend: one line, no traceback.
 try:
+    for file in workflow.configfiles if is_main_process else []:
+        check_config_file(Path(file))
     study = load_study(config, looking=looking)
+    if is_main_process:
+        style = study.config.figures.style
+        check_palettes(style.palette, style.heatmap_palette)
 except DissectError as error:
     sys.exit(f"error: {error}")
 products = Products(study)

@@ -1,10 +1,10 @@
 """Fetch a concept file by its address and check its sha256."""
 
 import logging
+from ftplib import all_errors
 from pathlib import Path
 
 import pooch
-from requests import RequestException
 
 from dissect.errors import DissectError
 from dissect.files import atomic_path
@@ -22,7 +22,7 @@ def main(*, url: str, sha256: str, concepts: Path) -> None:
     with atomic_path(concepts) as partial:
         try:
             pooch.retrieve(url, f"sha256:{sha256}", fname=partial.name, path=partial.parent)
-        except RequestException as error:
+        except all_errors as error:  # those of http are OSErrors and among them
             raise DissectError(
                 f"{url} cannot be fetched ({_first_line(error)}); check the address and the "
                 "network, or save the file and name it in config by path:"
@@ -35,7 +35,7 @@ def main(*, url: str, sha256: str, concepts: Path) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 if __name__ == "__main__":

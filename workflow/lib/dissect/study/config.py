@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
@@ -16,6 +17,7 @@ from pydantic import (
 )
 
 from dissect.errors import DissectError
+from dissect.study.names import path_problem, shortened, text_problem
 from dissect.study.windows import layers_between, window_width
 
 Experiment = Literal[
@@ -27,7 +29,8 @@ AnswerSet = Literal["target", "completion", "unrelated"]
 ControlDonor = Literal["other_question", "noise"]
 EXPERIMENTS: tuple[str, ...] = get_args(Experiment)
 
-_DEVICE = r"auto|cpu|mps|cuda(:[0-9]+)?"
+_DEVICE = r"auto|cpu|mps|cuda(:[0-9]{1,2})?"
+_LONGEST_QUOTE = 80
 T = TypeVar("T")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAMED_PROMPTS = ("paper", "chat")
@@ -61,8 +64,22 @@ def _as_layers(value: Any) -> Any:
 
 def _as_prompt(value: Any) -> Any:
     if isinstance(value, str) and value not in _NAMED_PROMPTS and "{q}" not in value:
-        raise ValueError(f"{value!r} is no prompt; legal are paper, chat, or a text holding {{q}}")
+        raise ValueError(
+            f"{shortened(value)} is no prompt; legal are paper, chat, or a text holding {{q}}"
+        )
     return value
+
+
+def _usable(text: str) -> str:
+    if problem := text_problem(text):
+        raise ValueError(f"{shortened(text)} {problem}")
+    return text
+
+
+def _as_path(path: str) -> str:
+    if problem := path_problem(path):
+        raise ValueError(f"{shortened(path)} {problem}")
+    return str(Path(path))
 
 
 def _no_doubles(value: list[T]) -> list[T]:
@@ -74,8 +91,17 @@ def _no_doubles(value: list[T]) -> list[T]:
 
 Name = Annotated[str, BeforeValidator(_as_name), Field(min_length=1)]
 Names = Annotated[list[Name], AfterValidator(_no_doubles)]
+
+
+def _below_here(path: str) -> str:
+    if path == ".":
+        raise ValueError("results need a folder of their own, such as results/mine")
+    return path
+
+
+UserPath = Annotated[str, Field(min_length=1), AfterValidator(_as_path)]
 Window = Annotated[str, BeforeValidator(_as_window)]
-LayerIndex = Annotated[int, Field(ge=0)]
+LayerIndex = Annotated[int, Field(ge=0, le=9999)]
 Windows = Annotated[list[Window], AfterValidator(_no_doubles)]
 AnswerSets = Annotated[list[AnswerSet], AfterValidator(_no_doubles)]
 
@@ -87,14 +113,13 @@ class _Section(BaseModel):
 class ConceptSource(_Section):
     """Where a model's concept file comes from. A plain string is a path."""
 
-    path: str | None = Field(
+    path: UserPath | None = Field(
         default=None,
-        min_length=1,
         description="A file of yours, relative to the working directory. Either this or `url`.",
     )
     url: str | None = Field(
         default=None,
-        pattern=r"^(https?|ftp|file)://\S+$",
+        pattern=r"^(https?|ftp)://\S+$",
         description="The address of a file that is fetched once. Goes with `sha256`.",
     )
     sha256: str | None = Field(
@@ -118,7 +143,7 @@ class ModelSettings(_Section):
     concepts: Annotated[ConceptSource, BeforeValidator(_as_source)] = Field(
         description="The concept file: the questions, answers and texts (docs/inputs.md)."
     )
-    prompt: Annotated[str, BeforeValidator(_as_prompt)] = Field(
+    prompt: Annotated[str, BeforeValidator(_as_prompt), AfterValidator(_usable)] = Field(
         default="paper",
         description="How a question becomes a prompt. paper: `Question: {q}\\n Answer:`, with the "
         "question's own spaces, as the paper's notebooks do. chat: the tokenizer's chat template. "
@@ -132,30 +157,42 @@ class Recipe(_Section):
     learning_rate: float = Field(
         default=2e-5,
         gt=0,
+        le=1000,
         description="AdamW's learning rate at its peak. The paper's: one of 1e-5, 2e-5, 3e-5, "
         "5e-5 (ConceptVectors, forget.py).",
     )
     steps: int = Field(
         default=15,
         ge=1,
+        le=1_000_000,
         description="Optimizer steps. The paper trains 1 to 10 epochs; a concept's text makes "
         "about 3 steps of 32 paragraphs each.",
     )
     batch_size: int = Field(
-        default=4, ge=1, description="Paragraphs of each kind (forget, retain) per forward pass."
+        default=4,
+        ge=1,
+        le=10_000,
+        description="Paragraphs of each kind (forget, retain) per forward pass.",
     )
     accumulation: int = Field(
         default=8,
         ge=1,
+        le=10_000,
         description="Forward passes per optimizer step. The paper's: 4 x 8 or alike.",
     )
     max_length: int = Field(
-        default=500, ge=8, description="Tokens after which a paragraph is cut. The paper's: 500."
+        default=500,
+        ge=8,
+        le=1_000_000,
+        description="Tokens after which a paragraph is cut. The paper's: 500.",
     )
-    weight_decay: float = Field(default=0.01, ge=0, description="AdamW's. The paper's: 0.01.")
+    weight_decay: float = Field(
+        default=0.01, ge=0, le=1000, description="AdamW's. The paper's: 0.01."
+    )
     warmup_steps: int = Field(
         default=3,
         ge=0,
+        le=1_000_000,
         description="Steps in which the learning rate rises from 0. The paper's: one epoch.",
     )
     schedule: Literal["constant", "linear"] = Field(
@@ -182,12 +219,14 @@ class Recipe(_Section):
     retain_weight: float | None = Field(
         default=None,
         ge=0,
+        le=1_000_000,
         description="The weight of the retain text's own loss. null: the method's, as the paper "
         "has it (grad_diff 1.5, dpo 0).",
     )
     beta: float = Field(
         default=0.1,
         gt=0,
+        le=1_000_000,
         description="dpo: how steeply preferences count. The paper's: 0.1.",
     )
     length_normalised: bool = Field(
@@ -203,6 +242,7 @@ class Recipe(_Section):
     evaluate_every: int = Field(
         default=1,
         ge=1,
+        le=1_000_000,
         description="Steps between two looks at the losses on forget, retain and held-out text.",
     )
 
@@ -241,7 +281,7 @@ class Behaviour(_Section):
         "concept file does not have is left out. Empty: nothing is asked at all.",
     )
     new_tokens: int = Field(
-        default=100, ge=1, description="The most tokens of an answer. The paper's: 100."
+        default=100, ge=1, le=100_000, description="The most tokens of an answer. The paper's: 100."
     )
     patched: Patched = Field(default=Patched(), description="Answers under a patch.")
 
@@ -299,22 +339,27 @@ class Style(_Section):
         default="vlag_r", description="A diverging seaborn palette; its middle is KRS 0."
     )
     font_scale: float = Field(
-        default=1.0, gt=0, description="Multiplies the text's sizes (labels 8 pt, all else 7 pt)."
+        default=1.0,
+        ge=0.1,
+        le=10,
+        description="Multiplies the text's sizes (labels 8 pt, all else 7 pt).",
     )
     width: float = Field(
         default=7.0,
-        gt=0,
+        ge=2,
+        le=20,
         description="Width of a full figure, in inches; a single panel takes half of it.",
     )
     panel_height: float = Field(
-        default=2.2, gt=0, description="Height of one panel of curves, in inches."
+        default=2.2, ge=1, le=6, description="Height of one panel of curves, in inches."
     )
     krs_floor: float = Field(
         default=-1.0,
-        lt=0,
+        ge=-1000,
+        le=-0.01,
         description="Where axes and colours are cut below: KRS has no lower bound.",
     )
-    dpi: int = Field(default=200, ge=30, description="Dots per inch of the PNG files.")
+    dpi: int = Field(default=200, ge=30, le=1200, description="Dots per inch of the PNG files.")
 
 
 class Figures(_Section):
@@ -347,13 +392,12 @@ class Figures(_Section):
 class Config(_Section):
     """A study, whole: one config file."""
 
-    results: str = Field(
-        min_length=1,
+    results: Annotated[UserPath, AfterValidator(_below_here)] = Field(
         description="The folder under which everything is written, relative to the working "
         "directory.",
     )
-    checkpoints: str = Field(
-        min_length=1, description="The checkpoints table, a file of tab-separated values."
+    checkpoints: UserPath = Field(
+        description="The checkpoints table, a file of tab-separated values."
     )
     models: dict[Name, ModelSettings] = Field(
         min_length=1, description="The models to study, by their names in the checkpoints table."
@@ -393,13 +437,17 @@ class Config(_Section):
     memory_gib: float | None = Field(
         default=None,
         gt=0,
+        le=1_000_000,
         description="GiB that the tensors of a recording or a sweep may take on the device; its "
         "log says the plan. On a GPU it decides how many runs go through a layer at a time, on a "
         "CPU only whether the job begins: no result changes with it there. null: what the device "
         "has free, less a tenth.",
     )
     seed: int = Field(
-        default=0, ge=0, description="Seeds the training and the bootstrap of intervals."
+        default=0,
+        ge=0,
+        le=2**32 - 1,
+        description="Seeds the training and the bootstrap of intervals.",
     )
     on_missing_checkpoint: Literal["error", "skip", "unlearn"] = Field(
         default="error",
@@ -411,6 +459,7 @@ class Config(_Section):
     answer_tokens: int = Field(
         default=30,
         ge=1,
+        le=100_000,
         description="New tokens of the answers that the original generates where a concept file "
         "has none. The paper's: 30.",
     )
@@ -483,6 +532,7 @@ def load_config(values: dict[str, Any]) -> Config:
 
 def not_known(kind: str, name: str, legal: Iterable[str], where: str) -> str:
     """The words for a name that is not in a list: the nearest legal one, then all of them."""
+    name = name if len(name) <= _LONGEST_QUOTE else f"{name[:_LONGEST_QUOTE]}…"
     names = [str(item) for item in legal]
     near = difflib.get_close_matches(name, names, n=1)
     hint = f" (did you mean {near[0]}?)" if near else ""
@@ -495,18 +545,22 @@ def _one_line(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         *parents, key = first["loc"]
         keys = not_known("key", str(key), _keys_at(parents), "known")
-        return f"config: {'.'.join(map(str, [*parents, '']))}{key}: {keys}"
+        return f"config: {'.'.join(map(str, [*parents, '']))}{str(key)[:_LONGEST_QUOTE]}: {keys}"
     if first["type"] == "missing":
         return f"config: {where} is missing; the config must say it (docs/config.md)"
     if first["type"] == "literal_error":
         legal = re.findall(r"'([^']*)'", first["ctx"]["expected"])
-        return f"config: {where}: {not_known('value', str(first['input']), legal, 'known')}"
+        return f"config: {where}: {not_known('value', _quoted(first['input']), legal, 'known')}"
     if first["type"] == "value_error":
         return f"config: {where}: {first['ctx']['error']}"
     if first["type"] == "string_pattern_mismatch" and where == "device":
-        return f"config: device: {first['input']!r}; legal: auto, cpu, cuda, cuda:N, mps"
+        return f"config: device: {shortened(first['input'])}; legal: auto, cpu, cuda, cuda:N, mps"
     said = first["msg"][0].lower() + first["msg"][1:]
-    return f"config: {where}: {said}, but it is {first['input']!r}"
+    return f"config: {where}: {said}, but it is {shortened(first['input'])}"
+
+
+def _quoted(value: Any) -> str:
+    return value if isinstance(value, str) else shortened(value)
 
 
 def _keys_at(parents: list[int | str]) -> list[str]:

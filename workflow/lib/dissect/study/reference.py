@@ -21,6 +21,9 @@ The concept files and the checkpoints table: inputs.md.
 """
 
 
+_BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
+
+
 def reference() -> str:
     """The whole of docs/config.md."""
     return _HEAD + _section(Config, "", "The study")
@@ -63,7 +66,7 @@ def _legal(field: FieldInfo) -> str:
     bounds = {
         word: getattr(item, key)
         for item in field.metadata
-        for key, word in (("gt", "above"), ("ge", "at least"), ("lt", "below"))
+        for key, word in _BOUNDS.items()
         if hasattr(item, key)
     }
     limits = "".join(f", {word} {value}" for word, value in bounds.items())

@@ -1,5 +1,6 @@
 """The study: config, checkpoints table and concept files as one object that the rules ask."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -267,6 +268,7 @@ def load_study(values: dict[str, Any], *, looking: bool = False) -> Study:
     """
     config = load_config(values | {"on_missing_checkpoint": "skip"} if looking else values)
     table = read_table(Path(config.checkpoints))
+    _check_results_folder(config.results)
     looked = {} if looking else read_preflight(Path(Layout(config.results).preflight))
     selection = select(config, table, looked)
     models = dict.fromkeys(row.model for row in selection.rows)
@@ -280,6 +282,16 @@ def load_study(values: dict[str, Any], *, looking: bool = False) -> Study:
     )
     study.check()
     return study
+
+
+def _check_results_folder(results: str) -> None:
+    path = Path(results)
+    existing = next(one for one in (path, *path.absolute().parents) if os.path.lexists(one))
+    if not existing.is_dir():
+        raise DissectError(
+            f"config: results: {results} cannot be a folder, since {existing} is a file or a "
+            "broken link; name another folder, or move that away"
+        )
 
 
 def _entries(config: Config, model: str) -> dict[str, Entry] | None:

@@ -4,9 +4,11 @@ import re
 from dataclasses import dataclass
 
 from dissect.errors import DissectError
+from dissect.study.names import shortened
 
-_SLIDING = re.compile(r"sliding_([0-9]+)")
-_BETWEEN = re.compile(r"(0|[1-9][0-9]*)-(0|[1-9][0-9]*)")
+# No number has a leading zero: sliding_03 and sliding_3 would be two windows of one width.
+_SLIDING = re.compile(r"sliding_([1-9][0-9]{0,3})")
+_BETWEEN = re.compile(r"(0|[1-9][0-9]{0,3})-(0|[1-9][0-9]{0,3})")
 SUFFIX = "suffix"
 
 
@@ -35,8 +37,8 @@ def window_width(name: str) -> int | None:
     width = int(match.group(1)) if match else 0
     if width % 2 == 0:
         raise DissectError(
-            f"windows: {name!r} is not a window; legal are sliding_<odd width>, such as sliding_5 "
-            f"(the paper's), and {SUFFIX}"
+            f"windows: {shortened(name)} is not a window; legal are sliding_<odd width>, such as "
+            f"sliding_5 (the paper's), without leading zeros, and {SUFFIX}"
         )
     return width
 
@@ -82,8 +84,8 @@ def layers_between(name: str, layers: int | None = None) -> tuple[int, int]:
     first, last = map(int, match.groups()) if match else (1, 0)
     if first > last:
         raise DissectError(
-            f"behaviour.patched.windows: {name!r} is not a window; legal is FIRST-LAST, two layers "
-            "counted from 0, both included, such as 13-17"
+            f"behaviour.patched.windows: {shortened(name)} is not a window; legal is FIRST-LAST, "
+            "two layers counted from 0, both included, such as 13-17"
         )
     if layers is not None and last >= layers:
         raise DissectError(
