@@ -1,8 +1,8 @@
-"""On a cluster: outages are pauses, and a run that was killed is noticed (docs/cluster.md)."""
+"""A run that was killed is noticed; on a cluster, outages are pauses (docs/cluster.md)."""
 
+from dissect.cluster.lock import only_looks, refuse_left_lock
 from dissect.cluster.runs import refuse_killed_runs, refuse_orphans, this_run
 from dissect.cluster.wrappers import use_wrappers
-from snakemake_interface_executor_plugins.settings import ExecMode
 
 # The plugin removes it from the environment: the job that Snakemake itself may run in.
 OWN_SLURM_JOB = os.environ.get("SLURM_JOB_ID", "")
@@ -14,13 +14,11 @@ def stop_with(error):
 
 
 # Told here, before Snakemake finds the killed run's lock and recommends to remove it.
-if (
-    workflow.exec_mode == ExecMode.DEFAULT
-    and not workflow.output_settings.dryrun
-    and "--unlock" not in sys.argv
-):
+if is_main_process and not (looking or workflow.output_settings.dryrun or only_looks(sys.argv)):
     try:
         refuse_killed_runs()
+        if "--nolock" not in sys.argv:
+            refuse_left_lock(study.config.results)
     except DissectError as error:
         stop_with(error)
 
@@ -33,7 +31,7 @@ def begin_on_slurm():
     global RECORD
     submitter = getattr(workflow.scheduler, "_executor", None)
     run_id = getattr(submitter, "run_uuid", None)
-    if workflow.exec_mode != ExecMode.DEFAULT or run_id is None:
+    if not is_main_process or run_id is None:
         return
     try:
         use_wrappers(Path(workflow.basedir, "profiles", "slurm", "wrappers"))

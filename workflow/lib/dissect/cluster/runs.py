@@ -130,8 +130,13 @@ def _in_words(jobs: Sequence[Job]) -> str:
 
 def recovery(way: str) -> str:
     """The command line that recovers, as a user would type it."""
+    return f"{python_command()} -m dissect.cluster {way}"
+
+
+def python_command() -> str:
+    """This Python as a user would type it."""
     python = os.path.relpath(sys.executable)
-    return f"{sys.executable if python.startswith('..') else python} -m dissect.cluster {way}"
+    return sys.executable if python.startswith("..") else python
 
 
 def _start_of(pid: int) -> str:
