@@ -14,15 +14,13 @@ _SAFE_NAME = re.compile(r"\w[\w.+-]*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _QUOTED = reprlib.Repr()
 _QUOTED.maxstring = _QUOTED.maxother = 80
-# Column -> what a name must not match, and why.
-_RESERVED = {
-    "model": (r".*\.json", "ends in .json, as the concept file beside the model's folder does"),
-    "method": (
-        r"all|original\..*",
-        "is reserved: all is the mean over methods in the tables, original.log a log file",
-    ),
-    "concept": (r".*\.patched", "ends in .patched, as the name of a file of answers does"),
-}
+# Column, what a name must not match there, and why.
+_RESERVED = (
+    ("model", r".*\.json", "ends in .json, as the concept file beside the model's folder does"),
+    ("method", "all", "is reserved for the mean over methods in the tables"),
+    ("method", r"original\..*", "begins with original. as the original's own log files do"),
+    ("concept", r".*\.patched", "ends in .patched, as the names of files of answers do"),
+)
 
 
 def name_problem(column: str, name: str) -> str:
@@ -41,8 +39,10 @@ def name_problem(column: str, name: str) -> str:
             f"has {len(name.encode())} bytes; at most {MAX_NAME_BYTES} are allowed, since it "
             "becomes a part of file names"
         )
-    pattern, reason = _RESERVED[column]
-    return f"{reason}; choose another name" if re.fullmatch(pattern, name) else ""
+    for reserved, pattern, reason in _RESERVED:
+        if column == reserved and re.fullmatch(pattern, name, re.IGNORECASE):
+            return f"{reason}; choose another name"
+    return ""
 
 
 def shortened(value: object) -> str:
