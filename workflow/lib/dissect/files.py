@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 from dissect.errors import DissectError
 
@@ -99,6 +99,35 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """The value in a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file that this workflow did not write; it may begin with a BOM.
+
+    Raises:
+        DissectError: if the file cannot be read, or holds anything but one object in UTF-8.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except OSError as error:
+        raise DissectError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise DissectError(
+            f"{path} is not valid JSON in UTF-8: {error}; fetch or save it again"
+        ) from None
+    except RecursionError:
+        raise DissectError(
+            f"{path} is not valid: its lists or objects are nested too deeply; "
+            "fetch or save it again"
+        ) from None
+    if not isinstance(value, dict):
+        raise DissectError(f"{path} does not hold a JSON object ({{...}}); fetch or save it again")
+    return value
+
+
+def _refuse_constant(name: str) -> Never:
+    raise ValueError(f"{name} is not a number in JSON")
 
 
 def sha256_of(path: Path) -> str:

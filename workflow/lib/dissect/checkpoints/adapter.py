@@ -4,7 +4,6 @@ A merged weight is W + scale * B A, with the scale that peft reads from the adap
 (alpha / r, or alpha / sqrt(r) with rank-stabilised LoRA).
 """
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,14 @@ from torch import Tensor
 
 from dissect.checkpoints.manifest import Manifest
 from dissect.checkpoints.reader import Checkpoint, load_model, open_weights
-from dissect.errors import DissectError
+from dissect.errors import DissectError, reason_of
+from dissect.files import read_json_object
 from dissect.study.selection import ADAPTER_CONFIG
-from dissect.texts.prompts import load_tokenizer
+from dissect.texts.prompts import TOKENIZER_CONFIG, load_tokenizer
 
 log = logging.getLogger("dissect")
 WEIGHTS = "adapter_model.safetensors"
 LORA = "LORA"
-TOKENIZER = "tokenizer_config.json"
 
 
 def merge_adapter(adapter: Path, original: Manifest, folder: Path) -> None:
@@ -39,9 +38,9 @@ def merge_adapter(adapter: Path, original: Manifest, folder: Path) -> None:
     _warn_of_another_base(config, original)
     dtype: torch.dtype = getattr(torch, original.dtype)
     model = load_model(Checkpoint(original.folder), dtype, torch.device("cpu"))
-    merged = _merged(model, adapter, tensors, original)
+    merged = _merged(model, adapter, config, tensors, original)
     merged.save_pretrained(folder)
-    has_tokenizer = (adapter / TOKENIZER).is_file()
+    has_tokenizer = (adapter / TOKENIZER_CONFIG).is_file()
     load_tokenizer(adapter if has_tokenizer else original.folder).save_pretrained(folder)
     log.info("merged %d tensors of %s into %s", len(tensors), adapter, original.label)
 
@@ -50,20 +49,23 @@ def read_config(adapter: Path) -> dict[str, Any]:
     """What adapter_config.json says, of a LoRA adapter.
 
     Raises:
-        DissectError: if it is no JSON object, or of another kind of adapter.
+        DissectError: if it is no JSON object, of another kind of adapter, or names Python code.
     """
     path = adapter / ADAPTER_CONFIG
-    try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DissectError(f"{path} is not valid JSON: {error}") from None
-    kind = said.get("peft_type") if isinstance(said, dict) else None
+    config = read_json_object(path)
+    kind = config.get("peft_type")
     if kind != LORA:
         raise DissectError(
             f"{path}: peft_type is {kind!r}; only {LORA} adapters are merged here: merge yours "
             "yourself and name the whole checkpoint's folder"
         )
-    return dict(said)
+    if config.get("megatron_config"):
+        # peft would import whatever module megatron_core names.
+        raise DissectError(
+            f"{path} has a megatron_config, and adapters of Megatron's layers are not supported; "
+            "merge yours yourself and name the whole checkpoint's folder"
+        )
+    return config
 
 
 def _read_weights(adapter: Path) -> dict[str, Tensor]:
@@ -78,16 +80,22 @@ def _read_weights(adapter: Path) -> dict[str, Tensor]:
         return {name: weights.get_tensor(name) for name in names}
 
 
-def _merged(model: Any, adapter: Path, tensors: dict[str, Tensor], original: Manifest) -> Any:
+def _merged(
+    model: Any,
+    adapter: Path,
+    config: dict[str, Any],
+    tensors: dict[str, Tensor],
+    original: Manifest,
+) -> Any:
     """The model with the adapter's product added to its weights; no trace of peft is left in it."""
     misfit = f"{adapter} does not fit {original.label} ({original.source})"
     try:
-        config = LoraConfig.from_pretrained(str(adapter))
-        config.inference_mode = True
-        adapted = PeftModel(model, config)
+        lora = LoraConfig.from_peft_type(**config)
+        lora.inference_mode = True
+        adapted = PeftModel(model, lora)
         result: Any = set_peft_model_state_dict(adapted, tensors)
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise DissectError(f"{misfit}: {' '.join(str(error).split())[:300]}") from error
+    except Exception as error:  # only of peft, and of what it makes of a user's files
+        raise DissectError(f"{misfit}: {reason_of(error)}") from error
     missing = [name for name in result.missing_keys if "lora_" in name]
     for verb, names in (("lacks", missing), ("has, left over,", result.unexpected_keys)):
         if names:

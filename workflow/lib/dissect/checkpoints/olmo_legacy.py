@@ -12,10 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dissect.errors import DissectError
+from dissect.checkpoints.sizes import refuse_impossible, refuse_remainder
+from dissect.errors import DissectError, used_by_transformers
+from dissect.files import read_json_object
 
 MODEL_TYPES = ("olmo", "hf_olmo")  # ai2-olmo wrote the first, later the second
 _NEEDED = ("d_model", "n_heads", "n_layers", "vocab_size")
+_SIZES = (
+    *_NEEDED,
+    "embedding_size",
+    "max_sequence_length",
+    "mlp_hidden_size",
+    "mlp_ratio",
+    "n_kv_heads",
+)
 # What transformers' OLMo computes, and no other: where a config says otherwise, it is refused.
 # The first three must be said, since ai2-olmo's defaults are others.
 _ONLY: dict[str, Any] = {
@@ -61,7 +71,7 @@ def is_legacy(config: Mapping[str, Any]) -> bool:
 def is_legacy_folder(folder: Path) -> bool:
     """The same of a checkpoint's folder; a folder without a config is not."""
     path = folder / "config.json"
-    return path.is_file() and is_legacy(json.loads(path.read_text(encoding="utf-8")))
+    return path.is_file() and is_legacy(read_json_object(path))
 
 
 def config_of(raw: Mapping[str, Any], path: Path) -> Any:
@@ -73,34 +83,37 @@ def config_of(raw: Mapping[str, Any], path: Path) -> Any:
         raw: config.json as it was read from `path`.
 
     Raises:
-        DissectError: if a size is not said, or transformers' OLMo has no such architecture.
+        DissectError: if a size is not said or impossible, or transformers' OLMo has no such
+            architecture.
     """
     from transformers import OlmoConfig
 
     _refuse_the_inexpressible(raw, path)
+    refuse_impossible(path, {name: raw.get(name) for name in _SIZES})
     heads = raw["n_heads"]
+    refuse_remainder(path, {"d_model": raw["d_model"], "n_heads": heads})
     width = _said(raw, "mlp_hidden_size", _said(raw, "mlp_ratio", 4) * raw["d_model"])
-    return OlmoConfig(
-        architectures=["OlmoForCausalLM"],
-        vocab_size=_said(raw, "embedding_size", raw["vocab_size"]),
-        hidden_size=raw["d_model"],
-        intermediate_size=width // 2,
-        num_hidden_layers=raw["n_layers"],
-        num_attention_heads=heads,
-        num_key_value_heads=_said(
-            raw, "n_kv_heads", 1 if raw.get("multi_query_attention") else heads
-        ),
-        max_position_embeddings=_said(raw, "max_sequence_length", 1024),
-        rope_parameters={
-            "rope_type": "default",
-            "rope_theta": float(_said(raw, "rope_theta", 10_000)),
-        },
-        clip_qkv=raw.get("clip_qkv"),
-        attention_dropout=_said(raw, "attention_dropout", 0.0),
-        tie_word_embeddings=_said(raw, "weight_tying", True),
-        pad_token_id=raw.get("pad_token_id"),
-        eos_token_id=raw.get("eos_token_id"),
-    )
+    with used_by_transformers(path):
+        return OlmoConfig(
+            vocab_size=_said(raw, "embedding_size", raw["vocab_size"]),
+            hidden_size=raw["d_model"],
+            intermediate_size=width // 2,
+            num_hidden_layers=raw["n_layers"],
+            num_attention_heads=heads,
+            num_key_value_heads=_said(
+                raw, "n_kv_heads", 1 if raw.get("multi_query_attention") else heads
+            ),
+            max_position_embeddings=_said(raw, "max_sequence_length", 1024),
+            rope_parameters={
+                "rope_type": "default",
+                "rope_theta": float(_said(raw, "rope_theta", 10_000)),
+            },
+            clip_qkv=raw.get("clip_qkv"),
+            attention_dropout=_said(raw, "attention_dropout", 0.0),
+            tie_word_embeddings=_said(raw, "weight_tying", True),
+            pad_token_id=raw.get("pad_token_id"),
+            eos_token_id=raw.get("eos_token_id"),
+        )
 
 
 def places_of(config: Any) -> dict[str, Place]:

@@ -2,7 +2,6 @@
 
 import copy
 import functools
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,21 +11,22 @@ import torch
 from accelerate import init_empty_weights
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+from transformers import AutoModelForCausalLM, GenerationConfig
 from transformers.initialization import no_init_weights
 
 from dissect.checkpoints import olmo_legacy
 from dissect.checkpoints.announce import announce
 from dissect.checkpoints.families import Family, family_of
+from dissect.checkpoints.model_config import CONFIG, OLMO_LEGACY, read_config
 from dissect.checkpoints.olmo_legacy import Place
-from dissect.errors import DissectError
+from dissect.checkpoints.weight_files import weight_files
+from dissect.errors import DissectError, used_by_transformers
+from dissect.files import read_json_object
 
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
-TRANSFORMERS = "transformers"
-OLMO_LEGACY = "olmo-legacy"
+GENERATION = "generation_config.json"
 # As safetensors writes them.
 FLOATS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+_QUANTISED = ("F8_", "F6_", "F4", "I8", "U8")  # how the names of smaller ones begin
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Checkpoint:
     Parameters go by the names that transformers gives them, whatever the files call them.
 
     Attributes:
-        config: the transformers config.
+        config: the transformers config. Where config.json does not say the dtype, and in the legacy
+            format, it is the one that holds the values of all stored tensors.
         format: "transformers" or "olmo-legacy".
         family: its row in the table of families.
         stored: the tensors of the files by their names there; buffers are left out.
@@ -53,22 +54,25 @@ class Checkpoint:
         shapes: its shape, from the file's header.
 
     Raises:
-        DissectError: no such folder, no config or weights in it, an unknown family, a legacy OLMo
-            that transformers does not know, or a file that is no whole safetensors file.
+        DissectError: no such folder, no config or weights in it, an unknown family, a model that
+            transformers cannot build, a file that is no whole safetensors file, or tensors in a
+            number format that is not supported.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.config, self.format = _read_config(folder)
+        self.config, self.format = read_config(folder)
         self.family: Family = family_of(self.config.model_type)
         self.stored = {
             name: stored
             for name, stored in _read_headers(folder).items()
             if not self.family.is_buffer(name)
         }
+        self._refuse_unsupported()
+        if self.config.dtype is None:
+            self.config.dtype = self._stored_dtype()
         if self.format == OLMO_LEGACY:
             self.places = olmo_legacy.places_of(self.config)
-            self.config.dtype = self._stored_dtype()
         else:
             self.places = {self.family.name_in_model(name): Place(name) for name in self.stored}
         there = {name: place for name, place in self.places.items() if place.tensor in self.stored}
@@ -150,50 +154,42 @@ class Checkpoint:
         shape = self.stored[place.tensor].shape
         return shape if place.rows is None else (place.rows[1] - place.rows[0], *shape[1:])
 
-    def _stored_dtype(self) -> torch.dtype:
-        """The dtype that holds all stored tensors' values; legacy configs do not always say it.
-
-        Raises:
-            DissectError: for files without tensors, or with others than floating point ones.
-        """
-        names = {stored.dtype for stored in self.stored.values()}
-        if not names or not names <= FLOATS.keys():
+    def _refuse_unsupported(self) -> None:
+        """Refuse number formats that nothing here computes in, and more layers than tensors."""
+        for name, stored in self.stored.items():
+            if stored.dtype not in FLOATS:
+                quantised = stored.dtype.startswith(_QUANTISED)
+                raise DissectError(
+                    f"{stored.file}: tensor {name} is stored as {stored.dtype}; supported are "
+                    f"{', '.join(FLOATS)}: save the checkpoint "
+                    f"{'dequantised in bfloat16' if quantised else 'in one of them'}"
+                )
+        if self.layers > len(self.stored):
             raise DissectError(
-                f"{self.folder} holds tensors of type {', '.join(sorted(names)) or 'none'}; "
-                f"legal are {', '.join(FLOATS)}"
+                f"{self.folder / CONFIG} describes a model of {self.layers} layers, but the files "
+                f"hold only {len(self.stored)} tensors; use the config of these weights"
             )
-        return functools.reduce(torch.promote_types, (FLOATS[name] for name in names))
 
-
-def _read_config(folder: Path) -> tuple[Any, str]:
-    """The transformers config of a checkpoint folder, and the folder's format.
-
-    Raises:
-        DissectError: no folder, no readable config.json, or an architecture that is not known.
-    """
-    path = folder / "config.json"
-    if not folder.is_dir():
-        raise DissectError(f"checkpoint folder {folder} does not exist")
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DissectError(
-            f"{folder} has no config.json: it is no transformers checkpoint"
-        ) from None
-    except ValueError as error:
-        raise DissectError(f"{path} is not valid JSON: {error}") from None
-    if olmo_legacy.is_legacy(raw):
-        return olmo_legacy.config_of(raw, path), OLMO_LEGACY
-    family_of(str(raw.get("model_type")))
-    return AutoConfig.from_pretrained(folder), TRANSFORMERS
+    def _stored_dtype(self) -> torch.dtype:
+        dtypes = {FLOATS[stored.dtype] for stored in self.stored.values()}
+        return functools.reduce(torch.promote_types, dtypes)
 
 
 def _read_headers(folder: Path) -> dict[str, Stored]:
-    """All tensors of a checkpoint's files, by their names there."""
-    tensors = {}
+    """All tensors of a checkpoint's files, by their names there.
+
+    Raises:
+        DissectError: for a tensor that lies in two files, since they may differ.
+    """
+    tensors: dict[str, Stored] = {}
     for path in weight_files(folder):
         with open_weights(path) as weights:
             for name in _names(weights):
+                if name in tensors:
+                    raise DissectError(
+                        f"tensor {name} is stored both in {tensors[name].file} and in {path}; save "
+                        "the checkpoint again in an empty folder"
+                    )
                 header = weights.get_slice(name)
                 tensors[name] = Stored(path, tuple(header.get_shape()), header.get_dtype())
     return tensors
@@ -206,25 +202,6 @@ def _take(weights: Any, place: Place) -> Tensor:
     else:
         tensor = weights.get_slice(place.tensor)[place.rows[0] : place.rows[1]]
     return tensor
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a checkpoint, by its index or the one file.
-
-    Raises:
-        DissectError: if there are none, or the index names one that is not there.
-    """
-    if (folder / INDEX).is_file():
-        weight_map = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
-        paths = [folder / name for name in sorted(set(weight_map.values()))]
-    else:
-        paths = [folder / SINGLE]
-    for path in paths:
-        if not path.is_file():
-            raise DissectError(
-                f"{path} is missing: a checkpoint needs {SINGLE}, or {INDEX} and its shards"
-            )
-    return paths
 
 
 def open_weights(path: Path) -> Any:
@@ -253,7 +230,9 @@ def empty_model(config: Any, dtype: torch.dtype) -> nn.Module:
     in the config, so the model gets a copy.
     """
     with init_empty_weights(include_buffers=False), no_init_weights():
-        model: nn.Module = AutoModelForCausalLM.from_config(copy.deepcopy(config), dtype=dtype)
+        model: nn.Module = AutoModelForCausalLM.from_config(
+            copy.deepcopy(config), dtype=dtype, trust_remote_code=False
+        )
     return model.eval().requires_grad_(False)
 
 
@@ -272,10 +251,29 @@ def load_model(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device)
             tensor = checkpoint.read([name], dtype, device)[name].clone()
             setattr(model.get_submodule(owner), leaf, nn.Parameter(tensor))
     model.tie_weights()
-    generation = checkpoint.folder / "generation_config.json"
-    if generation.is_file():
-        model.generation_config = GenerationConfig.from_pretrained(checkpoint.folder)
+    generation = read_generation_config(checkpoint.folder)
+    if generation is not None:
+        model.generation_config = generation
     return model.to(device)
+
+
+def read_generation_config(folder: Path) -> Any:
+    """What a checkpoint's generation_config.json says, as transformers' GenerationConfig, or None.
+
+    Raises:
+        DissectError: if it cannot be read, or its end of sequence is no token.
+    """
+    path = folder / GENERATION
+    if not path.exists():
+        return None
+    ends = read_json_object(path).get("eos_token_id")
+    if any(type(end) is not int for end in (ends if isinstance(ends, list) else [ends or 0])):
+        raise DissectError(
+            f"{path}: eos_token_id is {ends!r}, but it is the number of a token or a list of them; "
+            f"use the {GENERATION} that was saved with the weights"
+        )
+    with used_by_transformers(path):
+        return GenerationConfig.from_pretrained(folder)
 
 
 def tied_tensors(model: Any) -> dict[str, str]:

@@ -5,8 +5,15 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
-from dissect.checkpoints.reader import Checkpoint, empty_model, open_weights, tied_tensors
-from dissect.errors import DissectError
+from dissect.checkpoints.model_config import CONFIG
+from dissect.checkpoints.reader import (
+    Checkpoint,
+    empty_model,
+    open_weights,
+    read_generation_config,
+    tied_tensors,
+)
+from dissect.errors import DissectError, used_by_transformers
 
 log = logging.getLogger("dissect")
 
@@ -18,7 +25,8 @@ def verify_checkpoint(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
         The shape of every parameter by its name in the model; errors name it as the files do.
 
     Raises:
-        DissectError: a tensor is missing, left over, of another shape, or holds NaN or infinity.
+        DissectError: transformers cannot build the model; a tensor is missing, left over, of
+            another shape, or holds NaN or infinity; or generation_config.json cannot be read.
     """
     expected, found = expected_shapes(checkpoint), checkpoint.stored
     needed = _stored_shapes(checkpoint, expected)
@@ -30,13 +38,15 @@ def verify_checkpoint(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
                 f"{checkpoint.folder}: tensor {name} has shape {list(found[name].shape)}, "
                 f"its config.json says {list(shape)}"
             )
+    read_generation_config(checkpoint.folder)
     _refuse_non_finite(checkpoint)
     return expected
 
 
 def expected_shapes(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the parameters that a checkpoint of this config holds."""
-    model = empty_model(checkpoint.config, torch.float32)
+    with used_by_transformers(checkpoint.folder / CONFIG):
+        model = empty_model(checkpoint.config, torch.float32)
     tied = tied_tensors(model)
     return {
         name: tuple(parameter.shape)

@@ -154,7 +154,7 @@ def convert_gguf(gguf: Path, folder: Path, known: KnownWheel) -> None:
     started = time.monotonic()
     tokenizer = _tokenizer(gguf, known)
     model = AutoModelForCausalLM.from_pretrained(
-        gguf.parent, gguf_file=gguf.name, dtype=torch.float32
+        gguf.parent, gguf_file=gguf.name, dtype=torch.float32, trust_remote_code=False
     )
     _forget_quantisation(model)
     folder.mkdir(parents=True, exist_ok=True)
@@ -182,7 +182,9 @@ def _tokenizer(gguf: Path, known: KnownWheel) -> Any:
     from tokenizers import pre_tokenizers
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    tokenizer = AutoTokenizer.from_pretrained(
+        gguf.parent, gguf_file=gguf.name, trust_remote_code=False
+    )
     if not tokenizer.chat_template:
         raise DissectError(f"{gguf.name} brings no chat template; use an instruction-tuned model")
     if known.digits_apart:

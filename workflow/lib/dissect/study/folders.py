@@ -1,10 +1,11 @@
 """What config.json tells of the folders in a checkpoints table, before a job opens a weight."""
 
-import json
 from pathlib import Path
 from typing import Any
 
+from dissect.checkpoints.weight_files import named_weight_files
 from dissect.errors import DissectError
+from dissect.files import read_json_object
 from dissect.study.table import CheckpointRow
 
 _LEGACY = {"hf_olmo": "olmo"}  # ai2-olmo's later name of the same family
@@ -14,7 +15,8 @@ def check_folder(row: CheckpointRow) -> None:
     """Whether a path: row's folder is a checkpoint at all.
 
     Raises:
-        DissectError: if it has no config.json.
+        DissectError: if it has no config.json that can be read, or its files leave open which of
+            them hold the weights.
     """
     folder = Path(row.location)
     if not (folder / "config.json").is_file():
@@ -23,6 +25,8 @@ def check_folder(row: CheckpointRow) -> None:
             f"transformers format; name the folder that holds config.json and the safetensors "
             f"files{_hint(folder)}"
         )
+    read_json_object(folder / "config.json")
+    named_weight_files(folder)
 
 
 def check_pair(row: CheckpointRow, original: CheckpointRow) -> None:
@@ -59,11 +63,8 @@ def _words(model: tuple[str | None, int | None]) -> str:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    try:
-        values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}  # told by the job that verifies the checkpoint
-    return values if isinstance(values, dict) else {}
+    path = folder / "config.json"
+    return read_json_object(path) if path.is_file() else {}
 
 
 def _hint(folder: Path) -> str:

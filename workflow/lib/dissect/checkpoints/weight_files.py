@@ -1,0 +1,65 @@
+"""Which files of a folder hold a checkpoint's weights. Free of torch: the planning asks, too."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from dissect.errors import DissectError
+from dissect.files import read_json_object
+
+INDEX = "model.safetensors.index.json"
+SINGLE = "model.safetensors"
+# A file beside the index, in every case: neither a path nor a name that a message cannot show.
+_SHARD = re.compile(r"[\w.+-]{1,200}\.safetensors", re.ASCII)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a checkpoint: the one file, or those that its index names.
+
+    Raises:
+        DissectError: as `named_weight_files`, or if one of them is missing.
+    """
+    paths = named_weight_files(folder)
+    for path in paths:
+        if not path.is_file():
+            raise DissectError(
+                f"{path} is missing: a checkpoint needs {SINGLE}, or {INDEX} and its shards"
+            )
+    return paths
+
+
+def named_weight_files(folder: Path) -> list[Path]:
+    """The same, whether the files are there or not.
+
+    Raises:
+        DissectError: if the folder has both the one file and an index, or an index that does not
+            name files of the folder.
+    """
+    index = folder / INDEX
+    if not index.exists():
+        return [folder / SINGLE]
+    if (folder / SINGLE).exists():
+        raise DissectError(
+            f"{folder} holds both {SINGLE} and {INDEX}, which are two sets of weights; remove the "
+            "set that is out of date (the single file, or the index and its shards)"
+        )
+    return [folder / name for name in sorted(_shards(index))]
+
+
+def _shards(index: Path) -> set[str]:
+    weight_map = read_json_object(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise DissectError(
+            f"{index} has no weight_map that names the file of each tensor; fetch or save the "
+            "checkpoint again"
+        )
+    return {_shard(index, name) for name in weight_map.values()}
+
+
+def _shard(index: Path, name: Any) -> str:
+    if not isinstance(name, str) or not _SHARD.fullmatch(name):
+        raise DissectError(
+            f"{index} names {str(name)[:100]!r} as a file of weights; only .safetensors files in "
+            "the same folder are read: save the checkpoint again"
+        )
+    return name
