@@ -133,6 +133,11 @@ def no_checkpoint(reader: Reader) -> None:
     reader.change("my/checkpoints.tsv", "data/unlearned", "data")
 
 
+def two_sets_of_weights(reader: Reader) -> None:
+    index = reader.workflow.root / "data/unlearned/model.safetensors.index.json"
+    index.write_text('{"weight_map": {"a": "old.safetensors"}}', encoding="utf-8")
+
+
 def another_model(reader: Reader) -> None:
     path = "data/unlearned/config.json"
     reader.change(path, '"model_type": "llama"', '"model_type": "mistral"')
@@ -155,6 +160,7 @@ def no_comma(reader: Reader) -> None:
     [
         (no_folder, "does not exist"),
         (no_checkpoint, "has no config.json"),
+        (two_sets_of_weights, "holds both model.safetensors and"),
         (another_model, "must be a fine-tuned copy of its original"),
         (wrong_id, "is not in the concept file"),
         (spaces, "names the columns"),

@@ -47,9 +47,9 @@ def _refuse_code(folder: Path) -> None:
     # Another class of tokenizer in its place might make other tokens of a text.
     if path.exists() and read_json_object(path).get("auto_map") is not None:
         raise DissectError(
-            f"{path} asks for Python code of its own (auto_map), and such code is never run; save "
-            "the tokenizer as a class of transformers, or, if tokenizer.json says all of it, take "
-            "auto_map out"
+            f"{path} names Python code of its own (auto_map), and such code is never run; save "
+            "the tokenizer with a class of transformers, or delete auto_map if tokenizer.json is "
+            "complete"
         )
 
 

@@ -1,0 +1,368 @@
+"""Folders that no checkpoint should look like: one line that names the file, before any work."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import AutoModelForCausalLM, GenerationConfig
+
+from dissect.checkpoints.manifest import write_manifest
+from dissect.checkpoints.reader import Checkpoint, load_model
+from dissect.errors import DissectError
+from dissect.study.folders import check_folder, layers_of
+from dissect.study.table import CheckpointRow
+from dissect.texts.prompts import load_tokenizer
+from tiny import save_tiny_olmo_legacy
+
+INDEX = "model.safetensors.index.json"
+SINGLE = "model.safetensors"
+DEEP = '{"a":' * 100_000 + "1" + "}" * 100_000
+Spoil = Callable[[Path], object]
+
+
+@pytest.fixture
+def copy(tiny_llama: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny original that a test may spoil."""
+    return Path(shutil.copytree(tiny_llama, tmp_path / "copy"))
+
+
+@pytest.fixture
+def legacy(tmp_path: Path) -> Path:
+    return save_tiny_olmo_legacy(tmp_path / "legacy")
+
+
+@pytest.fixture
+def sharded(copy: Path) -> Path:
+    shard(copy)
+    return copy
+
+
+def row(folder: Path) -> CheckpointRow:
+    return CheckpointRow("tiny", "original", "", f"path:{folder}")
+
+
+def register(folder: Path) -> None:
+    write_manifest(folder.parent / "manifest.json", folder, row(folder))
+
+
+def refused(call: Callable[[], object], *words: str) -> None:
+    with pytest.raises(DissectError) as error:
+        call()
+    text = str(error.value)
+    assert "\n" not in text
+    for word in words:
+        assert word in text
+
+
+def shard(folder: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    (folder / SINGLE).unlink()
+    model.save_pretrained(folder, max_shard_size="50KB")
+
+
+def write(name: str, content: str | bytes) -> Spoil:
+    data = content if isinstance(content, bytes) else content.encode()
+    return lambda folder: (folder / name).write_bytes(data)
+
+
+def config(**values: Any) -> Spoil:
+    """Change keys of config.json; ... takes one out."""
+
+    def spoil(folder: Path) -> None:
+        path = folder / "config.json"
+        said = json.loads(path.read_text(encoding="utf-8")) | values
+        said = {key: value for key, value in said.items() if value is not ...}
+        path.write_text(json.dumps(said), encoding="utf-8")
+
+    return spoil
+
+
+def tensors(change: Callable[[str, Tensor], Tensor]) -> Spoil:
+    def spoil(folder: Path) -> None:
+        changed = {name: change(name, it) for name, it in load_file(folder / SINGLE).items()}
+        save_file(changed, folder / SINGLE, metadata={"format": "pt"})
+
+    return spoil
+
+
+def both(*spoils: Spoil) -> Spoil:
+    return lambda folder: [spoil(folder) for spoil in spoils]
+
+
+# Which files hold the weights.
+
+
+def test_a_copy_saved_over_a_sharded_original_is_refused(sharded: Path, tiny_llama: Path) -> None:
+    shutil.copy(tiny_llama / SINGLE, sharded / SINGLE)
+    words = (str(sharded), f"both {SINGLE} and {INDEX}", "remove the set")
+    refused(lambda: check_folder(row(sharded)), *words)
+    refused(lambda: register(sharded), *words)
+    (sharded / INDEX).unlink()
+    check_folder(row(sharded))
+    assert Checkpoint(sharded).files["lm_head.weight"] == sharded / SINGLE
+
+
+def index_of(weight_map: Any) -> str:
+    return json.dumps({"metadata": {}, "weight_map": weight_map})
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{", "not valid JSON"),
+        (b"\xff\xfe{}", "not valid JSON in UTF-8"),
+        (DEEP, "nested too deeply"),
+        ("[]", "does not hold a JSON object"),
+        ("{}", "has no weight_map"),
+        (index_of(None), "has no weight_map"),
+        (index_of(["a"]), "has no weight_map"),
+        (index_of({}), "has no weight_map"),
+        (index_of({"a": 7}), "names '7'"),
+        (index_of({"a": ["b"]}), "only .safetensors files in the same folder"),
+        (index_of({"a": "/tmp/model.safetensors"}), "names '/tmp/model.safetensors'"),
+        (index_of({"a": "../model.safetensors"}), "in the same folder"),
+        (index_of({"a": "sub/model.safetensors"}), "in the same folder"),
+        (index_of({"a": ".."}), "in the same folder"),
+        (index_of({"a": "pytorch_model.bin"}), "only .safetensors"),
+        (index_of({"a": "\ud800.safetensors"}), r"'\ud800.safetensors'"),
+        (index_of({"a": "x" * 300 + ".safetensors"}), "in the same folder"),
+    ],
+)
+def test_an_odd_index(sharded: Path, content: str | bytes, words: str) -> None:
+    write(INDEX, content)(sharded)
+    refused(lambda: check_folder(row(sharded)), str(sharded / INDEX), words)
+    refused(lambda: register(sharded), str(sharded / INDEX), words)
+
+
+def test_shards_may_be_links_as_in_the_cache_of_the_hub(sharded: Path) -> None:
+    for path in sharded.glob("*.safetensors"):
+        blob = sharded.parent / "blobs" / path.name
+        blob.parent.mkdir(exist_ok=True)
+        path.rename(blob)
+        path.symlink_to(blob)
+    write(INDEX, b"\xef\xbb\xbf" + (sharded / INDEX).read_bytes())(sharded)  # and with a BOM
+    check_folder(row(sharded))
+    register(sharded)
+
+
+def test_a_tensor_in_two_shards(sharded: Path) -> None:
+    first, *_, last = sorted(sharded.glob("*.safetensors"))
+    name, tensor = next(iter(load_file(last).items()))
+    save_file(load_file(first) | {name: tensor + 1}, first, metadata={"format": "pt"})
+    refused(lambda: register(sharded), name, str(first), str(last))
+
+
+# In which formats numbers are stored.
+
+
+@pytest.mark.parametrize(
+    ("dtype", "words"),
+    [
+        (torch.int8, "stored as I8; supported are F32, F16, BF16: save the checkpoint dequantised"),
+        (torch.float8_e4m3fn, "stored as F8_E4M3; supported are F32, F16, BF16: save the checkp"),
+        (torch.complex64, "stored as C64"),
+        (torch.float64, "stored as F64; supported are F32, F16, BF16: save the checkpoint in one"),
+    ],
+)
+@pytest.mark.parametrize("format_", ["copy", "legacy"])
+def test_stored_number_formats(
+    request: pytest.FixtureRequest, format_: str, dtype: torch.dtype, words: str
+) -> None:
+    folder: Path = request.getfixturevalue(format_)
+    part = "down_proj" if format_ == "copy" else "ff_out"
+    tensors(lambda name, it: it.to(dtype) if part in name else it)(folder)
+    refused(lambda: register(folder), str(folder / SINGLE), part, words)
+
+
+@pytest.mark.parametrize("format_", ["copy", "legacy"])
+def test_quantised_checkpoints(request: pytest.FixtureRequest, format_: str) -> None:
+    folder: Path = request.getfixturevalue(format_)
+    config(quantization_config={"quant_method": "fp8"})(folder)
+    words = ("config.json has a quantization_config", "save the checkpoint dequantised in bfloat16")
+    refused(lambda: register(folder), *words)
+
+
+@pytest.mark.parametrize(("halves", "expected"), [("", torch.float16), ("lm_head", torch.float32)])
+def test_without_dtype_it_is_what_holds_all_stored_values(
+    copy: Path, halves: str, expected: torch.dtype
+) -> None:
+    tensors(lambda name, it: it.to(torch.bfloat16 if halves in name and halves else torch.float16))(
+        copy
+    )
+    config(dtype=...)(copy)
+    register(copy)
+    assert Checkpoint(copy).config.dtype == expected
+
+
+# What config.json says.
+
+
+@pytest.mark.parametrize("architectures", [..., None, [], ["Unheard"], 7])
+def test_the_architecture_is_the_familys(copy: Path, architectures: Any) -> None:
+    config(architectures=architectures)(copy)
+    manifest = write_manifest(copy.parent / "manifest.json", copy, row(copy))
+    assert manifest.architecture == "LlamaForCausalLM"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "not valid JSON"),
+        ("[]", "does not hold a JSON object"),
+        ("null", "does not hold a JSON object"),
+        (b'{"a": "\xff"}', "not valid JSON in UTF-8"),
+        (DEEP, "nested too deeply"),
+        ('{"model_type": "llama", "rms_norm_eps": NaN}', "NaN is not a number in JSON"),
+    ],
+)
+def test_a_config_that_is_no_object(copy: Path, content: str | bytes, words: str) -> None:
+    path = copy / "config.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    for call in (check_folder, lambda it: layers_of(Path(it.location))):
+        refused(lambda call=call: call(row(copy)), str(path), words)  # type: ignore[misc]
+    refused(lambda: register(copy), str(path), words)
+    refused(lambda: load_tokenizer(copy), str(path), words)
+
+
+ROPE = {"rope_theta": 10_000.0}
+CANNOT_USE = "transformers cannot use"
+CONFIGS: dict[str, tuple[Spoil, str]] = {
+    "rope type": (config(rope_parameters=ROPE | {"rope_type": "unheard"}), CANNOT_USE),
+    "rope type in old words": (
+        config(rope_parameters=..., rope_scaling={"type": "unheard"}),
+        CANNOT_USE,
+    ),
+    "rope without a factor": (config(rope_parameters=ROPE | {"rope_type": "linear"}), "factor"),
+    "rope text": (config(rope_parameters="a"), CANNOT_USE),
+    "rope theta text": (config(rope_parameters={"rope_theta": "a"}), CANNOT_USE),
+    "activation": (config(hidden_act="unheard"), "unheard"),
+    "activation number": (config(hidden_act=7), CANNOT_USE),
+    "heads": (config(num_attention_heads=5), "not a multiple"),
+    "shared heads": (
+        both(
+            config(num_key_value_heads=3),
+            tensors(
+                lambda name, it: torch.ones(24, 32) if "k_proj" in name or "v_proj" in name else it
+            ),
+        ),
+        "num_attention_heads is 4, which is no multiple of num_key_value_heads = 3",
+    ),
+    "no heads": (config(num_attention_heads=0), "num_attention_heads is 0, but a size is"),
+    "a negative size": (config(intermediate_size=-1), "intermediate_size is -1, but a size is"),
+    "a size as text": (config(hidden_size="32"), 'hidden_size is "32", but a size is'),
+    "a fraction": (config(vocab_size=2.5), "vocab_size is 2.5, but a size is"),
+    "a null size": (config(hidden_size=None), CANNOT_USE),
+    "no layers": (config(num_hidden_layers=0), "num_hidden_layers is 0, but a size is"),
+    "endless layers": (config(num_hidden_layers=10**12), "the files hold only"),
+    "endless rows": (config(hidden_size=4 * 10**12), CANNOT_USE),
+    "no window": (config(sliding_window=0), "sliding_window is 0, but a size is"),
+    "dtype unheard": (config(dtype="unheard"), "dtype is 'unheard'; supported are float32"),
+    "dtype of integers": (config(dtype="int8"), "dtype is 'int8'; supported are float32"),
+    "dtype in old words": (config(dtype=..., torch_dtype=7), "torch_dtype is 7; supported are"),
+    "labels": (config(id2label={"a": 1}), CANNOT_USE),
+}
+
+
+@pytest.mark.parametrize("how", CONFIGS)
+def test_a_config_that_describes_no_model(copy: Path, how: str) -> None:
+    spoil, words = CONFIGS[how]
+    spoil(copy)
+    refused(lambda: register(copy), str(copy / "config.json"), words)
+
+
+def test_an_unheard_model_type_of_another_type(copy: Path) -> None:
+    config(model_type=["llama"])(copy)
+    refused(lambda: register(copy), "is not known; known are")
+    refused(lambda: load_tokenizer(copy), str(copy))
+
+
+def test_tuples_as_outputs_are_no_property_of_a_model(copy: Path) -> None:
+    config(return_dict=False)(copy)
+    model = load_model(Checkpoint(copy), torch.float32, torch.device("cpu"))
+    assert model(torch.tensor([[5, 9]])).logits.shape == (1, 2, 300)
+
+
+LEGACY: dict[str, tuple[dict[str, Any], str]] = {
+    "no heads": ({"n_heads": 0}, "n_heads is 0, but a size is a whole number from 1"),
+    "heads": ({"n_heads": 5}, "d_model is 32, which is no multiple of n_heads = 5"),
+    "shared heads": ({"n_kv_heads": 3}, "no multiple of num_key_value_heads = 3"),
+    "no layers": ({"n_layers": 0}, "n_layers is 0"),
+    "endless layers": ({"n_layers": 10**9}, "the files hold only"),
+    "no width": ({"d_model": 0}, "d_model is 0"),
+    "a width as text": ({"d_model": "32"}, 'd_model is "32"'),
+    "no rows": ({"embedding_size": 0}, "embedding_size is 0"),
+    "no inner width": ({"mlp_hidden_size": 0}, "mlp_hidden_size is 0"),
+    "a ratio as text": ({"mlp_hidden_size": None, "mlp_ratio": "4"}, 'mlp_ratio is "4"'),
+    "theta as text": ({"rope_theta": "a"}, CANNOT_USE),
+    "clipping as text": ({"clip_qkv": "a"}, CANNOT_USE),
+}
+
+
+@pytest.mark.parametrize("how", LEGACY)
+def test_a_legacy_config_that_describes_no_model(legacy: Path, how: str) -> None:
+    values, words = LEGACY[how]
+    config(**values)(legacy)
+    refused(lambda: register(legacy), str(legacy / "config.json"), words)
+
+
+# The other files.
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{", "not valid JSON"),
+        ("[]", "does not hold a JSON object"),
+        (DEEP, "nested too deeply"),
+        ('{"eos_token_id": "a"}', "eos_token_id is 'a'"),
+        ('{"eos_token_id": [1, 2.5]}', "eos_token_id is [1, 2.5]"),
+        ('{"watermarking_config": 3}', CANNOT_USE),
+    ],
+)
+def test_a_broken_generation_config(copy: Path, content: str, words: str) -> None:
+    path = copy / "generation_config.json"
+    path.write_text(content, encoding="utf-8")
+    refused(lambda: register(copy), str(path), words)
+
+
+@pytest.mark.parametrize("ends", [None, 0, 3, [1, 3]])
+def test_a_generation_config_is_saved_again_as_it_was(copy: Path, ends: Any) -> None:
+    # transformers saves one that it finds odd only if it knows that it was read so.
+    odd = {"eos_token_id": ends, "temperature": 0.6, "do_sample": False}
+    (copy / "generation_config.json").write_text(json.dumps(odd), encoding="utf-8")
+    register(copy)
+    model = load_model(Checkpoint(copy), torch.float32, torch.device("cpu"))
+    model.save_pretrained(copy.parent / "saved")
+    saved = GenerationConfig.from_pretrained(copy.parent / "saved")
+    assert (saved.eos_token_id, saved.temperature) == (ends, 0.6)
+
+
+@pytest.mark.parametrize("format_", ["copy", "legacy"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("tokenizer.json", "{"),
+        ("tokenizer.json", "[]"),
+        ("tokenizer.json", '{"version": "1.0", "model": {"type": "unheard"}, "added_tokens": []}'),
+        ("tokenizer.json", DEEP),
+        ("tokenizer_config.json", "{"),
+        ("tokenizer_config.json", "[]"),
+        ("tokenizer_config.json", DEEP),
+        ("tokenizer_config.json", '{"bos_token": {"a": 1}}'),
+        ("tokenizer_config.json", '{"model_max_length": "a"}'),
+        ("special_tokens_map.json", "["),
+        ("chat_template.jinja", b"\xff"),
+    ],
+)
+def test_a_broken_tokenizer(
+    request: pytest.FixtureRequest, format_: str, name: str, content: str | bytes
+) -> None:
+    folder: Path = request.getfixturevalue(format_)
+    write(name, content)(folder)
+    refused(lambda: load_tokenizer(folder), str(folder))
