@@ -1,14 +1,14 @@
-"""A hub on this machine, this process's client pointed at it, and waits that take no time."""
+"""A hub on this machine, and this process's client pointed at it."""
 
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from huggingface_hub import close_session, constants
 from sharded_repository import REPO, save_sharded
 
-from dissect.checkpoints import patience
 from hub_stand_in import HubStandIn
 
 
@@ -44,17 +44,10 @@ def hub(sharded: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 @pytest.fixture(autouse=True)
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What would have been waited, in seconds."""
-    seconds: list[float] = []
-    real = patience.wait_seconds
-
-    def no_time(failures: int, asked: float | None) -> float:
-        seconds.append(real(failures, asked))
-        return 0.0
-
-    monkeypatch.setattr(patience, "wait_seconds", no_time)
-    return seconds
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the library's pauses between its tries take no time."""
+    for module in ("huggingface_hub.utils._http", "huggingface_hub.file_download"):
+        monkeypatch.setattr(f"{module}.time", SimpleNamespace(sleep=lambda _: None))
 
 
 @pytest.fixture

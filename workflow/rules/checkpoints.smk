@@ -42,6 +42,7 @@ rule download_checkpoint:
         "<results>/logs/download_checkpoint/{model}/{checkpoint}.log",
     benchmark:
         "<results>/benchmarks/download_checkpoint/{model}/{checkpoint}.tsv"
+    retries: 2
     threads: 4
     resources:
         mem_mb=mem_mb("register"),

@@ -17,7 +17,8 @@ def main(*, row: CheckpointRow, workers: int, manifest: Path) -> None:
     # Not before the job has said that it may use the network.
     from dissect.checkpoints.download import download
 
-    done = download(row.location, row.revision, workers)
+    note = manifest.with_name("fetched.json")
+    done = download(row.location, row.revision, workers, note)
     write_manifest(
         manifest,
         done.folder,
@@ -25,6 +26,7 @@ def main(*, row: CheckpointRow, workers: int, manifest: Path) -> None:
         sha256=done.sha256,
         fetched=done.fetched,
     )
+    note.unlink()  # the manifest says so now
 
 
 if __name__ == "__main__":

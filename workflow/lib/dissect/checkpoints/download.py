@@ -1,39 +1,36 @@
-"""A checkpoint from the hub, whole and with every hash compared, in the hub's own cache folder."""
+"""A checkpoint from the hub, by huggingface_hub into its own cache; every hash is compared here."""
 
-import errno
+import hashlib
 import logging
 import os
-import time
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 
-from dissect.checkpoints.cache import RepoCache, is_commit
-from dissect.checkpoints.cache import remove as remove
-from dissect.checkpoints.digest import Digest, RemoteFile
-from dissect.checkpoints.fetch import FULL, fetch
-from dissect.checkpoints.hub import HubError, RemoteCheckpoint, find
-from dissect.checkpoints.patience import TRIES
+from huggingface_hub import constants, snapshot_download
+from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.file_download import repo_folder_name
+from huggingface_hub.utils import WeakFileLock
+
+from dissect.checkpoints import hub
 from dissect.errors import DissectError
-from dissect.files import free_bytes
+from dissect.files import atomic_path, free_bytes, read_json, sha256_of, write_json
 
 log = logging.getLogger("dissect")
-
-DAMAGED_TRIES = 3
-READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
+TRIES = 3  # of a file that arrives damaged
 
 
 @dataclass(frozen=True)
 class Download:
-    """A checkpoint that is here.
+    """A local checkpoint.
 
     Attributes:
         folder: the snapshot in the hub's cache.
         commit: 40 hexadecimal digits.
-        sha256: of every file; computed from what is on disk, and right.
-        fetched: the files that this workflow brought, now or in an earlier run that was
-            interrupted; what lay in a shared cache before is not among them.
+        sha256: of every file; computed from what is on disk, and as the hub lists it.
+        fetched: the files that were not in the cache before this study downloaded them.
     """
 
     folder: Path
@@ -42,170 +39,166 @@ class Download:
     fetched: list[str]
 
 
-def download(repo: str, revision: str = "", workers: int = 4) -> Download:
-    """Bring a checkpoint here, or find it here.
-
-    What a killed run has left is continued. Without a network, what the cache holds is used if
-    it is whole; a commit that this workflow once brought as a whole is not asked for again.
+def download(repo: str, revision: str = "", workers: int = 4, note: Path | None = None) -> Download:
+    """Download a checkpoint, or find it in the cache; without the hub, if the cache has all of it.
 
     Args:
         repo: owner/name.
         revision: a commit, branch or tag; the default branch if left out.
-        workers: how many files are fetched at a time.
+        workers: how many files are downloaded at a time.
+        note: a file in which the next try finds what this one has fetched, should it be killed.
 
     Raises:
-        HubError: if it cannot be had.
-        DissectError: if a file stays damaged, or the disk or its permissions are in the way.
+        HubError: if it is not available.
+        DissectError: if a file stays damaged, or the disk or its permissions do not allow it.
     """
-    cache = RepoCache(repo)
-    remote, told_now = _remote(cache, repo, revision)
-    _plan(cache, remote)
-    started = time.monotonic()
-    try:
-        sha256 = _bring_all(cache, remote, workers)
-    except OSError as error:
-        raise _in_one_line(error, cache) from None
-    if told_now:
-        _remember(cache, remote, revision)
-    log.info(
-        "hub:%s at %s: %d files, %.1f MB, all hashes right, in %.1f s",
-        repo,
-        remote.commit,
-        len(remote.files),
-        remote.size / 1e6,
-        time.monotonic() - started,
+    remote = _remote(repo, revision)
+    cache = Path(constants.HF_HUB_CACHE).absolute() / repo_folder_name(
+        repo_id=repo, repo_type="model"
     )
-    fetched = [file.name for file in remote.files if cache.was_fetched(remote.commit, file)]
-    return Download(cache.snapshot(remote.commit), remote.commit, sha256, fetched)
-
-
-def _remote(cache: RepoCache, repo: str, revision: str) -> tuple[RemoteCheckpoint, bool]:
-    """What is to be brought, and whether the hub has just said so."""
-    commit = cache.commit_of(revision)
-    known = cache.recall(commit) if commit else None
-    if known and is_commit(revision):
-        return known, False  # a commit never changes: there is nothing to ask
-    here = known or (cache.complete(commit) if commit else None)
-    try:
-        # With all of it here, a hub that does not answer is not worth a minute.
-        return find(repo, revision, tries=2 if here else TRIES), True
-    except HubError as error:
-        if here is None or error.status not in ("unreachable", "busy"):
-            raise
-        log.warning(
-            "hub:%s is %s: going on with what the cache holds, commit %s",
-            repo,
-            error.status,
-            here.commit,
-        )
-        return here, False
-
-
-def _in_one_line(error: OSError, cache: RepoCache) -> Exception:
-    if error.errno in READ_ONLY:
-        return DissectError(
-            f"{cache.folder} cannot be written to ({os.strerror(error.errno)}): "
-            "let HF_HOME or HF_HUB_CACHE name a folder of your own"
-        )
-    if error.errno in FULL:
-        return DissectError(
-            f"no space left in {cache.folder}; what has arrived is kept: "
-            "free some disk space and run again"
-        )
-    return error
-
-
-def _remember(cache: RepoCache, remote: RemoteCheckpoint, revision: str) -> None:
-    try:
-        cache.remember(remote, revision)
-    except OSError as error:
-        if error.errno not in READ_ONLY:
-            raise
-        # A shared cache that others fill: all is here, only the next run has to ask again.
-        log.info("%s may only be read: nothing is noted there", cache.folder)
-
-
-def _plan(cache: RepoCache, remote: RemoteCheckpoint) -> None:
-    """Say how much is to be fetched; refuse what the disk cannot hold."""
-    missing = sum(cache.missing_bytes(remote.commit, file) for file in remote.files)
-    log.info(
-        "hub:%s at %s: %d files, %.1f MB; %.1f MB of them to fetch",
-        remote.repo,
-        remote.commit,
-        len(remote.files),
-        remote.size / 1e6,
-        missing / 1e6,
-    )
-    free = free_bytes(cache.root)
-    if missing > free:
-        raise DissectError(
-            f"hub:{remote.repo} needs {missing / 1e6:.1f} MB more, {cache.root} has "
-            f"{free / 1e6:.1f} MB free: free some disk space, or let HF_HOME name another folder"
-        )
-
-
-def _bring_all(cache: RepoCache, remote: RemoteCheckpoint, workers: int) -> dict[str, str]:
-    """All files, several at a time; the first failure ends the others at their next chunk."""
-    stop = Event()
-    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="download")
-    try:
-        futures: dict[Future[str], str] = {
-            pool.submit(_bring, cache, remote, file, stop): file.name for file in remote.files
-        }
-        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-        for future in done:
-            future.result()
-        return {name: future.result() for future, name in futures.items()}
-    finally:
-        stop.set()
-        pool.shutdown(cancel_futures=True)
-
-
-def _bring(cache: RepoCache, remote: RemoteCheckpoint, file: RemoteFile, stop: Event) -> str:
-    """One file, right and in its place; returns its sha256."""
-    digest = _digest(cache, remote, file)
-    if digest is None or not digest.right:
-        with cache.lock(file, stop):
-            # Again, now that no other process writes: it may have brought the file meanwhile.
-            digest = _digest(cache, remote, file)
-            if digest is not None and not digest.right:
-                log.warning(
-                    "%s in the cache is damaged: %s; fetching it again",
-                    file.name,
-                    digest.difference,
+    folder = cache / "snapshots" / remote.commit
+    _remove_partials(cache)
+    fetched = _noted(note, folder, _missing(remote, cache))
+    sha256: dict[str, str] = {}
+    for _ in range(TRIES):
+        names = [file.name for file in remote.files if not (folder / file.name).exists()]
+        with hub.one_line(repo, revision):
+            if names:
+                snapshot_download(
+                    repo, revision=remote.commit, allow_patterns=names, max_workers=workers
                 )
-                cache.drop(remote.commit, file)
-            if digest is None or not digest.right:
-                digest = _fetch_right(cache, remote, file, stop)
-    cache.place(remote.commit, file)
-    return digest.sha256
-
-
-def _digest(cache: RepoCache, remote: RemoteCheckpoint, file: RemoteFile) -> Digest | None:
-    path = cache.existing(remote.commit, file)
-    return Digest.of(path, file) if path else None
-
-
-def _fetch_right(
-    cache: RepoCache, remote: RemoteCheckpoint, file: RemoteFile, stop: Event
-) -> Digest:
-    partial = cache.partial(file)
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    for attempt in range(1, DAMAGED_TRIES + 1):
-        digest = fetch(remote, file, partial, stop)
-        if digest.right:
-            cache.mark_fetched(file)
-            partial.replace(cache.blob(file))
-            return digest
-        partial.unlink()
-        log.warning(
-            "%s came damaged: %s (try %d of %d)",
-            file.name,
-            digest.difference,
-            attempt,
-            DAMAGED_TRIES,
+            damaged = _verify(remote, cache, workers, sha256)
+        if not damaged:
+            break
+        fetched = _noted(note, folder, damaged)
+    else:
+        raise DissectError(
+            f"hub:{repo} at {remote.commit}: {', '.join(damaged)} came damaged {TRIES} times (the "
+            "log names the hashes); try without the mirror or proxy in between, or ask its owner"
         )
-    raise DissectError(
-        f"hub:{remote.repo} at {remote.commit}: {file.name} came damaged {DAMAGED_TRIES} times: "
-        f"{digest.difference}; try without the mirror or proxy in between, or ask its owner"
-    )
+    log.info("hub:%s at %s: the hashes of all files are right", repo, remote.commit)
+    if revision != remote.commit:
+        # For other programs, and for us without the hub. A cache of others may be read-only.
+        with suppress(OSError), atomic_path(cache / "refs" / (revision or "main")) as ref:
+            ref.write_text(remote.commit)
+    return Download(folder, remote.commit, sha256, fetched)
+
+
+def _remote(repo: str, revision: str) -> hub.RemoteCheckpoint:
+    try:
+        return hub.find(repo, revision)
+    except hub.HubError as error:
+        cached = _cached(repo, revision) if error.status in ("unreachable", "busy") else None
+        if cached is None:
+            raise
+        log.warning("%s; using commit %s from the cache", error, cached.commit)
+        return cached
+
+
+def _cached(repo: str, revision: str) -> hub.RemoteCheckpoint | None:
+    """What the cache has of a repository, if it is whole; its blobs are named by their hashes."""
+    with suppress(LocalEntryNotFoundError, hub.HubError):
+        folder = Path(
+            snapshot_download(
+                repo,
+                revision=revision or None,
+                allow_patterns=list(hub.SMALL_FILES),
+                local_files_only=True,
+            )
+        )
+        links = {
+            path.name: path for path in folder.iterdir() if path.is_symlink() and path.exists()
+        }
+        files = [
+            hub.RemoteFile(name, links[name].stat().st_size, links[name].readlink().name)
+            for name in hub.needed(repo, links)
+        ]
+        return hub.RemoteCheckpoint(repo, folder.name, gated=False, files=files)
+    return None
+
+
+def _remove_partials(cache: Path) -> None:
+    """Remove what killed downloads have left: whoever still downloads a file holds its lock."""
+    for partial in cache.glob("blobs/*.incomplete"):
+        lock = cache.parent / ".locks" / cache.name / f"{partial.name.partition('.')[0]}.lock"
+        with suppress(OSError), WeakFileLock(lock, timeout=0.1):
+            partial.unlink(missing_ok=True)
+
+
+def _missing(remote: hub.RemoteCheckpoint, cache: Path) -> list[str]:
+    """The files that are not in the cache; refuses what its disk cannot hold."""
+    snapshot = cache / "snapshots" / remote.commit
+    missing = [
+        file
+        for file in remote.files
+        if not (snapshot / file.name).exists() and not (cache / "blobs" / file.etag).exists()
+    ]
+    size, free = sum(file.size for file in missing) / 1e6, free_bytes(cache) / 1e6
+    name = f"hub:{remote.repo} at {remote.commit}"
+    log.info("%s: %.1f MB, of which %.1f MB are to be downloaded", name, remote.size / 1e6, size)
+    if size > free:
+        raise DissectError(
+            f"{name} needs {size:.1f} MB more, {cache.parent} has {free:.1f} MB free: free some "
+            "disk space, or let HF_HOME name another folder"
+        )
+    return [file.name for file in missing]
+
+
+def _noted(note: Path | None, folder: Path, names: Iterable[str]) -> list[str]:
+    """These names and those that the note has for the same folder; both are in the note now."""
+    known = read_json(note).get(str(folder), []) if note and note.exists() else []
+    names = sorted({*known, *names})
+    if note:
+        write_json(note, {str(folder): names})
+    return names
+
+
+def _verify(
+    remote: hub.RemoteCheckpoint, cache: Path, workers: int, sha256: dict[str, str]
+) -> list[str]:
+    """Hash what `sha256` lacks and add it there; removes damaged files and returns their names."""
+    unknown = [file for file in remote.files if file.name not in sha256]
+    paths = [cache / "snapshots" / remote.commit / file.name for file in unknown]
+    with ThreadPoolExecutor(workers) as pool:
+        hashes = list(pool.map(sha256_of, paths))
+    damaged = []
+    for file, path, known in zip(unknown, paths, hashes, strict=True):
+        actual = known if len(file.etag) == 64 else _git_id(path.read_bytes())
+        if actual == file.etag:
+            sha256[file.name] = known
+            continue
+        log.warning("%s is damaged: %s, the hub lists %s", file.name, actual, file.etag)
+        damaged.append(file.name)
+        path.unlink()
+        (cache / "blobs" / file.etag).unlink(missing_ok=True)
+    return damaged
+
+
+def _git_id(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def remove(folder: Path, names: Sequence[str]) -> int:
+    """Delete files of a snapshot, and their bytes where no other snapshot in the cache has them.
+
+    Returns:
+        The bytes that are free now; files that are gone already are fine.
+
+    Raises:
+        DissectError: if the folder is no snapshot in a hub's cache; nothing is deleted.
+    """
+    cache = folder.parent.parent
+    if folder.parent.name != "snapshots" or not cache.name.startswith("models--"):
+        raise DissectError(f"{folder} is no snapshot in the hub's cache: nothing is deleted there")
+    freed = 0
+    for path in (folder / name for name in names):
+        if path.parent != folder or not os.path.lexists(path):
+            continue
+        content = cache / "blobs" / path.readlink().name if path.is_symlink() else path
+        size = content.lstat().st_size if os.path.lexists(content) else 0
+        path.unlink()
+        others = (other for other in cache.glob("snapshots/*/*") if other.is_symlink())
+        if content.name not in {other.readlink().name for other in others}:
+            content.unlink(missing_ok=True)
+            freed += size
+    return freed

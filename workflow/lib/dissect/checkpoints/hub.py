@@ -1,198 +1,196 @@
-"""What a repository on the hub holds: its commit, the files that a checkpoint needs, their hashes.
+"""What a repository on the hub contains, or in one line why it is not available.
 
 Safetensors only: no pickle, no code. Token, endpoint and folders are those of huggingface_hub:
 HF_TOKEN or the hub's own token file, HF_ENDPOINT, HF_HOME.
 """
 
 import json
-from collections.abc import Callable
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from json import JSONDecodeError
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from huggingface_hub import HfApi, constants, get_session, hf_hub_url, hf_raise_for_status
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.hf_api import ModelInfo, RepoSibling
-from huggingface_hub.utils import build_hf_headers
+from huggingface_hub import HfApi, constants, errors, get_token, hf_hub_download
+from huggingface_hub.utils import disable_progress_bars, logging
 
-from dissect import __version__
-from dissect.checkpoints.digest import Digest
-from dissect.checkpoints.digest import RemoteFile as RemoteFile
-from dissect.checkpoints.hub_errors import HubError as HubError
-from dissect.checkpoints.hub_errors import message, place_of, told
-from dissect.checkpoints.patience import TRIES, patiently
 from dissect.errors import DissectError
 
-CONFIG = "config.json"
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
-TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
+CONFIG, SINGLE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 SMALL_FILES = (
-    CONFIG,
-    "generation_config.json",
-    *TOKENIZERS,
-    "merges.txt",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "chat_template.jinja",
-    "chat_template.json",
+    *(CONFIG, "generation_config.json", "tokenizer.json", "tokenizer.model", "vocab.json"),
+    *("merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("chat_template.jinja", "chat_template.json"),
 )
+_SHARD = re.compile(r"[^/]+-\d+-of-(\d+)\.safetensors")
+_STATUS_OF_ERROR = (
+    (errors.GatedRepoError, "gated"),
+    (errors.RevisionNotFoundError, "revision_gone"),
+    ((errors.RepositoryNotFoundError, errors.DisabledRepoError), "gone"),
+)
+_STATUS_OF_CODE = {401: "bad_token", 403: "bad_token", 408: "busy", 429: "busy"}
+_REASONS = {
+    "ConnectError": "no connection",
+    "FileMetadataError": "the response is not from a Hugging Face Hub: a login page or a proxy?",
+    "JSONDecodeError": "the response is not from a Hugging Face Hub: a login page or a proxy?",
+    "OfflineModeIsEnabled": "HF_HUB_OFFLINE is set",
+    "OSError": "a file is shorter than announced",
+}
+
+disable_progress_bars()  # unreadable in a job's log
+logging.set_verbosity_error()  # the library's warnings contain signed addresses
+
+
+class HubError(DissectError):
+    """`status`: gated, bad_token, gone, revision_gone, unreachable, busy or no_safetensors."""
+
+    def __init__(self, status: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file as the hub lists it; size in bytes.
+
+    `etag` names its bytes in the cache: the sha256 of a large file, git's blob id of a small one.
+    """
+
+    name: str
+    size: int
+    etag: str
 
 
 @dataclass(frozen=True)
 class RemoteCheckpoint:
-    """A repository at one commit; `files` are the needed ones only, small ones first."""
+    """A repository at one commit (40 hexadecimal digits); `files` are the needed ones only."""
 
     repo: str
-    commit: str  # 40 hexadecimal digits
+    commit: str
     gated: bool
-    files: tuple[RemoteFile, ...]
+    files: list[RemoteFile]
 
     @property
     def size(self) -> int:
         """Bytes of all needed files."""
         return sum(file.size for file in self.files)
 
-    def file(self, name: str) -> RemoteFile:
-        return next(file for file in self.files if file.name == name)
 
-
-def find(repo: str, revision: str = "", tries: int = TRIES) -> RemoteCheckpoint:
-    """Ask the hub for a repository: one call, and its index of weights where it has one.
-
-    Args:
-        repo: owner/name.
-        revision: a commit, branch or tag; the default branch if left out.
+def find(repo: str, revision: str = "") -> RemoteCheckpoint:
+    """Ask the hub for a repository; at a commit, branch or tag, or at its default branch.
 
     Raises:
-        HubError: if it cannot be had, or holds no safetensors.
-        DissectError: if `repo` is no name of a repository, or sizes and hashes are not told.
+        HubError: if it is not available, or contains no safetensors.
+        DissectError: if `repo` is not a repository's name, or the mirror lists no sizes and hashes.
     """
-    place = place_of(repo, revision)
-
-    def ask() -> ModelInfo:
-        try:
-            return HfApi().model_info(
-                repo,
-                revision=revision or None,
-                files_metadata=True,
-                timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
+    timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+    with one_line(repo, revision):
+        info = HfApi().model_info(
+            repo, revision=revision or None, files_metadata=True, timeout=timeout
+        )
+    siblings = {it.rfilename: it for it in info.siblings or []}
+    files = []
+    for it in (siblings[name] for name in needed(repo, siblings)):
+        etag = it.lfs.sha256 if it.lfs else it.blob_id
+        if info.sha is None or it.size is None or etag is None:
+            raise DissectError(
+                f"hub:{repo}: {constants.ENDPOINT} does not list sizes and hashes of files; "
+                "use another mirror, or none (unset HF_ENDPOINT)"
             )
-        except HFValidationError:
-            raise DissectError(f"hub:{repo} is no repository; write hub:OWNER/NAME") from None
-        except JSONDecodeError:  # such as the log-in page of a network
-            reason = "what answers there is no hub"
-            raise HubError("unreachable", message("unreachable", repo, revision, reason)) from None
-
-    with told(repo, revision):
-        info = patiently(place, ask, tries)
-    # What a checkpoint needs lies at the top: the same names in folders are other things.
-    siblings = info.siblings or []
-    files = {it.rfilename: _file(place, it) for it in siblings if "/" not in it.rfilename}
-    if info.sha is None:
-        raise DissectError(f"{place}: {constants.ENDPOINT} does not tell the commit; use another")
-
-    def shards() -> list[str]:
-        try:
-            index = _read_json(repo, str(info.sha), files[INDEX])
-        except HubError as error:
-            if error.status not in ("gated", "bad_token"):
-                raise
-            # Sizes are public even where files are not: go by the names that shards always have.
-            return sorted(
-                name for name in files if name.endswith(".safetensors") and "-of-" in name
-            )
-        return sorted(set(index.get("weight_map", {}).values()))
-
-    names = needed(place, set(files), shards)
-    return RemoteCheckpoint(repo, info.sha, bool(info.gated), tuple(files[it] for it in names))
+        files.append(RemoteFile(it.rfilename, it.size, etag))
+    return RemoteCheckpoint(repo, str(info.sha), bool(info.gated), files)
 
 
-def needed(place: str, names: set[str], shards: Callable[[], list[str]]) -> list[str]:
-    """The names of a checkpoint's files among all that are there; an index decides, if present.
+def needed(repo: str, names: Iterable[str]) -> list[str]:
+    """The names of a checkpoint's files, config first; one file of weights beats shards.
+
+    So it does in transformers. What lies in folders is never needed: the same names mean others.
 
     Raises:
-        HubError: no config, or no safetensors that are complete.
+        HubError: no config, or no complete safetensors.
     """
-    if CONFIG not in names:
-        raise HubError("no_safetensors", f"{place}: no config.json, so it is no checkpoint to read")
-    small = [name for name in SMALL_FILES if name in names]
-    if INDEX in names:
-        weights = shards()
-        if weights and names.issuperset(weights):
-            return [*small, INDEX, *weights]
-    if SINGLE in names:
-        return [*small, SINGLE]
-    pickles = any(name.endswith((".bin", ".pt", ".pth")) for name in names)
-    seen = "weights as pickle only" if pickles else "no complete safetensors weights"
-    raise HubError(
-        "no_safetensors",
-        f"{place}: {seen}, and only safetensors are read: ask its owner to convert them, "
-        "or convert them yourself and name the folder as path:",
-    )
+    names = set(names)
+    shards = {name: int(match[1]) for name in sorted(names) if (match := _SHARD.fullmatch(name))}
+    weights = [SINGLE] if SINGLE in names else [INDEX, *shards]
+    complete = SINGLE in names or (shards and len(shards) >= max(shards.values()))
+    if not complete or not names.issuperset([CONFIG, *weights]):
+        raise HubError(
+            "no_safetensors",
+            f"hub:{repo} does not contain config.json, and model.safetensors or all shards with "
+            "their index; pickled weights (.bin) are never read: ask its owner to convert them, "
+            "or convert them yourself and name the folder as path:",
+        )
+    return [name for name in SMALL_FILES if name in names] + weights
 
 
 def read_config(remote: RemoteCheckpoint) -> dict[str, Any]:
-    """The repository's config.json, its hash checked; also shows whether its files may be read.
+    """The repository's config.json; shows whether its files may be read, and keeps none.
 
     Raises:
-        HubError: as `find`; gated repositories show their metadata, but not this.
+        HubError: as `find`; gated repositories show their lists of files, but no file.
+        DissectError: if it is not a JSON object.
     """
-    config: dict[str, Any] = _read_json(remote.repo, remote.commit, remote.file(CONFIG))
+    with TemporaryDirectory() as folder, one_line(remote.repo, remote.commit):
+        path = hf_hub_download(remote.repo, CONFIG, revision=remote.commit, cache_dir=folder)
+        content = Path(path).read_bytes()
+    try:
+        config = json.loads(content)
+    except (ValueError, RecursionError):
+        config = None
+    if not isinstance(config, dict):
+        raise DissectError(f"hub:{remote.repo}: config.json is not a JSON object; ask its owner")
     return config
 
 
-def file_url(repo: str, commit: str, name: str) -> str:
-    """Where a file's bytes are asked for; the answer is often a redirect to another host."""
-    return hf_hub_url(repo, name, revision=commit, endpoint=constants.ENDPOINT)
+@contextmanager
+def one_line(repo: str, revision: str) -> Iterator[None]:
+    """Turn what the library raises into one line.
+
+    Its exceptions are neither chained nor quoted: they contain signed addresses and the token.
+    """
+    token = get_token() or ""
+    if not (token.isascii() and token.isprintable()):
+        raise _hub_error("bad_token", repo, revision, "")
+    try:
+        yield
+    except errors.HFValidationError:
+        raise DissectError(f"hub:{repo} is not a repository; write hub:OWNER/NAME") from None
+    except (errors.HTTPError, OSError, RuntimeError, ValueError) as error:
+        hidden = error.__cause__ if isinstance(error, errors.LocalEntryNotFoundError) else None
+        raise _explained(hidden or error, repo, revision) from None
 
 
-def request_headers() -> dict[str, str]:
-    """Headers of a request for bytes: the token, if there is one, and no compression."""
-    return build_hf_headers(
-        library_name="dissect",
-        library_version=__version__,
-        headers={"Accept-Encoding": "identity"},
-    )
-
-
-def _read_json(repo: str, commit: str, file: RemoteFile) -> Any:
-    url = file_url(repo, commit, file.name)
-
-    def get() -> bytes:
-        answer = get_session().get(
-            url,
-            headers=request_headers(),
-            timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
-            follow_redirects=True,
+def _explained(error: BaseException, repo: str, revision: str) -> DissectError:
+    if number := getattr(error, "errno", None):
+        return DissectError(
+            f"hub:{repo}: {os.strerror(number)} in {constants.HF_HUB_CACHE}; finished files are "
+            "kept: let HF_HOME name a folder of your own with enough space, and run again"
         )
-        hf_raise_for_status(answer)
-        return answer.content
-
-    for _ in range(3):
-        with told(repo, commit):
-            content = patiently(f"{place_of(repo, commit)}, {file.name}", get)
-        digest = Digest(file)
-        digest.update(content)
-        if digest.right:
-            try:
-                return json.loads(content)
-            except ValueError:
-                raise DissectError(
-                    f"{place_of(repo, commit)}: {file.name} is not valid JSON; ask its owner"
-                ) from None
-    raise DissectError(
-        f"{place_of(repo, commit)}: {file.name} came damaged 3 times: {digest.difference}; "
-        "try without the mirror or proxy in between"
-    )
+    status, reason = "unreachable", _REASONS.get(type(error).__name__, type(error).__name__)
+    if isinstance(error, errors.HfHubHTTPError):
+        code = error.response.status_code
+        status = _STATUS_OF_CODE.get(code, "busy" if code >= 500 else "gone")
+        status = next((it for kind, it in _STATUS_OF_ERROR if isinstance(error, kind)), status)
+        reason = f"it answers {code}"
+    return _hub_error(status, repo, revision, reason)
 
 
-def _file(place: str, sibling: RepoSibling) -> RemoteFile:
-    if sibling.size is None or sibling.blob_id is None:
-        raise DissectError(
-            f"{place}: {constants.ENDPOINT} does not tell sizes and hashes of files; "
-            "use another mirror, or none (unset HF_ENDPOINT)"
-        )
-    sha256 = sibling.lfs.sha256 if sibling.lfs else None
-    return RemoteFile(sibling.rfilename, sibling.size, sha256, sibling.blob_id)
+def _hub_error(status: str, repo: str, revision: str, reason: str) -> HubError:
+    page = f"{constants.ENDPOINT}/{repo}"
+    has = "the current token does not grant access" if get_token() else "there is no token"
+    messages = {
+        "gated": f"gated, and {has}; accept its terms on {page}, set HF_TOKEN to that account's",
+        "bad_token": "the hub refuses the current token; set HF_TOKEN to a valid one that may read,"
+        " or remove it (HF_TOKEN, or `hf auth logout`) for what is public",
+        "gone": f"private or gone: the hub does not say which ({reason}); check the name on {page},"
+        " or set HF_TOKEN to a token that may read it",
+        "revision_gone": f"there is no such revision; choose one on {page}/commits/main",
+        "unreachable": f"the hub at {constants.ENDPOINT} cannot be reached ({reason}); check the "
+        "network, its proxy and HF_ENDPOINT, then run again: finished files are kept",
+        "busy": f"the hub is busy ({reason}); run again later: finished files are kept",
+    }
+    name = f"hub:{repo} at {revision}" if revision else f"hub:{repo}"
+    return HubError(status, f"{name}: {messages[status]}")
