@@ -266,9 +266,7 @@ def test_a_branch_that_moved_on_leaves_the_old_commit_usable(
     assert download(REPO, old.commit).sha256 == old.sha256
 
 
-def test_removing_gives_back_the_bytes(
-    hub: HubStandIn, sharded: Path
-) -> None:
+def test_removing_gives_back_the_bytes(hub: HubStandIn, sharded: Path) -> None:
     done = download(REPO)
     assert remove(done.folder, done.fetched) == sum(
         (sharded / name).stat().st_size for name in NEEDED

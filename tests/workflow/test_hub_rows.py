@@ -11,7 +11,7 @@ import pytest
 from tiny_study import Run, Workflow, make
 
 from dissect.files import read_json
-from hub_stand_in import HubStandIn
+from hub_stand_in import HubStandIn, Status
 from tiny import save_tiny
 
 ROWS = [
@@ -80,8 +80,12 @@ def test_preflight_shows_what_is_there_and_brings_no_weights(study: HubStudy) ->
 
 
 def test_with_skip_the_study_ends_and_the_weights_are_gone(study: HubStudy) -> None:
+    weights = ("lab/original", "model.safetensors")
+    study.hub.faults[weights] = [Status(503), Status(503)]  # Snakemake starts the job again
     run = study.run(**SKIP)
     assert run.status == 0, run.output
+    sent = [it for it in study.hub.requests if (it.repo, it.file) == weights and it.method == "GET"]
+    assert [request.status for request in sent] == [503, 503, 200]
     assert [path.name for path in study.workflow.result("krs").rglob("*.parquet")] == [
         "attention.parquet"
     ]

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -58,9 +58,12 @@ def download(repo: str, revision: str = "", workers: int = 4, note: Path | None 
     )
     folder = cache / "snapshots" / remote.commit
     _remove_partials(cache)
-    fetched = _noted(note, folder, _missing(remote, cache))
+    known = read_json(note).get(str(folder), []) if note and note.exists() else []
+    fetched = {*known, *_missing(remote, cache)}
     sha256: dict[str, str] = {}
     for _ in range(TRIES):
+        if note:
+            write_json(note, {str(folder): sorted(fetched)})
         names = [file.name for file in remote.files if not (folder / file.name).exists()]
         with hub.one_line(repo, revision):
             if names:
@@ -70,7 +73,7 @@ def download(repo: str, revision: str = "", workers: int = 4, note: Path | None 
             damaged = _verify(remote, cache, workers, sha256)
         if not damaged:
             break
-        fetched = _noted(note, folder, damaged)
+        fetched.update(damaged)
     else:
         raise DissectError(
             f"hub:{repo} at {remote.commit}: {', '.join(damaged)} came damaged {TRIES} times (the "
@@ -81,7 +84,7 @@ def download(repo: str, revision: str = "", workers: int = 4, note: Path | None 
         # For other programs, and for us without the hub. A cache of others may be read-only.
         with suppress(OSError), atomic_path(cache / "refs" / (revision or "main")) as ref:
             ref.write_text(remote.commit)
-    return Download(folder, remote.commit, sha256, fetched)
+    return Download(folder, remote.commit, sha256, sorted(fetched))
 
 
 def _remote(repo: str, revision: str) -> hub.RemoteCheckpoint:
@@ -142,15 +145,6 @@ def _missing(remote: hub.RemoteCheckpoint, cache: Path) -> list[str]:
             "disk space, or let HF_HOME name another folder"
         )
     return [file.name for file in missing]
-
-
-def _noted(note: Path | None, folder: Path, names: Iterable[str]) -> list[str]:
-    """These names and those that the note has for the same folder; both are in the note now."""
-    known = read_json(note).get(str(folder), []) if note and note.exists() else []
-    names = sorted({*known, *names})
-    if note:
-        write_json(note, {str(folder): names})
-    return names
 
 
 def _verify(
