@@ -139,7 +139,8 @@ def test_a_file_that_is_shorter_on_the_hub_is_an_error(
 
 def start_download(hub: HubStandIn, home: Path, note: Path) -> subprocess.Popen[bytes]:
     environment = os.environ | hub.environment(home)
-    return subprocess.Popen([sys.executable, "-c", DOWNLOAD, REPO, str(note)], env=environment)
+    command = [sys.executable, "-c", DOWNLOAD, REPO, str(note)]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
 
 
 def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
@@ -256,3 +257,13 @@ def test_the_token_is_not_sent_to_another_host(
     assert_all_there(sharded)
     asked = {(it.server, it.authorized) for it in hub.requests if it.file == SHARD}
     assert asked == {("hub", True), ("cdn", False)}
+
+
+def test_a_signed_address_is_not_shown(hub: HubStandIn, home: Path, tmp_path: Path) -> None:
+    """The library names it in its warnings, and in its errors."""
+    hub.redirect_to_cdn = True
+    hub.faults[REPO, SHARD] = [Cut(1000), Status(503)]
+    process = start_download(hub, home, tmp_path / "fetched.json")
+    _, shown = process.communicate()
+    assert b"the hub is busy (it answers 503)" in shown
+    assert hub.signature.encode() not in shown

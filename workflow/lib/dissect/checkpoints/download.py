@@ -24,13 +24,9 @@ TRIES = 3  # of a file that arrives damaged
 
 @dataclass(frozen=True)
 class Download:
-    """A local checkpoint.
+    """A local checkpoint: the snapshot `folder` in the hub's cache, whole and verified.
 
-    Attributes:
-        folder: the snapshot in the hub's cache.
-        commit: 40 hexadecimal digits.
-        sha256: of every file; computed from what is on disk, and as the hub lists it.
-        fetched: the files that were not in the cache before this study downloaded them.
+    `fetched` names the files that were not in the cache before this study downloaded them.
     """
 
     folder: Path
@@ -43,7 +39,6 @@ def download(repo: str, revision: str = "", workers: int = 4, note: Path | None 
     """Download a checkpoint, or find it in the cache; without the hub, if the cache has all of it.
 
     Args:
-        repo: owner/name.
         revision: a commit, branch or tag; the default branch if left out.
         workers: how many files are downloaded at a time.
         note: a file in which the next try finds what this one has fetched, should it be killed.
@@ -52,14 +47,12 @@ def download(repo: str, revision: str = "", workers: int = 4, note: Path | None 
         HubError: if it is not available.
         DissectError: if a file stays damaged, or the disk or its permissions do not allow it.
     """
-    remote = _remote(repo, revision)
-    cache = Path(constants.HF_HUB_CACHE).absolute() / repo_folder_name(
-        repo_id=repo, repo_type="model"
-    )
-    folder = cache / "snapshots" / remote.commit
+    remote, root = _remote(repo, revision), Path(constants.HF_HUB_CACHE).absolute()
+    cache = root / repo_folder_name(repo_id=repo, repo_type="model")
+    folder, name = cache / "snapshots" / remote.commit, f"hub:{repo} at {remote.commit}"
     _remove_partials(cache)
     known = read_json(note).get(str(folder), []) if note and note.exists() else []
-    fetched = {*known, *_missing(remote, cache)}
+    fetched = {*known, *_missing(remote, cache, name)}
     sha256: dict[str, str] = {}
     for _ in range(TRIES):
         if note:
@@ -76,10 +69,10 @@ def download(repo: str, revision: str = "", workers: int = 4, note: Path | None 
         fetched.update(damaged)
     else:
         raise DissectError(
-            f"hub:{repo} at {remote.commit}: {', '.join(damaged)} came damaged {TRIES} times (the "
-            "log names the hashes); try without the mirror or proxy in between, or ask its owner"
+            f"{name}: {', '.join(damaged)} came damaged {TRIES} times (the log names the hashes); "
+            "try without the mirror or proxy in between, or ask its owner"
         )
-    log.info("hub:%s at %s: the hashes of all files are right", repo, remote.commit)
+    log.info("%s: the hashes of all files are right", name)
     if revision != remote.commit:
         # For other programs, and for us without the hub. A cache of others may be read-only.
         with suppress(OSError), atomic_path(cache / "refs" / (revision or "main")) as ref:
@@ -100,18 +93,12 @@ def _remote(repo: str, revision: str) -> hub.RemoteCheckpoint:
 
 def _cached(repo: str, revision: str) -> hub.RemoteCheckpoint | None:
     """What the cache has of a repository, if it is whole; its blobs are named by their hashes."""
+    small, at = list(hub.SMALL_FILES), revision or None
     with suppress(LocalEntryNotFoundError, hub.HubError):
         folder = Path(
-            snapshot_download(
-                repo,
-                revision=revision or None,
-                allow_patterns=list(hub.SMALL_FILES),
-                local_files_only=True,
-            )
+            snapshot_download(repo, revision=at, allow_patterns=small, local_files_only=True)
         )
-        links = {
-            path.name: path for path in folder.iterdir() if path.is_symlink() and path.exists()
-        }
+        links = {path.name: path for path in folder.iterdir() if path.is_symlink()}
         files = [
             hub.RemoteFile(name, links[name].stat().st_size, links[name].readlink().name)
             for name in hub.needed(repo, links)
@@ -128,44 +115,38 @@ def _remove_partials(cache: Path) -> None:
             partial.unlink(missing_ok=True)
 
 
-def _missing(remote: hub.RemoteCheckpoint, cache: Path) -> list[str]:
+def _missing(remote: hub.RemoteCheckpoint, cache: Path, name: str) -> list[str]:
     """The files that are not in the cache; refuses what its disk cannot hold."""
-    snapshot = cache / "snapshots" / remote.commit
-    missing = [
-        file
-        for file in remote.files
-        if not (snapshot / file.name).exists() and not (cache / "blobs" / file.etag).exists()
-    ]
-    size, free = sum(file.size for file in missing) / 1e6, free_bytes(cache) / 1e6
-    name = f"hub:{remote.repo} at {remote.commit}"
-    log.info("%s: %.1f MB, of which %.1f MB are to be downloaded", name, remote.size / 1e6, size)
+    snapshot, blobs = cache / "snapshots" / remote.commit, cache / "blobs"
+    absent = [it for it in remote.files if not (snapshot / it.name).exists()]
+    absent = [it for it in absent if not (blobs / it.etag).exists()]
+    size, free = sum(file.size for file in absent) / 1e6, free_bytes(cache) / 1e6
+    log.info("%s: %d files, %.1f MB to be downloaded", name, len(remote.files), size)
     if size > free:
         raise DissectError(
             f"{name} needs {size:.1f} MB more, {cache.parent} has {free:.1f} MB free: free some "
             "disk space, or let HF_HOME name another folder"
         )
-    return [file.name for file in missing]
+    return [file.name for file in absent]
 
 
 def _verify(
     remote: hub.RemoteCheckpoint, cache: Path, workers: int, sha256: dict[str, str]
 ) -> list[str]:
     """Hash what `sha256` lacks and add it there; removes damaged files and returns their names."""
-    unknown = [file for file in remote.files if file.name not in sha256]
-    paths = [cache / "snapshots" / remote.commit / file.name for file in unknown]
+    files = [file for file in remote.files if file.name not in sha256]
+    paths = [cache / "snapshots" / remote.commit / file.name for file in files]
     with ThreadPoolExecutor(workers) as pool:
         hashes = list(pool.map(sha256_of, paths))
-    damaged = []
-    for file, path, known in zip(unknown, paths, hashes, strict=True):
-        actual = known if len(file.etag) == 64 else _git_id(path.read_bytes())
-        if actual == file.etag:
-            sha256[file.name] = known
-            continue
-        log.warning("%s is damaged: %s, the hub lists %s", file.name, actual, file.etag)
-        damaged.append(file.name)
-        path.unlink()
-        (cache / "blobs" / file.etag).unlink(missing_ok=True)
-    return damaged
+    for file, path, actual in zip(files, paths, hashes, strict=True):
+        found = actual if len(file.etag) == 64 else _git_id(path.read_bytes())
+        if found == file.etag:
+            sha256[file.name] = actual
+        else:
+            log.warning("%s is damaged: %s, the hub lists %s", file.name, found, file.etag)
+            path.unlink()
+            (cache / "blobs" / file.etag).unlink(missing_ok=True)
+    return [file.name for file in files if file.name not in sha256]
 
 
 def _git_id(content: bytes) -> str:
@@ -181,12 +162,11 @@ def remove(folder: Path, names: Sequence[str]) -> int:
     Raises:
         DissectError: if the folder is no snapshot in a hub's cache; nothing is deleted.
     """
-    cache = folder.parent.parent
+    cache, freed = folder.parent.parent, 0
     if folder.parent.name != "snapshots" or not cache.name.startswith("models--"):
         raise DissectError(f"{folder} is no snapshot in the hub's cache: nothing is deleted there")
-    freed = 0
-    for path in (folder / name for name in names):
-        if path.parent != folder or not os.path.lexists(path):
+    for path in (folder / Path(name).name for name in names):
+        if not os.path.lexists(path):
             continue
         content = cache / "blobs" / path.readlink().name if path.is_symlink() else path
         size = content.lstat().st_size if os.path.lexists(content) else 0

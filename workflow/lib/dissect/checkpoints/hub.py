@@ -26,16 +26,17 @@ SMALL_FILES = (
     *("chat_template.jinja", "chat_template.json"),
 )
 _SHARD = re.compile(r"[^/]+-\d+-of-(\d+)\.safetensors")
-_STATUS_OF_ERROR = (
-    (errors.GatedRepoError, "gated"),
-    (errors.RevisionNotFoundError, "revision_gone"),
-    ((errors.RepositoryNotFoundError, errors.DisabledRepoError), "gone"),
-)
+_STATUS_OF_ERROR = {
+    "GatedRepoError": "gated",
+    "RevisionNotFoundError": "revision_gone",
+    "RepositoryNotFoundError": "gone",
+    "DisabledRepoError": "gone",
+}
 _STATUS_OF_CODE = {401: "bad_token", 403: "bad_token", 408: "busy", 429: "busy"}
 _REASONS = {
     "ConnectError": "no connection",
-    "FileMetadataError": "the response is not from a Hugging Face Hub: a login page or a proxy?",
     "JSONDecodeError": "the response is not from a Hugging Face Hub: a login page or a proxy?",
+    "FileMetadataError": "the response is not from a Hugging Face Hub: a login page or a proxy?",
     "OfflineModeIsEnabled": "HF_HUB_OFFLINE is set",
     "OSError": "a file is shorter than announced",
 }
@@ -54,14 +55,11 @@ class HubError(DissectError):
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file as the hub lists it; size in bytes.
-
-    `etag` names its bytes in the cache: the sha256 of a large file, git's blob id of a small one.
-    """
+    """A file as the hub lists it; size in bytes."""
 
     name: str
     size: int
-    etag: str
+    etag: str  # the sha256 of a large file, git's blob id of a small one; its name in the cache
 
 
 @dataclass(frozen=True)
@@ -73,41 +71,34 @@ class RemoteCheckpoint:
     gated: bool
     files: list[RemoteFile]
 
-    @property
-    def size(self) -> int:
-        """Bytes of all needed files."""
-        return sum(file.size for file in self.files)
-
 
 def find(repo: str, revision: str = "") -> RemoteCheckpoint:
     """Ask the hub for a repository; at a commit, branch or tag, or at its default branch.
 
     Raises:
-        HubError: if it is not available, or contains no safetensors.
+        HubError: if it is not available, or contains no complete safetensors.
         DissectError: if `repo` is not a repository's name, or the mirror lists no sizes and hashes.
     """
-    timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+    seconds = constants.HF_HUB_DOWNLOAD_TIMEOUT
     with one_line(repo, revision):
         info = HfApi().model_info(
-            repo, revision=revision or None, files_metadata=True, timeout=timeout
+            repo, revision=revision or None, timeout=seconds, files_metadata=True
         )
     siblings = {it.rfilename: it for it in info.siblings or []}
     files = []
-    for it in (siblings[name] for name in needed(repo, siblings)):
-        etag = it.lfs.sha256 if it.lfs else it.blob_id
-        if info.sha is None or it.size is None or etag is None:
+    for name in needed(repo, siblings):
+        size, lfs, etag = siblings[name].size, siblings[name].lfs, siblings[name].blob_id
+        if info.sha is None or size is None or etag is None:
             raise DissectError(
-                f"hub:{repo}: {constants.ENDPOINT} does not list sizes and hashes of files; "
-                "use another mirror, or none (unset HF_ENDPOINT)"
+                f"hub:{repo}: {constants.ENDPOINT} does not list sizes and hashes of files; use "
+                "another mirror, or none (unset HF_ENDPOINT)"
             )
-        files.append(RemoteFile(it.rfilename, it.size, etag))
+        files.append(RemoteFile(name, size, lfs.sha256 if lfs else etag))
     return RemoteCheckpoint(repo, str(info.sha), bool(info.gated), files)
 
 
 def needed(repo: str, names: Iterable[str]) -> list[str]:
-    """The names of a checkpoint's files, config first; one file of weights beats shards.
-
-    So it does in transformers. What lies in folders is never needed: the same names mean others.
+    """The names of a checkpoint's files; as in transformers, one file of weights beats shards.
 
     Raises:
         HubError: no config, or no complete safetensors.
@@ -115,7 +106,7 @@ def needed(repo: str, names: Iterable[str]) -> list[str]:
     names = set(names)
     shards = {name: int(match[1]) for name in sorted(names) if (match := _SHARD.fullmatch(name))}
     weights = [SINGLE] if SINGLE in names else [INDEX, *shards]
-    complete = SINGLE in names or (shards and len(shards) >= max(shards.values()))
+    complete = SINGLE in names or len(shards) >= max(shards.values(), default=1)
     if not complete or not names.issuperset([CONFIG, *weights]):
         raise HubError(
             "no_safetensors",
@@ -169,13 +160,12 @@ def _explained(error: BaseException, repo: str, revision: str) -> DissectError:
             f"hub:{repo}: {os.strerror(number)} in {constants.HF_HUB_CACHE}; finished files are "
             "kept: let HF_HOME name a folder of your own with enough space, and run again"
         )
-    status, reason = "unreachable", _REASONS.get(type(error).__name__, type(error).__name__)
-    if isinstance(error, errors.HfHubHTTPError):
-        code = error.response.status_code
-        status = _STATUS_OF_CODE.get(code, "busy" if code >= 500 else "gone")
-        status = next((it for kind, it in _STATUS_OF_ERROR if isinstance(error, kind)), status)
-        reason = f"it answers {code}"
-    return _hub_error(status, repo, revision, reason)
+    kind = type(error).__name__
+    if not isinstance(error, errors.HfHubHTTPError):
+        return _hub_error("unreachable", repo, revision, _REASONS.get(kind, kind))
+    code = error.response.status_code
+    status = _STATUS_OF_CODE.get(code, "busy" if code >= 500 else "gone")
+    return _hub_error(_STATUS_OF_ERROR.get(kind, status), repo, revision, f"it answers {code}")
 
 
 def _hub_error(status: str, repo: str, revision: str, reason: str) -> HubError:

@@ -49,8 +49,9 @@ def _on_the_hub(row: CheckpointRow, found: Found) -> Found:
     try:
         remote = hub.find(row.location, row.revision)
         gated = "yes" if remote.gated else "no"
+        size = sum(file.size for file in remote.files)
         found = replace(found, commit=remote.commit, gated=gated)
-        found = replace(found, files=len(remote.files), bytes=remote.size)
+        found = replace(found, files=len(remote.files), bytes=size)
         config = hub.read_config(remote)
     except DissectError as error:
         return replace(found, status=getattr(error, "status", "unreadable"), note=str(error))
