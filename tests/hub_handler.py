@@ -115,6 +115,8 @@ class Handler(BaseHTTPRequestHandler):
         if name == "path":
             entry["type"] = "file"
         if file.pointer_size is not None:
+            if self.hub.xet:
+                entry["xetHash"] = file.sha256
             entry["lfs"] = {lfs: sha256, "size": file.size, "pointerSize": file.pointer_size}
         return entry
 

@@ -8,12 +8,19 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 import pytest
-from huggingface_hub import constants, hf_hub_download, scan_cache_dir, snapshot_download
+from huggingface_hub import (
+    constants,
+    file_download,
+    hf_hub_download,
+    scan_cache_dir,
+    snapshot_download,
+)
 from sharded_repository import INDEX, NEEDED, OTHER_SHARD, REPO, SHARD, SHARD_BYTES
 
 from dissect.checkpoints.download import download, remove
 from dissect.checkpoints.hub import HubError
 from dissect.errors import DissectError
+from dissect.files import sha256_of
 from hub_stand_in import HubStandIn
 
 FOLDER = "models--someone--sharded"
@@ -276,6 +283,23 @@ def test_removing_gives_back_the_bytes(hub: HubStandIn, sharded: Path) -> None:
     assert remove(done.folder, done.fetched) == 0
     again = download(REPO, done.commit)
     assert (again.sha256, set(again.fetched)) == (done.sha256, NEEDED)
+
+
+def test_removing_gives_back_the_bytes_that_xet_brought(
+    hub: HubStandIn, sharded: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library would put them into a store beside the repositories, and link to them."""
+    by_hash = {sha256_of(path): path for path in sharded.glob("*.*")}
+
+    def xet_get(*, incomplete_path: Path, xet_file_data: Any, **_: Any) -> None:
+        shutil.copy(by_hash[xet_file_data.file_hash], incomplete_path)
+
+    hub.xet = True
+    monkeypatch.setattr(file_download, "xet_get", xet_get)
+    done = download(REPO)
+    assert hub.sent(REPO, SHARD) == 0
+    assert remove(done.folder, [SHARD, OTHER_SHARD]) == 2 * SHARD_BYTES
+    assert sum(path.stat().st_size for path in home.rglob("*") if path.is_file()) < SHARD_BYTES
 
 
 def test_removing_keeps_what_another_snapshot_needs(

@@ -43,6 +43,8 @@ _REASONS = {
 
 disable_progress_bars()  # unreadable in a job's log
 logging.set_verbosity_error()  # the library's warnings contain signed addresses
+# The library's store of files that repositories share would keep the bytes of removed checkpoints.
+constants.HF_HUB_DISABLE_SHARED_BLOBS = True
 
 
 class HubError(DissectError):
