@@ -16,7 +16,7 @@ from dissect.errors import DissectError
 from dissect.figures.canvas import FLOOR_WIDTH, applied, runs, save
 from dissect.figures.compared import draw_scores, draw_spans
 from dissect.figures.curves import draw_curves, draw_curves_by_method
-from dissect.figures.heatmap import concept_labels, draw_heatmap
+from dissect.figures.heatmap import draw_heatmap
 from dissect.figures.last_layer import draw_last_layer, last_layer_share
 from dissect.figures.style import Style, in_order, looks_of, window_label
 from dissect.figures.widths import draw_widths
@@ -294,17 +294,6 @@ def test_heat_map_has_a_panel_per_experiment_and_method(tmp_path: Path) -> None:
     titles = [panel.get_title("left") for panel in figure.axes[:-1]]
     assert titles[:4] == ["dpo\nMLP coefficients", "grad_diff\n", "attention states", ""]
     assert len(titles) == 8
-
-
-def test_concepts_of_one_name_are_told_apart() -> None:
-    frame = pd.DataFrame(
-        {"concept": ["27", "77", "x"], "concept_name": ["Harry Potter", "Harry Potter", "A$AP"]}
-    )
-    assert concept_labels(frame) == {
-        "x": r"A\$AP",
-        "27": "Harry Potter (27)",
-        "77": "Harry Potter (77)",
-    }
 
 
 # ---- last layer -------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dissect.figures import canvas
-from dissect.figures.style import Style, in_order, label_of, literal, looks_of
+from dissect.figures.names import drawn_name
+from dissect.figures.style import Style, in_order, label_of, looks_of
 from dissect.results.bootstrap import MIN_CONCEPTS, interval_of_mean
 
 # Set -> its words under an axis, and in a title; how one is called, and what follows.
@@ -49,7 +50,7 @@ def draw_behaviour(behaviour: pd.DataFrame, seed: int, style: Style) -> Figure:
                 panel.set_ylabel(words)
                 panel.yaxis.set_tick_params(labelleft=True)
                 if len(origins) > 1:
-                    panel.set_title(literal(origin), loc="left")
+                    panel.set_title(drawn_name(origin), loc="left")
                 _frame(panel, len(sets))
         _finish(figure, behaviour, ["without a patch"], style)
         _legend(figure, methods, methods, looks)
@@ -92,7 +93,7 @@ def draw_behaviour_patched(
             _points(panel, frame, *groups, "rouge_l", looks, seed)
             _unpatched_line(panel, unpatched, frame)
             several = f", {SETS[name][1]}" if len(sets) > 1 else ""
-            panel.set_title(literal(title + several), loc="left")
+            panel.set_title(drawn_name(title) + several, loc="left")
             panel.set_xticks(range(len(names)), names)
             panel.set_xlabel("layers put back (from 0)")
             panel.set_ylabel("" if place % columns else SCORES["rouge_l"])
@@ -209,7 +210,7 @@ def _legend(
             markersize=5,
             markeredgecolor="black",
             markeredgewidth=0.5,
-            label=literal(label),
+            label=drawn_name(label),
             **looks[name],
         )
         for name, label in zip(names, labels, strict=True)

@@ -15,14 +15,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from dissect.errors import DissectError
+from dissect.figures.names import FAMILY, families, literal, one_line, shortened
 from dissect.figures.style import (
     CONTROLS,
     SPANS,
     Style,
     label_of,
-    literal,
     looks_of,
-    shortened,
     signed,
     window_label,
 )
@@ -41,12 +40,16 @@ _METADATA: dict[str, dict[str, None]] = {
 
 
 @contextmanager
-def applied(style: Style) -> Iterator[None]:
-    """What is drawn or saved inside is in this style; nothing outside changes."""
+def applied(style: Style, frame: pd.DataFrame | None = None) -> Iterator[None]:
+    """What is drawn or saved inside is in this style; nothing outside changes.
+
+    Args:
+        frame: the table that is drawn, for whose names further fonts may be needed.
+    """
     small, normal = 7 * style.font_scale, 8 * style.font_scale
     settings = {
         **sns.axes_style("ticks"),
-        "font.family": ["DejaVu Sans"],  # comes with matplotlib: the same on every machine
+        "font.family": [FAMILY] if frame is None else families(frame),
         "font.size": small,
         "axes.labelsize": normal,
         "axes.titlesize": normal,
@@ -226,7 +229,7 @@ def title(figure: Figure, model: str, phrases: Iterable[str], style: Style) -> N
     """
     size = 7 * style.font_scale
     width = int(figure.get_figwidth() * 72 / (0.56 * size))
-    lines = [shortened(model, width), *_set_in_lines(phrases, width)]
+    lines = [shortened(one_line(model), width), *_set_in_lines(phrases, width)]
     text = literal("\n".join(lines))
     figure.suptitle(text, x=0.01, ha="left", fontsize=size, linespacing=1.25)
     figure.set_figheight(figure.get_figheight() + len(lines) * 1.3 * size / 72)

@@ -78,7 +78,7 @@ def _draw(
         frame[frame[by].isin(list(readings))] for frame in (each, *(single[name] for name in few))
     ]
     shown = pd.concat([drawn[0]["mean"], drawn[0]["low"], *(part["value"] for part in drawn[1:])])
-    with canvas.applied(style):
+    with canvas.applied(style, curves):
         figure, panels = grid.sheet(len(methods), len(experiments), style)
         for row, (method, frame) in zip(panels, methods.items(), strict=True):
             for panel, experiment in zip(row, experiments, strict=True):

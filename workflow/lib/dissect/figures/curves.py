@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dissect.figures import canvas
+from dissect.figures.names import drawn_name
 from dissect.figures.style import (
     CONTROLS,
     SCORES,
@@ -15,7 +16,6 @@ from dissect.figures.style import (
     in_order,
     label_of,
     layer_label,
-    literal,
     looks_of,
     signed,
 )
@@ -35,7 +35,7 @@ def draw_curves(curves: pd.DataFrame, style: Style) -> Figure:
     panels = {str(origin): frame for origin, frame in overall.groupby("origin", sort=True)}
     if len(panels) == 1:
         panels = {"": overall}
-    with canvas.applied(style):
+    with canvas.applied(style, curves):
         figure, axes = _sheet(len(panels), style)
         for panel, frame in zip(axes, panels.values(), strict=True):
             _mean_curves(panel, frame, style)
@@ -61,7 +61,7 @@ def draw_curves_by_method(curves: pd.DataFrame, concepts: pd.DataFrame, style: S
     singles = canvas.by_method(canvas.plain(concepts))
     few = [name for name, frame in panels.items() if frame["concepts"].max() < MIN_CONCEPTS]
     shown = pd.concat([each["mean"], each["low"], *(singles[name]["value"] for name in few)])
-    with canvas.applied(style):
+    with canvas.applied(style, curves):
         figure, axes = _sheet(len(panels), style)
         for panel, (name, frame) in zip(axes, panels.items(), strict=True):
             _mean_curves(panel, frame, style)
@@ -104,7 +104,7 @@ def _label(
         canvas.zero_line(panel)
         canvas.layer_ticks(panel)
         panel.tick_params(labelbottom=lowest)
-        panel.set_title(literal(name), loc="left")
+        panel.set_title(drawn_name(name), loc="left")
         panel.set_xlabel(layer_label(first["window"]))
         panel.xaxis.label.set_visible(lowest)
         panel.set_ylabel("" if place % columns else SCORES.get(first["score"], [first["score"]])[0])

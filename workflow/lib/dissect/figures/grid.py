@@ -10,10 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dissect.figures import canvas
-from dissect.figures.style import Style, label_of, literal
+from dissect.figures.names import drawn_name
+from dissect.figures.style import Style, label_of
 
 _COLOURS = 10
 _FULL = 4  # panels side by side that take the whole width
+_METHOD = 26  # characters of a method's name beside a panel
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,9 @@ def label(
     """Experiments over the columns, methods at the rows, and the scales' names (across, up)."""
     across, up = scales
     for panel, experiment in zip(grid[0], experiments, strict=True):
-        panel.set_title(literal(label_of(experiment)), loc="left")
+        panel.set_title(label_of(experiment), loc="left")
     for panel, method in zip(grid[:, 0], methods, strict=True):
-        panel.set_ylabel(literal(f"{method}\n{up}"))
+        panel.set_ylabel(f"{drawn_name(method, _METHOD)}\n{up}")
     for panel in grid[-1]:
         panel.set_xlabel(across)
     for panel in grid.flat:

@@ -10,16 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dissect.figures import canvas
-from dissect.figures.style import (
-    SCORES,
-    Style,
-    in_order,
-    label_of,
-    layer_label,
-    literal,
-    shortened,
-    signed,
-)
+from dissect.figures.names import concept_labels, drawn_name
+from dissect.figures.style import SCORES, Style, in_order, label_of, layer_label, signed
 
 MARKED_BELOW = -0.1  # cells that carry a dash: in grey, blue and red would look the same
 
@@ -43,7 +35,7 @@ def draw_heatmap(concepts: pd.DataFrame, style: Style) -> Figure:
     rows = [(block, experiment) for block in blocks for experiment in experiments]
     heights = max(len(names) * 0.115, 0.35) + 0.24
     size = (style.width, (len(rows) * heights + 0.4 * len(blocks) + 0.2) * style.font_scale)
-    with canvas.applied(style):
+    with canvas.applied(style, plain):
         figure, grid = canvas.sheet(size, len(rows), columns, sharex=True, sharey=True)
         for axes, (block, experiment) in zip(grid, rows, strict=True):
             for spare in axes[len(block) :]:
@@ -67,23 +59,9 @@ def _values(part: pd.DataFrame, every: pd.DataFrame, names: dict[str, str]) -> p
 def _titles(axes: Sequence[Axes], block: list[str], experiment: str, first: bool) -> None:
     """The experiment at the left of its row; over a block's first row, the methods."""
     for panel, name in zip(axes, block, strict=False):
-        method = [name.replace(", ", "\n")] if first else []
+        method = [drawn_name(part) for part in name.split(", ")] if first else []
         row = label_of(experiment) if panel is axes[0] else ""
-        panel.set_title(literal("\n".join([*method, row])), loc="left")
-
-
-def concept_labels(concepts: pd.DataFrame) -> dict[str, str]:
-    """Concept id -> what to call it, in the order of the labels; the id too where names repeat."""
-    pairs = concepts[["concept", "concept_name"]].drop_duplicates("concept").astype(str)
-    pairs["name"] = pairs["concept_name"].where(
-        ~pairs["concept_name"].duplicated(keep=False),
-        pairs["concept_name"] + " (" + pairs["concept"] + ")",
-    )
-    pairs = pairs.sort_values(["name", "concept"], key=lambda column: column.str.lower())
-    return {
-        concept: literal(shortened(name))
-        for concept, name in zip(pairs["concept"], pairs["name"], strict=True)
-    }
+        panel.set_title("\n".join([*method, row]), loc="left")
 
 
 def _panel(axes: Axes, values: pd.DataFrame, names: dict[str, str], style: Style) -> None:

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dissect.figures import canvas
-from dissect.figures.style import SCORES, Style, in_order, label_of, literal
+from dissect.figures.names import drawn_name
+from dissect.figures.style import SCORES, Style, in_order, label_of
 from dissect.study.windows import SUFFIX
 
 LAST, BEST, OTHERS = "last", "best", "others"
@@ -75,7 +76,7 @@ def draw_last_layer(concepts: pd.DataFrame, style: Style) -> Figure:
     width = style.width if columns > 1 else style.width * 0.6
     legend = 0.2 if columns > 1 else 0.5
     size = (width, (rows * (0.42 * len(experiments) + 0.75) + legend) * style.font_scale)
-    with canvas.applied(style):
+    with canvas.applied(style, plain):
         figure, grid = canvas.sheet(size, rows, columns, sharex=True, sharey=True)
         for spare in grid.flat[len(panels) :]:
             spare.remove()
@@ -83,7 +84,7 @@ def draw_last_layer(concepts: pd.DataFrame, style: Style) -> Figure:
             first = frame.iloc[0]
             mine = share[share["method"] == first["method"]]
             _panel(panel, mine[mine["origin"] == first["origin"]], experiments, style)
-            panel.set_title(literal(name), loc="left")
+            panel.set_title(drawn_name(name), loc="left")
             panel.set_xlim(canvas.score_floor(share["value"], style), canvas.TOP)
             panel.set_xlabel(SCORES.get(first["score"], [first["score"]])[0])
             panel.tick_params(labelbottom=True)

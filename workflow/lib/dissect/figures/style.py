@@ -108,13 +108,3 @@ def layer_label(window: str) -> str:
 def signed(number: float) -> str:
     """A number in words, with a true minus sign."""
     return f"{number:.3g}".replace("-", "\N{MINUS SIGN}")
-
-
-def literal(text: str) -> str:
-    """Text that matplotlib shows as it is: a dollar sign would begin a formula."""
-    return text.replace("$", r"\$")
-
-
-def shortened(text: str, length: int = 30) -> str:
-    """Text of at most so many characters, marked where it was cut."""
-    return text if len(text) <= length else text[: length - 1].rstrip() + "…"

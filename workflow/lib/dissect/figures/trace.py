@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dissect.figures import canvas
-from dissect.figures.style import Style, literal
+from dissect.figures.names import drawn_name
+from dissect.figures.style import Style
 from dissect.results.bootstrap import (
     MIN_CONCEPTS,
     concepts_with_a_value,
@@ -42,13 +43,13 @@ def draw_trace(trace: pd.DataFrame, style: Style, seed: int) -> Figure:
     """
     rows = canvas.by_method(trace)
     size = (style.width, len(rows) * (style.panel_height + 0.15) + 0.55 * style.font_scale)
-    with canvas.applied(style):
+    with canvas.applied(style, trace):
         figure, grid = canvas.sheet(size, len(rows), len(_GROUPS), sharex=True, sharey=True)
         for panels, (name, frame) in zip(grid, rows.items(), strict=True):
             for axes, (group, components) in zip(panels, _GROUPS.items(), strict=True):
                 for component in components:
                     _draw_component(axes, frame, component, style, seed)
-                axes.set_title(literal(f"{name}: {group}"), loc="left")
+                axes.set_title(f"{drawn_name(name)}: {group}", loc="left")
             _draw_concept_vectors(panels[-1], frame)
             panels[0].set_ylabel(_LABEL)
         for axes in grid[-1]:

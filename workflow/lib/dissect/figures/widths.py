@@ -66,7 +66,7 @@ def draw_widths(statistics: pd.DataFrame, concepts: pd.DataFrame, style: Style) 
     shown = pd.concat(
         [each["value"], each["low"], *(points[name]["value"] for name in few if name in points)]
     )
-    with canvas.applied(style):
+    with canvas.applied(style, statistics):
         figure, panels = grid.sheet(len(methods), len(experiments), style)
         for row, (method, frame) in zip(panels, methods.items(), strict=True):
             for panel, experiment in zip(row, experiments, strict=True):

@@ -1,0 +1,163 @@
+"""Names of concepts, methods and models as figures draw them: on one line, with glyphs that exist.
+
+A name is the user's own text: it may hold a line break, a dollar sign, or a script that the font of
+the figures does not have.
+"""
+
+import logging
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import cache
+from itertools import accumulate
+
+import pandas as pd
+from matplotlib import font_manager
+from matplotlib.ft2font import FT2Font
+
+FAMILY = "DejaVu Sans"  # comes with matplotlib: the same on every machine
+_ALWAYS = set(map(chr, range(32, 127)))
+# Fonts without pictures of their characters: boxes, or nothing.
+_PLACEHOLDERS = ("Last Resort", "Adobe Blank")
+_EAST_ASIAN = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "IDEOGRAPHIC", "FULLWIDTH")
+
+log = logging.getLogger("dissect")
+
+
+def families(frame: pd.DataFrame) -> list[str]:
+    """The font families that draw a table's names: FAMILY, and more where it lacks a character.
+
+    Logs one warning if no installed font has some of the characters.
+
+    Args:
+        frame: rows of any table; names are in the columns model, method and concept_name, and the
+            id of a concept (`concept`) may stand beside its name.
+    """
+    named = _characters_of(frame, "model", "method", "concept_name")
+    missing = (named | _characters_of(frame, "concept")) - _ALWAYS - _glyphs(FAMILY)
+    chosen = [FAMILY]
+    while missing:
+        best = min(_installed(), key=lambda family: _rank(family, missing), default=FAMILY)
+        if not missing & _glyphs(best):
+            break
+        chosen.append(best)
+        missing -= _glyphs(best)
+    if missing & named:
+        _warn(missing & named)
+    return chosen
+
+
+def drawn_name(text: str, length: int = 40) -> str:
+    """A name as matplotlib draws it, at most `length` columns wide."""
+    return literal(shortened(one_line(text), length))
+
+
+def literal(text: str) -> str:
+    """Text that matplotlib draws as it is; a character that no font has becomes its escape."""
+    missing = _missing(text) - {"\n"}
+    shown = (
+        one.encode("ascii", "backslashreplace").decode() if one in missing else one for one in text
+    )
+    return "".join(shown).replace("$", r"\$")  # a dollar sign would begin a formula
+
+
+def one_line(text: str) -> str:
+    """Text whose line breaks and other control characters are spaces."""
+    kinds = ("Cc", "Cs", "Zl", "Zp")
+    spaced = (" " if unicodedata.category(one) in kinds else one for one in text)
+    return " ".join("".join(spaced).split())
+
+
+def shortened(text: str, length: int = 30) -> str:
+    """Text of at most so many columns, marked where it was cut; East Asian characters take two."""
+    ends = list(accumulate(1 + (unicodedata.east_asian_width(one) in "WF") for one in text))
+    if not ends or ends[-1] <= length:
+        return text
+    return text[: bisect_right(ends, length - 1)].rstrip() + "…"
+
+
+def is_drawable(text: str) -> bool:
+    """Whether installed fonts have every character of a line."""
+    return not _missing(text)
+
+
+def concept_labels(concepts: pd.DataFrame) -> dict[str, str]:
+    """Concept id -> its label, in the order of the labels.
+
+    The label is the concept's name; the id follows where names repeat, and stands alone where no
+    font can draw the name; "concept 1", counted in the order of ids, stands for an id that no font
+    can draw either.
+
+    Args:
+        concepts: has the columns concept and concept_name.
+    """
+    pairs = concepts[["concept", "concept_name"]].drop_duplicates("concept").astype(str)
+    pairs = pairs.sort_values("concept", ignore_index=True)
+    ids = [
+        one if is_drawable(one) else f"concept {place}"
+        for place, one in enumerate(pairs["concept"], start=1)
+    ]
+    names = [shortened(one_line(name)) for name in pairs["concept_name"]]
+    labels = pd.Series(
+        [name if name and is_drawable(name) else one for name, one in zip(names, ids, strict=True)]
+    )
+    with_ids = labels + " (" + pd.Series(ids) + ")"
+    pairs["label"] = labels.where(~labels.duplicated(keep=False), with_ids)
+    pairs = pairs.sort_values(["label", "concept"], key=lambda column: column.str.lower())
+    return dict(zip(pairs["concept"], map(literal, pairs["label"]), strict=True))
+
+
+def _characters_of(frame: pd.DataFrame, *columns: str) -> set[str]:
+    names: Iterable[str] = (
+        one
+        for column in columns
+        if column in frame
+        for one in frame[column].dropna().astype(str).unique()
+    )
+    return set().union(*(one_line(name) for name in names))
+
+
+def _missing(text: str) -> set[str]:
+    """The characters that no installed font has."""
+    missing = set(text) - _ALWAYS
+    missing = missing - _glyphs(FAMILY) if missing else missing
+    return missing.difference(*map(_glyphs, _installed())) if missing else missing
+
+
+def _rank(family: str, missing: set[str]) -> tuple[int, bool, str]:
+    """The lowest rank is the family that has most of them; of equals, one without serifs."""
+    return -len(missing & _glyphs(family)), "Sans" not in family, family
+
+
+@cache
+def _installed() -> tuple[str, ...]:
+    """The installed families, also of fonts that are newer than matplotlib's own list of them."""
+    manager = font_manager.fontManager
+    known = {entry.fname for entry in manager.ttflist}
+    for path in sorted(set(font_manager.findSystemFonts()) - known):
+        with suppress(Exception):  # as matplotlib does: a font that it cannot read is none
+            manager.addfont(path)
+    names = {entry.name for entry in manager.ttflist}
+    return tuple(sorted(name for name in names if not name.startswith(_PLACEHOLDERS)))
+
+
+@cache
+def _glyphs(family: str) -> frozenset[str]:
+    """The characters that a family has."""
+    path = next(one.fname for one in font_manager.fontManager.ttflist if one.name == family)
+    return frozenset(map(chr, FT2Font(path).get_charmap()))
+
+
+def _warn(missing: set[str]) -> None:
+    characters = sorted(missing)
+    several = ", ..." if len(characters) > 5 else ""
+    shown = ", ".join(f"{one} (U+{ord(one):04X})" for one in characters[:5]) + several
+    asian = any(unicodedata.name(one, "").startswith(_EAST_ASIAN) for one in characters)
+    kind = "Chinese, Japanese or Korean font" if asian else "font that has them"
+    package = "fonts-noto-cjk" if asian else "fonts-noto-core"
+    log.warning(
+        "no installed font has the characters %s of a name: the figure shows the concept's id, or "
+        "escapes, instead; install a %s (Debian: %s), delete the figure and run again",
+        *(shown, kind, package),
+    )
