@@ -52,7 +52,7 @@ CASES: dict[str, Case] = {
     "last_layer_best": {COEFFICIENTS: ([0.1] * 8 + [0.3], [0.1] * 7 + [0.3, 0.1])},
     "last_layer_half": {COEFFICIENTS: ([0.8] * 8 + [0.6], [0.8] * 8 + [0.1])},
     "both_nearly_all": {BOTH: (thirds(0.0, 0.97, 0.9), thirds(0.0, 0.7, 0.6))},
-    "retrieval_not_storage": {
+    "both_over_value_vectors": {
         BOTH: ([0.9] * 9, [0.6] * 9),
         VALUE_VECTORS: (thirds(0.0, 0.1, 0.0), thirds(0.0, 0.5, 0.0)),
     },

@@ -164,7 +164,7 @@ def test_the_papers_figure_says_what_it_shows(tmp_path: Path) -> None:
         "loss over the notebook's span",
         "mean over questions, then concepts, then methods",
         "n = 2 methods, each with 2 concepts and 4 questions",
-        "1 = the original's behaviour fully back, 0 = none of it",
+        "1 = the original's logits, 0 = the unlearned model's",
     ):
         assert phrase in said
     zero = [line for line in panel.get_lines() if list(line.get_ydata()) == [0, 0]]

@@ -67,7 +67,7 @@ def test_what_holds_is_said_with_its_interval() -> None:
     rows = [
         claim("both_nearly_all", "holds", 0.934, low=0.9, high=0.951),
         claim("value_vectors_nothing", "holds", 0.02, low=-0.01, high=0.05),
-        claim("retrieval_not_storage", "holds", 0.9),
+        claim("both_over_value_vectors", "holds", 0.9),
         claim("attention_much", "holds", 0.6),
         claim("coefficients_very_much", "holds", 0.75),
         claim("last_layer_needed", "holds", 0.123),
@@ -76,7 +76,7 @@ def test_what_holds_is_said_with_its_interval() -> None:
         "With the original's MLP coefficients and attention states put back, KRS reaches 0.93 "
         "[0.90, 0.95], with its value vectors alone it moves by at most 0.02 "
         f"[{MINUS}0.01, 0.05]: here "
-        "it holds that unlearning changes how knowledge is retrieved, not what is stored.",
+        "it holds that coefficients and attention recover far more than value vectors.",
         "Attention states of the middle and late layers reach 0.60, MLP coefficients of the late "
         "layers 0.75, where windows with the last layer do 0.12 better than those without: here it "
         "holds that the last layer is the coefficients' main contributor.",
@@ -86,14 +86,13 @@ def test_what_holds_is_said_with_its_interval() -> None:
 
 def test_what_does_not_hold_is_said_so() -> None:
     rows = [
-        claim("retrieval_not_storage", "does not", 0.1),
+        claim("both_over_value_vectors", "does not", 0.1),
         claim("last_layer_needed", "does not", -0.2),
         claim("attention_much", "holds", 0.7),
     ]
     first, second, last = sentences(pd.DataFrame(rows))
     assert first == (
-        "Here it does not hold that unlearning changes how knowledge is retrieved, not what is "
-        "stored."
+        "Here it does not hold that coefficients and attention recover far more than value vectors."
     )
     assert "do 0.20 worse than those without: here it does not hold that" in second
     assert last == "Of the paper's 3 statements, 1 holds, 2 do not and 0 are undecided."
@@ -102,13 +101,13 @@ def test_what_does_not_hold_is_said_so() -> None:
 def test_what_is_undecided_comes_with_its_reason() -> None:
     few = "2 concepts: an interval needs 5"
     rows = [
-        claim("retrieval_not_storage", "undecided", 0.8, note=few),
+        claim("both_over_value_vectors", "undecided", 0.8, note=few),
         claim("both_nearly_all", "undecided", 0.9, note=few),
         claim("last_layer_best", "undecided", note="the window sliding_1 was not computed"),
     ]
     first, last = sentences(pd.DataFrame(rows))
     assert first.startswith("With the original's MLP coefficients and attention states put back, ")
-    assert first.endswith(f"not what is stored is undecided ({few}).")
+    assert first.endswith(f"far more than value vectors is undecided ({few}).")
     assert last == (
         "Of the paper's 3 statements, 0 hold, 0 do not and 3 are undecided: "
         f"{few} (2); the window sliding_1 was not computed (1)."
@@ -225,6 +224,32 @@ def test_answers_stand_beside_the_originals(page: str) -> None:
     assert page.count("2 more in <code>tables/answers.parquet</code>") == 2
     assert "What is the capital of country 9?" in page
     assert "What is the capital of country 10?" not in page
+
+
+def test_the_answers_stand_beside_the_krs_of_the_same_patch(study: PlantedStudy, page: str) -> None:
+    behaviour = read_table(study.root / "tables/behaviour.csv")
+    asked = behaviour[behaviour["set"] == "target"].groupby("experiment")["rouge_l"].mean()
+    share = 100 * (asked["attention"] - asked[""]) / (1 - asked[""])
+    curves = read_table(study.root / "tables/curves.csv")
+    krs = curves[
+        (curves[["first_layer", "last_layer"]] == [8, 12]).all(axis=1)
+        & (curves[["experiment", "donor", "method"]] == ["attention", "original", "all"]).all(
+            axis=1
+        )
+        & (curves[["span", "score"]] == ["notebook", "krs"]).all(axis=1)
+    ]["mean"].item()
+    assert (
+        f'<th scope="row">attention states</th><td>8 to 12</td><td>{number(krs)}</td>'
+        f"<td>{number(share, 0)} %</td>"
+    ) in page
+    without = study.page([path for path in study.tables() if path.name != "behaviour.csv"])
+    assert "no answers under a patch were computed (config: behaviour.patched.windows)" in without
+
+
+def test_the_page_begins_with_what_krs_cannot_show(page: str) -> None:
+    lead = " ".join(page.partition('<p class="lead">')[2].partition("</p>")[0].split())
+    assert lead.startswith("KRS alone does not answer this question. It needs a reference model")
+    assert "for the concepts of the paper" in lead
 
 
 def test_controls_are_the_floor(page: str) -> None:

@@ -13,6 +13,7 @@ from dissect.results.answers import ANSWER_SCHEMA, ORIGINAL_SCHEMA, read_answers
 from dissect.results.behaviour import (
     BEHAVIOUR_COLUMNS,
     collect_answers,
+    gap_closed,
     read_behaviour,
     summarise_behaviour,
     unrelated_scores,
@@ -107,6 +108,26 @@ def test_unrelated_scores_are_those_without_a_patch(tmp_path: Path) -> None:
         {**expected, "concept": "tea", "value": 0.8},
         {**expected, "concept": "war", "value": 0.5},
     ]
+
+
+def test_the_share_of_the_lost_answers_that_came_back(tmp_path: Path) -> None:
+    other = [row(0.6, method="npo"), row(0.7, method="npo", **PATCH)]
+    unpatched_only = [row(0.9, concept="war", concept_name="War")]
+    files = [plant(tmp_path, rows) for rows in (other[:1], unpatched_only)]
+    csv = summary(
+        tmp_path, [*files_of(tmp_path)[:2], *files, plant(tmp_path, other[1:], ".patched")]
+    )
+    (found,) = gap_closed(read_behaviour(csv)).to_dict("records")
+    # The concept war has no answers under the patch: its unpatched ones do not count either.
+    assert found.pop("unpatched") == pytest.approx((0.3 + 0.6) / 2)
+    assert found.pop("patched") == pytest.approx((0.8 + 0.7) / 2)
+    assert found.pop("share") == pytest.approx(0.3 / 0.55)
+    assert found == {"model": "tiny", "origin": "own", **PATCH}
+
+
+def test_of_answers_that_lost_nothing_no_share_came_back(tmp_path: Path) -> None:
+    files = [plant(tmp_path, [row(1.0)]), plant(tmp_path, [row(1.0, **PATCH)], ".patched")]
+    assert gap_closed(read_behaviour(summary(tmp_path, files)))["share"].isna().all()
 
 
 def test_a_concept_without_answers_makes_an_empty_file(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Dissecting Fine-Tuning Unlearning (EMNLP 2024): was the knowledge erased, or only hidden?"""
+"""Dissecting Fine-Tuning Unlearning (EMNLP 2024): unlearned models, patched layer by layer."""
 
 import gc
 

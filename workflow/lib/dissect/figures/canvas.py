@@ -156,7 +156,7 @@ def setting(window: str, span: str) -> list[str]:
     return [
         window_label(window),
         f"loss over {SPANS.get(span, span)}",
-        "1 = the original's behaviour fully back, 0 = none of it",
+        "1 = the original's logits, 0 = the unlearned model's",
     ]
 
 

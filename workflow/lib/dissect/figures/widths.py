@@ -95,7 +95,7 @@ def _words(
     return [
         "suffix: each layer and all after it",
         f"loss over {SPANS.get(span, span)}",
-        "1 = the original's behaviour fully back, 0 = none of it",
+        "1 = the original's logits, 0 = the unlearned model's",
         "mean over questions, then concepts",
         "small: single concepts" if few else "",
         "bars: 95 % bootstrap intervals over concepts" if several else "",

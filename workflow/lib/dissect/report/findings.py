@@ -110,8 +110,8 @@ def _on_retrieval(rows: Mapping[str, Row]) -> str:
         vectors and f"with its value vectors alone it moves by at most {vectors}",
     ]
     said = _verdict(
-        rows.get("retrieval_not_storage"),
-        "unlearning changes how knowledge is retrieved, not what is stored",
+        rows.get("both_over_value_vectors"),
+        "coefficients and attention recover far more than value vectors",
     )
     return _sentence(parts, said)
 

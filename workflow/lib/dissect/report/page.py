@@ -13,16 +13,17 @@ from dissect.report import charts, run
 from dissect.report.concepts import ConceptSection, concept_sections
 from dissect.report.findings import findings
 from dissect.report.pictures import Picture
-from dissect.report.sources import Shown, Sources
+from dissect.report.sources import Shown, Sources, records
 from dissect.report.tables import PageTable, compact_json, narrowed, page_table
 from dissect.report.words import NONE, counted, listed, name_of, number, setting
+from dissect.results.behaviour import gap_closed
 from dissect.results.families import ALL_METHODS, DONOR
 
 # File -> its caption, and what is said where it is not there.
 TABLES = {
     "controls.csv": (
         "Controls: what comes back when the states of another question, or noise, are put back. "
-        "The floor that a reader subtracts in mind",
+        "The control baseline, beside which the original's scores are read",
         "no controls were computed (config: controls.donors)",
     ),
     "scores.csv": (
@@ -74,6 +75,7 @@ def render(
         findings=findings(sources.tables["claims.csv"], shown.spans[0]),
         pictures=_by_model(pictures),
         floor=_floor(curves, shown),
+        returned=_returned(sources, curves, shown),
         looks=experiments,
         explorer={
             "spec": compact_json(charts.explorer(experiments)),
@@ -181,6 +183,31 @@ def _floor(curves: pd.DataFrame, shown: Shown) -> dict[str, Any]:
             cells = [_at_layer(some, donor) for donor in (DONOR, *donors)]
             rows.append({"model": model, "experiment": name_of(experiment), "cells": cells})
     return {"donors": donors, "rows": rows}
+
+
+def _returned(sources: Sources, curves: pd.DataFrame, shown: Shown) -> list[dict[str, str]] | None:
+    """Per patch under which models answered: its KRS, and how much came back of the answers."""
+    behaviour = sources.table("behaviour.csv")
+    patches = None if behaviour is None else gap_closed(behaviour)
+    if patches is None or patches.empty:
+        return None
+    same = ["model", "origin", "experiment", "first_layer", "last_layer"]
+    mine = curves[(curves["method"] == ALL_METHODS) & (curves["donor"] == DONOR)]
+    mine = mine[(mine["span"] == shown.spans[0]) & (mine["score"] == "krs")]
+    krs = mine.drop_duplicates(same)[[*same, "mean"]]
+    rows = patches.merge(krs, on=same, how="left")
+    rows = rows.sort_values(["model", "origin", "share"], ascending=[True, True, False])
+    return [
+        {
+            "model": row["model"],
+            "experiment": name_of(row["experiment"]),
+            "layers": f"{row['first_layer']} to {row['last_layer']}",
+            "krs": number(row["mean"]),
+            "share": f"{number(100 * row['share'], 0)} %",
+            "rouge": f"{number(row['unpatched'])} to {number(row['patched'])}",
+        }
+        for row in records(rows)
+    ]
 
 
 def _at_layer(rows: pd.DataFrame, donor: str) -> str:

@@ -97,6 +97,31 @@ def read_behaviour(path: Path, **only: str) -> pd.DataFrame:
     return found.reset_index(drop=True)
 
 
+def gap_closed(behaviour: pd.DataFrame) -> pd.DataFrame:
+    """How much of what the answers lost came back under each patch, by ROUGE-L.
+
+    share = (patched - unpatched) / (1 - unpatched), of questions on the unlearned concept; both are
+    means over the same concepts, then methods. 1 is the original's answers, word for word.
+
+    Args:
+        behaviour: tables/behaviour.csv, experiment empty or null where nothing was patched.
+
+    Returns:
+        model, origin, experiment, first_layer, last_layer, unpatched, patched, share; a row per
+        patch; share is null where the unpatched answers are the original's.
+    """
+    study, patch = ["model", "origin"], ["experiment", "first_layer", "last_layer"]
+    asked = behaviour[behaviour["set"] == "target"].rename(columns={"rouge_l": "patched"})
+    bare = asked["experiment"].fillna("") == ""
+    same = [*study, "method", "concept"]
+    unpatched = asked.loc[bare, [*same, "patched"]].rename(columns={"patched": "unpatched"})
+    pairs = asked[~bare].astype(dict.fromkeys(patch[1:], int)).merge(unpatched, on=same)
+    each = pairs.groupby([*study, "method", *patch])[["unpatched", "patched"]].mean()
+    means = each.groupby([*study, *patch]).mean().reset_index()
+    lost = (1 - means["unpatched"]).where(lambda gap: gap > 0)
+    return means.assign(share=(means["patched"] - means["unpatched"]) / lost)
+
+
 def unrelated_scores(behaviour: Path) -> pd.DataFrame:
     """How like the original's the unpatched answers to unrelated questions are, by ROUGE-L.
 

@@ -248,7 +248,7 @@ class Recipe(_Section):
 
 
 class Patched(_Section):
-    """Answers while a window of layers is patched. What is patched is fixed here, beforehand."""
+    """Answers while a window of layers is patched."""
 
     windows: Annotated[
         list[Annotated[str, BeforeValidator(_as_layers)]], AfterValidator(_no_doubles)
