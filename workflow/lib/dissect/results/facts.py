@@ -66,8 +66,8 @@ def facts_kept(answers: pd.DataFrame, facts: Facts) -> pd.DataFrame:
         DissectError: if a question of the facts file is not the one that was asked.
     """
     asked = answers[(answers["set"] == "target") & answers["concept"].isin(list(facts))]
-    keys = [name for name in _SETTING if not name.endswith("_layer")]
-    asked = asked.astype(dict.fromkeys(keys, object))
+    layers = ("first_layer", "last_layer")
+    asked = asked.astype({name: "Int64" if name in layers else object for name in _SETTING})
     asked_what = zip(asked["concept"], asked["question"], asked["prompt"], strict=True)
     accepted = [_accepted(facts, *which) for which in asked_what]
     found = asked.assign(
@@ -75,9 +75,10 @@ def facts_kept(answers: pd.DataFrame, facts: Facts) -> pd.DataFrame:
         kept=list(map(contains, asked["answer"], accepted)),
     )
     grouped = found.groupby(_SETTING, dropna=False, sort=True)
-    return grouped.agg(
+    counted = grouped.agg(
         questions=("kept", "size"), original=("original", "sum"), kept=("kept", "sum")
-    ).reset_index()[FACT_COLUMNS]
+    )
+    return counted.reset_index()[FACT_COLUMNS]
 
 
 def _accepted(facts: Facts, concept: str, number: int, prompt: str) -> list[str]:

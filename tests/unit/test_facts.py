@@ -1,0 +1,118 @@
+"""Answers that contain the fact, counted by string match."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from dissect.errors import DissectError
+from dissect.results.answers import ANSWER_SCHEMA, write_answers
+from dissect.results.facts import FACT_COLUMNS, contains, facts_kept, main, read_facts
+
+DEMO = Path(__file__).parents[2] / "demo"
+FACTS = {"tea": {"Where is tea grown?": ["China", "India"], "What is in it?": ["caffeine"]}}
+PATCH = {"experiment": "attention", "first_layer": 0, "last_layer": 4}
+
+
+def answer(question: int, text: str, **more: Any) -> dict[str, Any]:
+    """A row of answers.parquet; the original answers both questions right."""
+    return {
+        "model": "tiny",
+        "method": "dpo",
+        "origin": "own",
+        "concept": "tea",
+        "concept_name": "Tea",
+        "set": "target",
+        "question": question,
+        "prompt": f"Question: {list(FACTS['tea'])[question]}\n Answer:",
+        "experiment": None,
+        "first_layer": None,
+        "last_layer": None,
+        "answer_original": ["In China.", "Caffeine is."][question],
+        "answer": text,
+        "bleu": 0.1,
+        "rouge_l": 0.1,
+        **more,
+    }
+
+
+ANSWERS = [
+    answer(0, "In Chinatown."),
+    answer(1, "CAFFEINE, mostly."),
+    answer(0, "It grows in india", **PATCH),
+    answer(1, "Caffeine.", **PATCH),
+    answer(0, "China", set="unrelated"),
+    answer(0, "China", concept="war"),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("born in the UK, he", True),
+        ("a UK-based firm", True),
+        ("uk", True),
+        ("UKULELE", False),
+        ("of Great\nBritain", False),
+        ("", False),
+    ],
+)
+def test_a_fact_is_matched_as_whole_words(text: str, kept: bool) -> None:
+    assert contains(text, ["Great Britain", "UK"]) == kept
+
+
+def test_answers_with_the_fact_are_counted_per_concept_and_patch() -> None:
+    found = facts_kept(pd.DataFrame(ANSWERS), FACTS)
+    assert list(found.columns) == FACT_COLUMNS
+    patched, unpatched = found.to_dict("records")
+    assert (patched["experiment"], patched["first_layer"]) == ("attention", 0)
+    assert (patched["questions"], patched["original"], patched["kept"]) == (2, 2, 2)
+    assert pd.isna(unpatched["experiment"])
+    assert (unpatched["questions"], unpatched["original"], unpatched["kept"]) == (2, 2, 1)
+
+
+@pytest.mark.parametrize("questions", [["Why?", "What is in it?"], ["Where is tea grown?"]])
+def test_facts_of_other_questions_are_refused(questions: list[str]) -> None:
+    facts = {"tea": {key: ["China"] for key in questions}}
+    with pytest.raises(DissectError, match=r"of tea in the facts file is not the one that was"):
+        facts_kept(pd.DataFrame(ANSWERS), facts)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"tea": []}', '{"tea": {"Why?": "China"}}'])
+def test_a_broken_facts_file_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "facts.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DissectError, match=r"facts\.json (cannot be read|must be an object)"):
+        read_facts(path)
+
+
+def test_the_command_prints_the_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "tables").mkdir()
+    write_answers(tmp_path / "tables/answers.parquet", ANSWERS, ANSWER_SCHEMA, {})
+    facts = tmp_path / "facts.json"
+    facts.write_text(json.dumps(FACTS), encoding="utf-8")
+    assert main([str(tmp_path), str(facts)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        ",".join(FACT_COLUMNS),
+        "tiny,dpo,own,tea,attention,0,4,2,2,2",
+        "tiny,dpo,own,tea,,,,2,2,1",
+    ]
+    assert main([str(tmp_path / "none"), str(facts)]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_the_demos_facts_are_in_the_originals_answers() -> None:
+    """Of each question that demo/README.md gives with the model's own answer."""
+    facts = read_facts(DEMO / "facts.json")
+    concepts = {one["id"]: one for one in json.loads((DEMO / "concepts.json").read_text("utf-8"))}
+    rows = re.findall(
+        r"^\| (.+\?) \| (.+) \| \d+ \|$", (DEMO / "README.md").read_text("utf-8"), re.M
+    )
+    answers = dict(rows)
+    for concept, questions in facts.items():
+        assert list(questions) == concepts[concept]["QA"]
+        for question, accepted in questions.items():
+            assert contains(answers[question], accepted), question

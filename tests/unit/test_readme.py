@@ -1,0 +1,109 @@
+"""README.md gives the demo's own numbers, and no text concludes more than KRS shows."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dissect.report.words import number
+from dissect.results.behaviour import gap_closed, read_behaviour
+from dissect.results.statements import CLAIMS, UNRELATED
+
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "docs/demo"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TEXT = " ".join(README.split())
+CLAIMS_OF_DEMO = pd.read_csv(DEMO / "claims.csv", keep_default_na=False).query("span != 'notebook'")
+BOTH = "mlp_coefficients_and_attention"
+PATCHED = (25, 29)
+
+# Sentences that do not follow from KRS, or are not true of when the marks were written.
+FORBIDDEN = re.compile(
+    r"hidden rather than erased|knowledge was hidden|hidden, not erased|only\* hidden|"
+    r"altered, not erased|nearer to erasure|not clean|clean copy|really clean|checkpoint clean|"
+    r"no certificate|"
+    r"before looking|beforehand|table of this workflow was looked|"
+    r"behaviour returns|behaviour (is )?(fully|all) back|original's behaviour",
+    re.IGNORECASE,
+)
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """The table's rows by the claim's id: holds if, value, verdict."""
+    found = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", text, re.M)
+    return {id_: [cell.strip() for cell in cells] for id_, *cells in found}
+
+
+def test_the_readmes_claims_are_the_demos() -> None:
+    expected = {
+        row.id: [
+            f"{row.bound} {row.mark:g}",
+            f"{float(row.value):.2f}" if row.value else "none",
+            row.verdict,
+        ]
+        for row in CLAIMS_OF_DEMO.itertuples()
+    }
+    assert rows(README) == expected
+
+
+def test_the_demos_claims_are_those_of_the_program() -> None:
+    for claim, row in zip((*CLAIMS, UNRELATED), CLAIMS_OF_DEMO.itertuples(), strict=True):
+        assert (row.id, row.statement) == (claim.id, claim.statement)
+        assert (row.statistic, row.bound, row.mark) == (claim.statistic, claim.bound, claim.mark)
+        assert row.reason == claim.reason
+
+
+@pytest.mark.parametrize(
+    ("experiment", "words"),
+    [(BOTH, "{} % of what the answers had lost"), ("value_vectors", "and {} %.")],
+)
+def test_the_readmes_answers_are_the_demos(experiment: str, words: str) -> None:
+    patches = gap_closed(read_behaviour(DEMO / "behaviour.csv")).set_index(
+        ["experiment", "first_layer", "last_layer"]
+    )
+    assert words.format(number(100 * patches.loc[(experiment, *PATCHED), "share"], 0)) in TEXT
+
+
+def test_the_readmes_facts_are_counted() -> None:
+    facts = pd.read_csv(DEMO / "facts.csv")
+    unpatched = facts[facts["experiment"].isna()]
+    assert f"{unpatched['kept'].sum()} of {unpatched['questions'].sum()} of the copies'" in TEXT
+    assert (unpatched["original"] == unpatched["questions"]).all()
+    there = (facts["experiment"] == BOTH) & (facts["first_layer"] == PATCHED[0])
+    assert f"patched: {facts.loc[there, 'kept'].sum()} of 24" in TEXT
+
+
+def test_what_krs_cannot_show_comes_first() -> None:
+    first = TEXT.removeprefix("# Dissecting Fine-Tuning Unlearning ")
+    assert first.startswith("**The score of this study, KRS, does not show by itself whether")
+    assert "For the concepts of the paper" in first.partition("## ")[0]
+
+
+def test_nothing_is_concluded_that_does_not_follow() -> None:
+    listed = subprocess.run(
+        [
+            "git",
+            "ls-files",
+            "*.md",
+            "*.rst",
+            "*.html",
+            "*.py",
+            "*.yaml",
+            "*.toml",
+            "*.cff",
+            "*.smk",
+        ],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    found = [
+        f"{name}: {match.group()}"
+        for name in listed
+        if not name.startswith("tests/") and name != "CHANGELOG.md"
+        for match in FORBIDDEN.finditer(" ".join((ROOT / name).read_text("utf-8").split()))
+    ]
+    assert found == []
