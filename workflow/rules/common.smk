@@ -107,7 +107,7 @@ CODE = {
     "summarise_trace": package("results/tables.py", "trace/table.py"),
     "plot_trace": package("figures/*.py", "results/bootstrap.py", "trace/table.py"),
     "report": package("report/*.py", "report/templates/*", "report/assets/*")
-    + package("figures/style.py", "results/tables.py"),
+    + package("figures/style.py", "results/behaviour.py", "results/tables.py"),
 }
 # A figure's caption, in Snakemake's report and in ours.
 CAPTIONS = sorted(
