@@ -9,8 +9,7 @@ import answer_as_unlearned
 import answer_patched
 import collect_answers
 import decide_claims
-import plot_behaviour
-import plot_behaviour_patched
+import plot
 import pytest
 import register_checkpoint
 import summarise_behaviour
@@ -120,14 +119,16 @@ def test_files_say_where_they_come_from(study: Path) -> None:
     assert "wall_seconds" not in collected["files"]
 
 
-def test_figures_are_drawn(study: Path, tmp_path: Path) -> None:
-    shared: dict[str, Any] = {"model": "tiny", "style": {}, "seed": 0}
-    csv = study / "tables/behaviour.csv"
-    for name, script in (("plain", plot_behaviour), ("patched", plot_behaviour_patched)):
-        outputs = [tmp_path / f"{name}.png", tmp_path / f"{name}.pdf"]
-        script.main(behaviour=csv, outputs=outputs, **shared)
-        assert outputs[0].read_bytes().startswith(b"\x89PNG")
-        assert outputs[1].read_bytes().startswith(b"%PDF")
+DRAWN: dict[str, Any] = {"selection": {"model": "tiny"}, "style": {}, "seed": 0}
+
+
+@pytest.mark.parametrize("name", ["behaviour", "behaviour_patched"])
+def test_figures_are_drawn(name: str, study: Path, tmp_path: Path) -> None:
+    outputs = [tmp_path / f"{name}.png", tmp_path / f"{name}.pdf"]
+    tables = [study / "tables/behaviour.csv"]
+    plot.main(figure=name, tables=tables, outputs=outputs, **DRAWN)
+    assert outputs[0].read_bytes().startswith(b"\x89PNG")
+    assert outputs[1].read_bytes().startswith(b"%PDF")
 
 
 def test_a_figure_of_nothing_is_refused(study: Path, tmp_path: Path) -> None:
@@ -136,9 +137,7 @@ def test_a_figure_of_nothing_is_refused(study: Path, tmp_path: Path) -> None:
     csv.write_text("\n".join(line for line in lines if ",," in line or line is lines[0]))
     assert set(read_behaviour(csv)["experiment"]) == {""}
     with pytest.raises(DissectError, match="no answers under a patch of tiny"):
-        plot_behaviour_patched.main(
-            behaviour=csv, model="tiny", style={}, seed=0, outputs=[tmp_path / "x.png"]
-        )
+        plot.main(figure="behaviour_patched", tables=[csv], outputs=[tmp_path / "x.png"], **DRAWN)
 
 
 def test_answers_decide_the_statement_on_unrelated_knowledge(tmp_path: Path) -> None:

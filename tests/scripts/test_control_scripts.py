@@ -194,7 +194,11 @@ def test_the_floor_becomes_a_table_and_a_line(study: dict[str, Path], tmp_path: 
     write_csv(tmp_path / "curves.csv", curves(concept_scores(table)))
     selection = {"model": "tiny", "window": "sliding_3", "span": "answer", "score": "krs"}
     picture = tmp_path / "curves.png"
-    load("plot_curves").main(
-        curves=tmp_path / "curves.csv", **selection, style={}, outputs=[picture]
+    load("plot").main(
+        figure="curves",
+        tables=[tmp_path / "curves.csv"],
+        selection=selection,
+        style={},
+        outputs=[picture],
     )
     assert picture.read_bytes().startswith(b"\x89PNG")

@@ -1,67 +1,66 @@
-"""plot_*.py: from the tables to files, in seconds and without torch."""
+"""plot.py: from the tables to files, in seconds and without torch."""
 
-import importlib.util
+import ast
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import plot
 import pytest
 
 from dissect.errors import DissectError
+from dissect.figures.registry import FIGURES
 from dissect.results.collect import collect_cells
 from dissect.results.scores import EVERY_SCORE
 from dissect.results.statistics import statistics
 from dissect.results.tables import concept_scores, curves, write_csv
 from planted import EXPERIMENTS, plant, sloped
 
-SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
-INPUTS = {
-    "plot_curves": ["curves"],
-    "plot_curves_by_method": ["curves", "table"],
-    "plot_heatmap": ["table"],
-    "plot_last_layer": ["table"],
-    "plot_spans": ["curves", "table"],
-    "plot_scores": ["scores", "table"],
-    "plot_widths": ["statistics", "table"],
-}
-# What a figure compares is no part of its selection.
-COMPARED = {"plot_spans": "span", "plot_scores": "score", "plot_widths": "window"}
-EVERY = pytest.mark.parametrize("name", INPUTS)
+WORKFLOW = Path(__file__).parents[2] / "workflow"
+FOLDER = sorted((WORKFLOW / "lib/dissect/figures").glob("*.py"))
+SELECTION = {"window": "sliding_1", "span": "answer", "score": "krs_of_means"}
+# The figures of curves; the others are drawn in test_trace_scripts and test_behaviour_scripts.
+EVERY = pytest.mark.parametrize("name", [name for name, spec in FIGURES.items() if spec.parts])
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """krs.parquet and curves.csv of a small study."""
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with krs.parquet and the tables made from it, of a small study."""
     root = tmp_path_factory.mktemp("study")
     cells = [
         plant(root, sloped(0.2 * (i + 1)), method=method, experiment=experiment, span="answer")
         for method in ("dpo", "grad_diff")
         for i, experiment in enumerate(EXPERIMENTS)
     ]
-    found = {name: root / f"{name}.csv" for name in ("curves", "scores", "statistics")}
-    found["table"] = root / "krs.parquet"
-    collect_cells(cells, found["table"])
-    write_csv(found["curves"], curves(concept_scores(found["table"])))
-    write_csv(found["scores"], curves(concept_scores(found["table"], EVERY_SCORE)))
-    write_csv(found["statistics"], statistics(concept_scores(found["table"])))
-    return found
+    table = root / "krs.parquet"
+    collect_cells(cells, table)
+    write_csv(root / "curves.csv", curves(concept_scores(table)))
+    write_csv(root / "scores.csv", curves(concept_scores(table, EVERY_SCORE)))
+    write_csv(root / "statistics.csv", statistics(concept_scores(table)))
+    return root
 
 
-def run(name: str, tables: dict[str, Path], outputs: list[Path], **changed: Any) -> None:
-    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    selection = {"model": "tiny", "window": "sliding_1", "span": "answer", "score": "krs_of_means"}
-    inputs = {key: tables[key] for key in INPUTS[name]}
-    given = {**selection, "style": {}, **changed}
-    given.pop(COMPARED.get(name, ""), None)
-    script.main(**inputs, **given, outputs=outputs)
+def run(
+    name: str,
+    folder: Path,
+    outputs: list[Path],
+    style: dict[str, Any] | None = None,
+    **changed: str,
+) -> None:
+    """Draw a figure of the model tiny and of SELECTION, as far as it selects; or of others."""
+    selection = {part: SELECTION[part] for part in FIGURES[name].parts}
+    plot.main(
+        figure=name,
+        tables=[folder / table for table in FIGURES[name].tables],
+        selection={"model": "tiny"} | selection | changed,
+        style=style or {},
+        outputs=outputs,
+    )
 
 
 @EVERY
-def test_both_formats_are_written(name: str, tables: dict[str, Path], tmp_path: Path) -> None:
+def test_both_formats_are_written(name: str, tables: Path, tmp_path: Path) -> None:
     outputs = [tmp_path / "figures" / f"{name}.png", tmp_path / "figures" / f"{name}.pdf"]
     run(name, tables, outputs)
     assert outputs[0].read_bytes().startswith(b"\x89PNG")
@@ -70,30 +69,49 @@ def test_both_formats_are_written(name: str, tables: dict[str, Path], tmp_path: 
 
 
 @EVERY
-def test_what_was_not_computed_is_refused(
-    name: str, tables: dict[str, Path], tmp_path: Path
-) -> None:
+def test_what_was_not_computed_is_refused(name: str, tables: Path, tmp_path: Path) -> None:
     with pytest.raises(DissectError, match=r"no row with .*model other"):
         run(name, tables, [tmp_path / "x.png"], model="other")
-    if COMPARED.get(name) != "span":
+    if "span" in FIGURES[name].parts:
         with pytest.raises(DissectError, match=r"no row with .*span notebook"):
             run(name, tables, [tmp_path / "x.png"], span="notebook")
     assert not list(tmp_path.iterdir())
 
 
-def test_style_changes_the_picture(tables: dict[str, Path], tmp_path: Path) -> None:
+def test_style_changes_the_picture(tables: Path, tmp_path: Path) -> None:
     plain, styled = tmp_path / "plain.png", tmp_path / "styled.png"
-    run("plot_curves", tables, [plain])
-    run("plot_curves", tables, [styled], style={"palette": "dark", "dpi": 100})
+    run("curves", tables, [plain])
+    run("curves", tables, [styled], style={"palette": "dark", "dpi": 100})
     assert plain.read_bytes() != styled.read_bytes()
-    with pytest.raises(DissectError, match="'colour' is no field"):
-        run("plot_curves", tables, [plain], style={"colour": "red"})
+
+
+def test_every_drawing_function_is_registered_and_has_a_caption() -> None:
+    modules = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in FOLDER}
+    functions = {
+        (module, node.name.removeprefix("draw_"))
+        for module, tree in modules.items()
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("draw_")
+    }
+    assert functions == {(spec.module, name) for name, spec in FIGURES.items()}
+    assert {path.stem for path in (WORKFLOW / "report").glob("*.rst")} == set(FIGURES)
+
+
+def test_every_table_of_the_registry_can_be_read() -> None:
+    assert {table for spec in FIGURES.values() for table in spec.tables} == set(plot.READERS)
+
+
+def imported(code: str, *modules: str) -> bool:
+    """Whether a program that runs this code loads one of the modules."""
+    end = f"sys.exit(not sys.modules.keys().isdisjoint({modules}))"
+    command = [sys.executable, "-c", f"import sys\n{code}\n{end}"]
+    return subprocess.run(command, check=False).returncode != 0
 
 
 def test_tables_and_figures_need_no_torch() -> None:
-    code = (
-        "import sys, dissect.results.collect, dissect.figures.curves, dissect.figures.heatmap, "
-        "dissect.figures.compared, dissect.figures.widths, "
-        "dissect.figures.last_layer; sys.exit('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    code = "import dissect.results.collect\nfrom dissect.figures.registry import FIGURES"
+    assert not imported(f"{code}\n[spec.function() for spec in FIGURES.values()]", "torch")
+
+
+def test_the_registry_is_light_enough_for_the_rules() -> None:
+    assert not imported("import dissect.study.products", "matplotlib", "pandas", "torch")

@@ -1,4 +1,4 @@
-"""trace_parameters, summarise_trace, plot_trace: main() in a temporary folder."""
+"""trace_parameters, summarise_trace, the figure: main() in a temporary folder."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import plot_trace
+import plot
 import pytest
 import summarise_trace
 import trace_parameters
@@ -105,11 +105,12 @@ def test_the_table_has_the_traces_numbers(table: Path, tmp_path: Path) -> None:
 
 def test_the_figure_is_written_in_both_formats(table: Path, tmp_path: Path) -> None:
     outputs = [tmp_path / "trace.png", tmp_path / "trace.pdf"]
-    plot_trace.main(table=table, model="tiny", seed=0, style={}, outputs=outputs)
+    given: dict[str, Any] = {"figure": "trace", "tables": [table], "style": {}, "seed": 0}
+    plot.main(**given, selection={"model": "tiny"}, outputs=outputs)
     assert outputs[0].read_bytes().startswith(b"\x89PNG")
     assert outputs[1].read_bytes().startswith(b"%PDF")
     with pytest.raises(DissectError, match="has no row with model other"):
-        plot_trace.main(table=table, model="other", seed=0, style={}, outputs=outputs)
+        plot.main(**given, selection={"model": "other"}, outputs=outputs)
 
 
 def test_table_and_figure_need_no_torch() -> None:

@@ -72,7 +72,7 @@ def test_patches_stand_beside_the_same_questions_without_one() -> None:
         columns=BEHAVIOUR_COLUMNS,
     )
     # The line is of the concept and the set that are patched, not of all.
-    figure = draw_behaviour_patched(patched, plain(2), 0, Style())
+    figure = draw_behaviour_patched(pd.concat([plain(2), patched]), 0, Style())
     (panel,) = figure.axes
     assert [label.get_text() for label in panel.get_xticklabels()] == ["0–1", "10–11"]  # noqa: RUF001
     assert large(panel) == pytest.approx([0.5, 0.5, 0.9, 0.9])

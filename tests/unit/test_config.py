@@ -1,6 +1,5 @@
 """The config: what is refused, and how it is said; the shipped files; the reference in docs/."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,8 @@ import pytest
 import yaml
 
 from dissect.errors import DissectError
-from dissect.figures.style import Style as DrawnStyle
 from dissect.results.tables import SCORES
-from dissect.study.config import Config, Score, Style, load_config
+from dissect.study.config import Config, Score, load_config
 from dissect.study.reference import keys, reference
 
 ROOT = Path(__file__).parents[2]
@@ -79,9 +77,7 @@ def test_every_key_is_documented() -> None:
     assert all(f"`{key}`" in text for key in keys())
 
 
-def test_style_and_scores_are_those_of_the_figures() -> None:
-    drawn = {field.name: field.default for field in dataclasses.fields(DrawnStyle)}
-    assert Style().model_dump() == drawn
+def test_scores_are_those_of_the_figures() -> None:
     assert list(Score.__args__) == list(SCORES)  # type: ignore[attr-defined]
 
 

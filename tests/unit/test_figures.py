@@ -1,7 +1,6 @@
 """Figures: their lines are the table's numbers, their words are right, their bytes reproduce."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from dissect.results.collect import collect_cells
 from dissect.results.scores import EVERY_SCORE
 from dissect.results.statistics import statistics
 from dissect.results.tables import concept_scores, curves
-from dissect.study import config
 from planted import EXPERIMENTS, flat, plant, sloped
 
 STYLE = Style()
@@ -427,15 +425,6 @@ def test_text_is_at_least_seven_points(tmp_path: Path) -> None:
 
 
 # ---- style ------------------------------------------------------------------------------------
-
-
-def test_the_configs_style_is_the_figures_style() -> None:
-    assert config.Style().model_dump() == asdict(Style())
-
-
-def test_an_unknown_style_field_is_refused() -> None:
-    with pytest.raises(DissectError, match="'colour' is no field; legal: palette"):
-        Style.of({"colour": "red"})
 
 
 def test_experiments_keep_their_looks_whoever_else_is_there() -> None:

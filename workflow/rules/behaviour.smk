@@ -1,8 +1,6 @@
 localrules:
     collect_answers,
     summarise_behaviour,
-    plot_behaviour,
-    plot_behaviour_patched,
 
 
 rule answer_as_original:
@@ -126,63 +124,3 @@ rule summarise_behaviour:
         "summarise how like the original's the answers are"
     script:
         "../scripts/summarise_behaviour.py"
-
-
-rule plot_behaviour:
-    """How like the original's the answers are, on the concept and on other things."""
-    input:
-        behaviour="<results>/tables/behaviour.csv",
-        code=CODE["plot_behaviour"],
-    output:
-        report(
-            expand(
-                "<results>/figures/{model}/behaviour.{format}",
-                format=study.config.figures.formats,
-                allow_missing=True,
-            ),
-            caption="../report/behaviour.rst",
-            category="{model}",
-            subcategory="behaviour",
-        ),
-    log:
-        "<results>/logs/plot_behaviour/{model}.log",
-    resources:
-        mem_mb=mem_mb("plot"),
-        runtime=runtime("plot"),
-    params:
-        style=study.config.figures.style.model_dump(),
-        seed=study.config.seed,
-    message:
-        "draw the behaviour of {wildcards.model}"
-    script:
-        "../scripts/plot_behaviour.py"
-
-
-rule plot_behaviour_patched:
-    """How much of the original's answers comes back under each patch."""
-    input:
-        behaviour="<results>/tables/behaviour.csv",
-        code=CODE["plot_behaviour"],
-    output:
-        report(
-            expand(
-                "<results>/figures/{model}/behaviour_patched.{format}",
-                format=study.config.figures.formats,
-                allow_missing=True,
-            ),
-            caption="../report/behaviour_patched.rst",
-            category="{model}",
-            subcategory="behaviour",
-        ),
-    log:
-        "<results>/logs/plot_behaviour_patched/{model}.log",
-    resources:
-        mem_mb=mem_mb("plot"),
-        runtime=runtime("plot"),
-    params:
-        style=study.config.figures.style.model_dump(),
-        seed=study.config.seed,
-    message:
-        "draw the behaviour of {wildcards.model} under patches"
-    script:
-        "../scripts/plot_behaviour_patched.py"

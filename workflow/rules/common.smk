@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dissect.errors import DissectError
 from dissect.figures.palettes import check_palettes
+from dissect.figures.registry import FIGURES
 from dissect.files import sha256_of
 from dissect.provenance import hash_of
 from dissect.study.config import EXPERIMENTS
@@ -98,21 +99,12 @@ CODE = {
         *package("behaviour/patched.py", "engine/patches.py", "study/windows.py"),
     ],
     "answers": package("results/answers.py", "results/behaviour.py"),
-    "plot_behaviour": package("figures/*.py", "results/behaviour.py", "results/bootstrap.py"),
-    "plot": package(
-        "figures/*.py", "results/families.py", "results/scores.py", "results/tables.py"
-    ),
     "trace": package("checkpoints/olmo_legacy.py", "checkpoints/families.py")
     + package("checkpoints/reader.py", "results/schema.py", "trace/*.py"),
     "summarise_trace": package("results/tables.py", "trace/table.py"),
-    "plot_trace": package("figures/*.py", "results/bootstrap.py", "trace/table.py"),
     "report": package("report/*.py", "report/templates/*", "report/assets/*")
-    + package("figures/style.py", "results/behaviour.py", "results/tables.py"),
+    + package("figures/registry.py", "figures/style.py", "results/behaviour.py", "results/tables.py"),
 }
-# A figure's caption, in Snakemake's report and in ours.
-CAPTIONS = sorted(
-    os.path.relpath(file) for file in Path(workflow.basedir, "workflow", "report").glob("*.rst")
-)
 
 
 def training_code(wildcards):

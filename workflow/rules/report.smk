@@ -8,7 +8,10 @@ rule make_report:
         tables=products.report_tables(),
         figures=products.report_figures(),
         texts=products.report_texts(),
-        captions=CAPTIONS,
+        captions=[
+            os.path.relpath(Path(workflow.basedir, "workflow", "report", f"{name}.rst"))
+            for name in FIGURES
+        ],
         code=CODE["report"],
     output:
         page="<results>/report.html",

@@ -1,6 +1,5 @@
 localrules:
     summarise_trace,
-    plot_trace,
 
 
 rule trace_parameters:
@@ -41,33 +40,3 @@ rule summarise_trace:
         "put all traces in one table"
     script:
         "../scripts/summarise_trace.py"
-
-
-rule plot_trace:
-    """How far each component moved, against layer."""
-    input:
-        trace="<results>/tables/trace.csv",
-        code=CODE["plot_trace"],
-    output:
-        report(
-            expand(
-                "<results>/figures/{model}/trace.{format}",
-                format=study.config.figures.formats,
-                allow_missing=True,
-            ),
-            caption="../report/trace.rst",
-            category="{model}",
-            subcategory="trace in the parameters",
-        ),
-    log:
-        "<results>/logs/plot_trace/{model}.log",
-    resources:
-        mem_mb=mem_mb("plot"),
-        runtime=runtime("plot"),
-    params:
-        style=study.config.figures.style.model_dump(),
-        seed=study.config.seed,
-    message:
-        "draw the trace in the parameters of {wildcards.model}"
-    script:
-        "../scripts/plot_trace.py"

@@ -41,7 +41,7 @@ def main(
     Raises:
         DissectError: see report.sources.read_sources and report.pictures.pictures.
     """
-    shown, look = Shown(windows, spans, scores), Style.of(style)
+    shown, look = Shown(windows, spans, scores), Style(**style)
     html = render(
         read_sources(tables, texts, shown),
         pictures(figures, {path.stem: path for path in captions}, shown, look.dpi),

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from dissect.errors import DissectError
 from dissect.figures import canvas
 from dissect.figures.names import drawn_name
 from dissect.figures.style import Style, in_order, label_of, looks_of
@@ -57,18 +58,26 @@ def draw_behaviour(behaviour: pd.DataFrame, seed: int, style: Style) -> Figure:
     return figure
 
 
-def draw_behaviour_patched(
-    patched: pd.DataFrame, unpatched: pd.DataFrame, seed: int, style: Style
-) -> Figure:
+def draw_behaviour_patched(behaviour: pd.DataFrame, seed: int, style: Style) -> Figure:
     """A panel per method; per window, each experiment's mean and each concept, by ROUGE-L.
 
     The dashed line is the unlearned model without a patch, on the same questions; the dotted one,
     at 1, the original.
 
     Args:
-        patched, unpatched: rows of tables/behaviour.csv of one model, with and without a patch.
+        behaviour: rows of tables/behaviour.csv of one model, with and without a patch.
         seed: of the bootstrap.
+
+    Raises:
+        DissectError: if there is none with a patch.
     """
+    is_patched = behaviour["experiment"] != ""
+    patched, unpatched = behaviour[is_patched], behaviour[~is_patched]
+    if patched.empty:
+        raise DissectError(
+            f"behaviour.csv has no answers under a patch of {behaviour['model'].iloc[0]}: "
+            "name windows in the config (behaviour.patched.windows)"
+        )
     windows = patched[["first_layer", "last_layer"]].drop_duplicates().astype(int)
     names = [f"{a}\N{EN DASH}{b}" for a, b in sorted(windows.itertuples(index=False))]
     patched = patched.assign(window=_window_names(patched))

@@ -1,8 +1,8 @@
 """How figures look and what things are called in them; light enough for the config to import."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Iterable
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from dissect.errors import DissectError
 from dissect.study.windows import window_width
@@ -29,32 +29,39 @@ CONTROLS: dict[str, tuple[str, str, tuple[float, ...]]] = {
 SPANS = {"notebook": "the notebook's span", "answer": "the answer's span"}
 
 
-@dataclass(frozen=True)
-class Style:
-    """The `figures.style` section of the config. Lengths in inches, text in points."""
+class Style(BaseModel):
+    """How figures look. Changing it redraws figures and computes nothing else."""
 
-    palette: str = "colorblind"  # seaborn palette, one colour per experiment
-    heatmap_palette: str = "vlag_r"  # diverging, its middle is KRS 0
-    font_scale: float = 1.0  # 1: labels 8 pt, everything else 7 pt
-    width: float = 7.0  # of a full figure; a single panel takes half of it
-    panel_height: float = 2.2  # of one panel of curves
-    krs_floor: float = -1.0  # axes and colours are cut here: KRS has no lower bound
-    dpi: int = 200  # of PNG files
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    @classmethod
-    def of(cls, given: Mapping[str, Any]) -> "Style":
-        """The style with some fields given.
-
-        Raises:
-            DissectError: for a field that does not exist.
-        """
-        known = [field.name for field in fields(cls)]
-        unknown = sorted(set(given) - set(known))
-        if unknown:
-            raise DissectError(
-                f"figures.style: {unknown[0]!r} is no field; legal: {', '.join(known)}"
-            )
-        return cls(**given)
+    palette: str = Field(
+        default="colorblind", description="A seaborn palette, one colour per experiment."
+    )
+    heatmap_palette: str = Field(
+        default="vlag_r", description="A diverging seaborn palette; its middle is KRS 0."
+    )
+    font_scale: float = Field(
+        default=1.0,
+        ge=0.1,
+        le=10,
+        description="Multiplies the text's sizes (labels 8 pt, all else 7 pt).",
+    )
+    width: float = Field(
+        default=7.0,
+        ge=2,
+        le=20,
+        description="Width of a full figure, in inches; a single panel takes half of it.",
+    )
+    panel_height: float = Field(
+        default=2.2, ge=1, le=6, description="Height of one panel of curves, in inches."
+    )
+    krs_floor: float = Field(
+        default=-1.0,
+        ge=-1000,
+        le=-0.01,
+        description="Where axes and colours are cut below: KRS has no lower bound.",
+    )
+    dpi: int = Field(default=200, ge=30, le=1200, description="Dots per inch of the PNG files.")
 
 
 def in_order(experiments: Iterable[str]) -> list[str]:

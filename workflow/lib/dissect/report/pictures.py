@@ -12,22 +12,9 @@ from jinja2 import Environment, StrictUndefined
 from jinja2.exceptions import UndefinedError
 
 from dissect.errors import DissectError
-from dissect.figures.style import SCORES, SPANS
+from dissect.figures.registry import FIGURES
 from dissect.report.sources import Shown
 from dissect.report.words import setting
-
-TITLES = {
-    "curves": "Recovery against layer",
-    "curves_by_method": "Recovery against layer, by method",
-    "heatmap": "Every concept, layer by layer",
-    "last_layer": "What the last layer gives back",
-    "widths": "Recovery and the window's width",
-    "spans": "Which positions are compared",
-    "scores": "Other scores than KRS",
-    "behaviour": "What the models answer",
-    "behaviour_patched": "Answers with a window put back",
-    "trace": "How far each parameter moved",
-}
 
 # A figure of 7 inches with text of 7 points is easily read at this size.
 _PIXELS_PER_INCH = 125
@@ -69,23 +56,21 @@ def pictures(
         dpi: of the files.
 
     Raises:
-        DissectError: for a figure without a caption, or a caption that asks for what its figure
-            does not have.
+        DissectError: for a caption that asks for what its figure does not have.
     """
     return [_picture(path, captions, shown, dpi) for path in files]
 
 
 def _picture(path: Path, captions: Mapping[str, Path], shown: Shown, dpi: int) -> Picture:
     figure, *parts = path.stem.split(".")
-    wildcards = {"model": path.parent.name, **{_kind_of(part): part for part in parts}}
-    if figure not in captions:
-        raise DissectError(f"figure {figure} has no caption: write workflow/report/{figure}.rst")
+    spec = FIGURES[figure]
+    wildcards = {"model": path.parent.name, **dict(zip(spec.parts, parts, strict=True))}
     data = path.read_bytes()
     width, height = struct.unpack(">II", data[16:24])  # of a PNG's first chunk
     return Picture(
         id="figure-" + "-".join([wildcards["model"], figure, *parts]),
         model=wildcards["model"],
-        title=TITLES.get(figure, figure.replace("_", " ").capitalize()),
+        title=spec.title,
         setting=setting(wildcards.get("window"), wildcards.get("span"), wildcards.get("score")),
         caption=_caption(captions[figure], wildcards),
         uri=png_uri(data),
@@ -94,10 +79,6 @@ def _picture(path: Path, captions: Mapping[str, Path], shown: Shown, dpi: int) -
         shown=round(width / dpi * _PIXELS_PER_INCH),
         leading=_leads(wildcards, shown),
     )
-
-
-def _kind_of(part: str) -> str:
-    return "span" if part in SPANS else "score" if part in SCORES else "window"
 
 
 def _leads(wildcards: Mapping[str, str], shown: Shown) -> bool:

@@ -1,21 +1,16 @@
 """What a study ends with: its files by name, and which of them need a checkpoint's weights."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from dissect.figures.registry import FIGURES, FigureSpec
 from dissect.study.downloads import Download
 from dissect.study.layout import Cell
 from dissect.study.study import Study
 from dissect.study.table import ORIGINAL, CheckpointRow
 
-# The figures, by what their names are followed by.
-FIGURES = {
-    "{window}.{span}.{score}": ("curves", "curves_by_method", "heatmap", "last_layer"),
-    "{window}.{score}": ("spans",),
-    "{window}.{span}": ("scores",),
-    "{span}.{score}": ("widths",),
-}
 REPORT_TABLES = (
     "krs.parquet",
     "coverage.csv",
@@ -86,45 +81,37 @@ class Products:
     def figures(self) -> list[str]:
         """Every figure, in every format."""
         return [
-            *self._drawn(self._curve_figures()),
-            *self.trace_figures(),
-            *self.behaviour_figures(),
-        ]
-
-    def trace_figures(self) -> list[str]:
-        """The traces' figures, if they are wanted."""
-        return self._drawn(["trace"] if self.study.config.trace else [])
-
-    def behaviour_figures(self) -> list[str]:
-        """The answers' figures, as far as questions are asked."""
-        asked = self.study.config.behaviour
-        figures = {
-            "behaviour": asked.sets,
-            "behaviour_patched": asked.sets and asked.patched.windows,
-        }
-        return self._drawn([figure for figure, is_asked in figures.items() if is_asked])
-
-    def _drawn(self, names: list[str]) -> list[str]:
-        return [
-            self.study.layout.figure(model, name, suffix)
+            self.study.layout.figure(model, stem, suffix)
             for model in self.study.models
-            for name in names
+            for figure in FIGURES.values()
+            if self._is_drawn(figure)
+            for stem in self._stems(figure)
             for suffix in self.study.config.figures.formats
         ]
 
-    def _curve_figures(self) -> list[str]:
-        """What is drawn of each model's curves. Widths are compared where there are several."""
+    def _is_drawn(self, figure: FigureSpec) -> bool:
+        """Whether the config asks for it; widths are compared where there are several."""
         config = self.study.config
-        shown = product(config.figure_windows(), config.figures.spans, config.figures.scores)
-        selections = [dict(zip(("window", "span", "score"), each, strict=True)) for each in shown]
-        names = [
-            f"{figure}.{pattern.format(**selection)}"
-            for pattern, figures in FIGURES.items()
-            for figure in figures
-            for selection in selections
-            if figure != "widths" or len(config.windows) > 1
+        asked = config.behaviour
+        return {
+            "widths": len(config.windows) > 1,
+            "trace": config.trace,
+            "behaviour": bool(asked.sets),
+            "behaviour_patched": bool(asked.sets and asked.patched.windows),
+        }.get(figure.name, True)
+
+    def _stems(self, figure: FigureSpec) -> list[str]:
+        """A figure's file names of one model, without their format."""
+        config = self.study.config
+        drawn: dict[str, Sequence[str]] = {
+            "window": config.figure_windows(),
+            "span": config.figures.spans,
+            "score": config.figures.scores,
+        }
+        selections = product(*(drawn[part] for part in figure.parts))
+        return [
+            figure.stem.format(**dict(zip(figure.parts, each, strict=True))) for each in selections
         ]
-        return list(dict.fromkeys(names))
 
     # What the report is made from.
 
