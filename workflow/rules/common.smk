@@ -103,7 +103,9 @@ CODE = {
     + package("checkpoints/reader.py", "results/schema.py", "trace/*.py"),
     "summarise_trace": package("results/tables.py", "trace/table.py"),
     "report": package("report/*.py", "report/templates/*", "report/assets/*")
-    + package("figures/registry.py", "figures/style.py", "results/behaviour.py", "results/tables.py"),
+    + package(
+        "figures/registry.py", "figures/style.py", "results/behaviour.py", "results/tables.py"
+    ),
 }
 
 
