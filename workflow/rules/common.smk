@@ -9,8 +9,9 @@ from pathlib import Path
 from dissect.errors import DissectError
 from dissect.figures.palettes import check_palettes
 from dissect.figures.registry import FIGURES
-from dissect.files import sha256_of
+from dissect.files import sha256_of, write_json
 from dissect.provenance import hash_of
+from dissect.study import expectations
 from dissect.study.config import EXPERIMENTS
 from dissect.study.config_files import check_config_file
 from dissect.study.products import Products
@@ -35,6 +36,11 @@ try:
 except DissectError as error:
     sys.exit(f"error: {error}")
 products = Products(study)
+
+# The tables of a results folder that was copied here without `.snakemake` are older than this file,
+# so they are made again, and all results in the folder are checked.
+if not Path(study.layout.first_use).exists():
+    write_json(Path(study.layout.first_use), study.config.results)
 
 # Scripts read these from here: where a job computes, and in how much memory, is no reason to compute
 # it again.
@@ -69,6 +75,7 @@ CURVES = (
     "results/scores.py",
     "results/tables.py",
 )
+BELONGING = ("results/belonging.py", "results/expected.py")
 ANSWERING = package("results/answers.py", "texts/answers.py", *READING) + package(
     *(f"behaviour/{name}.py" for name in ("generate", "prompts", "score", "settings", "table"))
 )
@@ -81,7 +88,7 @@ CODE = {
     + package(*READING),
     "identity": package("results/identity.py"),
     "archive": package("results/archive.py", "results/private.py"),
-    "collect": package("results/collect.py", "results/schema.py"),
+    "collect": package("results/collect.py", "results/schema.py", *BELONGING),
     "summarise": package(*CURVES),
     "scores": package(*CURVES, "results/disagreements.py"),
     "statistics": package(*CURVES, "results/shape.py", "results/statistics.py"),
@@ -98,10 +105,10 @@ CODE = {
         *ANSWERING,
         *package("behaviour/patched.py", "engine/patches.py", "study/windows.py"),
     ],
-    "answers": package("results/answers.py", "results/behaviour.py"),
+    "answers": package("results/answers.py", "results/behaviour.py", *BELONGING),
     "trace": package("checkpoints/olmo_legacy.py", "checkpoints/families.py")
     + package("checkpoints/reader.py", "results/schema.py", "trace/*.py"),
-    "summarise_trace": package("results/tables.py", "trace/table.py"),
+    "summarise_trace": package("results/tables.py", "trace/table.py", *BELONGING),
     "report": package("report/*.py", "report/templates/*", "report/assets/*")
     + package(
         "figures/registry.py", "figures/style.py", "results/behaviour.py", "results/tables.py"
@@ -116,7 +123,11 @@ def training_code(wildcards):
 
 
 def digest_of(files):
-    """Changes when the content of one of these files does: modules as a parameter of a rule."""
+    """Changes when the content of one of these files does: modules as a parameter of a rule.
+
+    For the rules that compute long. As input files, the modules of a fresh clone would be newer than
+    results that were copied to it, and these would be computed again.
+    """
     return hash_of({"files": [sha256_of(Path(file)) for file in files]})
 
 

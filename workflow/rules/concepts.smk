@@ -43,7 +43,6 @@ rule answer_questions:
     input:
         original=original,
         concept="<results>/concepts/{model}/{concept}.json",
-        code=CODE["answer"],
     output:
         answers="<results>/answers/{model}/{concept}.json",
     log:
@@ -55,6 +54,7 @@ rule answer_questions:
         mem_mb=mem_mb("answer"),
         runtime=runtime("answer"),
     params:
+        code=digest_of(CODE["answer"]),
         prompt=prompt,
         new_tokens=study.config.answer_tokens,
         dtype=study.config.dtype,

@@ -3,7 +3,6 @@ rule record_original:
     input:
         original=original,
         texts=texts,
-        code=CODE["sweep"],
     output:
         recording=kept("<results>/recordings/{model}/{concept}.safetensors"),
     log:
@@ -15,6 +14,7 @@ rule record_original:
         mem_mb=mem_mb("record"),
         runtime=runtime("record"),
     params:
+        code=digest_of(CODE["sweep"]),
         prompt=prompt,
         dtype=study.config.dtype,
     message:

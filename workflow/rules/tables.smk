@@ -1,5 +1,6 @@
 localrules:
     collect_krs,
+    collect_identity,
     summarise_curves,
     summarise_scores,
     summarise_statistics,
@@ -12,7 +13,7 @@ rule tables:
         # Named here, and so in `all`: a deleted cell is noticed.
         cells=products.cells(),
         answers=products.answers(),
-        identity=products.identities(),
+        identity=products.identities() + products.identity_tables(),
         krs="<results>/tables/krs.parquet",
         coverage="<results>/tables/coverage.csv",
         curves="<results>/tables/curves.csv",
@@ -31,6 +32,9 @@ rule collect_krs:
     """All cells' rows in one table, and which cells are there or missing."""
     input:
         cells=products.cells(),
+        manifests=products.manifests(),
+        texts=products.report_texts(),
+        first_use=study.layout.first_use,
         code=CODE["collect"],
     output:
         table="<results>/tables/krs.parquet",
@@ -42,10 +46,34 @@ rule collect_krs:
         runtime=runtime("table"),
     params:
         missing=study.missing_cells,
+        study=expectations.of_sweeps(study),
     message:
         "collect all cells in one table"
     script:
         "../scripts/collect_krs.py"
+
+
+rule collect_identity:
+    """How far each model's own states, patched into itself, moved its logits."""
+    input:
+        identities=products.identities(),
+        manifests=products.manifests(),
+        texts=products.report_texts(),
+        first_use=study.layout.first_use,
+        code=CODE["collect"],
+    output:
+        table="<results>/tables/identity.csv",
+    log:
+        "<results>/logs/collect_identity.log",
+    resources:
+        mem_mb=mem_mb("table"),
+        runtime=runtime("table"),
+    params:
+        study=expectations.of_identities(study),
+    message:
+        "collect all self-patch checks in one table"
+    script:
+        "../scripts/collect_identity.py"
 
 
 rule summarise_curves:

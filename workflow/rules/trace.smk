@@ -8,7 +8,6 @@ rule trace_parameters:
         original=original,
         unlearned=manifest,
         concept="<results>/concepts/{model}/{concept}.json",
-        code=CODE["trace"],
     output:
         trace="<results>/trace/{model}/{method}/{concept}.parquet",
     log:
@@ -18,6 +17,8 @@ rule trace_parameters:
     resources:
         mem_mb=mem_mb("trace"),
         runtime=runtime("trace"),
+    params:
+        code=digest_of(CODE["trace"]),
     message:
         "trace the parameters of {wildcards.model}, {wildcards.method} on {wildcards.concept}"
     script:
@@ -28,6 +29,9 @@ rule summarise_trace:
     """The traces of all checkpoints in one table."""
     input:
         traces=products.traces(),
+        manifests=products.manifests(),
+        concepts=products.concepts(),
+        first_use=study.layout.first_use,
         code=CODE["summarise_trace"],
     output:
         trace="<results>/tables/trace.csv",
@@ -36,6 +40,8 @@ rule summarise_trace:
     resources:
         mem_mb=mem_mb("table"),
         runtime=runtime("table"),
+    params:
+        study=expectations.of_weight_changes(study),
     message:
         "put all traces in one table"
     script:

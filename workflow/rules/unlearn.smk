@@ -5,7 +5,6 @@ rule unlearn_concept:
         concept=texts,
         retain=lambda wildcards: study.companion_paths(*wildcards)["retain"],
         held_out=lambda wildcards: study.companion_paths(*wildcards)["held_out"],
-        code=training_code,
     output:
         manifest="<results>/checkpoints/unlearn/{model}/{method}/{concept}/manifest.json",
         training_log="<results>/training/{model}/{method}/{concept}.parquet",
@@ -19,6 +18,7 @@ rule unlearn_concept:
         mem_mb=mem_mb("unlearn"),
         runtime=runtime("unlearn"),
     params:
+        code=lambda wildcards: digest_of(training_code(wildcards)),
         row=lambda wildcards: asdict(study.row(*wildcards)),
         recipe=lambda wildcards: study.config.recipe(wildcards.method).model_dump(),
         prompt=prompt,

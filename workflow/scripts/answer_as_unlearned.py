@@ -10,8 +10,9 @@ from dissect.checkpoints.manifest import read_manifest
 from dissect.device import choose_device, choose_dtype
 from dissect.files import read_json, sha256_of
 from dissect.job import job
-from dissect.provenance import Stopwatch, checkpoint_fields, hash_of, machine_fields
+from dissect.provenance import Stopwatch, checkpoint_fields, machine_fields
 from dissect.results.answers import ANSWER_SCHEMA, ORIGINAL_SCHEMA, read_answers, write_answers
+from dissect.results.expected import answer_settings, settings_fields
 from dissect.texts.answers import load_model
 from dissect.texts.prompts import load_tokenizer
 
@@ -51,7 +52,9 @@ def main(
         **checkpoint_fields("unlearned", theirs),
         **machine_fields(str(model.device), str(model.dtype)),
         "data_sha256": sha256_of(concept),
-        "config_hash": hash_of({"prompt": prompt, "new_tokens": new_tokens, "dtype": dtype}),
+        **settings_fields(
+            answer_settings(prompt=prompt, sets=sets, new_tokens=new_tokens, dtype=dtype)
+        ),
     }
     write_answers(answers, rows, ANSWER_SCHEMA, metadata | stopwatch.fields())
     report(rows)

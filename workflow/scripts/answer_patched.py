@@ -13,8 +13,9 @@ from dissect.checkpoints.verify import refuse_other_shapes
 from dissect.device import choose_device, choose_dtype
 from dissect.files import read_json, sha256_of
 from dissect.job import job
-from dissect.provenance import Stopwatch, checkpoint_fields, hash_of, machine_fields
+from dissect.provenance import Stopwatch, checkpoint_fields, machine_fields
 from dissect.results.answers import ANSWER_SCHEMA, ORIGINAL_SCHEMA, read_answers, write_answers
+from dissect.results.expected import patched_settings, settings_fields
 from dissect.texts.answers import load_model
 from dissect.texts.prompts import load_tokenizer
 
@@ -59,13 +60,20 @@ def main(
         for setting, texts in zip(settings, found, strict=True)
         for row in answer_rows(theirs, data, asked, texts, reference, setting)
     ]
-    said = {"windows": list(windows), "experiments": list(experiments), "prompt": prompt}
+    given = patched_settings(
+        windows=windows,
+        experiments=experiments,
+        prompt=prompt,
+        sets=sets,
+        new_tokens=new_tokens,
+        dtype=dtype,
+    )
     metadata = {
         **checkpoint_fields("original", originals),
         **checkpoint_fields("unlearned", theirs),
         **machine_fields(str(model.device), str(model.dtype)),
         "data_sha256": sha256_of(concept),
-        "config_hash": hash_of({**said, "new_tokens": new_tokens, "dtype": dtype}),
+        **settings_fields(given),
     }
     write_answers(answers, rows, ANSWER_SCHEMA, metadata | stopwatch.fields())
     report(rows)

@@ -44,6 +44,8 @@ def main(
         "source": manifest.source,
         "weights_sha256": manifest.weights_sha256,
         "new_tokens": new_tokens,
+        "prompt": prompt,
+        "dtype": dtype,
     }
     write_json(answers, answered)
 

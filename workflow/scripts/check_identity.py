@@ -18,7 +18,8 @@ from dissect.engine.sweep import sweep_all
 from dissect.engine.table import tabulate
 from dissect.files import read_json, sha256_of
 from dissect.job import job
-from dissect.provenance import Stopwatch, checkpoint_fields, hash_of, machine_fields
+from dissect.provenance import Stopwatch, checkpoint_fields, machine_fields
+from dissect.results.expected import identity_settings, settings_fields
 from dissect.results.identity import identity_windows, refuse_changed
 from dissect.results.schema import write_rows
 from dissect.study.table import ORIGINAL
@@ -77,7 +78,7 @@ def main(
         **checkpoint_fields("unlearned", theirs),
         **machine_fields(str(skeleton.device), str(number_format)),
         "data_sha256": sha256_of(concept),
-        "config_hash": hash_of({"window": window, "prompt": prompt, "dtype": dtype}),
+        **settings_fields(identity_settings(window=window, prompt=prompt, dtype=dtype)),
         "largest_change": f"{change:.3g}",
     }
     write_rows(table, rows, metadata | stopwatch.fields())

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dissect.job import job
 from dissect.results.behaviour import collect_answers
+from dissect.results.belonging import check_results, checkpoint_key
 
 
 def main(*, answers: Iterable[Path], table: Path) -> None:
@@ -18,7 +19,16 @@ def main(*, answers: Iterable[Path], table: Path) -> None:
 
 if __name__ == "__main__":
     with job() as snakemake:
+        answers = [Path(path) for path in snakemake.input.answers]
+        originals = [Path(path) for path in snakemake.input.originals]
+        check_results(
+            [*originals, *answers],
+            checkpoint_key,
+            manifests=map(Path, snakemake.input.manifests),
+            texts=map(Path, snakemake.input.concepts),
+            study=snakemake.params.study,
+        )
         main(
-            answers=[Path(path) for path in snakemake.input.answers],
+            answers=answers,
             table=Path(snakemake.output.table),
         )

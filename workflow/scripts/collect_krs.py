@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dissect.job import job
+from dissect.results.belonging import check_results, sweep_key
 from dissect.results.collect import collect_cells, coverage
 from dissect.results.tables import write_csv
 
@@ -30,8 +31,16 @@ def main(
 
 if __name__ == "__main__":
     with job() as snakemake:
+        cells = [Path(cell) for cell in snakemake.input.cells]
+        check_results(
+            cells,
+            sweep_key,
+            manifests=map(Path, snakemake.input.manifests),
+            texts=map(Path, snakemake.input.texts),
+            study=snakemake.params.study,
+        )
         main(
-            cells=[Path(cell) for cell in snakemake.input.cells],
+            cells=cells,
             missing=snakemake.params.missing,
             table=Path(snakemake.output.table),
             coverage_table=Path(snakemake.output.coverage),

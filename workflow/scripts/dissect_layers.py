@@ -21,7 +21,8 @@ from dissect.engine.sweep import sweep_all
 from dissect.engine.table import tabulate
 from dissect.files import read_json, sha256_of
 from dissect.job import job
-from dissect.provenance import Stopwatch, checkpoint_fields, hash_of, machine_fields
+from dissect.provenance import Stopwatch, checkpoint_fields, machine_fields
+from dissect.results.expected import settings_fields, sweep_settings
 from dissect.results.schema import write_rows
 from dissect.study.windows import windows_of
 from dissect.texts.prompts import load_tokenizer
@@ -86,9 +87,8 @@ def main(
         **checkpoint_fields("unlearned", theirs),
         **machine_fields(str(skeleton.device), str(skeleton.dtype)),
         "data_sha256": sha256_of(concept),
-        "config_hash": hash_of(
-            {"windows": windows, "prompt": prompt, "dtype": dtype}
-            | ({"controls": dict(controls)} if controls else {})
+        **settings_fields(
+            sweep_settings(windows=windows, prompt=prompt, dtype=dtype, controls=controls)
         ),
     }
     write_rows(cell, rows, metadata | stopwatch.fields())

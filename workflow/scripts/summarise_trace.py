@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dissect.job import job
+from dissect.results.belonging import check_results, checkpoint_key
 from dissect.results.tables import write_csv
 from dissect.trace.table import collect_traces
 
@@ -15,7 +16,15 @@ def main(*, traces: Iterable[Path], output: Path) -> None:
 
 if __name__ == "__main__":
     with job() as snakemake:
+        traces = [Path(trace) for trace in snakemake.input.traces]
+        check_results(
+            traces,
+            checkpoint_key,
+            manifests=map(Path, snakemake.input.manifests),
+            texts=map(Path, snakemake.input.concepts),
+            study=snakemake.params.study,
+        )
         main(
-            traces=[Path(trace) for trace in snakemake.input.traces],
+            traces=traces,
             output=Path(snakemake.output.trace),
         )

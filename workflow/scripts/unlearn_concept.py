@@ -39,10 +39,11 @@ def main(
     # Seconds of imports, and torch takes its threads from what the job has set.
     from dissect.training.unlearn import unlearn
 
+    start, retained = read_manifest(original), [read_json(path) for path in retain]
     done = unlearn(
-        read_manifest(original).folder,
+        start.folder,
         read_json(concept),
-        [read_json(path) for path in retain],
+        retained,
         [read_json(path) for path in held_out],
         method=row.method,
         recipe=recipe,
@@ -54,7 +55,12 @@ def main(
         done.save(folder)
     with atomic_path(training_log) as partial:
         done.log.to_parquet(partial, index=False)
-    write_manifest(manifest, manifest.parent, row, done.training)
+    made_from = {
+        "prompt": prompt,
+        "retain": [str(entry["id"]) for entry in retained],
+        "original_weights_sha256": start.weights_sha256,
+    }
+    write_manifest(manifest, manifest.parent, row, done.training | made_from)
 
 
 if __name__ == "__main__":

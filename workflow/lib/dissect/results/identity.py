@@ -4,10 +4,14 @@ The original's recorded states in the original leave the loss at 0; an unlearned
 it where it was, KRS 0. A sweep for which that fails puts something else back than it says.
 """
 
+from collections.abc import Iterable
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
 from dissect.errors import DissectError
+from dissect.results.schema import read_metadata
 from dissect.study.windows import SUFFIX, Window, windows_of
 
 # How far logits may move, as a share of their size (root mean squares). The walk through the layers
@@ -15,6 +19,7 @@ from dissect.study.windows import SUFFIX, Window, windows_of
 # have 8 (bfloat16) or 11 bits, float32 24. Another layer's states, or another question's, move them
 # by about their size.
 TOLERANCE = {"torch.float32": 1e-4, "torch.float16": 2e-2, "torch.bfloat16": 1e-1}
+IDENTITY_COLUMNS = ["model", "method", "concept", "dtype", "largest_change", "tolerance"]
 
 
 def identity_windows(name: str, layers: int) -> list[Window]:
@@ -70,3 +75,18 @@ def refuse_changed(rows: pd.DataFrame, size: float, dtype: str, label: str) -> f
             "run again (docs/controls.md)"
         )
     return change
+
+
+def collect_identity(files: Iterable[Path]) -> pd.DataFrame:
+    """The outcome of each check: IDENTITY_COLUMNS, one row per checkpoint and concept.
+
+    Args:
+        files: .../{model}/{method}/{concept}.parquet, as check_identity writes them.
+    """
+    rows = []
+    for path in files:
+        metadata = read_metadata(path)
+        dtype, change = metadata["dtype"], metadata["largest_change"]
+        rows.append([*path.parts[-3:-1], path.stem, dtype, float(change), TOLERANCE[dtype]])
+    found = pd.DataFrame(rows, columns=IDENTITY_COLUMNS)
+    return found.sort_values(IDENTITY_COLUMNS[:3], ignore_index=True)

@@ -1,6 +1,8 @@
 """Where a study's files go: the path grammar of results/README.md. Nothing here looks at a disk."""
 
+import os
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +25,15 @@ class Layout:
     def path(self, *parts: str) -> str:
         """A path under the results folder."""
         return str(Path(self.results, *parts))
+
+    @property
+    def first_use(self) -> str:
+        """When this working directory first used the results folder: a file outside of it.
+
+        A folder that was copied here is newer to the working directory than its own tables are.
+        """
+        name = sha256(os.path.normpath(self.results).encode()).hexdigest()[:16]
+        return f".snakemake/first_use/{name}"
 
     @property
     def preflight(self) -> str:

@@ -47,6 +47,20 @@ class Products:
         """Every unlearned model's answers, unpatched and patched."""
         return [path for row in self._unlearned() for path in self._answers(row)]
 
+    def original_answers(self) -> list[str]:
+        """Every original's answers on the concepts that are studied."""
+        paths = [
+            self.study.layout.answers(row.model, ORIGINAL, row.concept)
+            for row in self._unlearned()
+            if self.study.config.behaviour.sets
+        ]
+        return list(dict.fromkeys(paths))
+
+    def concepts(self) -> list[str]:
+        """Every studied concept as its file has it."""
+        paths = [self.study.layout.concept(row.model, row.concept) for row in self._unlearned()]
+        return list(dict.fromkeys(paths))
+
     def manifests(self) -> list[str]:
         """Every selected checkpoint's manifest."""
         return [self.study.manifest_path(*row.key) for row in self.study.rows]
@@ -66,6 +80,11 @@ class Products:
         return [self.study.layout.fetched(m) for m in self.study.models if models[m].concepts.url]
 
     # Of the whole study.
+
+    def identity_tables(self) -> list[str]:
+        """The table of all self-patch checks, if they are wanted."""
+        wanted = self.study.config.controls.identity
+        return [self.study.layout.table("identity.csv")] if wanted else []
 
     def trace_tables(self) -> list[str]:
         """The table of all traces, if they are wanted."""

@@ -1,0 +1,150 @@
+"""What the metadata of a result must say if it belongs to a study, and how it differs."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dissect.errors import DissectError
+from dissect.provenance import hash_of
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_NAMED = 3  # further files that a message names
+
+Settings = dict[str, Any]
+
+
+# The settings that a result depends on beside files: their hash stands in its metadata.
+
+
+def sweep_settings(
+    *,
+    windows: Sequence[str],
+    prompt: str,
+    dtype: str,
+    controls: Mapping[str, Any] | None = None,
+) -> Settings:
+    """The settings of a sweep; without controls, as if there were no such setting."""
+    settings = {"windows": list(windows), "prompt": prompt, "dtype": dtype}
+    return settings | ({"controls": dict(controls)} if controls else {})
+
+
+def identity_settings(*, window: str, prompt: str, dtype: str) -> Settings:
+    """The settings of a self-patch check."""
+    return {"window": window, "prompt": prompt, "dtype": dtype}
+
+
+def answer_settings(*, prompt: str, sets: Sequence[str], new_tokens: int, dtype: str) -> Settings:
+    """The settings of generated answers."""
+    return {"prompt": prompt, "sets": list(sets), "new_tokens": new_tokens, "dtype": dtype}
+
+
+def patched_settings(
+    *, windows: Sequence[str], experiments: Sequence[str], **answering: Any
+) -> Settings:
+    """The settings of answers under a patch; `answering` as in `answer_settings`."""
+    return {
+        "windows": list(windows),
+        "experiments": list(experiments),
+        **answer_settings(**answering),
+    }
+
+
+def settings_fields(settings: Settings) -> dict[str, str]:
+    """The metadata of a result on its settings: themselves as JSON, and their hash."""
+    return {
+        "settings": json.dumps(settings, sort_keys=True, ensure_ascii=False),
+        "config_hash": hash_of(settings),
+    }
+
+
+# What is compared.
+
+
+def expected(
+    original: Mapping[str, Any],
+    unlearned: Mapping[str, Any] | None,
+    data_sha256: str,
+    *,
+    settings: Settings | None = None,
+    dtype: str | None = None,
+) -> dict[str, str]:
+    """The metadata that a result of a study has.
+
+    Args:
+        original, unlearned: fields of the two manifests; no `unlearned` for a result of the
+            original alone.
+        data_sha256: of the concept's JSON that the job read.
+        settings: one of the above; None: the result depends on none.
+        dtype: the config's; None: the result does not depend on it.
+    """
+    wanted = {"original_weights_sha256": original["weights_sha256"], "data_sha256": data_sha256}
+    if unlearned is not None:
+        wanted["unlearned_weights_sha256"] = unlearned["weights_sha256"]
+    if dtype is not None:
+        wanted["dtype"] = f"torch.{original['dtype'] if dtype == 'checkpoint' else dtype}"
+    return wanted | ({} if settings is None else settings_fields(settings))
+
+
+def differences(given: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Each value of `wanted` that `given` does not have, with both; nested keys as outer.inner.
+
+    Where the hashes of settings differ, the settings that differ are named, if `given` has them.
+    """
+    plain = {key: value for key, value in wanted.items() if key != "settings"}
+    if "settings" in given and given.get("config_hash") != wanted.get("config_hash"):
+        have, value = (json.loads(one["settings"]) for one in (given, wanted))
+        # A setting that only the file has is a difference, too.
+        settings = _differing("", have, dict.fromkeys(have) | value)
+        del plain["config_hash"]
+        return settings + _differing("", given, plain)
+    return _differing("", given, plain)
+
+
+def _differing(prefix: str, given: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    told: list[str] = []
+    for key, value in wanted.items():
+        have = given.get(key)
+        if isinstance(have, Mapping) and isinstance(value, Mapping):
+            told += _differing(f"{prefix}{key}.", have, value)
+        elif have != value:
+            told.append(f"{prefix}{key} is {_shown(have)}, expected {_shown(value)}")
+    return told
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "missing"
+    if isinstance(value, str) and _SHA256.fullmatch(value):
+        return value[:12]
+    return json.dumps(value, ensure_ascii=False)
+
+
+def refuse_foreign(files: Iterable[tuple[Path, Mapping[str, Any], Mapping[str, Any]]]) -> None:
+    """Refuse files that do not belong to the study.
+
+    Args:
+        files: per file its path, what it says of itself, and what the study expects.
+
+    Raises:
+        DissectError: with the differences of the first such file, and the names of others.
+    """
+    compared = ((path, differences(given, wanted)) for path, given, wanted in files)
+    foreign = [(path, told) for path, told in compared if told]
+    if not foreign:
+        return
+    (path, told), *others = foreign
+    raise DissectError(
+        f"{path} does not belong to this study: {'; '.join(told)}; delete it and run again, or "
+        "use the config, checkpoints table and concept file that it was made with"
+        f"{_also(others)}"
+    )
+
+
+def _also(others: Sequence[tuple[Path, list[str]]]) -> str:
+    if not others:
+        return ""
+    named = ", ".join(str(path) for path, _ in others[:_NAMED])
+    more = len(others) - _NAMED
+    return f" (the same is true of {named}{f' and {more} more' if more > 0 else ''})"
