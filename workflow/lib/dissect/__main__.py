@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _compare(chosen.old, chosen.new, chosen.tolerance, chosen.csv)
     except (DissectError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
 
 

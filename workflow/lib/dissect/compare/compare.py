@@ -7,19 +7,26 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from dissect.compare.folders import Cells, open_cells, read_table, results_folder
+from dissect.compare.folders import (
+    ROW_KEYS,
+    CellFiles,
+    Cells,
+    CollectedCells,
+    open_cells,
+    read_table,
+    results_folder,
+)
 from dissect.compare.frames import (
     DIFFERS,
     IDENTICAL,
     ONLY_NEW,
     ONLY_OLD,
+    WITHIN,
     Difference,
     compare_frames,
 )
 from dissect.errors import DissectError
 from dissect.results.collect import CELL
-
-ROW_KEYS = ["window", "layer", "first_layer", "last_layer", "question", "donor", "span"]
 
 # A table's keys are those of these columns that it has; claims are known by their ids.
 _NAMES = ["model", "origin", "method", "concept", "concept_name", "set", "experiment", "versus"]
@@ -27,8 +34,10 @@ _PLACES = ["window", "span", "donor", "layer", "first_layer", "last_layer", "que
 _TABLE_KEYS = [*_NAMES, *_PLACES, "score", "statistic", "component"]
 CLAIMS = "claims.csv"
 _CLAIM_KEYS = ["id", "model", "origin", "window", "span"]
-# Not compared: the cells are; and what a job took is no result.
-_OTHER_TABLES = {"krs.parquet", "resources.csv"}
+_VERDICT = ["verdict", "value", "low", "high", "n"]
+COLLECTED = "krs.parquet"
+# The first is compared sweep by sweep; what a job took is no result.
+_OTHER_TABLES = {COLLECTED, "resources.csv"}
 
 
 @dataclass(frozen=True)
@@ -67,8 +76,11 @@ def compare_results(old: Path, new: Path, tolerance: float = 0.0) -> Comparison:
     """Compare two results folders, or archives of such.
 
     Raises:
-        DissectError: if one holds no results, or something in it cannot be read or matched.
+        DissectError: if one holds no results, if something in it cannot be read or matched, or if
+            both are the same.
     """
+    if old.exists() and new.exists() and old.samefile(new):
+        raise DissectError(f"OLD and NEW are both {old}: give two results folders, or archives")
     with results_folder(old) as before, results_folder(new) as after:
         cells = open_cells(before, old), open_cells(after, new)
         return _compare(*cells, before / "tables", after / "tables", tolerance)
@@ -78,6 +90,8 @@ def _compare(
     before: Cells, after: Cells, old_tables: Path, new_tables: Path, tolerance: float
 ) -> Comparison:
     tables = list(_compare_tables(old_tables, new_tables, tolerance))
+    if isinstance(before, CellFiles) or isinstance(after, CellFiles):
+        tables += _compare_collected(old_tables / COLLECTED, new_tables / COLLECTED, tolerance)
     return Comparison(
         cells=list(_compare_cells(before, after, tolerance)),
         tables=tables,
@@ -120,6 +134,23 @@ def _named(
         return compare_frames(old, new, keys, tolerance)
     except DissectError as error:
         raise DissectError(f"{name}: {error}") from error
+    except (TypeError, ValueError) as error:
+        told = " ".join(str(error).split())
+        raise DissectError(f"{name} cannot be compared: {told}") from error
+
+
+def _compare_collected(old: Path, new: Path, tolerance: float) -> Iterable[Compared]:
+    """The collected tables of both, which may have been changed since their sweeps' own files."""
+    if not (old.exists() and new.exists()):
+        return
+    parts = list(_compare_cells(CollectedCells(old), CollectedCells(new), tolerance))
+    differing = [one.name for one in parts if one.status not in (IDENTICAL, WITHIN)]
+    if differing:
+        note = f"{len(differing)} of {len(parts)} sweeps differ, the first is {differing[0]}"
+        yield Compared(COLLECTED, DIFFERS, None, note)
+        return
+    is_identical = all(one.status == IDENTICAL for one in parts)
+    yield Compared(COLLECTED, IDENTICAL if is_identical else WITHIN, None, f"{len(parts)} sweeps")
 
 
 def _compare_provenance(old: Cells, new: Cells) -> pd.DataFrame:
@@ -160,5 +191,8 @@ def _flips(tables: list[Compared]) -> pd.DataFrame:
     for table in tables:
         if table.name == CLAIMS and table.difference is not None:
             pairs = table.difference.pairs
+            missing = [column for column in _VERDICT if f"{column}_old" not in pairs]
+            if missing:
+                raise DissectError(f"{CLAIMS} has no column {', '.join(missing)} in OLD or NEW")
             return pairs[pairs["verdict_old"] != pairs["verdict_new"]].reset_index(drop=True)
     return pd.DataFrame()

@@ -110,12 +110,23 @@ def _paired(
     old: pd.DataFrame, new: pd.DataFrame, keys: list[str], values: list[str]
 ) -> tuple[pd.DataFrame, int, int]:
     """The rows of both side by side; how many stand in one only."""
+    old, new = _same_kinds(old, new, keys)
     merged = old[keys + values].merge(
         new[keys + values], on=keys, how="outer", suffixes=("_old", "_new"), indicator="side"
     )
     counts = merged["side"].value_counts()
     both = merged[merged["side"] == "both"].drop(columns="side").reset_index(drop=True)
     return both, int(counts["left_only"]), int(counts["right_only"])
+
+
+def _same_kinds(
+    old: pd.DataFrame, new: pd.DataFrame, keys: Sequence[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Keys of another kind, such as text beside a column of nulls alone, as plain objects."""
+    other = [key for key in keys if old[key].dtype.kind != new[key].dtype.kind]
+    texts = [key for key in other if object in (old[key].dtype, new[key].dtype)]
+    kinds = dict.fromkeys(texts, object)
+    return old.astype(kinds), new.astype(kinds)
 
 
 def _column(

@@ -97,8 +97,9 @@ def differences(given: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str
         have, value = (json.loads(one["settings"]) for one in (given, wanted))
         # A setting that only the file has is a difference, too.
         settings = _differing("", have, dict.fromkeys(have) | value)
-        del plain["config_hash"]
-        return settings + _differing("", given, plain)
+        # The number format is a setting, and what became of it.
+        rest = {key: one for key, one in plain.items() if key not in ("config_hash", "dtype")}
+        return settings + _differing("", given, rest)
     return _differing("", given, plain)
 
 
