@@ -122,10 +122,10 @@ def _paired(
 def _same_kinds(
     old: pd.DataFrame, new: pd.DataFrame, keys: Sequence[str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Keys of another kind, such as text beside a column of nulls alone, as plain objects."""
-    other = [key for key in keys if old[key].dtype.kind != new[key].dtype.kind]
-    texts = [key for key in other if object in (old[key].dtype, new[key].dtype)]
-    kinds = dict.fromkeys(texts, object)
+    """Keys that are text on one side only, such as beside nulls alone, as plain objects."""
+    is_number = pd.api.types.is_numeric_dtype
+    mixed = [key for key in keys if is_number(old[key]) != is_number(new[key])]
+    kinds = dict.fromkeys(mixed, object)
     return old.astype(kinds), new.astype(kinds)
 
 

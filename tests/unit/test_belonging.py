@@ -1,0 +1,283 @@
+"""Whether results belong to a study: what differs is found, named, and refused."""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dissect.checkpoints.manifest import SCHEMA, Manifest
+from dissect.errors import DissectError
+from dissect.files import sha256_of, write_json
+from dissect.provenance import hash_of
+from dissect.results.belonging import check_results, checkpoint_key, sweep_key
+from dissect.results.expected import (
+    answer_settings,
+    differences,
+    expected,
+    patched_settings,
+    settings_fields,
+    sweep_settings,
+)
+from dissect.study.expectations import (
+    of_answers,
+    of_identities,
+    of_sources,
+    of_sweeps,
+    of_weight_changes,
+)
+from dissect.study.study import Study, load_study
+from planted import flat, plant
+
+CONCEPT = {"id": "tea", "Concept": "Tea", "QA": ["Why?"], "wikipedia_content": "Tea is hot."}
+OTHER = CONCEPT | {"id": "mate", "Concept": "Mate"}
+ORIGINAL, UNLEARNED = "1" * 64, "2" * 64
+SWEEP = sweep_settings(windows=["sliding_1"], prompt="paper", dtype="checkpoint")
+
+
+def test_the_hash_of_settings_is_that_of_former_versions() -> None:
+    plain = {"windows": ["sliding_5"], "prompt": "paper", "dtype": "checkpoint"}
+    assert settings_fields(sweep_settings(**plain))["config_hash"] == hash_of(plain)
+    assert hash_of(plain) == "78f5f916994e60d1"
+    controls = {"names": ["noise"], "layers": [2], "seed": 0}
+    found = settings_fields(sweep_settings(**plain, controls=controls))
+    assert found["config_hash"] == hash_of(plain | {"controls": controls})
+    assert settings_fields(sweep_settings(**plain, controls={})) == settings_fields(plain)
+
+
+def test_settings_that_differ_are_named() -> None:
+    wanted = settings_fields(SWEEP)
+    given = settings_fields(SWEEP | {"prompt": "chat", "controls": {"seed": 1}})
+    assert differences(wanted, wanted) == []
+    assert differences(given, wanted) == [
+        'controls is {"seed": 1}, expected missing',
+        'prompt is "chat", expected "paper"',
+    ]
+    # A file of a former version has their hash only.
+    assert differences({"config_hash": wanted["config_hash"]}, wanted) == []
+    del given["settings"]
+    assert differences(given, wanted)[0].startswith('config_hash is "')
+    assert differences({}, {"data_sha256": "3" * 64}) == [
+        "data_sha256 is missing, expected 333333333333"
+    ]
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """A study in the working directory: one trained checkpoint, whose concept has no answers."""
+    monkeypatch.chdir(tmp_path)
+    Path("own/original").mkdir(parents=True)
+    Path("own/original/config.json").write_text('{"num_hidden_layers": 4}', encoding="utf-8")
+    Path("concepts.json").write_text(json.dumps([CONCEPT, OTHER]), encoding="utf-8")
+    rows = ["model\tmethod\tconcept\tsource", "tiny\toriginal\t\tpath:own/original"]
+    rows += ["tiny\tdpo\ttea\tunlearn", "tiny\tdpo\tmate\tunlearn"]
+    Path("table.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return load(study_config())
+
+
+def study_config(**changes: Any) -> dict[str, Any]:
+    return {
+        "results": "results",
+        "checkpoints": "table.tsv",
+        "models": {"tiny": {"concepts": "concepts.json"}},
+        "concepts": {"tiny": ["tea"]},
+        "windows": ["sliding_1"],
+        "experiments": ["attention"],
+        "behaviour": {"new_tokens": 5, "patched": {"windows": ["1-2"]}},
+    } | changes
+
+
+def load(config: dict[str, Any]) -> Study:
+    return load_study(config)
+
+
+@pytest.fixture
+def sweep(study: Study) -> Path:
+    """Its one sweep, with manifests and concept, as the workflow makes them."""
+    write_json(Path("results/concepts/tiny/mate.json"), OTHER)
+    by = {"source": "path:own/original", "weights_sha256": ORIGINAL, "new_tokens": 30}
+    by |= {"prompt": "paper", "dtype": "checkpoint"}
+    answers = {"QA_with_answers": ["Why? So."], "answers_tokens_num": [1], "answered_by": by}
+    write_json(Path(study.texts_path("tiny", "tea")), CONCEPT | answers)
+    write_manifest(study, "original", ORIGINAL)
+    training = of_sources(study)["checkpoints"]["tiny/dpo/tea"]["training"]
+    training = training | {"original_weights_sha256": ORIGINAL, "steps": 15}
+    write_manifest(study, "dpo", UNLEARNED, "tea", training=training)
+    return plant(Path("results"), flat(0.5), metadata=metadata_of(study))
+
+
+def write_manifest(
+    study: Study,
+    method: str,
+    weights: str,
+    concept: str = "",
+    training: dict[str, Any] | None = None,
+) -> None:
+    row = study.row("tiny", method, concept)
+    manifest = Manifest(
+        schema=SCHEMA,
+        model="tiny",
+        method=method,
+        concept=concept,
+        source=row.source,
+        revision="",
+        format="transformers",
+        origin=row.origin,
+        folder=Path("own/original"),
+        files=[],
+        weights_sha256=weights,
+        architecture="LlamaForCausalLM",
+        layers=4,
+        parameters=1,
+        dtype="float32",
+        training=training,
+    )
+    write_json(Path(study.manifest_path("tiny", method, concept)), asdict(manifest))
+
+
+def metadata_of(study: Study) -> dict[str, str]:
+    return {
+        "original_weights_sha256": ORIGINAL,
+        "unlearned_weights_sha256": UNLEARNED,
+        "data_sha256": sha256_of(Path(study.texts_path("tiny", "tea"))),
+        "dtype": "torch.float32",
+        **settings_fields(SWEEP),
+    }
+
+
+def check(study: Study, *files: Path) -> None:
+    check_results(
+        files,
+        sweep_key,
+        manifests=[Path(study.manifest_path(*row.key)) for row in study.rows],
+        texts=[Path(study.texts_path("tiny", "tea"))],
+        study=of_sweeps(study),
+    )
+
+
+def test_a_study_s_own_sweep_belongs_to_it(study: Study, sweep: Path) -> None:
+    check(study, sweep)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"windows": ["sliding_3"]}, r'windows is \["sliding_1"\], expected \["sliding_3"\]'),
+        ({"dtype": "bfloat16"}, 'dtype is "checkpoint", expected "bfloat16"'),
+        ({"answer_tokens": 4}, "tea.json .*answered_by.new_tokens is 30, expected 4"),
+        ({"seed": 1}, "manifest.json .*training.seed is 0, expected 1"),
+        ({"unlearning": {"dpo": {"steps": 2}}}, "training.recipe.steps is 15, expected 2"),
+        (
+            {"models": {"tiny": {"concepts": "concepts.json", "prompt": "Q {q}"}}},
+            'training.prompt is "paper", expected "Q {q}"',
+        ),
+    ],
+)
+def test_another_config(sweep: Path, changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(DissectError, match=rf"^results/.*{told}"):
+        check(load(study_config(**changes)), sweep)
+
+
+def test_another_prompt_of_a_sweep(study: Study, sweep: Path) -> None:
+    other = metadata_of(study) | settings_fields(SWEEP | {"prompt": "chat"})
+    path = plant(Path("results"), flat(0.5), metadata=other)
+    with pytest.raises(DissectError) as refused:
+        check(study, path)
+    assert str(refused.value) == (
+        f'{path} does not belong to this study: prompt is "chat", expected "paper"; delete it and '
+        "run again, or use the config, checkpoints table and concept file that it was made with"
+    )
+
+
+@pytest.mark.parametrize(
+    "key", ["original_weights_sha256", "unlearned_weights_sha256", "data_sha256"]
+)
+def test_another_source_of_a_sweep(study: Study, sweep: Path, key: str) -> None:
+    path = plant(Path("results"), flat(0.5), metadata=metadata_of(study) | {key: "9" * 64})
+    with pytest.raises(DissectError, match=f"{key} is 999999999999, expected"):
+        check(study, path)
+
+
+def test_a_changed_concept_file(study: Study, sweep: Path) -> None:
+    edited = json.dumps([CONCEPT | {"QA": ["How?"]}, OTHER])
+    Path("concepts.json").write_text(edited, encoding="utf-8")
+    with pytest.raises(DissectError, match=r"answers/tiny/tea.json .*entry_sha256 is"):
+        check(load(study_config()), sweep)
+
+
+def test_a_changed_text_that_a_training_retained(study: Study, sweep: Path) -> None:
+    edited = json.dumps([CONCEPT, OTHER | {"wikipedia_content": "Mate is green."}])
+    Path("concepts.json").write_text(edited, encoding="utf-8")
+    with pytest.raises(DissectError, match=r"concepts/tiny/mate.json .*entry_sha256 is"):
+        check(load(study_config()), sweep)
+
+
+def test_another_original_of_a_training(study: Study, sweep: Path) -> None:
+    path = Path(study.manifest_path("tiny", "dpo", "tea"))
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest["training"]["original_weights_sha256"] = "8" * 64
+    write_json(path, manifest)
+    with pytest.raises(DissectError, match=r"training\.original_weights_sha256 is 888888888888"):
+        check(study, sweep)
+
+
+def test_all_foreign_files_are_counted(study: Study, sweep: Path) -> None:
+    other = metadata_of(study) | {"dtype": "torch.bfloat16"}
+    names = ("a", "b", "c", "d", "e")
+    files = [plant(Path("results"), flat(0.5), experiment=n, metadata=other) for n in names]
+    with pytest.raises(DissectError) as refused:
+        check(study, sweep, *files)
+    told = str(refused.value)
+    assert told.startswith(f"{files[0]} does not") and str(sweep) not in told
+    named = ", ".join(map(str, files[1:4]))
+    assert told.endswith(f" (the same is true of {named} and 1 more)")
+
+
+def test_other_versions_and_devices_are_one_warning(
+    study: Study, sweep: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = metadata_of(study) | {"device": "cuda:0", "packages": '{"torch": "0.1"}'}
+    files = [plant(Path("results"), flat(0.5), experiment=n, metadata=other) for n in "ab"]
+    check(study, sweep, *files)
+    (warning,) = [one for one in caplog.records if one.levelno == logging.WARNING]
+    assert "torch 0.1 (installed: " in warning.message
+    assert "devices cpu, cuda:0" in warning.message
+    caplog.clear()
+    check(study, sweep)
+    assert not caplog.records
+
+
+def test_what_each_kind_of_result_must_say(study: Study) -> None:
+    original = {"weights_sha256": ORIGINAL, "dtype": "bfloat16"}
+    found = expected(original, None, "3" * 64, settings=SWEEP, dtype="checkpoint")
+    assert found["dtype"] == "torch.bfloat16" and "unlearned_weights_sha256" not in found
+    assert expected(original, None, "3" * 64) == {
+        "original_weights_sha256": ORIGINAL,
+        "data_sha256": "3" * 64,
+    }
+    sets = ["target", "completion", "unrelated"]
+    shared: dict[str, Any] = {"prompt": "paper", "new_tokens": 5, "dtype": "checkpoint"}
+    answers = of_answers(study)
+    assert answers["settings"]["tiny"] == answer_settings(sets=sets, **shared)
+    assert answers["patched"]["tiny"] == patched_settings(
+        windows=["1-2"], experiments=["attention"], sets=["target"], **shared
+    )
+    assert of_identities(study)["settings"]["tiny"]["window"] == "sliding_1"
+    assert set(of_weight_changes(study)) == {"sources"}
+
+
+@pytest.mark.parametrize(
+    ("key_of", "path", "key"),
+    [
+        (sweep_key, "r/krs/tiny/dpo/tea/attention.parquet", ("tiny", "dpo", "tea")),
+        (checkpoint_key, "r/trace/tiny/dpo/v1.5.parquet", ("tiny", "dpo", "v1.5")),
+        (checkpoint_key, "r/behaviour/tiny/dpo/tea.patched.parquet", ("tiny", "dpo", "tea")),
+    ],
+)
+def test_a_result_s_checkpoint(
+    key_of: Callable[[Path], tuple[str, str, str]], path: str, key: tuple[str, str, str]
+) -> None:
+    assert key_of(Path(path)) == key
