@@ -15,9 +15,11 @@ import register_checkpoint
 import summarise_behaviour
 
 from dissect.errors import DissectError
+from dissect.files import read_json, sha256_of
 from dissect.results.answers import read_answers
 from dissect.results.behaviour import read_behaviour
 from dissect.results.collect import collect_cells
+from dissect.results.expected import answer_settings, expected, patched_settings
 from dissect.results.schema import read_metadata
 from dissect.results.tables import read_csv
 from dissect.study.table import CheckpointRow
@@ -117,6 +119,23 @@ def test_files_say_where_they_come_from(study: Path) -> None:
     assert float(metadata["wall_seconds"]) > 0
     collected = read_metadata(study / "tables/answers.parquet")
     assert "wall_seconds" not in collected["files"]
+
+
+def test_files_say_what_a_study_expects_of_them(study: Path) -> None:
+    original = read_json(study / "manifests/original.json")
+    unlearned = read_json(study / "manifests/dpo.json")
+    data, dtype = sha256_of(study / "tea.json"), "float32"
+    shared = {key: HOW[key] for key in ("prompt", "new_tokens", "dtype")}
+    plain = answer_settings(sets=["target", "completion", "unrelated"], **shared)
+    patched = patched_settings(windows=WINDOWS, experiments=EXPERIMENTS, sets=["target"], **shared)
+    wanted = {
+        "original/tea": expected(original, None, data, settings=plain, dtype=dtype),
+        "dpo/tea": expected(original, unlearned, data, settings=plain, dtype=dtype),
+        "dpo/tea.patched": expected(original, unlearned, data, settings=patched, dtype=dtype),
+    }
+    for name, fields in wanted.items():
+        metadata = read_metadata(study / f"behaviour/tiny/{name}.parquet")
+        assert metadata | fields == metadata
 
 
 DRAWN: dict[str, Any] = {"selection": {"model": "tiny"}, "style": {}, "seed": 0}

@@ -12,7 +12,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from dissect.errors import DissectError
+from dissect.files import read_json, sha256_of
 from dissect.results.collect import collect_cells
+from dissect.results.expected import expected, identity_settings, sweep_settings
 from dissect.results.schema import read_metadata, read_rows
 from dissect.results.tables import concept_scores, curves, write_csv
 from dissect.study.table import CheckpointRow
@@ -85,6 +87,17 @@ def test_a_cell_with_controls_has_the_rows_of_one_without(
         read_metadata(tmp_path / f"{name}.parquet")["config_hash"] for name in ("plain", "beside")
     ]
     assert hashes[0] != hashes[1]
+    shared: dict[str, Any] = {"windows": ["sliding_3", "suffix"], "prompt": "paper"}
+    settings = sweep_settings(**shared, dtype="float32", controls=CONTROLS)
+    wanted = expected(
+        read_json(study["original"]),
+        read_json(study["dpo"]),
+        sha256_of(study["concept"]),
+        settings=settings,
+        dtype="float32",
+    )
+    metadata = read_metadata(tmp_path / "beside.parquet")
+    assert metadata | wanted == metadata
 
 
 def test_a_layer_that_is_not_there_is_refused(study: dict[str, Path], tmp_path: Path) -> None:
@@ -123,6 +136,28 @@ def test_the_unlearned_one_stays_unlearned(study: dict[str, Path], tmp_path: Pat
     assert (rows["loss_unlearned"] > 0).all()
     assert rows["krs"].abs().max() < 1e-4
     assert float(read_metadata(tmp_path / "tea.parquet")["largest_change"]) < 1e-4
+
+
+def test_all_checks_become_a_table_and_say_what_a_study_expects(
+    study: dict[str, Path], tmp_path: Path
+) -> None:
+    files = [tmp_path / f"identity/tiny/{method}/tea.parquet" for method in ("original", "dpo")]
+    for path in files:
+        check(study, path.parts[-2], path)
+    load("collect_identity").main(identities=files, table=tmp_path / "identity.csv")
+    found = pd.read_csv(tmp_path / "identity.csv")
+    assert found[["model", "method", "concept"]].to_numpy().tolist() == [
+        ["tiny", "dpo", "tea"],
+        ["tiny", "original", "tea"],
+    ]
+    assert (found["largest_change"] < found["tolerance"]).all()
+    original, unlearned = read_json(study["original"]), read_json(study["dpo"])
+    settings = identity_settings(window="sliding_3", prompt="paper", dtype="float32")
+    data = sha256_of(study["concept"])
+    for path, one in zip(files, (None, unlearned), strict=True):
+        wanted = expected(original, one, data, settings=settings, dtype="float32")
+        metadata = read_metadata(path)
+        assert metadata | wanted == metadata
 
 
 def tampered(study: dict[str, Path], path: Path, name: str) -> Path:

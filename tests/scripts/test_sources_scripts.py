@@ -128,6 +128,8 @@ def test_answer_questions_adds_answers_and_who_gave_them(
         "source": row.source,
         "weights_sha256": manifest.weights_sha256,
         "new_tokens": 2,
+        "prompt": "paper",
+        "dtype": "checkpoint",
     }
 
 

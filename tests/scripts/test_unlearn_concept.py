@@ -101,6 +101,9 @@ def test_writes_a_checkpoint_its_manifest_and_the_log(tmp_path: Path, original: 
     assert manifest.training is not None
     assert manifest.training["recipe"] == Recipe(**RECIPE).model_dump()
     assert manifest.training["seed"] == 0
+    made_from = read_manifest(original).weights_sha256
+    assert manifest.training["original_weights_sha256"] == made_from
+    assert (manifest.training["prompt"], manifest.training["retain"]) == ("paper", ["milk"])
     assert set(manifest.training["nll_answers"]) == {"tea", "salt"}
     assert manifest.training["nll_forget"]["after"] == log["nll_forget"].iloc[-1]
 

@@ -61,6 +61,7 @@ def test_the_identity_control_checks_each_unlearned_one_and_its_original(
     """Three unlearned ones on two concepts."""
     with_it = planned.plan(controls={"identity": True}).jobs
     assert with_it.pop("check_identity") == 3 + 2
+    assert with_it.pop("collect_identity") == 1
     assert with_it == planned.plan().jobs
     # They are the tables', not the sweeps'.
     assert "check_identity" not in planned.plan("sweeps", controls={"identity": True}).jobs
@@ -122,6 +123,7 @@ def test_the_paper_is_160_sweeps(shipped: Workflow) -> None:
         "record_original": 20,
         "dissect_layers": 160,
         "check_identity": 40 + 20,
+        "collect_identity": 1,
         "answer_as_original": 20,
         "answer_as_unlearned": 40,
         **dict.fromkeys([*TABLES, *ANSWER_TABLES], 1),

@@ -81,7 +81,11 @@ def test_controls_run_the_sweeps_again_and_the_identity_control_nothing(done: Wo
     # Layers without a donor change no cell; the report says them.
     assert done.plan(controls=off | {"layers": [2]}).jobs == {"make_report": 1}
     # All that there is stays; what is checked are three unlearned ones and the original twice.
-    assert done.plan(controls={"identity": True}).jobs == {"check_identity": 5, "make_report": 1}
+    assert done.plan(controls={"identity": True}).jobs == {
+        "check_identity": 5,
+        "collect_identity": 1,
+        "make_report": 1,
+    }
 
 
 def test_an_identity_control_runs(done: Workflow) -> None:

@@ -60,7 +60,7 @@ rule collect_identity:
         manifests=products.manifests(),
         texts=products.report_texts(),
         first_use=study.layout.first_use,
-        code=CODE["collect"],
+        code=CODE["collect"] + CODE["identity"],
     output:
         table="<results>/tables/identity.csv",
     log:
