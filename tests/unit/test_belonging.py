@@ -201,6 +201,15 @@ def test_another_source_of_a_sweep(study: Study, sweep: Path, key: str) -> None:
         check(study, path)
 
 
+def test_a_concept_file_may_hold_answers_of_another_study(study: Study, sweep: Path) -> None:
+    answered = json.loads(Path(study.texts_path("tiny", "tea")).read_text(encoding="utf-8"))
+    answered["answered_by"]["new_tokens"] = 99
+    Path("concepts.json").write_text(json.dumps([answered, OTHER]), encoding="utf-8")
+    write_json(Path("results/concepts/tiny/tea.json"), answered)
+    study = load(study_config())
+    check(study, plant(Path("results"), flat(0.5), metadata=metadata_of(study)))
+
+
 def test_a_changed_concept_file(study: Study, sweep: Path) -> None:
     edited = json.dumps([CONCEPT | {"QA": ["How?"]}, OTHER])
     Path("concepts.json").write_text(edited, encoding="utf-8")

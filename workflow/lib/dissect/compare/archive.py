@@ -13,7 +13,7 @@ from dissect.errors import DissectError
 from dissect.files import sha256_of
 from dissect.results.archive import MANIFEST
 
-# A sweep of a 32-layer model on ten questions takes about 70 kB, so ten thousand take a third of it.
+# A sweep of a 32-layer model on ten questions takes about 70 kB; ten thousand, a third of this.
 MOST_BYTES = 2 << 30
 _READ = ("tables", "krs")
 # What the standard library raises for archives that are damaged, encrypted or packed by a method

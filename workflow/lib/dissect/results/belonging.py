@@ -103,14 +103,15 @@ def _refuse_foreign_texts(
     for path in texts:
         model, concept = _concept_of(path)
         found, known = read_json(path), entries[model]
-        left_out = _ANSWERS if "answered_by" in found else ()
+        answered_by = study["answered_by"].get(str(path))
+        left_out = () if answered_by is None else _ANSWERS
         given: dict[str, Any] = {"entry_sha256": _digest(found, left_out)}
         wanted: dict[str, Any] = {}
         if known is not None:
             wanted["entry_sha256"] = _digest(known.get(concept, {}), left_out)
-        if left_out:
-            given["answered_by"] = found["answered_by"]
-            wanted["answered_by"] = study["answered_by"][model] | {"weights_sha256": weights[model]}
+        if answered_by is not None:
+            given["answered_by"] = found.get("answered_by", {})
+            wanted["answered_by"] = answered_by | {"weights_sha256": weights[model]}
         compared.append((path, given, wanted))
     refuse_foreign(compared)
 

@@ -57,22 +57,17 @@ def _retained(study: Study) -> list[str]:
 
 
 def _answering(study: Study) -> Expected:
-    """By model, for those with a concept that the original answers."""
-    answered = [
-        cell.model
-        for cell in study.cells
-        if study.texts_path(cell.model, cell.concept)
-        == study.layout.answered(cell.model, cell.concept)
-    ]
-    config = study.config
-    return {
-        model: {
-            "new_tokens": config.answer_tokens,
-            "prompt": config.models[model].prompt,
-            "dtype": config.dtype,
-        }
-        for model in dict.fromkeys(answered)
-    }
+    """How the original answers, by the path of each concept's JSON that it answers."""
+    config, found = study.config, {}
+    for model, concept in dict.fromkeys((cell.model, cell.concept) for cell in study.cells):
+        path = study.texts_path(model, concept)
+        if path == study.layout.answered(model, concept):
+            found[path] = {
+                "new_tokens": config.answer_tokens,
+                "prompt": config.models[model].prompt,
+                "dtype": config.dtype,
+            }
+    return found
 
 
 def of_sweeps(study: Study) -> Expected:
