@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from dissect.checkpoints.hashes import files_of, hash_files
 from dissect.checkpoints.manifest import read_manifest, write_manifest
 from dissect.files import atomic_folder
 from dissect.job import job
@@ -21,9 +22,11 @@ def main(*, original: Path, row: CheckpointRow, manifest: Path) -> None:
     # Seconds of imports, and torch takes its threads from what the job has set.
     from dissect.checkpoints.adapter import merge_adapter
 
+    source = Path(row.location)
+    hashes = hash_files(files_of(source, manifest), {})
     with atomic_folder(manifest.parent) as folder:
-        merge_adapter(Path(row.location), read_manifest(original), folder)
-    write_manifest(manifest, manifest.parent, row)
+        merge_adapter(source, read_manifest(original), folder)
+    write_manifest(manifest, manifest.parent, row, adapter=hashes)
 
 
 if __name__ == "__main__":

@@ -74,6 +74,13 @@ def keep_freed_memory() -> None:
         mallopt(trim_threshold, never)
 
 
+def log_to_terminal() -> None:
+    """Let the process that plans the workflow, which has no log of its own, print what it does."""
+    if not log.handlers:
+        log.addHandler(logging.StreamHandler(sys.stderr))
+        log.setLevel(logging.INFO)
+
+
 def _log_to(path: Path | None) -> None:
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if path is not None:

@@ -4,16 +4,27 @@ import hashlib
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from dissect.checkpoints.hashes import (
+    Hashed,
+    Hashes,
+    files_of,
+    hash_files,
+    read_hashes,
+    write_hashes,
+)
 from dissect.errors import DissectError
 from dissect.files import read_json, sha256_of, write_json
 from dissect.study.table import CheckpointRow
 
 log = logging.getLogger("dissect")
-SCHEMA = 1
+SCHEMA = 2
+_WEIGHTS = ".safetensors"
+# Their weights lie somewhere else than their manifest; all others' lie beside it.
+_ELSEWHERE = ("path", "hub")
 
 
 @dataclass(frozen=True)
@@ -31,7 +42,8 @@ class Manifest:
 
     `weights_sha256` is the sha256 over the lines "<sha256>  <name>" of the safetensors files.
     `training` holds recipe and outcome where this workflow trained the checkpoint. `fetched` names
-    the files that this workflow downloaded: no others are ever removed.
+    the files that this workflow downloaded: no others are ever removed. `adapter` are the files of
+    the adapter's folder that the checkpoint was merged from, if it was.
     """
 
     schema: int
@@ -51,6 +63,7 @@ class Manifest:
     dtype: str
     training: dict[str, Any] | None = None
     fetched: list[str] = field(default_factory=list)
+    adapter: list[File] = field(default_factory=list)
 
     @property
     def label(self) -> str:
@@ -66,6 +79,7 @@ def write_manifest(
     *,
     sha256: Mapping[str, str] | None = None,
     fetched: Sequence[str] = (),
+    adapter: Hashes | None = None,
 ) -> Manifest:
     """Verify a checkpoint folder, hash its files, and write its manifest, last and atomically.
 
@@ -73,6 +87,7 @@ def write_manifest(
         sha256: of the files by name, where they are known: then nothing is hashed again, and other
             files in the folder do not count.
         training, fetched: see Manifest.
+        adapter: the hashes of the adapter's files, from before they were merged.
 
     Raises:
         DissectError: if the checkpoint is not whole (see checkpoints.verify).
@@ -85,10 +100,11 @@ def write_manifest(
     dtype = str(checkpoint.config.dtype).removeprefix("torch.")
     shapes = verify_checkpoint(checkpoint)
     log.info("%s: %d tensors, none missing, none left over, all finite", folder, len(shapes))
-    hashes = sha256 or {item.name: sha256_of(item) for item in _files(folder, path)}
-    files = [
-        File(name, (folder / name).stat().st_size, value) for name, value in sorted(hashes.items())
-    ]
+    if sha256:
+        hashes = {str(folder / name): Hashed.of(folder / name, sha256[name]) for name in sha256}
+    else:
+        hashes = hash_files(files_of(folder, path), read_hashes(path))
+    files = _files(hashes)
     manifest = Manifest(
         schema=SCHEMA,
         **asdict(row) | {"format": checkpoint.format},
@@ -102,62 +118,99 @@ def write_manifest(
         dtype=dtype,
         training=training,
         fetched=list(fetched),
+        adapter=_files(adapter or {}),
     )
     write_json(path, asdict(manifest))
+    write_hashes(path, {**hashes, **(adapter or {})})
     return manifest
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read a manifest and check that its files are still there, in the sizes that it names.
+    """Read a manifest and check that its files are still those that it names.
 
     Raises:
         DissectError: if a file was removed or changed since the manifest was written, or the
-            manifest does not agree with itself.
+            manifest is damaged.
     """
-    raw = read_json(path)
-    files = [File(**item) for item in raw["files"]]
-    manifest = Manifest(**raw | {"folder": Path(raw["folder"]), "files": files})
-    if _weights_sha256(files) != manifest.weights_sha256:
+    manifest, known = parse_manifest(path), read_hashes(path)
+    for file in manifest.files:
+        named = manifest.folder / file.name
+        seen = _difference(named, file, known.get(str(named)))
+        if seen:
+            raise DissectError(f"{named} {seen}; restore it, or delete {path} and run again")
+    return manifest
+
+
+def parse_manifest(path: Path) -> Manifest:
+    """Read a manifest without a look at the files that it names.
+
+    Raises:
+        DissectError: if it is damaged or does not agree with itself.
+    """
+    try:
+        manifest = _from_json(path, read_json(path))
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise DissectError(
+            f"{path} is not a checkpoint's manifest ({type(error).__name__}: {error}): "
+            "delete it and run again"
+        ) from error
+    if _weights_sha256(manifest.files) != manifest.weights_sha256:
         raise DissectError(
             f"{path}: the hashes of its files do not give its weights_sha256: it was changed by "
             "hand or damaged; delete it and run again"
         )
-    written = path.stat().st_mtime_ns
-    for file in manifest.files:
-        seen = _difference(manifest.folder / file.name, file, written)
-        if seen:
-            raise DissectError(
-                f"{manifest.folder / file.name} {seen}; restore it, or delete {path} and run again"
-            )
     return manifest
 
 
-def _difference(there: Path, file: File, written: int) -> str:
+def have_equal_weights(one: Manifest, other: Manifest) -> bool:
+    """Whether the safetensors files of two checkpoints hold the same bytes, whatever their names."""
+    hashes = [
+        sorted(file.sha256 for file in manifest.files if file.name.endswith(_WEIGHTS))
+        for manifest in (one, other)
+    ]
+    return hashes[0] == hashes[1]
+
+
+def _from_json(path: Path, raw: dict[str, Any]) -> Manifest:
+    lists = {
+        "files": [File(**item) for item in raw["files"]],
+        "adapter": [File(**item) for item in raw.get("adapter", [])],
+    }
+    kind = raw["source"].partition(":")[0]
+    # A results folder may have been moved or copied since.
+    folder = Path(raw["folder"]) if kind in _ELSEWHERE else path.parent
+    manifest = Manifest(**raw | lists | {"folder": folder})
+    for item in (manifest, *manifest.files, *manifest.adapter):
+        for each in fields(item):
+            value = getattr(item, each.name)
+            if each.type in (str, int) and not isinstance(value, each.type):
+                raise TypeError(f"{each.name} is {value!r}")
+    return manifest
+
+
+def _difference(path: Path, file: File, hashed: Hashed | None) -> str:
     """How a file differs from what its manifest says, "" if it does not.
 
-    Only a file that was touched after its manifest is hashed again: that takes a minute at 7B.
+    It is only hashed if it is not as it was when it was hashed last: that takes a minute at 7B.
     """
-    if not there.is_file():
+    if not path.is_file():
         return f"is missing, its manifest says {file.size} bytes"
-    status = there.stat()
-    if status.st_size != file.size:
-        return f"has {status.st_size} bytes, its manifest says {file.size} bytes"
-    if status.st_mtime_ns > written and (found := sha256_of(there)) != file.sha256:
-        return f"has sha256 {found}, its manifest says {file.sha256}"
-    return ""
+    if (size := path.stat().st_size) != file.size:
+        return f"has {size} bytes, its manifest says {file.size} bytes"
+    if hashed is None or hashed.change_in(path):
+        found = sha256_of(path)
+    else:
+        found = hashed.sha256
+    return "" if found == file.sha256 else f"has sha256 {found}, its manifest says {file.sha256}"
 
 
-def _files(folder: Path, manifest: Path) -> list[Path]:
-    """A checkpoint's files; not its manifest, not what is hidden."""
-    return [
-        item
-        for item in folder.iterdir()
-        if item.is_file() and item.resolve() != manifest.resolve() and item.name[0] != "."
+def _files(hashes: Hashes) -> list[File]:
+    files = [
+        File(Path(name).name, hashed.size, hashed.sha256) for name, hashed in hashes.items()
     ]
+    return sorted(files, key=lambda file: file.name)
 
 
 def _weights_sha256(files: list[File]) -> str:
-    lines = [
-        f"{file.sha256}  {file.name}\n" for file in files if file.name.endswith(".safetensors")
-    ]
+    lines = [f"{file.sha256}  {file.name}\n" for file in files if file.name.endswith(_WEIGHTS)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -1,15 +1,14 @@
 """Before the first job: what must be downloaded can be had, and what was removed is back."""
 
 import logging
-import os
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from dissect.checkpoints.download import download
+from dissect.checkpoints.hashes import Hashed, write_hashes
 from dissect.checkpoints.preflight import look_at
 from dissect.errors import DissectError
+from dissect.job import log_to_terminal
 from dissect.study.downloads import Download, read_known
 from dissect.study.preflight import NOT_TO_BE_HAD, THERE, Found, read_preflight, write_preflight
 from dissect.study.products import Products
@@ -30,9 +29,7 @@ def prepare(study: Study) -> None:
         DissectError: naming every checkpoint that is due and not to be had; or if one that was
             here cannot be had again.
     """
-    if not log.handlers:
-        log.addHandler(logging.StreamHandler(sys.stderr))
-        log.setLevel(logging.INFO)
+    log_to_terminal()
     products = Products(study)
     downloads = [products.download(row) for row in study.rows if row.kind == "hub"]
     due = [item for item in downloads if item.is_due]
@@ -86,20 +83,14 @@ def bring_back(item: Download) -> None:
     known = read_known(item.manifest)
     assert known is not None
     log.info("%s: its weights were removed, and further cells want them", item.row.name)
-    done = download(item.row.location, known["revision"])
-    for file in known["files"]:
-        if done.sha256[file["name"]] != file["sha256"]:
+    done = download(item.row.location, known.revision)
+    for file in known.files:
+        if done.sha256[file.name] != file.sha256:
             raise DissectError(
-                f"{item.row.name}: {file['name']} has another sha256 than {item.manifest} says, "
+                f"{item.row.name}: {file.name} has another sha256 than {item.manifest} says, "
                 "though the commit is the same; delete that manifest to start afresh"
             )
-    _date_back(done.folder, [file["name"] for file in known["files"]], Path(item.manifest))
-
-
-def _date_back(folder: Path, names: Sequence[str], manifest: Path) -> None:
-    """Give verified files their manifest's time: jobs hash again what is newer than it."""
-    written = manifest.stat().st_mtime_ns
-    for path in (folder / name for name in names):
-        if path.stat().st_mtime_ns > written:
-            with suppress(PermissionError):  # in a shared cache, somebody else's
-                os.utime(path, ns=(written, written))
+    # So that no job hashes them again.
+    paths = {done.folder / file.name: file.sha256 for file in known.files}
+    hashes = {str(path): Hashed.of(path, sha256) for path, sha256 in paths.items()}
+    write_hashes(Path(item.manifest), hashes)

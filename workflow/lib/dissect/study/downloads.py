@@ -7,9 +7,8 @@ are wanted again only if a result that needs them is not there; finished ones as
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from dissect.files import read_json
+from dissect.checkpoints.manifest import Manifest, parse_manifest
 from dissect.study.table import CheckpointRow
 
 
@@ -30,7 +29,7 @@ class Download:
     def is_due(self) -> bool:
         """Whether a job must download it: it never was, or the table names another source now."""
         known = read_known(self.manifest)
-        return known is None or known["source"] != self.row.source
+        return known is None or known.source != self.row.source
 
     @property
     def is_wanted_again(self) -> bool:
@@ -44,14 +43,17 @@ class Download:
         )
 
 
-def read_known(manifest: str) -> dict[str, Any] | None:
-    """A manifest's fields, or None while there is none."""
+def read_known(manifest: str) -> Manifest | None:
+    """A manifest, or None while there is none.
+
+    Raises:
+        DissectError: if it is damaged.
+    """
     path = Path(manifest)
-    return read_json(path) if path.exists() else None
+    return parse_manifest(path) if path.exists() else None
 
 
-def are_there(known: dict[str, Any]) -> bool:
+def are_there(known: Manifest) -> bool:
     """Whether all files of a manifest lie where it says, in the sizes that it says."""
-    folder = Path(known["folder"])
-    files = [(folder / file["name"], file["size"]) for file in known["files"]]
-    return all(file.is_file() and file.stat().st_size == size for file, size in files)
+    files = [(known.folder / file.name, file.size) for file in known.files]
+    return all(path.is_file() and path.stat().st_size == size for path, size in files)

@@ -15,7 +15,6 @@ from dissect.study.folders import check_folder, check_pair, layers_of
 from dissect.study.layout import Cell, Layout
 from dissect.study.preflight import Found, read_preflight
 from dissect.study.selection import (
-    ADAPTER_CONFIG,
     Missing,
     check_known,
     check_layers,
@@ -167,12 +166,6 @@ class Study:
             for role, others in self.training_concepts(model, method, concept).items()
         }
 
-    def checkpoint_files(self, model: str, checkpoint: str) -> list[str]:
-        """The files of a user's folder, checkpoint or adapter; a changed one is read again."""
-        folder = Path(self.row_of(model, checkpoint).location)
-        kinds = ("config.json", ADAPTER_CONFIG, "*.safetensors", "*.index.json", "tokenizer*")
-        return sorted(str(file) for kind in kinds for file in folder.glob(kind))
-
     def weights_mb(self, model: str) -> float | None:
         """Megabytes of the original's weights, once they are known: here, or by preflight."""
         # Every job asks. While it is not known, it is looked for again: a run may bring it.
@@ -189,7 +182,7 @@ class Study:
         row = self.row(model, ORIGINAL)
         known, looked = read_known(self.manifest_path(*row.key)), self.looked.get(row.key)
         if known is not None:
-            sizes = [item["size"] for item in known["files"] if item["name"].endswith(SUFFIX)]
+            sizes = [file.size for file in known.files if file.name.endswith(SUFFIX)]
         elif row.kind == "path":
             sizes = [file.stat().st_size for file in Path(row.location).glob(f"*{SUFFIX}")]
         else:
@@ -201,7 +194,7 @@ class Study:
         row = self.row(model, ORIGINAL)
         known = read_known(self.manifest_path(*row.key))
         if known is not None:
-            return int(known["layers"])
+            return known.layers
         return layers_of(Path(row.location)) if row.kind == "path" else None
 
     def check(self) -> None:

@@ -1,0 +1,103 @@
+"""Before any job is planned: do the manifests still describe the checkpoints' files?
+
+A user's folder, of a checkpoint or an adapter, may change: it is verified or merged again, and all
+that depends on it runs again. What was downloaded, converted, merged or trained here must not.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from dissect.checkpoints.hashes import (
+    Hashed,
+    Hashes,
+    files_of,
+    hash_files,
+    read_hashes,
+    why_hash,
+    write_hashes,
+)
+from dissect.checkpoints.manifest import File, Manifest
+from dissect.errors import DissectError
+from dissect.study.downloads import read_known
+from dissect.study.study import Study
+from dissect.study.table import CheckpointRow
+
+log = logging.getLogger("dissect")
+_USERS = ("path", "adapter")
+
+
+def changed_manifests(study: Study) -> list[str]:
+    """The manifests of users' folders that hold other files, or other content, than they did.
+
+    Only a file that os.stat calls another one than before is hashed. Missing weights of other
+    checkpoints are no change: they may have been removed after the last job that needed them.
+
+    Raises:
+        DissectError: if a manifest is damaged, or a file that this workflow downloaded or made has
+            another content.
+    """
+    changed = []
+    for row in study.rows:
+        path = study.manifest_path(*row.key)
+        known = read_known(path)
+        if known is None or (row.kind not in _USERS and known.source != row.source):
+            continue  # its rule runs anyway
+        if row.kind != "path":
+            _refuse_changed(row, Path(path), known)
+        reason = _change(row, Path(path), known) if row.kind in _USERS else ""
+        if reason:
+            log.info("%s: %s; it is verified again, with all results from it", row.name, reason)
+            changed.append(path)
+    return changed
+
+
+def _change(row: CheckpointRow, path: Path, known: Manifest) -> str:
+    """How a user's folder differs from what its manifest says; "" if it does not."""
+    if known.source != row.source:
+        return f"the checkpoints table says {row.source}, before it said {known.source}"
+    folder = Path(row.location)
+    files = {file.name: file for file in (known.adapter if row.kind == "adapter" else known.files)}
+    present = {file.name: file for file in files_of(folder, path)}
+    for name in sorted(files.keys() ^ present.keys()):
+        return f"{folder / name} was {'removed' if name in files else 'added'}"
+    changed = _changed(row, path, folder, list(files.values()))
+    return f"{folder / changed[0].name} has changed" if changed else ""
+
+
+def _refuse_changed(row: CheckpointRow, path: Path, known: Manifest) -> None:
+    present = [file for file in known.files if (known.folder / file.name).is_file()]
+    if row.kind == "hub":
+        # A file that was cut short is downloaded again when something needs it.
+        present = [f for f in present if (known.folder / f.name).stat().st_size == f.size]
+    changed = _changed(row, path, known.folder, present)
+    if changed:
+        raise DissectError(
+            f"{row.name}: {known.folder / changed[0].name} has another content than {path} says; "
+            "restore it, or delete that manifest and run again"
+        )
+
+
+def _changed(row: CheckpointRow, path: Path, folder: Path, files: Sequence[File]) -> list[File]:
+    """Those of a manifest's files that have another content now; what was hashed is remembered."""
+    paths = {folder / file.name: file for file in files}
+    for there, file in paths.items():
+        if there.stat().st_size != file.size:
+            return [file]
+    known = read_hashes(path)
+    hashes = known | _hash_again(row, list(paths), known)
+    if hashes != known:
+        write_hashes(path, hashes)
+    return [file for there, file in paths.items() if hashes[str(there)].sha256 != file.sha256]
+
+
+def _hash_again(row: CheckpointRow, paths: Sequence[Path], known: Hashes) -> dict[str, Hashed]:
+    again = {path: reason for path in paths if (reason := why_hash(path, known))}
+    if again:
+        first, reason = next(iter(again.items()))
+        size = sum(path.stat().st_size for path in again)
+        log.info(
+            "%s: hashing %d files, %.2f GB; of %s, %s",
+            *(row.name, len(again), size / 1e9, first, reason),
+        )
+    return hash_files(again, {})

@@ -1,0 +1,109 @@
+"""The sha256 of a checkpoint's files, remembered with what os.stat said: each is hashed once.
+
+They lie beside the manifest, in a hidden file: the manifest itself changes only when the content of
+the checkpoint does, so a file that was touched, copied or moved is no reason to compute again.
+"""
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from dissect.files import read_json, sha256_of, write_json
+
+
+@dataclass(frozen=True)
+class Hashed:
+    """A file as it was when it was hashed.
+
+    Attributes:
+        path: absolute, with links resolved.
+        size: in bytes.
+        mtime_ns: when its content was last changed, in nanoseconds.
+        inode: its number in its file system.
+        sha256: in hexadecimal.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    inode: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path, sha256: str | None = None) -> Self:
+        """A file as it is now, hashed unless its sha256 is known."""
+        # Before the hash: what changes meanwhile is noticed the next time.
+        status = path.stat()
+        return cls(
+            path=str(path.resolve()),
+            size=status.st_size,
+            mtime_ns=status.st_mtime_ns,
+            inode=status.st_ino,
+            sha256=sha256 or sha256_of(path),
+        )
+
+    def change_in(self, path: Path) -> str:
+        """What os.stat says otherwise of the file at a path; "" if nothing.
+
+        The resolved path is left out: on a compute node it may begin with another mount point.
+        """
+        status = path.stat()
+        seen = {
+            "size": (status.st_size, self.size),
+            "modification time": (status.st_mtime_ns, self.mtime_ns),
+            "inode": (status.st_ino, self.inode),
+        }
+        return next((name for name, (now, then) in seen.items() if now != then), "")
+
+
+Hashes = Mapping[str, Hashed]
+
+
+def read_hashes(manifest: Path) -> dict[str, Hashed]:
+    """The hashes that are remembered beside a manifest, by the files' paths as they are named.
+
+    Empty if there are none, or if they cannot be read: then the files are hashed again.
+    """
+    try:
+        return {name: Hashed(**values) for name, values in read_json(_beside(manifest)).items()}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+def write_hashes(manifest: Path, hashes: Hashes) -> None:
+    """Remember hashes beside a manifest. Where nothing can be written, nothing is remembered."""
+    with suppress(OSError):
+        write_json(_beside(manifest), {name: asdict(hashed) for name, hashed in hashes.items()})
+
+
+def hash_files(paths: Iterable[Path], known: Hashes) -> dict[str, Hashed]:
+    """The hashes of files by their paths; only those that have changed since are hashed again."""
+    return {
+        str(path): Hashed.of(path) if why_hash(path, known) else known[str(path)] for path in paths
+    }
+
+
+def why_hash(path: Path, known: Hashes) -> str:
+    """Why a file must be hashed again; "" if its remembered hash is still right."""
+    hashed = known.get(str(path))
+    if hashed is None:
+        return "its hash is not known yet"
+    if hashed.path != str(path.resolve()):
+        return "it is another file than before (path)"
+    change = hashed.change_in(path)
+    return f"it has another {change} than before" if change else ""
+
+
+def files_of(folder: Path, manifest: Path) -> list[Path]:
+    """The files in a folder that a manifest hashes: all but the manifest itself and hidden ones."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file() and path.name[0] != "." and path.resolve() != manifest.resolve()
+    )
+
+
+def _beside(manifest: Path) -> Path:
+    return manifest.with_name(f".{manifest.stem}.hashes.json")
