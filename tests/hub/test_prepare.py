@@ -1,17 +1,18 @@
 """What happens before the first job of a run that must download something."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from dissect.checkpoints import download, prepare
+from dissect.checkpoints.manifest import read_manifest
 from dissect.errors import DissectError
-from dissect.files import sha256_of, write_json
+from dissect.files import sha256_of
 from dissect.study.downloads import Download
 from dissect.study.preflight import Found, read_preflight, write_preflight
 from dissect.study.table import CheckpointRow
+from planted_manifest import plant_manifest
 
 ROWS = [
     CheckpointRow("m", "dpo", name, f"hub:lab/{name}") for name in ("tea", "mate", "chai", "cocoa")
@@ -83,13 +84,13 @@ def test_what_is_brought_back_is_not_hashed_by_every_job(
     weights.write_bytes(b"weights")
     sha256 = sha256_of(weights)
     manifest = tmp_path / "manifest.json"
-    files = [{"name": weights.name, "size": 7, "sha256": sha256}]
-    write_json(manifest, {"revision": "c" * 40, "files": files})
-    os.utime(manifest, ns=(10**18, 10**18))  # written long before the weights came again
+    plant_manifest(manifest, ROWS[0], tmp_path, {weights.name: 7})
     done = download.Download(tmp_path, "c" * 40, {weights.name: sha256}, [])
     monkeypatch.setattr(prepare, "download", lambda _repo, _revision: done)
     prepare.bring_back(Download(ROWS[0], str(manifest), []))
-    assert weights.stat().st_mtime_ns == manifest.stat().st_mtime_ns
+    with monkeypatch.context() as context:
+        context.delattr("dissect.checkpoints.manifest.sha256_of")
+        read_manifest(manifest)
     done.sha256[weights.name] = "0" * 64
     with pytest.raises(DissectError, match="has another sha256"):
         prepare.bring_back(Download(ROWS[0], str(manifest), []))

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from dissect.results.expected import expected, identity_settings, sweep_settings
 from dissect.results.schema import read_metadata, read_rows
 from dissect.results.tables import concept_scores, curves, write_csv
 from dissect.study.table import CheckpointRow
-from tiny import LAYERS, save_tiny, tiny_concept
+from tiny import LAYERS, save_tiny, tiny_concept, tiny_config
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 COMMON = {"prompt": "paper", "dtype": "float32", "device": "cpu"}
@@ -237,3 +238,89 @@ def test_the_floor_becomes_a_table_and_a_line(study: dict[str, Path], tmp_path: 
         outputs=[picture],
     )
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("key", ["original_weights_sha256", "data_sha256", "dtype"])
+@pytest.mark.parametrize("script", ["dissect_layers", "check_identity"])
+def test_a_recording_from_other_inputs_is_refused(
+    study: dict[str, Path], tmp_path: Path, script: str, key: str
+) -> None:
+    with safe_open(study["recording"], framework="pt") as file:
+        metadata = file.metadata() | {key: "other"}
+        names = list(file.keys())
+        tensors = {name: file.get_tensor(name) for name in names}
+    foreign = tmp_path / "foreign.safetensors"
+    save_file(tensors, foreign, metadata=metadata)
+    expected = f"{foreign}: its {key} is other, but this job needs .*delete it and run again"
+    with pytest.raises(DissectError, match=expected):
+        run_on(study | {"recording": foreign}, tmp_path, script)
+
+
+@pytest.mark.parametrize("script", ["dissect_layers", "check_identity"])
+@pytest.mark.parametrize("bytes_left", [0, 100, -100])
+def test_a_truncated_recording_is_one_line(
+    study: dict[str, Path], tmp_path: Path, script: str, bytes_left: int
+) -> None:
+    part = tmp_path / "part.safetensors"
+    part.write_bytes(study["recording"].read_bytes()[:bytes_left])
+    expected = f"{part} is not a whole recording .*delete it and run again"
+    with pytest.raises(DissectError, match=expected) as error:
+        run_on(study | {"recording": part}, tmp_path, script)
+    assert "\n" not in str(error.value)
+
+
+def test_a_copy_with_the_originals_weights_is_warned_of(
+    study: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dissect(study, tmp_path / "cell.parquet", "attention")
+    assert "same weights" not in caplog.text
+    folder = Path(shutil.copytree(study["original"].parent / "original", tmp_path / "copy"))
+    (folder / "model.safetensors").rename(folder / "other_name.safetensors")
+    index = {"weight_map": dict.fromkeys(tensor_names(folder), "other_name.safetensors")}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+    row = CheckpointRow("tiny", "dpo", "tea", f"path:{folder}")
+    load("register_checkpoint").main(row=row, manifest=tmp_path / "copy.json")
+    dissect(study | {"dpo": tmp_path / "copy.json"}, tmp_path / "cell.parquet", "attention")
+    assert "tiny/dpo/tea has the same weights as its original" in caplog.text
+
+
+def test_texts_beyond_the_models_positions_are_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "tea.json").write_text(json.dumps(tiny_concept()), encoding="utf-8")
+    for positions, is_warned in ((512, False), (40, True)):
+        caplog.clear()
+        folder = save_tiny(
+            tmp_path / str(positions), tiny_config(max_position_embeddings=positions)
+        )
+        manifest = tmp_path / f"{positions}.json"
+        row = CheckpointRow("tiny", "original", "", f"path:{folder}")
+        load("register_checkpoint").main(row=row, manifest=manifest)
+        load("record_original").main(
+            original=manifest,
+            concept=tmp_path / "tea.json",
+            recording=tmp_path / "tea.safetensors",
+            **COMMON,
+        )
+        assert ("(max_position_embeddings: 40)" in caplog.text) is is_warned
+
+
+def run_on(study: dict[str, Path], folder: Path, script: str) -> None:
+    """One of the scripts that read a recording."""
+    if script == "dissect_layers":
+        dissect(study, folder / "cell.parquet", "attention")
+    else:
+        load("check_identity").main(
+            original=study["original"],
+            checkpoint=study["dpo"],
+            concept=study["concept"],
+            recording=study["recording"],
+            window="sliding_3",
+            table=folder / "table.parquet",
+            **COMMON,
+        )
+
+
+def tensor_names(folder: Path) -> list[str]:
+    with safe_open(folder / "other_name.safetensors", framework="pt") as file:
+        return list(file.keys())

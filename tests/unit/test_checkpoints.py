@@ -16,6 +16,7 @@ from dissect.checkpoints.manifest import read_manifest, write_manifest
 from dissect.checkpoints.reader import Checkpoint, load_model
 from dissect.checkpoints.verify import refuse_other_shapes, verify_checkpoint
 from dissect.errors import DissectError
+from dissect.files import sha256_of
 from dissect.study.table import CheckpointRow
 from tiny import save_tiny, tiny_config
 
@@ -200,20 +201,84 @@ def test_manifest_notices_a_changed_and_a_removed_file(copy: Path, tmp_path: Pat
         read_manifest(path)
 
 
-def test_manifest_notices_other_bytes_of_the_same_size(copy: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", [-(10**6), 10**6])
+def test_manifest_notices_other_bytes_of_the_same_size(
+    copy: Path, tmp_path: Path, seconds: int
+) -> None:
+    """Whether they are newer than the manifest or older."""
     path = tmp_path / "manifest.json"
     write_manifest(path, copy, ROW)
     weights = copy / "model.safetensors"
     good = weights.read_bytes()
-    after = path.stat().st_mtime_ns + 10**9
+    then = path.stat().st_mtime_ns + seconds * 10**9
     weights.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
-    os.utime(weights, ns=(after, after))
+    os.utime(weights, ns=(then, then))
     with pytest.raises(DissectError, match=r"has sha256 .*, its manifest says") as error:
         read_manifest(path)
     one_line(error)
     weights.write_bytes(good)
-    os.utime(weights, ns=(after, after))
+    os.utime(weights, ns=(then, then))
     assert read_manifest(path).folder == copy
+
+
+def test_reading_a_manifest_hashes_only_what_changed(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "manifest.json"
+    write_manifest(path, copy, ROW)
+    hashed: list[str] = []
+    monkeypatch.setattr(
+        "dissect.checkpoints.manifest.sha256_of",
+        lambda file: hashed.append(file.name) or sha256_of(file),
+    )
+    read_manifest(path)
+    assert hashed == []
+    os.utime(copy / "config.json")
+    read_manifest(path)
+    assert hashed == ["config.json"]
+
+
+def test_the_manifest_of_a_touched_checkpoint_stays_as_it_is(copy: Path, tmp_path: Path) -> None:
+    """Else all that depends on it would run again."""
+    path = tmp_path / "manifest.json"
+    write_manifest(path, copy, ROW)
+    before = path.read_bytes()
+    os.utime(copy / "model.safetensors")
+    write_manifest(path, copy, ROW)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda text: text[:100], "JSONDecodeError"),
+        (lambda _: "[]", "TypeError"),
+        (lambda _: "{}", "KeyError"),
+        (lambda _: "[" * 100_000, "RecursionError"),
+        (lambda text: text.replace('"layers": 6', '"layers": "six"'), "layers is 'six'"),
+        (lambda text: text.replace('"dtype": "float32",', ""), "missing .*'dtype'"),
+        (lambda text: text.replace('"source": "', '"source": "", "other": "'), "'other'"),
+    ],
+)
+def test_a_broken_manifest_is_one_line(
+    copy: Path, tmp_path: Path, change: Callable[[str], str], said: str
+) -> None:
+    path = tmp_path / "manifest.json"
+    write_manifest(path, copy, ROW)
+    path.write_text(change(path.read_text()))
+    expected = f"{path} is not a checkpoint's manifest .*{said}.*: delete it and run again$"
+    with pytest.raises(DissectError, match=expected) as error:
+        read_manifest(path)
+    one_line(error)
+
+
+def test_a_manifest_of_the_first_schema_is_read(copy: Path, tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    write_manifest(path, copy, ROW)
+    values = json.loads(path.read_text())
+    del values["adapter"]
+    path.write_text(json.dumps(values | {"schema": 1}))
+    assert read_manifest(path).adapter == []
 
 
 def test_a_manifest_with_a_wrong_sha256_is_noticed(copy: Path, tmp_path: Path) -> None:

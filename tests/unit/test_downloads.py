@@ -8,6 +8,7 @@ import pytest
 
 from dissect.study.downloads import Download
 from dissect.study.table import CheckpointRow
+from planted_manifest import plant_manifest
 
 ROW = CheckpointRow("m", "dpo", "tea", "hub:someone/m_dpo_tea")
 
@@ -17,12 +18,7 @@ def download(tmp_path: Path) -> Download:
     """A downloaded checkpoint with one finished cell and one that is not there."""
     (tmp_path / "weights").write_bytes(bytes(10))
     (tmp_path / "done").touch()
-    known = {
-        "source": ROW.source,
-        "folder": str(tmp_path),
-        "files": [{"name": "weights", "size": 10}],
-    }
-    (tmp_path / "manifest.json").write_text(json.dumps(known))
+    plant_manifest(tmp_path / "manifest.json", ROW, tmp_path, {"weights": 10})
     results = [str(tmp_path / "done"), str(tmp_path / "other")]
     return Download(ROW, str(tmp_path / "manifest.json"), results)
 

@@ -14,6 +14,7 @@ from dissect.study.products import Products
 from dissect.study.resources import memory_mb, runtime_minutes
 from dissect.study.selection import trainable_methods
 from dissect.study.study import EXPERIMENTS, Cell, Study, load_study, selected_rows
+from planted_manifest import plant_manifest
 
 ROWS = [
     "m\toriginal\t\tpath:own/original",
@@ -355,7 +356,6 @@ def test_a_folder_with_an_adapter_is_to_be_merged() -> None:
     assert (row.kind, row.location, row.origin) == ("adapter", "own/dpo_tea", "own")
     folder = "results/x/checkpoints/adapter/m/dpo/tea"
     assert found.manifest_path("m", "dpo", "tea") == f"{folder}/manifest.json"
-    assert "own/dpo_tea/adapter_config.json" in found.checkpoint_files("m", "dpo/tea")
     assert found.row("m", "dpo", "mate").kind == "path"
     assert found.missing == []
 
@@ -414,10 +414,8 @@ def test_a_downloaded_originals_size_is_known_from_preflight_and_then_its_manife
     found = Found("m", "original", "", "hub:a/o", "", "there", bytes=5_000_000)
     write_preflight(folder / "preflight.csv", [found])
     assert study().weights_mb("m") == 5.0
-    manifest = folder / "hub/m/original/manifest.json"
-    manifest.parent.mkdir(parents=True)
-    files = [{"name": "a.safetensors", "size": 4_000_000}, {"name": "b.json", "size": 9}]
-    manifest.write_text(json.dumps({"files": files, "layers": 4}))
+    row, sizes = study().row("m", "original"), {"a.safetensors": 4_000_000, "b.json": 9}
+    plant_manifest(folder / "hub/m/original/manifest.json", row, inputs, sizes, layers=4)
     assert study(windows=["sliding_3"]).weights_mb("m") == 4.0
     assert "sliding_5 is wider than the model, which has 4 layers" in refused()
 

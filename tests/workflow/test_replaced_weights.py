@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 from test_reruns import FIGURES, TABLES, kept
 from tiny_study import Workflow, make
 
 from dissect.checkpoints import manifest as manifests
+from dissect.results.schema import read_metadata
 from tiny import save_adapter, save_tiny
 
 # What runs again where the unlearned checkpoint dpo on tea has changed.
@@ -73,14 +73,14 @@ def test_a_link_to_another_run_repeats_its_sweeps(
 
 
 def test_an_older_folder_moved_over_a_checkpoint_repeats_its_sweeps(
-    done: Workflow, options: tuple[str, ...], tmp_path: Path
+    done: Workflow, tmp_path: Path
 ) -> None:
     folder = done.root / "own/dpo_tea"
     other = older(save_tiny(tmp_path / "old", near=done.root / "own/original", seed=9))
     with moved_away(folder):
         shutil.move(other, folder)
-        assert done.plan(*options).jobs == ONE_CHECKPOINT
-    assert done.plan(*options).jobs == {}
+        assert done.plan().jobs == ONE_CHECKPOINT
+    assert done.plan().jobs == {}
 
 
 def test_a_replaced_original_repeats_its_recordings_and_all_that_comes_after(
@@ -179,6 +179,10 @@ def test_a_broken_manifest_is_one_line(done: Workflow) -> None:
     assert error.endswith("delete it and run again")
 
 
+def unlearned_sha256(cell: Path) -> object:
+    return read_metadata(cell)["unlearned_weights_sha256"]
+
+
 CELL = "results/tiny/krs/tiny/dpo/tea/attention.parquet"
 
 
@@ -194,21 +198,18 @@ def test_no_result_mixes_two_models(tmp_path: Path) -> None:
         older(save_tiny(own / f"run{seed}", near=original, seed=seed))
     (own / "run").symlink_to("run1")
     assert study.run(CELL).status == 0
-    before = pq.read_metadata(study.root / CELL).metadata[b"unlearned_weights_sha256"]
+    before = unlearned_sha256(study.root / CELL)
     (own / "run").unlink()
     (own / "run").symlink_to("run2")
-    other = CELL.replace("attention", "value_vectors")
-    run = study.run(CELL, other)
+    cells = [CELL, CELL.replace("attention", "value_vectors")]
+    run = study.run(*cells)
     assert run.status == 0, run.output
-    losses = [pd.read_parquet(study.root / cell)["loss_unlearned"].iloc[0] for cell in (CELL, other)]
-    assert losses[0] == losses[1]
-    hashes = {
-        pq.read_metadata(study.root / cell).metadata[b"unlearned_weights_sha256"]
-        for cell in (CELL, other)
-    }
-    assert len(hashes) == 1
-    assert before not in hashes
-    assert study.run("--dry-run", CELL, other).jobs == {}
+    first, second = (pd.read_parquet(study.root / cell)["loss_unlearned"][0] for cell in cells)
+    assert first == second
+    after = {unlearned_sha256(study.root / cell) for cell in cells}
+    assert len(after) == 1
+    assert before not in after
+    assert study.run("--dry-run", *cells).jobs == {}
 
 
 def test_an_adapter_is_merged_again_only_for_another_content(tmp_path: Path) -> None:

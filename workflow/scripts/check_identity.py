@@ -12,13 +12,13 @@ from dissect.device import choose_device, choose_dtype
 from dissect.engine.donors import Itself, Patching
 from dissect.engine.patches import EXPERIMENTS, Donor
 from dissect.engine.plan import budget_of
-from dissect.engine.recording import Recording, read_recording
+from dissect.engine.recording import Recording, read_recording, refuse_other_recording
 from dissect.engine.skeleton import Skeleton
 from dissect.engine.sweep import sweep_all
 from dissect.engine.table import tabulate
 from dissect.files import read_json, sha256_of
 from dissect.job import job
-from dissect.provenance import Stopwatch, checkpoint_fields, machine_fields
+from dissect.provenance import Stopwatch, checkpoint_fields, machine_fields, recording_fields
 from dissect.results.expected import identity_settings, settings_fields
 from dissect.results.identity import identity_windows, refuse_changed
 from dissect.results.schema import write_rows
@@ -55,9 +55,10 @@ def main(
     stopwatch = Stopwatch()
     originals, theirs = read_manifest(original), read_manifest(checkpoint)
     recorded, model = read_recording(recording), Checkpoint(theirs.folder)
+    number_format = choose_dtype(dtype, originals.dtype)
+    refuse_other_recording(recorded, recording_fields(originals, concept, number_format))
     # Of a resized vocabulary, the tokens that both have are compared, as in a cell.
     recorded = replace(recorded, vocabulary=int(model.config.vocab_size))
-    number_format = choose_dtype(dtype, originals.dtype)
     skeleton = Skeleton(model, number_format, choose_device(device))
     chosen = identity_windows(window, model.layers)
     donor = Donor if theirs.method == ORIGINAL else Itself

@@ -8,20 +8,20 @@ from typing import Any
 
 import pandas as pd
 
-from dissect.checkpoints.manifest import Manifest, read_manifest
+from dissect.checkpoints.manifest import Manifest, have_equal_weights, read_manifest
 from dissect.checkpoints.reader import Checkpoint
 from dissect.checkpoints.verify import refuse_other_shapes, refuse_unshared_tokens
 from dissect.device import choose_device, choose_dtype
 from dissect.engine.donors import Patching, controls_of
 from dissect.engine.patches import EXPERIMENTS, Donor
 from dissect.engine.plan import budget_of
-from dissect.engine.recording import read_recording
+from dissect.engine.recording import read_recording, refuse_other_recording
 from dissect.engine.skeleton import Skeleton
 from dissect.engine.sweep import sweep_all
 from dissect.engine.table import tabulate
 from dissect.files import read_json, sha256_of
 from dissect.job import job
-from dissect.provenance import Stopwatch, checkpoint_fields, machine_fields
+from dissect.provenance import Stopwatch, checkpoint_fields, machine_fields, recording_fields
 from dissect.results.expected import settings_fields, sweep_settings
 from dissect.results.schema import write_rows
 from dissect.study.windows import windows_of
@@ -54,8 +54,11 @@ def main(
     """
     stopwatch = Stopwatch()
     originals, theirs = read_manifest(original), read_manifest(unlearned)
+    warn_of_equal_weights(originals, theirs)
     data = read_json(concept)
+    number_format = choose_dtype(dtype, originals.dtype)
     recorded = read_recording(recording)
+    refuse_other_recording(recorded, recording_fields(originals, concept, number_format))
     texts = read_texts(data, prompt, load_tokenizer(theirs.folder))
     refuse_other_ids(recorded.texts, texts, theirs.label)
     donor, model = Checkpoint(originals.folder), Checkpoint(theirs.folder)
@@ -63,7 +66,7 @@ def main(
     shared = refuse_unshared_tokens(donor, model, [text.ids for text in texts])
     recorded = replace(recorded, vocabulary=shared)
     chosen = windows_of(windows, model.layers)
-    skeleton = Skeleton(model, choose_dtype(dtype, originals.dtype), choose_device(device))
+    skeleton = Skeleton(model, number_format, choose_device(device))
     log.info(
         "%s: %d questions, %d windows, %s on %s",
         *(theirs.label, len(texts), len(chosen), skeleton.dtype, skeleton.device),
@@ -93,6 +96,16 @@ def main(
     }
     write_rows(cell, rows, metadata | stopwatch.fields())
     report(rows)
+
+
+def warn_of_equal_weights(original: Manifest, unlearned: Manifest) -> None:
+    """Log that there is nothing to measure where both checkpoints are the same one."""
+    if have_equal_weights(original, unlearned):
+        log.warning(
+            "%s has the same weights as its original (%s and %s): nothing was unlearned, and every "
+            "KRS is null; check its source in the checkpoints table",
+            *(unlearned.label, unlearned.source, original.source),
+        )
 
 
 def cell_keys(manifest: Manifest, concept: dict[str, str], experiment: str) -> dict[str, str]:

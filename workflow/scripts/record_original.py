@@ -1,6 +1,9 @@
 """Let the original read one concept's texts, and keep what it did at every layer."""
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from dissect.checkpoints.manifest import read_manifest
 from dissect.checkpoints.reader import Checkpoint
@@ -9,11 +12,13 @@ from dissect.engine.plan import budget_of
 from dissect.engine.record import record
 from dissect.engine.recording import write_recording
 from dissect.engine.skeleton import Skeleton
-from dissect.files import read_json, sha256_of
+from dissect.files import read_json
 from dissect.job import job
-from dissect.provenance import checkpoint_fields
+from dissect.provenance import recording_fields
 from dissect.texts.prompts import load_tokenizer
-from dissect.texts.spans import read_texts
+from dissect.texts.spans import Text, read_texts
+
+log = logging.getLogger("dissect")
 
 
 def main(
@@ -30,13 +35,22 @@ def main(
     texts = read_texts(read_json(concept), prompt, load_tokenizer(manifest.folder))
     number_format = choose_dtype(dtype, manifest.dtype)
     skeleton = Skeleton(Checkpoint(manifest.folder), number_format, choose_device(device))
-    metadata = {
-        **checkpoint_fields("original", manifest),
-        "data_sha256": sha256_of(concept),
-        "dtype": str(number_format),
-    }
+    warn_of_long_texts(skeleton.checkpoint.config, texts)
     tensors = record(skeleton, texts, budget_of(memory_gib, skeleton.device))
-    write_recording(recording, tensors, texts, metadata)
+    write_recording(recording, tensors, texts, recording_fields(manifest, concept, number_format))
+
+
+def warn_of_long_texts(config: Any, texts: Sequence[Text]) -> None:
+    """Log how many texts are longer than the positions that the model was made for."""
+    positions = getattr(config, "max_position_embeddings", None)
+    lengths = [len(text.ids) for text in texts]
+    too_long = sum(length > positions for length in lengths) if positions else 0
+    if too_long:
+        log.warning(
+            "%d of %d texts have more tokens (up to %d) than the model has positions "
+            "(max_position_embeddings: %d): its answers to them may be meaningless",
+            *(too_long, len(texts), max(lengths), positions),
+        )
 
 
 if __name__ == "__main__":

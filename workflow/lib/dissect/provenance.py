@@ -8,9 +8,11 @@ import sys
 import time
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from dissect.checkpoints.manifest import Manifest
+from dissect.files import sha256_of
 
 PACKAGES = ("dissect", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pyarrow")
 
@@ -41,6 +43,19 @@ def checkpoint_fields(prefix: str, manifest: Manifest) -> dict[str, str]:
         f"{prefix}_source": manifest.source,
         f"{prefix}_revision": manifest.revision,
         f"{prefix}_weights_sha256": manifest.weights_sha256,
+    }
+
+
+def recording_fields(original: Manifest, concept: Path, dtype: object) -> dict[str, str]:
+    """What a recording is made from: the original, the concept file's content, the number format.
+
+    Args:
+        dtype: a torch dtype.
+    """
+    return {
+        **checkpoint_fields("original", original),
+        "data_sha256": sha256_of(concept),
+        "dtype": str(dtype),
     }
 
 

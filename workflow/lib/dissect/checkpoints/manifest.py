@@ -163,7 +163,7 @@ def parse_manifest(path: Path) -> Manifest:
 
 
 def have_equal_weights(one: Manifest, other: Manifest) -> bool:
-    """Whether the safetensors files of two checkpoints hold the same bytes, whatever their names."""
+    """Whether two checkpoints hold the same safetensors files, whatever their names."""
     hashes = [
         sorted(file.sha256 for file in manifest.files if file.name.endswith(_WEIGHTS))
         for manifest in (one, other)
@@ -180,7 +180,8 @@ def _from_json(path: Path, raw: dict[str, Any]) -> Manifest:
     # A results folder may have been moved or copied since.
     folder = Path(raw["folder"]) if kind in _ELSEWHERE else path.parent
     manifest = Manifest(**raw | lists | {"folder": folder})
-    for item in (manifest, *manifest.files, *manifest.adapter):
+    items: list[Manifest | File] = [manifest, *manifest.files, *manifest.adapter]
+    for item in items:
         for each in fields(item):
             value = getattr(item, each.name)
             if each.type in (str, int) and not isinstance(value, each.type):
@@ -197,17 +198,12 @@ def _difference(path: Path, file: File, hashed: Hashed | None) -> str:
         return f"is missing, its manifest says {file.size} bytes"
     if (size := path.stat().st_size) != file.size:
         return f"has {size} bytes, its manifest says {file.size} bytes"
-    if hashed is None or hashed.change_in(path):
-        found = sha256_of(path)
-    else:
-        found = hashed.sha256
+    found = sha256_of(path) if hashed is None or hashed.change_in(path) else hashed.sha256
     return "" if found == file.sha256 else f"has sha256 {found}, its manifest says {file.sha256}"
 
 
 def _files(hashes: Hashes) -> list[File]:
-    files = [
-        File(Path(name).name, hashed.size, hashed.sha256) for name, hashed in hashes.items()
-    ]
+    files = [File(Path(name).name, hashed.size, hashed.sha256) for name, hashed in hashes.items()]
     return sorted(files, key=lambda file: file.name)
 
 

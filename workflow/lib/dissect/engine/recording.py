@@ -7,21 +7,25 @@ One safetensors file. The packs of the texts (engine.packs) lie behind one anoth
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from dissect.engine.packs import Pack, packs_of
 from dissect.engine.scores import Array, Reference
+from dissect.errors import DissectError
 from dissect.files import atomic_path
 from dissect.texts.spans import Text
+
+# What a job's own inputs must agree with; the other metadata only name where these come from.
+_DECIDES = ("original_weights_sha256", "data_sha256", "dtype")
 
 
 @dataclass(frozen=True)
@@ -101,11 +105,40 @@ def write_recording(
 
 
 def read_recording(path: Path) -> Recording:
-    """Open a recording; no tensor is read yet."""
-    with safe_open(path, framework="pt") as file:
-        metadata = dict(file.metadata())
-    texts = [_from_json(item) for item in json.loads(metadata.pop("texts"))]
+    """Open a recording; no tensor is read yet.
+
+    Raises:
+        DissectError: if it is not a whole recording.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+        texts = [_from_json(item) for item in json.loads(metadata.pop("texts"))]
+    except (SafetensorError, OSError, ValueError, TypeError, LookupError) as error:
+        reason = " ".join(str(error).split())
+        raise DissectError(
+            f"{path} is not a whole recording ({type(error).__name__}: {reason}): "
+            "delete it and run again"
+        ) from error
     return Recording(path, texts, metadata)
+
+
+def refuse_other_recording(recording: Recording, expected: Mapping[str, str]) -> None:
+    """Refuse a recording that was made from other inputs than a job's.
+
+    Args:
+        expected: the metadata of a recording from the job's inputs (provenance.recording_fields).
+
+    Raises:
+        DissectError: naming the first difference.
+    """
+    for key in _DECIDES:
+        found = recording.metadata.get(key)
+        if found != expected[key]:
+            raise DissectError(
+                f"{recording.path}: its {key} is {found}, but this job needs {expected[key]}: "
+                "it was made from other inputs; delete it and run again"
+            )
 
 
 def _starts(sizes: Sequence[int]) -> list[int]:

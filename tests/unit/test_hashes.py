@@ -1,0 +1,96 @@
+"""The remembered hashes: what makes a file be hashed again."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dissect.checkpoints.hashes import (
+    files_of,
+    hash_files,
+    read_hashes,
+    why_hash,
+    write_hashes,
+)
+from dissect.files import sha256_of
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "run1" / "model.safetensors"
+    path.parent.mkdir()
+    path.write_bytes(b"weights")
+    return path
+
+
+def test_a_file_as_it_was_is_not_hashed_again(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = hash_files([file], {})
+    assert known[str(file)].sha256 == sha256_of(file)
+    write_hashes(tmp_path / "manifest.json", known)
+    assert read_hashes(tmp_path / "manifest.json") == known
+    monkeypatch.delattr("dissect.checkpoints.hashes.sha256_of")
+    assert hash_files([file], known) == known
+
+
+def touched(file: Path) -> None:
+    os.utime(file)
+
+
+def edited(file: Path) -> None:
+    file.write_bytes(b"other weights")
+
+
+def replaced(file: Path) -> None:
+    """By another one of the same size and time."""
+    status = file.stat()
+    other = file.with_name("other")
+    other.write_bytes(b"WEIGHTS")
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+    other.replace(file)
+
+
+def moved_behind_a_link(file: Path) -> None:
+    shutil.move(file.parent, file.parent.with_name("run2"))
+    file.parent.symlink_to("run2")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (touched, "another modification time"),
+        (edited, "another size"),
+        (replaced, "another inode"),
+        (moved_behind_a_link, "another file than before"),
+    ],
+)
+def test_any_difference_is_a_reason_to_hash_again(file: Path, change: object, reason: str) -> None:
+    known = hash_files([file], {})
+    assert callable(change)
+    change(file)
+    assert reason in why_hash(file, known)
+    assert hash_files([file], known)[str(file)].sha256 == sha256_of(file)
+
+
+def test_a_job_does_not_compare_where_a_folder_is_mounted(file: Path) -> None:
+    known = hash_files([file], {})
+    moved_behind_a_link(file)
+    assert known[str(file)].change_in(file) == ""
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"a": {}}', '{"a": 1}'])
+def test_hashes_that_cannot_be_read_are_computed_again(tmp_path: Path, text: str) -> None:
+    manifest = tmp_path / "manifest.json"
+    assert read_hashes(manifest) == {}
+    (tmp_path / ".manifest.hashes.json").write_text(text)
+    assert read_hashes(manifest) == {}
+
+
+def test_hidden_files_and_the_manifest_do_not_count(file: Path) -> None:
+    folder = file.parent
+    for name in ("manifest.json", ".manifest.hashes.json", "chat_template.jinja"):
+        (folder / name).touch()
+    names = [path.name for path in files_of(folder, folder / "manifest.json")]
+    assert names == ["chat_template.jinja", "model.safetensors"]
