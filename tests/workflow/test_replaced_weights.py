@@ -120,6 +120,13 @@ def test_an_added_and_a_removed_file_count(done: Workflow) -> None:
         assert done.plan().jobs == ONE_CHECKPOINT
 
 
+def test_results_without_a_manifest_are_not_believed(done: Workflow) -> None:
+    """Such as after a job that refused the files that were there for a while."""
+    with kept(done.result("checkpoints/path/tiny/dpo/tea/manifest.json")) as manifest:
+        manifest.unlink()
+        assert done.plan().jobs == ONE_CHECKPOINT
+
+
 def test_touched_checkpoints_are_hashed_once_and_run_nothing(
     done: Workflow, options: tuple[str, ...]
 ) -> None:

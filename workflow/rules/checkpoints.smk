@@ -1,10 +1,9 @@
 from dissect.checkpoints.changes import changed_manifests
 from dissect.job import log_to_terminal
 
-
 # Only in the process that plans: each job reads the Snakefile again.
 CHANGED = []
-if workflow.exec_mode == ExecMode.DEFAULT and not looking:
+if workflow.exec_mode == ExecMode.DEFAULT and not looking and "--unlock" not in sys.argv:
     log_to_terminal()
     try:
         CHANGED = changed_manifests(study)

@@ -30,6 +30,7 @@ _USERS = ("path", "adapter")
 def changed_manifests(study: Study) -> list[str]:
     """The manifests of users' folders that hold other files, or other content, than they did.
 
+    A missing one is among them: its results may be from other files than those in the folder now.
     Only a file that os.stat calls another one than before is hashed. Missing weights of other
     checkpoints are no change: they may have been removed after the last job that needed them.
 
@@ -41,13 +42,14 @@ def changed_manifests(study: Study) -> list[str]:
     for row in study.rows:
         path = study.manifest_path(*row.key)
         known = read_known(path)
-        if known is None or (row.kind not in _USERS and known.source != row.source):
-            continue  # its rule runs anyway
-        if row.kind != "path":
+        if known is None:
+            changed += [path] if row.kind in _USERS else []
+            continue
+        if row.kind != "path" and known.source == row.source:
             _refuse_changed(row, Path(path), known)
         reason = _change(row, Path(path), known) if row.kind in _USERS else ""
         if reason:
-            log.info("%s: %s; it is verified again, with all results from it", row.name, reason)
+            log.info("%s: %s; it and all results from it are made again", row.name, reason)
             changed.append(path)
     return changed
 

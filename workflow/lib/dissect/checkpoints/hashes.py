@@ -98,10 +98,11 @@ def why_hash(path: Path, known: Hashes) -> str:
 
 def files_of(folder: Path, manifest: Path) -> list[Path]:
     """The files in a folder that a manifest hashes: all but the manifest itself and hidden ones."""
+    itself = manifest.name if folder.resolve() == manifest.parent.resolve() else None
     return sorted(
         path
         for path in folder.iterdir()
-        if path.is_file() and path.name[0] != "." and path.resolve() != manifest.resolve()
+        if path.name[0] != "." and path.name != itself and path.is_file()
     )
 
 
