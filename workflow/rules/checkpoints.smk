@@ -1,28 +1,3 @@
-from dissect.checkpoints.changes import changed_manifests
-from dissect.job import log_to_terminal
-
-# Only in the process that plans: each job reads the Snakefile again.
-CHANGED = []
-if workflow.exec_mode == ExecMode.DEFAULT and not looking and "--unlock" not in sys.argv:
-    log_to_terminal()
-    try:
-        CHANGED = changed_manifests(study)
-    except DissectError as error:
-        sys.exit(f"error: {error}")
-
-
-def again_if_changed(wildcards):
-    """No input, but forces the job (like --forcerun) if a checkpoint's files have changed.
-
-    As input files they would be compared by their times: an older folder that takes another one's
-    place would not count, and a file that was only touched would.
-    """
-    path = study.manifest_path(*study.row_of(wildcards.model, wildcards.checkpoint).key)
-    if path in CHANGED:
-        workflow.dag.forcefiles.add(path)
-    return []
-
-
 # Before the first job: are all checkpoints to be had that must be downloaded? And what was removed
 # (keep_checkpoints: false) comes back if a further cell wants it.
 onstart:

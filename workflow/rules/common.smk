@@ -6,10 +6,12 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from dissect.checkpoints.changes import changed_manifests
 from dissect.errors import DissectError
 from dissect.figures.palettes import check_palettes
 from dissect.figures.registry import FIGURES
 from dissect.files import sha256_of, write_json
+from dissect.job import log_to_terminal
 from dissect.provenance import hash_of
 from dissect.study import expectations
 from dissect.study.config import EXPERIMENTS
@@ -25,7 +27,8 @@ looking = "preflight" in sys.argv
 # Jobs parse this file again, and need not check all of it again.
 is_main_process = workflow.exec_mode == ExecMode.DEFAULT
 
-# What is wrong with a config is the user's to mend: one line, no traceback.
+changed = []
+# An error of the user's is one line without a traceback.
 try:
     for file in workflow.configfiles if is_main_process else []:
         check_config_file(Path(file))
@@ -33,6 +36,9 @@ try:
     if is_main_process:
         style = study.config.figures.style
         check_palettes(style.palette, style.heatmap_palette)
+    if is_main_process and not looking and "--unlock" not in sys.argv:
+        log_to_terminal()
+        changed = changed_manifests(study)
 except DissectError as error:
     sys.exit(f"error: {error}")
 products = Products(study)
@@ -171,6 +177,18 @@ def manifest(wildcards):
 def original(wildcards):
     """The manifest of a job's original."""
     return study.manifest_path(wildcards.model, "original")
+
+
+def again_if_changed(wildcards):
+    """No input, but forces the job (like --forcerun) if a checkpoint's files have changed.
+
+    As input files they would be compared by their times: an older folder that takes another one's
+    place would not count, and a file that was only touched would.
+    """
+    path = study.manifest_path(*study.row_of(wildcards.model, wildcards.checkpoint).key)
+    if path in changed:
+        workflow.dag.forcefiles.add(path)
+    return []
 
 
 def download_of(wildcards):

@@ -8,7 +8,7 @@ import json
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ def read_sources(
     Raises:
         DissectError: for a manifest or a concept's JSON that this study would not have made.
     """
-    known = {path: fields for path in manifests if (fields := read_known(str(path)))}
+    known = {path: asdict(one) for path in manifests if (one := read_known(str(path)))}
     by_key = {(one["model"], one["method"], one["concept"]): one for one in known.values()}
     weights = {key[0]: one["weights_sha256"] for key, one in by_key.items() if key[1] == ORIGINAL}
     refuse_foreign(
