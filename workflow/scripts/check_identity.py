@@ -5,16 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from dissect.checkpoints.manifest import Manifest, read_manifest
 from dissect.checkpoints.reader import Checkpoint
 from dissect.device import choose_device, choose_dtype
-from dissect.engine.donors import Itself, Patching
-from dissect.engine.patches import EXPERIMENTS, Donor
-from dissect.engine.plan import budget_of
+from dissect.engine.donors import SelfPatch
+from dissect.engine.patches import EXPERIMENTS, Donor, DonorWindows
 from dissect.engine.recording import Recording, read_recording, refuse_other_recording
-from dissect.engine.skeleton import Skeleton
-from dissect.engine.sweep import sweep_all
+from dissect.engine.streamed_model import StreamedModel
+from dissect.engine.sweep import sweep
 from dissect.engine.table import tabulate
 from dissect.files import read_json, sha256_of
 from dissect.job import job
@@ -40,7 +40,6 @@ def main(
     dtype: str,
     device: str,
     table: Path,
-    memory_gib: float | None = None,
 ) -> None:
     """Write the identity control's rows, donor `self`.
 
@@ -59,25 +58,27 @@ def main(
     refuse_other_recording(recorded, recording_fields(originals, concept, number_format))
     # Of a resized vocabulary, the tokens that both have are compared, as in a cell.
     recorded = replace(recorded, vocabulary=int(model.config.vocab_size))
-    skeleton = Skeleton(model, number_format, choose_device(device))
+    host = StreamedModel(model, number_format, choose_device(device))
     chosen = identity_windows(window, model.layers)
-    donor = Donor if theirs.method == ORIGINAL else Itself
-    patchings = [Patching(donor(EXPERIMENTS[name], recorded, model), chosen) for name in CHECKED]
-    swept = sweep_all(skeleton, patchings, budget_of(memory_gib, skeleton.device))
-    keys, logprobs = _keys(theirs, read_json(concept)), recorded.logprobs(skeleton.device)
+    donor = Donor if theirs.method == ORIGINAL else SelfPatch
+    donors = [DonorWindows(donor(EXPERIMENTS[name], recorded, model), chosen) for name in CHECKED]
+    swept = sweep(host, donors, recorded)
+    keys, logprobs = _keys(theirs, read_json(concept)), recorded.logprobs(host.device)
     rows = pd.concat(
         [
-            tabulate(recorded.texts, chosen, *one, logprobs).assign(**keys, experiment=name)
-            for name, one in zip(CHECKED, swept, strict=True)
+            tabulate(recorded.texts, chosen, swept.unpatched, patched, logprobs).assign(
+                **keys, experiment=name
+            )
+            for name, patched in zip(CHECKED, swept.patched, strict=True)
         ],
         ignore_index=True,
     )
-    change = refuse_changed(rows, _size(recorded, skeleton), str(number_format), theirs.label)
+    change = refuse_changed(rows, _size(recorded, host.device), str(number_format), theirs.label)
     log.info("%s: its own states move its logits by at most %.2g", theirs.label, change)
     metadata = {
         **checkpoint_fields("original", originals),
         **checkpoint_fields("unlearned", theirs),
-        **machine_fields(str(skeleton.device), str(number_format)),
+        **machine_fields(str(host.device), str(number_format)),
         "data_sha256": sha256_of(concept),
         **settings_fields(identity_settings(window=window, prompt=prompt, dtype=dtype)),
         "largest_change": f"{change:.3g}",
@@ -93,15 +94,15 @@ def _keys(manifest: Manifest, concept: dict[str, str]) -> dict[str, str]:
         "origin": manifest.origin,
         "concept": concept["id"],
         "concept_name": concept["Concept"],
-        "donor": Itself.name,
+        "donor": SelfPatch.name,
     }
 
 
-def _size(recording: Recording, skeleton: Skeleton) -> float:
+def _size(recording: Recording, device: torch.device) -> float:
     """The root mean square of the original's compared logits, each question counting alike."""
     squares = [
-        float(recording.logits(number, skeleton.device).float().square().mean())
-        for number in range(len(recording.texts))
+        float(recording.original_logits(text, device).logits.square().mean())
+        for text in range(len(recording.texts))
     ]
     return float((sum(squares) / len(squares)) ** 0.5)
 
@@ -118,5 +119,4 @@ if __name__ == "__main__":
             dtype=snakemake.params.dtype,
             device=snakemake.config["device"],
             table=Path(snakemake.output.table),
-            memory_gib=snakemake.config["memory_gib"],
         )

@@ -12,12 +12,11 @@ from dissect.checkpoints.manifest import Manifest, have_equal_weights, read_mani
 from dissect.checkpoints.reader import Checkpoint
 from dissect.checkpoints.verify import refuse_other_shapes, refuse_unshared_tokens
 from dissect.device import choose_device, choose_dtype
-from dissect.engine.donors import Patching, controls_of
-from dissect.engine.patches import EXPERIMENTS, Donor
-from dissect.engine.plan import budget_of
+from dissect.engine.donors import controls_of
+from dissect.engine.patches import EXPERIMENTS, Donor, DonorWindows
 from dissect.engine.recording import read_recording, refuse_other_recording
-from dissect.engine.skeleton import Skeleton
-from dissect.engine.sweep import sweep_all
+from dissect.engine.streamed_model import StreamedModel
+from dissect.engine.sweep import sweep
 from dissect.engine.table import tabulate
 from dissect.files import read_json, sha256_of
 from dissect.job import job
@@ -43,7 +42,6 @@ def main(
     dtype: str,
     device: str,
     cell: Path,
-    memory_gib: float | None = None,
     controls: Mapping[str, Any] | None = None,
 ) -> None:
     """Write one cell.
@@ -66,21 +64,23 @@ def main(
     shared = refuse_unshared_tokens(donor, model, [text.ids for text in texts])
     recorded = replace(recorded, vocabulary=shared)
     chosen = windows_of(windows, model.layers)
-    skeleton = Skeleton(model, number_format, choose_device(device))
+    host = StreamedModel(model, number_format, choose_device(device))
     log.info(
         "%s: %d questions, %d windows, %s on %s",
-        *(theirs.label, len(texts), len(chosen), skeleton.dtype, skeleton.device),
+        *(theirs.label, len(texts), len(chosen), host.dtype, host.device),
     )
-    puts_back = Donor(EXPERIMENTS[experiment], recorded, donor)
-    patchings = [Patching(puts_back, chosen)]
+    from_original = Donor(EXPERIMENTS[experiment], recorded, donor)
+    donors = [DonorWindows(from_original, chosen)]
     if controls:
-        patchings += controls_of(puts_back, windows=chosen, **controls)
-    swept = sweep_all(skeleton, patchings, budget_of(memory_gib, skeleton.device))
-    logprobs = recorded.logprobs(skeleton.device)
+        donors += controls_of(from_original, windows=chosen, **controls)
+    swept = sweep(host, donors, recorded)
+    logprobs = recorded.logprobs(host.device)
     rows = pd.concat(
         [
-            tabulate(texts, one.windows, *found, logprobs).assign(donor=one.donor.name)
-            for one, found in zip(patchings, swept, strict=True)
+            tabulate(texts, one.windows, swept.unpatched, patched, logprobs).assign(
+                donor=one.donor.name
+            )
+            for one, patched in zip(donors, swept.patched, strict=True)
         ],
         ignore_index=True,
     )
@@ -88,7 +88,7 @@ def main(
     metadata = {
         **checkpoint_fields("original", originals),
         **checkpoint_fields("unlearned", theirs),
-        **machine_fields(str(skeleton.device), str(skeleton.dtype)),
+        **machine_fields(str(host.device), str(host.dtype)),
         "data_sha256": sha256_of(concept),
         **settings_fields(
             sweep_settings(windows=windows, prompt=prompt, dtype=dtype, controls=controls)
@@ -145,6 +145,5 @@ if __name__ == "__main__":
             dtype=snakemake.params.dtype,
             device=snakemake.config["device"],
             cell=Path(snakemake.output.table),
-            memory_gib=snakemake.config["memory_gib"],
             controls=snakemake.params.controls,
         )

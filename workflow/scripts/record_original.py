@@ -8,10 +8,9 @@ from typing import Any
 from dissect.checkpoints.manifest import read_manifest
 from dissect.checkpoints.reader import Checkpoint
 from dissect.device import choose_device, choose_dtype
-from dissect.engine.plan import budget_of
 from dissect.engine.record import record
 from dissect.engine.recording import write_recording
-from dissect.engine.skeleton import Skeleton
+from dissect.engine.streamed_model import StreamedModel
 from dissect.files import read_json
 from dissect.job import job
 from dissect.provenance import recording_fields
@@ -29,14 +28,13 @@ def main(
     dtype: str,
     device: str,
     recording: Path,
-    memory_gib: float | None = None,
 ) -> None:
     manifest = read_manifest(original)
     texts = read_texts(read_json(concept), prompt, load_tokenizer(manifest.folder))
     number_format = choose_dtype(dtype, manifest.dtype)
-    skeleton = Skeleton(Checkpoint(manifest.folder), number_format, choose_device(device))
-    warn_of_long_texts(skeleton.checkpoint.config, texts)
-    tensors = record(skeleton, texts, budget_of(memory_gib, skeleton.device))
+    model = StreamedModel(Checkpoint(manifest.folder), number_format, choose_device(device))
+    warn_of_long_texts(model.checkpoint.config, texts)
+    tensors = record(model, texts)
     write_recording(recording, tensors, texts, recording_fields(manifest, concept, number_format))
 
 
@@ -62,5 +60,4 @@ if __name__ == "__main__":
             dtype=snakemake.params.dtype,
             device=snakemake.config["device"],
             recording=Path(snakemake.output.recording),
-            memory_gib=snakemake.config["memory_gib"],
         )

@@ -1,8 +1,8 @@
-"""Attention over a pack, part by part: a text's own tokens with the beginning that they see.
+"""Attention over a token tree, text by text: a text's own tokens with their beginning.
 
-A pack's mask hides most of it: of six texts in one sequence, a token sees one. So attention is
-computed once per text, with that text's queries, keys, values and mask. transformers takes such a
-function by name, and its models use it where they would use fused attention.
+A tree's mask hides most of it: of six texts in one sequence, a token attends to one. So attention
+is computed once per text, with that text's queries, keys, values and mask. transformers takes such
+a function by name, and its models use it where they would use fused attention.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from transformers.masking_utils import sdpa_mask
 
 Index = slice | Tensor
 NAME = "sdpa_in_parts"
-ARGUMENT = "pack_parts"  # layers hand what they do not know on to their attention
+ARGUMENT = "tree_parts"  # layers hand what they do not know on to their attention
 
 # In tokens. Fused attention saves memory that grows with the square of a text's length; on texts as
 # short as a question and its answer it saves little, and where heads share keys its CPU kernel
@@ -27,13 +27,13 @@ LONG = 256
 def attend_in_parts(
     module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **keywords: Any
 ) -> tuple[Tensor, None]:
-    """Attention over the parts of a pack; if none is read, transformers' fused attention.
+    """Attention over the texts of a token tree; if none is given, transformers' fused attention.
 
     Args:
         query: (rows, heads, tokens, width).
         key, value: the same; each of their heads may serve several of the queries'.
-        mask: (1, 1, tokens, tokens), the pack's, True where a position is seen.
-        keywords: `pack_parts` if a pack is read, `scaling`, and what else transformers gives.
+        mask: (1, 1, tokens, tokens), the tree's, True where a position is attended to.
+        keywords: `tree_parts` if a tree is read, `scaling`, and whatever else transformers gives.
 
     Returns:
         (rows, tokens, heads, width), and no attention weights.
@@ -86,11 +86,11 @@ def uses_parts(model: Any) -> bool:
     return implementation == NAME
 
 
-def as_index(places: Sequence[int], device: torch.device) -> Index:
-    """Places of a pack as an index: a slice, which copies nothing, if they lie side by side."""
-    if places[-1] - places[0] == len(places) - 1:
-        return slice(places[0], places[-1] + 1)
-    return torch.tensor(places, device=device)
+def as_index(indices: Sequence[int], device: torch.device) -> Index:
+    """Indices of a tree's tokens: a slice, which copies nothing, if they are consecutive."""
+    if indices[-1] - indices[0] == len(indices) - 1:
+        return slice(indices[0], indices[-1] + 1)
+    return torch.tensor(indices, device=device)
 
 
 AttentionInterface.register(NAME, attend_in_parts)

@@ -1,37 +1,36 @@
-"""Other donors than the original's own states: the controls that a recovery is held against.
+"""Other donors than the original itself: the controls that a recovery is compared with.
 
-A score says that something came back, not that it had to be the original's states of this very
-question. So the same windows are patched with states that know nothing of it: the original's on
-another question of the concept, and noise of the same size. What they recover is the floor.
+A score says that something came back, not that it took the original's activations on this very
+question. So the same windows are patched with activations that know nothing of it: the original's
+on another question of the concept, and noise of the same size.
 """
 
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from dissect.checkpoints.reader import Checkpoint
-from dissect.engine.packs import Pack, pack_of
-from dissect.engine.patches import Donor, Experiment, Spot
+from dissect.engine.patches import Donor, DonorWindows, Experiment, PatchSite
 from dissect.engine.recording import Recording
+from dissect.engine.streamed_model import COEFFICIENTS
+from dissect.engine.token_tree import TokenTree, token_tree
 from dissect.errors import DissectError
 from dissect.study.windows import Window
 
 log = logging.getLogger("dissect")
 VALUE_VECTORS = "value_vectors"
 CPU = torch.device("cpu")
-FLOAT32 = 4  # bytes
 
 
 class OtherQuestion(Donor):
-    """The original's states of the concept's next question, the last one's being the first.
+    """The original's activations on the concept's next question, the last one's being the first.
 
     They are cut or repeated to the question's length. Where two questions begin alike but the next
-    ones do not, what is put back differs; so these runs share a token only as far as both the
+    ones do not, what is patched in differs; so these runs share a token only as far as both the
     questions and the next ones agree, and each question is patched as if it were alone. There is
     no other question for value vectors, which are weights.
     """
@@ -39,37 +38,34 @@ class OtherQuestion(Donor):
     name = "other_question"
 
     @cached_property
-    def layouts(self) -> list[Pack]:
-        return [self.layout_of(pack.members) for pack in self.recording.packs]
+    def trees(self) -> list[TokenTree]:  # type: ignore[override]
+        return [self.tree_of(tree.texts) for tree in self.recording.trees]
 
-    def layout_of(self, texts: Sequence[int]) -> Pack:
-        return pack_of([text.ids for text in self.recording.texts], texts, self._sources)
+    def tree_of(self, texts: Sequence[int]) -> TokenTree:
+        return token_tree([text.ids for text in self.recording.texts], texts, self._sources)
 
     @cached_property
     def _sources(self) -> list[list[int]]:
-        """Per text and position, whose state is put back: its place among the recording's."""
+        """Per text and position, the row of the recording that is patched in."""
         texts = self.recording.texts
-        found = []
+        sources = []
         for number, text in enumerate(texts):
             rows = self.recording.rows_of((number + 1) % len(texts))
-            found.append([rows[position % len(rows)] for position in range(len(text.ids))])
-        return found
+            sources.append([rows[position % len(rows)] for position in range(len(text.ids))])
+        return sources
 
-    def origins(self, pack: int) -> list[int]:
-        return self.layouts[pack].laid_out(self.recording.packs[pack].paths)
+    def origins(self, tree: int) -> list[int]:
+        return self.trees[tree].flatten(self.recording.trees[tree].paths)
 
-    def state(self, component: str, spot: Spot) -> Tensor:
-        layout = self.layouts[spot.pack]
-        sources = layout.laid_out([self._sources[member] for member in layout.members])
-        states = self.recording.states(spot.layer, component)
-        return states[None, sources].to(spot.device)
-
-    def bytes_to_make(self, numbers: int, item: int) -> int:
-        return 2 * numbers * item  # those of all packs, and those that are put back
+    def activations(self, component: str, site: PatchSite) -> Tensor:
+        tree = self.trees[site.tree]
+        sources = tree.flatten([self._sources[text] for text in tree.texts])
+        rows = self.recording.all_activations(site.layer, component)
+        return rows[None, sources].to(site.device)
 
 
 class Noise(Donor):
-    """Gaussian noise with the norm of the original's state at each position, or value vector.
+    """Gaussian noise with the norm of the original's activation at each position, or value vector.
 
     Drawn on the CPU, so that it is the same on every device. It depends on the seed, the concept's
     texts, the layer and the component alone: all methods get the same noise, and an experiment on
@@ -87,17 +83,14 @@ class Noise(Donor):
         super().__init__(experiment, recording, checkpoint)
         self.seed = seed
 
-    def state(self, component: str, spot: Spot) -> Tensor:
-        recorded = self.recording.state(spot.layer, component, spot.pack, CPU)
-        drawn = noise_like(recorded, -1, self._generator(component, spot.layer, spot.pack))
-        return drawn.to(spot.device)
+    def activations(self, component: str, site: PatchSite) -> Tensor:
+        recorded = self.recording.activations(site.layer, component, site.tree, CPU)
+        drawn = noise_like(recorded, -1, self._generator(component, site.layer, site.tree))
+        return drawn.to(site.device)
 
     def value_vectors(self, index: int, dtype: torch.dtype, device: torch.device) -> Tensor:
         original = self.checkpoint.read_value_vectors(index, dtype, CPU)
         return noise_like(original, 0, self._generator(VALUE_VECTORS, index)).to(device)
-
-    def bytes_to_make(self, numbers: int, item: int) -> int:
-        return numbers * (item + FLOAT32 + (item if item != FLOAT32 else 0))
 
     def _generator(self, *what: object) -> torch.Generator:
         texts = [text.ids for text in self.recording.texts]
@@ -105,37 +98,29 @@ class Noise(Donor):
         return torch.Generator().manual_seed(int.from_bytes(digest[:8]) >> 1)
 
 
-class Itself(Donor):
-    """The model that is patched: what its unpatched run has done, and its own value vectors.
+class SelfPatch(Donor):
+    """The host itself: its unpatched run's activations, and its own value vectors.
 
     Args:
-        recording: the original's, for its texts and logits; its states are not used.
-        checkpoint: the patched model's own weights.
+        recording: the original's, for its texts; its activations are not used.
+        checkpoint: the host's own weights.
     """
 
     name = "self"
 
-    def coefficients(self, spot: Spot) -> Tensor:
-        return self.state("coefficients", spot)  # heard at the spot's places only
+    def coefficients(self, site: PatchSite) -> Tensor:
+        return site.captured[COEFFICIENTS]  # captured at the site's positions only
 
-    def state(self, component: str, spot: Spot) -> Tensor:
-        return spot.heard[component]
+    def activations(self, component: str, site: PatchSite) -> Tensor:
+        return site.captured[component]
 
 
-def noise_like(states: Tensor, dimension: int, generator: torch.Generator) -> Tensor:
-    """Gaussian noise in the shape and dtype of `states`, with their norms along a dimension."""
-    noise = torch.randn(states.shape, generator=generator)
-    norms = torch.linalg.vector_norm(states, dim=dimension, keepdim=True, dtype=torch.float32)
+def noise_like(values: Tensor, dimension: int, generator: torch.Generator) -> Tensor:
+    """Gaussian noise in the shape and dtype of `values`, with their norms along a dimension."""
+    noise = torch.randn(values.shape, generator=generator)
+    norms = torch.linalg.vector_norm(values, dim=dimension, keepdim=True, dtype=torch.float32)
     noise *= norms / torch.linalg.vector_norm(noise, dim=dimension, keepdim=True)
-    return noise.to(states.dtype)
-
-
-@dataclass(frozen=True)
-class Patching:
-    """What one donor gives, and the windows that it is given to."""
-
-    donor: Donor
-    windows: Sequence[Window]
+    return noise.to(values.dtype)
 
 
 def controls_of(
@@ -144,7 +129,7 @@ def controls_of(
     layers: Sequence[int],
     windows: Sequence[Window],
     seed: int,
-) -> list[Patching]:
+) -> list[DonorWindows]:
     """The controls of a sweep: donors `names` in the windows whose `layer` is in `layers`.
 
     Args:
@@ -173,4 +158,4 @@ def controls_of(
             donors.append(OtherQuestion(*parts))
     if Noise.name in names:
         donors.append(Noise(*parts, seed=seed))
-    return [Patching(donor, chosen) for donor in donors if chosen]
+    return [DonorWindows(donor, chosen) for donor in donors if chosen]

@@ -1,6 +1,6 @@
-"""What each experiment puts back into a layer, and how: the paper's four interventions (section 3).
+"""What each experiment patches into a layer, and how: the paper's four interventions (section 3).
 
-A replaced part is never computed: a stand-in returns what the original had there.
+A patched part is never computed: a module that returns the donor's values takes its place.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,14 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from dissect.checkpoints.reader import Checkpoint
-from dissect.engine.packs import Pack, pack_of
 from dissect.engine.recording import Recording
-from dissect.engine.skeleton import ATTENTION, COEFFICIENTS, Layer
+from dissect.engine.schedule import LayerRange
+from dissect.engine.streamed_model import ATTENTION, COEFFICIENTS, Layer
+from dissect.engine.token_tree import TokenTree, token_tree
+from dissect.study.windows import Window
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """Which of the original's components are put back."""
+    """Which of the donor's components are patched into the host."""
 
     coefficients: bool = False
     attention: bool = False
@@ -34,29 +36,29 @@ EXPERIMENTS = {
 
 
 @dataclass(frozen=True)
-class Spot:
-    """Where states are put back: one layer, for the runs of one pack.
+class PatchSite:
+    """Where activations are patched: one layer, for the runs of one token tree.
 
     Attributes:
         layer: its index.
-        pack: the pack's number.
-        places: the positions at which the MLP is wanted (`Layer.places`).
-        heard: what the unpatched run's components were here, (1, tokens, width).
+        tree: the tree's number.
+        mlp_at: the only positions at which the MLP runs (`Layer.__call__`); None: all.
+        captured: the unpatched host's components here, (1, tokens, width) each.
     """
 
     layer: int
-    pack: int
+    tree: int
     device: torch.device
-    places: list[int] | slice
-    heard: Mapping[str, Tensor]
+    mlp_at: list[int] | None
+    captured: Mapping[str, Tensor]
 
 
 class Donor:
-    """The original, as far as an experiment needs it; dissect.engine.donors has the controls.
+    """The model that is patched in, as far as an experiment needs it.
 
     Args:
-        recording: its states while it read the texts.
-        checkpoint: its weights; read only where the experiment puts value vectors back.
+        recording: its activations on the texts.
+        checkpoint: its weights; read only where the experiment restores value vectors.
 
     Attributes:
         name: the column `donor`.
@@ -72,48 +74,42 @@ class Donor:
         self.checkpoint = checkpoint
 
     @property
-    def layouts(self) -> list[Pack]:
-        """Per pack of the recording, how its texts are laid out in the patched runs."""
-        return self.recording.packs
+    def trees(self) -> list[TokenTree]:
+        """For each tree of the recording, the tree of the patched runs."""
+        return self.recording.trees
 
-    def layout_of(self, texts: Sequence[int]) -> Pack:
-        """How some of the texts would be laid out in one pack."""
-        return pack_of([text.ids for text in self.recording.texts], texts)
+    def tree_of(self, texts: Sequence[int]) -> TokenTree:
+        """The tree that the patched runs of some of the texts would have."""
+        return token_tree([text.ids for text in self.recording.texts], texts)
 
-    def origins(self, _pack: int) -> list[int] | None:
-        """Per place of a layout, which one of the recording's pack it is; None: the same."""
+    def origins(self, _tree: int) -> list[int] | None:
+        """Per token of a tree of `trees`, its index in the recording's; None: the same tree."""
         return None
 
-    def coefficients(self, spot: Spot) -> Tensor:
-        """The MLP coefficients that are put back at the spot's places, (1, places, width)."""
-        return self.state(COEFFICIENTS, spot)[:, spot.places]
+    def coefficients(self, site: PatchSite) -> Tensor:
+        """The MLP coefficients at the site's positions, (1, positions, width)."""
+        activations = self.activations(COEFFICIENTS, site)
+        return activations if site.mlp_at is None else activations[:, site.mlp_at]
 
-    def attention(self, spot: Spot) -> Tensor:
-        """The attention output that is put back, (1, tokens, hidden)."""
-        return self.state(ATTENTION, spot)
+    def attention(self, site: PatchSite) -> Tensor:
+        """The attention output, (1, tokens, hidden)."""
+        return self.activations(ATTENTION, site)
 
-    def state(self, component: str, spot: Spot) -> Tensor:
-        """(1, tokens, width) of the original."""
-        return self.recording.state(spot.layer, component, spot.pack, spot.device)
+    def activations(self, component: str, site: PatchSite) -> Tensor:
+        """A component of the donor at a site, (1, tokens, width)."""
+        return self.recording.activations(site.layer, component, site.tree, site.device)
 
     def value_vectors(self, index: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-        """The value vectors that are put back, (hidden, coefficients)."""
+        """The donor's value vectors of a layer, (hidden, coefficients)."""
         return self.checkpoint.read_value_vectors(index, dtype, device)
 
-    def bytes_to_make(self, _numbers: int, _item: int) -> int:
-        """The most bytes at a time while a component of so many numbers is made.
-
-        Beside the moment in which it is used; `item`: bytes of one number. Here it is only read.
-        """
-        return 0
-
     def read_layer(self, index: int, dtype: torch.dtype, device: torch.device) -> "LayerPatch":
-        """Read once per layer what does not depend on the texts."""
+        """Read what does not depend on the texts, once per layer."""
         weight = None
         if self.experiment.value_vectors:
             weight = self.value_vectors(index, dtype, device)
             self.checkpoint.announce([self.checkpoint.value_vectors_name(index + 1)])
-        return LayerPatch(self, index, weight, device)
+        return LayerPatch(self, weight)
 
 
 @dataclass(frozen=True)
@@ -121,45 +117,53 @@ class LayerPatch:
     """One layer's patch; `value_vectors` is (hidden, coefficients) or None."""
 
     donor: Donor
-    index: int
     value_vectors: Tensor | None
-    device: torch.device
 
     @contextmanager
-    def applied(
-        self, layer: Layer, pack: int, heard: Mapping[str, Tensor], *, begins: bool = False
-    ) -> Iterator[None]:
-        """A context in which `layer` runs patched, for any number of rows of one pack.
+    def applied(self, layer: Layer, site: PatchSite, *, starts: bool = False) -> Iterator[None]:
+        """A context in which `layer` runs patched, for any number of rows of one tree.
 
         Args:
-            heard: what the unpatched run's components were here.
-            begins: for rows that read what that run has read here (a window's first layer): what
-                the patch does not change is taken from it.
+            starts: for rows whose window starts here: their input is the unpatched run's, so
+                whatever the patch does not change is taken from that run.
         """
         experiment, donor = self.donor.experiment, self.donor
-        spot = Spot(self.index, pack, self.device, layer.places, heard)
-        attention = heard[ATTENTION] if begins else None
-        # Other coefficients follow from another attention output.
-        coefficients = heard[COEFFICIENTS] if begins and experiment.value_vectors else None
+        attention = site.captured[ATTENTION] if starts else None
+        coefficients = None
+        if starts and experiment.value_vectors:
+            coefficients = site.captured[COEFFICIENTS]
         with ExitStack() as stack:
             if self.value_vectors is not None:
                 stack.enter_context(layer.with_value_vectors(self.value_vectors))
             if experiment.coefficients:
-                coefficients = donor.coefficients(spot)
+                coefficients = donor.coefficients(site)
             if coefficients is not None:
-                stack.enter_context(layer.with_mlp(Returns(layer.down(coefficients))))
+                stack.enter_context(layer.with_mlp(ConstantOutput(layer.down(coefficients))))
             if experiment.attention:
-                attention = donor.attention(spot)
+                attention = donor.attention(site)
             if attention is not None:
-                stack.enter_context(layer.with_attention(ReturnsAttention(attention)))
+                stack.enter_context(layer.with_attention(ConstantAttention(attention)))
             yield
 
 
-class Returns(nn.Module):
-    """Stands in for an MLP: whatever it is given, it returns one recorded output.
+@dataclass(frozen=True)
+class DonorWindows:
+    """A donor, and the windows into which it is patched."""
+
+    donor: Donor
+    windows: Sequence[Window]
+
+    @property
+    def ranges(self) -> list[LayerRange]:
+        """First and last layer of each window."""
+        return [(window.first, window.last) for window in self.windows]
+
+
+class ConstantOutput(nn.Module):
+    """Takes an MLP's place: whatever it is given, it returns one output.
 
     Args:
-        output: (1, tokens, hidden); it is the same for every row, so it broadcasts.
+        output: (1, tokens, hidden); the same for every row, so it broadcasts.
     """
 
     def __init__(self, output: Tensor) -> None:
@@ -170,8 +174,8 @@ class Returns(nn.Module):
         return self.output
 
 
-class ReturnsAttention(Returns):
-    """Stands in for an attention module, which returns its output and its attention weights."""
+class ConstantAttention(ConstantOutput):
+    """Takes an attention module's place, which returns its output and its attention weights."""
 
     def forward(  # type: ignore[override]
         self, hidden_states: Tensor, **_arguments: object

@@ -1,4 +1,4 @@
-"""record: the original reads the texts once, and what the study puts back is kept."""
+"""record: a model reads the texts once, and its activations and logits are kept."""
 
 import logging
 from collections.abc import Sequence
@@ -6,67 +6,48 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dissect.engine.flops import count_record, timed
-from dissect.engine.packs import Pack, packs_of
-from dissect.engine.plan import plan_record
-from dissect.engine.skeleton import ATTENTION, COEFFICIENTS, Entry, Layer, Skeleton
+from dissect.engine.micro_batches import MicroBatches
+from dissect.engine.operations import count_record, timed
+from dissect.engine.streamed_model import (
+    ATTENTION,
+    COEFFICIENTS,
+    LayerInputs,
+    StreamedModel,
+)
+from dissect.engine.sweep import TOKENS_PER_CALL, UnpatchedRows, unpatched_run
+from dissect.engine.token_tree import token_trees
 from dissect.texts.spans import Text
 
 log = logging.getLogger("dissect")
 
 
 @torch.inference_mode()
-def record(
-    skeleton: Skeleton, texts: Sequence[Text], budget: int | None = None
-) -> dict[str, Tensor]:
-    """The original's coefficients, attention outputs and compared logits.
-
-    Args:
-        budget: bytes of memory that tensors may take; None: no bound.
+def record(model: StreamedModel, texts: Sequence[Text]) -> dict[str, Tensor]:
+    """A model's coefficients, attention outputs and compared logits on the texts.
 
     Returns:
-        The tensors that engine.recording describes, on the CPU, in the skeleton's dtype.
-
-    Raises:
-        DissectError: if the budget is too small.
+        The tensors that engine.recording describes, on the CPU, in the model's dtype.
     """
-    packs = packs_of([text.ids for text in texts])
-    plan_record(skeleton, packs, texts, budget)
-    with skeleton.entrance() as enter:
-        entries = [enter(pack) for pack in packs]
-    with timed(count_record(skeleton, texts)):
-        return _read(skeleton, packs, entries, texts)
-
-
-def _read(
-    skeleton: Skeleton, packs: Sequence[Pack], entries: Sequence[Entry], texts: Sequence[Text]
-) -> dict[str, Tensor]:
-    """Take all packs up the stack, one layer's weights at a time."""
-    hidden = [entry.hidden for entry in entries]
+    trees = token_trees([text.ids for text in texts])
+    with model.embedding() as embed:
+        rows = [_unpatched_rows(embed(tree)) for tree in trees]
     tensors: dict[str, Tensor] = {}
-    for index in range(len(skeleton.layers)):
-        with skeleton.layer(index) as layer:
-            states = [
-                _run_layer(layer, index, entry, rows)
-                for entry, rows in zip(entries, hidden, strict=True)
+    with timed(count_record(model, texts)):
+        for index, _, unpatched in unpatched_run(model, [rows]):
+            for component in (COEFFICIENTS, ATTENTION):
+                of_trees = torch.cat([one.captured[component][0] for one in unpatched])
+                tensors[f"layers.{index}.{component}"] = of_trees.cpu()
+            log.info("layer %d of %d recorded", index + 1, model.n_layers)
+        with model.lm_head() as head:
+            logits = [
+                head(of_tree.batches[0][:, tree.at(text, texts[text].compared)])[0].cpu()
+                for tree, of_tree in zip(trees, rows, strict=True)
+                for text in tree.texts
             ]
-        hidden = [state["output"] for state in states]
-        for component in (COEFFICIENTS, ATTENTION):
-            found = torch.cat([state[component][0] for state in states])
-            tensors[f"layers.{index}.{component}"] = found.cpu()
-        log.info("layer %d of %d recorded", index + 1, len(skeleton.layers))
-    with skeleton.exit() as head:
-        logits = [
-            head(rows[:, pack.places(member, texts[member].compared)])[0].cpu()
-            for pack, rows in zip(packs, hidden, strict=True)
-            for member in pack.members
-        ]
-    tensors["logits"] = torch.cat(logits)
-    return tensors
+    return tensors | {"logits": torch.cat(logits)}
 
 
-def _run_layer(layer: Layer, index: int, entry: Entry, hidden: Tensor) -> dict[str, Tensor]:
-    """One layer over one pack: its output and the two components, each (1, tokens, width)."""
-    with layer.heard() as heard:
-        output = layer(hidden, entry.arguments[index])
-    return {"output": output, **heard}
+def _unpatched_rows(inputs: LayerInputs) -> UnpatchedRows:
+    rows = UnpatchedRows(inputs.arguments, MicroBatches(TOKENS_PER_CALL))
+    rows.add(inputs.hidden)
+    return rows

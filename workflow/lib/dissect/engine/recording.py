@@ -1,8 +1,8 @@
-"""The recording: what the original did at every layer while it read the texts of one concept.
+"""The recording: a model's activations at every layer while it read the texts of one concept.
 
-One safetensors file. The packs of the texts (engine.packs) lie behind one another:
-    layers.{k}.coefficients  (tokens of all packs, coefficients)  input of the down projection
-    layers.{k}.attention     (tokens of all packs, hidden)        output of the attention
+One safetensors file. The token trees of the texts (engine.token_tree) follow one another:
+    layers.{k}.coefficients  (tokens of all trees, coefficients)  input of the down projection
+    layers.{k}.attention     (tokens of all trees, hidden)        output of the attention
     logits                   (compared positions of all texts, vocabulary)
 """
 
@@ -18,8 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dissect.engine.packs import Pack, packs_of
-from dissect.engine.scores import Array, Reference
+from dissect.engine.scores import Array, OriginalLogits
+from dissect.engine.token_tree import TokenTree, token_trees
 from dissect.errors import DissectError
 from dissect.files import atomic_path
 from dissect.texts.spans import Text
@@ -44,51 +44,46 @@ class Recording:
     vocabulary: int | None = None
 
     @cached_property
-    def packs(self) -> list[Pack]:
-        """How the texts lie in the file; it follows from their ids alone."""
-        return packs_of([text.ids for text in self.texts])
+    def trees(self) -> list[TokenTree]:
+        """The token trees in the file; they follow from the texts' ids alone."""
+        return token_trees([text.ids for text in self.texts])
 
-    def state(self, layer: int, component: str, pack: int, device: torch.device) -> Tensor:
-        """One component of one layer for one pack: (1, tokens, width)."""
-        start, stop = self.starts[pack : pack + 2]
+    def activations(self, layer: int, component: str, tree: int, device: torch.device) -> Tensor:
+        """One component of one layer for one tree: (1, tokens, width)."""
+        start, stop = self.starts[tree : tree + 2]
         with safe_open(self.path, framework="pt") as file:
             rows: Tensor = file.get_slice(f"layers.{layer}.{component}")[start:stop]
         return rows[None].to(device)
 
-    def states(self, layer: int, component: str) -> Tensor:
-        """One component of one layer for all packs, behind one another: (tokens, width)."""
+    def all_activations(self, layer: int, component: str) -> Tensor:
+        """One component of one layer for all trees: (tokens, width)."""
         with safe_open(self.path, framework="pt") as file:
             rows: Tensor = file.get_tensor(f"layers.{layer}.{component}")
         return rows
 
     @cached_property
     def starts(self) -> list[int]:
-        """Where each pack's tokens begin among those of all packs, and where the last one ends."""
-        return _starts([len(item.ids) for item in self.packs])
+        """The first row of each tree, and the number of all rows."""
+        return _starts([len(tree.ids) for tree in self.trees])
 
     def rows_of(self, text: int) -> list[int]:
-        """Where a text's tokens lie among those of all packs."""
-        for start, pack in zip(self.starts, self.packs, strict=False):
-            if text in pack.members:
-                return [start + place for place in pack.paths[pack.members.index(text)]]
+        """The rows of a text's tokens."""
+        for start, tree in zip(self.starts, self.trees, strict=False):
+            if text in tree.texts:
+                return [start + index for index in tree.paths[tree.texts.index(text)]]
         raise IndexError(f"there is no text {text}")
 
-    def logits(self, text: int, device: torch.device) -> Tensor:
-        """The original's logits at one text's compared positions, (positions, vocabulary).
-
-        Of the compared tokens only: every score, softmaxes too, is over them.
-        """
+    def original_logits(self, text: int, device: torch.device) -> OriginalLogits:
+        """The logits at one text's compared positions, over the compared tokens only."""
         starts = _starts([len(item.compared) for item in self.texts])
         with safe_open(self.path, framework="pt") as file:
             rows: Tensor = file.get_slice("logits")[starts[text] : starts[text + 1]]
-        return rows[:, : self.vocabulary].to(device)
+        return OriginalLogits(rows[:, : self.vocabulary].to(device), self.texts[text])
 
     def logprobs(self, device: torch.device) -> list[Array]:
-        """Per text, the original's log-probability of each compared position's next token."""
-        return [
-            Reference(self.logits(number, device), text).logprob()
-            for number, text in enumerate(self.texts)
-        ]
+        """Per text, the log-probability of each compared position's next token, (positions,)."""
+        texts = range(len(self.texts))
+        return [self.original_logits(text, device).logprob() for text in texts]
 
 
 def write_recording(

@@ -1,6 +1,6 @@
-"""How near a model's logits are to the original's, position by position. Always in float32."""
+"""How close a model's logits are to the original's, position by position. Always in float32."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of several rows at one text's compared positions; each (rows, positions).
+    """Scores of one run at one text's compared positions; each (positions,).
 
     Attributes:
         squared_error: mean over the vocabulary of the squared logit difference to the original.
@@ -30,18 +30,8 @@ class Scores:
     agrees: Array
     logprob: Array
 
-    def rows(self, some: slice) -> "Scores":
-        """Some of the rows."""
-        return Scores(*(getattr(self, field.name)[some] for field in fields(Scores)))
 
-    @staticmethod
-    def joined(parts: "list[Scores]") -> "Scores":
-        """Rows of several parts behind one another."""
-        names = [field.name for field in fields(Scores)]
-        return Scores(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
-
-
-class Reference:
+class OriginalLogits:
     """The original's logits at one text's compared positions, and what follows from them alone.
 
     Args:
@@ -67,12 +57,12 @@ class Reference:
         return _array(self._logprob)
 
     def score(self, logits: Tensor) -> Scores:
-        """Compare (rows, positions, vocabulary) logits with the original's.
+        """Compare a run's (positions, vocabulary) logits with the original's.
 
         Of a larger vocabulary than the original's logits have, the first ones are taken.
 
-        Equal logits give exactly 0 for the error and for KL. The vocabulary is gone through as
-        seldom as possible, since here that takes as long as the head's multiplications:
+        Equal logits give exactly 0 for the error and for KL. There are as few passes
+        over the vocabulary as possible, since these take as long as the head's multiplications:
         KL = sum p (l - l') + log Z' - log Z, with the difference that the error needs anyway.
         """
         logits = logits[..., : self.logits.shape[-1]].float()

@@ -1,368 +1,312 @@
-"""The sweep: every window of one experiment in a single walk up the stack of layers.
+"""The sweep: every window of one experiment while the host model's layers are read once.
 
-Until its window begins, a patched run equals the unpatched one; so each window starts from that
-run's hidden state at its first layer. From there on all runs walk up together as rows of one
-batch, and each layer's weights are needed once. Windows that begin at the same layer are one row
-until the shortest of them ends.
+`unpatched_run` takes the unpatched run through the host's layers, one at a time, together with the
+runs whose window is finished. At each layer, every donor's rows inside a window follow, patched
+(`DonorRuns`): a window that starts there takes the unpatched run's input, and a window that ends
+there adds its run to the finished ones. The schedule says which rows these are. Above the last
+layer, all runs are compared with the original's logits (`compare`).
 """
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from dissect.engine.calls import Calls
-from dissect.engine.donors import Patching
-from dissect.engine.flops import count_sweep, timed
-from dissect.engine.packs import Pack
-from dissect.engine.patches import Donor, LayerPatch
-from dissect.engine.plan import plan_sweep
+from dissect.engine.micro_batches import MicroBatches
+from dissect.engine.operations import count_sweep, timed
+from dissect.engine.patches import DonorWindows, PatchSite
 from dissect.engine.recording import Recording
-from dissect.engine.scores import Reference, Scores
-from dissect.engine.skeleton import ATTENTION, Entrance, Entry, Head, Layer, Skeleton
-from dissect.study.windows import Window
+from dissect.engine.schedule import LayerRange, schedule
+from dissect.engine.scores import OriginalLogits, Scores
+from dissect.engine.streamed_model import ATTENTION, Layer, LayerInputs, LMHead, StreamedModel
+from dissect.engine.token_tree import TokenTree
 from dissect.texts.spans import Text
 
 log = logging.getLogger("dissect")
-LayerRange = tuple[int, int]  # first and last layer of a window
 
-# Of one call, where the memory budget allows it: larger calls gain nothing.
+# Larger calls gain nothing. On a CPU these are constants, since the number of rows of a product can
+# change its last bits, and results must not depend on the memory there is.
 TOKENS_PER_CALL = 4096
 POSITIONS_PER_CALL = 1024  # of the head, whose outputs are as wide as the vocabulary
 
 
 @dataclass(frozen=True)
-class Unpatched:
-    """What the unpatched run of a pack reads at a layer, and what it does there.
+class Swept:
+    """The scores of a sweep, each list one entry per text.
 
     Attributes:
-        hidden: (1, tokens, hidden), what it reads; None where no window begins.
-        heard: its components, (1, tokens, width) each.
+        unpatched: of the host as it is.
+        patched: for each donor, of its run of each window.
     """
 
-    hidden: Tensor | None
-    heard: Mapping[str, Tensor]
-
-    def laid_out(self, origins: list[int] | None) -> "Unpatched":
-        """The same where a donor lays the texts out in another way (`Donor.origins`)."""
-        if origins is None:
-            return self
-        hidden = None if self.hidden is None else self.hidden[:, origins]
-        # At the top layer there are coefficients at compared positions only; donors that would
-        # want them lay nothing out anew.
-        return Unpatched(hidden, {ATTENTION: self.heard[ATTENTION][:, origins]})
-
-
-class Front:
-    """One donor's runs of one pack of texts, as they stand between two layers.
-
-    Args:
-        entry: what the stack of layers is given for the pack.
-        calls: how many runs go through a layer at a time.
-        unpatched: whether the unpatched run is among them.
-
-    Attributes:
-        outside: batches of (runs, tokens, hidden): first the unpatched run, then those whose window
-            is behind them. They only grow, so full batches are never copied.
-        closed: first and last layer of the windows of the runs outside, the unpatched one left out.
-        open: runs inside a window, each (1, tokens, hidden), by the layer at which it began.
-    """
-
-    def __init__(
-        self, entry: Entry, windows: Sequence[Window], calls: Calls, *, unpatched: bool = True
-    ) -> None:
-        self.outside = [entry.hidden] if unpatched else []
-        self.closed: list[LayerRange] = []
-        self.open: dict[int, Tensor] = {}
-        self._tokens = entry.hidden.shape[1]
-        self._arguments = entry.arguments
-        self._calls = calls
-        self._ends: dict[int, set[int]] = {}
-        for window in windows:
-            self._ends.setdefault(window.first, set()).add(window.last)
-
-    def begins(self, index: int) -> bool:
-        """Whether a window begins at a layer."""
-        return index in self._ends
-
-    def patches(self, index: int) -> bool:
-        """Whether a run is inside a window at a layer."""
-        return bool(self.open) or self.begins(index)
-
-    def lead(self, layer: Layer, index: int, *, begins: bool) -> Unpatched:
-        """Take the runs outside through a layer, and hear the unpatched one.
-
-        Args:
-            begins: whether any donor's window begins here.
-        """
-        hidden = self.outside[0][:1].clone() if begins else None
-        with layer.heard() as heard:
-            self.pass_outside(layer, index)
-        return Unpatched(hidden, heard)
-
-    def pass_outside(self, layer: Layer, index: int) -> None:
-        """Take the runs outside their window through a layer."""
-        # Each batch takes the place of what it was, so that states are never there twice.
-        for place in range(len(self.outside)):
-            self.outside[place] = self._pass(layer, index, self.outside[place])
-
-    def pass_inside(self, layer: Layer, patch: LayerPatch, pack: int, unpatched: Unpatched) -> None:
-        """Take the runs inside a window through a layer, patched."""
-        if self.open:
-            with patch.applied(layer, pack, unpatched.heard):
-                for some in self._in_calls(list(self.open)):
-                    runs = torch.cat([self.open[first] for first in some])
-                    runs = self._pass(layer, patch.index, runs)
-                    self.open.update(zip(some, runs.split(1), strict=True))
-                    del runs
-        if self.begins(patch.index):
-            # A window begins: its run reads here what the unpatched run has read.
-            assert unpatched.hidden is not None
-            with patch.applied(layer, pack, unpatched.heard, begins=True):
-                self.open[patch.index] = self._pass(layer, patch.index, unpatched.hidden)
-        self._end(patch.index)
-
-    def compared(self, places: list[int]) -> Tensor:
-        """All runs outside at some places, (runs, places, hidden)."""
-        return torch.cat([batch[:, places] for batch in self.outside])
-
-    def _pass(self, layer: Layer, index: int, batch: Tensor) -> Tensor:
-        return self._calls(lambda rows: layer(rows, self._arguments[index]), batch)
-
-    def _end(self, layer: int) -> None:
-        """Windows that end here leave their run; it goes on for the longer ones."""
-        for first, run in list(self.open.items()):
-            if layer in self._ends[first]:
-                self.closed.append((first, layer))
-                grown = torch.cat([*self.outside[-1:], run])
-                self.outside[-1:] = grown.split(self._rows)
-            if layer == max(self._ends[first]):
-                del self.open[first]
-
-    @property
-    def _rows(self) -> int:
-        """How many runs go through a layer at a time."""
-        return self._calls.rows(self._tokens)
-
-    def _in_calls(self, firsts: list[int]) -> list[list[int]]:
-        """The runs inside a window, by their first layers, in groups of one call."""
-        return [firsts[start : start + self._rows] for start in range(0, len(firsts), self._rows)]
+    unpatched: list[Scores]
+    patched: list[dict[LayerRange, list[Scores]]]
 
 
 @dataclass(frozen=True)
-class Wave:
-    """One donor's fronts, one per pack, and where the compared positions lie in each."""
+class UnpatchedLayer:
+    """What the unpatched run of one token tree reads and computes at one layer.
 
-    donor: Donor
-    fronts: list[Front]
-    compared: list[list[int]]
-
-    def patches(self, index: int) -> bool:
-        """Whether a run is inside a window at a layer; so it is in all packs, or in none."""
-        return self.fronts[0].patches(index)
-
-    def begins(self, index: int) -> bool:
-        """Whether a window begins at a layer."""
-        return self.fronts[0].begins(index)
-
-
-Swept = tuple[list[LayerRange], list[Scores]]
-
-
-def sweep(
-    skeleton: Skeleton, donor: Donor, windows: Sequence[Window], budget: int | None = None
-) -> Swept:
-    """Patch the original's component into every window and compare with the original.
-
-    Args:
-        skeleton: the unlearned model.
-        donor: the original's states for the texts of its recording, and the experiment.
-        budget: bytes of memory that tensors may take; None: no bound.
-
-    Returns:
-        The first and last layer of each patched run, and per text the scores of all runs; row 0
-        is the unpatched run, row i + 1 the i-th pair of layers.
-
-    Raises:
-        DissectError: if the budget is too small.
+    Attributes:
+        inputs: (1, tokens, hidden).
+        captured: its components, (1, tokens, width) each.
     """
-    return sweep_all(skeleton, [Patching(donor, windows)], budget)[0]
 
+    inputs: Tensor
+    captured: Mapping[str, Tensor]
 
-@torch.inference_mode()
-def sweep_all(
-    skeleton: Skeleton, patchings: Sequence[Patching], budget: int | None = None
-) -> list[Swept]:
-    """Several sweeps in one walk: each layer's weights are read once for all of them.
-
-    The unpatched run is shared; no other run of one donor goes through a layer together with
-    another donor's, so a further donor changes no bit of what the others bring.
-
-    Args:
-        patchings: the donors, of one recording, and the windows of each.
-        budget: bytes of memory that tensors may take; None: no bound.
-
-    Returns:
-        per donor what `sweep` returns.
-
-    Raises:
-        DissectError: if the budget is too small.
-    """
-    first, *controls = patchings
-    recording = first.donor.recording
-    plan = plan_sweep(
-        *(skeleton, first.donor, first.windows, TOKENS_PER_CALL, POSITIONS_PER_CALL, budget),
-        controls,
-    )
-    calls = Calls(plan.tokens_per_call)
-    with skeleton.entrance() as enter:
-        entries = _enter(enter, patchings)
-        waves = [
-            _wave(entries, patching, calls, unpatched=patching is first) for patching in patchings
-        ]
-    del entries
-    with timed(count_sweep(skeleton, first.donor, first.windows, controls)):
-        _walk(skeleton, waves)
-        calls = Calls(plan.positions_per_call)
-        scores: list[dict[int, Scores]] = [{} for _ in waves]
-        with skeleton.exit() as head:
-            for pack in range(len(recording.packs)):
-                for found, more in zip(scores, _score_pack(head, waves, pack, calls), strict=True):
-                    found |= more
-    return _with_unpatched(waves, scores)
-
-
-def _enter(enter: Entrance, patchings: Sequence[Patching]) -> dict[Pack, Entry]:
-    """What the layers are given, once for donors that lay texts out alike."""
-    entries: dict[Pack, Entry] = {}
-    for patching in patchings:
-        for layout in patching.donor.layouts:
-            if layout not in entries:
-                entries[layout] = enter(layout)
-    return entries
-
-
-def _wave(
-    entries: Mapping[Pack, Entry], patching: Patching, calls: Calls, *, unpatched: bool
-) -> Wave:
-    donor, texts = patching.donor, patching.donor.recording.texts
-    return Wave(
-        donor,
-        [
-            Front(entries[layout], patching.windows, calls, unpatched=unpatched)
-            for layout in donor.layouts
-        ],
-        [_compared_places(layout, texts) for layout in donor.layouts],
-    )
-
-
-def _with_unpatched(waves: Sequence[Wave], scores: Sequence[Mapping[int, Scores]]) -> list[Swept]:
-    """Per donor and text, the unpatched run's scores before those of its own runs."""
-    first, swept = scores[0], []
-    for wave, found in zip(waves, scores, strict=True):
-        rows = [found[number] for number in sorted(found)]
-        if found is not first:
-            unpatched = [first[number].rows(slice(1)) for number in sorted(found)]
-            rows = [Scores.joined(list(pair)) for pair in zip(unpatched, rows, strict=True)]
-        swept.append((wave.fronts[0].closed, rows))
-    return swept
-
-
-def _walk(skeleton: Skeleton, waves: Sequence[Wave]) -> None:
-    """Take all donors' fronts up the stack, one layer's weights at a time."""
-    top = len(skeleton.layers) - 1
-    for index in range(top + 1):
-        with skeleton.layer(index) as layer:
-            begins = any(wave.begins(index) for wave in waves)
-            unpatched: list[Unpatched] = []
-            for wave in waves:
-                _pass(skeleton, layer, index, wave, unpatched, begins=begins)
-        fronts = [wave.fronts[0] for wave in waves]
-        log.info(
-            "layer %d of %d: %d runs in a window, %d behind theirs",
-            *(index + 1, top + 1),
-            *(sum(len(front.open) for front in fronts), sum(len(front.closed) for front in fronts)),
+    def in_order(self, origins: list[int] | None) -> "UnpatchedLayer":
+        """The same for a donor that has the texts in another tree (`Donor.origins`)."""
+        if origins is None:
+            return self
+        # At the top layer there are coefficients at compared positions only; donors that would
+        # need them keep the recording's trees.
+        return UnpatchedLayer(
+            self.inputs[:, origins], {ATTENTION: self.captured[ATTENTION][:, origins]}
         )
 
 
-def _pass(
-    skeleton: Skeleton,
-    layer: Layer,
-    index: int,
-    wave: Wave,
-    unpatched: list[Unpatched],
-    *,
-    begins: bool,
-) -> None:
-    """Take one donor's runs of all packs through a layer.
+@torch.inference_mode()
+def sweep(host: StreamedModel, donors: Sequence[DonorWindows], compared: Recording) -> Swept:
+    """Patch each donor into the host at every window, and compare with the original's logits.
+
+    The unpatched run is shared. No run of one donor passes a layer in one batch with another
+    donor's, so a further donor changes no bit of the others' scores.
 
     Args:
-        unpatched: per pack, what its unpatched run does here; empty for the first donor, whose
-            runs it is one of, and who leaves it to the others.
+        host: the model that runs.
+        donors: what is patched in, and where.
+        compared: the original's recording of the texts, for its logits.
     """
-    patch = None
-    if wave.patches(index):
-        patch = wave.donor.read_layer(index, skeleton.dtype, skeleton.device)
-    leads = not unpatched
-    for number, (front, places) in enumerate(zip(wave.fronts, wave.compared, strict=True)):
-        # Above the top layer, only compared positions are read.
-        top = index == len(skeleton.layers) - 1
-        with layer.mlp_only_at(places) if top else nullcontext():
-            if leads:
-                unpatched.append(front.lead(layer, index, begins=begins))
-            else:
-                front.pass_outside(layer, index)
-            if patch is not None:
-                run = unpatched[number].laid_out(wave.donor.origins(number))
-                front.pass_inside(layer, patch, number, run)
+    with host.embedding() as embed:
+        trees = [tree for one in donors for tree in one.donor.trees]
+        inputs = {tree: embed(tree) for tree in dict.fromkeys(trees)}
+    calls = MicroBatches(TOKENS_PER_CALL)
+    runs = [DonorRuns(one, inputs, compared.texts, host, calls) for one in donors]
+    for rows, tree in zip(runs[0].rows, donors[0].donor.trees, strict=True):
+        rows.add(inputs[tree].hidden)  # the unpatched run
+    with timed(count_sweep(host, donors, compared)):
+        for index, layer, unpatched in unpatched_run(host, [one.rows for one in runs]):
+            for one in runs:
+                one.patch_layer(index, layer, unpatched)
+            log_progress(index, runs)
+        return compare(host, runs, compared)
 
 
-def _compared_places(pack: Pack, texts: Sequence[Text]) -> list[int]:
-    """Where the compared positions of a pack's texts lie in it, text by text."""
-    return [
-        place for member in pack.members for place in pack.places(member, texts[member].compared)
+def unpatched_run(
+    model: StreamedModel, rows: Sequence[Sequence["UnpatchedRows"]]
+) -> Iterator[tuple[int, Layer, list[UnpatchedLayer]]]:
+    """Take all rows that are not patched through the layers, and stop at each layer.
+
+    Args:
+        rows: per donor and token tree; those of the first donor start with the unpatched run.
+
+    Yields:
+        A layer's index, the layer with its weights, which are there until the next one is asked
+        for, and what the unpatched run of each tree did there.
+    """
+    for index in range(model.n_layers):
+        with model.layer(index) as layer:
+            steps = []
+            for of_tree in rows[0]:
+                inputs = of_tree.first_row()
+                with layer.capture() as captured:
+                    of_tree.pass_layer(index, layer)
+                steps.append(UnpatchedLayer(inputs, captured))
+            for of_donor in rows[1:]:
+                for of_tree in of_donor:
+                    of_tree.pass_layer(index, layer)
+            yield index, layer, steps
+
+
+class UnpatchedRows:
+    """Rows of one token tree that pass the layers unpatched, in batches.
+
+    These are the unpatched run and runs whose window is finished.
+
+    Args:
+        arguments: of each layer, beside the hidden state.
+        calls: how many rows pass a layer at a time.
+        compared: the positions that are read above the last layer, whose MLP then runs at these
+            only; None: all.
+
+    Attributes:
+        batches: (rows, tokens, hidden) each. Rows are only added, so a full batch is never copied.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[Mapping[str, Any]],
+        calls: MicroBatches,
+        compared: list[int] | None = None,
+    ) -> None:
+        self.batches: list[Tensor] = []
+        self.compared = compared
+        self._arguments = arguments
+        self._calls = calls
+
+    def add(self, run: Tensor) -> None:
+        """Add a run, (1, tokens, hidden)."""
+        last = torch.cat([*self.batches[-1:], run])
+        self.batches[-1:] = last.split(self.rows_per_call(run))
+
+    def first_row(self) -> Tensor:
+        """(1, tokens, hidden), a copy: a view would keep its whole batch."""
+        return self.batches[0][:1].clone()
+
+    def pass_layer(self, index: int, layer: Layer) -> None:
+        """Take all rows through a layer."""
+        # Each batch takes the place of what it was, so that no state is there twice.
+        for number, batch in enumerate(self.batches):
+            self.batches[number] = self.through(index, layer, batch)
+
+    def through(self, index: int, layer: Layer, batch: Tensor) -> Tensor:
+        """A batch of rows after a layer."""
+        arguments, mlp_at = self._arguments[index], self.mlp_at(index)
+        return self._calls(lambda rows: layer(rows, arguments, mlp_at), batch)
+
+    def mlp_at(self, index: int) -> list[int] | None:
+        """The only positions at which a layer's MLP has to run; None: all."""
+        return self.compared if index == len(self._arguments) - 1 else None
+
+    def rows_per_call(self, batch: Tensor) -> int:
+        """How many rows pass a layer at a time."""
+        return self._calls.rows(batch.shape[1])
+
+    def outputs(self) -> Tensor:
+        """All rows at the compared positions, (rows, positions, hidden)."""
+        return torch.cat([batch[:, self.compared] for batch in self.batches])
+
+
+class DonorRuns:
+    """All patched runs of one donor, between two layers.
+
+    Args:
+        one: the donor and its windows.
+        inputs: of the layers, by token tree.
+        texts: those of the trees.
+        calls: how many rows pass a layer at a time.
+
+    Attributes:
+        rows: per tree, finished runs; of the first donor of a sweep, after the unpatched run.
+        in_window: per tree, the rows inside a window, (1, tokens, hidden), by its first layer.
+    """
+
+    def __init__(
+        self,
+        one: DonorWindows,
+        inputs: Mapping[TokenTree, LayerInputs],
+        texts: Sequence[Text],
+        host: StreamedModel,
+        calls: MicroBatches,
+    ) -> None:
+        self.donor = one.donor
+        self.schedule = schedule(one.ranges, host.n_layers)
+        self.rows = [
+            UnpatchedRows(inputs[tree].arguments, calls, compared_indices(tree, texts))
+            for tree in one.donor.trees
+        ]
+        self.in_window: list[dict[int, Tensor]] = [{} for _ in self.rows]
+        self._host = host
+
+    @property
+    def windows(self) -> list[LayerRange]:
+        """The windows of the finished runs above the last layer, in the order of their rows."""
+        return [*self.schedule[-1].finished, *self.schedule[-1].ends]
+
+    def patch_layer(self, index: int, layer: Layer, unpatched: Sequence[UnpatchedLayer]) -> None:
+        """Take the rows inside a window through a layer that unpatched rows have just passed."""
+        step, host = self.schedule[index], self._host
+        if not step.patches:
+            return
+        patch = self.donor.read_layer(index, host.dtype, host.device)
+        for tree, rows in enumerate(self.rows):
+            at_layer = unpatched[tree].in_order(self.donor.origins(tree))
+            site = PatchSite(index, tree, host.device, rows.mlp_at(index), at_layer.captured)
+            in_window = self.in_window[tree]
+            if step.in_window:
+                with patch.applied(layer, site):
+                    pass_in_window(index, layer, rows, in_window, step.in_window)
+            if step.starts:
+                with patch.applied(layer, site, starts=True):
+                    in_window[index] = rows.through(index, layer, at_layer.inputs)
+            for first, _ in step.ends:
+                rows.add(in_window[first])
+            self.in_window[tree] = {first: in_window[first] for first in step.remaining}
+
+
+def pass_in_window(
+    index: int,
+    layer: Layer,
+    rows: UnpatchedRows,
+    in_window: dict[int, Tensor],
+    firsts: Sequence[int],
+) -> None:
+    """Take rows inside a window through a patched layer, in calls of several."""
+    start = 0
+    while start < len(firsts):
+        some = firsts[start : start + rows.rows_per_call(in_window[firsts[start]])]
+        batch = torch.cat([in_window[first] for first in some])
+        batch = rows.through(index, layer, batch)
+        in_window.update(zip(some, batch.split(1), strict=True))
+        start += len(some)
+
+
+def log_progress(index: int, runs: Sequence[DonorRuns]) -> None:
+    """Log how many rows of all donors are in a window, and how many runs are finished."""
+    steps = [one.schedule[index] for one in runs]
+    log.info(
+        "layer %d of %d: %d rows in a window, %d runs finished",
+        *(index + 1, len(runs[0].schedule), sum(len(step.remaining) for step in steps)),
+        sum(len(step.finished) + len(step.ends) for step in steps),
+    )
+
+
+def compared_indices(tree: TokenTree, texts: Sequence[Text]) -> list[int]:
+    """Where the compared positions of a tree's texts are in it, text by text."""
+    return [index for text in tree.texts for index in tree.at(text, texts[text].compared)]
+
+
+def compare(host: StreamedModel, runs: Sequence[DonorRuns], compared: Recording) -> Swept:
+    """Score all runs above the last layer against the original's logits."""
+    calls = MicroBatches(POSITIONS_PER_CALL)
+    scores: list[dict[int, list[Scores]]] = [{} for _ in runs]  # per donor: text -> rows
+    with host.lm_head() as head:
+        for number, tree in enumerate(compared.trees):
+            originals = {text: compared.original_logits(text, host.device) for text in tree.texts}
+            for of_donor, one in zip(scores, runs, strict=True):
+                of_donor |= score(head, one.rows[number].outputs(), originals, calls)
+    texts = range(len(compared.texts))
+    unpatched = [scores[0][text].pop(0) for text in texts]
+    patched = [
+        {window: [of_donor[text][row] for text in texts] for row, window in enumerate(one.windows)}
+        for one, of_donor in zip(runs, scores, strict=True)
     ]
+    return Swept(unpatched, patched)
 
 
-def _score_pack(
-    head: Head, waves: Sequence[Wave], pack: int, calls: Calls
-) -> Iterator[dict[int, Scores]]:
-    """Per donor, the scores of its runs of one pack; the original's logits are read once."""
-    recording, device = waves[0].donor.recording, waves[0].fronts[pack].outside[0].device
-    references = _references(recording, recording.packs[pack], device)
-    for wave in waves:
-        runs = wave.fronts[pack].compared(wave.compared[pack])
-        yield _score(head, runs, references, calls)
+def score(
+    head: LMHead, outputs: Tensor, originals: Mapping[int, OriginalLogits], calls: MicroBatches
+) -> dict[int, list[Scores]]:
+    """Each text's scores of all runs, in the order of their rows.
 
+    Args:
+        outputs: (runs, compared positions of all texts, hidden).
+        originals: the original's logits by text, in the order of their positions.
+    """
+    counts = [len(original.logits) for original in originals.values()]
+    scores: dict[int, list[Scores]] = {text: [] for text in originals}
 
-def _references(recording: Recording, pack: Pack, device: torch.device) -> dict[int, Reference]:
-    """The original's logits by text, in the order in which the texts' positions lie in a run."""
-    return {
-        member: Reference(recording.logits(member, device), recording.texts[member])
-        for member in pack.members
-    }
+    def score_rows(rows: Tensor) -> dict[int, list[Scores]]:
+        # One text and run at a time: the original's logits of a text stay in the processor's cache
+        # from run to run.
+        parts = zip(originals.items(), head(rows).split(counts, dim=1), strict=True)
+        return {text: [original.score(run) for run in part] for (text, original), part in parts}
 
-
-def _score(
-    head: Head, runs: Tensor, references: Mapping[int, Reference], calls: Calls
-) -> dict[int, Scores]:
-    """Each text's scores of all runs, (runs, compared positions of all texts, hidden)."""
-    counts = [len(reference.logits) for reference in references.values()]
-    found: dict[int, list[Scores]] = {member: [] for member in references}
-
-    def score(some: Tensor) -> dict[int, list[Scores]]:
-        # One text and run at a time: what the original gave for the text stays in the processor's
-        # cache from run to run.
-        parts = zip(references.items(), head(some).split(counts, dim=1), strict=True)
-        return {
-            member: [reference.score(run) for run in part.split(1)]
-            for (member, reference), part in parts
-        }
-
-    for several in calls.parts(score, runs):
-        for member, scores in several.items():
-            found[member] += scores
-    return {member: Scores.joined(scores) for member, scores in found.items()}
+    for part in calls.parts(score_rows, outputs):
+        for text, of_runs in part.items():
+            scores[text] += of_runs
+    return scores

@@ -1,11 +1,12 @@
 """From scores per position to the rows of the parquet contract."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from dissect.engine.schedule import LayerRange
 from dissect.engine.scores import Array, Scores
 from dissect.study.windows import Window
 from dissect.texts.spans import ANSWER, SPANS, Text
@@ -14,19 +15,17 @@ from dissect.texts.spans import ANSWER, SPANS, Text
 def tabulate(
     texts: Sequence[Text],
     windows: Sequence[Window],
-    layers: Sequence[tuple[int, int]],
-    scores: Sequence[Scores],
+    unpatched: Sequence[Scores],
+    patched: Mapping[LayerRange, Sequence[Scores]],
     original_logprobs: Sequence[Array],
 ) -> pd.DataFrame:
     """One row per question x span x window.
 
     Args:
-        layers: first and last layer of each patched row; row 0 of `scores` is the unpatched run.
-        scores: per text, as `sweep` returns them.
+        unpatched: per text, of the host as it is.
+        patched: per window's layers and text.
         original_logprobs: per text, (positions,) of the original, nats.
     """
-    row_of = {pair: number + 1 for number, pair in enumerate(layers)}
-    patched = [row_of[window.first, window.last] for window in windows]
     keys = {
         "window": [window.name for window in windows],
         "layer": [window.layer for window in windows],
@@ -35,41 +34,50 @@ def tabulate(
     }
     parts = []
     for question, text in enumerate(texts):
+        of_windows = [patched[window.first, window.last][question] for window in windows]
         for span in SPANS:
             part: dict[str, Any] = {**keys, "question": question, "span": span}
-            part |= _columns(text, span, scores[question], original_logprobs[question], patched)
+            part |= _columns(
+                text, span, unpatched[question], of_windows, original_logprobs[question]
+            )
             parts.append(pd.DataFrame(part))
     return pd.concat(parts, ignore_index=True)
 
 
 def _columns(
-    text: Text, span: str, scores: Scores, original_logprob: Array, patched: list[int]
+    text: Text,
+    span: str,
+    unpatched: Scores,
+    patched: Sequence[Scores],
+    original_logprob: Array,
 ) -> dict[str, Any]:
     """The measured columns of one question under one span; patched ones are (windows,)."""
     positions = text.span(span)
     start = text.compared.start
     within = slice(positions.start - start, positions.stop - start)
 
-    def mean(values: Array) -> Array:
-        """(rows, positions) to (rows,), over the span's positions."""
-        return np.asarray(values[:, within].mean(axis=1))
+    def means(score: str) -> tuple[float, Array]:
+        """A score's mean over the span's positions: of the unpatched run, of each window's."""
+        rows = np.stack([getattr(run, score) for run in (unpatched, *patched)])
+        of_runs: Array = rows[:, within].mean(axis=1)
+        return of_runs[0], of_runs[1:]
 
-    loss, kl, agrees = mean(scores.squared_error), mean(scores.kl), mean(scores.agrees)
+    (loss, losses), (kl, kls) = means("squared_error"), means("kl")
+    (agrees, agreements), (logprob, logprobs) = means("agrees"), means("logprob")
     # Under the notebook's span the last position predicts no token of the text.
-    known = span == ANSWER
-    logprob = mean(scores.logprob) if known else np.full(len(loss), np.nan)
+    is_known = span == ANSWER
     return {
         "positions": len(positions),
-        "loss_unlearned": loss[0],
-        "loss_patched": loss[patched],
-        "krs": recovery(loss[0], loss[patched]),
-        "kl_unlearned": kl[0],
-        "kl_patched": kl[patched],
-        "top1_unlearned": agrees[0],
-        "top1_patched": agrees[patched],
-        "answer_logprob_original": original_logprob[within].mean() if known else np.nan,
-        "answer_logprob_unlearned": logprob[0],
-        "answer_logprob_patched": logprob[patched],
+        "loss_unlearned": loss,
+        "loss_patched": losses,
+        "krs": recovery(loss, losses),
+        "kl_unlearned": kl,
+        "kl_patched": kls,
+        "top1_unlearned": agrees,
+        "top1_patched": agreements,
+        "answer_logprob_original": original_logprob[within].mean() if is_known else np.nan,
+        "answer_logprob_unlearned": logprob if is_known else np.nan,
+        "answer_logprob_patched": logprobs if is_known else np.nan,
     }
 
 

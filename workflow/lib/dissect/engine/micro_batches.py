@@ -1,4 +1,4 @@
-"""Rows in calls of bounded size, and what happens where the device's memory does not hold one."""
+"""Micro-batches: rows in calls of a bounded number of tokens, halved when a device runs out."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -13,11 +13,10 @@ log = logging.getLogger("dissect")
 T = TypeVar("T")
 
 
-class Calls:
-    """Sends rows through a computation, so many at a time.
+class MicroBatches:
+    """Sends rows through a computation, a bounded number of tokens at a time.
 
-    On a GPU, what other programs hold can make a call too large that the plan allows; then calls
-    are halved from there on.
+    Where a device's memory does not hold a call, this and all later calls are halved.
 
     Attributes:
         tokens: of one call (rows x tokens); one row is sent even if it has more.
@@ -31,37 +30,37 @@ class Calls:
         return max(1, self.tokens // tokens)
 
     def parts(self, compute: Callable[[Tensor], T], batch: Tensor) -> Iterator[T]:
-        """What `compute` makes of a (rows, tokens, hidden) batch, one call after the other.
+        """The results of `compute` for a (rows, tokens, hidden) batch, one call after the other.
 
         Raises:
             DissectError: if the memory does not hold the call of a single row.
         """
         start = 0
         while start < len(batch):
-            some = batch[start : start + self.rows(batch.shape[1])]
+            rows = batch[start : start + self.rows(batch.shape[1])]
             try:
-                part = compute(some)
+                part = compute(rows)
             except torch.OutOfMemoryError as error:
-                self._halve(some, str(error))
+                self._halve(rows, str(error))
             else:
-                start += len(some)
+                start += len(rows)
                 yield part
                 continue
-            # Only here the exception is gone, and with it the tensors of the frames it left.
+            # Outside the handler the exception is gone, and with it the tensors of its frames.
             if batch.is_cuda:
                 torch.cuda.empty_cache()
 
     def __call__(self, compute: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
-        """All parts in one."""
+        """All parts as one tensor."""
         parts = list(self.parts(compute, batch))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def _halve(self, some: Tensor, message: str) -> None:
-        rows, tokens = some.shape[:2]
+    def _halve(self, batch: Tensor, message: str) -> None:
+        rows, tokens = batch.shape[:2]
         if rows == 1:
             raise DissectError(
-                f"the memory of {some.device} does not hold one run of {tokens} tokens; end what "
-                f"else computes there, or choose another device ({message.splitlines()[0]})"
+                f"the memory of {batch.device} does not hold one run of {tokens} tokens; end other "
+                f"programs that use it, or choose another device ({message.splitlines()[0]})"
             )
         self.tokens = rows // 2 * tokens
         log.warning(

@@ -1,7 +1,7 @@
-"""The next layer's weights are read while this one computes: for a GPU, which would wait for them.
+"""Read the next layer's weights while this one computes: for a GPU, which would wait for them.
 
-On a CPU weights are mapped files, and the system is asked to bring the next layer's pages
-(`reader.Checkpoint.announce`): a thread that reads would share the cores with the computation.
+On a CPU weights are memory-mapped files, and the system is asked to read the next layer's pages
+(`reader.Checkpoint.announce`).
 """
 
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from torch import Tensor
 Weights = dict[str, Tensor]
 
 
-class Ahead:
-    """Layers in ascending order, each read once, the one after it in a thread of its own.
+class LayerPrefetcher:
+    """Layers in ascending order, each read once, the next one in a thread of its own.
 
     On CUDA the thread reads into pinned memory, and a stream of its own copies from there and casts
     on the device, so that neither disturbs the computation.
@@ -22,7 +22,7 @@ class Ahead:
     Args:
         read: reads one layer's weights, as they are saved, into the machine's memory.
         layers: how many there are.
-        dtype, device: what the weights are wanted in, and where.
+        dtype, device: of the weights that are returned.
     """
 
     def __init__(
@@ -37,20 +37,20 @@ class Ahead:
         self._dtype = dtype
         self._device = device
         self._thread = ThreadPoolExecutor(max_workers=1)
-        self._coming: dict[int, Future[Weights]] = {}
+        self._pending: dict[int, Future[Weights]] = {}
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 
     def layer(self, index: int) -> Weights:
-        """One layer's weights on the device; the next one begins to be read.
+        """One layer's weights on the device; starts to read the next layer's.
 
         Raises:
             DissectError: what reading it raised.
         """
-        coming = self._coming.pop(index, None) or self._thread.submit(self._bring, index)
-        self._coming.clear()  # another order than ascending: what was read for nothing is dropped
-        weights = coming.result()
+        pending = self._pending.pop(index, None) or self._thread.submit(self._read_to_device, index)
+        self._pending.clear()  # another order than ascending: drop what is not needed
+        weights = pending.result()
         if index + 1 < self._layers:
-            self._coming[index + 1] = self._thread.submit(self._bring, index + 1)
+            self._pending[index + 1] = self._thread.submit(self._read_to_device, index + 1)
         if self._stream is not None:
             current = torch.cuda.current_stream(self._device)
             for tensor in weights.values():
@@ -58,7 +58,7 @@ class Ahead:
                 tensor.record_stream(current)
         return weights
 
-    def _bring(self, index: int) -> Weights:
+    def _read_to_device(self, index: int) -> Weights:
         if self._stream is None:
             return {
                 name: tensor.to(self._device, self._dtype)

@@ -1,12 +1,12 @@
-"""A transformers model whose parts get their weights only while they are used.
+"""A transformers model whose parts have their weights only while they are used.
 
 The mathematics is transformers' own: embedding, decoder layer, norm and head are called whole;
-only how attention goes over a pack's parts is ours (engine.attention). This file decides only when
-which weights are there.
+only attention over the texts of a token tree is ours (engine.attention). This file decides when
+which weights are in memory.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,21 +14,21 @@ import torch
 from torch import Tensor, nn
 
 from dissect.checkpoints.reader import Checkpoint, empty_model, tied_tensors
-from dissect.engine.ahead import Ahead
 from dissect.engine.attention import ARGUMENT, as_index, use_parts
-from dissect.engine.packs import Pack
+from dissect.engine.prefetch import LayerPrefetcher
+from dissect.engine.token_tree import TokenTree
 
-# The two components of a layer that an experiment may put back.
+# The two components of a layer that can be patched.
 COEFFICIENTS = "coefficients"  # the input of the MLP's down projection
 ATTENTION = "attention"  # the attention's output
 
 
 @dataclass(frozen=True)
-class Entry:
-    """What the stack of layers is given for one pack.
+class LayerInputs:
+    """What the decoder layers are given for one token tree.
 
     Attributes:
-        hidden: (1, tokens, hidden), what the first layer reads.
+        hidden: (1, tokens, hidden), the first layer's input.
         arguments: per layer, the keyword arguments beside the hidden state (mask, rotary tables,
             ...). They are made for one row and broadcast over any number of rows.
     """
@@ -37,8 +37,8 @@ class Entry:
     arguments: list[dict[str, Any]]
 
 
-class Skeleton:
-    """The model of one checkpoint, filled layer by layer.
+class StreamedModel:
+    """The model of one checkpoint, with the weights of one part at a time.
 
     Args:
         checkpoint: where the weights come from.
@@ -56,25 +56,26 @@ class Skeleton:
         for module in self.model.modules():
             for name, buffer in module.named_buffers(recurse=False):
                 setattr(module, name, buffer.to(device))
-        self._ahead = (
-            Ahead(checkpoint.read_layer, checkpoint.layers, dtype, device)
-            if self.reads_ahead
+        # On a CPU, a reading thread would share the cores with the computation.
+        self._prefetcher = (
+            LayerPrefetcher(checkpoint.read_layer, checkpoint.layers, dtype, device)
+            if device.type == "cuda"
             else None
         )
 
     @property
-    def reads_ahead(self) -> bool:
-        """Whether the next layer's weights are read while this one computes."""
-        return self.device.type == "cuda"
-
-    @property
     def base(self) -> Any:
+        """The model without its head."""
         return self.model.base_model
 
     @property
     def layers(self) -> nn.ModuleList:
         layers: nn.ModuleList = getattr(self.base, self.checkpoint.family.layers)
         return layers
+
+    @property
+    def n_layers(self) -> int:
+        return len(self.layers)
 
     @contextmanager
     def layer(self, index: int) -> Iterator["Layer"]:
@@ -84,22 +85,22 @@ class Skeleton:
             yield Layer(module, self.checkpoint)
 
     @contextmanager
-    def entrance(self, *, blank: bool = False) -> Iterator["Entrance"]:
-        """The embedding with its weights on the device; `blank`: without them."""
-        with filled(self.model, self._read(self.outer_sources(embedding=not blank))):
-            yield Entrance(self)
+    def embedding(self) -> Iterator[Callable[[TokenTree], LayerInputs]]:
+        """Makes the layers' inputs of a token tree, while the embedding is on the device."""
+        with filled(self.model, self._read(self.outer_sources(embedding=True))):
+            yield self._layer_inputs
 
     @contextmanager
-    def exit(self) -> Iterator["Head"]:
+    def lm_head(self) -> Iterator["LMHead"]:
         """The final norm and the head with their weights on the device."""
         with filled(self.model, self._read(self.outer_sources(head=True))):
-            yield Head(self)
+            yield LMHead(self)
 
     def outer_sources(self, *, embedding: bool = False, head: bool = False) -> dict[str, str]:
         """Parameters outside the layers, each with the parameter whose values the files hold.
 
         Args:
-            embedding, head: whether these matrices are wanted; what else there is, is small.
+            embedding, head: whether to include these matrices; everything else is small.
         """
         tied = tied_tensors(self.model)
         # By their modules: a tied head's parameter may be the embedding's own.
@@ -120,8 +121,8 @@ class Skeleton:
         return {name: tied.get(name, name) for name in names}
 
     def _read_layer(self, index: int) -> dict[str, Tensor]:
-        if self._ahead is not None:
-            return self._ahead.layer(index)
+        if self._prefetcher is not None:
+            return self._prefetcher.layer(index)
         self.checkpoint.announce(self.checkpoint.layer_names(index + 1))
         return self.checkpoint.read_layer(index, self.dtype, self.device)
 
@@ -129,50 +130,32 @@ class Skeleton:
         tensors = self.checkpoint.read(set(sources.values()), self.dtype, self.device)
         return {name: tensors[source] for name, source in sources.items()}
 
+    def _layer_inputs(self, tree: TokenTree) -> LayerInputs:
+        """Run the model's own forward on a tree, and record what each layer is given.
 
-class Entrance:
-    """What stands before the layers: embedding, and the making of masks and rotary tables."""
-
-    def __init__(self, skeleton: Skeleton) -> None:
-        self._skeleton = skeleton
-
-    def __call__(self, pack: Pack) -> Entry:
-        """Run the model's own forward on a pack and catch what each layer gets.
-
-        Rotary tables are made for the pack's positions. The mask is what the model makes for one
-        plain sequence, laid out for the pack.
+        Rotary tables are made for the tree's positions. The mask is the model's own for one plain
+        sequence, rearranged for the tree.
         """
-        return self._enter(pack, input_ids=torch.tensor([pack.ids], device=self._skeleton.device))
-
-    def blank(self, pack: Pack) -> Entry:
-        """The same with zeros for the tokens' embeddings."""
-        skeleton = self._skeleton
-        shape = (1, len(pack.ids), skeleton.checkpoint.config.hidden_size)
-        zeros = torch.zeros(shape, dtype=skeleton.dtype, device=skeleton.device)
-        return self._enter(pack, inputs_embeds=zeros)
-
-    def _enter(self, pack: Pack, **tokens: Tensor) -> Entry:
-        device = self._skeleton.device
-        positions = torch.tensor([pack.positions], device=device)
-        hidden, arguments = self._catch(position_ids=positions, **tokens)
-        # All that is wanted of these is their number.
-        plain = {
-            name: values[:, :1].expand(-1, max(pack.positions) + 1, *values.shape[2:])
-            for name, values in tokens.items()
-        }
-        parts = [(own, as_index(seen, device)) for own, seen in pack.parts]
-        masks: dict[int, Tensor] = {}  # layers share a mask, so they share what is made of it
-        for packed, sequence in zip(arguments, self._catch(**plain)[1], strict=True):
-            mask = sequence["attention_mask"]
+        device = self.device
+        hidden, arguments = self._catch_layer_inputs(
+            input_ids=torch.tensor([tree.ids], device=device),
+            position_ids=torch.tensor([tree.positions], device=device),
+        )
+        # The ids do not matter here, only how many there are.
+        plain = torch.tensor([tree.ids[:1]], device=device).expand(-1, max(tree.positions) + 1)
+        plain_arguments = self._catch_layer_inputs(input_ids=plain)[1]
+        parts = [(own, as_index(path, device)) for own, path in tree.parts]
+        masks: dict[int, Tensor] = {}  # layers that share a mask share the tree's
+        for of_tree, of_plain in zip(arguments, plain_arguments, strict=True):
+            mask = of_plain["attention_mask"]
             if id(mask) not in masks:
-                masks[id(mask)] = pack.mask(mask).to(device)
-            packed["attention_mask"] = masks[id(mask)]
-            packed[ARGUMENT] = parts
-        return Entry(hidden, arguments)
+                masks[id(mask)] = tree.mask(mask).to(device)
+            of_tree["attention_mask"] = masks[id(mask)]
+            of_tree[ARGUMENT] = parts
+        return LayerInputs(hidden, arguments)
 
-    def _catch(self, **inputs: Tensor) -> tuple[Tensor, list[dict[str, Any]]]:
-        """The first layer's input and each layer's arguments; the layers pass their input on."""
-        layers = self._skeleton.layers
+    def _catch_layer_inputs(self, **inputs: Tensor) -> tuple[Tensor, list[dict[str, Any]]]:
+        """The first layer's input and each layer's arguments; no layer computes anything."""
         hiddens: list[Tensor] = []
         arguments: dict[int, dict[str, Any]] = {}
 
@@ -184,22 +167,18 @@ class Entrance:
 
             return forward
 
-        with replaced_forwards({layer: catching(index) for index, layer in enumerate(layers)}):
-            self._skeleton.base(**inputs, use_cache=False)
-        return hiddens[0], [arguments[index] for index in range(len(layers))]
+        forwards = {layer: catching(index) for index, layer in enumerate(self.layers)}
+        with replaced_forwards(forwards):
+            self.base(**inputs, use_cache=False)
+        return hiddens[0], [arguments[index] for index in range(self.n_layers)]
 
 
 class Layer:
-    """One decoder layer with its weights in place.
-
-    Attributes:
-        places: the positions at which the MLP is wanted, see `mlp_only_at`.
-    """
+    """One decoder layer with its weights in place."""
 
     def __init__(self, module: nn.Module, checkpoint: Checkpoint) -> None:
         family = checkpoint.family
         self.module = module
-        self.places: list[int] | slice = slice(None)
         self._attention = family.attention
         self._mlp = family.mlp
         self._down = family.down
@@ -216,97 +195,91 @@ class Layer:
     def down(self) -> nn.Module:
         return self.mlp.get_submodule(self._down)
 
-    def __call__(self, hidden: Tensor, arguments: Mapping[str, Any]) -> Tensor:
-        """(rows, tokens, hidden) in and out."""
-        if self.places == slice(None):
+    def __call__(
+        self, hidden: Tensor, arguments: Mapping[str, Any], mlp_at: list[int] | None = None
+    ) -> Tensor:
+        """(rows, tokens, hidden) in and out.
+
+        Args:
+            mlp_at: the only positions whose output is read, as in the top layer; the MLP, or what
+                stands in for it, runs at these. An MLP sees one position at a time, so nothing
+                changes there; the output at other positions means nothing. None: all.
+        """
+        if mlp_at is None:
             output: Tensor = self.module(hidden, **arguments)
         else:
-            with self.with_mlp(OnlyAt(self.places, self.mlp)):
+            with self.with_mlp(MLPAtPositions(mlp_at, self.mlp)):
                 output = self.module(hidden, **arguments)
         return output
 
     @contextmanager
-    def mlp_only_at(self, places: list[int]) -> Iterator[None]:
-        """A context in which the MLP, or its stand-in, runs at these positions only.
-
-        So it is in the top layer, whose output is read at compared positions only. An MLP looks at
-        one position at a time, so there nothing changes; elsewhere the output means nothing.
-        """
-        self.places = places
-        try:
-            yield
-        finally:
-            self.places = slice(None)
-
-    @contextmanager
-    def heard(self) -> Iterator[dict[str, Tensor]]:
+    def capture(self) -> Iterator[dict[str, Tensor]]:
         """A context in which a layer's first row leaves its components, (1, tokens, width).
 
-        Where the MLP runs at some positions only, so do its coefficients.
+        Where the MLP runs at some positions only, coefficients are of these.
         """
-        heard: dict[str, Tensor] = {}
+        captured: dict[str, Tensor] = {}
 
-        def hear(component: str, rows: Tensor) -> None:
-            if component not in heard:
+        def capture(component: str, rows: Tensor) -> None:
+            if component not in captured:
                 # A copy: a view would keep all rows.
-                heard[component] = rows[:1].clone()
+                captured[component] = rows[:1].clone()
 
-        def hear_attention(_module: Any, _inputs: Any, outputs: Any) -> None:
-            hear(ATTENTION, outputs[0])
+        def capture_attention(_module: Any, _inputs: Any, outputs: Any) -> None:
+            capture(ATTENTION, outputs[0])
 
-        def hear_down(_module: Any, inputs: Any) -> None:
-            hear(COEFFICIENTS, inputs[0])
+        def capture_coefficients(_module: Any, inputs: Any) -> None:
+            capture(COEFFICIENTS, inputs[0])
 
         hooks = [
-            self.attention.register_forward_hook(hear_attention),
-            self.down.register_forward_pre_hook(hear_down),
+            self.attention.register_forward_hook(capture_attention),
+            self.down.register_forward_pre_hook(capture_coefficients),
         ]
         try:
-            yield heard
+            yield captured
         finally:
             for hook in hooks:
                 hook.remove()
 
-    def with_attention(self, stand_in: nn.Module) -> Any:
-        """A context in which the attention is `stand_in` and is never computed."""
-        return replaced_module(self.module, self._attention, stand_in)
+    def with_attention(self, module: nn.Module) -> AbstractContextManager[None]:
+        """A context in which `module` takes the attention's place, which is never computed."""
+        return replaced_module(self.module, self._attention, module)
 
-    def with_mlp(self, stand_in: nn.Module) -> Any:
-        """A context in which the MLP is `stand_in`, which sees the positions in `places`."""
-        return replaced_module(self.module, self._mlp, stand_in)
+    def with_mlp(self, module: nn.Module) -> AbstractContextManager[None]:
+        """A context in which `module` takes the MLP's place."""
+        return replaced_module(self.module, self._mlp, module)
 
-    def with_value_vectors(self, weight: Tensor) -> Any:
+    def with_value_vectors(self, weight: Tensor) -> AbstractContextManager[None]:
         """A context in which the down projection's weight, (hidden, coefficients), is `weight`."""
         return filled(self.down, {"weight": weight})
 
 
-class OnlyAt(nn.Module):
+class MLPAtPositions(nn.Module):
     """Runs an MLP at some positions; its output is zero at the others."""
 
-    def __init__(self, places: list[int] | slice, mlp: nn.Module) -> None:
+    def __init__(self, indices: list[int], mlp: nn.Module) -> None:
         super().__init__()
-        self.places = places
+        self.indices = indices
         self.mlp = mlp
 
     def forward(self, hidden: Tensor) -> Tensor:
         output = torch.zeros_like(hidden)
-        output[:, self.places] = self.mlp(hidden[:, self.places])
+        output[:, self.indices] = self.mlp(hidden[:, self.indices])
         return output
 
 
-class Head:
+class LMHead:
     """Final norm and output embedding, with what the model's own forward does after them."""
 
-    def __init__(self, skeleton: Skeleton) -> None:
-        self._skeleton = skeleton
+    def __init__(self, model: StreamedModel) -> None:
+        self._model = model
 
     def __call__(self, hidden: Tensor) -> Tensor:
         """(rows, positions, hidden) of the last layer to (rows, positions, vocabulary)."""
-        skeleton = self._skeleton
-        # The layers pass the hidden state on untouched, whatever the model makes of its input.
-        forwards = {layer: lambda *_args, **_keywords: hidden for layer in skeleton.layers}
+        # The layers return the last layer's output unchanged, whatever they are given.
+        forwards = {layer: lambda *_args, **_keywords: hidden for layer in self._model.layers}
         with replaced_forwards(forwards):
-            output: Tensor = skeleton.model(inputs_embeds=hidden, use_cache=False).logits
+            output: Tensor = self._model.model(inputs_embeds=hidden, use_cache=False).logits
         return output
 
 
@@ -338,10 +311,10 @@ def filled(module: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
 
 
 @contextmanager
-def replaced_module(owner: nn.Module, name: str, stand_in: nn.Module) -> Iterator[None]:
-    """Put a stand-in in a submodule's place; the submodule comes back, after an exception too."""
+def replaced_module(owner: nn.Module, name: str, module: nn.Module) -> Iterator[None]:
+    """Put a module in a submodule's place; the submodule comes back, after an exception too."""
     former = owner.get_submodule(name)
-    owner.set_submodule(name, stand_in)
+    owner.set_submodule(name, module)
     try:
         yield
     finally:

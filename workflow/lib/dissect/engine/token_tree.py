@@ -1,0 +1,138 @@
+"""Texts of unequal length as one sequence, without padding and without reading anything twice.
+
+The texts of a concept begin alike: a chat template's system message, `Question: What is the`.
+Attention is causal, so their states agree as far as their tokens do. A token tree holds such texts
+as one sequence: a token is in it once for all texts that have it after the same beginning, it keeps
+the position that it has in them, and a mask lets it attend to its own beginning only.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Ids = Sequence[int]
+Part = tuple[slice, tuple[int, ...]]  # the tokens that a text adds to a tree, and all of its tokens
+
+# Larger trees gain nothing: products are large enough. It is a constant, so that trees follow from
+# the texts alone, on every machine.
+TREE_TOKENS = 320
+
+
+@dataclass(frozen=True)
+class TokenTree:
+    """Some texts as a tree of tokens, in one sequence.
+
+    Attributes:
+        texts: which texts, by their number.
+        ids: token ids of the sequence.
+        paths: for each text, the indices of its tokens in the sequence, in their order.
+    """
+
+    texts: tuple[int, ...]
+    ids: tuple[int, ...]
+    paths: tuple[tuple[int, ...], ...]
+
+    @property
+    def positions(self) -> list[int]:
+        """Each token's position in its texts."""
+        return self.flatten([range(len(path)) for path in self.paths])
+
+    def flatten(self, values: Sequence[Sequence[int]]) -> list[int]:
+        """One value per token of each text, as one value per token of the sequence.
+
+        Args:
+            values: per text, one value per token; texts that share a token agree on it.
+        """
+        flat = [0] * len(self.ids)
+        for path, of_text in zip(self.paths, values, strict=True):
+            for index, value in zip(path, of_text, strict=True):
+                flat[index] = value
+        return flat
+
+    @property
+    def parts(self) -> list[Part]:
+        """The tokens that each text adds to the sequence, in order, and all tokens of that text."""
+        parts: list[Part] = []
+        end = 0
+        for path in self.paths:
+            own = slice(end, max(end, path[-1] + 1))
+            end = own.stop
+            if own.stop > own.start:
+                parts.append((own, path))
+        return parts
+
+    def at(self, text: int, positions: range) -> list[int]:
+        """The indices of some of a text's positions."""
+        path = self.paths[self.texts.index(text)]
+        return [path[position] for position in positions]
+
+    def mask(self, causal: Tensor | None) -> Tensor:
+        """Which token attends to which, from a model's own mask for one plain sequence.
+
+        Args:
+            causal: (1, 1, length, length), True or 0 where a position attends to another; its
+                sliding windows hold here too, since they go by position. None: every earlier one.
+
+        Returns:
+            (1, 1, tokens, tokens), in the same form.
+        """
+        attends = torch.zeros(len(self.ids), len(self.ids), dtype=torch.bool)
+        for path in self.paths:
+            for end, index in enumerate(path, start=1):
+                attends[index, list(path[:end])] = True
+        if causal is None:
+            return attends[None, None]
+        positions = torch.tensor(self.positions, device=causal.device)
+        by_position = causal[:, :, positions][..., positions]
+        never = False if causal.dtype == torch.bool else torch.finfo(causal.dtype).min
+        return by_position.masked_fill(~attends.to(causal.device), never)
+
+
+def token_trees(texts: Sequence[Ids]) -> list[TokenTree]:
+    """Put texts, in their order, into token trees of similar size, about TREE_TOKENS each.
+
+    Args:
+        texts: token ids.
+    """
+    together = token_tree(texts, range(len(texts)))
+    count = -(-len(together.ids) // TREE_TOKENS)
+    total = sum(map(len, texts))
+    groups: list[list[int]] = []
+    before = 0
+    for number, ids in enumerate(texts):
+        # A text goes where its middle falls, if all of them are cut into `count` equal parts.
+        if (before + len(ids) / 2) * count >= len(groups) * total:
+            groups.append([])
+        groups[-1].append(number)
+        before += len(ids)
+    return [token_tree(texts, group) for group in groups]
+
+
+def token_tree(
+    texts: Sequence[Ids], members: Sequence[int], labels: Sequence[Sequence[int]] | None = None
+) -> TokenTree:
+    """Some of the texts in one token tree.
+
+    Args:
+        texts: token ids.
+        members: which texts.
+        labels: per text, a number per token: texts then share a token only as far as their labels
+            agree as well.
+    """
+    ids: list[int] = []
+    # (index of the token before, token id, its label): its index
+    index_of: dict[tuple[int, int, int], int] = {}
+    paths = []
+    for text in members:
+        path: list[int] = []
+        own_labels = labels[text] if labels else [0] * len(texts[text])
+        for token, label in zip(texts[text], own_labels, strict=True):
+            step = (path[-1] if path else -1, token, label)
+            if step not in index_of:
+                index_of[step] = len(ids)
+                ids.append(token)
+            path.append(index_of[step])
+        paths.append(tuple(path))
+    return TokenTree(tuple(members), tuple(ids), tuple(paths))
