@@ -13,60 +13,38 @@ from dissect.engine import sweep as sweep_module
 from dissect.engine.patches import EXPERIMENTS, Donor
 from dissect.engine.record import record
 from dissect.engine.recording import Recording, read_recording, write_recording
-from dissect.engine.scores import Reference, Scores
-from dissect.engine.skeleton import Skeleton
-from dissect.engine.sweep import sweep
+from dissect.engine.scores import OriginalLogits, Scores
 from dissect.engine.table import recovery
 from dissect.study.windows import Window, windows_of
-from dissect.texts.prompts import load_tokenizer
-from dissect.texts.spans import Text, read_texts
+from dissect.texts.spans import Text
 from plain_hooks import patched_logits, states_of
-from tiny import LAYERS, save_tiny, tiny_concept, tiny_config
-
-CPU = torch.device("cpu")
-WINDOWS = windows_of(["sliding_1", "sliding_3", "sliding_5", "suffix"], LAYERS)
+from tiny import LAYERS, save_tiny, tiny_config
+from tiny_sweeps import WINDOWS, loss_of, model_of, recording_of, runs_of, sweep_of, texts_of
 
 
-def texts_of(folder: Path, questions: int = 4) -> list[Text]:
-    return read_texts(tiny_concept(questions=questions), "paper", load_tokenizer(folder))
-
-
-def recording_of(folder: Path, texts: Sequence[Text], path: Path) -> Recording:
-    skeleton = Skeleton(Checkpoint(folder), torch.float32, CPU)
-    write_recording(path, record(skeleton, texts), texts, {})
-    return read_recording(path)
+@pytest.fixture
+def recording(tmp_path: Path, tiny_llama: Path) -> Recording:
+    return recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "recording.safetensors")
 
 
 def logits_of(
-    monkeypatch: pytest.MonkeyPatch,
-    original: Path,
-    unlearned: Path,
-    recording: Recording,
-    experiment: str,
-    windows: Sequence[Window],
-) -> tuple[dict[tuple[int, int] | None, list[torch.Tensor]], list[Scores]]:
-    """The logits that the engine scores, per window and text."""
-    seen: list[torch.Tensor] = []
-    score = Reference.score
+    monkeypatch: pytest.MonkeyPatch, original: Path, unlearned: Path, recording: Recording, name: str
+) -> dict[tuple[int, int] | None, list[torch.Tensor]]:
+    """The logits that the engine scores, per run and text."""
+    logits: dict[int, torch.Tensor] = {}  # by the identity of their scores
+    score = OriginalLogits.score
 
-    def spy(self: Reference, logits: torch.Tensor) -> Scores:
-        seen.append(logits.clone())
-        return score(self, logits)
+    def spy(self: OriginalLogits, of_run: torch.Tensor) -> Scores:
+        scores = score(self, of_run)
+        logits[id(scores)] = of_run.clone()
+        return scores
 
-    monkeypatch.setattr(Reference, "score", spy)
-    monkeypatch.setattr(sweep_module, "POSITIONS_PER_CALL", 1)
-    spans, scores = sweep(
-        Skeleton(Checkpoint(unlearned), torch.float32, CPU),
-        Donor(EXPERIMENTS[experiment], recording, Checkpoint(original)),
-        windows,
-    )
-    order = [member for pack in recording.packs for member in pack.members]
-    rows: list[tuple[int, int] | None] = [None, *spans]
-    logits: dict[tuple[int, int] | None, list[torch.Tensor]] = {}
-    for place, row in enumerate(rows):
-        found = {member: seen[place * len(order) + i][0] for i, member in enumerate(order)}
-        logits[row] = [found[number] for number in range(len(order))]
-    return logits, scores
+    monkeypatch.setattr(OriginalLogits, "score", spy)
+    donor = Donor(EXPERIMENTS[name], recording, Checkpoint(original))
+    swept = sweep_of(model_of(unlearned), donor, WINDOWS)
+    return {
+        run: [logits[id(of_text)] for of_text in scores] for run, scores in runs_of(swept).items()
+    }
 
 
 def assert_equal_to_hooks(
@@ -74,7 +52,7 @@ def assert_equal_to_hooks(
 ) -> None:
     texts = texts_of(original)
     recording = recording_of(original, texts, tmp_path / "recording.safetensors")
-    logits, _ = logits_of(monkeypatch, original, unlearned, recording, name, WINDOWS)
+    logits = logits_of(monkeypatch, original, unlearned, recording, name)
     models = [
         AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         for folder in (original, unlearned)
@@ -82,13 +60,13 @@ def assert_equal_to_hooks(
     # Each text alone and without padding.
     states = {text: states_of(models[0], torch.tensor([text.ids])) for text in texts}
     assert set(logits) == {None, *((window.first, window.last) for window in WINDOWS)}
-    for row, found in logits.items():
-        layers = range(0) if row is None else range(row[0], row[1] + 1)
-        for text, ours in zip(texts, found, strict=True):
-            theirs = patched_logits(*models, states[text], name, layers)[0]
-            theirs = theirs[text.compared.start : text.compared.stop]
-            assert not theirs.isnan().any()
-            assert (ours - theirs).abs().max() <= 1e-5 * theirs.abs().max()
+    for run, of_texts in logits.items():
+        layers = range(0) if run is None else range(run[0], run[1] + 1)
+        for text, of_engine in zip(texts, of_texts, strict=True):
+            of_hooks = patched_logits(*models, states[text], name, layers)[0]
+            of_hooks = of_hooks[text.compared.start : text.compared.stop]
+            assert not of_hooks.isnan().any()
+            assert (of_engine - of_hooks).abs().max() <= 1e-5 * of_hooks.abs().max()
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -113,7 +91,7 @@ def test_logits_equal_plain_hooks(
     ],
     ids=["tied", "biases", "mistral", "qwen2"],
 )
-def test_logits_equal_plain_hooks_in_like_families(
+def test_logits_equal_plain_hooks_in_similar_families(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, config: object, name: str
 ) -> None:
     original = save_tiny(tmp_path / "original", config)
@@ -121,12 +99,8 @@ def test_logits_equal_plain_hooks_in_like_families(
     assert_equal_to_hooks(monkeypatch, tmp_path, original, unlearned, name)
 
 
-def loss_of(scores: Scores) -> np.ndarray:
-    return scores.squared_error.mean(axis=1)
-
-
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_a_question_alone_or_in_a_pack_is_the_same(
+def test_a_question_scores_the_same_alone_and_in_a_token_tree(
     tmp_path: Path,
     tiny_llama: Path,
     tiny_unlearned: Path,
@@ -135,97 +109,76 @@ def test_a_question_alone_or_in_a_pack_is_the_same(
 ) -> None:
     texts = texts_of(tiny_llama)
 
-    def run(some: Sequence[Text], pack_tokens: int) -> list[Scores]:
-        monkeypatch.setattr("dissect.engine.packs.PACK_TOKENS", pack_tokens)
+    def run(some: Sequence[Text], tree_tokens: int) -> dict[tuple[int, int] | None, list[Scores]]:
+        monkeypatch.setattr("dissect.engine.token_tree.TREE_TOKENS", tree_tokens)
         recording = recording_of(tiny_llama, some, tmp_path / "recording.safetensors")
         donor = Donor(EXPERIMENTS[name], recording, Checkpoint(tiny_llama))
-        skeleton = Skeleton(Checkpoint(tiny_unlearned), torch.float32, CPU)
-        return sweep(skeleton, donor, WINDOWS)[1]
+        return runs_of(sweep_of(model_of(tiny_unlearned), donor, WINDOWS))
 
-    together = run(texts, pack_tokens=10_000)
-    alone = [run([text], pack_tokens=1)[0] for text in texts]
-    for one, other in zip(together, alone, strict=True):
-        np.testing.assert_allclose(loss_of(one), loss_of(other), rtol=1e-5)
-        np.testing.assert_allclose(one.kl, other.kl, rtol=1e-3, atol=1e-6)
-
-
-def test_chunks_change_no_bit(
-    tmp_path: Path, tiny_llama: Path, tiny_unlearned: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recording = recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "recording.safetensors")
-    donor = Donor(EXPERIMENTS["attention"], recording, Checkpoint(tiny_llama))
-    skeleton = Skeleton(Checkpoint(tiny_unlearned), torch.float32, CPU)
-    large = sweep(skeleton, donor, WINDOWS)[1]
-    monkeypatch.setattr(sweep_module, "TOKENS_PER_CALL", 1)
-    small = sweep(skeleton, donor, WINDOWS)[1]
-    for one, other in zip(large, small, strict=True):
-        np.testing.assert_array_equal(one.squared_error, other.squared_error)
-        np.testing.assert_array_equal(one.kl, other.kl)
+    together = run(texts, tree_tokens=10_000)
+    for number, text in enumerate(texts):
+        for window, (alone,) in run([text], tree_tokens=1).items():
+            in_tree = together[window][number]
+            np.testing.assert_allclose(loss_of([in_tree]), loss_of([alone]), rtol=1e-5)
+            np.testing.assert_allclose(in_tree.kl, alone.kl, rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_the_original_in_the_unlearned_ones_place_has_nothing_to_recover(
-    tmp_path: Path, tiny_llama: Path, name: str
+def test_the_original_as_host_has_nothing_to_recover(
+    recording: Recording, tiny_llama: Path, name: str
 ) -> None:
-    recording = recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "recording.safetensors")
     donor = Donor(EXPERIMENTS[name], recording, Checkpoint(tiny_llama))
-    _, scores = sweep(Skeleton(Checkpoint(tiny_llama), torch.float32, CPU), donor, WINDOWS)
-    for score in scores:
-        assert (score.squared_error[0] == 0).all()
-        assert (score.kl[0] == 0).all()
-        assert np.isnan(recovery(loss_of(score)[0], loss_of(score)[1:])).all()
-        assert (score.agrees == 1).all()
+    swept = sweep_of(model_of(tiny_llama), donor, WINDOWS)
+    for unpatched in swept.unpatched:
+        assert (unpatched.squared_error == 0).all()
+        assert (unpatched.kl == 0).all()
+        assert np.isnan(recovery(unpatched.squared_error.mean(), np.ones(1))).all()
+    for scores in swept.patched[0].values():
+        assert all((of_text.agrees == 1).all() for of_text in scores)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_the_unlearned_ones_own_states_recover_nothing(
+def test_the_hosts_own_activations_recover_nothing(
     tmp_path: Path, tiny_llama: Path, tiny_unlearned: Path, name: str
 ) -> None:
     texts = texts_of(tiny_llama)
-    tensors, original = (
-        record(Skeleton(Checkpoint(folder), torch.float32, CPU), texts)
-        for folder in (tiny_unlearned, tiny_llama)
-    )
+    tensors, original = (record(model_of(folder), texts) for folder in (tiny_unlearned, tiny_llama))
     path = tmp_path / "recording.safetensors"
     write_recording(path, tensors | {"logits": original["logits"]}, texts, {})
-    own = read_recording(path)
-    donor = Donor(EXPERIMENTS[name], own, Checkpoint(tiny_unlearned))
-    _, scores = sweep(Skeleton(Checkpoint(tiny_unlearned), torch.float32, CPU), donor, WINDOWS)
-    for score in scores:
-        loss = loss_of(score)
-        assert loss[0] > 0
-        np.testing.assert_allclose(recovery(loss[0], loss[1:]), 0, atol=1e-5)
+    donor = Donor(EXPERIMENTS[name], read_recording(path), Checkpoint(tiny_unlearned))
+    swept = sweep_of(model_of(tiny_unlearned), donor, WINDOWS)
+    unpatched = loss_of(swept.unpatched)
+    assert (unpatched > 0).all()
+    for scores in swept.patched[0].values():
+        np.testing.assert_allclose(1 - loss_of(scores) / unpatched, 0, atol=1e-5)
 
 
-def test_all_layers_with_both_components_give_the_original_back(
-    tmp_path: Path, tiny_llama: Path
+def test_both_components_in_all_layers_recover_everything(
+    tmp_path: Path, recording: Recording, tiny_llama: Path
 ) -> None:
-    # The pair differs in its layers' attention and gates only: what is not put back is equal.
+    # The pair differs in its layers' attention and gates only: all else is equal.
     unlearned = save_tiny(tmp_path / "unlearned", near=tiny_llama, seed=1)
     keep_value_vectors(tiny_llama, unlearned)
-    recording = recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "recording.safetensors")
     donor = Donor(EXPERIMENTS["mlp_coefficients_and_attention"], recording, Checkpoint(tiny_llama))
     everything = [Window("suffix", 0, 0, LAYERS - 1)]
-    _, scores = sweep(Skeleton(Checkpoint(unlearned), torch.float32, CPU), donor, everything)
-    for score in scores:
-        loss = loss_of(score)
-        assert loss[0] > 0
-        np.testing.assert_allclose(recovery(loss[0], loss[1:]), 1, atol=1e-6)
+    swept = sweep_of(model_of(unlearned), donor, everything)
+    unpatched, patched = loss_of(swept.unpatched), loss_of(swept.patched[0][0, LAYERS - 1])
+    assert (unpatched > 0).all()
+    np.testing.assert_allclose(1 - patched / unpatched, 1, atol=1e-6)
 
 
 def keep_value_vectors(original: Path, unlearned: Path) -> None:
     models = [AutoModelForCausalLM.from_pretrained(folder) for folder in (original, unlearned)]
-    for ours, theirs in zip(*(model.model.layers for model in models), strict=True):
-        theirs.mlp.down_proj.weight.data = ours.mlp.down_proj.weight.data
+    for source, target in zip(*(model.model.layers for model in models), strict=True):
+        target.mlp.down_proj.weight.data = source.mlp.down_proj.weight.data
     models[1].save_pretrained(unlearned)
 
 
-def test_modules_are_as_they_were_after_an_exception(
-    tmp_path: Path, tiny_llama: Path, tiny_unlearned: Path, monkeypatch: pytest.MonkeyPatch
+def test_modules_are_restored_after_an_exception(
+    recording: Recording, tiny_llama: Path, tiny_unlearned: Path
 ) -> None:
-    recording = recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "recording.safetensors")
-    skeleton = Skeleton(Checkpoint(tiny_unlearned), torch.float32, CPU)
-    before = {name: id(module) for name, module in skeleton.model.named_modules()}
+    host = model_of(tiny_unlearned)
+    before = {name: id(module) for name, module in host.model.named_modules()}
     donor = Donor(EXPERIMENTS["mlp_coefficients_and_attention"], recording, Checkpoint(tiny_llama))
     calls = 0
 
@@ -233,21 +186,20 @@ def test_modules_are_as_they_were_after_an_exception(
         nonlocal calls
         calls += 1
         if calls > 4:
-            raise RuntimeError("out of memory")
+            raise RuntimeError("a layer fails")
 
-    for layer in skeleton.layers:
+    for layer in host.layers:
         layer.register_forward_hook(fails)
-    with pytest.raises(RuntimeError, match="out of memory"):
-        sweep(skeleton, donor, WINDOWS)
-    assert {name: id(module) for name, module in skeleton.model.named_modules()} == before
-    assert all(parameter.is_meta for parameter in skeleton.model.parameters())
-    assert not any("forward" in vars(module) for module in skeleton.model.modules())
+    with pytest.raises(RuntimeError, match="a layer fails"):
+        sweep_of(host, donor, WINDOWS)
+    assert {name: id(module) for name, module in host.model.named_modules()} == before
+    assert all(parameter.is_meta for parameter in host.model.parameters())
+    assert not any("forward" in vars(module) for module in host.model.modules())
 
 
 def test_a_sweep_reads_each_layer_once(
-    tmp_path: Path, tiny_llama: Path, tiny_unlearned: Path, monkeypatch: pytest.MonkeyPatch
+    recording: Recording, tiny_llama: Path, tiny_unlearned: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recording = recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "recording.safetensors")
     reads: list[int] = []
     read_layer = Checkpoint.read_layer
 
@@ -257,20 +209,18 @@ def test_a_sweep_reads_each_layer_once(
 
     monkeypatch.setattr(Checkpoint, "read_layer", counting)
     donor = Donor(EXPERIMENTS["value_vectors"], recording, Checkpoint(tiny_llama))
-    sweep(Skeleton(Checkpoint(tiny_unlearned), torch.float32, CPU), donor, WINDOWS)
+    sweep_of(model_of(tiny_unlearned), donor, WINDOWS)
     assert reads == list(range(LAYERS))
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_what_is_replaced_or_known_is_never_computed(
-    tmp_path: Path, tiny_llama: Path, tiny_unlearned: Path, name: str
+def test_what_is_patched_or_known_is_never_computed(
+    recording: Recording, tiny_llama: Path, tiny_unlearned: Path, name: str
 ) -> None:
     windows = windows_of(["sliding_3"], LAYERS)
-    recording = recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "recording.safetensors")
-    skeleton = Skeleton(Checkpoint(tiny_unlearned), torch.float32, CPU)
-    experiment = EXPERIMENTS[name]
+    host, experiment = model_of(tiny_unlearned), EXPERIMENTS[name]
     rows = {"attention": 0, "mlp": 0}
-    for layer in skeleton.layers:
+    for layer in host.layers:
         for part, module in (("attention", layer.self_attn), ("mlp", layer.mlp)):
             module.register_forward_pre_hook(
                 lambda _module, inputs, keywords, part=part: rows.update(
@@ -278,15 +228,30 @@ def test_what_is_replaced_or_known_is_never_computed(
                 ),
                 with_kwargs=True,
             )
-    sweep(skeleton, Donor(experiment, recording, Checkpoint(tiny_llama)), windows)
+    sweep_of(host, Donor(experiment, recording, Checkpoint(tiny_llama)), windows)
     starts = {window.first for window in windows}
-    # At each layer: the unpatched run, and every window behind it; then the rows inside a window,
-    # of which those that begin here read what the unpatched run has read.
-    plain = sum(1 + sum(window.last < k for window in windows) for k in range(LAYERS))
+    # At each layer: the unpatched run and every finished run; then the rows inside a window, of
+    # which those that start here read what the unpatched run has read.
+    unpatched = sum(1 + sum(window.last < k for window in windows) for k in range(LAYERS))
     inside = [
         (s, k) for s in starts for k in range(s, max(w.last for w in windows if w.first == s) + 1)
     ]
     later = sum(start != k for start, k in inside)
     mlp = {"attention": len(inside), "value_vectors": later}.get(name, 0)
-    assert rows["attention"] == len(recording.packs) * (plain + later * (not experiment.attention))
-    assert rows["mlp"] == len(recording.packs) * (plain + mlp)
+    trees = len(recording.trees)
+    assert rows["attention"] == trees * (unpatched + later * (not experiment.attention))
+    assert rows["mlp"] == trees * (unpatched + mlp)
+
+
+def test_the_size_of_calls_changes_no_bit(
+    recording: Recording, tiny_llama: Path, tiny_unlearned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    donor = Donor(EXPERIMENTS["attention"], recording, Checkpoint(tiny_llama))
+    large = runs_of(sweep_of(model_of(tiny_unlearned), donor, WINDOWS))
+    monkeypatch.setattr(sweep_module, "TOKENS_PER_CALL", 1)
+    monkeypatch.setattr(sweep_module, "POSITIONS_PER_CALL", 1)
+    small = runs_of(sweep_of(model_of(tiny_unlearned), donor, WINDOWS))
+    for run, scores in large.items():
+        for one, other in zip(scores, small[run], strict=True):
+            np.testing.assert_array_equal(one.squared_error, other.squared_error)
+            np.testing.assert_array_equal(one.kl, other.kl)

@@ -1,0 +1,52 @@
+"""Recordings and sweeps of tiny checkpoints."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dissect.checkpoints.reader import Checkpoint
+from dissect.engine.patches import Donor, DonorWindows
+from dissect.engine.record import record
+from dissect.engine.recording import Recording, read_recording, write_recording
+from dissect.engine.scores import Scores
+from dissect.engine.streamed_model import StreamedModel
+from dissect.engine.sweep import Swept, sweep
+from dissect.study.windows import Window, windows_of
+from dissect.texts.prompts import load_tokenizer
+from dissect.texts.spans import Text, read_texts
+from tiny import LAYERS, tiny_concept
+
+CPU = torch.device("cpu")
+WINDOWS = windows_of(["sliding_1", "sliding_3", "sliding_5", "suffix"], LAYERS)
+
+
+def model_of(folder: Path, dtype: torch.dtype = torch.float32) -> StreamedModel:
+    return StreamedModel(Checkpoint(folder), dtype, CPU)
+
+
+def texts_of(folder: Path, questions: int = 4) -> list[Text]:
+    return read_texts(tiny_concept(questions=questions), "paper", load_tokenizer(folder))
+
+
+def recording_of(
+    folder: Path, texts: Sequence[Text], path: Path, dtype: torch.dtype = torch.float32
+) -> Recording:
+    write_recording(path, record(model_of(folder, dtype), texts), texts, {})
+    return read_recording(path)
+
+
+def sweep_of(host: StreamedModel, donor: Donor, windows: Sequence[Window]) -> Swept:
+    """The sweep of a single donor."""
+    return sweep(host, [DonorWindows(donor, windows)], donor.recording)
+
+
+def loss_of(scores: Sequence[Scores]) -> np.ndarray:
+    """Per text, the mean squared error over its compared positions."""
+    return np.array([of_text.squared_error.mean() for of_text in scores])
+
+
+def runs_of(swept: Swept) -> dict[tuple[int, int] | None, list[Scores]]:
+    """The scores of the unpatched run, None, and of the first donor's runs, by their windows."""
+    return {None: swept.unpatched, **swept.patched[0]}
