@@ -10,15 +10,15 @@ import torch
 from transformers import AutoModelForCausalLM, Gemma2Config, GPTNeoXConfig, LlamaConfig
 
 from dissect.checkpoints.reader import Checkpoint
+from dissect.engine import sweep as sweep_module
 from dissect.engine.patches import EXPERIMENTS, Donor
-from dissect.engine.plan import budget_of, plan_sweep
 from dissect.engine.record import record
 from dissect.engine.recording import Recording, read_recording, write_recording
 from dissect.engine.scores import Scores
-from dissect.engine.skeleton import Skeleton
-from dissect.engine.sweep import POSITIONS_PER_CALL, TOKENS_PER_CALL, sweep
+from dissect.engine.streamed_model import StreamedModel
 from dissect.study.windows import windows_of
 from dissect.texts.spans import Text
+from tiny_sweeps import loss_of, runs_of, sweep_of
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 
@@ -69,20 +69,22 @@ class Pair:
 
     def record(self, dtype: torch.dtype, device: torch.device) -> Recording:
         path, texts = self.folder / "recording.safetensors", texts_of()
-        tensors = record(Skeleton(Checkpoint(self.original), dtype, device), texts)
+        tensors = record(StreamedModel(Checkpoint(self.original), dtype, device), texts)
         write_recording(path, tensors, texts, {})
         return read_recording(path)
 
+    def donor(self, name: str, recording: Recording) -> Donor:
+        return Donor(EXPERIMENTS[name], recording, Checkpoint(self.original))
+
+    def host(self, dtype: torch.dtype, device: torch.device) -> StreamedModel:
+        return StreamedModel(Checkpoint(self.unlearned), dtype, device)
+
     def sweep(
-        self,
-        name: str,
-        recording: Recording,
-        dtype: torch.dtype,
-        device: torch.device,
-        budget: int | None = None,
-    ) -> list[Scores]:
-        donor = Donor(EXPERIMENTS[name], recording, Checkpoint(self.original))
-        return sweep(Skeleton(Checkpoint(self.unlearned), dtype, device), donor, WINDOWS, budget)[1]
+        self, name: str, recording: Recording, dtype: torch.dtype, device: torch.device
+    ) -> list[list[Scores]]:
+        """Per run, and for the unpatched run first, the scores of each text."""
+        swept = sweep_of(self.host(dtype, device), self.donor(name, recording), WINDOWS)
+        return list(runs_of(swept).values())
 
 
 @pytest.fixture(scope="module", params=CONFIGS)
@@ -90,72 +92,64 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return Pair(tmp_path_factory.mktemp(request.param), CONFIGS[request.param])
 
 
-def losses(scores: list[Scores]) -> np.ndarray:
-    return np.array([score.squared_error.mean(axis=1) for score in scores])
+def losses(runs: list[list[Scores]]) -> np.ndarray:
+    return np.array([loss_of(scores) for scores in runs])
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_a_gpu_finds_what_a_cpu_finds(pair: Pair, name: str) -> None:
-    there = losses(pair.sweep(name, pair.record(torch.float32, GPU), torch.float32, GPU))
-    here = losses(pair.sweep(name, pair.record(torch.float32, CPU), torch.float32, CPU))
-    assert not np.isnan(there).any()
-    np.testing.assert_allclose(there, here, rtol=1e-3)
+def test_a_gpu_and_a_cpu_give_the_same_losses(pair: Pair, name: str) -> None:
+    on_gpu = losses(pair.sweep(name, pair.record(torch.float32, GPU), torch.float32, GPU))
+    on_cpu = losses(pair.sweep(name, pair.record(torch.float32, CPU), torch.float32, CPU))
+    assert not np.isnan(on_gpu).any()
+    np.testing.assert_allclose(on_gpu, on_cpu, rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_the_same_job_gives_the_same_bits_again(pair: Pair, name: str) -> None:
     recording = pair.record(torch.bfloat16, GPU)
     one, other = (pair.sweep(name, recording, torch.bfloat16, GPU) for _ in range(2))
-    for first, second in zip(one, other, strict=True):
-        np.testing.assert_array_equal(first.squared_error, second.squared_error)
-        np.testing.assert_array_equal(first.kl, second.kl)
+    for first_run, second_run in zip(one, other, strict=True):
+        for first, second in zip(first_run, second_run, strict=True):
+            np.testing.assert_array_equal(first.squared_error, second.squared_error)
+            np.testing.assert_array_equal(first.kl, second.kl)
 
 
-def test_a_small_budget_finds_the_same_but_for_rounding(pair: Pair) -> None:
+def test_smaller_calls_take_less_memory_and_change_rounding_only(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recording = pair.record(torch.float32, GPU)
-    donor = Donor(EXPERIMENTS["attention"], recording, Checkpoint(pair.original))
-    skeleton = Skeleton(Checkpoint(pair.unlearned), torch.float32, GPU)
-    least = plan_sweep(skeleton, donor, WINDOWS, 1, 1, None).peak
-    free = losses(pair.sweep("attention", recording, torch.float32, GPU))
-    small = losses(pair.sweep("attention", recording, torch.float32, GPU, least))
-    np.testing.assert_allclose(small, free, rtol=1e-3)
+    pair.sweep("attention", recording, torch.float32, GPU)  # what the libraries allocate once
 
+    def measured() -> tuple[int, np.ndarray]:
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        found = losses(pair.sweep("attention", recording, torch.float32, GPU))
+        return torch.cuda.max_memory_allocated() - before, found
 
-@pytest.mark.parametrize("name", ["mlp_coefficients_and_attention", "value_vectors"])
-def test_a_sweep_allocates_what_its_plan_says(pair: Pair, name: str) -> None:
-    recording = pair.record(torch.bfloat16, GPU)
-    donor = Donor(EXPERIMENTS[name], recording, Checkpoint(pair.original))
-    skeleton = Skeleton(Checkpoint(pair.unlearned), torch.bfloat16, GPU)
-    plan = plan_sweep(skeleton, donor, WINDOWS, TOKENS_PER_CALL, POSITIONS_PER_CALL, None)
-    before = torch.cuda.memory_allocated()
-    torch.cuda.reset_peak_memory_stats()
-    sweep(skeleton, donor, WINDOWS)
-    assert torch.cuda.max_memory_allocated() - before == pytest.approx(plan.peak, rel=0.15)
+    large, expected = measured()
+    monkeypatch.setattr(sweep_module, "TOKENS_PER_CALL", 1)
+    monkeypatch.setattr(sweep_module, "POSITIONS_PER_CALL", 1)
+    small, found = measured()
+    assert small < large
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
 
 
 def test_out_of_memory_halves_the_call_and_goes_on(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    pair: Pair, caplog: pytest.LogCaptureFixture
 ) -> None:
     recording = pair.record(torch.float32, GPU)
-    free = losses(pair.sweep("value_vectors", recording, torch.float32, GPU))
-    # More in one call than the card has, whatever it has: the layer asks for it.
+    whole = losses(pair.sweep("value_vectors", recording, torch.float32, GPU))
+    # The layer asks for more than the card has, whatever it has.
     total = torch.cuda.get_device_properties(GPU).total_memory
 
     def greedy(_module: Any, inputs: Any) -> None:
-        if len(inputs[0]) > 2 and inputs[0].is_cuda:
+        if len(inputs[0]) > 2:
             torch.empty(2 * total, dtype=torch.uint8, device=GPU)
 
-    skeleton = Skeleton(Checkpoint(pair.unlearned), torch.float32, GPU)
-    for layer in skeleton.layers:
+    host = pair.host(torch.float32, GPU)
+    for layer in host.layers:
         layer.register_forward_pre_hook(greedy)
-    donor = Donor(EXPERIMENTS["value_vectors"], recording, Checkpoint(pair.original))
     with caplog.at_level(logging.WARNING, "dissect"):
-        halved = losses(sweep(skeleton, donor, WINDOWS)[1])
-    assert any("out of memory" in message.getMessage() for message in caplog.records)
-    np.testing.assert_allclose(halved, free, rtol=1e-3)
-
-
-def test_the_default_budget_is_the_cards() -> None:
-    free, total = torch.cuda.mem_get_info()
-    assert 0 < budget_of(None, GPU) < total
-    assert budget_of(None, GPU) == pytest.approx(0.9 * free, rel=0.1)
+        swept = sweep_of(host, pair.donor("value_vectors", recording), WINDOWS)
+    assert "out of memory" in caplog.text
+    np.testing.assert_allclose(losses(list(runs_of(swept).values())), whole, rtol=1e-3)

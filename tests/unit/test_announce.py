@@ -12,8 +12,8 @@ from transformers import AutoModelForCausalLM
 
 from dissect.checkpoints import announce
 from dissect.checkpoints.reader import Checkpoint
-from dissect.engine.skeleton import Skeleton
 from tiny import LAYERS
+from tiny_sweeps import model_of
 
 CPU = torch.device("cpu")
 
@@ -82,8 +82,8 @@ def test_of_what_is_not_there_nothing_is_announced(
 def test_a_layer_that_computes_has_announced_the_next(
     tiny_llama: Path, asked: list[tuple[Path, int, int]]
 ) -> None:
-    skeleton = Skeleton(Checkpoint(tiny_llama), torch.float32, CPU)
-    with skeleton.layer(1):
+    model = model_of(tiny_llama)
+    with model.layer(1):
         wait_for_threads()
-        wanted = skeleton.checkpoint.read_value_vectors(2, torch.float32, CPU)
+        wanted = model.checkpoint.read_value_vectors(2, torch.float32, CPU)
         assert wanted.numpy().tobytes() in bytes_of(asked)

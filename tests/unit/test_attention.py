@@ -1,4 +1,4 @@
-"""Attention over a pack's parts: what fused attention gives, for short texts and for long ones."""
+"""Attention over the texts of a token tree equals fused attention, for short and long texts."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from dissect.engine import attention
 from dissect.engine.attention import as_index, attend_in_parts
-from dissect.engine.packs import pack_of
+from dissect.engine.token_tree import token_tree
 
 HEADS, WIDTH, ROWS = 6, 16, 3
 CPU = torch.device("cpu")
@@ -22,23 +22,23 @@ def random_states(heads: int, tokens: int, seed: int) -> Tensor:
 @pytest.mark.parametrize("long", [0, 256], ids=["fused", "in two products"])
 @pytest.mark.parametrize("key_heads", [6, 2, 1])
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-6), (torch.bfloat16, 5e-3)])
-def test_parts_give_what_the_whole_pack_gives(
+def test_parts_give_what_the_whole_tree_gives(
     monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, bound: float, key_heads: int, long: int
 ) -> None:
     monkeypatch.setattr(attention, "LONG", long)
-    pack = pack_of(TEXTS, range(3))
-    tokens = len(pack.ids)
+    tree = token_tree(TEXTS, range(3))
+    tokens = len(tree.ids)
     query, key, value = (
         random_states(heads, tokens, seed).to(dtype)
         for seed, heads in enumerate((HEADS, key_heads, key_heads))
     )
-    mask, scaling = pack.mask(None), 0.3
+    mask, scaling = tree.mask(None), 0.3
     module = nn.Module()
     module.num_key_value_groups = HEADS // key_heads
     module.is_causal = True
-    parts = [(own, as_index(seen, CPU)) for own, seen in pack.parts]
+    parts = [(own, as_index(seen, CPU)) for own, seen in tree.parts]
     found, weights = attend_in_parts(
-        module, query, key, value, mask, scaling=scaling, pack_parts=parts
+        module, query, key, value, mask, scaling=scaling, tree_parts=parts
     )
     exact = scaled_dot_product_attention(
         *(states.double() for states in (query, key, value)),

@@ -10,82 +10,86 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_sweep import CPU, WINDOWS, recording_of, texts_of
 from transformers import AutoModelForCausalLM, MistralConfig
 
 from dissect.checkpoints.reader import Checkpoint
-from dissect.engine.donors import Itself, Noise, OtherQuestion, Patching, controls_of, noise_like
-from dissect.engine.patches import EXPERIMENTS, Donor, Spot
-from dissect.engine.record import record
-from dissect.engine.recording import Recording, write_recording
+from dissect.engine.donors import Noise, OtherQuestion, SelfPatch, controls_of, noise_like
+from dissect.engine.patches import EXPERIMENTS, Donor, DonorWindows, PatchSite
+from dissect.engine.recording import Recording
+from dissect.engine.schedule import LayerRange
 from dissect.engine.scores import Scores
-from dissect.engine.skeleton import Skeleton
-from dissect.engine.sweep import sweep, sweep_all
+from dissect.engine.sweep import Swept, sweep
 from dissect.errors import DissectError
 from dissect.texts.spans import Text
 from plain_hooks import States, parts_of, patched_logits, states_of
 from tiny import LAYERS, save_tiny, tiny_config
+from tiny_sweeps import CPU, WINDOWS, loss_of, model_of, recording_of, runs_of, sweep_of, texts_of
 
 SOME = [window for window in WINDOWS if window.layer in (0, 2, 5)]
 SEED = 3
 FIELDS = ("squared_error", "kl", "agrees", "logprob")
 SLIDING = MistralConfig(**tiny_config().to_dict() | {"sliding_window": 8, "model_type": "mistral"})
-PACKS = pytest.mark.parametrize("pack_tokens", [10_000, 100], ids=["one pack", "several packs"])
+TREES = pytest.mark.parametrize("tree_tokens", [10_000, 100], ids=["one tree", "several trees"])
+ONE_TREE = pytest.mark.parametrize("tree_tokens", [10_000])
 
 
 @pytest.fixture
 def recording(
-    tmp_path: Path, tiny_llama: Path, pack_tokens: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny_llama: Path, tree_tokens: int, monkeypatch: pytest.MonkeyPatch
 ) -> Recording:
-    """Four questions that begin alike, in one pack or in several."""
-    monkeypatch.setattr("dissect.engine.packs.PACK_TOKENS", pack_tokens)
-    found = recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "recording.safetensors")
-    assert (len(found.packs) > 1) == (pack_tokens == 100)
-    return found
+    """Four questions that begin alike, in one token tree or in several."""
+    monkeypatch.setattr("dissect.engine.token_tree.TREE_TOKENS", tree_tokens)
+    recording = recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "recording.safetensors")
+    assert (len(recording.trees) > 1) == (tree_tokens == 100)
+    return recording
 
 
-def donors_of(name: str, original: Path, recording: Recording) -> tuple[Donor, list[Patching]]:
+def donors_of(name: str, original: Path, recording: Recording) -> tuple[Donor, list[DonorWindows]]:
     donor = Donor(EXPERIMENTS[name], recording, Checkpoint(original))
     names = [OtherQuestion.name, Noise.name]
     return donor, controls_of(donor, names, [0, 2, 5], WINDOWS, SEED)
 
 
-def skeleton_of(folder: Path, dtype: torch.dtype = torch.float32) -> Skeleton:
-    return Skeleton(Checkpoint(folder), dtype, CPU)
+def sweep_with(host: Path, donor: Donor, controls: Sequence[DonorWindows]) -> Swept:
+    return sweep(model_of(host), [DonorWindows(donor, WINDOWS), *controls], donor.recording)
+
+
+def site_of(layer: int, tree: int) -> PatchSite:
+    return PatchSite(layer, tree, CPU, None, {})
 
 
 def losses_of(
-    source: Any, patched: Any, put_back: States, text: Text, reference: torch.Tensor, *what: Any
+    source: Any, host: Any, patch: States, text: Text, original: torch.Tensor, *what: Any
 ) -> np.ndarray:
     """Mean squared logit difference per compared position, by plain hooks and one text alone.
 
     Args:
-        source: the model whose value vectors are put back.
-        reference: the original's logits for the text.
+        source: the model whose value vectors are patched in.
+        original: the original's logits for the text.
         what: experiment and layers.
     """
     ids = torch.tensor([text.ids])
-    logits = patched_logits(source, patched, replace(put_back, ids=ids), *what)
-    difference = (logits - reference)[0, text.compared.start : text.compared.stop]
+    logits = patched_logits(source, host, replace(patch, ids=ids), *what)
+    difference = (logits - original)[0, text.compared.start : text.compared.stop]
     return np.asarray(difference.square().mean(-1).double())
 
 
 def of_the_next(states: Sequence[States], number: int, length: int) -> States:
     """The next question's states, cut or repeated."""
     other = states[(number + 1) % len(states)]
-    places = [position % other.ids.shape[1] for position in range(length)]
-    coefficients = [state[:, places] for state in other.coefficients]
-    return States(other.ids, other.logits, coefficients, [s[:, places] for s in other.attention])
+    positions = [position % other.ids.shape[1] for position in range(length)]
+    coefficients = [state[:, positions] for state in other.coefficients]
+    return States(other.ids, other.logits, coefficients, [s[:, positions] for s in other.attention])
 
 
 def of_noise(donor: Noise, recording: Recording, number: int) -> States:
-    """The noise that the engine puts into one text."""
-    pack = next(i for i, one in enumerate(recording.packs) if number in one.members)
-    path = recording.packs[pack].places(number, range(len(recording.texts[number].ids)))
+    """The noise that the engine patches into one text."""
+    tree = next(i for i, one in enumerate(recording.trees) if number in one.texts)
+    path = recording.trees[tree].at(number, range(len(recording.texts[number].ids)))
 
     def drawn(component: str) -> list[torch.Tensor]:
-        spots = [Spot(layer, pack, CPU, slice(None), {}) for layer in range(LAYERS)]
-        return [donor.state(component, spot)[:, path] for spot in spots]
+        sites = [site_of(layer, tree) for layer in range(LAYERS)]
+        return [donor.activations(component, site)[:, path] for site in sites]
 
     return States(torch.empty(0), torch.empty(0), drawn("coefficients"), drawn("attention"))
 
@@ -97,26 +101,24 @@ def with_noise_for_value_vectors(original: Any, donor: Noise) -> Any:
     return noisy
 
 
-@PACKS
+@TREES
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_controls_equal_plain_hooks(
     tiny_llama: Path, tiny_unlearned: Path, recording: Recording, name: str
 ) -> None:
     donor, controls = donors_of(name, tiny_llama, recording)
-    swept = sweep_all(skeleton_of(tiny_unlearned), [Patching(donor, WINDOWS), *controls])
-    assert_equal_to_hooks(tiny_llama, tiny_unlearned, recording, name, controls, swept[1:])
+    swept = sweep_with(tiny_unlearned, donor, controls)
+    assert_equal_to_hooks(tiny_llama, tiny_unlearned, recording, name, controls, swept)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_controls_equal_plain_hooks_where_layers_look_back_a_little(
-    tmp_path: Path, name: str
-) -> None:
+def test_controls_equal_plain_hooks_under_sliding_attention(tmp_path: Path, name: str) -> None:
     original = save_tiny(tmp_path / "original", SLIDING)
     unlearned = save_tiny(tmp_path / "unlearned", near=original, seed=1)
     recording = recording_of(original, texts_of(original), tmp_path / "recording.safetensors")
     donor, controls = donors_of(name, original, recording)
-    swept = sweep_all(skeleton_of(unlearned), [Patching(donor, WINDOWS), *controls])
-    assert_equal_to_hooks(original, unlearned, recording, name, controls, swept[1:])
+    swept = sweep_with(unlearned, donor, controls)
+    assert_equal_to_hooks(original, unlearned, recording, name, controls, swept)
 
 
 def assert_equal_to_hooks(
@@ -124,55 +126,61 @@ def assert_equal_to_hooks(
     unlearned: Path,
     recording: Recording,
     name: str,
-    controls: list[Patching],
-    swept: list[tuple[list[tuple[int, int]], list[Scores]]],
+    controls: list[DonorWindows],
+    swept: Swept,
 ) -> None:
-    model, patched = (
+    names = {control.donor.name for control in controls}
+    assert names == ({"noise"} if name == "value_vectors" else {"noise", "other_question"})
+    model, host = (
         AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         for folder in (original, unlearned)
     )
     states = [states_of(model, torch.tensor([text.ids])) for text in recording.texts]
-    named = {patching.donor.name for patching in controls}
-    assert named == ({"noise"} if name == "value_vectors" else {"noise", "other_question"})
-    for patching, (layers, scores) in zip(controls, swept, strict=True):
-        donor = patching.donor
-        assert set(layers) == {(window.first, window.last) for window in SOME}
-        source = model
+    for control, patched in zip(controls, swept.patched[1:], strict=True):
+        donor, source = control.donor, model
         if isinstance(donor, Noise) and name == "value_vectors":
             source = with_noise_for_value_vectors(model, donor)
-        for number, (text, score) in enumerate(zip(recording.texts, scores, strict=True)):
-            put_back = (
+        assert set(patched) == {(window.first, window.last) for window in SOME}
+        runs: dict[LayerRange | None, list[Scores]] = {None: swept.unpatched, **patched}
+        for number, text in enumerate(recording.texts):
+            patch = (
                 of_noise(donor, recording, number)
                 if isinstance(donor, Noise)
                 else of_the_next(states, number, len(text.ids))
             )
-            for row, pair in enumerate([None, *layers]):
-                inside = range(pair[0], pair[1] + 1) if pair else range(0)
-                reference = states[number].logits
-                theirs = losses_of(source, patched, put_back, text, reference, name, inside)
-                assert not np.isnan(theirs).any()
-                np.testing.assert_allclose(score.squared_error[row], theirs, rtol=1e-5)
+            for run, scores in runs.items():
+                layers = range(run[0], run[1] + 1) if run else range(0)
+                of_hooks = losses_of(source, host, patch, text, states[number].logits, name, layers)
+                assert not np.isnan(of_hooks).any()
+                np.testing.assert_allclose(scores[number].squared_error, of_hooks, rtol=1e-5)
 
 
-@PACKS
+@TREES
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_controls_change_no_bit_of_what_the_original_brings(
-    tiny_llama: Path, tiny_unlearned: Path, recording: Recording, name: str, dtype: torch.dtype
+def test_controls_change_no_bit_of_the_originals_runs(
+    tmp_path: Path,
+    tiny_llama: Path,
+    tiny_unlearned: Path,
+    recording: Recording,
+    name: str,
+    dtype: torch.dtype,
 ) -> None:
-    tensors = record(skeleton_of(tiny_llama, dtype), recording.texts)
-    write_recording(recording.path, tensors, recording.texts, {})
+    path = tmp_path / "in_dtype.safetensors"
+    recording = recording_of(tiny_llama, recording.texts, path, dtype)
     donor, controls = donors_of(name, tiny_llama, recording)
-    alone = sweep(skeleton_of(tiny_unlearned, dtype), donor, WINDOWS)
-    beside = sweep_all(skeleton_of(tiny_unlearned, dtype), [Patching(donor, WINDOWS), *controls])
-    assert beside[0][0] == alone[0]
-    for one, other in zip(beside[0][1], alone[1], strict=True):
-        for field in FIELDS:
-            assert not np.isnan(getattr(one, field)).any()
-            np.testing.assert_array_equal(getattr(one, field), getattr(other, field))
+    alone = runs_of(sweep_of(model_of(tiny_unlearned, dtype), donor, WINDOWS))
+    windows = [DonorWindows(donor, WINDOWS), *controls]
+    beside = runs_of(sweep(model_of(tiny_unlearned, dtype), windows, recording))
+    assert alone.keys() == beside.keys()
+    for run, scores in alone.items():
+        for one, other in zip(scores, beside[run], strict=True):
+            for field in FIELDS:
+                assert not np.isnan(getattr(one, field)).any()
+                np.testing.assert_array_equal(getattr(one, field), getattr(other, field))
 
 
-@PACKS
+@TREES
 def test_a_sweep_with_controls_reads_each_layer_once(
     tiny_llama: Path, tiny_unlearned: Path, recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,28 +193,26 @@ def test_a_sweep_with_controls_reads_each_layer_once(
 
     monkeypatch.setattr(Checkpoint, "read_layer", counting)
     donor, controls = donors_of("mlp_coefficients", tiny_llama, recording)
-    sweep_all(skeleton_of(tiny_unlearned), [Patching(donor, WINDOWS), *controls])
+    sweep_with(tiny_unlearned, donor, controls)
     assert reads == list(range(LAYERS))
 
 
-@PACKS
-def test_another_question_gives_back_less_and_noise_nothing(
+@TREES
+def test_another_question_recovers_less_and_noise_nothing(
     tiny_llama: Path, tiny_unlearned: Path, recording: Recording
 ) -> None:
     donor, controls = donors_of("mlp_coefficients_and_attention", tiny_llama, recording)
     everything = [window for window in SOME if (window.first, window.last) == (0, LAYERS - 1)]
-    patchings = [Patching(one.donor, everything) for one in [Patching(donor, []), *controls]]
-    losses = [
-        np.mean([score.squared_error.mean(axis=1) for score in scores], axis=0)
-        for _, scores in sweep_all(skeleton_of(tiny_unlearned), patchings)
-    ]
-    original, other, noise = (float(loss[1]) for loss in losses)
-    assert original < 0.5 * losses[0][0]
+    donors = [DonorWindows(one, everything) for one in [donor, *(c.donor for c in controls)]]
+    swept = sweep(model_of(tiny_unlearned), donors, recording)
+    unpatched = loss_of(swept.unpatched).mean()
+    original, other, noise = (loss_of(runs[0, LAYERS - 1]).mean() for runs in swept.patched)
+    assert original < 0.5 * unpatched
     assert other > 2 * original
-    assert noise > losses[0][0]
+    assert noise > unpatched
 
 
-def test_noise_has_the_norms_of_what_it_stands_for() -> None:
+def test_noise_has_the_norms_of_what_it_replaces() -> None:
     states = (
         torch.randn(5, 64, generator=torch.Generator().manual_seed(0)) * torch.arange(5)[:, None]
     )
@@ -223,16 +229,15 @@ def test_noise_has_the_norms_of_what_it_stands_for() -> None:
     assert abs(float(drawn.pow(4).mean()) - 3) < 0.2
 
 
-@PACKS
+@TREES
 def test_noise_has_the_originals_norm_per_position_and_value_vector(
     tiny_llama: Path, recording: Recording
 ) -> None:
     donor = Noise(EXPERIMENTS["attention"], recording, Checkpoint(tiny_llama), SEED)
-    for pack in range(len(recording.packs)):
-        spot = Spot(4, pack, CPU, slice(None), {})
+    for tree in range(len(recording.trees)):
         for component in ("coefficients", "attention"):
-            recorded = recording.state(4, component, pack, CPU)
-            noise = donor.state(component, spot)
+            recorded = recording.activations(4, component, tree, CPU)
+            noise = donor.activations(component, site_of(4, tree))
             assert noise.shape == recorded.shape
             torch.testing.assert_close(noise.norm(dim=-1), recorded.norm(dim=-1))
             assert (noise - recorded).norm() > recorded.norm()
@@ -242,67 +247,67 @@ def test_noise_has_the_originals_norm_per_position_and_value_vector(
     assert (noise - vectors).norm() > vectors.norm()
 
 
-@PACKS
+@TREES
 def test_noise_follows_from_seed_layer_component_and_texts(
     tmp_path: Path, tiny_llama: Path, recording: Recording
 ) -> None:
     def drawn(seed: int, layer: int, texts: Recording = recording) -> torch.Tensor:
         donor = Noise(EXPERIMENTS["attention"], texts, Checkpoint(tiny_llama), seed)
-        return donor.state("attention", Spot(layer, 0, CPU, slice(None), {}))
+        return donor.activations("attention", site_of(layer, 0))
 
     first = drawn(0, 1)
     assert torch.equal(drawn(0, 1), first)
     fewer = recording_of(tiny_llama, texts_of(tiny_llama)[:3], tmp_path / "fewer.safetensors")
-    # Directions: the sizes are those of what it stands for.
+    # Directions are compared: the norms are those of the recorded activations.
     for other in (drawn(1, 1), drawn(0, 2), drawn(0, 1, fewer)):
         count = min(first.shape[1], other.shape[1])
-        likeness = torch.cosine_similarity(first[:, :count], other[:, :count], dim=-1)
-        assert likeness.abs().max() < 0.9
+        similarity = torch.cosine_similarity(first[:, :count], other[:, :count], dim=-1)
+        assert similarity.abs().max() < 0.9
 
 
-@pytest.mark.parametrize("pack_tokens", [10_000])
+@ONE_TREE
 def test_the_next_question_is_cut_or_repeated(tiny_llama: Path, recording: Recording) -> None:
     donor = OtherQuestion(EXPERIMENTS["attention"], recording, Checkpoint(tiny_llama))
-    texts, layout = recording.texts, donor.layouts[0]
+    texts, tree = recording.texts, donor.trees[0]
     lengths = [len(text.ids) for text in texts]
     assert lengths == sorted(lengths) and lengths[0] < lengths[-1]
-    put_back = donor.state("attention", Spot(2, 0, CPU, slice(None), {}))[0]
-    states = recording.states(2, "attention")
+    patch = donor.activations("attention", site_of(2, 0))[0]
+    recorded = recording.all_activations(2, "attention")
     for number, length in enumerate(lengths):
         after = (number + 1) % len(texts)
-        theirs = states[recording.rows_of(after)]
-        theirs = torch.cat([theirs] * 9)[:length] if after == 0 else theirs[:length]
-        assert torch.equal(put_back[list(layout.paths[number])], theirs)
-    # The last question goes on where the first one, which is put into it, has ended.
+        of_next = recorded[recording.rows_of(after)]
+        of_next = torch.cat([of_next] * 9)[:length] if after == 0 else of_next[:length]
+        assert torch.equal(patch[list(tree.paths[number])], of_next)
+    # The last question is longer than the first one, which is patched into it and repeated.
     assert lengths[-1] > lengths[0]
 
 
-@pytest.mark.parametrize("pack_tokens", [10_000])
+@ONE_TREE
 def test_runs_share_a_token_only_where_the_next_questions_agree_too(
     tiny_llama: Path, recording: Recording
 ) -> None:
     donor = OtherQuestion(EXPERIMENTS["attention"], recording, Checkpoint(tiny_llama))
-    pack, layout = recording.packs[0], donor.layouts[0]
+    recorded, patched = recording.trees[0], donor.trees[0]
     alone = sum(len(text.ids) for text in recording.texts)
-    assert len(pack.ids) < len(layout.ids) < alone
+    assert len(recorded.ids) < len(patched.ids) < alone
     origins = donor.origins(0)
-    assert [pack.ids[place] for place in origins] == list(layout.ids)
-    assert [pack.positions[place] for place in origins] == layout.positions
+    assert [recorded.ids[index] for index in origins] == list(patched.ids)
+    assert [recorded.positions[index] for index in origins] == patched.positions
 
 
-@pytest.mark.parametrize("pack_tokens", [10_000])
+@ONE_TREE
 def test_a_single_question_has_no_other(
-    tmp_path: Path, tiny_llama: Path, caplog: pytest.LogCaptureFixture, pack_tokens: int
+    tmp_path: Path, tiny_llama: Path, caplog: pytest.LogCaptureFixture, tree_tokens: int
 ) -> None:
     texts = texts_of(tiny_llama)[:1]
     recording = recording_of(tiny_llama, texts, tmp_path / "recording.safetensors")
     with caplog.at_level(logging.INFO, "dissect"):
         _, controls = donors_of("attention", tiny_llama, recording)
-    assert [patching.donor.name for patching in controls] == ["noise"]
+    assert [control.donor.name for control in controls] == ["noise"]
     assert "other_question: left out, the concept has a single question" in caplog.text
 
 
-@pytest.mark.parametrize("pack_tokens", [10_000])
+@ONE_TREE
 def test_controls_are_in_the_windows_of_their_layers(
     tiny_llama: Path, recording: Recording
 ) -> None:
@@ -316,15 +321,16 @@ def test_controls_are_in_the_windows_of_their_layers(
         controls_of(donor, ["noise"], [2, 6], WINDOWS, SEED)
 
 
-@PACKS
+@TREES
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_a_models_own_states_change_nothing(
+def test_a_models_own_activations_change_nothing(
     tiny_llama: Path, tiny_unlearned: Path, recording: Recording, name: str
 ) -> None:
-    donor = Itself(EXPERIMENTS[name], recording, Checkpoint(tiny_unlearned))
-    _, scores = sweep(skeleton_of(tiny_unlearned), donor, WINDOWS)
-    for score in scores:
-        assert (score.squared_error[0] > 0).all()
-        for field in ("squared_error", "logprob"):
-            rows = getattr(score, field)
-            np.testing.assert_allclose(rows, np.broadcast_to(rows[0], rows.shape), rtol=1e-4)
+    donor = SelfPatch(EXPERIMENTS[name], recording, Checkpoint(tiny_unlearned))
+    swept = sweep_of(model_of(tiny_unlearned), donor, WINDOWS)
+    assert all((scores.squared_error > 0).all() for scores in swept.unpatched)
+    for patched in swept.patched[0].values():
+        for scores, unpatched in zip(patched, swept.unpatched, strict=True):
+            for field in ("squared_error", "logprob"):
+                expected = getattr(unpatched, field)
+                np.testing.assert_allclose(getattr(scores, field), expected, rtol=1e-4)

@@ -18,10 +18,6 @@ from dissect.checkpoints.olmo_legacy import is_legacy
 from dissect.checkpoints.reader import Checkpoint, load_model
 from dissect.checkpoints.verify import refuse_other_shapes, verify_checkpoint
 from dissect.engine.patches import EXPERIMENTS, Donor
-from dissect.engine.record import record
-from dissect.engine.recording import read_recording, write_recording
-from dissect.engine.skeleton import Skeleton
-from dissect.engine.sweep import sweep
 from dissect.errors import DissectError
 from dissect.study.config import Recipe
 from dissect.study.table import CheckpointRow
@@ -31,6 +27,7 @@ from dissect.texts.prompts import load_tokenizer
 from dissect.texts.spans import read_texts
 from dissect.training.unlearn import unlearn
 from tiny import LAYERS, save_tiny_olmo_legacy, tiny_concept, tiny_olmo_config, tiny_tokenizer
+from tiny_sweeps import loss_of, model_of, recording_of, runs_of, sweep_of
 
 CPU = torch.device("cpu")
 IDS = torch.tensor([[7, 30, 41, 9, 200, 77, 3]])
@@ -170,16 +167,16 @@ def test_a_sweep_is_the_same_over_either_format(tmp_path: Path, name: str) -> No
         model.save_pretrained(saved[-1])
     texts = read_texts(tiny_concept(), "paper", load_tokenizer(legacy[0]))
     windows = windows_of(["sliding_3"], LAYERS)
-    found = []
+    runs = []
     for original, unlearned in (legacy, saved):
-        path = tmp_path / "recording.safetensors"
-        tensors = record(Skeleton(Checkpoint(original), torch.float32, CPU), texts)
-        write_recording(path, tensors, texts, {})
-        donor = Donor(EXPERIMENTS[name], read_recording(path), Checkpoint(original))
-        found.append(sweep(Skeleton(Checkpoint(unlearned), torch.float32, CPU), donor, windows)[1])
-    for ours, theirs in zip(*found, strict=True):
-        assert (ours.squared_error > 0).any()
-        np.testing.assert_array_equal(ours.squared_error, theirs.squared_error)
+        recording = recording_of(original, texts, tmp_path / "recording.safetensors")
+        donor = Donor(EXPERIMENTS[name], recording, Checkpoint(original))
+        runs.append(runs_of(sweep_of(model_of(unlearned), donor, windows)))
+    of_legacy, of_saved = runs
+    assert (loss_of(of_legacy[None]) > 0).all()
+    for run, scores in of_legacy.items():
+        for one, other in zip(scores, of_saved[run], strict=True):
+            np.testing.assert_array_equal(one.squared_error, other.squared_error)
 
 
 def test_transformers_own_format_is_no_legacy_one(legacy: Path, tmp_path: Path) -> None:

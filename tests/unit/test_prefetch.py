@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from dissect.checkpoints.reader import Checkpoint
-from dissect.engine.ahead import Ahead
-from dissect.engine.skeleton import Skeleton
+from dissect.engine.prefetch import LayerPrefetcher
 from dissect.errors import DissectError
-from tiny import LAYERS
+from tiny_sweeps import model_of
 
 CPU = torch.device("cpu")
 
@@ -22,13 +21,13 @@ def test_the_next_layer_is_read_before_it_is_asked_for() -> None:
         begun[index].set()
         return {"weight": torch.tensor([float(index)])}
 
-    ahead = Ahead(read, 3, torch.bfloat16, CPU)
-    assert ahead.layer(0)["weight"] == 0
+    prefetcher = LayerPrefetcher(read, 3, torch.bfloat16, CPU)
+    assert prefetcher.layer(0)["weight"] == 0
     begun[1].wait()
     assert not begun[2].is_set()
-    assert ahead.layer(1)["weight"] == 1
+    assert prefetcher.layer(1)["weight"] == 1
     begun[2].wait()
-    weight = ahead.layer(2)["weight"]
+    weight = prefetcher.layer(2)["weight"]
     assert (weight.item(), weight.dtype) == (2, torch.bfloat16)
 
 
@@ -39,10 +38,10 @@ def test_each_layer_is_read_once_in_ascending_order_and_any_other_is_right_too()
         reads.append(index)
         return {"weight": torch.tensor([float(index)])}
 
-    ahead = Ahead(read, 4, torch.float32, CPU)
-    assert [int(ahead.layer(index)["weight"]) for index in range(4)] == [0, 1, 2, 3]
+    prefetcher = LayerPrefetcher(read, 4, torch.float32, CPU)
+    assert [int(prefetcher.layer(index)["weight"]) for index in range(4)] == [0, 1, 2, 3]
     assert reads == [0, 1, 2, 3]
-    assert [int(ahead.layer(index)["weight"]) for index in (0, 3, 1)] == [0, 3, 1]
+    assert [int(prefetcher.layer(index)["weight"]) for index in (0, 3, 1)] == [0, 3, 1]
 
 
 def test_what_reading_raises_is_raised_where_the_layer_is_wanted() -> None:
@@ -51,30 +50,27 @@ def test_what_reading_raises_is_raised_where_the_layer_is_wanted() -> None:
             raise DissectError("the file is gone")
         return {}
 
-    ahead = Ahead(read, 2, torch.float32, CPU)
-    ahead.layer(0)
+    prefetcher = LayerPrefetcher(read, 2, torch.float32, CPU)
+    prefetcher.layer(0)
     with pytest.raises(DissectError, match="the file is gone"):
-        ahead.layer(1)
+        prefetcher.layer(1)
 
 
-def test_layers_read_ahead_are_those_of_the_files(
-    tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Skeleton, "reads_ahead", True)
-    skeleton = Skeleton(Checkpoint(tiny_llama), torch.bfloat16, CPU)
-    for index in range(LAYERS):
-        with skeleton.layer(index) as layer:
-            found = dict(layer.module.named_parameters())
-            wanted = Checkpoint(tiny_llama).read_layer(index, torch.bfloat16, CPU)
-            assert found.keys() == wanted.keys()
-            assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+def test_prefetched_layers_are_those_of_the_files(tiny_llama: Path) -> None:
+    checkpoint = Checkpoint(tiny_llama)
+    prefetcher = LayerPrefetcher(checkpoint.read_layer, checkpoint.layers, torch.bfloat16, CPU)
+    for index in range(checkpoint.layers):
+        weights = prefetcher.layer(index)
+        expected = checkpoint.read_layer(index, torch.bfloat16, CPU)
+        assert weights.keys() == expected.keys()
+        assert all(torch.equal(weights[name], expected[name]) for name in expected)
 
 
 def test_products_are_as_exact_on_a_gpu_as_their_format(tiny_llama: Path) -> None:
     products = torch.backends.cuda.matmul
     products.allow_bf16_reduced_precision_reduction = True
     products.fp32_precision = "tf32"
-    Skeleton(Checkpoint(tiny_llama), torch.float32, CPU)
+    model_of(tiny_llama)
     assert products.fp32_precision == "ieee"
     assert not products.allow_bf16_reduced_precision_reduction
     assert not products.allow_fp16_reduced_precision_reduction

@@ -1,6 +1,7 @@
 """The schedule against a literal reading of its docstring, over random sets of windows."""
 
 import random
+from itertools import pairwise
 
 from dissect.engine.schedule import LayerRange, schedule
 
@@ -46,7 +47,7 @@ def test_layers_fit_together_and_each_window_leaves_one_run() -> None:
     for windows, n_layers in CASES:
         steps = schedule(windows, n_layers)
         assert len(steps) == n_layers
-        for step, above in zip(steps, steps[1:], strict=False):
+        for step, above in pairwise(steps):
             assert above.in_window == step.remaining
             # Finished runs keep their order: the sweep only adds rows.
             assert above.finished == (*step.finished, *step.ends)

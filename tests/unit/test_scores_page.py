@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from dissect.engine.scores import Reference
+from dissect.engine.scores import OriginalLogits
 from dissect.results.disagreements import AT_MOST, DISAGREEMENT_COLUMNS
 from dissect.results.scores import EVERY_SCORE, MEASURES
 from dissect.texts.spans import Text
@@ -30,15 +30,15 @@ def test_the_worked_example_is_what_the_engine_computes() -> None:
     rows = worked_rows()
     assert len(rows) == 4
     text = Text(ids=(3, ANSWER), notebook=range(1), answer=range(1))
-    reference = Reference(torch.tensor([ORIGINAL]), text)
-    found = reference.score(torch.tensor([logits for logits, _ in rows])[:, None])
+    original = OriginalLogits(torch.tensor([ORIGINAL]), text)
+    scores = [original.score(torch.tensor([logits])) for logits, _ in rows]
     frame = pd.DataFrame(
         {
-            "loss_patched": found.squared_error[:, 0],
-            "kl_patched": found.kl[:, 0],
-            "top1_patched": found.agrees[:, 0],
-            "answer_logprob_patched": found.logprob[:, 0],
-            "answer_logprob_original": reference.logprob()[0],
+            "loss_patched": [of_run.squared_error[0] for of_run in scores],
+            "kl_patched": [of_run.kl[0] for of_run in scores],
+            "top1_patched": [of_run.agrees[0] for of_run in scores],
+            "answer_logprob_patched": [of_run.logprob[0] for of_run in scores],
+            "answer_logprob_original": original.logprob()[0],
         }
     )
     for name in ("loss", "kl", "top1", "answer_logprob"):
