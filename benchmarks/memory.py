@@ -16,11 +16,10 @@ from pathlib import Path
 
 import torch
 from opponents import plain_hooks
-from seven_billion import Memory, anonymous_memory
+from seven_billion import GIB, Memory, anonymous_memory
 from sweep import SHAPES, SIZES, Ours, Task, make_pair, make_texts
 
 from dissect.engine.patches import EXPERIMENTS
-from dissect.engine.plan import GIB
 from dissect.study.windows import windows_of
 
 DTYPE = torch.bfloat16

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from dissect.engine.patches import Experiment
-from dissect.engine.scores import Reference
+from dissect.engine.scores import OriginalLogits
 from dissect.study.windows import Window
 from dissect.texts.spans import Text
 
@@ -31,7 +31,7 @@ class Pair:
     ids: Tensor
     coefficients: list[Tensor]
     attention: list[Tensor]
-    references: list[Reference]
+    original_logits: list[OriginalLogits]
 
 
 @torch.inference_mode()
@@ -53,8 +53,8 @@ def prepare(original: Any, unlearned: Any, texts: list[Text]) -> Pair:
                 ).remove
             )
         logits = _compared(original(ids, use_cache=False).logits, texts)
-    references = [Reference(*known) for known in zip(logits, texts, strict=True)]
-    return Pair(original, unlearned, texts, ids, coefficients, attention, references)
+    original_logits = [OriginalLogits(*known) for known in zip(logits, texts, strict=True)]
+    return Pair(original, unlearned, texts, ids, coefficients, attention, original_logits)
 
 
 @torch.inference_mode()
@@ -118,8 +118,8 @@ def _compared(logits: Tensor, texts: Sequence[Text]) -> list[Tensor]:
 
 def _losses(pair: Pair, logits: list[Tensor]) -> list[float]:
     return [
-        float(reference.score(some[None]).squared_error.mean())
-        for some, reference in zip(logits, pair.references, strict=True)
+        float(original.score(of_text).squared_error.mean())
+        for of_text, original in zip(logits, pair.original_logits, strict=True)
     ]
 
 

@@ -28,17 +28,17 @@ from transformers import LlamaConfig
 
 from dissect.checkpoints.reader import Checkpoint, empty_model
 from dissect.device import choose_device
-from dissect.engine.flops import Flops, count_record, count_sweep
-from dissect.engine.patches import EXPERIMENTS, Donor
-from dissect.engine.plan import GIB, budget_of
+from dissect.engine.operations import Operations, count_record, count_sweep
+from dissect.engine.patches import EXPERIMENTS, Donor, DonorWindows
 from dissect.engine.record import record
 from dissect.engine.recording import read_recording, write_recording
-from dissect.engine.skeleton import Skeleton
+from dissect.engine.streamed_model import StreamedModel
 from dissect.engine.sweep import sweep
 from dissect.job import keep_freed_memory
 from dissect.study.windows import windows_of
 
 DTYPE = torch.bfloat16
+GIB = 1024**3
 # meta-llama/Llama-2-7b-chat-hf.
 SIZES: dict[str, Any] = {
     "vocab_size": 32000,
@@ -165,27 +165,25 @@ class Steps:
             f"{'of it':>7}{'of the fastest':>16}"
         )
 
-    def __call__(self, name: str, step: Callable[[], Flops]) -> None:
+    def __call__(self, name: str, step: Callable[[], Operations]) -> None:
         """Run a step, which returns the operations it did."""
         memory, started = Memory(), time.perf_counter()
         with memory.watched():
-            flops = step()
+            operations = step()
         seconds = time.perf_counter() - started
         before, self._product = self._product, plain_product(self._device)
         kept_up = (before.sustained + self._product.sustained) / 2
         self._best = max(self._best, self._product.best)
-        rate = flops.done / seconds
+        rate = operations.done / seconds
         print(
-            f"{name:32}{seconds:6.1f} s {memory.peak / GIB:6.2f} GiB  {flops.done:10.2e}"
+            f"{name:32}{seconds:6.1f} s {memory.peak / GIB:6.2f} GiB  {operations.done:10.2e}"
             f"{rate / 1e9:7.0f} {kept_up / 1e9:9.0f}{rate / kept_up:7.2f}"
             f"{rate / self._best:7.2f} of {self._best / 1e9:.0f}",
             flush=True,
         )
 
 
-def run(
-    folder: Path, layers: int, names: list[str], device: torch.device, memory_gib: float | None
-) -> None:
+def run(folder: Path, layers: int, names: list[str], device: torch.device) -> None:
     config = LlamaConfig(**SIZES | {"num_hidden_layers": layers}, dtype="bfloat16")
     started = time.perf_counter()
     original = save_random(folder / "original", config, 0)
@@ -200,19 +198,19 @@ def run(
         f"rates in GFLOP/s; product: {TOKENS} x {SIZES['hidden_size']} x "
         f"{SIZES['intermediate_size']}"
     )
-    budget = budget_of(memory_gib, device)
     path = folder / "recording.safetensors"
 
-    def make_recording() -> Flops:
-        skeleton = Skeleton(Checkpoint(original), DTYPE, device)
-        write_recording(path, record(skeleton, texts, budget), texts, {})
-        return count_record(skeleton, texts)
+    def make_recording() -> Operations:
+        model = StreamedModel(Checkpoint(original), DTYPE, device)
+        write_recording(path, record(model, texts), texts, {})
+        return count_record(model, texts)
 
-    def dissect(name: str) -> Flops:
-        skeleton = Skeleton(Checkpoint(unlearned), DTYPE, device)
-        donor = Donor(EXPERIMENTS[name], read_recording(path), Checkpoint(original))
-        sweep(skeleton, donor, windows, budget)
-        return count_sweep(skeleton, donor, windows)
+    def dissect(name: str) -> Operations:
+        host, recording = StreamedModel(Checkpoint(unlearned), DTYPE, device), read_recording(path)
+        donor = Donor(EXPERIMENTS[name], recording, Checkpoint(original))
+        donors = [DonorWindows(donor, windows)]
+        sweep(host, donors, recording)
+        return count_sweep(host, donors, recording)
 
     steps = Steps(device)
     steps("record", make_recording)
@@ -238,7 +236,6 @@ def main() -> None:
         dest="experiments",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda")
-    parser.add_argument("--memory-gib", type=float, help="the budget of tensors")
     parser.add_argument(
         "--folder", type=Path, help="where the pair is made; default: the temporary"
     )
@@ -253,8 +250,12 @@ def main() -> None:
                 f"{folder} has {free / 1e9:.0f} GB free, {needed / 1e9:.0f} GB are needed; "
                 "name another place with --folder"
             )
-        device = choose_device(arguments.device)
-        run(Path(folder), arguments.layers, arguments.experiments, device, arguments.memory_gib)
+        run(
+            Path(folder),
+            arguments.layers,
+            arguments.experiments,
+            choose_device(arguments.device),
+        )
 
 
 if __name__ == "__main__":

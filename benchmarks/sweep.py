@@ -29,11 +29,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 from dissect.checkpoints.reader import Checkpoint
-from dissect.engine.flops import count_sweep
-from dissect.engine.patches import EXPERIMENTS, Donor
+from dissect.engine.operations import count_sweep
+from dissect.engine.patches import EXPERIMENTS, Donor, DonorWindows
 from dissect.engine.record import record
 from dissect.engine.recording import Recording, read_recording, write_recording
-from dissect.engine.skeleton import Skeleton
+from dissect.engine.streamed_model import StreamedModel
 from dissect.engine.sweep import sweep
 from dissect.job import keep_freed_memory
 from dissect.study.windows import Window, windows_of
@@ -137,8 +137,8 @@ class Task:
     def checkpoint(self, name: str) -> Checkpoint:
         return Checkpoint(self.folder / name)
 
-    def skeleton(self, name: str) -> Skeleton:
-        return Skeleton(self.checkpoint(name), self.dtype, CPU)
+    def model(self, name: str) -> StreamedModel:
+        return StreamedModel(self.checkpoint(name), self.dtype, CPU)
 
     def pair(self) -> Pair:
         """The opponents' models, whole in memory."""
@@ -154,11 +154,12 @@ class Task:
 
     def record(self) -> None:
         """Let the original read the texts for ours."""
-        found = record(self.skeleton("original"), self.texts)
-        write_recording(self.recorded, found, self.texts, {})
+        tensors = record(self.model("original"), self.texts)
+        write_recording(self.recorded, tensors, self.texts, {})
 
-    def donor(self, name: str, recording: Recording) -> Donor:
-        return Donor(EXPERIMENTS[name], recording, self.checkpoint("original"))
+    def donors(self, name: str, recording: Recording) -> list[DonorWindows]:
+        donor = Donor(EXPERIMENTS[name], recording, self.checkpoint("original"))
+        return [DonorWindows(donor, self.windows)]
 
 
 class Ours:
@@ -170,13 +171,12 @@ class Ours:
         self._task, self._recording = task, read_recording(task.recorded)
 
     def __call__(self, name: str) -> Losses:
-        task = self._task
-        donor = task.donor(name, self._recording)
-        layers, scores = sweep(task.skeleton("unlearned"), donor, task.windows)
-        row_of = {span: number + 1 for number, span in enumerate(layers)}
+        task, recording = self._task, self._recording
+        swept = sweep(task.model("unlearned"), task.donors(name, recording), recording)
+        [runs] = swept.patched
         return [
-            [float(s.squared_error[row_of[w.first, w.last]].mean()) for s in scores]
-            for w in task.windows
+            [float(scores.squared_error.mean()) for scores in runs[window.first, window.last]]
+            for window in task.windows
         ]
 
 
@@ -242,46 +242,49 @@ def _run(name: str) -> tuple[float, Losses]:
     return time.perf_counter() - started, losses
 
 
-def flops_ratio(task: Task) -> dict[str, float]:
+def operations_ratio(task: Task) -> dict[str, float]:
     """The floating point operations of plain hooks over those of ours, per experiment and in all.
 
     Plain hooks do a whole forward for each window, whatever the experiment. Ours must have run.
     """
     pair, recording = task.pair(), read_recording(task.recorded)
-    skeleton = task.skeleton("unlearned")
+    host = task.model("unlearned")
     # torch's counter does not know the CPU's fused attention; it sees each product of this one.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         plain_hooks(pair, EXPERIMENTS["value_vectors"], task.windows[:1])
     plain = len(task.windows) * int(counter.get_total_flops())
-    ours = {n: count_sweep(skeleton, task.donor(n, recording), task.windows) for n in EXPERIMENTS}
-    ratios = {name: plain / flops.done for name, flops in ours.items()}
-    return ratios | {ALL: len(ours) * plain / sum(flops.done for flops in ours.values())}
+    done = {
+        name: count_sweep(host, task.donors(name, recording), recording).done
+        for name in EXPERIMENTS
+    }
+    ratios = {name: plain / count for name, count in done.items()}
+    return ratios | {ALL: len(done) * plain / sum(done.values())}
 
 
 def compare(task: Task, tolerance: float, repeats: int) -> None:
     """A row per experiment: seconds of each way, ratios, and that the losses are equal."""
     with Contest(task) as contest:
         found = {name: contest.timed(name, repeats) for name in EXPERIMENTS}
-    flops = flops_ratio(task)
+    operations = operations_ratio(task)
     print(
         f"{'experiment':32}{'ours s':>8}{'plain s':>9}{'prefix s':>10}"
         f"{'plain/ours':>12}{'in FLOPs':>10}{'prefix/ours':>13}"
     )
     for name, ways in found.items():
-        report(name, *(ways[way][0] for way in WAYS), flops[name])
+        report(name, *(ways[way][0] for way in WAYS), operations[name])
         ours, plain = (np.array(ways[way][1]) for way in ("ours", "plain hooks"))
         difference = np.abs(ours / plain - 1).max()
         if difference > tolerance:
             raise SystemExit(f"{name}: the losses differ by {difference:.1e}, so no ratio counts")
         print(f"{'':4}largest relative difference of a loss: {difference:.1e}")
-    report(ALL, *(sum(ways[way][0] for ways in found.values()) for way in WAYS), flops[ALL])
+    report(ALL, *(sum(ways[way][0] for ways in found.values()) for way in WAYS), operations[ALL])
 
 
-def report(name: str, ours: float, plain: float, prefix: float, flops: float) -> None:
+def report(name: str, ours: float, plain: float, prefix: float, operations: float) -> None:
     """One row: seconds of each way, and how many times ours the others take."""
     print(
         f"{name:32}{ours:8.2f}{plain:9.2f}{prefix:10.2f}"
-        f"{plain / ours:12.2f}{flops:10.2f}{prefix / ours:13.2f}",
+        f"{plain / ours:12.2f}{operations:10.2f}{prefix / ours:13.2f}",
         flush=True,
     )
 
