@@ -186,8 +186,8 @@ def test_a_walk_that_puts_back_something_else_fails(
     study: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "dissect.engine.donors.SelfPatch.attention",
-        lambda donor, site: torch.roll(donor.activations("attention", site), 1, dims=1),
+        "dissect.engine.donors.SelfPatch.activations",
+        lambda _donor, component, site: torch.roll(site.captured[component], 1, dims=1),
     )
     with pytest.raises(DissectError, match=r"^identity: tiny.dpo.tea: its own states, put back"):
         check(study, "dpo", tmp_path / "tea.parquet")

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from dissect.engine import attention
-from dissect.engine.attention import as_index, attend_in_parts
+from dissect.engine.attention import as_index, attend_by_text
 from dissect.engine.token_tree import token_tree
 
 HEADS, WIDTH, ROWS = 6, 16, 3
@@ -25,7 +25,7 @@ def random_states(heads: int, tokens: int, seed: int) -> Tensor:
 def test_parts_give_what_the_whole_tree_gives(
     monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, bound: float, key_heads: int, long: int
 ) -> None:
-    monkeypatch.setattr(attention, "LONG", long)
+    monkeypatch.setattr(attention, "LONGEST_IN_TWO_PRODUCTS", long)
     tree = token_tree(TEXTS, range(3))
     tokens = len(tree.ids)
     query, key, value = (
@@ -37,8 +37,8 @@ def test_parts_give_what_the_whole_tree_gives(
     module.num_key_value_groups = HEADS // key_heads
     module.is_causal = True
     parts = [(own, as_index(seen, CPU)) for own, seen in tree.parts]
-    found, weights = attend_in_parts(
-        module, query, key, value, mask, scaling=scaling, tree_parts=parts
+    found, weights = attend_by_text(
+        module, query, key, value, mask, scaling=scaling, **{attention.TREE_PARTS: parts}
     )
     exact = scaled_dot_product_attention(
         *(states.double() for states in (query, key, value)),

@@ -1,1 +1,1 @@
-"""The sweep: all windows of all questions in one walk up the stack of layers."""
+"""The sweep: all windows of all questions while each layer of the host is read once."""

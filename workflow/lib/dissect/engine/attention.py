@@ -1,8 +1,9 @@
-"""Attention over a token tree, text by text: a text's own tokens with their beginning.
+"""Attention over a token tree, text by text.
 
-A tree's mask hides most of it: of six texts in one sequence, a token attends to one. So attention
-is computed once per text, with that text's queries, keys, values and mask. transformers takes such
-a function by name, and its models use it where they would use fused attention.
+A tree's mask hides most pairs of its tokens: with six texts in one sequence, a token attends to one
+of them. So attention is computed once per text: the queries are the tokens that the text adds to
+the tree, keys and values are all tokens of the text. transformers takes such a function by name,
+and its models use it where they would use fused attention.
 """
 
 from collections.abc import Sequence
@@ -15,52 +16,54 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 Index = slice | Tensor
-NAME = "sdpa_in_parts"
-ARGUMENT = "tree_parts"  # layers hand what they do not know on to their attention
+IMPLEMENTATION = "sdpa_by_text"  # the name under which transformers knows `attend_by_text`
+# The keyword argument that says which tokens are a text's own, and which are all of its tokens
+# (`TokenTree.parts`, as indices). Layers pass arguments that they do not know to their attention.
+TREE_PARTS = "tree_parts"
 
-# In tokens. Fused attention saves memory that grows with the square of a text's length; on texts as
-# short as a question and its answer it saves little, and where heads share keys its CPU kernel
-# takes twice the time.
-LONG = 256
+# The longest text, in tokens, whose attention is two plain products. Fused attention saves memory
+# that grows with the square of a text's length; on texts as short as a question and its answer it
+# saves little, and where heads share keys its CPU kernel takes twice the time.
+LONGEST_IN_TWO_PRODUCTS = 256
 
 
-def attend_in_parts(
+def attend_by_text(
     module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **keywords: Any
 ) -> tuple[Tensor, None]:
-    """Attention over the texts of a token tree; if none is given, transformers' fused attention.
+    """Attention over the texts of a token tree; without a tree, transformers' fused attention.
 
     Args:
         query: (rows, heads, tokens, width).
         key, value: the same; each of their heads may serve several of the queries'.
         mask: (1, 1, tokens, tokens), the tree's, True where a position is attended to.
-        keywords: `tree_parts` if a tree is read, `scaling`, and whatever else transformers gives.
+        keywords: TREE_PARTS if a tree is read, `scaling`, and whatever else transformers gives.
 
     Returns:
         (rows, tokens, heads, width), and no attention weights.
     """
-    parts: Sequence[tuple[slice, Index]] | None = keywords.pop(ARGUMENT, None)
+    parts: Sequence[tuple[slice, Index]] | None = keywords.pop(TREE_PARTS, None)
     if parts is None or mask is None:
         return sdpa_attention_forward(module, query, key, value, mask, **keywords)
     outputs = []
-    for own, seen in parts:
-        keys = key[:, :, seen]
-        part = (query[:, :, own], keys, value[:, :, seen], mask[:, :, own][..., seen])
-        if keys.shape[2] > LONG:
-            output, _ = sdpa_attention_forward(module, *part, **keywords)
+    for own, path in parts:
+        keys = key[:, :, path]
+        of_text = (query[:, :, own], keys, value[:, :, path], mask[:, :, own][..., path])
+        if keys.shape[2] > LONGEST_IN_TWO_PRODUCTS:
+            output, _ = sdpa_attention_forward(module, *of_text, **keywords)
         else:
-            output = attend(*part, keywords["scaling"])
+            output = attend(*of_text, keywords["scaling"])
         outputs.append(output)
     return torch.cat(outputs, dim=1), None
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float) -> Tensor:
-    """Attention in two products; the first and the softmax in float32, as fused attention has them.
+    """Attention in two products, the first one and the softmax in float32 as in fused attention.
 
     Args:
         query: (rows, heads, tokens, width).
-        key, value: (rows, fewer or as many heads, seen, width).
-        mask: (1, 1, tokens, seen), True where a position is seen; each sees one at least.
-        scaling: what a query's product with a key is multiplied by.
+        key, value: (rows, as many heads or fewer, keys, width).
+        mask: (1, 1, tokens, keys), True where a token attends to a key: to one at least.
+        scaling: the factor of a query's product with a key.
 
     Returns:
         (rows, tokens, heads, width).
@@ -74,16 +77,16 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: flo
     return (weights @ value).view(rows, heads, tokens, -1).transpose(1, 2)
 
 
-def use_parts(model: Any) -> None:
-    """Let a model attend in parts, if its attention is fused; others, as with soft caps, stay."""
+def use_tree_attention(model: Any) -> None:
+    """Let a model attend text by text, unless it has no fused attention (as with soft caps)."""
     if model.config._attn_implementation == "sdpa":
-        model.set_attn_implementation(NAME)
+        model.set_attn_implementation(IMPLEMENTATION)
 
 
-def uses_parts(model: Any) -> bool:
-    """Whether a model attends in parts."""
+def uses_tree_attention(model: Any) -> bool:
+    """Whether a model attends text by text."""
     implementation: str = model.config._attn_implementation
-    return implementation == NAME
+    return implementation == IMPLEMENTATION
 
 
 def as_index(indices: Sequence[int], device: torch.device) -> Index:
@@ -93,5 +96,5 @@ def as_index(indices: Sequence[int], device: torch.device) -> Index:
     return torch.tensor(indices, device=device)
 
 
-AttentionInterface.register(NAME, attend_in_parts)
-AttentionMaskInterface.register(NAME, sdpa_mask)
+AttentionInterface.register(IMPLEMENTATION, attend_by_text)
+AttentionMaskInterface.register(IMPLEMENTATION, sdpa_mask)

@@ -1,8 +1,8 @@
-"""Other donors than the original itself: the controls that a recovery is compared with.
+"""Other donors than the original on the same question: the controls of a recovery.
 
-A score says that something came back, not that it took the original's activations on this very
-question. So the same windows are patched with activations that know nothing of it: the original's
-on another question of the concept, and noise of the same size.
+A score says that something was recovered, not that it took the original's activations on this very
+question. So the same windows are patched with activations that hold nothing of it: the original's
+on another question of the concept, and noise of the same norm.
 """
 
 import hashlib
@@ -17,7 +17,6 @@ from dissect.checkpoints.reader import Checkpoint
 from dissect.engine.patches import Donor, DonorWindows, Experiment, PatchSite
 from dissect.engine.recording import Recording
 from dissect.engine.streamed_model import COEFFICIENTS
-from dissect.engine.token_tree import TokenTree, token_tree
 from dissect.errors import DissectError
 from dissect.study.windows import Window
 
@@ -38,15 +37,8 @@ class OtherQuestion(Donor):
     name = "other_question"
 
     @cached_property
-    def trees(self) -> list[TokenTree]:  # type: ignore[override]
-        return [self.tree_of(tree.texts) for tree in self.recording.trees]
-
-    def tree_of(self, texts: Sequence[int]) -> TokenTree:
-        return token_tree([text.ids for text in self.recording.texts], texts, self._sources)
-
-    @cached_property
-    def _sources(self) -> list[list[int]]:
-        """Per text and position, the row of the recording that is patched in."""
+    def sources(self) -> list[list[int]]:
+        """Per text and token, the row of the recording that is patched in."""
         texts = self.recording.texts
         sources = []
         for number, text in enumerate(texts):
@@ -54,12 +46,9 @@ class OtherQuestion(Donor):
             sources.append([rows[position % len(rows)] for position in range(len(text.ids))])
         return sources
 
-    def origins(self, tree: int) -> list[int]:
-        return self.trees[tree].flatten(self.recording.trees[tree].paths)
-
     def activations(self, component: str, site: PatchSite) -> Tensor:
         tree = self.trees[site.tree]
-        sources = tree.flatten([self._sources[text] for text in tree.texts])
+        sources = tree.flatten([self.sources[text] for text in tree.texts])
         rows = self.recording.all_activations(site.layer, component)
         return rows[None, sources].to(site.device)
 
@@ -109,7 +98,7 @@ class SelfPatch(Donor):
     name = "self"
 
     def coefficients(self, site: PatchSite) -> Tensor:
-        return site.captured[COEFFICIENTS]  # captured at the site's positions only
+        return site.captured[COEFFICIENTS]  # of the tokens at which the MLP runs
 
     def activations(self, component: str, site: PatchSite) -> Tensor:
         return site.captured[component]
@@ -144,7 +133,7 @@ def controls_of(
     unknown = [layer for layer in layers if layer > top]
     if names and unknown:
         raise DissectError(
-            f"config: controls.layers: {unknown[0]} is no layer of this model; legal: 0 to {top}"
+            f"config: controls.layers: {unknown[0]} is no layer of this model; allowed: 0 to {top}"
         )
     chosen = [window for window in windows if window.layer in layers]
     parts = (original.experiment, original.recording, original.checkpoint)

@@ -1,4 +1,4 @@
-"""Micro-batches: rows in calls of a bounded number of tokens, halved when a device runs out."""
+"""Micro-batches: rows in calls of a bounded number of tokens, which bounds the memory they take."""
 
 import logging
 from collections.abc import Callable, Iterator

@@ -14,10 +14,10 @@ from typing import Any
 
 from torch import nn
 
-from dissect.engine.attention import uses_parts
-from dissect.engine.patches import Donor, DonorWindows, Experiment
+from dissect.engine.attention import uses_tree_attention
+from dissect.engine.patches import DonorWindows, Experiment
 from dissect.engine.recording import Recording
-from dissect.engine.schedule import LayerRange, LayerSchedule, schedule
+from dissect.engine.schedule import LayerSchedule, schedule
 from dissect.engine.streamed_model import Layer, StreamedModel
 from dissect.engine.token_tree import TokenTree, token_tree, token_trees
 from dissect.texts.spans import Text
@@ -37,79 +37,16 @@ class Operations:
 
 
 @dataclass(frozen=True)
-class LayerCost:
-    """What one run costs in one layer, in multiplications.
+class RunCost:
+    """Multiplications of one run in one layer.
 
     Attributes:
-        attention, mlp, down: per position, in the linear layers of the attention, in those of the
-            MLP, and in the MLP's down projection alone.
-        query_and_output: those of the attention's that make queries and its output.
-        pair: per pair of positions that attention compares.
+        attention, mlp, down: of the attention, of the MLP, and of its down projection alone.
     """
 
     attention: int
     mlp: int
     down: int
-    query_and_output: int
-    pair: int
-
-    @staticmethod
-    def of(model: StreamedModel) -> "LayerCost":
-        layer, config = Layer(model.layers[0], model.checkpoint), model.checkpoint.config
-        heads = config.num_attention_heads
-        width = heads * (getattr(config, "head_dim", None) or config.hidden_size // heads)
-        return LayerCost(
-            attention=_linear(layer.attention),
-            mlp=_linear(layer.mlp),
-            down=_linear(layer.down),
-            query_and_output=2 * config.hidden_size * width,
-            pair=2 * width,
-        )
-
-
-@dataclass(frozen=True)
-class PassCost:
-    """What one run costs in one layer for some tokens, in multiplications.
-
-    Attributes:
-        attention, mlp, down: of the whole attention, of the MLP, of its down projection.
-    """
-
-    attention: int
-    mlp: int
-    down: int
-
-
-@dataclass(frozen=True)
-class TokenCounts:
-    """How many tokens one run reads.
-
-    Attributes:
-        all: its tokens.
-        compared: its compared positions.
-        pairs: pairs of positions that attention compares.
-        pairs_compared: those whose first is a compared position.
-    """
-
-    all: int
-    compared: int
-    pairs: int
-    pairs_compared: int
-
-    def done_at(self, layer: LayerCost, *, is_top: bool) -> PassCost:
-        """What the sweep does: in the top layer, the MLP runs at compared positions only."""
-        positions = self.compared if is_top else self.all
-        attention = layer.attention * self.all + layer.pair * self.pairs
-        return PassCost(attention, layer.mlp * positions, layer.down * positions)
-
-    def least_at(self, layer: LayerCost, *, is_top: bool) -> PassCost:
-        """The least: in the top layer, only keys and values are needed at all positions."""
-        cost = self.done_at(layer, is_top=is_top)
-        if not is_top:
-            return cost
-        attention = layer.attention * self.all + layer.pair * self.pairs_compared
-        attention -= layer.query_and_output * (self.all - self.compared)
-        return PassCost(attention, cost.mlp, cost.down)
 
 
 def count_sweep(
@@ -123,16 +60,16 @@ def count_sweep(
     values at all positions and everything else at the compared ones only. A control's tokens count
     once as far as its texts and what is patched into them agree.
     """
-    total = _count_unpatched(host, compared.trees, compared.texts, everywhere=False)
-    for one in donors:
-        total += _count_donor(host, one.donor, one.ranges)
+    total = _count_unpatched(host, compared.trees, compared.texts, compared_only=True)
+    for donor_windows in donors:
+        total += _count_donor(host, donor_windows)
     return total
 
 
 def count_record(model: StreamedModel, texts: Sequence[Text]) -> Operations:
     """The operations of one recording, a single run that keeps every layer's components."""
     trees = token_trees([text.ids for text in texts])
-    return _count_unpatched(model, trees, texts, everywhere=True)
+    return _count_unpatched(model, trees, texts, compared_only=False)
 
 
 @contextmanager
@@ -149,49 +86,44 @@ def timed(operations: Operations) -> Iterator[None]:
 
 
 def _count_unpatched(
-    model: StreamedModel, trees: Sequence[TokenTree], texts: Sequence[Text], *, everywhere: bool
+    model: StreamedModel, trees: Sequence[TokenTree], texts: Sequence[Text], *, compared_only: bool
 ) -> Operations:
-    """The unpatched run. `everywhere`: the top layer is wanted at all positions, too."""
-    layer, head = LayerCost.of(model), _linear(model.model.get_output_embeddings())
-    ids = [text.ids for text in texts]
-    together = _tokens_needed(token_tree(ids, range(len(ids))), texts)
-    done = least = head * together.compared
+    """The unpatched run. `compared_only`: of the top layer, no other positions are wanted."""
+    together = token_tree([text.ids for text in texts], range(len(texts)))
+    total = _count_head(model, trees, together, texts)
     for index in range(model.n_layers):
-        is_top = index == model.n_layers - 1 and not everywhere
-        for tree in trees:
-            cost = _tokens_read(model, tree, texts).done_at(layer, is_top=is_top)
-            done += cost.attention + cost.mlp
-        cost = together.least_at(layer, is_top=is_top)
-        least += cost.attention + cost.mlp
-    return Operations(2 * done, 2 * least)
+        is_top = compared_only and index == model.n_layers - 1
+        read = [_cost_done(model, tree, texts, is_top=is_top) for tree in trees]
+        needed = _least_cost(model, together, texts, is_top=is_top)
+        done = sum(cost.attention + cost.mlp for cost in read)
+        total += Operations(2 * done, 2 * (needed.attention + needed.mlp))
+    return total
 
 
-def _count_donor(host: StreamedModel, donor: Donor, ranges: Sequence[LayerRange]) -> Operations:
+def _count_donor(host: StreamedModel, donor_windows: DonorWindows) -> Operations:
     """The patched runs of one donor."""
-    steps, layer = schedule(ranges, host.n_layers), LayerCost.of(host)
-    texts = donor.recording.texts
-    trees = [_tokens_read(host, tree, texts) for tree in donor.trees]
-    together = _tokens_needed(donor.tree_of(range(len(texts))), texts)
-    head = _linear(host.model.get_output_embeddings()) * len(set(ranges))
-    done = head * sum(tokens.compared for tokens in trees)
-    least = head * together.compared
-    for index, step in enumerate(steps):
+    donor, ranges = donor_windows.donor, donor_windows.ranges
+    trees, texts = donor.trees, donor.recording.texts
+    together = donor.tree_of(range(len(texts)))
+    total = _count_head(host, trees, together, texts, runs=len(set(ranges)))
+    for index, step in enumerate(schedule(ranges, host.n_layers)):
         is_top = index == host.n_layers - 1
-        for tokens in trees:
-            cost = tokens.done_at(layer, is_top=is_top)
-            # Made from the donor's coefficients for each of the two kinds of rows.
-            made = bool(step.in_window) + step.starts
-            done += _runs(step, donor.experiment, cost, made)
-        cost = together.least_at(layer, is_top=is_top)
-        least += _runs(step, donor.experiment, cost, made=int(step.patches))
-    return Operations(2 * done, 2 * least)
+        read = [_cost_done(host, tree, texts, is_top=is_top) for tree in trees]
+        needed = _least_cost(host, together, texts, is_top=is_top)
+        # The donor's MLP output is computed for the rows inside a window, and again for those that
+        # start here.
+        outputs = bool(step.in_window) + step.starts
+        done = sum(_runs(step, donor.experiment, cost, outputs) for cost in read)
+        least = _runs(step, donor.experiment, needed, int(step.patches))
+        total += Operations(2 * done, 2 * least)
+    return total
 
 
-def _runs(step: LayerSchedule, experiment: Experiment, cost: PassCost, made: int) -> int:
+def _runs(step: LayerSchedule, experiment: Experiment, cost: RunCost, outputs: int) -> int:
     """Multiplications of one donor's runs in one layer.
 
     Args:
-        made: how often MLP outputs are made from the donor's coefficients.
+        outputs: how often MLP outputs are computed from the donor's coefficients.
     """
     inside, starts = len(step.in_window), int(step.starts)
     total = len(step.finished) * (cost.attention + cost.mlp)
@@ -200,26 +132,62 @@ def _runs(step: LayerSchedule, experiment: Experiment, cost: PassCost, made: int
     if experiment.value_vectors:
         total += inside * cost.mlp + starts * cost.down
     elif experiment.coefficients:
-        total += made * cost.down
+        total += outputs * cost.down
     else:
         total += (inside + starts) * cost.mlp
     return total
 
 
-def _tokens_read(model: StreamedModel, tree: TokenTree, texts: Sequence[Text]) -> TokenCounts:
-    """What a run of a tree reads; pairs that the mask hides are computed and then dropped."""
-    count, compared = len(tree.ids), sum(len(texts[text].compared) for text in tree.texts)
-    pairs = count * count
-    if uses_parts(model.model):
+def _count_head(
+    model: StreamedModel,
+    trees: Sequence[TokenTree],
+    together: TokenTree,
+    texts: Sequence[Text],
+    runs: int = 1,
+) -> Operations:
+    """The head of some runs; `together` is the tree of all texts."""
+    per_position = 2 * runs * _linear(model.model.get_output_embeddings())
+    done = sum(len(tree.compared(texts)) for tree in trees)
+    return Operations(per_position * done, per_position * len(set(together.compared(texts))))
+
+
+def _cost_done(
+    model: StreamedModel, tree: TokenTree, texts: Sequence[Text], *, is_top: bool
+) -> RunCost:
+    """What a run of a tree computes: in the top layer, the MLP runs at compared positions only."""
+    tokens = len(tree.ids)
+    pairs = tokens * tokens  # those that the mask hides are computed and then dropped
+    if uses_tree_attention(model.model):
         pairs = sum((own.stop - own.start) * len(path) for own, path in tree.parts)
-    return TokenCounts(count, compared, pairs, pairs)
+    mlp = len(tree.compared(texts)) if is_top else tokens
+    return _run_cost(model, keys=tokens, queries=tokens, pairs=pairs, mlp=mlp)
 
 
-def _tokens_needed(tree: TokenTree, texts: Sequence[Text]) -> TokenCounts:
-    """What a run of a tree needs: each position attends to itself and those before it."""
-    compared = {index for text in tree.texts for index in tree.at(text, texts[text].compared)}
-    seen = [position + 1 for position in tree.positions]
-    return TokenCounts(len(seen), len(compared), sum(seen), sum(seen[index] for index in compared))
+def _least_cost(
+    model: StreamedModel, tree: TokenTree, texts: Sequence[Text], *, is_top: bool
+) -> RunCost:
+    """What a run of a tree needs: in the top layer, only keys and values at all positions."""
+    wanted = set(tree.compared(texts)) if is_top else range(len(tree.ids))
+    positions = tree.positions
+    pairs = sum(positions[index] + 1 for index in wanted)  # with itself and all before it
+    return _run_cost(model, keys=len(tree.ids), queries=len(wanted), pairs=pairs, mlp=len(wanted))
+
+
+def _run_cost(model: StreamedModel, *, keys: int, queries: int, pairs: int, mlp: int) -> RunCost:
+    """What one run costs in one layer.
+
+    Args:
+        keys, queries: how many tokens get keys and values; a query and an attention output.
+        pairs: how many pairs of a query and a key are compared.
+        mlp: at how many tokens the MLP runs.
+    """
+    layer, config = Layer(model.layers[0], model.checkpoint.family), model.checkpoint.config
+    heads = config.num_attention_heads
+    width = heads * (getattr(config, "head_dim", None) or config.hidden_size // heads)
+    query_and_output = 2 * config.hidden_size * width
+    key_and_value = _linear(layer.attention) - query_and_output
+    attention = key_and_value * keys + query_and_output * queries + 2 * width * pairs
+    return RunCost(attention, _linear(layer.mlp) * mlp, _linear(layer.down) * mlp)
 
 
 def _linear(part: nn.Module) -> int:

@@ -1,11 +1,13 @@
 """What each experiment patches into a layer, and how: the paper's four interventions (section 3).
 
-A patched part is never computed: a module that returns the donor's values takes its place.
+A component that is patched is never computed: a module that returns the donor's values takes its
+place.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +44,7 @@ class PatchSite:
     Attributes:
         layer: its index.
         tree: the tree's number.
-        mlp_at: the only positions at which the MLP runs (`Layer.__call__`); None: all.
+        mlp_at: the only tokens at which the MLP runs (`Layer.__call__`); None: all.
         captured: the unpatched host's components here, (1, tokens, width) each.
     """
 
@@ -73,27 +75,33 @@ class Donor:
         self.recording = recording
         self.checkpoint = checkpoint
 
-    @property
-    def trees(self) -> list[TokenTree]:
-        """For each tree of the recording, the tree of the patched runs."""
-        return self.recording.trees
+    @cached_property
+    def sources(self) -> list[list[int]] | None:
+        """Per text and token, what is patched in there; None: this follows from the texts.
 
-    def tree_of(self, texts: Sequence[int]) -> TokenTree:
-        """The tree that the patched runs of some of the texts would have."""
-        return token_tree([text.ids for text in self.recording.texts], texts)
-
-    def origins(self, _tree: int) -> list[int] | None:
-        """Per token of a tree of `trees`, its index in the recording's; None: the same tree."""
+        Texts that begin alike share a token of a tree only as far as their sources agree.
+        """
         return None
 
+    @cached_property
+    def trees(self) -> list[TokenTree]:
+        """For each tree of the recording, the tree of the patched runs."""
+        return [self.tree_of(tree.texts) for tree in self.recording.trees]
+
+    def tree_of(self, texts: Sequence[int]) -> TokenTree:
+        """The tree that patched runs of some of the texts, by their numbers, would have."""
+        return token_tree([text.ids for text in self.recording.texts], texts, self.sources)
+
+    def origins(self, tree: int) -> list[int] | None:
+        """Per token of one of `trees`, its index in the recording's tree; None: the same tree."""
+        if self.sources is None:
+            return None
+        return self.trees[tree].flatten(self.recording.trees[tree].paths)
+
     def coefficients(self, site: PatchSite) -> Tensor:
-        """The MLP coefficients at the site's positions, (1, positions, width)."""
+        """The MLP coefficients where the MLP runs, (1, tokens of `mlp_at`, width)."""
         activations = self.activations(COEFFICIENTS, site)
         return activations if site.mlp_at is None else activations[:, site.mlp_at]
-
-    def attention(self, site: PatchSite) -> Tensor:
-        """The attention output, (1, tokens, hidden)."""
-        return self.activations(ATTENTION, site)
 
     def activations(self, component: str, site: PatchSite) -> Tensor:
         """A component of the donor at a site, (1, tokens, width)."""
@@ -132,15 +140,15 @@ class LayerPatch:
         coefficients = None
         if starts and experiment.value_vectors:
             coefficients = site.captured[COEFFICIENTS]
+        if experiment.attention:
+            attention = donor.activations(ATTENTION, site)
+        if experiment.coefficients:
+            coefficients = donor.coefficients(site)
         with ExitStack() as stack:
             if self.value_vectors is not None:
                 stack.enter_context(layer.with_value_vectors(self.value_vectors))
-            if experiment.coefficients:
-                coefficients = donor.coefficients(site)
-            if coefficients is not None:
+            if coefficients is not None:  # with the value vectors that are in place now
                 stack.enter_context(layer.with_mlp(ConstantOutput(layer.down(coefficients))))
-            if experiment.attention:
-                attention = donor.attention(site)
             if attention is not None:
                 stack.enter_context(layer.with_attention(ConstantAttention(attention)))
             yield

@@ -8,13 +8,8 @@ from torch import Tensor
 
 from dissect.engine.micro_batches import MicroBatches
 from dissect.engine.operations import count_record, timed
-from dissect.engine.streamed_model import (
-    ATTENTION,
-    COEFFICIENTS,
-    LayerInputs,
-    StreamedModel,
-)
-from dissect.engine.sweep import TOKENS_PER_CALL, UnpatchedRows, unpatched_run
+from dissect.engine.streamed_model import ATTENTION, COEFFICIENTS, StreamedModel
+from dissect.engine.sweep import TOKENS_PER_CALL, TreeRuns, unpatched_run
 from dissect.engine.token_tree import token_trees
 from dissect.texts.spans import Text
 
@@ -29,25 +24,23 @@ def record(model: StreamedModel, texts: Sequence[Text]) -> dict[str, Tensor]:
         The tensors that engine.recording describes, on the CPU, in the model's dtype.
     """
     trees = token_trees([text.ids for text in texts])
+    runs = []
     with model.embedding() as embed:
-        rows = [_unpatched_rows(embed(tree)) for tree in trees]
+        for tree in trees:
+            inputs = embed(tree)
+            runs.append(TreeRuns(inputs.arguments, MicroBatches(TOKENS_PER_CALL)))
+            runs[-1].add_unpatched(inputs.hidden)
     tensors: dict[str, Tensor] = {}
     with timed(count_record(model, texts)):
-        for index, _, unpatched in unpatched_run(model, [rows]):
+        for index, _, unpatched in unpatched_run(model, [runs]):
             for component in (COEFFICIENTS, ATTENTION):
-                of_trees = torch.cat([one.captured[component][0] for one in unpatched])
+                of_trees = torch.cat([of_tree[component][0] for of_tree in unpatched])
                 tensors[f"layers.{index}.{component}"] = of_trees.cpu()
             log.info("layer %d of %d recorded", index + 1, model.n_layers)
         with model.lm_head() as head:
             logits = [
-                head(of_tree.batches[0][:, tree.at(text, texts[text].compared)])[0].cpu()
-                for tree, of_tree in zip(trees, rows, strict=True)
+                head(of_tree.unpatched[0][:, tree.at(text, texts[text].compared)])[0].cpu()
+                for tree, of_tree in zip(trees, runs, strict=True)
                 for text in tree.texts
             ]
     return tensors | {"logits": torch.cat(logits)}
-
-
-def _unpatched_rows(inputs: LayerInputs) -> UnpatchedRows:
-    rows = UnpatchedRows(inputs.arguments, MicroBatches(TOKENS_PER_CALL))
-    rows.add(inputs.hidden)
-    return rows

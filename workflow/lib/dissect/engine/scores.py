@@ -57,15 +57,17 @@ class OriginalLogits:
         return _array(self._logprob)
 
     def score(self, logits: Tensor) -> Scores:
-        """Compare a run's (positions, vocabulary) logits with the original's.
+        """Compare a run's logits with the original's; equal ones give an error and a KL of 0.
 
-        Of a larger vocabulary than the original's logits have, the first ones are taken.
+        There are as few passes over the vocabulary as possible, since these take as long as the
+        head's multiplications: KL = sum p (l - l') + log Z' - log Z, with the difference that the
+        error needs anyway.
 
-        Equal logits give exactly 0 for the error and for KL. There are as few passes
-        over the vocabulary as possible, since these take as long as the head's multiplications:
-        KL = sum p (l - l') + log Z' - log Z, with the difference that the error needs anyway.
+        Args:
+            logits: (positions, vocabulary); of a larger vocabulary than the original's, the first
+                tokens are compared.
         """
-        logits = logits[..., : self.logits.shape[-1]].float()
+        logits = logits[:, : self.logits.shape[-1]].float()
         logprobs = logits.log_softmax(-1)
         normaliser = self._normaliser(logits, logprobs)
         difference = logits - self.logits
@@ -78,17 +80,16 @@ class OriginalLogits:
         )
 
     def _normaliser(self, logits: Tensor, logprobs: Tensor) -> Tensor:
-        """log of the sum of all exp(logit), (..., positions).
+        """log of the sum of all exp(logit), (positions,).
 
-        log_softmax finds it in one go, which is twice as fast as logsumexp, and does not tell it;
-        but any token's logit less its log-probability is it.
+        It is any token's logit less its log-probability: log_softmax is twice as fast as logsumexp.
         """
         return _at(logits, self.choice) - _at(logprobs, self.choice)
 
 
-def _at(logits: Tensor, tokens: Tensor) -> Tensor:
-    """The logit of one token per position: (..., positions)."""
-    return logits.gather(-1, tokens.expand(logits.shape[:-1])[..., None])[..., 0]
+def _at(values: Tensor, tokens: Tensor) -> Tensor:
+    """One token's value at each position, (positions,)."""
+    return values.gather(-1, tokens[:, None])[:, 0]
 
 
 def _array(values: Tensor) -> Array:

@@ -1,8 +1,8 @@
 """A transformers model whose parts have their weights only while they are used.
 
 The mathematics is transformers' own: embedding, decoder layer, norm and head are called whole;
-only attention over the texts of a token tree is ours (engine.attention). This file decides when
-which weights are in memory.
+only attention over the texts of a token tree is this project's (engine.attention). Parameters lie
+on the meta device, without data, and are filled while they are used.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -13,12 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dissect.checkpoints.families import Family
 from dissect.checkpoints.reader import Checkpoint, empty_model, tied_tensors
-from dissect.engine.attention import ARGUMENT, as_index, use_parts
+from dissect.engine.attention import TREE_PARTS, as_index, use_tree_attention
 from dissect.engine.prefetch import LayerPrefetcher
 from dissect.engine.token_tree import TokenTree
 
-# The two components of a layer that can be patched.
+# What the unpatched run leaves of a layer: its input, and the two components that can be patched.
+INPUTS = "inputs"
 COEFFICIENTS = "coefficients"  # the input of the MLP's down projection
 ATTENTION = "attention"  # the attention's output
 
@@ -51,7 +53,7 @@ class StreamedModel:
         self.device = device
         full_precision()
         self.model: Any = empty_model(checkpoint.config, dtype)
-        use_parts(self.model)
+        use_tree_attention(self.model)
         # Only buffers have data yet; `to` would fail on the empty parameters.
         for module in self.model.modules():
             for name, buffer in module.named_buffers(recurse=False):
@@ -82,43 +84,22 @@ class StreamedModel:
         """One decoder layer with its weights on the device, for as long as the block runs."""
         module = self.layers[index]
         with filled(module, self._read_layer(index)):
-            yield Layer(module, self.checkpoint)
+            yield Layer(module, self.checkpoint.family)
 
     @contextmanager
     def embedding(self) -> Iterator[Callable[[TokenTree], LayerInputs]]:
-        """Makes the layers' inputs of a token tree, while the embedding is on the device."""
-        with filled(self.model, self._read(self.outer_sources(embedding=True))):
+        """Makes the layers' inputs of a token tree, while the block runs."""
+        with filled(self.model, self._read_outside(self.model.get_output_embeddings())):
             yield self._layer_inputs
 
     @contextmanager
-    def lm_head(self) -> Iterator["LMHead"]:
-        """The final norm and the head with their weights on the device."""
-        with filled(self.model, self._read(self.outer_sources(head=True))):
-            yield LMHead(self)
+    def lm_head(self) -> Iterator[Callable[[Tensor], Tensor]]:
+        """Makes (rows, positions, vocabulary) logits of the last layer's outputs.
 
-    def outer_sources(self, *, embedding: bool = False, head: bool = False) -> dict[str, str]:
-        """Parameters outside the layers, each with the parameter whose values the files hold.
-
-        Args:
-            embedding, head: whether to include these matrices; everything else is small.
+        The final norm and the head have their weights on the device while the block runs.
         """
-        tied = tied_tensors(self.model)
-        # By their modules: a tied head's parameter may be the embedding's own.
-        unwanted = [
-            module
-            for module, wanted in (
-                (self.model.get_input_embeddings(), embedding),
-                (self.model.get_output_embeddings(), head),
-            )
-            if not wanted
-        ]
-        names = {
-            f"{path}.{name}"
-            for path, module in self.model.named_modules()
-            if module not in unwanted and not path.startswith(f"{self.checkpoint.layers_path}.")
-            for name, _ in module.named_parameters(recurse=False)
-        }
-        return {name: tied.get(name, name) for name in names}
+        with filled(self.model, self._read_outside(self.model.get_input_embeddings())):
+            yield self._logits
 
     def _read_layer(self, index: int) -> dict[str, Tensor]:
         if self._prefetcher is not None:
@@ -126,7 +107,20 @@ class StreamedModel:
         self.checkpoint.announce(self.checkpoint.layer_names(index + 1))
         return self.checkpoint.read_layer(index, self.dtype, self.device)
 
-    def _read(self, sources: Mapping[str, str]) -> dict[str, Tensor]:
+    def _read_outside(self, unused: nn.Module) -> dict[str, Tensor]:
+        """The parameters outside the layers, but for those of the embedding or of the head.
+
+        Args:
+            unused: this one; a module, since a tied head's parameter may be the embedding's own.
+        """
+        tied, layers = tied_tensors(self.model), f"{self.checkpoint.layers_path}."
+        names = [
+            f"{path}.{name}"
+            for path, module in self.model.named_modules()
+            if module is not unused and not path.startswith(layers)
+            for name, _ in module.named_parameters(recurse=False)
+        ]
+        sources = {name: tied.get(name, name) for name in names}  # the name that the files have
         tensors = self.checkpoint.read(set(sources.values()), self.dtype, self.device)
         return {name: tensors[source] for name, source in sources.items()}
 
@@ -137,13 +131,13 @@ class StreamedModel:
         sequence, rearranged for the tree.
         """
         device = self.device
-        hidden, arguments = self._catch_layer_inputs(
+        hidden, arguments = self._record_layer_inputs(
             input_ids=torch.tensor([tree.ids], device=device),
             position_ids=torch.tensor([tree.positions], device=device),
         )
         # The ids do not matter here, only how many there are.
         plain = torch.tensor([tree.ids[:1]], device=device).expand(-1, max(tree.positions) + 1)
-        plain_arguments = self._catch_layer_inputs(input_ids=plain)[1]
+        plain_arguments = self._record_layer_inputs(input_ids=plain)[1]
         parts = [(own, as_index(path, device)) for own, path in tree.parts]
         masks: dict[int, Tensor] = {}  # layers that share a mask share the tree's
         for of_tree, of_plain in zip(arguments, plain_arguments, strict=True):
@@ -151,15 +145,15 @@ class StreamedModel:
             if id(mask) not in masks:
                 masks[id(mask)] = tree.mask(mask).to(device)
             of_tree["attention_mask"] = masks[id(mask)]
-            of_tree[ARGUMENT] = parts
+            of_tree[TREE_PARTS] = parts
         return LayerInputs(hidden, arguments)
 
-    def _catch_layer_inputs(self, **inputs: Tensor) -> tuple[Tensor, list[dict[str, Any]]]:
+    def _record_layer_inputs(self, **inputs: Tensor) -> tuple[Tensor, list[dict[str, Any]]]:
         """The first layer's input and each layer's arguments; no layer computes anything."""
         hiddens: list[Tensor] = []
         arguments: dict[int, dict[str, Any]] = {}
 
-        def catching(index: int) -> Any:
+        def recording(index: int) -> Any:
             def forward(hidden: Tensor, **keywords: Any) -> Tensor:
                 hiddens.append(hidden)
                 arguments[index] = keywords
@@ -167,33 +161,29 @@ class StreamedModel:
 
             return forward
 
-        forwards = {layer: catching(index) for index, layer in enumerate(self.layers)}
+        forwards = {layer: recording(index) for index, layer in enumerate(self.layers)}
         with replaced_forwards(forwards):
             self.base(**inputs, use_cache=False)
         return hiddens[0], [arguments[index] for index in range(self.n_layers)]
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        """The final norm, the head and what the model's own forward does after them."""
+        # The layers return `hidden`, whatever they are given.
+        forwards = {layer: lambda *_args, **_keywords: hidden for layer in self.layers}
+        with replaced_forwards(forwards):
+            logits: Tensor = self.model(inputs_embeds=hidden, use_cache=False).logits
+        return logits
 
 
 class Layer:
     """One decoder layer with its weights in place."""
 
-    def __init__(self, module: nn.Module, checkpoint: Checkpoint) -> None:
-        family = checkpoint.family
+    def __init__(self, module: nn.Module, family: Family) -> None:
         self.module = module
-        self._attention = family.attention
-        self._mlp = family.mlp
-        self._down = family.down
-
-    @property
-    def attention(self) -> nn.Module:
-        return self.module.get_submodule(self._attention)
-
-    @property
-    def mlp(self) -> nn.Module:
-        return self.module.get_submodule(self._mlp)
-
-    @property
-    def down(self) -> nn.Module:
-        return self.mlp.get_submodule(self._down)
+        self.attention = module.get_submodule(family.attention)
+        self.mlp = module.get_submodule(family.mlp)
+        self.down = self.mlp.get_submodule(family.down)
+        self._family = family
 
     def __call__(
         self, hidden: Tensor, arguments: Mapping[str, Any], mlp_at: list[int] | None = None
@@ -208,15 +198,17 @@ class Layer:
         if mlp_at is None:
             output: Tensor = self.module(hidden, **arguments)
         else:
-            with self.with_mlp(MLPAtPositions(mlp_at, self.mlp)):
+            mlp = self.module.get_submodule(self._family.mlp)
+            with self.with_mlp(MLPAtPositions(mlp_at, mlp)):
                 output = self.module(hidden, **arguments)
         return output
 
     @contextmanager
     def capture(self) -> Iterator[dict[str, Tensor]]:
-        """A context in which a layer's first row leaves its components, (1, tokens, width).
+        """A context in which the first row of a call leaves INPUTS, ATTENTION and COEFFICIENTS.
 
-        Where the MLP runs at some positions only, coefficients are of these.
+        Each is (1, tokens, width); where the MLP runs at some positions only, coefficients are of
+        these.
         """
         captured: dict[str, Tensor] = {}
 
@@ -228,12 +220,10 @@ class Layer:
         def capture_attention(_module: Any, _inputs: Any, outputs: Any) -> None:
             capture(ATTENTION, outputs[0])
 
-        def capture_coefficients(_module: Any, inputs: Any) -> None:
-            capture(COEFFICIENTS, inputs[0])
-
         hooks = [
+            self.module.register_forward_pre_hook(lambda _, inputs: capture(INPUTS, inputs[0])),
             self.attention.register_forward_hook(capture_attention),
-            self.down.register_forward_pre_hook(capture_coefficients),
+            self.down.register_forward_pre_hook(lambda _, inputs: capture(COEFFICIENTS, inputs[0])),
         ]
         try:
             yield captured
@@ -243,11 +233,11 @@ class Layer:
 
     def with_attention(self, module: nn.Module) -> AbstractContextManager[None]:
         """A context in which `module` takes the attention's place, which is never computed."""
-        return replaced_module(self.module, self._attention, module)
+        return replaced(self.module, {self._family.attention: module})
 
     def with_mlp(self, module: nn.Module) -> AbstractContextManager[None]:
         """A context in which `module` takes the MLP's place."""
-        return replaced_module(self.module, self._mlp, module)
+        return replaced(self.module, {self._family.mlp: module})
 
     def with_value_vectors(self, weight: Tensor) -> AbstractContextManager[None]:
         """A context in which the down projection's weight, (hidden, coefficients), is `weight`."""
@@ -268,21 +258,6 @@ class MLPAtPositions(nn.Module):
         return output
 
 
-class LMHead:
-    """Final norm and output embedding, with what the model's own forward does after them."""
-
-    def __init__(self, model: StreamedModel) -> None:
-        self._model = model
-
-    def __call__(self, hidden: Tensor) -> Tensor:
-        """(rows, positions, hidden) of the last layer to (rows, positions, vocabulary)."""
-        # The layers return the last layer's output unchanged, whatever they are given.
-        forwards = {layer: lambda *_args, **_keywords: hidden for layer in self._model.layers}
-        with replaced_forwards(forwards):
-            output: Tensor = self._model.model(inputs_embeds=hidden, use_cache=False).logits
-        return output
-
-
 def full_precision() -> None:
     """GPUs multiply float32 as float32 (no TF32), and sum 16-bit products in float32.
 
@@ -294,31 +269,28 @@ def full_precision() -> None:
     products.allow_fp16_reduced_precision_reduction = False
 
 
-@contextmanager
-def filled(module: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
-    """Put tensors in the place of a module's parameters; the former ones come back at the end."""
-    former = {}
-    for name, tensor in tensors.items():
-        owner, _, leaf = name.rpartition(".")
-        holder = module.get_submodule(owner)
-        former[name] = (holder, leaf, getattr(holder, leaf))
-        setattr(holder, leaf, nn.Parameter(tensor, requires_grad=False))
-    try:
-        yield
-    finally:
-        for holder, leaf, parameter in former.values():
-            setattr(holder, leaf, parameter)
+def filled(module: nn.Module, tensors: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+    """A context in which tensors are a module's parameters of these names."""
+    parameters = {name: nn.Parameter(t, requires_grad=False) for name, t in tensors.items()}
+    return replaced(module, parameters)
 
 
 @contextmanager
-def replaced_module(owner: nn.Module, name: str, module: nn.Module) -> Iterator[None]:
-    """Put a module in a submodule's place; the submodule comes back, after an exception too."""
-    former = owner.get_submodule(name)
-    owner.set_submodule(name, module)
+def replaced(
+    module: nn.Module, attributes: Mapping[str, nn.Parameter | nn.Module]
+) -> Iterator[None]:
+    """Replace parameters or submodules of these names while the block runs."""
+    former = []
+    for name, attribute in attributes.items():
+        path, _, leaf = name.rpartition(".")
+        owner = module.get_submodule(path)
+        former.append((owner, leaf, getattr(owner, leaf)))
+        setattr(owner, leaf, attribute)
     try:
         yield
     finally:
-        owner.set_submodule(name, former)
+        for owner, leaf, attribute in former:
+            setattr(owner, leaf, attribute)
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dissect.texts.spans import Text
+
 Ids = Sequence[int]
 Part = tuple[slice, tuple[int, ...]]  # the tokens that a text adds to a tree, and all of its tokens
 
@@ -67,6 +69,10 @@ class TokenTree:
         """The indices of some of a text's positions."""
         path = self.paths[self.texts.index(text)]
         return [path[position] for position in positions]
+
+    def compared(self, texts: Sequence[Text]) -> list[int]:
+        """The indices of the compared positions of the tree's texts, text by text."""
+        return [index for text in self.texts for index in self.at(text, texts[text].compared)]
 
     def mask(self, causal: Tensor | None) -> Tensor:
         """Which token attends to which, from a model's own mask for one plain sequence.
