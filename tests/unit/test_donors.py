@@ -290,9 +290,14 @@ def test_runs_share_a_token_only_where_the_next_questions_agree_too(
     recorded, patched = recording.trees[0], donor.trees[0]
     alone = sum(len(text.ids) for text in recording.texts)
     assert len(recorded.ids) < len(patched.ids) < alone
-    origins = donor.origins(0)
-    assert [recorded.ids[index] for index in origins] == list(patched.ids)
-    assert [recorded.positions[index] for index in origins] == patched.positions
+    # What was captured of the recording's tree reaches the same tokens of the other one.
+    captured = {
+        "inputs": torch.tensor([recorded.ids]),
+        "attention": torch.tensor([recorded.positions]),
+    }
+    rearranged = donor.rearranged(captured, 0)
+    assert rearranged["inputs"].tolist() == [list(patched.ids)]
+    assert rearranged["attention"].tolist() == [patched.positions]
 
 
 @ONE_TREE

@@ -33,7 +33,7 @@ def test_scores_are_what_their_names_say(logits: Tensor) -> None:
         following = [logprobs[position, token] for position, token in enumerate((2, 0, 4))]
         np.testing.assert_allclose(scores.logprob[:3], following, atol=1e-6)
     of_itself = original.score(logits[0])
-    np.testing.assert_allclose(original.logprob()[:3], of_itself.logprob[:3], atol=1e-6)
+    np.testing.assert_allclose(original.logprob[:3], of_itself.logprob[:3], atol=1e-6)
 
 
 def test_equal_logits_score_exactly_nothing(logits: Tensor) -> None:
@@ -64,7 +64,7 @@ def test_rows_of_a_table(logits: Tensor) -> None:
     windows = [Window(name, layer, layer, layer) for name, layer in names]
     patched = {(0, 0): [original.score(logits[2])], (1, 1): [original.score(logits[0])]}
     unpatched = [original.score(logits[1])]
-    rows = tabulate([TEXT], windows, unpatched, patched, [original.logprob()])
+    rows = tabulate([TEXT], windows, unpatched, patched, [original.logprob])
     assert len(rows) == 3 * 2
     notebook = rows[rows["span"] == "notebook"].reset_index()
     assert (notebook["positions"] == 3).all()

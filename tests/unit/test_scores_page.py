@@ -38,7 +38,7 @@ def test_the_worked_example_is_what_the_engine_computes() -> None:
             "kl_patched": [of_run.kl[0] for of_run in scores],
             "top1_patched": [of_run.agrees[0] for of_run in scores],
             "answer_logprob_patched": [of_run.logprob[0] for of_run in scores],
-            "answer_logprob_original": original.logprob()[0],
+            "answer_logprob_original": original.logprob[0],
         }
     )
     for name in ("loss", "kl", "top1", "answer_logprob"):

@@ -85,8 +85,7 @@ def use_tree_attention(model: Any) -> None:
 
 def uses_tree_attention(model: Any) -> bool:
     """Whether a model attends text by text."""
-    implementation: str = model.config._attn_implementation
-    return implementation == IMPLEMENTATION
+    return bool(model.config._attn_implementation == IMPLEMENTATION)
 
 
 def as_index(indices: Sequence[int], device: torch.device) -> Index:

@@ -21,7 +21,6 @@ from dissect.errors import DissectError
 from dissect.study.windows import Window
 
 log = logging.getLogger("dissect")
-VALUE_VECTORS = "value_vectors"
 CPU = torch.device("cpu")
 
 
@@ -79,7 +78,7 @@ class Noise(Donor):
 
     def value_vectors(self, index: int, dtype: torch.dtype, device: torch.device) -> Tensor:
         original = self.checkpoint.read_value_vectors(index, dtype, CPU)
-        return noise_like(original, 0, self._generator(VALUE_VECTORS, index)).to(device)
+        return noise_like(original, 0, self._generator("value_vectors", index)).to(device)
 
     def _generator(self, *what: object) -> torch.Generator:
         texts = [text.ids for text in self.recording.texts]

@@ -90,7 +90,7 @@ def _count_unpatched(
 ) -> Operations:
     """The unpatched run. `compared_only`: of the top layer, no other positions are wanted."""
     together = token_tree([text.ids for text in texts], range(len(texts)))
-    total = _count_head(model, trees, together, texts)
+    total = _count_head(model, together, texts)
     for index in range(model.n_layers):
         is_top = compared_only and index == model.n_layers - 1
         read = [_cost_done(model, tree, texts, is_top=is_top) for tree in trees]
@@ -105,7 +105,7 @@ def _count_donor(host: StreamedModel, donor_windows: DonorWindows) -> Operations
     donor, ranges = donor_windows.donor, donor_windows.ranges
     trees, texts = donor.trees, donor.recording.texts
     together = donor.tree_of(range(len(texts)))
-    total = _count_head(host, trees, together, texts, runs=len(set(ranges)))
+    total = _count_head(host, together, texts, runs=len(set(ranges)))
     for index, step in enumerate(schedule(ranges, host.n_layers)):
         is_top = index == host.n_layers - 1
         read = [_cost_done(host, tree, texts, is_top=is_top) for tree in trees]
@@ -139,16 +139,12 @@ def _runs(step: LayerSchedule, experiment: Experiment, cost: RunCost, outputs: i
 
 
 def _count_head(
-    model: StreamedModel,
-    trees: Sequence[TokenTree],
-    together: TokenTree,
-    texts: Sequence[Text],
-    runs: int = 1,
+    model: StreamedModel, together: TokenTree, texts: Sequence[Text], runs: int = 1
 ) -> Operations:
     """The head of some runs; `together` is the tree of all texts."""
     per_position = 2 * runs * _linear(model.model.get_output_embeddings())
-    done = sum(len(tree.compared(texts)) for tree in trees)
-    return Operations(per_position * done, per_position * len(set(together.compared(texts))))
+    compared = together.compared(texts)
+    return Operations(per_position * len(compared), per_position * len(set(compared)))
 
 
 def _cost_done(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from dissect.checkpoints.reader import Checkpoint
 from dissect.engine.recording import Recording
 from dissect.engine.schedule import LayerRange
-from dissect.engine.streamed_model import ATTENTION, COEFFICIENTS, Layer
+from dissect.engine.streamed_model import ATTENTION, COEFFICIENTS, INPUTS, Layer
 from dissect.engine.token_tree import TokenTree, token_tree
 from dissect.study.windows import Window
 
@@ -45,7 +45,7 @@ class PatchSite:
         layer: its index.
         tree: the tree's number.
         mlp_at: the only tokens at which the MLP runs (`Layer.__call__`); None: all.
-        captured: the unpatched host's components here, (1, tokens, width) each.
+        captured: what `Layer.capture` left of the unpatched run, (1, tokens, width) each.
     """
 
     layer: int
@@ -92,11 +92,14 @@ class Donor:
         """The tree that patched runs of some of the texts, by their numbers, would have."""
         return token_tree([text.ids for text in self.recording.texts], texts, self.sources)
 
-    def origins(self, tree: int) -> list[int] | None:
-        """Per token of one of `trees`, its index in the recording's tree; None: the same tree."""
+    def rearranged(self, captured: Mapping[str, Tensor], tree: int) -> Mapping[str, Tensor]:
+        """What `Layer.capture` left of a recording's tree, for the tokens of the one of `trees`."""
         if self.sources is None:
-            return None
-        return self.trees[tree].flatten(self.recording.trees[tree].paths)
+            return captured  # the trees are equal
+        origins = self.trees[tree].flatten(self.recording.trees[tree].paths)
+        # Without coefficients: in the top layer there are some at compared positions only, and
+        # donors with sources of their own do not read them.
+        return {name: captured[name][:, origins] for name in (INPUTS, ATTENTION)}
 
     def coefficients(self, site: PatchSite) -> Tensor:
         """The MLP coefficients where the MLP runs, (1, tokens of `mlp_at`, width)."""

@@ -59,14 +59,12 @@ class LayerPrefetcher:
         return weights
 
     def _read_to_device(self, index: int) -> Weights:
+        tensors = self._read(index).items()
         if self._stream is None:
-            return {
-                name: tensor.to(self._device, self._dtype)
-                for name, tensor in self._read(index).items()
-            }
+            return {name: tensor.to(self._device, self._dtype) for name, tensor in tensors}
         weights = {}
         with torch.cuda.device(self._device), torch.cuda.stream(self._stream):
-            for name, tensor in self._read(index).items():
+            for name, tensor in tensors:
                 pinned = tensor.pin_memory()  # reads the file
                 weights[name] = pinned.to(self._device, non_blocking=True).to(self._dtype)
         self._stream.synchronize()

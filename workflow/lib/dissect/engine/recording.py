@@ -83,7 +83,7 @@ class Recording:
     def logprobs(self, device: torch.device) -> list[Array]:
         """Per text, the log-probability of each compared position's next token, (positions,)."""
         texts = range(len(self.texts))
-        return [self.original_logits(text, device).logprob() for text in texts]
+        return [self.original_logits(text, device).logprob for text in texts]
 
 
 def write_recording(

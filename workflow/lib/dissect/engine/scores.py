@@ -37,6 +37,9 @@ class OriginalLogits:
     Args:
         logits: (positions, vocabulary).
         text: the text; its compared positions are those of `logits`.
+
+    Attributes:
+        logprob: log-probability of each next token, (positions,), nats.
     """
 
     def __init__(self, logits: Tensor, text: Text) -> None:
@@ -50,11 +53,7 @@ class OriginalLogits:
         self.next_ids = torch.tensor(
             [following[position] for position in text.compared], device=logits.device
         )
-        self._logprob = _at(logprobs, self.next_ids)
-
-    def logprob(self) -> Array:
-        """The original's log-probability of each next token, (positions,), nats."""
-        return _array(self._logprob)
+        self.logprob = _array(_at(logprobs, self.next_ids))
 
     def score(self, logits: Tensor) -> Scores:
         """Compare a run's logits with the original's; equal ones give an error and a KL of 0.

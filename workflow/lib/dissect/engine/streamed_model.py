@@ -45,6 +45,10 @@ class StreamedModel:
     Args:
         checkpoint: where the weights come from.
         dtype, device: of the computation.
+
+    Attributes:
+        model: transformers' own, without weights.
+        layers: its decoder layers, from the lowest up.
     """
 
     def __init__(self, checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> None:
@@ -54,6 +58,8 @@ class StreamedModel:
         full_precision()
         self.model: Any = empty_model(checkpoint.config, dtype)
         use_tree_attention(self.model)
+        self.layers: nn.ModuleList = getattr(self.model.base_model, checkpoint.family.layers)
+        self.n_layers = len(self.layers)
         # Only buffers have data yet; `to` would fail on the empty parameters.
         for module in self.model.modules():
             for name, buffer in module.named_buffers(recurse=False):
@@ -64,20 +70,6 @@ class StreamedModel:
             if device.type == "cuda"
             else None
         )
-
-    @property
-    def base(self) -> Any:
-        """The model without its head."""
-        return self.model.base_model
-
-    @property
-    def layers(self) -> nn.ModuleList:
-        layers: nn.ModuleList = getattr(self.base, self.checkpoint.family.layers)
-        return layers
-
-    @property
-    def n_layers(self) -> int:
-        return len(self.layers)
 
     @contextmanager
     def layer(self, index: int) -> Iterator["Layer"]:
@@ -151,26 +143,21 @@ class StreamedModel:
     def _record_layer_inputs(self, **inputs: Tensor) -> tuple[Tensor, list[dict[str, Any]]]:
         """The first layer's input and each layer's arguments; no layer computes anything."""
         hiddens: list[Tensor] = []
-        arguments: dict[int, dict[str, Any]] = {}
+        arguments: list[dict[str, Any]] = []
 
-        def recording(index: int) -> Any:
-            def forward(hidden: Tensor, **keywords: Any) -> Tensor:
-                hiddens.append(hidden)
-                arguments[index] = keywords
-                return hidden
+        def record(hidden: Tensor, **keywords: Any) -> Tensor:
+            hiddens.append(hidden)
+            arguments.append(keywords)
+            return hidden
 
-            return forward
-
-        forwards = {layer: recording(index) for index, layer in enumerate(self.layers)}
-        with replaced_forwards(forwards):
-            self.base(**inputs, use_cache=False)
-        return hiddens[0], [arguments[index] for index in range(self.n_layers)]
+        with replaced_forwards(self.layers, record):
+            self.model.base_model(**inputs, use_cache=False)
+        return hiddens[0], arguments
 
     def _logits(self, hidden: Tensor) -> Tensor:
         """The final norm, the head and what the model's own forward does after them."""
         # The layers return `hidden`, whatever they are given.
-        forwards = {layer: lambda *_args, **_keywords: hidden for layer in self.layers}
-        with replaced_forwards(forwards):
+        with replaced_forwards(self.layers, lambda *_args, **_keywords: hidden):
             logits: Tensor = self.model(inputs_embeds=hidden, use_cache=False).logits
         return logits
 
@@ -217,12 +204,9 @@ class Layer:
                 # A copy: a view would keep all rows.
                 captured[component] = rows[:1].clone()
 
-        def capture_attention(_module: Any, _inputs: Any, outputs: Any) -> None:
-            capture(ATTENTION, outputs[0])
-
         hooks = [
             self.module.register_forward_pre_hook(lambda _, inputs: capture(INPUTS, inputs[0])),
-            self.attention.register_forward_hook(capture_attention),
+            self.attention.register_forward_hook(lambda _, _in, out: capture(ATTENTION, out[0])),
             self.down.register_forward_pre_hook(lambda _, inputs: capture(COEFFICIENTS, inputs[0])),
         ]
         try:
@@ -276,9 +260,7 @@ def filled(module: nn.Module, tensors: Mapping[str, Tensor]) -> AbstractContextM
 
 
 @contextmanager
-def replaced(
-    module: nn.Module, attributes: Mapping[str, nn.Parameter | nn.Module]
-) -> Iterator[None]:
+def replaced(module: nn.Module, attributes: Mapping[str, Any]) -> Iterator[None]:
     """Replace parameters or submodules of these names while the block runs."""
     former = []
     for name, attribute in attributes.items():
@@ -294,12 +276,12 @@ def replaced(
 
 
 @contextmanager
-def replaced_forwards(forwards: Mapping[nn.Module, Any]) -> Iterator[None]:
+def replaced_forwards(modules: nn.ModuleList, forward: Callable[..., Tensor]) -> Iterator[None]:
     """Replace modules' forwards while the block runs; their other attributes stay readable."""
-    for module, forward in forwards.items():
+    for module in modules:
         module.forward = forward
     try:
         yield
     finally:
-        for module in forwards:
+        for module in modules:
             del module.forward

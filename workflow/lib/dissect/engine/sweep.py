@@ -22,7 +22,7 @@ from dissect.engine.patches import DonorWindows, PatchSite
 from dissect.engine.recording import Recording
 from dissect.engine.schedule import LayerRange, LayerSchedule, schedule
 from dissect.engine.scores import OriginalLogits, Scores
-from dissect.engine.streamed_model import ATTENTION, INPUTS, Layer, LayerInputs, StreamedModel
+from dissect.engine.streamed_model import INPUTS, Layer, LayerInputs, StreamedModel
 from dissect.engine.token_tree import TokenTree
 from dissect.texts.spans import Text
 
@@ -217,7 +217,7 @@ class DonorRuns:
             return
         patch = self.donor.read_layer(index, host.dtype, host.device)
         for number, tree in enumerate(self.trees):
-            captured = rearranged(unpatched[number], self.donor.origins(number))
+            captured = self.donor.rearranged(unpatched[number], number)
             site = PatchSite(index, number, host.device, tree.mlp_at(index), captured)
             if step.in_window:
                 with patch.applied(layer, site):
@@ -226,15 +226,6 @@ class DonorRuns:
                 with patch.applied(layer, site, starts=True):
                     tree.start_windows(index, layer, captured[INPUTS])
             tree.end_windows(step)
-
-
-def rearranged(captured: Mapping[str, Tensor], origins: list[int] | None) -> Mapping[str, Tensor]:
-    """What was captured, for a donor that has the texts in another tree (`Donor.origins`)."""
-    if origins is None:
-        return captured
-    # Coefficients are left out: in the top layer there are some at compared positions only, and a
-    # donor that needs the unpatched run's has the recording's trees.
-    return {name: captured[name][:, origins] for name in (INPUTS, ATTENTION)}
 
 
 def log_progress(index: int, runs: Sequence[DonorRuns]) -> None:
