@@ -93,9 +93,9 @@ def _count_unpatched(
     total = _count_head(model, together, texts)
     for index in range(model.n_layers):
         is_top = compared_only and index == model.n_layers - 1
-        read = [_cost_done(model, tree, texts, is_top=is_top) for tree in trees]
+        costs = [_cost_done(model, tree, texts, is_top=is_top) for tree in trees]
         needed = _least_cost(model, together, texts, is_top=is_top)
-        done = sum(cost.attention + cost.mlp for cost in read)
+        done = sum(cost.attention + cost.mlp for cost in costs)
         total += Operations(2 * done, 2 * (needed.attention + needed.mlp))
     return total
 
@@ -108,12 +108,12 @@ def _count_donor(host: StreamedModel, donor_windows: DonorWindows) -> Operations
     total = _count_head(host, together, texts, runs=len(set(ranges)))
     for index, step in enumerate(schedule(ranges, host.n_layers)):
         is_top = index == host.n_layers - 1
-        read = [_cost_done(host, tree, texts, is_top=is_top) for tree in trees]
+        costs = [_cost_done(host, tree, texts, is_top=is_top) for tree in trees]
         needed = _least_cost(host, together, texts, is_top=is_top)
         # The donor's MLP output is computed for the rows inside a window, and again for those that
         # start here.
         outputs = bool(step.in_window) + step.starts
-        done = sum(_runs(step, donor.experiment, cost, outputs) for cost in read)
+        done = sum(_runs(step, donor.experiment, cost, outputs) for cost in costs)
         least = _runs(step, donor.experiment, needed, int(step.patches))
         total += Operations(2 * done, 2 * least)
     return total

@@ -1,11 +1,10 @@
 """What each experiment patches into a layer, and how: the paper's four interventions (section 3).
 
-A component that is patched is never computed: a module that returns the donor's values takes its
-place.
+A patched component is never computed: a module that returns the donor's values takes its place.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -114,43 +113,36 @@ class Donor:
         """The donor's value vectors of a layer, (hidden, coefficients)."""
         return self.checkpoint.read_value_vectors(index, dtype, device)
 
-    def read_layer(self, index: int, dtype: torch.dtype, device: torch.device) -> "LayerPatch":
-        """Read what does not depend on the texts, once per layer."""
-        weight = None
-        if self.experiment.value_vectors:
-            weight = self.value_vectors(index, dtype, device)
-            self.checkpoint.announce([self.checkpoint.value_vectors_name(index + 1)])
-        return LayerPatch(self, weight)
-
-
-@dataclass(frozen=True)
-class LayerPatch:
-    """One layer's patch; `value_vectors` is (hidden, coefficients) or None."""
-
-    donor: Donor
-    value_vectors: Tensor | None
+    def patched_weights(self, layer: Layer, index: int) -> AbstractContextManager[None]:
+        """A context in which a layer has the donor's value vectors, if the experiment says so."""
+        if not self.experiment.value_vectors:
+            return nullcontext()
+        weight = layer.down.weight
+        value_vectors = self.value_vectors(index, weight.dtype, weight.device)
+        self.checkpoint.announce([self.checkpoint.value_vectors_name(index + 1)])
+        return layer.with_value_vectors(value_vectors)
 
     @contextmanager
-    def applied(self, layer: Layer, site: PatchSite, *, starts: bool = False) -> Iterator[None]:
-        """A context in which `layer` runs patched, for any number of rows of one tree.
+    def patched_activations(
+        self, layer: Layer, site: PatchSite, *, starts: bool = False
+    ) -> Iterator[None]:
+        """A context in which a layer runs patched, for any number of rows of one tree.
 
         Args:
+            layer: with patched weights (`patched_weights`).
             starts: for rows whose window starts here: their input is the unpatched run's, so
                 whatever the patch does not change is taken from that run.
         """
-        experiment, donor = self.donor.experiment, self.donor
         attention = site.captured[ATTENTION] if starts else None
         coefficients = None
-        if starts and experiment.value_vectors:
+        if starts and self.experiment.value_vectors:
             coefficients = site.captured[COEFFICIENTS]
-        if experiment.attention:
-            attention = donor.activations(ATTENTION, site)
-        if experiment.coefficients:
-            coefficients = donor.coefficients(site)
+        if self.experiment.attention:
+            attention = self.activations(ATTENTION, site)
+        if self.experiment.coefficients:
+            coefficients = self.coefficients(site)
         with ExitStack() as stack:
-            if self.value_vectors is not None:
-                stack.enter_context(layer.with_value_vectors(self.value_vectors))
-            if coefficients is not None:  # with the value vectors that are in place now
+            if coefficients is not None:
                 stack.enter_context(layer.with_mlp(ConstantOutput(layer.down(coefficients))))
             if attention is not None:
                 stack.enter_context(layer.with_attention(ConstantAttention(attention)))

@@ -169,7 +169,7 @@ class Layer:
         self.module = module
         self.attention = module.get_submodule(family.attention)
         self.mlp = module.get_submodule(family.mlp)
-        self.down = self.mlp.get_submodule(family.down)
+        self.down: Any = self.mlp.get_submodule(family.down)
         self._family = family
 
     def __call__(
@@ -243,10 +243,7 @@ class MLPAtPositions(nn.Module):
 
 
 def full_precision() -> None:
-    """GPUs multiply float32 as float32 (no TF32), and sum 16-bit products in float32.
-
-    Both are settings of the process.
-    """
+    """Process settings: GPUs multiply float32 without TF32, and sum 16-bit products in float32."""
     products = torch.backends.cuda.matmul
     products.fp32_precision = "ieee"
     products.allow_bf16_reduced_precision_reduction = False

@@ -201,7 +201,7 @@ class DonorRuns:
             TreeRuns(inputs[tree].arguments, calls, tree.compared(texts))
             for tree in self.donor.trees
         ]
-        self._host = host
+        self._device = host.device
 
     @property
     def windows(self) -> list[LayerRange]:
@@ -212,20 +212,20 @@ class DonorRuns:
         self, index: int, layer: Layer, unpatched: Sequence[Mapping[str, Tensor]]
     ) -> None:
         """Take the rows inside a window through a layer that unpatched rows have just passed."""
-        step, host = self.schedule[index], self._host
+        step, donor = self.schedule[index], self.donor
         if not step.patches:
             return
-        patch = self.donor.read_layer(index, host.dtype, host.device)
-        for number, tree in enumerate(self.trees):
-            captured = self.donor.rearranged(unpatched[number], number)
-            site = PatchSite(index, number, host.device, tree.mlp_at(index), captured)
-            if step.in_window:
-                with patch.applied(layer, site):
-                    tree.pass_in_window(index, layer, step.in_window)
-            if step.starts:
-                with patch.applied(layer, site, starts=True):
-                    tree.start_windows(index, layer, captured[INPUTS])
-            tree.end_windows(step)
+        with donor.patched_weights(layer, index):
+            for number, tree in enumerate(self.trees):
+                captured = donor.rearranged(unpatched[number], number)
+                site = PatchSite(index, number, self._device, tree.mlp_at(index), captured)
+                if step.in_window:
+                    with donor.patched_activations(layer, site):
+                        tree.pass_in_window(index, layer, step.in_window)
+                if step.starts:
+                    with donor.patched_activations(layer, site, starts=True):
+                        tree.start_windows(index, layer, captured[INPUTS])
+                tree.end_windows(step)
 
 
 def log_progress(index: int, runs: Sequence[DonorRuns]) -> None:
