@@ -123,15 +123,15 @@ def test_smaller_calls_take_less_memory_and_change_rounding_only(
     def measured() -> tuple[int, np.ndarray]:
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
-        found = losses(pair.sweep("attention", recording, torch.float32, GPU))
-        return torch.cuda.max_memory_allocated() - before, found
+        result = losses(pair.sweep("attention", recording, torch.float32, GPU))
+        return torch.cuda.max_memory_allocated() - before, result
 
     large, expected = measured()
     monkeypatch.setattr(sweep_module, "TOKENS_PER_CALL", 1)
     monkeypatch.setattr(sweep_module, "POSITIONS_PER_CALL", 1)
-    small, found = measured()
+    small, result = measured()
     assert small < large
-    np.testing.assert_allclose(found, expected, rtol=1e-3)
+    np.testing.assert_allclose(result, expected, rtol=1e-3)
 
 
 def test_out_of_memory_halves_the_call_and_goes_on(

@@ -37,7 +37,7 @@ def test_parts_give_what_the_whole_tree_gives(
     module.num_key_value_groups = HEADS // key_heads
     module.is_causal = True
     parts = [(own, as_index(seen, CPU)) for own, seen in tree.parts]
-    found, weights = attend_by_text(
+    output, weights = attend_by_text(
         module, query, key, value, mask, scaling=scaling, **{attention.TREE_PARTS: parts}
     )
     exact = scaled_dot_product_attention(
@@ -47,6 +47,6 @@ def test_parts_give_what_the_whole_tree_gives(
         enable_gqa=True,
     ).transpose(1, 2)
     assert weights is None
-    assert found.dtype == dtype
-    assert found.shape == exact.shape == (ROWS, tokens, HEADS, WIDTH)
-    assert (found.double() - exact).norm() < bound * exact.norm()
+    assert output.dtype == dtype
+    assert output.shape == exact.shape == (ROWS, tokens, HEADS, WIDTH)
+    assert (output.double() - exact).norm() < bound * exact.norm()

@@ -113,9 +113,9 @@ def test_a_question_scores_the_same_alone_and_in_a_token_tree(
 ) -> None:
     texts = texts_of(tiny_llama)
 
-    def run(some: Sequence[Text], tree_tokens: int) -> dict[tuple[int, int] | None, list[Scores]]:
+    def run(read: Sequence[Text], tree_tokens: int) -> dict[tuple[int, int] | None, list[Scores]]:
         monkeypatch.setattr("dissect.engine.token_tree.TREE_TOKENS", tree_tokens)
-        recording = recording_of(tiny_llama, some, tmp_path / "recording.safetensors")
+        recording = recording_of(tiny_llama, read, tmp_path / "recording.safetensors")
         donor = Donor(EXPERIMENTS[name], recording, Checkpoint(tiny_llama))
         return runs_of(sweep_of(model_of(tiny_unlearned), donor, WINDOWS))
 

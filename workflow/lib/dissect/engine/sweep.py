@@ -61,16 +61,16 @@ def sweep(host: StreamedModel, donors: Sequence[DonorWindows], compared: Recordi
         compared: the original's recording of the texts, for its logits.
     """
     with host.embedding() as embed:
-        trees = {tree for one in donors for tree in one.donor.trees}  # donors have some in common
+        trees = {tree for of_donor in donors for tree in of_donor.donor.trees}
         inputs = {tree: embed(tree) for tree in trees}
     calls = MicroBatches(TOKENS_PER_CALL)
-    runs = [DonorRuns(one, inputs, compared.texts, host, calls) for one in donors]
+    runs = [DonorRuns(of_donor, inputs, compared.texts, host, calls) for of_donor in donors]
     for tree, of_tree in zip(compared.trees, runs[0].trees, strict=True):
         of_tree.add_unpatched(inputs[tree].hidden)
     with timed(count_sweep(host, donors, compared)):
-        for index, layer, unpatched in unpatched_run(host, [one.trees for one in runs]):
-            for one in runs:
-                one.patch_layer(index, layer, unpatched)
+        for index, layer, unpatched in unpatched_run(host, [of_donor.trees for of_donor in runs]):
+            for of_donor in runs:
+                of_donor.patch_layer(index, layer, unpatched)
             log_progress(index, runs)
         return compare(host, runs, compared)
 
@@ -142,14 +142,12 @@ class TreeRuns:
 
     def pass_in_window(self, index: int, layer: Layer, firsts: Sequence[int]) -> None:
         """Take rows inside a window, by their first layers, through a patched layer."""
-        start = 0
-        while start < len(firsts):
-            tokens = self.in_window[firsts[start]].shape[1]
-            some = firsts[start : start + self._calls.rows(tokens)]
-            batch = torch.cat([self.in_window[first] for first in some])
+        size = self._calls.rows(self.in_window[firsts[0]].shape[1])
+        for start in range(0, len(firsts), size):
+            of_call = firsts[start : start + size]
+            batch = torch.cat([self.in_window[first] for first in of_call])
             batch = self._through(index, layer, batch)
-            self.in_window.update(zip(some, batch.split(1), strict=True))
-            start += len(some)
+            self.in_window.update(zip(of_call, batch.split(1), strict=True))
 
     def start_windows(self, index: int, layer: Layer, inputs: Tensor) -> None:
         """Take the row of the windows that start at a patched layer through it."""
@@ -230,7 +228,7 @@ class DonorRuns:
 
 def log_progress(index: int, runs: Sequence[DonorRuns]) -> None:
     """Log how many rows of all donors are in a window, and how many runs are finished."""
-    steps = [one.schedule[index] for one in runs]
+    steps = [of_donor.schedule[index] for of_donor in runs]
     log.info(
         "layer %d of %d: %d rows in a window, %d runs finished",
         *(index + 1, len(runs[0].schedule), sum(len(step.remaining) for step in steps)),
@@ -241,20 +239,20 @@ def log_progress(index: int, runs: Sequence[DonorRuns]) -> None:
 def compare(host: StreamedModel, runs: Sequence[DonorRuns], compared: Recording) -> Swept:
     """Score all runs above the last layer against the original's logits."""
     calls = MicroBatches(POSITIONS_PER_CALL)
-    rows: list[dict[int, list[Scores]]] = [{} for _ in runs]  # per donor and text
+    # Per donor, the scores of all its rows by text.
+    scores: list[dict[int, list[Scores]]] = [{} for _ in runs]
     with host.lm_head() as head:
         for number, tree in enumerate(compared.trees):
             originals = {text: compared.original_logits(text, host.device) for text in tree.texts}
-            for of_donor, one in zip(rows, runs, strict=True):
-                of_donor |= score(head, one.trees[number].outputs(), originals, calls)
+            for of_donor, by_text in zip(runs, scores, strict=True):
+                by_text |= score(head, of_donor.trees[number].outputs(), originals, calls)
     texts = range(len(compared.texts))
     # The first row of the first donor is the unpatched run.
-    unpatched = [rows[0][text].pop(0) for text in texts]
-    patched = [
-        {window: [of_donor[text][row] for text in texts] for row, window in enumerate(one.windows)}
-        for one, of_donor in zip(runs, rows, strict=True)
-    ]
-    return Swept(unpatched, patched)
+    swept = Swept([scores[0][text].pop(0) for text in texts], [])
+    for of_donor, by_text in zip(runs, scores, strict=True):
+        windows = enumerate(of_donor.windows)
+        swept.patched.append({w: [by_text[text][row] for text in texts] for row, w in windows})
+    return swept
 
 
 def score(
