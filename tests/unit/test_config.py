@@ -153,7 +153,6 @@ def test_a_concept_file_may_be_a_string() -> None:
         ({"seed": -1}, "seed: input should be greater than or equal to 0, but it is -1"),
         ({"seed": 2**70}, "seed: input should be less than or equal to 4294967295"),
         ({"device": "cuda:999"}, "legal: auto, cpu, cuda, cuda:N, mps"),
-        ({"memory_gib": 1e308}, "memory_gib: input should be less than or equal to 1000000"),
         ({"answer_tokens": 10**9}, "answer_tokens: input should be less than"),
         ({"behaviour": {"new_tokens": 10**9}}, "behaviour.new_tokens: input should be less than"),
         ({"controls": {"layers": [10**9]}}, "controls.layers.0: input should be less than"),

@@ -48,10 +48,8 @@ products = Products(study)
 if not Path(study.layout.first_use).exists():
     write_json(Path(study.layout.first_use), study.config.results)
 
-# Scripts read these from here: where a job computes, and in how much memory, is no reason to compute
-# it again.
+# Scripts read it from here: where a job computes is no reason to compute it again.
 config["device"] = study.config.device
-config["memory_gib"] = study.config.memory_gib
 
 # One job at a time on a GPU; on CPUs, as many as there are cores.
 GPU = 0 if study.config.device == "cpu" else 1

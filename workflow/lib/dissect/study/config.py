@@ -402,15 +402,6 @@ class Config(_Section):
         description="Where models compute: auto (a GPU if there is one), cpu, cuda, cuda:N, mps. "
         "With cpu, jobs ask for no GPU and several run at once.",
     )
-    memory_gib: float | None = Field(
-        default=None,
-        gt=0,
-        le=1_000_000,
-        description="GiB that the tensors of a recording or a sweep may take on the device; its "
-        "log says the plan. On a GPU it decides how many runs go through a layer at a time, on a "
-        "CPU only whether the job begins: no result changes with it there. null: what the device "
-        "has free, less a tenth.",
-    )
     seed: int = Field(
         default=0,
         ge=0,

@@ -152,7 +152,7 @@ class Products:
 
     def report_settings(self) -> dict[str, Any]:
         """The config as the report shows it: without what changes no result."""
-        return self.study.config.model_dump(mode="json", exclude={"device", "memory_gib"})
+        return self.study.config.model_dump(mode="json", exclude={"device"})
 
     # What needs a checkpoint's weights, and so whether they must be downloaded.
 
