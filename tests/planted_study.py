@@ -20,9 +20,10 @@ from dissect.report.pictures import pictures
 from dissect.report.sources import Shown, read_sources
 from dissect.results.claims import claims
 from dissect.results.collect import collect_cells, coverage
+from dissect.results.csv_files import write_csv
 from dissect.results.schema import read_metadata, read_rows, write_rows
 from dissect.results.statistics import statistics
-from dissect.results.tables import concept_scores, curves, write_csv
+from dissect.results.tables import concept_scores, curves
 from planted import EXPERIMENTS, plant
 
 ROOT = Path(__file__).parents[1]

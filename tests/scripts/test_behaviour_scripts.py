@@ -19,9 +19,9 @@ from dissect.files import read_json, sha256_of
 from dissect.results.answers import read_answers
 from dissect.results.behaviour import read_behaviour
 from dissect.results.collect import collect_cells
+from dissect.results.csv_files import read_csv
 from dissect.results.expected import answer_settings, expected, patched_settings
 from dissect.results.schema import read_metadata
-from dissect.results.tables import read_csv
 from dissect.study.table import CheckpointRow
 from planted import flat, plant
 from tiny import save_tiny, tiny_concept

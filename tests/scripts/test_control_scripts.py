@@ -15,9 +15,10 @@ from safetensors.torch import save_file
 from dissect.errors import DissectError
 from dissect.files import read_json, sha256_of
 from dissect.results.collect import collect_cells
+from dissect.results.csv_files import write_csv
 from dissect.results.expected import expected, identity_settings, sweep_settings
 from dissect.results.schema import read_metadata, read_rows
-from dissect.results.tables import concept_scores, curves, write_csv
+from dissect.results.tables import concept_scores, curves
 from dissect.study.table import CheckpointRow
 from tiny import LAYERS, save_tiny, tiny_concept, tiny_config
 

@@ -12,9 +12,10 @@ import pytest
 from dissect.errors import DissectError
 from dissect.figures.registry import FIGURES
 from dissect.results.collect import collect_cells
+from dissect.results.csv_files import write_csv
 from dissect.results.scores import EVERY_SCORE
 from dissect.results.statistics import statistics
-from dissect.results.tables import concept_scores, curves, write_csv
+from dissect.results.tables import concept_scores, curves
 from planted import EXPERIMENTS, plant, sloped
 
 WORKFLOW = Path(__file__).parents[2] / "workflow"

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from dissect.errors import DissectError
+from dissect.results.csv_files import read_csv
 from dissect.results.schema import read_rows
 from dissect.results.scores import EVERY_SCORE
-from dissect.results.tables import read_csv, read_curves
+from dissect.results.tables import read_curves
 from planted import flat, plant
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"

@@ -20,7 +20,7 @@ from dissect.errors import DissectError
 from dissect.results.schema import read_metadata, read_rows
 from dissect.study.table import CheckpointRow
 from dissect.trace.components import component_changes
-from dissect.trace.table import TRACE_COLUMNS
+from dissect.trace.schema import TRACE_COLUMNS
 from tiny import LAYERS, save_tiny, tiny_concept, tiny_config
 
 PLACE = {"Layer": 3, "Dim": 5}

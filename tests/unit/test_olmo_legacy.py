@@ -19,7 +19,7 @@ from dissect.checkpoints.reader import Checkpoint, load_model
 from dissect.checkpoints.verify import refuse_other_shapes, verify_checkpoint
 from dissect.engine.patches import EXPERIMENTS, Donor
 from dissect.errors import DissectError
-from dissect.study.config import Recipe
+from dissect.study.recipe import Recipe
 from dissect.study.table import CheckpointRow
 from dissect.study.windows import windows_of
 from dissect.texts.answers import answer_questions

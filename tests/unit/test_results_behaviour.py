@@ -18,8 +18,8 @@ from dissect.results.behaviour import (
     summarise_behaviour,
     unrelated_scores,
 )
+from dissect.results.csv_files import write_csv
 from dissect.results.schema import read_metadata
-from dissect.results.tables import write_csv
 
 KEY = {"model": "tiny", "method": "dpo", "origin": "own", "concept": "tea", "concept_name": "Tea"}
 

@@ -19,7 +19,8 @@ from dissect.results.schema import write_rows
 from dissect.trace import components
 from dissect.trace.components import component_changes, relative_change
 from dissect.trace.concept_vector import compare_concept_vectors, place_of
-from dissect.trace.table import TRACE_COLUMNS, TRACE_SCHEMA, collect_traces
+from dissect.trace.schema import TRACE_COLUMNS, TRACE_SCHEMA
+from dissect.trace.table import collect_traces
 from tiny import LAYERS, SIZES, save_tiny, save_tiny_olmo_legacy, tiny_config
 
 CASES: dict[str, Any] = CONFIGS | {

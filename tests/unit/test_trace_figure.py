@@ -12,7 +12,7 @@ from matplotlib.text import Text
 from dissect.figures.style import Style
 from dissect.figures.trace import draw_trace
 from dissect.results.bootstrap import interval_of_mean
-from dissect.trace.table import TRACE_COLUMNS
+from dissect.trace.schema import TRACE_COLUMNS
 
 STYLE = Style()
 COMPONENTS = ("q", "k", "v", "o", "gate", "up", "down")

@@ -11,7 +11,7 @@ from torch.nn.functional import log_softmax
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from dissect.errors import DissectError
-from dissect.study.config import Recipe
+from dissect.study.recipe import Recipe
 from dissect.training import check, methods, texts
 from dissect.training.methods import METHODS, Scores
 from dissect.training.methods.dpo import dpo

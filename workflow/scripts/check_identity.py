@@ -22,7 +22,7 @@ from dissect.provenance import Stopwatch, checkpoint_fields, machine_fields, rec
 from dissect.results.expected import identity_settings, settings_fields
 from dissect.results.identity import identity_windows, refuse_changed
 from dissect.results.schema import write_rows
-from dissect.study.table import ORIGINAL
+from dissect.study.rows import ORIGINAL
 
 log = logging.getLogger("dissect")
 # Between them, all that is ever put back.

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from dissect.job import job
 from dissect.results.belonging import check_results, checkpoint_key
+from dissect.results.csv_files import write_csv
 from dissect.results.identity import collect_identity
-from dissect.results.tables import write_csv
 
 
 def main(*, identities: Iterable[Path], table: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from dissect.job import job
 from dissect.results.belonging import check_results, sweep_key
 from dissect.results.collect import collect_cells, coverage
-from dissect.results.tables import write_csv
+from dissect.results.csv_files import write_csv
 
 
 def main(

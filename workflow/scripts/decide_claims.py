@@ -6,7 +6,8 @@ from pathlib import Path
 from dissect.job import job
 from dissect.results.behaviour import unrelated_scores
 from dissect.results.claims import claims
-from dissect.results.tables import concept_scores, write_csv
+from dissect.results.csv_files import write_csv
+from dissect.results.tables import concept_scores
 
 
 def main(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dissect.checkpoints.manifest import write_manifest
 from dissect.job import job
-from dissect.study.table import CheckpointRow
+from dissect.study.rows import CheckpointRow
 
 
 def main(*, row: CheckpointRow, workers: int, manifest: Path) -> None:

@@ -6,7 +6,7 @@ from dissect.checkpoints.manifest import write_manifest
 from dissect.checkpoints.wheel import import_wheel
 from dissect.files import atomic_folder
 from dissect.job import job
-from dissect.study.table import CheckpointRow
+from dissect.study.rows import CheckpointRow
 
 
 def main(*, row: CheckpointRow, manifest: Path) -> None:

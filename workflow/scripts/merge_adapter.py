@@ -6,7 +6,7 @@ from dissect.checkpoints.hashes import files_of, hash_files
 from dissect.checkpoints.manifest import read_manifest, write_manifest
 from dissect.files import atomic_folder
 from dissect.job import job
-from dissect.study.table import CheckpointRow
+from dissect.study.rows import CheckpointRow
 
 
 def main(*, original: Path, row: CheckpointRow, manifest: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dissect.checkpoints.manifest import write_manifest
 from dissect.job import job
-from dissect.study.table import CheckpointRow
+from dissect.study.rows import CheckpointRow
 
 
 def main(*, row: CheckpointRow, manifest: Path) -> None:

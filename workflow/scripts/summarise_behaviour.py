@@ -5,7 +5,7 @@ from pathlib import Path
 from dissect.job import job
 from dissect.results.answers import read_answers
 from dissect.results.behaviour import summarise_behaviour
-from dissect.results.tables import write_csv
+from dissect.results.csv_files import write_csv
 
 
 def main(*, answers: Path, output: Path) -> None:

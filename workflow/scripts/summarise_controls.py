@@ -4,7 +4,8 @@ from pathlib import Path
 
 from dissect.job import job
 from dissect.results.controls import controls
-from dissect.results.tables import concept_scores, write_csv
+from dissect.results.csv_files import write_csv
+from dissect.results.tables import concept_scores
 
 
 def main(*, table: Path, seed: int, output: Path) -> None:

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from dissect.job import job
-from dissect.results.tables import concept_scores, curves, write_csv
+from dissect.results.csv_files import write_csv
+from dissect.results.tables import concept_scores, curves
 
 
 def main(*, table: Path, seed: int, output: Path) -> None:

@@ -4,8 +4,8 @@ import logging
 from pathlib import Path
 
 from dissect.job import job
+from dissect.results.csv_files import write_csv
 from dissect.results.resources import by_rule, resource_table
-from dissect.results.tables import write_csv
 
 log = logging.getLogger("dissect")
 

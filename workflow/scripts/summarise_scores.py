@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from dissect.job import job
+from dissect.results.csv_files import write_csv
 from dissect.results.disagreements import disagreements
 from dissect.results.families import DONOR
 from dissect.results.scores import EVERY_SCORE
-from dissect.results.tables import concept_scores, curves, write_csv
+from dissect.results.tables import concept_scores, curves
 
 
 def main(*, table: Path, seed: int, scores: Path, differing: Path) -> None:

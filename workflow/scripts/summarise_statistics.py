@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from dissect.job import job
+from dissect.results.csv_files import write_csv
 from dissect.results.statistics import statistics
-from dissect.results.tables import concept_scores, write_csv
+from dissect.results.tables import concept_scores
 
 
 def main(*, table: Path, seed: int, output: Path) -> None:

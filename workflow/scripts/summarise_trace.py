@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dissect.job import job
 from dissect.results.belonging import check_results, checkpoint_key
-from dissect.results.tables import write_csv
+from dissect.results.csv_files import write_csv
 from dissect.trace.table import collect_traces
 
 

@@ -16,7 +16,7 @@ from dissect.provenance import Stopwatch, checkpoint_fields, hash_of, machine_fi
 from dissect.results.schema import write_rows
 from dissect.trace.components import component_changes
 from dissect.trace.concept_vector import TOP_TOKENS, compare_concept_vectors, place_of
-from dissect.trace.table import CONCEPT_VECTOR, TRACE_COLUMNS, TRACE_SCHEMA
+from dissect.trace.schema import CONCEPT_VECTOR, TRACE_COLUMNS, TRACE_SCHEMA
 
 log = logging.getLogger("dissect")
 

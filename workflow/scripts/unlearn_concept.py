@@ -6,8 +6,8 @@ from pathlib import Path
 from dissect.checkpoints.manifest import read_manifest, write_manifest
 from dissect.files import atomic_folder, atomic_path, read_json
 from dissect.job import job
-from dissect.study.config import Recipe
-from dissect.study.table import CheckpointRow
+from dissect.study.recipe import Recipe
+from dissect.study.rows import CheckpointRow
 
 
 def main(

@@ -38,7 +38,7 @@ def _compare(old: Path, new: Path, tolerance: float, csv: Path | None) -> int:
     # pandas and pyarrow take a second: not for --help.
     from dissect.compare.compare import compare_results
     from dissect.compare.report import as_table, as_text
-    from dissect.results.tables import write_csv
+    from dissect.results.csv_files import write_csv
 
     comparison = compare_results(old, new, tolerance)
     print(as_text(comparison, str(old), str(new), tolerance))

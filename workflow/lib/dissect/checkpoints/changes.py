@@ -20,8 +20,8 @@ from dissect.checkpoints.hashes import (
 from dissect.checkpoints.manifest import File, Manifest
 from dissect.errors import DissectError
 from dissect.study.downloads import read_known
+from dissect.study.rows import CheckpointRow
 from dissect.study.study import Study
-from dissect.study.table import CheckpointRow
 
 log = logging.getLogger("dissect")
 _USERS = ("path", "adapter")

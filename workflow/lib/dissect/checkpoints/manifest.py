@@ -18,7 +18,7 @@ from dissect.checkpoints.hashes import (
 )
 from dissect.errors import DissectError
 from dissect.files import read_json, sha256_of, write_json
-from dissect.study.table import CheckpointRow
+from dissect.study.rows import CheckpointRow
 
 log = logging.getLogger("dissect")
 SCHEMA = 2

@@ -11,12 +11,12 @@ from huggingface_hub import constants
 from dissect.checkpoints import hub
 from dissect.checkpoints.families import FAMILIES
 from dissect.checkpoints.olmo_legacy import is_legacy
+from dissect.checkpoints.weight_files import ADAPTER_CONFIG
 from dissect.errors import DissectError
 from dissect.files import free_bytes
 from dissect.study.preflight import NOT_TO_BE_HAD, THERE, Found
-from dissect.study.resources import TRAINING_FACTOR
-from dissect.study.selection import ADAPTER_CONFIG
-from dissect.study.table import ORIGINAL, CheckpointRow
+from dissect.study.recipe import TRAINING_FACTOR
+from dissect.study.rows import ORIGINAL, CheckpointRow
 
 log = logging.getLogger("dissect")
 AT_ONCE = 8  # repositories asked for at a time: two small requests each

@@ -9,6 +9,7 @@ from dissect.files import read_json_object
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
+ADAPTER_CONFIG = "adapter_config.json"  # as peft calls it
 # A file beside the index, in every case: neither a path nor a name that a message cannot show.
 _SHARD = re.compile(r"[\w.+-]{1,200}\.safetensors", re.ASCII)
 

@@ -18,7 +18,7 @@ from dissect.results.bootstrap import (
     interval_of_mean,
     mean_curve,
 )
-from dissect.trace.table import ATTENTION, CONCEPT_VECTOR, MLP
+from dissect.trace.schema import ATTENTION, CONCEPT_VECTOR, MLP
 
 # Component -> place in the palette, label, marker, dashes: nobody needs the colours.
 _LOOKS: dict[str, tuple[int, str, str, tuple[float, ...]]] = {

@@ -12,8 +12,8 @@ from dissect.errors import DissectError
 from dissect.files import atomic_path
 from dissect.results.answers import SCHEMA_VERSION, read_answers
 from dissect.results.collect import PER_RUN, shared_and_own
+from dissect.results.csv_files import read_csv
 from dissect.results.schema import read_metadata
-from dissect.results.tables import read_csv
 
 BEHAVIOUR_KEYS = [
     "model",

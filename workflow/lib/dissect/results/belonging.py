@@ -21,7 +21,7 @@ from dissect.results.expected import Settings, expected, refuse_foreign
 from dissect.results.schema import read_metadata
 from dissect.study.concepts import Entry, digest, read_concept_file
 from dissect.study.downloads import read_known
-from dissect.study.table import ORIGINAL
+from dissect.study.rows import ORIGINAL
 
 log = logging.getLogger("dissect")
 

@@ -10,13 +10,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dissect.errors import DissectError
-from dissect.files import atomic_path
 from dissect.results.bootstrap import (
     MIN_CONCEPTS,
     concepts_with_a_value,
     interval_of_mean,
     mean_curve,
 )
+from dissect.results.csv_files import read_csv
 from dissect.results.families import ALL_METHODS, Family, families
 from dissect.results.scores import SCORES, check_scores, columns_of, of_concept
 
@@ -28,11 +28,9 @@ __all__ = [
     "SCORES",
     "concept_scores",
     "curves",
-    "read_csv",
     "read_curves",
     "read_statistics",
     "row_groups",
-    "write_csv",
 ]
 
 _POINT = ["window", "span", "donor", "layer", "first_layer", "last_layer"]
@@ -184,27 +182,9 @@ def _selected(path: Path, found: pd.DataFrame, only: Mapping[str, str]) -> pd.Da
     return found.reset_index(drop=True)
 
 
-def read_csv(path: Path, numbers: Sequence[str], whole: Sequence[str] = ()) -> pd.DataFrame:
-    """Read a table that `write_csv` wrote: all columns are text but for those named.
-
-    Args:
-        numbers: columns of numbers, where an empty field is null.
-        whole: columns of whole numbers, never empty.
-    """
-    found = pd.read_csv(path, dtype=str, keep_default_na=False)  # a model may be called NA
-    numeric = {name: pd.to_numeric(found[name]) for name in numbers}
-    return found.assign(**numeric).astype(dict.fromkeys(numbers, float) | dict.fromkeys(whole, int))
-
-
 def _nothing(table: Path, only: Mapping[str, str]) -> str:
     selection = ", ".join(f"{column} {value}" for column, value in only.items())
     return (
         f"{table} has no row with {selection}: draw what was computed, "
         "see windows and figures in the config"
     )
-
-
-def write_csv(path: Path, frame: pd.DataFrame) -> None:
-    """Write a table whole or not at all; numbers to ten digits, null as an empty field."""
-    with atomic_path(path) as partial:
-        frame.to_csv(partial, index=False, float_format="%.10g", lineterminator="\n")

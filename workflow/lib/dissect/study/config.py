@@ -4,13 +4,12 @@ import difflib
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     model_validator,
@@ -19,6 +18,8 @@ from pydantic import (
 from dissect.errors import DissectError
 from dissect.figures.style import Style
 from dissect.study.names import path_problem, shortened, text_problem
+from dissect.study.recipe import Recipe
+from dissect.study.section import Name, Names, Section, no_doubles
 from dissect.study.windows import layers_between, window_width
 
 Experiment = Literal[
@@ -32,23 +33,12 @@ EXPERIMENTS: tuple[str, ...] = get_args(Experiment)
 
 _DEVICE = r"auto|cpu|mps|cuda(:[0-9]{1,2})?"
 _LONGEST_QUOTE = 80
-T = TypeVar("T")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAMED_PROMPTS = ("paper", "chat")
 
 
-def _as_name(value: Any) -> Any:
-    # YAML reads the paper's concept ids (16, 18, ...) as numbers; everywhere else they are text.
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
 def _as_source(value: Any) -> Any:
     return {"path": value.removeprefix("path:")} if isinstance(value, str) else value
-
-
-def _as_precision(value: Any) -> Any:
-    # YAML 1.1 reads a bare `no` as false.
-    return "no" if value is False else value
 
 
 def _as_window(value: Any) -> Any:
@@ -83,17 +73,6 @@ def _as_path(path: str) -> str:
     return str(Path(path))
 
 
-def _no_doubles(value: list[T]) -> list[T]:
-    twice = [item for place, item in enumerate(value) if item in value[:place]]
-    if twice:
-        raise ValueError(f"{twice[0]!r} stands there twice; name it once")
-    return value
-
-
-Name = Annotated[str, BeforeValidator(_as_name), Field(min_length=1)]
-Names = Annotated[list[Name], AfterValidator(_no_doubles)]
-
-
 def _below_here(path: str) -> str:
     if path == ".":
         raise ValueError("results need a folder of their own, such as results/mine")
@@ -103,15 +82,11 @@ def _below_here(path: str) -> str:
 UserPath = Annotated[str, Field(min_length=1), AfterValidator(_as_path)]
 Window = Annotated[str, BeforeValidator(_as_window)]
 LayerIndex = Annotated[int, Field(ge=0, le=9999)]
-Windows = Annotated[list[Window], AfterValidator(_no_doubles)]
-AnswerSets = Annotated[list[AnswerSet], AfterValidator(_no_doubles)]
+Windows = Annotated[list[Window], AfterValidator(no_doubles)]
+AnswerSets = Annotated[list[AnswerSet], AfterValidator(no_doubles)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class ConceptSource(_Section):
+class ConceptSource(Section):
     """Where a model's concept file comes from. A plain string is a path."""
 
     path: UserPath | None = Field(
@@ -138,7 +113,7 @@ class ConceptSource(_Section):
         return self
 
 
-class ModelSettings(_Section):
+class ModelSettings(Section):
     """What belongs to one model."""
 
     concepts: Annotated[ConceptSource, BeforeValidator(_as_source)] = Field(
@@ -152,114 +127,18 @@ class ModelSettings(_Section):
     )
 
 
-class Recipe(_Section):
-    """How a method is trained, for the `unlearn` rows of the table. The paper's, by default."""
-
-    learning_rate: float = Field(
-        default=2e-5,
-        gt=0,
-        le=1000,
-        description="AdamW's learning rate at its peak. The paper's: one of 1e-5, 2e-5, 3e-5, "
-        "5e-5 (ConceptVectors, forget.py).",
-    )
-    steps: int = Field(
-        default=15,
-        ge=1,
-        le=1_000_000,
-        description="Optimizer steps. The paper trains 1 to 10 epochs; a concept's text makes "
-        "about 3 steps of 32 paragraphs each.",
-    )
-    batch_size: int = Field(
-        default=4,
-        ge=1,
-        le=10_000,
-        description="Paragraphs of each kind (forget, retain) per forward pass.",
-    )
-    accumulation: int = Field(
-        default=8,
-        ge=1,
-        le=10_000,
-        description="Forward passes per optimizer step. The paper's: 4 x 8 or alike.",
-    )
-    max_length: int = Field(
-        default=500,
-        ge=8,
-        le=1_000_000,
-        description="Tokens after which a paragraph is cut. The paper's: 500.",
-    )
-    weight_decay: float = Field(
-        default=0.01, ge=0, le=1000, description="AdamW's. The paper's: 0.01."
-    )
-    warmup_steps: int = Field(
-        default=3,
-        ge=0,
-        le=1_000_000,
-        description="Steps in which the learning rate rises from 0. The paper's: one epoch.",
-    )
-    schedule: Literal["constant", "linear"] = Field(
-        default="linear",
-        description="The learning rate after the warm-up: constant, or linear down to 0.",
-    )
-    precision: Annotated[Literal["no", "bf16", "fp16"], BeforeValidator(_as_precision)] = Field(
-        default="bf16",
-        description="Number format of the training. bf16 (the paper's): the weights themselves are "
-        "bfloat16, and are saved so. fp16: mixed, with float32 weights. no: plain float32.",
-    )
-    retain: Names = Field(
-        default=[],
-        description="Ids of the concepts whose texts are to be kept; the unlearned concept itself "
-        "is left out. Empty: the concept that comes next in the checkpoints table (the paper: "
-        "another concept's text).",
-    )
-    held_out: Names = Field(
-        default=[],
-        description="Ids of the concepts that are only watched: their loss stands in the training "
-        "log, they are never trained on; the unlearned concept itself is left out. Empty: the "
-        "next concept in the table that is not retained.",
-    )
-    retain_weight: float | None = Field(
-        default=None,
-        ge=0,
-        le=1_000_000,
-        description="The weight of the retain text's own loss. null: the method's, as the paper "
-        "has it (grad_diff 1.5, dpo 0).",
-    )
-    beta: float = Field(
-        default=0.1,
-        gt=0,
-        le=1_000_000,
-        description="dpo: how steeply preferences count. The paper's: 0.1.",
-    )
-    length_normalised: bool = Field(
-        default=False,
-        description="dpo: mean instead of summed log-probabilities of a text. The paper's: false.",
-    )
-    stop_at_forget_rise: float | None = Field(
-        default=None,
-        gt=0,
-        description="Stop early once the forget text's loss has risen by so many nats per token. "
-        "null (the paper's): never.",
-    )
-    evaluate_every: int = Field(
-        default=1,
-        ge=1,
-        le=1_000_000,
-        description="Steps between two looks at the losses on forget, retain and held-out text.",
-    )
-
-
-class Patched(_Section):
+class Patched(Section):
     """Answers while a window of layers is patched."""
 
     windows: Annotated[
-        list[Annotated[str, BeforeValidator(_as_layers)]], AfterValidator(_no_doubles)
+        list[Annotated[str, BeforeValidator(_as_layers)]], AfterValidator(no_doubles)
     ] = Field(
         default=[],
         description="Which layers are put back together, each FIRST-LAST: counted from 0, both "
         "included. Empty: no answers under a patch. Each window and experiment answers every "
         "question once more, by both models at once (docs/behaviour.md has the cost).",
     )
-    experiments: Annotated[list[Experiment], AfterValidator(_no_doubles)] | None = Field(
+    experiments: Annotated[list[Experiment], AfterValidator(no_doubles)] | None = Field(
         default=None,
         min_length=1,
         description="Which component is put back. Left out: all that the study's `experiments` "
@@ -272,7 +151,7 @@ class Patched(_Section):
     )
 
 
-class Behaviour(_Section):
+class Behaviour(Section):
     """What the models answer. Changing any of it generates the answers again."""
 
     sets: AnswerSets = Field(
@@ -297,16 +176,16 @@ class Behaviour(_Section):
         return self
 
 
-class Controls(_Section):
+class Controls(Section):
     """What a recovery is held against: the same windows with other donors (docs/controls.md)."""
 
-    donors: Annotated[list[ControlDonor], AfterValidator(_no_doubles)] = Field(
+    donors: Annotated[list[ControlDonor], AfterValidator(no_doubles)] = Field(
         default=[],
         description="Whose states are put back beside the original's own: other_question (the "
         "original's on the concept's next question), noise (Gaussian, of the same norm per "
         "position). Empty: none. Changing it computes the sweeps again.",
     )
-    layers: Annotated[list[LayerIndex], AfterValidator(_no_doubles)] = Field(
+    layers: Annotated[list[LayerIndex], AfterValidator(no_doubles)] = Field(
         default=[],
         description="In which windows: those whose `layer` (centre, or first layer of a suffix; "
         "from 0) is one of these, for each kind of `windows`.",
@@ -330,7 +209,7 @@ class Controls(_Section):
         return {"names": list(self.donors), "layers": list(self.layers), "seed": seed}
 
 
-class Figures(_Section):
+class Figures(Section):
     """What the figures show. Changing it redraws figures and computes nothing else."""
 
     windows: Windows | None = Field(
@@ -338,26 +217,26 @@ class Figures(_Section):
         description="Which of the computed windows to draw. Left out: all of them. The figure that "
         "compares widths shows all of them anyway.",
     )
-    spans: Annotated[list[Span], AfterValidator(_no_doubles)] = Field(
+    spans: Annotated[list[Span], AfterValidator(no_doubles)] = Field(
         default=["notebook"],
         min_length=1,
         description="Which positions' losses to draw; both are always computed. notebook: the "
         "last answers_tokens_num positions, as published. answer: those that predict the answer. "
         "The figure that compares spans shows both anyway.",
     )
-    scores: Annotated[list[Score], AfterValidator(_no_doubles)] = Field(
+    scores: Annotated[list[Score], AfterValidator(no_doubles)] = Field(
         default=["krs"],
         min_length=1,
         description="krs: mean over questions of 1 - loss(patched) / loss(unlearned), the "
         "paper's. krs_of_means: the same of the mean losses, which one odd question cannot move.",
     )
     style: Style = Field(default=Style(), description="How they look.")
-    formats: Annotated[list[Literal["png", "pdf"]], AfterValidator(_no_doubles)] = Field(
+    formats: Annotated[list[Literal["png", "pdf"]], AfterValidator(no_doubles)] = Field(
         default=["png", "pdf"], min_length=1, description="File formats of every figure."
     )
 
 
-class Config(_Section):
+class Config(Section):
     """A study, whole: one config file."""
 
     results: Annotated[UserPath, AfterValidator(_below_here)] = Field(
@@ -378,7 +257,7 @@ class Config(_Section):
     methods: Names | None = Field(
         default=None, min_length=1, description="The methods to study. Left out: all of the table."
     )
-    experiments: Annotated[list[Experiment], AfterValidator(_no_doubles)] = Field(
+    experiments: Annotated[list[Experiment], AfterValidator(no_doubles)] = Field(
         default=list(get_args(Experiment)),
         min_length=1,
         description="Which component of the original is put back: MLP coefficients, attention "

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dissect.checkpoints.manifest import Manifest, parse_manifest
-from dissect.study.table import CheckpointRow
+from dissect.study.rows import CheckpointRow
 
 
 @dataclass(frozen=True)

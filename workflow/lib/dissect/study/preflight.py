@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from dissect.files import atomic_path
-from dissect.study.table import CheckpointRow
+from dissect.study.rows import CheckpointRow
 
 THERE = "there"
 # What no second try would change. A hub that does not answer is not among them.

@@ -8,8 +8,8 @@ from typing import Any
 from dissect.figures.registry import FIGURES, FigureSpec
 from dissect.study.downloads import Download
 from dissect.study.layout import Cell
+from dissect.study.rows import ORIGINAL, CheckpointRow
 from dissect.study.study import Study
-from dissect.study.table import ORIGINAL, CheckpointRow
 
 REPORT_TABLES = (
     "krs.parquet",

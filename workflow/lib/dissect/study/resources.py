@@ -1,8 +1,5 @@
 """What a job asks for, in one place: memory and time, by the size of the model."""
 
-# What a training holds, in multiples of its weights: weights, gradients, AdamW's two moments.
-TRAINING_FACTOR = 4
-
 # Memory in MB: a constant (Python, torch, activations) and a multiple of the original's weights.
 # answer_patched: two models, each on its way in twice.
 # unlearn: TRAINING_FACTOR, and the weights on their way in and out.

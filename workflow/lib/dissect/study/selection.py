@@ -5,14 +5,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dissect.checkpoints.weight_files import ADAPTER_CONFIG
 from dissect.errors import DissectError
 from dissect.study.concepts import Entry
-from dissect.study.config import Config, Recipe, not_known
+from dissect.study.config import Config, not_known
 from dissect.study.preflight import NOT_TO_BE_HAD, Found
-from dissect.study.table import ORIGINAL, CheckpointRow
+from dissect.study.recipe import Recipe
+from dissect.study.rows import ORIGINAL, CheckpointRow
 
 Key = tuple[str, str, str]  # model, method, concept
-ADAPTER_CONFIG = "adapter_config.json"  # as peft calls it
 _METHODS_FILE = Path(__file__).parents[1] / "training" / "methods" / "__init__.py"
 
 

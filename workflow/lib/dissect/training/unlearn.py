@@ -13,8 +13,7 @@ import torch
 from dissect.checkpoints import reader
 from dissect.device import choose_device, free_memory
 from dissect.errors import DissectError
-from dissect.study.config import Recipe
-from dissect.study.resources import TRAINING_FACTOR
+from dissect.study.recipe import TRAINING_FACTOR, Recipe
 from dissect.texts.prompts import load_tokenizer
 from dissect.training import check
 from dissect.training.scoring import pad_of

@@ -1,0 +1,60 @@
+"""A row of the checkpoints table: what a checkpoint is, apart from how the table is read."""
+
+from dataclasses import dataclass
+
+ORIGINAL = "original"
+_ORIGIN_OF_KIND = {
+    "path": "own",
+    "adapter": "own",
+    "hub": "published",
+    "wheel": "published",
+    "unlearn": "trained_here",
+}
+
+
+@dataclass(frozen=True)
+class CheckpointRow:
+    """One checkpoint, and where it comes from.
+
+    `method` is "original" (then `concept` is empty) or the method that unlearned `concept`.
+    `source` is path:FOLDER, hub:OWNER/NAME, wheel:NAME==VERSION or unlearn; a study makes it
+    adapter:FOLDER where that folder holds an adapter. `revision` is a hub commit or branch, else
+    empty. `format` is transformers, olmo-legacy or gguf.
+    """
+
+    model: str
+    method: str
+    concept: str
+    source: str
+    revision: str = ""
+    format: str = "transformers"
+
+    @property
+    def kind(self) -> str:
+        """Which rule makes it: path, adapter, hub, wheel or unlearn."""
+        return self.source.partition(":")[0]
+
+    @property
+    def location(self) -> str:
+        """What stands behind the kind: a folder, OWNER/NAME, NAME==VERSION, or nothing."""
+        return self.source.partition(":")[2]
+
+    @property
+    def origin(self) -> str:
+        """Who made it: published, trained_here or own."""
+        return _ORIGIN_OF_KIND[self.kind]
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What names the row: model, method, concept."""
+        return self.model, self.method, self.concept
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Where it comes from: source and revision."""
+        return self.source, self.revision
+
+    @property
+    def name(self) -> str:
+        """How messages call the row."""
+        return " ".join(part for part in (self.model, self.method, self.concept) if part)
