@@ -44,14 +44,6 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/archive.smk"
 
 
-localrules:
-    all,
-    checkpoints,
-    sweeps,
-    tables,
-    figures,
-
-
 rule all:
     default_target: True
     input:
@@ -59,6 +51,7 @@ rule all:
         rules.figures.input,
         rules.make_report.output,
         products.released(originals=True),
+    localrule: True
     message:
         "all tables, all figures and the report are there"
 
@@ -68,6 +61,7 @@ rule checkpoints:
         products.manifests(),
         # All that needs a network: afterwards, nothing does.
         products.fetched_concept_files(),
+    localrule: True
     message:
         "all checkpoints are there"
 
@@ -77,5 +71,6 @@ rule sweeps:
         products.cells(),
         products.answers(),
         products.released(originals=False),
+    localrule: True
     message:
         "all cells and answers are there"

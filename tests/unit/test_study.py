@@ -68,7 +68,7 @@ def products(**changes: Any) -> Products:
 
 def refused(**changes: Any) -> str:
     with pytest.raises(DissectError) as caught:
-        study(**changes)
+        study(**changes).refuse_missing()
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -395,13 +395,14 @@ def test_results_that_cannot_be_a_folder_are_told(results: str) -> None:
     assert "is a file or a broken link" in said
 
 
-def test_looking_at_a_study_forgives_what_is_missing(inputs: Path) -> None:
+def test_what_is_missing_stays_in_the_study_so_that_preflight_can_look_at_it(inputs: Path) -> None:
     write_table(*ROWS, "m\tdpo\tchai\tpath:own/nowhere")
     write_concepts(*[concept(name) for name in ("tea", "mate", "cocoa", "chai")])
     assert "own/nowhere does not exist" in refused()
     values = {"results": "results/x", "checkpoints": "checkpoints.tsv"}
     values |= {"models": {"m": {"concepts": "concepts.json"}}}
-    assert load_study(values, looking=True).missing[0].row.concept == "chai"
+    assert load_study(values).needed[0].row.concept == "chai"
+    assert load_study(values).row("m", "dpo", "chai").location == "own/nowhere"
     assert len(selected_rows(values)) == 6
 
 

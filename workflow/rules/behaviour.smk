@@ -1,12 +1,7 @@
-localrules:
-    collect_answers,
-    summarise_behaviour,
-
-
 rule answer_as_original:
     """What the original answers: what all other answers are held against."""
     input:
-        original=original,
+        original=jobs.original,
         concept="<results>/concepts/{model}/{concept}.json",
     output:
         answers="<results>/behaviour/{model}/original/{concept}.parquet",
@@ -16,11 +11,12 @@ rule answer_as_original:
         "<results>/benchmarks/answer_as_original/{model}/{concept}.tsv"
     resources:
         gpu=GPU,
-        mem_mb=mem_mb("answer"),
-        runtime=runtime("answer"),
+        device=study.config.device,
+        mem_mb=jobs.mem_mb("answer"),
+        runtime=jobs.runtime("answer"),
     params:
-        code=digest_of(CODE["behaviour"]),
-        prompt=prompt,
+        code=code("answer_as_original"),
+        prompt=jobs.prompt,
         sets=study.config.behaviour.sets,
         new_tokens=study.config.behaviour.new_tokens,
         dtype=study.config.dtype,
@@ -33,8 +29,8 @@ rule answer_as_original:
 rule answer_as_unlearned:
     """What an unlearned model answers to the same, and how like the original's it is."""
     input:
-        original=original,
-        unlearned=manifest,
+        original=jobs.original,
+        unlearned=jobs.unlearned,
         original_answers="<results>/behaviour/{model}/original/{concept}.parquet",
         concept="<results>/concepts/{model}/{concept}.json",
     output:
@@ -45,11 +41,12 @@ rule answer_as_unlearned:
         "<results>/benchmarks/answer_as_unlearned/{model}/{method}/{concept}.tsv"
     resources:
         gpu=GPU,
-        mem_mb=mem_mb("answer"),
-        runtime=runtime("answer"),
+        device=study.config.device,
+        mem_mb=jobs.mem_mb("answer"),
+        runtime=jobs.runtime("answer"),
     params:
-        code=digest_of(CODE["behaviour"]),
-        prompt=prompt,
+        code=code("answer_as_unlearned"),
+        prompt=jobs.prompt,
         sets=study.config.behaviour.sets,
         new_tokens=study.config.behaviour.new_tokens,
         dtype=study.config.dtype,
@@ -62,8 +59,8 @@ rule answer_as_unlearned:
 rule answer_patched:
     """The same with a window of the original's states put back, in prompt and answer alike."""
     input:
-        original=original,
-        unlearned=manifest,
+        original=jobs.original,
+        unlearned=jobs.unlearned,
         original_answers="<results>/behaviour/{model}/original/{concept}.parquet",
         concept="<results>/concepts/{model}/{concept}.json",
     output:
@@ -74,11 +71,12 @@ rule answer_patched:
         "<results>/benchmarks/answer_patched/{model}/{method}/{concept}.tsv"
     resources:
         gpu=GPU,
-        mem_mb=mem_mb("answer_patched"),
-        runtime=runtime("answer_patched"),
+        device=study.config.device,
+        mem_mb=jobs.mem_mb("answer_patched"),
+        runtime=jobs.runtime("answer_patched"),
     params:
-        code=digest_of(CODE["patched"]),
-        prompt=prompt,
+        code=code("answer_patched"),
+        prompt=jobs.prompt,
         sets=study.config.behaviour.patched.sets,
         windows=study.config.behaviour.patched.windows,
         experiments=study.config.patched_experiments(),
@@ -99,15 +97,16 @@ rule collect_answers:
         manifests=products.manifests(),
         concepts=products.concepts(),
         first_use=study.layout.first_use,
-        code=CODE["answers"],
     output:
         table="<results>/tables/answers.parquet",
     log:
         "<results>/logs/collect_answers.log",
+    localrule: True
     resources:
-        mem_mb=mem_mb("table"),
-        runtime=runtime("table"),
+        mem_mb=jobs.mem_mb("table"),
+        runtime=jobs.runtime("table"),
     params:
+        code=code("collect_answers"),
         study=expectations.of_answers(study),
     message:
         "collect all answers in one table"
@@ -119,14 +118,16 @@ rule summarise_behaviour:
     """Each concept's mean scores, per set of questions and patch."""
     input:
         answers="<results>/tables/answers.parquet",
-        code=CODE["answers"],
     output:
         behaviour="<results>/tables/behaviour.csv",
     log:
         "<results>/logs/summarise_behaviour.log",
+    localrule: True
     resources:
-        mem_mb=mem_mb("table"),
-        runtime=runtime("table"),
+        mem_mb=jobs.mem_mb("table"),
+        runtime=jobs.runtime("table"),
+    params:
+        code=code("summarise_behaviour"),
     message:
         "summarise how like the original's the answers are"
     script:

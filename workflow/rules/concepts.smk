@@ -1,15 +1,12 @@
-localrules:
-    fetch_concepts,
-    prepare_concept,
-
-
 rule fetch_concepts:
     """Bring a model's concept file, which comes by URL, and check its sha256."""
     output:
         concepts="<results>/concepts/{model}.json",
     log:
         "<results>/logs/fetch_concepts/{model}.log",
+    localrule: True
     params:
+        code=code("fetch_concepts"),
         url=lambda wildcards: study.config.models[wildcards.model].concepts.url,
         sha256=lambda wildcards: study.config.models[wildcards.model].concepts.sha256,
     message:
@@ -30,7 +27,9 @@ rule prepare_concept:
         concept="<results>/concepts/{model}/{concept}.json",
     log:
         "<results>/logs/prepare_concept/{model}/{concept}.log",
+    localrule: True
     params:
+        code=code("prepare_concept"),
         digest=lambda wildcards: study.concept_digest(wildcards.model, wildcards.concept),
     message:
         "prepare the concept {wildcards.concept} of {wildcards.model}"
@@ -41,7 +40,7 @@ rule prepare_concept:
 rule answer_questions:
     """The original's own greedy answers, where a concept file has none."""
     input:
-        original=original,
+        original=jobs.original,
         concept="<results>/concepts/{model}/{concept}.json",
     output:
         answers="<results>/answers/{model}/{concept}.json",
@@ -51,11 +50,12 @@ rule answer_questions:
         "<results>/benchmarks/answer_questions/{model}/{concept}.tsv"
     resources:
         gpu=GPU,
-        mem_mb=mem_mb("answer"),
-        runtime=runtime("answer"),
+        device=study.config.device,
+        mem_mb=jobs.mem_mb("answer"),
+        runtime=jobs.runtime("answer"),
     params:
-        code=digest_of(CODE["answer"]),
-        prompt=prompt,
+        code=code("answer_questions"),
+        prompt=jobs.prompt,
         new_tokens=study.config.answer_tokens,
         dtype=study.config.dtype,
     message:

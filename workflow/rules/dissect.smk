@@ -1,9 +1,9 @@
 rule dissect_layers:
     """Put one component of the original back, window by window: one cell of the study."""
     input:
-        original=original,
-        unlearned=manifest,
-        texts=texts,
+        original=jobs.original,
+        unlearned=jobs.unlearned,
+        texts=jobs.texts,
         recording="<results>/recordings/{model}/{concept}.safetensors",
     output:
         table="<results>/krs/{model}/{method}/{concept}/{experiment}.parquet",
@@ -13,14 +13,15 @@ rule dissect_layers:
         "<results>/benchmarks/dissect_layers/{model}/{method}/{concept}/{experiment}.tsv"
     resources:
         gpu=GPU,
-        mem_mb=mem_mb("dissect"),
-        runtime=runtime("dissect"),
+        device=study.config.device,
+        mem_mb=jobs.mem_mb("dissect"),
+        runtime=jobs.runtime("dissect"),
     params:
         # Not as input files: in a rule of thousands of jobs these take a fifth of the planning.
-        code=digest_of(CODE["sweep"]),
+        code=code("dissect_layers"),
         windows=study.config.windows,
         controls=study.config.controls.of_a_sweep(study.config.seed),
-        prompt=prompt,
+        prompt=jobs.prompt,
         dtype=study.config.dtype,
     message:
         "dissect {wildcards.model}, {wildcards.method} on {wildcards.concept}: "
@@ -32,11 +33,9 @@ rule dissect_layers:
 rule check_identity:
     """A model's own states put back into itself must change nothing."""
     input:
-        original=original,
-        checkpoint=lambda wildcards: (
-            original(wildcards) if wildcards.method == "original" else manifest(wildcards)
-        ),
-        texts=texts,
+        original=jobs.original,
+        checkpoint=jobs.checked,
+        texts=jobs.texts,
         recording="<results>/recordings/{model}/{concept}.safetensors",
     output:
         table="<results>/identity/{model}/{method}/{concept}.parquet",
@@ -48,12 +47,13 @@ rule check_identity:
         method=any_of(["original", *study.methods]),
     resources:
         gpu=GPU,
-        mem_mb=mem_mb("identity"),
-        runtime=runtime("identity"),
+        device=study.config.device,
+        mem_mb=jobs.mem_mb("identity"),
+        runtime=jobs.runtime("identity"),
     params:
-        code=digest_of(CODE["sweep"] + CODE["identity"]),
+        code=code("check_identity"),
         window=study.config.windows[0],
-        prompt=prompt,
+        prompt=jobs.prompt,
         dtype=study.config.dtype,
     message:
         "check that {wildcards.model}, {wildcards.method}, stays itself with its own states: "

@@ -1,6 +1,7 @@
 rule figures:
     input:
         products.figures(),
+    localrule: True
     message:
         "all figures are there"
 
@@ -13,7 +14,6 @@ for figure in FIGURES.values():
             f"plot_{figure.name}"
         input:
             tables=[f"<results>/tables/{table}" for table in figure.tables],
-            code=package("figures/*.py", *figure.code),
         output:
             report(
                 expand(
@@ -29,9 +29,10 @@ for figure in FIGURES.values():
             f"<results>/logs/plot_{figure.name}/{figure.log}.log",
         localrule: True
         resources:
-            mem_mb=mem_mb("plot"),
-            runtime=runtime("plot"),
+            mem_mb=jobs.mem_mb("plot"),
+            runtime=jobs.runtime("plot"),
         params:
+            code=code("plot", f"dissect.figures.{figure.module}"),
             figure=figure.name,
             style=study.config.figures.style.model_dump(),
             seed=study.config.seed if figure.is_seeded else None,

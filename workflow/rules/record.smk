@@ -1,8 +1,8 @@
 rule record_original:
     """What the original does on a concept's texts: coefficients, attention outputs, logits."""
     input:
-        original=original,
-        texts=texts,
+        original=jobs.original,
+        texts=jobs.texts,
     output:
         recording=kept("<results>/recordings/{model}/{concept}.safetensors"),
     log:
@@ -11,11 +11,12 @@ rule record_original:
         "<results>/benchmarks/record_original/{model}/{concept}.tsv"
     resources:
         gpu=GPU,
-        mem_mb=mem_mb("record"),
-        runtime=runtime("record"),
+        device=study.config.device,
+        mem_mb=jobs.mem_mb("record"),
+        runtime=jobs.runtime("record"),
     params:
-        code=digest_of(CODE["sweep"]),
-        prompt=prompt,
+        code=code("record_original"),
+        prompt=jobs.prompt,
         dtype=study.config.dtype,
     message:
         "record the original {wildcards.model} on {wildcards.concept}"

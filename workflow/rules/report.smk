@@ -1,5 +1,4 @@
-localrules:
-    make_report,
+import os
 
 
 rule make_report:
@@ -12,15 +11,16 @@ rule make_report:
             os.path.relpath(Path(workflow.basedir, "workflow", "report", f"{name}.rst"))
             for name in FIGURES
         ],
-        code=CODE["report"],
     output:
         page="<results>/report.html",
     log:
         "<results>/logs/make_report.log",
+    localrule: True
     resources:
-        mem_mb=mem_mb("table"),
-        runtime=runtime("table"),
+        mem_mb=jobs.mem_mb("table"),
+        runtime=jobs.runtime("table"),
     params:
+        code=code("make_report"),
         windows=study.config.figure_windows(),
         spans=study.config.figures.spans,
         scores=study.config.figures.scores,

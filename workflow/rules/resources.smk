@@ -1,10 +1,6 @@
 """What jobs asked for and used: snakemake resources."""
 
 
-localrules:
-    resources,
-
-
 rule resources:
     """What each job asked for and used, so that the next run asks for less.
 
@@ -12,6 +8,7 @@ rule resources:
     """
     log:
         "<results>/logs/resources.log",
+    localrule: True
     params:
         results=study.config.results,
         efficiency=".snakemake/slurm_efficiency",

@@ -1,13 +1,3 @@
-localrules:
-    collect_krs,
-    collect_identity,
-    summarise_curves,
-    summarise_scores,
-    summarise_statistics,
-    decide_claims,
-    summarise_controls,
-
-
 rule tables:
     input:
         # Named here, and so in `all`: a deleted cell is noticed.
@@ -24,6 +14,7 @@ rule tables:
         controls="<results>/tables/controls.csv",
         trace=products.trace_tables(),
         behaviour=products.behaviour_tables(),
+    localrule: True
     message:
         "all tables are there"
 
@@ -35,16 +26,17 @@ rule collect_krs:
         manifests=products.manifests(),
         texts=products.report_texts(),
         first_use=study.layout.first_use,
-        code=CODE["collect"],
     output:
         table="<results>/tables/krs.parquet",
         coverage="<results>/tables/coverage.csv",
     log:
         "<results>/logs/collect_krs.log",
+    localrule: True
     resources:
-        mem_mb=mem_mb("table"),
-        runtime=runtime("table"),
+        mem_mb=jobs.mem_mb("table"),
+        runtime=jobs.runtime("table"),
     params:
+        code=code("collect_krs"),
         missing=study.missing_cells,
         study=expectations.of_sweeps(study),
     message:
@@ -60,15 +52,16 @@ rule collect_identity:
         manifests=products.manifests(),
         texts=products.report_texts(),
         first_use=study.layout.first_use,
-        code=CODE["collect"] + CODE["identity"],
     output:
         table="<results>/tables/identity.csv",
     log:
         "<results>/logs/collect_identity.log",
+    localrule: True
     resources:
-        mem_mb=mem_mb("table"),
-        runtime=runtime("table"),
+        mem_mb=jobs.mem_mb("table"),
+        runtime=jobs.runtime("table"),
     params:
+        code=code("collect_identity"),
         study=expectations.of_identities(study),
     message:
         "collect all self-patch checks in one table"
@@ -80,15 +73,16 @@ rule summarise_curves:
     """Means over questions, concepts and methods, with intervals over concepts."""
     input:
         table="<results>/tables/krs.parquet",
-        code=CODE["summarise"],
     output:
         curves="<results>/tables/curves.csv",
     log:
         "<results>/logs/summarise_curves.log",
+    localrule: True
     resources:
-        mem_mb=mem_mb("table"),
-        runtime=runtime("table"),
+        mem_mb=jobs.mem_mb("table"),
+        runtime=jobs.runtime("table"),
     params:
+        code=code("summarise_curves"),
         seed=study.config.seed,
     message:
         "summarise the curves"
@@ -100,16 +94,17 @@ rule summarise_scores:
     """KRS beside KL, top-1 agreement and the answer's log-probability, and where they differ."""
     input:
         table="<results>/tables/krs.parquet",
-        code=CODE["scores"],
     output:
         scores="<results>/tables/scores.csv",
         differing="<results>/tables/disagreements.csv",
     log:
         "<results>/logs/summarise_scores.log",
+    localrule: True
     resources:
-        mem_mb=mem_mb("table"),
-        runtime=runtime("table"),
+        mem_mb=jobs.mem_mb("table"),
+        runtime=jobs.runtime("table"),
     params:
+        code=code("summarise_scores"),
         seed=study.config.seed,
     message:
         "summarise all scores, and where they differ"
@@ -121,15 +116,16 @@ rule summarise_statistics:
     """Peaks, paired differences, the last layer's share: each with its interval."""
     input:
         table="<results>/tables/krs.parquet",
-        code=CODE["statistics"],
     output:
         statistics="<results>/tables/statistics.csv",
     log:
         "<results>/logs/summarise_statistics.log",
+    localrule: True
     resources:
-        mem_mb=mem_mb("table"),
-        runtime=runtime("table"),
+        mem_mb=jobs.mem_mb("table"),
+        runtime=jobs.runtime("table"),
     params:
+        code=code("summarise_statistics"),
         seed=study.config.seed,
     message:
         "summarise the statistics"
@@ -143,15 +139,16 @@ rule decide_claims:
         table="<results>/tables/krs.parquet",
         # Empty if nothing is asked: what needs answers is undecided then.
         behaviour=products.behaviour_tables()[-1:],
-        code=CODE["claims"],
     output:
         claims="<results>/tables/claims.csv",
     log:
         "<results>/logs/decide_claims.log",
+    localrule: True
     resources:
-        mem_mb=mem_mb("table"),
-        runtime=runtime("table"),
+        mem_mb=jobs.mem_mb("table"),
+        runtime=jobs.runtime("table"),
     params:
+        code=code("decide_claims"),
         windows=study.config.windows,
         seed=study.config.seed,
     message:
@@ -164,15 +161,16 @@ rule summarise_controls:
     """The floor of a recovery: what other donors give back, beside the original."""
     input:
         table="<results>/tables/krs.parquet",
-        code=CODE["controls"],
     output:
         controls="<results>/tables/controls.csv",
     log:
         "<results>/logs/summarise_controls.log",
+    localrule: True
     resources:
-        mem_mb=mem_mb("table"),
-        runtime=runtime("table"),
+        mem_mb=jobs.mem_mb("table"),
+        runtime=jobs.runtime("table"),
     params:
+        code=code("summarise_controls"),
         seed=study.config.seed,
     message:
         "summarise the controls"

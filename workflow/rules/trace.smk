@@ -1,12 +1,8 @@
-localrules:
-    summarise_trace,
-
-
 rule trace_parameters:
     """How far the unlearned checkpoint's weights moved, and what became of the concept vector."""
     input:
-        original=original,
-        unlearned=manifest,
+        original=jobs.original,
+        unlearned=jobs.unlearned,
         concept="<results>/concepts/{model}/{concept}.json",
     output:
         trace="<results>/trace/{model}/{method}/{concept}.parquet",
@@ -15,10 +11,10 @@ rule trace_parameters:
     benchmark:
         "<results>/benchmarks/trace_parameters/{model}/{method}/{concept}.tsv"
     resources:
-        mem_mb=mem_mb("trace"),
-        runtime=runtime("trace"),
+        mem_mb=jobs.mem_mb("trace"),
+        runtime=jobs.runtime("trace"),
     params:
-        code=digest_of(CODE["trace"]),
+        code=code("trace_parameters"),
     message:
         "trace the parameters of {wildcards.model}, {wildcards.method} on {wildcards.concept}"
     script:
@@ -32,15 +28,16 @@ rule summarise_trace:
         manifests=products.manifests(),
         concepts=products.concepts(),
         first_use=study.layout.first_use,
-        code=CODE["summarise_trace"],
     output:
         trace="<results>/tables/trace.csv",
     log:
         "<results>/logs/summarise_trace.log",
+    localrule: True
     resources:
-        mem_mb=mem_mb("table"),
-        runtime=runtime("table"),
+        mem_mb=jobs.mem_mb("table"),
+        runtime=jobs.runtime("table"),
     params:
+        code=code("summarise_trace"),
         study=expectations.of_weight_changes(study),
     message:
         "put all traces in one table"

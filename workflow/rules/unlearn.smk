@@ -1,10 +1,10 @@
 rule unlearn_concept:
     """Train a copy of the original that unlearns one concept, and check that it did."""
     input:
-        original=original,
-        concept=texts,
-        retain=lambda wildcards: study.companion_paths(*wildcards)["retain"],
-        held_out=lambda wildcards: study.companion_paths(*wildcards)["held_out"],
+        original=jobs.original,
+        concept=jobs.texts,
+        retain=jobs.retained,
+        held_out=jobs.held_out,
     output:
         manifest="<results>/checkpoints/unlearn/{model}/{method}/{concept}/manifest.json",
         training_log="<results>/training/{model}/{method}/{concept}.parquet",
@@ -15,13 +15,16 @@ rule unlearn_concept:
     threads: 2
     resources:
         gpu=GPU,
-        mem_mb=mem_mb("unlearn"),
-        runtime=runtime("unlearn"),
+        device=study.config.device,
+        mem_mb=jobs.mem_mb("unlearn"),
+        runtime=jobs.runtime("unlearn"),
     params:
-        code=lambda wildcards: digest_of(training_code(wildcards)),
-        row=lambda wildcards: asdict(study.row(*wildcards)),
-        recipe=lambda wildcards: study.config.recipe(wildcards.method).model_dump(),
-        prompt=prompt,
+        code=lambda wildcards: code(
+            "unlearn_concept", f"dissect.training.methods.{wildcards.method}"
+        ),
+        row=jobs.row,
+        recipe=jobs.recipe,
+        prompt=jobs.prompt,
         seed=study.config.seed,
     message:
         "unlearn {wildcards.concept} from {wildcards.model} by {wildcards.method}"

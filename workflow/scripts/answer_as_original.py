@@ -68,6 +68,6 @@ if __name__ == "__main__":
             sets=list(snakemake.params.sets),
             new_tokens=snakemake.params.new_tokens,
             dtype=snakemake.params.dtype,
-            device=snakemake.config["device"],
+            device=snakemake.resources.device,
             answers=Path(snakemake.output.answers),
         )

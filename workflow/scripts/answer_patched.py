@@ -92,6 +92,6 @@ if __name__ == "__main__":
             experiments=list(snakemake.params.experiments),
             new_tokens=snakemake.params.new_tokens,
             dtype=snakemake.params.dtype,
-            device=snakemake.config["device"],
+            device=snakemake.resources.device,
             answers=Path(snakemake.output.answers),
         )

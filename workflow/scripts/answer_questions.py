@@ -58,6 +58,6 @@ if __name__ == "__main__":
             prompt=snakemake.params.prompt,
             new_tokens=snakemake.params.new_tokens,
             dtype=snakemake.params.dtype,
-            device=snakemake.config["device"],
+            device=snakemake.resources.device,
             answers=Path(snakemake.output.answers),
         )

@@ -117,6 +117,6 @@ if __name__ == "__main__":
             window=snakemake.params.window,
             prompt=snakemake.params.prompt,
             dtype=snakemake.params.dtype,
-            device=snakemake.config["device"],
+            device=snakemake.resources.device,
             table=Path(snakemake.output.table),
         )

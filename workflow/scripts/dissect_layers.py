@@ -143,7 +143,7 @@ if __name__ == "__main__":
             windows=list(snakemake.params.windows),
             prompt=snakemake.params.prompt,
             dtype=snakemake.params.dtype,
-            device=snakemake.config["device"],
+            device=snakemake.resources.device,
             cell=Path(snakemake.output.table),
             controls=snakemake.params.controls,
         )

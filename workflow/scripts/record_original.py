@@ -58,6 +58,6 @@ if __name__ == "__main__":
             concept=Path(snakemake.input.texts),
             prompt=snakemake.params.prompt,
             dtype=snakemake.params.dtype,
-            device=snakemake.config["device"],
+            device=snakemake.resources.device,
             recording=Path(snakemake.output.recording),
         )

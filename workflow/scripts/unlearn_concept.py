@@ -74,7 +74,7 @@ if __name__ == "__main__":
             recipe=Recipe(**snakemake.params.recipe),
             prompt=snakemake.params.prompt,
             seed=snakemake.params.seed,
-            device=snakemake.config["device"],
+            device=snakemake.resources.device,
             manifest=Path(snakemake.output.manifest),
             training_log=Path(snakemake.output.training_log),
         )

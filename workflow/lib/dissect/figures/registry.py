@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-_CURVES = ("results/families.py", "results/scores.py", "results/tables.py")
-_BEHAVIOUR = ("results/behaviour.py", "results/bootstrap.py")
+IMPORTS_BY_NAME = "dissect.figures"
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,6 @@ class FigureSpec:
         tables: files of <results>/tables, in the order of the function's arguments.
         parts: wildcards in its file names beside the model, in their order.
         rows: column -> the value that the tables' rows must have, whatever is selected.
-        code: modules of the package, beside figures/, that decide how the tables are read.
         is_seeded: whether the function draws bootstrap samples, and so wants a seed.
         topic: its subcategory in Snakemake's report, where it has no parts.
     """
@@ -32,7 +30,6 @@ class FigureSpec:
     tables: tuple[str, ...]
     parts: tuple[str, ...] = ()
     rows: Mapping[str, str] = field(default_factory=dict)
-    code: tuple[str, ...] = _CURVES
     is_seeded: bool = False
     topic: str = ""
 
@@ -123,7 +120,6 @@ FIGURES = {
             "How far each parameter moved",
             module="trace",
             tables=("trace.csv",),
-            code=("results/bootstrap.py", "trace/table.py"),
             is_seeded=True,
             topic="trace in the parameters",
         ),
@@ -133,7 +129,6 @@ FIGURES = {
             module="behaviour",
             tables=("behaviour.csv",),
             rows={"experiment": ""},
-            code=_BEHAVIOUR,
             is_seeded=True,
             topic="behaviour",
         ),
@@ -142,7 +137,6 @@ FIGURES = {
             "Answers with a window put back",
             module="behaviour",
             tables=("behaviour.csv",),
-            code=_BEHAVIOUR,
             is_seeded=True,
             topic="behaviour",
         ),

@@ -19,6 +19,7 @@ from dissect.report.words import NONE, counted, listed, name_of, number, setting
 from dissect.results.behaviour import gap_closed
 from dissect.results.families import ALL_METHODS, DONOR
 
+PACKAGE_DATA = ("templates/*", "assets/*")
 # File -> its caption, and what is said where it is not there.
 TABLES = {
     "controls.csv": (

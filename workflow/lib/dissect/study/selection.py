@@ -27,10 +27,14 @@ class Missing:
 
 @dataclass(frozen=True)
 class Selection:
-    """The checkpoints of a study: originals first, and those that it goes on without."""
+    """The checkpoints of a study: originals first, and those that it goes on without.
+
+    `needed` are missing ones that it cannot do without: their rows are among `rows`.
+    """
 
     rows: list[CheckpointRow]
     missing: list[Missing]
+    needed: list[Missing]
 
 
 def select(
@@ -43,7 +47,7 @@ def select(
 
     Raises:
         DissectError: for a name that the table does not have, for a method that cannot be trained
-            here, for missing checkpoints that the study cannot do without.
+            here.
     """
     rows = rows_of(config, table)
     for method in config.unlearning:
@@ -55,17 +59,19 @@ def select(
         trained = {found.row for found in missing if found.row.method != ORIGINAL}
         rows = [replace(row, source="unlearn") if row in trained else row for row in rows]
         missing = [found for found in missing if found.row not in trained]
-    if missing and config.on_missing_checkpoint != "skip":
-        raise DissectError(all_missing(missing))
-    missing += _orphans(rows, missing)
-    lost = {found.row for found in missing}
-    selection = Selection([row for row in rows if row not in lost], missing)
-    if all(row.method == ORIGINAL for row in selection.rows):
-        raise DissectError(all_missing(missing) if missing else _nothing_selected(config))
-    for row in selection.rows:
+    if all(row.method == ORIGINAL for row in rows):
+        raise DissectError(_nothing_selected(config))
+    for row in rows:
         if row.kind == "unlearn":
             _check_trainable(row.method, f"{config.checkpoints}: {row.name} is to be unlearned")
-    return selection
+    skipped = [*missing, *_orphans(rows, missing)]
+    lost = {found.row for found in skipped}
+    left = [row for row in rows if row not in lost]
+    if config.on_missing_checkpoint != "skip":
+        return Selection(rows, missing=[], needed=missing)
+    if all(row.method == ORIGINAL for row in left):
+        return Selection(rows, missing=[], needed=skipped)
+    return Selection(left, missing=skipped, needed=[])
 
 
 def trainable_methods() -> tuple[str, ...]:

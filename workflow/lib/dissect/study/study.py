@@ -17,6 +17,7 @@ from dissect.study.preflight import Found, read_preflight
 from dissect.study.rows import ORIGINAL, CheckpointRow
 from dissect.study.selection import (
     Missing,
+    all_missing,
     check_known,
     check_layers,
     check_texts,
@@ -37,7 +38,8 @@ class Study:
     """What is to be computed, from what, and where each file goes.
 
     `rows` are the selected checkpoints (originals too) as they will be made: a missing one that is
-    to be trained here has the source unlearn. `looked` is what preflight found.
+    to be trained here has the source unlearn. `missing` are those that it goes on without, `needed`
+    those that are missing and that it cannot do without. `looked` is what preflight found.
     `entries` holds each model's concept file by id, or None while a file that comes by URL has not
     been fetched.
     """
@@ -46,6 +48,7 @@ class Study:
     table: list[CheckpointRow]
     rows: list[CheckpointRow]
     missing: list[Missing]
+    needed: list[Missing]
     looked: Mapping[tuple[str, str, str], Found]
     entries: Mapping[str, Mapping[str, Entry] | None]
 
@@ -206,12 +209,23 @@ class Study:
                  wider than its model, a control above its layers, a concept that its file does not
                  have, a training without text.
         """
+        needed = {found.row for found in self.needed}
         for row in self.rows:
-            self._check_folder(row)
+            if row not in needed:
+                self._check_folder(row)
             if row.method == ORIGINAL:
                 self._check_layers(row.model)
             else:
                 self._check_texts(row)
+
+    def refuse_missing(self) -> None:
+        """Whether jobs can be planned: preflight alone needs no checkpoint.
+
+        Raises:
+            DissectError: naming every missing checkpoint that the study cannot do without.
+        """
+        if self.needed:
+            raise DissectError(all_missing(self.needed))
 
     def _check_layers(self, model: str) -> None:
         layers = self.layers(model)
@@ -249,21 +263,18 @@ def selected_rows(values: dict[str, Any]) -> list[CheckpointRow]:
     return rows_of(config, read_table(Path(config.checkpoints)))
 
 
-def load_study(values: dict[str, Any], *, looking: bool = False) -> Study:
+def load_study(values: dict[str, Any]) -> Study:
     """Read the config's values, its table and its concept files, and check all of it.
 
     Relative paths start at the working directory.
 
-    Args:
-        looking: the study is only to be looked at, so whatever may be missing is no error.
-
     Raises:
         DissectError: one line on the first thing wrong.
     """
-    config = load_config(values | {"on_missing_checkpoint": "skip"} if looking else values)
+    config = load_config(values)
     table = read_table(Path(config.checkpoints))
     _check_results_folder(config.results)
-    looked = {} if looking else read_preflight(Path(Layout(config.results).preflight))
+    looked = read_preflight(Path(Layout(config.results).preflight))
     selection = select(config, table, looked)
     models = dict.fromkeys(row.model for row in selection.rows)
     study = Study(
@@ -271,6 +282,7 @@ def load_study(values: dict[str, Any], *, looking: bool = False) -> Study:
         table=table,
         rows=selection.rows,
         missing=selection.missing,
+        needed=selection.needed,
         looked=looked,
         entries={model: _entries(config, model) for model in models},
     )
