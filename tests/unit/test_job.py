@@ -48,3 +48,19 @@ def test_a_defect_keeps_its_traceback(tmp_path: Path) -> None:
     assert code == 1
     assert "please report it" in log
     assert "ValueError: no" in log
+
+
+def test_the_settings_of_a_process_are_made_by_a_call_and_not_by_an_import() -> None:
+    code = """
+import gc, os, sys
+before = gc.get_threshold()
+import dissect.job
+assert gc.get_threshold() == before
+dissect.job.configure_process(threads=3)
+assert gc.get_threshold()[0] == 100_000
+assert os.environ["OMP_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "3"
+import torch
+dissect.job.configure_process(threads=1)
+assert torch.get_num_threads() == 1
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

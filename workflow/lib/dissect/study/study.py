@@ -109,10 +109,6 @@ class Study:
             raise DissectError(f"{model} {method} {concept} is not selected by the config")
         return found
 
-    def row_of(self, model: str, checkpoint: str) -> CheckpointRow:
-        """The selected checkpoint of a path's part: "original", or "<method>/<concept>"."""
-        return self.row(model, *checkpoint.split("/"))
-
     # Files whose place depends on what is selected; all other places are the layout's alone.
 
     @cached_property

@@ -1,0 +1,222 @@
+"""What a script's result depends on: its closure, and the digest of it."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dissect import closure as module
+from dissect.closure import EXCLUDED, PACKAGE, closure, code_digest
+from dissect.errors import DissectError
+from dissect.figures.registry import FIGURES, FigureSpec
+from dissect.study.selection import trainable_methods
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = ROOT / "workflow/scripts"
+METHOD = "dissect.training.methods.dpo"
+# What later steps read or draw; nothing that computes on a model may depend on it.
+LATER = re.compile(
+    r"(report|figures|compare|cluster)/"
+    r"|results/(?!schema|answers|identity)"
+    r"|study/(config|study|selection|products|resources|layout)\.py"
+)
+COMPUTING = [
+    "answer_as_original",
+    "answer_as_unlearned",
+    "answer_patched",
+    "answer_questions",
+    "check_identity",
+    "dissect_layers",
+    "download_checkpoint",
+    "import_wheel",
+    "merge_adapter",
+    "prepare_concept",
+    "record_original",
+    "register_checkpoint",
+    "trace_parameters",
+    "unlearn_concept",
+]
+
+
+def modules(script: str, *chosen: str) -> set[str]:
+    """The closure's files by their paths in the package, without the script and empty packages."""
+    files = closure(SCRIPTS / f"{script}.py", *chosen)
+    assert files[0] == SCRIPTS / f"{script}.py"
+    found = {str(path.relative_to(PACKAGE)) for path in files[1:]}
+    return {name for name in found if not name.endswith("__init__.py")}
+
+
+def rules() -> dict[str, str]:
+    """The text of every rule that has a script, by the rule's name."""
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "workflow/rules").glob("*.smk")]
+    parts = [part for text in texts for part in re.split(r"\n(?= *rule(?: \w+)?:\n)", text)]
+    found = {}
+    for part in parts:
+        name, script = re.search(r"rule (\w+):", part), re.search(r'scripts/(\w+)\.py"', part)
+        if script:
+            found[name[1] if name else script[1]] = part
+    return found
+
+
+def test_a_training_depends_on_its_own_method_and_no_other() -> None:
+    found = modules("unlearn_concept", METHOD)
+    assert {name for name in found if name.startswith("training/")} == {
+        "training/check.py",
+        "training/methods/dpo.py",
+        "training/methods/scores.py",
+        "training/scoring.py",
+        "training/surroundings.py",
+        "training/texts.py",
+        "training/train.py",
+        "training/unlearn.py",
+    }
+    assert {"study/recipe.py", "texts/prompts.py", "checkpoints/reader.py"} <= found
+
+
+def test_what_the_lists_by_hand_lacked_or_had_too_much_of() -> None:
+    assert {"texts/spans.py", "checkpoints/reader.py"} <= modules("answer_questions")
+    assert "checkpoints/verify.py" in modules("dissect_layers")
+    assert "engine/sweep.py" in modules("dissect_layers")
+    assert not {"engine/sweep.py", "engine/table.py"} & modules("record_original")
+
+
+def test_a_summary_is_of_tables_alone() -> None:
+    assert modules("summarise_curves") == {
+        "results/bootstrap.py",
+        "results/csv_files.py",
+        "results/families.py",
+        "results/scores.py",
+        "results/tables.py",
+    }
+    assert modules("prepare_concept") == {"study/concepts.py"}
+    assert modules("fetch_concepts") == set()
+
+
+def test_the_report_depends_on_its_templates_and_assets() -> None:
+    assert {"report/templates/page.html", "report/assets/style.css"} <= modules("make_report")
+
+
+@pytest.mark.parametrize("script", COMPUTING)
+def test_what_computes_on_a_model_depends_on_nothing_later(script: str) -> None:
+    chosen = [METHOD] if script == "unlearn_concept" else []
+    assert [name for name in modules(script, *chosen) if LATER.match(name)] == []
+
+
+@pytest.mark.parametrize("figure", FIGURES.values(), ids=list(FIGURES))
+def test_a_figure_depends_on_its_own_drawing_module(figure: FigureSpec) -> None:
+    drawing = {f"figures/{spec.module}.py" for spec in FIGURES.values()}
+    found = modules("plot", f"dissect.figures.{figure.module}")
+    assert f"figures/{figure.module}.py" in found
+    # A drawing module may use another one's functions, never all of them.
+    assert found & drawing < drawing
+
+
+def test_every_rule_with_a_script_and_an_output_has_the_code_of_that_script() -> None:
+    found = rules()
+    assert len(found) > 25
+    for name, text in found.items():
+        script = re.search(r'scripts/(\w+)\.py"', text)
+        assert script
+        named = re.findall(r'code\(\s*"(\w+)"', text)
+        assert named == ([script[1]] if "    output:\n" in text else []), name
+
+
+def test_every_excluded_module_exists_and_says_why() -> None:
+    assert len(EXCLUDED) <= 10
+    for name, reason in EXCLUDED.items():
+        assert module._file_of(name) is not None, name
+        assert reason
+
+
+def test_every_method_that_can_be_trained_can_be_chosen() -> None:
+    for method in trainable_methods():
+        assert closure(SCRIPTS / "unlearn_concept.py", f"dissect.training.methods.{method}")
+    with pytest.raises(DissectError, match=r"no module dissect\.training\.methods\.none"):
+        closure(SCRIPTS / "unlearn_concept.py", "dissect.training.methods.none")
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A package of the same name, of three modules, and a script that imports one of them."""
+    files = {
+        "script.py": "import json\nfrom dissect.parts import one\n",
+        "dissect/__init__.py": "",
+        "dissect/parts/__init__.py": "",
+        "dissect/parts/one.py": "def late():\n    import dissect.parts.two\n",
+        "dissect/parts/two.py": "",
+        "dissect/parts/three.py": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(module, "PACKAGE", tmp_path / "dissect")
+    forget()
+    yield tmp_path
+    forget()
+
+
+def forget() -> None:
+    for cached in (module.code_digest, module._file_of, module._read, module._sha256_of):
+        cached.cache_clear()
+
+
+def names(root: Path, *chosen: str) -> list[str]:
+    forget()
+    return [path.stem for path in closure(root / "script.py", *chosen)]
+
+
+def test_imports_inside_functions_count_and_a_module_in_no_import_does_not(package: Path) -> None:
+    assert names(package) == ["script", "__init__", "one", "two"]
+    before = code_digest(package / "script.py")
+    forget()
+    (package / "dissect/parts/three.py").write_text("# edited\n")
+    assert code_digest(package / "script.py") == before
+    forget()
+    (package / "dissect/parts/two.py").write_text("# edited\n")
+    assert code_digest(package / "script.py") != before
+
+
+def test_an_excluded_module_is_left_out_with_what_it_alone_imports(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(EXCLUDED, "dissect.parts.one", "a test")
+    assert names(package) == ["script", "__init__"]
+
+
+BY_NAME = "from importlib import import_module\nimport_module('dissect.parts.two')\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "constant"),
+    [
+        (BY_NAME, "IMPORTS_BY_NAME"),
+        ("import importlib\nimportlib.import_module('x')\n", "IMPORTS_BY_NAME"),
+        ("def f(name):\n    return __import__(name)\n", "IMPORTS_BY_NAME"),
+        ("from importlib import resources\n", "PACKAGE_DATA"),
+        ("TEXT = open(__file__)\n", "PACKAGE_DATA"),
+    ],
+)
+def test_what_imports_do_not_show_must_be_declared(package: Path, text: str, constant: str) -> None:
+    (package / "dissect/parts/one.py").write_text(text)
+    with pytest.raises(DissectError, match=f"one.py uses .*{constant}"):
+        names(package)
+
+
+def test_a_relative_import_is_refused(package: Path) -> None:
+    (package / "dissect/parts/one.py").write_text("from . import two\n")
+    with pytest.raises(DissectError, match="write the whole name"):
+        names(package)
+
+
+def test_of_modules_imported_by_name_the_chosen_count_or_all(package: Path) -> None:
+    one = package / "dissect/parts/one.py"
+    one.write_text(f'IMPORTS_BY_NAME = "dissect.parts"\n{BY_NAME}')
+    assert names(package) == ["script", "__init__", "one", "three", "two"]
+    assert names(package, "dissect.parts.three") == ["script", "__init__", "one", "three"]
+
+
+def test_data_that_a_module_declares_counts(package: Path) -> None:
+    (package / "dissect/parts/one.py").write_text('PACKAGE_DATA = ("*.html",)\n')
+    (package / "dissect/parts/page.html").write_text("<p>")
+    assert names(package) == ["script", "__init__", "one", "page"]
