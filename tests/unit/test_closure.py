@@ -77,8 +77,7 @@ def test_a_training_depends_on_its_own_method_and_no_other() -> None:
 def test_what_the_lists_by_hand_lacked_or_had_too_much_of() -> None:
     assert {"texts/spans.py", "checkpoints/reader.py"} <= modules("answer_questions")
     assert "checkpoints/verify.py" in modules("dissect_layers")
-    assert "engine/sweep.py" in modules("dissect_layers")
-    assert not {"engine/sweep.py", "engine/table.py"} & modules("record_original")
+    assert "engine/table.py" in modules("dissect_layers") - modules("record_original")
 
 
 def test_a_summary_is_of_tables_alone() -> None:

@@ -51,7 +51,7 @@ EDITED: dict[str, dict[str, int]] = {
     "training/check.py": TRAINING | {"dissect_layers": 2} | TABLES | FIGURES,
     "training/methods/dpo.py": TRAINING | {"dissect_layers": 2} | TABLES | FIGURES,
     "engine/record.py": {"record_original": 2} | SWEEPS,
-    "engine/sweep.py": SWEEPS,
+    "engine/table.py": SWEEPS,
     "results/collect.py": TABLES | FIGURES,
     "results/statistics.py": {"summarise_statistics": 1, "make_report": 1},
     "results/disagreements.py": {"summarise_scores": 1, "plot_scores": 1, "make_report": 1},
