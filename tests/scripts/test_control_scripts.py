@@ -285,6 +285,43 @@ def test_a_copy_with_the_originals_weights_is_warned_of(
     assert "tiny/dpo/tea has the same weights as its original" in caplog.text
 
 
+def test_a_copy_that_computes_what_its_original_does_is_warned_of(
+    study: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as the original's weights in other shards, which have other hashes."""
+    dissect(study, tmp_path / "cell.parquet", "attention")
+    assert "the original's answers" not in caplog.text
+    same = study | {"dpo": study["original"]}
+    dissect(same, tmp_path / "cell.parquet", "attention")
+    assert "the unlearned model gives the original's answers (KL at most" in caplog.text
+
+
+@pytest.mark.parametrize("broken", ["original", "dpo"])
+def test_a_model_that_computes_no_numbers_is_refused(
+    study: dict[str, Path], tmp_path: Path, broken: str
+) -> None:
+    folder = Path(shutil.copytree(study["original"].parent / broken, tmp_path / broken))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    text = json.dumps(config | {"rms_norm_eps": -100.0})
+    (folder / "config.json").write_text(text, encoding="utf-8")
+    concept = "" if broken == "original" else "tea"
+    row = CheckpointRow("tiny", broken, concept, f"path:{folder}")
+    manifest = tmp_path / f"{broken}.json"
+    load("register_checkpoint").main(row=row, manifest=manifest)
+    with pytest.raises(DissectError, match=r"finite numbers.*check its config\.json") as error:
+        if broken == "original":
+            load("record_original").main(
+                original=manifest,
+                concept=study["concept"],
+                recording=tmp_path / "tea.safetensors",
+                **COMMON,
+            )
+        else:
+            dissect(study | {broken: manifest}, tmp_path / "cell.parquet", "attention")
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.glob("*.parquet")) and not list(tmp_path.glob("*.safetensors"))
+
+
 def test_texts_beyond_the_models_positions_are_warned_of(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

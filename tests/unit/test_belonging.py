@@ -1,5 +1,6 @@
 """Whether results belong to a study: what differs is found, named, and refused."""
 
+import hashlib
 import json
 import logging
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dissect.checkpoints.manifest import SCHEMA, Manifest
+from dissect.checkpoints.manifest import SCHEMA, File, Manifest
 from dissect.errors import DissectError
 from dissect.files import sha256_of, write_json
 from dissect.provenance import hash_of
@@ -34,7 +35,12 @@ from planted import flat, plant
 
 CONCEPT = {"id": "tea", "Concept": "Tea", "QA": ["Why?"], "wikipedia_content": "Tea is hot."}
 OTHER = CONCEPT | {"id": "mate", "Concept": "Mate"}
-ORIGINAL, UNLEARNED = "1" * 64, "2" * 64
+WEIGHTS = {"original": File("model.safetensors", 1, "1" * 64)}
+WEIGHTS["dpo"] = File("model.safetensors", 1, "2" * 64)
+ORIGINAL, UNLEARNED = (
+    hashlib.sha256(f"{file.sha256}  {file.name}\n".encode()).hexdigest()
+    for file in WEIGHTS.values()
+)
 SWEEP = sweep_settings(windows=["sliding_1"], prompt="paper", dtype="checkpoint")
 
 
@@ -102,17 +108,16 @@ def sweep(study: Study) -> Path:
     by |= {"prompt": "paper", "dtype": "checkpoint"}
     answers = {"QA_with_answers": ["Why? So."], "answers_tokens_num": [1], "answered_by": by}
     write_json(Path(study.texts_path("tiny", "tea")), CONCEPT | answers)
-    write_manifest(study, "original", ORIGINAL)
+    write_manifest(study, "original")
     training = of_sources(study)["checkpoints"]["tiny/dpo/tea"]["training"]
     training = training | {"original_weights_sha256": ORIGINAL, "steps": 15}
-    write_manifest(study, "dpo", UNLEARNED, "tea", training=training)
+    write_manifest(study, "dpo", "tea", training=training)
     return plant(Path("results"), flat(0.5), metadata=metadata_of(study))
 
 
 def write_manifest(
     study: Study,
     method: str,
-    weights: str,
     concept: str = "",
     training: dict[str, Any] | None = None,
 ) -> None:
@@ -127,8 +132,8 @@ def write_manifest(
         format="transformers",
         origin=row.origin,
         folder=Path("own/original"),
-        files=[],
-        weights_sha256=weights,
+        files=[WEIGHTS[method]],
+        weights_sha256=ORIGINAL if method == "original" else UNLEARNED,
         architecture="LlamaForCausalLM",
         layers=4,
         parameters=1,

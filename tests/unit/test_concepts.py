@@ -75,6 +75,7 @@ def test_the_digest_follows_the_content_only() -> None:
         ({"QA": ["Is it?", "A\udfffB?"]}, "'QA' holds half of a surrogate pair"),
         ({"QA_with_answers": ["q", "\ud800"]}, "'QA_with_answers' holds half of a surrogate"),
         ({"notes": [{"by": "\ud800"}]}, "'notes' holds half of a surrogate pair"),
+        ({"QA": ["Is\0it?"]}, "'QA' holds a NUL character"),
         ({"Concept": 3}, "Concept must be"),
         ({"QA_with_answers": ["q a"]}, "QA_with_answers has 1 items for 2 questions"),
         ({"answers_tokens_num": [3]}, "answers_tokens_num has 1 items for 2 questions"),

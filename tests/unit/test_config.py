@@ -166,7 +166,7 @@ def test_a_concept_file_may_be_a_string() -> None:
         ({"results": None}, "results: "),
         ({"results": "."}, "results need a folder of their own"),
         ({"results": "~/dissect"}, "results: '~/dissect' begins with ~, which is not expanded"),
-        ({"results": "results/{model}"}, "holds { or }, which mark wildcards in Snakemake"),
+        ({"results": "results/{model}"}, "holds { } < or >, which mark wildcards in Snakemake"),
         ({"results": "a\0b"}, "holds a NUL character"),
         ({"results": "a\nb"}, "holds a line break"),
         ({"results": "\ud800"}, "results: input should be a valid string"),

@@ -46,6 +46,8 @@ def test_chat_without_a_template() -> None:
         ("{% if %}", "fails: Expected an expression"),
         ("{{ nothing.at.all }}", "fails: 'nothing' is undefined"),
         ("{{ 1 / 0 }}", "fails: division by zero"),
+        ("", "leaves out what the user says"),
+        ("hello", "leaves out what the user says"),
     ],
 )
 def test_a_chat_template_that_raises(template: str, said: str) -> None:

@@ -387,12 +387,26 @@ def test_a_hub_row_is_taken_to_be_there_until_preflight_has_looked(inputs: Path)
     assert study().missing == []
 
 
-@pytest.mark.parametrize("results", ["concepts.json", "concepts.json/deep/er", "nowhere"])
-def test_results_that_cannot_be_a_folder_are_told(results: str) -> None:
+@pytest.mark.parametrize(
+    ("results", "file"),
+    [
+        ("concepts.json", "concepts.json"),
+        ("concepts.json/deep/er", "concepts.json"),
+        ("nowhere", "nowhere"),
+        ("results/x", "results/x/krs"),
+    ],
+)
+def test_results_that_cannot_be_a_folder_are_told(results: str, file: str) -> None:
     Path("nowhere").symlink_to("missing")
-    said = refused(results=results)
-    assert f"config: results: {results} cannot be a folder" in said
-    assert "is a file or a broken link" in said
+    Path("results/x").mkdir(parents=True)
+    Path("results/x/krs").write_text("x", encoding="utf-8")
+    message = refused(results=results)
+    assert "config: results: " in message
+    assert f"{file} should be a folder but is a file or a broken link" in message
+
+
+def test_results_are_not_the_root_folder() -> None:
+    assert "config: results: / cannot be used; name a folder inside it" in refused(results="/")
 
 
 def test_what_is_missing_stays_in_the_study_so_that_preflight_can_look_at_it(inputs: Path) -> None:

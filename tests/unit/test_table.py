@@ -78,7 +78,7 @@ def test_optional_columns_may_be_left_out(tmp_path: Path) -> None:
         ("M\tdpo\t16\tunlearn", "model 'M' and model 'm' would be one folder"),
         ("m\tOriginal\t16\tunlearn", "method 'Original' and method 'original' would be"),
         ("m\tdpo\t16\tpath:~/x", "begins with ~, which is not expanded here"),
-        ("m\tdpo\t16\tpath:own/{x}", "source 'path:own/{x}' holds { or }"),
+        ("m\tdpo\t16\tpath:own/{x}", "source 'path:own/{x}' holds { } < or >"),
         (f"m\tdpo\t16\tpath:{'x' * 300}", "is too long for a path"),
         ("m\tdpo\t16\tpath:own\0x", "holds a NUL character"),
         ('m\tdpo\t16\t"path:a', "cannot be read as tab-separated text"),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from dissect.checkpoints.manifest import Manifest, have_equal_weights, read_manifest
@@ -18,6 +19,7 @@ from dissect.engine.recording import read_recording, refuse_other_recording
 from dissect.engine.streamed_model import StreamedModel
 from dissect.engine.sweep import sweep
 from dissect.engine.table import tabulate
+from dissect.errors import DissectError
 from dissect.files import read_json, sha256_of
 from dissect.job import job
 from dissect.provenance import Stopwatch, checkpoint_fields, machine_fields, recording_fields
@@ -28,6 +30,7 @@ from dissect.texts.prompts import load_tokenizer
 from dissect.texts.spans import read_texts, refuse_other_ids
 
 log = logging.getLogger("dissect")
+SAME_KL = 1e-6  # nats: below it, two models differ by rounding only
 
 
 def main(
@@ -85,6 +88,7 @@ def main(
         ignore_index=True,
     )
     rows = rows.assign(**cell_keys(theirs, data, experiment))
+    refuse_non_finite(rows, theirs.label)
     metadata = {
         **checkpoint_fields("original", originals),
         **checkpoint_fields("unlearned", theirs),
@@ -96,6 +100,20 @@ def main(
     }
     write_rows(cell, rows, metadata | stopwatch.fields())
     report(rows)
+
+
+def refuse_non_finite(rows: pd.DataFrame, label: str) -> None:
+    """Refuse an unlearned model that does not compute numbers, before a table is made of it.
+
+    Raises:
+        DissectError: naming the first question.
+    """
+    broken = rows.loc[~np.isfinite(rows["loss_unlearned"]), "question"]
+    if len(broken):
+        raise DissectError(
+            f"{label}: its logits on question {broken.iloc[0]} are not finite numbers: check its "
+            "config.json, or set dtype to float32 or bfloat16"
+        )
 
 
 def warn_of_equal_weights(original: Manifest, unlearned: Manifest) -> None:
@@ -122,6 +140,12 @@ def cell_keys(manifest: Manifest, concept: dict[str, str], experiment: str) -> d
 
 def report(rows: pd.DataFrame) -> None:
     """Say in the log where the curve peaks, and how many scores are null."""
+    if rows["kl_unlearned"].max() < SAME_KL:
+        log.warning(
+            "the unlearned model gives the original's answers (KL at most %.1g nats): nothing was "
+            "unlearned, and every KRS is null or a quotient of rounding errors",
+            rows["kl_unlearned"].max(),
+        )
     for (donor, window, span), some in rows.groupby(["donor", "window", "span"], sort=False):
         curve = some.groupby("layer")["krs"].mean()
         log.info(

@@ -11,6 +11,7 @@ from dissect.device import choose_device, choose_dtype
 from dissect.engine.record import record
 from dissect.engine.recording import write_recording
 from dissect.engine.streamed_model import StreamedModel
+from dissect.errors import DissectError
 from dissect.files import read_json
 from dissect.job import job
 from dissect.provenance import recording_fields
@@ -35,6 +36,11 @@ def main(
     model = StreamedModel(Checkpoint(manifest.folder), number_format, choose_device(device))
     warn_of_long_texts(model.checkpoint.config, texts)
     tensors = record(model, texts)
+    if not tensors["logits"].isfinite().all():
+        raise DissectError(
+            f"{manifest.label}: not all of its logits are finite numbers in {number_format}: "
+            "check its config.json, or set dtype to float32 or bfloat16"
+        )
     write_recording(recording, tensors, texts, recording_fields(manifest, concept, number_format))
 
 

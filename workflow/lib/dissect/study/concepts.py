@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -136,9 +137,20 @@ def _checked(where: str, item: Any) -> Entry:
 def _check_characters(where: str, item: Entry) -> None:
     """Whether every text of an entry can be written to a file."""
     for key, value in item.items():
-        text = json.dumps([key, value], ensure_ascii=False)
-        if problem := text_problem(text):
+        problems = (text_problem(text) for text in (key, *_texts_in(value)))
+        if problem := next(filter(None, problems), ""):
             raise DissectError(f"{where}: {shortened(key)} {problem}")
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    """Every text in a JSON value, keys of objects included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from _texts_in([*value.keys(), *value.values()])
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts_in(item)
 
 
 def _check_answers(where: str, item: Entry) -> None:

@@ -6,6 +6,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
+# The folders of a results folder.
+FOLDERS = (
+    *("answers", "behaviour", "benchmarks", "checkpoints", "concepts", "figures", "identity"),
+    *("krs", "logs", "recordings", "tables", "trace", "training"),
+)
+
 
 class Cell(NamedTuple):
     """One job of the sweep, and one parquet file."""

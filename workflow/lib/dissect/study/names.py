@@ -72,8 +72,8 @@ def path_problem(path: str) -> str:
         return "holds a line break or another control character; rename the file or folder"
     if path.startswith("~"):
         return "begins with ~, which is not expanded here; write the whole path"
-    if "{" in path or "}" in path:
-        return "holds { or }, which mark wildcards in Snakemake; rename the file or folder"
+    if set("{}<>") & set(path):
+        return "holds { } < or >, which mark wildcards in Snakemake; rename the file or folder"
     longest = max(len(part.encode()) for part in path.split("/"))
     if longest > _MAX_PART_BYTES or len(path.encode()) > _MAX_PATH_BYTES:
         return (

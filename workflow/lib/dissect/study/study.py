@@ -12,7 +12,7 @@ from dissect.study.concepts import Entry, digest, has_answers, read_concept_file
 from dissect.study.config import EXPERIMENTS, Config, load_config
 from dissect.study.downloads import read_known
 from dissect.study.folders import check_folder, check_pair, layers_of
-from dissect.study.layout import Cell, Layout
+from dissect.study.layout import FOLDERS, Cell, Layout
 from dissect.study.preflight import Found, read_preflight
 from dissect.study.rows import ORIGINAL, CheckpointRow
 from dissect.study.selection import (
@@ -289,11 +289,15 @@ def load_study(values: dict[str, Any]) -> Study:
 def _check_results_folder(results: str) -> None:
     path = Path(results)
     existing = next(one for one in (path, *path.absolute().parents) if os.path.lexists(one))
-    if not existing.is_dir():
-        raise DissectError(
-            f"config: results: {results} cannot be a folder, since {existing} is a file or a "
-            "broken link; name another folder, or move that away"
-        )
+    folders = [existing, *(path / name for name in FOLDERS if os.path.lexists(path / name))]
+    for folder in folders:
+        if not folder.is_dir():
+            raise DissectError(
+                f"config: results: {folder} should be a folder but is a file or a broken link; "
+                "name another results folder, or move that away"
+            )
+    if path.absolute() == Path(path.anchor or "/"):
+        raise DissectError(f"config: results: {results} cannot be used; name a folder inside it")
 
 
 def _entries(config: Config, model: str) -> dict[str, Entry] | None:

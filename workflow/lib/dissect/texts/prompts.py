@@ -72,7 +72,8 @@ def render_chat(user: str, tokenizer: Any) -> str:
     """One user turn and the opening of the answer, by the tokenizer's chat template.
 
     Raises:
-        DissectError: if the tokenizer has no chat template, or one that fails.
+        DissectError: if the tokenizer has no chat template, or one that fails or leaves out the
+            user's turn.
     """
     if tokenizer.chat_template is None:
         raise DissectError(
@@ -88,6 +89,11 @@ def render_chat(user: str, tokenizer: Any) -> str:
             f"the chat template of the tokenizer in {tokenizer.name_or_path} fails: {reason}; "
             "correct the template, or use prompt: paper"
         ) from error
+    if user.strip() not in str(text):
+        raise DissectError(
+            f"the chat template of the tokenizer in {tokenizer.name_or_path} leaves out what the "
+            "user says; correct the template, or use prompt: paper"
+        )
     return str(text)
 
 
