@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from dissect.checkpoints.reader import Checkpoint
+from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.engine.patches import Donor, DonorWindows
 from dissect.engine.record import record
 from dissect.engine.recording import Recording, read_recording, write_recording
@@ -14,7 +15,6 @@ from dissect.engine.scores import Scores
 from dissect.engine.streamed_model import StreamedModel
 from dissect.engine.sweep import Swept, sweep
 from dissect.study.windows import Window, windows_of
-from dissect.texts.prompts import load_tokenizer
 from dissect.texts.spans import Text, read_texts
 from tiny import LAYERS, tiny_concept
 

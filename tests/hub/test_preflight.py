@@ -7,8 +7,8 @@ import pytest
 from sharded_repository import REPO
 
 from dissect.checkpoints.preflight import look_at, report
-from dissect.study.preflight import THERE, Found, read_preflight, write_preflight
-from dissect.study.table import CheckpointRow
+from dissect.study.preflight import AVAILABLE, PreflightRow, read_preflight, write_preflight
+from dissect.study.rows import CheckpointRow
 from hub_stand_in import HubStandIn
 
 
@@ -25,7 +25,7 @@ def serve(hub: HubStandIn, folder: Path, repo: str, config: dict[str, object]) -
     return hub.add(repo, folder, gated="gated" in repo)
 
 
-def status_of(row: CheckpointRow) -> Found:
+def status_of(row: CheckpointRow) -> PreflightRow:
     (found,) = look_at([row])
     return found
 
@@ -33,7 +33,7 @@ def status_of(row: CheckpointRow) -> Found:
 def test_a_row_that_is_there(hub: HubStandIn, tmp_path: Path) -> None:
     commit = serve(hub, tmp_path / "a", "lab/a", {"model_type": "llama"})
     found = status_of(hub_row("lab/a"))
-    assert (found.status, found.commit, found.gated) == (THERE, commit, "no")
+    assert (found.status, found.commit, found.gated) == (AVAILABLE, commit, "no")
     assert (found.format, found.family, found.files, found.note) == ("transformers", "llama", 2, "")
     assert found.bytes == 1000 + (tmp_path / "a/config.json").stat().st_size
     assert {request.file for request in hub.requests if request.file} == {"config.json"}
@@ -42,7 +42,7 @@ def test_a_row_that_is_there(hub: HubStandIn, tmp_path: Path) -> None:
 def test_a_legacy_olmo_is_told_from_its_config(hub: HubStandIn, tmp_path: Path) -> None:
     serve(hub, tmp_path / "a", "lab/a", {"model_type": "olmo", "d_model": 64})
     found = status_of(hub_row("lab/a"))
-    assert (found.status, found.format, found.family) == (THERE, "olmo-legacy", "olmo")
+    assert (found.status, found.format, found.family) == (AVAILABLE, "olmo-legacy", "olmo")
     assert found.note == "the table says transformers; it is read as olmo-legacy"
 
 
@@ -72,7 +72,7 @@ def test_a_token_opens_what_is_gated(
     serve(hub, tmp_path / "a", "lab/gated", {"model_type": "llama"})
     monkeypatch.setenv("HF_TOKEN", hub.token)
     found = status_of(hub_row("lab/gated"))
-    assert (found.status, found.gated) == (THERE, "yes")
+    assert (found.status, found.gated) == (AVAILABLE, "yes")
 
 
 def test_a_hub_that_does_not_answer_is_said_of_every_row(hub: HubStandIn) -> None:
@@ -94,14 +94,14 @@ def test_rows_of_other_kinds_stand_in_their_places(hub: HubStandIn, tmp_path: Pa
     ]
     found = look_at(rows)
     assert [item.concept for item in found] == ["", "tea", "mate", "cocoa", "chai"]
-    assert [item.status for item in found] == [THERE, "gone", "missing", "later", THERE]
+    assert [item.status for item in found] == [AVAILABLE, "gone", "missing", "later", AVAILABLE]
 
 
 def test_the_table_on_screen_says_what_is_missing_and_what_it_takes(
     hub: HubStandIn, lines: pytest.LogCaptureFixture
 ) -> None:
-    original = Found("m", "original", "", "hub:lab/o", "", THERE, bytes=13_500_000_000)
-    lost = Found("m", "dpo", "tea", "hub:lab/t", "", "gone", note="hub:lab/t: a long line")
+    original = PreflightRow("m", "original", "", "hub:lab/o", "", AVAILABLE, bytes=13_500_000_000)
+    lost = PreflightRow("m", "dpo", "tea", "hub:lab/t", "", "gone", note="hub:lab/t: a long line")
     report([original, lost], "unlearn")
     shown = lines.text
     assert "1 of 2 checkpoints are there; the hub's 1 are 13.5 GB in all" in shown
@@ -113,12 +113,14 @@ def test_the_table_on_screen_says_what_is_missing_and_what_it_takes(
 def test_more_bytes_than_the_disk_has_free_is_a_warning(
     hub: HubStandIn, lines: pytest.LogCaptureFixture
 ) -> None:
-    report([Found("m", "original", "", "hub:lab/o", "", THERE, bytes=10**18)], "error")
+    report([PreflightRow("m", "original", "", "hub:lab/o", "", AVAILABLE, bytes=10**18)], "error")
     assert "they do not fit the disk at once" in lines.text
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
-    found = Found("m", "dpo", "tea", "hub:lab/t", "main", "gone", note='a "note", with commas')
+    found = PreflightRow(
+        "m", "dpo", "tea", "hub:lab/t", "main", "gone", note='a "note", with commas'
+    )
     path = tmp_path / "preflight.csv"
     assert read_preflight(path) == {}
     write_preflight(path, [found])

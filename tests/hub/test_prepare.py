@@ -9,15 +9,15 @@ from dissect.checkpoints import download, prepare
 from dissect.checkpoints.manifest import read_manifest
 from dissect.errors import DissectError
 from dissect.files import sha256_of
-from dissect.study.downloads import Download
-from dissect.study.preflight import Found, read_preflight, write_preflight
-from dissect.study.table import CheckpointRow
+from dissect.study.downloads import HubCheckpoint
+from dissect.study.preflight import PreflightRow, read_preflight, write_preflight
+from dissect.study.rows import CheckpointRow
 from planted_manifest import plant_manifest
 
 ROWS = [
     CheckpointRow("m", "dpo", name, f"hub:lab/{name}") for name in ("tea", "mate", "chai", "cocoa")
 ]
-DUE = [Download(row, f"nowhere/{row.concept}.json", []) for row in ROWS]
+DUE = [HubCheckpoint(row, f"nowhere/{row.concept}.json", []) for row in ROWS]
 
 
 @pytest.fixture
@@ -26,9 +26,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     statuses = {"tea": "there", "mate": "gone", "chai": "unreachable", "cocoa": "bad_token"}
     names: list[str] = []
 
-    def look_at(rows: Sequence[CheckpointRow]) -> list[Found]:
+    def look_at(rows: Sequence[CheckpointRow]) -> list[PreflightRow]:
         names.extend(row.concept for row in rows)
-        return [Found(*row.key, *row.place, statuses[row.concept], note="why") for row in rows]
+        return [
+            PreflightRow(*row.key, *row.source_and_revision, statuses[row.concept], note="why")
+            for row in rows
+        ]
 
     monkeypatch.setattr(prepare, "look_at", look_at)
     return names
@@ -73,7 +76,7 @@ def test_a_refused_token_stops_the_run_until_it_is_mended(asked: list[str], tmp_
         with pytest.raises(DissectError, match="why"):
             prepare.look_at_due(DUE[3:], path, "error")
     assert asked == ["cocoa", "cocoa"]
-    write_preflight(path, [Found(*ROWS[0].key, *ROWS[0].place, "bad_token")])
+    write_preflight(path, [PreflightRow(*ROWS[0].key, *ROWS[0].source_and_revision, "bad_token")])
     prepare.look_at_due(DUE[:1], path, "error")
 
 
@@ -87,10 +90,10 @@ def test_what_is_brought_back_is_not_hashed_by_every_job(
     plant_manifest(manifest, ROWS[0], tmp_path, {weights.name: 7})
     done = download.Download(tmp_path, "c" * 40, {weights.name: sha256}, [])
     monkeypatch.setattr(prepare, "download", lambda _repo, _revision: done)
-    prepare.bring_back(Download(ROWS[0], str(manifest), []))
+    prepare.bring_back(HubCheckpoint(ROWS[0], str(manifest), []))
     with monkeypatch.context() as context:
         context.delattr("dissect.checkpoints.manifest.sha256_of")
         read_manifest(manifest)
     done.sha256[weights.name] = "0" * 64
     with pytest.raises(DissectError, match="has another sha256"):
-        prepare.bring_back(Download(ROWS[0], str(manifest), []))
+        prepare.bring_back(HubCheckpoint(ROWS[0], str(manifest), []))

@@ -24,7 +24,8 @@ from tiny_study import ROOT, Run
 from transformers import AutoModelForCausalLM
 
 from dissect.checkpoints.reader import Checkpoint, load_model
-from dissect.study.table import CheckpointRow, read_table
+from dissect.study.checkpoint_table import read_table
+from dissect.study.rows import CheckpointRow
 from hub_stand_in import HubStandIn, Request
 from tiny import save_tiny, save_tiny_olmo_legacy, tiny_tokenizer
 

@@ -22,7 +22,7 @@ from dissect.results.collect import collect_cells
 from dissect.results.csv_files import read_csv
 from dissect.results.expected import answer_settings, expected, patched_settings
 from dissect.results.schema import read_metadata
-from dissect.study.table import CheckpointRow
+from dissect.study.rows import CheckpointRow
 from planted import flat, plant
 from tiny import save_tiny, tiny_concept
 

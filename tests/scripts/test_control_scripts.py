@@ -19,7 +19,7 @@ from dissect.results.csv_files import write_csv
 from dissect.results.expected import expected, identity_settings, sweep_settings
 from dissect.results.schema import read_metadata, read_rows
 from dissect.results.tables import concept_scores, curves
-from dissect.study.table import CheckpointRow
+from dissect.study.rows import CheckpointRow
 from tiny import LAYERS, save_tiny, tiny_concept, tiny_config
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"

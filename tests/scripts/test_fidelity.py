@@ -21,7 +21,7 @@ import register_checkpoint
 
 from dissect.checkpoints.manifest import read_manifest
 from dissect.results.schema import read_metadata, read_rows
-from dissect.study.table import CheckpointRow
+from dissect.study.rows import CheckpointRow
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 METHODS = ("grad_diff", "dpo")

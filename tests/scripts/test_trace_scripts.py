@@ -18,7 +18,7 @@ from dissect.checkpoints.manifest import write_manifest
 from dissect.checkpoints.reader import Checkpoint
 from dissect.errors import DissectError
 from dissect.results.schema import read_metadata, read_rows
-from dissect.study.table import CheckpointRow
+from dissect.study.rows import CheckpointRow
 from dissect.trace.components import component_changes
 from dissect.trace.schema import TRACE_COLUMNS
 from tiny import LAYERS, save_tiny, tiny_concept, tiny_config

@@ -15,11 +15,11 @@ from transformers import AutoModelForCausalLM
 
 from dissect.checkpoints.manifest import write_manifest
 from dissect.checkpoints.reader import Checkpoint
+from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.checkpoints.verify import refuse_other_shapes, refuse_unshared_tokens
 from dissect.errors import DissectError
 from dissect.results.schema import CELL_SCHEMA, read_rows
-from dissect.study.table import CheckpointRow
-from dissect.texts.prompts import load_tokenizer
+from dissect.study.rows import CheckpointRow
 from dissect.texts.spans import read_texts
 from tiny import save_tiny, tiny_concept, tiny_config
 

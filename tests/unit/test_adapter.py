@@ -16,10 +16,10 @@ from transformers import AutoModelForCausalLM, GPTNeoXConfig
 from dissect.checkpoints.adapter import WEIGHTS, merge_adapter
 from dissect.checkpoints.manifest import Manifest, write_manifest
 from dissect.checkpoints.reader import Checkpoint
+from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.checkpoints.verify import refuse_other_shapes, verify_checkpoint
 from dissect.errors import DissectError
-from dissect.study.table import CheckpointRow
-from dissect.texts.prompts import load_tokenizer
+from dissect.study.rows import CheckpointRow
 from tiny import SIZES, save_adapter, save_tiny, save_tiny_olmo_legacy, tiny_config
 
 

@@ -10,9 +10,10 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
+from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.errors import DissectError
 from dissect.texts.answers import _count, answer_questions, decode_answer, generate, load_model
-from dissect.texts.prompts import encode, load_tokenizer, render
+from dissect.texts.prompts import encode, render
 from dissect.texts.spans import read_texts
 
 CPU = torch.device("cpu")

@@ -14,7 +14,7 @@ import yaml
 from dissect.errors import DissectError
 from dissect.results.archive import study_members, workflow_commit, write_archive
 from dissect.results.collect import collect_cells
-from dissect.results.private import Private
+from dissect.results.redact import Redactor
 from dissect.results.schema import read_metadata, read_rows
 from dissect.study.config import load_config
 from planted import flat, plant
@@ -51,15 +51,15 @@ def study(tmp_path: Path) -> dict[str, Any]:
     }
 
 
-def private(study: dict[str, Any]) -> Private:
+def redactor(study: dict[str, Any]) -> Redactor:
     root = study["workflow"]
     folders = [study["results"], study["checkpoints"], root, root / "data/original"]
-    return Private([*folders, root / "concepts.json"])
+    return Redactor([*folders, root / "concepts.json"])
 
 
 def pack(study: dict[str, Any], name: str = "archive.zip") -> zipfile.ZipFile:
     output = study["workflow"] / name
-    write_archive(output, study_members(**study), private(study))
+    write_archive(output, study_members(**study), redactor(study))
     return zipfile.ZipFile(output)
 
 
@@ -142,8 +142,8 @@ def test_a_token_is_refused(
     ],
 )
 def test_only_whole_paths_are_cut(text: str, expected: str) -> None:
-    found = Private([Path("/data/me"), Path("/data/me/model"), Path("relative")])
-    assert found.removed_from(text, "x") == expected
+    found = Redactor([Path("/data/me"), Path("/data/me/model"), Path("relative")])
+    assert found.redact(text, "x") == expected
 
 
 def test_the_commit_is_that_of_the_workflow_alone(tmp_path: Path) -> None:

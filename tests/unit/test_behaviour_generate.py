@@ -11,13 +11,13 @@ from test_families import CONFIGS
 from transformers import GenerationConfig
 
 from dissect.behaviour.generate import answers_of, in_batches
-from dissect.behaviour.patched import RowPatch, lock_step, patched_answers
+from dissect.behaviour.patched import RowPatch, in_lockstep, patched_answers
 from dissect.behaviour.prompts import asked_of
 from dissect.behaviour.settings import Setting
+from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.engine.patches import EXPERIMENTS, Experiment
 from dissect.errors import DissectError
 from dissect.texts.answers import continue_batch, load_model
-from dissect.texts.prompts import load_tokenizer
 from plain_hooks import patched_logits, states_of
 from tiny import LAYERS, save_tiny, tiny_concept, tiny_config
 
@@ -62,9 +62,11 @@ def by_hand(original: Any, unlearned: Any, prompt: Sequence[int], patch: tuple[s
     return ids[len(prompt) :]
 
 
-def in_lock_step(pair: Any, patches: list[RowPatch], prompts: list[list[int]]) -> list[list[int]]:
+def answers_in_lockstep(
+    pair: Any, patches: list[RowPatch], prompts: list[list[int]]
+) -> list[list[int]]:
     original, unlearned = pair
-    with lock_step(original, unlearned, patches):
+    with in_lockstep(original, unlearned, patches):
         return continue_batch(unlearned, prompts, NEW_TOKENS, PAD)
 
 
@@ -75,7 +77,7 @@ def test_the_two_models_differ(pair: Any) -> None:
 
 def test_with_nothing_patched_it_is_plain_generation(pair: Any) -> None:
     plain = continue_batch(pair[1], PROMPTS, NEW_TOKENS, PAD)
-    assert in_lock_step(pair, [NOTHING] * len(PROMPTS), PROMPTS) == plain
+    assert answers_in_lockstep(pair, [NOTHING] * len(PROMPTS), PROMPTS) == plain
 
 
 def test_with_everything_patched_it_is_the_original(pair: Any) -> None:
@@ -88,7 +90,7 @@ def test_with_everything_patched_it_is_the_original(pair: Any) -> None:
                     parameter.copy_(theirs.get_parameter(name))
     plain = continue_batch(original, PROMPTS, NEW_TOKENS, PAD)
     patches = [EVERYTHING] * len(PROMPTS)
-    assert in_lock_step((original, unlearned), patches, PROMPTS) == plain
+    assert answers_in_lockstep((original, unlearned), patches, PROMPTS) == plain
 
 
 def _layers(model: Any) -> Any:
@@ -98,7 +100,7 @@ def _layers(model: Any) -> Any:
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_each_answer_equals_plain_hooks_without_a_cache(pair: Any, experiment: str) -> None:
     patch = RowPatch(EXPERIMENTS[experiment], 1, 3)
-    together = in_lock_step(pair, [patch] * len(PROMPTS), PROMPTS)
+    together = answers_in_lockstep(pair, [patch] * len(PROMPTS), PROMPTS)
     assert together == [by_hand(*pair, prompt, (experiment, range(1, 4))) for prompt in PROMPTS]
 
 
@@ -106,13 +108,13 @@ def test_each_answer_equals_plain_hooks_without_a_cache(pair: Any, experiment: s
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_windows_at_the_ends(llamas: Any, experiment: str, layers: range) -> None:
     patch = RowPatch(EXPERIMENTS[experiment], layers.start, layers.stop - 1)
-    together = in_lock_step(llamas, [patch] * len(PROMPTS), PROMPTS)
+    together = answers_in_lockstep(llamas, [patch] * len(PROMPTS), PROMPTS)
     assert together == [by_hand(*llamas, prompt, (experiment, layers)) for prompt in PROMPTS]
 
 
 def test_rows_of_one_batch_are_patched_each_in_its_own_way(llamas: Any) -> None:
     patches = [RowPatch(one, k, k + 2) for k, one in enumerate(EXPERIMENTS.values())]
-    together = in_lock_step(llamas, patches, PROMPTS)
+    together = answers_in_lockstep(llamas, patches, PROMPTS)
     by_name = zip(EXPERIMENTS, patches, PROMPTS, strict=True)
     assert together == [
         by_hand(*llamas, prompt, (name, range(patch.first, patch.last + 1)))
@@ -124,10 +126,10 @@ def test_what_is_at_padded_positions_does_not_matter(llamas: Any) -> None:
     original, unlearned = llamas
     answers = []
     for pad in (1, 77):
-        with lock_step(original, unlearned, [EVERYTHING] * len(PROMPTS)):
+        with in_lockstep(original, unlearned, [EVERYTHING] * len(PROMPTS)):
             answers.append(continue_batch(unlearned, PROMPTS, NEW_TOKENS, pad))
     assert answers[0] == answers[1]
-    alone = [in_lock_step(llamas, [EVERYTHING], [prompt])[0] for prompt in PROMPTS]
+    alone = [answers_in_lockstep(llamas, [EVERYTHING], [prompt])[0] for prompt in PROMPTS]
     assert answers[0] == alone
 
 
@@ -140,17 +142,17 @@ def test_the_original_reads_a_prompt_once_for_all_patches(llamas: Any, monkeypat
         return plain(**arguments)
 
     monkeypatch.setattr(llamas[0].base_model, "forward", watched)
-    together = in_lock_step(llamas, patches, PROMPTS * len(EXPERIMENTS))
+    together = answers_in_lockstep(llamas, patches, PROMPTS * len(EXPERIMENTS))
     # Value vectors need no original; of the other rows, each writes its own continuation.
-    listening = (len(EXPERIMENTS) - 1) * len(PROMPTS)
-    assert read == [len(PROMPTS)] + [listening] * (NEW_TOKENS - 1)
-    apart = [in_lock_step(llamas, [p] * 4, PROMPTS) for p in patches[:: len(PROMPTS)]]
+    recorded = (len(EXPERIMENTS) - 1) * len(PROMPTS)
+    assert read == [len(PROMPTS)] + [recorded] * (NEW_TOKENS - 1)
+    apart = [answers_in_lockstep(llamas, [p] * 4, PROMPTS) for p in patches[:: len(PROMPTS)]]
     assert together == [answer for answers in apart for answer in answers]
 
 
 def test_hooks_are_gone_after_an_exception(llamas: Any) -> None:
     plain = [continue_batch(model, PROMPTS, NEW_TOKENS, PAD) for model in llamas]
-    with pytest.raises(KeyboardInterrupt), lock_step(*llamas, [EVERYTHING] * len(PROMPTS)):
+    with pytest.raises(KeyboardInterrupt), in_lockstep(*llamas, [EVERYTHING] * len(PROMPTS)):
         raise KeyboardInterrupt
     assert [continue_batch(model, PROMPTS, NEW_TOKENS, PAD) for model in llamas] == plain
     for model in llamas:
@@ -163,7 +165,7 @@ def test_value_vectors_alone_need_no_original(llamas: Any, monkeypatch: Any) -> 
 
     monkeypatch.setattr(llamas[0].base_model, "forward", refuse)
     patch = RowPatch(EXPERIMENTS["value_vectors"], 0, 2)
-    assert in_lock_step(llamas, [patch], PROMPTS[:1])
+    assert answers_in_lockstep(llamas, [patch], PROMPTS[:1])
 
 
 def test_answers_stand_by_setting_and_question(llamas: Any, tiny_llama: Path) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from dissect.behaviour.prompts import KEYS, asked_of, refuse_other_prompts
 from dissect.behaviour.settings import Setting, settings_of
+from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.errors import DissectError
-from dissect.texts.prompts import load_tokenizer
 from tiny import tiny_concept
 
 SETS = ["target", "completion", "unrelated"]

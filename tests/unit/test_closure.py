@@ -64,9 +64,9 @@ def test_a_training_depends_on_its_own_method_and_no_other() -> None:
     assert {name for name in found if name.startswith("training/")} == {
         "training/check.py",
         "training/methods/dpo.py",
-        "training/methods/scores.py",
+        "training/methods/log_probs.py",
         "training/scoring.py",
-        "training/surroundings.py",
+        "training/accelerate_setup.py",
         "training/texts.py",
         "training/train.py",
         "training/unlearn.py",
@@ -84,7 +84,7 @@ def test_a_summary_is_of_tables_alone() -> None:
     assert modules("summarise_curves") == {
         "results/bootstrap.py",
         "results/csv_files.py",
-        "results/families.py",
+        "results/curve_groups.py",
         "results/scores.py",
         "results/tables.py",
     }

@@ -61,7 +61,7 @@ def test_one_number_is_found_where_it_is(old: Path, new: Path) -> None:
     krs, kl = cell.difference.columns
     assert (krs.column, krs.rows, krs.null_in_one, krs.old, krs.new) == ("krs", 1, 0, 0.2, 0.25)
     assert krs.largest == pytest.approx(0.05)
-    assert krs.place == {
+    assert krs.row_keys == {
         "window": "sliding_1",
         "layer": 0,
         "first_layer": 0,
@@ -123,7 +123,7 @@ def test_controls_are_compared_too(old: Path, new: Path) -> None:
     found = compare_results(old, new).cells[0].difference
     assert found is not None
     assert (found.rows, found.columns[0].rows) == (8, 4)
-    assert found.columns[0].place["donor"] == "noise"
+    assert found.columns[0].row_keys["donor"] == "noise"
     # A donor that one side lacks: rows in one only.
     shutil.copy(old / ATTENTION, new / ATTENTION)
     path = new / ATTENTION
@@ -185,7 +185,7 @@ def test_tables_of_text_and_without_keys(old: Path, new: Path) -> None:
         keyed.iloc[[1, 1]].to_csv(folder / "tables/twice.csv", index=False)
     answers, twice = compare_results(old, new).tables
     assert answers.difference is not None
-    assert answers.difference.columns[0].place == {"model": "m", "concept": "x"}
+    assert answers.difference.columns[0].row_keys == {"model": "m", "concept": "x"}
     assert (answers.difference.columns[0].old, answers.difference.columns[0].new) == ("hot", "cold")
     assert (twice.status, twice.difference) == (DIFFERS, None)
 

@@ -18,7 +18,7 @@ from dissect.__main__ import main
 from dissect.compare import archive
 from dissect.results.archive import write_archive
 from dissect.results.collect import collect_cells
-from dissect.results.private import Private
+from dissect.results.redact import Redactor
 from dissect.results.schema import read_metadata, read_rows, write_rows
 from planted import flat, plant
 
@@ -38,7 +38,7 @@ def results(tmp_path: Path) -> Path:
 def packed(results: Path, tmp_path: Path) -> Path:
     """Its archive, as the workflow makes it."""
     path = tmp_path / "archive.zip"
-    write_archive(path, {"tables/krs.parquet": results / "tables/krs.parquet"}, Private([]))
+    write_archive(path, {"tables/krs.parquet": results / "tables/krs.parquet"}, Redactor([]))
     return path
 
 

@@ -16,7 +16,7 @@ from dissect.figures import names
 from dissect.figures.behaviour import draw_behaviour
 from dissect.figures.canvas import save
 from dissect.figures.heatmap import draw_heatmap
-from dissect.figures.names import concept_labels, drawn_name, families, is_drawable, shortened
+from dissect.figures.names import concept_labels, drawn_name, font_families, is_drawable, shortened
 from dissect.figures.style import Style
 
 TEA = "\N{CJK UNIFIED IDEOGRAPH-8336}"  # no font that comes with matplotlib has it
@@ -117,12 +117,14 @@ def test_long_names_are_cut_by_their_width() -> None:
 
 def test_another_font_draws_what_the_figures_own_lacks(tea_font: str, tmp_path: Path) -> None:
     frame = concepts(tea=f"Tea {TEA}")
-    assert families(frame) == [names.FAMILY, tea_font]
+    assert font_families(frame) == [names.FONT_FAMILY, tea_font]
     assert f"Tea {TEA}" in saved(draw_heatmap(frame, STYLE), tmp_path)
 
 
 def test_names_that_the_figures_own_font_has_need_no_other(tea_font: str) -> None:
-    assert families(concepts(a="Caf\u00e9 $x_1$", b="\u041c\u0438\u0440")) == [names.FAMILY]
+    assert font_families(concepts(a="Caf\u00e9 $x_1$", b="\u041c\u0438\u0440")) == [
+        names.FONT_FAMILY
+    ]
 
 
 @pytest.mark.usefixtures("no_fonts")

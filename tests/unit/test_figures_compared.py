@@ -108,7 +108,8 @@ def test_both_spans_are_in_each_panel(tmp_path: Path) -> None:
         "coefficients + attention",
         "value vectors",
     ]
-    assert [figure.axes[place].get_ylabel() for place in (0, 4)] == ["dpo\nKRS", "grad_diff\nKRS"]
+    labels = [figure.axes[number].get_ylabel() for number in (0, 4)]
+    assert labels == ["dpo\nKRS", "grad_diff\nKRS"]
 
 
 def test_few_concepts_are_thin_lines_and_five_are_a_band(tmp_path: Path) -> None:
@@ -218,8 +219,8 @@ def test_single_concepts_average_to_what_is_drawn(tmp_path: Path) -> None:
     found = statistics(concepts)
     found = found[found["method"] == "dpo"].set_index(["window", "statistic"])["value"]
     assert len(each) == 3 + 2 + 3
-    for place, value in each.items():
-        assert value == pytest.approx(found[place])
+    for keys, value in each.items():
+        assert value == pytest.approx(found[keys])
 
 
 def test_intervals_are_bars_from_five_concepts_on(tmp_path: Path) -> None:
@@ -239,7 +240,7 @@ def test_intervals_are_bars_from_five_concepts_on(tmp_path: Path) -> None:
 
 def test_colours_are_none_of_the_experiments() -> None:
     readings = [*compared._SPANS.values(), *compared._SCORES.values(), *widths.READINGS.values()]
-    assert {reading.place for reading in readings} <= {None, 4, 5, 9}
+    assert {reading.palette_index for reading in readings} <= {None, 4, 5, 9}
 
 
 def test_origins_have_rows_of_their_own(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from transformers import GPTNeoXConfig, OlmoConfig, Phi3Config, SmolLM3Config
 from dissect.checkpoints.adapter import merge_adapter
 from dissect.checkpoints.manifest import write_manifest
 from dissect.checkpoints.reader import Checkpoint, load_model
+from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.errors import DissectError
-from dissect.study.table import CheckpointRow
-from dissect.texts.prompts import load_tokenizer
+from dissect.study.rows import CheckpointRow
 from tiny import SIZES, save_adapter, save_tiny, save_tiny_olmo_legacy, tiny_tokenizer
 
 WORKFLOW = Path(__file__).parents[2] / "workflow"

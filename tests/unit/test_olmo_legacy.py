@@ -16,14 +16,14 @@ from transformers import AutoConfig
 from dissect.checkpoints.manifest import write_manifest
 from dissect.checkpoints.olmo_legacy import is_legacy
 from dissect.checkpoints.reader import Checkpoint, load_model
+from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.checkpoints.verify import refuse_other_shapes, verify_checkpoint
 from dissect.engine.patches import EXPERIMENTS, Donor
 from dissect.errors import DissectError
 from dissect.study.recipe import Recipe
-from dissect.study.table import CheckpointRow
+from dissect.study.rows import CheckpointRow
 from dissect.study.windows import windows_of
 from dissect.texts.answers import answer_questions
-from dissect.texts.prompts import load_tokenizer
 from dissect.texts.spans import read_texts
 from dissect.training.unlearn import unlearn
 from tiny import LAYERS, save_tiny_olmo_legacy, tiny_concept, tiny_olmo_config, tiny_tokenizer

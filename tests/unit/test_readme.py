@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dissect.report.words import number
+from dissect.report.formatting import number
 from dissect.results.behaviour import gap_closed, read_behaviour
 from dissect.results.statements import CLAIMS, UNRELATED
 

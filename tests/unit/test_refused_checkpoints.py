@@ -14,10 +14,10 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 
 from dissect.checkpoints.manifest import write_manifest
 from dissect.checkpoints.reader import Checkpoint, load_model
+from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.errors import DissectError
 from dissect.study.folders import check_folder, layers_of
-from dissect.study.table import CheckpointRow
-from dissect.texts.prompts import load_tokenizer
+from dissect.study.rows import CheckpointRow
 from tiny import save_tiny_olmo_legacy
 
 INDEX = "model.safetensors.index.json"

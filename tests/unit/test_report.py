@@ -13,6 +13,16 @@ import pytest
 from dissect.errors import DissectError
 from dissect.report.concepts import MOST_UNRELATED
 from dissect.report.findings import findings, sentences
+from dissect.report.formatting import (
+    DASH,
+    MINUS,
+    counted,
+    listed,
+    name_of,
+    number,
+    setting,
+    with_interval,
+)
 from dissect.report.pictures import pictures
 from dissect.report.run import checkpoints, coverage_counts, facts, missing
 from dissect.report.sources import Shown, read_sources, read_table
@@ -23,16 +33,6 @@ from dissect.report.tables import (
     compact_json,
     narrowed,
     page_table,
-)
-from dissect.report.words import (
-    DASH,
-    MINUS,
-    counted,
-    listed,
-    name_of,
-    number,
-    setting,
-    with_interval,
 )
 from dissect.results.claims import CLAIM_COLUMNS
 from planted_study import HOSTILE, SHOWN, PlantedStudy, plant_study
@@ -132,8 +132,8 @@ def test_origins_and_spans_are_never_mixed() -> None:
 def test_a_finding_is_drawn_where_it_lies() -> None:
     rows = [claim("a", "holds", 1.1, low=-0.5, high=9.0), claim("b", "undecided", note="none")]
     (one,) = findings(pd.DataFrame(rows), "notebook")
-    assert one.rows[0].places == {"value": 100.0, "low": 0.0, "high": 100.0, "mark": 62.5}
-    assert one.rows[1].places == {"mark": 62.5}
+    assert one.rows[0].positions == {"value": 100.0, "low": 0.0, "high": 100.0, "mark": 62.5}
+    assert one.rows[1].positions == {"mark": 62.5}
     assert one.rows[1].value == "no value"
 
 

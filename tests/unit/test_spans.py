@@ -8,8 +8,9 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.errors import DissectError
-from dissect.texts.prompts import encode, load_tokenizer, render
+from dissect.texts.prompts import encode, render
 from dissect.texts.spans import prompt_in, read_texts, refuse_other_ids
 from tiny import tiny_concept, tiny_tokenizer
 

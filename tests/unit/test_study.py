@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dissect.errors import DissectError
-from dissect.study.preflight import Found, write_preflight
+from dissect.study.preflight import PreflightRow, write_preflight
 from dissect.study.products import Products
 from dissect.study.resources import memory_mb, runtime_minutes
 from dissect.study.selection import trainable_methods
@@ -227,7 +227,7 @@ def test_a_file_by_url_is_planned_before_it_is_there() -> None:
     assert fetched.texts_path("m", "tea") == "results/x/answers/m/tea.json"
 
 
-def test_companions_are_named_or_the_next_in_the_table() -> None:
+def test_auxiliary_concepts_are_named_or_the_next_in_the_table() -> None:
     assert study().training_concepts("m", "dpo", "cocoa") == {
         "retain": ["tea"],
         "held_out": ["mate"],
@@ -375,7 +375,7 @@ def test_a_hub_row_is_taken_to_be_there_until_preflight_has_looked(inputs: Path)
     write_table(*ROWS[:4], "m\tdpo\tcocoa\thub:a/b")
     assert products().download(study().row("m", "dpo", "cocoa")).is_due
     folder = inputs / "results/x/checkpoints"
-    found = Found("m", "dpo", "cocoa", "hub:a/b", "", "gone")
+    found = PreflightRow("m", "dpo", "cocoa", "hub:a/b", "", "gone")
     write_preflight(folder / "preflight.csv", [found])
     assert "private or gone (the hub does not say which): m dpo cocoa" in refused()
     assert "snakemake preflight looks again" in refused()
@@ -426,7 +426,7 @@ def test_a_downloaded_originals_size_is_known_from_preflight_and_then_its_manife
     write_table("m\toriginal\t\thub:a/o", *ROWS[1:3])
     folder = inputs / "results/x/checkpoints"
     assert study().weights_mb("m") is None
-    found = Found("m", "original", "", "hub:a/o", "", "there", bytes=5_000_000)
+    found = PreflightRow("m", "original", "", "hub:a/o", "", "there", bytes=5_000_000)
     write_preflight(folder / "preflight.csv", [found])
     assert study().weights_mb("m") == 5.0
     row, sizes = study().row("m", "original"), {"a.safetensors": 4_000_000, "b.json": 9}

@@ -18,9 +18,9 @@ from dissect.errors import DissectError
 from dissect.results.schema import write_rows
 from dissect.trace import components
 from dissect.trace.components import component_changes, relative_change
-from dissect.trace.concept_vector import compare_concept_vectors, place_of
+from dissect.trace.concept_vector import compare_concept_vectors, concept_vector_at
 from dissect.trace.schema import TRACE_COLUMNS, TRACE_SCHEMA
-from dissect.trace.table import collect_traces
+from dissect.trace.trace_table import collect_traces
 from tiny import LAYERS, SIZES, save_tiny, save_tiny_olmo_legacy, tiny_config
 
 CASES: dict[str, Any] = CONFIGS | {
@@ -205,9 +205,9 @@ def test_a_place_that_the_model_does_not_have(
 
 
 def test_a_concept_without_a_place_has_no_vector() -> None:
-    assert place_of({"Layer": 3, "Dim": 0}) == (3, 0)
-    assert place_of({"id": "tea"}) is None
-    assert place_of({"Layer": None, "Dim": None}) is None
+    assert concept_vector_at({"Layer": 3, "Dim": 0}) == (3, 0)
+    assert concept_vector_at({"id": "tea"}) is None
+    assert concept_vector_at({"Layer": None, "Dim": None}) is None
 
 
 def test_traces_are_sorted_whatever_order_they_come_in(tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from dissect.errors import DissectError
 from dissect.study.recipe import Recipe
 from dissect.training import check, methods, texts
-from dissect.training.methods import METHODS, Scores
+from dissect.training.methods import METHODS, TextLogProbs
 from dissect.training.methods.dpo import dpo
 from dissect.training.methods.grad_diff import grad_diff
 from dissect.training.scoring import mean_nll, measure, summed_logprobs
-from dissect.training.texts import Material, Tokens
+from dissect.training.texts import Material, TokenizedText
 from dissect.training.train import COLUMNS, rate, spread, train
 
 WORDS = [f"w{number}" for number in range(60)]
@@ -50,12 +50,12 @@ def tiny_tokenizer(chat: bool = False) -> Any:
     return tokenizer
 
 
-def some_tokens(count: int, seed: int, skipped: int = 1) -> list[Tokens]:
+def some_tokens(count: int, seed: int, skipped: int = 1) -> list[TokenizedText]:
     """Texts of unequal length."""
     generator = torch.Generator().manual_seed(seed)
     lengths = torch.randint(5, 12, (count,), generator=generator).tolist()
     return [
-        Tokens(tuple(torch.randint(4, 64, (n,), generator=generator).tolist()), skipped)
+        TokenizedText(tuple(torch.randint(4, 64, (n,), generator=generator).tolist()), skipped)
         for n in lengths
     ]
 
@@ -90,8 +90,8 @@ def weights(model: Any) -> Tensor:
 # The losses
 
 
-def scores(logprob: list[float], original: list[float], tokens: list[float]) -> Scores:
-    return Scores(
+def scores(logprob: list[float], original: list[float], tokens: list[float]) -> TextLogProbs:
+    return TextLogProbs(
         logprob=torch.tensor(logprob, requires_grad=True),
         original=torch.tensor(original),
         tokens=torch.tensor(tokens),
@@ -143,7 +143,7 @@ def test_dpo_fades_where_a_pair_is_learnt() -> None:
 def test_a_further_method_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gradient ascent, as a file in methods/ would define it."""
 
-    def grad_ascent(forget: Scores, retain: Scores, options: methods.Options) -> Tensor:
+    def grad_ascent(forget: TextLogProbs, retain: TextLogProbs, options: methods.Options) -> Tensor:
         return -forget.nll.mean()
 
     monkeypatch.setitem(METHODS, "grad_ascent", grad_ascent)
@@ -177,7 +177,7 @@ def test_step_nll_is_what_transformers_computes() -> None:
     assert mean_nll(measure(model, some, PAD), some) == pytest.approx(loss.item(), rel=1e-5)
     counts = torch.tensor([float(text.counted) for text in some])
     logprobs = summed_logprobs(model, some, PAD)
-    step = Scores(logprobs, logprobs, counts, float(counts.mean()))
+    step = TextLogProbs(logprobs, logprobs, counts, float(counts.mean()))
     assert step.nll.mean().item() == pytest.approx(loss.item(), rel=1e-5)
 
 
@@ -185,7 +185,7 @@ def test_the_original_in_the_losses_is_a_second_models(monkeypatch: pytest.Monke
     """The scores kept before the first update equal those of a frozen copy, in every step."""
     frozen, material, seen = tiny_model(), some_material(), []
 
-    def spy(forget: Scores, retain: Scores, options: methods.Options) -> Tensor:
+    def spy(forget: TextLogProbs, retain: TextLogProbs, options: methods.Options) -> Tensor:
         seen.append((forget.original, retain.original))
         return grad_diff(forget, retain, options)
 

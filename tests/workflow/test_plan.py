@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tiny_study import ROOT, ROWS, Run, Workflow, make
 
-from dissect.study.preflight import Found, write_preflight
+from dissect.study.preflight import PreflightRow, write_preflight
 
 TABLES = (
     "collect_krs",
@@ -169,7 +169,7 @@ def test_removed_weights_are_noted_for_every_checkpoint(shipped: Workflow) -> No
 def looked_at(workflow: Workflow, **status: str) -> None:
     """What preflight would have written, for the rows of llama2-7b named method_concept."""
     rows = [
-        Found("llama2-7b", method, concept, f"hub:YihuaiHong/{name}", "", status[key])
+        PreflightRow("llama2-7b", method, concept, f"hub:YihuaiHong/{name}", "", status[key])
         for key in status
         for method, concept in [key.rsplit("_", 1)]
         for name in [f"llama2-7b_{method}_unlearn_on_id_{concept}_concept"]

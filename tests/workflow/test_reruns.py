@@ -63,7 +63,7 @@ EDITED: dict[str, dict[str, int]] = {
     "figures/compared.py": {"plot_spans": 1, "plot_scores": 1, "make_report": 1},
     "figures/style.py": FIGURES,
     "report/templates/findings.html": {"make_report": 1},
-    "report/words.py": {"make_report": 1},
+    "report/formatting.py": {"make_report": 1},
     "../../scripts/summarise_curves.py": {
         "summarise_curves": 1,
         **dict.fromkeys(["plot_curves", "plot_curves_by_method", "plot_spans", "make_report"], 1),

@@ -6,6 +6,7 @@ from pathlib import Path
 from dissect.behaviour.generate import answers_of
 from dissect.behaviour.prompts import asked_of
 from dissect.checkpoints.manifest import read_manifest
+from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.device import choose_device, choose_dtype
 from dissect.files import read_json, sha256_of
 from dissect.job import job
@@ -13,7 +14,6 @@ from dissect.provenance import Stopwatch, checkpoint_fields, machine_fields
 from dissect.results.answers import ORIGINAL_SCHEMA, write_answers
 from dissect.results.expected import answer_settings, settings_fields
 from dissect.texts.answers import load_model
-from dissect.texts.prompts import load_tokenizer
 
 
 def main(

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from dissect.behaviour.answer_table import answer_rows, original_texts, report
 from dissect.behaviour.generate import answers_of
 from dissect.behaviour.prompts import asked_of
-from dissect.behaviour.table import answer_rows, original_texts, report
 from dissect.checkpoints.manifest import read_manifest
+from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.device import choose_device, choose_dtype
 from dissect.files import read_json, sha256_of
 from dissect.job import job
@@ -14,7 +15,6 @@ from dissect.provenance import Stopwatch, checkpoint_fields, machine_fields
 from dissect.results.answers import ANSWER_SCHEMA, ORIGINAL_SCHEMA, read_answers, write_answers
 from dissect.results.expected import answer_settings, settings_fields
 from dissect.texts.answers import load_model
-from dissect.texts.prompts import load_tokenizer
 
 
 def main(
@@ -39,17 +39,21 @@ def main(
         sets: which of target, completion, unrelated are asked.
     """
     stopwatch = Stopwatch()
-    originals, theirs = read_manifest(original), read_manifest(unlearned)
+    original_manifest, unlearned_manifest = read_manifest(original), read_manifest(unlearned)
     data = read_json(concept)
     reference = original_texts(read_answers(original_answers, ORIGINAL_SCHEMA))
-    tokenizer = load_tokenizer(theirs.folder)
+    tokenizer = load_tokenizer(unlearned_manifest.folder)
     asked = asked_of(data, sets, prompt, tokenizer)
-    model = load_model(theirs.folder, choose_dtype(dtype, originals.dtype), choose_device(device))
+    model = load_model(
+        unlearned_manifest.folder,
+        choose_dtype(dtype, original_manifest.dtype),
+        choose_device(device),
+    )
     texts = answers_of(model, tokenizer, asked, new_tokens)
-    rows = answer_rows(theirs, data, asked, texts, reference)
+    rows = answer_rows(unlearned_manifest, data, asked, texts, reference)
     metadata = {
-        **checkpoint_fields("original", originals),
-        **checkpoint_fields("unlearned", theirs),
+        **checkpoint_fields("original", original_manifest),
+        **checkpoint_fields("unlearned", unlearned_manifest),
         **machine_fields(str(model.device), str(model.dtype)),
         "data_sha256": sha256_of(concept),
         **settings_fields(

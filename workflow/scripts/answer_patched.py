@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from dissect.behaviour.answer_table import answer_rows, original_texts, report
 from dissect.behaviour.patched import patched_answers
 from dissect.behaviour.prompts import asked_of, refuse_other_prompts
 from dissect.behaviour.settings import settings_of
-from dissect.behaviour.table import answer_rows, original_texts, report
 from dissect.checkpoints.manifest import read_manifest
 from dissect.checkpoints.reader import Checkpoint
+from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.checkpoints.verify import refuse_other_shapes
 from dissect.device import choose_device, choose_dtype
 from dissect.files import read_json, sha256_of
@@ -17,7 +18,6 @@ from dissect.provenance import Stopwatch, checkpoint_fields, machine_fields
 from dissect.results.answers import ANSWER_SCHEMA, ORIGINAL_SCHEMA, read_answers, write_answers
 from dissect.results.expected import patched_settings, settings_fields
 from dissect.texts.answers import load_model
-from dissect.texts.prompts import load_tokenizer
 
 
 def main(
@@ -43,22 +43,25 @@ def main(
         windows: each FIRST-LAST, both included, layers counted from 0.
     """
     stopwatch = Stopwatch()
-    originals, theirs = read_manifest(original), read_manifest(unlearned)
-    settings = settings_of(experiments, windows, theirs.layers)
+    original_manifest, unlearned_manifest = read_manifest(original), read_manifest(unlearned)
+    settings = settings_of(experiments, windows, unlearned_manifest.layers)
     data = read_json(concept)
-    tokenizer = load_tokenizer(theirs.folder)
+    tokenizer = load_tokenizer(unlearned_manifest.folder)
     asked = asked_of(data, sets, prompt, tokenizer)
-    others = asked_of(data, sets, prompt, load_tokenizer(originals.folder))
-    refuse_other_prompts(others, asked, theirs.label)
-    refuse_other_shapes(Checkpoint(originals.folder), Checkpoint(theirs.folder))
-    loaded = choose_dtype(dtype, originals.dtype), choose_device(device)
-    donor, model = load_model(originals.folder, *loaded), load_model(theirs.folder, *loaded)
-    found = patched_answers(donor, model, tokenizer, asked, settings, new_tokens)
+    others = asked_of(data, sets, prompt, load_tokenizer(original_manifest.folder))
+    refuse_other_prompts(others, asked, unlearned_manifest.label)
+    refuse_other_shapes(Checkpoint(original_manifest.folder), Checkpoint(unlearned_manifest.folder))
+    loaded = choose_dtype(dtype, original_manifest.dtype), choose_device(device)
+    donor, model = (
+        load_model(original_manifest.folder, *loaded),
+        load_model(unlearned_manifest.folder, *loaded),
+    )
+    answers_of_settings = patched_answers(donor, model, tokenizer, asked, settings, new_tokens)
     reference = original_texts(read_answers(original_answers, ORIGINAL_SCHEMA))
     rows = [
         row
-        for setting, texts in zip(settings, found, strict=True)
-        for row in answer_rows(theirs, data, asked, texts, reference, setting)
+        for setting, texts in zip(settings, answers_of_settings, strict=True)
+        for row in answer_rows(unlearned_manifest, data, asked, texts, reference, setting)
     ]
     given = patched_settings(
         windows=windows,
@@ -69,8 +72,8 @@ def main(
         dtype=dtype,
     )
     metadata = {
-        **checkpoint_fields("original", originals),
-        **checkpoint_fields("unlearned", theirs),
+        **checkpoint_fields("original", original_manifest),
+        **checkpoint_fields("unlearned", unlearned_manifest),
         **machine_fields(str(model.device), str(model.dtype)),
         "data_sha256": sha256_of(concept),
         **settings_fields(given),

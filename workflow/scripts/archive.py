@@ -7,9 +7,9 @@ from typing import Any
 from dissect.files import read_json
 from dissect.job import job
 from dissect.results.archive import study_members, write_archive
-from dissect.results.private import Private
+from dissect.results.redact import Redactor
+from dissect.study.checkpoint_table import read_table
 from dissect.study.config import load_config
-from dissect.study.table import read_table
 
 log = logging.getLogger("dissect")
 
@@ -39,7 +39,7 @@ def main(
     named = [results, checkpoints, workflow, *(Path(read_json(m)["folder"]) for m in manifests)]
     named += [Path(row.location) for row in read_table(checkpoints) if row.kind == "path"]
     named += [Path(m.concepts.path) for m in study.models.values() if m.concepts.path]
-    write_archive(archive, members, Private(named))
+    write_archive(archive, members, Redactor(named))
     log.info("%d files, %.1f MB: %s", len(members) + 1, archive.stat().st_size / 1e6, archive)
 
 

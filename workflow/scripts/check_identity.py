@@ -52,18 +52,18 @@ def main(
         DissectError: if the model's own states change it.
     """
     stopwatch = Stopwatch()
-    originals, theirs = read_manifest(original), read_manifest(checkpoint)
-    recorded, model = read_recording(recording), Checkpoint(theirs.folder)
-    number_format = choose_dtype(dtype, originals.dtype)
-    refuse_other_recording(recorded, recording_fields(originals, concept, number_format))
+    original_manifest, manifest = read_manifest(original), read_manifest(checkpoint)
+    recorded, model = read_recording(recording), Checkpoint(manifest.folder)
+    number_format = choose_dtype(dtype, original_manifest.dtype)
+    refuse_other_recording(recorded, recording_fields(original_manifest, concept, number_format))
     # Of a resized vocabulary, the tokens that both have are compared, as in a cell.
     recorded = replace(recorded, vocabulary=int(model.config.vocab_size))
     host = StreamedModel(model, number_format, choose_device(device))
     chosen = identity_windows(window, model.layers)
-    donor = Donor if theirs.method == ORIGINAL else SelfPatch
+    donor = Donor if manifest.method == ORIGINAL else SelfPatch
     donors = [DonorWindows(donor(EXPERIMENTS[name], recorded, model), chosen) for name in CHECKED]
     swept = sweep(host, donors, recorded)
-    keys, logprobs = _keys(theirs, read_json(concept)), recorded.logprobs(host.device)
+    keys, logprobs = _keys(manifest, read_json(concept)), recorded.logprobs(host.device)
     rows = pd.concat(
         [
             tabulate(recorded.texts, chosen, swept.unpatched, patched, logprobs).assign(
@@ -73,11 +73,11 @@ def main(
         ],
         ignore_index=True,
     )
-    change = refuse_changed(rows, _size(recorded, host.device), str(number_format), theirs.label)
-    log.info("%s: its own states move its logits by at most %.2g", theirs.label, change)
+    change = refuse_changed(rows, _size(recorded, host.device), str(number_format), manifest.label)
+    log.info("%s: its own states move its logits by at most %.2g", manifest.label, change)
     metadata = {
-        **checkpoint_fields("original", originals),
-        **checkpoint_fields("unlearned", theirs),
+        **checkpoint_fields("original", original_manifest),
+        **checkpoint_fields("unlearned", manifest),
         **machine_fields(str(host.device), str(number_format)),
         "data_sha256": sha256_of(concept),
         **settings_fields(identity_settings(window=window, prompt=prompt, dtype=dtype)),

@@ -11,6 +11,7 @@ import pandas as pd
 
 from dissect.checkpoints.manifest import Manifest, have_equal_weights, read_manifest
 from dissect.checkpoints.reader import Checkpoint
+from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.checkpoints.verify import refuse_other_shapes, refuse_unshared_tokens
 from dissect.device import choose_device, choose_dtype
 from dissect.engine.donors import controls_of
@@ -26,7 +27,6 @@ from dissect.provenance import Stopwatch, checkpoint_fields, machine_fields, rec
 from dissect.results.expected import settings_fields, sweep_settings
 from dissect.results.schema import write_rows
 from dissect.study.windows import windows_of
-from dissect.texts.prompts import load_tokenizer
 from dissect.texts.spans import read_texts, refuse_other_ids
 
 log = logging.getLogger("dissect")
@@ -54,15 +54,15 @@ def main(
             empty or left out.
     """
     stopwatch = Stopwatch()
-    originals, theirs = read_manifest(original), read_manifest(unlearned)
-    warn_of_equal_weights(originals, theirs)
+    original_manifest, unlearned_manifest = read_manifest(original), read_manifest(unlearned)
+    warn_of_equal_weights(original_manifest, unlearned_manifest)
     data = read_json(concept)
-    number_format = choose_dtype(dtype, originals.dtype)
+    number_format = choose_dtype(dtype, original_manifest.dtype)
     recorded = read_recording(recording)
-    refuse_other_recording(recorded, recording_fields(originals, concept, number_format))
-    texts = read_texts(data, prompt, load_tokenizer(theirs.folder))
-    refuse_other_ids(recorded.texts, texts, theirs.label)
-    donor, model = Checkpoint(originals.folder), Checkpoint(theirs.folder)
+    refuse_other_recording(recorded, recording_fields(original_manifest, concept, number_format))
+    texts = read_texts(data, prompt, load_tokenizer(unlearned_manifest.folder))
+    refuse_other_ids(recorded.texts, texts, unlearned_manifest.label)
+    donor, model = Checkpoint(original_manifest.folder), Checkpoint(unlearned_manifest.folder)
     refuse_other_shapes(donor, model)
     shared = refuse_unshared_tokens(donor, model, [text.ids for text in texts])
     recorded = replace(recorded, vocabulary=shared)
@@ -70,7 +70,7 @@ def main(
     host = StreamedModel(model, number_format, choose_device(device))
     log.info(
         "%s: %d questions, %d windows, %s on %s",
-        *(theirs.label, len(texts), len(chosen), host.dtype, host.device),
+        *(unlearned_manifest.label, len(texts), len(chosen), host.dtype, host.device),
     )
     from_original = Donor(EXPERIMENTS[experiment], recorded, donor)
     donors = [DonorWindows(from_original, chosen)]
@@ -87,11 +87,11 @@ def main(
         ],
         ignore_index=True,
     )
-    rows = rows.assign(**cell_keys(theirs, data, experiment))
-    refuse_non_finite(rows, theirs.label)
+    rows = rows.assign(**cell_keys(unlearned_manifest, data, experiment))
+    refuse_non_finite(rows, unlearned_manifest.label)
     metadata = {
-        **checkpoint_fields("original", originals),
-        **checkpoint_fields("unlearned", theirs),
+        **checkpoint_fields("original", original_manifest),
+        **checkpoint_fields("unlearned", unlearned_manifest),
         **machine_fields(str(host.device), str(host.dtype)),
         "data_sha256": sha256_of(concept),
         **settings_fields(
@@ -146,13 +146,13 @@ def report(rows: pd.DataFrame) -> None:
             "unlearned, and every KRS is null or a quotient of rounding errors",
             rows["kl_unlearned"].max(),
         )
-    for (donor, window, span), some in rows.groupby(["donor", "window", "span"], sort=False):
-        curve = some.groupby("layer")["krs"].mean()
+    for (donor, window, span), group in rows.groupby(["donor", "window", "span"], sort=False):
+        curve = group.groupby("layer")["krs"].mean()
         log.info(
             "%s%s, span %s: highest mean KRS %.3f at layer %s; %d of %d scores are null",
             "" if donor == Donor.name else f"control {donor}, ",
             *(window, span, curve.max(), curve.idxmax() if curve.notna().any() else "none"),
-            *(some["krs"].isna().sum(), len(some)),
+            *(group["krs"].isna().sum(), len(group)),
         )
 
 

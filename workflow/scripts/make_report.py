@@ -41,12 +41,12 @@ def main(
     Raises:
         DissectError: see report.sources.read_sources and report.pictures.pictures.
     """
-    shown, look = Shown(windows, spans, scores), Style(**style)
+    shown, figure_style = Shown(windows, spans, scores), Style(**style)
     html = render(
         read_sources(tables, texts, shown),
-        pictures(figures, {path.stem: path for path in captions}, shown, look.dpi),
+        pictures(figures, {path.stem: path for path in captions}, shown, figure_style.dpi),
         shown,
-        look,
+        figure_style,
         settings,
     )
     with atomic_path(page) as partial:

@@ -11,10 +11,10 @@ from dissect.figures.registry import FIGURES
 from dissect.figures.style import Style
 from dissect.job import job
 from dissect.results.behaviour import read_behaviour
-from dissect.results.families import DONOR
+from dissect.results.curve_groups import DONOR
 from dissect.results.scores import EVERY_SCORE
 from dissect.results.tables import concept_scores, read_curves, read_statistics
-from dissect.trace.table import read_trace
+from dissect.trace.trace_table import read_trace
 
 
 def read_concepts(table: Path, **only: str) -> pd.DataFrame:
@@ -53,11 +53,11 @@ def main(
     Raises:
         DissectError: if a table has no such rows.
     """
-    spec, look = FIGURES[figure], Style(**style)
+    spec, figure_style = FIGURES[figure], Style(**style)
     only = {**selection, **spec.rows}
     rows = [READERS[table.name](table, **only) for table in tables]
     seeded = {} if seed is None else {"seed": seed}
-    save(spec.function()(*rows, style=look, **seeded), outputs, look)
+    save(spec.function()(*rows, style=figure_style, **seeded), outputs, figure_style)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ def main(*, config: dict[str, Any], preflight: Path) -> None:
     from dissect.study.preflight import write_preflight
     from dissect.study.study import selected_rows
 
-    found = look_at(selected_rows(config))
-    write_preflight(preflight, found)
-    report(found, config.get("on_missing_checkpoint", "error"))
+    rows = look_at(selected_rows(config))
+    write_preflight(preflight, rows)
+    report(rows, config.get("on_missing_checkpoint", "error"))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any
 
 from dissect.checkpoints.manifest import read_manifest
 from dissect.checkpoints.reader import Checkpoint
+from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.device import choose_device, choose_dtype
 from dissect.engine.record import record
 from dissect.engine.recording import write_recording
@@ -15,7 +16,6 @@ from dissect.errors import DissectError
 from dissect.files import read_json
 from dissect.job import job
 from dissect.provenance import recording_fields
-from dissect.texts.prompts import load_tokenizer
 from dissect.texts.spans import Text, read_texts
 
 log = logging.getLogger("dissect")

@@ -13,12 +13,12 @@ def main(*, manifest: Path, released: Path) -> None:
     """Removes what this workflow downloaded itself, and nothing that lay in the cache before."""
     from dissect.checkpoints.download import remove
 
-    known = read_json(manifest)
-    names = [name for name in known["fetched"] if name.endswith(".safetensors")]
-    freed = remove(Path(known["folder"]), names)
-    kept = len(known["files"]) - len(names)
+    content = read_json(manifest)
+    names = [name for name in content["fetched"] if name.endswith(".safetensors")]
+    freed = remove(Path(content["folder"]), names)
+    kept = len(content["files"]) - len(names)
     log.info("removed %d files, %.2f GB; %d files stay", len(names), freed / 1e9, kept)
-    write_json(released, {"folder": known["folder"], "removed": names, "bytes": freed})
+    write_json(released, {"folder": content["folder"], "removed": names, "bytes": freed})
 
 
 if __name__ == "__main__":

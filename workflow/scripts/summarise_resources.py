@@ -16,9 +16,9 @@ def main(*, results: Path, efficiency: Path, table: Path) -> None:
     Raises:
         DissectError: see results.resources.resource_table.
     """
-    found = resource_table(results, efficiency)
-    write_csv(table, found)
-    log.info("the most that any job took:\n%s", by_rule(found).to_string(index=False))
+    resources = resource_table(results, efficiency)
+    write_csv(table, resources)
+    log.info("the most that any job took:\n%s", by_rule(resources).to_string(index=False))
 
 
 if __name__ == "__main__":

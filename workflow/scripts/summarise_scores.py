@@ -4,8 +4,8 @@ from pathlib import Path
 
 from dissect.job import job
 from dissect.results.csv_files import write_csv
+from dissect.results.curve_groups import DONOR
 from dissect.results.disagreements import disagreements
-from dissect.results.families import DONOR
 from dissect.results.scores import EVERY_SCORE
 from dissect.results.tables import concept_scores, curves
 

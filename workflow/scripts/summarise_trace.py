@@ -6,7 +6,7 @@ from pathlib import Path
 from dissect.job import job
 from dissect.results.belonging import check_results, checkpoint_key
 from dissect.results.csv_files import write_csv
-from dissect.trace.table import collect_traces
+from dissect.trace.trace_table import collect_traces
 
 
 def main(*, traces: Iterable[Path], output: Path) -> None:

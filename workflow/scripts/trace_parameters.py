@@ -15,7 +15,7 @@ from dissect.job import job
 from dissect.provenance import Stopwatch, checkpoint_fields, hash_of, machine_fields
 from dissect.results.schema import write_rows
 from dissect.trace.components import component_changes
-from dissect.trace.concept_vector import TOP_TOKENS, compare_concept_vectors, place_of
+from dissect.trace.concept_vector import TOP_TOKENS, compare_concept_vectors, concept_vector_at
 from dissect.trace.schema import CONCEPT_VECTOR, TRACE_COLUMNS, TRACE_SCHEMA
 
 log = logging.getLogger("dissect")
@@ -32,21 +32,21 @@ def main(*, original: Path, unlearned: Path, concept: Path, trace: Path) -> None
         DissectError: if the checkpoints are no pair, or have no such Layer or Dim.
     """
     stopwatch = Stopwatch()
-    originals, theirs = read_manifest(original), read_manifest(unlearned)
+    original_manifest, unlearned_manifest = read_manifest(original), read_manifest(unlearned)
     data = read_json(concept)
-    before, after = Checkpoint(originals.folder), Checkpoint(theirs.folder)
+    before, after = Checkpoint(original_manifest.folder), Checkpoint(unlearned_manifest.folder)
     refuse_other_shapes(before, after)
-    found = [concept_vector(before, after, data), *component_changes(before, after)]
-    rows = pd.DataFrame(filter(None, found), columns=TRACE_COLUMNS).assign(
-        model=theirs.model,
-        origin=theirs.origin,
-        method=theirs.method,
-        concept=theirs.concept,
+    changes = [concept_vector(before, after, data), *component_changes(before, after)]
+    rows = pd.DataFrame(filter(None, changes), columns=TRACE_COLUMNS).assign(
+        model=unlearned_manifest.model,
+        origin=unlearned_manifest.origin,
+        method=unlearned_manifest.method,
+        concept=unlearned_manifest.concept,
         concept_name=data["Concept"],
     )
     metadata = {
-        **checkpoint_fields("original", originals),
-        **checkpoint_fields("unlearned", theirs),
+        **checkpoint_fields("original", original_manifest),
+        **checkpoint_fields("unlearned", unlearned_manifest),
         **machine_fields("cpu", "float64"),
         "data_sha256": sha256_of(concept),
         "config_hash": hash_of({"top_tokens": TOP_TOKENS}),
@@ -59,22 +59,22 @@ def concept_vector(
     original: Checkpoint, unlearned: Checkpoint, concept: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     """The row of the concept vector; None where the concept does not name it."""
-    place = place_of(concept)
-    if place is None:
+    vector = concept_vector_at(concept)
+    if vector is None:
         log.info("concept %s has no Layer and Dim: no concept vector to compare", concept["id"])
         return None
-    row = compare_concept_vectors(original, unlearned, *place)
+    row = compare_concept_vectors(original, unlearned, *vector)
     log.info(
         "concept vector (layer %d, dim %d): cosine %.4f, L2 %.4f, Jaccard %.3f",
-        *(*place, row["cosine"], row["l2"], row["jaccard"]),
+        *(*vector, row["cosine"], row["l2"], row["jaccard"]),
     )
     return {"component": CONCEPT_VECTOR, **row}
 
 
 def report(rows: pd.DataFrame) -> None:
     """Say in the log where each component moved most."""
-    for component, some in rows.groupby("component"):
-        change = some.set_index("layer")["relative_change"].dropna()
+    for component, group in rows.groupby("component"):
+        change = group.set_index("layer")["relative_change"].dropna()
         if len(change):
             log.info(
                 "%s: relative change %.3g on average, at most %.3g, at layer %s",

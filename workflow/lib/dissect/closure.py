@@ -24,7 +24,7 @@ EXCLUDED = {
     "dissect.files": "how files are written whole and hashed",
     "dissect.job": "logs, threads, exit codes",
     "dissect.provenance": "what a result's metadata say of the machine and the time taken",
-    "dissect.checkpoints.announce": "when weights are read from the disk",
+    "dissect.checkpoints.readahead": "when weights are read from the disk",
     "dissect.checkpoints.download": "how files come from the hub; their sha256 is verified",
     "dissect.checkpoints.hub": "the same",
     "dissect.results.expected": "which results are refused; what is expected is a parameter",

@@ -79,8 +79,8 @@ def _raise_if_full(error: Exception, path: Path) -> None:
 
 def free_bytes(folder: Path) -> int:
     """What is free on the disk of a folder, which need not exist yet."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(there).free
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(existing).free
 
 
 def _umask() -> int:

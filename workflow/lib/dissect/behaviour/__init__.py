@@ -1,1 +1,1 @@
-"""What the models say: greedy answers, under a patch too, held against the original's."""
+"""Greedy answers of the models, also under a patch, compared with the original's."""

@@ -27,8 +27,8 @@ def answers_of(model: Any, tokenizer: Any, asked: Sequence[Asked], new_tokens: i
     """
     started = time.monotonic()
 
-    def compute(places: list[int]) -> list[list[int]]:
-        prompts = [asked[place].ids for place in places]
+    def compute(indices: list[int]) -> list[list[int]]:
+        prompts = [asked[index].ids for index in indices]
         return continue_batch(model, prompts, new_tokens, tokenizer.eos_token_id)
 
     answers = in_batches([len(one.ids) for one in asked], compute)
@@ -49,33 +49,33 @@ def in_batches(
     Args:
         lengths: of the items' prompts, in tokens; long ones come first, so that memory that does
             not suffice is noticed early.
-        compute: is given the places of a batch's items, returns one result for each.
+        compute: is given the indices of a batch's items, returns one result for each.
 
     Raises:
         DissectError: if the memory does not hold a single item.
     """
-    order = sorted(range(len(lengths)), key=lambda place: -lengths[place])
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     # Batches of equal size: a last one of a few rows would take as many steps as a full one.
     batches = -(-len(order) // rows)
     size = -(-len(order) // max(batches, 1))
-    found: dict[int, T] = {}
+    results_by_index: dict[int, T] = {}
     while order:
-        some = order[:size]
+        batch = order[:size]
         try:
-            results = compute(some)
+            results = compute(batch)
         except torch.OutOfMemoryError as error:
-            size = _halved(some, str(error))
+            size = _halved(batch, str(error))
             continue
-        found |= zip(some, results, strict=True)
-        order = order[len(some) :]
-    return [found[place] for place in range(len(lengths))]
+        results_by_index |= zip(batch, results, strict=True)
+        order = order[len(batch) :]
+    return [results_by_index[index] for index in range(len(lengths))]
 
 
-def _halved(some: list[int], message: str) -> int:
-    if len(some) == 1:
+def _halved(batch: list[int], message: str) -> int:
+    if len(batch) == 1:
         raise DissectError(
             "the device's memory does not hold the answer to one question; end what else computes "
             f"there, or choose another device ({message.splitlines()[0]})"
         )
-    log.warning("out of memory with %d questions in a batch; halved from here on", len(some))
-    return len(some) // 2
+    log.warning("out of memory with %d questions in a batch; halved from here on", len(batch))
+    return len(batch) // 2

@@ -1,10 +1,10 @@
-"""Answers of the unlearned model while a window of its layers is patched: in lock step.
+"""Answers of the unlearned model while a window of its layers is patched from the original.
 
-The original reads whatever the unlearned model is about to read: the prompt, then each new token
-that the patched model has chosen. What it does at each position goes into the window. So the patch
-holds for prompt and answer alike, and is what the sweep does (engine/patches.py) on a text that is
-being written. Both models keep their keys and values, so each position is computed once; and the
-original, which sees no patch, reads a prompt once for all patches.
+Both models run in lockstep. The original reads what the unlearned model is about to read: the
+prompt, then each new token that the patched model has chosen. The activations of the original at
+each position are patched into the window. So prompt and answer are both patched, as the sweep
+(engine/patches.py) patches a whole text. Both models keep their keys and values, so each position
+is computed once. The original is never patched, so it reads a prompt once for all patches.
 """
 
 import logging
@@ -31,7 +31,7 @@ log = logging.getLogger("dissect")
 
 @dataclass(frozen=True)
 class RowPatch:
-    """What is put back for one row of a batch."""
+    """What is patched in one row of a batch."""
 
     experiment: Experiment
     first: int
@@ -64,10 +64,10 @@ def patched_answers(
     started = time.monotonic()
     rows = [(one, setting) for setting in settings for one in asked]
 
-    def compute(places: list[int]) -> list[list[int]]:
-        prompts = [rows[place][0].ids for place in places]
-        patches = [_row_patch(rows[place][1]) for place in places]
-        with lock_step(original, unlearned, patches):
+    def compute(indices: list[int]) -> list[list[int]]:
+        prompts = [rows[index][0].ids for index in indices]
+        patches = [_row_patch(rows[index][1]) for index in indices]
+        with in_lockstep(original, unlearned, patches):
             return continue_batch(unlearned, prompts, new_tokens, tokenizer.eos_token_id)
 
     answers = in_batches([len(one.ids) for one, _ in rows], compute)
@@ -87,34 +87,34 @@ def _row_patch(setting: Setting) -> RowPatch:
 
 
 @contextmanager
-def lock_step(original: Any, unlearned: Any, patches: Sequence[RowPatch]) -> Iterator[None]:
-    """A context in which the unlearned model runs one batch, each row patched as its entry says.
+def in_lockstep(original: Any, unlearned: Any, patches: Sequence[RowPatch]) -> Iterator[None]:
+    """A context in which the unlearned model runs one batch, each row with its own patch.
 
-    The batch may be grown token by token: the original keeps up. Hooks are gone at the end, after
-    an exception too.
+    The batch may grow token by token; the original runs in lockstep. All hooks are removed at the
+    end, after an exception too.
     """
-    listening = [
+    recorded = [
         row
         for row, patch in enumerate(patches)
         if patch.experiment.coefficients or patch.experiment.attention
     ]
-    companion = Companion(original, torch.tensor(listening, device=original.device))
-    hooks = [unlearned.register_forward_pre_hook(companion.read_along, with_kwargs=True)]
+    source = SourceModel(original, torch.tensor(recorded, device=original.device))
+    hooks = [unlearned.register_forward_pre_hook(source.run_in_lockstep, with_kwargs=True)]
     try:
         for index, layer in enumerate(_layers(unlearned)):
-            here = {row: one.experiment for row, one in enumerate(patches) if one.covers(index)}
-            hooks += companion.put_into(index, layer, here, listening)
+            patched = {row: one.experiment for row, one in enumerate(patches) if one.covers(index)}
+            hooks += source.patch_layer(index, layer, patched, recorded)
         yield
     finally:
-        for hook in [*hooks, *companion.hooks]:
+        for hook in [*hooks, *source.hooks]:
             hook.remove()
 
 
-class Companion:
-    """The original, which reads along and is heard at the layers that are patched.
+class SourceModel:
+    """The original: it reads what the unlearned model reads, and its activations are captured.
 
     Args:
-        rows: of the batch, those for which it reads along.
+        rows: the rows of the batch for which it runs.
     """
 
     def __init__(self, model: Any, rows: Tensor) -> None:
@@ -124,108 +124,109 @@ class Companion:
         self.cache = DynamicCache(config=model.config)
         self.attention: dict[int, Tensor] = {}  # layer -> (rows, tokens, hidden), of this step
         self.coefficients: dict[int, Tensor] = {}  # layer -> (rows, tokens, coefficients)
-        self.places: Tensor | None = None  # (rows,): which of a prompt's states are each row's
+        self.prompt_of_row: Tensor | None = None  # (rows,): which distinct prompt each row has
         self.hooks: list[Any] = []
 
-    def read_along(self, _module: nn.Module, _inputs: Any, arguments: dict[str, Any]) -> None:
+    def run_in_lockstep(self, _module: nn.Module, _inputs: Any, arguments: dict[str, Any]) -> None:
         """Before the unlearned model reads tokens, (rows, tokens), the original reads them."""
         if not len(self.rows):
             return
         # There is no mask where nothing is padded.
         given = ("input_ids", "attention_mask", "position_ids")
         read = {name: arguments[name][self.rows] for name in given if name in arguments}
-        self.places = None
+        self.prompt_of_row = None
         if self.cache.get_seq_length() == 0:
-            first, self.places = _distinct(list(read.values()))
+            first, self.prompt_of_row = _distinct(list(read.values()))
             read = {name: value[first] for name, value in read.items()}
         self.model.base_model(**read, past_key_values=self.cache, use_cache=True)
-        if self.places is not None:
-            self.cache.batch_select_indices(self.places)
+        if self.prompt_of_row is not None:
+            self.cache.batch_select_indices(self.prompt_of_row)
 
-    def _of_rows(self, states: Tensor) -> Tensor:
-        """What the original has just computed, a row for each that it reads along for."""
-        return states if self.places is None else states[self.places]
+    def _per_row(self, states: Tensor) -> Tensor:
+        """What the original has just computed, one entry per row for which it runs."""
+        return states if self.prompt_of_row is None else states[self.prompt_of_row]
 
-    def put_into(
-        self, index: int, layer: nn.Module, here: dict[int, Experiment], listening: list[int]
+    def patch_layer(
+        self, index: int, layer: nn.Module, patched: dict[int, Experiment], recorded: list[int]
     ) -> list[Any]:
-        """Hooks on one layer of the unlearned model, and on the original's where it is heard.
+        """Hooks that patch one layer of the unlearned model, and capture that of the original.
 
         Args:
-            here: what is put back into this layer, by row.
-            listening: the rows for which the original reads along.
+            patched: what is patched into this layer, by row.
+            recorded: the rows for which the original runs.
         """
-        theirs = _layers(self.model)[index]
+        source_layer = _layers(self.model)[index]
         family, hooks = self.family, []
-        attention = [row for row, one in here.items() if one.attention]
+        attention = [row for row, one in patched.items() if one.attention]
         if attention:
-            end = theirs.get_submodule(family.attention)
-            self.hooks.append(end.register_forward_hook(self._hear_attention(index)))
-            put = _put(self.attention, index, attention, listening)
-            mine = layer.get_submodule(family.attention)
+            captured = source_layer.get_submodule(family.attention)
+            self.hooks.append(captured.register_forward_hook(self._capture_attention(index)))
+            patch = _patch(self.attention, index, attention, recorded)
             hooks.append(
-                mine.register_forward_hook(lambda _m, _i, output: (put(output[0]), *output[1:]))
-            )
-        coefficients = [row for row, one in here.items() if one.coefficients]
-        down = f"{family.mlp}.{family.down}"
-        if coefficients:
-            end = theirs.get_submodule(down)
-            self.hooks.append(end.register_forward_pre_hook(self._hear_coefficients(index)))
-            put_coefficients = _put(self.coefficients, index, coefficients, listening)
-            hooks.append(
-                layer.get_submodule(down).register_forward_pre_hook(
-                    lambda _m, inputs: (put_coefficients(inputs[0]),)
+                layer.get_submodule(family.attention).register_forward_hook(
+                    lambda _m, _i, output: (patch(output[0]), *output[1:])
                 )
             )
-        value_vectors = [row for row, one in here.items() if one.value_vectors]
+        coefficients = [row for row, one in patched.items() if one.coefficients]
+        down = f"{family.mlp}.{family.down}"
+        if coefficients:
+            captured = source_layer.get_submodule(down)
+            self.hooks.append(captured.register_forward_pre_hook(self._capture_coefficients(index)))
+            patch_coefficients = _patch(self.coefficients, index, coefficients, recorded)
+            hooks.append(
+                layer.get_submodule(down).register_forward_pre_hook(
+                    lambda _m, inputs: (patch_coefficients(inputs[0]),)
+                )
+            )
+        value_vectors = [row for row, one in patched.items() if one.value_vectors]
         if value_vectors:
-            swap = _swap(theirs.get_parameter(f"{down}.weight"), value_vectors)
+            swap = _swap(source_layer.get_parameter(f"{down}.weight"), value_vectors)
             hooks.append(layer.get_submodule(down).register_forward_hook(swap))
         return hooks
 
-    def _hear_attention(self, index: int) -> Any:
-        def hear(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            self.attention[index] = self._of_rows(output[0])
+    def _capture_attention(self, index: int) -> Any:
+        def capture(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            self.attention[index] = self._per_row(output[0])
 
-        return hear
+        return capture
 
-    def _hear_coefficients(self, index: int) -> Any:
-        def hear(_module: nn.Module, inputs: Any) -> None:
-            self.coefficients[index] = self._of_rows(inputs[0])
+    def _capture_coefficients(self, index: int) -> Any:
+        def capture(_module: nn.Module, inputs: Any) -> None:
+            self.coefficients[index] = self._per_row(inputs[0])
 
-        return hear
+        return capture
 
 
 def _distinct(read: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """The first of each kind of row, and for every row the place of its kind among these.
+    """The first row of each kind, and the number of each row's kind.
 
     Args:
-        read: tensors (rows, tokens); rows are alike where they are so in all of them.
+        read: tensors (rows, tokens); two rows are of one kind if they are equal in all of them.
     """
     rows = list(zip(*(map(tuple, one.tolist()) for one in read), strict=True))
-    kinds = {row: place for place, row in enumerate(dict.fromkeys(rows))}
-    places = [kinds[row] for row in rows]
+    kinds = {row: number for number, row in enumerate(dict.fromkeys(rows))}
+    kind_of_row = [kinds[row] for row in rows]
     device = read[0].device
     return (
-        torch.tensor([places.index(kind) for kind in range(len(kinds))], device=device),
-        torch.tensor(places, device=device),
+        torch.tensor([kind_of_row.index(kind) for kind in range(len(kinds))], device=device),
+        torch.tensor(kind_of_row, device=device),
     )
 
 
-def _put(states: dict[int, Tensor], index: int, rows: list[int], listening: list[int]) -> Any:
-    """A function that puts the original's states of one layer into some rows of a batch."""
-    places = [listening.index(row) for row in rows]
+def _patch(states: dict[int, Tensor], index: int, rows: list[int], recorded: list[int]) -> Any:
+    """A function that patches the original's states of one layer into these rows of a batch."""
+    indices = [recorded.index(row) for row in rows]
 
-    def put(batch: Tensor) -> Tensor:
+    def patch(batch: Tensor) -> Tensor:
         changed = batch.clone()
-        changed[rows] = states[index][places]
+        changed[rows] = states[index][indices]
         return changed
 
-    return put
+    return patch
 
 
 def _swap(weight: Tensor, rows: list[int]) -> Any:
-    """A hook on a down projection: some rows pass through another weight; the bias stays."""
+    """A hook on a down projection: these rows pass through another weight; the bias stays."""
 
     def swap(module: Any, inputs: Any, output: Tensor) -> Tensor:
         changed = output.clone()

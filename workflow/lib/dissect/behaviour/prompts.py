@@ -42,15 +42,15 @@ def asked_of(
     Raises:
         DissectError: see texts.prompts.render.
     """
-    found = []
+    asked = []
     for name in sets:
         items = concept.get(KEYS[name]) or []
         if not items:
             log.info("concept %s has no %s: set %s is left out", concept["id"], KEYS[name], name)
         for number, item in enumerate(items):
             prompt = _prompt(name, item, style, tokenizer)
-            found.append(Asked(name, number, prompt, tuple(encode(prompt, style, tokenizer))))
-    return found
+            asked.append(Asked(name, number, prompt, tuple(encode(prompt, style, tokenizer))))
+    return asked
 
 
 def refuse_other_prompts(asked: Sequence[Asked], others: Sequence[Asked], label: str) -> None:

@@ -8,7 +8,7 @@ from dissect.study.windows import layers_between
 
 @dataclass(frozen=True)
 class Setting:
-    """What is put back, and into which layers: first..last, inclusive, from 0."""
+    """What is patched, and into which layers: first..last, inclusive, from 0."""
 
     experiment: str
     first: int
@@ -21,5 +21,7 @@ def settings_of(experiments: Sequence[str], windows: Sequence[str], layers: int)
     Raises:
         DissectError: for a window that is none, or reaches beyond the model.
     """
-    places = [layers_between(window, layers) for window in windows]
-    return [Setting(experiment, *place) for place in places for experiment in experiments]
+    ranges = [layers_between(window, layers) for window in windows]
+    return [
+        Setting(experiment, first, last) for first, last in ranges for experiment in experiments
+    ]

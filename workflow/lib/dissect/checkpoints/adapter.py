@@ -14,10 +14,10 @@ from torch import Tensor
 
 from dissect.checkpoints.manifest import Manifest
 from dissect.checkpoints.reader import Checkpoint, load_model, open_weights
+from dissect.checkpoints.tokenizer import TOKENIZER_CONFIG, load_tokenizer
 from dissect.checkpoints.weight_files import ADAPTER_CONFIG
 from dissect.errors import DissectError, reason_of
 from dissect.files import read_json_object
-from dissect.texts.prompts import TOKENIZER_CONFIG, load_tokenizer
 
 log = logging.getLogger("dissect")
 WEIGHTS = "adapter_model.safetensors"

@@ -17,9 +17,8 @@ from dissect.checkpoints.hashes import (
     why_hash,
     write_hashes,
 )
-from dissect.checkpoints.manifest import File, Manifest
+from dissect.checkpoints.manifest import File, Manifest, manifest_if_present
 from dissect.errors import DissectError
-from dissect.study.downloads import read_known
 from dissect.study.rows import CheckpointRow
 from dissect.study.study import Study
 
@@ -41,25 +40,27 @@ def changed_manifests(study: Study) -> list[str]:
     changed = []
     for row in study.rows:
         path = study.manifest_path(*row.key)
-        known = read_known(path)
-        if known is None:
+        manifest = manifest_if_present(path)
+        if manifest is None:
             changed += [path] if row.kind in _USERS else []
             continue
-        if row.kind != "path" and known.source == row.source:
-            _refuse_changed(row, Path(path), known)
-        reason = _change(row, Path(path), known) if row.kind in _USERS else ""
+        if row.kind != "path" and manifest.source == row.source:
+            _refuse_changed(row, Path(path), manifest)
+        reason = _change(row, Path(path), manifest) if row.kind in _USERS else ""
         if reason:
             log.info("%s: %s; it and all results from it are made again", row.name, reason)
             changed.append(path)
     return changed
 
 
-def _change(row: CheckpointRow, path: Path, known: Manifest) -> str:
+def _change(row: CheckpointRow, path: Path, manifest: Manifest) -> str:
     """How a user's folder differs from what its manifest says; "" if it does not."""
-    if known.source != row.source:
-        return f"the checkpoints table says {row.source}, before it said {known.source}"
+    if manifest.source != row.source:
+        return f"the checkpoints table says {row.source}, before it said {manifest.source}"
     folder = Path(row.location)
-    files = {file.name: file for file in (known.adapter if row.kind == "adapter" else known.files)}
+    files = {
+        file.name: file for file in (manifest.adapter if row.kind == "adapter" else manifest.files)
+    }
     present = {file.name: file for file in files_of(folder, path)}
     for name in sorted(files.keys() ^ present.keys()):
         return f"{folder / name} was {'removed' if name in files else 'added'}"
@@ -67,34 +68,36 @@ def _change(row: CheckpointRow, path: Path, known: Manifest) -> str:
     return f"{folder / changed[0].name} has changed" if changed else ""
 
 
-def _refuse_changed(row: CheckpointRow, path: Path, known: Manifest) -> None:
-    present = [file for file in known.files if (known.folder / file.name).is_file()]
+def _refuse_changed(row: CheckpointRow, path: Path, manifest: Manifest) -> None:
+    present = [file for file in manifest.files if (manifest.folder / file.name).is_file()]
     if row.kind == "hub":
         # A file that was cut short is downloaded again when something needs it.
-        present = [f for f in present if (known.folder / f.name).stat().st_size == f.size]
-    changed = _changed(row, path, known.folder, present)
+        present = [f for f in present if (manifest.folder / f.name).stat().st_size == f.size]
+    changed = _changed(row, path, manifest.folder, present)
     if changed:
         raise DissectError(
-            f"{row.name}: {known.folder / changed[0].name} has another content than {path} says; "
-            "restore it, or delete that manifest and run again"
+            f"{row.name}: {manifest.folder / changed[0].name} has another content than {path} "
+            "says; restore it, or delete that manifest and run again"
         )
 
 
 def _changed(row: CheckpointRow, path: Path, folder: Path, files: Sequence[File]) -> list[File]:
     """Those of a manifest's files that have another content now; what was hashed is remembered."""
     paths = {folder / file.name: file for file in files}
-    for there, file in paths.items():
-        if there.stat().st_size != file.size:
+    for file_path, file in paths.items():
+        if file_path.stat().st_size != file.size:
             return [file]
-    known = read_hashes(path)
-    hashes = known | _hash_again(row, list(paths), known)
-    if hashes != known:
+    remembered = read_hashes(path)
+    hashes = remembered | _hash_again(row, list(paths), remembered)
+    if hashes != remembered:
         write_hashes(path, hashes)
-    return [file for there, file in paths.items() if hashes[str(there)].sha256 != file.sha256]
+    return [
+        file for file_path, file in paths.items() if hashes[str(file_path)].sha256 != file.sha256
+    ]
 
 
-def _hash_again(row: CheckpointRow, paths: Sequence[Path], known: Hashes) -> dict[str, Hashed]:
-    again = {path: reason for path in paths if (reason := why_hash(path, known))}
+def _hash_again(row: CheckpointRow, paths: Sequence[Path], remembered: Hashes) -> dict[str, Hashed]:
+    again = {path: reason for path in paths if (reason := why_hash(path, remembered))}
     if again:
         first, reason = next(iter(again.items()))
         size = sum(path.stat().st_size for path in again)

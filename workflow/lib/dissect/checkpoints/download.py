@@ -51,8 +51,8 @@ def download(repo: str, revision: str = "", workers: int = 4, note: Path | None 
     cache = root / repo_folder_name(repo_id=repo, repo_type="model")
     folder, name = cache / "snapshots" / remote.commit, f"hub:{repo} at {remote.commit}"
     _remove_partials(cache)
-    known = read_json(note).get(str(folder), []) if note and note.exists() else []
-    fetched = {*known, *_missing(remote, cache, name)}
+    noted = read_json(note).get(str(folder), []) if note and note.exists() else []
+    fetched = {*noted, *_missing(remote, cache, name)}
     sha256: dict[str, str] = {}
     for _ in range(TRIES):
         if note:
@@ -139,11 +139,11 @@ def _verify(
     with ThreadPoolExecutor(workers) as pool:
         hashes = list(pool.map(sha256_of, paths))
     for file, path, actual in zip(files, paths, hashes, strict=True):
-        found = actual if len(file.etag) == 64 else _git_id(path.read_bytes())
-        if found == file.etag:
+        etag = actual if len(file.etag) == 64 else _git_id(path.read_bytes())
+        if etag == file.etag:
             sha256[file.name] = actual
         else:
-            log.warning("%s is damaged: %s, the hub lists %s", file.name, found, file.etag)
+            log.warning("%s is damaged: %s, the hub lists %s", file.name, etag, file.etag)
             path.unlink()
             (cache / "blobs" / file.etag).unlink(missing_ok=True)
     return [file.name for file in files if file.name not in sha256]

@@ -78,16 +78,17 @@ def write_hashes(manifest: Path, hashes: Hashes) -> None:
         write_json(_beside(manifest), {name: asdict(hashed) for name, hashed in hashes.items()})
 
 
-def hash_files(paths: Iterable[Path], known: Hashes) -> dict[str, Hashed]:
+def hash_files(paths: Iterable[Path], remembered: Hashes) -> dict[str, Hashed]:
     """The hashes of files by their paths; only those that have changed since are hashed again."""
     return {
-        str(path): Hashed.of(path) if why_hash(path, known) else known[str(path)] for path in paths
+        str(path): Hashed.of(path) if why_hash(path, remembered) else remembered[str(path)]
+        for path in paths
     }
 
 
-def why_hash(path: Path, known: Hashes) -> str:
+def why_hash(path: Path, remembered: Hashes) -> str:
     """Why a file must be hashed again; "" if its remembered hash is still right."""
-    hashed = known.get(str(path))
+    hashed = remembered.get(str(path))
     if hashed is None:
         return "its hash is not known yet"
     if hashed.path != str(path.resolve()):

@@ -132,10 +132,10 @@ def read_manifest(path: Path) -> Manifest:
         DissectError: if a file was removed or changed since the manifest was written, or the
             manifest is damaged.
     """
-    manifest, known = parse_manifest(path), read_hashes(path)
+    manifest, remembered = parse_manifest(path), read_hashes(path)
     for file in manifest.files:
         named = manifest.folder / file.name
-        seen = _difference(named, file, known.get(str(named)))
+        seen = _difference(named, file, remembered.get(str(named)))
         if seen:
             raise DissectError(f"{named} {seen}; restore it, or delete {path} and run again")
     return manifest
@@ -160,6 +160,22 @@ def parse_manifest(path: Path) -> Manifest:
             "hand or damaged; delete it and run again"
         )
     return manifest
+
+
+def manifest_if_present(manifest: str) -> Manifest | None:
+    """A manifest, or None if it was not written yet.
+
+    Raises:
+        DissectError: if it is damaged.
+    """
+    path = Path(manifest)
+    return parse_manifest(path) if path.exists() else None
+
+
+def files_are_present(manifest: Manifest) -> bool:
+    """Whether all files of a manifest are where it says, with the sizes that it says."""
+    files = [(manifest.folder / file.name, file.size) for file in manifest.files]
+    return all(path.is_file() and path.stat().st_size == size for path, size in files)
 
 
 def have_equal_weights(one: Manifest, other: Manifest) -> bool:
@@ -198,8 +214,8 @@ def _difference(path: Path, file: File, hashed: Hashed | None) -> str:
         return f"is missing, its manifest says {file.size} bytes"
     if (size := path.stat().st_size) != file.size:
         return f"has {size} bytes, its manifest says {file.size} bytes"
-    found = sha256_of(path) if hashed is None or hashed.change_in(path) else hashed.sha256
-    return "" if found == file.sha256 else f"has sha256 {found}, its manifest says {file.sha256}"
+    sha256 = sha256_of(path) if hashed is None or hashed.change_in(path) else hashed.sha256
+    return "" if sha256 == file.sha256 else f"has sha256 {sha256}, its manifest says {file.sha256}"
 
 
 def _files(hashes: Hashes) -> list[File]:

@@ -1,4 +1,4 @@
-"""Before the first job: what must be downloaded can be had, and what was removed is back."""
+"""Before the first job: check that due downloads are available, and restore removed weights."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -6,11 +6,18 @@ from pathlib import Path
 
 from dissect.checkpoints.download import download
 from dissect.checkpoints.hashes import Hashed, write_hashes
+from dissect.checkpoints.manifest import manifest_if_present
 from dissect.checkpoints.preflight import look_at
 from dissect.errors import DissectError
 from dissect.job import log_to_terminal
-from dissect.study.downloads import Download, read_known
-from dissect.study.preflight import NOT_TO_BE_HAD, THERE, Found, read_preflight, write_preflight
+from dissect.study.downloads import HubCheckpoint
+from dissect.study.preflight import (
+    AVAILABLE,
+    UNAVAILABLE,
+    PreflightRow,
+    read_preflight,
+    write_preflight,
+)
 from dissect.study.products import Products
 from dissect.study.selection import Missing, all_missing
 from dissect.study.study import Study
@@ -23,11 +30,13 @@ _AGAIN = {
 
 
 def prepare(study: Study) -> None:
-    """Look at what is due, and bring back what is wanted again; costs nothing if nothing is.
+    """Check what is due, and download removed weights that are needed again.
+
+    Nothing is requested from the hub if nothing is due.
 
     Raises:
-        DissectError: naming every checkpoint that is due and not to be had; or if one that was
-            here cannot be had again.
+        DissectError: naming every checkpoint that is due and unavailable; or if removed weights
+            cannot be downloaded again.
     """
     log_to_terminal()
     products = Products(study)
@@ -40,57 +49,61 @@ def prepare(study: Study) -> None:
             bring_back(item)
 
 
-def look_at_due(due: Sequence[Download], preflight: Path, on_missing: str) -> None:
-    """Believe preflight where it is sure of a row; look at all others, and note them there.
+def look_at_due(due: Sequence[HubCheckpoint], preflight: Path, on_missing: str) -> None:
+    """Check the rows on which preflight.csv is not conclusive, and add the results to it.
 
     Raises:
-        DissectError: naming every row that is not to be had. Where the study goes on without
-            (skip) or trains it here (unlearn), it must be planned anew: the line says so.
+        DissectError: naming every row that is unavailable. If the study continues without it
+            (skip) or trains it here (unlearn), it must be planned again: the message says so.
     """
-    known, rows = read_preflight(preflight), [item.row for item in due]
-    sure = {key for key, found in known.items() if found.status in (THERE, *NOT_TO_BE_HAD)}
-    new = [row for row in rows if row.key not in sure or not known[row.key].is_about(row)]
+    rows_by_key, due_rows = read_preflight(preflight), [item.row for item in due]
+    sure = {key for key, one in rows_by_key.items() if one.status in (AVAILABLE, *UNAVAILABLE)}
+    new = [row for row in due_rows if row.key not in sure or not rows_by_key[row.key].is_about(row)]
     if new:
-        log.info("looking at %d of %d checkpoints that are to be downloaded", len(new), len(rows))
-        known |= {row.key: found for row, found in zip(new, look_at(new), strict=True)}
-        write_preflight(preflight, known.values())
-    _refuse(due, known, on_missing)
+        log.info(
+            "looking at %d of %d checkpoints that are to be downloaded", len(new), len(due_rows)
+        )
+        rows_by_key |= {row.key: one for row, one in zip(new, look_at(new), strict=True)}
+        write_preflight(preflight, rows_by_key.values())
+    _refuse(due, rows_by_key, on_missing)
 
 
 def _refuse(
-    due: Sequence[Download], known: Mapping[tuple[str, str, str], Found], on_missing: str
+    due: Sequence[HubCheckpoint],
+    preflight: Mapping[tuple[str, str, str], PreflightRow],
+    on_missing: str,
 ) -> None:
     missing = []
     for row in (item.row for item in due):
-        found = known[row.key]
-        if found.status == "bad_token":
-            raise DissectError(found.note)
-        if found.status in NOT_TO_BE_HAD:
-            missing.append(Missing(row, NOT_TO_BE_HAD[found.status]))
-        elif found.status != THERE:
-            # The cache may still have it whole; its download says so if not.
-            log.warning("%s: %s", row.name, found.note)
+        result = preflight[row.key]
+        if result.status == "bad_token":
+            raise DissectError(result.note)
+        if result.status in UNAVAILABLE:
+            missing.append(Missing(row, UNAVAILABLE[result.status]))
+        elif result.status != AVAILABLE:
+            # The cache may still hold the whole checkpoint; otherwise its download fails.
+            log.warning("%s: %s", row.name, result.note)
     if missing:
         raise DissectError(all_missing(missing, _AGAIN.get(on_missing)))
 
 
-def bring_back(item: Download) -> None:
+def bring_back(item: HubCheckpoint) -> None:
     """Download removed weights again: the manifest's commit, so the manifest stays as it is.
 
     Raises:
-        DissectError: if they cannot be had.
+        DissectError: if they are unavailable.
     """
-    known = read_known(item.manifest)
-    assert known is not None
+    manifest = manifest_if_present(item.manifest)
+    assert manifest is not None
     log.info("%s: its weights were removed, and further cells want them", item.row.name)
-    done = download(item.row.location, known.revision)
-    for file in known.files:
+    done = download(item.row.location, manifest.revision)
+    for file in manifest.files:
         if done.sha256[file.name] != file.sha256:
             raise DissectError(
                 f"{item.row.name}: {file.name} has another sha256 than {item.manifest} says, "
                 "though the commit is the same; delete that manifest to start afresh"
             )
     # So that no job hashes them again.
-    paths = {done.folder / file.name: file.sha256 for file in known.files}
+    paths = {done.folder / file.name: file.sha256 for file in manifest.files}
     hashes = {str(path): Hashed.of(path, sha256) for path, sha256 in paths.items()}
     write_hashes(Path(item.manifest), hashes)

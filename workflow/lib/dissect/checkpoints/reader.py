@@ -15,10 +15,10 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 from transformers.initialization import no_init_weights
 
 from dissect.checkpoints import olmo_legacy
-from dissect.checkpoints.announce import announce
 from dissect.checkpoints.families import Family, family_of
 from dissect.checkpoints.model_config import CONFIG, OLMO_LEGACY, read_config
-from dissect.checkpoints.olmo_legacy import Place
+from dissect.checkpoints.olmo_legacy import StoredAt
+from dissect.checkpoints.readahead import readahead
 from dissect.checkpoints.weight_files import weight_files
 from dissect.errors import DissectError, used_by_transformers
 from dissect.files import read_json_object
@@ -49,7 +49,7 @@ class Checkpoint:
         format: "transformers" or "olmo-legacy".
         family: its row in the table of families.
         stored: the tensors of the files by their names there; buffers are left out.
-        places: where each parameter lies in the files, by its name.
+        stored_at: where each parameter is stored in the files, by its name.
         files: the safetensors file of each parameter that is there.
         shapes: its shape, from the file's header.
 
@@ -72,12 +72,14 @@ class Checkpoint:
         if self.config.dtype is None:
             self.config.dtype = self._stored_dtype()
         if self.format == OLMO_LEGACY:
-            self.places = olmo_legacy.places_of(self.config)
+            self.stored_at = olmo_legacy.stored_at(self.config)
         else:
-            self.places = {self.family.name_in_model(name): Place(name) for name in self.stored}
-        there = {name: place for name, place in self.places.items() if place.tensor in self.stored}
-        self.files = {name: self.stored[place.tensor].file for name, place in there.items()}
-        self.shapes = {name: self._shape(place) for name, place in there.items()}
+            self.stored_at = {
+                self.family.name_in_model(name): StoredAt(name) for name in self.stored
+            }
+        present = {name: at for name, at in self.stored_at.items() if at.tensor in self.stored}
+        self.files = {name: self.stored[at.tensor].file for name, at in present.items()}
+        self.shapes = {name: self._shape(at) for name, at in present.items()}
 
     @property
     def layers(self) -> int:
@@ -104,10 +106,10 @@ class Checkpoint:
         for path, members in by_file.items():
             with open_weights(path) as weights:
                 for name in members:
-                    tensors[name] = _take(weights, self.places[name]).to(device, dtype)
+                    tensors[name] = _take(weights, self.stored_at[name]).to(device, dtype)
         return tensors
 
-    def announce(self, names: Iterable[str]) -> None:
+    def readahead(self, names: Iterable[str]) -> None:
         """Let the system bring parameters into memory while others are in use; returns at once.
 
         Names that are not there are left out.
@@ -115,8 +117,8 @@ class Checkpoint:
         wanted: dict[Path, set[str]] = {}
         for name in names:
             if name in self.files:
-                wanted.setdefault(self.files[name], set()).add(self.places[name].tensor)
-        announce(wanted)
+                wanted.setdefault(self.files[name], set()).add(self.stored_at[name].tensor)
+        readahead(wanted)
 
     def layer_names(self, layer: int) -> list[str]:
         """The full names of one decoder layer's parameters; none for a layer that is not there."""
@@ -146,13 +148,13 @@ class Checkpoint:
     def _layer_prefix(self, layer: int) -> str:
         return f"{self.layers_path}.{layer}."
 
-    def place(self, name: str) -> Place:
-        """Where a parameter lies in the files, or would lie if it were there."""
-        return self.places.get(name, Place(self.family.name_in_file(name)))
+    def where_stored(self, name: str) -> StoredAt:
+        """Where a parameter is stored in the files, or would be if the files had it."""
+        return self.stored_at.get(name, StoredAt(self.family.name_in_file(name)))
 
-    def _shape(self, place: Place) -> tuple[int, ...]:
-        shape = self.stored[place.tensor].shape
-        return shape if place.rows is None else (place.rows[1] - place.rows[0], *shape[1:])
+    def _shape(self, at: StoredAt) -> tuple[int, ...]:
+        shape = self.stored[at.tensor].shape
+        return shape if at.rows is None else (at.rows[1] - at.rows[0], *shape[1:])
 
     def _refuse_unsupported(self) -> None:
         """Refuse number formats that nothing here computes in, and more layers than tensors."""
@@ -195,12 +197,12 @@ def _read_headers(folder: Path) -> dict[str, Stored]:
     return tensors
 
 
-def _take(weights: Any, place: Place) -> Tensor:
+def _take(weights: Any, at: StoredAt) -> Tensor:
     tensor: Tensor
-    if place.rows is None:
-        tensor = weights.get_tensor(place.tensor)
+    if at.rows is None:
+        tensor = weights.get_tensor(at.tensor)
     else:
-        tensor = weights.get_slice(place.tensor)[place.rows[0] : place.rows[1]]
+        tensor = weights.get_slice(at.tensor)[at.rows[0] : at.rows[1]]
     return tensor
 
 
@@ -239,8 +241,8 @@ def empty_model(config: Any, dtype: torch.dtype) -> nn.Module:
 def load_model(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Any:
     """The whole transformers model with its weights: in evaluation mode, and it can be trained.
 
-    Where transformers' own from_pretrained stands for one format, this reads both, and each weight
-    by its place: none is left to chance. Tied weights are one parameter.
+    transformers' from_pretrained reads one format; this function reads both, and every weight from
+    where it is stored, so that none is random. Tied weights are one parameter.
     """
     model: Any = empty_model(checkpoint.config, dtype)
     tied = tied_tensors(model)

@@ -28,14 +28,14 @@ def verify_checkpoint(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
         DissectError: transformers cannot build the model; a tensor is missing, left over, of
             another shape, or holds NaN or infinity; or generation_config.json cannot be read.
     """
-    expected, found = expected_shapes(checkpoint), checkpoint.stored
+    expected, stored = expected_shapes(checkpoint), checkpoint.stored
     needed = _stored_shapes(checkpoint, expected)
-    _refuse(checkpoint, "lacks", needed.keys() - found.keys(), "the checkpoint is incomplete")
-    _refuse(checkpoint, "has, left over,", found.keys() - needed.keys(), "its config has no such")
+    _refuse(checkpoint, "lacks", needed.keys() - stored.keys(), "the checkpoint is incomplete")
+    _refuse(checkpoint, "has, left over,", stored.keys() - needed.keys(), "its config has no such")
     for name, shape in needed.items():
-        if found[name].shape != shape:
+        if stored[name].shape != shape:
             raise DissectError(
-                f"{checkpoint.folder}: tensor {name} has shape {list(found[name].shape)}, "
+                f"{checkpoint.folder}: tensor {name} has shape {list(stored[name].shape)}, "
                 f"its config.json says {list(shape)}"
             )
     read_generation_config(checkpoint.folder)
@@ -64,11 +64,11 @@ def _stored_shapes(
     """
     shapes: dict[str, tuple[int, ...]] = {}
     for name, shape in parameters.items():
-        place = checkpoint.place(name)
-        if place.rows is not None:
-            rows = max(place.rows[1], shapes.get(place.tensor, (0,))[0])
+        at = checkpoint.where_stored(name)
+        if at.rows is not None:
+            rows = max(at.rows[1], shapes.get(at.tensor, (0,))[0])
             shape = (rows, *shape[1:])
-        shapes[place.tensor] = shape
+        shapes[at.tensor] = shape
     return shapes
 
 
@@ -106,10 +106,10 @@ def refuse_other_shapes(original: Checkpoint, unlearned: Checkpoint) -> None:
     if families[0] != families[1]:
         raise DissectError(f"{pair}: one is {families[1]}, the other {families[0]}")
     for name in sorted(original.shapes.keys() | unlearned.shapes.keys()):
-        ours, theirs = (checkpoint.shapes.get(name) for checkpoint in (original, unlearned))
-        if _comparable(original, name, ours) != _comparable(original, name, theirs):
+        expected, actual = (checkpoint.shapes.get(name) for checkpoint in (original, unlearned))
+        if _comparable(original, name, expected) != _comparable(original, name, actual):
             raise DissectError(
-                f"{pair}: the shape of {name} is {_told(theirs)} here, {_told(ours)} there"
+                f"{pair}: the shape of {name} is {_told(actual)} here, {_told(expected)} there"
             )
 
 

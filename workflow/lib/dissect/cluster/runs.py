@@ -64,8 +64,8 @@ class Run:
 
     def says(self) -> str:
         """The run in words."""
-        place = f"Slurm job {self.slurm_job}" if self.slurm_job else f"process {self.pid}"
-        return f"`snakemake {shlex.join(self.command)}` ({place} on {self.host})"
+        job = f"Slurm job {self.slurm_job}" if self.slurm_job else f"process {self.pid}"
+        return f"`snakemake {shlex.join(self.command)}` ({job} on {self.host})"
 
 
 def this_run(identifier: str, slurm_job: str) -> Run:
@@ -76,8 +76,8 @@ def this_run(identifier: str, slurm_job: str) -> Run:
 
 def recorded_runs() -> list[Run]:
     """The records in this folder, of living runs and of killed ones."""
-    found = [read_json(path) for path in sorted(_FOLDER.glob("*.json"))]
-    return [Run(**{**one, "command": tuple(one["command"])}) for one in found]
+    records = [read_json(path) for path in sorted(_FOLDER.glob("*.json"))]
+    return [Run(**{**one, "command": tuple(one["command"])}) for one in records]
 
 
 def orphans() -> list[Job]:
@@ -124,8 +124,8 @@ def _killed(run: str, left: Sequence[Job]) -> str:
 def _in_words(jobs: Sequence[Job]) -> str:
     if not jobs:
         return "none of its jobs is in the queue"
-    some = ", ".join(job.id for job in jobs[:8]) + (", ..." if len(jobs) > 8 else "")
-    return f"{len(jobs)} of its jobs are still in the queue (Slurm {some})"
+    ids = ", ".join(job.id for job in jobs[:8]) + (", ..." if len(jobs) > 8 else "")
+    return f"{len(jobs)} of its jobs are still in the queue (Slurm {ids})"
 
 
 def recovery(way: str) -> str:

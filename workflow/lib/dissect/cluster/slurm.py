@@ -33,8 +33,8 @@ def ask(*command: str) -> str:
     except FileNotFoundError as error:
         raise DissectError(f"{command[0]} is not there: run this on a node with Slurm") from error
     except subprocess.CalledProcessError as error:
-        said = (error.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise DissectError(f"Slurm does not answer ({said}): try again when it does") from error
+        reason = (error.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise DissectError(f"Slurm does not answer ({reason}): try again when it does") from error
     return done.stdout
 
 
@@ -44,12 +44,12 @@ def unfinished_jobs(folder: Path) -> list[Job]:
     listing = ask(
         *("squeue", "--me", "--noheader", "--states", _UNFINISHED, "--format", "%i|%j|%k|%Z")
     )
-    here = str(folder.resolve())
+    working_folder = str(folder.resolve())
     fields = (line.split("|", maxsplit=3) for line in listing.splitlines())
     return [
         Job(job, run, comment)
         for job, run, comment, where in fields
-        if _RUN_ID.fullmatch(run) and str(Path(where).resolve()) == here
+        if _RUN_ID.fullmatch(run) and str(Path(where).resolve()) == working_folder
     ]
 
 

@@ -26,10 +26,10 @@ def use_wrappers(folder: Path) -> None:
             f"too soon to see how they ended; it needs {_LONGEST_LOOK_AWAY} s: ask its keepers"
         )
     for name in ("sbatch", "sacct") if accounting else ("sbatch",):
-        found = shutil.which(name)
-        if found is None:
+        path = shutil.which(name)
+        if path is None:
             raise DissectError(f"{name} is not there: run this on a node that may submit jobs")
-        os.environ[f"DISSECT_{name.upper()}"] = found  # what the wrapper goes on to
+        os.environ[f"DISSECT_{name.upper()}"] = path  # what the wrapper goes on to
     flavour = "with_accounting" if accounting else "without_accounting"
     folders = [str(folder / flavour), str(folder)]
     os.environ["PATH"] = os.pathsep.join([*folders, os.environ["PATH"]])

@@ -58,9 +58,9 @@ def _damage_named(path: Path) -> Iterator[None]:
     try:
         yield
     except _DAMAGED as error:
-        told = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise DissectError(
-            f"{path} cannot be unpacked ({told}): it is damaged, encrypted or no zip archive; "
+            f"{path} cannot be unpacked ({reason}): it is damaged, encrypted or no zip archive; "
             "get it again, or give the results folder that it was made from"
         ) from error
 
@@ -92,9 +92,9 @@ def _refuse_large(path: Path, size: int) -> None:
 
 def _refuse_edited(path: Path, folder: Path, names: list[str]) -> None:
     lines = (folder / MANIFEST).read_text(encoding="utf-8", errors="replace").splitlines()
-    told = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     for name in names:
-        if sha256_of(folder / name) != told.get(name):
+        if sha256_of(folder / name) != listed.get(name):
             raise DissectError(
                 f"{path}: {name} does not have the sha256 that {MANIFEST} gives: it was changed "
                 "after the archive was made; get the archive again"

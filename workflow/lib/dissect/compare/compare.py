@@ -30,8 +30,8 @@ from dissect.results.collect import CELL
 
 # A table's keys are those of these columns that it has; claims are known by their ids.
 _NAMES = ["model", "origin", "method", "concept", "concept_name", "set", "experiment", "versus"]
-_PLACES = ["window", "span", "donor", "layer", "first_layer", "last_layer", "question"]
-_TABLE_KEYS = [*_NAMES, *_PLACES, "score", "statistic", "component"]
+_ROW_KEYS = ["window", "span", "donor", "layer", "first_layer", "last_layer", "question"]
+_TABLE_KEYS = [*_NAMES, *_ROW_KEYS, "score", "statistic", "component"]
 CLAIMS = "claims.csv"
 _CLAIM_KEYS = ["id", "model", "origin", "window", "span"]
 _VERDICT = ["verdict", "value", "low", "high", "n"]
@@ -135,8 +135,8 @@ def _named(
     except DissectError as error:
         raise DissectError(f"{name}: {error}") from error
     except (TypeError, ValueError) as error:
-        told = " ".join(str(error).split())
-        raise DissectError(f"{name} cannot be compared: {told}") from error
+        reason = " ".join(str(error).split())
+        raise DissectError(f"{name} cannot be compared: {reason}") from error
 
 
 def _compare_collected(old: Path, new: Path, tolerance: float) -> Iterable[Compared]:
@@ -161,7 +161,7 @@ def _compare_provenance(old: Cells, new: Cells) -> pd.DataFrame:
             pair = before.get(key, ""), after.get(key, "")
             if pair[0] != pair[1]:
                 counts[key, *pair] = counts.get((key, *pair), 0) + 1
-    rows = [(*found, cells) for found, cells in sorted(counts.items())]
+    rows = [(*key_and_values, cells) for key_and_values, cells in sorted(counts.items())]
     return pd.DataFrame(rows, columns=["key", "old", "new", "cells"])
 
 

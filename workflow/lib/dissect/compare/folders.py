@@ -145,11 +145,11 @@ class CollectedCells:
 
 
 def _names_in(keys: pa.Table) -> list[str]:
-    found = keys.group_by(CELL).aggregate([]).to_pylist()
+    keys_of_sweeps = keys.group_by(CELL).aggregate([]).to_pylist()
     for column in CELL:
-        if any(row[column] is None for row in found):
+        if any(row[column] is None for row in keys_of_sweeps):
             raise ValueError(f"column {column} has nulls, so rows cannot be matched")
-    return ["/".join(str(row[column]) for column in CELL) for row in found]
+    return ["/".join(str(row[column]) for column in CELL) for row in keys_of_sweeps]
 
 
 def _open(path: Path) -> pq.ParquetFile:
@@ -177,9 +177,9 @@ def _first_line(error: Exception) -> str:
 
 
 def _provenance(metadata: dict[str, Any]) -> dict[str, str]:
-    said = {key: value for key, value in metadata.items() if key not in _NOT_PROVENANCE}
-    packages = json.loads(said.pop("packages", "{}"))
-    return said | {f"packages.{name}": version for name, version in packages.items()}
+    fields = {key: value for key, value in metadata.items() if key not in _NOT_PROVENANCE}
+    packages = json.loads(fields.pop("packages", "{}"))
+    return fields | {f"packages.{name}": version for name, version in packages.items()}
 
 
 def read_table(path: Path) -> pd.DataFrame:

@@ -25,7 +25,7 @@ class ColumnDifference:
         null_in_one: how many of these have a value on one side only.
         largest: the largest |NEW - OLD| where both sides have numbers; NaN for text, and where
             there is no such row.
-        place: the keys of that row, or of the first that differs.
+        row_keys: the keys of that row, or of the first that differs.
         old, new: its values; None is null.
     """
 
@@ -33,7 +33,7 @@ class ColumnDifference:
     rows: int
     null_in_one: int
     largest: float
-    place: dict[str, Any]
+    row_keys: dict[str, Any]
     old: Any
     new: Any
 
@@ -81,14 +81,14 @@ def compare_frames(
         _check_keys(side, frame, keys)
     values = [name for name in old.columns if name not in keys and name in new.columns]
     both, only_old, only_new = _paired(old, new, list(keys), values)
-    found = [_column(both, name, list(keys), tolerance) for name in values]
+    columns = [_column(both, name, list(keys), tolerance) for name in values]
     return Difference(
         rows=len(both),
         only_old=only_old,
         only_new=only_new,
         columns_only_old=tuple(name for name in old.columns if name not in new.columns),
         columns_only_new=tuple(name for name in new.columns if name not in old.columns),
-        columns=tuple(one for one in found if one is not None),
+        columns=tuple(one for one in columns if one is not None),
         pairs=both,
     )
 
@@ -102,8 +102,8 @@ def _check_keys(side: str, frame: pd.DataFrame, keys: Sequence[str]) -> None:
         raise DissectError(f"{side} has two rows with the same keys, {_words(twice)}")
 
 
-def _words(place: Mapping[Any, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in place.items())
+def _words(keys: Mapping[Any, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in keys.items())
 
 
 def _paired(
@@ -147,7 +147,7 @@ def _column(
         rows=int((nulls | (size > (tolerance if is_number else 0))).sum()),
         null_in_one=int(nulls.sum()),
         largest=float(numbers.max()) if is_number and numbers.max() > 0 else np.nan,
-        place={key: both[key].iloc[row] for key in keys},
+        row_keys={key: both[key].iloc[row] for key in keys},
         old=_value(old.iloc[row]),
         new=_value(new.iloc[row]),
     )

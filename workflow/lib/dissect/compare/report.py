@@ -36,27 +36,37 @@ def as_table(comparison: Comparison) -> pd.DataFrame:
     """One row per cell or table and column that differs, one for each that does not, and one per
     provenance key and pair of values (rows: in how many cells).
     """
-    found = [*_records("cell", comparison.cells), *_records("table", comparison.tables)]
+    rows = [*_records("cell", comparison.cells), *_records("table", comparison.tables)]
     for key, old, new, cells in comparison.provenance.itertuples(index=False):
         values = {"rows": cells, "old": old, "new": new}
-        found.append({"kind": "provenance", "name": key, "status": DIFFERS, **values})
-    frame = pd.DataFrame(found)
-    places = [name for name in frame.columns if name not in (*_HEAD, *_FOUND)]
-    return frame.reindex(columns=[*_HEAD, *_FOUND, *places])
+        rows.append({"kind": "provenance", "name": key, "status": DIFFERS, **values})
+    frame = pd.DataFrame(rows)
+    keys = [name for name in frame.columns if name not in (*_HEAD, *_FOUND)]
+    return frame.reindex(columns=[*_HEAD, *_FOUND, *keys])
 
 
 def _records(kind: str, parts: Iterable[Compared]) -> Iterable[dict[str, Any]]:
     for one in parts:
         base: dict[str, Any] = {"kind": kind, "name": one.name, "status": one.status}
-        found = one.difference
-        if found is None:
+        difference = one.difference
+        if difference is None:
             yield base
             continue
-        base |= {"rows": found.rows, "only_old": found.only_old, "only_new": found.only_new}
-        for column in found.columns:
+        base |= {
+            "rows": difference.rows,
+            "only_old": difference.only_old,
+            "only_new": difference.only_new,
+        }
+        for column in difference.columns:
             values = {name: getattr(column, name) for name in _FOUND if name != "differ"}
-            yield {**base, "column": column.column, "differ": column.rows, **values, **column.place}
-        if not found.columns:
+            yield {
+                **base,
+                "column": column.column,
+                "differ": column.rows,
+                **values,
+                **column.row_keys,
+            }
+        if not difference.columns:
             yield base
 
 
@@ -64,7 +74,7 @@ def _section(title: str, rows: Sequence[Sequence[str]]) -> str:
     """A title and its rows in aligned columns; "" without rows."""
     if not rows:
         return ""
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
@@ -78,8 +88,8 @@ def _counts(parts: Sequence[Compared]) -> list[list[str]]:
 
 
 def _alone(cells: Sequence[Compared]) -> list[list[str]]:
-    found = [[one.name, one.status] for one in cells if one.status in (ONLY_OLD, ONLY_NEW)]
-    return _cut(found, 2)
+    rows = [[one.name, one.status] for one in cells if one.status in (ONLY_OLD, ONLY_NEW)]
+    return _cut(rows, 2)
 
 
 def _cut(rows: list[list[str]], columns: int) -> list[list[str]]:
@@ -90,22 +100,22 @@ def _cut(rows: list[list[str]], columns: int) -> list[list[str]]:
 
 def _measures(cells: Sequence[Compared]) -> list[list[str]]:
     """Per column of the cells: in how many cells and rows it differs, and where most."""
-    found: dict[str, list[tuple[str, ColumnDifference]]] = {}
+    by_column: dict[str, list[tuple[str, ColumnDifference]]] = {}
     for one in cells:
         for column in one.difference.columns if one.difference else ():
-            found.setdefault(column.column, []).append((one.name, column))
+            by_column.setdefault(column.column, []).append((one.name, column))
     rows = []
-    for measure, places in found.items():
-        cell, most = max(places, key=lambda item: _rank(item[1]))
+    for measure, differences in by_column.items():
+        cell, most = max(differences, key=lambda item: _rank(item[1]))
         rows.append(
             [
                 measure,
-                str(sum(column.rows > 0 for _, column in places)),
-                str(sum(column.rows for _, column in places)),
-                str(sum(column.null_in_one for _, column in places)),
+                str(sum(column.rows > 0 for _, column in differences)),
+                str(sum(column.rows for _, column in differences)),
+                str(sum(column.null_in_one for _, column in differences)),
                 _number(most.largest),
                 f"{_shown(most.old)} -> {_shown(most.new)}",
-                f"{cell}: {_where(most.place)}",
+                f"{cell}: {_where(most.row_keys)}",
             ]
         )
     head = ["column", "cells", "rows", "null in one", "largest", "OLD -> NEW", "where"]
@@ -116,19 +126,19 @@ def _rank(column: ColumnDifference) -> float:
     return -1.0 if pd.isna(column.largest) else column.largest
 
 
-def _where(place: dict[str, Any]) -> str:
+def _where(keys: dict[str, Any]) -> str:
     """The keys of a row: texts as they are, numbers with their names; windows by their layer."""
     return ", ".join(
         str(value) if isinstance(value, str) else f"{name} {value}"
-        for name, value in place.items()
+        for name, value in keys.items()
         if not pd.isna(value) and name not in ("first_layer", "last_layer")
     )
 
 
 def _cells(cells: Sequence[Compared]) -> list[list[str]]:
     differ = [(one.name, one.difference) for one in cells if one.difference]
-    differ = [item for item in differ if item[1].status == DIFFERS]
-    differ.sort(key=lambda item: -max(map(_rank, item[1].columns), default=0.0))
+    differ = [pair for pair in differ if pair[1].status == DIFFERS]
+    differ.sort(key=lambda pair: -max(map(_rank, pair[1].columns), default=0.0))
     rows = []
     for name, difference in differ:
         largest = {column.column: _number(column.largest) for column in difference.columns}
@@ -146,13 +156,13 @@ def _provenance(differences: pd.DataFrame) -> list[list[str]]:
     if differences.empty:
         return [["the same"]]
     rows = [["key", "cells", "OLD -> NEW"]]
-    for key, some in differences.groupby("key", sort=True):
-        if len(some) > 3:
-            rows.append([str(key), str(some["cells"].sum()), f"{len(some)} different pairs"])
+    for key, group in differences.groupby("key", sort=True):
+        if len(group) > 3:
+            rows.append([str(key), str(group["cells"].sum()), f"{len(group)} different pairs"])
             continue
         rows += [
             [str(key), str(cells), f"{_short(old)} -> {_short(new)}"]
-            for old, new, cells in some[["old", "new", "cells"]].itertuples(index=False)
+            for old, new, cells in group[["old", "new", "cells"]].itertuples(index=False)
         ]
     return rows
 
@@ -167,30 +177,33 @@ def _tables(tables: Sequence[Compared]) -> list[list[str]]:
 
 
 def _told(table: Compared) -> str:
-    found = table.difference
-    if found is None:
+    difference = table.difference
+    if difference is None:
         return table.note
-    said = [f"{found.rows} rows in both"]
-    for count, where in ((found.only_old, ONLY_OLD), (found.only_new, ONLY_NEW)):
-        said += [f"{count} {where}"] if count else []
-    for names, where in ((found.columns_only_old, ONLY_OLD), (found.columns_only_new, ONLY_NEW)):
-        said += [f"column {', '.join(names)} {where}"] if names else []
-    said += [
+    phrases = [f"{difference.rows} rows in both"]
+    for count, where in ((difference.only_old, ONLY_OLD), (difference.only_new, ONLY_NEW)):
+        phrases += [f"{count} {where}"] if count else []
+    for names, where in (
+        (difference.columns_only_old, ONLY_OLD),
+        (difference.columns_only_new, ONLY_NEW),
+    ):
+        phrases += [f"column {', '.join(names)} {where}"] if names else []
+    phrases += [
         f"{column.column}: {column.rows} differ"
         + ("" if pd.isna(column.largest) else f", by up to {_number(column.largest)}")
-        for column in found.columns
+        for column in difference.columns
     ]
-    return "; ".join(said)
+    return "; ".join(phrases)
 
 
 def _flips(flips: pd.DataFrame) -> list[list[str]]:
     rows = []
     for flip in flips.to_dict("records"):
-        place = [flip[name] for name in ("model", "origin", "window", "span")]
+        keys = [flip[name] for name in ("model", "origin", "window", "span")]
         rows.append(
             [
                 str(flip["id"]),
-                " ".join(str(part) for part in place if not pd.isna(part)),
+                " ".join(str(part) for part in keys if not pd.isna(part)),
                 f"{_verdict(flip, 'old')} -> {_verdict(flip, 'new')}",
             ]
         )

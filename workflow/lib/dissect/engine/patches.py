@@ -119,7 +119,7 @@ class Donor:
             return nullcontext()
         weight = layer.down.weight
         value_vectors = self.value_vectors(index, weight.dtype, weight.device)
-        self.checkpoint.announce([self.checkpoint.value_vectors_name(index + 1)])
+        self.checkpoint.readahead([self.checkpoint.value_vectors_name(index + 1)])
         return layer.with_value_vectors(value_vectors)
 
     @contextmanager

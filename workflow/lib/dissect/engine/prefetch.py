@@ -1,7 +1,7 @@
 """Read the next layer's weights while this one computes: for a GPU, which would wait for them.
 
 On a CPU weights are memory-mapped files, and the system is asked to read the next layer's pages
-(`reader.Checkpoint.announce`).
+(`reader.Checkpoint.readahead`).
 """
 
 from collections.abc import Callable

@@ -128,10 +128,10 @@ def refuse_other_recording(recording: Recording, expected: Mapping[str, str]) ->
         DissectError: naming the first difference.
     """
     for key in _DECIDES:
-        found = recording.metadata.get(key)
-        if found != expected[key]:
+        value = recording.metadata.get(key)
+        if value != expected[key]:
             raise DissectError(
-                f"{recording.path}: its {key} is {found}, but this job needs {expected[key]}: "
+                f"{recording.path}: its {key} is {value}, but this job needs {expected[key]}: "
                 "it was made from other inputs; delete it and run again"
             )
 

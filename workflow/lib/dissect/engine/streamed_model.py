@@ -96,7 +96,7 @@ class StreamedModel:
     def _read_layer(self, index: int) -> dict[str, Tensor]:
         if self._prefetcher is not None:
             return self._prefetcher.layer(index)
-        self.checkpoint.announce(self.checkpoint.layer_names(index + 1))
+        self.checkpoint.readahead(self.checkpoint.layer_names(index + 1))
         return self.checkpoint.read_layer(index, self.dtype, self.device)
 
     def _read_outside(self, unused: nn.Module) -> dict[str, Tensor]:

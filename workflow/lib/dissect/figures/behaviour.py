@@ -41,12 +41,12 @@ def draw_behaviour(behaviour: pd.DataFrame, seed: int, style: Style) -> Figure:
     methods = sorted(behaviour["method"].unique())
     size = (style.width, (len(origins) * (style.panel_height + 0.15) + 0.2) * style.font_scale)
     with canvas.applied(style):
-        figure, grid = canvas.sheet(size, len(origins), len(SCORES), sharex=True, sharey=True)
-        looks = _looks(methods, style)
+        figure, grid = canvas.new_figure(size, len(origins), len(SCORES), sharex=True, sharey=True)
+        line_styles = _looks(methods, style)
         for line, origin in zip(grid, origins, strict=True):
-            mine = behaviour[behaviour["origin"] == origin]
+            rows = behaviour[behaviour["origin"] == origin]
             for panel, (score, words) in zip(line, SCORES.items(), strict=True):
-                _points(panel, mine, ("set", sets), ("method", methods), score, looks, seed)
+                _points(panel, rows, ("set", sets), ("method", methods), score, line_styles, seed)
                 panel.set_xticks(range(len(sets)), [SETS[name][0] for name in sets])
                 panel.set_ylabel(words)
                 panel.yaxis.set_tick_params(labelleft=True)
@@ -54,7 +54,7 @@ def draw_behaviour(behaviour: pd.DataFrame, seed: int, style: Style) -> Figure:
                     panel.set_title(drawn_name(origin), loc="left")
                 _frame(panel, len(sets))
         _finish(figure, behaviour, ["without a patch"], style)
-        _legend(figure, methods, methods, looks)
+        _legend(figure, methods, methods, line_styles)
     return figure
 
 
@@ -92,25 +92,25 @@ def draw_behaviour_patched(behaviour: pd.DataFrame, seed: int, style: Style) -> 
     rows = -(-len(panels) // columns)
     size = (style.width, (rows * (style.panel_height + 0.25) + 0.2) * style.font_scale)
     with canvas.applied(style):
-        figure, grid = canvas.sheet(size, rows, columns, sharey=True)
-        looks = _experiment_looks(experiments, style)
+        figure, grid = canvas.new_figure(size, rows, columns, sharey=True)
+        line_styles = _experiment_looks(experiments, style)
         for spare in grid.flat[len(panels) :]:
             spare.remove()
-        for place, ((title, name), frame) in enumerate(panels.items()):
-            panel = grid.flat[place]
+        for number, ((title, name), frame) in enumerate(panels.items()):
+            panel = grid.flat[number]
             groups = ("window", names), ("experiment", experiments)
-            _points(panel, frame, *groups, "rouge_l", looks, seed)
+            _points(panel, frame, *groups, "rouge_l", line_styles, seed)
             _unpatched_line(panel, unpatched, frame)
             several = f", {SETS[name][1]}" if len(sets) > 1 else ""
             panel.set_title(drawn_name(title) + several, loc="left")
             panel.set_xticks(range(len(names)), names)
             panel.set_xlabel("layers put back (from 0)")
-            panel.set_ylabel("" if place % columns else SCORES["rouge_l"])
+            panel.set_ylabel("" if number % columns else SCORES["rouge_l"])
             _frame(panel, len(names))
         what = [SETS[sets[0]][1]] if len(sets) == 1 else []
         _finish(figure, patched, [*what, "dashed: the unlearned model without a patch"], style)
         labels = [label_of(name) for name in experiments]
-        _legend(figure, experiments, labels, looks)
+        _legend(figure, experiments, labels, line_styles)
     return figure
 
 
@@ -122,35 +122,35 @@ def _window_names(frame: pd.DataFrame) -> list[str]:
 def _points(
     axes: Axes,
     frame: pd.DataFrame,
-    places: tuple[str, Sequence[str]],
+    categories: tuple[str, Sequence[str]],
     sides: tuple[str, Sequence[str]],
     score: str,
-    looks: dict[str, dict[str, Any]],
+    line_styles: dict[str, dict[str, Any]],
     seed: int,
 ) -> None:
-    """Means with their intervals, and small each concept, side by side in each place.
+    """Means with their intervals, and small each concept, side by side in each category.
 
     Args:
-        places, sides: a column, and its values in the order in which they are drawn.
+        categories, sides: a column, and its values in the order in which they are drawn.
     """
     step = _WIDTH / len(sides[1])
-    for x, place in enumerate(places[1]):
+    for x, category in enumerate(categories[1]):
         for number, side in enumerate(sides[1]):
-            mine = frame[(frame[places[0]] == place) & (frame[sides[0]] == side)]
-            values = mine[score].dropna().to_numpy(float)
+            rows = frame[(frame[categories[0]] == category) & (frame[sides[0]] == side)]
+            values = rows[score].dropna().to_numpy(float)
             if not len(values):
                 continue
-            centre, look = x + (number + 0.5) * step - _WIDTH / 2, looks[side]
+            centre, line_style = x + (number + 0.5) * step - _WIDTH / 2, line_styles[side]
             plain: dict[str, Any] = {
                 "linestyle": "none",
-                "color": look["color"],
-                "marker": look["marker"],
+                "color": line_style["color"],
+                "marker": line_style["marker"],
             }
             beside = np.full(len(values), centre + step / 3.5)
             axes.plot(beside, values, **plain, markersize=2.4, alpha=0.55, markeredgewidth=0)
             low, high = (one[0] for one in interval_of_mean(values[None, :, None], seed))
             if np.isfinite(low):
-                axes.plot([centre, centre], [low, high], color=look["color"], linewidth=1.2)
+                axes.plot([centre, centre], [low, high], color=line_style["color"], linewidth=1.2)
             edge: dict[str, Any] = {"markeredgecolor": "black", "markeredgewidth": 0.5}
             axes.plot([centre], [values.mean()], **plain, **edge, markersize=5, zorder=3)
 
@@ -162,11 +162,11 @@ def _unpatched_line(axes: Axes, unpatched: pd.DataFrame, frame: pd.DataFrame) ->
     axes.axhline(same["rouge_l"].mean(), color=canvas.GREY, linewidth=0.9, linestyle=(0, (4, 2)))
 
 
-def _frame(axes: Axes, places: int) -> None:
+def _frame(axes: Axes, categories: int) -> None:
     axes.axhline(1, color="0.6", linewidth=0.7, linestyle=(0, (1, 2)), zorder=0.5)
-    for border in range(1, places):
+    for border in range(1, categories):
         axes.axvline(border - 0.5, color="0.9", linewidth=0.5, zorder=0)
-    axes.set_xlim(-0.5, places - 0.5)
+    axes.set_xlim(-0.5, categories - 0.5)
     axes.set_ylim(0, canvas.TOP)
     axes.tick_params(axis="x", length=0)
 
@@ -174,8 +174,8 @@ def _frame(axes: Axes, places: int) -> None:
 def _looks(names: Sequence[str], style: Style) -> dict[str, dict[str, Any]]:
     palette = sns.color_palette(style.palette, len(names))
     return {
-        name: {"color": palette[place], "marker": _MARKERS[place % len(_MARKERS)]}
-        for place, name in enumerate(names)
+        name: {"color": palette[number], "marker": _MARKERS[number % len(_MARKERS)]}
+        for number, name in enumerate(names)
     }
 
 
@@ -193,7 +193,7 @@ def _finish(figure: Figure, frame: pd.DataFrame, phrases: Sequence[str], style: 
         for name, words in SETS.items()
         if name in set(frame["set"])
     )
-    said = [
+    phrases_shown = [
         "how like the original's an answer is",
         _LIKE,
         *phrases,
@@ -202,14 +202,14 @@ def _finish(figure: Figure, frame: pd.DataFrame, phrases: Sequence[str], style: 
         f"n = {canvas.spread(each, 'concept')} per method",
         f"each with {questions}",
     ]
-    canvas.title(figure, frame["model"].iloc[0], said, style)
+    canvas.title(figure, frame["model"].iloc[0], phrases_shown, style)
 
 
 def _legend(
     figure: Figure,
     names: Sequence[str],
     labels: Sequence[str],
-    looks: dict[str, dict[str, Any]],
+    line_styles: dict[str, dict[str, Any]],
 ) -> None:
     handles = [
         Line2D(
@@ -220,7 +220,7 @@ def _legend(
             markeredgecolor="black",
             markeredgewidth=0.5,
             label=drawn_name(label),
-            **looks[name],
+            **line_styles[name],
         )
         for name, label in zip(names, labels, strict=True)
     ]

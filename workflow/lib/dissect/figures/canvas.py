@@ -1,4 +1,4 @@
-"""What all figures share: sheet, axis of scores, words above, legend, files that reproduce."""
+"""What all figures share: figure, axis of scores, title, legend, files that reproduce."""
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from dissect.errors import DissectError
-from dissect.figures.names import FAMILY, families, literal, one_line, shortened
+from dissect.figures.names import FONT_FAMILY, font_families, literal, one_line, shortened
 from dissect.figures.style import (
     CONTROLS,
     SPANS,
@@ -49,7 +49,7 @@ def applied(style: Style, frame: pd.DataFrame | None = None) -> Iterator[None]:
     small, normal = 7 * style.font_scale, 8 * style.font_scale
     settings = {
         **sns.axes_style("ticks"),
-        "font.family": [FAMILY] if frame is None else families(frame),
+        "font.family": [FONT_FAMILY] if frame is None else font_families(frame),
         "font.size": small,
         "axes.labelsize": normal,
         "axes.titlesize": normal,
@@ -77,7 +77,9 @@ def columns_of(panels: int) -> int:
     return min(panels, 2 if panels == 4 else 3)
 
 
-def sheet(size: tuple[float, float], rows: int, columns: int, **more: Any) -> tuple[Figure, Any]:
+def new_figure(
+    size: tuple[float, float], rows: int, columns: int, **more: Any
+) -> tuple[Figure, Any]:
     """A figure and its (rows, columns) array of axes, outside pyplot's global state."""
     figure = Figure(figsize=size, layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **more)
@@ -99,8 +101,8 @@ def save(figure: Figure, outputs: Iterable[Path], style: Style) -> None:
 
 def colours(experiments: Iterable[str], style: Style) -> dict[str, Any]:
     """One colour per experiment, the same in every figure."""
-    places, _, _ = looks_of(experiments)
-    return dict(zip(places, sns.color_palette(style.palette, len(places)), strict=True))
+    numbers, _, _ = looks_of(experiments)
+    return dict(zip(numbers, sns.color_palette(style.palette, len(numbers)), strict=True))
 
 
 def plain(frame: pd.DataFrame) -> pd.DataFrame:
@@ -184,14 +186,14 @@ def _uneven(each: pd.DataFrame) -> str:
     counts = each.groupby(["method", "experiment"], observed=True)["concepts"].max().unstack()
     if counts.stack().nunique() == 1:
         return ""
-    told = []
+    phrases = []
     for method, row in counts.iterrows():
         by_experiment = [f"{label_of(str(name))} {int(n)}" for name, n in row.dropna().items()]
         same = row.nunique() == 1
-        told.append(
+        phrases.append(
             f"{method} {int(row.max())}" if same else f"{method} {', '.join(by_experiment)}"
         )
-    return f" ({'; '.join(told)})"
+    return f" ({'; '.join(phrases)})"
 
 
 def spread(values: "pd.Series[int]", noun: str) -> str:
@@ -223,9 +225,9 @@ def ceiling_note(shown: "pd.Series[float]", style: Style) -> str:
 
 
 def title(figure: Figure, model: str, phrases: Iterable[str], style: Style) -> None:
-    """The model's name and, under it, what is shown, set in lines of the sheet's width.
+    """The model's name and, under it, what is shown, in lines as wide as the figure.
 
-    The sheet grows by the height of the words, so that panels keep theirs.
+    The figure grows by the height of the title, so that the panels keep their height.
     """
     size = 7 * style.font_scale
     width = int(figure.get_figwidth() * 72 / (0.56 * size))

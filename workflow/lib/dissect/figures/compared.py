@@ -50,9 +50,9 @@ def draw_scores(curves: pd.DataFrame, concepts: pd.DataFrame, style: Style) -> F
         concepts: what `concept_scores` returns of the same selection and of every score.
     """
     first = curves.iloc[0]
-    there = set(curves.loc[curves["mean"].notna(), "score"])
-    readings = {name: look for name, look in _SCORES.items() if name in there}
-    absent = [look.label for name, look in _SCORES.items() if name not in there]
+    present = set(curves.loc[curves["mean"].notna(), "score"])
+    readings = {name: reading for name, reading in _SCORES.items() if name in present}
+    absent = [reading.label for name, reading in _SCORES.items() if name not in present]
     span = SPANS.get(first["span"], first["span"])
     phrases = [window_label(first["window"]), _across(first["window"]), f"over {span}"]
     if absent:
@@ -79,7 +79,7 @@ def _draw(
     ]
     shown = pd.concat([drawn[0]["mean"], drawn[0]["low"], *(part["value"] for part in drawn[1:])])
     with canvas.applied(style, curves):
-        figure, panels = grid.sheet(len(methods), len(experiments), style)
+        figure, panels = grid.new_panels(len(methods), len(experiments), style)
         for row, (method, frame) in zip(panels, methods.items(), strict=True):
             for panel, experiment in zip(row, experiments, strict=True):
                 thin = single[method] if method in few else None
@@ -116,13 +116,16 @@ def _panel(
     """One line per reading; its band or, where `concepts` are given, a thin line for each."""
     canvas.zero_line(axes)
     canvas.layer_ticks(axes, 4)
-    for place, (name, reading) in enumerate(readings.items()):
+    for number, (name, reading) in enumerate(readings.items()):
         curve = _of(curves, experiment, by, name).sort_values("layer")
         for _, run in canvas.runs(curve, ["experiment"], "mean").groupby("run"):
             every = max(1, len(curve) // _MARKS)
-            first = place * every // len(readings) % len(run)
-            look = reading.line(style) | {"markevery": (first, every), "zorder": 3 - 0.1 * place}
-            axes.plot(run["layer"], run["mean"], **look)
+            first = number * every // len(readings) % len(run)
+            line_style = reading.line(style) | {
+                "markevery": (first, every),
+                "zorder": 3 - 0.1 * number,
+            }
+            axes.plot(run["layer"], run["mean"], **line_style)
         colour = reading.line(style)["color"]
         if concepts is None:
             band: dict[str, Any] = {"color": colour, "alpha": 0.18, "linewidth": 0}

@@ -19,7 +19,7 @@ from dissect.figures.style import (
     looks_of,
     signed,
 )
-from dissect.results.families import DONOR
+from dissect.results.curve_groups import DONOR
 from dissect.results.tables import ALL_METHODS, MIN_CONCEPTS
 
 
@@ -28,22 +28,22 @@ def draw_curves(curves: pd.DataFrame, style: Style) -> Figure:
 
     Args:
         curves: rows of tables/curves.csv of one model, window, span and score. Origins are not
-            pooled: each has a panel. Rows of other donors than the original are drawn as floors.
+            pooled: each has a panel. Rows of other donors are drawn as control baselines.
     """
-    curves, floors = _split(curves)
+    curves, baselines = _split(curves)
     overall = curves[curves["method"] == ALL_METHODS]
     panels = {str(origin): frame for origin, frame in overall.groupby("origin", sort=True)}
     if len(panels) == 1:
         panels = {"": overall}
     with canvas.applied(style, curves):
-        figure, axes = _sheet(len(panels), style)
+        figure, axes = _new_figure(len(panels), style)
         for panel, frame in zip(axes, panels.values(), strict=True):
             _mean_curves(panel, frame, style)
-            _floors(panel, _of_panel(floors, frame), style)
+            _draw_baselines(panel, _of_panel(baselines, frame), style)
         _label(axes, panels, overall["mean"], style)
         averaged = ["mean over questions, then concepts, then methods"]
-        floors = floors[floors["method"] == ALL_METHODS]
-        _finish(figure, curves, averaged, overall["mean"], style, floors)
+        baselines = baselines[baselines["method"] == ALL_METHODS]
+        _finish(figure, curves, averaged, overall["mean"], style, baselines)
     return figure
 
 
@@ -55,39 +55,39 @@ def draw_curves_by_method(curves: pd.DataFrame, concepts: pd.DataFrame, style: S
         concepts: what `concept_scores` returns, of the same selection and score; drawn as thin
             lines where a method has too few concepts for an interval.
     """
-    curves, floors = _split(curves)
+    curves, baselines = _split(curves)
     each = curves[curves["method"] != ALL_METHODS]
     panels = canvas.by_method(each)
     singles = canvas.by_method(canvas.plain(concepts))
     few = [name for name, frame in panels.items() if frame["concepts"].max() < MIN_CONCEPTS]
     shown = pd.concat([each["mean"], each["low"], *(singles[name]["value"] for name in few)])
     with canvas.applied(style, curves):
-        figure, axes = _sheet(len(panels), style)
+        figure, axes = _new_figure(len(panels), style)
         for panel, (name, frame) in zip(axes, panels.items(), strict=True):
             _mean_curves(panel, frame, style)
             if name in few:
                 _single_concepts(panel, singles[name], style)
             else:
                 _bands(panel, frame, style)
-            _floors(panel, _of_panel(floors, frame), style)
+            _draw_baselines(panel, _of_panel(baselines, frame), style)
         _label(axes, panels, shown, style)
         averaged = ["mean over questions, then concepts"]
         if few:
             averaged.append("thin lines: single concepts")
         if len(few) < len(panels):
             averaged.append("bands: 95 % bootstrap intervals over concepts")
-        _finish(figure, each, averaged, shown, style, floors[floors["method"] != ALL_METHODS])
+        _finish(figure, each, averaged, shown, style, baselines[baselines["method"] != ALL_METHODS])
     return figure
 
 
-def _sheet(panels: int, style: Style) -> tuple[Figure, list[Axes]]:
+def _new_figure(panels: int, style: Style) -> tuple[Figure, list[Axes]]:
     """So many panels, on shared axes."""
     columns = canvas.columns_of(panels)
     rows = -(-panels // columns)
     width = style.width if columns > 1 else style.width / 2
     legend = (0.2 if columns > 1 else 0.35) * style.font_scale
     size = (width, rows * (style.panel_height + 0.15) + legend)
-    figure, grid = canvas.sheet(size, rows, columns, sharex=True, sharey=True)
+    figure, grid = canvas.new_figure(size, rows, columns, sharex=True, sharey=True)
     axes = list(grid.flat)
     for spare in axes[panels:]:
         spare.remove()
@@ -99,15 +99,17 @@ def _label(
 ) -> None:
     """Titles, and labels at the left of each row and under each column."""
     columns = canvas.columns_of(len(panels))
-    for place, (panel, (name, frame)) in enumerate(zip(axes, panels.items(), strict=True)):
-        first, lowest = frame.iloc[0], place + columns >= len(axes)
+    for number, (panel, (name, frame)) in enumerate(zip(axes, panels.items(), strict=True)):
+        first, lowest = frame.iloc[0], number + columns >= len(axes)
         canvas.zero_line(panel)
         canvas.layer_ticks(panel)
         panel.tick_params(labelbottom=lowest)
         panel.set_title(drawn_name(name), loc="left")
         panel.set_xlabel(layer_label(first["window"]))
         panel.xaxis.label.set_visible(lowest)
-        panel.set_ylabel("" if place % columns else SCORES.get(first["score"], [first["score"]])[0])
+        panel.set_ylabel(
+            "" if number % columns else SCORES.get(first["score"], [first["score"]])[0]
+        )
         panel.set_ylim(canvas.score_floor(shown, style), canvas.TOP)
 
 
@@ -122,25 +124,25 @@ def _mean_curves(axes: Axes, frame: pd.DataFrame, style: Style) -> None:
 
 def _split(curves: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The original's rows, and those of the controls."""
-    theirs = curves["donor"] == DONOR
-    return curves[theirs], curves[~theirs]
+    is_original = curves["donor"] == DONOR
+    return curves[is_original], curves[~is_original]
 
 
-def _of_panel(floors: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+def _of_panel(baselines: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     """The controls of a panel's curves."""
     keys = ["method", "origin"]
-    return floors.merge(frame[keys].drop_duplicates(), on=keys)
+    return baselines.merge(frame[keys].drop_duplicates(), on=keys)
 
 
-def _floors(axes: Axes, floors: pd.DataFrame, style: Style) -> None:
+def _draw_baselines(axes: Axes, baselines: pd.DataFrame, style: Style) -> None:
     """A thin grey line per donor and experiment through the layers where it is known.
 
     The dashes say which donor, the small markers which experiment.
     """
-    _, markers, _ = looks_of(floors["experiment"])
-    palette = canvas.colours(floors["experiment"], style)
-    known = floors[floors["mean"].notna()]
-    for key, points in known.groupby(["donor", "experiment"], sort=False):
+    _, markers, _ = looks_of(baselines["experiment"])
+    palette = canvas.colours(baselines["experiment"], style)
+    finite = baselines[baselines["mean"].notna()]
+    for key, points in finite.groupby(["donor", "experiment"], sort=False):
         donor, experiment = map(str, key)
         line = points.sort_values("layer")
         axes.plot(
@@ -206,7 +208,7 @@ def _finish(
     averaged: list[str],
     shown: "pd.Series[float]",
     style: Style,
-    floors: pd.DataFrame,
+    baselines: pd.DataFrame,
 ) -> None:
     """What is shown, averaged over how many, and one legend."""
     first = curves.iloc[0]
@@ -216,25 +218,27 @@ def _finish(
         *averaged,
         *canvas.counted(curves),
         canvas.cut_note(shown, style),
-        *_floor_notes(floors, end),
+        *_baseline_notes(baselines, end),
     ]
     canvas.title(figure, first["model"], phrases, style)
     columns = 4 if figure.get_figwidth() > style.width / 2 else 2
-    seen = [donor for donor, values in _by_donor(floors).items() if (values >= end).any()]
+    seen = [donor for donor, values in _by_donor(baselines).items() if (values >= end).any()]
     canvas.legend_below(figure, in_order(curves["experiment"]), style, columns, seen)
 
 
-def _floor_notes(floors: pd.DataFrame, end: float) -> list[str]:
+def _baseline_notes(baselines: pd.DataFrame, end: float) -> list[str]:
     """Words on each control: the most that it gives back anywhere, wherever the axis ends."""
     notes = []
-    for donor, values in _by_donor(floors).items():
+    for donor, values in _by_donor(baselines).items():
         hidden = "" if (values >= end).any() else ", below the axis"
         highest = signed(round(values.max(), 2))
         notes.append(f"floor with {CONTROLS[donor][0]}: at most {highest}{hidden}")
     return notes
 
 
-def _by_donor(floors: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
+def _by_donor(baselines: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
     """Donor -> its values, in the order of the legend."""
-    known = {donor: floors.loc[floors["donor"] == donor, "mean"].dropna() for donor in CONTROLS}
-    return {donor: values for donor, values in known.items() if len(values)}
+    means = {
+        donor: baselines.loc[baselines["donor"] == donor, "mean"].dropna() for donor in CONTROLS
+    }
+    return {donor: values for donor, values in means.items() if len(values)}

@@ -24,12 +24,12 @@ class Reading:
 
     Attributes:
         label: its name in the legend.
-        place: in the palette, beyond the experiments' colours; None: black.
+        palette_index: in the palette, beyond the experiments' colours; None: black.
         marker, dashes: of its line; () is solid.
     """
 
     label: str
-    place: int | None
+    palette_index: int | None
     marker: str
     dashes: tuple[float, ...]
 
@@ -37,7 +37,7 @@ class Reading:
         """What matplotlib calls that."""
         palette = sns.color_palette(style.palette, _COLOURS)
         return {
-            "color": "black" if self.place is None else palette[self.place],
+            "color": "black" if self.palette_index is None else palette[self.palette_index],
             "marker": self.marker,
             "markeredgecolor": "white",
             "markeredgewidth": 0.3,
@@ -45,11 +45,11 @@ class Reading:
         }
 
 
-def sheet(rows: int, columns: int, style: Style) -> tuple[Figure, Any]:
+def new_panels(rows: int, columns: int, style: Style) -> tuple[Figure, Any]:
     """A figure and its (rows, columns) array of axes, which share their scales."""
     width = style.width * min(max(columns, 2), _FULL) / _FULL
     size = (width, rows * style.panel_height * 0.75 + 0.3 * style.font_scale)
-    return canvas.sheet(size, rows, columns, sharex=True, sharey=True)
+    return canvas.new_figure(size, rows, columns, sharex=True, sharey=True)
 
 
 def label(
@@ -82,9 +82,9 @@ def legend(figure: Figure, readings: Iterable[Reading], style: Style) -> None:
     """One legend for all panels, under them."""
     handles = []
     for reading in readings:
-        look = reading.line(style)
-        dashes = look.pop("dashes")
-        line = Line2D([], [], label=reading.label, **look)
+        line_style = reading.line(style)
+        dashes = line_style.pop("dashes")
+        line = Line2D([], [], label=reading.label, **line_style)
         line.set_dashes(dashes)
         handles.append(line)
     columns = len(handles) if figure.get_figwidth() > style.width * 0.6 else 1

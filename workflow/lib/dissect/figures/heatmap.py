@@ -36,7 +36,7 @@ def draw_heatmap(concepts: pd.DataFrame, style: Style) -> Figure:
     heights = max(len(names) * 0.115, 0.35) + 0.24
     size = (style.width, (len(rows) * heights + 0.4 * len(blocks) + 0.2) * style.font_scale)
     with canvas.applied(style, plain):
-        figure, grid = canvas.sheet(size, len(rows), columns, sharex=True, sharey=True)
+        figure, grid = canvas.new_figure(size, len(rows), columns, sharex=True, sharey=True)
         for axes, (block, experiment) in zip(grid, rows, strict=True):
             for spare in axes[len(block) :]:
                 spare.remove()
@@ -66,10 +66,10 @@ def _titles(axes: Sequence[Axes], block: list[str], experiment: str, first: bool
 
 def _panel(axes: Axes, values: pd.DataFrame, names: dict[str, str], style: Style) -> None:
     """Values (concepts, layers) as colours; grey where there is none, a dash where negative."""
-    found = values.to_numpy(dtype=float)
+    array = values.to_numpy(dtype=float)
     axes.set_facecolor("0.8")
     sns.heatmap(
-        found,
+        array,
         vmin=style.krs_floor,
         vmax=1,
         center=0,
@@ -80,8 +80,8 @@ def _panel(axes: Axes, values: pd.DataFrame, names: dict[str, str], style: Style
         rasterized=True,
         ax=axes,
     )
-    concept, layer = np.nonzero(found < MARKED_BELOW)
-    dark = found[concept, layer] < style.krs_floor / 2
+    concept, layer = np.nonzero(array < MARKED_BELOW)
+    dark = array[concept, layer] < style.krs_floor / 2
     ink = np.where(dark, "white", "black")
     axes.scatter(layer + 0.5, concept + 0.5, marker="_", s=4, color=ink, linewidths=0.6)
     layers = [int(layer) for layer in values.columns]
@@ -103,8 +103,10 @@ def _finish(figure: Figure, grid: Any, concepts: pd.DataFrame, style: Style) -> 
     )
     bar.set_label(SCORES.get(first["score"], ["", first["score"]])[1])
     bar.outline.set_visible(False)
-    there = concepts[concepts["value"].notna()]
-    questions = canvas.spread(there["questions"], "question") if len(there) else "none has a value"
+    present = concepts[concepts["value"].notna()]
+    questions = (
+        canvas.spread(present["questions"], "question") if len(present) else "none has a value"
+    )
     phrases = [
         *canvas.setting(first["window"], first["span"]),
         f"each concept: mean over its questions ({questions})",

@@ -42,7 +42,7 @@ def last_layer_share(concepts: pd.DataFrame) -> pd.DataFrame:
         _BY, concept, role (last, best, others), value, layer (of last and best; -1 for others).
     """
     plain = canvas.plain(concepts)
-    found: list[pd.DataFrame] = []
+    shares: list[pd.DataFrame] = []
     for key, frame in plain[plain["value"].notna()].groupby(_BY, sort=True):
         values = frame.pivot(index="concept", columns="layer", values="value")
         last = plain["layer"].max()
@@ -56,9 +56,11 @@ def last_layer_share(concepts: pd.DataFrame) -> pd.DataFrame:
             (OTHERS, others.mean(axis=1), -1),
         ):
             rows = column.dropna().rename("value").reset_index()
-            found.append(rows.assign(**dict(zip(_BY, key, strict=True)), role=role, layer=layer))
+            shares.append(rows.assign(**dict(zip(_BY, key, strict=True)), role=role, layer=layer))
     columns = [*_BY, "concept", "role", "value", "layer"]
-    return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
+    return (
+        pd.concat(shares, ignore_index=True)[columns] if shares else pd.DataFrame(columns=columns)
+    )
 
 
 def draw_last_layer(concepts: pd.DataFrame, style: Style) -> Figure:
@@ -77,13 +79,13 @@ def draw_last_layer(concepts: pd.DataFrame, style: Style) -> Figure:
     legend = 0.2 if columns > 1 else 0.5
     size = (width, (rows * (0.42 * len(experiments) + 0.75) + legend) * style.font_scale)
     with canvas.applied(style, plain):
-        figure, grid = canvas.sheet(size, rows, columns, sharex=True, sharey=True)
+        figure, grid = canvas.new_figure(size, rows, columns, sharex=True, sharey=True)
         for spare in grid.flat[len(panels) :]:
             spare.remove()
         for panel, (name, frame) in zip(grid.flat, panels.items(), strict=False):
             first = frame.iloc[0]
-            mine = share[share["method"] == first["method"]]
-            _panel(panel, mine[mine["origin"] == first["origin"]], experiments, style)
+            of_method = share[share["method"] == first["method"]]
+            _panel(panel, of_method[of_method["origin"] == first["origin"]], experiments, style)
             panel.set_title(drawn_name(name), loc="left")
             panel.set_xlim(canvas.score_floor(share["value"], style), canvas.TOP)
             panel.set_xlabel(SCORES.get(first["score"], [first["score"]])[0])
@@ -120,12 +122,12 @@ def _panel(axes: Axes, share: pd.DataFrame, experiments: list[str], style: Style
             zorder=3,
         )
     axes.text(1.01, -0.62, "layer", transform=axes.get_yaxis_transform(), va="center")
-    for place, experiment in enumerate(experiments):
+    for number, experiment in enumerate(experiments):
         best = share[(share["experiment"] == experiment) & (share["role"] == BEST)]
         words = f"{best['layer'].iloc[0]}" if len(best) else "no value"
-        axes.text(1.01, place, words, transform=axes.get_yaxis_transform(), va="center")
-        if place:
-            axes.axhline(place - 0.5, color="0.85", linewidth=0.5, zorder=0)
+        axes.text(1.01, number, words, transform=axes.get_yaxis_transform(), va="center")
+        if number:
+            axes.axhline(number - 0.5, color="0.85", linewidth=0.5, zorder=0)
     axes.set_ylim(len(experiments) - 0.5, -0.5)
     axes.set_yticks(range(len(experiments)), [label_of(name) for name in experiments])
     axes.tick_params(axis="y", length=0)

@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 
-FAMILY = "DejaVu Sans"  # comes with matplotlib: the same on every machine
+FONT_FAMILY = "DejaVu Sans"  # comes with matplotlib: the same on every machine
 _ALWAYS = set(map(chr, range(32, 127)))
 # Fonts without pictures of their characters: boxes, or nothing.
 _PLACEHOLDERS = ("Last Resort", "Adobe Blank")
@@ -25,8 +25,10 @@ _EAST_ASIAN = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "IDEOGRAPHIC
 log = logging.getLogger("dissect")
 
 
-def families(frame: pd.DataFrame) -> list[str]:
-    """The font families that draw a table's names: FAMILY, and more where it lacks a character.
+def font_families(frame: pd.DataFrame) -> list[str]:
+    """The font families that draw a table's names.
+
+    FONT_FAMILY is the first; others follow where it lacks a character.
 
     Logs one warning if no installed font has some of the characters.
 
@@ -35,10 +37,10 @@ def families(frame: pd.DataFrame) -> list[str]:
             id of a concept (`concept`) may stand beside its name.
     """
     named = _characters_of(frame, "model", "method", "concept_name")
-    missing = (named | _characters_of(frame, "concept")) - _ALWAYS - _glyphs(FAMILY)
-    chosen = [FAMILY]
+    missing = (named | _characters_of(frame, "concept")) - _ALWAYS - _glyphs(FONT_FAMILY)
+    chosen = [FONT_FAMILY]
     while missing:
-        best = min(_installed(), key=lambda family: _rank(family, missing), default=FAMILY)
+        best = min(_installed(), key=lambda family: _rank(family, missing), default=FONT_FAMILY)
         if not missing & _glyphs(best):
             break
         chosen.append(best)
@@ -95,8 +97,8 @@ def concept_labels(concepts: pd.DataFrame) -> dict[str, str]:
     pairs = concepts[["concept", "concept_name"]].drop_duplicates("concept").astype(str)
     pairs = pairs.sort_values("concept", ignore_index=True)
     ids = [
-        one if is_drawable(one) else f"concept {place}"
-        for place, one in enumerate(pairs["concept"], start=1)
+        one if is_drawable(one) else f"concept {number}"
+        for number, one in enumerate(pairs["concept"], start=1)
     ]
     names = [shortened(one_line(name)) for name in pairs["concept_name"]]
     labels = pd.Series(
@@ -121,7 +123,7 @@ def _characters_of(frame: pd.DataFrame, *columns: str) -> set[str]:
 def _missing(text: str) -> set[str]:
     """The characters that no installed font has."""
     missing = set(text) - _ALWAYS
-    missing = missing - _glyphs(FAMILY) if missing else missing
+    missing = missing - _glyphs(FONT_FAMILY) if missing else missing
     return missing.difference(*map(_glyphs, _installed())) if missing else missing
 
 
@@ -134,8 +136,8 @@ def _rank(family: str, missing: set[str]) -> tuple[int, bool, str]:
 def _installed() -> tuple[str, ...]:
     """The installed families, also of fonts that are newer than matplotlib's own list of them."""
     manager = font_manager.fontManager
-    known = {entry.fname for entry in manager.ttflist}
-    for path in sorted(set(font_manager.findSystemFonts()) - known):
+    listed = {entry.fname for entry in manager.ttflist}
+    for path in sorted(set(font_manager.findSystemFonts()) - listed):
         with suppress(Exception):  # as matplotlib does: a font that it cannot read is none
             manager.addfont(path)
     names = {entry.name for entry in manager.ttflist}

@@ -24,16 +24,16 @@ def check_palettes(palette: str, heatmap_palette: str) -> None:
     try:
         sns.color_palette(palette, 2)
     except Exception as error:  # seaborn parses the name: "ch:...", "light:...", "blend:..."
-        known = [*sns.palettes.SEABORN_PALETTES, *mpl.colormaps]
-        raise DissectError(_unknown("palette", palette, known, "colorblind")) from error
+        palettes = [*sns.palettes.SEABORN_PALETTES, *mpl.colormaps]
+        raise DissectError(_unknown("palette", palette, palettes, "colorblind")) from error
     if heatmap_palette not in mpl.colormaps:
         raise DissectError(
             _unknown("heatmap_palette", heatmap_palette, list(mpl.colormaps), "vlag_r")
         )
 
 
-def _unknown(key: str, name: str, known: list[str], default: str) -> str:
-    near = difflib.get_close_matches(name[:80], known, n=1) or [default]
+def _unknown(key: str, name: str, names: list[str], default: str) -> str:
+    near = difflib.get_close_matches(name[:80], names, n=1) or [default]
     return (
         f"config: figures.style.{key}: {name[:80]!r} is no palette of seaborn or matplotlib; "
         f"give one of theirs, such as {near[0]}"

@@ -66,8 +66,8 @@ class Style(BaseModel):
 
 def in_order(experiments: Iterable[str]) -> list[str]:
     """Experiments as the paper lists them, then any others by name."""
-    there = set(experiments)
-    return [name for name in EXPERIMENTS if name in there] + sorted(there - set(EXPERIMENTS))
+    present = set(experiments)
+    return [name for name in EXPERIMENTS if name in present] + sorted(present - set(EXPERIMENTS))
 
 
 def label_of(experiment: str) -> str:
@@ -78,7 +78,7 @@ def label_of(experiment: str) -> str:
 def looks_of(
     experiments: Iterable[str],
 ) -> tuple[dict[str, int], dict[str, str], dict[str, tuple[float, ...]]]:
-    """Per experiment: its place in the palette, its marker, its dashes; the same in every figure.
+    """Per experiment: its index in the palette, its marker, its dashes; the same in every figure.
 
     Raises:
         DissectError: for more experiments than can be told apart.
@@ -91,9 +91,9 @@ def looks_of(
         )
     looks = {name: (marker, dashes) for name, (_, marker, dashes) in EXPERIMENTS.items()}
     looks |= dict(zip(others, _SPARE, strict=False))
-    places = {name: place for place, name in enumerate(looks)}
+    numbers = {name: number for number, name in enumerate(looks)}
     markers = {name: marker for name, (marker, _) in looks.items()}
-    return places, markers, {name: dashes for name, (_, dashes) in looks.items()}
+    return numbers, markers, {name: dashes for name, (_, dashes) in looks.items()}
 
 
 def window_label(window: str) -> str:

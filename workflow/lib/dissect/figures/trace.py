@@ -20,7 +20,7 @@ from dissect.results.bootstrap import (
 )
 from dissect.trace.schema import ATTENTION, CONCEPT_VECTOR, MLP
 
-# Component -> place in the palette, label, marker, dashes: nobody needs the colours.
+# Component -> index in the palette, label, marker, dashes: nobody needs the colours.
 _LOOKS: dict[str, tuple[int, str, str, tuple[float, ...]]] = {
     "q": (0, "query", "o", ()),
     "k": (1, "key", "s", (4, 1.5)),
@@ -44,7 +44,7 @@ def draw_trace(trace: pd.DataFrame, style: Style, seed: int) -> Figure:
     rows = canvas.by_method(trace)
     size = (style.width, len(rows) * (style.panel_height + 0.15) + 0.55 * style.font_scale)
     with canvas.applied(style, trace):
-        figure, grid = canvas.sheet(size, len(rows), len(_GROUPS), sharex=True, sharey=True)
+        figure, grid = canvas.new_figure(size, len(rows), len(_GROUPS), sharex=True, sharey=True)
         for panels, (name, frame) in zip(grid, rows.items(), strict=True):
             for axes, (group, components) in zip(panels, _GROUPS.items(), strict=True):
                 for component in components:
@@ -65,10 +65,10 @@ def _draw_component(
     axes: Axes, frame: pd.DataFrame, component: str, style: Style, seed: int
 ) -> None:
     """Mean over concepts, with its band, or with the single concepts where they are few."""
-    found = frame[frame["component"] == component]
-    if found["relative_change"].isna().all():
+    rows = frame[frame["component"] == component]
+    if rows["relative_change"].isna().all():
         return
-    values = found.pivot(index="concept", columns="layer", values="relative_change")
+    values = rows.pivot(index="concept", columns="layer", values="relative_change")
     layers, cube = values.columns.to_numpy(), values.to_numpy(float)[None]
     axes.plot(layers, mean_curve(cube), **_look(component, style))
     few = concepts_with_a_value(cube) < MIN_CONCEPTS
@@ -83,9 +83,9 @@ def _draw_component(
 
 def _draw_concept_vectors(axes: Axes, frame: pd.DataFrame) -> None:
     """Each concept's vector at its layer: a star on a stem."""
-    found = frame[frame["component"] == CONCEPT_VECTOR]
-    axes.vlines(found["layer"], 0, found["relative_change"], color="0.6", linewidth=0.6, zorder=1)
-    axes.plot(found["layer"], found["relative_change"], zorder=4, **_STAR)
+    rows = frame[frame["component"] == CONCEPT_VECTOR]
+    axes.vlines(rows["layer"], 0, rows["relative_change"], color="0.6", linewidth=0.6, zorder=1)
+    axes.plot(rows["layer"], rows["relative_change"], zorder=4, **_STAR)
 
 
 _STAR: dict[str, Any] = {
@@ -99,9 +99,9 @@ _STAR: dict[str, Any] = {
 
 
 def _look(component: str, style: Style) -> dict[str, Any]:
-    place, _, marker, dashes = _LOOKS[component]
+    number, _, marker, dashes = _LOOKS[component]
     return {
-        "color": sns.color_palette(style.palette, 4)[place],
+        "color": sns.color_palette(style.palette, 4)[number],
         "marker": marker,
         "markeredgecolor": "white",
         "markeredgewidth": 0.3,
@@ -112,29 +112,29 @@ def _look(component: str, style: Style) -> dict[str, Any]:
 def _phrases(trace: pd.DataFrame, rows: dict[str, pd.DataFrame]) -> list[str]:
     """What is shown, of how many concepts."""
     each = pd.Series([frame["concept"].nunique() for frame in rows.values()])
-    said = ["Frobenius norm of the difference to the original, relative to the original's"]
+    phrases = ["Frobenius norm of the difference to the original, relative to the original's"]
     if each.max() > 1:
-        said.append("lines: mean over concepts")
+        phrases.append("lines: mean over concepts")
     if each.max() >= MIN_CONCEPTS:
-        said.append("bands: 95 % bootstrap intervals over concepts")
+        phrases.append("bands: 95 % bootstrap intervals over concepts")
     if ((each > 1) & (each < MIN_CONCEPTS)).any():
-        said.append("small points: single concepts")
-    said.append(f"n = {canvas.spread(each, 'concept')} per method")
+        phrases.append("small points: single concepts")
+    phrases.append(f"n = {canvas.spread(each, 'concept')} per method")
     if not (trace["component"] == CONCEPT_VECTOR).any():
-        said.append("no concept vector is named in the concept file")
-    return said
+        phrases.append("no concept vector is named in the concept file")
+    return phrases
 
 
 def _legends(figure: Figure, trace: pd.DataFrame, style: Style) -> None:
     """Under each column of panels, its components."""
-    there = set(trace["component"])
+    present = set(trace["component"])
     for side, components in zip(("left", "right"), _GROUPS.values(), strict=True):
         handles = [
             Line2D([], [], label=_LOOKS[name][1], **_look(name, style))
             for name in components
-            if name in there
+            if name in present
         ]
-        if components is MLP and CONCEPT_VECTOR in there:
+        if components is MLP and CONCEPT_VECTOR in present:
             handles.append(Line2D([], [], label="concept vectors", **_STAR))
         where: Any = f"outside lower {side}"  # matplotlib's types do not know it
         figure.legend(handles=handles, loc=where, ncols=2, handlelength=3.2)

@@ -30,7 +30,7 @@ def single_concepts(concepts: pd.DataFrame) -> pd.DataFrame:
         _KEY, concept, value.
     """
     plain = canvas.plain(concepts)
-    found = []
+    parts = []
     for key, frame in plain[plain["value"].notna()].groupby(_KEY[:-1], sort=True):
         windows = plain[plain["window"] == frame["window"].iloc[0]]
         mean = frame.groupby("layer")["value"].mean()
@@ -41,11 +41,11 @@ def single_concepts(concepts: pd.DataFrame) -> pd.DataFrame:
             "final_window": windows["layer"].max(),
         }
         for statistic, layer in chosen.items():
-            there = frame.loc[frame["layer"] == layer, ["concept", "value"]]
+            values = frame.loc[frame["layer"] == layer, ["concept", "value"]]
             names = dict(zip(_KEY, (*key, statistic), strict=True))
-            found.append(there.assign(**names))
+            parts.append(values.assign(**names))
     columns = [*_KEY, "concept", "value"]
-    return pd.concat(found)[columns] if found else pd.DataFrame(columns=columns)
+    return pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
 
 
 def draw_widths(statistics: pd.DataFrame, concepts: pd.DataFrame, style: Style) -> Figure:
@@ -57,8 +57,8 @@ def draw_widths(statistics: pd.DataFrame, concepts: pd.DataFrame, style: Style) 
         concepts: what `concept_scores` returns of the same selection; drawn as points where there
             are too few for an interval.
     """
-    mine = statistics["statistic"].isin(list(READINGS)) & (statistics["method"] != ALL_METHODS)
-    each = statistics[mine]
+    is_drawn = statistics["statistic"].isin(list(READINGS)) & (statistics["method"] != ALL_METHODS)
+    each = statistics[is_drawn]
     windows = in_order_of_width(each["window"])
     methods, experiments = canvas.by_method(each), in_order(each["experiment"])
     points = canvas.by_method(single_concepts(concepts))
@@ -67,7 +67,7 @@ def draw_widths(statistics: pd.DataFrame, concepts: pd.DataFrame, style: Style) 
         [each["value"], each["low"], *(points[name]["value"] for name in few if name in points)]
     )
     with canvas.applied(style, statistics):
-        figure, panels = grid.sheet(len(methods), len(experiments), style)
+        figure, panels = grid.new_panels(len(methods), len(experiments), style)
         for row, (method, frame) in zip(panels, methods.items(), strict=True):
             for panel, experiment in zip(row, experiments, strict=True):
                 single = points.get(method) if method in few else None
@@ -89,8 +89,12 @@ def _words(
 ) -> list[str]:
     span = each["span"].iloc[0]
     methods = each["method"].nunique()
-    found = each[each["n"] > 0]
-    n = f"each with {canvas.spread(found['n'], 'concept')}" if len(found) else "none with a value"
+    counted = each[each["n"] > 0]
+    n = (
+        f"each with {canvas.spread(counted['n'], 'concept')}"
+        if len(counted)
+        else "none with a value"
+    )
     several = len(few) < each[["method", "origin"]].drop_duplicates().shape[0]
     return [
         "suffix: each layer and all after it",
@@ -114,24 +118,26 @@ def _panel(
 ) -> None:
     """Each reading's means joined over the widths; intervals or single concepts at each."""
     canvas.zero_line(axes)
-    here = statistics[statistics["experiment"] == experiment]
+    drawn = statistics[statistics["experiment"] == experiment]
     for number, (name, reading) in enumerate(READINGS.items()):
         shift = (number - (len(READINGS) - 1) / 2) * _DODGE
-        look = reading.line(style)
-        mine = here[here["statistic"] == name].set_index("window").reindex(windows)
-        sliding = [place for place, window in enumerate(windows) if window != SUFFIX]
-        for places in (sliding, [place for place in range(len(windows)) if place not in sliding]):
-            part = mine.iloc[places]
-            across = [place + shift for place in places]
-            axes.plot(across, part["value"], zorder=3, **look)
-            axes.vlines(across, part["low"], part["high"], color=look["color"], linewidth=0.8)
+        line_style = reading.line(style)
+        rows = drawn[drawn["statistic"] == name].set_index("window").reindex(windows)
+        sliding = [index for index, window in enumerate(windows) if window != SUFFIX]
+        for indices in (sliding, [index for index in range(len(windows)) if index not in sliding]):
+            part = rows.iloc[indices]
+            across = [index + shift for index in indices]
+            axes.plot(across, part["value"], zorder=3, **line_style)
+            axes.vlines(across, part["low"], part["high"], color=line_style["color"], linewidth=0.8)
         if concepts is not None:
             single = concepts[
                 (concepts["experiment"] == experiment) & (concepts["statistic"] == name)
             ]
             across = [windows.index(window) + shift for window in single["window"]]
-            axes.scatter(across, single["value"], s=4, color=look["color"], alpha=0.5, linewidths=0)
-    if here["value"].isna().all():
+            axes.scatter(
+                across, single["value"], s=4, color=line_style["color"], alpha=0.5, linewidths=0
+            )
+    if drawn["value"].isna().all():
         axes.text(0.05, 0.9, "no value", transform=axes.transAxes, va="top", color=canvas.GREY)
     names = [name if window_width(name) is None else f"{window_width(name)}" for name in windows]
     axes.set_xticks(range(len(windows)), names)

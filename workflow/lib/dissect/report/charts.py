@@ -12,7 +12,7 @@ import vl_convert
 
 from dissect.figures.style import Style, in_order, label_of, looks_of
 from dissect.report.tables import rounded
-from dissect.results.families import DONOR
+from dissect.results.curve_groups import DONOR
 
 # Marker of the figures -> the same in Vega.
 _SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "X": "cross", "D": "diamond"}
@@ -43,7 +43,7 @@ def series(curves: pd.DataFrame, scores: pd.DataFrame) -> list[Series]:
         | {"concept": None, "n": rows["concepts"].astype(int).tolist()}
         for key, rows in curves.groupby(_KEYS, sort=True)
     ]
-    # Controls are shown as means only: the floor under the curves.
+    # Control baselines are shown as means only.
     own = scores[scores["donor"] == DONOR]
     singles = [
         _series(rows, key[:-2], "value") | {"concept": key[-2], "concept_name": key[-1]}
@@ -65,12 +65,12 @@ def _series(rows: pd.DataFrame, key: tuple[Any, ...], value: str) -> Series:
 
 def looks(experiments: list[str], style: Style) -> dict[str, dict[str, Any]]:
     """Per experiment its label, colour, shape and dashes: those of the figures."""
-    places, markers, dashes = looks_of(experiments)
-    colours = sns.color_palette(style.palette, len(places)).as_hex()
+    numbers, markers, dashes = looks_of(experiments)
+    colours = sns.color_palette(style.palette, len(numbers)).as_hex()
     return {
         name: {
             "label": label_of(name),
-            "colour": colours[places[name]],
+            "colour": colours[numbers[name]],
             "shape": _SHAPES.get(markers[name], "triangle-down"),
             "dash": [round(2 * part, 1) for part in dashes[name]] or [1, 0],
         }
@@ -101,7 +101,7 @@ def explorer(looks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         y=_y(alt.Scale(domain=[alt.ExprRef("lowest"), _TOP], nice=False)),
         color=_by_experiment(looks, "colour"),
     )
-    mean, single, floor = (
+    mean, single, baseline = (
         rows.transform_filter(alt.datum.kind == kind) for kind in ("mean", "single", "floor")
     )
     band = mean.mark_area(opacity=0.16, clip=True).encode(
@@ -112,7 +112,7 @@ def explorer(looks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     thin = single.mark_line(strokeWidth=0.9, opacity=0.5, clip=True).encode(
         detail="run:N", strokeDash=dashes
     )
-    controls = floor.mark_line(strokeWidth=1, opacity=0.8, strokeDash=[1, 3], clip=True).encode(
+    controls = baseline.mark_line(strokeWidth=1, opacity=0.8, strokeDash=[1, 3], clip=True).encode(
         detail="run:N"
     )
     points = (
@@ -176,8 +176,10 @@ def svg(spec: Mapping[str, Any], scores: pd.DataFrame) -> str:
     config = {**spec["config"], "aria": False}
     drawn = vl_convert.vegalite_to_svg({**spec, "config": config, "datasets": {"rows": values}})
     # Ids count on through a process; the same chart is to have the same text.
-    names = {name: f"clip{place}" for place, name in enumerate(dict.fromkeys(_CLIP.findall(drawn)))}
-    return _CLIP.sub(lambda found: names[found.group()], drawn)
+    names = {
+        name: f"clip{number}" for number, name in enumerate(dict.fromkeys(_CLIP.findall(drawn)))
+    }
+    return _CLIP.sub(lambda match: names[match.group()], drawn)
 
 
 def _zero() -> Any:
@@ -215,6 +217,6 @@ def _spec(chart: Any) -> dict[str, Any]:
         "titleFontSize": 12,
     }
     config = {"view": {"stroke": None}, "axis": axis, "font": "DejaVu Sans, sans-serif"}
-    found: dict[str, Any] = {**chart.to_dict(validate=True), "config": config}
-    found.pop("$schema")
-    return found
+    chart_spec: dict[str, Any] = {**chart.to_dict(validate=True), "config": config}
+    chart_spec.pop("$schema")
+    return chart_spec

@@ -8,10 +8,10 @@ import pandas as pd
 
 from dissect.figures.style import Style, in_order, label_of
 from dissect.report.charts import looks, still, svg
+from dissect.report.formatting import DASH, number
 from dissect.report.pictures import svg_uri
 from dissect.report.sources import Shown, Sources, records
-from dissect.report.words import DASH, number
-from dissect.results.families import DONOR
+from dissect.results.curve_groups import DONOR
 
 # Set -> its title, and the concept file's key of what is asked; others follow by name.
 SETS = {
@@ -103,8 +103,8 @@ def _section(
     text = sources.texts.get((model, concept), {})
     sets: list[QuestionSet] = []
     if answers is not None:
-        mine = answers[(answers["model"] == model) & (answers["concept"] == concept)]
-        sets = list(question_sets(mine, text))
+        of_concept = answers[(answers["model"] == model) & (answers["concept"] == concept)]
+        sets = list(question_sets(of_concept, text))
     return ConceptSection(
         id=f"concept-{model}-{concept}",
         model=model,
@@ -120,16 +120,16 @@ def _section(
 
 def _peaks(scores: pd.DataFrame) -> dict[str, dict[str, str]]:
     """Experiment -> method -> its highest score and where that lies."""
-    found: dict[str, dict[str, str]] = {}
+    peaks: dict[str, dict[str, str]] = {}
     for experiment in in_order(scores["experiment"]):
-        mine = scores[(scores["experiment"] == experiment) & scores["value"].notna()]
-        best = mine.sort_values(["value", "layer"], ascending=[False, True])
+        of_experiment = scores[(scores["experiment"] == experiment) & scores["value"].notna()]
+        best = of_experiment.sort_values(["value", "layer"], ascending=[False, True])
         best = best.drop_duplicates("method").set_index("method")
-        found[label_of(experiment)] = {
+        peaks[label_of(experiment)] = {
             str(method): f"{number(row['value'])} at layer {row['layer']}"
             for method, row in best.iterrows()
         }
-    return found
+    return peaks
 
 
 def _charts(scores: pd.DataFrame, name: str, chart: Mapping[str, Any]) -> Iterator[Chart]:
@@ -147,8 +147,8 @@ def question_sets(answers: pd.DataFrame, text: Mapping[str, Any]) -> Iterator[Qu
         answers: rows of tables/answers.parquet of one model and concept.
         text: the concept's JSON: what was asked, without the prompt around it.
     """
-    there = list(answers["set"].unique())
-    for name in [*(s for s in SETS if s in there), *sorted(set(there) - set(SETS))]:
+    present = list(answers["set"].unique())
+    for name in [*(s for s in SETS if s in present), *sorted(set(present) - set(SETS))]:
         title, key = SETS.get(name, (name, ""))
         groups = [rows for _, rows in answers[answers["set"] == name].groupby("question")]
         most = MOST_UNRELATED if name == "unrelated" else len(groups)
@@ -160,8 +160,8 @@ def _question(rows: pd.DataFrame, items: Sequence[Any]) -> Question:
     first = rows.iloc[0]
     keys = ["method", "experiment", "first_layer", "last_layer"]
     answers = [_answer(row) for row in records(rows.sort_values(keys, na_position="first"))]
-    place = int(first["question"])
-    asked = items[place] if place < len(items) else first["prompt"]
+    number_in_set = int(first["question"])
+    asked = items[number_in_set] if number_in_set < len(items) else first["prompt"]
     if isinstance(asked, Mapping):  # a text to be completed
         asked = f"{asked['First_half']} …"
     return Question(str(asked), str(first["answer_original"]), answers)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from dissect.report.formatting import counted, listed, number, with_interval
 from dissect.report.sources import records
-from dissect.report.words import counted, listed, number, with_interval
 from dissect.results.claims import DOES_NOT, HOLDS, UNDECIDED
 
 _STUDY = ["model", "origin"]
@@ -22,7 +22,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Finding:
-    """One statement, decided. Places are per cent of the axis from _LEFT to _RIGHT."""
+    """One statement, decided. Positions are per cent of the axis from _LEFT to _RIGHT."""
 
     id: str
     statement: str
@@ -32,7 +32,7 @@ class Finding:
     criterion: str
     reason: str
     note: str
-    places: Mapping[str, float]
+    positions: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def findings(claims: pd.DataFrame, span: str) -> list[Findings]:
     Args:
         claims: tables/claims.csv.
     """
-    mine = claims[claims["span"].isin([span, ""])]
+    of_span = claims[claims["span"].isin([span, ""])]
     return [
         Findings(
             str(model),
@@ -61,7 +61,7 @@ def findings(claims: pd.DataFrame, span: str) -> list[Findings]:
             sentences(rows),
             [_finding(row) for row in records(rows)],
         )
-        for (model, origin), rows in mine.groupby(_STUDY, sort=True)
+        for (model, origin), rows in of_span.groupby(_STUDY, sort=True)
     ]
 
 
@@ -72,8 +72,8 @@ def sentences(claims: pd.DataFrame) -> list[str]:
         claims: rows of tables/claims.csv, each id once.
     """
     rows = {str(row["id"]): row for row in records(claims)}
-    found = [_on_retrieval(rows), _on_layers(rows), _on_all(claims)]
-    return [sentence for sentence in found if sentence]
+    all_three = [_on_retrieval(rows), _on_layers(rows), _on_all(claims)]
+    return [sentence for sentence in all_three if sentence]
 
 
 def _finding(row: Row) -> Finding:
@@ -88,15 +88,15 @@ def _finding(row: Row) -> Finding:
         criterion=f"{row['statistic']}. Holds if {row['bound']} {row['mark']:g}",
         reason=row["reason"],
         note=row["note"],
-        places={
-            name: _place(row[name])
+        positions={
+            name: _position(row[name])
             for name in ("value", "low", "high", "mark")
             if pd.notna(row[name])
         },
     )
 
 
-def _place(value: float) -> float:
+def _position(value: float) -> float:
     share = (value - _LEFT) / (_RIGHT - _LEFT)
     return round(100 * min(max(share, 0.0), 1.0), 2)
 
@@ -109,11 +109,11 @@ def _on_retrieval(rows: Mapping[str, Row]) -> str:
         f"{both}",
         vectors and f"with its value vectors alone it moves by at most {vectors}",
     ]
-    said = _verdict(
+    verdict = _verdict(
         rows.get("both_over_value_vectors"),
         "coefficients and attention recover far more than value vectors",
     )
-    return _sentence(parts, said)
+    return _sentence(parts, verdict)
 
 
 def _on_layers(rows: Mapping[str, Row]) -> str:
@@ -125,11 +125,13 @@ def _on_layers(rows: Mapping[str, Row]) -> str:
         coefficients and f"MLP coefficients of the late layers {coefficients}",
     ]
     if needed is not None and pd.notna(needed["value"]):
-        lead = number(abs(needed["value"]))
+        difference = number(abs(needed["value"]))
         better = "better" if needed["value"] > 0 else "worse"
-        parts.append(f"where windows with the last layer do {lead} {better} than those without")
-    said = _verdict(needed, "the last layer is the coefficients' main contributor")
-    return _sentence(parts, said)
+        parts.append(
+            f"where windows with the last layer do {difference} {better} than those without"
+        )
+    verdict = _verdict(needed, "the last layer is the coefficients' main contributor")
+    return _sentence(parts, verdict)
 
 
 def _on_all(claims: pd.DataFrame) -> str:

@@ -12,12 +12,12 @@ from dissect.figures.style import Style, in_order, layer_label, window_label
 from dissect.report import charts, run
 from dissect.report.concepts import ConceptSection, concept_sections
 from dissect.report.findings import findings
+from dissect.report.formatting import NONE, counted, listed, name_of, number, setting
 from dissect.report.pictures import Picture
 from dissect.report.sources import Shown, Sources, records
 from dissect.report.tables import PageTable, compact_json, narrowed, page_table
-from dissect.report.words import NONE, counted, listed, name_of, number, setting
 from dissect.results.behaviour import gap_closed
-from dissect.results.families import ALL_METHODS, DONOR
+from dissect.results.curve_groups import ALL_METHODS, DONOR
 
 PACKAGE_DATA = ("templates/*", "assets/*")
 # File -> its caption, and what is said where it is not there.
@@ -75,7 +75,7 @@ def render(
         study=_study(sources, sections),
         findings=findings(sources.tables["claims.csv"], shown.spans[0]),
         pictures=_by_model(pictures),
-        floor=_floor(curves, shown),
+        floor=_baseline(curves, shown),
         returned=_returned(sources, curves, shown),
         looks=experiments,
         explorer={
@@ -144,7 +144,7 @@ def _study(sources: Sources, sections: Sequence[ConceptSection]) -> dict[str, An
 
 
 def _tables(sources: Sources, shown: Shown) -> list[PageTable]:
-    found = []
+    tables = []
     for name, (caption, _) in TABLES.items():
         frame = sources.table(name)
         if frame is None:
@@ -157,31 +157,31 @@ def _tables(sources: Sources, shown: Shown) -> list[PageTable]:
             frame = frame.filter(regex=r"(?<!_unlearned)(?<!_patched)(?<!_original)$")
         id_, file = name.partition(".")[0], f"tables/{name}"
         frame = narrowed(shown.in_order(frame))
-        found.append(page_table(id_, frame, caption, file=file, total=total))
-    return found
+        tables.append(page_table(id_, frame, caption, file=file, total=total))
+    return tables
 
 
 def _by_model(pictures: Sequence[Picture]) -> dict[str, dict[str, list[Picture]]]:
     """Per model: the leading figures, and the same by other windows, spans and scores."""
-    found: dict[str, dict[str, list[Picture]]] = {}
+    by_model: dict[str, dict[str, list[Picture]]] = {}
     for picture in pictures:
-        both = found.setdefault(picture.model, {"leading": [], "others": []})
+        both = by_model.setdefault(picture.model, {"leading": [], "others": []})
         both["leading" if picture.leading else "others"].append(picture)
-    return found
+    return by_model
 
 
-def _floor(curves: pd.DataFrame, shown: Shown) -> dict[str, Any]:
+def _baseline(curves: pd.DataFrame, shown: Shown) -> dict[str, Any]:
     """Per model and experiment, the highest score by whose states were put back."""
-    mine = shown.leading(curves)
-    mine = mine[(mine["method"] == ALL_METHODS) & mine["mean"].notna()]
-    best = mine.sort_values(["mean", "layer"], ascending=[False, True])
+    means = shown.leading(curves)
+    means = means[(means["method"] == ALL_METHODS) & means["mean"].notna()]
+    best = means.sort_values(["mean", "layer"], ascending=[False, True])
     best = best.drop_duplicates(["model", "origin", "experiment", "donor"])
     donors = sorted(set(best["donor"]) - {DONOR})
     rows = []
     for (model, _), group in best.groupby(["model", "origin"], sort=True):
         for experiment in in_order(group["experiment"]):
-            some = group[group["experiment"] == experiment].set_index("donor")
-            cells = [_at_layer(some, donor) for donor in (DONOR, *donors)]
+            by_donor = group[group["experiment"] == experiment].set_index("donor")
+            cells = [_at_layer(by_donor, donor) for donor in (DONOR, *donors)]
             rows.append({"model": model, "experiment": name_of(experiment), "cells": cells})
     return {"donors": donors, "rows": rows}
 
@@ -193,9 +193,9 @@ def _returned(sources: Sources, curves: pd.DataFrame, shown: Shown) -> list[dict
     if patches is None or patches.empty:
         return None
     same = ["model", "origin", "experiment", "first_layer", "last_layer"]
-    mine = curves[(curves["method"] == ALL_METHODS) & (curves["donor"] == DONOR)]
-    mine = mine[(mine["span"] == shown.spans[0]) & (mine["score"] == "krs")]
-    krs = mine.drop_duplicates(same)[[*same, "mean"]]
+    means = curves[(curves["method"] == ALL_METHODS) & (curves["donor"] == DONOR)]
+    means = means[(means["span"] == shown.spans[0]) & (means["score"] == "krs")]
+    krs = means.drop_duplicates(same)[[*same, "mean"]]
     rows = patches.merge(krs, on=same, how="left")
     rows = rows.sort_values(["model", "origin", "share"], ascending=[True, True, False])
     return [

@@ -13,8 +13,8 @@ from jinja2.exceptions import UndefinedError
 
 from dissect.errors import DissectError
 from dissect.figures.registry import FIGURES
+from dissect.report.formatting import setting
 from dissect.report.sources import Shown
-from dissect.report.words import setting
 
 # A figure of 7 inches with text of 7 points is easily read at this size.
 _PIXELS_PER_INCH = 125
@@ -77,11 +77,11 @@ def _picture(path: Path, captions: Mapping[str, Path], shown: Shown, dpi: int) -
         width=width,
         height=height,
         shown=round(width / dpi * _PIXELS_PER_INCH),
-        leading=_leads(wildcards, shown),
+        leading=_is_leading(wildcards, shown),
     )
 
 
-def _leads(wildcards: Mapping[str, str], shown: Shown) -> bool:
+def _is_leading(wildcards: Mapping[str, str], shown: Shown) -> bool:
     firsts = {"window": shown.windows[0], "span": shown.spans[0], "score": shown.scores[0]}
     return all(wildcards.get(kind, first) == first for kind, first in firsts.items())
 

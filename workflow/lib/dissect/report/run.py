@@ -44,14 +44,14 @@ def missing(coverage: pd.DataFrame) -> pd.DataFrame:
 
 def facts(metadata: Mapping[str, Any]) -> dict[str, str]:
     """What all cells share, in words; "differs between cells" where they do not."""
-    found = {}
+    by_label = {}
     for key, label in _FACTS.items():
         own = sorted({str(cell[key]) for cell in metadata["cells"].values() if key in cell})
         if key in metadata or own:
-            found[label] = str(metadata[key]) if key in metadata else " | ".join(own)
+            by_label[label] = str(metadata[key]) if key in metadata else " | ".join(own)
     for package, version in metadata.get("packages", {}).items():
-        found[package] = str(version)
-    return found
+        by_label[package] = str(version)
+    return by_label
 
 
 def checkpoints(metadata: Mapping[str, Any]) -> pd.DataFrame:
@@ -59,19 +59,19 @@ def checkpoints(metadata: Mapping[str, Any]) -> pd.DataFrame:
     rows = set()
     for key, own in metadata["cells"].items():
         model, method, concept, _ = key.split("/")
-        said = {**metadata, **own}
-        rows.add((model, "original", "", *_identity(said, "original")))
-        rows.add((model, method, concept, *_identity(said, "unlearned")))
-    found = pd.DataFrame(sorted(rows), columns=CHECKPOINT_COLUMNS)
-    first = found["method"] != "original"
-    return found.assign(first=first).sort_values(
+        fields = {**metadata, **own}
+        rows.add((model, "original", "", *_identity(fields, "original")))
+        rows.add((model, method, concept, *_identity(fields, "unlearned")))
+    table = pd.DataFrame(sorted(rows), columns=CHECKPOINT_COLUMNS)
+    first = table["method"] != "original"
+    return table.assign(first=first).sort_values(
         ["model", "first", "method", "concept"], ignore_index=True
     )[CHECKPOINT_COLUMNS]
 
 
-def _identity(said: Mapping[str, Any], prefix: str) -> tuple[str, ...]:
+def _identity(fields: Mapping[str, Any], prefix: str) -> tuple[str, ...]:
     names = ("source", "revision", "weights_sha256")
-    return tuple(str(said.get(f"{prefix}_{name}", "")) for name in names)
+    return tuple(str(fields.get(f"{prefix}_{name}", "")) for name in names)
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:

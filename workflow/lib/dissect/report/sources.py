@@ -39,8 +39,8 @@ class Sources:
 
     def table(self, name: str) -> pd.DataFrame | None:
         """A table that has rows, or None."""
-        found = self.tables.get(name)
-        return None if found is None or found.empty else found
+        frame = self.tables.get(name)
+        return None if frame is None or frame.empty else frame
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Shown:
         keys = {"span": list(self.spans), "window": list(self.windows)}
         for column, names in keys.items():
             if column in frame:
-                place = frame[column].map({name: number for number, name in enumerate(names)})
-                frame = frame.loc[place.fillna(len(names)).sort_values(kind="stable").index]
+                order = frame[column].map({name: number for number, name in enumerate(names)})
+                frame = frame.loc[order.fillna(len(names)).sort_values(kind="stable").index]
         return frame
 
     def leading(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -137,12 +137,12 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _metadata(krs: Path) -> dict[str, Any]:
-    found = read_metadata(krs)
-    for name in found.keys() & {"cells", "packages"}:
-        found[name] = json.loads(found[name])
-    return found
+    fields = read_metadata(krs)
+    for name in fields.keys() & {"cells", "packages"}:
+        fields[name] = json.loads(fields[name])
+    return fields
 
 
 def _read_text(path: Path) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dissect.report.words import DASH, NONE, label_of, name_of, number
+from dissect.report.formatting import DASH, NONE, label_of, name_of, number
 
 FIRST_ROWS = 25
 MANY_ROWS = 8  # from here on a table can be filtered
@@ -97,17 +97,17 @@ def page_table(
 
 def narrowed(frame: pd.DataFrame) -> pd.DataFrame:
     """The table in fewer columns: concepts by name, layers first-last in one, nothing empty."""
-    found = frame.dropna(axis="columns", how="all")
-    if {"concept", "concept_name"} <= set(found):
-        found = found.drop(columns="concept").rename(columns={"concept_name": "concept"})
-    if {"first_layer", "last_layer"} <= set(found):
+    kept = frame.dropna(axis="columns", how="all")
+    if {"concept", "concept_name"} <= set(kept):
+        kept = kept.drop(columns="concept").rename(columns={"concept_name": "concept"})
+    if {"first_layer", "last_layer"} <= set(kept):
         layers = [
             "" if pd.isna(first) else f"{first:g}{DASH}{last:g}"
-            for first, last in zip(found["first_layer"], found["last_layer"], strict=True)
+            for first, last in zip(kept["first_layer"], kept["last_layer"], strict=True)
         ]
-        found = found.assign(first_layer=layers).rename(columns={"first_layer": "layers"})
-        found = found.drop(columns="last_layer")
-    return found
+        kept = kept.assign(first_layer=layers).rename(columns={"first_layer": "layers"})
+        kept = kept.drop(columns="last_layer")
+    return kept
 
 
 def compact_json(value: Any) -> str:
@@ -129,8 +129,8 @@ def _column(name: str, values: "pd.Series[Any]") -> Column:
         if not decimals:
             kept = [None if v is None else int(v) for v in kept]
         return Column(label_of(name), "number", decimals, kept)
-    codes, found = pd.factorize(values.astype(object).where(values.notna(), ""))
-    texts = [name_of(text) for text in found]
+    codes, names = pd.factorize(values.astype(object).where(values.notna(), ""))
+    texts = [name_of(text) for text in names]
     longest = max(map(len, texts), default=0)
     kind = "hash" if name.endswith("sha256") else "text" if longest > _WORD else "word"
     return Column(label_of(name), kind, None, texts, [int(code) for code in codes])

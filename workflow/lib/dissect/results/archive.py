@@ -15,7 +15,7 @@ import yaml
 
 from dissect.files import atomic_path, sha256_of
 from dissect.provenance import PACKAGES, hash_of
-from dissect.results.private import Private
+from dissect.results.redact import Redactor
 
 MANIFEST = "MANIFEST.sha256"
 _TEXTS = (".csv", ".tsv", ".json", ".html", ".yaml", ".md", ".svg", ".txt")
@@ -64,9 +64,9 @@ def study_members(
         str(path.relative_to(results)): path for path in outputs if path.is_relative_to(results)
     }
     for path in manifests:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        del said["folder"]
-        members[str(path.relative_to(results))] = _as_json(said)
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        del manifest["folder"]
+        members[str(path.relative_to(results))] = _as_json(manifest)
     members["README.md"] = README
     members["config.yaml"] = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
     members["checkpoints.tsv"] = checkpoints.read_text(encoding="utf-8")
@@ -111,7 +111,7 @@ def workflow_commit(workflow: Path) -> dict[str, Any] | None:
     return None if commit is None else {"commit": commit, "modified": bool(changed)}
 
 
-def write_archive(output: Path, members: Mapping[str, Path | str], private: Private) -> None:
+def write_archive(output: Path, members: Mapping[str, Path | str], redactor: Redactor) -> None:
     """Write a zip file of the members and MANIFEST.sha256, whole or not at all.
 
     Names are sorted, times and permissions fixed, private paths replaced.
@@ -123,7 +123,8 @@ def write_archive(output: Path, members: Mapping[str, Path | str], private: Priv
         aside = partial.with_name(f"{partial.name}.members")
         try:
             clean = {
-                name: _clean(name, members[name], private, aside / name) for name in sorted(members)
+                name: _clean(name, members[name], redactor, aside / name)
+                for name in sorted(members)
             }
             lines = [f"{_sha256(member)}  {name}\n" for name, member in clean.items()]
             with zipfile.ZipFile(partial, "w") as archive:
@@ -133,13 +134,13 @@ def write_archive(output: Path, members: Mapping[str, Path | str], private: Priv
             shutil.rmtree(aside, ignore_errors=True)
 
 
-def _clean(name: str, member: Path | str, private: Private, copy: Path) -> Path | str:
+def _clean(name: str, member: Path | str, redactor: Redactor, copy: Path) -> Path | str:
     if isinstance(member, str):
-        return private.removed_from(member, name)
+        return redactor.redact(member, name)
     if member.suffix in _TEXTS:
-        return private.removed_from(member.read_text(encoding="utf-8"), name)
+        return redactor.redact(member.read_text(encoding="utf-8"), name)
     if member.suffix == ".parquet":
-        return private.removed_from_parquet(member, copy)
+        return redactor.redact_parquet(member, copy)
     return member
 
 

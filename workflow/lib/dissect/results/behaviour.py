@@ -71,10 +71,10 @@ def summarise_behaviour(answers: pa.Table) -> pd.DataFrame:
     layers = ["first_layer", "last_layer"]
     frame = frame.astype(dict.fromkeys(keys, object) | dict.fromkeys(layers, "Int64"))
     grouped = frame.groupby(BEHAVIOUR_KEYS, dropna=False, sort=True)
-    found: pd.DataFrame = grouped.agg(
+    means: pd.DataFrame = grouped.agg(
         questions=("rouge_l", "count"), bleu=("bleu", "mean"), rouge_l=("rouge_l", "mean")
     ).reset_index()
-    ordered: pd.DataFrame = found[BEHAVIOUR_COLUMNS]
+    ordered: pd.DataFrame = means[BEHAVIOUR_COLUMNS]
     return ordered
 
 
@@ -85,16 +85,16 @@ def read_behaviour(path: Path, **only: str) -> pd.DataFrame:
         DissectError: if there is no such row.
     """
     numbers = ["first_layer", "last_layer", "bleu", "rouge_l"]
-    found = read_csv(path, numbers, whole=["questions"])
+    rows = read_csv(path, numbers, whole=["questions"])
     for column, value in only.items():
-        found = found[found[column] == value]
-    if found.empty:
+        rows = rows[rows[column] == value]
+    if rows.empty:
         selection = ", ".join(f"{column} {value}" for column, value in only.items())
         raise DissectError(
             f"{path} has no row with {selection}: ask for what the concept files have, see "
             "behaviour in the config"
         )
-    return found.reset_index(drop=True)
+    return rows.reset_index(drop=True)
 
 
 def gap_closed(behaviour: pd.DataFrame) -> pd.DataFrame:
@@ -118,8 +118,8 @@ def gap_closed(behaviour: pd.DataFrame) -> pd.DataFrame:
     pairs = asked[~bare].astype(dict.fromkeys(patch[1:], int)).merge(unpatched, on=same)
     each = pairs.groupby([*study, "method", *patch])[["unpatched", "patched"]].mean()
     means = each.groupby([*study, *patch]).mean().reset_index()
-    lost = (1 - means["unpatched"]).where(lambda gap: gap > 0)
-    return means.assign(share=(means["patched"] - means["unpatched"]) / lost)
+    open_gap = (1 - means["unpatched"]).where(lambda gap: gap > 0)
+    return means.assign(share=(means["patched"] - means["unpatched"]) / open_gap)
 
 
 def unrelated_scores(behaviour: Path) -> pd.DataFrame:
@@ -128,8 +128,8 @@ def unrelated_scores(behaviour: Path) -> pd.DataFrame:
     Returns:
         model, origin, method, concept, value; no row where no concept has such questions.
     """
-    found = read_csv(behaviour, ["rouge_l"])
-    mine = found[(found["set"] == "unrelated") & (found["experiment"] == "")]
-    return mine.rename(columns={"rouge_l": "value"})[
+    rows = read_csv(behaviour, ["rouge_l"])
+    of_unrelated = rows[(rows["set"] == "unrelated") & (rows["experiment"] == "")]
+    return of_unrelated.rename(columns={"rouge_l": "value"})[
         ["model", "origin", "method", "concept", "value"]
     ]

@@ -15,12 +15,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from dissect.checkpoints.manifest import manifest_if_present
 from dissect.errors import DissectError
 from dissect.files import read_json, sha256_of
 from dissect.results.expected import Settings, expected, refuse_foreign
 from dissect.results.schema import read_metadata
 from dissect.study.concepts import Entry, digest, read_concept_file
-from dissect.study.downloads import read_known
 from dissect.study.rows import ORIGINAL
 
 log = logging.getLogger("dissect")
@@ -64,12 +64,12 @@ def read_sources(
     Raises:
         DissectError: for a manifest or a concept's JSON that this study would not have made.
     """
-    known = {path: asdict(one) for path in manifests if (one := read_known(str(path)))}
-    by_key = {(one["model"], one["method"], one["concept"]): one for one in known.values()}
+    by_path = {path: asdict(one) for path in manifests if (one := manifest_if_present(str(path)))}
+    by_key = {(one["model"], one["method"], one["concept"]): one for one in by_path.values()}
     weights = {key[0]: one["weights_sha256"] for key, one in by_key.items() if key[1] == ORIGINAL}
     refuse_foreign(
         (path, one, _as_made(study["checkpoints"], _name(one), weights[one["model"]]))
-        for path, one in known.items()
+        for path, one in by_path.items()
     )
     # What trainings have read may be gone since.
     retained = [path for path in map(Path, study["retained"]) if path.exists()]
@@ -102,15 +102,15 @@ def _refuse_foreign_texts(
     compared = []
     for path in texts:
         model, concept = _concept_of(path)
-        found, known = read_json(path), entries[model]
+        entry, entries_of_model = read_json(path), entries[model]
         answered_by = study["answered_by"].get(str(path))
         left_out = () if answered_by is None else _ANSWERS
-        given: dict[str, Any] = {"entry_sha256": _digest(found, left_out)}
+        given: dict[str, Any] = {"entry_sha256": _digest(entry, left_out)}
         wanted: dict[str, Any] = {}
-        if known is not None:
-            wanted["entry_sha256"] = _digest(known.get(concept, {}), left_out)
+        if entries_of_model is not None:
+            wanted["entry_sha256"] = _digest(entries_of_model.get(concept, {}), left_out)
         if answered_by is not None:
-            given["answered_by"] = found.get("answered_by", {})
+            given["answered_by"] = entry.get("answered_by", {})
             wanted["answered_by"] = answered_by | {"weights_sha256": weights[model]}
         compared.append((path, given, wanted))
     refuse_foreign(compared)
@@ -191,16 +191,16 @@ def _warn_of_machines(every: Iterable[Mapping[str, str]]) -> None:
         devices.add(metadata.get("device", "unknown"))
         for name, number in json.loads(metadata.get("packages", "{}")).items():
             packages[name].add(number)
-    told = [
+    phrases = [
         f"{name} {', '.join(sorted(numbers))} (installed: {installed})"
         for name, numbers in sorted(packages.items())
         if numbers != {installed := _installed(name)}
     ]
     if len(devices) > 1:
-        told.append(f"devices {', '.join(sorted(devices))}")
-    if told:
+        phrases.append(f"devices {', '.join(sorted(devices))}")
+    if phrases:
         log.warning(
-            "these results were computed with other versions or devices: %s", "; ".join(told)
+            "these results were computed with other versions or devices: %s", "; ".join(phrases)
         )
 
 

@@ -42,9 +42,9 @@ def draws(concepts: int, seed: int) -> Array:
     """
     even = np.full(concepts, 1 / concepts)
     counts = np.random.default_rng(seed).multinomial(concepts, even, size=RESAMPLES)
-    found: Array = counts.astype(float)
-    found.flags.writeable = False  # it is shared
-    return found
+    weights: Array = counts.astype(float)
+    weights.flags.writeable = False  # it is shared
+    return weights
 
 
 def mean_of_present(values: Array, axis: int) -> Array:
@@ -71,14 +71,14 @@ def resampled(values: Array, seed: int) -> Array:
 
     NaN where a resample holds no concept that has a value there.
     """
-    there = np.isfinite(values)
+    finite = np.isfinite(values)
     counts = draws(values.shape[1], seed)
     # einsum, not matmul: BLAS may add in another order when the number of threads changes.
-    if there.all():
+    if finite.all():
         means: Array = np.einsum("rc,cl->rl", counts, values.mean(axis=0)) / values.shape[1]
         return means
-    total = np.einsum("rc,mcl->mrl", counts, np.where(there, values, 0.0))
-    weight = np.einsum("rc,mcl->mrl", counts, there.astype(float))
+    total = np.einsum("rc,mcl->mrl", counts, np.where(finite, values, 0.0))
+    weight = np.einsum("rc,mcl->mrl", counts, finite.astype(float))
     return mean_of_present(np.where(weight > 0, total / np.maximum(weight, 1), np.nan), axis=0)
 
 
@@ -103,8 +103,8 @@ def interval_of_mean(values: Array, seed: int) -> tuple[Array, Array]:
 
 def concepts_with_a_value(values: Array) -> npt.NDArray[np.int64]:
     """How many concepts have a value at each layer, by whichever method: (layers,)."""
-    found: npt.NDArray[np.int64] = np.isfinite(values).any(axis=0).sum(axis=0)
-    return found
+    count: npt.NDArray[np.int64] = np.isfinite(values).any(axis=0).sum(axis=0)
+    return count
 
 
 def estimate(reading: Callable[..., Statistic], *curves: Array, seed: int) -> Estimate:
@@ -124,11 +124,11 @@ def estimate(reading: Callable[..., Statistic], *curves: Array, seed: int) -> Es
         statistic is undefined (NaN) in any resample.
     """
     paired = _paired(curves)
-    there = np.isfinite(paired[0]).any(axis=(0, 2))
-    concepts = int(there.sum())
+    has_value = np.isfinite(paired[0]).any(axis=(0, 2))
+    concepts = int(has_value.sum())
     if not concepts:
         return NOTHING
-    used = [one[:, there] for one in paired]
+    used = [one[:, has_value] for one in paired]
     means = [mean_curve(one) for one in used]
     statistic = reading(*means)
     value = float(statistic(*(mean[None] for mean in means))[0])
@@ -143,8 +143,8 @@ def estimate(reading: Callable[..., Statistic], *curves: Array, seed: int) -> Es
 
 def _paired(curves: tuple[Array, ...]) -> list[Array]:
     """The curves without the methods' concepts that one of them has no value for."""
-    there = np.all([np.isfinite(one).any(axis=2, keepdims=True) for one in curves], axis=0)
-    return [np.where(there, one, np.nan) for one in curves]
+    in_all = np.all([np.isfinite(one).any(axis=2, keepdims=True) for one in curves], axis=0)
+    return [np.where(in_all, one, np.nan) for one in curves]
 
 
 def _limits(sampled: Array) -> tuple[Array, Array]:

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from dissect.results.bootstrap import MIN_CONCEPTS, NOTHING, Estimate, estimate
-from dissect.results.families import DONOR, Family, families
-from dissect.results.shape import Windows
+from dissect.results.curve_groups import DONOR, CurveGroup, curve_groups
+from dissect.results.curve_statistics import Windows
 from dissect.results.statements import CLAIMS, UNRELATED, Claim
 from dissect.study.windows import SUFFIX
 
@@ -46,50 +46,52 @@ def claims(
         undecided, and note says why it is undecided; n is how many concepts stand behind the value;
         low and high are null under MIN_CONCEPTS of them.
     """
-    mine = scores[(scores["donor"] == DONOR) & (scores["score"] == SCORE)]
-    found = {
+    of_original = scores[(scores["donor"] == DONOR) & (scores["score"] == SCORE)]
+    groups = {
         (one.key["model"], one.key["origin"], one.key["span"], one.key["window"]): one
-        for one in families(mine)
+        for one in curve_groups(of_original)
     }
     first = next((name for name in windows if name != SUFFIX), "")
     rows: list[Row] = []
-    for model, origin in sorted({place[:2] for place in found}):
+    for model, origin in sorted({key[:2] for key in groups}):
         where = {"model": model, "origin": origin}
-        for span in sorted({place[2] for place in found if place[:2] == (model, origin)}):
+        for span in sorted({key[2] for key in groups if key[:2] == (model, origin)}):
             for claim in CLAIMS:
                 window = claim.window or first
-                family = found.get((model, origin, span, window))
-                number, note = _estimate(claim, window, family, seed)
+                group = groups.get((model, origin, span, window))
+                number, note = _estimate(claim, window, group, seed)
                 rows.append(_row(claim, where | {"span": span, "window": window}, number, note))
         number, note = _estimate_unrelated(unrelated, model, origin, seed)
         rows.append(_row(UNRELATED, where | {"span": "", "window": ""}, number, note))
     return pd.DataFrame(rows, columns=CLAIM_COLUMNS)
 
 
-def decide(claim: Claim, found: Estimate) -> str:
+def decide(claim: Claim, number: Estimate) -> str:
     """Holds if the whole interval is on the mark's right side, does not if wholly on the other."""
-    if np.isnan([found.value, found.low, found.high]).any():
+    if np.isnan([number.value, number.low, number.high]).any():
         return UNDECIDED
     holds, fails = {
-        "at least": (found.low >= claim.mark, found.high < claim.mark),
-        "above": (found.low > claim.mark, found.high <= claim.mark),
-        "at most": (found.high <= claim.mark, found.low > claim.mark),
+        "at least": (number.low >= claim.mark, number.high < claim.mark),
+        "above": (number.low > claim.mark, number.high <= claim.mark),
+        "at most": (number.high <= claim.mark, number.low > claim.mark),
     }[claim.bound]
     return HOLDS if holds else DOES_NOT if fails else UNDECIDED
 
 
-def _estimate(claim: Claim, window: str, family: Family | None, seed: int) -> tuple[Estimate, str]:
+def _estimate(
+    claim: Claim, window: str, group: CurveGroup | None, seed: int
+) -> tuple[Estimate, str]:
     """The number that decides a claim; and, where there can be none, why."""
     if not window:
         return NOTHING, "no sliding window was computed"
-    if family is None:
+    if group is None:
         return NOTHING, f"the window {window} was not computed"
-    absent = [name for name in claim.experiments if name not in family.experiments]
+    absent = [name for name in claim.experiments if name not in group.experiments]
     if absent:
         return NOTHING, f"{' and '.join(absent)} not computed"
-    places = Windows.of(family.windows)
-    curves = [family.curve(name) for name in claim.experiments]
-    return estimate(lambda *means: claim.read(places, *means), *curves, seed=seed), ""
+    layers = Windows.of(group.windows)
+    curves = [group.curve(name) for name in claim.experiments]
+    return estimate(lambda *means: claim.read(layers, *means), *curves, seed=seed), ""
 
 
 def _estimate_unrelated(
@@ -97,28 +99,28 @@ def _estimate_unrelated(
 ) -> tuple[Estimate, str]:
     if unrelated is None:
         return NOTHING, "answers to unrelated questions were not computed"
-    mine = unrelated[(unrelated["model"] == model) & (unrelated["origin"] == origin)]
-    values = mine.pivot(index="method", columns="concept", values="value").to_numpy(float)
+    of_study = unrelated[(unrelated["model"] == model) & (unrelated["origin"] == origin)]
+    values = of_study.pivot(index="method", columns="concept", values="value").to_numpy(float)
     if not values.size:
         return NOTHING, "there are no answers to unrelated questions"
     return estimate(lambda mean: UNRELATED.read(None, mean), values[..., None], seed=seed), ""
 
 
-def _row(claim: Claim, where: dict[str, str], found: Estimate, note: str) -> Row:
-    verdict = decide(claim, found)
+def _row(claim: Claim, where: dict[str, str], number: Estimate, note: str) -> Row:
+    verdict = decide(claim, number)
     decision = {name: getattr(claim, name) for name in _DECISION}
-    said = note or (_why_undecided(claim, found) if verdict == UNDECIDED else "")
-    return {"id": claim.id, **decision, **where, **vars(found), "verdict": verdict, "note": said}
+    reason = note or (_why_undecided(claim, number) if verdict == UNDECIDED else "")
+    return {"id": claim.id, **decision, **where, **vars(number), "verdict": verdict, "note": reason}
 
 
-def _why_undecided(claim: Claim, found: Estimate) -> str:
-    if not found.n:
+def _why_undecided(claim: Claim, number: Estimate) -> str:
+    if not number.n:
         return "no concept has a value"
-    if np.isnan(found.value):
+    if np.isnan(number.value):
         return "the statistic is not defined for these curves"
-    if found.n < MIN_CONCEPTS:
-        few = "1 concept" if found.n == 1 else f"{found.n} concepts"
+    if number.n < MIN_CONCEPTS:
+        few = "1 concept" if number.n == 1 else f"{number.n} concepts"
         return f"{few}: an interval needs {MIN_CONCEPTS}"
-    if np.isnan(found.low):
+    if np.isnan(number.low):
         return "the statistic is not defined in every resample"
     return f"the interval spans the mark, {claim.mark:g}"

@@ -44,13 +44,13 @@ def collect_cells(cells: Iterable[Path], output: Path) -> pd.DataFrame:
             "no cell to collect: nothing of the selection can be computed; "
             "see the checkpoints table and on_missing_checkpoint"
         )
-    found: list[dict[str, Any]] = []
+    coverage: list[dict[str, Any]] = []
     with atomic_path(output) as partial:
         schema = CELL_SCHEMA.with_metadata(_common_metadata(ordered))
         with pq.ParquetWriter(partial, schema) as writer:
-            for group in _groups_of_cells(ordered, found):
+            for group in _groups_of_cells(ordered, coverage):
                 writer.write_table(group.cast(schema), row_group_size=group.num_rows)
-    return pd.DataFrame(found, columns=COVERAGE_COLUMNS)
+    return pd.DataFrame(coverage, columns=COVERAGE_COLUMNS)
 
 
 def _key_of(cell: Path) -> tuple[str, ...]:
@@ -82,27 +82,27 @@ def shared_and_own(
 
 def _metadata_of(cell: Path) -> dict[str, str]:
     try:
-        found = read_metadata(cell)
+        metadata = read_metadata(cell)
     except (pa.ArrowInvalid, OSError) as error:
         raise DissectError(f"{cell} cannot be read as parquet: delete it, run again") from error
-    if found.get("schema_version") != SCHEMA_VERSION:
+    if metadata.get("schema_version") != SCHEMA_VERSION:
         raise DissectError(
-            f"{cell} has schema version {found.get('schema_version')}, this program reads "
+            f"{cell} has schema version {metadata.get('schema_version')}, this program reads "
             f"{SCHEMA_VERSION}: delete it and run again"
         )
     return {
         key: value
-        for key, value in found.items()
+        for key, value in metadata.items()
         if key not in PER_RUN and key not in ("schema_version", "pandas", "ARROW:schema")
     }
 
 
-def _groups_of_cells(cells: Sequence[Path], found: list[dict[str, Any]]) -> Iterator[pa.Table]:
+def _groups_of_cells(cells: Sequence[Path], coverage: list[dict[str, Any]]) -> Iterator[pa.Table]:
     """Tables of whole cells, each about _ROWS_PER_GROUP rows; adds to `found` as it reads."""
     waiting: list[pa.Table] = []
     for cell in cells:
         table = _read_cell(cell)
-        found.append(_coverage_of(cell, table))
+        coverage.append(_coverage_of(cell, table))
         waiting.append(table)
         if sum(one.num_rows for one in waiting) >= _ROWS_PER_GROUP:
             yield pa.concat_tables(waiting).unify_dictionaries()

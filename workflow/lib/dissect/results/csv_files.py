@@ -21,6 +21,6 @@ def read_csv(path: Path, numbers: Sequence[str], whole: Sequence[str] = ()) -> p
         numbers: columns of numbers, where an empty field is null.
         whole: columns of whole numbers, never empty.
     """
-    found = pd.read_csv(path, dtype=str, keep_default_na=False)  # a model may be called NA
-    numeric = {name: pd.to_numeric(found[name]) for name in numbers}
-    return found.assign(**numeric).astype(dict.fromkeys(numbers, float) | dict.fromkeys(whole, int))
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)  # a model may be called NA
+    numeric = {name: pd.to_numeric(table[name]) for name in numbers}
+    return table.assign(**numeric).astype(dict.fromkeys(numbers, float) | dict.fromkeys(whole, int))

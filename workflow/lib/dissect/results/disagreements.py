@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dissect.results.families import DONOR
+from dissect.results.curve_groups import DONOR
 from dissect.results.scores import KRS, MEASURES, OTHERS
 from dissect.results.tables import row_groups
 
@@ -12,7 +12,7 @@ AT_MOST = 10  # questions per curve
 
 _CURVE = ["model", "origin", "method", "experiment", "window", "span"]
 _QUESTION = ["concept", "concept_name", "question"]
-_PLACE = ["layer", "first_layer", "last_layer"]
+_WINDOW_COLUMNS = ["layer", "first_layer", "last_layer"]
 _BEHIND = ["positions", "loss_unlearned", "loss_patched"] + [
     column for name in OTHERS for column in MEASURES[name].columns
 ]
@@ -20,7 +20,7 @@ DISAGREEMENT_COLUMNS = [
     *_CURVE,
     "rank",
     *_QUESTION,
-    *_PLACE,
+    *_WINDOW_COLUMNS,
     "other",
     "difference",
     KRS,
@@ -70,7 +70,7 @@ def _furthest(rows: pd.DataFrame) -> pd.DataFrame:
     each = pd.DataFrame({name: cut[KRS] - cut[name] for name in OTHERS}).melt(
         var_name="other", value_name="difference", ignore_index=False
     )
-    found = rows.join(each.dropna(), how="inner")
-    found["size"] = found["difference"].abs()
-    found = found.sort_values(["size", "layer"], ascending=[False, True], kind="stable")
-    return found.drop_duplicates([*_CURVE, "concept", "question"])
+    joined = rows.join(each.dropna(), how="inner")
+    joined["size"] = joined["difference"].abs()
+    joined = joined.sort_values(["size", "layer"], ascending=[False, True], kind="stable")
+    return joined.drop_duplicates([*_CURVE, "concept", "question"])

@@ -104,14 +104,14 @@ def differences(given: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str
 
 
 def _differing(prefix: str, given: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    told: list[str] = []
+    lines: list[str] = []
     for key, value in wanted.items():
         have = given.get(key)
         if isinstance(have, Mapping) and isinstance(value, Mapping):
-            told += _differing(f"{prefix}{key}.", have, value)
+            lines += _differing(f"{prefix}{key}.", have, value)
         elif have != value:
-            told.append(f"{prefix}{key} is {_shown(have)}, expected {_shown(value)}")
-    return told
+            lines.append(f"{prefix}{key} is {_shown(have)}, expected {_shown(value)}")
+    return lines
 
 
 def _shown(value: Any) -> str:
@@ -132,12 +132,12 @@ def refuse_foreign(files: Iterable[tuple[Path, Mapping[str, Any], Mapping[str, A
         DissectError: with the differences of the first such file, and the names of others.
     """
     compared = ((path, differences(given, wanted)) for path, given, wanted in files)
-    foreign = [(path, told) for path, told in compared if told]
+    foreign = [(path, lines) for path, lines in compared if lines]
     if not foreign:
         return
-    (path, told), *others = foreign
+    (path, lines), *others = foreign
     raise DissectError(
-        f"{path} does not belong to this study: {'; '.join(told)}; delete it and run again, or "
+        f"{path} does not belong to this study: {'; '.join(lines)}; delete it and run again, or "
         "use the config, checkpoints table and concept file that it was made with"
         f"{_also(others)}"
     )

@@ -70,11 +70,11 @@ def facts_kept(answers: pd.DataFrame, facts: Facts) -> pd.DataFrame:
     asked = asked.astype({name: "Int64" if name in layers else object for name in _SETTING})
     asked_what = zip(asked["concept"], asked["question"], asked["prompt"], strict=True)
     accepted = [_accepted(facts, *which) for which in asked_what]
-    found = asked.assign(
+    rows = asked.assign(
         original=list(map(contains, asked["answer_original"], accepted)),
         kept=list(map(contains, asked["answer"], accepted)),
     )
-    grouped = found.groupby(_SETTING, dropna=False, sort=True)
+    grouped = rows.groupby(_SETTING, dropna=False, sort=True)
     counted = grouped.agg(
         questions=("kept", "size"), original=("original", "sum"), kept=("kept", "sum")
     )

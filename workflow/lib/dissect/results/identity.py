@@ -44,8 +44,8 @@ def changes(rows: pd.DataFrame, size: float) -> "pd.Series[float]":
         size: root mean square of the original's logits.
     """
     moved = np.sqrt(rows["loss_patched"]) - np.sqrt(rows["loss_unlearned"])
-    found: pd.Series[float] = moved.abs() / size
-    return found
+    change: pd.Series[float] = moved.abs() / size
+    return change
 
 
 def refuse_changed(rows: pd.DataFrame, size: float, dtype: str, label: str) -> float:
@@ -88,5 +88,5 @@ def collect_identity(files: Iterable[Path]) -> pd.DataFrame:
         metadata = read_metadata(path)
         dtype, change = metadata["dtype"], metadata["largest_change"]
         rows.append([*path.parts[-3:-1], path.stem, dtype, float(change), TOLERANCE[dtype]])
-    found = pd.DataFrame(rows, columns=IDENTITY_COLUMNS)
-    return found.sort_values(IDENTITY_COLUMNS[:3], ignore_index=True)
+    table = pd.DataFrame(rows, columns=IDENTITY_COLUMNS)
+    return table.sort_values(IDENTITY_COLUMNS[:3], ignore_index=True)

@@ -42,11 +42,11 @@ def resource_table(results: Path, efficiency: Path) -> pd.DataFrame:
         DissectError: if there is no benchmark, or one is unreadable.
     """
     folder = results / "benchmarks"
-    found = [_row(folder, path) for path in sorted(folder.rglob("*.tsv"))]
-    if not found:
+    benchmarks = [_row(folder, path) for path in sorted(folder.rglob("*.tsv"))]
+    if not benchmarks:
         raise DissectError(f"{folder} has no benchmark: run the study first")
     slurm = _last_by_name(efficiency)
-    rows = [_with_gpu_memory(_with_slurm(row, slurm), results) for row in found]
+    rows = [_with_gpu_memory(_with_slurm(row, slurm), results) for row in benchmarks]
     return pd.DataFrame(rows, columns=RESOURCE_COLUMNS).sort_values(
         ["rule", "job"], ignore_index=True
     )
@@ -87,12 +87,12 @@ def _number(value: Any) -> float | None:
 
 def _last_by_name(folder: Path) -> dict[str, dict[str, Any]]:
     """Each job's last row in the plugin's reports, by the name that it has there."""
-    found: dict[str, dict[str, Any]] = {}
+    last: dict[str, dict[str, Any]] = {}
     for row in _efficiency_rows(folder):
         name, job = str(row.get("RuleName")), int(row["MainJobID"])
-        if name not in found or int(found[name]["MainJobID"]) < job:
-            found[name] = row
-    return found
+        if name not in last or int(last[name]["MainJobID"]) < job:
+            last[name] = row
+    return last
 
 
 def _efficiency_rows(folder: Path) -> Iterator[dict[str, Any]]:

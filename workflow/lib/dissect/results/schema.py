@@ -84,5 +84,5 @@ def read_rows(path: Path) -> pd.DataFrame:
 
 def read_metadata(path: Path) -> dict[str, Any]:
     """The key-value metadata of a parquet file, as text."""
-    found = pq.read_schema(path).metadata or {}
-    return {key.decode(): value.decode() for key, value in found.items()}
+    metadata = pq.read_schema(path).metadata or {}
+    return {key.decode(): value.decode() for key, value in metadata.items()}

@@ -36,8 +36,8 @@ class Measure:
     @property
     def columns(self) -> list[str]:
         """The columns that it is made of."""
-        known = [self.original] if isinstance(self.original, str) else []
-        return [self.patched, self.unlearned, *known]
+        more = [self.original] if isinstance(self.original, str) else []
+        return [self.patched, self.unlearned, *more]
 
     def recovered(self, frame: pd.DataFrame) -> "pd.Series[float]":
         """1 - (original - patched) / (original - unlearned), row by row.
@@ -47,9 +47,9 @@ class Measure:
         """
         original = frame[self.original] if isinstance(self.original, str) else self.original
         gap = original - frame[self.unlearned]
-        lost = gap if self.rises else -gap
-        found = 1 - (original - frame[self.patched]) / gap.where(lost > self.least)
-        return found.where(np.isfinite(found))
+        loss = gap if self.rises else -gap
+        ratio = 1 - (original - frame[self.patched]) / gap.where(loss > self.least)
+        return ratio.where(np.isfinite(ratio))
 
 
 # Nats: differences of logarithms of float32 sums over a vocabulary, of some 1e-6 each.

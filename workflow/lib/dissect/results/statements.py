@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dissect.results.bootstrap import Array, Statistic
-from dissect.results.shape import (
+from dissect.results.curve_statistics import (
     Reading,
     Windows,
     difference_of_peaks,
     final_layer_lead,
     final_layer_share,
     furthest_from_zero,
-    lead,
     peak,
+    peak_advantage,
 )
 
 NOTHING, MUCH, VERY_MUCH, NEARLY_ALL = 0.1, 0.5, 0.7, 0.9
@@ -62,7 +62,7 @@ def _attention_middle_late(windows: Windows, mean: Array) -> Statistic:
 
 
 def _middle_late_over_early(windows: Windows, mean: Array) -> Statistic:
-    return lead(mean, windows.third("middle", "late"), windows.third("early"))
+    return peak_advantage(mean, windows.third("middle", "late"), windows.third("early"))
 
 
 def _late(windows: Windows, mean: Array) -> Statistic:
@@ -70,10 +70,10 @@ def _late(windows: Windows, mean: Array) -> Statistic:
 
 
 def _late_over_earlier(windows: Windows, mean: Array) -> Statistic:
-    return lead(mean, windows.third("late"), windows.third("early", "middle"))
+    return peak_advantage(mean, windows.third("late"), windows.third("early", "middle"))
 
 
-_ANY_LEAD = "Which of the two is higher needs no mark but 0."
+_ANY_ADVANTAGE = "Which of the two is higher needs no mark but 0."
 
 CLAIMS = (
     Claim(
@@ -104,7 +104,7 @@ CLAIMS = (
         "in the lowest third",
         bound="above",
         mark=0.0,
-        reason=_ANY_LEAD,
+        reason=_ANY_ADVANTAGE,
         experiments=(ATTENTION,),
         read=_middle_late_over_early,
     ),
@@ -125,7 +125,7 @@ CLAIMS = (
         "before it",
         bound="above",
         mark=0.0,
-        reason=_ANY_LEAD,
+        reason=_ANY_ADVANTAGE,
         experiments=(COEFFICIENTS,),
         read=_late_over_earlier,
     ),
@@ -136,7 +136,8 @@ CLAIMS = (
         "their highest among windows that do not",
         bound="above",
         mark=0.0,
-        reason="If it is the main contributor, no window without it does as well. " + _ANY_LEAD,
+        reason="If it is the main contributor, no window without it does as well. "
+        + _ANY_ADVANTAGE,
         experiments=(COEFFICIENTS,),
         read=lambda windows, mean: final_layer_lead(mean, windows),
     ),
@@ -147,7 +148,7 @@ CLAIMS = (
         "alone",
         bound="above",
         mark=0.0,
-        reason="The main contributor gives more than any other. " + _ANY_LEAD,
+        reason="The main contributor gives more than any other. " + _ANY_ADVANTAGE,
         experiments=(COEFFICIENTS,),
         read=lambda windows, mean: final_layer_lead(mean, windows),
         window="sliding_1",

@@ -16,8 +16,8 @@ from dissect.results.bootstrap import (
     interval_of_mean,
     mean_curve,
 )
-from dissect.results.families import ALL_METHODS, DONOR, FAMILY, Family, families
-from dissect.results.shape import (
+from dissect.results.curve_groups import ALL_METHODS, DONOR, GROUP_COLUMNS, CurveGroup, curve_groups
+from dissect.results.curve_statistics import (
     Reading,
     Windows,
     difference_of_peaks,
@@ -32,7 +32,7 @@ from dissect.results.shape import (
 from dissect.study.windows import SUFFIX
 
 _NUMBERS = ["value", "low", "high"]
-_KEYS = [*FAMILY, "method", "experiment", "statistic", "versus", "layer"]
+_KEYS = [*GROUP_COLUMNS, "method", "experiment", "statistic", "versus", "layer"]
 STATISTIC_COLUMNS = [*_KEYS, *_NUMBERS, "n"]
 
 Row = dict[str, Any]
@@ -53,7 +53,7 @@ def statistics(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """All statistics of the curves whose donor is the original, in long format.
 
     Of each curve: peak (its highest mean), peak_layer, final_window, final_layer_share (as
-    `results.shape` defines them), and monotonicity (the mean over concepts of Spearman's
+    `results.curve_statistics` defines them), and monotonicity (the mean over concepts of Spearman's
     correlation between score and layer). Of sliding windows: best_with_final_layer,
     best_without_final_layer, and final_layer_lead, the one less the other. Of suffixes: how many
     last layers give half (layers_for_half) and nine tenths (layers_for_most) of the best. Between
@@ -74,28 +74,28 @@ def statistics(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
         behind the value.
     """
     rows = [
-        {**family.key, **row}
-        for family in families(scores[scores["donor"] == DONOR])
+        {**group.key, **row}
+        for group in curve_groups(scores[scores["donor"] == DONOR])
         for part in (_of_curves, _between_experiments, _between_methods)
-        for row in part(family, seed)
+        for row in part(group, seed)
     ]
-    found = pd.DataFrame(rows, columns=STATISTIC_COLUMNS).astype({"layer": "Int64"})
-    return found.sort_values(_KEYS, ignore_index=True)
+    table = pd.DataFrame(rows, columns=STATISTIC_COLUMNS).astype({"layer": "Int64"})
+    return table.sort_values(_KEYS, ignore_index=True)
 
 
-def _of_curves(family: Family, seed: int) -> Iterator[Row]:
-    for experiment in family.experiments:
-        for method in [*family.methods, ALL_METHODS]:
-            curve = family.curve(experiment, method)
+def _of_curves(group: CurveGroup, seed: int) -> Iterator[Row]:
+    for experiment in group.experiments:
+        for method in [*group.methods, ALL_METHODS]:
+            curve = group.curve(experiment, method)
             where = {"method": method, "experiment": experiment, "versus": ""}
-            for name, (reading, values) in _readings(family, curve).items():
+            for name, (reading, values) in _readings(group, curve).items():
                 yield _row(estimate(reading, values, seed=seed), **where, statistic=name)
 
 
-def _readings(family: Family, curve: Array) -> dict[str, tuple[Reading, Array]]:
+def _readings(group: CurveGroup, curve: Array) -> dict[str, tuple[Reading, Array]]:
     """Per statistic: how it is read off a mean curve, and the curves that are averaged."""
-    windows = Windows.of(family.windows)
-    found: dict[str, tuple[Reading, Array]] = {
+    windows = Windows.of(group.windows)
+    readings: dict[str, tuple[Reading, Array]] = {
         "peak": (peak, curve),
         "peak_layer": (lambda _: peak_layer(windows), curve),
         "final_window": (lambda _: final_window(windows), curve),
@@ -104,32 +104,34 @@ def _readings(family: Family, curve: Array) -> dict[str, tuple[Reading, Array]]:
         # peak of a single point is the point.
         "monotonicity": (peak, rank_correlation(curve)[..., None]),
     }
-    of_kind = _OF_SUFFIXES if family.key["window"] == SUFFIX else _OF_SLIDING
-    return found | {name: (partial(reading, windows), curve) for name, reading in of_kind.items()}
+    of_kind = _OF_SUFFIXES if group.key["window"] == SUFFIX else _OF_SLIDING
+    return readings | {
+        name: (partial(reading, windows), curve) for name, reading in of_kind.items()
+    }
 
 
-def _between_experiments(family: Family, seed: int) -> Iterator[Row]:
-    for left, right in combinations(family.experiments, 2):
-        for method in [*family.methods, ALL_METHODS]:
+def _between_experiments(group: CurveGroup, seed: int) -> Iterator[Row]:
+    for left, right in combinations(group.experiments, 2):
+        for method in [*group.methods, ALL_METHODS]:
             where = {"method": method, "experiment": left, "versus": right}
-            both = family.curve(left, method), family.curve(right, method)
-            yield from _differences("experiment_difference", where, family, both, seed)
+            both = group.curve(left, method), group.curve(right, method)
+            yield from _differences("experiment_difference", where, group, both, seed)
 
 
-def _between_methods(family: Family, seed: int) -> Iterator[Row]:
-    for left, right in combinations(family.methods, 2):
-        for experiment in family.experiments:
+def _between_methods(group: CurveGroup, seed: int) -> Iterator[Row]:
+    for left, right in combinations(group.methods, 2):
+        for experiment in group.experiments:
             where = {"method": left, "experiment": experiment, "versus": right}
-            both = family.curve(experiment, left), family.curve(experiment, right)
-            yield from _differences("method_difference", where, family, both, seed)
+            both = group.curve(experiment, left), group.curve(experiment, right)
+            yield from _differences("method_difference", where, group, both, seed)
 
 
 def _differences(
-    name: str, where: dict[str, str], family: Family, both: tuple[Array, Array], seed: int
+    name: str, where: dict[str, str], group: CurveGroup, both: tuple[Array, Array], seed: int
 ) -> Iterator[Row]:
     paired = both[0] - both[1]
     points = zip(
-        family.windows["layer"],
+        group.windows["layer"],
         mean_curve(paired),
         *interval_of_mean(paired, seed),
         concepts_with_a_value(paired),
@@ -141,5 +143,5 @@ def _differences(
     yield _row(peaks, **where, statistic=f"{name}_of_peaks")
 
 
-def _row(found: Estimate, **where: Any) -> Row:
-    return {**where, **vars(found)}
+def _row(number: Estimate, **where: Any) -> Row:
+    return {**where, **vars(number)}

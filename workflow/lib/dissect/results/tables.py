@@ -17,7 +17,7 @@ from dissect.results.bootstrap import (
     mean_curve,
 )
 from dissect.results.csv_files import read_csv
-from dissect.results.families import ALL_METHODS, Family, families
+from dissect.results.curve_groups import ALL_METHODS, CurveGroup, curve_groups
 from dissect.results.scores import SCORES, check_scores, columns_of, of_concept
 
 __all__ = [
@@ -82,15 +82,15 @@ def row_groups(table: Path, columns: Sequence[str], **only: str) -> Iterator[pa.
         DissectError: if there is no such row.
     """
     file = pq.ParquetFile(table)
-    found = False
+    any_rows = False
     for group in range(file.num_row_groups):
         rows = file.read_row_group(group, columns=[*CONCEPT_POINT, *columns], use_threads=False)
         for column, value in only.items():
             rows = rows.filter(pc.equal(rows[column], value))
         if rows.num_rows:
-            found = True
+            any_rows = True
             yield rows
-    if not found:
+    if not any_rows:
         raise DissectError(_nothing(table, only))
 
 
@@ -125,23 +125,23 @@ def curves(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """
     every = pd.concat(
         [
-            _curve(family, experiment, method, seed)
-            for family in families(scores)
-            for experiment in family.experiments
-            for method in [*family.methods, ALL_METHODS]
+            _curve(group, experiment, method, seed)
+            for group in curve_groups(scores)
+            for experiment in group.experiments
+            for method in [*group.methods, ALL_METHODS]
         ],
         ignore_index=True,
     )
     return every[CURVE_COLUMNS].sort_values(_KEYS, ignore_index=True)
 
 
-def _curve(family: Family, experiment: str, method: str, seed: int) -> pd.DataFrame:
-    values = family.curve(experiment, method)
+def _curve(group: CurveGroup, experiment: str, method: str, seed: int) -> pd.DataFrame:
+    values = group.curve(experiment, method)
     low, high = interval_of_mean(values, seed)
-    place, part = family.experiments.index(experiment), family.part(method)
-    questions, null = family.questions[place][part], family.null[place][part]
-    curve = family.windows.assign(
-        **family.key,
+    index, part = group.experiments.index(experiment), group.part(method)
+    questions, null = group.questions[index][part], group.null[index][part]
+    curve = group.windows.assign(
+        **group.key,
         experiment=experiment,
         method=method,
         mean=mean_curve(values),
@@ -152,8 +152,8 @@ def _curve(family: Family, experiment: str, method: str, seed: int) -> pd.DataFr
         null=np.nansum(null, axis=(0, 1)).astype(int),
     )
     # Where there are rows, if only of nulls.
-    there: pd.DataFrame = curve.loc[np.isfinite(questions).any(axis=(0, 1))]
-    return there
+    with_rows: pd.DataFrame = curve.loc[np.isfinite(questions).any(axis=(0, 1))]
+    return with_rows
 
 
 def read_curves(path: Path, **only: str) -> pd.DataFrame:
@@ -174,12 +174,12 @@ def read_statistics(path: Path, **only: str) -> pd.DataFrame:
     return _selected(path, read_csv(path, ["value", "low", "high"], whole=["n"]), only)
 
 
-def _selected(path: Path, found: pd.DataFrame, only: Mapping[str, str]) -> pd.DataFrame:
+def _selected(path: Path, rows: pd.DataFrame, only: Mapping[str, str]) -> pd.DataFrame:
     for column, value in only.items():
-        found = found[found[column] == value]
-    if found.empty:
+        rows = rows[rows[column] == value]
+    if rows.empty:
         raise DissectError(_nothing(path, only))
-    return found.reset_index(drop=True)
+    return rows.reset_index(drop=True)
 
 
 def _nothing(table: Path, only: Mapping[str, str]) -> str:

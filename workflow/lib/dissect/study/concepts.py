@@ -70,14 +70,14 @@ class _KeyTwiceError(Exception):
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    mapping: dict[str, Any] = {}
     for key, value in pairs:
-        if key in found:
-            known = dict(pairs).get("id")
-            where = f"the concept with id {shortened(known)}" if known else "an object"
+        if key in mapping:
+            entry_id = dict(pairs).get("id")
+            where = f"the concept with id {shortened(entry_id)}" if entry_id else "an object"
             raise _KeyTwiceError(f"{where} has the key {shortened(key)} twice")
-        found[key] = value
-    return found
+        mapping[key] = value
+    return mapping
 
 
 def _entries(path: Path, loaded: Any) -> dict[str, Entry]:
@@ -86,8 +86,8 @@ def _entries(path: Path, loaded: Any) -> dict[str, Entry]:
     if not isinstance(loaded, list) or not loaded:
         raise DissectError(f"concept file {path} must be a list of concepts, each an object")
     entries: dict[str, Entry] = {}
-    for place, item in enumerate(loaded):
-        entry = _checked(f"concept file {path}, entry {place} (from 0)", item)
+    for number, item in enumerate(loaded):
+        entry = _checked(f"concept file {path}, entry {number} (from 0)", item)
         if entry["id"] in entries:
             raise DissectError(
                 f"concept file {path} has id {shortened(entry['id'])} twice; keep one"
@@ -165,20 +165,20 @@ def _check_answers(where: str, item: Entry) -> None:
     if not isinstance(counts, list):
         raise DissectError(f"{where}: answers_tokens_num must be a list, one number per question")
     _check_length(where, "answers_tokens_num", counts, item["QA"])
-    for place, count in enumerate(counts):
+    for number, count in enumerate(counts):
         if not isinstance(count, int) or isinstance(count, bool) or count < 1:
             raise DissectError(
-                f"{where}: answers_tokens_num of question {place} (from 0) is {count!r}; "
+                f"{where}: answers_tokens_num of question {number} (from 0) is {count!r}; "
                 "legal are whole numbers from 1 to the tokens of its text"
             )
 
 
 def _check_vector(where: str, item: Entry) -> None:
     """Layer and Dim name a value vector: both or neither."""
-    place = {key: item.get(key) for key in ("Layer", "Dim")}
-    if all(value is None for value in place.values()):
+    vector = {key: item.get(key) for key in ("Layer", "Dim")}
+    if all(value is None for value in vector.values()):
         return
-    for key, value in place.items():
+    for key, value in vector.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise DissectError(
                 f"{where}: {key} is {value!r}; legal are whole numbers from 0, "

@@ -393,8 +393,8 @@ def _one_line(error: ValidationError) -> str:
         return f"config: {where}: {first['ctx']['error']}"
     if first["type"] == "string_pattern_mismatch" and where == "device":
         return f"config: device: {shortened(first['input'])}; legal: auto, cpu, cuda, cuda:N, mps"
-    said = first["msg"][0].lower() + first["msg"][1:]
-    return f"config: {where}: {said}, but it is {shortened(first['input'])}"
+    message = first["msg"][0].lower() + first["msg"][1:]
+    return f"config: {where}: {message}, but it is {shortened(first['input'])}"
 
 
 def _quoted(value: Any) -> str:

@@ -52,22 +52,22 @@ def _training(study: Study, model: str, method: str, concept: str) -> Expected:
 def _retained(study: Study) -> list[str]:
     """The concepts' JSONs that trainings read beside those of the concept itself."""
     trained = [row for row in study.rows if row.kind == "unlearn"]
-    paths = [path for row in trained for path in study.companion_paths(*row.key)["retain"]]
+    paths = [path for row in trained for path in study.auxiliary_paths(*row.key)["retain"]]
     return list(dict.fromkeys(paths))
 
 
 def _answering(study: Study) -> Expected:
     """How the original answers, by the path of each concept's JSON that it answers."""
-    config, found = study.config, {}
+    config, answering = study.config, {}
     for model, concept in dict.fromkeys((cell.model, cell.concept) for cell in study.cells):
         path = study.texts_path(model, concept)
         if path == study.layout.answered(model, concept):
-            found[path] = {
+            answering[path] = {
                 "new_tokens": config.answer_tokens,
                 "prompt": config.models[model].prompt,
                 "dtype": config.dtype,
             }
-    return found
+    return answering
 
 
 def of_sweeps(study: Study) -> Expected:

@@ -37,19 +37,19 @@ def check_pair(row: CheckpointRow, original: CheckpointRow) -> None:
     Raises:
         DissectError: naming both.
     """
-    ours, theirs = (_model(Path(one.location)) for one in (original, row))
-    if None not in (*ours, *theirs) and ours != theirs:
+    expected, actual = (_model(Path(one.location)) for one in (original, row))
+    if None not in (*expected, *actual) and expected != actual:
         raise DissectError(
-            f"{row.name}: {row.location} is a {_words(theirs)}, its original {original.location} a "
-            f"{_words(ours)}: an unlearned checkpoint must be a fine-tuned copy of its original"
+            f"{row.name}: {row.location} is a {_words(actual)}, its original {original.location} a "
+            f"{_words(expected)}: an unlearned checkpoint must be a fine-tuned copy of its original"
         )
 
 
 def layers_of(folder: Path) -> int | None:
     """How many layers the checkpoint in a folder has; None where its config.json does not tell."""
     values = _config(folder)
-    found = values.get("num_hidden_layers", values.get("n_layers"))
-    return found if isinstance(found, int) else None
+    layers = values.get("num_hidden_layers", values.get("n_layers"))
+    return layers if isinstance(layers, int) else None
 
 
 def _model(folder: Path) -> tuple[str | None, int | None]:

@@ -34,14 +34,14 @@ class Jobs:
 
     def retained(self, wildcards: Any) -> list[str]:
         """The concepts whose texts a training retains."""
-        return self._companions(wildcards)["retain"]
+        return self._auxiliary_paths(wildcards)["retain"]
 
     def held_out(self, wildcards: Any) -> list[str]:
         """The concepts that a training only watches."""
-        return self._companions(wildcards)["held_out"]
+        return self._auxiliary_paths(wildcards)["held_out"]
 
-    def _companions(self, wildcards: Any) -> dict[str, list[str]]:
-        return self.study.companion_paths(wildcards.model, wildcards.method, wildcards.concept)
+    def _auxiliary_paths(self, wildcards: Any) -> dict[str, list[str]]:
+        return self.study.auxiliary_paths(wildcards.model, wildcards.method, wildcards.concept)
 
     def checkpoint(self, wildcards: Any) -> CheckpointRow:
         """The row of the checkpoint that a job makes: {model}/{checkpoint}, or all three names."""

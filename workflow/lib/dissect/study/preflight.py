@@ -8,9 +8,9 @@ from pathlib import Path
 from dissect.files import atomic_path
 from dissect.study.rows import CheckpointRow
 
-THERE = "there"
-# What no second try would change. A hub that does not answer is not among them.
-NOT_TO_BE_HAD = {
+AVAILABLE = "there"
+# What a second try would not change. A hub that does not respond is not among them.
+UNAVAILABLE = {
     "gated": "gated, and the token at hand does not open it",
     "gone": "private or gone (the hub does not say which)",
     "revision_gone": "its revision is gone",
@@ -20,10 +20,10 @@ NOT_TO_BE_HAD = {
 
 
 @dataclass(frozen=True)
-class Found:
+class PreflightRow:
     """One row of preflight.csv.
 
-    `status` is there, a key of NOT_TO_BE_HAD, or: bad_token, unreachable, busy (the hub),
+    `status` is there, a key of UNAVAILABLE, or: bad_token, unreachable, busy (the hub),
     missing (a path: folder), later (a wheel, or to be trained here: nothing to look at yet).
     `bytes` is the size of the files that would be downloaded.
     """
@@ -48,25 +48,25 @@ class Found:
         return " ".join(part for part in (self.model, self.method, self.concept) if part)
 
     def is_about(self, row: CheckpointRow) -> bool:
-        """Whether it tells of this row as the table has it now."""
+        """Whether it is about this row as the table has it now."""
         return (self.source, self.revision) == (row.source, row.revision)
 
 
-def write_preflight(path: Path, found: Iterable[Found]) -> None:
+def write_preflight(path: Path, preflight: Iterable[PreflightRow]) -> None:
     """Write preflight.csv, whole or not at all."""
-    names = [field.name for field in fields(Found)]
+    names = [field.name for field in fields(PreflightRow)]
     with atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, names, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(asdict(item) for item in found)
+        writer.writerows(asdict(row) for row in preflight)
 
 
-def read_preflight(path: Path) -> dict[tuple[str, str, str], Found]:
-    """What preflight.csv says, by model, method and concept; {} where it was never written."""
+def read_preflight(path: Path) -> dict[tuple[str, str, str], PreflightRow]:
+    """The rows of preflight.csv, by model, method and concept; {} if it was not written yet."""
     if not path.exists():
         return {}
     with path.open(encoding="utf-8", newline="") as file:
         rows = [dict(row) for row in csv.DictReader(file)]
     numbers = ("files", "bytes")
-    found = [Found(**row | {name: int(row[name]) for name in numbers}) for row in rows]
-    return {(item.model, item.method, item.concept): item for item in found}
+    preflight = [PreflightRow(**row | {name: int(row[name]) for name in numbers}) for row in rows]
+    return {(one.model, one.method, one.concept): one for one in preflight}

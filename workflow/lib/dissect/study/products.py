@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any
 
 from dissect.figures.registry import FIGURES, FigureSpec
-from dissect.study.downloads import Download
+from dissect.study.downloads import HubCheckpoint
 from dissect.study.layout import Cell
 from dissect.study.rows import ORIGINAL, CheckpointRow
 from dissect.study.study import Study
@@ -156,9 +156,9 @@ class Products:
 
     # What needs a checkpoint's weights, and so whether they must be downloaded.
 
-    def download(self, row: CheckpointRow) -> Download:
+    def download(self, row: CheckpointRow) -> HubCheckpoint:
         """How a hub: row stands."""
-        return Download(row, self.study.manifest_path(*row.key), self.needing(row))
+        return HubCheckpoint(row, self.study.manifest_path(*row.key), self.needing(row))
 
     def needing(self, row: CheckpointRow) -> list[str]:
         """All files that are computed from a checkpoint's weights; an original's: its model's."""

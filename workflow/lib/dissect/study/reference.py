@@ -31,12 +31,12 @@ def reference() -> str:
 
 def keys(section: type[BaseModel] = Config, prefix: str = "") -> list[str]:
     """Every key that the config knows, as a dotted path; <name> stands for a user's own key."""
-    found = []
+    names = []
     for name, field in section.model_fields.items():
         path = f"{prefix}{name}"
         inner = _inner(field)
-        found += [path] if inner is None else keys(inner[0], f"{path}{inner[1]}.")
-    return found
+        names += [path] if inner is None else keys(inner[0], f"{path}{inner[1]}.")
+    return names
 
 
 def _section(section: type[BaseModel], prefix: str, title: str) -> str:

@@ -50,7 +50,7 @@ class CheckpointRow:
         return self.model, self.method, self.concept
 
     @property
-    def place(self) -> tuple[str, str]:
+    def source_and_revision(self) -> tuple[str, str]:
         """Where it comes from: source and revision."""
         return self.source, self.revision
 

@@ -24,7 +24,7 @@ def no_doubles(value: list[T]) -> list[T]:
     Raises:
         ValueError: naming the first item that it has twice.
     """
-    twice = [item for place, item in enumerate(value) if item in value[:place]]
+    twice = [item for number, item in enumerate(value) if item in value[:number]]
     if twice:
         raise ValueError(f"{twice[0]!r} stands there twice; name it once")
     return value

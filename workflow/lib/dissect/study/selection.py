@@ -9,7 +9,7 @@ from dissect.checkpoints.weight_files import ADAPTER_CONFIG
 from dissect.errors import DissectError
 from dissect.study.concepts import Entry
 from dissect.study.config import Config, not_known
-from dissect.study.preflight import NOT_TO_BE_HAD, Found
+from dissect.study.preflight import UNAVAILABLE, PreflightRow
 from dissect.study.recipe import Recipe
 from dissect.study.rows import ORIGINAL, CheckpointRow
 
@@ -19,7 +19,7 @@ _METHODS_FILE = Path(__file__).parents[1] / "training" / "methods" / "__init__.p
 
 @dataclass(frozen=True)
 class Missing:
-    """A selected checkpoint that is not to be had, and why."""
+    """A selected checkpoint that is unavailable, and why."""
 
     row: CheckpointRow
     reason: str
@@ -38,12 +38,12 @@ class Selection:
 
 
 def select(
-    config: Config, table: list[CheckpointRow], looked: Mapping[Key, Found] | None = None
+    config: Config, table: list[CheckpointRow], preflight: Mapping[Key, PreflightRow] | None = None
 ) -> Selection:
     """The rows of the table that the config's lists select, as on_missing_checkpoint says.
 
     Args:
-        looked: what preflight found. A hub: row that it has not looked at is taken to be there.
+        preflight: what preflight found. A hub: row that it does not name counts as available.
 
     Raises:
         DissectError: for a name that the table does not have, for a method that cannot be trained
@@ -53,20 +53,20 @@ def select(
     for method in config.unlearning:
         _check_trainable(method, f"config: unlearning.{method}")
     rows = [_as_adapter(config, row) for row in rows]
-    looked = looked or {}
-    missing = [Missing(row, reason) for row in rows if (reason := _why_missing(row, looked))]
+    preflight = preflight or {}
+    missing = [Missing(row, reason) for row in rows if (reason := _why_missing(row, preflight))]
     if config.on_missing_checkpoint == "unlearn":
-        trained = {found.row for found in missing if found.row.method != ORIGINAL}
+        trained = {one.row for one in missing if one.row.method != ORIGINAL}
         rows = [replace(row, source="unlearn") if row in trained else row for row in rows]
-        missing = [found for found in missing if found.row not in trained]
+        missing = [one for one in missing if one.row not in trained]
     if all(row.method == ORIGINAL for row in rows):
         raise DissectError(_nothing_selected(config))
     for row in rows:
         if row.kind == "unlearn":
             _check_trainable(row.method, f"{config.checkpoints}: {row.name} is to be unlearned")
     skipped = [*missing, *_orphans(rows, missing)]
-    lost = {found.row for found in skipped}
-    left = [row for row in rows if row not in lost]
+    unavailable = {one.row for one in skipped}
+    left = [row for row in rows if row not in unavailable]
     if config.on_missing_checkpoint != "skip":
         return Selection(rows, missing=[], needed=missing)
     if all(row.method == ORIGINAL for row in left):
@@ -83,7 +83,7 @@ def trainable_methods() -> tuple[str, ...]:
     raise AssertionError(f"no METHODS in {_METHODS_FILE}")
 
 
-def companions(
+def auxiliary_concepts(
     recipe: Recipe, concept: str, table: list[CheckpointRow], model: str
 ) -> tuple[list[str], list[str]]:
     """Ids of the concepts to retain and to watch while `concept` is unlearned.
@@ -175,13 +175,13 @@ def _rows_of(config: Config, table: list[CheckpointRow], model: str) -> list[Che
         raise DissectError(
             f"{config.checkpoints}: {model} has no row with method {ORIGINAL}; add one"
         )
-    known = concepts_of(table, model)
-    concepts = (config.concepts or {}).get(model, known)
+    in_table = concepts_of(table, model)
+    concepts = (config.concepts or {}).get(model, in_table)
     for concept in concepts:
-        if concept not in known:
+        if concept not in in_table:
             raise DissectError(
                 f"config: concepts.{model}: "
-                f"{not_known('concept', concept, known, f'{where} for this model')}"
+                f"{not_known('concept', concept, in_table, f'{where} for this model')}"
             )
     every = list(dict.fromkeys(row.method for row in table if row.method != ORIGINAL))
     methods = every if config.methods is None else config.methods
@@ -197,12 +197,12 @@ def _rows_of(config: Config, table: list[CheckpointRow], model: str) -> list[Che
 
 def _orphans(rows: list[CheckpointRow], missing: list[Missing]) -> list[Missing]:
     """The rows that are there, but whose original is missing."""
-    lost = {found.row for found in missing}
+    unavailable = {one.row for one in missing}
     without = {f.row.model: f.reason for f in missing if f.row.method == ORIGINAL}
     return [
         Missing(row, f"its original is missing: {without[row.model]}")
         for row in rows
-        if row.model in without and row not in lost
+        if row.model in without and row not in unavailable
     ]
 
 
@@ -223,15 +223,17 @@ def _as_adapter(config: Config, row: CheckpointRow) -> CheckpointRow:
 
 
 def _check_trainable(method: str, where: str) -> None:
-    known = trainable_methods()
-    if method not in known:
-        raise DissectError(f"{where}: {not_known('method', method, known, 'one to train here')}")
+    trainable = trainable_methods()
+    if method not in trainable:
+        raise DissectError(
+            f"{where}: {not_known('method', method, trainable, 'one to train here')}"
+        )
 
 
-def _why_missing(row: CheckpointRow, looked: Mapping[Key, Found]) -> str:
-    found = looked.get(row.key)
-    if row.kind == "hub" and found and found.is_about(row):
-        return NOT_TO_BE_HAD.get(found.status, "")
+def _why_missing(row: CheckpointRow, preflight: Mapping[Key, PreflightRow]) -> str:
+    one = preflight.get(row.key)
+    if row.kind == "hub" and one and one.is_about(row):
+        return UNAVAILABLE.get(one.status, "")
     if row.kind == "path" and not Path(row.location).is_dir():
         return f"folder {row.location} does not exist"
     return ""
@@ -239,18 +241,18 @@ def _why_missing(row: CheckpointRow, looked: Mapping[Key, Found]) -> str:
 
 def all_missing(missing: list[Missing], advice: str | None = None) -> str:
     """One line that names every missing checkpoint, and what can be done."""
-    reasons = list(dict.fromkeys(found.reason for found in missing))
-    told = [
-        f"{reason}: {', '.join(found.row.name for found in missing if found.reason == reason)}"
+    reasons = list(dict.fromkeys(one.reason for one in missing))
+    phrases = [
+        f"{reason}: {', '.join(one.row.name for one in missing if one.reason == reason)}"
         for reason in reasons
     ]
     usual = (
         "put each in a folder and name it as path:FOLDER in the table, or set "
         "on_missing_checkpoint to skip or unlearn (an original cannot be trained)"
     )
-    if any(found.row.kind == "hub" for found in missing):
+    if any(one.row.kind == "hub" for one in missing):
         usual += "; snakemake preflight looks again"
-    return f"missing checkpoints: {'; '.join(told)}; {advice or usual}"
+    return f"missing checkpoints: {'; '.join(phrases)}; {advice or usual}"
 
 
 def _nothing_selected(config: Config) -> str:

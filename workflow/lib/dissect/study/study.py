@@ -7,25 +7,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from dissect.checkpoints.manifest import manifest_if_present
 from dissect.errors import DissectError
+from dissect.study.checkpoint_table import read_table
 from dissect.study.concepts import Entry, digest, has_answers, read_concept_file
 from dissect.study.config import EXPERIMENTS, Config, load_config
-from dissect.study.downloads import read_known
 from dissect.study.folders import check_folder, check_pair, layers_of
 from dissect.study.layout import FOLDERS, Cell, Layout
-from dissect.study.preflight import Found, read_preflight
+from dissect.study.preflight import PreflightRow, read_preflight
 from dissect.study.rows import ORIGINAL, CheckpointRow
 from dissect.study.selection import (
     Missing,
     all_missing,
+    auxiliary_concepts,
     check_known,
     check_layers,
     check_texts,
-    companions,
     rows_of,
     select,
 )
-from dissect.study.table import read_table
 from dissect.study.windows import layers_between, windows_of
 
 __all__ = ["EXPERIMENTS", "Cell", "Study", "load_study"]
@@ -39,7 +39,7 @@ class Study:
 
     `rows` are the selected checkpoints (originals too) as they will be made: a missing one that is
     to be trained here has the source unlearn. `missing` are those that it goes on without, `needed`
-    those that are missing and that it cannot do without. `looked` is what preflight found.
+    those that are missing and that it cannot do without. `preflight` is what preflight.csv says.
     `entries` holds each model's concept file by id, or None while a file that comes by URL has not
     been fetched.
     """
@@ -49,7 +49,7 @@ class Study:
     rows: list[CheckpointRow]
     missing: list[Missing]
     needed: list[Missing]
-    looked: Mapping[tuple[str, str, str], Found]
+    preflight: Mapping[tuple[str, str, str], PreflightRow]
     entries: Mapping[str, Mapping[str, Entry] | None]
 
     @cached_property
@@ -89,12 +89,12 @@ class Study:
         """The cells that are left out, for the coverage table: model .. experiment, reason."""
         return [
             {
-                **Cell(found.row.model, found.row.method, found.row.concept, experiment)._asdict(),
-                "reason": found.reason,
-                "origin": found.row.origin,
+                **Cell(one.row.model, one.row.method, one.row.concept, experiment)._asdict(),
+                "reason": one.reason,
+                "origin": one.row.origin,
             }
-            for found in self.missing
-            if found.row.method != ORIGINAL
+            for one in self.missing
+            if one.row.method != ORIGINAL
             for experiment in self.config.experiments
         ]
 
@@ -104,10 +104,10 @@ class Study:
         Raises:
             DissectError: if the config does not select it.
         """
-        found = self._by_key.get((model, method, concept))
-        if found is None:
+        checkpoint = self._by_key.get((model, method, concept))
+        if checkpoint is None:
             raise DissectError(f"{model} {method} {concept} is not selected by the config")
-        return found
+        return checkpoint
 
     # Files whose place depends on what is selected; all other places are the layout's alone.
 
@@ -152,10 +152,10 @@ class Study:
     def training_concepts(self, model: str, method: str, concept: str) -> dict[str, list[str]]:
         """The ids that an unlearn row's training retains and holds out."""
         recipe = self.config.recipe(method)
-        retain, held_out = companions(recipe, concept, self.table, model)
+        retain, held_out = auxiliary_concepts(recipe, concept, self.table, model)
         return {"retain": retain, "held_out": held_out}
 
-    def companion_paths(self, model: str, method: str, concept: str) -> dict[str, list[str]]:
+    def auxiliary_paths(self, model: str, method: str, concept: str) -> dict[str, list[str]]:
         """The files of `training_concepts`.
 
         The answers on held-out concepts are watched; of retained ones only the text is needed.
@@ -169,10 +169,10 @@ class Study:
     def weights_mb(self, model: str) -> float | None:
         """Megabytes of the original's weights, once they are known: here, or by preflight."""
         # Every job asks. While it is not known, it is looked for again: a run may bring it.
-        found = self._weights_mb.get(model) or self._find_weights_mb(model)
-        if found is not None:
-            self._weights_mb[model] = found
-        return found
+        megabytes = self._weights_mb.get(model) or self._find_weights_mb(model)
+        if megabytes is not None:
+            self._weights_mb[model] = megabytes
+        return megabytes
 
     @cached_property
     def _weights_mb(self) -> dict[str, float]:
@@ -180,21 +180,22 @@ class Study:
 
     def _find_weights_mb(self, model: str) -> float | None:
         row = self.row(model, ORIGINAL)
-        known, looked = read_known(self.manifest_path(*row.key)), self.looked.get(row.key)
-        if known is not None:
-            sizes = [file.size for file in known.files if file.name.endswith(SUFFIX)]
+        manifest = manifest_if_present(self.manifest_path(*row.key))
+        preflight = self.preflight.get(row.key)
+        if manifest is not None:
+            sizes = [file.size for file in manifest.files if file.name.endswith(SUFFIX)]
         elif row.kind == "path":
             sizes = [file.stat().st_size for file in Path(row.location).glob(f"*{SUFFIX}")]
         else:
-            sizes = [looked.bytes] if looked and looked.is_about(row) else []
+            sizes = [preflight.bytes] if preflight and preflight.is_about(row) else []
         return sum(sizes) / 1e6 if sum(sizes) else None
 
     def layers(self, model: str) -> int | None:
         """How many layers a model has, once that is known."""
         row = self.row(model, ORIGINAL)
-        known = read_known(self.manifest_path(*row.key))
-        if known is not None:
-            return known.layers
+        manifest = manifest_if_present(self.manifest_path(*row.key))
+        if manifest is not None:
+            return manifest.layers
         return layers_of(Path(row.location)) if row.kind == "path" else None
 
     def check(self) -> None:
@@ -205,7 +206,7 @@ class Study:
                  wider than its model, a control above its layers, a concept that its file does not
                  have, a training without text.
         """
-        needed = {found.row for found in self.needed}
+        needed = {one.row for one in self.needed}
         for row in self.rows:
             if row not in needed:
                 self._check_folder(row)
@@ -270,8 +271,8 @@ def load_study(values: dict[str, Any]) -> Study:
     config = load_config(values)
     table = read_table(Path(config.checkpoints))
     _check_results_folder(config.results)
-    looked = read_preflight(Path(Layout(config.results).preflight))
-    selection = select(config, table, looked)
+    preflight = read_preflight(Path(Layout(config.results).preflight))
+    selection = select(config, table, preflight)
     models = dict.fromkeys(row.model for row in selection.rows)
     study = Study(
         config=config,
@@ -279,7 +280,7 @@ def load_study(values: dict[str, Any]) -> Study:
         rows=selection.rows,
         missing=selection.missing,
         needed=selection.needed,
-        looked=looked,
+        preflight=preflight,
         entries={model: _entries(config, model) for model in models},
     )
     study.check()

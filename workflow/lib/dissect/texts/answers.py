@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from dissect.checkpoints import reader
+from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.errors import DissectError
-from dissect.texts.prompts import encode, load_tokenizer, render
+from dissect.texts.prompts import encode, render
 from dissect.texts.spans import read_texts
 
 log = logging.getLogger("dissect")
@@ -84,13 +85,13 @@ def generate(
         pad: the id with which transformers fills up the answers that end before others.
     """
     by_length: dict[int, list[int]] = {}
-    for place, ids in enumerate(prompts):
-        by_length.setdefault(len(ids), []).append(place)
+    for index, ids in enumerate(prompts):
+        by_length.setdefault(len(ids), []).append(index)
     answers: dict[int, list[int]] = {}
-    for places in by_length.values():
-        batch = [prompts[place] for place in places]
-        answers |= zip(places, continue_batch(model, batch, new_tokens, pad), strict=True)
-    return [answers[place] for place in range(len(prompts))]
+    for indices in by_length.values():
+        batch = [prompts[index] for index in indices]
+        answers |= zip(indices, continue_batch(model, batch, new_tokens, pad), strict=True)
+    return [answers[index] for index in range(len(prompts))]
 
 
 def continue_batch(
@@ -124,9 +125,9 @@ def continue_batch(
 
 
 def _until(ids: list[int], ends: set[int | None]) -> list[int]:
-    for place, token in enumerate(ids):
+    for index, token in enumerate(ids):
         if token in ends:
-            return ids[:place]
+            return ids[:index]
     return ids
 
 

@@ -20,7 +20,7 @@ _HEAD = "lm_head.weight"
 _ROWS_AT_ONCE = 1024  # of the output embedding, in float64
 
 
-def place_of(concept: Mapping[str, Any]) -> tuple[int, int] | None:
+def concept_vector_at(concept: Mapping[str, Any]) -> tuple[int, int] | None:
     """Layer and Dim of a concept's vector, both from 0; None where its entry does not say them."""
     layer, dim = concept.get("Layer"), concept.get("Dim")
     return None if layer is None or dim is None else (int(layer), int(dim))
@@ -68,19 +68,19 @@ def top_tokens(checkpoint: Checkpoint, vector: Tensor, rows: int) -> list[int]:
     name = _head_name(checkpoint)
     head = checkpoint.read([name])[name][:rows]
     logits = torch.cat([part.to(vector.dtype) @ vector for part in head.split(_ROWS_AT_ONCE)])
-    found: list[int] = logits.topk(min(TOP_TOKENS, rows)).indices.tolist()
-    return found
+    ids: list[int] = logits.topk(min(TOP_TOKENS, rows)).indices.tolist()
+    return ids
 
 
 def _refuse_other_places(checkpoint: Checkpoint, layer: int, dim: int) -> None:
     width = int(checkpoint.config.intermediate_size)
-    for key, value, there, what in (
+    for key, value, size, what in (
         ("Layer", layer, checkpoint.layers, "layers"),
         ("Dim", dim, width, "value vectors in each layer"),
     ):
-        if not 0 <= value < there:
+        if not 0 <= value < size:
             raise DissectError(
-                f"the concept file says {key} {value}, but {checkpoint.folder} has {there} {what}, "
+                f"the concept file says {key} {value}, but {checkpoint.folder} has {size} {what}, "
                 f"counted from 0; mend {key}, or leave out both Layer and Dim"
             )
 

@@ -8,7 +8,7 @@ import torch
 
 from dissect.texts.spans import read_texts
 from dissect.training.scoring import measure
-from dissect.training.texts import Tokens
+from dissect.training.texts import TokenizedText
 
 # By how much the NLL of the answers on the concept must rise, in nats per token: at 0.5 the
 # original's answers have become less likely by a factor of 1.6 for each of their tokens.
@@ -40,7 +40,7 @@ class Verdict:
 
 def answers_of(
     concepts: Mapping[str, Mapping[str, Any]], tokenizer: Any, prompt: str
-) -> dict[str, list[Tokens]]:
+) -> dict[str, list[TokenizedText]]:
     """The QA_with_answers of each concept that has any; only the answers' tokens count.
 
     Raises:
@@ -49,7 +49,7 @@ def answers_of(
     # The answer span's positions predict the answer's tokens, which stand one to the right.
     return {
         key: [
-            Tokens(text.ids[: text.answer.stop + 1], skipped=text.answer.start + 1)
+            TokenizedText(text.ids[: text.answer.stop + 1], skipped=text.answer.start + 1)
             for text in read_texts(concept, prompt, tokenizer)
         ]
         for key, concept in concepts.items()
@@ -57,12 +57,14 @@ def answers_of(
     }
 
 
-def answers_nll(model: Any, answers: Mapping[str, Sequence[Tokens]], pad: int) -> dict[str, float]:
+def answers_nll(
+    model: Any, answers: Mapping[str, Sequence[TokenizedText]], pad: int
+) -> dict[str, float]:
     """For each concept, the mean over questions of the answer's mean NLL per token, in nats."""
     return {key: _answers_nll(model, texts, pad) for key, texts in answers.items()}
 
 
-def _answers_nll(model: Any, texts: Sequence[Tokens], pad: int) -> float:
+def _answers_nll(model: Any, texts: Sequence[TokenizedText], pad: int) -> float:
     counts = torch.tensor([text.counted for text in texts])
     return -float((measure(model, texts, pad).double() / counts).mean())
 

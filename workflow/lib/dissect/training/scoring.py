@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from dissect.training.texts import IGNORED, Tokens, collate
+from dissect.training.texts import IGNORED, TokenizedText, collate
 
 BATCH = 4  # texts a forward pass without gradients
 
 
-def summed_logprobs(model: Any, texts: Sequence[Tokens], pad: int) -> Tensor:
+def summed_logprobs(model: Any, texts: Sequence[TokenizedText], pad: int) -> Tensor:
     """Each text's log-probability, summed over the tokens that count: (texts,), nats, float32.
 
     Gradients flow where they are enabled. `pad` fills up shorter texts and is never attended to.
@@ -30,7 +30,7 @@ def summed_logprobs(model: Any, texts: Sequence[Tokens], pad: int) -> Tensor:
     return -losses.view(targets.shape).sum(dim=1)
 
 
-def measure(model: Any, texts: Sequence[Tokens], pad: int) -> Tensor:
+def measure(model: Any, texts: Sequence[TokenizedText], pad: int) -> Tensor:
     """`summed_logprobs` of any number of texts, without gradients: (texts,), on the CPU."""
     was_training = model.training
     model.eval()
@@ -45,7 +45,7 @@ def measure(model: Any, texts: Sequence[Tokens], pad: int) -> Tensor:
     return torch.cat(parts)
 
 
-def mean_nll(logprobs: Tensor, texts: Sequence[Tokens]) -> float:
+def mean_nll(logprobs: Tensor, texts: Sequence[TokenizedText]) -> float:
     """NLL in nats per token over all tokens of the texts, from their summed log-probabilities."""
     return -float(logprobs.double().sum()) / sum(text.counted for text in texts)
 

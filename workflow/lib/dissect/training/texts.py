@@ -20,7 +20,7 @@ _SENTENCE_END = re.compile(r"(?<!\w\.\w.)(?<!\b[A-Z]\.)(?<!\b[A-Z][a-z]\.)(?<=[.
 
 
 @dataclass(frozen=True)
-class Tokens:
+class TokenizedText:
     """A tokenized text: its ids, and how many leading ones (at least 1) the loss leaves out."""
 
     ids: tuple[int, ...]
@@ -36,9 +36,9 @@ class Tokens:
 class Material:
     """All texts of one training."""
 
-    forget: list[Tokens]
-    retain: list[Tokens]
-    held_out: list[Tokens]  # never trained on, only measured
+    forget: list[TokenizedText]
+    retain: list[TokenizedText]
+    held_out: list[TokenizedText]  # never trained on, only measured
 
 
 def read_material(
@@ -57,7 +57,7 @@ def read_material(
             leaves nothing to count.
     """
 
-    def texts(entries: Sequence[Mapping[str, Any]]) -> list[Tokens]:
+    def texts(entries: Sequence[Mapping[str, Any]]) -> list[TokenizedText]:
         return [
             text
             for entry in entries
@@ -91,7 +91,7 @@ def others_of(
 
 def texts_of(
     entry: Mapping[str, Any], tokenizer: Any, *, prompt: str, max_length: int
-) -> list[Tokens]:
+) -> list[TokenizedText]:
     """A concept's wikipedia_content as tokenized paragraphs, each cut to `max_length` tokens.
 
     Args:
@@ -124,14 +124,14 @@ def texts_of(
     return texts
 
 
-def _tokens(paragraph: str, head: list[int], tokenizer: Any, max_length: int) -> Tokens:
+def _tokens(paragraph: str, head: list[int], tokenizer: Any, max_length: int) -> TokenizedText:
     if head:
         ids = head + encode(paragraph, CHAT, tokenizer)
-        return Tokens(tuple(ids[:max_length]), skipped=len(head))
+        return TokenizedText(tuple(ids[:max_length]), skipped=len(head))
     ids = encode(paragraph, PAPER, tokenizer)
     if ids[-1] != tokenizer.eos_token_id:
         ids.append(tokenizer.eos_token_id)
-    return Tokens(tuple(ids[:max_length]), skipped=1)
+    return TokenizedText(tuple(ids[:max_length]), skipped=1)
 
 
 def paragraphs(content: str, characters: int = PARAGRAPH_CHARACTERS) -> list[str]:
@@ -140,13 +140,13 @@ def paragraphs(content: str, characters: int = PARAGRAPH_CHARACTERS) -> list[str
     The last paragraph may be shorter. Source: ConceptVectors, data_module.py; there the sentences
     of a paragraph are joined without a space, here with one.
     """
-    found, current = [], ""
+    finished, current = [], ""
     for sentence in _SENTENCE_END.split(content.strip()):
         current = f"{current} {sentence}".strip()
         if len(current) > characters:
-            found.append(current)
+            finished.append(current)
             current = ""
-    return [*found, current] if current else found
+    return [*finished, current] if current else finished
 
 
 def pairs(forget: int, retain: int, count: int, seed: int) -> list[tuple[int, int]]:
@@ -168,7 +168,7 @@ def _rounds(texts: int, count: int, generator: torch.Generator) -> list[int]:
     return order[:count]
 
 
-def collate(texts: Sequence[Tokens], pad: int) -> tuple[Tensor, Tensor, Tensor]:
+def collate(texts: Sequence[TokenizedText], pad: int) -> tuple[Tensor, Tensor, Tensor]:
     """Pad on the right; returns input ids, attention mask and labels, each (texts, tokens).
 
     A label is the id at the same position, or IGNORED where the loss does not count it.

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from dissect.errors import DissectError
 from dissect.study.recipe import Recipe
-from dissect.training.methods import METHODS, Method, Scores
+from dissect.training.accelerate_setup import accelerated, deterministic
+from dissect.training.methods import METHODS, Method, TextLogProbs
 from dissect.training.scoring import mean_nll, measure, summed_logprobs
-from dissect.training.surroundings import accelerated, deterministic
-from dissect.training.texts import Material, Tokens, pairs
+from dissect.training.texts import Material, TokenizedText, pairs
 
 log = logging.getLogger("dissect")
 T = TypeVar("T")
@@ -98,19 +98,21 @@ def rate(step: int, recipe: Recipe) -> float:
 class _Side:
     """The forget or the retain texts of a training, with the original's log-probabilities."""
 
-    def __init__(self, texts: list[Tokens], used: Iterable[int], model: Any, pad: int) -> None:
-        known = sorted(set(used))
+    def __init__(
+        self, texts: list[TokenizedText], used: Iterable[int], model: Any, pad: int
+    ) -> None:
+        indices = sorted(set(used))
         self.texts = texts
         self.original = torch.full((len(texts),), math.nan)  # (texts,), nats; NaN where not used
-        self.original[known] = measure(model, [texts[n] for n in known], pad)
-        self.watched = spread(known, WATCHED)
+        self.original[indices] = measure(model, [texts[n] for n in indices], pad)
+        self.watched = spread(indices, WATCHED)
 
-    def scores(self, chosen: list[int], logprobs: Tensor, tokens_per_text: float) -> Scores:
+    def scores(self, chosen: list[int], logprobs: Tensor, tokens_per_text: float) -> TextLogProbs:
         """The scores of a batch of texts, from their log-probabilities (texts,) in training."""
         tokens = torch.tensor([float(self.texts[n].counted) for n in chosen])
         device = logprobs.device
         original = self.original[chosen].to(device)
-        return Scores(logprobs, original, tokens.to(device), tokens_per_text)
+        return TextLogProbs(logprobs, original, tokens.to(device), tokens_per_text)
 
     def tokens_per_text(self, chosen: Sequence[int]) -> float:
         return sum(self.texts[n].counted for n in chosen) / len(chosen)
@@ -183,7 +185,7 @@ class _Training:
 
     def _scores(
         self, order: Pairs, forget_mean: float, retain_mean: float
-    ) -> tuple[Scores, Scores]:
+    ) -> tuple[TextLogProbs, TextLogProbs]:
         """The scores of a batch's forget and retain texts, from one forward pass."""
         forget, retain = [f for f, _ in order], [r for _, r in order]
         texts = [self.forget.texts[f] for f in forget] + [self.retain.texts[r] for r in retain]
@@ -232,7 +234,7 @@ class _Training:
         # The original's are known already.
         return mean_nll(side.original[side.watched], texts) if step == 0 else self._nll(texts)
 
-    def _nll(self, texts: list[Tokens]) -> float:
+    def _nll(self, texts: list[TokenizedText]) -> float:
         return mean_nll(measure(self.model, texts, self.pad), texts) if texts else math.nan
 
 

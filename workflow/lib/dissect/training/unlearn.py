@@ -11,10 +11,10 @@ import pandas as pd
 import torch
 
 from dissect.checkpoints import reader
+from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.device import choose_device, free_memory
 from dissect.errors import DissectError
 from dissect.study.recipe import TRAINING_FACTOR, Recipe
-from dissect.texts.prompts import load_tokenizer
 from dissect.training import check
 from dissect.training.scoring import pad_of
 from dissect.training.texts import read_material
@@ -102,16 +102,16 @@ def refuse_too_small(
     """
     parameters = sum(math.prod(shape) for shape in checkpoint.shapes.values())
     needed, free = TRAINING_FACTOR * dtype.itemsize * parameters, free_memory(device)
-    told = (
+    message = (
         f"training {parameters / 1e6:.0f} million weights as {str(dtype).removeprefix('torch.')} "
         f"holds {needed / 1e9:.1f} GB (weights, gradients, AdamW's two moments), beside "
         f"activations; {device} has {free / 1e9:.1f} GB free"
     )
     if needed > free:
         raise DissectError(
-            f"{told}: use a larger device, or a checkpoint that was unlearned elsewhere (path:)"
+            f"{message}: use a larger device, or a checkpoint that was unlearned elsewhere (path:)"
         )
-    log.info(told)
+    log.info(message)
 
 
 def _outcome(

@@ -1,8 +1,8 @@
 """The unlearning methods, by name. A further method is one file here and one line below.
 
-A method is a pure function: it takes the `Scores` of a batch of forget texts and of as many retain
-texts, paired by place, and the recipe's options, and returns the scalar loss to be minimised. The
-loss must be a mean over pairs, so that a step may be split into batches.
+A method is a pure function: it takes the `TextLogProbs` of a batch of forget texts and of as many
+retain texts, paired by position, and the recipe's options, and returns the scalar loss to be
+minimised. The loss must be a mean over pairs, so that a step may be split into batches.
 """
 
 from collections.abc import Callable
@@ -11,13 +11,13 @@ from torch import Tensor
 
 from dissect.training.methods.dpo import dpo
 from dissect.training.methods.grad_diff import grad_diff
-from dissect.training.methods.scores import Options, Scores
+from dissect.training.methods.log_probs import Options, TextLogProbs
 
-Method = Callable[[Scores, Scores, Options], Tensor]
+Method = Callable[[TextLogProbs, TextLogProbs, Options], Tensor]
 
 METHODS: dict[str, Method] = {
     "grad_diff": grad_diff,
     "dpo": dpo,
 }
 
-__all__ = ["METHODS", "Method", "Options", "Scores"]
+__all__ = ["METHODS", "Method", "Options", "TextLogProbs"]

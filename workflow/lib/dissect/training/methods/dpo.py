@@ -3,12 +3,12 @@
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from dissect.training.methods.scores import Options, Scores
+from dissect.training.methods.log_probs import Options, TextLogProbs
 
 RETAIN_WEIGHT = 0.0  # as published: nothing beside the preference
 
 
-def dpo(forget: Scores, retain: Scores, options: Options) -> Tensor:
+def dpo(forget: TextLogProbs, retain: TextLogProbs, options: Options) -> Tensor:
     """loss = -2/beta * logsigmoid(beta * margin) + retain_weight * NLL(retain).
 
     margin = (lp(retain) - lp(forget)) - (the same under the frozen original), lp the text's summed
@@ -16,7 +16,7 @@ def dpo(forget: Scores, retain: Scores, options: Options) -> Tensor:
     margin grows beyond 1, so beta says after how many nats a pair counts as learnt.
 
     Args:
-        forget, retain: scores of equally many texts, paired by place, tensors of shape (texts,).
+        forget, retain: scores of equally many texts, paired by position, tensors of shape (texts,).
         options: `beta` (published: 0.1); `length_normalised` (published: false) takes lp per token
             of the text, so the margin is in nats per token and beta wants to be larger;
             `retain_weight` (published: 0) adds an anchor on the retain text itself.
@@ -33,6 +33,6 @@ def dpo(forget: Scores, retain: Scores, options: Options) -> Tensor:
     return (preference + weight * retain.nll).mean()
 
 
-def _gain(scores: Scores, options: Options) -> Tensor:
+def _gain(scores: TextLogProbs, options: Options) -> Tensor:
     gain = scores.logprob - scores.original
     return gain / scores.tokens if options.length_normalised else gain

@@ -2,12 +2,12 @@
 
 from torch import Tensor
 
-from dissect.training.methods.scores import Options, Scores
+from dissect.training.methods.log_probs import Options, TextLogProbs
 
 RETAIN_WEIGHT = 1.5  # as published
 
 
-def grad_diff(forget: Scores, retain: Scores, options: Options) -> Tensor:
+def grad_diff(forget: TextLogProbs, retain: TextLogProbs, options: Options) -> Tensor:
     """loss = -NLL(forget) + retain_weight * NLL(retain), NLL in nats per token.
 
     The loss has no lower bound: it is the number of steps that ends the forgetting.

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from dissect.checkpoints import announce
+from dissect.checkpoints import readahead
 from dissect.checkpoints.reader import Checkpoint
 from tiny import LAYERS
 from tiny_sweeps import model_of
@@ -33,7 +33,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, int, int]]:
 
 def wait_for_threads() -> None:
     for thread in threading.enumerate():
-        if thread.name == announce.THREAD:
+        if thread.name == readahead.THREAD:
             thread.join()
 
 
@@ -49,11 +49,11 @@ def test_announced_are_exactly_the_bytes_of_the_parameters(
     asked: list[tuple[Path, int, int]],
     monkeypatch: Any,
 ) -> None:
-    monkeypatch.setattr(announce, "_ASKED", 1000)  # many questions for one tensor
+    monkeypatch.setattr(readahead, "_ASKED", 1000)  # many questions for one tensor
     model: Any = AutoModelForCausalLM.from_pretrained(tiny_llama)
     model.save_pretrained(tmp_path, max_shard_size=shard)
     checkpoint = Checkpoint(tmp_path)
-    checkpoint.announce(checkpoint.layer_names(2))
+    checkpoint.readahead(checkpoint.layer_names(2))
     wait_for_threads()
     tensors = checkpoint.read(checkpoint.layer_names(2)).values()
     wanted = [tensor.view(torch.uint8).numpy().tobytes() for tensor in tensors]
@@ -68,13 +68,13 @@ def test_of_what_is_not_there_nothing_is_announced(
 ) -> None:
     folder = Path(shutil.copytree(tiny_llama, tmp_path / "model"))
     checkpoint = Checkpoint(folder)
-    checkpoint.announce(checkpoint.layer_names(LAYERS))
-    checkpoint.announce([checkpoint.value_vectors_name(LAYERS)])
+    checkpoint.readahead(checkpoint.layer_names(LAYERS))
+    checkpoint.readahead([checkpoint.value_vectors_name(LAYERS)])
     names = checkpoint.layer_names(0)
     (folder / "model.safetensors").write_bytes(b"no safetensors file")
-    checkpoint.announce(names)
+    checkpoint.readahead(names)
     (folder / "model.safetensors").unlink()
-    checkpoint.announce(names)
+    checkpoint.readahead(names)
     wait_for_threads()
     assert asked == []
 

@@ -1,9 +1,9 @@
-"""What is read off a curve against layer: its peak, whether it rises, the last layer's share.
+"""Statistics of a curve against layer: its peak, whether it rises, the last layer's share.
 
 A reading looks at the mean curve of all concepts, (layers,), and returns how the number is taken of
-that curve and of every resample, (draws, layers) -> (draws,). Where it looks for the highest point,
-it does so once, on the mean curve, and stays at that layer: looked for anew in each resample, the
-highest of many layers is flattered twice, and its interval can lie wholly above its value.
+that curve and of every resample, (draws, layers) -> (draws,). The highest point is chosen once, on
+the mean curve, and all resamples are read at its layer: chosen again in each resample, the maximum
+of many layers would be optimistic, and its interval could lie wholly above its value.
 """
 
 from collections.abc import Callable
@@ -45,14 +45,14 @@ class Windows:
     @property
     def with_last(self) -> Mask:
         """Which windows cover the model's last layer."""
-        found: Mask = self.last == self.layers - 1
-        return found
+        covers: Mask = self.last == self.layers - 1
+        return covers
 
     def third(self, *names: Third) -> Mask:
         """Which windows are drawn at a layer of these thirds of the model."""
         order = ("early", "middle", "late")
-        mine = self.layer * len(order) // self.layers
-        return np.isin(mine, [order.index(name) for name in names])
+        number = self.layer * len(order) // self.layers
+        return np.isin(number, [order.index(name) for name in names])
 
 
 def peak(mean: Array, where: Mask | None = None) -> Statistic:
@@ -62,12 +62,12 @@ def peak(mean: Array, where: Mask | None = None) -> Statistic:
 
 def furthest_from_zero(mean: Array) -> Statistic:
     """The value where the curve is furthest from 0, without its sign."""
-    place = _highest(np.abs(mean), None)
-    sign = 1.0 if place is None else np.sign(mean[place])
-    return lambda curve: sign * _at(place)(curve)
+    index = _highest(np.abs(mean), None)
+    sign = 1.0 if index is None else np.sign(mean[index])
+    return lambda curve: sign * _at(index)(curve)
 
 
-def lead(mean: Array, ahead: Mask, behind: Mask) -> Statistic:
+def peak_advantage(mean: Array, ahead: Mask, behind: Mask) -> Statistic:
     """The highest point among some windows, less the highest among others."""
     left, right = peak(mean, ahead), peak(mean, behind)
     return lambda curve: left(curve) - right(curve)
@@ -75,17 +75,17 @@ def lead(mean: Array, ahead: Mask, behind: Mask) -> Statistic:
 
 def difference_of_peaks(left: Array, right: Array) -> Statistic:
     """The highest point of one curve, less that of another, wherever each lies."""
-    mine, other = peak(left), peak(right)
-    return lambda one, two: mine(one) - other(two)
+    left_peak, right_peak = peak(left), peak(right)
+    return lambda one, two: left_peak(one) - right_peak(two)
 
 
 def peak_layer(windows: Windows) -> Statistic:
-    """The layer at which the curve is highest, the lower one of two equals: of each curve anew."""
+    """The layer of each resample's highest point, the lower one of two equals."""
 
     def layer(curve: Array) -> Array:
-        there = np.isfinite(curve)
-        place = np.where(there, curve, -np.inf).argmax(axis=1)
-        return np.where(there.any(axis=1), windows.layer[place], np.nan)
+        finite = np.isfinite(curve)
+        index = np.where(finite, curve, -np.inf).argmax(axis=1)
+        return np.where(finite.any(axis=1), windows.layer[index], np.nan)
 
     return layer
 
@@ -98,7 +98,7 @@ def final_window(windows: Windows) -> Statistic:
 def layers_that_give(share: float, windows: Windows) -> Statistic:
     """Of suffixes: how many layers, counted from the last, give that share of the best suffix.
 
-    The fewest that do, of each curve anew; NaN where no suffix gives anything back.
+    The fewest that do, separately in each resample; NaN where no suffix recovers anything.
     """
 
     def layers(curve: Array) -> Array:
@@ -115,7 +115,7 @@ def final_layer_lead(mean: Array, windows: Windows) -> Statistic:
 
     Of sliding windows only: all suffixes cover the last layer, which leaves nothing to compare.
     """
-    return lead(mean, windows.with_last, ~windows.with_last)
+    return peak_advantage(mean, windows.with_last, ~windows.with_last)
 
 
 def final_layer_share(mean: Array, windows: Windows) -> Statistic:
@@ -140,16 +140,18 @@ def final_layer_share(mean: Array, windows: Windows) -> Statistic:
     covering, rest = peak(mean, windows.with_last), peak(mean, ~windows.with_last)
 
     def share(curve: Array) -> Array:
-        mine, other = np.maximum(covering(curve), 0), np.maximum(rest(curve), 0)
-        return _ratio(mine - other, np.maximum(mine, other), least=-1.0)
+        with_last_layer, without_it = np.maximum(covering(curve), 0), np.maximum(rest(curve), 0)
+        return _ratio(
+            with_last_layer - without_it, np.maximum(with_last_layer, without_it), least=-1.0
+        )
 
     return share
 
 
 def _ratio(part: Array, whole: Array, least: float = 0.0) -> Array:
     """part / whole, at least `least`; NaN where the whole is not above 0."""
-    known = whole > 0
-    return np.where(known, np.maximum(part / np.where(known, whole, 1.0), least), np.nan)
+    defined = whole > 0
+    return np.where(defined, np.maximum(part / np.where(defined, whole, 1.0), least), np.nan)
 
 
 def _highest(mean: Array, where: Mask | None) -> int | None:
@@ -158,9 +160,9 @@ def _highest(mean: Array, where: Mask | None) -> int | None:
     return int(np.where(chosen, mean, -np.inf).argmax()) if chosen.any() else None
 
 
-def _at(place: int | None) -> Statistic:
+def _at(index: int | None) -> Statistic:
     """The value at one point of the curve; NaN if there is no such point."""
-    return lambda curve: np.full(len(curve), np.nan) if place is None else curve[:, place]
+    return lambda curve: np.full(len(curve), np.nan) if index is None else curve[:, index]
 
 
 def rank_correlation(curves: Array) -> Array:
@@ -177,9 +179,11 @@ def rank_correlation(curves: Array) -> Array:
     # Ranks with ties averaged; the layers' among the layers that have a value.
     left, right = (_centred(part.rank(axis=1)) for part in (flat, layer.where(flat.notna())))
     size = np.sqrt((left**2).sum(axis=1) * (right**2).sum(axis=1))
-    known = (flat.notna().sum(axis=1).to_numpy() >= _LEAST_POINTS) & (size > 0)
-    found = np.where(known, (left * right).sum(axis=1) / np.where(known, size, 1.0), np.nan)
-    return found.reshape(curves.shape[:-1])
+    defined = (flat.notna().sum(axis=1).to_numpy() >= _LEAST_POINTS) & (size > 0)
+    correlation = np.where(
+        defined, (left * right).sum(axis=1) / np.where(defined, size, 1.0), np.nan
+    )
+    return correlation.reshape(curves.shape[:-1])
 
 
 def _centred(ranks: pd.DataFrame) -> Array:

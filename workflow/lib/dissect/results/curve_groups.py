@@ -9,18 +9,18 @@ import pandas as pd
 from dissect.results.bootstrap import Array
 
 ALL_METHODS = "all"
-DONOR = "original"  # whose states are put back where nothing is said; the others are controls
-FAMILY = ["model", "origin", "window", "span", "donor", "score"]
-WINDOW = ["layer", "first_layer", "last_layer"]
+DONOR = "original"  # the donor of the recovery curves; all others are controls
+GROUP_COLUMNS = ["model", "origin", "window", "span", "donor", "score"]
+WINDOW_COLUMNS = ["layer", "first_layer", "last_layer"]
 
 
 @dataclass(frozen=True)
-class Family:
+class CurveGroup:
     """All curves of one model, origin, window, span, donor and score.
 
-    `windows` has the columns of WINDOW, one row per point of a curve, sorted by layer. The arrays
-    are (experiments, methods, concepts, layers), NaN where there is no row; `values` also where
-    the row has no value.
+    `windows` has the columns WINDOW_COLUMNS, one row per point of a curve, sorted by layer. The
+    arrays have the shape (experiments, methods, concepts, layers) and are NaN where a row is
+    missing; `values` also where the row has no value.
     """
 
     key: dict[str, str]
@@ -42,27 +42,27 @@ class Family:
         return values
 
 
-def families(scores: pd.DataFrame) -> Iterator[Family]:
+def curve_groups(scores: pd.DataFrame) -> Iterator[CurveGroup]:
     """Arrange the rows of `concept_scores`, in the order of their keys."""
-    for key, group in scores.groupby(FAMILY, observed=True, sort=True):
-        yield _family(dict(zip(FAMILY, map(str, key), strict=True)), group)
+    for key, group in scores.groupby(GROUP_COLUMNS, observed=True, sort=True):
+        yield _curve_group(dict(zip(GROUP_COLUMNS, map(str, key), strict=True)), group)
 
 
-def _family(key: dict[str, str], group: pd.DataFrame) -> Family:
-    windows = group[WINDOW].drop_duplicates().sort_values("layer", ignore_index=True)
-    names, places = [], []
+def _curve_group(key: dict[str, str], group: pd.DataFrame) -> CurveGroup:
+    windows = group[WINDOW_COLUMNS].drop_duplicates().sort_values("layer", ignore_index=True)
+    names, indices = [], []
     for column in ("experiment", "method", "concept"):
-        found, place = np.unique(group[column].astype(str), return_inverse=True)
-        names.append([str(name) for name in found])
-        places.append(place)
-    places.append(np.searchsorted(windows["layer"].to_numpy(), group["layer"]))
+        unique, index = np.unique(group[column].astype(str), return_inverse=True)
+        names.append([str(name) for name in unique])
+        indices.append(index)
+    indices.append(np.searchsorted(windows["layer"].to_numpy(), group["layer"]))
     shape = (*map(len, names), len(windows))
 
     def cube(column: str) -> Array:
         filled = np.full(shape, np.nan)
-        filled[tuple(places)] = group[column].to_numpy(dtype=float)
+        filled[tuple(indices)] = group[column].to_numpy(dtype=float)
         return filled
 
     experiments, methods, concepts = names
     arrays = (cube(column) for column in ("value", "questions", "null"))
-    return Family(key, experiments, methods, concepts, windows, *arrays)
+    return CurveGroup(key, experiments, methods, concepts, windows, *arrays)

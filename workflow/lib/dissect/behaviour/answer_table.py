@@ -1,4 +1,4 @@
-"""From two models' answers to the rows of the contract (results/answers.py)."""
+"""The rows of the table of answers (results/answers.py), from two models' answers."""
 
 import logging
 from collections import defaultdict
@@ -48,17 +48,17 @@ def answer_rows(
     }
     rows = []
     for one, text in zip(asked, texts, strict=True):
-        theirs = original[one.set, one.question]
+        answer_original = original[one.set, one.question]
         rows.append(
             {
                 **key,
                 "set": one.set,
                 "question": one.question,
                 "prompt": one.prompt,
-                "answer_original": theirs,
+                "answer_original": answer_original,
                 "answer": text,
-                "bleu": bleu(theirs, text),
-                "rouge_l": rouge_l(theirs, text),
+                "bleu": bleu(answer_original, text),
+                "rouge_l": rouge_l(answer_original, text),
             }
         )
     return rows
@@ -68,13 +68,13 @@ def report(rows: Sequence[Row]) -> None:
     """Say in the log how like the original's the answers are, per set and patch."""
     groups: dict[tuple[Any, ...], list[float]] = defaultdict(list)
     for row in rows:
-        place = (row["set"], row["experiment"], row["first_layer"], row["last_layer"])
-        groups[place].append(row["rouge_l"])
+        group = (row["set"], row["experiment"], row["first_layer"], row["last_layer"])
+        groups[group].append(row["rouge_l"])
     for (name, experiment, first, last), scores in groups.items():
-        there = [score for score in scores if score == score]
+        finite = [score for score in scores if score == score]
         log.info(
             "%s%s: mean ROUGE-L %s over %d of %d questions",
             *(name, f", {experiment} at layers {first} to {last}" if experiment else ""),
-            f"{sum(there) / len(there):.3f}" if there else "none",
-            *(len(there), len(scores)),
+            f"{sum(finite) / len(finite):.3f}" if finite else "none",
+            *(len(finite), len(scores)),
         )

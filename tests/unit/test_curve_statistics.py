@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 
 from dissect.results.bootstrap import NOTHING, estimate
-from dissect.results.shape import (
+from dissect.results.curve_statistics import (
     Windows,
     difference_of_peaks,
     final_layer_lead,
@@ -13,8 +13,8 @@ from dissect.results.shape import (
     final_window,
     furthest_from_zero,
     layers_that_give,
-    lead,
     peak,
+    peak_advantage,
     peak_layer,
     rank_correlation,
 )
@@ -60,7 +60,7 @@ def test_a_lead_compares_the_best_of_two_groups_of_windows() -> None:
     one = windows("sliding_1")
     curve = [0.5, 0.1, 0.2, 0.3, 0.4, 0.2]
     late, early = one.third("late"), one.third("early")
-    assert read(lambda mean: lead(mean, late, early), curve) == pytest.approx(-0.1)
+    assert read(lambda mean: peak_advantage(mean, late, early), curve) == pytest.approx(-0.1)
     assert read(lambda mean: final_layer_lead(mean, one), curve) == pytest.approx(-0.3)
     # Of width 3, the windows at 4 and 5 cover the last layer.
     wide = windows("sliding_3")

@@ -1,4 +1,4 @@
-"""What an archive must not tell of the machine that it was made on: folders, and access tokens."""
+"""What an archive must not disclose of the machine it was made on: folders and access tokens."""
 
 import os
 import re
@@ -14,27 +14,27 @@ _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}\b")
 _LOGIN = re.compile(r"(?<=://)[^/\s@\"']+@")
 
 
-class Private:
+class Redactor:
     """Absolute paths and what stands for them: a folder's last name, ~, or the path from here.
 
     Args:
-        paths: files and folders that texts may name; relative ones tell nothing and are left out.
+        paths: files and folders that texts may name; relative ones are not replaced.
     """
 
     def __init__(self, paths: Iterable[Path]) -> None:
-        known = {path: f".../{path.name}" for path in paths if path.is_absolute()}
-        known |= {Path.home(): "~", Path.cwd(): "."}
-        known |= {path.resolve(): word for path, word in known.items()}
+        replacements = {path: f".../{path.name}" for path in paths if path.is_absolute()}
+        replacements |= {Path.home(): "~", Path.cwd(): "."}
+        replacements |= {path.resolve(): word for path, word in replacements.items()}
         # Longest first: what lies in a folder before the folder itself.
-        ordered = sorted(known.items(), key=lambda item: -len(str(item[0])))
+        ordered = sorted(replacements.items(), key=lambda item: -len(str(item[0])))
         self._words = [
             (re.compile(rf"(?<![\w./~-]){re.escape(str(path))}(?![\w-])"), word)
             for path, word in ordered
             if len(path.parts) > 1
         ]
 
-    def removed_from(self, text: str, name: str) -> str:
-        """The text without them.
+    def redact(self, text: str, name: str) -> str:
+        """The text with every such path replaced.
 
         Raises:
             DissectError: if the file of that name holds what looks like an access token.
@@ -45,16 +45,16 @@ class Private:
             text = pattern.sub(word, text)
         return _LOGIN.sub("", text)
 
-    def removed_from_parquet(self, path: Path, copy: Path) -> Path:
-        """A parquet file whose metadata names none of them: itself, or a copy of the same rows.
+    def redact_parquet(self, path: Path, copy: Path) -> Path:
+        """A parquet file without such paths in its metadata: itself, or a copy of the same rows.
 
         Raises:
             DissectError: as `removed_from`.
         """
         file = pq.ParquetFile(path)
-        said = {k.decode(): v.decode() for k, v in (file.schema_arrow.metadata or {}).items()}
-        clean = {key: self.removed_from(value, str(path)) for key, value in said.items()}
-        if clean == said:
+        metadata = {k.decode(): v.decode() for k, v in (file.schema_arrow.metadata or {}).items()}
+        clean = {key: self.redact(value, str(path)) for key, value in metadata.items()}
+        if clean == metadata:
             return path
         copy.parent.mkdir(parents=True, exist_ok=True)
         with pq.ParquetWriter(copy, file.schema_arrow.with_metadata(clean)) as writer:

@@ -1,7 +1,7 @@
-"""Tensors of safetensors files that will be wanted soon: the system is asked for their pages.
+"""Readahead: the system is asked to read tensors that are needed soon, while others are computed.
 
-A memory-mapped weight is read from the disk when it is first used, and the computation waits. Asked
-for before, it comes meanwhile. Only a hint: no result depends on it.
+Without it, a memory-mapped weight is read from the disk when it is first used, and the computation
+waits. It is only a hint to the system: no result depends on it.
 """
 
 import json
@@ -12,11 +12,11 @@ from pathlib import Path
 from threading import Thread
 from typing import BinaryIO
 
-THREAD = "announcing weights"
+THREAD = "readahead of weights"
 _ASKED = 1 << 19  # bytes: the kernel cuts what is asked of it at once
 
 
-def announce(wanted: Mapping[Path, set[str]]) -> None:
+def readahead(wanted: Mapping[Path, set[str]]) -> None:
     """Ask for some tensors, by file; returns at once. Nothing where the system has no such call."""
     if wanted and hasattr(os, "posix_fadvise"):
         # In a thread, since asking waits where the disk is busy. It takes no processor time.

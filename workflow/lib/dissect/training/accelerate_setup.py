@@ -1,4 +1,4 @@
-"""Where a training runs: its device, accelerate, and what makes it repeatable."""
+"""Setup of a training: its device, accelerate, and deterministic kernels."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from dissect.device import choose_device
 
 @contextmanager
 def accelerated(device: str, precision: str, accumulation: int) -> Iterator[Any]:
-    """accelerate's Accelerator; what it keeps for the whole process is undone at the end."""
+    """accelerate's Accelerator; its process-wide state is reset at the end."""
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
@@ -39,7 +39,7 @@ def deterministic(seed: int) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True, warn_only=True)
-        # A help for debugging only, which costs a pass over all new memory.
+        # It only helps debugging, and costs a pass over all new memory.
         memory.fill_uninitialized_memory = False
         try:
             yield

@@ -1,4 +1,4 @@
-"""What a method sees of a batch of texts: log-probabilities, and nothing of the model."""
+"""What a method is given of a batch of texts: log-probabilities, not the model."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,7 +18,7 @@ class Options(Protocol):
 
 
 @dataclass(frozen=True)
-class Scores:
+class TextLogProbs:
     """Log-probabilities of a batch of texts, in nats, over the tokens that the loss counts.
 
     Every tensor has the shape (texts,).

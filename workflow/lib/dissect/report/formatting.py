@@ -1,4 +1,4 @@
-"""Numbers and names as the page says them."""
+"""How the page formats numbers, names and settings."""
 
 import math
 from collections.abc import Iterable

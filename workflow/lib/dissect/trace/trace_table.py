@@ -1,4 +1,4 @@
-"""The table of traces: one row per component and layer, and one for the concept vector."""
+"""The table of weight changes: one row per component and layer, one for the concept vector."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,8 +22,8 @@ def collect_traces(paths: Iterable[Path]) -> pd.DataFrame:
     """
     every = pd.concat([read_rows(path) for path in paths], ignore_index=True)
     keys = {name: every[name].astype(str) for name in ("model", "origin", "method", "concept")}
-    every = every.assign(**keys, place=every["component"].map(_ORDER.index).astype(int))
-    rows = every.sort_values([*keys, "place", "layer"], ignore_index=True)
+    every = every.assign(**keys, order=every["component"].map(_ORDER.index).astype(int))
+    rows = every.sort_values([*keys, "order", "layer"], ignore_index=True)
     return rows[TRACE_COLUMNS]
 
 

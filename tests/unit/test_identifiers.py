@@ -1,0 +1,92 @@
+"""Private words for things that the field has a name for stay out of the code's identifiers.
+
+Names are read off the syntax tree, so a word in a comment or a message is not one of them.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+WORKFLOW = Path(__file__).parents[2] / "workflow"
+
+# The standard term for each, where there is one.
+OLD = {
+    "Ahead": "LayerPrefetcher",
+    "Calls": "MicroBatches",
+    "Companion": "SourceModel",
+    "Entrance": "the embedding",
+    "Found": "PreflightRow",
+    "Front": "RunState",
+    "NOT_TO_BE_HAD": "UNAVAILABLE",
+    "OnlyAt": "MLPAtPositions",
+    "Pack": "PrefixTree",
+    "Patching": "DonorWindows",
+    "Patience": "Retry",
+    "Place": "StoredAt",
+    "Returns": "ConstantOutput",
+    "Skeleton": "StreamedModel",
+    "Spot": "PatchSite",
+    "THERE": "AVAILABLE",
+    "Wave": "DonorRuns",
+    "announce": "readahead",
+    "asked_seconds": "retry_after",
+    "companions": "auxiliary concepts",
+    "front": "RunState",
+    "hear": "capture",
+    "heard": "captured",
+    "laid_out": "flatten",
+    "lead": "what it is: a difference, an advantage",
+    "looked": "preflight",
+    "may_pass": "is_transient",
+    "read_along": "run_in_lockstep",
+    "sheet": "new_figure",
+    "skeleton": "streamed_model",
+    "spot": "patch site",
+}
+# They say nothing about the value that they name.
+EMPTY = {
+    *("found", "known", "lost", "mine", "ours", "place", "places", "said", "some"),
+    *("theirs", "there", "told"),
+}
+OLD_MODULES = {"announce", "private", "shape", "skeleton", "surroundings", "words"}
+
+
+def identifiers(tree: ast.AST) -> Iterator[str]:
+    """The names that a module gives: classes, functions, arguments, variables, attributes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
+        elif isinstance(node, ast.alias) and node.asname:
+            yield node.asname
+
+
+def names_of(path: Path) -> set[str]:
+    return set(identifiers(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+def modules() -> list[str]:
+    """All modules of the workflow, relative to its folder."""
+    return sorted(path.relative_to(WORKFLOW).as_posix() for path in WORKFLOW.rglob("*.py"))
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_module_uses_the_standard_terms(module: str) -> None:
+    wrong = sorted(names_of(WORKFLOW / module) & (OLD.keys() | EMPTY))
+    assert not wrong, {name: OLD.get(name, "a name that says what it is") for name in wrong}
+    assert Path(module).stem not in OLD_MODULES
+
+
+def test_names_are_read_off_the_syntax_tree() -> None:
+    code = 'import a as Wave\nclass Pack:\n  def hear(self, front): self.spot = lead = "found"'
+    assert set(identifiers(ast.parse(code))) == {
+        *("Wave", "Pack", "hear", "self", "front", "spot", "lead"),
+    }
+    assert set(identifiers(ast.parse("# a place\nprint(sheet, x.found)"))) == set()
