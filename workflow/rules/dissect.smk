@@ -17,7 +17,6 @@ rule dissect_layers:
         mem_mb=jobs.mem_mb("dissect"),
         runtime=jobs.runtime("dissect"),
     params:
-        # Not as input files: in a rule of thousands of jobs these take a fifth of the planning.
         code=code("dissect_layers"),
         windows=study.config.windows,
         controls=study.config.controls.of_a_sweep(study.config.seed),

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from dissect.errors import DissectError
+from dissect.study.section import Section
 from dissect.study.windows import window_width
 
 # Experiment -> label, marker, dashes (on, off, ... in line widths; () is solid), so that nobody
@@ -29,10 +30,8 @@ CONTROLS: dict[str, tuple[str, str, tuple[float, ...]]] = {
 SPANS = {"notebook": "the notebook's span", "answer": "the answer's span"}
 
 
-class Style(BaseModel):
+class Style(Section):
     """How figures look. Changing it redraws figures and computes nothing else."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     palette: str = Field(
         default="colorblind", description="A seaborn palette, one colour per experiment."

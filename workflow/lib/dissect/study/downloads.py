@@ -37,7 +37,7 @@ class HubCheckpoint:
         manifest = manifest_if_present(self.manifest)
         return (
             manifest is not None
-            and not self.is_due
+            and manifest.source == self.row.source
             and not files_are_present(manifest)
             and not all(Path(result).exists() for result in self.results)
         )
