@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from dissect.errors import DissectError
 from dissect.files import atomic_path
-from dissect.results.schema import read_metadata
+from dissect.results.schema import read_metadata, readable
 
 SCHEMA_VERSION = "1"
 
@@ -76,10 +76,8 @@ def read_answers(path: Path, schema: pa.Schema = ANSWER_SCHEMA) -> pa.Table:
     Raises:
         DissectError: if the file is no parquet of this schema.
     """
-    try:
+    with readable(path):
         table = pq.ParquetFile(path).read(use_threads=False)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DissectError(f"{path} cannot be read as parquet: delete it and run again") from error
     version = read_metadata(path).get("schema_version")
     if version != SCHEMA_VERSION or not table.schema.equals(schema):
         raise DissectError(

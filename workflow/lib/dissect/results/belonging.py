@@ -13,13 +13,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from dissect.checkpoints.manifest import manifest_if_present
-from dissect.errors import DissectError
 from dissect.files import read_json, sha256_of
 from dissect.results.expected import Settings, expected, refuse_foreign
-from dissect.results.schema import read_metadata
+from dissect.results.schema import read_metadata, readable
 from dissect.study.concepts import Entry, digest, read_concept_file
 from dissect.study.rows import ORIGINAL
 
@@ -177,10 +174,8 @@ def check_results(
 
 
 def _metadata_of(path: Path) -> dict[str, Any]:
-    try:
+    with readable(path):
         return read_metadata(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DissectError(f"{path} cannot be read as parquet: delete it and run again") from error
 
 
 def _warn_of_machines(every: Iterable[Mapping[str, str]]) -> None:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from dissect.errors import DissectError
 from dissect.files import atomic_path
-from dissect.results.schema import CELL_SCHEMA, SCHEMA_VERSION, read_metadata
+from dissect.results.schema import CELL_SCHEMA, SCHEMA_VERSION, read_metadata, readable
 
 CELL = ["model", "method", "concept", "experiment"]
 COVERAGE_COLUMNS = [*CELL, "status", "reason", "origin", "rows", "null_krs"]
@@ -81,10 +81,8 @@ def shared_and_own(
 
 
 def _metadata_of(cell: Path) -> dict[str, str]:
-    try:
+    with readable(cell):
         metadata = read_metadata(cell)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DissectError(f"{cell} cannot be read as parquet: delete it, run again") from error
     if metadata.get("schema_version") != SCHEMA_VERSION:
         raise DissectError(
             f"{cell} has schema version {metadata.get('schema_version')}, this program reads "
@@ -112,10 +110,8 @@ def _groups_of_cells(cells: Sequence[Path], coverage: list[dict[str, Any]]) -> I
 
 
 def _read_cell(cell: Path) -> pa.Table:
-    try:
+    with readable(cell):
         table = pq.ParquetFile(cell).read(use_threads=False)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DissectError(f"{cell} cannot be read as parquet: delete it, run again") from error
     if not table.schema.equals(CELL_SCHEMA):
         raise DissectError(f"{cell} has other columns than this program writes: delete it, rerun")
     for column, expected in zip(CELL, _key_of(cell), strict=True):

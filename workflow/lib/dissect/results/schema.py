@@ -1,6 +1,7 @@
 """The parquet contract: one cell of the study, one row per window x question x span x donor."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,16 +63,27 @@ def write_rows(
         pq.write_table(table, partial)
 
 
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """For what reads one of the workflow's own parquet files.
+
+    Raises:
+        DissectError: in place of what pyarrow raises for a file that is no parquet.
+    """
+    try:
+        yield
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DissectError(f"{path} cannot be read as parquet: delete it and run again") from error
+
+
 def read_rows(path: Path) -> pd.DataFrame:
     """Read a table written by `write_rows`; keys come as pandas categories.
 
     Raises:
         DissectError: if the file is no parquet of this schema version.
     """
-    try:
+    with readable(path):
         table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DissectError(f"{path} cannot be read as parquet: delete it and run again") from error
     version = read_metadata(path).get("schema_version")
     if version != SCHEMA_VERSION:
         raise DissectError(
