@@ -12,6 +12,10 @@ from dissect.errors import DissectError
 log = logging.getLogger("dissect")
 T = TypeVar("T")
 
+# Tokens through a layer. Larger calls gain nothing. On a CPU this is a constant: the number of rows
+# of a product can change its last bits, and results must not depend on the memory there is.
+TOKENS_PER_CALL = 4096
+
 
 class MicroBatches:
     """Sends rows through a computation, a bounded number of tokens at a time.

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dissect.engine.micro_batches import MicroBatches
+from dissect.engine.micro_batches import TOKENS_PER_CALL, MicroBatches
 from dissect.engine.operations import count_record, timed
+from dissect.engine.runs import TreeRuns, unpatched_run
 from dissect.engine.streamed_model import ATTENTION, COEFFICIENTS, StreamedModel
-from dissect.engine.sweep import TOKENS_PER_CALL, TreeRuns, unpatched_run
 from dissect.engine.token_tree import token_trees
 from dissect.texts.spans import Text
 

@@ -1,0 +1,108 @@
+"""Runs on their way through a model's layers: the unpatched run, and rows of runs beside it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dissect.engine.micro_batches import MicroBatches
+from dissect.engine.schedule import LayerSchedule
+from dissect.engine.streamed_model import Layer, StreamedModel
+
+
+class TreeRuns:
+    """The runs of one token tree, between two layers. A run is a row, (1, tokens, hidden).
+
+    Args:
+        arguments: of each layer, beside the hidden state.
+        calls: how many rows pass a layer at a time.
+        compared: the tokens that are read above the last layer, whose MLP then runs at these only;
+            None: all.
+
+    Attributes:
+        unpatched: rows that pass the layers unpatched, in batches of (rows, tokens, hidden): the
+            unpatched run, if it is here, and finished runs. Rows are only added, so a full batch is
+            never copied.
+        in_window: rows inside a window, by its first layer.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[Mapping[str, Any]],
+        calls: MicroBatches,
+        compared: list[int] | None = None,
+    ) -> None:
+        self.unpatched: list[Tensor] = []
+        self.in_window: dict[int, Tensor] = {}
+        self._arguments = arguments
+        self._calls = calls
+        self._compared = compared
+
+    def add_unpatched(self, row: Tensor) -> None:
+        """Add a row that passes the following layers unpatched."""
+        last = torch.cat([*self.unpatched[-1:], row])
+        self.unpatched[-1:] = last.split(self._calls.rows(row.shape[1]))
+
+    def pass_unpatched(self, index: int, layer: Layer) -> None:
+        """Take the unpatched rows through a layer."""
+        # Each batch is replaced at once, so that no state is in memory twice.
+        for number, batch in enumerate(self.unpatched):
+            self.unpatched[number] = self._through(index, layer, batch)
+
+    def pass_in_window(self, index: int, layer: Layer, firsts: Sequence[int]) -> None:
+        """Take rows inside a window, by their first layers, through a patched layer."""
+        size = self._calls.rows(self.in_window[firsts[0]].shape[1])
+        for start in range(0, len(firsts), size):
+            of_call = firsts[start : start + size]
+            batch = torch.cat([self.in_window[first] for first in of_call])
+            batch = self._through(index, layer, batch)
+            self.in_window.update(zip(of_call, batch.split(1), strict=True))
+
+    def start_windows(self, index: int, layer: Layer, inputs: Tensor) -> None:
+        """Take the row of the windows that start at a patched layer through it."""
+        self.in_window[index] = self._through(index, layer, inputs)
+
+    def end_windows(self, step: LayerSchedule) -> None:
+        """Add a run for each window that ends, and drop the rows that no window needs."""
+        for first, _ in step.ends:
+            self.add_unpatched(self.in_window[first])
+        self.in_window = {first: self.in_window[first] for first in step.remaining}
+
+    def mlp_at(self, index: int) -> list[int] | None:
+        """The only tokens at which a layer's MLP has to run; None: all."""
+        return self._compared if index == len(self._arguments) - 1 else None
+
+    def outputs(self) -> Tensor:
+        """The unpatched rows at the compared tokens, (rows, tokens, hidden)."""
+        return torch.cat([batch[:, self._compared] for batch in self.unpatched])
+
+    def _through(self, index: int, layer: Layer, batch: Tensor) -> Tensor:
+        arguments, mlp_at = self._arguments[index], self.mlp_at(index)
+        return self._calls(lambda rows: layer(rows, arguments, mlp_at), batch)
+
+
+def unpatched_run(
+    model: StreamedModel, runs: Sequence[Sequence[TreeRuns]]
+) -> Iterator[tuple[int, Layer, list[dict[str, Tensor]]]]:
+    """Take all unpatched rows through the layers, and stop after each layer.
+
+    Args:
+        runs: per donor and token tree; the first rows of the first donor's are the unpatched run.
+
+    Yields:
+        A layer's index; the layer, with its weights until the next one is asked for; and what
+        `Layer.capture` leaves of the unpatched run, per tree.
+    """
+    first_donor, *other_donors = runs
+    for index in range(model.n_layers):
+        with model.layer(index) as layer:
+            unpatched = []
+            for of_tree in first_donor:
+                with layer.capture() as captured:
+                    of_tree.pass_unpatched(index, layer)
+                unpatched.append(captured)
+            for of_donor in other_donors:
+                for of_tree in of_donor:
+                    of_tree.pass_unpatched(index, layer)
+            yield index, layer, unpatched
