@@ -24,9 +24,13 @@ from tiny import save_tiny  # noqa: E402
 
 
 def free_ports(count: int = 3) -> int:
-    """The first of so many ports in a row that nobody uses."""
+    """The first of so many ports in a row that nobody uses.
+
+    They are below those that the system gives to outgoing connections (from 32768 on): one of these
+    could take a daemon's port while the daemon is away, which then never comes back.
+    """
     while True:
-        first = random.randrange(20000, 60000)
+        first = random.randrange(10000, 30000)
         with ExitStack() as bound:
             try:
                 for port in range(first, first + count):

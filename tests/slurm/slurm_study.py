@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +18,9 @@ from tiny_study import CONFIG, Run, Workflow
 
 HERE = Path(__file__).parent
 TABLES = ("krs.parquet", "curves.csv", "coverage.csv")
-HANGS = 900  # seconds: no run takes a third of it, and one that hangs should say how things stood
+HANGS = 600  # seconds: nothing takes half of it, and what hangs should say how things stood
+HARD = 30  # seconds after which a daemon that does not end is killed
+ONE, OTHER = "dpo_tea_attention", "dpo_tea_value_vectors"
 
 
 @dataclass(frozen=True)
@@ -63,10 +66,23 @@ class Cluster:
         jobs = [dict(pair.split("=", 1) for pair in line.split() if "=" in pair) for line in noted]
         return [_ended(job) for job in jobs if job["JobId"] in ids]
 
+    def wait_until(self, condition: Callable[[], object]) -> None:
+        """Wait; what never comes says how things stood."""
+        started = time.monotonic()
+        while not condition():
+            assert time.monotonic() - started < HANGS, f"waited in vain:\n{self.state()}"
+            time.sleep(0.2)
+
+    def state(self) -> str:
+        return self.ask("squeue") + self.ask("sinfo", "--list-reasons")
+
     def stop_daemon(self, name: str) -> None:
         pid = int((self.folder / f"run/{name}.pid").read_text(encoding="utf-8"))
         os.kill(pid, signal.SIGTERM)
+        started = time.monotonic()
         while Path(f"/proc/{pid}").exists():
+            if time.monotonic() - started > HARD:
+                os.kill(pid, signal.SIGKILL)
             time.sleep(0.1)
 
     def start_daemon(self, name: str) -> None:
@@ -100,9 +116,8 @@ class Started:
             status = self.process.wait(HANGS)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            state = self.cluster.ask("squeue") + self.cluster.ask("sinfo", "--list-reasons")
             output = self.log.read_text(encoding="utf-8")[-2000:]
-            raise AssertionError(f"a run hangs: {output}\n{state}") from None
+            raise AssertionError(f"a run hangs: {output}\n{self.cluster.state()}") from None
         return Run(status, self.log.read_text(encoding="utf-8"))
 
 
@@ -183,6 +198,30 @@ def submitted(run: Run) -> dict[str, str]:
     """Slurm's ids of a run's jobs, and each one's rule/wildcards."""
     pattern = r"submitted with SLURM jobid (\d+) \(log: \S*/rule_(\S+)/\1\.log\)"
     return dict(re.findall(pattern, run.output))
+
+
+def cells_of(run: Run) -> list[str]:
+    """The sweeps that a run has submitted, one entry per attempt."""
+    names = [name for name in submitted(run).values() if name.startswith("dissect_layers/")]
+    return sorted(name.removeprefix("dissect_layers/tiny_") for name in names)
+
+
+def assert_complete(study: Study, undisturbed: Study) -> None:
+    """A plain run ends complete, its tables are those of the undisturbed study; then rests."""
+    assert not study.cluster.queue()
+    run = study.run()
+    assert run.status == 0, run.output
+    assert study.tables() == undisturbed.tables()
+    assert "Nothing to be done" in study.run().output
+
+
+def attempts(
+    run: Run, cluster: Cluster, cell: str, asked: str = "minutes"
+) -> list[tuple[str, int]]:
+    """How each attempt at a cell ended, and what it had asked for."""
+    ids = [job for job, name in submitted(run).items() if name.endswith(f"/tiny_{cell}")]
+    jobs = sorted(cluster.ended(ids), key=lambda job: int(job.id))
+    return [(job.state, getattr(job, asked)) for job in jobs]
 
 
 def prepare(workflow: Workflow) -> None:

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from slurm_study import Cluster, Study, submitted
-from test_faults import ONE, OTHER, assert_complete, attempts, cells_of
+from slurm_study import ONE, OTHER, Cluster, Study, assert_complete, attempts, cells_of, submitted
 
 
 @pytest.fixture

@@ -1,31 +1,19 @@
 """What goes wrong on a cluster, each with its end: a plain second run, and the same tables."""
 
 import re
-import shutil
 import signal
-import subprocess
-import time
 
 import pytest
-from slurm_study import Cluster, Study, submitted
-from tiny_study import Run
-
-ONE, OTHER = "dpo_tea_attention", "dpo_tea_value_vectors"
-
-
-def cells_of(run: Run) -> list[str]:
-    """The sweeps that a run has submitted, one entry per attempt."""
-    names = [name for name in submitted(run).values() if name.startswith("dissect_layers/")]
-    return sorted(name.removeprefix("dissect_layers/tiny_") for name in names)
-
-
-def assert_complete(study: Study, undisturbed: Study) -> None:
-    """A plain run ends complete, its tables are those of the undisturbed study; then rests."""
-    assert not study.cluster.queue()
-    run = study.run()
-    assert run.status == 0, run.output
-    assert study.tables() == undisturbed.tables()
-    assert "Nothing to be done" in study.run().output
+from slurm_study import (
+    ONE,
+    OTHER,
+    Cluster,
+    Study,
+    assert_complete,
+    attempts,
+    cells_of,
+    submitted,
+)
 
 
 def test_jobs_cancelled_or_out_of_time_or_memory_get_a_larger_second_attempt(
@@ -48,15 +36,6 @@ def test_jobs_cancelled_or_out_of_time_or_memory_get_a_larger_second_attempt(
     (_, first), (_, second) = attempts(done, cluster, large, "mem_mb")
     assert second == 2 * first
     assert_complete(study, undisturbed)
-
-
-def attempts(
-    run: Run, cluster: Cluster, cell: str, asked: str = "minutes"
-) -> list[tuple[str, int]]:
-    """How each attempt at a cell ended, and what it had asked for."""
-    ids = [job for job, name in submitted(run).items() if name.endswith(f"/tiny_{cell}")]
-    jobs = sorted(cluster.ended(ids), key=lambda job: int(job.id))
-    return [(job.state, getattr(job, asked)) for job in jobs]
 
 
 def test_a_checkpoint_that_vanishes_is_named_in_the_failed_jobs_log(
@@ -101,8 +80,7 @@ def test_ctrl_c_cancels_the_jobs(study: Study, undisturbed: Study) -> None:
     study.reached(held, run)
     run.process.send_signal(signal.SIGINT)
     assert run.finish().status != 0
-    while study.cluster.queue():  # cancelled jobs take a moment to go
-        time.sleep(0.2)
+    study.cluster.wait_until(lambda: not study.cluster.queue())  # cancelled jobs take a moment
     held.unlink()
     assert not study.cell(ONE).exists()
     assert_complete(study, undisturbed)
@@ -116,8 +94,7 @@ def test_after_kill_9_one_command_ends_or_awaits_the_jobs_and_goes_on(
     held = study.fault(ONE, "hold")
     run = study.start()
     study.reached(held, run)
-    while len(study.cluster.queue()) > 1:  # until the other one is done
-        time.sleep(0.2)
+    study.cluster.wait_until(lambda: len(study.cluster.queue()) == 1)  # the other one is done
     finished = study.cell(OTHER).stat().st_mtime_ns
     run.process.kill()
     run.finish()
@@ -132,8 +109,7 @@ def test_after_kill_9_one_command_ends_or_awaits_the_jobs_and_goes_on(
     if way == "wait":
         held.unlink()
     else:
-        while study.cluster.queue():
-            time.sleep(0.2)
+        study.cluster.wait_until(lambda: not study.cluster.queue())
         held.unlink(missing_ok=True)
     done = going_on.finish()
     assert done.status == 0, done.output
@@ -157,71 +133,4 @@ def test_a_second_run_beside_the_first_says_that_it_holds_the_lock(
     assert "is still running" in refused.output
     held.unlink()
     assert first.finish().status == 0
-    assert_complete(study, undisturbed)
-
-
-@pytest.mark.parametrize("seconds", [20, 90])
-def test_while_the_controller_is_away_everything_waits(
-    seconds: int, study: Study, undisturbed: Study
-) -> None:
-    study.remove(ONE, OTHER)
-    held = study.fault(ONE, "hold"), study.fault(OTHER, "hold")
-    run = study.start()
-    for fault in held:
-        study.reached(fault, run)
-    study.cluster.stop_daemon("slurmctld")
-    try:
-        held[0].unlink()  # this one ends while nobody is there to be told
-        time.sleep(seconds)
-    finally:
-        study.cluster.start_daemon("slurmctld")
-    held[1].unlink()
-    done = run.finish()
-    assert done.status == 0, done.output
-    assert cells_of(done) == [ONE, OTHER]
-    assert_complete(study, undisturbed)
-
-
-def test_a_job_submitted_while_the_controller_is_away_waits_for_it(study: Study) -> None:
-    cluster = study.cluster
-    real = shutil.which("sbatch")
-    assert real
-    cluster.stop_daemon("slurmctld")
-    try:
-        waiting = subprocess.Popen(
-            [study.root / "profiles/slurm/wrappers/sbatch", "--parsable", "--wrap", "true"],
-            env=cluster.environment() | {"DISSECT_SBATCH": real},
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=study.root,
-        )
-        time.sleep(15)  # sbatch itself gives up after nine seconds
-        assert waiting.poll() is None
-    finally:
-        cluster.start_daemon("slurmctld")
-    printed, _ = waiting.communicate()
-    assert waiting.returncode == 0
-    while not cluster.ended([printed.strip()]):
-        time.sleep(0.2)
-
-
-def test_a_node_that_goes_down_costs_nothing_but_time(study: Study, undisturbed: Study) -> None:
-    study.remove(ONE)
-    held = study.fault(ONE, "hold")
-    run = study.start()
-    study.reached(held, run)
-    node = study.cluster.ask("sinfo", "--noheader", "--format", "%n").split()[0]
-    set_node = ("scontrol", "update", f"nodename={node}")
-    study.cluster.ask(*set_node, "state=drain", "reason=test")
-    study.cluster.ask(*set_node, "state=down", "reason=test")
-    held.unlink()
-    study.cluster.ask(*set_node, "state=resume")
-    job = study.cluster.job_of(ONE)
-    while study.cluster.ask("squeue", "--noheader", "--jobs", job, "--format", "%T") != "PENDING\n":
-        time.sleep(0.2)
-    # Slurm lets a requeued job wait for two minutes. That is not cut short here: the order to end
-    # the first copy may come late, and ends whatever bears the job's number on the node by then.
-    done = run.finish()
-    assert done.status == 0, done.output
-    assert cells_of(done) == [ONE]
     assert_complete(study, undisturbed)
