@@ -60,15 +60,15 @@ def test_the_digest_follows_the_content_only() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"QA": ...}, "has no QA"),
-        ({"Concept": ...}, "has no Concept"),
-        ({"id": ...}, "has no id"),
-        ({"QA": []}, "has no QA"),
-        ({"QA": "Is it?"}, "QA must be a list of strings"),
-        ({"QA": ["a", " "]}, "QA must be a list of strings, none of them empty"),
+        ({"QA": ...}, "QA is missing"),
+        ({"Concept": ...}, "Concept is missing"),
+        ({"id": ...}, "id is missing"),
+        ({"QA": []}, "QA: list should have at least 1 item"),
+        ({"QA": "Is it?"}, "QA: input should be a valid list"),
+        ({"QA": ["a", " "]}, "QA.1: must not be empty"),
         ({"id": "a/b"}, "cannot be a part of a path"),
         ({"id": ".."}, "cannot be a part of a path"),
-        ({"id": True}, "cannot be a part of a path"),
+        ({"id": True}, "True cannot be an id; give a name or a number"),
         ({"id": "x" * 260}, "has 260 bytes; at most 200 are allowed"),
         ({"id": "tea.patched"}, "ends in .patched"),
         ({"Concept": "\ud800"}, "'Concept' holds half of a surrogate pair"),
@@ -76,20 +76,29 @@ def test_the_digest_follows_the_content_only() -> None:
         ({"QA_with_answers": ["q", "\ud800"]}, "'QA_with_answers' holds half of a surrogate"),
         ({"notes": [{"by": "\ud800"}]}, "'notes' holds half of a surrogate pair"),
         ({"QA": ["Is\0it?"]}, "'QA' holds a NUL character"),
-        ({"Concept": 3}, "Concept must be"),
+        ({"Concept": 3}, "Concept: input should be a valid string, but it is 3"),
         ({"QA_with_answers": ["q a"]}, "QA_with_answers has 1 items for 2 questions"),
         ({"answers_tokens_num": [3]}, "answers_tokens_num has 1 items for 2 questions"),
-        ({"answers_tokens_num": [3, 0]}, "answers_tokens_num of question 1 (from 0) is 0"),
-        ({"answers_tokens_num": [-2, 1]}, "is -2; legal are whole numbers from 1"),
-        ({"answers_tokens_num": [1.5, 1]}, "is 1.5"),
-        ({"QA_with_answers": ...}, "has answers_tokens_num but no QA_with_answers"),
-        ({"Layer": 3}, "Dim is None; legal are whole numbers from 0, or leave out both"),
-        ({"Layer": 3.5, "Dim": 0}, "Layer is 3.5"),
-        ({"Layer": 3, "Dim": -1}, "Dim is -1"),
-        ({"wikipedia_content": ["x"]}, "wikipedia_content must be a string"),
-        ({"unrelated_QA": ["Why?", ""]}, "unrelated_QA must be a list of strings"),
-        ({"text_completion": ["Tea is"]}, "text_completion must be a list of objects, each with"),
-        ({"text_completion": [{"First_half": " "}]}, "the text to complete as First_half"),
+        (
+            {"answers_tokens_num": [3, 0]},
+            "tokens_num.1: input should be greater than or equal to 1",
+        ),
+        (
+            {"answers_tokens_num": [-2, 1]},
+            "greater than or equal to 1, but it is -2",
+        ),
+        ({"answers_tokens_num": [1.5, 1]}, "but it is 1.5"),
+        ({"QA_with_answers": ...}, "answers_tokens_num without QA_with_answers"),
+        ({"Layer": 3}, "Layer and Dim name a value vector together; give both or"),
+        ({"Layer": 3.5, "Dim": 0}, "Layer: input should be a valid integer, but it is 3.5"),
+        ({"Layer": 3, "Dim": -1}, "Dim: input should be greater than or equal to 0, but it is -1"),
+        ({"wikipedia_content": ["x"]}, "wikipedia_content: input should be a valid string"),
+        ({"unrelated_QA": ["Why?", ""]}, "unrelated_QA.1: must not be empty"),
+        ({"text_completion": ["Tea is"]}, "text_completion.0: input should be a valid dictionary"),
+        (
+            {"text_completion": [{"First_half": " "}]},
+            "0.First_half: must not be empty",
+        ),
     ],
 )
 def test_a_bad_entry_is_named(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
@@ -104,16 +113,16 @@ def test_a_bad_entry_is_named(tmp_path: Path, changes: dict[str, Any], said: str
     ("content", "said"),
     [
         ([entry(), entry(id="16")], "has id '16' twice"),
-        ("not json", "is not JSON"),
+        ("not json", "is not valid JSON"),
         ([], "must be a list of concepts"),
         ([3], "is not an object"),
         ({"a": 3}, "is not an object"),
         ({"tea": entry(id="coffee")}, "the entry 'tea' has the id 'coffee'"),
-        ('{"tea": {}, "tea": {}}', "has the key 'tea' twice; keep one"),
-        ('[{"id": 4, "QA": ["a"], "QA": ["b"]}]', "the concept with id 4 has the key 'QA' twice"),
+        ('{"tea": {}, "tea": {}}', "has the key 'tea' twice"),
+        ('[{"id": 4, "QA": ["a"], "QA": ["b"]}]', "the object with id 4 has the key 'QA' twice"),
         ('[{"id": 4, "x": {"y": 1, "y": 1}}]', "has the key 'y' twice"),
-        ("[" * 100_000, "is nested too deeply"),
-        (f'[{{"id": 4, "x": {"1" * 5000}}}]', "is not JSON"),
+        ("[" * 100_000, "nested too deeply"),
+        (f'[{{"id": 4, "x": {"1" * 5000}}}]', "is not valid JSON"),
     ],
 )
 def test_a_bad_file_is_named(tmp_path: Path, content: Any, said: str) -> None:
@@ -131,7 +140,7 @@ def test_a_file_with_a_byte_order_mark_is_read_and_other_encodings_are_named(
     path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
     assert read_concept_file(path) == plain
     path.write_text(json.dumps([entry(Concept="Café")], ensure_ascii=False), encoding="latin-1")
-    with pytest.raises(DissectError, match=r"is not in UTF-8 \(byte [0-9]+\); save it in UTF-8"):
+    with pytest.raises(DissectError, match="is not valid JSON in UTF-8"):
         read_concept_file(path)
 
 

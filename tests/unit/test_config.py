@@ -8,7 +8,7 @@ import yaml
 
 from dissect.errors import DissectError
 from dissect.results.tables import SCORES
-from dissect.study.config import Config, Score, load_config
+from dissect.study.config import Score, load_config
 from dissect.study.reference import keys, reference
 
 ROOT = Path(__file__).parents[2]
@@ -111,22 +111,22 @@ def test_a_concept_file_may_be_a_string() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"resutls": 1}, "resutls: key 'resutls' is not known (did you mean results?); legal: "),
-        ({"models": {"m": {"concepts": "c", "promt": 1}}}, "models.m.promt"),
+        ({"resutls": 1}, "config: key 'resutls' is not known (did you mean results?); legal: "),
+        ({"models": {"m": {"concepts": "c", "promt": 1}}}, "models.m: key 'promt' is not known"),
         ({"models": {"m": {"concepts": "c", "promt": 1}}}, "legal: concepts, prompt"),
         ({"unlearning": {"dpo": {"learning_rat": 1}}}, "did you mean learning_rate?"),
         ({"figures": {"style": {"dpi": "many"}}}, "figures.style.dpi: "),
         ({"controls": {"donors": ["nois"]}}, "did you mean noise?"),
         ({"controls": {"donors": ["noise"]}}, "controls: donors without layers"),
         ({"controls": {"layers": [-1]}}, "controls.layers.0: "),
-        ({"controls": {"layers": [1, 1]}}, "1 stands there twice"),
+        ({"controls": {"layers": [1, 1]}}, "1 is given twice"),
         ({"models": {}}, "models: "),
         ({"models": {"m": {}}}, "models.m.concepts is missing"),
         ({"models": {"m": {"concepts": {"url": "https://a/b"}}}}, "url and sha256 go together"),
         ({"models": {"m": {"concepts": {}}}}, "give either path or url"),
         ({"models": {"m": {"concepts": "c", "prompt": "Hello"}}}, "or a text holding {q}"),
         ({"concepts": {"n": ["1"]}}, "model 'n' is not under models; legal: m"),
-        ({"concepts": {"m": [1, "1"]}}, "'1' stands there twice"),
+        ({"concepts": {"m": [1, "1"]}}, "'1' is given twice"),
         ({"concepts": {"m": [1.5]}}, "concepts.m.0: "),
         ({"experiments": ["atention"]}, "did you mean attention?"),
         ({"experiments": []}, "experiments: "),
@@ -142,17 +142,17 @@ def test_a_concept_file_may_be_a_string() -> None:
         ({"behaviour": {"patched": {"windows": ["4-0"]}}}, "'4-0' is not a window; legal is FIRST"),
         ({"behaviour": {"patched": {"windows": ["0-" + "9" * 5000]}}}, "is not a window"),
         ({"behaviour": {"patched": {"windows": [4]}}}, "behaviour.patched.windows.0: "),
-        ({"behaviour": {"patched": {"windows": ["0-4"] * 2}}}, "'0-4' stands there twice"),
+        ({"behaviour": {"patched": {"windows": ["0-4"] * 2}}}, "'0-4' is given twice"),
         (
             {"behaviour": {"sets": ["unrelated"], "patched": {"windows": ["0-4"]}}},
             "behaviour.patched.sets: set 'target' is not among those asked (behaviour.sets); "
             "legal: unrelated",
         ),
         ({"dtype": "fp32"}, "legal: checkpoint, bfloat16, float16, float32"),
-        ({"device": "gpu"}, "legal: auto, cpu, cuda, cuda:N, mps"),
+        ({"device": "gpu"}, "device: string should match pattern"),
         ({"seed": -1}, "seed: input should be greater than or equal to 0, but it is -1"),
         ({"seed": 2**70}, "seed: input should be less than or equal to 4294967295"),
-        ({"device": "cuda:999"}, "legal: auto, cpu, cuda, cuda:N, mps"),
+        ({"device": "cuda:999"}, "device: string should match pattern"),
         ({"answer_tokens": 10**9}, "answer_tokens: input should be less than"),
         ({"behaviour": {"new_tokens": 10**9}}, "behaviour.new_tokens: input should be less than"),
         ({"controls": {"layers": [10**9]}}, "controls.layers.0: input should be less than"),
@@ -180,7 +180,7 @@ def test_a_concept_file_may_be_a_string() -> None:
             "models.m.concepts.url: string should match pattern",
         ),
         ({"results": nested(5000)}, "results: input should be a valid string, but it is [[[["),
-        ({"dtype": nested(5000)}, "dtype: value '[[[["),
+        ({"dtype": nested(5000)}, "dtype: value [[[["),
         ({"dtype": "x" * 10**6}, "is not known; legal: checkpoint"),
         ({"x" * 10**6: 1}, "is not known; legal: results"),
         ({"on_missing_checkpoint": "train"}, "legal: error, skip, unlearn"),
@@ -203,8 +203,3 @@ def test_a_path_is_written_in_one_way(results: str) -> None:
 @pytest.mark.parametrize("device", ["auto", "cpu", "mps", "cuda", "cuda:1"])
 def test_devices(device: str) -> None:
     assert load_config(LEAST | {"device": device}).device == device
-
-
-def test_no_section_lets_unknown_keys_pass() -> None:
-    for section in (Config, *Config.__base__.__subclasses__()):  # type: ignore[union-attr]
-        assert section.model_config["extra"] == "forbid"

@@ -164,7 +164,7 @@ def no_comma(reader: Reader) -> None:
         (another_model, "must be a fine-tuned copy of its original"),
         (wrong_id, "is not in the concept file"),
         (spaces, "names the columns"),
-        (no_comma, "is not JSON"),
+        (no_comma, "is not valid JSON"),
     ],
 )
 def test_a_newcomers_mistake_is_one_line(

@@ -244,7 +244,7 @@ def test_a_missing_checkpoint_folder_is_one_line(planned: Workflow) -> None:
 
 def test_a_bad_concept_file_is_one_line(planned: Workflow) -> None:
     (planned.root / "concepts.json").write_text('[{"id": "tea"}]', encoding="utf-8")
-    assert "has no Concept and no QA" in planned.plan().error
+    assert "Concept is missing" in planned.plan().error
 
 
 def test_a_given_config_replaces_the_papers(planned: Workflow) -> None:

@@ -101,26 +101,34 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def read_json_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file that this workflow did not write; it may begin with a BOM.
+def read_users_json(path: Path, **hooks: Any) -> Any:
+    """The value in a JSON file that this workflow did not write; it may begin with a BOM.
+
+    Args:
+        hooks: of `json.loads`.
 
     Raises:
-        DissectError: if the file cannot be read, or holds anything but one object in UTF-8.
+        DissectError: if the file cannot be read, or is not JSON in UTF-8.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-        value = json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, **hooks)
     except OSError as error:
         raise DissectError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else error
         raise DissectError(
-            f"{path} is not valid JSON in UTF-8: {error}; fetch or save it again"
+            f"{path} is not valid JSON in UTF-8: {reason}; fetch or save it again"
         ) from None
-    except RecursionError:
-        raise DissectError(
-            f"{path} is not valid: its lists or objects are nested too deeply; "
-            "fetch or save it again"
-        ) from None
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """`read_users_json` of a file that must hold an object.
+
+    Raises:
+        DissectError: as there, or if it holds another value.
+    """
+    value = read_users_json(path)
     if not isinstance(value, dict):
         raise DissectError(f"{path} does not hold a JSON object ({{...}}); fetch or save it again")
     return value

@@ -5,13 +5,12 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from dissect.errors import DissectError
+from dissect.errors import DissectError, shortened
 from dissect.study.names import (
     MAX_NAME_BYTES,
     as_on_any_disk,
     name_problem,
     path_problem,
-    shortened,
 )
 from dissect.study.rows import ORIGINAL, CheckpointRow
 

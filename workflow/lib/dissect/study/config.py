@@ -1,25 +1,15 @@
 """The config file: every key, what it means, what is legal. docs/config.md is made from here."""
 
-import difflib
-import re
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from dissect.errors import DissectError
+from dissect.errors import DissectError, check_known, first_problem, shortened
 from dissect.figures.style import Style
-from dissect.study.names import path_problem, shortened, text_problem
+from dissect.study.names import path_problem, text_problem
 from dissect.study.recipe import Recipe
-from dissect.study.section import Name, Names, Section, no_doubles
+from dissect.study.section import Distinct, Name, Names, Section
 from dissect.study.windows import layers_between, window_width
 
 Experiment = Literal[
@@ -31,43 +21,32 @@ AnswerSet = Literal["target", "completion", "unrelated"]
 ControlDonor = Literal["other_question", "noise"]
 EXPERIMENTS: tuple[str, ...] = get_args(Experiment)
 
-_DEVICE = r"auto|cpu|mps|cuda(:[0-9]{1,2})?"
-_LONGEST_QUOTE = 80
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_NAMED_PROMPTS = ("paper", "chat")
 
-
-def _as_source(value: Any) -> Any:
+def _source(value: Any) -> Any:
     return {"path": value.removeprefix("path:")} if isinstance(value, str) else value
 
 
-def _as_window(value: Any) -> Any:
-    if isinstance(value, str):
-        window_width(value)
-    return value
+def _window(name: str) -> str:
+    window_width(name)
+    return name
 
 
-def _as_layers(value: Any) -> Any:
-    if isinstance(value, str):
-        layers_between(value)
-    return value
+def _layers(name: str) -> str:
+    layers_between(name)
+    return name
 
 
-def _as_prompt(value: Any) -> Any:
-    if isinstance(value, str) and value not in _NAMED_PROMPTS and "{q}" not in value:
-        raise ValueError(
-            f"{shortened(value)} is no prompt; legal are paper, chat, or a text holding {{q}}"
-        )
-    return value
-
-
-def _usable(text: str) -> str:
+def _prompt(text: str) -> str:
     if problem := text_problem(text):
         raise ValueError(f"{shortened(text)} {problem}")
+    if text not in ("paper", "chat") and "{q}" not in text:
+        raise ValueError(
+            f"{shortened(text)} is no prompt; legal are paper, chat, or a text holding {{q}}"
+        )
     return text
 
 
-def _as_path(path: str) -> str:
+def _path(path: str) -> str:
     if problem := path_problem(path):
         raise ValueError(f"{shortened(path)} {problem}")
     return str(Path(path))
@@ -79,11 +58,8 @@ def _below_here(path: str) -> str:
     return path
 
 
-UserPath = Annotated[str, Field(min_length=1), AfterValidator(_as_path)]
-Window = Annotated[str, BeforeValidator(_as_window)]
-LayerIndex = Annotated[int, Field(ge=0, le=9999)]
-Windows = Annotated[list[Window], AfterValidator(no_doubles)]
-AnswerSets = Annotated[list[AnswerSet], AfterValidator(no_doubles)]
+UserPath = Annotated[str, Field(min_length=1), AfterValidator(_path)]
+Windows = Distinct[Annotated[str, AfterValidator(_window)]]
 
 
 class ConceptSource(Section):
@@ -99,27 +75,27 @@ class ConceptSource(Section):
         description="The address of a file that is fetched once. Goes with `sha256`.",
     )
     sha256: str | None = Field(
-        default=None, description="What the fetched file's sha256 must be, 64 hexadecimal digits."
+        default=None,
+        pattern="^[0-9a-f]{64}$",
+        description="What the fetched file's sha256 must be, 64 hexadecimal digits.",
     )
 
     @model_validator(mode="after")
-    def _one_source(self) -> "ConceptSource":
+    def _one_source(self) -> Self:
         if (self.path is None) == (self.url is None):
             raise ValueError("give either path or url (with sha256)")
         if (self.url is None) != (self.sha256 is None):
             raise ValueError("url and sha256 go together, and not with path")
-        if self.sha256 is not None and not _SHA256.fullmatch(self.sha256):
-            raise ValueError("sha256 must be 64 hexadecimal digits, in lower case")
         return self
 
 
 class ModelSettings(Section):
     """What belongs to one model."""
 
-    concepts: Annotated[ConceptSource, BeforeValidator(_as_source)] = Field(
+    concepts: Annotated[ConceptSource, BeforeValidator(_source)] = Field(
         description="The concept file: the questions, answers and texts (docs/inputs.md)."
     )
-    prompt: Annotated[str, BeforeValidator(_as_prompt), AfterValidator(_usable)] = Field(
+    prompt: Annotated[str, AfterValidator(_prompt)] = Field(
         default="paper",
         description="How a question becomes a prompt. paper: `Question: {q}\\n Answer:`, with the "
         "question's own spaces, as the paper's notebooks do. chat: the tokenizer's chat template. "
@@ -130,21 +106,19 @@ class ModelSettings(Section):
 class Patched(Section):
     """Answers while a window of layers is patched."""
 
-    windows: Annotated[
-        list[Annotated[str, BeforeValidator(_as_layers)]], AfterValidator(no_doubles)
-    ] = Field(
+    windows: Distinct[Annotated[str, AfterValidator(_layers)]] = Field(
         default=[],
         description="Which layers are put back together, each FIRST-LAST: counted from 0, both "
         "included. Empty: no answers under a patch. Each window and experiment answers every "
         "question once more, by both models at once (docs/behaviour.md has the cost).",
     )
-    experiments: Annotated[list[Experiment], AfterValidator(no_doubles)] | None = Field(
+    experiments: Distinct[Experiment] | None = Field(
         default=None,
         min_length=1,
         description="Which component is put back. Left out: all that the study's `experiments` "
         "name.",
     )
-    sets: AnswerSets = Field(
+    sets: Distinct[AnswerSet] = Field(
         default=["target"],
         min_length=1,
         description="Which of the questions are asked again: does what was unlearned come back?",
@@ -154,7 +128,7 @@ class Patched(Section):
 class Behaviour(Section):
     """What the models answer. Changing any of it generates the answers again."""
 
-    sets: AnswerSets = Field(
+    sets: Distinct[AnswerSet] = Field(
         default=list(get_args(AnswerSet)),
         description="What is asked of the original and of each unlearned model: target (QA, the "
         "concept's questions), completion (text_completion), unrelated (unrelated_QA). What a "
@@ -166,26 +140,23 @@ class Behaviour(Section):
     patched: Patched = Field(default=Patched(), description="Answers under a patch.")
 
     @model_validator(mode="after")
-    def _asked_unpatched_too(self) -> "Behaviour":
-        for name in self.patched.sets if self.sets and self.patched.windows else []:
-            if name not in self.sets:
-                raise DissectError(
-                    "config: behaviour.patched.sets: "
-                    f"{not_known('set', name, self.sets, 'among those asked (behaviour.sets)')}"
-                )
+    def _asked_unpatched_too(self) -> Self:
+        if self.sets and self.patched.windows:
+            asked, among = self.patched.sets, "among those asked (behaviour.sets)"
+            check_known("config: behaviour.patched.sets: set", asked, self.sets, among)
         return self
 
 
 class Controls(Section):
     """What a recovery is held against: the same windows with other donors (docs/controls.md)."""
 
-    donors: Annotated[list[ControlDonor], AfterValidator(no_doubles)] = Field(
+    donors: Distinct[ControlDonor] = Field(
         default=[],
         description="Whose states are put back beside the original's own: other_question (the "
         "original's on the concept's next question), noise (Gaussian, of the same norm per "
         "position). Empty: none. Changing it computes the sweeps again.",
     )
-    layers: Annotated[list[LayerIndex], AfterValidator(no_doubles)] = Field(
+    layers: Distinct[Annotated[int, Field(ge=0, le=9999)]] = Field(
         default=[],
         description="In which windows: those whose `layer` (centre, or first layer of a suffix; "
         "from 0) is one of these, for each kind of `windows`.",
@@ -197,7 +168,7 @@ class Controls(Section):
     )
 
     @model_validator(mode="after")
-    def _somewhere(self) -> "Controls":
+    def _somewhere(self) -> Self:
         if self.donors and not self.layers:
             raise ValueError("donors without layers; name the layers of their windows, or no donor")
         return self
@@ -217,21 +188,21 @@ class Figures(Section):
         description="Which of the computed windows to draw. Left out: all of them. The figure that "
         "compares widths shows all of them anyway.",
     )
-    spans: Annotated[list[Span], AfterValidator(no_doubles)] = Field(
+    spans: Distinct[Span] = Field(
         default=["notebook"],
         min_length=1,
         description="Which positions' losses to draw; both are always computed. notebook: the "
         "last answers_tokens_num positions, as published. answer: those that predict the answer. "
         "The figure that compares spans shows both anyway.",
     )
-    scores: Annotated[list[Score], AfterValidator(no_doubles)] = Field(
+    scores: Distinct[Score] = Field(
         default=["krs"],
         min_length=1,
         description="krs: mean over questions of 1 - loss(patched) / loss(unlearned), the "
         "paper's. krs_of_means: the same of the mean losses, which one odd question cannot move.",
     )
     style: Style = Field(default=Style(), description="How they look.")
-    formats: Annotated[list[Literal["png", "pdf"]], AfterValidator(no_doubles)] = Field(
+    formats: Distinct[Literal["png", "pdf"]] = Field(
         default=["png", "pdf"], min_length=1, description="File formats of every figure."
     )
 
@@ -257,7 +228,7 @@ class Config(Section):
     methods: Names | None = Field(
         default=None, min_length=1, description="The methods to study. Left out: all of the table."
     )
-    experiments: Annotated[list[Experiment], AfterValidator(no_doubles)] = Field(
+    experiments: Distinct[Experiment] = Field(
         default=list(get_args(Experiment)),
         min_length=1,
         description="Which component of the original is put back: MLP coefficients, attention "
@@ -277,7 +248,7 @@ class Config(Section):
     )
     device: str = Field(
         default="auto",
-        pattern=f"^({_DEVICE})$",
+        pattern="^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$",
         description="Where models compute: auto (a GPU if there is one), cpu, cuda, cuda:N, mps. "
         "With cpu, jobs ask for no GPU and several run at once.",
     )
@@ -328,18 +299,10 @@ class Config(Section):
     figures: Figures = Field(default=Figures(), description="What the figures show.")
 
     @model_validator(mode="after")
-    def _agrees(self) -> "Config":
-        unknown = sorted(set(self.concepts or {}) - set(self.models))
-        if unknown:
-            raise DissectError(
-                f"config: concepts: {not_known('model', unknown[0], self.models, 'under models')}"
-            )
-        for name in self.figures.windows or []:
-            if name not in self.windows:
-                raise DissectError(
-                    "config: figures.windows: "
-                    f"{not_known('window', name, self.windows, 'among those computed (windows)')}"
-                )
+    def _agrees(self) -> Self:
+        check_known("config: concepts: model", self.concepts or (), self.models, "under models")
+        among = "among those computed (windows)"
+        check_known("config: figures.windows: window", self.figure_windows(), self.windows, among)
         return self
 
     def figure_windows(self) -> list[str]:
@@ -365,50 +328,4 @@ def load_config(values: dict[str, Any]) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise DissectError(_one_line(error)) from error
-
-
-def not_known(kind: str, name: str, legal: Iterable[str], where: str) -> str:
-    """The words for a name that is not in a list: the nearest legal one, then all of them."""
-    name = name if len(name) <= _LONGEST_QUOTE else f"{name[:_LONGEST_QUOTE]}…"
-    names = [str(item) for item in legal]
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    return f"{kind} {name!r} is not {where}{hint}; legal: {', '.join(names) or 'none'}"
-
-
-def _one_line(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        *parents, key = first["loc"]
-        keys = not_known("key", str(key), _keys_at(parents), "known")
-        return f"config: {'.'.join(map(str, [*parents, '']))}{str(key)[:_LONGEST_QUOTE]}: {keys}"
-    if first["type"] == "missing":
-        return f"config: {where} is missing; the config must say it (docs/config.md)"
-    if first["type"] == "literal_error":
-        legal = re.findall(r"'([^']*)'", first["ctx"]["expected"])
-        return f"config: {where}: {not_known('value', _quoted(first['input']), legal, 'known')}"
-    if first["type"] == "value_error":
-        return f"config: {where}: {first['ctx']['error']}"
-    if first["type"] == "string_pattern_mismatch" and where == "device":
-        return f"config: device: {shortened(first['input'])}; legal: auto, cpu, cuda, cuda:N, mps"
-    message = first["msg"][0].lower() + first["msg"][1:]
-    return f"config: {where}: {message}, but it is {shortened(first['input'])}"
-
-
-def _quoted(value: Any) -> str:
-    return value if isinstance(value, str) else shortened(value)
-
-
-def _keys_at(parents: list[int | str]) -> list[str]:
-    """The legal keys of the section at a path of keys."""
-    section: type[BaseModel] = Config
-    rest = list(parents)
-    while rest:
-        annotation: Any = section.model_fields[str(rest.pop(0))].annotation
-        if getattr(annotation, "__origin__", None) is dict:
-            annotation = annotation.__args__[1]
-            rest.pop(0)
-        section = annotation
-    return list(section.model_fields)
+        raise DissectError(f"config: {first_problem(error)}") from error

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from dissect.errors import DissectError
-from dissect.study.names import shortened
+from dissect.errors import DissectError, shortened
 
 _MERGE = "tag:yaml.org,2002:merge"  # the key `<<`, whose keys may be given again beside it
 

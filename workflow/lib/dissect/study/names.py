@@ -1,7 +1,6 @@
 """Names of models, methods and concepts, and paths: what the workflow can use, and why not."""
 
 import re
-import reprlib
 import unicodedata
 
 MAX_NAME_BYTES = 200
@@ -12,8 +11,6 @@ _MAX_PART_BYTES = 255  # of one part of a path: what Linux and macOS take
 _MAX_PATH_BYTES = 1024
 _SAFE_NAME = re.compile(r"\w[\w.+-]*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_QUOTED = reprlib.Repr()
-_QUOTED.maxstring = _QUOTED.maxother = 80
 # Column, what a name must not match there, and why.
 _RESERVED = (
     ("model", r".*\.json", "ends in .json, as the concept file beside the model's folder does"),
@@ -43,11 +40,6 @@ def name_problem(column: str, name: str) -> str:
         if column == reserved and re.fullmatch(pattern, name, re.IGNORECASE):
             return f"{reason}; choose another name"
     return ""
-
-
-def shortened(value: object) -> str:
-    """A value as a message quotes it, however long or deep it is."""
-    return _QUOTED.repr(value)
 
 
 def as_on_any_disk(name: str) -> str:

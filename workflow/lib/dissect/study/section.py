@@ -2,7 +2,9 @@
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from dissect.errors import not_known
 
 T = TypeVar("T")
 
@@ -10,7 +12,15 @@ T = TypeVar("T")
 class Section(BaseModel):
     """Keys that are not known are refused, and nothing changes after it was read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, values: Any) -> Any:
+        for key in values if isinstance(values, dict) else ():
+            if key not in cls.model_fields:
+                raise ValueError(not_known("key", key, cls.model_fields, "known"))
+        return values
 
 
 def _as_name(value: Any) -> Any:
@@ -18,17 +28,13 @@ def _as_name(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def no_doubles(value: list[T]) -> list[T]:
-    """A list as it is.
-
-    Raises:
-        ValueError: naming the first item that it has twice.
-    """
-    twice = [item for number, item in enumerate(value) if item in value[:number]]
-    if twice:
-        raise ValueError(f"{twice[0]!r} stands there twice; name it once")
+def _no_doubles(value: list[T]) -> list[T]:
+    for number, item in enumerate(value):
+        if item in value[:number]:
+            raise ValueError(f"{item!r} is given twice; name it once")
     return value
 
 
+Distinct = Annotated[list[T], AfterValidator(_no_doubles)]
 Name = Annotated[str, BeforeValidator(_as_name), Field(min_length=1)]
-Names = Annotated[list[Name], AfterValidator(no_doubles)]
+Names = Distinct[Name]

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dissect.checkpoints.weight_files import ADAPTER_CONFIG
-from dissect.errors import DissectError
+from dissect.errors import DissectError, not_known
 from dissect.study.concepts import Entry
-from dissect.study.config import Config, not_known
+from dissect.study.config import Config
 from dissect.study.preflight import UNAVAILABLE, PreflightRow
 from dissect.study.recipe import Recipe
 from dissect.study.rows import ORIGINAL, CheckpointRow

@@ -3,8 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from dissect.errors import DissectError
-from dissect.study.names import shortened
+from dissect.errors import DissectError, shortened
 
 # No number has a leading zero: sliding_03 and sliding_3 would be two windows of one width.
 _SLIDING = re.compile(r"sliding_([1-9][0-9]{0,3})")
