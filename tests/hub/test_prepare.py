@@ -9,8 +9,8 @@ from dissect.checkpoints import download, prepare
 from dissect.checkpoints.manifest import read_manifest
 from dissect.errors import DissectError
 from dissect.files import sha256_of
-from dissect.study.downloads import HubCheckpoint
 from dissect.study.preflight import PreflightRow, read_preflight, write_preflight
+from dissect.study.products import HubCheckpoint
 from dissect.study.rows import CheckpointRow
 from planted_manifest import plant_manifest
 

@@ -19,7 +19,7 @@ METHOD = "dissect.training.methods.dpo"
 LATER = re.compile(
     r"(report|figures|compare|cluster)/"
     r"|results/(?!schema|answers|identity)"
-    r"|study/(config|study|selection|products|resources|layout)\.py"
+    r"|study/(config|study|selection|products|resources)\.py"
 )
 COMPUTING = [
     "answer_as_original",

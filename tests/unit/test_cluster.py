@@ -12,6 +12,7 @@ from dissect.cluster import runs, site, wrappers
 from dissect.cluster.runs import Run
 from dissect.cluster.slurm import Job
 from dissect.errors import DissectError
+from dissect.study.resources import NEEDS
 
 ROOT = Path(__file__).parents[2]
 RUN_ID = "0f6c1d3e-0000-4000-8000-0123456789ab"
@@ -95,13 +96,13 @@ def test_every_key_of_the_site_file_is_in_its_example() -> None:
         assert site.Site.model_validate(given)
 
 
-def test_the_rules_on_a_gpu_are_those_that_ask_for_one() -> None:
-    asking = set()
+def test_every_rule_asks_for_its_own_resources() -> None:
+    asking = {}
     for path in (ROOT / "workflow/rules").glob("*.smk"):
         for rule in re.split("^rule ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
-            if "gpu=GPU" in rule:
-                asking.add(rule.split(":")[0])
-    assert asking == set(site.GPU_RULES)
+            if named := re.search(r'jobs\.resources\("(\w+)"\)', rule):
+                asking[rule.split(":")[0]] = named[1]
+    assert asking == {rule: rule for rule in NEEDS}
 
 
 # ---- killed runs ------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dissect.study.downloads import HubCheckpoint
+from dissect.study.products import HubCheckpoint
 from dissect.study.rows import CheckpointRow
 from planted_manifest import plant_manifest
 

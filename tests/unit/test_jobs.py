@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from dissect.study.jobs import Jobs
-from dissect.study.resources import memory_mb, runtime_minutes
+from dissect.study.resources import NEEDS
 from dissect.study.rows import CheckpointRow
 
 ORIGINAL = CheckpointRow("m", "original", "", "path:own/original")
@@ -20,6 +20,8 @@ class Wildcards(SimpleNamespace):
 
 class Study:
     """As much of a study as the tests ask for."""
+
+    config = SimpleNamespace(device="auto")
 
     def row(self, model: str, method: str, concept: str = "") -> CheckpointRow:
         return {row.key: row for row in (ORIGINAL, COPY)}[model, method, concept]
@@ -37,21 +39,26 @@ SWEEP = Wildcards(model="m", method="dpo", concept="tea", experiment="attention"
 
 def test_the_manifests_of_a_job() -> None:
     assert jobs.original(SWEEP) == "m/original/manifest.json"
-    assert jobs.unlearned(SWEEP) == jobs.checked(SWEEP) == "m/dpo/tea/manifest.json"
+    assert jobs.checkpoint(SWEEP) == "m/dpo/tea/manifest.json"
     original = Wildcards(model="m", method="original", concept="tea")
-    assert jobs.checked(original) == "m/original/manifest.json"
+    assert jobs.checkpoint(original) == "m/original/manifest.json"
 
 
 def test_the_checkpoint_that_a_job_makes() -> None:
-    assert jobs.checkpoint(Wildcards(model="m", checkpoint="original")) == ORIGINAL
-    assert jobs.checkpoint(Wildcards(model="m", checkpoint="dpo/tea")) == COPY
-    assert jobs.checkpoint(Wildcards(model="m", method="dpo", concept="tea")) == COPY
+    assert jobs.made_row(Wildcards(model="m", checkpoint="original")) == ORIGINAL
+    assert jobs.made_row(Wildcards(model="m", checkpoint="dpo/tea")) == COPY
+    assert jobs.made_row(Wildcards(model="m", method="dpo", concept="tea")) == COPY
     assert jobs.row(Wildcards(model="m", checkpoint="dpo/tea"))["source"] == "path:own/copy"
     made = jobs.made_manifest(Wildcards(model="m", checkpoint="dpo/tea"))
     assert made == "m/dpo/tea/manifest.json"
 
 
 def test_memory_and_time_follow_the_models_size_and_grow_with_each_attempt() -> None:
-    assert jobs.mem_mb("dissect")(SWEEP, attempt=2) == 2 * memory_mb("dissect", 2000.0)
-    assert jobs.runtime("dissect")(SWEEP, attempt=1) == runtime_minutes("dissect", 2000.0)
-    assert jobs.mem_mb("table")(Wildcards(), attempt=1) == memory_mb("table", None)
+    asked, needs = jobs.resources("dissect_layers"), NEEDS["dissect_layers"]
+    assert asked["mem_mb"](SWEEP, attempt=2) == 2 * needs.mem_mb(2000.0)
+    assert asked["runtime"](SWEEP, attempt=1) == needs.runtime(2000.0)
+    assert (asked["gpu"], asked["device"]) == (1, "auto")
+
+
+def test_a_rule_that_computes_on_no_gpu_asks_for_no_device() -> None:
+    assert jobs.resources("trace_parameters").keys() == {"mem_mb", "runtime"}

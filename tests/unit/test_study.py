@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from dissect.errors import DissectError
+from dissect.study.config import EXPERIMENTS
 from dissect.study.preflight import PreflightRow, write_preflight
 from dissect.study.products import Products
-from dissect.study.resources import memory_mb, runtime_minutes
+from dissect.study.resources import NEEDS
 from dissect.study.selection import trainable_methods
-from dissect.study.study import EXPERIMENTS, Cell, Study, load_study, selected_rows
+from dissect.study.study import Cell, Study, load_study, selected_rows
 from planted_manifest import plant_manifest
 
 ROWS = [
@@ -217,7 +218,7 @@ def test_a_digest_is_of_one_entry_alone() -> None:
 def test_a_file_by_url_is_planned_before_it_is_there() -> None:
     source = {"url": "https://example.org/c.json", "sha256": "0" * 64}
     found = study(models={"m": {"concepts": source}})
-    assert found.concept_file("m") == "results/x/concepts/m.json"
+    assert found.config.concept_file("m") == "results/x/concepts/m.json"
     assert found.texts_path("m", "tea") == "results/x/concepts/m/tea.json"
     planned = found.concept_digest("m", "tea")
     Path("results/x/concepts").mkdir(parents=True)
@@ -449,9 +450,10 @@ def test_the_study_is_imported_without_torch_or_pandas() -> None:
 
 def test_resources_grow_with_the_model() -> None:
     assert study().weights_mb("m") == 2.0
-    assert memory_mb("unlearn", 2.0) < memory_mb("unlearn", None) <= 7600  # the demo's limit
-    assert memory_mb("dissect", 13_500.0) > 13_500
-    assert runtime_minutes("unlearn", 13_500.0) > runtime_minutes("unlearn", None)
+    training, sweep = NEEDS["unlearn_concept"], NEEDS["dissect_layers"]
+    assert training.mem_mb(2.0) < training.mem_mb(None) <= 7600  # the demo's limit
+    assert sweep.mem_mb(13_500.0) > 13_500
+    assert training.runtime(13_500.0) > training.runtime(None)
 
 
 def describe(folder: str, model_type: str, layers: int = 6) -> None:

@@ -161,7 +161,7 @@ def test_an_edited_module_repeats_what_depends_on_it(done: Workflow, name: str) 
 def test_an_edited_module_repeats_nothing_that_does_not_depend_on_it(done: Workflow) -> None:
     """Another method than those of the study, a module of the planning, and an excluded one."""
     with ExitStack() as stack:
-        for name in ("training/methods/grad_diff.py", "study/layout.py", "errors.py"):
+        for name in ("training/methods/grad_diff.py", "study/products.py", "errors.py"):
             module = stack.enter_context(kept(done.root / "workflow/lib/dissect" / name))
             module.write_text(module.read_text(encoding="utf-8") + "\n", encoding="utf-8")
         assert done.plan().jobs == {}

@@ -16,9 +16,6 @@ rule archive:
     log:
         "<results>/logs/archive.log",
     localrule: True
-    resources:
-        mem_mb=jobs.mem_mb("table"),
-        runtime=jobs.runtime("table"),
     params:
         code=code("archive"),
         config=study.config.model_dump(mode="json"),

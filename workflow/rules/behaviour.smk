@@ -10,10 +10,7 @@ rule answer_as_original:
     benchmark:
         "<results>/benchmarks/answer_as_original/{model}/{concept}.tsv"
     resources:
-        gpu=GPU,
-        device=study.config.device,
-        mem_mb=jobs.mem_mb("answer"),
-        runtime=jobs.runtime("answer"),
+        **jobs.resources("answer_as_original"),
     params:
         code=code("answer_as_original"),
         prompt=jobs.prompt,
@@ -30,7 +27,7 @@ rule answer_as_unlearned:
     """What an unlearned model answers to the same, and how like the original's it is."""
     input:
         original=jobs.original,
-        unlearned=jobs.unlearned,
+        unlearned=jobs.checkpoint,
         original_answers="<results>/behaviour/{model}/original/{concept}.parquet",
         concept="<results>/concepts/{model}/{concept}.json",
     output:
@@ -40,10 +37,7 @@ rule answer_as_unlearned:
     benchmark:
         "<results>/benchmarks/answer_as_unlearned/{model}/{method}/{concept}.tsv"
     resources:
-        gpu=GPU,
-        device=study.config.device,
-        mem_mb=jobs.mem_mb("answer"),
-        runtime=jobs.runtime("answer"),
+        **jobs.resources("answer_as_unlearned"),
     params:
         code=code("answer_as_unlearned"),
         prompt=jobs.prompt,
@@ -60,7 +54,7 @@ rule answer_patched:
     """The same with a window of the original's states put back, in prompt and answer alike."""
     input:
         original=jobs.original,
-        unlearned=jobs.unlearned,
+        unlearned=jobs.checkpoint,
         original_answers="<results>/behaviour/{model}/original/{concept}.parquet",
         concept="<results>/concepts/{model}/{concept}.json",
     output:
@@ -70,10 +64,7 @@ rule answer_patched:
     benchmark:
         "<results>/benchmarks/answer_patched/{model}/{method}/{concept}.tsv"
     resources:
-        gpu=GPU,
-        device=study.config.device,
-        mem_mb=jobs.mem_mb("answer_patched"),
-        runtime=jobs.runtime("answer_patched"),
+        **jobs.resources("answer_patched"),
     params:
         code=code("answer_patched"),
         prompt=jobs.prompt,
@@ -96,15 +87,12 @@ rule collect_answers:
         originals=products.original_answers(),
         manifests=products.manifests(),
         concepts=products.concepts(),
-        first_use=study.layout.first_use,
+        first_use=study.first_use,
     output:
         table="<results>/tables/answers.parquet",
     log:
         "<results>/logs/collect_answers.log",
     localrule: True
-    resources:
-        mem_mb=jobs.mem_mb("table"),
-        runtime=jobs.runtime("table"),
     params:
         code=code("collect_answers"),
         study=expectations.of_answers(study),
@@ -123,9 +111,6 @@ rule summarise_behaviour:
     log:
         "<results>/logs/summarise_behaviour.log",
     localrule: True
-    resources:
-        mem_mb=jobs.mem_mb("table"),
-        runtime=jobs.runtime("table"),
     params:
         code=code("summarise_behaviour"),
     message:

@@ -19,7 +19,7 @@ rule preflight:
         "<results>/logs/preflight.log",
     localrule: True
     params:
-        preflight=study.layout.preflight,
+        preflight=study.config.preflight_csv,
     message:
         "look at every checkpoint that the config selects"
     script:
@@ -40,8 +40,7 @@ rule download_checkpoint:
     localrule: True
     threads: 4
     resources:
-        mem_mb=jobs.mem_mb("register"),
-        runtime=jobs.runtime("download"),
+        **jobs.resources("download_checkpoint"),
     params:
         code=code("download_checkpoint"),
         row=jobs.row,
@@ -54,7 +53,7 @@ rule download_checkpoint:
 rule release_checkpoint:
     """Remove a downloaded checkpoint's weights once all that needs them is there."""
     input:
-        results=lambda wildcards: products.needing(jobs.checkpoint(wildcards)),
+        results=lambda wildcards: products.needing(jobs.made_row(wildcards)),
     output:
         released="<results>/checkpoints/hub/{model}/{checkpoint}/released.json",
     log:
@@ -78,8 +77,7 @@ rule register_checkpoint:
     log:
         "<results>/logs/register_checkpoint/{model}/{checkpoint}.log",
     resources:
-        mem_mb=jobs.mem_mb("register"),
-        runtime=jobs.runtime("register"),
+        **jobs.resources("register_checkpoint"),
     params:
         code=code("register_checkpoint"),
         row=jobs.row,
@@ -101,8 +99,7 @@ rule merge_adapter:
     benchmark:
         "<results>/benchmarks/merge_adapter/{model}/{checkpoint}.tsv"
     resources:
-        mem_mb=jobs.mem_mb("merge"),
-        runtime=jobs.runtime("merge"),
+        **jobs.resources("merge_adapter"),
     params:
         code=code("merge_adapter"),
         row=jobs.row,
@@ -125,8 +122,7 @@ rule import_wheel:
     localrule: True
     threads: 2
     resources:
-        mem_mb=jobs.mem_mb("import"),
-        runtime=jobs.runtime("import"),
+        **jobs.resources("import_wheel"),
     params:
         code=code("import_wheel"),
         row=jobs.row,

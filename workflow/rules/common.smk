@@ -23,8 +23,6 @@ with errors_in_one_line():
 jobs = Jobs(study)
 products = Products(study)
 
-# One job at a time on a GPU; on CPUs, as many as there are cores.
-GPU = 0 if study.config.device == "cpu" else 1
 # Recordings may be removed after the last job that needs them.
 kept = str if study.config.keep_recordings else temp
 
@@ -59,7 +57,7 @@ def forced_if_changed(wildcards):
 
 def concept_file(wildcards):
     """A model's concept file. The user's own is ancient: its entries' digests are parameters."""
-    path = study.concept_file(wildcards.model)
+    path = study.config.concept_file(wildcards.model)
     return path if study.config.models[wildcards.model].concepts.url else ancient(path)
 
 

@@ -49,10 +49,7 @@ rule answer_questions:
     benchmark:
         "<results>/benchmarks/answer_questions/{model}/{concept}.tsv"
     resources:
-        gpu=GPU,
-        device=study.config.device,
-        mem_mb=jobs.mem_mb("answer"),
-        runtime=jobs.runtime("answer"),
+        **jobs.resources("answer_questions"),
     params:
         code=code("answer_questions"),
         prompt=jobs.prompt,

@@ -2,7 +2,7 @@ rule dissect_layers:
     """Put one component of the original back, window by window: one cell of the study."""
     input:
         original=jobs.original,
-        unlearned=jobs.unlearned,
+        unlearned=jobs.checkpoint,
         texts=jobs.texts,
         recording="<results>/recordings/{model}/{concept}.safetensors",
     output:
@@ -12,10 +12,7 @@ rule dissect_layers:
     benchmark:
         "<results>/benchmarks/dissect_layers/{model}/{method}/{concept}/{experiment}.tsv"
     resources:
-        gpu=GPU,
-        device=study.config.device,
-        mem_mb=jobs.mem_mb("dissect"),
-        runtime=jobs.runtime("dissect"),
+        **jobs.resources("dissect_layers"),
     params:
         code=code("dissect_layers"),
         windows=study.config.windows,
@@ -33,7 +30,7 @@ rule check_identity:
     """A model's own states put back into itself must change nothing."""
     input:
         original=jobs.original,
-        checkpoint=jobs.checked,
+        checkpoint=jobs.checkpoint,
         texts=jobs.texts,
         recording="<results>/recordings/{model}/{concept}.safetensors",
     output:
@@ -45,10 +42,7 @@ rule check_identity:
     wildcard_constraints:
         method=any_of(["original", *study.methods]),
     resources:
-        gpu=GPU,
-        device=study.config.device,
-        mem_mb=jobs.mem_mb("identity"),
-        runtime=jobs.runtime("identity"),
+        **jobs.resources("check_identity"),
     params:
         code=code("check_identity"),
         window=study.config.windows[0],

@@ -28,9 +28,6 @@ for figure in FIGURES.values():
         log:
             f"<results>/logs/plot_{figure.name}/{figure.log}.log",
         localrule: True
-        resources:
-            mem_mb=jobs.mem_mb("plot"),
-            runtime=jobs.runtime("plot"),
         params:
             code=code("plot", f"dissect.figures.{figure.module}"),
             figure=figure.name,

@@ -10,10 +10,7 @@ rule record_original:
     benchmark:
         "<results>/benchmarks/record_original/{model}/{concept}.tsv"
     resources:
-        gpu=GPU,
-        device=study.config.device,
-        mem_mb=jobs.mem_mb("record"),
-        runtime=jobs.runtime("record"),
+        **jobs.resources("record_original"),
     params:
         code=code("record_original"),
         prompt=jobs.prompt,

@@ -16,9 +16,6 @@ rule make_report:
     log:
         "<results>/logs/make_report.log",
     localrule: True
-    resources:
-        mem_mb=jobs.mem_mb("table"),
-        runtime=jobs.runtime("table"),
     params:
         code=code("make_report"),
         windows=study.config.figure_windows(),

@@ -12,7 +12,7 @@ rule resources:
     params:
         results=study.config.results,
         efficiency=".snakemake/slurm_efficiency",
-        table=study.layout.table("resources.csv"),
+        table=study.config.path("tables", "resources.csv"),
     message:
         "compare what jobs asked for with what they used"
     script:

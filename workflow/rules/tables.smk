@@ -25,16 +25,13 @@ rule collect_krs:
         cells=products.cells(),
         manifests=products.manifests(),
         texts=products.report_texts(),
-        first_use=study.layout.first_use,
+        first_use=study.first_use,
     output:
         table="<results>/tables/krs.parquet",
         coverage="<results>/tables/coverage.csv",
     log:
         "<results>/logs/collect_krs.log",
     localrule: True
-    resources:
-        mem_mb=jobs.mem_mb("table"),
-        runtime=jobs.runtime("table"),
     params:
         code=code("collect_krs"),
         missing=study.missing_cells,
@@ -51,15 +48,12 @@ rule collect_identity:
         identities=products.identities(),
         manifests=products.manifests(),
         texts=products.report_texts(),
-        first_use=study.layout.first_use,
+        first_use=study.first_use,
     output:
         table="<results>/tables/identity.csv",
     log:
         "<results>/logs/collect_identity.log",
     localrule: True
-    resources:
-        mem_mb=jobs.mem_mb("table"),
-        runtime=jobs.runtime("table"),
     params:
         code=code("collect_identity"),
         study=expectations.of_identities(study),
@@ -78,9 +72,6 @@ rule summarise_curves:
     log:
         "<results>/logs/summarise_curves.log",
     localrule: True
-    resources:
-        mem_mb=jobs.mem_mb("table"),
-        runtime=jobs.runtime("table"),
     params:
         code=code("summarise_curves"),
         seed=study.config.seed,
@@ -100,9 +91,6 @@ rule summarise_scores:
     log:
         "<results>/logs/summarise_scores.log",
     localrule: True
-    resources:
-        mem_mb=jobs.mem_mb("table"),
-        runtime=jobs.runtime("table"),
     params:
         code=code("summarise_scores"),
         seed=study.config.seed,
@@ -121,9 +109,6 @@ rule summarise_statistics:
     log:
         "<results>/logs/summarise_statistics.log",
     localrule: True
-    resources:
-        mem_mb=jobs.mem_mb("table"),
-        runtime=jobs.runtime("table"),
     params:
         code=code("summarise_statistics"),
         seed=study.config.seed,
@@ -144,9 +129,6 @@ rule decide_claims:
     log:
         "<results>/logs/decide_claims.log",
     localrule: True
-    resources:
-        mem_mb=jobs.mem_mb("table"),
-        runtime=jobs.runtime("table"),
     params:
         code=code("decide_claims"),
         windows=study.config.windows,
@@ -166,9 +148,6 @@ rule summarise_controls:
     log:
         "<results>/logs/summarise_controls.log",
     localrule: True
-    resources:
-        mem_mb=jobs.mem_mb("table"),
-        runtime=jobs.runtime("table"),
     params:
         code=code("summarise_controls"),
         seed=study.config.seed,

@@ -2,7 +2,7 @@ rule trace_parameters:
     """How far the unlearned checkpoint's weights moved, and what became of the concept vector."""
     input:
         original=jobs.original,
-        unlearned=jobs.unlearned,
+        unlearned=jobs.checkpoint,
         concept="<results>/concepts/{model}/{concept}.json",
     output:
         trace="<results>/trace/{model}/{method}/{concept}.parquet",
@@ -11,8 +11,7 @@ rule trace_parameters:
     benchmark:
         "<results>/benchmarks/trace_parameters/{model}/{method}/{concept}.tsv"
     resources:
-        mem_mb=jobs.mem_mb("trace"),
-        runtime=jobs.runtime("trace"),
+        **jobs.resources("trace_parameters"),
     params:
         code=code("trace_parameters"),
     message:
@@ -27,15 +26,12 @@ rule summarise_trace:
         traces=products.traces(),
         manifests=products.manifests(),
         concepts=products.concepts(),
-        first_use=study.layout.first_use,
+        first_use=study.first_use,
     output:
         trace="<results>/tables/trace.csv",
     log:
         "<results>/logs/summarise_trace.log",
     localrule: True
-    resources:
-        mem_mb=jobs.mem_mb("table"),
-        runtime=jobs.runtime("table"),
     params:
         code=code("summarise_trace"),
         study=expectations.of_weight_changes(study),

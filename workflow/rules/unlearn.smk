@@ -1,10 +1,9 @@
 rule unlearn_concept:
     """Train a copy of the original that unlearns one concept, and check that it did."""
     input:
+        unpack(jobs.auxiliary),
         original=jobs.original,
         concept=jobs.texts,
-        retain=jobs.retained,
-        held_out=jobs.held_out,
     output:
         manifest="<results>/checkpoints/unlearn/{model}/{method}/{concept}/manifest.json",
         training_log="<results>/training/{model}/{method}/{concept}.parquet",
@@ -14,10 +13,7 @@ rule unlearn_concept:
         "<results>/benchmarks/unlearn_concept/{model}/{method}/{concept}.tsv"
     threads: 2
     resources:
-        gpu=GPU,
-        device=study.config.device,
-        mem_mb=jobs.mem_mb("unlearn"),
-        runtime=jobs.runtime("unlearn"),
+        **jobs.resources("unlearn_concept"),
     params:
         code=lambda wildcards: code(
             "unlearn_concept", f"dissect.training.methods.{wildcards.method}"

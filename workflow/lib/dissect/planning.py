@@ -31,7 +31,7 @@ def read_study(values: dict[str, Any], config_files: Sequence[str], *, check: bo
         check_palettes(style.palette, style.heatmap_palette)
     # The tables of a results folder that was copied here without `.snakemake` are older than this
     # file, so they are made again, and all results in the folder are checked.
-    first_use = Path(study.layout.first_use)
+    first_use = Path(study.first_use)
     if not first_use.exists():
         write_json(first_use, study.config.results)
     return study

@@ -10,7 +10,6 @@ from dissect.checkpoints.manifest import manifest_if_present
 from dissect.checkpoints.preflight import look_at
 from dissect.errors import DissectError
 from dissect.job import log_to_terminal
-from dissect.study.downloads import HubCheckpoint
 from dissect.study.preflight import (
     AVAILABLE,
     UNAVAILABLE,
@@ -18,7 +17,7 @@ from dissect.study.preflight import (
     read_preflight,
     write_preflight,
 )
-from dissect.study.products import Products
+from dissect.study.products import HubCheckpoint, Products
 from dissect.study.selection import Missing, all_missing
 from dissect.study.study import Study
 
@@ -43,7 +42,7 @@ def prepare(study: Study) -> None:
     downloads = [products.download(row) for row in study.rows if row.kind == "hub"]
     due = [item for item in downloads if item.is_due]
     if due:
-        look_at_due(due, Path(study.layout.preflight), study.config.on_missing_checkpoint)
+        look_at_due(due, Path(study.config.preflight_csv), study.config.on_missing_checkpoint)
     for item in downloads:
         if item.is_wanted_again:
             bring_back(item)

@@ -1,27 +1,18 @@
 """The site file: what only the user of a cluster can know, put into the Slurm profile's words."""
 
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from dissect.errors import DissectError
+from dissect.errors import DissectError, first_problem
+from dissect.study.resources import NEEDS
 
 SITE_FILE = Path("profiles/slurm/site.yaml")
-# Rules that compute on a GPU where the study's device is not cpu (a test compares with the rules).
-GPU_RULES = (
-    "answer_as_original",
-    "answer_as_unlearned",
-    "answer_patched",
-    "answer_questions",
-    "check_identity",
-    "dissect_layers",
-    "record_original",
-    "unlearn_concept",
-)
+# On a GPU where the study's device is not cpu.
+GPU_RULES = [rule for rule, needs in NEEDS.items() if needs.on_gpu]
 
 
 class Site(BaseModel):
@@ -45,12 +36,11 @@ class Site(BaseModel):
         return self
 
 
-@dataclass(frozen=True)
-class Resources:
+class Resources(NamedTuple):
     """Entries of a Snakemake profile: resources of every job, and of single rules."""
 
-    default: dict[str, str | int] = field(default_factory=dict)
-    of_rules: dict[str, dict[str, str | int]] = field(default_factory=dict)
+    default: dict[str, str | int]
+    of_rules: dict[str, dict[str, str | int]]
 
 
 def read_site() -> Resources:
@@ -63,28 +53,22 @@ def read_site() -> Resources:
     """
     named = os.environ.get("DISSECT_SITE")
     path = Path(named) if named else SITE_FILE
-    if not path.is_file():
-        if named:
-            raise DissectError(f"DISSECT_SITE names {named}, which is no file: correct or unset it")
-        return resources(Site())
+    if named and not path.is_file():
+        raise DissectError(f"DISSECT_SITE names {named}, which is no file: correct or unset it")
+    text = path.read_text("utf-8") if path.is_file() else ""
     try:
-        return resources(Site.model_validate(yaml.safe_load(path.read_text("utf-8")) or {}))
+        return resources(Site.model_validate(yaml.safe_load(text) or {}))
     except yaml.YAMLError as error:
         raise DissectError(f"{path} is no YAML: {str(error).splitlines()[0]}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(map(str, first["loc"])) or "the file"
         raise DissectError(
-            f"{path}: {name}: {first['msg']}; legal keys: {', '.join(Site.model_fields)} "
+            f"{path}: {first_problem(error)}; legal keys: {', '.join(Site.model_fields)} "
             "(profiles/slurm/site.example.yaml)"
         ) from error
 
 
 def resources(site: Site) -> Resources:
     """The site in the words of Snakemake's Slurm plugin."""
-    # Rules state what they need; this is for those that need next to nothing.
-    default: dict[str, str | int] = {"mem_mb": 1000, "runtime": 10}
-    gpu: dict[str, str | int] = {}
     named = {
         "slurm_account": site.account,
         "slurm_partition": site.cpu_partition or site.partition,
@@ -92,17 +76,16 @@ def resources(site: Site) -> Resources:
         "constraint": site.constraint,
         "slurm_extra": site.extra,
     }
-    default |= {key: _literal(value) for key, value in named.items() if value}
+    # Rules state what they need; this is for those that need next to nothing. The names as Python
+    # strings: Snakemake evaluates resources, and `all` would be a function.
+    default: dict[str, str | int] = {"mem_mb": 1000, "runtime": 10}
+    default |= {key: repr(value) for key, value in named.items() if value}
+    gpu: dict[str, str | int] = {}
     if site.cpu_partition and site.partition:
-        gpu["slurm_partition"] = _literal(site.partition)
+        gpu["slurm_partition"] = repr(site.partition)
     if site.gpu_type:
-        gpu["gpu_model"] = _literal(site.gpu_type)
+        gpu["gpu_model"] = repr(site.gpu_type)
     if site.gpu_gres:
         # Instead of --gpus, which such sites do not take; the job step inherits what is allocated.
-        gpu |= {"gpu": 0, "gres": _literal(site.gpu_gres)}
-    return Resources(default, dict.fromkeys(GPU_RULES, gpu) if gpu else {})
-
-
-def _literal(value: str) -> str:
-    """As a Python string: Snakemake evaluates resources, and `all` would be a function."""
-    return repr(value)
+        gpu |= {"gpu": 0, "gres": repr(site.gpu_gres)}
+    return Resources(default, {rule: gpu for rule in GPU_RULES if gpu})

@@ -305,6 +305,19 @@ class Config(Section):
         check_known("config: figures.windows: window", self.figure_windows(), self.windows, among)
         return self
 
+    def path(self, *parts: str) -> str:
+        """A path under the results folder, in the grammar of results/README.md."""
+        return str(Path(self.results, *parts))
+
+    @property
+    def preflight_csv(self) -> str:
+        """Where preflight writes what it has found, and every later run reads it."""
+        return self.path("checkpoints", "preflight.csv")
+
+    def concept_file(self, model: str) -> str:
+        """A model's concept file: the user's, or where a fetched one is."""
+        return self.models[model].concepts.path or self.path("concepts", f"{model}.json")
+
     def figure_windows(self) -> list[str]:
         """The windows that are drawn."""
         return self.windows if self.figures.windows is None else self.figures.windows

@@ -1,5 +1,6 @@
 """What a study expects of the files that it collects: plain values, the parameters of rules."""
 
+from collections.abc import Callable
 from typing import Any
 
 from dissect.results.expected import (
@@ -20,40 +21,37 @@ def of_sources(study: Study) -> Expected:
     elsewhere on another machine.
     """
     checkpoints: dict[str, Expected] = {}
+    retained: dict[str, None] = {}  # JSONs that trainings read beside those of the concept itself
     for row in study.rows:
         name = "/".join(row.key)
         if row.kind in ("hub", "wheel"):
             checkpoints[name] = {"source": row.source}
         elif row.kind == "unlearn":
             checkpoints[name] = {"training": _training(study, *row.key)}
+            retained |= dict.fromkeys(study.auxiliary_paths(*row.key)["retain"])
     concepts = study.config.models
     return {
         "checkpoints": checkpoints,
         "concept_files": {
-            model: {"path": study.concept_file(model), "sha256": concepts[model].concepts.sha256}
+            model: {
+                "path": study.config.concept_file(model),
+                "sha256": concepts[model].concepts.sha256,
+            }
             for model in study.models
         },
         "answered_by": _answering(study),
-        "retained": _retained(study),
+        "retained": list(retained),
     }
 
 
 def _training(study: Study, model: str, method: str, concept: str) -> Expected:
-    config = study.config
     return {
         "method": method,
-        "recipe": config.recipe(method).model_dump(),
-        "seed": config.seed,
-        "prompt": config.models[model].prompt,
+        "recipe": study.config.recipe(method).model_dump(),
+        "seed": study.config.seed,
+        "prompt": study.config.models[model].prompt,
         "retain": study.training_concepts(model, method, concept)["retain"],
     }
-
-
-def _retained(study: Study) -> list[str]:
-    """The concepts' JSONs that trainings read beside those of the concept itself."""
-    trained = [row for row in study.rows if row.kind == "unlearn"]
-    paths = [path for row in trained for path in study.auxiliary_paths(*row.key)["retain"]]
-    return list(dict.fromkeys(paths))
 
 
 def _answering(study: Study) -> Expected:
@@ -61,7 +59,7 @@ def _answering(study: Study) -> Expected:
     config, answering = study.config, {}
     for model, concept in dict.fromkeys((cell.model, cell.concept) for cell in study.cells):
         path = study.texts_path(model, concept)
-        if path == study.layout.answered(model, concept):
+        if path != study.concept_path(model, concept):
             answering[path] = {
                 "new_tokens": config.answer_tokens,
                 "prompt": config.models[model].prompt,
@@ -74,55 +72,29 @@ def of_sweeps(study: Study) -> Expected:
     """Of sweeps (results.belonging.check_results), as all those below."""
     config = study.config
     controls = config.controls.of_a_sweep(config.seed)
-    return {
-        "sources": of_sources(study),
-        "dtype": config.dtype,
-        "settings": {
-            model: sweep_settings(
-                windows=config.windows, prompt=prompt, dtype=config.dtype, controls=controls
-            )
-            for model, prompt in _prompts(study)
-        },
-    }
+    return _of_results(study, sweep_settings, windows=config.windows, controls=controls)
 
 
 def of_identities(study: Study) -> Expected:
     """Of self-patch checks."""
-    config = study.config
-    window, dtype = config.windows[0], config.dtype
-    return {
-        "sources": of_sources(study),
-        "dtype": dtype,
-        "settings": {
-            model: identity_settings(window=window, prompt=prompt, dtype=dtype)
-            for model, prompt in _prompts(study)
-        },
-    }
+    return _of_results(study, identity_settings, window=study.config.windows[0])
 
 
 def of_answers(study: Study) -> Expected:
     """Of answers, unpatched and patched."""
-    config, asked = study.config, study.config.behaviour
-    shared: Expected = {"new_tokens": asked.new_tokens, "dtype": config.dtype}
-    windows, experiments = asked.patched.windows, config.patched_experiments()
+    asked, patched = study.config.behaviour, study.config.behaviour.patched
+    tokens = asked.new_tokens
+    of_patched = _by_model(
+        study,
+        patched_settings,
+        windows=patched.windows,
+        experiments=study.config.patched_experiments(),
+        sets=patched.sets,
+        new_tokens=tokens,
+    )
     return {
-        "sources": of_sources(study),
-        "dtype": config.dtype,
-        "settings": {
-            model: answer_settings(prompt=prompt, sets=asked.sets, **shared)
-            for model, prompt in _prompts(study)
-        },
-        "patched": {
-            model: patched_settings(
-                windows=windows,
-                experiments=experiments,
-                prompt=prompt,
-                sets=asked.patched.sets,
-                **shared,
-            )
-            for model, prompt in _prompts(study)
-            if windows
-        },
+        **_of_results(study, answer_settings, sets=asked.sets, new_tokens=tokens),
+        "patched": of_patched if patched.windows else {},
     }
 
 
@@ -131,5 +103,17 @@ def of_weight_changes(study: Study) -> Expected:
     return {"sources": of_sources(study)}
 
 
-def _prompts(study: Study) -> list[tuple[str, str]]:
-    return [(model, study.config.models[model].prompt) for model in study.models]
+def _of_results(study: Study, settings: Callable[..., Expected], **values: Any) -> Expected:
+    return {
+        "sources": of_sources(study),
+        "dtype": study.config.dtype,
+        "settings": _by_model(study, settings, **values),
+    }
+
+
+def _by_model(study: Study, settings: Callable[..., Expected], **values: Any) -> Expected:
+    config = study.config
+    return {
+        model: settings(prompt=config.models[model].prompt, dtype=config.dtype, **values)
+        for model in study.models
+    }

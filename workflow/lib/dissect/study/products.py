@@ -1,25 +1,44 @@
 """What a study ends with: its files by name, and which of them need a checkpoint's weights."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 from typing import Any
 
+from dissect.checkpoints.manifest import files_are_present, manifest_if_present
 from dissect.figures.registry import FIGURES, FigureSpec
-from dissect.study.downloads import HubCheckpoint
-from dissect.study.layout import Cell
 from dissect.study.rows import ORIGINAL, CheckpointRow
 from dissect.study.study import Study
 
-REPORT_TABLES = (
-    "krs.parquet",
-    "coverage.csv",
-    "curves.csv",
-    "statistics.csv",
-    "scores.csv",
-    "disagreements.csv",
-    "claims.csv",
-)
+
+@dataclass(frozen=True)
+class HubCheckpoint:
+    """A hub: row, the path of its manifest, and those of the results computed from its weights.
+
+    Weights may have been removed after their last job (keep_checkpoints: false), or by the user.
+    """
+
+    row: CheckpointRow
+    manifest: str
+    results: list[str]
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a job must download it: it never was, or the table names another source now."""
+        manifest = manifest_if_present(self.manifest)
+        return manifest is None or manifest.source != self.row.source
+
+    @property
+    def is_wanted_again(self) -> bool:
+        """Whether its weights were removed and a result that needs them is missing."""
+        manifest = manifest_if_present(self.manifest)
+        return (
+            manifest is not None
+            and manifest.source == self.row.source
+            and not files_are_present(manifest)
+            and not all(Path(result).exists() for result in self.results)
+        )
 
 
 @dataclass(frozen=True)
@@ -32,34 +51,28 @@ class Products:
 
     def cells(self) -> list[str]:
         """Every cell's table."""
-        return [self.study.layout.cell(cell) for cell in self.study.cells]
+        return _distinct(path for row in self._unlearned() for path in self._cells(row))
 
     def identities(self) -> list[str]:
         """Each unlearned model's identity control, and its original's on the same concept."""
-        paths = [path for row in self.study.rows for path in self._identities(row)]
-        return list(dict.fromkeys(paths))
+        return _distinct(path for row in self.study.rows for path in self._identities(row))
 
     def traces(self) -> list[str]:
         """Every unlearned checkpoint's trace."""
-        return [path for row in self._unlearned() for path in self._traces(row)]
+        return _distinct(path for row in self._unlearned() for path in self._traces(row))
 
     def answers(self) -> list[str]:
         """Every unlearned model's answers, unpatched and patched."""
-        return [path for row in self._unlearned() for path in self._answers(row)]
+        return _distinct(path for row in self._unlearned() for path in self._answers(row))
 
     def original_answers(self) -> list[str]:
         """Every original's answers on the concepts that are studied."""
-        paths = [
-            self.study.layout.answers(row.model, ORIGINAL, row.concept)
-            for row in self._unlearned()
-            if self.study.config.behaviour.sets
-        ]
-        return list(dict.fromkeys(paths))
+        asked = self._unlearned() if self.study.config.behaviour.sets else []
+        return _distinct(self._answers_path(row.model, ORIGINAL, row.concept) for row in asked)
 
     def concepts(self) -> list[str]:
         """Every studied concept as its file has it."""
-        paths = [self.study.layout.concept(row.model, row.concept) for row in self._unlearned()]
-        return list(dict.fromkeys(paths))
+        return _distinct(self.study.concept_path(r.model, r.concept) for r in self._unlearned())
 
     def manifests(self) -> list[str]:
         """Every selected checkpoint's manifest."""
@@ -77,30 +90,33 @@ class Products:
     def fetched_concept_files(self) -> list[str]:
         """The concept files that come by URL."""
         models = self.study.config.models
-        return [self.study.layout.fetched(m) for m in self.study.models if models[m].concepts.url]
+        return [
+            self.study.config.concept_file(m) for m in self.study.models if models[m].concepts.url
+        ]
 
     # Of the whole study.
 
+    def tables(self, *names: str, wanted: object = True) -> list[str]:
+        """Tables by name; none if they are not wanted."""
+        return [self.study.config.path("tables", name) for name in names if wanted]
+
     def identity_tables(self) -> list[str]:
         """The table of all self-patch checks, if they are wanted."""
-        wanted = self.study.config.controls.identity
-        return [self.study.layout.table("identity.csv")] if wanted else []
+        return self.tables("identity.csv", wanted=self.study.config.controls.identity)
 
     def trace_tables(self) -> list[str]:
         """The table of all traces, if they are wanted."""
-        return [self.study.layout.table("trace.csv")] if self.study.config.trace else []
+        return self.tables("trace.csv", wanted=self.study.config.trace)
 
     def behaviour_tables(self) -> list[str]:
         """The tables of all answers; none if nothing is asked."""
         asked = self.study.config.behaviour.sets
-        return [
-            self.study.layout.table(name) for name in ("answers.parquet", "behaviour.csv") if asked
-        ]
+        return self.tables("answers.parquet", "behaviour.csv", wanted=asked)
 
     def figures(self) -> list[str]:
         """Every figure, in every format."""
         return [
-            self.study.layout.figure(model, stem, suffix)
+            self.study.config.path("figures", model, f"{stem}.{suffix}")
             for model in self.study.models
             for figure in FIGURES.values()
             if self._is_drawn(figure)
@@ -122,7 +138,7 @@ class Products:
     def _stems(self, figure: FigureSpec) -> list[str]:
         """A figure's file names of one model, without their format."""
         config = self.study.config
-        drawn: dict[str, Sequence[str]] = {
+        drawn = {
             "window": config.figure_windows(),
             "span": config.figures.spans,
             "score": config.figures.scores,
@@ -136,10 +152,13 @@ class Products:
 
     def report_tables(self) -> list[str]:
         """The tables that the report reads: those of every study, and those that are wanted."""
-        wanted = [self.study.layout.table(name) for name in REPORT_TABLES]
-        if self.study.config.controls.donors:
-            wanted.append(self.study.layout.table("controls.csv"))
-        return wanted + self.trace_tables() + self.behaviour_tables()
+        return [
+            *self.tables("krs.parquet", "coverage.csv", "curves.csv", "statistics.csv"),
+            *self.tables("scores.csv", "disagreements.csv", "claims.csv"),
+            *self.tables("controls.csv", wanted=self.study.config.controls.donors),
+            *self.trace_tables(),
+            *self.behaviour_tables(),
+        ]
 
     def report_figures(self) -> list[str]:
         """The figures that the report shows: those that a browser can."""
@@ -147,8 +166,7 @@ class Products:
 
     def report_texts(self) -> list[str]:
         """The texts of every concept that has cells."""
-        studied = dict.fromkeys((cell.model, cell.concept) for cell in self.study.cells)
-        return [self.study.texts_path(model, concept) for model, concept in studied]
+        return _distinct(self.study.texts_path(r.model, r.concept) for r in self._unlearned())
 
     def report_settings(self) -> dict[str, Any]:
         """The config as the report shows it: without what changes no result."""
@@ -157,20 +175,20 @@ class Products:
     # What needs a checkpoint's weights, and so whether they must be downloaded.
 
     def download(self, row: CheckpointRow) -> HubCheckpoint:
-        """How a hub: row stands."""
+        """A hub: row, its manifest and its results."""
         return HubCheckpoint(row, self.study.manifest_path(*row.key), self.needing(row))
 
     def needing(self, row: CheckpointRow) -> list[str]:
         """All files that are computed from a checkpoint's weights; an original's: its model's."""
         served = self._served_by(row)
-        cells = [
-            self.study.layout.cell(Cell(*other.key, experiment))
-            for other in served
-            for experiment in self.study.config.experiments
-        ]
-        traces = [path for other in served for path in self._traces(other)]
-        answers = [path for other in served for path in self._answers(other, asker=row)]
-        return list(dict.fromkeys(cells + self._identities(row) + traces + answers))
+        return _distinct(
+            [
+                *(path for other in served for path in self._cells(other)),
+                *self._identities(row),
+                *(path for other in served for path in self._traces(other)),
+                *(path for other in served for path in self._answers(other, asker=row)),
+            ]
+        )
 
     def _unlearned(self) -> list[CheckpointRow]:
         return [row for row in self.study.rows if row.method != ORIGINAL]
@@ -181,22 +199,35 @@ class Products:
             return [row]
         return [other for other in self._unlearned() if other.model == row.model]
 
+    def _cells(self, row: CheckpointRow) -> list[str]:
+        experiments = self.study.config.experiments
+        return [self.study.config.path("krs", *row.key, f"{name}.parquet") for name in experiments]
+
     def _identities(self, row: CheckpointRow) -> list[str]:
         """The identity controls of a checkpoint: one; for an original, one per concept."""
         if not self.study.config.controls.identity:
             return []
         concepts = dict.fromkeys(other.concept for other in self._served_by(row))
-        layout = self.study.layout
-        return [layout.identity(row.model, row.method, concept) for concept in concepts]
+        folder = ("identity", row.model, row.method)
+        return [self.study.config.path(*folder, f"{concept}.parquet") for concept in concepts]
 
     def _traces(self, row: CheckpointRow) -> list[str]:
-        return [self.study.layout.trace(*row.key)] if self.study.config.trace else []
+        config = self.study.config
+        path = config.path("trace", row.model, row.method, f"{row.concept}.parquet")
+        return [path] if config.trace else []
 
     def _answers(self, row: CheckpointRow, asker: CheckpointRow | None = None) -> list[str]:
         """The answers on an unlearned row's concept, and patched: its own, or another asker's."""
-        asked, layout = self.study.config.behaviour, self.study.layout
+        asked = self.study.config.behaviour
         if not asked.sets:
             return []
-        plain = layout.answers(row.model, (asker or row).method, row.concept)
-        patched = layout.answers(*row.key, patched=True)
+        plain = self._answers_path(row.model, (asker or row).method, row.concept)
+        patched = self._answers_path(row.model, row.method, f"{row.concept}.patched")
         return [plain, patched] if asked.patched.windows else [plain]
+
+    def _answers_path(self, model: str, method: str, name: str) -> str:
+        return self.study.config.path("behaviour", model, method, f"{name}.parquet")
+
+
+def _distinct(paths: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(paths))

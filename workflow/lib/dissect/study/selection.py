@@ -6,11 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dissect.checkpoints.weight_files import ADAPTER_CONFIG
-from dissect.errors import DissectError, not_known
-from dissect.study.concepts import Entry
+from dissect.errors import DissectError, check_known
 from dissect.study.config import Config
 from dissect.study.preflight import UNAVAILABLE, PreflightRow
-from dissect.study.recipe import Recipe
 from dissect.study.rows import ORIGINAL, CheckpointRow
 
 Key = tuple[str, str, str]  # model, method, concept
@@ -38,7 +36,7 @@ class Selection:
 
 
 def select(
-    config: Config, table: list[CheckpointRow], preflight: Mapping[Key, PreflightRow] | None = None
+    config: Config, table: list[CheckpointRow], preflight: Mapping[Key, PreflightRow]
 ) -> Selection:
     """The rows of the table that the config's lists select, as on_missing_checkpoint says.
 
@@ -49,29 +47,63 @@ def select(
         DissectError: for a name that the table does not have, for a method that cannot be trained
             here.
     """
-    rows = rows_of(config, table)
     for method in config.unlearning:
         _check_trainable(method, f"config: unlearning.{method}")
-    rows = [_as_adapter(config, row) for row in rows]
-    preflight = preflight or {}
+    rows = [_as_adapter(config, row) for row in rows_of(config, table)]
     missing = [Missing(row, reason) for row in rows if (reason := _why_missing(row, preflight))]
     if config.on_missing_checkpoint == "unlearn":
         trained = {one.row for one in missing if one.row.method != ORIGINAL}
         rows = [replace(row, source="unlearn") if row in trained else row for row in rows]
         missing = [one for one in missing if one.row not in trained]
-    if all(row.method == ORIGINAL for row in rows):
-        raise DissectError(_nothing_selected(config))
+    if not _has_unlearned(rows):
+        raise DissectError(
+            f"nothing is selected: {config.checkpoints} has no row of the models, methods and "
+            "concepts that the config lists together"
+        )
     for row in rows:
         if row.kind == "unlearn":
             _check_trainable(row.method, f"{config.checkpoints}: {row.name} is to be unlearned")
-    skipped = [*missing, *_orphans(rows, missing)]
-    unavailable = {one.row for one in skipped}
-    left = [row for row in rows if row not in unavailable]
     if config.on_missing_checkpoint != "skip":
         return Selection(rows, missing=[], needed=missing)
-    if all(row.method == ORIGINAL for row in left):
+    skipped = [*missing, *_without_original(rows, missing)]
+    unavailable = {one.row for one in skipped}
+    left = [row for row in rows if row not in unavailable]
+    if not _has_unlearned(left):
         return Selection(rows, missing=[], needed=skipped)
     return Selection(left, missing=skipped, needed=[])
+
+
+def rows_of(config: Config, table: list[CheckpointRow]) -> list[CheckpointRow]:
+    """The rows of the table that the config's lists select, originals first in each model.
+
+    Raises:
+        DissectError: for a name that the table does not have.
+    """
+    where = f"in {config.checkpoints}"
+    check_known("config: models: model", config.models, {row.model for row in table}, where)
+    methods = list(dict.fromkeys(row.method for row in table if row.method != ORIGINAL))
+    check_known("config: methods: method", config.methods or (), methods, where)
+    rows = []
+    for model in config.models:
+        in_table = concepts_of(table, model)
+        concepts = (config.concepts or {}).get(model, in_table)
+        kind = f"config: concepts.{model}: concept"
+        check_known(kind, concepts, in_table, f"{where} for this model")
+        of_model = [row for row in table if row.model == model]
+        originals = [row for row in of_model if row.method == ORIGINAL]
+        if not originals:
+            raise DissectError(
+                f"{config.checkpoints}: {model} has no row with method {ORIGINAL}; add one"
+            )
+        wanted = methods if config.methods is None else config.methods
+        rows += originals
+        rows += [row for row in of_model if row.concept in concepts and row.method in wanted]
+    return rows
+
+
+def concepts_of(table: Iterable[CheckpointRow], model: str) -> list[str]:
+    """The concepts that a model's rows name, each once, in the table's order."""
+    return list(dict.fromkeys(r.concept for r in table if r.model == model and r.concept))
 
 
 def trainable_methods() -> tuple[str, ...]:
@@ -84,16 +116,16 @@ def trainable_methods() -> tuple[str, ...]:
 
 
 def auxiliary_concepts(
-    recipe: Recipe, concept: str, table: list[CheckpointRow], model: str
-) -> tuple[list[str], list[str]]:
-    """Ids of the concepts to retain and to watch while `concept` is unlearned.
+    config: Config, table: list[CheckpointRow], model: str, method: str, concept: str
+) -> dict[str, list[str]]:
+    """Ids of the concepts to retain and to watch (held_out) while `concept` is unlearned.
 
     Where the recipe names none, those that come next in the table, which is walked as a ring.
 
     Raises:
         DissectError: if no concept is left to retain.
     """
-    ring = concepts_of(table, model)
+    recipe, ring = config.recipe(method), concepts_of(table, model)
     after = ring[ring.index(concept) + 1 :] + ring[: ring.index(concept)]
     retain = [other for other in recipe.retain or after[:1] if other != concept]
     spare = [other for other in after if other not in retain]
@@ -103,106 +135,36 @@ def auxiliary_concepts(
             f"config: unlearning: nothing is left to retain while {model} unlearns {concept}; "
             "name another concept's id in the method's retain list"
         )
-    return retain, held_out
+    return {"retain": retain, "held_out": held_out}
 
 
-def check_texts(
-    config: Config, model: str, concepts: Iterable[str], entries: Mapping[str, Entry]
-) -> None:
-    """Whether a model's concept file holds these concepts with the text that training needs.
-
-    Raises:
-        DissectError: naming the first that is not there, or has no wikipedia_content.
-    """
-    for concept in concepts:
-        check_known(config, model, [concept], entries)
-        if not entries[concept].get("wikipedia_content"):
-            raise DissectError(
-                f"concept {concept} of {model} has no wikipedia_content, which an unlearn row "
-                "needs to train on: add that text to the concept file"
-            )
+def all_missing(missing: list[Missing], advice: str | None = None) -> str:
+    """One line that names every missing checkpoint, and what can be done."""
+    names: dict[str, list[str]] = {}
+    for one in missing:
+        names.setdefault(one.reason, []).append(one.row.name)
+    phrases = [f"{reason}: {', '.join(of_reason)}" for reason, of_reason in names.items()]
+    usual = (
+        "put each in a folder and name it as path:FOLDER in the table, or set "
+        "on_missing_checkpoint to skip or unlearn (an original cannot be trained)"
+    )
+    if any(one.row.kind == "hub" for one in missing):
+        usual += "; snakemake preflight looks again"
+    return f"missing checkpoints: {'; '.join(phrases)}; {advice or usual}"
 
 
-def check_layers(config: Config, model: str, layers: int) -> None:
-    """Whether a model of so many layers has those that the config's controls name.
-
-    Raises:
-        DissectError: naming the first that it does not have.
-    """
-    controls = config.controls
-    for layer in controls.layers if controls.donors else []:
-        if layer >= layers:
-            raise DissectError(
-                f"config: controls.layers: {layer} is no layer of {model}; legal: 0 to {layers - 1}"
-            )
+def _has_unlearned(rows: Iterable[CheckpointRow]) -> bool:
+    return any(row.method != ORIGINAL for row in rows)
 
 
-def check_known(
-    config: Config, model: str, concepts: Iterable[str], entries: Mapping[str, Entry]
-) -> None:
-    """Whether a model's concept file holds these concepts.
-
-    Raises:
-        DissectError: naming the first that is not there.
-    """
-    where = f"in the concept file of {model} ({config.models[model].concepts.path or 'fetched'})"
-    for concept in concepts:
-        if concept not in entries:
-            raise DissectError(not_known("concept", concept, entries, where))
-
-
-def concepts_of(table: list[CheckpointRow], model: str) -> list[str]:
-    """The concepts that a model's rows name, each once, in the table's order."""
-    return list(dict.fromkeys(r.concept for r in table if r.model == model and r.concept))
-
-
-def rows_of(config: Config, table: list[CheckpointRow]) -> list[CheckpointRow]:
-    """The rows of the table that the config's lists select, originals first in each model.
-
-    Raises:
-        DissectError: for a name that the table does not have.
-    """
-    return [row for model in config.models for row in _rows_of(config, table, model)]
-
-
-def _rows_of(config: Config, table: list[CheckpointRow], model: str) -> list[CheckpointRow]:
-    where = f"in {config.checkpoints}"
-    models = list(dict.fromkeys(row.model for row in table))
-    if model not in models:
-        raise DissectError(f"config: models: {not_known('model', model, models, where)}")
-    originals = [row for row in table if (row.model, row.method) == (model, ORIGINAL)]
-    if not originals:
-        raise DissectError(
-            f"{config.checkpoints}: {model} has no row with method {ORIGINAL}; add one"
-        )
-    in_table = concepts_of(table, model)
-    concepts = (config.concepts or {}).get(model, in_table)
-    for concept in concepts:
-        if concept not in in_table:
-            raise DissectError(
-                f"config: concepts.{model}: "
-                f"{not_known('concept', concept, in_table, f'{where} for this model')}"
-            )
-    every = list(dict.fromkeys(row.method for row in table if row.method != ORIGINAL))
-    methods = every if config.methods is None else config.methods
-    for method in methods:
-        if method not in every:
-            raise DissectError(f"config: methods: {not_known('method', method, every, where)}")
-    return originals + [
-        row
-        for row in table
-        if row.model == model and row.concept in concepts and row.method in methods
-    ]
-
-
-def _orphans(rows: list[CheckpointRow], missing: list[Missing]) -> list[Missing]:
+def _without_original(rows: list[CheckpointRow], missing: list[Missing]) -> list[Missing]:
     """The rows that are there, but whose original is missing."""
     unavailable = {one.row for one in missing}
-    without = {f.row.model: f.reason for f in missing if f.row.method == ORIGINAL}
+    reasons = {one.row.model: one.reason for one in missing if one.row.method == ORIGINAL}
     return [
-        Missing(row, f"its original is missing: {without[row.model]}")
+        Missing(row, f"its original is missing: {reasons[row.model]}")
         for row in rows
-        if row.model in without and row not in unavailable
+        if row.model in reasons and row not in unavailable
     ]
 
 
@@ -223,11 +185,7 @@ def _as_adapter(config: Config, row: CheckpointRow) -> CheckpointRow:
 
 
 def _check_trainable(method: str, where: str) -> None:
-    trainable = trainable_methods()
-    if method not in trainable:
-        raise DissectError(
-            f"{where}: {not_known('method', method, trainable, 'one to train here')}"
-        )
+    check_known(f"{where}: method", [method], trainable_methods(), "one to train here")
 
 
 def _why_missing(row: CheckpointRow, preflight: Mapping[Key, PreflightRow]) -> str:
@@ -237,26 +195,3 @@ def _why_missing(row: CheckpointRow, preflight: Mapping[Key, PreflightRow]) -> s
     if row.kind == "path" and not Path(row.location).is_dir():
         return f"folder {row.location} does not exist"
     return ""
-
-
-def all_missing(missing: list[Missing], advice: str | None = None) -> str:
-    """One line that names every missing checkpoint, and what can be done."""
-    reasons = list(dict.fromkeys(one.reason for one in missing))
-    phrases = [
-        f"{reason}: {', '.join(one.row.name for one in missing if one.reason == reason)}"
-        for reason in reasons
-    ]
-    usual = (
-        "put each in a folder and name it as path:FOLDER in the table, or set "
-        "on_missing_checkpoint to skip or unlearn (an original cannot be trained)"
-    )
-    if any(one.row.kind == "hub" for one in missing):
-        usual += "; snakemake preflight looks again"
-    return f"missing checkpoints: {'; '.join(phrases)}; {advice or usual}"
-
-
-def _nothing_selected(config: Config) -> str:
-    return (
-        f"nothing is selected: {config.checkpoints} has no row of the models, methods and "
-        "concepts that the config lists together"
-    )

@@ -2,35 +2,37 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dissect.checkpoints.manifest import manifest_if_present
-from dissect.errors import DissectError
+from dissect.errors import DissectError, check_known
 from dissect.study.checkpoint_table import read_table
 from dissect.study.concepts import Entry, digest, has_answers, read_concept_file
-from dissect.study.config import EXPERIMENTS, Config, load_config
+from dissect.study.config import Config, load_config
 from dissect.study.folders import check_folder, check_pair, layers_of
-from dissect.study.layout import FOLDERS, Cell, Layout
 from dissect.study.preflight import PreflightRow, read_preflight
 from dissect.study.rows import ORIGINAL, CheckpointRow
-from dissect.study.selection import (
-    Missing,
-    all_missing,
-    auxiliary_concepts,
-    check_known,
-    check_layers,
-    check_texts,
-    rows_of,
-    select,
-)
+from dissect.study.selection import Missing, all_missing, auxiliary_concepts, rows_of, select
 from dissect.study.windows import layers_between, windows_of
 
-__all__ = ["EXPERIMENTS", "Cell", "Study", "load_study"]
+_WEIGHTS = "*.safetensors"
+_FOLDERS = (  # of a results folder
+    *("answers", "behaviour", "benchmarks", "checkpoints", "concepts", "figures", "identity"),
+    *("krs", "logs", "recordings", "tables", "trace", "training"),
+)
 
-SUFFIX = ".safetensors"
+
+class Cell(NamedTuple):
+    """One job of the sweep, and one parquet file."""
+
+    model: str
+    method: str
+    concept: str
+    experiment: str
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Study:
     needed: list[Missing]
     preflight: Mapping[tuple[str, str, str], PreflightRow]
     entries: Mapping[str, Mapping[str, Entry] | None]
+    _weights_mb: dict[str, float] = field(default_factory=dict, init=False)
 
     @cached_property
     def _by_key(self) -> dict[tuple[str, str, str], CheckpointRow]:
@@ -89,7 +92,7 @@ class Study:
         """The cells that are left out, for the coverage table: model .. experiment, reason."""
         return [
             {
-                **Cell(one.row.model, one.row.method, one.row.concept, experiment)._asdict(),
+                **Cell(*one.row.key, experiment)._asdict(),
                 "reason": one.reason,
                 "origin": one.row.origin,
             }
@@ -109,21 +112,29 @@ class Study:
             raise DissectError(f"{model} {method} {concept} is not selected by the config")
         return checkpoint
 
-    # Files whose place depends on what is selected; all other places are the layout's alone.
+    # Where files are, by the path grammar of results/README.md.
 
-    @cached_property
-    def layout(self) -> Layout:
-        """Where files go."""
-        return Layout(self.config.results)
+    @property
+    def first_use(self) -> str:
+        """When this working directory first used the results folder: a file outside of it.
+
+        A folder that was copied here is newer to the working directory than its own tables are.
+        """
+        name = sha256(os.path.normpath(self.config.results).encode()).hexdigest()[:16]
+        return f".snakemake/first_use/{name}"
 
     def checkpoint_folder(self, model: str, method: str, concept: str = "") -> str:
         """Where a checkpoint's manifest is; its weights too, unless it is a path: row's."""
         kind = self.row(model, method, concept).kind
-        return self.layout.checkpoint(kind, model, method, concept)
+        return self.config.path("checkpoints", kind, model, method, concept)
 
     def manifest_path(self, model: str, method: str, concept: str = "") -> str:
         """The file that vouches for a checkpoint."""
         return f"{self.checkpoint_folder(model, method, concept)}/manifest.json"
+
+    def concept_path(self, model: str, concept: str) -> str:
+        """One concept as its file has it."""
+        return self.config.path("concepts", model, f"{concept}.json")
 
     def texts_path(self, model: str, concept: str) -> str:
         """One concept with answers: its file's, or the original's where the file has none."""
@@ -131,12 +142,19 @@ class Study:
         # A file that is still to be fetched is taken to have answers, as the authors' have;
         # prepare_concept says so if not, and by then the file can be read here.
         if entries is None or has_answers(entries[concept]):
-            return self.layout.concept(model, concept)
-        return self.layout.answered(model, concept)
+            return self.concept_path(model, concept)
+        return self.config.path("answers", model, f"{concept}.json")
 
-    def concept_file(self, model: str) -> str:
-        """The concept file itself: the user's, or where a fetched one lies."""
-        return self.config.models[model].concepts.path or self.layout.fetched(model)
+    def auxiliary_paths(self, model: str, method: str, concept: str) -> dict[str, list[str]]:
+        """The files of `training_concepts`.
+
+        The answers on held-out concepts are watched; of retained ones only the text is needed.
+        """
+        others = self.training_concepts(model, method, concept)
+        return {
+            "retain": [self.concept_path(model, other) for other in others["retain"]],
+            "held_out": [self.texts_path(model, other) for other in others["held_out"]],
+        }
 
     # What results depend on beside files.
 
@@ -151,44 +169,25 @@ class Study:
 
     def training_concepts(self, model: str, method: str, concept: str) -> dict[str, list[str]]:
         """The ids that an unlearn row's training retains and holds out."""
-        recipe = self.config.recipe(method)
-        retain, held_out = auxiliary_concepts(recipe, concept, self.table, model)
-        return {"retain": retain, "held_out": held_out}
-
-    def auxiliary_paths(self, model: str, method: str, concept: str) -> dict[str, list[str]]:
-        """The files of `training_concepts`.
-
-        The answers on held-out concepts are watched; of retained ones only the text is needed.
-        """
-        path_of = {"retain": self.layout.concept, "held_out": self.texts_path}
-        return {
-            role: [path_of[role](model, other) for other in others]
-            for role, others in self.training_concepts(model, method, concept).items()
-        }
+        return auxiliary_concepts(self.config, self.table, model, method, concept)
 
     def weights_mb(self, model: str) -> float | None:
         """Megabytes of the original's weights, once they are known: here, or by preflight."""
         # Every job asks. While it is not known, it is looked for again: a run may bring it.
-        megabytes = self._weights_mb.get(model) or self._find_weights_mb(model)
-        if megabytes is not None:
-            self._weights_mb[model] = megabytes
-        return megabytes
+        if model not in self._weights_mb and (size := self._weights_bytes(model)):
+            self._weights_mb[model] = size / 1e6
+        return self._weights_mb.get(model)
 
-    @cached_property
-    def _weights_mb(self) -> dict[str, float]:
-        return {}
-
-    def _find_weights_mb(self, model: str) -> float | None:
+    def _weights_bytes(self, model: str) -> int:
+        """0 while it is not known."""
         row = self.row(model, ORIGINAL)
         manifest = manifest_if_present(self.manifest_path(*row.key))
-        preflight = self.preflight.get(row.key)
         if manifest is not None:
-            sizes = [file.size for file in manifest.files if file.name.endswith(SUFFIX)]
-        elif row.kind == "path":
-            sizes = [file.stat().st_size for file in Path(row.location).glob(f"*{SUFFIX}")]
-        else:
-            sizes = [preflight.bytes] if preflight and preflight.is_about(row) else []
-        return sum(sizes) / 1e6 if sum(sizes) else None
+            return sum(file.size for file in manifest.files if Path(file.name).match(_WEIGHTS))
+        if row.kind == "path":
+            return sum(file.stat().st_size for file in Path(row.location).glob(_WEIGHTS))
+        preflight = self.preflight.get(row.key)
+        return preflight.bytes if preflight and preflight.is_about(row) else 0
 
     def layers(self, model: str) -> int | None:
         """How many layers a model has, once that is known."""
@@ -225,22 +224,33 @@ class Study:
             raise DissectError(all_missing(self.needed))
 
     def _check_layers(self, model: str) -> None:
-        layers = self.layers(model)
+        layers, controls = self.layers(model), self.config.controls
         if layers is not None:
             windows_of(self.config.windows, layers)
-            check_layers(self.config, model, layers)
+            if controls.donors and max(controls.layers) >= layers:
+                raise DissectError(
+                    f"config: controls.layers: {max(controls.layers)} is no layer of {model}; "
+                    f"legal: 0 to {layers - 1}"
+                )
         for name in self.config.behaviour.patched.windows:
             layers_between(name, layers)
 
     def _check_texts(self, row: CheckpointRow) -> None:
-        entries = self.entries[row.model]
-        if entries is not None:
-            check_known(self.config, row.model, [row.concept], entries)
+        needed = [row.concept]
         if row.kind == "unlearn":
             others = self.training_concepts(*row.key)
-            needed = [row.concept, *others["retain"], *others["held_out"]]
-            if entries is not None:
-                check_texts(self.config, row.model, needed, entries)
+            needed += others["retain"] + others["held_out"]
+        entries = self.entries[row.model]
+        if entries is None:
+            return
+        where = f"in the concept file of {row.model} ({self.config.concept_file(row.model)})"
+        check_known("concept", needed, entries, where)
+        for concept in needed if row.kind == "unlearn" else ():
+            if not entries[concept].get("wikipedia_content"):
+                raise DissectError(
+                    f"concept {concept} of {row.model} has no wikipedia_content, which an unlearn "
+                    "row needs to train on: add that text to the concept file"
+                )
 
     def _check_folder(self, row: CheckpointRow) -> None:
         original = self.row(row.model, ORIGINAL)
@@ -271,7 +281,7 @@ def load_study(values: dict[str, Any]) -> Study:
     config = load_config(values)
     table = read_table(Path(config.checkpoints))
     _check_results_folder(config.results)
-    preflight = read_preflight(Path(Layout(config.results).preflight))
+    preflight = read_preflight(Path(config.preflight_csv))
     selection = select(config, table, preflight)
     models = dict.fromkeys(row.model for row in selection.rows)
     study = Study(
@@ -290,7 +300,7 @@ def load_study(values: dict[str, Any]) -> Study:
 def _check_results_folder(results: str) -> None:
     path = Path(results)
     existing = next(one for one in (path, *path.absolute().parents) if os.path.lexists(one))
-    folders = [existing, *(path / name for name in FOLDERS if os.path.lexists(path / name))]
+    folders = [existing, *(path / name for name in _FOLDERS if os.path.lexists(path / name))]
     for folder in folders:
         if not folder.is_dir():
             raise DissectError(
@@ -302,8 +312,7 @@ def _check_results_folder(results: str) -> None:
 
 
 def _entries(config: Config, model: str) -> dict[str, Entry] | None:
-    source = config.models[model].concepts
-    if source.path is not None:
-        return read_concept_file(Path(source.path))
-    fetched = Path(Layout(config.results).fetched(model))
-    return read_concept_file(fetched) if fetched.exists() else None
+    """The entries of a model's concept file; None for one that is still to be fetched."""
+    path = Path(config.concept_file(model))
+    is_to_be_fetched = config.models[model].concepts.url and not path.exists()
+    return None if is_to_be_fetched else read_concept_file(path)
