@@ -29,7 +29,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def look_at(rows: Sequence[CheckpointRow]) -> list[PreflightRow]:
         names.extend(row.concept for row in rows)
         return [
-            PreflightRow(*row.key, *row.source_and_revision, statuses[row.concept], note="why")
+            PreflightRow(*row.key, row.source, row.revision, statuses[row.concept], note="why")
             for row in rows
         ]
 
@@ -76,7 +76,9 @@ def test_a_refused_token_stops_the_run_until_it_is_mended(asked: list[str], tmp_
         with pytest.raises(DissectError, match="why"):
             prepare.look_at_due(DUE[3:], path, "error")
     assert asked == ["cocoa", "cocoa"]
-    write_preflight(path, [PreflightRow(*ROWS[0].key, *ROWS[0].source_and_revision, "bad_token")])
+    write_preflight(
+        path, [PreflightRow(*ROWS[0].key, ROWS[0].source, ROWS[0].revision, "bad_token")]
+    )
     prepare.look_at_due(DUE[:1], path, "error")
 
 

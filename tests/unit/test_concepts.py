@@ -140,7 +140,7 @@ def test_a_file_with_a_byte_order_mark_is_read_and_other_encodings_are_named(
     path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
     assert read_concept_file(path) == plain
     path.write_text(json.dumps([entry(Concept="Café")], ensure_ascii=False), encoding="latin-1")
-    with pytest.raises(DissectError, match="is not valid JSON in UTF-8"):
+    with pytest.raises(DissectError, match="is not a text file in UTF-8"):
         read_concept_file(path)
 
 

@@ -116,7 +116,7 @@ def index_of(weight_map: Any) -> str:
     ("content", "words"),
     [
         ("{", "not valid JSON"),
-        (b"\xff\xfe{}", "not valid JSON in UTF-8"),
+        (b"\xff\xfe{}", "not a text file in UTF-8"),
         (DEEP, "nested too deeply"),
         ("[]", "does not hold a JSON object"),
         ("{}", "has no weight_map"),
@@ -216,7 +216,7 @@ def test_the_architecture_is_the_familys(copy: Path, architectures: Any) -> None
         ("", "not valid JSON"),
         ("[]", "does not hold a JSON object"),
         ("null", "does not hold a JSON object"),
-        (b'{"a": "\xff"}', "not valid JSON in UTF-8"),
+        (b'{"a": "\xff"}', "not a text file in UTF-8"),
         (DEEP, "nested too deeply"),
         ('{"model_type": "llama", "rms_norm_eps": NaN}', "NaN is not a number in JSON"),
     ],

@@ -101,25 +101,36 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def read_users_text(path: Path) -> str:
+    """A text file that this workflow did not write; it may begin with a byte order mark.
+
+    Raises:
+        DissectError: if it cannot be read, or is not in UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DissectError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise DissectError(
+            f"{path} is not a text file in UTF-8 (byte {error.start}); save it as text in UTF-8"
+        ) from None
+
+
 def read_users_json(path: Path, **hooks: Any) -> Any:
-    """The value in a JSON file that this workflow did not write; it may begin with a BOM.
+    """The value in a JSON file that this workflow did not write.
 
     Args:
         hooks: of `json.loads`.
 
     Raises:
-        DissectError: if the file cannot be read, or is not JSON in UTF-8.
+        DissectError: as `read_users_text`, or if it is not JSON.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        return json.loads(text, parse_constant=_refuse_constant, **hooks)
-    except OSError as error:
-        raise DissectError(f"{path} cannot be read: {error.strerror}") from None
+        return json.loads(read_users_text(path), parse_constant=_refuse_constant, **hooks)
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else error
-        raise DissectError(
-            f"{path} is not valid JSON in UTF-8: {reason}; fetch or save it again"
-        ) from None
+        raise DissectError(f"{path} is not valid JSON: {reason}; fetch or save it again") from None
 
 
 def read_json_object(path: Path) -> dict[str, Any]:

@@ -6,28 +6,20 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dissect.errors import DissectError, shortened
-from dissect.study.names import (
-    MAX_NAME_BYTES,
-    as_on_any_disk,
-    name_problem,
-    path_problem,
-)
+from dissect.files import read_users_text
+from dissect.study.names import MAX_NAME_BYTES, as_on_any_disk, name_problem, path_problem
 from dissect.study.rows import ORIGINAL, CheckpointRow
 
-FORMATS_OF_KIND = {
+# The formats that go with each kind of source, its usual one first.
+_FORMATS = {
     "path": ("transformers", "olmo-legacy"),
     "hub": ("transformers", "olmo-legacy"),
     "wheel": ("gguf",),
     "unlearn": ("transformers",),
 }
 _COLUMNS = ("model", "method", "concept", "source", "revision", "format")
-_REQUIRED = _COLUMNS[:4]
-_SOURCE = re.compile(
-    r"path:(?P<path>\S.*)"
-    r"|hub:(?P<hub>[\w.-]+/[\w.-]+)"
-    r"|wheel:(?P<wheel>[\w.-]+==[\w.+!-]+)"
-    r"|(?P<unlearn>unlearn)"
-)
+_REQUIRED = set(_COLUMNS[:4])
+_SOURCE = re.compile(r"path:\S.*|hub:[\w.-]+/[\w.-]+|wheel:[\w.-]+==[\w.+!-]+|unlearn")
 
 
 def read_table(path: Path) -> list[CheckpointRow]:
@@ -40,125 +32,102 @@ def read_table(path: Path) -> list[CheckpointRow]:
     Raises:
         DissectError: naming the file, the line and what is legal there.
     """
-    lines = [
-        (number, line)
-        for number, line in enumerate(_text(path).split("\n"), start=1)
-        if line.strip() and not line.startswith(("#", '"#'))
-    ]
-    cells = [_cells(f"checkpoints: {path} line {number}", line) for number, line in lines]
-    if not cells:
-        raise DissectError(f"checkpoints: {path} is empty; its columns are {', '.join(_COLUMNS)}")
-    header = cells[0]
-    _check_header(path, header)
+    header: list[str] = []
     rows: dict[tuple[str, str, str], CheckpointRow] = {}
-    for (number, _), values in zip(lines[1:], cells[1:], strict=True):
+    for number, line in enumerate(read_users_text(path).split("\n"), start=1):
+        if not line.strip() or line.startswith(("#", '"#')):
+            continue
         where = f"checkpoints: {path} line {number}"
-        row = _row(where, header, values)
+        fields = _fields(where, line)
+        if not header:
+            header = _header(where, fields)
+            continue
+        row = _row(where, header, fields)
         if row.key in rows:
             raise DissectError(f"{where}: a second row for {row.name}; keep one of the two")
         rows[row.key] = row
+    if not header:
+        raise DissectError(f"checkpoints: {path} is empty; its columns are {', '.join(_COLUMNS)}")
     _check_distinct(path, rows.values())
     return list(rows.values())
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DissectError(f"checkpoints: {path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DissectError(
-            f"checkpoints: {path} is not a text file in UTF-8 (byte {error.start}); "
-            "save it as tab-separated text in UTF-8"
-        ) from error
-
-
-def _cells(where: str, line: str) -> list[str]:
+def _fields(where: str, line: str) -> list[str]:
     """The fields of a line, without the empty ones at its end."""
     try:
-        [fields] = csv.reader([line], delimiter="\t", strict=True)
+        [fields] = csv.reader([line.rstrip()], delimiter="\t", strict=True)
     except csv.Error as error:
         raise DissectError(
             f"{where} cannot be read as tab-separated text ({error}); "
             "write each row on one line, without quotation marks"
         ) from error
-    stripped = [field.strip() for field in fields]
-    while stripped and not stripped[-1]:
-        stripped.pop()
-    return stripped
+    return [field.strip() for field in fields]
+
+
+def _header(where: str, names: list[str]) -> list[str]:
+    if not _REQUIRED <= set(names) <= set(_COLUMNS) or len(set(names)) < len(names):
+        raise DissectError(
+            f"{where} names the columns {', '.join(names)}; "
+            f"legal, separated by tabs, are {', '.join(_COLUMNS)}"
+        )
+    return names
+
+
+def _row(where: str, header: list[str], values: list[str]) -> CheckpointRow:
+    if len(values) > len(header):
+        raise DissectError(f"{where} has {len(values)} columns, the first line has {len(header)}")
+    fields = dict.fromkeys(_COLUMNS, "") | dict(zip(header, values, strict=False))
+    source = fields["source"]
+    if not _SOURCE.fullmatch(source):
+        raise DissectError(
+            f"{where}: source {shortened(source)} is not known; legal are path:FOLDER, "
+            "hub:OWNER/NAME, wheel:NAME==VERSION and unlearn"
+        )
+    fields["format"] = fields["format"] or _FORMATS[source.partition(":")[0]][0]
+    row = CheckpointRow(**fields)
+    if problem := _problem(row):
+        raise DissectError(f"{where}: {problem}")
+    return row
+
+
+def _problem(row: CheckpointRow) -> str:
+    """Why a row cannot be used; empty if it can."""
+    names = {"model": row.model, "method": row.method, "concept": row.concept}
+    if row.method == ORIGINAL:
+        if row.concept:
+            return f"an original has no concept, here {row.concept!r}; leave it empty"
+        if row.kind == "unlearn":
+            return "an original cannot be trained here; name its source, such as path:FOLDER"
+        del names["concept"]
+    for column, name in names.items():
+        if problem := name_problem(column, name):
+            return f"{column} {shortened(name)} {problem}"
+    together = sum(len(name.encode()) for name in names.values())
+    if together > MAX_NAME_BYTES:
+        return (
+            f"model, method and concept together have {together} bytes; at most {MAX_NAME_BYTES} "
+            "are allowed, since a folder of Slurm's logs is named by all three"
+        )
+    if row.kind == "path" and (problem := path_problem(row.location)):
+        return f"source {shortened(row.source)} {problem}"
+    if row.revision and row.kind != "hub":
+        return "a revision belongs to hub: rows only; leave it empty"
+    formats = _FORMATS[row.kind]
+    if row.format not in formats:
+        legal = ", ".join(formats)
+        return f"format {row.format!r} does not go with {row.kind}; legal there: {legal}"
+    return ""
 
 
 def _check_distinct(path: Path, rows: Iterable[CheckpointRow]) -> None:
     """Refuse names of one model that become one file on disks that ignore case."""
     names: dict[tuple[str, str, str], str] = {}
     for row in rows:
-        for column, name in _names(row).items():
-            parent = "" if column == "model" else row.model
+        for column, parent in (("model", ""), ("method", row.model), ("concept", row.model)):
+            name = getattr(row, column)
             other = names.setdefault((column, parent, as_on_any_disk(name)), name)
             if other != name:
                 raise DissectError(
                     f"checkpoints: {path}: {column} {name!r} and {column} {other!r} would be one "
                     "folder on a disk that ignores case; write both in the same way, or rename one"
                 )
-
-
-def _check_header(path: Path, header: list[str]) -> None:
-    unknown = [name for name in header if name not in _COLUMNS]
-    missing = [name for name in _REQUIRED if name not in header]
-    if unknown or missing or len(set(header)) < len(header):
-        raise DissectError(
-            f"checkpoints: the first line of {path} names the columns {', '.join(header)}; "
-            f"legal, separated by tabs, are {', '.join(_COLUMNS)}"
-        )
-
-
-def _row(where: str, header: list[str], values: list[str]) -> CheckpointRow:
-    if len(values) > len(header):
-        raise DissectError(f"{where} has {len(values)} columns, the first line has {len(header)}")
-    cells = dict.fromkeys(_COLUMNS, "") | dict(zip(header, values, strict=False))
-    source = cells["source"]
-    match = _SOURCE.fullmatch(source)
-    if not match or not match.lastgroup:
-        raise DissectError(
-            f"{where}: source {shortened(source)} is not known; legal are path:FOLDER, "
-            "hub:OWNER/NAME, wheel:NAME==VERSION and unlearn"
-        )
-    formats = FORMATS_OF_KIND[match.lastgroup]
-    row = CheckpointRow(**(cells | {"format": cells["format"] or formats[0]}))
-    _check_row(where, row, formats)
-    return row
-
-
-def _names(row: CheckpointRow) -> dict[str, str]:
-    return {"model": row.model, "method": row.method, "concept": row.concept}
-
-
-def _check_row(where: str, row: CheckpointRow, formats: tuple[str, ...]) -> None:
-    names = _names(row)
-    for column, name in names.items():
-        problem = name_problem(column, name)
-        if problem and (column, row.method) != ("concept", ORIGINAL):
-            raise DissectError(f"{where}: {column} {shortened(name)} {problem}")
-    together = sum(len(name.encode()) for name in names.values())
-    if together > MAX_NAME_BYTES:
-        raise DissectError(
-            f"{where}: model, method and concept together have {together} bytes; at most "
-            f"{MAX_NAME_BYTES} are allowed, since a folder of Slurm's logs is named by all three"
-        )
-    if row.kind == "path" and (problem := path_problem(row.location)):
-        raise DissectError(f"{where}: source {shortened(row.source)} {problem}")
-    if row.method == ORIGINAL and row.concept:
-        raise DissectError(
-            f"{where}: an original has no concept, here {row.concept!r}; leave it empty"
-        )
-    if row.method == ORIGINAL and row.kind == "unlearn":
-        raise DissectError(
-            f"{where}: an original cannot be trained here; name its source, such as path:FOLDER"
-        )
-    if row.revision and row.kind != "hub":
-        raise DissectError(f"{where}: a revision belongs to hub: rows only; leave it empty")
-    if row.format not in formats:
-        raise DissectError(
-            f"{where}: format {row.format!r} does not go with {row.kind}; "
-            f"legal there: {', '.join(formats)}"
-        )

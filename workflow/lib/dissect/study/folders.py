@@ -20,10 +20,12 @@ def check_folder(row: CheckpointRow) -> None:
     """
     folder = Path(row.location)
     if not (folder / "config.json").is_file():
+        inside = [path.parent for path in folder.glob("*/config.json")]
+        hint = f" (did you mean {inside[0]}?)" if len(inside) == 1 else ""
         raise DissectError(
             f"{row.name}: folder {folder} has no config.json, so it is no checkpoint in "
-            f"transformers format; name the folder that holds config.json and the safetensors "
-            f"files{_hint(folder)}"
+            "transformers format; name the folder that holds config.json and the safetensors "
+            f"files{hint}"
         )
     read_json_object(folder / "config.json")
     named_weight_files(folder)
@@ -37,11 +39,13 @@ def check_pair(row: CheckpointRow, original: CheckpointRow) -> None:
     Raises:
         DissectError: naming both.
     """
-    expected, actual = (_model(Path(one.location)) for one in (original, row))
-    if None not in (*expected, *actual) and expected != actual:
+    family, layers = _family(row), layers_of(Path(row.location))
+    expected, depth = _family(original), layers_of(Path(original.location))
+    if None not in (family, layers, expected, depth) and (family, layers) != (expected, depth):
         raise DissectError(
-            f"{row.name}: {row.location} is a {_words(actual)}, its original {original.location} a "
-            f"{_words(expected)}: an unlearned checkpoint must be a fine-tuned copy of its original"
+            f"{row.name}: {row.location} is a {family} model of {layers} layers, its original "
+            f"{original.location} a {expected} model of {depth} layers: an unlearned checkpoint "
+            "must be a fine-tuned copy of its original"
         )
 
 
@@ -52,22 +56,11 @@ def layers_of(folder: Path) -> int | None:
     return layers if isinstance(layers, int) else None
 
 
-def _model(folder: Path) -> tuple[str | None, int | None]:
-    """Family and number of layers."""
-    family = _config(folder).get("model_type")
-    return _LEGACY.get(family, family) if isinstance(family, str) else None, layers_of(folder)
-
-
-def _words(model: tuple[str | None, int | None]) -> str:
-    return f"{model[0]} model of {model[1]} layers"
+def _family(row: CheckpointRow) -> str | None:
+    family = _config(Path(row.location)).get("model_type")
+    return _LEGACY.get(family, family) if isinstance(family, str) else None
 
 
 def _config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     return read_json_object(path) if path.is_file() else {}
-
-
-def _hint(folder: Path) -> str:
-    """The folder that was probably meant: the only one inside that is a checkpoint."""
-    inside = [path.parent for path in folder.glob("*/config.json")]
-    return f" (did you mean {inside[0]}?)" if len(inside) == 1 else ""

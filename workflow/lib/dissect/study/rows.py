@@ -50,11 +50,6 @@ class CheckpointRow:
         return self.model, self.method, self.concept
 
     @property
-    def source_and_revision(self) -> tuple[str, str]:
-        """Where it comes from: source and revision."""
-        return self.source, self.revision
-
-    @property
     def name(self) -> str:
         """How messages call the row."""
         return " ".join(part for part in (self.model, self.method, self.concept) if part)
