@@ -202,12 +202,6 @@ def test_what_imports_do_not_show_must_be_declared(package: Path, text: str, con
         names(package)
 
 
-def test_a_relative_import_is_refused(package: Path) -> None:
-    (package / "dissect/parts/one.py").write_text("from . import two\n")
-    with pytest.raises(DissectError, match="write the whole name"):
-        names(package)
-
-
 def test_of_modules_imported_by_name_the_chosen_count_or_all(package: Path) -> None:
     one = package / "dissect/parts/one.py"
     one.write_text(f'IMPORTS_BY_NAME = "dissect.parts"\n{BY_NAME}')

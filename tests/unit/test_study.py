@@ -14,7 +14,7 @@ from dissect.study.preflight import PreflightRow, write_preflight
 from dissect.study.products import Products
 from dissect.study.resources import NEEDS
 from dissect.study.selection import trainable_methods
-from dissect.study.study import Cell, Study, load_study, selected_rows
+from dissect.study.study import Study, load_study, selected_rows
 from planted_manifest import plant_manifest
 
 ROWS = [
@@ -76,7 +76,7 @@ def refused(**changes: Any) -> str:
 
 def test_all_rows_by_default() -> None:
     found = study()
-    assert len(found.cells) == 4 * len(EXPERIMENTS)
+    assert len(Products(found).cells()) == 4 * len(EXPERIMENTS)
     assert found.models == ["m"]
     assert found.methods == ["grad_diff", "dpo"]
     assert found.missing_cells == []
@@ -84,7 +84,7 @@ def test_all_rows_by_default() -> None:
 
 def test_lists_select_a_part() -> None:
     found = study(concepts={"m": ["tea"]}, methods=["dpo"], experiments=["attention"])
-    assert found.cells == [Cell("m", "dpo", "tea", "attention")]
+    assert Products(found).cells() == ["results/x/krs/m/dpo/tea/attention.parquet"]
     assert [row.method for row in found.rows] == ["original", "dpo"]
 
 
@@ -331,7 +331,7 @@ def test_missing_folders_are_all_named() -> None:
 def test_missing_ones_are_skipped_if_wanted() -> None:
     remove("dpo_tea")
     found = study(on_missing_checkpoint="skip", experiments=["attention"])
-    assert Cell("m", "dpo", "tea", "attention") not in found.cells
+    assert "results/x/krs/m/dpo/tea/attention.parquet" not in Products(found).cells()
     assert found.missing_cells == [
         {
             "model": "m",

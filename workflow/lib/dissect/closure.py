@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dissect.errors import DissectError
 from dissect.files import sha256_of
@@ -46,21 +46,14 @@ _UNDECLARED = {
 class _Code(NamedTuple):
     """What one file of code needs: names of modules, a package or "", and files of data."""
 
-    imports: tuple[str, ...]
+    imports: set[str]
     by_name: str
-    data: tuple[Path, ...]
+    data: list[Path]
 
 
 @cache
 def code_digest(script: Path, *chosen: str) -> str:
-    """A hash that changes with the content of any file that a script's result depends on.
-
-    Args:
-        script, chosen: as for `closure`.
-
-    Raises:
-        DissectError: as `closure`.
-    """
+    """A hash that changes with the content of any file in `closure(script, *chosen)`."""
     digests = "".join(_sha256_of(path) for path in closure(script, *chosen))
     return hashlib.sha256(digests.encode()).hexdigest()[:16]
 
@@ -76,18 +69,18 @@ def closure(script: Path, *chosen: str) -> list[Path]:
         DissectError: for a module that does not declare what it imports by name or reads, and for a
             chosen one that does not exist.
     """
-    if unknown := [name for name in chosen if _file_of(name) is None]:
-        raise DissectError(f"{script}: there is no module {unknown[0]}; choose one of the package")
+    for name in chosen:
+        if _file_of(name) is None:
+            raise DissectError(f"{script}: there is no module {name}; choose one of the package")
     files: set[Path] = set()
     waiting = [script, *filter(None, map(_file_of, chosen))]
     while waiting:
         path = waiting.pop()
-        if path in files:
-            continue
-        code = _read(path)
-        files |= {path, *code.data}
-        names = {*code.imports, *_by_name(code.by_name, chosen)} - EXCLUDED.keys()
-        waiting += filter(None, map(_file_of, names))
+        if path not in files:
+            code = _read(path)
+            files |= {path, *code.data}
+            names = {*code.imports, *_by_name(code.by_name, chosen)} - EXCLUDED.keys()
+            waiting += filter(None, map(_file_of, names))
     return [script, *sorted(files - {script})]
 
 
@@ -109,33 +102,29 @@ def _file_of(name: str) -> Path | None:
     return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
 
 
-@cache
-def _sha256_of(path: Path) -> str:
-    return sha256_of(path)
+_sha256_of = cache(sha256_of)
 
 
 @cache
 def _read(path: Path) -> _Code:
     tree = ast.parse(path.read_text(encoding="utf-8"), path)
-    names = tuple(dict.fromkeys(_names(path, tree)))
-    declared = {
-        target.id: ast.literal_eval(node.value)
-        for node in tree.body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name) and target.id in (BY_NAME, DATA)
-    }
+    names = set(_names(tree))
+    declared: dict[str, Any] = {}
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=constant)]) if constant in (BY_NAME, DATA):
+                declared[constant] = ast.literal_eval(node.value)
     for name, constant in _UNDECLARED.items():
         if name in names and constant not in declared:
             raise DissectError(
                 f"{path} uses {name}, so its imports do not show all that it depends on; declare "
                 f"the rest in the constant {constant} (dissect/closure.py says how)"
             )
-    data = [file for pattern in declared.get(DATA, ()) for file in path.parent.glob(pattern)]
-    return _Code(names, declared.get(BY_NAME, ""), tuple(data))
+    data = [file for each in declared.get(DATA, ()) for file in path.parent.glob(each)]
+    return _Code(names, declared.get(BY_NAME, ""), data)
 
 
-def _names(path: Path, tree: ast.Module) -> Iterator[str]:
+def _names(tree: ast.Module) -> Iterator[str]:
     """All that a file imports by its whole name, and what it uses of those in `_UNDECLARED`.
 
     Of `from package import name` both are yielded: the name may be a module.
@@ -144,14 +133,9 @@ def _names(path: Path, tree: ast.Module) -> Iterator[str]:
         match node:
             case ast.Import():
                 yield from (alias.name for alias in node.names)
-            case ast.ImportFrom(module=str(module), level=0):
+            case ast.ImportFrom(module=str(module)):
                 yield module
                 yield from (f"{module}.{alias.name}" for alias in node.names)
-            case ast.ImportFrom():
-                raise DissectError(
-                    f"{path} line {node.lineno} imports relative to its own package; write the "
-                    "whole name"
-                )
             case ast.Attribute(value=ast.Name(id="importlib"), attr=attribute):
                 yield f"importlib.{attribute}"
             case ast.Name(id="__import__" | "__file__" as name):

@@ -57,7 +57,7 @@ def _training(study: Study, model: str, method: str, concept: str) -> Expected:
 def _answering(study: Study) -> Expected:
     """How the original answers, by the path of each concept's JSON that it answers."""
     config, answering = study.config, {}
-    for model, concept in dict.fromkeys((cell.model, cell.concept) for cell in study.cells):
+    for model, concept in dict.fromkeys((row.model, row.concept) for row in study.unlearned):
         path = study.texts_path(model, concept)
         if path != study.concept_path(model, concept):
             answering[path] = {

@@ -51,7 +51,7 @@ class Products:
 
     def cells(self) -> list[str]:
         """Every cell's table."""
-        return _distinct(path for row in self._unlearned() for path in self._cells(row))
+        return _distinct(path for row in self.study.unlearned for path in self._cells(row))
 
     def identities(self) -> list[str]:
         """Each unlearned model's identity control, and its original's on the same concept."""
@@ -59,20 +59,20 @@ class Products:
 
     def traces(self) -> list[str]:
         """Every unlearned checkpoint's trace."""
-        return _distinct(path for row in self._unlearned() for path in self._traces(row))
+        return _distinct(path for row in self.study.unlearned for path in self._traces(row))
 
     def answers(self) -> list[str]:
         """Every unlearned model's answers, unpatched and patched."""
-        return _distinct(path for row in self._unlearned() for path in self._answers(row))
+        return _distinct(path for row in self.study.unlearned for path in self._answers(row))
 
     def original_answers(self) -> list[str]:
         """Every original's answers on the concepts that are studied."""
-        asked = self._unlearned() if self.study.config.behaviour.sets else []
+        asked = self.study.unlearned if self.study.config.behaviour.sets else []
         return _distinct(self._answers_path(row.model, ORIGINAL, row.concept) for row in asked)
 
     def concepts(self) -> list[str]:
         """Every studied concept as its file has it."""
-        return _distinct(self.study.concept_path(r.model, r.concept) for r in self._unlearned())
+        return _distinct(self.study.concept_path(r.model, r.concept) for r in self.study.unlearned)
 
     def manifests(self) -> list[str]:
         """Every selected checkpoint's manifest."""
@@ -166,7 +166,7 @@ class Products:
 
     def report_texts(self) -> list[str]:
         """The texts of every concept that has cells."""
-        return _distinct(self.study.texts_path(r.model, r.concept) for r in self._unlearned())
+        return _distinct(self.study.texts_path(r.model, r.concept) for r in self.study.unlearned)
 
     def report_settings(self) -> dict[str, Any]:
         """The config as the report shows it: without what changes no result."""
@@ -190,14 +190,11 @@ class Products:
             ]
         )
 
-    def _unlearned(self) -> list[CheckpointRow]:
-        return [row for row in self.study.rows if row.method != ORIGINAL]
-
     def _served_by(self, row: CheckpointRow) -> list[CheckpointRow]:
         """The unlearned checkpoints whose results need a checkpoint: itself; its model's all."""
         if row.method != ORIGINAL:
             return [row]
-        return [other for other in self._unlearned() if other.model == row.model]
+        return [other for other in self.study.unlearned if other.model == row.model]
 
     def _cells(self, row: CheckpointRow) -> list[str]:
         experiments = self.study.config.experiments

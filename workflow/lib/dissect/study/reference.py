@@ -4,7 +4,7 @@ python -m dissect.study.reference > docs/config.md
 """
 
 import json
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -19,9 +19,8 @@ config/config.yaml, or instead of it the file given with `--configfile`; single 
 `--config key=value`. Unknown keys are refused. Relative paths start at the working directory.
 The concept files and the checkpoints table: inputs.md.
 """
-
-
 _BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
+_PLAIN = {str: "text", int: "whole number", float: "number", bool: "true, false"}
 
 
 def reference() -> str:
@@ -34,8 +33,8 @@ def keys(section: type[BaseModel] = Config, prefix: str = "") -> list[str]:
     names = []
     for name, field in section.model_fields.items():
         path = f"{prefix}{name}"
-        inner = _inner(field)
-        names += [path] if inner is None else keys(inner[0], f"{path}{inner[1]}.")
+        inner, between = _inner(field)
+        names += keys(inner, f"{path}{between}.") if inner else [path]
     return names
 
 
@@ -45,32 +44,30 @@ def _section(section: type[BaseModel], prefix: str, title: str) -> str:
     for name, field in section.model_fields.items():
         path = f"{prefix}{name}"
         rows.append(f"| `{path}` | {_legal(field)} | {_default(field)} | {field.description} |")
-        inner = _inner(field)
-        if inner is not None:
-            deeper += _section(inner[0], f"{path}{inner[1]}.", f"`{path}{inner[1]}`")
+        inner, between = _inner(field)
+        if inner:
+            deeper += _section(inner, f"{path}{between}.", f"`{path}{between}`")
     doc = (section.__doc__ or "").strip()
     return f"\n## {title}\n\n{doc}\n\n" + "\n".join(rows) + "\n" + deeper
 
 
-def _inner(field: FieldInfo) -> tuple[type[BaseModel], str] | None:
+def _inner(field: FieldInfo) -> tuple[type[BaseModel] | None, str]:
     """The section inside a key, and what stands between: nothing, or a name of the user's."""
     annotation, between = field.annotation, ""
     if get_origin(annotation) is dict:
         annotation, between = get_args(annotation)[1], ".<name>"
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation, between
-    return None
+    is_section = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return (annotation if is_section else None), between
 
 
 def _legal(field: FieldInfo) -> str:
-    bounds = {
-        word: getattr(item, key)
+    limits = [
+        f", {word} {getattr(item, key)}"
         for item in field.metadata
         for key, word in _BOUNDS.items()
         if hasattr(item, key)
-    }
-    limits = "".join(f", {word} {value}" for word, value in bounds.items())
-    return _type(field.annotation) + limits
+    ]
+    return _type(field.annotation) + "".join(limits)
 
 
 def _type(annotation: Any) -> str:
@@ -83,18 +80,17 @@ def _type(annotation: Any) -> str:
         return f"list: {_type(arguments[0])}"
     if origin is dict:
         return f"per name: {_type(arguments[1])}"
-    if origin is Union or (arguments and type(None) in arguments):
-        return ", ".join(_type(argument) for argument in arguments)
-    plain = {str: "text", int: "whole number", float: "number", bool: "true, false"}
-    return {**plain, type(None): "null"}.get(annotation, "a section of its own")
+    if type(None) in arguments:
+        return ", ".join(map(_type, arguments))
+    if annotation is type(None):
+        return "null"
+    return _PLAIN.get(annotation, "a section of its own")
 
 
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "(needed)"
-    if isinstance(field.default, BaseModel):
-        return ""
-    return f"`{json.dumps(field.default)}`"
+    return "" if isinstance(field.default, BaseModel) else f"`{json.dumps(field.default)}`"
 
 
 if __name__ == "__main__":

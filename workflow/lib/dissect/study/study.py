@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from dissect.checkpoints.manifest import manifest_if_present
 from dissect.errors import DissectError, check_known
@@ -24,15 +24,6 @@ _FOLDERS = (  # of a results folder
     *("answers", "behaviour", "benchmarks", "checkpoints", "concepts", "figures", "identity"),
     *("krs", "logs", "recordings", "tables", "trace", "training"),
 )
-
-
-class Cell(NamedTuple):
-    """One job of the sweep, and one parquet file."""
-
-    model: str
-    method: str
-    concept: str
-    experiment: str
 
 
 @dataclass(frozen=True)
@@ -60,26 +51,21 @@ class Study:
         return {row.key: row for row in self.rows}
 
     @cached_property
-    def cells(self) -> list[Cell]:
-        """Every cell that will be computed."""
-        return [
-            Cell(row.model, row.method, row.concept, experiment)
-            for row in self.rows
-            if row.method != ORIGINAL
-            for experiment in self.config.experiments
-        ]
+    def unlearned(self) -> list[CheckpointRow]:
+        """The rows that have sweeps: one per experiment of the config."""
+        return [row for row in self.rows if row.method != ORIGINAL]
 
-    @cached_property
+    @property
     def models(self) -> list[str]:
-        """The models that have cells."""
-        return list(dict.fromkeys(cell.model for cell in self.cells))
+        """The models that have sweeps."""
+        return list(dict.fromkeys(row.model for row in self.unlearned))
 
-    @cached_property
+    @property
     def methods(self) -> list[str]:
-        """The methods that have cells."""
-        return list(dict.fromkeys(cell.method for cell in self.cells))
+        """The methods that have sweeps."""
+        return list(dict.fromkeys(row.method for row in self.unlearned))
 
-    @cached_property
+    @property
     def concepts(self) -> list[str]:
         """Every concept whose texts may be needed: studied, retained or watched."""
         models = set(self.models)
@@ -89,13 +75,10 @@ class Study:
 
     @property
     def missing_cells(self) -> list[dict[str, str]]:
-        """The cells that are left out, for the coverage table: model .. experiment, reason."""
+        """The sweeps that are left out, for the coverage table."""
         return [
-            {
-                **Cell(*one.row.key, experiment)._asdict(),
-                "reason": one.reason,
-                "origin": one.row.origin,
-            }
+            dict(zip(("model", "method", "concept"), one.row.key, strict=True))
+            | {"experiment": experiment, "reason": one.reason, "origin": one.row.origin}
             for one in self.missing
             if one.row.method != ORIGINAL
             for experiment in self.config.experiments
