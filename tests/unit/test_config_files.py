@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dissect.errors import DissectError
-from dissect.study.config_files import check_config_file
+from dissect.planning import check_config_file
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,12 +5,35 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from dissect.checkpoints.changes import changed_manifests
+from dissect.errors import DissectError, shortened
 from dissect.figures.palettes import check_palettes
 from dissect.files import write_json
 from dissect.job import log_to_terminal
-from dissect.study.config_files import check_config_file
 from dissect.study.study import Study, load_study
+
+_MERGE = "tag:yaml.org,2002:merge"  # the key `<<`, whose keys may be given again beside it
+
+
+class _EachKeyOnce(yaml.SafeLoader):
+    """Refuses a mapping that has a key twice, when it is read and before anything is merged."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
+                continue
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                raise DissectError(
+                    f"the key {shortened(key.value)} is given twice, in line {lines[key.value]} "
+                    f"and in line {line}; keep one"
+                )
+            lines[key.value] = line
+        return node
 
 
 def read_study(values: dict[str, Any], config_files: Sequence[str], *, check: bool) -> Study:
@@ -46,6 +69,24 @@ def check_checkpoints(study: Study) -> frozenset[str]:
     study.refuse_missing()
     log_to_terminal()
     return frozenset(changed_manifests(study))
+
+
+def check_config_file(path: Path) -> None:
+    """Refuse a config file, YAML or JSON, in which one section has a key twice.
+
+    Whether it is a config file at all is left to Snakemake, which has read it before.
+
+    Raises:
+        DissectError: naming the key and its lines.
+    """
+    try:
+        # JSON may be indented by tabs, YAML may not.
+        text = path.read_text(encoding="utf-8-sig").replace("\t", " ")
+        yaml.compose(text, Loader=_EachKeyOnce)
+    except DissectError as error:
+        raise DissectError(f"config file {path}: {error}") from None
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return
 
 
 def any_of(names: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 
-from dissect.cluster.runs import LOCKS, Run, orphans, recorded_runs
+from dissect.cluster.runs import LOCKS, orphans, recorded_runs
 from dissect.cluster.slurm import ask
 from dissect.errors import DissectError
 
@@ -39,9 +39,9 @@ def recover(way: str) -> tuple[str, ...]:
         DissectError: if a run is alive here, or none was killed.
     """
     runs = recorded_runs()
-    alive = [run for run in runs if run.is_alive()]
-    if alive:
-        raise DissectError(f"{alive[0].says()} is still running: let it end, or stop it (Ctrl-C)")
+    for run in runs:
+        if run.is_alive():
+            raise DissectError(f"{run} is still running: let it end, or stop it (Ctrl-C)")
     left = orphans()
     if not runs and not left:
         raise DissectError("nothing is left of an earlier run here: start snakemake as usual")
@@ -51,19 +51,12 @@ def recover(way: str) -> tuple[str, ...]:
         ask("scancel", *(job.id for job in left))
     while orphans():
         time.sleep(_SECONDS_BETWEEN_LOOKS)
-    _unlock(runs)
-    return max(runs, key=_age).command if runs else ("--profile", "slurm")
-
-
-def _age(run: Run) -> int:
-    return int(run.started or 0)
-
-
-def _unlock(runs: list[Run]) -> None:
     # What `snakemake --unlock` does; that one would need the killed run's config first.
     shutil.rmtree(LOCKS, ignore_errors=True)
     for run in runs:
         run.remove()
+    last = max(runs, key=lambda run: int(run.started or 0), default=None)
+    return last.command if last else ("--profile", "slurm")
 
 
 if __name__ == "__main__":

@@ -43,24 +43,27 @@ def refuse_left_lock(results: str) -> None:
     """
     if not _is_locked(results) or any(run.is_alive() for run in recorded_runs()):
         return
-    others = list(_processes_here())
-    if any(_is_snakemake(command) for _, command in others):
+    processes = list(_processes_here())
+    if any(_is_snakemake(command) for _, command in processes):
         return
-    jobs = [pid for pid, command in others if _is_job(command)]
+    # Snakemake copies a rule's script for each job.
+    jobs = [str(pid) for pid, command in processes if "/.snakemake/scripts/" in " ".join(command)]
+    still = f"; {len(jobs)} of its jobs still run: let them end, or end them first: kill "
+    running = still + " ".join(jobs) if jobs else ""
     raise DissectError(
         "an earlier run in this folder was killed and has left its lock, and no Snakemake of yours "
         f"is at work here on {socket.gethostname()} (if one is on another machine, let it end)"
-        f"{_first_end(jobs)}; to remove the lock: {_unlock()}; then run the same command again"
+        f"{running}; to remove the lock: {_unlock()}; then run the same command again"
     )
 
 
 def _is_locked(results: str) -> bool:
     """Whether the results of this study are among those that a run has locked."""
     try:
-        locked = [path.read_text(encoding="utf-8") for path in LOCKS.glob("*.output.lock")]
+        texts = [path.read_text(encoding="utf-8") for path in LOCKS.glob("*.output.lock")]
     except FileNotFoundError:  # the run that had it has just ended
         return False
-    return any(Path(line).is_relative_to(results) for text in locked for line in text.splitlines())
+    return any(Path(line).is_relative_to(results) for text in texts for line in text.splitlines())
 
 
 def _processes_here() -> Iterator[tuple[int, list[str]]]:
@@ -80,18 +83,6 @@ def _is_snakemake(command: list[str]) -> bool:
         Path(part).name == "snakemake" or part.endswith("snakemake/__main__.py")
         for part in command[:4]
     )
-
-
-def _is_job(command: list[str]) -> bool:
-    """Whether a command line is that of a rule's script, which Snakemake copies for each job."""
-    return any("/.snakemake/scripts/" in part for part in command)
-
-
-def _first_end(jobs: list[int]) -> str:
-    if not jobs:
-        return ""
-    numbers = " ".join(map(str, jobs))
-    return f"; {len(jobs)} of its jobs still run: let them end, or end them first: kill {numbers}"
 
 
 def _unlock() -> str:

@@ -62,8 +62,7 @@ class Run:
             )
         return _start_of(self.pid) == self.started
 
-    def says(self) -> str:
-        """The run in words."""
+    def __str__(self) -> str:
         job = f"Slurm job {self.slurm_job}" if self.slurm_job else f"process {self.pid}"
         return f"`snakemake {shlex.join(self.command)}` ({job} on {self.host})"
 
@@ -77,7 +76,7 @@ def this_run(identifier: str, slurm_job: str) -> Run:
 def recorded_runs() -> list[Run]:
     """The records in this folder, of living runs and of killed ones."""
     records = [read_json(path) for path in sorted(_FOLDER.glob("*.json"))]
-    return [Run(**{**one, "command": tuple(one["command"])}) for one in records]
+    return [Run(**record | {"command": tuple(record["command"])}) for record in records]
 
 
 def orphans() -> list[Job]:
@@ -96,10 +95,8 @@ def refuse_killed_runs() -> None:
     killed = [run for run in runs if not run.is_alive()]
     if not killed:
         return
-    left = orphans()
-    locked = any(LOCKS.glob("*")) and len(killed) == len(runs)
-    if left or locked:
-        raise DissectError(_killed(killed[0].says(), left))
+    if (left := orphans()) or (any(LOCKS.glob("*")) and len(killed) == len(runs)):
+        raise _was_killed(str(killed[0]), left)
     for run in killed:
         run.remove()
 
@@ -111,26 +108,19 @@ def refuse_orphans() -> None:
         DissectError: with the command that ends or awaits what is left.
     """
     if left := orphans():
-        raise DissectError(_killed("an earlier run", left))
+        raise _was_killed("an earlier run", left)
 
 
-def _killed(run: str, left: Sequence[Job]) -> str:
-    return (
-        f"{run} was killed, and {_in_words(left)}; to end these and go on: {recovery('end')}; "
-        f"to let them finish first: {recovery('wait')}"
+def _was_killed(run: str, left: Sequence[Job]) -> DissectError:
+    jobs = "none of its jobs is in the queue"
+    if left:
+        ids = ", ".join(job.id for job in left[:8]) + (", ..." if len(left) > 8 else "")
+        jobs = f"{len(left)} of its jobs are still in the queue (Slurm {ids})"
+    recover = f"{python_command()} -m dissect.cluster"
+    return DissectError(
+        f"{run} was killed, and {jobs}; to end these and go on: {recover} end; "
+        f"to let them finish first: {recover} wait"
     )
-
-
-def _in_words(jobs: Sequence[Job]) -> str:
-    if not jobs:
-        return "none of its jobs is in the queue"
-    ids = ", ".join(job.id for job in jobs[:8]) + (", ..." if len(jobs) > 8 else "")
-    return f"{len(jobs)} of its jobs are still in the queue (Slurm {ids})"
-
-
-def recovery(way: str) -> str:
-    """The command line that recovers, as a user would type it."""
-    return f"{python_command()} -m dissect.cluster {way}"
 
 
 def python_command() -> str:

@@ -41,22 +41,22 @@ def ask(*command: str) -> str:
 def unfinished_jobs(folder: Path) -> list[Job]:
     """The user's jobs that a Snakemake in this folder has submitted and that are not done."""
     # %Z: working directory. It may hold any character but a newline, so it comes last.
-    listing = ask(
-        *("squeue", "--me", "--noheader", "--states", _UNFINISHED, "--format", "%i|%j|%k|%Z")
-    )
-    working_folder = str(folder.resolve())
+    listing = _squeue("%i|%j|%k|%Z")
     fields = (line.split("|", maxsplit=3) for line in listing.splitlines())
     return [
         Job(job, run, comment)
         for job, run, comment, where in fields
-        if _RUN_ID.fullmatch(run) and str(Path(where).resolve()) == working_folder
+        if _RUN_ID.fullmatch(run) and Path(where).resolve() == folder.resolve()
     ]
 
 
 def is_unfinished(job: str) -> bool:
     """Whether a job of that id is waiting or running."""
-    listing = ask("squeue", "--me", "--noheader", "--states", _UNFINISHED, "--format", "%i")
-    return job in listing.split()
+    return job in _squeue("%i").split()
+
+
+def _squeue(format_: str) -> str:
+    return ask("squeue", "--me", "--noheader", "--states", _UNFINISHED, "--format", format_)
 
 
 def configuration() -> dict[str, str]:
