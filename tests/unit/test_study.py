@@ -116,7 +116,7 @@ def test_a_checkpoint_is_needed_by_its_cells_and_its_trace() -> None:
     of_original = Products(found).needing(found.row("m", "original"))
     assert of_original == Products(found).cells() + Products(found).traces()
     assert len(of_original) == 2 * 4
-    assert Products(found).trace_tables() == ["results/x/tables/trace.csv"]
+    assert "results/x/tables/trace.csv" in Products(found).tables()
     assert "results/x/figures/m/trace.pdf" in Products(found).figures()
 
 
@@ -128,7 +128,7 @@ def test_without_traces_only_cells_need_a_checkpoint() -> None:
         controls={"identity": False},
     )
     assert Products(found).needing(found.row("m", "original")) == Products(found).cells()
-    assert Products(found).trace_tables() == []
+    assert Products(found).table("trace.csv") == []
     assert not [path for path in Products(found).figures() if "/trace." in path]
 
 
@@ -154,11 +154,11 @@ def test_figures_that_compare_are_there_once_for_what_they_compare() -> None:
 
 def test_answers_are_planned_as_far_as_they_are_asked() -> None:
     assert products(behaviour={"sets": []}).answers() == []
-    assert products(behaviour={"sets": []}).behaviour_tables() == []
+    assert products(behaviour={"sets": []}).table("behaviour.csv") == []
     found = study(concepts={"m": ["tea"]}, methods=["dpo"])
     folder = "results/x/behaviour/m"
     assert Products(found).answers() == [f"{folder}/dpo/tea.parquet"]
-    assert Products(found).behaviour_tables()[-1] == "results/x/tables/behaviour.csv"
+    assert Products(found).table("behaviour.csv") == ["results/x/tables/behaviour.csv"]
     assert Products(found).figures()[-1] == "results/x/figures/m/behaviour.pdf"
     patched = study(
         concepts={"m": ["tea"]}, methods=["dpo"], behaviour={"patched": {"windows": ["0-1"]}}

@@ -3,12 +3,7 @@ rule archive:
     input:
         checkpoints=study.config.checkpoints,
         manifests=products.manifests(),
-        # The cells' rows stand in tables/krs.parquet.
-        tables=[
-            path
-            for path in rules.tables.input
-            if Path(path).is_relative_to(f"{study.config.results}/tables")
-        ],
+        tables=products.tables(),
         figures=rules.figures.input,
         report=rules.make_report.output,
     output:

@@ -3,17 +3,8 @@ rule tables:
         # Named here, and so in `all`: a deleted cell is noticed.
         cells=products.cells(),
         answers=products.answers(),
-        identity=products.identities() + products.identity_tables(),
-        krs="<results>/tables/krs.parquet",
-        coverage="<results>/tables/coverage.csv",
-        curves="<results>/tables/curves.csv",
-        scores="<results>/tables/scores.csv",
-        differing="<results>/tables/disagreements.csv",
-        statistics="<results>/tables/statistics.csv",
-        claims="<results>/tables/claims.csv",
-        controls="<results>/tables/controls.csv",
-        trace=products.trace_tables(),
-        behaviour=products.behaviour_tables(),
+        identity=products.identities(),
+        tables=products.tables(),
     localrule: True
     message:
         "all tables are there"
@@ -123,7 +114,7 @@ rule decide_claims:
     input:
         table="<results>/tables/krs.parquet",
         # Empty if nothing is asked: what needs answers is undecided then.
-        behaviour=products.behaviour_tables()[-1:],
+        behaviour=products.table("behaviour.csv"),
     output:
         claims="<results>/tables/claims.csv",
     log:

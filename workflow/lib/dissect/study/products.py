@@ -11,6 +11,18 @@ from dissect.figures.registry import FIGURES, FigureSpec
 from dissect.study.rows import ORIGINAL, CheckpointRow
 from dissect.study.study import Study
 
+# Of every study.
+TABLES = (
+    "krs.parquet",
+    "coverage.csv",
+    "curves.csv",
+    "statistics.csv",
+    "scores.csv",
+    "disagreements.csv",
+    "claims.csv",
+    "controls.csv",
+)
+
 
 @dataclass(frozen=True)
 class HubCheckpoint:
@@ -96,22 +108,22 @@ class Products:
 
     # Of the whole study.
 
-    def tables(self, *names: str, wanted: object = True) -> list[str]:
-        """Tables by name; none if they are not wanted."""
-        return [self.study.config.path("tables", name) for name in names if wanted]
+    def tables(self) -> list[str]:
+        """Every table: those of every study, and those that are wanted."""
+        config = self.study.config
+        asked = bool(config.behaviour.sets)
+        optional = {
+            "identity.csv": config.controls.identity,
+            "trace.csv": config.trace,
+            "answers.parquet": asked,
+            "behaviour.csv": asked,
+        }
+        names = [*TABLES, *(name for name, is_wanted in optional.items() if is_wanted)]
+        return [config.path("tables", name) for name in names]
 
-    def identity_tables(self) -> list[str]:
-        """The table of all self-patch checks, if they are wanted."""
-        return self.tables("identity.csv", wanted=self.study.config.controls.identity)
-
-    def trace_tables(self) -> list[str]:
-        """The table of all traces, if they are wanted."""
-        return self.tables("trace.csv", wanted=self.study.config.trace)
-
-    def behaviour_tables(self) -> list[str]:
-        """The tables of all answers; none if nothing is asked."""
-        asked = self.study.config.behaviour.sets
-        return self.tables("answers.parquet", "behaviour.csv", wanted=asked)
+    def table(self, name: str) -> list[str]:
+        """A table of that name, if there is one."""
+        return [path for path in self.tables() if Path(path).name == name]
 
     def figures(self) -> list[str]:
         """Every figure, in every format."""
@@ -151,14 +163,10 @@ class Products:
     # What the report is made from.
 
     def report_tables(self) -> list[str]:
-        """The tables that the report reads: those of every study, and those that are wanted."""
-        return [
-            *self.tables("krs.parquet", "coverage.csv", "curves.csv", "statistics.csv"),
-            *self.tables("scores.csv", "disagreements.csv", "claims.csv"),
-            *self.tables("controls.csv", wanted=self.study.config.controls.donors),
-            *self.trace_tables(),
-            *self.behaviour_tables(),
-        ]
+        """The tables that the report reads."""
+        no_donors = not self.study.config.controls.donors
+        unread = {"identity.csv", *(["controls.csv"] if no_donors else [])}
+        return [path for path in self.tables() if Path(path).name not in unread]
 
     def report_figures(self) -> list[str]:
         """The figures that the report shows: those that a browser can."""
