@@ -79,7 +79,7 @@ def test_all_rows_by_default() -> None:
     assert len(Products(found).cells()) == 4 * len(EXPERIMENTS)
     assert found.models == ["m"]
     assert found.methods == ["grad_diff", "dpo"]
-    assert found.missing_cells == []
+    assert found.missing_sweeps == []
 
 
 def test_lists_select_a_part() -> None:
@@ -332,7 +332,7 @@ def test_missing_ones_are_skipped_if_wanted() -> None:
     remove("dpo_tea")
     found = study(on_missing_checkpoint="skip", experiments=["attention"])
     assert "results/x/krs/m/dpo/tea/attention.parquet" not in Products(found).cells()
-    assert found.missing_cells == [
+    assert found.missing_sweeps == [
         {
             "model": "m",
             "method": "dpo",
@@ -358,7 +358,7 @@ def test_a_folder_with_an_adapter_is_to_be_merged() -> None:
     folder = "results/x/checkpoints/adapter/m/dpo/tea"
     assert found.manifest_path("m", "dpo", "tea") == f"{folder}/manifest.json"
     assert found.row("m", "dpo", "mate").kind == "path"
-    assert found.missing == []
+    assert found.selection.missing == []
 
 
 def test_an_original_is_no_adapter() -> None:
@@ -381,11 +381,11 @@ def test_a_hub_row_is_taken_to_be_there_until_preflight_has_looked(inputs: Path)
     assert "private or gone (the hub does not say which): m dpo cocoa" in refused()
     assert "snakemake preflight looks again" in refused()
     assert study(on_missing_checkpoint="unlearn").row("m", "dpo", "cocoa").kind == "unlearn"
-    skipped = study(on_missing_checkpoint="skip").missing_cells
+    skipped = study(on_missing_checkpoint="skip").missing_sweeps
     assert {(cell["concept"], cell["origin"]) for cell in skipped} == {("cocoa", "published")}
     # What was found of another source says nothing of this one.
     write_table(*ROWS[:4], "m\tdpo\tcocoa\thub:a/c")
-    assert study().missing == []
+    assert study().selection.missing == []
 
 
 @pytest.mark.parametrize(
@@ -416,7 +416,7 @@ def test_what_is_missing_stays_in_the_study_so_that_preflight_can_look_at_it(inp
     assert "own/nowhere does not exist" in refused()
     values = {"results": "results/x", "checkpoints": "checkpoints.tsv"}
     values |= {"models": {"m": {"concepts": "concepts.json"}}}
-    assert load_study(values).needed[0].row.concept == "chai"
+    assert load_study(values).selection.needed[0].row.concept == "chai"
     assert load_study(values).row("m", "dpo", "chai").location == "own/nowhere"
     assert len(selected_rows(values)) == 6
 

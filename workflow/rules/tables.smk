@@ -25,7 +25,7 @@ rule collect_krs:
     localrule: True
     params:
         code=code("collect_krs"),
-        missing=study.missing_cells,
+        missing=study.missing_sweeps,
         study=expectations.of_sweeps(study),
     message:
         "collect all cells in one table"

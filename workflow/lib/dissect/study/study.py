@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,15 @@ from dissect.study.config import Config, load_config
 from dissect.study.folders import check_folder, check_pair, layers_of
 from dissect.study.preflight import PreflightRow, read_preflight
 from dissect.study.rows import ORIGINAL, CheckpointRow
-from dissect.study.selection import Missing, all_missing, auxiliary_concepts, rows_of, select
+from dissect.study.selection import (
+    Key,
+    Selection,
+    all_missing,
+    auxiliary_concepts,
+    concepts_of,
+    rows_of,
+    select,
+)
 from dissect.study.windows import layers_between, windows_of
 
 _WEIGHTS = "*.safetensors"
@@ -30,24 +39,27 @@ _FOLDERS = (  # of a results folder
 class Study:
     """What is to be computed, from what, and where each file goes.
 
-    `rows` are the selected checkpoints (originals too) as they will be made: a missing one that is
-    to be trained here has the source unlearn. `missing` are those that it goes on without, `needed`
-    those that are missing and that it cannot do without. `preflight` is what preflight.csv says.
-    `entries` holds each model's concept file by id, or None while a file that comes by URL has not
-    been fetched.
+    Attributes:
+        selection: which checkpoints, as they will be made.
+        preflight: the rows of preflight.csv.
+        entries: each model's concept file by id; None while a file that comes by URL has not been
+            fetched.
     """
 
     config: Config
     table: list[CheckpointRow]
-    rows: list[CheckpointRow]
-    missing: list[Missing]
-    needed: list[Missing]
-    preflight: Mapping[tuple[str, str, str], PreflightRow]
+    selection: Selection
+    preflight: Mapping[Key, PreflightRow]
     entries: Mapping[str, Mapping[str, Entry] | None]
     _weights_mb: dict[str, float] = field(default_factory=dict, init=False)
 
+    @property
+    def rows(self) -> list[CheckpointRow]:
+        """The selected checkpoints, originals too."""
+        return self.selection.rows
+
     @cached_property
-    def _by_key(self) -> dict[tuple[str, str, str], CheckpointRow]:
+    def _by_key(self) -> dict[Key, CheckpointRow]:
         return {row.key: row for row in self.rows}
 
     @cached_property
@@ -68,18 +80,17 @@ class Study:
     @property
     def concepts(self) -> list[str]:
         """Every concept whose texts may be needed: studied, retained or watched."""
-        models = set(self.models)
-        named = [row.concept for row in self.table if row.model in models and row.concept]
-        named += [name for r in self.config.unlearning.values() for name in r.retain + r.held_out]
-        return list(dict.fromkeys(named))
+        names = [name for model in self.models for name in concepts_of(self.table, model)]
+        names += [name for r in self.config.unlearning.values() for name in r.retain + r.held_out]
+        return list(dict.fromkeys(names))
 
     @property
-    def missing_cells(self) -> list[dict[str, str]]:
-        """The sweeps that are left out, for the coverage table."""
+    def missing_sweeps(self) -> list[dict[str, str]]:
+        """What is left out, for the coverage table."""
         return [
             dict(zip(("model", "method", "concept"), one.row.key, strict=True))
             | {"experiment": experiment, "reason": one.reason, "origin": one.row.origin}
-            for one in self.missing
+            for one in self.selection.missing
             if one.row.method != ORIGINAL
             for experiment in self.config.experiments
         ]
@@ -90,10 +101,9 @@ class Study:
         Raises:
             DissectError: if the config does not select it.
         """
-        checkpoint = self._by_key.get((model, method, concept))
-        if checkpoint is None:
-            raise DissectError(f"{model} {method} {concept} is not selected by the config")
-        return checkpoint
+        if checkpoint := self._by_key.get((model, method, concept)):
+            return checkpoint
+        raise DissectError(f"{model} {method} {concept} is not selected by the config")
 
     # Where files are, by the path grammar of results/README.md.
 
@@ -129,10 +139,7 @@ class Study:
         return self.config.path("answers", model, f"{concept}.json")
 
     def auxiliary_paths(self, model: str, method: str, concept: str) -> dict[str, list[str]]:
-        """The files of `training_concepts`.
-
-        The answers on held-out concepts are watched; of retained ones only the text is needed.
-        """
+        """The files of `training_concepts`: answers are watched only on held-out concepts."""
         others = self.training_concepts(model, method, concept)
         return {
             "retain": [self.concept_path(model, other) for other in others["retain"]],
@@ -164,8 +171,7 @@ class Study:
     def _weights_bytes(self, model: str) -> int:
         """0 while it is not known."""
         row = self.row(model, ORIGINAL)
-        manifest = manifest_if_present(self.manifest_path(*row.key))
-        if manifest is not None:
+        if manifest := manifest_if_present(self.manifest_path(*row.key)):
             return sum(file.size for file in manifest.files if Path(file.name).match(_WEIGHTS))
         if row.kind == "path":
             return sum(file.stat().st_size for file in Path(row.location).glob(_WEIGHTS))
@@ -175,36 +181,31 @@ class Study:
     def layers(self, model: str) -> int | None:
         """How many layers a model has, once that is known."""
         row = self.row(model, ORIGINAL)
-        manifest = manifest_if_present(self.manifest_path(*row.key))
-        if manifest is not None:
+        if manifest := manifest_if_present(self.manifest_path(*row.key)):
             return manifest.layers
         return layers_of(Path(row.location)) if row.kind == "path" else None
 
-    def check(self) -> None:
-        """All that can be known of the study before a job runs.
+    # What is checked before a job runs; each raises a DissectError.
 
-        Raises:
-            DissectError: for a folder that is no checkpoint or no copy of its original, a window
-                 wider than its model, a control above its layers, a concept that its file does not
-                 have, a training without text.
-        """
-        needed = {one.row for one in self.needed}
+    def check(self) -> None:
+        """Refuse a folder that is no checkpoint or no copy of its original, a window or control
+        outside of its model, a concept that its file does not have, a training without text."""
+        needed = {one.row for one in self.selection.needed}
         for row in self.rows:
-            if row not in needed:
-                self._check_folder(row)
+            original = self.row(row.model, ORIGINAL)
+            if row.kind == "path" and row not in needed:
+                check_folder(row)
+                if original.kind == "path":
+                    check_pair(row, original)
             if row.method == ORIGINAL:
                 self._check_layers(row.model)
             else:
                 self._check_texts(row)
 
     def refuse_missing(self) -> None:
-        """Whether jobs can be planned: preflight alone needs no checkpoint.
-
-        Raises:
-            DissectError: naming every missing checkpoint that the study cannot do without.
-        """
-        if self.needed:
-            raise DissectError(all_missing(self.needed))
+        """Refuse to plan jobs without checkpoints that they need, which preflight alone can do."""
+        if self.selection.needed:
+            raise DissectError(all_missing(self.selection.needed))
 
     def _check_layers(self, model: str) -> None:
         layers, controls = self.layers(model), self.config.controls
@@ -219,28 +220,19 @@ class Study:
             layers_between(name, layers)
 
     def _check_texts(self, row: CheckpointRow) -> None:
-        needed = [row.concept]
-        if row.kind == "unlearn":
-            others = self.training_concepts(*row.key)
-            needed += others["retain"] + others["held_out"]
-        entries = self.entries[row.model]
+        is_trained = row.kind == "unlearn"
+        others = self.training_concepts(*row.key) if is_trained else {}
+        needed, entries = [row.concept, *chain(*others.values())], self.entries[row.model]
         if entries is None:
             return
         where = f"in the concept file of {row.model} ({self.config.concept_file(row.model)})"
         check_known("concept", needed, entries, where)
-        for concept in needed if row.kind == "unlearn" else ():
-            if not entries[concept].get("wikipedia_content"):
+        for concept in needed:
+            if is_trained and not entries[concept].get("wikipedia_content"):
                 raise DissectError(
                     f"concept {concept} of {row.model} has no wikipedia_content, which an unlearn "
                     "row needs to train on: add that text to the concept file"
                 )
-
-    def _check_folder(self, row: CheckpointRow) -> None:
-        original = self.row(row.model, ORIGINAL)
-        if row.kind == "path":
-            check_folder(row)
-        if (row.kind, original.kind) == ("path", "path"):
-            check_pair(row, original)
 
 
 def selected_rows(values: dict[str, Any]) -> list[CheckpointRow]:
@@ -267,15 +259,8 @@ def load_study(values: dict[str, Any]) -> Study:
     preflight = read_preflight(Path(config.preflight_csv))
     selection = select(config, table, preflight)
     models = dict.fromkeys(row.model for row in selection.rows)
-    study = Study(
-        config=config,
-        table=table,
-        rows=selection.rows,
-        missing=selection.missing,
-        needed=selection.needed,
-        preflight=preflight,
-        entries={model: _entries(config, model) for model in models},
-    )
+    entries = {model: _entries(config, model) for model in models}
+    study = Study(config, table, selection, preflight, entries)
     study.check()
     return study
 
