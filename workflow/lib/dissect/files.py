@@ -13,14 +13,12 @@ from typing import Any, Never
 
 from dissect.errors import DissectError
 
-_READ_BYTES = 8 << 20
-
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary name beside `path`; renamed to it at the end, removed after an exception.
 
-    Two writers of one path never share a temporary name, so the last one to finish wins whole.
+    Two writers of one path never share a temporary name: the last one to finish wins.
 
     Raises:
         DissectError: if the disk is full; nothing half-written is left.
@@ -67,10 +65,9 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 
 def _raise_if_full(error: Exception, path: Path) -> None:
-    # safetensors says it in words only.
     number = getattr(error, "errno", None)
-    full = number in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error)
-    if full:
+    # safetensors says it in words only.
+    if number in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error):
         raise DissectError(
             f"no space left while writing {path}: "
             "nothing half-written is left; free some disk space and run again"
@@ -151,8 +148,5 @@ def _refuse_constant(name: str) -> Never:
 
 def sha256_of(path: Path) -> str:
     """The file's sha256, in hexadecimal."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_READ_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -33,7 +33,7 @@ def job(*, network: bool = False) -> Iterator[Any]:
     if not network:
         os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ.setdefault("TQDM_DISABLE", "1")  # bars of other libraries, unreadable in a log
-    _log_to(Path(str(snakemake.log[0])) if snakemake.log else None)
+    _log_to(Path(str(snakemake.log[0])))
     name = " ".join([snakemake.rule, *map(str, snakemake.wildcards)])
     started = time.monotonic()
     log.info("%s: started", name)
@@ -64,35 +64,28 @@ def configure_process(threads: int) -> None:
     """All settings of a job's process: garbage collection, freed memory, threads."""
     collect_garbage_rarely()
     keep_freed_memory()
-    _set_threads(threads)
+    # Thread pools are sized from the environment when torch is imported, later only by a call.
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
 
 
 def collect_garbage_rarely() -> None:
     """Look for unreachable objects after every 100,000 new ones, where Python does after 700.
 
-    What is imported or planned lives until the end, so that looking finds nothing: a tenth of the
-    planning of a large study.
+    What is imported or planned lives until the end: looking is a tenth of planning a large study.
     """
     gc.set_threshold(100_000, 20, 20)
 
 
-def _set_threads(threads: int) -> None:
-    # Thread pools are sized from the environment when torch is imported, later only by a call.
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(threads)
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(threads)
-
-
 def keep_freed_memory() -> None:
-    """Let the C library keep large blocks that were freed, instead of returning them at once.
+    """Let glibc keep large blocks that were freed, instead of returning them at once.
 
     A sweep frees and takes tensors of many megabytes thousands of times; each time, the kernel
-    would map and clear every page anew. Measured on the demo: an eighth of its processor time.
-    Does nothing where the C library is not glibc.
+    would map and clear every page again. Measured on the demo: an eighth of its processor time.
     """
     trim_threshold, mmap_threshold, never = -1, -3, 2**31 - 1
-    with suppress(AttributeError, OSError):
+    with suppress(AttributeError, OSError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(mmap_threshold, never)
         mallopt(trim_threshold, never)
@@ -105,16 +98,14 @@ def log_to_terminal() -> None:
         log.setLevel(logging.INFO)
 
 
-def _log_to(path: Path | None) -> None:
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
+def _log_to(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    to_file = logging.FileHandler(path, mode="w", encoding="utf-8")
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s %(levelname)-7s %(message)s",
         datefmt="%H:%M:%S",
-        handlers=handlers,
+        handlers=[logging.StreamHandler(sys.stderr), to_file],
         force=True,
     )
     # What these say per request or per font helps nobody who reads a job's log.

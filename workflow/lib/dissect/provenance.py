@@ -25,16 +25,11 @@ class Stopwatch:
 
     def fields(self) -> dict[str, str]:
         """Wall seconds since the start, and the process's peak resident memory in MiB."""
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return {
             "wall_seconds": f"{time.monotonic() - self._started:.2f}",
-            "peak_memory_mib": f"{peak_memory_mib():.0f}",
+            "peak_memory_mib": f"{peak / (1 << 20 if sys.platform == 'darwin' else 1 << 10):.0f}",
         }
-
-
-def peak_memory_mib() -> float:
-    """The largest resident memory that this process has had, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def checkpoint_fields(prefix: str, manifest: Manifest) -> dict[str, str]:

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from dissect.files import atomic_path
 from dissect.study.rows import CheckpointRow
@@ -54,7 +55,7 @@ class PreflightRow:
 
 def write_preflight(path: Path, preflight: Iterable[PreflightRow]) -> None:
     """Write preflight.csv, whole or not at all."""
-    names = [field.name for field in fields(PreflightRow)]
+    names = [column.name for column in fields(PreflightRow)]
     with atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, names, lineterminator="\n")
         writer.writeheader()
@@ -65,8 +66,10 @@ def read_preflight(path: Path) -> dict[tuple[str, str, str], PreflightRow]:
     """The rows of preflight.csv, by model, method and concept; {} if it was not written yet."""
     if not path.exists():
         return {}
+    rows = {}
     with path.open(encoding="utf-8", newline="") as file:
-        rows = [dict(row) for row in csv.DictReader(file)]
-    numbers = ("files", "bytes")
-    preflight = [PreflightRow(**row | {name: int(row[name]) for name in numbers}) for row in rows]
-    return {(one.model, one.method, one.concept): one for one in preflight}
+        for fields in csv.DictReader(file):
+            numbers: dict[str, Any] = {name: int(fields[name]) for name in ("files", "bytes")}
+            row = PreflightRow(**fields | numbers)
+            rows[row.model, row.method, row.concept] = row
+    return rows

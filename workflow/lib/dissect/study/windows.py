@@ -13,13 +13,10 @@ SUFFIX = "suffix"
 
 @dataclass(frozen=True)
 class Window:
-    """Layers first..last (inclusive, counted from 0) of one point of a curve.
-
-    `layer` is where the point is drawn: the centre of a sliding window, a suffix's first layer.
-    """
+    """Layers first..last (inclusive, counted from 0) of one point of a curve."""
 
     name: str
-    layer: int
+    layer: int  # where the point is drawn: the centre of a sliding window, a suffix's first layer
     first: int
     last: int
 
@@ -56,17 +53,17 @@ def windows_of(names: list[str], layers: int) -> list[Window]:
         width = window_width(name)
         if width is None:
             windows += [Window(name, layer, layer, layers - 1) for layer in range(layers)]
-            continue
-        if width > layers:
+        elif width > layers:
             raise DissectError(
                 f"windows: {name} is wider than the model, which has {layers} layers; "
                 f"choose a width of at most {layers}"
             )
-        half = width // 2
-        windows += [
-            Window(name, layer, max(0, layer - half), min(layers - 1, layer + half))
-            for layer in range(layers)
-        ]
+        else:
+            half = width // 2
+            windows += [
+                Window(name, layer, max(0, layer - half), min(layers - 1, layer + half))
+                for layer in range(layers)
+            ]
     return windows
 
 
