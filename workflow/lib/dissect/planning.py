@@ -20,7 +20,7 @@ _MERGE = "tag:yaml.org,2002:merge"  # the key `<<`, whose keys may be given agai
 class _EachKeyOnce(yaml.SafeLoader):
     """Refuses a mapping that has a key twice, when it is read and before anything is merged."""
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
         lines: dict[str, int] = {}
         for key, _ in node.value:

@@ -65,20 +65,12 @@ Windows = Distinct[Annotated[str, AfterValidator(_window)]]
 class ConceptSource(Section):
     """Where a model's concept file comes from. A plain string is a path."""
 
-    path: UserPath | None = Field(
-        default=None,
-        description="A file of yours, relative to the working directory. Either this or `url`.",
-    )
-    url: str | None = Field(
-        default=None,
-        pattern=r"^(https?|ftp)://\S+$",
-        description="The address of a file that is fetched once. Goes with `sha256`.",
-    )
-    sha256: str | None = Field(
-        default=None,
-        pattern="^[0-9a-f]{64}$",
-        description="What the fetched file's sha256 must be, 64 hexadecimal digits.",
-    )
+    path: UserPath | None = None
+    """A file of yours, relative to the working directory. Either this or `url`."""
+    url: str | None = Field(default=None, pattern=r"^(https?|ftp)://\S+$")
+    """The address of a file that is fetched once. Goes with `sha256`."""
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """What the fetched file's sha256 must be, 64 hexadecimal digits."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -92,52 +84,38 @@ class ConceptSource(Section):
 class ModelSettings(Section):
     """What belongs to one model."""
 
-    concepts: Annotated[ConceptSource, BeforeValidator(_source)] = Field(
-        description="The concept file: the questions, answers and texts (docs/inputs.md)."
-    )
-    prompt: Annotated[str, AfterValidator(_prompt)] = Field(
-        default="paper",
-        description="How a question becomes a prompt. paper: `Question: {q}\\n Answer:`, with the "
-        "question's own spaces, as the paper's notebooks do. chat: the tokenizer's chat template. "
-        "Or a text of your own that holds {q}.",
-    )
+    concepts: Annotated[ConceptSource, BeforeValidator(_source)]
+    """The concept file: the questions, answers and texts (docs/inputs.md)."""
+    prompt: Annotated[str, AfterValidator(_prompt)] = "paper"
+    """How a question becomes a prompt. paper: `Question: {q}\\n Answer:`, with the question's own
+    spaces, as the paper's notebooks do. chat: the tokenizer's chat template. Or a text of your own
+    that holds {q}."""
 
 
 class Patched(Section):
     """Answers while a window of layers is patched."""
 
-    windows: Distinct[Annotated[str, AfterValidator(_layers)]] = Field(
-        default=[],
-        description="Which layers are put back together, each FIRST-LAST: counted from 0, both "
-        "included. Empty: no answers under a patch. Each window and experiment answers every "
-        "question once more, by both models at once (docs/behaviour.md has the cost).",
-    )
-    experiments: Distinct[Experiment] | None = Field(
-        default=None,
-        min_length=1,
-        description="Which component is put back. Left out: all that the study's `experiments` "
-        "name.",
-    )
-    sets: Distinct[AnswerSet] = Field(
-        default=["target"],
-        min_length=1,
-        description="Which of the questions are asked again: does what was unlearned come back?",
-    )
+    windows: Distinct[Annotated[str, AfterValidator(_layers)]] = Field(default=[])
+    """Which layers are put back together, each FIRST-LAST: counted from 0, both included. Empty: no
+    answers under a patch. Each window and experiment answers every question once more, by both
+    models at once (docs/behaviour.md has the cost)."""
+    experiments: Distinct[Experiment] | None = Field(default=None, min_length=1)
+    """Which component is put back. Left out: all that the study's `experiments` name."""
+    sets: Distinct[AnswerSet] = Field(default=["target"], min_length=1)
+    """Which of the questions are asked again: does what was unlearned come back?"""
 
 
 class Behaviour(Section):
     """What the models answer. Changing any of it generates the answers again."""
 
-    sets: Distinct[AnswerSet] = Field(
-        default=list(get_args(AnswerSet)),
-        description="What is asked of the original and of each unlearned model: target (QA, the "
-        "concept's questions), completion (text_completion), unrelated (unrelated_QA). What a "
-        "concept file does not have is left out. Empty: nothing is asked at all.",
-    )
-    new_tokens: int = Field(
-        default=100, ge=1, le=100_000, description="The most tokens of an answer. The paper's: 100."
-    )
-    patched: Patched = Field(default=Patched(), description="Answers under a patch.")
+    sets: Distinct[AnswerSet] = Field(default=list(get_args(AnswerSet)))
+    """What is asked of the original and of each unlearned model: target (QA, the concept's
+    questions), completion (text_completion), unrelated (unrelated_QA). What a concept file does not
+    have is left out. Empty: nothing is asked at all."""
+    new_tokens: int = Field(default=100, ge=1, le=100_000)
+    """The most tokens of an answer. The paper's: 100."""
+    patched: Patched = Patched()
+    """Answers under a patch."""
 
     @model_validator(mode="after")
     def _asked_unpatched_too(self) -> Self:
@@ -150,22 +128,16 @@ class Behaviour(Section):
 class Controls(Section):
     """What a recovery is held against: the same windows with other donors (docs/controls.md)."""
 
-    donors: Distinct[ControlDonor] = Field(
-        default=[],
-        description="Whose states are put back beside the original's own: other_question (the "
-        "original's on the concept's next question), noise (Gaussian, of the same norm per "
-        "position). Empty: none. Changing it computes the sweeps again.",
-    )
-    layers: Distinct[Annotated[int, Field(ge=0, le=9999)]] = Field(
-        default=[],
-        description="In which windows: those whose `layer` (centre, or first layer of a suffix; "
-        "from 0) is one of these, for each kind of `windows`.",
-    )
-    identity: bool = Field(
-        default=True,
-        description="Whether each model's own states are put back into itself, which must change "
-        "nothing: the run fails where it does.",
-    )
+    donors: Distinct[ControlDonor] = Field(default=[])
+    """Whose states are put back beside the original's own: other_question (the original's on the
+    concept's next question), noise (Gaussian, of the same norm per position). Empty: none. Changing
+    it computes the sweeps again."""
+    layers: Distinct[Annotated[int, Field(ge=0, le=9999)]] = Field(default=[])
+    """In which windows: those whose `layer` (centre, or first layer of a suffix; from 0) is one of
+    these, for each kind of `windows`."""
+    identity: bool = True
+    """Whether each model's own states are put back into itself, which must change nothing: the run
+    fails where it does."""
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:
@@ -183,120 +155,78 @@ class Controls(Section):
 class Figures(Section):
     """What the figures show. Changing it redraws figures and computes nothing else."""
 
-    windows: Windows | None = Field(
-        default=None,
-        description="Which of the computed windows to draw. Left out: all of them. The figure that "
-        "compares widths shows all of them anyway.",
-    )
-    spans: Distinct[Span] = Field(
-        default=["notebook"],
-        min_length=1,
-        description="Which positions' losses to draw; both are always computed. notebook: the "
-        "last answers_tokens_num positions, as published. answer: those that predict the answer. "
-        "The figure that compares spans shows both anyway.",
-    )
-    scores: Distinct[Score] = Field(
-        default=["krs"],
-        min_length=1,
-        description="krs: mean over questions of 1 - loss(patched) / loss(unlearned), the "
-        "paper's. krs_of_means: the same of the mean losses, which one odd question cannot move.",
-    )
-    style: Style = Field(default=Style(), description="How they look.")
-    formats: Distinct[Literal["png", "pdf"]] = Field(
-        default=["png", "pdf"], min_length=1, description="File formats of every figure."
-    )
+    windows: Windows | None = None
+    """Which of the computed windows to draw. Left out: all of them. The figure that compares widths
+    shows all of them anyway."""
+    spans: Distinct[Span] = Field(default=["notebook"], min_length=1)
+    """Which positions' losses to draw; both are always computed. notebook: the last
+    answers_tokens_num positions, as published. answer: those that predict the answer. The figure
+    that compares spans shows both anyway."""
+    scores: Distinct[Score] = Field(default=["krs"], min_length=1)
+    """krs: mean over questions of 1 - loss(patched) / loss(unlearned), the paper's. krs_of_means:
+    the same of the mean losses, which one odd question cannot move."""
+    style: Style = Style()
+    """How they look."""
+    formats: Distinct[Literal["png", "pdf"]] = Field(default=["png", "pdf"], min_length=1)
+    """File formats of every figure."""
 
 
 class Config(Section):
     """A study, whole: one config file."""
 
-    results: Annotated[UserPath, AfterValidator(_below_here)] = Field(
-        description="The folder under which everything is written, relative to the working "
-        "directory.",
-    )
-    checkpoints: UserPath = Field(
-        description="The checkpoints table, a file of tab-separated values."
-    )
-    models: dict[Name, ModelSettings] = Field(
-        min_length=1, description="The models to study, by their names in the checkpoints table."
-    )
-    concepts: dict[Name, Names] | None = Field(
-        default=None,
-        description="Per model, the ids of the concepts to study. Left out: all of the table's. "
-        "Selecting fewer invalidates nothing that is there.",
-    )
-    methods: Names | None = Field(
-        default=None, min_length=1, description="The methods to study. Left out: all of the table."
-    )
-    experiments: Distinct[Experiment] = Field(
-        default=list(get_args(Experiment)),
-        min_length=1,
-        description="Which component of the original is put back: MLP coefficients, attention "
-        "output, both, or value vectors (the paper, section 3). Left out: all four.",
-    )
-    windows: Windows = Field(
-        default=["sliding_5"],
-        min_length=1,
-        description="The runs of layers that are put back together: sliding_<odd width> around "
-        "each layer, or suffix (each layer and all above). The paper's: sliding_5. Changing it "
-        "computes the sweeps again.",
-    )
-    dtype: Literal["checkpoint", "bfloat16", "float16", "float32"] = Field(
-        default="checkpoint",
-        description="The number format that models compute in; losses are always float32. "
-        "checkpoint: as each was saved (the paper: bfloat16).",
-    )
-    device: str = Field(
-        default="auto",
-        pattern="^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$",
-        description="Where models compute: auto (a GPU if there is one), cpu, cuda, cuda:N, mps. "
-        "With cpu, jobs ask for no GPU and several run at once.",
-    )
-    seed: int = Field(
-        default=0,
-        ge=0,
-        le=2**32 - 1,
-        description="Seeds the training and the bootstrap of intervals.",
-    )
-    on_missing_checkpoint: Literal["error", "skip", "unlearn"] = Field(
-        default="error",
-        description="What to do where a checkpoint of the table is not to be had. error: stop "
-        "before any job. skip: leave its cells out, and say so in tables/coverage.csv. unlearn: "
-        "train it here from the original (its rows are marked trained_here, and are never pooled "
-        "with published ones).",
-    )
-    answer_tokens: int = Field(
-        default=30,
-        ge=1,
-        le=100_000,
-        description="New tokens of the answers that the original generates where a concept file "
-        "has none. The paper's: 30.",
-    )
-    trace: bool = Field(
-        default=True,
-        description="How far each component's weights moved in every layer, and what became of the "
-        "concept vector (docs/trace.md): tables/trace.csv and a figure. Reads each checkpoint once "
-        "more, needs no GPU.",
-    )
-    keep_recordings: bool = Field(
-        default=True,
-        description="What the original did on a concept's texts (0.6 GB at 7B) is kept. false: it "
-        "is removed after its last job; a cell that is then added to a concept, or deleted, "
-        "computes all cells of that concept again.",
-    )
-    keep_checkpoints: bool = Field(
-        default=True,
-        description="Downloaded checkpoints (13.5 GB each at 7B) are kept. false: the weights that "
-        "this workflow downloaded itself are removed after their last job; they are fetched again "
-        "if a further cell wants them. A path: folder is never touched (docs/checkpoints.md).",
-    )
-    unlearning: dict[Name, Recipe] = Field(
-        default={},
-        description="Per method, how `unlearn` rows are trained. Left out: the paper's recipe.",
-    )
-    behaviour: Behaviour = Field(default=Behaviour(), description="What the models answer.")
-    controls: Controls = Field(default=Controls(), description="What a recovery is held against.")
-    figures: Figures = Field(default=Figures(), description="What the figures show.")
+    results: Annotated[UserPath, AfterValidator(_below_here)]
+    """The folder under which everything is written, relative to the working directory."""
+    checkpoints: UserPath
+    """The checkpoints table, a file of tab-separated values."""
+    models: dict[Name, ModelSettings] = Field(min_length=1)
+    """The models to study, by their names in the checkpoints table."""
+    concepts: dict[Name, Names] | None = None
+    """Per model, the ids of the concepts to study. Left out: all of the table's. Selecting fewer
+    invalidates nothing that is there."""
+    methods: Names | None = Field(default=None, min_length=1)
+    """The methods to study. Left out: all of the table."""
+    experiments: Distinct[Experiment] = Field(default=list(get_args(Experiment)), min_length=1)
+    """Which component of the original is put back: MLP coefficients, attention output, both, or
+    value vectors (the paper, section 3). Left out: all four."""
+    windows: Windows = Field(default=["sliding_5"], min_length=1)
+    """The runs of layers that are put back together: sliding_<odd width> around each layer, or
+    suffix (each layer and all above). The paper's: sliding_5. Changing it computes the sweeps
+    again."""
+    dtype: Literal["checkpoint", "bfloat16", "float16", "float32"] = "checkpoint"
+    """The number format that models compute in; losses are always float32. checkpoint: as each was
+    saved (the paper: bfloat16)."""
+    device: str = Field(default="auto", pattern="^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$")
+    """Where models compute: auto (a GPU if there is one), cpu, cuda, cuda:N, mps. With cpu, jobs
+    ask for no GPU and several run at once."""
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
+    """Seeds the training and the bootstrap of intervals."""
+    on_missing_checkpoint: Literal["error", "skip", "unlearn"] = "error"
+    """What to do where a checkpoint of the table is not to be had. error: stop before any job.
+    skip: leave its cells out, and say so in tables/coverage.csv. unlearn: train it here from the
+    original (its rows are marked trained_here, and are never pooled with published ones)."""
+    answer_tokens: int = Field(default=30, ge=1, le=100_000)
+    """New tokens of the answers that the original generates where a concept file has none. The
+    paper's: 30."""
+    trace: bool = True
+    """How far each component's weights moved in every layer, and what became of the concept vector
+    (docs/trace.md): tables/trace.csv and a figure. Reads each checkpoint once more, needs no GPU.
+    """
+    keep_recordings: bool = True
+    """What the original did on a concept's texts (0.6 GB at 7B) is kept. false: it is removed after
+    its last job; a cell that is then added to a concept, or deleted, computes all cells of that
+    concept again."""
+    keep_checkpoints: bool = True
+    """Downloaded checkpoints (13.5 GB each at 7B) are kept. false: the weights that this workflow
+    downloaded itself are removed after their last job; they are fetched again if a further cell
+    wants them. A path: folder is never touched (docs/checkpoints.md)."""
+    unlearning: dict[Name, Recipe] = Field(default={})
+    """Per method, how `unlearn` rows are trained. Left out: the paper's recipe."""
+    behaviour: Behaviour = Behaviour()
+    """What the models answer."""
+    controls: Controls = Controls()
+    """What a recovery is held against."""
+    figures: Figures = Figures()
+    """What the figures show."""
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

@@ -68,8 +68,8 @@ def read_preflight(path: Path) -> dict[tuple[str, str, str], PreflightRow]:
         return {}
     rows = {}
     with path.open(encoding="utf-8", newline="") as file:
-        for fields in csv.DictReader(file):
-            numbers: dict[str, Any] = {name: int(fields[name]) for name in ("files", "bytes")}
-            row = PreflightRow(**fields | numbers)
+        for values in csv.DictReader(file):
+            numbers: dict[str, Any] = {name: int(values[name]) for name in ("files", "bytes")}
+            row = PreflightRow(**{**values, **numbers})
             rows[row.model, row.method, row.concept] = row
     return rows

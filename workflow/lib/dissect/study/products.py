@@ -1,6 +1,6 @@
 """What a study ends with: its files by name, and which of them need a checkpoint's weights."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -150,7 +150,7 @@ class Products:
     def _stems(self, figure: FigureSpec) -> list[str]:
         """A figure's file names of one model, without their format."""
         config = self.study.config
-        drawn = {
+        drawn: dict[str, Sequence[str]] = {
             "window": config.figure_windows(),
             "span": config.figures.spans,
             "score": config.figures.scores,

@@ -18,94 +18,44 @@ def _as_precision(value: Any) -> Any:
 class Recipe(Section):
     """How a method is trained, for the `unlearn` rows of the table. The paper's, by default."""
 
-    learning_rate: float = Field(
-        default=2e-5,
-        gt=0,
-        le=1000,
-        description="AdamW's learning rate at its peak. The paper's: one of 1e-5, 2e-5, 3e-5, "
-        "5e-5 (ConceptVectors, forget.py).",
-    )
-    steps: int = Field(
-        default=15,
-        ge=1,
-        le=1_000_000,
-        description="Optimizer steps. The paper trains 1 to 10 epochs; a concept's text makes "
-        "about 3 steps of 32 paragraphs each.",
-    )
-    batch_size: int = Field(
-        default=4,
-        ge=1,
-        le=10_000,
-        description="Paragraphs of each kind (forget, retain) per forward pass.",
-    )
-    accumulation: int = Field(
-        default=8,
-        ge=1,
-        le=10_000,
-        description="Forward passes per optimizer step. The paper's: 4 x 8 or alike.",
-    )
-    max_length: int = Field(
-        default=500,
-        ge=8,
-        le=1_000_000,
-        description="Tokens after which a paragraph is cut. The paper's: 500.",
-    )
-    weight_decay: float = Field(
-        default=0.01, ge=0, le=1000, description="AdamW's. The paper's: 0.01."
-    )
-    warmup_steps: int = Field(
-        default=3,
-        ge=0,
-        le=1_000_000,
-        description="Steps in which the learning rate rises from 0. The paper's: one epoch.",
-    )
-    schedule: Literal["constant", "linear"] = Field(
-        default="linear",
-        description="The learning rate after the warm-up: constant, or linear down to 0.",
-    )
-    precision: Annotated[Literal["no", "bf16", "fp16"], BeforeValidator(_as_precision)] = Field(
-        default="bf16",
-        description="Number format of the training. bf16 (the paper's): the weights themselves are "
-        "bfloat16, and are saved so. fp16: mixed, with float32 weights. no: plain float32.",
-    )
-    retain: Names = Field(
-        default=[],
-        description="Ids of the concepts whose texts are to be kept; the unlearned concept itself "
-        "is left out. Empty: the concept that comes next in the checkpoints table (the paper: "
-        "another concept's text).",
-    )
-    held_out: Names = Field(
-        default=[],
-        description="Ids of the concepts that are only watched: their loss stands in the training "
-        "log, they are never trained on; the unlearned concept itself is left out. Empty: the "
-        "next concept in the table that is not retained.",
-    )
-    retain_weight: float | None = Field(
-        default=None,
-        ge=0,
-        le=1_000_000,
-        description="The weight of the retain text's own loss. null: the method's, as the paper "
-        "has it (grad_diff 1.5, dpo 0).",
-    )
-    beta: float = Field(
-        default=0.1,
-        gt=0,
-        le=1_000_000,
-        description="dpo: how steeply preferences count. The paper's: 0.1.",
-    )
-    length_normalised: bool = Field(
-        default=False,
-        description="dpo: mean instead of summed log-probabilities of a text. The paper's: false.",
-    )
-    stop_at_forget_rise: float | None = Field(
-        default=None,
-        gt=0,
-        description="Stop early once the forget text's loss has risen by so many nats per token. "
-        "null (the paper's): never.",
-    )
-    evaluate_every: int = Field(
-        default=1,
-        ge=1,
-        le=1_000_000,
-        description="Steps between two looks at the losses on forget, retain and held-out text.",
-    )
+    learning_rate: float = Field(default=2e-5, gt=0, le=1000)
+    """AdamW's learning rate at its peak. The paper's: one of 1e-5, 2e-5, 3e-5, 5e-5
+    (ConceptVectors, forget.py)."""
+    steps: int = Field(default=15, ge=1, le=1_000_000)
+    """Optimizer steps. The paper trains 1 to 10 epochs; a concept's text makes about 3 steps of 32
+    paragraphs each."""
+    batch_size: int = Field(default=4, ge=1, le=10_000)
+    """Paragraphs of each kind (forget, retain) per forward pass."""
+    accumulation: int = Field(default=8, ge=1, le=10_000)
+    """Forward passes per optimizer step. The paper's: 4 x 8 or alike."""
+    max_length: int = Field(default=500, ge=8, le=1_000_000)
+    """Tokens after which a paragraph is cut. The paper's: 500."""
+    weight_decay: float = Field(default=0.01, ge=0, le=1000)
+    """AdamW's. The paper's: 0.01."""
+    warmup_steps: int = Field(default=3, ge=0, le=1_000_000)
+    """Steps in which the learning rate rises from 0. The paper's: one epoch."""
+    schedule: Literal["constant", "linear"] = "linear"
+    """The learning rate after the warm-up: constant, or linear down to 0."""
+    precision: Annotated[Literal["no", "bf16", "fp16"], BeforeValidator(_as_precision)] = "bf16"
+    """Number format of the training. bf16 (the paper's): the weights themselves are bfloat16, and
+    are saved so. fp16: mixed, with float32 weights. no: plain float32."""
+    retain: Names = Field(default=[])
+    """Ids of the concepts whose texts are to be kept; the unlearned concept itself is left out.
+    Empty: the concept that comes next in the checkpoints table (the paper: another concept's text).
+    """
+    held_out: Names = Field(default=[])
+    """Ids of the concepts that are only watched: their loss stands in the training log, they are
+    never trained on; the unlearned concept itself is left out. Empty: the next concept in the table
+    that is not retained."""
+    retain_weight: float | None = Field(default=None, ge=0, le=1_000_000)
+    """The weight of the retain text's own loss. null: the method's, as the paper has it (grad_diff
+    1.5, dpo 0)."""
+    beta: float = Field(default=0.1, gt=0, le=1_000_000)
+    """dpo: how steeply preferences count. The paper's: 0.1."""
+    length_normalised: bool = False
+    """dpo: mean instead of summed log-probabilities of a text. The paper's: false."""
+    stop_at_forget_rise: float | None = Field(default=None, gt=0)
+    """Stop early once the forget text's loss has risen by so many nats per token. null (the
+    paper's): never."""
+    evaluate_every: int = Field(default=1, ge=1, le=1_000_000)
+    """Steps between two looks at the losses on forget, retain and held-out text."""

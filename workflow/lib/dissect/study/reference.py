@@ -43,7 +43,8 @@ def _section(section: type[BaseModel], prefix: str, title: str) -> str:
     deeper = ""
     for name, field in section.model_fields.items():
         path = f"{prefix}{name}"
-        rows.append(f"| `{path}` | {_legal(field)} | {_default(field)} | {field.description} |")
+        meaning = " ".join((field.description or "").split())
+        rows.append(f"| `{path}` | {_legal(field)} | {_default(field)} | {meaning} |")
         inner, between = _inner(field)
         if inner:
             deeper += _section(inner, f"{path}{between}.", f"`{path}{between}`")
@@ -56,8 +57,9 @@ def _inner(field: FieldInfo) -> tuple[type[BaseModel] | None, str]:
     annotation, between = field.annotation, ""
     if get_origin(annotation) is dict:
         annotation, between = get_args(annotation)[1], ".<name>"
-    is_section = isinstance(annotation, type) and issubclass(annotation, BaseModel)
-    return (annotation if is_section else None), between
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, between
+    return None, between
 
 
 def _legal(field: FieldInfo) -> str:

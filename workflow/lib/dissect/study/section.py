@@ -10,9 +10,12 @@ T = TypeVar("T")
 
 
 class Section(BaseModel):
-    """Keys that are not known are refused, and nothing changes after it was read."""
+    """Keys that are not known are refused, and nothing changes after it was read.
 
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+    The text below a field is its description in docs/config.md.
+    """
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     @model_validator(mode="before")
     @classmethod
