@@ -3,10 +3,11 @@
 from functools import cache
 from pathlib import Path
 
+from dissect.checkpoints.changes import changed_manifests
 from dissect.closure import code_digest
 from dissect.figures.registry import FIGURES
-from dissect.job import collect_garbage_rarely, errors_in_one_line
-from dissect.planning import any_of, check_checkpoints, read_study
+from dissect.job import collect_garbage_rarely, errors_in_one_line, log_to_terminal
+from dissect.planning import any_of, read_study
 from dissect.study import expectations
 from dissect.study.config import EXPERIMENTS
 from dissect.study.jobs import Jobs
@@ -38,8 +39,12 @@ def code(script, *chosen):
 @cache
 def changed_checkpoints():
     """Which manifests no longer describe their files; once, when a rule asks while it is planned."""
+    if not is_main_process:
+        return ()
+    log_to_terminal()
     with errors_in_one_line():
-        return check_checkpoints(study) if is_main_process else ()
+        study.refuse_missing()
+        return changed_manifests(study)
 
 
 def forced_if_changed(wildcards):

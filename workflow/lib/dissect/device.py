@@ -5,8 +5,6 @@ import torch
 
 from dissect.errors import DissectError
 
-CHECKPOINT_DTYPE = "checkpoint"
-
 
 def choose_device(wanted: str) -> torch.device:
     """The device of a config's `device`: auto takes a GPU where there is one.
@@ -29,7 +27,7 @@ def choose_device(wanted: str) -> torch.device:
 
 def choose_dtype(wanted: str, saved: str) -> torch.dtype:
     """The number format of a config's `dtype`: `checkpoint` means as it was saved."""
-    dtype: torch.dtype = getattr(torch, saved if wanted == CHECKPOINT_DTYPE else wanted)
+    dtype: torch.dtype = getattr(torch, saved if wanted == "checkpoint" else wanted)
     return dtype
 
 

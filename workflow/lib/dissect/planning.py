@@ -7,11 +7,9 @@ from typing import Any
 
 import yaml
 
-from dissect.checkpoints.changes import changed_manifests
 from dissect.errors import DissectError, shortened
 from dissect.figures.palettes import check_palettes
 from dissect.files import write_json
-from dissect.job import log_to_terminal
 from dissect.study.study import Study, load_study
 
 _MERGE = "tag:yaml.org,2002:merge"  # the key `<<`, whose keys may be given again beside it
@@ -58,17 +56,6 @@ def read_study(values: dict[str, Any], config_files: Sequence[str], *, check: bo
     if not first_use.exists():
         write_json(first_use, study.config.results)
     return study
-
-
-def check_checkpoints(study: Study) -> frozenset[str]:
-    """Which manifests no longer describe the files of their checkpoint.
-
-    Raises:
-        DissectError: if a checkpoint is missing, or one that must not change has changed.
-    """
-    study.refuse_missing()
-    log_to_terminal()
-    return frozenset(changed_manifests(study))
 
 
 def check_config_file(path: Path) -> None:

@@ -2,12 +2,13 @@
 
 import csv
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
 from dissect.errors import DissectError, shortened
 from dissect.files import read_users_text
-from dissect.study.names import MAX_NAME_BYTES, as_on_any_disk, name_problem, path_problem
+from dissect.study.names import MAX_NAME_BYTES, name_problem, path_problem
 from dissect.study.rows import ORIGINAL, CheckpointRow
 
 # The formats that go with each kind of source, its usual one first.
@@ -125,7 +126,9 @@ def _check_distinct(path: Path, rows: Iterable[CheckpointRow]) -> None:
     for row in rows:
         for column, parent in (("model", ""), ("method", row.model), ("concept", row.model)):
             name = getattr(row, column)
-            other = names.setdefault((column, parent, as_on_any_disk(name)), name)
+            # What disks of macOS and Windows do not tell apart.
+            on_disk = unicodedata.normalize("NFC", name).lower()
+            other = names.setdefault((column, parent, on_disk), name)
             if other != name:
                 raise DissectError(
                     f"checkpoints: {path}: {column} {name!r} and {column} {other!r} would be one "

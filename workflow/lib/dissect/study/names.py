@@ -42,11 +42,6 @@ def name_problem(column: str, name: str) -> str:
     return ""
 
 
-def as_on_any_disk(name: str) -> str:
-    """The same for names that some disks (of macOS, of Windows) do not tell apart."""
-    return unicodedata.normalize("NFC", name).lower()
-
-
 def text_problem(text: str) -> str:
     """Why a text cannot be used at all; empty if it can."""
     if "\0" in text:

@@ -28,16 +28,6 @@ def reference() -> str:
     return _HEAD + _section(Config, "", "The study")
 
 
-def keys(section: type[BaseModel] = Config, prefix: str = "") -> list[str]:
-    """Every key that the config knows, as a dotted path; <name> stands for a user's own key."""
-    names = []
-    for name, field in section.model_fields.items():
-        path = f"{prefix}{name}"
-        inner, between = _inner(field)
-        names += keys(inner, f"{path}{between}.") if inner else [path]
-    return names
-
-
 def _section(section: type[BaseModel], prefix: str, title: str) -> str:
     rows = ["| key | legal | default | meaning |", "|---|---|---|---|"]
     deeper = ""
