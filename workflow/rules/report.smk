@@ -5,7 +5,7 @@ rule make_report:
     """The study on one page, which needs no other file and no network."""
     input:
         tables=products.report_tables(),
-        figures=products.report_figures(),
+        figures=[path for path in products.figures() if path.endswith(".png")],
         texts=products.report_texts(),
         captions=[
             os.path.relpath(Path(workflow.basedir, "workflow", "report", f"{name}.rst"))
@@ -22,7 +22,8 @@ rule make_report:
         spans=study.config.figures.spans,
         scores=study.config.figures.scores,
         style=study.config.figures.style.model_dump(),
-        settings=products.report_settings(),
+        # Without what changes no result.
+        settings=study.config.model_dump(mode="json", exclude={"device"}),
     message:
         "make the report"
     script:

@@ -35,11 +35,8 @@ EXCLUDED = {
 # imports by name, and patterns of the files that it reads, relative to its own folder.
 BY_NAME, DATA = "IMPORTS_BY_NAME", "PACKAGE_DATA"
 _UNDECLARED = {
-    "importlib.import_module": BY_NAME,
-    "__import__": BY_NAME,
-    "importlib.resources": DATA,
-    "pkgutil": DATA,
-    "__file__": DATA,
+    **dict.fromkeys(("importlib.import_module", "__import__"), BY_NAME),
+    **dict.fromkeys(("importlib.resources", "pkgutil", "__file__"), DATA),
 }
 
 

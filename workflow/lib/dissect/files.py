@@ -28,12 +28,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
     os.close(handle)
     partial = Path(name)
     try:
-        yield partial
-        partial.chmod(0o666 & ~_umask())
-        partial.replace(path)
-    except Exception as error:
-        _raise_if_full(error, path)
-        raise
+        with _full_disk_in_one_line(path):
+            yield partial
+            partial.chmod(0o666 & ~_umask())
+            partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -51,27 +49,30 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        yield partial
-        for file in partial.iterdir():
-            # safetensors makes its files readable by their owner alone.
-            file.chmod(0o666 & ~_umask())
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.replace(folder)
-    except Exception as error:
-        _raise_if_full(error, folder)
-        raise
+        with _full_disk_in_one_line(folder):
+            yield partial
+            for file in partial.iterdir():
+                # safetensors makes its files readable by their owner alone.
+                file.chmod(0o666 & ~_umask())
+            shutil.rmtree(folder, ignore_errors=True)
+            partial.replace(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _raise_if_full(error: Exception, path: Path) -> None:
-    number = getattr(error, "errno", None)
-    # safetensors says it in words only.
-    if number in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error):
-        raise DissectError(
-            f"no space left while writing {path}: "
-            "nothing half-written is left; free some disk space and run again"
-        ) from error
+@contextmanager
+def _full_disk_in_one_line(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        number = getattr(error, "errno", None)
+        # safetensors says it in words only.
+        if number in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error):
+            raise DissectError(
+                f"no space left while writing {path}: "
+                "nothing half-written is left; free some disk space and run again"
+            ) from error
+        raise
 
 
 def free_bytes(folder: Path) -> int:

@@ -73,8 +73,7 @@ def read_concept_file(path: Path) -> dict[str, Entry]:
     """Read and check a concept file: a list of objects, or an object of them by id.
 
     Returns:
-        The entries by id, in the file's order, each as it is in the file but for its id, which
-        is a string here.
+        The entries by id, in the file's order, each as it is in the file but for a string as id.
 
     Raises:
         DissectError: naming the file, the entry and what is legal there.

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from dissect.checkpoints.manifest import files_are_present, manifest_if_present
 from dissect.figures.registry import FIGURES, FigureSpec
@@ -45,12 +44,9 @@ class HubCheckpoint:
     def is_wanted_again(self) -> bool:
         """Whether its weights were removed and a result that needs them is missing."""
         manifest = manifest_if_present(self.manifest)
-        return (
-            manifest is not None
-            and manifest.source == self.row.source
-            and not files_are_present(manifest)
-            and not all(Path(result).exists() for result in self.results)
-        )
+        if manifest is None or self.is_due or files_are_present(manifest):
+            return False
+        return not all(Path(result).exists() for result in self.results)
 
 
 @dataclass(frozen=True)
@@ -168,17 +164,9 @@ class Products:
         unread = {"identity.csv", *(["controls.csv"] if no_donors else [])}
         return [path for path in self.tables() if Path(path).name not in unread]
 
-    def report_figures(self) -> list[str]:
-        """The figures that the report shows: those that a browser can."""
-        return [path for path in self.figures() if path.endswith(".png")]
-
     def report_texts(self) -> list[str]:
         """The texts of every concept that has cells."""
         return _distinct(self.study.texts_path(r.model, r.concept) for r in self.study.unlearned)
-
-    def report_settings(self) -> dict[str, Any]:
-        """The config as the report shows it: without what changes no result."""
-        return self.study.config.model_dump(mode="json", exclude={"device"})
 
     # What needs a checkpoint's weights, and so whether they must be downloaded.
 
