@@ -28,7 +28,6 @@ from dissect.study.expectations import (
     of_identities,
     of_sources,
     of_sweeps,
-    of_weight_changes,
 )
 from dissect.study.study import Study, load_study
 from planted import flat, plant
@@ -280,7 +279,6 @@ def test_what_each_kind_of_result_must_say(study: Study) -> None:
         windows=["1-2"], experiments=["attention"], sets=["target"], **shared
     )
     assert of_identities(study)["settings"]["tiny"]["window"] == "sliding_1"
-    assert set(of_weight_changes(study)) == {"sources"}
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ rule summarise_trace:
     localrule: True
     params:
         code=code("summarise_trace"),
-        study=expectations.of_weight_changes(study),
+        study={"sources": expectations.of_sources(study)},
     message:
         "put all traces in one table"
     script:

@@ -62,9 +62,6 @@ def check_config_file(path: Path) -> None:
     """Refuse a config file, YAML or JSON, in which one section has a key twice.
 
     Whether it is a config file at all is left to Snakemake, which has read it before.
-
-    Raises:
-        DissectError: naming the key and its lines.
     """
     try:
         # JSON may be indented by tabs, YAML may not.

@@ -30,16 +30,10 @@ def only_looks(arguments: Sequence[str]) -> bool:
 
 
 def refuse_left_lock(results: str) -> None:
-    """Stop a new run while a killed one's lock is on its results. Nothing is removed here.
+    """Stop a new run while a killed one's lock is on its results (a folder), naming what unlocks.
 
     Where another Snakemake is at work in this folder, Snakemake itself tells whether the two want
     the same files.
-
-    Args:
-        results: the folder of the study's results, relative to the working directory.
-
-    Raises:
-        DissectError: with the command that removes the lock.
     """
     if not _is_locked(results) or any(run.is_alive() for run in recorded_runs()):
         return

@@ -86,11 +86,7 @@ def orphans() -> list[Job]:
 
 
 def refuse_killed_runs() -> None:
-    """Stop a new run, before it has a lock, while a killed one has left jobs or its lock.
-
-    Raises:
-        DissectError: with the command that ends or awaits what is left.
-    """
+    """Stop a new run, before it has a lock, while a killed one has left jobs or its lock."""
     runs = recorded_runs()
     killed = [run for run in runs if not run.is_alive()]
     if not killed:
@@ -102,11 +98,7 @@ def refuse_killed_runs() -> None:
 
 
 def refuse_orphans() -> None:
-    """Stop a run that would submit jobs while jobs of an earlier one are in the queue.
-
-    Raises:
-        DissectError: with the command that ends or awaits what is left.
-    """
+    """Stop a run that would submit jobs while jobs of an earlier one are in the queue."""
     if left := orphans():
         raise _was_killed("an earlier run", left)
 

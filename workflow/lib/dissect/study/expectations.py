@@ -17,8 +17,7 @@ Expected = dict[str, Any]
 def of_sources(study: Study) -> Expected:
     """Of manifests and concepts' JSONs (results.belonging.read_sources); in all those below.
 
-    Where the weights of a `path:` row come from is its manifest's own business: a folder may lie
-    elsewhere on another machine.
+    Nothing of a `path:` row's source: its folder may be elsewhere on another machine.
     """
     checkpoints: dict[str, Expected] = {}
     retained: dict[str, None] = {}  # JSONs that trainings read beside those of the concept itself
@@ -96,11 +95,6 @@ def of_answers(study: Study) -> Expected:
         **_of_results(study, answer_settings, sets=asked.sets, new_tokens=tokens),
         "patched": of_patched if patched.windows else {},
     }
-
-
-def of_weight_changes(study: Study) -> Expected:
-    """Of the traces: they depend on weights and concept alone."""
-    return {"sources": of_sources(study)}
 
 
 def _of_results(study: Study, settings: Callable[..., Expected], **values: Any) -> Expected:

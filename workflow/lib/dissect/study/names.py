@@ -21,11 +21,7 @@ _RESERVED = (
 
 
 def name_problem(column: str, name: str) -> str:
-    """Why a model, method or concept (the column) cannot have this name; empty if it can.
-
-    Allowed are letters and digits of any script, `_`, `-`, `.` and `+`, beginning with a letter, a
-    digit or `_`.
-    """
+    """Why a model, method or concept (the column) cannot have this name; empty if it can."""
     if _SAFE_NAME.fullmatch(name) is None:
         return (
             "cannot be a part of a path; legal are letters, digits, _ - . and +, beginning with a "

