@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from dissect.__main__ import main
-from dissect.compare.compare import compare_results
+from dissect.compare.compare import Comparison, compare_results
 from dissect.compare.frames import DIFFERS, IDENTICAL, ONLY_NEW, ONLY_OLD, WITHIN, compare_frames
 from dissect.errors import DissectError
 from dissect.results.collect import collect_cells
@@ -36,6 +36,12 @@ def new(old: Path, tmp_path: Path) -> Path:
 ATTENTION = "krs/tiny/dpo/tea/attention.parquet"
 
 
+def statuses(comparison: Comparison) -> list[str]:
+    """Of each cell, in their order."""
+    differences = comparison.differences
+    return list(differences[differences["kind"] == "cell"].drop_duplicates("name")["status"])
+
+
 def change(folder: Path, row: int, **values: object) -> None:
     """Change one row of the attention cell."""
     path = folder / ATTENTION
@@ -46,22 +52,25 @@ def change(folder: Path, row: int, **values: object) -> None:
 
 
 def test_a_copy_is_identical(old: Path, new: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = compare_results(old, new)
-    assert [one.status for one in found.cells] == [IDENTICAL] * 2
-    assert found.provenance.empty
+    differences = compare_results(old, new).differences
+    assert differences[["kind", "status"]].to_numpy().tolist() == [["cell", IDENTICAL]] * 2
     assert main(["compare", str(old), str(new)]) == 0
     assert capsys.readouterr().out.endswith("\nequal\n")
 
 
 def test_one_number_is_found_where_it_is(old: Path, new: Path) -> None:
     change(new, 1, krs=0.25, kl_patched=1.0)
-    cell = compare_results(old, new).cells[0]
-    assert (cell.name, cell.status) == ("tiny/dpo/tea/attention", DIFFERS)
-    assert cell.difference is not None
-    krs, kl = cell.difference.columns
-    assert (krs.column, krs.rows, krs.null_in_one, krs.old, krs.new) == ("krs", 1, 0, 0.2, 0.25)
-    assert krs.largest == pytest.approx(0.05)
-    assert krs.row_keys == {
+    krs, kl, other, _ = compare_results(old, new).differences.to_dict("records")
+    expected = {
+        "name": "tiny/dpo/tea/attention",
+        "status": DIFFERS,
+        "column": "krs",
+        "rows": 4,
+        "differ": 1,
+        "null_in_one": 0,
+        "old": 0.2,
+        "new": 0.25,
+        "largest": pytest.approx(0.05),
         "window": "sliding_1",
         "layer": 0,
         "first_layer": 0,
@@ -70,16 +79,18 @@ def test_one_number_is_found_where_it_is(old: Path, new: Path) -> None:
         "donor": "original",
         "span": "notebook",
     }
+    assert {name: krs[name] for name in expected} == expected
     # Planted cells have no KL: a value beside a null is no number's difference.
-    assert (kl.column, kl.rows, kl.null_in_one, kl.old, kl.new) == ("kl_patched", 1, 1, None, 1.0)
-    assert np.isnan(kl.largest)
+    assert (kl["column"], kl["differ"], kl["null_in_one"], kl["new"]) == ("kl_patched", 1, 1, 1.0)
+    assert pd.isna(kl["old"]) and pd.isna(kl["largest"])
+    assert other["status"] == IDENTICAL
 
 
 @pytest.mark.parametrize(("tolerance", "status"), [(0.0, DIFFERS), (0.1, WITHIN), (0.01, DIFFERS)])
 def test_tolerance(old: Path, new: Path, tolerance: float, status: str) -> None:
     change(new, 1, krs=0.25)
     found = compare_results(old, new, tolerance)
-    assert found.cells[0].status == status
+    assert statuses(found) == [status, IDENTICAL]
     assert found.is_equal == (status == WITHIN)
     assert main(["compare", str(old), str(new), "--tolerance", str(tolerance)]) == (
         0 if status == WITHIN else 1
@@ -88,30 +99,40 @@ def test_tolerance(old: Path, new: Path, tolerance: float, status: str) -> None:
 
 def test_the_smallest_difference_counts_without_tolerance(old: Path, new: Path) -> None:
     change(new, 1, krs=np.nextafter(0.2, 1))
-    assert compare_results(old, new).cells[0].status == DIFFERS
-    assert compare_results(old, new, 1e-15).cells[0].status == WITHIN
+    assert statuses(compare_results(old, new)) == [DIFFERS, IDENTICAL]
+    assert statuses(compare_results(old, new, 1e-15)) == [WITHIN, IDENTICAL]
 
 
 def test_a_null_is_never_within_tolerance(old: Path, new: Path) -> None:
     change(new, 0, krs=None)
-    cell = compare_results(old, new, 1e9).cells[0]
-    assert cell.status == DIFFERS
-    assert cell.difference is not None
-    assert cell.difference.columns[0].null_in_one == 1
+    cell = compare_results(old, new, 1e9).differences.iloc[0]
+    assert (cell["status"], cell["null_in_one"]) == (DIFFERS, 1)
 
 
 def test_infinities_equal_themselves_only() -> None:
     values = pd.DataFrame({"key": range(3), "krs": [-np.inf, -np.inf, 1.0]})
-    assert compare_frames(values, values, ["key"], 0.0).status == IDENTICAL
+    assert compare_frames(values, values, ["key"], 0.0)[0]["status"] == IDENTICAL
     other = values.assign(krs=[-np.inf, 0.0, 1.0])
-    found = compare_frames(values, other, ["key"], 1e9)
-    assert (found.columns[0].rows, found.columns[0].largest) == (1, np.inf)
+    (column,) = compare_frames(values, other, ["key"], 1e9)
+    assert (column["differ"], column["largest"]) == (1, np.inf)
+
+
+def test_columns_of_one_side_are_named() -> None:
+    left = pd.DataFrame({"key": [1, 2], "left": 0.0})
+    right = pd.DataFrame({"key": [2, 3], "right": 0.0})
+    records = compare_frames(left, right, ["key"], 0.0)
+    assert [(one["column"], one["note"]) for one in records] == [
+        ("left", ONLY_OLD),
+        ("right", ONLY_NEW),
+    ]
+    counts = {"status": DIFFERS, "rows": 1, "only_old": 1, "only_new": 1}
+    assert all(one.items() >= counts.items() for one in records)
 
 
 def test_rows_are_matched_by_their_keys_not_their_order(old: Path, new: Path) -> None:
     path = new / ATTENTION
     write_rows(path, read_rows(path).iloc[::-1], {"dtype": "float32", "packages": "{}"})
-    assert compare_results(old, new).cells[0].status == IDENTICAL
+    assert statuses(compare_results(old, new)) == [IDENTICAL] * 2
 
 
 def test_controls_are_compared_too(old: Path, new: Path) -> None:
@@ -120,25 +141,22 @@ def test_controls_are_compared_too(old: Path, new: Path) -> None:
         rows = read_rows(path)
         noise = rows.assign(donor="noise", krs=krs)
         write_rows(path, pd.concat([rows, noise]), {"dtype": "float32", "packages": "{}"})
-    found = compare_results(old, new).cells[0].difference
-    assert found is not None
-    assert (found.rows, found.columns[0].rows) == (8, 4)
-    assert found.columns[0].row_keys["donor"] == "noise"
+    krs = compare_results(old, new).differences.iloc[0]
+    assert (krs["rows"], krs["column"], krs["differ"], krs["donor"]) == (8, "krs", 4, "noise")
     # A donor that one side lacks: rows in one only.
     shutil.copy(old / ATTENTION, new / ATTENTION)
     path = new / ATTENTION
     rows = read_rows(path)
     write_rows(path, rows[rows["donor"] == "original"], {"dtype": "float32", "packages": "{}"})
-    found = compare_results(old, new).cells[0].difference
-    assert found is not None
-    assert (found.rows, found.only_old, found.only_new) == (4, 4, 0)
+    cell = compare_results(old, new).differences.iloc[0]
+    assert (cell["rows"], cell["only_old"], cell["only_new"]) == (4, 4, 0)
 
 
 def test_cells_in_one_only(old: Path, new: Path) -> None:
     (new / ATTENTION).unlink()
     plant(new, flat(0.5), concept="mate")
     found = compare_results(old, new)
-    assert [one.status for one in found.cells] == [ONLY_NEW, ONLY_OLD, IDENTICAL]
+    assert statuses(found) == [ONLY_NEW, ONLY_OLD, IDENTICAL]
     assert not found.is_equal
 
 
@@ -147,8 +165,10 @@ def test_provenance_is_counted_by_cells(old: Path, new: Path) -> None:
         path = new / f"krs/tiny/dpo/tea/{experiment}.parquet"
         metadata = {"dtype": "bfloat16", "packages": '{"torch": "2.13.0"}', "wall_seconds": "9.0"}
         write_rows(path, read_rows(path), metadata)
-    provenance = compare_results(old, new).provenance
-    assert provenance.to_numpy().tolist() == [
+    found = compare_results(old, new)
+    assert found.is_equal
+    provenance = found.differences[found.differences["kind"] == "provenance"]
+    assert provenance[["name", "old", "new", "rows"]].to_numpy().tolist() == [
         ["device", "cpu", "", 2],
         ["dtype", "float32", "bfloat16", 2],
         ["packages.torch", "2.11.0", "2.13.0", 2],
@@ -183,11 +203,10 @@ def test_tables_of_text_and_without_keys(old: Path, new: Path) -> None:
         keyed = pd.DataFrame({"model": ["m", "m"], "concept": ["1", "x"], "answer": ["a", answer]})
         keyed.to_csv(folder / "tables/answers.csv", index=False)
         keyed.iloc[[1, 1]].to_csv(folder / "tables/twice.csv", index=False)
-    answers, twice = compare_results(old, new).tables
-    assert answers.difference is not None
-    assert answers.difference.columns[0].row_keys == {"model": "m", "concept": "x"}
-    assert (answers.difference.columns[0].old, answers.difference.columns[0].new) == ("hot", "cold")
-    assert (twice.status, twice.difference) == (DIFFERS, None)
+    *_, answers, twice = compare_results(old, new).differences.to_dict("records")
+    row = {"model": "m", "concept": "x", "old": "hot", "new": "cold"}
+    assert answers.items() >= {"name": "answers.csv", "column": "answer", **row}.items()
+    assert (twice["status"], twice["note"][:19]) == (DIFFERS, "compared as a whole")
 
 
 def test_the_collected_table_and_an_archive_stand_for_the_cells(
@@ -201,8 +220,8 @@ def test_the_collected_table_and_an_archive_stand_for_the_cells(
     expected = compare_results(old, new)
     for other in (tmp_path / "collected", Path(archive)):
         found = compare_results(old, other)
-        assert found.cells == expected.cells
-        assert found.provenance.equals(expected.provenance)
+        found_in_cells = found.differences[found.differences["kind"] != "table"]
+        pd.testing.assert_frame_equal(found_in_cells, expected.differences, check_index_type=False)
 
 
 def test_all_differences_go_into_a_file(old: Path, new: Path, tmp_path: Path) -> None:

@@ -37,13 +37,13 @@ def main(arguments: list[str] | None = None) -> int:
 def _compare(old: Path, new: Path, tolerance: float, csv: Path | None) -> int:
     # pandas and pyarrow take a second: not for --help.
     from dissect.compare.compare import compare_results
-    from dissect.compare.report import as_table, as_text
+    from dissect.compare.report import as_text
     from dissect.results.csv_files import write_csv
 
     comparison = compare_results(old, new, tolerance)
     print(as_text(comparison, str(old), str(new), tolerance))
     if csv is not None:
-        write_csv(csv, as_table(comparison))
+        write_csv(csv, comparison.differences.drop(columns="note"))
     return 0 if comparison.is_equal else 1
 
 

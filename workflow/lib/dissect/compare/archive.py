@@ -4,12 +4,10 @@ import lzma
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from stat import S_ISLNK
 
-from dissect.errors import DissectError
+from dissect.errors import DissectError, reason_of
 from dissect.files import sha256_of
 from dissect.results.archive import MANIFEST
 
@@ -38,31 +36,24 @@ def unpack(path: Path, folder: Path) -> None:
         DissectError: if the archive is damaged or encrypted, is larger than MOST_BYTES, has a
             member outside of its folder, or has a member of another sha256 than it says.
     """
-    with _damage_named(path), zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        _refuse_outside(path, members)
-        names = {MANIFEST} & set(archive.namelist())
-        wanted = [one for one in members if one.filename in names or _is_read(one)]
-        _refuse_large(path, sum(one.file_size for one in wanted))
-        for member in wanted:
-            target = folder / member.filename
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(member) as packed, target.open("wb") as file:
-                shutil.copyfileobj(packed, file)
-    if names:
-        _refuse_edited(path, folder, [one.filename for one in wanted if one.filename != MANIFEST])
-
-
-@contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
     try:
-        yield
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            _refuse_outside(path, members)
+            wanted = [one for one in members if one.filename == MANIFEST or _is_read(one)]
+            _refuse_large(path, sum(one.file_size for one in wanted))
+            for member in wanted:
+                target = folder / member.filename
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(member) as packed, target.open("wb") as file:
+                    shutil.copyfileobj(packed, file)
     except _DAMAGED as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise DissectError(
-            f"{path} cannot be unpacked ({reason}): it is damaged, encrypted or no zip archive; "
-            "get it again, or give the results folder that it was made from"
+            f"{path} cannot be unpacked ({reason_of(error)}): it is damaged, encrypted or no zip "
+            "archive; get it again, or give the results folder that it was made from"
         ) from error
+    if (folder / MANIFEST).exists():
+        _refuse_edited(path, folder, [one.filename for one in wanted if one.filename != MANIFEST])
 
 
 def _is_read(member: zipfile.ZipInfo) -> bool:

@@ -1,7 +1,8 @@
-"""The comparison of two results folders: cells, provenance, tables."""
+"""The comparison of two results folders: sweeps, provenance, tables."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -9,12 +10,12 @@ import pyarrow as pa
 
 from dissect.compare.folders import (
     ROW_KEYS,
-    CellFiles,
-    Cells,
-    CollectedCells,
-    open_cells,
+    Sweeps,
+    open_sweeps,
+    read_sweep,
     read_table,
     results_folder,
+    sweeps_in_table,
 )
 from dissect.compare.frames import (
     DIFFERS,
@@ -22,8 +23,9 @@ from dissect.compare.frames import (
     ONLY_NEW,
     ONLY_OLD,
     WITHIN,
-    Difference,
+    Record,
     compare_frames,
+    merge_rows,
 )
 from dissect.errors import DissectError
 from dissect.results.collect import CELL
@@ -32,22 +34,13 @@ from dissect.results.collect import CELL
 _NAMES = ["model", "origin", "method", "concept", "concept_name", "set", "experiment", "versus"]
 _ROW_KEYS = ["window", "span", "donor", "layer", "first_layer", "last_layer", "question"]
 _TABLE_KEYS = [*_NAMES, *_ROW_KEYS, "score", "statistic", "component"]
-CLAIMS = "claims.csv"
+CLAIMS, COLLECTED = "claims.csv", "krs.parquet"
 _CLAIM_KEYS = ["id", "model", "origin", "window", "span"]
 _VERDICT = ["verdict", "value", "low", "high", "n"]
-COLLECTED = "krs.parquet"
 # The first is compared sweep by sweep; what a job took is no result.
 _OTHER_TABLES = {COLLECTED, "resources.csv"}
-
-
-@dataclass(frozen=True)
-class Compared:
-    """One cell or table. `difference` is None if it is in one only, or has no keys (see note)."""
-
-    name: str
-    status: str
-    difference: Difference | None = None
-    note: str = ""
+_COLUMNS = ["kind", "name", "status", "column", "rows", "only_old", "only_new"]
+_COLUMNS += ["differ", "null_in_one", "largest", "old", "new"]
 
 
 @dataclass(frozen=True)
@@ -55,21 +48,20 @@ class Comparison:
     """All that differs between two results folders.
 
     Attributes:
-        provenance: key, old, new, cells (how many differ in that way, of those in both).
+        differences: what `compare_frames` returns, with kind and name: of each cell and each table,
+            a row per column that differs, or one row; and a row per provenance key and pair of
+            values (rows: in how many cells). note is for people.
         flips: the claims whose verdict differs: their keys, and all else as ..._old and ..._new.
     """
 
-    cells: list[Compared]
-    tables: list[Compared]
-    provenance: pd.DataFrame
-    flips: pd.DataFrame = field(default_factory=pd.DataFrame)
+    differences: pd.DataFrame
+    flips: pd.DataFrame
 
     @property
     def is_equal(self) -> bool:
-        """Whether all that can be compared is, and is equal within the tolerance."""
-        return not any(
-            one.status in (DIFFERS, ONLY_OLD, ONLY_NEW) for one in [*self.cells, *self.tables]
-        )
+        """Whether all cells and tables are in both, and equal within the tolerance."""
+        compared = self.differences[self.differences["kind"] != "provenance"]
+        return bool(compared["status"].isin([IDENTICAL, WITHIN]).all())
 
 
 def compare_results(old: Path, new: Path, tolerance: float = 0.0) -> Comparison:
@@ -82,104 +74,76 @@ def compare_results(old: Path, new: Path, tolerance: float = 0.0) -> Comparison:
     if old.exists() and new.exists() and old.samefile(new):
         raise DissectError(f"OLD and NEW are both {old}: give two results folders, or archives")
     with results_folder(old) as before, results_folder(new) as after:
-        cells = open_cells(before, old), open_cells(after, new)
-        return _compare(*cells, before / "tables", after / "tables", tolerance)
+        sweeps = open_sweeps(before, old), open_sweeps(after, new)
+        tables = before / "tables", after / "tables"
+        compared_tables = list(_compare_tables(*tables, tolerance))
+        if any(sweep.group is None for side in sweeps for sweep in side.values()):
+            collected = tables[0] / COLLECTED, tables[1] / COLLECTED
+            compared_tables += _compare_collected(*collected, tolerance)
+        parts = {
+            "cell": _compare_sweeps(*sweeps, tolerance),
+            "table": compared_tables,
+            "provenance": _compare_provenance(*sweeps),
+        }
+        records = [{"kind": kind, **one} for kind, part in parts.items() for one in part]
+        flips = _flips(tables[0] / CLAIMS, tables[1] / CLAIMS)
+    differences = pd.DataFrame(records)
+    others = [name for name in differences.columns if name not in (*_COLUMNS, "note")]
+    return Comparison(differences.reindex(columns=[*_COLUMNS, *others, "note"]), flips)
 
 
-def _compare(
-    before: Cells, after: Cells, old_tables: Path, new_tables: Path, tolerance: float
-) -> Comparison:
-    tables = list(_compare_tables(old_tables, new_tables, tolerance))
-    if isinstance(before, CellFiles) or isinstance(after, CellFiles):
-        tables += _compare_collected(old_tables / COLLECTED, new_tables / COLLECTED, tolerance)
-    return Comparison(
-        cells=list(_compare_cells(before, after, tolerance)),
-        tables=tables,
-        provenance=_compare_provenance(before, after),
-        flips=_flips(tables),
-    )
-
-
-def _sides(old: Iterable[str], new: Iterable[str]) -> Iterable[tuple[str, str]]:
+def _sides(old: Iterable[str], new: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Each name once, sorted, and where it is: ONLY_OLD, ONLY_NEW or "" for both."""
     before, after = set(old), set(new)
     for name in sorted(before | after):
         yield name, "" if name in before & after else ONLY_OLD if name in before else ONLY_NEW
 
 
-def _compare_cells(old: Cells, new: Cells, tolerance: float) -> Iterable[Compared]:
-    for name, alone in _sides(old.names, new.names):
+def _compare_sweeps(old: Sweeps, new: Sweeps, tolerance: float) -> Iterator[Record]:
+    for name, alone in _sides(old, new):
         if alone:
-            yield Compared(name, alone)
+            yield {"name": name, "status": alone}
             continue
-        before, after = old.rows(name), new.rows(name)
-        if before.equals(after):
-            difference = Difference(rows=before.num_rows)
+        before, after = read_sweep(name, old[name]), read_sweep(name, new[name])
+        if before.equals(after):  # as nearly all are, and faster than row by row
+            rows = before.num_rows
+            yield {"name": name, "status": IDENTICAL, "rows": rows, "only_old": 0, "only_new": 0}
         else:
-            difference = _named(name, _plain(before), _plain(after), ROW_KEYS, tolerance)
-        yield Compared(name, difference.status, difference)
+            yield from _compare_rows(name, _plain(before), _plain(after), ROW_KEYS, tolerance)
 
 
 def _plain(table: pa.Table) -> pd.DataFrame:
     """Without categories, which differ with the rows that are there, and without a cell's name."""
-    frame: pd.DataFrame = table.to_pandas()
-    texts = [name for name, kind in frame.dtypes.items() if isinstance(kind, pd.CategoricalDtype)]
-    return frame.astype(dict.fromkeys(texts, object)).drop(columns=CELL)
+    frame: pd.DataFrame = table.drop_columns(CELL).to_pandas()
+    texts = frame.select_dtypes("category").columns
+    return frame.astype(dict.fromkeys(texts, object))
 
 
-def _named(
+def _compare_rows(
     name: str, old: pd.DataFrame, new: pd.DataFrame, keys: list[str], tolerance: float
-) -> Difference:
+) -> Iterator[Record]:
     try:
-        return compare_frames(old, new, keys, tolerance)
-    except DissectError as error:
-        raise DissectError(f"{name}: {error}") from error
-    except (TypeError, ValueError) as error:
+        records = compare_frames(old, new, keys, tolerance)
+    except (DissectError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise DissectError(f"{name} cannot be compared: {reason}") from error
+    yield from ({"name": name, **record} for record in records)
 
 
-def _compare_collected(old: Path, new: Path, tolerance: float) -> Iterable[Compared]:
-    """The collected tables of both, which may have been changed since their sweeps' own files."""
-    if not (old.exists() and new.exists()):
-        return
-    parts = list(_compare_cells(CollectedCells(old), CollectedCells(new), tolerance))
-    differing = [one.name for one in parts if one.status not in (IDENTICAL, WITHIN)]
-    if differing:
-        note = f"{len(differing)} of {len(parts)} sweeps differ, the first is {differing[0]}"
-        yield Compared(COLLECTED, DIFFERS, None, note)
-        return
-    is_identical = all(one.status == IDENTICAL for one in parts)
-    yield Compared(COLLECTED, IDENTICAL if is_identical else WITHIN, None, f"{len(parts)} sweeps")
-
-
-def _compare_provenance(old: Cells, new: Cells) -> pd.DataFrame:
-    counts: dict[tuple[str, str, str], int] = {}
-    for name in sorted(set(old.names) & set(new.names)):
-        before, after = old.provenance(name), new.provenance(name)
-        for key in sorted(before.keys() | after.keys()):
-            pair = before.get(key, ""), after.get(key, "")
-            if pair[0] != pair[1]:
-                counts[key, *pair] = counts.get((key, *pair), 0) + 1
-    rows = [(*key_and_values, cells) for key_and_values, cells in sorted(counts.items())]
-    return pd.DataFrame(rows, columns=["key", "old", "new", "cells"])
-
-
-def _compare_tables(old: Path, new: Path, tolerance: float) -> Iterable[Compared]:
+def _compare_tables(old: Path, new: Path, tolerance: float) -> Iterator[Record]:
     for name, alone in _sides(_table_names(old), _table_names(new)):
         if alone:
-            yield Compared(name, alone)
+            yield {"name": name, "status": alone}
             continue
         before, after = read_table(old / name), read_table(new / name)
-        keys = _CLAIM_KEYS
-        if name != CLAIMS:
-            keys = [key for key in _TABLE_KEYS if key in before and key in after]
-        if not keys or any(frame.duplicated(keys).any() for frame in (before, after)):
+        possible = _CLAIM_KEYS if name == CLAIMS else _TABLE_KEYS
+        keys = [key for key in possible if key in before and key in after]
+        if keys and not any(frame.duplicated(keys).any() for frame in (before, after)):
+            yield from _compare_rows(name, before, after, keys, tolerance)
+        else:
             status = IDENTICAL if before.equals(after) else DIFFERS
-            yield Compared(name, status, None, "compared as a whole: its rows have no keys")
-            continue
-        difference = _named(name, before, after, keys, tolerance)
-        yield Compared(name, difference.status, difference)
+            note = "compared as a whole: its rows have no keys"
+            yield {"name": name, "status": status, "note": note}
 
 
 def _table_names(folder: Path) -> list[str]:
@@ -187,12 +151,37 @@ def _table_names(folder: Path) -> list[str]:
     return [name for name in files if name not in _OTHER_TABLES]
 
 
-def _flips(tables: list[Compared]) -> pd.DataFrame:
-    for table in tables:
-        if table.name == CLAIMS and table.difference is not None:
-            pairs = table.difference.pairs
-            missing = [column for column in _VERDICT if f"{column}_old" not in pairs]
-            if missing:
-                raise DissectError(f"{CLAIMS} has no column {', '.join(missing)} in OLD or NEW")
-            return pairs[pairs["verdict_old"] != pairs["verdict_new"]].reset_index(drop=True)
-    return pd.DataFrame()
+def _compare_collected(old: Path, new: Path, tolerance: float) -> Iterator[Record]:
+    """The tables of all sweeps, which may have been changed since the sweeps' own files."""
+    if not (old.exists() and new.exists()):
+        return
+    records = list(_compare_sweeps(sweeps_in_table(old), sweeps_in_table(new), tolerance))
+    status = {record["name"]: record["status"] for record in records}
+    differing = [name for name in status if status[name] not in (IDENTICAL, WITHIN)]
+    note = f"{len(status)} sweeps"
+    if differing:
+        note = f"{len(differing)} of {len(status)} sweeps differ, the first is {differing[0]}"
+    worst = DIFFERS if differing else WITHIN if WITHIN in status.values() else IDENTICAL
+    yield {"name": COLLECTED, "status": worst, "note": note}
+
+
+def _compare_provenance(old: Sweeps, new: Sweeps) -> Iterator[Record]:
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for name in old.keys() & new.keys():
+        before, after = old[name].provenance, new[name].provenance
+        pairs = {key: (before.get(key, ""), after.get(key, "")) for key in before | after}
+        counts.update((key, *pair) for key, pair in pairs.items() if pair[0] != pair[1])
+    for (key, old_value, new_value), cells in sorted(counts.items()):
+        values = {"rows": cells, "old": old_value, "new": new_value}
+        yield {"name": key, "status": DIFFERS, **values}
+
+
+def _flips(old: Path, new: Path) -> pd.DataFrame:
+    if not (old.exists() and new.exists()):
+        return pd.DataFrame()
+    before, after = read_table(old), read_table(new)
+    missing = [name for name in (*_CLAIM_KEYS, *_VERDICT) if not (name in before and name in after)]
+    if missing:
+        raise DissectError(f"{CLAIMS} has no column {', '.join(missing)} in OLD or NEW")
+    pairs = merge_rows(before, after, _CLAIM_KEYS).query("side == 'both'")
+    return pairs[pairs["verdict_old"] != pairs["verdict_new"]].reset_index(drop=True)

@@ -1,11 +1,12 @@
-"""What a results folder holds: the rows of each cell, where they come from, and the tables."""
+"""What a results folder holds: the rows of each sweep, where they come from, and the tables."""
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
 
 import pandas as pd
 import pyarrow as pa
@@ -23,18 +24,22 @@ ROW_KEYS = ["window", "layer", "first_layer", "last_layer", "question", "donor",
 _NAMES = dict.fromkeys(["model", "method", "concept", "concept_name"], str)
 
 
-class Cells(Protocol):
-    """The cells of a results folder, each named model/method/concept/experiment."""
+@dataclass(frozen=True)
+class Sweep:
+    """The rows of one sweep, and where its numbers come from.
 
-    @property
-    def names(self) -> list[str]:
-        """All of them, sorted."""
+    Attributes:
+        group: the row group in the table of all sweeps; None: it has a file of its own.
+        provenance: its metadata; packages one by one.
+    """
 
-    def rows(self, name: str) -> pa.Table:
-        """A cell's rows, without metadata."""
+    path: Path
+    group: int | None
+    provenance: dict[str, str]
 
-    def provenance(self, name: str) -> dict[str, str]:
-        """Where a cell's numbers come from: its metadata; packages one by one."""
+
+Sweeps = dict[str, Sweep]
+"""By name, model/method/concept/experiment."""
 
 
 @contextmanager
@@ -50,98 +55,77 @@ def results_folder(path: Path) -> Iterator[Path]:
     elif path.is_file():
         with tempfile.TemporaryDirectory() as folder:
             unpack(path, Path(folder))
-            with _named(path, folder):
+            try:
                 yield Path(folder)
+            except DissectError as error:
+                raise DissectError(str(error).replace(f"{folder}/", f"{path}: ")) from error
     else:
-        seen = "is neither a folder nor a file" if path.exists() else "does not exist"
-        raise DissectError(f"{path} {seen}; give a results folder, or the archive of one")
+        problem = "is neither a folder nor a file" if path.exists() else "does not exist"
+        raise DissectError(f"{path} {problem}; give a results folder, or the archive of one")
 
 
-@contextmanager
-def _named(archive: Path, folder: str) -> Iterator[None]:
-    """Messages on files in the temporary folder name the archive instead."""
-    try:
-        yield
-    except DissectError as error:
-        raise DissectError(str(error).replace(f"{folder}/", f"{archive}: ")) from error
-
-
-def open_cells(folder: Path, named: Path) -> Cells:
-    """The cells of a results folder: their own files, or else all rows in tables/krs.parquet.
+def open_sweeps(folder: Path, shown: Path) -> Sweeps:
+    """The sweeps of a results folder: in files of their own, or else in tables/krs.parquet.
 
     Args:
-        named: what messages call the folder.
+        shown: what messages call the folder.
 
     Raises:
-        DissectError: if there is neither.
+        DissectError: if there is neither, or one cannot be read.
     """
     files = sorted((folder / "krs").glob("*/*/*/*.parquet"))
-    collected = folder / "tables" / "krs.parquet"
     if files:
-        return CellFiles(files)
+        return sweeps_in_files(files)
+    collected = folder / "tables" / "krs.parquet"
     if collected.exists():
-        return CollectedCells(collected)
+        return sweeps_in_table(collected)
     raise DissectError(
-        f"{named} holds no results: no krs/MODEL/METHOD/CONCEPT/EXPERIMENT.parquet and no "
+        f"{shown} holds no results: no krs/MODEL/METHOD/CONCEPT/EXPERIMENT.parquet and no "
         "tables/krs.parquet"
     )
 
 
-class CellFiles:
-    """Cells in files of their own."""
+def sweeps_in_files(files: Iterable[Path]) -> Sweeps:
+    """Sweeps in files of their own."""
+    sweeps = {}
+    for path in files:
+        with _readable(path):
+            provenance = _provenance(read_metadata(path))
+        sweeps["/".join((*path.parts[-4:-1], path.stem))] = Sweep(path, None, provenance)
+    return sweeps
 
-    def __init__(self, files: list[Path]) -> None:
-        self._files = {"/".join((*file.parts[-4:-1], file.stem)): file for file in files}
 
-    @property
-    def names(self) -> list[str]:
-        return sorted(self._files)
+def sweeps_in_table(path: Path) -> Sweeps:
+    """Sweeps in one table of all rows, each within one row group."""
+    with _readable(path):
+        metadata, file = read_metadata(path), _open(path)
+        own = json.loads(metadata.get("cells", "{}"))
+        return {
+            name: Sweep(path, group, _provenance(metadata | own.get(name, {})))
+            for group in range(file.num_row_groups)
+            for name in _names_in(file.read_row_group(group, columns=CELL))
+        }
 
-    def rows(self, name: str) -> pa.Table:
-        with _readable(self._files[name]):
-            table = _open(self._files[name]).read(use_threads=False)
+
+def read_sweep(name: str, sweep: Sweep) -> pa.Table:
+    """The rows of a sweep, without metadata.
+
+    Raises:
+        DissectError: if they cannot be read.
+    """
+    with _readable(sweep.path):
+        if sweep.group is None:
+            table = _open(sweep.path).read(use_threads=False)
+        else:
+            table = _row_group(sweep.path, sweep.group)
+            for column, value in zip(CELL, name.split("/"), strict=True):
+                table = table.filter(pc.equal(table[column], value))
         return table.replace_schema_metadata(None)
 
-    def provenance(self, name: str) -> dict[str, str]:
-        with _readable(self._files[name]):
-            return _provenance(read_metadata(self._files[name]))
 
-
-class CollectedCells:
-    """Cells in one table of all rows, each within one row group."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with _readable(path):
-            self._file = _open(path)
-            metadata = read_metadata(path)
-            self._shared = {key: value for key, value in metadata.items() if key != "cells"}
-            self._own: dict[str, dict[str, str]] = json.loads(metadata.get("cells", "{}"))
-            self._group_of = {
-                name: group
-                for group in range(self._file.num_row_groups)
-                for name in _names_in(self._file.read_row_group(group, columns=CELL))
-            }
-        self._group, self._table = -1, pa.table({})
-
-    @property
-    def names(self) -> list[str]:
-        return sorted(self._group_of)
-
-    def rows(self, name: str) -> pa.Table:
-        group = self._group_of[name]
-        if group != self._group:
-            with _readable(self._path):
-                table = self._file.read_row_group(group, use_threads=False)
-            self._group, self._table = group, table.replace_schema_metadata(None)
-        wanted = self._table
-        for column, value in zip(CELL, name.split("/"), strict=True):
-            wanted = wanted.filter(pc.equal(wanted[column], value))
-        return wanted
-
-    def provenance(self, name: str) -> dict[str, str]:
-        with _readable(self._path):
-            return _provenance(self._shared | self._own.get(name, {}))
+@lru_cache(maxsize=4)  # a group holds many sweeps, which are read one after the other
+def _row_group(path: Path, group: int) -> pa.Table:
+    return _open(path).read_row_group(group, use_threads=False)
 
 
 def _names_in(keys: pa.Table) -> list[str]:
@@ -153,7 +137,6 @@ def _names_in(keys: pa.Table) -> list[str]:
 
 
 def _open(path: Path) -> pq.ParquetFile:
-    """A parquet file of sweeps, whose columns are those by which rows are matched, and others."""
     file = pq.ParquetFile(path)
     missing = [name for name in (*CELL, *ROW_KEYS) if name not in file.schema_arrow.names]
     if missing:
@@ -176,7 +159,7 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _provenance(metadata: dict[str, Any]) -> dict[str, str]:
+def _provenance(metadata: dict[str, str]) -> dict[str, str]:
     fields = {key: value for key, value in metadata.items() if key not in _NOT_PROVENANCE}
     packages = json.loads(fields.pop("packages", "{}"))
     return fields | {f"packages.{name}": version for name, version in packages.items()}

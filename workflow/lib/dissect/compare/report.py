@@ -1,170 +1,127 @@
-"""A comparison in words for people, and as a table for machines."""
+"""A comparison in words for people."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from dissect.compare.compare import Compared, Comparison
-from dissect.compare.frames import DIFFERS, IDENTICAL, ONLY_NEW, ONLY_OLD, WITHIN, ColumnDifference
+from dissect.compare.compare import Comparison
+from dissect.compare.folders import ROW_KEYS
+from dissect.compare.frames import DIFFERS, ONLY_NEW, ONLY_OLD
 
 LISTED = 20  # cells, at most; the CSV file has all
-_STATUSES = (IDENTICAL, WITHIN, DIFFERS, ONLY_OLD, ONLY_NEW)
-_HEAD = ["kind", "name", "status", "column", "rows", "only_old", "only_new"]
-_FOUND = ["differ", "null_in_one", "largest", "old", "new"]
+_SHOWN = ["krs", "loss_unlearned", "loss_patched", "kl_patched", "top1_patched"]
 
 
 def as_text(comparison: Comparison, old: str, new: str, tolerance: float) -> str:
     """The whole comparison, in aligned columns."""
     exact = f"|NEW - OLD| up to {tolerance:g} counts as equal" if tolerance else "exact values"
+    cells, tables, provenance = (
+        comparison.differences[comparison.differences["kind"] == kind]
+        for kind in ("cell", "table", "provenance")
+    )
+    alone = cells.loc[cells["status"].isin([ONLY_OLD, ONLY_NEW]), ["name", "status"]]
+    columns = cells[cells["differ"].notna()]
     sections = [
         f"OLD  {old}\nNEW  {new}\n{exact}",
-        _section("Cells", _counts(comparison.cells)),
-        _section("Only in one", _alone(comparison.cells)),
-        _section("Largest differences of the cells in both", _measures(comparison.cells)),
-        _section("Cells that differ", _cells(comparison.cells)),
-        _section("Provenance of the cells in both", _provenance(comparison.provenance)),
-        _section("Tables", _tables(comparison.tables)),
-        _section("Verdicts that differ", _flips(comparison.flips)),
+        _section("Cells", _counts(cells)),
+        _section("Only in one", _cut(alone)),
+        _section("Largest differences of the cells in both", _by_column(columns)),
+        _section("Cells that differ", _cut(_by_cell(cells))),
+        _section("Provenance of the cells in both", _by_key(provenance)),
+        _section("Tables", _by_table(tables)),
+        _section("Verdicts that differ", _verdicts(comparison.flips)),
         "equal" if comparison.is_equal else "not equal",
     ]
     return "\n\n".join(section for section in sections if section)
 
 
-def as_table(comparison: Comparison) -> pd.DataFrame:
-    """One row per cell or table and column that differs, one for each that does not, and one per
-    provenance key and pair of values (rows: in how many cells).
-    """
-    rows = [*_records("cell", comparison.cells), *_records("table", comparison.tables)]
-    for key, old, new, cells in comparison.provenance.itertuples(index=False):
-        values = {"rows": cells, "old": old, "new": new}
-        rows.append({"kind": "provenance", "name": key, "status": DIFFERS, **values})
-    frame = pd.DataFrame(rows)
-    keys = [name for name in frame.columns if name not in (*_HEAD, *_FOUND)]
-    return frame.reindex(columns=[*_HEAD, *_FOUND, *keys])
-
-
-def _records(kind: str, parts: Iterable[Compared]) -> Iterable[dict[str, Any]]:
-    for one in parts:
-        base: dict[str, Any] = {"kind": kind, "name": one.name, "status": one.status}
-        difference = one.difference
-        if difference is None:
-            yield base
-            continue
-        base |= {
-            "rows": difference.rows,
-            "only_old": difference.only_old,
-            "only_new": difference.only_new,
-        }
-        for column in difference.columns:
-            values = {name: getattr(column, name) for name in _FOUND if name != "differ"}
-            yield {
-                **base,
-                "column": column.column,
-                "differ": column.rows,
-                **values,
-                **column.row_keys,
-            }
-        if not difference.columns:
-            yield base
-
-
-def _section(title: str, rows: Sequence[Sequence[str]]) -> str:
-    """A title and its rows in aligned columns; "" without rows."""
-    if not rows:
+def _section(title: str, table: pd.DataFrame) -> str:
+    """A title and a table in aligned columns; "" without rows."""
+    if table.empty:
         return ""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    rows = [list(table.columns), *table.astype(str).to_numpy().tolist()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    return "\n".join([title, *(f"  {line}" for line in lines)])
+    return "\n  ".join([title, *lines])
 
 
-def _counts(parts: Sequence[Compared]) -> list[list[str]]:
-    seen = Counter(one.status for one in parts)
-    return [[status, str(seen[status])] for status in _STATUSES if seen[status]]
+def _counts(cells: pd.DataFrame) -> pd.DataFrame:
+    counts = cells.drop_duplicates("name")["status"].value_counts()
+    return counts.rename_axis("status").reset_index(name="cells")
 
 
-def _alone(cells: Sequence[Compared]) -> list[list[str]]:
-    rows = [[one.name, one.status] for one in cells if one.status in (ONLY_OLD, ONLY_NEW)]
-    return _cut(rows, 2)
+def _cut(rows: pd.DataFrame) -> pd.DataFrame:
+    """At most LISTED rows, and how many there are beside them."""
+    if len(rows) <= LISTED:
+        return rows
+    rest = {"name": f"... and {len(rows) - LISTED} more: --csv FILE has all"}
+    return pd.concat([rows.head(LISTED).astype(object), pd.DataFrame([rest])]).fillna("")
 
 
-def _cut(rows: list[list[str]], columns: int) -> list[list[str]]:
-    more = len(rows) - LISTED
-    rest = [f"... and {more} more: --csv FILE has all", *[""] * (columns - 1)]
-    return [*rows[:LISTED], rest] if more > 0 else rows
-
-
-def _measures(cells: Sequence[Compared]) -> list[list[str]]:
+def _by_column(columns: pd.DataFrame) -> pd.DataFrame:
     """Per column of the cells: in how many cells and rows it differs, and where most."""
-    by_column: dict[str, list[tuple[str, ColumnDifference]]] = {}
-    for one in cells:
-        for column in one.difference.columns if one.difference else ():
-            by_column.setdefault(column.column, []).append((one.name, column))
     rows = []
-    for measure, differences in by_column.items():
-        cell, most = max(differences, key=lambda item: _rank(item[1]))
+    for name, group in columns.groupby("column", sort=False):
+        most = group.iloc[int(group["largest"].fillna(-1.0).argmax())]
         rows.append(
-            [
-                measure,
-                str(sum(column.rows > 0 for _, column in differences)),
-                str(sum(column.rows for _, column in differences)),
-                str(sum(column.null_in_one for _, column in differences)),
-                _number(most.largest),
-                f"{_shown(most.old)} -> {_shown(most.new)}",
-                f"{cell}: {_where(most.row_keys)}",
-            ]
+            {
+                "column": name,
+                "cells": (group["differ"] > 0).sum(),
+                "rows": int(group["differ"].sum()),
+                "null in one": int(group["null_in_one"].sum()),
+                "largest": _number(most["largest"]),
+                "OLD -> NEW": f"{_value(most['old'])} -> {_value(most['new'])}",
+                "where": f"{most['name']}: {_where(most[ROW_KEYS].to_dict())}",
+            }
         )
-    head = ["column", "cells", "rows", "null in one", "largest", "OLD -> NEW", "where"]
-    return [head, *rows] if rows else []
+    return pd.DataFrame(rows)
 
 
-def _rank(column: ColumnDifference) -> float:
-    return -1.0 if pd.isna(column.largest) else column.largest
-
-
-def _where(keys: dict[str, Any]) -> str:
+def _where(keys: Mapping[Any, Any]) -> str:
     """The keys of a row: texts as they are, numbers with their names; windows by their layer."""
     return ", ".join(
-        str(value) if isinstance(value, str) else f"{name} {value}"
+        value if isinstance(value, str) else f"{name} {value:g}"
         for name, value in keys.items()
         if not pd.isna(value) and name not in ("first_layer", "last_layer")
     )
 
 
-def _cells(cells: Sequence[Compared]) -> list[list[str]]:
-    differ = [(one.name, one.difference) for one in cells if one.difference]
-    differ = [pair for pair in differ if pair[1].status == DIFFERS]
-    differ.sort(key=lambda pair: -max(map(_rank, pair[1].columns), default=0.0))
+def _by_cell(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells that differ: by how much in some columns, those that differ most first."""
+    differ = cells[cells["status"] == DIFFERS]
     rows = []
-    for name, difference in differ:
-        largest = {column.column: _number(column.largest) for column in difference.columns}
-        alone = f"{difference.only_old} / {difference.only_new}"
-        rows.append([name, str(difference.rows), alone, *(largest.get(c, "0") for c in _SHOWN)])
-    head = ["cell", "rows", "only OLD / NEW", *_SHOWN]
-    return [head, *_cut(rows, len(head))] if rows else []
+    for name, group in differ.groupby("name"):
+        largest = group.set_index("column")["largest"]
+        first = group.iloc[0]
+        row = {
+            "name": name,
+            "rows": int(first["rows"]),
+            "only OLD / NEW": f"{first['only_old']:g} / {first['only_new']:g}",
+            "most": largest.max(),
+        }
+        columns = {one: _number(largest[one]) if one in largest else "0" for one in _SHOWN}
+        rows.append(row | columns)
+    if not rows:
+        return pd.DataFrame()
+    by_size = pd.DataFrame(rows).sort_values("most", ascending=False, kind="stable")
+    return by_size.drop(columns="most")
 
 
-_SHOWN = ("krs", "loss_unlearned", "loss_patched", "kl_patched", "top1_patched")
-
-
-def _provenance(differences: pd.DataFrame) -> list[list[str]]:
+def _by_key(provenance: pd.DataFrame) -> pd.DataFrame:
     """Each key with its values; keys of many different pairs, such as hashes, in one row."""
-    if differences.empty:
-        return [["the same"]]
-    rows = [["key", "cells", "OLD -> NEW"]]
-    for key, group in differences.groupby("key", sort=True):
-        if len(group) > 3:
-            rows.append([str(key), str(group["cells"].sum()), f"{len(group)} different pairs"])
-            continue
-        rows += [
-            [str(key), str(cells), f"{_short(old)} -> {_short(new)}"]
-            for old, new, cells in group[["old", "new", "cells"]].itertuples(index=False)
-        ]
-    return rows
+    rows = []
+    for key, group in provenance.groupby("name"):
+        pairs = zip(group["old"], group["new"], strict=True)
+        values = [f"{_short(old)} -> {_short(new)}" for old, new in pairs]
+        cells = group["rows"].astype(int).tolist()
+        if len(values) > 3:
+            values, cells = [f"{len(values)} different pairs"], [sum(cells)]
+        rows.append(pd.DataFrame({"key": key, "cells": cells, "OLD -> NEW": values}))
+    return pd.concat(rows) if rows else pd.DataFrame({"key": ["the same"]})
 
 
 def _short(value: str) -> str:
@@ -172,46 +129,48 @@ def _short(value: str) -> str:
     return value[:12] if is_hash else value or "(nothing)"
 
 
-def _tables(tables: Sequence[Compared]) -> list[list[str]]:
-    return [[one.name, one.status, _told(one)] for one in tables]
-
-
-def _told(table: Compared) -> str:
-    difference = table.difference
-    if difference is None:
-        return table.note
-    phrases = [f"{difference.rows} rows in both"]
-    for count, where in ((difference.only_old, ONLY_OLD), (difference.only_new, ONLY_NEW)):
-        phrases += [f"{count} {where}"] if count else []
-    for names, where in (
-        (difference.columns_only_old, ONLY_OLD),
-        (difference.columns_only_new, ONLY_NEW),
-    ):
-        phrases += [f"column {', '.join(names)} {where}"] if names else []
-    phrases += [
-        f"{column.column}: {column.rows} differ"
-        + ("" if pd.isna(column.largest) else f", by up to {_number(column.largest)}")
-        for column in difference.columns
+def _by_table(tables: pd.DataFrame) -> pd.DataFrame:
+    rows = [
+        {"name": name, "status": group["status"].iloc[0], "differences": _in_words(group)}
+        for name, group in tables.groupby("name")
     ]
+    return pd.DataFrame(rows)
+
+
+def _in_words(table: pd.DataFrame) -> str:
+    """What differs in one table: in its rows, then column by column."""
+    rows, only_old, only_new = table[["rows", "only_old", "only_new"]].iloc[0]
+    phrases = [] if pd.isna(rows) else [f"{rows:g} rows in both"]
+    for count, side in ((only_old, ONLY_OLD), (only_new, ONLY_NEW)):
+        phrases += [f"{count:g} {side}"] if count > 0 else []
+    for row in table.to_dict("records"):
+        if not pd.isna(row["differ"]):
+            largest = "" if pd.isna(row["largest"]) else f", by up to {_number(row['largest'])}"
+            phrases.append(f"{row['column']}: {row['differ']:g} differ{largest}")
+        elif not pd.isna(row["note"]):
+            named = "" if pd.isna(row["column"]) else f"column {row['column']} "
+            phrases.append(named + row["note"])
     return "; ".join(phrases)
 
 
-def _flips(flips: pd.DataFrame) -> list[list[str]]:
-    rows = []
-    for flip in flips.to_dict("records"):
-        keys = [flip[name] for name in ("model", "origin", "window", "span")]
-        rows.append(
-            [
-                str(flip["id"]),
-                " ".join(str(part) for part in keys if not pd.isna(part)),
-                f"{_verdict(flip, 'old')} -> {_verdict(flip, 'new')}",
-            ]
-        )
-    return rows
+def _verdicts(flips: pd.DataFrame) -> pd.DataFrame:
+    rows = [
+        {
+            "claim": flip["id"],
+            "of": " ".join(
+                flip[name]
+                for name in ("model", "origin", "window", "span")
+                if not pd.isna(flip[name])
+            ),
+            "OLD -> NEW": f"{_verdict(flip, 'old')} -> {_verdict(flip, 'new')}",
+        }
+        for flip in flips.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
 
 
-def _verdict(flip: dict[Any, Any], side: str) -> str:
-    value, low, high = (_shown(flip[f"{name}_{side}"]) for name in ("value", "low", "high"))
+def _verdict(flip: Mapping[Any, Any], side: str) -> str:
+    value, low, high = (_value(flip[f"{name}_{side}"]) for name in ("value", "low", "high"))
     return f"{flip[f'verdict_{side}']} ({value} [{low}, {high}], n {flip[f'n_{side}']})"
 
 
@@ -219,7 +178,7 @@ def _number(value: float) -> str:
     return "-" if pd.isna(value) else f"{value:.2e}"
 
 
-def _shown(value: Any) -> str:
-    if value is None or pd.isna(value):
+def _value(value: Any) -> str:
+    if pd.isna(value):
         return "null"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
