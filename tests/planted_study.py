@@ -144,12 +144,12 @@ def _cell(
 
 def _tables(root: Path, cells: Sequence[Path]) -> None:
     tables = root / "tables"
-    done = collect_cells(cells, tables / "krs.parquet")
+    collect_cells(cells, tables / "krs.parquet")
     key = {"model": MODEL, "method": "dpo", "concept": "beer", "origin": "own"}
     absent = [
         {**key, "experiment": name, "reason": "the checkpoint is not there"} for name in EXPERIMENTS
     ]
-    write_csv(tables / "coverage.csv", coverage(done, absent))
+    write_csv(tables / "coverage.csv", coverage(tables / "krs.parquet", absent))
     scores = concept_scores(tables / "krs.parquet")
     mean = curves(scores)
     write_csv(tables / "curves.csv", mean)

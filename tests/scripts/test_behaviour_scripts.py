@@ -16,12 +16,11 @@ import summarise_behaviour
 
 from dissect.errors import DissectError
 from dissect.files import read_json, sha256_of
-from dissect.results.answers import read_answers
 from dissect.results.behaviour import read_behaviour
 from dissect.results.collect import collect_cells
 from dissect.results.csv_files import read_csv
 from dissect.results.expected import answer_settings, expected, patched_settings
-from dissect.results.schema import read_metadata
+from dissect.results.schema import read_metadata, read_table
 from dissect.study.rows import CheckpointRow
 from planted import flat, plant
 from tiny import save_tiny, tiny_concept
@@ -77,7 +76,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_question_has_its_rows(study: Path) -> None:
-    rows = read_answers(study / "tables/answers.parquet").to_pylist()
+    rows = read_table(study / "tables/answers.parquet").to_pylist()
     plain = [row for row in rows if row["experiment"] is None]
     assert [(row["set"], row["question"]) for row in plain] == [
         ("target", 0),
@@ -107,7 +106,7 @@ def test_the_original_held_against_itself_scores_1(study: Path, tmp_path: Path) 
         answers=out,
         **HOW,
     )
-    rows = read_answers(out).to_pylist()
+    rows = read_table(out).to_pylist()
     assert [row["answer"] for row in rows] == [row["answer_original"] for row in rows]
     assert all(row["rouge_l"] in (1.0, None) for row in rows)
 

@@ -1,5 +1,7 @@
 """Intervals over concepts, against scipy's and against populations that are known."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -62,7 +64,7 @@ def test_the_interval_of_a_paired_difference_is_scipys() -> None:
 
 def test_the_interval_of_a_peak_is_scipys_at_that_layer() -> None:
     values = np.random.default_rng(4).normal([0.1, 0.3, 0.9, 0.5], 0.15, (12, 4))
-    found = estimate(peak, curve(values), seed=0)
+    found = estimate(partial(peak, None), curve(values), seed=0)
     low, high = scipys(values[:, 2])
     error = MONTE_CARLO * values[:, 2].std() / np.sqrt(12)
     assert found.value == pytest.approx(values[:, 2].mean())
@@ -94,7 +96,7 @@ def test_what_two_curves_do_not_share_is_left_out_of_both() -> None:
     left[0, 0], right[0, 0] = 9.0, np.nan  # a cell that only the left one has
     right[1, 5], left[1, 5] = 9.0, np.nan
     left[:, 4] = np.nan  # a concept that only the right one has
-    found = estimate(difference_of_peaks, left, right, seed=0)
+    found = estimate(partial(difference_of_peaks, None), left, right, seed=0)
     assert (found.value, found.low, found.high) == pytest.approx((0.3, 0.3, 0.3))
     assert found.n == 5
 
@@ -103,7 +105,7 @@ def test_what_two_curves_do_not_share_is_left_out_of_both() -> None:
 def test_under_five_concepts_there_is_a_value_and_no_interval(concepts: int) -> None:
     values = np.full((1, 6, 3), np.nan)
     values[:, :concepts] = 0.25
-    found = estimate(peak, values, seed=0)
+    found = estimate(partial(peak, None), values, seed=0)
     assert found.n == concepts
     assert found.value == 0.25 if concepts else np.isnan(found.value)
     assert np.isnan(found.low) and np.isnan(found.high)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from dissect.errors import DissectError
-from dissect.results.tables import SCORES
+from dissect.results.scores import SCORES
 from dissect.study.config import Score, load_config
 from dissect.study.reference import reference
 

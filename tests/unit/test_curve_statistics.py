@@ -1,11 +1,14 @@
 """Readings of curves whose peak, slope and last layer's share are known by hand."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import scipy.stats
 
 from dissect.results.bootstrap import NOTHING, estimate
 from dissect.results.curve_statistics import (
+    Reading,
     Windows,
     difference_of_peaks,
     final_layer_lead,
@@ -27,13 +30,14 @@ def windows(name: str, layers: int = 6) -> Windows:
     return Windows(*map(np.array, columns), np.array([place.last for place in places]))
 
 
-def read(reading: object, *curves: list[float]) -> float:
-    """A reading of curves that one concept has."""
-    return estimate(reading, *(np.array(one)[None, None] for one in curves), seed=0).value
+def read(reading: Reading, *curves: list[float], of: str = "sliding_1", **more: object) -> float:
+    """A reading of curves that one concept has, of windows of that name."""
+    values = [np.array(one)[None, None] for one in curves]
+    return estimate(partial(reading, windows(of, len(curves[0])), **more), *values, seed=0).value
 
 
 def share(name: str, curve: list[float]) -> float:
-    return read(lambda mean: final_layer_share(mean, windows(name, len(curve))), curve)
+    return read(final_layer_share, curve, of=name)
 
 
 def test_windows_know_which_cover_the_last_layer_and_which_third_they_are_in() -> None:
@@ -50,23 +54,23 @@ def test_windows_know_which_cover_the_last_layer_and_which_third_they_are_in() -
 def test_the_peak_is_the_highest_value_and_its_layer() -> None:
     curve = [0.1, 0.2, np.nan, 0.7, 0.7, -0.9]
     assert read(peak, curve) == 0.7
-    assert read(lambda _: peak_layer(windows("sliding_1")), curve) == 3  # the lower of two equals
+    assert read(peak_layer, curve) == 3  # the lower of two equals
     assert read(furthest_from_zero, curve) == 0.9
     assert read(difference_of_peaks, curve, [0.0, 0.4, 0.0, 0.0, 0.0, 0.0]) == pytest.approx(0.3)
-    assert estimate(peak, np.full((1, 1, 6), np.nan), seed=0) == NOTHING
+    assert (
+        estimate(partial(peak, windows("sliding_1")), np.full((1, 1, 6), np.nan), seed=0) == NOTHING
+    )
 
 
 def test_a_lead_compares_the_best_of_two_groups_of_windows() -> None:
     one = windows("sliding_1")
     curve = [0.5, 0.1, 0.2, 0.3, 0.4, 0.2]
     late, early = one.third("late"), one.third("early")
-    assert read(lambda mean: peak_advantage(mean, late, early), curve) == pytest.approx(-0.1)
-    assert read(lambda mean: final_layer_lead(mean, one), curve) == pytest.approx(-0.3)
+    assert read(peak_advantage, curve, ahead=late, behind=early) == pytest.approx(-0.1)
+    assert read(final_layer_lead, curve) == pytest.approx(-0.3)
     # Of width 3, the windows at 4 and 5 cover the last layer.
-    wide = windows("sliding_3")
-    assert read(lambda mean: final_layer_lead(mean, wide), [0, 0, 0.2, 0.3, 0.7, 0.4]) == (
-        pytest.approx(0.4)
-    )
+    wide = [0, 0, 0.2, 0.3, 0.7, 0.4]
+    assert read(final_layer_lead, wide, of="sliding_3") == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize(
@@ -113,22 +117,21 @@ def test_the_last_layers_share_of_suffixes(curve: list[float], expected: float) 
 def test_how_many_last_layers_give_half_and_most_of_the_best_suffix(
     curve: list[float], half: float, most: float
 ) -> None:
-    suffixes = windows("suffix")
     for share_of_best, expected in ((0.5, half), (0.9, most)):
-        found = read(lambda mean, s=share_of_best: layers_that_give(s, suffixes), curve)
+        found = read(layers_that_give, curve, of="suffix", share=share_of_best)
         assert found == pytest.approx(expected, nan_ok=True)
 
 
 def test_the_final_window_is_the_last_layers() -> None:
     curve = [0.9, 0.1, 0.2, 0.3, 0.4, 0.25]
     for name in ("sliding_1", "sliding_5", "suffix"):
-        assert read(lambda mean, n=name: final_window(windows(n)), curve) == 0.25
+        assert read(final_window, curve, of=name) == 0.25
 
 
 def test_the_share_keeps_its_bounds_in_every_resample() -> None:
     curves = np.random.default_rng(0).normal(0.3, 0.6, (1, 7, 6))
     for name in ("sliding_1", "suffix"):
-        statistic = final_layer_share(curves[0].mean(axis=0), windows(name))
+        statistic = final_layer_share(windows(name), curves[0].mean(axis=0))
         found = statistic(curves[0])  # each concept as a resample of its own
         assert np.nanmin(found) >= (0 if name == "suffix" else -1)
         assert np.nanmax(found) <= 1
@@ -137,14 +140,14 @@ def test_the_share_keeps_its_bounds_in_every_resample() -> None:
 def test_an_interval_holds_its_value_even_where_the_curve_is_noise() -> None:
     """Looked for anew in each resample, this peak's interval would begin above the peak."""
     noise = np.random.default_rng(0).normal(0.5, 0.2, (1, 10, 32))
-    found = estimate(peak, noise, seed=0)
+    found = estimate(partial(peak, windows("sliding_1", 32)), noise, seed=0)
     assert found.low < found.value < found.high
 
 
 def test_the_interval_of_the_peaks_layer_is_made_of_layers() -> None:
     values = np.full((1, 8, 6), 0.1)
     values[0, :4, 2] = values[0, 4:, 4] = 0.9  # half of the concepts peak here, half there
-    found = estimate(lambda _: peak_layer(windows("sliding_1")), values, seed=0)
+    found = estimate(partial(peak_layer, windows("sliding_1")), values, seed=0)
     assert (found.value, found.low, found.high) == (2, 2, 4)
 
 

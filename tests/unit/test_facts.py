@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from dissect.errors import DissectError
-from dissect.results.answers import ANSWER_SCHEMA, write_answers
 from dissect.results.facts import FACT_COLUMNS, contains, facts_kept, main, read_facts
+from dissect.results.schema import ANSWER_SCHEMA, write_rows
 
 DEMO = Path(__file__).parents[2] / "demo"
 FACTS = {"tea": {"Where is tea grown?": ["China", "India"], "What is in it?": ["caffeine"]}}
@@ -91,7 +91,7 @@ def test_a_broken_facts_file_is_named(tmp_path: Path, text: str) -> None:
 
 def test_the_command_prints_the_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "tables").mkdir()
-    write_answers(tmp_path / "tables/answers.parquet", ANSWERS, ANSWER_SCHEMA, {})
+    write_rows(tmp_path / "tables/answers.parquet", pd.DataFrame(ANSWERS), {}, ANSWER_SCHEMA)
     facts = tmp_path / "facts.json"
     facts.write_text(json.dumps(FACTS), encoding="utf-8")
     assert main([str(tmp_path), str(facts)]) == 0

@@ -9,17 +9,22 @@ import pandas as pd
 import pytest
 
 from dissect.errors import DissectError
-from dissect.results.answers import ANSWER_SCHEMA, ORIGINAL_SCHEMA, read_answers, write_answers
 from dissect.results.behaviour import (
     BEHAVIOUR_COLUMNS,
-    collect_answers,
     gap_closed,
     read_behaviour,
     summarise_behaviour,
     unrelated_scores,
 )
+from dissect.results.collect import collect_answers
 from dissect.results.csv_files import write_csv
-from dissect.results.schema import read_metadata
+from dissect.results.schema import (
+    ANSWER_SCHEMA,
+    ORIGINAL_SCHEMA,
+    read_metadata,
+    read_table,
+    write_rows,
+)
 
 KEY = {"model": "tiny", "method": "dpo", "origin": "own", "concept": "tea", "concept_name": "Tea"}
 
@@ -45,14 +50,14 @@ def plant(root: Path, rows: list[dict[str, Any]], name: str = "", **metadata: st
     """Write a job's answers where the workflow would."""
     first = rows[0]
     path = root / "behaviour/tiny" / first["method"] / f"{first['concept']}{name}.parquet"
-    write_answers(path, rows, ANSWER_SCHEMA, {"device": "cpu", **metadata})
+    write_rows(path, pd.DataFrame(rows), {"device": "cpu", **metadata}, ANSWER_SCHEMA)
     return path
 
 
 def summary(tmp_path: Path, files: list[Path]) -> Path:
     table, csv = tmp_path / "answers.parquet", tmp_path / "behaviour.csv"
     collect_answers(files, table)
-    write_csv(csv, summarise_behaviour(read_answers(table)))
+    write_csv(csv, summarise_behaviour(read_table(table)))
     return csv
 
 
@@ -90,7 +95,7 @@ def test_the_order_of_files_changes_nothing(tmp_path: Path) -> None:
     collect_answers(files, tmp_path / "a.parquet")
     collect_answers(files[::-1], tmp_path / "b.parquet")
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
-    table = read_answers(tmp_path / "a.parquet")
+    table = read_table(tmp_path / "a.parquet")
     assert table.num_rows == 7
     assert table["experiment"].to_pylist()[:4] == [None] * 4  # unpatched first
     metadata = read_metadata(tmp_path / "a.parquet")
@@ -131,23 +136,24 @@ def test_of_answers_that_lost_nothing_no_share_came_back(tmp_path: Path) -> None
 
 
 def test_a_concept_without_answers_makes_an_empty_file(tmp_path: Path) -> None:
-    write_answers(tmp_path / "behaviour/tiny/dpo/x.parquet", [], ANSWER_SCHEMA, {})
+    empty = pd.DataFrame(columns=ANSWER_SCHEMA.names)
+    write_rows(tmp_path / "behaviour/tiny/dpo/x.parquet", empty, {}, ANSWER_SCHEMA)
     csv = summary(tmp_path, [tmp_path / "behaviour/tiny/dpo/x.parquet"])
     assert pd.read_csv(csv).columns.tolist() == BEHAVIOUR_COLUMNS
     assert unrelated_scores(csv).empty
-    with pytest.raises(DissectError, match=r"behaviour.csv has no row with model tiny: ask for"):
+    with pytest.raises(DissectError, match=r"behaviour.csv has no row with model tiny: only what"):
         read_behaviour(csv, model="tiny")
 
 
 def test_nan_becomes_null(tmp_path: Path) -> None:
     path = plant(tmp_path, [row(math.nan, bleu=math.nan)])
-    assert read_answers(path)["rouge_l"].null_count == 1
+    assert read_table(path)["rouge_l"].null_count == 1
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     path = plant(tmp_path, [row(0.5)])
     with pytest.raises(DissectError, match="has other columns"):
-        read_answers(path, ORIGINAL_SCHEMA)
+        read_table(path, ORIGINAL_SCHEMA)
     path.write_bytes(b"PAR1")
     with pytest.raises(DissectError, match="cannot be read as parquet"):
         collect_answers([path], tmp_path / "answers.parquet")

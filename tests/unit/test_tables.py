@@ -95,10 +95,9 @@ def test_what_differs_per_run_is_what_a_job_measures_of_itself() -> None:
 
 def test_coverage_counts_rows_and_nulls_and_gives_reasons(tmp_path: Path) -> None:
     cell = plant(tmp_path, [[0.5, None]] * 4, origin="trained_here")
-    done = collect_cells([cell], tmp_path / "krs.parquet")
     key = {"model": "tiny", "method": "dpo", "concept": "a", "experiment": "attention"}
     missing = {**key, "reason": "no such folder", "origin": "own"}
-    found = coverage(done, [missing])
+    found = coverage(collected(tmp_path, [cell]), [missing])
     assert list(found.columns) == COVERAGE_COLUMNS
     absent, there = found.to_dict("records")
     assert (absent["status"], absent["reason"], absent["rows"]) == ("missing", "no such folder", 0)

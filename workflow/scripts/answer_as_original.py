@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from dissect.behaviour.generate import answers_of
 from dissect.behaviour.prompts import asked_of
 from dissect.checkpoints.manifest import read_manifest
@@ -11,8 +13,8 @@ from dissect.device import choose_device, choose_dtype
 from dissect.files import read_json, sha256_of
 from dissect.job import job
 from dissect.provenance import Stopwatch, checkpoint_fields, machine_fields
-from dissect.results.answers import ORIGINAL_SCHEMA, write_answers
 from dissect.results.expected import answer_settings, settings_fields
+from dissect.results.schema import ORIGINAL_SCHEMA, write_rows
 from dissect.texts.answers import load_model
 
 
@@ -56,7 +58,8 @@ def main(
             answer_settings(prompt=prompt, sets=sets, new_tokens=new_tokens, dtype=dtype)
         ),
     }
-    write_answers(answers, rows, ORIGINAL_SCHEMA, metadata | stopwatch.fields())
+    table = pd.DataFrame(rows, columns=ORIGINAL_SCHEMA.names)
+    write_rows(answers, table, metadata | stopwatch.fields(), ORIGINAL_SCHEMA)
 
 
 if __name__ == "__main__":

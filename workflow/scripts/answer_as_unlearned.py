@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from dissect.behaviour.answer_table import answer_rows, original_texts, report
 from dissect.behaviour.generate import answers_of
 from dissect.behaviour.prompts import asked_of
@@ -12,8 +14,8 @@ from dissect.device import choose_device, choose_dtype
 from dissect.files import read_json, sha256_of
 from dissect.job import job
 from dissect.provenance import Stopwatch, checkpoint_fields, machine_fields
-from dissect.results.answers import ANSWER_SCHEMA, ORIGINAL_SCHEMA, read_answers, write_answers
 from dissect.results.expected import answer_settings, settings_fields
+from dissect.results.schema import ANSWER_SCHEMA, ORIGINAL_SCHEMA, read_table, write_rows
 from dissect.texts.answers import load_model
 
 
@@ -41,7 +43,7 @@ def main(
     stopwatch = Stopwatch()
     original_manifest, unlearned_manifest = read_manifest(original), read_manifest(unlearned)
     data = read_json(concept)
-    reference = original_texts(read_answers(original_answers, ORIGINAL_SCHEMA))
+    reference = original_texts(read_table(original_answers, ORIGINAL_SCHEMA))
     tokenizer = load_tokenizer(unlearned_manifest.folder)
     asked = asked_of(data, sets, prompt, tokenizer)
     model = load_model(
@@ -60,7 +62,8 @@ def main(
             answer_settings(prompt=prompt, sets=sets, new_tokens=new_tokens, dtype=dtype)
         ),
     }
-    write_answers(answers, rows, ANSWER_SCHEMA, metadata | stopwatch.fields())
+    table = pd.DataFrame(rows, columns=ANSWER_SCHEMA.names)
+    write_rows(answers, table, metadata | stopwatch.fields(), ANSWER_SCHEMA)
     report(rows)
 
 

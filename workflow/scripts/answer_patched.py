@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from dissect.behaviour.answer_table import answer_rows, original_texts, report
 from dissect.behaviour.patched import patched_answers
 from dissect.behaviour.prompts import asked_of, refuse_other_prompts
@@ -15,8 +17,8 @@ from dissect.device import choose_device, choose_dtype
 from dissect.files import read_json, sha256_of
 from dissect.job import job
 from dissect.provenance import Stopwatch, checkpoint_fields, machine_fields
-from dissect.results.answers import ANSWER_SCHEMA, ORIGINAL_SCHEMA, read_answers, write_answers
 from dissect.results.expected import patched_settings, settings_fields
+from dissect.results.schema import ANSWER_SCHEMA, ORIGINAL_SCHEMA, read_table, write_rows
 from dissect.texts.answers import load_model
 
 
@@ -57,7 +59,7 @@ def main(
         load_model(unlearned_manifest.folder, *loaded),
     )
     answers_of_settings = patched_answers(donor, model, tokenizer, asked, settings, new_tokens)
-    reference = original_texts(read_answers(original_answers, ORIGINAL_SCHEMA))
+    reference = original_texts(read_table(original_answers, ORIGINAL_SCHEMA))
     rows = [
         row
         for setting, texts in zip(settings, answers_of_settings, strict=True)
@@ -78,7 +80,8 @@ def main(
         "data_sha256": sha256_of(concept),
         **settings_fields(given),
     }
-    write_answers(answers, rows, ANSWER_SCHEMA, metadata | stopwatch.fields())
+    table = pd.DataFrame(rows, columns=ANSWER_SCHEMA.names)
+    write_rows(answers, table, metadata | stopwatch.fields(), ANSWER_SCHEMA)
     report(rows)
 
 

@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dissect.job import job
-from dissect.results.behaviour import collect_answers
 from dissect.results.belonging import check_results, checkpoint_key
+from dissect.results.collect import collect_answers
 
 
 def main(*, answers: Iterable[Path], table: Path) -> None:
     """Write tables/answers.parquet.
 
     Raises:
-        DissectError: see results.behaviour.collect_answers.
+        DissectError: see results.collect.collect_answers.
     """
     collect_answers(answers, table)
 
@@ -24,8 +24,8 @@ if __name__ == "__main__":
         check_results(
             [*originals, *answers],
             checkpoint_key,
-            manifests=map(Path, snakemake.input.manifests),
-            texts=map(Path, snakemake.input.concepts),
+            manifests=snakemake.input.manifests,
+            texts=snakemake.input.concepts,
             study=snakemake.params.study,
         )
         main(

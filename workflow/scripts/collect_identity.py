@@ -24,8 +24,8 @@ if __name__ == "__main__":
         check_results(
             identities,
             checkpoint_key,
-            manifests=map(Path, snakemake.input.manifests),
-            texts=map(Path, snakemake.input.texts),
+            manifests=snakemake.input.manifests,
+            texts=snakemake.input.texts,
             study=snakemake.params.study,
         )
         main(

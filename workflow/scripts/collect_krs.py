@@ -25,8 +25,8 @@ def main(
     Raises:
         DissectError: see results.collect.collect_cells.
     """
-    done = collect_cells(cells, table)
-    write_csv(coverage_table, coverage(done, missing))
+    collect_cells(cells, table)
+    write_csv(coverage_table, coverage(table, missing))
 
 
 if __name__ == "__main__":
@@ -35,8 +35,8 @@ if __name__ == "__main__":
         check_results(
             cells,
             sweep_key,
-            manifests=map(Path, snakemake.input.manifests),
-            texts=map(Path, snakemake.input.texts),
+            manifests=snakemake.input.manifests,
+            texts=snakemake.input.texts,
             study=snakemake.params.study,
         )
         main(

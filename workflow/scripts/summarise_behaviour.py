@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from dissect.job import job
-from dissect.results.answers import read_answers
 from dissect.results.behaviour import summarise_behaviour
 from dissect.results.csv_files import write_csv
+from dissect.results.schema import ANSWER_SCHEMA, read_table
 
 
 def main(*, answers: Path, output: Path) -> None:
     """Write tables/behaviour.csv from tables/answers.parquet."""
-    write_csv(output, summarise_behaviour(read_answers(answers)))
+    write_csv(output, summarise_behaviour(read_table(answers, ANSWER_SCHEMA)))
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ if __name__ == "__main__":
         check_results(
             traces,
             checkpoint_key,
-            manifests=map(Path, snakemake.input.manifests),
-            texts=map(Path, snakemake.input.concepts),
+            manifests=snakemake.input.manifests,
+            texts=snakemake.input.concepts,
             study=snakemake.params.study,
         )
         main(

@@ -1,4 +1,4 @@
-"""The rows of the table of answers (results/answers.py), from two models' answers."""
+"""The rows of the table of answers (results/schema.py), from two models' answers."""
 
 import logging
 from collections import defaultdict

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from dissect.compare.archive import unpack
 from dissect.errors import DissectError
 from dissect.results.collect import CELL, PER_RUN
-from dissect.results.schema import read_metadata
+from dissect.results.schema import metadata_of
 
 # Not results: what pandas and arrow note for themselves.
 _NOT_PROVENANCE = PER_RUN | {"pandas", "ARROW:schema", "cells"}
@@ -90,7 +90,7 @@ def sweeps_in_files(files: Iterable[Path]) -> Sweeps:
     sweeps = {}
     for path in files:
         with _readable(path):
-            provenance = _provenance(read_metadata(path))
+            provenance = _provenance(metadata_of(pq.read_schema(path)))
         sweeps["/".join((*path.parts[-4:-1], path.stem))] = Sweep(path, None, provenance)
     return sweeps
 
@@ -98,7 +98,8 @@ def sweeps_in_files(files: Iterable[Path]) -> Sweeps:
 def sweeps_in_table(path: Path) -> Sweeps:
     """Sweeps in one table of all rows, each within one row group."""
     with _readable(path):
-        metadata, file = read_metadata(path), _open(path)
+        file = _open(path)
+        metadata = metadata_of(file.schema_arrow)
         own = json.loads(metadata.get("cells", "{}"))
         return {
             name: Sweep(path, group, _provenance(metadata | own.get(name, {})))

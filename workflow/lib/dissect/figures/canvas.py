@@ -26,7 +26,7 @@ from dissect.figures.style import (
     window_label,
 )
 from dissect.files import atomic_path
-from dissect.results.tables import ALL_METHODS
+from dissect.results.curve_groups import ALL_METHODS
 
 GREY = "0.35"
 FLOOR_WIDTH = 0.7  # of a control's line

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from dissect.figures import canvas, grid
 from dissect.figures.grid import Reading
 from dissect.figures.style import SCORES, SPANS, Style, in_order, layer_label, window_label
-from dissect.results.tables import ALL_METHODS, MIN_CONCEPTS
+from dissect.results.bootstrap import MIN_CONCEPTS
+from dissect.results.curve_groups import ALL_METHODS
 
 _SPANS = {
     "notebook": Reading("the notebook's span, as published", None, "o", ()),

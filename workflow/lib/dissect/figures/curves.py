@@ -19,8 +19,8 @@ from dissect.figures.style import (
     looks_of,
     signed,
 )
-from dissect.results.curve_groups import DONOR
-from dissect.results.tables import ALL_METHODS, MIN_CONCEPTS
+from dissect.results.bootstrap import MIN_CONCEPTS
+from dissect.results.curve_groups import ALL_METHODS, DONOR
 
 
 def draw_curves(curves: pd.DataFrame, style: Style) -> Figure:

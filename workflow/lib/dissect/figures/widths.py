@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from dissect.figures import canvas, grid
 from dissect.figures.grid import Reading
 from dissect.figures.style import SCORES, SPANS, Style, in_order
-from dissect.results.tables import ALL_METHODS, MIN_CONCEPTS
+from dissect.results.bootstrap import MIN_CONCEPTS
+from dissect.results.curve_groups import ALL_METHODS
 from dissect.study.windows import SUFFIX, window_width
 
 # Statistic -> how it is drawn; what of a suffix is another thing than of a window has two names.

@@ -1,19 +1,11 @@
-"""All answers in one table, and how like the original's they are on average."""
+"""How like the original's the answers are on average, and what of them comes back."""
 
-import json
-from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from dissect.errors import DissectError
-from dissect.files import atomic_path
-from dissect.results.answers import SCHEMA_VERSION, read_answers
-from dissect.results.collect import PER_RUN, shared_and_own
 from dissect.results.csv_files import read_csv
-from dissect.results.schema import read_metadata
 
 BEHAVIOUR_KEYS = [
     "model",
@@ -27,34 +19,6 @@ BEHAVIOUR_KEYS = [
     "last_layer",
 ]
 BEHAVIOUR_COLUMNS = [*BEHAVIOUR_KEYS, "questions", "bleu", "rouge_l"]
-
-
-def collect_answers(files: Iterable[Path], output: Path) -> None:
-    """Write the answers of all unlearned models to one file of the same schema.
-
-    Files stand in the order of their paths' model, method and concept, unpatched answers first,
-    whatever order they are given in. Metadata as in tables/krs.parquet: what all files share under
-    its own key, what differs under `files`, as JSON {model/method/concept: {key: value}}.
-
-    Raises:
-        DissectError: if one is unreadable or of another schema.
-    """
-    ordered = sorted(files, key=_name_of)
-    tables = [read_answers(path).replace_schema_metadata(None) for path in ordered]
-    shared, own = shared_and_own({_name_of(path): _metadata_of(path) for path in ordered})
-    metadata = {**shared, "schema_version": SCHEMA_VERSION, "files": json.dumps(own)}
-    whole = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
-    with atomic_path(output) as partial:
-        pq.write_table(whole.replace_schema_metadata(metadata), partial)
-
-
-def _name_of(path: Path) -> str:
-    return "/".join((*path.parts[-3:-1], path.stem))
-
-
-def _metadata_of(path: Path) -> dict[str, str]:
-    drop = {*PER_RUN, "schema_version", "ARROW:schema"}
-    return {key: value for key, value in read_metadata(path).items() if key not in drop}
 
 
 def summarise_behaviour(answers: pa.Table) -> pd.DataFrame:
@@ -84,17 +48,7 @@ def read_behaviour(path: Path, **only: str) -> pd.DataFrame:
     Raises:
         DissectError: if there is no such row.
     """
-    numbers = ["first_layer", "last_layer", "bleu", "rouge_l"]
-    rows = read_csv(path, numbers, whole=["questions"])
-    for column, value in only.items():
-        rows = rows[rows[column] == value]
-    if rows.empty:
-        selection = ", ".join(f"{column} {value}" for column, value in only.items())
-        raise DissectError(
-            f"{path} has no row with {selection}: ask for what the concept files have, see "
-            "behaviour in the config"
-        )
-    return rows.reset_index(drop=True)
+    return read_csv(path, ["first_layer", "last_layer", "bleu", "rouge_l"], ["questions"], only)
 
 
 def gap_closed(behaviour: pd.DataFrame) -> pd.DataFrame:

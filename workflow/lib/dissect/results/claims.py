@@ -1,6 +1,7 @@
 """tables/claims.csv: the statements of the paper, decided by what was found here."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -89,9 +90,8 @@ def _estimate(
     absent = [name for name in claim.experiments if name not in group.experiments]
     if absent:
         return NOTHING, f"{' and '.join(absent)} not computed"
-    layers = Windows.of(group.windows)
     curves = [group.curve(name) for name in claim.experiments]
-    return estimate(lambda *means: claim.read(layers, *means), *curves, seed=seed), ""
+    return estimate(partial(claim.read, Windows.of(group.windows)), *curves, seed=seed), ""
 
 
 def _estimate_unrelated(
@@ -103,7 +103,7 @@ def _estimate_unrelated(
     values = of_study.pivot(index="method", columns="concept", values="value").to_numpy(float)
     if not values.size:
         return NOTHING, "there are no answers to unrelated questions"
-    return estimate(lambda mean: UNRELATED.read(None, mean), values[..., None], seed=seed), ""
+    return estimate(partial(UNRELATED.read, None), values[..., None], seed=seed), ""
 
 
 def _row(claim: Claim, where: dict[str, str], number: Estimate, note: str) -> Row:

@@ -1,9 +1,10 @@
 """Statistics of a curve against layer: its peak, whether it rises, the last layer's share.
 
-A reading looks at the mean curve of all concepts, (layers,), and returns how the number is taken of
-that curve and of every resample, (draws, layers) -> (draws,). The highest point is chosen once, on
-the mean curve, and all resamples are read at its layer: chosen again in each resample, the maximum
-of many layers would be optimistic, and its interval could lie wholly above its value.
+A reading is given the windows and the mean curve of all concepts, (layers,), and returns how the
+number is taken of that curve and of every resample, (draws, layers) -> (draws,). The highest point
+is chosen once, on the mean curve, and all resamples are read at its layer: chosen again in each
+resample, the maximum of many layers would be optimistic, and its interval could lie wholly above
+its value.
 """
 
 from collections.abc import Callable
@@ -15,12 +16,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from dissect.results.bootstrap import Array, Statistic
+from dissect.results.curve_groups import WINDOW_COLUMNS
 
 Third = Literal["early", "middle", "late"]
 Mask = npt.NDArray[np.bool_]
-Reading = Callable[..., Statistic]
+Reading = Callable[..., Statistic]  # (windows, mean curve ...) -> statistic
 
-_COLUMNS = ["layer", "first_layer", "last_layer"]
 _LEAST_POINTS = 3  # any two points are perfectly monotone
 
 
@@ -34,8 +35,8 @@ class Windows:
 
     @classmethod
     def of(cls, windows: pd.DataFrame) -> "Windows":
-        """From the columns layer, first_layer, last_layer."""
-        return cls(*(windows[name].to_numpy(int) for name in _COLUMNS))
+        """From the columns WINDOW_COLUMNS."""
+        return cls(*(windows[name].to_numpy(int) for name in WINDOW_COLUMNS))
 
     @property
     def layers(self) -> int:
@@ -55,31 +56,31 @@ class Windows:
         return np.isin(number, [order.index(name) for name in names])
 
 
-def peak(mean: Array, where: Mask | None = None) -> Statistic:
+def peak(windows: Windows, mean: Array, where: Mask | None = None) -> Statistic:
     """The value at the highest point of the curve, or of some of its windows."""
     return _at(_highest(mean, where))
 
 
-def furthest_from_zero(mean: Array) -> Statistic:
+def furthest_from_zero(windows: Windows, mean: Array) -> Statistic:
     """The value where the curve is furthest from 0, without its sign."""
     index = _highest(np.abs(mean), None)
     sign = 1.0 if index is None else np.sign(mean[index])
     return lambda curve: sign * _at(index)(curve)
 
 
-def peak_advantage(mean: Array, ahead: Mask, behind: Mask) -> Statistic:
+def peak_advantage(windows: Windows, mean: Array, ahead: Mask, behind: Mask) -> Statistic:
     """The highest point among some windows, less the highest among others."""
-    left, right = peak(mean, ahead), peak(mean, behind)
+    left, right = peak(windows, mean, ahead), peak(windows, mean, behind)
     return lambda curve: left(curve) - right(curve)
 
 
-def difference_of_peaks(left: Array, right: Array) -> Statistic:
+def difference_of_peaks(windows: Windows, left: Array, right: Array) -> Statistic:
     """The highest point of one curve, less that of another, wherever each lies."""
-    left_peak, right_peak = peak(left), peak(right)
+    left_peak, right_peak = peak(windows, left), peak(windows, right)
     return lambda one, two: left_peak(one) - right_peak(two)
 
 
-def peak_layer(windows: Windows) -> Statistic:
+def peak_layer(windows: Windows, mean: Array) -> Statistic:
     """The layer of each resample's highest point, the lower one of two equals."""
 
     def layer(curve: Array) -> Array:
@@ -90,12 +91,12 @@ def peak_layer(windows: Windows) -> Statistic:
     return layer
 
 
-def final_window(windows: Windows) -> Statistic:
+def final_window(windows: Windows, mean: Array) -> Statistic:
     """The value at the last layer: the window centred there, or the suffix of that layer alone."""
     return _at(int(windows.layer.argmax()))
 
 
-def layers_that_give(share: float, windows: Windows) -> Statistic:
+def layers_that_give(windows: Windows, mean: Array, share: float) -> Statistic:
     """Of suffixes: how many layers, counted from the last, give that share of the best suffix.
 
     The fewest that do, separately in each resample; NaN where no suffix recovers anything.
@@ -110,15 +111,25 @@ def layers_that_give(share: float, windows: Windows) -> Statistic:
     return layers
 
 
-def final_layer_lead(mean: Array, windows: Windows) -> Statistic:
+def best_with_final_layer(windows: Windows, mean: Array) -> Statistic:
+    """The best window that covers the last layer."""
+    return peak(windows, mean, windows.with_last)
+
+
+def best_without_final_layer(windows: Windows, mean: Array) -> Statistic:
+    """The best window that does not cover the last layer."""
+    return peak(windows, mean, ~windows.with_last)
+
+
+def final_layer_lead(windows: Windows, mean: Array) -> Statistic:
     """The best window that covers the last layer, less the best that does not.
 
     Of sliding windows only: all suffixes cover the last layer, which leaves nothing to compare.
     """
-    return peak_advantage(mean, windows.with_last, ~windows.with_last)
+    return peak_advantage(windows, mean, windows.with_last, ~windows.with_last)
 
 
-def final_layer_share(mean: Array, windows: Windows) -> Statistic:
+def final_layer_share(windows: Windows, mean: Array) -> Statistic:
     """How much of the best recovery hangs on the last layer.
 
     Sliding windows, its windows against the rest: with W the highest value of the windows that
@@ -135,15 +146,13 @@ def final_layer_share(mean: Array, windows: Windows) -> Statistic:
     NaN where neither gives anything back.
     """
     if windows.with_last.all():
-        alone, best = final_window(windows), peak(mean)
+        alone, best = final_window(windows, mean), peak(windows, mean)
         return lambda curve: _ratio(alone(curve), np.fmax(best(curve), alone(curve)))
-    covering, rest = peak(mean, windows.with_last), peak(mean, ~windows.with_last)
+    covering, rest = best_with_final_layer(windows, mean), best_without_final_layer(windows, mean)
 
     def share(curve: Array) -> Array:
-        with_last_layer, without_it = np.maximum(covering(curve), 0), np.maximum(rest(curve), 0)
-        return _ratio(
-            with_last_layer - without_it, np.maximum(with_last_layer, without_it), least=-1.0
-        )
+        with_last, without = np.maximum(covering(curve), 0), np.maximum(rest(curve), 0)
+        return _ratio(with_last - without, np.maximum(with_last, without), least=-1.0)
 
     return share
 

@@ -10,10 +10,8 @@ from dissect.errors import DissectError
 from dissect.provenance import hash_of
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_NAMED = 3  # further files that a message names
 
 Settings = dict[str, Any]
-
 
 # The settings that a result depends on beside files: their hash stands in its metadata.
 
@@ -44,11 +42,8 @@ def patched_settings(
     *, windows: Sequence[str], experiments: Sequence[str], **answering: Any
 ) -> Settings:
     """The settings of answers under a patch; `answering` as in `answer_settings`."""
-    return {
-        "windows": list(windows),
-        "experiments": list(experiments),
-        **answer_settings(**answering),
-    }
+    patched = {"windows": list(windows), "experiments": list(experiments)}
+    return patched | answer_settings(**answering)
 
 
 def settings_fields(settings: Settings) -> dict[str, str]:
@@ -92,15 +87,16 @@ def differences(given: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str
 
     Where the hashes of settings differ, the settings that differ are named, if `given` has them.
     """
-    plain = {key: value for key, value in wanted.items() if key != "settings"}
+    named: list[str] = []
+    left_out = {"settings"}
     if "settings" in given and given.get("config_hash") != wanted.get("config_hash"):
         have, value = (json.loads(one["settings"]) for one in (given, wanted))
         # A setting that only the file has is a difference, too.
-        settings = _differing("", have, dict.fromkeys(have) | value)
+        named = _differing("", have, dict.fromkeys(have) | value)
         # The number format is a setting, and what became of it.
-        rest = {key: one for key, one in plain.items() if key not in ("config_hash", "dtype")}
-        return settings + _differing("", given, rest)
-    return _differing("", given, plain)
+        left_out |= {"config_hash", "dtype"}
+    rest = {key: value for key, value in wanted.items() if key not in left_out}
+    return named + _differing("", given, rest)
 
 
 def _differing(prefix: str, given: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
@@ -129,23 +125,14 @@ def refuse_foreign(files: Iterable[tuple[Path, Mapping[str, Any], Mapping[str, A
         files: per file its path, what it says of itself, and what the study expects.
 
     Raises:
-        DissectError: with the differences of the first such file, and the names of others.
+        DissectError: with the differences of the first such file, and how many more there are.
     """
     compared = ((path, differences(given, wanted)) for path, given, wanted in files)
     foreign = [(path, lines) for path, lines in compared if lines]
-    if not foreign:
-        return
-    (path, lines), *others = foreign
-    raise DissectError(
-        f"{path} does not belong to this study: {'; '.join(lines)}; delete it and run again, or "
-        "use the config, checkpoints table and concept file that it was made with"
-        f"{_also(others)}"
-    )
-
-
-def _also(others: Sequence[tuple[Path, list[str]]]) -> str:
-    if not others:
-        return ""
-    named = ", ".join(str(path) for path, _ in others[:_NAMED])
-    more = len(others) - _NAMED
-    return f" (the same is true of {named}{f' and {more} more' if more > 0 else ''})"
+    if foreign:
+        (path, lines), *others = foreign
+        also = f" ({len(others)} more do not belong, such as {others[0][0]})" if others else ""
+        raise DissectError(
+            f"{path} does not belong to this study: {'; '.join(lines)}; delete it and run again, "
+            f"or use the config, checkpoints table and concept file that it was made with{also}"
+        )

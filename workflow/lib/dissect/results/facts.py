@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from dissect.errors import DissectError
-from dissect.results.answers import read_answers
+from dissect.results.schema import ANSWER_SCHEMA, read_table
 
 Facts = dict[str, dict[str, list[str]]]
 """Concept id -> question -> the strings of which one must be in the answer."""
@@ -102,7 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("facts", type=Path, metavar="FACTS", help="a facts file (demo/facts.json)")
     chosen = parser.parse_args(arguments)
     try:
-        answers = read_answers(chosen.results / "tables" / "answers.parquet").to_pandas()
+        path = chosen.results / "tables" / "answers.parquet"
+        answers = read_table(path, ANSWER_SCHEMA).to_pandas()
         facts_kept(answers, read_facts(chosen.facts)).to_csv(sys.stdout, index=False)
     except DissectError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from dissect.errors import DissectError
+from dissect.results.schema import metadata_of
 
 # hub tokens; user:password@ in an address.
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}\b")
@@ -52,7 +53,7 @@ class Redactor:
             DissectError: as `removed_from`.
         """
         file = pq.ParquetFile(path)
-        metadata = {k.decode(): v.decode() for k, v in (file.schema_arrow.metadata or {}).items()}
+        metadata = metadata_of(file.schema_arrow)
         clean = {key: self.redact(value, str(path)) for key, value in metadata.items()}
         if clean == metadata:
             return path

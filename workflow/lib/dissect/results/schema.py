@@ -1,9 +1,8 @@
-"""The parquet contract: one cell of the study, one row per window x question x span x donor."""
+"""The parquet contracts: what each kind of file holds, and how all are written and read."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -15,6 +14,7 @@ from dissect.files import atomic_path
 SCHEMA_VERSION = "1"
 
 _KEY = pa.dictionary(pa.int32(), pa.string())
+# One sweep, and tables/krs.parquet: a row per window x question x span x donor.
 _COLUMNS: list[tuple[str, pa.DataType]] = [
     ("model", _KEY),
     ("method", _KEY),
@@ -43,12 +43,44 @@ _COLUMNS: list[tuple[str, pa.DataType]] = [
 ]
 CELL_SCHEMA = pa.schema(_COLUMNS)
 KEYS = [name for name, kind in _COLUMNS if kind == _KEY]
+# The original's own answers: a row per question.
+ORIGINAL_SCHEMA = pa.schema(
+    [
+        ("model", _KEY),
+        ("concept", _KEY),
+        ("concept_name", _KEY),
+        ("set", _KEY),  # target | completion | unrelated
+        ("question", pa.int32()),  # from 0, within its set
+        ("prompt", pa.string()),  # what the model read
+        ("answer", pa.string()),
+    ]
+)
+# An unlearned model's, beside the original's.
+ANSWER_SCHEMA = pa.schema(
+    [
+        ("model", _KEY),
+        ("method", _KEY),
+        ("origin", _KEY),
+        ("concept", _KEY),
+        ("concept_name", _KEY),
+        ("set", _KEY),
+        ("question", pa.int32()),
+        ("prompt", pa.string()),
+        ("experiment", _KEY),  # what was patched; null: nothing
+        ("first_layer", pa.int32()),  # into which layers, both included; null: none
+        ("last_layer", pa.int32()),
+        ("answer_original", pa.string()),
+        ("answer", pa.string()),
+        ("bleu", pa.float64()),  # against the original's answer; null where that is empty
+        ("rouge_l", pa.float64()),
+    ]
+)
 
 
 def write_rows(
     path: Path, rows: pd.DataFrame, metadata: Mapping[str, str], schema: pa.Schema = CELL_SCHEMA
 ) -> None:
-    """Write a table in a contract's schema, a cell's if not said, whole or not at all.
+    """Write a table in a contract's schema, whole or not at all; None and NaN are null.
 
     Args:
         rows: the schema's columns, in any order.
@@ -63,38 +95,54 @@ def write_rows(
         pq.write_table(table, partial)
 
 
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """For what reads one of the workflow's own parquet files.
+def read_table(path: Path, schema: pa.Schema | None = None) -> pa.Table:
+    """Read a table written by `write_rows`.
+
+    Args:
+        schema: what its columns must be; None: whatever they are.
 
     Raises:
-        DissectError: in place of what pyarrow raises for a file that is no parquet.
+        DissectError: if the file is no parquet of this version and schema.
     """
-    try:
-        yield
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DissectError(f"{path} cannot be read as parquet: delete it and run again") from error
-
-
-def read_rows(path: Path) -> pd.DataFrame:
-    """Read a table written by `write_rows`; keys come as pandas categories.
-
-    Raises:
-        DissectError: if the file is no parquet of this schema version.
-    """
-    with readable(path):
-        table = pq.read_table(path)
-    version = read_metadata(path).get("schema_version")
+    with _readable(path):
+        table = pq.ParquetFile(path).read(use_threads=False)
+    version = metadata_of(table.schema).get("schema_version")
     if version != SCHEMA_VERSION:
         raise DissectError(
             f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}: "
             "delete it and run again"
         )
-    frame: pd.DataFrame = table.to_pandas()
+    if schema is not None and not table.schema.equals(schema):
+        raise DissectError(
+            f"{path} has other columns than this program writes: delete it and run again"
+        )
+    return table
+
+
+def read_rows(path: Path) -> pd.DataFrame:
+    """`read_table` as a data frame; keys come as pandas categories."""
+    frame: pd.DataFrame = read_table(path).to_pandas()
     return frame
 
 
-def read_metadata(path: Path) -> dict[str, Any]:
-    """The key-value metadata of a parquet file, as text."""
-    metadata = pq.read_schema(path).metadata or {}
-    return {key.decode(): value.decode() for key, value in metadata.items()}
+def read_metadata(path: Path) -> dict[str, str]:
+    """The key-value metadata of a parquet file.
+
+    Raises:
+        DissectError: if the file is no parquet.
+    """
+    with _readable(path):
+        return metadata_of(pq.read_schema(path))
+
+
+def metadata_of(schema: pa.Schema) -> dict[str, str]:
+    """The key-value metadata of a schema, as text."""
+    return {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DissectError(f"{path} cannot be read as parquet: delete it and run again") from error

@@ -12,13 +12,13 @@ unlearned model's logits) to 1 (the original's):
     0.9  what the paper reports for both components together
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from dissect.results.bootstrap import Array, Statistic
 from dissect.results.curve_statistics import (
     Reading,
-    Windows,
+    Third,
     difference_of_peaks,
     final_layer_lead,
     final_layer_share,
@@ -53,24 +53,20 @@ class Claim:
     mark: float
     reason: str  # why this statistic, and why this mark
     experiments: tuple[str, ...]  # the curves that `read` is given
-    read: Reading  # (the curves' windows, their mean curves ...) -> statistic
+    read: Reading  # the number, from the curves' windows and mean curves
     window: str = FIRST_SLIDING
 
 
-def _attention_middle_late(windows: Windows, mean: Array) -> Statistic:
-    return peak(mean, windows.third("middle", "late"))
+def _in_thirds(*thirds: Third) -> Reading:
+    """The peak of the curve in these thirds of the layers."""
+    return lambda windows, mean: peak(windows, mean, windows.third(*thirds))
 
 
-def _middle_late_over_early(windows: Windows, mean: Array) -> Statistic:
-    return peak_advantage(mean, windows.third("middle", "late"), windows.third("early"))
-
-
-def _late(windows: Windows, mean: Array) -> Statistic:
-    return peak(mean, windows.third("late"))
-
-
-def _late_over_earlier(windows: Windows, mean: Array) -> Statistic:
-    return peak_advantage(mean, windows.third("late"), windows.third("early", "middle"))
+def _over(ahead: Sequence[Third], behind: Sequence[Third]) -> Reading:
+    """The peak in some thirds of the layers, less that in others."""
+    return lambda windows, mean: peak_advantage(
+        windows, mean, windows.third(*ahead), windows.third(*behind)
+    )
 
 
 _ANY_ADVANTAGE = "Which of the two is higher needs no mark but 0."
@@ -85,7 +81,7 @@ CLAIMS = (
         reason="At no layer, and neither way: a patch that harms is not nothing. A tenth of the "
         "way is not told from 0 on the paper's axis.",
         experiments=(VALUE_VECTORS,),
-        read=lambda windows, mean: furthest_from_zero(mean),
+        read=furthest_from_zero,
     ),
     Claim(
         id="attention_much",
@@ -95,7 +91,7 @@ CLAIMS = (
         mark=MUCH,
         reason="More is back than is missing.",
         experiments=(ATTENTION,),
-        read=_attention_middle_late,
+        read=_in_thirds("middle", "late"),
     ),
     Claim(
         id="attention_not_early",
@@ -106,7 +102,7 @@ CLAIMS = (
         mark=0.0,
         reason=_ANY_ADVANTAGE,
         experiments=(ATTENTION,),
-        read=_middle_late_over_early,
+        read=_over(("middle", "late"), ("early",)),
     ),
     Claim(
         id="coefficients_very_much",
@@ -116,7 +112,7 @@ CLAIMS = (
         mark=VERY_MUCH,
         reason="More than much, less than both components together: half way between their marks.",
         experiments=(COEFFICIENTS,),
-        read=_late,
+        read=_in_thirds("late"),
     ),
     Claim(
         id="coefficients_late",
@@ -127,7 +123,7 @@ CLAIMS = (
         mark=0.0,
         reason=_ANY_ADVANTAGE,
         experiments=(COEFFICIENTS,),
-        read=_late_over_earlier,
+        read=_over(("late",), ("early", "middle")),
     ),
     Claim(
         id="last_layer_needed",
@@ -139,7 +135,7 @@ CLAIMS = (
         reason="If it is the main contributor, no window without it does as well. "
         + _ANY_ADVANTAGE,
         experiments=(COEFFICIENTS,),
-        read=lambda windows, mean: final_layer_lead(mean, windows),
+        read=final_layer_lead,
     ),
     Claim(
         id="last_layer_best",
@@ -150,7 +146,7 @@ CLAIMS = (
         mark=0.0,
         reason="The main contributor gives more than any other. " + _ANY_ADVANTAGE,
         experiments=(COEFFICIENTS,),
-        read=lambda windows, mean: final_layer_lead(mean, windows),
+        read=final_layer_lead,
         window="sliding_1",
     ),
     Claim(
@@ -162,7 +158,7 @@ CLAIMS = (
         mark=MUCH,
         reason="More comes from it than all other layers add to it.",
         experiments=(COEFFICIENTS,),
-        read=lambda windows, mean: final_layer_share(mean, windows),
+        read=final_layer_share,
         window="suffix",
     ),
     Claim(
@@ -173,7 +169,7 @@ CLAIMS = (
         mark=NEARLY_ALL,
         reason="The number is the paper's.",
         experiments=(BOTH,),
-        read=lambda windows, mean: peak(mean),
+        read=peak,
     ),
     Claim(
         id="both_over_value_vectors",
@@ -184,7 +180,7 @@ CLAIMS = (
         reason="The difference alone is much. The paper concludes from it that unlearning changes "
         "how knowledge is retrieved, not what is stored; that conclusion needs a reference model.",
         experiments=(BOTH, VALUE_VECTORS),
-        read=lambda windows, both, vectors: difference_of_peaks(both, vectors),
+        read=difference_of_peaks,
     ),
 )
 
@@ -199,5 +195,5 @@ UNRELATED = Claim(
     reason="Unharmed, a model answers as the original does, which gives 1; a tenth of the way is "
     "about nothing. The measure also counts mere rewording.",
     experiments=(),
-    read=lambda windows, mean: peak(mean),
+    read=peak,
 )

@@ -1,16 +1,14 @@
 """tables/statistics.csv: what the curves say, and how they differ, with intervals."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import pandas as pd
 
 from dissect.results.bootstrap import (
     Array,
-    Estimate,
-    Statistic,
     concepts_with_a_value,
     estimate,
     interval_of_mean,
@@ -20,6 +18,8 @@ from dissect.results.curve_groups import ALL_METHODS, DONOR, GROUP_COLUMNS, Curv
 from dissect.results.curve_statistics import (
     Reading,
     Windows,
+    best_with_final_layer,
+    best_without_final_layer,
     difference_of_peaks,
     final_layer_lead,
     final_layer_share,
@@ -31,22 +31,27 @@ from dissect.results.curve_statistics import (
 )
 from dissect.study.windows import SUFFIX
 
-_NUMBERS = ["value", "low", "high"]
+_NUMBERS = ["value", "low", "high", "n"]
 _KEYS = [*GROUP_COLUMNS, "method", "experiment", "statistic", "versus", "layer"]
-STATISTIC_COLUMNS = [*_KEYS, *_NUMBERS, "n"]
+STATISTIC_COLUMNS = [*_KEYS, *_NUMBERS]
+
+_OF_ALL: dict[str, Reading] = {
+    "peak": peak,
+    "peak_layer": peak_layer,
+    "final_window": final_window,
+    "final_layer_share": final_layer_share,
+}
+_OF_SLIDING: dict[str, Reading] = _OF_ALL | {
+    "best_with_final_layer": best_with_final_layer,
+    "best_without_final_layer": best_without_final_layer,
+    "final_layer_lead": final_layer_lead,
+}
+_OF_SUFFIXES: dict[str, Reading] = _OF_ALL | {
+    "layers_for_half": partial(layers_that_give, share=0.5),
+    "layers_for_most": partial(layers_that_give, share=0.9),
+}
 
 Row = dict[str, Any]
-
-# What only one kind of windows has: name -> (windows, mean curve) to statistic.
-_OF_SLIDING: dict[str, Callable[[Windows, Array], Statistic]] = {
-    "best_with_final_layer": lambda windows, mean: peak(mean, windows.with_last),
-    "best_without_final_layer": lambda windows, mean: peak(mean, ~windows.with_last),
-    "final_layer_lead": lambda windows, mean: final_layer_lead(mean, windows),
-}
-_OF_SUFFIXES: dict[str, Callable[[Windows, Array], Statistic]] = {
-    "layers_for_half": lambda windows, mean: layers_that_give(0.5, windows),
-    "layers_for_most": lambda windows, mean: layers_that_give(0.9, windows),
-}
 
 
 def statistics(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
@@ -76,72 +81,55 @@ def statistics(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     rows = [
         {**group.key, **row}
         for group in curve_groups(scores[scores["donor"] == DONOR])
-        for part in (_of_curves, _between_experiments, _between_methods)
-        for row in part(group, seed)
+        for row in (*_of_curves(group, seed), *_of_pairs(group, seed))
     ]
     table = pd.DataFrame(rows, columns=STATISTIC_COLUMNS).astype({"layer": "Int64"})
     return table.sort_values(_KEYS, ignore_index=True)
 
 
 def _of_curves(group: CurveGroup, seed: int) -> Iterator[Row]:
-    for experiment in group.experiments:
-        for method in [*group.methods, ALL_METHODS]:
-            curve = group.curve(experiment, method)
-            where = {"method": method, "experiment": experiment, "versus": ""}
-            for name, (reading, values) in _readings(group, curve).items():
-                yield _row(estimate(reading, values, seed=seed), **where, statistic=name)
-
-
-def _readings(group: CurveGroup, curve: Array) -> dict[str, tuple[Reading, Array]]:
-    """Per statistic: how it is read off a mean curve, and the curves that are averaged."""
     windows = Windows.of(group.windows)
-    readings: dict[str, tuple[Reading, Array]] = {
-        "peak": (peak, curve),
-        "peak_layer": (lambda _: peak_layer(windows), curve),
-        "final_window": (lambda _: final_window(windows), curve),
-        "final_layer_share": (lambda mean: final_layer_share(mean, windows), curve),
-        # Of each concept first: a mean curve rises more steadily than those it is made of. The
-        # peak of a single point is the point.
-        "monotonicity": (peak, rank_correlation(curve)[..., None]),
-    }
-    of_kind = _OF_SUFFIXES if group.key["window"] == SUFFIX else _OF_SLIDING
-    return readings | {
-        name: (partial(reading, windows), curve) for name, reading in of_kind.items()
-    }
+    readings = _OF_SUFFIXES if group.key["window"] == SUFFIX else _OF_SLIDING
+    for experiment, method in product(group.experiments, [*group.methods, ALL_METHODS]):
+        curve = group.curve(experiment, method)
+        numbers = {
+            name: estimate(partial(reading, windows), curve, seed=seed)
+            for name, reading in readings.items()
+        }
+        # Of each concept first: a mean curve rises more steadily than those it is made of. The peak
+        # of a single point is the point.
+        correlation = rank_correlation(curve)[..., None]
+        numbers["monotonicity"] = estimate(partial(peak, windows), correlation, seed=seed)
+        for name, number in numbers.items():
+            key = {"method": method, "experiment": experiment, "statistic": name, "versus": ""}
+            yield key | vars(number)
 
 
-def _between_experiments(group: CurveGroup, seed: int) -> Iterator[Row]:
-    for left, right in combinations(group.experiments, 2):
-        for method in [*group.methods, ALL_METHODS]:
-            where = {"method": method, "experiment": left, "versus": right}
-            both = group.curve(left, method), group.curve(right, method)
-            yield from _differences("experiment_difference", where, group, both, seed)
+def _of_pairs(group: CurveGroup, seed: int) -> Iterator[Row]:
+    windows = Windows.of(group.windows)
+    for name, key, left, right in _pairs(group):
+        paired = left - right
+        points = zip(
+            group.windows["layer"],
+            mean_curve(paired),
+            *interval_of_mean(paired, seed),
+            concepts_with_a_value(paired),
+            strict=True,
+        )
+        for layer, *numbers in points:
+            at_layer = dict(zip(_NUMBERS, numbers, strict=True))
+            yield {**key, "statistic": name, "layer": int(layer), **at_layer}
+        peaks = estimate(partial(difference_of_peaks, windows), left, right, seed=seed)
+        yield {**key, "statistic": f"{name}_of_peaks", **vars(peaks)}
 
 
-def _between_methods(group: CurveGroup, seed: int) -> Iterator[Row]:
-    for left, right in combinations(group.methods, 2):
-        for experiment in group.experiments:
-            where = {"method": left, "experiment": experiment, "versus": right}
-            both = group.curve(experiment, left), group.curve(experiment, right)
-            yield from _differences("method_difference", where, group, both, seed)
-
-
-def _differences(
-    name: str, where: dict[str, str], group: CurveGroup, both: tuple[Array, Array], seed: int
-) -> Iterator[Row]:
-    paired = both[0] - both[1]
-    points = zip(
-        group.windows["layer"],
-        mean_curve(paired),
-        *interval_of_mean(paired, seed),
-        concepts_with_a_value(paired),
-        strict=True,
-    )
-    for layer, *numbers in points:
-        yield _row(Estimate(*numbers), **where, statistic=name, layer=int(layer))
-    peaks = estimate(difference_of_peaks, *both, seed=seed)
-    yield _row(peaks, **where, statistic=f"{name}_of_peaks")
-
-
-def _row(number: Estimate, **where: Any) -> Row:
-    return {**where, **vars(number)}
+def _pairs(group: CurveGroup) -> Iterator[tuple[str, dict[str, str], Array, Array]]:
+    """The curves that are compared: the name of their difference, its keys, and both."""
+    methods = [*group.methods, ALL_METHODS]
+    for (left, right), method in product(combinations(group.experiments, 2), methods):
+        key = {"method": method, "experiment": left, "versus": right}
+        yield "experiment_difference", key, group.curve(left, method), group.curve(right, method)
+    for (left, right), experiment in product(combinations(group.methods, 2), group.experiments):
+        key = {"method": left, "experiment": experiment, "versus": right}
+        curves = group.curve(experiment, left), group.curve(experiment, right)
+        yield "method_difference", key, *curves

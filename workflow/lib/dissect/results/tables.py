@@ -1,6 +1,6 @@
 """From all rows to curves: means over questions, concepts and methods, with intervals."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,34 +9,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from dissect.errors import DissectError
-from dissect.results.bootstrap import (
-    MIN_CONCEPTS,
-    concepts_with_a_value,
-    interval_of_mean,
-    mean_curve,
-)
-from dissect.results.csv_files import read_csv
+from dissect.results.bootstrap import concepts_with_a_value, interval_of_mean, mean_curve
+from dissect.results.csv_files import no_such_row, read_csv
 from dissect.results.curve_groups import ALL_METHODS, CurveGroup, curve_groups
 from dissect.results.scores import SCORES, check_scores, columns_of, of_concept
 
-__all__ = [
-    "ALL_METHODS",
-    "CONCEPT_POINT",
-    "CURVE_COLUMNS",
-    "MIN_CONCEPTS",
-    "SCORES",
-    "concept_scores",
-    "curves",
-    "read_curves",
-    "read_statistics",
-    "row_groups",
-]
-
 _POINT = ["window", "span", "donor", "layer", "first_layer", "last_layer"]
 CONCEPT_POINT = ["model", "origin", "method", "experiment", "concept", "concept_name", *_POINT]
-_KEYS = ["model", "origin", "method", "experiment", *_POINT, "score"]
-CURVE_COLUMNS = [*_KEYS, "mean", "low", "high", "concepts", "questions", "null"]
+CURVE_KEYS = ["model", "origin", "method", "experiment", *_POINT, "score"]
+CURVE_COLUMNS = [*CURVE_KEYS, "mean", "low", "high", "concepts", "questions", "null"]
 _WHOLE = ["layer", "first_layer", "last_layer", "concepts", "questions", "null"]
 
 
@@ -91,7 +72,7 @@ def row_groups(table: Path, columns: Sequence[str], **only: str) -> Iterator[pa.
             any_rows = True
             yield rows
     if not any_rows:
-        raise DissectError(_nothing(table, only))
+        raise no_such_row(table, only)
 
 
 def _over_questions(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
@@ -132,7 +113,7 @@ def curves(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
         ],
         ignore_index=True,
     )
-    return every[CURVE_COLUMNS].sort_values(_KEYS, ignore_index=True)
+    return every[CURVE_COLUMNS].sort_values(CURVE_KEYS, ignore_index=True)
 
 
 def _curve(group: CurveGroup, experiment: str, method: str, seed: int) -> pd.DataFrame:
@@ -162,7 +143,7 @@ def read_curves(path: Path, **only: str) -> pd.DataFrame:
     Raises:
         DissectError: if there is no such row.
     """
-    return _selected(path, read_csv(path, ["mean", "low", "high"], whole=_WHOLE), only)
+    return read_csv(path, ["mean", "low", "high"], _WHOLE, only)
 
 
 def read_statistics(path: Path, **only: str) -> pd.DataFrame:
@@ -171,20 +152,4 @@ def read_statistics(path: Path, **only: str) -> pd.DataFrame:
     Raises:
         DissectError: if there is no such row.
     """
-    return _selected(path, read_csv(path, ["value", "low", "high"], whole=["n"]), only)
-
-
-def _selected(path: Path, rows: pd.DataFrame, only: Mapping[str, str]) -> pd.DataFrame:
-    for column, value in only.items():
-        rows = rows[rows[column] == value]
-    if rows.empty:
-        raise DissectError(_nothing(path, only))
-    return rows.reset_index(drop=True)
-
-
-def _nothing(table: Path, only: Mapping[str, str]) -> str:
-    selection = ", ".join(f"{column} {value}" for column, value in only.items())
-    return (
-        f"{table} has no row with {selection}: draw what was computed, "
-        "see windows and figures in the config"
-    )
+    return read_csv(path, ["value", "low", "high"], ["n"], only)

@@ -15,7 +15,7 @@ Expected = dict[str, Any]
 
 
 def of_sources(study: Study) -> Expected:
-    """Of manifests and concepts' JSONs (results.belonging.read_sources); in all those below.
+    """Of manifests and concepts' JSONs (results.belonging.check_results); in all those below.
 
     Nothing of a `path:` row's source: its folder may be elsewhere on another machine.
     """

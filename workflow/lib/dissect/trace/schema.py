@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 
+# In the order of tables/trace.csv.
 ATTENTION = ("q", "k", "v", "o")
 MLP = ("gate", "up", "down")
 CONCEPT_VECTOR = "concept_vector"

@@ -1,30 +1,29 @@
-"""The table of weight changes: one row per component and layer, one for the concept vector."""
+"""tables/trace.csv: the weight changes of all checkpoints."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
-from dissect.errors import DissectError
 from dissect.results.csv_files import read_csv
-from dissect.results.schema import read_rows
-from dissect.trace.schema import ATTENTION, CONCEPT_VECTOR, MLP, TRACE_COLUMNS
-
-_ORDER = [*ATTENTION, *MLP, CONCEPT_VECTOR]
-_NUMBERS = ["relative_change", "dim", "cosine", "l2", "jaccard"]
+from dissect.results.schema import read_table
+from dissect.trace.schema import ATTENTION, CONCEPT_VECTOR, MLP, TRACE_SCHEMA
 
 
 def collect_traces(paths: Iterable[Path]) -> pd.DataFrame:
-    """All traces' rows, TRACE_COLUMNS, sorted by their keys; components as `_ORDER` has them.
+    """All traces' rows, TRACE_COLUMNS, sorted by their keys; attention before MLP.
 
     Raises:
         DissectError: if one of the files cannot be read.
     """
-    every = pd.concat([read_rows(path) for path in paths], ignore_index=True)
-    keys = {name: every[name].astype(str) for name in ("model", "origin", "method", "concept")}
-    every = every.assign(**keys, order=every["component"].map(_ORDER.index).astype(int))
-    rows = every.sort_values([*keys, "order", "layer"], ignore_index=True)
-    return rows[TRACE_COLUMNS]
+    tables = pa.concat_tables(read_table(path, TRACE_SCHEMA) for path in paths)
+    rows: pd.DataFrame = tables.unify_dictionaries().to_pandas()
+    order = [*ATTENTION, *MLP, CONCEPT_VECTOR]
+    rows["component"] = pd.Categorical(rows["component"], order)
+    keys = ["model", "origin", "method", "concept"]
+    rows = rows.astype(dict.fromkeys(keys, str))
+    return rows.sort_values([*keys, "component", "layer"], ignore_index=True)
 
 
 def read_trace(path: Path, model: str) -> pd.DataFrame:
@@ -33,8 +32,5 @@ def read_trace(path: Path, model: str) -> pd.DataFrame:
     Raises:
         DissectError: if there are none.
     """
-    rows = read_csv(path, _NUMBERS, whole=["layer"])
-    rows = rows[rows["model"] == model].reset_index(drop=True)
-    if rows.empty:
-        raise DissectError(f"{path} has no row with model {model}: draw what was computed")
-    return rows
+    numbers = ["relative_change", "dim", "cosine", "l2", "jaccard"]
+    return read_csv(path, numbers, ["layer"], {"model": model})
