@@ -3,31 +3,39 @@
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 
 from dissect.results.bootstrap import NOTHING, estimate
+from dissect.results.curve_groups import WINDOW_COLUMNS
 from dissect.results.curve_statistics import (
     Reading,
-    Windows,
+    Where,
     difference_of_peaks,
     final_layer_lead,
     final_layer_share,
     final_window,
     furthest_from_zero,
+    in_thirds,
+    layer_count,
     layers_that_give,
+    lead,
     peak,
-    peak_advantage,
     peak_layer,
     rank_correlation,
+    with_last_layer,
 )
 from dissect.study.windows import windows_of
 
 
-def windows(name: str, layers: int = 6) -> Windows:
-    places = windows_of([name], layers)
-    columns = ([place.layer for place in places], [place.first for place in places])
-    return Windows(*map(np.array, columns), np.array([place.last for place in places]))
+def windows(name: str, layers: int = 6) -> pd.DataFrame:
+    rows = [(one.layer, one.first, one.last) for one in windows_of([name], layers)]
+    return pd.DataFrame(rows, columns=WINDOW_COLUMNS)
+
+
+def layers_of(windows: pd.DataFrame, where: Where) -> list[int]:
+    return windows.loc[where(windows), "layer"].tolist()
 
 
 def read(reading: Reading, *curves: list[float], of: str = "sliding_1", **more: object) -> float:
@@ -42,13 +50,12 @@ def share(name: str, curve: list[float]) -> float:
 
 def test_windows_know_which_cover_the_last_layer_and_which_third_they_are_in() -> None:
     five = windows("sliding_5", layers=9)
-    assert five.layers == 9
-    assert five.layer[five.with_last].tolist() == [6, 7, 8]
-    assert five.layer[five.third("early")].tolist() == [0, 1, 2]
-    assert five.layer[five.third("middle", "late")].tolist() == [3, 4, 5, 6, 7, 8]
-    paper = windows("sliding_5", layers=32)
-    assert paper.layer[paper.third("late")].tolist() == list(range(22, 32))
-    assert windows("suffix", layers=4).with_last.all()
+    assert layer_count(five) == 9
+    assert layers_of(five, with_last_layer) == [6, 7, 8]
+    assert layers_of(five, in_thirds("early")) == [0, 1, 2]
+    assert layers_of(five, in_thirds("middle", "late")) == [3, 4, 5, 6, 7, 8]
+    assert layers_of(windows("sliding_5", layers=32), in_thirds("late")) == list(range(22, 32))
+    assert with_last_layer(windows("suffix", layers=4)).all()
 
 
 def test_the_peak_is_the_highest_value_and_its_layer() -> None:
@@ -63,10 +70,8 @@ def test_the_peak_is_the_highest_value_and_its_layer() -> None:
 
 
 def test_a_lead_compares_the_best_of_two_groups_of_windows() -> None:
-    one = windows("sliding_1")
     curve = [0.5, 0.1, 0.2, 0.3, 0.4, 0.2]
-    late, early = one.third("late"), one.third("early")
-    assert read(peak_advantage, curve, ahead=late, behind=early) == pytest.approx(-0.1)
+    assert read(lead(in_thirds("late"), in_thirds("early")), curve) == pytest.approx(-0.1)
     assert read(final_layer_lead, curve) == pytest.approx(-0.3)
     # Of width 3, the windows at 4 and 5 cover the last layer.
     wide = [0, 0, 0.2, 0.3, 0.7, 0.4]

@@ -9,7 +9,6 @@ import pandas as pd
 
 from dissect.results.bootstrap import MIN_CONCEPTS, NOTHING, Estimate, estimate
 from dissect.results.curve_groups import DONOR, CurveGroup, curve_groups
-from dissect.results.curve_statistics import Windows
 from dissect.results.statements import CLAIMS, UNRELATED, Claim
 from dissect.study.windows import SUFFIX
 
@@ -91,7 +90,7 @@ def _estimate(
     if absent:
         return NOTHING, f"{' and '.join(absent)} not computed"
     curves = [group.curve(name) for name in claim.experiments]
-    return estimate(partial(claim.read, Windows.of(group.windows)), *curves, seed=seed), ""
+    return estimate(partial(claim.read, group.windows), *curves, seed=seed), ""
 
 
 def _estimate_unrelated(

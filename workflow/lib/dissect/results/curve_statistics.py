@@ -5,10 +5,12 @@ number is taken of that curve and of every resample, (draws, layers) -> (draws,)
 is chosen once, on the mean curve, and all resamples are read at its layer: chosen again in each
 resample, the maximum of many layers would be optimistic, and its interval could lie wholly above
 its value.
+
+Windows are a data frame, one row per point of the curve, sorted by layer: the columns
+`curve_groups.WINDOW_COLUMNS`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -16,87 +18,94 @@ import numpy.typing as npt
 import pandas as pd
 
 from dissect.results.bootstrap import Array, Statistic
-from dissect.results.curve_groups import WINDOW_COLUMNS
 
 Third = Literal["early", "middle", "late"]
 Mask = npt.NDArray[np.bool_]
+Where = Callable[[pd.DataFrame], Mask]  # which of the windows
 Reading = Callable[..., Statistic]  # (windows, mean curve ...) -> statistic
 
 _LEAST_POINTS = 3  # any two points are perfectly monotone
 
 
-@dataclass(frozen=True)
-class Windows:
-    """Where the points of a curve lie: (layers,) each, sorted by layer."""
-
-    layer: npt.NDArray[np.int64]
-    first: npt.NDArray[np.int64]
-    last: npt.NDArray[np.int64]
-
-    @classmethod
-    def of(cls, windows: pd.DataFrame) -> "Windows":
-        """From the columns WINDOW_COLUMNS."""
-        return cls(*(windows[name].to_numpy(int) for name in WINDOW_COLUMNS))
-
-    @property
-    def layers(self) -> int:
-        """How many layers the model has: up to the highest that any window covers."""
-        return int(self.last.max()) + 1
-
-    @property
-    def with_last(self) -> Mask:
-        """Which windows cover the model's last layer."""
-        covers: Mask = self.last == self.layers - 1
-        return covers
-
-    def third(self, *names: Third) -> Mask:
-        """Which windows are drawn at a layer of these thirds of the model."""
-        order = ("early", "middle", "late")
-        number = self.layer * len(order) // self.layers
-        return np.isin(number, [order.index(name) for name in names])
+def layer_count(windows: pd.DataFrame) -> int:
+    """How many layers the model has: up to the highest that any window covers."""
+    return int(windows["last_layer"].max()) + 1
 
 
-def peak(windows: Windows, mean: Array, where: Mask | None = None) -> Statistic:
+def everywhere(_: pd.DataFrame | None) -> Mask:
+    """All windows."""
+    return np.array(True)
+
+
+def with_last_layer(windows: pd.DataFrame) -> Mask:
+    """The windows that cover the model's last layer."""
+    return (windows["last_layer"] == layer_count(windows) - 1).to_numpy(bool)
+
+
+def without_last_layer(windows: pd.DataFrame) -> Mask:
+    """The windows that do not cover the model's last layer."""
+    return ~with_last_layer(windows)
+
+
+def in_thirds(*names: Third) -> Where:
+    """The windows that are drawn at a layer of these thirds of the model."""
+    order = ("early", "middle", "late")
+    wanted = [order.index(name) for name in names]
+    return lambda windows: np.isin(windows["layer"] * len(order) // layer_count(windows), wanted)
+
+
+def highest(where: Where = everywhere) -> Reading:
     """The value at the highest point of the curve, or of some of its windows."""
-    return _at(_highest(mean, where))
+    return lambda windows, mean: _at(_highest(mean, where(windows)))
 
 
-def furthest_from_zero(windows: Windows, mean: Array) -> Statistic:
+peak = highest()
+
+
+def lead(ahead: Where, behind: Where) -> Reading:
+    """The highest point among some windows, less the highest among others."""
+
+    def reading(windows: pd.DataFrame, mean: Array) -> Statistic:
+        left, right = highest(ahead)(windows, mean), highest(behind)(windows, mean)
+        return lambda curve: left(curve) - right(curve)
+
+    return reading
+
+
+# Of sliding windows only: all suffixes cover the last layer, which leaves nothing to compare.
+final_layer_lead = lead(with_last_layer, without_last_layer)
+
+
+def furthest_from_zero(windows: pd.DataFrame, mean: Array) -> Statistic:
     """The value where the curve is furthest from 0, without its sign."""
-    index = _highest(np.abs(mean), None)
+    index = _highest(np.abs(mean), everywhere(None))
     sign = 1.0 if index is None else np.sign(mean[index])
     return lambda curve: sign * _at(index)(curve)
 
 
-def peak_advantage(windows: Windows, mean: Array, ahead: Mask, behind: Mask) -> Statistic:
-    """The highest point among some windows, less the highest among others."""
-    left, right = peak(windows, mean, ahead), peak(windows, mean, behind)
-    return lambda curve: left(curve) - right(curve)
-
-
-def difference_of_peaks(windows: Windows, left: Array, right: Array) -> Statistic:
+def difference_of_peaks(windows: pd.DataFrame, left: Array, right: Array) -> Statistic:
     """The highest point of one curve, less that of another, wherever each lies."""
     left_peak, right_peak = peak(windows, left), peak(windows, right)
     return lambda one, two: left_peak(one) - right_peak(two)
 
 
-def peak_layer(windows: Windows, mean: Array) -> Statistic:
+def peak_layer(windows: pd.DataFrame, mean: Array) -> Statistic:
     """The layer of each resample's highest point, the lower one of two equals."""
 
     def layer(curve: Array) -> Array:
         finite = np.isfinite(curve)
         index = np.where(finite, curve, -np.inf).argmax(axis=1)
-        return np.where(finite.any(axis=1), windows.layer[index], np.nan)
+        return np.where(finite.any(axis=1), windows["layer"].to_numpy()[index], np.nan)
 
     return layer
 
 
-def final_window(windows: Windows, mean: Array) -> Statistic:
+def final_window(windows: pd.DataFrame, mean: Array) -> Statistic:
     """The value at the last layer: the window centred there, or the suffix of that layer alone."""
-    return _at(int(windows.layer.argmax()))
+    return _at(int(windows["layer"].argmax()))
 
 
-def layers_that_give(windows: Windows, mean: Array, share: float) -> Statistic:
+def layers_that_give(windows: pd.DataFrame, mean: Array, share: float) -> Statistic:
     """Of suffixes: how many layers, counted from the last, give that share of the best suffix.
 
     The fewest that do, separately in each resample; NaN where no suffix recovers anything.
@@ -105,35 +114,17 @@ def layers_that_give(windows: Windows, mean: Array, share: float) -> Statistic:
     def layers(curve: Array) -> Array:
         best = np.where(np.isfinite(curve), curve, -np.inf).max(axis=1, keepdims=True)
         enough = curve >= share * best
-        shortest = np.where(enough, windows.layer, -1).max(axis=1)
-        return np.where(best[:, 0] > 0, windows.layers - shortest, np.nan)
+        shortest = np.where(enough, windows["layer"].to_numpy(), -1).max(axis=1)
+        return np.where(best[:, 0] > 0, layer_count(windows) - shortest, np.nan)
 
     return layers
 
 
-def best_with_final_layer(windows: Windows, mean: Array) -> Statistic:
-    """The best window that covers the last layer."""
-    return peak(windows, mean, windows.with_last)
+def final_layer_share(windows: pd.DataFrame, mean: Array) -> Statistic:
+    """How much of the best recovery depends on the last layer.
 
-
-def best_without_final_layer(windows: Windows, mean: Array) -> Statistic:
-    """The best window that does not cover the last layer."""
-    return peak(windows, mean, ~windows.with_last)
-
-
-def final_layer_lead(windows: Windows, mean: Array) -> Statistic:
-    """The best window that covers the last layer, less the best that does not.
-
-    Of sliding windows only: all suffixes cover the last layer, which leaves nothing to compare.
-    """
-    return peak_advantage(windows, mean, windows.with_last, ~windows.with_last)
-
-
-def final_layer_share(windows: Windows, mean: Array) -> Statistic:
-    """How much of the best recovery hangs on the last layer.
-
-    Sliding windows, its windows against the rest: with W the highest value of the windows that
-    cover the last layer, R of those that do not, both taken as 0 where negative,
+    Sliding windows: with W the highest value of the windows that cover the last layer, R of those
+    that do not, both taken as 0 where negative,
 
         share = (W - R) / max(W, R)
 
@@ -145,10 +136,11 @@ def final_layer_share(windows: Windows, mean: Array) -> Statistic:
 
     NaN where neither gives anything back.
     """
-    if windows.with_last.all():
+    if with_last_layer(windows).all():
         alone, best = final_window(windows, mean), peak(windows, mean)
         return lambda curve: _ratio(alone(curve), np.fmax(best(curve), alone(curve)))
-    covering, rest = best_with_final_layer(windows, mean), best_without_final_layer(windows, mean)
+    covering = highest(with_last_layer)(windows, mean)
+    rest = highest(without_last_layer)(windows, mean)
 
     def share(curve: Array) -> Array:
         with_last, without = np.maximum(covering(curve), 0), np.maximum(rest(curve), 0)
@@ -163,9 +155,9 @@ def _ratio(part: Array, whole: Array, least: float = 0.0) -> Array:
     return np.where(defined, np.maximum(part / np.where(defined, whole, 1.0), least), np.nan)
 
 
-def _highest(mean: Array, where: Mask | None) -> int | None:
+def _highest(mean: Array, where: Mask) -> int | None:
     """The index of the highest of the chosen points, None if none has a value."""
-    chosen = np.isfinite(mean) if where is None else np.isfinite(mean) & where
+    chosen = np.isfinite(mean) & where
     return int(np.where(chosen, mean, -np.inf).argmax()) if chosen.any() else None
 
 
@@ -189,9 +181,8 @@ def rank_correlation(curves: Array) -> Array:
     left, right = (_centred(part.rank(axis=1)) for part in (flat, layer.where(flat.notna())))
     size = np.sqrt((left**2).sum(axis=1) * (right**2).sum(axis=1))
     defined = (flat.notna().sum(axis=1).to_numpy() >= _LEAST_POINTS) & (size > 0)
-    correlation = np.where(
-        defined, (left * right).sum(axis=1) / np.where(defined, size, 1.0), np.nan
-    )
+    product = (left * right).sum(axis=1)
+    correlation = np.where(defined, product / np.where(defined, size, 1.0), np.nan)
     return correlation.reshape(curves.shape[:-1])
 
 

@@ -12,19 +12,19 @@ unlearned model's logits) to 1 (the original's):
     0.9  what the paper reports for both components together
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from dissect.results.curve_statistics import (
     Reading,
-    Third,
     difference_of_peaks,
     final_layer_lead,
     final_layer_share,
     furthest_from_zero,
+    highest,
+    in_thirds,
+    lead,
     peak,
-    peak_advantage,
 )
 
 NOTHING, MUCH, VERY_MUCH, NEARLY_ALL = 0.1, 0.5, 0.7, 0.9
@@ -57,18 +57,6 @@ class Claim:
     window: str = FIRST_SLIDING
 
 
-def _in_thirds(*thirds: Third) -> Reading:
-    """The peak of the curve in these thirds of the layers."""
-    return lambda windows, mean: peak(windows, mean, windows.third(*thirds))
-
-
-def _over(ahead: Sequence[Third], behind: Sequence[Third]) -> Reading:
-    """The peak in some thirds of the layers, less that in others."""
-    return lambda windows, mean: peak_advantage(
-        windows, mean, windows.third(*ahead), windows.third(*behind)
-    )
-
-
 _ANY_ADVANTAGE = "Which of the two is higher needs no mark but 0."
 
 CLAIMS = (
@@ -91,7 +79,7 @@ CLAIMS = (
         mark=MUCH,
         reason="More is back than is missing.",
         experiments=(ATTENTION,),
-        read=_in_thirds("middle", "late"),
+        read=highest(in_thirds("middle", "late")),
     ),
     Claim(
         id="attention_not_early",
@@ -102,7 +90,7 @@ CLAIMS = (
         mark=0.0,
         reason=_ANY_ADVANTAGE,
         experiments=(ATTENTION,),
-        read=_over(("middle", "late"), ("early",)),
+        read=lead(in_thirds("middle", "late"), in_thirds("early")),
     ),
     Claim(
         id="coefficients_very_much",
@@ -112,7 +100,7 @@ CLAIMS = (
         mark=VERY_MUCH,
         reason="More than much, less than both components together: half way between their marks.",
         experiments=(COEFFICIENTS,),
-        read=_in_thirds("late"),
+        read=highest(in_thirds("late")),
     ),
     Claim(
         id="coefficients_late",
@@ -123,7 +111,7 @@ CLAIMS = (
         mark=0.0,
         reason=_ANY_ADVANTAGE,
         experiments=(COEFFICIENTS,),
-        read=_over(("late",), ("early", "middle")),
+        read=lead(in_thirds("late"), in_thirds("early", "middle")),
     ),
     Claim(
         id="last_layer_needed",

@@ -17,17 +17,17 @@ from dissect.results.bootstrap import (
 from dissect.results.curve_groups import ALL_METHODS, DONOR, GROUP_COLUMNS, CurveGroup, curve_groups
 from dissect.results.curve_statistics import (
     Reading,
-    Windows,
-    best_with_final_layer,
-    best_without_final_layer,
     difference_of_peaks,
     final_layer_lead,
     final_layer_share,
     final_window,
+    highest,
     layers_that_give,
     peak,
     peak_layer,
     rank_correlation,
+    with_last_layer,
+    without_last_layer,
 )
 from dissect.study.windows import SUFFIX
 
@@ -42,8 +42,8 @@ _OF_ALL: dict[str, Reading] = {
     "final_layer_share": final_layer_share,
 }
 _OF_SLIDING: dict[str, Reading] = _OF_ALL | {
-    "best_with_final_layer": best_with_final_layer,
-    "best_without_final_layer": best_without_final_layer,
+    "best_with_final_layer": highest(with_last_layer),
+    "best_without_final_layer": highest(without_last_layer),
     "final_layer_lead": final_layer_lead,
 }
 _OF_SUFFIXES: dict[str, Reading] = _OF_ALL | {
@@ -88,25 +88,23 @@ def statistics(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
 
 def _of_curves(group: CurveGroup, seed: int) -> Iterator[Row]:
-    windows = Windows.of(group.windows)
     readings = _OF_SUFFIXES if group.key["window"] == SUFFIX else _OF_SLIDING
     for experiment, method in product(group.experiments, [*group.methods, ALL_METHODS]):
         curve = group.curve(experiment, method)
         numbers = {
-            name: estimate(partial(reading, windows), curve, seed=seed)
+            name: estimate(partial(reading, group.windows), curve, seed=seed)
             for name, reading in readings.items()
         }
         # Of each concept first: a mean curve rises more steadily than those it is made of. The peak
         # of a single point is the point.
         correlation = rank_correlation(curve)[..., None]
-        numbers["monotonicity"] = estimate(partial(peak, windows), correlation, seed=seed)
+        numbers["monotonicity"] = estimate(partial(peak, group.windows), correlation, seed=seed)
         for name, number in numbers.items():
             key = {"method": method, "experiment": experiment, "statistic": name, "versus": ""}
             yield key | vars(number)
 
 
 def _of_pairs(group: CurveGroup, seed: int) -> Iterator[Row]:
-    windows = Windows.of(group.windows)
     for name, key, left, right in _pairs(group):
         paired = left - right
         points = zip(
@@ -119,7 +117,7 @@ def _of_pairs(group: CurveGroup, seed: int) -> Iterator[Row]:
         for layer, *numbers in points:
             at_layer = dict(zip(_NUMBERS, numbers, strict=True))
             yield {**key, "statistic": name, "layer": int(layer), **at_layer}
-        peaks = estimate(partial(difference_of_peaks, windows), left, right, seed=seed)
+        peaks = estimate(partial(difference_of_peaks, group.windows), left, right, seed=seed)
         yield {**key, "statistic": f"{name}_of_peaks", **vars(peaks)}
 
 
