@@ -1,6 +1,5 @@
 """One file of a study for whoever reviews it: the same results give the same bytes."""
 
-import hashlib
 import json
 import platform
 import shutil
@@ -9,6 +8,7 @@ import zipfile
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
@@ -79,10 +79,7 @@ def _as_json(value: Any) -> str:
 
 
 def provenance(workflow: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Versions, the config's hash, and the workflow's commit, of this moment.
-
-    The versions that a cell was computed with stand in its own metadata, and in krs.parquet's.
-    """
+    """Versions, the config's hash and the workflow's commit now, not those of the results."""
     return {
         "workflow": workflow_commit(workflow),
         "config_hash": hash_of(config),
@@ -95,13 +92,12 @@ def workflow_commit(workflow: Path) -> dict[str, Any] | None:
     """The commit of the workflow, and whether files differ from it; None outside of git."""
 
     def git(*words: str) -> str | None:
+        command = ["git", "-C", workflow, *words]
         try:
-            done = subprocess.run(
-                ["git", "-C", workflow, *words], capture_output=True, text=True, check=False
-            )
-        except FileNotFoundError:
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+        except (FileNotFoundError, subprocess.CalledProcessError):
             return None
-        return done.stdout.strip() if done.returncode == 0 else None
+        return done.stdout.strip()
 
     top = git("rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() != workflow.resolve():
@@ -119,46 +115,34 @@ def write_archive(output: Path, members: Mapping[str, Path | str], redactor: Red
     Raises:
         DissectError: if a member holds an access token, or the disk is full.
     """
-    with atomic_path(output) as partial:
-        aside = partial.with_name(f"{partial.name}.members")
-        try:
-            clean = {
-                name: _clean(name, members[name], redactor, aside / name)
-                for name in sorted(members)
-            }
-            lines = [f"{_sha256(member)}  {name}\n" for name, member in clean.items()]
-            with zipfile.ZipFile(partial, "w") as archive:
-                for name, member in ({MANIFEST: "".join(lines)} | clean).items():
-                    _add(archive, name, member)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+    with atomic_path(output) as partial, TemporaryDirectory(dir=output.parent) as folder:
+        staged = {
+            name: _stage(Path(folder) / name, name, members[name], redactor)
+            for name in sorted(members)
+        }
+        manifest = Path(folder) / MANIFEST
+        lines = [f"{sha256_of(path)}  {name}\n" for name, path in staged.items()]
+        manifest.write_text("".join(lines), encoding="utf-8")
+        with zipfile.ZipFile(partial, "w") as archive:
+            for name, path in ({MANIFEST: manifest} | staged).items():
+                _add(archive, name, path)
 
 
-def _clean(name: str, member: Path | str, redactor: Redactor, copy: Path) -> Path | str:
-    if isinstance(member, str):
-        return redactor.redact(member, name)
-    if member.suffix in _TEXTS:
-        return redactor.redact(member.read_text(encoding="utf-8"), name)
-    if member.suffix == ".parquet":
+def _stage(copy: Path, name: str, member: Path | str, redactor: Redactor) -> Path:
+    """The file to pack: a redacted copy, or the member itself where it holds no text."""
+    if isinstance(member, Path) and member.suffix == ".parquet":
         return redactor.redact_parquet(member, copy)
-    return member
+    if isinstance(member, Path) and member.suffix not in _TEXTS:
+        return member
+    text = member if isinstance(member, str) else member.read_text(encoding="utf-8")
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.write_text(redactor.redact(text, name), encoding="utf-8")
+    return copy
 
 
-def _sha256(member: Path | str) -> str:
-    if isinstance(member, Path):
-        return sha256_of(member)
-    return hashlib.sha256(member.encode()).hexdigest()
-
-
-def _add(archive: zipfile.ZipFile, name: str, member: Path | str) -> None:
+def _add(archive: zipfile.ZipFile, name: str, path: Path) -> None:
     info = zipfile.ZipInfo(name, _EARLIEST)
-    info.compress_type, info.external_attr, info.create_system = (
-        zipfile.ZIP_DEFLATED,
-        _READABLE,
-        _UNIX,
-    )
-    if isinstance(member, str):
-        archive.writestr(info, member.encode())
-        return
-    with member.open("rb") as file, archive.open(info, "w", force_zip64=True) as packed:
+    info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, _READABLE
+    info.create_system = _UNIX
+    with path.open("rb") as file, archive.open(info, "w", force_zip64=True) as packed:
         shutil.copyfileobj(file, packed)

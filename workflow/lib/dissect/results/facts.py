@@ -4,19 +4,21 @@ python -m dissect.results.facts RESULTS FACTS prints the counts as CSV.
 """
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
+from pydantic import Field, TypeAdapter, ValidationError
 
 from dissect.errors import DissectError
 from dissect.results.schema import ANSWER_SCHEMA, read_table
 
-Facts = dict[str, dict[str, list[str]]]
+Facts = dict[str, dict[str, Annotated[list[str], Field(min_length=1)]]]
 """Concept id -> question -> the strings of which one must be in the answer."""
+_FACTS = TypeAdapter(Facts)
 
 _SETTING = ["model", "method", "origin", "concept", "experiment", "first_layer", "last_layer"]
 FACT_COLUMNS = [*_SETTING, "questions", "original", "kept"]
@@ -29,20 +31,15 @@ def read_facts(path: Path) -> Facts:
         DissectError: if it cannot be read or has another form.
     """
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DissectError(f"facts file {path} cannot be read as JSON: {error}") from error
-    good = isinstance(facts, dict) and all(
-        isinstance(questions, dict)
-        and all(_are_strings(accepted) for accepted in questions.values())
-        for questions in facts.values()
-    )
-    if not good:
+        return _FACTS.validate_json(path.read_bytes())
+    except OSError as error:
+        raise DissectError(f"facts file {path} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
         raise DissectError(
-            f"facts file {path} must be an object of concepts, each an object of its questions, "
-            "each with a list of the strings that are accepted"
-        )
-    return facts  # type: ignore[no-any-return]
+            f"facts file {path} must be a JSON object of concepts, each an object of its "
+            "questions, each with a list of the strings that are accepted: "
+            f"{error.errors()[0]['msg']}"
+        ) from error
 
 
 def contains(answer: str, accepted: Sequence[str]) -> bool:
@@ -89,10 +86,6 @@ def _accepted(facts: Facts, concept: str, number: int, prompt: str) -> list[str]
             "asked; list the concept's questions as in the concept file"
         )
     return accepted
-
-
-def _are_strings(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
