@@ -210,8 +210,6 @@ def test_rows_are_selected_and_an_empty_selection_is_refused(tmp_path: Path) -> 
     assert set(found["span"]) == {"answer"} and set(found["score"]) == {"krs"}
     with pytest.raises(DissectError, match="no row with window sliding_9"):
         concept_scores(table, window="sliding_9")
-    with pytest.raises(DissectError, match="legal: krs, krs_of_means, kl_recovered"):
-        concept_scores(table, "bleu")
 
 
 # ---- intervals --------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ NOTHING = Estimate(np.nan, np.nan, np.nan, 0)
 def draws(concepts: int, seed: int) -> Array:
     """How often each concept is in each resample: (RESAMPLES, concepts), rows sum to `concepts`.
 
-    The same for every curve of so many concepts, so that all of them are drawn together.
+    The same for every curve of so many concepts, so that what is compared is drawn together.
     """
     even = np.full(concepts, 1 / concepts)
     counts = np.random.default_rng(seed).multinomial(concepts, even, size=RESAMPLES)
@@ -93,8 +93,7 @@ def interval_of_mean(values: Array, seed: int) -> tuple[Array, Array]:
     """
     enough = concepts_with_a_value(values) >= MIN_CONCEPTS
     if not enough.any():
-        nothing = np.full(values.shape[2], np.nan)
-        return nothing, nothing
+        return np.full(len(enough), np.nan), np.full(len(enough), np.nan)
     # A concept without any value is no unit to draw.
     values = values[:, np.isfinite(values).any(axis=(0, 2))]
     low, high = _limits(resampled(values, seed))
@@ -123,36 +122,25 @@ def estimate(reading: Callable[..., Statistic], *curves: Array, seed: int) -> Es
         null where there is no such concept; no interval under MIN_CONCEPTS of them, or if the
         statistic is undefined (NaN) in any resample.
     """
-    paired = _paired(curves)
-    has_value = np.isfinite(paired[0]).any(axis=(0, 2))
-    concepts = int(has_value.sum())
+    in_all = np.all([np.isfinite(one).any(axis=2) for one in curves], axis=0)
+    used = [np.where(in_all[..., None], one, np.nan)[:, in_all.any(axis=0)] for one in curves]
+    concepts = used[0].shape[1]
     if not concepts:
         return NOTHING
-    used = [one[:, has_value] for one in paired]
     means = [mean_curve(one) for one in used]
     statistic = reading(*means)
     value = float(statistic(*(mean[None] for mean in means))[0])
-    if concepts < MIN_CONCEPTS or not np.isfinite(value):
-        return Estimate(value, np.nan, np.nan, concepts)
-    sampled = statistic(*(resampled(one, seed) for one in used))
-    if not np.isfinite(sampled).all():
-        return Estimate(value, np.nan, np.nan, concepts)
-    low, high = _limits(sampled)
-    return Estimate(value, float(low), float(high), concepts)
-
-
-def _paired(curves: tuple[Array, ...]) -> list[Array]:
-    """The curves without the methods' concepts that one of them has no value for."""
-    in_all = np.all([np.isfinite(one).any(axis=2, keepdims=True) for one in curves], axis=0)
-    return [np.where(in_all, one, np.nan) for one in curves]
+    if concepts >= MIN_CONCEPTS and np.isfinite(value):
+        sampled = statistic(*(resampled(one, seed) for one in used))
+        if np.isfinite(sampled).all():
+            low, high = _limits(sampled)
+            return Estimate(value, float(low), float(high), concepts)
+    return Estimate(value, np.nan, np.nan, concepts)
 
 
 def _limits(sampled: Array) -> tuple[Array, Array]:
     """The percentiles of INTERVAL along the first axis, of what is not NaN."""
     # inverted_cdf: a value that occurred, so that the interval of a layer is made of layers.
-    if np.isfinite(sampled).all():
-        low, high = np.percentile(sampled, INTERVAL, axis=0, method="inverted_cdf")
-        return low, high
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a layer without any value gives NaN
         low, high = np.nanpercentile(sampled, INTERVAL, axis=0, method="inverted_cdf")

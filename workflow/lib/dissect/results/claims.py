@@ -15,10 +15,10 @@ from dissect.study.windows import SUFFIX
 HOLDS, DOES_NOT, UNDECIDED = "holds", "does not", "undecided"
 SCORE = "krs"
 
-_STUDY = ["model", "origin"]
-_FOUND = ["value", "low", "high", "n", "verdict", "note"]
 _DECISION = ["statement", "statistic", "bound", "mark", "reason"]
-CLAIM_COLUMNS = ["id", "statement", *_STUDY, "window", "span", *_FOUND, *_DECISION[1:]]
+_OUTCOME = ["value", "low", "high", "n", "verdict", "note"]
+_STUDY = ["model", "origin", "window", "span"]
+CLAIM_COLUMNS = ["id", "statement", *_STUDY, *_OUTCOME, *_DECISION[1:]]
 
 Row = dict[str, Any]
 
@@ -107,9 +107,10 @@ def _estimate_unrelated(
 
 def _row(claim: Claim, where: dict[str, str], number: Estimate, note: str) -> Row:
     verdict = decide(claim, number)
+    if verdict == UNDECIDED and not note:
+        note = _why_undecided(claim, number)
     decision = {name: getattr(claim, name) for name in _DECISION}
-    reason = note or (_why_undecided(claim, number) if verdict == UNDECIDED else "")
-    return {"id": claim.id, **decision, **where, **vars(number), "verdict": verdict, "note": reason}
+    return {"id": claim.id, **decision, **where, **vars(number), "verdict": verdict, "note": note}
 
 
 def _why_undecided(claim: Claim, number: Estimate) -> str:

@@ -1,7 +1,7 @@
-"""The identity control: a model's own states, put back into itself, must change nothing.
+"""The self-patch check: a model's own activations, patched into itself, must change nothing.
 
-The original's recorded states in the original leave the loss at 0; an unlearned model's own leave
-it where it was, KRS 0. A sweep for which that fails puts something else back than it says.
+The original's recorded activations in the original leave the loss at 0; an unlearned model's own
+leave it where it was, KRS 0. A sweep for which that fails patches something else than it says.
 """
 
 from collections.abc import Iterable
@@ -14,21 +14,15 @@ from dissect.errors import DissectError
 from dissect.results.schema import read_metadata
 from dissect.study.windows import SUFFIX, Window, windows_of
 
-# How far logits may move, as a share of their size (root mean squares). The walk through the layers
-# takes other numbers of rows at a time, and a product's last bits depend on that: 16-bit numbers
-# have 8 (bfloat16) or 11 bits, float32 24. Another layer's states, or another question's, move them
-# by about their size.
+# How far logits may move, as a share of their size (root mean squares). Runs share batches of other
+# sizes, and a product's last bits depend on that: bfloat16 has 8 bits, float16 11, float32 24.
+# Another layer's activations, or another question's, move the logits by about their size.
 TOLERANCE = {"torch.float32": 1e-4, "torch.float16": 2e-2, "torch.bfloat16": 1e-1}
 IDENTITY_COLUMNS = ["model", "method", "concept", "dtype", "largest_change", "tolerance"]
 
 
 def identity_windows(name: str, layers: int) -> list[Window]:
-    """Few windows that have one run in each state of the walk: the middle, the top, all layers.
-
-    Args:
-        name: of the kind of windows, the first of the config's.
-        layers: of the model.
-    """
+    """The middle window of a kind, the top one, and all of a model's layers."""
     every = windows_of([name], layers)
     return [every[layers // 2], every[-1], Window(SUFFIX, 0, 0, layers - 1)]
 
@@ -44,8 +38,7 @@ def changes(rows: pd.DataFrame, size: float) -> "pd.Series[float]":
         size: root mean square of the original's logits.
     """
     moved = np.sqrt(rows["loss_patched"]) - np.sqrt(rows["loss_unlearned"])
-    change: pd.Series[float] = moved.abs() / size
-    return change
+    return moved.abs() / size
 
 
 def refuse_changed(rows: pd.DataFrame, size: float, dtype: str, label: str) -> float:

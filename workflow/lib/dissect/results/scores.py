@@ -10,28 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dissect.errors import DissectError
-
 KRS, KRS_OF_MEANS = "krs", "krs_of_means"
 SCORES = [KRS, KRS_OF_MEANS]  # what curves, statistics and claims are made of
 
 
 @dataclass(frozen=True)
 class Measure:
-    """Something that is measured of the unlearned model, patched and not.
+    """Something that is measured of the unlearned model, patched and not."""
 
-    Attributes:
-        patched, unlearned: the columns of the cells that hold it.
-        original: what the original has: a number, or the column that holds it.
-        rises: whether more of it is nearer to the original.
-        least: how much must have been lost to be told from rounding.
-    """
-
-    patched: str
+    patched: str  # the columns of the cells that hold it
     unlearned: str
-    original: float | str
-    rises: bool
-    least: float = 0.0
+    original: float | str  # what the original has: a number, or the column that holds it
+    rises: bool  # whether more of it is nearer to the original
+    least: float = 0.0  # how much must have been lost to be told from rounding
 
     @property
     def columns(self) -> list[str]:
@@ -42,8 +33,7 @@ class Measure:
     def recovered(self, frame: pd.DataFrame) -> "pd.Series[float]":
         """1 - (original - patched) / (original - unlearned), row by row.
 
-        Null where unlearning took nothing (`least` or less), so that there is nothing to give
-        back: the unlearned model is no further from the original than the original itself.
+        Null where unlearning took nothing (`least` or less), so that nothing can come back.
         """
         original = frame[self.original] if isinstance(self.original, str) else self.original
         gap = original - frame[self.unlearned]
@@ -71,17 +61,6 @@ OTHERS = [name for name in MEASURES if name != KRS_OF_MEANS]
 EVERY_SCORE = [*SCORES, *OTHERS]
 
 
-def check_scores(names: Sequence[str]) -> None:
-    """Refuse a score that there is none of.
-
-    Raises:
-        DissectError: with the legal ones.
-    """
-    for name in names:
-        if name not in EVERY_SCORE:
-            raise DissectError(f"score {name!r} is unknown; legal: {', '.join(EVERY_SCORE)}")
-
-
 def columns_of(names: Sequence[str]) -> list[str]:
     """The columns of the cells that these scores are made of."""
     parts = [column for name in names if name != KRS for column in MEASURES[name].columns]
@@ -96,20 +75,13 @@ def of_concept(name: str, means: pd.DataFrame) -> pd.DataFrame:
             krs_count (questions whose KRS is a finite number) and count_all.
 
     Returns:
-        value (null if there is none), questions (how many are in it), null (how many are not). A
-        mean of KRS leaves single questions out; the ratio of two means is there or is not.
+        value (null if there is none), questions (how many are in it), null (how many are not: a
+        mean of KRS leaves out single questions; a ratio of two means takes all of them or none).
     """
-    if name == KRS:
-        count = means["krs_count"]
-        return pd.DataFrame(
-            {"value": means[KRS], "questions": count, "null": means["count_all"] - count}
-        )
-    value = MEASURES[name].recovered(means)
     every = means["count_all"]
-    return pd.DataFrame(
-        {
-            "value": value,
-            "questions": every.where(value.notna(), 0),
-            "null": every.where(value.isna(), 0),
-        }
-    )
+    if name == KRS:
+        value, questions = means[KRS], means["krs_count"]
+    else:
+        value = MEASURES[name].recovered(means)
+        questions = every.where(value.notna(), 0)
+    return pd.DataFrame({"value": value, "questions": questions, "null": every - questions})

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from dissect.results.bootstrap import concepts_with_a_value, interval_of_mean, mean_curve
 from dissect.results.csv_files import no_such_row, read_csv
 from dissect.results.curve_groups import ALL_METHODS, CurveGroup, curve_groups
-from dissect.results.scores import SCORES, check_scores, columns_of, of_concept
+from dissect.results.scores import SCORES, columns_of, of_concept
 
 _POINT = ["window", "span", "donor", "layer", "first_layer", "last_layer"]
 CONCEPT_POINT = ["model", "origin", "method", "experiment", "concept", "concept_name", *_POINT]
@@ -25,8 +25,7 @@ def concept_scores(table: Path, score: str | Sequence[str] = SCORES, **only: str
     """Each concept's scores: over its questions, read row group by row group.
 
     krs is the mean of the questions' KRS, of which those that are null (the unpatched loss is 0) or
-    not finite are left out and counted; krs_of_means is 1 - mean(loss_patched) /
-    mean(loss_unlearned), and so are the other scores of `results.scores` ratios of means.
+    not finite are left out and counted; the other scores of `results.scores` are ratios of means.
 
     Args:
         table: tables/krs.parquet.
@@ -39,10 +38,9 @@ def concept_scores(table: Path, score: str | Sequence[str] = SCORES, **only: str
         (how many had to be left out); keys are pandas categories.
 
     Raises:
-        DissectError: if there is no such row, or no such score.
+        DissectError: if there is no such row.
     """
     wanted = [score] if isinstance(score, str) else list(score)
-    check_scores(wanted)
     columns = columns_of(wanted)
     parts = [_over_questions(rows, columns) for rows in row_groups(table, columns, **only)]
     wide = pa.concat_tables(parts).unify_dictionaries().to_pandas()
@@ -76,16 +74,13 @@ def row_groups(table: Path, columns: Sequence[str], **only: str) -> Iterator[pa.
 
 
 def _over_questions(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
-    rows = rows.set_column(rows.schema.get_field_index("krs"), "krs", _finite(rows["krs"]))
+    krs = rows["krs"]
+    finite = pc.if_else(pc.is_finite(krs), krs, pa.scalar(None, krs.type))
+    rows = rows.set_column(rows.schema.get_field_index("krs"), "krs", finite)
     means = [(name, "mean") for name in columns]
     return rows.group_by(CONCEPT_POINT, use_threads=False).aggregate(
         [*means, ("krs", "count"), ([], "count_all")]
     )
-
-
-def _finite(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column with null for all that is not a finite number."""
-    return pc.if_else(pc.is_finite(column), column, pa.scalar(None, column.type))
 
 
 def curves(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
