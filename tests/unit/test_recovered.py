@@ -174,7 +174,8 @@ def test_what_lies_far_below_0_is_nothing_back_and_no_more(tmp_path: Path) -> No
     assert found["krs"].tolist() == pytest.approx([0.4, -9.0])  # told uncut
 
 
-def test_so_many_questions_of_each_curve(tmp_path: Path) -> None:
+def test_so_many_questions_of_each_curve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dissect.results.disagreements.AT_MOST", 5)
     cells = [
         plant(
             tmp_path,
@@ -187,7 +188,7 @@ def test_so_many_questions_of_each_curve(tmp_path: Path) -> None:
         for c in range(3)
         for experiment in EXPERIMENTS[:2]
     ]
-    found = disagreements(collected(tmp_path, cells), at_most=5)
+    found = disagreements(collected(tmp_path, cells))
     assert len(found) == 2 * 2 * 5  # experiments x spans
     groups = found.groupby(["experiment", "span"])
     assert groups["difference"].max().tolist() == pytest.approx([0.2] * 4)

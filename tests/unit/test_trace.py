@@ -194,7 +194,7 @@ def test_the_concept_vector_in_other_families(tmp_path: Path, case: str) -> None
 
 @pytest.mark.parametrize(
     ("layer", "dim", "said"),
-    [(6, 0, "Layer 6, but .* has 6 layers"), (0, 64, "Dim 64, but .* has 64 value vectors")],
+    [(6, 0, "Layer 6 and .* has 6 layers"), (0, 64, "Dim 64, .* layers of 64 value vectors")],
 )
 def test_a_place_that_the_model_does_not_have(
     tiny_llama: Path, layer: int, dim: int, said: str

@@ -92,7 +92,7 @@ def workflow_commit(workflow: Path) -> dict[str, Any] | None:
     """The commit of the workflow, and whether files differ from it; None outside of git."""
 
     def git(*words: str) -> str | None:
-        command = ["git", "-C", workflow, *words]
+        command = ["git", "-C", str(workflow), *words]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=True)
         except (FileNotFoundError, subprocess.CalledProcessError):

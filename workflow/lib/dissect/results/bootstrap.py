@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -98,6 +99,13 @@ def interval_of_mean(values: Array, seed: int) -> tuple[Array, Array]:
     values = values[:, np.isfinite(values).any(axis=(0, 2))]
     low, high = _limits(resampled(values, seed))
     return np.where(enough, low, np.nan), np.where(enough, high, np.nan)
+
+
+def mean_and_interval(values: Array, seed: int) -> dict[str, npt.NDArray[Any]]:
+    """Value, low, high and n of each point of a mean curve: (layers,) each; see `Estimate`."""
+    low, high = interval_of_mean(values, seed)
+    count = concepts_with_a_value(values)
+    return {"value": mean_curve(values), "low": low, "high": high, "n": count}
 
 
 def concepts_with_a_value(values: Array) -> npt.NDArray[np.int64]:

@@ -131,6 +131,7 @@ def coverage(table: Path, missing: Iterable[Mapping[str, str]]) -> pd.DataFrame:
     done = pa.concat_tables(counts).unify_dictionaries().to_pandas()
     done = done.astype(dict.fromkeys(keys, str)).assign(status="done", rows=done["count_all"])
     done["null_krs"] = done["rows"] - done["valid_sum"].fillna(0).astype(int)
-    absent = pd.DataFrame(missing).assign(status="missing", rows=0, null_krs=0)
-    both = pd.concat([part for part in (done, absent) if len(part)], ignore_index=True)
-    return both.reindex(columns=COVERAGE_COLUMNS).sort_values(CELL, ignore_index=True)
+    absent = pd.DataFrame(list(missing)).assign(status="missing", rows=0, null_krs=0)
+    parts: list[pd.DataFrame] = [part for part in (done, absent) if len(part)]
+    both = pd.concat(parts, ignore_index=True).reindex(columns=COVERAGE_COLUMNS)
+    return both.sort_values(CELL, ignore_index=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dissect.results.curve_groups import DONOR
+from dissect.results.curve_groups import DONOR, WINDOW_COLUMNS
 from dissect.results.scores import KRS, MEASURES, OTHERS
 from dissect.results.tables import row_groups
 
@@ -12,7 +12,6 @@ AT_MOST = 10  # questions per curve
 
 _CURVE = ["model", "origin", "method", "experiment", "window", "span"]
 _QUESTION = ["concept", "concept_name", "question"]
-_WINDOW_COLUMNS = ["layer", "first_layer", "last_layer"]
 _BEHIND = ["positions", "loss_unlearned", "loss_patched"] + [
     column for name in OTHERS for column in MEASURES[name].columns
 ]
@@ -20,7 +19,7 @@ DISAGREEMENT_COLUMNS = [
     *_CURVE,
     "rank",
     *_QUESTION,
-    *_WINDOW_COLUMNS,
+    *WINDOW_COLUMNS,
     "other",
     "difference",
     KRS,
@@ -29,8 +28,8 @@ DISAGREEMENT_COLUMNS = [
 ]
 
 
-def disagreements(table: Path, at_most: int = AT_MOST) -> pd.DataFrame:
-    """The questions of each curve on which KRS and another score differ most.
+def disagreements(table: Path) -> pd.DataFrame:
+    """The AT_MOST questions of each curve on which KRS and another score differ most.
 
     A question is listed once, at the layer and beside the score that KRS is furthest from. Scores
     are cut at 0 (nothing is back) and 1 (all is) before they are compared: none has a lower bound,
@@ -38,7 +37,6 @@ def disagreements(table: Path, at_most: int = AT_MOST) -> pd.DataFrame:
 
     Args:
         table: tables/krs.parquet; of its rows, those whose donor is the original.
-        at_most: how many questions per model, origin, method, experiment, window and span.
 
     Returns:
         DISAGREEMENT_COLUMNS, the largest difference first: rank from 1; other, the other score's
@@ -54,7 +52,7 @@ def disagreements(table: Path, at_most: int = AT_MOST) -> pd.DataFrame:
     rising = [name != "size" for name in keys]
     every = every.sort_values(keys, ascending=rising, ignore_index=True)
     every["rank"] = every.groupby(_CURVE).cumcount() + 1
-    return every.loc[every["rank"] <= at_most, DISAGREEMENT_COLUMNS].reset_index(drop=True)
+    return every.loc[every["rank"] <= AT_MOST, DISAGREEMENT_COLUMNS].reset_index(drop=True)
 
 
 def _scored(rows: pd.DataFrame) -> pd.DataFrame:

@@ -24,8 +24,8 @@ def sweep_settings(
     controls: Mapping[str, Any] | None = None,
 ) -> Settings:
     """The settings of a sweep; without controls, as if there were no such setting."""
-    settings = {"windows": list(windows), "prompt": prompt, "dtype": dtype}
-    return settings | ({"controls": dict(controls)} if controls else {})
+    settings: Settings = {"windows": list(windows), "prompt": prompt, "dtype": dtype}
+    return settings | {"controls": dict(controls)} if controls else settings
 
 
 def identity_settings(*, window: str, prompt: str, dtype: str) -> Settings:
@@ -52,9 +52,6 @@ def settings_fields(settings: Settings) -> dict[str, str]:
         "settings": json.dumps(settings, sort_keys=True, ensure_ascii=False),
         "config_hash": hash_of(settings),
     }
-
-
-# What is compared.
 
 
 def expected(

@@ -38,7 +38,8 @@ def changes(rows: pd.DataFrame, size: float) -> "pd.Series[float]":
         size: root mean square of the original's logits.
     """
     moved = np.sqrt(rows["loss_patched"]) - np.sqrt(rows["loss_unlearned"])
-    return moved.abs() / size
+    change: pd.Series[float] = moved.abs() / size
+    return change
 
 
 def refuse_changed(rows: pd.DataFrame, size: float, dtype: str, label: str) -> float:

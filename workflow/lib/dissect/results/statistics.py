@@ -7,13 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from dissect.results.bootstrap import (
-    Array,
-    concepts_with_a_value,
-    estimate,
-    interval_of_mean,
-    mean_curve,
-)
+from dissect.results.bootstrap import Array, estimate, mean_and_interval
 from dissect.results.curve_groups import ALL_METHODS, DONOR, GROUP_COLUMNS, CurveGroup, curve_groups
 from dissect.results.curve_statistics import (
     Reading,
@@ -31,9 +25,8 @@ from dissect.results.curve_statistics import (
 )
 from dissect.study.windows import SUFFIX
 
-_NUMBERS = ["value", "low", "high", "n"]
 _KEYS = [*GROUP_COLUMNS, "method", "experiment", "statistic", "versus", "layer"]
-STATISTIC_COLUMNS = [*_KEYS, *_NUMBERS]
+STATISTIC_COLUMNS = [*_KEYS, "value", "low", "high", "n"]
 
 _OF_ALL: dict[str, Reading] = {
     "peak": peak,
@@ -106,17 +99,9 @@ def _of_curves(group: CurveGroup, seed: int) -> Iterator[Row]:
 
 def _of_pairs(group: CurveGroup, seed: int) -> Iterator[Row]:
     for name, key, left, right in _pairs(group):
-        paired = left - right
-        points = zip(
-            group.windows["layer"],
-            mean_curve(paired),
-            *interval_of_mean(paired, seed),
-            concepts_with_a_value(paired),
-            strict=True,
-        )
-        for layer, *numbers in points:
-            at_layer = dict(zip(_NUMBERS, numbers, strict=True))
-            yield {**key, "statistic": name, "layer": int(layer), **at_layer}
+        points = group.windows[["layer"]].assign(**mean_and_interval(left - right, seed))
+        for point in points.to_dict("records"):
+            yield {**key, "statistic": name, **point}
         peaks = estimate(partial(difference_of_peaks, group.windows), left, right, seed=seed)
         yield {**key, "statistic": f"{name}_of_peaks", **vars(peaks)}
 

@@ -3,22 +3,21 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from dissect.results.bootstrap import concepts_with_a_value, interval_of_mean, mean_curve
+from dissect.results.bootstrap import mean_and_interval
 from dissect.results.csv_files import no_such_row, read_csv
-from dissect.results.curve_groups import ALL_METHODS, CurveGroup, curve_groups
+from dissect.results.curve_groups import ALL_METHODS, WINDOW_COLUMNS, curve_groups
 from dissect.results.scores import SCORES, columns_of, of_concept
 
-_POINT = ["window", "span", "donor", "layer", "first_layer", "last_layer"]
+_POINT = ["window", "span", "donor", *WINDOW_COLUMNS]
 CONCEPT_POINT = ["model", "origin", "method", "experiment", "concept", "concept_name", *_POINT]
 CURVE_KEYS = ["model", "origin", "method", "experiment", *_POINT, "score"]
 CURVE_COLUMNS = [*CURVE_KEYS, "mean", "low", "high", "concepts", "questions", "null"]
-_WHOLE = ["layer", "first_layer", "last_layer", "concepts", "questions", "null"]
+_WHOLE = [*WINDOW_COLUMNS, "concepts", "questions", "null"]
 
 
 def concept_scores(table: Path, score: str | Sequence[str] = SCORES, **only: str) -> pd.DataFrame:
@@ -99,37 +98,24 @@ def curves(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
         CURVE_COLUMNS, sorted by all their keys; questions and null count questions of all
         concepts (and, in "all", of all methods), concepts counts each concept once.
     """
-    every = pd.concat(
+    means = pd.concat(
         [
-            _curve(group, experiment, method, seed)
+            group.windows.assign(
+                **group.key,
+                experiment=experiment,
+                method=method,
+                **mean_and_interval(group.curve(experiment, method), seed),
+            )
             for group in curve_groups(scores)
             for experiment in group.experiments
             for method in [*group.methods, ALL_METHODS]
         ],
         ignore_index=True,
-    )
-    return every[CURVE_COLUMNS].sort_values(CURVE_KEYS, ignore_index=True)
-
-
-def _curve(group: CurveGroup, experiment: str, method: str, seed: int) -> pd.DataFrame:
-    values = group.curve(experiment, method)
-    low, high = interval_of_mean(values, seed)
-    index, part = group.experiments.index(experiment), group.part(method)
-    questions, null = group.questions[index][part], group.null[index][part]
-    curve = group.windows.assign(
-        **group.key,
-        experiment=experiment,
-        method=method,
-        mean=mean_curve(values),
-        low=low,
-        high=high,
-        concepts=concepts_with_a_value(values),
-        questions=np.nansum(questions, axis=(0, 1)).astype(int),
-        null=np.nansum(null, axis=(0, 1)).astype(int),
-    )
-    # Where there are rows, if only of nulls.
-    with_rows: pd.DataFrame = curve.loc[np.isfinite(questions).any(axis=(0, 1))]
-    return with_rows
+    ).rename(columns={"value": "mean", "n": "concepts"})
+    both = pd.concat([scores.astype({"method": str}), scores.assign(method=ALL_METHODS)])
+    by_point = both.groupby(CURVE_KEYS, as_index=False, observed=True)
+    counts = by_point[["questions", "null"]].sum()
+    return means.merge(counts)[CURVE_COLUMNS].sort_values(CURVE_KEYS, ignore_index=True)
 
 
 def read_curves(path: Path, **only: str) -> pd.DataFrame:

@@ -53,12 +53,9 @@ def split(weight: Tensor, components: tuple[str, ...], checkpoint: Checkpoint) -
 
 def _share(component: str, config: Any) -> int:
     """How many parts of a fused map's rows are a component's: heads in an attention, else one."""
-    heads = {
-        "q": config.num_attention_heads,
-        "k": config.num_key_value_heads,
-        "v": config.num_key_value_heads,
-    }
-    return int(heads.get(component, 1))
+    if component == "q":
+        return int(config.num_attention_heads)
+    return int(config.num_key_value_heads) if component in ("k", "v") else 1
 
 
 def relative_change(original: Tensor, unlearned: Tensor) -> float:

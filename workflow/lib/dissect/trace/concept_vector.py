@@ -38,13 +38,13 @@ def compare_concept_vectors(
     Raises:
         DissectError: if the model has no such layer or value vector.
     """
-    _refuse_other_places(original, layer, dim)
+    _refuse_missing(original, layer, dim)
     checkpoints = (original, unlearned)
     before, after = (
         checkpoint.read_value_vectors(layer, torch.float32, _CPU)[:, dim].double()
         for checkpoint in checkpoints
     )
-    rows = min(_head_rows(checkpoint) for checkpoint in checkpoints)
+    rows = min(one.shapes[_head_name(one)][0] for one in checkpoints)
     tops = [
         set(top_tokens(checkpoint, vector, rows))
         for checkpoint, vector in zip(checkpoints, (before, after), strict=True)
@@ -72,23 +72,16 @@ def top_tokens(checkpoint: Checkpoint, vector: Tensor, rows: int) -> list[int]:
     return ids
 
 
-def _refuse_other_places(checkpoint: Checkpoint, layer: int, dim: int) -> None:
-    width = int(checkpoint.config.intermediate_size)
-    for key, value, size, what in (
-        ("Layer", layer, checkpoint.layers, "layers"),
-        ("Dim", dim, width, "value vectors in each layer"),
-    ):
-        if not 0 <= value < size:
-            raise DissectError(
-                f"the concept file says {key} {value}, but {checkpoint.folder} has {size} {what}, "
-                f"counted from 0; mend {key}, or leave out both Layer and Dim"
-            )
+def _refuse_missing(checkpoint: Checkpoint, layer: int, dim: int) -> None:
+    layers, width = checkpoint.layers, int(checkpoint.config.intermediate_size)
+    if not (0 <= layer < layers and 0 <= dim < width):
+        raise DissectError(
+            f"the concept file says Layer {layer} and Dim {dim}, counted from 0, but "
+            f"{checkpoint.folder} has {layers} layers of {width} value vectors; correct them, or "
+            "leave out both"
+        )
 
 
 def _head_name(checkpoint: Checkpoint) -> str:
     """The parameter whose values the output embedding has: its own, or the one it is tied to."""
     return tied_tensors(empty_model(checkpoint.config, torch.float32)).get(_HEAD, _HEAD)
-
-
-def _head_rows(checkpoint: Checkpoint) -> int:
-    return checkpoint.shapes[_head_name(checkpoint)][0]
