@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from dissect.errors import DissectError
 from dissect.results.csv_files import read_csv
 from dissect.results.schema import read_rows
 from dissect.results.scores import EVERY_SCORE
@@ -89,11 +88,3 @@ def test_tables_have_the_same_bytes_twice(tmp_path: Path) -> None:
         "statistics.csv",
     ]
     assert first == again
-
-
-def test_a_broken_cell_leaves_no_table(tmp_path: Path) -> None:
-    cell = plant(tmp_path, flat(0.5))
-    cell.write_bytes(b"PAR1")
-    with pytest.raises(DissectError, match="cannot be read as parquet"):
-        run(tmp_path, [cell])
-    assert not (tmp_path / "tables").exists() or not list((tmp_path / "tables").iterdir())

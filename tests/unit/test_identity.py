@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from dissect.errors import DissectError
-from dissect.results.identity import TOLERANCE, changes, identity_windows, refuse_changed
+from dissect.results.identity import TOLERANCE, identity_windows, refuse_changed
 
 
 def rows_of(unlearned: float, patched: list[float], method: str = "dpo") -> pd.DataFrame:
@@ -23,7 +23,8 @@ def rows_of(unlearned: float, patched: list[float], method: str = "dpo") -> pd.D
 
 
 def test_a_change_is_in_units_of_the_logits() -> None:
-    assert changes(rows_of(4.0, [4.0, 9.0, 1.0]), 10.0).tolist() == [0, 0.1, 0.1]
+    for patched, change in ((4.0, 0.0), (9.0, 0.01), (1.0, 0.01)):
+        assert refuse_changed(rows_of(4.0, [patched]), 100.0, "torch.float16", "x") == change
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)

@@ -92,23 +92,20 @@ def _where(keys: Mapping[Any, Any]) -> str:
 
 def _by_cell(cells: pd.DataFrame) -> pd.DataFrame:
     """The cells that differ: by how much in some columns, those that differ most first."""
-    differ = cells[cells["status"] == DIFFERS]
+    by_name = cells[cells["status"] == DIFFERS].groupby("name")
+    most = by_name["largest"].max().sort_values(ascending=False, kind="stable")
     rows = []
-    for name, group in differ.groupby("name"):
-        largest = group.set_index("column")["largest"]
-        first = group.iloc[0]
+    for name in most.index:
+        group = by_name.get_group(name).set_index("column")
+        first, largest = group.iloc[0], group["largest"]
         row = {
             "name": name,
             "rows": int(first["rows"]),
             "only OLD / NEW": f"{first['only_old']:g} / {first['only_new']:g}",
-            "most": largest.max(),
         }
         columns = {one: _number(largest[one]) if one in largest else "0" for one in _SHOWN}
         rows.append(row | columns)
-    if not rows:
-        return pd.DataFrame()
-    by_size = pd.DataFrame(rows).sort_values("most", ascending=False, kind="stable")
-    return by_size.drop(columns="most")
+    return pd.DataFrame(rows)
 
 
 def _by_key(provenance: pd.DataFrame) -> pd.DataFrame:

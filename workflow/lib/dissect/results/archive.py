@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from dissect.files import atomic_path, sha256_of
+from dissect.files import atomic_path, read_json, sha256_of
 from dissect.provenance import PACKAGES, hash_of
 from dissect.results.redact import Redactor
 
@@ -56,15 +56,13 @@ def study_members(
         results: the study's folder; files in it keep their place.
         checkpoints: the checkpoints table.
         manifests: those of its checkpoints; the folder that they name is left out.
-        outputs: tables, figures, report.
+        outputs: tables, figures, report; all of them in `results`.
         config: the config as used.
         workflow: the folder that the Snakefile lies in.
     """
-    members: dict[str, Path | str] = {
-        str(path.relative_to(results)): path for path in outputs if path.is_relative_to(results)
-    }
+    members: dict[str, Path | str] = {str(path.relative_to(results)): path for path in outputs}
     for path in manifests:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = read_json(path)
         del manifest["folder"]
         members[str(path.relative_to(results))] = _as_json(manifest)
     members["README.md"] = README

@@ -1,7 +1,7 @@
 """Whether the files of a results folder belong to the study that collects them.
 
-Snakemake knows this of what it has made itself. A results folder that was copied, or that another
-config has written, comes without that knowledge.
+Snakemake knows this of what it has made itself, but not of a results folder that was copied or that
+another config has written.
 """
 
 import json

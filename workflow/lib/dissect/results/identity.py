@@ -27,23 +27,11 @@ def identity_windows(name: str, layers: int) -> list[Window]:
     return [every[layers // 2], every[-1], Window(SUFFIX, 0, 0, layers - 1)]
 
 
-def changes(rows: pd.DataFrame, size: float) -> "pd.Series[float]":
-    """By how much each row's logits have moved at least, as a share of their size.
+def refuse_changed(rows: pd.DataFrame, size: float, dtype: str, label: str) -> float:
+    """The largest change of a model by its own states; for an original, also of its own logits.
 
     A loss is a squared distance to the original's logits, so no pair of losses can be further apart
     than the two models' logits: |sqrt(patched) - sqrt(unpatched)| is at most what they moved by.
-
-    Args:
-        rows: loss_unlearned and loss_patched.
-        size: root mean square of the original's logits.
-    """
-    moved = np.sqrt(rows["loss_patched"]) - np.sqrt(rows["loss_unlearned"])
-    change: pd.Series[float] = moved.abs() / size
-    return change
-
-
-def refuse_changed(rows: pd.DataFrame, size: float, dtype: str, label: str) -> float:
-    """The largest change of a model by its own states; for an original, also of its own logits.
 
     Args:
         rows: as in a cell, of one model and concept; method original: of the original itself.
@@ -54,7 +42,7 @@ def refuse_changed(rows: pd.DataFrame, size: float, dtype: str, label: str) -> f
     Raises:
         DissectError: naming the worst row, if it is above TOLERANCE.
     """
-    moved = changes(rows, size)
+    moved = (np.sqrt(rows["loss_patched"]) - np.sqrt(rows["loss_unlearned"])).abs() / size
     if (rows["method"] == "original").all():
         moved = np.maximum(moved, np.sqrt(rows["loss_unlearned"]) / size)
     moved = moved.fillna(np.inf)  # what is no number is no rounding

@@ -44,7 +44,7 @@ _OF_SUFFIXES: dict[str, Reading] = _OF_ALL | {
     "layers_for_most": partial(layers_that_give, share=0.9),
 }
 
-Row = dict[str, Any]
+Row = dict[Any, Any]
 
 
 def statistics(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
