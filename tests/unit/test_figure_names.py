@@ -16,7 +16,7 @@ from dissect.figures import names
 from dissect.figures.behaviour import draw_behaviour
 from dissect.figures.canvas import save
 from dissect.figures.heatmap import draw_heatmap
-from dissect.figures.names import concept_labels, drawn_name, font_families, is_drawable, shortened
+from dissect.figures.names import concept_labels, drawn_name, font_families, shortened
 from dissect.figures.style import Style
 
 TEA = "\N{CJK UNIFIED IDEOGRAPH-8336}"  # no font that comes with matplotlib has it
@@ -141,7 +141,6 @@ def test_without_a_font_the_id_stands_for_the_name(
 
 @pytest.mark.usefixtures("no_fonts")
 def test_other_names_without_a_font_are_escaped() -> None:
-    assert not is_drawable(TEA)
     assert drawn_name(f"npo {TEA}") == r"npo \u8336"
 
 

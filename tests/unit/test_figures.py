@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -12,17 +12,19 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from dissect.errors import DissectError
-from dissect.figures.canvas import FLOOR_WIDTH, applied, runs, save
+from dissect.figures import style
+from dissect.figures.canvas import applied, save
 from dissect.figures.compared import draw_scores, draw_spans
-from dissect.figures.curves import draw_curves, draw_curves_by_method
+from dissect.figures.curves import FLOOR_WIDTH, draw_curves, draw_curves_by_method
 from dissect.figures.heatmap import draw_heatmap
 from dissect.figures.last_layer import draw_last_layer, last_layer_share
-from dissect.figures.style import Style, in_order, looks_of, window_label
+from dissect.figures.style import Style, window_label
 from dissect.figures.widths import draw_widths
 from dissect.results.collect import collect_cells
 from dissect.results.scores import EVERY_SCORE
 from dissect.results.statistics import statistics
 from dissect.results.tables import concept_scores, curves
+from dissect.study.config import Experiment
 from planted import EXPERIMENTS, flat, plant, sloped
 
 STYLE = Style()
@@ -191,7 +193,9 @@ def test_no_line_bridges_a_layer_without_a_value(tmp_path: Path) -> None:
     values = flat(0.5, layers=6)
     mean, _ = tables_of(tmp_path, [plant(tmp_path, [*values[:3], [np.inf, np.inf], *values[4:]])])
     (panel,) = draw_curves(mean, STYLE).axes
-    assert [layers for layers, _ in data_lines(panel)] == [[0, 1, 2], [4, 5]]
+    ((layers, drawn_values),) = data_lines(panel)
+    assert layers == [0, 1, 2, 3, 4, 5]
+    assert [np.isnan(value) for value in drawn_values] == [False] * 3 + [True] + [False] * 2
 
 
 def test_missing_cells_show_in_the_n_of_their_curves(tmp_path: Path) -> None:
@@ -206,13 +210,6 @@ def test_missing_cells_show_in_the_n_of_their_curves(tmp_path: Path) -> None:
     said = words(figure)
     assert "MLP coefficients 1" in said
     assert "value vectors 2; grad_diff 2)" in said
-
-
-def test_runs_number_the_unbroken_pieces_of_each_curve() -> None:
-    frame = pd.DataFrame(
-        {"key": list("aaaabb"), "layer": [0, 1, 2, 3, 4, 5], "y": [1, np.nan, 1, 1, 1, 1]}
-    )
-    assert runs(frame, ["key"], "y")["run"].tolist() == [1, 2, 2, 3, 3]
 
 
 def test_a_curve_without_any_value_is_named_and_not_drawn(tmp_path: Path) -> None:
@@ -354,9 +351,9 @@ def test_small_and_empty_studies_are_drawn(tmp_path: Path, case: str) -> None:
             assert "no value" in words(figure)
 
 
-def test_many_methods_and_an_unknown_experiment_find_their_place(tmp_path: Path) -> None:
+def test_many_methods_find_their_place(tmp_path: Path) -> None:
     cells = [plant(tmp_path, sloped(0.5), method=f"m{i}") for i in range(7)]
-    cells += [plant(tmp_path, sloped(0.3), method="m0", experiment="everything")]
+    cells += [plant(tmp_path, sloped(0.3), method="m0", experiment="value_vectors")]
     mean, concepts = tables_of(tmp_path, cells)
     assert len(draw_last_layer(concepts, STYLE).axes) == 7
     assert len(draw_heatmap(concepts, STYLE).axes) == 7 * 2 + 1  # experiments and a colour bar
@@ -427,17 +424,9 @@ def test_text_is_at_least_seven_points(tmp_path: Path) -> None:
 # ---- style ------------------------------------------------------------------------------------
 
 
-def test_experiments_keep_their_looks_whoever_else_is_there() -> None:
-    assert in_order(["zebra", "value_vectors", "attention"]) == [
-        "attention",
-        "value_vectors",
-        "zebra",
-    ]
-    alone, together = looks_of(["value_vectors"]), looks_of([*EXPERIMENTS, "zebra"])
-    assert alone[0]["value_vectors"] == together[0]["value_vectors"] == 3
-    assert len(set(together[1].values())) == 5
-    with pytest.raises(DissectError, match="select fewer"):
-        looks_of(f"more{i}" for i in range(5))
+def test_every_experiment_of_the_config_has_a_look() -> None:
+    assert tuple(style.EXPERIMENTS) == get_args(Experiment)
+    assert len({look.marker for look in style.EXPERIMENTS.values()}) == 4
 
 
 def test_windows_in_words() -> None:

@@ -240,7 +240,7 @@ def test_intervals_are_bars_from_five_concepts_on(tmp_path: Path) -> None:
 
 def test_colours_are_none_of_the_experiments() -> None:
     readings = [*compared._SPANS.values(), *compared._SCORES.values(), *widths.READINGS.values()]
-    assert {reading.palette_index for reading in readings} <= {None, 4, 5, 9}
+    assert {reading.colour for reading in readings} <= {None, 4, 5, 9}
 
 
 def test_origins_have_rows_of_their_own(tmp_path: Path) -> None:

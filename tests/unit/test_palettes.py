@@ -7,11 +7,12 @@ import pytest
 
 from dissect.errors import DissectError
 from dissect.figures.palettes import check_palettes
+from dissect.figures.style import Style
 
 
 @pytest.mark.parametrize("palette", ["colorblind", "Set2", "husl", "ch:s=.25,rot=-.25"])
 def test_what_seaborn_knows_passes(palette: str) -> None:
-    check_palettes(palette, "coolwarm")
+    check_palettes(Style(palette=palette, heatmap_palette="coolwarm"))
 
 
 @pytest.mark.parametrize(
@@ -27,14 +28,15 @@ def test_what_seaborn_knows_passes(palette: str) -> None:
 )
 def test_an_unknown_palette_is_named(palette: str, heatmap_palette: str, said: str) -> None:
     with pytest.raises(DissectError, match=said) as caught:
-        check_palettes(palette, heatmap_palette)
+        check_palettes(Style(palette=palette, heatmap_palette=heatmap_palette))
     assert "\n" not in str(caught.value)
 
 
 def test_the_defaults_need_no_seaborn() -> None:
     code = (
-        "from dissect.figures.palettes import check_palettes; import sys; "
-        "check_palettes('colorblind', 'vlag_r'); print({'matplotlib', 'pandas'} & set(sys.modules))"
+        "from dissect.figures.palettes import check_palettes; "
+        "from dissect.figures.style import Style; import sys; "
+        "check_palettes(Style()); print({'matplotlib', 'pandas'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -122,19 +122,19 @@ def test_origins_and_spans_are_never_mixed() -> None:
         claim("unrelated_harmed", "holds", 0.4, span=""),
     ]
     own, published = findings(pd.DataFrame(rows), "notebook")
-    assert [(one.id, one.verdict) for one in own.rows] == [
+    assert [(one["id"], one["verdict"]) for one in own["rows"]] == [
         ("attention_much", "holds"),
         ("unrelated_harmed", "holds"),
     ]
-    assert [one.value for one in published.rows] == ["0.10, n = 6"]
+    assert [one["value"] for one in published["rows"]] == ["0.10, n = 6"]
 
 
 def test_a_finding_is_drawn_where_it_lies() -> None:
     rows = [claim("a", "holds", 1.1, low=-0.5, high=9.0), claim("b", "undecided", note="none")]
     (one,) = findings(pd.DataFrame(rows), "notebook")
-    assert one.rows[0].positions == {"value": 100.0, "low": 0.0, "high": 100.0, "mark": 62.5}
-    assert one.rows[1].positions == {"mark": 62.5}
-    assert one.rows[1].value == "no value"
+    assert one["rows"][0]["positions"] == {"value": 100.0, "low": 0.0, "high": 100.0, "mark": 62.5}
+    assert one["rows"][1]["positions"] == {"mark": 62.5}
+    assert one["rows"][1]["value"] == "no value"
 
 
 # The page, with and without its parts.
@@ -373,8 +373,9 @@ def figure(tmp_path: Path, name: str, caption: str) -> dict[str, Any]:
     path.write_bytes(PNG)
     template.write_text(caption, encoding="utf-8")
     shown = Shown(["sliding_5", "suffix"], ["notebook"], ["krs"])
-    (found,) = pictures([path], {"curves": template}, shown, dpi=200)
-    return {**vars(found), "alt": found.alt}
+    by_place = pictures([path], {"curves": template}, shown, dpi=200)["m"]
+    ((place, picture),) = [(place, one) for place, all_ in by_place.items() for one in all_]
+    return {**picture, "place": place}
 
 
 def test_a_figure_has_the_caption_of_snakemakes_report(tmp_path: Path) -> None:
@@ -382,12 +383,12 @@ def test_a_figure_has_the_caption_of_snakemakes_report(tmp_path: Path) -> None:
     found = figure(tmp_path, "curves.suffix.notebook.krs.png", caption)
     assert found["caption"] == ["Of m.", "suffix."]
     assert (found["width"], found["height"], found["shown"]) == (1400, 600, 875)
-    assert found["leading"] is False
+    assert found["place"] == "others"
     assert found["alt"].startswith("Recovery against layer: m, each layer and all after it")
 
 
 def test_the_first_window_leads(tmp_path: Path) -> None:
-    assert figure(tmp_path, "curves.sliding_5.notebook.krs.png", "x")["leading"] is True
+    assert figure(tmp_path, "curves.sliding_5.notebook.krs.png", "x")["place"] == "leading"
 
 
 def test_a_caption_that_asks_for_too_much_is_refused(tmp_path: Path) -> None:

@@ -48,8 +48,7 @@ def read_study(values: dict[str, Any], config_files: Sequence[str], *, check: bo
         check_config_file(Path(file))
     study = load_study(values)
     if check:
-        style = study.config.figures.style
-        check_palettes(style.palette, style.heatmap_palette)
+        check_palettes(study.config.figures.style)
     # The tables of a results folder that was copied here without `.snakemake` are older than this
     # file, so they are made again, and all results in the folder are checked.
     first_use = Path(study.first_use)

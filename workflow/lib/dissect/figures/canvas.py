@@ -1,7 +1,7 @@
-"""What all figures share: figure, axis of scores, title, legend, files that reproduce."""
+"""What all figures share: the sheet and its panels, axes of scores, lines, legends, files."""
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,22 +15,20 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from dissect.errors import DissectError
-from dissect.figures.names import FONT_FAMILY, font_families, literal, one_line, shortened
-from dissect.figures.style import (
-    CONTROLS,
-    SPANS,
-    Style,
-    label_of,
-    looks_of,
-    signed,
-    window_label,
-)
+from dissect.figures.names import FONT_FAMILY, font_families
+from dissect.figures.style import EXPERIMENTS, Look, Style
 from dissect.files import atomic_path
-from dissect.results.curve_groups import ALL_METHODS
+from dissect.results.bootstrap import MIN_CONCEPTS
 
 GREY = "0.35"
-FLOOR_WIDTH = 0.7  # of a control's line
 TOP = 1.08  # of a score's axis: a little air above KRS 1
+# How a mean is marked where it is no point of a line.
+LARGE_MARK: dict[str, Any] = {
+    "linestyle": "none",
+    "markersize": 5,
+    "markeredgecolor": "black",
+    "markeredgewidth": 0.5,
+}
 
 # No date and no version of what drew it: the same data give the same bytes.
 _METADATA: dict[str, dict[str, None]] = {
@@ -72,19 +70,6 @@ def applied(style: Style, frame: pd.DataFrame | None = None) -> Iterator[None]:
         yield
 
 
-def columns_of(panels: int) -> int:
-    """How many panels stand side by side: more than three would be too narrow for their words."""
-    return min(panels, 2 if panels == 4 else 3)
-
-
-def new_figure(
-    size: tuple[float, float], rows: int, columns: int, **more: Any
-) -> tuple[Figure, Any]:
-    """A figure and its (rows, columns) array of axes, outside pyplot's global state."""
-    figure = Figure(figsize=size, layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False, **more)
-
-
 def save(figure: Figure, outputs: Iterable[Path], style: Style) -> None:
     """Write a figure in the format of each name (.png, .pdf), whole or not at all.
 
@@ -99,22 +84,58 @@ def save(figure: Figure, outputs: Iterable[Path], style: Style) -> None:
             figure.savefig(partial, format=kind[1:], metadata=_METADATA[kind], dpi=style.dpi)
 
 
-def colours(experiments: Iterable[str], style: Style) -> dict[str, Any]:
-    """One colour per experiment, the same in every figure."""
-    numbers, _, _ = looks_of(experiments)
-    return dict(zip(numbers, sns.color_palette(style.palette, len(numbers)), strict=True))
+# The sheet.
 
 
-def plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with text in place of pandas categories."""
-    keys = [name for name, kind in frame.dtypes.items() if isinstance(kind, pd.CategoricalDtype)]
-    return frame.astype(dict.fromkeys(keys, str))
+def new_grid(size: tuple[float, float], rows: int, columns: int, **more: Any) -> tuple[Figure, Any]:
+    """A figure and its (rows, columns) array of axes, outside pyplot's global state."""
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, sharey=True, **more)
+
+
+def columns_of(panels: int) -> int:
+    """How many panels stand side by side: more than three would be too narrow for their words."""
+    return min(panels, 2 if panels == 4 else 3)
+
+
+def new_panels(
+    count: int, size: tuple[float, float], more_height: float, **more: Any
+) -> tuple[Figure, list[Axes]]:
+    """A figure of so many panels, in rows of `columns_of`.
+
+    Args:
+        size: the figure's width, and the height of one row.
+        more_height: what the figure is higher than its rows.
+    """
+    columns = columns_of(count)
+    rows = -(-count // columns)
+    figure, grid = new_grid((size[0], rows * size[1] + more_height), rows, columns, **more)
+    for spare in grid.flat[count:]:
+        spare.remove()
+    return figure, list(grid.flat[:count])
 
 
 def by_method(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Panel title -> its rows: one per method, and per origin where there are several."""
     keys = ["method", "origin"] if frame["origin"].nunique() > 1 else ["method"]
-    return {", ".join(map(str, key)): part for key, part in frame.groupby(keys, sort=True)}
+    groups = frame.groupby(keys, sort=True, observed=True)
+    return {", ".join(map(str, key)): part for key, part in groups}
+
+
+def singles_of(
+    panels: Mapping[str, pd.DataFrame], concepts: pd.DataFrame, count: str = "concepts"
+) -> dict[str, pd.DataFrame]:
+    """Panel title -> the rows of single concepts, where these are too few for an interval.
+
+    Args:
+        panels: what `by_method` returns, with the number of concepts in the column `count`.
+    """
+    singles = by_method(concepts)
+    few = [name for name, rows in panels.items() if rows[count].max() < MIN_CONCEPTS]
+    return {name: singles.get(name, concepts.iloc[:0]) for name in few}
+
+
+# Axes.
 
 
 def score_floor(shown: "pd.Series[float]", style: Style) -> float:
@@ -141,144 +162,70 @@ def layer_ticks(axes: Axes, most: int = 7) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=most, integer=True))
 
 
-def runs(frame: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFrame:
-    """The rows that have a value, with `run`: a number that changes where a layer has none.
-
-    A line is drawn per run, so that none bridges a layer without a value.
-    """
-    rows = frame[frame[value].notna()].sort_values([*by, "layer"], ignore_index=True)
-    curve = rows.groupby(list(by), observed=True).ngroup()
-    starts = (rows["layer"].diff() != 1) | (curve.diff() != 0)
-    rows["run"] = starts.cumsum()
-    return rows
+def note(axes: Axes, text: str, x: float = 0.05) -> None:
+    """Words in a panel, at its top."""
+    lines = "\n".join(textwrap.wrap(text, 40))
+    axes.text(x, 0.9, lines, transform=axes.transAxes, va="top", color=GREY)
 
 
-def setting(window: str, span: str) -> list[str]:
-    """What was put back, which positions were compared, how the score reads."""
-    return [
-        window_label(window),
-        f"loss over {SPANS.get(span, span)}",
-        "1 = the original's logits, 0 = the unlearned model's",
-    ]
+# Lines, and the legend that explains them.
 
 
-def counted(curves: pd.DataFrame) -> list[str]:
-    """How many methods, concepts and questions stand behind rows of curves.csv, per origin."""
-    each = curves[curves["method"] != ALL_METHODS]
-    several = each["origin"].nunique() > 1
-    return [
-        (f"{origin}: " if several else "") + _counted(part)
-        for origin, part in each.groupby("origin", sort=True)
-    ]
+def line_styles(looks: Mapping[str, Look], style: Style, colours: int) -> dict[str, dict[str, Any]]:
+    """What matplotlib calls each look, with `colours` colours in the palette."""
+    palette = sns.color_palette(style.palette, colours)
+    return {
+        name: {
+            "label": look.label,
+            "color": "black" if look.colour is None else palette[look.colour],
+            "marker": look.marker,
+            "linestyle": (0, look.dashes) if look.dashes else "-",
+            "markeredgecolor": "white",
+            "markeredgewidth": 0.3,
+        }
+        for name, look in looks.items()
+    }
 
 
-def _counted(each: pd.DataFrame) -> str:
-    methods = spread(pd.Series([each["method"].nunique()]), "method")
-    concepts, questions = spread(each["concepts"], "concept"), spread(each["questions"], "question")
-    null = each.groupby("method")["null"].max()
-    without = f" ({_range(null)} more without a value)" if null.any() else ""
-    having = "with" if each["method"].nunique() == 1 else "each with"
-    return f"n = {methods}, {having} {concepts}{_uneven(each)} and {questions}{without}"
+def experiment_styles(style: Style) -> dict[str, dict[str, Any]]:
+    """`line_styles` of the experiments: the same in every figure, whichever of them it shows."""
+    return line_styles(EXPERIMENTS, style, len(EXPERIMENTS))
 
 
-def _uneven(each: pd.DataFrame) -> str:
-    """Where cells are missing: how many concepts stand behind each curve."""
-    counts = each.groupby(["method", "experiment"], observed=True)["concepts"].max().unstack()
-    if counts.stack().nunique() == 1:
-        return ""
-    phrases = []
-    for method, row in counts.iterrows():
-        by_experiment = [f"{label_of(str(name))} {int(n)}" for name, n in row.dropna().items()]
-        same = row.nunique() == 1
-        phrases.append(
-            f"{method} {int(row.max())}" if same else f"{method} {', '.join(by_experiment)}"
-        )
-    return f" ({'; '.join(phrases)})"
+def add_line(axes: Axes, rows: pd.DataFrame, value: str, **line_style: Any) -> None:
+    """A line against layer, broken where a layer has no value."""
+    values = rows.set_index("layer")[value].dropna().sort_index()
+    if len(values):
+        values = values.reindex(range(values.index[0], values.index[-1] + 1))
+        axes.plot(values.index, values, **line_style)
 
 
-def spread(values: "pd.Series[int]", noun: str) -> str:
-    """A count in words: `10 concepts`, or `9-10 concepts` where it is not the same everywhere."""
-    return f"{_range(values)} {noun}{'' if values.max() == 1 else 's'}"
+def add_band(axes: Axes, rows: pd.DataFrame, colour: Any, alpha: float = 0.2) -> None:
+    """The interval of each layer."""
+    rows = rows.sort_values("layer")
+    band: dict[str, Any] = {"color": colour, "alpha": alpha, "linewidth": 0}
+    axes.fill_between(rows["layer"], rows["low"], rows["high"], **band)
 
 
-def _range(values: "pd.Series[int]") -> str:
-    low, high = int(values.min()), int(values.max())
-    return f"{low}" if low == high else f"{low}\N{EN DASH}{high}"
-
-
-def cut_note(shown: "pd.Series[float]", style: Style, what: str = "axis") -> str:
-    """Words on values below what the axis or the colours show; empty if there are none."""
-    below = shown[shown < style.krs_floor]
-    if below.empty:
-        return ""
-    lie = "1 value lies" if len(below) == 1 else f"{len(below)} values lie"
-    lowest = signed(round(below.min(), 2))
-    return f"{what} cut at {signed(style.krs_floor)}: {lie} below, the lowest at {lowest}"
-
-
-def ceiling_note(shown: "pd.Series[float]", style: Style) -> str:
-    """Words on values above what the axis shows; empty if there are none."""
-    above = shown[shown > score_ceiling(shown, style)]
-    return (
-        f"{len(above)} above the axis, the highest at {signed(above.max())}" if len(above) else ""
-    )
-
-
-def title(figure: Figure, model: str, phrases: Iterable[str], style: Style) -> None:
-    """The model's name and, under it, what is shown, in lines as wide as the figure.
-
-    The figure grows by the height of the title, so that the panels keep their height.
-    """
-    size = 7 * style.font_scale
-    width = int(figure.get_figwidth() * 72 / (0.56 * size))
-    lines = [shortened(one_line(model), width), *_set_in_lines(phrases, width)]
-    text = literal("\n".join(lines))
-    figure.suptitle(text, x=0.01, ha="left", fontsize=size, linespacing=1.25)
-    figure.set_figheight(figure.get_figheight() + len(lines) * 1.3 * size / 72)
-
-
-def _set_in_lines(phrases: Iterable[str], width: int) -> list[str]:
-    """Phrases joined by semicolons, broken between phrases unless one is longer than a line."""
-    lines: list[str] = []
-    for phrase in filter(None, phrases):
-        if lines and len(lines[-1]) + len(phrase) + 2 <= width:
-            lines[-1] += f"; {phrase}"
-        else:
-            lines += textwrap.wrap(phrase, width)
-    return lines
-
-
-def no_value(axes: Axes, names: Sequence[str]) -> None:
-    """Say in the panel which curves have no value at all."""
-    if names:
-        words = textwrap.wrap("no value (unpatched loss 0): " + ", ".join(names), 40)
-        axes.text(0.02, 0.9, "\n".join(words), transform=axes.transAxes, va="top", color=GREY)
-
-
-def legend_below(
+def legend(
     figure: Figure,
-    experiments: Iterable[str],
-    style: Style,
+    line_styles: Sequence[Mapping[str, Any]],
     columns: int,
-    controls: Iterable[str] = (),
+    side: str = "center",
+    length: float = 3.2,
 ) -> None:
-    """One legend of the experiments, and of the controls, for all panels, under them."""
-    names = list(experiments)
-    palette = colours(names, style)
-    _, markers, dashes = looks_of(names)
-    handles = []
-    for name in names:
-        edge: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.3}
-        line = Line2D(
-            [], [], color=palette[name], marker=markers[name], label=label_of(name), **edge
-        )
-        line.set_dashes(dashes[name])
-        handles.append(line)
-    for donor in controls:
-        _, label, dashes_of_donor = CONTROLS[donor]
-        label = f"floor: {label}"
-        handles.append(Line2D([], [], color=GREY, linewidth=FLOOR_WIDTH, label=label))
-        handles[-1].set_dashes(dashes_of_donor)
-    # In rows of like length: no entry alone in the last one.
-    columns = -(-len(handles) // -(-len(handles) // columns))
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=3.2)
+    """Under all panels, an entry per style. Rows are of like length: no entry is alone in one.
+
+    Args:
+        length: of a line, in font sizes.
+    """
+    if not line_styles:
+        return
+    rows = -(-len(line_styles) // columns)
+    where: Any = f"outside lower {side}"  # matplotlib's types do not know all sides
+    figure.legend(
+        handles=[Line2D([], [], **line_style) for line_style in line_styles],
+        loc=where,
+        ncols=-(-len(line_styles) // rows),
+        handlelength=length,
+    )

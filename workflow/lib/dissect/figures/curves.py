@@ -1,26 +1,24 @@
 """KRS against layer: the paper's figure, and the same per method with intervals."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dissect.figures import canvas
+from dissect.figures import canvas, notes
 from dissect.figures.names import drawn_name
-from dissect.figures.style import (
-    CONTROLS,
-    SCORES,
-    Style,
-    in_order,
-    label_of,
-    layer_label,
-    looks_of,
-    signed,
-)
-from dissect.results.bootstrap import MIN_CONCEPTS
+from dissect.figures.style import EXPERIMENTS, SCORES, Style, in_order, layer_label
 from dissect.results.curve_groups import ALL_METHODS, DONOR
+
+# Control donor -> label, short label, dashes.
+CONTROLS: dict[str, tuple[str, str, tuple[float, ...]]] = {
+    "other_question": ("another question's states", "other question", (6, 1.5)),
+    "noise": ("noise of the same norm", "noise", (1, 2)),
+}
+FLOOR_WIDTH = 0.7  # of a control's line
+_SINGLE: dict[str, Any] = {"linewidth": 0.5, "alpha": 0.6, "zorder": 1.5, "marker": ""}
 
 
 def draw_curves(curves: pd.DataFrame, style: Style) -> Figure:
@@ -30,21 +28,12 @@ def draw_curves(curves: pd.DataFrame, style: Style) -> Figure:
         curves: rows of tables/curves.csv of one model, window, span and score. Origins are not
             pooled: each has a panel. Rows of other donors are drawn as control baselines.
     """
-    curves, baselines = _split(curves)
-    overall = curves[curves["method"] == ALL_METHODS]
-    panels = {str(origin): frame for origin, frame in overall.groupby("origin", sort=True)}
+    overall = curves[(curves["method"] == ALL_METHODS) & (curves["donor"] == DONOR)]
+    panels = {str(origin): rows for origin, rows in overall.groupby("origin", sort=True)}
     if len(panels) == 1:
         panels = {"": overall}
-    with canvas.applied(style, curves):
-        figure, axes = _new_figure(len(panels), style)
-        for panel, frame in zip(axes, panels.values(), strict=True):
-            _mean_curves(panel, frame, style)
-            _draw_baselines(panel, _of_panel(baselines, frame), style)
-        _label(axes, panels, overall["mean"], style)
-        averaged = ["mean over questions, then concepts, then methods"]
-        baselines = baselines[baselines["method"] == ALL_METHODS]
-        _finish(figure, curves, averaged, overall["mean"], style, baselines)
-    return figure
+    averaged = [f"{notes.AVERAGED}, then methods"]
+    return _draw(curves, panels, {}, averaged, overall["mean"], style)
 
 
 def draw_curves_by_method(curves: pd.DataFrame, concepts: pd.DataFrame, style: Style) -> Figure:
@@ -55,190 +44,137 @@ def draw_curves_by_method(curves: pd.DataFrame, concepts: pd.DataFrame, style: S
         concepts: what `concept_scores` returns, of the same selection and score; drawn as thin
             lines where a method has too few concepts for an interval.
     """
-    curves, baselines = _split(curves)
-    each = curves[curves["method"] != ALL_METHODS]
+    each = curves[(curves["method"] != ALL_METHODS) & (curves["donor"] == DONOR)]
     panels = canvas.by_method(each)
-    singles = canvas.by_method(canvas.plain(concepts))
-    few = [name for name, frame in panels.items() if frame["concepts"].max() < MIN_CONCEPTS]
-    shown = pd.concat([each["mean"], each["low"], *(singles[name]["value"] for name in few)])
+    singles = canvas.singles_of(panels, concepts)
+    averaged = [notes.AVERAGED, *notes.uncertainty(len(singles), len(panels))]
+    shown = pd.concat([each["mean"], each["low"], *(rows["value"] for rows in singles.values())])
+    return _draw(curves, panels, singles, averaged, shown, style)
+
+
+def _draw(
+    curves: pd.DataFrame,
+    panels: Mapping[str, pd.DataFrame],
+    singles: Mapping[str, pd.DataFrame],
+    averaged: list[str],
+    shown: "pd.Series[float]",
+    style: Style,
+) -> Figure:
+    """Panels of curves on shared axes, each with its controls.
+
+    Args:
+        singles: the panels' rows of single concepts, where these are drawn in place of bands.
+        shown: all values that the axes must have room for.
+    """
+    drawn = pd.concat(panels.values())
+    controls = curves[(curves["donor"] != DONOR) & curves["method"].isin(drawn["method"])]
+    columns = canvas.columns_of(len(panels))
+    size = (style.width if columns > 1 else style.width / 2, style.panel_height + 0.15)
+    legend_height = (0.2 if columns > 1 else 0.35) * style.font_scale
     with canvas.applied(style, curves):
-        figure, axes = _new_figure(len(panels), style)
-        for panel, (name, frame) in zip(axes, panels.items(), strict=True):
-            _mean_curves(panel, frame, style)
-            if name in few:
-                _single_concepts(panel, singles[name], style)
-            else:
-                _bands(panel, frame, style)
-            _draw_baselines(panel, _of_panel(baselines, frame), style)
-        _label(axes, panels, shown, style)
-        averaged = ["mean over questions, then concepts"]
-        if few:
-            averaged.append("thin lines: single concepts")
-        if len(few) < len(panels):
-            averaged.append("bands: 95 % bootstrap intervals over concepts")
-        _finish(figure, each, averaged, shown, style, baselines[baselines["method"] != ALL_METHODS])
+        figure, axes = canvas.new_panels(len(panels), size, legend_height, sharex=True)
+        for panel, (name, rows) in zip(axes, panels.items(), strict=True):
+            _draw_curves(panel, rows, singles.get(name), style)
+            of_panel = rows[["method", "origin"]].drop_duplicates()
+            _draw_controls(panel, controls.merge(of_panel), style)
+            panel.set_title(drawn_name(name), loc="left")
+        first = drawn.iloc[0]
+        end = canvas.score_floor(shown, style)
+        _label(axes, layer_label(first["window"]), SCORES[first["score"]], end)
+        phrases = [
+            *notes.setting(first["window"], first["span"]),
+            *averaged,
+            *notes.counted(curves[curves["donor"] == DONOR]),
+            notes.cut_note(shown, style),
+            *_control_notes(controls, end),
+        ]
+        notes.title(figure, first["model"], phrases, style)
+        entries = [canvas.experiment_styles(style)[name] for name in in_order(drawn["experiment"])]
+        entries += [
+            _control_style(donor) | {"label": f"floor: {CONTROLS[donor][1]}"}
+            for donor, values in _by_donor(controls).items()
+            if (values >= end).any()
+        ]
+        canvas.legend(figure, entries, 4 if columns > 1 else 2)
     return figure
 
 
-def _new_figure(panels: int, style: Style) -> tuple[Figure, list[Axes]]:
-    """So many panels, on shared axes."""
-    columns = canvas.columns_of(panels)
-    rows = -(-panels // columns)
-    width = style.width if columns > 1 else style.width / 2
-    legend = (0.2 if columns > 1 else 0.35) * style.font_scale
-    size = (width, rows * (style.panel_height + 0.15) + legend)
-    figure, grid = canvas.new_figure(size, rows, columns, sharex=True, sharey=True)
-    axes = list(grid.flat)
-    for spare in axes[panels:]:
-        spare.remove()
-    return figure, axes[:panels]
-
-
-def _label(
-    axes: list[Axes], panels: dict[str, pd.DataFrame], shown: "pd.Series[float]", style: Style
-) -> None:
-    """Titles, and labels at the left of each row and under each column."""
-    columns = canvas.columns_of(len(panels))
-    for number, (panel, (name, frame)) in enumerate(zip(axes, panels.items(), strict=True)):
-        first, lowest = frame.iloc[0], number + columns >= len(axes)
+def _label(axes: list[Axes], across: str, up: str, end: float) -> None:
+    """Labels at the left of each row and under each column."""
+    columns = canvas.columns_of(len(axes))
+    for number, panel in enumerate(axes):
+        lowest = number + columns >= len(axes)
         canvas.zero_line(panel)
         canvas.layer_ticks(panel)
         panel.tick_params(labelbottom=lowest)
-        panel.set_title(drawn_name(name), loc="left")
-        panel.set_xlabel(layer_label(first["window"]))
+        panel.set_xlabel(across)
         panel.xaxis.label.set_visible(lowest)
-        panel.set_ylabel(
-            "" if number % columns else SCORES.get(first["score"], [first["score"]])[0]
-        )
-        panel.set_ylim(canvas.score_floor(shown, style), canvas.TOP)
+        panel.set_ylabel("" if number % columns else up)
+        panel.set_ylim(end, canvas.TOP)
 
 
-def _mean_curves(axes: Axes, frame: pd.DataFrame, style: Style) -> None:
-    """One line per experiment and unbroken run, with markers."""
-    _, markers, _ = looks_of(frame["experiment"])
-    rows = canvas.runs(frame, ["experiment"], "mean")
-    _lines(axes, rows, "mean", style, markers=markers, markeredgewidth=0.3)
-    empty = frame.groupby("experiment")["mean"].count() == 0
-    canvas.no_value(axes, [label_of(name) for name in in_order(empty.index[empty])])
+def _draw_curves(
+    axes: Axes, rows: pd.DataFrame, singles: pd.DataFrame | None, style: Style
+) -> None:
+    """A line per experiment, with its band where it has one, or with the single concepts."""
+    line_styles, empty = canvas.experiment_styles(style), []
+    for experiment in in_order(rows["experiment"]):
+        curve, line_style = rows[rows["experiment"] == experiment], line_styles[experiment]
+        canvas.add_line(axes, curve, "mean", **line_style)
+        if curve["mean"].isna().all():
+            empty.append(EXPERIMENTS[experiment].label)
+        if singles is not None:
+            of_experiment = singles[singles["experiment"] == experiment]
+            for _, concept in of_experiment.groupby("concept", observed=True):
+                canvas.add_line(axes, concept, "value", **line_style | _SINGLE)
+        elif curve["method"].iloc[0] != ALL_METHODS:  # the paper's figure has no bands
+            canvas.add_band(axes, curve, line_style["color"])
+    if empty:
+        canvas.note(axes, "no value (unpatched loss 0): " + ", ".join(empty), 0.02)
 
 
-def _split(curves: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The original's rows, and those of the controls."""
-    is_original = curves["donor"] == DONOR
-    return curves[is_original], curves[~is_original]
+# Control baselines.
 
 
-def _of_panel(baselines: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
-    """The controls of a panel's curves."""
-    keys = ["method", "origin"]
-    return baselines.merge(frame[keys].drop_duplicates(), on=keys)
-
-
-def _draw_baselines(axes: Axes, baselines: pd.DataFrame, style: Style) -> None:
+def _draw_controls(axes: Axes, controls: pd.DataFrame, style: Style) -> None:
     """A thin grey line per donor and experiment through the layers where it is known.
 
     The dashes say which donor, the small markers which experiment.
     """
-    _, markers, _ = looks_of(baselines["experiment"])
-    palette = canvas.colours(baselines["experiment"], style)
-    finite = baselines[baselines["mean"].notna()]
-    for key, points in finite.groupby(["donor", "experiment"], sort=False):
+    line_styles = canvas.experiment_styles(style)
+    with_value = controls[controls["mean"].notna()]
+    for key, rows in with_value.groupby(["donor", "experiment"], sort=False):
         donor, experiment = map(str, key)
-        line = points.sort_values("layer")
-        axes.plot(
-            line["layer"],
-            line["mean"],
-            color=canvas.GREY,
-            linewidth=canvas.FLOOR_WIDTH,
-            dashes=CONTROLS[donor][2],
-            marker=markers[experiment],
-            markersize=2.2,
-            markerfacecolor=palette[experiment],
-            markeredgewidth=0,
-            zorder=1.7,
-        )
+        line = rows.sort_values("layer")
+        marks: dict[str, Any] = {
+            "marker": line_styles[experiment]["marker"],
+            "markersize": 2.2,
+            "markerfacecolor": line_styles[experiment]["color"],
+            "markeredgewidth": 0,
+        }
+        axes.plot(line["layer"], line["mean"], zorder=1.7, **_control_style(donor) | marks)
 
 
-def _single_concepts(axes: Axes, concepts: pd.DataFrame, style: Style) -> None:
-    """One thin line per experiment, concept and unbroken run."""
-    rows = canvas.runs(concepts, ["experiment", "concept"], "value")
-    _lines(axes, rows, "value", style, linewidth=0.5, alpha=0.6, zorder=1.5)
-
-
-def _lines(axes: Axes, rows: pd.DataFrame, value: str, style: Style, **more: Any) -> None:
-    if rows.empty:
-        return
-    experiments = in_order(rows["experiment"])
-    _, _, dashes = looks_of(experiments)
-    sns.lineplot(
-        rows,
-        x="layer",
-        y=value,
-        hue="experiment",
-        style="experiment",
-        hue_order=experiments,
-        style_order=experiments,
-        palette=canvas.colours(experiments, style),
-        dashes=dashes,
-        units="run",
-        estimator=None,
-        legend=False,
-        ax=axes,
-        **more,
-    )
-
-
-def _bands(axes: Axes, frame: pd.DataFrame, style: Style) -> None:
-    palette = canvas.colours(frame["experiment"], style)
-    for experiment in in_order(frame["experiment"]):
-        curve = frame[frame["experiment"] == experiment].sort_values("layer")
-        axes.fill_between(
-            curve["layer"],
-            curve["low"],
-            curve["high"],
-            color=palette[experiment],
-            alpha=0.2,
-            linewidth=0,
-        )
-
-
-def _finish(
-    figure: Figure,
-    curves: pd.DataFrame,
-    averaged: list[str],
-    shown: "pd.Series[float]",
-    style: Style,
-    baselines: pd.DataFrame,
-) -> None:
-    """What is shown, averaged over how many, and one legend."""
-    first = curves.iloc[0]
-    end = canvas.score_floor(shown, style)
-    phrases = [
-        *canvas.setting(first["window"], first["span"]),
-        *averaged,
-        *canvas.counted(curves),
-        canvas.cut_note(shown, style),
-        *_baseline_notes(baselines, end),
-    ]
-    canvas.title(figure, first["model"], phrases, style)
-    columns = 4 if figure.get_figwidth() > style.width / 2 else 2
-    seen = [donor for donor, values in _by_donor(baselines).items() if (values >= end).any()]
-    canvas.legend_below(figure, in_order(curves["experiment"]), style, columns, seen)
-
-
-def _baseline_notes(baselines: pd.DataFrame, end: float) -> list[str]:
-    """Words on each control: the most that it gives back anywhere, wherever the axis ends."""
-    notes = []
-    for donor, values in _by_donor(baselines).items():
-        hidden = "" if (values >= end).any() else ", below the axis"
-        highest = signed(round(values.max(), 2))
-        notes.append(f"floor with {CONTROLS[donor][0]}: at most {highest}{hidden}")
-    return notes
-
-
-def _by_donor(baselines: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
-    """Donor -> its values, in the order of the legend."""
-    means = {
-        donor: baselines.loc[baselines["donor"] == donor, "mean"].dropna() for donor in CONTROLS
+def _control_style(donor: str) -> dict[str, Any]:
+    return {
+        "color": canvas.GREY,
+        "linewidth": FLOOR_WIDTH,
+        "linestyle": (0, CONTROLS[donor][2]),
     }
-    return {donor: values for donor, values in means.items() if len(values)}
+
+
+def _control_notes(controls: pd.DataFrame, end: float) -> list[str]:
+    """Words on each control: the most that it gives back anywhere, wherever the axis ends."""
+    phrases = []
+    for donor, values in _by_donor(controls).items():
+        hidden = "" if (values >= end).any() else ", below the axis"
+        highest = notes.signed(round(values.max(), 2))
+        phrases.append(f"floor with {CONTROLS[donor][0]}: at most {highest}{hidden}")
+    return phrases
+
+
+def _by_donor(controls: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
+    """Donor -> its values, in the order of the legend."""
+    means = controls.dropna(subset="mean").groupby("donor")["mean"]
+    values = {str(donor): each for donor, each in means}
+    return {donor: values[donor] for donor in CONTROLS if donor in values}

@@ -7,7 +7,6 @@ the figures does not have.
 import logging
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from itertools import accumulate
@@ -20,15 +19,12 @@ FONT_FAMILY = "DejaVu Sans"  # comes with matplotlib: the same on every machine
 _ALWAYS = set(map(chr, range(32, 127)))
 # Fonts without pictures of their characters: boxes, or nothing.
 _PLACEHOLDERS = ("Last Resort", "Adobe Blank")
-_EAST_ASIAN = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "IDEOGRAPHIC", "FULLWIDTH")
 
 log = logging.getLogger("dissect")
 
 
 def font_families(frame: pd.DataFrame) -> list[str]:
-    """The font families that draw a table's names.
-
-    FONT_FAMILY is the first; others follow where it lacks a character.
+    """The font families that draw a table's names: FONT_FAMILY, and others for what it lacks.
 
     Logs one warning if no installed font has some of the characters.
 
@@ -40,13 +36,15 @@ def font_families(frame: pd.DataFrame) -> list[str]:
     missing = (named | _characters_of(frame, "concept")) - _ALWAYS - _glyphs(FONT_FAMILY)
     chosen = [FONT_FAMILY]
     while missing:
-        best = min(_installed(), key=lambda family: _rank(family, missing), default=FONT_FAMILY)
-        if not missing & _glyphs(best):
+        # The one that has most of them; of equals, one without serifs.
+        ranks = [(-len(missing & _glyphs(one)), "Sans" not in one, one) for one in _installed()]
+        count, _, best = min(ranks, default=(0, True, ""))
+        if not count:
             break
         chosen.append(best)
         missing -= _glyphs(best)
     if missing & named:
-        _warn(missing & named)
+        _warn(sorted(missing & named))
     return chosen
 
 
@@ -57,11 +55,9 @@ def drawn_name(text: str, length: int = 40) -> str:
 
 def literal(text: str) -> str:
     """Text that matplotlib draws as it is; a character that no font has becomes its escape."""
-    missing = _missing(text) - {"\n"}
-    shown = (
-        one.encode("ascii", "backslashreplace").decode() if one in missing else one for one in text
-    )
-    return "".join(shown).replace("$", r"\$")  # a dollar sign would begin a formula
+    for one in _missing(text) - {"\n"}:
+        text = text.replace(one, one.encode("ascii", "backslashreplace").decode())
+    return text.replace("$", r"\$")  # a dollar sign would begin a formula
 
 
 def one_line(text: str) -> str:
@@ -79,11 +75,6 @@ def shortened(text: str, length: int = 30) -> str:
     return text[: bisect_right(ends, length - 1)].rstrip() + "…"
 
 
-def is_drawable(text: str) -> bool:
-    """Whether installed fonts have every character of a line."""
-    return not _missing(text)
-
-
 def concept_labels(concepts: pd.DataFrame) -> dict[str, str]:
     """Concept id -> its label, in the order of the labels.
 
@@ -96,28 +87,18 @@ def concept_labels(concepts: pd.DataFrame) -> dict[str, str]:
     """
     pairs = concepts[["concept", "concept_name"]].drop_duplicates("concept").astype(str)
     pairs = pairs.sort_values("concept", ignore_index=True)
-    ids = [
-        one if is_drawable(one) else f"concept {number}"
-        for number, one in enumerate(pairs["concept"], start=1)
-    ]
-    names = [shortened(one_line(name)) for name in pairs["concept_name"]]
-    labels = pd.Series(
-        [name if name and is_drawable(name) else one for name, one in zip(names, ids, strict=True)]
-    )
-    with_ids = labels + " (" + pd.Series(ids) + ")"
-    pairs["label"] = labels.where(~labels.duplicated(keep=False), with_ids)
+    numbered = "concept " + (pairs.index + 1).astype(str)
+    ids = pairs["concept"].mask(pairs["concept"].map(_missing).astype(bool), numbered)
+    names = pairs["concept_name"].map(lambda name: shortened(one_line(name)))
+    labels = names.mask((names == "") | names.map(_missing).astype(bool), ids)
+    pairs["label"] = labels.mask(labels.duplicated(keep=False), labels + " (" + ids + ")")
     pairs = pairs.sort_values(["label", "concept"], key=lambda column: column.str.lower())
     return dict(zip(pairs["concept"], map(literal, pairs["label"]), strict=True))
 
 
 def _characters_of(frame: pd.DataFrame, *columns: str) -> set[str]:
-    names: Iterable[str] = (
-        one
-        for column in columns
-        if column in frame
-        for one in frame[column].dropna().astype(str).unique()
-    )
-    return set().union(*(one_line(name) for name in names))
+    present = [frame[column].dropna().astype(str).unique() for column in columns if column in frame]
+    return {character for names in present for name in names for character in one_line(name)}
 
 
 def _missing(text: str) -> set[str]:
@@ -125,11 +106,6 @@ def _missing(text: str) -> set[str]:
     missing = set(text) - _ALWAYS
     missing = missing - _glyphs(FONT_FAMILY) if missing else missing
     return missing.difference(*map(_glyphs, _installed())) if missing else missing
-
-
-def _rank(family: str, missing: set[str]) -> tuple[int, bool, str]:
-    """The lowest rank is the family that has most of them; of equals, one without serifs."""
-    return -len(missing & _glyphs(family)), "Sans" not in family, family
 
 
 @cache
@@ -151,15 +127,12 @@ def _glyphs(family: str) -> frozenset[str]:
     return frozenset(map(chr, FT2Font(path).get_charmap()))
 
 
-def _warn(missing: set[str]) -> None:
-    characters = sorted(missing)
+def _warn(characters: list[str]) -> None:
+    shown = ", ".join(f"{one} (U+{ord(one):04X})" for one in characters[:5])
     several = ", ..." if len(characters) > 5 else ""
-    shown = ", ".join(f"{one} (U+{ord(one):04X})" for one in characters[:5]) + several
-    asian = any(unicodedata.name(one, "").startswith(_EAST_ASIAN) for one in characters)
-    kind = "Chinese, Japanese or Korean font" if asian else "font that has them"
-    package = "fonts-noto-cjk" if asian else "fonts-noto-core"
     log.warning(
-        "no installed font has the characters %s of a name: the figure shows the concept's id, or "
-        "escapes, instead; install a %s (Debian: %s), delete the figure and run again",
-        *(shown, kind, package),
+        "no installed font has the characters %s%s of a name: the figure shows the concept's id, "
+        "or escapes, instead; install a font that has them (Debian: fonts-noto-core; for Chinese, "
+        "Japanese and Korean fonts-noto-cjk), delete the figure and run again",
+        *(shown, several),
     )

@@ -59,86 +59,70 @@ class FigureSpec:
         return function
 
 
+_SELECTION = ("window", "span", "score")
+_OF_ORIGINAL = {"donor": "original"}
 # In the order in which a study's figures are shown.
-FIGURES = {
-    figure.name: figure
-    for figure in (
-        FigureSpec(
-            "curves",
-            "Recovery against layer",
-            module="curves",
-            tables=("curves.csv",),
-            parts=("window", "span", "score"),
-        ),
-        FigureSpec(
-            "curves_by_method",
-            "Recovery against layer, by method",
-            module="curves",
-            tables=("curves.csv", "krs.parquet"),
-            parts=("window", "span", "score"),
-        ),
-        FigureSpec(
-            "heatmap",
-            "Every concept, layer by layer",
-            module="heatmap",
-            tables=("krs.parquet",),
-            parts=("window", "span", "score"),
-        ),
-        FigureSpec(
-            "last_layer",
-            "What the last layer gives back",
-            module="last_layer",
-            tables=("krs.parquet",),
-            parts=("window", "span", "score"),
-        ),
-        FigureSpec(
-            "spans",
-            "Which positions are compared",
-            module="compared",
-            tables=("curves.csv", "krs.parquet"),
-            parts=("window", "score"),
-            rows={"donor": "original"},
-        ),
-        FigureSpec(
-            "scores",
-            "Other scores than KRS",
-            module="compared",
-            tables=("scores.csv", "krs.parquet"),
-            parts=("window", "span"),
-            rows={"donor": "original"},
-        ),
-        FigureSpec(
-            "widths",
-            "Recovery and the window's width",
-            module="widths",
-            tables=("statistics.csv", "krs.parquet"),
-            parts=("span", "score"),
-            rows={"donor": "original"},
-        ),
-        FigureSpec(
-            "trace",
-            "How far each parameter moved",
-            module="trace",
-            tables=("trace.csv",),
-            is_seeded=True,
-            topic="trace in the parameters",
-        ),
-        FigureSpec(
-            "behaviour",
-            "What the models answer",
-            module="behaviour",
-            tables=("behaviour.csv",),
-            rows={"experiment": ""},
-            is_seeded=True,
-            topic="behaviour",
-        ),
-        FigureSpec(
-            "behaviour_patched",
-            "Answers with a window put back",
-            module="behaviour",
-            tables=("behaviour.csv",),
-            is_seeded=True,
-            topic="behaviour",
-        ),
-    )
-}
+_FIGURES = (
+    FigureSpec("curves", "Recovery against layer", "curves", ("curves.csv",), _SELECTION),
+    FigureSpec(
+        "curves_by_method",
+        "Recovery against layer, by method",
+        "curves",
+        ("curves.csv", "krs.parquet"),
+        _SELECTION,
+    ),
+    FigureSpec("heatmap", "Every concept, layer by layer", "heatmap", ("krs.parquet",), _SELECTION),
+    FigureSpec(
+        "last_layer", "What the last layer gives back", "last_layer", ("krs.parquet",), _SELECTION
+    ),
+    FigureSpec(
+        "spans",
+        "Which positions are compared",
+        "compared",
+        ("curves.csv", "krs.parquet"),
+        ("window", "score"),
+        _OF_ORIGINAL,
+    ),
+    FigureSpec(
+        "scores",
+        "Other scores than KRS",
+        "compared",
+        ("scores.csv", "krs.parquet"),
+        ("window", "span"),
+        _OF_ORIGINAL,
+    ),
+    FigureSpec(
+        "widths",
+        "Recovery and the window's width",
+        "widths",
+        ("statistics.csv", "krs.parquet"),
+        ("span", "score"),
+        _OF_ORIGINAL,
+    ),
+    FigureSpec(
+        "trace",
+        "How far each parameter moved",
+        "trace",
+        ("trace.csv",),
+        is_seeded=True,
+        topic="trace in the parameters",
+    ),
+    FigureSpec(
+        "behaviour",
+        "What the models answer",
+        "behaviour",
+        ("behaviour.csv",),
+        rows={"experiment": ""},
+        is_seeded=True,
+        topic="behaviour",
+    ),
+    FigureSpec(
+        "behaviour_patched",
+        "Answers with a window put back",
+        "behaviour",
+        ("behaviour.csv",),
+        is_seeded=True,
+        topic="behaviour",
+    ),
+)
+FIGURES = {figure.name: figure for figure in _FIGURES}

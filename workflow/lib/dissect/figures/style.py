@@ -1,32 +1,37 @@
 """How figures look and what things are called in them; light enough for the config to import."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from pydantic import Field
 
-from dissect.errors import DissectError
 from dissect.study.section import Section
 from dissect.study.windows import window_width
 
-# Experiment -> label, marker, dashes (on, off, ... in line widths; () is solid), so that nobody
-# needs the colours.
-EXPERIMENTS: dict[str, tuple[str, str, tuple[float, ...]]] = {
-    "mlp_coefficients": ("MLP coefficients", "o", ()),
-    "attention": ("attention states", "s", (4, 1.5)),
-    "mlp_coefficients_and_attention": ("coefficients + attention", "^", ()),
-    "value_vectors": ("value vectors", "X", (1, 1)),
+
+class Look(NamedTuple):
+    """How a curve is drawn. Markers and dashes differ too, so that nobody needs the colours.
+
+    Attributes:
+        colour: its index in the palette; None: black.
+        dashes: on, off, ... in line widths; () is solid.
+    """
+
+    label: str
+    colour: int | None
+    marker: str
+    dashes: tuple[float, ...] = ()
+
+
+# In the paper's order.
+EXPERIMENTS = {
+    "mlp_coefficients": Look("MLP coefficients", 0, "o"),
+    "attention": Look("attention states", 1, "s", (4, 1.5)),
+    "mlp_coefficients_and_attention": Look("coefficients + attention", 2, "^"),
+    "value_vectors": Look("value vectors", 3, "X", (1, 1)),
 }
-_SPARE = [("D", (3, 1, 1, 1)), ("v", (5, 1)), ("P", (2, 2)), ("<", (6, 2))]
-# Score -> its name on an axis, and on a short one.
-SCORES = {
-    "krs": ("Knowledge Recovery Score", "KRS"),
-    "krs_of_means": ("KRS of the mean losses", "KRS of means"),
-}
-# Control donor -> label, short label, dashes.
-CONTROLS: dict[str, tuple[str, str, tuple[float, ...]]] = {
-    "other_question": ("another question's states", "other question", (6, 1.5)),
-    "noise": ("noise of the same norm", "noise", (1, 2)),
-}
+SCORES = {"krs": "Knowledge Recovery Score", "krs_of_means": "KRS of the mean losses"}
+SHORT_SCORES = {"krs": "KRS", "krs_of_means": "KRS of means"}
 SPANS = {"notebook": "the notebook's span", "answer": "the answer's span"}
 
 
@@ -64,35 +69,9 @@ class Style(Section):
 
 
 def in_order(experiments: Iterable[str]) -> list[str]:
-    """Experiments as the paper lists them, then any others by name."""
+    """Experiments as the paper lists them."""
     present = set(experiments)
-    return [name for name in EXPERIMENTS if name in present] + sorted(present - set(EXPERIMENTS))
-
-
-def label_of(experiment: str) -> str:
-    """What a figure calls an experiment."""
-    return EXPERIMENTS[experiment][0] if experiment in EXPERIMENTS else experiment
-
-
-def looks_of(
-    experiments: Iterable[str],
-) -> tuple[dict[str, int], dict[str, str], dict[str, tuple[float, ...]]]:
-    """Per experiment: its index in the palette, its marker, its dashes; the same in every figure.
-
-    Raises:
-        DissectError: for more experiments than can be told apart.
-    """
-    others = [name for name in in_order(experiments) if name not in EXPERIMENTS]
-    if len(others) > len(_SPARE):
-        raise DissectError(
-            f"{len(others)} experiments beside the paper's four: a figure can tell apart "
-            f"{len(_SPARE)} of them; select fewer in config: experiments"
-        )
-    looks = {name: (marker, dashes) for name, (_, marker, dashes) in EXPERIMENTS.items()}
-    looks |= dict(zip(others, _SPARE, strict=False))
-    numbers = {name: number for number, name in enumerate(looks)}
-    markers = {name: marker for name, (marker, _) in looks.items()}
-    return numbers, markers, {name: dashes for name, (_, dashes) in looks.items()}
+    return [name for name in EXPERIMENTS if name in present]
 
 
 def window_label(window: str) -> str:
@@ -109,8 +88,3 @@ def layer_label(window: str) -> str:
     if width is None:
         return "first layer put back (from 0)"
     return "layer (centre of the window, from 0)" if width > 1 else "layer (from 0)"
-
-
-def signed(number: float) -> str:
-    """A number in words, with a true minus sign."""
-    return f"{number:.3g}".replace("-", "\N{MINUS SIGN}")

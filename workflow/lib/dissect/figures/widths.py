@@ -1,24 +1,26 @@
 """How much comes back with wider windows, and how much of it without the last layer."""
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dissect.figures import canvas, grid
-from dissect.figures.grid import Reading
-from dissect.figures.style import SCORES, SPANS, Style, in_order
-from dissect.results.bootstrap import MIN_CONCEPTS
+from dissect.figures import canvas, grid, notes
+from dissect.figures.style import SHORT_SCORES, SPANS, Look, Style, in_order
 from dissect.results.curve_groups import ALL_METHODS
 from dissect.study.windows import SUFFIX, window_width
 
 # Statistic -> how it is drawn; what of a suffix is another thing than of a window has two names.
 READINGS = {
-    "peak": Reading("best of all windows", None, "o", ()),
-    "best_without_final_layer": Reading("best without the last layer", 9, "^", (4, 1.5)),
-    "final_window": Reading("window at the last layer (suffix: it alone)", 4, "s", (1, 1)),
+    "peak": Look("best of all windows", None, "o"),
+    "best_without_final_layer": Look("best without the last layer", 9, "^", (4, 1.5)),
+    "final_window": Look("window at the last layer (suffix: it alone)", 4, "s", (1, 1)),
 }
 _KEY = ["origin", "method", "experiment", "window", "statistic"]
-_DODGE = 0.16  # between the readings at one width
+# Reading -> where it stands beside a width's tick.
+_SHIFTS = dict(zip(READINGS, (-0.16, 0.0, 0.16), strict=True))
 
 
 def single_concepts(concepts: pd.DataFrame) -> pd.DataFrame:
@@ -30,16 +32,17 @@ def single_concepts(concepts: pd.DataFrame) -> pd.DataFrame:
     Returns:
         _KEY, concept, value.
     """
-    plain = canvas.plain(concepts)
+    with_value = concepts[concepts["value"].notna()]
+    last_layers = concepts.groupby("window", observed=True)["last_layer"].max()
     parts = []
-    for key, frame in plain[plain["value"].notna()].groupby(_KEY[:-1], sort=True):
-        windows = plain[plain["window"] == frame["window"].iloc[0]]
-        mean = frame.groupby("layer")["value"].mean()
-        without = frame.loc[frame["last_layer"] < windows["last_layer"].max(), "layer"].unique()
+    for key, frame in with_value.groupby(_KEY[:-1], sort=True, observed=True):
+        last = last_layers[frame["window"].iloc[0]]
+        means = frame.groupby("layer")["value"].mean()
+        without = frame.loc[frame["last_layer"] < last, "layer"].unique()
         chosen = {
-            "peak": mean.idxmax(),
-            "best_without_final_layer": mean[without].idxmax() if len(without) else None,
-            "final_window": windows["layer"].max(),
+            "peak": means.idxmax(),
+            "best_without_final_layer": means[without].idxmax() if len(without) else None,
+            "final_window": last,
         }
         for statistic, layer in chosen.items():
             values = frame.loc[frame["layer"] == layer, ["concept", "value"]]
@@ -60,23 +63,26 @@ def draw_widths(statistics: pd.DataFrame, concepts: pd.DataFrame, style: Style) 
     """
     is_drawn = statistics["statistic"].isin(list(READINGS)) & (statistics["method"] != ALL_METHODS)
     each = statistics[is_drawn]
-    windows = in_order_of_width(each["window"])
-    methods, experiments = canvas.by_method(each), in_order(each["experiment"])
-    points = canvas.by_method(single_concepts(concepts))
-    few = [name for name, frame in methods.items() if frame["n"].max() < MIN_CONCEPTS]
-    shown = pd.concat(
-        [each["value"], each["low"], *(points[name]["value"] for name in few if name in points)]
-    )
+    rows, windows = canvas.by_method(each), in_order_of_width(each["window"])
+    singles = canvas.singles_of(rows, single_concepts(concepts), "n")
+    shown = pd.concat([each["value"], each["low"], *(one["value"] for one in singles.values())])
+    line_styles = grid.line_styles(READINGS, style)
     with canvas.applied(style, statistics):
-        figure, panels = grid.new_panels(len(methods), len(experiments), style)
-        for row, (method, frame) in zip(panels, methods.items(), strict=True):
-            for panel, experiment in zip(row, experiments, strict=True):
-                single = points.get(method) if method in few else None
-                _panel(panel, frame, single, experiment, windows, style)
-        scale = SCORES.get(each["score"].iloc[0], [each["score"].iloc[0]])[-1]
-        grid.label(panels, methods, experiments, ("layers put back", scale), shown, style)
-        canvas.title(figure, each["model"].iloc[0], _words(each, few, shown, style), style)
-        grid.legend(figure, READINGS.values(), style)
+        scales = ("layers put back", SHORT_SCORES[each["score"].iloc[0]])
+        experiments = in_order(each["experiment"])
+        figure, panels = grid.new_panels(rows, experiments, scales, shown, style)
+        for (method, experiment), axes in panels.items():
+            of_panel = rows[method][rows[method]["experiment"] == experiment]
+            _draw_means(axes, of_panel, windows, line_styles)
+            if method in singles:
+                single = singles[method]
+                _draw_singles(
+                    axes, single[single["experiment"] == experiment], windows, line_styles
+                )
+        _label(panels.values(), windows)
+        phrases = _phrases(each, len(singles), len(rows))
+        notes.title(figure, each["model"].iloc[0], [*phrases, notes.cut_note(shown, style)], style)
+        grid.legend(figure, list(line_styles.values()), style)
     return figure
 
 
@@ -85,63 +91,60 @@ def in_order_of_width(windows: "pd.Series[str]") -> list[str]:
     return sorted(set(windows), key=lambda name: (name == SUFFIX, window_width(name) or 0))
 
 
-def _words(
-    each: pd.DataFrame, few: list[str], shown: "pd.Series[float]", style: Style
-) -> list[str]:
-    span = each["span"].iloc[0]
-    methods = each["method"].nunique()
-    counted = each[each["n"] > 0]
-    n = (
-        f"each with {canvas.spread(counted['n'], 'concept')}"
-        if len(counted)
-        else "none with a value"
-    )
-    several = len(few) < each[["method", "origin"]].drop_duplicates().shape[0]
+def _phrases(each: pd.DataFrame, few: int, panels: int) -> list[str]:
+    methods = notes.spread(pd.Series([each["method"].nunique()]), "method")
+    with_value = each.loc[each["n"] > 0, "n"]
+    concepts = "none with a value"
+    if len(with_value):
+        concepts = f"each with {notes.spread(with_value, 'concept')}"
     return [
         "suffix: each layer and all after it",
-        f"loss over {SPANS.get(span, span)}",
-        "1 = the original's logits, 0 = the unlearned model's",
-        "mean over questions, then concepts",
-        "small: single concepts" if few else "",
-        "bars: 95 % bootstrap intervals over concepts" if several else "",
-        f"n = {canvas.spread(pd.Series([methods]), 'method')}, {n}",
-        canvas.cut_note(shown, style),
+        f"loss over {SPANS[each['span'].iloc[0]]}",
+        notes.SCALE,
+        notes.AVERAGED,
+        notes.SMALL if few else "",
+        notes.BARS if few < panels else "",
+        f"n = {methods}, {concepts}",
     ]
 
 
-def _panel(
+def _draw_means(
     axes: Axes,
     statistics: pd.DataFrame,
-    concepts: pd.DataFrame | None,
-    experiment: str,
     windows: list[str],
-    style: Style,
+    line_styles: Mapping[str, Mapping[str, Any]],
 ) -> None:
-    """Each reading's means joined over the widths; intervals or single concepts at each."""
+    """Each reading's means, joined over the sliding windows, with their intervals."""
     canvas.zero_line(axes)
-    drawn = statistics[statistics["experiment"] == experiment]
-    for number, (name, reading) in enumerate(READINGS.items()):
-        shift = (number - (len(READINGS) - 1) / 2) * _DODGE
-        line_style = reading.line(style)
-        rows = drawn[drawn["statistic"] == name].set_index("window").reindex(windows)
-        sliding = [index for index, window in enumerate(windows) if window != SUFFIX]
-        for indices in (sliding, [index for index in range(len(windows)) if index not in sliding]):
-            part = rows.iloc[indices]
-            across = [index + shift for index in indices]
-            axes.plot(across, part["value"], zorder=3, **line_style)
-            axes.vlines(across, part["low"], part["high"], color=line_style["color"], linewidth=0.8)
-        if concepts is not None:
-            single = concepts[
-                (concepts["experiment"] == experiment) & (concepts["statistic"] == name)
-            ]
-            across = [windows.index(window) + shift for window in single["window"]]
-            axes.scatter(
-                across, single["value"], s=4, color=line_style["color"], alpha=0.5, linewidths=0
-            )
-    if drawn["value"].isna().all():
-        axes.text(0.05, 0.9, "no value", transform=axes.transAxes, va="top", color=canvas.GREY)
-    names = [name if window_width(name) is None else f"{window_width(name)}" for name in windows]
-    axes.set_xticks(range(len(windows)), names)
-    axes.set_xlim(-0.5, len(windows) - 0.5)
-    if windows[-1] == SUFFIX and len(windows) > 1:
-        axes.axvline(len(windows) - 1.5, color="0.85", linewidth=0.6, zorder=0)
+    for name, shift in _SHIFTS.items():
+        rows = statistics[statistics["statistic"] == name].set_index("window").reindex(windows)
+        rows["x"] = [number + shift for number in range(len(windows))]
+        for _, part in rows.groupby(rows.index == SUFFIX):
+            axes.plot(part["x"], part["value"], zorder=3, **line_styles[name])
+            colour = line_styles[name]["color"]
+            axes.vlines(part["x"], part["low"], part["high"], color=colour, linewidth=0.8)
+    if statistics["value"].isna().all():
+        canvas.note(axes, "no value")
+
+
+def _draw_singles(
+    axes: Axes,
+    concepts: pd.DataFrame,
+    windows: list[str],
+    line_styles: Mapping[str, Mapping[str, Any]],
+) -> None:
+    for name, shift in _SHIFTS.items():
+        rows = concepts[concepts["statistic"] == name]
+        x = [windows.index(window) + shift for window in rows["window"]]
+        point: dict[str, Any] = {"color": line_styles[name]["color"], "alpha": 0.5, "linewidths": 0}
+        axes.scatter(x, rows["value"], s=4, **point)
+
+
+def _label(panels: Iterable[Axes], windows: list[str]) -> None:
+    """A tick per window, and a line before suffixes."""
+    for axes in panels:
+        names = [str(window_width(name) or name) for name in windows]
+        axes.set_xticks(range(len(windows)), names)
+        axes.set_xlim(-0.5, len(windows) - 0.5)
+        if windows[-1] == SUFFIX and len(windows) > 1:
+            axes.axvline(len(windows) - 1.5, color="0.85", linewidth=0.6, zorder=0)

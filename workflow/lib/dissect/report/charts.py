@@ -10,23 +10,37 @@ import pandas as pd
 import seaborn as sns
 import vl_convert
 
-from dissect.figures.style import Style, in_order, label_of, looks_of
+from dissect.figures.style import EXPERIMENTS, Style, in_order
+from dissect.report.sources import records
 from dissect.report.tables import rounded
 from dissect.results.curve_groups import DONOR
 
 # Marker of the figures -> the same in Vega.
-_SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "X": "cross", "D": "diamond"}
+_SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "X": "cross"}
 _KEYS = ["model", "origin", "window", "span", "score", "method", "experiment", "donor"]
 _TOP = 1.08
-_AXES = {"lowest": -0.2, "first": 0, "last": 1}
 _SCORE = "score (1: all is back, 0: nothing)"
 _CLIP = re.compile(r"\bclip\d+")
-_INK, _GRID = "#374151", "#e5e7eb"
+_INK, _GREY = "#374151", "#9ca3af"
+_CONFIG = {
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": _INK,
+        "titleColor": _INK,
+        "titleFontWeight": "normal",
+        "gridColor": "#e5e7eb",
+        "domainColor": _GREY,
+        "tickColor": _GREY,
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+    },
+    "font": "DejaVu Sans, sans-serif",
+}
 
-Series = dict[str, Any]
+Looks = Mapping[str, Mapping[str, Any]]
 
 
-def series(curves: pd.DataFrame, scores: pd.DataFrame) -> list[Series]:
+def series(curves: pd.DataFrame, scores: pd.DataFrame) -> list[dict[str, Any]]:
     """All curves that can be chosen, each once: means with their intervals, and single concepts.
 
     Args:
@@ -38,129 +52,105 @@ def series(curves: pd.DataFrame, scores: pd.DataFrame) -> list[Series]:
         low, high and n, the number of concepts.
     """
     means = [
-        _series(rows, key, "mean")
-        | {name: rounded(rows[name], 3) for name in ("low", "high")}
-        | {"concept": None, "n": rows["concepts"].astype(int).tolist()}
-        for key, rows in curves.groupby(_KEYS, sort=True)
+        _series(rows, "mean", _KEYS)
+        | {name: rounded(rows.sort_values("layer")[name], 3) for name in ("low", "high")}
+        | {"concept": None, "n": rows.sort_values("layer")["concepts"].tolist()}
+        for _, rows in curves.groupby(_KEYS, sort=True)
     ]
-    # Control baselines are shown as means only.
-    own = scores[scores["donor"] == DONOR]
-    singles = [
-        _series(rows, key[:-2], "value") | {"concept": key[-2], "concept_name": key[-1]}
-        for key, rows in own.groupby([*_KEYS, "concept", "concept_name"], sort=True)
-    ]
-    return means + singles
+    keys = [*_KEYS, "concept", "concept_name"]
+    of_original = scores[scores["donor"] == DONOR]  # control baselines are shown as means only
+    return means + [_series(rows, "value", keys) for _, rows in of_original.groupby(keys)]
 
 
-def _series(rows: pd.DataFrame, key: tuple[Any, ...], value: str) -> Series:
+def _series(rows: pd.DataFrame, value: str, keys: list[str]) -> dict[str, Any]:
     rows = rows.sort_values("layer")
     return {
-        **dict(zip(_KEYS, key, strict=True)),
-        "layer": rows["layer"].astype(int).tolist(),
-        "first": rows["first_layer"].astype(int).tolist(),
-        "last": rows["last_layer"].astype(int).tolist(),
+        **records(rows[keys])[0],
+        "layer": rows["layer"].tolist(),
+        "first": rows["first_layer"].tolist(),
+        "last": rows["last_layer"].tolist(),
         "value": rounded(rows[value], 3),
     }
 
 
 def looks(experiments: list[str], style: Style) -> dict[str, dict[str, Any]]:
     """Per experiment its label, colour, shape and dashes: those of the figures."""
-    numbers, markers, dashes = looks_of(experiments)
-    colours = sns.color_palette(style.palette, len(numbers)).as_hex()
+    colours = sns.color_palette(style.palette, len(EXPERIMENTS)).as_hex()
     return {
         name: {
-            "label": label_of(name),
-            "colour": colours[numbers[name]],
-            "shape": _SHAPES.get(markers[name], "triangle-down"),
-            "dash": [round(2 * part, 1) for part in dashes[name]] or [1, 0],
+            "label": EXPERIMENTS[name].label,
+            "colour": colours[EXPERIMENTS[name].colour],
+            "shape": _SHAPES[EXPERIMENTS[name].marker],
+            "dash": [round(2 * part, 1) for part in EXPERIMENTS[name].dashes] or [1, 0],
         }
         for name in in_order(experiments)
     }
 
 
-def explorer(looks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def explorer(looks: Looks) -> dict[str, Any]:
     """The chart that the page fills: dataset `rows`; its axes are signals, lowest, first and last.
 
     A row is one point: kind (mean, single, floor), run (which unbroken line), name (what the
     tooltip calls it), experiment, layer, covers, value, low, high, n.
     """
     # The axes are signals, not read off the rows: there may be none.
-    axes = [alt.param(name=name, value=value) for name, value in _AXES.items()]
+    signals = {"lowest": -0.2, "first": 0, "last": 1}
     nearest = alt.selection_point(
         name="nearest", nearest=True, on="pointerover", clear="pointerout", empty=False
     )
-    rows = alt.Chart(alt.NamedData("rows")).encode(
-        x=alt.X(
-            "layer:Q",
-            title="layer (from 0)",
-            scale=alt.Scale(
-                domain=[alt.ExprRef("first"), alt.ExprRef("last")], nice=False, padding=8
-            ),
-            axis=alt.Axis(tickMinStep=1, grid=False),
-        ),
-        y=_y(alt.Scale(domain=[alt.ExprRef("lowest"), _TOP], nice=False)),
-        color=_by_experiment(looks, "colour"),
-    )
+    layers = alt.Scale(domain=[alt.ExprRef("first"), alt.ExprRef("last")], nice=False, padding=8)
+    rows = _rows(looks, layers, alt.Axis(tickMinStep=1, grid=False), alt.ExprRef("lowest"))
     mean, single, baseline = (
-        rows.transform_filter(alt.datum.kind == kind) for kind in ("mean", "single", "floor")
+        rows.transform_filter(alt.datum.kind == kind).encode(detail="run:N")
+        for kind in ("mean", "single", "floor")
     )
-    band = mean.mark_area(opacity=0.16, clip=True).encode(
-        y=alt.Y("low:Q", title=_SCORE), y2="high:Q"
+    band = rows.transform_filter(alt.datum.kind == "mean").mark_area(opacity=0.16, clip=True)
+    dashes = _by_experiment(alt.StrokeDash, looks, "dash")
+    points = rows.mark_point(filled=True, clip=True, opacity=1, stroke="white", strokeWidth=0.5)
+    size = (
+        alt.when(nearest)
+        .then(alt.value(140))
+        .when(alt.datum.kind == "mean")
+        .then(alt.value(38))
+        .otherwise(alt.value(6))
     )
-    dashes = _dashes(looks)
-    lines = mean.mark_line(strokeWidth=2, clip=True).encode(detail="run:N", strokeDash=dashes)
-    thin = single.mark_line(strokeWidth=0.9, opacity=0.5, clip=True).encode(
-        detail="run:N", strokeDash=dashes
-    )
-    controls = baseline.mark_line(strokeWidth=1, opacity=0.8, strokeDash=[1, 3], clip=True).encode(
-        detail="run:N"
-    )
-    points = (
-        rows.mark_point(filled=True, clip=True, opacity=1, stroke="white", strokeWidth=0.5)
-        .encode(
-            shape=_by_experiment(looks, "shape"),
-            size=alt.when(nearest)
-            .then(alt.value(140))
-            .when(alt.datum.kind == "mean")
-            .then(alt.value(38))
-            .otherwise(alt.value(6)),
-            tooltip=[
-                alt.Tooltip("name:N", title="curve"),
-                alt.Tooltip("label:N", title="put back"),
-                alt.Tooltip("layer:Q", title="layer"),
-                alt.Tooltip("covers:N", title="covers layers"),
-                alt.Tooltip("value:Q", title="score", format=".3f"),
-                alt.Tooltip("interval:N", title="95 % interval"),
-                alt.Tooltip("n:Q", title="concepts"),
-            ],
-        )
-        .add_params(nearest)
-    )
-    chart = alt.layer(_zero(), band, controls, thin, lines, points).add_params(*axes)
+    tooltip = [
+        alt.Tooltip("name:N", title="curve"),
+        alt.Tooltip("label:N", title="put back"),
+        alt.Tooltip("layer:Q", title="layer"),
+        alt.Tooltip("covers:N", title="covers layers"),
+        alt.Tooltip("value:Q", title="score", format=".3f"),
+        alt.Tooltip("interval:N", title="95 % interval"),
+        alt.Tooltip("n:Q", title="concepts"),
+    ]
+    shape = _by_experiment(alt.Shape, looks, "shape")
+    chart = alt.layer(
+        _zero(),
+        band.encode(y=alt.Y("low:Q", title=_SCORE), y2="high:Q"),
+        baseline.mark_line(strokeWidth=1, opacity=0.8, strokeDash=[1, 3], clip=True),
+        single.mark_line(strokeWidth=0.9, opacity=0.5, clip=True).encode(strokeDash=dashes),
+        mean.mark_line(strokeWidth=2, clip=True).encode(strokeDash=dashes),
+        points.encode(shape=shape, size=size, tooltip=tooltip).add_params(nearest),
+    ).add_params(*(alt.param(name=name, value=value) for name, value in signals.items()))
     return _spec(chart.properties(width="container", height=380))
 
 
-def still(looks: Mapping[str, Mapping[str, Any]], lowest: float) -> dict[str, Any]:
+def still(looks: Looks, lowest: float) -> dict[str, Any]:
     """The chart of one concept and method, for `svg` to fill.
 
     Args:
         lowest: where the axis of scores begins, the same for all that are to be compared.
     """
-    rows = alt.Chart(alt.NamedData("rows")).encode(
-        x=alt.X(
-            "layer:Q",
-            title="layer (from 0)",
-            scale=alt.Scale(nice=False, padding=6),
-            axis=alt.Axis(tickMinStep=1, grid=False, tickCount=6),
-        ),
-        y=_y(alt.Scale(domain=[lowest, _TOP], nice=False)),
-        color=_by_experiment(looks, "colour"),
+    axis = alt.Axis(tickMinStep=1, grid=False, tickCount=6)
+    rows = _rows(looks, alt.Scale(nice=False, padding=6), axis, lowest)
+    lines = rows.mark_line(strokeWidth=1.6, clip=True)
+    points = rows.mark_point(filled=True, size=22, clip=True, opacity=1)
+    chart = alt.layer(
+        _zero(),
+        lines.encode(strokeDash=_by_experiment(alt.StrokeDash, looks, "dash")),
+        points.encode(shape=_by_experiment(alt.Shape, looks, "shape")),
     )
-    lines = rows.mark_line(strokeWidth=1.6, clip=True).encode(strokeDash=_dashes(looks))
-    points = rows.mark_point(filled=True, size=22, clip=True, opacity=1).encode(
-        shape=_by_experiment(looks, "shape")
-    )
-    return _spec(alt.layer(_zero(), lines, points).properties(width=330, height=190))
+    return _spec(chart.properties(width=330, height=190))
 
 
 def svg(spec: Mapping[str, Any], scores: pd.DataFrame) -> str:
@@ -176,47 +166,31 @@ def svg(spec: Mapping[str, Any], scores: pd.DataFrame) -> str:
     config = {**spec["config"], "aria": False}
     drawn = vl_convert.vegalite_to_svg({**spec, "config": config, "datasets": {"rows": values}})
     # Ids count on through a process; the same chart is to have the same text.
-    names = {
-        name: f"clip{number}" for number, name in enumerate(dict.fromkeys(_CLIP.findall(drawn)))
-    }
-    return _CLIP.sub(lambda match: names[match.group()], drawn)
+    ids = list(dict.fromkeys(_CLIP.findall(drawn)))
+    return _CLIP.sub(lambda match: f"clip{ids.index(match.group())}", drawn)
 
 
-def _zero() -> Any:
-    return (
-        alt.Chart(alt.InlineData(values=[{}]))
-        .mark_rule(color="#9ca3af")
-        .encode(y=alt.datum(0, title=_SCORE))
+def _rows(looks: Looks, layers: alt.Scale, axis: alt.Axis, lowest: Any) -> alt.Chart:
+    """Points of curves, coloured by experiment; the page brings the dataset `rows`."""
+    scores = alt.Scale(domain=[lowest, _TOP], nice=False)
+    return alt.Chart(alt.NamedData("rows")).encode(
+        x=alt.X("layer:Q", title="layer (from 0)", scale=layers, axis=axis),
+        y=alt.Y("value:Q", title=_SCORE, scale=scores),
+        color=_by_experiment(alt.Color, looks, "colour"),
     )
 
 
-def _dashes(looks: Mapping[str, Mapping[str, Any]]) -> alt.StrokeDash:
-    scale = alt.Scale(domain=list(looks), range=[one["dash"] for one in looks.values()])
-    return alt.StrokeDash("experiment:N", legend=None, scale=scale)
+def _zero() -> Any:
+    rule = alt.Chart(alt.InlineData(values=[{}])).mark_rule(color=_GREY)
+    return rule.encode(y=alt.datum(0, title=_SCORE))
 
 
-def _y(scale: alt.Scale) -> alt.Y:
-    return alt.Y("value:Q", title=_SCORE, scale=scale)
-
-
-def _by_experiment(looks: Mapping[str, Mapping[str, Any]], what: str) -> Any:
-    scale = alt.Scale(domain=list(looks), range=[one[what] for one in looks.values()])
-    channel = alt.Color if what == "colour" else alt.Shape
+def _by_experiment(channel: Any, looks: Looks, what: str) -> Any:
+    scale = alt.Scale(domain=list(looks), range=[look[what] for look in looks.values()])
     return channel("experiment:N", legend=None, scale=scale)
 
 
 def _spec(chart: Any) -> dict[str, Any]:
-    axis = {
-        "labelColor": _INK,
-        "titleColor": _INK,
-        "titleFontWeight": "normal",
-        "gridColor": _GRID,
-        "domainColor": "#9ca3af",
-        "tickColor": "#9ca3af",
-        "labelFontSize": 12,
-        "titleFontSize": 12,
-    }
-    config = {"view": {"stroke": None}, "axis": axis, "font": "DejaVu Sans, sans-serif"}
-    chart_spec: dict[str, Any] = {**chart.to_dict(validate=True), "config": config}
-    chart_spec.pop("$schema")
-    return chart_spec
+    spec: dict[str, Any] = {**chart.to_dict(validate=True), "config": _CONFIG}
+    spec.pop("$schema")
+    return spec

@@ -1,19 +1,18 @@
 """A section per concept: its curve, its questions, and what the models answer."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
-from dissect.figures.style import Style, in_order, label_of
+from dissect.figures.style import EXPERIMENTS, Style, in_order
 from dissect.report.charts import looks, still, svg
-from dissect.report.formatting import DASH, number
-from dissect.report.pictures import svg_uri
+from dissect.report.formatting import DASH, name_of, number
+from dissect.report.pictures import data_uri
 from dissect.report.sources import Shown, Sources, records
 from dissect.results.curve_groups import DONOR
 
-# Set -> its title, and the concept file's key of what is asked; others follow by name.
+# Set -> its title, and the concept file's key of what is asked.
 SETS = {
     "target": ("Questions on the concept", "QA"),
     "completion": ("Texts on the concept, to be completed", "text_completion"),
@@ -22,155 +21,104 @@ SETS = {
 MOST_UNRELATED = 10  # per concept; the rest lies in the table
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What one model answers. `patched`: what was put back where, if anything was."""
+def concept_sections(sources: Sources, shown: Shown, style: Style) -> list[dict[str, Any]]:
+    """The sections, by model and concept.
 
-    method: str
-    patched: str
-    text: str
-    likeness: str
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question with the original's answer and those of the unlearned models."""
-
-    text: str
-    original: str
-    answers: list[Answer]
-
-
-@dataclass(frozen=True)
-class QuestionSet:
-    """The questions of one set that are shown, and how many more there are."""
-
-    name: str
-    title: str
-    questions: list[Question]
-    left_out: int
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A still chart of one method."""
-
-    method: str
-    uri: str
-    alt: str
-
-
-@dataclass(frozen=True)
-class ConceptSection:
-    """One concept of one model.
-
-    texts: what the original answers, prompt and all, where no behaviour was computed.
+    Returns:
+        per concept: model, concept, name, methods; peaks, as `_peaks` returns them; charts, each
+        with method, uri and alt; sets, as `_question_sets` yields them; texts: what the original
+        answers, prompt and all, where no behaviour was computed.
     """
-
-    id: str
-    model: str
-    concept: str
-    name: str
-    methods: list[str]
-    peaks: dict[str, dict[str, str]]
-    charts: list[Chart]
-    sets: list[QuestionSet]
-    texts: list[str]
-
-
-def concept_sections(sources: Sources, shown: Shown, style: Style) -> list[ConceptSection]:
-    """The sections, by model and concept."""
     scores = shown.leading(sources.scores)
     scores = scores[scores["donor"] == DONOR]
-    answers = sources.table("answers.parquet")
     lowest = max(style.krs_floor, min(-0.1, float(scores["value"].min())))
     chart = still(looks(in_order(scores["experiment"]), style), lowest)
     keys = ["model", "concept", "concept_name"]
-    return [
-        _section(key, rows, sources, answers, chart)
-        for key, rows in scores.groupby(keys, sort=True)
-    ]
-
-
-def _section(
-    key: tuple[Any, ...],
-    scores: pd.DataFrame,
-    sources: Sources,
-    answers: pd.DataFrame | None,
-    chart: Mapping[str, Any],
-) -> ConceptSection:
-    model, concept, name = map(str, key)
-    text = sources.texts.get((model, concept), {})
-    sets: list[QuestionSet] = []
-    if answers is not None:
-        of_concept = answers[(answers["model"] == model) & (answers["concept"] == concept)]
-        sets = list(question_sets(of_concept, text))
-    return ConceptSection(
-        id=f"concept-{model}-{concept}",
-        model=model,
-        concept=concept,
-        name=name,
-        methods=sorted(scores["method"].unique()),
-        peaks=_peaks(scores),
-        charts=list(_charts(scores, name, chart)),
-        sets=sets,
-        texts=[] if sets else list(text.get("QA_with_answers") or text.get("QA") or []),
-    )
+    answers = sources.table("answers.parquet")
+    sections = []
+    for key, rows in scores.groupby(keys, sort=True):
+        model, concept, name = map(str, key)
+        text = sources.texts.get((model, concept), {})
+        sets = []
+        if answers is not None:
+            is_here = (answers["model"] == model) & (answers["concept"] == concept)
+            sets = list(_question_sets(answers[is_here], text))
+        sections.append(
+            {
+                "model": model,
+                "concept": concept,
+                "name": name,
+                "methods": sorted(rows["method"].unique()),
+                "peaks": _peaks(rows),
+                "charts": list(_charts(rows, name, chart)),
+                "sets": sets,
+                "texts": [] if sets else text.get("QA_with_answers") or text.get("QA") or [],
+            }
+        )
+    return sections
 
 
 def _peaks(scores: pd.DataFrame) -> dict[str, dict[str, str]]:
     """Experiment -> method -> its highest score and where that lies."""
-    peaks: dict[str, dict[str, str]] = {}
-    for experiment in in_order(scores["experiment"]):
-        of_experiment = scores[(scores["experiment"] == experiment) & scores["value"].notna()]
-        best = of_experiment.sort_values(["value", "layer"], ascending=[False, True])
-        best = best.drop_duplicates("method").set_index("method")
-        peaks[label_of(experiment)] = {
-            str(method): f"{number(row['value'])} at layer {row['layer']}"
-            for method, row in best.iterrows()
-        }
-    return peaks
+    best = scores.dropna(subset="value").sort_values(["value", "layer"], ascending=[False, True])
+    best = best.drop_duplicates(["experiment", "method"])
+    peaks: dict[str, dict[str, str]] = {name: {} for name in in_order(scores["experiment"])}
+    for row in records(best):
+        where = f"{number(row['value'])} at layer {row['layer']}"
+        peaks[row["experiment"]][row["method"]] = where
+    return {EXPERIMENTS[name].label: by_method for name, by_method in peaks.items()}
 
 
-def _charts(scores: pd.DataFrame, name: str, chart: Mapping[str, Any]) -> Iterator[Chart]:
+def _charts(scores: pd.DataFrame, name: str, chart: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     for (method, origin), rows in scores.groupby(["method", "origin"], sort=True):
         several = scores.loc[scores["method"] == method, "origin"].nunique() > 1
         title = f"{method}, {origin}" if several else str(method)
+        uri = data_uri("svg+xml", svg(chart, rows).encode())
         alt = f"{name}, {title}: recovery against layer, a curve per experiment"
-        yield Chart(title, svg_uri(svg(chart, rows)), alt)
+        yield {"method": title, "uri": uri, "alt": alt}
 
 
-def question_sets(answers: pd.DataFrame, text: Mapping[str, Any]) -> Iterator[QuestionSet]:
-    """The answers on one concept, question by question.
+def _question_sets(answers: pd.DataFrame, text: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The answers on one concept: per set its questions, and how many are left out.
 
     Args:
         answers: rows of tables/answers.parquet of one model and concept.
         text: the concept's JSON: what was asked, without the prompt around it.
     """
-    present = list(answers["set"].unique())
-    for name in [*(s for s in SETS if s in present), *sorted(set(present) - set(SETS))]:
-        title, key = SETS.get(name, (name, ""))
-        groups = [rows for _, rows in answers[answers["set"] == name].groupby("question")]
+    answers = answers.fillna({"experiment": ""})
+    for name, (title, key) in SETS.items():
+        groups = dict(list(answers[answers["set"] == name].groupby("question")))
+        if not groups:
+            continue
         most = MOST_UNRELATED if name == "unrelated" else len(groups)
-        questions = [_question(rows, text.get(key) or []) for rows in groups[:most]]
-        yield QuestionSet(name, title, questions, len(groups) - len(questions))
+        asked: dict[Any, Any] = dict(enumerate(text.get(key) or []))
+        questions = [
+            _question(rows, asked.get(question, rows["prompt"].iloc[0]))
+            for question, rows in list(groups.items())[:most]
+        ]
+        left_out = len(groups) - len(questions)
+        yield {"name": name, "title": title, "questions": questions, "left_out": left_out}
 
 
-def _question(rows: pd.DataFrame, items: Sequence[Any]) -> Question:
-    first = rows.iloc[0]
-    keys = ["method", "experiment", "first_layer", "last_layer"]
-    answers = [_answer(row) for row in records(rows.sort_values(keys, na_position="first"))]
-    number_in_set = int(first["question"])
-    asked = items[number_in_set] if number_in_set < len(items) else first["prompt"]
+def _question(rows: pd.DataFrame, asked: Any) -> dict[str, Any]:
+    """A question with the original's answer and those of the unlearned models."""
     if isinstance(asked, Mapping):  # a text to be completed
         asked = f"{asked['First_half']} …"
-    return Question(str(asked), str(first["answer_original"]), answers)
+    keys = ["method", "experiment", "first_layer", "last_layer"]
+    answers = records(rows.sort_values(keys, na_position="first"))
+    return {
+        "text": asked,
+        "original": rows["answer_original"].iloc[0],
+        "answers": [_answer(row) for row in answers if not row["experiment"]],
+        "patched": [_answer(row) for row in answers if row["experiment"]],
+    }
 
 
-def _answer(row: Mapping[str, Any]) -> Answer:
-    patched = ""
-    if pd.notna(row["experiment"]) and row["experiment"]:
-        layers = f"{int(row['first_layer'])}{DASH}{int(row['last_layer'])}"
-        patched = f"{label_of(row['experiment'])} put back, layers {layers}"
+def _answer(row: Mapping[str, Any]) -> dict[str, str]:
+    """What one model answers, with what was put back, if anything was."""
+    who = row["method"]
+    if row["experiment"]:
+        layers = f"{row['first_layer']:g}{DASH}{row['last_layer']:g}"
+        who += f": {name_of(row['experiment'])} put back, layers {layers}"
     likeness = f"BLEU {number(row['bleu'])}, ROUGE-L {number(row['rouge_l'])}"
-    return Answer(str(row["method"]), patched, str(row["answer"]), likeness)
+    return {"who": who, "text": row["answer"], "likeness": likeness}

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from dissect.figures.style import EXPERIMENTS, SCORES, SPANS, window_label
+from dissect.figures.style import EXPERIMENTS, SHORT_SCORES, SPANS, window_label
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 NONE = DASH  # where there is no number
@@ -14,7 +14,6 @@ _LABELS = {
     "bleu": "BLEU",
     "rouge_l": "ROUGE-L",
     "l2": "L2",
-    "n": "n",
     "kl": "KL",
     "low": "low (95 %)",
     "high": "high (95 %)",
@@ -56,17 +55,15 @@ def label_of(column: str) -> str:
 def name_of(value: Any) -> str:
     """What the page calls an experiment, a span or a score; other names stay as they are."""
     if value in EXPERIMENTS:
-        return EXPERIMENTS[value][0]
-    if value in SPANS:
-        return SPANS[value]
-    return SCORES[value][1] if value in SCORES else str(value)
+        return EXPERIMENTS[value].label
+    return str(SPANS.get(value) or SHORT_SCORES.get(value, value))
 
 
 def setting(window: str | None, span: str | None, score: str | None) -> str:
     """What a figure or a chart shows, in words; what does not apply is left out."""
     parts = [
         window and window_label(window),
-        span and f"loss over {SPANS.get(span, span)}",
-        score and SCORES.get(score, (score, score))[1],
+        span and f"loss over {SPANS[span]}",
+        score and SHORT_SCORES[score],
     ]
-    return ", ".join(part for part in parts if part)
+    return ", ".join(filter(None, parts))

@@ -1,5 +1,6 @@
 """The page itself: what its template is given, and the template filled."""
 
+import json
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
@@ -8,12 +9,11 @@ import pandas as pd
 import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from dissect.figures.style import Style, in_order, layer_label, window_label
+from dissect.figures.style import EXPERIMENTS, Style, in_order, layer_label, window_label
 from dissect.report import charts, run
-from dissect.report.concepts import ConceptSection, concept_sections
+from dissect.report.concepts import concept_sections
 from dissect.report.findings import findings
 from dissect.report.formatting import NONE, counted, listed, name_of, number, setting
-from dissect.report.pictures import Picture
 from dissect.report.sources import Shown, Sources, records
 from dissect.report.tables import PageTable, compact_json, narrowed, page_table
 from dissect.results.behaviour import gap_closed
@@ -55,7 +55,7 @@ TABLES = {
 
 def render(
     sources: Sources,
-    pictures: Sequence[Picture],
+    pictures: Mapping[str, Any],
     shown: Shown,
     style: Style,
     settings: Mapping[str, Any],
@@ -63,39 +63,9 @@ def render(
     """The whole page: one file that needs no other. Same inputs, same text.
 
     Args:
-        pictures: the figures, in their order.
+        pictures: what `report.pictures.pictures` returns.
         settings: the study's config, as it is shown at the end.
     """
-    experiments = charts.looks(in_order(sources.scores["experiment"]), style)
-    sections = concept_sections(sources, shown, style)
-    curves = shown.of(sources.tables["curves.csv"])
-    html: str = _template().render(
-        asset=_asset,
-        vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
-        study=_study(sources, sections),
-        findings=findings(sources.tables["claims.csv"], shown.spans[0]),
-        pictures=_by_model(pictures),
-        floor=_baseline(curves, shown),
-        returned=_returned(sources, curves, shown),
-        looks=experiments,
-        explorer={
-            "spec": compact_json(charts.explorer(experiments)),
-            "series": compact_json(charts.series(curves, sources.scores)),
-            "looks": compact_json(experiments),
-            "names": compact_json(_names(shown)),
-            "floor": style.krs_floor,
-        },
-        tables=_tables(sources, shown),
-        absent=[why for name, (_, why) in TABLES.items() if sources.table(name) is None],
-        sections=sections,
-        behaviour=sources.table("answers.parquet") is not None,
-        leading=setting(shown.windows[0], shown.spans[0], shown.scores[0]),
-        settings=run.settings_text(settings),
-    )
-    return html
-
-
-def _template() -> Any:
     environment = Environment(
         loader=PackageLoader("dissect.report"),
         autoescape=True,
@@ -104,24 +74,47 @@ def _template() -> Any:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["number"] = number
-    environment.filters["counted"] = counted
-    environment.filters["listed"] = listed
-    return environment.get_template("page.html")
+    environment.filters |= {"counted": counted, "listed": listed, "compact_json": compact_json}
+    sections = concept_sections(sources, shown, style)
+    looks = charts.looks(in_order(sources.scores["experiment"]), style)
+    curves = shown.of(sources.tables["curves.csv"])
+    html: str = environment.get_template("page.html").render(
+        asset=_asset,
+        vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
+        study=_study(sources, sections),
+        findings=findings(sources.tables["claims.csv"], shown.spans[0]),
+        pictures=pictures,
+        baseline=_baseline(curves, shown),
+        returned=_returned(sources, curves, shown),
+        looks=looks,
+        explorer={
+            "spec": charts.explorer(looks),
+            "series": charts.series(curves, sources.scores),
+            "looks": looks,
+            "names": _names(shown),
+            "floor": style.krs_floor,
+        },
+        tables=_tables(sources, shown),
+        absent=[why for name, (_, why) in TABLES.items() if sources.table(name) is None],
+        sections=sections,
+        behaviour=sources.table("answers.parquet") is not None,
+        leading=setting(shown.windows[0], shown.spans[0], shown.scores[0]),
+        settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str),
+    )
+    return html
 
 
 def _asset(name: str) -> str:
     return (resources.files("dissect.report") / "assets" / name).read_text(encoding="utf-8")
 
 
-def _study(sources: Sources, sections: Sequence[ConceptSection]) -> dict[str, Any]:
+def _study(sources: Sources, sections: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What was run, for the page's head and its second section."""
     coverage = sources.tables["coverage.csv"]
-    absent = run.missing(coverage)
     return {
         "models": sorted(coverage["model"].unique()),
         "methods": sorted(coverage["method"].unique()),
-        "concepts": list(dict.fromkeys(section.name for section in sections)),
+        "concepts": list(dict.fromkeys(section["name"] for section in sections)),
         "origins": [run.ORIGINS[name] for name in sorted(set(sources.scores["origin"]))],
         "done": int((coverage["status"] == "done").sum()),
         "cells": len(coverage),
@@ -132,9 +125,7 @@ def _study(sources: Sources, sections: Sequence[ConceptSection]) -> dict[str, An
             "Coverage: cells (one method, concept and experiment each)",
             file="tables/coverage.csv",
         ),
-        "missing": page_table("missing", absent, "What is missing, and why")
-        if len(absent)
-        else None,
+        "missing": page_table("missing", run.missing(coverage), "What is missing, and why"),
         "checkpoints": page_table(
             "checkpoints",
             run.checkpoints(sources.metadata),
@@ -161,40 +152,37 @@ def _tables(sources: Sources, shown: Shown) -> list[PageTable]:
     return tables
 
 
-def _by_model(pictures: Sequence[Picture]) -> dict[str, dict[str, list[Picture]]]:
-    """Per model: the leading figures, and the same by other windows, spans and scores."""
-    by_model: dict[str, dict[str, list[Picture]]] = {}
-    for picture in pictures:
-        both = by_model.setdefault(picture.model, {"leading": [], "others": []})
-        both["leading" if picture.leading else "others"].append(picture)
-    return by_model
-
-
 def _baseline(curves: pd.DataFrame, shown: Shown) -> dict[str, Any]:
     """Per model and experiment, the highest score by whose states were put back."""
-    means = shown.leading(curves)
-    means = means[(means["method"] == ALL_METHODS) & means["mean"].notna()]
-    best = means.sort_values(["mean", "layer"], ascending=[False, True])
-    best = best.drop_duplicates(["model", "origin", "experiment", "donor"])
+    means = shown.leading(curves[curves["method"] == ALL_METHODS])
+    means = means.dropna(subset="mean").sort_values("layer")
+    keys = ["model", "origin", "experiment"]
+    best = means.loc[means.groupby([*keys, "donor"])["mean"].idxmax()]
+    where = [f"{number(row['mean'])} at layer {row['layer']}" for row in records(best)]
+    best = best.assign(
+        where=where, experiment=pd.Categorical(best["experiment"], list(EXPERIMENTS))
+    )
     donors = sorted(set(best["donor"]) - {DONOR})
-    rows = []
-    for (model, _), group in best.groupby(["model", "origin"], sort=True):
-        for experiment in in_order(group["experiment"]):
-            by_donor = group[group["experiment"] == experiment].set_index("donor")
-            cells = [_at_layer(by_donor, donor) for donor in (DONOR, *donors)]
-            rows.append({"model": model, "experiment": name_of(experiment), "cells": cells})
+    table = best.pivot(index=keys, columns="donor", values="where").fillna(NONE).reset_index()
+    rows = [
+        {
+            "model": row["model"],
+            "experiment": name_of(row["experiment"]),
+            "cells": [row.get(donor, NONE) for donor in (DONOR, *donors)],
+        }
+        for row in records(table)
+    ]
     return {"donors": donors, "rows": rows}
 
 
 def _returned(sources: Sources, curves: pd.DataFrame, shown: Shown) -> list[dict[str, str]] | None:
     """Per patch under which models answered: its KRS, and how much came back of the answers."""
     behaviour = sources.table("behaviour.csv")
-    patches = None if behaviour is None else gap_closed(behaviour)
-    if patches is None or patches.empty:
+    if behaviour is None or (patches := gap_closed(behaviour)).empty:
         return None
     same = ["model", "origin", "experiment", "first_layer", "last_layer"]
-    means = curves[(curves["method"] == ALL_METHODS) & (curves["donor"] == DONOR)]
-    means = means[(means["span"] == shown.spans[0]) & (means["score"] == "krs")]
+    of = {"method": ALL_METHODS, "donor": DONOR, "span": shown.spans[0], "score": "krs"}
+    means = curves[(curves[list(of)] == pd.Series(of)).all(axis="columns")]
     krs = means.drop_duplicates(same)[[*same, "mean"]]
     rows = patches.merge(krs, on=same, how="left")
     rows = rows.sort_values(["model", "origin", "share"], ascending=[True, True, False])
@@ -209,13 +197,6 @@ def _returned(sources: Sources, curves: pd.DataFrame, shown: Shown) -> list[dict
         }
         for row in records(rows)
     ]
-
-
-def _at_layer(rows: pd.DataFrame, donor: str) -> str:
-    if donor not in rows.index:
-        return NONE
-    best = rows.loc[[donor]].iloc[0]
-    return f"{number(best['mean'])} at layer {best['layer']}"
 
 
 def _names(shown: Shown) -> dict[str, dict[str, str]]:

@@ -1,6 +1,5 @@
 """What was run: coverage, checkpoints, versions, hashes; from the tables' own metadata."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,21 +58,9 @@ def checkpoints(metadata: Mapping[str, Any]) -> pd.DataFrame:
     rows = set()
     for key, own in metadata["cells"].items():
         model, method, concept, _ = key.split("/")
-        fields = {**metadata, **own}
-        rows.add((model, "original", "", *_identity(fields, "original")))
-        rows.add((model, method, concept, *_identity(fields, "unlearned")))
-    table = pd.DataFrame(sorted(rows), columns=CHECKPOINT_COLUMNS)
-    first = table["method"] != "original"
-    return table.assign(first=first).sort_values(
-        ["model", "first", "method", "concept"], ignore_index=True
-    )[CHECKPOINT_COLUMNS]
-
-
-def _identity(fields: Mapping[str, Any], prefix: str) -> tuple[str, ...]:
-    names = ("source", "revision", "weights_sha256")
-    return tuple(str(fields.get(f"{prefix}_{name}", "")) for name in names)
-
-
-def settings_text(settings: Mapping[str, Any]) -> str:
-    """The study's settings, readable and always in the same order."""
-    return json.dumps(settings, indent=2, ensure_ascii=False, default=str)
+        for role, checkpoint in (("original", ("", "")), ("unlearned", (method, concept))):
+            names = [f"{role}_{name}" for name in CHECKPOINT_COLUMNS[3:]]
+            identity = (str({**metadata, **own}.get(name, "")) for name in names)
+            rows.add((model, *checkpoint, *identity))
+    table = pd.DataFrame(sorted(rows), columns=CHECKPOINT_COLUMNS)  # an original before its copies
+    return table.assign(method=table["method"].replace("", "original"))

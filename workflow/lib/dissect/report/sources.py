@@ -1,4 +1,4 @@
-"""What the page is made from: the study's tables, as they lie on the disk."""
+"""What the page is made from: the study's tables and texts, and which part of them it shows."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -87,18 +87,24 @@ def read_sources(tables: Iterable[Path], texts: Iterable[Path], shown: Shown) ->
     if absent:
         raise DissectError(f"the report needs tables/{sorted(absent)[0]}; it was not given")
     krs = paths.pop("krs.parquet")
-    scores = _plain(shown.of(concept_scores(krs)))
+    scores = _without_categories(shown.of(concept_scores(krs)))
     if scores.empty:
         raise DissectError(
             f"{krs} has no row of the windows {', '.join(shown.windows)}, spans "
             f"{', '.join(shown.spans)}: show what was computed, see windows and figures in the "
             "config"
         )
+    metadata: dict[str, Any] = read_metadata(krs)
+    for name in metadata.keys() & {"cells", "packages"}:
+        metadata[name] = json.loads(metadata[name])
     return Sources(
         tables={name: read_table(path) for name, path in paths.items()},
-        metadata=_metadata(krs),
+        metadata=metadata,
         scores=scores,
-        texts={(path.parts[-2], path.stem): _read_text(path) for path in texts},
+        texts={
+            (path.parts[-2], path.stem): json.loads(path.read_text(encoding="utf-8"))
+            for path in texts
+        },
     )
 
 
@@ -110,13 +116,12 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     try:
         if path.suffix == ".parquet":
-            return _plain(pq.read_table(path).to_pandas())
-        text = pd.read_csv(path, dtype=str, keep_default_na=False)
+            return _without_categories(pq.read_table(path).to_pandas())
+        names = dict.fromkeys(NAMES, str)  # a model may be called NA
+        frame = pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
     except (pa.ArrowInvalid, OSError, ValueError) as error:
         raise DissectError(f"{path} cannot be read: delete it and run again") from error
-    return text.assign(
-        **{name: _numbers(text[name]) for name in map(str, text) if name not in NAMES}
-    )
+    return frame.fillna({name: "" for name in frame if name in NAMES})
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -124,25 +129,7 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
-def _numbers(column: "pd.Series[str]") -> "pd.Series[Any]":
-    """The column as numbers, if all that it holds are numbers; as it is otherwise."""
-    numbers = pd.to_numeric(column.replace("", None), errors="coerce")
-    return numbers if numbers.notna().equals(column != "") else column
-
-
-def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    keys = [name for name, kind in frame.dtypes.items() if isinstance(kind, pd.CategoricalDtype)]
+def _without_categories(frame: pd.DataFrame) -> pd.DataFrame:
+    keys = frame.select_dtypes("category").columns
     # object, not text: a null stays a null.
     return frame.astype(dict.fromkeys(keys, object)).reset_index(drop=True)
-
-
-def _metadata(krs: Path) -> dict[str, Any]:
-    fields = read_metadata(krs)
-    for name in fields.keys() & {"cells", "packages"}:
-        fields[name] = json.loads(fields[name])
-    return fields
-
-
-def _read_text(path: Path) -> Mapping[str, Any]:
-    content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content

@@ -29,14 +29,19 @@ class Column:
     values: list[Any]
     codes: list[int] | None = None
 
+    def first(self, rows: int) -> list[str]:
+        """The first rows, as they are shown."""
+        if self.codes is not None:
+            return [self.values[code] for code in self.codes[:rows]]
+        return [NONE if v is None else number(v, self.decimals or 0) for v in self.values[:rows]]
+
 
 @dataclass(frozen=True)
 class PageTable:
     """A table on the page.
 
     same: what all rows share, said once instead of in a column each.
-    total: how many rows the file has, of which at most MOST_ROWS are here.
-    first: the first rows, as they are shown.
+    total: how many rows the file has, of which `rows` are embedded.
     """
 
     id: str
@@ -44,8 +49,8 @@ class PageTable:
     file: str
     same: dict[str, str]
     total: int
+    rows: int
     columns: list[Column]
-    first: list[list[str]]
 
     @property
     def many(self) -> bool:
@@ -53,10 +58,10 @@ class PageTable:
         return self.rows >= MANY_ROWS
 
     @property
-    def rows(self) -> int:
-        """How many rows are embedded."""
-        column = self.columns[0]
-        return len(column.values if column.codes is None else column.codes)
+    def first(self) -> list[list[str]]:
+        """The first rows, as they are shown."""
+        cells = [column.first(FIRST_ROWS) for column in self.columns]
+        return [list(row) for row in zip(*cells, strict=True)]
 
     def json(self) -> str:
         """All rows, column by column."""
@@ -64,12 +69,7 @@ class PageTable:
 
 
 def page_table(
-    name: str,
-    frame: pd.DataFrame,
-    caption: str,
-    *,
-    file: str = "",
-    total: int | None = None,
+    name: str, frame: pd.DataFrame, caption: str, *, file: str = "", total: int | None = None
 ) -> PageTable:
     """Make a table of the page from one of the study.
 
@@ -82,16 +82,14 @@ def page_table(
     same = {}
     if len(kept) >= MANY_ROWS:
         same = {c.label: c.values[0] for c in columns if c.codes and len(c.values) == 1}
-    columns = [column for column in columns if column.label not in same]
-    cells = [_shown(column, min(len(kept), FIRST_ROWS)) for column in columns]
     return PageTable(
         id=name,
         caption=caption,
         file=file,
         same={label: value for label, value in same.items() if value},
         total=len(frame) if total is None else total,
-        columns=columns,
-        first=[list(row) for row in zip(*cells, strict=True)],
+        rows=len(kept),
+        columns=[column for column in columns if column.label not in same],
     )
 
 
@@ -101,12 +99,9 @@ def narrowed(frame: pd.DataFrame) -> pd.DataFrame:
     if {"concept", "concept_name"} <= set(kept):
         kept = kept.drop(columns="concept").rename(columns={"concept_name": "concept"})
     if {"first_layer", "last_layer"} <= set(kept):
-        layers = [
-            "" if pd.isna(first) else f"{first:g}{DASH}{last:g}"
-            for first, last in zip(kept["first_layer"], kept["last_layer"], strict=True)
-        ]
+        ends = zip(kept["first_layer"], kept.pop("last_layer"), strict=True)
+        layers = ["" if pd.isna(first) else f"{first:g}{DASH}{last:g}" for first, last in ends]
         kept = kept.assign(first_layer=layers).rename(columns={"first_layer": "layers"})
-        kept = kept.drop(columns="last_layer")
     return kept
 
 
@@ -133,7 +128,7 @@ def _column(name: str, values: "pd.Series[Any]") -> Column:
     texts = [name_of(text) for text in names]
     longest = max(map(len, texts), default=0)
     kind = "hash" if name.endswith("sha256") else "text" if longest > _WORD else "word"
-    return Column(label_of(name), kind, None, texts, [int(code) for code in codes])
+    return Column(label_of(name), kind, None, texts, codes.tolist())
 
 
 def _decimals(values: "np.ndarray[Any, Any]") -> int:
@@ -143,10 +138,3 @@ def _decimals(values: "np.ndarray[Any, Any]") -> int:
         return 0
     middle = float(np.median(seen[seen > 0]))
     return min(max(2 - math.floor(math.log10(middle)), 2), 6)
-
-
-def _shown(column: Column, rows: int) -> list[str]:
-    if column.codes is not None:
-        return [column.values[code] for code in column.codes[:rows]]
-    decimals = column.decimals or 0
-    return [NONE if v is None else number(v, decimals) for v in column.values[:rows]]
