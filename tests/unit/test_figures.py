@@ -26,6 +26,7 @@ from dissect.results.statistics import statistics
 from dissect.results.tables import concept_scores, curves
 from dissect.study.config import Experiment
 from planted import EXPERIMENTS, flat, plant, sloped
+from planted_figures import legend, study, thin_lines, words
 
 STYLE = Style()
 
@@ -37,23 +38,6 @@ def tables_of(tmp_path: Path, cells: Sequence[Path]) -> tuple[pd.DataFrame, pd.D
     return curves(concepts), concepts
 
 
-def study(tmp_path: Path, concepts: int = 2, layers: int = 4, **more: Any) -> list[Path]:
-    """Cells of two methods and four experiments; every curve is another slope."""
-    return [
-        plant(
-            tmp_path,
-            sloped((i + 1) / 5 + 0.01 * c - 0.1 * m, layers),
-            concept=f"c{c}",
-            method=method,
-            experiment=experiment,
-            **more,
-        )
-        for m, method in enumerate(("dpo", "grad_diff"))
-        for c in range(concepts)
-        for i, experiment in enumerate(EXPERIMENTS)
-    ]
-
-
 def data_lines(axes: Axes) -> list[tuple[list[float], list[float]]]:
     """The data of the lines with markers: the mean curves."""
     return [
@@ -61,15 +45,6 @@ def data_lines(axes: Axes) -> list[tuple[list[float], list[float]]]:
         for line in axes.get_lines()
         if line.get_marker() not in (None, "None", "")
     ]
-
-
-def thin_lines(axes: Axes) -> int:
-    return sum(line.get_linewidth() == 0.5 for line in axes.get_lines())
-
-
-def words(figure: Figure) -> str:
-    texts = " ".join(text.get_text() for text in figure.findobj(Text))
-    return " ".join(texts.split())
 
 
 def drawn(tmp_path: Path, cells: Sequence[Path]) -> list[Figure]:
@@ -116,9 +91,7 @@ def test_floors_are_thin_lines_through_their_layers(tmp_path: Path) -> None:
     for figure in (draw_curves(rows, STYLE), draw_curves_by_method(rows, concepts, STYLE)):
         for panel in figure.axes:
             assert grey_lines(panel) == expected
-        (legend,) = figure.legends
-        names = [text.get_text() for text in legend.get_texts()]
-        assert names[4:] == ["floor: other question", "floor: noise"]
+        assert legend(figure)[4:] == ["floor: other question", "floor: noise"]
         assert "floor with noise of the same norm: at most \N{MINUS SIGN}0.05" in words(figure)
         assert "n = 2 methods, each with 2 concepts and 4 questions" in words(figure)
 
@@ -132,8 +105,7 @@ def test_floors_change_nothing_about_the_curves(tmp_path: Path) -> None:
     ]
     assert plain.get_ylim() == beside.axes[0].get_ylim()
     assert "at most \N{MINUS SIGN}9, below the axis" in words(beside)
-    (legend,) = beside.legends
-    assert not any("floor" in text.get_text() for text in legend.get_texts())
+    assert not any("floor" in entry for entry in legend(beside))
 
 
 # ---- curves -----------------------------------------------------------------------------------
@@ -169,14 +141,13 @@ def test_the_papers_figure_says_what_it_shows(tmp_path: Path) -> None:
         assert phrase in said
     zero = [line for line in panel.get_lines() if list(line.get_ydata()) == [0, 0]]
     assert len(zero) == 1
-    legend = figure.legends[0]
-    assert [text.get_text() for text in legend.get_texts()] == [
+    assert legend(figure) == [
         "MLP coefficients",
         "attention states",
         "coefficients + attention",
         "value vectors",
     ]
-    assert len({handle.get_marker() for handle in legend.get_lines()}) == 4
+    assert len({handle.get_marker() for handle in figure.legends[0].get_lines()}) == 4
 
 
 def test_origins_have_panels_of_their_own(tmp_path: Path) -> None:

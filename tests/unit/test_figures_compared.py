@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 
 from dissect.figures import compared, widths
 from dissect.figures.compared import draw_scores, draw_spans
@@ -19,28 +17,11 @@ from dissect.results.collect import collect_cells
 from dissect.results.scores import EVERY_SCORE, OTHERS
 from dissect.results.statistics import statistics
 from dissect.results.tables import concept_scores, curves
-from planted import EXPERIMENTS, Values, flat, plant, sloped
+from planted import EXPERIMENTS, Values, flat, plant
+from planted_figures import legend, study, thin_lines, words
 
 STYLE = Style()
 WINDOWS = ["sliding_5", "suffix", "sliding_1"]
-
-
-def study(root: Path, concepts: int = 2, others: Any = None, **more: Any) -> list[Path]:
-    """Cells of two methods and four experiments; every curve is another slope."""
-    return [
-        plant(
-            root,
-            sloped((i + 1) / 5 + 0.01 * c - 0.1 * m, layers=6),
-            concept=f"c{c}",
-            method=method,
-            experiment=experiment,
-            others=others,
-            **more,
-        )
-        for m, method in enumerate(("dpo", "grad_diff"))
-        for c in range(concepts)
-        for i, experiment in enumerate(EXPERIMENTS)
-    ]
 
 
 def collected(root: Path, cells: Sequence[Path]) -> Path:
@@ -66,18 +47,6 @@ def lines(axes: Axes, marker: str) -> list[list[float]]:
     return [list(line.get_ydata()) for line in found if len(line.get_ydata())]
 
 
-def thin_lines(axes: Axes) -> int:
-    return sum(line.get_linewidth() == 0.4 for line in axes.get_lines())
-
-
-def words(figure: Figure) -> str:
-    return " ".join(" ".join(text.get_text() for text in figure.findobj(Text)).split())
-
-
-def legend(figure: Figure) -> list[str]:
-    return [text.get_text() for text in figure.legends[0].get_texts()]
-
-
 # ---- spans ------------------------------------------------------------------------------------
 
 
@@ -93,7 +62,7 @@ BOTH = {"span": list(SPANS)}
 
 
 def test_both_spans_are_in_each_panel(tmp_path: Path) -> None:
-    figure, found = spans_figure(tmp_path, study(tmp_path, **BOTH))
+    figure, found = spans_figure(tmp_path, study(tmp_path, layers=6, **BOTH))
     assert len(figure.axes) == 2 * 4
     first = figure.axes[0]
     for span, marker in (("notebook", "o"), ("answer", "s")):
@@ -113,11 +82,11 @@ def test_both_spans_are_in_each_panel(tmp_path: Path) -> None:
 
 
 def test_few_concepts_are_thin_lines_and_five_are_a_band(tmp_path: Path) -> None:
-    figure, _ = spans_figure(tmp_path, study(tmp_path, 3, **BOTH))
+    figure, _ = spans_figure(tmp_path, study(tmp_path, concepts=3, layers=6, **BOTH))
     assert {thin_lines(panel) for panel in figure.axes} == {2 * 3}
     assert not any(panel.collections for panel in figure.axes)
     assert "thin lines: single concepts" in words(figure) and "bands" not in words(figure)
-    figure, found = spans_figure(tmp_path, study(tmp_path, 5, **BOTH))
+    figure, found = spans_figure(tmp_path, study(tmp_path, concepts=5, layers=6, **BOTH))
     assert {thin_lines(panel) for panel in figure.axes} == {0}
     assert {len(panel.collections) for panel in figure.axes} == {2}
     here = found[(found["span"] == "answer") & (found["method"] == "dpo")]
@@ -136,7 +105,7 @@ def planted_scores(kl: float, top1: float, logprob: float) -> dict[str, Values]:
 
 
 def test_scores_lie_over_one_another_and_are_the_tables(tmp_path: Path) -> None:
-    cells = study(tmp_path, others=planted_scores(0.3, 0.6, 0.9), span="answer")
+    cells = study(tmp_path, layers=6, others=planted_scores(0.3, 0.6, 0.9), span="answer")
     figure, _ = scores_figure(tmp_path, cells)
     assert len(figure.axes) == 8
     for panel in figure.axes:
@@ -151,17 +120,21 @@ def test_scores_lie_over_one_another_and_are_the_tables(tmp_path: Path) -> None:
 def test_a_score_without_a_value_is_named_and_not_drawn(tmp_path: Path) -> None:
     others = planted_scores(0.3, 0.6, 0.9)
     del others["logprob_recovered"]
-    figure, _ = scores_figure(tmp_path, study(tmp_path, others=others))
+    figure, _ = scores_figure(tmp_path, study(tmp_path, layers=6, others=others))
     assert len(legend(figure)) == 3
     assert not any(lines(panel, "D") for panel in figure.axes)
     assert "no value over this span: log-probability of the answer" in words(figure)
 
 
 def test_what_lies_above_the_original_is_shown_and_cut_only_far_above(tmp_path: Path) -> None:
-    figure, _ = scores_figure(tmp_path, study(tmp_path, others=planted_scores(0.3, 0.6, 1.4)))
+    figure, _ = scores_figure(
+        tmp_path, study(tmp_path, layers=6, others=planted_scores(0.3, 0.6, 1.4))
+    )
     assert figure.axes[0].get_ylim()[1] == pytest.approx(1.44)
     assert "above the axis" not in words(figure)
-    figure, _ = scores_figure(tmp_path, study(tmp_path, others=planted_scores(0.3, 0.6, 7.0)))
+    figure, _ = scores_figure(
+        tmp_path, study(tmp_path, layers=6, others=planted_scores(0.3, 0.6, 7.0))
+    )
     assert figure.axes[0].get_ylim()[1] == 1 - STYLE.krs_floor
     assert "above the axis, the highest at 7" in words(figure)
 
@@ -175,7 +148,7 @@ def test_widths_stand_in_their_order_and_suffixes_last() -> None:
 
 
 def test_recovery_against_width_is_the_statistics(tmp_path: Path) -> None:
-    figure, found = widths_figure(tmp_path, study(tmp_path, window=WINDOWS))
+    figure, found = widths_figure(tmp_path, study(tmp_path, layers=6, window=WINDOWS))
     assert len(figure.axes) == 8
     here = found[(found["method"] == "dpo") & (found["experiment"] == EXPERIMENTS[0])]
     number = here.set_index(["statistic", "window"])["value"]
@@ -224,7 +197,7 @@ def test_single_concepts_average_to_what_is_drawn(tmp_path: Path) -> None:
 
 
 def test_intervals_are_bars_from_five_concepts_on(tmp_path: Path) -> None:
-    figure, found = widths_figure(tmp_path, study(tmp_path, 6, window=WINDOWS))
+    figure, found = widths_figure(tmp_path, study(tmp_path, concepts=6, layers=6, window=WINDOWS))
     here = found[(found["method"] == "dpo") & (found["experiment"] == EXPERIMENTS[0])]
     peaks = here[here["statistic"] == "peak"].set_index("window")
     bars = figure.axes[0].collections[0].get_segments()
@@ -244,7 +217,7 @@ def test_colours_are_none_of_the_experiments() -> None:
 
 
 def test_origins_have_rows_of_their_own(tmp_path: Path) -> None:
-    cells = study(tmp_path, origin="published", **BOTH)
+    cells = study(tmp_path, layers=6, origin="published", **BOTH)
     cells += [plant(tmp_path, flat(0.7, 6), concept="new", origin="trained_here", **BOTH)]
     figure, _ = spans_figure(tmp_path, cells)
     assert len(figure.axes) == 3 * 4

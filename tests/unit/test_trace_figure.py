@@ -6,13 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.text import Text
 
 from dissect.figures.style import Style
 from dissect.figures.trace import draw_trace
 from dissect.results.bootstrap import interval_of_mean
 from dissect.trace.schema import TRACE_COLUMNS
+from planted_figures import words
 
 STYLE = Style()
 COMPONENTS = ("q", "k", "v", "o", "gate", "up", "down")
@@ -40,10 +39,6 @@ def rows(concepts: int, *, components: Any = COMPONENTS, vectors: bool = True) -
                 vector = {"component": "concept_vector", "layer": concept % LAYERS}
                 found.append({**key, **vector, "relative_change": 0.2 + concept / 10})
     return pd.DataFrame(found).reindex(columns=TRACE_COLUMNS)
-
-
-def words(figure: Figure) -> str:
-    return " ".join(text.get_text() for text in figure.findobj(Text))
 
 
 def lines(axes: Axes, marker: str) -> list[list[float]]:

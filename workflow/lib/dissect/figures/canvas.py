@@ -21,6 +21,7 @@ from dissect.files import atomic_path
 from dissect.results.bootstrap import MIN_CONCEPTS
 
 GREY = "0.35"
+SINGLE_WIDTH = 0.5  # of a single concept's line
 TOP = 1.08  # of a score's axis: a little air above KRS 1
 # How a mean is marked where it is no point of a line.
 LARGE_MARK: dict[str, Any] = {
@@ -200,11 +201,18 @@ def add_line(axes: Axes, rows: pd.DataFrame, value: str, **line_style: Any) -> N
         axes.plot(values.index, values, **line_style)
 
 
-def add_band(axes: Axes, rows: pd.DataFrame, colour: Any, alpha: float = 0.2) -> None:
+def add_band(axes: Axes, rows: pd.DataFrame, colour: Any) -> None:
     """The interval of each layer."""
     rows = rows.sort_values("layer")
-    band: dict[str, Any] = {"color": colour, "alpha": alpha, "linewidth": 0}
+    band: dict[str, Any] = {"color": colour, "alpha": 0.2, "linewidth": 0}
     axes.fill_between(rows["layer"], rows["low"], rows["high"], **band)
+
+
+def add_singles(axes: Axes, rows: pd.DataFrame, **line_style: Any) -> None:
+    """A thin line per concept."""
+    thin = {"marker": "", "linewidth": SINGLE_WIDTH, "alpha": 0.6, "zorder": 1.5}
+    for _, concept in rows.groupby("concept", observed=True):
+        add_line(axes, concept, "value", **line_style | thin)
 
 
 def legend(

@@ -30,7 +30,6 @@ _SCORES = {
     "logprob_recovered": Look("log-probability of the answer", 5, "D", (3, 1, 1, 1)),
 }
 _MARKS = 5  # a marker at about so many points of a line: in a small panel, more would hide it
-_SINGLE: dict[str, Any] = {"linewidth": 0.4, "alpha": 0.55, "zorder": 1.5}
 
 
 def draw_spans(curves: pd.DataFrame, concepts: pd.DataFrame, style: Style) -> Figure:
@@ -122,9 +121,8 @@ def _draw_panel(
         marked = {"markevery": (number * every // len(line_styles), every)}
         canvas.add_line(axes, curve, "mean", zorder=3 - 0.1 * number, **line_style, **marked)
         if concepts is None:
-            canvas.add_band(axes, curve, colour, 0.18)
-            continue
-        for _, concept in concepts[concepts[by] == name].groupby("concept", observed=True):
-            canvas.add_line(axes, concept, "value", color=colour, **_SINGLE)
+            canvas.add_band(axes, curve, colour)
+        else:
+            canvas.add_singles(axes, concepts[concepts[by] == name], color=colour)
     if curves.loc[curves[by].isin(line_styles), "mean"].isna().all():
         canvas.note(axes, "no value")

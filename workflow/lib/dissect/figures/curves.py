@@ -18,7 +18,6 @@ CONTROLS: dict[str, tuple[str, str, tuple[float, ...]]] = {
     "noise": ("noise of the same norm", "noise", (1, 2)),
 }
 FLOOR_WIDTH = 0.7  # of a control's line
-_SINGLE: dict[str, Any] = {"linewidth": 0.5, "alpha": 0.6, "zorder": 1.5, "marker": ""}
 
 
 def draw_curves(curves: pd.DataFrame, style: Style) -> Figure:
@@ -80,20 +79,21 @@ def _draw(
             panel.set_title(drawn_name(name), loc="left")
         first = drawn.iloc[0]
         end = canvas.score_floor(shown, style)
+        highest = _highest(controls)
         _label(axes, layer_label(first["window"]), SCORES[first["score"]], end)
         phrases = [
             *notes.setting(first["window"], first["span"]),
             *averaged,
             *notes.counted(curves[curves["donor"] == DONOR]),
             notes.cut_note(shown, style),
-            *_control_notes(controls, end),
+            *_control_notes(highest, end),
         ]
         notes.title(figure, first["model"], phrases, style)
         entries = [canvas.experiment_styles(style)[name] for name in in_order(drawn["experiment"])]
         entries += [
             _control_style(donor) | {"label": f"floor: {CONTROLS[donor][1]}"}
-            for donor, values in _by_donor(controls).items()
-            if (values >= end).any()
+            for donor, value in highest.items()
+            if value >= end
         ]
         canvas.legend(figure, entries, 4 if columns > 1 else 2)
     return figure
@@ -125,8 +125,7 @@ def _draw_curves(
             empty.append(EXPERIMENTS[experiment].label)
         if singles is not None:
             of_experiment = singles[singles["experiment"] == experiment]
-            for _, concept in of_experiment.groupby("concept", observed=True):
-                canvas.add_line(axes, concept, "value", **line_style | _SINGLE)
+            canvas.add_singles(axes, of_experiment, **line_style)
         elif curve["method"].iloc[0] != ALL_METHODS:  # the paper's figure has no bands
             canvas.add_band(axes, curve, line_style["color"])
     if empty:
@@ -163,18 +162,16 @@ def _control_style(donor: str) -> dict[str, Any]:
     }
 
 
-def _control_notes(controls: pd.DataFrame, end: float) -> list[str]:
-    """Words on each control: the most that it gives back anywhere, wherever the axis ends."""
-    phrases = []
-    for donor, values in _by_donor(controls).items():
-        hidden = "" if (values >= end).any() else ", below the axis"
-        highest = notes.signed(round(values.max(), 2))
-        phrases.append(f"floor with {CONTROLS[donor][0]}: at most {highest}{hidden}")
-    return phrases
+def _highest(controls: pd.DataFrame) -> dict[str, float]:
+    """Donor -> the most that it gives back anywhere, in the order of the legend."""
+    highest = controls.groupby("donor")["mean"].max().dropna()
+    return {donor: float(highest[donor]) for donor in CONTROLS if donor in highest}
 
 
-def _by_donor(controls: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
-    """Donor -> its values, in the order of the legend."""
-    means = controls.dropna(subset="mean").groupby("donor")["mean"]
-    values = {str(donor): each for donor, each in means}
-    return {donor: values[donor] for donor in CONTROLS if donor in values}
+def _control_notes(highest: Mapping[str, float], end: float) -> list[str]:
+    """Words on each control, also on one that lies below the end of the axis."""
+    return [
+        f"floor with {CONTROLS[donor][0]}: at most {notes.signed(round(value, 2))}"
+        f"{'' if value >= end else ', below the axis'}"
+        for donor, value in highest.items()
+    ]

@@ -78,9 +78,9 @@ def _draw_panel(axes: Axes, values: pd.DataFrame, names: Mapping[str, str], styl
     concept, layer = np.nonzero(array < MARKED_BELOW)
     ink = np.where(array[concept, layer] < style.krs_floor / 2, "white", "black")
     axes.scatter(layer + 0.5, concept + 0.5, marker="_", s=4, color=ink, linewidths=0.6)
-    layers = values.columns.tolist()
-    ticks = {number + 0.5: str(layer) for number, layer in enumerate(layers) if layer % 5 == 0}
-    axes.set_xticks(list(ticks), list(ticks.values()))
+    layers = values.columns.to_numpy(dtype=int)
+    is_tick = layers % 5 == 0
+    axes.set_xticks(np.flatnonzero(is_tick) + 0.5, [str(layer) for layer in layers[is_tick]])
     axes.tick_params(axis="y", length=0, rotation=0)
     axes.tick_params(axis="x", rotation=0)
 

@@ -13,16 +13,15 @@ from dissect.figures.style import EXPERIMENTS, SCORES, Style, in_order
 from dissect.study.windows import SUFFIX
 
 LAST, BEST, OTHERS = "last", "best", "others"
-_MARKERS = {LAST: "D", BEST: "o", OTHERS: "s"}
-_LABELS = {
-    LAST: "window centred at the last layer",
-    BEST: "best other window (its layer at the right)",
-    OTHERS: "mean of all other windows",
-}
-_SUFFIX_LABELS = {
-    LAST: "last layer alone",
-    BEST: "best longer suffix (its first layer at the right)",
-    OTHERS: "mean of all longer suffixes",
+# Role -> marker, label of sliding windows, and of suffixes.
+_ROLES = {
+    LAST: ("D", "window centred at the last layer", "last layer alone"),
+    BEST: (
+        "o",
+        "best other window (its layer at the right)",
+        "best longer suffix (its first layer at the right)",
+    ),
+    OTHERS: ("s", "mean of all other windows", "mean of all longer suffixes"),
 }
 _BY = ["origin", "method", "experiment"]
 _DODGE = 0.8  # of a category's height; what seaborn's stripplot uses
@@ -96,11 +95,13 @@ def draw_last_layer(concepts: pd.DataFrame, style: Style) -> Figure:
             notes.cut_note(share["value"].astype(float), style),
         ]
         notes.title(figure, first["model"], phrases, style)
-        labels = _SUFFIX_LABELS if first["window"] == SUFFIX else _LABELS
-        colours = _colours(style)
+        is_suffix = first["window"] == SUFFIX
         entries = [
-            canvas.LARGE_MARK | {"marker": marker, "color": colours[role], "label": labels[role]}
-            for role, marker in _MARKERS.items()
+            canvas.LARGE_MARK
+            | {"marker": marker, "color": colour, "label": of_suffix if is_suffix else label}
+            for (marker, label, of_suffix), colour in zip(
+                _ROLES.values(), _colours(style), strict=True
+            )
         ]
         canvas.legend(figure, entries, 3 if is_wide else 1, length=2)
     return figure
@@ -112,7 +113,7 @@ def _draw_panel(axes: Axes, share: pd.DataFrame, experiments: list[str], style: 
         "y": "experiment",
         "order": experiments,
         "hue": "role",
-        "hue_order": list(_MARKERS),
+        "hue_order": list(_ROLES),
         "palette": _colours(style),
         "legend": False,
         "ax": axes,
@@ -124,9 +125,9 @@ def _draw_panel(axes: Axes, share: pd.DataFrame, experiments: list[str], style: 
             share,
             **shared,
             **canvas.LARGE_MARK,
-            dodge=_DODGE * (1 - 1 / len(_MARKERS)),
+            dodge=_DODGE * (1 - 1 / len(_ROLES)),
             errorbar=None,
-            markers=list(_MARKERS.values()),
+            markers=[marker for marker, _, _ in _ROLES.values()],
             zorder=3,
         )
     beside: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center"}
@@ -143,6 +144,6 @@ def _draw_panel(axes: Axes, share: pd.DataFrame, experiments: list[str], style: 
     axes.set_ylabel("")
 
 
-def _colours(style: Style) -> dict[str, Any]:
+def _colours(style: Style) -> list[Any]:
     last, best, _ = sns.color_palette(style.palette, 3)
-    return {LAST: last, BEST: best, OTHERS: "0.7"}
+    return [last, best, "0.7"]

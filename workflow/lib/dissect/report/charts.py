@@ -53,17 +53,17 @@ def series(curves: pd.DataFrame, scores: pd.DataFrame) -> list[dict[str, Any]]:
     """
     means = [
         _series(rows, "mean", _KEYS)
-        | {name: rounded(rows.sort_values("layer")[name], 3) for name in ("low", "high")}
-        | {"concept": None, "n": rows.sort_values("layer")["concepts"].tolist()}
-        for _, rows in curves.groupby(_KEYS, sort=True)
+        | {name: rounded(rows[name], 3) for name in ("low", "high")}
+        | {"concept": None, "n": rows["concepts"].tolist()}
+        for _, rows in curves.sort_values("layer").groupby(_KEYS, sort=True)
     ]
-    keys = [*_KEYS, "concept", "concept_name"]
     of_original = scores[scores["donor"] == DONOR]  # control baselines are shown as means only
-    return means + [_series(rows, "value", keys) for _, rows in of_original.groupby(keys)]
+    keys = [*_KEYS, "concept", "concept_name"]
+    singles = of_original.sort_values("layer").groupby(keys, sort=True)
+    return means + [_series(rows, "value", keys) for _, rows in singles]
 
 
 def _series(rows: pd.DataFrame, value: str, keys: list[str]) -> dict[str, Any]:
-    rows = rows.sort_values("layer")
     return {
         **records(rows[keys])[0],
         "layer": rows["layer"].tolist(),

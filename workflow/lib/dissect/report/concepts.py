@@ -9,7 +9,7 @@ from dissect.figures.style import EXPERIMENTS, Style, in_order
 from dissect.report.charts import looks, still, svg
 from dissect.report.formatting import DASH, name_of, number
 from dissect.report.pictures import data_uri
-from dissect.report.sources import Shown, Sources, records
+from dissect.report.sources import Shown, Sources, highest, records
 from dissect.results.curve_groups import DONOR
 
 # Set -> its title, and the concept file's key of what is asked.
@@ -60,10 +60,8 @@ def concept_sections(sources: Sources, shown: Shown, style: Style) -> list[dict[
 
 def _peaks(scores: pd.DataFrame) -> dict[str, dict[str, str]]:
     """Experiment -> method -> its highest score and where that lies."""
-    best = scores.dropna(subset="value").sort_values(["value", "layer"], ascending=[False, True])
-    best = best.drop_duplicates(["experiment", "method"])
     peaks: dict[str, dict[str, str]] = {name: {} for name in in_order(scores["experiment"])}
-    for row in records(best):
+    for row in records(highest(scores, "value", ["experiment", "method"])):
         where = f"{number(row['value'])} at layer {row['layer']}"
         peaks[row["experiment"]][row["method"]] = where
     return {EXPERIMENTS[name].label: by_method for name, by_method in peaks.items()}

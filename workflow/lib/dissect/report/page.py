@@ -14,7 +14,7 @@ from dissect.report import charts, run
 from dissect.report.concepts import concept_sections
 from dissect.report.findings import findings
 from dissect.report.formatting import NONE, counted, listed, name_of, number, setting
-from dissect.report.sources import Shown, Sources, records
+from dissect.report.sources import Shown, Sources, highest, records
 from dissect.report.tables import PageTable, compact_json, narrowed, page_table
 from dissect.results.behaviour import gap_closed
 from dissect.results.curve_groups import ALL_METHODS, DONOR
@@ -155,9 +155,8 @@ def _tables(sources: Sources, shown: Shown) -> list[PageTable]:
 def _baseline(curves: pd.DataFrame, shown: Shown) -> dict[str, Any]:
     """Per model and experiment, the highest score by whose states were put back."""
     means = shown.leading(curves[curves["method"] == ALL_METHODS])
-    means = means.dropna(subset="mean").sort_values("layer")
     keys = ["model", "origin", "experiment"]
-    best = means.loc[means.groupby([*keys, "donor"])["mean"].idxmax()]
+    best = highest(means, "mean", [*keys, "donor"])
     where = [f"{number(row['mean'])} at layer {row['layer']}" for row in records(best)]
     best = best.assign(
         where=where, experiment=pd.Categorical(best["experiment"], list(EXPERIMENTS))

@@ -58,11 +58,11 @@ class Shown:
 
     def in_order(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The same rows, what leads first; those of spans and windows that are not shown last."""
-        keys = {"span": list(self.spans), "window": list(self.windows)}
-        for column, names in keys.items():
+        for column, names in {"span": self.spans, "window": self.windows}.items():
             if column in frame:
-                order = frame[column].map({name: number for number, name in enumerate(names)})
-                frame = frame.loc[order.fillna(len(names)).sort_values(kind="stable").index]
+                shown = pd.Categorical(frame[column], list(names))  # others are null: last
+                order = pd.Series(shown, frame.index).sort_values(kind="stable").index
+                frame = frame.loc[order]
         return frame
 
     def leading(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -127,6 +127,12 @@ def read_table(path: Path) -> pd.DataFrame:
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows, each as column -> value."""
     return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
+
+
+def highest(scores: pd.DataFrame, value: str, by: list[str]) -> pd.DataFrame:
+    """Of each group, the row with the highest value; of equals, that of the lowest layer."""
+    rows = scores.dropna(subset=value).sort_values("layer")
+    return rows.loc[rows.groupby(by)[value].idxmax()]
 
 
 def _without_categories(frame: pd.DataFrame) -> pd.DataFrame:
