@@ -374,7 +374,7 @@ def test_an_original_cannot_be_trained_or_done_without() -> None:
 
 def test_a_hub_row_is_taken_to_be_there_until_preflight_has_looked(inputs: Path) -> None:
     write_table(*ROWS[:4], "m\tdpo\tcocoa\thub:a/b")
-    assert products().download(study().row("m", "dpo", "cocoa")).is_due
+    assert study().row("m", "dpo", "cocoa").kind == "hub"
     folder = inputs / "results/x/checkpoints"
     found = PreflightRow("m", "dpo", "cocoa", "hub:a/b", "", "gone")
     write_preflight(folder / "preflight.csv", [found])

@@ -1,12 +1,12 @@
 """A checkpoint from the hub, by huggingface_hub into its own cache; every hash is compared here."""
 
-import hashlib
 import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha1
 from pathlib import Path
 
 from huggingface_hub import constants, snapshot_download
@@ -53,7 +53,6 @@ def download(repo: str, revision: str = "", workers: int = 4, note: Path | None 
     _remove_partials(cache)
     noted = read_json(note).get(str(folder), []) if note and note.exists() else []
     fetched = {*noted, *_missing(remote, cache, name)}
-    sha256: dict[str, str] = {}
     for _ in range(TRIES):
         if note:
             write_json(note, {str(folder): sorted(fetched)})
@@ -63,7 +62,7 @@ def download(repo: str, revision: str = "", workers: int = 4, note: Path | None 
                 snapshot_download(
                     repo, revision=remote.commit, allow_patterns=names, max_workers=workers
                 )
-            damaged = _verify(remote, cache, workers, sha256)
+            sha256, damaged = _verify(remote, cache, workers)
         if not damaged:
             break
         fetched.update(damaged)
@@ -118,8 +117,11 @@ def _remove_partials(cache: Path) -> None:
 def _missing(remote: hub.RemoteCheckpoint, cache: Path, name: str) -> list[str]:
     """The files that are not in the cache; refuses what its disk cannot hold."""
     snapshot, blobs = cache / "snapshots" / remote.commit, cache / "blobs"
-    absent = [it for it in remote.files if not (snapshot / it.name).exists()]
-    absent = [it for it in absent if not (blobs / it.etag).exists()]
+    absent = [
+        file
+        for file in remote.files
+        if not ((snapshot / file.name).exists() or (blobs / file.etag).exists())
+    ]
     size, free = sum(file.size for file in absent) / 1e6, free_bytes(cache) / 1e6
     log.info("%s: %d files, %.1f MB to be downloaded", name, len(remote.files), size)
     if size > free:
@@ -131,26 +133,24 @@ def _missing(remote: hub.RemoteCheckpoint, cache: Path, name: str) -> list[str]:
 
 
 def _verify(
-    remote: hub.RemoteCheckpoint, cache: Path, workers: int, sha256: dict[str, str]
-) -> list[str]:
-    """Hash what `sha256` lacks and add it there; removes damaged files and returns their names."""
-    files = [file for file in remote.files if file.name not in sha256]
-    paths = [cache / "snapshots" / remote.commit / file.name for file in files]
+    remote: hub.RemoteCheckpoint, cache: Path, workers: int
+) -> tuple[dict[str, str], list[str]]:
+    """The sha256 of each file, and the names of the damaged ones, which are removed."""
+    paths = {file.name: cache / "snapshots" / remote.commit / file.name for file in remote.files}
     with ThreadPoolExecutor(workers) as pool:
-        hashes = list(pool.map(sha256_of, paths))
-    for file, path, actual in zip(files, paths, hashes, strict=True):
-        etag = actual if len(file.etag) == 64 else _git_id(path.read_bytes())
-        if etag == file.etag:
-            sha256[file.name] = actual
-        else:
+        hashes = dict(zip(paths, pool.map(sha256_of, paths.values()), strict=True))
+    damaged = []
+    for file in remote.files:
+        path, etag = paths[file.name], hashes[file.name]
+        if len(file.etag) != len(etag):  # git's own hash of a small file
+            content = path.read_bytes()
+            etag = sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+        if etag != file.etag:
             log.warning("%s is damaged: %s, the hub lists %s", file.name, etag, file.etag)
             path.unlink()
             (cache / "blobs" / file.etag).unlink(missing_ok=True)
-    return [file.name for file in files if file.name not in sha256]
-
-
-def _git_id(content: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+            damaged.append(file.name)
+    return hashes, damaged
 
 
 def remove(folder: Path, names: Sequence[str]) -> int:

@@ -4,7 +4,6 @@ Safetensors only: no pickle, no code. Token, endpoint and folders are those of h
 HF_TOKEN or the hub's own token file, HF_ENDPOINT, HF_HOME.
 """
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -18,6 +17,7 @@ from huggingface_hub import HfApi, constants, errors, get_token, hf_hub_download
 from huggingface_hub.utils import disable_progress_bars, logging
 
 from dissect.errors import DissectError
+from dissect.files import read_json_object
 
 CONFIG, SINGLE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 SMALL_FILES = (
@@ -31,14 +31,29 @@ _STATUS_OF_ERROR = {
     "RevisionNotFoundError": "revision_gone",
     "RepositoryNotFoundError": "gone",
     "DisabledRepoError": "gone",
+    # A token that cannot be sent in a header.
+    "UnicodeEncodeError": "bad_token",
+    "LocalProtocolError": "bad_token",
 }
 _STATUS_OF_CODE = {401: "bad_token", 403: "bad_token", 408: "busy", 429: "busy"}
+_NOT_A_HUB = "the response is not from a Hugging Face Hub: a login page or a proxy?"
 _REASONS = {
     "ConnectError": "no connection",
-    "JSONDecodeError": "the response is not from a Hugging Face Hub: a login page or a proxy?",
-    "FileMetadataError": "the response is not from a Hugging Face Hub: a login page or a proxy?",
+    "JSONDecodeError": _NOT_A_HUB,
+    "FileMetadataError": _NOT_A_HUB,
     "OfflineModeIsEnabled": "HF_HUB_OFFLINE is set",
     "OSError": "a file is shorter than announced",
+}
+_MESSAGES = {
+    "gated": "gated, and {token}; accept its terms on {page}, set HF_TOKEN to that account's",
+    "bad_token": "the hub refuses the current token; set HF_TOKEN to a valid one that may read, or "
+    "remove it (HF_TOKEN, or `hf auth logout`) for what is public",
+    "gone": "private or gone: the hub does not say which ({reason}); check the name on {page}, or "
+    "set HF_TOKEN to a token that may read it",
+    "revision_gone": "there is no such revision; choose one on {page}/commits/main",
+    "unreachable": "the hub at {hub} cannot be reached ({reason}); check the network, its proxy "
+    "and HF_ENDPOINT, then run again: finished files are kept",
+    "busy": "the hub is busy ({reason}); run again later: finished files are kept",
 }
 
 disable_progress_bars()  # unreadable in a job's log
@@ -73,6 +88,11 @@ class RemoteCheckpoint:
     gated: bool
     files: list[RemoteFile]
 
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
 
 def find(repo: str, revision: str = "") -> RemoteCheckpoint:
     """Ask the hub for a repository; at a commit, branch or tag, or at its default branch.
@@ -86,16 +106,16 @@ def find(repo: str, revision: str = "") -> RemoteCheckpoint:
         info = HfApi().model_info(
             repo, revision=revision or None, timeout=seconds, files_metadata=True
         )
-    siblings = {it.rfilename: it for it in info.siblings or []}
+    listed = {file.rfilename: file for file in info.siblings or []}
     files = []
-    for name in needed(repo, siblings):
-        size, lfs, etag = siblings[name].size, siblings[name].lfs, siblings[name].blob_id
-        if info.sha is None or size is None or etag is None:
+    for file in (listed[name] for name in needed(repo, listed)):
+        if info.sha is None or file.size is None or file.blob_id is None:
             raise DissectError(
                 f"hub:{repo}: {constants.ENDPOINT} does not list sizes and hashes of files; use "
                 "another mirror, or none (unset HF_ENDPOINT)"
             )
-        files.append(RemoteFile(name, size, lfs.sha256 if lfs else etag))
+        etag = file.lfs.sha256 if file.lfs else file.blob_id
+        files.append(RemoteFile(file.rfilename, file.size, etag))
     return RemoteCheckpoint(repo, str(info.sha), bool(info.gated), files)
 
 
@@ -128,14 +148,10 @@ def read_config(remote: RemoteCheckpoint) -> dict[str, Any]:
     """
     with TemporaryDirectory() as folder, one_line(remote.repo, remote.commit):
         path = hf_hub_download(remote.repo, CONFIG, revision=remote.commit, cache_dir=folder)
-        content = Path(path).read_bytes()
-    try:
-        config = json.loads(content)
-    except (ValueError, RecursionError):
-        config = None
-    if not isinstance(config, dict):
-        raise DissectError(f"hub:{remote.repo}: config.json is not a JSON object; ask its owner")
-    return config
+        try:
+            return read_json_object(Path(path))
+        except DissectError:  # names the temporary file
+            raise DissectError(f"hub:{remote.repo}: {CONFIG} is not a JSON object") from None
 
 
 @contextmanager
@@ -144,9 +160,6 @@ def one_line(repo: str, revision: str) -> Iterator[None]:
 
     Its exceptions are neither chained nor quoted: they contain signed addresses and the token.
     """
-    token = get_token() or ""
-    if not (token.isascii() and token.isprintable()):
-        raise _hub_error("bad_token", repo, revision, "")
     try:
         yield
     except errors.HFValidationError:
@@ -163,26 +176,16 @@ def _explained(error: BaseException, repo: str, revision: str) -> DissectError:
             "kept: let HF_HOME name a folder of your own with enough space, and run again"
         )
     kind = type(error).__name__
-    if not isinstance(error, errors.HfHubHTTPError):
-        return _hub_error("unreachable", repo, revision, _REASONS.get(kind, kind))
-    code = error.response.status_code
-    status = _STATUS_OF_CODE.get(code, "busy" if code >= 500 else "gone")
-    return _hub_error(_STATUS_OF_ERROR.get(kind, status), repo, revision, f"it answers {code}")
-
-
-def _hub_error(status: str, repo: str, revision: str, reason: str) -> HubError:
-    page = f"{constants.ENDPOINT}/{repo}"
-    has = "the current token does not grant access" if get_token() else "there is no token"
-    messages = {
-        "gated": f"gated, and {has}; accept its terms on {page}, set HF_TOKEN to that account's",
-        "bad_token": "the hub refuses the current token; set HF_TOKEN to a valid one that may read,"
-        " or remove it (HF_TOKEN, or `hf auth logout`) for what is public",
-        "gone": f"private or gone: the hub does not say which ({reason}); check the name on {page},"
-        " or set HF_TOKEN to a token that may read it",
-        "revision_gone": f"there is no such revision; choose one on {page}/commits/main",
-        "unreachable": f"the hub at {constants.ENDPOINT} cannot be reached ({reason}); check the "
-        "network, its proxy and HF_ENDPOINT, then run again: finished files are kept",
-        "busy": f"the hub is busy ({reason}); run again later: finished files are kept",
-    }
-    name = f"hub:{repo} at {revision}" if revision else f"hub:{repo}"
-    return HubError(status, f"{name}: {messages[status]}")
+    status, reason = "unreachable", _REASONS.get(kind, kind)
+    if isinstance(error, errors.HfHubHTTPError):
+        code = error.response.status_code
+        status = _STATUS_OF_CODE.get(code, "busy" if code >= 500 else "gone")
+        reason = f"it answers {code}"
+    status = _STATUS_OF_ERROR.get(kind, status)
+    message = _MESSAGES[status].format(
+        page=f"{constants.ENDPOINT}/{repo}",
+        hub=constants.ENDPOINT,
+        reason=reason,
+        token="the current token does not grant access" if get_token() else "there is no token",
+    )
+    return HubError(status, f"hub:{repo}{f' at {revision}' if revision else ''}: {message}")

@@ -48,10 +48,8 @@ def _in_a_folder(folder: Path, row: PreflightRow) -> PreflightRow:
 def _on_the_hub(row: CheckpointRow, result: PreflightRow) -> PreflightRow:
     try:
         remote = hub.find(row.location, row.revision)
-        gated = "yes" if remote.gated else "no"
-        size = sum(file.size for file in remote.files)
-        result = replace(result, commit=remote.commit, gated=gated)
-        result = replace(result, files=len(remote.files), bytes=size)
+        gated, files = "yes" if remote.gated else "no", len(remote.files)
+        result = replace(result, commit=remote.commit, gated=gated, files=files, bytes=remote.size)
         config = hub.read_config(remote)
     except DissectError as error:
         return replace(result, status=getattr(error, "status", "unreadable"), note=str(error))
@@ -77,30 +75,24 @@ def report(rows: Sequence[PreflightRow], on_missing: str) -> None:
         log.info(line, *shown, note or row.commit)
     to_fetch = [row for row in rows if row.source.startswith("hub:") and row.status == AVAILABLE]
     needed, cache = sum(row.bytes for row in to_fetch), Path(constants.HF_HUB_CACHE)
-    free = free_bytes(cache)
+    available, free = sum(row.status == AVAILABLE for row in rows), free_bytes(cache)
     log.info(
-        "%d of %d checkpoints are there; the hub's %d are %.1f GB in all, %.1f GB are free in %s",
-        sum(row.status == AVAILABLE for row in rows),
-        *(len(rows), len(to_fetch), needed / 1e9, free / 1e9, cache),
+        f"{available} of {len(rows)} checkpoints are there; the hub's {len(to_fetch)} are "
+        f"{needed / 1e9:.1f} GB in all, {free / 1e9:.1f} GB are free in {cache}"
     )
     if needed > free:
         log.warning(
             "they do not fit the disk at once, unless they are in that folder already: set HF_HOME "
             "to a larger disk, or keep_checkpoints: false (docs/checkpoints.md)"
         )
-    _report_missing(rows, on_missing)
-
-
-def _report_missing(rows: Sequence[PreflightRow], on_missing: str) -> None:
     missing = [row for row in rows if row.status in (*UNAVAILABLE, "missing")]
-    if not missing:
-        return
-    names = ", ".join(row.name for row in missing)
-    log.warning("not available (on_missing_checkpoint: %s): %s", on_missing, names)
+    if missing:
+        names = ", ".join(row.name for row in missing)
+        log.warning("not available (on_missing_checkpoint: %s): %s", on_missing, names)
     sizes = {row.model: row.bytes / 1e9 for row in rows if row.method == ORIGINAL}
     for model in dict.fromkeys(row.model for row in missing if on_missing == "unlearn"):
         if size := sizes.get(model):
             log.warning(
-                "%s: the original takes %.1f GB, so each training here holds about %.0f GB",
-                *(model, size, size * TRAINING_FACTOR),
+                f"{model}: the original takes {size:.1f} GB, so each training here holds about "
+                f"{size * TRAINING_FACTOR:.0f} GB"
             )

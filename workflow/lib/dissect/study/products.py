@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from dissect.checkpoints.manifest import files_are_present, manifest_if_present
 from dissect.figures.registry import FIGURES, FigureSpec
 from dissect.study.rows import ORIGINAL, CheckpointRow
 from dissect.study.study import Study
@@ -21,32 +20,6 @@ TABLES = (
     "claims.csv",
     "controls.csv",
 )
-
-
-@dataclass(frozen=True)
-class HubCheckpoint:
-    """A hub: row, the path of its manifest, and those of the results computed from its weights.
-
-    Weights may have been removed after their last job (keep_checkpoints: false), or by the user.
-    """
-
-    row: CheckpointRow
-    manifest: str
-    results: list[str]
-
-    @property
-    def is_due(self) -> bool:
-        """Whether a job must download it: it never was, or the table names another source now."""
-        manifest = manifest_if_present(self.manifest)
-        return manifest is None or manifest.source != self.row.source
-
-    @property
-    def is_wanted_again(self) -> bool:
-        """Whether its weights were removed and a result that needs them is missing."""
-        manifest = manifest_if_present(self.manifest)
-        if manifest is None or self.is_due or files_are_present(manifest):
-            return False
-        return not all(Path(result).exists() for result in self.results)
 
 
 @dataclass(frozen=True)
@@ -169,10 +142,6 @@ class Products:
         return _distinct(self.study.texts_path(r.model, r.concept) for r in self.study.unlearned)
 
     # What needs a checkpoint's weights, and so whether they must be downloaded.
-
-    def download(self, row: CheckpointRow) -> HubCheckpoint:
-        """A hub: row, its manifest and its results."""
-        return HubCheckpoint(row, self.study.manifest_path(*row.key), self.needing(row))
 
     def needing(self, row: CheckpointRow) -> list[str]:
         """All files that are computed from a checkpoint's weights; an original's: its model's."""
