@@ -270,21 +270,6 @@ def test_a_truncated_recording_is_one_line(
     assert "\n" not in str(error.value)
 
 
-def test_a_copy_with_the_originals_weights_is_warned_of(
-    study: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    dissect(study, tmp_path / "cell.parquet", "attention")
-    assert "same weights" not in caplog.text
-    folder = Path(shutil.copytree(study["original"].parent / "original", tmp_path / "copy"))
-    (folder / "model.safetensors").rename(folder / "other_name.safetensors")
-    index = {"weight_map": dict.fromkeys(tensor_names(folder), "other_name.safetensors")}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
-    row = CheckpointRow("tiny", "dpo", "tea", f"path:{folder}")
-    load("register_checkpoint").main(row=row, manifest=tmp_path / "copy.json")
-    dissect(study | {"dpo": tmp_path / "copy.json"}, tmp_path / "cell.parquet", "attention")
-    assert "tiny/dpo/tea has the same weights as its original" in caplog.text
-
-
 def test_a_copy_that_computes_what_its_original_does_is_warned_of(
     study: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -294,6 +279,7 @@ def test_a_copy_that_computes_what_its_original_does_is_warned_of(
     same = study | {"dpo": study["original"]}
     dissect(same, tmp_path / "cell.parquet", "attention")
     assert "the unlearned model gives the original's answers (KL at most" in caplog.text
+    assert "check its source in the checkpoints table" in caplog.text
 
 
 @pytest.mark.parametrize("broken", ["original", "dpo"])
@@ -357,8 +343,3 @@ def run_on(study: dict[str, Path], folder: Path, script: str) -> None:
             table=folder / "table.parquet",
             **COMMON,
         )
-
-
-def tensor_names(folder: Path) -> list[str]:
-    with safe_open(folder / "other_name.safetensors", framework="pt") as file:
-        return list(file.keys())

@@ -9,8 +9,8 @@ import pytest
 from dissect.checkpoints.hashes import (
     files_of,
     hash_files,
+    is_known,
     read_hashes,
-    why_hash,
     write_hashes,
 )
 from dissect.files import sha256_of
@@ -57,27 +57,20 @@ def moved_behind_a_link(file: Path) -> None:
     file.parent.symlink_to("run2")
 
 
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        (touched, "another modification time"),
-        (edited, "another size"),
-        (replaced, "another inode"),
-        (moved_behind_a_link, "another file than before"),
-    ],
-)
-def test_any_difference_is_a_reason_to_hash_again(file: Path, change: object, reason: str) -> None:
+@pytest.mark.parametrize("change", [touched, edited, replaced, moved_behind_a_link])
+def test_any_difference_is_a_reason_to_hash_again(file: Path, change: object) -> None:
     known = hash_files([file], {})
+    assert is_known(file, known)
     assert callable(change)
     change(file)
-    assert reason in why_hash(file, known)
+    assert not is_known(file, known)
     assert hash_files([file], known)[str(file)].sha256 == sha256_of(file)
 
 
 def test_a_job_does_not_compare_where_a_folder_is_mounted(file: Path) -> None:
     known = hash_files([file], {})
     moved_behind_a_link(file)
-    assert known[str(file)].change_in(file) == ""
+    assert known[str(file)].still_holds(file)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"a": {}}', '{"a": 1}'])

@@ -12,10 +12,11 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from dissect.errors import DissectError
 from dissect.study.recipe import Recipe
-from dissect.training import check, methods, texts
-from dissect.training.methods import METHODS, TextLogProbs
+from dissect.training import check, texts
+from dissect.training.methods import METHODS
 from dissect.training.methods.dpo import dpo
 from dissect.training.methods.grad_diff import grad_diff
+from dissect.training.methods.log_probs import TextLogProbs
 from dissect.training.scoring import mean_nll, measure, summed_logprobs
 from dissect.training.texts import Material, TokenizedText
 from dissect.training.train import COLUMNS, rate, spread, train
@@ -143,7 +144,7 @@ def test_dpo_fades_where_a_pair_is_learnt() -> None:
 def test_a_further_method_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gradient ascent, as a file in methods/ would define it."""
 
-    def grad_ascent(forget: TextLogProbs, retain: TextLogProbs, options: methods.Options) -> Tensor:
+    def grad_ascent(forget: TextLogProbs, retain: TextLogProbs, recipe: Recipe) -> Tensor:
         return -forget.nll.mean()
 
     monkeypatch.setitem(METHODS, "grad_ascent", grad_ascent)
@@ -185,9 +186,9 @@ def test_the_original_in_the_losses_is_a_second_models(monkeypatch: pytest.Monke
     """The scores kept before the first update equal those of a frozen copy, in every step."""
     frozen, material, seen = tiny_model(), some_material(), []
 
-    def spy(forget: TextLogProbs, retain: TextLogProbs, options: methods.Options) -> Tensor:
+    def spy(forget: TextLogProbs, retain: TextLogProbs, recipe: Recipe) -> Tensor:
         seen.append((forget.original, retain.original))
-        return grad_diff(forget, retain, options)
+        return grad_diff(forget, retain, recipe)
 
     monkeypatch.setitem(METHODS, "spy", spy)
     run(tiny_model(), "spy", material, steps=3)

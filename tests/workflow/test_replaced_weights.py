@@ -137,7 +137,6 @@ def test_touched_checkpoints_are_hashed_once_and_run_nothing(
         os.utime(done.root / name / "model.safetensors")
     first = done.plan(*options)
     assert first.jobs in NO_SWEEP
-    assert "another modification time" in first.output
     assert "tiny dpo tea: hashing 1 files" in first.output
     second = done.plan(*options)
     assert second.jobs in NO_SWEEP

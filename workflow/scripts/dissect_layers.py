@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dissect.checkpoints.manifest import Manifest, have_equal_weights, read_manifest
+from dissect.checkpoints.manifest import Manifest, read_manifest
 from dissect.checkpoints.reader import Checkpoint
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.checkpoints.verify import refuse_other_shapes, refuse_unshared_tokens
@@ -55,7 +55,6 @@ def main(
     """
     stopwatch = Stopwatch()
     original_manifest, unlearned_manifest = read_manifest(original), read_manifest(unlearned)
-    warn_of_equal_weights(original_manifest, unlearned_manifest)
     data = read_json(concept)
     number_format = choose_dtype(dtype, original_manifest.dtype)
     recorded = read_recording(recording)
@@ -116,16 +115,6 @@ def refuse_non_finite(rows: pd.DataFrame, label: str) -> None:
         )
 
 
-def warn_of_equal_weights(original: Manifest, unlearned: Manifest) -> None:
-    """Log that there is nothing to measure where both checkpoints are the same one."""
-    if have_equal_weights(original, unlearned):
-        log.warning(
-            "%s has the same weights as its original (%s and %s): nothing was unlearned, and every "
-            "KRS is null; check its source in the checkpoints table",
-            *(unlearned.label, unlearned.source, original.source),
-        )
-
-
 def cell_keys(manifest: Manifest, concept: dict[str, str], experiment: str) -> dict[str, str]:
     """The columns that are the same in every row of a cell."""
     return {
@@ -143,7 +132,8 @@ def report(rows: pd.DataFrame) -> None:
     if rows["kl_unlearned"].max() < SAME_KL:
         log.warning(
             "the unlearned model gives the original's answers (KL at most %.1g nats): nothing was "
-            "unlearned, and every KRS is null or a quotient of rounding errors",
+            "unlearned, and every KRS is null or a quotient of rounding errors; check its source "
+            "in the checkpoints table",
             rows["kl_unlearned"].max(),
         )
     for (donor, window, span), group in rows.groupby(["donor", "window", "span"], sort=False):

@@ -21,7 +21,6 @@ from dissect.files import read_json_object
 
 log = logging.getLogger("dissect")
 WEIGHTS = "adapter_model.safetensors"
-LORA = "LORA"
 
 
 def merge_adapter(adapter: Path, original: Manifest, folder: Path) -> None:
@@ -33,42 +32,7 @@ def merge_adapter(adapter: Path, original: Manifest, folder: Path) -> None:
         DissectError: for another kind of adapter than LoRA, or one whose weights are missing or do
             not fit the original.
     """
-    config = read_config(adapter)
-    tensors = _read_weights(adapter)
-    _warn_of_another_base(config, original)
-    dtype: torch.dtype = getattr(torch, original.dtype)
-    model = load_model(Checkpoint(original.folder), dtype, torch.device("cpu"))
-    merged = _merged(model, adapter, config, tensors, original)
-    merged.save_pretrained(folder)
-    has_tokenizer = (adapter / TOKENIZER_CONFIG).is_file()
-    load_tokenizer(adapter if has_tokenizer else original.folder).save_pretrained(folder)
-    log.info("merged %d tensors of %s into %s", len(tensors), adapter, original.label)
-
-
-def read_config(adapter: Path) -> dict[str, Any]:
-    """What adapter_config.json says, of a LoRA adapter.
-
-    Raises:
-        DissectError: if it is no JSON object, of another kind of adapter, or names Python code.
-    """
-    path = adapter / ADAPTER_CONFIG
-    config = read_json_object(path)
-    kind = config.get("peft_type")
-    if kind != LORA:
-        raise DissectError(
-            f"{path}: peft_type is {kind!r}; only {LORA} adapters are merged here: merge yours "
-            "yourself and name the whole checkpoint's folder"
-        )
-    if config.get("megatron_config"):
-        # peft would import whatever module megatron_core names.
-        raise DissectError(
-            f"{path} has a megatron_config, and adapters of Megatron's layers are not supported; "
-            "merge yours yourself and name the whole checkpoint's folder"
-        )
-    return config
-
-
-def _read_weights(adapter: Path) -> dict[str, Tensor]:
+    config = _read_config(adapter)
     path = adapter / WEIGHTS
     if not path.is_file():
         raise DissectError(
@@ -76,19 +40,37 @@ def _read_weights(adapter: Path) -> dict[str, Tensor]:
             f"if it is a whole checkpoint, take {ADAPTER_CONFIG} away"
         )
     with open_weights(path) as weights:
-        names: list[str] = list(weights.keys())
-        return {name: weights.get_tensor(name) for name in names}
-
-
-def _merged(
-    model: Any,
-    adapter: Path,
-    config: dict[str, Any],
-    tensors: dict[str, Tensor],
-    original: Manifest,
-) -> Any:
-    """The model with the adapter's product added to its weights; no trace of peft is left in it."""
+        tensors = {name: weights.get_tensor(name) for name in list(weights.keys())}
+    _warn_of_another_base(config, original)
+    dtype: torch.dtype = getattr(torch, original.dtype)
+    model = load_model(Checkpoint(original.folder), dtype, torch.device("cpu"))
     misfit = f"{adapter} does not fit {original.label} ({original.source})"
+    _merged(model, config, tensors, misfit).save_pretrained(folder)
+    has_tokenizer = (adapter / TOKENIZER_CONFIG).is_file()
+    load_tokenizer(adapter if has_tokenizer else original.folder).save_pretrained(folder)
+    log.info("merged %d tensors of %s into %s", len(tensors), adapter, original.label)
+
+
+def _read_config(adapter: Path) -> dict[str, Any]:
+    """adapter_config.json of a LoRA adapter that names no Python code."""
+    path = adapter / ADAPTER_CONFIG
+    config = read_json_object(path)
+    if config.get("peft_type") != "LORA":
+        unsupported = (
+            f"peft_type is {config.get('peft_type')!r}; only LORA adapters are merged here"
+        )
+    elif config.get("megatron_config"):
+        # peft would import whatever module megatron_core names.
+        unsupported = "it has a megatron_config; adapters of Megatron's layers are not supported"
+    else:
+        return config
+    raise DissectError(
+        f"{path}: {unsupported}: merge yours yourself and name the whole checkpoint's folder"
+    )
+
+
+def _merged(model: Any, config: dict[str, Any], tensors: dict[str, Tensor], misfit: str) -> Any:
+    """The model with the adapter's product added to its weights; no trace of peft is left in it."""
     try:
         lora = LoraConfig.from_peft_type(**config)
         lora.inference_mode = True
@@ -104,12 +86,10 @@ def _merged(
 
 
 def _warn_of_another_base(config: dict[str, Any], original: Manifest) -> None:
-    """Say so where the adapter names another base than the table; the table's is taken."""
     base = str(config.get("base_model_name_or_path") or "")
     source = original.source.partition(":")[2]
     if base and Path(base).name.casefold() != Path(source).name.casefold():
         log.warning(
-            "the adapter was trained on %s, as its config says; it is merged into %s, the table's "
-            "original of %s",
-            *(base, original.source, original.model),
+            f"the adapter was trained on {base}, as its config says; it is merged into "
+            f"{original.source}, the table's original of {original.model}"
         )

@@ -8,15 +8,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from dissect.checkpoints.hashes import (
-    Hashed,
-    Hashes,
-    files_of,
-    hash_files,
-    read_hashes,
-    why_hash,
-    write_hashes,
-)
+from dissect.checkpoints.hashes import files_of, hash_files, is_known, read_hashes, write_hashes
 from dissect.checkpoints.manifest import File, Manifest, manifest_if_present
 from dissect.errors import DissectError
 from dissect.study.rows import CheckpointRow
@@ -58,14 +50,12 @@ def _change(row: CheckpointRow, path: Path, manifest: Manifest) -> str:
     if manifest.source != row.source:
         return f"the checkpoints table says {row.source}, before it said {manifest.source}"
     folder = Path(row.location)
-    files = {
-        file.name: file for file in (manifest.adapter if row.kind == "adapter" else manifest.files)
-    }
-    present = {file.name: file for file in files_of(folder, path)}
-    for name in sorted(files.keys() ^ present.keys()):
-        return f"{folder / name} was {'removed' if name in files else 'added'}"
-    changed = _changed(row, path, folder, list(files.values()))
-    return f"{folder / changed[0].name} has changed" if changed else ""
+    files = manifest.adapter if row.kind == "adapter" else manifest.files
+    known, present = {file.name for file in files}, {file.name for file in files_of(folder, path)}
+    for name in sorted(known ^ present):
+        return f"{folder / name} was {'removed' if name in known else 'added'}"
+    changed = _changed_file(row, path, folder, files)
+    return f"{changed} has changed" if changed else ""
 
 
 def _refuse_changed(row: CheckpointRow, path: Path, manifest: Manifest) -> None:
@@ -73,36 +63,31 @@ def _refuse_changed(row: CheckpointRow, path: Path, manifest: Manifest) -> None:
     if row.kind == "hub":
         # A file that was cut short is downloaded again when something needs it.
         present = [f for f in present if (manifest.folder / f.name).stat().st_size == f.size]
-    changed = _changed(row, path, manifest.folder, present)
+    changed = _changed_file(row, path, manifest.folder, present)
     if changed:
         raise DissectError(
-            f"{row.name}: {manifest.folder / changed[0].name} has another content than {path} "
-            "says; restore it, or delete that manifest and run again"
+            f"{row.name}: {changed} has another content than {path} says; restore it, or delete "
+            "that manifest and run again"
         )
 
 
-def _changed(row: CheckpointRow, path: Path, folder: Path, files: Sequence[File]) -> list[File]:
-    """Those of a manifest's files that have another content now; what was hashed is remembered."""
+def _changed_file(
+    row: CheckpointRow, path: Path, folder: Path, files: Sequence[File]
+) -> Path | None:
+    """The first of a manifest's files with another content now; what was hashed is remembered."""
     paths = {folder / file.name: file for file in files}
     for file_path, file in paths.items():
         if file_path.stat().st_size != file.size:
-            return [file]
-    remembered = read_hashes(path)
-    hashes = remembered | _hash_again(row, list(paths), remembered)
-    if hashes != remembered:
-        write_hashes(path, hashes)
-    return [
-        file for file_path, file in paths.items() if hashes[str(file_path)].sha256 != file.sha256
-    ]
-
-
-def _hash_again(row: CheckpointRow, paths: Sequence[Path], remembered: Hashes) -> dict[str, Hashed]:
-    again = {path: reason for path in paths if (reason := why_hash(path, remembered))}
-    if again:
-        first, reason = next(iter(again.items()))
-        size = sum(path.stat().st_size for path in again)
+            return file_path
+    hashes = read_hashes(path)
+    unknown = [file_path for file_path in paths if not is_known(file_path, hashes)]
+    if unknown:
+        size = sum(paths[file_path].size for file_path in unknown) / 1e9
         log.info(
-            "%s: hashing %d files, %.2f GB; of %s, %s",
-            *(row.name, len(again), size / 1e9, first, reason),
+            f"{row.name}: hashing {len(unknown)} files, {size:.2f} GB: for the system, "
+            f"{unknown[0]} is not the file that was hashed before"
         )
-    return hash_files(again, {})
+        hashes |= hash_files(unknown, {})
+        write_hashes(path, hashes)
+    other = (it for it, file in paths.items() if hashes[str(it)].sha256 != file.sha256)
+    return next(other, None)

@@ -1,6 +1,5 @@
 """The one table of what differs between model families. Adding a family is adding a row."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -38,18 +37,6 @@ class Family:
     by_head: bool = False
     stored: Mapping[str, str] = field(default_factory=dict)
     buffers: str = r".*\.rotary_emb\.inv_freq"
-
-    def is_buffer(self, tensor: str) -> bool:
-        return re.fullmatch(self.buffers, tensor) is not None
-
-    def name_in_file(self, name: str) -> str:
-        return self.stored.get(name, name)
-
-    def name_in_model(self, stored: str) -> str:
-        for name, other in self.stored.items():
-            if stored == other:
-                return name
-        return stored
 
 
 # By the `model_type` of config.json.

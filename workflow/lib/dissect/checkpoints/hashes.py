@@ -6,7 +6,7 @@ the checkpoint does, so a file that was touched, copied or moved is no reason to
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -15,18 +15,10 @@ from dissect.files import read_json, sha256_of, write_json
 
 @dataclass(frozen=True)
 class Hashed:
-    """A file as it was when it was hashed.
+    """A file as it was when it was hashed."""
 
-    Attributes:
-        path: absolute, with links resolved.
-        size: in bytes.
-        mtime_ns: when its content was last changed, in nanoseconds.
-        inode: its number in its file system.
-        sha256: in hexadecimal.
-    """
-
-    path: str
-    size: int
+    path: str  # absolute, with links resolved
+    size: int  # bytes
     mtime_ns: int
     inode: int
     sha256: str
@@ -44,18 +36,12 @@ class Hashed:
             sha256=sha256 or sha256_of(path),
         )
 
-    def change_in(self, path: Path) -> str:
-        """What os.stat says otherwise of the file at a path; "" if nothing.
+    def still_holds(self, path: Path) -> bool:
+        """Whether the file at a path is the same for os.stat.
 
         The resolved path is left out: on a compute node it may begin with another mount point.
         """
-        status = path.stat()
-        seen = {
-            "size": (status.st_size, self.size),
-            "modification time": (status.st_mtime_ns, self.mtime_ns),
-            "inode": (status.st_ino, self.inode),
-        }
-        return next((name for name, (now, then) in seen.items() if now != then), "")
+        return replace(Hashed.of(path, self.sha256), path=self.path) == self
 
 
 Hashes = Mapping[str, Hashed]
@@ -81,20 +67,15 @@ def write_hashes(manifest: Path, hashes: Hashes) -> None:
 def hash_files(paths: Iterable[Path], remembered: Hashes) -> dict[str, Hashed]:
     """The hashes of files by their paths; only those that have changed since are hashed again."""
     return {
-        str(path): Hashed.of(path) if why_hash(path, remembered) else remembered[str(path)]
+        str(path): remembered[str(path)] if is_known(path, remembered) else Hashed.of(path)
         for path in paths
     }
 
 
-def why_hash(path: Path, remembered: Hashes) -> str:
-    """Why a file must be hashed again; "" if its remembered hash is still right."""
+def is_known(path: Path, remembered: Hashes) -> bool:
+    """Whether a file's remembered hash is still right: same path, and the same for os.stat."""
     hashed = remembered.get(str(path))
-    if hashed is None:
-        return "its hash is not known yet"
-    if hashed.path != str(path.resolve()):
-        return "it is another file than before (path)"
-    change = hashed.change_in(path)
-    return f"it has another {change} than before" if change else ""
+    return bool(hashed and hashed.path == str(path.resolve()) and hashed.still_holds(path))
 
 
 def files_of(folder: Path, manifest: Path) -> list[Path]:

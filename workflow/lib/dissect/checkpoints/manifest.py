@@ -4,9 +4,12 @@ import hashlib
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 
 from dissect.checkpoints.hashes import (
     Hashed,
@@ -16,18 +19,18 @@ from dissect.checkpoints.hashes import (
     read_hashes,
     write_hashes,
 )
-from dissect.errors import DissectError
-from dissect.files import read_json, sha256_of, write_json
+from dissect.errors import DissectError, reason_of
+from dissect.files import sha256_of, write_json
 from dissect.study.rows import CheckpointRow
 
 log = logging.getLogger("dissect")
 SCHEMA = 2
-_WEIGHTS = ".safetensors"
 # Their weights lie somewhere else than their manifest; all others' lie beside it.
 _ELSEWHERE = ("path", "hub")
+_EXACTLY = ConfigDict(extra="forbid", strict=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_EXACTLY)
 class File:
     """One file of a checkpoint; size in bytes."""
 
@@ -36,7 +39,7 @@ class File:
     sha256: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_EXACTLY)
 class Manifest:
     """What later jobs know of a checkpoint without hashing anything again.
 
@@ -69,6 +72,9 @@ class Manifest:
     def label(self) -> str:
         """The checkpoint's name in messages."""
         return "/".join(part for part in (self.model, self.method, self.concept) if part)
+
+
+_MANIFEST = TypeAdapter(Manifest)
 
 
 def write_manifest(
@@ -148,18 +154,20 @@ def parse_manifest(path: Path) -> Manifest:
         DissectError: if it is damaged or does not agree with itself.
     """
     try:
-        manifest = _from_json(path, read_json(path))
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        manifest = _MANIFEST.validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
         raise DissectError(
-            f"{path} is not a checkpoint's manifest ({type(error).__name__}: {error}): "
-            "delete it and run again"
+            f"{path} is not a checkpoint's manifest ({reason_of(error)}): delete it and run again"
         ) from error
     if _weights_sha256(manifest.files) != manifest.weights_sha256:
         raise DissectError(
             f"{path}: the hashes of its files do not give its weights_sha256: it was changed by "
             "hand or damaged; delete it and run again"
         )
-    return manifest
+    if manifest.source.partition(":")[0] in _ELSEWHERE:
+        return manifest
+    # A results folder may have been moved or copied since.
+    return replace(manifest, folder=path.parent)
 
 
 def manifest_if_present(manifest: str) -> Manifest | None:
@@ -178,33 +186,6 @@ def files_are_present(manifest: Manifest) -> bool:
     return all(path.is_file() and path.stat().st_size == size for path, size in files)
 
 
-def have_equal_weights(one: Manifest, other: Manifest) -> bool:
-    """Whether two checkpoints hold the same safetensors files, whatever their names."""
-    hashes = [
-        sorted(file.sha256 for file in manifest.files if file.name.endswith(_WEIGHTS))
-        for manifest in (one, other)
-    ]
-    return hashes[0] == hashes[1]
-
-
-def _from_json(path: Path, raw: dict[str, Any]) -> Manifest:
-    lists = {
-        "files": [File(**item) for item in raw["files"]],
-        "adapter": [File(**item) for item in raw.get("adapter", [])],
-    }
-    kind = raw["source"].partition(":")[0]
-    # A results folder may have been moved or copied since.
-    folder = Path(raw["folder"]) if kind in _ELSEWHERE else path.parent
-    manifest = Manifest(**raw | lists | {"folder": folder})
-    items: list[Manifest | File] = [manifest, *manifest.files, *manifest.adapter]
-    for item in items:
-        for each in fields(item):
-            value = getattr(item, each.name)
-            if each.type in (str, int) and not isinstance(value, each.type):
-                raise TypeError(f"{each.name} is {value!r}")
-    return manifest
-
-
 def _difference(path: Path, file: File, hashed: Hashed | None) -> str:
     """How a file differs from what its manifest says, "" if it does not.
 
@@ -214,7 +195,7 @@ def _difference(path: Path, file: File, hashed: Hashed | None) -> str:
         return f"is missing, its manifest says {file.size} bytes"
     if (size := path.stat().st_size) != file.size:
         return f"has {size} bytes, its manifest says {file.size} bytes"
-    sha256 = sha256_of(path) if hashed is None or hashed.change_in(path) else hashed.sha256
+    sha256 = hashed.sha256 if hashed and hashed.still_holds(path) else sha256_of(path)
     return "" if sha256 == file.sha256 else f"has sha256 {sha256}, its manifest says {file.sha256}"
 
 
@@ -224,5 +205,7 @@ def _files(hashes: Hashes) -> list[File]:
 
 
 def _weights_sha256(files: list[File]) -> str:
-    lines = [f"{file.sha256}  {file.name}\n" for file in files if file.name.endswith(_WEIGHTS)]
+    lines = [
+        f"{file.sha256}  {file.name}\n" for file in files if file.name.endswith(".safetensors")
+    ]
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -4,6 +4,7 @@ It is a user's file. Whatever transformers raises while it builds something of i
 that file, and no code that it names is ever run.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
 
 from dissect.checkpoints import olmo_legacy
 from dissect.checkpoints.families import family_of
-from dissect.checkpoints.sizes import refuse_impossible, refuse_remainder
 from dissect.errors import DissectError, used_by_transformers
 from dissect.files import read_json_object
 
@@ -31,6 +31,7 @@ _SIZES = (
     "vocab_size",
     "max_position_embeddings",
     "sliding_window",
+    *olmo_legacy.SIZES,
 )
 
 
@@ -51,17 +52,17 @@ def read_config(folder: Path) -> tuple[Any, str]:
         raise DissectError(f"{folder} has no {CONFIG}: it is no transformers checkpoint")
     raw = read_json_object(path)
     _refuse_quantised(raw, path)
+    _refuse_impossible_sizes(raw, path)
+    _refuse_remainder(raw, path, "d_model", "n_heads")
     if olmo_legacy.is_legacy(raw):
         config, format_ = olmo_legacy.config_of(raw, path), OLMO_LEGACY
     else:
         family_of(str(raw.get("model_type")))
         _refuse_dtype(raw, path)
-        refuse_impossible(path, {name: raw.get(name) for name in _SIZES})
         with used_by_transformers(path):
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         format_ = TRANSFORMERS
-    heads = ("num_attention_heads", "num_key_value_heads")
-    refuse_remainder(path, {name: getattr(config, name, None) for name in heads})
+    _refuse_remainder(vars(config), path, "num_attention_heads", "num_key_value_heads")
     model_class: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
     config.architectures = [model_class.__name__]
     # What a config may say of a call, not of the model: tuples as outputs, and a kernel for the
@@ -87,3 +88,22 @@ def _refuse_dtype(raw: Mapping[str, Any], path: Path) -> None:
                 f"{path}: {key} is {raw[key]!r}; supported are float32, float16 and bfloat16: "
                 "save the checkpoint in one of them, or leave the key out"
             )
+
+
+def _refuse_impossible_sizes(raw: Mapping[str, Any], path: Path) -> None:
+    for name in _SIZES:
+        value = raw.get(name)
+        if value is not None and not (type(value) is int and value > 0):
+            raise DissectError(
+                f"{path}: {name} is {json.dumps(value)}, but a size is a whole number from 1; "
+                "use the config.json that was saved with the weights"
+            )
+
+
+def _refuse_remainder(values: Mapping[str, Any], path: Path, name: str, divisor: str) -> None:
+    whole, part = values.get(name), values.get(divisor)
+    if None not in (whole, part) and whole % part:
+        raise DissectError(
+            f"{path}: {name} is {whole}, which is no multiple of {divisor} = {part}; "
+            "use the config.json that was saved with the weights"
+        )

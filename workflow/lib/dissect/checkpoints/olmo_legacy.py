@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dissect.checkpoints.sizes import refuse_impossible, refuse_remainder
 from dissect.errors import DissectError, used_by_transformers
-from dissect.files import read_json_object
 
 MODEL_TYPES = ("olmo", "hf_olmo")  # ai2-olmo wrote the first, later the second
 _NEEDED = ("d_model", "n_heads", "n_layers", "vocab_size")
-_SIZES = (
+SIZES = (
     *_NEEDED,
     "embedding_size",
     "max_sequence_length",
@@ -69,49 +67,45 @@ def is_legacy(config: Mapping[str, Any]) -> bool:
     return model_type == "hf_olmo" or (model_type in MODEL_TYPES and "d_model" in config)
 
 
-def is_legacy_folder(folder: Path) -> bool:
-    """The same of a checkpoint's folder; a folder without a config is not."""
-    path = folder / "config.json"
-    return path.is_file() and is_legacy(read_json_object(path))
-
-
 def config_of(raw: Mapping[str, Any], path: Path) -> Any:
     """transformers' OlmoConfig of a legacy config.
 
     The vocabulary is `embedding_size`: logits have that many columns, more than there are tokens.
 
     Args:
-        raw: config.json as it was read from `path`.
+        raw: config.json as it was read from `path`, with possible SIZES.
 
     Raises:
-        DissectError: if a size is missing or impossible, or transformers' OLMo has no such
-            architecture.
+        DissectError: if a size is missing, or transformers' OLMo has no such architecture.
     """
     from transformers import OlmoConfig
 
     _refuse_unsupported(raw, path)
-    refuse_impossible(path, {name: raw.get(name) for name in _SIZES})
+
+    def value(key: str, default: Any) -> Any:
+        """ai2-olmo takes null like a key that is not there."""
+        return default if raw.get(key) is None else raw[key]
+
     heads = raw["n_heads"]
-    refuse_remainder(path, {"d_model": raw["d_model"], "n_heads": heads})
-    width = _value(raw, "mlp_hidden_size", _value(raw, "mlp_ratio", 4) * raw["d_model"])
+    width = value("mlp_hidden_size", value("mlp_ratio", 4) * raw["d_model"])
     with used_by_transformers(path):
         return OlmoConfig(
-            vocab_size=_value(raw, "embedding_size", raw["vocab_size"]),
+            vocab_size=value("embedding_size", raw["vocab_size"]),
             hidden_size=raw["d_model"],
             intermediate_size=width // 2,
             num_hidden_layers=raw["n_layers"],
             num_attention_heads=heads,
-            num_key_value_heads=_value(
-                raw, "n_kv_heads", 1 if raw.get("multi_query_attention") else heads
+            num_key_value_heads=value(
+                "n_kv_heads", 1 if raw.get("multi_query_attention") else heads
             ),
-            max_position_embeddings=_value(raw, "max_sequence_length", 1024),
+            max_position_embeddings=value("max_sequence_length", 1024),
             rope_parameters={
                 "rope_type": "default",
-                "rope_theta": float(_value(raw, "rope_theta", 10_000)),
+                "rope_theta": float(value("rope_theta", 10_000)),
             },
             clip_qkv=raw.get("clip_qkv"),
-            attention_dropout=_value(raw, "attention_dropout", 0.0),
-            tie_word_embeddings=_value(raw, "weight_tying", True),
+            attention_dropout=value("attention_dropout", 0.0),
+            tie_word_embeddings=value("weight_tying", True),
             pad_token_id=raw.get("pad_token_id"),
             eos_token_id=raw.get("eos_token_id"),
         )
@@ -146,12 +140,6 @@ def stored_at(config: Any) -> dict[str, StoredAt]:
             f"{layer_name}.mlp.down_proj.weight": StoredAt(f"{block}.ff_out.weight"),
         }
     return parameters
-
-
-def _value(raw: Mapping[str, Any], key: str, otherwise: Any) -> Any:
-    """A value of the config; ai2-olmo takes null like a key that is not there."""
-    value = raw.get(key)
-    return otherwise if value is None else value
 
 
 def _refuse_unsupported(raw: Mapping[str, Any], path: Path) -> None:

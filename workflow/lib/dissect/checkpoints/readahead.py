@@ -27,24 +27,14 @@ def _ask(wanted: Mapping[Path, set[str]]) -> None:
     with suppress(Exception):  # a file that is gone or broken: reading it will say so
         for path, tensors in wanted.items():
             with path.open("rb") as file:
-                extents = _extents(file)
-                for name in sorted(tensors & extents.keys()):
-                    _advise(file, *extents[name])
+                _advise(file, tensors)
 
 
-def _advise(file: BinaryIO, first: int, last: int) -> None:
-    for start in range(first, last, _ASKED):
-        size = min(_ASKED, last - start)
-        os.posix_fadvise(file.fileno(), start, size, os.POSIX_FADV_WILLNEED)
-
-
-def _extents(file: BinaryIO) -> dict[str, tuple[int, int]]:
-    """The first byte of each tensor in a safetensors file, and the one after its last."""
+def _advise(file: BinaryIO, tensors: set[str]) -> None:
     length = int.from_bytes(file.read(8), "little")
     header = json.loads(file.read(length))
-    header.pop("__metadata__", None)
-    begin = 8 + length
-    return {
-        name: (begin + entry["data_offsets"][0], begin + entry["data_offsets"][1])
-        for name, entry in header.items()
-    }
+    for name in sorted(tensors & header.keys()):
+        first, last = (8 + length + offset for offset in header[name]["data_offsets"])
+        for start in range(first, last, _ASKED):
+            size = min(_ASKED, last - start)
+            os.posix_fadvise(file.fileno(), start, size, os.POSIX_FADV_WILLNEED)

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,17 +67,17 @@ class Checkpoint:
         self.stored = {
             name: stored
             for name, stored in _read_headers(folder).items()
-            if not self.family.is_buffer(name)
+            if not re.fullmatch(self.family.buffers, name)
         }
         self._refuse_unsupported()
         if self.config.dtype is None:
-            self.config.dtype = self._stored_dtype()
+            dtypes = {FLOATS[stored.dtype] for stored in self.stored.values()}
+            self.config.dtype = functools.reduce(torch.promote_types, dtypes)
         if self.format == OLMO_LEGACY:
             self.stored_at = olmo_legacy.stored_at(self.config)
         else:
-            self.stored_at = {
-                self.family.name_in_model(name): StoredAt(name) for name in self.stored
-            }
+            names = {stored: name for name, stored in self.family.stored.items()}
+            self.stored_at = {names.get(name, name): StoredAt(name) for name in self.stored}
         present = {name: at for name, at in self.stored_at.items() if at.tensor in self.stored}
         self.files = {name: self.stored[at.tensor].file for name, at in present.items()}
         self.shapes = {name: self._shape(at) for name, at in present.items()}
@@ -150,7 +151,7 @@ class Checkpoint:
 
     def where_stored(self, name: str) -> StoredAt:
         """Where a parameter is stored in the files, or would be if the files had it."""
-        return self.stored_at.get(name, StoredAt(self.family.name_in_file(name)))
+        return self.stored_at.get(name, StoredAt(self.family.stored.get(name, name)))
 
     def _shape(self, at: StoredAt) -> tuple[int, ...]:
         shape = self.stored[at.tensor].shape
@@ -172,10 +173,6 @@ class Checkpoint:
                 f"hold only {len(self.stored)} tensors; use the config of these weights"
             )
 
-    def _stored_dtype(self) -> torch.dtype:
-        dtypes = {FLOATS[stored.dtype] for stored in self.stored.values()}
-        return functools.reduce(torch.promote_types, dtypes)
-
 
 def _read_headers(folder: Path) -> dict[str, Stored]:
     """All tensors of a checkpoint's files, by their names there.
@@ -186,7 +183,7 @@ def _read_headers(folder: Path) -> dict[str, Stored]:
     tensors: dict[str, Stored] = {}
     for path in weight_files(folder):
         with open_weights(path) as weights:
-            for name in _names(weights):
+            for name in list(weights.keys()):
                 if name in tensors:
                     raise DissectError(
                         f"tensor {name} is stored both in {tensors[name].file} and in {path}; save "
@@ -197,13 +194,10 @@ def _read_headers(folder: Path) -> dict[str, Stored]:
     return tensors
 
 
-def _take(weights: Any, at: StoredAt) -> Tensor:
-    tensor: Tensor
+def _take(weights: Any, at: StoredAt) -> Any:
     if at.rows is None:
-        tensor = weights.get_tensor(at.tensor)
-    else:
-        tensor = weights.get_slice(at.tensor)[at.rows[0] : at.rows[1]]
-    return tensor
+        return weights.get_tensor(at.tensor)
+    return weights.get_slice(at.tensor)[at.rows[0] : at.rows[1]]
 
 
 def open_weights(path: Path) -> Any:
@@ -218,10 +212,6 @@ def open_weights(path: Path) -> Any:
         raise DissectError(
             f"{path} is truncated or no safetensors file ({error}); fetch or save it again"
         ) from None
-
-
-def _names(weights: Any) -> list[str]:
-    return list(weights.keys())
 
 
 def empty_model(config: Any, dtype: torch.dtype) -> nn.Module:
@@ -260,7 +250,7 @@ def load_model(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device)
 
 
 def read_generation_config(folder: Path) -> Any:
-    """What a checkpoint's generation_config.json says, as transformers' GenerationConfig, or None.
+    """A checkpoint's generation_config.json as transformers' GenerationConfig, or None.
 
     Raises:
         DissectError: if it cannot be read, or its end of sequence is no token.

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from dissect.checkpoints.olmo_legacy import is_legacy_folder
+from dissect.checkpoints.olmo_legacy import is_legacy
 from dissect.errors import DissectError, reason_of
 from dissect.files import read_json_object
 
@@ -19,9 +19,16 @@ def load_tokenizer(folder: Path) -> Any:
     """
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-    legacy = is_legacy_folder(folder)
-    if not legacy:
-        _refuse_code(folder)
+    config = folder / "config.json"  # an adapter's folder has none
+    legacy = config.is_file() and is_legacy(read_json_object(config))
+    path = folder / TOKENIZER_CONFIG
+    # Another class of tokenizer in its place might make other tokens of a text.
+    if not legacy and path.exists() and read_json_object(path).get("auto_map") is not None:
+        raise DissectError(
+            f"{path} names Python code of its own (auto_map), and such code is never run; save "
+            "the tokenizer with a class of transformers, or delete auto_map if tokenizer.json is "
+            "complete"
+        )
     # The tokenizer of a legacy OLMo has a class of ai2-olmo's, a plain one under another name.
     reader = PreTrainedTokenizerFast if legacy else AutoTokenizer
     try:
@@ -36,14 +43,3 @@ def load_tokenizer(folder: Path) -> Any:
     # What is saved of it need not name code that nobody needs.
     tokenizer.init_kwargs.pop("auto_map", None)
     return tokenizer
-
-
-def _refuse_code(folder: Path) -> None:
-    path = folder / TOKENIZER_CONFIG
-    # Another class of tokenizer in its place might make other tokens of a text.
-    if path.exists() and read_json_object(path).get("auto_map") is not None:
-        raise DissectError(
-            f"{path} names Python code of its own (auto_map), and such code is never run; save "
-            "the tokenizer with a class of transformers, or delete auto_map if tokenizer.json is "
-            "complete"
-        )

@@ -28,8 +28,15 @@ def verify_checkpoint(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
         DissectError: transformers cannot build the model; a tensor is missing, left over, of
             another shape, or holds NaN or infinity; or generation_config.json cannot be read.
     """
-    expected, stored = expected_shapes(checkpoint), checkpoint.stored
-    needed = _stored_shapes(checkpoint, expected)
+    with used_by_transformers(checkpoint.folder / CONFIG):
+        model = empty_model(checkpoint.config, torch.float32)
+    tied = tied_tensors(model)
+    expected = {
+        name: tuple(parameter.shape)
+        for name, parameter in model.named_parameters(remove_duplicate=False)
+        if name not in tied
+    }
+    needed, stored = _stored_shapes(checkpoint, expected), checkpoint.stored
     _refuse(checkpoint, "lacks", needed.keys() - stored.keys(), "the checkpoint is incomplete")
     _refuse(checkpoint, "has, left over,", stored.keys() - needed.keys(), "its config has no such")
     for name, shape in needed.items():
@@ -39,20 +46,15 @@ def verify_checkpoint(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
                 f"its config.json says {list(shape)}"
             )
     read_generation_config(checkpoint.folder)
-    _refuse_non_finite(checkpoint)
+    for name, tensor in stored.items():
+        with open_weights(tensor.file) as weights:
+            finite = bool(torch.isfinite(weights.get_tensor(name)).all())
+        if not finite:
+            raise DissectError(
+                f"{tensor.file}: tensor {name} holds NaN or infinite values; "
+                "the checkpoint is damaged or its training diverged"
+            )
     return expected
-
-
-def expected_shapes(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the parameters that a checkpoint of this config holds."""
-    with used_by_transformers(checkpoint.folder / CONFIG):
-        model = empty_model(checkpoint.config, torch.float32)
-    tied = tied_tensors(model)
-    return {
-        name: tuple(parameter.shape)
-        for name, parameter in model.named_parameters(remove_duplicate=False)
-        if name not in tied
-    }
 
 
 def _stored_shapes(
@@ -81,17 +83,6 @@ def _refuse(checkpoint: Checkpoint, verb: str, names: set[str], why: str) -> Non
         )
 
 
-def _refuse_non_finite(checkpoint: Checkpoint) -> None:
-    for name, stored in checkpoint.stored.items():
-        with open_weights(stored.file) as weights:
-            finite = bool(torch.isfinite(weights.get_tensor(name)).all())
-        if not finite:
-            raise DissectError(
-                f"{stored.file}: tensor {name} holds NaN or infinite values; "
-                "the checkpoint is damaged or its training diverged"
-            )
-
-
 def refuse_other_shapes(original: Checkpoint, unlearned: Checkpoint) -> None:
     """Refuse a pair of which one cannot be a fine-tuned copy of the other.
 
@@ -107,23 +98,15 @@ def refuse_other_shapes(original: Checkpoint, unlearned: Checkpoint) -> None:
         raise DissectError(f"{pair}: one is {families[1]}, the other {families[0]}")
     for name in sorted(original.shapes.keys() | unlearned.shapes.keys()):
         expected, actual = (checkpoint.shapes.get(name) for checkpoint in (original, unlearned))
-        if _comparable(original, name, expected) != _comparable(original, name, actual):
+        # Outside the layers, embedding and head are the only matrices.
+        in_layers = name.startswith(f"{original.layers_path}.")
+        may_be_resized = not in_layers and expected and actual and len(expected) == len(actual) == 2
+        compared = slice(1, None) if may_be_resized else slice(None)
+        if (expected or ())[compared] != (actual or ())[compared]:
             raise DissectError(
-                f"{pair}: the shape of {name} is {_told(actual)} here, {_told(expected)} there"
+                f"{pair}: {name} has shape {list(actual) if actual else 'none'}, but "
+                f"{list(expected) if expected else 'none'} in the original"
             )
-
-
-def _comparable(
-    checkpoint: Checkpoint, name: str, shape: tuple[int, ...] | None
-) -> tuple[int, ...] | None:
-    """A shape without what may differ: of embedding and head, the rows."""
-    inside = name.startswith(f"{checkpoint.layers_path}.")
-    # Outside the layers, there are no other matrices.
-    return shape[1:] if shape is not None and len(shape) == 2 and not inside else shape
-
-
-def _told(shape: tuple[int, ...] | None) -> str:
-    return "none" if shape is None else str(list(shape))
 
 
 def refuse_unshared_tokens(

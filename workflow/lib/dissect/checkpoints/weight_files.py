@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 from dissect.errors import DissectError
 from dissect.files import read_json_object
@@ -44,23 +43,16 @@ def named_weight_files(folder: Path) -> list[Path]:
             f"{folder} holds both {SINGLE} and {INDEX}, which are two sets of weights; remove the "
             "set that is out of date (the single file, or the index and its shards)"
         )
-    return [folder / name for name in sorted(_shards(index))]
-
-
-def _shards(index: Path) -> set[str]:
     weight_map = read_json_object(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise DissectError(
             f"{index} has no weight_map that names the file of each tensor; fetch or save the "
             "checkpoint again"
         )
-    return {_shard(index, name) for name in weight_map.values()}
-
-
-def _shard(index: Path, name: Any) -> str:
-    if not isinstance(name, str) or not _SHARD.fullmatch(name):
-        raise DissectError(
-            f"{index} names {str(name)[:100]!r} as a file of weights; only .safetensors files in "
-            "the same folder are read: save the checkpoint again"
-        )
-    return name
+    for name in weight_map.values():
+        if not isinstance(name, str) or not _SHARD.fullmatch(name):
+            raise DissectError(
+                f"{index} names {str(name)[:100]!r} as a file of weights; only .safetensors files "
+                "in the same folder are read: save the checkpoint again"
+            )
+    return [folder / name for name in sorted(set(weight_map.values()))]

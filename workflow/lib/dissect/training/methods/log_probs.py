@@ -1,20 +1,8 @@
 """What a method is given of a batch of texts: log-probabilities, not the model."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from torch import Tensor
-
-
-class Options(Protocol):
-    """The fields of a recipe that a method's formula may use."""
-
-    @property
-    def retain_weight(self) -> float | None: ...  # None: as published for the method
-    @property
-    def beta(self) -> float: ...
-    @property
-    def length_normalised(self) -> bool: ...
 
 
 @dataclass(frozen=True)
