@@ -187,11 +187,6 @@ def test_a_failed_save_leaves_the_old_checkpoint(
     assert files_below(tmp_path / "checkpoints") == before
 
 
-def test_the_concept_as_its_own_retain_text_is_refused(tmp_path: Path, original: Path) -> None:
-    with pytest.raises(DissectError, match="the retain list holds no concept beside tea"):
-        run(tmp_path, original, retain=[concept_file(tmp_path, "tea")])
-
-
 def test_a_training_that_does_not_fit_is_refused_before_it_loads(
     tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from test_families import CONFIGS
 from transformers import GenerationConfig
 
 from dissect.behaviour.generate import answers_of, in_batches
-from dissect.behaviour.patched import RowPatch, in_lockstep, patched_answers
+from dissect.behaviour.patched import in_lockstep, patched_answers
 from dissect.behaviour.prompts import asked_of
 from dissect.behaviour.settings import Setting
 from dissect.checkpoints.tokenizer import load_tokenizer
@@ -26,9 +26,16 @@ CPU = torch.device("cpu")
 PROMPTS = [[5, 6, 7, 8], [9, 10], list(range(20, 33)), [13, 14, 15, 16, 17, 18]]
 NEW_TOKENS = 8
 PAD = 1
-NOTHING = RowPatch(Experiment(), 0, LAYERS - 1)
-EVERYTHING = RowPatch(Experiment(True, True, True), 0, LAYERS - 1)
+NAMES = list(EXPERIMENTS)
+NOTHING = Setting("nothing", 0, LAYERS - 1)
+EVERYTHING = Setting("everything", 0, LAYERS - 1)
 FAMILIES = {"llama": tiny_config(), **CONFIGS}
+
+
+@pytest.fixture(autouse=True)
+def further_experiments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(EXPERIMENTS, "nothing", Experiment())
+    monkeypatch.setitem(EXPERIMENTS, "everything", Experiment(True, True, True))
 
 
 def endless(folder: Path) -> Any:
@@ -63,7 +70,7 @@ def by_hand(original: Any, unlearned: Any, prompt: Sequence[int], patch: tuple[s
 
 
 def answers_in_lockstep(
-    pair: Any, patches: list[RowPatch], prompts: list[list[int]]
+    pair: Any, patches: list[Setting], prompts: list[list[int]]
 ) -> list[list[int]]:
     original, unlearned = pair
     with in_lockstep(original, unlearned, patches):
@@ -97,25 +104,25 @@ def _layers(model: Any) -> Any:
     return model.base_model.layers
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", NAMES)
 def test_each_answer_equals_plain_hooks_without_a_cache(pair: Any, experiment: str) -> None:
-    patch = RowPatch(EXPERIMENTS[experiment], 1, 3)
+    patch = Setting(experiment, 1, 3)
     together = answers_in_lockstep(pair, [patch] * len(PROMPTS), PROMPTS)
     assert together == [by_hand(*pair, prompt, (experiment, range(1, 4))) for prompt in PROMPTS]
 
 
 @pytest.mark.parametrize("layers", [range(0, 1), range(4, LAYERS), range(LAYERS)], ids=str)
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", NAMES)
 def test_windows_at_the_ends(llamas: Any, experiment: str, layers: range) -> None:
-    patch = RowPatch(EXPERIMENTS[experiment], layers.start, layers.stop - 1)
+    patch = Setting(experiment, layers.start, layers.stop - 1)
     together = answers_in_lockstep(llamas, [patch] * len(PROMPTS), PROMPTS)
     assert together == [by_hand(*llamas, prompt, (experiment, layers)) for prompt in PROMPTS]
 
 
 def test_rows_of_one_batch_are_patched_each_in_its_own_way(llamas: Any) -> None:
-    patches = [RowPatch(one, k, k + 2) for k, one in enumerate(EXPERIMENTS.values())]
+    patches = [Setting(name, k, k + 2) for k, name in enumerate(NAMES)]
     together = answers_in_lockstep(llamas, patches, PROMPTS)
-    by_name = zip(EXPERIMENTS, patches, PROMPTS, strict=True)
+    by_name = zip(NAMES, patches, PROMPTS, strict=True)
     assert together == [
         by_hand(*llamas, prompt, (name, range(patch.first, patch.last + 1)))
         for name, patch, prompt in by_name
@@ -134,7 +141,7 @@ def test_what_is_at_padded_positions_does_not_matter(llamas: Any) -> None:
 
 
 def test_the_original_reads_a_prompt_once_for_all_patches(llamas: Any, monkeypatch: Any) -> None:
-    patches = [RowPatch(EXPERIMENTS[name], 1, 3) for name in EXPERIMENTS for _ in PROMPTS]
+    patches = [Setting(name, 1, 3) for name in NAMES for _ in PROMPTS]
     plain, read = llamas[0].base_model.forward, []
 
     def watched(**arguments: Any) -> Any:
@@ -142,9 +149,9 @@ def test_the_original_reads_a_prompt_once_for_all_patches(llamas: Any, monkeypat
         return plain(**arguments)
 
     monkeypatch.setattr(llamas[0].base_model, "forward", watched)
-    together = answers_in_lockstep(llamas, patches, PROMPTS * len(EXPERIMENTS))
+    together = answers_in_lockstep(llamas, patches, PROMPTS * len(NAMES))
     # Value vectors need no original; of the other rows, each writes its own continuation.
-    recorded = (len(EXPERIMENTS) - 1) * len(PROMPTS)
+    recorded = (len(NAMES) - 1) * len(PROMPTS)
     assert read == [len(PROMPTS)] + [recorded] * (NEW_TOKENS - 1)
     apart = [answers_in_lockstep(llamas, [p] * 4, PROMPTS) for p in patches[:: len(PROMPTS)]]
     assert together == [answer for answers in apart for answer in answers]
@@ -164,7 +171,7 @@ def test_value_vectors_alone_need_no_original(llamas: Any, monkeypatch: Any) -> 
         raise AssertionError("the original was run")
 
     monkeypatch.setattr(llamas[0].base_model, "forward", refuse)
-    patch = RowPatch(EXPERIMENTS["value_vectors"], 0, 2)
+    patch = Setting("value_vectors", 0, 2)
     assert answers_in_lockstep(llamas, [patch], PROMPTS[:1])
 
 

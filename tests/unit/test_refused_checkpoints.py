@@ -164,8 +164,8 @@ def test_a_tensor_in_two_shards(sharded: Path) -> None:
 @pytest.mark.parametrize(
     ("dtype", "words"),
     [
-        (torch.int8, "stored as I8; supported are F32, F16, BF16: save the checkpoint dequantised"),
-        (torch.float8_e4m3fn, "stored as F8_E4M3; supported are F32, F16, BF16: save the checkp"),
+        (torch.int8, "stored as I8; supported are F32, F16, BF16: save the checkpoint in one"),
+        (torch.float8_e4m3fn, "stored as F8_E4M3; supported are F32, F16, BF16: save the"),
         (torch.complex64, "stored as C64"),
         (torch.float64, "stored as F64; supported are F32, F16, BF16: save the checkpoint in one"),
     ],

@@ -153,11 +153,6 @@ def test_a_further_method_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     assert log["nll_forget"].iloc[-1] > log["nll_forget"].iloc[0]
 
 
-def test_unknown_method_names_the_known_ones() -> None:
-    with pytest.raises(DissectError, match="'npo' is not known; known are grad_diff, dpo"):
-        run(tiny_model(), "npo")
-
-
 # Log-probabilities
 
 
@@ -340,20 +335,6 @@ def test_a_head_longer_than_max_length_is_refused() -> None:
 def test_a_concept_without_text_is_refused(content: str | None) -> None:
     with pytest.raises(DissectError, match="concept a has no wikipedia_content"):
         texts.texts_of(an_entry("a", content), tiny_tokenizer(), prompt="paper", max_length=9)
-
-
-@pytest.mark.parametrize("role", ["retain", "held_out"])
-def test_the_concept_itself_is_left_out(role: str) -> None:
-    a, b = an_entry("a"), an_entry("b")
-    assert texts.others_of(a, [a, b], role) == [b]
-    with pytest.raises(DissectError, match=f"the {role} list holds no concept beside a"):
-        texts.others_of(a, [a], role)
-
-
-def test_only_held_out_may_be_empty_from_the_start() -> None:
-    assert texts.others_of(an_entry("a"), [], "held_out") == []
-    with pytest.raises(DissectError, match="the retain list holds no concept beside a"):
-        texts.others_of(an_entry("a"), [], "retain")
 
 
 # The check

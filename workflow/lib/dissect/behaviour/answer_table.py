@@ -1,10 +1,10 @@
 """The rows of the table of answers (results/schema.py), from two models' answers."""
 
 import logging
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 
 from dissect.behaviour.prompts import Asked
@@ -46,35 +46,30 @@ def answer_rows(
         "first_layer": setting.first if setting else None,
         "last_layer": setting.last if setting else None,
     }
-    rows = []
-    for one, text in zip(asked, texts, strict=True):
-        answer_original = original[one.set, one.question]
-        rows.append(
-            {
-                **key,
-                "set": one.set,
-                "question": one.question,
-                "prompt": one.prompt,
-                "answer_original": answer_original,
-                "answer": text,
-                "bleu": bleu(answer_original, text),
-                "rouge_l": rouge_l(answer_original, text),
-            }
-        )
-    return rows
+    expected = [original[one.set, one.question] for one in asked]
+    return [
+        {
+            **key,
+            "set": one.set,
+            "question": one.question,
+            "prompt": one.prompt,
+            "answer_original": answer,
+            "answer": text,
+            "bleu": bleu(answer, text),
+            "rouge_l": rouge_l(answer, text),
+        }
+        for one, text, answer in zip(asked, texts, expected, strict=True)
+    ]
 
 
 def report(rows: Sequence[Row]) -> None:
     """Say in the log how like the original's the answers are, per set and patch."""
-    groups: dict[tuple[Any, ...], list[float]] = defaultdict(list)
-    for row in rows:
-        group = (row["set"], row["experiment"], row["first_layer"], row["last_layer"])
-        groups[group].append(row["rouge_l"])
-    for (name, experiment, first, last), scores in groups.items():
-        finite = [score for score in scores if score == score]
+    group = ["set", "experiment", "first_layer", "last_layer"]
+    table = pd.DataFrame(rows, columns=[*group, "rouge_l"])
+    for key, scores in table.groupby(group, dropna=False, sort=False)["rouge_l"]:
+        name, experiment, first, last = key
         log.info(
-            "%s%s: mean ROUGE-L %s over %d of %d questions",
-            *(name, f", {experiment} at layers {first} to {last}" if experiment else ""),
-            f"{sum(finite) / len(finite):.3f}" if finite else "none",
-            *(len(finite), len(scores)),
+            "%s%s: mean ROUGE-L %.3f over %d of %d questions",
+            *(name, "" if pd.isna(experiment) else f", {experiment} at layers {first} to {last}"),
+            *(scores.mean(), scores.count(), len(scores)),
         )

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import torch
@@ -18,18 +19,26 @@ T = TypeVar("T")
 ROWS = 80
 
 
-def answers_of(model: Any, tokenizer: Any, asked: Sequence[Asked], new_tokens: int) -> list[str]:
+def answers_of(
+    model: Any,
+    tokenizer: Any,
+    asked: Sequence[Asked],
+    new_tokens: int,
+    around: Callable[[list[int]], AbstractContextManager[None]] = lambda _batch: nullcontext(),
+) -> list[str]:
     """The model's greedy answer to each of `asked`, as text; it may be empty.
 
     Args:
         model: as texts.answers.load_model returns it.
         new_tokens: the most tokens of an answer; it may end earlier.
+        around: the context in which a batch is computed, given the indices of its questions.
     """
     started = time.monotonic()
 
-    def compute(indices: list[int]) -> list[list[int]]:
-        prompts = [asked[index].ids for index in indices]
-        return continue_batch(model, prompts, new_tokens, tokenizer.eos_token_id)
+    def compute(batch: list[int]) -> list[list[int]]:
+        prompts = [asked[index].ids for index in batch]
+        with around(batch):
+            return continue_batch(model, prompts, new_tokens, tokenizer.eos_token_id)
 
     answers = in_batches([len(one.ids) for one in asked], compute)
     log.info("answered %d questions in %.1f s", len(asked), time.monotonic() - started)
@@ -44,15 +53,13 @@ def in_batches(
 ) -> list[T]:
     """What `compute` makes of each item, in batches of items of like length.
 
-    On a GPU that is out of memory, batches are halved from there on.
+    On a GPU that is out of memory, batches are halved from there on; a DissectError if the memory
+    does not hold a single item.
 
     Args:
         lengths: of the items' prompts, in tokens; long ones come first, so that memory that does
             not suffice is noticed early.
         compute: is given the indices of a batch's items, returns one result for each.
-
-    Raises:
-        DissectError: if the memory does not hold a single item.
     """
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     # Batches of equal size: a last one of a few rows would take as many steps as a full one.
@@ -64,18 +71,16 @@ def in_batches(
         try:
             results = compute(batch)
         except torch.OutOfMemoryError as error:
-            size = _halved(batch, str(error))
+            if len(batch) == 1:
+                raise DissectError(
+                    "the device's memory does not hold the answer to one question; end what else "
+                    f"computes there, or choose another device ({str(error).splitlines()[0]})"
+                ) from error
+            log.warning(
+                "out of memory with %d questions in a batch; halved from here on", len(batch)
+            )
+            size = len(batch) // 2
             continue
         results_by_index |= zip(batch, results, strict=True)
         order = order[len(batch) :]
     return [results_by_index[index] for index in range(len(lengths))]
-
-
-def _halved(batch: list[int], message: str) -> int:
-    if len(batch) == 1:
-        raise DissectError(
-            "the device's memory does not hold the answer to one question; end what else computes "
-            f"there, or choose another device ({message.splitlines()[0]})"
-        )
-    log.warning("out of memory with %d questions in a batch; halved from here on", len(batch))
-    return len(batch) // 2

@@ -7,11 +7,8 @@ each position are patched into the window. So prompt and answer are both patched
 is computed once. The original is never patched, so it reads a prompt once for all patches.
 """
 
-import logging
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,26 +16,11 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 from transformers import DynamicCache
 
-from dissect.behaviour.generate import in_batches
+from dissect.behaviour.generate import answers_of
 from dissect.behaviour.prompts import Asked
 from dissect.behaviour.settings import Setting
-from dissect.checkpoints.families import Family, family_of
+from dissect.checkpoints.families import family_of
 from dissect.engine.patches import EXPERIMENTS, Experiment
-from dissect.texts.answers import continue_batch, decode_answer
-
-log = logging.getLogger("dissect")
-
-
-@dataclass(frozen=True)
-class RowPatch:
-    """What is patched in one row of a batch."""
-
-    experiment: Experiment
-    first: int
-    last: int
-
-    def covers(self, layer: int) -> bool:
-        return self.first <= layer <= self.last
 
 
 def patched_answers(
@@ -61,52 +43,37 @@ def patched_answers(
     Returns:
         [setting][question], as text.
     """
-    started = time.monotonic()
     rows = [(one, setting) for setting in settings for one in asked]
-
-    def compute(indices: list[int]) -> list[list[int]]:
-        prompts = [rows[index][0].ids for index in indices]
-        patches = [_row_patch(rows[index][1]) for index in indices]
-        with in_lockstep(original, unlearned, patches):
-            return continue_batch(unlearned, prompts, new_tokens, tokenizer.eos_token_id)
-
-    answers = in_batches([len(one.ids) for one, _ in rows], compute)
-    log.info(
-        "answered %d questions under %d patches in %.1f s",
-        *(len(asked), len(settings), time.monotonic() - started),
+    texts = answers_of(
+        unlearned,
+        tokenizer,
+        [one for one, _ in rows],
+        new_tokens,
+        lambda batch: in_lockstep(original, unlearned, [rows[index][1] for index in batch]),
     )
-    texts = [
-        decode_answer(one.ids, answer, tokenizer)
-        for (one, _), answer in zip(rows, answers, strict=True)
-    ]
     return [texts[start : start + len(asked)] for start in range(0, len(texts), len(asked) or 1)]
 
 
-def _row_patch(setting: Setting) -> RowPatch:
-    return RowPatch(EXPERIMENTS[setting.experiment], setting.first, setting.last)
-
-
 @contextmanager
-def in_lockstep(original: Any, unlearned: Any, patches: Sequence[RowPatch]) -> Iterator[None]:
-    """A context in which the unlearned model runs one batch, each row with its own patch.
+def in_lockstep(original: Any, unlearned: Any, settings: Sequence[Setting]) -> Iterator[None]:
+    """A context in which the unlearned model runs one batch, each row under its own setting.
 
     The batch may grow token by token; the original runs in lockstep. All hooks are removed at the
     end, after an exception too.
     """
-    recorded = [
-        row
-        for row, patch in enumerate(patches)
-        if patch.experiment.coefficients or patch.experiment.attention
-    ]
-    source = SourceModel(original, torch.tensor(recorded, device=original.device))
-    hooks = [unlearned.register_forward_pre_hook(source.run_in_lockstep, with_kwargs=True)]
+    experiments = [EXPERIMENTS[setting.experiment] for setting in settings]
+    rows = [row for row, one in enumerate(experiments) if one.coefficients or one.attention]
+    source = SourceModel(original, rows)
+    source.hooks.append(
+        unlearned.register_forward_pre_hook(source.run_in_lockstep, with_kwargs=True)
+    )
     try:
         for index, layer in enumerate(_layers(unlearned)):
-            patched = {row: one.experiment for row, one in enumerate(patches) if one.covers(index)}
-            hooks += source.patch_layer(index, layer, patched, recorded)
+            covered = [row for row, one in enumerate(settings) if one.first <= index <= one.last]
+            source.patch_layer(index, layer, {row: experiments[row] for row in covered})
         yield
     finally:
-        for hook in [*hooks, *source.hooks]:
+        for hook in source.hooks:
             hook.remove()
 
 
@@ -115,21 +82,23 @@ class SourceModel:
 
     Args:
         rows: the rows of the batch for which it runs.
+
+    Attributes:
+        hooks: all hooks on both models.
+        captured: by module, what it has computed in this step: (rows, tokens, width).
     """
 
-    def __init__(self, model: Any, rows: Tensor) -> None:
-        self.model = model
-        self.family: Family = family_of(model.config.model_type)
-        self.rows = rows
+    def __init__(self, model: Any, rows: list[int]) -> None:
+        self.model, self.rows = model, rows
+        self.family = family_of(model.config.model_type)
         self.cache = DynamicCache(config=model.config)
-        self.attention: dict[int, Tensor] = {}  # layer -> (rows, tokens, hidden), of this step
-        self.coefficients: dict[int, Tensor] = {}  # layer -> (rows, tokens, coefficients)
+        self.captured: dict[nn.Module, Tensor] = {}
         self.prompt_of_row: Tensor | None = None  # (rows,): which distinct prompt each row has
         self.hooks: list[Any] = []
 
     def run_in_lockstep(self, _module: nn.Module, _inputs: Any, arguments: dict[str, Any]) -> None:
         """Before the unlearned model reads tokens, (rows, tokens), the original reads them."""
-        if not len(self.rows):
+        if not self.rows:
             return
         # There is no mask where nothing is padded.
         given = ("input_ids", "attention_mask", "position_ids")
@@ -142,59 +111,49 @@ class SourceModel:
         if self.prompt_of_row is not None:
             self.cache.batch_select_indices(self.prompt_of_row)
 
-    def _per_row(self, states: Tensor) -> Tensor:
-        """What the original has just computed, one entry per row for which it runs."""
-        return states if self.prompt_of_row is None else states[self.prompt_of_row]
-
-    def patch_layer(
-        self, index: int, layer: nn.Module, patched: dict[int, Experiment], recorded: list[int]
-    ) -> list[Any]:
-        """Hooks that patch one layer of the unlearned model, and capture that of the original.
-
-        Args:
-            patched: what is patched into this layer, by row.
-            recorded: the rows for which the original runs.
-        """
-        source_layer = _layers(self.model)[index]
-        family, hooks = self.family, []
-        attention = [row for row, one in patched.items() if one.attention]
-        if attention:
-            captured = source_layer.get_submodule(family.attention)
-            self.hooks.append(captured.register_forward_hook(self._capture_attention(index)))
-            patch = _patch(self.attention, index, attention, recorded)
-            hooks.append(
-                layer.get_submodule(family.attention).register_forward_hook(
-                    lambda _m, _i, output: (patch(output[0]), *output[1:])
-                )
+    def patch_layer(self, index: int, layer: nn.Module, patched: Mapping[int, Experiment]) -> None:
+        """Patch one layer of the unlearned model: by row of the batch, what is patched."""
+        source, down = _layers(self.model)[index], f"{self.family.mlp}.{self.family.down}"
+        if rows := [row for row, one in patched.items() if one.attention]:
+            attention = self.family.attention
+            self._patch_output(
+                source.get_submodule(attention), layer.get_submodule(attention), rows
             )
-        coefficients = [row for row, one in patched.items() if one.coefficients]
-        down = f"{family.mlp}.{family.down}"
-        if coefficients:
-            captured = source_layer.get_submodule(down)
-            self.hooks.append(captured.register_forward_pre_hook(self._capture_coefficients(index)))
-            patch_coefficients = _patch(self.coefficients, index, coefficients, recorded)
-            hooks.append(
-                layer.get_submodule(down).register_forward_pre_hook(
-                    lambda _m, inputs: (patch_coefficients(inputs[0]),)
-                )
-            )
-        value_vectors = [row for row, one in patched.items() if one.value_vectors]
-        if value_vectors:
-            swap = _swap(source_layer.get_parameter(f"{down}.weight"), value_vectors)
-            hooks.append(layer.get_submodule(down).register_forward_hook(swap))
-        return hooks
+        if rows := [row for row, one in patched.items() if one.coefficients]:
+            self._patch_input(source.get_submodule(down), layer.get_submodule(down), rows)
+        if rows := [row for row, one in patched.items() if one.value_vectors]:
+            swap = _swap(source.get_parameter(f"{down}.weight"), rows)
+            self.hooks.append(layer.get_submodule(down).register_forward_hook(swap))
 
-    def _capture_attention(self, index: int) -> Any:
+    def _patch_output(self, source: nn.Module, target: nn.Module, rows: list[int]) -> None:
         def capture(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            self.attention[index] = self._per_row(output[0])
+            self._capture(source, output[0])
 
-        return capture
+        def patch(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+            return (self._patched(output[0], source, rows), *output[1:])
 
-    def _capture_coefficients(self, index: int) -> Any:
+        self.hooks += [source.register_forward_hook(capture), target.register_forward_hook(patch)]
+
+    def _patch_input(self, source: nn.Module, target: nn.Module, rows: list[int]) -> None:
         def capture(_module: nn.Module, inputs: Any) -> None:
-            self.coefficients[index] = self._per_row(inputs[0])
+            self._capture(source, inputs[0])
 
-        return capture
+        def patch(_module: nn.Module, inputs: Any) -> Any:
+            return (self._patched(inputs[0], source, rows),)
+
+        self.hooks.append(source.register_forward_pre_hook(capture))
+        self.hooks.append(target.register_forward_pre_hook(patch))
+
+    def _capture(self, module: nn.Module, states: Tensor) -> None:
+        """Keep what the original has just computed, one entry per row for which it runs."""
+        of_rows = states if self.prompt_of_row is None else states[self.prompt_of_row]
+        self.captured[module] = of_rows
+
+    def _patched(self, batch: Tensor, source: nn.Module, rows: list[int]) -> Tensor:
+        """A batch of the unlearned model with the original's states in these rows."""
+        changed = batch.clone()
+        changed[rows] = self.captured[source][[self.rows.index(row) for row in rows]]
+        return changed
 
 
 def _distinct(read: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -211,18 +170,6 @@ def _distinct(read: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         torch.tensor([kind_of_row.index(kind) for kind in range(len(kinds))], device=device),
         torch.tensor(kind_of_row, device=device),
     )
-
-
-def _patch(states: dict[int, Tensor], index: int, rows: list[int], recorded: list[int]) -> Any:
-    """A function that patches the original's states of one layer into these rows of a batch."""
-    indices = [recorded.index(row) for row in rows]
-
-    def patch(batch: Tensor) -> Tensor:
-        changed = batch.clone()
-        changed[rows] = states[index][indices]
-        return changed
-
-    return patch
 
 
 def _swap(weight: Tensor, rows: list[int]) -> Any:

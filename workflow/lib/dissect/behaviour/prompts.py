@@ -33,14 +33,11 @@ def asked_of(
 ) -> list[Asked]:
     """All that a model is asked about one concept, in the order of `sets`.
 
-    A set that the concept file does not have is left out, with a word in the log.
+    A set that the concept file does not have is left out, and the log says so.
 
     Args:
         style: the model's prompt style, which puts questions (texts.prompts.render). A text to
             complete is no question: it is given as plain text, or as the user's turn of a chat.
-
-    Raises:
-        DissectError: see texts.prompts.render.
     """
     asked = []
     for name in sets:
@@ -54,11 +51,7 @@ def asked_of(
 
 
 def refuse_other_prompts(asked: Sequence[Asked], others: Sequence[Asked], label: str) -> None:
-    """Refuse an unlearned checkpoint whose tokenizer reads the prompts differently.
-
-    Raises:
-        DissectError: naming the first question whose token ids differ.
-    """
+    """Refuse an unlearned checkpoint whose tokenizer reads the prompts differently."""
     for one, other in zip(asked, others, strict=True):
         if one.ids != other.ids:
             raise DissectError(

@@ -16,12 +16,9 @@ class Setting:
 
 
 def settings_of(experiments: Sequence[str], windows: Sequence[str], layers: int) -> list[Setting]:
-    """Every experiment on every window, FIRST-LAST each, of a model of so many layers.
-
-    Raises:
-        DissectError: for a window that is none, or reaches beyond the model.
-    """
-    ranges = [layers_between(window, layers) for window in windows]
+    """Every experiment on every window, FIRST-LAST each, of a model of so many layers."""
     return [
-        Setting(experiment, first, last) for first, last in ranges for experiment in experiments
+        Setting(experiment, *layers_between(window, layers))
+        for window in windows
+        for experiment in experiments
     ]

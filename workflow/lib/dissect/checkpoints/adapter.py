@@ -27,10 +27,7 @@ def merge_adapter(adapter: Path, original: Manifest, folder: Path) -> None:
     """Write an original with an adapter merged into it as a checkpoint of its own.
 
     In the original's dtype; with the adapter's tokenizer, or the original's where it brings none.
-
-    Raises:
-        DissectError: for another kind of adapter than LoRA, or one whose weights are missing or do
-            not fit the original.
+    A DissectError for another kind than LoRA, or weights that are missing or do not fit.
     """
     config = _read_config(adapter)
     path = adapter / WEIGHTS

@@ -19,7 +19,6 @@ from dissect.errors import DissectError
 from dissect.files import atomic_path, free_bytes, read_json, sha256_of, write_json
 
 log = logging.getLogger("dissect")
-TRIES = 3  # of a file that arrives damaged
 
 
 @dataclass(frozen=True)
@@ -39,44 +38,35 @@ def download(repo: str, revision: str = "", workers: int = 4, note: Path | None 
     """Download a checkpoint, or find it in the cache; without the hub, if the cache has all of it.
 
     Args:
-        revision: a commit, branch or tag; the default branch if left out.
+        revision: a commit, branch or tag; "": the default branch.
         workers: how many files are downloaded at a time.
-        note: a file in which the next try finds what this one has fetched, should it be killed.
+        note: a file in which the next try finds what this one has fetched, should it fail.
 
     Raises:
         HubError: if it is not available.
-        DissectError: if a file stays damaged, or the disk or its permissions do not allow it.
+        DissectError: if a file is damaged, or the disk or its permissions do not allow it.
     """
     remote, root = _remote(repo, revision), Path(constants.HF_HUB_CACHE).absolute()
     cache = root / repo_folder_name(repo_id=repo, repo_type="model")
     folder, name = cache / "snapshots" / remote.commit, f"hub:{repo} at {remote.commit}"
     _remove_partials(cache)
     noted = read_json(note).get(str(folder), []) if note and note.exists() else []
-    fetched = {*noted, *_missing(remote, cache, name)}
-    for _ in range(TRIES):
-        if note:
-            write_json(note, {str(folder): sorted(fetched)})
-        names = [file.name for file in remote.files if not (folder / file.name).exists()]
-        with hub.one_line(repo, revision):
-            if names:
-                snapshot_download(
-                    repo, revision=remote.commit, allow_patterns=names, max_workers=workers
-                )
-            sha256, damaged = _verify(remote, cache, workers)
-        if not damaged:
-            break
-        fetched.update(damaged)
-    else:
-        raise DissectError(
-            f"{name}: {', '.join(damaged)} came damaged {TRIES} times (the log names the hashes); "
-            "try without the mirror or proxy in between, or ask its owner"
-        )
+    fetched = sorted({*noted, *_missing(remote, cache, name)})
+    if note:
+        write_json(note, {str(folder): fetched})
+    names = [file.name for file in remote.files if not (folder / file.name).exists()]
+    with hub.one_line(repo, revision):
+        if names:
+            snapshot_download(
+                repo, revision=remote.commit, allow_patterns=names, max_workers=workers
+            )
+        sha256 = _verify(remote, cache, workers, name)
     log.info("%s: the hashes of all files are right", name)
     if revision != remote.commit:
         # For other programs, and for us without the hub. A cache of others may be read-only.
         with suppress(OSError), atomic_path(cache / "refs" / (revision or "main")) as ref:
             ref.write_text(remote.commit)
-    return Download(folder, remote.commit, sha256, sorted(fetched))
+    return Download(folder, remote.commit, sha256, fetched)
 
 
 def _remote(repo: str, revision: str) -> hub.RemoteCheckpoint:
@@ -132,10 +122,8 @@ def _missing(remote: hub.RemoteCheckpoint, cache: Path, name: str) -> list[str]:
     return [file.name for file in absent]
 
 
-def _verify(
-    remote: hub.RemoteCheckpoint, cache: Path, workers: int
-) -> tuple[dict[str, str], list[str]]:
-    """The sha256 of each file, and the names of the damaged ones, which are removed."""
+def _verify(remote: hub.RemoteCheckpoint, cache: Path, workers: int, name: str) -> dict[str, str]:
+    """The sha256 of each file; damaged ones are removed, so that the next try downloads them."""
     paths = {file.name: cache / "snapshots" / remote.commit / file.name for file in remote.files}
     with ThreadPoolExecutor(workers) as pool:
         hashes = dict(zip(paths, pool.map(sha256_of, paths.values()), strict=True))
@@ -146,21 +134,21 @@ def _verify(
             content = path.read_bytes()
             etag = sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
         if etag != file.etag:
-            log.warning("%s is damaged: %s, the hub lists %s", file.name, etag, file.etag)
+            damaged.append(f"{file.name} (its hash is {etag}, the hub lists {file.etag})")
             path.unlink()
             (cache / "blobs" / file.etag).unlink(missing_ok=True)
-            damaged.append(file.name)
-    return hashes, damaged
+    if damaged:
+        raise DissectError(
+            f"{name}: damaged, and removed: {', '.join(damaged)}; run again, without the mirror or "
+            "proxy in between if it stays so, or ask its owner"
+        )
+    return hashes
 
 
 def remove(folder: Path, names: Sequence[str]) -> int:
     """Delete files of a snapshot, and their bytes where no other snapshot in the cache has them.
 
-    Returns:
-        The bytes that are free now; files that are gone already are fine.
-
-    Raises:
-        DissectError: if the folder is no snapshot in a hub's cache; nothing is deleted.
+    Files that are gone already are fine. Returns how many bytes were freed.
     """
     cache, freed = folder.parent.parent, 0
     if folder.parent.name != "snapshots" or not cache.name.startswith("models--"):

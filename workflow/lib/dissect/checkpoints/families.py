@@ -77,11 +77,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def family_of(model_type: str) -> Family:
-    """The row of a model type.
-
-    Raises:
-        DissectError: for a family that is not in the table.
-    """
+    """The row of a model type; a DissectError if it is not in the table."""
     if model_type not in FAMILIES:
         raise DissectError(
             f"model family {model_type!r} is not known; known are {', '.join(sorted(FAMILIES))} "

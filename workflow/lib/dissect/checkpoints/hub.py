@@ -99,7 +99,7 @@ def find(repo: str, revision: str = "") -> RemoteCheckpoint:
 
     Raises:
         HubError: if it is not available, or contains no complete safetensors.
-        DissectError: if `repo` is not a repository's name, or the mirror lists no sizes and hashes.
+        DissectError: if `repo` is no repository's name, or the mirror lists no sizes and hashes.
     """
     seconds = constants.HF_HUB_DOWNLOAD_TIMEOUT
     with one_line(repo, revision):
@@ -120,11 +120,7 @@ def find(repo: str, revision: str = "") -> RemoteCheckpoint:
 
 
 def needed(repo: str, names: Iterable[str]) -> list[str]:
-    """The names of a checkpoint's files; as in transformers, one file of weights beats shards.
-
-    Raises:
-        HubError: no config, or no complete safetensors.
-    """
+    """The names of a checkpoint's files; as in transformers, one file of weights beats shards."""
     names = set(names)
     shards = {name: int(match[1]) for name in sorted(names) if (match := _SHARD.fullmatch(name))}
     weights = [SINGLE] if SINGLE in names else [INDEX, *shards]
@@ -140,11 +136,9 @@ def needed(repo: str, names: Iterable[str]) -> list[str]:
 
 
 def read_config(remote: RemoteCheckpoint) -> dict[str, Any]:
-    """The repository's config.json; shows whether its files may be read, and keeps none.
+    """The repository's config.json; nothing is kept on the disk.
 
-    Raises:
-        HubError: as `find`; gated repositories show their lists of files, but no file.
-        DissectError: if it is not a JSON object.
+    A HubError if it may not be read: gated repositories show their lists of files, but no file.
     """
     with TemporaryDirectory() as folder, one_line(remote.repo, remote.commit):
         path = hf_hub_download(remote.repo, CONFIG, revision=remote.commit, cache_dir=folder)

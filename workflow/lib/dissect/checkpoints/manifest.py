@@ -41,13 +41,7 @@ class File:
 
 @dataclass(frozen=True, config=_EXACTLY)
 class Manifest:
-    """What later jobs know of a checkpoint without hashing anything again.
-
-    `weights_sha256` is the sha256 over the lines "<sha256>  <name>" of the safetensors files.
-    `training` holds recipe and outcome where this workflow trained the checkpoint. `fetched` names
-    the files that this workflow downloaded: no others are ever removed. `adapter` are the files of
-    the adapter's folder that the checkpoint was merged from, if it was.
-    """
+    """What later jobs know of a checkpoint without hashing anything again."""
 
     schema: int
     model: str
@@ -59,14 +53,14 @@ class Manifest:
     origin: str
     folder: Path
     files: list[File]
-    weights_sha256: str
+    weights_sha256: str  # over the lines "<sha256>  <name>" of the safetensors files
     architecture: str
     layers: int
     parameters: int
     dtype: str
-    training: dict[str, Any] | None = None
-    fetched: list[str] = field(default_factory=list)
-    adapter: list[File] = field(default_factory=list)
+    training: dict[str, Any] | None = None  # recipe and outcome, if it was trained here
+    fetched: list[str] = field(default_factory=list)  # downloaded here: no others are ever removed
+    adapter: list[File] = field(default_factory=list)  # of the folder that was merged, if any
 
     @property
     def label(self) -> str:
@@ -87,18 +81,14 @@ def write_manifest(
     fetched: Sequence[str] = (),
     adapter: Hashes | None = None,
 ) -> Manifest:
-    """Verify a checkpoint folder, hash its files, and write its manifest, last and atomically.
+    """Verify a checkpoint folder (checkpoints.verify), hash its files, and write its manifest last.
 
     Args:
         sha256: of the files by name, where they are known: then nothing is hashed again, and other
             files in the folder do not count.
-        training, fetched: see Manifest.
         adapter: the hashes of the adapter's files, from before they were merged.
-
-    Raises:
-        DissectError: if the checkpoint is not whole (see checkpoints.verify).
     """
-    # torch and transformers take seconds to import, and who only reads a manifest needs neither.
+    # They import torch and transformers, which who only reads a manifest does not need.
     from dissect.checkpoints.reader import Checkpoint
     from dissect.checkpoints.verify import verify_checkpoint
 
@@ -132,12 +122,7 @@ def write_manifest(
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read a manifest and check that its files are still those that it names.
-
-    Raises:
-        DissectError: if a file was removed or changed since the manifest was written, or the
-            manifest is damaged.
-    """
+    """Read a manifest; a DissectError if one of its files was removed or changed since."""
     manifest, remembered = parse_manifest(path), read_hashes(path)
     for file in manifest.files:
         named = manifest.folder / file.name
@@ -148,11 +133,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def parse_manifest(path: Path) -> Manifest:
-    """Read a manifest without a look at the files that it names.
-
-    Raises:
-        DissectError: if it is damaged or does not agree with itself.
-    """
+    """Read a manifest alone; a DissectError if it is damaged or does not agree with itself."""
     try:
         manifest = _MANIFEST.validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
@@ -171,11 +152,7 @@ def parse_manifest(path: Path) -> Manifest:
 
 
 def manifest_if_present(manifest: str) -> Manifest | None:
-    """A manifest, or None if it was not written yet.
-
-    Raises:
-        DissectError: if it is damaged.
-    """
+    """As `parse_manifest`, or None if it was not written yet."""
     path = Path(manifest)
     return parse_manifest(path) if path.exists() else None
 

@@ -39,11 +39,7 @@ def read_config(folder: Path) -> tuple[Any, str]:
     """The transformers config of a checkpoint folder, and the folder's format.
 
     `architectures` is the class that transformers builds for the family, whatever the file says;
-    `dtype` is None where the file does not say it.
-
-    Raises:
-        DissectError: no folder, no readable config.json, a family that is not known, a model that
-            transformers cannot build, or quantised weights.
+    `dtype` is None where the file does not say it. A DissectError for what describes no model.
     """
     path = folder / CONFIG
     if not folder.is_dir():

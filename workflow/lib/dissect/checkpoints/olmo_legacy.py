@@ -57,11 +57,10 @@ class StoredAt:
 
 
 def is_legacy(config: Mapping[str, Any]) -> bool:
-    """Is a config.json in the legacy format?
+    """Whether a config.json is in the legacy format.
 
-    Its keys decide, since transformers calls its own format "olmo" too: transformers would read
-    such a config as one of OLMo-7B's sizes and fill the model with random weights, without an
-    error.
+    Its keys decide, since transformers calls its own format "olmo" too: it would read such a config
+    as one of OLMo-7B's sizes and fill the model with random weights, without an error.
     """
     model_type = config.get("model_type")
     return model_type == "hf_olmo" or (model_type in MODEL_TYPES and "d_model" in config)
@@ -73,7 +72,7 @@ def config_of(raw: Mapping[str, Any], path: Path) -> Any:
     The vocabulary is `embedding_size`: logits have that many columns, more than there are tokens.
 
     Args:
-        raw: config.json as it was read from `path`, with possible SIZES.
+        raw: config.json as it was read from `path`; its SIZES are whole numbers from 1.
 
     Raises:
         DissectError: if a size is missing, or transformers' OLMo has no such architecture.
@@ -115,9 +114,6 @@ def stored_at(config: Any) -> dict[str, StoredAt]:
     """The key map: where the files hold each parameter of transformers' OlmoForCausalLM.
 
     The norms have no parameters, and a tied head none of its own.
-
-    Args:
-        config: as `config_of` returns it.
     """
     root = "model.transformer"
     hidden, inner = config.hidden_size, config.intermediate_size

@@ -30,8 +30,6 @@ _AGAIN = {
 def prepare(study: Study) -> None:
     """Check what is due, and download removed weights that are needed again.
 
-    Nothing is requested from the hub if nothing is due.
-
     Raises:
         DissectError: naming every checkpoint that is due and unavailable; or if removed weights
             cannot be downloaded again.
@@ -64,9 +62,8 @@ def is_wanted_again(manifest: Manifest, results: Sequence[str]) -> bool:
 def look_at_due(due: Sequence[CheckpointRow], preflight: Path, on_missing: str) -> None:
     """Check the rows on which preflight.csv is not conclusive, and add the results to it.
 
-    Raises:
-        DissectError: naming every row that is unavailable. If the study continues without it
-            (skip) or trains it here (unlearn), it must be planned again: the message says so.
+    A DissectError names every row that is unavailable. If the study continues without it (skip) or
+    trains it here (unlearn), it must be planned again: the message says so.
     """
     known = read_preflight(preflight)
     conclusive = {key for key, one in known.items() if one.status in (AVAILABLE, *UNAVAILABLE)}
@@ -90,11 +87,7 @@ def look_at_due(due: Sequence[CheckpointRow], preflight: Path, on_missing: str) 
 
 
 def restore(row: CheckpointRow, path: Path, manifest: Manifest) -> None:
-    """Download removed weights again: the manifest's commit, so the manifest stays as it is.
-
-    Raises:
-        DissectError: if they are unavailable.
-    """
+    """Download removed weights again: the manifest's commit, so the manifest stays as it is."""
     log.info("%s: its weights were removed, and further cells want them", row.name)
     done = download(row.location, manifest.revision)
     # So that no job hashes them again. A job refuses those that differ from the manifest's.

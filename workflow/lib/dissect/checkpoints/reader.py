@@ -27,7 +27,6 @@ from dissect.files import read_json_object
 GENERATION = "generation_config.json"
 # As safetensors writes them.
 FLOATS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
-_QUANTISED = ("F8_", "F6_", "F4", "I8", "U8")  # how the names of smaller ones begin
 
 
 @dataclass(frozen=True)
@@ -45,19 +44,16 @@ class Checkpoint:
     Parameters go by the names that transformers gives them, whatever the files call them.
 
     Attributes:
-        config: the transformers config. Where config.json does not say the dtype, and in the legacy
-            format, it is the one that holds the values of all stored tensors.
+        config: the transformers config. Where config.json does not say the dtype, it is the one
+            that holds the values of all stored tensors.
         format: "transformers" or "olmo-legacy".
-        family: its row in the table of families.
         stored: the tensors of the files by their names there; buffers are left out.
         stored_at: where each parameter is stored in the files, by its name.
-        files: the safetensors file of each parameter that is there.
-        shapes: its shape, from the file's header.
+        files, shapes: of each parameter that is there, its safetensors file and its shape.
 
     Raises:
-        DissectError: no such folder, no config or weights in it, an unknown family, a model that
-            transformers cannot build, a file that is no whole safetensors file, or tensors in a
-            number format that is not supported.
+        DissectError: if the config describes no known model, or the files do not hold whole
+            tensors in a number format that is supported.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -95,15 +91,13 @@ class Checkpoint:
         """Read parameters by their full names; of a stored tensor only the rows that are theirs.
 
         Args:
-            dtype, device: what they are wanted in, and where; None: as saved, on the CPU.
-
-        Files are opened and closed here: a memory-mapped file counts as resident memory for as
-        long as a handle or one of its tensors lives.
+            dtype, device: of the tensors; None: as saved, on the CPU.
         """
         by_file: dict[Path, list[str]] = {}
         for name in names:
             by_file.setdefault(self.files[name], []).append(name)
         tensors = {}
+        # A memory-mapped file counts as resident memory for as long as it is open.
         for path, members in by_file.items():
             with open_weights(path) as weights:
                 for name in members:
@@ -111,10 +105,7 @@ class Checkpoint:
         return tensors
 
     def readahead(self, names: Iterable[str]) -> None:
-        """Let the system bring parameters into memory while others are in use; returns at once.
-
-        Names that are not there are left out.
-        """
+        """Let the system bring parameters that are there into memory; returns at once."""
         wanted: dict[Path, set[str]] = {}
         for name in names:
             if name in self.files:
@@ -161,11 +152,9 @@ class Checkpoint:
         """Refuse number formats that nothing here computes in, and more layers than tensors."""
         for name, stored in self.stored.items():
             if stored.dtype not in FLOATS:
-                quantised = stored.dtype.startswith(_QUANTISED)
                 raise DissectError(
                     f"{stored.file}: tensor {name} is stored as {stored.dtype}; supported are "
-                    f"{', '.join(FLOATS)}: save the checkpoint "
-                    f"{'dequantised in bfloat16' if quantised else 'in one of them'}"
+                    f"{', '.join(FLOATS)}: save the checkpoint in one of them, dequantised"
                 )
         if self.layers > len(self.stored):
             raise DissectError(
@@ -175,11 +164,7 @@ class Checkpoint:
 
 
 def _read_headers(folder: Path) -> dict[str, Stored]:
-    """All tensors of a checkpoint's files, by their names there.
-
-    Raises:
-        DissectError: for a tensor that lies in two files, since they may differ.
-    """
+    """All tensors of a checkpoint's files, by their names there."""
     tensors: dict[str, Stored] = {}
     for path in weight_files(folder):
         with open_weights(path) as weights:
@@ -201,11 +186,7 @@ def _take(weights: Any, at: StoredAt) -> Any:
 
 
 def open_weights(path: Path) -> Any:
-    """Open a safetensors file for reading, as a context manager.
-
-    Raises:
-        DissectError: if the file is truncated or no safetensors file.
-    """
+    """Open a safetensors file for reading, as a context manager."""
     try:
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError) as error:
@@ -250,11 +231,7 @@ def load_model(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device)
 
 
 def read_generation_config(folder: Path) -> Any:
-    """A checkpoint's generation_config.json as transformers' GenerationConfig, or None.
-
-    Raises:
-        DissectError: if it cannot be read, or its end of sequence is no token.
-    """
+    """A checkpoint's generation_config.json as transformers' GenerationConfig, or None."""
     path = folder / GENERATION
     if not path.exists():
         return None

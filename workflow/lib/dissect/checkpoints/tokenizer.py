@@ -11,12 +11,7 @@ TOKENIZER_CONFIG = "tokenizer_config.json"
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """A checkpoint's own tokenizer.
-
-    Raises:
-        DissectError: if the folder holds none that can be read, or one that needs Python code of
-            its own.
-    """
+    """A checkpoint's own tokenizer; a DissectError if it cannot be read, or needs Python code."""
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     config = folder / "config.json"  # an adapter's folder has none

@@ -22,7 +22,7 @@ def verify_checkpoint(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
     """Compare the files' tensors with those that the architecture needs, and look at each value.
 
     Returns:
-        The shape of every parameter by its name in the model; errors name it as the files do.
+        The shape of every parameter by its name in the model.
 
     Raises:
         DissectError: transformers cannot build the model; a tensor is missing, left over, of
@@ -88,9 +88,6 @@ def refuse_other_shapes(original: Checkpoint, unlearned: Checkpoint) -> None:
 
     Embedding and head may have more or fewer rows than the original's: `refuse_unshared_tokens`
     says whether that matters.
-
-    Raises:
-        DissectError: naming what differs: the family, a tensor's name or its shape.
     """
     pair = f"{unlearned.folder} is no fine-tuned copy of {original.folder}"
     families = [checkpoint.config.model_type for checkpoint in (original, unlearned)]
@@ -119,9 +116,6 @@ def refuse_unshared_tokens(
 
     Args:
         texts: token ids of everything that is read.
-
-    Raises:
-        DissectError: if one of the ids is beyond the smaller vocabulary.
     """
     rows = [int(checkpoint.config.vocab_size) for checkpoint in (original, unlearned)]
     highest = max(max(ids) for ids in texts)

@@ -14,11 +14,7 @@ _SHARD = re.compile(r"[\w.+-]{1,200}\.safetensors", re.ASCII)
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a checkpoint: the one file, or those that its index names.
-
-    Raises:
-        DissectError: as `named_weight_files`, or if one of them is missing.
-    """
+    """The safetensors files of a checkpoint; a DissectError if one of them is missing."""
     paths = named_weight_files(folder)
     for path in paths:
         if not path.is_file():
@@ -29,11 +25,9 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def named_weight_files(folder: Path) -> list[Path]:
-    """The same, whether the files are there or not.
+    """The one file, or those that the index names, whether they are there or not.
 
-    Raises:
-        DissectError: if the folder has both the one file and an index, or an index that does not
-            name files of the folder.
+    A DissectError if the folder has both, or an index that does not name files of the folder.
     """
     index = folder / INDEX
     if not index.exists():

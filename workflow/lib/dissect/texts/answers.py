@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +34,11 @@ def answer_questions(
 
     Answers are greedy. QA_with_answers is the rendered prompt and the answer, its special tokens
     left out; answers_tokens_num counts the answer's tokens as they are read back from that text
-    (texts.spans), which is what later jobs compare. As published: 30 new tokens.
+    (texts.spans), which is what later jobs compare. A DissectError if an answer is empty.
 
     Args:
         prompt: the model's prompt style.
-        new_tokens: the most tokens of an answer; it may end earlier.
-
-    Raises:
-        DissectError: if the model answers a question with nothing.
+        new_tokens: the most tokens of an answer; it may end earlier. As published: 30.
     """
     tokenizer = load_tokenizer(folder)
     model = load_model(folder, dtype, device)
@@ -76,13 +74,9 @@ def load_model(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
 def generate(
     model: Any, prompts: Sequence[Sequence[int]], new_tokens: int, pad: int
 ) -> list[list[int]]:
-    """Greedy continuations, each up to its end-of-sequence token, which is left out.
+    """As `continue_batch`, but prompts of one length are one batch.
 
-    Prompts of one length are one batch. So nothing is padded, and an answer is that of the
-    question asked alone.
-
-    Args:
-        pad: the id with which transformers fills up the answers that end before others.
+    So nothing is padded, and an answer is that of the question asked alone.
     """
     by_length: dict[int, list[int]] = {}
     for index, ids in enumerate(prompts):
@@ -121,22 +115,12 @@ def continue_batch(
         )
     ends = model.generation_config.eos_token_id
     ends = set(ends) if isinstance(ends, list) else {ends}
-    return [_until(row, ends) for row in grown[:, width:].tolist()]
-
-
-def _until(ids: list[int], ends: set[int | None]) -> list[int]:
-    for index, token in enumerate(ids):
-        if token in ends:
-            return ids[:index]
-    return ids
+    new = grown[:, width:].tolist()
+    return [list(takewhile(lambda token: token not in ends, row)) for row in new]
 
 
 def decode_answer(prompt: Sequence[int], answer: Sequence[int], tokenizer: Any) -> str:
-    """The answer's text, with the space that some tokenizers drop at the start of a text.
-
-    Raises:
-        DissectError: if the prompt decodes to another text when the answer follows it.
-    """
+    """The answer's text, with the space that some tokenizers drop at the start of a text."""
     before = tokenizer.decode(prompt, skip_special_tokens=True)
     whole = tokenizer.decode([*prompt, *answer], skip_special_tokens=True)
     if not whole.startswith(before):
@@ -151,16 +135,13 @@ def decode_answer(prompt: Sequence[int], answer: Sequence[int], tokenizer: Any) 
 def _count(
     concept: Mapping[str, Any], prompts: Sequence[Sequence[int]], style: str, tokenizer: Any
 ) -> list[int]:
-    counts = []
-    for number, (text, prompt) in enumerate(
-        zip(read_texts(concept, style, tokenizer), prompts, strict=True)
-    ):
-        counts.append(len(text.answer))
+    """How many tokens each answer has, read as one text with its prompt."""
+    texts = read_texts(concept, style, tokenizer)
+    for number, (text, prompt) in enumerate(zip(texts, prompts, strict=True)):
         if text.ids[: len(prompt)] != tuple(prompt):
             # E.g. "Answer:" and a line break become one token. That token counts as the answer's.
             log.warning(
-                "concept %s, question %d: prompt and answer, read as one text, share a token; "
-                "it counts as the answer's",
-                *(concept["id"], number),
+                f"concept {concept['id']}, question {number}: prompt and answer, read as one text, "
+                "share a token; it counts as the answer's"
             )
-    return counts
+    return [len(text.answer) for text in texts]

@@ -11,14 +11,10 @@ CHAT = "chat"
 
 
 def render(question: str, style: str, tokenizer: Any) -> str:
-    """The text that a model reads before it answers.
+    """The text that a model reads before it answers; raises as `render_chat`.
 
     Args:
         style: "paper", "chat" (the tokenizer's own chat template), or a template holding {q}.
-
-    Raises:
-        DissectError: if the style is "chat" and the tokenizer has no chat template, or one that
-            fails.
     """
     if style == CHAT:
         return render_chat(question, tokenizer)
@@ -28,30 +24,25 @@ def render(question: str, style: str, tokenizer: Any) -> str:
 def render_chat(user: str, tokenizer: Any) -> str:
     """One user turn and the opening of the answer, by the tokenizer's chat template.
 
-    Raises:
-        DissectError: if the tokenizer has no chat template, or one that fails or leaves out the
-            user's turn.
+    A DissectError if there is none, or if it fails or leaves out the user's turn.
     """
+    where = f"the tokenizer in {tokenizer.name_or_path}"
     if tokenizer.chat_template is None:
-        raise DissectError(
-            f"prompt: chat, but the tokenizer of {tokenizer.name_or_path} has no chat template; "
-            "use prompt: paper"
-        )
+        raise DissectError(f"prompt: chat, but {where} has no chat template; use prompt: paper")
     turn = [{"role": "user", "content": user.strip()}]
+    fault = ""
     try:
-        text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+        text = str(tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True))
+        if user.strip() not in text:
+            fault = "leaves out what the user says"
     except Exception as error:  # a template is a program of the checkpoint's: it raises anything
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        fault = f"fails: {reason}"
+    if fault:
         raise DissectError(
-            f"the chat template of the tokenizer in {tokenizer.name_or_path} fails: {reason}; "
-            "correct the template, or use prompt: paper"
-        ) from error
-    if user.strip() not in str(text):
-        raise DissectError(
-            f"the chat template of the tokenizer in {tokenizer.name_or_path} leaves out what the "
-            "user says; correct the template, or use prompt: paper"
+            f"the chat template of {where} {fault}; correct the template, or use prompt: paper"
         )
-    return str(text)
+    return text
 
 
 def encode(text: str, style: str, tokenizer: Any) -> list[int]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from dissect.errors import DissectError
@@ -15,17 +16,12 @@ SPANS = (NOTEBOOK, ANSWER)
 
 @dataclass(frozen=True)
 class Text:
-    """One question with its answer, as the models read it. Positions count from 0.
-
-    Attributes:
-        ids: token ids.
-        notebook: the last `answers_tokens_num` positions, as published.
-        answer: the positions that predict the answer's tokens: from the prompt's last token to the
-            answer's last but one, end-of-sequence excluded.
-    """
+    """One question with its answer, as the models read it. Positions count from 0."""
 
     ids: tuple[int, ...]
-    notebook: range
+    notebook: range  # the last `answers_tokens_num` positions, as published
+    # The positions that predict the answer's tokens: from the prompt's last token to the answer's
+    # last but one, end-of-sequence excluded.
     answer: range
 
     @property
@@ -46,46 +42,38 @@ def read_texts(concept: Mapping[str, Any], style: str, tokenizer: Any) -> list[T
         DissectError: a text that does not begin with its question's prompt, an answer without
             tokens, or `answers_tokens_num` of zero or more positions than the text has.
     """
-    counts = concept.get("answers_tokens_num") or [None] * len(concept["QA"])
-    return [
-        _read_text(
-            f"concept {concept['id']}, question {number}", question, text, count, style, tokenizer
-        )
-        for number, (question, text, count) in enumerate(
-            zip(concept["QA"], concept["QA_with_answers"], counts, strict=True)
-        )
-    ]
-
-
-def _read_text(
-    where: str, question: str, text: str, count: int | None, style: str, tokenizer: Any
-) -> Text:
-    ids = encode(text, style, tokenizer)
-    prompt = _prompt_length(where, ids, text, render(question, style, tokenizer), style, tokenizer)
-    end = len(ids) - (ids[-1:] == [tokenizer.eos_token_id])
-    if prompt == 0 or end <= prompt:
-        raise DissectError(
-            f"{where}: QA_with_answers has no answer after the prompt (style {style!r}); "
-            "give the question's prompt and an answer, or leave QA_with_answers out"
-        )
-    published = end - prompt if count is None else count
-    if not 1 <= published <= len(ids):
-        raise DissectError(
-            f"{where}: answers_tokens_num is {published}; legal are 1 to {len(ids)}, "
-            "the number of tokens of its text"
-        )
-    return Text(tuple(ids), range(len(ids) - published, len(ids)), range(prompt - 1, end - 1))
+    questions = concept["QA"]
+    counts = concept.get("answers_tokens_num") or [None] * len(questions)
+    texts = []
+    for question, text, count in zip(questions, concept["QA_with_answers"], counts, strict=True):
+        where = f"concept {concept['id']}, question {len(texts)}"
+        ids = encode(text, style, tokenizer)
+        prompt = _prompt_length(where, ids, text, question, style, tokenizer)
+        end = len(ids) - (ids[-1:] == [tokenizer.eos_token_id])
+        if prompt == 0 or end <= prompt:
+            raise DissectError(
+                f"{where}: QA_with_answers has no answer after the prompt (style {style!r}); "
+                "give the question's prompt and an answer, or leave QA_with_answers out"
+            )
+        published = end - prompt if count is None else count
+        if not 1 <= published <= len(ids):
+            raise DissectError(
+                f"{where}: answers_tokens_num is {published}; allowed are 1 to {len(ids)}, "
+                "the number of tokens of its text"
+            )
+        notebook, answer = range(len(ids) - published, len(ids)), range(prompt - 1, end - 1)
+        texts.append(Text(tuple(ids), notebook, answer))
+    return texts
 
 
 def _prompt_length(
-    where: str, ids: list[int], text: str, rendered: str, style: str, tokenizer: Any
+    where: str, ids: list[int], text: str, question: str, style: str, tokenizer: Any
 ) -> int:
     """How many of a text's ids are its prompt.
 
-    Raises:
-        DissectError: if the text does not begin with the rendered prompt, or is read in other
-            tokens than the prompt alone, apart from the prompt's last one.
+    A token that holds the prompt's end and the answer's first letters belongs to the answer.
     """
+    rendered = render(question, style, tokenizer)
     written = prompt_in(text, rendered)
     if written is None:
         in_text, expected = _where_they_differ(text, rendered)
@@ -97,7 +85,7 @@ def _prompt_length(
     alone = encode(written, style, tokenizer)
     if alone[-1:] == [tokenizer.eos_token_id]:
         alone.pop()
-    length = common_prefix(ids, alone)
+    length = _common_prefix(ids, alone)
     if length < len(alone) - 1:
         raise DissectError(
             f"{where}: the tokenizer reads QA_with_answers in other tokens than its prompt from "
@@ -123,29 +111,19 @@ def prompt_in(text: str, rendered: str) -> str | None:
 def _where_they_differ(text: str, rendered: str) -> tuple[str, str]:
     """Of both, a few words around the first difference, white space aside."""
     both = [" ".join(one.split()) for one in (text, rendered)]
-    start = max(0, common_prefix(*both) - 30)
+    start = max(0, _common_prefix(*both) - 30)
     in_text, expected = (f"{'…' * (start > 0)}{one[start : start + 60]}" for one in both)
     return in_text, expected
 
 
-def common_prefix(ids: Sequence[Any], others: Sequence[Any]) -> int:
-    """How many ids (or characters) two sequences share at their beginning.
-
-    Where the last prompt token and the first answer letters are one token, that token belongs to
-    the answer.
-    """
-    length = 0
-    while length < min(len(ids), len(others)) and ids[length] == others[length]:
-        length += 1
-    return length
+def _common_prefix(ids: Sequence[Any], others: Sequence[Any]) -> int:
+    """How many ids, or characters, two sequences share at their beginning."""
+    pairs = zip(ids, others, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def refuse_other_ids(texts: list[Text], others: list[Text], label: str) -> None:
-    """Refuse an unlearned checkpoint whose tokenizer reads the compared texts differently.
-
-    Raises:
-        DissectError: naming the first question whose token ids differ.
-    """
+    """Refuse an unlearned checkpoint whose tokenizer reads the compared texts differently."""
     for number, (text, other) in enumerate(zip(texts, others, strict=True)):
         if text.ids != other.ids:
             raise DissectError(

@@ -41,11 +41,7 @@ class Verdict:
 def answers_of(
     concepts: Mapping[str, Mapping[str, Any]], tokenizer: Any, prompt: str
 ) -> dict[str, list[TokenizedText]]:
-    """The QA_with_answers of each concept that has any; only the answers' tokens count.
-
-    Raises:
-        DissectError: as `texts.spans.read_texts`.
-    """
+    """The QA_with_answers of each concept that has any; only the answers' tokens count."""
     # The answer span's positions predict the answer's tokens, which stand one to the right.
     return {
         key: [

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import torch
@@ -42,58 +41,12 @@ class Material:
     held_out: list[TokenizedText]  # never trained on, only measured
 
 
-def read_material(
-    concept: Mapping[str, Any],
-    retain: Sequence[Mapping[str, Any]],
-    held_out: Sequence[Mapping[str, Any]],
-    tokenizer: Any,
-    *,
-    prompt: str,
-    max_length: int,
-) -> Material:
-    """The texts that unlearn `concept`; it is itself left out of `retain` and `held_out`.
-
-    Raises:
-        DissectError: if that leaves one of the two empty, a concept has no text, or max_length
-            leaves nothing to count.
-    """
-    entries = (
-        [concept],
-        others_of(concept, retain, "retain"),
-        others_of(concept, held_out, "held_out"),
-    )
-    texts = (
-        [texts_of(entry, tokenizer, prompt=prompt, max_length=max_length) for entry in kind]
-        for kind in entries
-    )
-    return Material(*(list(chain.from_iterable(kind)) for kind in texts))
-
-
-def others_of(
-    concept: Mapping[str, Any], others: Sequence[Mapping[str, Any]], role: str
-) -> list[Mapping[str, Any]]:
-    """`others` without the concept itself, so that one list serves every concept of a study.
-
-    Raises:
-        DissectError: if nothing is left; `role` ("retain" or "held_out") says of which list. Only a
-            held-out list may be empty from the start: then nothing is watched.
-    """
-    left = [other for other in others if str(other["id"]) != str(concept["id"])]
-    if not left and (others or role == "retain"):
-        raise DissectError(
-            f"unlearning: the {role} list holds no concept beside {concept['id']}, "
-            "which is to be unlearned: name another concept's id in it"
-        )
-    return left
-
-
 def texts_of(
     entry: Mapping[str, Any], tokenizer: Any, *, prompt: str, max_length: int
 ) -> list[TokenizedText]:
     """A concept's wikipedia_content as tokenized paragraphs, each cut to `max_length` tokens.
 
     Args:
-        entry: one concept in the concept-file format.
         prompt: the model's prompt style. "chat" makes a chat turn of each paragraph (user: "Tell me
             about X.", assistant: the paragraph) and counts the paragraph only; any other style
             takes the plain text with the tokenizer's own special tokens and an end-of-sequence
@@ -154,15 +107,11 @@ def pairs(forget: int, retain: int, count: int, seed: int) -> list[tuple[int, in
     different texts as it can.
     """
     generator = torch.Generator().manual_seed(seed)
-    left, right = (_rounds(texts, count, generator) for texts in (forget, retain))
-    return list(zip(left, right, strict=True))
-
-
-def _rounds(texts: int, count: int, generator: torch.Generator) -> list[int]:
-    order: list[int] = []
-    while len(order) < count:
-        order += torch.randperm(texts, generator=generator).tolist()
-    return order[:count]
+    orders: tuple[list[int], list[int]] = ([], [])
+    for order, texts in zip(orders, (forget, retain), strict=True):
+        while len(order) < count:
+            order += torch.randperm(texts, generator=generator).tolist()
+    return list(zip(orders[0][:count], orders[1][:count], strict=True))
 
 
 def collate(texts: Sequence[TokenizedText], pad: int) -> tuple[Tensor, Tensor, Tensor]:

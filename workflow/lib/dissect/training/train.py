@@ -51,14 +51,8 @@ def train(
         The training log, a row per step with COLUMNS.
 
     Raises:
-        DissectError: if the method is unknown, or the loss is not finite (then nothing is worth
-            saving).
+        DissectError: if the loss is not finite: then nothing is worth saving.
     """
-    if method not in METHODS:
-        raise DissectError(
-            f"unlearning: method {method!r} is not known; known are {', '.join(METHODS)} "
-            "(a new one is a file in training/methods)"
-        )
     per_step = recipe.batch_size * recipe.accumulation
     order = pairs(len(material.forget), len(material.retain), recipe.steps * per_step, seed)
     with (

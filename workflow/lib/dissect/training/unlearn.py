@@ -17,7 +17,7 @@ from dissect.errors import DissectError
 from dissect.study.recipe import TRAINING_FACTOR, Recipe
 from dissect.training import check
 from dissect.training.scoring import pad_of
-from dissect.training.texts import read_material
+from dissect.training.texts import Material, TokenizedText, texts_of
 from dissect.training.train import train
 
 log = logging.getLogger("dissect")
@@ -54,15 +54,19 @@ def unlearn(
     """Train a copy of the checkpoint in the folder `original` that unlearns `concept`.
 
     That a concept was not unlearned is no error: a warning says so, as does training["message"].
-
-    Raises:
-        DissectError: as `read_material`, `train` and `check.answers_of`.
     """
     tokenizer = load_tokenizer(original)
     pad = pad_of(tokenizer)
-    material = read_material(
-        concept, retain, held_out, tokenizer, prompt=prompt, max_length=recipe.max_length
-    )
+
+    def texts(entries: Sequence[Concept]) -> list[TokenizedText]:
+        cut = recipe.max_length
+        return [
+            text
+            for entry in entries
+            for text in texts_of(entry, tokenizer, prompt=prompt, max_length=cut)
+        ]
+
+    material = Material(texts([concept]), texts(retain), texts(held_out))
     entries = {str(entry["id"]): entry for entry in (*retain, *held_out, concept)}
     answers = check.answers_of(entries, tokenizer, prompt)
     model = load_model(original, recipe, device)
@@ -78,11 +82,8 @@ def unlearn(
 def load_model(folder: Path, recipe: Recipe, device: str) -> Any:
     """A checkpoint as a whole model on its device, in the dtype that its weights train in.
 
-    As published, precision bf16 trains bfloat16 weights; the others train float32 weights.
-
-    Raises:
-        DissectError: if the device has less memory free than the training holds, activations not
-            counted.
+    As published, precision bf16 trains bfloat16 weights; the others train float32 weights. A
+    DissectError if the device has less memory free than the training holds.
     """
     dtype = torch.bfloat16 if recipe.precision == "bf16" else torch.float32
     checkpoint, where = reader.Checkpoint(folder), choose_device(device)
