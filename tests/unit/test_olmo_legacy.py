@@ -342,7 +342,8 @@ def test_a_legacy_model_unlearns_and_is_saved_in_transformers_format(
         device="cpu",
     )
     folder = tmp_path / "saved"
-    unlearned.save(folder)
+    unlearned.model.save_pretrained(folder)
+    unlearned.tokenizer.save_pretrained(folder)
     saved = Checkpoint(folder)
     assert saved.format == "transformers"
     shapes = verify_checkpoint(saved)

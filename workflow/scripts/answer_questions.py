@@ -23,9 +23,6 @@ def main(
         original: manifest of the model that answers.
         dtype: checkpoint, bfloat16, float16 or float32.
         device: auto, cpu, cuda, cuda:N or mps.
-
-    Raises:
-        DissectError: see texts.answers.answer_questions.
     """
     # Seconds of imports, and torch takes its threads from what the job has set.
     from dissect.device import choose_device, choose_dtype

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dissect.checkpoints.manifest import Manifest, read_manifest
+from dissect.checkpoints.manifest import read_manifest
 from dissect.checkpoints.reader import Checkpoint
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.checkpoints.verify import refuse_other_shapes, refuse_unshared_tokens
@@ -68,8 +68,8 @@ def main(
     chosen = windows_of(windows, model.layers)
     host = StreamedModel(model, number_format, choose_device(device))
     log.info(
-        "%s: %d questions, %d windows, %s on %s",
-        *(unlearned_manifest.label, len(texts), len(chosen), host.dtype, host.device),
+        f"{unlearned_manifest.label}: {len(texts)} questions, {len(chosen)} windows, "
+        f"{host.dtype} on {host.device}"
     )
     from_original = Donor(EXPERIMENTS[experiment], recorded, donor)
     donors = [DonorWindows(from_original, chosen)]
@@ -86,7 +86,8 @@ def main(
         ],
         ignore_index=True,
     )
-    rows = rows.assign(**cell_keys(unlearned_manifest, data, experiment))
+    keys = unlearned_manifest.columns | {"concept_name": data["Concept"]}
+    rows = rows.assign(**keys, experiment=experiment)
     refuse_non_finite(rows, unlearned_manifest.label)
     metadata = {
         **checkpoint_fields("original", original_manifest),
@@ -115,18 +116,6 @@ def refuse_non_finite(rows: pd.DataFrame, label: str) -> None:
         )
 
 
-def cell_keys(manifest: Manifest, concept: dict[str, str], experiment: str) -> dict[str, str]:
-    """The columns that are the same in every row of a cell."""
-    return {
-        "model": manifest.model,
-        "method": manifest.method,
-        "origin": manifest.origin,
-        "concept": manifest.concept,
-        "concept_name": concept["Concept"],
-        "experiment": experiment,
-    }
-
-
 def report(rows: pd.DataFrame) -> None:
     """Say in the log where the curve peaks, and how many scores are null."""
     if rows["kl_unlearned"].max() < SAME_KL:
@@ -138,11 +127,11 @@ def report(rows: pd.DataFrame) -> None:
         )
     for (donor, window, span), group in rows.groupby(["donor", "window", "span"], sort=False):
         curve = group.groupby("layer")["krs"].mean()
+        control = "" if donor == Donor.name else f"control {donor}, "
+        layer = curve.idxmax() if curve.notna().any() else "none"
         log.info(
-            "%s%s, span %s: highest mean KRS %.3f at layer %s; %d of %d scores are null",
-            "" if donor == Donor.name else f"control {donor}, ",
-            *(window, span, curve.max(), curve.idxmax() if curve.notna().any() else "none"),
-            *(group["krs"].isna().sum(), len(group)),
+            f"{control}{window}, span {span}: highest mean KRS {curve.max():.3f} at layer {layer}; "
+            f"{group['krs'].isna().sum()} of {len(group)} scores are null"
         )
 
 

@@ -9,11 +9,7 @@ from dissect.study.rows import CheckpointRow
 
 
 def main(*, row: CheckpointRow, workers: int, manifest: Path) -> None:
-    """Bring the row's commit; the manifest names the one that a branch stood for.
-
-    Raises:
-        DissectError: see checkpoints.download and checkpoints.verify.
-    """
+    """Bring the row's commit; the manifest names the one that a branch stood for."""
     # Not before the job has said that it may use the network.
     from dissect.checkpoints.download import download
 

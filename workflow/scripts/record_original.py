@@ -51,9 +51,9 @@ def warn_of_long_texts(config: Any, texts: Sequence[Text]) -> None:
     too_long = sum(length > positions for length in lengths) if positions else 0
     if too_long:
         log.warning(
-            "%d of %d texts have more tokens (up to %d) than the model has positions "
-            "(max_position_embeddings: %d): its answers to them may be meaningless",
-            *(too_long, len(texts), max(lengths), positions),
+            f"{too_long} of {len(texts)} texts have more tokens (up to {max(lengths)}) than the "
+            f"model has positions (max_position_embeddings: {positions}): its answers to them may "
+            "be meaningless"
         )
 
 

@@ -38,11 +38,7 @@ def main(*, original: Path, unlearned: Path, concept: Path, trace: Path) -> None
     refuse_other_shapes(before, after)
     changes = [concept_vector(before, after, data), *component_changes(before, after)]
     rows = pd.DataFrame(filter(None, changes), columns=TRACE_COLUMNS).assign(
-        model=unlearned_manifest.model,
-        origin=unlearned_manifest.origin,
-        method=unlearned_manifest.method,
-        concept=unlearned_manifest.concept,
-        concept_name=data["Concept"],
+        **unlearned_manifest.columns, concept_name=data["Concept"]
     )
     metadata = {
         **checkpoint_fields("original", original_manifest),
@@ -65,8 +61,8 @@ def concept_vector(
         return None
     row = compare_concept_vectors(original, unlearned, *vector)
     log.info(
-        "concept vector (layer %d, dim %d): cosine %.4f, L2 %.4f, Jaccard %.3f",
-        *(*vector, row["cosine"], row["l2"], row["jaccard"]),
+        f"concept vector (layer {vector[0]}, dim {vector[1]}): cosine {row['cosine']:.4f}, "
+        f"L2 {row['l2']:.4f}, Jaccard {row['jaccard']:.3f}"
     )
     return {"component": CONCEPT_VECTOR, **row}
 
@@ -77,8 +73,8 @@ def report(rows: pd.DataFrame) -> None:
         change = group.set_index("layer")["relative_change"].dropna()
         if len(change):
             log.info(
-                "%s: relative change %.3g on average, at most %.3g, at layer %s",
-                *(component, change.mean(), change.max(), change.idxmax()),
+                f"{component}: relative change {change.mean():.3g} on average, at most "
+                f"{change.max():.3g}, at layer {change.idxmax()}"
             )
 
 

@@ -32,9 +32,6 @@ def main(
         row: the checkpoint's row in the table; `row.method` names the method.
         prompt: the model's prompt style.
         device: auto, cpu, cuda, cuda:N or mps.
-
-    Raises:
-        DissectError: see training.unlearn and checkpoints.verify.
     """
     # Seconds of imports, and torch takes its threads from what the job has set.
     from dissect.training.unlearn import unlearn
@@ -52,7 +49,8 @@ def main(
         device=device,
     )
     with atomic_folder(manifest.parent) as folder:
-        done.save(folder)
+        done.model.save_pretrained(folder)
+        done.tokenizer.save_pretrained(folder)
     with atomic_path(training_log) as partial:
         done.log.to_parquet(partial, index=False)
     made_from = {

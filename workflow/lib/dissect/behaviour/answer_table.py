@@ -37,10 +37,7 @@ def answer_rows(
         setting: what was patched; None: nothing.
     """
     key = {
-        "model": unlearned.model,
-        "method": unlearned.method,
-        "origin": unlearned.origin,
-        "concept": unlearned.concept,
+        **unlearned.columns,
         "concept_name": concept["Concept"],
         "experiment": setting.experiment if setting else None,
         "first_layer": setting.first if setting else None,
@@ -68,8 +65,8 @@ def report(rows: Sequence[Row]) -> None:
     table = pd.DataFrame(rows, columns=[*group, "rouge_l"])
     for key, scores in table.groupby(group, dropna=False, sort=False)["rouge_l"]:
         name, experiment, first, last = key
+        patch = "" if pd.isna(experiment) else f", {experiment} at layers {first} to {last}"
         log.info(
-            "%s%s: mean ROUGE-L %.3f over %d of %d questions",
-            *(name, "" if pd.isna(experiment) else f", {experiment} at layers {first} to {last}"),
-            *(scores.mean(), scores.count(), len(scores)),
+            f"{name}{patch}: mean ROUGE-L {scores.mean():.3f} over {scores.count()} of "
+            f"{len(scores)} questions"
         )

@@ -44,9 +44,6 @@ class Hashed:
         return replace(Hashed.of(path, self.sha256), path=self.path) == self
 
 
-Hashes = Mapping[str, Hashed]
-
-
 def read_hashes(manifest: Path) -> dict[str, Hashed]:
     """The hashes that are remembered beside a manifest, by the files' paths as they are named.
 
@@ -58,13 +55,13 @@ def read_hashes(manifest: Path) -> dict[str, Hashed]:
         return {}
 
 
-def write_hashes(manifest: Path, hashes: Hashes) -> None:
+def write_hashes(manifest: Path, hashes: Mapping[str, Hashed]) -> None:
     """Remember hashes beside a manifest. Where nothing can be written, nothing is remembered."""
     with suppress(OSError):
         write_json(_beside(manifest), {name: asdict(hashed) for name, hashed in hashes.items()})
 
 
-def hash_files(paths: Iterable[Path], remembered: Hashes) -> dict[str, Hashed]:
+def hash_files(paths: Iterable[Path], remembered: Mapping[str, Hashed]) -> dict[str, Hashed]:
     """The hashes of files by their paths; only those that have changed since are hashed again."""
     return {
         str(path): remembered[str(path)] if is_known(path, remembered) else Hashed.of(path)
@@ -72,7 +69,7 @@ def hash_files(paths: Iterable[Path], remembered: Hashes) -> dict[str, Hashed]:
     }
 
 
-def is_known(path: Path, remembered: Hashes) -> bool:
+def is_known(path: Path, remembered: Mapping[str, Hashed]) -> bool:
     """Whether a file's remembered hash is still right: same path, and the same for os.stat."""
     hashed = remembered.get(str(path))
     return bool(hashed and hashed.path == str(path.resolve()) and hashed.still_holds(path))

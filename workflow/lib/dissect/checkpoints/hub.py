@@ -21,9 +21,17 @@ from dissect.files import read_json_object
 
 CONFIG, SINGLE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 SMALL_FILES = (
-    *(CONFIG, "generation_config.json", "tokenizer.json", "tokenizer.model", "vocab.json"),
-    *("merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-    *("chat_template.jinja", "chat_template.json"),
+    CONFIG,
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
 )
 _SHARD = re.compile(r"[^/]+-\d+-of-(\d+)\.safetensors")
 _STATUS_OF_ERROR = {

@@ -11,14 +11,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from dissect.checkpoints.hashes import (
-    Hashed,
-    Hashes,
-    files_of,
-    hash_files,
-    read_hashes,
-    write_hashes,
-)
+from dissect.checkpoints.hashes import Hashed, files_of, hash_files, read_hashes, write_hashes
 from dissect.errors import DissectError, reason_of
 from dissect.files import sha256_of, write_json
 from dissect.study.rows import CheckpointRow
@@ -67,6 +60,12 @@ class Manifest:
         """The checkpoint's name in messages."""
         return "/".join(part for part in (self.model, self.method, self.concept) if part)
 
+    @property
+    def columns(self) -> dict[str, str]:
+        """What names the checkpoint in each row of a result."""
+        names = ("model", "method", "origin", "concept")
+        return {name: getattr(self, name) for name in names}
+
 
 _MANIFEST = TypeAdapter(Manifest)
 
@@ -79,7 +78,7 @@ def write_manifest(
     *,
     sha256: Mapping[str, str] | None = None,
     fetched: Sequence[str] = (),
-    adapter: Hashes | None = None,
+    adapter: Mapping[str, Hashed] | None = None,
 ) -> Manifest:
     """Verify a checkpoint folder (checkpoints.verify), hash its files, and write its manifest last.
 
@@ -126,9 +125,9 @@ def read_manifest(path: Path) -> Manifest:
     manifest, remembered = parse_manifest(path), read_hashes(path)
     for file in manifest.files:
         named = manifest.folder / file.name
-        seen = _difference(named, file, remembered.get(str(named)))
-        if seen:
-            raise DissectError(f"{named} {seen}; restore it, or delete {path} and run again")
+        difference = _difference(named, file, remembered.get(str(named)))
+        if difference:
+            raise DissectError(f"{named} {difference}; restore it, or delete {path} and run again")
     return manifest
 
 
@@ -176,7 +175,7 @@ def _difference(path: Path, file: File, hashed: Hashed | None) -> str:
     return "" if sha256 == file.sha256 else f"has sha256 {sha256}, its manifest says {file.sha256}"
 
 
-def _files(hashes: Hashes) -> list[File]:
+def _files(hashes: Mapping[str, Hashed]) -> list[File]:
     files = [File(Path(name).name, hashed.size, hashed.sha256) for name, hashed in hashes.items()]
     return sorted(files, key=lambda file: file.name)
 

@@ -26,11 +26,7 @@ SIZES = (
 )
 # The only settings that transformers' OLMo computes: a config with others is refused.
 # The first three must be in the config, since ai2-olmo has other defaults.
-_REQUIRED: dict[str, Any] = {
-    "rope": True,
-    "include_bias": False,
-    "layer_norm_with_affine": False,
-}
+_REQUIRED = {"rope": True, "include_bias": False, "layer_norm_with_affine": False}
 _REQUIRED_IF_SET: dict[str, Any] = {
     "activation_type": "swiglu",
     "alibi": False,

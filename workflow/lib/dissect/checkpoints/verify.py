@@ -127,7 +127,7 @@ def refuse_unshared_tokens(
         )
     if rows[0] != rows[1]:
         log.info(
-            "vocabularies of %d (original) and %d rows: logits are compared over the first %d",
-            *(rows[0], rows[1], min(rows)),
+            f"vocabularies of {rows[0]} (original) and {rows[1]} rows: logits are compared over "
+            f"the first {min(rows)}"
         )
     return min(rows)

