@@ -32,7 +32,7 @@ def answer_rows(
     """One row per question, scored against the original's answer.
 
     Args:
-        texts: the unlearned model's answers, as `asked` stands.
+        texts: the unlearned model's answers, in the order of `asked`.
         original: what `original_texts` returns.
         setting: what was patched; None: nothing.
     """
@@ -65,7 +65,8 @@ def report(rows: Sequence[Row]) -> None:
     table = pd.DataFrame(rows, columns=[*group, "rouge_l"])
     for key, scores in table.groupby(group, dropna=False, sort=False)["rouge_l"]:
         name, experiment, first, last = key
-        patch = "" if pd.isna(experiment) else f", {experiment} at layers {first} to {last}"
+        patched = isinstance(experiment, str)
+        patch = f", {experiment} at layers {first} to {last}" if patched else ""
         log.info(
             f"{name}{patch}: mean ROUGE-L {scores.mean():.3f} over {scores.count()} of "
             f"{len(scores)} questions"

@@ -96,11 +96,6 @@ class RemoteCheckpoint:
     gated: bool
     files: list[RemoteFile]
 
-    @property
-    def size(self) -> int:
-        """Bytes of all files."""
-        return sum(file.size for file in self.files)
-
 
 def find(repo: str, revision: str = "") -> RemoteCheckpoint:
     """Ask the hub for a repository; at a commit, branch or tag, or at its default branch.
@@ -109,11 +104,9 @@ def find(repo: str, revision: str = "") -> RemoteCheckpoint:
         HubError: if it is not available, or contains no complete safetensors.
         DissectError: if `repo` is no repository's name, or the mirror lists no sizes and hashes.
     """
-    seconds = constants.HF_HUB_DOWNLOAD_TIMEOUT
+    at, seconds = revision or None, constants.HF_HUB_DOWNLOAD_TIMEOUT
     with one_line(repo, revision):
-        info = HfApi().model_info(
-            repo, revision=revision or None, timeout=seconds, files_metadata=True
-        )
+        info = HfApi().model_info(repo, revision=at, timeout=seconds, files_metadata=True)
     listed = {file.rfilename: file for file in info.siblings or []}
     files = []
     for file in (listed[name] for name in needed(repo, listed)):
@@ -177,17 +170,13 @@ def _explained(error: BaseException, repo: str, revision: str) -> DissectError:
             f"hub:{repo}: {os.strerror(number)} in {constants.HF_HUB_CACHE}; finished files are "
             "kept: let HF_HOME name a folder of your own with enough space, and run again"
         )
-    kind = type(error).__name__
+    kind, hub = type(error).__name__, constants.ENDPOINT
     status, reason = "unreachable", _REASONS.get(kind, kind)
     if isinstance(error, errors.HfHubHTTPError):
         code = error.response.status_code
         status = _STATUS_OF_CODE.get(code, "busy" if code >= 500 else "gone")
         reason = f"it answers {code}"
     status = _STATUS_OF_ERROR.get(kind, status)
-    message = _MESSAGES[status].format(
-        page=f"{constants.ENDPOINT}/{repo}",
-        hub=constants.ENDPOINT,
-        reason=reason,
-        token="the current token does not grant access" if get_token() else "there is no token",
-    )
+    token = "the current token does not grant access" if get_token() else "there is no token"
+    message = _MESSAGES[status].format(page=f"{hub}/{repo}", hub=hub, reason=reason, token=token)
     return HubError(status, f"hub:{repo}{f' at {revision}' if revision else ''}: {message}")

@@ -98,7 +98,7 @@ def _refuse_impossible_sizes(raw: Mapping[str, Any], path: Path) -> None:
 
 def _refuse_remainder(values: Mapping[str, Any], path: Path, name: str, divisor: str) -> None:
     whole, part = values.get(name), values.get(divisor)
-    if None not in (whole, part) and whole % part:
+    if whole is not None and part is not None and whole % part:
         raise DissectError(
             f"{path}: {name} is {whole}, which is no multiple of {divisor} = {part}; "
             "use the config.json that was saved with the weights"

@@ -31,25 +31,25 @@ def look_at(rows: Sequence[CheckpointRow]) -> list[PreflightRow]:
 
 def _look_at(row: CheckpointRow) -> PreflightRow:
     note = _OF_OTHER_KINDS.get(row.kind, "")
-    unknown = PreflightRow(*row.key, row.source, row.revision, status="later", note=note)
-    if row.kind == "path":
-        return _in_a_folder(Path(row.location), unknown)
-    return _on_the_hub(row, unknown) if row.kind == "hub" else unknown
-
-
-def _in_a_folder(folder: Path, row: PreflightRow) -> PreflightRow:
+    result = PreflightRow(*row.key, row.source, row.revision, status="later", note=note)
+    if row.kind == "hub":
+        return _on_the_hub(row, result)
+    if row.kind != "path":
+        return result
+    folder = Path(row.location)
     if not folder.is_dir():
-        return replace(row, status="missing", note=f"folder {folder} does not exist")
+        return replace(result, status="missing", note=f"folder {folder} does not exist")
     sizes = [file.stat().st_size for file in folder.iterdir() if file.is_file()]
     note = "an adapter, to be merged here" if (folder / ADAPTER_CONFIG).is_file() else "in place"
-    return replace(row, status=AVAILABLE, files=len(sizes), bytes=sum(sizes), note=note)
+    return replace(result, status=AVAILABLE, files=len(sizes), bytes=sum(sizes), note=note)
 
 
 def _on_the_hub(row: CheckpointRow, result: PreflightRow) -> PreflightRow:
     try:
         remote = hub.find(row.location, row.revision)
-        gated, files = "yes" if remote.gated else "no", len(remote.files)
-        result = replace(result, commit=remote.commit, gated=gated, files=files, bytes=remote.size)
+        gated, size = "yes" if remote.gated else "no", sum(file.size for file in remote.files)
+        result = replace(result, commit=remote.commit, gated=gated)
+        result = replace(result, files=len(remote.files), bytes=size)
         config = hub.read_config(remote)
     except DissectError as error:
         return replace(result, status=getattr(error, "status", "unreadable"), note=str(error))
@@ -91,8 +91,8 @@ def report(rows: Sequence[PreflightRow], on_missing: str) -> None:
         log.warning("not available (on_missing_checkpoint: %s): %s", on_missing, names)
     sizes = {row.model: row.bytes / 1e9 for row in rows if row.method == ORIGINAL}
     for model in dict.fromkeys(row.model for row in missing if on_missing == "unlearn"):
-        if size := sizes.get(model):
+        if original := sizes.get(model):
             log.warning(
-                f"{model}: the original takes {size:.1f} GB, so each training here holds about "
-                f"{size * TRAINING_FACTOR:.0f} GB"
+                f"{model}: the original takes {original:.1f} GB, so each training here holds about "
+                f"{original * TRAINING_FACTOR:.0f} GB"
             )

@@ -104,7 +104,7 @@ def convert_gguf(gguf: Path, folder: Path, known_model: KnownWheel) -> None:
 
     log.info("converting %s to float32 safetensors", gguf.name)
     tokenizer = _tokenizer(gguf, known_model)
-    model = AutoModelForCausalLM.from_pretrained(
+    model: Any = AutoModelForCausalLM.from_pretrained(
         gguf.parent, gguf_file=gguf.name, dtype=torch.float32, trust_remote_code=False
     )
     # The weights are plain float32 now, but save_pretrained would still ask the GGUF quantizer,

@@ -44,7 +44,7 @@ def read_texts(concept: Mapping[str, Any], style: str, tokenizer: Any) -> list[T
     """
     questions = concept["QA"]
     counts = concept.get("answers_tokens_num") or [None] * len(questions)
-    texts = []
+    texts: list[Text] = []
     for question, text, count in zip(questions, concept["QA_with_answers"], counts, strict=True):
         where = f"concept {concept['id']}, question {len(texts)}"
         ids = encode(text, style, tokenizer)

@@ -65,12 +65,7 @@ def answers_nll(
 
 
 def judge(own: Change, others: Mapping[str, Change]) -> Verdict:
-    """Decide whether the concept was unlearned, by MIN_RISE and MIN_SELECTIVITY.
-
-    Args:
-        own: the answers on the unlearned concept.
-        others: the answers on each other concept that has any; with none, MIN_RISE alone decides.
-    """
+    """Decide by the answers on the concept and on each other one; with none, by MIN_RISE alone."""
     seen = f"the NLL of its own answers rose from {own.before:.2f} to {own.after:.2f} nats"
     enough = own.rise >= MIN_RISE
     if not others:

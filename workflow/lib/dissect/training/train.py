@@ -51,7 +51,7 @@ def train(
         The training log, a row per step with COLUMNS.
 
     Raises:
-        DissectError: if the loss is not finite: then nothing is worth saving.
+        DissectError: if the loss is not finite.
     """
     per_step = recipe.batch_size * recipe.accumulation
     order = pairs(len(material.forget), len(material.retain), recipe.steps * per_step, seed)
@@ -108,7 +108,12 @@ class _Training:
     ) -> None:
         self.plain, self.accelerator, self.method = model, accelerator, method
         self.recipe, self.pad = recipe, pad
-        groups = parameter_groups(model, recipe.weight_decay)
+        parameters = list(model.parameters())
+        # As transformers' Trainer, which does not decay biases and norms.
+        groups = [
+            {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": recipe.weight_decay},
+            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        ]
         optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, recipe))
         if accelerator.device.type != "cpu":
@@ -131,6 +136,7 @@ class _Training:
         self.forget = _Side(material.forget, (f for f, _ in order), self.model, self.pad)
         self.retain = _Side(material.retain, (r for _, r in order), self.model, self.pad)
         self.held_out = spread(material.held_out, WATCHED)
+        rows: list[tuple[float, ...]]
         rows = [(0, math.nan, math.nan, math.nan, *self._watched_nlls(0))]
         for step in range(1, recipe.steps + 1):
             loss, forget, retain, rise = self._step(order[(step - 1) * per_step : step * per_step])
@@ -185,7 +191,7 @@ class _Training:
             seen.append([part.item() for part in parts])
         return [sum(part) / len(part) for part in zip(*seen, strict=True)]
 
-    def _watched_nlls(self, step: int) -> tuple[float, float, float]:
+    def _watched_nlls(self, step: int) -> tuple[float, ...]:
         """The NLL of the watched forget, retain and held-out texts, in nats per token."""
         forget, retain = self._watch(self.forget, step), self._watch(self.retain, step)
         held_out = self._nll(self.held_out)
@@ -208,12 +214,3 @@ def spread(items: Sequence[T], count: int) -> list[T]:
     """At most `count` of the items, evenly spread over their order."""
     count = min(count, len(items))
     return [items[n * len(items) // count] for n in range(count)]
-
-
-def parameter_groups(model: Any, weight_decay: float) -> list[dict[str, Any]]:
-    """The parameters for AdamW; as transformers' Trainer, biases and norms are not decayed."""
-    parameters = list(model.parameters())
-    return [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
