@@ -94,15 +94,15 @@ def refuse_other_shapes(original: Checkpoint, unlearned: Checkpoint) -> None:
     if families[0] != families[1]:
         raise DissectError(f"{pair}: one is {families[1]}, the other {families[0]}")
     for name in sorted(original.shapes.keys() | unlearned.shapes.keys()):
-        expected, actual = (checkpoint.shapes.get(name) for checkpoint in (original, unlearned))
+        expected, actual = (checkpoint.shapes.get(name, ()) for checkpoint in (original, unlearned))
         # Outside the layers, embedding and head are the only matrices.
         in_layers = name.startswith(f"{original.layers_path}.")
-        may_be_resized = not in_layers and expected and actual and len(expected) == len(actual) == 2
-        compared = slice(1, None) if may_be_resized else slice(None)
-        if (expected or ())[compared] != (actual or ())[compared]:
+        is_matrix = len(expected) == len(actual) == 2
+        is_resized = is_matrix and not in_layers and expected[1:] == actual[1:]
+        if expected != actual and not is_resized:
             raise DissectError(
-                f"{pair}: {name} has shape {list(actual) if actual else 'none'}, but "
-                f"{list(expected) if expected else 'none'} in the original"
+                f"{pair}: {name} has shape {list(actual) or 'none'}, but "
+                f"{list(expected) or 'none'} in the original"
             )
 
 
