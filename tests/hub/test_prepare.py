@@ -75,7 +75,9 @@ def test_a_refused_token_stops_the_run_until_it_is_mended(asked: list[str], tmp_
         with pytest.raises(DissectError, match="why"):
             prepare.look_at_due(ROWS[3:], path, "error")
     assert asked == ["cocoa", "cocoa"]
-    write_preflight(path, [PreflightRow(*ROWS[0].key, *ROWS[0].source_and_revision, "bad_token")])
+    write_preflight(
+        path, [PreflightRow(*ROWS[0].key, ROWS[0].source, ROWS[0].revision, "bad_token")]
+    )
     prepare.look_at_due(ROWS[:1], path, "error")
 
 

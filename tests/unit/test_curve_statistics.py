@@ -12,15 +12,15 @@ from dissect.results.curve_groups import WINDOW_COLUMNS
 from dissect.results.curve_statistics import (
     Reading,
     Where,
+    advantage,
     difference_of_peaks,
-    final_layer_lead,
+    final_layer_advantage,
     final_layer_share,
     final_window,
     furthest_from_zero,
     in_thirds,
     layer_count,
     layers_that_give,
-    lead,
     peak,
     peak_layer,
     rank_correlation,
@@ -71,11 +71,11 @@ def test_the_peak_is_the_highest_value_and_its_layer() -> None:
 
 def test_a_lead_compares_the_best_of_two_groups_of_windows() -> None:
     curve = [0.5, 0.1, 0.2, 0.3, 0.4, 0.2]
-    assert read(lead(in_thirds("late"), in_thirds("early")), curve) == pytest.approx(-0.1)
-    assert read(final_layer_lead, curve) == pytest.approx(-0.3)
+    assert read(advantage(in_thirds("late"), in_thirds("early")), curve) == pytest.approx(-0.1)
+    assert read(final_layer_advantage, curve) == pytest.approx(-0.3)
     # Of width 3, the windows at 4 and 5 cover the last layer.
     wide = [0, 0, 0.2, 0.3, 0.7, 0.4]
-    assert read(final_layer_lead, wide, of="sliding_3") == pytest.approx(0.4)
+    assert read(final_layer_advantage, wide, of="sliding_3") == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize(

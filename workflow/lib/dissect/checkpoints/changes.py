@@ -51,9 +51,9 @@ def _change(row: CheckpointRow, path: Path, manifest: Manifest) -> str:
         return f"the checkpoints table says {row.source}, before it said {manifest.source}"
     folder = Path(row.location)
     files = manifest.adapter if row.kind == "adapter" else manifest.files
-    known, present = {file.name for file in files}, {file.name for file in files_of(folder, path)}
-    for name in sorted(known ^ present):
-        return f"{folder / name} was {'removed' if name in known else 'added'}"
+    listed, present = {file.name for file in files}, {file.name for file in files_of(folder, path)}
+    for name in sorted(listed ^ present):
+        return f"{folder / name} was {'removed' if name in listed else 'added'}"
     changed = _changed_file(row, path, folder, files)
     return f"{changed} has changed" if changed else ""
 

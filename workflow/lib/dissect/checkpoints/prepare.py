@@ -65,16 +65,16 @@ def look_at_due(due: Sequence[CheckpointRow], preflight: Path, on_missing: str) 
     A DissectError names every row that is unavailable. If the study continues without it (skip) or
     trains it here (unlearn), it must be planned again: the message says so.
     """
-    known = read_preflight(preflight)
-    conclusive = {key for key, one in known.items() if one.status in (AVAILABLE, *UNAVAILABLE)}
-    new = [row for row in due if row.key not in conclusive or not known[row.key].is_about(row)]
+    rows = read_preflight(preflight)
+    conclusive = {key for key, one in rows.items() if one.status in (AVAILABLE, *UNAVAILABLE)}
+    new = [row for row in due if row.key not in conclusive or not rows[row.key].is_about(row)]
     if new:
         log.info("looking at %d of %d checkpoints that are to be downloaded", len(new), len(due))
-        known |= {row.key: one for row, one in zip(new, look_at(new), strict=True)}
-        write_preflight(preflight, known.values())
+        rows |= {row.key: one for row, one in zip(new, look_at(new), strict=True)}
+        write_preflight(preflight, rows.values())
     missing = []
     for row in due:
-        status, note = known[row.key].status, known[row.key].note
+        status, note = rows[row.key].status, rows[row.key].note
         if status == "bad_token":
             raise DissectError(note)
         if status in UNAVAILABLE:

@@ -62,7 +62,7 @@ def highest(where: Where = everywhere) -> Reading:
 peak = highest()
 
 
-def lead(ahead: Where, behind: Where) -> Reading:
+def advantage(ahead: Where, behind: Where) -> Reading:
     """The highest point among some windows, less the highest among others."""
 
     def reading(windows: pd.DataFrame, mean: Array) -> Statistic:
@@ -73,7 +73,7 @@ def lead(ahead: Where, behind: Where) -> Reading:
 
 
 # Of sliding windows only: all suffixes cover the last layer, which leaves nothing to compare.
-final_layer_lead = lead(with_last_layer, without_last_layer)
+final_layer_advantage = advantage(with_last_layer, without_last_layer)
 
 
 def furthest_from_zero(windows: pd.DataFrame, mean: Array) -> Statistic:

@@ -17,13 +17,13 @@ from typing import Literal
 
 from dissect.results.curve_statistics import (
     Reading,
+    advantage,
     difference_of_peaks,
-    final_layer_lead,
+    final_layer_advantage,
     final_layer_share,
     furthest_from_zero,
     highest,
     in_thirds,
-    lead,
     peak,
 )
 
@@ -90,7 +90,7 @@ CLAIMS = (
         mark=0.0,
         reason=_ANY_ADVANTAGE,
         experiments=(ATTENTION,),
-        read=lead(in_thirds("middle", "late"), in_thirds("early")),
+        read=advantage(in_thirds("middle", "late"), in_thirds("early")),
     ),
     Claim(
         id="coefficients_very_much",
@@ -111,7 +111,7 @@ CLAIMS = (
         mark=0.0,
         reason=_ANY_ADVANTAGE,
         experiments=(COEFFICIENTS,),
-        read=lead(in_thirds("late"), in_thirds("early", "middle")),
+        read=advantage(in_thirds("late"), in_thirds("early", "middle")),
     ),
     Claim(
         id="last_layer_needed",
@@ -123,7 +123,7 @@ CLAIMS = (
         reason="If it is the main contributor, no window without it does as well. "
         + _ANY_ADVANTAGE,
         experiments=(COEFFICIENTS,),
-        read=final_layer_lead,
+        read=final_layer_advantage,
     ),
     Claim(
         id="last_layer_best",
@@ -134,7 +134,7 @@ CLAIMS = (
         mark=0.0,
         reason="The main contributor gives more than any other. " + _ANY_ADVANTAGE,
         experiments=(COEFFICIENTS,),
-        read=final_layer_lead,
+        read=final_layer_advantage,
         window="sliding_1",
     ),
     Claim(

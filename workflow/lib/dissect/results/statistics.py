@@ -12,7 +12,7 @@ from dissect.results.curve_groups import ALL_METHODS, DONOR, GROUP_COLUMNS, Curv
 from dissect.results.curve_statistics import (
     Reading,
     difference_of_peaks,
-    final_layer_lead,
+    final_layer_advantage,
     final_layer_share,
     final_window,
     highest,
@@ -37,7 +37,7 @@ _OF_ALL: dict[str, Reading] = {
 _OF_SLIDING: dict[str, Reading] = _OF_ALL | {
     "best_with_final_layer": highest(with_last_layer),
     "best_without_final_layer": highest(without_last_layer),
-    "final_layer_lead": final_layer_lead,
+    "final_layer_advantage": final_layer_advantage,
 }
 _OF_SUFFIXES: dict[str, Reading] = _OF_ALL | {
     "layers_for_half": partial(layers_that_give, share=0.5),
@@ -53,7 +53,7 @@ def statistics(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     Of each curve: peak (its highest mean), peak_layer, final_window, final_layer_share (as
     `results.curve_statistics` defines them), and monotonicity (the mean over concepts of Spearman's
     correlation between score and layer). Of sliding windows: best_with_final_layer,
-    best_without_final_layer, and final_layer_lead, the one less the other. Of suffixes: how many
+    best_without_final_layer, and final_layer_advantage, the one less the other. Of suffixes: how many
     last layers give half (layers_for_half) and nine tenths (layers_for_most) of the best. Between
     two experiments of a method (experiment_difference) and two methods of an experiment
     (method_difference), `versus` naming the one that is taken away: at each layer, and, without a
