@@ -20,7 +20,7 @@ from seven_billion import GIB, Memory, anonymous_memory
 from sweep import SHAPES, SIZES, Ours, Task, make_pair, make_texts
 
 from dissect.engine.patches import EXPERIMENTS
-from dissect.study.windows import windows_of
+from dissect.inputs.windows import windows_of
 
 DTYPE = torch.bfloat16
 EXPERIMENT = "value_vectors"

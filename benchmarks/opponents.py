@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from dissect.engine.patches import Experiment
 from dissect.engine.scores import OriginalLogits
-from dissect.study.windows import Window
+from dissect.inputs.windows import Window
 from dissect.texts.spans import Text
 
 

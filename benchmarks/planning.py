@@ -24,7 +24,11 @@ METHODS = ("grad_diff", "dpo", "npo", "rmu", "grad_ascent")
 # What a checkpoint's folder holds; planning reads config.json and looks at the others.
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 # Only the sweep: what else a study can compute, each checkpoint or cell once.
-SWEEP_ALONE = {"behaviour": {"sets": []}, "trace": False, "controls": {"identity": False}}
+SWEEP_ALONE = {
+    "behaviour": {"sets": []},
+    "weight_changes": False,
+    "controls": {"self_patch": False},
+}
 GOAL_SECONDS, GOAL_GIB = 30, 1
 
 # Stretches of Snakemake's work, by the function that does them; indented: a part of the one above.

@@ -34,8 +34,8 @@ from dissect.engine.record import record
 from dissect.engine.recording import read_recording, write_recording
 from dissect.engine.streamed_model import StreamedModel
 from dissect.engine.sweep import sweep
+from dissect.inputs.windows import windows_of
 from dissect.job import keep_freed_memory
-from dissect.study.windows import windows_of
 
 DTYPE = torch.bfloat16
 GIB = 1024**3

@@ -35,8 +35,8 @@ from dissect.engine.record import record
 from dissect.engine.recording import Recording, read_recording, write_recording
 from dissect.engine.streamed_model import StreamedModel
 from dissect.engine.sweep import sweep
+from dissect.inputs.windows import Window, windows_of
 from dissect.job import keep_freed_memory
-from dissect.study.windows import Window, windows_of
 from dissect.texts.spans import Text
 
 CPU = torch.device("cpu")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from dissect.analysis.scores import MEASURES
+from dissect.inputs.windows import windows_of
 from dissect.results.schema import CELL_SCHEMA, write_rows
-from dissect.results.scores import MEASURES
-from dissect.study.windows import windows_of
 
 EXPERIMENTS = ("mlp_coefficients", "attention", "mlp_coefficients_and_attention", "value_vectors")
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from dissect.checkpoints.manifest import SCHEMA, File, Manifest
-from dissect.study.rows import CheckpointRow
+from dissect.inputs.rows import CheckpointRow
 
 
 def plant_manifest(

@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dissect.analysis.claims import claims
+from dissect.analysis.collect import collect_cells, coverage
+from dissect.analysis.statistics import statistics
+from dissect.analysis.tables import concept_scores, curves
 from dissect.figures.canvas import save
 from dissect.figures.curves import draw_curves, draw_curves_by_method
 from dissect.figures.heatmap import draw_heatmap
@@ -18,12 +22,8 @@ from dissect.figures.style import Style
 from dissect.report.page import render
 from dissect.report.pictures import pictures
 from dissect.report.sources import Shown, read_sources
-from dissect.results.claims import claims
-from dissect.results.collect import collect_cells, coverage
 from dissect.results.csv_files import write_csv
 from dissect.results.schema import read_metadata, read_rows, write_rows
-from dissect.results.statistics import statistics
-from dissect.results.tables import concept_scores, curves
 from planted import EXPERIMENTS, plant
 
 ROOT = Path(__file__).parents[1]
@@ -89,7 +89,7 @@ def plant_study(root: Path, concepts: int = len(CONCEPTS), *, figures: bool = Tr
     if figures:
         _figures(root)
     _answers(root, names, random)
-    _trace(root, names, random)
+    _weight_changes(root, names, random)
     for concept, name in names.items():
         _text(root, concept, name)
     return PlantedStudy(root)
@@ -225,7 +225,7 @@ def _answer(
     }
 
 
-def _trace(root: Path, names: dict[str, str], random: np.random.Generator) -> None:
+def _weight_changes(root: Path, names: dict[str, str], random: np.random.Generator) -> None:
     rows = [
         {
             "model": MODEL,
@@ -246,7 +246,7 @@ def _trace(root: Path, names: dict[str, str], random: np.random.Generator) -> No
         for component in ("gate", "up", "down", "q", "k", "v", "o")
         for layer in range(LAYERS)
     ]
-    write_csv(root / "tables/trace.csv", pd.DataFrame(rows))
+    write_csv(root / "tables/weight_changes.csv", pd.DataFrame(rows))
 
 
 def _text(root: Path, concept: str, name: str) -> None:

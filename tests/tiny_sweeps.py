@@ -14,7 +14,7 @@ from dissect.engine.recording import Recording, read_recording, write_recording
 from dissect.engine.scores import Scores
 from dissect.engine.streamed_model import StreamedModel
 from dissect.engine.sweep import Swept, sweep
-from dissect.study.windows import Window, windows_of
+from dissect.inputs.windows import Window, windows_of
 from dissect.texts.spans import Text, read_texts
 from tiny import LAYERS, tiny_concept
 

@@ -145,25 +145,25 @@ def test_a_concept_is_shown_from_its_section(browser: Chrome) -> None:
 
 
 def test_a_table_filters(browser: Chrome) -> None:
-    box = browser.find_element(By.CSS_SELECTOR, "#table-trace input")
-    said = browser.find_element(By.CSS_SELECTOR, "#table-trace output")
+    box = browser.find_element(By.CSS_SELECTOR, "#table-weight_changes input")
+    said = browser.find_element(By.CSS_SELECTOR, "#table-weight_changes output")
     assert said.text == "25 of 1344 rows"
     box.send_keys("DPO cocoa gate")
-    assert set(cells(browser, "trace", "component")) == {"gate"}
-    assert set(cells(browser, "trace", "concept")) == {"Cocoa"}
+    assert set(cells(browser, "weight_changes", "component")) == {"gate"}
+    assert set(cells(browser, "weight_changes", "concept")) == {"Cocoa"}
     assert said.text == f"{LAYERS} of {LAYERS} rows that match, of 1344"
     box.send_keys(" nothing")
-    assert cells(browser, "trace", "concept") == []
+    assert cells(browser, "weight_changes", "concept") == []
     assert said.text == "0 of 0 rows that match, of 1344"
     box.clear()
     box.send_keys(Keys.SPACE)
-    browser.find_element(By.CSS_SELECTOR, "#table-trace button.all").click()
-    assert len(cells(browser, "trace", "concept")) == 1344
+    browser.find_element(By.CSS_SELECTOR, "#table-weight_changes button.all").click()
+    assert len(cells(browser, "weight_changes", "concept")) == 1344
 
 
 def test_a_table_sorts_by_number_and_by_name(browser: Chrome) -> None:
     def head(name: str) -> Any:
-        found = browser.find_elements(By.CSS_SELECTOR, "#table-trace th")
+        found = browser.find_elements(By.CSS_SELECTOR, "#table-weight_changes th")
         return next(one for one in found if one.text.startswith(name))
 
     def press(name: str) -> str:
@@ -171,14 +171,14 @@ def test_a_table_sorts_by_number_and_by_name(browser: Chrome) -> None:
         return str(head(name).get_attribute("aria-sort"))
 
     assert press("relative") == "ascending"
-    rising = [float(text) for text in cells(browser, "trace", "relative change")]
+    rising = [float(text) for text in cells(browser, "weight_changes", "relative change")]
     assert press("relative") == "descending"
-    falling = [float(text) for text in cells(browser, "trace", "relative change")]
+    falling = [float(text) for text in cells(browser, "weight_changes", "relative change")]
     assert rising == sorted(rising) and falling == sorted(falling, reverse=True)
     assert falling[-1] > rising[-1]
     assert press("concept") == "ascending"
     assert head("relative").get_attribute("aria-sort") == "none"
-    assert set(cells(browser, "trace", "concept")) == {"Cider"}
+    assert set(cells(browser, "weight_changes", "concept")) == {"Cider"}
 
 
 def test_the_keyboard_reaches_everything_that_answers(browser: Chrome) -> None:
@@ -197,7 +197,11 @@ def test_the_keyboard_reaches_everything_that_answers(browser: Chrome) -> None:
         )
     assert {"choose-window", "choose-span", "choose-method", "choose-concept"} <= reached
     assert {"experiment", "singles", "floor"} <= reached
-    assert {"table-trace INPUT", "table-trace BUTTON", "table-trace DIV"} <= reached
+    assert {
+        "table-weight_changes INPUT",
+        "table-weight_changes BUTTON",
+        "table-weight_changes DIV",
+    } <= reached
     assert "concept-planted-1b-26 SUMMARY" in reached
 
 
@@ -237,7 +241,7 @@ def test_it_can_be_read_without_any_script(report: Path, tmp_path: Path) -> None
     still.write_text(text.replace("script-src 'unsafe-inline' 'unsafe-eval'", "script-src 'none'"))
     with opened(still, chart=False) as browser:
         assert len(browser.find_elements(By.CSS_SELECTOR, ".finding")) == 11
-        assert len(cells(browser, "trace", "component")) == 25
+        assert len(cells(browser, "weight_changes", "component")) == 25
         assert len(browser.find_elements(By.CSS_SELECTOR, ".answer.original")) > 2 * len(CONCEPTS)
 
 

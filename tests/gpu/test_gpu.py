@@ -16,7 +16,7 @@ from dissect.engine.record import record
 from dissect.engine.recording import Recording, read_recording, write_recording
 from dissect.engine.scores import Scores
 from dissect.engine.streamed_model import StreamedModel
-from dissect.study.windows import windows_of
+from dissect.inputs.windows import windows_of
 from dissect.texts.spans import Text
 from tiny_sweeps import loss_of, runs_of, sweep_of
 

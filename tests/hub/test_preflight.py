@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from sharded_repository import REPO
 
-from dissect.checkpoints.preflight import look_at, report
+from dissect.inputs.rows import CheckpointRow
+from dissect.preparation.preflight import look_at, report
 from dissect.study.preflight import AVAILABLE, PreflightRow, read_preflight, write_preflight
-from dissect.study.rows import CheckpointRow
 from hub_stand_in import HubStandIn
 
 

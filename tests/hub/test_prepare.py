@@ -10,8 +10,8 @@ from dissect.checkpoints import download, prepare
 from dissect.checkpoints.manifest import Manifest, read_manifest
 from dissect.errors import DissectError
 from dissect.files import sha256_of
+from dissect.inputs.rows import CheckpointRow
 from dissect.study.preflight import PreflightRow, read_preflight, write_preflight
-from dissect.study.rows import CheckpointRow
 from planted_manifest import plant_manifest
 
 ROWS = [

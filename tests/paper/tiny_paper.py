@@ -24,8 +24,8 @@ from tiny_study import ROOT, Run
 from transformers import AutoModelForCausalLM
 
 from dissect.checkpoints.reader import Checkpoint, load_model
+from dissect.inputs.rows import CheckpointRow
 from dissect.study.checkpoint_table import read_table
-from dissect.study.rows import CheckpointRow
 from hub_stand_in import HubStandIn, Request
 from tiny import save_tiny, save_tiny_olmo_legacy, tiny_tokenizer
 
@@ -37,8 +37,8 @@ RESULTS: str = CONFIG["results"]
 SMALL: dict[str, Any] = {
     "device": "cpu",
     "behaviour": {"sets": []},
-    "controls": {"identity": False},
-    "trace": False,
+    "controls": {"self_patch": False},
+    "weight_changes": False,
 }
 # On the hub behind a licence that must be accepted.
 GATED = "meta-llama/"

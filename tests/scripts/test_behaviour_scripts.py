@@ -14,14 +14,14 @@ import pytest
 import register_checkpoint
 import summarise_behaviour
 
+from dissect.analysis.behaviour import read_behaviour
+from dissect.analysis.collect import collect_cells
 from dissect.errors import DissectError
 from dissect.files import read_json, sha256_of
-from dissect.results.behaviour import read_behaviour
-from dissect.results.collect import collect_cells
+from dissect.inputs.rows import CheckpointRow
 from dissect.results.csv_files import read_csv
 from dissect.results.expected import answer_settings, expected, patched_settings
 from dissect.results.schema import read_metadata, read_table
-from dissect.study.rows import CheckpointRow
 from planted import flat, plant
 from tiny import save_tiny, tiny_concept
 

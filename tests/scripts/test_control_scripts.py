@@ -1,4 +1,4 @@
-"""dissect_layers.py with controls, check_identity.py, summarise_controls.py."""
+"""dissect_layers.py with controls, check_self_patch.py, summarise_controls.py."""
 
 import importlib.util
 import json
@@ -12,14 +12,14 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from dissect.analysis.collect import collect_cells
+from dissect.analysis.tables import concept_scores, curves
 from dissect.errors import DissectError
 from dissect.files import read_json, sha256_of
-from dissect.results.collect import collect_cells
+from dissect.inputs.rows import CheckpointRow
 from dissect.results.csv_files import write_csv
-from dissect.results.expected import expected, identity_settings, sweep_settings
+from dissect.results.expected import expected, self_patch_settings, sweep_settings
 from dissect.results.schema import read_metadata, read_rows
-from dissect.results.tables import concept_scores, curves
-from dissect.study.rows import CheckpointRow
 from tiny import LAYERS, save_tiny, tiny_concept, tiny_config
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
@@ -109,7 +109,7 @@ def test_a_layer_that_is_not_there_is_refused(study: dict[str, Path], tmp_path: 
 
 
 def check(study: dict[str, Path], method: str, table: Path, **changed: Path) -> None:
-    load("check_identity").main(
+    load("check_self_patch").main(
         original=study["original"],
         checkpoint=study[method],
         concept=study["concept"],
@@ -143,18 +143,18 @@ def test_the_unlearned_one_stays_unlearned(study: dict[str, Path], tmp_path: Pat
 def test_all_checks_become_a_table_and_say_what_a_study_expects(
     study: dict[str, Path], tmp_path: Path
 ) -> None:
-    files = [tmp_path / f"identity/tiny/{method}/tea.parquet" for method in ("original", "dpo")]
+    files = [tmp_path / f"self_patch/tiny/{method}/tea.parquet" for method in ("original", "dpo")]
     for path in files:
         check(study, path.parts[-2], path)
-    load("collect_identity").main(identities=files, table=tmp_path / "identity.csv")
-    found = pd.read_csv(tmp_path / "identity.csv")
+    load("collect_self_patch").main(self_patches=files, table=tmp_path / "self_patch.csv")
+    found = pd.read_csv(tmp_path / "self_patch.csv")
     assert found[["model", "method", "concept"]].to_numpy().tolist() == [
         ["tiny", "dpo", "tea"],
         ["tiny", "original", "tea"],
     ]
     assert (found["largest_change"] < found["tolerance"]).all()
     original, unlearned = read_json(study["original"]), read_json(study["dpo"])
-    settings = identity_settings(window="sliding_3", prompt="paper", dtype="float32")
+    settings = self_patch_settings(window="sliding_3", prompt="paper", dtype="float32")
     data = sha256_of(study["concept"])
     for path, one in zip(files, (None, unlearned), strict=True):
         wanted = expected(original, one, data, settings=settings, dtype="float32")
@@ -177,7 +177,9 @@ def test_a_recording_that_is_not_the_originals_fails(
     study: dict[str, Path], tmp_path: Path, name: str
 ) -> None:
     recording = tampered(study, tmp_path / "recording.safetensors", name)
-    with pytest.raises(DissectError, match=r"^identity: tiny.original: its own states") as refused:
+    with pytest.raises(
+        DissectError, match=r"^self_patch: tiny.original: its own states"
+    ) as refused:
         check(study, "original", tmp_path / "tea.parquet", recording=recording)
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "tea.parquet").exists()
@@ -190,7 +192,7 @@ def test_a_walk_that_puts_back_something_else_fails(
         "dissect.engine.donors.SelfPatch.activations",
         lambda _donor, component, site: torch.roll(site.captured[component], 1, dims=1),
     )
-    with pytest.raises(DissectError, match=r"^identity: tiny.dpo.tea: its own states, put back"):
+    with pytest.raises(DissectError, match=r"^self_patch: tiny.dpo.tea: its own states, put back"):
         check(study, "dpo", tmp_path / "tea.parquet")
 
 
@@ -242,7 +244,7 @@ def test_the_floor_becomes_a_table_and_a_line(study: dict[str, Path], tmp_path: 
 
 
 @pytest.mark.parametrize("key", ["original_weights_sha256", "data_sha256", "dtype"])
-@pytest.mark.parametrize("script", ["dissect_layers", "check_identity"])
+@pytest.mark.parametrize("script", ["dissect_layers", "check_self_patch"])
 def test_a_recording_from_other_inputs_is_refused(
     study: dict[str, Path], tmp_path: Path, script: str, key: str
 ) -> None:
@@ -257,7 +259,7 @@ def test_a_recording_from_other_inputs_is_refused(
         run_on(study | {"recording": foreign}, tmp_path, script)
 
 
-@pytest.mark.parametrize("script", ["dissect_layers", "check_identity"])
+@pytest.mark.parametrize("script", ["dissect_layers", "check_self_patch"])
 @pytest.mark.parametrize("bytes_left", [0, 100, -100])
 def test_a_truncated_recording_is_one_line(
     study: dict[str, Path], tmp_path: Path, script: str, bytes_left: int
@@ -334,7 +336,7 @@ def run_on(study: dict[str, Path], folder: Path, script: str) -> None:
     if script == "dissect_layers":
         dissect(study, folder / "cell.parquet", "attention")
     else:
-        load("check_identity").main(
+        load("check_self_patch").main(
             original=study["original"],
             checkpoint=study["dpo"],
             concept=study["concept"],

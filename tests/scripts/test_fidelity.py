@@ -20,8 +20,8 @@ import record_original
 import register_checkpoint
 
 from dissect.checkpoints.manifest import read_manifest
+from dissect.inputs.rows import CheckpointRow
 from dissect.results.schema import read_metadata, read_rows
-from dissect.study.rows import CheckpointRow
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 METHODS = ("grad_diff", "dpo")

@@ -9,13 +9,13 @@ from typing import Any
 import plot
 import pytest
 
+from dissect.analysis.collect import collect_cells
+from dissect.analysis.scores import EVERY_SCORE
+from dissect.analysis.statistics import statistics
+from dissect.analysis.tables import concept_scores, curves
 from dissect.errors import DissectError
 from dissect.figures.registry import FIGURES
-from dissect.results.collect import collect_cells
 from dissect.results.csv_files import write_csv
-from dissect.results.scores import EVERY_SCORE
-from dissect.results.statistics import statistics
-from dissect.results.tables import concept_scores, curves
 from planted import EXPERIMENTS, plant, sloped
 
 WORKFLOW = Path(__file__).parents[2] / "workflow"
@@ -110,7 +110,7 @@ def imported(code: str, *modules: str) -> bool:
 
 
 def test_tables_and_figures_need_no_torch() -> None:
-    code = "import dissect.results.collect\nfrom dissect.figures.registry import FIGURES"
+    code = "import dissect.analysis.collect\nfrom dissect.figures.registry import FIGURES"
     assert not imported(f"{code}\n[spec.function() for spec in FIGURES.values()]", "torch")
 
 

@@ -24,7 +24,7 @@ import prepare_concept
 
 from dissect.checkpoints.manifest import read_manifest, write_manifest
 from dissect.errors import DissectError
-from dissect.study.rows import CheckpointRow
+from dissect.inputs.rows import CheckpointRow
 
 TOY = CheckpointRow("toy", "original", "", "wheel:toy==1", "", "gguf")
 

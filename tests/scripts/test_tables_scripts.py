@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from dissect.analysis.scores import EVERY_SCORE
+from dissect.analysis.tables import read_curves
 from dissect.results.csv_files import read_csv
 from dissect.results.schema import read_rows
-from dissect.results.scores import EVERY_SCORE
-from dissect.results.tables import read_curves
 from planted import flat, plant
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"

@@ -14,8 +14,8 @@ from transformers import AutoModelForCausalLM
 
 from dissect.checkpoints.manifest import Manifest, read_manifest, write_manifest
 from dissect.errors import DissectError
+from dissect.inputs.rows import CheckpointRow
 from dissect.study.recipe import Recipe
-from dissect.study.rows import CheckpointRow
 from dissect.training import check
 from dissect.training import unlearn as unlearn_module
 from dissect.training.train import COLUMNS

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import dissect_layers
+import measure_weight_changes
 import numpy as np
 import pandas as pd
 import pytest
 import record_original
 import torch
-import trace_parameters
 from transformers import AutoModelForCausalLM
 
 from dissect.checkpoints.manifest import write_manifest
@@ -18,8 +18,8 @@ from dissect.checkpoints.reader import Checkpoint
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.checkpoints.verify import refuse_other_shapes, refuse_unshared_tokens
 from dissect.errors import DissectError
+from dissect.inputs.rows import CheckpointRow
 from dissect.results.schema import CELL_SCHEMA, read_rows
-from dissect.study.rows import CheckpointRow
 from dissect.texts.spans import read_texts
 from tiny import save_tiny, tiny_concept, tiny_config
 
@@ -139,11 +139,11 @@ def test_the_trace_compares_the_tokens_of_both(tmp_path: Path) -> None:
             write_manifest(root / f"{name}.json", path, row)
         concept = tiny_concept("tea") | {"Layer": 2, "Dim": 9}
         (root / "tea.json").write_text(json.dumps(concept), encoding="utf-8")
-        trace_parameters.main(
+        measure_weight_changes.main(
             original=root / "original.json",
             unlearned=root / "dpo.json",
             concept=root / "tea.json",
-            trace=root / "trace.parquet",
+            weight_changes=root / "weight_changes.parquet",
         )
-        found.append(read_rows(root / "trace.parquet"))
+        found.append(read_rows(root / "weight_changes.parquet"))
     pd.testing.assert_frame_equal(*found)

@@ -19,7 +19,7 @@ from dissect.checkpoints.reader import Checkpoint
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.checkpoints.verify import refuse_other_shapes, verify_checkpoint
 from dissect.errors import DissectError
-from dissect.study.rows import CheckpointRow
+from dissect.inputs.rows import CheckpointRow
 from tiny import SIZES, save_adapter, save_tiny, save_tiny_olmo_legacy, tiny_config
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
+from dissect.analysis.collect import collect_cells
+from dissect.archive.archive import study_members, workflow_commit, write_archive
+from dissect.archive.redact import Redactor
 from dissect.errors import DissectError
-from dissect.results.archive import study_members, workflow_commit, write_archive
-from dissect.results.collect import collect_cells
-from dissect.results.redact import Redactor
 from dissect.results.schema import read_metadata, read_rows
 from dissect.study.config import load_config
 from planted import flat, plant

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dissect.study.concepts import Entry, digest, has_answers, read_concept_file
+from dissect.inputs.concepts import Entry, digest, has_answers, read_concept_file
 from dissect.texts.prompts import render
 from dissect.texts.spans import read_texts
 from dissect.training.texts import paragraphs

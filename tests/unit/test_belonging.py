@@ -284,7 +284,7 @@ def test_what_each_kind_of_result_must_say(study: Study) -> None:
     ("key_of", "path", "key"),
     [
         (sweep_key, "r/krs/tiny/dpo/tea/attention.parquet", ("tiny", "dpo", "tea")),
-        (checkpoint_key, "r/trace/tiny/dpo/v1.5.parquet", ("tiny", "dpo", "v1.5")),
+        (checkpoint_key, "r/weight_changes/tiny/dpo/v1.5.parquet", ("tiny", "dpo", "v1.5")),
         (checkpoint_key, "r/behaviour/tiny/dpo/tea.patched.parquet", ("tiny", "dpo", "tea")),
     ],
 )

@@ -17,7 +17,7 @@ from dissect.checkpoints.reader import Checkpoint, load_model
 from dissect.checkpoints.verify import refuse_other_shapes, verify_checkpoint
 from dissect.errors import DissectError
 from dissect.files import sha256_of
-from dissect.study.rows import CheckpointRow
+from dissect.inputs.rows import CheckpointRow
 from tiny import save_tiny, tiny_config
 
 ROW = CheckpointRow("tiny", "original", "", "path:somewhere")

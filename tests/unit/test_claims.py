@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dissect.results.bootstrap import Estimate
-from dissect.results.claims import CLAIM_COLUMNS, claims, decide
-from dissect.results.collect import collect_cells
-from dissect.results.statements import (
+from dissect.analysis.bootstrap import Estimate
+from dissect.analysis.claims import CLAIM_COLUMNS, claims, decide
+from dissect.analysis.collect import collect_cells
+from dissect.analysis.statements import (
     ATTENTION,
     BOTH,
     CLAIMS,
@@ -19,7 +19,7 @@ from dissect.results.statements import (
     VALUE_VECTORS,
     Claim,
 )
-from dissect.results.tables import concept_scores
+from dissect.analysis.tables import concept_scores
 from planted import EXPERIMENTS, flat, plant
 
 DOCS = Path(__file__).parents[2] / "docs" / "statistics.md"

@@ -18,7 +18,7 @@ METHOD = "dissect.training.methods.dpo"
 # What later steps read or draw; nothing that computes on a model may depend on it.
 LATER = re.compile(
     r"(report|figures|compare|cluster)/"
-    r"|results/(?!schema|answers|identity)"
+    r"|results/(?!schema|answers|self_patch)"
     r"|study/(config|study|selection|products|resources)\.py"
 )
 COMPUTING = [
@@ -26,7 +26,7 @@ COMPUTING = [
     "answer_as_unlearned",
     "answer_patched",
     "answer_questions",
-    "check_identity",
+    "check_self_patch",
     "dissect_layers",
     "download_checkpoint",
     "import_wheel",
@@ -34,7 +34,7 @@ COMPUTING = [
     "prepare_concept",
     "record_original",
     "register_checkpoint",
-    "trace_parameters",
+    "measure_weight_changes",
     "unlearn_concept",
 ]
 
@@ -82,13 +82,13 @@ def test_what_the_lists_by_hand_lacked_or_had_too_much_of() -> None:
 
 def test_a_summary_is_of_tables_alone() -> None:
     assert modules("summarise_curves") == {
-        "results/bootstrap.py",
+        "analysis/bootstrap.py",
         "results/csv_files.py",
-        "results/curve_groups.py",
-        "results/scores.py",
-        "results/tables.py",
+        "analysis/curve_groups.py",
+        "analysis/scores.py",
+        "analysis/tables.py",
     }
-    assert modules("prepare_concept") == {"study/concepts.py"}
+    assert modules("prepare_concept") == {"inputs/concepts.py"}
     assert modules("fetch_concepts") == set()
 
 

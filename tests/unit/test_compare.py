@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from dissect.__main__ import main
+from dissect.analysis.collect import collect_cells
 from dissect.compare.compare import Comparison, compare_results
 from dissect.compare.frames import DIFFERS, IDENTICAL, ONLY_NEW, ONLY_OLD, WITHIN, compare_frames
 from dissect.errors import DissectError
-from dissect.results.collect import collect_cells
 from dissect.results.schema import read_metadata, read_rows, write_rows
 from planted import flat, plant
 

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from dissect.__main__ import main
+from dissect.analysis.collect import collect_cells
+from dissect.archive.archive import write_archive
+from dissect.archive.redact import Redactor
 from dissect.compare import archive
-from dissect.results.archive import write_archive
-from dissect.results.collect import collect_cells
-from dissect.results.redact import Redactor
 from dissect.results.schema import read_metadata, read_rows, write_rows
 from planted import flat, plant
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dissect.errors import DissectError
-from dissect.study.concepts import digest, has_answers, read_concept_file
+from dissect.inputs.concepts import digest, has_answers, read_concept_file
 
 ROOT = Path(__file__).parents[2]
 

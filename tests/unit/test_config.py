@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from dissect.analysis.scores import SCORES
 from dissect.errors import DissectError
-from dissect.results.scores import SCORES
 from dissect.study.config import Score, load_config
 from dissect.study.reference import reference
 
@@ -168,7 +168,7 @@ def test_a_concept_file_may_be_a_string() -> None:
         ({"figures": {"style": {"width": 1e6}}}, "figures.style.width: input should be less than"),
         ({"figures": {"style": {"font_scale": 1e9}}}, "font_scale: input should be less than"),
         ({"figures": {"style": {"panel_height": 1e-9}}}, "panel_height: input should be greater"),
-        ({"figures": {"style": {"krs_floor": -1e300}}}, "krs_floor: input should be greater"),
+        ({"figures": {"style": {"krs_minimum": -1e300}}}, "krs_minimum: input should be greater"),
         ({"results": None}, "results: "),
         ({"results": "."}, "results need a folder of their own"),
         ({"results": "~/dissect"}, "results: '~/dissect' begins with ~, which is not expanded"),

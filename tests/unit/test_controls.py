@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dissect.results.bootstrap import INTERVAL, RESAMPLES, draws
-from dissect.results.claims import claims
-from dissect.results.collect import collect_cells
-from dissect.results.controls import CONTROL_COLUMNS, controls
+from dissect.analysis.bootstrap import INTERVAL, RESAMPLES, draws
+from dissect.analysis.claims import claims
+from dissect.analysis.collect import collect_cells
+from dissect.analysis.controls import CONTROL_COLUMNS, controls
+from dissect.analysis.statistics import statistics
+from dissect.analysis.tables import concept_scores, curves
 from dissect.results.schema import read_rows, write_rows
-from dissect.results.statistics import statistics
-from dissect.results.tables import concept_scores, curves
 from planted import flat, plant, sloped
 
 KNOWN = [1, 3]  # layers of the controls' windows

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from dissect.results.bootstrap import NOTHING, estimate
-from dissect.results.curve_groups import WINDOW_COLUMNS
-from dissect.results.curve_statistics import (
+from dissect.analysis.bootstrap import NOTHING, estimate
+from dissect.analysis.curve_groups import WINDOW_COLUMNS
+from dissect.analysis.curve_statistics import (
     Reading,
     Where,
     advantage,
@@ -26,7 +26,7 @@ from dissect.results.curve_statistics import (
     rank_correlation,
     with_last_layer,
 )
-from dissect.study.windows import windows_of
+from dissect.inputs.windows import windows_of
 
 
 def windows(name: str, layers: int = 6) -> pd.DataFrame:

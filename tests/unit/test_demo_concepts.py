@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from dissect.checkpoints.wheel import KNOWN_WHEELS
+from dissect.inputs.concepts import has_answers, read_concept_file
 from dissect.study.checkpoint_table import read_table
-from dissect.study.concepts import has_answers, read_concept_file
 from dissect.training.texts import PARAGRAPH_CHARACTERS, paragraphs
 
 DEMO = Path(__file__).parents[2] / "demo"

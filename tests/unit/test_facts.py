@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from dissect.analysis.facts import FACT_COLUMNS, contains, facts_kept, main, read_facts
 from dissect.errors import DissectError
-from dissect.results.facts import FACT_COLUMNS, contains, facts_kept, main, read_facts
 from dissect.results.schema import ANSWER_SCHEMA, write_rows
 
 DEMO = Path(__file__).parents[2] / "demo"

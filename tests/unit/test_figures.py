@@ -11,6 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from dissect.analysis.collect import collect_cells
+from dissect.analysis.scores import EVERY_SCORE
+from dissect.analysis.statistics import statistics
+from dissect.analysis.tables import concept_scores, curves
 from dissect.errors import DissectError
 from dissect.figures import style
 from dissect.figures.canvas import applied, save
@@ -20,10 +24,6 @@ from dissect.figures.heatmap import draw_heatmap
 from dissect.figures.last_layer import draw_last_layer, last_layer_share
 from dissect.figures.style import Style, window_label
 from dissect.figures.widths import draw_widths
-from dissect.results.collect import collect_cells
-from dissect.results.scores import EVERY_SCORE
-from dissect.results.statistics import statistics
-from dissect.results.tables import concept_scores, curves
 from dissect.study.config import Experiment
 from planted import EXPERIMENTS, flat, plant, sloped
 from planted_figures import legend, study, thin_lines, words
@@ -193,7 +193,7 @@ def test_a_curve_without_any_value_is_named_and_not_drawn(tmp_path: Path) -> Non
 
 def test_values_below_the_axis_are_announced(tmp_path: Path) -> None:
     figure = draw_curves(tables_of(tmp_path, [plant(tmp_path, sloped(-7.0))])[0], STYLE)
-    assert figure.axes[0].get_ylim()[0] == STYLE.krs_floor
+    assert figure.axes[0].get_ylim()[0] == STYLE.krs_minimum
     assert "axis cut at −1: 3 values lie below, the lowest at −7" in words(figure)  # noqa: RUF001
 
 

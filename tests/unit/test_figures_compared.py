@@ -9,14 +9,14 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dissect.analysis.collect import collect_cells
+from dissect.analysis.scores import EVERY_SCORE, OTHERS
+from dissect.analysis.statistics import statistics
+from dissect.analysis.tables import concept_scores, curves
 from dissect.figures import compared, widths
 from dissect.figures.compared import draw_scores, draw_spans
 from dissect.figures.style import SPANS, Style
 from dissect.figures.widths import draw_widths, in_order_of_width, single_concepts
-from dissect.results.collect import collect_cells
-from dissect.results.scores import EVERY_SCORE, OTHERS
-from dissect.results.statistics import statistics
-from dissect.results.tables import concept_scores, curves
 from planted import EXPERIMENTS, Values, flat, plant
 from planted_figures import legend, study, thin_lines, words
 
@@ -135,7 +135,7 @@ def test_what_lies_above_the_original_is_shown_and_cut_only_far_above(tmp_path: 
     figure, _ = scores_figure(
         tmp_path, study(tmp_path, layers=6, others=planted_scores(0.3, 0.6, 7.0))
     )
-    assert figure.axes[0].get_ylim()[1] == 1 - STYLE.krs_floor
+    assert figure.axes[0].get_ylim()[1] == 1 - STYLE.krs_minimum
     assert "above the axis, the highest at 7" in words(figure)
 
 

@@ -15,7 +15,7 @@ from dissect.checkpoints.manifest import write_manifest
 from dissect.checkpoints.reader import Checkpoint, load_model
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.errors import DissectError
-from dissect.study.rows import CheckpointRow
+from dissect.inputs.rows import CheckpointRow
 from tiny import SIZES, save_adapter, save_tiny, save_tiny_olmo_legacy, tiny_tokenizer
 
 WORKFLOW = Path(__file__).parents[2] / "workflow"

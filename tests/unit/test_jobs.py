@@ -3,9 +3,9 @@
 from types import SimpleNamespace
 from typing import Any
 
+from dissect.inputs.rows import CheckpointRow
 from dissect.study.jobs import Jobs
 from dissect.study.resources import NEEDS
-from dissect.study.rows import CheckpointRow
 
 ORIGINAL = CheckpointRow("m", "original", "", "path:own/original")
 COPY = CheckpointRow("m", "dpo", "tea", "path:own/copy")
@@ -61,4 +61,4 @@ def test_memory_and_time_follow_the_models_size_and_grow_with_each_attempt() -> 
 
 
 def test_a_rule_that_computes_on_no_gpu_asks_for_no_device() -> None:
-    assert jobs.resources("trace_parameters").keys() == {"mem_mb", "runtime"}
+    assert jobs.resources("measure_weight_changes").keys() == {"mem_mb", "runtime"}

@@ -15,7 +15,7 @@ from dissect.engine import sweep as sweep_module
 from dissect.engine.micro_batches import MicroBatches
 from dissect.engine.patches import EXPERIMENTS, Donor
 from dissect.errors import DissectError
-from dissect.study.windows import Window
+from dissect.inputs.windows import Window
 from tiny import save_tiny, tiny_config
 from tiny_sweeps import WINDOWS, model_of, recording_of, runs_of, sweep_of, texts_of
 

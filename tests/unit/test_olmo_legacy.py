@@ -20,9 +20,9 @@ from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.checkpoints.verify import refuse_other_shapes, verify_checkpoint
 from dissect.engine.patches import EXPERIMENTS, Donor
 from dissect.errors import DissectError
+from dissect.inputs.rows import CheckpointRow
+from dissect.inputs.windows import windows_of
 from dissect.study.recipe import Recipe
-from dissect.study.rows import CheckpointRow
-from dissect.study.windows import windows_of
 from dissect.texts.answers import answer_questions
 from dissect.texts.spans import read_texts
 from dissect.training.unlearn import unlearn

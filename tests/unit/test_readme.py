@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from dissect.analysis.behaviour import gap_closed, read_behaviour
+from dissect.analysis.statements import CLAIMS, UNRELATED
 from dissect.report.formatting import number
-from dissect.results.behaviour import gap_closed, read_behaviour
-from dissect.results.statements import CLAIMS, UNRELATED
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "docs/demo"

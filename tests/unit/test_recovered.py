@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dissect.results.collect import collect_cells
-from dissect.results.disagreements import DISAGREEMENT_COLUMNS, disagreements
+from dissect.analysis.collect import collect_cells
+from dissect.analysis.disagreements import DISAGREEMENT_COLUMNS, disagreements
+from dissect.analysis.scores import EVERY_SCORE, MEASURES, OTHERS
+from dissect.analysis.tables import CURVE_COLUMNS, concept_scores, curves
 from dissect.results.schema import read_rows, write_rows
-from dissect.results.scores import EVERY_SCORE, MEASURES, OTHERS
-from dissect.results.tables import CURVE_COLUMNS, concept_scores, curves
 from planted import EXPERIMENTS, Values, flat, plant, sloped
 
 ALIKE = dict.fromkeys(OTHERS, flat(0.5))
@@ -175,7 +175,7 @@ def test_what_lies_far_below_0_is_nothing_back_and_no_more(tmp_path: Path) -> No
 
 
 def test_so_many_questions_of_each_curve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dissect.results.disagreements.AT_MOST", 5)
+    monkeypatch.setattr("dissect.analysis.disagreements.AT_MOST", 5)
     cells = [
         plant(
             tmp_path,

@@ -16,8 +16,8 @@ from dissect.checkpoints.manifest import write_manifest
 from dissect.checkpoints.reader import Checkpoint, load_model
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.errors import DissectError
+from dissect.inputs.rows import CheckpointRow
 from dissect.study.folders import check_folder, layers_of
-from dissect.study.rows import CheckpointRow
 from tiny import save_tiny_olmo_legacy
 
 INDEX = "model.safetensors.index.json"

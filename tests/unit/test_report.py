@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dissect.analysis.claims import CLAIM_COLUMNS
 from dissect.errors import DissectError
 from dissect.report.concepts import MOST_UNRELATED
 from dissect.report.findings import findings, sentences
@@ -34,7 +35,6 @@ from dissect.report.tables import (
     narrowed,
     page_table,
 )
-from dissect.results.claims import CLAIM_COLUMNS
 from planted_study import HOSTILE, SHOWN, PlantedStudy, plant_study
 
 NAN = float("nan")
@@ -186,7 +186,7 @@ def test_what_models_say_is_escaped(page: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "left_out", ["controls.csv", "behaviour.csv", "trace.csv", "statistics.csv"]
+    "left_out", ["controls.csv", "behaviour.csv", "weight_changes.csv", "statistics.csv"]
 )
 def test_a_table_that_is_not_there_is_said_to_be_missing(
     study: PlantedStudy, left_out: str
@@ -198,7 +198,7 @@ def test_a_table_that_is_not_there_is_said_to_be_missing(
     assert {
         "controls.csv": "no controls were computed (config: controls.donors)",
         "behaviour.csv": "answers were not computed (config: behaviour.sets)",
-        "trace.csv": "the parameters were not compared (config: trace)",
+        "weight_changes.csv": "the parameters were not compared (config: weight_changes)",
         "statistics.csv": "statistics were not computed",
     }[left_out].replace("'", "&#39;") in text
 

@@ -8,15 +8,15 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from dissect.errors import DissectError
-from dissect.results.behaviour import (
+from dissect.analysis.behaviour import (
     BEHAVIOUR_COLUMNS,
     gap_closed,
     read_behaviour,
     summarise_behaviour,
     unrelated_scores,
 )
-from dissect.results.collect import collect_answers
+from dissect.analysis.collect import collect_answers
+from dissect.errors import DissectError
 from dissect.results.csv_files import write_csv
 from dissect.results.schema import (
     ANSWER_SCHEMA,

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dissect.engine.scores import OriginalLogits
 from dissect.engine.table import recovery, tabulate
-from dissect.study.windows import Window
+from dissect.inputs.windows import Window
 from dissect.texts.spans import Text
 
 TEXT = Text(ids=(3, 1, 4, 2, 0, 4), notebook=range(3, 6), answer=range(2, 5))

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import torch
 
+from dissect.analysis.disagreements import AT_MOST, DISAGREEMENT_COLUMNS
+from dissect.analysis.scores import EVERY_SCORE, MEASURES
 from dissect.engine.scores import OriginalLogits
-from dissect.results.disagreements import AT_MOST, DISAGREEMENT_COLUMNS
-from dissect.results.scores import EVERY_SCORE, MEASURES
 from dissect.texts.spans import Text
 
 PAGE = (Path(__file__).parents[2] / "docs" / "scores.md").read_text(encoding="utf-8")

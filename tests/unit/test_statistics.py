@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dissect.results.collect import collect_cells
+from dissect.analysis.collect import collect_cells
+from dissect.analysis.statistics import STATISTIC_COLUMNS, statistics
+from dissect.analysis.tables import concept_scores, curves
 from dissect.results.csv_files import write_csv
-from dissect.results.statistics import STATISTIC_COLUMNS, statistics
-from dissect.results.tables import concept_scores, curves
 from planted import EXPERIMENTS, flat, plant, sloped
 
 CONCEPTS = [f"c{i}" for i in range(6)]

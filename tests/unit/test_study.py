@@ -107,29 +107,29 @@ def test_a_checkpoint_is_needed_by_its_cells_and_its_trace() -> None:
     found = study(
         experiments=["attention"],
         behaviour={"sets": []},
-        controls={"identity": False},
+        controls={"self_patch": False},
     )
     assert Products(found).needing(found.row("m", "dpo", "tea")) == [
         "results/x/krs/m/dpo/tea/attention.parquet",
-        "results/x/trace/m/dpo/tea.parquet",
+        "results/x/weight_changes/m/dpo/tea.parquet",
     ]
     of_original = Products(found).needing(found.row("m", "original"))
-    assert of_original == Products(found).cells() + Products(found).traces()
+    assert of_original == Products(found).cells() + Products(found).weight_changes()
     assert len(of_original) == 2 * 4
-    assert "results/x/tables/trace.csv" in Products(found).tables()
-    assert "results/x/figures/m/trace.pdf" in Products(found).figures()
+    assert "results/x/tables/weight_changes.csv" in Products(found).tables()
+    assert "results/x/figures/m/weight_changes.pdf" in Products(found).figures()
 
 
 def test_without_traces_only_cells_need_a_checkpoint() -> None:
     found = study(
         experiments=["attention"],
-        trace=False,
+        weight_changes=False,
         behaviour={"sets": []},
-        controls={"identity": False},
+        controls={"self_patch": False},
     )
     assert Products(found).needing(found.row("m", "original")) == Products(found).cells()
-    assert Products(found).table("trace.csv") == []
-    assert not [path for path in Products(found).figures() if "/trace." in path]
+    assert Products(found).table("weight_changes.csv") == []
+    assert not [path for path in Products(found).figures() if "/weight_changes." in path]
 
 
 def test_figures_that_compare_are_there_once_for_what_they_compare() -> None:
@@ -137,7 +137,10 @@ def test_figures_that_compare_are_there_once_for_what_they_compare() -> None:
     names = {
         Path(path).name.removesuffix(".png")
         for path in products(
-            windows=["sliding_5", "suffix"], figures=figures, trace=False, behaviour={"sets": []}
+            windows=["sliding_5", "suffix"],
+            figures=figures,
+            weight_changes=False,
+            behaviour={"sets": []},
         ).figures()
     }
     compared = {name for name in names if name.split(".")[0] in ("spans", "scores", "widths")}
@@ -172,8 +175,8 @@ def test_weights_are_needed_for_cells_and_answers() -> None:
     only: dict[str, Any] = {
         "concepts": {"m": ["tea"]},
         "experiments": ["attention"],
-        "trace": False,
-        "controls": {"identity": False},
+        "weight_changes": False,
+        "controls": {"self_patch": False},
     }
     found = study(**only, behaviour={"patched": {"windows": ["0-1"]}})
     path = "results/x/{}/m/{}/tea{}.parquet".format
@@ -300,7 +303,7 @@ def test_controls_are_part_of_a_cell_where_there_are_donors() -> None:
 
 def test_identity_controls_hold_weights_until_they_are_there() -> None:
     checked = study()
-    paths = set(Products(checked).identities())
+    paths = set(Products(checked).self_patches())
     unlearned = [row for row in checked.rows if row.method != "original"]
     concepts = {row.concept for row in unlearned}
     assert len(paths) == len(unlearned) + len(concepts)
@@ -309,7 +312,7 @@ def test_identity_controls_hold_weights_until_they_are_there() -> None:
         expected = concepts if row.method == "original" else {row.concept}
         assert {Path(path).stem for path in mine} == expected
         assert {Path(path).parent.name for path in mine} == {row.method}
-    assert products(controls={"identity": False}).identities() == []
+    assert products(controls={"self_patch": False}).self_patches() == []
 
 
 def remove(name: str) -> None:

@@ -15,7 +15,7 @@ from dissect.engine.record import record
 from dissect.engine.recording import Recording, read_recording, write_recording
 from dissect.engine.scores import OriginalLogits, Scores
 from dissect.engine.table import recovery
-from dissect.study.windows import Window, windows_of
+from dissect.inputs.windows import Window, windows_of
 from dissect.texts.spans import Text
 from plain_hooks import patched_logits, states_of
 from tiny import LAYERS, save_tiny, tiny_config

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from dissect.errors import DissectError
+from dissect.inputs.rows import CheckpointRow
 from dissect.study.checkpoint_table import read_table
-from dissect.study.rows import CheckpointRow
 
 ROOT = Path(__file__).parents[2]
 HEADER = "model\tmethod\tconcept\tsource\trevision\tformat\n"

@@ -3,7 +3,7 @@
 import pytest
 
 from dissect.errors import DissectError
-from dissect.study.windows import Window, window_width, windows_of
+from dissect.inputs.windows import Window, window_width, windows_of
 
 
 def test_sliding_windows_are_clipped_at_both_ends() -> None:

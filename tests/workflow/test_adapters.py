@@ -14,9 +14,9 @@ ROWS = [
     ("tiny", "original", "", "path:own/original"),
     ("tiny", "dpo", "tea", "path:own/adapter"),
 ]
-ONE = {"concepts": {"tiny": ["tea"]}, "experiments": ["attention"], "trace": True}
+ONE = {"concepts": {"tiny": ["tea"]}, "experiments": ["attention"], "weight_changes": True}
 CELL = "results/tiny/krs/tiny/dpo/tea/attention.parquet"
-TRACE = "results/tiny/trace/tiny/dpo/tea.parquet"
+WEIGHT_CHANGES = "results/tiny/weight_changes/tiny/dpo/tea.parquet"
 
 
 @pytest.fixture(scope="module")
@@ -30,18 +30,18 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
 
 
 def test_an_adapter_is_merged_once_and_swept(study: Workflow) -> None:
-    run = study.run(CELL, TRACE)
+    run = study.run(CELL, WEIGHT_CHANGES)
     assert run.status == 0, run.output
     manifest = read_json(study.result("checkpoints/adapter/tiny/dpo/tea/manifest.json"))
     assert (manifest["source"], manifest["origin"]) == ("adapter:own/adapter", "own")
     cell = pd.read_parquet(study.root / CELL)
     assert (cell["loss_unlearned"] > 0).all()
     assert np.isfinite(cell["krs"]).all()
-    trace = pd.read_parquet(study.root / TRACE)
-    moved = set(trace[trace["relative_change"] > 0]["component"])
+    weight_changes = pd.read_parquet(study.root / WEIGHT_CHANGES)
+    moved = set(weight_changes[weight_changes["relative_change"] > 0]["component"])
     assert moved == {"q", "down"}
     assert not study.result("checkpoints/path/tiny/dpo").exists()
-    assert study.run("--dry-run", CELL, TRACE).jobs == {}
+    assert study.run("--dry-run", CELL, WEIGHT_CHANGES).jobs == {}
 
 
 def test_a_changed_adapter_is_merged_again(study: Workflow) -> None:

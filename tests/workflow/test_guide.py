@@ -98,7 +98,7 @@ def test_every_command_does_its_work(followed: tuple[Reader, list[Run]]) -> None
 
 
 def test_what_it_prints_is_what_the_guide_says(followed: tuple[Reader, list[Run]]) -> None:
-    plan, study, answers, before, best, floor, trace, claims, packed = (
+    plan, study, answers, before, best, floor, weight_changes, claims, packed = (
         run.output for run in followed[1]
     )
     assert "dissect_layers" in plan and "steps (100%) done" in study
@@ -109,7 +109,7 @@ def test_what_it_prints_is_what_the_guide_says(followed: tuple[Reader, list[Run]
     # Experiments (value vectors belong to no question) x layers.
     assert floor.count(" other_question ") == 3 * 8
     assert floor.count(" noise ") == 4 * 8
-    assert re.search(r"^down +\d", trace, re.MULTILINE), trace
+    assert re.search(r"^down +\d", weight_changes, re.MULTILINE), weight_changes
     verdicts = re.findall(r"undecided|does not|holds", claims)
     assert set(verdicts) == {"undecided"}
     assert "1 concept: an interval needs 5" in claims

@@ -112,16 +112,16 @@ def test_a_further_cell_brings_them_back_and_runs_alone(study: HubStudy) -> None
 
 
 def test_a_trace_brings_them_back_and_they_go_when_it_is_there(study: HubStudy) -> None:
-    more = SKIP | {"experiments": ["attention", "value_vectors"], "trace": True}
+    more = SKIP | {"experiments": ["attention", "value_vectors"], "weight_changes": True}
     planned = study.run("--dry-run", **more).jobs
-    assert (planned["trace_parameters"], planned["release_checkpoint"]) == (1, 2)
+    assert (planned["measure_weight_changes"], planned["release_checkpoint"]) == (1, 2)
     assert not {"download_checkpoint", "dissect_layers"} & set(planned)
     run = study.run(**more)
     assert run.status == 0, run.output
     assert not study.weights
-    table = pd.read_csv(study.workflow.result("tables/trace.csv"))
+    table = pd.read_csv(study.workflow.result("tables/weight_changes.csv"))
     assert len(table) == 7 * 6  # components, layers: tea has no concept vector
-    assert study.workflow.result("figures/tiny/trace.png").stat().st_size > 1000
+    assert study.workflow.result("figures/tiny/weight_changes.png").stat().st_size > 1000
     assert study.run("--dry-run", **more).jobs == {}
 
 

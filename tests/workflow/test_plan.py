@@ -25,7 +25,11 @@ PER_MODEL = (
     "plot_spans",
     "plot_scores",
 )
-TRACE = {"trace_parameters": 40, "summarise_trace": 1, "plot_trace": 2}
+WEIGHT_CHANGES = {
+    "measure_weight_changes": 40,
+    "collect_weight_changes": 1,
+    "plot_weight_changes": 2,
+}
 ANSWER_TABLES = ("collect_answers", "summarise_behaviour")
 
 
@@ -59,13 +63,13 @@ def test_the_identity_control_checks_each_unlearned_one_and_its_original(
     planned: Workflow,
 ) -> None:
     """Three unlearned ones on two concepts."""
-    with_it = planned.plan(controls={"identity": True}).jobs
-    assert with_it.pop("check_identity") == 3 + 2
-    assert with_it.pop("collect_identity") == 1
+    with_it = planned.plan(controls={"self_patch": True}).jobs
+    assert with_it.pop("check_self_patch") == 3 + 2
+    assert with_it.pop("collect_self_patch") == 1
     assert with_it == planned.plan().jobs
     # They are the tables', not the sweeps'.
-    assert "check_identity" not in planned.plan("sweeps", controls={"identity": True}).jobs
-    assert planned.plan("tables", controls={"identity": True}).jobs["check_identity"] == 5
+    assert "check_self_patch" not in planned.plan("sweeps", controls={"self_patch": True}).jobs
+    assert planned.plan("tables", controls={"self_patch": True}).jobs["check_self_patch"] == 5
 
 
 def plan_demo(workflow: Workflow) -> Run:
@@ -86,8 +90,8 @@ def test_the_demo_is_planned_in_seconds(shipped: Workflow) -> None:
     assert time.monotonic() - started < 15  # 2 s on an idle machine; the tests share theirs
     assert (jobs["import_wheel"], jobs["unlearn_concept"]) == (1, 4)
     assert (jobs["record_original"], jobs["dissect_layers"]) == (2, 16)
-    assert jobs["check_identity"] == 4 + 2
-    assert (jobs["trace_parameters"], jobs["plot_trace"]) == (4, 1)
+    assert jobs["check_self_patch"] == 4 + 2
+    assert (jobs["measure_weight_changes"], jobs["plot_weight_changes"]) == (4, 1)
     assert (jobs["answer_as_original"], jobs["answer_patched"]) == (2, 4)
 
 
@@ -122,27 +126,30 @@ def test_the_paper_is_160_sweeps(shipped: Workflow) -> None:
         "download_checkpoint": 42,
         "record_original": 20,
         "dissect_layers": 160,
-        "check_identity": 40 + 20,
-        "collect_identity": 1,
+        "check_self_patch": 40 + 20,
+        "collect_self_patch": 1,
         "answer_as_original": 20,
         "answer_as_unlearned": 40,
         **dict.fromkeys([*TABLES, *ANSWER_TABLES], 1),
         **dict.fromkeys([*PER_MODEL, "plot_behaviour"], 2),
-        **TRACE,
+        **WEIGHT_CHANGES,
     }
 
 
 def test_without_traces_nothing_of_them_is_planned(shipped: Workflow) -> None:
-    assert not TRACE.keys() & plan_paper(shipped, "--config", "trace=false").jobs.keys()
+    assert (
+        not WEIGHT_CHANGES.keys()
+        & plan_paper(shipped, "--config", "weight_changes=false").jobs.keys()
+    )
 
 
 def test_one_trace_can_be_asked_for(shipped: Workflow) -> None:
-    one = "results/paper/trace/olmo-7b/dpo/77.parquet"
+    one = "results/paper/weight_changes/olmo-7b/dpo/77.parquet"
     assert plan_paper(shipped, one).jobs == {
         "fetch_concepts": 1,
         "prepare_concept": 1,
         "download_checkpoint": 2,
-        "trace_parameters": 1,
+        "measure_weight_changes": 1,
     }
 
 

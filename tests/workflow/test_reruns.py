@@ -34,7 +34,7 @@ TRAINING = {"unlearn_concept": 1}
 # A module -> the jobs that run again once it is edited: of the rules that import it, and of those
 # that need their results. Every rule of the tiny study is the first of one of them.
 EDITED: dict[str, dict[str, int]] = {
-    "study/concepts.py": {"prepare_concept": 3, "answer_questions": 1, "record_original": 2}
+    "inputs/concepts.py": {"prepare_concept": 3, "answer_questions": 1, "record_original": 2}
     | TRAINING
     | SWEEPS,
     "checkpoints/weight_files.py": {
@@ -52,11 +52,11 @@ EDITED: dict[str, dict[str, int]] = {
     "training/methods/dpo.py": TRAINING | {"dissect_layers": 2} | TABLES | FIGURES,
     "engine/record.py": {"record_original": 2} | SWEEPS,
     "engine/table.py": SWEEPS,
-    "results/collect.py": TABLES | FIGURES,
-    "results/statistics.py": {"summarise_statistics": 1, "make_report": 1},
-    "results/disagreements.py": {"summarise_scores": 1, "plot_scores": 1, "make_report": 1},
-    "results/controls.py": {"summarise_controls": 1},
-    "results/statements.py": {"decide_claims": 1, "make_report": 1},
+    "analysis/collect.py": TABLES | FIGURES,
+    "analysis/statistics.py": {"summarise_statistics": 1, "make_report": 1},
+    "analysis/disagreements.py": {"summarise_scores": 1, "plot_scores": 1, "make_report": 1},
+    "analysis/controls.py": {"summarise_controls": 1},
+    "analysis/statements.py": {"decide_claims": 1, "make_report": 1},
     "figures/curves.py": {"plot_curves": 1, "plot_curves_by_method": 1, "make_report": 1},
     "figures/heatmap.py": {"plot_heatmap": 1, "make_report": 1},
     "figures/last_layer.py": {"plot_last_layer": 1, "make_report": 1},
@@ -115,22 +115,22 @@ def test_an_experiment_added_runs_only_its_cells(done: Workflow) -> None:
 
 
 def test_controls_run_the_sweeps_again_and_the_identity_control_nothing(done: Workflow) -> None:
-    off = {"identity": False}
+    off = {"self_patch": False}
     noise = off | {"donors": ["noise"], "layers": [2]}
     assert done.plan(controls=noise).jobs == {"dissect_layers": 6} | TABLES | FIGURES
     # Layers without a donor change no cell; the report says them.
     assert done.plan(controls=off | {"layers": [2]}).jobs == {"make_report": 1}
     # All that there is stays; what is checked are three unlearned ones and the original twice.
-    assert done.plan(controls={"identity": True}).jobs == {
-        "check_identity": 5,
-        "collect_identity": 1,
+    assert done.plan(controls={"self_patch": True}).jobs == {
+        "check_self_patch": 5,
+        "collect_self_patch": 1,
         "make_report": 1,
     }
 
 
 def test_an_identity_control_runs(done: Workflow) -> None:
     for method in ("original", "dpo"):
-        table = done.result(f"identity/tiny/{method}/tea.parquet")
+        table = done.result(f"self_patch/tiny/{method}/tea.parquet")
         run = done.run(str(table.relative_to(done.root)))
         assert run.status == 0, run.output
         rows = pd.read_parquet(table)

@@ -34,9 +34,9 @@ CONFIG: dict[str, Any] = {
     "windows": ["sliding_3"],
     "dtype": "float32",
     "device": "cpu",
-    "controls": {"identity": False},
+    "controls": {"self_patch": False},
     "answer_tokens": 4,
-    "trace": False,
+    "weight_changes": False,
     "behaviour": {"sets": []},
     "unlearning": {
         "dpo": {

@@ -2,7 +2,7 @@
 # (keep_checkpoints: false) comes back if a further cell wants it.
 onstart:
     if {job.rule.name for job in workflow.dag.needrun_jobs()} - {"preflight"}:
-        from dissect.checkpoints.prepare import prepare
+        from dissect.preparation.prepare import prepare
 
         with errors_in_one_line():
             prepare(study)

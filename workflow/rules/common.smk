@@ -3,7 +3,7 @@
 from functools import cache
 from pathlib import Path
 
-from dissect.checkpoints.changes import changed_manifests
+from dissect.preparation.changes import changed_manifests
 from dissect.closure import code_digest
 from dissect.figures.registry import FIGURES
 from dissect.job import collect_garbage_rarely, errors_in_one_line, log_to_terminal

@@ -26,7 +26,7 @@ rule dissect_layers:
         "../scripts/dissect_layers.py"
 
 
-rule check_identity:
+rule check_self_patch:
     """A model's own states put back into itself must change nothing."""
     input:
         original=jobs.original,
@@ -34,17 +34,17 @@ rule check_identity:
         texts=jobs.texts,
         recording="<results>/recordings/{model}/{concept}.safetensors",
     output:
-        table="<results>/identity/{model}/{method}/{concept}.parquet",
+        table="<results>/self_patch/{model}/{method}/{concept}.parquet",
     log:
-        "<results>/logs/check_identity/{model}/{method}/{concept}.log",
+        "<results>/logs/check_self_patch/{model}/{method}/{concept}.log",
     benchmark:
-        "<results>/benchmarks/check_identity/{model}/{method}/{concept}.tsv"
+        "<results>/benchmarks/check_self_patch/{model}/{method}/{concept}.tsv"
     wildcard_constraints:
         method=any_of(["original", *study.methods]),
     resources:
-        **jobs.resources("check_identity"),
+        **jobs.resources("check_self_patch"),
     params:
-        code=code("check_identity"),
+        code=code("check_self_patch"),
         window=study.config.windows[0],
         prompt=jobs.prompt,
         dtype=study.config.dtype,
@@ -52,4 +52,4 @@ rule check_identity:
         "check that {wildcards.model}, {wildcards.method}, stays itself with its own states: "
         "{wildcards.concept}"
     script:
-        "../scripts/check_identity.py"
+        "../scripts/check_self_patch.py"

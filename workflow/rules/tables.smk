@@ -3,7 +3,7 @@ rule tables:
         # Named here, and so in `all`: a deleted cell is noticed.
         cells=products.cells(),
         answers=products.answers(),
-        identity=products.identities(),
+        self_patch=products.self_patches(),
         tables=products.tables(),
     localrule: True
     message:
@@ -33,25 +33,25 @@ rule collect_krs:
         "../scripts/collect_krs.py"
 
 
-rule collect_identity:
+rule collect_self_patch:
     """How far each model's own states, patched into itself, moved its logits."""
     input:
-        identities=products.identities(),
+        self_patches=products.self_patches(),
         manifests=products.manifests(),
         texts=products.report_texts(),
         first_use=study.first_use,
     output:
-        table="<results>/tables/identity.csv",
+        table="<results>/tables/self_patch.csv",
     log:
-        "<results>/logs/collect_identity.log",
+        "<results>/logs/collect_self_patch.log",
     localrule: True
     params:
-        code=code("collect_identity"),
+        code=code("collect_self_patch"),
         study=expectations.of_identities(study),
     message:
         "collect all self-patch checks in one table"
     script:
-        "../scripts/collect_identity.py"
+        "../scripts/collect_self_patch.py"
 
 
 rule summarise_curves:

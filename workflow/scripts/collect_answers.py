@@ -3,16 +3,16 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from dissect.analysis.collect import collect_answers
 from dissect.job import job
 from dissect.results.belonging import check_results, checkpoint_key
-from dissect.results.collect import collect_answers
 
 
 def main(*, answers: Iterable[Path], table: Path) -> None:
     """Write tables/answers.parquet.
 
     Raises:
-        DissectError: see results.collect.collect_answers.
+        DissectError: see analysis.collect.collect_answers.
     """
     collect_answers(answers, table)
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from dissect.analysis.collect import collect_cells, coverage
 from dissect.job import job
 from dissect.results.belonging import check_results, sweep_key
-from dissect.results.collect import collect_cells, coverage
 from dissect.results.csv_files import write_csv
 
 
@@ -23,7 +23,7 @@ def main(
         missing: the cells that are not: model, method, concept, experiment, reason, origin.
 
     Raises:
-        DissectError: see results.collect.collect_cells.
+        DissectError: see analysis.collect.collect_cells.
     """
     collect_cells(cells, table)
     write_csv(coverage_table, coverage(table, missing))

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from dissect.analysis.behaviour import unrelated_scores
+from dissect.analysis.claims import claims
+from dissect.analysis.tables import concept_scores
 from dissect.job import job
-from dissect.results.behaviour import unrelated_scores
-from dissect.results.claims import claims
 from dissect.results.csv_files import write_csv
-from dissect.results.tables import concept_scores
 
 
 def main(

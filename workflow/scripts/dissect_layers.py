@@ -22,11 +22,11 @@ from dissect.engine.sweep import sweep
 from dissect.engine.table import tabulate
 from dissect.errors import DissectError
 from dissect.files import read_json, sha256_of
+from dissect.inputs.windows import windows_of
 from dissect.job import job
 from dissect.provenance import Stopwatch, checkpoint_fields, machine_fields, recording_fields
 from dissect.results.expected import settings_fields, sweep_settings
 from dissect.results.schema import write_rows
-from dissect.study.windows import windows_of
 from dissect.texts.spans import read_texts, refuse_other_ids
 
 log = logging.getLogger("dissect")

@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from dissect.checkpoints.manifest import write_manifest
+from dissect.inputs.rows import CheckpointRow
 from dissect.job import job
-from dissect.study.rows import CheckpointRow
 
 
 def main(*, row: CheckpointRow, workers: int, manifest: Path) -> None:

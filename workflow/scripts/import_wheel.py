@@ -5,8 +5,8 @@ from pathlib import Path
 from dissect.checkpoints.manifest import write_manifest
 from dissect.checkpoints.wheel import import_wheel
 from dissect.files import atomic_folder
+from dissect.inputs.rows import CheckpointRow
 from dissect.job import job
-from dissect.study.rows import CheckpointRow
 
 
 def main(*, row: CheckpointRow, manifest: Path) -> None:

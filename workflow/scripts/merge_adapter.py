@@ -5,8 +5,8 @@ from pathlib import Path
 from dissect.checkpoints.hashes import files_of, hash_files
 from dissect.checkpoints.manifest import read_manifest, write_manifest
 from dissect.files import atomic_folder
+from dissect.inputs.rows import CheckpointRow
 from dissect.job import job
-from dissect.study.rows import CheckpointRow
 
 
 def main(*, original: Path, row: CheckpointRow, manifest: Path) -> None:

@@ -6,15 +6,15 @@ from typing import Any
 
 import pandas as pd
 
+from dissect.analysis.behaviour import read_behaviour
+from dissect.analysis.curve_groups import DONOR
+from dissect.analysis.scores import EVERY_SCORE
+from dissect.analysis.tables import concept_scores, read_curves, read_statistics
 from dissect.figures.canvas import save
 from dissect.figures.registry import FIGURES
 from dissect.figures.style import Style
 from dissect.job import job
-from dissect.results.behaviour import read_behaviour
-from dissect.results.curve_groups import DONOR
-from dissect.results.scores import EVERY_SCORE
-from dissect.results.tables import concept_scores, read_curves, read_statistics
-from dissect.trace.trace_table import read_trace
+from dissect.weight_changes.tables import read_weight_changes
 
 
 def read_concepts(table: Path, **only: str) -> pd.DataFrame:
@@ -29,7 +29,7 @@ READERS: dict[str, Callable[..., pd.DataFrame]] = {
     "scores.csv": read_curves,
     "statistics.csv": read_statistics,
     "behaviour.csv": read_behaviour,
-    "trace.csv": read_trace,
+    "weight_changes.csv": read_weight_changes,
 }
 
 

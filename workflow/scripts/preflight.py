@@ -9,7 +9,7 @@ from dissect.job import job
 def main(*, config: dict[str, Any], preflight: Path) -> None:
     """Downloads nothing but configs."""
     # Not before the job has said whether it may use the network.
-    from dissect.checkpoints.preflight import look_at, report
+    from dissect.preparation.preflight import look_at, report
     from dissect.study.preflight import write_preflight
     from dissect.study.study import selected_rows
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from dissect.errors import DissectError
 from dissect.files import write_json
+from dissect.inputs.concepts import read_concept_file
 from dissect.job import job
-from dissect.study.concepts import read_concept_file
 
 
 def main(*, concepts: Path, identity: str, concept: Path) -> None:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from dissect.analysis.behaviour import summarise_behaviour
 from dissect.job import job
-from dissect.results.behaviour import summarise_behaviour
 from dissect.results.csv_files import write_csv
 from dissect.results.schema import ANSWER_SCHEMA, read_table
 

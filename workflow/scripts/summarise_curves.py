@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from dissect.analysis.tables import concept_scores, curves
 from dissect.job import job
 from dissect.results.csv_files import write_csv
-from dissect.results.tables import concept_scores, curves
 
 
 def main(*, table: Path, seed: int, output: Path) -> None:

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from dissect.analysis.curve_groups import DONOR
+from dissect.analysis.disagreements import disagreements
+from dissect.analysis.scores import EVERY_SCORE
+from dissect.analysis.tables import concept_scores, curves
 from dissect.job import job
 from dissect.results.csv_files import write_csv
-from dissect.results.curve_groups import DONOR
-from dissect.results.disagreements import disagreements
-from dissect.results.scores import EVERY_SCORE
-from dissect.results.tables import concept_scores, curves
 
 
 def main(*, table: Path, seed: int, scores: Path, differing: Path) -> None:

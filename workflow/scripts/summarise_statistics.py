@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from dissect.analysis.statistics import statistics
+from dissect.analysis.tables import concept_scores
 from dissect.job import job
 from dissect.results.csv_files import write_csv
-from dissect.results.statistics import statistics
-from dissect.results.tables import concept_scores
 
 
 def main(*, table: Path, seed: int, output: Path) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from dissect.checkpoints.manifest import read_manifest, write_manifest
 from dissect.files import atomic_folder, atomic_path, read_json
+from dissect.inputs.rows import CheckpointRow
 from dissect.job import job
 from dissect.study.recipe import Recipe
-from dissect.study.rows import CheckpointRow
 
 
 def main(

@@ -28,7 +28,7 @@ EXCLUDED = {
     "dissect.checkpoints.download": "how files come from the hub; their sha256 is verified",
     "dissect.checkpoints.hub": "the same",
     "dissect.results.expected": "which results are refused; what is expected is a parameter",
-    "dissect.study.names": "which names are refused",
+    "dissect.inputs.names": "which names are refused",
     "dissect.training.methods": "the list of methods; the training's rule chooses its own method",
 }
 # Constants by which a module declares what its imports do not show: a package whose modules it

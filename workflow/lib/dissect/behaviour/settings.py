@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dissect.study.windows import layers_between
+from dissect.inputs.windows import layers_between
 
 
 @dataclass(frozen=True)

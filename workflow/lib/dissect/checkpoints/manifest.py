@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 from dissect.checkpoints.hashes import Hashed, files_of, hash_files, read_hashes, write_hashes
 from dissect.errors import DissectError, reason_of
 from dissect.files import sha256_of, write_json
-from dissect.study.rows import CheckpointRow
+from dissect.inputs.rows import CheckpointRow
 
 log = logging.getLogger("dissect")
 SCHEMA = 2

@@ -7,9 +7,9 @@ import zlib
 from pathlib import Path, PurePosixPath
 from stat import S_ISLNK
 
+from dissect.archive.archive import MANIFEST
 from dissect.errors import DissectError, reason_of
 from dissect.files import sha256_of
-from dissect.results.archive import MANIFEST
 
 # A sweep of a 32-layer model on ten questions takes about 70 kB; ten thousand, a third of this.
 MOST_BYTES = 2 << 30

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from dissect.analysis.collect import CELL
 from dissect.compare.folders import (
     ROW_KEYS,
     Sweeps,
@@ -28,7 +29,6 @@ from dissect.compare.frames import (
     merge_rows,
 )
 from dissect.errors import DissectError
-from dissect.results.collect import CELL
 
 # A table's keys are those of these columns that it has; claims are known by their ids.
 _NAMES = ["model", "origin", "method", "concept", "concept_name", "set", "experiment", "versus"]

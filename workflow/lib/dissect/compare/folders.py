@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from dissect.analysis.collect import CELL, PER_RUN
 from dissect.compare.archive import unpack
 from dissect.errors import DissectError
-from dissect.results.collect import CELL, PER_RUN
 from dissect.results.schema import metadata_of
 
 # Not results: what pandas and arrow note for themselves.

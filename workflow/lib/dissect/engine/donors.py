@@ -18,7 +18,7 @@ from dissect.engine.patches import Donor, DonorWindows, Experiment, PatchSite
 from dissect.engine.recording import Recording
 from dissect.engine.streamed_model import COEFFICIENTS
 from dissect.errors import DissectError
-from dissect.study.windows import Window
+from dissect.inputs.windows import Window
 
 log = logging.getLogger("dissect")
 CPU = torch.device("cpu")

@@ -16,7 +16,7 @@ from dissect.engine.recording import Recording
 from dissect.engine.schedule import LayerRange
 from dissect.engine.streamed_model import ATTENTION, COEFFICIENTS, INPUTS, Layer
 from dissect.engine.token_tree import TokenTree, token_tree
-from dissect.study.windows import Window
+from dissect.inputs.windows import Window
 
 
 @dataclass(frozen=True)

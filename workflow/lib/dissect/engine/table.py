@@ -8,7 +8,7 @@ import pandas as pd
 
 from dissect.engine.schedule import LayerRange
 from dissect.engine.scores import Array, Scores
-from dissect.study.windows import Window
+from dissect.inputs.windows import Window
 from dissect.texts.spans import ANSWER, SPANS, Text
 
 

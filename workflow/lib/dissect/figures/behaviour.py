@@ -9,11 +9,11 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dissect.analysis.bootstrap import MIN_CONCEPTS, interval_of_mean
 from dissect.errors import DissectError
 from dissect.figures import canvas, notes
 from dissect.figures.names import drawn_name
 from dissect.figures.style import Style, in_order
-from dissect.results.bootstrap import MIN_CONCEPTS, interval_of_mean
 
 
 class QuestionSet(NamedTuple):

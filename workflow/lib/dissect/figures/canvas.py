@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from dissect.analysis.bootstrap import MIN_CONCEPTS
 from dissect.errors import DissectError
 from dissect.figures.names import FONT_FAMILY, font_families
 from dissect.figures.style import EXPERIMENTS, Look, Style
 from dissect.files import atomic_path
-from dissect.results.bootstrap import MIN_CONCEPTS
 
 GREY = "0.35"
 SINGLE_WIDTH = 0.5  # of a single concept's line
@@ -140,15 +140,15 @@ def singles_of(
 
 
 def score_floor(shown: "pd.Series[float]", style: Style) -> float:
-    """Where a score's axis ends below: under all that is shown, but not under `krs_floor`."""
+    """Where a score's axis ends below: under all that is shown, but not under `krs_minimum`."""
     low = shown.min() if shown.notna().any() else 0.0
-    return float(max(min(low - 0.04, -0.12), style.krs_floor))
+    return float(max(min(low - 0.04, -0.12), style.krs_minimum))
 
 
 def score_ceiling(shown: "pd.Series[float]", style: Style) -> float:
-    """Where it ends above: a KRS is at most 1, other scores may lie as far above as `krs_floor`."""
+    """Where it ends above: a KRS is at most 1, other scores may be higher."""
     high = shown.max() if shown.notna().any() else 1.0
-    return float(max(TOP, min(high + 0.04, 1 - style.krs_floor)))
+    return float(max(TOP, min(high + 0.04, 1 - style.krs_minimum)))
 
 
 def zero_line(axes: Axes, horizontal: bool = True) -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dissect.analysis.curve_groups import ALL_METHODS
 from dissect.figures import canvas, grid, notes
 from dissect.figures.style import (
     SHORT_SCORES,
@@ -17,7 +18,6 @@ from dissect.figures.style import (
     layer_label,
     window_label,
 )
-from dissect.results.curve_groups import ALL_METHODS
 
 _SPANS = {
     "notebook": Look("the notebook's span, as published", None, "o"),

@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dissect.analysis.curve_groups import ALL_METHODS, DONOR
 from dissect.figures import canvas, notes
 from dissect.figures.names import drawn_name
 from dissect.figures.style import EXPERIMENTS, SCORES, Style, in_order, layer_label
-from dissect.results.curve_groups import ALL_METHODS, DONOR
 
 # Control donor -> label, short label, dashes.
 CONTROLS: dict[str, tuple[str, str, tuple[float, ...]]] = {

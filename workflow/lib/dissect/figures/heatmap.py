@@ -20,7 +20,7 @@ def draw_heatmap(concepts: pd.DataFrame, style: Style) -> Figure:
     """One panel per experiment (rows) and method (columns); colour is each concept's KRS.
 
     Methods are not averaged: where they differ is what the map is for. Colours are centred at 0
-    and cut at `krs_floor` and 1.
+    and cut at `krs_minimum` and 1.
 
     Args:
         concepts: what `concept_scores` returns, of one model, window, span, donor and score.
@@ -65,7 +65,7 @@ def _draw_panel(axes: Axes, values: pd.DataFrame, names: Mapping[str, str], styl
     axes.set_facecolor("0.8")
     sns.heatmap(
         array,
-        vmin=style.krs_floor,
+        vmin=style.krs_minimum,
         vmax=1,
         center=0,
         cmap=style.heatmap_palette,
@@ -76,7 +76,7 @@ def _draw_panel(axes: Axes, values: pd.DataFrame, names: Mapping[str, str], styl
         ax=axes,
     )
     concept, layer = np.nonzero(array < MARKED_BELOW)
-    ink = np.where(array[concept, layer] < style.krs_floor / 2, "white", "black")
+    ink = np.where(array[concept, layer] < style.krs_minimum / 2, "white", "black")
     axes.scatter(layer + 0.5, concept + 0.5, marker="_", s=4, color=ink, linewidths=0.6)
     layers = values.columns.to_numpy(dtype=int)
     is_tick = layers % 5 == 0
@@ -86,7 +86,7 @@ def _draw_panel(axes: Axes, values: pd.DataFrame, names: Mapping[str, str], styl
 
 
 def _colour_bar(figure: Figure, concepts: pd.DataFrame, style: Style) -> None:
-    is_cut = bool((concepts["value"] < style.krs_floor).any())
+    is_cut = bool((concepts["value"] < style.krs_minimum).any())
     options: dict[str, Any] = {"extend": "min" if is_cut else "neither", "aspect": 40, "pad": 0.01}
     bar = figure.colorbar(figure.axes[0].collections[0], ax=figure.axes, **options)
     bar.set_label(SHORT_SCORES[concepts["score"].iloc[0]])

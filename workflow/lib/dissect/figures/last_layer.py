@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from dissect.figures import canvas, notes
 from dissect.figures.names import drawn_name
 from dissect.figures.style import EXPERIMENTS, SCORES, Style, in_order
-from dissect.study.windows import SUFFIX
+from dissect.inputs.windows import SUFFIX
 
 LAST, BEST, OTHERS = "last", "best", "others"
 # Role -> marker, label of sliding windows, and of suffixes.

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 import pandas as pd
 from matplotlib.figure import Figure
 
+from dissect.analysis.curve_groups import ALL_METHODS
 from dissect.figures.canvas import score_ceiling
 from dissect.figures.names import literal, one_line, shortened
 from dissect.figures.style import EXPERIMENTS, SPANS, Style, in_order, window_label
-from dissect.results.curve_groups import ALL_METHODS
 
 SCALE = "1 = the original's logits, 0 = the unlearned model's"
 AVERAGED = "mean over questions, then concepts"
@@ -102,12 +102,12 @@ def _range(values: "pd.Series[int]") -> str:
 
 def cut_note(shown: "pd.Series[float]", style: Style, what: str = "axis") -> str:
     """Words on values below what the axis or the colours show; empty if there are none."""
-    below = shown[shown < style.krs_floor]
+    below = shown[shown < style.krs_minimum]
     if below.empty:
         return ""
     lie = "1 value lies" if len(below) == 1 else f"{len(below)} values lie"
     lowest = signed(round(below.min(), 2))
-    return f"{what} cut at {signed(style.krs_floor)}: {lie} below, the lowest at {lowest}"
+    return f"{what} cut at {signed(style.krs_minimum)}: {lie} below, the lowest at {lowest}"
 
 
 def ceiling_note(shown: "pd.Series[float]", style: Style) -> str:

@@ -100,12 +100,12 @@ _FIGURES = (
         _OF_ORIGINAL,
     ),
     FigureSpec(
-        "trace",
+        "weight_changes",
         "How far each parameter moved",
-        "trace",
-        ("trace.csv",),
+        "weight_changes",
+        ("weight_changes.csv",),
         is_seeded=True,
-        topic="trace in the parameters",
+        topic="weight_changes in the parameters",
     ),
     FigureSpec(
         "behaviour",

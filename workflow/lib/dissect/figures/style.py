@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from dissect.study.section import Section
-from dissect.study.windows import window_width
+from dissect.inputs.section import Section
+from dissect.inputs.windows import window_width
 
 
 class Look(NamedTuple):
@@ -59,7 +59,7 @@ class Style(Section):
     panel_height: float = Field(
         default=2.2, ge=1, le=6, description="Height of one panel of curves, in inches."
     )
-    krs_floor: float = Field(
+    krs_minimum: float = Field(
         default=-1.0,
         ge=-1000,
         le=-0.01,

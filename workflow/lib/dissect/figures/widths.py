@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dissect.analysis.curve_groups import ALL_METHODS
 from dissect.figures import canvas, grid, notes
 from dissect.figures.style import SHORT_SCORES, SPANS, Look, Style, in_order
-from dissect.results.curve_groups import ALL_METHODS
-from dissect.study.windows import SUFFIX, window_width
+from dissect.inputs.windows import SUFFIX, window_width
 
 # Statistic -> how it is drawn; what of a suffix is another thing than of a window has two names.
 READINGS = {

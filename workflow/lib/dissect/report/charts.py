@@ -10,10 +10,10 @@ import pandas as pd
 import seaborn as sns
 import vl_convert
 
+from dissect.analysis.curve_groups import DONOR
 from dissect.figures.style import EXPERIMENTS, Style, in_order
 from dissect.report.sources import records
 from dissect.report.tables import rounded
-from dissect.results.curve_groups import DONOR
 
 # Marker of the figures -> the same in Vega.
 _SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "X": "cross"}

@@ -5,12 +5,12 @@ from typing import Any
 
 import pandas as pd
 
+from dissect.analysis.curve_groups import DONOR
 from dissect.figures.style import EXPERIMENTS, Style, in_order
 from dissect.report.charts import looks, still, svg
 from dissect.report.formatting import DASH, name_of, number
 from dissect.report.pictures import data_uri
 from dissect.report.sources import Shown, Sources, highest, records
-from dissect.results.curve_groups import DONOR
 
 # Set -> its title, and the concept file's key of what is asked.
 SETS = {
@@ -31,7 +31,7 @@ def concept_sections(sources: Sources, shown: Shown, style: Style) -> list[dict[
     """
     scores = shown.leading(sources.scores)
     scores = scores[scores["donor"] == DONOR]
-    lowest = max(style.krs_floor, min(-0.1, float(scores["value"].min())))
+    lowest = max(style.krs_minimum, min(-0.1, float(scores["value"].min())))
     chart = still(looks(in_order(scores["experiment"]), style), lowest)
     keys = ["model", "concept", "concept_name"]
     answers = sources.table("answers.parquet")

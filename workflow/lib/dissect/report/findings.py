@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from dissect.analysis.claims import DOES_NOT, HOLDS, UNDECIDED
 from dissect.report.formatting import counted, listed, number, with_interval
 from dissect.report.sources import records
-from dissect.results.claims import DOES_NOT, HOLDS, UNDECIDED
 
 # Verdict -> a symbol that needs no colour.
 SYMBOLS = {HOLDS: "✓", DOES_NOT: "✗", UNDECIDED: "?"}

@@ -9,6 +9,8 @@ import pandas as pd
 import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from dissect.analysis.behaviour import gap_closed
+from dissect.analysis.curve_groups import ALL_METHODS, DONOR
 from dissect.figures.style import EXPERIMENTS, Style, in_order, layer_label, window_label
 from dissect.report import charts, run
 from dissect.report.concepts import concept_sections
@@ -16,8 +18,6 @@ from dissect.report.findings import findings
 from dissect.report.formatting import NONE, counted, listed, name_of, number, setting
 from dissect.report.sources import Shown, Sources, highest, records
 from dissect.report.tables import PageTable, compact_json, narrowed, page_table
-from dissect.results.behaviour import gap_closed
-from dissect.results.curve_groups import ALL_METHODS, DONOR
 
 PACKAGE_DATA = ("templates/*", "assets/*")
 # File -> its caption, and what is said where it is not there.
@@ -41,9 +41,9 @@ TABLES = {
         "questions",
         "the models' answers were not computed (config: behaviour.sets)",
     ),
-    "trace.csv": (
+    "weight_changes.csv": (
         "How far each parameter moved, by component and layer",
-        "the parameters were not compared (config: trace)",
+        "the parameters were not compared (config: weight_changes)",
     ),
     "statistics.csv": (
         "Peaks, shares of the last layer and differences, each with its interval. Differences "
@@ -92,7 +92,7 @@ def render(
             "series": charts.series(curves, sources.scores),
             "looks": looks,
             "names": _names(shown),
-            "floor": style.krs_floor,
+            "floor": style.krs_minimum,
         },
         tables=_tables(sources, shown),
         absent=[why for name, (_, why) in TABLES.items() if sources.table(name) is None],

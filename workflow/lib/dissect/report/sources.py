@@ -10,9 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dissect.analysis.tables import concept_scores
 from dissect.errors import DissectError
 from dissect.results.schema import read_metadata
-from dissect.results.tables import concept_scores
 
 # Columns that are names even where they look like numbers, as the paper's concepts: 16, 18, ...
 NAMES = {

@@ -28,7 +28,7 @@ def sweep_settings(
     return settings | {"controls": dict(controls)} if controls else settings
 
 
-def identity_settings(*, window: str, prompt: str, dtype: str) -> Settings:
+def self_patch_settings(*, window: str, prompt: str, dtype: str) -> Settings:
     """The settings of a self-patch check."""
     return {"window": window, "prompt": prompt, "dtype": dtype}
 

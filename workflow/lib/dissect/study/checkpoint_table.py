@@ -8,8 +8,8 @@ from pathlib import Path
 
 from dissect.errors import DissectError, shortened
 from dissect.files import read_users_text
-from dissect.study.names import MAX_NAME_BYTES, name_problem, path_problem
-from dissect.study.rows import ORIGINAL, CheckpointRow
+from dissect.inputs.names import MAX_NAME_BYTES, name_problem, path_problem
+from dissect.inputs.rows import ORIGINAL, CheckpointRow
 
 # The formats that go with each kind of source, its usual one first.
 _FORMATS = {

@@ -7,10 +7,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 
 from dissect.errors import DissectError, check_known, first_problem, shortened
 from dissect.figures.style import Style
-from dissect.study.names import path_problem, text_problem
+from dissect.inputs.names import path_problem, text_problem
+from dissect.inputs.section import Distinct, Name, Names, Section
+from dissect.inputs.windows import layers_between, window_width
 from dissect.study.recipe import Recipe
-from dissect.study.section import Distinct, Name, Names, Section
-from dissect.study.windows import layers_between, window_width
 
 Experiment = Literal[
     "mlp_coefficients", "attention", "mlp_coefficients_and_attention", "value_vectors"
@@ -135,7 +135,7 @@ class Controls(Section):
     layers: Distinct[Annotated[int, Field(ge=0, le=9999)]] = Field(default=[])
     """In which windows: those whose `layer` (centre, or first layer of a suffix; from 0) is one of
     these, for each kind of `windows`."""
-    identity: bool = True
+    self_patch: bool = True
     """Whether each model's own states are put back into itself, which must change nothing: the run
     fails where it does."""
 
@@ -207,9 +207,10 @@ class Config(Section):
     answer_tokens: int = Field(default=30, ge=1, le=100_000)
     """New tokens of the answers that the original generates where a concept file has none. The
     paper's: 30."""
-    trace: bool = True
+    weight_changes: bool = True
     """How far each component's weights moved in every layer, and what became of the concept vector
-    (docs/trace.md): tables/trace.csv and a figure. Reads each checkpoint once more, needs no GPU.
+    (docs/weight-changes.md): tables/weight_changes.csv and a figure. Reads each checkpoint once
+    more, needs no GPU.
     """
     keep_recordings: bool = True
     """What the original did on a concept's texts (0.6 GB at 7B) is kept. false: it is removed after

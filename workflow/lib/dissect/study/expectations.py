@@ -5,8 +5,8 @@ from typing import Any
 
 from dissect.results.expected import (
     answer_settings,
-    identity_settings,
     patched_settings,
+    self_patch_settings,
     sweep_settings,
 )
 from dissect.study.study import Study
@@ -76,7 +76,7 @@ def of_sweeps(study: Study) -> Expected:
 
 def of_identities(study: Study) -> Expected:
     """Of self-patch checks."""
-    return _of_results(study, identity_settings, window=study.config.windows[0])
+    return _of_results(study, self_patch_settings, window=study.config.windows[0])
 
 
 def of_answers(study: Study) -> Expected:

@@ -6,7 +6,7 @@ from typing import Any
 from dissect.checkpoints.weight_files import named_weight_files
 from dissect.errors import DissectError
 from dissect.files import read_json_object
-from dissect.study.rows import CheckpointRow
+from dissect.inputs.rows import CheckpointRow
 
 _LEGACY = {"hf_olmo": "olmo"}  # ai2-olmo's later name of the same family
 

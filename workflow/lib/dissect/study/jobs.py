@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dissect.inputs.rows import ORIGINAL, CheckpointRow
 from dissect.study.resources import NEEDS
-from dissect.study.rows import ORIGINAL, CheckpointRow
 from dissect.study.study import Study
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dissect.files import atomic_path
-from dissect.study.rows import CheckpointRow
+from dissect.inputs.rows import CheckpointRow
 
 AVAILABLE = "there"
 # What a second try would not change. A hub that does not respond is not among them.

@@ -6,7 +6,7 @@ from itertools import product
 from pathlib import Path
 
 from dissect.figures.registry import FIGURES, FigureSpec
-from dissect.study.rows import ORIGINAL, CheckpointRow
+from dissect.inputs.rows import ORIGINAL, CheckpointRow
 from dissect.study.study import Study
 
 # Of every study.
@@ -34,13 +34,13 @@ class Products:
         """Every cell's table."""
         return _distinct(path for row in self.study.unlearned for path in self._cells(row))
 
-    def identities(self) -> list[str]:
-        """Each unlearned model's identity control, and its original's on the same concept."""
-        return _distinct(path for row in self.study.rows for path in self._identities(row))
+    def self_patches(self) -> list[str]:
+        """Each unlearned model's self-patch check, and its original's on the same concept."""
+        return _distinct(path for row in self.study.rows for path in self._self_patches(row))
 
-    def traces(self) -> list[str]:
-        """Every unlearned checkpoint's trace."""
-        return _distinct(path for row in self.study.unlearned for path in self._traces(row))
+    def weight_changes(self) -> list[str]:
+        """Every unlearned checkpoint's weight_changes."""
+        return _distinct(path for row in self.study.unlearned for path in self._weight_changes(row))
 
     def answers(self) -> list[str]:
         """Every unlearned model's answers, unpatched and patched."""
@@ -82,8 +82,8 @@ class Products:
         config = self.study.config
         asked = bool(config.behaviour.sets)
         optional = {
-            "identity.csv": config.controls.identity,
-            "trace.csv": config.trace,
+            "self_patch.csv": config.controls.self_patch,
+            "weight_changes.csv": config.weight_changes,
             "answers.parquet": asked,
             "behaviour.csv": asked,
         }
@@ -111,7 +111,7 @@ class Products:
         asked = config.behaviour
         return {
             "widths": len(config.windows) > 1,
-            "trace": config.trace,
+            "weight_changes": config.weight_changes,
             "behaviour": bool(asked.sets),
             "behaviour_patched": bool(asked.sets and asked.patched.windows),
         }.get(figure.name, True)
@@ -134,7 +134,7 @@ class Products:
     def report_tables(self) -> list[str]:
         """The tables that the report reads."""
         no_donors = not self.study.config.controls.donors
-        unread = {"identity.csv", *(["controls.csv"] if no_donors else [])}
+        unread = {"self_patch.csv", *(["controls.csv"] if no_donors else [])}
         return [path for path in self.tables() if Path(path).name not in unread]
 
     def report_texts(self) -> list[str]:
@@ -149,8 +149,8 @@ class Products:
         return _distinct(
             [
                 *(path for other in served for path in self._cells(other)),
-                *self._identities(row),
-                *(path for other in served for path in self._traces(other)),
+                *self._self_patches(row),
+                *(path for other in served for path in self._weight_changes(other)),
                 *(path for other in served for path in self._answers(other, asker=row)),
             ]
         )
@@ -165,18 +165,18 @@ class Products:
         experiments = self.study.config.experiments
         return [self.study.config.path("krs", *row.key, f"{name}.parquet") for name in experiments]
 
-    def _identities(self, row: CheckpointRow) -> list[str]:
-        """The identity controls of a checkpoint: one; for an original, one per concept."""
-        if not self.study.config.controls.identity:
+    def _self_patches(self, row: CheckpointRow) -> list[str]:
+        """The self-patch check of a checkpoint: one; for an original, one per concept."""
+        if not self.study.config.controls.self_patch:
             return []
         concepts = dict.fromkeys(other.concept for other in self._served_by(row))
-        folder = ("identity", row.model, row.method)
+        folder = ("self_patch", row.model, row.method)
         return [self.study.config.path(*folder, f"{concept}.parquet") for concept in concepts]
 
-    def _traces(self, row: CheckpointRow) -> list[str]:
+    def _weight_changes(self, row: CheckpointRow) -> list[str]:
         config = self.study.config
-        path = config.path("trace", row.model, row.method, f"{row.concept}.parquet")
-        return [path] if config.trace else []
+        path = config.path("weight_changes", row.model, row.method, f"{row.concept}.parquet")
+        return [path] if config.weight_changes else []
 
     def _answers(self, row: CheckpointRow, asker: CheckpointRow | None = None) -> list[str]:
         """The answers on an unlearned row's concept, and patched: its own, or another asker's."""

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from dissect.study.section import Names, Section
+from dissect.inputs.section import Names, Section
 
 # What a training holds, in multiples of its weights: weights, gradients, AdamW's two moments.
 TRAINING_FACTOR = 4

@@ -31,14 +31,14 @@ NEEDS = {
     # Two models, each on its way in twice.
     "answer_patched": Needs(1200, 3.2, 20, 10.0, on_gpu=True),
     "answer_questions": Needs(1000, 2.2, 10, 3.0, on_gpu=True),
-    "check_identity": Needs(1000, 1.0, 10, 4.0, on_gpu=True),
+    "check_self_patch": Needs(1000, 1.0, 10, 4.0, on_gpu=True),
     "dissect_layers": Needs(1000, 1.0, 20, 8.0, on_gpu=True),
     "download_checkpoint": Needs(1000, 0.5, 60, 30.0),
     "import_wheel": Needs(1000, 2.8, 20, 0.0),
     "merge_adapter": Needs(1000, 2.2, 10, 5.0),
     "record_original": Needs(1000, 1.0, 10, 2.0, on_gpu=True),
     "register_checkpoint": Needs(1000, 0.5, 10, 2.0),
-    "trace_parameters": Needs(1000, 0.1, 10, 3.0),
+    "measure_weight_changes": Needs(1000, 0.1, 10, 3.0),
     # recipe.TRAINING_FACTOR, and the weights on their way in and out.
     "unlearn_concept": Needs(1000, 5.0, 20, 15.0, on_gpu=True),
 }

@@ -11,12 +11,13 @@ from typing import Any
 
 from dissect.checkpoints.manifest import manifest_if_present
 from dissect.errors import DissectError, check_known
+from dissect.inputs.concepts import Entry, digest, has_answers, read_concept_file
+from dissect.inputs.rows import ORIGINAL, CheckpointRow
+from dissect.inputs.windows import layers_between, windows_of
 from dissect.study.checkpoint_table import read_table
-from dissect.study.concepts import Entry, digest, has_answers, read_concept_file
 from dissect.study.config import Config, load_config
 from dissect.study.folders import check_folder, check_pair, layers_of
 from dissect.study.preflight import PreflightRow, read_preflight
-from dissect.study.rows import ORIGINAL, CheckpointRow
 from dissect.study.selection import (
     Key,
     Selection,
@@ -26,12 +27,11 @@ from dissect.study.selection import (
     rows_of,
     select,
 )
-from dissect.study.windows import layers_between, windows_of
 
 _WEIGHTS = "*.safetensors"
 _FOLDERS = (  # of a results folder
-    *("answers", "behaviour", "benchmarks", "checkpoints", "concepts", "figures", "identity"),
-    *("krs", "logs", "recordings", "tables", "trace", "training"),
+    *("answers", "behaviour", "benchmarks", "checkpoints", "concepts", "figures", "self_patch"),
+    *("krs", "logs", "recordings", "tables", "weight_changes", "training"),
 )
 
 

@@ -1,0 +1,118 @@
+"""measure_weight_changes, collect_weight_changes, the figure: main() in a temporary folder."""
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import collect_weight_changes
+import measure_weight_changes
+import numpy as np
+import pandas as pd
+import plot
+import pytest
+
+from dissect.checkpoints.manifest import write_manifest
+from dissect.checkpoints.reader import Checkpoint
+from dissect.errors import DissectError
+from dissect.inputs.rows import CheckpointRow
+from dissect.results.schema import read_metadata, read_rows
+from dissect.weight_changes.components import component_changes
+from dissect.weight_changes.schema import CHANGES_COLUMNS
+from tiny import LAYERS, save_tiny, tiny_concept, tiny_config
+
+PLACE = {"Layer": 3, "Dim": 5}
+
+
+def weight_changes(folder: Path, original: Path, unlearned: Path, **concept: Any) -> Path:
+    """Run the script on two checkpoint folders."""
+    rows = {
+        "original": CheckpointRow("tiny", "original", "", f"path:{original}"),
+        "dpo": CheckpointRow("tiny", "dpo", "tea", f"path:{unlearned}"),
+    }
+    for name, row in rows.items():
+        write_manifest(folder / f"{name}.json", Path(row.location), row)
+    (folder / "tea.json").write_text(json.dumps(tiny_concept("tea") | concept), encoding="utf-8")
+    output = folder / "weight_changes/tiny/dpo/tea.parquet"
+    measure_weight_changes.main(
+        original=folder / "original.json",
+        unlearned=folder / "dpo.json",
+        concept=folder / "tea.json",
+        weight_changes=output,
+    )
+    return output
+
+
+def test_a_trace_has_every_component_and_the_concept_vector(
+    tiny_llama: Path, tiny_unlearned: Path, tmp_path: Path
+) -> None:
+    path = weight_changes(tmp_path, tiny_llama, tiny_unlearned, **PLACE)
+    rows = read_rows(path)
+    assert list(rows.columns) == CHANGES_COLUMNS
+    assert len(rows) == 7 * LAYERS + 1
+    assert set(rows["concept_name"]) == {"Tea"}
+    vector = rows["component"] == "concept_vector"
+    (only,) = rows[vector].to_dict("records")
+    assert (only["layer"], only["dim"]) == (3, 5)
+    assert only["cosine"] < 1 and only["l2"] > 0 and only["jaccard"] < 1
+    assert rows[~vector]["relative_change"].tolist() == [
+        row["relative_change"]
+        for row in component_changes(Checkpoint(tiny_llama), Checkpoint(tiny_unlearned))
+    ]
+    assert rows[~vector][["dim", "cosine", "l2", "jaccard"]].isna().all(axis=None)
+    metadata = read_metadata(path)
+    assert metadata["unlearned_source"] == f"path:{tiny_unlearned}"
+    assert len(metadata["original_weights_sha256"]) == len(metadata["data_sha256"]) == 64
+
+
+def test_without_a_place_the_log_says_so(
+    tiny_llama: Path, tiny_unlearned: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="dissect"):
+        rows = read_rows(weight_changes(tmp_path, tiny_llama, tiny_unlearned))
+    assert "concept_vector" not in set(rows["component"])
+    assert "concept tea has no Layer and Dim: no concept vector to compare" in caplog.text
+
+
+def test_another_model_is_refused(tiny_llama: Path, tmp_path: Path) -> None:
+    other = save_tiny(tmp_path / "other", tiny_config(intermediate_size=80))
+    with pytest.raises(DissectError, match="is no fine-tuned copy of"):
+        weight_changes(tmp_path, tiny_llama, other)
+    assert not (tmp_path / "weight_changes").exists()
+
+
+@pytest.fixture
+def table(tiny_llama: Path, tiny_unlearned: Path, tmp_path: Path) -> Path:
+    """tables/weight_changes.csv of one checkpoint."""
+    output = tmp_path / "tables/weight_changes.csv"
+    files = [weight_changes(tmp_path, tiny_llama, tiny_unlearned, **PLACE)]
+    collect_weight_changes.main(weight_changes=files, output=output)
+    return output
+
+
+def test_the_table_has_the_traces_numbers(table: Path, tmp_path: Path) -> None:
+    found = pd.read_csv(table)
+    assert list(found.columns) == CHANGES_COLUMNS
+    rows = read_rows(tmp_path / "weight_changes/tiny/dpo/tea.parquet")
+    keys = ["component", "layer"]
+    both = found.merge(rows.astype({"component": str}), on=keys, suffixes=("", "_before"))
+    assert len(both) == len(found) == len(rows)
+    for name in ("relative_change", "cosine", "l2", "jaccard", "dim"):
+        np.testing.assert_allclose(both[name], both[f"{name}_before"], rtol=1e-9)
+
+
+def test_the_figure_is_written_in_both_formats(table: Path, tmp_path: Path) -> None:
+    outputs = [tmp_path / "weight_changes.png", tmp_path / "weight_changes.pdf"]
+    given: dict[str, Any] = {"figure": "weight_changes", "tables": [table], "style": {}, "seed": 0}
+    plot.main(**given, selection={"model": "tiny"}, outputs=outputs)
+    assert outputs[0].read_bytes().startswith(b"\x89PNG")
+    assert outputs[1].read_bytes().startswith(b"%PDF")
+    with pytest.raises(DissectError, match="has no row with model other"):
+        plot.main(**given, selection={"model": "other"}, outputs=outputs)
+
+
+def test_table_and_figure_need_no_torch() -> None:
+    code = "import sys, dissect.figures.weight_changes; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

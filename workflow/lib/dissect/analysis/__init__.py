@@ -1,0 +1,1 @@
+"""From the sweeps' rows to numbers: curves, intervals, claims, controls."""

@@ -1,0 +1,137 @@
+"""All files of a kind in one table, and which sweeps are there."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from dissect.analysis.tables import row_groups
+from dissect.errors import DissectError
+from dissect.files import atomic_path
+from dissect.results.schema import (
+    ANSWER_SCHEMA,
+    CELL_SCHEMA,
+    SCHEMA_VERSION,
+    read_metadata,
+    read_table,
+)
+
+CELL = ["model", "method", "concept", "experiment"]
+COVERAGE_COLUMNS = [*CELL, "status", "reason", "origin", "rows", "null_krs"]
+
+# Metadata that differs between two runs of one job: kept in the cell, left out of the collection,
+# whose bytes then depend on the results only.
+PER_RUN = {"wall_seconds", "peak_memory_mib"}
+_ROWS_PER_GROUP = 1 << 17
+
+
+def collect_cells(cells: Iterable[Path], output: Path) -> None:
+    """Write the rows of all cells to one parquet file of the same schema.
+
+    Cells are read one at a time and stand in the order of their keys, whatever order they are
+    given in. A row group holds whole cells, which `concept_scores` relies on. Metadata that all
+    cells share is kept under its own key; what differs between them is under `cells`, as JSON
+    {model/method/concept/experiment: {key: value}}.
+
+    Raises:
+        DissectError: if there is no cell, or one is unreadable, of another schema, or holds rows
+            of another cell than its path says.
+    """
+    by_key = dict(sorted(((*cell.parts[-4:-1], cell.stem), cell) for cell in cells))
+    if not by_key:
+        raise DissectError(
+            "no cell to collect: nothing of the selection can be computed; "
+            "see the checkpoints table and on_missing_checkpoint"
+        )
+    tables = (_read_cell(cell, key) for key, cell in by_key.items())
+    by_name = {"/".join(key): cell for key, cell in by_key.items()}
+    _write_collection(output, tables, CELL_SCHEMA, _collected_metadata(by_name, "cells"))
+
+
+def collect_answers(files: Iterable[Path], output: Path) -> None:
+    """Write the answers of all unlearned models to one file of the same schema.
+
+    Files stand in the order of their paths' model, method and concept, unpatched answers first,
+    whatever order they are given in. Metadata as in tables/krs.parquet, with what differs under
+    `files`, as JSON {model/method/concept: {key: value}}.
+
+    Raises:
+        DissectError: if one is unreadable or of another schema.
+    """
+    by_name = dict(sorted(("/".join((*path.parts[-3:-1], path.stem)), path) for path in files))
+    tables = (read_table(path, ANSWER_SCHEMA) for path in by_name.values())
+    _write_collection(output, tables, ANSWER_SCHEMA, _collected_metadata(by_name, "files"))
+
+
+def _collected_metadata(files: Mapping[str, Path], listed_under: str) -> dict[str, str]:
+    """What all files' metadata agree on, and by the file's name what they do not."""
+    left_out = {*PER_RUN, "schema_version", "pandas", "ARROW:schema"}
+    each = {
+        name: {key: value for key, value in read_metadata(path).items() if key not in left_out}
+        for name, path in files.items()
+    }
+    shared = set.intersection(*(set(one.items()) for one in each.values()))
+    own = {name: dict(sorted(one.items() - shared)) for name, one in each.items()}
+    own_as_json = json.dumps(own)
+    return dict(sorted(shared)) | {"schema_version": SCHEMA_VERSION, listed_under: own_as_json}
+
+
+def _write_collection(
+    output: Path, tables: Iterable[pa.Table], schema: pa.Schema, metadata: Mapping[str, str]
+) -> None:
+    schema = schema.with_metadata(metadata)
+    with atomic_path(output) as partial, pq.ParquetWriter(partial, schema) as writer:
+        for group in _grouped(tables):
+            writer.write_table(group.cast(schema), row_group_size=max(group.num_rows, 1))
+
+
+def _grouped(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Whole tables put together to about _ROWS_PER_GROUP rows each."""
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table.replace_schema_metadata(None))
+        if sum(one.num_rows for one in waiting) >= _ROWS_PER_GROUP:
+            yield pa.concat_tables(waiting).unify_dictionaries()
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting).unify_dictionaries()
+
+
+def _read_cell(cell: Path, key: Sequence[str]) -> pa.Table:
+    table = read_table(cell, CELL_SCHEMA)
+    for column, expected in zip(CELL, key, strict=True):
+        values = pc.unique(table[column]).to_pylist()
+        if values != [expected]:
+            raise DissectError(
+                f"{cell}: column {column} holds {values}, its path says {expected!r}: "
+                "delete it and run again"
+            )
+    return table
+
+
+def coverage(table: Path, missing: Iterable[Mapping[str, str]]) -> pd.DataFrame:
+    """One row per selected cell: how many rows it has and how many without KRS, or why none.
+
+    Args:
+        table: tables/krs.parquet.
+        missing: per cell that has no result: model, method, concept, experiment, reason, and the
+            origin that its checkpoint would have.
+    """
+    keys = [*CELL, "origin"]
+    counts = [
+        rows.append_column("valid", pc.is_finite(rows["krs"]))
+        .group_by(keys, use_threads=False)
+        .aggregate([("valid", "sum"), ([], "count_all")])
+        for rows in row_groups(table, ["krs"])
+    ]
+    done = pa.concat_tables(counts).unify_dictionaries().to_pandas()
+    done = done.astype(dict.fromkeys(keys, str)).assign(status="done", rows=done["count_all"])
+    done["null_krs"] = done["rows"] - done["valid_sum"].fillna(0).astype(int)
+    absent = pd.DataFrame(list(missing)).assign(status="missing", rows=0, null_krs=0)
+    parts: list[pd.DataFrame] = [part for part in (done, absent) if len(part)]
+    both = pd.concat(parts, ignore_index=True).reindex(columns=COVERAGE_COLUMNS)
+    return both.sort_values(CELL, ignore_index=True)

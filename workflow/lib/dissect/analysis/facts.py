@@ -1,0 +1,108 @@
+"""How many answers still contain the fact that was asked for, by string match.
+
+python -m dissect.analysis.facts RESULTS FACTS prints the counts as CSV.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+from pydantic import Field, TypeAdapter, ValidationError
+
+from dissect.errors import DissectError
+from dissect.results.schema import ANSWER_SCHEMA, read_table
+
+Facts = dict[str, dict[str, Annotated[list[str], Field(min_length=1)]]]
+"""Concept id -> question -> the strings of which one must be in the answer."""
+_FACTS = TypeAdapter(Facts)
+
+_SETTING = ["model", "method", "origin", "concept", "experiment", "first_layer", "last_layer"]
+FACT_COLUMNS = [*_SETTING, "questions", "original", "kept"]
+
+
+def read_facts(path: Path) -> Facts:
+    """Read a facts file: a JSON object of concepts, each an object of its questions in order.
+
+    Raises:
+        DissectError: if it cannot be read or has another form.
+    """
+    try:
+        return _FACTS.validate_json(path.read_bytes())
+    except OSError as error:
+        raise DissectError(f"facts file {path} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise DissectError(
+            f"facts file {path} must be a JSON object of concepts, each an object of its "
+            "questions, each with a list of the strings that are accepted: "
+            f"{error.errors()[0]['msg']}"
+        ) from error
+
+
+def contains(answer: str, accepted: Sequence[str]) -> bool:
+    """Whether a text contains one of the strings, as whole words, in upper or lower case."""
+    patterns = (rf"(?<!\w){re.escape(fact)}(?!\w)" for fact in accepted)
+    return any(re.search(pattern, answer, re.IGNORECASE) for pattern in patterns)
+
+
+def facts_kept(answers: pd.DataFrame, facts: Facts) -> pd.DataFrame:
+    """Count the answers that contain the fact, of the questions on the unlearned concept.
+
+    Args:
+        answers: rows of tables/answers.parquet.
+
+    Returns:
+        FACT_COLUMNS, a row per model, method, concept and patch (experiment and layers are null
+        without one): how many questions the concept's facts file has, in how many answers of the
+        original the fact is, and in how many of the unlearned model.
+
+    Raises:
+        DissectError: if a question of the facts file is not the one that was asked.
+    """
+    asked = answers[(answers["set"] == "target") & answers["concept"].isin(list(facts))]
+    layers = ("first_layer", "last_layer")
+    asked = asked.astype({name: "Int64" if name in layers else object for name in _SETTING})
+    asked_what = zip(asked["concept"], asked["question"], asked["prompt"], strict=True)
+    accepted = [_accepted(facts, *which) for which in asked_what]
+    rows = asked.assign(
+        original=list(map(contains, asked["answer_original"], accepted)),
+        kept=list(map(contains, asked["answer"], accepted)),
+    )
+    grouped = rows.groupby(_SETTING, dropna=False, sort=True)
+    counted = grouped.agg(
+        questions=("kept", "size"), original=("original", "sum"), kept=("kept", "sum")
+    )
+    return counted.reset_index()[FACT_COLUMNS]
+
+
+def _accepted(facts: Facts, concept: str, number: int, prompt: str) -> list[str]:
+    question, accepted = dict(enumerate(facts[concept].items())).get(number, ("", []))
+    if not question or question not in prompt:
+        raise DissectError(
+            f"question {number} (from 0) of {concept} in the facts file is not the one that was "
+            "asked; list the concept's questions as in the concept file"
+        )
+    return accepted
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m dissect.analysis.facts", description=__doc__)
+    parser.add_argument("results", type=Path, metavar="RESULTS", help="a results folder")
+    parser.add_argument("facts", type=Path, metavar="FACTS", help="a facts file (demo/facts.json)")
+    chosen = parser.parse_args(arguments)
+    try:
+        path = chosen.results / "tables" / "answers.parquet"
+        answers = read_table(path, ANSWER_SCHEMA).to_pandas()
+        facts_kept(answers, read_facts(chosen.facts)).to_csv(sys.stdout, index=False)
+    except DissectError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""The self-patch check: a model's own activations, patched into itself, must change nothing.
+
+The original's recorded activations in the original leave the loss at 0; an unlearned model's own
+leave it where it was, KRS 0. A sweep for which that fails patches something else than it says.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dissect.errors import DissectError
+from dissect.inputs.windows import SUFFIX, Window, windows_of
+from dissect.results.schema import read_metadata
+
+# How far logits may move, as a share of their size (root mean squares). Runs share batches of other
+# sizes, and a product's last bits depend on that: bfloat16 has 8 bits, float16 11, float32 24.
+# Another layer's activations, or another question's, move the logits by about their size.
+TOLERANCE = {"torch.float32": 1e-4, "torch.float16": 2e-2, "torch.bfloat16": 1e-1}
+IDENTITY_COLUMNS = ["model", "method", "concept", "dtype", "largest_change", "tolerance"]
+
+
+def self_patch_windows(name: str, layers: int) -> list[Window]:
+    """The middle window of a kind, the top one, and all of a model's layers."""
+    every = windows_of([name], layers)
+    return [every[layers // 2], every[-1], Window(SUFFIX, 0, 0, layers - 1)]
+
+
+def refuse_changed(rows: pd.DataFrame, size: float, dtype: str, label: str) -> float:
+    """The largest change of a model by its own states; for an original, also of its own logits.
+
+    A loss is a squared distance to the original's logits, so no pair of losses can be further apart
+    than the two models' logits: |sqrt(patched) - sqrt(unpatched)| is at most what they moved by.
+
+    Args:
+        rows: as in a cell, of one model and concept; method original: of the original itself.
+        size: root mean square of the original's logits.
+        dtype: that was computed in.
+        label: the checkpoint's name, for the error.
+
+    Raises:
+        DissectError: naming the worst row, if it is above TOLERANCE.
+    """
+    moved = (np.sqrt(rows["loss_patched"]) - np.sqrt(rows["loss_unlearned"])).abs() / size
+    if (rows["method"] == "original").all():
+        moved = np.maximum(moved, np.sqrt(rows["loss_unlearned"]) / size)
+    moved = moved.fillna(np.inf)  # what is no number is no rounding
+    worst = rows.iloc[int(np.argmax(moved))]
+    change, most = float(moved.max()), TOLERANCE[dtype]
+    if change > most:
+        raise DissectError(
+            f"self_patch: {label}: its own states, put back at layers {worst['first_layer']} to "
+            f"{worst['last_layer']} ({worst['experiment']}), move its logits on question "
+            f"{worst['question']} by {change:.2g} of their size; at most {most:g} is rounding in "
+            f"{dtype.removeprefix('torch.')}: no result can be trusted; delete the recording and "
+            "run again (docs/controls.md)"
+        )
+    return change
+
+
+def collect_self_patch(files: Iterable[Path]) -> pd.DataFrame:
+    """The outcome of each check: IDENTITY_COLUMNS, one row per checkpoint and concept.
+
+    Args:
+        files: .../{model}/{method}/{concept}.parquet, as check_self_patch writes them.
+    """
+    rows = []
+    for path in files:
+        metadata = read_metadata(path)
+        dtype, change = metadata["dtype"], metadata["largest_change"]
+        rows.append([*path.parts[-3:-1], path.stem, dtype, float(change), TOLERANCE[dtype]])
+    table = pd.DataFrame(rows, columns=IDENTITY_COLUMNS)
+    return table.sort_values(IDENTITY_COLUMNS[:3], ignore_index=True)

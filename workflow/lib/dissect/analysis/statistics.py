@@ -1,0 +1,124 @@
+"""tables/statistics.csv: what the curves say, and how they differ, with intervals."""
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import combinations, product
+from typing import Any
+
+import pandas as pd
+
+from dissect.analysis.bootstrap import Array, estimate, mean_and_interval
+from dissect.analysis.curve_groups import (
+    ALL_METHODS,
+    DONOR,
+    GROUP_COLUMNS,
+    CurveGroup,
+    curve_groups,
+)
+from dissect.analysis.curve_statistics import (
+    Reading,
+    difference_of_peaks,
+    final_layer_advantage,
+    final_layer_share,
+    final_window,
+    highest,
+    layers_that_give,
+    peak,
+    peak_layer,
+    rank_correlation,
+    with_last_layer,
+    without_last_layer,
+)
+from dissect.inputs.windows import SUFFIX
+
+_KEYS = [*GROUP_COLUMNS, "method", "experiment", "statistic", "versus", "layer"]
+STATISTIC_COLUMNS = [*_KEYS, "value", "low", "high", "n"]
+
+_OF_ALL: dict[str, Reading] = {
+    "peak": peak,
+    "peak_layer": peak_layer,
+    "final_window": final_window,
+    "final_layer_share": final_layer_share,
+}
+_OF_SLIDING: dict[str, Reading] = _OF_ALL | {
+    "best_with_final_layer": highest(with_last_layer),
+    "best_without_final_layer": highest(without_last_layer),
+    "final_layer_advantage": final_layer_advantage,
+}
+_OF_SUFFIXES: dict[str, Reading] = _OF_ALL | {
+    "layers_for_half": partial(layers_that_give, share=0.5),
+    "layers_for_most": partial(layers_that_give, share=0.9),
+}
+
+Row = dict[Any, Any]
+
+
+def statistics(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """All statistics of the curves whose donor is the original, in long format.
+
+    Of each curve: peak (its highest mean), peak_layer, final_window, final_layer_share (as
+    `analysis.curve_statistics` defines them), and monotonicity (the mean over concepts of
+    Spearman's correlation between score and layer). Of sliding windows: best_with_final_layer,
+    best_without_final_layer, and final_layer_advantage, the one less the other. Of suffixes: how
+    many last layers give half (layers_for_half) and nine tenths (layers_for_most) of the best.
+    Between two experiments of a method (experiment_difference) and two methods of an experiment
+    (method_difference), `versus` naming the one that is taken away: at each layer, and, without a
+    layer, of the two peaks (.._difference_of_peaks), which may lie at different layers.
+
+    Differences are paired: only concepts that both sides have are used, and are drawn together. So
+    a difference of peaks is not the difference of two rows `peak` where cells are missing.
+
+    Args:
+        scores: what `concept_scores` returns.
+        seed: of the bootstrap.
+
+    Returns:
+        STATISTIC_COLUMNS, one row each; layer is null but in differences at a layer; value is null
+        without any concept, low and high under MIN_CONCEPTS of them; n is how many concepts stand
+        behind the value.
+    """
+    rows = [
+        {**group.key, **row}
+        for group in curve_groups(scores[scores["donor"] == DONOR])
+        for row in (*_of_curves(group, seed), *_of_pairs(group, seed))
+    ]
+    table = pd.DataFrame(rows, columns=STATISTIC_COLUMNS).astype({"layer": "Int64"})
+    return table.sort_values(_KEYS, ignore_index=True)
+
+
+def _of_curves(group: CurveGroup, seed: int) -> Iterator[Row]:
+    readings = _OF_SUFFIXES if group.key["window"] == SUFFIX else _OF_SLIDING
+    for experiment, method in product(group.experiments, [*group.methods, ALL_METHODS]):
+        curve = group.curve(experiment, method)
+        numbers = {
+            name: estimate(partial(reading, group.windows), curve, seed=seed)
+            for name, reading in readings.items()
+        }
+        # Of each concept first: a mean curve rises more steadily than those it is made of. The peak
+        # of a single point is the point.
+        correlation = rank_correlation(curve)[..., None]
+        numbers["monotonicity"] = estimate(partial(peak, group.windows), correlation, seed=seed)
+        for name, number in numbers.items():
+            key = {"method": method, "experiment": experiment, "statistic": name, "versus": ""}
+            yield key | vars(number)
+
+
+def _of_pairs(group: CurveGroup, seed: int) -> Iterator[Row]:
+    for name, key, left, right in _pairs(group):
+        points = group.windows[["layer"]].assign(**mean_and_interval(left - right, seed))
+        for point in points.to_dict("records"):
+            yield {**key, "statistic": name, **point}
+        peaks = estimate(partial(difference_of_peaks, group.windows), left, right, seed=seed)
+        yield {**key, "statistic": f"{name}_of_peaks", **vars(peaks)}
+
+
+def _pairs(group: CurveGroup) -> Iterator[tuple[str, dict[str, str], Array, Array]]:
+    """The curves that are compared: the name of their difference, its keys, and both."""
+    methods = [*group.methods, ALL_METHODS]
+    for (left, right), method in product(combinations(group.experiments, 2), methods):
+        key = {"method": method, "experiment": left, "versus": right}
+        yield "experiment_difference", key, group.curve(left, method), group.curve(right, method)
+    for (left, right), experiment in product(combinations(group.methods, 2), group.experiments):
+        key = {"method": left, "experiment": experiment, "versus": right}
+        curves = group.curve(experiment, left), group.curve(experiment, right)
+        yield "method_difference", key, *curves

@@ -1,0 +1,1 @@
+"""One file for a reviewer, without what is private."""

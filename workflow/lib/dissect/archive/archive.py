@@ -1,0 +1,146 @@
+"""One file of a study for whoever reviews it: the same results give the same bytes."""
+
+import json
+import platform
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+
+from dissect.archive.redact import Redactor
+from dissect.files import atomic_path, read_json, sha256_of
+from dissect.provenance import PACKAGES, hash_of
+
+MANIFEST = "MANIFEST.sha256"
+_TEXTS = (".csv", ".tsv", ".json", ".html", ".yaml", ".md", ".svg", ".txt")
+_EARLIEST = (1980, 1, 1, 0, 0, 0)  # a zip file knows no earlier time
+_READABLE = 0o100644 << 16  # a plain file, rw-r--r--
+_UNIX = 3
+_MORE_PACKAGES = ("pandas", "matplotlib", "snakemake")
+
+README = """# Results of a study of unlearning
+
+`sha256sum -c MANIFEST.sha256` checks every file. Folders of the machine that it was made on are cut
+to their last name.
+
+- `report.html`: the study on one page, if it was made; open it in a browser.
+- `tables/`: krs.parquet has every row of every cell, and in its metadata versions, hashes and
+  devices; the other tables summarise it.
+- `figures/`: each figure, as a picture and for print.
+- `config.yaml`: the config as it was used, with every default.
+- `checkpoints.tsv`: the checkpoints table.
+- `checkpoints/`: what each checkpoint is: source, commit, sha256 of each file, how it was trained.
+- `provenance.json`: versions and the workflow's commit at the time of packing.
+
+`python -m dissect compare archive.zip results/...` compares it with another run.
+"""
+
+
+def study_members(
+    results: Path,
+    checkpoints: Path,
+    manifests: list[Path],
+    outputs: list[Path],
+    config: Mapping[str, Any],
+    workflow: Path,
+) -> dict[str, Path | str]:
+    """Each file's name in the archive, and the file, or the text that goes there.
+
+    Args:
+        results: the study's folder; files in it keep their place.
+        checkpoints: the checkpoints table.
+        manifests: those of its checkpoints; the folder that they name is left out.
+        outputs: tables, figures, report; all of them in `results`.
+        config: the config as used.
+        workflow: the folder that the Snakefile lies in.
+    """
+    members: dict[str, Path | str] = {str(path.relative_to(results)): path for path in outputs}
+    for path in manifests:
+        manifest = read_json(path)
+        del manifest["folder"]
+        members[str(path.relative_to(results))] = _as_json(manifest)
+    members["README.md"] = README
+    members["config.yaml"] = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+    members["checkpoints.tsv"] = checkpoints.read_text(encoding="utf-8")
+    members["provenance.json"] = _as_json(provenance(workflow, config))
+    return members
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def provenance(workflow: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Versions, the config's hash and the workflow's commit now, not those of the results."""
+    return {
+        "workflow": workflow_commit(workflow),
+        "config_hash": hash_of(config),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in (*PACKAGES, *_MORE_PACKAGES)},
+    }
+
+
+def workflow_commit(workflow: Path) -> dict[str, Any] | None:
+    """The commit of the workflow, and whether files differ from it; None outside of git."""
+
+    def git(*words: str) -> str | None:
+        command = ["git", "-C", str(workflow), *words]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+        except (FileNotFoundError, subprocess.CalledProcessError):
+            return None
+        return done.stdout.strip()
+
+    top = git("rev-parse", "--show-toplevel")
+    if top is None or Path(top).resolve() != workflow.resolve():
+        return None  # a copy of the workflow that lies in somebody else's repository
+    commit = git("rev-parse", "HEAD")
+    changed = git("status", "--porcelain", "--", "Snakefile", "workflow")
+    return None if commit is None else {"commit": commit, "modified": bool(changed)}
+
+
+def write_archive(output: Path, members: Mapping[str, Path | str], redactor: Redactor) -> None:
+    """Write a zip file of the members and MANIFEST.sha256, whole or not at all.
+
+    Names are sorted, times and permissions fixed, private paths replaced.
+
+    Raises:
+        DissectError: if a member holds an access token, or the disk is full.
+    """
+    with atomic_path(output) as partial, TemporaryDirectory(dir=output.parent) as folder:
+        staged = {
+            name: _stage(Path(folder) / name, name, members[name], redactor)
+            for name in sorted(members)
+        }
+        manifest = Path(folder) / MANIFEST
+        lines = [f"{sha256_of(path)}  {name}\n" for name, path in staged.items()]
+        manifest.write_text("".join(lines), encoding="utf-8")
+        with zipfile.ZipFile(partial, "w") as archive:
+            for name, path in ({MANIFEST: manifest} | staged).items():
+                _add(archive, name, path)
+
+
+def _stage(copy: Path, name: str, member: Path | str, redactor: Redactor) -> Path:
+    """The file to pack: a redacted copy, or the member itself where it holds no text."""
+    if isinstance(member, Path) and member.suffix == ".parquet":
+        return redactor.redact_parquet(member, copy)
+    if isinstance(member, Path) and member.suffix not in _TEXTS:
+        return member
+    text = member if isinstance(member, str) else member.read_text(encoding="utf-8")
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.write_text(redactor.redact(text, name), encoding="utf-8")
+    return copy
+
+
+def _add(archive: zipfile.ZipFile, name: str, path: Path) -> None:
+    info = zipfile.ZipInfo(name, _EARLIEST)
+    info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, _READABLE
+    info.create_system = _UNIX
+    with path.open("rb") as file, archive.open(info, "w", force_zip64=True) as packed:
+        shutil.copyfileobj(file, packed)

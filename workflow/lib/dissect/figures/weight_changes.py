@@ -1,0 +1,118 @@
+"""How far each component's weights moved, layer by layer, and the concept vectors among them."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dissect.analysis.bootstrap import (
+    MIN_CONCEPTS,
+    concepts_with_a_value,
+    interval_of_mean,
+    mean_curve,
+)
+from dissect.figures import canvas, notes
+from dissect.figures.names import drawn_name
+from dissect.figures.style import Look, Style
+from dissect.weight_changes.schema import ATTENTION, CONCEPT_VECTOR, MLP
+
+_LOOKS = {
+    "q": Look("query", 0, "o"),
+    "k": Look("key", 1, "s", (4, 1.5)),
+    "v": Look("value", 2, "^", (1, 1)),
+    "o": Look("output", 3, "X", (3, 1, 1, 1)),
+    "gate": Look("gate", 0, "o"),
+    "up": Look("up", 1, "s", (4, 1.5)),
+    "down": Look("down (value vectors)", 3, "X", (3, 1, 1, 1)),
+}
+_STAR: dict[str, Any] = {
+    "label": "concept vectors",
+    "color": "black",
+    "marker": "*",
+    "markersize": 7,
+    "markeredgecolor": "white",
+    "markeredgewidth": 0.5,
+    "linestyle": "none",
+}
+_GROUPS = {"attention": ATTENTION, "MLP": MLP}
+
+
+def draw_weight_changes(weight_changes: pd.DataFrame, style: Style, seed: int) -> Figure:
+    """A row of panels per method (and origin): attention at the left, MLP at the right.
+
+    Args:
+        weight_changes: rows of tables/weight_changes.csv of one model.
+        seed: of the bootstrap of the intervals over concepts.
+    """
+    rows = canvas.by_method(weight_changes)
+    line_styles = canvas.line_styles(_LOOKS, style, 4)
+    size = (style.width, len(rows) * (style.panel_height + 0.15) + 0.55 * style.font_scale)
+    with canvas.applied(style, weight_changes):
+        figure, grid = canvas.new_grid(size, len(rows), len(_GROUPS), sharex=True)
+        for panels, (name, frame) in zip(grid, rows.items(), strict=True):
+            for axes, (group, components) in zip(panels, _GROUPS.items(), strict=True):
+                for component in components:
+                    of_component = frame[frame["component"] == component]
+                    _draw_component(axes, of_component, line_styles[component], seed)
+                axes.set_title(f"{drawn_name(name)}: {group}", loc="left")
+            _draw_concept_vectors(panels[-1], frame[frame["component"] == CONCEPT_VECTOR])
+            panels[0].set_ylabel("relative change of the weights")
+        for axes in grid[-1]:
+            axes.set_xlabel("layer (from 0)")
+            canvas.layer_ticks(axes)
+        grid[0, 0].set_ylim(bottom=0)
+        notes.title(
+            figure, str(weight_changes["model"].iloc[0]), _phrases(weight_changes, rows), style
+        )
+        _legends(figure, set(weight_changes["component"]), line_styles)
+    return figure
+
+
+def _draw_component(axes: Axes, rows: pd.DataFrame, line_style: dict[str, Any], seed: int) -> None:
+    """Mean over concepts, with its band, or with the single concepts where they are few."""
+    if rows["relative_change"].isna().all():
+        return
+    values = rows.pivot(index="concept", columns="layer", values="relative_change")
+    layers, cube = values.columns.to_numpy(), values.to_numpy(float)[None]
+    axes.plot(layers, mean_curve(cube), **line_style)
+    low, high = interval_of_mean(cube, seed)
+    colour = line_style["color"]
+    band = pd.DataFrame({"layer": layers, "low": low, "high": high})
+    canvas.add_band(axes, band, colour)
+    if len(values) > 1:
+        few = concepts_with_a_value(cube) < MIN_CONCEPTS
+        singles = np.where(few, cube[0], np.nan)
+        points: dict[str, Any] = {"color": colour, "alpha": 0.5, "linestyle": "none"}
+        axes.plot(layers, singles.T, marker=".", markersize=2.2, zorder=1.5, **points)
+
+
+def _draw_concept_vectors(axes: Axes, rows: pd.DataFrame) -> None:
+    """Each concept's vector at its layer: a star on a stem."""
+    axes.vlines(rows["layer"], 0, rows["relative_change"], color="0.6", linewidth=0.6, zorder=1)
+    axes.plot(rows["layer"], rows["relative_change"], zorder=4, **_STAR)
+
+
+def _phrases(weight_changes: pd.DataFrame, rows: dict[str, pd.DataFrame]) -> list[str]:
+    """What is shown, of how many concepts."""
+    each = pd.Series([frame["concept"].nunique() for frame in rows.values()])
+    phrases = ["Frobenius norm of the difference to the original, relative to the original's"]
+    if each.max() > 1:
+        phrases.append("lines: mean over concepts")
+    if each.max() >= MIN_CONCEPTS:
+        phrases.append("bands: 95 % bootstrap intervals over concepts")
+    if ((each > 1) & (each < MIN_CONCEPTS)).any():
+        phrases.append("small points: single concepts")
+    phrases.append(f"n = {notes.spread(each, 'concept')} per method")
+    if not (weight_changes["component"] == CONCEPT_VECTOR).any():
+        phrases.append("no concept vector is named in the concept file")
+    return phrases
+
+
+def _legends(figure: Figure, present: set[str], line_styles: dict[str, dict[str, Any]]) -> None:
+    """Under each column of panels, its components."""
+    stars = [_STAR] if CONCEPT_VECTOR in present else []
+    for side, components, more in (("left", ATTENTION, []), ("right", MLP, stars)):
+        entries = [line_styles[name] for name in components if name in present]
+        canvas.legend(figure, entries + more, 2, side)

@@ -1,0 +1,157 @@
+"""Concept files: the questions, answers and texts of each concept, in the authors' format."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, Field, StrictInt, ValidationError, model_validator
+
+from dissect.errors import DissectError, first_problem, shortened
+from dissect.files import read_users_json
+from dissect.inputs.names import name_problem, text_problem
+
+Entry = dict[str, Any]
+"""One concept: the authors' keys (id, Concept, QA; optional QA_with_answers, ...), id a string."""
+
+
+def _usable_id(value: Any) -> Any:
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        raise ValueError(f"{shortened(value)} cannot be an id; give a name or a number")
+    if problem := name_problem("concept", str(value)):
+        raise ValueError(f"{shortened(value)} {problem}")
+    return value
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_not_blank)]
+Index = Annotated[StrictInt, Field(ge=0)]
+
+
+class Completion(BaseModel):
+    First_half: Text
+
+
+class _CheckedEntry(BaseModel):
+    """What is checked of an entry; further keys may be anything."""
+
+    id: Annotated[Any, AfterValidator(_usable_id)]
+    Concept: Text
+    QA: Annotated[list[Text], Field(min_length=1)]
+    QA_with_answers: list[Text] | None = None
+    answers_tokens_num: list[Annotated[StrictInt, Field(ge=1)]] | None = None
+    Layer: Index | None = None
+    Dim: Index | None = None
+    unrelated_QA: list[Text] | None = None  # noqa: N815
+    text_completion: list[Completion] | None = None
+    wikipedia_content: str | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.answers_tokens_num is not None and self.QA_with_answers is None:
+            raise ValueError("answers_tokens_num without QA_with_answers, whose tokens it counts")
+        for key in ("QA_with_answers", "answers_tokens_num"):
+            values = getattr(self, key)
+            if values is not None and len(values) != len(self.QA):
+                raise ValueError(
+                    f"{key} has {len(values)} items for {len(self.QA)} questions in QA; "
+                    "there must be one for each"
+                )
+        if (self.Layer is None) != (self.Dim is None):
+            raise ValueError("Layer and Dim name a value vector together; give both or neither")
+        return self
+
+
+def read_concept_file(path: Path) -> dict[str, Entry]:
+    """Read and check a concept file: a list of objects, or an object of them by id.
+
+    Returns:
+        The entries by id, in the file's order, each as it is in the file but for a string as id.
+
+    Raises:
+        DissectError: naming the file, the entry and what is legal there.
+    """
+    try:
+        items = read_users_json(path, object_pairs_hook=_each_key_once)
+    except DissectError as error:
+        raise DissectError(f"concept file {error}") from error
+    if isinstance(items, dict):
+        items = [_with_id(path, key, value) for key, value in items.items()]
+    if not isinstance(items, list) or not items:
+        raise DissectError(f"concept file {path} must be a list of concepts, each an object")
+    entries: dict[str, Entry] = {}
+    for number, item in enumerate(items):
+        entry = _checked(f"concept file {path}, entry {number} (from 0)", item)
+        if entry["id"] in entries:
+            raise DissectError(
+                f"concept file {path} has id {shortened(entry['id'])} twice; keep one"
+            )
+        entries[entry["id"]] = entry
+    return entries
+
+
+def digest(entry: Entry) -> str:
+    """The sha256 of an entry's canonical JSON: it changes with the content, never the layout."""
+    text = json.dumps(entry, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def has_answers(entry: Entry) -> bool:
+    """Whether the entry brings its own answers, so that none need be generated."""
+    return entry.get("QA_with_answers") is not None
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, of whose repeated keys Python's parser would keep the last."""
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        [(key, _)] = Counter(key for key, _ in pairs).most_common(1)
+        where = f"the object with id {shortened(mapping.get('id'))}"
+        raise ValueError(f"{where} has the key {shortened(key)} twice")
+    return mapping
+
+
+def _with_id(path: Path, key: str, value: Any) -> Any:
+    """An entry of an object of entries by id."""
+    if not isinstance(value, dict):
+        return value
+    if str(value.get("id", key)) != key:
+        raise DissectError(
+            f"concept file {path}: the entry {shortened(key)} has the id {shortened(value['id'])}; "
+            "give it one id"
+        )
+    return value | {"id": key}
+
+
+def _checked(where: str, item: Any) -> Entry:
+    if not isinstance(item, dict):
+        raise DissectError(f"{where} is not an object with the keys id, Concept, QA, ...")
+    for key, value in item.items():
+        for text in (key, *_texts_in(value)):
+            if problem := text_problem(text):
+                raise DissectError(f"{where}: {shortened(key)} {problem}")
+    try:
+        _CheckedEntry.model_validate(item)
+    except ValidationError as error:
+        raise DissectError(f"{where}: {first_problem(error)}") from error
+    return item | {"id": str(item["id"])}
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    """Every text in a JSON value, keys of objects included."""
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case str() as text:
+                yield text
+            case dict() as mapping:
+                waiting += [*mapping, *mapping.values()]
+            case list() as items:
+                waiting += items

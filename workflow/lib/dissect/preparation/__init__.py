@@ -1,0 +1,1 @@
+"""What comes before the jobs: which checkpoints are there, changed, or to be downloaded."""

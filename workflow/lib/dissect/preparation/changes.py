@@ -1,0 +1,93 @@
+"""Before any job is planned: do the manifests still describe the checkpoints' files?
+
+A user's folder, of a checkpoint or an adapter, may change: it is verified or merged again, and all
+that depends on it runs again. What was downloaded, converted, merged or trained here must not.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from dissect.checkpoints.hashes import files_of, hash_files, is_known, read_hashes, write_hashes
+from dissect.checkpoints.manifest import File, Manifest, manifest_if_present
+from dissect.errors import DissectError
+from dissect.inputs.rows import CheckpointRow
+from dissect.study.study import Study
+
+log = logging.getLogger("dissect")
+_USERS = ("path", "adapter")
+
+
+def changed_manifests(study: Study) -> list[str]:
+    """The manifests of users' folders that hold other files, or other content, than they did.
+
+    A missing one is among them: its results may be from other files than those in the folder now.
+    Only a file that os.stat calls another one than before is hashed. Missing weights of other
+    checkpoints are no change: they may have been removed after the last job that needed them.
+
+    Raises:
+        DissectError: if a manifest is damaged, or a file that this workflow downloaded or made has
+            another content.
+    """
+    changed = []
+    for row in study.rows:
+        path = study.manifest_path(*row.key)
+        manifest = manifest_if_present(path)
+        if manifest is None:
+            changed += [path] if row.kind in _USERS else []
+            continue
+        if row.kind != "path" and manifest.source == row.source:
+            _refuse_changed(row, Path(path), manifest)
+        reason = _change(row, Path(path), manifest) if row.kind in _USERS else ""
+        if reason:
+            log.info("%s: %s; it and all results from it are made again", row.name, reason)
+            changed.append(path)
+    return changed
+
+
+def _change(row: CheckpointRow, path: Path, manifest: Manifest) -> str:
+    """How a user's folder differs from what its manifest says; "" if it does not."""
+    if manifest.source != row.source:
+        return f"the checkpoints table says {row.source}, before it said {manifest.source}"
+    folder = Path(row.location)
+    files = manifest.adapter if row.kind == "adapter" else manifest.files
+    listed, present = {file.name for file in files}, {file.name for file in files_of(folder, path)}
+    for name in sorted(listed ^ present):
+        return f"{folder / name} was {'removed' if name in listed else 'added'}"
+    changed = _changed_file(row, path, folder, files)
+    return f"{changed} has changed" if changed else ""
+
+
+def _refuse_changed(row: CheckpointRow, path: Path, manifest: Manifest) -> None:
+    present = [file for file in manifest.files if (manifest.folder / file.name).is_file()]
+    if row.kind == "hub":
+        # A file that was cut short is downloaded again when something needs it.
+        present = [f for f in present if (manifest.folder / f.name).stat().st_size == f.size]
+    changed = _changed_file(row, path, manifest.folder, present)
+    if changed:
+        raise DissectError(
+            f"{row.name}: {changed} has another content than {path} says; restore it, or delete "
+            "that manifest and run again"
+        )
+
+
+def _changed_file(
+    row: CheckpointRow, path: Path, folder: Path, files: Sequence[File]
+) -> Path | None:
+    """The first of a manifest's files with another content now; what was hashed is remembered."""
+    paths = {folder / file.name: file for file in files}
+    for file_path, file in paths.items():
+        if file_path.stat().st_size != file.size:
+            return file_path
+    hashes = read_hashes(path)
+    unknown = [file_path for file_path in paths if not is_known(file_path, hashes)]
+    if unknown:
+        size = sum(paths[file_path].size for file_path in unknown) / 1e9
+        log.info(
+            f"{row.name}: hashing {len(unknown)} files, {size:.2f} GB: for the system, "
+            f"{unknown[0]} is not the file that was hashed before"
+        )
+        hashes |= hash_files(unknown, {})
+        write_hashes(path, hashes)
+    other = (it for it, file in paths.items() if hashes[str(it)].sha256 != file.sha256)
+    return next(other, None)

@@ -1,0 +1,1 @@
+"""What unlearning did to the weights: how far they moved, and where."""

@@ -1,0 +1,36 @@
+"""tables/weight_changes.csv: the weight changes of all checkpoints."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from dissect.results.csv_files import read_csv
+from dissect.results.schema import read_table
+from dissect.weight_changes.schema import ATTENTION, CHANGES_SCHEMA, CONCEPT_VECTOR, MLP
+
+
+def all_weight_changes(paths: Iterable[Path]) -> pd.DataFrame:
+    """The rows of all checkpoints, CHANGES_COLUMNS, sorted by their keys; attention before MLP.
+
+    Raises:
+        DissectError: if one of the files cannot be read.
+    """
+    tables = pa.concat_tables(read_table(path, CHANGES_SCHEMA) for path in paths)
+    rows: pd.DataFrame = tables.unify_dictionaries().to_pandas()
+    order = [*ATTENTION, *MLP, CONCEPT_VECTOR]
+    rows["component"] = pd.Categorical(rows["component"], order)
+    keys = ["model", "origin", "method", "concept"]
+    rows = rows.astype(dict.fromkeys(keys, str))
+    return rows.sort_values([*keys, "component", "layer"], ignore_index=True)
+
+
+def read_weight_changes(path: Path, model: str) -> pd.DataFrame:
+    """One model's rows of tables/weight_changes.csv.
+
+    Raises:
+        DissectError: if there are none.
+    """
+    numbers = ["relative_change", "dim", "cosine", "l2", "jaccard"]
+    return read_csv(path, numbers, ["layer"], {"model": model})

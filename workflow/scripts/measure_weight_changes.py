@@ -1,0 +1,92 @@
+"""How far one unlearned checkpoint's parameters moved from the original's, and where."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dissect.checkpoints.manifest import read_manifest
+from dissect.checkpoints.reader import Checkpoint
+from dissect.checkpoints.verify import refuse_other_shapes
+from dissect.files import read_json, sha256_of
+from dissect.job import job
+from dissect.provenance import Stopwatch, checkpoint_fields, hash_of, machine_fields
+from dissect.results.schema import write_rows
+from dissect.weight_changes.components import component_changes
+from dissect.weight_changes.concept_vector import (
+    TOP_TOKENS,
+    compare_concept_vectors,
+    concept_vector_at,
+)
+from dissect.weight_changes.schema import CHANGES_COLUMNS, CHANGES_SCHEMA, CONCEPT_VECTOR
+
+log = logging.getLogger("dissect")
+
+
+def main(*, original: Path, unlearned: Path, concept: Path, weight_changes: Path) -> None:
+    """Write one checkpoint's weight changes: per component and layer, and of the concept vector.
+
+    Args:
+        original, unlearned: manifests.
+        concept: the concept's JSON; without Layer and Dim there is no row of its vector.
+
+    Raises:
+        DissectError: if the checkpoints are no pair, or have no such Layer or Dim.
+    """
+    stopwatch = Stopwatch()
+    original_manifest, unlearned_manifest = read_manifest(original), read_manifest(unlearned)
+    data = read_json(concept)
+    before, after = Checkpoint(original_manifest.folder), Checkpoint(unlearned_manifest.folder)
+    refuse_other_shapes(before, after)
+    changes = [concept_vector(before, after, data), *component_changes(before, after)]
+    rows = pd.DataFrame(filter(None, changes), columns=CHANGES_COLUMNS).assign(
+        **unlearned_manifest.columns, concept_name=data["Concept"]
+    )
+    metadata = {
+        **checkpoint_fields("original", original_manifest),
+        **checkpoint_fields("unlearned", unlearned_manifest),
+        **machine_fields("cpu", "float64"),
+        "data_sha256": sha256_of(concept),
+        "config_hash": hash_of({"top_tokens": TOP_TOKENS}),
+    }
+    write_rows(weight_changes, rows, metadata | stopwatch.fields(), CHANGES_SCHEMA)
+    report(rows)
+
+
+def concept_vector(
+    original: Checkpoint, unlearned: Checkpoint, concept: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """The row of the concept vector; None where the concept does not name it."""
+    vector = concept_vector_at(concept)
+    if vector is None:
+        log.info("concept %s has no Layer and Dim: no concept vector to compare", concept["id"])
+        return None
+    row = compare_concept_vectors(original, unlearned, *vector)
+    log.info(
+        f"concept vector (layer {vector[0]}, dim {vector[1]}): cosine {row['cosine']:.4f}, "
+        f"L2 {row['l2']:.4f}, Jaccard {row['jaccard']:.3f}"
+    )
+    return {"component": CONCEPT_VECTOR, **row}
+
+
+def report(rows: pd.DataFrame) -> None:
+    """Say in the log where each component moved most."""
+    for component, group in rows.groupby("component"):
+        change = group.set_index("layer")["relative_change"].dropna()
+        if len(change):
+            log.info(
+                f"{component}: relative change {change.mean():.3g} on average, at most "
+                f"{change.max():.3g}, at layer {change.idxmax()}"
+            )
+
+
+if __name__ == "__main__":
+    with job() as snakemake:
+        main(
+            original=Path(snakemake.input.original),
+            unlearned=Path(snakemake.input.unlearned),
+            concept=Path(snakemake.input.concept),
+            weight_changes=Path(snakemake.output.weight_changes),
+        )
