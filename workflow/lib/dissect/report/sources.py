@@ -65,7 +65,7 @@ class Shown:
                 frame = frame.loc[order]
         return frame
 
-    def advantageing(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def leading(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows of the first window, span and score."""
         return Shown(self.windows[:1], self.spans[:1], self.scores[:1]).of(frame)
 
