@@ -68,7 +68,7 @@ def test_cells_become_tables(tmp_path: Path) -> None:
     peak = statistics[(statistics["statistic"] == "peak") & (statistics["score"] == "krs")]
     assert peak["value"].tolist() == pytest.approx([0.5, 0.5])
     assert (peak["n"] == 1).all() and peak["layer"].isna().all()
-    claims = read_csv(tables / "claims.csv", ["mark", "value", "low", "high", "n"])
+    claims = read_csv(tables / "claims.csv", ["threshold", "value", "low", "high", "n"])
     assert set(claims["verdict"]) == {"undecided"}
     much = claims[claims["id"] == "attention_much"].iloc[0]
     assert (much["window"], much["value"], much["n"]) == ("sliding_1", 0.5, 1)

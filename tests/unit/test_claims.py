@@ -1,4 +1,4 @@
-"""Each of the paper's statements, made true, false and undecided by planted curves."""
+"""Each of the paper's claims, made true, false and undecided by planted curves."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,9 +8,7 @@ import pandas as pd
 import pytest
 
 from dissect.analysis.bootstrap import Estimate
-from dissect.analysis.claims import CLAIM_COLUMNS, claims, decide
-from dissect.analysis.collect import collect_cells
-from dissect.analysis.statements import (
+from dissect.analysis.claim_list import (
     ATTENTION,
     BOTH,
     CLAIMS,
@@ -19,6 +17,8 @@ from dissect.analysis.statements import (
     VALUE_VECTORS,
     Claim,
 )
+from dissect.analysis.claims import CLAIM_COLUMNS, claims, decide
+from dissect.analysis.collect import collect_cells
 from dissect.analysis.tables import concept_scores
 from planted import EXPERIMENTS, flat, plant
 
@@ -35,7 +35,7 @@ def thirds(early: float, middle: float, late: float) -> Curve:
     return [early] * 3 + [middle] * 3 + [late] * 3
 
 
-# Per statement: per experiment a curve with which it holds, and one with which it does not.
+# Per claim: per experiment a curve with which it holds, and one with which it does not.
 CASES: dict[str, Case] = {
     "value_vectors_nothing": {VALUE_VECTORS: ([0.02] * 9, thirds(0.0, 0.3, 0.0))},
     "attention_much": {ATTENTION: (thirds(0.0, 0.8, 0.3), thirds(0.9, 0.2, 0.1))},
@@ -68,7 +68,7 @@ def scores_of(root: Path, cells: Sequence[Path]) -> pd.DataFrame:
 def planted(
     root: Path, case: dict[str, tuple[Curve, Curve]], truth: Sequence[bool]
 ) -> pd.DataFrame:
-    """A concept per entry of `truth`, with the curves that make the statement true of it or not."""
+    """A concept per entry of `truth`, with the curves that make the claim true of it or not."""
     return scores_of(
         root,
         [
@@ -100,13 +100,13 @@ def test_every_statement_has_a_case() -> None:
 def test_the_docs_give_each_statements_mark(claim: Claim) -> None:
     lines = DOCS.read_text(encoding="utf-8").splitlines()
     (line,) = [line for line in lines if line.startswith(f"| `{claim.id}` |")]
-    assert line.endswith(f"| {claim.bound} {claim.mark:g} |")
+    assert line.endswith(f"| {claim.bound} {claim.threshold:g} |")
 
 
 @pytest.mark.parametrize("id", CASES)
 @pytest.mark.parametrize(
     ("truth", "verdict"),
-    [([True] * 6, "holds"), ([False] * 6, "does not"), ([True, False] * 3, "undecided")],
+    [([True] * 6, "holds"), ([False] * 6, "not supported"), ([True, False] * 3, "undecided")],
 )
 def test_planted_curves_decide_each_statement(
     tmp_path: Path, id: str, truth: list[bool], verdict: str
@@ -114,7 +114,7 @@ def test_planted_curves_decide_each_statement(
     found = row(claims(planted(tmp_path, CASES[id], truth), WINDOWS), id)
     assert (found["verdict"], found["n"]) == (verdict, 6)
     assert found["low"] <= found["value"] <= found["high"]
-    assert found["note"].startswith("the interval spans the mark") == (verdict == "undecided")
+    assert found["note"].startswith("the interval spans the threshold") == (verdict == "undecided")
 
 
 @pytest.mark.parametrize("id", CASES)
@@ -137,7 +137,7 @@ def unrelated(values: Sequence[float]) -> pd.DataFrame:
 
 @pytest.mark.parametrize(
     ("values", "verdict"),
-    [([0.5] * 6, "holds"), ([1.0] * 6, "does not"), ([0.5, 1.0] * 3, "undecided")],
+    [([0.5] * 6, "holds"), ([1.0] * 6, "not supported"), ([0.5, 1.0] * 3, "undecided")],
 )
 def test_harm_to_unrelated_knowledge_is_decided_by_the_answers(
     tmp_path: Path, values: list[float], verdict: str
@@ -155,7 +155,7 @@ def test_harm_to_unrelated_knowledge_is_decided_by_the_answers(
 def test_value_vectors_that_do_harm_are_not_nothing(tmp_path: Path) -> None:
     case = {VALUE_VECTORS: (thirds(0.0, 0.0, -0.5), [0.0] * 9)}
     found = row(claims(planted(tmp_path, case, [True] * 6), WINDOWS), "value_vectors_nothing")
-    assert (found["verdict"], found["value"]) == ("does not", pytest.approx(0.5))
+    assert (found["verdict"], found["value"]) == ("not supported", pytest.approx(0.5))
 
 
 def test_no_layer_leads_a_flat_curve(tmp_path: Path) -> None:
@@ -221,12 +221,12 @@ def test_curves_without_a_value_decide_nothing(tmp_path: Path) -> None:
     [
         ("both_nearly_all", 0.9, 0.95, "holds"),
         ("both_nearly_all", 0.8, 0.9, "undecided"),
-        ("both_nearly_all", 0.8, 0.89, "does not"),
+        ("both_nearly_all", 0.8, 0.89, "not supported"),
         ("value_vectors_nothing", 0.0, 0.1, "holds"),
         ("value_vectors_nothing", 0.1, 0.2, "undecided"),
-        ("value_vectors_nothing", 0.11, 0.2, "does not"),
+        ("value_vectors_nothing", 0.11, 0.2, "not supported"),
         ("last_layer_best", 0.0, 0.1, "undecided"),
-        ("last_layer_best", -0.1, 0.0, "does not"),
+        ("last_layer_best", -0.1, 0.0, "not supported"),
         ("last_layer_best", np.nan, np.nan, "undecided"),
     ],
 )

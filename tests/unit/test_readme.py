@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from dissect.analysis.behaviour import gap_closed, read_behaviour
-from dissect.analysis.statements import CLAIMS, UNRELATED
+from dissect.analysis.claim_list import CLAIMS, UNRELATED
 from dissect.report.formatting import number
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +19,7 @@ CLAIMS_OF_DEMO = pd.read_csv(DEMO / "claims.csv", keep_default_na=False).query("
 BOTH = "mlp_coefficients_and_attention"
 PATCHED = (25, 29)
 
-# Sentences that do not follow from KRS, or are not true of when the marks were written.
+# Sentences that do not follow from KRS, or are not true of when the thresholds were written.
 FORBIDDEN = re.compile(
     r"hidden rather than erased|knowledge was hidden|hidden, not erased|only\* hidden|"
     r"altered, not erased|nearer to erasure|not clean|clean copy|really clean|checkpoint clean|"
@@ -39,7 +39,7 @@ def rows(text: str) -> dict[str, list[str]]:
 def test_the_readmes_claims_are_the_demos() -> None:
     expected = {
         row.id: [
-            f"{row.bound} {row.mark:g}",
+            f"{row.bound} {row.threshold:g}",
             f"{float(row.value):.2f}" if row.value else "none",
             row.verdict,
         ]
@@ -50,8 +50,12 @@ def test_the_readmes_claims_are_the_demos() -> None:
 
 def test_the_demos_claims_are_those_of_the_program() -> None:
     for claim, row in zip((*CLAIMS, UNRELATED), CLAIMS_OF_DEMO.itertuples(), strict=True):
-        assert (row.id, row.statement) == (claim.id, claim.statement)
-        assert (row.statistic, row.bound, row.mark) == (claim.statistic, claim.bound, claim.mark)
+        assert (row.id, row.claim) == (claim.id, claim.claim)
+        assert (row.statistic, row.bound, row.threshold) == (
+            claim.statistic,
+            claim.bound,
+            claim.threshold,
+        )
         assert row.reason == claim.reason
 
 

@@ -55,7 +55,7 @@ def page(study: PlantedStudy) -> str:
 def claim(id_: str, verdict: str, value: float = NAN, **more: Any) -> dict[str, Any]:
     """A row of claims.csv."""
     row = dict.fromkeys(CLAIM_COLUMNS, "")
-    numbers = {"value": value, "low": NAN, "high": NAN, "n": 6, "mark": 0.5}
+    numbers = {"value": value, "low": NAN, "high": NAN, "n": 6, "threshold": 0.5}
     where = {"model": "tiny", "origin": "own", "span": "notebook", "window": "sliding_5"}
     return {**row, **numbers, **where, "id": id_, "verdict": verdict, **more}
 
@@ -80,14 +80,14 @@ def test_what_holds_is_said_with_its_interval() -> None:
         "Attention states of the middle and late layers reach 0.60, MLP coefficients of the late "
         "layers 0.75, where windows with the last layer do 0.12 better than those without: here it "
         "holds that the last layer is the coefficients' main contributor.",
-        "Of the paper's 6 statements, 6 hold, 0 do not and 0 are undecided.",
+        "Of the paper's 6 claims, 6 hold, 0 are not supported and 0 are undecided.",
     ]
 
 
 def test_what_does_not_hold_is_said_so() -> None:
     rows = [
-        claim("both_over_value_vectors", "does not", 0.1),
-        claim("last_layer_needed", "does not", -0.2),
+        claim("both_over_value_vectors", "not supported", 0.1),
+        claim("last_layer_needed", "not supported", -0.2),
         claim("attention_much", "holds", 0.7),
     ]
     first, second, last = sentences(pd.DataFrame(rows))
@@ -95,7 +95,7 @@ def test_what_does_not_hold_is_said_so() -> None:
         "Here it does not hold that coefficients and attention recover far more than value vectors."
     )
     assert "do 0.20 worse than those without: here it does not hold that" in second
-    assert last == "Of the paper's 3 statements, 1 holds, 2 do not and 0 are undecided."
+    assert last == "Of the paper's 3 claims, 1 holds, 2 are not supported and 0 are undecided."
 
 
 def test_what_is_undecided_comes_with_its_reason() -> None:
@@ -109,7 +109,7 @@ def test_what_is_undecided_comes_with_its_reason() -> None:
     assert first.startswith("With the original's MLP coefficients and attention states put back, ")
     assert first.endswith(f"far more than value vectors is undecided ({few}).")
     assert last == (
-        "Of the paper's 3 statements, 0 hold, 0 do not and 3 are undecided: "
+        "Of the paper's 3 claims, 0 hold, 0 are not supported and 3 are undecided: "
         f"{few} (2); the window sliding_1 was not computed (1)."
     )
 
@@ -117,8 +117,8 @@ def test_what_is_undecided_comes_with_its_reason() -> None:
 def test_origins_and_spans_are_never_mixed() -> None:
     rows = [
         claim("attention_much", "holds", 0.6),
-        claim("attention_much", "does not", 0.2, span="answer"),
-        claim("attention_much", "does not", 0.1, origin="published"),
+        claim("attention_much", "not supported", 0.2, span="answer"),
+        claim("attention_much", "not supported", 0.1, origin="published"),
         claim("unrelated_harmed", "holds", 0.4, span=""),
     ]
     own, published = findings(pd.DataFrame(rows), "notebook")
@@ -132,8 +132,13 @@ def test_origins_and_spans_are_never_mixed() -> None:
 def test_a_finding_is_drawn_where_it_lies() -> None:
     rows = [claim("a", "holds", 1.1, low=-0.5, high=9.0), claim("b", "undecided", note="none")]
     (one,) = findings(pd.DataFrame(rows), "notebook")
-    assert one["rows"][0]["positions"] == {"value": 100.0, "low": 0.0, "high": 100.0, "mark": 62.5}
-    assert one["rows"][1]["positions"] == {"mark": 62.5}
+    assert one["rows"][0]["positions"] == {
+        "value": 100.0,
+        "low": 0.0,
+        "high": 100.0,
+        "threshold": 62.5,
+    }
+    assert one["rows"][1]["positions"] == {"threshold": 62.5}
     assert one["rows"][1]["value"] == "no value"
 
 

@@ -56,7 +56,7 @@ EDITED: dict[str, dict[str, int]] = {
     "analysis/statistics.py": {"summarise_statistics": 1, "make_report": 1},
     "analysis/disagreements.py": {"summarise_scores": 1, "plot_scores": 1, "make_report": 1},
     "analysis/controls.py": {"summarise_controls": 1},
-    "analysis/statements.py": {"decide_claims": 1, "make_report": 1},
+    "analysis/claim_list.py": {"decide_claims": 1, "make_report": 1},
     "figures/curves.py": {"plot_curves": 1, "plot_curves_by_method": 1, "make_report": 1},
     "figures/heatmap.py": {"plot_heatmap": 1, "make_report": 1},
     "figures/last_layer.py": {"plot_last_layer": 1, "make_report": 1},

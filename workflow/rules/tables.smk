@@ -110,7 +110,7 @@ rule summarise_statistics:
 
 
 rule decide_claims:
-    """The paper's statements: hold, do not, undecided."""
+    """The paper's claims: holds, not supported, undecided."""
     input:
         table="<results>/tables/krs.parquet",
         # Empty if nothing is asked: what needs answers is undecided then.
@@ -125,7 +125,7 @@ rule decide_claims:
         windows=study.config.windows,
         seed=study.config.seed,
     message:
-        "decide the paper's statements"
+        "decide the paper's claims"
     script:
         "../scripts/decide_claims.py"
 

@@ -1,4 +1,4 @@
-"""Hold the paper's statements against what was found."""
+"""Decide the paper's claims by the results of this study."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ def main(
     """Write tables/claims.csv from tables/krs.parquet.
 
     Args:
-        windows: the config's; the first sliding one serves all statements that name none.
+        windows: the config's; the first sliding one serves all claims that name none.
         seed: of the bootstrap.
         behaviour: tables/behaviour.csv; None if no questions were asked.
     """

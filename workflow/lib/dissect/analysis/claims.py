@@ -1,4 +1,4 @@
-"""tables/claims.csv: the statements of the paper, decided by what was found here."""
+"""tables/claims.csv: the claims of the paper, decided by the results of this study."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 
 from dissect.analysis.bootstrap import MIN_CONCEPTS, NOTHING, Estimate, estimate
+from dissect.analysis.claim_list import CLAIMS, UNRELATED, Claim
 from dissect.analysis.curve_groups import DONOR, CurveGroup, curve_groups
-from dissect.analysis.statements import CLAIMS, UNRELATED, Claim
 from dissect.inputs.windows import SUFFIX
 
-HOLDS, DOES_NOT, UNDECIDED = "holds", "does not", "undecided"
+HOLDS, NOT_SUPPORTED, UNDECIDED = "holds", "not supported", "undecided"
 SCORE = "krs"
 
-_DECISION = ["statement", "statistic", "bound", "mark", "reason"]
+_DECISION = ["claim", "statistic", "bound", "threshold", "reason"]
 _OUTCOME = ["value", "low", "high", "n", "verdict", "note"]
 _STUDY = ["model", "origin", "window", "span"]
-CLAIM_COLUMNS = ["id", "statement", *_STUDY, *_OUTCOME, *_DECISION[1:]]
+CLAIM_COLUMNS = ["id", "claim", *_STUDY, *_OUTCOME, *_DECISION[1:]]
 
 Row = dict[str, Any]
 
@@ -29,13 +29,13 @@ def claims(
     seed: int = 0,
     unrelated: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Decide each statement, per model, origin and span.
+    """Decide each claim, per model, origin and span.
 
     By the score krs, averaged over questions, concepts and methods, as the paper does.
 
     Args:
         scores: what `concept_scores` returns.
-        windows: the config's, in its order. The first sliding one serves all statements that name
+        windows: the config's, in its order. The first sliding one serves all claims that name
             no window of their own.
         seed: of the bootstrap.
         unrelated: how like the original's the answers to unrelated questions are: model, origin,
@@ -67,15 +67,15 @@ def claims(
 
 
 def decide(claim: Claim, number: Estimate) -> str:
-    """Holds if the whole interval is on the mark's right side, does not if wholly on the other."""
+    """Holds if the whole interval is on the threshold's right side, not supported if on the other."""
     if np.isnan([number.value, number.low, number.high]).any():
         return UNDECIDED
     holds, fails = {
-        "at least": (number.low >= claim.mark, number.high < claim.mark),
-        "above": (number.low > claim.mark, number.high <= claim.mark),
-        "at most": (number.high <= claim.mark, number.low > claim.mark),
+        "at least": (number.low >= claim.threshold, number.high < claim.threshold),
+        "above": (number.low > claim.threshold, number.high <= claim.threshold),
+        "at most": (number.high <= claim.threshold, number.low > claim.threshold),
     }[claim.bound]
-    return HOLDS if holds else DOES_NOT if fails else UNDECIDED
+    return HOLDS if holds else NOT_SUPPORTED if fails else UNDECIDED
 
 
 def _estimate(
@@ -123,4 +123,4 @@ def _why_undecided(claim: Claim, number: Estimate) -> str:
         return f"{few}: an interval needs {MIN_CONCEPTS}"
     if np.isnan(number.low):
         return "the statistic is not defined in every resample"
-    return f"the interval spans the mark, {claim.mark:g}"
+    return f"the interval spans the threshold, {claim.threshold:g}"

@@ -1,4 +1,4 @@
-"""Findings first: the paper's statements as they were decided, and three sentences on them."""
+"""Findings first: the paper's claims as they were decided, and three sentences on them."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from dissect.analysis.claims import DOES_NOT, HOLDS, UNDECIDED
+from dissect.analysis.claims import HOLDS, NOT_SUPPORTED, UNDECIDED
 from dissect.report.formatting import counted, listed, number, with_interval
 from dissect.report.sources import records
 
 # Verdict -> a symbol that needs no colour.
-SYMBOLS = {HOLDS: "✓", DOES_NOT: "✗", UNDECIDED: "?"}
+SYMBOLS = {HOLDS: "✓", NOT_SUPPORTED: "✗", UNDECIDED: "?"}
 # The axis on which a finding is drawn, from no recovery to all of it and a little beyond.
 _LEFT, _RIGHT = -0.5, 1.1
 
@@ -19,13 +19,13 @@ Row = Mapping[str, Any]
 
 
 def findings(claims: pd.DataFrame, span: str) -> list[dict[str, Any]]:
-    """Per model and origin, the statements by one span, and those that have no span.
+    """Per model and origin, the claims by one span, and those that have no span.
 
     Args:
         claims: tables/claims.csv.
 
     Returns:
-        model, origin, sentences, and rows: one per statement, the table's columns and those of
+        model, origin, sentences, and rows: one per claim, the table's columns and those of
         `_as_shown`.
     """
     of_span = claims[claims["span"].isin([span, ""])]
@@ -42,12 +42,14 @@ def findings(claims: pd.DataFrame, span: str) -> list[dict[str, Any]]:
 
 def _as_shown(row: Row) -> dict[str, Any]:
     """What the page says of a claim; positions are per cent of the axis from _LEFT to _RIGHT."""
-    numbers = {name: row[name] for name in ("value", "low", "high", "mark") if pd.notna(row[name])}
+    numbers = {
+        name: row[name] for name in ("value", "low", "high", "threshold") if pd.notna(row[name])
+    }
     has_value = "value" in numbers
     return {
         "symbol": SYMBOLS[row["verdict"]],
         "value": f"{_with_interval(row)}, n = {row['n']:g}" if has_value else "no value",
-        "criterion": f"{row['statistic']}. Holds if {row['bound']} {row['mark']:g}",
+        "criterion": f"{row['statistic']}. Holds if {row['bound']} {row['threshold']:g}",
         "positions": {
             name: round(100 * min(max((value - _LEFT) / (_RIGHT - _LEFT), 0.0), 1.0), 2)
             for name, value in numbers.items()
@@ -56,7 +58,7 @@ def _as_shown(row: Row) -> dict[str, Any]:
 
 
 def sentences(claims: pd.DataFrame) -> list[str]:
-    """Three sentences on the statements of one model, origin and span.
+    """Three sentences on the claims of one model, origin and span.
 
     Args:
         claims: rows of tables/claims.csv, each id once.
@@ -86,21 +88,21 @@ def sentences(claims: pd.DataFrame) -> list[str]:
 
 
 def _sentence(
-    rows: Mapping[str, Row], numbers: Mapping[str, str], deciding: str, statement: str
+    rows: Mapping[str, Row], numbers: Mapping[str, str], deciding: str, claim: str
 ) -> str:
     """The numbers of some claims, and what another one decides; "" where there is none of them.
 
     Args:
         rows: id of a claim -> its row.
         numbers: id of a claim -> what its number says.
-        deciding: id of the claim that decides the statement.
+        deciding: id of the claim that decides the claim.
     """
     parts = [
         words.format(_number(rows[name]))
         for name, words in numbers.items()
         if name in rows and pd.notna(rows[name]["value"])
     ]
-    verdict = _verdict(rows[deciding], statement) if deciding in rows else ""
+    verdict = _verdict(rows[deciding], claim) if deciding in rows else ""
     joined = ": ".join(filter(None, (", ".join(parts), verdict)))
     return f"{joined[0].upper()}{joined[1:]}." if joined else ""
 
@@ -112,11 +114,11 @@ def _number(row: Row) -> str:
     return f"{number(abs(row['value']))} {'better' if row['value'] > 0 else 'worse'}"
 
 
-def _verdict(row: Row, statement: str) -> str:
-    """That a statement holds, does not, or why neither can be said."""
+def _verdict(row: Row, claim: str) -> str:
+    """That a claim holds, does not, or why neither can be said."""
     if row["verdict"] == UNDECIDED:
-        return f"whether {statement} is undecided ({row['note']})"
-    return f"here it {'holds' if row['verdict'] == HOLDS else 'does not hold'} that {statement}"
+        return f"whether {claim} is undecided ({row['note']})"
+    return f"here it {'holds' if row['verdict'] == HOLDS else 'does not hold'} that {claim}"
 
 
 def _with_interval(row: Row) -> str:
@@ -127,10 +129,10 @@ def _on_all(claims: pd.DataFrame) -> str:
     counts = Counter(claims["verdict"])
     parts = [
         counted(counts[HOLDS], "holds", "hold"),
-        counted(counts[DOES_NOT], "does not", "do not"),
+        counted(counts[NOT_SUPPORTED], "is not supported", "are not supported"),
         counted(counts[UNDECIDED], "is undecided", "are undecided"),
     ]
     notes = Counter(claims.loc[claims["verdict"] == UNDECIDED, "note"])
     why = "; ".join(f"{note} ({count})" for note, count in notes.most_common())
-    total = counted(len(claims), "statement")
+    total = counted(len(claims), "claim")
     return f"Of the paper's {total}, {listed(parts)}{': ' + why if why else ''}."

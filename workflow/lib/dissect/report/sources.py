@@ -18,7 +18,7 @@ from dissect.results.schema import read_metadata
 NAMES = {
     *("model", "origin", "method", "concept", "concept_name", "experiment", "versus", "component"),
     *("window", "span", "score", "donor", "set", "id", "status", "reason", "note", "verdict"),
-    *("statement", "statistic", "bound", "prompt", "answer", "answer_original"),
+    *("claim", "statistic", "bound", "prompt", "answer", "answer_original"),
 }
 
 

@@ -1,9 +1,9 @@
-"""The statements of the paper, and how each is decided.
+"""The claims of the paper, and how each is decided.
 
 Y. Hong et al., Dissecting Fine-Tuning Unlearning in Large Language Models, EMNLP 2024. The full
-text was unavailable: the statements and their marks are this project's reading of the abstract and
+text was unavailable: the claims and their thresholds are this project's reading of the abstract and
 of a summary of section 3, written when results of the demo were known. Where the paper says "much",
-a number has to be chosen. Four marks serve all statements, on the scale of KRS from 0 (the
+a number has to be chosen. Four thresholds serve all claims, on the scale of KRS from 0 (the
 unlearned model's logits) to 1 (the original's):
 
     0.1  about nothing: within a tenth of the way
@@ -40,32 +40,32 @@ FIRST_SLIDING = ""  # the first sliding window of the config
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement, the number that decides it, and the mark it is held against.
+    """A claim, the number that decides it, and the threshold it is compared with.
 
-    The statement holds if the whole 95 % interval is on the right side of the mark, does not if it
-    is wholly on the other, and is undecided otherwise.
+    The claim holds if the whole 95 % interval is on the right side of the threshold, is not
+    supported if it is wholly on the other, and is undecided otherwise.
     """
 
     id: str
-    statement: str
+    claim: str
     statistic: str  # what `read` does, in words
     bound: Bound
-    mark: float
-    reason: str  # why this statistic, and why this mark
+    threshold: float
+    reason: str  # why this statistic, and why this threshold
     experiments: tuple[str, ...]  # the curves that `read` is given
     read: Reading  # the number, from the curves' windows and mean curves
     window: str = FIRST_SLIDING
 
 
-_ANY_ADVANTAGE = "Which of the two is higher needs no mark but 0."
+_ANY_ADVANTAGE = "Which of the two is higher needs no threshold but 0."
 
 CLAIMS = (
     Claim(
         id="value_vectors_nothing",
-        statement="Value vectors alone recover about nothing.",
+        claim="Value vectors alone recover about nothing.",
         statistic="the value vectors' mean curve where it is furthest from 0, without its sign",
         bound="at most",
-        mark=NOTHING,
+        threshold=NOTHING,
         reason="At no layer, and neither way: a patch that harms is not nothing. A tenth of the "
         "way is not told from 0 on the paper's axis.",
         experiments=(VALUE_VECTORS,),
@@ -73,53 +73,54 @@ CLAIMS = (
     ),
     Claim(
         id="attention_much",
-        statement="Attention states of the middle and late layers recover much.",
+        claim="Attention states of the middle and late layers recover much.",
         statistic="the highest point of attention's mean curve in the upper two thirds of layers",
         bound="at least",
-        mark=MUCH,
+        threshold=MUCH,
         reason="More is back than is missing.",
         experiments=(ATTENTION,),
         read=highest(in_thirds("middle", "late")),
     ),
     Claim(
         id="attention_not_early",
-        statement="It is the attention of the middle and late layers, not of the early ones.",
+        claim="It is the attention of the middle and late layers, not of the early ones.",
         statistic="attention's highest point in the upper two thirds of layers, less its highest "
         "in the lowest third",
         bound="above",
-        mark=0.0,
+        threshold=0.0,
         reason=_ANY_ADVANTAGE,
         experiments=(ATTENTION,),
         read=advantage(in_thirds("middle", "late"), in_thirds("early")),
     ),
     Claim(
         id="coefficients_very_much",
-        statement="MLP coefficients of the late layers recover very much.",
+        claim="MLP coefficients of the late layers recover very much.",
         statistic="the highest point of the coefficients' mean curve in the last third of layers",
         bound="at least",
-        mark=VERY_MUCH,
-        reason="More than much, less than both components together: half way between their marks.",
+        threshold=VERY_MUCH,
+        reason="More than much, less than both components together: half way between their "
+        "thresholds.",
         experiments=(COEFFICIENTS,),
         read=highest(in_thirds("late")),
     ),
     Claim(
         id="coefficients_late",
-        statement="It is the coefficients of the late layers, not of those before.",
+        claim="It is the coefficients of the late layers, not of those before.",
         statistic="the coefficients' highest point in the last third of layers, less their highest "
         "before it",
         bound="above",
-        mark=0.0,
+        threshold=0.0,
         reason=_ANY_ADVANTAGE,
         experiments=(COEFFICIENTS,),
         read=advantage(in_thirds("late"), in_thirds("early", "middle")),
     ),
     Claim(
         id="last_layer_needed",
-        statement="The last layer is the coefficients' main contributor: windows that cover it.",
+        claim="The last layer is the coefficients' main contributor: windows that cover it.",
         statistic="the coefficients' highest point among windows that cover the last layer, less "
         "their highest among windows that do not",
         bound="above",
-        mark=0.0,
+        threshold=0.0,
         reason="If it is the main contributor, no window without it does as well. "
         + _ANY_ADVANTAGE,
         experiments=(COEFFICIENTS,),
@@ -127,11 +128,11 @@ CLAIMS = (
     ),
     Claim(
         id="last_layer_best",
-        statement="The last layer is the coefficients' main contributor: single layers.",
+        claim="The last layer is the coefficients' main contributor: single layers.",
         statistic="the coefficients of the last layer alone, less the highest of any other layer "
         "alone",
         bound="above",
-        mark=0.0,
+        threshold=0.0,
         reason="The main contributor gives more than any other. " + _ANY_ADVANTAGE,
         experiments=(COEFFICIENTS,),
         read=final_layer_advantage,
@@ -139,11 +140,11 @@ CLAIMS = (
     ),
     Claim(
         id="last_layer_half",
-        statement="The last layer is the coefficients' main contributor: it alone, of all.",
+        claim="The last layer is the coefficients' main contributor: it alone, of all.",
         statistic="the coefficients of the last layer alone, over the highest that any suffix "
         "(a layer and all above) gives",
         bound="at least",
-        mark=MUCH,
+        threshold=MUCH,
         reason="More comes from it than all other layers add to it.",
         experiments=(COEFFICIENTS,),
         read=final_layer_share,
@@ -151,20 +152,20 @@ CLAIMS = (
     ),
     Claim(
         id="both_nearly_all",
-        statement="Coefficients and attention together peak at 0.9 or more.",
+        claim="Coefficients and attention together peak at 0.9 or more.",
         statistic="the highest point of their mean curve",
         bound="at least",
-        mark=NEARLY_ALL,
+        threshold=NEARLY_ALL,
         reason="The number is the paper's.",
         experiments=(BOTH,),
         read=peak,
     ),
     Claim(
         id="both_over_value_vectors",
-        statement="Coefficients and attention recover far more than value vectors.",
+        claim="Coefficients and attention recover far more than value vectors.",
         statistic="the highest point of coefficients and attention, less that of value vectors",
         bound="at least",
-        mark=MUCH,
+        threshold=MUCH,
         reason="The difference alone is much. The paper concludes from it that unlearning changes "
         "how knowledge is retrieved, not what is stored; that conclusion needs a reference model.",
         experiments=(BOTH, VALUE_VECTORS),
@@ -175,11 +176,11 @@ CLAIMS = (
 # Read off the models' answers, not off curves.
 UNRELATED = Claim(
     id="unrelated_harmed",
-    statement="Unlearning also harms unrelated knowledge.",
+    claim="Unlearning also harms unrelated knowledge.",
     statistic="ROUGE-L between the unlearned model's and the original's answers to unrelated "
     "questions, mean over questions, then concepts, then methods",
     bound="at most",
-    mark=1 - NOTHING,
+    threshold=1 - NOTHING,
     reason="Unharmed, a model answers as the original does, which gives 1; a tenth of the way is "
     "about nothing. The measure also counts mere rewording.",
     experiments=(),
