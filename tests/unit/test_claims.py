@@ -8,18 +8,11 @@ import pandas as pd
 import pytest
 
 from dissect.analysis.bootstrap import Estimate
-from dissect.analysis.claim_list import (
-    ATTENTION,
-    BOTH,
-    CLAIMS,
-    COEFFICIENTS,
-    UNRELATED,
-    VALUE_VECTORS,
-    Claim,
-)
+from dissect.analysis.claim_list import CLAIMS, UNRELATED, Claim
 from dissect.analysis.claims import CLAIM_COLUMNS, claims, decide
 from dissect.analysis.collect import collect_cells
 from dissect.analysis.tables import concept_scores
+from dissect.terms import ATTENTION, BOTH, MLP_COEFFICIENTS, VALUE_VECTORS
 from planted import EXPERIMENTS, flat, plant
 
 DOCS = Path(__file__).parents[2] / "docs" / "statistics.md"
@@ -40,17 +33,17 @@ CASES: dict[str, Case] = {
     "value_vectors_nothing": {VALUE_VECTORS: ([0.02] * 9, thirds(0.0, 0.3, 0.0))},
     "attention_much": {ATTENTION: (thirds(0.0, 0.8, 0.3), thirds(0.9, 0.2, 0.1))},
     "attention_not_early": {ATTENTION: (thirds(0.1, 0.4, 0.2), thirds(0.3, 0.1, 0.0))},
-    "coefficients_very_much": {COEFFICIENTS: (thirds(0.0, 0.1, 0.9), thirds(0.9, 0.9, 0.5))},
-    "coefficients_late": {COEFFICIENTS: (thirds(0.1, 0.2, 0.3), thirds(0.1, 0.3, 0.2))},
+    "coefficients_very_much": {MLP_COEFFICIENTS: (thirds(0.0, 0.1, 0.9), thirds(0.9, 0.9, 0.5))},
+    "coefficients_late": {MLP_COEFFICIENTS: (thirds(0.1, 0.2, 0.3), thirds(0.1, 0.3, 0.2))},
     # Of width 3, the windows at 7 and 8 cover the last layer, 8.
     "last_layer_needed": {
-        COEFFICIENTS: (
+        MLP_COEFFICIENTS: (
             [*thirds(0.0, 0.2, 0.4)[:7], 0.6, 0.4],
             [*thirds(0.0, 0.2, 0.3)[:7], 0.1, 0.1],
         )
     },
-    "last_layer_best": {COEFFICIENTS: ([0.1] * 8 + [0.3], [0.1] * 7 + [0.3, 0.1])},
-    "last_layer_half": {COEFFICIENTS: ([0.8] * 8 + [0.6], [0.8] * 8 + [0.1])},
+    "last_layer_best": {MLP_COEFFICIENTS: ([0.1] * 8 + [0.3], [0.1] * 7 + [0.3, 0.1])},
+    "last_layer_half": {MLP_COEFFICIENTS: ([0.8] * 8 + [0.6], [0.8] * 8 + [0.1])},
     "both_nearly_all": {BOTH: (thirds(0.0, 0.97, 0.9), thirds(0.0, 0.7, 0.6))},
     "both_over_value_vectors": {
         BOTH: ([0.9] * 9, [0.6] * 9),

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from dissect.analysis.scores import SCORES
 from dissect.errors import DissectError
 from dissect.study.config import Score, load_config
 from dissect.study.reference import reference
+from dissect.terms import SCORES
 
 ROOT = Path(__file__).parents[2]
 LEAST = {

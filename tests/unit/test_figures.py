@@ -24,7 +24,7 @@ from dissect.figures.heatmap import draw_heatmap
 from dissect.figures.last_layer import draw_last_layer, last_layer_share
 from dissect.figures.style import Style, window_label
 from dissect.figures.widths import draw_widths
-from dissect.study.config import Experiment
+from dissect.terms import Experiment
 from planted import EXPERIMENTS, flat, plant, sloped
 from planted_figures import legend, study, thin_lines, words
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from dissect.errors import DissectError
-from dissect.study.config import EXPERIMENTS
 from dissect.study.preflight import PreflightRow, write_preflight
 from dissect.study.products import Products
 from dissect.study.resources import NEEDS
 from dissect.study.selection import trainable_methods
 from dissect.study.study import Study, load_study, selected_rows
+from dissect.terms import EXPERIMENTS
 from planted_manifest import plant_manifest
 
 ROWS = [

@@ -9,7 +9,7 @@ from dissect.figures.registry import FIGURES
 from dissect.job import collect_garbage_rarely, errors_in_one_line, log_to_terminal
 from dissect.planning import any_of, read_study
 from dissect.study import expectations
-from dissect.study.config import EXPERIMENTS
+from dissect.terms import EXPERIMENTS
 from dissect.study.jobs import Jobs
 from dissect.study.products import Products
 from snakemake_interface_executor_plugins.settings import ExecMode

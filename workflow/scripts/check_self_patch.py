@@ -18,15 +18,15 @@ from dissect.engine.streamed_model import StreamedModel
 from dissect.engine.sweep import sweep
 from dissect.engine.table import tabulate
 from dissect.files import read_json, sha256_of
-from dissect.inputs.rows import ORIGINAL
 from dissect.job import job
 from dissect.provenance import Stopwatch, checkpoint_fields, machine_fields, recording_fields
 from dissect.results.expected import self_patch_settings, settings_fields
 from dissect.results.schema import write_rows
+from dissect.terms import BOTH, ORIGINAL, VALUE_VECTORS
 
 log = logging.getLogger("dissect")
 # Between them, all that is ever put back.
-CHECKED = ("mlp_coefficients_and_attention", "value_vectors")
+CHECKED = (BOTH, VALUE_VECTORS)
 
 
 def main(

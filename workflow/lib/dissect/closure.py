@@ -26,8 +26,8 @@ EXCLUDED = {
     "dissect.provenance": "what a result's metadata say of the machine and the time taken",
     "dissect.checkpoints.readahead": "when weights are read from the disk",
     "dissect.checkpoints.download": "how files come from the hub; their sha256 is verified",
-    "dissect.checkpoints.hub": "the same",
     "dissect.results.expected": "which results are refused; what is expected is a parameter",
+    "dissect.terms": "names that are in the paths and parameters of what depends on them",
     "dissect.inputs.names": "which names are refused",
     "dissect.training.methods": "the list of methods; the training's rule chooses its own method",
 }

@@ -26,13 +26,9 @@ from dissect.analysis.curve_statistics import (
     in_thirds,
     peak,
 )
+from dissect.terms import ATTENTION, BOTH, MLP_COEFFICIENTS, VALUE_VECTORS
 
 NOTHING, MUCH, VERY_MUCH, NEARLY_ALL = 0.1, 0.5, 0.7, 0.9
-
-COEFFICIENTS = "mlp_coefficients"
-ATTENTION = "attention"
-BOTH = "mlp_coefficients_and_attention"
-VALUE_VECTORS = "value_vectors"
 
 Bound = Literal["at least", "above", "at most"]
 FIRST_SLIDING = ""  # the first sliding window of the config
@@ -100,7 +96,7 @@ CLAIMS = (
         threshold=VERY_MUCH,
         reason="More than much, less than both components together: half way between their "
         "thresholds.",
-        experiments=(COEFFICIENTS,),
+        experiments=(MLP_COEFFICIENTS,),
         read=highest(in_thirds("late")),
     ),
     Claim(
@@ -111,7 +107,7 @@ CLAIMS = (
         bound="above",
         threshold=0.0,
         reason=_ANY_ADVANTAGE,
-        experiments=(COEFFICIENTS,),
+        experiments=(MLP_COEFFICIENTS,),
         read=advantage(in_thirds("late"), in_thirds("early", "middle")),
     ),
     Claim(
@@ -123,7 +119,7 @@ CLAIMS = (
         threshold=0.0,
         reason="If it is the main contributor, no window without it does as well. "
         + _ANY_ADVANTAGE,
-        experiments=(COEFFICIENTS,),
+        experiments=(MLP_COEFFICIENTS,),
         read=final_layer_advantage,
     ),
     Claim(
@@ -134,7 +130,7 @@ CLAIMS = (
         bound="above",
         threshold=0.0,
         reason="The main contributor gives more than any other. " + _ANY_ADVANTAGE,
-        experiments=(COEFFICIENTS,),
+        experiments=(MLP_COEFFICIENTS,),
         read=final_layer_advantage,
         window="sliding_1",
     ),
@@ -146,7 +142,7 @@ CLAIMS = (
         bound="at least",
         threshold=MUCH,
         reason="More comes from it than all other layers add to it.",
-        experiments=(COEFFICIENTS,),
+        experiments=(MLP_COEFFICIENTS,),
         read=final_layer_share,
         window="suffix",
     ),

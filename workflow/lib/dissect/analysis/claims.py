@@ -67,7 +67,7 @@ def claims(
 
 
 def decide(claim: Claim, number: Estimate) -> str:
-    """Holds if the whole interval is on the threshold's right side, not supported if on the other."""
+    """By which side of the threshold the whole interval is on; undecided if it spans it."""
     if np.isnan([number.value, number.low, number.high]).any():
         return UNDECIDED
     holds, fails = {

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from dissect.analysis.bootstrap import Array
+from dissect.terms import ORIGINAL
 
 ALL_METHODS = "all"
-DONOR = "original"  # the donor of the recovery curves; all others are controls
+DONOR = ORIGINAL  # the donor of the recovery curves; all others are controls
 GROUP_COLUMNS = ["model", "origin", "window", "span", "donor", "score"]
 WINDOW_COLUMNS = ["layer", "first_layer", "last_layer"]
 

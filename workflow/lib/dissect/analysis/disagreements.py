@@ -5,8 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from dissect.analysis.curve_groups import DONOR, WINDOW_COLUMNS
-from dissect.analysis.scores import KRS, MEASURES, OTHERS
+from dissect.analysis.scores import MEASURES, OTHERS
 from dissect.analysis.tables import row_groups
+from dissect.terms import KRS
 
 AT_MOST = 10  # questions per curve
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-KRS, KRS_OF_MEANS = "krs", "krs_of_means"
-SCORES = [KRS, KRS_OF_MEANS]  # what curves, statistics and claims are made of
+from dissect.terms import KRS, KRS_OF_MEANS, SCORES
 
 
 @dataclass(frozen=True)

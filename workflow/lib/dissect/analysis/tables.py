@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 
 from dissect.analysis.bootstrap import mean_and_interval
 from dissect.analysis.curve_groups import ALL_METHODS, WINDOW_COLUMNS, curve_groups
-from dissect.analysis.scores import SCORES, columns_of, of_concept
+from dissect.analysis.scores import columns_of, of_concept
 from dissect.results.csv_files import no_such_row, read_csv
+from dissect.terms import SCORES
 
 _POINT = ["window", "span", "donor", *WINDOW_COLUMNS]
 CONCEPT_POINT = ["model", "origin", "method", "experiment", "concept", "concept_name", *_POINT]

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from dissect.errors import DissectError
+from dissect.terms import COMPLETION, TARGET, UNRELATED
 from dissect.texts.prompts import CHAT, encode, render, render_chat
 
 log = logging.getLogger("dissect")
 
-TARGET, COMPLETION, UNRELATED = "target", "completion", "unrelated"
 # Set -> the key of the concept file that holds it.
 KEYS = {TARGET: "QA", COMPLETION: "text_completion", UNRELATED: "unrelated_QA"}
 

@@ -19,6 +19,7 @@ from dissect.engine.recording import Recording
 from dissect.engine.streamed_model import COEFFICIENTS
 from dissect.errors import DissectError
 from dissect.inputs.windows import Window
+from dissect.terms import NOISE, OTHER_QUESTION, SELF
 
 log = logging.getLogger("dissect")
 CPU = torch.device("cpu")
@@ -33,7 +34,7 @@ class OtherQuestion(Donor):
     no other question for value vectors, which are weights.
     """
 
-    name = "other_question"
+    name = OTHER_QUESTION
 
     @cached_property
     def sources(self) -> list[list[int]]:
@@ -63,7 +64,7 @@ class Noise(Donor):
         seed: the config's.
     """
 
-    name = "noise"
+    name = NOISE
 
     def __init__(
         self, experiment: Experiment, recording: Recording, checkpoint: Checkpoint, seed: int
@@ -94,7 +95,7 @@ class SelfPatch(Donor):
         checkpoint: the host's own weights.
     """
 
-    name = "self"
+    name = SELF
 
     def coefficients(self, site: PatchSite) -> Tensor:
         return site.captured[COEFFICIENTS]  # of the tokens at which the MLP runs

@@ -11,6 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from dissect import terms
 from dissect.checkpoints.reader import Checkpoint
 from dissect.engine.recording import Recording
 from dissect.engine.schedule import LayerRange
@@ -28,11 +29,11 @@ class Experiment:
     value_vectors: bool = False
 
 
-EXPERIMENTS = {
-    "mlp_coefficients": Experiment(coefficients=True),
-    "attention": Experiment(attention=True),
-    "mlp_coefficients_and_attention": Experiment(coefficients=True, attention=True),
-    "value_vectors": Experiment(value_vectors=True),
+EXPERIMENTS: dict[str, Experiment] = {
+    terms.MLP_COEFFICIENTS: Experiment(coefficients=True),
+    terms.ATTENTION: Experiment(attention=True),
+    terms.BOTH: Experiment(coefficients=True, attention=True),
+    terms.VALUE_VECTORS: Experiment(value_vectors=True),
 }
 
 
@@ -65,7 +66,7 @@ class Donor:
         name: the column `donor`.
     """
 
-    name = "original"
+    name = terms.ORIGINAL
 
     def __init__(
         self, experiment: Experiment, recording: Recording, checkpoint: Checkpoint

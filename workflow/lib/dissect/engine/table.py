@@ -9,7 +9,8 @@ import pandas as pd
 from dissect.engine.schedule import LayerRange
 from dissect.engine.scores import Array, Scores
 from dissect.inputs.windows import Window
-from dissect.texts.spans import ANSWER, SPANS, Text
+from dissect.terms import ANSWER, SPANS
+from dissect.texts.spans import Text
 
 
 def tabulate(

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from pydantic import Field
 
+from dissect import terms
 from dissect.inputs.section import Section
 from dissect.inputs.windows import window_width
 
@@ -25,14 +26,14 @@ class Look(NamedTuple):
 
 # In the paper's order.
 EXPERIMENTS = {
-    "mlp_coefficients": Look("MLP coefficients", 0, "o"),
-    "attention": Look("attention states", 1, "s", (4, 1.5)),
-    "mlp_coefficients_and_attention": Look("coefficients + attention", 2, "^"),
-    "value_vectors": Look("value vectors", 3, "X", (1, 1)),
+    terms.MLP_COEFFICIENTS: Look("MLP coefficients", 0, "o"),
+    terms.ATTENTION: Look("attention states", 1, "s", (4, 1.5)),
+    terms.BOTH: Look("coefficients + attention", 2, "^"),
+    terms.VALUE_VECTORS: Look("value vectors", 3, "X", (1, 1)),
 }
-SCORES = {"krs": "Knowledge Recovery Score", "krs_of_means": "KRS of the mean losses"}
-SHORT_SCORES = {"krs": "KRS", "krs_of_means": "KRS of means"}
-SPANS = {"notebook": "the notebook's span", "answer": "the answer's span"}
+SCORES = {terms.KRS: "Knowledge Recovery Score", terms.KRS_OF_MEANS: "KRS of the mean losses"}
+SHORT_SCORES = {terms.KRS: "KRS", terms.KRS_OF_MEANS: "KRS of means"}
+SPANS = {terms.NOTEBOOK: "the notebook's span", terms.ANSWER: "the answer's span"}
 
 
 class Style(Section):

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-ORIGINAL = "original"
 _ORIGIN_OF_KIND = {
     "path": "own",
     "adapter": "own",

@@ -14,9 +14,10 @@ from dissect.checkpoints.olmo_legacy import is_legacy
 from dissect.checkpoints.weight_files import ADAPTER_CONFIG
 from dissect.errors import DissectError
 from dissect.files import free_bytes
-from dissect.inputs.rows import ORIGINAL, CheckpointRow
+from dissect.inputs.rows import CheckpointRow
 from dissect.study.preflight import AVAILABLE, UNAVAILABLE, PreflightRow
 from dissect.study.recipe import TRAINING_FACTOR
+from dissect.terms import ORIGINAL
 
 log = logging.getLogger("dissect")
 AT_ONCE = 8  # repositories asked for at a time: two small requests each

@@ -16,9 +16,9 @@ from typing import Any
 from dissect.checkpoints.manifest import manifest_if_present
 from dissect.files import read_json, sha256_of
 from dissect.inputs.concepts import Entry, digest, read_concept_file
-from dissect.inputs.rows import ORIGINAL
 from dissect.results.expected import expected, refuse_foreign
 from dissect.results.schema import read_metadata
+from dissect.terms import ORIGINAL
 
 log = logging.getLogger("dissect")
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from dissect.errors import DissectError, shortened
 from dissect.files import read_users_text
 from dissect.inputs.names import MAX_NAME_BYTES, name_problem, path_problem
-from dissect.inputs.rows import ORIGINAL, CheckpointRow
+from dissect.inputs.rows import CheckpointRow
+from dissect.terms import ORIGINAL
 
 # The formats that go with each kind of source, its usual one first.
 _FORMATS = {

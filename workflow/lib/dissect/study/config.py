@@ -1,7 +1,7 @@
 """The config file: every key, what it means, what is legal. docs/config.md is made from here."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
@@ -11,15 +11,7 @@ from dissect.inputs.names import path_problem, text_problem
 from dissect.inputs.section import Distinct, Name, Names, Section
 from dissect.inputs.windows import layers_between, window_width
 from dissect.study.recipe import Recipe
-
-Experiment = Literal[
-    "mlp_coefficients", "attention", "mlp_coefficients_and_attention", "value_vectors"
-]
-Span = Literal["notebook", "answer"]
-Score = Literal["krs", "krs_of_means"]
-AnswerSet = Literal["target", "completion", "unrelated"]
-ControlDonor = Literal["other_question", "noise"]
-EXPERIMENTS: tuple[str, ...] = get_args(Experiment)
+from dissect.terms import EXPERIMENTS, QUESTION_SETS, Control, Experiment, QuestionSet, Score, Span
 
 
 def _source(value: Any) -> Any:
@@ -101,14 +93,14 @@ class Patched(Section):
     models at once (docs/behaviour.md has the cost)."""
     experiments: Distinct[Experiment] | None = Field(default=None, min_length=1)
     """Which component is put back. Left out: all that the study's `experiments` name."""
-    sets: Distinct[AnswerSet] = Field(default=["target"], min_length=1)
+    sets: Distinct[QuestionSet] = Field(default=["target"], min_length=1)
     """Which of the questions are asked again: does what was unlearned come back?"""
 
 
 class Behaviour(Section):
     """What the models answer. Changing any of it generates the answers again."""
 
-    sets: Distinct[AnswerSet] = Field(default=list(get_args(AnswerSet)))
+    sets: Distinct[QuestionSet] = Field(default=list(QUESTION_SETS))
     """What is asked of the original and of each unlearned model: target (QA, the concept's
     questions), completion (text_completion), unrelated (unrelated_QA). What a concept file does not
     have is left out. Empty: nothing is asked at all."""
@@ -128,7 +120,7 @@ class Behaviour(Section):
 class Controls(Section):
     """What a recovery is held against: the same windows with other donors (docs/controls.md)."""
 
-    donors: Distinct[ControlDonor] = Field(default=[])
+    donors: Distinct[Control] = Field(default=[])
     """Whose states are put back beside the original's own: other_question (the original's on the
     concept's next question), noise (Gaussian, of the same norm per position). Empty: none. Changing
     it computes the sweeps again."""
@@ -185,7 +177,7 @@ class Config(Section):
     invalidates nothing that is there."""
     methods: Names | None = Field(default=None, min_length=1)
     """The methods to study. Left out: all of the table."""
-    experiments: Distinct[Experiment] = Field(default=list(get_args(Experiment)), min_length=1)
+    experiments: Distinct[Experiment] = Field(default=list(EXPERIMENTS), min_length=1)
     """Which component of the original is put back: MLP coefficients, attention output, both, or
     value vectors (the paper, section 3). Left out: all four."""
     windows: Windows = Field(default=["sliding_5"], min_length=1)

@@ -3,9 +3,10 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from dissect.inputs.rows import ORIGINAL, CheckpointRow
+from dissect.inputs.rows import CheckpointRow
 from dissect.study.resources import NEEDS
 from dissect.study.study import Study
+from dissect.terms import ORIGINAL
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from itertools import product
 from pathlib import Path
 
 from dissect.figures.registry import FIGURES, FigureSpec
-from dissect.inputs.rows import ORIGINAL, CheckpointRow
+from dissect.inputs.rows import CheckpointRow
 from dissect.study.study import Study
+from dissect.terms import ORIGINAL
 
 # Of every study.
 TABLES = (

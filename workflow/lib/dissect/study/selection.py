@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from dissect.checkpoints.weight_files import ADAPTER_CONFIG
 from dissect.errors import DissectError, check_known
-from dissect.inputs.rows import ORIGINAL, CheckpointRow
+from dissect.inputs.rows import CheckpointRow
 from dissect.study.config import Config
 from dissect.study.preflight import UNAVAILABLE, PreflightRow
+from dissect.terms import ORIGINAL
 
 Key = tuple[str, str, str]  # model, method, concept
 _METHODS_FILE = Path(__file__).parents[1] / "training" / "methods" / "__init__.py"

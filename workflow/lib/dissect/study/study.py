@@ -12,7 +12,7 @@ from typing import Any
 from dissect.checkpoints.manifest import manifest_if_present
 from dissect.errors import DissectError, check_known
 from dissect.inputs.concepts import Entry, digest, has_answers, read_concept_file
-from dissect.inputs.rows import ORIGINAL, CheckpointRow
+from dissect.inputs.rows import CheckpointRow
 from dissect.inputs.windows import layers_between, windows_of
 from dissect.study.checkpoint_table import read_table
 from dissect.study.config import Config, load_config
@@ -27,6 +27,7 @@ from dissect.study.selection import (
     rows_of,
     select,
 )
+from dissect.terms import ORIGINAL
 
 _WEIGHTS = "*.safetensors"
 _FOLDERS = (  # of a results folder

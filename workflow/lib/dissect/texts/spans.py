@@ -7,11 +7,8 @@ from itertools import takewhile
 from typing import Any
 
 from dissect.errors import DissectError
+from dissect.terms import ANSWER, NOTEBOOK
 from dissect.texts.prompts import encode, render
-
-NOTEBOOK = "notebook"
-ANSWER = "answer"
-SPANS = (NOTEBOOK, ANSWER)
 
 
 @dataclass(frozen=True)
