@@ -9,26 +9,26 @@ ORIGINAL = "original"
 Experiment = Literal[
     "mlp_coefficients", "attention", "mlp_coefficients_and_attention", "value_vectors"
 ]
-EXPERIMENTS: tuple[Experiment, ...] = get_args(Experiment)
+EXPERIMENTS: tuple[str, ...] = get_args(Experiment)
 MLP_COEFFICIENTS, ATTENTION, BOTH, VALUE_VECTORS = EXPERIMENTS
 
 # Which positions of a text are compared (texts.spans).
 Span = Literal["notebook", "answer"]
-SPANS: tuple[Span, ...] = get_args(Span)
+SPANS: tuple[str, ...] = get_args(Span)
 NOTEBOOK, ANSWER = SPANS
 
 # What curves, statistics and claims are made of (analysis.scores).
 Score = Literal["krs", "krs_of_means"]
-SCORES: tuple[Score, ...] = get_args(Score)
+SCORES: tuple[str, ...] = get_args(Score)
 KRS, KRS_OF_MEANS = SCORES
 
 # The questions of a concept file: QA, text_completion, unrelated_QA.
 QuestionSet = Literal["target", "completion", "unrelated"]
-QUESTION_SETS: tuple[QuestionSet, ...] = get_args(QuestionSet)
+QUESTION_SETS: tuple[str, ...] = get_args(QuestionSet)
 TARGET, COMPLETION, UNRELATED = QUESTION_SETS
 
 # Other donors than the original: the controls (engine.donors), and the host itself.
 Control = Literal["other_question", "noise"]
-CONTROLS: tuple[Control, ...] = get_args(Control)
+CONTROLS: tuple[str, ...] = get_args(Control)
 OTHER_QUESTION, NOISE = CONTROLS
 SELF = "self"

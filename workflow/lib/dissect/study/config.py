@@ -1,7 +1,7 @@
 """The config file: every key, what it means, what is legal. docs/config.md is made from here."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
@@ -11,7 +11,7 @@ from dissect.inputs.names import path_problem, text_problem
 from dissect.inputs.section import Distinct, Name, Names, Section
 from dissect.inputs.windows import layers_between, window_width
 from dissect.study.recipe import Recipe
-from dissect.terms import EXPERIMENTS, QUESTION_SETS, Control, Experiment, QuestionSet, Score, Span
+from dissect.terms import Control, Experiment, QuestionSet, Score, Span
 
 
 def _source(value: Any) -> Any:
@@ -100,7 +100,7 @@ class Patched(Section):
 class Behaviour(Section):
     """What the models answer. Changing any of it generates the answers again."""
 
-    sets: Distinct[QuestionSet] = Field(default=list(QUESTION_SETS))
+    sets: Distinct[QuestionSet] = Field(default=[*get_args(QuestionSet)])
     """What is asked of the original and of each unlearned model: target (QA, the concept's
     questions), completion (text_completion), unrelated (unrelated_QA). What a concept file does not
     have is left out. Empty: nothing is asked at all."""
@@ -177,7 +177,7 @@ class Config(Section):
     invalidates nothing that is there."""
     methods: Names | None = Field(default=None, min_length=1)
     """The methods to study. Left out: all of the table."""
-    experiments: Distinct[Experiment] = Field(default=list(EXPERIMENTS), min_length=1)
+    experiments: Distinct[Experiment] = Field(default=[*get_args(Experiment)], min_length=1)
     """Which component of the original is put back: MLP coefficients, attention output, both, or
     value vectors (the paper, section 3). Left out: all four."""
     windows: Windows = Field(default=["sliding_5"], min_length=1)
