@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from dissect.checkpoints import download, prepare
+from dissect.checkpoints import download
 from dissect.checkpoints.manifest import Manifest, read_manifest
 from dissect.errors import DissectError
 from dissect.files import sha256_of
 from dissect.inputs.rows import CheckpointRow
+from dissect.preparation import prepare
 from dissect.study.preflight import PreflightRow, read_preflight, write_preflight
 from planted_manifest import plant_manifest
 

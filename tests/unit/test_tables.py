@@ -10,11 +10,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from dissect.analysis import collect, tables
 from dissect.analysis.collect import COVERAGE_COLUMNS, collect_cells, coverage
 from dissect.analysis.tables import CURVE_COLUMNS, concept_scores, curves, read_curves
 from dissect.errors import DissectError
 from dissect.provenance import Stopwatch
-from dissect.results import collect, tables
 from dissect.results.csv_files import write_csv
 from dissect.results.schema import CELL_SCHEMA, read_metadata, read_rows
 from planted import flat, plant
