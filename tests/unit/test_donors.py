@@ -236,7 +236,7 @@ def test_noise_has_the_originals_norm_per_position_and_value_vector(
     donor = Noise(EXPERIMENTS["attention"], recording, Checkpoint(tiny_llama), SEED)
     for tree in range(len(recording.trees)):
         for component in ("coefficients", "attention"):
-            recorded = recording.activations(4, component, tree, CPU)
+            recorded = recording.activations(4, component, tree)
             noise = donor.activations(component, site_of(4, tree))
             assert noise.shape == recorded.shape
             torch.testing.assert_close(noise.norm(dim=-1), recorded.norm(dim=-1))
@@ -272,7 +272,7 @@ def test_the_next_question_is_cut_or_repeated(tiny_llama: Path, recording: Recor
     lengths = [len(text.ids) for text in texts]
     assert lengths == sorted(lengths) and lengths[0] < lengths[-1]
     patch = donor.activations("attention", site_of(2, 0))[0]
-    recorded = recording.all_activations(2, "attention")
+    recorded = recording.activations(2, "attention")[0]
     for number, length in enumerate(lengths):
         after = (number + 1) % len(texts)
         of_next = recorded[recording.rows_of(after)]

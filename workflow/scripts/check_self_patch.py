@@ -13,14 +13,14 @@ from dissect.checkpoints.reader import Checkpoint
 from dissect.device import choose_device, choose_dtype
 from dissect.engine.donors import SelfPatch
 from dissect.engine.patches import EXPERIMENTS, Donor, DonorWindows
-from dissect.engine.recording import Recording, read_recording, refuse_other_recording
+from dissect.engine.recording import Recording, read_recording
 from dissect.engine.streamed_model import StreamedModel
 from dissect.engine.sweep import sweep
 from dissect.engine.table import tabulate
 from dissect.files import read_json, sha256_of
 from dissect.job import job
 from dissect.provenance import Stopwatch, checkpoint_fields, machine_fields, recording_fields
-from dissect.results.expected import self_patch_settings, settings_fields
+from dissect.results.expected import refuse_other_recording, self_patch_settings, settings_fields
 from dissect.results.schema import write_rows
 from dissect.terms import BOTH, ORIGINAL, VALUE_VECTORS
 
@@ -55,7 +55,8 @@ def main(
     original_manifest, manifest = read_manifest(original), read_manifest(checkpoint)
     recorded, model = read_recording(recording), Checkpoint(manifest.folder)
     number_format = choose_dtype(dtype, original_manifest.dtype)
-    refuse_other_recording(recorded, recording_fields(original_manifest, concept, number_format))
+    wanted = recording_fields(original_manifest, concept, number_format)
+    refuse_other_recording(recording, recorded.metadata, wanted)
     # Of a resized vocabulary, the tokens that both have are compared, as in a cell.
     recorded = replace(recorded, vocabulary=int(model.config.vocab_size))
     host = StreamedModel(model, number_format, choose_device(device))

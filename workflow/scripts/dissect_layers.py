@@ -16,7 +16,7 @@ from dissect.checkpoints.verify import refuse_other_shapes, refuse_unshared_toke
 from dissect.device import choose_device, choose_dtype
 from dissect.engine.donors import controls_of
 from dissect.engine.patches import EXPERIMENTS, Donor, DonorWindows
-from dissect.engine.recording import read_recording, refuse_other_recording
+from dissect.engine.recording import read_recording
 from dissect.engine.streamed_model import StreamedModel
 from dissect.engine.sweep import sweep
 from dissect.engine.table import tabulate
@@ -25,7 +25,7 @@ from dissect.files import read_json, sha256_of
 from dissect.inputs.windows import windows_of
 from dissect.job import job
 from dissect.provenance import Stopwatch, checkpoint_fields, machine_fields, recording_fields
-from dissect.results.expected import settings_fields, sweep_settings
+from dissect.results.expected import refuse_other_recording, settings_fields, sweep_settings
 from dissect.results.schema import write_rows
 from dissect.texts.spans import read_texts, refuse_other_ids
 
@@ -58,7 +58,8 @@ def main(
     data = read_json(concept)
     number_format = choose_dtype(dtype, original_manifest.dtype)
     recorded = read_recording(recording)
-    refuse_other_recording(recorded, recording_fields(original_manifest, concept, number_format))
+    wanted = recording_fields(original_manifest, concept, number_format)
+    refuse_other_recording(recording, recorded.metadata, wanted)
     texts = read_texts(data, prompt, load_tokenizer(unlearned_manifest.folder))
     refuse_other_ids(recorded.texts, texts, unlearned_manifest.label)
     donor, model = Checkpoint(original_manifest.folder), Checkpoint(unlearned_manifest.folder)

@@ -8,14 +8,13 @@ on another question of the concept, and noise of the same norm.
 import hashlib
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from dissect.checkpoints.reader import Checkpoint
-from dissect.engine.patches import Donor, DonorWindows, Experiment, PatchSite
-from dissect.engine.recording import Recording
+from dissect.engine.patches import Donor, DonorWindows, PatchSite
 from dissect.engine.streamed_model import COEFFICIENTS
 from dissect.errors import DissectError
 from dissect.inputs.windows import Window
@@ -49,10 +48,11 @@ class OtherQuestion(Donor):
     def activations(self, component: str, site: PatchSite) -> Tensor:
         tree = self.trees[site.tree]
         sources = tree.flatten([self.sources[text] for text in tree.texts])
-        rows = self.recording.all_activations(site.layer, component)
-        return rows[None, sources].to(site.device)
+        rows = self.recording.activations(site.layer, component)
+        return rows[:, sources].to(site.device)
 
 
+@dataclass(eq=False)
 class Noise(Donor):
     """Gaussian noise with the norm of the original's activation at each position, or value vector.
 
@@ -60,20 +60,15 @@ class Noise(Donor):
     texts, the layer and the component alone: all methods get the same noise, and an experiment on
     both components the same as those on one. Texts that begin alike share it so far.
 
-    Args:
+    Attributes:
         seed: the config's.
     """
 
+    seed: int
     name = NOISE
 
-    def __init__(
-        self, experiment: Experiment, recording: Recording, checkpoint: Checkpoint, seed: int
-    ) -> None:
-        super().__init__(experiment, recording, checkpoint)
-        self.seed = seed
-
     def activations(self, component: str, site: PatchSite) -> Tensor:
-        recorded = self.recording.activations(site.layer, component, site.tree, CPU)
+        recorded = self.recording.activations(site.layer, component, site.tree)
         drawn = noise_like(recorded, -1, self._generator(component, site.layer, site.tree))
         return drawn.to(site.device)
 

@@ -38,11 +38,7 @@ class Operations:
 
 @dataclass(frozen=True)
 class RunCost:
-    """Multiplications of one run in one layer.
-
-    Attributes:
-        attention, mlp, down: of the attention, of the MLP, and of its down projection alone.
-    """
+    """Multiplications of one run in one layer; `down`: of the down projection alone."""
 
     attention: int
     mlp: int

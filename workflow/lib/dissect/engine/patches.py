@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -55,25 +56,20 @@ class PatchSite:
     captured: Mapping[str, Tensor]
 
 
+@dataclass(eq=False)
 class Donor:
     """The model that is patched in, as far as an experiment needs it.
 
-    Args:
+    Attributes:
         recording: its activations on the texts.
         checkpoint: its weights; read only where the experiment restores value vectors.
-
-    Attributes:
         name: the column `donor`.
     """
 
-    name = terms.ORIGINAL
-
-    def __init__(
-        self, experiment: Experiment, recording: Recording, checkpoint: Checkpoint
-    ) -> None:
-        self.experiment = experiment
-        self.recording = recording
-        self.checkpoint = checkpoint
+    experiment: Experiment
+    recording: Recording
+    checkpoint: Checkpoint
+    name: ClassVar[str] = terms.ORIGINAL
 
     @cached_property
     def sources(self) -> list[list[int]] | None:
@@ -108,7 +104,7 @@ class Donor:
 
     def activations(self, component: str, site: PatchSite) -> Tensor:
         """A component of the donor at a site, (1, tokens, width)."""
-        return self.recording.activations(site.layer, component, site.tree, site.device)
+        return self.recording.activations(site.layer, component, site.tree).to(site.device)
 
     def value_vectors(self, index: int, dtype: torch.dtype, device: torch.device) -> Tensor:
         """The donor's value vectors of a layer, (hidden, coefficients)."""

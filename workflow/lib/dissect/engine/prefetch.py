@@ -41,11 +41,7 @@ class LayerPrefetcher:
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 
     def layer(self, index: int) -> Weights:
-        """One layer's weights on the device; starts to read the next layer's.
-
-        Raises:
-            DissectError: what reading it raised.
-        """
+        """One layer's weights on the device; starts to read the next layer's."""
         pending = self._pending.pop(index, None) or self._thread.submit(self._read_to_device, index)
         self._pending.clear()  # another order than ascending: drop what is not needed
         weights = pending.result()

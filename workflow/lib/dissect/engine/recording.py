@@ -7,7 +7,7 @@ One safetensors file. The token trees of the texts (engine.token_tree) follow on
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,9 +23,6 @@ from dissect.engine.token_tree import TokenTree, token_trees
 from dissect.errors import DissectError
 from dissect.files import atomic_path
 from dissect.texts.spans import Text
-
-# What a job's own inputs must agree with; the other metadata only name where these come from.
-_DECIDES = ("original_weights_sha256", "data_sha256", "dtype")
 
 
 @dataclass(frozen=True)
@@ -48,18 +45,12 @@ class Recording:
         """The token trees in the file; they follow from the texts' ids alone."""
         return token_trees([text.ids for text in self.texts])
 
-    def activations(self, layer: int, component: str, tree: int, device: torch.device) -> Tensor:
-        """One component of one layer for one tree: (1, tokens, width)."""
-        start, stop = self.starts[tree : tree + 2]
+    def activations(self, layer: int, component: str, tree: int | None = None) -> Tensor:
+        """One component of one layer for one tree, or for all: (1, tokens, width), on the CPU."""
+        start, stop = (None, None) if tree is None else self.starts[tree : tree + 2]
         with safe_open(self.path, framework="pt") as file:
             rows: Tensor = file.get_slice(f"layers.{layer}.{component}")[start:stop]
-        return rows[None].to(device)
-
-    def all_activations(self, layer: int, component: str) -> Tensor:
-        """One component of one layer for all trees: (tokens, width)."""
-        with safe_open(self.path, framework="pt") as file:
-            rows: Tensor = file.get_tensor(f"layers.{layer}.{component}")
-        return rows
+        return rows[None]
 
     @cached_property
     def starts(self) -> list[int]:
@@ -116,24 +107,6 @@ def read_recording(path: Path) -> Recording:
             "delete it and run again"
         ) from error
     return Recording(path, texts, metadata)
-
-
-def refuse_other_recording(recording: Recording, expected: Mapping[str, str]) -> None:
-    """Refuse a recording that was made from other inputs than a job's.
-
-    Args:
-        expected: the metadata of a recording from the job's inputs (provenance.recording_fields).
-
-    Raises:
-        DissectError: naming the first difference.
-    """
-    for key in _DECIDES:
-        value = recording.metadata.get(key)
-        if value != expected[key]:
-            raise DissectError(
-                f"{recording.path}: its {key} is {value}, but this job needs {expected[key]}: "
-                "it was made from other inputs; delete it and run again"
-            )
 
 
 def _starts(sizes: Sequence[int]) -> list[int]:

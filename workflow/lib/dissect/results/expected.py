@@ -133,3 +133,27 @@ def refuse_foreign(files: Iterable[tuple[Path, Mapping[str, Any], Mapping[str, A
             f"{path} does not belong to this study: {'; '.join(lines)}; delete it and run again, "
             f"or use the config, checkpoints table and concept file that it was made with{also}"
         )
+
+
+# What a recording and a job's own inputs must agree on; the rest only says where these are from.
+_DECIDES = ("original_weights_sha256", "data_sha256", "dtype")
+
+
+def refuse_other_recording(
+    path: Path, metadata: Mapping[str, str], expected: Mapping[str, str]
+) -> None:
+    """Refuse a recording that was made from other inputs than a job's.
+
+    Args:
+        expected: the metadata of a recording from the job's inputs (provenance.recording_fields).
+
+    Raises:
+        DissectError: naming the first difference.
+    """
+    for key in _DECIDES:
+        value = metadata.get(key)
+        if value != expected[key]:
+            raise DissectError(
+                f"{path}: its {key} is {value}, but this job needs {expected[key]}: "
+                "it was made from other inputs; delete it and run again"
+            )
