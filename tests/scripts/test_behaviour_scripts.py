@@ -20,7 +20,7 @@ from dissect.errors import DissectError
 from dissect.files import read_json, sha256_of
 from dissect.inputs.rows import CheckpointRow
 from dissect.results.csv_files import read_csv
-from dissect.results.expected import answer_settings, expected, patched_settings
+from dissect.results.expected import expected
 from dissect.results.schema import read_metadata, read_table
 from planted import flat, plant
 from tiny import save_tiny, tiny_concept
@@ -125,8 +125,8 @@ def test_files_say_what_a_study_expects_of_them(study: Path) -> None:
     unlearned = read_json(study / "manifests/dpo.json")
     data, dtype = sha256_of(study / "tea.json"), "float32"
     shared = {key: HOW[key] for key in ("prompt", "new_tokens", "dtype")}
-    plain = answer_settings(sets=["target", "completion", "unrelated"], **shared)
-    patched = patched_settings(windows=WINDOWS, experiments=EXPERIMENTS, sets=["target"], **shared)
+    plain = shared | {"sets": ["target", "completion", "unrelated"]}
+    patched = shared | {"windows": WINDOWS, "experiments": EXPERIMENTS, "sets": ["target"]}
     wanted = {
         "original/tea": expected(original, None, data, settings=plain, dtype=dtype),
         "dpo/tea": expected(original, unlearned, data, settings=plain, dtype=dtype),

@@ -18,7 +18,7 @@ from dissect.errors import DissectError
 from dissect.files import read_json, sha256_of
 from dissect.inputs.rows import CheckpointRow
 from dissect.results.csv_files import write_csv
-from dissect.results.expected import expected, self_patch_settings, sweep_settings
+from dissect.results.expected import expected
 from dissect.results.schema import read_metadata, read_rows
 from tiny import LAYERS, save_tiny, tiny_concept, tiny_config
 
@@ -90,12 +90,11 @@ def test_a_cell_with_controls_has_the_rows_of_one_without(
     ]
     assert hashes[0] != hashes[1]
     shared: dict[str, Any] = {"windows": ["sliding_3", "suffix"], "prompt": "paper"}
-    settings = sweep_settings(**shared, dtype="float32", controls=CONTROLS)
     wanted = expected(
         read_json(study["original"]),
         read_json(study["dpo"]),
         sha256_of(study["concept"]),
-        settings=settings,
+        settings=shared | {"dtype": "float32", "controls": CONTROLS},
         dtype="float32",
     )
     metadata = read_metadata(tmp_path / "beside.parquet")
@@ -154,7 +153,7 @@ def test_all_checks_become_a_table_and_say_what_a_study_expects(
     ]
     assert (found["largest_change"] < found["tolerance"]).all()
     original, unlearned = read_json(study["original"]), read_json(study["dpo"])
-    settings = self_patch_settings(window="sliding_3", prompt="paper", dtype="float32")
+    settings = {"window": "sliding_3", "prompt": "paper", "dtype": "float32"}
     data = sha256_of(study["concept"])
     for path, one in zip(files, (None, unlearned), strict=True):
         wanted = expected(original, one, data, settings=settings, dtype="float32")

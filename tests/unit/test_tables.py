@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from dissect.analysis import collect, tables
+from dissect.analysis import collect
 from dissect.analysis.collect import COVERAGE_COLUMNS, collect_cells, coverage
 from dissect.analysis.tables import CURVE_COLUMNS, concept_scores, curves, read_curves
 from dissect.errors import DissectError
@@ -307,6 +307,6 @@ def test_ten_thousand_cells_worth_of_curves_take_seconds(tmp_path: Path) -> None
         }
     )
     started = time.monotonic()
-    found = tables.curves(frame)
+    found = curves(frame)
     assert time.monotonic() - started < 20
     assert len(found) == 3 * layers

@@ -14,7 +14,7 @@ from dissect.device import choose_device, choose_dtype
 from dissect.files import read_json, sha256_of
 from dissect.job import job
 from dissect.provenance import Stopwatch, checkpoint_fields, machine_fields
-from dissect.results.expected import answer_settings, settings_fields
+from dissect.results.expected import settings_fields
 from dissect.results.schema import ANSWER_SCHEMA, ORIGINAL_SCHEMA, read_table, write_rows
 from dissect.texts.answers import load_model
 
@@ -58,9 +58,7 @@ def main(
         **checkpoint_fields("unlearned", unlearned_manifest),
         **machine_fields(str(model.device), str(model.dtype)),
         "data_sha256": sha256_of(concept),
-        **settings_fields(
-            answer_settings(prompt=prompt, sets=sets, new_tokens=new_tokens, dtype=dtype)
-        ),
+        **settings_fields(prompt=prompt, sets=sets, new_tokens=new_tokens, dtype=dtype),
     }
     table = pd.DataFrame(rows, columns=ANSWER_SCHEMA.names)
     write_rows(answers, table, metadata | stopwatch.fields(), ANSWER_SCHEMA)

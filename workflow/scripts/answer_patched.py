@@ -17,7 +17,7 @@ from dissect.device import choose_device, choose_dtype
 from dissect.files import read_json, sha256_of
 from dissect.job import job
 from dissect.provenance import Stopwatch, checkpoint_fields, machine_fields
-from dissect.results.expected import patched_settings, settings_fields
+from dissect.results.expected import settings_fields
 from dissect.results.schema import ANSWER_SCHEMA, ORIGINAL_SCHEMA, read_table, write_rows
 from dissect.texts.answers import load_model
 
@@ -65,7 +65,7 @@ def main(
         for setting, texts in zip(settings, answers_of_settings, strict=True)
         for row in answer_rows(unlearned_manifest, data, asked, texts, reference, setting)
     ]
-    given = patched_settings(
+    fields = settings_fields(
         windows=windows,
         experiments=experiments,
         prompt=prompt,
@@ -78,7 +78,7 @@ def main(
         **checkpoint_fields("unlearned", unlearned_manifest),
         **machine_fields(str(model.device), str(model.dtype)),
         "data_sha256": sha256_of(concept),
-        **settings_fields(given),
+        **fields,
     }
     table = pd.DataFrame(rows, columns=ANSWER_SCHEMA.names)
     write_rows(answers, table, metadata | stopwatch.fields(), ANSWER_SCHEMA)

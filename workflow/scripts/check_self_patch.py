@@ -20,7 +20,7 @@ from dissect.engine.table import tabulate
 from dissect.files import read_json, sha256_of
 from dissect.job import job
 from dissect.provenance import Stopwatch, checkpoint_fields, machine_fields, recording_fields
-from dissect.results.expected import refuse_other_recording, self_patch_settings, settings_fields
+from dissect.results.expected import refuse_other_recording, settings_fields
 from dissect.results.schema import write_rows
 from dissect.terms import BOTH, ORIGINAL, VALUE_VECTORS
 
@@ -81,7 +81,7 @@ def main(
         **checkpoint_fields("unlearned", manifest),
         **machine_fields(str(host.device), str(number_format)),
         "data_sha256": sha256_of(concept),
-        **settings_fields(self_patch_settings(window=window, prompt=prompt, dtype=dtype)),
+        **settings_fields(window=window, prompt=prompt, dtype=dtype),
         "largest_change": f"{change:.3g}",
     }
     write_rows(table, rows, metadata | stopwatch.fields())

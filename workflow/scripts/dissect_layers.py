@@ -25,7 +25,7 @@ from dissect.files import read_json, sha256_of
 from dissect.inputs.windows import windows_of
 from dissect.job import job
 from dissect.provenance import Stopwatch, checkpoint_fields, machine_fields, recording_fields
-from dissect.results.expected import refuse_other_recording, settings_fields, sweep_settings
+from dissect.results.expected import refuse_other_recording, settings_fields
 from dissect.results.schema import write_rows
 from dissect.texts.spans import read_texts, refuse_other_ids
 
@@ -95,9 +95,7 @@ def main(
         **checkpoint_fields("unlearned", unlearned_manifest),
         **machine_fields(str(host.device), str(host.dtype)),
         "data_sha256": sha256_of(concept),
-        **settings_fields(
-            sweep_settings(windows=windows, prompt=prompt, dtype=dtype, controls=controls)
-        ),
+        **settings_fields(windows=windows, prompt=prompt, dtype=dtype, controls=controls),
     }
     write_rows(cell, rows, metadata | stopwatch.fields())
     report(rows)

@@ -6,7 +6,6 @@ another config has written.
 
 import json
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -66,7 +65,7 @@ def check_results(
     retained = [path for path in map(Path, sources["retained"]) if path.exists()]
     weights = {model: one["weights_sha256"] for model, one in originals.items()}
     _refuse_foreign_texts(sources, dict.fromkeys([*read, *retained]), weights)
-    data_sha256 = {_concept_of(path): sha256_of(path) for path in read}
+    data_sha256 = {(path.parent.name, path.stem): sha256_of(path) for path in read}
 
     def wanted(path: Path) -> dict[str, str]:
         model, method, concept = key = key_of(path)
@@ -116,14 +115,14 @@ def _refuse_foreign_texts(
     }
     compared = []
     for path in texts:
-        model, concept = _concept_of(path)
-        entry, entries_of_model = read_json(path), entries[model]
+        model, entry = path.parent.name, read_json(path)
+        entries_of_model = entries[model]
         answered_by = sources["answered_by"].get(str(path))
         left_out = () if answered_by is None else _ANSWERS
         given: dict[str, Any] = {"entry_sha256": _digest(entry, left_out)}
         wanted: dict[str, Any] = {}
         if entries_of_model is not None:
-            wanted["entry_sha256"] = _digest(entries_of_model.get(concept, {}), left_out)
+            wanted["entry_sha256"] = _digest(entries_of_model.get(path.stem, {}), left_out)
         if answered_by is not None:
             given["answered_by"] = entry.get("answered_by", {})
             wanted["answered_by"] = answered_by | {"weights_sha256": weights[model]}
@@ -144,22 +143,16 @@ def _digest(entry: Entry, left_out: Sequence[str]) -> str:
     return digest({key: value for key, value in entry.items() if key not in left_out})
 
 
-def _concept_of(path: Path) -> tuple[str, str]:
-    return path.parent.name, path.stem
-
-
 def _warn_of_machines(every: Iterable[Mapping[str, str]]) -> None:
     """One line on package versions that are not those installed here, and on several devices."""
-    computed_with: dict[str, set[str]] = defaultdict(set)
-    devices = set()
+    packages, devices = set(), set()
     for metadata in every:
         devices.add(metadata.get("device", "unknown"))
-        for name, number in json.loads(metadata.get("packages", "{}")).items():
-            computed_with[name].add(number)
+        packages.update(json.loads(metadata.get("packages", "{}")).items())
     phrases = [
-        f"{name} {', '.join(sorted(numbers))} (installed: {installed})"
-        for name, numbers in sorted(computed_with.items())
-        if numbers != {installed := _installed(name)}
+        f"{name} {number} (installed: {installed})"
+        for name, number in sorted(packages)
+        if number != (installed := _installed(name))
     ]
     if len(devices) > 1:
         phrases.append(f"devices {', '.join(sorted(devices))}")

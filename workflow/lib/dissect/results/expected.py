@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,47 +11,15 @@ from dissect.provenance import hash_of
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
-Settings = dict[str, Any]
 
-# The settings that a result depends on beside files: their hash stands in its metadata.
+def settings_fields(**settings: Any) -> dict[str, str]:
+    """The metadata of a result on its settings, beside files: themselves as JSON, and their hash.
 
-
-def sweep_settings(
-    *,
-    windows: Sequence[str],
-    prompt: str,
-    dtype: str,
-    controls: Mapping[str, Any] | None = None,
-) -> Settings:
-    """The settings of a sweep; without controls, as if there were no such setting."""
-    settings: Settings = {"windows": list(windows), "prompt": prompt, "dtype": dtype}
-    return settings | {"controls": dict(controls)} if controls else settings
-
-
-def self_patch_settings(*, window: str, prompt: str, dtype: str) -> Settings:
-    """The settings of a self-patch check."""
-    return {"window": window, "prompt": prompt, "dtype": dtype}
-
-
-def answer_settings(*, prompt: str, sets: Sequence[str], new_tokens: int, dtype: str) -> Settings:
-    """The settings of generated answers."""
-    return {"prompt": prompt, "sets": list(sets), "new_tokens": new_tokens, "dtype": dtype}
-
-
-def patched_settings(
-    *, windows: Sequence[str], experiments: Sequence[str], **answering: Any
-) -> Settings:
-    """The settings of answers under a patch; `answering` as in `answer_settings`."""
-    patched = {"windows": list(windows), "experiments": list(experiments)}
-    return patched | answer_settings(**answering)
-
-
-def settings_fields(settings: Settings) -> dict[str, str]:
-    """The metadata of a result on its settings: themselves as JSON, and their hash."""
-    return {
-        "settings": json.dumps(settings, sort_keys=True, ensure_ascii=False),
-        "config_hash": hash_of(settings),
-    }
+    None and {} count as no setting, so that a new one leaves the hashes of former results.
+    """
+    settings = {key: value for key, value in settings.items() if value not in (None, {})}
+    as_json = json.dumps(settings, sort_keys=True, ensure_ascii=False)
+    return {"settings": as_json, "config_hash": hash_of(settings)}
 
 
 def expected(
@@ -59,7 +27,7 @@ def expected(
     unlearned: Mapping[str, Any] | None,
     data_sha256: str,
     *,
-    settings: Settings | None = None,
+    settings: Mapping[str, Any] | None = None,
     dtype: str | None = None,
 ) -> dict[str, str]:
     """The metadata that a result of a study has.
@@ -68,7 +36,7 @@ def expected(
         original, unlearned: fields of the two manifests; no `unlearned` for a result of the
             original alone.
         data_sha256: of the concept's JSON that the job read.
-        settings: one of the above; None: the result depends on none.
+        settings: as in `settings_fields`; None: the result depends on none.
         dtype: the config's; None: the result does not depend on it.
     """
     wanted = {"original_weights_sha256": original["weights_sha256"], "data_sha256": data_sha256}
@@ -76,7 +44,7 @@ def expected(
         wanted["unlearned_weights_sha256"] = unlearned["weights_sha256"]
     if dtype is not None:
         wanted["dtype"] = f"torch.{original['dtype'] if dtype == 'checkpoint' else dtype}"
-    return wanted | ({} if settings is None else settings_fields(settings))
+    return wanted | ({} if settings is None else settings_fields(**settings))
 
 
 def differences(given: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:

@@ -1,14 +1,7 @@
 """What a study expects of the files that it collects: plain values, the parameters of rules."""
 
-from collections.abc import Callable
 from typing import Any
 
-from dissect.results.expected import (
-    answer_settings,
-    patched_settings,
-    self_patch_settings,
-    sweep_settings,
-)
 from dissect.study.study import Study
 
 Expected = dict[str, Any]
@@ -71,12 +64,12 @@ def of_sweeps(study: Study) -> Expected:
     """Of sweeps (results.belonging.check_results), as all those below."""
     config = study.config
     controls = config.controls.of_a_sweep(config.seed)
-    return _of_results(study, sweep_settings, windows=config.windows, controls=controls)
+    return _of_results(study, windows=config.windows, controls=controls)
 
 
 def of_identities(study: Study) -> Expected:
     """Of self-patch checks."""
-    return _of_results(study, self_patch_settings, window=study.config.windows[0])
+    return _of_results(study, window=study.config.windows[0])
 
 
 def of_answers(study: Study) -> Expected:
@@ -85,29 +78,29 @@ def of_answers(study: Study) -> Expected:
     tokens = asked.new_tokens
     of_patched = _by_model(
         study,
-        patched_settings,
         windows=patched.windows,
         experiments=study.config.patched_experiments(),
         sets=patched.sets,
         new_tokens=tokens,
     )
     return {
-        **_of_results(study, answer_settings, sets=asked.sets, new_tokens=tokens),
+        **_of_results(study, sets=asked.sets, new_tokens=tokens),
         "patched": of_patched if patched.windows else {},
     }
 
 
-def _of_results(study: Study, settings: Callable[..., Expected], **values: Any) -> Expected:
+def _of_results(study: Study, **settings: Any) -> Expected:
     return {
         "sources": of_sources(study),
         "dtype": study.config.dtype,
-        "settings": _by_model(study, settings, **values),
+        "settings": _by_model(study, **settings),
     }
 
 
-def _by_model(study: Study, settings: Callable[..., Expected], **values: Any) -> Expected:
+def _by_model(study: Study, **settings: Any) -> Expected:
+    """By model, what its results pass to `results.expected.settings_fields`."""
     config = study.config
     return {
-        model: settings(prompt=config.models[model].prompt, dtype=config.dtype, **values)
+        model: {"prompt": config.models[model].prompt, "dtype": config.dtype, **settings}
         for model in study.models
     }
