@@ -1,7 +1,7 @@
 """The comparison of two results folders: sweeps, provenance, tables."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +32,7 @@ from dissect.errors import DissectError
 
 # A table's keys are those of these columns that it has; claims are known by their ids.
 _NAMES = ["model", "origin", "method", "concept", "concept_name", "set", "experiment", "versus"]
-_ROW_KEYS = ["window", "span", "donor", "layer", "first_layer", "last_layer", "question"]
-_TABLE_KEYS = [*_NAMES, *_ROW_KEYS, "score", "statistic", "component"]
+_TABLE_KEYS = [*_NAMES, *ROW_KEYS, "score", "statistic", "component"]
 CLAIMS, COLLECTED = "claims.csv", "krs.parquet"
 _CLAIM_KEYS = ["id", "model", "origin", "window", "span"]
 _VERDICT = ["verdict", "value", "low", "high", "n"]
@@ -92,24 +91,30 @@ def compare_results(old: Path, new: Path, tolerance: float = 0.0) -> Comparison:
     return Comparison(differences.reindex(columns=[*_COLUMNS, *others, "note"]), flips)
 
 
-def _sides(old: Iterable[str], new: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Each name once, sorted, and where it is: ONLY_OLD, ONLY_NEW or "" for both."""
+def _compare_each(
+    old: Iterable[str], new: Iterable[str], compare: Callable[[str], list[Record]]
+) -> Iterator[Record]:
+    """What `compare` returns of each name in both, and one record of each name in one only."""
     before, after = set(old), set(new)
     for name in sorted(before | after):
-        yield name, "" if name in before & after else ONLY_OLD if name in before else ONLY_NEW
+        records: list[Record] = [{"status": ONLY_OLD if name in before else ONLY_NEW}]
+        if name in before & after:
+            try:
+                records = compare(name)
+            except (DissectError, TypeError, ValueError) as error:
+                raise DissectError(f"{name} cannot be compared: {error}") from error
+        yield from ({"name": name, **record} for record in records)
 
 
 def _compare_sweeps(old: Sweeps, new: Sweeps, tolerance: float) -> Iterator[Record]:
-    for name, alone in _sides(old, new):
-        if alone:
-            yield {"name": name, "status": alone}
-            continue
+    def compare(name: str) -> list[Record]:
         before, after = read_sweep(name, old[name]), read_sweep(name, new[name])
         if before.equals(after):  # as nearly all are, and faster than row by row
             rows = before.num_rows
-            yield {"name": name, "status": IDENTICAL, "rows": rows, "only_old": 0, "only_new": 0}
-        else:
-            yield from _compare_rows(name, _plain(before), _plain(after), ROW_KEYS, tolerance)
+            return [{"status": IDENTICAL, "rows": rows, "only_old": 0, "only_new": 0}]
+        return compare_frames(_plain(before), _plain(after), ROW_KEYS, tolerance)
+
+    return _compare_each(old, new, compare)
 
 
 def _plain(table: pa.Table) -> pd.DataFrame:
@@ -119,31 +124,17 @@ def _plain(table: pa.Table) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(texts, object))
 
 
-def _compare_rows(
-    name: str, old: pd.DataFrame, new: pd.DataFrame, keys: list[str], tolerance: float
-) -> Iterator[Record]:
-    try:
-        records = compare_frames(old, new, keys, tolerance)
-    except (DissectError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise DissectError(f"{name} cannot be compared: {reason}") from error
-    yield from ({"name": name, **record} for record in records)
-
-
 def _compare_tables(old: Path, new: Path, tolerance: float) -> Iterator[Record]:
-    for name, alone in _sides(_table_names(old), _table_names(new)):
-        if alone:
-            yield {"name": name, "status": alone}
-            continue
+    def compare(name: str) -> list[Record]:
         before, after = read_table(old / name), read_table(new / name)
         possible = _CLAIM_KEYS if name == CLAIMS else _TABLE_KEYS
         keys = [key for key in possible if key in before and key in after]
         if keys and not any(frame.duplicated(keys).any() for frame in (before, after)):
-            yield from _compare_rows(name, before, after, keys, tolerance)
-        else:
-            status = IDENTICAL if before.equals(after) else DIFFERS
-            note = "compared as a whole: its rows have no keys"
-            yield {"name": name, "status": status, "note": note}
+            return compare_frames(before, after, keys, tolerance)
+        status = IDENTICAL if before.equals(after) else DIFFERS
+        return [{"status": status, "note": "compared as a whole: its rows have no keys"}]
+
+    return _compare_each(_table_names(old), _table_names(new), compare)
 
 
 def _table_names(folder: Path) -> list[str]:
@@ -155,7 +146,7 @@ def _compare_collected(old: Path, new: Path, tolerance: float) -> Iterator[Recor
     """The tables of all sweeps, which may have been changed since the sweeps' own files."""
     if not (old.exists() and new.exists()):
         return
-    records = list(_compare_sweeps(sweeps_in_table(old), sweeps_in_table(new), tolerance))
+    records = _compare_sweeps(sweeps_in_table(old), sweeps_in_table(new), tolerance)
     status = {record["name"]: record["status"] for record in records}
     differing = [name for name in status if status[name] not in (IDENTICAL, WITHIN)]
     note = f"{len(status)} sweeps"

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from dissect.analysis.collect import CELL, PER_RUN
 from dissect.compare.archive import unpack
-from dissect.errors import DissectError
+from dissect.errors import DissectError, reason_of
 from dissect.results.schema import metadata_of
 
 # Not results: what pandas and arrow note for themselves.
@@ -75,7 +75,7 @@ def open_sweeps(folder: Path, shown: Path) -> Sweeps:
     """
     files = sorted((folder / "krs").glob("*/*/*/*.parquet"))
     if files:
-        return sweeps_in_files(files)
+        return {"/".join((*path.parts[-4:-1], path.stem)): _sweep_in_file(path) for path in files}
     collected = folder / "tables" / "krs.parquet"
     if collected.exists():
         return sweeps_in_table(collected)
@@ -85,14 +85,9 @@ def open_sweeps(folder: Path, shown: Path) -> Sweeps:
     )
 
 
-def sweeps_in_files(files: Iterable[Path]) -> Sweeps:
-    """Sweeps in files of their own."""
-    sweeps = {}
-    for path in files:
-        with _readable(path):
-            provenance = _provenance(metadata_of(pq.read_schema(path)))
-        sweeps["/".join((*path.parts[-4:-1], path.stem))] = Sweep(path, None, provenance)
-    return sweeps
+def _sweep_in_file(path: Path) -> Sweep:
+    with _readable(path):
+        return Sweep(path, None, _provenance(metadata_of(pq.read_schema(path))))
 
 
 def sweeps_in_table(path: Path) -> Sweeps:
@@ -104,8 +99,22 @@ def sweeps_in_table(path: Path) -> Sweeps:
         return {
             name: Sweep(path, group, _provenance(metadata | own.get(name, {})))
             for group in range(file.num_row_groups)
-            for name in _names_in(file.read_row_group(group, columns=CELL))
+            for name in _names_in(file.read_row_group(group, columns=CELL), path)
         }
+
+
+def _names_in(keys: pa.Table, path: Path) -> list[str]:
+    for column in CELL:
+        if keys[column].null_count:
+            raise DissectError(f"{path}: column {column} has nulls, so rows cannot be matched")
+    sweeps = keys.group_by(CELL).aggregate([]).to_pylist()
+    return ["/".join(str(row[column]) for column in CELL) for row in sweeps]
+
+
+def _provenance(metadata: Mapping[str, str]) -> dict[str, str]:
+    fields = {key: value for key, value in metadata.items() if key not in _NOT_PROVENANCE}
+    packages = json.loads(fields.pop("packages", "{}"))
+    return fields | {f"packages.{name}": version for name, version in packages.items()}
 
 
 def read_sweep(name: str, sweep: Sweep) -> pa.Table:
@@ -129,41 +138,23 @@ def _row_group(path: Path, group: int) -> pa.Table:
     return _open(path).read_row_group(group, use_threads=False)
 
 
-def _names_in(keys: pa.Table) -> list[str]:
-    keys_of_sweeps = keys.group_by(CELL).aggregate([]).to_pylist()
-    for column in CELL:
-        if any(row[column] is None for row in keys_of_sweeps):
-            raise ValueError(f"column {column} has nulls, so rows cannot be matched")
-    return ["/".join(str(row[column]) for column in CELL) for row in keys_of_sweeps]
-
-
 def _open(path: Path) -> pq.ParquetFile:
     file = pq.ParquetFile(path)
     missing = [name for name in (*CELL, *ROW_KEYS) if name not in file.schema_arrow.names]
     if missing:
-        raise ValueError(f"it has no column {', '.join(missing)}")
+        raise DissectError(f"{path} is no table of sweeps: it has no column {', '.join(missing)}")
     return file
 
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """One line for whatever is wrong with a file: its bytes, its columns or its metadata."""
+    """One line for whatever is wrong with a file: its bytes, or its metadata."""
     try:
         yield
     except (pa.ArrowException, OSError, ValueError, AttributeError, TypeError) as error:
         raise DissectError(
-            f"{path} cannot be read as a table of sweeps: {_first_line(error)}"
+            f"{path} cannot be read as a table of sweeps: {reason_of(error)}"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _provenance(metadata: dict[str, str]) -> dict[str, str]:
-    fields = {key: value for key, value in metadata.items() if key not in _NOT_PROVENANCE}
-    packages = json.loads(fields.pop("packages", "{}"))
-    return fields | {f"packages.{name}": version for name, version in packages.items()}
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -178,4 +169,4 @@ def read_table(path: Path) -> pd.DataFrame:
         # A model may be called NA: only an empty field is null.
         return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=_NAMES)
     except (pa.ArrowException, ValueError, OSError) as error:
-        raise DissectError(f"{path} cannot be read: {_first_line(error)}") from error
+        raise DissectError(f"{path} cannot be read: {reason_of(error)}") from error

@@ -40,13 +40,9 @@ def _section(title: str, table: pd.DataFrame) -> str:
     """A title and a table in aligned columns; "" without rows."""
     if table.empty:
         return ""
-    rows = [list(table.columns), *table.astype(str).to_numpy().tolist()]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    return "\n  ".join([title, *lines])
+    rows = pd.concat([pd.DataFrame([table.columns], columns=table.columns), table.astype(str)])
+    padded = rows.apply(lambda column: column.str.ljust(column.str.len().max()))
+    return "\n  ".join([title, *("  ".join(row).rstrip() for row in padded.to_numpy())])
 
 
 def _counts(cells: pd.DataFrame) -> pd.DataFrame:
@@ -98,13 +94,9 @@ def _by_cell(cells: pd.DataFrame) -> pd.DataFrame:
     for name in most.index:
         group = by_name.get_group(name).set_index("column")
         first, largest = group.iloc[0], group["largest"]
-        row = {
-            "name": name,
-            "rows": int(first["rows"]),
-            "only OLD / NEW": f"{first['only_old']:g} / {first['only_new']:g}",
-        }
+        alone = f"{first['only_old']:g} / {first['only_new']:g}"
         columns = {one: _number(largest[one]) if one in largest else "0" for one in _SHOWN}
-        rows.append(row | columns)
+        rows.append({"name": name, "rows": int(first["rows"]), "only OLD / NEW": alone} | columns)
     return pd.DataFrame(rows)
 
 
@@ -151,18 +143,12 @@ def _in_words(table: pd.DataFrame) -> str:
 
 
 def _verdicts(flips: pd.DataFrame) -> pd.DataFrame:
-    rows = [
-        {
-            "claim": flip["id"],
-            "of": " ".join(
-                flip[name]
-                for name in ("model", "origin", "window", "span")
-                if not pd.isna(flip[name])
-            ),
-            "OLD -> NEW": f"{_verdict(flip, 'old')} -> {_verdict(flip, 'new')}",
-        }
-        for flip in flips.to_dict("records")
-    ]
+    rows = []
+    for flip in flips.to_dict("records"):
+        study = [flip[name] for name in ("model", "origin", "window", "span")]
+        change = f"{_verdict(flip, 'old')} -> {_verdict(flip, 'new')}"
+        of = " ".join(name for name in study if not pd.isna(name))
+        rows.append({"claim": flip["id"], "of": of, "OLD -> NEW": change})
     return pd.DataFrame(rows)
 
 
