@@ -7,18 +7,10 @@ import pyarrow as pa
 
 from dissect.results.csv_files import read_csv
 
-BEHAVIOUR_KEYS = [
-    "model",
-    "origin",
-    "method",
-    "concept",
-    "concept_name",
-    "set",
-    "experiment",
-    "first_layer",
-    "last_layer",
-]
-BEHAVIOUR_COLUMNS = [*BEHAVIOUR_KEYS, "questions", "bleu", "rouge_l"]
+_PATCHED_LAYERS = ["first_layer", "last_layer"]
+_NAMES = ["model", "origin", "method", "concept", "concept_name", "set", "experiment"]
+_KEYS = [*_NAMES, *_PATCHED_LAYERS]
+BEHAVIOUR_COLUMNS = [*_KEYS, "questions", "bleu", "rouge_l"]
 
 
 def summarise_behaviour(answers: pa.Table) -> pd.DataFrame:
@@ -29,17 +21,13 @@ def summarise_behaviour(answers: pa.Table) -> pd.DataFrame:
         patched; questions counts those that have a score, which are all but those that the
         original answers with nothing.
     """
-    columns = [*BEHAVIOUR_KEYS, "bleu", "rouge_l"]
-    frame: pd.DataFrame = answers.select(columns).to_pandas()
-    keys = [name for name in BEHAVIOUR_KEYS if not name.endswith("_layer")]
-    layers = ["first_layer", "last_layer"]
-    frame = frame.astype(dict.fromkeys(keys, object) | dict.fromkeys(layers, "Int64"))
-    grouped = frame.groupby(BEHAVIOUR_KEYS, dropna=False, sort=True)
+    frame: pd.DataFrame = answers.select([*_KEYS, "bleu", "rouge_l"]).to_pandas()
+    frame = frame.astype(dict.fromkeys(_NAMES, object) | dict.fromkeys(_PATCHED_LAYERS, "Int64"))
+    grouped = frame.groupby(_KEYS, dropna=False, sort=True)
     means: pd.DataFrame = grouped.agg(
         questions=("rouge_l", "count"), bleu=("bleu", "mean"), rouge_l=("rouge_l", "mean")
     ).reset_index()
-    ordered: pd.DataFrame = means[BEHAVIOUR_COLUMNS]
-    return ordered
+    return means
 
 
 def read_behaviour(path: Path, **only: str) -> pd.DataFrame:
@@ -48,7 +36,7 @@ def read_behaviour(path: Path, **only: str) -> pd.DataFrame:
     Raises:
         DissectError: if there is no such row.
     """
-    return read_csv(path, ["first_layer", "last_layer", "bleu", "rouge_l"], ["questions"], only)
+    return read_csv(path, [*_PATCHED_LAYERS, "bleu", "rouge_l"], ["questions"], only)
 
 
 def gap_closed(behaviour: pd.DataFrame) -> pd.DataFrame:
@@ -64,12 +52,12 @@ def gap_closed(behaviour: pd.DataFrame) -> pd.DataFrame:
         model, origin, experiment, first_layer, last_layer, unpatched, patched, share; a row per
         patch; share is null where the unpatched answers are the original's.
     """
-    study, patch = ["model", "origin"], ["experiment", "first_layer", "last_layer"]
+    study, patch = ["model", "origin"], ["experiment", *_PATCHED_LAYERS]
     asked = behaviour[behaviour["set"] == "target"].rename(columns={"rouge_l": "patched"})
     bare = asked["experiment"].fillna("") == ""
     same = [*study, "method", "concept"]
     unpatched = asked.loc[bare, [*same, "patched"]].rename(columns={"patched": "unpatched"})
-    pairs = asked[~bare].astype(dict.fromkeys(patch[1:], int)).merge(unpatched, on=same)
+    pairs = asked[~bare].astype(dict.fromkeys(_PATCHED_LAYERS, int)).merge(unpatched, on=same)
     each = pairs.groupby([*study, "method", *patch])[["unpatched", "patched"]].mean()
     means = each.groupby([*study, *patch]).mean().reset_index()
     open_gap = (1 - means["unpatched"]).where(lambda gap: gap > 0)

@@ -1,7 +1,6 @@
-"""Intervals over concepts: what would have come out, had other concepts been unlearned.
+"""Intervals over concepts: the concept is drawn, with its questions, methods, experiments, layers.
 
-The concept is the unit that is drawn, with all its questions, methods, experiments and layers:
-what is compared within a concept stays together, so differences are paired.
+What is compared within a concept stays together, so differences are paired.
 """
 
 import warnings
@@ -18,8 +17,7 @@ MIN_CONCEPTS = 5  # under five concepts a bootstrap has too few distinct resampl
 INTERVAL = (2.5, 97.5)  # percentiles of the resamples
 
 Array = npt.NDArray[np.float64]
-# Makes of mean curves, (draws, layers) each, one number per draw: (draws,).
-Statistic = Callable[..., Array]
+Statistic = Callable[..., Array]  # mean curves, (draws, layers) each -> (draws,)
 
 
 @dataclass(frozen=True)
@@ -42,10 +40,10 @@ def draws(concepts: int, seed: int) -> Array:
     The same for every curve of so many concepts, so that what is compared is drawn together.
     """
     even = np.full(concepts, 1 / concepts)
-    counts = np.random.default_rng(seed).multinomial(concepts, even, size=RESAMPLES)
-    weights: Array = counts.astype(float)
-    weights.flags.writeable = False  # it is shared
-    return weights
+    drawn = np.random.default_rng(seed).multinomial(concepts, even, size=RESAMPLES)
+    counts: Array = drawn.astype(float)
+    counts.flags.writeable = False  # the cache hands the same array to all callers
+    return counts
 
 
 def mean_of_present(values: Array, axis: int) -> Array:
@@ -56,13 +54,10 @@ def mean_of_present(values: Array, axis: int) -> Array:
 
 
 def mean_curve(values: Array) -> Array:
-    """The mean over methods of their means over concepts, as the paper averages.
+    """The mean over methods of their means over concepts, as the paper averages: (layers,).
 
     Args:
         values: (methods, concepts, layers), NaN where there is no value.
-
-    Returns:
-        (layers,), NaN where there is no value at all.
     """
     return mean_of_present(mean_of_present(values, axis=1), axis=0)
 
@@ -84,13 +79,9 @@ def resampled(values: Array, seed: int) -> Array:
 
 
 def interval_of_mean(values: Array, seed: int) -> tuple[Array, Array]:
-    """The interval of `mean_curve`, each layer's own.
+    """Low and high of `mean_curve`, each layer's own: (layers,) each.
 
-    Args:
-        values: (methods, concepts, layers), NaN where there is no value.
-
-    Returns:
-        low and high, (layers,) each; NaN where under MIN_CONCEPTS concepts have a value.
+    NaN where under MIN_CONCEPTS concepts have a value.
     """
     enough = concepts_with_a_value(values) >= MIN_CONCEPTS
     if not enough.any():
@@ -117,14 +108,13 @@ def concepts_with_a_value(values: Array) -> npt.NDArray[np.int64]:
 def estimate(reading: Callable[..., Statistic], *curves: Array, seed: int) -> Estimate:
     """A number that is read off one or more mean curves, with its interval.
 
-    In each resample the mean curves are taken anew, of the same concepts for all of them.
+    Each resample draws the same concepts for all curves.
 
     Args:
         reading: called with the mean curves of all concepts, (layers,) each; returns the statistic,
             which is called with the same curves and with those of the resamples, (draws, layers).
         curves: (methods, concepts, layers) each, of the same methods and concepts; NaN where there
-            is no value. What one of them lacks altogether for a method and concept is left out of
-            all.
+            is no value. A method and concept that one of them lacks altogether is left out of all.
 
     Returns:
         null where there is no such concept; no interval under MIN_CONCEPTS of them, or if the
@@ -137,13 +127,12 @@ def estimate(reading: Callable[..., Statistic], *curves: Array, seed: int) -> Es
         return NOTHING
     means = [mean_curve(one) for one in used]
     statistic = reading(*means)
-    value = float(statistic(*(mean[None] for mean in means))[0])
+    value, low, high = float(statistic(*(mean[None] for mean in means))[0]), np.nan, np.nan
     if concepts >= MIN_CONCEPTS and np.isfinite(value):
         sampled = statistic(*(resampled(one, seed) for one in used))
         if np.isfinite(sampled).all():
-            low, high = _limits(sampled)
-            return Estimate(value, float(low), float(high), concepts)
-    return Estimate(value, np.nan, np.nan, concepts)
+            low, high = map(float, _limits(sampled))
+    return Estimate(value, low, high, concepts)
 
 
 def _limits(sampled: Array) -> tuple[Array, Array]:

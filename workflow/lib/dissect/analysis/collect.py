@@ -23,8 +23,7 @@ from dissect.results.schema import (
 CELL = ["model", "method", "concept", "experiment"]
 COVERAGE_COLUMNS = [*CELL, "status", "reason", "origin", "rows", "null_krs"]
 
-# Metadata that differs between two runs of one job: kept in the cell, left out of the collection,
-# whose bytes then depend on the results only.
+# Metadata that differs between two runs of one job; a collection's bytes do not depend on it.
 PER_RUN = {"wall_seconds", "peak_memory_mib"}
 _ROWS_PER_GROUP = 1 << 17
 
@@ -32,32 +31,30 @@ _ROWS_PER_GROUP = 1 << 17
 def collect_cells(cells: Iterable[Path], output: Path) -> None:
     """Write the rows of all cells to one parquet file of the same schema.
 
-    Cells are read one at a time and stand in the order of their keys, whatever order they are
-    given in. A row group holds whole cells, which `concept_scores` relies on. Metadata that all
-    cells share is kept under its own key; what differs between them is under `cells`, as JSON
-    {model/method/concept/experiment: {key: value}}.
+    Cells stand in the order of their keys. A row group holds whole cells, which `concept_scores`
+    relies on. Metadata that all cells share is kept under its own key; what differs between them
+    is under `cells`, as JSON {model/method/concept/experiment: {key: value}}.
 
     Raises:
         DissectError: if there is no cell, or one is unreadable, of another schema, or holds rows
             of another cell than its path says.
     """
-    by_key = dict(sorted(((*cell.parts[-4:-1], cell.stem), cell) for cell in cells))
-    if not by_key:
+    by_key = sorted(((*cell.parts[-4:-1], cell.stem), cell) for cell in cells)
+    by_name = {"/".join(key): cell for key, cell in by_key}
+    if not by_name:
         raise DissectError(
             "no cell to collect: nothing of the selection can be computed; "
             "see the checkpoints table and on_missing_checkpoint"
         )
-    tables = (_read_cell(cell, key) for key, cell in by_key.items())
-    by_name = {"/".join(key): cell for key, cell in by_key.items()}
+    tables = (_read_cell(cell, key) for key, cell in by_key)
     _write_collection(output, tables, CELL_SCHEMA, _collected_metadata(by_name, "cells"))
 
 
 def collect_answers(files: Iterable[Path], output: Path) -> None:
     """Write the answers of all unlearned models to one file of the same schema.
 
-    Files stand in the order of their paths' model, method and concept, unpatched answers first,
-    whatever order they are given in. Metadata as in tables/krs.parquet, with what differs under
-    `files`, as JSON {model/method/concept: {key: value}}.
+    Files stand in the order of their paths' model, method and concept, unpatched answers first.
+    Metadata as in tables/krs.parquet, with what differs under `files`.
 
     Raises:
         DissectError: if one is unreadable or of another schema.
@@ -75,9 +72,8 @@ def _collected_metadata(files: Mapping[str, Path], listed_under: str) -> dict[st
         for name, path in files.items()
     }
     shared = set.intersection(*(set(one.items()) for one in each.values()))
-    own = {name: dict(sorted(one.items() - shared)) for name, one in each.items()}
-    own_as_json = json.dumps(own)
-    return dict(sorted(shared)) | {"schema_version": SCHEMA_VERSION, listed_under: own_as_json}
+    own = json.dumps({name: dict(sorted(one.items() - shared)) for name, one in each.items()})
+    return dict(sorted(shared)) | {"schema_version": SCHEMA_VERSION, listed_under: own}
 
 
 def _write_collection(
@@ -91,14 +87,14 @@ def _write_collection(
 
 def _grouped(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """Whole tables put together to about _ROWS_PER_GROUP rows each."""
-    waiting: list[pa.Table] = []
+    group: list[pa.Table] = []
     for table in tables:
-        waiting.append(table.replace_schema_metadata(None))
-        if sum(one.num_rows for one in waiting) >= _ROWS_PER_GROUP:
-            yield pa.concat_tables(waiting).unify_dictionaries()
-            waiting = []
-    if waiting:
-        yield pa.concat_tables(waiting).unify_dictionaries()
+        group.append(table.replace_schema_metadata(None))
+        if sum(one.num_rows for one in group) >= _ROWS_PER_GROUP:
+            yield pa.concat_tables(group).unify_dictionaries()
+            group = []
+    if group:
+        yield pa.concat_tables(group).unify_dictionaries()
 
 
 def _read_cell(cell: Path, key: Sequence[str]) -> pa.Table:

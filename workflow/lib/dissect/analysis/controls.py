@@ -12,9 +12,8 @@ CONTROL_COLUMNS = [*CURVE_KEYS, "mean", "low", "high", *_DIFFERENCE, "n_concepts
 def controls(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """The control baseline of each point of a curve, beside the original's score.
 
-    Means over questions, concepts and (method "all") methods, with intervals over concepts, as in
-    `results.tables.curves`. The original's score and the difference to it are of the same methods
-    and concepts, and the difference's interval is of paired draws: each concept with both donors.
+    Means and intervals as in `analysis.tables.curves`. The original's score and the difference to
+    it are of the same methods and concepts, and are drawn together.
 
     Args:
         scores: what `concept_scores` returns.

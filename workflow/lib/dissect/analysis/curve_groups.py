@@ -17,17 +17,13 @@ WINDOW_COLUMNS = ["layer", "first_layer", "last_layer"]
 
 @dataclass(frozen=True)
 class CurveGroup:
-    """All curves of one model, origin, window, span, donor and score.
+    """All curves of one model, origin, window, span, donor and score."""
 
-    `windows` has the columns WINDOW_COLUMNS, one row per point of a curve, sorted by layer.
-    `values` has the shape (experiments, methods, concepts, layers), NaN where there is no value.
-    """
-
-    key: dict[str, str]
+    key: dict[str, str]  # by GROUP_COLUMNS
     experiments: list[str]
     methods: list[str]
-    windows: pd.DataFrame
-    values: Array
+    windows: pd.DataFrame  # WINDOW_COLUMNS, one row per point of a curve, sorted by layer
+    values: Array  # (experiments, methods, concepts, layers), NaN where there is no value
 
     def curve(self, experiment: str, method: str = ALL_METHODS) -> Array:
         """The values of one curve: (methods, concepts, layers)."""

@@ -1,13 +1,10 @@
 """Statistics of a curve against layer: its peak, whether it rises, the last layer's share.
 
-A reading is given the windows and the mean curve of all concepts, (layers,), and returns how the
-number is taken of that curve and of every resample, (draws, layers) -> (draws,). The highest point
-is chosen once, on the mean curve, and all resamples are read at its layer: chosen again in each
-resample, the maximum of many layers would be optimistic, and its interval could lie wholly above
-its value.
-
-Windows are a data frame, one row per point of the curve, sorted by layer: the columns
-`curve_groups.WINDOW_COLUMNS`.
+A reading is given the windows (`curve_groups.CurveGroup.windows`) and the mean curve of all
+concepts, (layers,), and returns how the number is taken of that curve and of every resample,
+(draws, layers) -> (draws,). The highest point is chosen once, on the mean curve, and all resamples
+are read at its layer: chosen again in each resample, the maximum of many layers would be
+optimistic, and its interval could lie wholly above its value.
 """
 
 from collections.abc import Callable
@@ -121,20 +118,14 @@ def layers_that_give(windows: pd.DataFrame, mean: Array, share: float) -> Statis
 
 
 def final_layer_share(windows: pd.DataFrame, mean: Array) -> Statistic:
-    """How much of the best recovery depends on the last layer.
+    """How much of the best recovery depends on the last layer; NaN where nothing comes back.
 
-    Sliding windows: with W the highest value of the windows that cover the last layer, R of those
-    that do not, both taken as 0 where negative,
+    Sliding windows: (W - R) / max(W, R), with W the highest value of the windows that cover the
+    last layer, R of those that do not, both taken as 0 where negative. 1: nothing comes back
+    without the last layer; 0: as much without it as with it; -1: nothing comes back with it.
 
-        share = (W - R) / max(W, R)
-
-    1: nothing comes back without the last layer; 0: as much without it as with it; below 0: more
-    without it, down to -1, nothing with it.
-    Suffixes all cover the last layer. There the share is what the last layer alone gives back of
-    the most that any suffix does: with L the value of the suffix that begins at the last layer, W
-    the highest of all, L / W; between 0 and 1.
-
-    NaN where neither gives anything back.
+    Suffixes, which all cover the last layer: L / W, with L the value of the suffix of the last
+    layer alone, W the highest of all; between 0 and 1.
     """
     if with_last_layer(windows).all():
         alone, best = final_window(windows, mean), peak(windows, mean)
@@ -167,13 +158,9 @@ def _at(index: int | None) -> Statistic:
 
 
 def rank_correlation(curves: Array) -> Array:
-    """Spearman's correlation of each curve with the layer: 1 rises, -1 falls throughout.
+    """Spearman's correlation of each curve with the layer, (..., layers) -> (...,).
 
-    Args:
-        curves: (..., layers), sorted by layer; NaN where there is no value.
-
-    Returns:
-        (...,); NaN where under three layers have a value, or all values are the same.
+    1 rises, -1 falls throughout; NaN where under three layers have a value, or all are the same.
     """
     flat = pd.DataFrame(curves.reshape(-1, curves.shape[-1]))
     layer = pd.DataFrame(np.broadcast_to(np.arange(float(flat.shape[1])), flat.shape))

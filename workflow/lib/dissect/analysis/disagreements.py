@@ -13,20 +13,10 @@ AT_MOST = 10  # questions per curve
 
 _CURVE = ["model", "origin", "method", "experiment", "window", "span"]
 _QUESTION = ["concept", "concept_name", "question"]
-_BEHIND = ["positions", "loss_unlearned", "loss_patched"] + [
-    column for name in OTHERS for column in MEASURES[name].columns
-]
-DISAGREEMENT_COLUMNS = [
-    *_CURVE,
-    "rank",
-    *_QUESTION,
-    *WINDOW_COLUMNS,
-    "other",
-    "difference",
-    KRS,
-    *OTHERS,
-    *_BEHIND,
-]
+_BEHIND = ["positions", "loss_unlearned", "loss_patched"]
+_BEHIND += [column for name in OTHERS for column in MEASURES[name].columns]
+DISAGREEMENT_COLUMNS = [*_CURVE, "rank", *_QUESTION, *WINDOW_COLUMNS, "other", "difference"]
+DISAGREEMENT_COLUMNS += [KRS, *OTHERS, *_BEHIND]
 
 
 def disagreements(table: Path) -> pd.DataFrame:
@@ -44,11 +34,8 @@ def disagreements(table: Path) -> pd.DataFrame:
         name; difference, KRS less the other score, both cut; then all scores of the question at
         that layer, uncut, and what they were made of.
     """
-    columns = [KRS, "question", *_BEHIND]
-    furthest = [
-        _furthest(_scored(rows.to_pandas())) for rows in row_groups(table, columns, donor=DONOR)
-    ]
-    every = pd.concat(furthest, ignore_index=True)
+    groups = row_groups(table, [KRS, "question", *_BEHIND], donor=DONOR)
+    every = pd.concat([_furthest(_scored(rows.to_pandas())) for rows in groups])
     keys = [*_CURVE, "size", "concept", "question"]
     rising = [name != "size" for name in keys]
     every = every.sort_values(keys, ascending=rising, ignore_index=True)

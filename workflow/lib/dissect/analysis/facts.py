@@ -20,8 +20,9 @@ Facts = dict[str, dict[str, Annotated[list[str], Field(min_length=1)]]]
 """Concept id -> question -> the strings of which one must be in the answer."""
 _FACTS = TypeAdapter(Facts)
 
-_SETTING = ["model", "method", "origin", "concept", "experiment", "first_layer", "last_layer"]
-FACT_COLUMNS = [*_SETTING, "questions", "original", "kept"]
+_PATCHED_LAYERS = ["first_layer", "last_layer"]
+_NAMES = ["model", "method", "origin", "concept", "experiment"]
+FACT_COLUMNS = [*_NAMES, *_PATCHED_LAYERS, "questions", "original", "kept"]
 
 
 def read_facts(path: Path) -> Facts:
@@ -63,19 +64,18 @@ def facts_kept(answers: pd.DataFrame, facts: Facts) -> pd.DataFrame:
         DissectError: if a question of the facts file is not the one that was asked.
     """
     asked = answers[(answers["set"] == "target") & answers["concept"].isin(list(facts))]
-    layers = ("first_layer", "last_layer")
-    asked = asked.astype({name: "Int64" if name in layers else object for name in _SETTING})
-    asked_what = zip(asked["concept"], asked["question"], asked["prompt"], strict=True)
-    accepted = [_accepted(facts, *which) for which in asked_what]
+    asked = asked.astype(dict.fromkeys(_NAMES, object) | dict.fromkeys(_PATCHED_LAYERS, "Int64"))
+    questions = asked[["concept", "question", "prompt"]].itertuples(index=False)
+    accepted = [_accepted(facts, *question) for question in questions]
     rows = asked.assign(
         original=list(map(contains, asked["answer_original"], accepted)),
         kept=list(map(contains, asked["answer"], accepted)),
     )
-    grouped = rows.groupby(_SETTING, dropna=False, sort=True)
-    counted = grouped.agg(
+    grouped = rows.groupby([*_NAMES, *_PATCHED_LAYERS], dropna=False, sort=True)
+    counted: pd.DataFrame = grouped.agg(
         questions=("kept", "size"), original=("original", "sum"), kept=("kept", "sum")
-    )
-    return counted.reset_index()[FACT_COLUMNS]
+    ).reset_index()
+    return counted
 
 
 def _accepted(facts: Facts, concept: str, number: int, prompt: str) -> list[str]:

@@ -26,8 +26,8 @@ class Measure:
     @property
     def columns(self) -> list[str]:
         """The columns that it is made of."""
-        more = [self.original] if isinstance(self.original, str) else []
-        return [self.patched, self.unlearned, *more]
+        columns = (self.patched, self.unlearned, self.original)
+        return [name for name in columns if isinstance(name, str)]
 
     def recovered(self, frame: pd.DataFrame) -> "pd.Series[float]":
         """1 - (original - patched) / (original - unlearned), row by row.

@@ -18,7 +18,7 @@ from dissect.results.schema import read_metadata
 # sizes, and a product's last bits depend on that: bfloat16 has 8 bits, float16 11, float32 24.
 # Another layer's activations, or another question's, move the logits by about their size.
 TOLERANCE = {"torch.float32": 1e-4, "torch.float16": 2e-2, "torch.bfloat16": 1e-1}
-IDENTITY_COLUMNS = ["model", "method", "concept", "dtype", "largest_change", "tolerance"]
+SELF_PATCH_COLUMNS = ["model", "method", "concept", "dtype", "largest_change", "tolerance"]
 
 
 def self_patch_windows(name: str, layers: int) -> list[Window]:
@@ -60,15 +60,15 @@ def refuse_changed(rows: pd.DataFrame, size: float, dtype: str, label: str) -> f
 
 
 def collect_self_patch(files: Iterable[Path]) -> pd.DataFrame:
-    """The outcome of each check: IDENTITY_COLUMNS, one row per checkpoint and concept.
+    """The outcome of each check: SELF_PATCH_COLUMNS, one row per checkpoint and concept.
 
     Args:
         files: .../{model}/{method}/{concept}.parquet, as check_self_patch writes them.
     """
-    rows = []
-    for path in files:
-        metadata = read_metadata(path)
-        dtype, change = metadata["dtype"], metadata["largest_change"]
-        rows.append([*path.parts[-3:-1], path.stem, dtype, float(change), TOLERANCE[dtype]])
-    table = pd.DataFrame(rows, columns=IDENTITY_COLUMNS)
-    return table.sort_values(IDENTITY_COLUMNS[:3], ignore_index=True)
+    rows = [
+        (*path.parts[-3:-1], path.stem, metadata["dtype"], float(metadata["largest_change"]))
+        for path, metadata in ((path, read_metadata(path)) for path in files)
+    ]
+    table = pd.DataFrame(rows, columns=SELF_PATCH_COLUMNS[:-1])
+    table["tolerance"] = table["dtype"].map(TOLERANCE)
+    return table.sort_values(SELF_PATCH_COLUMNS[:3], ignore_index=True)

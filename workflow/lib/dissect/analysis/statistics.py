@@ -54,16 +54,7 @@ Row = dict[Any, Any]
 
 
 def statistics(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """All statistics of the curves whose donor is the original, in long format.
-
-    Of each curve: peak (its highest mean), peak_layer, final_window, final_layer_share (as
-    `analysis.curve_statistics` defines them), and monotonicity (the mean over concepts of
-    Spearman's correlation between score and layer). Of sliding windows: best_with_final_layer,
-    best_without_final_layer, and final_layer_advantage, the one less the other. Of suffixes: how
-    many last layers give half (layers_for_half) and nine tenths (layers_for_most) of the best.
-    Between two experiments of a method (experiment_difference) and two methods of an experiment
-    (method_difference), `versus` naming the one that is taken away: at each layer, and, without a
-    layer, of the two peaks (.._difference_of_peaks), which may lie at different layers.
+    """All statistics of the curves whose donor is the original (docs/statistics.md lists them).
 
     Differences are paired: only concepts that both sides have are used, and are drawn together. So
     a difference of peaks is not the difference of two rows `peak` where cells are missing.

@@ -22,10 +22,10 @@ _WHOLE = [*WINDOW_COLUMNS, "concepts", "questions", "null"]
 
 
 def concept_scores(table: Path, score: str | Sequence[str] = SCORES, **only: str) -> pd.DataFrame:
-    """Each concept's scores: over its questions, read row group by row group.
+    """Each concept's scores over its questions (`analysis.scores`).
 
     krs is the mean of the questions' KRS, of which those that are null (the unpatched loss is 0) or
-    not finite are left out and counted; the other scores of `results.scores` are ratios of means.
+    not finite are left out and counted; the other scores are ratios of means.
 
     Args:
         table: tables/krs.parquet.
@@ -60,16 +60,15 @@ def row_groups(table: Path, columns: Sequence[str], **only: str) -> Iterator[pa.
     Raises:
         DissectError: if there is no such row.
     """
-    file = pq.ParquetFile(table)
-    any_rows = False
+    file, rows_read = pq.ParquetFile(table), 0
     for group in range(file.num_row_groups):
         rows = file.read_row_group(group, columns=[*CONCEPT_POINT, *columns], use_threads=False)
         for column, value in only.items():
             rows = rows.filter(pc.equal(rows[column], value))
         if rows.num_rows:
-            any_rows = True
             yield rows
-    if not any_rows:
+        rows_read += rows.num_rows
+    if not rows_read:
         raise no_such_row(table, only)
 
 
@@ -87,9 +86,7 @@ def curves(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """Curves against layer: the mean over concepts, per method and, as "all", over methods.
 
     "all" is the mean over methods of their means over concepts, as the paper averages. Origins
-    are never pooled. low and high are the 2.5th and 97.5th percentile of 10,000 bootstrap
-    means, concepts being drawn with replacement (in "all" the same draw for every method); null
-    where fewer than MIN_CONCEPTS concepts have a value. They are pointwise: each layer's own.
+    are never pooled. low and high are each layer's own (`analysis.bootstrap`).
 
     Args:
         scores: what `concept_scores` returns.

@@ -68,7 +68,13 @@ def study_members(
     members["README.md"] = README
     members["config.yaml"] = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
     members["checkpoints.tsv"] = checkpoints.read_text(encoding="utf-8")
-    members["provenance.json"] = _as_json(provenance(workflow, config))
+    provenance = {
+        "workflow": workflow_commit(workflow),
+        "config_hash": hash_of(config),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in (*PACKAGES, *_MORE_PACKAGES)},
+    }
+    members["provenance.json"] = _as_json(provenance)
     return members
 
 
@@ -76,33 +82,20 @@ def _as_json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
-def provenance(workflow: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Versions, the config's hash and the workflow's commit now, not those of the results."""
-    return {
-        "workflow": workflow_commit(workflow),
-        "config_hash": hash_of(config),
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in (*PACKAGES, *_MORE_PACKAGES)},
-    }
-
-
 def workflow_commit(workflow: Path) -> dict[str, Any] | None:
     """The commit of the workflow, and whether files differ from it; None outside of git."""
 
-    def git(*words: str) -> str | None:
+    def git(*words: str) -> str:
         command = ["git", "-C", str(workflow), *words]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-        except (FileNotFoundError, subprocess.CalledProcessError):
-            return None
-        return done.stdout.strip()
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
-    top = git("rev-parse", "--show-toplevel")
-    if top is None or Path(top).resolve() != workflow.resolve():
-        return None  # a copy of the workflow that lies in somebody else's repository
-    commit = git("rev-parse", "HEAD")
-    changed = git("status", "--porcelain", "--", "Snakefile", "workflow")
-    return None if commit is None else {"commit": commit, "modified": bool(changed)}
+    try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != workflow.resolve():
+            return None  # a copy of the workflow that lies in somebody else's repository
+        changed = git("status", "--porcelain", "--", "Snakefile", "workflow")
+        return {"commit": git("rev-parse", "HEAD"), "modified": bool(changed)}
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return None
 
 
 def write_archive(output: Path, members: Mapping[str, Path | str], redactor: Redactor) -> None:
@@ -114,20 +107,18 @@ def write_archive(output: Path, members: Mapping[str, Path | str], redactor: Red
         DissectError: if a member holds an access token, or the disk is full.
     """
     with atomic_path(output) as partial, TemporaryDirectory(dir=output.parent) as folder:
-        staged = {
-            name: _stage(Path(folder) / name, name, members[name], redactor)
-            for name in sorted(members)
-        }
-        manifest = Path(folder) / MANIFEST
+        copies = Path(folder)
+        staged = {name: _stage(copies, name, members[name], redactor) for name in sorted(members)}
         lines = [f"{sha256_of(path)}  {name}\n" for name, path in staged.items()]
-        manifest.write_text("".join(lines), encoding="utf-8")
+        (copies / MANIFEST).write_text("".join(lines), encoding="utf-8")
         with zipfile.ZipFile(partial, "w") as archive:
-            for name, path in ({MANIFEST: manifest} | staged).items():
+            for name, path in ({MANIFEST: copies / MANIFEST} | staged).items():
                 _add(archive, name, path)
 
 
-def _stage(copy: Path, name: str, member: Path | str, redactor: Redactor) -> Path:
+def _stage(copies: Path, name: str, member: Path | str, redactor: Redactor) -> Path:
     """The file to pack: a redacted copy, or the member itself where it holds no text."""
+    copy = copies / name
     if isinstance(member, Path) and member.suffix == ".parquet":
         return redactor.redact_parquet(member, copy)
     if isinstance(member, Path) and member.suffix not in _TEXTS:

@@ -16,13 +16,10 @@ _LOGIN = re.compile(r"(?<=://)[^/\s@\"']+@")
 
 
 class Redactor:
-    """Absolute paths and what stands for them: a folder's last name, ~, or the path from here.
-
-    Args:
-        paths: files and folders that texts may name; relative ones are not replaced.
-    """
+    """Absolute paths and what stands for them: a folder's last name, ~, or the path from here."""
 
     def __init__(self, paths: Iterable[Path]) -> None:
+        """Of files and folders that texts may name; relative ones are not replaced."""
         replacements = {path: f".../{path.name}" for path in paths if path.is_absolute()}
         replacements |= {Path.home(): "~", Path.cwd(): "."}
         replacements |= {path.resolve(): word for path, word in replacements.items()}
@@ -50,7 +47,7 @@ class Redactor:
         """A parquet file without such paths in its metadata: itself, or a copy of the same rows.
 
         Raises:
-            DissectError: as `removed_from`.
+            DissectError: as `redact`.
         """
         file = pq.ParquetFile(path)
         metadata = metadata_of(file.schema_arrow)

@@ -10,18 +10,15 @@ from dissect.errors import DissectError
 from dissect.results.schema import read_metadata
 
 # Memory in MB, times in minutes; null: not known. `used` is of the last successful run of a job.
-RESOURCE_COLUMNS = [
-    "rule",
-    "job",  # its wildcards, as in its benchmark's path
+# job: its wildcards, as in its benchmark's path.
+_MEMORY_AND_TIME = [
     "wanted_mem_mb",
     "used_mem_mb",
     "used_gpu_mem_mb",
     "wanted_minutes",
     "used_minutes",
-    "threads",
-    "mean_cores",
-    "slurm_job",
 ]
+RESOURCE_COLUMNS = ["rule", "job", *_MEMORY_AND_TIME, "threads", "mean_cores", "slurm_job"]
 _MIB = (1 << 20) / 1e6  # in MB: Snakemake and Slurm count memory in MiB
 
 
@@ -30,11 +27,8 @@ def resource_table(results: Path, efficiency: Path) -> pd.DataFrame:
 
     Args:
         results: the study's folder; its benchmarks and cells are read.
-        efficiency: where the Slurm plugin leaves its reports; need not be there. A job's memory is
-            then the larger of what Snakemake saw of the script and what Slurm saw of the step.
-
-    Returns:
-        RESOURCE_COLUMNS, sorted by rule and job.
+        efficiency: where the Slurm plugin leaves its reports, if it ran. A job's memory is then the
+            larger of what Snakemake saw of the script and what Slurm saw of the step.
 
     Raises:
         DissectError: if there is no benchmark, or one is unreadable.
@@ -55,17 +49,16 @@ def resource_table(results: Path, efficiency: Path) -> pd.DataFrame:
 
 def by_rule(table: pd.DataFrame) -> pd.DataFrame:
     """The most that any job of a rule wanted and used: what to write into study/resources.py."""
-    numbers = ["wanted_mem_mb", "used_mem_mb", "used_gpu_mem_mb", "wanted_minutes", "used_minutes"]
-    most = table.groupby("rule")[numbers].max()
-    most.insert(0, "jobs", table.groupby("rule").size())
+    by_rule = table.groupby("rule")
+    most = by_rule[_MEMORY_AND_TIME].max()
+    most.insert(0, "jobs", by_rule.size())
     return most.reset_index()
 
 
 def _row(results: Path, path: Path) -> dict[str, Any]:
     """What one benchmark says, and of a sweep its file the GPU's memory."""
-    rule, *wildcards = path.relative_to(results / "benchmarks").with_suffix("").parts
-    job, peak = "/".join(wildcards), None
-    cell = results / "krs" / f"{job}.parquet"
+    rule, _, job = str(path.relative_to(results / "benchmarks").with_suffix("")).partition("/")
+    cell, peak = results / "krs" / f"{job}.parquet", None
     if rule == "dissect_layers" and cell.exists():
         peak = read_metadata(cell).get("peak_gpu_memory_mib")
     try:

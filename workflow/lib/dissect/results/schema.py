@@ -15,34 +15,37 @@ SCHEMA_VERSION = "1"
 
 _KEY = pa.dictionary(pa.int32(), pa.string())
 # One sweep, and tables/krs.parquet: a row per window x question x span x donor.
-_COLUMNS: list[tuple[str, pa.DataType]] = [
-    ("model", _KEY),
-    ("method", _KEY),
-    ("origin", _KEY),  # published | trained_here | own
-    ("concept", _KEY),
-    ("concept_name", _KEY),
-    ("experiment", _KEY),
-    ("window", _KEY),  # width as a name: sliding_5, suffix, ...
-    ("layer", pa.int32()),  # the window's centre, or a suffix's first layer; from 0
-    ("first_layer", pa.int32()),
-    ("last_layer", pa.int32()),
-    ("question", pa.int32()),  # from 0
-    ("donor", _KEY),  # original; controls: other_question, noise, self
-    ("span", _KEY),  # notebook | answer
-    ("positions", pa.int32()),  # how many were compared
-    ("loss_unlearned", pa.float64()),  # mean squared logit difference to the original
-    ("loss_patched", pa.float64()),
-    ("krs", pa.float64()),  # 1 - loss_patched / loss_unlearned; null where the latter is 0
-    ("kl_unlearned", pa.float64()),  # KL(original || model), nats, mean over positions
-    ("kl_patched", pa.float64()),
-    ("top1_unlearned", pa.float64()),  # share of positions whose argmax is the original's
-    ("top1_patched", pa.float64()),
-    ("answer_logprob_original", pa.float64()),  # mean nats per answer token; null under notebook
-    ("answer_logprob_unlearned", pa.float64()),
-    ("answer_logprob_patched", pa.float64()),
-]
-CELL_SCHEMA = pa.schema(_COLUMNS)
-KEYS = [name for name, kind in _COLUMNS if kind == _KEY]
+CELL_SCHEMA = pa.schema(
+    [
+        ("model", _KEY),
+        ("method", _KEY),
+        ("origin", _KEY),  # published | trained_here | own
+        ("concept", _KEY),
+        ("concept_name", _KEY),
+        ("experiment", _KEY),
+        ("window", _KEY),  # width as a name: sliding_5, suffix, ...
+        ("layer", pa.int32()),  # the window's centre, or a suffix's first layer; from 0
+        ("first_layer", pa.int32()),
+        ("last_layer", pa.int32()),
+        ("question", pa.int32()),  # from 0
+        ("donor", _KEY),  # original; controls: other_question, noise, self
+        ("span", _KEY),  # notebook | answer
+        ("positions", pa.int32()),  # how many were compared
+        ("loss_unlearned", pa.float64()),  # mean squared logit difference to the original
+        ("loss_patched", pa.float64()),
+        ("krs", pa.float64()),  # 1 - loss_patched / loss_unlearned; null where the latter is 0
+        ("kl_unlearned", pa.float64()),  # KL(original || model), nats, mean over positions
+        ("kl_patched", pa.float64()),
+        ("top1_unlearned", pa.float64()),  # share of positions whose argmax is the original's
+        ("top1_patched", pa.float64()),
+        (
+            "answer_logprob_original",
+            pa.float64(),
+        ),  # mean nats per answer token; null under notebook
+        ("answer_logprob_unlearned", pa.float64()),
+        ("answer_logprob_patched", pa.float64()),
+    ]
+)
 # The original's own answers: a row per question.
 ORIGINAL_SCHEMA = pa.schema(
     [

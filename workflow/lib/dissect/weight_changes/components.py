@@ -15,14 +15,11 @@ _ELEMENTS_AT_ONCE = 1 << 20  # of a float64 copy, so that none is as large as a 
 def component_changes(original: Checkpoint, unlearned: Checkpoint) -> Iterator[dict[str, Any]]:
     """The relative change of gate, up, down, q, k, v and o of every layer, weights alone.
 
-    Two tensors are in memory at a time, one of each checkpoint. A family without a component (no
-    gate in GPT-NeoX) has no row of it; of a fused tensor, each component's rows are compared.
-
-    Args:
-        original, unlearned: of the same shapes (checkpoints.verify.refuse_other_shapes).
+    Two tensors are in memory at a time, one of each checkpoint, of the same shape. A family without
+    a component (no gate in GPT-NeoX) has no row of it.
 
     Yields:
-        component, layer (from 0) and relative_change, as `relative_change` defines it.
+        component, layer (from 0) and relative_change.
     """
     for layer in range(original.layers):
         for path, components in original.family.maps.items():
@@ -40,22 +37,17 @@ def split(weight: Tensor, components: tuple[str, ...], checkpoint: Checkpoint) -
     """The rows of a linear map's weight that are each component's, (rows, inputs) each."""
     if len(components) == 1:
         return {components[0]: weight}
+    config = checkpoint.config
     if checkpoint.family.by_head:
-        heads = checkpoint.config.num_attention_heads
-        each = weight.unflatten(0, (heads, len(components), -1)).unbind(1)
+        each = weight.unflatten(0, (config.num_attention_heads, len(components), -1)).unbind(1)
         parts = [part.flatten(0, 1) for part in each]
     else:
-        shares = [_share(component, checkpoint.config) for component in components]
+        heads = {"q": config.num_attention_heads}
+        heads |= dict.fromkeys(("k", "v"), config.num_key_value_heads)
+        shares = [heads.get(component, 1) for component in components]  # gate and up: halves
         unit = weight.shape[0] // sum(shares)
         parts = list(weight.split([share * unit for share in shares]))
     return dict(zip(components, parts, strict=True))
-
-
-def _share(component: str, config: Any) -> int:
-    """How many parts of a fused map's rows are a component's: heads in an attention, else one."""
-    if component == "q":
-        return int(config.num_attention_heads)
-    return int(config.num_key_value_heads) if component in ("k", "v") else 1
 
 
 def relative_change(original: Tensor, unlearned: Tensor) -> float:

@@ -39,16 +39,12 @@ def compare_concept_vectors(
         DissectError: if the model has no such layer or value vector.
     """
     _refuse_missing(original, layer, dim)
-    checkpoints = (original, unlearned)
     before, after = (
         checkpoint.read_value_vectors(layer, torch.float32, _CPU)[:, dim].double()
-        for checkpoint in checkpoints
+        for checkpoint in (original, unlearned)
     )
-    rows = min(one.shapes[_head_name(one)][0] for one in checkpoints)
-    tops = [
-        set(top_tokens(checkpoint, vector, rows))
-        for checkpoint, vector in zip(checkpoints, (before, after), strict=True)
-    ]
+    rows = min(one.shapes[_head_name(one)][0] for one in (original, unlearned))
+    tops = set(top_tokens(original, before, rows)), set(top_tokens(unlearned, after, rows))
     return {
         "layer": layer,
         "dim": dim,
@@ -60,10 +56,9 @@ def compare_concept_vectors(
 
 
 def top_tokens(checkpoint: Checkpoint, vector: Tensor, rows: int) -> list[int]:
-    """The tokens that a value vector speaks for most, TOP_TOKENS of the first `rows` ones.
+    """The TOP_TOKENS of the first `rows` tokens that a value vector promotes most.
 
-    By its product with the checkpoint's own output embedding; no final norm before it, as
-    published.
+    By its product with the checkpoint's own output embedding, without the final norm, as published.
     """
     name = _head_name(checkpoint)
     head = checkpoint.read([name])[name][:rows]
