@@ -18,8 +18,7 @@ def summarise_behaviour(answers: pa.Table) -> pd.DataFrame:
 
     Returns:
         BEHAVIOUR_COLUMNS, sorted by the keys; experiment and layers are null where nothing was
-        patched; questions counts those that have a score, which are all but those that the
-        original answers with nothing.
+        patched; questions counts those that have a score: the original's answer is not empty.
     """
     frame: pd.DataFrame = answers.select([*_KEYS, "bleu", "rouge_l"]).to_pandas()
     frame = frame.astype(dict.fromkeys(_NAMES, object) | dict.fromkeys(_PATCHED_LAYERS, "Int64"))

@@ -47,7 +47,8 @@ def collect_cells(cells: Iterable[Path], output: Path) -> None:
             "see the checkpoints table and on_missing_checkpoint"
         )
     tables = (_read_cell(cell, key) for key, cell in by_key)
-    _write_collection(output, tables, CELL_SCHEMA, _collected_metadata(by_name, "cells"))
+    metadata = _collected_metadata(by_name, "cells")
+    _write_collection(output, tables, CELL_SCHEMA.with_metadata(metadata))
 
 
 def collect_answers(files: Iterable[Path], output: Path) -> None:
@@ -61,7 +62,8 @@ def collect_answers(files: Iterable[Path], output: Path) -> None:
     """
     by_name = dict(sorted(("/".join((*path.parts[-3:-1], path.stem)), path) for path in files))
     tables = (read_table(path, ANSWER_SCHEMA) for path in by_name.values())
-    _write_collection(output, tables, ANSWER_SCHEMA, _collected_metadata(by_name, "files"))
+    metadata = _collected_metadata(by_name, "files")
+    _write_collection(output, tables, ANSWER_SCHEMA.with_metadata(metadata))
 
 
 def _collected_metadata(files: Mapping[str, Path], listed_under: str) -> dict[str, str]:
@@ -76,10 +78,7 @@ def _collected_metadata(files: Mapping[str, Path], listed_under: str) -> dict[st
     return dict(sorted(shared)) | {"schema_version": SCHEMA_VERSION, listed_under: own}
 
 
-def _write_collection(
-    output: Path, tables: Iterable[pa.Table], schema: pa.Schema, metadata: Mapping[str, str]
-) -> None:
-    schema = schema.with_metadata(metadata)
+def _write_collection(output: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
     with atomic_path(output) as partial, pq.ParquetWriter(partial, schema) as writer:
         for group in _grouped(tables):
             writer.write_table(group.cast(schema), row_group_size=max(group.num_rows, 1))

@@ -29,11 +29,6 @@ def layer_count(windows: pd.DataFrame) -> int:
     return int(windows["last_layer"].max()) + 1
 
 
-def everywhere(_: pd.DataFrame | None) -> Mask:
-    """All windows."""
-    return np.array(True)
-
-
 def with_last_layer(windows: pd.DataFrame) -> Mask:
     """The windows that cover the model's last layer."""
     return (windows["last_layer"] == layer_count(windows) - 1).to_numpy(bool)
@@ -51,9 +46,9 @@ def in_thirds(*names: Third) -> Where:
     return lambda windows: np.isin(windows["layer"] * len(order) // layer_count(windows), wanted)
 
 
-def highest(where: Where = everywhere) -> Reading:
+def highest(where: Where | None = None) -> Reading:
     """The value at the highest point of the curve, or of some of its windows."""
-    return lambda windows, mean: _at(_highest(mean, where(windows)))
+    return lambda windows, mean: _at(_highest(mean, where and where(windows)))
 
 
 peak = highest()
@@ -75,7 +70,7 @@ final_layer_advantage = advantage(with_last_layer, without_last_layer)
 
 def furthest_from_zero(windows: pd.DataFrame, mean: Array) -> Statistic:
     """The value where the curve is furthest from 0, without its sign."""
-    index = _highest(np.abs(mean), everywhere(None))
+    index = _highest(np.abs(mean))
     sign = 1.0 if index is None else np.sign(mean[index])
     return lambda curve: sign * _at(index)(curve)
 
@@ -146,9 +141,9 @@ def _ratio(part: Array, whole: Array, least: float = 0.0) -> Array:
     return np.where(defined, np.maximum(part / np.where(defined, whole, 1.0), least), np.nan)
 
 
-def _highest(mean: Array, where: Mask) -> int | None:
-    """The index of the highest of the chosen points, None if none has a value."""
-    chosen = np.isfinite(mean) & where
+def _highest(mean: Array, where: Mask | None = None) -> int | None:
+    """The index of the highest of the chosen points (None: all), None if none has a value."""
+    chosen = np.isfinite(mean) if where is None else np.isfinite(mean) & where
     return int(np.where(chosen, mean, -np.inf).argmax()) if chosen.any() else None
 
 

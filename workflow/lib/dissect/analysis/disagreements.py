@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from dissect.analysis.curve_groups import DONOR, WINDOW_COLUMNS
 from dissect.analysis.scores import MEASURES, OTHERS
@@ -35,7 +36,7 @@ def disagreements(table: Path) -> pd.DataFrame:
         that layer, uncut, and what they were made of.
     """
     groups = row_groups(table, [KRS, "question", *_BEHIND], donor=DONOR)
-    every = pd.concat([_furthest(_scored(rows.to_pandas())) for rows in groups])
+    every = pd.concat([_furthest(_scored(rows)) for rows in groups])
     keys = [*_CURVE, "size", "concept", "question"]
     rising = [name != "size" for name in keys]
     every = every.sort_values(keys, ascending=rising, ignore_index=True)
@@ -43,10 +44,10 @@ def disagreements(table: Path) -> pd.DataFrame:
     return every.loc[every["rank"] <= AT_MOST, DISAGREEMENT_COLUMNS].reset_index(drop=True)
 
 
-def _scored(rows: pd.DataFrame) -> pd.DataFrame:
+def _scored(table: pa.Table) -> pd.DataFrame:
     """The rows with every score, and with text in place of categories."""
-    keys = [name for name, kind in rows.dtypes.items() if isinstance(kind, pd.CategoricalDtype)]
-    rows = rows.astype(dict.fromkeys(keys, str))
+    rows: pd.DataFrame = table.to_pandas()
+    rows = rows.astype(dict.fromkeys(rows.select_dtypes("category"), str))
     return rows.assign(**{name: MEASURES[name].recovered(rows) for name in OTHERS})
 
 

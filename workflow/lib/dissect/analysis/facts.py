@@ -14,6 +14,7 @@ import pandas as pd
 from pydantic import Field, TypeAdapter, ValidationError
 
 from dissect.errors import DissectError
+from dissect.files import read_users_json
 from dissect.results.schema import ANSWER_SCHEMA, read_table
 
 Facts = dict[str, dict[str, Annotated[list[str], Field(min_length=1)]]]
@@ -32,9 +33,7 @@ def read_facts(path: Path) -> Facts:
         DissectError: if it cannot be read or has another form.
     """
     try:
-        return _FACTS.validate_json(path.read_bytes())
-    except OSError as error:
-        raise DissectError(f"facts file {path} cannot be read: {error.strerror}") from error
+        return _FACTS.validate_python(read_users_json(path))
     except ValidationError as error:
         raise DissectError(
             f"facts file {path} must be a JSON object of concepts, each an object of its "
@@ -57,8 +56,8 @@ def facts_kept(answers: pd.DataFrame, facts: Facts) -> pd.DataFrame:
 
     Returns:
         FACT_COLUMNS, a row per model, method, concept and patch (experiment and layers are null
-        without one): how many questions the concept's facts file has, in how many answers of the
-        original the fact is, and in how many of the unlearned model.
+        without one): how many questions were asked, and how many answers of the original, and of
+        the unlearned model (kept), have the fact.
 
     Raises:
         DissectError: if a question of the facts file is not the one that was asked.

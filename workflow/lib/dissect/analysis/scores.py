@@ -74,11 +74,10 @@ def of_concept(name: str, means: pd.DataFrame) -> pd.DataFrame:
             krs_count (questions whose KRS is a finite number) and count_all.
 
     Returns:
-        value (null if there is none), questions (how many are in it), null (how many are not: a
-        mean of KRS leaves out single questions; a ratio of two means takes all of them or none).
+        value (null if there is none), questions (how many are in it) and null (how many are not).
     """
     every = means["count_all"]
-    if name == KRS:
+    if name == KRS:  # leaves out single questions; a ratio of means takes all of them or none
         value, questions = means[KRS], means["krs_count"]
     else:
         value = MEASURES[name].recovered(means)

@@ -36,7 +36,6 @@ def refuse_changed(rows: pd.DataFrame, size: float, dtype: str, label: str) -> f
     Args:
         rows: as in a cell, of one model and concept; method original: of the original itself.
         size: root mean square of the original's logits.
-        dtype: that was computed in.
         label: the checkpoint's name, for the error.
 
     Raises:

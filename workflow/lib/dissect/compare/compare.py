@@ -120,8 +120,7 @@ def _compare_sweeps(old: Sweeps, new: Sweeps, tolerance: float) -> Iterator[Reco
 def _plain(table: pa.Table) -> pd.DataFrame:
     """Without categories, which differ with the rows that are there, and without a cell's name."""
     frame: pd.DataFrame = table.drop_columns(CELL).to_pandas()
-    texts = frame.select_dtypes("category").columns
-    return frame.astype(dict.fromkeys(texts, object))
+    return frame.astype(dict.fromkeys(frame.select_dtypes("category"), object))
 
 
 def _compare_tables(old: Path, new: Path, tolerance: float) -> Iterator[Record]:

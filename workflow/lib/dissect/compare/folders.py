@@ -18,7 +18,7 @@ from dissect.compare.archive import unpack
 from dissect.errors import DissectError, reason_of
 from dissect.results.schema import metadata_of
 
-# Not results: what pandas and arrow note for themselves.
+# Not results, or what pandas and arrow note for themselves.
 _NOT_PROVENANCE = PER_RUN | {"pandas", "ARROW:schema", "cells"}
 ROW_KEYS = ["window", "layer", "first_layer", "last_layer", "question", "donor", "span"]
 _NAMES = dict.fromkeys(["model", "method", "concept", "concept_name"], str)

@@ -1,6 +1,5 @@
 """Two tables of the same kind, row by row: what is in one only, what differs, where most."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,17 +23,17 @@ def compare_frames(
     Two nulls are equal, a null and a value never are. Infinities are equal to themselves.
 
     Returns:
-        a record per column that differs, or one if none does. In all of them: status, rows (how
-        many are in both), only_old, only_new (how many are in one only). Of a column: differ (rows
-        that differ by more than the tolerance or are null on one side), null_in_one, largest
-        (|NEW - OLD| of numbers), and the keys and values, old and new, of the row that has it, or
-        else of the first row that differs. Of a column that is in one only: note, which one.
+        a record per column that differs, or one if none does. In all of them: status, and how many
+        rows are in both, only_old and only_new. Of a column: differ (rows that differ by more than
+        the tolerance or are null on one side), null_in_one, largest (|NEW - OLD| of numbers), and
+        the keys and values, old and new, of the row that has it, or else of the first row that
+        differs. Of a column that is in one only: note, which one.
 
     Raises:
-        DissectError: if a key column is missing, or two rows of one table have the same keys.
+        DissectError: if two rows of one table have the same keys.
     """
     for side, frame in (("OLD", old), ("NEW", new)):
-        _refuse_unmatchable(side, frame, keys)
+        _refuse_duplicates(side, frame, keys)
     values = [name for name in old.columns if name not in keys and name in new.columns]
     merged = merge_rows(old[keys + values], new[keys + values], keys)
     both = merged[merged["side"] == "both"].reset_index(drop=True)
@@ -65,10 +64,7 @@ def merge_rows(old: pd.DataFrame, new: pd.DataFrame, keys: list[str]) -> pd.Data
     )
 
 
-def _refuse_unmatchable(side: str, frame: pd.DataFrame, keys: Sequence[str]) -> None:
-    missing = [name for name in keys if name not in frame.columns]
-    if missing:
-        raise DissectError(f"{side} has no column {', '.join(missing)}, so rows cannot be matched")
+def _refuse_duplicates(side: str, frame: pd.DataFrame, keys: list[str]) -> None:
     duplicates = frame.loc[frame.duplicated(keys), keys]
     if len(duplicates):
         values = ", ".join(f"{name} {value}" for name, value in duplicates.iloc[0].items())

@@ -52,8 +52,7 @@ def check_results(
         key_of: the checkpoint that a result is about, by the result's path.
         manifests: of the study's checkpoints.
         texts: the files {model}/{concept}.json that the jobs of these results read.
-        study: what one of `study.expectations` returns: `sources`; `settings` and, for patched
-            answers, `patched`, each model's; `dtype`. Results do not depend on what is left out.
+        study: what one of `study.expectations` returns. Results do not depend on what it lacks.
 
     Raises:
         DissectError: as `expected.refuse_foreign`, or for a file that is no parquet.
@@ -86,11 +85,7 @@ def check_results(
 def _read_manifests(
     wanted: Mapping[str, Mapping[str, Any]], manifests: Iterable[str | Path]
 ) -> dict[Key, dict[str, Any]]:
-    """The manifests' fields; refuses those that this study would not have made.
-
-    Args:
-        wanted: by model/method/concept, the fields that the study says.
-    """
+    """The manifests' fields; refuses those that lack what is wanted of model/method/concept."""
     by_path = {Path(path): manifest_if_present(str(path)) for path in manifests}
     fields = {path: asdict(one) for path, one in by_path.items() if one}
     by_key = {(one["model"], one["method"], one["concept"]): one for one in fields.values()}

@@ -24,8 +24,8 @@ def read_csv(
     """Read a table that `write_csv` wrote, or its rows with the given values.
 
     Args:
-        numbers: columns of numbers, where an empty field is null; all others are text.
-        whole: columns of whole numbers, never empty.
+        numbers: columns of numbers, where an empty field is null.
+        whole: columns of whole numbers, never empty. All others are text.
         only: columns and the value that they must have.
 
     Raises:

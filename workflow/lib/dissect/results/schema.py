@@ -14,15 +14,18 @@ from dissect.files import atomic_path
 SCHEMA_VERSION = "1"
 
 _KEY = pa.dictionary(pa.int32(), pa.string())
+
+
+def _keys(*names: str) -> list[tuple[str, pa.DataType]]:
+    return [(name, _KEY) for name in names]
+
+
 # One sweep, and tables/krs.parquet: a row per window x question x span x donor.
 CELL_SCHEMA = pa.schema(
     [
-        ("model", _KEY),
-        ("method", _KEY),
+        *_keys("model", "method"),
         ("origin", _KEY),  # published | trained_here | own
-        ("concept", _KEY),
-        ("concept_name", _KEY),
-        ("experiment", _KEY),
+        *_keys("concept", "concept_name", "experiment"),
         ("window", _KEY),  # width as a name: sliding_5, suffix, ...
         ("layer", pa.int32()),  # the window's centre, or a suffix's first layer; from 0
         ("first_layer", pa.int32()),
@@ -38,10 +41,7 @@ CELL_SCHEMA = pa.schema(
         ("kl_patched", pa.float64()),
         ("top1_unlearned", pa.float64()),  # share of positions whose argmax is the original's
         ("top1_patched", pa.float64()),
-        (
-            "answer_logprob_original",
-            pa.float64(),
-        ),  # mean nats per answer token; null under notebook
+        ("answer_logprob_original", pa.float64()),  # mean nats per token; null under notebook
         ("answer_logprob_unlearned", pa.float64()),
         ("answer_logprob_patched", pa.float64()),
     ]
@@ -49,9 +49,7 @@ CELL_SCHEMA = pa.schema(
 # The original's own answers: a row per question.
 ORIGINAL_SCHEMA = pa.schema(
     [
-        ("model", _KEY),
-        ("concept", _KEY),
-        ("concept_name", _KEY),
+        *_keys("model", "concept", "concept_name"),
         ("set", _KEY),  # target | completion | unrelated
         ("question", pa.int32()),  # from 0, within its set
         ("prompt", pa.string()),  # what the model read
@@ -61,12 +59,7 @@ ORIGINAL_SCHEMA = pa.schema(
 # An unlearned model's, beside the original's.
 ANSWER_SCHEMA = pa.schema(
     [
-        ("model", _KEY),
-        ("method", _KEY),
-        ("origin", _KEY),
-        ("concept", _KEY),
-        ("concept_name", _KEY),
-        ("set", _KEY),
+        *_keys("model", "method", "origin", "concept", "concept_name", "set"),
         ("question", pa.int32()),
         ("prompt", pa.string()),
         ("experiment", _KEY),  # what was patched; null: nothing
