@@ -31,7 +31,7 @@ def main(
         workflow: the folder that the Snakefile lies in.
 
     Raises:
-        DissectError: see results.archive.write_archive.
+        DissectError: see archive.archive.write_archive.
     """
     study = load_config(config)
     results, checkpoints = Path(study.results), Path(study.checkpoints)

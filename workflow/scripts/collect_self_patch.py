@@ -13,7 +13,7 @@ def main(*, self_patches: Iterable[Path], table: Path) -> None:
     """Write tables/self_patch.csv.
 
     Raises:
-        DissectError: see results.self_patch.collect_self_patch.
+        DissectError: see analysis.self_patch.collect_self_patch.
     """
     write_csv(table, collect_self_patch(self_patches))
 

@@ -30,11 +30,7 @@ def summarise_behaviour(answers: pa.Table) -> pd.DataFrame:
 
 
 def read_behaviour(path: Path, **only: str) -> pd.DataFrame:
-    """Read tables/behaviour.csv, or its rows with the given values; experiment is "" unpatched.
-
-    Raises:
-        DissectError: if there is no such row.
-    """
+    """Read tables/behaviour.csv by `read_csv`; experiment is "" where nothing was patched."""
     return read_csv(path, [*_PATCHED_LAYERS, "bleu", "rouge_l"], ["questions"], only)
 
 

@@ -46,9 +46,8 @@ def collect_cells(cells: Iterable[Path], output: Path) -> None:
             "no cell to collect: nothing of the selection can be computed; "
             "see the checkpoints table and on_missing_checkpoint"
         )
-    tables = (_read_cell(cell, key) for key, cell in by_key)
-    metadata = _collected_metadata(by_name, "cells")
-    _write_collection(output, tables, CELL_SCHEMA.with_metadata(metadata))
+    schema = CELL_SCHEMA.with_metadata(_collected_metadata(by_name, "cells"))
+    _write_collection(output, (_read_cell(cell, key) for key, cell in by_key), schema)
 
 
 def collect_answers(files: Iterable[Path], output: Path) -> None:
@@ -61,9 +60,9 @@ def collect_answers(files: Iterable[Path], output: Path) -> None:
         DissectError: if one is unreadable or of another schema.
     """
     by_name = dict(sorted(("/".join((*path.parts[-3:-1], path.stem)), path) for path in files))
+    schema = ANSWER_SCHEMA.with_metadata(_collected_metadata(by_name, "files"))
     tables = (read_table(path, ANSWER_SCHEMA) for path in by_name.values())
-    metadata = _collected_metadata(by_name, "files")
-    _write_collection(output, tables, ANSWER_SCHEMA.with_metadata(metadata))
+    _write_collection(output, tables, schema)
 
 
 def _collected_metadata(files: Mapping[str, Path], listed_under: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,11 @@ class CurveGroup:
     methods: list[str]
     windows: pd.DataFrame  # WINDOW_COLUMNS, one row per point of a curve, sorted by layer
     values: Array  # (experiments, methods, concepts, layers), NaN where there is no value
+
+    @property
+    def curves(self) -> list[tuple[str, str]]:
+        """The experiment and method of each curve; the mean over methods is the last method."""
+        return list(product(self.experiments, [*self.methods, ALL_METHODS]))
 
     def curve(self, experiment: str, method: str = ALL_METHODS) -> Array:
         """The values of one curve: (methods, concepts, layers)."""

@@ -59,11 +59,7 @@ def refuse_changed(rows: pd.DataFrame, size: float, dtype: str, label: str) -> f
 
 
 def collect_self_patch(files: Iterable[Path]) -> pd.DataFrame:
-    """The outcome of each check: SELF_PATCH_COLUMNS, one row per checkpoint and concept.
-
-    Args:
-        files: .../{model}/{method}/{concept}.parquet, as check_self_patch writes them.
-    """
+    """The outcome of each check, .../{model}/{method}/{concept}.parquet: SELF_PATCH_COLUMNS."""
     rows = [
         (*path.parts[-3:-1], path.stem, metadata["dtype"], float(metadata["largest_change"]))
         for path, metadata in ((path, read_metadata(path)) for path in files)

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from functools import partial
-from itertools import combinations, product
+from itertools import combinations
 from typing import Any
 
 import pandas as pd
 
-from dissect.analysis.bootstrap import Array, estimate, mean_and_interval
+from dissect.analysis.bootstrap import estimate, mean_and_interval
 from dissect.analysis.curve_groups import (
     ALL_METHODS,
     DONOR,
@@ -79,7 +79,7 @@ def statistics(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
 def _of_curves(group: CurveGroup, seed: int) -> Iterator[Row]:
     readings = _OF_SUFFIXES if group.key["window"] == SUFFIX else _OF_SLIDING
-    for experiment, method in product(group.experiments, [*group.methods, ALL_METHODS]):
+    for experiment, method in group.curves:
         curve = group.curve(experiment, method)
         numbers = {
             name: estimate(partial(reading, group.windows), curve, seed=seed)
@@ -95,21 +95,21 @@ def _of_curves(group: CurveGroup, seed: int) -> Iterator[Row]:
 
 
 def _of_pairs(group: CurveGroup, seed: int) -> Iterator[Row]:
-    for name, key, left, right in _pairs(group):
+    """Of two experiments of a method, and of two methods of an experiment: the one less the other.
+
+    At each layer, and of the two peaks, which may lie at different layers.
+    """
+    for one, other in combinations(group.curves, 2):
+        (experiment, method), (experiment_of_other, method_of_other) = one, other
+        if method == method_of_other:
+            name, versus = "experiment_difference", experiment_of_other
+        elif experiment == experiment_of_other and method_of_other != ALL_METHODS:
+            name, versus = "method_difference", method_of_other
+        else:
+            continue
+        key = {"method": method, "experiment": experiment, "versus": versus}
+        left, right = group.curve(*one), group.curve(*other)
         points = group.windows[["layer"]].assign(**mean_and_interval(left - right, seed))
-        for point in points.to_dict("records"):
-            yield {**key, "statistic": name, **point}
+        yield from ({**key, "statistic": name, **point} for point in points.to_dict("records"))
         peaks = estimate(partial(difference_of_peaks, group.windows), left, right, seed=seed)
         yield {**key, "statistic": f"{name}_of_peaks", **vars(peaks)}
-
-
-def _pairs(group: CurveGroup) -> Iterator[tuple[str, dict[str, str], Array, Array]]:
-    """The curves that are compared: the name of their difference, its keys, and both."""
-    methods = [*group.methods, ALL_METHODS]
-    for (left, right), method in product(combinations(group.experiments, 2), methods):
-        key = {"method": method, "experiment": left, "versus": right}
-        yield "experiment_difference", key, group.curve(left, method), group.curve(right, method)
-    for (left, right), experiment in product(combinations(group.methods, 2), group.experiments):
-        key = {"method": left, "experiment": experiment, "versus": right}
-        curves = group.curve(experiment, left), group.curve(experiment, right)
-        yield "method_difference", key, *curves

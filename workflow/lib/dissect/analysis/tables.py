@@ -52,10 +52,7 @@ def concept_scores(table: Path, score: str | Sequence[str] = SCORES, **only: str
 
 
 def row_groups(table: Path, columns: Sequence[str], **only: str) -> Iterator[pa.Table]:
-    """The rows of tables/krs.parquet that have the given values, row group by row group.
-
-    Args:
-        columns: what is read beside CONCEPT_POINT.
+    """The rows of tables/krs.parquet that have the given values: CONCEPT_POINT and `columns`.
 
     Raises:
         DissectError: if there is no such row.
@@ -105,8 +102,7 @@ def curves(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
                 **mean_and_interval(group.curve(experiment, method), seed),
             )
             for group in curve_groups(scores)
-            for experiment in group.experiments
-            for method in [*group.methods, ALL_METHODS]
+            for experiment, method in group.curves
         ],
         ignore_index=True,
     ).rename(columns={"value": "mean", "n": "concepts"})
@@ -117,18 +113,10 @@ def curves(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
 
 def read_curves(path: Path, **only: str) -> pd.DataFrame:
-    """Read tables/curves.csv or scores.csv, or its rows with the given values: keys are text.
-
-    Raises:
-        DissectError: if there is no such row.
-    """
+    """Read tables/curves.csv or scores.csv by `read_csv`: keys are text."""
     return read_csv(path, ["mean", "low", "high"], _WHOLE, only)
 
 
 def read_statistics(path: Path, **only: str) -> pd.DataFrame:
-    """Read tables/statistics.csv, or its rows with the given values: keys and layers are text.
-
-    Raises:
-        DissectError: if there is no such row.
-    """
+    """Read tables/statistics.csv by `read_csv`: keys and layers are text."""
     return read_csv(path, ["value", "low", "high"], ["n"], only)

@@ -44,11 +44,7 @@ class Redactor:
         return _LOGIN.sub("", text)
 
     def redact_parquet(self, path: Path, copy: Path) -> Path:
-        """A parquet file without such paths in its metadata: itself, or a copy of the same rows.
-
-        Raises:
-            DissectError: as `redact`.
-        """
+        """A parquet file with its metadata redacted: itself, or a copy of the same rows."""
         file = pq.ParquetFile(path)
         metadata = metadata_of(file.schema_arrow)
         clean = {key: self.redact(value, str(path)) for key, value in metadata.items()}

@@ -118,11 +118,7 @@ def _provenance(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def read_sweep(name: str, sweep: Sweep) -> pa.Table:
-    """The rows of a sweep, without metadata.
-
-    Raises:
-        DissectError: if they cannot be read.
-    """
+    """The rows of a sweep, without metadata."""
     with _readable(sweep.path):
         if sweep.group is None:
             table = _open(sweep.path).read(use_threads=False)
@@ -158,11 +154,7 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A table of the folder tables/. A column is numbers if all its values are, but for names.
-
-    Raises:
-        DissectError: if it cannot be read.
-    """
+    """A table of the folder tables/. A column is numbers if all its values are, but for names."""
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)

@@ -50,18 +50,17 @@ def expected(
 def differences(given: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """Each value of `wanted` that `given` does not have, with both; nested keys as outer.inner.
 
-    Where the hashes of settings differ, the settings that differ are named, if `given` has them.
+    In place of the settings' hash, the settings that differ are named, if `given` has them.
     """
-    named: list[str] = []
-    left_out = {"settings"}
-    if "settings" in given and given.get("config_hash") != wanted.get("config_hash"):
+    settings: list[str] = []
+    if "settings" in given and "settings" in wanted:
         have, value = (json.loads(one["settings"]) for one in (given, wanted))
         # A setting that only the file has is a difference, too.
-        named = _differing("", have, dict.fromkeys(have) | value)
-        # The number format is a setting, and what became of it.
-        left_out |= {"config_hash", "dtype"}
-    rest = {key: value for key, value in wanted.items() if key not in left_out}
-    return named + _differing("", given, rest)
+        settings = _differing("", have, dict.fromkeys(have) | value)
+    # The number format is a setting, and what became of it.
+    named = {"settings", "config_hash", "dtype"} if settings else {"settings"}
+    rest = {key: value for key, value in wanted.items() if key not in named}
+    return settings + _differing("", given, rest)
 
 
 def _differing(prefix: str, given: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:

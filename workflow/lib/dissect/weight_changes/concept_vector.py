@@ -38,7 +38,13 @@ def compare_concept_vectors(
     Raises:
         DissectError: if the model has no such layer or value vector.
     """
-    _refuse_missing(original, layer, dim)
+    layers, width = original.layers, int(original.config.intermediate_size)
+    if not (0 <= layer < layers and 0 <= dim < width):
+        raise DissectError(
+            f"the concept file says Layer {layer} and Dim {dim}, counted from 0, but "
+            f"{original.folder} has {layers} layers of {width} value vectors; correct them, or "
+            "leave out both"
+        )
     before, after = (
         checkpoint.read_value_vectors(layer, torch.float32, _CPU)[:, dim].double()
         for checkpoint in (original, unlearned)
@@ -65,16 +71,6 @@ def top_tokens(checkpoint: Checkpoint, vector: Tensor, rows: int) -> list[int]:
     logits = torch.cat([part.to(vector.dtype) @ vector for part in head.split(_ROWS_AT_ONCE)])
     ids: list[int] = logits.topk(min(TOP_TOKENS, rows)).indices.tolist()
     return ids
-
-
-def _refuse_missing(checkpoint: Checkpoint, layer: int, dim: int) -> None:
-    layers, width = checkpoint.layers, int(checkpoint.config.intermediate_size)
-    if not (0 <= layer < layers and 0 <= dim < width):
-        raise DissectError(
-            f"the concept file says Layer {layer} and Dim {dim}, counted from 0, but "
-            f"{checkpoint.folder} has {layers} layers of {width} value vectors; correct them, or "
-            "leave out both"
-        )
 
 
 def _head_name(checkpoint: Checkpoint) -> str:

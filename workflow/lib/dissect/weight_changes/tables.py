@@ -12,11 +12,7 @@ from dissect.weight_changes.schema import ATTENTION, CHANGES_SCHEMA, CONCEPT_VEC
 
 
 def all_weight_changes(paths: Iterable[Path]) -> pd.DataFrame:
-    """The rows of all checkpoints, CHANGES_COLUMNS, sorted by their keys; attention before MLP.
-
-    Raises:
-        DissectError: if one of the files cannot be read.
-    """
+    """The rows of all checkpoints, CHANGES_COLUMNS, sorted by their keys; attention before MLP."""
     tables = pa.concat_tables(read_table(path, CHANGES_SCHEMA) for path in paths)
     rows: pd.DataFrame = tables.unify_dictionaries().to_pandas()
     order = [*ATTENTION, *MLP, CONCEPT_VECTOR]
@@ -27,10 +23,6 @@ def all_weight_changes(paths: Iterable[Path]) -> pd.DataFrame:
 
 
 def read_weight_changes(path: Path, model: str) -> pd.DataFrame:
-    """One model's rows of tables/weight_changes.csv.
-
-    Raises:
-        DissectError: if there are none.
-    """
+    """Read one model's rows of tables/weight_changes.csv by `read_csv`."""
     numbers = ["relative_change", "dim", "cosine", "l2", "jaccard"]
     return read_csv(path, numbers, ["layer"], {"model": model})
