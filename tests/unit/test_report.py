@@ -326,8 +326,8 @@ def test_a_table_is_compact_and_says_once_what_all_rows_share() -> None:
     assert found.first[:2] == [["a", "0.250", "0"], ["b", DASH, "1"]]
     assert len(found.first) == FIRST_ROWS and found.rows == 40
     read = json.loads(found.json())
-    assert read[0]["values"] == ["a", "b"] and read[0]["codes"][:3] == [0, 1, 0]
-    assert read[1]["values"][:2] == [0.25, None]
+    assert read[0]["texts"] == ["a", "b"] and read[0]["codes"][:3] == [0, 1, 0]
+    assert read[1]["texts"] == ["0.250", DASH]
 
 
 def test_a_short_table_keeps_its_columns() -> None:

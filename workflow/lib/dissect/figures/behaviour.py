@@ -1,6 +1,7 @@
 """How like the original's the answers are: on the concept, on other things, and under patches."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,6 +37,7 @@ SETS = {
 }
 SCORES = {"rouge_l": "ROUGE-L (F)", "bleu": "BLEU"}
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+_SMALL = {"markersize": 2.4, "alpha": 0.55, "markeredgewidth": 0}  # a single concept
 _WIDTH = 0.7  # of a category, shared by what stands side by side in it
 
 
@@ -50,11 +52,10 @@ def draw_behaviour(behaviour: pd.DataFrame, seed: int, style: Style) -> Figure:
     origins = dict(list(behaviour.groupby("origin", sort=True)))
     ticks = {name: SETS[name].tick for name in _sets(behaviour)}
     methods = sorted(behaviour["method"].unique())
+    colours = sns.color_palette(style.palette, len(methods))
     marks = {
-        method: _mark(drawn_name(method), colour, _MARKERS[number % len(_MARKERS)])
-        for number, (method, colour) in enumerate(
-            zip(methods, sns.color_palette(style.palette, len(methods)), strict=True)
-        )
+        method: _mark(drawn_name(method), colour, marker)
+        for method, colour, marker in zip(methods, colours, cycle(_MARKERS), strict=False)
     }
     size = (style.width, (len(origins) * (style.panel_height + 0.15) + 0.2) * style.font_scale)
     with canvas.applied(style):
@@ -66,9 +67,8 @@ def draw_behaviour(behaviour: pd.DataFrame, seed: int, style: Style) -> Figure:
                 panel.set_ylabel(label)
                 panel.yaxis.set_tick_params(labelleft=True)
                 panel.set_title(drawn_name(str(origin)) if len(origins) > 1 else "", loc="left")
-        notes.title(
-            figure, behaviour["model"].iloc[0], _phrases(behaviour, ["without a patch"]), style
-        )
+        phrases = _phrases(behaviour, ["without a patch"])
+        notes.title(figure, behaviour["model"].iloc[0], phrases, style)
         canvas.legend(figure, list(marks.values()), 4, length=2)
     return figure
 
@@ -97,7 +97,7 @@ def draw_behaviour_patched(behaviour: pd.DataFrame, seed: int, style: Style) -> 
     first, last = (patched[name].astype(int).astype(str) for name in ("first_layer", "last_layer"))
     windows = first + "\N{EN DASH}" + last
     patched = patched.assign(x=windows, side=patched["experiment"], score=patched["rouge_l"])
-    ticks = {window: window for window in windows}
+    ticks = dict(zip(windows, windows, strict=True))
     experiments, sets = in_order(patched["experiment"]), _sets(patched)
     marks = {
         name: _mark(look["label"], look["color"], look["marker"])
@@ -114,7 +114,10 @@ def draw_behaviour_patched(behaviour: pd.DataFrame, seed: int, style: Style) -> 
         figure, axes = canvas.new_panels(len(panels), (style.width, height), 0.2 * style.font_scale)
         for number, (panel, (title, rows)) in enumerate(zip(axes, panels, strict=True)):
             _draw_points(panel, rows, ticks, marks, seed)
-            _draw_unpatched(panel, unpatched, rows)
+            # The same model, concepts and questions without a patch.
+            key = ["origin", "method", "set", "concept"]
+            mean = unpatched.merge(rows[key].drop_duplicates())["rouge_l"].mean()
+            panel.axhline(mean, color=canvas.GREY, linewidth=0.9, linestyle=(0, (4, 2)))
             panel.set_title(title, loc="left")
             panel.set_xlabel("layers put back (from 0)")
             is_left = number % canvas.columns_of(len(panels)) == 0
@@ -157,8 +160,7 @@ def _draw_points(
                 continue
             centre = x + (number + 0.5) * step - _WIDTH / 2
             beside = np.full(len(values), centre + step / 3.5)
-            small = {"markersize": 2.4, "alpha": 0.55, "markeredgewidth": 0}
-            axes.plot(beside, values, **{**mark, **small})
+            axes.plot(beside, values, **{**mark, **_SMALL})
             low, high = (limit[0] for limit in interval_of_mean(values[None, :, None], seed))
             if np.isfinite(low):
                 axes.plot([centre, centre], [low, high], color=mark["color"], linewidth=1.2)
@@ -170,13 +172,6 @@ def _draw_points(
     axes.set_xlim(-0.5, len(ticks) - 0.5)
     axes.set_ylim(0, canvas.TOP)
     axes.tick_params(axis="x", length=0)
-
-
-def _draw_unpatched(axes: Axes, unpatched: pd.DataFrame, rows: pd.DataFrame) -> None:
-    """The same model, concepts and questions without a patch."""
-    key = ["origin", "method", "set", "concept"]
-    mean = unpatched.merge(rows[key].drop_duplicates())["rouge_l"].mean()
-    axes.axhline(mean, color=canvas.GREY, linewidth=0.9, linestyle=(0, (4, 2)))
 
 
 def _phrases(behaviour: pd.DataFrame, what: Sequence[str]) -> list[str]:

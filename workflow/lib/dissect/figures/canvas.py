@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import pandas as pd
@@ -123,17 +123,29 @@ def by_method(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {", ".join(map(str, key)): part for key, part in groups}
 
 
-def singles_of(
-    panels: Mapping[str, pd.DataFrame], concepts: pd.DataFrame, count: str = "concepts"
-) -> dict[str, pd.DataFrame]:
-    """Panel title -> the rows of single concepts, where these are too few for an interval.
+class MethodPanels(NamedTuple):
+    """What is drawn in panels of one method each.
 
-    Args:
-        panels: what `by_method` returns, with the number of concepts in the column `count`.
+    Attributes:
+        rows: panel title -> its means.
+        singles: panel title -> its single concepts, where these are too few for an interval.
+        shown: all values that the axes must have room for.
     """
-    singles = by_method(concepts)
-    few = [name for name, rows in panels.items() if rows[count].max() < MIN_CONCEPTS]
-    return {name: singles.get(name, concepts.iloc[:0]) for name in few}
+
+    rows: dict[str, pd.DataFrame]
+    singles: dict[str, pd.DataFrame]
+    shown: "pd.Series[float]"
+
+    @classmethod
+    def of(
+        cls, means: pd.DataFrame, concepts: pd.DataFrame, value: str = "mean", n: str = "concepts"
+    ) -> "MethodPanels":
+        """Means in the column `value`, of as many concepts as the column `n` says."""
+        rows, singles = by_method(means), by_method(concepts)
+        few = [title for title, part in rows.items() if part[n].max() < MIN_CONCEPTS]
+        drawn = {title: singles.get(title, concepts.iloc[:0]) for title in few}
+        values = [means[value], means["low"], *(part["value"] for part in drawn.values())]
+        return cls(rows, drawn, pd.concat(values))
 
 
 # Axes.

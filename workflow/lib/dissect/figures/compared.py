@@ -1,23 +1,15 @@
 """Several readings of the same runs in one panel: the two spans, or all the scores."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dissect.analysis.curve_groups import ALL_METHODS
-from dissect.figures import canvas, grid, notes
-from dissect.figures.style import (
-    SHORT_SCORES,
-    SPANS,
-    Look,
-    Style,
-    in_order,
-    layer_label,
-    window_label,
-)
+from dissect.figures import canvas, notes
+from dissect.figures.grid import LineStyles, draw_grid
+from dissect.figures.style import SHORT_SCORES, SPANS, Look, Style, layer_label, window_label
 
 _SPANS = {
     "notebook": Look("the notebook's span, as published", None, "o"),
@@ -72,57 +64,39 @@ def _draw(
     style: Style,
 ) -> Figure:
     """A panel per method and experiment, a line per look; `by` is the column that names it."""
-    each = curves[curves["method"] != ALL_METHODS]
-    drawn = each[each[by].isin(list(looks))]
-    rows = canvas.by_method(each)
-    concepts = concepts[concepts[by].isin(list(looks))]
-    singles = canvas.singles_of(rows, concepts)
-    shown = pd.concat([drawn["mean"], drawn["low"], *(one["value"] for one in singles.values())])
-    window = each["window"].iloc[0]
+    means = curves[curves["method"] != ALL_METHODS]
+    if looks:  # else the panels say that there is no value
+        means = means[means[by].isin(list(looks))]
+    panels = canvas.MethodPanels.of(means, concepts[concepts[by].isin(list(looks))])
+    window = means["window"].iloc[0]
     words = [
         window_label(window),
         layer_label(window).replace(" (", ": ").rstrip(")"),  # panels have room for one word
         *phrases,
         "1 = the original's, 0 = the unlearned model's",
         notes.AVERAGED,
-        *notes.uncertainty(len(singles), len(rows)),
-        *notes.counted(drawn if len(drawn) else each),
-        notes.cut_note(shown, style),
-        notes.ceiling_note(shown, style),
+        *notes.uncertainty(panels),
+        *notes.counted(means),
+        notes.cut_note(panels.shown, style),
+        notes.ceiling_note(panels.shown, style),
     ]
-    line_styles = grid.line_styles(looks, style)
-    with canvas.applied(style, curves):
-        experiments = in_order(each["experiment"])
-        figure, panels = grid.new_panels(rows, experiments, ("layer", scale), shown, style)
-        for (method, experiment), axes in panels.items():
-            of_panel = rows[method][rows[method]["experiment"] == experiment]
-            single = singles.get(method)
-            if single is not None:
-                single = single[single["experiment"] == experiment]
-            _draw_panel(axes, of_panel, single, by, line_styles)
-        notes.title(figure, each["model"].iloc[0], words, style)
-        grid.legend(figure, list(line_styles.values()), style)
-    return figure
 
+    def draw_panel(
+        axes: Axes, means: pd.DataFrame, singles: pd.DataFrame | None, styles: LineStyles
+    ) -> None:
+        """One line per reading, with its band, or with a thin line per concept."""
+        canvas.zero_line(axes)
+        canvas.layer_ticks(axes, 4)
+        for number, (name, line_style) in enumerate(styles.items()):
+            curve, colour = means[means[by] == name], line_style["color"]
+            every = max(1, len(curve) // _MARKS)
+            marked = {"markevery": (number * every // len(styles), every)}
+            canvas.add_line(axes, curve, "mean", zorder=3 - 0.1 * number, **line_style, **marked)
+            if singles is None:
+                canvas.add_band(axes, curve, colour)
+            else:
+                canvas.add_singles(axes, singles[singles[by] == name], color=colour)
+        if means["mean"].isna().all():
+            canvas.note(axes, "no value")
 
-def _draw_panel(
-    axes: Axes,
-    curves: pd.DataFrame,
-    concepts: pd.DataFrame | None,
-    by: str,
-    line_styles: Mapping[str, Mapping[str, Any]],
-) -> None:
-    """One line per reading; its band or, where `concepts` are given, a thin line for each."""
-    canvas.zero_line(axes)
-    canvas.layer_ticks(axes, 4)
-    for number, (name, line_style) in enumerate(line_styles.items()):
-        curve, colour = curves[curves[by] == name], line_style["color"]
-        every = max(1, len(curve) // _MARKS)
-        marked = {"markevery": (number * every // len(line_styles), every)}
-        canvas.add_line(axes, curve, "mean", zorder=3 - 0.1 * number, **line_style, **marked)
-        if concepts is None:
-            canvas.add_band(axes, curve, colour)
-        else:
-            canvas.add_singles(axes, concepts[concepts[by] == name], color=colour)
-    if curves.loc[curves[by].isin(line_styles), "mean"].isna().all():
-        canvas.note(axes, "no value")
+    return draw_grid(panels, draw_panel, looks, ("layer", scale), words, style)

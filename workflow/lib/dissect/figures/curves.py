@@ -1,7 +1,6 @@
 """KRS against layer: the paper's figure, and the same per method with intervals."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,12 +11,27 @@ from dissect.figures import canvas, notes
 from dissect.figures.names import drawn_name
 from dissect.figures.style import EXPERIMENTS, SCORES, Style, in_order, layer_label
 
-# Control donor -> label, short label, dashes.
-CONTROLS: dict[str, tuple[str, str, tuple[float, ...]]] = {
-    "other_question": ("another question's states", "other question", (6, 1.5)),
-    "noise": ("noise of the same norm", "noise", (1, 2)),
-}
 FLOOR_WIDTH = 0.7  # of a control's line
+
+
+class Control(NamedTuple):
+    """What a control donor is called in the words and in the legend, and its line's dashes."""
+
+    label: str
+    short: str
+    dashes: tuple[float, ...]
+
+    @property
+    def line_style(self) -> dict[str, Any]:
+        """What matplotlib calls its look."""
+        dashes = (0, self.dashes)
+        return {"color": canvas.GREY, "linewidth": FLOOR_WIDTH, "linestyle": dashes}
+
+
+CONTROLS = {
+    "other_question": Control("another question's states", "other question", (6, 1.5)),
+    "noise": Control("noise of the same norm", "noise", (1, 2)),
+}
 
 
 def draw_curves(curves: pd.DataFrame, style: Style) -> Figure:
@@ -28,11 +42,9 @@ def draw_curves(curves: pd.DataFrame, style: Style) -> Figure:
             pooled: each has a panel. Rows of other donors are drawn as control baselines.
     """
     overall = curves[(curves["method"] == ALL_METHODS) & (curves["donor"] == DONOR)]
-    panels = {str(origin): rows for origin, rows in overall.groupby("origin", sort=True)}
-    if len(panels) == 1:
-        panels = {"": overall}
-    averaged = [f"{notes.AVERAGED}, then methods"]
-    return _draw(curves, panels, {}, averaged, overall["mean"], style)
+    rows = {str(origin): part for origin, part in overall.groupby("origin", sort=True)}
+    panels = canvas.MethodPanels(rows if len(rows) > 1 else {"": overall}, {}, overall["mean"])
+    return _draw(curves, panels, [f"{notes.AVERAGED}, then methods"], style)
 
 
 def draw_curves_by_method(curves: pd.DataFrame, concepts: pd.DataFrame, style: Style) -> Figure:
@@ -44,56 +56,47 @@ def draw_curves_by_method(curves: pd.DataFrame, concepts: pd.DataFrame, style: S
             lines where a method has too few concepts for an interval.
     """
     each = curves[(curves["method"] != ALL_METHODS) & (curves["donor"] == DONOR)]
-    panels = canvas.by_method(each)
-    singles = canvas.singles_of(panels, concepts)
-    averaged = [notes.AVERAGED, *notes.uncertainty(len(singles), len(panels))]
-    shown = pd.concat([each["mean"], each["low"], *(rows["value"] for rows in singles.values())])
-    return _draw(curves, panels, singles, averaged, shown, style)
+    panels = canvas.MethodPanels.of(each, concepts)
+    return _draw(curves, panels, [notes.AVERAGED, *notes.uncertainty(panels)], style)
 
 
 def _draw(
-    curves: pd.DataFrame,
-    panels: Mapping[str, pd.DataFrame],
-    singles: Mapping[str, pd.DataFrame],
-    averaged: list[str],
-    shown: "pd.Series[float]",
-    style: Style,
+    curves: pd.DataFrame, panels: canvas.MethodPanels, averaged: list[str], style: Style
 ) -> Figure:
-    """Panels of curves on shared axes, each with its controls.
-
-    Args:
-        singles: the panels' rows of single concepts, where these are drawn in place of bands.
-        shown: all values that the axes must have room for.
-    """
-    drawn = pd.concat(panels.values())
+    """Panels of curves on shared axes, each with its controls."""
+    drawn, shown = pd.concat(panels.rows.values()), panels.shown
     controls = curves[(curves["donor"] != DONOR) & curves["method"].isin(drawn["method"])]
-    columns = canvas.columns_of(len(panels))
+    columns = canvas.columns_of(len(panels.rows))
     size = (style.width if columns > 1 else style.width / 2, style.panel_height + 0.15)
     legend_height = (0.2 if columns > 1 else 0.35) * style.font_scale
     with canvas.applied(style, curves):
-        figure, axes = canvas.new_panels(len(panels), size, legend_height, sharex=True)
-        for panel, (name, rows) in zip(axes, panels.items(), strict=True):
-            _draw_curves(panel, rows, singles.get(name), style)
+        figure, axes = canvas.new_panels(len(panels.rows), size, legend_height, sharex=True)
+        for panel, (name, rows) in zip(axes, panels.rows.items(), strict=True):
+            _draw_curves(panel, rows, panels.singles.get(name), style)
             of_panel = rows[["method", "origin"]].drop_duplicates()
             _draw_controls(panel, controls.merge(of_panel), style)
             panel.set_title(drawn_name(name), loc="left")
         first = drawn.iloc[0]
         end = canvas.score_floor(shown, style)
-        highest = _highest(controls)
+        # The most that each control gives back anywhere, also below the end of the axis.
+        highest = controls.groupby("donor")["mean"].max().reindex(list(CONTROLS)).dropna()
         _label(axes, layer_label(first["window"]), SCORES[first["score"]], end)
         phrases = [
             *notes.setting(first["window"], first["span"]),
             *averaged,
             *notes.counted(curves[curves["donor"] == DONOR]),
             notes.cut_note(shown, style),
-            *_control_notes(highest, end),
+            *(
+                f"floor with {CONTROLS[donor].label}: at most {notes.signed(round(value, 2))}"
+                f"{'' if value >= end else ', below the axis'}"
+                for donor, value in highest.items()
+            ),
         ]
         notes.title(figure, first["model"], phrases, style)
         entries = [canvas.experiment_styles(style)[name] for name in in_order(drawn["experiment"])]
         entries += [
-            _control_style(donor) | {"label": f"floor: {CONTROLS[donor][1]}"}
-            for donor, value in highest.items()
-            if value >= end
+            CONTROLS[donor].line_style | {"label": f"floor: {CONTROLS[donor].short}"}
+            for donor in highest[highest >= end].index
         ]
         canvas.legend(figure, entries, 4 if columns > 1 else 2)
     return figure
@@ -132,46 +135,18 @@ def _draw_curves(
         canvas.note(axes, "no value (unpatched loss 0): " + ", ".join(empty), 0.02)
 
 
-# Control baselines.
-
-
 def _draw_controls(axes: Axes, controls: pd.DataFrame, style: Style) -> None:
     """A thin grey line per donor and experiment through the layers where it is known.
 
     The dashes say which donor, the small markers which experiment.
     """
     line_styles = canvas.experiment_styles(style)
-    with_value = controls[controls["mean"].notna()]
-    for key, rows in with_value.groupby(["donor", "experiment"], sort=False):
-        donor, experiment = map(str, key)
-        line = rows.sort_values("layer")
-        marks: dict[str, Any] = {
+    with_value = controls[controls["mean"].notna()].sort_values("layer", kind="stable")
+    for (donor, experiment), line in with_value.groupby(["donor", "experiment"], sort=False):
+        marks = {
             "marker": line_styles[experiment]["marker"],
             "markersize": 2.2,
             "markerfacecolor": line_styles[experiment]["color"],
             "markeredgewidth": 0,
         }
-        axes.plot(line["layer"], line["mean"], zorder=1.7, **_control_style(donor) | marks)
-
-
-def _control_style(donor: str) -> dict[str, Any]:
-    return {
-        "color": canvas.GREY,
-        "linewidth": FLOOR_WIDTH,
-        "linestyle": (0, CONTROLS[donor][2]),
-    }
-
-
-def _highest(controls: pd.DataFrame) -> dict[str, float]:
-    """Donor -> the most that it gives back anywhere, in the order of the legend."""
-    highest = controls.groupby("donor")["mean"].max().dropna()
-    return {donor: float(highest[donor]) for donor in CONTROLS if donor in highest}
-
-
-def _control_notes(highest: Mapping[str, float], end: float) -> list[str]:
-    """Words on each control, also on one that lies below the end of the axis."""
-    return [
-        f"floor with {CONTROLS[donor][0]}: at most {notes.signed(round(value, 2))}"
-        f"{'' if value >= end else ', below the axis'}"
-        for donor, value in highest.items()
-    ]
+        axes.plot(line["layer"], line["mean"], zorder=1.7, **CONTROLS[donor].line_style | marks)

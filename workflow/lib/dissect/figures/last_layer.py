@@ -48,13 +48,13 @@ def last_layer_share(concepts: pd.DataFrame) -> pd.DataFrame:
         if last not in values or others.empty:
             continue
         best = others.mean().idxmax()
+        names = dict(zip(_BY, key, strict=True))
         for role, value, layer in (
             (LAST, values[last], last),
             (BEST, others[best], best),
             (OTHERS, others.mean(axis=1), -1),
         ):
             of_role = value.dropna().rename("value").reset_index()
-            names = dict(zip(_BY, key, strict=True))
             parts.append(of_role.assign(**names, role=role, layer=layer))
     columns = [*_BY, "concept", "role", "value", "layer"]
     share: pd.DataFrame = pd.concat(parts) if parts else pd.DataFrame(columns=columns)

@@ -34,18 +34,21 @@ def font_families(frame: pd.DataFrame) -> list[str]:
     """
     named = _characters_of(frame, "model", "method", "concept_name")
     missing = (named | _characters_of(frame, "concept")) - _ALWAYS - _glyphs(FONT_FAMILY)
-    chosen = [FONT_FAMILY]
-    while missing:
-        # The one that has most of them; of equals, one without serifs.
-        ranks = [(-len(missing & _glyphs(one)), "Sans" not in one, one) for one in _installed()]
-        count, _, best = min(ranks, default=(0, True, ""))
-        if not count:
-            break
-        chosen.append(best)
-        missing -= _glyphs(best)
-    if missing & named:
-        _warn(sorted(missing & named))
-    return chosen
+    # matplotlib takes each character from the first font that has it: those come first that have
+    # most of them; of equals, those without serifs.
+    others = [one for one in (_installed() if missing else ()) if missing & _glyphs(one)]
+    others.sort(key=lambda one: (-len(missing & _glyphs(one)), "Sans" not in one, one))
+    undrawn = sorted((missing & named).difference(*map(_glyphs, others)))
+    if undrawn:
+        shown = ", ".join(f"{one} (U+{ord(one):04X})" for one in undrawn[:5])
+        log.warning(
+            "no installed font has the characters %s%s of a name: the figure shows the concept's "
+            "id, or escapes, instead; install a font that has them (Debian: fonts-noto-core; for "
+            "Chinese, Japanese and Korean fonts-noto-cjk), delete the figure and run again",
+            shown,
+            ", ..." if len(undrawn) > 5 else "",
+        )
+    return [FONT_FAMILY, *others]
 
 
 def drawn_name(text: str, length: int = 40) -> str:
@@ -103,8 +106,7 @@ def _characters_of(frame: pd.DataFrame, *columns: str) -> set[str]:
 
 def _missing(text: str) -> set[str]:
     """The characters that no installed font has."""
-    missing = set(text) - _ALWAYS
-    missing = missing - _glyphs(FONT_FAMILY) if missing else missing
+    missing = set(text) - _ALWAYS - _glyphs(FONT_FAMILY)
     return missing.difference(*map(_glyphs, _installed())) if missing else missing
 
 
@@ -125,14 +127,3 @@ def _glyphs(family: str) -> frozenset[str]:
     """The characters that a family has."""
     path = next(one.fname for one in font_manager.fontManager.ttflist if one.name == family)
     return frozenset(map(chr, FT2Font(path).get_charmap()))
-
-
-def _warn(characters: list[str]) -> None:
-    shown = ", ".join(f"{one} (U+{ord(one):04X})" for one in characters[:5])
-    several = ", ..." if len(characters) > 5 else ""
-    log.warning(
-        "no installed font has the characters %s%s of a name: the figure shows the concept's id, "
-        "or escapes, instead; install a font that has them (Debian: fonts-noto-core; for Chinese, "
-        "Japanese and Korean fonts-noto-cjk), delete the figure and run again",
-        *(shown, several),
-    )

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dissect.analysis.curve_groups import ALL_METHODS
-from dissect.figures.canvas import score_ceiling
+from dissect.figures.canvas import MethodPanels, score_ceiling
 from dissect.figures.names import literal, one_line, shortened
 from dissect.figures.style import EXPERIMENTS, SPANS, Style, in_order, window_label
 
@@ -47,10 +47,11 @@ def setting(window: str, span: str) -> list[str]:
     return [window_label(window), f"loss over {SPANS[span]}", SCALE]
 
 
-def uncertainty(few: int, panels: int) -> list[str]:
-    """What thin lines and bands are, where `few` panels have too few concepts for intervals."""
-    thin = ["thin lines: single concepts"] if few else []
-    return thin + (["bands: 95 % bootstrap intervals over concepts"] if few < panels else [])
+def uncertainty(panels: MethodPanels) -> list[str]:
+    """What thin lines and bands are, where they are drawn."""
+    thin = ["thin lines: single concepts"] if panels.singles else []
+    bands = ["bands: 95 % bootstrap intervals over concepts"]
+    return thin + (bands if len(panels.singles) < len(panels.rows) else [])
 
 
 def counted(curves: pd.DataFrame) -> list[str]:
@@ -75,18 +76,14 @@ def _counted(each: pd.DataFrame) -> str:
 
 def _uneven(each: pd.DataFrame) -> str:
     """Where cells are missing: how many concepts stand behind each curve."""
-    counts = each.groupby(["method", "experiment"])["concepts"].max()
-    if counts.nunique() == 1:
+    counts = each.groupby(["method", "experiment"])["concepts"].max().unstack()
+    if counts.stack().nunique() == 1:
         return ""
     phrases = []
-    for method, of_method in counts.groupby("method"):
-        by_experiment = of_method.droplevel("method")
-        numbers = [
-            f"{EXPERIMENTS[name].label} {by_experiment[name]}"
-            for name in in_order(by_experiment.index)
-        ]
-        same = by_experiment.nunique() == 1
-        phrases.append(f"{method} {by_experiment.iloc[0] if same else ', '.join(numbers)}")
+    for method, row in counts.iterrows():
+        known = row.dropna().astype(int)
+        numbers = [f"{EXPERIMENTS[name].label} {known[name]}" for name in in_order(known.index)]
+        phrases.append(f"{method} {known.iloc[0] if known.nunique() == 1 else ', '.join(numbers)}")
     return f" ({'; '.join(phrases)})"
 
 

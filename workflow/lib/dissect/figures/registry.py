@@ -21,7 +21,6 @@ class FigureSpec:
         parts: wildcards in its file names beside the model, in their order.
         rows: column -> the value that the tables' rows must have, whatever is selected.
         is_seeded: whether the function draws bootstrap samples, and so wants a seed.
-        topic: its subcategory in Snakemake's report, where it has no parts.
     """
 
     name: str
@@ -31,7 +30,6 @@ class FigureSpec:
     parts: tuple[str, ...] = ()
     rows: Mapping[str, str] = field(default_factory=dict)
     is_seeded: bool = False
-    topic: str = ""
 
     @property
     def stem(self) -> str:
@@ -46,7 +44,7 @@ class FigureSpec:
     @property
     def subcategory(self) -> str:
         """Where it stands among a model's figures in Snakemake's report."""
-        return self.topic or ", ".join(self._wildcards)
+        return ", ".join(self._wildcards) or self.module
 
     @property
     def _wildcards(self) -> list[str]:
@@ -54,8 +52,9 @@ class FigureSpec:
 
     def function(self) -> Callable[..., Any]:
         """What draws it: (one frame per table, style, and seed if it is seeded) -> Figure."""
-        module = import_module(f"dissect.figures.{self.module}")
-        function: Callable[..., Any] = getattr(module, f"draw_{self.name}")
+        function: Callable[..., Any] = getattr(
+            import_module(f"dissect.figures.{self.module}"), f"draw_{self.name}"
+        )
         return function
 
 
@@ -105,7 +104,6 @@ _FIGURES = (
         "weight_changes",
         ("weight_changes.csv",),
         is_seeded=True,
-        topic="weight_changes in the parameters",
     ),
     FigureSpec(
         "behaviour",
@@ -114,7 +112,6 @@ _FIGURES = (
         ("behaviour.csv",),
         rows={"experiment": ""},
         is_seeded=True,
-        topic="behaviour",
     ),
     FigureSpec(
         "behaviour_patched",
@@ -122,7 +119,6 @@ _FIGURES = (
         "behaviour",
         ("behaviour.csv",),
         is_seeded=True,
-        topic="behaviour",
     ),
 )
 FIGURES = {figure.name: figure for figure in _FIGURES}

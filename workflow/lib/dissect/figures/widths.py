@@ -1,6 +1,5 @@
 """How much comes back with wider windows, and how much of it without the last layer."""
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -8,8 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dissect.analysis.curve_groups import ALL_METHODS
-from dissect.figures import canvas, grid, notes
-from dissect.figures.style import SHORT_SCORES, SPANS, Look, Style, in_order
+from dissect.figures import canvas, notes
+from dissect.figures.grid import LineStyles, draw_grid
+from dissect.figures.style import SHORT_SCORES, SPANS, Look, Style
 from dissect.inputs.windows import SUFFIX, window_width
 
 # Statistic -> how it is drawn; what of a suffix is another thing than of a window has two names.
@@ -32,9 +32,9 @@ def single_concepts(concepts: pd.DataFrame) -> pd.DataFrame:
     Returns:
         _KEY, concept, value.
     """
-    with_value = concepts[concepts["value"].notna()]
     last_layers = concepts.groupby("window", observed=True)["last_layer"].max()
     parts = []
+    with_value = concepts[concepts["value"].notna()]
     for key, frame in with_value.groupby(_KEY[:-1], sort=True, observed=True):
         last = last_layers[frame["window"].iloc[0]]
         means = frame.groupby("layer")["value"].mean()
@@ -44,10 +44,10 @@ def single_concepts(concepts: pd.DataFrame) -> pd.DataFrame:
             "best_without_final_layer": means[without].idxmax() if len(without) else None,
             "final_window": last,
         }
+        names = dict(zip(_KEY, key, strict=False))
         for statistic, layer in chosen.items():
             values = frame.loc[frame["layer"] == layer, ["concept", "value"]]
-            names = dict(zip(_KEY, (*key, statistic), strict=True))
-            parts.append(values.assign(**names))
+            parts.append(values.assign(**names, statistic=statistic))
     columns = [*_KEY, "concept", "value"]
     return pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
 
@@ -62,28 +62,21 @@ def draw_widths(statistics: pd.DataFrame, concepts: pd.DataFrame, style: Style) 
             are too few for an interval.
     """
     is_drawn = statistics["statistic"].isin(list(READINGS)) & (statistics["method"] != ALL_METHODS)
-    each = statistics[is_drawn]
-    rows, windows = canvas.by_method(each), in_order_of_width(each["window"])
-    singles = canvas.singles_of(rows, single_concepts(concepts), "n")
-    shown = pd.concat([each["value"], each["low"], *(one["value"] for one in singles.values())])
-    line_styles = grid.line_styles(READINGS, style)
-    with canvas.applied(style, statistics):
-        scales = ("layers put back", SHORT_SCORES[each["score"].iloc[0]])
-        experiments = in_order(each["experiment"])
-        figure, panels = grid.new_panels(rows, experiments, scales, shown, style)
-        for (method, experiment), axes in panels.items():
-            of_panel = rows[method][rows[method]["experiment"] == experiment]
-            _draw_means(axes, of_panel, windows, line_styles)
-            if method in singles:
-                single = singles[method]
-                _draw_singles(
-                    axes, single[single["experiment"] == experiment], windows, line_styles
-                )
-        _label(panels.values(), windows)
-        phrases = _phrases(each, len(singles), len(rows))
-        notes.title(figure, each["model"].iloc[0], [*phrases, notes.cut_note(shown, style)], style)
-        grid.legend(figure, list(line_styles.values()), style)
-    return figure
+    values = statistics[is_drawn]
+    windows = in_order_of_width(values["window"])
+    panels = canvas.MethodPanels.of(values, single_concepts(concepts), "value", "n")
+
+    def draw_panel(
+        axes: Axes, means: pd.DataFrame, singles: pd.DataFrame | None, styles: LineStyles
+    ) -> None:
+        _draw_means(axes, means, windows, styles)
+        if singles is not None:
+            _draw_singles(axes, singles, windows, styles)
+        _label(axes, windows)
+
+    scales = ("layers put back", SHORT_SCORES[values["score"].iloc[0]])
+    words = [*_phrases(values, panels), notes.cut_note(panels.shown, style)]
+    return draw_grid(panels, draw_panel, READINGS, scales, words, style)
 
 
 def in_order_of_width(windows: "pd.Series[str]") -> list[str]:
@@ -91,60 +84,51 @@ def in_order_of_width(windows: "pd.Series[str]") -> list[str]:
     return sorted(set(windows), key=lambda name: (name == SUFFIX, window_width(name) or 0))
 
 
-def _phrases(each: pd.DataFrame, few: int, panels: int) -> list[str]:
-    methods = notes.spread(pd.Series([each["method"].nunique()]), "method")
-    with_value = each.loc[each["n"] > 0, "n"]
+def _phrases(values: pd.DataFrame, panels: canvas.MethodPanels) -> list[str]:
+    methods = notes.spread(pd.Series([values["method"].nunique()]), "method")
+    with_value = values.loc[values["n"] > 0, "n"]
     concepts = "none with a value"
     if len(with_value):
         concepts = f"each with {notes.spread(with_value, 'concept')}"
     return [
         "suffix: each layer and all after it",
-        f"loss over {SPANS[each['span'].iloc[0]]}",
+        f"loss over {SPANS[values['span'].iloc[0]]}",
         notes.SCALE,
         notes.AVERAGED,
-        notes.SMALL if few else "",
-        notes.BARS if few < panels else "",
+        notes.SMALL if panels.singles else "",
+        notes.BARS if len(panels.singles) < len(panels.rows) else "",
         f"n = {methods}, {concepts}",
     ]
 
 
-def _draw_means(
-    axes: Axes,
-    statistics: pd.DataFrame,
-    windows: list[str],
-    line_styles: Mapping[str, Mapping[str, Any]],
-) -> None:
+def _draw_means(axes: Axes, means: pd.DataFrame, windows: list[str], styles: LineStyles) -> None:
     """Each reading's means, joined over the sliding windows, with their intervals."""
     canvas.zero_line(axes)
     for name, shift in _SHIFTS.items():
-        rows = statistics[statistics["statistic"] == name].set_index("window").reindex(windows)
+        rows = means[means["statistic"] == name].set_index("window").reindex(windows)
         rows["x"] = [number + shift for number in range(len(windows))]
         for _, part in rows.groupby(rows.index == SUFFIX):
-            axes.plot(part["x"], part["value"], zorder=3, **line_styles[name])
-            colour = line_styles[name]["color"]
+            axes.plot(part["x"], part["value"], zorder=3, **styles[name])
+            colour = styles[name]["color"]
             axes.vlines(part["x"], part["low"], part["high"], color=colour, linewidth=0.8)
-    if statistics["value"].isna().all():
+    if means["value"].isna().all():
         canvas.note(axes, "no value")
 
 
 def _draw_singles(
-    axes: Axes,
-    concepts: pd.DataFrame,
-    windows: list[str],
-    line_styles: Mapping[str, Mapping[str, Any]],
+    axes: Axes, concepts: pd.DataFrame, windows: list[str], styles: LineStyles
 ) -> None:
     for name, shift in _SHIFTS.items():
         rows = concepts[concepts["statistic"] == name]
         x = [windows.index(window) + shift for window in rows["window"]]
-        point: dict[str, Any] = {"color": line_styles[name]["color"], "alpha": 0.5, "linewidths": 0}
+        point: dict[str, Any] = {"color": styles[name]["color"], "alpha": 0.5, "linewidths": 0}
         axes.scatter(x, rows["value"], s=4, **point)
 
 
-def _label(panels: Iterable[Axes], windows: list[str]) -> None:
+def _label(axes: Axes, windows: list[str]) -> None:
     """A tick per window, and a line before suffixes."""
-    for axes in panels:
-        names = [str(window_width(name) or name) for name in windows]
-        axes.set_xticks(range(len(windows)), names)
-        axes.set_xlim(-0.5, len(windows) - 0.5)
-        if windows[-1] == SUFFIX and len(windows) > 1:
-            axes.axvline(len(windows) - 1.5, color="0.85", linewidth=0.6, zorder=0)
+    names = [str(window_width(name) or name) for name in windows]
+    axes.set_xticks(range(len(windows)), names)
+    axes.set_xlim(-0.5, len(windows) - 0.5)
+    if windows[-1] == SUFFIX and len(windows) > 1:
+        axes.axvline(len(windows) - 1.5, color="0.85", linewidth=0.6, zorder=0)

@@ -1,6 +1,7 @@
 """Curves as charts: one that a reader plays with, and a still one per concept and method."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -12,8 +13,6 @@ import vl_convert
 
 from dissect.analysis.curve_groups import DONOR
 from dissect.figures.style import EXPERIMENTS, Style, in_order
-from dissect.report.sources import records
-from dissect.report.tables import rounded
 
 # Marker of the figures -> the same in Vega.
 _SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "X": "cross"}
@@ -51,26 +50,25 @@ def series(curves: pd.DataFrame, scores: pd.DataFrame) -> list[dict[str, Any]]:
         per curve: its keys, concept (null for a mean), layer, first, last, value; for a mean also
         low, high and n, the number of concepts.
     """
-    means = [
-        _series(rows, "mean", _KEYS)
-        | {name: rounded(rows[name], 3) for name in ("low", "high")}
-        | {"concept": None, "n": rows["concepts"].tolist()}
-        for _, rows in curves.sort_values("layer").groupby(_KEYS, sort=True)
-    ]
+    columns = {"layer": "layer", "first_layer": "first", "last_layer": "last", "value": "value"}
+    of_mean = columns | {"low": "low", "high": "high", "concepts": "n"}
+    means = _series(curves.rename(columns={"mean": "value"}), _KEYS, of_mean)
     of_original = scores[scores["donor"] == DONOR]  # control baselines are shown as means only
-    keys = [*_KEYS, "concept", "concept_name"]
-    singles = of_original.sort_values("layer").groupby(keys, sort=True)
-    return means + [_series(rows, "value", keys) for _, rows in singles]
+    singles = _series(of_original, [*_KEYS, "concept", "concept_name"], columns)
+    return [one | {"concept": None} for one in means] + singles
 
 
-def _series(rows: pd.DataFrame, value: str, keys: list[str]) -> dict[str, Any]:
-    return {
-        **records(rows[keys])[0],
-        "layer": rows["layer"].tolist(),
-        "first": rows["first_layer"].tolist(),
-        "last": rows["last_layer"].tolist(),
-        "value": rounded(rows[value], 3),
-    }
+def _series(
+    rows: pd.DataFrame, keys: list[str], columns: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Per curve its keys, and under their new names its columns, rounded; null: no value."""
+    numbers = rows[list(columns)].round(3)
+    nullable = rows.assign(**numbers.astype(object).where(numbers.abs() < math.inf, None))
+    return [
+        dict(zip(keys, key, strict=True))
+        | {name: curve[column].tolist() for column, name in columns.items()}
+        for key, curve in nullable.sort_values("layer").groupby(keys, sort=True)
+    ]
 
 
 def looks(experiments: list[str], style: Style) -> dict[str, dict[str, Any]]:
@@ -107,13 +105,8 @@ def explorer(looks: Looks) -> dict[str, Any]:
     band = rows.transform_filter(alt.datum.kind == "mean").mark_area(opacity=0.16, clip=True)
     dashes = _by_experiment(alt.StrokeDash, looks, "dash")
     points = rows.mark_point(filled=True, clip=True, opacity=1, stroke="white", strokeWidth=0.5)
-    size = (
-        alt.when(nearest)
-        .then(alt.value(140))
-        .when(alt.datum.kind == "mean")
-        .then(alt.value(38))
-        .otherwise(alt.value(6))
-    )
+    is_mean = alt.datum.kind == "mean"
+    size = alt.when(nearest).then(alt.value(140)).when(is_mean).then(alt.value(38))
     tooltip = [
         alt.Tooltip("name:N", title="curve"),
         alt.Tooltip("label:N", title="put back"),
@@ -130,7 +123,9 @@ def explorer(looks: Looks) -> dict[str, Any]:
         baseline.mark_line(strokeWidth=1, opacity=0.8, strokeDash=[1, 3], clip=True),
         single.mark_line(strokeWidth=0.9, opacity=0.5, clip=True).encode(strokeDash=dashes),
         mean.mark_line(strokeWidth=2, clip=True).encode(strokeDash=dashes),
-        points.encode(shape=shape, size=size, tooltip=tooltip).add_params(nearest),
+        points.encode(shape=shape, size=size.otherwise(alt.value(6)), tooltip=tooltip).add_params(
+            nearest
+        ),
     ).add_params(*(alt.param(name=name, value=value) for name, value in signals.items()))
     return _spec(chart.properties(width="container", height=380))
 

@@ -62,8 +62,7 @@ def _peaks(scores: pd.DataFrame) -> dict[str, dict[str, str]]:
     """Experiment -> method -> its highest score and where that lies."""
     peaks: dict[str, dict[str, str]] = {name: {} for name in in_order(scores["experiment"])}
     for row in records(highest(scores, "value", ["experiment", "method"])):
-        where = f"{number(row['value'])} at layer {row['layer']}"
-        peaks[row["experiment"]][row["method"]] = where
+        peaks[row["experiment"]][row["method"]] = row["where"]
     return {EXPERIMENTS[name].label: by_method for name, by_method in peaks.items()}
 
 

@@ -1,8 +1,9 @@
 """The page itself: what its template is given, and the template filled."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -134,8 +135,7 @@ def _study(sources: Sources, sections: Sequence[Mapping[str, Any]]) -> dict[str,
     }
 
 
-def _tables(sources: Sources, shown: Shown) -> list[PageTable]:
-    tables = []
+def _tables(sources: Sources, shown: Shown) -> Iterator[PageTable]:
     for name, (caption, _) in TABLES.items():
         frame = sources.table(name)
         if frame is None:
@@ -146,10 +146,8 @@ def _tables(sources: Sources, shown: Shown) -> list[PageTable]:
         if name == "disagreements.csv":
             # What the scores are made of stands in the file.
             frame = frame.filter(regex=r"(?<!_unlearned)(?<!_patched)(?<!_original)$")
-        id_, file = name.partition(".")[0], f"tables/{name}"
         frame = narrowed(shown.in_order(frame))
-        tables.append(page_table(id_, frame, caption, file=file, total=total))
-    return tables
+        yield page_table(Path(name).stem, frame, caption, file=f"tables/{name}", total=total)
 
 
 def _baseline(curves: pd.DataFrame, shown: Shown) -> dict[str, Any]:
@@ -157,10 +155,7 @@ def _baseline(curves: pd.DataFrame, shown: Shown) -> dict[str, Any]:
     means = shown.leading(curves[curves["method"] == ALL_METHODS])
     keys = ["model", "origin", "experiment"]
     best = highest(means, "mean", [*keys, "donor"])
-    where = [f"{number(row['mean'])} at layer {row['layer']}" for row in records(best)]
-    best = best.assign(
-        where=where, experiment=pd.Categorical(best["experiment"], list(EXPERIMENTS))
-    )
+    best["experiment"] = pd.Categorical(best["experiment"], list(EXPERIMENTS))
     donors = sorted(set(best["donor"]) - {DONOR})
     table = best.pivot(index=keys, columns="donor", values="where").fillna(NONE).reset_index()
     rows = [
@@ -182,8 +177,7 @@ def _returned(sources: Sources, curves: pd.DataFrame, shown: Shown) -> list[dict
     same = ["model", "origin", "experiment", "first_layer", "last_layer"]
     of = {"method": ALL_METHODS, "donor": DONOR, "span": shown.spans[0], "score": "krs"}
     means = curves[(curves[list(of)] == pd.Series(of)).all(axis="columns")]
-    krs = means.drop_duplicates(same)[[*same, "mean"]]
-    rows = patches.merge(krs, on=same, how="left")
+    rows = patches.merge(means.drop_duplicates(same)[[*same, "mean"]], on=same, how="left")
     rows = rows.sort_values(["model", "origin", "share"], ascending=[True, True, False])
     return [
         {

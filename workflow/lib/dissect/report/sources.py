@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from dissect.analysis.tables import concept_scores
 from dissect.errors import DissectError
+from dissect.report.formatting import number
 from dissect.results.schema import read_metadata
 
 # Columns that are names even where they look like numbers, as the paper's concepts: 16, 18, ...
@@ -59,10 +60,9 @@ class Shown:
     def in_order(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The same rows, what leads first; those of spans and windows that are not shown last."""
         for column, names in {"span": self.spans, "window": self.windows}.items():
-            if column in frame:
-                shown = pd.Categorical(frame[column], list(names))  # others are null: last
-                order = pd.Series(shown, frame.index).sort_values(kind="stable").index
-                frame = frame.loc[order]
+            if column in frame:  # a name that is not shown has no place, and so goes last
+                places = {name: place for place, name in enumerate(names)}
+                frame = frame.sort_values(column, key=lambda one: one.map(places), kind="stable")
         return frame
 
     def leading(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -130,9 +130,14 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def highest(scores: pd.DataFrame, value: str, by: list[str]) -> pd.DataFrame:
-    """Of each group, the row with the highest value; of equals, that of the lowest layer."""
+    """Of each group, the row with the highest value; of equals, that of the lowest layer.
+
+    The column `where` says the value and its layer in words.
+    """
     rows = scores.dropna(subset=value).sort_values("layer")
-    return rows.loc[rows.groupby(by)[value].idxmax()]
+    best = rows.loc[rows.groupby(by)[value].idxmax()]
+    pairs = zip(best[value], best["layer"], strict=True)
+    return best.assign(where=[f"{number(top)} at layer {layer}" for top, layer in pairs])
 
 
 def _without_categories(frame: pd.DataFrame) -> pd.DataFrame:

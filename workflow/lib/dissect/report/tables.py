@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dissect.report.formatting import DASH, NONE, label_of, name_of, number
+from dissect.report.formatting import DASH, label_of, name_of, number
 
 FIRST_ROWS = 25
 MANY_ROWS = 8  # from here on a table can be filtered
@@ -18,22 +18,15 @@ _WORD = 42  # characters that are kept on one line
 
 @dataclass(frozen=True)
 class Column:
-    """One column. `decimals` is None for text, which is stored as codes into `values`.
+    """One column, as it is shown: the cells' texts, each once, and per row which of them it has.
 
     kind: number, word (kept on one line), text (may be long) or hash.
     """
 
     label: str
     kind: str
-    decimals: int | None
-    values: list[Any]
-    codes: list[int] | None = None
-
-    def first(self, rows: int) -> list[str]:
-        """The first rows, as they are shown."""
-        if self.codes is not None:
-            return [self.values[code] for code in self.codes[:rows]]
-        return [NONE if v is None else number(v, self.decimals or 0) for v in self.values[:rows]]
+    texts: list[str]
+    codes: list[int]
 
 
 @dataclass(frozen=True)
@@ -59,9 +52,9 @@ class PageTable:
 
     @property
     def first(self) -> list[list[str]]:
-        """The first rows, as they are shown."""
-        cells = [column.first(FIRST_ROWS) for column in self.columns]
-        return [list(row) for row in zip(*cells, strict=True)]
+        """The first rows."""
+        rows = range(min(FIRST_ROWS, self.rows))
+        return [[column.texts[column.codes[row]] for column in self.columns] for row in rows]
 
     def json(self) -> str:
         """All rows, column by column."""
@@ -81,12 +74,12 @@ def page_table(
     columns = [_column(str(label), kept[label]) for label in kept]
     same = {}
     if len(kept) >= MANY_ROWS:
-        same = {c.label: c.values[0] for c in columns if c.codes and len(c.values) == 1}
+        same = {c.label: c.texts[0] for c in columns if c.kind != "number" and len(c.texts) == 1}
     return PageTable(
         id=name,
         caption=caption,
         file=file,
-        same={label: value for label, value in same.items() if value},
+        same={label: text for label, text in same.items() if text},
         total=len(frame) if total is None else total,
         rows=len(kept),
         columns=[column for column in columns if column.label not in same],
@@ -111,24 +104,17 @@ def compact_json(value: Any) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def rounded(values: Any, decimals: int) -> list[float | None]:
-    """Numbers for JSON: rounded, null where there is none."""
-    array = np.asarray(values, dtype=float)
-    return [round(float(v), decimals) if math.isfinite(v) else None for v in array]
-
-
 def _column(name: str, values: "pd.Series[Any]") -> Column:
     if pd.api.types.is_numeric_dtype(values):
-        decimals = _decimals(values.to_numpy(dtype=float))
-        kept: list[Any] = rounded(values, decimals + 2)
-        if not decimals:
-            kept = [None if v is None else int(v) for v in kept]
-        return Column(label_of(name), "number", decimals, kept)
-    codes, names = pd.factorize(values.astype(object).where(values.notna(), ""))
-    texts = [name_of(text) for text in names]
-    longest = max(map(len, texts), default=0)
-    kind = "hash" if name.endswith("sha256") else "text" if longest > _WORD else "word"
-    return Column(label_of(name), kind, None, texts, codes.tolist())
+        kind, decimals = "number", _decimals(values.to_numpy(dtype=float))
+        finite = values.astype(float).where(np.isfinite)
+        cells = [number(value, decimals) for value in finite]
+    else:
+        cells = [name_of(text) for text in values.astype(object).where(values.notna(), "")]
+        kind = "text" if max(map(len, cells), default=0) > _WORD else "word"
+        kind = "hash" if name.endswith("sha256") else kind
+    codes, texts = pd.factorize(np.array(cells, dtype=object))
+    return Column(label_of(name), kind, texts.tolist(), codes.tolist())
 
 
 def _decimals(values: "np.ndarray[Any, Any]") -> int:

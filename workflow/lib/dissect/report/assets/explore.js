@@ -8,21 +8,23 @@
   const minus = (text) => text.replace("-", "\u2212");
   const digits = (value) => (value === null || value === undefined ? "\u2013" : minus(value.toFixed(2)));
 
+  const chosen = (field) => form.elements[field].value;
+  const isChosen = (...fields) => (curve) => fields.every((field) => curve[field] === chosen(field));
+
   function label(field, value) {
     if (field === "concept") {
       if (value === MEAN) return "mean over concepts";
-      const one = all.find((it) => it.concept === value && it.model === form.elements.model.value);
-      return one ? one.concept_name : value;
+      return all.find((it) => it.concept === value && it.model === chosen("model"))?.concept_name ?? value;
     }
     if (field === "method" && value === "all") return "mean over methods";
-    return (names[field] || {})[value] || value.replaceAll("_", " ");
+    return names[field]?.[value] ?? value.replaceAll("_", " ");
   }
 
   // The values of a field that the fields before it leave.
-  function legal(field) {
+  function allowed(field) {
     const before = FIELDS.slice(0, FIELDS.indexOf(field)).filter((name) => name !== "method");
-    const left = all.filter((it) => before.every((name) => it[name] === form.elements[name].value));
-    const values = [...new Set(left.map((it) => (field === "concept" ? it.concept ?? MEAN : it[field])))];
+    const left = all.filter(isChosen(...before));
+    const values = [...new Set(left.map((it) => it[field] ?? MEAN))];
     // Means first; windows, spans and scores as the study names them; the rest by name.
     const known = names[field] ? Object.keys(names[field]) : ["all", MEAN];
     const place = (value) => (known.includes(value) ? known.indexOf(value) : known.length);
@@ -31,14 +33,14 @@
 
   function fill() {
     for (const field of FIELDS) {
-      const select = form.elements[field], values = legal(field);
+      const select = form.elements[field], values = allowed(field);
       const wanted = values.includes(select.value) ? select.value : values[0];
       select.replaceChildren(...values.map((value) => new Option(label(field, value), value)));
       select.value = wanted;
       form.querySelector(`[data-field="${field}"]`).hidden = values.length < 2;
     }
-    const floors = all.some((it) => it.donor !== "original" && it.model === form.elements.model.value);
-    form.querySelector('[data-field="floor"]').hidden = !floors;
+    const floors = all.filter((it) => it.donor !== "original");
+    form.querySelector('[data-field="floor"]').hidden = !floors.some(isChosen("model"));
   }
 
   // One concept's mean over methods, point by point; null where a method has no value.
@@ -54,12 +56,11 @@
     }));
   }
 
-  function chosen() {
-    const value = (name) => form.elements[name].value;
+  function curves() {
     const experiments = [...form.querySelectorAll('[name="experiment"]:checked')].map((box) => box.value);
-    const same = all.filter((it) => experiments.includes(it.experiment)
-      && ["model", "origin", "window", "span", "score"].every((name) => it[name] === value(name)));
-    const method = value("method"), concept = value("concept");
+    const same = all.filter(isChosen("model", "origin", "window", "span", "score"))
+      .filter((it) => experiments.includes(it.experiment));
+    const method = chosen("method"), concept = chosen("concept");
     const means = same.filter((it) => it.concept === null && it.method === method);
     const alone = same.filter((it) => it.concept !== null);
     const singles = method === "all" ? overMethods(alone) : alone.filter((it) => it.method === method);
@@ -73,63 +74,60 @@
 
   function points(kind, it, which) {
     const title = kind === "floor" ? `control: ${it.donor.replaceAll("_", " ")}`
-      : it.concept === null ? `mean, ${label("method", it.method)}` : `${it.concept_name}, ${label("method", it.method)}`;
+      : `${it.concept_name ?? "mean"}, ${label("method", it.method)}`;
     let run = 0;
-    return it.layer.map((layer, place) => {
-      const value = it.value[place], low = it.low?.[place] ?? null, high = it.high?.[place] ?? null;
+    return it.layer.map((layer, index) => {
+      const value = it.value[index], low = it.low?.[index] ?? null, high = it.high?.[index] ?? null;
       if (value === null) run += 1; // a line is broken where there is no value, not bridged
       return {
         kind, run: `${kind} ${which} ${run}`, name: title, experiment: it.experiment,
-        label: looks[it.experiment].label, layer, covers: `${it.first[place]}\u2013${it.last[place]}`,
+        label: looks[it.experiment].label, layer, covers: `${it.first[index]}\u2013${it.last[index]}`,
         value, low, high, interval: low === null ? "none" : `${digits(low)} to ${digits(high)}`,
-        n: it.n ? it.n[place] : 1,
+        n: it.n ? it.n[index] : 1,
       };
     }).filter((point) => point.value !== null);
   }
 
   function rows() {
-    const curves = chosen();
-    return Object.entries(curves).flatMap(([kind, list]) => list.flatMap((it, which) => points(kind, it, which)));
+    return Object.entries(curves()).flatMap(([kind, list]) => list.flatMap((it, which) => points(kind, it, which)));
   }
 
   function describe(data) {
-    const value = (name) => form.elements[name].value;
-    const parts = [value("model"), label("method", value("method")), label("concept", value("concept"))];
-    document.getElementById("chart-title").textContent = `${parts.join(", ")}.`;
-    const below = data.filter((row) => row.value < cut), none = data.length ? "" : " Nothing is chosen that has a value.";
-    const said = ["window", "span", "score"].map((name) => label(name, value(name))).join(", ");
-    const setting = said[0].toUpperCase() + said.slice(1);
-    const banded = data.some((row) => row.low !== null) ? " Bands: 95 % bootstrap intervals over concepts." : "";
-    const hidden = below.length
-      ? ` ${below.length} values lie below the axis, the lowest ${digits(Math.min(...below.map((row) => row.value)))}.` : "";
-    const place = names.place[value("window")];
-    document.getElementById("chart-note").textContent = `${setting}. ${place}.${banded}${hidden}${none}`;
+    const words = (...fields) => fields.map((field) => label(field, chosen(field))).join(", ");
+    document.getElementById("chart-title").textContent = `${chosen("model")}, ${words("method", "concept")}.`;
+    const below = data.map((row) => row.value).filter((value) => value < cut);
+    const setting = words("window", "span", "score");
+    const notes = [`${setting[0].toUpperCase()}${setting.slice(1)}.`, `${names.place[chosen("window")]}.`];
+    if (data.some((row) => row.low !== null)) notes.push("Bands: 95 % bootstrap intervals over concepts.");
+    if (below.length) notes.push(`${below.length} values lie below the axis, the lowest ${digits(Math.min(...below))}.`);
+    if (!data.length) notes.push("Nothing is chosen that has a value.");
+    document.getElementById("chart-note").textContent = notes.join(" ");
   }
 
   function numbers(data) {
-    const heads = [], lines = new Map();
+    const heads = new Set(), lines = new Map();
     for (const row of data.filter((one) => one.kind !== "single")) {
       const head = `${row.label}, ${row.name}`;
-      if (!heads.includes(head)) heads.push(head);
-      if (!lines.has(row.layer)) lines.set(row.layer, new Map());
-      lines.get(row.layer).set(head, row.interval === "none" ? digits(row.value) : `${digits(row.value)} (${row.interval})`);
+      const text = row.interval === "none" ? digits(row.value) : `${digits(row.value)} (${row.interval})`;
+      heads.add(head);
+      lines.set(row.layer, { ...lines.get(row.layer), [head]: text });
     }
-    const table = document.getElementById("chart-numbers");
-    const line = (tag, texts) => {
+    const line = (isHead, texts) => {
       const made = document.createElement("tr");
-      texts.forEach((text, place) => {
-        const cell = document.createElement(place && tag === "td" ? "td" : "th");
-        cell.scope = tag === "th" ? "col" : "row";
+      texts.forEach((text, index) => {
+        const cell = document.createElement(isHead || index === 0 ? "th" : "td");
+        cell.scope = isHead ? "col" : "row";
         cell.textContent = text;
         cell.className = "number";
         made.append(cell);
       });
       return made;
     };
-    table.tHead.replaceChildren(line("th", ["layer", ...heads]));
+    const table = document.getElementById("chart-numbers");
+    table.tHead.replaceChildren(line(true, ["layer", ...heads]));
     const layers = [...lines.keys()].sort((a, b) => a - b);
     table.tBodies[0].replaceChildren(...layers.map((layer) =>
-      line("td", [String(layer), ...heads.map((head) => lines.get(layer).get(head) ?? "\u2013")])));
+      line(false, [layer, ...[...heads].map((head) => lines.get(layer)[head] ?? "\u2013")])));
   }
 
   fill();
@@ -140,7 +138,7 @@
       fill();
       const data = rows();
       const lowest = Math.min(-0.1, ...data.map((row) => Math.min(row.value, row.low ?? row.value)));
-      const layers = all.find((it) => it.donor === "original" && FIELDS.slice(0, 3).every((name) => it[name] === form.elements[name].value)).layer;
+      const layers = all.find((it) => it.donor === "original" && isChosen("model", "origin", "window")(it)).layer;
       view.signal("lowest", Math.max(cut, lowest - 0.02)).signal("first", Math.min(...layers))
         .signal("last", Math.max(...layers)).data("rows", data).run();
       view.description(document.getElementById("chart-title").textContent);

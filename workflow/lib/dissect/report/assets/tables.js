@@ -1,32 +1,25 @@
 "use strict";
-// Tables that sort and filter. Rows come as columns: text as codes into `values`, numbers as they are.
+// Tables that sort and filter. Rows come as columns: the cells' texts, and which of them each row has.
 (() => {
   const STEP = 25;
-  const folded = (text) => text.toLowerCase().replaceAll("\u2212", "-");
-
-  function shown(value, decimals) {
-    if (value === null) return "\u2013";
-    const text = value.toFixed(decimals);
-    return /[1-9]/.test(text) ? text.replace("-", "\u2212") : text.replace("-", "");
-  }
+  const EMPTY = ["", "\u2013"];
+  const withHyphens = (text) => text.replaceAll("\u2212", "-");
+  const searchable = (text) => withHyphens(text.toLowerCase());
 
   function rowsOf(columns) {
-    const values = columns.map((column) =>
-      column.codes ? column.codes.map((code) => column.values[code]) : column.values);
-    return values[0].map((_, row) => {
-      const cells = values.map((column, place) =>
-        columns[place].codes ? column[row] : shown(column[row], columns[place].decimals));
-      return { keys: values.map((column) => column[row]), cells, text: folded(cells.join("\n")) };
+    return columns[0].codes.map((_, row) => {
+      const cells = columns.map((column) => column.texts[column.codes[row]]);
+      return { cells, text: searchable(cells.join("\n")) };
     });
   }
 
-  // Null and empty go last, whichever way it is sorted.
-  function inOrder(place, direction) {
-    const empty = (value) => value === null || value === "";
+  // Cells without a value go last, whichever way it is sorted.
+  function inOrder(index, isNumber, direction) {
     return (left, right) => {
-      const a = left.keys[place], b = right.keys[place];
-      if (empty(a) || empty(b)) return empty(a) - empty(b);
-      const order = typeof a === "number" ? a - b : a.localeCompare(b, "en", { numeric: true });
+      const a = left.cells[index], b = right.cells[index];
+      const aEmpty = EMPTY.includes(a), bEmpty = EMPTY.includes(b);
+      if (aEmpty || bEmpty) return aEmpty - bEmpty;
+      const order = isNumber ? withHyphens(a) - withHyphens(b) : a.localeCompare(b, "en", { numeric: true });
       return direction * order;
     };
   }
@@ -41,31 +34,31 @@
     let sorted = all, most = STEP;
 
     function draw() {
-      const words = folded(input ? input.value : "").split(/\s+/).filter(Boolean);
-      const found = sorted.filter((row) => words.every((word) => row.text.includes(word)));
-      const visible = found.slice(0, most);
+      const words = searchable(input ? input.value : "").split(/\s+/).filter(Boolean);
+      const matching = sorted.filter((row) => words.every((word) => row.text.includes(word)));
+      const visible = matching.slice(0, most);
       body.replaceChildren(...visible.map((row) => {
         const line = document.createElement("tr");
-        row.cells.forEach((text, place) => {
+        row.cells.forEach((text, index) => {
           const cell = line.insertCell();
           cell.textContent = text;
-          cell.className = columns[place].kind;
+          cell.className = columns[index].kind;
         });
         return line;
       }));
       if (!input) return;
-      const matching = words.length ? ` that match, of ${all.length}` : "";
-      output.textContent = `${visible.length} of ${found.length} ${found.length === 1 ? "row" : "rows"}${matching}`;
-      more.hidden = visible.length === found.length;
+      const filtered = words.length ? ` that match, of ${all.length}` : "";
+      output.textContent = `${visible.length} of ${matching.length} ${matching.length === 1 ? "row" : "rows"}${filtered}`;
+      more.hidden = visible.length === matching.length;
     }
 
     if (input) input.addEventListener("input", draw);
     if (more) more.addEventListener("click", () => { most = Infinity; draw(); });
-    heads.forEach((head, place) => head.firstElementChild.addEventListener("click", () => {
+    heads.forEach((head, index) => head.firstElementChild.addEventListener("click", () => {
       const direction = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
       heads.forEach((other) => other.setAttribute("aria-sort", "none"));
       head.setAttribute("aria-sort", direction === 1 ? "ascending" : "descending");
-      sorted = [...all].sort(inOrder(place, direction));
+      sorted = [...all].sort(inOrder(index, columns[index].kind === "number", direction));
       draw();
     }));
     draw();
