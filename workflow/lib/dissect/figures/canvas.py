@@ -123,6 +123,16 @@ def by_method(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {", ".join(map(str, key)): part for key, part in groups}
 
 
+def at_best_layer(concepts: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Each group's rows at the layer whose mean over concepts is highest.
+
+    It is the same layer for all concepts, so that a concept's own luck cannot choose it.
+    """
+    means = concepts.groupby([*by, "layer"], observed=True, as_index=False)["value"].mean()
+    best = means.loc[means.groupby(by, observed=True)["value"].idxmax()]
+    return concepts.merge(best[[*by, "layer"]])
+
+
 class MethodPanels(NamedTuple):
     """What is drawn in panels of one method each.
 

@@ -30,35 +30,21 @@ _DODGE = 0.8  # of a category's height; what seaborn's stripplot uses
 def last_layer_share(concepts: pd.DataFrame) -> pd.DataFrame:
     """The last layer's window beside the others, per origin, method, experiment and concept.
 
-    The best other window is the one whose mean over concepts is highest: the same layer for all
-    concepts, so that a concept's own luck cannot choose it.
-
     Args:
         concepts: what `concept_scores` returns, of one model, window, span, donor and score.
 
     Returns:
         _BY, concept, role (last, best, others), value, layer (of last and best; -1 for others).
     """
-    last = concepts["layer"].max()
-    parts = []
-    with_value = concepts[concepts["value"].notna()]
-    for key, rows in with_value.groupby(_BY, sort=True, observed=True):
-        values = rows.pivot(index="concept", columns="layer", values="value")
-        others = values.drop(columns=last, errors="ignore")
-        if last not in values or others.empty:
-            continue
-        best = others.mean().idxmax()
-        names = dict(zip(_BY, key, strict=True))
-        for role, value, layer in (
-            (LAST, values[last], last),
-            (BEST, others[best], best),
-            (OTHERS, others.mean(axis=1), -1),
-        ):
-            of_role = value.dropna().rename("value").reset_index()
-            parts.append(of_role.assign(**names, role=role, layer=layer))
-    columns = [*_BY, "concept", "role", "value", "layer"]
-    share: pd.DataFrame = pd.concat(parts) if parts else pd.DataFrame(columns=columns)
-    return share[columns].reset_index(drop=True)
+    scored = concepts.dropna(subset="value")
+    is_last = scored["layer"] == concepts["layer"].max()
+    last, others = scored[is_last], scored[~is_last]
+    mean = others.groupby([*_BY, "concept"], observed=True, as_index=False)["value"].mean()
+    roles = {LAST: last, BEST: canvas.at_best_layer(others, _BY), OTHERS: mean.assign(layer=-1)}
+    share = pd.concat([rows.assign(role=role) for role, rows in roles.items()])
+    # Where one side has no value there is nothing to compare.
+    share = share.merge(last[_BY].drop_duplicates()).merge(others[_BY].drop_duplicates())
+    return share[[*_BY, "concept", "role", "value", "layer"]]
 
 
 def draw_last_layer(concepts: pd.DataFrame, style: Style) -> Figure:

@@ -34,21 +34,21 @@ class FigureSpec:
     @property
     def stem(self) -> str:
         """Its file names without model and format: curves.{window}.{span}.{score}."""
-        return ".".join([self.name, *self._wildcards])
+        return ".".join(filter(None, [self.name, self._selection]))
 
     @property
     def log(self) -> str:
         """Its jobs' log files, without folder and suffix: {model}/{window}.{span}.{score}."""
-        return "/".join(filter(None, ["{model}", ".".join(self._wildcards)]))
+        return "/".join(filter(None, ["{model}", self._selection]))
 
     @property
     def subcategory(self) -> str:
         """Where it stands among a model's figures in Snakemake's report."""
-        return ", ".join(self._wildcards) or self.module
+        return self._selection.replace(".", ", ") or self.module
 
     @property
-    def _wildcards(self) -> list[str]:
-        return [f"{{{part}}}" for part in self.parts]
+    def _selection(self) -> str:
+        return ".".join(f"{{{part}}}" for part in self.parts)
 
     def function(self) -> Callable[..., Any]:
         """What draws it: (one frame per table, style, and seed if it is seeded) -> Figure."""

@@ -18,7 +18,7 @@ READINGS = {
     "best_without_final_layer": Look("best without the last layer", 9, "^", (4, 1.5)),
     "final_window": Look("window at the last layer (suffix: it alone)", 4, "s", (1, 1)),
 }
-_KEY = ["origin", "method", "experiment", "window", "statistic"]
+_KEY = ["origin", "method", "experiment", "window"]
 # Reading -> where it stands beside a width's tick.
 _SHIFTS = dict(zip(READINGS, (-0.16, 0.0, 0.16), strict=True))
 
@@ -30,26 +30,19 @@ def single_concepts(concepts: pd.DataFrame) -> pd.DataFrame:
         concepts: what `concept_scores` returns, of one model, span, donor and score.
 
     Returns:
-        _KEY, concept, value.
+        _KEY, statistic, concept, value.
     """
-    last_layers = concepts.groupby("window", observed=True)["last_layer"].max()
-    parts = []
-    with_value = concepts[concepts["value"].notna()]
-    for key, frame in with_value.groupby(_KEY[:-1], sort=True, observed=True):
-        last = last_layers[frame["window"].iloc[0]]
-        means = frame.groupby("layer")["value"].mean()
-        without = frame.loc[frame["last_layer"] < last, "layer"].unique()
-        chosen = {
-            "peak": means.idxmax(),
-            "best_without_final_layer": means[without].idxmax() if len(without) else None,
-            "final_window": last,
-        }
-        names = dict(zip(_KEY, key, strict=False))
-        for statistic, layer in chosen.items():
-            values = frame.loc[frame["layer"] == layer, ["concept", "value"]]
-            parts.append(values.assign(**names, statistic=statistic))
-    columns = [*_KEY, "concept", "value"]
-    return pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
+    by_window = concepts.groupby("window", observed=True)["last_layer"]
+    scored = concepts.assign(last=by_window.transform("max")).dropna(subset="value")
+    chosen = {
+        "peak": canvas.at_best_layer(scored, _KEY),
+        "best_without_final_layer": canvas.at_best_layer(
+            scored[scored["last_layer"] < scored["last"]], _KEY
+        ),
+        "final_window": scored[scored["layer"] == scored["last"]],
+    }
+    read = pd.concat([rows.assign(statistic=name) for name, rows in chosen.items()])
+    return read[[*_KEY, "statistic", "concept", "value"]]
 
 
 def draw_widths(statistics: pd.DataFrame, concepts: pd.DataFrame, style: Style) -> Figure:

@@ -21,36 +21,24 @@ from dissect.report.sources import Shown, Sources, highest, records
 from dissect.report.tables import PageTable, compact_json, narrowed, page_table
 
 PACKAGE_DATA = ("templates/*", "assets/*")
-# File -> its caption, and what is said where it is not there.
+# File -> its caption.
 TABLES = {
-    "controls.csv": (
-        "Controls: what comes back when the states of another question, or noise, are put back. "
-        "The control baseline, beside which the original's scores are read",
-        "no controls were computed (config: controls.donors)",
-    ),
-    "scores.csv": (
-        "Scores and spans side by side: KRS beside KL, top-1 agreement and the answer's "
-        "log-probability",
-        "other scores were not summarised",
-    ),
-    "disagreements.csv": (
-        "Where scores or spans disagree most, by question",
-        "disagreements were not summarised",
-    ),
-    "behaviour.csv": (
-        "Answers: how like the original's they are (BLEU, ROUGE-L), by method, concept and set of "
-        "questions",
-        "the models' answers were not computed (config: behaviour.sets)",
-    ),
-    "weight_changes.csv": (
-        "How far each parameter moved, by component and layer",
-        "the parameters were not compared (config: weight_changes)",
-    ),
-    "statistics.csv": (
-        "Peaks, shares of the last layer and differences, each with its interval. Differences "
-        "layer by layer are in the file only",
-        "statistics were not computed",
-    ),
+    "controls.csv": "Controls: what comes back when the states of another question, or noise, are "
+    "put back. The control baseline, beside which the original's scores are read",
+    "scores.csv": "Scores and spans side by side: KRS beside KL, top-1 agreement and the answer's "
+    "log-probability",
+    "disagreements.csv": "Where scores or spans disagree most, by question",
+    "behaviour.csv": "Answers: how like the original's they are (BLEU, ROUGE-L), by method, "
+    "concept and set of questions",
+    "weight_changes.csv": "How far each parameter moved, by component and layer",
+    "statistics.csv": "Peaks, shares of the last layer and differences, each with its interval. "
+    "Differences layer by layer are in the file only",
+}
+# Why a study may be without one.
+_ABSENT = {
+    "controls.csv": "no controls were computed (config: controls.donors)",
+    "behaviour.csv": "the models' answers were not computed (config: behaviour.sets)",
+    "weight_changes.csv": "the parameters were not compared (config: weight_changes)",
 }
 
 
@@ -96,7 +84,11 @@ def render(
             "floor": style.krs_minimum,
         },
         tables=_tables(sources, shown),
-        absent=[why for name, (_, why) in TABLES.items() if sources.table(name) is None],
+        absent=[
+            _ABSENT.get(name, f"{name} has no rows")
+            for name in TABLES
+            if sources.table(name) is None
+        ],
         sections=sections,
         behaviour=sources.table("answers.parquet") is not None,
         leading=setting(shown.windows[0], shown.spans[0], shown.scores[0]),
@@ -136,7 +128,7 @@ def _study(sources: Sources, sections: Sequence[Mapping[str, Any]]) -> dict[str,
 
 
 def _tables(sources: Sources, shown: Shown) -> Iterator[PageTable]:
-    for name, (caption, _) in TABLES.items():
+    for name, caption in TABLES.items():
         frame = sources.table(name)
         if frame is None:
             continue
