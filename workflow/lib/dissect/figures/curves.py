@@ -87,7 +87,7 @@ def _draw(
             *notes.counted(curves[curves["donor"] == DONOR]),
             notes.cut_note(shown, style),
             *(
-                f"floor with {CONTROLS[donor].label}: at most {notes.signed(round(value, 2))}"
+                f"floor with {CONTROLS[str(donor)].label}: at most {notes.signed(round(value, 2))}"
                 f"{'' if value >= end else ', below the axis'}"
                 for donor, value in highest.items()
             ),
@@ -96,7 +96,7 @@ def _draw(
         entries = [canvas.experiment_styles(style)[name] for name in in_order(drawn["experiment"])]
         entries += [
             CONTROLS[donor].line_style | {"label": f"floor: {CONTROLS[donor].short}"}
-            for donor in highest[highest >= end].index
+            for donor in map(str, highest[highest >= end].index)
         ]
         canvas.legend(figure, entries, 4 if columns > 1 else 2)
     return figure
@@ -142,7 +142,8 @@ def _draw_controls(axes: Axes, controls: pd.DataFrame, style: Style) -> None:
     """
     line_styles = canvas.experiment_styles(style)
     with_value = controls[controls["mean"].notna()].sort_values("layer", kind="stable")
-    for (donor, experiment), line in with_value.groupby(["donor", "experiment"], sort=False):
+    for key, line in with_value.groupby(["donor", "experiment"], sort=False):
+        donor, experiment = map(str, key)
         marks = {
             "marker": line_styles[experiment]["marker"],
             "markersize": 2.2,

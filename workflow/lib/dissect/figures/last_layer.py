@@ -41,10 +41,10 @@ def last_layer_share(concepts: pd.DataFrame) -> pd.DataFrame:
     last, others = scored[is_last], scored[~is_last]
     mean = others.groupby([*_BY, "concept"], observed=True, as_index=False)["value"].mean()
     roles = {LAST: last, BEST: canvas.at_best_layer(others, _BY), OTHERS: mean.assign(layer=-1)}
-    share = pd.concat([rows.assign(role=role) for role, rows in roles.items()])
+    share: pd.DataFrame = pd.concat([rows.assign(role=role) for role, rows in roles.items()])
     # Where one side has no value there is nothing to compare.
     share = share.merge(last[_BY].drop_duplicates()).merge(others[_BY].drop_duplicates())
-    return share[[*_BY, "concept", "role", "value", "layer"]]
+    return share.filter([*_BY, "concept", "role", "value", "layer"])
 
 
 def draw_last_layer(concepts: pd.DataFrame, style: Style) -> Figure:

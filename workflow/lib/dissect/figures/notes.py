@@ -16,6 +16,7 @@ AVERAGED = "mean over questions, then concepts"
 SMALL = "small: single concepts"
 LARGE = f"large: {AVERAGED}"
 BARS = "bars: 95 % bootstrap intervals over concepts"
+BANDS = "bands: 95 % bootstrap intervals over concepts"
 
 
 def title(figure: Figure, model: str, phrases: Iterable[str], style: Style) -> None:
@@ -50,8 +51,7 @@ def setting(window: str, span: str) -> list[str]:
 def uncertainty(panels: MethodPanels) -> list[str]:
     """What thin lines and bands are, where they are drawn."""
     thin = ["thin lines: single concepts"] if panels.singles else []
-    bands = ["bands: 95 % bootstrap intervals over concepts"]
-    return thin + (bands if len(panels.singles) < len(panels.rows) else [])
+    return thin + ([BANDS] if len(panels.singles) < len(panels.rows) else [])
 
 
 def counted(curves: pd.DataFrame) -> list[str]:

@@ -75,12 +75,10 @@ def _draw_component(axes: Axes, rows: pd.DataFrame, line_style: dict[str, Any], 
     if rows["relative_change"].isna().all():
         return
     values = rows.pivot(index="concept", columns="layer", values="relative_change")
-    layers, cube = values.columns.to_numpy(), values.to_numpy(float)[None]
+    layers, cube, colour = values.columns, values.to_numpy(float)[None], line_style["color"]
     axes.plot(layers, mean_curve(cube), **line_style)
     low, high = interval_of_mean(cube, seed)
-    colour = line_style["color"]
-    band = pd.DataFrame({"layer": layers, "low": low, "high": high})
-    canvas.add_band(axes, band, colour)
+    canvas.add_band(axes, pd.DataFrame({"layer": layers, "low": low, "high": high}), colour)
     if len(values) > 1:
         few = concepts_with_a_value(cube) < MIN_CONCEPTS
         singles = np.where(few, cube[0], np.nan)
@@ -97,17 +95,16 @@ def _draw_concept_vectors(axes: Axes, rows: pd.DataFrame) -> None:
 def _phrases(weight_changes: pd.DataFrame, rows: dict[str, pd.DataFrame]) -> list[str]:
     """What is shown, of how many concepts."""
     each = pd.Series([frame["concept"].nunique() for frame in rows.values()])
-    phrases = ["Frobenius norm of the difference to the original, relative to the original's"]
-    if each.max() > 1:
-        phrases.append("lines: mean over concepts")
-    if each.max() >= MIN_CONCEPTS:
-        phrases.append("bands: 95 % bootstrap intervals over concepts")
-    if ((each > 1) & (each < MIN_CONCEPTS)).any():
-        phrases.append("small points: single concepts")
-    phrases.append(f"n = {notes.spread(each, 'concept')} per method")
-    if not (weight_changes["component"] == CONCEPT_VECTOR).any():
-        phrases.append("no concept vector is named in the concept file")
-    return phrases
+    is_few = ((each > 1) & (each < MIN_CONCEPTS)).any()
+    has_vectors = (weight_changes["component"] == CONCEPT_VECTOR).any()
+    return [
+        "Frobenius norm of the difference to the original, relative to the original's",
+        "lines: mean over concepts" if each.max() > 1 else "",
+        notes.BANDS if each.max() >= MIN_CONCEPTS else "",
+        "small points: single concepts" if is_few else "",
+        f"n = {notes.spread(each, 'concept')} per method",
+        "" if has_vectors else "no concept vector is named in the concept file",
+    ]
 
 
 def _legends(figure: Figure, present: set[str], line_styles: dict[str, dict[str, Any]]) -> None:
