@@ -1,7 +1,7 @@
 """Small multiples: a row of panels per method, a column per experiment, lines over one another."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -16,14 +16,8 @@ _FULL = 4  # panels side by side that take the whole width
 _METHOD = 26  # characters of a method's name beside a panel
 
 LineStyles = Mapping[str, Mapping[str, Any]]
-
-
-class DrawPanel(Protocol):
-    """Draws the means of one method and experiment, and single concepts where they are given."""
-
-    def __call__(
-        self, axes: Axes, means: pd.DataFrame, singles: pd.DataFrame | None, styles: LineStyles
-    ) -> None: ...
+# Draws the means of one method and experiment, and single concepts where they are given.
+DrawPanel = Callable[[Axes, pd.DataFrame, pd.DataFrame | None, LineStyles], None]
 
 
 def draw_grid(

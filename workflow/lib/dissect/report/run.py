@@ -42,15 +42,14 @@ def missing(coverage: pd.DataFrame) -> pd.DataFrame:
 
 
 def facts(metadata: Mapping[str, Any]) -> dict[str, str]:
-    """What all cells share, in words; "differs between cells" where they do not."""
+    """What the cells were computed with; where they differ, each value once."""
+    cells = [{**metadata, **own} for own in metadata["cells"].values()]
     by_label = {}
     for key, label in _FACTS.items():
-        own = sorted({str(cell[key]) for cell in metadata["cells"].values() if key in cell})
-        if key in metadata or own:
-            by_label[label] = str(metadata[key]) if key in metadata else " | ".join(own)
-    for package, version in metadata.get("packages", {}).items():
-        by_label[package] = str(version)
-    return by_label
+        values = sorted({str(cell[key]) for cell in cells if key in cell})
+        if values:
+            by_label[label] = " | ".join(values)
+    return by_label | {name: str(version) for name, version in metadata.get("packages", {}).items()}
 
 
 def checkpoints(metadata: Mapping[str, Any]) -> pd.DataFrame:
