@@ -81,9 +81,10 @@ def _uneven(each: pd.DataFrame) -> str:
         return ""
     phrases = []
     for method, row in counts.iterrows():
-        known = row.dropna().astype(int)
-        numbers = [f"{EXPERIMENTS[name].label} {known[name]}" for name in in_order(known.index)]
-        phrases.append(f"{method} {known.iloc[0] if known.nunique() == 1 else ', '.join(numbers)}")
+        by_name = row.dropna().astype(int)
+        numbers = [f"{EXPERIMENTS[name].label} {by_name[name]}" for name in in_order(by_name.index)]
+        same = by_name.nunique() == 1
+        phrases.append(f"{method} {by_name.iloc[0] if same else ', '.join(numbers)}")
     return f" ({'; '.join(phrases)})"
 
 

@@ -60,9 +60,9 @@ class Shown:
     def in_order(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The same rows, what leads first; those of spans and windows that are not shown last."""
         for column, names in {"span": self.spans, "window": self.windows}.items():
-            if column in frame:  # a name that is not shown has no place, and so goes last
-                places = {name: place for place, name in enumerate(names)}
-                frame = frame.sort_values(column, key=lambda one: one.map(places), kind="stable")
+            if column in frame:  # a name that is not shown has no rank, and so goes last
+                ranks = {name: rank for rank, name in enumerate(names)}
+                frame = frame.sort_values(column, key=lambda one: one.map(ranks), kind="stable")
         return frame
 
     def leading(self, frame: pd.DataFrame) -> pd.DataFrame:
