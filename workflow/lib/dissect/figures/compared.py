@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from dissect.analysis.curve_groups import ALL_METHODS
 from dissect.figures import canvas, notes
-from dissect.figures.grid import LineStyles, draw_grid
+from dissect.figures.grid import LineStyles, method_grid
 from dissect.figures.style import SHORT_SCORES, SPANS, Look, Style, layer_label, window_label
 
 _SPANS = {
@@ -99,4 +99,4 @@ def _draw(
         if means["mean"].isna().all():
             canvas.note(axes, "no value")
 
-    return draw_grid(panels, draw_panel, looks, ("layer", scale), words, style)
+    return method_grid(panels, draw_panel, looks, ("layer", scale), words, style)

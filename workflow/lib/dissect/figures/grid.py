@@ -20,7 +20,7 @@ LineStyles = Mapping[str, Mapping[str, Any]]
 DrawPanel = Callable[[Axes, pd.DataFrame, pd.DataFrame | None, LineStyles], None]
 
 
-def draw_grid(
+def method_grid(
     panels: canvas.MethodPanels,
     draw_panel: DrawPanel,
     looks: Mapping[str, Look],

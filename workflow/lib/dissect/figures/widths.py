@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from dissect.analysis.curve_groups import ALL_METHODS
 from dissect.figures import canvas, notes
-from dissect.figures.grid import LineStyles, draw_grid
+from dissect.figures.grid import LineStyles, method_grid
 from dissect.figures.style import SHORT_SCORES, SPANS, Look, Style
 from dissect.inputs.windows import SUFFIX, window_width
 
@@ -69,7 +69,7 @@ def draw_widths(statistics: pd.DataFrame, concepts: pd.DataFrame, style: Style) 
 
     scales = ("layers put back", SHORT_SCORES[values["score"].iloc[0]])
     words = [*_phrases(values, panels), notes.cut_note(panels.shown, style)]
-    return draw_grid(panels, draw_panel, READINGS, scales, words, style)
+    return method_grid(panels, draw_panel, READINGS, scales, words, style)
 
 
 def in_order_of_width(windows: "pd.Series[str]") -> list[str]:
