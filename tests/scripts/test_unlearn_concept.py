@@ -15,9 +15,9 @@ from transformers import AutoModelForCausalLM
 from dissect.checkpoints.manifest import Manifest, read_manifest, write_manifest
 from dissect.errors import DissectError
 from dissect.inputs.rows import CheckpointRow
-from dissect.study.recipe import Recipe
 from dissect.training import check
 from dissect.training import unlearn as unlearn_module
+from dissect.training.methods.grad_diff import GradDiff
 from dissect.training.train import COLUMNS
 from tiny import save_tiny, tiny_concept
 
@@ -69,7 +69,7 @@ def run(tmp_path: Path, original: Path, **changes: Any) -> Manifest:
         "retain": [concept_file(tmp_path, "milk", answered=False)],
         "held_out": [concept_file(tmp_path, "salt")],
         "row": ROW,
-        "recipe": Recipe(**RECIPE),
+        "recipe": GradDiff(**RECIPE),
         "prompt": "paper",
         "seed": 0,
         "device": "cpu",
@@ -99,8 +99,8 @@ def test_writes_a_checkpoint_its_manifest_and_the_log(tmp_path: Path, original: 
     assert log["step"].tolist() == [0, 1, 2]
 
     assert manifest.training is not None
-    assert manifest.training["recipe"] == Recipe(**RECIPE).model_dump()
-    assert manifest.training["seed"] == 0
+    assert manifest.training["recipe"] == GradDiff(**RECIPE).model_dump()
+    assert (manifest.training["method"], manifest.training["seed"]) == ("grad_diff", 0)
     made_from = read_manifest(original).weights_sha256
     assert manifest.training["original_weights_sha256"] == made_from
     assert (manifest.training["prompt"], manifest.training["retain"]) == ("paper", ["milk"])
@@ -127,7 +127,7 @@ def test_two_runs_write_the_same_bytes(tmp_path: Path, original: Path) -> None:
 
 
 def test_a_training_in_bf16_saves_bf16(tmp_path: Path, original: Path) -> None:
-    recipe = Recipe(**(RECIPE | {"precision": "bf16"}))
+    recipe = GradDiff(**(RECIPE | {"precision": "bf16"}))
     tensors = load_file(run(tmp_path, original, recipe=recipe).folder / "model.safetensors")
     assert {tensor.dtype for tensor in tensors.values()} == {torch.bfloat16}
 
@@ -192,4 +192,4 @@ def test_a_training_that_does_not_fit_is_refused_before_it_loads(
 ) -> None:
     monkeypatch.setattr(unlearn_module, "free_memory", lambda _device: 1000)
     with pytest.raises(DissectError, match=r"holds 0\.0 GB .* cpu has 0\.0 GB free: use a larger"):
-        unlearn_module.load_model(tiny_llama, Recipe(), "cpu")
+        unlearn_module.load_model(tiny_llama, GradDiff(), "cpu")

@@ -10,7 +10,7 @@ from dissect import closure as module
 from dissect.closure import EXCLUDED, PACKAGE, closure, code_digest
 from dissect.errors import DissectError
 from dissect.figures.registry import FIGURES, FigureSpec
-from dissect.study.selection import trainable_methods
+from dissect.training.methods import METHODS
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "workflow/scripts"
@@ -65,13 +65,14 @@ def test_a_training_depends_on_its_own_method_and_no_other() -> None:
         "training/check.py",
         "training/methods/dpo.py",
         "training/methods/log_probs.py",
+        "training/recipe.py",
         "training/scoring.py",
         "training/accelerate_setup.py",
         "training/texts.py",
         "training/train.py",
         "training/unlearn.py",
     }
-    assert {"study/recipe.py", "texts/prompts.py", "checkpoints/reader.py"} <= found
+    assert {"texts/prompts.py", "checkpoints/reader.py"} <= found
 
 
 def test_what_the_lists_by_hand_lacked_or_had_too_much_of() -> None:
@@ -129,7 +130,7 @@ def test_every_excluded_module_exists_and_says_why() -> None:
 
 
 def test_every_method_that_can_be_trained_can_be_chosen() -> None:
-    for method in trainable_methods():
+    for method in METHODS:
         assert closure(SCRIPTS / "unlearn_concept.py", f"dissect.training.methods.{method}")
     with pytest.raises(DissectError, match=r"no module dissect\.training\.methods\.none"):
         closure(SCRIPTS / "unlearn_concept.py", "dissect.training.methods.none")

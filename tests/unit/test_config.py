@@ -40,7 +40,9 @@ def test_the_least_config_is_the_papers_but_for_names() -> None:
     assert config.models["m"].prompt == "paper"
     assert config.dtype == "checkpoint"
     assert config.figure_windows() == ["sliding_5"]
-    assert (config.recipe("dpo").beta, config.recipe("dpo").max_length) == (0.1, 500)
+    dpo, grad_diff = config.recipe("dpo"), config.recipe("grad_diff")
+    assert (dpo.beta, dpo.max_length, dpo.retain_weight) == (0.1, 500, 0)
+    assert grad_diff.retain_weight == 1.5
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "demo.yaml"])
@@ -59,15 +61,14 @@ def test_the_papers_config_says_every_key() -> None:
     said = set(_keys_of(shipped("config.yaml")))
     known = keys()
     assert said - known == set()
-    # A path instead of a URL, and what is the other method's.
+    # A path instead of a URL.
     assert known - said == {"models.<name>.concepts.path"}
 
 
 def _keys_of(values: dict[str, Any], prefix: str = "") -> list[str]:
-    named = {"models.", "unlearning."}
     found = []
     for key, value in values.items():
-        path = prefix + ("<name>" if prefix in named else key)
+        path = prefix + ("<name>" if prefix == "models." else key)
         deeper = isinstance(value, dict) and path != "concepts"
         found += _keys_of(value, f"{path}.") if deeper else [path]
     return found
@@ -191,6 +192,7 @@ def test_a_concept_file_may_be_a_string() -> None:
         ({"x" * 10**6: 1}, "is not known; legal: results"),
         ({"on_missing_checkpoint": "train"}, "legal: error, skip, unlearn"),
         ({"unlearning": {"dpo": {"beta": 0}}}, "unlearning.dpo.beta: "),
+        ({"unlearning": {"grad_diff": {"beta": 1}}}, "unlearning.grad_diff: key 'beta' is not kn"),
         ({"unlearning": {"dpo": {"beta": float("nan")}}}, "unlearning.dpo.beta: "),
     ],
 )

@@ -22,9 +22,9 @@ from dissect.engine.patches import EXPERIMENTS, Donor
 from dissect.errors import DissectError
 from dissect.inputs.rows import CheckpointRow
 from dissect.inputs.windows import windows_of
-from dissect.study.recipe import Recipe
 from dissect.texts.answers import answer_questions
 from dissect.texts.spans import read_texts
+from dissect.training.methods.grad_diff import GradDiff
 from dissect.training.unlearn import unlearn
 from tiny import LAYERS, save_tiny_olmo_legacy, tiny_concept, tiny_olmo_config, tiny_tokenizer
 from tiny_sweeps import loss_of, model_of, recording_of, runs_of, sweep_of
@@ -329,13 +329,12 @@ def test_a_legacy_model_unlearns_and_is_saved_in_transformers_format(
     tmp_path: Path, tied: bool
 ) -> None:
     legacy = save_tiny_olmo_legacy(tmp_path / "legacy", weight_tying=tied)
-    recipe = Recipe(learning_rate=1e-3, steps=2, batch_size=1, max_length=32, precision="no")
+    recipe = GradDiff(learning_rate=1e-3, steps=2, batch_size=1, max_length=32, precision="no")
     unlearned = unlearn(
         legacy,
         tiny_concept("tea"),
         [tiny_concept("salt")],
         [],
-        method="grad_diff",
         recipe=recipe,
         prompt="paper",
         seed=0,

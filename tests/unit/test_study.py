@@ -12,7 +12,6 @@ from dissect.errors import DissectError
 from dissect.study.preflight import PreflightRow, write_preflight
 from dissect.study.products import Products
 from dissect.study.resources import NEEDS
-from dissect.study.selection import trainable_methods
 from dissect.study.study import Study, load_study, selected_rows
 from dissect.terms import EXPERIMENTS
 from planted_manifest import plant_manifest
@@ -245,7 +244,7 @@ def test_unknown_names_are_told_with_the_nearest() -> None:
     assert "concept 'coco' is not in checkpoints.tsv for this model (did you mean cocoa?)" in said
     assert "did you mean dpo?" in refused(methods=["dpoo"])
     assert "legal: m" in refused(models={"n": {"concepts": "concepts.json"}})
-    assert "is not one to train here" in refused(unlearning={"ppo": {}})
+    assert "unlearning: key 'ppo' is not known" in refused(unlearning={"ppo": {}})
     assert "nothing is selected" in refused(concepts={"m": []})
 
 
@@ -437,12 +436,6 @@ def test_a_downloaded_originals_size_is_known_from_preflight_and_then_its_manife
     plant_manifest(folder / "hub/m/original/manifest.json", row, inputs, sizes, layers=4)
     assert study(windows=["sliding_3"]).weights_mb("m") == 4.0
     assert "sliding_5 is wider than the model, which has 4 layers" in refused()
-
-
-def test_trainable_methods_are_those_of_the_registry() -> None:
-    from dissect.training.methods import METHODS
-
-    assert trainable_methods() == tuple(METHODS)
 
 
 def test_the_study_is_imported_without_torch_or_pandas() -> None:

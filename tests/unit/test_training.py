@@ -11,12 +11,11 @@ from torch.nn.functional import log_softmax
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from dissect.errors import DissectError
-from dissect.study.recipe import Recipe
 from dissect.training import check, texts
 from dissect.training.methods import METHODS
-from dissect.training.methods.dpo import dpo
-from dissect.training.methods.grad_diff import grad_diff
+from dissect.training.methods.grad_diff import GradDiff
 from dissect.training.methods.log_probs import TextLogProbs
+from dissect.training.recipe import Recipe
 from dissect.training.scoring import mean_nll, measure, summed_logprobs
 from dissect.training.texts import Material, TokenizedText
 from dissect.training.train import COLUMNS, rate, spread, train
@@ -65,7 +64,7 @@ def some_material() -> Material:
     return Material(some_tokens(3, 1), some_tokens(5, 2, skipped=2), some_tokens(2, 3))
 
 
-def a_recipe(**changes: Any) -> Recipe:
+def a_recipe(method: str = "grad_diff", **changes: Any) -> Recipe:
     tiny = {
         "learning_rate": 1e-3,
         "steps": 3,
@@ -75,13 +74,13 @@ def a_recipe(**changes: Any) -> Recipe:
         "schedule": "constant",
         "precision": "no",
     }
-    return Recipe(**(tiny | changes))
+    return METHODS[method](**(tiny | changes))
 
 
 def run(model: Any, method: str = "grad_diff", material: Material | None = None, **changes: Any):
-    recipe = a_recipe(**changes)
+    recipe = a_recipe(method, **changes)
     material = material or some_material()
-    return train(model, material, method, recipe, pad=PAD, seed=0, device="cpu")
+    return train(model, material, recipe, pad=PAD, seed=0, device="cpu")
 
 
 def weights(model: Any) -> Tensor:
@@ -104,39 +103,42 @@ def test_grad_diff_is_the_token_means_of_both_sides() -> None:
     forget = scores([-10.0, -30.0], [0.0, 0.0], [5.0, 15.0])
     retain = scores([-8.0, -4.0], [0.0, 0.0], [4.0, 4.0])
     # NLL per token: forget 40 / 20, retain 12 / 8.
-    assert grad_diff(forget, retain, a_recipe()).item() == pytest.approx(-2.0 + 1.5 * 1.5)
-    assert grad_diff(forget, retain, a_recipe(retain_weight=0)).item() == pytest.approx(-2.0)
+    assert a_recipe().loss(forget, retain).item() == pytest.approx(-2.0 + 1.5 * 1.5)
+    assert a_recipe(retain_weight=0).loss(forget, retain).item() == pytest.approx(-2.0)
 
 
 def test_dpo_by_hand() -> None:
     forget = scores([-14.0], [-10.0], [2.0])  # lost 4 nats
     retain = scores([-19.0], [-20.0], [4.0])  # won 1 nat, so the margin is 5
     expected = -math.log(1 / (1 + math.exp(-0.1 * 5))) * 2 / 0.1
-    assert dpo(forget, retain, a_recipe()).item() == pytest.approx(expected, rel=1e-6)
-    anchored = dpo(forget, retain, a_recipe(retain_weight=2.0)).item()
+    assert a_recipe("dpo").loss(forget, retain).item() == pytest.approx(expected, rel=1e-6)
+    anchored = a_recipe("dpo", retain_weight=2.0).loss(forget, retain).item()
     assert anchored == pytest.approx(expected + 2.0 * 19 / 4, rel=1e-6)
-    normalised = dpo(forget, retain, a_recipe(length_normalised=True, beta=2.0)).item()
+    by_length = a_recipe("dpo", length_normalised=True, beta=2.0)
+    normalised = by_length.loss(forget, retain).item()
     margin = 1 / 4 + 4 / 2
     assert normalised == pytest.approx(math.log(1 + math.exp(-2.0 * margin)), rel=1e-6)
 
 
 def test_dpo_of_the_original_is_two_log_two_over_beta() -> None:
     forget, retain = scores([-7.0], [-7.0], [3.0]), scores([-5.0], [-5.0], [3.0])
-    assert dpo(forget, retain, a_recipe(beta=0.5)).item() == pytest.approx(2 * math.log(2) / 0.5)
+    loss = a_recipe("dpo", beta=0.5).loss(forget, retain).item()
+    assert loss == pytest.approx(2 * math.log(2) / 0.5)
 
 
 @pytest.mark.parametrize("method", list(METHODS))
 def test_descending_lowers_forget_and_raises_retain(method: str) -> None:
     forget = scores([-10.0, -12.0], [-11.0, -11.0], [5.0, 6.0])
     retain = scores([-9.0, -8.0], [-9.0, -9.0], [5.0, 4.0])
-    METHODS[method](forget, retain, a_recipe()).backward()
+    a_recipe(method).loss(forget, retain).backward()
     assert (forget.logprob.grad > 0).all()
     assert (retain.logprob.grad < 0).all()
 
 
 def test_dpo_fades_where_a_pair_is_learnt() -> None:
     forget = scores([-10.0, -90.0], [-10.0, -10.0], [5.0, 5.0])
-    dpo(forget, scores([-9.0, -9.0], [-9.0, -9.0], [5.0, 5.0]), a_recipe()).backward()
+    retain = scores([-9.0, -9.0], [-9.0, -9.0], [5.0, 5.0])
+    a_recipe("dpo").loss(forget, retain).backward()
     assert forget.logprob.grad[0] == pytest.approx(0.5)  # 2 * sigmoid(0) / 2 pairs
     assert forget.logprob.grad[1] < 1e-3
 
@@ -144,10 +146,11 @@ def test_dpo_fades_where_a_pair_is_learnt() -> None:
 def test_a_further_method_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gradient ascent, as a file in methods/ would define it."""
 
-    def grad_ascent(forget: TextLogProbs, retain: TextLogProbs, recipe: Recipe) -> Tensor:
-        return -forget.nll.mean()
+    class GradAscent(Recipe):
+        def loss(self, forget: TextLogProbs, retain: TextLogProbs) -> Tensor:
+            return -forget.nll.mean()
 
-    monkeypatch.setitem(METHODS, "grad_ascent", grad_ascent)
+    monkeypatch.setitem(METHODS, "grad_ascent", GradAscent)
     log = run(tiny_model(), "grad_ascent")
     assert log["loss"].iloc[1] == pytest.approx(-log["loss_forget"].iloc[1])
     assert log["nll_forget"].iloc[-1] > log["nll_forget"].iloc[0]
@@ -181,11 +184,12 @@ def test_the_original_in_the_losses_is_a_second_models(monkeypatch: pytest.Monke
     """The scores kept before the first update equal those of a frozen copy, in every step."""
     frozen, material, seen = tiny_model(), some_material(), []
 
-    def spy(forget: TextLogProbs, retain: TextLogProbs, recipe: Recipe) -> Tensor:
-        seen.append((forget.original, retain.original))
-        return grad_diff(forget, retain, recipe)
+    class Spy(GradDiff):
+        def loss(self, forget: TextLogProbs, retain: TextLogProbs) -> Tensor:
+            seen.append((forget.original, retain.original))
+            return super().loss(forget, retain)
 
-    monkeypatch.setitem(METHODS, "spy", spy)
+    monkeypatch.setitem(METHODS, "spy", Spy)
     run(tiny_model(), "spy", material, steps=3)
     order = texts.pairs(3, 5, 6, seed=0)
     forget = measure(frozen, [material.forget[f] for f, _ in order], PAD)

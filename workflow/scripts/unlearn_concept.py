@@ -7,7 +7,8 @@ from dissect.checkpoints.manifest import read_manifest, write_manifest
 from dissect.files import atomic_folder, atomic_path, read_json
 from dissect.inputs.rows import CheckpointRow
 from dissect.job import job
-from dissect.study.recipe import Recipe
+from dissect.training.methods import METHODS
+from dissect.training.recipe import Recipe
 
 
 def main(
@@ -42,7 +43,6 @@ def main(
         read_json(concept),
         retained,
         [read_json(path) for path in held_out],
-        method=row.method,
         recipe=recipe,
         prompt=prompt,
         seed=seed,
@@ -58,18 +58,20 @@ def main(
         "retain": [str(entry["id"]) for entry in retained],
         "original_weights_sha256": start.weights_sha256,
     }
-    write_manifest(manifest, manifest.parent, row, done.training | made_from)
+    training = {"method": row.method} | done.training | made_from
+    write_manifest(manifest, manifest.parent, row, training)
 
 
 if __name__ == "__main__":
     with job() as snakemake:
+        row = CheckpointRow(**snakemake.params.row)
         main(
             original=Path(snakemake.input.original),
             concept=Path(snakemake.input.concept),
             retain=[Path(path) for path in snakemake.input.retain],
             held_out=[Path(path) for path in snakemake.input.held_out],
-            row=CheckpointRow(**snakemake.params.row),
-            recipe=Recipe(**snakemake.params.recipe),
+            row=row,
+            recipe=METHODS[row.method](**snakemake.params.recipe),
             prompt=snakemake.params.prompt,
             seed=snakemake.params.seed,
             device=snakemake.resources.device,

@@ -16,8 +16,8 @@ from dissect.errors import DissectError
 from dissect.files import free_bytes
 from dissect.inputs.rows import CheckpointRow
 from dissect.study.preflight import AVAILABLE, UNAVAILABLE, PreflightRow
-from dissect.study.recipe import TRAINING_FACTOR
 from dissect.terms import ORIGINAL
+from dissect.training.recipe import TRAINING_FACTOR
 
 log = logging.getLogger("dissect")
 AT_ONCE = 8  # repositories asked for at a time: two small requests each

@@ -3,15 +3,23 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
 from dissect.errors import DissectError, check_known, first_problem, shortened
 from dissect.figures.style import Style
 from dissect.inputs.names import path_problem, text_problem
 from dissect.inputs.section import Distinct, Name, Names, Section
 from dissect.inputs.windows import layers_between, window_width
-from dissect.study.recipe import Recipe
 from dissect.terms import Control, Experiment, QuestionSet, Score, Span
+from dissect.training.methods import METHODS
+from dissect.training.recipe import Recipe
 
 
 def _source(value: Any) -> Any:
@@ -163,6 +171,15 @@ class Figures(Section):
     """File formats of every figure."""
 
 
+_SECTIONS: Any = {
+    name: (recipe, Field(default=recipe(), description=recipe.__doc__))
+    for name, recipe in METHODS.items()
+}
+Unlearning = create_model(
+    "Unlearning", __base__=Section, __doc__="Per method, its own options.", **_SECTIONS
+)
+
+
 class Config(Section):
     """A study, whole: one config file."""
 
@@ -212,7 +229,7 @@ class Config(Section):
     """Downloaded checkpoints (13.5 GB each at 7B) are kept. false: the weights that this workflow
     downloaded itself are removed after their last job; they are fetched again if a further cell
     wants them. A path: folder is never touched (docs/checkpoints.md)."""
-    unlearning: dict[Name, Recipe] = Field(default={})
+    unlearning: Unlearning = Unlearning()  # type: ignore[valid-type]
     """Per method, how `unlearn` rows are trained. Left out: the paper's recipe."""
     behaviour: Behaviour = Behaviour()
     """What the models answer."""
@@ -252,7 +269,8 @@ class Config(Section):
 
     def recipe(self, method: str) -> Recipe:
         """How a method is trained here."""
-        return self.unlearning.get(method, Recipe())
+        recipe: Recipe = getattr(self.unlearning, method)
+        return recipe
 
 
 def load_config(values: dict[str, Any]) -> Config:

@@ -1,6 +1,5 @@
 """Which checkpoints a study needs: the rows of the table that the config selects, checked."""
 
-import ast
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +11,9 @@ from dissect.inputs.rows import CheckpointRow
 from dissect.study.config import Config
 from dissect.study.preflight import UNAVAILABLE, PreflightRow
 from dissect.terms import ORIGINAL
+from dissect.training.methods import METHODS
 
 Key = tuple[str, str, str]  # model, method, concept
-_METHODS_FILE = Path(__file__).parents[1] / "training" / "methods" / "__init__.py"
 
 
 class Missing(NamedTuple):
@@ -43,8 +42,6 @@ def select(
     Raises:
         DissectError: for an unknown name, for a method that cannot be trained here.
     """
-    for method in config.unlearning:
-        _check_trainable(method, f"config: unlearning.{method}")
     rows = [_as_adapter(config, row) for row in rows_of(config, table)]
     missing = [Missing(row, reason) for row in rows if (reason := _why_missing(row, preflight))]
     if config.on_missing_checkpoint == "unlearn":
@@ -58,7 +55,8 @@ def select(
         )
     for row in rows:
         if row.kind == "unlearn":
-            _check_trainable(row.method, f"{config.checkpoints}: {row.name} is to be unlearned")
+            where = f"{config.checkpoints}: {row.name} is to be unlearned"
+            check_known(f"{where}: method", [row.method], METHODS, "one to train here")
     if config.on_missing_checkpoint != "skip":
         return Selection(rows, missing=[], needed=missing)
     skipped = [*missing, *_without_original(rows, missing)]
@@ -100,15 +98,6 @@ def rows_of(config: Config, table: list[CheckpointRow]) -> list[CheckpointRow]:
 def concepts_of(table: Iterable[CheckpointRow], model: str) -> list[str]:
     """The concepts that a model's rows name, each once, in the table's order."""
     return list(dict.fromkeys(r.concept for r in table if r.model == model and r.concept))
-
-
-def trainable_methods() -> tuple[str, ...]:
-    """The names in dissect.training.methods.METHODS, read without importing it (and torch)."""
-    for node in ast.parse(_METHODS_FILE.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "METHODS":
-            assert isinstance(node.value, ast.Dict)
-            return tuple(str(ast.literal_eval(key)) for key in node.value.keys if key)
-    raise AssertionError(f"no METHODS in {_METHODS_FILE}")
 
 
 def auxiliary_concepts(
@@ -174,10 +163,6 @@ def _as_adapter(config: Config, row: CheckpointRow) -> CheckpointRow:
             "changes an original and cannot be one; name the whole model's folder"
         )
     return replace(row, source=f"adapter:{row.location}")
-
-
-def _check_trainable(method: str, where: str) -> None:
-    check_known(f"{where}: method", [method], trainable_methods(), "one to train here")
 
 
 def _why_missing(row: CheckpointRow, preflight: Mapping[Key, PreflightRow]) -> str:

@@ -28,6 +28,7 @@ from dissect.study.selection import (
     select,
 )
 from dissect.terms import ORIGINAL
+from dissect.training.methods import METHODS
 
 _WEIGHTS = "*.safetensors"
 _FOLDERS = (  # of a results folder
@@ -82,7 +83,8 @@ class Study:
     def concepts(self) -> list[str]:
         """Every concept whose texts may be needed: studied, retained or watched."""
         names = [name for model in self.models for name in concepts_of(self.table, model)]
-        names += [name for r in self.config.unlearning.values() for name in r.retain + r.held_out]
+        recipes = [self.config.recipe(method) for method in METHODS]
+        names += [name for recipe in recipes for name in recipe.retain + recipe.held_out]
         return list(dict.fromkeys(names))
 
     @property

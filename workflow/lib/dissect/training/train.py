@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from dissect.errors import DissectError
-from dissect.study.recipe import Recipe
 from dissect.training.accelerate_setup import accelerated, deterministic
-from dissect.training.methods import METHODS, Method
 from dissect.training.methods.log_probs import TextLogProbs
+from dissect.training.recipe import Recipe
 from dissect.training.scoring import mean_nll, measure, summed_logprobs
 from dissect.training.texts import Material, TokenizedText, pairs
 
@@ -35,7 +34,7 @@ Pairs = Sequence[tuple[int, int]]  # indices into Material.forget and Material.r
 
 
 def train(
-    model: Any, material: Material, method: str, recipe: Recipe, *, pad: int, seed: int, device: str
+    model: Any, material: Material, recipe: Recipe, *, pad: int, seed: int, device: str
 ) -> pd.DataFrame:
     """Unlearn `material.forget`; the model is changed in place.
 
@@ -59,7 +58,7 @@ def train(
         deterministic(seed),
         accelerated(device, recipe.precision, recipe.accumulation) as accelerator,
     ):
-        training = _Training(model, accelerator, METHODS[method], recipe, pad)
+        training = _Training(model, accelerator, recipe, pad)
         try:
             rows = training.run(material, order)
         finally:
@@ -103,10 +102,8 @@ class _Side:
 class _Training:
     """One training under way: the model on its device, its optimizer, the texts."""
 
-    def __init__(
-        self, model: Any, accelerator: Any, method: Method, recipe: Recipe, pad: int
-    ) -> None:
-        self.plain, self.accelerator, self.method = model, accelerator, method
+    def __init__(self, model: Any, accelerator: Any, recipe: Recipe, pad: int) -> None:
+        self.plain, self.accelerator = model, accelerator
         self.recipe, self.pad = recipe, pad
         parameters = list(model.parameters())
         # As transformers' Trainer, which does not decay biases and norms.
@@ -179,7 +176,7 @@ class _Training:
                 left, right = summed_logprobs(self.model, texts, self.pad).chunk(2)
                 forget = self.forget.scores(to_forget, left, forget_mean)
                 retain = self.retain.scores(to_retain, right, retain_mean)
-                loss = self.method(forget, retain, self.recipe)
+                loss = self.recipe.loss(forget, retain)
                 self.accelerator.backward(loss)
                 if self.accelerator.sync_gradients:
                     self.accelerator.clip_grad_norm_(self.model.parameters(), MAX_GRAD_NORM)

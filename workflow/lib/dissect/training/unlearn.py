@@ -14,8 +14,8 @@ from dissect.checkpoints import reader
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.device import choose_device, free_memory
 from dissect.errors import DissectError
-from dissect.study.recipe import TRAINING_FACTOR, Recipe
 from dissect.training import check
+from dissect.training.recipe import TRAINING_FACTOR, Recipe
 from dissect.training.scoring import pad_of
 from dissect.training.texts import Material, TokenizedText, texts_of
 from dissect.training.train import train
@@ -39,7 +39,6 @@ def unlearn(
     retain: Sequence[Concept],
     held_out: Sequence[Concept],
     *,
-    method: str,
     recipe: Recipe,
     prompt: str,
     seed: int,
@@ -65,10 +64,10 @@ def unlearn(
     answers = check.answers_of(entries, tokenizer, prompt)
     model = load_model(original, recipe, device)
     before = check.answers_nll(model, answers, pad)
-    steps = train(model, material, method, recipe, pad=pad, seed=seed, device=device)
+    steps = train(model, material, recipe, pad=pad, seed=seed, device=device)
     after = check.answers_nll(model, answers, pad)
     changes = {key: check.Change(before[key], after[key]) for key in answers}
-    training = {"method": method, "recipe": recipe.model_dump(), "seed": seed}
+    training = {"recipe": recipe.model_dump(), "seed": seed}
     training |= _outcome(steps, str(concept["id"]), changes)
     return Unlearned(model, tokenizer, steps, training)
 

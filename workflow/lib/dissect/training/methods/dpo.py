@@ -1,39 +1,45 @@
 """Direct preference optimisation, the retain text preferred to the forget text."""
 
-from torch import Tensor
-from torch.nn.functional import logsigmoid
+from typing import TYPE_CHECKING
 
-from dissect.study.recipe import Recipe
-from dissect.training.methods.log_probs import TextLogProbs
+from pydantic import Field
 
-RETAIN_WEIGHT = 0.0  # as published: nothing beside the preference
+from dissect.training.recipe import Recipe
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def dpo(forget: TextLogProbs, retain: TextLogProbs, recipe: Recipe) -> Tensor:
-    """loss = -2/beta * logsigmoid(beta * margin) + retain_weight * NLL(retain).
-
-    margin = (lp(retain) - lp(forget)) - (the same under the frozen original), lp the text's summed
-    log-probability in nats. At margin 0 the gradient equals that of -margin; it fades as beta *
-    margin grows beyond 1, so beta says after how many nats a pair counts as learnt.
-
-    Args:
-        forget, retain: scores of equally many texts, paired by position, tensors of shape (texts,).
-        recipe: `beta` (published: 0.1); `length_normalised` (published: false) takes lp per token
-            of the text, so the margin is in nats per token and beta wants to be larger;
-            `retain_weight` (published: 0) adds an anchor on the retain text itself.
-
-    Returns:
-        The mean over pairs, shape ().
-
-    Source: ConceptVectors, dataloader.py, loss_type "dpo"; with `retain_weight` 1 the anchor of
-    its "dpo_grad_diff". The retain text in the preferred place: Dissecting-FT-Unlearning.
-    """
-    margin = _gain(retain, recipe) - _gain(forget, recipe)
-    preference = -2.0 / recipe.beta * logsigmoid(recipe.beta * margin)
-    weight = RETAIN_WEIGHT if recipe.retain_weight is None else recipe.retain_weight
-    return (preference + weight * retain.nll).mean()
+    from dissect.training.methods.log_probs import TextLogProbs
 
 
-def _gain(scores: TextLogProbs, recipe: Recipe) -> Tensor:
-    gain = scores.logprob - scores.original
-    return gain / scores.tokens if recipe.length_normalised else gain
+class DPO(Recipe):
+    """How `unlearn` rows of the method dpo are trained. The paper's recipe, by default."""
+
+    beta: float = Field(default=0.1, gt=0, le=1_000_000)
+    """How steeply preferences count: a pair counts as learnt after about 1/beta nats. The paper's:
+    0.1."""
+    length_normalised: bool = False
+    """Mean instead of summed log-probabilities of a text, so that the margin is in nats per token
+    and beta should be larger. The paper's: false."""
+    retain_weight: float = Field(default=0.0, ge=0, le=1_000_000)
+    """The weight of the retain text's own loss, beside the preference. The paper's: 0."""
+
+    def loss(self, forget: "TextLogProbs", retain: "TextLogProbs") -> "Tensor":
+        """loss = -2/beta * logsigmoid(beta * margin) + retain_weight * NLL(retain).
+
+        margin = (lp(retain) - lp(forget)) - (the same under the frozen original), lp the text's
+        summed log-probability in nats. At margin 0 the gradient equals that of -margin; it fades as
+        beta * margin grows beyond 1.
+
+        Source: ConceptVectors, dataloader.py, loss_type "dpo"; with `retain_weight` 1 the anchor of
+        its "dpo_grad_diff". The retain text in the preferred place: Dissecting-FT-Unlearning.
+        """
+        from torch.nn.functional import logsigmoid
+
+        margin = self._gain(retain) - self._gain(forget)
+        preference = -2.0 / self.beta * logsigmoid(self.beta * margin)
+        return (preference + self.retain_weight * retain.nll).mean()
+
+    def _gain(self, scores: "TextLogProbs") -> "Tensor":
+        gain = scores.logprob - scores.original
+        return gain / scores.tokens if self.length_normalised else gain

@@ -1,26 +1,28 @@
 """Gradient difference: climb on the forget texts, descend on the retain texts."""
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
-from dissect.study.recipe import Recipe
-from dissect.training.methods.log_probs import TextLogProbs
+from pydantic import Field
 
-RETAIN_WEIGHT = 1.5  # as published
+from dissect.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dissect.training.methods.log_probs import TextLogProbs
 
 
-def grad_diff(forget: TextLogProbs, retain: TextLogProbs, recipe: Recipe) -> Tensor:
-    """loss = -NLL(forget) + retain_weight * NLL(retain), NLL in nats per token.
+class GradDiff(Recipe):
+    """How `unlearn` rows of the method grad_diff are trained. The paper's recipe, by default."""
 
-    The loss has no lower bound: it is the number of steps that ends the forgetting.
+    retain_weight: float = Field(default=1.5, ge=0, le=1_000_000)
+    """The weight of the retain text's own loss. The paper's: 1.5."""
 
-    Args:
-        forget, retain: scores of equally many texts, tensors of shape (texts,).
-        recipe: `retain_weight` (published: 1.5).
+    def loss(self, forget: "TextLogProbs", retain: "TextLogProbs") -> "Tensor":
+        """loss = -NLL(forget) + retain_weight * NLL(retain), NLL in nats per token.
 
-    Returns:
-        The mean over texts, shape ().
+        The loss has no lower bound: it is the number of steps that ends the forgetting.
 
-    Source: ConceptVectors, dataloader.py, loss_type "grad_diff" (forget.py trains with it).
-    """
-    weight = RETAIN_WEIGHT if recipe.retain_weight is None else recipe.retain_weight
-    return (-forget.nll + weight * retain.nll).mean()
+        Source: ConceptVectors, dataloader.py, loss_type "grad_diff" (forget.py trains with it).
+        """
+        return (-forget.nll + self.retain_weight * retain.nll).mean()

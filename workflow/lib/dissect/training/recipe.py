@@ -1,10 +1,16 @@
-"""The recipe of a training: a section of the config that trainings depend on, and no other."""
+"""The recipe of a training: what all methods have in common. Imported without torch."""
 
-from typing import Annotated, Any, Literal
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from dissect.inputs.section import Names, Section
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dissect.training.methods.log_probs import TextLogProbs
 
 # What a training holds, in multiples of its weights: weights, gradients, AdamW's two moments.
 TRAINING_FACTOR = 4
@@ -16,7 +22,7 @@ def _as_precision(value: Any) -> Any:
 
 
 class Recipe(Section):
-    """How a method is trained, for the `unlearn` rows of the table. The paper's, by default."""
+    """How an `unlearn` row of the table is trained. The paper's, by default."""
 
     learning_rate: float = Field(default=2e-5, gt=0, le=1000)
     """AdamW's learning rate at its peak. The paper's: one of 1e-5, 2e-5, 3e-5, 5e-5
@@ -47,15 +53,17 @@ class Recipe(Section):
     """Ids of the concepts that are only watched: their loss stands in the training log, they are
     never trained on; the unlearned concept itself is left out. Empty: the next concept in the table
     that is not retained."""
-    retain_weight: float | None = Field(default=None, ge=0, le=1_000_000)
-    """The weight of the retain text's own loss. null: the method's, as the paper has it (grad_diff
-    1.5, dpo 0)."""
-    beta: float = Field(default=0.1, gt=0, le=1_000_000)
-    """dpo: how steeply preferences count. The paper's: 0.1."""
-    length_normalised: bool = False
-    """dpo: mean instead of summed log-probabilities of a text. The paper's: false."""
     stop_at_forget_rise: float | None = Field(default=None, gt=0)
     """Stop early once the forget text's loss has risen by so many nats per token. null (the
     paper's): never."""
     evaluate_every: int = Field(default=1, ge=1, le=1_000_000)
     """Steps between two looks at the losses on forget, retain and held-out text."""
+
+    @abstractmethod
+    def loss(self, forget: "TextLogProbs", retain: "TextLogProbs") -> "Tensor":
+        """The loss to be minimised, shape (); a mean over pairs, so that a step may be split.
+
+        Args:
+            forget, retain: scores of equally many texts, paired by position, tensors of shape
+                (texts,).
+        """
