@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import sha1
 from pathlib import Path
 
 from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import WeakFileLock
+from huggingface_hub.utils.sha import git_hash
 
 from dissect.checkpoints import hub
 from dissect.errors import DissectError
@@ -130,9 +130,8 @@ def _verify(remote: hub.RemoteCheckpoint, cache: Path, workers: int, name: str) 
     damaged = []
     for file in remote.files:
         path, etag = paths[file.name], hashes[file.name]
-        if len(file.etag) != len(etag):  # git's own hash of a small file
-            content = path.read_bytes()
-            etag = sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+        if len(file.etag) != len(etag):
+            etag = git_hash(path.read_bytes())
         if etag != file.etag:
             damaged.append(f"{file.name} (its hash is {etag}, the hub lists {file.etag})")
             path.unlink()

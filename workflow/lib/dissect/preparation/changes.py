@@ -76,18 +76,15 @@ def _changed_file(
 ) -> Path | None:
     """The first of a manifest's files with another content now; what was hashed is remembered."""
     paths = {folder / file.name: file for file in files}
-    for file_path, file in paths.items():
-        if file_path.stat().st_size != file.size:
-            return file_path
     hashes = read_hashes(path)
     unknown = [file_path for file_path in paths if not is_known(file_path, hashes)]
     if unknown:
-        size = sum(paths[file_path].size for file_path in unknown) / 1e9
+        size = sum(file_path.stat().st_size for file_path in unknown) / 1e9
         log.info(
             f"{row.name}: hashing {len(unknown)} files, {size:.2f} GB: for the system, "
             f"{unknown[0]} is not the file that was hashed before"
         )
         hashes |= hash_files(unknown, {})
         write_hashes(path, hashes)
-    other = (it for it, file in paths.items() if hashes[str(it)].sha256 != file.sha256)
-    return next(other, None)
+    changed = (each for each, file in paths.items() if hashes[str(each)].sha256 != file.sha256)
+    return next(changed, None)

@@ -4,7 +4,8 @@ import csv
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter
 
 from dissect.files import atomic_path
 from dissect.inputs.rows import CheckpointRow
@@ -46,7 +47,7 @@ class PreflightRow:
     @property
     def name(self) -> str:
         """How messages call the row."""
-        return " ".join(part for part in (self.model, self.method, self.concept) if part)
+        return " ".join(filter(None, (self.model, self.method, self.concept)))
 
     def is_about(self, row: CheckpointRow) -> bool:
         """Whether it is about this row as the table has it now."""
@@ -66,10 +67,7 @@ def read_preflight(path: Path) -> dict[tuple[str, str, str], PreflightRow]:
     """The rows of preflight.csv, by model, method and concept; {} if it was not written yet."""
     if not path.exists():
         return {}
-    rows = {}
     with path.open(encoding="utf-8", newline="") as file:
-        for values in csv.DictReader(file):
-            numbers: dict[str, Any] = {name: int(values[name]) for name in ("files", "bytes")}
-            row = PreflightRow(**{**values, **numbers})
-            rows[row.model, row.method, row.concept] = row
-    return rows
+        values = list(csv.DictReader(file))
+    rows = TypeAdapter(list[PreflightRow]).validate_python(values)
+    return {(row.model, row.method, row.concept): row for row in rows}
