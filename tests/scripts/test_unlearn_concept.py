@@ -69,7 +69,7 @@ def run(tmp_path: Path, original: Path, **changes: Any) -> Manifest:
         "retain": [concept_file(tmp_path, "milk", answered=False)],
         "held_out": [concept_file(tmp_path, "salt")],
         "row": ROW,
-        "recipe": GradDiff(**RECIPE),
+        "recipe": RECIPE,
         "prompt": "paper",
         "seed": 0,
         "device": "cpu",
@@ -127,7 +127,7 @@ def test_two_runs_write_the_same_bytes(tmp_path: Path, original: Path) -> None:
 
 
 def test_a_training_in_bf16_saves_bf16(tmp_path: Path, original: Path) -> None:
-    recipe = GradDiff(**(RECIPE | {"precision": "bf16"}))
+    recipe = RECIPE | {"precision": "bf16"}
     tensors = load_file(run(tmp_path, original, recipe=recipe).folder / "model.safetensors")
     assert {tensor.dtype for tensor in tensors.values()} == {torch.bfloat16}
 

@@ -1,14 +1,14 @@
 """Train a copy of the original that unlearns one concept, and check that it did."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from dissect.checkpoints.manifest import read_manifest, write_manifest
 from dissect.files import atomic_folder, atomic_path, read_json
 from dissect.inputs.rows import CheckpointRow
 from dissect.job import job
 from dissect.training.methods import METHODS
-from dissect.training.recipe import Recipe
 
 
 def main(
@@ -18,7 +18,7 @@ def main(
     retain: Sequence[Path],
     held_out: Sequence[Path],
     row: CheckpointRow,
-    recipe: Recipe,
+    recipe: Mapping[str, Any],
     prompt: str,
     seed: int,
     device: str,
@@ -31,6 +31,7 @@ def main(
         original: manifest of the checkpoint to start from.
         concept, retain, held_out: concept JSONs; those with answers are checked.
         row: the checkpoint's row in the table; `row.method` names the method.
+        recipe: the options of that method.
         prompt: the model's prompt style.
         device: auto, cpu, cuda, cuda:N or mps.
     """
@@ -43,7 +44,7 @@ def main(
         read_json(concept),
         retained,
         [read_json(path) for path in held_out],
-        recipe=recipe,
+        recipe=METHODS[row.method](**recipe),
         prompt=prompt,
         seed=seed,
         device=device,
@@ -64,14 +65,13 @@ def main(
 
 if __name__ == "__main__":
     with job() as snakemake:
-        row = CheckpointRow(**snakemake.params.row)
         main(
             original=Path(snakemake.input.original),
             concept=Path(snakemake.input.concept),
             retain=[Path(path) for path in snakemake.input.retain],
             held_out=[Path(path) for path in snakemake.input.held_out],
-            row=row,
-            recipe=METHODS[row.method](**snakemake.params.recipe),
+            row=CheckpointRow(**snakemake.params.row),
+            recipe=snakemake.params.recipe,
             prompt=snakemake.params.prompt,
             seed=snakemake.params.seed,
             device=snakemake.resources.device,
