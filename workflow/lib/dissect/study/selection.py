@@ -100,29 +100,6 @@ def concepts_of(table: Iterable[CheckpointRow], model: str) -> list[str]:
     return list(dict.fromkeys(r.concept for r in table if r.model == model and r.concept))
 
 
-def auxiliary_concepts(
-    config: Config, table: list[CheckpointRow], model: str, method: str, concept: str
-) -> dict[str, list[str]]:
-    """Ids of the concepts to retain and to watch (held_out) while `concept` is unlearned.
-
-    Where the recipe names none, those that come next in the table, which is walked as a ring.
-
-    Raises:
-        DissectError: if no concept is left to retain.
-    """
-    recipe, ring = config.recipe(method), concepts_of(table, model)
-    after = ring[ring.index(concept) + 1 :] + ring[: ring.index(concept)]
-    retain = [other for other in recipe.retain or after[:1] if other != concept]
-    spare = [other for other in after if other not in retain]
-    held_out = [other for other in recipe.held_out or spare[:1] if other != concept]
-    if not retain:
-        raise DissectError(
-            f"config: unlearning: nothing is left to retain while {model} unlearns {concept}; "
-            "name another concept's id in the method's retain list"
-        )
-    return {"retain": retain, "held_out": held_out}
-
-
 def all_missing(missing: list[Missing], advice: str | None = None) -> str:
     """One line that names every missing checkpoint, and what can be done."""
     names: dict[str, list[str]] = {}

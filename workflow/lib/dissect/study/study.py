@@ -22,7 +22,6 @@ from dissect.study.selection import (
     Key,
     Selection,
     all_missing,
-    auxiliary_concepts,
     concepts_of,
     rows_of,
     select,
@@ -161,8 +160,24 @@ class Study:
         return digest(entries[concept]) if concept in entries else ""
 
     def training_concepts(self, model: str, method: str, concept: str) -> dict[str, list[str]]:
-        """The ids that an unlearn row's training retains and holds out."""
-        return auxiliary_concepts(self.config, self.table, model, method, concept)
+        """Ids of the concepts to retain and to watch (held_out) while `concept` is unlearned.
+
+        Where the recipe names none, those that come next in the table, which is walked as a ring.
+
+        Raises:
+            DissectError: if no concept is left to retain.
+        """
+        recipe, ring = self.config.recipe(method), concepts_of(self.table, model)
+        after = ring[ring.index(concept) + 1 :] + ring[: ring.index(concept)]
+        retain = [other for other in recipe.retain or after[:1] if other != concept]
+        spare = [other for other in after if other not in retain]
+        held_out = [other for other in recipe.held_out or spare[:1] if other != concept]
+        if not retain:
+            raise DissectError(
+                f"config: unlearning: nothing is left to retain while {model} unlearns {concept}; "
+                "name another concept's id in the method's retain list"
+            )
+        return {"retain": retain, "held_out": held_out}
 
     def weights_mb(self, model: str) -> float | None:
         """Megabytes of the original's weights, once they are known: here, or by preflight."""
