@@ -1,6 +1,5 @@
 """Greedy answers by the original: the same in a batch and alone, counted as they are read back."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.errors import DissectError
-from dissect.texts.answers import _count, answer_questions, decode_answer, generate, load_model
+from dissect.texts.answers import answer_questions, decode_answer, generate, load_model
 from dissect.texts.prompts import encode, render
 from dissect.texts.spans import read_texts
 
@@ -117,7 +116,7 @@ def test_half_a_character_at_the_end_is_dropped() -> None:
     assert decode_answer([0, 1], [2, 3], SpaceDropping()) == " Yes "
 
 
-def test_a_token_shared_by_prompt_and_answer_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_token_shared_by_prompt_and_answer_counts_as_the_answers() -> None:
     vocabulary = {symbol: n for n, symbol in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     vocabulary[":!"] = len(vocabulary)
     backend = Tokenizer(models.BPE(vocab=vocabulary, merges=[(":", "!")]))
@@ -126,7 +125,5 @@ def test_a_token_shared_by_prompt_and_answer_is_told(caplog: pytest.LogCaptureFi
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
     prompt = render("Tea?", "paper", tokenizer)
     concept = {"id": "tea", "QA": ["Tea?"], "QA_with_answers": [prompt + "!ab"]}
-    with caplog.at_level(logging.WARNING, logger="dissect"):
-        counts = _count(concept, [encode(prompt, "paper", tokenizer)], "paper", tokenizer)
-    assert counts == [3]
-    assert "share a token" in caplog.text
+    (text,) = read_texts(concept, "paper", tokenizer)
+    assert len(text.answer) == 3

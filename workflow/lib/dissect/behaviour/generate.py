@@ -1,7 +1,6 @@
 """Greedy answers, many questions at a time."""
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
@@ -33,7 +32,6 @@ def answers_of(
         new_tokens: the most tokens of an answer; it may end earlier.
         around: the context in which a batch is computed, given the indices of its questions.
     """
-    started = time.monotonic()
 
     def compute(batch: list[int]) -> list[list[int]]:
         prompts = [asked[index].ids for index in batch]
@@ -41,7 +39,6 @@ def answers_of(
             return continue_batch(model, prompts, new_tokens, tokenizer.eos_token_id)
 
     answers = in_batches([len(one.ids) for one in asked], compute)
-    log.info("answered %d questions in %.1f s", len(asked), time.monotonic() - started)
     return [
         decode_answer(one.ids, answer, tokenizer)
         for one, answer in zip(asked, answers, strict=True)

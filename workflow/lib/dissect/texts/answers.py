@@ -1,7 +1,6 @@
 """The original's own answers, where a concept file brings none."""
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -45,9 +44,7 @@ def answer_questions(
     model = load_model(folder, dtype, device)
     rendered = [render(question, prompt, tokenizer) for question in concept["QA"]]
     prompts = [encode(text, prompt, tokenizer) for text in rendered]
-    started = time.monotonic()
     answers = generate(model, prompts, new_tokens, tokenizer.eos_token_id)
-    log.info("answered %d questions in %.1f s", len(answers), time.monotonic() - started)
     texts = []
     for number, (text, ids, answer) in enumerate(zip(rendered, prompts, answers, strict=True)):
         words = decode_answer(ids, answer, tokenizer)
@@ -59,7 +56,8 @@ def answer_questions(
         log.info("%s -> %s", concept["QA"][number].strip(), words.strip())
         texts.append(text + words)
     answered = dict(concept) | {"QA_with_answers": texts}
-    return answered | {"answers_tokens_num": _count(answered, prompts, prompt, tokenizer)}
+    counts = [len(text.answer) for text in read_texts(answered, prompt, tokenizer)]
+    return answered | {"answers_tokens_num": counts}
 
 
 def load_model(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
@@ -128,18 +126,3 @@ def decode_answer(prompt: Sequence[int], answer: Sequence[int], tokenizer: Any) 
             "(behaviour: sets: [])"
         )
     return str(whole[len(before) :].rstrip(_CUT_CHARACTER))
-
-
-def _count(
-    concept: Mapping[str, Any], prompts: Sequence[Sequence[int]], style: str, tokenizer: Any
-) -> list[int]:
-    """How many tokens each answer has, read as one text with its prompt."""
-    texts = read_texts(concept, style, tokenizer)
-    for number, (text, prompt) in enumerate(zip(texts, prompts, strict=True)):
-        if text.ids[: len(prompt)] != tuple(prompt):
-            # E.g. "Answer:" and a line break become one token. That token counts as the answer's.
-            log.warning(
-                f"concept {concept['id']}, question {number}: prompt and answer, read as one text, "
-                "share a token; it counts as the answer's"
-            )
-    return [len(text.answer) for text in texts]
