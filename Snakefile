@@ -1,8 +1,8 @@
-"""Dissecting fine-tuning unlearning: from checkpoints to curves. `ls workflow/rules` is the way.
+"""Dissecting fine-tuning unlearning, from checkpoints to curves. workflow/rules: one file a step.
 
 snakemake                           everything that config/config.yaml selects
-snakemake preflight                 which checkpoints can be had, and how large they are
-snakemake checkpoints               all that needs a network: the rest does without
+snakemake preflight                 which checkpoints are available, and how large they are
+snakemake checkpoints               all that needs a network; the rest needs none
 snakemake sweeps                    the cells and the answers only: what the GPUs are for
 snakemake tables | figures          the tables, the figures, and what they need
 snakemake results/paper/report.html the report, and what it needs
@@ -44,6 +44,11 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/archive.smk"
 
 
+for each in workflow.rules:
+    if each.script and each.output and "code" not in each.params.keys():
+        each.set_params(code=code(Path(each.script).stem))
+
+
 rule all:
     default_target: True
     input:
@@ -53,7 +58,7 @@ rule all:
         products.released(originals=True),
     localrule: True
     message:
-        "all tables, all figures and the report are there"
+        "all tables, all figures and the report written"
 
 
 rule checkpoints:
@@ -63,7 +68,7 @@ rule checkpoints:
         products.fetched_concept_files(),
     localrule: True
     message:
-        "all checkpoints are there"
+        "all checkpoints available"
 
 
 rule sweeps:
@@ -73,4 +78,4 @@ rule sweeps:
         products.released(originals=False),
     localrule: True
     message:
-        "all cells and answers are there"
+        "all sweeps and answers written"

@@ -7,7 +7,6 @@ from typing import Any
 import answer_as_original
 import answer_as_unlearned
 import answer_patched
-import collect_answers
 import decide_claims
 import plot
 import pytest
@@ -15,8 +14,9 @@ import register_checkpoint
 import summarise_behaviour
 
 from dissect.analysis.behaviour import read_behaviour
-from dissect.analysis.collect import collect_cells
+from dissect.analysis.collect import collect_answers, collect_cells
 from dissect.errors import DissectError
+from dissect.figures.style import Style
 from dissect.files import read_json, sha256_of
 from dissect.inputs.rows import CheckpointRow
 from dissect.results.csv_files import read_csv
@@ -56,9 +56,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sets = ["target", "completion", "unrelated"]
     behaviour = root / "behaviour/tiny"
     first = behaviour / "original/tea.parquet"
-    answer_as_original.main(original=original, concept=concept, sets=sets, answers=first, **HOW)
-    shared = {"original": original, "unlearned": unlearned, "original_answers": first}
-    shared |= {"concept": concept, **HOW}
+    asked = {"original": original, "concept_json": concept, **HOW}
+    answer_as_original.main(sets=sets, answers=first, **asked)
+    shared = {"unlearned": unlearned, "original_answers": first, **asked}
     answer_as_unlearned.main(sets=sets, answers=behaviour / "dpo/tea.parquet", **shared)
     answer_patched.main(
         sets=["target"],
@@ -68,10 +68,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         **shared,
     )
     tables = root / "tables"
-    collect_answers.main(
-        answers=sorted((behaviour / "dpo").iterdir()), table=tables / "answers.parquet"
-    )
-    summarise_behaviour.main(answers=tables / "answers.parquet", output=tables / "behaviour.csv")
+    collect_answers(sorted((behaviour / "dpo").iterdir()), tables / "answers.parquet")
+    summarise_behaviour.main(answers=tables / "answers.parquet", table=tables / "behaviour.csv")
     return root
 
 
@@ -101,7 +99,7 @@ def test_the_original_held_against_itself_scores_1(study: Path, tmp_path: Path) 
         original=manifest,
         unlearned=manifest,
         original_answers=study / "behaviour/tiny/original/tea.parquet",
-        concept=study / "tea.json",
+        concept_json=study / "tea.json",
         sets=["target", "completion"],
         answers=out,
         **HOW,
@@ -137,16 +135,16 @@ def test_files_say_what_a_study_expects_of_them(study: Path) -> None:
         assert metadata | fields == metadata
 
 
-DRAWN: dict[str, Any] = {"selection": {"model": "tiny"}, "style": {}, "seed": 0}
+DRAWN: dict[str, Any] = {"wildcards": {"model": "tiny"}, "style": Style(), "seed": 0}
 
 
 @pytest.mark.parametrize("name", ["behaviour", "behaviour_patched"])
 def test_figures_are_drawn(name: str, study: Path, tmp_path: Path) -> None:
-    outputs = [tmp_path / f"{name}.png", tmp_path / f"{name}.pdf"]
+    pictures = [tmp_path / f"{name}.png", tmp_path / f"{name}.pdf"]
     tables = [study / "tables/behaviour.csv"]
-    plot.main(figure=name, tables=tables, outputs=outputs, **DRAWN)
-    assert outputs[0].read_bytes().startswith(b"\x89PNG")
-    assert outputs[1].read_bytes().startswith(b"%PDF")
+    plot.main(figure=name, tables=tables, pictures=pictures, **DRAWN)
+    assert pictures[0].read_bytes().startswith(b"\x89PNG")
+    assert pictures[1].read_bytes().startswith(b"%PDF")
 
 
 def test_a_figure_of_nothing_is_refused(study: Path, tmp_path: Path) -> None:
@@ -155,7 +153,7 @@ def test_a_figure_of_nothing_is_refused(study: Path, tmp_path: Path) -> None:
     csv.write_text("\n".join(line for line in lines if ",," in line or line is lines[0]))
     assert set(read_behaviour(csv)["experiment"]) == {""}
     with pytest.raises(DissectError, match="no answers under a patch of tiny"):
-        plot.main(figure="behaviour_patched", tables=[csv], outputs=[tmp_path / "x.png"], **DRAWN)
+        plot.main(figure="behaviour_patched", tables=[csv], pictures=[tmp_path / "x.png"], **DRAWN)
 
 
 def test_answers_decide_the_statement_on_unrelated_knowledge(tmp_path: Path) -> None:
@@ -168,11 +166,11 @@ def test_answers_decide_the_statement_on_unrelated_knowledge(tmp_path: Path) -> 
     rows += [f"tiny,own,dpo,c{i},C,target,,,,4,1,1" for i in range(6)]
     csv = tmp_path / "behaviour.csv"
     csv.write_text("\n".join([f"{head},questions,bleu,rouge_l", *rows]), encoding="utf-8")
-    shared: dict[str, Any] = {"table": tmp_path / "krs.parquet", "windows": ["sliding_1"]}
+    shared: dict[str, Any] = {"krs": tmp_path / "krs.parquet", "windows": ["sliding_1"]}
     out = tmp_path / "claims.csv"
-    decide_claims.main(**shared, seed=0, behaviour=csv, output=out)
+    decide_claims.main(**shared, seed=0, behaviour=[csv], table=out)
     claim = read_csv(out, ["value", "n"]).set_index("id").loc["unrelated_harmed"]
     assert (claim["verdict"], claim["value"], claim["n"]) == ("holds", pytest.approx(0.45), 6)
-    decide_claims.main(**shared, seed=0, output=out)
+    decide_claims.main(**shared, seed=0, behaviour=[], table=out)
     claim = read_csv(out, ["n"]).set_index("id").loc["unrelated_harmed"]
     assert claim["verdict"] == "undecided" and "were not computed" in claim["note"]

@@ -1,20 +1,27 @@
 """dissect_layers.py with controls, check_self_patch.py, summarise_controls.py."""
 
-import importlib.util
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
+import check_self_patch
+import dissect_layers
 import pandas as pd
+import plot
 import pytest
+import record_original
+import register_checkpoint
+import summarise_controls
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from dissect.analysis.collect import collect_cells
+from dissect.analysis.self_patch import collect_self_patch
 from dissect.analysis.tables import concept_scores, curves
 from dissect.errors import DissectError
+from dissect.figures.style import Style
 from dissect.files import read_json, sha256_of
 from dissect.inputs.rows import CheckpointRow
 from dissect.results.csv_files import write_csv
@@ -22,17 +29,8 @@ from dissect.results.expected import expected
 from dissect.results.schema import read_metadata, read_rows
 from tiny import LAYERS, save_tiny, tiny_concept, tiny_config
 
-SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 COMMON = {"prompt": "paper", "dtype": "float32", "device": "cpu"}
 CONTROLS = {"names": ["other_question", "noise"], "layers": [1, 5], "seed": 0}
-
-
-def load(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -46,29 +44,29 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for method, concept in (("original", ""), ("dpo", "tea")):
         found[method] = root / f"{method}.json"
         row = CheckpointRow("tiny", method, concept, f"path:{root / method}")
-        load("register_checkpoint").main(row=row, manifest=found[method])
-    load("record_original").main(
+        register_checkpoint.main(row=row, manifest=found[method])
+    record_original.main(
         original=found["original"],
-        concept=found["concept"],
+        concept_json=found["concept"],
         recording=found["recording"],
         **COMMON,
     )
     return found
 
 
-def dissect(study: dict[str, Path], cell: Path, experiment: str, **more: Any) -> pd.DataFrame:
-    load("dissect_layers").main(
+def dissect(study: dict[str, Path], table: Path, experiment: str, **more: Any) -> pd.DataFrame:
+    dissect_layers.main(
         original=study["original"],
         unlearned=study["dpo"],
-        concept=study["concept"],
+        concept_json=study["concept"],
         recording=study["recording"],
         experiment=experiment,
         windows=["sliding_3", "suffix"],
-        cell=cell,
+        table=table,
         **COMMON,
         **more,
     )
-    return read_rows(cell)
+    return read_rows(table)
 
 
 @pytest.mark.parametrize("experiment", ["attention", "value_vectors"])
@@ -108,10 +106,10 @@ def test_a_layer_that_is_not_there_is_refused(study: dict[str, Path], tmp_path: 
 
 
 def check(study: dict[str, Path], method: str, table: Path, **changed: Path) -> None:
-    load("check_self_patch").main(
+    check_self_patch.main(
         original=study["original"],
         checkpoint=study[method],
-        concept=study["concept"],
+        concept_json=study["concept"],
         window="sliding_3",
         table=table,
         **{"recording": study["recording"], **changed},
@@ -145,8 +143,7 @@ def test_all_checks_become_a_table_and_say_what_a_study_expects(
     files = [tmp_path / f"self_patch/tiny/{method}/tea.parquet" for method in ("original", "dpo")]
     for path in files:
         check(study, path.parts[-2], path)
-    load("collect_self_patch").main(self_patches=files, table=tmp_path / "self_patch.csv")
-    found = pd.read_csv(tmp_path / "self_patch.csv")
+    found = collect_self_patch(files)
     assert found[["model", "method", "concept"]].to_numpy().tolist() == [
         ["tiny", "dpo", "tea"],
         ["tiny", "original", "tea"],
@@ -215,7 +212,7 @@ def test_the_floor_becomes_a_table_and_a_line(study: dict[str, Path], tmp_path: 
     dissect(study, cell, "attention", controls=CONTROLS)
     table = tmp_path / "krs.parquet"
     collect_cells([cell], table)
-    load("summarise_controls").main(table=table, seed=0, output=tmp_path / "controls.csv")
+    summarise_controls.main(krs=table, seed=0, table=tmp_path / "controls.csv")
     found = pd.read_csv(tmp_path / "controls.csv")
     assert set(found["donor"]) == {"other_question", "noise"}
     assert found["low"].isna().all() and (found["n_concepts"] == 1).all()
@@ -232,12 +229,12 @@ def test_the_floor_becomes_a_table_and_a_line(study: dict[str, Path], tmp_path: 
     write_csv(tmp_path / "curves.csv", curves(concept_scores(table)))
     selection = {"model": "tiny", "window": "sliding_3", "span": "answer", "score": "krs"}
     picture = tmp_path / "curves.png"
-    load("plot").main(
+    plot.main(
         figure="curves",
         tables=[tmp_path / "curves.csv"],
-        selection=selection,
-        style={},
-        outputs=[picture],
+        wildcards=selection,
+        style=Style(),
+        pictures=[picture],
     )
     assert picture.read_bytes().startswith(b"\x89PNG")
 
@@ -294,12 +291,12 @@ def test_a_model_that_computes_no_numbers_is_refused(
     concept = "" if broken == "original" else "tea"
     row = CheckpointRow("tiny", broken, concept, f"path:{folder}")
     manifest = tmp_path / f"{broken}.json"
-    load("register_checkpoint").main(row=row, manifest=manifest)
+    register_checkpoint.main(row=row, manifest=manifest)
     with pytest.raises(DissectError, match=r"finite numbers.*check its config\.json") as error:
         if broken == "original":
-            load("record_original").main(
+            record_original.main(
                 original=manifest,
-                concept=study["concept"],
+                concept_json=study["concept"],
                 recording=tmp_path / "tea.safetensors",
                 **COMMON,
             )
@@ -320,10 +317,10 @@ def test_texts_beyond_the_models_positions_are_warned_of(
         )
         manifest = tmp_path / f"{positions}.json"
         row = CheckpointRow("tiny", "original", "", f"path:{folder}")
-        load("register_checkpoint").main(row=row, manifest=manifest)
-        load("record_original").main(
+        register_checkpoint.main(row=row, manifest=manifest)
+        record_original.main(
             original=manifest,
-            concept=tmp_path / "tea.json",
+            concept_json=tmp_path / "tea.json",
             recording=tmp_path / "tea.safetensors",
             **COMMON,
         )
@@ -335,10 +332,10 @@ def run_on(study: dict[str, Path], folder: Path, script: str) -> None:
     if script == "dissect_layers":
         dissect(study, folder / "cell.parquet", "attention")
     else:
-        load("check_self_patch").main(
+        check_self_patch.main(
             original=study["original"],
             checkpoint=study["dpo"],
-            concept=study["concept"],
+            concept_json=study["concept"],
             recording=study["recording"],
             window="sliding_3",
             table=folder / "table.parquet",

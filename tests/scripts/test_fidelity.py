@@ -70,9 +70,9 @@ def run_cells(golden: Golden, folder: Path, dtype: str) -> Cells:
     for concept in golden.concepts:
         texts, recording = folder / f"{concept}.json", folder / f"{concept}.safetensors"
         concepts = golden.folder / "concepts.json"
-        prepare_concept.main(concepts=concepts, identity=concept, concept=texts)
+        prepare_concept.main(concepts=concepts, concept=concept, concept_json=texts)
         common = {"prompt": "paper", "dtype": dtype, "device": "cpu"}
-        record_original.main(original=original, concept=texts, recording=recording, **common)
+        record_original.main(original=original, concept_json=texts, recording=recording, **common)
         for method in METHODS:
             unlearned = register(golden, folder, method, concept)
             for experiment in EXPERIMENTS:
@@ -80,11 +80,11 @@ def run_cells(golden: Golden, folder: Path, dtype: str) -> Cells:
                 dissect_layers.main(
                     original=original,
                     unlearned=unlearned,
-                    concept=texts,
+                    concept_json=texts,
                     recording=recording,
                     experiment=experiment,
                     windows=["sliding_5"],
-                    cell=cell,
+                    table=cell,
                     **common,
                 )
                 cells[method, concept, experiment] = cell

@@ -1,26 +1,18 @@
 """make_report.py: from a study's files to one page, without torch."""
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import make_report
 import pytest
 
 from dissect.errors import DissectError
+from dissect.figures.style import Style
 from planted_study import SHOWN, plant_study
 
 ROOT = Path(__file__).parents[2]
-
-
-def run(**given: Any) -> None:
-    path = ROOT / "workflow/scripts/make_report.py"
-    spec = importlib.util.spec_from_file_location("make_report", path)
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    script.main(**given)
 
 
 def test_one_file_holds_all(tmp_path: Path) -> None:
@@ -33,17 +25,17 @@ def test_one_file_holds_all(tmp_path: Path) -> None:
         "windows": SHOWN.windows,
         "spans": SHOWN.spans,
         "scores": SHOWN.scores,
-        "style": {},
+        "style": Style(),
         "settings": {"results": "results/<planted>"},
     }
     page = tmp_path / "out" / "report.html"
-    run(**given, page=page)
+    make_report.main(**given, page=page)
     text = page.read_text(encoding="utf-8")
     assert text.endswith("</html>\n") and "results/&lt;planted&gt;" in text
     assert page.stat().st_size < 3_000_000
     assert list(page.parent.iterdir()) == [page]
     with pytest.raises(DissectError, match="no row of the windows sliding_9"):
-        run(**{**given, "windows": ["sliding_9"]}, page=page)
+        make_report.main(**{**given, "windows": ["sliding_9"]}, page=page)
     assert page.read_text(encoding="utf-8") == text
 
 

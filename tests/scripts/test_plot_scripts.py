@@ -4,7 +4,6 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import plot
 import pytest
@@ -15,6 +14,7 @@ from dissect.analysis.statistics import statistics
 from dissect.analysis.tables import concept_scores, curves
 from dissect.errors import DissectError
 from dissect.figures.registry import FIGURES
+from dissect.figures.style import Style
 from dissect.results.csv_files import write_csv
 from planted import EXPERIMENTS, plant, sloped
 
@@ -45,8 +45,8 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(
     name: str,
     folder: Path,
-    outputs: list[Path],
-    style: dict[str, Any] | None = None,
+    pictures: list[Path],
+    style: Style | None = None,
     **changed: str,
 ) -> None:
     """Draw a figure of the model tiny and of SELECTION, as far as it selects; or of others."""
@@ -54,9 +54,9 @@ def run(
     plot.main(
         figure=name,
         tables=[folder / table for table in FIGURES[name].tables],
-        selection={"model": "tiny"} | selection | changed,
-        style=style or {},
-        outputs=outputs,
+        wildcards={"model": "tiny"} | selection | changed,
+        style=style or Style(),
+        pictures=pictures,
     )
 
 
@@ -82,7 +82,7 @@ def test_what_was_not_computed_is_refused(name: str, tables: Path, tmp_path: Pat
 def test_style_changes_the_picture(tables: Path, tmp_path: Path) -> None:
     plain, styled = tmp_path / "plain.png", tmp_path / "styled.png"
     run("curves", tables, [plain])
-    run("curves", tables, [styled], style={"palette": "dark", "dpi": 100})
+    run("curves", tables, [styled], style=Style(palette="dark", dpi=100))
     assert plain.read_bytes() != styled.read_bytes()
 
 

@@ -4,27 +4,22 @@ import functools
 import hashlib
 import http.server
 import json
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tiny import save_concepts, save_tiny, tiny_concept
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "workflow" / "scripts"))
-
 import answer_questions
 import fetch_concepts
 import import_wheel
 import prepare_concept
+import pytest
 
 from dissect.checkpoints.manifest import read_manifest, write_manifest
 from dissect.errors import DissectError
 from dissect.inputs.rows import CheckpointRow
+from tiny import save_concepts, save_tiny, tiny_concept
 
 TOY = CheckpointRow("toy", "original", "", "wheel:toy==1", "", "gguf")
 
@@ -93,14 +88,14 @@ def test_fetch_concepts_without_network_or_protocol(tmp_path: Path, url: str) ->
 
 def test_prepare_concept_writes_one_entry(tmp_path: Path) -> None:
     concepts = save_concepts(tmp_path / "all.json", tiny_concept("tea"), tiny_concept("27"))
-    prepare_concept.main(concepts=concepts, identity="27", concept=tmp_path / "27.json")
+    prepare_concept.main(concepts=concepts, concept="27", concept_json=tmp_path / "27.json")
     assert read(tmp_path / "27.json") == tiny_concept("27")
 
 
 def test_prepare_concept_without_the_entry(tmp_path: Path) -> None:
     concepts = save_concepts(tmp_path / "all.json", tiny_concept("tea"))
     with pytest.raises(DissectError, match="has no id 'milk'; it has tea"):
-        prepare_concept.main(concepts=concepts, identity="milk", concept=tmp_path / "milk.json")
+        prepare_concept.main(concepts=concepts, concept="milk", concept_json=tmp_path / "milk.json")
     assert not (tmp_path / "milk.json").exists()
 
 
@@ -114,7 +109,7 @@ def test_answer_questions_adds_answers_and_who_gave_them(
     (tmp_path / "tea.json").write_text(json.dumps(concept), encoding="utf-8")
     answer_questions.main(
         original=tmp_path / "manifest.json",
-        concept=tmp_path / "tea.json",
+        concept_json=tmp_path / "tea.json",
         prompt="paper",
         new_tokens=2,
         dtype="checkpoint",

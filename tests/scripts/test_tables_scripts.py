@@ -1,50 +1,43 @@
-"""collect_krs.py, summarise_*.py and decide_claims.py: from cells to the tables."""
+"""summarise_*.py and decide_claims.py: from cells to the tables."""
 
-import importlib.util
 from pathlib import Path
-from typing import Any
 
+import decide_claims
 import pandas as pd
 import pytest
+import summarise_curves
+import summarise_scores
+import summarise_statistics
 
+from dissect.analysis.collect import collect_cells, coverage
 from dissect.analysis.scores import EVERY_SCORE
 from dissect.analysis.tables import read_curves
-from dissect.results.csv_files import read_csv
+from dissect.results.csv_files import read_csv, write_csv
 from dissect.results.schema import read_rows
 from planted import flat, plant
 
-SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
-
-
-def load(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
 
 def run(tmp_path: Path, cells: list[Path]) -> Path:
-    """All scripts in a row; returns the tables' folder."""
+    """All tables, one script after another; returns the tables' folder."""
     tables = tmp_path / "tables"
     key = {"model": "tiny", "method": "dpo", "concept": "war", "experiment": "attention"}
-    load("collect_krs").main(
-        cells=cells,
-        missing=[{**key, "reason": "demo/war is not there", "origin": "own"}],
-        table=tables / "krs.parquet",
-        coverage_table=tables / "coverage.csv",
-    )
-    table = tables / "krs.parquet"
-    load("summarise_curves").main(table=table, seed=0, output=tables / "curves.csv")
-    load("summarise_scores").main(
-        table=table,
+    krs, missing = tables / "krs.parquet", key | {"reason": "demo/war is not there"}
+    collect_cells(cells, krs)
+    write_csv(tables / "coverage.csv", coverage(krs, [missing | {"origin": "own"}]))
+    summarise_curves.main(krs=krs, seed=0, table=tables / "curves.csv")
+    summarise_scores.main(
+        krs=krs,
         seed=0,
         scores=tables / "scores.csv",
         differing=tables / "disagreements.csv",
     )
-    load("summarise_statistics").main(table=table, seed=0, output=tables / "statistics.csv")
-    load("decide_claims").main(
-        table=table, windows=["suffix", "sliding_1"], seed=0, output=tables / "claims.csv"
+    summarise_statistics.main(krs=krs, seed=0, table=tables / "statistics.csv")
+    decide_claims.main(
+        krs=krs,
+        behaviour=[],
+        windows=["suffix", "sliding_1"],
+        seed=0,
+        table=tables / "claims.csv",
     )
     return tables
 

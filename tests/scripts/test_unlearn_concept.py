@@ -1,6 +1,5 @@
 """unlearn_concept.py: from a tiny original to a verified checkpoint, or to nothing at all."""
 
-import importlib.util
 import json
 import logging
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+import unlearn_concept
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
@@ -21,18 +21,6 @@ from dissect.training.methods.grad_diff import GradDiff
 from dissect.training.train import COLUMNS
 from tiny import save_tiny, tiny_concept
 
-SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
-
-
-def load_script() -> Any:
-    spec = importlib.util.spec_from_file_location("script", SCRIPTS / "unlearn_concept.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-script = load_script()
 ROW = CheckpointRow("tiny", "grad_diff", "tea", "unlearn")
 RECIPE = {
     "learning_rate": 1e-3,
@@ -65,7 +53,7 @@ def concept_file(folder: Path, name: str, answered: bool = True) -> Path:
 def run(tmp_path: Path, original: Path, **changes: Any) -> Manifest:
     arguments = {
         "original": original,
-        "concept": concept_file(tmp_path, "tea"),
+        "concept_json": concept_file(tmp_path, "tea"),
         "retain": [concept_file(tmp_path, "milk", answered=False)],
         "held_out": [concept_file(tmp_path, "salt")],
         "row": ROW,
@@ -76,7 +64,7 @@ def run(tmp_path: Path, original: Path, **changes: Any) -> Manifest:
         "manifest": tmp_path / "checkpoints" / "tea" / "manifest.json",
         "training_log": tmp_path / "training" / "tea.parquet",
     }
-    script.main(**(arguments | changes))
+    unlearn_concept.main(**(arguments | changes))
     return read_manifest((arguments | changes)["manifest"])
 
 

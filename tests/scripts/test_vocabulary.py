@@ -49,15 +49,15 @@ def cell_of(root: Path, original: Path, unlearned: Path) -> pd.DataFrame:
     (root / "tea.json").write_text(json.dumps(tiny_concept("tea")), encoding="utf-8")
     texts, recording = root / "tea.json", root / "recording.safetensors"
     manifest = root / "original.json"
-    record_original.main(original=manifest, concept=texts, recording=recording, **COMMON)
+    record_original.main(original=manifest, concept_json=texts, recording=recording, **COMMON)
     dissect_layers.main(
         original=manifest,
         unlearned=root / "dpo.json",
-        concept=texts,
+        concept_json=texts,
         recording=recording,
         experiment="attention",
         windows=["sliding_3"],
-        cell=root / "cell.parquet",
+        table=root / "cell.parquet",
         **COMMON,
     )
     return read_rows(root / "cell.parquet")
@@ -142,7 +142,7 @@ def test_the_trace_compares_the_tokens_of_both(tmp_path: Path) -> None:
         measure_weight_changes.main(
             original=root / "original.json",
             unlearned=root / "dpo.json",
-            concept=root / "tea.json",
+            concept_json=root / "tea.json",
             weight_changes=root / "weight_changes.parquet",
         )
         found.append(read_rows(root / "weight_changes.parquet"))

@@ -1,4 +1,4 @@
-"""measure_weight_changes, collect_weight_changes, the figure: main() in a temporary folder."""
+"""measure_weight_changes, the table, the figure: main() in a temporary folder."""
 
 import json
 import logging
@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import collect_weight_changes
 import measure_weight_changes
 import numpy as np
 import pandas as pd
@@ -17,10 +16,13 @@ import pytest
 from dissect.checkpoints.manifest import write_manifest
 from dissect.checkpoints.reader import Checkpoint
 from dissect.errors import DissectError
+from dissect.figures.style import Style
 from dissect.inputs.rows import CheckpointRow
+from dissect.results.csv_files import write_csv
 from dissect.results.schema import read_metadata, read_rows
 from dissect.weight_changes.components import component_changes
 from dissect.weight_changes.schema import CHANGES_COLUMNS
+from dissect.weight_changes.tables import all_weight_changes
 from tiny import LAYERS, save_tiny, tiny_concept, tiny_config
 
 PLACE = {"Layer": 3, "Dim": 5}
@@ -39,7 +41,7 @@ def weight_changes(folder: Path, original: Path, unlearned: Path, **concept: Any
     measure_weight_changes.main(
         original=folder / "original.json",
         unlearned=folder / "dpo.json",
-        concept=folder / "tea.json",
+        concept_json=folder / "tea.json",
         weight_changes=output,
     )
     return output
@@ -88,7 +90,7 @@ def table(tiny_llama: Path, tiny_unlearned: Path, tmp_path: Path) -> Path:
     """tables/weight_changes.csv of one checkpoint."""
     output = tmp_path / "tables/weight_changes.csv"
     files = [weight_changes(tmp_path, tiny_llama, tiny_unlearned, **PLACE)]
-    collect_weight_changes.main(weight_changes=files, output=output)
+    write_csv(output, all_weight_changes(files))
     return output
 
 
@@ -104,13 +106,14 @@ def test_the_table_has_the_traces_numbers(table: Path, tmp_path: Path) -> None:
 
 
 def test_the_figure_is_written_in_both_formats(table: Path, tmp_path: Path) -> None:
-    outputs = [tmp_path / "weight_changes.png", tmp_path / "weight_changes.pdf"]
-    given: dict[str, Any] = {"figure": "weight_changes", "tables": [table], "style": {}, "seed": 0}
-    plot.main(**given, selection={"model": "tiny"}, outputs=outputs)
-    assert outputs[0].read_bytes().startswith(b"\x89PNG")
-    assert outputs[1].read_bytes().startswith(b"%PDF")
+    pictures = [tmp_path / "weight_changes.png", tmp_path / "weight_changes.pdf"]
+    given: dict[str, Any] = {"figure": "weight_changes", "tables": [table], "pictures": pictures}
+    given |= {"style": Style(), "seed": 0}
+    plot.main(**given, wildcards={"model": "tiny"})
+    assert pictures[0].read_bytes().startswith(b"\x89PNG")
+    assert pictures[1].read_bytes().startswith(b"%PDF")
     with pytest.raises(DissectError, match="has no row with model other"):
-        plot.main(**given, selection={"model": "other"}, outputs=outputs)
+        plot.main(**given, wildcards={"model": "other"})
 
 
 def test_table_and_figure_need_no_torch() -> None:

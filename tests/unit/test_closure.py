@@ -47,18 +47,6 @@ def modules(script: str, *chosen: str) -> set[str]:
     return {name for name in found if not name.endswith("__init__.py")}
 
 
-def rules() -> dict[str, str]:
-    """The text of every rule that has a script, by the rule's name."""
-    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "workflow/rules").glob("*.smk")]
-    parts = [part for text in texts for part in re.split(r"\n(?= *rule(?: \w+)?:\n)", text)]
-    found = {}
-    for part in parts:
-        name, script = re.search(r"rule (\w+):", part), re.search(r'scripts/(\w+)\.py"', part)
-        if script:
-            found[name[1] if name else script[1]] = part
-    return found
-
-
 def test_a_training_depends_on_its_own_method_and_no_other() -> None:
     found = modules("unlearn_concept", METHOD)
     assert {name for name in found if name.startswith("training/")} == {
@@ -110,16 +98,6 @@ def test_a_figure_depends_on_its_own_drawing_module(figure: FigureSpec) -> None:
     assert f"figures/{figure.module}.py" in found
     # A drawing module may use another one's functions, never all of them.
     assert found & drawing < drawing
-
-
-def test_every_rule_with_a_script_and_an_output_has_the_code_of_that_script() -> None:
-    found = rules()
-    assert len(found) > 25
-    for name, text in found.items():
-        script = re.search(r'scripts/(\w+)\.py"', text)
-        assert script
-        named = re.findall(r'code\(\s*"(\w+)"', text)
-        assert named == ([script[1]] if "    output:\n" in text else []), name
 
 
 def test_every_excluded_module_exists_and_says_why() -> None:

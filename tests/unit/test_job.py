@@ -5,14 +5,34 @@ import sys
 from pathlib import Path
 
 SCRIPT = """
+from pathlib import Path
 from types import SimpleNamespace
-snakemake = SimpleNamespace(threads=1, log=[{log!r}], rule="dissect_layers", wildcards=["tiny"])
+from snakemake.iocontainers import Namedlist
+
+snakemake = SimpleNamespace(
+    rule="dissect_layers",
+    log=[{log!r}],
+    threads=1,
+    scriptdir="",
+    input=Namedlist(fromdict={{"concept_json": "tea.json"}}),
+    output=Namedlist(),
+    params=Namedlist(fromdict={{"windows": ["suffix"], "code": "0"}}),
+    wildcards=Namedlist(fromdict={{"model": "tiny"}}),
+    resources=Namedlist(),
+)
+snakemake.input.append("cell.parquet")
+snakemake.input._set_name("cells", 1, end=2)
+
 from dissect.errors import DissectError
-from dissect.job import job, log
-with job() as given:
-    assert given is snakemake
+from dissect.job import log, run
+
+def main(*, concept_json: Path, cells: list[Path], windows: list[str], model: str, n: int = 3):
+    assert (concept_json, cells) == (Path("tea.json"), [Path("cell.parquet")])
+    assert (windows, model, n) == (["suffix"], "tiny", 3)
     log.info("at work")
     {last}
+
+run(main)
 """
 
 

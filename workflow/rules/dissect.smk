@@ -1,9 +1,9 @@
 rule dissect_layers:
-    """Put one component of the original back, window by window: one cell of the study."""
+    """Patch one component of the original in, window by window: one sweep of the study."""
     input:
         original=jobs.original,
         unlearned=jobs.checkpoint,
-        texts=jobs.texts,
+        concept_json=jobs.texts,
         recording="<results>/recordings/{model}/{concept}.safetensors",
     output:
         table="<results>/krs/{model}/{method}/{concept}/{experiment}.parquet",
@@ -14,7 +14,6 @@ rule dissect_layers:
     resources:
         **jobs.resources("dissect_layers"),
     params:
-        code=code("dissect_layers"),
         windows=study.config.windows,
         controls=study.config.controls.of_a_sweep(study.config.seed),
         prompt=jobs.prompt,
@@ -27,11 +26,11 @@ rule dissect_layers:
 
 
 rule check_self_patch:
-    """A model's own states put back into itself must change nothing."""
+    """A model's own states, patched into itself, must change nothing."""
     input:
         original=jobs.original,
         checkpoint=jobs.checkpoint,
-        texts=jobs.texts,
+        concept_json=jobs.texts,
         recording="<results>/recordings/{model}/{concept}.safetensors",
     output:
         table="<results>/self_patch/{model}/{method}/{concept}.parquet",
@@ -44,12 +43,10 @@ rule check_self_patch:
     resources:
         **jobs.resources("check_self_patch"),
     params:
-        code=code("check_self_patch"),
         window=study.config.windows[0],
         prompt=jobs.prompt,
         dtype=study.config.dtype,
     message:
-        "check that {wildcards.model}, {wildcards.method}, stays itself with its own states: "
-        "{wildcards.concept}"
+        "self-patch check of {wildcards.model}, {wildcards.method} on {wildcards.concept}"
     script:
         "../scripts/check_self_patch.py"

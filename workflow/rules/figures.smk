@@ -3,7 +3,7 @@ rule figures:
         products.figures(),
     localrule: True
     message:
-        "all figures are there"
+        "all figures written"
 
 
 for figure in FIGURES.values():
@@ -15,7 +15,7 @@ for figure in FIGURES.values():
         input:
             tables=[f"<results>/tables/{table}" for table in figure.tables],
         output:
-            report(
+            pictures=report(
                 expand(
                     f"<results>/figures/{{model}}/{figure.stem}.{{format}}",
                     format=study.config.figures.formats,

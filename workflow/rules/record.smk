@@ -2,7 +2,7 @@ rule record_original:
     """What the original does on a concept's texts: coefficients, attention outputs, logits."""
     input:
         original=jobs.original,
-        texts=jobs.texts,
+        concept_json=jobs.texts,
     output:
         recording=kept("<results>/recordings/{model}/{concept}.safetensors"),
     log:
@@ -12,7 +12,6 @@ rule record_original:
     resources:
         **jobs.resources("record_original"),
     params:
-        code=code("record_original"),
         prompt=jobs.prompt,
         dtype=study.config.dtype,
     message:

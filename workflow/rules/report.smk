@@ -17,7 +17,6 @@ rule make_report:
         "<results>/logs/make_report.log",
     localrule: True
     params:
-        code=code("make_report"),
         windows=study.config.figure_windows(),
         spans=study.config.figures.spans,
         scores=study.config.figures.scores,

@@ -1,10 +1,7 @@
-"""What jobs asked for and used: snakemake resources."""
-
-
 rule resources:
     """What each job asked for and used, so that the next run asks for less.
 
-    Always looks anew, so it has no output: it writes <results>/tables/resources.csv.
+    It has no output, so it always runs; it writes <results>/tables/resources.csv.
     """
     log:
         "<results>/logs/resources.log",

@@ -1,17 +1,17 @@
 rule tables:
     input:
-        # Named here, and so in `all`: a deleted cell is noticed.
+        # Named here, and so in `all`: a deleted file is noticed.
         cells=products.cells(),
         answers=products.answers(),
         self_patch=products.self_patches(),
         tables=products.tables(),
     localrule: True
     message:
-        "all tables are there"
+        "all tables written"
 
 
 rule collect_krs:
-    """All cells' rows in one table, and which cells are there or missing."""
+    """All sweeps' rows in one table, and which sweeps are done or missing."""
     input:
         cells=products.cells(),
         manifests=products.manifests(),
@@ -19,16 +19,15 @@ rule collect_krs:
         first_use=study.first_use,
     output:
         table="<results>/tables/krs.parquet",
-        coverage="<results>/tables/coverage.csv",
+        coverage_table="<results>/tables/coverage.csv",
     log:
         "<results>/logs/collect_krs.log",
     localrule: True
     params:
-        code=code("collect_krs"),
         missing=study.missing_sweeps,
         study=expectations.of_sweeps(study),
     message:
-        "collect all cells in one table"
+        "collect all sweeps in one table"
     script:
         "../scripts/collect_krs.py"
 
@@ -46,7 +45,6 @@ rule collect_self_patch:
         "<results>/logs/collect_self_patch.log",
     localrule: True
     params:
-        code=code("collect_self_patch"),
         study=expectations.of_identities(study),
     message:
         "collect all self-patch checks in one table"
@@ -57,14 +55,13 @@ rule collect_self_patch:
 rule summarise_curves:
     """Means over questions, concepts and methods, with intervals over concepts."""
     input:
-        table="<results>/tables/krs.parquet",
+        krs="<results>/tables/krs.parquet",
     output:
-        curves="<results>/tables/curves.csv",
+        table="<results>/tables/curves.csv",
     log:
         "<results>/logs/summarise_curves.log",
     localrule: True
     params:
-        code=code("summarise_curves"),
         seed=study.config.seed,
     message:
         "summarise the curves"
@@ -75,7 +72,7 @@ rule summarise_curves:
 rule summarise_scores:
     """KRS beside KL, top-1 agreement and the answer's log-probability, and where they differ."""
     input:
-        table="<results>/tables/krs.parquet",
+        krs="<results>/tables/krs.parquet",
     output:
         scores="<results>/tables/scores.csv",
         differing="<results>/tables/disagreements.csv",
@@ -83,7 +80,6 @@ rule summarise_scores:
         "<results>/logs/summarise_scores.log",
     localrule: True
     params:
-        code=code("summarise_scores"),
         seed=study.config.seed,
     message:
         "summarise all scores, and where they differ"
@@ -94,14 +90,13 @@ rule summarise_scores:
 rule summarise_statistics:
     """Peaks, paired differences, the last layer's share: each with its interval."""
     input:
-        table="<results>/tables/krs.parquet",
+        krs="<results>/tables/krs.parquet",
     output:
-        statistics="<results>/tables/statistics.csv",
+        table="<results>/tables/statistics.csv",
     log:
         "<results>/logs/summarise_statistics.log",
     localrule: True
     params:
-        code=code("summarise_statistics"),
         seed=study.config.seed,
     message:
         "summarise the statistics"
@@ -112,16 +107,15 @@ rule summarise_statistics:
 rule decide_claims:
     """The paper's claims: holds, not supported, undecided."""
     input:
-        table="<results>/tables/krs.parquet",
-        # Empty if nothing is asked: what needs answers is undecided then.
+        krs="<results>/tables/krs.parquet",
+        # Empty if no questions are asked: claims that need answers are undecided then.
         behaviour=products.table("behaviour.csv"),
     output:
-        claims="<results>/tables/claims.csv",
+        table="<results>/tables/claims.csv",
     log:
         "<results>/logs/decide_claims.log",
     localrule: True
     params:
-        code=code("decide_claims"),
         windows=study.config.windows,
         seed=study.config.seed,
     message:
@@ -131,16 +125,15 @@ rule decide_claims:
 
 
 rule summarise_controls:
-    """The floor of a recovery: what other donors give back, beside the original."""
+    """The control baseline: recovery with other donors than the original."""
     input:
-        table="<results>/tables/krs.parquet",
+        krs="<results>/tables/krs.parquet",
     output:
-        controls="<results>/tables/controls.csv",
+        table="<results>/tables/controls.csv",
     log:
         "<results>/logs/summarise_controls.log",
     localrule: True
     params:
-        code=code("summarise_controls"),
         seed=study.config.seed,
     message:
         "summarise the controls"

@@ -1,9 +1,10 @@
 rule unlearn_concept:
     """Train a copy of the original that unlearns one concept, and check that it did."""
     input:
-        unpack(jobs.auxiliary),
         original=jobs.original,
-        concept=jobs.texts,
+        concept_json=jobs.texts,
+        retain=lambda wildcards: study.auxiliary_paths(*wildcards)["retain"],
+        held_out=lambda wildcards: study.auxiliary_paths(*wildcards)["held_out"],
     output:
         manifest="<results>/checkpoints/unlearn/{model}/{method}/{concept}/manifest.json",
         training_log="<results>/training/{model}/{method}/{concept}.parquet",

@@ -3,7 +3,7 @@ rule measure_weight_changes:
     input:
         original=jobs.original,
         unlearned=jobs.checkpoint,
-        concept="<results>/concepts/{model}/{concept}.json",
+        concept_json="<results>/concepts/{model}/{concept}.json",
     output:
         weight_changes="<results>/weight_changes/{model}/{method}/{concept}.parquet",
     log:
@@ -12,8 +12,6 @@ rule measure_weight_changes:
         "<results>/benchmarks/measure_weight_changes/{model}/{method}/{concept}.tsv"
     resources:
         **jobs.resources("measure_weight_changes"),
-    params:
-        code=code("measure_weight_changes"),
     message:
         "measure the weight changes of {wildcards.model}, {wildcards.method} on {wildcards.concept}"
     script:
@@ -25,15 +23,14 @@ rule collect_weight_changes:
     input:
         weight_changes=products.weight_changes(),
         manifests=products.manifests(),
-        concepts=products.concepts(),
+        texts=products.concepts(),
         first_use=study.first_use,
     output:
-        weight_changes="<results>/tables/weight_changes.csv",
+        table="<results>/tables/weight_changes.csv",
     log:
         "<results>/logs/collect_weight_changes.log",
     localrule: True
     params:
-        code=code("collect_weight_changes"),
         study={"sources": expectations.of_sources(study)},
     message:
         "put all weight changes in one table"

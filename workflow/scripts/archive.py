@@ -7,7 +7,7 @@ from typing import Any
 from dissect.archive.archive import study_members, write_archive
 from dissect.archive.redact import Redactor
 from dissect.files import read_json
-from dissect.job import job
+from dissect.job import run
 from dissect.study.checkpoint_table import read_table
 from dissect.study.config import load_config
 
@@ -16,26 +16,22 @@ log = logging.getLogger("dissect")
 
 def main(
     *,
-    config: dict[str, Any],
+    settings: dict[str, Any],
     manifests: list[Path],
     outputs: list[Path],
-    workflow: Path,
+    scriptdir: Path,
     archive: Path,
 ) -> None:
     """Write <results>/archive.zip.
 
     Args:
-        config: the config as used, with every default.
-        manifests: of the study's checkpoints.
+        settings: the config as used, with every default.
         outputs: the files to pack, all under the results folder.
-        workflow: the folder that the Snakefile lies in.
-
-    Raises:
-        DissectError: see archive.archive.write_archive.
+        scriptdir: workflow/scripts, whose commit the archive names.
     """
-    study = load_config(config)
+    study, workflow = load_config(settings), scriptdir.parents[1]
     results, checkpoints = Path(study.results), Path(study.checkpoints)
-    members = study_members(results, checkpoints, manifests, outputs, config, workflow)
+    members = study_members(results, checkpoints, manifests, outputs, settings, workflow)
     named = [results, checkpoints, workflow, *(Path(read_json(m)["folder"]) for m in manifests)]
     named += [Path(row.location) for row in read_table(checkpoints) if row.kind == "path"]
     named += [Path(m.concepts.path) for m in study.models.values() if m.concepts.path]
@@ -44,19 +40,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with job() as snakemake:
-        main(
-            config=snakemake.params.config,
-            manifests=[Path(path) for path in snakemake.input.manifests],
-            outputs=[
-                Path(path)
-                for kind in (
-                    snakemake.input.tables,
-                    snakemake.input.figures,
-                    snakemake.input.report,
-                )
-                for path in kind
-            ],
-            workflow=Path(snakemake.scriptdir).parents[1],
-            archive=Path(snakemake.output.archive),
-        )
+    run(main)

@@ -1,34 +1,32 @@
 """Put all answers in one table."""
 
-from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from dissect.analysis.collect import collect_answers
-from dissect.job import job
+from dissect.job import run
 from dissect.results.belonging import check_results, checkpoint_key
 
 
-def main(*, answers: Iterable[Path], table: Path) -> None:
+def main(
+    *,
+    answers: list[Path],
+    originals: list[Path],
+    manifests: list[Path],
+    texts: list[Path],
+    study: dict[str, Any],
+    table: Path,
+) -> None:
     """Write tables/answers.parquet.
 
-    Raises:
-        DissectError: see analysis.collect.collect_answers.
+    Args:
+        originals: the original's answers, with which the others were compared.
+        manifests, texts, study: see results.belonging.check_results.
     """
+    files = [*originals, *answers]
+    check_results(files, checkpoint_key, manifests=manifests, texts=texts, study=study)
     collect_answers(answers, table)
 
 
 if __name__ == "__main__":
-    with job() as snakemake:
-        answers = [Path(path) for path in snakemake.input.answers]
-        originals = [Path(path) for path in snakemake.input.originals]
-        check_results(
-            [*originals, *answers],
-            checkpoint_key,
-            manifests=snakemake.input.manifests,
-            texts=snakemake.input.concepts,
-            study=snakemake.params.study,
-        )
-        main(
-            answers=answers,
-            table=Path(snakemake.output.table),
-        )
+    run(main)

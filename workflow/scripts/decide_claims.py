@@ -1,40 +1,32 @@
 """Decide the paper's claims by the results of this study."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from dissect.analysis.behaviour import unrelated_scores
 from dissect.analysis.claims import claims
 from dissect.analysis.tables import concept_scores
-from dissect.job import job
+from dissect.job import run
 from dissect.results.csv_files import write_csv
 
 
 def main(
     *,
-    table: Path,
-    windows: Sequence[str],
+    krs: Path,
+    behaviour: list[Path],
+    windows: list[str],
     seed: int,
-    output: Path,
-    behaviour: Path | None = None,
+    table: Path,
 ) -> None:
     """Write tables/claims.csv from tables/krs.parquet.
 
     Args:
         windows: the config's; the first sliding one serves all claims that name none.
         seed: of the bootstrap.
-        behaviour: tables/behaviour.csv; None if no questions were asked.
+        behaviour: tables/behaviour.csv; empty if no questions were asked.
     """
-    unrelated = None if behaviour is None else unrelated_scores(behaviour)
-    write_csv(output, claims(concept_scores(table, "krs"), windows, seed, unrelated))
+    unrelated = unrelated_scores(*behaviour) if behaviour else None
+    write_csv(table, claims(concept_scores(krs, "krs"), windows, seed, unrelated))
 
 
 if __name__ == "__main__":
-    with job() as snakemake:
-        main(
-            table=Path(snakemake.input.table),
-            windows=snakemake.params.windows,
-            seed=snakemake.params.seed,
-            output=Path(snakemake.output.claims),
-            behaviour=Path(snakemake.input.behaviour[0]) if snakemake.input.behaviour else None,
-        )
+    run(main)

@@ -1,7 +1,6 @@
-"""Put one component of the original back into one unlearned model, window by window."""
+"""Patch one component of the original into one unlearned model, window by window."""
 
 import logging
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,10 @@ from dissect.engine.streamed_model import StreamedModel
 from dissect.engine.sweep import sweep
 from dissect.engine.table import tabulate
 from dissect.errors import DissectError
-from dissect.files import read_json, sha256_of
+from dissect.files import read_json
 from dissect.inputs.windows import windows_of
-from dissect.job import job
-from dissect.provenance import Stopwatch, checkpoint_fields, machine_fields, recording_fields
+from dissect.job import run
+from dissect.provenance import Stopwatch, recording_fields, result_fields
 from dissect.results.expected import refuse_other_recording, settings_fields
 from dissect.results.schema import write_rows
 from dissect.texts.spans import read_texts, refuse_other_ids
@@ -37,29 +36,28 @@ def main(
     *,
     original: Path,
     unlearned: Path,
-    concept: Path,
+    concept_json: Path,
     recording: Path,
     experiment: str,
     windows: list[str],
     prompt: str,
     dtype: str,
     device: str,
-    cell: Path,
-    controls: Mapping[str, Any] | None = None,
+    table: Path,
+    controls: dict[str, Any] | None = None,
 ) -> None:
-    """Write one cell.
+    """Write one sweep's rows.
 
     Args:
-        controls: names of further donors, the layers of their windows, the noise's seed; none if
-            empty or left out.
+        controls: further donors, the layers of their windows, the noise's seed; may be empty.
     """
     stopwatch = Stopwatch()
     original_manifest, unlearned_manifest = read_manifest(original), read_manifest(unlearned)
-    data = read_json(concept)
+    data = read_json(concept_json)
     number_format = choose_dtype(dtype, original_manifest.dtype)
     recorded = read_recording(recording)
-    wanted = recording_fields(original_manifest, concept, number_format)
-    refuse_other_recording(recording, recorded.metadata, wanted)
+    made_from = recording_fields(original_manifest, concept_json, number_format)
+    refuse_other_recording(recording, recorded.metadata, made_from)
     texts = read_texts(data, prompt, load_tokenizer(unlearned_manifest.folder))
     refuse_other_ids(recorded.texts, texts, unlearned_manifest.label)
     donor, model = Checkpoint(original_manifest.folder), Checkpoint(unlearned_manifest.folder)
@@ -78,35 +76,24 @@ def main(
         donors += controls_of(from_original, windows=chosen, **controls)
     swept = sweep(host, donors, recorded)
     logprobs = recorded.logprobs(host.device)
-    rows = pd.concat(
-        [
-            tabulate(texts, one.windows, swept.unpatched, patched, logprobs).assign(
-                donor=one.donor.name
-            )
-            for one, patched in zip(donors, swept.patched, strict=True)
-        ],
-        ignore_index=True,
-    )
+    tables = {
+        one.donor.name: tabulate(texts, one.windows, swept.unpatched, patched, logprobs)
+        for one, patched in zip(donors, swept.patched, strict=True)
+    }
+    rows = pd.concat(tables, names=["donor"]).reset_index("donor")
     keys = unlearned_manifest.columns | {"concept_name": data["Concept"]}
     rows = rows.assign(**keys, experiment=experiment)
     refuse_non_finite(rows, unlearned_manifest.label)
-    metadata = {
-        **checkpoint_fields("original", original_manifest),
-        **checkpoint_fields("unlearned", unlearned_manifest),
-        **machine_fields(str(host.device), str(host.dtype)),
-        "data_sha256": sha256_of(concept),
-        **settings_fields(windows=windows, prompt=prompt, dtype=dtype, controls=controls),
-    }
-    write_rows(cell, rows, metadata | stopwatch.fields())
+    settings = settings_fields(windows=windows, prompt=prompt, dtype=dtype, controls=controls)
+    metadata = result_fields(
+        concept_json, original_manifest, unlearned_manifest, device=host.device, dtype=host.dtype
+    )
+    write_rows(table, rows, metadata | settings | stopwatch.fields())
     report(rows)
 
 
 def refuse_non_finite(rows: pd.DataFrame, label: str) -> None:
-    """Refuse an unlearned model that does not compute numbers, before a table is made of it.
-
-    Raises:
-        DissectError: naming the first question.
-    """
+    """Raise a `DissectError` for an unlearned model that does not compute numbers."""
     broken = rows.loc[~np.isfinite(rows["loss_unlearned"]), "question"]
     if len(broken):
         raise DissectError(
@@ -135,17 +122,4 @@ def report(rows: pd.DataFrame) -> None:
 
 
 if __name__ == "__main__":
-    with job() as snakemake:
-        main(
-            original=Path(snakemake.input.original),
-            unlearned=Path(snakemake.input.unlearned),
-            concept=Path(snakemake.input.texts),
-            recording=Path(snakemake.input.recording),
-            experiment=snakemake.wildcards.experiment,
-            windows=list(snakemake.params.windows),
-            prompt=snakemake.params.prompt,
-            dtype=snakemake.params.dtype,
-            device=snakemake.resources.device,
-            cell=Path(snakemake.output.table),
-            controls=snakemake.params.controls,
-        )
+    run(main)

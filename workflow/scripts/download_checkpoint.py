@@ -5,16 +5,16 @@ from pathlib import Path
 
 from dissect.checkpoints.manifest import write_manifest
 from dissect.inputs.rows import CheckpointRow
-from dissect.job import job
+from dissect.job import run
 
 
-def main(*, row: CheckpointRow, workers: int, manifest: Path) -> None:
+def main(*, row: CheckpointRow, threads: int, manifest: Path) -> None:
     """Bring the row's commit; the manifest names the one that a branch stood for."""
     # Not before the job has said that it may use the network.
     from dissect.checkpoints.download import download
 
     note = manifest.with_name("fetched.json")
-    done = download(row.location, row.revision, workers, note)
+    done = download(row.location, row.revision, threads, note)
     write_manifest(
         manifest,
         done.folder,
@@ -26,9 +26,4 @@ def main(*, row: CheckpointRow, workers: int, manifest: Path) -> None:
 
 
 if __name__ == "__main__":
-    with job(network=True) as snakemake:
-        main(
-            row=CheckpointRow(**snakemake.params.row),
-            workers=snakemake.threads,
-            manifest=Path(snakemake.output.manifest),
-        )
+    run(main, network=True)

@@ -8,17 +8,13 @@ import pooch
 
 from dissect.errors import DissectError
 from dissect.files import atomic_path
-from dissect.job import job
+from dissect.job import run
 
 log = logging.getLogger("dissect")
 
 
 def main(*, url: str, sha256: str, concepts: Path) -> None:
-    """Write the file, whole and of the given sha256, or nothing.
-
-    Raises:
-        DissectError: if it cannot be fetched, or is another file than expected.
-    """
+    """Write the file, or raise a `DissectError` if it cannot be fetched or has another sha256."""
     with atomic_path(concepts) as partial:
         try:
             pooch.retrieve(url, f"sha256:{sha256}", fname=partial.name, path=partial.parent)
@@ -39,9 +35,4 @@ def _first_line(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    with job() as snakemake:
-        main(
-            url=snakemake.params.url,
-            sha256=snakemake.params.sha256,
-            concepts=Path(snakemake.output.concepts),
-        )
+    run(main)

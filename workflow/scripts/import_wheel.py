@@ -6,7 +6,7 @@ from dissect.checkpoints.manifest import write_manifest
 from dissect.checkpoints.wheel import import_wheel
 from dissect.files import atomic_folder
 from dissect.inputs.rows import CheckpointRow
-from dissect.job import job
+from dissect.job import run
 
 
 def main(*, row: CheckpointRow, manifest: Path) -> None:
@@ -17,8 +17,4 @@ def main(*, row: CheckpointRow, manifest: Path) -> None:
 
 
 if __name__ == "__main__":
-    with job() as snakemake:
-        main(
-            row=CheckpointRow(**snakemake.params.row),
-            manifest=Path(snakemake.output.manifest),
-        )
+    run(main)

@@ -10,9 +10,9 @@ import pandas as pd
 from dissect.checkpoints.manifest import read_manifest
 from dissect.checkpoints.reader import Checkpoint
 from dissect.checkpoints.verify import refuse_other_shapes
-from dissect.files import read_json, sha256_of
-from dissect.job import job
-from dissect.provenance import Stopwatch, checkpoint_fields, hash_of, machine_fields
+from dissect.files import read_json
+from dissect.job import run
+from dissect.provenance import Stopwatch, hash_of, result_fields
 from dissect.results.schema import write_rows
 from dissect.weight_changes.components import component_changes
 from dissect.weight_changes.concept_vector import (
@@ -25,33 +25,25 @@ from dissect.weight_changes.schema import CHANGES_COLUMNS, CHANGES_SCHEMA, CONCE
 log = logging.getLogger("dissect")
 
 
-def main(*, original: Path, unlearned: Path, concept: Path, weight_changes: Path) -> None:
+def main(*, original: Path, unlearned: Path, concept_json: Path, weight_changes: Path) -> None:
     """Write one checkpoint's weight changes: per component and layer, and of the concept vector.
 
-    Args:
-        original, unlearned: manifests.
-        concept: the concept's JSON; without Layer and Dim there is no row of its vector.
-
-    Raises:
-        DissectError: if the checkpoints are no pair, or have no such Layer or Dim.
+    Without Layer and Dim in the concept there is no row of its vector.
     """
     stopwatch = Stopwatch()
     original_manifest, unlearned_manifest = read_manifest(original), read_manifest(unlearned)
-    data = read_json(concept)
+    data = read_json(concept_json)
     before, after = Checkpoint(original_manifest.folder), Checkpoint(unlearned_manifest.folder)
     refuse_other_shapes(before, after)
     changes = [concept_vector(before, after, data), *component_changes(before, after)]
     rows = pd.DataFrame(filter(None, changes), columns=CHANGES_COLUMNS).assign(
         **unlearned_manifest.columns, concept_name=data["Concept"]
     )
-    metadata = {
-        **checkpoint_fields("original", original_manifest),
-        **checkpoint_fields("unlearned", unlearned_manifest),
-        **machine_fields("cpu", "float64"),
-        "data_sha256": sha256_of(concept),
-        "config_hash": hash_of({"top_tokens": TOP_TOKENS}),
-    }
-    write_rows(weight_changes, rows, metadata | stopwatch.fields(), CHANGES_SCHEMA)
+    metadata = result_fields(
+        concept_json, original_manifest, unlearned_manifest, device="cpu", dtype="float64"
+    )
+    metadata |= {"config_hash": hash_of({"top_tokens": TOP_TOKENS})} | stopwatch.fields()
+    write_rows(weight_changes, rows, metadata, CHANGES_SCHEMA)
     report(rows)
 
 
@@ -83,10 +75,4 @@ def report(rows: pd.DataFrame) -> None:
 
 
 if __name__ == "__main__":
-    with job() as snakemake:
-        main(
-            original=Path(snakemake.input.original),
-            unlearned=Path(snakemake.input.unlearned),
-            concept=Path(snakemake.input.concept),
-            weight_changes=Path(snakemake.output.weight_changes),
-        )
+    run(main)

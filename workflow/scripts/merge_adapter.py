@@ -1,4 +1,4 @@
-"""Merge a LoRA adapter into the original, once: the checkpoint that the study goes on with."""
+"""Merge a LoRA adapter into the original: the study uses the merged checkpoint."""
 
 from pathlib import Path
 
@@ -6,17 +6,12 @@ from dissect.checkpoints.hashes import files_of, hash_files
 from dissect.checkpoints.manifest import read_manifest, write_manifest
 from dissect.files import atomic_folder
 from dissect.inputs.rows import CheckpointRow
-from dissect.job import job
+from dissect.job import run
 
 
 def main(*, original: Path, row: CheckpointRow, manifest: Path) -> None:
-    """Write the manifest, with the merged weights beside it.
-
-    Args:
-        original: manifest of the checkpoint that the adapter changes.
-        row: the adapter's row; its location is the adapter's folder.
-    """
-    # Seconds of imports, and torch takes its threads from what the job has set.
+    """Write the merged weights, and their manifest last; `row` names the adapter's folder."""
+    # Not before the job has set the number of threads, which torch reads when it is imported.
     from dissect.checkpoints.adapter import merge_adapter
 
     source = Path(row.location)
@@ -27,9 +22,4 @@ def main(*, original: Path, row: CheckpointRow, manifest: Path) -> None:
 
 
 if __name__ == "__main__":
-    with job() as snakemake:
-        main(
-            original=Path(snakemake.input.original),
-            row=CheckpointRow(**snakemake.params.row),
-            manifest=Path(snakemake.output.manifest),
-        )
+    run(main)

@@ -1,8 +1,7 @@
 """Draw one of the figures of dissect.figures.registry, from the tables alone."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -13,7 +12,7 @@ from dissect.analysis.tables import concept_scores, read_curves, read_statistics
 from dissect.figures.canvas import save
 from dissect.figures.registry import FIGURES
 from dissect.figures.style import Style
-from dissect.job import job
+from dissect.job import run
 from dissect.weight_changes.tables import read_weight_changes
 
 
@@ -36,37 +35,26 @@ READERS: dict[str, Callable[..., pd.DataFrame]] = {
 def main(
     *,
     figure: str,
-    tables: Sequence[Path],
-    selection: Mapping[str, str],
-    style: Mapping[str, Any],
-    outputs: Sequence[Path],
+    tables: list[Path],
+    wildcards: dict[str, str],
+    style: Style,
+    pictures: list[Path],
     seed: int | None = None,
 ) -> None:
-    """Draw one figure of one model.
+    """Draw one figure of one model; a `DissectError` if a table has no such rows.
 
     Args:
         figure: its name in the registry.
         tables: the files that the registry names, in that order.
-        selection: the model, and a value for each of the figure's parts.
+        wildcards: the model, and a value for each of the figure's parts.
         seed: of the bootstrap; None for a figure that draws no samples.
-
-    Raises:
-        DissectError: if a table has no such rows.
     """
-    spec, figure_style = FIGURES[figure], Style(**style)
-    only = {**selection, **spec.rows}
+    spec = FIGURES[figure]
+    only = wildcards | spec.rows
     rows = [READERS[table.name](table, **only) for table in tables]
     seeded = {} if seed is None else {"seed": seed}
-    save(spec.function()(*rows, style=figure_style, **seeded), outputs, figure_style)
+    save(spec.function()(*rows, style=style, **seeded), pictures, style)
 
 
 if __name__ == "__main__":
-    with job() as snakemake:
-        main(
-            figure=snakemake.params.figure,
-            tables=[Path(table) for table in snakemake.input.tables],
-            selection=dict(snakemake.wildcards.items()),
-            style=snakemake.params.style,
-            outputs=[Path(output) for output in snakemake.output],
-            seed=snakemake.params.seed,
-        )
+    run(main)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from dissect.job import job
+from dissect.job import run
 
 
 def main(*, config: dict[str, Any], preflight: Path) -> None:
@@ -19,5 +19,4 @@ def main(*, config: dict[str, Any], preflight: Path) -> None:
 
 
 if __name__ == "__main__":
-    with job(network=True) as snakemake:
-        main(config=snakemake.config, preflight=Path(snakemake.params.preflight))
+    run(main, network=True)

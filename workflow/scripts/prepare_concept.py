@@ -5,27 +5,18 @@ from pathlib import Path
 from dissect.errors import DissectError
 from dissect.files import write_json
 from dissect.inputs.concepts import read_concept_file
-from dissect.job import job
+from dissect.job import run
 
 
-def main(*, concepts: Path, identity: str, concept: Path) -> None:
-    """Write the entry with the id `identity` as a JSON file of its own.
-
-    Raises:
-        DissectError: if the file is no concept file, or has no such entry.
-    """
+def main(*, concepts: Path, concept: str, concept_json: Path) -> None:
+    """Write the entry with the id `concept` as a JSON file of its own."""
     entries = read_concept_file(concepts)
-    if identity not in entries:
+    if concept not in entries:
         raise DissectError(
-            f"concept file {concepts} has no id {identity!r}; it has {', '.join(entries)}"
+            f"concept file {concepts} has no id {concept!r}; it has {', '.join(entries)}"
         )
-    write_json(concept, entries[identity])
+    write_json(concept_json, entries[concept])
 
 
 if __name__ == "__main__":
-    with job() as snakemake:
-        main(
-            concepts=Path(snakemake.input.concepts),
-            identity=snakemake.wildcards.concept,
-            concept=Path(snakemake.output.concept),
-        )
+    run(main)

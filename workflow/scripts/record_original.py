@@ -14,7 +14,7 @@ from dissect.engine.recording import write_recording
 from dissect.engine.streamed_model import StreamedModel
 from dissect.errors import DissectError
 from dissect.files import read_json
-from dissect.job import job
+from dissect.job import run
 from dissect.provenance import recording_fields
 from dissect.texts.spans import Text, read_texts
 
@@ -24,14 +24,15 @@ log = logging.getLogger("dissect")
 def main(
     *,
     original: Path,
-    concept: Path,
+    concept_json: Path,
     prompt: str,
     dtype: str,
     device: str,
     recording: Path,
 ) -> None:
+    """Write the recording; a `DissectError` if the original's logits are not finite numbers."""
     manifest = read_manifest(original)
-    texts = read_texts(read_json(concept), prompt, load_tokenizer(manifest.folder))
+    texts = read_texts(read_json(concept_json), prompt, load_tokenizer(manifest.folder))
     number_format = choose_dtype(dtype, manifest.dtype)
     model = StreamedModel(Checkpoint(manifest.folder), number_format, choose_device(device))
     warn_of_long_texts(model.checkpoint.config, texts)
@@ -41,7 +42,8 @@ def main(
             f"{manifest.label}: not all of its logits are finite numbers in {number_format}: "
             "check its config.json, or set dtype to float32 or bfloat16"
         )
-    write_recording(recording, tensors, texts, recording_fields(manifest, concept, number_format))
+    made_from = recording_fields(manifest, concept_json, number_format)
+    write_recording(recording, tensors, texts, made_from)
 
 
 def warn_of_long_texts(config: Any, texts: Sequence[Text]) -> None:
@@ -58,12 +60,4 @@ def warn_of_long_texts(config: Any, texts: Sequence[Text]) -> None:
 
 
 if __name__ == "__main__":
-    with job() as snakemake:
-        main(
-            original=Path(snakemake.input.original),
-            concept=Path(snakemake.input.texts),
-            prompt=snakemake.params.prompt,
-            dtype=snakemake.params.dtype,
-            device=snakemake.resources.device,
-            recording=Path(snakemake.output.recording),
-        )
+    run(main)

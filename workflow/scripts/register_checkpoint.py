@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dissect.checkpoints.manifest import write_manifest
 from dissect.inputs.rows import CheckpointRow
-from dissect.job import job
+from dissect.job import run
 
 
 def main(*, row: CheckpointRow, manifest: Path) -> None:
@@ -12,8 +12,4 @@ def main(*, row: CheckpointRow, manifest: Path) -> None:
 
 
 if __name__ == "__main__":
-    with job() as snakemake:
-        main(
-            row=CheckpointRow(**snakemake.params.row),
-            manifest=Path(snakemake.output.manifest),
-        )
+    run(main)

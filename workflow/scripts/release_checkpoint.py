@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from dissect.files import read_json, write_json
-from dissect.job import job
+from dissect.job import run
 
 log = logging.getLogger("dissect")
 
@@ -22,5 +22,4 @@ def main(*, manifest: Path, released: Path) -> None:
 
 
 if __name__ == "__main__":
-    with job() as snakemake:
-        main(manifest=Path(snakemake.params.manifest), released=Path(snakemake.output.released))
+    run(main)

@@ -4,19 +4,14 @@ from pathlib import Path
 
 from dissect.analysis.statistics import statistics
 from dissect.analysis.tables import concept_scores
-from dissect.job import job
+from dissect.job import run
 from dissect.results.csv_files import write_csv
 
 
-def main(*, table: Path, seed: int, output: Path) -> None:
+def main(*, krs: Path, seed: int, table: Path) -> None:
     """Write tables/statistics.csv from tables/krs.parquet; the seed is the bootstrap's."""
-    write_csv(output, statistics(concept_scores(table), seed))
+    write_csv(table, statistics(concept_scores(krs), seed))
 
 
 if __name__ == "__main__":
-    with job() as snakemake:
-        main(
-            table=Path(snakemake.input.table),
-            seed=snakemake.params.seed,
-            output=Path(snakemake.output.statistics),
-        )
+    run(main)

@@ -1,22 +1,22 @@
 """Train a copy of the original that unlearns one concept, and check that it did."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dissect.checkpoints.manifest import read_manifest, write_manifest
 from dissect.files import atomic_folder, atomic_path, read_json
 from dissect.inputs.rows import CheckpointRow
-from dissect.job import job
+from dissect.job import run
 from dissect.training.methods import METHODS
 
 
 def main(
     *,
     original: Path,
-    concept: Path,
-    retain: Sequence[Path],
-    held_out: Sequence[Path],
+    concept_json: Path,
+    retain: list[Path],
+    held_out: list[Path],
     row: CheckpointRow,
     recipe: Mapping[str, Any],
     prompt: str,
@@ -25,23 +25,19 @@ def main(
     manifest: Path,
     training_log: Path,
 ) -> None:
-    """Write the manifest, with the weights beside it, and the training log.
+    """Write the weights, the training log, and the manifest last.
 
     Args:
         original: manifest of the checkpoint to start from.
-        concept, retain, held_out: concept JSONs; those with answers are checked.
-        row: the checkpoint's row in the table; `row.method` names the method.
-        recipe: the options of that method.
-        prompt: the model's prompt style.
-        device: auto, cpu, cuda, cuda:N or mps.
+        concept_json, retain, held_out: concepts' JSONs; those with answers are checked.
     """
-    # Seconds of imports, and torch takes its threads from what the job has set.
+    # Not before the job has set the number of threads, which torch reads when it is imported.
     from dissect.training.unlearn import unlearn
 
     start, retained = read_manifest(original), [read_json(path) for path in retain]
     done = unlearn(
         start.folder,
-        read_json(concept),
+        read_json(concept_json),
         retained,
         [read_json(path) for path in held_out],
         recipe=METHODS[row.method](**recipe),
@@ -64,17 +60,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with job() as snakemake:
-        main(
-            original=Path(snakemake.input.original),
-            concept=Path(snakemake.input.concept),
-            retain=[Path(path) for path in snakemake.input.retain],
-            held_out=[Path(path) for path in snakemake.input.held_out],
-            row=CheckpointRow(**snakemake.params.row),
-            recipe=snakemake.params.recipe,
-            prompt=snakemake.params.prompt,
-            seed=snakemake.params.seed,
-            device=snakemake.resources.device,
-            manifest=Path(snakemake.output.manifest),
-            training_log=Path(snakemake.output.training_log),
-        )
+    run(main)

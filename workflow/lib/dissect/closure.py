@@ -22,7 +22,7 @@ PACKAGE = Path(__file__).parent
 EXCLUDED = {
     "dissect.errors": "what messages say",
     "dissect.files": "how files are written whole and hashed",
-    "dissect.job": "logs, threads, exit codes",
+    "dissect.job": "logs, threads, exit codes, how a rule's values reach main",
     "dissect.provenance": "what a result's metadata say of the machine and the time taken",
     "dissect.checkpoints.readahead": "when weights are read from the disk",
     "dissect.checkpoints.download": "how files come from the hub; their sha256 is verified",

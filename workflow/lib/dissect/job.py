@@ -2,25 +2,29 @@
 
 import ctypes
 import gc
+import inspect
 import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from dissect.errors import DissectError
 
 log = logging.getLogger("dissect")
 
+Main = Callable[..., None]
 
-@contextmanager
-def job(*, network: bool = False) -> Iterator[Any]:
-    """Run a script's work as the Snakemake job that it is, and yield its `snakemake` object.
 
-    Snakemake puts that object into the script's own globals, before the script's first line.
+def run(main: Main, *, network: bool = False) -> None:
+    """Run a script's `main` as the Snakemake job that it is, with arguments from its rule.
+
+    Snakemake puts an object `snakemake` into the script's own globals, before its first line.
     Messages go to the rule's log file and to the terminal. A `DissectError` ends the job with its
     one line; any other exception is a defect of this program and keeps its traceback.
 
@@ -38,7 +42,7 @@ def job(*, network: bool = False) -> Iterator[Any]:
     started = time.monotonic()
     log.info("%s: started", name)
     try:
-        yield snakemake
+        main(**_arguments(main, snakemake))
     except DissectError as error:
         log.error("%s: %s", name, error)
         sys.exit(1)
@@ -49,6 +53,44 @@ def job(*, network: bool = False) -> Iterator[Any]:
         # The process ends now: looking for garbage once more, as Python does, takes a second.
         gc.freeze()
     log.info("%s: done in %.1f s", name, time.monotonic() - started)
+
+
+def sources(main: Main, names: Mapping[str, Collection[str]]) -> dict[str, str]:
+    """Which part of a rule each argument of a script's `main` comes from.
+
+    Args:
+        names: of the values in each part: input, output, params, wildcards, resources, job.
+
+    Raises:
+        TypeError: if no part has an argument that has no default, or more than one part has it.
+    """
+    parts = {}
+    for name, parameter in inspect.signature(main).parameters.items():
+        having = [part for part, given in names.items() if name in given]
+        if len(having) == 1:
+            parts[name] = having[0]
+        elif having or parameter.default is parameter.empty:
+            raise TypeError(
+                f"main() has the argument {name}, which must be the name of one input, output, "
+                f"parameter, wildcard or resource; the rule has it in {having or 'none of these'}"
+            )
+    return parts
+
+
+def _arguments(main: Main, snakemake: Any) -> dict[str, Any]:
+    """The arguments of `main`, in the types that it declares: a path as Path, a row from a dict."""
+    parts = ("input", "output", "params", "wildcards", "resources")
+    values = {part: dict(getattr(snakemake, part).items()) for part in parts}
+    values["job"] = {
+        "threads": snakemake.threads,
+        "scriptdir": snakemake.scriptdir,
+        "wildcards": values["wildcards"],
+    }
+    types = inspect.get_annotations(main)
+    return {
+        name: TypeAdapter(types[name]).validate_python(values[part][name])
+        for name, part in sources(main, values).items()
+    }
 
 
 @contextmanager

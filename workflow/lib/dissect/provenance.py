@@ -32,7 +32,7 @@ class Stopwatch:
         }
 
 
-def checkpoint_fields(prefix: str, manifest: Manifest) -> dict[str, str]:
+def _checkpoint_fields(prefix: str, manifest: Manifest) -> dict[str, str]:
     """Source, revision and weights' sha256 of a checkpoint, from its manifest."""
     return {
         f"{prefix}_source": manifest.source,
@@ -41,24 +41,37 @@ def checkpoint_fields(prefix: str, manifest: Manifest) -> dict[str, str]:
     }
 
 
-def recording_fields(original: Manifest, concept: Path, dtype: object) -> dict[str, str]:
-    """What a recording is made from: the original, the concept file's content, the number format.
+def recording_fields(original: Manifest, concept_json: Path, dtype: object) -> dict[str, str]:
+    """What a recording is made from: the original, the concept's JSON, the number format.
 
     Args:
         dtype: a torch dtype.
     """
     return {
-        **checkpoint_fields("original", original),
-        "data_sha256": sha256_of(concept),
+        **_checkpoint_fields("original", original),
+        "data_sha256": sha256_of(concept_json),
         "dtype": str(dtype),
     }
 
 
-def machine_fields(device: str, dtype: str) -> dict[str, str]:
-    """Device, number format and package versions."""
+def result_fields(
+    concept_json: Path,
+    original: Manifest,
+    unlearned: Manifest | None = None,
+    *,
+    device: object,
+    dtype: object,
+) -> dict[str, str]:
+    """The metadata of a result beside its settings: its inputs, the device, the versions.
+
+    Args:
+        device, dtype: torch's, or their names.
+    """
+    of_unlearned = _checkpoint_fields("unlearned", unlearned) if unlearned else {}
     return {
-        "device": device,
-        "dtype": dtype,
+        **recording_fields(original, concept_json, dtype),
+        **of_unlearned,
+        "device": str(device),
         "python": platform.python_version(),
         "packages": json.dumps({name: version(name) for name in PACKAGES}),
     }

@@ -30,10 +30,6 @@ class Jobs:
         """A job's concept, with answers."""
         return self.study.texts_path(wildcards.model, wildcards.concept)
 
-    def auxiliary(self, wildcards: Any) -> dict[str, list[str]]:
-        """The concepts that a training retains, and those that it only watches (held_out)."""
-        return self.study.auxiliary_paths(wildcards.model, wildcards.method, wildcards.concept)
-
     # The checkpoint that a job makes: {model}/{checkpoint}, or all three names.
 
     def made_row(self, wildcards: Any) -> CheckpointRow:
