@@ -3,7 +3,7 @@
 snakemake                           everything that config/config.yaml selects
 snakemake preflight                 which checkpoints are available, and how large they are
 snakemake checkpoints               all that needs a network; the rest needs none
-snakemake sweeps                    the cells and the answers only: what the GPUs are for
+snakemake sweeps                    the sweeps and the answers only: what the GPUs are for
 snakemake tables | figures          the tables, the figures, and what they need
 snakemake results/paper/report.html the report, and what it needs
 snakemake archive                   <results>/archive.zip, for a reviewer: docs/archive.md
@@ -73,7 +73,7 @@ rule checkpoints:
 
 rule sweeps:
     input:
-        products.cells(),
+        products.sweeps(),
         products.answers(),
         products.released(originals=False),
     localrule: True

@@ -1,4 +1,4 @@
-"""Planning a study of 10,000 cells: seconds, memory, and where the time goes.
+"""Planning a study of 10,000 sweeps: seconds, memory, and where the time goes.
 
     .venv/bin/python benchmarks/planning.py             about two minutes
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 METHODS = ("grad_diff", "dpo", "npo", "rmu", "grad_ascent")
 # What a checkpoint's folder holds; planning reads config.json and looks at the others.
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
-# Only the sweep: what else a study can compute, each checkpoint or cell once.
+# Only the sweep: what else a study can compute, each checkpoint or sweep once.
 SWEEP_ALONE = {
     "behaviour": {"sets": []},
     "weight_changes": False,
@@ -169,7 +169,7 @@ def main() -> None:
         print(job_counts(plan.output))
         print(
             f"\n{plan.processor:.1f} s of processor time, {plan.wall:.1f} s on the clock, "
-            f"{plan.peak_gib:.2f} GiB (goal, for 10,000 cells on an idle machine: "
+            f"{plan.peak_gib:.2f} GiB (goal, for 10,000 sweeps on an idle machine: "
             f"{GOAL_SECONDS} s, {GOAL_GIB} GiB)\n",
             flush=True,
         )

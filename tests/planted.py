@@ -1,4 +1,4 @@
-"""Cells with planted losses, for the tests of tables and figures."""
+"""Sweeps with planted losses, for the tests of tables and figures."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ import pandas as pd
 
 from dissect.analysis.scores import MEASURES
 from dissect.inputs.windows import windows_of
-from dissect.results.schema import CELL_SCHEMA, write_rows
+from dissect.results.schema import SWEEP_SCHEMA, write_rows
 
 EXPERIMENTS = ("mlp_coefficients", "attention", "mlp_coefficients_and_attention", "value_vectors")
 
@@ -39,7 +39,7 @@ def plant(
     metadata: Mapping[str, str] | None = None,
     **more: Any,
 ) -> Path:
-    """Write one cell whose KRS are the given ones; return its path.
+    """Write one sweep whose KRS are the given ones; return its path.
 
     Args:
         values: as Values says; the number of layers follows from it.
@@ -73,7 +73,7 @@ def plant(
                 row |= _behind(name, wanted[place.layer][question])
             rows += [{**row, "span": name} for name in ([span] if isinstance(span, str) else span)]
     path = root / "krs" / model / method / concept / f"{experiment}.parquet"
-    frame = pd.DataFrame(rows).reindex(columns=CELL_SCHEMA.names)
+    frame = pd.DataFrame(rows).reindex(columns=SWEEP_SCHEMA.names)
     write_rows(path, frame, {"device": "cpu", **(metadata or {})})
     return path
 

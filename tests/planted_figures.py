@@ -1,4 +1,4 @@
-"""Cells whose curves all differ, and what a figure of them shows, for the tests of figures."""
+"""Sweeps whose curves all differ, and what a figure of them shows, for the tests of figures."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from planted import EXPERIMENTS, plant, sloped
 
 
 def study(root: Path, concepts: int = 2, layers: int = 4, **more: Any) -> list[Path]:
-    """Cells of two methods and four experiments; every curve is another slope."""
+    """Sweeps of two methods and four experiments; every curve is another slope."""
     return [
         plant(
             root,

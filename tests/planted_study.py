@@ -1,4 +1,4 @@
-"""A whole planted study, for the report: cells, tables, figures, answers; and hostile texts."""
+"""A whole planted study, for the report: sweeps, tables, figures, answers; and hostile texts."""
 
 import json
 import math
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from dissect.analysis.claims import claims
-from dissect.analysis.collect import collect_cells, coverage
+from dissect.analysis.collect import collect_sweeps, coverage
 from dissect.analysis.statistics import statistics
 from dissect.analysis.tables import concept_scores, curves
 from dissect.figures.canvas import save
@@ -79,13 +79,13 @@ def plant_study(root: Path, concepts: int = len(CONCEPTS), *, figures: bool = Tr
     """Write a study of so many concepts, with its figures or without."""
     names = dict(list(CONCEPTS.items())[:concepts])
     random = np.random.default_rng(0)
-    cells = [
-        _cell(root, method, concept, experiment, random)
+    sweeps = [
+        _sweep(root, method, concept, experiment, random)
         for method in METHODS
         for concept in names
         for experiment in EXPERIMENTS
     ]
-    _tables(root, cells)
+    _tables(root, sweeps)
     if figures:
         _figures(root)
     _answers(root, names, random)
@@ -95,10 +95,10 @@ def plant_study(root: Path, concepts: int = len(CONCEPTS), *, figures: bool = Tr
     return PlantedStudy(root)
 
 
-def _cell(
+def _sweep(
     root: Path, method: str, concept: str, experiment: str, random: np.random.Generator
 ) -> Path:
-    """A cell whose curve rises late, with its controls at three layers."""
+    """A sweep whose curve rises late, with its controls at three layers."""
     lower = 0.12 * (method == "dpo")
     rise = [_PEAKS[experiment] / (1 + math.exp(-(layer - 9) / 1.5)) for layer in range(LAYERS)]
     dip = [-0.4 * math.exp(-((layer - 5) ** 2) / 4) for layer in range(LAYERS)]
@@ -142,9 +142,9 @@ def _cell(
     return path
 
 
-def _tables(root: Path, cells: Sequence[Path]) -> None:
+def _tables(root: Path, sweeps: Sequence[Path]) -> None:
     tables = root / "tables"
-    collect_cells(cells, tables / "krs.parquet")
+    collect_sweeps(sweeps, tables / "krs.parquet")
     key = {"model": MODEL, "method": "dpo", "concept": "beer", "origin": "own"}
     absent = [
         {**key, "experiment": name, "reason": "the checkpoint is not there"} for name in EXPERIMENTS

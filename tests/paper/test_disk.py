@@ -101,7 +101,7 @@ def test_one_concept_at_a_time_needs_one_concepts_disk(
     small = size_of(paper.home)
     assert kept < peak.bytes <= kept + max(rounds) + small < kept + sum(rounds)
 
-    # Weights came once: later runs fetched nothing again for finished cells.
+    # Weights came once: later runs fetched nothing again for finished sweeps.
     sent = files_of(hub.requests)
     came = {item: count for item, count in sent.items() if item[1].endswith(".safetensors")}
     assert len({repo for repo, _ in came}) == 2 + 2 * 2 * len(PAIRS)

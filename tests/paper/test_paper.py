@@ -63,11 +63,11 @@ def test_the_whole_paper_is_computed(done: Done) -> None:
                 assert done.paper.result(figure).stat().st_size > 1000
 
 
-def test_a_cell_names_the_commits_it_stands_on(done: Done) -> None:
+def test_a_sweep_names_the_commits_it_stands_on(done: Done) -> None:
     commits = {repo: served.commits["main"] for repo, served in done.paper.hub.repositories.items()}
     for row in ROWS:
-        for cell in done.paper.result(f"krs/{row.model}/{row.method}/{row.concept}").glob("*"):
-            metadata = read_metadata(cell)
+        for sweep in done.paper.result(f"krs/{row.model}/{row.method}/{row.concept}").glob("*"):
+            metadata = read_metadata(sweep)
             assert metadata["unlearned_revision"] == commits[row.location]
             assert metadata["unlearned_source"] == row.source
 

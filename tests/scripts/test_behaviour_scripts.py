@@ -14,7 +14,7 @@ import register_checkpoint
 import summarise_behaviour
 
 from dissect.analysis.behaviour import read_behaviour
-from dissect.analysis.collect import collect_answers, collect_cells
+from dissect.analysis.collect import collect_answers, collect_sweeps
 from dissect.errors import DissectError
 from dissect.figures.style import Style
 from dissect.files import read_json, sha256_of
@@ -157,8 +157,8 @@ def test_a_figure_of_nothing_is_refused(study: Path, tmp_path: Path) -> None:
 
 
 def test_answers_decide_the_statement_on_unrelated_knowledge(tmp_path: Path) -> None:
-    cells = [plant(tmp_path, flat(0.5), concept=f"c{i}") for i in range(6)]
-    collect_cells(cells, tmp_path / "krs.parquet")
+    sweeps = [plant(tmp_path, flat(0.5), concept=f"c{i}") for i in range(6)]
+    collect_sweeps(sweeps, tmp_path / "krs.parquet")
     head = "model,origin,method,concept,concept_name,set,experiment,first_layer,last_layer"
     rows = [f"tiny,own,dpo,c{i},C,unrelated,,,,4,0.2,0.{4 + i % 2}" for i in range(6)]
     # Under a patch, and on other questions: these count for nothing.

@@ -17,7 +17,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from dissect.analysis.collect import collect_cells
+from dissect.analysis.collect import collect_sweeps
 from dissect.analysis.self_patch import collect_self_patch
 from dissect.analysis.tables import concept_scores, curves
 from dissect.errors import DissectError
@@ -70,7 +70,7 @@ def dissect(study: dict[str, Path], table: Path, experiment: str, **more: Any) -
 
 
 @pytest.mark.parametrize("experiment", ["attention", "value_vectors"])
-def test_a_cell_with_controls_has_the_rows_of_one_without(
+def test_a_sweep_with_controls_has_the_rows_of_one_without(
     study: dict[str, Path], tmp_path: Path, experiment: str
 ) -> None:
     plain = dissect(study, tmp_path / "plain.parquet", experiment)
@@ -208,15 +208,15 @@ def test_value_vectors_of_another_layer_fail(
 
 
 def test_the_floor_becomes_a_table_and_a_line(study: dict[str, Path], tmp_path: Path) -> None:
-    cell = tmp_path / "krs" / "tiny" / "dpo" / "tea" / "attention.parquet"
-    dissect(study, cell, "attention", controls=CONTROLS)
+    sweep = tmp_path / "krs" / "tiny" / "dpo" / "tea" / "attention.parquet"
+    dissect(study, sweep, "attention", controls=CONTROLS)
     table = tmp_path / "krs.parquet"
-    collect_cells([cell], table)
+    collect_sweeps([sweep], table)
     summarise_controls.main(krs=table, seed=0, table=tmp_path / "controls.csv")
     found = pd.read_csv(tmp_path / "controls.csv")
     assert set(found["donor"]) == {"other_question", "noise"}
     assert found["low"].isna().all() and (found["n_concepts"] == 1).all()
-    rows = read_rows(cell)
+    rows = read_rows(sweep)
     where = {"donor": "noise", "window": "sliding_3", "span": "answer", "layer": 5}
     mine = rows[
         (rows[list(where)].astype(str) == {k: str(v) for k, v in where.items()}).all(axis=1)
@@ -272,10 +272,10 @@ def test_a_copy_that_computes_what_its_original_does_is_warned_of(
     study: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Such as the original's weights in other shards, which have other hashes."""
-    dissect(study, tmp_path / "cell.parquet", "attention")
+    dissect(study, tmp_path / "sweep.parquet", "attention")
     assert "the original's answers" not in caplog.text
     same = study | {"dpo": study["original"]}
-    dissect(same, tmp_path / "cell.parquet", "attention")
+    dissect(same, tmp_path / "sweep.parquet", "attention")
     assert "the unlearned model gives the original's answers (KL at most" in caplog.text
     assert "check its source in the checkpoints table" in caplog.text
 
@@ -301,7 +301,7 @@ def test_a_model_that_computes_no_numbers_is_refused(
                 **COMMON,
             )
         else:
-            dissect(study | {broken: manifest}, tmp_path / "cell.parquet", "attention")
+            dissect(study | {broken: manifest}, tmp_path / "sweep.parquet", "attention")
     assert "\n" not in str(error.value)
     assert not list(tmp_path.glob("*.parquet")) and not list(tmp_path.glob("*.safetensors"))
 
@@ -330,7 +330,7 @@ def test_texts_beyond_the_models_positions_are_warned_of(
 def run_on(study: dict[str, Path], folder: Path, script: str) -> None:
     """One of the scripts that read a recording."""
     if script == "dissect_layers":
-        dissect(study, folder / "cell.parquet", "attention")
+        dissect(study, folder / "sweep.parquet", "attention")
     else:
         check_self_patch.main(
             original=study["original"],

@@ -26,7 +26,7 @@ from dissect.results.schema import read_metadata, read_rows
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 METHODS = ("grad_diff", "dpo")
 EXPERIMENTS = ("mlp_coefficients", "attention", "mlp_coefficients_and_attention", "value_vectors")
-Cells = dict[tuple[str, str, str], Path]  # parquet by method, concept and experiment
+Sweeps = dict[tuple[str, str, str], Path]  # parquet by method, concept and experiment
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ def register(golden: Golden, folder: Path, method: str, concept: str = "") -> Pa
     return manifest
 
 
-def run_cells(golden: Golden, folder: Path, dtype: str) -> Cells:
+def run_cells(golden: Golden, folder: Path, dtype: str) -> Sweeps:
     original = register(golden, folder, "original")
-    cells = {}
+    sweeps = {}
     for concept in golden.concepts:
         texts, recording = folder / f"{concept}.json", folder / f"{concept}.safetensors"
         concepts = golden.folder / "concepts.json"
@@ -76,7 +76,7 @@ def run_cells(golden: Golden, folder: Path, dtype: str) -> Cells:
         for method in METHODS:
             unlearned = register(golden, folder, method, concept)
             for experiment in EXPERIMENTS:
-                cell = folder / "krs" / method / concept / f"{experiment}.parquet"
+                sweep = folder / "krs" / method / concept / f"{experiment}.parquet"
                 dissect_layers.main(
                     original=original,
                     unlearned=unlearned,
@@ -84,33 +84,33 @@ def run_cells(golden: Golden, folder: Path, dtype: str) -> Cells:
                     recording=recording,
                     experiment=experiment,
                     windows=["sliding_5"],
-                    table=cell,
+                    table=sweep,
                     **common,
                 )
-                cells[method, concept, experiment] = cell
-    return cells
+                sweeps[method, concept, experiment] = sweep
+    return sweeps
 
 
 @pytest.fixture(scope="module")
-def cells_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Golden, str], Cells]:
-    """A family's cells in a dtype, computed once."""
-    known: dict[tuple[str, str], Cells] = {}
+def sweeps_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Golden, str], Sweeps]:
+    """A family's sweeps in a dtype, computed once."""
+    known: dict[tuple[str, str], Sweeps] = {}
 
-    def cells(golden: Golden, dtype: str) -> Cells:
+    def sweeps(golden: Golden, dtype: str) -> Sweeps:
         key = golden.family, dtype
         if key not in known:
             known[key] = run_cells(golden, tmp_path_factory.mktemp("_".join(key)), dtype)
         return known[key]
 
-    return cells
+    return sweeps
 
 
-CellsOf = Callable[[Golden, str], Cells]
+CellsOf = Callable[[Golden, str], Sweeps]
 
 
-def values(cell: Path, span: str, column: str) -> np.ndarray:
+def values(sweep: Path, span: str, column: str) -> np.ndarray:
     """(layers, questions), as golden.json has them."""
-    rows = read_rows(cell)
+    rows = read_rows(sweep)
     rows = rows[rows["span"] == span]
     return rows.pivot(index="layer", columns="question", values=column).to_numpy()
 
@@ -119,30 +119,30 @@ def values(cell: Path, span: str, column: str) -> np.ndarray:
 @pytest.mark.parametrize("span", ["notebook", "answer"])
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_fp32_score_and_loss_is_the_notebooks(
-    cells_of: CellsOf, golden: Golden, experiment: str, span: str
+    sweeps_of: CellsOf, golden: Golden, experiment: str, span: str
 ) -> None:
-    cells = cells_of(golden, "float32")
+    sweeps = sweeps_of(golden, "float32")
     for method in METHODS:
         for concept in golden.concepts:
             theirs = golden.of("fp32", span)[concept][method]
-            cell = cells[method, concept, experiment]
-            krs = values(cell, span, "krs")
+            sweep = sweeps[method, concept, experiment]
+            krs = values(sweep, span, "krs")
             assert krs.shape == (32, 6)
             np.testing.assert_allclose(krs, theirs["KRS"][experiment], rtol=0, atol=1e-5)
             np.testing.assert_allclose(
-                values(cell, span, "loss_patched"), theirs["patched_loss"][experiment], rtol=1e-5
+                values(sweep, span, "loss_patched"), theirs["patched_loss"][experiment], rtol=1e-5
             )
             np.testing.assert_allclose(
-                values(cell, span, "loss_unlearned")[0], theirs["baseline_loss"], rtol=1e-5
+                values(sweep, span, "loss_unlearned")[0], theirs["baseline_loss"], rtol=1e-5
             )
 
 
 @both_families
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_bf16_curves_are_the_notebooks(cells_of: CellsOf, golden: Golden, experiment: str) -> None:
-    cells = cells_of(golden, "checkpoint")
+def test_bf16_curves_are_the_notebooks(sweeps_of: CellsOf, golden: Golden, experiment: str) -> None:
+    sweeps = sweeps_of(golden, "checkpoint")
     curves = [
-        values(cells[method, concept, experiment], "notebook", "krs").mean(axis=1)
+        values(sweeps[method, concept, experiment], "notebook", "krs").mean(axis=1)
         for method in METHODS
         for concept in golden.concepts
     ]
@@ -151,9 +151,9 @@ def test_bf16_curves_are_the_notebooks(cells_of: CellsOf, golden: Golden, experi
 
 
 @both_families
-def test_a_cell_says_where_it_comes_from(cells_of: CellsOf, golden: Golden) -> None:
-    cell = cells_of(golden, "float32")["dpo", golden.concepts[0], "attention"]
-    rows, metadata = read_rows(cell), read_metadata(cell)
+def test_a_cell_says_where_it_comes_from(sweeps_of: CellsOf, golden: Golden) -> None:
+    sweep = sweeps_of(golden, "float32")["dpo", golden.concepts[0], "attention"]
+    rows, metadata = read_rows(sweep), read_metadata(sweep)
     assert len(rows) == 32 * 6 * 2
     assert rows["concept_name"].unique().tolist() == [golden.concept_name]
     assert rows["origin"].unique().tolist() == ["own"]
@@ -168,9 +168,9 @@ def test_a_cell_says_where_it_comes_from(cells_of: CellsOf, golden: Golden) -> N
 
 @both_families
 def test_answer_logprobs_stand_under_the_answer_span_only(
-    cells_of: CellsOf, golden: Golden
+    sweeps_of: CellsOf, golden: Golden
 ) -> None:
-    rows = read_rows(cells_of(golden, "float32")["dpo", golden.concepts[0], "attention"])
+    rows = read_rows(sweeps_of(golden, "float32")["dpo", golden.concepts[0], "attention"])
     columns = ["answer_logprob_original", "answer_logprob_unlearned", "answer_logprob_patched"]
     assert rows.loc[rows["span"] == "notebook", columns].isna().all(axis=None)
     assert (rows.loc[rows["span"] == "answer", columns] < 0).all(axis=None)

@@ -8,7 +8,7 @@ from pathlib import Path
 import plot
 import pytest
 
-from dissect.analysis.collect import collect_cells
+from dissect.analysis.collect import collect_sweeps
 from dissect.analysis.scores import EVERY_SCORE
 from dissect.analysis.statistics import statistics
 from dissect.analysis.tables import concept_scores, curves
@@ -29,13 +29,13 @@ EVERY = pytest.mark.parametrize("name", [name for name, spec in FIGURES.items() 
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with krs.parquet and the tables made from it, of a small study."""
     root = tmp_path_factory.mktemp("study")
-    cells = [
+    sweeps = [
         plant(root, sloped(0.2 * (i + 1)), method=method, experiment=experiment, span="answer")
         for method in ("dpo", "grad_diff")
         for i, experiment in enumerate(EXPERIMENTS)
     ]
     table = root / "krs.parquet"
-    collect_cells(cells, table)
+    collect_sweeps(sweeps, table)
     write_csv(root / "curves.csv", curves(concept_scores(table)))
     write_csv(root / "scores.csv", curves(concept_scores(table, EVERY_SCORE)))
     write_csv(root / "statistics.csv", statistics(concept_scores(table)))

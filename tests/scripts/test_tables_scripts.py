@@ -1,4 +1,4 @@
-"""summarise_*.py and decide_claims.py: from cells to the tables."""
+"""summarise_*.py and decide_claims.py: from sweeps to the tables."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import summarise_curves
 import summarise_scores
 import summarise_statistics
 
-from dissect.analysis.collect import collect_cells, coverage
+from dissect.analysis.collect import collect_sweeps, coverage
 from dissect.analysis.scores import EVERY_SCORE
 from dissect.analysis.tables import read_curves
 from dissect.results.csv_files import read_csv, write_csv
@@ -17,12 +17,12 @@ from dissect.results.schema import read_rows
 from planted import flat, plant
 
 
-def run(tmp_path: Path, cells: list[Path]) -> Path:
+def run(tmp_path: Path, sweeps: list[Path]) -> Path:
     """All tables, one script after another; returns the tables' folder."""
     tables = tmp_path / "tables"
     key = {"model": "tiny", "method": "dpo", "concept": "war", "experiment": "attention"}
     krs, missing = tables / "krs.parquet", key | {"reason": "demo/war is not there"}
-    collect_cells(cells, krs)
+    collect_sweeps(sweeps, krs)
     write_csv(tables / "coverage.csv", coverage(krs, [missing | {"origin": "own"}]))
     summarise_curves.main(krs=krs, seed=0, table=tables / "curves.csv")
     summarise_scores.main(
@@ -42,7 +42,7 @@ def run(tmp_path: Path, cells: list[Path]) -> Path:
     return tables
 
 
-def test_cells_become_tables(tmp_path: Path) -> None:
+def test_sweeps_become_tables(tmp_path: Path) -> None:
     tables = run(tmp_path, [plant(tmp_path, [[0.2, 0.4], [0.5, None]])])
     assert len(read_rows(tables / "krs.parquet")) == 4
     coverage = pd.read_csv(tables / "coverage.csv", keep_default_na=False)
@@ -68,9 +68,9 @@ def test_cells_become_tables(tmp_path: Path) -> None:
 
 
 def test_tables_have_the_same_bytes_twice(tmp_path: Path) -> None:
-    cells = [plant(tmp_path, flat(0.1 * i), concept=f"c{i}") for i in range(6)]
-    first = {path.name: path.read_bytes() for path in run(tmp_path, cells).iterdir()}
-    again = {path.name: path.read_bytes() for path in run(tmp_path, cells[::-1]).iterdir()}
+    sweeps = [plant(tmp_path, flat(0.1 * i), concept=f"c{i}") for i in range(6)]
+    first = {path.name: path.read_bytes() for path in run(tmp_path, sweeps).iterdir()}
+    again = {path.name: path.read_bytes() for path in run(tmp_path, sweeps[::-1]).iterdir()}
     assert sorted(first) == [
         "claims.csv",
         "coverage.csv",

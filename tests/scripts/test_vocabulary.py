@@ -19,11 +19,11 @@ from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.checkpoints.verify import refuse_other_shapes, refuse_unshared_tokens
 from dissect.errors import DissectError
 from dissect.inputs.rows import CheckpointRow
-from dissect.results.schema import CELL_SCHEMA, read_rows
+from dissect.results.schema import SWEEP_SCHEMA, read_rows
 from dissect.texts.spans import read_texts
 from tiny import save_tiny, tiny_concept, tiny_config
 
-NUMBERS = [field.name for field in CELL_SCHEMA if str(field.type) == "double"]
+NUMBERS = [field.name for field in SWEEP_SCHEMA if str(field.type) == "double"]
 COMMON: dict[str, str] = {"prompt": "paper", "dtype": "float32", "device": "cpu"}
 
 
@@ -40,8 +40,8 @@ def resized(folder: Path, rows: int, target: Path) -> Path:
     return target
 
 
-def cell_of(root: Path, original: Path, unlearned: Path) -> pd.DataFrame:
-    """One cell by the scripts."""
+def one_sweep(root: Path, original: Path, unlearned: Path) -> pd.DataFrame:
+    """One sweep by the scripts."""
     root.mkdir()
     for name, folder in (("original", original), ("dpo", unlearned)):
         row = CheckpointRow("tiny", name, "" if name == "original" else "tea", f"path:{folder}")
@@ -57,10 +57,10 @@ def cell_of(root: Path, original: Path, unlearned: Path) -> pd.DataFrame:
         recording=recording,
         experiment="attention",
         windows=["sliding_3"],
-        table=root / "cell.parquet",
+        table=root / "sweep.parquet",
         **COMMON,
     )
-    return read_rows(root / "cell.parquet")
+    return read_rows(root / "sweep.parquet")
 
 
 def assert_same_numbers(found: pd.DataFrame, expected: pd.DataFrame) -> None:
@@ -78,23 +78,23 @@ def pair(tmp_path: Path, **config: Any) -> tuple[Path, Path]:
 def test_rows_that_only_the_unlearned_one_has_change_nothing(tmp_path: Path, tied: bool) -> None:
     original, unlearned = pair(tmp_path, tie_word_embeddings=tied)
     larger = resized(unlearned, 304, tmp_path / "larger")
-    expected = cell_of(tmp_path / "expected", original, unlearned)
-    assert_same_numbers(cell_of(tmp_path / "found", original, larger), expected)
+    expected = one_sweep(tmp_path / "expected", original, unlearned)
+    assert_same_numbers(one_sweep(tmp_path / "found", original, larger), expected)
 
 
 def test_rows_that_only_the_original_has_are_in_no_score(tmp_path: Path) -> None:
     original, unlearned = pair(tmp_path)
     larger = resized(original, 310, tmp_path / "larger")
-    expected = cell_of(tmp_path / "expected", original, unlearned)
-    assert_same_numbers(cell_of(tmp_path / "found", larger, unlearned), expected)
+    expected = one_sweep(tmp_path / "expected", original, unlearned)
+    assert_same_numbers(one_sweep(tmp_path / "found", larger, unlearned), expected)
 
 
 def test_a_smaller_vocabulary_is_both_cut_to_it(tmp_path: Path) -> None:
     original, unlearned = pair(tmp_path)
     smaller = resized(unlearned, 270, tmp_path / "smaller")
     cut = resized(original, 270, tmp_path / "cut")
-    expected = cell_of(tmp_path / "expected", cut, smaller)
-    assert_same_numbers(cell_of(tmp_path / "found", original, smaller), expected)
+    expected = one_sweep(tmp_path / "expected", cut, smaller)
+    assert_same_numbers(one_sweep(tmp_path / "found", original, smaller), expected)
 
 
 def test_a_text_that_uses_a_row_of_one_alone_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -107,9 +107,9 @@ def test_a_text_that_uses_a_row_of_one_alone_is_refused_in_one_line(tmp_path: Pa
     few = resized(unlearned, highest, tmp_path / "few")
     said = f"few has a vocabulary of {highest} rows, .* of 300, and the texts use token {highest}"
     with pytest.raises(DissectError, match=said) as error:
-        cell_of(tmp_path / "found", original, few)
+        one_sweep(tmp_path / "found", original, few)
     assert "\n" not in str(error.value)
-    assert not (tmp_path / "found/cell.parquet").exists()
+    assert not (tmp_path / "found/sweep.parquet").exists()
 
 
 def test_only_rows_may_differ(tmp_path: Path) -> None:

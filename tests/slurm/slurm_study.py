@@ -54,10 +54,10 @@ class Cluster:
         """Comments of the jobs that wait or run."""
         return self.ask("squeue", "--noheader", "--format", "%k").split()
 
-    def job_of(self, cell: str) -> str:
+    def job_of(self, sweep: str) -> str:
         """The id of the job in the queue whose wildcards end with this."""
         lines = self.ask("squeue", "--noheader", "--format", "%i %k").splitlines()
-        (found,) = [line.split()[0] for line in lines if line.endswith(f"_{cell}")]
+        (found,) = [line.split()[0] for line in lines if line.endswith(f"_{sweep}")]
         return found
 
     def ended(self, ids: list[str]) -> list[Ended]:
@@ -168,27 +168,27 @@ class Study:
     def run(self, *options: str, target: str = "tables") -> Run:
         return self.start(*options, target=target).finish()
 
-    def fault(self, cell: str, kind: str) -> Path:
-        """Let a cell's job go wrong; returns the file whose removal ends it."""
+    def fault(self, sweep: str, kind: str) -> Path:
+        """Let a sweep's job go wrong; returns the file whose removal ends it."""
         self.faults.mkdir(exist_ok=True)
-        path = self.faults / f"{cell}.fault"
+        path = self.faults / f"{sweep}.fault"
         path.write_text(kind, encoding="utf-8")
         return path
 
     def reached(self, fault: Path, run: Started) -> None:
-        """Wait until the cell's job is where it goes wrong."""
+        """Wait until the sweep's job is where it goes wrong."""
         while not fault.with_suffix(".reached").exists():
             assert run.process.poll() is None, run.finish().output
             time.sleep(0.1)
 
-    def cell(self, name: str) -> Path:
-        """A cell's table; its name is method_concept_experiment, as in a job's comment."""
+    def sweep(self, name: str) -> Path:
+        """A sweep's table; its name is method_concept_experiment, as in a job's comment."""
         method, concept, experiment = re.fullmatch(r"(grad_diff|dpo)_([a-z]+)_(\w+)", name).groups()  # type: ignore[union-attr]
         return self.root / f"results/tiny/krs/tiny/{method}/{concept}/{experiment}.parquet"
 
-    def remove(self, *cells: str) -> None:
-        for name in cells:
-            self.cell(name).unlink()
+    def remove(self, *sweeps: str) -> None:
+        for name in sweeps:
+            self.sweep(name).unlink()
 
     def tables(self) -> dict[str, bytes]:
         return {name: (self.root / "results/tiny/tables" / name).read_bytes() for name in TABLES}
@@ -200,7 +200,7 @@ def submitted(run: Run) -> dict[str, str]:
     return dict(re.findall(pattern, run.output))
 
 
-def cells_of(run: Run) -> list[str]:
+def sweeps_of(run: Run) -> list[str]:
     """The sweeps that a run has submitted, one entry per attempt."""
     names = [name for name in submitted(run).values() if name.startswith("dissect_layers/")]
     return sorted(name.removeprefix("dissect_layers/tiny_") for name in names)
@@ -216,10 +216,10 @@ def assert_complete(study: Study, undisturbed: Study) -> None:
 
 
 def attempts(
-    run: Run, cluster: Cluster, cell: str, asked: str = "minutes"
+    run: Run, cluster: Cluster, sweep: str, asked: str = "minutes"
 ) -> list[tuple[str, int]]:
-    """How each attempt at a cell ended, and what it had asked for."""
-    ids = [job for job, name in submitted(run).items() if name.endswith(f"/tiny_{cell}")]
+    """How each attempt at a sweep ended, and what it had asked for."""
+    ids = [job for job, name in submitted(run).items() if name.endswith(f"/tiny_{sweep}")]
     jobs = sorted(cluster.ended(ids), key=lambda job: int(job.id))
     return [(job.state, getattr(job, asked)) for job in jobs]
 

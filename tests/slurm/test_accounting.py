@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from slurm_study import ONE, OTHER, Cluster, Study, assert_complete, attempts, cells_of, submitted
+from slurm_study import ONE, OTHER, Cluster, Study, assert_complete, attempts, submitted, sweeps_of
 
 
 @pytest.fixture
@@ -63,5 +63,5 @@ def test_while_a_daemon_is_away_everything_waits(
     held[1].unlink()
     done = run.finish()
     assert done.status == 0, done.output
-    assert cells_of(done) == [ONE, OTHER]
+    assert sweeps_of(done) == [ONE, OTHER]
     assert_complete(accounted, undisturbed)

@@ -11,8 +11,8 @@ from slurm_study import (
     Study,
     assert_complete,
     attempts,
-    cells_of,
     submitted,
+    sweeps_of,
 )
 
 
@@ -30,7 +30,7 @@ def test_jobs_cancelled_or_out_of_time_or_memory_get_a_larger_second_attempt(
     cluster.ask("scancel", cluster.job_of(ONE))
     done = run.finish()
     assert done.status == 0, done.output
-    assert cells_of(done) == sorted([late, large, ONE] * 2)
+    assert sweeps_of(done) == sorted([late, large, ONE] * 2)
     assert attempts(done, cluster, late) == [("TIMEOUT", 1), ("COMPLETED", 2)]
     assert [state for state, _ in attempts(done, cluster, ONE)] == ["CANCELLED", "COMPLETED"]
     (_, first), (_, second) = attempts(done, cluster, large, "mem_mb")
@@ -66,9 +66,9 @@ def test_a_full_disk_is_named_and_leaves_nothing_behind(study: Study, undisturbe
     assert failed.status == 1
     (named,) = re.findall(r"log: (\S+), \S+\.log \(check log", failed.output)
     said = (study.root / named).read_text(encoding="utf-8").splitlines()[-1]
-    assert "no space left while writing" in said and study.cell(ONE).name in said
-    folder = study.cell(ONE).parent
-    assert not study.cell(ONE).exists() and not list(folder.glob(".*"))
+    assert "no space left while writing" in said and study.sweep(ONE).name in said
+    folder = study.sweep(ONE).parent
+    assert not study.sweep(ONE).exists() and not list(folder.glob(".*"))
     full.unlink()
     assert_complete(study, undisturbed)
 
@@ -82,7 +82,7 @@ def test_ctrl_c_cancels_the_jobs(study: Study, undisturbed: Study) -> None:
     assert run.finish().status != 0
     study.cluster.wait_until(lambda: not study.cluster.queue())  # cancelled jobs take a moment
     held.unlink()
-    assert not study.cell(ONE).exists()
+    assert not study.sweep(ONE).exists()
     assert_complete(study, undisturbed)
 
 
@@ -95,7 +95,7 @@ def test_after_kill_9_one_command_ends_or_awaits_the_jobs_and_goes_on(
     run = study.start()
     study.reached(held, run)
     study.cluster.wait_until(lambda: len(study.cluster.queue()) == 1)  # the other one is done
-    finished = study.cell(OTHER).stat().st_mtime_ns
+    finished = study.sweep(OTHER).stat().st_mtime_ns
     run.process.kill()
     run.finish()
     assert study.cluster.job_of(ONE)
@@ -113,8 +113,8 @@ def test_after_kill_9_one_command_ends_or_awaits_the_jobs_and_goes_on(
         held.unlink(missing_ok=True)
     done = going_on.finish()
     assert done.status == 0, done.output
-    assert cells_of(done) == ([] if way == "wait" else [ONE])
-    assert study.cell(OTHER).stat().st_mtime_ns == finished
+    assert sweeps_of(done) == ([] if way == "wait" else [ONE])
+    assert study.sweep(OTHER).stat().st_mtime_ns == finished
     assert_complete(study, undisturbed)
 
 

@@ -5,7 +5,7 @@ import subprocess
 import time
 
 import pytest
-from slurm_study import HANGS, ONE, OTHER, Study, assert_complete, cells_of
+from slurm_study import HANGS, ONE, OTHER, Study, assert_complete, sweeps_of
 
 
 @pytest.mark.parametrize("seconds", [20, 90])
@@ -26,7 +26,7 @@ def test_while_the_controller_is_away_everything_waits(
     held[1].unlink()
     done = run.finish()
     assert done.status == 0, done.output
-    assert cells_of(done) == [ONE, OTHER]
+    assert sweeps_of(done) == [ONE, OTHER]
     assert_complete(study, undisturbed)
 
 
@@ -69,5 +69,5 @@ def test_a_node_that_goes_down_costs_nothing_but_time(study: Study, undisturbed:
     # the first copy may come late, and ends whatever bears the job's number on the node by then.
     done = run.finish()
     assert done.status == 0, done.output
-    assert cells_of(done) == [ONE]
+    assert sweeps_of(done) == [ONE]
     assert_complete(study, undisturbed)

@@ -29,7 +29,7 @@ def test_one_figure_is_drawn_here(study: Study) -> None:
     assert figure.exists()
 
 
-def test_one_cell_again_is_one_job(study: Study) -> None:
+def test_one_sweep_again_is_one_job(study: Study) -> None:
     study.remove("dpo_tea_attention")
     assert sent(study) == {"dissect_layers": 1}
 

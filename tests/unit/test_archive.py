@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dissect.analysis.collect import collect_cells
+from dissect.analysis.collect import collect_sweeps
 from dissect.archive.archive import study_members, workflow_commit, write_archive
 from dissect.archive.redact import Redactor
 from dissect.errors import DissectError
@@ -25,8 +25,8 @@ def study(tmp_path: Path) -> dict[str, Any]:
     """What `study_members` takes: a study in folders of this machine."""
     results, folder = tmp_path / "results", tmp_path / "data" / "original"
     source = f"path:{folder}"
-    cell = plant(results, flat(0.5), metadata={"original_source": source})
-    collect_cells([cell], results / "tables/krs.parquet")
+    sweep = plant(results, flat(0.5), metadata={"original_source": source})
+    collect_sweeps([sweep], results / "tables/krs.parquet")
     (results / "tables/coverage.csv").write_text(f"reason\nfolder {folder} is gone\n", "utf-8")
     (results / "figures").mkdir()
     (results / "figures/curves.png").write_bytes(b"\x89PNG")
@@ -112,7 +112,7 @@ def test_a_parquet_file_keeps_its_rows(study: dict[str, Any], tmp_path: Path) ->
 
 def test_files_that_tell_nothing_are_packed_as_they_are(study: dict[str, Any]) -> None:
     kept = study["results"] / "tables/krs.parquet"
-    collect_cells([plant(study["results"], flat(0.5))], kept)
+    collect_sweeps([plant(study["results"], flat(0.5))], kept)
     assert pack(study).read("tables/krs.parquet") == kept.read_bytes()
 
 

@@ -85,7 +85,7 @@ def test_resamples_are_means_of_the_drawn_concepts() -> None:
     for drawn, mean in zip(counts, resampled(values, seed=2)[:50], strict=True):
         chosen = np.repeat(values, drawn.astype(int), axis=1)
         np.testing.assert_allclose(mean, chosen.mean(axis=1).mean(axis=0))
-    values[1, 2] = np.nan  # a missing cell: that method's mean is over the concepts that it has
+    values[1, 2] = np.nan  # a missing sweep: that method's mean is over the concepts that it has
     for drawn, mean in zip(counts, resampled(values, seed=2)[:50], strict=True):
         chosen = np.repeat(values, drawn.astype(int), axis=1)
         np.testing.assert_allclose(mean, np.nanmean(chosen, axis=1).mean(axis=0))
@@ -93,7 +93,7 @@ def test_resamples_are_means_of_the_drawn_concepts() -> None:
 
 def test_what_two_curves_do_not_share_is_left_out_of_both() -> None:
     left, right = np.full((2, 6, 3), 0.8), np.full((2, 6, 3), 0.5)
-    left[0, 0], right[0, 0] = 9.0, np.nan  # a cell that only the left one has
+    left[0, 0], right[0, 0] = 9.0, np.nan  # a sweep that only the left one has
     right[1, 5], left[1, 5] = 9.0, np.nan
     left[:, 4] = np.nan  # a concept that only the right one has
     found = estimate(partial(difference_of_peaks, None), left, right, seed=0)

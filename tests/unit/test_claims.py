@@ -10,7 +10,7 @@ import pytest
 from dissect.analysis.bootstrap import Estimate
 from dissect.analysis.claim_list import CLAIMS, UNRELATED, Claim
 from dissect.analysis.claims import CLAIM_COLUMNS, claims, decide
-from dissect.analysis.collect import collect_cells
+from dissect.analysis.collect import collect_sweeps
 from dissect.analysis.tables import concept_scores
 from dissect.terms import ATTENTION, BOTH, MLP_COEFFICIENTS, VALUE_VECTORS
 from planted import EXPERIMENTS, flat, plant
@@ -52,9 +52,9 @@ CASES: dict[str, Case] = {
 }
 
 
-def scores_of(root: Path, cells: Sequence[Path]) -> pd.DataFrame:
+def scores_of(root: Path, sweeps: Sequence[Path]) -> pd.DataFrame:
     table = root / "tables" / "krs.parquet"
-    collect_cells(cells, table)
+    collect_sweeps(sweeps, table)
     return concept_scores(table)
 
 
@@ -159,12 +159,12 @@ def test_no_layer_leads_a_flat_curve(tmp_path: Path) -> None:
 
 def test_there_is_a_row_per_statement_model_origin_and_span(tmp_path: Path) -> None:
     both = ["notebook", "answer"]
-    cells = [
+    sweeps = [
         plant(tmp_path, flat(0.5), model=model, concept=origin, origin=origin, span=both)
         for model in ("m1", "m2")
         for origin in ("published", "trained_here")
     ]
-    found = claims(scores_of(tmp_path, cells), ["sliding_1"])
+    found = claims(scores_of(tmp_path, sweeps), ["sliding_1"])
     assert list(found.columns) == CLAIM_COLUMNS
     assert len(found) == 2 * 2 * (2 * len(CLAIMS) + 1)
     assert not found.duplicated(["id", "model", "origin", "span"]).any()
@@ -172,12 +172,12 @@ def test_there_is_a_row_per_statement_model_origin_and_span(tmp_path: Path) -> N
 
 
 def test_controls_decide_nothing(tmp_path: Path) -> None:
-    cells = [plant(tmp_path, flat(0.95, 9), concept=name, experiment=BOTH) for name in CONCEPTS]
-    cells += [
+    sweeps = [plant(tmp_path, flat(0.95, 9), concept=name, experiment=BOTH) for name in CONCEPTS]
+    sweeps += [
         plant(tmp_path, flat(0.0, 9), concept=f"{name}_", experiment=BOTH, donor="noise")
         for name in CONCEPTS
     ]
-    found = row(claims(scores_of(tmp_path, cells), ["sliding_1"]), "both_nearly_all")
+    found = row(claims(scores_of(tmp_path, sweeps), ["sliding_1"]), "both_nearly_all")
     assert (found["value"], found["verdict"]) == (pytest.approx(0.95), "holds")
 
 
@@ -200,8 +200,8 @@ def test_what_was_not_computed_is_said(tmp_path: Path) -> None:
 
 
 def test_curves_without_a_value_decide_nothing(tmp_path: Path) -> None:
-    cells = [plant(tmp_path, flat(None), concept=c, experiment=BOTH) for c in CONCEPTS]
-    found = row(claims(scores_of(tmp_path, cells), ["sliding_1"]), "both_nearly_all")
+    sweeps = [plant(tmp_path, flat(None), concept=c, experiment=BOTH) for c in CONCEPTS]
+    found = row(claims(scores_of(tmp_path, sweeps), ["sliding_1"]), "both_nearly_all")
     assert (found["verdict"], found["n"], found["note"]) == (
         "undecided",
         0,

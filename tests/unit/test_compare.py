@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from dissect.__main__ import main
-from dissect.analysis.collect import collect_cells
+from dissect.analysis.collect import collect_sweeps
 from dissect.compare.compare import Comparison, compare_results
 from dissect.compare.frames import DIFFERS, IDENTICAL, ONLY_NEW, ONLY_OLD, WITHIN, compare_frames
 from dissect.errors import DissectError
@@ -19,7 +19,7 @@ from planted import flat, plant
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
-    """A results folder of two cells, one of them with a null."""
+    """A results folder of two sweeps, one of them with a null."""
     folder = tmp_path / "old"
     metadata = {"dtype": "float32", "packages": '{"torch": "2.11.0"}', "wall_seconds": "1.0"}
     plant(folder, [[0.1, 0.2], [0.3, None]], metadata=metadata)
@@ -37,13 +37,13 @@ ATTENTION = "krs/tiny/dpo/tea/attention.parquet"
 
 
 def statuses(comparison: Comparison) -> list[str]:
-    """Of each cell, in their order."""
+    """Of each sweep, in their order."""
     differences = comparison.differences
-    return list(differences[differences["kind"] == "cell"].drop_duplicates("name")["status"])
+    return list(differences[differences["kind"] == "sweep"].drop_duplicates("name")["status"])
 
 
 def change(folder: Path, row: int, **values: object) -> None:
-    """Change one row of the attention cell."""
+    """Change one row of the attention sweep."""
     path = folder / ATTENTION
     rows, metadata = read_rows(path), read_metadata(path)
     for name, value in values.items():
@@ -53,7 +53,7 @@ def change(folder: Path, row: int, **values: object) -> None:
 
 def test_a_copy_is_identical(old: Path, new: Path, capsys: pytest.CaptureFixture[str]) -> None:
     differences = compare_results(old, new).differences
-    assert differences[["kind", "status"]].to_numpy().tolist() == [["cell", IDENTICAL]] * 2
+    assert differences[["kind", "status"]].to_numpy().tolist() == [["sweep", IDENTICAL]] * 2
     assert main(["compare", str(old), str(new)]) == 0
     assert capsys.readouterr().out.endswith("\nequal\n")
 
@@ -80,7 +80,7 @@ def test_one_number_is_found_where_it_is(old: Path, new: Path) -> None:
         "span": "notebook",
     }
     assert {name: krs[name] for name in expected} == expected
-    # Planted cells have no KL: a value beside a null is no number's difference.
+    # Planted sweeps have no KL: a value beside a null is no number's difference.
     assert (kl["column"], kl["differ"], kl["null_in_one"], kl["new"]) == ("kl_patched", 1, 1, 1.0)
     assert pd.isna(kl["old"]) and pd.isna(kl["largest"])
     assert other["status"] == IDENTICAL
@@ -105,8 +105,8 @@ def test_the_smallest_difference_counts_without_tolerance(old: Path, new: Path) 
 
 def test_a_null_is_never_within_tolerance(old: Path, new: Path) -> None:
     change(new, 0, krs=None)
-    cell = compare_results(old, new, 1e9).differences.iloc[0]
-    assert (cell["status"], cell["null_in_one"]) == (DIFFERS, 1)
+    sweep = compare_results(old, new, 1e9).differences.iloc[0]
+    assert (sweep["status"], sweep["null_in_one"]) == (DIFFERS, 1)
 
 
 def test_infinities_equal_themselves_only() -> None:
@@ -148,11 +148,11 @@ def test_controls_are_compared_too(old: Path, new: Path) -> None:
     path = new / ATTENTION
     rows = read_rows(path)
     write_rows(path, rows[rows["donor"] == "original"], {"dtype": "float32", "packages": "{}"})
-    cell = compare_results(old, new).differences.iloc[0]
-    assert (cell["rows"], cell["only_old"], cell["only_new"]) == (4, 4, 0)
+    sweep = compare_results(old, new).differences.iloc[0]
+    assert (sweep["rows"], sweep["only_old"], sweep["only_new"]) == (4, 4, 0)
 
 
-def test_cells_in_one_only(old: Path, new: Path) -> None:
+def test_sweeps_in_one_only(old: Path, new: Path) -> None:
     (new / ATTENTION).unlink()
     plant(new, flat(0.5), concept="mate")
     found = compare_results(old, new)
@@ -160,7 +160,7 @@ def test_cells_in_one_only(old: Path, new: Path) -> None:
     assert not found.is_equal
 
 
-def test_provenance_is_counted_by_cells(old: Path, new: Path) -> None:
+def test_provenance_is_counted_by_sweeps(old: Path, new: Path) -> None:
     for experiment in ("attention", "value_vectors"):
         path = new / f"krs/tiny/dpo/tea/{experiment}.parquet"
         metadata = {"dtype": "bfloat16", "packages": '{"torch": "2.13.0"}', "wall_seconds": "9.0"}
@@ -209,19 +209,19 @@ def test_tables_of_text_and_without_keys(old: Path, new: Path) -> None:
     assert (twice["status"], twice["note"][:19]) == (DIFFERS, "compared as a whole")
 
 
-def test_the_collected_table_and_an_archive_stand_for_the_cells(
+def test_the_collected_table_and_an_archive_stand_for_the_sweeps(
     old: Path, new: Path, tmp_path: Path
 ) -> None:
     change(new, 1, krs=0.25)
     (tmp_path / "collected/tables").mkdir(parents=True)
-    cells = sorted((new / "krs").rglob("*.parquet"))
-    collect_cells(cells, tmp_path / "collected/tables/krs.parquet")
+    sweeps = sorted((new / "krs").rglob("*.parquet"))
+    collect_sweeps(sweeps, tmp_path / "collected/tables/krs.parquet")
     archive = shutil.make_archive(str(tmp_path / "archive"), "zip", tmp_path / "collected")
     expected = compare_results(old, new)
     for other in (tmp_path / "collected", Path(archive)):
         found = compare_results(old, other)
-        found_in_cells = found.differences[found.differences["kind"] != "table"]
-        pd.testing.assert_frame_equal(found_in_cells, expected.differences, check_index_type=False)
+        found_in_sweeps = found.differences[found.differences["kind"] != "table"]
+        pd.testing.assert_frame_equal(found_in_sweeps, expected.differences, check_index_type=False)
 
 
 def test_all_differences_go_into_a_file(old: Path, new: Path, tmp_path: Path) -> None:
@@ -230,8 +230,8 @@ def test_all_differences_go_into_a_file(old: Path, new: Path, tmp_path: Path) ->
     main(["compare", str(old), str(new), "--csv", str(path)])
     rows = pd.read_csv(path).set_index("name")
     assert rows[["kind", "status"]].to_dict("index") == {
-        "tiny/dpo/tea/attention": {"kind": "cell", "status": DIFFERS},
-        "tiny/dpo/tea/value_vectors": {"kind": "cell", "status": IDENTICAL},
+        "tiny/dpo/tea/attention": {"kind": "sweep", "status": DIFFERS},
+        "tiny/dpo/tea/value_vectors": {"kind": "sweep", "status": IDENTICAL},
         "device": {"kind": "provenance", "status": DIFFERS},
     }
     row = rows.loc["tiny/dpo/tea/attention"]

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dissect.__main__ import main
-from dissect.analysis.collect import collect_cells
+from dissect.analysis.collect import collect_sweeps
 from dissect.archive.archive import write_archive
 from dissect.archive.redact import Redactor
 from dissect.compare import archive
@@ -30,7 +30,7 @@ SWEEP = "krs/tiny/dpo/tea/attention.parquet"
 def results(tmp_path: Path) -> Path:
     """A results folder of one sweep, collected."""
     folder = tmp_path / "results"
-    collect_cells([plant(folder, flat(0.5))], folder / "tables/krs.parquet")
+    collect_sweeps([plant(folder, flat(0.5))], folder / "tables/krs.parquet")
     return folder
 
 
@@ -218,7 +218,7 @@ def test_a_parquet_file_of_another_schema(
     assert str(other / name) in told and "no column model, method, concept" in told
 
 
-@pytest.mark.parametrize("metadata", [{"packages": "{"}, {"cells": "["}, {"cells": '{"a": 1}'}])
+@pytest.mark.parametrize("metadata", [{"packages": "{"}, {"sweeps": "["}, {"sweeps": '{"a": 1}'}])
 def test_broken_metadata(
     results: Path, tmp_path: Path, metadata: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from dissect.analysis.bootstrap import INTERVAL, RESAMPLES, draws
 from dissect.analysis.claims import claims
-from dissect.analysis.collect import collect_cells
+from dissect.analysis.collect import collect_sweeps
 from dissect.analysis.controls import CONTROL_COLUMNS, controls
 from dissect.analysis.statistics import statistics
 from dissect.analysis.tables import concept_scores, curves
@@ -20,36 +20,36 @@ KNOWN = [1, 3]  # layers of the controls' windows
 
 
 def with_floor(
-    cell: Path, floor: float | Sequence[float], donor: str = "noise", layers: Sequence[int] = KNOWN
+    sweep: Path, floor: float | Sequence[float], donor: str = "noise", layers: Sequence[int] = KNOWN
 ) -> Path:
-    """Add a control's rows to a planted cell: at some layers, a KRS per layer."""
-    rows = read_rows(cell)
+    """Add a control's rows to a planted sweep: at some layers, a KRS per layer."""
+    rows = read_rows(sweep)
     values = [floor] * len(layers) if isinstance(floor, float) else floor
     known = rows[(rows["donor"] == "original") & rows["layer"].isin(layers)].copy()
     known["krs"] = known["layer"].map(dict(zip(layers, values, strict=True)))
     known["loss_patched"] = known["loss_unlearned"] * (1 - known["krs"])
     both = pd.concat([rows, known.assign(donor=donor)], ignore_index=True)
-    write_rows(cell, both, {"device": "cpu"})
-    return cell
+    write_rows(sweep, both, {"device": "cpu"})
+    return sweep
 
 
-def scores_of(tmp_path: Path, cells: Sequence[Path]) -> pd.DataFrame:
-    collect_cells(cells, tmp_path / "krs.parquet")
+def scores_of(tmp_path: Path, sweeps: Sequence[Path]) -> pd.DataFrame:
+    collect_sweeps(sweeps, tmp_path / "krs.parquet")
     return concept_scores(tmp_path / "krs.parquet")
 
 
 def study(tmp_path: Path, concepts: int, floors: bool = True) -> list[Path]:
     """Concept c rises to 0.9 - c/100; its floor is -0.5 + c/10 for noise, half of it for another
     question."""
-    cells = []
+    sweeps = []
     for method in ("dpo", "grad_diff"):
         for c in range(concepts):
-            cell = plant(tmp_path, sloped(0.9 - c / 100), method=method, concept=f"c{c}")
+            sweep = plant(tmp_path, sloped(0.9 - c / 100), method=method, concept=f"c{c}")
             if floors:
-                with_floor(cell, -0.5 + c / 10)
-                with_floor(cell, (-0.5 + c / 10) / 2, "other_question")
-            cells.append(cell)
-    return cells
+                with_floor(sweep, -0.5 + c / 10)
+                with_floor(sweep, (-0.5 + c / 10) / 2, "other_question")
+            sweeps.append(sweep)
+    return sweeps
 
 
 def test_the_floor_stands_beside_the_original(tmp_path: Path) -> None:
@@ -75,9 +75,9 @@ def test_the_floor_stands_beside_the_original(tmp_path: Path) -> None:
 
 
 def test_the_difference_is_of_the_concepts_that_both_have(tmp_path: Path) -> None:
-    cells = [plant(tmp_path, flat(0.8), concept="a"), plant(tmp_path, flat(0.2), concept="b")]
-    with_floor(cells[0], 0.1)
-    found = controls(scores_of(tmp_path, cells))
+    sweeps = [plant(tmp_path, flat(0.8), concept="a"), plant(tmp_path, flat(0.2), concept="b")]
+    with_floor(sweeps[0], 0.1)
+    found = controls(scores_of(tmp_path, sweeps))
     assert found["original"].tolist() == pytest.approx([0.8] * len(found))
     assert found["difference"].tolist() == pytest.approx([0.7] * len(found))
     assert (found["n_concepts"] == 1).all()

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from dissect.analysis.collect import collect_cells
+from dissect.analysis.collect import collect_sweeps
 from dissect.analysis.scores import EVERY_SCORE
 from dissect.analysis.statistics import statistics
 from dissect.analysis.tables import concept_scores, curves
@@ -31,9 +31,9 @@ from planted_figures import legend, study, thin_lines, words
 STYLE = Style()
 
 
-def tables_of(tmp_path: Path, cells: Sequence[Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def tables_of(tmp_path: Path, sweeps: Sequence[Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The curves and the concepts' scores, score krs."""
-    collect_cells(cells, tmp_path / "krs.parquet")
+    collect_sweeps(sweeps, tmp_path / "krs.parquet")
     concepts = concept_scores(tmp_path / "krs.parquet", "krs")
     return curves(concepts), concepts
 
@@ -47,9 +47,9 @@ def data_lines(axes: Axes) -> list[tuple[list[float], list[float]]]:
     ]
 
 
-def drawn(tmp_path: Path, cells: Sequence[Path]) -> list[Figure]:
-    """All figures that tables of the cells' rows are drawn as."""
-    mean, concepts = tables_of(tmp_path, cells)
+def drawn(tmp_path: Path, sweeps: Sequence[Path]) -> list[Figure]:
+    """All figures that tables of the sweeps' rows are drawn as."""
+    mean, concepts = tables_of(tmp_path, sweeps)
     every = concept_scores(tmp_path / "krs.parquet", EVERY_SCORE)
     return [
         draw_curves(mean, STYLE),
@@ -151,9 +151,9 @@ def test_the_papers_figure_says_what_it_shows(tmp_path: Path) -> None:
 
 
 def test_origins_have_panels_of_their_own(tmp_path: Path) -> None:
-    cells = study(tmp_path, origin="published")
-    cells += [plant(tmp_path, flat(0.7), concept="new", origin="trained_here")]
-    figure = draw_curves(tables_of(tmp_path, cells)[0], STYLE)
+    sweeps = study(tmp_path, origin="published")
+    sweeps += [plant(tmp_path, flat(0.7), concept="new", origin="trained_here")]
+    figure = draw_curves(tables_of(tmp_path, sweeps)[0], STYLE)
     assert [panel.get_title("left") for panel in figure.axes] == ["published", "trained_here"]
     assert "published: n = 2 methods, each with 2 concepts and 4 questions" in words(figure)
     assert "trained_here: n = 1 method, with 1 concept and 2 questions" in words(figure)
@@ -169,14 +169,14 @@ def test_no_line_bridges_a_layer_without_a_value(tmp_path: Path) -> None:
     assert [np.isnan(value) for value in drawn_values] == [False] * 3 + [True] + [False] * 2
 
 
-def test_missing_cells_show_in_the_n_of_their_curves(tmp_path: Path) -> None:
-    cells = study(tmp_path)
-    lost = [cell for cell in cells if cell.parts[-3:-1] == ("dpo", "c1")]
+def test_missing_sweeps_show_in_the_n_of_their_curves(tmp_path: Path) -> None:
+    sweeps = study(tmp_path)
+    lost = [sweep for sweep in sweeps if sweep.parts[-3:-1] == ("dpo", "c1")]
     assert len(lost) == 4
-    overall, _ = tables_of(tmp_path, [cell for cell in cells if cell not in lost])
+    overall, _ = tables_of(tmp_path, [sweep for sweep in sweeps if sweep not in lost])
     figure = draw_curves(overall, STYLE)
     assert "each with 1\N{EN DASH}2 concepts (dpo 1; grad_diff 2)" in words(figure)
-    overall, _ = tables_of(tmp_path, [cell for cell in cells if cell != lost[0]])
+    overall, _ = tables_of(tmp_path, [sweep for sweep in sweeps if sweep != lost[0]])
     figure = draw_curves(overall, STYLE)
     said = words(figure)
     assert "MLP coefficients 1" in said
@@ -184,8 +184,8 @@ def test_missing_cells_show_in_the_n_of_their_curves(tmp_path: Path) -> None:
 
 
 def test_a_curve_without_any_value_is_named_and_not_drawn(tmp_path: Path) -> None:
-    cells = [plant(tmp_path, flat(0.5)), plant(tmp_path, flat(None), experiment="value_vectors")]
-    figure = draw_curves(tables_of(tmp_path, cells)[0], STYLE)
+    sweeps = [plant(tmp_path, flat(0.5)), plant(tmp_path, flat(None), experiment="value_vectors")]
+    figure = draw_curves(tables_of(tmp_path, sweeps)[0], STYLE)
     assert len(data_lines(figure.axes[0])) == 1
     assert "no value (unpatched loss 0): value vectors" in words(figure)
     assert "(2 more without a value)" in words(figure)
@@ -237,11 +237,11 @@ def test_panels_share_their_axes(tmp_path: Path) -> None:
 
 
 def test_heat_map_cells_are_the_concepts_means(tmp_path: Path) -> None:
-    cells = [
+    sweeps = [
         plant(tmp_path, [[0.1, 0.3], [0.5, 0.5]], concept="a"),
         plant(tmp_path, [[-5.0, -5.0], [None, None]], concept="b"),
     ]
-    figure = draw_heatmap(tables_of(tmp_path, cells)[1], STYLE)
+    figure = draw_heatmap(tables_of(tmp_path, sweeps)[1], STYLE)
     panel, _bar = figure.axes
     mesh = panel.collections[0]
     shown = np.ma.filled(mesh.get_array().astype(float), np.nan).reshape(2, 2)
@@ -267,11 +267,11 @@ def test_heat_map_has_a_panel_per_experiment_and_method(tmp_path: Path) -> None:
 
 def test_last_layer_beside_the_best_and_the_mean_of_the_others(tmp_path: Path) -> None:
     # Means over concepts: 0.15, 0.55, 0.40, 0.70; concept b alone would choose layer 2.
-    cells = [
+    sweeps = [
         plant(tmp_path, [[0.1], [0.9], [0.1], [0.6]], concept="a"),
         plant(tmp_path, [[0.2], [0.2], [0.7], [0.8]], concept="b"),
     ]
-    share = last_layer_share(tables_of(tmp_path, cells)[1]).set_index(["role", "concept"])
+    share = last_layer_share(tables_of(tmp_path, sweeps)[1]).set_index(["role", "concept"])
     assert share.loc[("last", "a"), "value"] == pytest.approx(0.6)
     assert share.loc[("best", "b"), "value"] == pytest.approx(0.2)
     assert (share.loc["best", "layer"] == 1).all() and (share.loc["last", "layer"] == 3).all()
@@ -298,8 +298,8 @@ def test_last_layer_figure_shows_means_and_single_concepts(tmp_path: Path) -> No
 
 
 def test_last_layer_of_suffixes_is_worded_as_such(tmp_path: Path) -> None:
-    cells = study(tmp_path, window="suffix")
-    figure = draw_last_layer(tables_of(tmp_path, cells)[1], STYLE)
+    sweeps = study(tmp_path, window="suffix")
+    figure = draw_last_layer(tables_of(tmp_path, sweeps)[1], STYLE)
     assert "last layer alone" in words(figure)
 
 
@@ -309,23 +309,23 @@ def test_last_layer_of_suffixes_is_worded_as_such(tmp_path: Path) -> None:
 @pytest.mark.parametrize("case", ["one of all", "nulls only", "one layer", "part missing"])
 def test_small_and_empty_studies_are_drawn(tmp_path: Path, case: str) -> None:
     if case == "one of all":
-        cells = [plant(tmp_path, sloped(0.5))]
+        sweeps = [plant(tmp_path, sloped(0.5))]
     elif case == "nulls only":
-        cells = [plant(tmp_path, flat(None))]
+        sweeps = [plant(tmp_path, flat(None))]
     elif case == "one layer":
-        cells = [plant(tmp_path, flat(0.5, layers=1))]
+        sweeps = [plant(tmp_path, flat(0.5, layers=1))]
     else:
-        cells = study(tmp_path, concepts=3)[:-5]
-    for number, figure in enumerate(drawn(tmp_path, cells)):
+        sweeps = study(tmp_path, concepts=3)[:-5]
+    for number, figure in enumerate(drawn(tmp_path, sweeps)):
         save(figure, [tmp_path / f"{number}.png"], STYLE)
         if case == "nulls only":
             assert "no value" in words(figure)
 
 
 def test_many_methods_find_their_place(tmp_path: Path) -> None:
-    cells = [plant(tmp_path, sloped(0.5), method=f"m{i}") for i in range(7)]
-    cells += [plant(tmp_path, sloped(0.3), method="m0", experiment="value_vectors")]
-    mean, concepts = tables_of(tmp_path, cells)
+    sweeps = [plant(tmp_path, sloped(0.5), method=f"m{i}") for i in range(7)]
+    sweeps += [plant(tmp_path, sloped(0.3), method="m0", experiment="value_vectors")]
+    mean, concepts = tables_of(tmp_path, sweeps)
     assert len(draw_last_layer(concepts, STYLE).axes) == 7
     assert len(draw_heatmap(concepts, STYLE).axes) == 7 * 2 + 1  # experiments and a colour bar
     figure = draw_curves_by_method(mean, concepts, STYLE)
@@ -345,8 +345,8 @@ def test_no_text_leaves_the_sheet_or_lies_on_another(
         drawn_texts.append(text)
         draw(text, *given, **named)
 
-    cells = study(tmp_path, concepts=10, layers=32, window="sliding_5")
-    for figure in drawn(tmp_path, cells):
+    sweeps = study(tmp_path, concepts=10, layers=32, window="sliding_5")
+    for figure in drawn(tmp_path, sweeps):
         with applied(STYLE), monkeypatch.context() as patched:
             figure.draw_without_rendering()
             drawn_texts.clear()
@@ -368,9 +368,9 @@ def _overlap(one: Any, two: Any) -> bool:
 
 
 def test_files_have_the_same_bytes_twice_and_no_date(tmp_path: Path) -> None:
-    cells = study(tmp_path)
+    sweeps = study(tmp_path)
     for turn in ("a", "b"):
-        for number, figure in enumerate(drawn(tmp_path, cells)):
+        for number, figure in enumerate(drawn(tmp_path, sweeps)):
             names = [tmp_path / f"{turn}{number}{kind}" for kind in (".png", ".pdf")]
             save(figure, names, STYLE)
     for first in sorted(tmp_path.glob("a*.p*")):

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dissect.analysis.collect import collect_cells
+from dissect.analysis.collect import collect_sweeps
 from dissect.analysis.scores import EVERY_SCORE, OTHERS
 from dissect.analysis.statistics import statistics
 from dissect.analysis.tables import concept_scores, curves
@@ -24,19 +24,19 @@ STYLE = Style()
 WINDOWS = ["sliding_5", "suffix", "sliding_1"]
 
 
-def collected(root: Path, cells: Sequence[Path]) -> Path:
-    collect_cells(cells, root / "krs.parquet")
+def collected(root: Path, sweeps: Sequence[Path]) -> Path:
+    collect_sweeps(sweeps, root / "krs.parquet")
     return root / "krs.parquet"
 
 
-def scores_figure(root: Path, cells: Sequence[Path]) -> tuple[Figure, pd.DataFrame]:
-    concepts = concept_scores(collected(root, cells), EVERY_SCORE)
+def scores_figure(root: Path, sweeps: Sequence[Path]) -> tuple[Figure, pd.DataFrame]:
+    concepts = concept_scores(collected(root, sweeps), EVERY_SCORE)
     found = curves(concepts)
     return draw_scores(found, concepts, STYLE), found
 
 
-def widths_figure(root: Path, cells: Sequence[Path]) -> tuple[Figure, pd.DataFrame]:
-    concepts = concept_scores(collected(root, cells), "krs")
+def widths_figure(root: Path, sweeps: Sequence[Path]) -> tuple[Figure, pd.DataFrame]:
+    concepts = concept_scores(collected(root, sweeps), "krs")
     found = statistics(concepts)
     return draw_widths(found, concepts, STYLE), found
 
@@ -50,9 +50,9 @@ def lines(axes: Axes, marker: str) -> list[list[float]]:
 # ---- spans ------------------------------------------------------------------------------------
 
 
-def spans_figure(root: Path, cells: Sequence[Path]) -> tuple[Figure, pd.DataFrame]:
+def spans_figure(root: Path, sweeps: Sequence[Path]) -> tuple[Figure, pd.DataFrame]:
     """Both spans, of which the answer's gives 0.1 less in everything."""
-    concepts = concept_scores(collected(root, cells), "krs")
+    concepts = concept_scores(collected(root, sweeps), "krs")
     concepts.loc[concepts["span"] == "answer", "value"] -= 0.1
     found = curves(concepts)
     return draw_spans(found, concepts, STYLE), found
@@ -105,8 +105,8 @@ def planted_scores(kl: float, top1: float, logprob: float) -> dict[str, Values]:
 
 
 def test_scores_lie_over_one_another_and_are_the_tables(tmp_path: Path) -> None:
-    cells = study(tmp_path, layers=6, others=planted_scores(0.3, 0.6, 0.9), span="answer")
-    figure, _ = scores_figure(tmp_path, cells)
+    sweeps = study(tmp_path, layers=6, others=planted_scores(0.3, 0.6, 0.9), span="answer")
+    figure, _ = scores_figure(tmp_path, sweeps)
     assert len(figure.axes) == 8
     for panel in figure.axes:
         for marker, value in (("^", 0.3), ("s", 0.6), ("D", 0.9)):
@@ -170,11 +170,11 @@ def test_recovery_against_width_is_the_statistics(tmp_path: Path) -> None:
 
 def test_single_concepts_are_read_where_the_mean_is_highest(tmp_path: Path) -> None:
     # Means 0.15, 0.55, 0.40, 0.70; concept b alone would choose another.
-    cells = [
+    sweeps = [
         plant(tmp_path, [[0.1], [0.9], [0.1], [0.6]], concept="a"),
         plant(tmp_path, [[0.2], [0.2], [0.7], [0.8]], concept="b"),
     ]
-    found = single_concepts(concept_scores(collected(tmp_path, cells), "krs"))
+    found = single_concepts(concept_scores(collected(tmp_path, sweeps), "krs"))
     value = found.set_index(["statistic", "concept"])["value"]
     assert value["peak"].to_dict() == pytest.approx({"a": 0.6, "b": 0.8})
     assert value["best_without_final_layer"].to_dict() == pytest.approx({"a": 0.9, "b": 0.2})
@@ -183,11 +183,11 @@ def test_single_concepts_are_read_where_the_mean_is_highest(tmp_path: Path) -> N
 
 def test_single_concepts_average_to_what_is_drawn(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    cells = [
+    sweeps = [
         plant(tmp_path, rng.normal(0.4, 0.3, (6, 2)).tolist(), concept=f"c{c}", window=WINDOWS)
         for c in range(4)
     ]
-    concepts = concept_scores(collected(tmp_path, cells), "krs")
+    concepts = concept_scores(collected(tmp_path, sweeps), "krs")
     each = single_concepts(concepts).groupby(["window", "statistic"])["value"].mean()
     found = statistics(concepts)
     found = found[found["method"] == "dpo"].set_index(["window", "statistic"])["value"]
@@ -217,9 +217,9 @@ def test_colours_are_none_of_the_experiments() -> None:
 
 
 def test_origins_have_rows_of_their_own(tmp_path: Path) -> None:
-    cells = study(tmp_path, layers=6, origin="published", **BOTH)
-    cells += [plant(tmp_path, flat(0.7, 6), concept="new", origin="trained_here", **BOTH)]
-    figure, _ = spans_figure(tmp_path, cells)
+    sweeps = study(tmp_path, layers=6, origin="published", **BOTH)
+    sweeps += [plant(tmp_path, flat(0.7, 6), concept="new", origin="trained_here", **BOTH)]
+    figure, _ = spans_figure(tmp_path, sweeps)
     assert len(figure.axes) == 3 * 4
     assert figure.axes[4].get_ylabel() == "dpo, trained_here\nKRS"
     assert [text.get_text() for text in figure.axes[5].texts] == []

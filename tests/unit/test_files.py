@@ -53,8 +53,8 @@ def test_a_full_disk_leaves_no_half_parquet(
         where.write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    cell = plant(tmp_path, [[0.5, 0.25]])
-    rows = read_rows(cell)
+    sweep = plant(tmp_path, [[0.5, 0.25]])
+    rows = read_rows(sweep)
     before = sorted(tmp_path.iterdir())
     monkeypatch.setattr(pq, "write_table", full)
     with pytest.raises(DissectError, match="no space left while writing") as error:

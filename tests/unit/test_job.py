@@ -20,14 +20,14 @@ snakemake = SimpleNamespace(
     wildcards=Namedlist(fromdict={{"model": "tiny"}}),
     resources=Namedlist(),
 )
-snakemake.input.append("cell.parquet")
-snakemake.input._set_name("cells", 1, end=2)
+snakemake.input.append("sweep.parquet")
+snakemake.input._set_name("sweeps", 1, end=2)
 
 from dissect.errors import DissectError
 from dissect.job import log, run
 
-def main(*, concept_json: Path, cells: list[Path], windows: list[str], model: str, n: int = 3):
-    assert (concept_json, cells) == (Path("tea.json"), [Path("cell.parquet")])
+def main(*, concept_json: Path, sweeps: list[Path], windows: list[str], model: str, n: int = 3):
+    assert (concept_json, sweeps) == (Path("tea.json"), [Path("sweep.parquet")])
     assert (windows, model, n) == (["suffix"], "tiny", 3)
     log.info("at work")
     {last}

@@ -33,7 +33,7 @@ FORBIDDEN = re.compile(
 def rows(text: str) -> dict[str, list[str]]:
     """The table's rows by the claim's id: holds if, value, verdict."""
     found = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", text, re.M)
-    return {id_: [cell.strip() for cell in cells] for id_, *cells in found}
+    return {id_: [sweep.strip() for sweep in sweeps] for id_, *sweeps in found}
 
 
 def test_the_readmes_claims_are_the_demos() -> None:

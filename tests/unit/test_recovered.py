@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dissect.analysis.collect import collect_cells
+from dissect.analysis.collect import collect_sweeps
 from dissect.analysis.disagreements import DISAGREEMENT_COLUMNS, disagreements
 from dissect.analysis.scores import EVERY_SCORE, MEASURES, OTHERS
 from dissect.analysis.tables import CURVE_COLUMNS, concept_scores, curves
@@ -17,8 +17,8 @@ from planted import EXPERIMENTS, Values, flat, plant, sloped
 ALIKE = dict.fromkeys(OTHERS, flat(0.5))
 
 
-def collected(root: Path, cells: Sequence[Path]) -> Path:
-    collect_cells(cells, root / "krs.parquet")
+def collected(root: Path, sweeps: Sequence[Path]) -> Path:
+    collect_sweeps(sweeps, root / "krs.parquet")
     return root / "krs.parquet"
 
 
@@ -37,8 +37,8 @@ def point(frame: pd.DataFrame, score: str, layer: int = 0, method: str = "dpo") 
 
 def test_every_score_is_0_at_the_unlearned_model_and_1_at_the_original(tmp_path: Path) -> None:
     values = [[0.0], [0.25], [1.0], [-3.0]]
-    cell = plant(tmp_path, values, others=others(values, values, values))
-    found = curves(concept_scores(collected(tmp_path, [cell]), EVERY_SCORE))
+    sweep = plant(tmp_path, values, others=others(values, values, values))
+    found = curves(concept_scores(collected(tmp_path, [sweep]), EVERY_SCORE))
     assert list(found.columns) == CURVE_COLUMNS
     assert set(found["score"]) == set(EVERY_SCORE)
     for score in EVERY_SCORE:
@@ -48,8 +48,8 @@ def test_every_score_is_0_at_the_unlearned_model_and_1_at_the_original(tmp_path:
 
 def test_scores_are_told_apart(tmp_path: Path) -> None:
     planted = others(flat(0.2), flat(-0.4), flat(1.5))
-    cell = plant(tmp_path, flat(0.7), others=planted)
-    found = curves(concept_scores(collected(tmp_path, [cell]), EVERY_SCORE))
+    sweep = plant(tmp_path, flat(0.7), others=planted)
+    found = curves(concept_scores(collected(tmp_path, [sweep]), EVERY_SCORE))
     means = {score: point(found, score)["mean"] for score in EVERY_SCORE}
     assert means == pytest.approx(
         {
@@ -66,7 +66,7 @@ def test_means_are_taken_of_questions_before_the_ratio_and_of_concepts_after_it(
     tmp_path: Path,
 ) -> None:
     # a: 4 to 1 nats and 0.1 to 0.3: of the means 1 - 1.3 / 4.1; the mean of ratios is -0.625.
-    cells = [
+    sweeps = [
         plant(tmp_path, flat(0.0, questions=1), concept=f"{concept}{q}", **given)
         for concept, q, given in (
             ("a", 0, {"kl_unlearned": 4.0, "kl_patched": 1.0}),
@@ -74,13 +74,13 @@ def test_means_are_taken_of_questions_before_the_ratio_and_of_concepts_after_it(
             ("b", 0, {"kl_unlearned": 1.0, "kl_patched": 0.5}),
         )
     ]
-    frames = {cell.parts[-2]: read_rows(cell) for cell in cells}
+    frames = {sweep.parts[-2]: read_rows(sweep) for sweep in sweeps}
     both = pd.concat([frames["a0"], frames["a1"].assign(question=1)]).assign(
         concept="a", concept_name="A"
     )
     folder = tmp_path / "krs/tiny/dpo/a"
     write_rows(folder / "attention.parquet", both, {})
-    table = collected(tmp_path, [folder / "attention.parquet", cells[2]])
+    table = collected(tmp_path, [folder / "attention.parquet", sweeps[2]])
     found = point(curves(concept_scores(table, "kl_recovered")), "kl_recovered")
     assert found["mean"] == pytest.approx(((1 - 1.3 / 4.1) + 0.5) / 2)
     assert (found["concepts"], found["questions"]) == (2, 3)
@@ -88,11 +88,11 @@ def test_means_are_taken_of_questions_before_the_ratio_and_of_concepts_after_it(
 
 def test_where_nothing_was_lost_there_is_no_value_and_it_is_counted(tmp_path: Path) -> None:
     lost, kept = flat(0.5), flat(None)
-    cells = [
+    sweeps = [
         plant(tmp_path, flat(0.5), concept="lost", others=others(lost, lost, lost)),
         plant(tmp_path, flat(0.5), concept="kept", others=others(kept, kept, kept)),
     ]
-    found = curves(concept_scores(collected(tmp_path, cells), EVERY_SCORE))
+    found = curves(concept_scores(collected(tmp_path, sweeps), EVERY_SCORE))
     for score in OTHERS:
         here = point(found, score)
         assert (here["mean"], here["concepts"]) == (pytest.approx(0.5), 1)
@@ -129,11 +129,11 @@ def test_there_is_no_answers_logprob_over_the_notebooks_span(tmp_path: Path) -> 
 
 
 def test_every_score_has_its_interval_over_concepts(tmp_path: Path) -> None:
-    cells = [
+    sweeps = [
         plant(tmp_path, flat(0.5), concept=f"c{i}", others=ALIKE | {"kl_recovered": flat(i / 10)})
         for i in range(6)
     ]
-    found = curves(concept_scores(collected(tmp_path, cells), EVERY_SCORE), seed=0)
+    found = curves(concept_scores(collected(tmp_path, sweeps), EVERY_SCORE), seed=0)
     kl, top1 = point(found, "kl_recovered"), point(found, "top1_recovered")
     assert kl["concepts"] == 6
     assert kl["mean"] == pytest.approx(0.25)
@@ -151,8 +151,8 @@ def test_the_questions_that_differ_most_come_first_with_their_layer(tmp_path: Pa
     same = flat(0.5, layers=3, questions=3)
     kl = [krs[0], [0.8, 0.5, 0.5], [0.5, 0.3, 0.5]]
     top1 = [same[0], [0.75, 0.5, 0.5], [0.5, 0.3, 0.5]]
-    cell = plant(tmp_path, krs, others=others(kl, top1, logprob))
-    found = disagreements(collected(tmp_path, [cell]))
+    sweep = plant(tmp_path, krs, others=others(kl, top1, logprob))
+    found = disagreements(collected(tmp_path, [sweep]))
     assert list(found.columns) == DISAGREEMENT_COLUMNS
     assert found["rank"].tolist() == [1, 2, 3]
     assert found["question"].tolist() == [1, 0, 2]
@@ -167,8 +167,8 @@ def test_the_questions_that_differ_most_come_first_with_their_layer(tmp_path: Pa
 def test_what_lies_far_below_0_is_nothing_back_and_no_more(tmp_path: Path) -> None:
     # -9 beside -1: both say that nothing is back. 0.4 beside -0.1 is the larger difference.
     krs = [[-9.0, 0.4]]
-    cell = plant(tmp_path, krs, others=others([[-1.0, -0.1]], krs, krs))
-    found = disagreements(collected(tmp_path, [cell]))
+    sweep = plant(tmp_path, krs, others=others([[-1.0, -0.1]], krs, krs))
+    found = disagreements(collected(tmp_path, [sweep]))
     assert found["question"].tolist() == [1, 0]
     assert found["difference"].tolist() == pytest.approx([0.4, 0.0])
     assert found["krs"].tolist() == pytest.approx([0.4, -9.0])  # told uncut
@@ -176,7 +176,7 @@ def test_what_lies_far_below_0_is_nothing_back_and_no_more(tmp_path: Path) -> No
 
 def test_so_many_questions_of_each_curve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dissect.analysis.disagreements.AT_MOST", 5)
-    cells = [
+    sweeps = [
         plant(
             tmp_path,
             sloped(0.1 * c, questions=4),
@@ -188,7 +188,7 @@ def test_so_many_questions_of_each_curve(tmp_path: Path, monkeypatch: pytest.Mon
         for c in range(3)
         for experiment in EXPERIMENTS[:2]
     ]
-    found = disagreements(collected(tmp_path, cells))
+    found = disagreements(collected(tmp_path, sweeps))
     assert len(found) == 2 * 2 * 5  # experiments x spans
     groups = found.groupby(["experiment", "span"])
     assert groups["difference"].max().tolist() == pytest.approx([0.2] * 4)
@@ -198,20 +198,20 @@ def test_so_many_questions_of_each_curve(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_controls_and_what_has_no_value_are_left_out(tmp_path: Path) -> None:
-    cells = [
+    sweeps = [
         plant(tmp_path, flat(0.9), concept="control", donor="noise", others=ALIKE),
         plant(tmp_path, flat(None), concept="nothing", others=ALIKE),
         plant(tmp_path, flat(0.6), concept="mine", others=ALIKE),
     ]
-    found = disagreements(collected(tmp_path, cells))
+    found = disagreements(collected(tmp_path, sweeps))
     assert set(found["concept"]) == {"mine"}
     alone = collected(tmp_path, [plant(tmp_path, flat(None), concept="nothing", others=ALIKE)])
     assert disagreements(alone).empty
 
 
-def test_the_list_is_the_same_whatever_order_cells_come_in(tmp_path: Path) -> None:
-    cells = [plant(tmp_path, flat(0.9), concept=f"c{i}", others=ALIKE) for i in range(4)]
-    one = disagreements(collected(tmp_path, cells))
-    two = disagreements(collected(tmp_path, cells[::-1]))
+def test_the_list_is_the_same_whatever_order_sweeps_come_in(tmp_path: Path) -> None:
+    sweeps = [plant(tmp_path, flat(0.9), concept=f"c{i}", others=ALIKE) for i in range(4)]
+    one = disagreements(collected(tmp_path, sweeps))
+    two = disagreements(collected(tmp_path, sweeps[::-1]))
     pd.testing.assert_frame_equal(one, two)
     assert one["concept"].tolist() == ["c0", "c0", "c1", "c1", "c2", "c2", "c3", "c3"]

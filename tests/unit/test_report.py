@@ -270,11 +270,11 @@ def test_coverage_counts_what_is_there_and_what_is_not(study: PlantedStudy) -> N
     counted_ = coverage_counts(table).set_index("method")
     assert counted_.loc["dpo", ["concepts", "done", "missing"]].tolist() == [3, 8, 4]
     (row,) = missing(table).to_dict("records")
-    assert (row["concept"], row["cells"]) == ("beer", 4)
+    assert (row["concept"], row["sweeps"]) == ("beer", 4)
     assert row["reason"] == "the checkpoint is not there"
 
 
-def test_checkpoints_come_from_the_cells_own_words(study: PlantedStudy) -> None:
+def test_checkpoints_come_from_the_sweeps_own_words(study: PlantedStudy) -> None:
     sources = read_sources(study.tables(), [], SHOWN)
     found = checkpoints(sources.metadata)
     assert found[["method", "concept"]].to_numpy().tolist() == [
@@ -289,9 +289,9 @@ def test_checkpoints_come_from_the_cells_own_words(study: PlantedStudy) -> None:
     assert facts(sources.metadata)["torch"] == "2.13.0"
 
 
-def test_what_differs_between_cells_is_said_of_each() -> None:
-    cells = {"m/a/c/e": {"device": "cpu"}, "m/b/c/e": {"device": "cuda:0"}}
-    assert facts({"cells": cells, "dtype": "float32"}) == {
+def test_what_differs_between_sweeps_is_said_of_each() -> None:
+    sweeps = {"m/a/c/e": {"device": "cpu"}, "m/b/c/e": {"device": "cuda:0"}}
+    assert facts({"sweeps": sweeps, "dtype": "float32"}) == {
         "number format": "float32",
         "device": "cpu | cuda:0",
     }
@@ -410,6 +410,6 @@ def test_numbers_and_lists_in_words() -> None:
     assert with_interval(0.5, NAN, NAN) == "0.50"
     assert with_interval(0.5, -0.1, 0.9) == f"0.50 [{MINUS}0.10, 0.90]"
     assert [listed(["a"]), listed(["a", "b", "c"])] == ["a", "a, b and c"]
-    assert [counted(1, "cell"), counted(2, "cell")] == ["1 cell", "2 cells"]
+    assert [counted(1, "sweep"), counted(2, "sweep")] == ["1 sweep", "2 sweeps"]
     assert name_of("attention") == "attention states" and name_of("answer") == "the answer's span"
     assert setting("suffix", None, None) == "each layer and all after it put back"

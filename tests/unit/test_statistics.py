@@ -1,4 +1,4 @@
-"""tables/statistics.csv of planted cells: differences, peaks, missing cells, one concept."""
+"""tables/statistics.csv of planted sweeps: differences, peaks, missing sweeps, one concept."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dissect.analysis.collect import collect_cells
+from dissect.analysis.collect import collect_sweeps
 from dissect.analysis.statistics import STATISTIC_COLUMNS, statistics
 from dissect.analysis.tables import concept_scores, curves
 from dissect.results.csv_files import write_csv
@@ -16,14 +16,14 @@ from planted import EXPERIMENTS, flat, plant, sloped
 CONCEPTS = [f"c{i}" for i in range(6)]
 
 
-def scores_of(root: Path, cells: Sequence[Path]) -> pd.DataFrame:
+def scores_of(root: Path, sweeps: Sequence[Path]) -> pd.DataFrame:
     table = root / "tables" / "krs.parquet"
-    collect_cells(cells, table)
+    collect_sweeps(sweeps, table)
     return concept_scores(table)
 
 
-def statistics_of(root: Path, cells: Sequence[Path]) -> pd.DataFrame:
-    return statistics(scores_of(root, cells), seed=0)
+def statistics_of(root: Path, sweeps: Sequence[Path]) -> pd.DataFrame:
+    return statistics(scores_of(root, sweeps), seed=0)
 
 
 def row(frame: pd.DataFrame, statistic: str, layer: int | None = None, **only: str) -> pd.Series:
@@ -36,12 +36,12 @@ def row(frame: pd.DataFrame, statistic: str, layer: int | None = None, **only: s
 
 def test_experiments_are_compared_within_concepts(tmp_path: Path) -> None:
     """Concepts differ by far more than the experiments do: unpaired, 0.1 would drown."""
-    cells = [
+    sweeps = [
         plant(tmp_path, flat(i / 6 + more), concept=name, experiment=experiment)
         for i, name in enumerate(CONCEPTS)
         for experiment, more in (("attention", 0.0), ("value_vectors", -0.1))
     ]
-    found = statistics_of(tmp_path, cells)
+    found = statistics_of(tmp_path, sweeps)
     assert list(found.columns) == STATISTIC_COLUMNS
     pair = {"method": "all", "experiment": "attention", "versus": "value_vectors"}
     for layer in range(4):
@@ -53,10 +53,10 @@ def test_experiments_are_compared_within_concepts(tmp_path: Path) -> None:
 
 
 def test_methods_are_compared_on_the_concepts_that_both_have(tmp_path: Path) -> None:
-    cells = [plant(tmp_path, sloped(0.8), concept=name, method="dpo") for name in CONCEPTS]
-    cells += [plant(tmp_path, sloped(0.6), concept=name, method="npo") for name in CONCEPTS[1:]]
-    cells += [plant(tmp_path, flat(-9.0), concept="only_npo", method="npo")]
-    found = statistics_of(tmp_path, cells)
+    sweeps = [plant(tmp_path, sloped(0.8), concept=name, method="dpo") for name in CONCEPTS]
+    sweeps += [plant(tmp_path, sloped(0.6), concept=name, method="npo") for name in CONCEPTS[1:]]
+    sweeps += [plant(tmp_path, flat(-9.0), concept="only_npo", method="npo")]
+    found = statistics_of(tmp_path, sweeps)
     pair = {"method": "dpo", "experiment": "attention", "versus": "npo"}
     here = row(found, "method_difference", 3, **pair)
     assert (here["value"], here["low"], here["high"]) == pytest.approx((0.2, 0.2, 0.2))
@@ -67,12 +67,12 @@ def test_methods_are_compared_on_the_concepts_that_both_have(tmp_path: Path) -> 
 
 def test_peaks_may_lie_at_different_layers(tmp_path: Path) -> None:
     low_late = {"attention": [[0.2], [0.9], [0.1]], "value_vectors": [[0.0], [0.1], [0.4]]}
-    cells = [
+    sweeps = [
         plant(tmp_path, values, concept=name, experiment=experiment)
         for name in CONCEPTS
         for experiment, values in low_late.items()
     ]
-    found = statistics_of(tmp_path, cells)
+    found = statistics_of(tmp_path, sweeps)
     pair = {"method": "dpo", "experiment": "attention", "versus": "value_vectors"}
     assert row(found, "experiment_difference_of_peaks", **pair)["value"] == pytest.approx(0.5)
     assert row(found, "experiment_difference", 1, **pair)["value"] == pytest.approx(0.8)
@@ -87,8 +87,8 @@ def test_peaks_may_lie_at_different_layers(tmp_path: Path) -> None:
 def test_the_best_with_and_without_the_last_layer_are_numbers_of_their_own(tmp_path: Path) -> None:
     # Of width 3 and 5 layers, the windows at 3 and 4 cover the last layer.
     values = [[0.1], [0.3], [0.5], [0.9], [0.7]]
-    cells = [plant(tmp_path, values, concept=name, window="sliding_3") for name in CONCEPTS]
-    found = statistics_of(tmp_path, cells)
+    sweeps = [plant(tmp_path, values, concept=name, window="sliding_3") for name in CONCEPTS]
+    found = statistics_of(tmp_path, sweeps)
     expected = {
         "best_with_final_layer": 0.9,
         "best_without_final_layer": 0.5,
@@ -105,11 +105,11 @@ def test_the_best_with_and_without_the_last_layer_are_numbers_of_their_own(tmp_p
 def test_suffixes_say_how_many_last_layers_it_takes(tmp_path: Path) -> None:
     # Half of the concepts have all in the last layer, half need three.
     early, late = [[0.8]] * 4, [[0.8], [0.8], [0.3], [0.2]]
-    cells = [
+    sweeps = [
         plant(tmp_path, early if i < 3 else late, concept=name, window="suffix")
         for i, name in enumerate(CONCEPTS)
     ]
-    found = statistics_of(tmp_path, cells)
+    found = statistics_of(tmp_path, sweeps)
     half, most = (row(found, f"layers_for_{name}", method="dpo") for name in ("half", "most"))
     assert (half["value"], half["low"], half["high"]) == (1, 1, 3)
     assert (most["value"], most["n"]) == (3, 6)
@@ -119,16 +119,16 @@ def test_suffixes_say_how_many_last_layers_it_takes(tmp_path: Path) -> None:
 
 
 def test_without_windows_that_leave_the_last_layer_out_there_is_no_best(tmp_path: Path) -> None:
-    cells = [plant(tmp_path, flat(0.5, layers=1))]
-    found = statistics_of(tmp_path, cells)
+    sweeps = [plant(tmp_path, flat(0.5, layers=1))]
+    found = statistics_of(tmp_path, sweeps)
     assert row(found, "best_with_final_layer", method="dpo")["value"] == 0.5
     assert np.isnan(row(found, "best_without_final_layer", method="dpo")["value"])
 
 
 def test_a_peaks_interval_is_its_points_in_the_curves(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    cells = [plant(tmp_path, rng.random((4, 3)).tolist(), concept=name) for name in CONCEPTS]
-    scores = scores_of(tmp_path, cells)
+    sweeps = [plant(tmp_path, rng.random((4, 3)).tolist(), concept=name) for name in CONCEPTS]
+    scores = scores_of(tmp_path, sweeps)
     peak = row(statistics(scores, 3), "peak", method="all")
     points = curves(scores, 3)
     points = points[(points["method"] == "all") & (points["score"] == "krs")]
@@ -139,31 +139,31 @@ def test_a_peaks_interval_is_its_points_in_the_curves(tmp_path: Path) -> None:
 
 def test_monotonicity_is_of_each_concept_before_it_is_averaged(tmp_path: Path) -> None:
     """Two thirds rise and a third falls, though the mean curve rises throughout."""
-    cells = [
+    sweeps = [
         plant(tmp_path, sloped(0.9 if i < 4 else -0.3), concept=name)
         for i, name in enumerate(CONCEPTS)
     ]
-    found = row(statistics_of(tmp_path, cells), "monotonicity", method="dpo")
+    found = row(statistics_of(tmp_path, sweeps), "monotonicity", method="dpo")
     assert found["value"] == pytest.approx(1 / 3)
     assert found["low"] < 1 / 3 < found["high"]
 
 
 def test_one_concept_gives_values_and_no_intervals(tmp_path: Path) -> None:
-    cells = [
+    sweeps = [
         plant(tmp_path, sloped(0.5), method=method, experiment=experiment)
         for method in ("dpo", "npo")
         for experiment in EXPERIMENTS
     ]
-    found = statistics_of(tmp_path, cells)
+    found = statistics_of(tmp_path, sweeps)
     assert (found["n"] == 1).all()
     assert found["value"].notna().all()
     assert found[["low", "high"]].isna().all(axis=None)
 
 
-def test_missing_cells_are_stated_in_n(tmp_path: Path) -> None:
-    cells = [plant(tmp_path, flat(0.5), concept=name) for name in CONCEPTS]
-    cells += [plant(tmp_path, flat(0.2), concept="c0", experiment="value_vectors")]
-    found = statistics_of(tmp_path, cells)
+def test_missing_sweeps_are_stated_in_n(tmp_path: Path) -> None:
+    sweeps = [plant(tmp_path, flat(0.5), concept=name) for name in CONCEPTS]
+    sweeps += [plant(tmp_path, flat(0.2), concept="c0", experiment="value_vectors")]
+    found = statistics_of(tmp_path, sweeps)
     pair = {"method": "dpo", "experiment": "attention", "versus": "value_vectors"}
     here = row(found, "experiment_difference", 0, **pair)
     assert (here["value"], here["n"]) == (pytest.approx(0.3), 1)
@@ -171,23 +171,23 @@ def test_missing_cells_are_stated_in_n(tmp_path: Path) -> None:
 
 
 def test_what_no_concept_has_in_both_is_null_with_n_0(tmp_path: Path) -> None:
-    cells = [
+    sweeps = [
         plant(tmp_path, flat(0.5), concept="a"),
         plant(tmp_path, flat(0.5), concept="b", experiment="value_vectors"),
     ]
-    here = statistics_of(tmp_path, cells)
+    here = statistics_of(tmp_path, sweeps)
     here = here[here["statistic"].str.startswith("experiment_difference")]
     assert len(here) == 2 * 2 * (4 + 1)  # methods (dpo, all) x scores x (layers and the peaks)
     assert (here["n"] == 0).all() and here["value"].isna().all()
 
 
 def test_controls_origins_and_spans_are_never_compared(tmp_path: Path) -> None:
-    cells = [
+    sweeps = [
         plant(tmp_path, flat(0.5), concept="a", span=["notebook", "answer"]),
         plant(tmp_path, flat(0.1), concept="b", donor="noise"),
         plant(tmp_path, flat(0.9), concept="c", origin="published", method="npo"),
     ]
-    found = statistics_of(tmp_path, cells)
+    found = statistics_of(tmp_path, sweeps)
     assert set(found["donor"]) == {"original"}
     assert not found["statistic"].str.startswith("method_difference").any()
     assert row(found, "peak", method="all", origin="own", span="answer")["value"] == 0.5
@@ -196,12 +196,12 @@ def test_controls_origins_and_spans_are_never_compared(tmp_path: Path) -> None:
 
 def test_the_table_has_the_same_bytes_whatever_order_rows_come_in(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    cells = [
+    sweeps = [
         plant(tmp_path, rng.random((3, 2)).tolist(), concept=name, method=method)
         for name in CONCEPTS
         for method in ("dpo", "npo")
     ]
-    scores = scores_of(tmp_path, cells)
+    scores = scores_of(tmp_path, sweeps)
     one, two = tmp_path / "one.csv", tmp_path / "two.csv"
     write_csv(one, statistics(scores, 0))
     write_csv(two, statistics(scores.sample(frac=1, random_state=1), 0))

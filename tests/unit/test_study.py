@@ -75,7 +75,7 @@ def refused(**changes: Any) -> str:
 
 def test_all_rows_by_default() -> None:
     found = study()
-    assert len(Products(found).cells()) == 4 * len(EXPERIMENTS)
+    assert len(Products(found).sweeps()) == 4 * len(EXPERIMENTS)
     assert found.models == ["m"]
     assert found.methods == ["grad_diff", "dpo"]
     assert found.missing_sweeps == []
@@ -83,7 +83,7 @@ def test_all_rows_by_default() -> None:
 
 def test_lists_select_a_part() -> None:
     found = study(concepts={"m": ["tea"]}, methods=["dpo"], experiments=["attention"])
-    assert Products(found).cells() == ["results/x/krs/m/dpo/tea/attention.parquet"]
+    assert Products(found).sweeps() == ["results/x/krs/m/dpo/tea/attention.parquet"]
     assert [row.method for row in found.rows] == ["original", "dpo"]
 
 
@@ -95,14 +95,14 @@ def test_paths_follow_the_grammar() -> None:
     assert found.manifest_path("m", "dpo", "cocoa") == (
         "results/x/checkpoints/unlearn/m/dpo/cocoa/manifest.json"
     )
-    assert Products(found).cells()[0] == "results/x/krs/m/grad_diff/tea/mlp_coefficients.parquet"
+    assert Products(found).sweeps()[0] == "results/x/krs/m/grad_diff/tea/mlp_coefficients.parquet"
     assert Products(found).figures()[:2] == [
         "results/x/figures/m/curves.sliding_5.notebook.krs.png",
         "results/x/figures/m/curves.sliding_5.notebook.krs.pdf",
     ]
 
 
-def test_a_checkpoint_is_needed_by_its_cells_and_its_trace() -> None:
+def test_a_checkpoint_is_needed_by_its_sweeps_and_its_trace() -> None:
     found = study(
         experiments=["attention"],
         behaviour={"sets": []},
@@ -113,20 +113,20 @@ def test_a_checkpoint_is_needed_by_its_cells_and_its_trace() -> None:
         "results/x/weight_changes/m/dpo/tea.parquet",
     ]
     of_original = Products(found).needing(found.row("m", "original"))
-    assert of_original == Products(found).cells() + Products(found).weight_changes()
+    assert of_original == Products(found).sweeps() + Products(found).weight_changes()
     assert len(of_original) == 2 * 4
     assert "results/x/tables/weight_changes.csv" in Products(found).tables()
     assert "results/x/figures/m/weight_changes.pdf" in Products(found).figures()
 
 
-def test_without_traces_only_cells_need_a_checkpoint() -> None:
+def test_without_traces_only_sweeps_need_a_checkpoint() -> None:
     found = study(
         experiments=["attention"],
         weight_changes=False,
         behaviour={"sets": []},
         controls={"self_patch": False},
     )
-    assert Products(found).needing(found.row("m", "original")) == Products(found).cells()
+    assert Products(found).needing(found.row("m", "original")) == Products(found).sweeps()
     assert Products(found).table("weight_changes.csv") == []
     assert not [path for path in Products(found).figures() if "/weight_changes." in path]
 
@@ -170,7 +170,7 @@ def test_answers_are_planned_as_far_as_they_are_asked() -> None:
     assert Products(patched).figures()[-1] == "results/x/figures/m/behaviour_patched.pdf"
 
 
-def test_weights_are_needed_for_cells_and_answers() -> None:
+def test_weights_are_needed_for_sweeps_and_answers() -> None:
     only: dict[str, Any] = {
         "concepts": {"m": ["tea"]},
         "experiments": ["attention"],
@@ -292,7 +292,7 @@ def test_a_control_above_the_model_is_told() -> None:
     study(controls=controls | {"donors": []})
 
 
-def test_controls_are_part_of_a_cell_where_there_are_donors() -> None:
+def test_controls_are_part_of_a_sweep_where_there_are_donors() -> None:
     noise = {"donors": ["noise"], "layers": [1]}
     assert study().config.controls.of_a_sweep(0) == {}
     assert study(controls={"layers": [1]}).config.controls.of_a_sweep(0) == {}
@@ -333,7 +333,7 @@ def test_missing_folders_are_all_named() -> None:
 def test_missing_ones_are_skipped_if_wanted() -> None:
     remove("dpo_tea")
     found = study(on_missing_checkpoint="skip", experiments=["attention"])
-    assert "results/x/krs/m/dpo/tea/attention.parquet" not in Products(found).cells()
+    assert "results/x/krs/m/dpo/tea/attention.parquet" not in Products(found).sweeps()
     assert found.missing_sweeps == [
         {
             "model": "m",
@@ -384,7 +384,7 @@ def test_a_hub_row_is_taken_to_be_there_until_preflight_has_looked(inputs: Path)
     assert "snakemake preflight looks again" in refused()
     assert study(on_missing_checkpoint="unlearn").row("m", "dpo", "cocoa").kind == "unlearn"
     skipped = study(on_missing_checkpoint="skip").missing_sweeps
-    assert {(cell["concept"], cell["origin"]) for cell in skipped} == {("cocoa", "published")}
+    assert {(sweep["concept"], sweep["origin"]) for sweep in skipped} == {("cocoa", "published")}
     # What was found of another source says nothing of this one.
     write_table(*ROWS[:4], "m\tdpo\tcocoa\thub:a/c")
     assert study().selection.missing == []

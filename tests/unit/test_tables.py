@@ -1,4 +1,4 @@
-"""Collected rows, coverage and curves, against cells whose means are known by hand."""
+"""Collected rows, coverage and curves, against sweeps whose means are known by hand."""
 
 import json
 import time
@@ -11,23 +11,23 @@ import pyarrow.parquet as pq
 import pytest
 
 from dissect.analysis import collect
-from dissect.analysis.collect import COVERAGE_COLUMNS, collect_cells, coverage
+from dissect.analysis.collect import COVERAGE_COLUMNS, collect_sweeps, coverage
 from dissect.analysis.tables import CURVE_COLUMNS, concept_scores, curves, read_curves
 from dissect.errors import DissectError
 from dissect.provenance import Stopwatch
 from dissect.results.csv_files import write_csv
-from dissect.results.schema import CELL_SCHEMA, read_metadata, read_rows
+from dissect.results.schema import SWEEP_SCHEMA, read_metadata, read_rows
 from planted import flat, plant
 
 
-def collected(tmp_path: Path, cells: Sequence[Path]) -> Path:
+def collected(tmp_path: Path, sweeps: Sequence[Path]) -> Path:
     table = tmp_path / "tables" / "krs.parquet"
-    collect_cells(cells, table)
+    collect_sweeps(sweeps, table)
     return table
 
 
-def curves_of(tmp_path: Path, cells: Sequence[Path]) -> pd.DataFrame:
-    return curves(concept_scores(collected(tmp_path, cells)), seed=0)
+def curves_of(tmp_path: Path, sweeps: Sequence[Path]) -> pd.DataFrame:
+    return curves(concept_scores(collected(tmp_path, sweeps)), seed=0)
 
 
 def point(frame: pd.DataFrame, **only: str | int) -> pd.Series:
@@ -40,20 +40,20 @@ def point(frame: pd.DataFrame, **only: str | int) -> pd.Series:
 # ---- collecting -------------------------------------------------------------------------------
 
 
-def test_collected_rows_are_the_cells_rows_in_the_order_of_their_keys(tmp_path: Path) -> None:
+def test_collected_rows_are_the_sweeps_rows_in_the_order_of_their_keys(tmp_path: Path) -> None:
     one = plant(tmp_path, flat(0.5), method="grad_diff")
     two = plant(tmp_path, flat(0.25), method="dpo", concept="war")
     table = collected(tmp_path, [one, two])
     rows = read_rows(table)
     expected = pd.concat([read_rows(two).astype(str), read_rows(one).astype(str)])
     assert rows.astype(str).to_numpy().tolist() == expected.to_numpy().tolist()
-    assert pq.read_schema(table).equals(CELL_SCHEMA)
+    assert pq.read_schema(table).equals(SWEEP_SCHEMA)
     assert isinstance(rows["method"].dtype, pd.CategoricalDtype)
 
 
-def test_collection_has_the_same_bytes_whatever_order_cells_come_in(tmp_path: Path) -> None:
-    cells = [plant(tmp_path, flat(0.5), concept=name) for name in ("a", "b", "c")]
-    first = collected(tmp_path, cells).read_bytes()
+def test_collection_has_the_same_bytes_whatever_order_sweeps_come_in(tmp_path: Path) -> None:
+    sweeps = [plant(tmp_path, flat(0.5), concept=name) for name in ("a", "b", "c")]
+    first = collected(tmp_path, sweeps).read_bytes()
     again = [
         plant(tmp_path, flat(0.5), concept=name, metadata={"wall_seconds": name})
         for name in ("a", "b", "c")
@@ -61,29 +61,29 @@ def test_collection_has_the_same_bytes_whatever_order_cells_come_in(tmp_path: Pa
     assert collected(tmp_path, again[::-1]).read_bytes() == first
 
 
-def test_row_groups_hold_whole_cells_and_change_no_number(
+def test_row_groups_hold_whole_sweeps_and_change_no_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cells = [plant(tmp_path, flat(0.1 * i, questions=i + 1), concept=f"c{i}") for i in range(5)]
-    together = concept_scores(collected(tmp_path, cells))
+    sweeps = [plant(tmp_path, flat(0.1 * i, questions=i + 1), concept=f"c{i}") for i in range(5)]
+    together = concept_scores(collected(tmp_path, sweeps))
     monkeypatch.setattr(collect, "_ROWS_PER_GROUP", 10)
-    table = collected(tmp_path, cells)
+    table = collected(tmp_path, sweeps)
     assert pq.ParquetFile(table).num_row_groups > 1
     apart = concept_scores(table)
     pd.testing.assert_frame_equal(together.astype(str), apart.astype(str))
 
 
 def test_metadata_keeps_what_is_shared_and_lists_what_differs(tmp_path: Path) -> None:
-    cells = [
+    sweeps = [
         plant(
             tmp_path, flat(0.5), concept=name, metadata={"weights": name, "wall_seconds": name * 2}
         )
         for name in ("a", "b")
     ]
-    found = read_metadata(collected(tmp_path, cells))
+    found = read_metadata(collected(tmp_path, sweeps))
     assert found["device"] == "cpu"
     assert found["schema_version"] == "1"
-    assert json.loads(found["cells"]) == {
+    assert json.loads(found["sweeps"]) == {
         "tiny/dpo/a/attention": {"weights": "a"},
         "tiny/dpo/b/attention": {"weights": "b"},
     }
@@ -94,10 +94,10 @@ def test_what_differs_per_run_is_what_a_job_measures_of_itself() -> None:
 
 
 def test_coverage_counts_rows_and_nulls_and_gives_reasons(tmp_path: Path) -> None:
-    cell = plant(tmp_path, [[0.5, None]] * 4, origin="trained_here")
+    sweep = plant(tmp_path, [[0.5, None]] * 4, origin="trained_here")
     key = {"model": "tiny", "method": "dpo", "concept": "a", "experiment": "attention"}
     missing = {**key, "reason": "no such folder", "origin": "own"}
-    found = coverage(collected(tmp_path, [cell]), [missing])
+    found = coverage(collected(tmp_path, [sweep]), [missing])
     assert list(found.columns) == COVERAGE_COLUMNS
     absent, there = found.to_dict("records")
     assert (absent["status"], absent["reason"], absent["rows"]) == ("missing", "no such folder", 0)
@@ -107,21 +107,21 @@ def test_coverage_counts_rows_and_nulls_and_gives_reasons(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("what", ["nothing", "truncated", "moved", "columns", "version"])
-def test_bad_cells_are_refused_in_one_line_and_leave_nothing(tmp_path: Path, what: str) -> None:
-    cell = plant(tmp_path, flat(0.5))
-    table, schema = pq.read_table(cell), pq.read_schema(cell)
+def test_bad_sweeps_are_refused_in_one_line_and_leave_nothing(tmp_path: Path, what: str) -> None:
+    sweep = plant(tmp_path, flat(0.5))
+    table, schema = pq.read_table(sweep), pq.read_schema(sweep)
     if what == "truncated":
-        cell.write_bytes(cell.read_bytes()[:-50])
+        sweep.write_bytes(sweep.read_bytes()[:-50])
     elif what == "moved":
-        cell = cell.rename(cell.with_name("value_vectors.parquet"))
+        sweep = sweep.rename(sweep.with_name("value_vectors.parquet"))
     elif what == "columns":
-        pq.write_table(table.drop_columns(["kl_patched"]), cell)
+        pq.write_table(table.drop_columns(["kl_patched"]), sweep)
     elif what == "version":
         metadata = {**schema.metadata, b"schema_version": b"0"}
-        pq.write_table(table.replace_schema_metadata(metadata), cell)
+        pq.write_table(table.replace_schema_metadata(metadata), sweep)
     output = tmp_path / "tables" / "krs.parquet"
     with pytest.raises(DissectError) as caught:
-        collect_cells([] if what == "nothing" else [cell], output)
+        collect_sweeps([] if what == "nothing" else [sweep], output)
     assert "\n" not in str(caught.value)
     assert not list(output.parent.glob("*")) if output.parent.exists() else True
 
@@ -132,12 +132,12 @@ def test_bad_cells_are_refused_in_one_line_and_leave_nothing(tmp_path: Path, wha
 def test_questions_are_averaged_before_concepts_and_concepts_before_methods(
     tmp_path: Path,
 ) -> None:
-    cells = [
+    sweeps = [
         plant(tmp_path, [[0.2, 0.4]] * 2, method="dpo", concept="tea"),
         plant(tmp_path, [[1.0, 1.0, 1.0, 0.0]] * 2, method="dpo", concept="war"),
         plant(tmp_path, [[0.1]] * 2, method="grad_diff", concept="tea"),
     ]
-    found = curves_of(tmp_path, cells)
+    found = curves_of(tmp_path, sweeps)
     assert list(found.columns) == CURVE_COLUMNS
     dpo = point(found, method="dpo", layer=0)
     assert dpo["mean"] == pytest.approx((0.3 + 0.75) / 2)  # pooled questions would give 0.6
@@ -155,11 +155,11 @@ def test_ratio_of_means_beside_mean_of_ratios(tmp_path: Path) -> None:
 
 
 def test_nulls_are_left_out_and_counted(tmp_path: Path) -> None:
-    cells = [
+    sweeps = [
         plant(tmp_path, [[0.5, None]], concept="tea"),
         plant(tmp_path, [[None, None]], concept="war"),
     ]
-    found = curves_of(tmp_path, cells)
+    found = curves_of(tmp_path, sweeps)
     krs = point(found, method="dpo")
     assert krs["mean"] == pytest.approx(0.5)
     assert (krs["concepts"], krs["questions"], krs["null"]) == (1, 1, 3)
@@ -185,13 +185,13 @@ def test_what_is_not_finite_counts_as_null(tmp_path: Path, bad: float) -> None:
 
 def test_origins_spans_windows_donors_and_experiments_stay_apart(tmp_path: Path) -> None:
     both = {"window": ["sliding_1", "sliding_3"], "span": ["notebook", "answer"]}
-    cells = [
+    sweeps = [
         plant(tmp_path, flat(0.2), origin="published", concept="a", **both),
         plant(tmp_path, flat(0.8), origin="trained_here", concept="b", **both),
         plant(tmp_path, flat(0.4), concept="c", experiment="value_vectors"),
         plant(tmp_path, flat(0.6), concept="d", donor="noise"),
     ]
-    found = curves_of(tmp_path, cells)
+    found = curves_of(tmp_path, sweeps)
     only = {"method": "all", "layer": 1}
     for window in both["window"]:
         for span in both["span"]:
@@ -216,11 +216,11 @@ def test_rows_are_selected_and_an_empty_selection_is_refused(tmp_path: Path) -> 
 
 
 def test_intervals_from_five_concepts_on_and_per_layer(tmp_path: Path) -> None:
-    cells = [
+    sweeps = [
         plant(tmp_path, [[0.1 * i], [0.1 * i if i < 4 else None]], concept=f"c{i}")
         for i in range(5)
     ]
-    found = curves_of(tmp_path, cells)
+    found = curves_of(tmp_path, sweeps)
     first, second = (point(found, method="dpo", layer=layer) for layer in (0, 1))
     assert 0.0 < first["low"] < first["mean"] < first["high"] < 0.4
     assert second["concepts"] == 4
@@ -228,28 +228,28 @@ def test_intervals_from_five_concepts_on_and_per_layer(tmp_path: Path) -> None:
 
 
 def test_equal_concepts_give_an_interval_of_no_width(tmp_path: Path) -> None:
-    cells = [plant(tmp_path, flat(0.25), concept=f"c{i}") for i in range(6)]
-    found = curves_of(tmp_path, cells)
+    sweeps = [plant(tmp_path, flat(0.25), concept=f"c{i}") for i in range(6)]
+    found = curves_of(tmp_path, sweeps)
     np.testing.assert_allclose(found[["low", "high"]], 0.25, rtol=1e-12)
 
 
-def test_the_interval_of_all_methods_draws_concepts_not_cells(tmp_path: Path) -> None:
+def test_the_interval_of_all_methods_draws_concepts_not_sweeps(tmp_path: Path) -> None:
     # Method b is the mirror image of a, so the mean over methods is 0.5 for every draw of
-    # concepts; were cells drawn, it would scatter.
-    cells = [
+    # concepts; were sweeps drawn, it would scatter.
+    sweeps = [
         plant(tmp_path, flat(value), concept=f"c{i}", method=method)
         for i in range(6)
         for method, value in (("a", i / 6), ("b", 1 - i / 6))
     ]
-    every = point(curves_of(tmp_path, cells), method="all", layer=0)
+    every = point(curves_of(tmp_path, sweeps), method="all", layer=0)
     assert (every["low"], every["high"]) == (pytest.approx(0.5), pytest.approx(0.5))
     assert every["concepts"] == 6
 
 
 def test_the_interval_is_the_bootstraps(tmp_path: Path) -> None:
     values = np.array([0.0, 0.1, 0.3, 0.6, 0.7, 0.9, 0.2])
-    cells = [plant(tmp_path, [[v]], concept=f"c{i}") for i, v in enumerate(values)]
-    found = point(curves_of(tmp_path, cells), method="dpo")
+    sweeps = [plant(tmp_path, [[v]], concept=f"c{i}") for i, v in enumerate(values)]
+    found = point(curves_of(tmp_path, sweeps), method="dpo")
     draws = np.random.default_rng(1).choice(values, size=(40_000, len(values))).mean(axis=1)
     low, high = np.percentile(draws, [2.5, 97.5])
     assert found["low"] == pytest.approx(low, abs=0.02)
@@ -258,8 +258,8 @@ def test_the_interval_is_the_bootstraps(tmp_path: Path) -> None:
 
 def test_seeds_decide_and_nothing_else(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    cells = [plant(tmp_path, rng.random((3, 2)).tolist(), concept=f"c{i}") for i in range(6)]
-    scores = concept_scores(collected(tmp_path, cells))
+    sweeps = [plant(tmp_path, rng.random((3, 2)).tolist(), concept=f"c{i}") for i in range(6)]
+    scores = concept_scores(collected(tmp_path, sweeps))
     shuffled = scores.sample(frac=1, random_state=1)
     pd.testing.assert_frame_equal(curves(scores, 3), curves(shuffled, 3))
     assert not curves(scores, 3)["low"].equals(curves(scores, 4)["low"])
@@ -269,21 +269,21 @@ def test_seeds_decide_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_csv_comes_back_as_it_was_and_the_same_twice(tmp_path: Path) -> None:
-    cells = [
+    sweeps = [
         plant(tmp_path, [[1 / 3, None], [2 / 3, -4.0]], concept="007", model="NA"),
         plant(tmp_path, [[None, None], [0.1, 0.2]], concept="null", model="NA"),
     ]
-    frame = curves_of(tmp_path, cells)
+    frame = curves_of(tmp_path, sweeps)
     one, two = tmp_path / "one.csv", tmp_path / "two.csv"
     write_csv(one, frame)
-    write_csv(two, curves_of(tmp_path, cells[::-1]))
+    write_csv(two, curves_of(tmp_path, sweeps[::-1]))
     assert one.read_bytes() == two.read_bytes()
     pd.testing.assert_frame_equal(read_curves(one), frame, check_dtype=False)
     with pytest.raises(DissectError, match="no row with model other"):
         read_curves(one, model="other")
 
 
-def test_ten_thousand_cells_worth_of_curves_take_seconds(tmp_path: Path) -> None:
+def test_ten_thousand_sweeps_worth_of_curves_take_seconds(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     concepts, layers = 250, 32
     frame = pd.DataFrame(

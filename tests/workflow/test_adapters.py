@@ -34,9 +34,9 @@ def test_an_adapter_is_merged_once_and_swept(study: Workflow) -> None:
     assert run.status == 0, run.output
     manifest = read_json(study.result("checkpoints/adapter/tiny/dpo/tea/manifest.json"))
     assert (manifest["source"], manifest["origin"]) == ("adapter:own/adapter", "own")
-    cell = pd.read_parquet(study.root / CELL)
-    assert (cell["loss_unlearned"] > 0).all()
-    assert np.isfinite(cell["krs"]).all()
+    sweep = pd.read_parquet(study.root / CELL)
+    assert (sweep["loss_unlearned"] > 0).all()
+    assert np.isfinite(sweep["krs"]).all()
     weight_changes = pd.read_parquet(study.root / WEIGHT_CHANGES)
     moved = set(weight_changes[weight_changes["relative_change"] > 0]["component"])
     assert moved == {"q", "down"}

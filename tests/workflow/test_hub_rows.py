@@ -96,11 +96,11 @@ def test_with_skip_the_study_ends_and_the_weights_are_gone(study: HubStudy) -> N
     assert read_json(released)["removed"] == ["model.safetensors"]
 
 
-def test_finished_cells_do_not_ask_for_removed_weights(study: HubStudy) -> None:
+def test_finished_sweeps_do_not_ask_for_removed_weights(study: HubStudy) -> None:
     assert study.run("--dry-run", **SKIP).jobs == {}
 
 
-def test_a_further_cell_brings_them_back_and_runs_alone(study: HubStudy) -> None:
+def test_a_further_sweep_brings_them_back_and_runs_alone(study: HubStudy) -> None:
     more = SKIP | {"experiments": ["attention", "value_vectors"]}
     planned = study.run("--dry-run", **more).jobs
     assert planned["dissect_layers"] == 1

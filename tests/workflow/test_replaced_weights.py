@@ -190,8 +190,8 @@ def test_a_broken_manifest_is_one_line(done: Workflow) -> None:
     assert error.endswith("delete it and run again")
 
 
-def unlearned_sha256(cell: Path) -> object:
-    return read_metadata(cell)["unlearned_weights_sha256"]
+def unlearned_sha256(sweep: Path) -> object:
+    return read_metadata(sweep)["unlearned_weights_sha256"]
 
 
 CELL = "results/tiny/krs/tiny/dpo/tea/attention.parquet"
@@ -212,15 +212,15 @@ def test_no_result_mixes_two_models(tmp_path: Path) -> None:
     before = unlearned_sha256(study.root / CELL)
     (own / "run").unlink()
     (own / "run").symlink_to("run2")
-    cells = [CELL, CELL.replace("attention", "value_vectors")]
-    run = study.run(*cells)
+    sweeps = [CELL, CELL.replace("attention", "value_vectors")]
+    run = study.run(*sweeps)
     assert run.status == 0, run.output
-    first, second = (pd.read_parquet(study.root / cell)["loss_unlearned"][0] for cell in cells)
+    first, second = (pd.read_parquet(study.root / sweep)["loss_unlearned"][0] for sweep in sweeps)
     assert first == second
-    after = {unlearned_sha256(study.root / cell) for cell in cells}
+    after = {unlearned_sha256(study.root / sweep) for sweep in sweeps}
     assert len(after) == 1
     assert before not in after
-    assert study.run("--dry-run", *cells).jobs == {}
+    assert study.run("--dry-run", *sweeps).jobs == {}
 
 
 def test_an_adapter_is_merged_again_only_for_another_content(tmp_path: Path) -> None:

@@ -84,9 +84,9 @@ def kept(path: Path) -> Iterator[Path]:
 
 def test_the_study_is_complete_and_nothing_is_to_be_done(done: Workflow) -> None:
     assert done.plan().jobs == {}
-    cells = pd.read_csv(done.result("tables/coverage.csv"))
-    assert len(cells) == 6
-    assert set(cells["status"]) == {"done"}
+    sweeps = pd.read_csv(done.result("tables/coverage.csv"))
+    assert len(sweeps) == 6
+    assert set(sweeps["status"]) == {"done"}
     for name in ("curves", "curves_by_method", "heatmap", "last_layer"):
         for kind in ("png", "pdf"):
             figure = done.result(f"figures/tiny/{name}.sliding_3.notebook.krs.{kind}")
@@ -99,7 +99,7 @@ def test_the_study_is_complete_and_nothing_is_to_be_done(done: Workflow) -> None
         assert "done in" in log.read_text(encoding="utf-8"), log
 
 
-def test_a_concept_added_runs_only_its_cells(done: Workflow) -> None:
+def test_a_concept_added_runs_only_its_sweeps(done: Workflow) -> None:
     assert done.plan(concepts={"tiny": ["tea", "coffee", "mate"]}).jobs == (
         {"register_checkpoint": 1, "record_original": 1, "dissect_layers": 2} | TABLES | FIGURES
     )
@@ -109,7 +109,7 @@ def test_a_concept_taken_out_runs_only_tables_and_figures(done: Workflow) -> Non
     assert done.plan(concepts={"tiny": ["coffee"]}).jobs == TABLES | FIGURES
 
 
-def test_an_experiment_added_runs_only_its_cells(done: Workflow) -> None:
+def test_an_experiment_added_runs_only_its_sweeps(done: Workflow) -> None:
     experiments = ["attention", "value_vectors", "mlp_coefficients"]
     assert done.plan(experiments=experiments).jobs == {"dissect_layers": 3} | TABLES | FIGURES
 
@@ -118,7 +118,7 @@ def test_controls_run_the_sweeps_again_and_the_identity_control_nothing(done: Wo
     off = {"self_patch": False}
     noise = off | {"donors": ["noise"], "layers": [2]}
     assert done.plan(controls=noise).jobs == {"dissect_layers": 6} | TABLES | FIGURES
-    # Layers without a donor change no cell; the report says them.
+    # Layers without a donor change no sweep; the report says them.
     assert done.plan(controls=off | {"layers": [2]}).jobs == {"make_report": 1}
     # All that there is stays; what is checked are three unlearned ones and the original twice.
     assert done.plan(controls={"self_patch": True}).jobs == {
@@ -138,7 +138,7 @@ def test_an_identity_control_runs(done: Workflow) -> None:
         table.unlink()
 
 
-def test_a_method_added_to_a_concept_runs_only_its_cells(done: Workflow) -> None:
+def test_a_method_added_to_a_concept_runs_only_its_sweeps(done: Workflow) -> None:
     with kept(done.root / "checkpoints.tsv") as table:
         with table.open("a", encoding="utf-8") as file:
             file.write("tiny\tgrad_diff\tcoffee\tpath:own/dpo_mate\n")
@@ -167,9 +167,9 @@ def test_an_edited_module_repeats_nothing_that_does_not_depend_on_it(done: Workf
         assert done.plan().jobs == {}
 
 
-def test_a_deleted_cell_recomputes_itself_and_what_stands_on_it(done: Workflow) -> None:
-    with kept(done.result("krs/tiny/dpo/tea/attention.parquet")) as cell:
-        cell.unlink()
+def test_a_deleted_sweep_recomputes_itself_and_what_stands_on_it(done: Workflow) -> None:
+    with kept(done.result("krs/tiny/dpo/tea/attention.parquet")) as sweep:
+        sweep.unlink()
         assert done.plan().jobs == {"dissect_layers": 1} | TABLES | FIGURES
 
 
@@ -198,7 +198,7 @@ def test_a_changed_question_repeats_its_concept_alone(done: Workflow) -> None:
         entries = json.loads(path.read_text(encoding="utf-8"))
         entries[0]["QA_with_answers"][0] += " Indeed."
         path.write_text(json.dumps(entries), encoding="utf-8")
-        # Tea's own cells; and coffee's training, which retains tea, with all that stands on it.
+        # Tea's own sweeps; and coffee's training, which retains tea, with all that stands on it.
         assert done.plan().jobs == (
             {
                 "prepare_concept": 1,
@@ -221,8 +221,8 @@ def test_other_windows_repeat_the_sweeps_alone(done: Workflow) -> None:
 
 
 def test_single_files_and_targets_can_be_asked_for(done: Workflow) -> None:
-    with kept(done.result("krs/tiny/dpo/tea/attention.parquet")) as cell:
-        cell.unlink()
+    with kept(done.result("krs/tiny/dpo/tea/attention.parquet")) as sweep:
+        sweep.unlink()
         wanted = "results/tiny/krs/tiny/dpo/tea/attention.parquet"
         assert done.plan(wanted).jobs == {"dissect_layers": 1}
         assert done.plan("checkpoints").jobs == {}

@@ -1,5 +1,5 @@
 rule dissect_layers:
-    """Patch one component of the original in, window by window: one sweep of the study."""
+    """Patch one component of the original in, window by window: one sweep."""
     input:
         original=jobs.original,
         unlearned=jobs.checkpoint,

@@ -1,7 +1,7 @@
 rule tables:
     input:
         # Named here, and so in `all`: a deleted file is noticed.
-        cells=products.cells(),
+        sweeps=products.sweeps(),
         answers=products.answers(),
         self_patch=products.self_patches(),
         tables=products.tables(),
@@ -13,7 +13,7 @@ rule tables:
 rule collect_krs:
     """All sweeps' rows in one table, and which sweeps are done or missing."""
     input:
-        cells=products.cells(),
+        sweeps=products.sweeps(),
         manifests=products.manifests(),
         texts=products.report_texts(),
         first_use=study.first_use,

@@ -54,7 +54,7 @@ def main(
     number_format = choose_dtype(dtype, original_manifest.dtype)
     made_from = recording_fields(original_manifest, concept_json, number_format)
     refuse_other_recording(recording, recorded.metadata, made_from)
-    # Of a resized vocabulary, the tokens that both have are compared, as in a cell.
+    # Of a resized vocabulary, the tokens that both have are compared, as in a sweep.
     recorded = replace(recorded, vocabulary=int(model.config.vocab_size))
     host = StreamedModel(model, number_format, choose_device(device))
     chosen = self_patch_windows(window, model.layers)

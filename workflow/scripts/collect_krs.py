@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from dissect.analysis.collect import collect_cells, coverage
+from dissect.analysis.collect import collect_sweeps, coverage
 from dissect.job import run
 from dissect.results.belonging import check_results, sweep_key
 from dissect.results.csv_files import write_csv
@@ -11,7 +11,7 @@ from dissect.results.csv_files import write_csv
 
 def main(
     *,
-    cells: list[Path],
+    sweeps: list[Path],
     missing: list[dict[str, str]],
     manifests: list[Path],
     texts: list[Path],
@@ -22,12 +22,12 @@ def main(
     """Write tables/krs.parquet and tables/coverage.csv.
 
     Args:
-        cells: the sweeps' parquet files.
+        sweeps: the sweeps' parquet files.
         missing: per sweep left out: model, method, concept, experiment, reason, origin.
         manifests, texts, study: see results.belonging.check_results.
     """
-    check_results(cells, sweep_key, manifests=manifests, texts=texts, study=study)
-    collect_cells(cells, table)
+    check_results(sweeps, sweep_key, manifests=manifests, texts=texts, study=study)
+    collect_sweeps(sweeps, table)
     write_csv(coverage_table, coverage(table, missing))
 
 

@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m dissect", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    about = "compare two results folders, or archives: which cells and tables differ, by how much"
+    about = "compare two results folders, or archives: which sweeps and tables differ, by how much"
     command = commands.add_parser("compare", help=about, description=about)
     command.add_argument("old", type=Path, metavar="OLD", help="a results folder, or archive.zip")
     command.add_argument("new", type=Path, metavar="NEW", help="another one")

@@ -14,40 +14,40 @@ from dissect.errors import DissectError
 from dissect.files import atomic_path
 from dissect.results.schema import (
     ANSWER_SCHEMA,
-    CELL_SCHEMA,
     SCHEMA_VERSION,
+    SWEEP_SCHEMA,
     read_metadata,
     read_table,
 )
 
-CELL = ["model", "method", "concept", "experiment"]
-COVERAGE_COLUMNS = [*CELL, "status", "reason", "origin", "rows", "null_krs"]
+SWEEP_KEYS = ["model", "method", "concept", "experiment"]
+COVERAGE_COLUMNS = [*SWEEP_KEYS, "status", "reason", "origin", "rows", "null_krs"]
 
 # Metadata that differs between two runs of one job; a collection's bytes do not depend on it.
 PER_RUN = {"wall_seconds", "peak_memory_mib"}
 _ROWS_PER_GROUP = 1 << 17
 
 
-def collect_cells(cells: Iterable[Path], output: Path) -> None:
-    """Write the rows of all cells to one parquet file of the same schema.
+def collect_sweeps(sweeps: Iterable[Path], output: Path) -> None:
+    """Write the rows of all sweeps to one parquet file of the same schema.
 
-    Cells stand in the order of their keys. A row group holds whole cells, which `concept_scores`
-    relies on. Metadata that all cells share is kept under its own key; what differs between them
-    is under `cells`, as JSON {model/method/concept/experiment: {key: value}}.
+    Sweeps stand in the order of their keys. A row group holds whole sweeps, which `concept_scores`
+    relies on. Metadata that all sweeps share is kept under its own key; what differs between them
+    is under `sweeps`, as JSON {model/method/concept/experiment: {key: value}}.
 
     Raises:
-        DissectError: if there is no cell, or one is unreadable, of another schema, or holds rows
-            of another cell than its path says.
+        DissectError: if there is no sweep, or one is unreadable, of another schema, or holds rows
+            of another sweep than its path says.
     """
-    by_key = sorted(((*cell.parts[-4:-1], cell.stem), cell) for cell in cells)
-    by_name = {"/".join(key): cell for key, cell in by_key}
+    by_key = sorted(((*sweep.parts[-4:-1], sweep.stem), sweep) for sweep in sweeps)
+    by_name = {"/".join(key): sweep for key, sweep in by_key}
     if not by_name:
         raise DissectError(
-            "no cell to collect: nothing of the selection can be computed; "
+            "no sweep to collect: nothing of the selection can be computed; "
             "see the checkpoints table and on_missing_checkpoint"
         )
-    schema = CELL_SCHEMA.with_metadata(_collected_metadata(by_name, "cells"))
-    _write_collection(output, (_read_cell(cell, key) for key, cell in by_key), schema)
+    schema = SWEEP_SCHEMA.with_metadata(_collected_metadata(by_name, "sweeps"))
+    _write_collection(output, (_read_sweep(sweep, key) for key, sweep in by_key), schema)
 
 
 def collect_answers(files: Iterable[Path], output: Path) -> None:
@@ -95,27 +95,27 @@ def _grouped(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(group).unify_dictionaries()
 
 
-def _read_cell(cell: Path, key: Sequence[str]) -> pa.Table:
-    table = read_table(cell, CELL_SCHEMA)
-    for column, expected in zip(CELL, key, strict=True):
+def _read_sweep(sweep: Path, key: Sequence[str]) -> pa.Table:
+    table = read_table(sweep, SWEEP_SCHEMA)
+    for column, expected in zip(SWEEP_KEYS, key, strict=True):
         values = pc.unique(table[column]).to_pylist()
         if values != [expected]:
             raise DissectError(
-                f"{cell}: column {column} holds {values}, its path says {expected!r}: "
+                f"{sweep}: column {column} holds {values}, its path says {expected!r}: "
                 "delete it and run again"
             )
     return table
 
 
 def coverage(table: Path, missing: Iterable[Mapping[str, str]]) -> pd.DataFrame:
-    """One row per selected cell: how many rows it has and how many without KRS, or why none.
+    """One row per selected sweep: how many rows it has and how many without KRS, or why none.
 
     Args:
         table: tables/krs.parquet.
-        missing: per cell that has no result: model, method, concept, experiment, reason, and the
+        missing: per sweep that has no result: model, method, concept, experiment, reason, and the
             origin that its checkpoint would have.
     """
-    keys = [*CELL, "origin"]
+    keys = [*SWEEP_KEYS, "origin"]
     counts = [
         rows.append_column("valid", pc.is_finite(rows["krs"]))
         .group_by(keys, use_threads=False)
@@ -128,4 +128,4 @@ def coverage(table: Path, missing: Iterable[Mapping[str, str]]) -> pd.DataFrame:
     absent = pd.DataFrame(list(missing)).assign(status="missing", rows=0, null_krs=0)
     parts: list[pd.DataFrame] = [part for part in (done, absent) if len(part)]
     both = pd.concat(parts, ignore_index=True).reindex(columns=COVERAGE_COLUMNS)
-    return both.sort_values(CELL, ignore_index=True)
+    return both.sort_values(SWEEP_KEYS, ignore_index=True)

@@ -17,7 +17,7 @@ from dissect.terms import KRS, KRS_OF_MEANS, SCORES
 class Measure:
     """Something that is measured of the unlearned model, patched and not."""
 
-    patched: str  # the columns of the cells that hold it
+    patched: str  # the columns of the sweeps that hold it
     unlearned: str
     original: float | str  # what the original has: a number, or the column that holds it
     rises: bool  # whether more of it is nearer to the original
@@ -61,7 +61,7 @@ EVERY_SCORE = [*SCORES, *OTHERS]
 
 
 def columns_of(names: Sequence[str]) -> list[str]:
-    """The columns of the cells that these scores are made of."""
+    """The columns of the sweeps that these scores are made of."""
     parts = [column for name in names if name != KRS for column in MEASURES[name].columns]
     return list(dict.fromkeys([KRS, *parts]))
 

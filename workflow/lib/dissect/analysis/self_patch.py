@@ -34,7 +34,7 @@ def refuse_changed(rows: pd.DataFrame, size: float, dtype: str, label: str) -> f
     than the two models' logits: |sqrt(patched) - sqrt(unpatched)| is at most what they moved by.
 
     Args:
-        rows: as in a cell, of one model and concept; method original: of the original itself.
+        rows: as in a sweep, of one model and concept; method original: of the original itself.
         size: root mean square of the original's logits.
         label: the checkpoint's name, for the error.
 

@@ -30,7 +30,7 @@ README = """# Results of a study of unlearning
 to their last name.
 
 - `report.html`: the study on one page, if it was made; open it in a browser.
-- `tables/`: krs.parquet has every row of every cell, and in its metadata versions, hashes and
+- `tables/`: krs.parquet has every row of every sweep, and in its metadata versions, hashes and
   devices; the other tables summarise it.
 - `figures/`: each figure, as a picture and for print.
 - `config.yaml`: the config as it was used, with every default.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from dissect.analysis.collect import CELL
+from dissect.analysis.collect import SWEEP_KEYS
 from dissect.compare.folders import (
     ROW_KEYS,
     Sweeps,
@@ -47,9 +47,9 @@ class Comparison:
     """All that differs between two results folders.
 
     Attributes:
-        differences: what `compare_frames` returns, with kind and name: of each cell and each table,
+        differences: what `compare_frames` returns, with kind and name: of each sweep and table,
             a row per column that differs, or one row; and a row per provenance key and pair of
-            values (rows: in how many cells). note is for people.
+            values (rows: in how many sweeps). note is for people.
         flips: the claims whose verdict differs: their keys, and all else as ..._old and ..._new.
     """
 
@@ -58,7 +58,7 @@ class Comparison:
 
     @property
     def is_equal(self) -> bool:
-        """Whether all cells and tables are in both, and equal within the tolerance."""
+        """Whether all sweeps and tables are in both, and equal within the tolerance."""
         compared = self.differences[self.differences["kind"] != "provenance"]
         return bool(compared["status"].isin([IDENTICAL, WITHIN]).all())
 
@@ -80,7 +80,7 @@ def compare_results(old: Path, new: Path, tolerance: float = 0.0) -> Comparison:
             collected = tables[0] / COLLECTED, tables[1] / COLLECTED
             compared_tables += _compare_collected(*collected, tolerance)
         parts = {
-            "cell": _compare_sweeps(*sweeps, tolerance),
+            "sweep": _compare_sweeps(*sweeps, tolerance),
             "table": compared_tables,
             "provenance": _compare_provenance(*sweeps),
         }
@@ -118,8 +118,8 @@ def _compare_sweeps(old: Sweeps, new: Sweeps, tolerance: float) -> Iterator[Reco
 
 
 def _plain(table: pa.Table) -> pd.DataFrame:
-    """Without categories, which differ with the rows that are there, and without a cell's name."""
-    frame: pd.DataFrame = table.drop_columns(CELL).to_pandas()
+    """Without categories, which differ with the rows that are there, and without a sweep's name."""
+    frame: pd.DataFrame = table.drop_columns(SWEEP_KEYS).to_pandas()
     return frame.astype(dict.fromkeys(frame.select_dtypes("category"), object))
 
 
@@ -161,8 +161,8 @@ def _compare_provenance(old: Sweeps, new: Sweeps) -> Iterator[Record]:
         before, after = old[name].provenance, new[name].provenance
         pairs = {key: (before.get(key, ""), after.get(key, "")) for key in before | after}
         counts.update((key, *pair) for key, pair in pairs.items() if pair[0] != pair[1])
-    for (key, old_value, new_value), cells in sorted(counts.items()):
-        values = {"rows": cells, "old": old_value, "new": new_value}
+    for (key, old_value, new_value), sweeps in sorted(counts.items()):
+        values = {"rows": sweeps, "old": old_value, "new": new_value}
         yield {"name": key, "status": DIFFERS, **values}
 
 

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from dissect.analysis.collect import CELL, PER_RUN
+from dissect.analysis.collect import PER_RUN, SWEEP_KEYS
 from dissect.compare.archive import unpack
 from dissect.errors import DissectError, reason_of
 from dissect.results.schema import metadata_of
 
 # Not results, or what pandas and arrow note for themselves.
-_NOT_PROVENANCE = PER_RUN | {"pandas", "ARROW:schema", "cells"}
+_NOT_PROVENANCE = PER_RUN | {"pandas", "ARROW:schema", "sweeps"}
 ROW_KEYS = ["window", "layer", "first_layer", "last_layer", "question", "donor", "span"]
 _NAMES = dict.fromkeys(["model", "method", "concept", "concept_name"], str)
 
@@ -95,20 +95,20 @@ def sweeps_in_table(path: Path) -> Sweeps:
     with _readable(path):
         file = _open(path)
         metadata = metadata_of(file.schema_arrow)
-        own = json.loads(metadata.get("cells", "{}"))
+        own = json.loads(metadata.get("sweeps", "{}"))
         return {
             name: Sweep(path, group, _provenance(metadata | own.get(name, {})))
             for group in range(file.num_row_groups)
-            for name in _names_in(file.read_row_group(group, columns=CELL), path)
+            for name in _names_in(file.read_row_group(group, columns=SWEEP_KEYS), path)
         }
 
 
 def _names_in(keys: pa.Table, path: Path) -> list[str]:
-    for column in CELL:
+    for column in SWEEP_KEYS:
         if keys[column].null_count:
             raise DissectError(f"{path}: column {column} has nulls, so rows cannot be matched")
-    sweeps = keys.group_by(CELL).aggregate([]).to_pylist()
-    return ["/".join(str(row[column]) for column in CELL) for row in sweeps]
+    sweeps = keys.group_by(SWEEP_KEYS).aggregate([]).to_pylist()
+    return ["/".join(str(row[column]) for column in SWEEP_KEYS) for row in sweeps]
 
 
 def _provenance(metadata: Mapping[str, str]) -> dict[str, str]:
@@ -124,7 +124,7 @@ def read_sweep(name: str, sweep: Sweep) -> pa.Table:
             table = _open(sweep.path).read(use_threads=False)
         else:
             table = _row_group(sweep.path, sweep.group)
-            for column, value in zip(CELL, name.split("/"), strict=True):
+            for column, value in zip(SWEEP_KEYS, name.split("/"), strict=True):
                 table = table.filter(pc.equal(table[column], value))
         return table.replace_schema_metadata(None)
 
@@ -136,7 +136,7 @@ def _row_group(path: Path, group: int) -> pa.Table:
 
 def _open(path: Path) -> pq.ParquetFile:
     file = pq.ParquetFile(path)
-    missing = [name for name in (*CELL, *ROW_KEYS) if name not in file.schema_arrow.names]
+    missing = [name for name in (*SWEEP_KEYS, *ROW_KEYS) if name not in file.schema_arrow.names]
     if missing:
         raise DissectError(f"{path} is no table of sweeps: it has no column {', '.join(missing)}")
     return file

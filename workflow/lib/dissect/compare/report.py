@@ -9,26 +9,26 @@ from dissect.compare.compare import Comparison
 from dissect.compare.folders import ROW_KEYS
 from dissect.compare.frames import DIFFERS, ONLY_NEW, ONLY_OLD
 
-LISTED = 20  # cells, at most; the CSV file has all
+LISTED = 20  # sweeps, at most; the CSV file has all
 _SHOWN = ["krs", "loss_unlearned", "loss_patched", "kl_patched", "top1_patched"]
 
 
 def as_text(comparison: Comparison, old: str, new: str, tolerance: float) -> str:
     """The whole comparison, in aligned columns."""
     exact = f"|NEW - OLD| up to {tolerance:g} counts as equal" if tolerance else "exact values"
-    cells, tables, provenance = (
+    sweeps, tables, provenance = (
         comparison.differences[comparison.differences["kind"] == kind]
-        for kind in ("cell", "table", "provenance")
+        for kind in ("sweep", "table", "provenance")
     )
-    alone = cells.loc[cells["status"].isin([ONLY_OLD, ONLY_NEW]), ["name", "status"]]
-    columns = cells[cells["differ"].notna()]
+    alone = sweeps.loc[sweeps["status"].isin([ONLY_OLD, ONLY_NEW]), ["name", "status"]]
+    columns = sweeps[sweeps["differ"].notna()]
     sections = [
         f"OLD  {old}\nNEW  {new}\n{exact}",
-        _section("Cells", _counts(cells)),
+        _section("Sweeps", _counts(sweeps)),
         _section("Only in one", _cut(alone)),
-        _section("Largest differences of the cells in both", _by_column(columns)),
-        _section("Cells that differ", _cut(_by_cell(cells))),
-        _section("Provenance of the cells in both", _by_key(provenance)),
+        _section("Largest differences of the sweeps in both", _by_column(columns)),
+        _section("Sweeps that differ", _cut(_by_sweep(sweeps))),
+        _section("Provenance of the sweeps in both", _by_key(provenance)),
         _section("Tables", _by_table(tables)),
         _section("Verdicts that differ", _verdicts(comparison.flips)),
         "equal" if comparison.is_equal else "not equal",
@@ -45,9 +45,9 @@ def _section(title: str, table: pd.DataFrame) -> str:
     return "\n  ".join([title, *("  ".join(row).rstrip() for row in padded.to_numpy())])
 
 
-def _counts(cells: pd.DataFrame) -> pd.DataFrame:
-    counts = cells.drop_duplicates("name")["status"].value_counts()
-    return counts.rename_axis("status").reset_index(name="cells")
+def _counts(sweeps: pd.DataFrame) -> pd.DataFrame:
+    counts = sweeps.drop_duplicates("name")["status"].value_counts()
+    return counts.rename_axis("status").reset_index(name="sweeps")
 
 
 def _cut(rows: pd.DataFrame) -> pd.DataFrame:
@@ -59,14 +59,14 @@ def _cut(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _by_column(columns: pd.DataFrame) -> pd.DataFrame:
-    """Per column of the cells: in how many cells and rows it differs, and where most."""
+    """Per column of the sweeps: in how many sweeps and rows it differs, and where most."""
     rows = []
     for name, group in columns.groupby("column", sort=False):
         most = group.iloc[int(group["largest"].fillna(-1.0).argmax())]
         rows.append(
             {
                 "column": name,
-                "cells": (group["differ"] > 0).sum(),
+                "sweeps": (group["differ"] > 0).sum(),
                 "rows": int(group["differ"].sum()),
                 "null in one": int(group["null_in_one"].sum()),
                 "largest": _number(most["largest"]),
@@ -86,9 +86,9 @@ def _where(keys: Mapping[Any, Any]) -> str:
     )
 
 
-def _by_cell(cells: pd.DataFrame) -> pd.DataFrame:
-    """The cells that differ: by how much in some columns, those that differ most first."""
-    by_name = cells[cells["status"] == DIFFERS].groupby("name")
+def _by_sweep(sweeps: pd.DataFrame) -> pd.DataFrame:
+    """The sweeps that differ: by how much in some columns, those that differ most first."""
+    by_name = sweeps[sweeps["status"] == DIFFERS].groupby("name")
     most = by_name["largest"].max().sort_values(ascending=False, kind="stable")
     rows = []
     for name in most.index:
@@ -106,10 +106,10 @@ def _by_key(provenance: pd.DataFrame) -> pd.DataFrame:
     for key, group in provenance.groupby("name"):
         pairs = zip(group["old"], group["new"], strict=True)
         values = [f"{_short(old)} -> {_short(new)}" for old, new in pairs]
-        cells = group["rows"].astype(int).tolist()
+        sweeps = group["rows"].astype(int).tolist()
         if len(values) > 3:
-            values, cells = [f"{len(values)} different pairs"], [sum(cells)]
-        rows.append(pd.DataFrame({"key": key, "cells": cells, "OLD -> NEW": values}))
+            values, sweeps = [f"{len(values)} different pairs"], [sum(sweeps)]
+        rows.append(pd.DataFrame({"key": key, "sweeps": sweeps, "OLD -> NEW": values}))
     return pd.concat(rows) if rows else pd.DataFrame({"key": ["the same"]})
 
 

@@ -75,7 +75,7 @@ def _counted(each: pd.DataFrame) -> str:
 
 
 def _uneven(each: pd.DataFrame) -> str:
-    """Where cells are missing: how many concepts stand behind each curve."""
+    """Where sweeps are missing: how many concepts stand behind each curve."""
     counts = each.groupby(["method", "experiment"])["concepts"].max().unstack()
     if counts.stack().nunique() == 1:
         return ""

@@ -88,7 +88,7 @@ def look_at_due(due: Sequence[CheckpointRow], preflight: Path, on_missing: str) 
 
 def restore(row: CheckpointRow, path: Path, manifest: Manifest) -> None:
     """Download removed weights again: the manifest's commit, so the manifest stays as it is."""
-    log.info("%s: its weights were removed, and further cells want them", row.name)
+    log.info("%s: its weights were removed, and further sweeps want them", row.name)
     done = download(row.location, manifest.revision)
     # So that no job hashes them again. A job refuses those that differ from the manifest's.
     hashes = {str(done.folder / name): sha256 for name, sha256 in done.sha256.items()}

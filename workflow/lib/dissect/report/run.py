@@ -17,12 +17,12 @@ _FACTS = {
     "dtype": "number format",
     "device": "device",
     "python": "Python",
-    "schema_version": "schema of the cells",
+    "schema_version": "schema of the sweeps",
 }
 
 
 def coverage_counts(coverage: pd.DataFrame) -> pd.DataFrame:
-    """Per model and method: concepts, cells done and missing, scores that are null."""
+    """Per model and method: concepts, sweeps done and missing, scores that are null."""
     done = coverage["status"] == "done"
     flags = coverage.assign(done=done, missing=~done)
     return flags.groupby(["model", "method"], as_index=False, sort=True).agg(
@@ -35,27 +35,27 @@ def coverage_counts(coverage: pd.DataFrame) -> pd.DataFrame:
 
 
 def missing(coverage: pd.DataFrame) -> pd.DataFrame:
-    """The cells that are not there, and why: one row per checkpoint and reason."""
+    """The sweeps that are not there, and why: one row per checkpoint and reason."""
     absent = coverage[coverage["status"] != "done"]
     keys = ["model", "method", "concept", "reason"]
-    return absent.groupby(keys, as_index=False, sort=True).agg(cells=("experiment", "size"))
+    return absent.groupby(keys, as_index=False, sort=True).agg(sweeps=("experiment", "size"))
 
 
 def facts(metadata: Mapping[str, Any]) -> dict[str, str]:
-    """What the cells were computed with; where they differ, each value once."""
-    cells = [{**metadata, **own} for own in metadata["cells"].values()]
+    """What the sweeps were computed with; where they differ, each value once."""
+    sweeps = [{**metadata, **own} for own in metadata["sweeps"].values()]
     by_label = {}
     for key, label in _FACTS.items():
-        values = sorted({str(cell[key]) for cell in cells if key in cell})
+        values = sorted({str(sweep[key]) for sweep in sweeps if key in sweep})
         if values:
             by_label[label] = " | ".join(values)
     return by_label | {name: str(version) for name, version in metadata.get("packages", {}).items()}
 
 
 def checkpoints(metadata: Mapping[str, Any]) -> pd.DataFrame:
-    """Every checkpoint that a cell came from: CHECKPOINT_COLUMNS."""
+    """Every checkpoint that a sweep came from: CHECKPOINT_COLUMNS."""
     rows = set()
-    for key, own in metadata["cells"].items():
+    for key, own in metadata["sweeps"].items():
         model, method, concept, _ = key.split("/")
         for role, checkpoint in (("original", ("", "")), ("unlearned", (method, concept))):
             names = [f"{role}_{name}" for name in CHECKPOINT_COLUMNS[3:]]

@@ -28,7 +28,7 @@ class Sources:
     """What the page is made from.
 
     tables: by file name; only those that the study has.
-    metadata: of tables/krs.parquet: what all cells share, and under `cells` what they do not.
+    metadata: of tables/krs.parquet: what all sweeps share, and under `sweeps` what they do not.
     scores: what `concept_scores` returns, of the windows, spans and scores that are shown.
     texts: (model, concept) -> the concept's JSON, with the original's answers.
     """
@@ -95,7 +95,7 @@ def read_sources(tables: Iterable[Path], texts: Iterable[Path], shown: Shown) ->
             "config"
         )
     metadata: dict[str, Any] = read_metadata(krs)
-    for name in metadata.keys() & {"cells", "packages"}:
+    for name in metadata.keys() & {"sweeps", "packages"}:
         metadata[name] = json.loads(metadata[name])
     return Sources(
         tables={name: read_table(path) for name, path in paths.items()},

@@ -1,1 +1,1 @@
-"""The tables: the parquet of one cell, and what is computed from many."""
+"""The tables: the parquet of one sweep, and what is computed from many."""

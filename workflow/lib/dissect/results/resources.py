@@ -26,7 +26,7 @@ def resource_table(results: Path, efficiency: Path) -> pd.DataFrame:
     """One row per job that has a benchmark.
 
     Args:
-        results: the study's folder; its benchmarks and cells are read.
+        results: the study's folder; its benchmarks and sweeps are read.
         efficiency: where the Slurm plugin leaves its reports, if it ran. A job's memory is then the
             larger of what Snakemake saw of the script and what Slurm saw of the step.
 
@@ -58,9 +58,9 @@ def by_rule(table: pd.DataFrame) -> pd.DataFrame:
 def _row(results: Path, path: Path) -> dict[str, Any]:
     """What one benchmark says, and of a sweep its file the GPU's memory."""
     rule, _, job = str(path.relative_to(results / "benchmarks").with_suffix("")).partition("/")
-    cell, peak = results / "krs" / f"{job}.parquet", None
-    if rule == "dissect_layers" and cell.exists():
-        peak = read_metadata(cell).get("peak_gpu_memory_mib")
+    sweep, peak = results / "krs" / f"{job}.parquet", None
+    if rule == "dissect_layers" and sweep.exists():
+        peak = read_metadata(sweep).get("peak_gpu_memory_mib")
     try:
         (benchmark,) = pd.read_csv(path, sep="\t", na_values=["-"]).to_dict("records")
         # Only with --benchmark-extended, as in the profiles.

@@ -21,7 +21,7 @@ def _keys(*names: str) -> list[tuple[str, pa.DataType]]:
 
 
 # One sweep, and tables/krs.parquet: a row per window x question x span x donor.
-CELL_SCHEMA = pa.schema(
+SWEEP_SCHEMA = pa.schema(
     [
         *_keys("model", "method"),
         ("origin", _KEY),  # published | trained_here | own
@@ -74,7 +74,7 @@ ANSWER_SCHEMA = pa.schema(
 
 
 def write_rows(
-    path: Path, rows: pd.DataFrame, metadata: Mapping[str, str], schema: pa.Schema = CELL_SCHEMA
+    path: Path, rows: pd.DataFrame, metadata: Mapping[str, str], schema: pa.Schema = SWEEP_SCHEMA
 ) -> None:
     """Write a table in a contract's schema, whole or not at all; None and NaN are null.
 

@@ -146,7 +146,7 @@ class Controls(Section):
         return self
 
     def of_a_sweep(self, seed: int) -> dict[str, Any]:
-        """What the cells depend on: nothing where there is no donor."""
+        """What the sweeps depend on: nothing where there is no donor."""
         if not self.donors:
             return {}
         return {"names": list(self.donors), "layers": list(self.layers), "seed": seed}
@@ -211,7 +211,7 @@ class Config(Section):
     """Seeds the training and the bootstrap of intervals."""
     on_missing_checkpoint: Literal["error", "skip", "unlearn"] = "error"
     """What to do where a checkpoint of the table is not to be had. error: stop before any job.
-    skip: leave its cells out, and say so in tables/coverage.csv. unlearn: train it here from the
+    skip: leave its sweeps out, and say so in tables/coverage.csv. unlearn: train it here from the
     original (its rows are marked trained_here, and are never pooled with published ones)."""
     answer_tokens: int = Field(default=30, ge=1, le=100_000)
     """New tokens of the answers that the original generates where a concept file has none. The
@@ -223,11 +223,11 @@ class Config(Section):
     """
     keep_recordings: bool = True
     """What the original did on a concept's texts (0.6 GB at 7B) is kept. false: it is removed after
-    its last job; a cell that is then added to a concept, or deleted, computes all cells of that
+    its last job; a sweep that is then added to a concept, or deleted, computes all sweeps of that
     concept again."""
     keep_checkpoints: bool = True
     """Downloaded checkpoints (13.5 GB each at 7B) are kept. false: the weights that this workflow
-    downloaded itself are removed after their last job; they are fetched again if a further cell
+    downloaded itself are removed after their last job; they are fetched again if a further sweep
     wants them. A path: folder is never touched (docs/checkpoints.md)."""
     unlearning: Unlearning = Unlearning()  # type: ignore[valid-type]
     """Per method, how `unlearn` rows are trained. Left out: the paper's recipe."""

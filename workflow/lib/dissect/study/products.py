@@ -29,11 +29,11 @@ class Products:
 
     study: Study
 
-    # One for each cell, concept or checkpoint.
+    # One for each sweep, concept or checkpoint.
 
-    def cells(self) -> list[str]:
-        """Every cell's table."""
-        return _distinct(path for row in self.study.unlearned for path in self._cells(row))
+    def sweeps(self) -> list[str]:
+        """Every sweep's table."""
+        return _distinct(path for row in self.study.unlearned for path in self._sweeps(row))
 
     def self_patches(self) -> list[str]:
         """Each unlearned model's self-patch check, and its original's on the same concept."""
@@ -139,7 +139,7 @@ class Products:
         return [path for path in self.tables() if Path(path).name not in unread]
 
     def report_texts(self) -> list[str]:
-        """The texts of every concept that has cells."""
+        """The texts of every concept that has sweeps."""
         return _distinct(self.study.texts_path(r.model, r.concept) for r in self.study.unlearned)
 
     # What needs a checkpoint's weights, and so whether they must be downloaded.
@@ -149,7 +149,7 @@ class Products:
         served = self._served_by(row)
         return _distinct(
             [
-                *(path for other in served for path in self._cells(other)),
+                *(path for other in served for path in self._sweeps(other)),
                 *self._self_patches(row),
                 *(path for other in served for path in self._weight_changes(other)),
                 *(path for other in served for path in self._answers(other, asker=row)),
@@ -162,7 +162,7 @@ class Products:
             return [row]
         return [other for other in self.study.unlearned if other.model == row.model]
 
-    def _cells(self, row: CheckpointRow) -> list[str]:
+    def _sweeps(self, row: CheckpointRow) -> list[str]:
         experiments = self.study.config.experiments
         return [self.study.config.path("krs", *row.key, f"{name}.parquet") for name in experiments]
 
