@@ -15,6 +15,7 @@ WORKFLOW = Path(__file__).parents[2] / "workflow"
 OLD = {
     "Ahead": "LayerPrefetcher",
     "Calls": "MicroBatches",
+    "Cell": "a sweep",
     "Companion": "SourceModel",
     "Entrance": "the embedding",
     "Found": "PreflightRow",
@@ -32,10 +33,12 @@ OLD = {
     "Wave": "DonorRuns",
     "announce": "readahead",
     "asked_seconds": "retry_after",
+    "collect_cells": "collect_sweeps",
     "companions": "auxiliary concepts",
     "front": "RunState",
     "hear": "capture",
     "heard": "captured",
+    "identities": "self-patch checks",
     "laid_out": "flatten",
     "lead": "what it is: a difference, an advantage",
     "looked": "preflight",
@@ -44,13 +47,19 @@ OLD = {
     "sheet": "new_figure",
     "skeleton": "streamed_model",
     "spot": "patch site",
+    "statement": "claim",
+    "trace": "weight changes",
+    "traces": "weight changes",
 }
 # They say nothing about the value that they name.
 EMPTY = {
     *("found", "known", "lost", "mine", "ours", "place", "places", "said", "some"),
     *("theirs", "there", "told"),
 }
-OLD_MODULES = {"announce", "private", "shape", "skeleton", "surroundings", "words"}
+OLD_MODULES = {
+    *("announce", "identity", "private", "shape", "skeleton", "statements", "surroundings"),
+    *("trace", "words"),
+}
 
 
 def identifiers(tree: ast.AST) -> Iterator[str]:
