@@ -44,6 +44,7 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/archive.smk"
 
 
+# A result depends on its script and on all that it imports. Rules that choose modules say so themselves.
 for each in workflow.rules:
     if each.script and each.output and "code" not in each.params.keys():
         each.set_params(code=code(Path(each.script).stem))

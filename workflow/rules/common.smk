@@ -3,15 +3,15 @@
 from functools import cache
 from pathlib import Path
 
-from dissect.preparation.changes import changed_manifests
 from dissect.closure import code_digest
 from dissect.figures.registry import FIGURES
 from dissect.job import collect_garbage_rarely, errors_in_one_line, log_to_terminal
 from dissect.planning import any_of, read_study
+from dissect.preparation.changes import changed_manifests
 from dissect.study import expectations
-from dissect.terms import EXPERIMENTS
 from dissect.study.jobs import Jobs
 from dissect.study.products import Products
+from dissect.terms import EXPERIMENTS
 from snakemake_interface_executor_plugins.settings import ExecMode
 
 collect_garbage_rarely()
@@ -31,8 +31,7 @@ kept = str if study.config.keep_recordings else temp
 def code(script, *chosen):
     """A parameter that changes with a script, or with a module that it depends on.
 
-    The Snakefile adds it to every rule with a script and an output that does not choose modules.
-    Not input files: the modules of a fresh clone are newer than results that were copied to it.
+    No input files: the modules of a fresh clone are newer than results that were copied to it.
     """
     return code_digest(Path(workflow.basedir, "workflow", "scripts", f"{script}.py"), *chosen)
 

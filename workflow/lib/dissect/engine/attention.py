@@ -1,7 +1,7 @@
 """Attention over a token tree, text by text.
 
 A tree's mask hides most pairs of its tokens: with six texts in one sequence, a token attends to one
-of them. So attention is computed once per text: the queries are the tokens that the text adds to
+text only. So attention is computed once per text: the queries are the tokens that the text adds to
 the tree, keys and values are all tokens of the text. transformers takes such a function by name,
 and its models use it where they would use fused attention.
 """
@@ -34,7 +34,7 @@ def attend_by_text(
 
     Args:
         query: (rows, heads, tokens, width).
-        key, value: the same; each of their heads may serve several of the queries'.
+        key, value: the same, with as many heads or fewer: several query heads then share one.
         mask: (1, 1, tokens, tokens), the tree's, True where a position is attended to.
         keywords: TREE_PARTS if a tree is read, `scaling`, and whatever else transformers gives.
 

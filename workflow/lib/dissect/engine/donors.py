@@ -1,8 +1,8 @@
 """Other donors than the original on the same question: the controls of a recovery.
 
-A score says that something was recovered, not that it took the original's activations on this very
-question. So the same windows are patched with activations that hold nothing of it: the original's
-on another question of the concept, and noise of the same norm.
+A score shows recovery, not that the original's activations on this very question were needed. So
+the same windows are patched with activations that hold nothing of it: the original's on another
+question of the concept, and noise of the same norm.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 
 
 class OtherQuestion(Donor):
-    """The original's activations on the concept's next question, the last one's being the first.
+    """The original's activations on the concept's next question (for the last, the first).
 
     They are cut or repeated to the question's length. Where two questions begin alike but the next
     ones do not, what is patched in differs; so these runs share a token only as far as both the
@@ -58,7 +58,7 @@ class Noise(Donor):
 
     Drawn on the CPU, so that it is the same on every device. It depends on the seed, the concept's
     texts, the layer and the component alone: all methods get the same noise, and an experiment on
-    both components the same as those on one. Texts that begin alike share it so far.
+    both components the same as those on one. Texts of one tree that begin alike share it so far.
 
     Attributes:
         seed: the config's.

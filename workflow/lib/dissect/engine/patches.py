@@ -1,6 +1,7 @@
 """What each experiment patches into a layer, and how: the paper's four interventions (section 3).
 
-A patched component is never computed: a module that returns the donor's values takes its place.
+A patched activation is never computed: a module that returns the donor's, or what the host makes of
+it, takes its place. Value vectors take the place of the host's weights.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,8 +44,7 @@ class PatchSite:
     """Where activations are patched: one layer, for the runs of one token tree.
 
     Attributes:
-        layer: its index.
-        tree: the tree's number.
+        layer, tree: their indices.
         mlp_at: the only tokens at which the MLP runs (`Layer.__call__`); None: all.
         captured: what `Layer.capture` left of the unpatched run, (1, tokens, width) each.
     """
@@ -73,7 +73,7 @@ class Donor:
 
     @cached_property
     def sources(self) -> list[list[int]] | None:
-        """Per text and token, what is patched in there; None: this follows from the texts.
+        """Per text and token, the recorded token that is patched in; None: the text's own.
 
         Texts that begin alike share a token of a tree only as far as their sources agree.
         """
@@ -89,11 +89,11 @@ class Donor:
         return token_tree([text.ids for text in self.recording.texts], texts, self.sources)
 
     def rearranged(self, captured: Mapping[str, Tensor], tree: int) -> Mapping[str, Tensor]:
-        """What `Layer.capture` left of a recording's tree, for the tokens of the one of `trees`."""
+        """What `Layer.capture` left, for a tree that may split tokens the unpatched run shares."""
         if self.sources is None:
             return captured  # the trees are equal
         origins = self.trees[tree].flatten(self.recording.trees[tree].paths)
-        # Without coefficients: in the top layer there are some at compared positions only, and
+        # Coefficients are left out: in the top layer they exist at compared positions only, and
         # donors with sources of their own do not read them.
         return {name: captured[name][:, origins] for name in (INPUTS, ATTENTION)}
 

@@ -50,7 +50,7 @@ class LayerPrefetcher:
         if self._stream is not None:
             current = torch.cuda.current_stream(self._device)
             for tensor in weights.values():
-                # Its memory came from the other stream; it is this one's until it is freed here.
+                # Allocated on the other stream: it is kept until this stream is done with it.
                 tensor.record_stream(current)
         return weights
 

@@ -32,9 +32,9 @@ def record(model: StreamedModel, texts: Sequence[Text]) -> dict[str, Tensor]:
             runs[-1].add_unpatched(inputs.hidden)
     tensors: dict[str, Tensor] = {}
     with timed(count_record(model, texts)):
-        for index, _, unpatched in unpatched_run(model, [runs]):
+        for index, _, captured in unpatched_run(model, [runs]):
             for component in (COEFFICIENTS, ATTENTION):
-                of_trees = torch.cat([of_tree[component][0] for of_tree in unpatched])
+                of_trees = torch.cat([of_tree[component][0] for of_tree in captured])
                 tensors[f"layers.{index}.{component}"] = of_trees.cpu()
             log.info("layer %d of %d recorded", index + 1, model.n_layers)
         with model.lm_head() as head:

@@ -12,18 +12,18 @@ from dissect.engine.streamed_model import Layer, StreamedModel
 
 
 class TreeRuns:
-    """The runs of one token tree, between two layers. A run is a row, (1, tokens, hidden).
+    """The rows of one token tree, (1, tokens, hidden) each, between two layers.
 
     Args:
-        arguments: of each layer, beside the hidden state.
+        arguments: beside the hidden state, one entry per layer of the model.
         calls: how many rows pass a layer at a time.
-        compared: the tokens that are read above the last layer, whose MLP then runs at these only;
-            None: all.
+        compared: the tokens that are read after the last layer; that layer's MLP runs at these
+            only. None: all.
 
     Attributes:
         unpatched: rows that pass the layers unpatched, in batches of (rows, tokens, hidden): the
             unpatched run, if it is here, and finished runs. Rows are only added, so a full batch is
-            never copied.
+            copied once at most.
         in_window: rows inside a window, by its first layer.
     """
 
@@ -85,7 +85,7 @@ class TreeRuns:
 def unpatched_run(
     model: StreamedModel, runs: Sequence[Sequence[TreeRuns]]
 ) -> Iterator[tuple[int, Layer, list[dict[str, Tensor]]]]:
-    """Take all unpatched rows through the layers, and stop after each layer.
+    """Take the unpatched run and all finished runs through the layers, and stop after each layer.
 
     Args:
         runs: per donor and token tree; the first rows of the first donor's are the unpatched run.
@@ -97,12 +97,12 @@ def unpatched_run(
     first_donor, *other_donors = runs
     for index in range(model.n_layers):
         with model.layer(index) as layer:
-            unpatched = []
+            captured = []
             for of_tree in first_donor:
-                with layer.capture() as captured:
+                with layer.capture() as of_unpatched_run:
                     of_tree.pass_unpatched(index, layer)
-                unpatched.append(captured)
+                captured.append(of_unpatched_run)
             for of_donor in other_donors:
                 for of_tree in of_donor:
                     of_tree.pass_unpatched(index, layer)
-            yield index, layer, unpatched
+            yield index, layer, captured

@@ -1,8 +1,8 @@
 """The schedule of a sweep: which runs start, are patched and end at each layer.
 
-A run is the host model with one window of layers patched. Below its window a run equals the
-unpatched run, so it starts where its window starts. Runs whose windows start at the same layer
-are equal until the shorter window ends; until then they are one row of a batch.
+A run is the host model, the one that runs, with one window of layers patched. Below its window a
+run equals the unpatched run, so it starts where its window starts. Runs whose windows start at the
+same layer are equal until the shorter window ends; until then one row of a batch stands for them.
 """
 
 from collections.abc import Iterable
@@ -46,7 +46,7 @@ def schedule(windows: Iterable[LayerRange], n_layers: int) -> list[LayerSchedule
         n_layers: of the model.
     """
     ordered = sorted(set(windows))
-    longest_end = dict(ordered)  # by first layer: the last pair of each first layer wins
+    longest_end = dict(ordered)  # by first layer: the last pair of each, since they are sorted
     finished: list[LayerRange] = []
     layers = []
     for layer in range(n_layers):

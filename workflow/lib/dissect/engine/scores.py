@@ -1,4 +1,4 @@
-"""How close a model's logits are to the original's, position by position. Always in float32."""
+"""How close a model's logits are to the original's, position by position. Computed in float32."""
 
 from dataclasses import dataclass
 
@@ -20,8 +20,8 @@ class Scores:
     Attributes:
         squared_error: mean over the vocabulary of the squared logit difference to the original.
         kl: KL(original || model) in nats.
-        agrees: 1 where no token is more likely than the original's most likely one, else 0; so it
-            does not depend on which of two equally likely tokens a processor finds first.
+        agrees: 1 where the run ranks no token above the original's top token, else 0; so it does
+            not depend on which of two equally likely tokens a processor finds first.
         logprob: log-probability of the text's next token, in nats.
     """
 

@@ -19,7 +19,7 @@ from dissect.engine.attention import TREE_PARTS, as_index, use_tree_attention
 from dissect.engine.prefetch import LayerPrefetcher
 from dissect.engine.token_tree import TokenTree
 
-# What the unpatched run leaves of a layer: its input, and the two components that can be patched.
+# What the unpatched run leaves of a layer: its input, and the two activations that can be patched.
 INPUTS = "inputs"
 COEFFICIENTS = "coefficients"  # the input of the MLP's down projection
 ATTENTION = "attention"  # the attention's output
@@ -80,13 +80,13 @@ class StreamedModel:
 
     @contextmanager
     def embedding(self) -> Iterator[Callable[[TokenTree], LayerInputs]]:
-        """Makes the layers' inputs of a token tree, while the block runs."""
+        """Yields a function that makes the layers' inputs of a token tree."""
         with filled(self.model, self._read_outside(self.model.get_output_embeddings())):
             yield self._layer_inputs
 
     @contextmanager
     def lm_head(self) -> Iterator[Callable[[Tensor], Tensor]]:
-        """Makes (rows, positions, vocabulary) logits of the last layer's outputs.
+        """Yields a function from the last layer's outputs to (rows, positions, vocabulary) logits.
 
         The final norm and the head have their weights on the device while the block runs.
         """
@@ -192,10 +192,10 @@ class Layer:
 
     @contextmanager
     def capture(self) -> Iterator[dict[str, Tensor]]:
-        """A context in which the first row of a call leaves INPUTS, ATTENTION and COEFFICIENTS.
+        """A context in which the first row of the first call leaves its three components.
 
-        Each is (1, tokens, width); where the MLP runs at some positions only, coefficients are of
-        these.
+        INPUTS, ATTENTION and COEFFICIENTS, each (1, tokens, width); where the MLP runs at some
+        positions only, coefficients are of these.
         """
         captured: dict[str, Tensor] = {}
 

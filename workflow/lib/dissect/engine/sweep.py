@@ -49,7 +49,7 @@ def sweep(host: StreamedModel, donors: Sequence[DonorWindows], compared: Recordi
     """Patch each donor into the host at every window, and compare with the original's logits.
 
     The unpatched run is shared. No run of one donor passes a layer in one batch with another
-    donor's, so a further donor changes no bit of the others' scores.
+    donor's, so a further donor changes no bit of the others' scores while the memory lasts.
 
     Args:
         host: the model that runs.
@@ -65,9 +65,9 @@ def sweep(host: StreamedModel, donors: Sequence[DonorWindows], compared: Recordi
     for tree, of_tree in zip(compared.trees, runs[0].trees, strict=True):
         of_tree.add_unpatched(inputs[tree].hidden)
     with timed(count_sweep(host, donors, compared)):
-        for index, layer, unpatched in unpatched_run(host, [of_donor.trees for of_donor in runs]):
+        for index, layer, captured in unpatched_run(host, [of_donor.trees for of_donor in runs]):
             for of_donor in runs:
-                of_donor.patch_layer(index, layer, unpatched)
+                of_donor.patch_layer(index, layer, captured)
             log_progress(index, runs)
         return compare(host, runs, compared)
 
@@ -107,7 +107,7 @@ class DonorRuns:
         return [*self.schedule[-1].finished, *self.schedule[-1].ends]
 
     def patch_layer(
-        self, index: int, layer: Layer, unpatched: Sequence[Mapping[str, Tensor]]
+        self, index: int, layer: Layer, captured: Sequence[Mapping[str, Tensor]]
     ) -> None:
         """Take the rows inside a window through a layer that unpatched rows have just passed."""
         step, donor = self.schedule[index], self.donor
@@ -115,14 +115,14 @@ class DonorRuns:
             return
         with donor.patched_weights(layer, index):
             for number, tree in enumerate(self.trees):
-                captured = donor.rearranged(unpatched[number], number)
-                site = PatchSite(index, number, self._device, tree.mlp_at(index), captured)
+                of_tree = donor.rearranged(captured[number], number)
+                site = PatchSite(index, number, self._device, tree.mlp_at(index), of_tree)
                 if step.in_window:
                     with donor.patched_activations(layer, site):
                         tree.pass_in_window(index, layer, step.in_window)
                 if step.starts:
                     with donor.patched_activations(layer, site, starts=True):
-                        tree.start_windows(index, layer, captured[INPUTS])
+                        tree.start_windows(index, layer, of_tree[INPUTS])
                 tree.end_windows(step)
 
 
@@ -145,9 +145,9 @@ def compare(host: StreamedModel, runs: Sequence[DonorRuns], compared: Recording)
         for number, tree in enumerate(compared.trees):
             originals = {text: compared.original_logits(text, host.device) for text in tree.texts}
             for of_donor, by_text in zip(runs, scores, strict=True):
-                by_text |= score(head, of_donor.trees[number].outputs(), originals, calls)
+                by_text.update(score(head, of_donor.trees[number].outputs(), originals, calls))
     texts = range(len(compared.texts))
-    # The first row of the first donor is the unpatched run.
+    # The first row of the first donor is the unpatched run; without it, rows go by `windows`.
     swept = Swept([scores[0][text].pop(0) for text in texts], [])
     for of_donor, by_text in zip(runs, scores, strict=True):
         windows = enumerate(of_donor.windows)

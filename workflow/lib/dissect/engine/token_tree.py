@@ -1,9 +1,9 @@
-"""Texts of unequal length as one sequence, without padding and without reading anything twice.
+"""Texts of unequal length as one sequence, without padding; a shared beginning is read once.
 
 The texts of a concept begin alike: a chat template's system message, `Question: What is the`.
 Attention is causal, so their states agree as far as their tokens do. A token tree holds such texts
 as one sequence: a token is in it once for all texts that have it after the same beginning, it keeps
-the position that it has in them, and a mask lets it attend to its own beginning only.
+the position that it has in them, and a mask lets it attend to itself and its own beginning only.
 """
 
 from collections.abc import Sequence
@@ -79,7 +79,7 @@ class TokenTree:
 
         Args:
             causal: (1, 1, length, length), True or 0 where a position attends to another; its
-                sliding windows hold here too, since they go by position. None: every earlier one.
+                sliding windows hold here too, since they go by position. None: all up to itself.
 
         Returns:
             (1, 1, tokens, tokens), in the same form.
