@@ -79,7 +79,7 @@ def test_peaks_may_lie_at_different_layers(tmp_path: Path) -> None:
     mine = {"method": "dpo", "experiment": "attention"}
     assert row(found, "peak", **mine)["value"] == pytest.approx(0.9)
     assert row(found, "peak_layer", **mine)["value"] == 1
-    assert row(found, "final_layer_advantage", **mine)["value"] == pytest.approx(-0.8)
+    assert row(found, "final_layer_lead", **mine)["value"] == pytest.approx(-0.8)
     assert row(found, "final_layer_share", **mine)["value"] == pytest.approx(-0.8 / 0.9)
     assert row(found, "monotonicity", **mine)["value"] == pytest.approx(-0.5)
 
@@ -92,7 +92,7 @@ def test_the_best_with_and_without_the_last_layer_are_numbers_of_their_own(tmp_p
     expected = {
         "best_with_final_layer": 0.9,
         "best_without_final_layer": 0.5,
-        "final_layer_advantage": 0.4,
+        "final_layer_lead": 0.4,
         "final_window": 0.7,
     }
     for statistic, value in expected.items():

@@ -43,7 +43,7 @@ _OF_ALL: dict[str, Reading] = {
 _OF_SLIDING: dict[str, Reading] = _OF_ALL | {
     "best_with_final_layer": highest(with_last_layer),
     "best_without_final_layer": highest(without_last_layer),
-    "final_layer_advantage": final_layer_advantage,
+    "final_layer_lead": final_layer_advantage,
 }
 _OF_SUFFIXES: dict[str, Reading] = _OF_ALL | {
     "layers_for_half": partial(layers_that_give, share=0.5),
