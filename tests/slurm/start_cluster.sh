@@ -68,6 +68,8 @@ CompleteWait=0
 SlurmctldTimeout=30
 SlurmdTimeout=20
 MessageTimeout=10
+# On a busy machine a job takes longer to start than the default, ten seconds; it would then be held.
+BatchStartTimeout=300
 ReturnToService=2
 PropagateResourceLimits=NONE
 SlurmdParameters=config_overrides
@@ -119,6 +121,8 @@ SlurmUser=$user
 PidFile=$folder/run/slurmdbd.pid
 LogFile=$folder/log/slurmdbd.log
 MessageTimeout=10
+# On a busy machine a job takes longer to start than the default, ten seconds; it would then be held.
+BatchStartTimeout=300
 StorageType=accounting_storage/mysql
 StorageHost=localhost
 StoragePort=0
