@@ -121,8 +121,6 @@ SlurmUser=$user
 PidFile=$folder/run/slurmdbd.pid
 LogFile=$folder/log/slurmdbd.log
 MessageTimeout=10
-# On a busy machine a job takes longer to start than the default, ten seconds; it would then be held.
-BatchStartTimeout=300
 StorageType=accounting_storage/mysql
 StorageHost=localhost
 StoragePort=0
