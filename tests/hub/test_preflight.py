@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from preflight import report
 from sharded_repository import REPO
 
 from dissect.inputs.rows import CheckpointRow
-from dissect.preparation.preflight import look_at, report
+from dissect.preparation.availability import look_at
 from dissect.study.preflight import AVAILABLE, PreflightRow, read_preflight, write_preflight
 from hub_stand_in import HubStandIn
 
@@ -43,7 +44,6 @@ def test_a_legacy_olmo_is_told_from_its_config(hub: HubStandIn, tmp_path: Path) 
     serve(hub, tmp_path / "a", "lab/a", {"model_type": "olmo", "d_model": 64})
     found = status_of(hub_row("lab/a"))
     assert (found.status, found.format, found.family) == (AVAILABLE, "olmo-legacy", "olmo")
-    assert found.note == "the table says transformers; it is read as olmo-legacy"
 
 
 @pytest.mark.parametrize("repo", ["lab/gated", "lab/nowhere", "lab/mamba"])
@@ -105,16 +105,7 @@ def test_the_table_on_screen_says_what_is_missing_and_what_it_takes(
     report([original, lost], "unlearn")
     shown = lines.text
     assert "1 of 2 checkpoints are there; the hub's 1 are 13.5 GB in all" in shown
-    assert "private or gone (the hub does not say which)" in shown
-    assert "not available (on_missing_checkpoint: unlearn): m dpo tea" in shown
-    assert "each training here holds about 54 GB" in shown
-
-
-def test_more_bytes_than_the_disk_has_free_is_a_warning(
-    hub: HubStandIn, lines: pytest.LogCaptureFixture
-) -> None:
-    report([PreflightRow("m", "original", "", "hub:lab/o", "", AVAILABLE, bytes=10**18)], "error")
-    assert "they do not fit the disk at once" in lines.text
+    assert "m dpo tea: hub:lab/t: a long line (on_missing_checkpoint: unlearn)" in shown
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from dissect.checkpoints import download
+from dissect.checkpoints.download import Download
+from dissect.checkpoints.hashes import Hashed
 from dissect.checkpoints.manifest import Manifest, read_manifest
 from dissect.errors import DissectError
-from dissect.files import sha256_of
 from dissect.inputs.rows import CheckpointRow
-from dissect.preparation import prepare
+from dissect.preparation import availability
 from dissect.study.preflight import PreflightRow, read_preflight, write_preflight
 from planted_manifest import plant_manifest
 
@@ -33,14 +35,14 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             for row in rows
         ]
 
-    monkeypatch.setattr(prepare, "look_at", look_at)
+    monkeypatch.setattr(availability, "look_at", look_at)
     return names
 
 
 def test_what_is_there_goes_on_and_is_noted(asked: list[str], tmp_path: Path) -> None:
     path = tmp_path / "preflight.csv"
-    prepare.look_at_due(ROWS[:1], path, "error")
-    prepare.look_at_due(ROWS[:1], path, "error")
+    availability.look_at_due(ROWS[:1], path, "error")
+    availability.look_at_due(ROWS[:1], path, "error")
     assert asked == ["tea"]
     assert read_preflight(path)[ROWS[0].key].status == "there"
 
@@ -57,7 +59,7 @@ def test_what_is_not_to_be_had_stops_the_run_in_one_line(
     asked: list[str], tmp_path: Path, policy: str, advice: str
 ) -> None:
     with pytest.raises(DissectError, match=advice) as error:
-        prepare.look_at_due(ROWS[:3], tmp_path / "preflight.csv", policy)
+        availability.look_at_due(ROWS[:3], tmp_path / "preflight.csv", policy)
     assert "(the hub does not say which): m dpo mate;" in str(error.value)
     assert "tea" not in str(error.value)
     assert "\n" not in str(error.value)
@@ -66,7 +68,7 @@ def test_what_is_not_to_be_had_stops_the_run_in_one_line(
 def test_a_hub_that_does_not_answer_is_left_to_the_download(
     asked: list[str], tmp_path: Path, lines: pytest.LogCaptureFixture
 ) -> None:
-    prepare.look_at_due(ROWS[2:3], tmp_path / "preflight.csv", "error")
+    availability.look_at_due(ROWS[2:3], tmp_path / "preflight.csv", "error")
     assert "m dpo chai: why" in lines.text
 
 
@@ -74,58 +76,77 @@ def test_a_refused_token_stops_the_run_until_it_is_mended(asked: list[str], tmp_
     path = tmp_path / "preflight.csv"
     for _ in range(2):
         with pytest.raises(DissectError, match="why"):
-            prepare.look_at_due(ROWS[3:], path, "error")
+            availability.look_at_due(ROWS[3:], path, "error")
     assert asked == ["cocoa", "cocoa"]
     write_preflight(
         path, [PreflightRow(*ROWS[0].key, ROWS[0].source, ROWS[0].revision, "bad_token")]
     )
-    prepare.look_at_due(ROWS[:1], path, "error")
-
-
-def test_what_is_brought_back_is_not_hashed_by_every_job(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    weights = tmp_path / "model.safetensors"
-    weights.write_bytes(b"weights")
-    sha256 = sha256_of(weights)
-    path = tmp_path / "manifest.json"
-    manifest = plant_manifest(path, ROWS[0], tmp_path, {weights.name: 7})
-    done = download.Download(tmp_path, "c" * 40, {weights.name: sha256}, [])
-    monkeypatch.setattr(prepare, "download", lambda _repo, _revision: done)
-    prepare.restore(ROWS[0], path, manifest)
-    with monkeypatch.context() as context:
-        context.delattr("dissect.checkpoints.manifest.sha256_of")
-        read_manifest(path)
-    done.sha256[weights.name] = "0" * 64
-    prepare.restore(ROWS[0], path, manifest)
-    with pytest.raises(DissectError, match="has sha256 0000"):
-        read_manifest(path)
-
-
-WANTED = ["done", "missing"]
+    availability.look_at_due(ROWS[:1], path, "error")
 
 
 @pytest.fixture
 def manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Manifest:
-    """Of a downloaded checkpoint, with one finished result and one that is missing."""
+    """Of a downloaded checkpoint, with one finished result."""
     monkeypatch.chdir(tmp_path)
     Path("weights").write_bytes(bytes(10))
     Path("done").touch()
     return plant_manifest(tmp_path / "manifest.json", ROWS[0], tmp_path, {"weights": 10})
 
 
+def prepared(
+    monkeypatch: pytest.MonkeyPatch, row: CheckpointRow, wanted: Sequence[str] = ()
+) -> list[str]:
+    """What is done before the jobs of a study with one row and these results."""
+    done: list[str] = []
+    sha256 = "0" * 64
+
+    def download(repo: str, revision: str) -> Download:
+        done.append("downloaded")
+        Path("weights").write_bytes(bytes(10))
+        hashes = {str(path): Hashed.of(path, sha256) for path in [Path.cwd() / "weights"]}
+        return Download(Path.cwd(), revision, hashes, [])
+
+    config = SimpleNamespace(preflight_csv="preflight.csv", on_missing_checkpoint="error")
+    study: Any = SimpleNamespace(
+        rows=[row], config=config, manifest_path=lambda *_: str(Path.cwd() / "manifest.json")
+    )
+    monkeypatch.setattr(availability, "download", download)
+    monkeypatch.setattr(availability, "look_at_due", lambda *_: done.append("looked at"))
+    monkeypatch.setattr(
+        availability, "Products", lambda _: SimpleNamespace(needing=lambda _: wanted)
+    )
+    availability.prepare(study)
+    return done
+
+
 def test_a_checkpoint_is_due_if_it_never_came_or_came_from_another_source(
-    manifest: Manifest,
+    manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert not prepare.is_due(ROWS[0], manifest)
-    assert prepare.is_due(ROWS[0], None)
-    assert prepare.is_due(replace(ROWS[0], source="hub:someone/else"), manifest)
+    assert prepared(monkeypatch, ROWS[0]) == []
+    assert prepared(monkeypatch, replace(ROWS[0], source="hub:someone/else")) == ["looked at"]
+    assert prepared(monkeypatch, replace(ROWS[0], source="unlearn")) == []
+    Path("manifest.json").unlink()
+    assert prepared(monkeypatch, ROWS[0]) == ["looked at"]
 
 
-def test_lost_weights_are_wanted_again_for_a_result_that_is_missing(manifest: Manifest) -> None:
-    assert not prepare.is_wanted_again(manifest, WANTED)
+def test_lost_weights_are_wanted_again_for_a_result_that_is_missing(
+    manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = ["done", "missing"]
+    assert prepared(monkeypatch, ROWS[0], wanted) == []
     Path("weights").write_bytes(bytes(9))
-    assert prepare.is_wanted_again(manifest, WANTED)
+    assert prepared(monkeypatch, ROWS[0], wanted) == ["downloaded"]
     Path("weights").unlink()
-    assert prepare.is_wanted_again(manifest, WANTED)
-    assert not prepare.is_wanted_again(manifest, WANTED[:1])
+    assert prepared(monkeypatch, ROWS[0], ["done"]) == []
+    assert prepared(monkeypatch, ROWS[0], wanted) == ["downloaded"]
+
+
+def test_what_is_brought_back_is_not_hashed_by_every_job(
+    manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The download knows its hashes: a job believes them, here that they are others than before."""
+    read_manifest(Path("manifest.json"))
+    Path("weights").unlink()
+    prepared(monkeypatch, ROWS[0], ["missing"])
+    with pytest.raises(DissectError, match="has sha256 0000"):
+        read_manifest(Path("manifest.json"))

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, GenerationConfig
 
+from dissect.checkpoints.hashes import Hashed
 from dissect.checkpoints.manifest import read_manifest, write_manifest
 from dissect.checkpoints.reader import Checkpoint, load_model
 from dissect.checkpoints.verify import refuse_other_shapes, verify_checkpoint
@@ -296,7 +297,8 @@ def test_a_manifest_with_a_wrong_sha256_is_noticed(copy: Path, tmp_path: Path) -
 
 def test_known_hashes_are_not_computed_again(copy: Path, tmp_path: Path) -> None:
     known = {"model.safetensors": "a" * 64, "config.json": "b" * 64}
+    hashes = {str(copy / name): Hashed.of(copy / name, sha256) for name, sha256 in known.items()}
     names = ["model.safetensors"]
-    manifest = write_manifest(tmp_path / "m.json", copy, ROW, sha256=known, fetched=names)
+    manifest = write_manifest(tmp_path / "m.json", copy, ROW, hashes=hashes, fetched=names)
     assert {file.name: file.sha256 for file in manifest.files} == known
     assert manifest.fetched == names

@@ -2,7 +2,7 @@
 # removed (keep_checkpoints: false) if a further sweep needs it.
 onstart:
     if {job.rule.name for job in workflow.dag.needrun_jobs()} - {"preflight"}:
-        from dissect.preparation.prepare import prepare
+        from dissect.preparation.availability import prepare
 
         with errors_in_one_line():
             prepare(study)

@@ -15,13 +15,8 @@ def main(*, row: CheckpointRow, threads: int, manifest: Path) -> None:
 
     note = manifest.with_name("fetched.json")
     done = download(row.location, row.revision, threads, note)
-    write_manifest(
-        manifest,
-        done.folder,
-        replace(row, revision=done.commit),
-        sha256=done.sha256,
-        fetched=done.fetched,
-    )
+    row = replace(row, revision=done.commit)
+    write_manifest(manifest, done.folder, row, hashes=done.hashes, fetched=done.fetched)
     note.unlink()  # the manifest says so now
 
 

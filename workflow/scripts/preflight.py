@@ -1,21 +1,48 @@
 """Look at every selected checkpoint, show the table, and write preflight.csv."""
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from dissect.files import free_bytes
 from dissect.job import run
+from dissect.study.preflight import AVAILABLE, PreflightRow, write_preflight
+from dissect.study.study import selected_rows
+
+log = logging.getLogger("dissect")
 
 
 def main(*, config: dict[str, Any], preflight: Path) -> None:
     """Downloads nothing but configs."""
     # Not before the job has said whether it may use the network.
-    from dissect.preparation.preflight import look_at, report
-    from dissect.study.preflight import write_preflight
-    from dissect.study.study import selected_rows
+    from dissect.preparation.availability import look_at
 
     rows = look_at(selected_rows(config))
     write_preflight(preflight, rows)
     report(rows, config.get("on_missing_checkpoint", "error"))
+
+
+def report(rows: Sequence[PreflightRow], on_missing: str) -> None:
+    """Show all rows as a table, the sum of bytes against the free disk, and what is missing."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    table = pd.DataFrame(rows)
+    shown = table[["model", "method", "concept", "status", "gated", "format", "commit"]]
+    log.info("\n%s", shown.assign(GB=table["bytes"] / 1e9).to_string(index=False))
+    is_there = table["status"] == AVAILABLE
+    on_hub = table[is_there & table["source"].str.startswith("hub:")]
+    log.info(
+        f"{is_there.sum()} of {len(table)} checkpoints are there; the hub's {len(on_hub)} are "
+        f"{on_hub['bytes'].sum() / 1e9:.1f} GB in all, {free_bytes(Path(HF_HUB_CACHE)) / 1e9:.1f} "
+        f"GB are free in {HF_HUB_CACHE}"
+    )
+    for row in rows:
+        if row.status not in (AVAILABLE, "later"):
+            name = " ".join(row[:3]).strip()
+            log.warning(f"{name}: {row.note} (on_missing_checkpoint: {on_missing})")
 
 
 if __name__ == "__main__":

@@ -1,37 +1,31 @@
 """A checkpoint from the hub, by huggingface_hub into its own cache; every hash is compared here."""
 
 import logging
-import os
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
-from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import WeakFileLock
 from huggingface_hub.utils.sha import git_hash
 
 from dissect.checkpoints import hub
+from dissect.checkpoints.hashes import Hashed
 from dissect.errors import DissectError
-from dissect.files import atomic_path, free_bytes, read_json, sha256_of, write_json
+from dissect.files import atomic_path, free_bytes, read_json, write_json
 
 log = logging.getLogger("dissect")
 
 
-@dataclass(frozen=True)
-class Download:
-    """A local checkpoint: the snapshot `folder` in the hub's cache, whole and verified.
-
-    `fetched` names the files that were not in the cache before this study downloaded them.
-    """
+class Download(NamedTuple):
+    """A local checkpoint: the snapshot `folder` in the hub's cache, whole and verified."""
 
     folder: Path
     commit: str
-    sha256: dict[str, str]
-    fetched: list[str]
+    hashes: dict[str, Hashed]  # by the files' paths
+    fetched: list[str]  # names of the files that were not there before this study downloaded them
 
 
 def download(repo: str, revision: str = "", workers: int = 4, note: Path | None = None) -> Download:
@@ -46,54 +40,50 @@ def download(repo: str, revision: str = "", workers: int = 4, note: Path | None 
         HubError: if it is not available.
         DissectError: if a file is damaged, or the disk or its permissions do not allow it.
     """
-    remote, root = _remote(repo, revision), Path(constants.HF_HUB_CACHE).absolute()
-    cache = root / repo_folder_name(repo_id=repo, repo_type="model")
-    folder, name = cache / "snapshots" / remote.commit, f"hub:{repo} at {remote.commit}"
+    remote = _remote(repo, revision)
+    at, folder, cache = remote.commit, remote.folder, remote.folder.parents[1]
     _remove_partials(cache)
+    absent = [file for file in remote.files if not (folder / file.name).exists()]
+    new = [file for file in absent if not (cache / "blobs" / file.etag).exists()]
+    _refuse_full_disk(remote, sum(file.size for file in new))
     noted = read_json(note).get(str(folder), []) if note and note.exists() else []
-    fetched = sorted({*noted, *_missing(remote, cache, name)})
+    fetched = sorted({*noted, *(file.name for file in new)})
     if note:
         write_json(note, {str(folder): fetched})
-    names = [file.name for file in remote.files if not (folder / file.name).exists()]
     with hub.one_line(repo, revision):
-        if names:
-            snapshot_download(
-                repo, revision=remote.commit, allow_patterns=names, max_workers=workers
-            )
-        sha256 = _verify(remote, cache, workers, name)
-    log.info("%s: the hashes of all files are right", name)
-    if revision != remote.commit:
+        if names := [file.name for file in absent]:
+            snapshot_download(repo, revision=at, allow_patterns=names, max_workers=workers)
+        hashes = _verify(remote, workers)
+    if revision != at:
         # For other programs, and for us without the hub. A cache of others may be read-only.
         with suppress(OSError), atomic_path(cache / "refs" / (revision or "main")) as ref:
-            ref.write_text(remote.commit)
-    return Download(folder, remote.commit, sha256, fetched)
+            ref.write_text(at)
+    return Download(folder, at, hashes, fetched)
 
 
 def _remote(repo: str, revision: str) -> hub.RemoteCheckpoint:
+    """What the hub has, or the cache, if that is whole and the hub does not answer."""
     try:
         return hub.find(repo, revision)
     except hub.HubError as error:
-        cached = _cached(repo, revision) if error.status in ("unreachable", "busy") else None
-        if cached is None:
-            raise
-        log.warning("%s; using commit %s from the cache", error, cached.commit)
-        return cached
+        if error.status in ("unreachable", "busy"):
+            with suppress(LocalEntryNotFoundError, hub.HubError):
+                cached = _cached(repo, revision)
+                log.warning("%s; using commit %s from the cache", error, cached.commit)
+                return cached
+        raise
 
 
-def _cached(repo: str, revision: str) -> hub.RemoteCheckpoint | None:
-    """What the cache has of a repository, if it is whole; its blobs are named by their hashes."""
+def _cached(repo: str, revision: str) -> hub.RemoteCheckpoint:
+    """As `hub.find`, from links in the cache alone: they point to blobs named by their hashes."""
     small, at = list(hub.SMALL_FILES), revision or None
-    with suppress(LocalEntryNotFoundError, hub.HubError):
-        folder = Path(
-            snapshot_download(repo, revision=at, allow_patterns=small, local_files_only=True)
-        )
-        links = {path.name: path for path in folder.iterdir() if path.is_symlink()}
-        files = [
-            hub.RemoteFile(name, links[name].stat().st_size, links[name].readlink().name)
-            for name in hub.needed(repo, links)
-        ]
-        return hub.RemoteCheckpoint(repo, folder.name, gated=False, files=files)
-    return None
+    folder = Path(snapshot_download(repo, revision=at, allow_patterns=small, local_files_only=True))
+    links = {path.name: path for path in folder.iterdir() if path.is_symlink()}
+    files = [
+        hub.RemoteFile(name, links[name].stat().st_size, links[name].readlink().name)
+        for name in hub.needed(repo, links)
+    ]
+    return hub.RemoteCheckpoint(repo, folder.name, gated=False, files=files)
 
 
 def _remove_partials(cache: Path) -> None:
@@ -104,62 +94,35 @@ def _remove_partials(cache: Path) -> None:
             partial.unlink(missing_ok=True)
 
 
-def _missing(remote: hub.RemoteCheckpoint, cache: Path, name: str) -> list[str]:
-    """The files that are not in the cache; refuses what its disk cannot hold."""
-    snapshot, blobs = cache / "snapshots" / remote.commit, cache / "blobs"
-    absent = [
-        file
-        for file in remote.files
-        if not ((snapshot / file.name).exists() or (blobs / file.etag).exists())
-    ]
-    size, free = sum(file.size for file in absent) / 1e6, free_bytes(cache) / 1e6
-    log.info("%s: %d files, %.1f MB to be downloaded", name, len(remote.files), size)
+def _refuse_full_disk(remote: hub.RemoteCheckpoint, needed: int) -> None:
+    """The library only warns, file by file."""
+    cache = constants.HF_HUB_CACHE
+    size, free = needed / 1e6, free_bytes(Path(cache)) / 1e6
+    log.info("%s: %d files, %.1f MB to be downloaded", remote, len(remote.files), size)
     if size > free:
         raise DissectError(
-            f"{name} needs {size:.1f} MB more, {cache.parent} has {free:.1f} MB free: free some "
-            "disk space, or let HF_HOME name another folder"
+            f"{remote} needs {size:.1f} MB more, {cache} has {free:.1f} MB free: free some disk "
+            "space, or let HF_HOME name another folder"
         )
-    return [file.name for file in absent]
 
 
-def _verify(remote: hub.RemoteCheckpoint, cache: Path, workers: int, name: str) -> dict[str, str]:
-    """The sha256 of each file; damaged ones are removed, so that the next try downloads them."""
-    paths = {file.name: cache / "snapshots" / remote.commit / file.name for file in remote.files}
+def _verify(remote: hub.RemoteCheckpoint, workers: int) -> dict[str, Hashed]:
+    """The hashes of all files; damaged ones are removed, so that the next try downloads them."""
+    paths = [remote.folder / file.name for file in remote.files]
     with ThreadPoolExecutor(workers) as pool:
-        hashes = dict(zip(paths, pool.map(sha256_of, paths.values()), strict=True))
+        hashes = dict(zip(map(str, paths), pool.map(Hashed.of, paths), strict=True))
     damaged = []
-    for file in remote.files:
-        path, etag = paths[file.name], hashes[file.name]
-        if len(file.etag) != len(etag):
-            etag = git_hash(path.read_bytes())
+    for path, file in zip(paths, remote.files, strict=True):
+        is_large = len(file.etag) == 64
+        etag = hashes[str(path)].sha256 if is_large else git_hash(path.read_bytes())
         if etag != file.etag:
             damaged.append(f"{file.name} (its hash is {etag}, the hub lists {file.etag})")
             path.unlink()
-            (cache / "blobs" / file.etag).unlink(missing_ok=True)
+            (remote.folder.parents[1] / "blobs" / file.etag).unlink(missing_ok=True)
     if damaged:
         raise DissectError(
-            f"{name}: damaged, and removed: {', '.join(damaged)}; run again, without the mirror or "
-            "proxy in between if it stays so, or ask its owner"
+            f"{remote}: damaged, and removed: {', '.join(damaged)}; run again, without the "
+            "mirror or proxy in between if it stays so, or ask its owner"
         )
+    log.info("%s: the hashes of all files are right", remote)
     return hashes
-
-
-def remove(folder: Path, names: Sequence[str]) -> int:
-    """Delete files of a snapshot, and their bytes where no other snapshot in the cache has them.
-
-    Files that are gone already are fine. Returns how many bytes were freed.
-    """
-    cache, freed = folder.parent.parent, 0
-    if folder.parent.name != "snapshots" or not cache.name.startswith("models--"):
-        raise DissectError(f"{folder} is no snapshot in the hub's cache: nothing is deleted there")
-    for path in (folder / Path(name).name for name in names):
-        if not os.path.lexists(path):
-            continue
-        content = cache / "blobs" / path.readlink().name if path.is_symlink() else path
-        size = content.lstat().st_size if os.path.lexists(content) else 0
-        path.unlink()
-        others = (other for other in cache.glob("snapshots/*/*") if other.is_symlink())
-        if content.name not in {other.readlink().name for other in others}:
-            content.unlink(missing_ok=True)
-            freed += size
-    return freed

@@ -6,20 +6,21 @@ HF_TOKEN or the hub's own token file, HF_ENDPOINT, HF_HOME.
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 from huggingface_hub import HfApi, constants, errors, get_token, hf_hub_download
+from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import disable_progress_bars, logging
 
+from dissect.checkpoints.weight_files import INDEX, SINGLE
 from dissect.errors import DissectError
 from dissect.files import read_json_object
 
-CONFIG, SINGLE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+CONFIG = "config.json"
 SMALL_FILES = (
     CONFIG,
     "generation_config.json",
@@ -34,23 +35,20 @@ SMALL_FILES = (
     "chat_template.json",
 )
 _SHARD = re.compile(r"[^/]+-\d+-of-(\d+)\.safetensors")
-_STATUS_OF_ERROR = {
-    "GatedRepoError": "gated",
-    "RevisionNotFoundError": "revision_gone",
-    "RepositoryNotFoundError": "gone",
-    "DisabledRepoError": "gone",
-    # A token that cannot be sent in a header.
-    "UnicodeEncodeError": "bad_token",
-    "LocalProtocolError": "bad_token",
-}
-_STATUS_OF_CODE = {401: "bad_token", 403: "bad_token", 408: "busy", 429: "busy"}
 _NOT_A_HUB = "the response is not from a Hugging Face Hub: a login page or a proxy?"
-_REASONS = {
-    "ConnectError": "no connection",
-    "JSONDecodeError": _NOT_A_HUB,
-    "FileMetadataError": _NOT_A_HUB,
-    "OfflineModeIsEnabled": "HF_HUB_OFFLINE is set",
-    "OSError": "a file is shorter than announced",
+# What an exception means, by its name: the status, and the reason if there is more to say.
+_MEANINGS = {
+    "GatedRepoError": ("gated", ""),
+    "RevisionNotFoundError": ("revision_gone", ""),
+    "RepositoryNotFoundError": ("gone", ""),
+    "DisabledRepoError": ("gone", ""),
+    "UnicodeEncodeError": ("bad_token", ""),  # a token that cannot be sent in a header
+    "LocalProtocolError": ("bad_token", ""),
+    "ConnectError": ("unreachable", "no connection"),
+    "JSONDecodeError": ("unreachable", _NOT_A_HUB),
+    "FileMetadataError": ("unreachable", _NOT_A_HUB),
+    "OfflineModeIsEnabled": ("unreachable", "HF_HUB_OFFLINE is set"),
+    "OSError": ("unreachable", "a file is shorter than announced"),
 }
 _MESSAGES = {
     "gated": "gated, and {token}; accept its terms on {page}, set HF_TOKEN to that account's",
@@ -78,8 +76,7 @@ class HubError(DissectError):
         self.status = status
 
 
-@dataclass(frozen=True)
-class RemoteFile:
+class RemoteFile(NamedTuple):
     """A file as the hub lists it; size in bytes."""
 
     name: str
@@ -87,14 +84,22 @@ class RemoteFile:
     etag: str  # the sha256 of a large file, git's blob id of a small one; its name in the cache
 
 
-@dataclass(frozen=True)
-class RemoteCheckpoint:
+class RemoteCheckpoint(NamedTuple):
     """A repository at one commit (40 hexadecimal digits); `files` are the needed ones only."""
 
     repo: str
     commit: str
     gated: bool
     files: list[RemoteFile]
+
+    @property
+    def folder(self) -> Path:
+        """Its snapshot in the hub's cache: links into the repository's folder of blobs."""
+        cache = repo_folder_name(repo_id=self.repo, repo_type="model")
+        return Path(constants.HF_HUB_CACHE).absolute() / cache / "snapshots" / self.commit
+
+    def __str__(self) -> str:
+        return f"hub:{self.repo} at {self.commit}"
 
 
 def find(repo: str, revision: str = "") -> RemoteCheckpoint:
@@ -120,13 +125,12 @@ def find(repo: str, revision: str = "") -> RemoteCheckpoint:
     return RemoteCheckpoint(repo, str(info.sha), bool(info.gated), files)
 
 
-def needed(repo: str, names: Iterable[str]) -> list[str]:
+def needed(repo: str, names: Collection[str]) -> list[str]:
     """The names of a checkpoint's files; as in transformers, one file of weights beats shards."""
-    names = set(names)
     shards = {name: int(match[1]) for name in sorted(names) if (match := _SHARD.fullmatch(name))}
     weights = [SINGLE] if SINGLE in names else [INDEX, *shards]
     complete = SINGLE in names or len(shards) >= max(shards.values(), default=1)
-    if not complete or not names.issuperset([CONFIG, *weights]):
+    if not complete or not {CONFIG, *weights} <= set(names):
         raise HubError(
             "no_safetensors",
             f"hub:{repo} does not contain config.json, and model.safetensors or all shards with "
@@ -171,12 +175,13 @@ def _explained(error: BaseException, repo: str, revision: str) -> DissectError:
             "kept: let HF_HOME name a folder of your own with enough space, and run again"
         )
     kind, hub = type(error).__name__, constants.ENDPOINT
-    status, reason = "unreachable", _REASONS.get(kind, kind)
+    status, reason = _MEANINGS.get(kind, ("unreachable", kind))
     if isinstance(error, errors.HfHubHTTPError):
         code = error.response.status_code
-        status = _STATUS_OF_CODE.get(code, "busy" if code >= 500 else "gone")
         reason = f"it answers {code}"
-    status = _STATUS_OF_ERROR.get(kind, status)
+        if kind not in _MEANINGS:
+            is_busy = code in (408, 429) or code >= 500
+            status = "bad_token" if code in (401, 403) else "busy" if is_busy else "gone"
     token = "the current token does not grant access" if get_token() else "there is no token"
     message = _MESSAGES[status].format(page=f"{hub}/{repo}", hub=hub, reason=reason, token=token)
     return HubError(status, f"hub:{repo}{f' at {revision}' if revision else ''}: {message}")

@@ -76,15 +76,15 @@ def write_manifest(
     row: CheckpointRow,
     training: dict[str, Any] | None = None,
     *,
-    sha256: Mapping[str, str] | None = None,
+    hashes: Mapping[str, Hashed] | None = None,
     fetched: Sequence[str] = (),
     adapter: Mapping[str, Hashed] | None = None,
 ) -> Manifest:
     """Verify a checkpoint folder (checkpoints.verify), hash its files, and write its manifest last.
 
     Args:
-        sha256: of the files by name, where they are known: then nothing is hashed again, and other
-            files in the folder do not count.
+        hashes: of the files, where they are known: then nothing is hashed again, and other files in
+            the folder do not count.
         adapter: the hashes of the adapter's files, from before they were merged.
     """
     # They import torch and transformers, which who only reads a manifest does not need.
@@ -95,9 +95,7 @@ def write_manifest(
     dtype = str(checkpoint.config.dtype).removeprefix("torch.")
     shapes = verify_checkpoint(checkpoint)
     log.info("%s: %d tensors, none missing, none left over, all finite", folder, len(shapes))
-    if sha256:
-        hashes = {str(folder / name): Hashed.of(folder / name, sha256[name]) for name in sha256}
-    else:
+    if hashes is None:
         hashes = hash_files(files_of(folder, path), read_hashes(path))
     files = _files(hashes)
     manifest = Manifest(

@@ -2,8 +2,8 @@
 
 import csv
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import TypeAdapter
 
@@ -21,8 +21,7 @@ UNAVAILABLE = {
 }
 
 
-@dataclass(frozen=True)
-class PreflightRow:
+class PreflightRow(NamedTuple):
     """One row of preflight.csv.
 
     `status` is there, a key of UNAVAILABLE, or: bad_token, unreachable, busy (the hub),
@@ -44,11 +43,6 @@ class PreflightRow:
     bytes: int = 0
     note: str = ""
 
-    @property
-    def name(self) -> str:
-        """How messages call the row."""
-        return " ".join(filter(None, (self.model, self.method, self.concept)))
-
     def is_about(self, row: CheckpointRow) -> bool:
         """Whether it is about this row as the table has it now."""
         return (self.source, self.revision) == (row.source, row.revision)
@@ -56,11 +50,8 @@ class PreflightRow:
 
 def write_preflight(path: Path, preflight: Iterable[PreflightRow]) -> None:
     """Write preflight.csv, whole or not at all."""
-    names = [column.name for column in fields(PreflightRow)]
     with atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in preflight)
+        csv.writer(file, lineterminator="\n").writerows([PreflightRow._fields, *preflight])
 
 
 def read_preflight(path: Path) -> dict[tuple[str, str, str], PreflightRow]:
@@ -68,6 +59,5 @@ def read_preflight(path: Path) -> dict[tuple[str, str, str], PreflightRow]:
     if not path.exists():
         return {}
     with path.open(encoding="utf-8", newline="") as file:
-        values = list(csv.DictReader(file))
-    rows = TypeAdapter(list[PreflightRow]).validate_python(values)
-    return {(row.model, row.method, row.concept): row for row in rows}
+        rows = TypeAdapter(list[PreflightRow]).validate_python(list(csv.DictReader(file)))
+    return {row[:3]: row for row in rows}
