@@ -253,15 +253,14 @@ CONFIGS: dict[str, tuple[Spoil, str]] = {
         ),
         "num_attention_heads is 4, which is no multiple of num_key_value_heads = 3",
     ),
-    "no heads": (config(num_attention_heads=0), "num_attention_heads is 0, but a size is"),
-    "a negative size": (config(intermediate_size=-1), "intermediate_size is -1, but a size is"),
-    "a size as text": (config(hidden_size="32"), 'hidden_size is "32", but a size is'),
-    "a fraction": (config(vocab_size=2.5), "vocab_size is 2.5, but a size is"),
+    "no heads": (config(num_attention_heads=0), CANNOT_USE),
+    "a negative size": (config(intermediate_size=-1), CANNOT_USE),
+    "a size as text": (config(hidden_size="32"), "Field 'hidden_size' expected int, got str"),
+    "a fraction": (config(vocab_size=2.5), "Field 'vocab_size' expected int, got float"),
     "a null size": (config(hidden_size=None), CANNOT_USE),
-    "no layers": (config(num_hidden_layers=0), "num_hidden_layers is 0, but a size is"),
+    "no layers": (config(num_hidden_layers=0), "has, left over, 54 tensor(s)"),
     "endless layers": (config(num_hidden_layers=10**12), "the files hold only"),
     "endless rows": (config(hidden_size=4 * 10**12), CANNOT_USE),
-    "no window": (config(sliding_window=0), "sliding_window is 0, but a size is"),
     "dtype unheard": (config(dtype="unheard"), "dtype is 'unheard'; supported are float32"),
     "dtype of integers": (config(dtype="int8"), "dtype is 'int8'; supported are float32"),
     "dtype in old words": (config(dtype=..., torch_dtype=7), "torch_dtype is 7; supported are"),
@@ -273,7 +272,7 @@ CONFIGS: dict[str, tuple[Spoil, str]] = {
 def test_a_config_that_describes_no_model(copy: Path, how: str) -> None:
     spoil, words = CONFIGS[how]
     spoil(copy)
-    refused(lambda: register(copy), str(copy / "config.json"), words)
+    refused(lambda: register(copy), str(copy), words)
 
 
 def test_an_unheard_model_type_of_another_type(copy: Path) -> None:
@@ -289,16 +288,16 @@ def test_tuples_as_outputs_are_no_property_of_a_model(copy: Path) -> None:
 
 
 LEGACY: dict[str, tuple[dict[str, Any], str]] = {
-    "no heads": ({"n_heads": 0}, "n_heads is 0, but a size is a whole number from 1"),
-    "heads": ({"n_heads": 5}, "d_model is 32, which is no multiple of n_heads = 5"),
+    "no heads": ({"n_heads": 0}, "num_attention_heads is 0, which is no"),
+    "heads": ({"n_heads": 5}, "has shape [96, 32], its config.json says [92, 32]"),
     "shared heads": ({"n_kv_heads": 3}, "no multiple of num_key_value_heads = 3"),
-    "no layers": ({"n_layers": 0}, "n_layers is 0"),
+    "no layers": ({"n_layers": 0}, "has, left over, 24 tensor(s)"),
     "endless layers": ({"n_layers": 10**9}, "the files hold only"),
-    "no width": ({"d_model": 0}, "d_model is 0"),
-    "a width as text": ({"d_model": "32"}, 'd_model is "32"'),
-    "no rows": ({"embedding_size": 0}, "embedding_size is 0"),
-    "no inner width": ({"mlp_hidden_size": 0}, "mlp_hidden_size is 0"),
-    "a ratio as text": ({"mlp_hidden_size": None, "mlp_ratio": "4"}, 'mlp_ratio is "4"'),
+    "no width": ({"d_model": 0}, CANNOT_USE),
+    "a width as text": ({"d_model": "32"}, "Field 'hidden_size' expected int, got str"),
+    "no rows": ({"embedding_size": 0}, CANNOT_USE),
+    "no inner width": ({"mlp_hidden_size": 0}, "has shape [128, 32], its config.json says [0, 32]"),
+    "a ratio as text": ({"mlp_hidden_size": None, "mlp_ratio": "4"}, CANNOT_USE),
     "theta as text": ({"rope_theta": "a"}, CANNOT_USE),
     "clipping as text": ({"clip_qkv": "a"}, CANNOT_USE),
 }
@@ -308,7 +307,7 @@ LEGACY: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_legacy_config_that_describes_no_model(legacy: Path, how: str) -> None:
     values, words = LEGACY[how]
     config(**values)(legacy)
-    refused(lambda: register(legacy), str(legacy / "config.json"), words)
+    refused(lambda: register(legacy), str(legacy), words)
 
 
 # The other files.

@@ -4,7 +4,6 @@ It is a user's file. Whatever transformers raises while it builds something of i
 that file, and no code that it names is ever run.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,18 +20,6 @@ TRANSFORMERS = "transformers"
 OLMO_LEGACY = "olmo-legacy"
 _DTYPES = (None, "float32", "float16", "bfloat16")
 _QUANTISED = ("quantization_config", "compression_config")
-_SIZES = (
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "num_key_value_heads",
-    "head_dim",
-    "vocab_size",
-    "max_position_embeddings",
-    "sliding_window",
-    *olmo_legacy.SIZES,
-)
 
 
 def read_config(folder: Path) -> tuple[Any, str]:
@@ -48,8 +35,6 @@ def read_config(folder: Path) -> tuple[Any, str]:
         raise DissectError(f"{folder} has no {CONFIG}: it is no transformers checkpoint")
     raw = read_json_object(path)
     _refuse_quantised(raw, path)
-    _refuse_impossible_sizes(raw, path)
-    _refuse_remainder(raw, path, "d_model", "n_heads")
     if olmo_legacy.is_legacy(raw):
         config, format_ = olmo_legacy.config_of(raw, path), OLMO_LEGACY
     else:
@@ -58,7 +43,7 @@ def read_config(folder: Path) -> tuple[Any, str]:
         with used_by_transformers(path):
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         format_ = TRANSFORMERS
-    _refuse_remainder(vars(config), path, "num_attention_heads", "num_key_value_heads")
+    _refuse_remainder(config, path)
     model_class: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
     config.architectures = [model_class.__name__]
     # What a config may say of a call, not of the model: tuples as outputs, and a kernel for the
@@ -86,20 +71,11 @@ def _refuse_dtype(raw: Mapping[str, Any], path: Path) -> None:
             )
 
 
-def _refuse_impossible_sizes(raw: Mapping[str, Any], path: Path) -> None:
-    for name in _SIZES:
-        value = raw.get(name)
-        if value is not None and not (type(value) is int and value > 0):
-            raise DissectError(
-                f"{path}: {name} is {json.dumps(value)}, but a size is a whole number from 1; "
-                "use the config.json that was saved with the weights"
-            )
-
-
-def _refuse_remainder(values: Mapping[str, Any], path: Path, name: str, divisor: str) -> None:
-    whole, part = values.get(name), values.get(divisor)
-    if whole is not None and part is not None and whole % part:
+def _refuse_remainder(config: Any, path: Path) -> None:
+    """Refuse heads that cannot be shared, which transformers notices only when it computes."""
+    heads, shared = config.num_attention_heads, getattr(config, "num_key_value_heads", None)
+    if shared is not None and (shared == 0 or heads % shared):
         raise DissectError(
-            f"{path}: {name} is {whole}, which is no multiple of {divisor} = {part}; "
-            "use the config.json that was saved with the weights"
+            f"{path}: num_attention_heads is {heads}, which is no multiple of num_key_value_heads "
+            f"= {shared}; use the config.json that was saved with the weights"
         )

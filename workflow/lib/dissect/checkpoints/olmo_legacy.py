@@ -16,14 +16,6 @@ from dissect.errors import DissectError, used_by_transformers
 
 MODEL_TYPES = ("olmo", "hf_olmo")  # ai2-olmo wrote the first, later the second
 _NEEDED = ("d_model", "n_heads", "n_layers", "vocab_size")
-SIZES = (
-    *_NEEDED,
-    "embedding_size",
-    "max_sequence_length",
-    "mlp_hidden_size",
-    "mlp_ratio",
-    "n_kv_heads",
-)
 # The only settings that transformers' OLMo computes: a config with others is refused.
 # The first three must be in the config, since ai2-olmo has other defaults.
 _REQUIRED = {"rope": True, "include_bias": False, "layer_norm_with_affine": False}
@@ -68,10 +60,10 @@ def config_of(raw: Mapping[str, Any], path: Path) -> Any:
     The vocabulary is `embedding_size`: logits have that many columns, more than there are tokens.
 
     Args:
-        raw: config.json as it was read from `path`; its SIZES are whole numbers from 1.
+        raw: config.json as it was read from `path`.
 
     Raises:
-        DissectError: if a size is missing, or transformers' OLMo has no such architecture.
+        DissectError: if a size is missing or none, or transformers' OLMo has no such architecture.
     """
     from transformers import OlmoConfig
 
@@ -82,8 +74,8 @@ def config_of(raw: Mapping[str, Any], path: Path) -> Any:
         return default if raw.get(key) is None else raw[key]
 
     heads = raw["n_heads"]
-    width = value("mlp_hidden_size", value("mlp_ratio", 4) * raw["d_model"])
     with used_by_transformers(path):
+        width = value("mlp_hidden_size", value("mlp_ratio", 4) * raw["d_model"])
         return OlmoConfig(
             vocab_size=value("embedding_size", raw["vocab_size"]),
             hidden_size=raw["d_model"],
