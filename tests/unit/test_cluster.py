@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dissect.cluster import runs, site, wrappers
+from dissect.cluster import runs, site, slurm
 from dissect.cluster.runs import Run
 from dissect.cluster.slurm import Job
 from dissect.errors import DissectError
@@ -179,6 +179,8 @@ def test_a_run_on_another_machine_is_left_to_that_machine(folder: Path) -> None:
 def test_finished_jobs_that_are_forgotten_too_soon_are_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(wrappers, "configuration", lambda: {"MinJobAge": "60 sec"})
+    monkeypatch.setattr(
+        slurm, "ask", lambda *_: "Configuration data as of today\nMinJobAge = 60 sec\n"
+    )
     with pytest.raises(DissectError, match="after 60 s"):
-        wrappers.use_wrappers(tmp_path)
+        slurm.use_wrappers(tmp_path)

@@ -99,7 +99,6 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, KnownWheel]:
     known = KnownWheel(
         sha256=sha256(folder / WHEEL),
         member=MEMBER,
-        digits_apart=True,
         model_max_length=128,
     )
     model.unlink()

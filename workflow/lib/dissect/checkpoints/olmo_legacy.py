@@ -68,33 +68,26 @@ def config_of(raw: Mapping[str, Any], path: Path) -> Any:
     from transformers import OlmoConfig
 
     _refuse_unsupported(raw, path)
-
-    def value(key: str, default: Any) -> Any:
-        """ai2-olmo takes null like a key that is not there."""
-        return default if raw.get(key) is None else raw[key]
-
-    heads = raw["n_heads"]
+    # ai2-olmo takes null like a key that is not there.
+    said = {key: value for key, value in raw.items() if value is not None}
+    heads, one_for_all = said["n_heads"], said.get("multi_query_attention")
     with used_by_transformers(path):
-        width = value("mlp_hidden_size", value("mlp_ratio", 4) * raw["d_model"])
+        width = said.get("mlp_hidden_size", said.get("mlp_ratio", 4) * said["d_model"])
+        theta = float(said.get("rope_theta", 10_000))
         return OlmoConfig(
-            vocab_size=value("embedding_size", raw["vocab_size"]),
-            hidden_size=raw["d_model"],
+            vocab_size=said.get("embedding_size", said["vocab_size"]),
+            hidden_size=said["d_model"],
             intermediate_size=width // 2,
-            num_hidden_layers=raw["n_layers"],
+            num_hidden_layers=said["n_layers"],
             num_attention_heads=heads,
-            num_key_value_heads=value(
-                "n_kv_heads", 1 if raw.get("multi_query_attention") else heads
-            ),
-            max_position_embeddings=value("max_sequence_length", 1024),
-            rope_parameters={
-                "rope_type": "default",
-                "rope_theta": float(value("rope_theta", 10_000)),
-            },
-            clip_qkv=raw.get("clip_qkv"),
-            attention_dropout=value("attention_dropout", 0.0),
-            tie_word_embeddings=value("weight_tying", True),
-            pad_token_id=raw.get("pad_token_id"),
-            eos_token_id=raw.get("eos_token_id"),
+            num_key_value_heads=said.get("n_kv_heads", 1 if one_for_all else heads),
+            max_position_embeddings=said.get("max_sequence_length", 1024),
+            rope_parameters={"rope_type": "default", "rope_theta": theta},
+            clip_qkv=said.get("clip_qkv"),
+            attention_dropout=said.get("attention_dropout", 0.0),
+            tie_word_embeddings=said.get("weight_tying", True),
+            pad_token_id=said.get("pad_token_id"),
+            eos_token_id=said.get("eos_token_id"),
         )
 
 

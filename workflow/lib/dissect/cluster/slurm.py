@@ -1,6 +1,8 @@
-"""Questions to Slurm."""
+"""Questions to Slurm, and its commands as they are during an outage."""
 
+import os
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,8 @@ from dissect.errors import DissectError
 _RUN_ID = re.compile(r"(\S+_)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # States of jobs that still are, or will be, in the way of a second one.
 _UNFINISHED = "PENDING,RUNNING,SUSPENDED,CONFIGURING,COMPLETING,STOPPED,REQUEUED,REQUEUE_HOLD"
+# The plugin looks at its jobs at least every 180 s.
+_LONGEST_LOOK_AWAY = 240
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,29 @@ def _squeue(format_: str) -> str:
     return ask("squeue", "--me", "--noheader", "--states", _UNFINISHED, "--format", format_)
 
 
-def configuration() -> dict[str, str]:
-    """The cluster's settings, as `scontrol show config` lists them."""
+def use_wrappers(folder: Path) -> None:
+    """Put wrappers of Slurm's commands first in PATH: they make an outage of its daemons a pause.
+
+    Args:
+        folder: of the wrappers, with or without accounting.
+
+    Raises:
+        DissectError: if finished jobs would be forgotten before anyone has looked at them.
+    """
     lines = ask("scontrol", "show", "config").splitlines()
-    pairs = (line.split("=", maxsplit=1) for line in lines if "=" in line)
-    return {key.strip(): value.strip() for key, value in pairs}
+    slurm = dict(map(str.strip, line.split("=", 1)) for line in lines if "=" in line)
+    accounting = slurm.get("AccountingStorageType", "").endswith("slurmdbd")
+    age = int(slurm.get("MinJobAge", "300").split()[0])
+    if not accounting and age < _LONGEST_LOOK_AWAY:
+        raise DissectError(
+            f"this cluster has no accounting and forgets finished jobs after {age} s (MinJobAge), "
+            f"too soon to see how they ended; it needs {_LONGEST_LOOK_AWAY} s: ask its keepers"
+        )
+    for name in ("sbatch", "sacct") if accounting else ("sbatch",):
+        path = shutil.which(name)
+        if path is None:
+            raise DissectError(f"{name} is not there: run this on a node that may submit jobs")
+        os.environ[f"DISSECT_{name.upper()}"] = path  # what the wrapper goes on to
+    flavour = "with_accounting" if accounting else "without_accounting"
+    folders = [str(folder / flavour), str(folder)]
+    os.environ["PATH"] = os.pathsep.join([*folders, os.environ["PATH"]])

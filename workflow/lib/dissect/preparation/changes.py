@@ -77,12 +77,10 @@ def _changed_file(
     """The first of a manifest's files with another content now; what was hashed is remembered."""
     paths = {folder / file.name: file for file in files}
     hashes = read_hashes(path)
-    unknown = [file_path for file_path in paths if not is_known(file_path, hashes)]
-    if unknown:
-        size = sum(file_path.stat().st_size for file_path in unknown) / 1e9
+    if unknown := [each for each in paths if not is_known(each, hashes)]:
         log.info(
-            f"{row.name}: hashing {len(unknown)} files, {size:.2f} GB: for the system, "
-            f"{unknown[0]} is not the file that was hashed before"
+            f"{row.name}: hashing {len(unknown)} files: for the system, {unknown[0]} is not the "
+            "file that was hashed before"
         )
         hashes |= hash_files(unknown, {})
         write_hashes(path, hashes)

@@ -19,30 +19,25 @@ def of_sources(study: Study) -> Expected:
         if row.kind in ("hub", "wheel"):
             checkpoints[name] = {"source": row.source}
         elif row.kind == "unlearn":
-            checkpoints[name] = {"training": _training(study, *row.key)}
+            training = {
+                "method": row.method,
+                "recipe": study.config.recipe(row.method).model_dump(),
+                "seed": study.config.seed,
+                "prompt": study.config.models[row.model].prompt,
+                "retain": study.training_concepts(*row.key)["retain"],
+            }
+            checkpoints[name] = {"training": training}
             retained |= dict.fromkeys(study.auxiliary_paths(*row.key)["retain"])
-    concepts = study.config.models
+    config = study.config
+    files = {
+        model: {"path": config.concept_file(model), "sha256": config.models[model].concepts.sha256}
+        for model in study.models
+    }
     return {
         "checkpoints": checkpoints,
-        "concept_files": {
-            model: {
-                "path": study.config.concept_file(model),
-                "sha256": concepts[model].concepts.sha256,
-            }
-            for model in study.models
-        },
+        "concept_files": files,
         "answered_by": _answering(study),
         "retained": list(retained),
-    }
-
-
-def _training(study: Study, model: str, method: str, concept: str) -> Expected:
-    return {
-        "method": method,
-        "recipe": study.config.recipe(method).model_dump(),
-        "seed": study.config.seed,
-        "prompt": study.config.models[model].prompt,
-        "retain": study.training_concepts(model, method, concept)["retain"],
     }
 
 
