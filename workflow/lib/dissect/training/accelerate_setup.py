@@ -32,10 +32,7 @@ def deterministic(seed: int) -> Iterator[None]:
     """Deterministic kernels where torch has them, and a seed; both undone at the end."""
     # cuBLAS reads this when it starts; without it some of its products differ from run to run.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.are_deterministic_algorithms_enabled()
-    warn_only_before = torch.is_deterministic_algorithms_warn_only_enabled()
     memory: Any = torch.utils.deterministic
-    filled_before = memory.fill_uninitialized_memory
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True, warn_only=True)
@@ -44,5 +41,4 @@ def deterministic(seed: int) -> Iterator[None]:
         try:
             yield
         finally:
-            torch.use_deterministic_algorithms(before, warn_only=warn_only_before)
-            memory.fill_uninitialized_memory = filled_before
+            torch.use_deterministic_algorithms(False)
