@@ -13,8 +13,6 @@ rule make_report:
         ],
     output:
         page="<results>/report.html",
-    log:
-        "<results>/logs/make_report.log",
     localrule: True
     params:
         windows=study.config.figure_windows(),
