@@ -69,25 +69,25 @@ def config_of(raw: Mapping[str, Any], path: Path) -> Any:
 
     _refuse_unsupported(raw, path)
     # ai2-olmo takes null like a key that is not there.
-    said = {key: value for key, value in raw.items() if value is not None}
-    heads, one_for_all = said["n_heads"], said.get("multi_query_attention")
+    settings = {key: value for key, value in raw.items() if value is not None}
+    heads, one_for_all = settings["n_heads"], settings.get("multi_query_attention")
     with used_by_transformers(path):
-        width = said.get("mlp_hidden_size", said.get("mlp_ratio", 4) * said["d_model"])
-        theta = float(said.get("rope_theta", 10_000))
+        width = settings.get("mlp_hidden_size", settings.get("mlp_ratio", 4) * settings["d_model"])
+        theta = float(settings.get("rope_theta", 10_000))
         return OlmoConfig(
-            vocab_size=said.get("embedding_size", said["vocab_size"]),
-            hidden_size=said["d_model"],
+            vocab_size=settings.get("embedding_size", settings["vocab_size"]),
+            hidden_size=settings["d_model"],
             intermediate_size=width // 2,
-            num_hidden_layers=said["n_layers"],
+            num_hidden_layers=settings["n_layers"],
             num_attention_heads=heads,
-            num_key_value_heads=said.get("n_kv_heads", 1 if one_for_all else heads),
-            max_position_embeddings=said.get("max_sequence_length", 1024),
+            num_key_value_heads=settings.get("n_kv_heads", 1 if one_for_all else heads),
+            max_position_embeddings=settings.get("max_sequence_length", 1024),
             rope_parameters={"rope_type": "default", "rope_theta": theta},
-            clip_qkv=said.get("clip_qkv"),
-            attention_dropout=said.get("attention_dropout", 0.0),
-            tie_word_embeddings=said.get("weight_tying", True),
-            pad_token_id=said.get("pad_token_id"),
-            eos_token_id=said.get("eos_token_id"),
+            clip_qkv=settings.get("clip_qkv"),
+            attention_dropout=settings.get("attention_dropout", 0.0),
+            tie_word_embeddings=settings.get("weight_tying", True),
+            pad_token_id=settings.get("pad_token_id"),
+            eos_token_id=settings.get("eos_token_id"),
         )
 
 

@@ -73,7 +73,8 @@ def use_wrappers(folder: Path) -> None:
         DissectError: if finished jobs would be forgotten before anyone has looked at them.
     """
     lines = ask("scontrol", "show", "config").splitlines()
-    slurm = dict(map(str.strip, line.split("=", 1)) for line in lines if "=" in line)
+    pairs = (line.split("=", maxsplit=1) for line in lines if "=" in line)
+    slurm = {key.strip(): value.strip() for key, value in pairs}
     accounting = slurm.get("AccountingStorageType", "").endswith("slurmdbd")
     age = int(slurm.get("MinJobAge", "300").split()[0])
     if not accounting and age < _LONGEST_LOOK_AWAY:

@@ -174,13 +174,13 @@ class Study:
     def weights_mb(self, model: str) -> float | None:
         """Megabytes of the original's weights, once they are known: here, or by preflight."""
         row = self.row(model, ORIGINAL)
-        found = self.preflight.get(row.key)
+        preflight = self.preflight.get(row.key)
         if manifest := manifest_if_present(self.manifest_path(*row.key)):
             size = sum(file.size for file in manifest.files if Path(file.name).match(_WEIGHTS))
         elif row.kind == "path":
             size = sum(file.stat().st_size for file in Path(row.location).glob(_WEIGHTS))
         else:
-            size = found.bytes if found and found.is_about(row) else 0
+            size = preflight.bytes if preflight and preflight.is_about(row) else 0
         return size / 1e6 or None
 
     def layers(self, model: str) -> int | None:
