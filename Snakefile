@@ -44,17 +44,10 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/archive.smk"
 
 
-# What all rules have in common, unless one says it itself. A result depends on its script and on all
-# that it imports. Logs and benchmarks are <results>/logs/RULE/WILDCARDS.log and so on.
+# A result depends on its script and on all that it imports. Rules that choose modules say so themselves.
 for each in workflow.rules:
-    # As a rule's own directives would.
-    each.log_modifier = each.benchmark_modifier = workflow.modifier.path_modifier
     if each.script and each.output and "code" not in each.params.keys():
         each.set_params(code=code(Path(each.script).stem))
-    if each.script and not each.log:
-        each.set_log(f"{job_path('logs', each)}.log")
-    if each.name in BENCHMARKED:
-        each.benchmark = f"{job_path('benchmarks', each)}.tsv"
 
 
 rule all:

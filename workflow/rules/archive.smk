@@ -6,6 +6,8 @@ rule archive:
         outputs=[*products.tables(), *products.figures(), *rules.make_report.output],
     output:
         archive="<results>/archive.zip",
+    log:
+        "<results>/logs/archive.log",
     localrule: True
     params:
         settings=study.config.model_dump(mode="json"),

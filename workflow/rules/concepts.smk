@@ -2,6 +2,8 @@ rule fetch_concepts:
     """Download a model's concept file and check its sha256."""
     output:
         concepts="<results>/concepts/{model}.json",
+    log:
+        "<results>/logs/fetch_concepts/{model}.log",
     localrule: True
     params:
         url=lambda wildcards: study.config.models[wildcards.model].concepts.url,
@@ -22,6 +24,8 @@ rule prepare_concept:
         concepts=concept_file,
     output:
         concept_json="<results>/concepts/{model}/{concept}.json",
+    log:
+        "<results>/logs/prepare_concept/{model}/{concept}.log",
     localrule: True
     params:
         digest=lambda wildcards: study.concept_digest(wildcards.model, wildcards.concept),
@@ -38,6 +42,10 @@ rule answer_questions:
         concept_json="<results>/concepts/{model}/{concept}.json",
     output:
         answers="<results>/answers/{model}/{concept}.json",
+    log:
+        "<results>/logs/answer_questions/{model}/{concept}.log",
+    benchmark:
+        "<results>/benchmarks/answer_questions/{model}/{concept}.tsv"
     resources:
         **jobs.resources("answer_questions"),
     params:

@@ -7,6 +7,10 @@ rule dissect_layers:
         recording="<results>/recordings/{model}/{concept}.safetensors",
     output:
         table="<results>/krs/{model}/{method}/{concept}/{experiment}.parquet",
+    log:
+        "<results>/logs/dissect_layers/{model}/{method}/{concept}/{experiment}.log",
+    benchmark:
+        "<results>/benchmarks/dissect_layers/{model}/{method}/{concept}/{experiment}.tsv"
     resources:
         **jobs.resources("dissect_layers"),
     params:
@@ -30,6 +34,10 @@ rule check_self_patch:
         recording="<results>/recordings/{model}/{concept}.safetensors",
     output:
         table="<results>/self_patch/{model}/{method}/{concept}.parquet",
+    log:
+        "<results>/logs/check_self_patch/{model}/{method}/{concept}.log",
+    benchmark:
+        "<results>/benchmarks/check_self_patch/{model}/{method}/{concept}.tsv"
     wildcard_constraints:
         method=any_of(["original", *study.methods]),
     resources:

@@ -5,6 +5,10 @@ rule record_original:
         concept_json=jobs.texts,
     output:
         recording=kept("<results>/recordings/{model}/{concept}.safetensors"),
+    log:
+        "<results>/logs/record_original/{model}/{concept}.log",
+    benchmark:
+        "<results>/benchmarks/record_original/{model}/{concept}.tsv"
     resources:
         **jobs.resources("record_original"),
     params:

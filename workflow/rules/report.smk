@@ -13,6 +13,8 @@ rule make_report:
         ],
     output:
         page="<results>/report.html",
+    log:
+        "<results>/logs/make_report.log",
     localrule: True
     params:
         windows=study.config.figure_windows(),

@@ -3,6 +3,8 @@ rule resources:
 
     It has no output, so it always runs; it writes <results>/tables/resources.csv.
     """
+    log:
+        "<results>/logs/resources.log",
     localrule: True
     params:
         results=study.config.results,

@@ -20,6 +20,8 @@ rule collect_krs:
     output:
         table="<results>/tables/krs.parquet",
         coverage_table="<results>/tables/coverage.csv",
+    log:
+        "<results>/logs/collect_krs.log",
     localrule: True
     params:
         missing=study.missing_sweeps,
@@ -39,6 +41,8 @@ rule collect_self_patch:
         first_use=study.first_use,
     output:
         table="<results>/tables/self_patch.csv",
+    log:
+        "<results>/logs/collect_self_patch.log",
     localrule: True
     params:
         study=expectations.of_identities(study),
@@ -54,6 +58,8 @@ rule summarise_curves:
         krs="<results>/tables/krs.parquet",
     output:
         table="<results>/tables/curves.csv",
+    log:
+        "<results>/logs/summarise_curves.log",
     localrule: True
     params:
         seed=study.config.seed,
@@ -70,6 +76,8 @@ rule summarise_scores:
     output:
         scores="<results>/tables/scores.csv",
         differing="<results>/tables/disagreements.csv",
+    log:
+        "<results>/logs/summarise_scores.log",
     localrule: True
     params:
         seed=study.config.seed,
@@ -85,6 +93,8 @@ rule summarise_statistics:
         krs="<results>/tables/krs.parquet",
     output:
         table="<results>/tables/statistics.csv",
+    log:
+        "<results>/logs/summarise_statistics.log",
     localrule: True
     params:
         seed=study.config.seed,
@@ -102,6 +112,8 @@ rule decide_claims:
         behaviour=products.table("behaviour.csv"),
     output:
         table="<results>/tables/claims.csv",
+    log:
+        "<results>/logs/decide_claims.log",
     localrule: True
     params:
         windows=study.config.windows,
@@ -118,6 +130,8 @@ rule summarise_controls:
         krs="<results>/tables/krs.parquet",
     output:
         table="<results>/tables/controls.csv",
+    log:
+        "<results>/logs/summarise_controls.log",
     localrule: True
     params:
         seed=study.config.seed,

@@ -8,6 +8,10 @@ rule unlearn_concept:
     output:
         manifest="<results>/checkpoints/unlearn/{model}/{method}/{concept}/manifest.json",
         training_log="<results>/training/{model}/{method}/{concept}.parquet",
+    log:
+        "<results>/logs/unlearn_concept/{model}/{method}/{concept}.log",
+    benchmark:
+        "<results>/benchmarks/unlearn_concept/{model}/{method}/{concept}.tsv"
     threads: 2
     resources:
         **jobs.resources("unlearn_concept"),

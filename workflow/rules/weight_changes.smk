@@ -6,6 +6,10 @@ rule measure_weight_changes:
         concept_json="<results>/concepts/{model}/{concept}.json",
     output:
         weight_changes="<results>/weight_changes/{model}/{method}/{concept}.parquet",
+    log:
+        "<results>/logs/measure_weight_changes/{model}/{method}/{concept}.log",
+    benchmark:
+        "<results>/benchmarks/measure_weight_changes/{model}/{method}/{concept}.tsv"
     resources:
         **jobs.resources("measure_weight_changes"),
     message:
@@ -23,6 +27,8 @@ rule collect_weight_changes:
         first_use=study.first_use,
     output:
         table="<results>/tables/weight_changes.csv",
+    log:
+        "<results>/logs/collect_weight_changes.log",
     localrule: True
     params:
         study={"sources": expectations.of_sources(study)},
