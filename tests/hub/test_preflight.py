@@ -44,6 +44,7 @@ def test_a_legacy_olmo_is_told_from_its_config(hub: HubStandIn, tmp_path: Path) 
     serve(hub, tmp_path / "a", "lab/a", {"model_type": "olmo", "d_model": 64})
     found = status_of(hub_row("lab/a"))
     assert (found.status, found.format, found.family) == (AVAILABLE, "olmo-legacy", "olmo")
+    assert found.note == "the table says transformers; it is read as olmo-legacy"
 
 
 @pytest.mark.parametrize("repo", ["lab/gated", "lab/nowhere", "lab/mamba"])

@@ -261,6 +261,7 @@ CONFIGS: dict[str, tuple[Spoil, str]] = {
     "no layers": (config(num_hidden_layers=0), "has, left over, 54 tensor(s)"),
     "endless layers": (config(num_hidden_layers=10**12), "the files hold only"),
     "endless rows": (config(hidden_size=4 * 10**12), CANNOT_USE),
+    "no window": (config(sliding_window=0), "sliding_window is 0, but a window has"),
     "dtype unheard": (config(dtype="unheard"), "dtype is 'unheard'; supported are float32"),
     "dtype of integers": (config(dtype="int8"), "dtype is 'int8'; supported are float32"),
     "dtype in old words": (config(dtype=..., torch_dtype=7), "torch_dtype is 7; supported are"),

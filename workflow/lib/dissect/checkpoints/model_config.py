@@ -72,7 +72,12 @@ def _refuse_dtype(raw: Mapping[str, Any], path: Path) -> None:
 
 
 def _refuse_remainder(config: Any, path: Path) -> None:
-    """Refuse heads that cannot be shared, which transformers notices only when it computes."""
+    """Refuse what transformers notices only when it computes: a window of 0, heads not shared."""
+    if getattr(config, "sliding_window", None) == 0:
+        raise DissectError(
+            f"{path}: sliding_window is 0, but a window has at least one position; use the "
+            "config.json that was saved with the weights"
+        )
     heads, shared = config.num_attention_heads, getattr(config, "num_key_value_heads", None)
     if shared is not None and (shared == 0 or heads % shared):
         raise DissectError(

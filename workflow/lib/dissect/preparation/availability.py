@@ -64,7 +64,8 @@ def _on_the_hub(row: CheckpointRow, result: PreflightRow) -> PreflightRow:
     format_ = "olmo-legacy" if is_legacy(config) else "transformers"
     result = result._replace(status=AVAILABLE, format=format_, family=family)
     if family in FAMILIES:
-        return result
+        differs = f"the table says {row.format}; it is read as {format_}"
+        return result._replace(note="" if format_ == row.format else differs)
     note = f"family {family}; known are {', '.join(sorted(FAMILIES))}"
     return result._replace(status="unknown_family", note=note)
 
