@@ -24,7 +24,7 @@ demo: setup ## the study on a small real model: minutes on two cores, no GPU
 	@echo "$(CURDIR)/results/demo/report.html"
 
 test: setup ## all tests, but for the long ones below
-	$(VENV)/bin/pytest
+	tests/side_by_side.sh $(VENV)/bin/python tests/workflow "--ignore=tests/workflow"
 
 test-report: setup ## the report in a real browser; installs Debian's chromium, as root, where there is none
 	tests/browser/install.sh
