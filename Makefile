@@ -24,13 +24,13 @@ demo: setup ## the study on a small real model: minutes on two cores, no GPU
 	@echo "$(CURDIR)/results/demo/report.html"
 
 test: setup ## all tests, but for the long ones below
-	$(VENV)/bin/pytest
+	tests/side_by_side.sh $(VENV)/bin/python tests/workflow "--ignore=tests/workflow"
 
 test-report: setup ## the report in a real browser; installs Debian's chromium, as root, where there is none
 	tests/browser/install.sh
 	$(VENV)/bin/pytest tests/browser
 
-test-paper: setup ## the whole paper at tiny size, from a stand-in of the hub to the figures
+test-paper: setup ## the paper at tiny size, from a stand-in of the hub to the figures
 	$(VENV)/bin/pytest tests/paper
 
 test-slurm: setup ## a real Slurm cluster on this machine, and all that goes wrong there; needs root on Debian

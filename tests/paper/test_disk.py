@@ -16,11 +16,14 @@ from tiny_study import ROOT
 from hub_stand_in import HubStandIn
 
 MODELS = ("llama2-7b", "olmo-7b")
+METHOD = "dpo"
 PAIRS = [(16, 4), (18, 37)]  # a round each
 PART: dict[str, Any] = {
     "concepts": dict(zip(MODELS, map(list, zip(*PAIRS, strict=True)), strict=True)),
+    "methods": [METHOD],
     "experiments": ["attention", "value_vectors"],
 }
+PART_ROWS = [row for row in ROWS if row.method in ("original", METHOD)]
 SECONDS = 0.02  # between two looks at the disk
 
 
@@ -92,9 +95,9 @@ def test_one_concept_at_a_time_needs_one_concepts_disk(
     assert finished.status == 0, finished.output
 
     weights = {repo: weights_of(folder) for repo, folder in repositories.items()}
-    kept = sum(weights[row.location] for row in ROWS if row.method == "original")
+    kept = sum(weights[row.location] for row in PART_ROWS if not row.concept)
     rounds = [
-        sum(weights[row.location] for row in ROWS if (row.model, row.concept) in chosen)
+        sum(weights[row.location] for row in PART_ROWS if (row.model, row.concept) in chosen)
         for chosen in [set(zip(MODELS, map(str, pair), strict=True)) for pair in PAIRS]
     ]
     # Configs and tokenizers stay, and what the cache notes for itself.
@@ -104,11 +107,11 @@ def test_one_concept_at_a_time_needs_one_concepts_disk(
     # Weights came once: later runs fetched nothing again for finished sweeps.
     sent = files_of(hub.requests)
     came = {item: count for item, count in sent.items() if item[1].endswith(".safetensors")}
-    assert len({repo for repo, _ in came}) == 2 + 2 * 2 * len(PAIRS)
+    assert len({repo for repo, _ in came}) == 2 + 2 * len(PAIRS)
     assert set(came.values()) == {1}
     assert not list(paper.home.rglob("*.safetensors"))
 
     coverage = pd.read_csv(paper.result("tables/coverage.csv"))
-    assert len(coverage) == 2 * 2 * len(PAIRS) * len(PART["experiments"])
+    assert len(coverage) == 2 * len(PAIRS) * len(PART["experiments"])
     assert set(coverage["status"]) == {"done"}
     assert paper.run("--dry-run", *small_disk, network=False).jobs == {}

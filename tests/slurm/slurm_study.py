@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 TABLES = ("krs.parquet", "curves.csv", "coverage.csv")
 HANGS = 600  # seconds: nothing takes half of it, and what hangs should say how things stood
 HARD = 30  # seconds after which a daemon that does not end is killed
+AWAY = 75  # seconds of an outage: longer than all that Slurm and its commands wait by themselves
 ONE, OTHER = "dpo_tea_attention", "dpo_tea_value_vectors"
 
 
@@ -146,14 +147,13 @@ class Study:
     def start(
         self, *options: str, command: str = "snakemake --profile slurm", target: str = "tables"
     ) -> Started:
-        """The literal command, asking for jobs' states more often than on a real cluster."""
+        """The literal command; faults/sitecustomize.py lets it ask for jobs' states more often."""
         log = self.root / f"run{len(list(self.root.glob('run*.log')))}.log"
         words = shlex.split(command)
         # The interpreter that runs the tests.
         line = [sys.executable, "-m", *words]
         if words[0] == "snakemake":
             line += [target, "--configfile", "study.yaml"]
-            line += ["--slurm-init-seconds-before-status-checks", "3"]
         with log.open("wb") as file:
             process = subprocess.Popen(
                 [*line, *options],
@@ -207,12 +207,40 @@ def sweeps_of(run: Run) -> list[str]:
 
 
 def assert_complete(study: Study, undisturbed: Study) -> None:
-    """A plain run ends complete, its tables are those of the undisturbed study; then rests."""
+    """Nothing is left to be done, and the tables are those of the undisturbed study."""
     assert not study.cluster.queue()
     run = study.run()
     assert run.status == 0, run.output
+    assert "Nothing to be done" in run.output
     assert study.tables() == undisturbed.tables()
-    assert "Nothing to be done" in study.run().output
+
+
+def assert_goes_on(study: Study, undisturbed: Study) -> None:
+    """A plain run does what is left to be done."""
+    assert not study.cluster.queue()
+    run = study.run()
+    assert run.status == 0, run.output
+    assert_complete(study, undisturbed)
+
+
+def assert_outlives(daemon: str, study: Study, undisturbed: Study) -> None:
+    """While a daemon is away everything waits: a job that ends then, too, and one that goes on."""
+    study.remove(ONE, OTHER)
+    held = study.fault(ONE, "hold"), study.fault(OTHER, "hold")
+    run = study.start()
+    for fault in held:
+        study.reached(fault, run)
+    study.cluster.stop_daemon(daemon)
+    try:
+        held[0].unlink()  # this one ends while nobody is there to be told
+        time.sleep(AWAY)
+    finally:
+        study.cluster.start_daemon(daemon)
+    held[1].unlink()
+    done = run.finish()
+    assert done.status == 0, done.output
+    assert sweeps_of(done) == [ONE, OTHER]
+    assert_complete(study, undisturbed)
 
 
 def attempts(

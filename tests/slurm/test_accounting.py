@@ -1,13 +1,21 @@
 """The same on a cluster with accounting, as most have it: other daemons, the efficiency report."""
 
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pandas as pd
 import pytest
-from slurm_study import ONE, OTHER, Cluster, Study, assert_complete, attempts, submitted, sweeps_of
+from slurm_study import (
+    ONE,
+    OTHER,
+    Cluster,
+    Study,
+    assert_complete,
+    assert_outlives,
+    attempts,
+    submitted,
+)
 
 
 @pytest.fixture
@@ -49,19 +57,4 @@ def test_jobs_run_and_the_efficiency_report_names_them(
 def test_while_a_daemon_is_away_everything_waits(
     daemon: str, accounted: Study, undisturbed: Study
 ) -> None:
-    accounted.remove(ONE, OTHER)
-    held = accounted.fault(ONE, "hold"), accounted.fault(OTHER, "hold")
-    run = accounted.start()
-    for fault in held:
-        accounted.reached(fault, run)
-    accounted.cluster.stop_daemon(daemon)
-    try:
-        held[0].unlink()
-        time.sleep(75)
-    finally:
-        accounted.cluster.start_daemon(daemon)
-    held[1].unlink()
-    done = run.finish()
-    assert done.status == 0, done.output
-    assert sweeps_of(done) == [ONE, OTHER]
-    assert_complete(accounted, undisturbed)
+    assert_outlives(daemon, accounted, undisturbed)

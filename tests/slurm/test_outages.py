@@ -4,30 +4,11 @@ import shutil
 import subprocess
 import time
 
-import pytest
-from slurm_study import HANGS, ONE, OTHER, Study, assert_complete, sweeps_of
+from slurm_study import HANGS, ONE, Study, assert_complete, assert_outlives, sweeps_of
 
 
-@pytest.mark.parametrize("seconds", [20, 90])
-def test_while_the_controller_is_away_everything_waits(
-    seconds: int, study: Study, undisturbed: Study
-) -> None:
-    study.remove(ONE, OTHER)
-    held = study.fault(ONE, "hold"), study.fault(OTHER, "hold")
-    run = study.start()
-    for fault in held:
-        study.reached(fault, run)
-    study.cluster.stop_daemon("slurmctld")
-    try:
-        held[0].unlink()  # this one ends while nobody is there to be told
-        time.sleep(seconds)
-    finally:
-        study.cluster.start_daemon("slurmctld")
-    held[1].unlink()
-    done = run.finish()
-    assert done.status == 0, done.output
-    assert sweeps_of(done) == [ONE, OTHER]
-    assert_complete(study, undisturbed)
+def test_while_the_controller_is_away_everything_waits(study: Study, undisturbed: Study) -> None:
+    assert_outlives("slurmctld", study, undisturbed)
 
 
 def test_a_job_submitted_while_the_controller_is_away_waits_for_it(study: Study) -> None:

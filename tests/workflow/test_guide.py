@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -67,18 +68,24 @@ class Reader:
         return Run(done.returncode, done.stdout)
 
 
-def save_pair(root: Path) -> None:
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The two folders that the guide starts from."""
-    config = tiny_config(num_hidden_layers=LAYERS)
-    original = save_tiny(root / "data/original", config)
-    save_tiny(root / "data/unlearned", near=original, seed=1)
+    data = tmp_path_factory.mktemp("data")
+    original = save_tiny(data / "original", tiny_config(num_hidden_layers=LAYERS))
+    save_tiny(data / "unlearned", near=original, seed=1)
+    return data
+
+
+def reader_with(pair: Path, root: Path) -> Reader:
+    shutil.copytree(pair, root / "data")
+    return Reader(make(root))
 
 
 @pytest.fixture(scope="module")
-def followed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Reader, list[Run]]:
+def followed(pair: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Reader, list[Run]]:
     """The guide, followed from its first block to its last."""
-    reader = Reader(make(tmp_path_factory.mktemp("guide")))
-    save_pair(reader.workflow.root)
+    reader = reader_with(pair, tmp_path_factory.mktemp("guide"))
     return reader, [reader.types(command) for command in COMMANDS]
 
 
@@ -168,10 +175,9 @@ def no_comma(reader: Reader) -> None:
     ],
 )
 def test_a_newcomers_mistake_is_one_line(
-    tmp_path: Path, mistake: Callable[[Reader], None], said: str
+    pair: Path, tmp_path: Path, mistake: Callable[[Reader], None], said: str
 ) -> None:
-    reader = Reader(make(tmp_path))
-    save_pair(tmp_path)
+    reader = reader_with(pair, tmp_path)
     mistake(reader)
     run = reader.types(COMMANDS[0])
     assert said in run.error

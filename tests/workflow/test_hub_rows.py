@@ -21,6 +21,11 @@ ROWS = [
 ]
 ONE = {"concepts": {"tiny": ["tea", "mate"]}, "experiments": ["attention"]}
 SKIP = ONE | {"on_missing_checkpoint": "skip", "keep_checkpoints": False}
+RELEASED = [
+    f"results/tiny/checkpoints/hub/tiny/{of}/released.json" for of in ("original", "dpo/tea")
+]
+# All that a study ends with, but for its figures and its report.
+ENDS = ("tables", *RELEASED)
 
 
 @dataclass(frozen=True)
@@ -92,8 +97,9 @@ def test_with_skip_the_study_ends_and_the_weights_are_gone(study: HubStudy) -> N
     coverage = study.workflow.result("tables/coverage.csv").read_text(encoding="utf-8")
     assert "private or gone" in coverage
     assert not study.weights
-    released = study.workflow.result("checkpoints/hub/tiny/dpo/tea/released.json")
-    assert read_json(released)["removed"] == ["model.safetensors"]
+    for released in RELEASED:
+        removed = read_json(study.workflow.root / released)["removed"]
+        assert removed == ["model.safetensors"]
 
 
 def test_finished_sweeps_do_not_ask_for_removed_weights(study: HubStudy) -> None:
@@ -102,27 +108,29 @@ def test_finished_sweeps_do_not_ask_for_removed_weights(study: HubStudy) -> None
 
 def test_a_further_sweep_brings_them_back_and_runs_alone(study: HubStudy) -> None:
     more = SKIP | {"experiments": ["attention", "value_vectors"]}
-    planned = study.run("--dry-run", **more).jobs
+    planned = study.run("--dry-run", *ENDS, **more).jobs
     assert planned["dissect_layers"] == 1
     assert not {"download_checkpoint", "record_original"} & set(planned)
-    run = study.run(**more)
+    run = study.run(*ENDS, **more)
     assert run.status == 0, run.output
     assert not study.weights
-    assert study.run("--dry-run", **more).jobs == {}
+    assert study.run("--dry-run", *ENDS, **more).jobs == {}
 
 
 def test_a_trace_brings_them_back_and_they_go_when_it_is_there(study: HubStudy) -> None:
     more = SKIP | {"experiments": ["attention", "value_vectors"], "weight_changes": True}
-    planned = study.run("--dry-run", **more).jobs
+    figure = study.workflow.result("figures/tiny/weight_changes.png")
+    ends = (*ENDS, str(figure.relative_to(study.workflow.root)))
+    planned = study.run("--dry-run", *ends, **more).jobs
     assert (planned["measure_weight_changes"], planned["release_checkpoint"]) == (1, 2)
     assert not {"download_checkpoint", "dissect_layers"} & set(planned)
-    run = study.run(**more)
+    run = study.run(*ends, **more)
     assert run.status == 0, run.output
     assert not study.weights
     table = pd.read_csv(study.workflow.result("tables/weight_changes.csv"))
     assert len(table) == 7 * 6  # components, layers: tea has no concept vector
-    assert study.workflow.result("figures/tiny/weight_changes.png").stat().st_size > 1000
-    assert study.run("--dry-run", **more).jobs == {}
+    assert figure.stat().st_size > 1000
+    assert study.run("--dry-run", *ends, **more).jobs == {}
 
 
 def test_no_file_of_the_study_holds_the_token(study: HubStudy) -> None:

@@ -3,9 +3,10 @@
 from functools import cache
 from pathlib import Path
 
+from dissect import collect_garbage_rarely
 from dissect.closure import code_digest
 from dissect.figures.registry import FIGURES
-from dissect.job import collect_garbage_rarely, errors_in_one_line, log_to_terminal
+from dissect.job import errors_in_one_line, log_to_terminal
 from dissect.planning import any_of, read_study
 from dissect.preparation.changes import changed_manifests
 from dissect.study import expectations

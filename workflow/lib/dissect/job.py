@@ -103,21 +103,12 @@ def errors_in_one_line() -> Iterator[None]:
 
 
 def configure_process(threads: int) -> None:
-    """All settings of a job's process: garbage collection, freed memory, threads."""
-    collect_garbage_rarely()
+    """A job's settings of its process: freed memory, threads. Garbage: see dissect/__init__.py."""
     keep_freed_memory()
     # Thread pools are sized from the environment when torch is imported, later only by a call.
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
-
-
-def collect_garbage_rarely() -> None:
-    """Look for unreachable objects after every 100,000 new ones, where Python does after 700.
-
-    What is imported or planned lives until the end: looking is a tenth of planning a large study.
-    """
-    gc.set_threshold(100_000, 20, 20)
 
 
 def keep_freed_memory() -> None:
