@@ -30,7 +30,7 @@ test-report: setup ## the report in a real browser; installs Debian's chromium, 
 	tests/browser/install.sh
 	$(VENV)/bin/pytest tests/browser
 
-test-paper: setup ## the paper at tiny size, from a stand-in of the hub to the figures
+test-paper: setup ## the whole paper at tiny size, from a stand-in of the hub to the figures
 	$(VENV)/bin/pytest tests/paper
 
 test-slurm: setup ## a real Slurm cluster on this machine, and all that goes wrong there; needs root on Debian

@@ -19,5 +19,5 @@ def repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def done(repositories: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Done:
-    """All of the paper's checkpoints, and half of its concepts."""
+    """The whole paper."""
     return compute(tmp_path_factory.mktemp("paper"), repositories)

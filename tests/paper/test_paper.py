@@ -1,4 +1,4 @@
-"""The paper at tiny size, from the hub's stand-in to the figures."""
+"""The whole paper at tiny size, from the hub's stand-in to the figures."""
 
 import os
 import subprocess
@@ -8,13 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tiny_paper import CONFIG, HERE, ONLY_SWEPT, QUESTIONS, ROWS, SWEPT, Done, needed_files
+from tiny_paper import CONFIG, HERE, QUESTIONS, ROWS, Done, needed_files
 
 from dissect.results.schema import read_metadata
 from tiny import LAYERS
-
-# Of each concept: by two methods, in four experiments.
-SWEEPS = sum(map(len, SWEPT.values())) * 2 * 4
 
 
 def test_preflight_lists_every_checkpoint_and_its_size(
@@ -47,14 +44,14 @@ def test_every_file_was_fetched_once_and_nothing_else(
     assert max(sent.values()) <= 3
 
 
-def test_sweeps_tables_and_figures_are_computed(done: Done) -> None:
-    assert done.swept.status == 0, done.swept.output
-    assert len(list(done.paper.result("krs").rglob("*.parquet"))) == SWEEPS
+def test_the_whole_paper_is_computed(done: Done) -> None:
+    assert done.whole.status == 0, done.whole.output
+    assert len(list(done.paper.result("krs").rglob("*.parquet"))) == 2 * 2 * 10 * 4
     coverage = pd.read_csv(done.paper.result("tables/coverage.csv"))
-    assert len(coverage) == SWEEPS
+    assert len(coverage) == 160
     assert set(coverage["status"]) == {"done"}
     table = pd.read_parquet(done.paper.result("tables/krs.parquet"))
-    assert len(table) == SWEEPS * LAYERS * QUESTIONS * 2  # spans
+    assert len(table) == 160 * LAYERS * QUESTIONS * 2  # spans
     assert set(table["origin"]) == {"published"}
     assert np.isfinite(table["krs"]).all()
     curves = pd.read_csv(done.paper.result("tables/curves.csv"))
@@ -76,7 +73,7 @@ def test_a_sweep_names_the_commits_it_stands_on(done: Done) -> None:
 
 
 def test_the_computing_part_reached_for_no_network(done: Done) -> None:
-    assert done.swept.status == 0, done.swept.output
+    assert done.whole.status == 0, done.whole.output
     assert not done.paper.attempts.exists(), done.paper.attempts.read_text(encoding="utf-8")
 
 
@@ -101,11 +98,11 @@ def test_no_secret_lies_in_any_file(done: Done) -> None:
     assert len(files) > 1000
     for path in files:
         assert not [path for secret in secrets if secret in path.read_bytes()]
-    for run in (done.preflight, done.checkpoints, done.swept):
+    for run in (done.preflight, done.checkpoints, done.whole):
         assert not [secret for secret in secrets if secret.decode() in run.output]
 
 
 def test_nothing_is_left_to_be_done(done: Done) -> None:
-    again = done.paper.run("--dry-run", *ONLY_SWEPT, network=False)
+    again = done.paper.run("--dry-run", network=False)
     assert again.status == 0, again.output
     assert again.jobs == {}

@@ -33,9 +33,6 @@ QUESTIONS = 2
 ROWS = read_table(ROOT / "config/checkpoints.tsv")
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
 RESULTS: str = CONFIG["results"]
-# All checkpoints are fetched; so many concepts of each model are swept, as intervals need.
-SWEPT: dict[str, list[int]] = {model: ids[:5] for model, ids in CONFIG["concepts"].items()}
-ONLY_SWEPT = ("--config", f"concepts={json.dumps(SWEPT)}")
 # What six layers do not have, or other tests are about.
 SMALL: dict[str, Any] = {
     "device": "cpu",
@@ -196,21 +193,21 @@ class Done:
     paper: Paper
     preflight: Run
     checkpoints: Run
-    swept: Run
+    whole: Run
     sent_to_preflight: Sent
     sent_to_checkpoints: Sent
 
 
 def compute(root: Path, repositories: Mapping[str, Path]) -> Done:
-    """Preflight and all checkpoints with the network and a token, all else without either."""
+    """Preflight and checkpoints with the network and a token, all else without either."""
     with HubStandIn(redirect_to_cdn=True) as hub:
         paper = make_paper(root, hub, repositories)
         preflight = paper.run("preflight")
         asked = len(hub.requests)
         checkpoints = paper.run("checkpoints")
-    swept = paper.run(*ONLY_SWEPT, network=False)
+    whole = paper.run(network=False)
     sent = (files_of(hub.requests[:asked]), files_of(hub.requests[asked:]))
-    return Done(paper, preflight, checkpoints, swept, *sent)
+    return Done(paper, preflight, checkpoints, whole, *sent)
 
 
 def files_of(requests: Iterable[Request]) -> Sent:
