@@ -11,7 +11,6 @@ import summarise_statistics
 
 from dissect.analysis.collect import collect_sweeps, coverage
 from dissect.analysis.scores import EVERY_SCORE
-from dissect.analysis.tables import read_curves
 from dissect.results.csv_files import read_csv, write_csv
 from dissect.results.schema import read_rows
 from planted import flat, plant
@@ -53,15 +52,15 @@ def test_sweeps_become_tables(tmp_path: Path) -> None:
     krs = curves[(curves["score"] == "krs") & (curves["method"] == "all")]
     assert krs["mean"].tolist() == pytest.approx([0.3, 0.5])
     assert krs["low"].isna().all()
-    scores = read_curves(tables / "scores.csv", method="all")
+    scores = read_csv(tables / "scores.csv", method="all")
     assert set(scores["score"]) == set(EVERY_SCORE)
     assert scores.loc[scores["score"] == "krs", "mean"].tolist() == pytest.approx([0.3, 0.5])
     assert (tables / "disagreements.csv").read_text().count("\n") == 1  # no other score to differ
-    statistics = read_csv(tables / "statistics.csv", ["layer", "value", "low", "high", "n"])
+    statistics = read_csv(tables / "statistics.csv")
     peak = statistics[(statistics["statistic"] == "peak") & (statistics["score"] == "krs")]
     assert peak["value"].tolist() == pytest.approx([0.5, 0.5])
     assert (peak["n"] == 1).all() and peak["layer"].isna().all()
-    claims = read_csv(tables / "claims.csv", ["threshold", "value", "low", "high", "n"])
+    claims = read_csv(tables / "claims.csv")
     assert set(claims["verdict"]) == {"undecided"}
     much = claims[claims["id"] == "attention_much"].iloc[0]
     assert (much["window"], much["value"], much["n"]) == ("sliding_1", 0.5, 1)

@@ -12,10 +12,10 @@ import pytest
 
 from dissect.analysis import collect
 from dissect.analysis.collect import COVERAGE_COLUMNS, collect_sweeps, coverage
-from dissect.analysis.tables import CURVE_COLUMNS, concept_scores, curves, read_curves
+from dissect.analysis.tables import CURVE_COLUMNS, concept_scores, curves
 from dissect.errors import DissectError
 from dissect.provenance import Stopwatch
-from dissect.results.csv_files import write_csv
+from dissect.results.csv_files import read_csv, write_csv
 from dissect.results.schema import SWEEP_SCHEMA, read_metadata, read_rows
 from planted import flat, plant
 
@@ -278,9 +278,9 @@ def test_csv_comes_back_as_it_was_and_the_same_twice(tmp_path: Path) -> None:
     write_csv(one, frame)
     write_csv(two, curves_of(tmp_path, sweeps[::-1]))
     assert one.read_bytes() == two.read_bytes()
-    pd.testing.assert_frame_equal(read_curves(one), frame, check_dtype=False)
+    pd.testing.assert_frame_equal(read_csv(one), frame, check_dtype=False)
     with pytest.raises(DissectError, match="no row with model other"):
-        read_curves(one, model="other")
+        read_csv(one, model="other")
 
 
 def test_ten_thousand_sweeps_worth_of_curves_take_seconds(tmp_path: Path) -> None:

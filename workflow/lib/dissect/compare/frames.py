@@ -56,12 +56,7 @@ def merge_rows(old: pd.DataFrame, new: pd.DataFrame, keys: list[str]) -> pd.Data
 
     The column `side` is both, left_only or right_only.
     """
-    # A key may be text on one side only, such as beside nulls alone.
-    mixed = [key for key in keys if is_numeric_dtype(old[key]) != is_numeric_dtype(new[key])]
-    kinds = dict.fromkeys(mixed, object)
-    return old.astype(kinds).merge(
-        new.astype(kinds), on=keys, how="outer", suffixes=("_old", "_new"), indicator="side"
-    )
+    return old.merge(new, on=keys, how="outer", suffixes=("_old", "_new"), indicator="side")
 
 
 def _refuse_duplicates(side: str, frame: pd.DataFrame, keys: list[str]) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from dissect.results.csv_files import read_csv
 from dissect.results.schema import read_table
 from dissect.weight_changes.schema import ATTENTION, CHANGES_SCHEMA, CONCEPT_VECTOR, MLP
 
@@ -20,9 +19,3 @@ def all_weight_changes(paths: Iterable[Path]) -> pd.DataFrame:
     keys = ["model", "origin", "method", "concept"]
     rows = rows.astype(dict.fromkeys(keys, str))
     return rows.sort_values([*keys, "component", "layer"], ignore_index=True)
-
-
-def read_weight_changes(path: Path, model: str) -> pd.DataFrame:
-    """Read one model's rows of tables/weight_changes.csv by `read_csv`."""
-    numbers = ["relative_change", "dim", "cosine", "l2", "jaccard"]
-    return read_csv(path, numbers, ["layer"], {"model": model})
