@@ -1,4 +1,4 @@
-"""dissect_layers.py with controls, check_self_patch.py, summarise_controls.py."""
+"""dissect_layers.py with controls, check_self_patch.py, summarise.py."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ import plot
 import pytest
 import record_original
 import register_checkpoint
-import summarise_controls
+import summarise
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -212,7 +212,7 @@ def test_the_floor_becomes_a_table_and_a_line(study: dict[str, Path], tmp_path: 
     dissect(study, sweep, "attention", controls=CONTROLS)
     table = tmp_path / "krs.parquet"
     collect_sweeps([sweep], table)
-    summarise_controls.main(krs=table, seed=0, table=tmp_path / "controls.csv")
+    summarise.main(krs=table, part="controls", seed=0, table=tmp_path / "controls.csv")
     found = pd.read_csv(tmp_path / "controls.csv")
     assert set(found["donor"]) == {"other_question", "noise"}
     assert found["low"].isna().all() and (found["n_concepts"] == 1).all()

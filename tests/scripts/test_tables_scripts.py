@@ -5,9 +5,8 @@ from pathlib import Path
 import decide_claims
 import pandas as pd
 import pytest
-import summarise_curves
+import summarise
 import summarise_scores
-import summarise_statistics
 
 from dissect.analysis.collect import collect_sweeps, coverage
 from dissect.analysis.scores import EVERY_SCORE
@@ -23,14 +22,14 @@ def run(tmp_path: Path, sweeps: list[Path]) -> Path:
     krs, missing = tables / "krs.parquet", key | {"reason": "demo/war is not there"}
     collect_sweeps(sweeps, krs)
     write_csv(tables / "coverage.csv", coverage(krs, [missing | {"origin": "own"}]))
-    summarise_curves.main(krs=krs, seed=0, table=tables / "curves.csv")
+    summarise.main(krs=krs, part="tables", seed=0, table=tables / "curves.csv")
     summarise_scores.main(
         krs=krs,
         seed=0,
         scores=tables / "scores.csv",
         differing=tables / "disagreements.csv",
     )
-    summarise_statistics.main(krs=krs, seed=0, table=tables / "statistics.csv")
+    summarise.main(krs=krs, part="statistics", seed=0, table=tables / "statistics.csv")
     decide_claims.main(
         krs=krs,
         behaviour=[],

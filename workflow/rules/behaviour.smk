@@ -79,7 +79,7 @@ rule answer_patched:
 rule collect_answers:
     """All answers in one table."""
     input:
-        answers=products.answers(),
+        results=products.answers(),
         # With which the others were compared.
         originals=products.original_answers(),
         manifests=products.manifests(),
@@ -95,7 +95,7 @@ rule collect_answers:
     message:
         "collect all answers in one table"
     script:
-        "../scripts/collect_answers.py"
+        "../scripts/collect.py"
 
 
 rule summarise_behaviour:

@@ -35,7 +35,7 @@ rule collect_krs:
 rule collect_self_patch:
     """How far each model's own states, patched into itself, moved its logits."""
     input:
-        self_patches=products.self_patches(),
+        results=products.self_patches(),
         manifests=products.manifests(),
         texts=products.report_texts(),
         first_use=study.first_use,
@@ -49,24 +49,32 @@ rule collect_self_patch:
     message:
         "collect all self-patch checks in one table"
     script:
-        "../scripts/collect_self_patch.py"
+        "../scripts/collect.py"
 
 
-rule summarise_curves:
-    """Means over questions, concepts and methods, with intervals over concepts."""
-    input:
-        krs="<results>/tables/krs.parquet",
-    output:
-        table="<results>/tables/curves.csv",
-    log:
-        "<results>/logs/summarise_curves.log",
-    localrule: True
-    params:
-        seed=study.config.seed,
-    message:
-        "summarise the curves"
-    script:
-        "../scripts/summarise_curves.py"
+# Tables, and the modules of dissect.analysis that have the functions of their names.
+SUMMARIES = {"curves": "tables", "statistics": "statistics", "controls": "controls"}
+for summary, part in SUMMARIES.items():
+
+    rule:
+        """Mean curves, what they say, the controls beside them: with intervals over concepts."""
+        name:
+            f"summarise_{summary}"
+        input:
+            krs="<results>/tables/krs.parquet",
+        output:
+            table=f"<results>/tables/{summary}.csv",
+        log:
+            f"<results>/logs/summarise_{summary}.log",
+        localrule: True
+        params:
+            code=code("summarise", f"dissect.analysis.{part}"),
+            part=part,
+            seed=study.config.seed,
+        message:
+            "write {output.table}"
+        script:
+            "../scripts/summarise.py"
 
 
 rule summarise_scores:
@@ -87,23 +95,6 @@ rule summarise_scores:
         "../scripts/summarise_scores.py"
 
 
-rule summarise_statistics:
-    """Peaks, paired differences, the last layer's share: each with its interval."""
-    input:
-        krs="<results>/tables/krs.parquet",
-    output:
-        table="<results>/tables/statistics.csv",
-    log:
-        "<results>/logs/summarise_statistics.log",
-    localrule: True
-    params:
-        seed=study.config.seed,
-    message:
-        "summarise the statistics"
-    script:
-        "../scripts/summarise_statistics.py"
-
-
 rule decide_claims:
     """The paper's claims: holds, not supported, undecided."""
     input:
@@ -122,20 +113,3 @@ rule decide_claims:
         "decide the paper's claims"
     script:
         "../scripts/decide_claims.py"
-
-
-rule summarise_controls:
-    """The control baseline: recovery with other donors than the original."""
-    input:
-        krs="<results>/tables/krs.parquet",
-    output:
-        table="<results>/tables/controls.csv",
-    log:
-        "<results>/logs/summarise_controls.log",
-    localrule: True
-    params:
-        seed=study.config.seed,
-    message:
-        "summarise the controls"
-    script:
-        "../scripts/summarise_controls.py"

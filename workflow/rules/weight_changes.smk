@@ -21,7 +21,7 @@ rule measure_weight_changes:
 rule collect_weight_changes:
     """The weight changes of all checkpoints in one table."""
     input:
-        weight_changes=products.weight_changes(),
+        results=products.weight_changes(),
         manifests=products.manifests(),
         texts=products.concepts(),
         first_use=study.first_use,
@@ -35,4 +35,4 @@ rule collect_weight_changes:
     message:
         "put all weight changes in one table"
     script:
-        "../scripts/collect_weight_changes.py"
+        "../scripts/collect.py"

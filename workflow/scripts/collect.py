@@ -1,0 +1,40 @@
+"""Put all results of one kind, a file per checkpoint, in one table."""
+
+from pathlib import Path
+from typing import Any
+
+from dissect.analysis.collect import collect_answers
+from dissect.analysis.self_patch import collect_self_patch
+from dissect.job import run
+from dissect.results.belonging import check_results, checkpoint_key
+from dissect.results.csv_files import write_csv
+from dissect.weight_changes.tables import all_weight_changes
+
+COLLECTED = {"self_patch.csv": collect_self_patch, "weight_changes.csv": all_weight_changes}
+
+
+def main(
+    *,
+    results: list[Path],
+    manifests: list[Path],
+    texts: list[Path],
+    study: dict[str, Any],
+    table: Path,
+    originals: list[Path] | None = None,
+) -> None:
+    """Write tables/answers.parquet or one of COLLECTED.
+
+    Args:
+        manifests, texts, study: see results.belonging.check_results.
+        originals: the original's answers, with which the others were compared.
+    """
+    files = [*(originals or []), *results]
+    check_results(files, checkpoint_key, manifests=manifests, texts=texts, study=study)
+    if table.suffix == ".parquet":
+        collect_answers(results, table)
+    else:
+        write_csv(table, COLLECTED[table.name](results))
+
+
+if __name__ == "__main__":
+    run(main)
