@@ -11,7 +11,6 @@ import summarise_scores
 from dissect.analysis.collect import collect_sweeps, coverage
 from dissect.analysis.scores import EVERY_SCORE
 from dissect.results.csv_files import read_csv, write_csv
-from dissect.results.schema import read_rows
 from planted import flat, plant
 
 
@@ -42,7 +41,7 @@ def run(tmp_path: Path, sweeps: list[Path]) -> Path:
 
 def test_sweeps_become_tables(tmp_path: Path) -> None:
     tables = run(tmp_path, [plant(tmp_path, [[0.2, 0.4], [0.5, None]])])
-    assert len(read_rows(tables / "krs.parquet")) == 4
+    assert len(pd.read_parquet(tables / "krs.parquet")) == 4
     coverage = pd.read_csv(tables / "coverage.csv", keep_default_na=False)
     assert coverage["status"].tolist() == ["done", "missing"]
     assert coverage["null_krs"].tolist() == [1, 0]

@@ -19,7 +19,7 @@ from dissect.errors import DissectError
 from dissect.figures.style import Style
 from dissect.inputs.rows import CheckpointRow
 from dissect.results.csv_files import write_csv
-from dissect.results.schema import read_metadata, read_rows
+from dissect.results.schema import read_metadata
 from dissect.weight_changes.components import component_changes
 from dissect.weight_changes.schema import CHANGES_COLUMNS
 from dissect.weight_changes.tables import all_weight_changes
@@ -51,7 +51,7 @@ def test_a_trace_has_every_component_and_the_concept_vector(
     tiny_llama: Path, tiny_unlearned: Path, tmp_path: Path
 ) -> None:
     path = weight_changes(tmp_path, tiny_llama, tiny_unlearned, **PLACE)
-    rows = read_rows(path)
+    rows = pd.read_parquet(path)
     assert list(rows.columns) == CHANGES_COLUMNS
     assert len(rows) == 7 * LAYERS + 1
     assert set(rows["concept_name"]) == {"Tea"}
@@ -73,7 +73,7 @@ def test_without_a_place_the_log_says_so(
     tiny_llama: Path, tiny_unlearned: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, logger="dissect"):
-        rows = read_rows(weight_changes(tmp_path, tiny_llama, tiny_unlearned))
+        rows = pd.read_parquet(weight_changes(tmp_path, tiny_llama, tiny_unlearned))
     assert "concept_vector" not in set(rows["component"])
     assert "concept tea has no Layer and Dim: no concept vector to compare" in caplog.text
 
@@ -97,7 +97,7 @@ def table(tiny_llama: Path, tiny_unlearned: Path, tmp_path: Path) -> Path:
 def test_the_table_has_the_traces_numbers(table: Path, tmp_path: Path) -> None:
     found = pd.read_csv(table)
     assert list(found.columns) == CHANGES_COLUMNS
-    rows = read_rows(tmp_path / "weight_changes/tiny/dpo/tea.parquet")
+    rows = pd.read_parquet(tmp_path / "weight_changes/tiny/dpo/tea.parquet")
     keys = ["component", "layer"]
     both = found.merge(rows.astype({"component": str}), on=keys, suffixes=("", "_before"))
     assert len(both) == len(found) == len(rows)

@@ -115,12 +115,6 @@ def read_table(path: Path, schema: pa.Schema | None = None) -> pa.Table:
     return table
 
 
-def read_rows(path: Path) -> pd.DataFrame:
-    """`read_table` as a data frame; keys come as pandas categories."""
-    frame: pd.DataFrame = read_table(path).to_pandas()
-    return frame
-
-
 def read_metadata(path: Path) -> dict[str, str]:
     """The key-value metadata of a parquet file.
 
