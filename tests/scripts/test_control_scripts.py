@@ -17,8 +17,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from dissect.analysis.collect import collect_sweeps
-from dissect.analysis.self_patch import collect_self_patch
+from dissect.analysis.collect import collect_self_patch, collect_sweeps
 from dissect.analysis.tables import concept_scores, curves
 from dissect.errors import DissectError
 from dissect.figures.style import Style
@@ -250,7 +249,7 @@ def test_a_recording_from_other_inputs_is_refused(
         tensors = {name: file.get_tensor(name) for name in names}
     foreign = tmp_path / "foreign.safetensors"
     save_file(tensors, foreign, metadata=metadata)
-    expected = f"{foreign}: its {key} is other, but this job needs .*delete it and run again"
+    expected = f'{foreign} does not belong to this study: {key} is "other", expected .*; delete it'
     with pytest.raises(DissectError, match=expected):
         run_on(study | {"recording": foreign}, tmp_path, script)
 

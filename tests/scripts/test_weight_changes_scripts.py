@@ -13,6 +13,7 @@ import pandas as pd
 import plot
 import pytest
 
+from dissect.analysis.collect import collect_weight_changes
 from dissect.checkpoints.manifest import write_manifest
 from dissect.checkpoints.reader import Checkpoint
 from dissect.errors import DissectError
@@ -22,7 +23,6 @@ from dissect.results.csv_files import write_csv
 from dissect.results.schema import read_metadata
 from dissect.weight_changes.components import component_changes
 from dissect.weight_changes.schema import CHANGES_COLUMNS
-from dissect.weight_changes.tables import all_weight_changes
 from tiny import LAYERS, save_tiny, tiny_concept, tiny_config
 
 PLACE = {"Layer": 3, "Dim": 5}
@@ -90,7 +90,7 @@ def table(tiny_llama: Path, tiny_unlearned: Path, tmp_path: Path) -> Path:
     """tables/weight_changes.csv of one checkpoint."""
     output = tmp_path / "tables/weight_changes.csv"
     files = [weight_changes(tmp_path, tiny_llama, tiny_unlearned, **PLACE)]
-    write_csv(output, all_weight_changes(files))
+    write_csv(output, collect_weight_changes(files))
     return output
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, Qwen2Config
 
 from allocations import measured_peak
+from dissect.analysis.collect import collect_weight_changes
 from dissect.checkpoints.families import FAMILIES
 from dissect.checkpoints.reader import Checkpoint, load_model
 from dissect.errors import DissectError
@@ -20,7 +21,6 @@ from dissect.weight_changes import components
 from dissect.weight_changes.components import component_changes, relative_change
 from dissect.weight_changes.concept_vector import compare_concept_vectors, concept_vector_at
 from dissect.weight_changes.schema import CHANGES_COLUMNS, CHANGES_SCHEMA
-from dissect.weight_changes.tables import all_weight_changes
 from tiny import LAYERS, SIZES, save_tiny, save_tiny_olmo_legacy, tiny_config
 
 CASES: dict[str, Any] = CONFIGS | {
@@ -222,9 +222,9 @@ def test_traces_are_sorted_whatever_order_they_come_in(tmp_path: Path) -> None:
         ).assign(model="m", origin="own", method="dpo", concept=concept, concept_name=concept)
         paths.append(tmp_path / f"{concept}.parquet")
         write_rows(paths[-1], rows.reindex(columns=CHANGES_COLUMNS), {}, CHANGES_SCHEMA)
-    found = all_weight_changes(paths)
+    found = collect_weight_changes(paths)
     assert list(found.columns) == CHANGES_COLUMNS
-    assert found.equals(all_weight_changes(paths[::-1]))
+    assert found.equals(collect_weight_changes(paths[::-1]))
     assert list(found["component"].astype(str))[:8:2] == ["q", "gate", "up", "concept_vector"]
     assert list(found["layer"][:4]) == [2, 10, 2, 10]
     assert list(found["concept"])[:8] == ["a"] * 8

@@ -3,14 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from dissect.analysis.collect import collect_answers
-from dissect.analysis.self_patch import collect_self_patch
+from dissect.analysis.collect import (
+    collect_answers,
+    collect_self_patch,
+    collect_weight_changes,
+)
 from dissect.job import run
 from dissect.results.belonging import check_results, checkpoint_key
 from dissect.results.csv_files import write_csv
-from dissect.weight_changes.tables import all_weight_changes
 
-COLLECTED = {"self_patch.csv": collect_self_patch, "weight_changes.csv": all_weight_changes}
+COLLECTED = {"self_patch.csv": collect_self_patch, "weight_changes.csv": collect_weight_changes}
 
 
 def main(

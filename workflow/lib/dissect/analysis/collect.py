@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from dissect.analysis.self_patch import TOLERANCE
 from dissect.analysis.tables import row_groups
 from dissect.errors import DissectError
 from dissect.files import atomic_path
@@ -19,6 +20,7 @@ from dissect.results.schema import (
     read_metadata,
     read_table,
 )
+from dissect.weight_changes.schema import ATTENTION, CHANGES_SCHEMA, CONCEPT_VECTOR, MLP
 
 SWEEP_KEYS = ["model", "method", "concept", "experiment"]
 COVERAGE_COLUMNS = [*SWEEP_KEYS, "status", "reason", "origin", "rows", "null_krs"]
@@ -63,6 +65,29 @@ def collect_answers(files: Iterable[Path], output: Path) -> None:
     schema = ANSWER_SCHEMA.with_metadata(_collected_metadata(by_name, "files"))
     tables = (read_table(path, ANSWER_SCHEMA) for path in by_name.values())
     _write_collection(output, tables, schema)
+
+
+def collect_weight_changes(files: Iterable[Path]) -> pd.DataFrame:
+    """The weight changes of all checkpoints, sorted by their keys; attention before MLP."""
+    tables = pa.concat_tables(read_table(path, CHANGES_SCHEMA) for path in files)
+    rows: pd.DataFrame = tables.unify_dictionaries().to_pandas()
+    rows["component"] = pd.Categorical(rows["component"], [*ATTENTION, *MLP, CONCEPT_VECTOR])
+    keys = ["model", "origin", "method", "concept"]
+    rows = rows.astype(dict.fromkeys(keys, str))
+    return rows.sort_values([*keys, "component", "layer"], ignore_index=True)
+
+
+def collect_self_patch(files: Iterable[Path]) -> pd.DataFrame:
+    """The outcome of each self-patch check, .../{model}/{method}/{concept}.parquet."""
+    metadata = {path: read_metadata(path) for path in files}
+    rows = [
+        (*path.parts[-3:-1], path.stem, fields["dtype"], float(fields["largest_change"]))
+        for path, fields in metadata.items()
+    ]
+    keys = ["model", "method", "concept"]
+    table = pd.DataFrame(rows, columns=[*keys, "dtype", "largest_change"])
+    table["tolerance"] = table["dtype"].map(TOLERANCE)
+    return table.sort_values(keys, ignore_index=True)
 
 
 def _collected_metadata(files: Mapping[str, Path], listed_under: str) -> dict[str, str]:
