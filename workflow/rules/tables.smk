@@ -32,24 +32,48 @@ rule collect_krs:
         "../scripts/collect_krs.py"
 
 
-rule collect_self_patch:
-    """How far each model's own states, patched into itself, moved its logits."""
-    input:
-        results=products.self_patches(),
-        manifests=products.manifests(),
-        texts=products.report_texts(),
-        first_use=study.first_use,
-    output:
-        table="<results>/tables/self_patch.csv",
-    log:
-        "<results>/logs/collect_self_patch.log",
-    localrule: True
-    params:
-        study=expectations.of_identities(study),
-    message:
-        "collect all self-patch checks in one table"
-    script:
-        "../scripts/collect.py"
+# What is a file per checkpoint: the files, the texts that their jobs read, what they must say.
+COLLECTED = {
+    "self_patch.csv": (
+        products.self_patches(),
+        products.report_texts(),
+        expectations.of_identities(study),
+    ),
+    "weight_changes.csv": (
+        products.weight_changes(),
+        products.concepts(),
+        {"sources": expectations.of_sources(study)},
+    ),
+    "answers.parquet": (
+        products.answers(),
+        products.concepts(),
+        expectations.of_answers(study),
+    ),
+}
+for table, (results, texts, expected) in COLLECTED.items():
+
+    rule:
+        """All results of one kind in one table."""
+        name:
+            f"collect_{Path(table).stem}"
+        input:
+            results=results,
+            # With which the others were compared.
+            originals=products.original_answers() if table == "answers.parquet" else [],
+            manifests=products.manifests(),
+            texts=texts,
+            first_use=study.first_use,
+        output:
+            table=f"<results>/tables/{table}",
+        log:
+            f"<results>/logs/collect_{Path(table).stem}.log",
+        localrule: True
+        params:
+            study=expected,
+        message:
+            "collect {output.table}"
+        script:
+            "../scripts/collect.py"
 
 
 # Tables, and the modules of dissect.analysis that have the functions of their names.

@@ -18,19 +18,19 @@ COLLECTED = {"self_patch.csv": collect_self_patch, "weight_changes.csv": collect
 def main(
     *,
     results: list[Path],
+    originals: list[Path],
     manifests: list[Path],
     texts: list[Path],
     study: dict[str, Any],
     table: Path,
-    originals: list[Path] | None = None,
 ) -> None:
     """Write tables/answers.parquet or one of COLLECTED.
 
     Args:
-        manifests, texts, study: see results.belonging.check_results.
         originals: the original's answers, with which the others were compared.
+        manifests, texts, study: see results.belonging.check_results.
     """
-    files = [*(originals or []), *results]
+    files = [*originals, *results]
     check_results(files, checkpoint_key, manifests=manifests, texts=texts, study=study)
     if table.suffix == ".parquet":
         collect_answers(results, table)
