@@ -20,9 +20,8 @@ from dissect.errors import DissectError
 from dissect.figures.style import Style
 from dissect.inputs.rows import CheckpointRow
 from dissect.results.csv_files import write_csv
-from dissect.results.schema import read_metadata
+from dissect.results.schema import CHANGES_SCHEMA, read_metadata
 from dissect.weight_changes.components import component_changes
-from dissect.weight_changes.schema import CHANGES_COLUMNS
 from tiny import LAYERS, save_tiny, tiny_concept, tiny_config
 
 PLACE = {"Layer": 3, "Dim": 5}
@@ -52,7 +51,7 @@ def test_a_trace_has_every_component_and_the_concept_vector(
 ) -> None:
     path = weight_changes(tmp_path, tiny_llama, tiny_unlearned, **PLACE)
     rows = pd.read_parquet(path)
-    assert list(rows.columns) == CHANGES_COLUMNS
+    assert list(rows.columns) == CHANGES_SCHEMA.names
     assert len(rows) == 7 * LAYERS + 1
     assert set(rows["concept_name"]) == {"Tea"}
     vector = rows["component"] == "concept_vector"
@@ -96,7 +95,7 @@ def table(tiny_llama: Path, tiny_unlearned: Path, tmp_path: Path) -> Path:
 
 def test_the_table_has_the_traces_numbers(table: Path, tmp_path: Path) -> None:
     found = pd.read_csv(table)
-    assert list(found.columns) == CHANGES_COLUMNS
+    assert list(found.columns) == CHANGES_SCHEMA.names
     rows = pd.read_parquet(tmp_path / "weight_changes/tiny/dpo/tea.parquet")
     keys = ["component", "layer"]
     both = found.merge(rows.astype({"component": str}), on=keys, suffixes=("", "_before"))

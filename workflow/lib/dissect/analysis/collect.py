@@ -15,12 +15,15 @@ from dissect.errors import DissectError
 from dissect.files import atomic_path
 from dissect.results.schema import (
     ANSWER_SCHEMA,
+    ATTENTION_MAPS,
+    CHANGES_SCHEMA,
+    CONCEPT_VECTOR,
+    MLP_MAPS,
     SCHEMA_VERSION,
     SWEEP_SCHEMA,
     read_metadata,
     read_table,
 )
-from dissect.weight_changes.schema import ATTENTION, CHANGES_SCHEMA, CONCEPT_VECTOR, MLP
 
 SWEEP_KEYS = ["model", "method", "concept", "experiment"]
 COVERAGE_COLUMNS = [*SWEEP_KEYS, "status", "reason", "origin", "rows", "null_krs"]
@@ -71,7 +74,8 @@ def collect_weight_changes(files: Iterable[Path]) -> pd.DataFrame:
     """The weight changes of all checkpoints, sorted by their keys; attention before MLP."""
     tables = pa.concat_tables(read_table(path, CHANGES_SCHEMA) for path in files)
     rows: pd.DataFrame = tables.unify_dictionaries().to_pandas()
-    rows["component"] = pd.Categorical(rows["component"], [*ATTENTION, *MLP, CONCEPT_VECTOR])
+    order = [*ATTENTION_MAPS, *MLP_MAPS, CONCEPT_VECTOR]
+    rows["component"] = pd.Categorical(rows["component"], order)
     keys = ["model", "origin", "method", "concept"]
     rows = rows.astype(dict.fromkeys(keys, str))
     return rows.sort_values([*keys, "component", "layer"], ignore_index=True)
