@@ -23,7 +23,7 @@ from dissect.report.page import render
 from dissect.report.pictures import pictures
 from dissect.report.sources import Shown, read_sources
 from dissect.results.csv_files import write_csv
-from dissect.results.schema import read_metadata, read_rows, write_rows
+from dissect.results.schema import read_metadata, write_rows
 from planted import EXPERIMENTS, plant
 
 ROOT = Path(__file__).parents[1]
@@ -127,7 +127,7 @@ def _sweep(
             "unlearned_weights_sha256": "d" * 64,
         },
     )
-    rows = read_rows(path)
+    rows = pd.read_parquet(path)
     rows["concept_name"] = CONCEPTS[concept]
     some = rows[rows["layer"].isin([2, 8, 15])]
     controls = [

@@ -13,7 +13,6 @@ import pytest
 import register_checkpoint
 import summarise_behaviour
 
-from dissect.analysis.behaviour import read_behaviour
 from dissect.analysis.collect import collect_answers, collect_sweeps
 from dissect.errors import DissectError
 from dissect.figures.style import Style
@@ -151,7 +150,7 @@ def test_a_figure_of_nothing_is_refused(study: Path, tmp_path: Path) -> None:
     csv = tmp_path / "behaviour.csv"
     lines = (study / "tables/behaviour.csv").read_text(encoding="utf-8").splitlines()
     csv.write_text("\n".join(line for line in lines if ",," in line or line is lines[0]))
-    assert set(read_behaviour(csv)["experiment"]) == {""}
+    assert set(read_csv(csv)["experiment"]) == {""}
     with pytest.raises(DissectError, match="no answers under a patch of tiny"):
         plot.main(figure="behaviour_patched", tables=[csv], pictures=[tmp_path / "x.png"], **DRAWN)
 
@@ -169,8 +168,8 @@ def test_answers_decide_the_statement_on_unrelated_knowledge(tmp_path: Path) -> 
     shared: dict[str, Any] = {"krs": tmp_path / "krs.parquet", "windows": ["sliding_1"]}
     out = tmp_path / "claims.csv"
     decide_claims.main(**shared, seed=0, behaviour=[csv], table=out)
-    claim = read_csv(out, ["value", "n"]).set_index("id").loc["unrelated_harmed"]
+    claim = read_csv(out).set_index("id").loc["unrelated_harmed"]
     assert (claim["verdict"], claim["value"], claim["n"]) == ("holds", pytest.approx(0.45), 6)
     decide_claims.main(**shared, seed=0, behaviour=[], table=out)
-    claim = read_csv(out, ["n"]).set_index("id").loc["unrelated_harmed"]
+    claim = read_csv(out).set_index("id").loc["unrelated_harmed"]
     assert claim["verdict"] == "undecided" and "were not computed" in claim["note"]

@@ -1,4 +1,4 @@
-"""dissect_layers.py with controls, check_self_patch.py, summarise_controls.py."""
+"""dissect_layers.py with controls, check_self_patch.py, summarise.py."""
 
 import json
 import shutil
@@ -12,13 +12,12 @@ import plot
 import pytest
 import record_original
 import register_checkpoint
-import summarise_controls
+import summarise
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from dissect.analysis.collect import collect_sweeps
-from dissect.analysis.self_patch import collect_self_patch
+from dissect.analysis.collect import collect_self_patch, collect_sweeps
 from dissect.analysis.tables import concept_scores, curves
 from dissect.errors import DissectError
 from dissect.figures.style import Style
@@ -26,7 +25,7 @@ from dissect.files import read_json, sha256_of
 from dissect.inputs.rows import CheckpointRow
 from dissect.results.csv_files import write_csv
 from dissect.results.expected import expected
-from dissect.results.schema import read_metadata, read_rows
+from dissect.results.schema import read_metadata
 from tiny import LAYERS, save_tiny, tiny_concept, tiny_config
 
 COMMON = {"prompt": "paper", "dtype": "float32", "device": "cpu"}
@@ -66,7 +65,7 @@ def dissect(study: dict[str, Path], table: Path, experiment: str, **more: Any) -
         **COMMON,
         **more,
     )
-    return read_rows(table)
+    return pd.read_parquet(table)
 
 
 @pytest.mark.parametrize("experiment", ["attention", "value_vectors"])
@@ -119,7 +118,7 @@ def check(study: dict[str, Path], method: str, table: Path, **changed: Path) -> 
 
 def test_the_original_stays_the_original(study: dict[str, Path], tmp_path: Path) -> None:
     check(study, "original", tmp_path / "tea.parquet")
-    rows = read_rows(tmp_path / "tea.parquet")
+    rows = pd.read_parquet(tmp_path / "tea.parquet")
     assert set(rows["donor"]) == {"self"}
     assert set(rows["method"]) == {"original"} and set(rows["concept"]) == {"tea"}
     assert (rows["loss_unlearned"] == 0).all()
@@ -131,7 +130,7 @@ def test_the_original_stays_the_original(study: dict[str, Path], tmp_path: Path)
 
 def test_the_unlearned_one_stays_unlearned(study: dict[str, Path], tmp_path: Path) -> None:
     check(study, "dpo", tmp_path / "tea.parquet")
-    rows = read_rows(tmp_path / "tea.parquet")
+    rows = pd.read_parquet(tmp_path / "tea.parquet")
     assert (rows["loss_unlearned"] > 0).all()
     assert rows["krs"].abs().max() < 1e-4
     assert float(read_metadata(tmp_path / "tea.parquet")["largest_change"]) < 1e-4
@@ -212,11 +211,11 @@ def test_the_floor_becomes_a_table_and_a_line(study: dict[str, Path], tmp_path: 
     dissect(study, sweep, "attention", controls=CONTROLS)
     table = tmp_path / "krs.parquet"
     collect_sweeps([sweep], table)
-    summarise_controls.main(krs=table, seed=0, table=tmp_path / "controls.csv")
+    summarise.main(krs=table, part="controls", seed=0, table=tmp_path / "controls.csv")
     found = pd.read_csv(tmp_path / "controls.csv")
     assert set(found["donor"]) == {"other_question", "noise"}
     assert found["low"].isna().all() and (found["n_concepts"] == 1).all()
-    rows = read_rows(sweep)
+    rows = pd.read_parquet(sweep)
     where = {"donor": "noise", "window": "sliding_3", "span": "answer", "layer": 5}
     mine = rows[
         (rows[list(where)].astype(str) == {k: str(v) for k, v in where.items()}).all(axis=1)
@@ -250,7 +249,7 @@ def test_a_recording_from_other_inputs_is_refused(
         tensors = {name: file.get_tensor(name) for name in names}
     foreign = tmp_path / "foreign.safetensors"
     save_file(tensors, foreign, metadata=metadata)
-    expected = f"{foreign}: its {key} is other, but this job needs .*delete it and run again"
+    expected = f'{foreign} does not belong to this study: {key} is "other", expected .*; delete it'
     with pytest.raises(DissectError, match=expected):
         run_on(study | {"recording": foreign}, tmp_path, script)
 

@@ -21,7 +21,7 @@ import register_checkpoint
 
 from dissect.checkpoints.manifest import read_manifest
 from dissect.inputs.rows import CheckpointRow
-from dissect.results.schema import read_metadata, read_rows
+from dissect.results.schema import read_metadata
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 METHODS = ("grad_diff", "dpo")
@@ -110,7 +110,7 @@ CellsOf = Callable[[Golden, str], Sweeps]
 
 def values(sweep: Path, span: str, column: str) -> np.ndarray:
     """(layers, questions), as golden.json has them."""
-    rows = read_rows(sweep)
+    rows = pd.read_parquet(sweep)
     rows = rows[rows["span"] == span]
     return rows.pivot(index="layer", columns="question", values=column).to_numpy()
 
@@ -153,7 +153,7 @@ def test_bf16_curves_are_the_notebooks(sweeps_of: CellsOf, golden: Golden, exper
 @both_families
 def test_a_cell_says_where_it_comes_from(sweeps_of: CellsOf, golden: Golden) -> None:
     sweep = sweeps_of(golden, "float32")["dpo", golden.concepts[0], "attention"]
-    rows, metadata = read_rows(sweep), read_metadata(sweep)
+    rows, metadata = pd.read_parquet(sweep), read_metadata(sweep)
     assert len(rows) == 32 * 6 * 2
     assert rows["concept_name"].unique().tolist() == [golden.concept_name]
     assert rows["origin"].unique().tolist() == ["own"]
@@ -170,7 +170,7 @@ def test_a_cell_says_where_it_comes_from(sweeps_of: CellsOf, golden: Golden) -> 
 def test_answer_logprobs_stand_under_the_answer_span_only(
     sweeps_of: CellsOf, golden: Golden
 ) -> None:
-    rows = read_rows(sweeps_of(golden, "float32")["dpo", golden.concepts[0], "attention"])
+    rows = pd.read_parquet(sweeps_of(golden, "float32")["dpo", golden.concepts[0], "attention"])
     columns = ["answer_logprob_original", "answer_logprob_unlearned", "answer_logprob_patched"]
     assert rows.loc[rows["span"] == "notebook", columns].isna().all(axis=None)
     assert (rows.loc[rows["span"] == "answer", columns] < 0).all(axis=None)

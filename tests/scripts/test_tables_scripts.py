@@ -5,15 +5,12 @@ from pathlib import Path
 import decide_claims
 import pandas as pd
 import pytest
-import summarise_curves
+import summarise
 import summarise_scores
-import summarise_statistics
 
 from dissect.analysis.collect import collect_sweeps, coverage
 from dissect.analysis.scores import EVERY_SCORE
-from dissect.analysis.tables import read_curves
 from dissect.results.csv_files import read_csv, write_csv
-from dissect.results.schema import read_rows
 from planted import flat, plant
 
 
@@ -24,14 +21,14 @@ def run(tmp_path: Path, sweeps: list[Path]) -> Path:
     krs, missing = tables / "krs.parquet", key | {"reason": "demo/war is not there"}
     collect_sweeps(sweeps, krs)
     write_csv(tables / "coverage.csv", coverage(krs, [missing | {"origin": "own"}]))
-    summarise_curves.main(krs=krs, seed=0, table=tables / "curves.csv")
+    summarise.main(krs=krs, part="tables", seed=0, table=tables / "curves.csv")
     summarise_scores.main(
         krs=krs,
         seed=0,
         scores=tables / "scores.csv",
         differing=tables / "disagreements.csv",
     )
-    summarise_statistics.main(krs=krs, seed=0, table=tables / "statistics.csv")
+    summarise.main(krs=krs, part="statistics", seed=0, table=tables / "statistics.csv")
     decide_claims.main(
         krs=krs,
         behaviour=[],
@@ -44,7 +41,7 @@ def run(tmp_path: Path, sweeps: list[Path]) -> Path:
 
 def test_sweeps_become_tables(tmp_path: Path) -> None:
     tables = run(tmp_path, [plant(tmp_path, [[0.2, 0.4], [0.5, None]])])
-    assert len(read_rows(tables / "krs.parquet")) == 4
+    assert len(pd.read_parquet(tables / "krs.parquet")) == 4
     coverage = pd.read_csv(tables / "coverage.csv", keep_default_na=False)
     assert coverage["status"].tolist() == ["done", "missing"]
     assert coverage["null_krs"].tolist() == [1, 0]
@@ -53,15 +50,15 @@ def test_sweeps_become_tables(tmp_path: Path) -> None:
     krs = curves[(curves["score"] == "krs") & (curves["method"] == "all")]
     assert krs["mean"].tolist() == pytest.approx([0.3, 0.5])
     assert krs["low"].isna().all()
-    scores = read_curves(tables / "scores.csv", method="all")
+    scores = read_csv(tables / "scores.csv", method="all")
     assert set(scores["score"]) == set(EVERY_SCORE)
     assert scores.loc[scores["score"] == "krs", "mean"].tolist() == pytest.approx([0.3, 0.5])
     assert (tables / "disagreements.csv").read_text().count("\n") == 1  # no other score to differ
-    statistics = read_csv(tables / "statistics.csv", ["layer", "value", "low", "high", "n"])
+    statistics = read_csv(tables / "statistics.csv")
     peak = statistics[(statistics["statistic"] == "peak") & (statistics["score"] == "krs")]
     assert peak["value"].tolist() == pytest.approx([0.5, 0.5])
     assert (peak["n"] == 1).all() and peak["layer"].isna().all()
-    claims = read_csv(tables / "claims.csv", ["threshold", "value", "low", "high", "n"])
+    claims = read_csv(tables / "claims.csv")
     assert set(claims["verdict"]) == {"undecided"}
     much = claims[claims["id"] == "attention_much"].iloc[0]
     assert (much["window"], much["value"], much["n"]) == ("sliding_1", 0.5, 1)

@@ -19,7 +19,7 @@ from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.checkpoints.verify import refuse_other_shapes, refuse_unshared_tokens
 from dissect.errors import DissectError
 from dissect.inputs.rows import CheckpointRow
-from dissect.results.schema import SWEEP_SCHEMA, read_rows
+from dissect.results.schema import SWEEP_SCHEMA
 from dissect.texts.spans import read_texts
 from tiny import save_tiny, tiny_concept, tiny_config
 
@@ -60,7 +60,7 @@ def one_sweep(root: Path, original: Path, unlearned: Path) -> pd.DataFrame:
         table=root / "sweep.parquet",
         **COMMON,
     )
-    return read_rows(root / "sweep.parquet")
+    return pd.read_parquet(root / "sweep.parquet")
 
 
 def assert_same_numbers(found: pd.DataFrame, expected: pd.DataFrame) -> None:
@@ -145,5 +145,5 @@ def test_the_trace_compares_the_tokens_of_both(tmp_path: Path) -> None:
             concept_json=root / "tea.json",
             weight_changes=root / "weight_changes.parquet",
         )
-        found.append(read_rows(root / "weight_changes.parquet"))
+        found.append(pd.read_parquet(root / "weight_changes.parquet"))
     pd.testing.assert_frame_equal(*found)

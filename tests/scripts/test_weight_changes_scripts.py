@@ -13,16 +13,15 @@ import pandas as pd
 import plot
 import pytest
 
+from dissect.analysis.collect import collect_weight_changes
 from dissect.checkpoints.manifest import write_manifest
 from dissect.checkpoints.reader import Checkpoint
 from dissect.errors import DissectError
 from dissect.figures.style import Style
 from dissect.inputs.rows import CheckpointRow
 from dissect.results.csv_files import write_csv
-from dissect.results.schema import read_metadata, read_rows
+from dissect.results.schema import CHANGES_SCHEMA, read_metadata
 from dissect.weight_changes.components import component_changes
-from dissect.weight_changes.schema import CHANGES_COLUMNS
-from dissect.weight_changes.tables import all_weight_changes
 from tiny import LAYERS, save_tiny, tiny_concept, tiny_config
 
 PLACE = {"Layer": 3, "Dim": 5}
@@ -51,8 +50,8 @@ def test_a_trace_has_every_component_and_the_concept_vector(
     tiny_llama: Path, tiny_unlearned: Path, tmp_path: Path
 ) -> None:
     path = weight_changes(tmp_path, tiny_llama, tiny_unlearned, **PLACE)
-    rows = read_rows(path)
-    assert list(rows.columns) == CHANGES_COLUMNS
+    rows = pd.read_parquet(path)
+    assert list(rows.columns) == CHANGES_SCHEMA.names
     assert len(rows) == 7 * LAYERS + 1
     assert set(rows["concept_name"]) == {"Tea"}
     vector = rows["component"] == "concept_vector"
@@ -73,7 +72,7 @@ def test_without_a_place_the_log_says_so(
     tiny_llama: Path, tiny_unlearned: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, logger="dissect"):
-        rows = read_rows(weight_changes(tmp_path, tiny_llama, tiny_unlearned))
+        rows = pd.read_parquet(weight_changes(tmp_path, tiny_llama, tiny_unlearned))
     assert "concept_vector" not in set(rows["component"])
     assert "concept tea has no Layer and Dim: no concept vector to compare" in caplog.text
 
@@ -90,14 +89,14 @@ def table(tiny_llama: Path, tiny_unlearned: Path, tmp_path: Path) -> Path:
     """tables/weight_changes.csv of one checkpoint."""
     output = tmp_path / "tables/weight_changes.csv"
     files = [weight_changes(tmp_path, tiny_llama, tiny_unlearned, **PLACE)]
-    write_csv(output, all_weight_changes(files))
+    write_csv(output, collect_weight_changes(files))
     return output
 
 
 def test_the_table_has_the_traces_numbers(table: Path, tmp_path: Path) -> None:
     found = pd.read_csv(table)
-    assert list(found.columns) == CHANGES_COLUMNS
-    rows = read_rows(tmp_path / "weight_changes/tiny/dpo/tea.parquet")
+    assert list(found.columns) == CHANGES_SCHEMA.names
+    rows = pd.read_parquet(tmp_path / "weight_changes/tiny/dpo/tea.parquet")
     keys = ["component", "layer"]
     both = found.merge(rows.astype({"component": str}), on=keys, suffixes=("", "_before"))
     assert len(both) == len(found) == len(rows)

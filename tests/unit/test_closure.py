@@ -70,7 +70,7 @@ def test_what_the_lists_by_hand_lacked_or_had_too_much_of() -> None:
 
 
 def test_a_summary_is_of_tables_alone() -> None:
-    assert modules("summarise_curves") == {
+    assert modules("summarise", "dissect.analysis.tables") == {
         "analysis/bootstrap.py",
         "results/csv_files.py",
         "analysis/curve_groups.py",

@@ -13,7 +13,7 @@ from dissect.analysis.collect import collect_sweeps
 from dissect.compare.compare import Comparison, compare_results
 from dissect.compare.frames import DIFFERS, IDENTICAL, ONLY_NEW, ONLY_OLD, WITHIN, compare_frames
 from dissect.errors import DissectError
-from dissect.results.schema import read_metadata, read_rows, write_rows
+from dissect.results.schema import read_metadata, write_rows
 from planted import flat, plant
 
 
@@ -45,7 +45,7 @@ def statuses(comparison: Comparison) -> list[str]:
 def change(folder: Path, row: int, **values: object) -> None:
     """Change one row of the attention sweep."""
     path = folder / ATTENTION
-    rows, metadata = read_rows(path), read_metadata(path)
+    rows, metadata = pd.read_parquet(path), read_metadata(path)
     for name, value in values.items():
         rows.loc[row, name] = value
     write_rows(path, rows, {key: metadata[key] for key in ("dtype", "packages")})
@@ -131,14 +131,14 @@ def test_columns_of_one_side_are_named() -> None:
 
 def test_rows_are_matched_by_their_keys_not_their_order(old: Path, new: Path) -> None:
     path = new / ATTENTION
-    write_rows(path, read_rows(path).iloc[::-1], {"dtype": "float32", "packages": "{}"})
+    write_rows(path, pd.read_parquet(path).iloc[::-1], {"dtype": "float32", "packages": "{}"})
     assert statuses(compare_results(old, new)) == [IDENTICAL] * 2
 
 
 def test_controls_are_compared_too(old: Path, new: Path) -> None:
     for folder, krs in ((old, 0.1), (new, 0.4)):
         path = folder / ATTENTION
-        rows = read_rows(path)
+        rows = pd.read_parquet(path)
         noise = rows.assign(donor="noise", krs=krs)
         write_rows(path, pd.concat([rows, noise]), {"dtype": "float32", "packages": "{}"})
     krs = compare_results(old, new).differences.iloc[0]
@@ -146,7 +146,7 @@ def test_controls_are_compared_too(old: Path, new: Path) -> None:
     # A donor that one side lacks: rows in one only.
     shutil.copy(old / ATTENTION, new / ATTENTION)
     path = new / ATTENTION
-    rows = read_rows(path)
+    rows = pd.read_parquet(path)
     write_rows(path, rows[rows["donor"] == "original"], {"dtype": "float32", "packages": "{}"})
     sweep = compare_results(old, new).differences.iloc[0]
     assert (sweep["rows"], sweep["only_old"], sweep["only_new"]) == (4, 4, 0)
@@ -164,7 +164,7 @@ def test_provenance_is_counted_by_sweeps(old: Path, new: Path) -> None:
     for experiment in ("attention", "value_vectors"):
         path = new / f"krs/tiny/dpo/tea/{experiment}.parquet"
         metadata = {"dtype": "bfloat16", "packages": '{"torch": "2.13.0"}', "wall_seconds": "9.0"}
-        write_rows(path, read_rows(path), metadata)
+        write_rows(path, pd.read_parquet(path), metadata)
     found = compare_results(old, new)
     assert found.is_equal
     provenance = found.differences[found.differences["kind"] == "provenance"]

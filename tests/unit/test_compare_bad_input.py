@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -19,7 +20,7 @@ from dissect.analysis.collect import collect_sweeps
 from dissect.archive.archive import write_archive
 from dissect.archive.redact import Redactor
 from dissect.compare import archive
-from dissect.results.schema import read_metadata, read_rows, write_rows
+from dissect.results.schema import read_metadata, write_rows
 from planted import flat, plant
 
 NOBODY = 65534
@@ -74,7 +75,7 @@ def test_an_archive_equals_its_results(
 def test_a_number_that_was_typed_in_after_packing_shows(
     results: Path, packed: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows, metadata = read_rows(results / name), read_metadata(results / name)
+    rows, metadata = pd.read_parquet(results / name), read_metadata(results / name)
     rows.loc[0, "krs"] = 0.99
     own = {key: metadata[key] for key in metadata if key not in ("pandas", "ARROW:schema")}
     write_rows(results / name, rows, own)
@@ -225,7 +226,7 @@ def test_broken_metadata(
     other = tmp_path / "other/tables/krs.parquet"
     name = "tiny/dpo/tea/attention"
     metadata = {key: value.replace('"a"', json.dumps(name)) for key, value in metadata.items()}
-    write_rows(other, read_rows(results / "tables/krs.parquet"), metadata)
+    write_rows(other, pd.read_parquet(results / "tables/krs.parquet"), metadata)
     assert str(other) in refusal(results, tmp_path / "other", capsys)
 
 
@@ -233,12 +234,12 @@ def test_keys_that_are_null(
     results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = tmp_path / "other/tables/krs.parquet"
-    rows = read_rows(results / "tables/krs.parquet")
+    rows = pd.read_parquet(results / "tables/krs.parquet")
     rows.loc[0, "model"] = None
     write_rows(other, rows, {})
     assert "column model has nulls" in refusal(results, tmp_path / "other", capsys)
     other.unlink()
-    rows = read_rows(results / SWEEP)
+    rows = pd.read_parquet(results / SWEEP)
     rows.loc[[0, 1], ["window", "layer", "first_layer", "last_layer", "question"]] = None
     write_rows(tmp_path / "other" / SWEEP, rows, {})
     assert "two rows with the same keys" in refusal(results, tmp_path / "other", capsys)

@@ -13,7 +13,7 @@ from dissect.analysis.collect import collect_sweeps
 from dissect.analysis.controls import CONTROL_COLUMNS, controls
 from dissect.analysis.statistics import statistics
 from dissect.analysis.tables import concept_scores, curves
-from dissect.results.schema import read_rows, write_rows
+from dissect.results.schema import write_rows
 from planted import flat, plant, sloped
 
 KNOWN = [1, 3]  # layers of the controls' windows
@@ -23,7 +23,7 @@ def with_floor(
     sweep: Path, floor: float | Sequence[float], donor: str = "noise", layers: Sequence[int] = KNOWN
 ) -> Path:
     """Add a control's rows to a planted sweep: at some layers, a KRS per layer."""
-    rows = read_rows(sweep)
+    rows = pd.read_parquet(sweep)
     values = [floor] * len(layers) if isinstance(floor, float) else floor
     known = rows[(rows["donor"] == "original") & rows["layer"].isin(layers)].copy()
     known["krs"] = known["layer"].map(dict(zip(layers, values, strict=True)))

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 
 from dissect.errors import DissectError
 from dissect.files import atomic_folder, atomic_path
-from dissect.results.schema import read_rows, write_rows
+from dissect.results.schema import write_rows
 from planted import plant
 
 
@@ -54,7 +54,7 @@ def test_a_full_disk_leaves_no_half_parquet(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     sweep = plant(tmp_path, [[0.5, 0.25]])
-    rows = read_rows(sweep)
+    rows = pd.read_parquet(sweep)
     before = sorted(tmp_path.iterdir())
     monkeypatch.setattr(pq, "write_table", full)
     with pytest.raises(DissectError, match="no space left while writing") as error:

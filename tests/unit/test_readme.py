@@ -7,9 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dissect.analysis.behaviour import gap_closed, read_behaviour
+from dissect.analysis.behaviour import gap_closed
 from dissect.analysis.claim_list import CLAIMS, UNRELATED
 from dissect.report.formatting import number
+from dissect.results.csv_files import read_csv
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "docs/demo"
@@ -64,7 +65,7 @@ def test_the_demos_claims_are_those_of_the_program() -> None:
     [(BOTH, "{} % of what the answers had lost"), ("value_vectors", "and {} %.")],
 )
 def test_the_readmes_answers_are_the_demos(experiment: str, words: str) -> None:
-    patches = gap_closed(read_behaviour(DEMO / "behaviour.csv")).set_index(
+    patches = gap_closed(read_csv(DEMO / "behaviour.csv")).set_index(
         ["experiment", "first_layer", "last_layer"]
     )
     assert words.format(number(100 * patches.loc[(experiment, *PATCHED), "share"], 0)) in TEXT

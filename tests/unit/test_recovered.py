@@ -11,7 +11,7 @@ from dissect.analysis.collect import collect_sweeps
 from dissect.analysis.disagreements import DISAGREEMENT_COLUMNS, disagreements
 from dissect.analysis.scores import EVERY_SCORE, MEASURES, OTHERS
 from dissect.analysis.tables import CURVE_COLUMNS, concept_scores, curves
-from dissect.results.schema import read_rows, write_rows
+from dissect.results.schema import write_rows
 from planted import EXPERIMENTS, Values, flat, plant, sloped
 
 ALIKE = dict.fromkeys(OTHERS, flat(0.5))
@@ -74,7 +74,7 @@ def test_means_are_taken_of_questions_before_the_ratio_and_of_concepts_after_it(
             ("b", 0, {"kl_unlearned": 1.0, "kl_patched": 0.5}),
         )
     ]
-    frames = {sweep.parts[-2]: read_rows(sweep) for sweep in sweeps}
+    frames = {sweep.parts[-2]: pd.read_parquet(sweep) for sweep in sweeps}
     both = pd.concat([frames["a0"], frames["a1"].assign(question=1)]).assign(
         concept="a", concept_name="A"
     )

@@ -11,13 +11,12 @@ import pytest
 from dissect.analysis.behaviour import (
     BEHAVIOUR_COLUMNS,
     gap_closed,
-    read_behaviour,
     summarise_behaviour,
     unrelated_scores,
 )
 from dissect.analysis.collect import collect_answers
 from dissect.errors import DissectError
-from dissect.results.csv_files import write_csv
+from dissect.results.csv_files import read_csv, write_csv
 from dissect.results.schema import (
     ANSWER_SCHEMA,
     ORIGINAL_SCHEMA,
@@ -77,7 +76,7 @@ def files_of(tmp_path: Path) -> list[Path]:
 
 def test_a_concepts_score_is_the_mean_over_its_questions(tmp_path: Path) -> None:
     csv = summary(tmp_path, files_of(tmp_path))
-    found = read_behaviour(csv, concept="tea", set="target")
+    found = read_csv(csv, concept="tea", set="target")
     assert list(found.columns) == BEHAVIOUR_COLUMNS
     by = found.set_index("experiment")
     assert by["rouge_l"].to_dict() == pytest.approx({"": 0.3, "attention": 0.8})
@@ -122,7 +121,7 @@ def test_the_share_of_the_lost_answers_that_came_back(tmp_path: Path) -> None:
     csv = summary(
         tmp_path, [*files_of(tmp_path)[:2], *files, plant(tmp_path, other[1:], ".patched")]
     )
-    (found,) = gap_closed(read_behaviour(csv)).to_dict("records")
+    (found,) = gap_closed(read_csv(csv)).to_dict("records")
     # The concept war has no answers under the patch: its unpatched ones do not count either.
     assert found.pop("unpatched") == pytest.approx((0.3 + 0.6) / 2)
     assert found.pop("patched") == pytest.approx((0.8 + 0.7) / 2)
@@ -132,7 +131,7 @@ def test_the_share_of_the_lost_answers_that_came_back(tmp_path: Path) -> None:
 
 def test_of_answers_that_lost_nothing_no_share_came_back(tmp_path: Path) -> None:
     files = [plant(tmp_path, [row(1.0)]), plant(tmp_path, [row(1.0, **PATCH)], ".patched")]
-    assert gap_closed(read_behaviour(summary(tmp_path, files)))["share"].isna().all()
+    assert gap_closed(read_csv(summary(tmp_path, files)))["share"].isna().all()
 
 
 def test_a_concept_without_answers_makes_an_empty_file(tmp_path: Path) -> None:
@@ -142,7 +141,7 @@ def test_a_concept_without_answers_makes_an_empty_file(tmp_path: Path) -> None:
     assert pd.read_csv(csv).columns.tolist() == BEHAVIOUR_COLUMNS
     assert unrelated_scores(csv).empty
     with pytest.raises(DissectError, match=r"behaviour.csv has no row with model tiny: only what"):
-        read_behaviour(csv, model="tiny")
+        read_csv(csv, model="tiny")
 
 
 def test_nan_becomes_null(tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ import pytest
 
 from dissect.analysis import collect
 from dissect.analysis.collect import COVERAGE_COLUMNS, collect_sweeps, coverage
-from dissect.analysis.tables import CURVE_COLUMNS, concept_scores, curves, read_curves
+from dissect.analysis.tables import CURVE_COLUMNS, concept_scores, curves
 from dissect.errors import DissectError
 from dissect.provenance import Stopwatch
-from dissect.results.csv_files import write_csv
-from dissect.results.schema import SWEEP_SCHEMA, read_metadata, read_rows
+from dissect.results.csv_files import read_csv, write_csv
+from dissect.results.schema import SWEEP_SCHEMA, read_metadata
 from planted import flat, plant
 
 
@@ -44,8 +44,8 @@ def test_collected_rows_are_the_sweeps_rows_in_the_order_of_their_keys(tmp_path:
     one = plant(tmp_path, flat(0.5), method="grad_diff")
     two = plant(tmp_path, flat(0.25), method="dpo", concept="war")
     table = collected(tmp_path, [one, two])
-    rows = read_rows(table)
-    expected = pd.concat([read_rows(two).astype(str), read_rows(one).astype(str)])
+    rows = pd.read_parquet(table)
+    expected = pd.concat([pd.read_parquet(two).astype(str), pd.read_parquet(one).astype(str)])
     assert rows.astype(str).to_numpy().tolist() == expected.to_numpy().tolist()
     assert pq.read_schema(table).equals(SWEEP_SCHEMA)
     assert isinstance(rows["method"].dtype, pd.CategoricalDtype)
@@ -278,9 +278,9 @@ def test_csv_comes_back_as_it_was_and_the_same_twice(tmp_path: Path) -> None:
     write_csv(one, frame)
     write_csv(two, curves_of(tmp_path, sweeps[::-1]))
     assert one.read_bytes() == two.read_bytes()
-    pd.testing.assert_frame_equal(read_curves(one), frame, check_dtype=False)
+    pd.testing.assert_frame_equal(read_csv(one), frame, check_dtype=False)
     with pytest.raises(DissectError, match="no row with model other"):
-        read_curves(one, model="other")
+        read_csv(one, model="other")
 
 
 def test_ten_thousand_sweeps_worth_of_curves_take_seconds(tmp_path: Path) -> None:

@@ -12,15 +12,14 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, Qwen2Config
 
 from allocations import measured_peak
+from dissect.analysis.collect import collect_weight_changes
 from dissect.checkpoints.families import FAMILIES
 from dissect.checkpoints.reader import Checkpoint, load_model
 from dissect.errors import DissectError
-from dissect.results.schema import write_rows
+from dissect.results.schema import CHANGES_SCHEMA, write_rows
 from dissect.weight_changes import components
 from dissect.weight_changes.components import component_changes, relative_change
-from dissect.weight_changes.concept_vector import compare_concept_vectors, concept_vector_at
-from dissect.weight_changes.schema import CHANGES_COLUMNS, CHANGES_SCHEMA
-from dissect.weight_changes.tables import all_weight_changes
+from dissect.weight_changes.concept_vector import compare_concept_vectors
 from tiny import LAYERS, SIZES, save_tiny, save_tiny_olmo_legacy, tiny_config
 
 CASES: dict[str, Any] = CONFIGS | {
@@ -204,12 +203,6 @@ def test_a_place_that_the_model_does_not_have(
     assert "\n" not in str(error.value)
 
 
-def test_a_concept_without_a_place_has_no_vector() -> None:
-    assert concept_vector_at({"Layer": 3, "Dim": 0}) == (3, 0)
-    assert concept_vector_at({"id": "tea"}) is None
-    assert concept_vector_at({"Layer": None, "Dim": None}) is None
-
-
 def test_traces_are_sorted_whatever_order_they_come_in(tmp_path: Path) -> None:
     paths = []
     for concept in ("b", "a"):
@@ -221,10 +214,10 @@ def test_traces_are_sorted_whatever_order_they_come_in(tmp_path: Path) -> None:
             ]
         ).assign(model="m", origin="own", method="dpo", concept=concept, concept_name=concept)
         paths.append(tmp_path / f"{concept}.parquet")
-        write_rows(paths[-1], rows.reindex(columns=CHANGES_COLUMNS), {}, CHANGES_SCHEMA)
-    found = all_weight_changes(paths)
-    assert list(found.columns) == CHANGES_COLUMNS
-    assert found.equals(all_weight_changes(paths[::-1]))
+        write_rows(paths[-1], rows.reindex(columns=CHANGES_SCHEMA.names), {}, CHANGES_SCHEMA)
+    found = collect_weight_changes(paths)
+    assert list(found.columns) == CHANGES_SCHEMA.names
+    assert found.equals(collect_weight_changes(paths[::-1]))
     assert list(found["component"].astype(str))[:8:2] == ["q", "gate", "up", "concept_vector"]
     assert list(found["layer"][:4]) == [2, 10, 2, 10]
     assert list(found["concept"])[:8] == ["a"] * 8

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from dissect.analysis.bootstrap import interval_of_mean
 from dissect.figures.style import Style
 from dissect.figures.weight_changes import draw_weight_changes
-from dissect.weight_changes.schema import CHANGES_COLUMNS
+from dissect.results.schema import CHANGES_SCHEMA
 from planted_figures import words
 
 STYLE = Style()
@@ -38,7 +38,7 @@ def rows(concepts: int, *, components: Any = COMPONENTS, vectors: bool = True) -
             if vectors:
                 vector = {"component": "concept_vector", "layer": concept % LAYERS}
                 found.append({**key, **vector, "relative_change": 0.2 + concept / 10})
-    return pd.DataFrame(found).reindex(columns=CHANGES_COLUMNS)
+    return pd.DataFrame(found).reindex(columns=CHANGES_SCHEMA.names)
 
 
 def lines(axes: Axes, marker: str) -> list[list[float]]:

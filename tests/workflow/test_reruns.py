@@ -64,8 +64,8 @@ EDITED: dict[str, dict[str, int]] = {
     "figures/style.py": FIGURES,
     "report/templates/findings.html": {"make_report": 1},
     "report/formatting.py": {"make_report": 1},
-    "../../scripts/summarise_curves.py": {
-        "summarise_curves": 1,
+    "../../scripts/summarise.py": {
+        **dict.fromkeys(["summarise_curves", "summarise_statistics", "summarise_controls"], 1),
         **dict.fromkeys(["plot_curves", "plot_curves_by_method", "plot_spans", "make_report"], 1),
     },
 }

@@ -76,28 +76,6 @@ rule answer_patched:
         "../scripts/answer_patched.py"
 
 
-rule collect_answers:
-    """All answers in one table."""
-    input:
-        answers=products.answers(),
-        # With which the others were compared.
-        originals=products.original_answers(),
-        manifests=products.manifests(),
-        texts=products.concepts(),
-        first_use=study.first_use,
-    output:
-        table="<results>/tables/answers.parquet",
-    log:
-        "<results>/logs/collect_answers.log",
-    localrule: True
-    params:
-        study=expectations.of_answers(study),
-    message:
-        "collect all answers in one table"
-    script:
-        "../scripts/collect_answers.py"
-
-
 rule summarise_behaviour:
     """Each concept's mean scores, per set of questions and patch."""
     input:

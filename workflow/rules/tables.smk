@@ -32,41 +32,73 @@ rule collect_krs:
         "../scripts/collect_krs.py"
 
 
-rule collect_self_patch:
-    """How far each model's own states, patched into itself, moved its logits."""
-    input:
-        self_patches=products.self_patches(),
-        manifests=products.manifests(),
-        texts=products.report_texts(),
-        first_use=study.first_use,
-    output:
-        table="<results>/tables/self_patch.csv",
-    log:
-        "<results>/logs/collect_self_patch.log",
-    localrule: True
-    params:
-        study=expectations.of_identities(study),
-    message:
-        "collect all self-patch checks in one table"
-    script:
-        "../scripts/collect_self_patch.py"
+# What is a file per checkpoint: the files, the texts that their jobs read, what they must say.
+COLLECTED = {
+    "self_patch.csv": (
+        products.self_patches(),
+        products.report_texts(),
+        expectations.of_identities(study),
+    ),
+    "weight_changes.csv": (
+        products.weight_changes(),
+        products.concepts(),
+        {"sources": expectations.of_sources(study)},
+    ),
+    "answers.parquet": (
+        products.answers(),
+        products.concepts(),
+        expectations.of_answers(study),
+    ),
+}
+for table, (results, texts, expected) in COLLECTED.items():
+
+    rule:
+        """All results of one kind in one table."""
+        name:
+            f"collect_{Path(table).stem}"
+        input:
+            results=results,
+            # With which the others were compared.
+            originals=products.original_answers() if table == "answers.parquet" else [],
+            manifests=products.manifests(),
+            texts=texts,
+            first_use=study.first_use,
+        output:
+            table=f"<results>/tables/{table}",
+        log:
+            f"<results>/logs/collect_{Path(table).stem}.log",
+        localrule: True
+        params:
+            study=expected,
+        message:
+            "collect {output.table}"
+        script:
+            "../scripts/collect.py"
 
 
-rule summarise_curves:
-    """Means over questions, concepts and methods, with intervals over concepts."""
-    input:
-        krs="<results>/tables/krs.parquet",
-    output:
-        table="<results>/tables/curves.csv",
-    log:
-        "<results>/logs/summarise_curves.log",
-    localrule: True
-    params:
-        seed=study.config.seed,
-    message:
-        "summarise the curves"
-    script:
-        "../scripts/summarise_curves.py"
+# Tables, and the modules of dissect.analysis that have the functions of their names.
+SUMMARIES = {"curves": "tables", "statistics": "statistics", "controls": "controls"}
+for summary, part in SUMMARIES.items():
+
+    rule:
+        """Mean curves, what they say, the controls beside them: with intervals over concepts."""
+        name:
+            f"summarise_{summary}"
+        input:
+            krs="<results>/tables/krs.parquet",
+        output:
+            table=f"<results>/tables/{summary}.csv",
+        log:
+            f"<results>/logs/summarise_{summary}.log",
+        localrule: True
+        params:
+            code=code("summarise", f"dissect.analysis.{part}"),
+            part=part,
+            seed=study.config.seed,
+        message:
+            "write {output.table}"
+        script:
+            "../scripts/summarise.py"
 
 
 rule summarise_scores:
@@ -87,23 +119,6 @@ rule summarise_scores:
         "../scripts/summarise_scores.py"
 
 
-rule summarise_statistics:
-    """Peaks, paired differences, the last layer's share: each with its interval."""
-    input:
-        krs="<results>/tables/krs.parquet",
-    output:
-        table="<results>/tables/statistics.csv",
-    log:
-        "<results>/logs/summarise_statistics.log",
-    localrule: True
-    params:
-        seed=study.config.seed,
-    message:
-        "summarise the statistics"
-    script:
-        "../scripts/summarise_statistics.py"
-
-
 rule decide_claims:
     """The paper's claims: holds, not supported, undecided."""
     input:
@@ -122,20 +137,3 @@ rule decide_claims:
         "decide the paper's claims"
     script:
         "../scripts/decide_claims.py"
-
-
-rule summarise_controls:
-    """The control baseline: recovery with other donors than the original."""
-    input:
-        krs="<results>/tables/krs.parquet",
-    output:
-        table="<results>/tables/controls.csv",
-    log:
-        "<results>/logs/summarise_controls.log",
-    localrule: True
-    params:
-        seed=study.config.seed,
-    message:
-        "summarise the controls"
-    script:
-        "../scripts/summarise_controls.py"

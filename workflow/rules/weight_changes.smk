@@ -16,23 +16,3 @@ rule measure_weight_changes:
         "measure the weight changes of {wildcards.model}, {wildcards.method} on {wildcards.concept}"
     script:
         "../scripts/measure_weight_changes.py"
-
-
-rule collect_weight_changes:
-    """The weight changes of all checkpoints in one table."""
-    input:
-        weight_changes=products.weight_changes(),
-        manifests=products.manifests(),
-        texts=products.concepts(),
-        first_use=study.first_use,
-    output:
-        table="<results>/tables/weight_changes.csv",
-    log:
-        "<results>/logs/collect_weight_changes.log",
-    localrule: True
-    params:
-        study={"sources": expectations.of_sources(study)},
-    message:
-        "put all weight changes in one table"
-    script:
-        "../scripts/collect_weight_changes.py"

@@ -13,14 +13,9 @@ from dissect.checkpoints.verify import refuse_other_shapes
 from dissect.files import read_json
 from dissect.job import run
 from dissect.provenance import Stopwatch, hash_of, result_fields
-from dissect.results.schema import write_rows
+from dissect.results.schema import CHANGES_SCHEMA, CONCEPT_VECTOR, write_rows
 from dissect.weight_changes.components import component_changes
-from dissect.weight_changes.concept_vector import (
-    TOP_TOKENS,
-    compare_concept_vectors,
-    concept_vector_at,
-)
-from dissect.weight_changes.schema import CHANGES_COLUMNS, CHANGES_SCHEMA, CONCEPT_VECTOR
+from dissect.weight_changes.concept_vector import TOP_TOKENS, compare_concept_vectors
 
 log = logging.getLogger("dissect")
 
@@ -36,7 +31,7 @@ def main(*, original: Path, unlearned: Path, concept_json: Path, weight_changes:
     before, after = Checkpoint(original_manifest.folder), Checkpoint(unlearned_manifest.folder)
     refuse_other_shapes(before, after)
     changes = [concept_vector(before, after, data), *component_changes(before, after)]
-    rows = pd.DataFrame(filter(None, changes), columns=CHANGES_COLUMNS).assign(
+    rows = pd.DataFrame(filter(None, changes), columns=CHANGES_SCHEMA.names).assign(
         **unlearned_manifest.columns, concept_name=data["Concept"]
     )
     metadata = result_fields(
@@ -51,13 +46,13 @@ def concept_vector(
     original: Checkpoint, unlearned: Checkpoint, concept: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     """The row of the concept vector; None where the concept does not name it."""
-    vector = concept_vector_at(concept)
-    if vector is None:
+    layer, dim = concept.get("Layer"), concept.get("Dim")
+    if layer is None or dim is None:
         log.info("concept %s has no Layer and Dim: no concept vector to compare", concept["id"])
         return None
-    row = compare_concept_vectors(original, unlearned, *vector)
+    row = compare_concept_vectors(original, unlearned, layer, dim)
     log.info(
-        f"concept vector (layer {vector[0]}, dim {vector[1]}): cosine {row['cosine']:.4f}, "
+        f"concept vector (layer {layer}, dim {dim}): cosine {row['cosine']:.4f}, "
         f"L2 {row['l2']:.4f}, Jaccard {row['jaccard']:.3f}"
     )
     return {"component": CONCEPT_VECTOR, **row}

@@ -1,35 +1,17 @@
 """Draw one of the figures of dissect.figures.registry, from the tables alone."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
-from dissect.analysis.behaviour import read_behaviour
 from dissect.analysis.curve_groups import DONOR
 from dissect.analysis.scores import EVERY_SCORE
-from dissect.analysis.tables import concept_scores, read_curves, read_statistics
+from dissect.analysis.tables import concept_scores
 from dissect.figures.canvas import save
 from dissect.figures.registry import FIGURES
 from dissect.figures.style import Style
 from dissect.job import run
-from dissect.weight_changes.tables import read_weight_changes
-
-
-def read_concepts(table: Path, **only: str) -> pd.DataFrame:
-    """Each concept's scores with the original as donor; all scores where none is selected."""
-    score = only.pop("score", EVERY_SCORE)
-    return concept_scores(table, score, **only | {"donor": DONOR})
-
-
-READERS: dict[str, Callable[..., pd.DataFrame]] = {
-    "krs.parquet": read_concepts,
-    "curves.csv": read_curves,
-    "scores.csv": read_curves,
-    "statistics.csv": read_statistics,
-    "behaviour.csv": read_behaviour,
-    "weight_changes.csv": read_weight_changes,
-}
+from dissect.results.csv_files import read_csv
 
 
 def main(
@@ -51,9 +33,20 @@ def main(
     """
     spec = FIGURES[figure]
     only = {**wildcards, **spec.rows}
-    rows = [READERS[table.name](table, **only) for table in tables]
+    rows = [read_rows(table, **only) for table in tables]
     seeded = {} if seed is None else {"seed": seed}
     save(spec.function()(*rows, style=style, **seeded), pictures, style)
+
+
+def read_rows(table: Path, **only: str) -> pd.DataFrame:
+    """Rows of a table; of tables/krs.parquet each concept's scores, the original being the donor.
+
+    All scores where none is selected.
+    """
+    if table.suffix == ".csv":
+        return read_csv(table, **only)
+    score = only.pop("score", EVERY_SCORE)
+    return concept_scores(table, score, **only | {"donor": DONOR})
 
 
 if __name__ == "__main__":

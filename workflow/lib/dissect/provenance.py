@@ -14,7 +14,7 @@ from typing import Any
 from dissect.checkpoints.manifest import Manifest
 from dissect.files import sha256_of
 
-PACKAGES = ("dissect", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pyarrow")
+_PACKAGES = ("dissect", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pyarrow")
 
 
 class Stopwatch:
@@ -73,8 +73,13 @@ def result_fields(
         **of_unlearned,
         "device": str(device),
         "python": platform.python_version(),
-        "packages": json.dumps({name: version(name) for name in PACKAGES}),
+        "packages": json.dumps(versions()),
     }
+
+
+def versions(*more: str) -> dict[str, str]:
+    """The versions of the packages that results depend on, and of more."""
+    return {name: version(name) for name in (*_PACKAGES, *more)}
 
 
 def hash_of(settings: Mapping[str, Any]) -> str:

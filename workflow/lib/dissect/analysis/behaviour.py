@@ -29,11 +29,6 @@ def summarise_behaviour(answers: pa.Table) -> pd.DataFrame:
     return means
 
 
-def read_behaviour(path: Path, **only: str) -> pd.DataFrame:
-    """Read tables/behaviour.csv by `read_csv`; experiment is "" where nothing was patched."""
-    return read_csv(path, [*_PATCHED_LAYERS, "bleu", "rouge_l"], ["questions"], only)
-
-
 def gap_closed(behaviour: pd.DataFrame) -> pd.DataFrame:
     """How much of what the answers lost came back under each patch, by ROUGE-L.
 
@@ -41,7 +36,7 @@ def gap_closed(behaviour: pd.DataFrame) -> pd.DataFrame:
     means over the same concepts, then methods. 1 is the original's answers, word for word.
 
     Args:
-        behaviour: tables/behaviour.csv, experiment empty or null where nothing was patched.
+        behaviour: tables/behaviour.csv, experiment "" where nothing was patched.
 
     Returns:
         model, origin, experiment, first_layer, last_layer, unpatched, patched, share; a row per
@@ -49,7 +44,7 @@ def gap_closed(behaviour: pd.DataFrame) -> pd.DataFrame:
     """
     study, patch = ["model", "origin"], ["experiment", *_PATCHED_LAYERS]
     asked = behaviour[behaviour["set"] == "target"].rename(columns={"rouge_l": "patched"})
-    bare = asked["experiment"].fillna("") == ""
+    bare = asked["experiment"] == ""
     same = [*study, "method", "concept"]
     unpatched = asked.loc[bare, [*same, "patched"]].rename(columns={"patched": "unpatched"})
     pairs = asked[~bare].astype(dict.fromkeys(_PATCHED_LAYERS, int)).merge(unpatched, on=same)
@@ -65,7 +60,7 @@ def unrelated_scores(behaviour: Path) -> pd.DataFrame:
     Returns:
         model, origin, method, concept, value; no row where no concept has such questions.
     """
-    rows = read_csv(behaviour, ["rouge_l"])
+    rows = read_csv(behaviour)
     of_unrelated = rows[(rows["set"] == "unrelated") & (rows["experiment"] == "")]
     return of_unrelated.rename(columns={"rouge_l": "value"})[
         ["model", "origin", "method", "concept", "value"]

@@ -9,11 +9,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from dissect.analysis.self_patch import TOLERANCE
 from dissect.analysis.tables import row_groups
 from dissect.errors import DissectError
 from dissect.files import atomic_path
 from dissect.results.schema import (
     ANSWER_SCHEMA,
+    ATTENTION_MAPS,
+    CHANGES_SCHEMA,
+    CONCEPT_VECTOR,
+    MLP_MAPS,
     SCHEMA_VERSION,
     SWEEP_SCHEMA,
     read_metadata,
@@ -63,6 +68,30 @@ def collect_answers(files: Iterable[Path], output: Path) -> None:
     schema = ANSWER_SCHEMA.with_metadata(_collected_metadata(by_name, "files"))
     tables = (read_table(path, ANSWER_SCHEMA) for path in by_name.values())
     _write_collection(output, tables, schema)
+
+
+def collect_weight_changes(files: Iterable[Path]) -> pd.DataFrame:
+    """The weight changes of all checkpoints, sorted by their keys; attention before MLP."""
+    tables = pa.concat_tables(read_table(path, CHANGES_SCHEMA) for path in files)
+    rows: pd.DataFrame = tables.unify_dictionaries().to_pandas()
+    order = [*ATTENTION_MAPS, *MLP_MAPS, CONCEPT_VECTOR]
+    rows["component"] = pd.Categorical(rows["component"], order)
+    keys = ["model", "origin", "method", "concept"]
+    rows = rows.astype(dict.fromkeys(keys, str))
+    return rows.sort_values([*keys, "component", "layer"], ignore_index=True)
+
+
+def collect_self_patch(files: Iterable[Path]) -> pd.DataFrame:
+    """The outcome of each self-patch check, .../{model}/{method}/{concept}.parquet."""
+    metadata = {path: read_metadata(path) for path in files}
+    rows = [
+        (*path.parts[-3:-1], path.stem, fields["dtype"], float(fields["largest_change"]))
+        for path, fields in metadata.items()
+    ]
+    keys = ["model", "method", "concept"]
+    table = pd.DataFrame(rows, columns=[*keys, "dtype", "largest_change"])
+    table["tolerance"] = table["dtype"].map(TOLERANCE)
+    return table.sort_values(keys, ignore_index=True)
 
 
 def _collected_metadata(files: Mapping[str, Path], listed_under: str) -> dict[str, str]:

@@ -160,15 +160,7 @@ def rank_correlation(curves: Array) -> Array:
     flat = pd.DataFrame(curves.reshape(-1, curves.shape[-1]))
     layer = pd.DataFrame(np.broadcast_to(np.arange(float(flat.shape[1])), flat.shape))
     # Ranks with ties averaged; the layers' among the layers that have a value.
-    left, right = (_centred(part.rank(axis=1)) for part in (flat, layer.where(flat.notna())))
-    size = np.sqrt((left**2).sum(axis=1) * (right**2).sum(axis=1))
-    defined = (flat.notna().sum(axis=1).to_numpy() >= _LEAST_POINTS) & (size > 0)
-    product = (left * right).sum(axis=1)
-    correlation = np.where(defined, product / np.where(defined, size, 1.0), np.nan)
+    ranks, ranks_of_layers = (part.rank(axis=1) for part in (flat, layer.where(flat.notna())))
+    enough = flat.count(axis=1) >= _LEAST_POINTS
+    correlation = np.where(enough, ranks.corrwith(ranks_of_layers, axis=1), np.nan)
     return correlation.reshape(curves.shape[:-1])
-
-
-def _centred(ranks: pd.DataFrame) -> Array:
-    """Ranks less their row's mean; 0 where there is none, which adds nothing to a sum."""
-    centred: Array = ranks.sub(ranks.mean(axis=1), axis=0).fillna(0.0).to_numpy(float)
-    return centred

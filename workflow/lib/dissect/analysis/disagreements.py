@@ -36,7 +36,7 @@ def disagreements(table: Path) -> pd.DataFrame:
         that layer, uncut, and what they were made of.
     """
     groups = row_groups(table, [KRS, "question", *_BEHIND], donor=DONOR)
-    every = pd.concat([_furthest(_scored(rows)) for rows in groups])
+    every = pd.concat([_furthest(rows) for rows in groups])
     keys = [*_CURVE, "size", "concept", "question"]
     rising = [name != "size" for name in keys]
     every = every.sort_values(keys, ascending=rising, ignore_index=True)
@@ -44,15 +44,11 @@ def disagreements(table: Path) -> pd.DataFrame:
     return every.loc[every["rank"] <= AT_MOST, DISAGREEMENT_COLUMNS].reset_index(drop=True)
 
 
-def _scored(table: pa.Table) -> pd.DataFrame:
-    """The rows with every score, and with text in place of categories."""
+def _furthest(table: pa.Table) -> pd.DataFrame:
+    """Of each question the row and the other score that KRS is furthest from, if there is one."""
     rows: pd.DataFrame = table.to_pandas()
     rows = rows.astype(dict.fromkeys(rows.select_dtypes("category"), str))
-    return rows.assign(**{name: MEASURES[name].recovered(rows) for name in OTHERS})
-
-
-def _furthest(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of each question the row and the other score that KRS is furthest from, if there is one."""
+    rows = rows.assign(**{name: MEASURES[name].recovered(rows) for name in OTHERS})
     cut = {name: rows[name].clip(0, 1) for name in (KRS, *OTHERS)}
     each = pd.DataFrame({name: cut[KRS] - cut[name] for name in OTHERS}).melt(
         var_name="other", value_name="difference", ignore_index=False

@@ -4,21 +4,16 @@ The original's recorded activations in the original leave the loss at 0; an unle
 leave it where it was, KRS 0. A sweep for which that fails patches something else than it says.
 """
 
-from collections.abc import Iterable
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
 from dissect.errors import DissectError
 from dissect.inputs.windows import SUFFIX, Window, windows_of
-from dissect.results.schema import read_metadata
 
 # How far logits may move, as a share of their size (root mean squares). Runs share batches of other
 # sizes, and a product's last bits depend on that: bfloat16 has 8 bits, float16 11, float32 24.
 # Another layer's activations, or another question's, move the logits by about their size.
 TOLERANCE = {"torch.float32": 1e-4, "torch.float16": 2e-2, "torch.bfloat16": 1e-1}
-SELF_PATCH_COLUMNS = ["model", "method", "concept", "dtype", "largest_change", "tolerance"]
 
 
 def self_patch_windows(name: str, layers: int) -> list[Window]:
@@ -56,14 +51,3 @@ def refuse_changed(rows: pd.DataFrame, size: float, dtype: str, label: str) -> f
             "run again (docs/controls.md)"
         )
     return change
-
-
-def collect_self_patch(files: Iterable[Path]) -> pd.DataFrame:
-    """The outcome of each check, .../{model}/{method}/{concept}.parquet: SELF_PATCH_COLUMNS."""
-    rows = [
-        (*path.parts[-3:-1], path.stem, metadata["dtype"], float(metadata["largest_change"]))
-        for path, metadata in ((path, read_metadata(path)) for path in files)
-    ]
-    table = pd.DataFrame(rows, columns=SELF_PATCH_COLUMNS[:-1])
-    table["tolerance"] = table["dtype"].map(TOLERANCE)
-    return table.sort_values(SELF_PATCH_COLUMNS[:3], ignore_index=True)

@@ -11,14 +11,13 @@ import pyarrow.parquet as pq
 from dissect.analysis.bootstrap import mean_and_interval
 from dissect.analysis.curve_groups import ALL_METHODS, WINDOW_COLUMNS, curve_groups
 from dissect.analysis.scores import columns_of, of_concept
-from dissect.results.csv_files import no_such_row, read_csv
+from dissect.results.csv_files import no_such_row
 from dissect.terms import SCORES
 
 _POINT = ["window", "span", "donor", *WINDOW_COLUMNS]
 CONCEPT_POINT = ["model", "origin", "method", "experiment", "concept", "concept_name", *_POINT]
 CURVE_KEYS = ["model", "origin", "method", "experiment", *_POINT, "score"]
 CURVE_COLUMNS = [*CURVE_KEYS, "mean", "low", "high", "concepts", "questions", "null"]
-_WHOLE = [*WINDOW_COLUMNS, "concepts", "questions", "null"]
 
 
 def concept_scores(table: Path, score: str | Sequence[str] = SCORES, **only: str) -> pd.DataFrame:
@@ -110,13 +109,3 @@ def curves(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     by_point = both.groupby(CURVE_KEYS, as_index=False, observed=True)
     counts = by_point[["questions", "null"]].sum()
     return means.merge(counts)[CURVE_COLUMNS].sort_values(CURVE_KEYS, ignore_index=True)
-
-
-def read_curves(path: Path, **only: str) -> pd.DataFrame:
-    """Read tables/curves.csv or scores.csv by `read_csv`: keys are text."""
-    return read_csv(path, ["mean", "low", "high"], _WHOLE, only)
-
-
-def read_statistics(path: Path, **only: str) -> pd.DataFrame:
-    """Read tables/statistics.csv by `read_csv`: keys and layers are text."""
-    return read_csv(path, ["value", "low", "high"], ["n"], only)

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import zipfile
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,14 +14,13 @@ import yaml
 
 from dissect.archive.redact import Redactor
 from dissect.files import atomic_path, read_json, sha256_of
-from dissect.provenance import PACKAGES, hash_of
+from dissect.provenance import hash_of, versions
 
 MANIFEST = "MANIFEST.sha256"
 _TEXTS = (".csv", ".tsv", ".json", ".html", ".yaml", ".md", ".svg", ".txt")
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # a zip file knows no earlier time
 _READABLE = 0o100644 << 16  # a plain file, rw-r--r--
 _UNIX = 3
-_MORE_PACKAGES = ("pandas", "matplotlib", "snakemake")
 
 README = """# Results of a study of unlearning
 
@@ -72,7 +70,7 @@ def study_members(
         "workflow": workflow_commit(workflow),
         "config_hash": hash_of(config),
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in (*PACKAGES, *_MORE_PACKAGES)},
+        "packages": versions("pandas", "matplotlib", "snakemake"),
     }
     members["provenance.json"] = _as_json(provenance)
     return members

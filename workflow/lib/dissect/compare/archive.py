@@ -1,6 +1,5 @@
 """Unpacking an archive that somebody sent: only what a comparison reads, and only as expected."""
 
-import shutil
 import zipfile
 from pathlib import Path, PurePosixPath
 from stat import S_ISLNK
@@ -54,11 +53,7 @@ def _unpack_members(path: Path, archive: zipfile.ZipFile, folder: Path) -> list[
             f"{path} unpacks to {size / 1e9:.1f} GB of tables; at most {MOST_BYTES / 1e9:.1f} GB "
             "are unpacked for a comparison: if you trust it, unpack it and give the folder"
         )
-    for member in members:
-        target = folder / member.filename
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with archive.open(member) as packed, target.open("wb") as file:
-            shutil.copyfileobj(packed, file)
+    archive.extractall(folder, members)
     return [member.filename for member in members]
 
 

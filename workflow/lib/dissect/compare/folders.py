@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 from dissect.analysis.collect import PER_RUN, SWEEP_KEYS
 from dissect.compare.archive import unpack
 from dissect.errors import DissectError, reason_of
+from dissect.results.csv_files import read_csv
 from dissect.results.schema import metadata_of
 
 # Not results, or what pandas and arrow note for themselves.
 _NOT_PROVENANCE = PER_RUN | {"pandas", "ARROW:schema", "sweeps"}
 ROW_KEYS = ["window", "layer", "first_layer", "last_layer", "question", "donor", "span"]
-_NAMES = dict.fromkeys(["model", "method", "concept", "concept_name"], str)
 
 
 @dataclass(frozen=True)
@@ -154,11 +154,10 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A table of the folder tables/. A column is numbers if all its values are, but for names."""
+    """A table of the folder tables/."""
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
-        # A model may be called NA: only an empty field is null.
-        return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=_NAMES)
+        return read_csv(path)
     except (pa.ArrowException, ValueError, OSError) as error:
         raise DissectError(f"{path} cannot be read: {reason_of(error)}") from error

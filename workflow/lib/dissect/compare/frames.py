@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
@@ -56,12 +55,7 @@ def merge_rows(old: pd.DataFrame, new: pd.DataFrame, keys: list[str]) -> pd.Data
 
     The column `side` is both, left_only or right_only.
     """
-    # A key may be text on one side only, such as beside nulls alone.
-    mixed = [key for key in keys if is_numeric_dtype(old[key]) != is_numeric_dtype(new[key])]
-    kinds = dict.fromkeys(mixed, object)
-    return old.astype(kinds).merge(
-        new.astype(kinds), on=keys, how="outer", suffixes=("_old", "_new"), indicator="side"
-    )
+    return old.merge(new, on=keys, how="outer", suffixes=("_old", "_new"), indicator="side")
 
 
 def _refuse_duplicates(side: str, frame: pd.DataFrame, keys: list[str]) -> None:
@@ -75,12 +69,15 @@ def _column(both: pd.DataFrame, name: str, keys: list[str], tolerance: float) ->
     """How one column differs; None if it is equal everywhere."""
     old, new = both[f"{name}_old"], both[f"{name}_new"]
     is_number = is_numeric_dtype(old) and is_numeric_dtype(new)
-    null_in_one = (old.isna() ^ new.isna()).to_numpy()
-    distance = _distance(old, new, is_number)
-    if not (null_in_one | (distance > 0)).any():
+    null_in_one = old.isna() ^ new.isna()
+    equal = (old == new) | old.isna() | new.isna()
+    if equal.all() and not null_in_one.any():
         return None
+    # Texts that differ are 1 apart.
+    apart = (new.astype(float) - old.astype(float)).abs() if is_number else 1.0
+    distance = pd.Series(apart, old.index).mask(equal, 0.0)
     largest = distance.max()
-    row = int(distance.argmax() if largest > 0 else null_in_one.argmax())
+    row = int((distance if largest > 0 else null_in_one).argmax())
     return {
         "column": name,
         "differ": int((null_in_one | (distance > (tolerance if is_number else 0))).sum()),
@@ -90,12 +87,3 @@ def _column(both: pd.DataFrame, name: str, keys: list[str], tolerance: float) ->
         "new": None if pd.isna(new[row]) else new[row],
         **both.loc[row, keys],
     }
-
-
-def _distance(old: pd.Series, new: pd.Series, is_number: bool) -> npt.NDArray[np.float64]:
-    """|new - old| of numbers, 1 for texts that differ; 0 where equal or where one is null."""
-    equal = ((old == new) | old.isna() | new.isna()).to_numpy(bool)
-    if not is_number:
-        return np.where(equal, 0.0, 1.0)
-    with np.errstate(invalid="ignore"):
-        return np.where(equal, 0.0, np.abs(new.to_numpy(float) - old.to_numpy(float)))

@@ -145,9 +145,8 @@ def _in_words(table: pd.DataFrame) -> str:
 def _verdicts(flips: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for flip in flips.to_dict("records"):
-        study = [flip[name] for name in ("model", "origin", "window", "span")]
+        of = " ".join(filter(None, (flip[name] for name in ("model", "origin", "window", "span"))))
         change = f"{_verdict(flip, 'old')} -> {_verdict(flip, 'new')}"
-        of = " ".join(name for name in study if not pd.isna(name))
         rows.append({"claim": flip["id"], "of": of, "OLD -> NEW": change})
     return pd.DataFrame(rows)
 

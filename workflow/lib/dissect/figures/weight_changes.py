@@ -16,7 +16,7 @@ from dissect.analysis.bootstrap import (
 from dissect.figures import canvas, notes
 from dissect.figures.names import drawn_name
 from dissect.figures.style import Look, Style
-from dissect.weight_changes.schema import ATTENTION, CONCEPT_VECTOR, MLP
+from dissect.results.schema import ATTENTION_MAPS, CONCEPT_VECTOR, MLP_MAPS
 
 _LOOKS = {
     "q": Look("query", 0, "o"),
@@ -36,7 +36,7 @@ _STAR: dict[str, Any] = {
     "markeredgewidth": 0.5,
     "linestyle": "none",
 }
-_GROUPS = {"attention": ATTENTION, "MLP": MLP}
+_GROUPS = {"attention": ATTENTION_MAPS, "MLP": MLP_MAPS}
 
 
 def draw_weight_changes(weight_changes: pd.DataFrame, style: Style, seed: int) -> Figure:
@@ -110,6 +110,6 @@ def _phrases(weight_changes: pd.DataFrame, rows: dict[str, pd.DataFrame]) -> lis
 def _legends(figure: Figure, present: set[str], line_styles: dict[str, dict[str, Any]]) -> None:
     """Under each column of panels, its components."""
     stars = [_STAR] if CONCEPT_VECTOR in present else []
-    for side, components, more in (("left", ATTENTION, []), ("right", MLP, stars)):
+    for side, components, more in (("left", ATTENTION_MAPS, []), ("right", MLP_MAPS, stars)):
         entries = [line_styles[name] for name in components if name in present]
         canvas.legend(figure, entries + more, 2, side)

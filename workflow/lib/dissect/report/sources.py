@@ -13,14 +13,8 @@ import pyarrow.parquet as pq
 from dissect.analysis.tables import concept_scores
 from dissect.errors import DissectError
 from dissect.report.formatting import number
+from dissect.results.csv_files import read_csv
 from dissect.results.schema import read_metadata
-
-# Columns that are names even where they look like numbers, as the paper's concepts: 16, 18, ...
-NAMES = {
-    *("model", "origin", "method", "concept", "concept_name", "experiment", "versus", "component"),
-    *("window", "span", "score", "donor", "set", "id", "status", "reason", "note", "verdict"),
-    *("claim", "statistic", "bound", "prompt", "answer", "answer_original"),
-}
 
 
 @dataclass(frozen=True)
@@ -117,11 +111,9 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         if path.suffix == ".parquet":
             return _without_categories(pq.read_table(path).to_pandas())
-        names = dict.fromkeys(NAMES, str)  # a model may be called NA
-        frame = pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
+        return read_csv(path)
     except (pa.ArrowInvalid, OSError, ValueError) as error:
         raise DissectError(f"{path} cannot be read: delete it and run again") from error
-    return frame.fillna({name: "" for name in frame if name in NAMES})
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -8,13 +8,13 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from dissect.checkpoints.manifest import manifest_if_present
 from dissect.files import read_json, sha256_of
 from dissect.inputs.concepts import Entry, digest, read_concept_file
+from dissect.provenance import versions
 from dissect.results.expected import expected, refuse_foreign
 from dissect.results.schema import read_metadata
 from dissect.terms import ORIGINAL
@@ -140,14 +140,14 @@ def _digest(entry: Entry, left_out: Sequence[str]) -> str:
 
 def _warn_of_machines(every: Iterable[Mapping[str, str]]) -> None:
     """One line on package versions that are not those installed here, and on several devices."""
-    packages, devices = set(), set()
+    packages, devices, installed = set(), set(), versions()
     for metadata in every:
         devices.add(metadata.get("device", "unknown"))
         packages.update(json.loads(metadata.get("packages", "{}")).items())
     phrases = [
-        f"{name} {number} (installed: {installed})"
+        f"{name} {number} (installed: {installed.get(name, 'none')})"
         for name, number in sorted(packages)
-        if number != (installed := _installed(name))
+        if number != installed.get(name)
     ]
     if len(devices) > 1:
         phrases.append(f"devices {', '.join(sorted(devices))}")
@@ -155,10 +155,3 @@ def _warn_of_machines(every: Iterable[Mapping[str, str]]) -> None:
         log.warning(
             "these results were computed with other versions or devices: %s", "; ".join(phrases)
         )
-
-
-def _installed(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "none"

@@ -1,12 +1,19 @@
 """Tables as CSV files: how each is written and read, whatever it holds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from dissect.errors import DissectError
 from dissect.files import atomic_path
+
+# Columns that are text even where they look like numbers, as the paper's concepts: 16, 18, ...
+TEXTS = {
+    *("model", "origin", "method", "concept", "concept_name", "experiment", "versus", "component"),
+    *("window", "span", "score", "donor", "set", "id", "status", "reason", "note", "verdict"),
+    *("claim", "statistic", "bound", "prompt", "answer", "answer_original"),
+}
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
@@ -15,30 +22,27 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
         frame.to_csv(partial, index=False, float_format="%.10g", lineterminator="\n")
 
 
-def read_csv(
-    path: Path,
-    numbers: Sequence[str],
-    whole: Sequence[str] = (),
-    only: Mapping[str, str] | None = None,
-) -> pd.DataFrame:
+def read_csv(path: Path, **only: str) -> pd.DataFrame:
     """Read a table that `write_csv` wrote, or its rows with the given values.
 
+    An empty field is "" in a column of TEXTS, null in all others.
+
     Args:
-        numbers: columns of numbers, where an empty field is null.
-        whole: columns of whole numbers, never empty. All others are text.
         only: columns and the value that they must have.
 
     Raises:
         DissectError: if `only` is given and there is no such row.
+        ValueError: if it is no table.
     """
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)  # a model may be called NA
-    for column, value in (only or {}).items():
+    texts = dict.fromkeys(TEXTS, str)
+    # A model may be called NA: only an empty field is null.
+    table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
+    table = table.fillna({name: "" for name in table if name in TEXTS})
+    for column, value in only.items():
         table = table[table[column] == value]
-    if only is not None and table.empty:
+    if only and table.empty:
         raise no_such_row(path, only)
-    numeric = {name: pd.to_numeric(table[name]) for name in numbers}
-    kinds = dict.fromkeys(numbers, float) | dict.fromkeys(whole, int)
-    return table.assign(**numeric).astype(kinds).reset_index(drop=True)
+    return table.reset_index(drop=True)
 
 
 def no_such_row(table: Path, only: Mapping[str, str]) -> DissectError:

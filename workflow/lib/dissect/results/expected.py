@@ -115,12 +115,6 @@ def refuse_other_recording(
         expected: the metadata of a recording from the job's inputs (provenance.recording_fields).
 
     Raises:
-        DissectError: naming the first difference.
+        DissectError: as `refuse_foreign`.
     """
-    for key in _DECIDES:
-        value = metadata.get(key)
-        if value != expected[key]:
-            raise DissectError(
-                f"{path}: its {key} is {value}, but this job needs {expected[key]}: "
-                "it was made from other inputs; delete it and run again"
-            )
+    refuse_foreign([(path, metadata, {key: expected[key] for key in _DECIDES})])

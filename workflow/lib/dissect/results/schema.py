@@ -71,6 +71,22 @@ ANSWER_SCHEMA = pa.schema(
         ("rouge_l", pa.float64()),
     ]
 )
+# What became of an unlearned model's weights: a row per component and layer, in this order in
+# tables/weight_changes.csv; and a row of the concept vector.
+ATTENTION_MAPS = ("q", "k", "v", "o")
+MLP_MAPS = ("gate", "up", "down")
+CONCEPT_VECTOR = "concept_vector"
+CHANGES_SCHEMA = pa.schema(
+    [
+        *_keys("model", "origin", "method", "concept", "concept_name", "component"),
+        ("layer", pa.int32()),  # from 0
+        ("relative_change", pa.float64()),  # ||unlearned - original|| / ||original||
+        ("dim", pa.int32()),  # of the concept vector, as the next ones
+        ("cosine", pa.float64()),
+        ("l2", pa.float64()),
+        ("jaccard", pa.float64()),
+    ]
+)
 
 
 def write_rows(
@@ -113,12 +129,6 @@ def read_table(path: Path, schema: pa.Schema | None = None) -> pa.Table:
             f"{path} has other columns than this program writes: delete it and run again"
         )
     return table
-
-
-def read_rows(path: Path) -> pd.DataFrame:
-    """`read_table` as a data frame; keys come as pandas categories."""
-    frame: pd.DataFrame = read_table(path).to_pandas()
-    return frame
 
 
 def read_metadata(path: Path) -> dict[str, str]:

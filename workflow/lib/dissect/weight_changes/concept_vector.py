@@ -4,7 +4,6 @@ Concept files name it by Layer and Dim: column Dim of the down projection of lay
 (ConceptVectors, evaluate_util.py: cosine_similarity, norm_distance, jaccard_similarity).
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -18,12 +17,6 @@ TOP_TOKENS = 200  # as published
 _CPU = torch.device("cpu")
 _HEAD = "lm_head.weight"
 _ROWS_AT_ONCE = 1024  # of the output embedding, in float64
-
-
-def concept_vector_at(concept: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Layer and Dim of a concept's vector, both from 0; None where its entry does not say them."""
-    layer, dim = concept.get("Layer"), concept.get("Dim")
-    return None if layer is None or dim is None else (int(layer), int(dim))
 
 
 def compare_concept_vectors(

@@ -1,0 +1,25 @@
+"""Summarise tables/krs.parquet in another table, with intervals over concepts."""
+
+from importlib import import_module
+from pathlib import Path
+
+from dissect.analysis.tables import concept_scores
+from dissect.job import run
+from dissect.results.csv_files import write_csv
+
+IMPORTS_BY_NAME = "dissect.analysis"
+
+
+def main(*, krs: Path, part: str, seed: int, table: Path) -> None:
+    """Write the table that dissect.analysis has a function for, of the table's own name.
+
+    Args:
+        part: the module of dissect.analysis that has it.
+        seed: of the bootstrap.
+    """
+    summary = getattr(import_module(f"dissect.analysis.{part}"), table.stem)
+    write_csv(table, summary(concept_scores(krs), seed))
+
+
+if __name__ == "__main__":
+    run(main)
