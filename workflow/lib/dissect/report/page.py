@@ -12,9 +12,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dissect.analysis.behaviour import gap_closed
 from dissect.analysis.curve_groups import ALL_METHODS, DONOR
-from dissect.figures.style import EXPERIMENTS, Style, in_order, layer_label, window_label
+from dissect.figures.style import EXPERIMENTS, Style, in_order
 from dissect.report import charts, run
 from dissect.report.concepts import concept_sections
+from dissect.report.explore import COLUMNS, explorer
 from dissect.report.findings import findings
 from dissect.report.formatting import NONE, counted, listed, name_of, number, setting
 from dissect.report.sources import Shown, Sources, highest, records
@@ -76,13 +77,8 @@ def render(
         baseline=_baseline(curves, shown),
         returned=_returned(sources, curves, shown),
         looks=looks,
-        explorer={
-            "spec": charts.explorer(looks),
-            "series": charts.series(curves, sources.scores),
-            "looks": looks,
-            "names": _names(shown),
-            "floor": style.krs_minimum,
-        },
+        explorer=explorer(curves, sources.scores, shown, looks, style.krs_minimum),
+        point=COLUMNS,
         tables=_tables(sources, shown),
         absent=[
             _ABSENT.get(name, f"{name} has no rows")
@@ -182,13 +178,3 @@ def _returned(sources: Sources, curves: pd.DataFrame, shown: Shown) -> list[dict
         }
         for row in records(rows)
     ]
-
-
-def _names(shown: Shown) -> dict[str, dict[str, str]]:
-    """What the page calls windows, spans and scores, in the order in which they are offered."""
-    return {
-        "window": {name: window_label(name).removesuffix(" put back") for name in shown.windows},
-        "span": {name: name_of(name) for name in shown.spans},
-        "score": {name: setting(None, None, name) for name in shown.scores},
-        "place": {name: f"Drawn at the {layer_label(name)}" for name in shown.windows},
-    }

@@ -94,6 +94,9 @@ def read_sources(tables: Iterable[Path], texts: Iterable[Path], shown: Shown) ->
             f"{', '.join(shown.spans)}: show what was computed, see windows and figures in the "
             "config"
         )
+    ids = scores.groupby(["model", "concept_name"])["concept"].transform("nunique")
+    with_id = scores["concept_name"] + " (" + scores["concept"] + ")"
+    scores["concept_name"] = scores["concept_name"].where(ids == 1, with_id)
     metadata: dict[str, Any] = read_metadata(krs)
     for name in metadata.keys() & {"sweeps", "packages"}:
         metadata[name] = json.loads(metadata[name])
