@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from dissect.analysis.curve_groups import DONOR
-from dissect.figures.style import EXPERIMENTS, Style, in_order
+from dissect.figures.style import Style, in_order
 from dissect.report.charts import looks, still, svg
 from dissect.report.formatting import DASH, name_of, number
 from dissect.report.pictures import data_uri
@@ -25,7 +25,7 @@ def concept_sections(sources: Sources, shown: Shown, style: Style) -> list[dict[
     """The sections, by model and concept.
 
     Returns:
-        per concept: model, concept, name, methods; peaks, as `_peaks` returns them; charts, each
+        per concept: model, concept, name; peaks, as `_peaks` returns them; charts, each
         with method, uri and alt; sets, as `_question_sets` yields them; texts: what the original
         answers, prompt and all, where no behaviour was computed.
     """
@@ -48,7 +48,6 @@ def concept_sections(sources: Sources, shown: Shown, style: Style) -> list[dict[
                 "model": model,
                 "concept": concept,
                 "name": name,
-                "methods": sorted(rows["method"].unique()),
                 "peaks": _peaks(rows),
                 "charts": list(_charts(rows, name, chart)),
                 "sets": sets,
@@ -58,12 +57,13 @@ def concept_sections(sources: Sources, shown: Shown, style: Style) -> list[dict[
     return sections
 
 
-def _peaks(scores: pd.DataFrame) -> dict[str, dict[str, str]]:
-    """Experiment -> method -> its highest score and where that lies."""
-    peaks: dict[str, dict[str, str]] = {name: {} for name in in_order(scores["experiment"])}
-    for row in records(highest(scores, "value", ["experiment", "method"])):
-        peaks[row["experiment"]][row["method"]] = row["where"]
-    return {EXPERIMENTS[name].label: by_method for name, by_method in peaks.items()}
+def _peaks(scores: pd.DataFrame) -> pd.DataFrame:
+    """By experiment (rows) and method (columns), the highest score and where that lies."""
+    best = highest(scores, "value", ["experiment", "method"])
+    table = best.pivot(index="experiment", columns="method", values="where")
+    experiments, methods = in_order(scores["experiment"]), sorted(scores["method"].unique())
+    table = table.reindex(index=experiments, columns=methods).fillna(DASH)
+    return table.rename(index=name_of).rename_axis("highest score").reset_index()
 
 
 def _charts(scores: pd.DataFrame, name: str, chart: Mapping[str, Any]) -> Iterator[dict[str, str]]:
