@@ -6,8 +6,9 @@ from typing import Any
 import pandas as pd
 
 from dissect.analysis.curve_groups import DONOR
+from dissect.figures.canvas import score_floor
 from dissect.figures.style import Style, in_order
-from dissect.report.charts import looks, still, svg
+from dissect.report.charts import svg
 from dissect.report.formatting import DASH, name_of, number
 from dissect.report.pictures import data_uri
 from dissect.report.sources import Shown, Sources, highest, records
@@ -31,8 +32,7 @@ def concept_sections(sources: Sources, shown: Shown, style: Style) -> list[dict[
     """
     scores = shown.leading(sources.scores)
     scores = scores[scores["donor"] == DONOR]
-    lowest = max(style.krs_minimum, min(-0.1, float(scores["value"].min())))
-    chart = still(looks(in_order(scores["experiment"]), style), lowest)
+    lowest = score_floor(scores["value"], style)
     keys = ["model", "concept", "concept_name"]
     answers = sources.table("answers.parquet")
     sections = []
@@ -49,7 +49,7 @@ def concept_sections(sources: Sources, shown: Shown, style: Style) -> list[dict[
                 "concept": concept,
                 "name": name,
                 "peaks": _peaks(rows),
-                "charts": list(_charts(rows, name, chart)),
+                "charts": list(_charts(rows, name, lowest, style)),
                 "sets": sets,
                 "texts": [] if sets else text.get("QA_with_answers") or text.get("QA") or [],
             }
@@ -66,11 +66,13 @@ def _peaks(scores: pd.DataFrame) -> pd.DataFrame:
     return table.rename(index=name_of).rename_axis("highest score").reset_index()
 
 
-def _charts(scores: pd.DataFrame, name: str, chart: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+def _charts(
+    scores: pd.DataFrame, name: str, lowest: float, style: Style
+) -> Iterator[dict[str, str]]:
     for (method, origin), rows in scores.groupby(["method", "origin"], sort=True):
         several = scores.loc[scores["method"] == method, "origin"].nunique() > 1
         title = f"{method}, {origin}" if several else str(method)
-        uri = data_uri("svg+xml", svg(chart, rows).encode())
+        uri = data_uri("svg+xml", svg(rows, lowest, style))
         alt = f"{name}, {title}: recovery against layer, a curve per experiment"
         yield {"method": title, "uri": uri, "alt": alt}
 

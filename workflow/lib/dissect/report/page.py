@@ -12,10 +12,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dissect.analysis.behaviour import gap_closed
 from dissect.analysis.curve_groups import ALL_METHODS, DONOR
-from dissect.figures.style import EXPERIMENTS, Style, in_order
-from dissect.report import charts, run
+from dissect.figures.style import EXPERIMENTS, Style
+from dissect.report import run
 from dissect.report.concepts import concept_sections
-from dissect.report.explore import COLUMNS, explorer
+from dissect.report.explore import COLUMNS, explorer, looks_of
 from dissect.report.findings import findings
 from dissect.report.formatting import NONE, counted, listed, name_of, number, setting
 from dissect.report.sources import Shown, Sources, highest
@@ -66,7 +66,7 @@ def render(
     )
     environment.filters |= {"counted": counted, "listed": listed, "compact_json": compact_json}
     sections = concept_sections(sources, shown, style)
-    looks = charts.looks(in_order(sources.scores["experiment"]), style)
+    looks = looks_of(sources.scores["experiment"], style)
     curves = shown.of(sources.tables["curves.csv"])
     # A single model is named once, at the top.
     said = ["model"] if sources.tables["coverage.csv"]["model"].nunique() == 1 else []
@@ -79,7 +79,7 @@ def render(
         baseline=_baseline(curves, shown).drop(columns=said),
         returned=_returned(sources, curves, shown).drop(columns=said),
         looks=looks,
-        explorer=explorer(curves, sources.scores, shown, looks, style.krs_minimum),
+        explorer=explorer(curves, sources.scores, shown, looks, style),
         point=COLUMNS,
         tables=_tables(sources, shown),
         absent=[
