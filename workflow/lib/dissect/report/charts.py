@@ -1,15 +1,23 @@
 """The still chart of one concept and method, drawn as the figures draw."""
 
 from io import BytesIO
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
 
 from dissect.figures import canvas
+from dissect.figures.names import FONT_FAMILY
 from dissect.figures.style import Style
 
 _INCHES = (3.7, 2.2)
 _LARGER = 1.2  # than the figures' text, which is read on paper
+# Text stays text, in any font without serifs; ids follow from the chart, not from chance.
+_SVG: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "still",
+    "font.family": [FONT_FAMILY, "sans-serif"],
+}
 
 
 def svg(scores: pd.DataFrame, lowest: float, style: Style) -> bytes:
@@ -20,8 +28,7 @@ def svg(scores: pd.DataFrame, lowest: float, style: Style) -> bytes:
         lowest: where the axis of scores begins, the same for all that are to be compared.
     """
     larger = style.model_copy(update={"font_scale": _LARGER * style.font_scale})
-    # Text stays text; ids are those of the chart's content, not of chance.
-    with canvas.applied(larger), mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "still"}):
+    with canvas.applied(larger), mpl.rc_context(_SVG):
         figure, ((axes,),) = canvas.new_grid(_INCHES, 1, 1)
         for name, line_style in canvas.experiment_styles(style).items():
             curve = scores[scores["experiment"] == name]
