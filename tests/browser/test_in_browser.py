@@ -11,6 +11,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
+from dissect.report.explore import COLUMNS
+from dissect.report.formatting import MINUS
+from planted import EXPERIMENTS
 from planted_study import CONCEPTS, LAYERS, PlantedStudy
 
 ROOT = Path(__file__).parents[2]
@@ -24,15 +27,17 @@ def requests_of(browser: Chrome) -> list[str]:
 
 
 def points(browser: Chrome) -> list[dict[str, Any]]:
-    """The points that the chart is given."""
+    """The points that the chart draws."""
     await_chart(browser)
     return browser.execute_async_script(
-        "const done = arguments[0]; window.chart.then((view) => done(view.data('rows')));"
+        "const done = arguments[0]; window.chart.then((view) =>"
+        " done(view.data('points_marks').map((mark) => mark.datum)));"
     )
 
 
 def choose(browser: Chrome, field: str, value: str) -> None:
-    Select(browser.find_element(By.ID, f"choose-{field}")).select_by_value(value)
+    Select(browser.find_element(By.NAME, field)).select_by_value(value)
+    await_chart(browser)
 
 
 def cells(browser: Chrome, table: str, column: str) -> list[str]:
@@ -48,10 +53,10 @@ def cells(browser: Chrome, table: str, column: str) -> list[str]:
 
 
 def test_the_console_is_quiet_and_nothing_leaves_the_file(browser: Chrome, report: Path) -> None:
-    choose(browser, "window", "suffix")
+    choose(browser, "window", "each layer and all after it")
     browser.execute_script("document.querySelectorAll('details').forEach((one) => one.open = true)")
-    for box in browser.find_elements(By.NAME, "experiment"):
-        box.click()
+    for experiment in EXPERIMENTS:
+        browser.find_element(By.NAME, experiment).click()
     assert points(browser) == []
     assert [one["message"] for one in browser.get_log("browser")] == []
     asked = {url for url in requests_of(browser) if not url.startswith("data:")}
@@ -83,24 +88,24 @@ def test_every_figure_is_there_with_its_caption(browser: Chrome, study: PlantedS
 
 def test_a_choice_changes_the_curves(browser: Chrome) -> None:
     mean = points(browser)
-    assert {one["kind"] for one in mean} == {"mean", "floor"}
-    assert len([one for one in mean if one["kind"] == "mean"]) == 4 * LAYERS
-    choose(browser, "concept", "26")
+    assert {one["kind"] for one in mean} == {"main", "control"}
+    assert len([one for one in mean if one["kind"] == "main"]) == 4 * LAYERS
+    choose(browser, "concept", "Cocoa")
     one = points(browser)
-    assert {point["name"] for point in one if point["kind"] == "mean"} == {
+    assert {point["curve"] for point in one if point["kind"] == "main"} == {
         "Cocoa, mean over methods"
     }
     choose(browser, "method", "dpo")
     two = points(browser)
     assert [p["value"] for p in two] != [p["value"] for p in one]
-    browser.find_element(By.CSS_SELECTOR, "[name=experiment][value=attention]").click()
+    browser.find_element(By.NAME, "attention").click()
     assert {point["experiment"] for point in points(browser)} == {
         *("mlp_coefficients", "mlp_coefficients_and_attention", "value_vectors")
     }
-    browser.find_element(By.NAME, "floor").click()
-    assert {point["kind"] for point in points(browser)} == {"mean"}
+    browser.find_element(By.NAME, "controls").click()
+    assert {point["kind"] for point in points(browser)} == {"main"}
     title = browser.find_element(By.ID, "chart-title").text
-    assert title == "planted-1b, dpo, Cocoa."
+    assert title.startswith("planted-1b, dpo, Cocoa, windows of 5 layers")
 
 
 def test_marks_follow_and_values_can_be_read(browser: Chrome) -> None:
@@ -122,26 +127,31 @@ def test_marks_follow_and_values_can_be_read(browser: Chrome) -> None:
         browser.execute_cdp_cmd("Input.dispatchMouseEvent", place)
     await_chart(browser)
     tip = browser.execute_script("return document.getElementById('vg-tooltip-element').innerText")
-    assert "layer" in tip and "score" in tip and "covers layers" in tip
+    said = dict(line.split("\t\n") for line in tip.split("\n\n"))
+    assert said in [{name: str(point[name]) for name in COLUMNS} for point in points(browser)]
 
 
 def test_the_charts_numbers_are_a_table(browser: Chrome) -> None:
-    choose(browser, "concept", "tea")
-    rows = browser.execute_script(
-        "return [...document.querySelectorAll('#chart-numbers tbody tr')]"
+    choose(browser, "concept", "Tea")
+    found = browser.execute_script(
+        "return [...document.querySelectorAll('#chart-numbers tr')]"
         ".map((row) => [...row.cells].map((cell) => cell.textContent))"
     )
-    told = {one["layer"]: one["value"] for one in points(browser) if one["name"].startswith("Tea")}
-    assert len(rows) == LAYERS == len(told)
-    assert all(len(row) == 5 + 8 for row in rows)  # four curves, and the floors of two controls
+    heads, *rows = found
+    drawn = points(browser)
+    assert rows == [[str(point[head]) for head in heads] for point in drawn]
+    tea = [row for row in rows if row[heads.index("curve")] == "Tea, mean over methods"]
+    assert len(tea) == 4 * LAYERS
+    values = [row[heads.index("recovery")].replace(MINUS, "-") for row in rows]
+    assert values == [f"{point['value']:.3f}" for point in drawn]
 
 
 def test_a_concept_is_shown_from_its_section(browser: Chrome) -> None:
     section = browser.find_element(By.ID, "concept-planted-1b-26")
     browser.execute_script("arguments[0].open = true", section)
     section.find_element(By.CSS_SELECTOR, "[data-show]").click()
-    assert any(point["name"].startswith("Cocoa") for point in points(browser))
-    assert browser.switch_to.active_element.get_attribute("id") == "choose-concept"
+    assert any(point["curve"].startswith("Cocoa") for point in points(browser))
+    assert browser.switch_to.active_element.get_attribute("name") == "concept"
 
 
 def test_a_table_filters(browser: Chrome) -> None:
@@ -195,8 +205,8 @@ def test_the_keyboard_reaches_everything_that_answers(browser: Chrome) -> None:
                 "return it.id || it.name || it.closest('[id]')?.id + ' ' + it.tagName;"
             )
         )
-    assert {"choose-window", "choose-span", "choose-method", "choose-concept"} <= reached
-    assert {"experiment", "singles", "floor"} <= reached
+    assert {"window", "span", "method", "concept"} <= reached
+    assert {*EXPERIMENTS, "singles", "controls"} <= reached
     assert {
         "table-weight_changes INPUT",
         "table-weight_changes BUTTON",
@@ -218,7 +228,7 @@ def test_on_paper_nothing_waits_for_a_click(browser: Chrome) -> None:
     seen = browser.execute_script(
         "const seen = (one) => one.checkVisibility({contentVisibilityAuto: true});"
         "const all = (what) => [...document.querySelectorAll(what)];"
-        "return {controls: all('form.controls, nav, .tools label, .tools button')"
+        "return {controls: all('.controls, nav, .tools label, .tools button')"
         ".filter(seen).length,"
         " figures: all('figure.picture img').filter(seen).length,"
         " answers: all('.answer').length - all('.answer').filter(seen).length,"

@@ -26,7 +26,7 @@ from dissect.report.formatting import (
 )
 from dissect.report.pictures import pictures
 from dissect.report.run import checkpoints, coverage_counts, facts, missing
-from dissect.report.sources import Shown, read_sources, read_table
+from dissect.report.sources import Shown, distinct_names, read_sources, read_table
 from dissect.report.tables import (
     FIRST_ROWS,
     MANY_ROWS,
@@ -309,6 +309,12 @@ def test_names_stay_names_and_numbers_become_numbers(tmp_path: Path) -> None:
     assert found["mixed"].tolist() == ["1", "a"]
 
 
+def test_concepts_of_one_name_have_their_id_behind_it() -> None:
+    rows = [("a", "1", "Tea"), ("a", "2", "Tea"), ("a", "3", "Mate"), ("b", "1", "Tea")]
+    found = distinct_names(pd.DataFrame(rows, columns=["model", "concept", "concept_name"]))
+    assert found.tolist() == ["Tea (1)", "Tea (2)", "Mate", "Tea"]
+
+
 def test_a_broken_table_is_named(tmp_path: Path) -> None:
     path = tmp_path / "answers.parquet"
     path.write_bytes(b"PAR1")
@@ -407,8 +413,8 @@ def test_a_caption_that_asks_for_too_much_is_refused(tmp_path: Path) -> None:
 
 def test_numbers_and_lists_in_words() -> None:
     assert [number(-0.004), number(-1.5), number(NAN)] == ["0.00", f"{MINUS}1.50", DASH]
-    assert with_interval(0.5, NAN, NAN) == "0.50"
-    assert with_interval(0.5, -0.1, 0.9) == f"0.50 [{MINUS}0.10, 0.90]"
+    assert with_interval({"value": 0.5, "low": NAN, "high": NAN}) == "0.50"
+    assert with_interval({"value": 0.5, "low": -0.1, "high": 0.9}) == f"0.50 [{MINUS}0.10, 0.90]"
     assert [listed(["a"]), listed(["a", "b", "c"])] == ["a", "a, b and c"]
     assert [counted(1, "sweep"), counted(2, "sweep")] == ["1 sweep", "2 sweeps"]
     assert name_of("attention") == "attention states" and name_of("answer") == "the answer's span"

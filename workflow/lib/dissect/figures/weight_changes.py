@@ -7,12 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dissect.analysis.bootstrap import (
-    MIN_CONCEPTS,
-    concepts_with_a_value,
-    interval_of_mean,
-    mean_curve,
-)
+from dissect.analysis.bootstrap import MIN_CONCEPTS, mean_and_interval
 from dissect.figures import canvas, notes
 from dissect.figures.names import drawn_name
 from dissect.figures.style import Look, Style
@@ -75,15 +70,14 @@ def _draw_component(axes: Axes, rows: pd.DataFrame, line_style: dict[str, Any], 
     if rows["relative_change"].isna().all():
         return
     values = rows.pivot(index="concept", columns="layer", values="relative_change")
-    layers, cube, colour = values.columns, values.to_numpy(float)[None], line_style["color"]
-    axes.plot(layers, mean_curve(cube), **line_style)
-    low, high = interval_of_mean(cube, seed)
-    canvas.add_band(axes, pd.DataFrame({"layer": layers, "low": low, "high": high}), colour)
+    each, colour = values.to_numpy(float), line_style["color"]
+    means = pd.DataFrame({"layer": values.columns, **mean_and_interval(each[None], seed)})
+    axes.plot(means["layer"], means["value"], **line_style)
+    canvas.add_band(axes, means, colour)
     if len(values) > 1:
-        few = concepts_with_a_value(cube) < MIN_CONCEPTS
-        singles = np.where(few, cube[0], np.nan)
+        singles = np.where(means["n"] < MIN_CONCEPTS, each, np.nan)
         points: dict[str, Any] = {"color": colour, "alpha": 0.5, "linestyle": "none"}
-        axes.plot(layers, singles.T, marker=".", markersize=2.2, zorder=1.5, **points)
+        axes.plot(means["layer"], singles.T, marker=".", markersize=2.2, zorder=1.5, **points)
 
 
 def _draw_concept_vectors(axes: Axes, rows: pd.DataFrame) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 import pandas as pd
 
 from dissect.analysis.curve_groups import DONOR
-from dissect.figures.style import EXPERIMENTS, Style, in_order
-from dissect.report.charts import looks, still, svg
+from dissect.figures.canvas import score_floor
+from dissect.figures.style import Style, in_order
+from dissect.report.charts import svg
 from dissect.report.formatting import DASH, name_of, number
 from dissect.report.pictures import data_uri
 from dissect.report.sources import Shown, Sources, highest, records
@@ -25,14 +26,13 @@ def concept_sections(sources: Sources, shown: Shown, style: Style) -> list[dict[
     """The sections, by model and concept.
 
     Returns:
-        per concept: model, concept, name, methods; peaks, as `_peaks` returns them; charts, each
+        per concept: model, concept, name; peaks, as `_peaks` returns them; charts, each
         with method, uri and alt; sets, as `_question_sets` yields them; texts: what the original
         answers, prompt and all, where no behaviour was computed.
     """
     scores = shown.leading(sources.scores)
     scores = scores[scores["donor"] == DONOR]
-    lowest = max(style.krs_minimum, min(-0.1, float(scores["value"].min())))
-    chart = still(looks(in_order(scores["experiment"]), style), lowest)
+    lowest = score_floor(scores["value"], style)
     keys = ["model", "concept", "concept_name"]
     answers = sources.table("answers.parquet")
     sections = []
@@ -48,9 +48,8 @@ def concept_sections(sources: Sources, shown: Shown, style: Style) -> list[dict[
                 "model": model,
                 "concept": concept,
                 "name": name,
-                "methods": sorted(rows["method"].unique()),
                 "peaks": _peaks(rows),
-                "charts": list(_charts(rows, name, chart)),
+                "charts": list(_charts(rows, name, lowest, style)),
                 "sets": sets,
                 "texts": [] if sets else text.get("QA_with_answers") or text.get("QA") or [],
             }
@@ -58,19 +57,22 @@ def concept_sections(sources: Sources, shown: Shown, style: Style) -> list[dict[
     return sections
 
 
-def _peaks(scores: pd.DataFrame) -> dict[str, dict[str, str]]:
-    """Experiment -> method -> its highest score and where that lies."""
-    peaks: dict[str, dict[str, str]] = {name: {} for name in in_order(scores["experiment"])}
-    for row in records(highest(scores, "value", ["experiment", "method"])):
-        peaks[row["experiment"]][row["method"]] = row["where"]
-    return {EXPERIMENTS[name].label: by_method for name, by_method in peaks.items()}
+def _peaks(scores: pd.DataFrame) -> pd.DataFrame:
+    """By experiment (rows) and method (columns), the highest score and where that lies."""
+    best = highest(scores, "value", ["experiment", "method"])
+    table = best.pivot(index="experiment", columns="method", values="where")
+    experiments, methods = in_order(scores["experiment"]), sorted(scores["method"].unique())
+    table = table.reindex(index=experiments, columns=methods).fillna(DASH)
+    return table.rename(index=name_of).rename_axis("highest score").reset_index()
 
 
-def _charts(scores: pd.DataFrame, name: str, chart: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+def _charts(
+    scores: pd.DataFrame, name: str, lowest: float, style: Style
+) -> Iterator[dict[str, str]]:
     for (method, origin), rows in scores.groupby(["method", "origin"], sort=True):
         several = scores.loc[scores["method"] == method, "origin"].nunique() > 1
         title = f"{method}, {origin}" if several else str(method)
-        uri = data_uri("svg+xml", svg(chart, rows).encode())
+        uri = data_uri("svg+xml", svg(rows, lowest, style))
         alt = f"{name}, {title}: recovery against layer, a curve per experiment"
         yield {"method": title, "uri": uri, "alt": alt}
 

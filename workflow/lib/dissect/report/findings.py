@@ -48,7 +48,7 @@ def _as_shown(row: Row) -> dict[str, Any]:
     has_value = "value" in numbers
     return {
         "symbol": SYMBOLS[row["verdict"]],
-        "value": f"{_with_interval(row)}, n = {row['n']:g}" if has_value else "no value",
+        "value": f"{with_interval(row)}, n = {row['n']:g}" if has_value else "no value",
         "criterion": f"{row['statistic']}. Holds if {row['bound']} {row['threshold']:g}",
         "positions": {
             name: round(100 * min(max((value - _LEFT) / (_RIGHT - _LEFT), 0.0), 1.0), 2)
@@ -109,7 +109,7 @@ def _sentence(
 
 def _number(row: Row) -> str:
     if row["id"] != "last_layer_needed":
-        return _with_interval(row)
+        return with_interval(row)
     # A difference.
     return f"{number(abs(row['value']))} {'better' if row['value'] > 0 else 'worse'}"
 
@@ -119,10 +119,6 @@ def _verdict(row: Row, claim: str) -> str:
     if row["verdict"] == UNDECIDED:
         return f"whether {claim} is undecided ({row['note']})"
     return f"here it {'holds' if row['verdict'] == HOLDS else 'does not hold'} that {claim}"
-
-
-def _with_interval(row: Row) -> str:
-    return with_interval(row["value"], row["low"], row["high"])
 
 
 def _on_all(claims: pd.DataFrame) -> str:

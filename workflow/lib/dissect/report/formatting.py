@@ -1,7 +1,7 @@
 """How the page formats numbers, names and settings."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dissect.figures.style import EXPERIMENTS, SHORT_SCORES, SPANS, window_label
@@ -29,11 +29,11 @@ def number(value: float, decimals: int = 2) -> str:
     return text.lstrip("-") if zero else text.replace("-", MINUS)
 
 
-def with_interval(value: float, low: float, high: float) -> str:
-    """A number, and its interval where it has one."""
-    if math.isnan(low) or math.isnan(high):
-        return number(value)
-    return f"{number(value)} [{number(low)}, {number(high)}]"
+def with_interval(row: Mapping[str, float]) -> str:
+    """The number `value`, and its interval, `low` and `high`, where it has one."""
+    if math.isnan(row["low"]) or math.isnan(row["high"]):
+        return number(row["value"])
+    return f"{number(row['value'])} [{number(row['low'])}, {number(row['high'])}]"
 
 
 def listed(names: Iterable[str]) -> str:

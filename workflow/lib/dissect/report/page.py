@@ -12,12 +12,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dissect.analysis.behaviour import gap_closed
 from dissect.analysis.curve_groups import ALL_METHODS, DONOR
-from dissect.figures.style import EXPERIMENTS, Style, in_order, layer_label, window_label
-from dissect.report import charts, run
+from dissect.figures.style import EXPERIMENTS, Style
+from dissect.report import run
 from dissect.report.concepts import concept_sections
+from dissect.report.explore import COLUMNS, explorer, looks_of
 from dissect.report.findings import findings
 from dissect.report.formatting import NONE, counted, listed, name_of, number, setting
-from dissect.report.sources import Shown, Sources, highest, records
+from dissect.report.sources import Shown, Sources, highest
 from dissect.report.tables import PageTable, compact_json, narrowed, page_table
 
 PACKAGE_DATA = ("templates/*", "assets/*")
@@ -65,24 +66,21 @@ def render(
     )
     environment.filters |= {"counted": counted, "listed": listed, "compact_json": compact_json}
     sections = concept_sections(sources, shown, style)
-    looks = charts.looks(in_order(sources.scores["experiment"]), style)
+    looks = looks_of(sources.scores["experiment"], style)
     curves = shown.of(sources.tables["curves.csv"])
+    # A single model is named once, at the top.
+    said = ["model"] if sources.tables["coverage.csv"]["model"].nunique() == 1 else []
     html: str = environment.get_template("page.html").render(
         asset=_asset,
         vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
         study=_study(sources, sections),
         findings=findings(sources.tables["claims.csv"], shown.spans[0]),
         pictures=pictures,
-        baseline=_baseline(curves, shown),
-        returned=_returned(sources, curves, shown),
+        baseline=_baseline(curves, shown).drop(columns=said),
+        returned=_returned(sources, curves, shown).drop(columns=said),
         looks=looks,
-        explorer={
-            "spec": charts.explorer(looks),
-            "series": charts.series(curves, sources.scores),
-            "looks": looks,
-            "names": _names(shown),
-            "floor": style.krs_minimum,
-        },
+        explorer=explorer(curves, sources.scores, shown, looks, style),
+        point=COLUMNS,
         tables=_tables(sources, shown),
         absent=[
             _ABSENT.get(name, f"{name} has no rows")
@@ -142,53 +140,38 @@ def _tables(sources: Sources, shown: Shown) -> Iterator[PageTable]:
         yield page_table(Path(name).stem, frame, caption, file=f"tables/{name}", total=total)
 
 
-def _baseline(curves: pd.DataFrame, shown: Shown) -> dict[str, Any]:
-    """Per model and experiment, the highest score by whose states were put back."""
+def _baseline(curves: pd.DataFrame, shown: Shown) -> pd.DataFrame:
+    """Per model and experiment, the highest score by whose states were put back, if by several."""
     means = shown.leading(curves[curves["method"] == ALL_METHODS])
     keys = ["model", "origin", "experiment"]
     best = highest(means, "mean", [*keys, "donor"])
     best["experiment"] = pd.Categorical(best["experiment"], list(EXPERIMENTS))
-    donors = sorted(set(best["donor"]) - {DONOR})
+    donors = {name: name.replace("_", " ") for name in sorted(set(best["donor"]) - {DONOR})}
+    if not donors:
+        return pd.DataFrame(columns=["model"])
     table = best.pivot(index=keys, columns="donor", values="where").fillna(NONE).reset_index()
-    rows = [
-        {
-            "model": row["model"],
-            "experiment": name_of(row["experiment"]),
-            "cells": [row.get(donor, NONE) for donor in (DONOR, *donors)],
-        }
-        for row in records(table)
-    ]
-    return {"donors": donors, "rows": rows}
+    table["experiment"] = table["experiment"].map(name_of)
+    heads = {"model": "model", "experiment": "put back", DONOR: "the original's", **donors}
+    return table.rename(columns=heads)[list(heads.values())]
 
 
-def _returned(sources: Sources, curves: pd.DataFrame, shown: Shown) -> list[dict[str, str]] | None:
+def _returned(sources: Sources, curves: pd.DataFrame, shown: Shown) -> pd.DataFrame:
     """Per patch under which models answered: its KRS, and how much came back of the answers."""
     behaviour = sources.table("behaviour.csv")
     if behaviour is None or (patches := gap_closed(behaviour)).empty:
-        return None
+        return pd.DataFrame(columns=["model"])
     same = ["model", "origin", "experiment", "first_layer", "last_layer"]
     of = {"method": ALL_METHODS, "donor": DONOR, "span": shown.spans[0], "score": "krs"}
     means = curves[(curves[list(of)] == pd.Series(of)).all(axis="columns")]
     rows = patches.merge(means.drop_duplicates(same)[[*same, "mean"]], on=same, how="left")
     rows = rows.sort_values(["model", "origin", "share"], ascending=[True, True, False])
-    return [
+    return pd.DataFrame(
         {
-            "model": row["model"],
-            "experiment": name_of(row["experiment"]),
-            "layers": f"{row['first_layer']} to {row['last_layer']}",
-            "krs": number(row["mean"]),
-            "share": f"{number(100 * row['share'], 0)} %",
-            "rouge": f"{number(row['unpatched'])} to {number(row['patched'])}",
+            "model": rows["model"],
+            "put back": rows["experiment"].map(name_of),
+            "layers": [f"{row.first_layer} to {row.last_layer}" for row in rows.itertuples()],
+            "KRS": rows["mean"].map(number),
+            "share of the answers": [f"{number(100 * share, 0)} %" for share in rows["share"]],
+            "ROUGE-L": rows["unpatched"].map(number) + " to " + rows["patched"].map(number),
         }
-        for row in records(rows)
-    ]
-
-
-def _names(shown: Shown) -> dict[str, dict[str, str]]:
-    """What the page calls windows, spans and scores, in the order in which they are offered."""
-    return {
-        "window": {name: window_label(name).removesuffix(" put back") for name in shown.windows},
-        "span": {name: name_of(name) for name in shown.spans},
-        "score": {name: setting(None, None, name) for name in shown.scores},
-        "place": {name: f"Drawn at the {layer_label(name)}" for name in shown.windows},
-    }
+    )

@@ -88,6 +88,7 @@ def read_sources(tables: Iterable[Path], texts: Iterable[Path], shown: Shown) ->
             f"{', '.join(shown.spans)}: show what was computed, see windows and figures in the "
             "config"
         )
+    scores["concept_name"] = distinct_names(scores)
     metadata: dict[str, Any] = read_metadata(krs)
     for name in metadata.keys() & {"sweeps", "packages"}:
         metadata[name] = json.loads(metadata[name])
@@ -114,6 +115,13 @@ def read_table(path: Path) -> pd.DataFrame:
         return read_csv(path)
     except (pa.ArrowInvalid, OSError, ValueError) as error:
         raise DissectError(f"{path} cannot be read: delete it and run again") from error
+
+
+def distinct_names(scores: pd.DataFrame) -> "pd.Series[str]":
+    """Each row's concept_name, and behind it the id where a model has several of that name."""
+    names, ids = scores["concept_name"], scores["concept"]
+    count = scores.groupby(["model", "concept_name"])["concept"].transform("nunique")
+    return names.where(count == 1, names + " (" + ids + ")")
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

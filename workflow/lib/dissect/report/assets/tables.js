@@ -65,13 +65,4 @@
   }
 
   document.querySelectorAll("section.table").forEach(setUp);
-
-  // A link to something inside a closed part opens it.
-  function open() {
-    const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    for (let part = target; part; part = part.parentElement) if (part.tagName === "DETAILS") part.open = true;
-    if (target) target.scrollIntoView();
-  }
-  addEventListener("hashchange", open);
-  open();
 })();
