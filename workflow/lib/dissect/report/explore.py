@@ -139,8 +139,8 @@ def _controls(
     """What a reader chooses; where there is no choice, a parameter without an input."""
     for name in _CHOICES:
         present = set(rows[name])
-        known = [word for word in words.get(name, {}).values() if word in present]
-        options = known + sorted(present.difference(known), key=str.lower)
+        ordered = [word for word in words.get(name, {}).values() if word in present]
+        options = ordered + sorted(present.difference(ordered), key=str.lower)
         select = alt.binding_select(options=options, name=name.capitalize())
         bind = select if len(options) > 1 else alt.Undefined
         yield alt.param(name=name, value=options[0], bind=bind)
