@@ -69,15 +69,15 @@ def render(
     looks = looks_of(sources.scores["experiment"], style)
     curves = shown.of(sources.tables["curves.csv"])
     # A single model is named once, at the top.
-    said = ["model"] if sources.tables["coverage.csv"]["model"].nunique() == 1 else []
+    constant = ["model"] if sources.tables["coverage.csv"]["model"].nunique() == 1 else []
     html: str = environment.get_template("page.html").render(
         asset=_asset,
         vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
         study=_study(sources, sections),
         findings=findings(sources.tables["claims.csv"], shown.spans[0]),
         pictures=pictures,
-        baseline=_baseline(curves, shown).drop(columns=said),
-        returned=_returned(sources, curves, shown).drop(columns=said),
+        baseline=_baseline(curves, shown).drop(columns=constant),
+        returned=_returned(sources, curves, shown).drop(columns=constant),
         looks=looks,
         explorer=explorer(curves, sources.scores, shown, looks, style),
         point=COLUMNS,
