@@ -1,10 +1,12 @@
 """A study whose unlearned checkpoints are LoRA adapters: merged once, then like any other."""
 
+import os
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
+from test_replaced_weights import ALL_ARE_LARGE, older
 from tiny_study import Workflow, make
 
 from dissect.files import read_json
@@ -44,12 +46,12 @@ def test_an_adapter_is_merged_once_and_swept(study: Workflow) -> None:
     assert study.run("--dry-run", CELL, WEIGHT_CHANGES).jobs == {}
 
 
-def test_a_changed_adapter_is_merged_again(study: Workflow) -> None:
+def test_an_adapter_is_merged_again_only_for_another_content(study: Workflow) -> None:
     adapter = study.root / "own/adapter"
-    config = (adapter / "adapter_config.json").read_text(encoding="utf-8")
-    (adapter / "adapter_config.json").write_text(
-        config.replace('"lora_alpha": 12', '"lora_alpha": 8'), encoding="utf-8"
-    )
+    os.utime(adapter / "adapter_model.safetensors")
+    assert study.run("--dry-run", CELL, *ALL_ARE_LARGE).jobs == {}
+    shutil.move(adapter, study.root / "own/adapter1")
+    older(save_adapter(adapter, study.root / "own/original", lora_alpha=8))
     assert study.run("--dry-run", CELL).jobs == {"merge_adapter": 1, "dissect_layers": 1}
 
 

@@ -1,6 +1,5 @@
 """Checkpoints whose files are replaced, edited, touched or copied between two runs."""
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from tiny_study import Workflow, make
 
 from dissect.checkpoints import manifest as manifests
 from dissect.results.schema import read_metadata
-from tiny import save_adapter, save_tiny
+from tiny import save_tiny
 
 # What runs again where the unlearned checkpoint dpo on tea has changed.
 ONE_CHECKPOINT = {"register_checkpoint": 1, "dissect_layers": 2} | TABLES | FIGURES
@@ -221,22 +220,3 @@ def test_no_result_mixes_two_models(tmp_path: Path) -> None:
     assert len(after) == 1
     assert before not in after
     assert study.run("--dry-run", *sweeps).jobs == {}
-
-
-def test_an_adapter_is_merged_again_only_for_another_content(tmp_path: Path) -> None:
-    study = make(tmp_path)
-    rows = [("tiny", "original", "", "path:own/original"), ("tiny", "dpo", "tea", "path:own/lora")]
-    study.write_table(rows)
-    study.write_config(concepts={"tiny": ["tea"]})
-    own = study.root / "own"
-    original = save_tiny(own / "original")
-    save_adapter(own / "lora", original)
-    manifest = "results/tiny/checkpoints/adapter/tiny/dpo/tea/manifest.json"
-    assert study.run(manifest).status == 0
-    os.utime(own / "lora/adapter_model.safetensors")
-    assert study.run("--dry-run", manifest, *ALL_ARE_LARGE).jobs == {}
-    config = json.loads((own / "lora/adapter_config.json").read_text(encoding="utf-8"))
-    shutil.move(own / "lora", own / "lora1")
-    save_adapter(own / "lora", original, lora_alpha=config["lora_alpha"] + 1)
-    older(own / "lora")
-    assert study.run("--dry-run", manifest).jobs == {"merge_adapter": 1}

@@ -129,12 +129,13 @@ def test_controls_run_the_sweeps_again_and_the_identity_control_nothing(done: Wo
 
 
 def test_an_identity_control_runs(done: Workflow) -> None:
-    for method in ("original", "dpo"):
-        table = done.result(f"self_patch/tiny/{method}/tea.parquet")
-        run = done.run(str(table.relative_to(done.root)))
-        assert run.status == 0, run.output
-        rows = pd.read_parquet(table)
-        assert set(rows["donor"]) == {"self"}
+    tables = [
+        done.result(f"self_patch/tiny/{method}/tea.parquet") for method in ("original", "dpo")
+    ]
+    run = done.run(*(str(table.relative_to(done.root)) for table in tables))
+    assert run.status == 0, run.output
+    for table in tables:
+        assert set(pd.read_parquet(table)["donor"]) == {"self"}
         table.unlink()
 
 
