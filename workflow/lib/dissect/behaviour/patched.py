@@ -8,7 +8,7 @@ is computed once. The original is never patched, so it reads a prompt once for a
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -64,17 +64,14 @@ def in_lockstep(original: Any, unlearned: Any, settings: Sequence[Setting]) -> I
     experiments = [EXPERIMENTS[setting.experiment] for setting in settings]
     rows = [row for row, one in enumerate(experiments) if one.coefficients or one.attention]
     source = SourceModel(original, rows)
-    source.hooks.append(
-        unlearned.register_forward_pre_hook(source.run_in_lockstep, with_kwargs=True)
-    )
-    try:
+    with source.hooks as hooks:
+        hooks.enter_context(
+            unlearned.register_forward_pre_hook(source.run_in_lockstep, with_kwargs=True)
+        )
         for index, layer in enumerate(_layers(unlearned)):
             covered = [row for row, one in enumerate(settings) if one.first <= index <= one.last]
             source.patch_layer(index, layer, {row: experiments[row] for row in covered})
         yield
-    finally:
-        for hook in source.hooks:
-            hook.remove()
 
 
 class SourceModel:
@@ -84,7 +81,7 @@ class SourceModel:
         rows: the rows of the batch for which it runs.
 
     Attributes:
-        hooks: all hooks on both models.
+        hooks: all hooks on both models, removed when it is left.
         captured: by layer and part, its states in this step: (rows, tokens, width).
     """
 
@@ -94,7 +91,7 @@ class SourceModel:
         self.cache = DynamicCache(config=model.config)
         self.captured: dict[tuple[nn.Module, str], Tensor] = {}
         self.prompt_of_row: list[int] | None = None  # which distinct prompt each row has
-        self.hooks: list[Any] = []
+        self.hooks = ExitStack()
 
     def run_in_lockstep(self, _module: nn.Module, _inputs: Any, arguments: dict[str, Any]) -> None:
         """Before the unlearned model reads tokens, (rows, tokens), the original reads them."""
@@ -109,7 +106,7 @@ class SourceModel:
             read = {name: value[first] for name, value in read.items()}
         self.model.base_model(**read, past_key_values=self.cache, use_cache=True)
         if self.prompt_of_row is not None:
-            self.cache.batch_select_indices(self.prompt_of_row)
+            self.cache.batch_select_indices(torch.tensor(self.prompt_of_row))
 
     def patch_layer(self, index: int, layer: nn.Module, patched: Mapping[int, Experiment]) -> None:
         """Patch one layer of the unlearned model: by row of the batch, what is patched."""
@@ -122,7 +119,7 @@ class SourceModel:
             self._patch_states(of_input, source, layer, down, rows)
         if rows := [row for row, one in patched.items() if one.value_vectors]:
             swap = _swap(source.get_parameter(f"{down}.weight"), rows)
-            self.hooks.append(layer.get_submodule(down).register_forward_hook(swap))
+            self.hooks.enter_context(layer.get_submodule(down).register_forward_hook(swap))
 
     def _patch_states(
         self, register: Any, source: nn.Module, target: nn.Module, name: str, rows: list[int]
@@ -145,7 +142,7 @@ class SourceModel:
             return (changed, *more)
 
         for layer, hook in ((source, capture), (target, patch)):
-            self.hooks.append(register(layer.get_submodule(name), hook))
+            self.hooks.enter_context(register(layer.get_submodule(name), hook))
 
 
 def _distinct(read: Sequence[Tensor]) -> tuple[list[int], list[int]]:
