@@ -50,8 +50,7 @@ def main(
         seed: of the bootstrap; None for a figure that draws no samples.
     """
     spec = FIGURES[figure]
-    only = {**wildcards, **spec.rows}
-    rows = [READERS[table.name](table, **only) for table in tables]
+    rows = [READERS[table.name](table, **wildcards) for table in tables]
     seeded = {} if seed is None else {"seed": seed}
     save(spec.function()(*rows, style=style, **seeded), pictures, style)
 
