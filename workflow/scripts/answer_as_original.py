@@ -1,5 +1,6 @@
 """Let the original answer what is asked about one concept, and about other things."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -36,15 +37,11 @@ def main(
     model = load_model(manifest.folder, choose_dtype(dtype, manifest.dtype), choose_device(device))
     texts = answers_of(model, tokenizer, asked, new_tokens)
     key = {"model": manifest.model, "concept": str(data["id"]), "concept_name": data["Concept"]}
-    rows = [
-        {**key, "set": one.set, "question": one.question, "prompt": one.prompt, "answer": text}
-        for one, text in zip(asked, texts, strict=True)
-    ]
     settings = settings_fields(prompt=prompt, sets=sets, new_tokens=new_tokens, dtype=dtype)
     metadata = result_fields(concept_json, manifest, device=model.device, dtype=model.dtype)
     metadata |= settings | stopwatch.fields()
-    table = pd.DataFrame(rows, columns=ORIGINAL_SCHEMA.names)
-    write_rows(answers, table, metadata, ORIGINAL_SCHEMA)
+    rows = pd.DataFrame(map(asdict, asked)).assign(**key, answer=texts)
+    write_rows(answers, rows.reindex(columns=ORIGINAL_SCHEMA.names), metadata, ORIGINAL_SCHEMA)
 
 
 if __name__ == "__main__":

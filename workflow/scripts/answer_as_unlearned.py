@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import pandas as pd
-
-from dissect.behaviour.answer_table import answer_rows, original_texts, report
+from dissect.behaviour.answer_table import answer_rows, original_texts, write_answers
 from dissect.behaviour.generate import answers_of
 from dissect.behaviour.prompts import asked_of
 from dissect.checkpoints.manifest import read_manifest
@@ -14,7 +12,6 @@ from dissect.files import read_json
 from dissect.job import run
 from dissect.provenance import Stopwatch, result_fields
 from dissect.results.expected import settings_fields
-from dissect.results.schema import ANSWER_SCHEMA, ORIGINAL_SCHEMA, read_table, write_rows
 from dissect.texts.answers import load_model
 
 
@@ -40,7 +37,7 @@ def main(
     stopwatch = Stopwatch()
     original_manifest, unlearned_manifest = read_manifest(original), read_manifest(unlearned)
     data = read_json(concept_json)
-    reference = original_texts(read_table(original_answers, ORIGINAL_SCHEMA))
+    reference = original_texts(original_answers)
     tokenizer = load_tokenizer(unlearned_manifest.folder)
     asked = asked_of(data, sets, prompt, tokenizer)
     number_format = choose_dtype(dtype, original_manifest.dtype)
@@ -51,9 +48,7 @@ def main(
     metadata = result_fields(
         concept_json, original_manifest, unlearned_manifest, device=model.device, dtype=model.dtype
     )
-    metadata |= settings | stopwatch.fields()
-    write_rows(answers, pd.DataFrame(rows, columns=ANSWER_SCHEMA.names), metadata, ANSWER_SCHEMA)
-    report(rows)
+    write_answers(answers, rows, metadata | settings | stopwatch.fields())
 
 
 if __name__ == "__main__":

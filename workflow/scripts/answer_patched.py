@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import pandas as pd
-
-from dissect.behaviour.answer_table import answer_rows, original_texts, report
+from dissect.behaviour.answer_table import answer_rows, original_texts, write_answers
 from dissect.behaviour.patched import patched_answers
 from dissect.behaviour.prompts import asked_of, refuse_other_prompts
 from dissect.behaviour.settings import settings_of
@@ -17,7 +15,6 @@ from dissect.files import read_json
 from dissect.job import run
 from dissect.provenance import Stopwatch, result_fields
 from dissect.results.expected import settings_fields
-from dissect.results.schema import ANSWER_SCHEMA, ORIGINAL_SCHEMA, read_table, write_rows
 from dissect.texts.answers import load_model
 
 
@@ -56,7 +53,7 @@ def main(
     donor = load_model(original_manifest.folder, *loaded)
     model = load_model(unlearned_manifest.folder, *loaded)
     texts_by_patch = patched_answers(donor, model, tokenizer, asked, patches, new_tokens)
-    reference = original_texts(read_table(original_answers, ORIGINAL_SCHEMA))
+    reference = original_texts(original_answers)
     rows = [
         row
         for patch, texts in zip(patches, texts_by_patch, strict=True)
@@ -73,9 +70,7 @@ def main(
     metadata = result_fields(
         concept_json, original_manifest, unlearned_manifest, device=model.device, dtype=model.dtype
     )
-    metadata |= settings | stopwatch.fields()
-    write_rows(answers, pd.DataFrame(rows, columns=ANSWER_SCHEMA.names), metadata, ANSWER_SCHEMA)
-    report(rows)
+    write_answers(answers, rows, metadata | settings | stopwatch.fields())
 
 
 if __name__ == "__main__":

@@ -32,8 +32,7 @@ def main(
         seed: of the bootstrap; None for a figure that draws no samples.
     """
     spec = FIGURES[figure]
-    only = {**wildcards, **spec.rows}
-    rows = [read_rows(table, **only) for table in tables]
+    rows = [read_rows(table, **wildcards) for table in tables]
     seeded = {} if seed is None else {"seed": seed}
     save(spec.function()(*rows, style=style, **seeded), pictures, style)
 

@@ -2,23 +2,25 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 
 from dissect.behaviour.prompts import Asked
 from dissect.behaviour.score import bleu, rouge_l
 from dissect.behaviour.settings import Setting
 from dissect.checkpoints.manifest import Manifest
+from dissect.results.schema import ANSWER_SCHEMA, ORIGINAL_SCHEMA, read_table, write_rows
 
 log = logging.getLogger("dissect")
 Row = dict[str, Any]
 
 
-def original_texts(answers: pa.Table) -> dict[tuple[str, int], str]:
-    """The original's answers by set and question."""
-    return {(row["set"], row["question"]): row["answer"] for row in answers.to_pylist()}
+def original_texts(answers: Path) -> dict[tuple[str, int], str]:
+    """What answer_as_original wrote: the original's answers by set and question."""
+    rows = read_table(answers, ORIGINAL_SCHEMA).to_pylist()
+    return {(row["set"], row["question"]): row["answer"] for row in rows}
 
 
 def answer_rows(
@@ -59,10 +61,11 @@ def answer_rows(
     ]
 
 
-def report(rows: Sequence[Row]) -> None:
-    """Say in the log how like the original's the answers are, per set and patch."""
+def write_answers(path: Path, rows: Sequence[Row], metadata: Mapping[str, str]) -> None:
+    """Write the table; the log says how like the original's the answers are, per set and patch."""
+    table = pd.DataFrame(rows, columns=ANSWER_SCHEMA.names)
+    write_rows(path, table, metadata, ANSWER_SCHEMA)
     group = ["set", "experiment", "first_layer", "last_layer"]
-    table = pd.DataFrame(rows, columns=[*group, "rouge_l"])
     for key, scores in table.groupby(group, dropna=False, sort=False)["rouge_l"]:
         name, experiment, first, last = key
         patched = isinstance(experiment, str)

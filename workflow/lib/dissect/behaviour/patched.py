@@ -8,7 +8,7 @@ is computed once. The original is never patched, so it reads a prompt once for a
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -64,17 +64,14 @@ def in_lockstep(original: Any, unlearned: Any, settings: Sequence[Setting]) -> I
     experiments = [EXPERIMENTS[setting.experiment] for setting in settings]
     rows = [row for row, one in enumerate(experiments) if one.coefficients or one.attention]
     source = SourceModel(original, rows)
-    source.hooks.append(
-        unlearned.register_forward_pre_hook(source.run_in_lockstep, with_kwargs=True)
-    )
-    try:
+    with source.hooks as hooks:
+        hooks.enter_context(
+            unlearned.register_forward_pre_hook(source.run_in_lockstep, with_kwargs=True)
+        )
         for index, layer in enumerate(_layers(unlearned)):
             covered = [row for row, one in enumerate(settings) if one.first <= index <= one.last]
             source.patch_layer(index, layer, {row: experiments[row] for row in covered})
         yield
-    finally:
-        for hook in source.hooks:
-            hook.remove()
 
 
 class SourceModel:
@@ -84,17 +81,17 @@ class SourceModel:
         rows: the rows of the batch for which it runs.
 
     Attributes:
-        hooks: all hooks on both models.
-        captured: by module, what it has computed in this step: (rows, tokens, width).
+        hooks: all hooks on both models, removed when it is left.
+        captured: by layer and part, its states in this step: (rows, tokens, width).
     """
 
     def __init__(self, model: Any, rows: list[int]) -> None:
         self.model, self.rows = model, rows
         self.family = family_of(model.config.model_type)
         self.cache = DynamicCache(config=model.config)
-        self.captured: dict[nn.Module, Tensor] = {}
-        self.prompt_of_row: Tensor | None = None  # (rows,): which distinct prompt each row has
-        self.hooks: list[Any] = []
+        self.captured: dict[tuple[nn.Module, str], Tensor] = {}
+        self.prompt_of_row: list[int] | None = None  # which distinct prompt each row has
+        self.hooks = ExitStack()
 
     def run_in_lockstep(self, _module: nn.Module, _inputs: Any, arguments: dict[str, Any]) -> None:
         """Before the unlearned model reads tokens, (rows, tokens), the original reads them."""
@@ -109,67 +106,54 @@ class SourceModel:
             read = {name: value[first] for name, value in read.items()}
         self.model.base_model(**read, past_key_values=self.cache, use_cache=True)
         if self.prompt_of_row is not None:
-            self.cache.batch_select_indices(self.prompt_of_row)
+            self.cache.batch_select_indices(torch.tensor(self.prompt_of_row))
 
     def patch_layer(self, index: int, layer: nn.Module, patched: Mapping[int, Experiment]) -> None:
         """Patch one layer of the unlearned model: by row of the batch, what is patched."""
         source, down = _layers(self.model)[index], f"{self.family.mlp}.{self.family.down}"
         if rows := [row for row, one in patched.items() if one.attention]:
-            attention = self.family.attention
-            self._patch_output(
-                source.get_submodule(attention), layer.get_submodule(attention), rows
-            )
+            of_output = nn.Module.register_forward_hook
+            self._patch_states(of_output, source, layer, self.family.attention, rows)
         if rows := [row for row, one in patched.items() if one.coefficients]:
-            self._patch_input(source.get_submodule(down), layer.get_submodule(down), rows)
+            of_input = nn.Module.register_forward_pre_hook
+            self._patch_states(of_input, source, layer, down, rows)
         if rows := [row for row, one in patched.items() if one.value_vectors]:
             swap = _swap(source.get_parameter(f"{down}.weight"), rows)
-            self.hooks.append(layer.get_submodule(down).register_forward_hook(swap))
+            self.hooks.enter_context(layer.get_submodule(down).register_forward_hook(swap))
 
-    def _patch_output(self, source: nn.Module, target: nn.Module, rows: list[int]) -> None:
-        def capture(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            self._capture(source, output[0])
+    def _patch_states(
+        self, register: Any, source: nn.Module, target: nn.Module, name: str, rows: list[int]
+    ) -> None:
+        """Patch the states that a part of a layer gives out, or takes in, into these rows.
 
-        def patch(_module: nn.Module, _inputs: Any, output: Any) -> Any:
-            return (self._patched(output[0], source, rows), *output[1:])
+        Args:
+            register: what registers a hook; the hook's last argument is a tuple, the states first.
+            source, target: the layers of both models; `name` is the part's.
+        """
 
-        self.hooks += [source.register_forward_hook(capture), target.register_forward_hook(patch)]
+        def capture(*given: Any) -> None:
+            states, kinds = given[-1][0], self.prompt_of_row
+            self.captured[source, name] = states if kinds is None else states[kinds]
 
-    def _patch_input(self, source: nn.Module, target: nn.Module, rows: list[int]) -> None:
-        def capture(_module: nn.Module, inputs: Any) -> None:
-            self._capture(source, inputs[0])
+        def patch(*given: Any) -> Any:
+            states, *more = given[-1]
+            changed = states.clone()
+            changed[rows] = self.captured[source, name][[self.rows.index(row) for row in rows]]
+            return (changed, *more)
 
-        def patch(_module: nn.Module, inputs: Any) -> Any:
-            return (self._patched(inputs[0], source, rows),)
-
-        self.hooks.append(source.register_forward_pre_hook(capture))
-        self.hooks.append(target.register_forward_pre_hook(patch))
-
-    def _capture(self, module: nn.Module, states: Tensor) -> None:
-        """Keep what the original has just computed, one entry per row for which it runs."""
-        of_rows = states if self.prompt_of_row is None else states[self.prompt_of_row]
-        self.captured[module] = of_rows
-
-    def _patched(self, batch: Tensor, source: nn.Module, rows: list[int]) -> Tensor:
-        """A batch of the unlearned model with the original's states in these rows."""
-        changed = batch.clone()
-        changed[rows] = self.captured[source][[self.rows.index(row) for row in rows]]
-        return changed
+        for layer, hook in ((source, capture), (target, patch)):
+            self.hooks.enter_context(register(layer.get_submodule(name), hook))
 
 
-def _distinct(read: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def _distinct(read: Sequence[Tensor]) -> tuple[list[int], list[int]]:
     """The first row of each kind, and the number of each row's kind.
 
     Args:
         read: tensors (rows, tokens); two rows are of one kind if they are equal in all of them.
     """
-    rows = list(zip(*(map(tuple, one.tolist()) for one in read), strict=True))
-    kinds = {row: number for number, row in enumerate(dict.fromkeys(rows))}
-    kind_of_row = [kinds[row] for row in rows]
-    device = read[0].device
-    return (
-        torch.tensor([kind_of_row.index(kind) for kind in range(len(kinds))], device=device),
-        torch.tensor(kind_of_row, device=device),
-    )
+    rows = list(map(tuple, torch.cat(tuple(read), dim=1).tolist()))
+    kinds = list(dict.fromkeys(rows))
+    return [rows.index(kind) for kind in kinds], [kinds.index(row) for row in rows]
 
 
 def _swap(weight: Tensor, rows: list[int]) -> Any:

@@ -14,7 +14,7 @@ from dissect.analysis.bootstrap import MIN_CONCEPTS, interval_of_mean
 from dissect.errors import DissectError
 from dissect.figures import canvas, notes
 from dissect.figures.names import drawn_name
-from dissect.figures.style import Style, in_order
+from dissect.figures.style import Style
 
 
 class QuestionSet(NamedTuple):
@@ -45,16 +45,17 @@ def draw_behaviour(behaviour: pd.DataFrame, seed: int, style: Style) -> Figure:
     """A panel per score; per set of questions, each method's mean and each concept.
 
     Args:
-        behaviour: rows of tables/behaviour.csv of one model without a patch. Origins are not
-            pooled: each has a row of panels.
+        behaviour: rows of tables/behaviour.csv of one model; those under a patch are left out.
+            Origins are not pooled: each has a row of panels.
         seed: of the bootstrap.
     """
+    behaviour = behaviour[behaviour["experiment"] == ""]
     origins = dict(list(behaviour.groupby("origin", sort=True)))
     ticks = {name: SETS[name].tick for name in _sets(behaviour)}
     methods = sorted(behaviour["method"].unique())
     colours = sns.color_palette(style.palette, len(methods))
     marks = {
-        method: _mark(drawn_name(method), colour, marker)
+        method: {"label": drawn_name(method), "color": colour, "marker": marker} | canvas.LARGE_MARK
         for method, colour, marker in zip(methods, colours, cycle(_MARKERS), strict=False)
     }
     size = (style.width, (len(origins) * (style.panel_height + 0.15) + 0.2) * style.font_scale)
@@ -98,12 +99,9 @@ def draw_behaviour_patched(behaviour: pd.DataFrame, seed: int, style: Style) -> 
     windows = first + "\N{EN DASH}" + last
     patched = patched.assign(x=windows, side=patched["experiment"], score=patched["rouge_l"])
     ticks = dict(zip(windows, windows, strict=True))
-    experiments, sets = in_order(patched["experiment"]), _sets(patched)
-    marks = {
-        name: _mark(look["label"], look["color"], look["marker"])
-        for name, look in canvas.experiment_styles(style).items()
-        if name in experiments
-    }
+    sets = _sets(patched)
+    looks = canvas.experiment_styles(style, patched["experiment"])
+    marks = {name: look | canvas.LARGE_MARK for name, look in looks.items()}
     panels = [
         (f"{drawn_name(method)}{f', {SETS[name].title}' if len(sets) > 1 else ''}", rows)
         for name in sets
@@ -112,7 +110,7 @@ def draw_behaviour_patched(behaviour: pd.DataFrame, seed: int, style: Style) -> 
     height = (style.panel_height + 0.25) * style.font_scale
     with canvas.applied(style):
         figure, axes = canvas.new_panels(len(panels), (style.width, height), 0.2 * style.font_scale)
-        for number, (panel, (title, rows)) in enumerate(zip(axes, panels, strict=True)):
+        for panel, (title, rows) in zip(axes, panels, strict=True):
             _draw_points(panel, rows, ticks, marks, seed)
             # The same model, concepts and questions without a patch.
             key = ["origin", "method", "set", "concept"]
@@ -120,8 +118,8 @@ def draw_behaviour_patched(behaviour: pd.DataFrame, seed: int, style: Style) -> 
             panel.axhline(mean, color=canvas.GREY, linewidth=0.9, linestyle=(0, (4, 2)))
             panel.set_title(title, loc="left")
             panel.set_xlabel("layers put back (from 0)")
-            is_left = number % canvas.columns_of(len(panels)) == 0
-            panel.set_ylabel(SCORES["rouge_l"] if is_left else "")
+        for panel in axes[:: canvas.columns_of(len(axes))]:
+            panel.set_ylabel(SCORES["rouge_l"])
         what = [SETS[sets[0]].title] if len(sets) == 1 else []
         what.append("dashed: the unlearned model without a patch")
         notes.title(figure, patched["model"].iloc[0], _phrases(patched, what), style)
@@ -131,10 +129,6 @@ def draw_behaviour_patched(behaviour: pd.DataFrame, seed: int, style: Style) -> 
 
 def _sets(behaviour: pd.DataFrame) -> list[str]:
     return [name for name in SETS if (behaviour["set"] == name).any()]
-
-
-def _mark(label: str, colour: Any, marker: str) -> dict[str, Any]:
-    return {"label": label, "color": colour, "marker": marker, **canvas.LARGE_MARK}
 
 
 def _draw_points(

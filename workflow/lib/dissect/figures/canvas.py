@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from dissect.analysis.bootstrap import MIN_CONCEPTS
 from dissect.errors import DissectError
 from dissect.figures.names import FONT_FAMILY, font_families
-from dissect.figures.style import EXPERIMENTS, Look, Style
+from dissect.figures.style import EXPERIMENTS, Look, Style, in_order
 from dissect.files import atomic_path
 
 GREY = "0.35"
@@ -147,14 +147,12 @@ class MethodPanels(NamedTuple):
     shown: "pd.Series[float]"
 
     @classmethod
-    def of(
-        cls, means: pd.DataFrame, concepts: pd.DataFrame, value: str = "mean", n: str = "concepts"
-    ) -> "MethodPanels":
-        """Means in the column `value`, of as many concepts as the column `n` says."""
+    def of(cls, means: pd.DataFrame, concepts: pd.DataFrame) -> "MethodPanels":
+        """The column `mean` is drawn, of as many concepts as the column `concepts` says."""
         rows, singles = by_method(means), by_method(concepts)
-        few = [title for title, part in rows.items() if part[n].max() < MIN_CONCEPTS]
+        few = [title for title, part in rows.items() if part["concepts"].max() < MIN_CONCEPTS]
         drawn = {title: singles.get(title, concepts.iloc[:0]) for title in few}
-        values = [means[value], means["low"], *(part["value"] for part in drawn.values())]
+        values = [means["mean"], means["low"], *(part["value"] for part in drawn.values())]
         return cls(rows, drawn, pd.concat(values))
 
 
@@ -210,9 +208,10 @@ def line_styles(looks: Mapping[str, Look], style: Style, colours: int) -> dict[s
     }
 
 
-def experiment_styles(style: Style) -> dict[str, dict[str, Any]]:
-    """`line_styles` of the experiments: the same in every figure, whichever of them it shows."""
-    return line_styles(EXPERIMENTS, style, len(EXPERIMENTS))
+def experiment_styles(style: Style, shown: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """`line_styles` of the experiments shown, in the paper's order: the same in every figure."""
+    looks = {name: EXPERIMENTS[name] for name in in_order(shown)}
+    return line_styles(looks, style, len(EXPERIMENTS))
 
 
 def add_line(axes: Axes, rows: pd.DataFrame, value: str, **line_style: Any) -> None:
@@ -224,7 +223,9 @@ def add_line(axes: Axes, rows: pd.DataFrame, value: str, **line_style: Any) -> N
 
 
 def add_band(axes: Axes, rows: pd.DataFrame, colour: Any) -> None:
-    """The interval of each layer."""
+    """The interval of each layer that has one."""
+    if rows["low"].isna().all():
+        return
     rows = rows.sort_values("layer")
     band: dict[str, Any] = {"color": colour, "alpha": 0.2, "linewidth": 0}
     axes.fill_between(rows["layer"], rows["low"], rows["high"], **band)

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dissect.analysis.curve_groups import ALL_METHODS
+from dissect.analysis.curve_groups import ALL_METHODS, DONOR
 from dissect.figures import canvas, notes
 from dissect.figures.grid import LineStyles, method_grid
 from dissect.figures.style import SHORT_SCORES, SPANS, Look, Style, layer_label, window_label
@@ -28,7 +28,8 @@ def draw_spans(curves: pd.DataFrame, concepts: pd.DataFrame, style: Style) -> Fi
     """The notebook's span and the answer's: a panel per method (rows) and experiment (columns).
 
     Args:
-        curves: rows of tables/curves.csv of one model, window, donor and score, of all spans.
+        curves: rows of tables/curves.csv of one model, window and score, of all spans; those of
+            other donors are left out.
         concepts: what `concept_scores` returns, of the same selection; drawn as thin lines where a
             method has too few concepts for an interval.
     """
@@ -42,10 +43,12 @@ def draw_scores(curves: pd.DataFrame, concepts: pd.DataFrame, style: Style) -> F
     A score that has no value under this span is left out, and the figure says so.
 
     Args:
-        curves: rows of tables/scores.csv of one model, window, span and donor.
+        curves: rows of tables/scores.csv of one model, window and span; those of other donors are
+            left out.
         concepts: what `concept_scores` returns of the same selection and of every score.
     """
-    present = set(curves.loc[curves["mean"].notna(), "score"])
+    with_value = (curves["donor"] == DONOR) & curves["mean"].notna()
+    present = set(curves.loc[with_value, "score"])
     looks = {name: look for name, look in _SCORES.items() if name in present}
     absent = [look.label for name, look in _SCORES.items() if name not in present]
     phrases = [f"over {SPANS[curves['span'].iloc[0]]}"]
@@ -64,7 +67,7 @@ def _draw(
     style: Style,
 ) -> Figure:
     """A panel per method and experiment, a line per look; `by` is the column that names it."""
-    means = curves[curves["method"] != ALL_METHODS]
+    means = curves[(curves["method"] != ALL_METHODS) & (curves["donor"] == DONOR)]
     if looks:  # else the panels say that there is no value
         means = means[means[by].isin(list(looks))]
     panels = canvas.MethodPanels.of(means, concepts[concepts[by].isin(list(looks))])
@@ -77,26 +80,20 @@ def _draw(
         notes.AVERAGED,
         *notes.uncertainty(panels),
         *notes.counted(means),
-        notes.cut_note(panels.shown, style),
-        notes.ceiling_note(panels.shown, style),
     ]
 
     def draw_panel(
         axes: Axes, means: pd.DataFrame, singles: pd.DataFrame | None, styles: LineStyles
     ) -> None:
         """One line per reading, with its band, or with a thin line per concept."""
-        canvas.zero_line(axes)
         canvas.layer_ticks(axes, 4)
         for number, (name, line_style) in enumerate(styles.items()):
             curve, colour = means[means[by] == name], line_style["color"]
             every = max(1, len(curve) // _MARKS)
             marked = {"markevery": (number * every // len(styles), every)}
             canvas.add_line(axes, curve, "mean", zorder=3 - 0.1 * number, **line_style, **marked)
-            if singles is None:
-                canvas.add_band(axes, curve, colour)
-            else:
+            canvas.add_band(axes, curve, colour)
+            if singles is not None:
                 canvas.add_singles(axes, singles[singles[by] == name], color=colour)
-        if means["mean"].isna().all():
-            canvas.note(axes, "no value")
 
     return method_grid(panels, draw_panel, looks, ("layer", scale), words, style)

@@ -1,6 +1,7 @@
 """KRS against layer: the paper's figure, and the same per method with intervals."""
 
-from typing import Any, NamedTuple
+import math
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -9,28 +10,17 @@ from matplotlib.figure import Figure
 from dissect.analysis.curve_groups import ALL_METHODS, DONOR
 from dissect.figures import canvas, notes
 from dissect.figures.names import drawn_name
-from dissect.figures.style import EXPERIMENTS, SCORES, Style, in_order, layer_label
+from dissect.figures.style import SCORES, Style, layer_label
 
 FLOOR_WIDTH = 0.7  # of a control's line
 
 
-class Control(NamedTuple):
-    """What a control donor is called in the words and in the legend, and its line's dashes."""
-
-    label: str
-    short: str
-    dashes: tuple[float, ...]
-
-    @property
-    def line_style(self) -> dict[str, Any]:
-        """What matplotlib calls its look."""
-        dashes = (0, self.dashes)
-        return {"color": canvas.GREY, "linewidth": FLOOR_WIDTH, "linestyle": dashes}
-
-
-CONTROLS = {
-    "other_question": Control("another question's states", "other question", (6, 1.5)),
-    "noise": Control("noise of the same norm", "noise", (1, 2)),
+# Of the donors of controls: what they are called in the words, and their lines.
+_WORDS = {"other_question": "another question's states", "noise": "noise of the same norm"}
+_FLOOR: dict[str, Any] = {"color": canvas.GREY, "linewidth": FLOOR_WIDTH}
+_LINES = {
+    "other_question": _FLOOR | {"label": "floor: other question", "linestyle": (0, (6, 1.5))},
+    "noise": _FLOOR | {"label": "floor: noise", "linestyle": (0, (1, 2))},
 }
 
 
@@ -42,6 +32,7 @@ def draw_curves(curves: pd.DataFrame, style: Style) -> Figure:
             pooled: each has a panel. Rows of other donors are drawn as control baselines.
     """
     overall = curves[(curves["method"] == ALL_METHODS) & (curves["donor"] == DONOR)]
+    overall = overall.assign(low=math.nan, high=math.nan)  # the paper's figure has no bands
     rows = {str(origin): part for origin, part in overall.groupby("origin", sort=True)}
     panels = canvas.MethodPanels(rows if len(rows) > 1 else {"": overall}, {}, overall["mean"])
     return _draw(curves, panels, [f"{notes.AVERAGED}, then methods"], style)
@@ -79,7 +70,7 @@ def _draw(
         first = drawn.iloc[0]
         end = canvas.score_floor(shown, style)
         # The most that each control gives back anywhere, also below the end of the axis.
-        highest = controls.groupby("donor")["mean"].max().reindex(list(CONTROLS)).dropna()
+        highest = controls.groupby("donor")["mean"].max().reindex(list(_WORDS)).dropna()
         _label(axes, layer_label(first["window"]), SCORES[first["score"]], end)
         phrases = [
             *notes.setting(first["window"], first["span"]),
@@ -87,17 +78,14 @@ def _draw(
             *notes.counted(curves[curves["donor"] == DONOR]),
             notes.cut_note(shown, style),
             *(
-                f"floor with {CONTROLS[str(donor)].label}: at most {notes.signed(round(value, 2))}"
+                f"floor with {_WORDS[str(donor)]}: at most {notes.signed(round(value, 2))}"
                 f"{'' if value >= end else ', below the axis'}"
                 for donor, value in highest.items()
             ),
         ]
         notes.title(figure, first["model"], phrases, style)
-        entries = [canvas.experiment_styles(style)[name] for name in in_order(drawn["experiment"])]
-        entries += [
-            CONTROLS[donor].line_style | {"label": f"floor: {CONTROLS[donor].short}"}
-            for donor in map(str, highest[highest >= end].index)
-        ]
+        entries = [*canvas.experiment_styles(style, drawn["experiment"]).values()]
+        entries += [_LINES[donor] for donor in map(str, highest[highest >= end].index)]
         canvas.legend(figure, entries, 4 if columns > 1 else 2)
     return figure
 
@@ -120,17 +108,16 @@ def _draw_curves(
     axes: Axes, rows: pd.DataFrame, singles: pd.DataFrame | None, style: Style
 ) -> None:
     """A line per experiment, with its band where it has one, or with the single concepts."""
-    line_styles, empty = canvas.experiment_styles(style), []
-    for experiment in in_order(rows["experiment"]):
-        curve, line_style = rows[rows["experiment"] == experiment], line_styles[experiment]
+    empty = []
+    for experiment, line_style in canvas.experiment_styles(style, rows["experiment"]).items():
+        curve = rows[rows["experiment"] == experiment]
         canvas.add_line(axes, curve, "mean", **line_style)
         if curve["mean"].isna().all():
-            empty.append(EXPERIMENTS[experiment].label)
+            empty.append(line_style["label"])
+        canvas.add_band(axes, curve, line_style["color"])
         if singles is not None:
             of_experiment = singles[singles["experiment"] == experiment]
             canvas.add_singles(axes, of_experiment, **line_style)
-        elif curve["method"].iloc[0] != ALL_METHODS:  # the paper's figure has no bands
-            canvas.add_band(axes, curve, line_style["color"])
     if empty:
         canvas.note(axes, "no value (unpatched loss 0): " + ", ".join(empty), 0.02)
 
@@ -140,7 +127,7 @@ def _draw_controls(axes: Axes, controls: pd.DataFrame, style: Style) -> None:
 
     The dashes say which donor, the small markers which experiment.
     """
-    line_styles = canvas.experiment_styles(style)
+    line_styles = canvas.experiment_styles(style, controls["experiment"])
     with_value = controls[controls["mean"].notna()].sort_values("layer", kind="stable")
     for key, line in with_value.groupby(["donor", "experiment"], sort=False):
         donor, experiment = map(str, key)
@@ -150,4 +137,4 @@ def _draw_controls(axes: Axes, controls: pd.DataFrame, style: Style) -> None:
             "markerfacecolor": line_styles[experiment]["color"],
             "markeredgewidth": 0,
         }
-        axes.plot(line["layer"], line["mean"], zorder=1.7, **CONTROLS[donor].line_style | marks)
+        axes.plot(line["layer"], line["mean"], zorder=1.7, **_LINES[donor] | marks)

@@ -16,7 +16,7 @@ _FULL = 4  # panels side by side that take the whole width
 _METHOD = 26  # characters of a method's name beside a panel
 
 LineStyles = Mapping[str, Mapping[str, Any]]
-# Draws the means of one method and experiment, and single concepts where they are given.
+# Adds the means of one method and experiment, and single concepts where they are given.
 DrawPanel = Callable[[Axes, pd.DataFrame, pd.DataFrame | None, LineStyles], None]
 
 
@@ -33,7 +33,7 @@ def method_grid(
     Args:
         looks: of what is compared in each panel.
         scales: the names of the axes, across and up.
-        words: what is written above the figure.
+        words: what is written above the figure, before what lies outside the axes.
     """
     means = pd.concat(panels.rows.values())
     experiments = in_order(means["experiment"])
@@ -49,20 +49,21 @@ def method_grid(
             row[0].set_ylabel(f"{drawn_name(title, _METHOD)}\n{up}")
             singles = panels.singles.get(title)
             for axes, experiment in zip(row, experiments, strict=True):
+                canvas.zero_line(axes)
+                curves = of_method[of_method["experiment"] == experiment]
                 alone = None if singles is None else singles[singles["experiment"] == experiment]
-                draw_panel(axes, of_method[of_method["experiment"] == experiment], alone, styles)
+                draw_panel(axes, curves, alone, styles)
+                if curves["mean"].isna().all():
+                    canvas.note(axes, "no value")
         for axes, experiment in zip(grid[0], experiments, strict=True):
             axes.set_title(EXPERIMENTS[experiment].label, loc="left")
         for axes in grid[-1]:
             axes.set_xlabel(across)
-        limits = (
-            canvas.score_floor(panels.shown, style),
-            canvas.score_ceiling(panels.shown, style),
-        )
-        grid[0, 0].set_ylim(*limits)
-        notes.title(figure, means["model"].iloc[0], words, style)
+        shown = panels.shown
+        grid[0, 0].set_ylim(canvas.score_floor(shown, style), canvas.score_ceiling(shown, style))
+        outside = notes.cut_note(shown, style), notes.ceiling_note(shown, style)
+        notes.title(figure, means["model"].iloc[0], [*words, *outside], style)
         # Side by side, or in a narrow figure one below the other.
-        canvas.legend(
-            figure, list(styles.values()), len(styles) if width > style.width * 0.6 else 1
-        )
+        columns = len(styles) if width > style.width * 0.6 else 1
+        canvas.legend(figure, list(styles.values()), columns)
     return figure

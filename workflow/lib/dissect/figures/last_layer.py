@@ -62,15 +62,13 @@ def draw_last_layer(concepts: pd.DataFrame, style: Style) -> Figure:
     legend_height = (0.2 if is_wide else 0.5) * style.font_scale
     first = concepts.iloc[0]
     with canvas.applied(style, concepts):
-        figure, axes = canvas.new_panels(len(panels), size, legend_height, sharex=True)
+        figure, axes = canvas.new_panels(len(panels), size, legend_height)
         for panel, (name, rows) in zip(axes, panels.items(), strict=True):
             of_panel = share.merge(rows[["method", "origin"]].drop_duplicates())
             _draw_panel(panel, of_panel, experiments, style)
             panel.set_title(drawn_name(name), loc="left")
             panel.set_xlim(canvas.score_floor(share["value"], style), canvas.TOP)
             panel.set_xlabel(SCORES[first["score"]])
-            panel.tick_params(labelbottom=True)
-            panel.xaxis.label.set_visible(True)
         each = share.groupby(_BY)["concept"].nunique()
         phrases = [
             *notes.setting(first["window"], first["span"]),

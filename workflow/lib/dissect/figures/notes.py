@@ -48,10 +48,12 @@ def setting(window: str, span: str) -> list[str]:
     return [window_label(window), f"loss over {SPANS[span]}", SCALE]
 
 
-def uncertainty(panels: MethodPanels) -> list[str]:
-    """What thin lines and bands are, where they are drawn."""
-    thin = ["thin lines: single concepts"] if panels.singles else []
-    return thin + ([BANDS] if len(panels.singles) < len(panels.rows) else [])
+def uncertainty(
+    panels: MethodPanels, singles: str = "thin lines: single concepts", intervals: str = BANDS
+) -> list[str]:
+    """Words on single concepts and on intervals, where they are drawn."""
+    has_intervals = len(panels.singles) < len(panels.rows)
+    return [singles if panels.singles else "", intervals if has_intervals else ""]
 
 
 def counted(curves: pd.DataFrame) -> list[str]:

@@ -16,16 +16,14 @@ def check_palettes(style: Style) -> None:
     import matplotlib as mpl
     import seaborn as sns
 
-    try:
-        sns.color_palette(style.palette, 2)
-    except Exception as error:  # seaborn parses the name: "ch:...", "light:...", "blend:..."
-        raise _unknown("palette", style.palette, default.palette) from error
-    if style.heatmap_palette not in mpl.colormaps:  # seaborn has added its own
-        raise _unknown("heatmap_palette", style.heatmap_palette, default.heatmap_palette)
-
-
-def _unknown(key: str, name: str, default: str) -> DissectError:
-    return DissectError(
-        f"config: figures.style.{key}: {name[:80]!r} is no palette of seaborn or matplotlib; "
-        f"give one of theirs, such as {default}"
-    )
+    # seaborn parses the name: "ch:...", "light:...", "blend:..."; its maps are among matplotlib's.
+    look_ups = {"palette": sns.color_palette, "heatmap_palette": mpl.colormaps.__getitem__}
+    for key, look_up in look_ups.items():
+        name = getattr(style, key)
+        try:
+            look_up(name)
+        except Exception as error:
+            raise DissectError(
+                f"config: figures.style.{key}: {name[:80]!r} is no palette of seaborn or "
+                f"matplotlib; give one of theirs, such as {getattr(default, key)}"
+            ) from error

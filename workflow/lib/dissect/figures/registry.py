@@ -1,7 +1,7 @@
 """All figures: what each is called, drawn from, and named by. Free of matplotlib: rules read it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -19,7 +19,6 @@ class FigureSpec:
         module: the module of dissect.figures that has its function.
         tables: files of <results>/tables, in the order of the function's arguments.
         parts: wildcards in its file names beside the model, in their order.
-        rows: column -> the value that the tables' rows must have, whatever is selected.
         is_seeded: whether the function draws bootstrap samples, and so wants a seed.
     """
 
@@ -28,7 +27,6 @@ class FigureSpec:
     module: str
     tables: tuple[str, ...]
     parts: tuple[str, ...] = ()
-    rows: Mapping[str, str] = field(default_factory=dict)
     is_seeded: bool = False
 
     @property
@@ -59,7 +57,6 @@ class FigureSpec:
 
 
 _SELECTION = ("window", "span", "score")
-_OF_ORIGINAL = {"donor": "original"}
 # In the order in which a study's figures are shown.
 _FIGURES = (
     FigureSpec("curves", "Recovery against layer", "curves", ("curves.csv",), _SELECTION),
@@ -80,7 +77,6 @@ _FIGURES = (
         "compared",
         ("curves.csv", "krs.parquet"),
         ("window", "score"),
-        _OF_ORIGINAL,
     ),
     FigureSpec(
         "scores",
@@ -88,7 +84,6 @@ _FIGURES = (
         "compared",
         ("scores.csv", "krs.parquet"),
         ("window", "span"),
-        _OF_ORIGINAL,
     ),
     FigureSpec(
         "widths",
@@ -96,7 +91,6 @@ _FIGURES = (
         "widths",
         ("statistics.csv", "krs.parquet"),
         ("span", "score"),
-        _OF_ORIGINAL,
     ),
     FigureSpec(
         "weight_changes",
@@ -110,7 +104,6 @@ _FIGURES = (
         "What the models answer",
         "behaviour",
         ("behaviour.csv",),
-        rows={"experiment": ""},
         is_seeded=True,
     ),
     FigureSpec(

@@ -1,12 +1,14 @@
 """How much comes back with wider windows, and how much of it without the last layer."""
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dissect.analysis.curve_groups import ALL_METHODS
+from dissect.analysis.curve_groups import ALL_METHODS, DONOR
 from dissect.figures import canvas, notes
 from dissect.figures.grid import LineStyles, method_grid
 from dissect.figures.style import SHORT_SCORES, SPANS, Look, Style
@@ -34,11 +36,10 @@ def single_concepts(concepts: pd.DataFrame) -> pd.DataFrame:
     """
     by_window = concepts.groupby("window", observed=True)["last_layer"]
     scored = concepts.assign(last=by_window.transform("max")).dropna(subset="value")
+    without_last = scored[scored["last_layer"] < scored["last"]]
     chosen = {
         "peak": canvas.at_best_layer(scored, _KEY),
-        "best_without_final_layer": canvas.at_best_layer(
-            scored[scored["last_layer"] < scored["last"]], _KEY
-        ),
+        "best_without_final_layer": canvas.at_best_layer(without_last, _KEY),
         "final_window": scored[scored["layer"] == scored["last"]],
     }
     read = pd.concat([rows.assign(statistic=name) for name, rows in chosen.items()])
@@ -49,27 +50,32 @@ def draw_widths(statistics: pd.DataFrame, concepts: pd.DataFrame, style: Style) 
     """Recovery against the windows' width: a panel per method (rows) and experiment (columns).
 
     Args:
-        statistics: rows of tables/statistics.csv of one model, span, donor and score, of all
-            windows; those of READINGS are drawn.
+        statistics: rows of tables/statistics.csv of one model, span and score, of all
+            windows; those of the original as donor and of READINGS are drawn.
         concepts: what `concept_scores` returns of the same selection; drawn as points where there
             are too few for an interval.
     """
-    is_drawn = statistics["statistic"].isin(list(READINGS)) & (statistics["method"] != ALL_METHODS)
-    values = statistics[is_drawn]
-    windows = in_order_of_width(values["window"])
-    panels = canvas.MethodPanels.of(values, single_concepts(concepts), "value", "n")
+    each = statistics[(statistics["method"] != ALL_METHODS) & (statistics["donor"] == DONOR)]
+    read = each[each["statistic"].isin(list(READINGS))]
+    means = read.rename(columns={"value": "mean", "n": "concepts"})
+    windows = in_order_of_width(means["window"])
+    panels = canvas.MethodPanels.of(means, single_concepts(concepts))
 
     def draw_panel(
         axes: Axes, means: pd.DataFrame, singles: pd.DataFrame | None, styles: LineStyles
     ) -> None:
-        _draw_means(axes, means, windows, styles)
-        if singles is not None:
-            _draw_singles(axes, singles, windows, styles)
+        for name, shift in _SHIFTS.items():
+            rows = means[means["statistic"] == name].set_index("window").reindex(windows)
+            _draw_means(axes, rows, np.arange(len(windows)) + shift, styles[name])
+            if singles is not None:
+                points = singles[singles["statistic"] == name]
+                x = [windows.index(window) + shift for window in points["window"]]
+                look: dict[str, Any] = {"color": styles[name]["color"], "alpha": 0.5}
+                axes.scatter(x, points["value"], s=4, linewidths=0, **look)
         _label(axes, windows)
 
-    scales = ("layers put back", SHORT_SCORES[values["score"].iloc[0]])
-    words = [*_phrases(values, panels), notes.cut_note(panels.shown, style)]
-    return method_grid(panels, draw_panel, READINGS, scales, words, style)
+    scales = ("layers put back", SHORT_SCORES[means["score"].iloc[0]])
+    return method_grid(panels, draw_panel, READINGS, scales, _phrases(means, panels), style)
 
 
 def in_order_of_width(windows: "pd.Series[str]") -> list[str]:
@@ -77,45 +83,26 @@ def in_order_of_width(windows: "pd.Series[str]") -> list[str]:
     return sorted(set(windows), key=lambda name: (name == SUFFIX, window_width(name) or 0))
 
 
-def _phrases(values: pd.DataFrame, panels: canvas.MethodPanels) -> list[str]:
-    methods = notes.spread(pd.Series([values["method"].nunique()]), "method")
-    with_value = values.loc[values["n"] > 0, "n"]
-    concepts = "none with a value"
-    if len(with_value):
-        concepts = f"each with {notes.spread(with_value, 'concept')}"
+def _phrases(means: pd.DataFrame, panels: canvas.MethodPanels) -> list[str]:
+    methods = notes.spread(pd.Series([means["method"].nunique()]), "method")
+    n = means.loc[means["concepts"] > 0, "concepts"]
+    concepts = f"each with {notes.spread(n, 'concept')}" if len(n) else "none with a value"
     return [
         "suffix: each layer and all after it",
-        f"loss over {SPANS[values['span'].iloc[0]]}",
+        f"loss over {SPANS[means['span'].iloc[0]]}",
         notes.SCALE,
         notes.AVERAGED,
-        notes.SMALL if panels.singles else "",
-        notes.BARS if len(panels.singles) < len(panels.rows) else "",
+        *notes.uncertainty(panels, notes.SMALL, notes.BARS),
         f"n = {methods}, {concepts}",
     ]
 
 
-def _draw_means(axes: Axes, means: pd.DataFrame, windows: list[str], styles: LineStyles) -> None:
-    """Each reading's means, joined over the sliding windows, with their intervals."""
-    canvas.zero_line(axes)
-    for name, shift in _SHIFTS.items():
-        rows = means[means["statistic"] == name].set_index("window").reindex(windows)
-        rows["x"] = [number + shift for number in range(len(windows))]
-        for _, part in rows.groupby(rows.index == SUFFIX):
-            axes.plot(part["x"], part["value"], zorder=3, **styles[name])
-            colour = styles[name]["color"]
-            axes.vlines(part["x"], part["low"], part["high"], color=colour, linewidth=0.8)
-    if means["value"].isna().all():
-        canvas.note(axes, "no value")
-
-
-def _draw_singles(
-    axes: Axes, concepts: pd.DataFrame, windows: list[str], styles: LineStyles
-) -> None:
-    for name, shift in _SHIFTS.items():
-        rows = concepts[concepts["statistic"] == name]
-        x = [windows.index(window) + shift for window in rows["window"]]
-        point: dict[str, Any] = {"color": styles[name]["color"], "alpha": 0.5, "linewidths": 0}
-        axes.scatter(x, rows["value"], s=4, **point)
+def _draw_means(axes: Axes, means: pd.DataFrame, x: Any, line_style: Mapping[str, Any]) -> None:
+    """A reading's mean per window, joined over the sliding ones, with their intervals."""
+    for _, part in means.assign(x=x).groupby(means.index == SUFFIX):
+        axes.plot(part["x"], part["mean"], zorder=3, **line_style)
+        colour = line_style["color"]
+        axes.vlines(part["x"], part["low"], part["high"], color=colour, linewidth=0.8)
 
 
 def _label(axes: Axes, windows: list[str]) -> None:

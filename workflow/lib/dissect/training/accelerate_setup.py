@@ -14,7 +14,6 @@ from dissect.device import choose_device
 def accelerated(device: str, precision: str, accumulation: int) -> Iterator[Any]:
     """accelerate's Accelerator; its process-wide state is reset at the end."""
     from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
 
     # accelerate takes another device than the first only from its environment.
     os.environ["ACCELERATE_TORCH_DEVICE"] = str(choose_device(device))
@@ -23,7 +22,7 @@ def accelerated(device: str, precision: str, accumulation: int) -> Iterator[Any]
         yield accelerator
     finally:
         accelerator.free_memory()
-        AcceleratorState._reset_state(reset_partial_state=True)
+        accelerator.state._reset_state(reset_partial_state=True)
         del os.environ["ACCELERATE_TORCH_DEVICE"]
 
 

@@ -76,13 +76,10 @@ def texts_of(
 
 
 def _tokens(paragraph: str, head: list[int], tokenizer: Any, max_length: int) -> TokenizedText:
-    if head:
-        ids = head + encode(paragraph, CHAT, tokenizer)
-        return TokenizedText(tuple(ids[:max_length]), skipped=len(head))
-    ids = encode(paragraph, PAPER, tokenizer)
-    if ids[-1] != tokenizer.eos_token_id:
+    ids = head + encode(paragraph, CHAT if head else PAPER, tokenizer)
+    if not head and ids[-1] != tokenizer.eos_token_id:
         ids.append(tokenizer.eos_token_id)
-    return TokenizedText(tuple(ids[:max_length]), skipped=1)
+    return TokenizedText(tuple(ids[:max_length]), skipped=len(head) or 1)
 
 
 def paragraphs(content: str, characters: int = PARAGRAPH_CHARACTERS) -> list[str]:
@@ -120,13 +117,8 @@ def collate(texts: Sequence[TokenizedText], pad: int) -> tuple[Tensor, Tensor, T
 
     A label is the id at the same position, or IGNORED where the loss does not count it.
     """
-    ids = [torch.tensor(text.ids) for text in texts]
-    mask = [torch.ones_like(row) for row in ids]
-    labels = [row.clone() for row in ids]
-    for row, text in zip(labels, texts, strict=True):
-        row[: text.skipped] = IGNORED
-    return (
-        pad_sequence(ids, True, pad),
-        pad_sequence(mask, True),
-        pad_sequence(labels, True, IGNORED),
-    )
+    ids = pad_sequence([torch.tensor(text.ids) for text in texts], True, pad)
+    place = torch.arange(ids.shape[1])
+    is_read = place < torch.tensor([[len(text.ids)] for text in texts])
+    is_counted = is_read & (place >= torch.tensor([[text.skipped] for text in texts]))
+    return ids, is_read.long(), ids.where(is_counted, IGNORED)

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -57,12 +58,9 @@ def train(
     with (
         deterministic(seed),
         accelerated(device, recipe.precision, recipe.accumulation) as accelerator,
+        closing(_Training(model, accelerator, recipe, pad)) as training,
     ):
-        training = _Training(model, accelerator, recipe, pad)
-        try:
-            rows = training.run(material, order)
-        finally:
-            training.close()
+        rows = training.run(material, order)
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"step": "int32"})
 
 

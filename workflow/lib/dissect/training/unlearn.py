@@ -4,6 +4,8 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +19,7 @@ from dissect.errors import DissectError
 from dissect.training import check
 from dissect.training.recipe import TRAINING_FACTOR, Recipe
 from dissect.training.scoring import pad_of
-from dissect.training.texts import Material, TokenizedText, texts_of
+from dissect.training.texts import Material, texts_of
 from dissect.training.train import train
 
 log = logging.getLogger("dissect")
@@ -50,16 +52,9 @@ def unlearn(
     """
     tokenizer = load_tokenizer(original)
     pad = pad_of(tokenizer)
-
-    def texts(entries: Sequence[Concept]) -> list[TokenizedText]:
-        cut = recipe.max_length
-        return [
-            text
-            for entry in entries
-            for text in texts_of(entry, tokenizer, prompt=prompt, max_length=cut)
-        ]
-
-    material = Material(texts([concept]), texts(retain), texts(held_out))
+    read = partial(texts_of, tokenizer=tokenizer, prompt=prompt, max_length=recipe.max_length)
+    texts = [[*chain(*map(read, entries))] for entries in ([concept], retain, held_out)]
+    material = Material(*texts)
     entries = {str(entry["id"]): entry for entry in (*retain, *held_out, concept)}
     answers = check.answers_of(entries, tokenizer, prompt)
     model = load_model(original, recipe, device)
