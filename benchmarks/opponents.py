@@ -81,11 +81,7 @@ def prefix_hooks(
             hooks.callback(
                 layer.register_forward_pre_hook(
                     lambda _module, inputs, keywords: (
-                        (
-                            states.append(inputs[0]),
-                            arguments.append(keywords),
-                        )[:0]
-                        or None
+                        (states.append(inputs[0]), arguments.append(keywords))[:0] or None
                     ),
                     with_kwargs=True,
                 ).remove

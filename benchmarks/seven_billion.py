@@ -250,12 +250,7 @@ def main() -> None:
                 f"{folder} has {free / 1e9:.0f} GB free, {needed / 1e9:.0f} GB are needed; "
                 "name another place with --folder"
             )
-        run(
-            Path(folder),
-            arguments.layers,
-            arguments.experiments,
-            choose_device(arguments.device),
-        )
+        run(Path(folder), arguments.layers, arguments.experiments, choose_device(arguments.device))
 
 
 if __name__ == "__main__":

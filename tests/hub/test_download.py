@@ -196,10 +196,7 @@ def test_without_symbolic_links_the_files_themselves_lie_in_the_snapshot(
 
 @pytest.mark.parametrize("named", ["", "main", "commit"])
 def test_with_everything_cached_an_unreachable_hub_is_no_obstacle(
-    hub: HubStandIn,
-    sharded: Path,
-    lines: pytest.LogCaptureFixture,
-    named: str,
+    hub: HubStandIn, sharded: Path, lines: pytest.LogCaptureFixture, named: str
 ) -> None:
     bring_by_the_hubs_client(hub, sharded)
     hub.stop()

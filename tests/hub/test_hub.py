@@ -160,10 +160,7 @@ def test_tokens_of_the_environment_and_of_the_hubs_own_file_open_it(
 
 @pytest.mark.parametrize("token", ["hf_revoked_long_ago", "hf_with_a_gremlin\x07", "hf_päss"])
 def test_a_bad_token_is_named_but_not_shown(
-    hub: HubStandIn,
-    monkeypatch: pytest.MonkeyPatch,
-    lines: pytest.LogCaptureFixture,
-    token: str,
+    hub: HubStandIn, monkeypatch: pytest.MonkeyPatch, lines: pytest.LogCaptureFixture, token: str
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", token)
     error = refusal()

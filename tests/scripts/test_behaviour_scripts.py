@@ -24,12 +24,7 @@ from dissect.results.schema import read_metadata, read_table
 from planted import flat, plant
 from tiny import save_tiny, tiny_concept
 
-HOW: dict[str, Any] = {
-    "prompt": "paper",
-    "new_tokens": 6,
-    "dtype": "float32",
-    "device": "cpu",
-}
+HOW: dict[str, Any] = {"prompt": "paper", "new_tokens": 6, "dtype": "float32", "device": "cpu"}
 WINDOWS, EXPERIMENTS = ["0-1", "0-5"], ["attention", "value_vectors"]
 
 

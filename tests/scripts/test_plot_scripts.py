@@ -43,11 +43,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(
-    name: str,
-    folder: Path,
-    pictures: list[Path],
-    style: Style | None = None,
-    **changed: str,
+    name: str, folder: Path, pictures: list[Path], style: Style | None = None, **changed: str
 ) -> None:
     """Draw a figure of the model tiny and of SELECTION, as far as it selects; or of others."""
     selection = {part: SELECTION[part] for part in FIGURES[name].parts}

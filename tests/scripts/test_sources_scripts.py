@@ -76,8 +76,7 @@ def test_fetch_concepts_refuses(
 
 
 @pytest.mark.parametrize(
-    "url",
-    ["http://127.0.0.1:9/c.json", "ftp://127.0.0.1:9/c.json", "gopher://127.0.0.1/c.json"],
+    "url", ["http://127.0.0.1:9/c.json", "ftp://127.0.0.1:9/c.json", "gopher://127.0.0.1/c.json"]
 )
 def test_fetch_concepts_without_network_or_protocol(tmp_path: Path, url: str) -> None:
     with pytest.raises(DissectError, match=url) as caught:

@@ -23,18 +23,11 @@ def run(tmp_path: Path, sweeps: list[Path]) -> Path:
     write_csv(tables / "coverage.csv", coverage(krs, [missing | {"origin": "own"}]))
     summarise.main(krs=krs, part="tables", seed=0, table=tables / "curves.csv")
     summarise_scores.main(
-        krs=krs,
-        seed=0,
-        scores=tables / "scores.csv",
-        differing=tables / "disagreements.csv",
+        krs=krs, seed=0, scores=tables / "scores.csv", differing=tables / "disagreements.csv"
     )
     summarise.main(krs=krs, part="statistics", seed=0, table=tables / "statistics.csv")
     decide_claims.main(
-        krs=krs,
-        behaviour=[],
-        windows=["suffix", "sliding_1"],
-        seed=0,
-        table=tables / "claims.csv",
+        krs=krs, behaviour=[], windows=["suffix", "sliding_1"], seed=0, table=tables / "claims.csv"
     )
     return tables
 

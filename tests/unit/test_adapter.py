@@ -158,10 +158,7 @@ SPOILED: dict[str, tuple[Any, str]] = {
     "cut short": (lambda a: (a / WEIGHTS).write_bytes(b"short"), "is truncated or no safetensors"),
     "no JSON": (lambda a: (a / "adapter_config.json").write_text("{"), "is not valid JSON"),
     "a list": (lambda a: (a / "adapter_config.json").write_text("[]"), "hold a JSON object"),
-    "deep": (
-        lambda a: (a / "adapter_config.json").write_text("[" * 100_000),
-        "nested too deeply",
-    ),
+    "deep": (lambda a: (a / "adapter_config.json").write_text("[" * 100_000), "nested too deeply"),
     "text as rank": (lambda a: change_config(a, r="a"), "does not fit tiny/original"),
     "no kind": (lambda a: change_config(a, peft_type=None), "peft_type is None; only LORA"),
     "unknown": (lambda a: change_config(a, peft_type="MAGIC"), "peft_type is 'MAGIC'; only LORA"),

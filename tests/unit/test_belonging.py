@@ -16,12 +16,7 @@ from dissect.files import sha256_of, write_json
 from dissect.provenance import hash_of
 from dissect.results.belonging import check_results, checkpoint_key, sweep_key
 from dissect.results.expected import differences, expected, settings_fields
-from dissect.study.expectations import (
-    of_answers,
-    of_identities,
-    of_sources,
-    of_sweeps,
-)
+from dissect.study.expectations import of_answers, of_self_patches, of_sources, of_sweeps
 from dissect.study.study import Study, load_study
 from planted import flat, plant
 
@@ -108,10 +103,7 @@ def sweep(study: Study) -> Path:
 
 
 def write_manifest(
-    study: Study,
-    method: str,
-    concept: str = "",
-    training: dict[str, Any] | None = None,
+    study: Study, method: str, concept: str = "", training: dict[str, Any] | None = None
 ) -> None:
     row = study.row("tiny", method, concept)
     manifest = Manifest(
@@ -273,7 +265,7 @@ def test_what_each_kind_of_result_must_say(study: Study) -> None:
         "sets": ["target"],
         **shared,
     }
-    assert of_identities(study)["settings"]["tiny"]["window"] == "sliding_1"
+    assert of_self_patches(study)["settings"]["tiny"]["window"] == "sliding_1"
 
 
 @pytest.mark.parametrize(

@@ -83,10 +83,7 @@ def test_the_digest_follows_the_content_only() -> None:
             {"answers_tokens_num": [3, 0]},
             "tokens_num.1: input should be greater than or equal to 1",
         ),
-        (
-            {"answers_tokens_num": [-2, 1]},
-            "greater than or equal to 1, but it is -2",
-        ),
+        ({"answers_tokens_num": [-2, 1]}, "greater than or equal to 1, but it is -2"),
         ({"answers_tokens_num": [1.5, 1]}, "but it is 1.5"),
         ({"QA_with_answers": ...}, "answers_tokens_num without QA_with_answers"),
         ({"Layer": 3}, "Layer and Dim name a value vector together; give both or"),
@@ -95,10 +92,7 @@ def test_the_digest_follows_the_content_only() -> None:
         ({"wikipedia_content": ["x"]}, "wikipedia_content: input should be a valid string"),
         ({"unrelated_QA": ["Why?", ""]}, "unrelated_QA.1: must not be empty"),
         ({"text_completion": ["Tea is"]}, "text_completion.0: input should be a valid dictionary"),
-        (
-            {"text_completion": [{"First_half": " "}]},
-            "0.First_half: must not be empty",
-        ),
+        ({"text_completion": [{"First_half": " "}]}, "0.First_half: must not be empty"),
     ],
 )
 def test_a_bad_entry_is_named(tmp_path: Path, changes: dict[str, Any], said: str) -> None:

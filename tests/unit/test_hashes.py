@@ -6,13 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dissect.checkpoints.hashes import (
-    files_of,
-    hash_files,
-    is_known,
-    read_hashes,
-    write_hashes,
-)
+from dissect.checkpoints.hashes import files_of, hash_files, is_known, read_hashes, write_hashes
 from dissect.files import sha256_of
 
 

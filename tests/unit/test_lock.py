@@ -36,10 +36,7 @@ def start() -> Iterator[Callable[..., int]]:
         script.parent.mkdir(parents=True, exist_ok=True)
         script.write_text("print(flush=True)\ninput()", encoding="utf-8")
         process = subprocess.Popen(
-            [sys.executable, str(script)],
-            cwd=cwd,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            [sys.executable, str(script)], cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         assert process.stdout is not None
         process.stdout.readline()

@@ -103,11 +103,7 @@ def test_paths_follow_the_grammar() -> None:
 
 
 def test_a_checkpoint_is_needed_by_its_sweeps_and_its_trace() -> None:
-    found = study(
-        experiments=["attention"],
-        behaviour={"sets": []},
-        controls={"self_patch": False},
-    )
+    found = study(experiments=["attention"], behaviour={"sets": []}, controls={"self_patch": False})
     assert Products(found).needing(found.row("m", "dpo", "tea")) == [
         "results/x/krs/m/dpo/tea/attention.parquet",
         "results/x/weight_changes/m/dpo/tea.parquet",

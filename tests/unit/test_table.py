@@ -113,10 +113,7 @@ def test_the_same_concept_in_another_case_is_refused_within_a_model_only(tmp_pat
 
 
 def test_a_table_that_excel_has_saved_is_read(tmp_path: Path) -> None:
-    rows = [
-        "m\toriginal\t\tpath:own/a, b",
-        'm\tdpo\ttea\tpath:own/"so called" copy',
-    ]
+    rows = ["m\toriginal\t\tpath:own/a, b", 'm\tdpo\ttea\tpath:own/"so called" copy']
     plain = read(tmp_path, *rows, header="model\tmethod\tconcept\tsource\n")
     excel = (
         "\ufeffmodel\tmethod\tconcept\tsource\t\t\r\n"

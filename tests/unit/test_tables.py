@@ -129,9 +129,7 @@ def test_bad_sweeps_are_refused_in_one_line_and_leave_nothing(tmp_path: Path, wh
 # ---- means ------------------------------------------------------------------------------------
 
 
-def test_questions_are_averaged_before_concepts_and_concepts_before_methods(
-    tmp_path: Path,
-) -> None:
+def test_questions_are_averaged_before_concepts_and_concepts_before_methods(tmp_path: Path) -> None:
     sweeps = [
         plant(tmp_path, [[0.2, 0.4]] * 2, method="dpo", concept="tea"),
         plant(tmp_path, [[1.0, 1.0, 1.0, 0.0]] * 2, method="dpo", concept="war"),

@@ -22,10 +22,7 @@ from dissect.weight_changes.components import component_changes, relative_change
 from dissect.weight_changes.concept_vector import compare_concept_vectors
 from tiny import LAYERS, SIZES, save_tiny, save_tiny_olmo_legacy, tiny_config
 
-CASES: dict[str, Any] = CONFIGS | {
-    "llama": tiny_config(),
-    "qwen2": Qwen2Config(**SIZES),
-}
+CASES: dict[str, Any] = CONFIGS | {"llama": tiny_config(), "qwen2": Qwen2Config(**SIZES)}
 
 
 def weights_of(model: Any, layer: int) -> dict[str, Tensor]:

@@ -96,11 +96,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, KnownWheel]:
         )
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", "")
-    known = KnownWheel(
-        sha256=sha256(folder / WHEEL),
-        member=MEMBER,
-        model_max_length=128,
-    )
+    known = KnownWheel(sha256=sha256(folder / WHEEL), member=MEMBER, model_max_length=128)
     model.unlink()
     return folder, known
 

@@ -12,10 +12,7 @@ from tiny_study import Workflow, make
 from dissect.files import read_json
 from tiny import save_adapter, save_tiny
 
-ROWS = [
-    ("tiny", "original", "", "path:own/original"),
-    ("tiny", "dpo", "tea", "path:own/adapter"),
-]
+ROWS = [("tiny", "original", "", "path:own/original"), ("tiny", "dpo", "tea", "path:own/adapter")]
 ONE = {"concepts": {"tiny": ["tea"]}, "experiments": ["attention"], "weight_changes": True}
 CELL = "results/tiny/krs/tiny/dpo/tea/attention.parquet"
 WEIGHT_CHANGES = "results/tiny/weight_changes/tiny/dpo/tea.parquet"

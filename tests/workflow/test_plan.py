@@ -63,9 +63,7 @@ def test_answers_are_asked_for_in_the_config(planned: Workflow) -> None:
     }
 
 
-def test_the_identity_control_checks_each_unlearned_one_and_its_original(
-    planned: Workflow,
-) -> None:
+def test_the_identity_control_checks_each_unlearned_one_and_its_original(planned: Workflow) -> None:
     """Three unlearned ones on two concepts."""
     checks = {"check_self_patch": 3 + 2, "collect_self_patch": 1}
     assert planned.plan(controls={"self_patch": True}).jobs == TINY | checks

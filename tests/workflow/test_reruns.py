@@ -201,12 +201,7 @@ def test_a_changed_question_repeats_its_concept_alone(done: Workflow) -> None:
         path.write_text(json.dumps(entries), encoding="utf-8")
         # Tea's own sweeps; and coffee's training, which retains tea, with all that stands on it.
         assert done.plan().jobs == (
-            {
-                "prepare_concept": 1,
-                "unlearn_concept": 1,
-                "record_original": 1,
-                "dissect_layers": 6,
-            }
+            {"prepare_concept": 1, "unlearn_concept": 1, "record_original": 1, "dissect_layers": 6}
             | TABLES
             | FIGURES
         )

@@ -3,7 +3,6 @@
 from functools import cache
 from pathlib import Path
 
-from dissect import collect_garbage_rarely
 from dissect.closure import code_digest
 from dissect.figures.registry import FIGURES
 from dissect.job import errors_in_one_line, log_to_terminal
@@ -14,8 +13,6 @@ from dissect.study.jobs import Jobs
 from dissect.study.products import Products
 from dissect.terms import EXPERIMENTS
 from snakemake_interface_executor_plugins.settings import ExecMode
-
-collect_garbage_rarely()
 
 # Jobs parse this file again, but need not repeat all checks.
 is_main_process = workflow.exec_mode == ExecMode.DEFAULT

@@ -37,7 +37,7 @@ COLLECTED = {
     "self_patch.csv": (
         products.self_patches(),
         products.report_texts(),
-        expectations.of_identities(study),
+        expectations.of_self_patches(study),
     ),
     "weight_changes.csv": (
         products.weight_changes(),

@@ -3,11 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from dissect.analysis.collect import (
-    collect_answers,
-    collect_self_patch,
-    collect_weight_changes,
-)
+from dissect.analysis.collect import collect_answers, collect_self_patch, collect_weight_changes
 from dissect.job import run
 from dissect.results.belonging import check_results, checkpoint_key
 from dissect.results.csv_files import write_csv

@@ -9,14 +9,7 @@ from dissect.job import run
 from dissect.results.csv_files import write_csv
 
 
-def main(
-    *,
-    krs: Path,
-    behaviour: list[Path],
-    windows: list[str],
-    seed: int,
-    table: Path,
-) -> None:
+def main(*, krs: Path, behaviour: list[Path], windows: list[str], seed: int, table: Path) -> None:
     """Write tables/claims.csv from tables/krs.parquet.
 
     Args:

@@ -22,13 +22,7 @@ log = logging.getLogger("dissect")
 
 
 def main(
-    *,
-    original: Path,
-    concept_json: Path,
-    prompt: str,
-    dtype: str,
-    device: str,
-    recording: Path,
+    *, original: Path, concept_json: Path, prompt: str, dtype: str, device: str, recording: Path
 ) -> None:
     """Write the recording; a `DissectError` if the original's logits are not finite numbers."""
     manifest = read_manifest(original)

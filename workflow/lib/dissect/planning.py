@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from dissect import collect_garbage_rarely
 from dissect.errors import DissectError, shortened
 from dissect.figures.palettes import check_palettes
 from dissect.files import write_json
@@ -37,6 +38,8 @@ class _EachKeyOnce(yaml.SafeLoader):
 def read_study(values: dict[str, Any], config_files: Sequence[str], *, check: bool) -> Study:
     """The study of a config, and a note of when this working directory first used its results.
 
+    From then on, this process looks for garbage rarely.
+
     Args:
         values: of all config files, merged.
         check: whether to check also what jobs need not check again, after the planning has.
@@ -44,6 +47,7 @@ def read_study(values: dict[str, Any], config_files: Sequence[str], *, check: bo
     Raises:
         DissectError: one line on the first thing wrong.
     """
+    collect_garbage_rarely()
     for file in config_files if check else []:
         check_config_file(Path(file))
     study = load_study(values)

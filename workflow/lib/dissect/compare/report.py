@@ -20,11 +20,12 @@ def as_text(comparison: Comparison, old: str, new: str, tolerance: float) -> str
         comparison.differences[comparison.differences["kind"] == kind]
         for kind in ("sweep", "table", "provenance")
     )
+    statuses = sweeps.drop_duplicates("name")["status"].value_counts()
     alone = sweeps.loc[sweeps["status"].isin([ONLY_OLD, ONLY_NEW]), ["name", "status"]]
     columns = sweeps[sweeps["differ"].notna()]
     sections = [
         f"OLD  {old}\nNEW  {new}\n{exact}",
-        _section("Sweeps", _counts(sweeps)),
+        _section("Sweeps", statuses.rename_axis("status").reset_index(name="sweeps")),
         _section("Only in one", _cut(alone)),
         _section("Largest differences of the sweeps in both", _by_column(columns)),
         _section("Sweeps that differ", _cut(_by_sweep(sweeps))),
@@ -43,11 +44,6 @@ def _section(title: str, table: pd.DataFrame) -> str:
     rows = pd.concat([pd.DataFrame([table.columns], columns=table.columns), table.astype(str)])
     padded = rows.apply(lambda column: column.str.ljust(column.str.len().max()))
     return "\n  ".join([title, *("  ".join(row).rstrip() for row in padded.to_numpy())])
-
-
-def _counts(sweeps: pd.DataFrame) -> pd.DataFrame:
-    counts = sweeps.drop_duplicates("name")["status"].value_counts()
-    return counts.rename_axis("status").reset_index(name="sweeps")
 
 
 def _cut(rows: pd.DataFrame) -> pd.DataFrame:

@@ -26,11 +26,7 @@ class LayerPrefetcher:
     """
 
     def __init__(
-        self,
-        read: Callable[[int], Weights],
-        layers: int,
-        dtype: torch.dtype,
-        device: torch.device,
+        self, read: Callable[[int], Weights], layers: int, dtype: torch.dtype, device: torch.device
     ) -> None:
         self._read = read
         self._layers = layers

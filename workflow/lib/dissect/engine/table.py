@@ -46,11 +46,7 @@ def tabulate(
 
 
 def _columns(
-    text: Text,
-    span: str,
-    unpatched: Scores,
-    patched: Sequence[Scores],
-    original_logprob: Array,
+    text: Text, span: str, unpatched: Scores, patched: Sequence[Scores], original_logprob: Array
 ) -> dict[str, Any]:
     """The measured columns of one question under one span; patched ones are (windows,)."""
     positions = text.span(span)

@@ -100,11 +100,7 @@ _FIGURES = (
         is_seeded=True,
     ),
     FigureSpec(
-        "behaviour",
-        "What the models answer",
-        "behaviour",
-        ("behaviour.csv",),
-        is_seeded=True,
+        "behaviour", "What the models answer", "behaviour", ("behaviour.csv",), is_seeded=True
     ),
     FigureSpec(
         "behaviour_patched",

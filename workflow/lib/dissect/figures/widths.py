@@ -58,7 +58,10 @@ def draw_widths(statistics: pd.DataFrame, concepts: pd.DataFrame, style: Style) 
     each = statistics[(statistics["method"] != ALL_METHODS) & (statistics["donor"] == DONOR)]
     read = each[each["statistic"].isin(list(READINGS))]
     means = read.rename(columns={"value": "mean", "n": "concepts"})
-    windows = in_order_of_width(means["window"])
+    # Sliding windows by their width, then suffixes, whose widths are all there are.
+    windows = sorted(
+        set(means["window"]), key=lambda name: (name == SUFFIX, window_width(name) or 0)
+    )
     panels = canvas.MethodPanels.of(means, single_concepts(concepts))
 
     def draw_panel(
@@ -76,11 +79,6 @@ def draw_widths(statistics: pd.DataFrame, concepts: pd.DataFrame, style: Style) 
 
     scales = ("layers put back", SHORT_SCORES[means["score"].iloc[0]])
     return method_grid(panels, draw_panel, READINGS, scales, _phrases(means, panels), style)
-
-
-def in_order_of_width(windows: "pd.Series[str]") -> list[str]:
-    """Sliding windows by their width, then suffixes, whose widths are all there are."""
-    return sorted(set(windows), key=lambda name: (name == SUFFIX, window_width(name) or 0))
 
 
 def _phrases(means: pd.DataFrame, panels: canvas.MethodPanels) -> list[str]:

@@ -30,7 +30,7 @@ def svg(scores: pd.DataFrame, lowest: float, style: Style) -> bytes:
     larger = style.model_copy(update={"font_scale": _LARGER * style.font_scale})
     with canvas.applied(larger), mpl.rc_context(_SVG):
         figure, ((axes,),) = canvas.new_grid(_INCHES, 1, 1)
-        for name, line_style in canvas.experiment_styles(style).items():
+        for name, line_style in canvas.experiment_styles(style, scores["experiment"]).items():
             curve = scores[scores["experiment"] == name]
             canvas.add_line(axes, curve, "value", **line_style)
         canvas.zero_line(axes)

@@ -71,7 +71,7 @@ def render(
     # A single model is named once, at the top.
     constant = ["model"] if sources.tables["coverage.csv"]["model"].nunique() == 1 else []
     html: str = environment.get_template("page.html").render(
-        asset=_asset,
+        asset=lambda name: (resources.files("dissect.report") / "assets" / name).read_text("utf-8"),
         vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
         study=_study(sources, sections),
         findings=findings(sources.tables["claims.csv"], shown.spans[0]),
@@ -93,10 +93,6 @@ def render(
         settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str),
     )
     return html
-
-
-def _asset(name: str) -> str:
-    return (resources.files("dissect.report") / "assets" / name).read_text(encoding="utf-8")
 
 
 def _study(sources: Sources, sections: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -57,12 +57,11 @@ def _answering(study: Study) -> Expected:
 
 def of_sweeps(study: Study) -> Expected:
     """Of sweeps (results.belonging.check_results), as all those below."""
-    config = study.config
-    controls = config.controls.of_a_sweep(config.seed)
-    return _of_results(study, windows=config.windows, controls=controls)
+    controls = study.config.controls.of_a_sweep(study.config.seed)
+    return _of_results(study, windows=study.config.windows, controls=controls)
 
 
-def of_identities(study: Study) -> Expected:
+def of_self_patches(study: Study) -> Expected:
     """Of self-patch checks."""
     return _of_results(study, window=study.config.windows[0])
 

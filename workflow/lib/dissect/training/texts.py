@@ -118,7 +118,7 @@ def collate(texts: Sequence[TokenizedText], pad: int) -> tuple[Tensor, Tensor, T
     A label is the id at the same position, or IGNORED where the loss does not count it.
     """
     ids = pad_sequence([torch.tensor(text.ids) for text in texts], True, pad)
-    place = torch.arange(ids.shape[1])
-    is_read = place < torch.tensor([[len(text.ids)] for text in texts])
-    is_counted = is_read & (place >= torch.tensor([[text.skipped] for text in texts]))
+    positions = torch.arange(ids.shape[1])
+    is_read = positions < torch.tensor([[len(text.ids)] for text in texts])
+    is_counted = is_read & (positions >= torch.tensor([[text.skipped] for text in texts]))
     return ids, is_read.long(), ids.where(is_counted, IGNORED)

@@ -8,7 +8,4 @@ from dissect.training.methods.dpo import DPO
 from dissect.training.methods.grad_diff import GradDiff
 from dissect.training.recipe import Recipe
 
-METHODS: dict[str, type[Recipe]] = {
-    "grad_diff": GradDiff,
-    "dpo": DPO,
-}
+METHODS: dict[str, type[Recipe]] = {"grad_diff": GradDiff, "dpo": DPO}
