@@ -16,7 +16,7 @@ from dissect.analysis.tables import concept_scores, curves
 from dissect.figures import compared, widths
 from dissect.figures.compared import draw_scores, draw_spans
 from dissect.figures.style import SPANS, Style
-from dissect.figures.widths import draw_widths, in_order_of_width, single_concepts
+from dissect.figures.widths import draw_widths, single_concepts
 from planted import EXPERIMENTS, Values, flat, plant
 from planted_figures import legend, study, thin_lines, words
 
@@ -140,11 +140,6 @@ def test_what_lies_above_the_original_is_shown_and_cut_only_far_above(tmp_path: 
 
 
 # ---- widths -----------------------------------------------------------------------------------
-
-
-def test_widths_stand_in_their_order_and_suffixes_last() -> None:
-    names = pd.Series(["sliding_9", "suffix", "sliding_1", "sliding_5", "sliding_1"])
-    assert in_order_of_width(names) == ["sliding_1", "sliding_5", "sliding_9", "suffix"]
 
 
 def test_recovery_against_width_is_the_statistics(tmp_path: Path) -> None:

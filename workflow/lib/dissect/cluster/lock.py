@@ -44,10 +44,13 @@ def refuse_left_lock(results: str) -> None:
     jobs = [str(pid) for pid, command in processes if "/.snakemake/scripts/" in " ".join(command)]
     still = f"; {len(jobs)} of its jobs still run: let them end, or end them first: kill "
     running = still + " ".join(jobs) if jobs else ""
+    is_module = sys.argv[0].endswith("__main__.py")
+    program = f"{python_command()} -m snakemake" if is_module else sys.argv[0]
     raise DissectError(
         "an earlier run in this folder was killed and has left its lock, and no Snakemake of yours "
         f"is at work here on {socket.gethostname()} (if one is on another machine, let it end)"
-        f"{running}; to remove the lock: {_unlock()}; then run the same command again"
+        f"{running}; to remove the lock: {program} {shlex.join(['--unlock', *sys.argv[1:]])}; then "
+        "run the same command again"
     )
 
 
@@ -77,10 +80,3 @@ def _is_snakemake(command: list[str]) -> bool:
         Path(part).name == "snakemake" or part.endswith("snakemake/__main__.py")
         for part in command[:4]
     )
-
-
-def _unlock() -> str:
-    program = sys.argv[0]
-    if program.endswith("__main__.py"):
-        program = f"{python_command()} -m snakemake"
-    return f"{program} --unlock {shlex.join(sys.argv[1:])}".rstrip()

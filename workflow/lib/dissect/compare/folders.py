@@ -123,13 +123,17 @@ def read_sweep(name: str, sweep: Sweep) -> pa.Table:
         if sweep.group is None:
             table = _open(sweep.path).read(use_threads=False)
         else:
-            table = _open(sweep.path).read_row_group(sweep.group, use_threads=False)
+            table = _row_group(sweep.path, sweep.group)
             for column, value in zip(SWEEP_KEYS, name.split("/"), strict=True):
                 table = table.filter(pc.equal(table[column], value))
         return table.replace_schema_metadata(None)
 
 
 @lru_cache(maxsize=4)  # a group holds many sweeps, which are read one after the other
+def _row_group(path: Path, group: int) -> pa.Table:
+    return _open(path).read_row_group(group, use_threads=False)
+
+
 def _open(path: Path) -> pq.ParquetFile:
     file = pq.ParquetFile(path)
     missing = [name for name in (*SWEEP_KEYS, *ROW_KEYS) if name not in file.schema_arrow.names]
