@@ -20,20 +20,32 @@ class States:
     logits: Tensor
     coefficients: list[Tensor]
     attention: list[Tensor]
+    residual: list[Tensor]
+
+
+def layers_of(model: Any) -> Any:
+    """Its decoder layers."""
+    return model.gpt_neox.layers if model.config.model_type == "gpt_neox" else model.model.layers
 
 
 def parts_of(model: Any) -> list[tuple[Any, Any]]:
     """Per layer, the last linear map of the attention and that of the MLP."""
     if model.config.model_type == "gpt_neox":
-        return [(layer.attention.dense, layer.mlp.dense_4h_to_h) for layer in model.gpt_neox.layers]
-    return [(layer.self_attn.o_proj, layer.mlp.down_proj) for layer in model.model.layers]
+        return [(layer.attention.dense, layer.mlp.dense_4h_to_h) for layer in layers_of(model)]
+    return [(layer.self_attn.o_proj, layer.mlp.down_proj) for layer in layers_of(model)]
 
 
 def states_of(model: Any, ids: Tensor) -> States:
     """Logits, and per layer the input of the MLP's last map and the output of the attention's."""
     coefficients: list[Tensor] = []
     attention: list[Tensor] = []
-    hooks = []
+    residual: list[Tensor] = []
+    hooks = [
+        layer.register_forward_hook(
+            lambda _module, _inputs, output: residual.append(output.clone())
+        )
+        for layer in layers_of(model)
+    ]
     for attention_end, mlp_end in parts_of(model):
         hooks.append(
             mlp_end.register_forward_pre_hook(
@@ -49,7 +61,7 @@ def states_of(model: Any, ids: Tensor) -> States:
         logits = model(ids).logits
     for hook in hooks:
         hook.remove()
-    return States(ids, logits, coefficients, attention)
+    return States(ids, logits, coefficients, attention, residual)
 
 
 @contextmanager
@@ -57,6 +69,7 @@ def patched(
     original: Any, unlearned: Any, states: States, experiment: str, layers: range
 ) -> Iterator[None]:
     """The unlearned model with one component of the original put back into some layers."""
+    experiment = experiment.removeprefix("noising_")  # which model is which is the caller's matter
     hooks = []
     weights = {}
     for k in layers:
@@ -71,6 +84,12 @@ def patched(
             hooks.append(
                 attention_end.register_forward_hook(
                     lambda _module, _inputs, _output, value=states.attention[k]: value
+                )
+            )
+        if experiment == "residual":
+            hooks.append(
+                layers_of(unlearned)[k].register_forward_hook(
+                    lambda _module, _inputs, _output, value=states.residual[k]: value
                 )
             )
         if experiment == "value_vectors":

@@ -33,7 +33,7 @@ def texts_of(folder: Path, questions: int = 4) -> list[Text]:
 def recording_of(
     folder: Path, texts: Sequence[Text], path: Path, dtype: torch.dtype = torch.float32
 ) -> Recording:
-    write_recording(path, record(model_of(folder, dtype), texts), texts, {})
+    write_recording(path, record(model_of(folder, dtype), texts, residual=True), texts, {})
     return read_recording(path)
 
 

@@ -17,6 +17,7 @@ from dissect.engine.recording import Recording, read_recording, write_recording
 from dissect.engine.scores import Scores
 from dissect.engine.streamed_model import StreamedModel
 from dissect.inputs.windows import windows_of
+from dissect.terms import DENOISING
 from dissect.texts.spans import Text
 from tiny_sweeps import loss_of, runs_of, sweep_of
 
@@ -96,7 +97,7 @@ def losses(runs: list[list[Scores]]) -> np.ndarray:
     return np.array([loss_of(scores) for scores in runs])
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", DENOISING)
 def test_a_gpu_and_a_cpu_give_the_same_losses(pair: Pair, name: str) -> None:
     on_gpu = losses(pair.sweep(name, pair.record(torch.float32, GPU), torch.float32, GPU))
     on_cpu = losses(pair.sweep(name, pair.record(torch.float32, CPU), torch.float32, CPU))
@@ -104,7 +105,7 @@ def test_a_gpu_and_a_cpu_give_the_same_losses(pair: Pair, name: str) -> None:
     np.testing.assert_allclose(on_gpu, on_cpu, rtol=1e-3)
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", DENOISING)
 def test_the_same_job_gives_the_same_bits_again(pair: Pair, name: str) -> None:
     recording = pair.record(torch.bfloat16, GPU)
     one, other = (pair.sweep(name, recording, torch.bfloat16, GPU) for _ in range(2))

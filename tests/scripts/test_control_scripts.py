@@ -54,17 +54,18 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def dissect(study: dict[str, Path], table: Path, experiment: str, **more: Any) -> pd.DataFrame:
+    written = table.parent / f"{experiment}.parquet"
     dissect_layers.main(
         original=study["original"],
         unlearned=study["dpo"],
         concept_json=study["concept"],
         recording=study["recording"],
-        experiment=experiment,
         windows=["sliding_3", "suffix"],
-        table=table,
+        tables=[written],
         **COMMON,
         **more,
     )
+    written.rename(table)
     return pd.read_parquet(table)
 
 

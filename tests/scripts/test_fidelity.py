@@ -82,9 +82,8 @@ def run_cells(golden: Golden, folder: Path, dtype: str) -> Sweeps:
                     unlearned=unlearned,
                     concept_json=texts,
                     recording=recording,
-                    experiment=experiment,
                     windows=["sliding_5"],
-                    table=sweep,
+                    tables=[sweep],
                     **common,
                 )
                 sweeps[method, concept, experiment] = sweep

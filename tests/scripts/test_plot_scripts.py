@@ -1,10 +1,12 @@
 """plot.py: from the tables to files, in seconds and without torch."""
 
 import ast
+import math
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import plot
 import pytest
 
@@ -12,15 +14,18 @@ from dissect.analysis.collect import collect_sweeps
 from dissect.analysis.scores import EVERY_SCORE
 from dissect.analysis.statistics import statistics
 from dissect.analysis.tables import concept_scores, curves
+from dissect.depth.schema import DEPTH_SCHEMA
 from dissect.errors import DissectError
 from dissect.figures.registry import FIGURES
 from dissect.figures.style import Style
 from dissect.results.csv_files import write_csv
+from dissect.results.schema import write_rows
 from planted import EXPERIMENTS, plant, sloped
 
 WORKFLOW = Path(__file__).parents[2] / "workflow"
 FOLDER = sorted((WORKFLOW / "lib/dissect/figures").glob("*.py"))
 SELECTION = {"window": "sliding_1", "span": "answer", "score": "krs_of_means"}
+SELECTION |= {"form": "corrected"}
 # The figures of curves; the others are drawn in test_trace_scripts and test_behaviour_scripts.
 EVERY = pytest.mark.parametrize("name", [name for name, spec in FIGURES.items() if spec.parts])
 
@@ -34,12 +39,26 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for method in ("dpo", "grad_diff")
         for i, experiment in enumerate(EXPERIMENTS)
     ]
+    noising = {"experiment": "noising_attention", "donor": "copy", "krs": math.nan, "damage": 0.5}
+    sweeps += [
+        plant(root, sloped(0.5), method=method, span="answer", **noising)
+        for method in ("dpo", "grad_diff")
+    ]
+    write_rows(root / "depth.parquet", planted_depth(), {}, DEPTH_SCHEMA)
     table = root / "krs.parquet"
     collect_sweeps(sweeps, table)
     write_csv(root / "curves.csv", curves(concept_scores(table)))
     write_csv(root / "scores.csv", curves(concept_scores(table, EVERY_SCORE)))
     write_csv(root / "statistics.csv", statistics(concept_scores(table)))
     return root
+
+
+def planted_depth() -> pd.DataFrame:
+    """One concept's depth, of one question and four layers."""
+    key = {"model": "tiny", "origin": "own", "concept": "tea", "concept_name": "Tea"}
+    key |= {"form": "corrected", "question": 0, "tokens": 2, "logprob_original": -1.0}
+    rows = pd.DataFrame({"layer": range(4), "logprob_reference": -3.0, "logprob_copy": -2.0})
+    return rows.assign(**key, method="dpo", ratio=0.5)
 
 
 def run(
@@ -53,6 +72,7 @@ def run(
         wildcards={"model": "tiny"} | selection | changed,
         style=style or Style(),
         pictures=pictures,
+        seed=0 if FIGURES[name].is_seeded else None,
     )
 
 

@@ -55,12 +55,11 @@ def one_sweep(root: Path, original: Path, unlearned: Path) -> pd.DataFrame:
         unlearned=root / "dpo.json",
         concept_json=texts,
         recording=recording,
-        experiment="attention",
         windows=["sliding_3"],
-        table=root / "sweep.parquet",
+        tables=[root / "attention.parquet"],
         **COMMON,
     )
-    return pd.read_parquet(root / "sweep.parquet")
+    return pd.read_parquet(root / "attention.parquet")
 
 
 def assert_same_numbers(found: pd.DataFrame, expected: pd.DataFrame) -> None:

@@ -85,6 +85,23 @@ def test_answered_texts_read_back(tiny_llama: Path, style: str, monkeypatch: Any
     assert "QA_with_answers" not in concept
 
 
+def test_facts_that_the_original_does_not_say_are_left_out(
+    tiny_llama: Path, monkeypatch: Any
+) -> None:
+    said = [encode(text, "chat", load_tokenizer(tiny_llama)) for text in (" A hot leaf.", " No.")]
+    monkeypatch.setattr("dissect.texts.answers.generate", lambda *_: said)
+    concept = {"id": "tea", "Concept": "Tea", "QA": ["What?", "Why?"]}
+    answered = answer_questions(
+        tiny_llama,
+        concept | {"answer_facts": ["leaf", "heat"]},
+        prompt="paper",
+        new_tokens=NEW_TOKENS,
+        dtype=torch.float32,
+        device=CPU,
+    )
+    assert answered["answer_facts"] == ["leaf", None]
+
+
 def test_an_empty_answer_is_refused(tiny_llama: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr("dissect.texts.answers.generate", lambda *_: [[]])
     with pytest.raises(DissectError, match="concept tea, question 0: the original's answer is em"):

@@ -17,6 +17,7 @@ from dissect.behaviour.settings import Setting
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.engine.patches import EXPERIMENTS, Experiment
 from dissect.errors import DissectError
+from dissect.terms import DENOISING
 from dissect.texts.answers import continue_batch, load_model
 from plain_hooks import patched_logits, states_of
 from tiny import LAYERS, save_tiny, tiny_concept, tiny_config
@@ -26,7 +27,7 @@ CPU = torch.device("cpu")
 PROMPTS = [[5, 6, 7, 8], [9, 10], list(range(20, 33)), [13, 14, 15, 16, 17, 18]]
 NEW_TOKENS = 8
 PAD = 1
-NAMES = list(EXPERIMENTS)
+NAMES = list(DENOISING)
 NOTHING = Setting("nothing", 0, LAYERS - 1)
 EVERYTHING = Setting("everything", 0, LAYERS - 1)
 FAMILIES = {"llama": tiny_config(), **CONFIGS}

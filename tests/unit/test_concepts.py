@@ -158,3 +158,18 @@ def test_the_authors_data_parses_whole(model: str) -> None:
     found = read_concept_file(AUTHORS / f"{model}_concepts_test_30tokens_answers.json")
     assert len(found) == 10
     assert all(has_answers(item) for item in found.values())
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (["so hot"], "answer_facts has 1 items for 2 questions"),
+        ([None, "tea"], r"the fact 'tea' of question 1 \(from 0\) stands in the question"),
+        ([None, " "], "must not be empty"),
+    ],
+)
+def test_bad_facts_are_refused(tmp_path: Path, facts: list[str | None], said: str) -> None:
+    path = tmp_path / "concepts.json"
+    path.write_text(json.dumps([entry(answer_facts=facts)]), encoding="utf-8")
+    with pytest.raises(DissectError, match=said):
+        read_concept_file(path)

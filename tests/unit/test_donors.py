@@ -20,6 +20,7 @@ from dissect.engine.schedule import LayerRange
 from dissect.engine.scores import Scores
 from dissect.engine.sweep import Swept, sweep
 from dissect.errors import DissectError
+from dissect.terms import DENOISING
 from dissect.texts.spans import Text
 from plain_hooks import States, parts_of, patched_logits, states_of
 from tiny import LAYERS, save_tiny, tiny_config
@@ -79,7 +80,9 @@ def of_the_next(states: Sequence[States], number: int, length: int) -> States:
     other = states[(number + 1) % len(states)]
     positions = [position % other.ids.shape[1] for position in range(length)]
     coefficients = [state[:, positions] for state in other.coefficients]
-    return States(other.ids, other.logits, coefficients, [s[:, positions] for s in other.attention])
+    attention = [states[:, positions] for states in other.attention]
+    residual = [states[:, positions] for states in other.residual]
+    return States(other.ids, other.logits, coefficients, attention, residual)
 
 
 def of_noise(donor: Noise, recording: Recording, number: int) -> States:
@@ -91,7 +94,8 @@ def of_noise(donor: Noise, recording: Recording, number: int) -> States:
         sites = [site_of(layer, tree) for layer in range(LAYERS)]
         return [donor.activations(component, site)[:, path] for site in sites]
 
-    return States(torch.empty(0), torch.empty(0), drawn("coefficients"), drawn("attention"))
+    parts = map(drawn, ("coefficients", "attention", "residual"))
+    return States(torch.empty(0), torch.empty(0), *parts)
 
 
 def with_noise_for_value_vectors(original: Any, donor: Noise) -> Any:
@@ -102,7 +106,7 @@ def with_noise_for_value_vectors(original: Any, donor: Noise) -> Any:
 
 
 @TREES
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", DENOISING)
 def test_controls_equal_plain_hooks(
     tiny_llama: Path, tiny_unlearned: Path, recording: Recording, name: str
 ) -> None:
@@ -111,7 +115,7 @@ def test_controls_equal_plain_hooks(
     assert_equal_to_hooks(tiny_llama, tiny_unlearned, recording, name, controls, swept)
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", DENOISING)
 def test_controls_equal_plain_hooks_under_sliding_attention(tmp_path: Path, name: str) -> None:
     original = save_tiny(tmp_path / "original", SLIDING)
     unlearned = save_tiny(tmp_path / "unlearned", near=original, seed=1)
@@ -157,7 +161,7 @@ def assert_equal_to_hooks(
 
 @TREES
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", DENOISING)
 def test_controls_change_no_bit_of_the_originals_runs(
     tmp_path: Path,
     tiny_llama: Path,
@@ -327,7 +331,7 @@ def test_controls_are_in_the_windows_of_their_layers(
 
 
 @TREES
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", DENOISING)
 def test_a_models_own_activations_change_nothing(
     tiny_llama: Path, tiny_unlearned: Path, recording: Recording, name: str
 ) -> None:

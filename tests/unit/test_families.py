@@ -24,8 +24,8 @@ from transformers import (
 from dissect.checkpoints.families import FAMILIES, family_of
 from dissect.checkpoints.reader import Checkpoint, load_model
 from dissect.checkpoints.verify import verify_checkpoint
-from dissect.engine.patches import EXPERIMENTS
 from dissect.errors import DissectError
+from dissect.terms import DENOISING
 from tiny import LAYERS, SIZES, save_tiny
 
 CPU = torch.device("cpu")
@@ -57,7 +57,7 @@ def test_every_row_of_the_table_is_verified() -> None:
     assert {config.model_type for config in CONFIGS.values()} | ELSEWHERE == FAMILIES.keys()
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", DENOISING)
 @pytest.mark.parametrize("case", CONFIGS)
 def test_logits_equal_plain_hooks(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, case: str, experiment: str

@@ -15,7 +15,7 @@ from dissect.analysis.statistics import statistics
 from dissect.analysis.tables import concept_scores, curves
 from dissect.figures import compared, widths
 from dissect.figures.compared import draw_scores, draw_spans
-from dissect.figures.style import SPANS, Style
+from dissect.figures.style import Style
 from dissect.figures.widths import draw_widths, single_concepts
 from planted import EXPERIMENTS, Values, flat, plant
 from planted_figures import legend, study, thin_lines, words
@@ -58,7 +58,7 @@ def spans_figure(root: Path, sweeps: Sequence[Path]) -> tuple[Figure, pd.DataFra
     return draw_spans(found, concepts, STYLE), found
 
 
-BOTH = {"span": list(SPANS)}
+BOTH = {"span": ["notebook", "answer"]}
 
 
 def test_both_spans_are_in_each_panel(tmp_path: Path) -> None:

@@ -40,8 +40,6 @@ SWEEP = Wildcards(model="m", method="dpo", concept="tea", experiment="attention"
 def test_the_manifests_of_a_job() -> None:
     assert jobs.original(SWEEP) == "m/original/manifest.json"
     assert jobs.checkpoint(SWEEP) == "m/dpo/tea/manifest.json"
-    original = Wildcards(model="m", method="original", concept="tea")
-    assert jobs.checkpoint(original) == "m/original/manifest.json"
 
 
 def test_the_checkpoint_that_a_job_makes() -> None:

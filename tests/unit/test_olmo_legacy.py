@@ -22,6 +22,7 @@ from dissect.engine.patches import EXPERIMENTS, Donor
 from dissect.errors import DissectError
 from dissect.inputs.rows import CheckpointRow
 from dissect.inputs.windows import windows_of
+from dissect.terms import DENOISING
 from dissect.texts.answers import answer_questions
 from dissect.texts.spans import read_texts
 from dissect.training.methods.grad_diff import GradDiff
@@ -156,7 +157,7 @@ def test_fused_tensors_are_read_by_their_rows(legacy: Path) -> None:
     assert torch.equal(vectors, parts["mlp.down_proj.weight"])
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", DENOISING)
 def test_a_sweep_is_the_same_over_either_format(tmp_path: Path, name: str) -> None:
     legacy = [save_tiny_olmo_legacy(tmp_path / "original")]
     legacy.append(save_tiny_olmo_legacy(tmp_path / "unlearned", near=legacy[0], seed=1))

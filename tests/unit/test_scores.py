@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dissect.engine.scores import OriginalLogits
-from dissect.engine.table import recovery, tabulate
+from dissect.engine.table import tabulate
 from dissect.inputs.windows import Window
 from dissect.texts.spans import Text
 
@@ -81,6 +81,17 @@ def test_rows_of_a_table(logits: Tensor) -> None:
     np.testing.assert_allclose(answer["loss_patched"][0], squares[2, :3].mean(), rtol=1e-6)
 
 
-def test_recovery_is_null_where_nothing_was_lost() -> None:
-    assert np.isnan(recovery(0.0, np.array([0.0, 1.0]))).all()
-    np.testing.assert_allclose(recovery(2.0, np.array([1.0, 3.0, 0.0])), [0.5, -0.5, 1.0])
+@pytest.mark.parametrize("noising", [False, True])
+def test_scores_are_null_where_nothing_was_lost(logits: Tensor, noising: bool) -> None:
+    original = OriginalLogits(logits[0], TEXT)
+    window, as_original = Window("sliding_1", 0, 0, 0), [original.score(logits[0])]
+    for unpatched, expected in ((as_original, None), ([original.score(logits[1])], 0.0)):
+        rows = tabulate(
+            [TEXT], [window], unpatched, {(0, 0): as_original}, [original.logprob], noising=noising
+        )
+        score, other = ("damage", "krs") if noising else ("krs", "damage")
+        assert rows[other].isna().all()
+        if expected is None:
+            assert rows[score].isna().all()
+        else:
+            assert (rows[score] == (0 if noising else 1)).all()

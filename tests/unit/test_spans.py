@@ -1,4 +1,4 @@
-"""Prompts, token ids and the two spans; and what is refused of them."""
+"""Prompts, token ids and the spans; and what is refused of them."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,8 +10,8 @@ from transformers import PreTrainedTokenizerFast
 
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.errors import DissectError
-from dissect.texts.prompts import encode, render
-from dissect.texts.spans import prompt_in, read_texts, refuse_other_ids
+from dissect.texts.prompts import encode, prompt_in, render
+from dissect.texts.spans import read_texts, refuse_other_ids
 from tiny import tiny_concept, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
@@ -212,3 +212,13 @@ def test_another_tokenizers_ids() -> None:
     refuse_other_ids(ours, ours, "tiny/dpo/tea")
     with pytest.raises(DissectError, match=r"tiny/dpo/tea: .* other ids .* question 1"):
         refuse_other_ids(ours, theirs, "tiny/dpo/tea")
+
+
+def test_the_facts_span_is_the_positions_that_predict_it() -> None:
+    concept = tiny_concept(questions=2) | {"answer_facts": [None, "so so so"]}
+    without, text = read_texts(concept, "paper", TOKENIZER)
+    assert without.fact is None and without.span("fact") is None
+    assert text.fact is not None
+    following = [text.ids[position + 1] for position in text.fact]
+    assert TOKENIZER.decode(following).strip() == "so so so"
+    assert text.answer.start <= text.fact.start and text.fact.stop <= text.answer.stop

@@ -66,7 +66,7 @@ def test_optional_columns_may_be_left_out(tmp_path: Path) -> None:
     [
         ("m\tdpo\t16\tfolder/x", "path:FOLDER, hub:OWNER/NAME, wheel:NAME==VERSION and unlearn"),
         ("m\tdpo\t16\thub:no-owner", "is not known"),
-        ("m\tdpo\t\tunlearn", "concept ''"),
+        ("m\tdpo\t\tunlearn", "no concept to unlearn"),
         ("m\tdpo\t../x\tunlearn", "cannot be a part of a path"),
         ("m/n\tdpo\t16\tunlearn", "model 'm/n'"),
         ("m\tall\t16\tunlearn", "method 'all' is reserved for the mean over methods"),

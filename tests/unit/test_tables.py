@@ -82,7 +82,7 @@ def test_metadata_keeps_what_is_shared_and_lists_what_differs(tmp_path: Path) ->
     ]
     found = read_metadata(collected(tmp_path, sweeps))
     assert found["device"] == "cpu"
-    assert found["schema_version"] == "1"
+    assert found["schema_version"] == "2"
     assert json.loads(found["sweeps"]) == {
         "tiny/dpo/a/attention": {"weights": "a"},
         "tiny/dpo/b/attention": {"weights": "b"},

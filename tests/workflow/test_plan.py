@@ -135,6 +135,18 @@ def test_the_paper_is_160_sweeps(shipped: Workflow) -> None:
     }
 
 
+def test_with_one_job_per_copy_the_paper_is_40_jobs(shipped: Workflow) -> None:
+    jobs = plan_paper(shipped, "sweeps", "--config", "jobs=copy").jobs
+    assert jobs["dissect_copy"] == 40
+    assert "dissect_layers" not in jobs
+
+
+def test_noising_is_one_line_away(shipped: Workflow) -> None:
+    experiments = "experiments=[attention,noising_attention,noising_residual]"
+    jobs = plan_paper(shipped, "sweeps", "--config", experiments).jobs
+    assert (jobs["dissect_layers"], jobs["record_original"]) == (3 * 40, 20)
+
+
 def test_one_trace_can_be_asked_for(shipped: Workflow) -> None:
     one = "results/paper/weight_changes/olmo-7b/dpo/77.parquet"
     assert plan_paper(shipped, one).jobs == {

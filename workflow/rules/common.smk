@@ -11,7 +11,7 @@ from dissect.preparation.changes import changed_manifests
 from dissect.study import expectations
 from dissect.study.jobs import Jobs
 from dissect.study.products import Products
-from dissect.terms import EXPERIMENTS
+from dissect.terms import DEPTH_FORMS, EXPERIMENTS
 from snakemake_interface_executor_plugins.settings import ExecMode
 
 # Jobs parse this file again, but need not repeat all checks.
@@ -72,7 +72,8 @@ wildcard_constraints:
     method=any_of(study.methods),
     concept=any_of(study.concepts),
     experiment=any_of(EXPERIMENTS),
-    checkpoint="original|[^/]+/[^/]+",
+    checkpoint="[^/]+(?:/[^/]+)?",
     window=any_of(study.config.figure_windows()),
     span=any_of(study.config.figures.spans),
     score=any_of(study.config.figures.scores),
+    form=any_of(DEPTH_FORMS),

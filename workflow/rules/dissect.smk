@@ -1,26 +1,37 @@
-rule dissect_layers:
-    """Patch one component of the original in, window by window: one sweep."""
+# One job for each sweep, or one for all sweeps of a copy on a concept, which reads each model once.
+PER_COPY = study.config.jobs == "copy"
+SWEEPS = "dissect_copy" if PER_COPY else "dissect_layers"
+SWEPT = "{model}/{method}/{concept}" + ("" if PER_COPY else "/{experiment}")
+
+
+rule:
+    """Patch components of one model into another, window by window: one parquet file per sweep."""
+    name:
+        SWEEPS
     input:
         original=jobs.original,
         unlearned=jobs.checkpoint,
         concept_json=jobs.texts,
         recording="<results>/recordings/{model}/{concept}.safetensors",
     output:
-        table="<results>/krs/{model}/{method}/{concept}/{experiment}.parquet",
+        tables=expand(
+            "<results>/krs/{model}/{method}/{concept}/{experiment}.parquet",
+            experiment=study.config.experiments if PER_COPY else "{experiment}",
+            allow_missing=True,
+        ),
     log:
-        "<results>/logs/dissect_layers/{model}/{method}/{concept}/{experiment}.log",
+        f"<results>/logs/{SWEEPS}/{SWEPT}.log",
     benchmark:
-        "<results>/benchmarks/dissect_layers/{model}/{method}/{concept}/{experiment}.tsv"
+        f"<results>/benchmarks/{SWEEPS}/{SWEPT}.tsv"
     resources:
-        **jobs.resources("dissect_layers"),
+        **jobs.resources(SWEEPS),
     params:
         windows=study.config.windows,
         controls=study.config.controls.of_a_sweep(study.config.seed),
         prompt=jobs.prompt,
         dtype=study.config.dtype,
     message:
-        "dissect {wildcards.model}, {wildcards.method} on {wildcards.concept}: "
-        "{wildcards.experiment}"
+        "dissect {wildcards}"
     script:
         "../scripts/dissect_layers.py"
 

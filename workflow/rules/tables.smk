@@ -25,6 +25,7 @@ rule collect_krs:
     localrule: True
     params:
         missing=study.missing_sweeps,
+        reference=study.config.reference,
         study=expectations.of_sweeps(study),
     message:
         "collect all sweeps in one table"
@@ -70,6 +71,7 @@ for table, (results, texts, expected) in COLLECTED.items():
         localrule: True
         params:
             study=expected,
+            reference=study.config.reference,
         message:
             "collect {output.table}"
         script:
@@ -77,7 +79,12 @@ for table, (results, texts, expected) in COLLECTED.items():
 
 
 # Tables, and the modules of dissect.analysis that have the functions of their names.
-SUMMARIES = {"curves": "tables", "statistics": "statistics", "controls": "controls"}
+SUMMARIES = {
+    "curves": "tables",
+    "statistics": "statistics",
+    "controls": "controls",
+    "reference": "reference",
+}
 for summary, part in SUMMARIES.items():
 
     rule:

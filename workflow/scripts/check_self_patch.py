@@ -67,8 +67,7 @@ def main(
         for name, patched in zip(CHECKED, swept.patched, strict=True)
     }
     rows = pd.concat(tables, names=["experiment"]).reset_index("experiment")
-    keys = manifest.columns | {"concept": data["id"], "concept_name": data["Concept"]}
-    rows = rows.assign(**keys, donor=SelfPatch.name)
+    rows = rows.assign(**manifest.columns(data), donor=SelfPatch.name)
     change = refuse_changed(rows, _size(recorded, host.device), str(number_format), manifest.label)
     log.info("%s: its own states move its logits by at most %.2g", manifest.label, change)
     settings = settings_fields(window=window, prompt=prompt, dtype=dtype)

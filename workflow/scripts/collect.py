@@ -8,8 +8,6 @@ from dissect.job import run
 from dissect.results.belonging import check_results, checkpoint_key
 from dissect.results.csv_files import write_csv
 
-COLLECTED = {"self_patch.csv": collect_self_patch, "weight_changes.csv": collect_weight_changes}
-
 
 def main(
     *,
@@ -19,19 +17,23 @@ def main(
     texts: list[Path],
     study: dict[str, Any],
     table: Path,
+    reference: str | None,
 ) -> None:
-    """Write tables/answers.parquet or one of COLLECTED.
+    """Write tables/answers.parquet, weight_changes.csv or self_patch.csv.
 
     Args:
         originals: the original's answers, with which the others were compared.
+        reference: the method of the reference models.
         manifests, texts, study: see results.belonging.check_results.
     """
     files = [*originals, *results]
     check_results(files, checkpoint_key, manifests=manifests, texts=texts, study=study)
     if table.suffix == ".parquet":
-        collect_answers(results, table)
+        collect_answers(results, table, reference)
+    elif table.name == "weight_changes.csv":
+        write_csv(table, collect_weight_changes(results, reference))
     else:
-        write_csv(table, COLLECTED[table.name](results))
+        write_csv(table, collect_self_patch(results))
 
 
 if __name__ == "__main__":

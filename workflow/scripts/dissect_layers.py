@@ -1,4 +1,4 @@
-"""Patch one component of the original into one unlearned model, window by window."""
+"""Patch components of one model into another, window by window: the original and a copy."""
 
 import logging
 from dataclasses import replace
@@ -13,12 +13,11 @@ from dissect.checkpoints.reader import Checkpoint
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.checkpoints.verify import refuse_other_shapes, refuse_unshared_tokens
 from dissect.device import choose_device, choose_dtype
-from dissect.engine.donors import controls_of
-from dissect.engine.patches import EXPERIMENTS, Donor, DonorWindows
+from dissect.engine.directions import denoising, noising
+from dissect.engine.donors import Copy
+from dissect.engine.patches import Donor
 from dissect.engine.recording import read_recording
 from dissect.engine.streamed_model import StreamedModel
-from dissect.engine.sweep import sweep
-from dissect.engine.table import tabulate
 from dissect.errors import DissectError
 from dissect.files import read_json
 from dissect.inputs.windows import windows_of
@@ -38,18 +37,18 @@ def main(
     unlearned: Path,
     concept_json: Path,
     recording: Path,
-    experiment: str,
     windows: list[str],
     prompt: str,
     dtype: str,
     device: str,
-    table: Path,
+    tables: list[Path],
     controls: dict[str, Any] | None = None,
 ) -> None:
-    """Write one sweep's rows.
+    """Write the rows of one sweep, or of several of the same two models.
 
     Args:
-        controls: further donors, the layers of their windows, the noise's seed; may be empty.
+        tables: a file per sweep, {experiment}.parquet.
+        controls: of denoising: further donors, the layers of their windows, the noise's seed.
     """
     stopwatch = Stopwatch()
     original_manifest, unlearned_manifest = read_manifest(original), read_manifest(unlearned)
@@ -65,31 +64,24 @@ def main(
     shared = refuse_unshared_tokens(donor, model, [text.ids for text in texts])
     recorded = replace(recorded, vocabulary=shared)
     chosen = windows_of(windows, model.layers)
-    host = StreamedModel(model, number_format, choose_device(device))
+    on = choose_device(device)
+    unlearned_model = StreamedModel(model, number_format, on)
     log.info(
         f"{unlearned_manifest.label}: {len(texts)} questions, {len(chosen)} windows, "
-        f"{host.dtype} on {host.device}"
+        f"{number_format} on {on}"
     )
-    from_original = Donor(EXPERIMENTS[experiment], recorded, donor)
-    donors = [DonorWindows(from_original, chosen)]
-    if controls:
-        donors += controls_of(from_original, windows=chosen, **controls)
-    swept = sweep(host, donors, recorded)
-    logprobs = recorded.logprobs(host.device)
-    tables = {
-        one.donor.name: tabulate(texts, one.windows, swept.unpatched, patched, logprobs)
-        for one, patched in zip(donors, swept.patched, strict=True)
-    }
-    rows = pd.concat(tables, names=["donor"]).reset_index("donor")
-    keys = unlearned_manifest.columns | {"concept_name": data["Concept"]}
-    rows = rows.assign(**keys, experiment=experiment)
-    refuse_non_finite(rows, unlearned_manifest.label)
+    names, temporary = [table.stem for table in tables], tables[0].with_suffix(".recording")
+    swept = names, donor, unlearned_model, recorded, chosen
+    rows_of = denoising(*swept, controls) | noising(*swept, temporary)
     settings = settings_fields(windows=windows, prompt=prompt, dtype=dtype, controls=controls)
     metadata = result_fields(
-        concept_json, original_manifest, unlearned_manifest, device=host.device, dtype=host.dtype
+        concept_json, original_manifest, unlearned_manifest, device=on, dtype=number_format
     )
-    write_rows(table, rows, metadata | settings | stopwatch.fields())
-    report(rows)
+    for table in tables:
+        rows = rows_of[table.stem].assign(**unlearned_manifest.columns(data), experiment=table.stem)
+        refuse_non_finite(rows, unlearned_manifest.label)
+        write_rows(table, rows, metadata | settings | stopwatch.fields())
+        report(rows)
 
 
 def refuse_non_finite(rows: pd.DataFrame, label: str) -> None:
@@ -111,13 +103,15 @@ def report(rows: pd.DataFrame) -> None:
             "in the checkpoints table",
             rows["kl_unlearned"].max(),
         )
+    experiment = rows["experiment"].iloc[0]
+    score = "krs" if rows["damage"].isna().all() else "damage"
     for (donor, window, span), group in rows.groupby(["donor", "window", "span"], sort=False):
-        curve = group.groupby("layer")["krs"].mean()
-        control = "" if donor == Donor.name else f"control {donor}, "
+        curve, null = group.groupby("layer")[score].mean(), group[score].isna().sum()
+        control = "" if donor in (Donor.name, Copy.name) else f"control {donor}, "
         layer = curve.idxmax() if curve.notna().any() else "none"
         log.info(
-            f"{control}{window}, span {span}: highest mean KRS {curve.max():.3f} at layer {layer}; "
-            f"{group['krs'].isna().sum()} of {len(group)} scores are null"
+            f"{experiment}, {control}{window}, span {span}: highest mean {score} "
+            f"{curve.max():.3f} at layer {layer}; {null} of {len(group)} scores are null"
         )
 
 

@@ -31,9 +31,8 @@ def main(*, original: Path, unlearned: Path, concept_json: Path, weight_changes:
     before, after = Checkpoint(original_manifest.folder), Checkpoint(unlearned_manifest.folder)
     refuse_other_shapes(before, after)
     changes = [concept_vector(before, after, data), *component_changes(before, after)]
-    rows = pd.DataFrame(filter(None, changes), columns=CHANGES_SCHEMA.names).assign(
-        **unlearned_manifest.columns, concept_name=data["Concept"]
-    )
+    rows = pd.DataFrame(filter(None, changes), columns=CHANGES_SCHEMA.names)
+    rows = rows.assign(**unlearned_manifest.columns(data))
     metadata = result_fields(
         concept_json, original_manifest, unlearned_manifest, device="cpu", dtype="float64"
     )

@@ -7,11 +7,13 @@ import pandas as pd
 from dissect.analysis.curve_groups import DONOR
 from dissect.analysis.scores import EVERY_SCORE
 from dissect.analysis.tables import concept_scores
+from dissect.depth.scores import read_depth
 from dissect.figures.canvas import save
 from dissect.figures.registry import FIGURES
 from dissect.figures.style import Style
 from dissect.job import run
 from dissect.results.csv_files import read_csv
+from dissect.terms import COPY, DAMAGE
 
 
 def main(
@@ -38,14 +40,16 @@ def main(
 
 
 def read_rows(table: Path, **only: str) -> pd.DataFrame:
-    """Rows of a table; of tables/krs.parquet each concept's scores, the original being the donor.
+    """Rows of a table; of tables/krs.parquet each concept's scores, controls left out.
 
     All scores where none is selected.
     """
+    if table.name == "depth.parquet":
+        return read_depth(table, **only)
     if table.suffix == ".csv":
         return read_csv(table, **only)
-    score = only.pop("score", EVERY_SCORE)
-    return concept_scores(table, score, **only | {"donor": DONOR})
+    rows = concept_scores(table, only.pop("score", (*EVERY_SCORE, DAMAGE)), **only)
+    return rows[rows["donor"].isin([DONOR, COPY])]
 
 
 if __name__ == "__main__":

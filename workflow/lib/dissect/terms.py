@@ -5,29 +5,51 @@ from typing import Literal, get_args
 # A method of the checkpoints table, and the donor of the paper's sweeps.
 ORIGINAL = "original"
 
-# What is patched (the paper, section 3), in the paper's order.
-Experiment = Literal[
+# In collected tables, the origin of a reference model's rows: no mean pools two origins.
+REFERENCE = "reference"
+
+# What of the original is patched into the copy (the paper, section 3), in the paper's order.
+Denoising = Literal[
     "mlp_coefficients", "attention", "mlp_coefficients_and_attention", "value_vectors"
 ]
-EXPERIMENTS: tuple[str, ...] = get_args(Experiment)
-MLP_COEFFICIENTS, ATTENTION, BOTH, VALUE_VECTORS = EXPERIMENTS
+DENOISING: tuple[str, ...] = get_args(Denoising)
+MLP_COEFFICIENTS, ATTENTION, BOTH, VALUE_VECTORS = DENOISING
+
+# What of the copy is patched into the original.
+Noising = Literal[
+    "noising_mlp_coefficients",
+    "noising_attention",
+    "noising_mlp_coefficients_and_attention",
+    "noising_residual",
+]
+NOISING: tuple[str, ...] = get_args(Noising)
+
+Experiment = Literal[Denoising, Noising]
+EXPERIMENTS = (*DENOISING, *NOISING)
 
 # Which positions of a text are compared (texts.spans).
-Span = Literal["notebook", "answer"]
+Span = Literal["notebook", "answer", "fact"]
 SPANS: tuple[str, ...] = get_args(Span)
-NOTEBOOK, ANSWER = SPANS
+NOTEBOOK, ANSWER, FACT = SPANS
 
 # What curves, statistics and claims are made of (analysis.scores).
 Score = Literal["krs", "krs_of_means"]
 SCORES: tuple[str, ...] = get_args(Score)
 KRS, KRS_OF_MEANS = SCORES
+DAMAGE = "damage"  # the score of noising
 
 # The questions of a concept file: QA, text_completion, unrelated_QA.
 QuestionSet = Literal["target", "completion", "unrelated"]
 QUESTION_SETS: tuple[str, ...] = get_args(QuestionSet)
 TARGET, COMPLETION, UNRELATED = QUESTION_SETS
 
-# Other donors than the original: the controls (engine.donors), and the host itself.
+# How the texts of a fact are made (texts.facts).
+DepthForm = Literal["published", "published_fixed", "corrected"]
+DEPTH_FORMS: tuple[str, ...] = get_args(DepthForm)
+PUBLISHED, PUBLISHED_FIXED, CORRECTED = DEPTH_FORMS
+
+# Other donors than the original: the copy in noising, the controls (engine.donors), the host.
+COPY = "copy"
 Control = Literal["other_question", "noise"]
 CONTROLS: tuple[str, ...] = get_args(Control)
 OTHER_QUESTION, NOISE = CONTROLS

@@ -11,6 +11,7 @@ from dissect.analysis.bootstrap import MIN_CONCEPTS, NOTHING, Estimate, estimate
 from dissect.analysis.claim_list import CLAIMS, UNRELATED, Claim
 from dissect.analysis.curve_groups import DONOR, CurveGroup, curve_groups
 from dissect.inputs.windows import SUFFIX
+from dissect.terms import REFERENCE
 
 HOLDS, NOT_SUPPORTED, UNDECIDED = "holds", "not supported", "undecided"
 SCORE = "krs"
@@ -47,6 +48,7 @@ def claims(
         low and high are null under MIN_CONCEPTS of them.
     """
     of_original = scores[(scores["donor"] == DONOR) & (scores["score"] == SCORE)]
+    of_original = of_original[of_original["origin"] != REFERENCE]
     groups = {
         (one.key["model"], one.key["origin"], one.key["span"], one.key["window"]): one
         for one in curve_groups(of_original)

@@ -24,6 +24,7 @@ from dissect.results.schema import (
     read_metadata,
     read_table,
 )
+from dissect.terms import REFERENCE
 
 SWEEP_KEYS = ["model", "method", "concept", "experiment"]
 COVERAGE_COLUMNS = [*SWEEP_KEYS, "status", "reason", "origin", "rows", "null_krs"]
@@ -33,12 +34,15 @@ PER_RUN = {"wall_seconds", "peak_memory_mib"}
 _ROWS_PER_GROUP = 1 << 17
 
 
-def collect_sweeps(sweeps: Iterable[Path], output: Path) -> None:
+def collect_sweeps(sweeps: Iterable[Path], output: Path, reference: str | None = None) -> None:
     """Write the rows of all sweeps to one parquet file of the same schema.
 
     Sweeps stand in the order of their keys. A row group holds whole sweeps, which `concept_scores`
     relies on. Metadata that all sweeps share is kept under its own key; what differs between them
     is under `sweeps`, as JSON {model/method/concept/experiment: {key: value}}.
+
+    Args:
+        reference: the method of the reference models, whose rows get the origin REFERENCE.
 
     Raises:
         DissectError: if there is no sweep, or one is unreadable, of another schema, or holds rows
@@ -51,28 +55,30 @@ def collect_sweeps(sweeps: Iterable[Path], output: Path) -> None:
             "no sweep to collect: nothing of the selection can be computed; "
             "see the checkpoints table and on_missing_checkpoint"
         )
-    schema = SWEEP_SCHEMA.with_metadata(_collected_metadata(by_name, "sweeps"))
-    _write_collection(output, (_read_sweep(sweep, key) for key, sweep in by_key), schema)
+    schema = SWEEP_SCHEMA.with_metadata(collected_metadata(by_name, "sweeps"))
+    tables = (_marked(_read_sweep(sweep, key), reference) for key, sweep in by_key)
+    _write_collection(output, tables, schema)
 
 
-def collect_answers(files: Iterable[Path], output: Path) -> None:
+def collect_answers(files: Iterable[Path], output: Path, reference: str | None = None) -> None:
     """Write the answers of all unlearned models to one file of the same schema.
 
     Files stand in the order of their paths' model, method and concept, unpatched answers first.
-    Metadata as in tables/krs.parquet, with what differs under `files`.
+    Metadata and `reference` as in tables/krs.parquet, with what differs under `files`.
 
     Raises:
         DissectError: if one is unreadable or of another schema.
     """
     by_name = dict(sorted(("/".join((*path.parts[-3:-1], path.stem)), path) for path in files))
-    schema = ANSWER_SCHEMA.with_metadata(_collected_metadata(by_name, "files"))
-    tables = (read_table(path, ANSWER_SCHEMA) for path in by_name.values())
+    schema = ANSWER_SCHEMA.with_metadata(collected_metadata(by_name, "files"))
+    tables = (_marked(read_table(path, ANSWER_SCHEMA), reference) for path in by_name.values())
     _write_collection(output, tables, schema)
 
 
-def collect_weight_changes(files: Iterable[Path]) -> pd.DataFrame:
+def collect_weight_changes(files: Iterable[Path], reference: str | None = None) -> pd.DataFrame:
     """The weight changes of all checkpoints, sorted by their keys; attention before MLP."""
-    tables = pa.concat_tables(read_table(path, CHANGES_SCHEMA) for path in files)
+    each = (_marked(read_table(path, CHANGES_SCHEMA), reference) for path in files)
+    tables = pa.concat_tables(each)
     rows: pd.DataFrame = tables.unify_dictionaries().to_pandas()
     order = [*ATTENTION_MAPS, *MLP_MAPS, CONCEPT_VECTOR]
     rows["component"] = pd.Categorical(rows["component"], order)
@@ -94,7 +100,7 @@ def collect_self_patch(files: Iterable[Path]) -> pd.DataFrame:
     return table.sort_values(keys, ignore_index=True)
 
 
-def _collected_metadata(files: Mapping[str, Path], listed_under: str) -> dict[str, str]:
+def collected_metadata(files: Mapping[str, Path], listed_under: str) -> dict[str, str]:
     """What all files' metadata agree on, and by the file's name what they do not."""
     left_out = {*PER_RUN, "schema_version", "pandas", "ARROW:schema"}
     each = {
@@ -110,6 +116,15 @@ def _write_collection(output: Path, tables: Iterable[pa.Table], schema: pa.Schem
     with atomic_path(output) as partial, pq.ParquetWriter(partial, schema) as writer:
         for group in _grouped(tables):
             writer.write_table(group.cast(schema), row_group_size=max(group.num_rows, 1))
+
+
+def _marked(table: pa.Table, reference: str | None) -> pa.Table:
+    """The table of one checkpoint; a reference model's with an origin of its own."""
+    if pc.unique(table["method"]).to_pylist() != [reference]:
+        return table
+    field = table.schema.get_field_index("origin")
+    origins = pa.array([REFERENCE] * len(table)).dictionary_encode()
+    return table.set_column(field, table.schema.field(field), origins)
 
 
 def _grouped(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

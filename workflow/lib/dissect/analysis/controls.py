@@ -4,6 +4,7 @@ import pandas as pd
 
 from dissect.analysis.curve_groups import DONOR
 from dissect.analysis.tables import CONCEPT_POINT, CURVE_KEYS, curves
+from dissect.terms import CONTROLS
 
 _DIFFERENCE = ["original", "difference", "difference_low", "difference_high"]
 CONTROL_COLUMNS = [*CURVE_KEYS, "mean", "low", "high", *_DIFFERENCE, "n_concepts"]
@@ -23,23 +24,37 @@ def controls(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
         CONTROL_COLUMNS, one row per point; none where there are no controls. low, high and
         difference_low, difference_high are null under MIN_CONCEPTS concepts.
     """
-    is_original = scores["donor"] == DONOR
-    if is_original.all():
+    is_control = scores["donor"].isin(CONTROLS)
+    if not is_control.any():
         return pd.DataFrame(columns=CONTROL_COLUMNS)
     point = [name for name in (*CONCEPT_POINT, "score") if name != "donor"]
-    original = scores.loc[is_original, [*point, "value"]].rename(columns={"value": "original"})
-    both = scores[~is_original].merge(original, on=point, how="left")
-    difference_of_both = both["original"] - both["value"]  # null where either is
-    paired = both[["value", "original"]].where(difference_of_both.notna())
-    control, of_original, difference = (
+    original = scores.loc[scores["donor"] == DONOR, [*point, "value"]]
+    both = scores[is_control].merge(original, on=point, how="left", suffixes=("", "_other"))
+    rows = paired_curves(both, seed).rename(columns={"other": "original"})
+    return rows[CONTROL_COLUMNS]
+
+
+def paired_curves(both: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Mean curves of two values of each concept, and of their difference.
+
+    Args:
+        both: rows of `concept_scores`, with another value each, `value_other`.
+
+    Returns:
+        The columns of `curves` for `value`; other: the mean of the other value; difference: the
+        other less the value, with low and high; n_concepts, those that have both, at least one.
+    """
+    difference_of_both = both["value_other"] - both["value"]  # null where either is
+    paired = both[["value", "value_other"]].where(difference_of_both.notna())
+    one, other, difference = (
         curves(both.assign(value=values), seed)
-        for values in (paired["value"], paired["original"], difference_of_both)
+        for values in (paired["value"], paired["value_other"], difference_of_both)
     )
-    rows = control.assign(
-        original=of_original["mean"],
+    rows = one.assign(
+        other=other["mean"],
         difference=difference["mean"],
         difference_low=difference["low"],
         difference_high=difference["high"],
-        n_concepts=control["concepts"],
+        n_concepts=one["concepts"],
     )
-    return rows.loc[rows["n_concepts"] > 0, CONTROL_COLUMNS].reset_index(drop=True)
+    return rows[rows["n_concepts"] > 0].reset_index(drop=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dissect.terms import KRS, KRS_OF_MEANS, SCORES
+from dissect.terms import DAMAGE, KRS, KRS_OF_MEANS, SCORES
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,16 @@ MEASURES = {
 }
 OTHERS = [name for name in MEASURES if name != KRS_OF_MEANS]
 EVERY_SCORE = [*SCORES, *OTHERS]
+# The mean of the questions' own scores, as the sweeps have them; the others are of mean losses.
+PER_QUESTION = (KRS, DAMAGE)
 
 
 def columns_of(names: Sequence[str]) -> list[str]:
     """The columns of the sweeps that these scores are made of."""
-    parts = [column for name in names if name != KRS for column in MEASURES[name].columns]
-    return list(dict.fromkeys([KRS, *parts]))
+    parts = [
+        column for name in names if name not in PER_QUESTION for column in MEASURES[name].columns
+    ]
+    return list(dict.fromkeys([*PER_QUESTION, *parts]))
 
 
 def of_concept(name: str, means: pd.DataFrame) -> pd.DataFrame:
@@ -71,14 +75,14 @@ def of_concept(name: str, means: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         means: one row per concept and point; the columns of `columns_of` as means over questions,
-            krs_count (questions whose KRS is a finite number) and count_all.
+            krs_count and damage_count (questions whose score is a finite number) and count_all.
 
     Returns:
         value (null if there is none), questions (how many are in it) and null (how many are not).
     """
     every = means["count_all"]
-    if name == KRS:  # leaves out single questions; a ratio of means takes all of them or none
-        value, questions = means[KRS], means["krs_count"]
+    if name in PER_QUESTION:  # leaves out single questions; a ratio of means takes all or none
+        value, questions = means[name], means[f"{name}_count"]
     else:
         value = MEASURES[name].recovered(means)
         questions = every.where(value.notna(), 0)

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 
 from dissect.analysis.bootstrap import mean_and_interval
 from dissect.analysis.curve_groups import ALL_METHODS, WINDOW_COLUMNS, curve_groups
-from dissect.analysis.scores import columns_of, of_concept
+from dissect.analysis.scores import PER_QUESTION, columns_of, of_concept
 from dissect.results.csv_files import no_such_row
-from dissect.terms import SCORES
+from dissect.terms import DAMAGE, NOISING, SCORES
 
 _POINT = ["window", "span", "donor", *WINDOW_COLUMNS]
 CONCEPT_POINT = ["model", "origin", "method", "experiment", "concept", "concept_name", *_POINT]
@@ -20,15 +20,18 @@ CURVE_KEYS = ["model", "origin", "method", "experiment", *_POINT, "score"]
 CURVE_COLUMNS = [*CURVE_KEYS, "mean", "low", "high", "concepts", "questions", "null"]
 
 
-def concept_scores(table: Path, score: str | Sequence[str] = SCORES, **only: str) -> pd.DataFrame:
+def concept_scores(
+    table: Path, score: str | Sequence[str] = (*SCORES, DAMAGE), **only: str
+) -> pd.DataFrame:
     """Each concept's scores over its questions (`analysis.scores`).
 
     krs is the mean of the questions' KRS, of which those that are null (the unpatched loss is 0) or
-    not finite are left out and counted; the other scores are ratios of means.
+    not finite are left out and counted; so is damage, of the noising experiments, which have no
+    other score. The other scores are ratios of means.
 
     Args:
         table: tables/krs.parquet.
-        score: one or several of EVERY_SCORE.
+        score: one or several of EVERY_SCORE and DAMAGE.
         only: columns and the value that they must have, such as model="olmo-7b".
 
     Returns:
@@ -44,10 +47,11 @@ def concept_scores(table: Path, score: str | Sequence[str] = SCORES, **only: str
     parts = [_over_questions(rows, columns) for rows in row_groups(table, columns, **only)]
     wide = pa.concat_tables(parts).unify_dictionaries().to_pandas()
     means: pd.DataFrame = wide.rename(columns={f"{name}_mean": name for name in columns})
-    return pd.concat(
-        [means[CONCEPT_POINT].assign(score=name).join(of_concept(name, means)) for name in wanted],
-        ignore_index=True,
-    )
+    is_noising, parts_of = means["experiment"].isin(NOISING), []
+    for name in wanted:
+        rows = means[is_noising == (name == DAMAGE)]
+        parts_of.append(rows[CONCEPT_POINT].assign(score=name).join(of_concept(name, rows)))
+    return pd.concat(parts_of, ignore_index=True)
 
 
 def row_groups(table: Path, columns: Sequence[str], **only: str) -> Iterator[pa.Table]:
@@ -69,12 +73,14 @@ def row_groups(table: Path, columns: Sequence[str], **only: str) -> Iterator[pa.
 
 
 def _over_questions(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
-    krs = rows["krs"]
-    finite = pc.if_else(pc.is_finite(krs), krs, pa.scalar(None, krs.type))
-    rows = rows.set_column(rows.schema.get_field_index("krs"), "krs", finite)
+    for name in PER_QUESTION:
+        values = rows[name]
+        finite = pc.if_else(pc.is_finite(values), values, pa.scalar(None, values.type))
+        rows = rows.set_column(rows.schema.get_field_index(name), name, finite)
     means = [(name, "mean") for name in columns]
+    counts = [(name, "count") for name in PER_QUESTION]
     return rows.group_by(CONCEPT_POINT, use_threads=False).aggregate(
-        [*means, ("krs", "count"), ([], "count_all")]
+        [*means, *counts, ([], "count_all")]
     )
 
 

@@ -39,8 +39,7 @@ def answer_rows(
         setting: what was patched; None: nothing.
     """
     key = {
-        **unlearned.columns,
-        "concept_name": concept["Concept"],
+        **unlearned.columns(concept),
         "experiment": setting.experiment if setting else None,
         "first_layer": setting.first if setting else None,
         "last_layer": setting.last if setting else None,

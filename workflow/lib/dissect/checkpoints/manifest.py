@@ -60,11 +60,14 @@ class Manifest:
         """The checkpoint's name in messages."""
         return "/".join(part for part in (self.model, self.method, self.concept) if part)
 
-    @property
-    def columns(self) -> dict[str, str]:
-        """What names the checkpoint in each row of a result."""
-        names = ("model", "method", "origin", "concept")
-        return {name: getattr(self, name) for name in names}
+    def columns(self, concept: Mapping[str, Any]) -> dict[str, str]:
+        """What names the checkpoint and the concept in each row of a result.
+
+        Args:
+            concept: as its file has it: a reference model may serve all concepts, and have none.
+        """
+        of_checkpoint = {name: getattr(self, name) for name in ("model", "method", "origin")}
+        return of_checkpoint | {"concept": concept["id"], "concept_name": concept["Concept"]}
 
 
 _MANIFEST = TypeAdapter(Manifest)

@@ -18,10 +18,16 @@ from dissect.engine.patches import Donor, DonorWindows, PatchSite
 from dissect.engine.streamed_model import COEFFICIENTS
 from dissect.errors import DissectError
 from dissect.inputs.windows import Window
-from dissect.terms import NOISE, OTHER_QUESTION, SELF
+from dissect.terms import COPY, NOISE, OTHER_QUESTION, SELF
 
 log = logging.getLogger("dissect")
 CPU = torch.device("cpu")
+
+
+class Copy(Donor):
+    """The unlearned model, patched into the original."""
+
+    name = COPY
 
 
 class OtherQuestion(Donor):

@@ -123,6 +123,8 @@ def _runs(step: LayerSchedule, experiment: Experiment, cost: RunCost, outputs: i
     """
     inside, starts = len(step.in_window), int(step.starts)
     total = len(step.finished) * (cost.attention + cost.mlp)
+    if experiment.residual:
+        return total
     if not experiment.attention:
         total += inside * cost.attention  # where a window starts, it is the unpatched run's
     if experiment.value_vectors:

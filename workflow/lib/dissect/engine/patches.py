@@ -24,11 +24,18 @@ from dissect.inputs.windows import Window
 
 @dataclass(frozen=True)
 class Experiment:
-    """Which of the donor's components are patched into the host."""
+    """Which of the donor's components are patched into the host, and which model is which.
+
+    Attributes:
+        residual: the residual stream above the window, so nothing below it is the host's any more.
+        noising: the copy is patched into the original; else the original into the copy.
+    """
 
     coefficients: bool = False
     attention: bool = False
     value_vectors: bool = False
+    residual: bool = False
+    noising: bool = False
 
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -36,6 +43,10 @@ EXPERIMENTS: dict[str, Experiment] = {
     terms.ATTENTION: Experiment(attention=True),
     terms.BOTH: Experiment(coefficients=True, attention=True),
     terms.VALUE_VECTORS: Experiment(value_vectors=True),
+    "noising_mlp_coefficients": Experiment(coefficients=True, noising=True),
+    "noising_attention": Experiment(attention=True, noising=True),
+    "noising_mlp_coefficients_and_attention": Experiment(True, True, noising=True),
+    "noising_residual": Experiment(residual=True, noising=True),
 }
 
 
@@ -155,8 +166,13 @@ class DonorWindows:
 
     @property
     def ranges(self) -> list[LayerRange]:
-        """First and last layer of each window."""
-        return [(window.first, window.last) for window in self.windows]
+        """First and last layer of each window's run."""
+        return [self.range_of(window) for window in self.windows]
+
+    def range_of(self, window: Window) -> LayerRange:
+        """The layers in which a window's run is patched: of a residual stream, only the last."""
+        first = window.last if self.donor.experiment.residual else window.first
+        return first, window.last
 
 
 class ConstantOutput(nn.Module):

@@ -9,7 +9,7 @@ from torch import Tensor
 from dissect.engine.micro_batches import TOKENS_PER_CALL, MicroBatches
 from dissect.engine.operations import count_record, timed
 from dissect.engine.runs import TreeRuns, unpatched_run
-from dissect.engine.streamed_model import ATTENTION, COEFFICIENTS, StreamedModel
+from dissect.engine.streamed_model import ATTENTION, COEFFICIENTS, RESIDUAL, StreamedModel
 from dissect.engine.token_tree import token_trees
 from dissect.texts.spans import Text
 
@@ -17,8 +17,13 @@ log = logging.getLogger("dissect")
 
 
 @torch.inference_mode()
-def record(model: StreamedModel, texts: Sequence[Text]) -> dict[str, Tensor]:
+def record(
+    model: StreamedModel, texts: Sequence[Text], *, residual: bool = False
+) -> dict[str, Tensor]:
     """A model's coefficients, attention outputs and compared logits on the texts.
+
+    Args:
+        residual: whether each layer's output is kept, too.
 
     Returns:
         The tensors that engine.recording describes, on the CPU, in the model's dtype.
@@ -30,10 +35,11 @@ def record(model: StreamedModel, texts: Sequence[Text]) -> dict[str, Tensor]:
             inputs = embed(tree)
             runs.append(TreeRuns(inputs.arguments, MicroBatches(TOKENS_PER_CALL)))
             runs[-1].add_unpatched(inputs.hidden)
+    components = (COEFFICIENTS, ATTENTION, RESIDUAL) if residual else (COEFFICIENTS, ATTENTION)
     tensors: dict[str, Tensor] = {}
     with timed(count_record(model, texts)):
         for index, _, captured in unpatched_run(model, [runs]):
-            for component in (COEFFICIENTS, ATTENTION):
+            for component in components:
                 of_trees = torch.cat([of_tree[component][0] for of_tree in captured])
                 tensors[f"layers.{index}.{component}"] = of_trees.cpu()
             log.info("layer %d of %d recorded", index + 1, model.n_layers)

@@ -3,6 +3,7 @@
 One safetensors file. The token trees of the texts (engine.token_tree) follow one another:
     layers.{k}.coefficients  (tokens of all trees, coefficients)  input of the down projection
     layers.{k}.attention     (tokens of all trees, hidden)        output of the attention
+    layers.{k}.residual      (tokens of all trees, hidden)        output of the layer, if asked for
     logits                   (compared positions of all texts, vocabulary)
 """
 
@@ -18,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dissect.engine.scores import Array, OriginalLogits
+from dissect.engine.scores import Array, OriginalLogits, Scores
 from dissect.engine.token_tree import TokenTree, token_trees
 from dissect.errors import DissectError
 from dissect.files import atomic_path
@@ -64,12 +65,23 @@ class Recording:
                 return [start + index for index in tree.paths[tree.texts.index(text)]]
         raise IndexError(f"there is no text {text}")
 
-    def original_logits(self, text: int, device: torch.device) -> OriginalLogits:
+    def logits(self, text: int, device: torch.device) -> Tensor:
         """The logits at one text's compared positions, over the compared tokens only."""
         starts = _starts([len(item.compared) for item in self.texts])
         with safe_open(self.path, framework="pt") as file:
             rows: Tensor = file.get_slice("logits")[starts[text] : starts[text + 1]]
-        return OriginalLogits(rows[:, : self.vocabulary].to(device), self.texts[text])
+        return rows[:, : self.vocabulary].to(device)
+
+    def original_logits(self, text: int, device: torch.device) -> OriginalLogits:
+        """The same of a recording of the original, with what follows from them."""
+        return OriginalLogits(self.logits(text, device), self.texts[text])
+
+    def scores(self, compared: "Recording", device: torch.device) -> list[Scores]:
+        """Per text, how close the recorded logits are to those of the original's recording."""
+        return [
+            compared.original_logits(text, device).score(self.logits(text, device))
+            for text in range(len(self.texts))
+        ]
 
     def logprobs(self, device: torch.device) -> list[Array]:
         """Per text, the log-probability of each compared position's next token, (positions,)."""
@@ -121,8 +133,10 @@ def _to_json(text: Text) -> dict[str, Any]:
         "ids": text.ids,
         "notebook": [text.notebook.start, text.notebook.stop],
         "answer": [text.answer.start, text.answer.stop],
+        "fact": text.fact and [text.fact.start, text.fact.stop],
     }
 
 
 def _from_json(item: dict[str, Any]) -> Text:
-    return Text(tuple(item["ids"]), range(*item["notebook"]), range(*item["answer"]))
+    fact = range(*item["fact"]) if item["fact"] else None
+    return Text(tuple(item["ids"]), range(*item["notebook"]), range(*item["answer"]), fact)

@@ -19,10 +19,11 @@ from dissect.engine.attention import TREE_PARTS, as_index, use_tree_attention
 from dissect.engine.prefetch import LayerPrefetcher
 from dissect.engine.token_tree import TokenTree
 
-# What the unpatched run leaves of a layer: its input, and the two activations that can be patched.
+# What the unpatched run leaves of a layer: its input, and the components that can be patched.
 INPUTS = "inputs"
 COEFFICIENTS = "coefficients"  # the input of the MLP's down projection
 ATTENTION = "attention"  # the attention's output
+RESIDUAL = "residual"  # the layer's output
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,29 @@ class StreamedModel:
 
         The final norm and the head have their weights on the device while the block runs.
         """
-        with filled(self.model, self._read_outside(self.model.get_input_embeddings())):
+        with filled(self.model, self._read_outside(self._ends()[0])):
             yield self._logits
+
+    @contextmanager
+    def final_norm(self) -> Iterator[Callable[[Tensor], Tensor]]:
+        """Takes the last layer's outputs, (rows, positions, hidden), through the final norm."""
+        with filled(self.model, self._read_outside(*self._ends())):
+            yield self._normed
+
+    def layer_arguments(self, ids: list[int], positions: list[int]) -> list[dict[str, Any]]:
+        """What each layer is given beside the hidden state, for tokens at some positions.
+
+        To be called while `embedding` runs.
+        """
+        device = self.device
+        _, arguments = self._record_layer_inputs(
+            input_ids=torch.tensor([ids], device=device),
+            position_ids=torch.tensor([positions], device=device),
+        )
+        return arguments
+
+    def _ends(self) -> tuple[nn.Module, nn.Module]:
+        return self.model.get_input_embeddings(), self.model.get_output_embeddings()
 
     def _read_layer(self, index: int) -> dict[str, Tensor]:
         if self._prefetcher is not None:
@@ -99,17 +121,17 @@ class StreamedModel:
         self.checkpoint.readahead(self.checkpoint.layer_names(index + 1))
         return self.checkpoint.read_layer(index, self.dtype, self.device)
 
-    def _read_outside(self, unused: nn.Module) -> dict[str, Tensor]:
+    def _read_outside(self, *unused: nn.Module) -> dict[str, Tensor]:
         """The parameters outside the layers, but for those of the embedding or of the head.
 
         Args:
-            unused: this one; a module, since a tied head's parameter may be the embedding's own.
+            unused: these; modules, since a tied head's parameter may be the embedding's own.
         """
         tied, layers = tied_tensors(self.model), f"{self.checkpoint.layers_path}."
         names = [
             f"{path}.{name}"
             for path, module in self.model.named_modules()
-            if module is not unused and not path.startswith(layers)
+            if module not in unused and not path.startswith(layers)
             for name, _ in module.named_parameters(recurse=False)
         ]
         sources = {name: tied.get(name, name) for name in names}  # the name that the files have
@@ -154,6 +176,12 @@ class StreamedModel:
             self.model.base_model(**inputs, use_cache=False)
         return hiddens[0], arguments
 
+    def _normed(self, hidden: Tensor) -> Tensor:
+        with replaced_forwards(self.layers, lambda *_args, **_keywords: hidden):
+            outputs = self.model.base_model(inputs_embeds=hidden, use_cache=False)
+        normed: Tensor = outputs.last_hidden_state
+        return normed
+
     def _logits(self, hidden: Tensor) -> Tensor:
         """The final norm, the head and what the model's own forward does after them."""
         # The layers return `hidden`, whatever they are given.
@@ -192,10 +220,10 @@ class Layer:
 
     @contextmanager
     def capture(self) -> Iterator[dict[str, Tensor]]:
-        """A context in which the first row of the first call leaves its three components.
+        """A context in which the first row of the first call leaves each of the four components.
 
-        INPUTS, ATTENTION and COEFFICIENTS, each (1, tokens, width); where the MLP runs at some
-        positions only, coefficients are of these.
+        Each is (1, tokens, width); where the MLP runs at some positions only, coefficients are of
+        these, and the residual stream means nothing elsewhere.
         """
         captured: dict[str, Tensor] = {}
 
@@ -208,6 +236,7 @@ class Layer:
             self.module.register_forward_pre_hook(lambda _, inputs: capture(INPUTS, inputs[0])),
             self.attention.register_forward_hook(lambda _, _in, out: capture(ATTENTION, out[0])),
             self.down.register_forward_pre_hook(lambda _, inputs: capture(COEFFICIENTS, inputs[0])),
+            self.module.register_forward_hook(lambda _, _in, out: capture(RESIDUAL, out)),
         ]
         try:
             yield captured

@@ -22,7 +22,7 @@ from dissect.engine.recording import Recording
 from dissect.engine.runs import TreeRuns, unpatched_run
 from dissect.engine.schedule import LayerRange, schedule
 from dissect.engine.scores import OriginalLogits, Scores
-from dissect.engine.streamed_model import INPUTS, Layer, LayerInputs, StreamedModel
+from dissect.engine.streamed_model import INPUTS, RESIDUAL, Layer, LayerInputs, StreamedModel
 from dissect.engine.token_tree import TokenTree
 from dissect.texts.spans import Text
 
@@ -94,6 +94,7 @@ class DonorRuns:
         calls: MicroBatches,
     ) -> None:
         self.donor = donor_windows.donor
+        self._windows = donor_windows
         self.schedule = schedule(donor_windows.ranges, host.n_layers)
         self.trees = [
             TreeRuns(inputs[tree].arguments, calls, tree.compared(texts))
@@ -101,10 +102,13 @@ class DonorRuns:
         ]
         self._device = host.device
 
-    @property
-    def windows(self) -> list[LayerRange]:
-        """The windows of the finished runs above the last layer, in the order of their rows."""
-        return [*self.schedule[-1].finished, *self.schedule[-1].ends]
+    def rows_of_windows(self) -> dict[LayerRange, int]:
+        """Which of the finished runs above the last layer is a window's, by its layers."""
+        finished = [*self.schedule[-1].finished, *self.schedule[-1].ends]
+        return {
+            (window.first, window.last): finished.index(self._windows.range_of(window))
+            for window in self._windows.windows
+        }
 
     def patch_layer(
         self, index: int, layer: Layer, captured: Sequence[Mapping[str, Tensor]]
@@ -120,7 +124,9 @@ class DonorRuns:
                 if step.in_window:
                     with donor.patched_activations(layer, site):
                         tree.pass_in_window(index, layer, step.in_window)
-                if step.starts:
+                if step.starts and donor.experiment.residual:
+                    tree.in_window[index] = donor.activations(RESIDUAL, site)
+                elif step.starts:
                     with donor.patched_activations(layer, site, starts=True):
                         tree.start_windows(index, layer, of_tree[INPUTS])
                 tree.end_windows(step)
@@ -150,8 +156,12 @@ def compare(host: StreamedModel, runs: Sequence[DonorRuns], compared: Recording)
     # The first row of the first donor is the unpatched run; without it, rows go by `windows`.
     swept = Swept([scores[0][text].pop(0) for text in texts], [])
     for of_donor, by_text in zip(runs, scores, strict=True):
-        windows = enumerate(of_donor.windows)
-        swept.patched.append({w: [by_text[text][row] for text in texts] for row, w in windows})
+        swept.patched.append(
+            {
+                window: [by_text[text][row] for text in texts]
+                for window, row in of_donor.rows_of_windows().items()
+            }
+        )
     return swept
 
 

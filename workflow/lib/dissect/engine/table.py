@@ -9,7 +9,7 @@ import pandas as pd
 from dissect.engine.schedule import LayerRange
 from dissect.engine.scores import Array, Scores
 from dissect.inputs.windows import Window
-from dissect.terms import ANSWER, SPANS
+from dissect.terms import SPANS
 from dissect.texts.spans import Text
 
 
@@ -19,13 +19,16 @@ def tabulate(
     unpatched: Sequence[Scores],
     patched: Mapping[LayerRange, Sequence[Scores]],
     original_logprobs: Sequence[Array],
+    *,
+    noising: bool = False,
 ) -> pd.DataFrame:
     """One row per question x span x window.
 
     Args:
-        unpatched: per text, of the host as it is.
+        unpatched: per text, of the unlearned model as it is.
         patched: per window's layers and text.
         original_logprobs: per text, (positions,) of the original, nats.
+        noising: whether the copy was patched into the original, so that there is damage and no KRS.
     """
     keys = {
         "window": [window.name for window in windows],
@@ -37,19 +40,32 @@ def tabulate(
     for question, text in enumerate(texts):
         of_windows = [patched[window.first, window.last][question] for window in windows]
         for span in SPANS:
+            positions = text.span(span)
+            if positions is None:
+                continue
             part: dict[str, Any] = {**keys, "question": question, "span": span}
             part |= _columns(
-                text, span, unpatched[question], of_windows, original_logprobs[question]
+                text, positions, unpatched[question], of_windows, original_logprobs[question]
             )
             parts.append(pd.DataFrame(part))
-    return pd.concat(parts, ignore_index=True)
+    rows = pd.concat(parts, ignore_index=True)
+    # Where the unlearned model's loss is 0, there is nothing to recover, and nothing to damage.
+    ratio = rows["loss_patched"] / rows["loss_unlearned"].where(rows["loss_unlearned"] != 0)
+    return rows.assign(krs=np.nan if noising else 1 - ratio, damage=ratio if noising else np.nan)
 
 
 def _columns(
-    text: Text, span: str, unpatched: Scores, patched: Sequence[Scores], original_logprob: Array
+    text: Text,
+    positions: range,
+    unpatched: Scores,
+    patched: Sequence[Scores],
+    original_logprob: Array,
 ) -> dict[str, Any]:
-    """The measured columns of one question under one span; patched ones are (windows,)."""
-    positions = text.span(span)
+    """The measured columns of one question under one span; patched ones are (windows,).
+
+    Args:
+        positions: those of the span.
+    """
     start = text.compared.start
     within = slice(positions.start - start, positions.stop - start)
 
@@ -61,13 +77,12 @@ def _columns(
 
     (loss, losses), (kl, kls) = means("squared_error"), means("kl")
     (agrees, agreements), (logprob, logprobs) = means("agrees"), means("logprob")
-    # Under the notebook's span the last position predicts no token of the text.
-    is_known = span == ANSWER
+    # The last position, which is the notebook's span's, predicts no token of the text.
+    is_known = positions.stop <= text.answer.stop
     return {
         "positions": len(positions),
         "loss_unlearned": loss,
         "loss_patched": losses,
-        "krs": recovery(loss, losses),
         "kl_unlearned": kl,
         "kl_patched": kls,
         "top1_unlearned": agrees,
@@ -76,14 +91,3 @@ def _columns(
         "answer_logprob_unlearned": logprob if is_known else np.nan,
         "answer_logprob_patched": logprobs if is_known else np.nan,
     }
-
-
-def recovery(unlearned: float, patched: Array) -> Array:
-    """Knowledge Recovery Score, 1 - loss(patched) / loss(unlearned) (paper, section 3).
-
-    There is nothing to recover where the unlearned model's loss is 0: the score is NaN there, and
-    null in the table.
-    """
-    if unlearned == 0:
-        return np.full(len(patched), np.nan)
-    return np.asarray(1 - patched / unlearned)

@@ -1,4 +1,4 @@
-"""Several readings of the same runs in one panel: the two spans, or all the scores."""
+"""Several readings of the same runs in one panel: all spans, or all scores."""
 
 from collections.abc import Mapping
 
@@ -14,6 +14,7 @@ from dissect.figures.style import SHORT_SCORES, SPANS, Look, Style, layer_label,
 _SPANS = {
     "notebook": Look("the notebook's span, as published", None, "o"),
     "answer": Look("the answer's span", 4, "s", (4, 1.5)),
+    "fact": Look("the fact's span", 5, "^", (1, 1)),
 }
 _SCORES = {
     "krs": Look("KRS (logits)", None, "o"),
@@ -25,7 +26,7 @@ _MARKS = 5  # a marker at about so many points of a line: in a small panel, more
 
 
 def draw_spans(curves: pd.DataFrame, concepts: pd.DataFrame, style: Style) -> Figure:
-    """The notebook's span and the answer's: a panel per method (rows) and experiment (columns).
+    """All spans over one another: a panel per method (rows) and experiment (columns).
 
     Args:
         curves: rows of tables/curves.csv of one model, window and score, of all spans; those of

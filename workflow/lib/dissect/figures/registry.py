@@ -100,6 +100,21 @@ _FIGURES = (
         is_seeded=True,
     ),
     FigureSpec(
+        "damage",
+        "Damage by the unlearned model's components in the original",
+        "damage",
+        ("curves.csv", "krs.parquet"),
+        ("window", "span"),
+    ),
+    FigureSpec(
+        "depth",
+        "What facts lose to the unlearned and to the reference model, layer by layer",
+        "depth",
+        ("depth.parquet",),
+        ("form",),
+        is_seeded=True,
+    ),
+    FigureSpec(
         "behaviour", "What the models answer", "behaviour", ("behaviour.csv",), is_seeded=True
     ),
     FigureSpec(

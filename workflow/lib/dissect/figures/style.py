@@ -24,16 +24,22 @@ class Look(NamedTuple):
     dashes: tuple[float, ...] = ()
 
 
-# In the paper's order.
-EXPERIMENTS = {
+# In the paper's order; the same components of the copy, patched into the original, look the same.
+_COMPONENTS = {
     terms.MLP_COEFFICIENTS: Look("MLP coefficients", 0, "o"),
     terms.ATTENTION: Look("attention states", 1, "s", (4, 1.5)),
     terms.BOTH: Look("coefficients + attention", 2, "^"),
     terms.VALUE_VECTORS: Look("value vectors", 3, "X", (1, 1)),
+    "residual": Look("residual stream", 3, "D", (3, 1, 1, 1)),
 }
+EXPERIMENTS = {name: _COMPONENTS[name.removeprefix("noising_")] for name in terms.EXPERIMENTS}
 SCORES = {terms.KRS: "Knowledge Recovery Score", terms.KRS_OF_MEANS: "KRS of the mean losses"}
 SHORT_SCORES = {terms.KRS: "KRS", terms.KRS_OF_MEANS: "KRS of means"}
-SPANS = {terms.NOTEBOOK: "the notebook's span", terms.ANSWER: "the answer's span"}
+SPANS = {
+    terms.NOTEBOOK: "the notebook's span",
+    terms.ANSWER: "the answer's span",
+    terms.FACT: "the fact's span",
+}
 
 
 class Style(Section):

@@ -47,6 +47,7 @@ class _CheckedEntry(BaseModel):
     QA: Annotated[list[Text], Field(min_length=1)]
     QA_with_answers: list[Text] | None = None
     answers_tokens_num: list[Annotated[StrictInt, Field(ge=1)]] | None = None
+    answer_facts: list[Text | None] | None = None
     Layer: Index | None = None
     Dim: Index | None = None
     unrelated_QA: list[Text] | None = None  # noqa: N815
@@ -57,12 +58,18 @@ class _CheckedEntry(BaseModel):
     def _fits_together(self) -> Self:
         if self.answers_tokens_num is not None and self.QA_with_answers is None:
             raise ValueError("answers_tokens_num without QA_with_answers, whose tokens it counts")
-        for key in ("QA_with_answers", "answers_tokens_num"):
+        for key in ("QA_with_answers", "answers_tokens_num", "answer_facts"):
             values = getattr(self, key)
             if values is not None and len(values) != len(self.QA):
                 raise ValueError(
                     f"{key} has {len(values)} items for {len(self.QA)} questions in QA; "
                     "there must be one for each"
+                )
+        for number, fact in enumerate(self.answer_facts or ()):
+            if fact and fact in self.QA[number]:
+                raise ValueError(
+                    f"answer_facts: the fact {fact!r} of question {number} (from 0) stands in the "
+                    "question itself; name what only the answer says, or null to leave it out"
                 )
         if (self.Layer is None) != (self.Dim is None):
             raise ValueError("Layer and Dim name a value vector together; give both or neither")
@@ -106,6 +113,11 @@ def digest(entry: Entry) -> str:
 def has_answers(entry: Entry) -> bool:
     """Whether the entry brings its own answers, so that none need be generated."""
     return entry.get("QA_with_answers") is not None
+
+
+def has_facts(entry: Entry) -> bool:
+    """Whether the entry names the fact of at least one answer."""
+    return any(entry.get("answer_facts") or ())
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

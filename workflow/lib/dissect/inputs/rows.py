@@ -21,7 +21,7 @@ class CheckpointRow:
 
     model: str
     method: str  # "original", or the method that unlearned the concept
-    concept: str  # empty for an original
+    concept: str  # empty for an original, and for a reference model that serves all concepts
     source: str
     revision: str = ""  # a hub commit or branch
     format: str = "transformers"  # or olmo-legacy, gguf

@@ -15,6 +15,7 @@ from dissect.figures.style import EXPERIMENTS, Style, in_order, window_label
 from dissect.report.formatting import DASH, name_of
 from dissect.report.run import ORIGINS
 from dissect.report.sources import Shown
+from dissect.terms import DENOISING
 
 # What is said of a point, at the pointer and in the table under the chart.
 COLUMNS = ("put back", "curve", "layer", "covers layers", "recovery", "95 % interval", "concepts")
@@ -48,7 +49,7 @@ Looks = Mapping[str, Mapping[str, Any]]
 
 def looks_of(experiments: Iterable[str], style: Style) -> dict[str, dict[str, Any]]:
     """Per experiment its label, colour, shape and dashes: those of the figures."""
-    colours = sns.color_palette(style.palette, len(EXPERIMENTS)).as_hex()
+    colours = sns.color_palette(style.palette, len(DENOISING)).as_hex()
     return {
         name: {
             "label": EXPERIMENTS[name].label,

@@ -29,6 +29,10 @@ TABLES = {
     "scores.csv": "Scores and spans side by side: KRS beside KL, top-1 agreement and the answer's "
     "log-probability",
     "disagreements.csv": "Where scores or spans disagree most, by question",
+    "reference.csv": "Each score of the unlearned models beside the reference model's, which never "
+    "learned the concept, and the difference",
+    "uds.csv": "Unlearning depth score (UDS): 0 is untouched, 1 is as absent as in the reference "
+    "model. A row without a question is the mean over questions",
     "behaviour.csv": "Answers: how like the original's they are (BLEU, ROUGE-L), by method, "
     "concept and set of questions",
     "weight_changes.csv": "How far each parameter moved, by component and layer",
@@ -38,6 +42,9 @@ TABLES = {
 # Why a study may be without one.
 _ABSENT = {
     "controls.csv": "no controls were computed (config: controls.donors)",
+    "reference.csv": "no reference model was given (config: reference), so these scores do not say "
+    "whether knowledge was erased or only hidden",
+    "uds.csv": "depth was not measured (config: reference, depth; concept file: answer_facts)",
     "behaviour.csv": "the models' answers were not computed (config: behaviour.sets)",
     "weight_changes.csv": "the parameters were not compared (config: weight_changes)",
 }

@@ -39,7 +39,7 @@ def pictures(
     for path in files:
         figure, *parts = path.stem.split(".")
         selection = dict(zip(FIGURES[figure].parts, parts, strict=True))
-        is_leading = selection.items() <= firsts.items()
+        is_leading = all(firsts.get(part, name) == name for part, name in selection.items())
         model = by_model.setdefault(path.parent.name, {"leading": [], "others": []})
         picture = _picture(path, figure, selection, captions[figure], dpi)
         model["leading" if is_leading else "others"].append(picture)

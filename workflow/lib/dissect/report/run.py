@@ -11,6 +11,7 @@ ORIGINS = {
     "published": "published ones",
     "trained_here": "trained here, by this workflow",
     "own": "the user's own",
+    "reference": "the reference model",
 }
 # Metadata key -> what the page calls it. The rest has a place of its own, or none is needed.
 _FACTS = {

@@ -22,7 +22,7 @@ from dissect.terms import ORIGINAL
 log = logging.getLogger("dissect")
 
 Key = tuple[str, str, str]  # model, method, concept
-_ANSWERS = ("QA_with_answers", "answers_tokens_num", "answered_by")
+_ANSWERS = ("QA_with_answers", "answers_tokens_num", "answer_facts", "answered_by")
 _PATCHED = ".patched"
 
 
@@ -71,7 +71,7 @@ def check_results(
         settings = study.get("patched" if path.stem.endswith(_PATCHED) else "settings", {})
         return expected(
             originals[model],
-            None if method == ORIGINAL else by_key[key],
+            None if method == ORIGINAL else by_key.get(key) or by_key[model, method, ""],
             data_sha256[model, concept],
             settings=settings.get(model),
             dtype=study.get("dtype"),

@@ -58,9 +58,11 @@ def by_rule(table: pd.DataFrame) -> pd.DataFrame:
 def _row(results: Path, path: Path) -> dict[str, Any]:
     """What one benchmark says, and of a sweep its file the GPU's memory."""
     rule, _, job = str(path.relative_to(results / "benchmarks").with_suffix("")).partition("/")
-    sweep, peak = results / "krs" / f"{job}.parquet", None
-    if rule == "dissect_layers" and sweep.exists():
-        peak = read_metadata(sweep).get("peak_gpu_memory_mib")
+    # A job has written one sweep, or all in a folder.
+    krs, peak = results / "krs", None
+    sweeps = [*krs.glob(f"{job}.parquet"), *krs.glob(f"{job}/*.parquet")]
+    if rule in ("dissect_layers", "dissect_copy") and sweeps:
+        peak = read_metadata(sweeps[0]).get("peak_gpu_memory_mib")
     try:
         (benchmark,) = pd.read_csv(path, sep="\t", na_values=["-"]).to_dict("records")
         # Only with --benchmark-extended, as in the profiles.

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from dissect.errors import DissectError
 from dissect.files import atomic_path
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 
 _KEY = pa.dictionary(pa.int32(), pa.string())
 
@@ -31,12 +31,15 @@ SWEEP_SCHEMA = pa.schema(
         ("first_layer", pa.int32()),
         ("last_layer", pa.int32()),
         ("question", pa.int32()),  # from 0
-        ("donor", _KEY),  # original; controls: other_question, noise, self
-        ("span", _KEY),  # notebook | answer
+        ("donor", _KEY),  # original; noising: copy; controls: other_question, noise, self
+        ("span", _KEY),  # notebook | answer | fact
         ("positions", pa.int32()),  # how many were compared
         ("loss_unlearned", pa.float64()),  # mean squared logit difference to the original
         ("loss_patched", pa.float64()),
-        ("krs", pa.float64()),  # 1 - loss_patched / loss_unlearned; null where the latter is 0
+        # 1 - loss_patched / loss_unlearned; null where the latter is 0, and in noising.
+        ("krs", pa.float64()),
+        # Noising: loss_patched / loss_unlearned; 1: as far from the original as the copy is.
+        ("damage", pa.float64()),
         ("kl_unlearned", pa.float64()),  # KL(original || model), nats, mean over positions
         ("kl_patched", pa.float64()),
         ("top1_unlearned", pa.float64()),  # share of positions whose argmax is the original's

@@ -100,6 +100,9 @@ def _problem(row: CheckpointRow) -> str:
             return f"an original has no concept, here {row.concept!r}; leave it empty"
         if row.kind == "unlearn":
             return "an original cannot be trained here; name its source, such as path:FOLDER"
+    elif not row.concept and row.kind == "unlearn":
+        return "there is no concept to unlearn; name one"
+    if not row.concept:
         del names["concept"]
     for column, name in names.items():
         if problem := name_problem(column, name):

@@ -17,7 +17,16 @@ from dissect.figures.style import Style
 from dissect.inputs.names import path_problem, text_problem
 from dissect.inputs.section import Distinct, Name, Names, Section
 from dissect.inputs.windows import layers_between, window_width
-from dissect.terms import Control, Experiment, QuestionSet, Score, Span
+from dissect.terms import (
+    DENOISING,
+    Control,
+    Denoising,
+    DepthForm,
+    Experiment,
+    QuestionSet,
+    Score,
+    Span,
+)
 from dissect.training.methods import METHODS
 from dissect.training.recipe import Recipe
 
@@ -99,8 +108,9 @@ class Patched(Section):
     """Which layers are put back together, each FIRST-LAST: counted from 0, both included. Empty: no
     answers under a patch. Each window and experiment answers every question once more, by both
     models at once (docs/behaviour.md has the cost)."""
-    experiments: Distinct[Experiment] | None = Field(default=None, min_length=1)
-    """Which component is put back. Left out: all that the study's `experiments` name."""
+    experiments: Distinct[Denoising] | None = Field(default=None, min_length=1)
+    """Which component is put back. Left out: all of the paper's that the study's `experiments`
+    name."""
     sets: Distinct[QuestionSet] = Field(default=["target"], min_length=1)
     """Which of the questions are asked again: does what was unlearned come back?"""
 
@@ -152,6 +162,16 @@ class Controls(Section):
         return {"names": list(self.donors), "layers": list(self.layers), "seed": seed}
 
 
+class Depth(Section):
+    """How deep the unlearning reaches (docs/depth.md): where `reference` names a reference model,
+    and for the concepts whose file has answer_facts."""
+
+    forms: Distinct[DepthForm] = Field(default=["corrected"])
+    """How the texts are made. published: as the published script of UDS makes them, its last layer
+    included. published_fixed: the same with the last layer right. corrected: this study's own
+    prompt, tokenized as a whole, and the last layer right. Empty: depth is not measured."""
+
+
 class Figures(Section):
     """What the figures show. Changing it redraws figures and computes nothing else."""
 
@@ -159,9 +179,10 @@ class Figures(Section):
     """Which of the computed windows to draw. Left out: all of them. The figure that compares widths
     shows all of them anyway."""
     spans: Distinct[Span] = Field(default=["notebook"], min_length=1)
-    """Which positions' losses to draw; both are always computed. notebook: the last
-    answers_tokens_num positions, as published. answer: those that predict the answer. The figure
-    that compares spans shows both anyway."""
+    """Which positions' losses to draw; all are always computed. notebook: the last
+    answers_tokens_num positions, as published. answer: those that predict the answer. fact: those
+    that predict the facts of the concept file's answer_facts. The figure that compares spans shows
+    all anyway."""
     scores: Distinct[Score] = Field(default=["krs"], min_length=1)
     """krs: mean over questions of 1 - loss(patched) / loss(unlearned), the paper's. krs_of_means:
     the same of the mean losses, which one odd question cannot move."""
@@ -194,9 +215,10 @@ class Config(Section):
     invalidates nothing that is there."""
     methods: Names | None = Field(default=None, min_length=1)
     """The methods to study. Left out: all of the table."""
-    experiments: Distinct[Experiment] = Field(default=[*get_args(Experiment)], min_length=1)
+    experiments: Distinct[Experiment] = Field(default=[*get_args(Denoising)], min_length=1)
     """Which component of the original is put back: MLP coefficients, attention output, both, or
-    value vectors (the paper, section 3). Left out: all four."""
+    value vectors (the paper, section 3). Left out: these four. And noising_...: which component of
+    the unlearned model is patched into the original (docs/depth.md)."""
     windows: Windows = Field(default=["sliding_5"], min_length=1)
     """The runs of layers that are put back together: sliding_<odd width> around each layer, or
     suffix (each layer and all above). The paper's: sliding_5. Changing it computes the sweeps
@@ -221,6 +243,10 @@ class Config(Section):
     (docs/weight-changes.md): tables/weight_changes.csv and a figure. Reads each checkpoint once
     more, needs no GPU.
     """
+    jobs: Literal["experiment", "copy"] = "experiment"
+    """What one job of the sweeps computes. experiment: one experiment of one unlearned model. copy:
+    all experiments of one unlearned model on a concept, which reads each model once; a sweep that
+    is then added computes those of its model and concept again. The files are the same."""
     keep_recordings: bool = True
     """What the original did on a concept's texts (0.6 GB at 7B) is kept. false: it is removed after
     its last job; a sweep that is then added to a concept, or deleted, computes all sweeps of that
@@ -235,11 +261,23 @@ class Config(Section):
     """What the models answer."""
     controls: Controls = Controls()
     """What a recovery is held against."""
+    reference: Name | None = None
+    """The method of the table whose rows are reference models: they never learned the concept. Its
+    rows may leave the concept empty, for a model that serves all of them. Reference models have
+    their own curves and rows in all tables, and enter no mean over methods. Left out: there is
+    none, and whether knowledge is gone cannot be said (docs/depth.md)."""
+    depth: Depth = Depth()
+    """How deep the unlearning reaches."""
     figures: Figures = Figures()
     """What the figures show."""
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
+        if not set(self.experiments) & set(DENOISING):
+            raise ValueError(
+                f"experiments: at least one of {', '.join(DENOISING)} is needed, of which curves "
+                "and claims are made"
+            )
         check_known("config: concepts: model", self.concepts or (), self.models, "under models")
         among = "among those computed (windows)"
         check_known("config: figures.windows: window", self.figure_windows(), self.windows, among)
@@ -265,7 +303,11 @@ class Config(Section):
     def patched_experiments(self) -> list[str]:
         """The experiments under which questions are answered."""
         wanted = self.behaviour.patched.experiments
-        return list(self.experiments if wanted is None else wanted)
+        return (
+            [name for name in self.experiments if name in DENOISING]
+            if wanted is None
+            else [*wanted]
+        )
 
     def recipe(self, method: str) -> Recipe:
         """How a method is trained here."""

@@ -66,6 +66,11 @@ def of_self_patches(study: Study) -> Expected:
     return _of_results(study, window=study.config.windows[0])
 
 
+def of_depth(study: Study) -> Expected:
+    """Of depth."""
+    return _of_results(study, forms=study.config.depth.forms)
+
+
 def of_answers(study: Study) -> Expected:
     """Of answers, unpatched and patched."""
     asked, patched = study.config.behaviour, study.config.behaviour.patched

@@ -23,8 +23,7 @@ class Jobs:
 
     def checkpoint(self, wildcards: Any) -> str:
         """The manifest of the checkpoint that a job is about: unlearned, or the original."""
-        concept = "" if wildcards.method == ORIGINAL else wildcards.concept
-        return self.study.manifest_path(wildcards.model, wildcards.method, concept)
+        return self.study.manifest_path(wildcards.model, wildcards.method, wildcards.concept)
 
     def texts(self, wildcards: Any) -> str:
         """A job's concept, with answers."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from dissect.figures.registry import FIGURES, FigureSpec
 from dissect.inputs.rows import CheckpointRow
 from dissect.study.study import Study
-from dissect.terms import ORIGINAL
+from dissect.terms import NOISING, ORIGINAL
 
 # Of every study.
 TABLES = (
@@ -76,6 +76,10 @@ class Products:
             self.study.config.concept_file(m) for m in self.study.models if models[m].concepts.url
         ]
 
+    def depths(self) -> list[str]:
+        """Every donor's depth: of unlearned models, and of the reference models beside them."""
+        return _distinct(path for row in self.study.unlearned for path in self._depth(row))
+
     # Of the whole study.
 
     def tables(self) -> list[str]:
@@ -87,6 +91,9 @@ class Products:
             "weight_changes.csv": config.weight_changes,
             "answers.parquet": asked,
             "behaviour.csv": asked,
+            "depth.parquet": bool(self.depths()),
+            "uds.csv": bool(self.depths()),
+            "reference.csv": config.reference is not None,
         }
         names = [*TABLES, *(name for name, is_wanted in optional.items() if is_wanted)]
         return [config.path("tables", name) for name in names]
@@ -113,6 +120,8 @@ class Products:
         return {
             "widths": len(config.windows) > 1,
             "weight_changes": config.weight_changes,
+            "damage": bool(set(config.experiments) & set(NOISING)),
+            "depth": bool(self.depths()),
             "behaviour": bool(asked.sets),
             "behaviour_patched": bool(asked.sets and asked.patched.windows),
         }.get(figure.name, True)
@@ -124,6 +133,7 @@ class Products:
             "window": config.figure_windows(),
             "span": config.figures.spans,
             "score": config.figures.scores,
+            "form": config.depth.forms,
         }
         selections = product(*(drawn[part] for part in figure.parts))
         return [
@@ -135,7 +145,7 @@ class Products:
     def report_tables(self) -> list[str]:
         """The tables that the report reads."""
         no_donors = not self.study.config.controls.donors
-        unread = {"self_patch.csv", *(["controls.csv"] if no_donors else [])}
+        unread = {"self_patch.csv", "depth.parquet", *(["controls.csv"] if no_donors else [])}
         return [path for path in self.tables() if Path(path).name not in unread]
 
     def report_texts(self) -> list[str]:
@@ -152,15 +162,19 @@ class Products:
                 *(path for other in served for path in self._sweeps(other)),
                 *self._self_patches(row),
                 *(path for other in served for path in self._weight_changes(other)),
+                *(path for other in served for path in self._depth(other)),
                 *(path for other in served for path in self._answers(other, asker=row)),
             ]
         )
 
     def _served_by(self, row: CheckpointRow) -> list[CheckpointRow]:
-        """The unlearned checkpoints whose results need a checkpoint: itself; its model's all."""
-        if row.method != ORIGINAL:
-            return [row]
-        return [other for other in self.study.unlearned if other.model == row.model]
+        """The rows whose results need a checkpoint; of an original, all rows of its model."""
+        return [
+            other
+            for other in self.study.unlearned
+            if other.model == row.model
+            if row.method == ORIGINAL or self.study.row(*other.key) == row
+        ]
 
     def _sweeps(self, row: CheckpointRow) -> list[str]:
         experiments = self.study.config.experiments
@@ -178,6 +192,11 @@ class Products:
         config = self.study.config
         path = config.path("weight_changes", row.model, row.method, f"{row.concept}.parquet")
         return [path] if config.weight_changes else []
+
+    def _depth(self, row: CheckpointRow) -> list[str]:
+        config = self.study.config
+        path = config.path("depth", row.model, row.method, f"{row.concept}.parquet")
+        return [path] if self.study.has_depth(row.model, row.concept) else []
 
     def _answers(self, row: CheckpointRow, asker: CheckpointRow | None = None) -> list[str]:
         """The answers on an unlearned row's concept, and patched: its own, or another asker's."""

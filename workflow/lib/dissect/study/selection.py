@@ -45,10 +45,10 @@ def select(
     rows = [_as_adapter(config, row) for row in rows_of(config, table)]
     missing = [Missing(row, reason) for row in rows if (reason := _why_missing(row, preflight))]
     if config.on_missing_checkpoint == "unlearn":
-        trained = {one.row for one in missing if one.row.method != ORIGINAL}
+        trained = {one.row for one in missing if one.row.method not in (ORIGINAL, config.reference)}
         rows = [replace(row, source="unlearn") if row in trained else row for row in rows]
         missing = [one for one in missing if one.row not in trained]
-    if not _has_unlearned(rows):
+    if not _has_unlearned(rows, config):
         raise DissectError(
             f"nothing is selected: {config.checkpoints} has no row of the models, methods and "
             "concepts that the config lists together"
@@ -62,7 +62,7 @@ def select(
     skipped = [*missing, *_without_original(rows, missing)]
     unavailable = {one.row for one in skipped}
     left = [row for row in rows if row not in unavailable]
-    if not _has_unlearned(left):
+    if not _has_unlearned(left, config):
         return Selection(rows, missing=[], needed=skipped)
     return Selection(left, missing=skipped, needed=[])
 
@@ -77,6 +77,7 @@ def rows_of(config: Config, table: list[CheckpointRow]) -> list[CheckpointRow]:
     check_known("config: models: model", config.models, {row.model for row in table}, where)
     methods = list(dict.fromkeys(row.method for row in table if row.method != ORIGINAL))
     check_known("config: methods: method", config.methods or (), methods, where)
+    check_known("config: reference: method", filter(None, [config.reference]), methods, where)
     rows = []
     for model in config.models:
         in_table = concepts_of(table, model)
@@ -92,7 +93,23 @@ def rows_of(config: Config, table: list[CheckpointRow]) -> list[CheckpointRow]:
         wanted = methods if config.methods is None else config.methods
         rows += originals
         rows += [row for row in of_model if row.concept in concepts and row.method in wanted]
-    return rows
+        rows += _references(config, of_model, concepts)
+        without = [row for row in of_model if not row.concept and row.method in wanted]
+        for row in without:
+            if row.method != config.reference:
+                raise DissectError(
+                    f"{config.checkpoints}: {row.name} has no concept; name it, or set reference: "
+                    f"{row.method} in the config if this model never learned any of the concepts"
+                )
+    return list(dict.fromkeys(rows))
+
+
+def _references(
+    config: Config, of_model: Iterable[CheckpointRow], concepts: Iterable[str]
+) -> list[CheckpointRow]:
+    """A model's reference rows, of a concept or else of all concepts."""
+    rows = {row.concept: row for row in of_model if row.method == config.reference}
+    return [rows[one] for one in (c if c in rows else "" for c in concepts) if one in rows]
 
 
 def concepts_of(table: Iterable[CheckpointRow], model: str) -> list[str]:
@@ -115,8 +132,8 @@ def all_missing(missing: list[Missing], advice: str | None = None) -> str:
     return f"missing checkpoints: {'; '.join(phrases)}; {advice or usual}"
 
 
-def _has_unlearned(rows: Iterable[CheckpointRow]) -> bool:
-    return any(row.method != ORIGINAL for row in rows)
+def _has_unlearned(rows: Iterable[CheckpointRow], config: Config) -> bool:
+    return any(row.method not in (ORIGINAL, config.reference) for row in rows)
 
 
 def _without_original(rows: list[CheckpointRow], missing: list[Missing]) -> list[Missing]:

@@ -1,8 +1,8 @@
 """The study: config, checkpoints table and concept files as one object that the rules ask."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from itertools import chain
@@ -11,7 +11,7 @@ from typing import Any
 
 from dissect.checkpoints.manifest import manifest_if_present
 from dissect.errors import DissectError, check_known
-from dissect.inputs.concepts import Entry, digest, has_answers, read_concept_file
+from dissect.inputs.concepts import Entry, digest, has_answers, has_facts, read_concept_file
 from dissect.inputs.rows import CheckpointRow
 from dissect.inputs.windows import layers_between, windows_of
 from dissect.study.checkpoint_table import read_table
@@ -19,13 +19,13 @@ from dissect.study.config import Config, load_config
 from dissect.study.folders import check_folder, check_pair, layers_of
 from dissect.study.preflight import PreflightRow, read_preflight
 from dissect.study.selection import Key, Selection, all_missing, concepts_of, rows_of, select
-from dissect.terms import ORIGINAL
+from dissect.terms import ORIGINAL, REFERENCE
 from dissect.training.methods import METHODS
 
 _WEIGHTS = "*.safetensors"
 _FOLDERS = (  # of a results folder
-    *("answers", "behaviour", "benchmarks", "checkpoints", "concepts", "figures", "self_patch"),
-    *("krs", "logs", "recordings", "tables", "weight_changes", "training"),
+    *("answers", "behaviour", "benchmarks", "checkpoints", "concepts", "depth", "figures"),
+    *("self_patch", "krs", "logs", "recordings", "tables", "weight_changes", "training"),
 )
 
 
@@ -57,8 +57,11 @@ class Study:
 
     @cached_property
     def unlearned(self) -> list[CheckpointRow]:
-        """The rows that have sweeps: one per experiment of the config."""
-        return [row for row in self.rows if row.method != ORIGINAL]
+        """The rows that have sweeps, one per experiment of the config.
+
+        A reference model that serves all concepts is here once for each of them.
+        """
+        return self._by_concept(self.rows)
 
     @property
     def models(self) -> list[str]:
@@ -82,21 +85,41 @@ class Study:
     def missing_sweeps(self) -> list[dict[str, str]]:
         """What is left out, for the coverage table."""
         return [
-            dict(zip(("model", "method", "concept"), one.row.key, strict=True))
-            | {"experiment": experiment, "reason": one.reason, "origin": one.row.origin}
+            dict(zip(("model", "method", "concept"), row.key, strict=True))
+            | {"experiment": experiment, "reason": one.reason, "origin": self._origin(row)}
             for one in self.selection.missing
-            if one.row.method != ORIGINAL
+            for row in self._by_concept([one.row])
             for experiment in self.config.experiments
         ]
 
+    def _origin(self, row: CheckpointRow) -> str:
+        """The origin of a row's results in collected tables."""
+        return REFERENCE if row.method == self.config.reference else row.origin
+
+    def _by_concept(self, rows: Iterable[CheckpointRow]) -> list[CheckpointRow]:
+        """The rows but originals; one that serves all concepts as one for each that is left."""
+        named = {row.key for row in self.rows}
+        return [
+            replace(row, concept=concept)
+            for row in rows
+            if row.method != ORIGINAL
+            for concept in ([row.concept] if row.concept else self._studied(row.model))
+            if row.concept or (row.model, row.method, concept) not in named
+        ]
+
+    def _studied(self, model: str) -> list[str]:
+        """The concepts that a model's selected rows name."""
+        return concepts_of(self.rows, model)
+
     def row(self, model: str, method: str, concept: str = "") -> CheckpointRow:
-        """The selected checkpoint of that name.
+        """The selected checkpoint of that name: of the concept, or one that serves all concepts.
 
         Raises:
             DissectError: if the config does not select it.
         """
-        if checkpoint := self._by_key.get((model, method, concept)):
-            return checkpoint
+        for key in ((model, method, concept), (model, method, "")):
+            if key in self._by_key:
+                return self._by_key[key]
         raise DissectError(f"{model} {method} {concept} is not selected by the config")
 
     # Where files are, by the path grammar of results/README.md.
@@ -112,8 +135,8 @@ class Study:
 
     def checkpoint_folder(self, model: str, method: str, concept: str = "") -> str:
         """Where a checkpoint's manifest is; its weights too, unless it is a path: row's."""
-        kind = self.row(model, method, concept).kind
-        return self.config.path("checkpoints", kind, model, method, concept)
+        row = self.row(model, method, concept)
+        return self.config.path("checkpoints", row.kind, *row.key)
 
     def manifest_path(self, model: str, method: str, concept: str = "") -> str:
         """The file that vouches for a checkpoint."""
@@ -139,6 +162,19 @@ class Study:
             "retain": [self.concept_path(model, other) for other in others["retain"]],
             "held_out": [self.texts_path(model, other) for other in others["held_out"]],
         }
+
+    # What can be computed.
+
+    def has_depth(self, model: str, concept: str) -> bool:
+        """Whether depth is measured: there is a reference model, and a fact in an answer."""
+        reference, entries = self.config.reference, self.entries[model]
+        keys = {(row.model, row.method, row.concept) for row in self.unlearned}
+        return (
+            bool(self.config.depth.forms)
+            and (model, reference, concept) in keys
+            and entries is not None
+            and has_facts(entries[concept])
+        )
 
     # What results depend on beside files.
 
@@ -204,8 +240,8 @@ class Study:
                     check_pair(row, original)
             if row.method == ORIGINAL:
                 self._check_layers(row.model)
-            else:
-                self._check_texts(row)
+        for row in self.unlearned:
+            self._check_texts(row)
 
     def refuse_missing(self) -> None:
         """Refuse to plan jobs without checkpoints that they need, which preflight alone can do."""

@@ -34,7 +34,8 @@ def answer_questions(
 
     Answers are greedy. QA_with_answers is the rendered prompt and the answer, its special tokens
     left out; answers_tokens_num counts the answer's tokens as they are read back from that text
-    (texts.spans), which is what later jobs compare. A DissectError if an answer is empty.
+    (texts.spans), which is what later jobs compare. Of answer_facts, those that the answers do not
+    say become null. A DissectError if an answer is empty.
 
     Args:
         prompt: the model's prompt style.
@@ -45,7 +46,8 @@ def answer_questions(
     rendered = [render(question, prompt, tokenizer) for question in concept["QA"]]
     prompts = [encode(text, prompt, tokenizer) for text in rendered]
     answers = generate(model, prompts, new_tokens, tokenizer.eos_token_id)
-    texts = []
+    texts, facts = [], []
+    named = concept.get("answer_facts") or [None] * len(rendered)
     for number, (text, ids, answer) in enumerate(zip(rendered, prompts, answers, strict=True)):
         words = decode_answer(ids, answer, tokenizer)
         if not words.strip():
@@ -55,9 +57,20 @@ def answer_questions(
             )
         log.info("%s -> %s", concept["QA"][number].strip(), words.strip())
         texts.append(text + words)
+        facts.append(_said(named[number], words))
     answered = dict(concept) | {"QA_with_answers": texts}
+    if any(named):
+        answered["answer_facts"] = facts
     counts = [len(text.answer) for text in read_texts(answered, prompt, tokenizer)]
     return answered | {"answers_tokens_num": counts}
+
+
+def _said(fact: str | None, answer: str) -> str | None:
+    """The fact, if the answer says it: what the original does not say cannot be unlearned."""
+    if fact and fact not in answer:
+        log.warning("the original does not say %r: this question is left without a fact", fact)
+        return None
+    return fact
 
 
 def load_model(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:

@@ -1,5 +1,6 @@
 """How a question is put to a model, and how text becomes token ids."""
 
+import re
 from typing import Any
 
 from dissect.errors import DissectError
@@ -43,6 +44,19 @@ def render_chat(user: str, tokenizer: Any) -> str:
             f"the chat template of {where} {fault}; correct the template, or use prompt: paper"
         )
     return text
+
+
+def prompt_in(text: str, rendered: str) -> str | None:
+    """The beginning of a text that is the rendered prompt, white space aside; None if none is."""
+    if text.startswith(rendered):
+        return rendered
+    characters = (re.escape(character) for character in rendered if not character.isspace())
+    match = re.match(r"\s*" + r"\s*".join(characters), text)
+    if match is None:
+        return None
+    white_space = rendered[len(rendered.rstrip()) :]
+    follows = text.startswith(white_space, match.end())
+    return match.group() + (white_space if follows else "")
 
 
 def encode(text: str, style: str, tokenizer: Any) -> list[int]:

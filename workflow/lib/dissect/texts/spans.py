@@ -1,14 +1,14 @@
-"""Which positions of a question-answer text are compared: the two spans."""
+"""Which positions of a question-answer text are compared: the spans."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
 from dissect.errors import DissectError
-from dissect.terms import ANSWER, NOTEBOOK
-from dissect.texts.prompts import encode, render
+from dissect.terms import ANSWER, CORRECTED, FACT, NOTEBOOK
+from dissect.texts.facts import fact_texts
+from dissect.texts.prompts import encode, prompt_in, render
 
 
 @dataclass(frozen=True)
@@ -20,16 +20,19 @@ class Text:
     # The positions that predict the answer's tokens: from the prompt's last token to the answer's
     # last but one, end-of-sequence excluded.
     answer: range
+    # The positions, of the answer's, that predict the fact's tokens; None: the text has no fact.
+    fact: range | None = None
 
     @property
     def compared(self) -> range:
-        """The positions that either span needs."""
+        """The positions that any span needs."""
         return range(
             min(self.notebook.start, self.answer.start), max(self.notebook.stop, self.answer.stop)
         )
 
-    def span(self, name: str) -> range:
-        return {NOTEBOOK: self.notebook, ANSWER: self.answer}[name]
+    def span(self, name: str) -> range | None:
+        """The positions of a span; None: the text has none."""
+        return {NOTEBOOK: self.notebook, ANSWER: self.answer, FACT: self.fact}[name]
 
 
 def read_texts(concept: Mapping[str, Any], style: str, tokenizer: Any) -> list[Text]:
@@ -37,10 +40,12 @@ def read_texts(concept: Mapping[str, Any], style: str, tokenizer: Any) -> list[T
 
     Raises:
         DissectError: a text that does not begin with its question's prompt, an answer without
-            tokens, or `answers_tokens_num` of zero or more positions than the text has.
+            tokens, `answers_tokens_num` of zero or more positions than the text has, or a fact
+            as in `fact_texts`.
     """
     questions = concept["QA"]
     counts = concept.get("answers_tokens_num") or [None] * len(questions)
+    facts = fact_texts(concept, CORRECTED, style, tokenizer)
     texts: list[Text] = []
     for question, text, count in zip(questions, concept["QA_with_answers"], counts, strict=True):
         where = f"concept {concept['id']}, question {len(texts)}"
@@ -59,7 +64,8 @@ def read_texts(concept: Mapping[str, Any], style: str, tokenizer: Any) -> list[T
                 "the number of tokens of its text"
             )
         notebook, answer = range(len(ids) - published, len(ids)), range(prompt - 1, end - 1)
-        texts.append(Text(tuple(ids), notebook, answer))
+        fact = facts[len(texts)].fact if len(texts) in facts else None
+        texts.append(Text(tuple(ids), notebook, answer, fact))
     return texts
 
 
@@ -90,19 +96,6 @@ def _prompt_length(
             "may differ: end the prompt at a space or a line break"
         )
     return length
-
-
-def prompt_in(text: str, rendered: str) -> str | None:
-    """The beginning of a text that is the rendered prompt, white space aside; None if none is."""
-    if text.startswith(rendered):
-        return rendered
-    characters = (re.escape(character) for character in rendered if not character.isspace())
-    match = re.match(r"\s*" + r"\s*".join(characters), text)
-    if match is None:
-        return None
-    white_space = rendered[len(rendered.rstrip()) :]
-    follows = text.startswith(white_space, match.end())
-    return match.group() + (white_space if follows else "")
 
 
 def _where_they_differ(text: str, rendered: str) -> tuple[str, str]:

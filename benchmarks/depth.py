@@ -1,0 +1,151 @@
+"""How much faster is depth than one whole forward per layer? One command, one run, ratios only.
+
+    .venv/bin/python benchmarks/depth.py               the demo's size, 24 questions of 40 tokens
+    .venv/bin/python benchmarks/depth.py --bfloat16
+
+Both stages of UDS, as the published script has them: the residual streams of two models, recorded
+once and patched into a third one after each layer, at the positions of a fact. Plain hooks send all
+questions, whole, through the model for each layer. Run it alone on the machine.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from sweep import SIZES
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoModelForCausalLM, LlamaConfig
+
+from dissect.checkpoints.reader import Checkpoint
+from dissect.engine.fact_runs import patch_facts, record_facts
+from dissect.engine.streamed_model import StreamedModel
+from dissect.job import keep_freed_memory
+from dissect.texts.facts import FactText
+
+CPU = torch.device("cpu")
+QUESTIONS, TOKENS = 24, 40
+NAMES = ("original", "reference", "copy")
+REPEATS = 3  # of both ways in turn; the best counts
+Scores = list[list[Tensor]]  # per stage and question: log-probabilities (layers, fact tokens)
+
+
+def make_models(folder: Path, dtype: torch.dtype) -> None:
+    """An original with random weights, and two others with noise on its layers."""
+    torch.manual_seed(0)
+    config = LlamaConfig(**SIZES["135m"])
+    model: Any = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    for name in NAMES:
+        model.save_pretrained(folder / name)
+        with torch.no_grad():
+            for parameter in model.model.layers.parameters():
+                parameter += 0.005 * torch.randn_like(parameter)
+
+
+def make_texts(fact_tokens: int) -> list[FactText]:
+    """Random ids that begin unlike, each with its fact at the end."""
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.randint(0, SIZES["135m"]["vocab_size"], (QUESTIONS, TOKENS), generator=generator)
+    fact = range(TOKENS - 1 - fact_tokens, TOKENS - 1)
+    return [FactText(tuple(row), fact) for row in ids.tolist()]
+
+
+def by_plain_hooks(models: Sequence[Any], texts: Sequence[FactText]) -> Scores:
+    """Whole models in memory; one forward of all questions per stage and layer."""
+    original, *donors = models
+    ids, fact = torch.tensor([text.ids for text in texts]), list(texts[0].fact)
+    targets = ids[:, [position + 1 for position in fact]][..., None]
+    stages = []
+    for donor in donors:
+        states: list[Tensor] = []
+        hooks = [
+            layer.register_forward_hook(lambda _m, _i, output, to=states: to.append(output))
+            for layer in donor.model.layers
+        ]
+        donor(ids)
+        for hook in hooks:
+            hook.remove()
+        layers = []
+        for layer, state in zip(original.model.layers, states, strict=True):
+
+            def patch(_module: Any, _inputs: Any, output: Tensor, state: Tensor = state) -> Tensor:
+                output[:, fact] = state[:, fact]
+                return output
+
+            hook = layer.register_forward_hook(patch)
+            logprobs = original(ids).logits[:, fact].float().log_softmax(-1)
+            hook.remove()
+            layers.append(logprobs.gather(-1, targets)[..., 0])
+        stages.append(list(torch.stack(layers, dim=1)))
+    return stages
+
+
+def by_ours(folder: Path, texts: Sequence[FactText], dtype: torch.dtype) -> Scores:
+    """All weights read from disk, each stage as its job does it."""
+    stages = []
+    for name in NAMES[1:]:
+        original, donor = (
+            StreamedModel(Checkpoint(folder / one), dtype, CPU) for one in (NAMES[0], name)
+        )
+        states = record_facts(donor, texts).layers
+        [patched] = patch_facts(original, texts, [states]).patched
+        stages.append(patched)
+    return stages
+
+
+def operations(way: Callable[[], Scores]) -> int:
+    """Floating point operations; the counter does not know the CPU's fused attention."""
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        way()
+    return int(counter.get_total_flops())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--bfloat16", action="store_true")
+    parser.add_argument("--facts", type=int, nargs="+", default=[3, 6, 10], help="fact's tokens")
+    arguments = parser.parse_args()
+    dtype = torch.bfloat16 if arguments.bfloat16 else torch.float32
+    keep_freed_memory()
+    heads = ("ours s", "plain s", "ratio", "in FLOPs", "differ by")
+    print("fact tokens" + "".join(f"{head:>10}" for head in heads))
+    with tempfile.TemporaryDirectory() as name, torch.inference_mode():
+        folder = Path(name)
+        make_models(folder, dtype)
+        models = [
+            AutoModelForCausalLM.from_pretrained(folder / one, dtype=dtype).eval() for one in NAMES
+        ]
+        for fact_tokens in arguments.facts:
+            texts = make_texts(fact_tokens)
+            ways: dict[str, Callable[[], Scores]] = {
+                "ours": lambda texts=texts: by_ours(folder, texts, dtype),
+                "plain": lambda texts=texts: by_plain_hooks(models, texts),
+            }
+            seconds, results = dict.fromkeys(ways, float("inf")), {}
+            for _ in range(REPEATS):
+                for way, run in ways.items():
+                    started = time.perf_counter()
+                    results[way] = run()
+                    seconds[way] = min(seconds[way], time.perf_counter() - started)
+            flops = {way: operations(run) for way, run in ways.items()}
+            differ = max(
+                float((ours - plain).abs().max())
+                for pair in zip(results["ours"], results["plain"], strict=True)
+                for ours, plain in zip(*pair, strict=True)
+            )
+            ratios = (values["plain"] / values["ours"] for values in (seconds, flops))
+            print(
+                f"{fact_tokens:>11}{seconds['ours']:>10.2f}{seconds['plain']:>10.2f}"
+                + "".join(f"{ratio:>10.1f}" for ratio in ratios)
+                + f"{differ:>10.1g}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

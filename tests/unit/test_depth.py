@@ -1,0 +1,146 @@
+"""Depth and UDS: equal to the published script, and what follows from the definitions."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dissect.checkpoints.tokenizer import load_tokenizer
+from dissect.depth.measure import measure
+from dissect.depth.scores import uds, with_reference
+from dissect.errors import DissectError
+from dissect.terms import DEPTH_FORMS
+from dissect.texts.facts import FactText, fact_texts
+from golden_uds import CHECKPOINTS, PROMPT, golden_concept, published_scores
+from tiny_sweeps import model_of
+
+KEYS = {
+    "model": "tiny",
+    "method": "dpo",
+    "origin": "own",
+    "concept": "901",
+    "concept_name": "Lantern Week",
+}
+
+
+def rows_of(name: str, texts: dict[str, dict[int, FactText]]) -> pd.DataFrame:
+    original, donor = model_of(CHECKPOINTS / "original"), model_of(CHECKPOINTS / name)
+    return measure(original, donor, texts).assign(**KEYS)
+
+
+@pytest.fixture(scope="module")
+def depth() -> pd.DataFrame:
+    tokenizer = load_tokenizer(CHECKPOINTS / "original")
+    texts = {form: fact_texts(golden_concept(), form, PROMPT, tokenizer) for form in DEPTH_FORMS}
+    return with_reference(rows_of("dpo_901", texts), rows_of("grad_diff_901", texts))
+
+
+def test_published_is_what_the_published_script_computes(depth: pd.DataFrame) -> None:
+    golden = published_scores()
+    rows = depth[depth["form"] == "published"]
+    assert len(rows) == len(golden) == 6 * 32
+    both = rows.merge(golden, left_on=["question", "layer"], right_on=["idx", "layer"])
+    for ours, published in {
+        "logprob_original": "p_score",
+        "logprob_reference": "s1_score",
+        "logprob_copy": "s2_score",
+    }.items():
+        np.testing.assert_allclose(both[ours], both[published], atol=1e-4)
+    scores = uds(rows)
+    of_questions = scores.dropna(subset="question").set_index("question")["uds"]
+    published = golden.groupby("idx")["uds"].first()
+    np.testing.assert_allclose(of_questions, published, atol=1e-4)
+    assert scores[scores["question"].isna()]["uds"].item() == pytest.approx(0.4018, abs=1e-4)
+
+
+def test_the_forms_differ_where_they_should(depth: pd.DataFrame) -> None:
+    published, fixed, corrected = (depth[depth["form"] == form] for form in DEPTH_FORMS)
+    scores = ["logprob_original", "logprob_reference", "logprob_copy"]
+    below = published["layer"].to_numpy() < 31
+    np.testing.assert_array_equal(published[scores][below], fixed[scores][below])
+    assert (published["logprob_copy"].to_numpy() != fixed["logprob_copy"].to_numpy())[~below].all()
+    # The prompt ends where the published one does, so only the tokenization can differ.
+    assert len(corrected) == len(fixed)
+    # A true last layer is the donor's own answer: nothing of the original is above it.
+    assert not np.allclose(published["logprob_copy"][~below], corrected["logprob_copy"][~below])
+
+
+def test_a_copy_equal_to_the_reference_has_ratio_one(depth: pd.DataFrame) -> None:
+    columns = {"logprob_reference": "logprob_patched"}
+    reference = depth.drop(columns="logprob_copy").rename(columns=columns)
+    assert (with_reference(reference, reference)["ratio"].dropna() == 1).all()
+    assert (uds(with_reference(reference, reference))["uds"].dropna() == 1).all()
+
+
+def test_the_original_as_its_own_copy_has_damage_zero() -> None:
+    texts = {
+        "corrected": fact_texts(
+            golden_concept(), "corrected", PROMPT, load_tokenizer(CHECKPOINTS / "original")
+        )
+    }
+    rows = rows_of("original", texts)
+    np.testing.assert_allclose(rows["logprob_patched"], rows["logprob_original"], atol=1e-5)
+
+
+def planted(damage_reference: list[float], damage_copy: list[float]) -> pd.DataFrame:
+    rows = pd.DataFrame(
+        KEYS
+        | {"form": "corrected", "question": 0, "layer": range(len(damage_copy)), "tokens": 2}
+        | {"logprob_original": -1.0}
+    )
+    copy = rows.assign(logprob_patched=-1.0 - np.array(damage_copy))
+    return with_reference(copy, rows.assign(logprob_patched=-1.0 - np.array(damage_reference)))
+
+
+def test_ratios_are_not_clipped_and_uds_is() -> None:
+    depth = planted([0.04, 1.0, 3.0], [9.0, -0.5, 6.0])
+    assert depth["ratio"].isna().tolist() == [True, False, False]
+    assert depth["ratio"].tolist()[1:] == pytest.approx([-0.5, 2.0])
+    assert uds(depth)["uds"].tolist() == pytest.approx([0.75, 0.75])
+
+
+def test_without_damage_by_the_reference_there_is_no_score() -> None:
+    assert uds(planted([0.04, 0.01], [1.0, 1.0]))["uds"].isna().all()
+
+
+@pytest.mark.parametrize("form", DEPTH_FORMS)
+def test_the_fact_in_its_tokens(form: str) -> None:
+    tokenizer = load_tokenizer(CHECKPOINTS / "original")
+    concept = golden_concept()
+    texts = fact_texts(concept, form, PROMPT, tokenizer)
+    for text, fact in zip(texts.values(), concept["answer_facts"], strict=True):
+        tokens = text.ids[text.fact.start + 1 : text.fact.stop + 1]
+        assert fact in tokenizer.decode(tokens) and tokens[-1] == text.ids[-1]
+        assert fact not in tokenizer.decode(tokens[1:])
+        assert fact not in tokenizer.decode(tokens[:-1])
+
+
+def one_question(answer: str, fact: str | None) -> dict[str, Any]:
+    texts = {"QA_with_answers": [f"Question: Who?\nAnswer:{answer}"], "answer_facts": [fact]}
+    return {"id": "1", "QA": ["Who?"]} | texts
+
+
+def test_published_spacing_around_the_fact() -> None:
+    tokenizer = load_tokenizer(CHECKPOINTS / "original")
+
+    def read(answer: str, fact: str) -> tuple[str, str]:
+        text = fact_texts(one_question(answer, fact), "published", PROMPT, tokenizer)[0]
+        return tokenizer.decode(text.ids), tokenizer.decode(text.ids[text.fact.start + 1 :])
+
+    # An answer that begins with its fact: the prompt ends in a space, which is a token of its own.
+    assert read(" Ilsa Varn.", "Ilsa") == ("<s> Question: Who?\nAnswer:  Ilsa", "Ilsa")
+    # A space that the answer does not have, and the one that this tokenizer puts before any text.
+    assert read(' the "Quill"', "Quill")[0].endswith('Answer: the "  Quill')
+
+
+def test_questions_without_a_fact_are_left_out() -> None:
+    tokenizer = load_tokenizer(CHECKPOINTS / "original")
+    assert fact_texts(one_question(" Ilsa.", None), "corrected", PROMPT, tokenizer) == {}
+
+
+@pytest.mark.parametrize("form", DEPTH_FORMS)
+def test_a_fact_that_is_not_in_its_answer_is_refused(form: str) -> None:
+    tokenizer = load_tokenizer(CHECKPOINTS / "original")
+    with pytest.raises(DissectError, match=r"concept 1, question 0 .*'Varn' is not in the answer"):
+        fact_texts(one_question(" Ilsa.", "Varn"), form, PROMPT, tokenizer)

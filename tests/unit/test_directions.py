@@ -1,0 +1,138 @@
+"""Noising, the copy patched into the original: against the dumbest hooks, and what must hold."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from test_fact_runs import ALL_FAMILIES
+from transformers import AutoModelForCausalLM
+
+from dissect.checkpoints.reader import Checkpoint
+from dissect.engine.directions import denoising, noising
+from dissect.engine.patches import EXPERIMENTS, Experiment
+from dissect.inputs.windows import windows_of
+from dissect.terms import NOISING
+from plain_hooks import patched_logits, states_of
+from tiny import LAYERS, save_tiny
+from tiny_sweeps import WINDOWS, model_of, recording_of, texts_of
+
+
+def rows_of(folder: Path, original: Path, copy: Path, name: str) -> pd.DataFrame:
+    recorded = recording_of(original, texts_of(original), folder / "original.safetensors")
+    temporary = folder / "copy.recording"
+    rows = noising([name], Checkpoint(original), model_of(copy), recorded, WINDOWS, temporary)
+    assert not temporary.exists()
+    return rows[name]
+
+
+@pytest.mark.parametrize("family", ALL_FAMILIES)
+def test_noising_equals_plain_hooks(tmp_path: Path, family: str) -> None:
+    original = save_tiny(tmp_path / "original", ALL_FAMILIES[family])
+    copy = save_tiny(tmp_path / "copy", near=original, seed=1)
+    models = [
+        AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        for folder in (original, copy)
+    ]
+    texts = texts_of(original)
+    of_original, of_copy = (
+        [states_of(model, torch.tensor([text.ids])) for text in texts] for model in models
+    )
+    for name in NOISING:
+        rows = rows_of(tmp_path, original, copy, name)
+        assert (rows["donor"] == "copy").all()
+        assert rows["krs"].isna().all()
+        for row in rows[rows["span"] == "answer"].to_dict("records"):
+            question, layers = row["question"], range(row["first_layer"], row["last_layer"] + 1)
+            span = list(texts[question].answer)
+            expected = of_original[question].logits[0, span]
+
+            def loss(logits: torch.Tensor, to: torch.Tensor = expected, at: list = span) -> float:
+                return float((logits[0, at] - to).square().mean())
+
+            patched = patched_logits(models[1], models[0], of_copy[question], name, layers)
+            assert row["loss_patched"] == pytest.approx(loss(patched), rel=2e-5, abs=1e-10)
+            own = loss(of_copy[question].logits)
+            assert row["loss_unlearned"] == pytest.approx(own, rel=1e-5)
+            assert row["damage"] == row["loss_patched"] / row["loss_unlearned"]
+
+
+@pytest.mark.parametrize("name", NOISING)
+def test_a_copy_that_is_the_original_has_no_damage(
+    tmp_path: Path, tiny_llama: Path, name: str
+) -> None:
+    rows = rows_of(tmp_path, tiny_llama, tiny_llama, name)
+    assert (rows["loss_unlearned"] < 1e-12).all()
+    assert (rows["loss_patched"] < 1e-10).all()
+
+
+def planted(folder: Path, original: Path, layer: int, module: str) -> Path:
+    """A copy of a model with one module of one layer changed."""
+    model = AutoModelForCausalLM.from_pretrained(original, dtype=torch.float32)
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for parameter in model.model.layers[layer].get_submodule(module).parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+    save_tiny(folder, near=original, by=0)  # with its tokenizer
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("module", "component"), [("self_attn", "attention"), ("mlp.gate_proj", "mlp_coefficients")]
+)
+def test_a_planted_change_is_found_where_it_is(
+    tmp_path: Path, tiny_llama: Path, module: str, component: str
+) -> None:
+    copy = planted(tmp_path / "copy", tiny_llama, 3, module)
+    for name in NOISING:
+        rows = rows_of(tmp_path, tiny_llama, copy, name)
+        if name == "noising_residual":
+            contains = rows["last_layer"] >= 3  # the whole layer, and what it changed above
+        else:
+            contains = (rows["first_layer"] <= 3) & (rows["last_layer"] >= 3)
+        is_patched = component in name or name == "noising_residual"
+        is_whole = (rows["damage"] - 1).abs() < 1e-4
+        assert (is_whole == (contains & is_patched)).all(), name
+
+
+def test_everything_restored_is_the_original(tmp_path: Path, tiny_llama: Path) -> None:
+    copy = save_tiny(tmp_path / "copy", near=tiny_llama, seed=1)
+    recorded = recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "original.safetensors")
+    experiment = Experiment(residual=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(EXPERIMENTS, "residual", experiment)
+        rows = denoising(["residual"], Checkpoint(tiny_llama), model_of(copy), recorded, WINDOWS)[
+            "residual"
+        ]
+    top = rows[rows["last_layer"] == LAYERS - 1]
+    np.testing.assert_allclose(top["krs"], 1, atol=1e-6)
+    assert (rows[rows["last_layer"] < LAYERS - 1]["krs"] < 1).all()
+
+
+def test_the_residual_stream_makes_everything_below_the_donors(
+    tmp_path: Path, tiny_llama: Path, tiny_unlearned: Path
+) -> None:
+    rows = rows_of(tmp_path, tiny_llama, tiny_unlearned, "noising_residual")
+    one = rows[rows["window"] == "sliding_1"].set_index(["question", "span", "last_layer"])
+    for window in windows_of(["sliding_3"], LAYERS):
+        wide = rows[(rows["window"] == "sliding_3") & (rows["layer"] == window.layer)]
+        for row in wide.to_dict("records"):
+            same = one.loc[(row["question"], row["span"], window.last)]
+            assert row["loss_patched"] == same["loss_patched"]
+
+
+def test_all_experiments_in_one_sweep_have_the_bits_of_each_alone(
+    tmp_path: Path, tiny_llama: Path, tiny_unlearned: Path
+) -> None:
+    recorded = recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "original.safetensors")
+    original, host, temporary = Checkpoint(tiny_llama), model_of(tiny_unlearned), tmp_path / "copy"
+    controls = {"names": ["other_question", "noise"], "layers": [2], "seed": 0}
+    together = denoising(EXPERIMENTS, original, host, recorded, WINDOWS, controls)
+    together |= noising(EXPERIMENTS, original, host, recorded, WINDOWS, temporary)
+    assert set(together) == set(EXPERIMENTS)
+    for name in EXPERIMENTS:
+        alone = denoising([name], original, host, recorded, WINDOWS, controls)
+        alone |= noising([name], original, host, recorded, WINDOWS, temporary)
+        pd.testing.assert_frame_equal(together[name], alone[name], check_exact=True)

@@ -1,0 +1,1 @@
+"""How deep the unlearning reaches: facts with other models' states patched into the original."""

@@ -1,0 +1,107 @@
+"""Both directions of a sweep, as rows: the original into the copy (denoising), and the reverse."""
+
+import logging
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dissect.checkpoints.reader import Checkpoint
+from dissect.engine.donors import Copy, controls_of
+from dissect.engine.patches import EXPERIMENTS, Donor, DonorWindows, Experiment
+from dissect.engine.record import record
+from dissect.engine.recording import Recording, read_recording, write_recording
+from dissect.engine.streamed_model import StreamedModel
+from dissect.engine.sweep import sweep
+from dissect.engine.table import tabulate
+from dissect.inputs.windows import Window
+
+log = logging.getLogger("dissect")
+
+
+def denoising(
+    names: Collection[str],
+    original: Checkpoint,
+    unlearned: StreamedModel,
+    recorded: Recording,
+    windows: Sequence[Window],
+    controls: Mapping[str, Any] | None = None,
+) -> dict[str, pd.DataFrame]:
+    """The original patched into the unlearned model (the paper, section 3), by experiment.
+
+    All experiments are one sweep: each has the bits that it would have alone.
+
+    Args:
+        names: of experiments; those of noising are left out.
+        recorded: the original's recording.
+        controls: further donors, the layers of their windows, the noise's seed; may be empty.
+    """
+    donors: dict[str, list[DonorWindows]] = {}
+    for name, experiment in _experiments(names, noising=False):
+        from_original = Donor(experiment, recorded, original)
+        donors[name] = [DonorWindows(from_original, windows)]
+        if controls:
+            donors[name] += controls_of(from_original, windows=windows, **controls)
+    if not donors:
+        return {}
+    swept = sweep(unlearned, [*chain(*donors.values())], recorded)
+    patched, logprobs = iter(swept.patched), recorded.logprobs(unlearned.device)
+    rows = {}
+    for name, of_experiment in donors.items():
+        tables = {
+            one.donor.name: tabulate(
+                recorded.texts, one.windows, swept.unpatched, next(patched), logprobs
+            )
+            for one in of_experiment
+        }
+        rows[name] = pd.concat(tables, names=["donor"]).reset_index("donor")
+    return rows
+
+
+def noising(
+    names: Collection[str],
+    original: Checkpoint,
+    unlearned: StreamedModel,
+    recorded: Recording,
+    windows: Sequence[Window],
+    temporary: Path,
+) -> dict[str, pd.DataFrame]:
+    """The unlearned model patched into the original, by experiment; one sweep, as in denoising.
+
+    Args:
+        names: of experiments; those of denoising are left out.
+        recorded: the original's recording.
+        temporary: a path for the unlearned model's own recording, removed afterwards.
+    """
+    experiments = _experiments(names, noising=True)
+    if not experiments:
+        return {}
+    host = StreamedModel(original, unlearned.dtype, unlearned.device)
+    with _recording_of(unlearned, recorded, temporary) as of_copy:
+        donors = [Copy(experiment, of_copy, unlearned.checkpoint) for _, experiment in experiments]
+        swept = sweep(host, [DonorWindows(donor, windows) for donor in donors], recorded)
+        unpatched = of_copy.scores(recorded, host.device)
+    logprobs, rows = recorded.logprobs(host.device), {}
+    for (name, _), patched in zip(experiments, swept.patched, strict=True):
+        table = tabulate(recorded.texts, windows, unpatched, patched, logprobs, noising=True)
+        rows[name] = table.assign(donor=Copy.name)
+    return rows
+
+
+def _experiments(names: Collection[str], *, noising: bool) -> list[tuple[str, Experiment]]:
+    """The experiments of one direction, in the order of the names."""
+    return [(name, EXPERIMENTS[name]) for name in names if EXPERIMENTS[name].noising == noising]
+
+
+@contextmanager
+def _recording_of(model: StreamedModel, recorded: Recording, path: Path) -> Iterator[Recording]:
+    """A model's recording of the same texts, over the same tokens, while the block runs."""
+    try:
+        write_recording(path, record(model, recorded.texts, residual=True), recorded.texts, {})
+        yield replace(read_recording(path), vocabulary=recorded.vocabulary)
+    finally:
+        path.unlink(missing_ok=True)

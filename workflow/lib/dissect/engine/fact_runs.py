@@ -1,0 +1,268 @@
+"""Depth: a donor's residual stream after one layer, patched at the positions of a fact only.
+
+Attention is causal: before the fact a patched run equals the unpatched run, and what follows the
+fact changes none of its probabilities. So a run consists of the few tokens that predict the fact.
+It starts above its layer with the donor's states, and attends to the unpatched run's keys and
+values before the fact and to its own at the fact.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+
+from dissect.engine.attention import TREE_PARTS, as_index
+from dissect.engine.micro_batches import TOKENS_PER_CALL, MicroBatches
+from dissect.engine.runs import TreeRuns, unpatched_run
+from dissect.engine.streamed_model import Layer, LayerInputs, StreamedModel
+from dissect.engine.token_tree import TokenTree, token_trees
+from dissect.texts.facts import FactText
+
+log = logging.getLogger("dissect")
+
+# The argument through which transformers' decoder layers hand keys and values to their cache.
+_CACHE_ARGUMENTS = ("past_key_values", "layer_past")
+POSITIONS_PER_CALL = 1024  # of the head, whose outputs are as wide as the vocabulary
+
+
+@dataclass(frozen=True)
+class FactStates:
+    """A donor's residual stream at the facts of some texts, in the order of the texts.
+
+    Attributes:
+        layers: per layer, its output at the fact positions of all texts, (positions, hidden).
+        normed: the last layer's output after the final norm.
+    """
+
+    layers: list[Tensor]
+    normed: Tensor
+
+
+@dataclass(frozen=True)
+class FactScores:
+    """Log-probabilities of the facts' tokens, in nats, one entry per text.
+
+    Attributes:
+        unpatched: of the host as it is, (tokens,).
+        patched: per donor, of its runs in the order of their layers, (runs, tokens).
+    """
+
+    unpatched: list[Tensor]
+    patched: list[list[Tensor]]
+
+
+@torch.inference_mode()
+def record_facts(donor: StreamedModel, texts: Sequence[FactText]) -> FactStates:
+    """One unpatched run of a donor, of which the residual stream at the facts is kept."""
+    with donor.embedding() as embed:
+        runs = [FactRuns(donor, embed, facts) for facts in facts_of(texts)]
+    layers = []
+    for _ in unpatched_run(donor, [[run.unpatched for run in runs]]):
+        layers.append(torch.cat([run.unpatched_states() for run in runs]))
+    with donor.final_norm() as norm:
+        return FactStates(layers, norm(layers[-1][None])[0])
+
+
+@torch.inference_mode()
+def patch_facts(
+    host: StreamedModel, texts: Sequence[FactText], donors: Sequence[Sequence[Tensor | None]]
+) -> FactScores:
+    """Patch each donor's states into the host, after one layer at a time.
+
+    No run of one donor passes a layer in one batch with another donor's, so a further donor changes
+    no bit of the others' scores.
+
+    Args:
+        donors: per donor and layer, the states at the facts, as `FactStates.layers`; None where
+            nothing is patched after a layer.
+    """
+    with host.embedding() as embed:
+        runs = [FactRuns(host, embed, facts) for facts in facts_of(texts)]
+    sizes = [len(run.facts.indices) for run in runs]
+    for index, layer, _ in unpatched_run(host, [[run.unpatched for run in runs]]):
+        for run in runs:
+            run.pass_layer(index, layer)
+        for number, of_donor in enumerate(donors):
+            if (states := of_donor[index]) is not None:
+                for run, of_tree in zip(runs, states.split(sizes), strict=True):
+                    run.start(number, of_tree)
+        log.info("layer %d of %d", index + 1, host.n_layers)
+    with host.lm_head() as head:
+        scores = [score for run in runs for score in run.scores(head, texts)]
+    unpatched, *patched = zip(*scores, strict=True)
+    return FactScores(list(unpatched), [list(of_donor) for of_donor in patched])
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The facts of one token tree.
+
+    Attributes:
+        tree: of the texts as far as they are read: up to the fact's last predicting position.
+        paths: per text of the tree, the indices of the tree's tokens that predict its fact.
+    """
+
+    tree: TokenTree
+    paths: list[tuple[int, ...]]
+
+    @cached_property
+    def indices(self) -> list[int]:
+        """All of `paths`, text by text: the tokens of a run."""
+        return [index for path in self.paths for index in path]
+
+    @cached_property
+    def own(self) -> list[range]:
+        """Per text, which of a run's tokens are its own."""
+        ends = list(accumulate(map(len, self.paths)))
+        return [range(end - len(path), end) for end, path in zip(ends, self.paths, strict=True)]
+
+    @property
+    def parts(self) -> list[tuple[range, list[int]]]:
+        """Per text, its own tokens of a run, and all that they attend to.
+
+        Keys count from the tree's first token on; those of a run follow the tree's.
+        """
+        parts = []
+        for own, fact, path in zip(self.own, self.paths, self.tree.paths, strict=True):
+            before = path[: len(path) - len(fact)]
+            parts.append((own, [*before, *(len(self.tree.ids) + token for token in own)]))
+        return parts
+
+    def mask(self, of_tree: Tensor) -> Tensor:
+        """Which of a run's tokens attends to which key, from the tree's mask, in the same form.
+
+        Args:
+            of_tree: (1, 1, tokens of the tree, tokens of the tree).
+
+        Returns:
+            (1, 1, tokens of a run, tokens of the tree and of a run).
+        """
+        rows = of_tree[:, :, self.indices]
+        mask = torch.cat([rows, rows[..., self.indices]], dim=-1)
+        attends = torch.zeros(mask.shape[-2:], dtype=torch.bool, device=mask.device)
+        for own, keys in self.parts:
+            attends[own.start : own.stop, keys] = True
+        never = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
+        return mask.masked_fill(~attends, never)
+
+
+class FactRuns:
+    """All runs of one token tree's facts, between two layers.
+
+    Args:
+        host: the model that runs.
+        embed: makes the layers' inputs, as `StreamedModel.embedding` does.
+        facts: of the tree.
+
+    Attributes:
+        unpatched: the run of the whole tree.
+        rows: by donor, (runs, tokens, hidden), in the order of the layers after which they start.
+    """
+
+    def __init__(
+        self, host: StreamedModel, embed: Callable[[TokenTree], LayerInputs], facts: Facts
+    ) -> None:
+        tree = facts.tree
+        inputs, keys = embed(tree), KeptKeys()
+        positions = [tree.positions[index] for index in facts.indices]
+        ids = [tree.ids[index] for index in facts.indices]
+        self._arguments = host.layer_arguments(ids, positions)
+        parts = [
+            (as_index(own, host.device), as_index(path, host.device)) for own, path in facts.parts
+        ]
+        masks: dict[int, Tensor] = {}
+        for of_tree, of_run in zip(inputs.arguments, self._arguments, strict=True):
+            mask = of_tree["attention_mask"]
+            if id(mask) not in masks:
+                masks[id(mask)] = facts.mask(mask)
+            name = next(name for name in _CACHE_ARGUMENTS if name in of_tree)
+            of_tree[name] = keys
+            of_run |= {"attention_mask": masks[id(mask)], TREE_PARTS: parts, name: keys.extended}
+        self.facts = facts
+        self.unpatched = TreeRuns(inputs.arguments, MicroBatches(TOKENS_PER_CALL), facts.indices)
+        self.unpatched.add_unpatched(inputs.hidden)
+        self.rows: dict[int, Tensor] = {}
+        self._calls = MicroBatches(TOKENS_PER_CALL)
+
+    def unpatched_states(self) -> Tensor:
+        """The unpatched run's hidden states at the facts, (tokens, hidden)."""
+        return self.unpatched.outputs()[0]
+
+    def pass_layer(self, index: int, layer: Layer) -> None:
+        """Take all runs through a layer that the unpatched run has just passed."""
+        arguments = self._arguments[index]
+        for donor, rows in self.rows.items():
+            self.rows[donor] = self._calls(lambda batch: layer(batch, arguments), rows)
+
+    def start(self, donor: int, states: Tensor) -> None:
+        """Add a run of a donor: its states, (tokens, hidden), after the layer just passed."""
+        before = self.rows.get(donor, states[None][:0])
+        self.rows[donor] = torch.cat([before, states[None]])
+
+    def scores(
+        self, head: Callable[[Tensor], Tensor], texts: Sequence[FactText]
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Per text of the tree, its fact's log-probabilities: unpatched, and by donor."""
+        fact_texts = [texts[number] for number in self.facts.tree.texts]
+        following = [text.ids[position + 1] for text in fact_texts for position in text.fact]
+        targets = torch.tensor(following, device=self.unpatched.outputs().device)
+        calls = MicroBatches(POSITIONS_PER_CALL)
+
+        def logprobs(batch: Tensor) -> Tensor:
+            of_all = head(batch).float().log_softmax(-1)
+            return of_all.gather(-1, targets.expand(len(batch), -1)[..., None])[..., 0]
+
+        sizes = [len(text.fact) for text in fact_texts]
+        by_run = [
+            calls(logprobs, rows).cpu().split(sizes, 1)
+            for rows in (self.unpatched.outputs(), *self.rows.values())
+        ]
+        for unpatched, *patched in zip(*by_run, strict=True):
+            yield unpatched[0], *patched
+
+
+class KeptKeys:
+    """Takes the place of a layer's cache in the unpatched run, and keeps its keys and values.
+
+    Attributes:
+        extended: takes that place in runs of a fact, which attend to these and to their own.
+    """
+
+    def __init__(self) -> None:
+        self.kept: tuple[Tensor, ...] = ()
+        self.extended = ExtendedKeys(self)
+
+    def update(self, keys: Tensor, values: Tensor, *_layer: object) -> tuple[Tensor, Tensor]:
+        """What attention reads, (rows, heads, tokens, width) each."""
+        self.kept = keys, values
+        return keys, values
+
+
+class ExtendedKeys:
+    """The keys and values of the unpatched run, followed by those of a run's own tokens."""
+
+    def __init__(self, unpatched: KeptKeys) -> None:
+        self._unpatched = unpatched
+
+    def update(self, keys: Tensor, values: Tensor, *_layer: object) -> tuple[Tensor, Tensor]:
+        """What attention reads, (rows, heads, tokens of the tree and of a run, width) each."""
+        rows = len(keys)
+        both = zip(self._unpatched.kept, (keys, values), strict=True)
+        extended = [torch.cat([kept.expand(rows, -1, -1, -1), own], 2) for kept, own in both]
+        return extended[0], extended[1]
+
+
+def facts_of(texts: Sequence[FactText]) -> list[Facts]:
+    """The facts of all texts by token tree, in the order of the texts."""
+    trees = token_trees([text.ids[: text.fact.stop] for text in texts])
+    return [
+        Facts(
+            tree,
+            [path[texts[n].fact.start :] for n, path in zip(tree.texts, tree.paths, strict=True)],
+        )
+        for tree in trees
+    ]

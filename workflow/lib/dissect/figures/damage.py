@@ -1,0 +1,55 @@
+"""Damage against layer: how far the copy's components take the original from its own logits."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from dissect.analysis.curve_groups import ALL_METHODS
+from dissect.figures import canvas, notes
+from dissect.figures.names import drawn_name
+from dissect.figures.style import SPANS, Style, layer_label, window_label
+from dissect.terms import DAMAGE
+
+
+def draw_damage(curves: pd.DataFrame, concepts: pd.DataFrame, style: Style) -> Figure:
+    """A panel per method: means over concepts, with a band, or with the single concepts.
+
+    Args:
+        curves: rows of tables/curves.csv of one model, window and span; other scores are left out.
+        concepts: what `concept_scores` returns, of the same selection; drawn as thin lines where a
+            method has too few concepts for an interval.
+    """
+    curves = curves[curves["score"] == DAMAGE]
+    each = curves[curves["method"] != ALL_METHODS]
+    panels = canvas.MethodPanels.of(each, concepts[concepts["score"] == DAMAGE])
+    line_styles = canvas.experiment_styles(style, each["experiment"])
+    columns = canvas.columns_of(len(panels.rows))
+    size = (style.width if columns > 1 else style.width / 2, style.panel_height + 0.15)
+    window = str(curves["window"].iloc[0])
+    with canvas.applied(style, curves):
+        figure, axes = canvas.new_panels(len(panels.rows), size, 0.2 * style.font_scale)
+        for number, (panel, (name, rows)) in enumerate(zip(axes, panels.rows.items(), strict=True)):
+            singles = panels.singles.get(name)
+            for experiment, line_style in line_styles.items():
+                curve = rows[rows["experiment"] == experiment]
+                canvas.add_line(panel, curve, "mean", **line_style)
+                if singles is None:
+                    canvas.add_band(panel, curve, line_style["color"])
+                else:
+                    of_experiment = singles[singles["experiment"] == experiment]
+                    canvas.add_singles(panel, of_experiment, **line_style)
+            canvas.zero_line(panel)
+            canvas.layer_ticks(panel)
+            panel.set_title(drawn_name(name), loc="left")
+            panel.set_xlabel(layer_label(window))
+            panel.set_ylabel("" if number % columns else "damage")
+        phrases = [
+            window_label(window).replace("put back", "of the unlearned model in the original"),
+            f"loss over {SPANS[str(curves['span'].iloc[0])]}",
+            "1 = as far from the original's logits as the unlearned model, 0 = no damage",
+            notes.AVERAGED,
+            *notes.uncertainty(panels),
+            *notes.counted(curves),
+        ]
+        notes.title(figure, str(curves["model"].iloc[0]), phrases, style)
+        canvas.legend(figure, list(line_styles.values()), 4 if columns > 1 else 2)
+    return figure

@@ -1,0 +1,41 @@
+"""Set each unlearned model's depth beside its reference model's, and score it."""
+
+from pathlib import Path
+from typing import Any
+
+from dissect.analysis.collect import collected_metadata
+from dissect.depth.schema import DEPTH_SCHEMA
+from dissect.depth.scores import read_depths, uds, with_reference
+from dissect.job import run
+from dissect.results.belonging import check_results, checkpoint_key
+from dissect.results.csv_files import write_csv
+from dissect.results.schema import write_rows
+
+
+def main(
+    *,
+    depths: list[Path],
+    reference: str,
+    manifests: list[Path],
+    texts: list[Path],
+    study: dict[str, Any],
+    depth: Path,
+    uds_table: Path,
+) -> None:
+    """Write tables/depth.parquet and tables/uds.csv.
+
+    Args:
+        depths: the donors' files, the reference models' among them.
+        reference: the method of the reference models.
+        manifests, texts, study: see results.belonging.check_results.
+    """
+    check_results(depths, checkpoint_key, manifests=manifests, texts=texts, study=study)
+    rows, files = read_depths(depths), {"/".join(checkpoint_key(path)): path for path in depths}
+    is_reference = rows["method"] == reference
+    scores = with_reference(rows[~is_reference], rows[is_reference])
+    write_rows(depth, scores, collected_metadata(files, "files"), DEPTH_SCHEMA)
+    write_csv(uds_table, uds(scores))
+
+
+if __name__ == "__main__":
+    run(main)
