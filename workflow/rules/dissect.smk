@@ -1,7 +1,7 @@
 # One job for each sweep, or one for all sweeps of a copy on a concept, which reads each model once.
 PER_COPY = study.config.jobs == "copy"
 SWEEPS = "dissect_copy" if PER_COPY else "dissect_layers"
-SWEPT = "{model}/{method}/{concept}" + ("" if PER_COPY else "/{experiment}")
+SWEPT = "{model}/{method}/{concept}" if PER_COPY else "{model}/{method}/{concept}/{experiment}"
 
 
 rule:
