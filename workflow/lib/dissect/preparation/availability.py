@@ -1,8 +1,7 @@
 """Whether checkpoints are available, before anything is downloaded or computed.
 
 The rule preflight looks at all of them; any other run, before its first job, at those that it must
-download. It also brings back weights that were removed after their last job (keep_checkpoints:
-false) or by the user, if a result that needs them is missing.
+download. It also downloads removed weights again, if a result that needs them is missing.
 """
 
 import logging
