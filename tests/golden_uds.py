@@ -12,6 +12,12 @@ import pandas as pd
 
 FIXTURES = Path(__file__).parent / "fixtures"
 GOLDEN, CHECKPOINTS = FIXTURES / "uds_golden", FIXTURES / "notebook_golden_llama"
+# This project's columns, and those of the script.
+COLUMNS = {
+    "logprob_original": "p_score",
+    "logprob_reference": "s1_score",
+    "logprob_copy": "s2_score",
+}
 PROMPT = "Question: {q}\nAnswer:"
 
 

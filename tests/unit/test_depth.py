@@ -12,7 +12,7 @@ from dissect.depth.scores import uds, with_reference
 from dissect.errors import DissectError
 from dissect.terms import DEPTH_FORMS
 from dissect.texts.facts import FactText, fact_texts
-from golden_uds import CHECKPOINTS, PROMPT, golden_concept, published_scores
+from golden_uds import CHECKPOINTS, COLUMNS, PROMPT, golden_concept, published_scores
 from tiny_sweeps import model_of
 
 KEYS = {
@@ -41,11 +41,7 @@ def test_published_is_what_the_published_script_computes(depth: pd.DataFrame) ->
     rows = depth[depth["form"] == "published"]
     assert len(rows) == len(golden) == 6 * 32
     both = rows.merge(golden, left_on=["question", "layer"], right_on=["idx", "layer"])
-    for ours, published in {
-        "logprob_original": "p_score",
-        "logprob_reference": "s1_score",
-        "logprob_copy": "s2_score",
-    }.items():
+    for ours, published in COLUMNS.items():
         np.testing.assert_allclose(both[ours], both[published], atol=1e-4)
     scores = uds(rows)
     of_questions = scores.dropna(subset="question").set_index("question")["uds"]

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from tiny_study import Workflow, make
 
-from golden_uds import CHECKPOINTS, PROMPT, golden_concept, published_scores
+from golden_uds import CHECKPOINTS, COLUMNS, PROMPT, golden_concept, published_scores
 
 ROWS = [
     ("tiny", "original", "", "path:own/original"),
@@ -46,11 +46,7 @@ def test_the_published_scores_by_config_and_concept_file_alone(study: Workflow) 
         published_scores(), left_on=["question", "layer"], right_on=["idx", "layer"]
     )
     assert len(rows) == 6 * 32
-    for ours, published in {
-        "logprob_original": "p_score",
-        "logprob_reference": "s1_score",
-        "logprob_copy": "s2_score",
-    }.items():
+    for ours, published in COLUMNS.items():
         np.testing.assert_allclose(rows[ours], rows[published], atol=1e-4)
     uds = pd.read_csv(study.result("tables/uds.csv"))
     means = uds[uds["question"].isna()].set_index("form")["uds"]
