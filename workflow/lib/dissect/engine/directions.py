@@ -1,6 +1,5 @@
 """Both directions of a sweep, as rows: the original into the copy (denoising), and the reverse."""
 
-import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,8 +18,6 @@ from dissect.engine.streamed_model import StreamedModel
 from dissect.engine.sweep import sweep
 from dissect.engine.table import tabulate
 from dissect.inputs.windows import Window
-
-log = logging.getLogger("dissect")
 
 
 def denoising(

@@ -169,6 +169,8 @@ class Products:
 
     def _served_by(self, row: CheckpointRow) -> list[CheckpointRow]:
         """The rows whose results need a checkpoint; of an original, all rows of its model."""
+        if row.concept:
+            return [row]
         return [
             other
             for other in self.study.unlearned

@@ -167,14 +167,19 @@ class Study:
 
     def has_depth(self, model: str, concept: str) -> bool:
         """Whether depth is measured: there is a reference model, and a fact in an answer."""
-        reference, entries = self.config.reference, self.entries[model]
-        keys = {(row.model, row.method, row.concept) for row in self.unlearned}
+        entries = self.entries[model]
         return (
             bool(self.config.depth.forms)
-            and (model, reference, concept) in keys
+            and (model, concept) in self._with_reference
             and entries is not None
             and has_facts(entries[concept])
         )
+
+    @cached_property
+    def _with_reference(self) -> set[tuple[str, str]]:
+        """The models and concepts that have a reference model."""
+        method = self.config.reference
+        return {(row.model, row.concept) for row in self.unlearned if row.method == method}
 
     # What results depend on beside files.
 
