@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from itertools import chain
@@ -45,6 +45,7 @@ class Study:
     selection: Selection
     preflight: Mapping[Key, PreflightRow]
     entries: Mapping[str, Mapping[str, Entry] | None]
+    _weights_mb: dict[str, float] = field(default_factory=dict, init=False)
 
     @property
     def rows(self) -> list[CheckpointRow]:
@@ -214,15 +215,20 @@ class Study:
 
     def weights_mb(self, model: str) -> float | None:
         """Megabytes of the original's weights, once they are known: here, or by preflight."""
+        # Every job asks, twice. While it is not known, it is looked for again: a run may bring it.
+        if model not in self._weights_mb and (size := self._weights_bytes(model)):
+            self._weights_mb[model] = size / 1e6
+        return self._weights_mb.get(model)
+
+    def _weights_bytes(self, model: str) -> int:
+        """0 while it is not known."""
         row = self.row(model, ORIGINAL)
-        preflight = self.preflight.get(row.key)
         if manifest := manifest_if_present(self.manifest_path(*row.key)):
-            size = sum(file.size for file in manifest.files if Path(file.name).match(_WEIGHTS))
-        elif row.kind == "path":
-            size = sum(file.stat().st_size for file in Path(row.location).glob(_WEIGHTS))
-        else:
-            size = preflight.bytes if preflight and preflight.is_about(row) else 0
-        return size / 1e6 or None
+            return sum(file.size for file in manifest.files if Path(file.name).match(_WEIGHTS))
+        if row.kind == "path":
+            return sum(file.stat().st_size for file in Path(row.location).glob(_WEIGHTS))
+        preflight = self.preflight.get(row.key)
+        return preflight.bytes if preflight and preflight.is_about(row) else 0
 
     def layers(self, model: str) -> int | None:
         """How many layers a model has, once that is known."""
