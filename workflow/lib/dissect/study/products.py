@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 
@@ -80,6 +81,11 @@ class Products:
         """Every donor's depth: of unlearned models, and of the reference models beside them."""
         return _distinct(path for row in self.study.unlearned for path in self._depth(row))
 
+    @cached_property
+    def has_depths(self) -> bool:
+        """Whether there are any; rules and figures ask hundreds of times."""
+        return bool(self.depths())
+
     # Of the whole study.
 
     def tables(self) -> list[str]:
@@ -91,8 +97,8 @@ class Products:
             "weight_changes.csv": config.weight_changes,
             "answers.parquet": asked,
             "behaviour.csv": asked,
-            "depth.parquet": bool(self.depths()),
-            "uds.csv": bool(self.depths()),
+            "depth.parquet": self.has_depths,
+            "uds.csv": self.has_depths,
             "reference.csv": config.reference is not None,
         }
         names = [*TABLES, *(name for name, is_wanted in optional.items() if is_wanted)]
@@ -121,7 +127,7 @@ class Products:
             "widths": len(config.windows) > 1,
             "weight_changes": config.weight_changes,
             "damage": bool(set(config.experiments) & set(NOISING)),
-            "depth": bool(self.depths()),
+            "depth": self.has_depths,
             "behaviour": bool(asked.sets),
             "behaviour_patched": bool(asked.sets and asked.patched.windows),
         }.get(figure.name, True)
