@@ -40,7 +40,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found["concept"].write_text(json.dumps(tiny_concept()), encoding="utf-8")
     folder = save_tiny(root / "original")
     save_tiny(root / "dpo", near=folder, seed=1)
-    for method, concept in (("original", ""), ("dpo", "tea")):
+    save_tiny(root / "retain", near=folder, seed=2)
+    for method, concept in (("original", ""), ("dpo", "tea"), ("retain", "")):
         found[method] = root / f"{method}.json"
         row = CheckpointRow("tiny", method, concept, f"path:{root / method}")
         register_checkpoint.main(row=row, manifest=found[method])
@@ -97,6 +98,52 @@ def test_a_sweep_with_controls_has_the_rows_of_one_without(
     )
     metadata = read_metadata(tmp_path / "beside.parquet")
     assert metadata | wanted == metadata
+
+
+@pytest.mark.parametrize("experiment", ["attention", "value_vectors"])
+def test_a_reference_model_is_a_donor(
+    study: dict[str, Path], tmp_path: Path, experiment: str
+) -> None:
+    controls = CONTROLS | {"names": ["reference"]}
+    table, reference = tmp_path / "x.parquet", study["retain"]
+    rows = dissect(study, table, experiment, controls=controls, reference=[reference])
+    assert rows["donor"].unique().tolist() == ["original", "reference"]
+    assert set(rows.loc[rows["donor"] == "reference", "layer"]) == {1, 5}
+    assert [path.name for path in tmp_path.iterdir()] == ["x.parquet"]
+    models = [read_json(study[name]) for name in ("original", "dpo")]
+    settings = {"windows": ["sliding_3", "suffix"], "prompt": "paper", "dtype": "float32"}
+    wanted = expected(
+        *models,
+        sha256_of(study["concept"]),
+        settings=settings | {"controls": controls},
+        dtype="float32",
+        reference=read_json(reference),
+    )
+    metadata = read_metadata(table)
+    assert metadata | wanted == metadata
+    assert wanted["reference_weights_sha256"] == read_json(reference)["weights_sha256"]
+
+
+def test_a_reference_models_own_sweep_leaves_it_out(
+    study: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = study | {"dpo": study["retain"]}
+    controls = CONTROLS | {"names": ["noise", "reference"]}
+    with caplog.at_level("INFO", "dissect"):
+        rows = dissect(own, tmp_path / "x.parquet", "attention", controls=controls, reference=[])
+    assert rows["donor"].unique().tolist() == ["original", "noise"]
+    assert "control reference: left out, this sweep is the reference model's own" in caplog.text
+    assert "reference_weights_sha256" not in read_metadata(tmp_path / "x.parquet")
+
+
+def test_a_reference_of_other_shapes_is_refused(study: dict[str, Path], tmp_path: Path) -> None:
+    folder = save_tiny(tmp_path / "wide", tiny_config(intermediate_size=96))
+    manifest = tmp_path / "wide.json"
+    row = CheckpointRow("tiny", "retain", "", f"path:{folder}")
+    register_checkpoint.main(row=row, manifest=manifest)
+    controls = CONTROLS | {"names": ["reference"]}
+    with pytest.raises(DissectError, match=r"wide is no fine-tuned copy of"):
+        dissect(study, tmp_path / "x", "attention", controls=controls, reference=[manifest])
 
 
 def test_a_layer_that_is_not_there_is_refused(study: dict[str, Path], tmp_path: Path) -> None:

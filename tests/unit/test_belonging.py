@@ -28,6 +28,7 @@ ORIGINAL, UNLEARNED = (
     hashlib.sha256(f"{file.sha256}  {file.name}\n".encode()).hexdigest()
     for file in WEIGHTS.values()
 )
+WEIGHTS["retain"] = WEIGHTS["dpo"]
 SWEEP = {"windows": ["sliding_1"], "prompt": "paper", "dtype": "checkpoint"}
 
 
@@ -188,6 +189,24 @@ def test_another_source_of_a_sweep(study: Study, sweep: Path, key: str) -> None:
     path = plant(Path("results"), flat(0.5), metadata=metadata_of(study) | {key: "9" * 64})
     with pytest.raises(DissectError, match=f"{key} is 999999999999, expected"):
         check(study, path)
+
+
+def test_another_reference_as_donor_of_a_sweep(sweep: Path) -> None:
+    with Path("table.tsv").open("a", encoding="utf-8") as table:
+        table.write("tiny\tretain\t\tpath:own/original\n")
+    controls = {"donors": ["reference"], "layers": [1]}
+    study = load(study_config(reference="retain", controls=controls))
+    write_manifest(study, "retain")
+    settings = settings_fields(**SWEEP, controls=study.config.controls.of_a_sweep(0))
+    without = metadata_of(study) | settings
+    with pytest.raises(DissectError, match="reference_weights_sha256 is missing, expected"):
+        check(study, plant(Path("results"), flat(0.5), metadata=without))
+    key = "reference_weights_sha256"
+    with pytest.raises(DissectError, match=f"{key} is 999999999999, expected"):
+        check(study, plant(Path("results"), flat(0.5), metadata=without | {key: "9" * 64}))
+    check(study, plant(Path("results"), flat(0.5), metadata=without | {key: UNLEARNED}))
+    # The reference model's own sweep has no such donor.
+    check(study, plant(Path("results"), flat(0.5), method="retain", metadata=without))
 
 
 def test_a_concept_file_may_hold_answers_of_another_study(study: Study, sweep: Path) -> None:

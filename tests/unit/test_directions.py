@@ -13,7 +13,7 @@ from dissect.checkpoints.reader import Checkpoint
 from dissect.engine.directions import denoising, noising
 from dissect.engine.patches import EXPERIMENTS, Experiment
 from dissect.inputs.windows import windows_of
-from dissect.terms import NOISING
+from dissect.terms import CONTROLS, DENOISING, NOISING
 from plain_hooks import patched_logits, states_of
 from tiny import LAYERS, save_tiny
 from tiny_sweeps import WINDOWS, model_of, recording_of, texts_of
@@ -103,9 +103,9 @@ def test_everything_restored_is_the_original(tmp_path: Path, tiny_llama: Path) -
     experiment = Experiment(residual=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(EXPERIMENTS, "residual", experiment)
-        rows = denoising(["residual"], Checkpoint(tiny_llama), model_of(copy), recorded, WINDOWS)[
-            "residual"
-        ]
+        models = Checkpoint(tiny_llama), model_of(copy)
+        unused = tmp_path / "reference.recording"
+        rows = denoising(["residual"], *models, recorded, WINDOWS, unused)["residual"]
     top = rows[rows["last_layer"] == LAYERS - 1]
     np.testing.assert_allclose(top["krs"], 1, atol=1e-6)
     assert (rows[rows["last_layer"] < LAYERS - 1]["krs"] < 1).all()
@@ -128,11 +128,46 @@ def test_all_experiments_in_one_sweep_have_the_bits_of_each_alone(
 ) -> None:
     recorded = recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "original.safetensors")
     original, host, temporary = Checkpoint(tiny_llama), model_of(tiny_unlearned), tmp_path / "copy"
-    controls = {"names": ["other_question", "noise"], "layers": [2], "seed": 0}
-    together = denoising(EXPERIMENTS, original, host, recorded, WINDOWS, controls)
-    together |= noising(EXPERIMENTS, original, host, recorded, WINDOWS, temporary)
+    reference = model_of(save_tiny(tmp_path / "reference", near=tiny_llama, seed=2))
+    controls = {"names": CONTROLS, "layers": [2], "seed": 0}
+    swept = original, host, recorded, WINDOWS, temporary
+    together = denoising(EXPERIMENTS, *swept, controls, reference)
+    together |= noising(EXPERIMENTS, *swept)
     assert set(together) == set(EXPERIMENTS)
+    assert set(together["attention"]["donor"]) == {"original", *CONTROLS}
     for name in EXPERIMENTS:
-        alone = denoising([name], original, host, recorded, WINDOWS, controls)
-        alone |= noising([name], original, host, recorded, WINDOWS, temporary)
+        alone = denoising([name], *swept, controls, reference)
+        alone |= noising([name], *swept)
         pd.testing.assert_frame_equal(together[name], alone[name], check_exact=True)
+
+
+@pytest.mark.parametrize("name", DENOISING)
+def test_a_reference_that_is_the_original_gives_the_originals_scores(
+    tmp_path: Path, tiny_llama: Path, tiny_unlearned: Path, name: str
+) -> None:
+    recorded = recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "original.safetensors")
+    swept = Checkpoint(tiny_llama), model_of(tiny_unlearned), recorded, WINDOWS, tmp_path / "x"
+    controls = {"names": ["reference"], "layers": [0, 2], "seed": 0}
+    rows = denoising([name], *swept, controls, model_of(tiny_llama))[name]
+    assert not (tmp_path / "x").exists()
+    of_original, of_reference = (
+        rows[(rows["donor"] == donor) & rows["layer"].isin([0, 2])].drop(columns="donor")
+        for donor in ("original", "reference")
+    )
+    assert len(of_reference) > 0 and not of_reference["krs"].isna().any()
+    pd.testing.assert_frame_equal(
+        of_original.reset_index(drop=True), of_reference.reset_index(drop=True), rtol=1e-6
+    )
+
+
+def test_value_vectors_of_a_reference_need_no_recording(
+    tmp_path: Path, tiny_llama: Path, tiny_unlearned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "original.safetensors")
+    monkeypatch.delattr("dissect.engine.directions.record")
+    swept = Checkpoint(tiny_llama), model_of(tiny_unlearned), recorded, WINDOWS, tmp_path / "x"
+    controls = {"names": ["reference"], "layers": [2], "seed": 0}
+    rows = denoising(["value_vectors"], *swept, controls, model_of(tiny_unlearned))
+    of_reference = rows["value_vectors"].query("donor == 'reference'")
+    # The copy's own value vectors change nothing.
+    np.testing.assert_allclose(of_reference["krs"], 0, atol=1e-5)

@@ -10,17 +10,36 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from test_families import CONFIGS
 from transformers import AutoModelForCausalLM, MistralConfig
 
 from dissect.checkpoints.reader import Checkpoint
-from dissect.engine.donors import Noise, OtherQuestion, SelfPatch, controls_of, noise_like
+from dissect.engine.donors import (
+    MeanOfQuestions,
+    Noise,
+    OtherQuestion,
+    Reference,
+    SelfPatch,
+    controls_of,
+    noise_like,
+)
 from dissect.engine.patches import EXPERIMENTS, Donor, DonorWindows, PatchSite
 from dissect.engine.recording import Recording
 from dissect.engine.schedule import LayerRange
 from dissect.engine.scores import Scores
 from dissect.engine.sweep import Swept, sweep
 from dissect.errors import DissectError
-from dissect.terms import DENOISING
+from dissect.terms import (
+    ALIGNED_QUESTION,
+    BOTH,
+    CONTROLS,
+    DENOISING,
+    MEAN_OF_QUESTIONS,
+    NOISE,
+    OTHER_QUESTION,
+    REFERENCE,
+    VALUE_VECTORS,
+)
 from dissect.texts.spans import Text
 from plain_hooks import States, parts_of, patched_logits, states_of
 from tiny import LAYERS, save_tiny, tiny_config
@@ -45,10 +64,19 @@ def recording(
     return recording
 
 
-def donors_of(name: str, original: Path, recording: Recording) -> tuple[Donor, list[DonorWindows]]:
+def donors_of(
+    name: str,
+    original: Path,
+    recording: Recording,
+    names: Sequence[str] = CONTROLS,
+    reference: Donor | None = None,
+) -> tuple[Donor, list[DonorWindows]]:
     donor = Donor(EXPERIMENTS[name], recording, Checkpoint(original))
-    names = [OtherQuestion.name, Noise.name]
-    return donor, controls_of(donor, names, [0, 2, 5], WINDOWS, SEED)
+    return donor, controls_of(donor, names, [0, 2, 5], WINDOWS, SEED, reference)
+
+
+def reference_of(name: str, folder: Path, texts: Sequence[Text], path: Path) -> Reference:
+    return Reference(EXPERIMENTS[name], recording_of(folder, texts, path), Checkpoint(folder))
 
 
 def sweep_with(host: Path, donor: Donor, controls: Sequence[DonorWindows]) -> Swept:
@@ -85,6 +113,32 @@ def of_the_next(states: Sequence[States], number: int, length: int) -> States:
     return States(other.ids, other.logits, coefficients, attention, residual)
 
 
+def of_aligned(
+    states: Sequence[States], texts: Sequence[Text], number: int, others: Sequence[int]
+) -> States:
+    """The mean of other questions' states, position by position from the answer's beginning."""
+
+    def mixed(component: str, layer: int) -> torch.Tensor:
+        rows = []
+        for position in range(len(texts[number].ids)):
+            to_answer = texts[number].answer.start - position
+            at = [(other, texts[other].answer.start - to_answer) for other in others]
+            at = [(other, where) for other, where in at if 0 <= where < len(texts[other].ids)]
+            # Where no other question has the position, the question's own state.
+            values = [
+                getattr(states[other], component)[layer][0, where]
+                for other, where in at or [(number, position)]
+            ]
+            rows.append(torch.stack(values).mean(0))
+        return torch.stack(rows)[None]
+
+    parts = (
+        [mixed(component, layer) for layer in range(LAYERS)]
+        for component in ("coefficients", "attention", "residual")
+    )
+    return States(states[number].ids, states[number].logits, *parts)
+
+
 def of_noise(donor: Noise, recording: Recording, number: int) -> States:
     """The noise that the engine patches into one text."""
     tree = next(i for i, one in enumerate(recording.trees) if number in one.texts)
@@ -96,6 +150,21 @@ def of_noise(donor: Noise, recording: Recording, number: int) -> States:
 
     parts = map(drawn, ("coefficients", "attention", "residual"))
     return States(torch.empty(0), torch.empty(0), *parts)
+
+
+def patch_of(donor: Donor, recording: Recording, states: Sequence[States], number: int) -> States:
+    """What a donor patches into one text, from each text's own states."""
+    texts = recording.texts
+    after = (number + 1) % len(texts)
+    if isinstance(donor, Noise):
+        return of_noise(donor, recording, number)
+    if isinstance(donor, MeanOfQuestions):
+        others = [other for other in range(len(texts)) if other != number]
+        return of_aligned(states, texts, number, others)
+    if donor.name == ALIGNED_QUESTION:
+        return of_aligned(states, texts, number, [after])
+    assert isinstance(donor, OtherQuestion)
+    return of_the_next(states, number, len(texts[number].ids))
 
 
 def with_noise_for_value_vectors(original: Any, donor: Noise) -> Any:
@@ -134,7 +203,8 @@ def assert_equal_to_hooks(
     swept: Swept,
 ) -> None:
     names = {control.donor.name for control in controls}
-    assert names == ({"noise"} if name == "value_vectors" else {"noise", "other_question"})
+    of_questions = {OTHER_QUESTION, ALIGNED_QUESTION, MEAN_OF_QUESTIONS}
+    assert names == ({NOISE} if name == VALUE_VECTORS else {NOISE} | of_questions)
     model, host = (
         AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         for folder in (original, unlearned)
@@ -147,16 +217,50 @@ def assert_equal_to_hooks(
         assert set(patched) == {(window.first, window.last) for window in SOME}
         runs: dict[LayerRange | None, list[Scores]] = {None: swept.unpatched, **patched}
         for number, text in enumerate(recording.texts):
-            patch = (
-                of_noise(donor, recording, number)
-                if isinstance(donor, Noise)
-                else of_the_next(states, number, len(text.ids))
-            )
+            patch = patch_of(donor, recording, states, number)
             for run, scores in runs.items():
                 layers = range(run[0], run[1] + 1) if run else range(0)
                 of_hooks = losses_of(source, host, patch, text, states[number].logits, name, layers)
                 assert not np.isnan(of_hooks).any()
                 np.testing.assert_allclose(scores[number].squared_error, of_hooks, rtol=1e-5)
+
+
+FEW = {name: CONFIGS[name] for name in ("gemma2", "gpt_neox", "olmo2", "qwen3")}
+
+
+@pytest.mark.parametrize("family", FEW)
+def test_controls_equal_plain_hooks_in_other_families(tmp_path: Path, family: str) -> None:
+    original = save_tiny(tmp_path / "original", FEW[family])
+    unlearned = save_tiny(tmp_path / "unlearned", near=original, seed=1)
+    recording = recording_of(original, texts_of(original), tmp_path / "recording.safetensors")
+    donor, controls = donors_of(BOTH, original, recording)
+    swept = sweep_with(unlearned, donor, controls)
+    assert_equal_to_hooks(original, unlearned, recording, BOTH, controls, swept)
+
+
+@pytest.mark.parametrize("name", DENOISING)
+@pytest.mark.parametrize("family", ["llama", *FEW])
+def test_a_reference_equals_plain_hooks(tmp_path: Path, family: str, name: str) -> None:
+    original = save_tiny(tmp_path / "original", FEW.get(family))
+    unlearned = save_tiny(tmp_path / "unlearned", near=original, seed=1)
+    never_learned = save_tiny(tmp_path / "reference", near=original, seed=2)
+    texts = texts_of(original)
+    recording = recording_of(original, texts, tmp_path / "recording.safetensors")
+    reference = reference_of(name, never_learned, texts, tmp_path / "reference.safetensors")
+    donor, controls = donors_of(name, original, recording, [REFERENCE], reference)
+    [patched] = sweep_with(unlearned, donor, controls).patched[1:]
+    models = [
+        AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        for folder in (never_learned, unlearned, original)
+    ]
+    assert set(patched) == {(window.first, window.last) for window in SOME}
+    for number, text in enumerate(texts):
+        ids = torch.tensor([text.ids])
+        of_reference, of_original = states_of(models[0], ids), states_of(models[2], ids)
+        for (first, last), scores in patched.items():
+            what = of_reference, text, of_original.logits, name, range(first, last + 1)
+            of_hooks = losses_of(*models[:2], *what)
+            np.testing.assert_allclose(scores[number].squared_error, of_hooks, rtol=1e-5)
 
 
 @TREES
@@ -205,7 +309,7 @@ def test_a_sweep_with_controls_reads_each_layer_once(
 def test_another_question_recovers_less_and_noise_nothing(
     tiny_llama: Path, tiny_unlearned: Path, recording: Recording
 ) -> None:
-    donor, controls = donors_of("mlp_coefficients_and_attention", tiny_llama, recording)
+    donor, controls = donors_of(BOTH, tiny_llama, recording, [OTHER_QUESTION, NOISE])
     everything = [window for window in SOME if (window.first, window.last) == (0, LAYERS - 1)]
     donors = [DonorWindows(one, everything) for one in [donor, *(c.donor for c in controls)]]
     swept = sweep(model_of(tiny_unlearned), donors, recording)
@@ -287,6 +391,32 @@ def test_the_next_question_is_cut_or_repeated(tiny_llama: Path, recording: Recor
 
 
 @ONE_TREE
+def test_aligned_questions_meet_where_their_answers_begin(
+    tiny_llama: Path, recording: Recording
+) -> None:
+    _, (aligned, mean) = donors_of(
+        "attention", tiny_llama, recording, [ALIGNED_QUESTION, MEAN_OF_QUESTIONS]
+    )
+    texts = recording.texts
+    for number, text in enumerate(texts):
+        others = [other for other in range(len(texts)) if other != number]
+        answers = {other: texts[other].answer.start + 1 for other in others}
+        after = (number + 1) % len(texts)
+        of_next = recording.rows_of(after)[answers[after]]
+        at = text.answer.start + 1
+        assert aligned.donor.rows_for(number)[at] == (of_next,)
+        of_all = tuple(recording.rows_of(other)[answers[other]] for other in others)
+        assert mean.donor.rows_for(number)[at] == of_all
+    # The last question is the longest: its first token has no counterpart and stays its own.
+    last = len(texts) - 1
+    assert texts[last].answer.start > max(text.answer.start for text in texts[:last])
+    own = recording.rows_of(last)[0]
+    assert aligned.donor.rows_for(last)[0] == mean.donor.rows_for(last)[0] == (own,)
+    # In the others, the mean is over those questions that reach as far back.
+    assert {len(rows) for rows in mean.donor.rows_for(0)} == {3}
+
+
+@ONE_TREE
 def test_runs_share_a_token_only_where_the_next_questions_agree_too(
     tiny_llama: Path, recording: Recording
 ) -> None:
@@ -313,7 +443,9 @@ def test_a_single_question_has_no_other(
     with caplog.at_level(logging.INFO, "dissect"):
         _, controls = donors_of("attention", tiny_llama, recording)
     assert [control.donor.name for control in controls] == ["noise"]
-    assert "other_question: left out, the concept has a single question" in caplog.text
+    for name in (OTHER_QUESTION, ALIGNED_QUESTION, MEAN_OF_QUESTIONS):
+        assert f"{name}: left out, the concept has a single question" in caplog.text
+    assert "reference: left out, this sweep is the reference model's own" in caplog.text
 
 
 @ONE_TREE

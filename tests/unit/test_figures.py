@@ -24,7 +24,7 @@ from dissect.figures.heatmap import draw_heatmap
 from dissect.figures.last_layer import draw_last_layer, last_layer_share
 from dissect.figures.style import Style, window_label
 from dissect.figures.widths import draw_widths
-from dissect.terms import DENOISING, NOISING, Experiment
+from dissect.terms import CONTROLS, DENOISING, NOISING, Experiment
 from planted import EXPERIMENTS, flat, plant, sloped
 from planted_figures import legend, study, thin_lines, words
 
@@ -94,6 +94,20 @@ def test_floors_are_thin_lines_through_their_layers(tmp_path: Path) -> None:
         assert legend(figure)[4:] == ["floor: other question", "floor: noise"]
         assert "floor with noise of the same norm: at most \N{MINUS SIGN}0.05" in words(figure)
         assert "n = 2 methods, each with 2 concepts and 4 questions" in words(figure)
+
+
+def test_every_control_has_a_line_of_its_own(tmp_path: Path) -> None:
+    mean, _ = tables_of(tmp_path, study(tmp_path))
+    rows = with_floors(mean, dict.fromkeys(CONTROLS, 0.1), [1, 3])
+    figure = draw_curves(rows, STYLE)
+    assert len(grey_lines(figure.axes[0])) == len(CONTROLS)
+    assert len(set(legend(figure)[4:])) == len(CONTROLS)
+    dashes = {
+        str(line.get_linestyle()) + str(line._dash_pattern)  # type: ignore[attr-defined]
+        for line in figure.axes[0].get_lines()
+        if line.get_linewidth() == FLOOR_WIDTH
+    }
+    assert len(dashes) == len(CONTROLS)
 
 
 def test_floors_change_nothing_about_the_curves(tmp_path: Path) -> None:

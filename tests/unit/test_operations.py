@@ -42,18 +42,21 @@ def test_a_sweep_does_the_operations_that_are_counted(
     assert 0 < counted.least <= counted.done
 
 
+@pytest.mark.parametrize(
+    "names", [["other_question", "noise"], ["aligned_question", "mean_of_questions", "noise"]]
+)
 @pytest.mark.parametrize("experiment", DENOISING)
 def test_a_sweep_with_controls_does_the_operations_that_are_counted(
-    tmp_path: Path, tiny_llama: Path, experiment: str
+    tmp_path: Path, tiny_llama: Path, experiment: str, names: list[str]
 ) -> None:
     recording = recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "recording.safetensors")
     donor = Donor(EXPERIMENTS[experiment], recording, Checkpoint(tiny_llama))
-    controls = controls_of(donor, ["other_question", "noise"], [1, 5], WINDOWS, 0)
+    controls = controls_of(donor, names, [1, 5], WINDOWS, 0)
     host, original = model_of(tiny_llama), DonorWindows(donor, WINDOWS)
     counted = count_sweep(host, [original, *controls], recording)
     assert counted.done == operations_of(lambda: sweep(host, [original, *controls], recording))
     alone = count_sweep(host, [original], recording)
-    assert alone.done < counted.done < 2 * alone.done
+    assert alone.done < counted.done < (1 + len(controls)) * alone.done
     assert alone.least < counted.least <= counted.done
 
 

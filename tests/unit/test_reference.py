@@ -1,10 +1,13 @@
 """Reference models: which rows they are, what they serve, and what is measured beside them."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from test_study import ROWS, concept, inputs, products, refused, study, write_concepts, write_table
+
+from dissect.study.jobs import Jobs
 
 __all__ = ["inputs"]  # a fixture that each test uses
 RETAIN = "m\tretain\t\tpath:own/retain"
@@ -101,3 +104,51 @@ def test_a_missing_reference_is_never_trained() -> None:
     write_table(*ROWS, "m\tretain\t\tpath:own/nowhere")
     said = refused(reference="retain", on_missing_checkpoint="unlearn")
     assert "folder own/nowhere does not exist: m retain" in said
+
+
+DONOR = {"donors": ["reference"], "layers": [2], "self_patch": False}
+
+
+def test_a_donor_needs_a_reference_model() -> None:
+    said = refused(controls=DONOR, methods=["dpo"])
+    assert "controls.donors: reference needs a reference model: name its method" in said
+
+
+def test_each_concept_needs_one(inputs: Path) -> None:
+    write_table(*ROWS, "m\tretain\ttea\tpath:own/retain")
+    assert study(reference="retain", controls=DONOR, concepts={"m": ["tea"]}).models == ["m"]
+    said = refused(reference="retain", controls=DONOR)
+    assert "checkpoints.tsv has no row of m retain for concept mate; add it" in said
+
+
+def test_a_sweep_has_its_reference_as_an_input_but_for_its_own() -> None:
+    wildcards = SimpleNamespace(model="m", method="dpo", concept="tea")
+    manifest = "results/x/checkpoints/path/m/retain/manifest.json"
+    assert Jobs(study(reference="retain")).reference(wildcards) == []
+    with_donor = Jobs(study(reference="retain", controls=DONOR))
+    assert with_donor.reference(wildcards) == [manifest]
+    wildcards.method = "retain"
+    assert with_donor.reference(wildcards) == []
+
+
+def test_weights_of_a_donor_are_needed_by_the_sweeps_of_the_copies(inputs: Path) -> None:
+    write_table(*ROWS, RETAIN, "m\tretain\ttea\tpath:own/dpo_mate")
+    made = products(reference="retain", controls=DONOR, experiments=["attention"])
+    swept = {
+        concept: {
+            "/".join(Path(path).parts[-3:-1])
+            for path in made.needing(made.study.row("m", "retain", concept))
+            if "/krs/" in path
+        }
+        for concept in ("", "tea")
+    }
+    assert swept[""] == {"retain/mate", "retain/cocoa", "dpo/mate", "dpo/cocoa"}
+    assert swept["tea"] == {"retain/tea", "dpo/tea", "grad_diff/tea"}
+
+
+def test_a_missing_donor_is_never_skipped() -> None:
+    write_table(*ROWS, "m\tretain\t\tpath:own/nowhere")
+    left = study(reference="retain", on_missing_checkpoint="skip")
+    assert [one.row.method for one in left.selection.missing] == ["retain"]
+    said = refused(reference="retain", on_missing_checkpoint="skip", controls=DONOR)
+    assert "own/nowhere does not exist (it is a donor of controls, which is never skipped)" in said

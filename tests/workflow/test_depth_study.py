@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,13 +17,16 @@ ROWS = [
     ("tiny", "dpo", "901", "path:own/dpo_901"),
     ("tiny", "grad_diff", "902", "path:own/grad_diff_902"),
 ]
-STUDY = {
+DONORS = ["aligned_question", "mean_of_questions", "reference"]
+STUDY: dict[str, Any] = {
     "models": {"tiny": {"concepts": "concepts.json", "prompt": PROMPT}},
     "concepts": {"tiny": ["901", "902"]},
     "experiments": ["attention", "noising_attention", "noising_residual"],
     "reference": "retain",
+    "controls": {"self_patch": False, "donors": DONORS, "layers": [15, 31]},
     "depth": {"forms": ["published", "corrected"]},
 }
+WITHOUT_REFERENCE = {"reference": None, "controls": {"self_patch": False}}
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +71,7 @@ def test_one_reference_model_serves_all_concepts(study: Workflow) -> None:
 
 def test_the_reference_stands_beside_the_copies_and_in_no_mean(study: Workflow) -> None:
     curves = pd.read_csv(study.result("tables/curves.csv"), dtype={"concept": str})
+    curves = curves[~curves["donor"].isin(DONORS)]
     keys = ["experiment", "window", "span", "score", "layer"]
     means = curves[(curves["method"] == "all") & (curves["origin"] == "own")].set_index(keys)
     each = curves[curves["method"].isin(["dpo", "grad_diff"])].groupby(keys)["mean"].mean()
@@ -80,6 +85,34 @@ def test_the_reference_stands_beside_the_copies_and_in_no_mean(study: Workflow) 
     )
     np.testing.assert_allclose(one["mean"], one["mean_curve"], rtol=1e-6)
     np.testing.assert_allclose(one["difference"], one["mean"] - one["reference"], atol=1e-8)
+
+
+def test_a_reference_is_a_donor_but_in_its_own_sweep(study: Workflow) -> None:
+    krs = pd.read_parquet(study.result("tables/krs.parquet"))
+    krs = krs[krs["experiment"] == "attention"]
+    donors = krs.groupby("method", observed=True)["donor"].agg(set)
+    assert donors["dpo"] == donors["grad_diff"] == {"original", *DONORS}
+    assert donors["retain"] == {"original", *DONORS} - {"reference"}
+    controls = pd.read_csv(study.result("tables/controls.csv"))
+    of_donors = controls.groupby("method")["donor"].agg(set)
+    assert of_donors["dpo"] == of_donors["all"] == set(DONORS)
+    assert of_donors["retain"] == {"aligned_question", "mean_of_questions"}
+
+
+def test_a_changed_reference_computes_the_sweeps_of_the_copies_again(study: Workflow) -> None:
+    added = study.root / "own/grad_diff_901/notes.json"
+    added.write_text("{}", encoding="utf-8")
+    try:
+        jobs = study.run("--dry-run", "sweeps").jobs
+    finally:
+        added.unlink()
+    assert jobs == {"sweeps": 1, "register_checkpoint": 1, "dissect_layers": 4 * 3}
+    kept = study.root / "own/dpo_901/notes.json"
+    kept.write_text("{}", encoding="utf-8")
+    try:
+        assert study.run("--dry-run", "sweeps").jobs["dissect_layers"] == 3
+    finally:
+        kept.unlink()
 
 
 def test_noising_has_damage_and_no_krs(study: Workflow) -> None:
@@ -130,7 +163,7 @@ def test_without_a_reference_there_is_no_depth(study: Workflow) -> None:
     without = [row for row in ROWS if row[1] != "retain"]
     study.write_table(without)
     try:
-        run = study.plan("-n", **{**STUDY, "reference": None})
+        run = study.plan("-n", **(STUDY | WITHOUT_REFERENCE))
         assert "measure_depth" not in run.jobs
     finally:
         study.write_table(ROWS)
@@ -139,7 +172,7 @@ def test_without_a_reference_there_is_no_depth(study: Workflow) -> None:
 
 def test_a_row_without_a_concept_must_be_a_reference(study: Workflow) -> None:
     try:
-        run = study.plan(**{**STUDY, "reference": None})
+        run = study.plan(**(STUDY | WITHOUT_REFERENCE))
         assert "tiny retain has no concept; name it, or set reference: retain" in run.error
     finally:
         study.write_config(**STUDY)

@@ -11,6 +11,7 @@ rule:
     input:
         original=jobs.original,
         unlearned=jobs.checkpoint,
+        reference=jobs.reference,
         concept_json=jobs.texts,
         recording="<results>/recordings/{model}/{concept}.safetensors",
     output:

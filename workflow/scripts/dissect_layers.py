@@ -1,6 +1,7 @@
 """Patch components of one model into another, window by window: the original and a copy."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dissect.checkpoints.manifest import read_manifest
+from dissect.checkpoints.manifest import Manifest, read_manifest
 from dissect.checkpoints.reader import Checkpoint
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.checkpoints.verify import refuse_other_shapes, refuse_unshared_tokens
@@ -16,7 +17,7 @@ from dissect.device import choose_device, choose_dtype
 from dissect.engine.directions import denoising, noising
 from dissect.engine.donors import Copy
 from dissect.engine.patches import Donor
-from dissect.engine.recording import read_recording
+from dissect.engine.recording import Recording, read_recording
 from dissect.engine.streamed_model import StreamedModel
 from dissect.errors import DissectError
 from dissect.files import read_json
@@ -43,45 +44,73 @@ def main(
     device: str,
     tables: list[Path],
     controls: dict[str, Any] | None = None,
+    reference: list[Path] | None = None,
 ) -> None:
     """Write the rows of one sweep, or of several of the same two models.
 
     Args:
         tables: a file per sweep, {experiment}.parquet.
         controls: of denoising: further donors, the layers of their windows, the noise's seed.
+        reference: the manifest of the reference model that is one of these donors, if it is.
     """
     stopwatch = Stopwatch()
     original_manifest, unlearned_manifest = read_manifest(original), read_manifest(unlearned)
+    reference_manifest = read_manifest(reference[0]) if reference else None
     data = read_json(concept_json)
     number_format = choose_dtype(dtype, original_manifest.dtype)
     recorded = read_recording(recording)
     made_from = recording_fields(original_manifest, concept_json, number_format)
     refuse_other_recording(recording, recorded.metadata, made_from)
-    texts = read_texts(data, prompt, load_tokenizer(unlearned_manifest.folder))
-    refuse_other_ids(recorded.texts, texts, unlearned_manifest.label)
-    donor, model = Checkpoint(original_manifest.folder), Checkpoint(unlearned_manifest.folder)
-    refuse_other_shapes(donor, model)
-    shared = refuse_unshared_tokens(donor, model, [text.ids for text in texts])
+    donor, on = Checkpoint(original_manifest.folder), choose_device(device)
+    model, shared = comparable(unlearned_manifest, donor, recorded, data, prompt)
     recorded = replace(recorded, vocabulary=shared)
     chosen = windows_of(windows, model.layers)
-    on = choose_device(device)
     unlearned_model = StreamedModel(model, number_format, on)
+    reference_model = None
+    if reference_manifest:
+        never_learned, _ = comparable(reference_manifest, donor, recorded, data, prompt)
+        reference_model = StreamedModel(never_learned, number_format, on)
+        log.info(f"control reference: {reference_manifest.label}")
     log.info(
-        f"{unlearned_manifest.label}: {len(texts)} questions, {len(chosen)} windows, "
+        f"{unlearned_manifest.label}: {len(recorded.texts)} questions, {len(chosen)} windows, "
         f"{number_format} on {on}"
     )
     names, temporary = [table.stem for table in tables], tables[0].with_suffix(".recording")
-    swept = names, donor, unlearned_model, recorded, chosen
-    rows_of = denoising(*swept, controls) | noising(*swept, temporary)
+    swept = names, donor, unlearned_model, recorded, chosen, temporary
+    rows_of = denoising(*swept, controls, reference_model) | noising(*swept)
     settings = settings_fields(windows=windows, prompt=prompt, dtype=dtype, controls=controls)
     metadata = result_fields(
-        concept_json, original_manifest, unlearned_manifest, device=on, dtype=number_format
+        concept_json,
+        original_manifest,
+        unlearned_manifest,
+        reference_manifest,
+        device=on,
+        dtype=number_format,
     )
     for table in tables:
         rows = rows_of[table.stem].assign(**unlearned_manifest.columns(data), experiment=table.stem)
         refuse_non_finite(rows, unlearned_manifest.label)
         write_rows(table, rows, metadata | settings | stopwatch.fields())
         report(rows)
+
+
+def comparable(
+    manifest: Manifest,
+    original: Checkpoint,
+    recorded: Recording,
+    data: Mapping[str, Any],
+    prompt: str,
+) -> tuple[Checkpoint, int]:
+    """A model that can be compared with the original on a concept, and how many tokens both have.
+
+    Raises:
+        DissectError: it reads other tokens than the original, or has other shapes.
+    """
+    texts = read_texts(data, prompt, load_tokenizer(manifest.folder))
+    refuse_other_ids(recorded.texts, texts, manifest.label)
+    model = Checkpoint(manifest.folder)
+    refuse_other_shapes(original, model)
+    return model, refuse_unshared_tokens(original, model, [text.ids for text in texts])
 
 
 def refuse_non_finite(rows: pd.DataFrame, label: str) -> None:

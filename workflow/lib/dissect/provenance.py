@@ -58,6 +58,7 @@ def result_fields(
     concept_json: Path,
     original: Manifest,
     unlearned: Manifest | None = None,
+    reference: Manifest | None = None,
     *,
     device: object,
     dtype: object,
@@ -65,12 +66,15 @@ def result_fields(
     """The metadata of a result beside its settings: its inputs, the device, the versions.
 
     Args:
+        reference: the reference model, if it was a donor.
         device, dtype: torch's, or their names.
     """
     of_unlearned = _checkpoint_fields("unlearned", unlearned) if unlearned else {}
+    of_reference = _checkpoint_fields("reference", reference) if reference else {}
     return {
         **recording_fields(original, concept_json, dtype),
         **of_unlearned,
+        **of_reference,
         "device": str(device),
         "python": platform.python_version(),
         "packages": json.dumps(versions()),

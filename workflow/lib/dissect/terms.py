@@ -5,7 +5,8 @@ from typing import Literal, get_args
 # A method of the checkpoints table, and the donor of the paper's sweeps.
 ORIGINAL = "original"
 
-# In collected tables, the origin of a reference model's rows: no mean pools two origins.
+# In collected tables, the origin of a reference model's rows: no mean pools two origins. In the
+# column `donor`, the reference model.
 REFERENCE = "reference"
 
 # What of the original is patched into the copy (the paper, section 3), in the paper's order.
@@ -50,7 +51,7 @@ PUBLISHED, PUBLISHED_FIXED, CORRECTED = DEPTH_FORMS
 
 # Other donors than the original: the copy in noising, the controls (engine.donors), the host.
 COPY = "copy"
-Control = Literal["other_question", "noise"]
+Control = Literal["other_question", "noise", "aligned_question", "mean_of_questions", "reference"]
 CONTROLS: tuple[str, ...] = get_args(Control)
-OTHER_QUESTION, NOISE = CONTROLS
+OTHER_QUESTION, NOISE, ALIGNED_QUESTION, MEAN_OF_QUESTIONS = CONTROLS[:4]
 SELF = "self"

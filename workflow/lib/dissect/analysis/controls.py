@@ -1,4 +1,4 @@
-"""tables/controls.csv: control baselines, from donors that hold nothing about the question."""
+"""tables/controls.csv: control baselines, from other donors than the original on the same text."""
 
 import pandas as pd
 

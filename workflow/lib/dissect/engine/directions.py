@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from dissect.checkpoints.reader import Checkpoint
-from dissect.engine.donors import Copy, controls_of
+from dissect.engine.donors import Copy, Reference, controls_of
 from dissect.engine.patches import EXPERIMENTS, Donor, DonorWindows, Experiment
 from dissect.engine.record import record
 from dissect.engine.recording import Recording, read_recording, write_recording
@@ -26,7 +26,9 @@ def denoising(
     unlearned: StreamedModel,
     recorded: Recording,
     windows: Sequence[Window],
+    temporary: Path,
     controls: Mapping[str, Any] | None = None,
+    reference: StreamedModel | None = None,
 ) -> dict[str, pd.DataFrame]:
     """The original patched into the unlearned model (the paper, section 3), by experiment.
 
@@ -35,17 +37,26 @@ def denoising(
     Args:
         names: of experiments; those of noising are left out.
         recorded: the original's recording.
+        temporary: a path for the reference model's own recording, removed afterwards.
         controls: further donors, the layers of their windows, the noise's seed; may be empty.
+        reference: the reference model, if it is among the controls.
     """
-    donors: dict[str, list[DonorWindows]] = {}
-    for name, experiment in _experiments(names, noising=False):
-        from_original = Donor(experiment, recorded, original)
-        donors[name] = [DonorWindows(from_original, windows)]
-        if controls:
-            donors[name] += controls_of(from_original, windows=windows, **controls)
-    if not donors:
+    experiments = _experiments(names, noising=False)
+    if not experiments:
         return {}
-    swept = sweep(unlearned, [*chain(*donors.values())], recorded)
+    with _recording_of(reference, recorded, experiments, temporary) as of_reference:
+        donors = {}
+        for name, experiment in experiments.items():
+            from_original = Donor(experiment, recorded, original)
+            donors[name] = [DonorWindows(from_original, windows)]
+            if controls:
+                donors[name] += controls_of(
+                    from_original,
+                    windows=windows,
+                    reference=_reference_donor(experiment, of_reference, reference),
+                    **controls,
+                )
+        swept = sweep(unlearned, [*chain(*donors.values())], recorded)
     patched, logprobs = iter(swept.patched), recorded.logprobs(unlearned.device)
     rows = {}
     for name, of_experiment in donors.items():
@@ -78,27 +89,45 @@ def noising(
     if not experiments:
         return {}
     host = StreamedModel(original, unlearned.dtype, unlearned.device)
-    with _recording_of(unlearned, recorded, temporary) as of_copy:
-        donors = [Copy(experiment, of_copy, unlearned.checkpoint) for _, experiment in experiments]
+    with _recording_of(unlearned, recorded, experiments, temporary) as of_copy:
+        donors = [Copy(one, of_copy, unlearned.checkpoint) for one in experiments.values()]
         swept = sweep(host, [DonorWindows(donor, windows) for donor in donors], recorded)
         unpatched = of_copy.scores(recorded, host.device)
     logprobs, rows = recorded.logprobs(host.device), {}
-    for (name, _), patched in zip(experiments, swept.patched, strict=True):
+    for name, patched in zip(experiments, swept.patched, strict=True):
         table = tabulate(recorded.texts, windows, unpatched, patched, logprobs, noising=True)
         rows[name] = table.assign(donor=Copy.name)
     return rows
 
 
-def _experiments(names: Collection[str], *, noising: bool) -> list[tuple[str, Experiment]]:
+def _reference_donor(
+    experiment: Experiment, recording: Recording, model: StreamedModel | None
+) -> Reference | None:
+    return Reference(experiment, recording, model.checkpoint) if model else None
+
+
+def _experiments(names: Collection[str], *, noising: bool) -> dict[str, Experiment]:
     """The experiments of one direction, in the order of the names."""
-    return [(name, EXPERIMENTS[name]) for name in names if EXPERIMENTS[name].noising == noising]
+    return {name: EXPERIMENTS[name] for name in names if EXPERIMENTS[name].noising == noising}
 
 
 @contextmanager
-def _recording_of(model: StreamedModel, recorded: Recording, path: Path) -> Iterator[Recording]:
-    """A model's recording of the same texts, over the same tokens, while the block runs."""
+def _recording_of(
+    model: StreamedModel | None,
+    recorded: Recording,
+    experiments: Mapping[str, Experiment],
+    path: Path,
+) -> Iterator[Recording]:
+    """A model's recording of the same texts, over the same tokens, while the block runs.
+
+    The original's instead, for its texts, where there is no model or it gives weights only.
+    """
+    if model is None or not any(one.has_activations for one in experiments.values()):
+        yield recorded
+        return
+    residual = any(one.residual for one in experiments.values())
     try:
-        write_recording(path, record(model, recorded.texts, residual=True), recorded.texts, {})
+        write_recording(path, record(model, recorded.texts, residual=residual), recorded.texts, {})
         yield replace(read_recording(path), vocabulary=recorded.vocabulary)
     finally:
         path.unlink(missing_ok=True)

@@ -1,24 +1,36 @@
 """Other donors than the original on the same question: the controls of a recovery.
 
 A score shows recovery, not that the original's activations on this very question were needed. So
-the same windows are patched with activations that hold nothing of it: the original's on another
-question of the concept, and noise of the same norm.
+the same windows are patched with other activations: the original's on other questions of the
+concept, those of a model that never learned the concept, and noise of the same norm.
 """
 
 import hashlib
 import logging
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate, chain
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from dissect.engine.patches import Donor, DonorWindows, PatchSite
 from dissect.engine.streamed_model import COEFFICIENTS
 from dissect.errors import DissectError
 from dissect.inputs.windows import Window
-from dissect.terms import COPY, NOISE, OTHER_QUESTION, SELF
+from dissect.terms import (
+    ALIGNED_QUESTION,
+    CONTROLS,
+    COPY,
+    MEAN_OF_QUESTIONS,
+    NOISE,
+    OTHER_QUESTION,
+    REFERENCE,
+    SELF,
+)
 
 log = logging.getLogger("dissect")
 CPU = torch.device("cpu")
@@ -30,32 +42,97 @@ class Copy(Donor):
     name = COPY
 
 
-class OtherQuestion(Donor):
-    """The original's activations on the concept's next question (for the last, the first).
+class Reference(Donor):
+    """A model that never learned the concept, patched into the copy on the same text."""
 
-    They are cut or repeated to the question's length. Where two questions begin alike but the next
-    ones do not, what is patched in differs; so these runs share a token only as far as both the
-    questions and the next ones agree, and each question is patched as if it were alone. There is
-    no other question for value vectors, which are weights.
+    name = REFERENCE
+
+
+class OtherQuestions(Donor):
+    """The original's activations on other questions: at each token, the mean of recorded ones.
+
+    Where two questions begin alike, what is patched into them can differ. So these runs share a
+    token only as far as both agree, and each question is patched as if it were alone. There are no
+    other questions for value vectors, which are weights.
     """
 
-    name = OTHER_QUESTION
+    @abstractmethod
+    def rows_for(self, text: int) -> list[tuple[int, ...]]:
+        """Per token of a text, the rows of the recording whose mean is patched in."""
+
+    @cached_property
+    def row_sets(self) -> list[tuple[int, ...]]:
+        """All that `rows_for` returns, each once."""
+        texts = range(len(self.recording.texts))
+        return list(dict.fromkeys(chain.from_iterable(map(self.rows_for, texts))))
 
     @cached_property
     def sources(self) -> list[list[int]]:
-        """Per text and token, the row of the recording that is patched in."""
-        texts = self.recording.texts
-        sources = []
-        for number, text in enumerate(texts):
-            rows = self.recording.rows_of((number + 1) % len(texts))
-            sources.append([rows[position % len(rows)] for position in range(len(text.ids))])
-        return sources
+        """Per text and token, the index of its rows in `row_sets`."""
+        index_of = {rows: index for index, rows in enumerate(self.row_sets)}
+        texts = range(len(self.recording.texts))
+        return [[index_of[rows] for rows in self.rows_for(text)] for text in texts]
 
     def activations(self, component: str, site: PatchSite) -> Tensor:
         tree = self.trees[site.tree]
         sources = tree.flatten([self.sources[text] for text in tree.texts])
-        rows = self.recording.activations(site.layer, component)
-        return rows[:, sources].to(site.device)
+        of_tokens = [self.row_sets[source] for source in sources]
+        starts = [0, *accumulate(map(len, of_tokens))][:-1]
+        recorded = self.recording.activations(site.layer, component)[0]
+        rows = torch.tensor([*chain.from_iterable(of_tokens)])
+        means = embedding_bag(rows, recorded.float(), torch.tensor(starts), mode="mean")
+        return means.to(recorded.dtype)[None].to(site.device)
+
+
+class OtherQuestion(OtherQuestions):
+    """The concept's next question (for the last, the first), cut or repeated to the same length."""
+
+    name = OTHER_QUESTION
+
+    def rows_for(self, text: int) -> list[tuple[int, ...]]:
+        texts = self.recording.texts
+        rows = self.recording.rows_of((text + 1) % len(texts))
+        return [(rows[position % len(rows)],) for position in range(len(texts[text].ids))]
+
+
+class AlignedQuestion(OtherQuestions):
+    """The next question, aligned where the answer begins.
+
+    Where the other question has no token, the question's own activation is kept.
+    """
+
+    name = ALIGNED_QUESTION
+
+    def others(self, text: int) -> list[int]:
+        """The questions that are patched into a text."""
+        return [(text + 1) % len(self.recording.texts)]
+
+    def rows_for(self, text: int) -> list[tuple[int, ...]]:
+        own = self.recording.rows_of(text)
+        aligned = [self._aligned(text, other) for other in self.others(text)]
+        return [
+            tuple(rows[position] for rows in aligned if position in rows) or (row,)
+            for position, row in enumerate(own)
+        ]
+
+    def _aligned(self, text: int, other: int) -> dict[int, int]:
+        """By position in a text, the row of another one as far from the beginning of its answer."""
+        texts = self.recording.texts
+        shift = texts[text].answer.start - texts[other].answer.start
+        rows = self.recording.rows_of(other)
+        return {position + shift: row for position, row in enumerate(rows)}
+
+
+class MeanOfQuestions(AlignedQuestion):
+    """The mean over all other questions of the concept, aligned where the answer begins.
+
+    At each position, over those that have it.
+    """
+
+    name = MEAN_OF_QUESTIONS
+
+    def others(self, text: int) -> list[int]:
+        return [other for other in range(len(self.recording.texts)) if other != text]
 
 
 @dataclass(eq=False)
@@ -113,12 +190,16 @@ def noise_like(values: Tensor, dimension: int, generator: torch.Generator) -> Te
     return noise.to(values.dtype)
 
 
+_OF_QUESTIONS = {one.name: one for one in (OtherQuestion, AlignedQuestion, MeanOfQuestions)}
+
+
 def controls_of(
     original: Donor,
     names: Sequence[str],
     layers: Sequence[int],
     windows: Sequence[Window],
     seed: int,
+    reference: Donor | None = None,
 ) -> list[DonorWindows]:
     """The controls of a sweep: donors `names` in the windows whose `layer` is in `layers`.
 
@@ -126,6 +207,7 @@ def controls_of(
         original: the donor of the sweep itself.
         windows: all windows of the sweep.
         seed: of the noise.
+        reference: the reference model as donor; None in a reference model's own sweep.
 
     Raises:
         DissectError: for a layer that the model does not have.
@@ -137,15 +219,24 @@ def controls_of(
             f"config: controls.layers: {unknown[0]} is no layer of this model; allowed: 0 to {top}"
         )
     chosen = [window for window in windows if window.layer in layers]
+    donors = [_control(name, original, seed, reference) for name in CONTROLS if name in names]
+    return [DonorWindows(donor, chosen) for donor in donors if donor and chosen]
+
+
+def _control(name: str, original: Donor, seed: int, reference: Donor | None) -> Donor | None:
+    """One control; None, with the reason in the log, where a sweep cannot have it."""
     parts = (original.experiment, original.recording, original.checkpoint)
-    donors: list[Donor] = []
-    if OtherQuestion.name in names:
-        if original.experiment.value_vectors:
-            log.info("control other_question: left out, value vectors belong to no question")
-        elif len(original.recording.texts) == 1:
-            log.info("control other_question: left out, the concept has a single question")
-        else:
-            donors.append(OtherQuestion(*parts))
-    if Noise.name in names:
-        donors.append(Noise(*parts, seed=seed))
-    return [DonorWindows(donor, chosen) for donor in donors if chosen]
+    if name == NOISE:
+        return Noise(*parts, seed=seed)
+    if name == REFERENCE and reference is not None:
+        return reference
+    if name == REFERENCE:
+        reason = "this sweep is the reference model's own"
+    elif original.experiment.value_vectors:
+        reason = "value vectors belong to no question"
+    elif len(original.recording.texts) == 1:
+        reason = "the concept has a single question"
+    else:
+        return _OF_QUESTIONS[name](*parts)
+    log.info("control %s: left out, %s", name, reason)
+    return None

@@ -37,6 +37,11 @@ class Experiment:
     residual: bool = False
     noising: bool = False
 
+    @property
+    def has_activations(self) -> bool:
+        """Whether any activation of the donor is patched in, or weights alone."""
+        return self.coefficients or self.attention or self.residual
+
 
 EXPERIMENTS: dict[str, Experiment] = {
     terms.MLP_COEFFICIENTS: Experiment(coefficients=True),
@@ -84,7 +89,7 @@ class Donor:
 
     @cached_property
     def sources(self) -> list[list[int]] | None:
-        """Per text and token, the recorded token that is patched in; None: the text's own.
+        """Per text and token, a number for what is patched in; None: the text's own activation.
 
         Texts that begin alike share a token of a tree only as far as their sources agree.
         """

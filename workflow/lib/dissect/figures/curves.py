@@ -16,11 +16,21 @@ FLOOR_WIDTH = 0.7  # of a control's line
 
 
 # Of the donors of controls: what they are called in the words, and their lines.
-_WORDS = {"other_question": "another question's states", "noise": "noise of the same norm"}
+_WORDS = {
+    "other_question": "another question's states",
+    "noise": "noise of the same norm",
+    "aligned_question": "another question's states, aligned at the answer",
+    "mean_of_questions": "the mean of other questions",
+    "reference": "the reference model's states",
+}
 _FLOOR: dict[str, Any] = {"color": canvas.GREY, "linewidth": FLOOR_WIDTH}
 _LINES = {
     "other_question": _FLOOR | {"label": "floor: other question", "linestyle": (0, (6, 1.5))},
     "noise": _FLOOR | {"label": "floor: noise", "linestyle": (0, (1, 2))},
+    "aligned_question": _FLOOR | {"label": "floor: aligned question", "linestyle": (0, (3, 1.5))},
+    "mean_of_questions": _FLOOR
+    | {"label": "floor: mean of questions", "linestyle": (0, (6, 1.5, 1, 1.5))},
+    "reference": _FLOOR | {"label": "floor: reference model", "linestyle": "solid"},
 }
 
 

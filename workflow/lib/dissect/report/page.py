@@ -24,8 +24,9 @@ from dissect.report.tables import PageTable, compact_json, narrowed, page_table
 PACKAGE_DATA = ("templates/*", "assets/*")
 # File -> its caption.
 TABLES = {
-    "controls.csv": "Controls: what comes back when the states of another question, or noise, are "
-    "put back. The control baseline, beside which the original's scores are read",
+    "controls.csv": "Controls: what comes back when the states of other questions, of a reference "
+    "model, or noise, are put back. The control baseline, beside which the original's scores are "
+    "read",
     "scores.csv": "Scores and spans side by side: KRS beside KL, top-1 agreement and the answer's "
     "log-probability",
     "disagreements.csv": "Where scores or spans disagree most, by question",

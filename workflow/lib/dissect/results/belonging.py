@@ -66,15 +66,20 @@ def check_results(
     _refuse_foreign_texts(sources, dict.fromkeys([*read, *retained]), weights)
     data_sha256 = {(path.parent.name, path.stem): sha256_of(path) for path in read}
 
+    def manifest_of(model: str, method: str, concept: str) -> dict[str, Any]:
+        return by_key.get((model, method, concept)) or by_key[model, method, ""]
+
     def wanted(path: Path) -> dict[str, str]:
-        model, method, concept = key = key_of(path)
+        model, method, concept = key_of(path)
+        donor = study.get("reference")
         settings = study.get("patched" if path.stem.endswith(_PATCHED) else "settings", {})
         return expected(
             originals[model],
-            None if method == ORIGINAL else by_key.get(key) or by_key[model, method, ""],
+            None if method == ORIGINAL else manifest_of(model, method, concept),
             data_sha256[model, concept],
             settings=settings.get(model),
             dtype=study.get("dtype"),
+            reference=None if donor in (None, method) else manifest_of(model, donor, concept),
         )
 
     metadata = {path: read_metadata(path) for path in files}

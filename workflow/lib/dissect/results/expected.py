@@ -29,6 +29,7 @@ def expected(
     *,
     settings: Mapping[str, Any] | None = None,
     dtype: str | None = None,
+    reference: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
     """The metadata that a result of a study has.
 
@@ -38,10 +39,13 @@ def expected(
         data_sha256: of the concept's JSON that the job read.
         settings: as in `settings_fields`; None: the result depends on none.
         dtype: the config's; None: the result does not depend on it.
+        reference: fields of the manifest of the reference model, if it was a donor.
     """
     wanted = {"original_weights_sha256": original["weights_sha256"], "data_sha256": data_sha256}
     if unlearned is not None:
         wanted["unlearned_weights_sha256"] = unlearned["weights_sha256"]
+    if reference is not None:
+        wanted["reference_weights_sha256"] = reference["weights_sha256"]
     if dtype is not None:
         wanted["dtype"] = f"torch.{original['dtype'] if dtype == 'checkpoint' else dtype}"
     return wanted | ({} if settings is None else settings_fields(**settings))

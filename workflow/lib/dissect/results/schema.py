@@ -31,7 +31,7 @@ SWEEP_SCHEMA = pa.schema(
         ("first_layer", pa.int32()),
         ("last_layer", pa.int32()),
         ("question", pa.int32()),  # from 0
-        ("donor", _KEY),  # original; noising: copy; controls: other_question, noise, self
+        ("donor", _KEY),  # original; noising: copy; controls: terms.CONTROLS, self
         ("span", _KEY),  # notebook | answer | fact
         ("positions", pa.int32()),  # how many were compared
         ("loss_unlearned", pa.float64()),  # mean squared logit difference to the original

@@ -19,6 +19,7 @@ from dissect.inputs.section import Distinct, Name, Names, Section
 from dissect.inputs.windows import layers_between, window_width
 from dissect.terms import (
     DENOISING,
+    REFERENCE,
     Control,
     Denoising,
     DepthForm,
@@ -140,8 +141,10 @@ class Controls(Section):
 
     donors: Distinct[Control] = Field(default=[])
     """Whose states are put back beside the original's own: other_question (the original's on the
-    concept's next question), noise (Gaussian, of the same norm per position). Empty: none. Changing
-    it computes the sweeps again."""
+    concept's next question), noise (Gaussian, of the same norm per position), aligned_question (the
+    next question's, aligned where the answer begins), mean_of_questions (the mean over the
+    concept's other questions, aligned likewise), reference (the model that `reference` names, on
+    the same question). Empty: none. Changing it computes the sweeps again."""
     layers: Distinct[Annotated[int, Field(ge=0, le=9999)]] = Field(default=[])
     """In which windows: those whose `layer` (centre, or first layer of a suffix; from 0) is one of
     these, for each kind of `windows`."""
@@ -278,6 +281,11 @@ class Config(Section):
                 f"experiments: at least one of {', '.join(DENOISING)} is needed, of which curves "
                 "and claims are made"
             )
+        if REFERENCE in self.controls.donors and self.reference is None:
+            raise ValueError(
+                "controls.donors: reference needs a reference model: name its method under the key "
+                "reference, or leave this donor out"
+            )
         check_known("config: concepts: model", self.concepts or (), self.models, "under models")
         among = "among those computed (windows)"
         check_known("config: figures.windows: window", self.figure_windows(), self.windows, among)
@@ -286,6 +294,11 @@ class Config(Section):
     def path(self, *parts: str) -> str:
         """A path under the results folder, in the grammar of results/README.md."""
         return str(Path(self.results, *parts))
+
+    @property
+    def reference_donor(self) -> str | None:
+        """The method of the reference models, if they are donors of the sweeps."""
+        return self.reference if REFERENCE in self.controls.donors else None
 
     @property
     def preflight_csv(self) -> str:

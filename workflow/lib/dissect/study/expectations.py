@@ -58,7 +58,9 @@ def _answering(study: Study) -> Expected:
 def of_sweeps(study: Study) -> Expected:
     """Of sweeps (results.belonging.check_results), as all those below."""
     controls = study.config.controls.of_a_sweep(study.config.seed)
-    return _of_results(study, windows=study.config.windows, controls=controls)
+    of_results = _of_results(study, windows=study.config.windows, controls=controls)
+    donor = study.config.reference_donor
+    return of_results | ({"reference": donor} if donor else {})
 
 
 def of_self_patches(study: Study) -> Expected:

@@ -29,6 +29,13 @@ class Jobs:
         """A job's concept, with answers."""
         return self.study.texts_path(wildcards.model, wildcards.concept)
 
+    def reference(self, wildcards: Any) -> list[str]:
+        """The manifest of the reference model that a sweep has as a donor; none in its own."""
+        method = self.study.config.reference_donor
+        if method in (None, wildcards.method):
+            return []
+        return [self.study.manifest_path(wildcards.model, method, wildcards.concept)]
+
     # The checkpoint that a job makes: {model}/{checkpoint}, or all three names.
 
     def made_row(self, wildcards: Any) -> CheckpointRow:

@@ -166,6 +166,7 @@ class Products:
         return _distinct(
             [
                 *(path for other in served for path in self._sweeps(other)),
+                *(path for other in self._patched_with(row) for path in self._sweeps(other)),
                 *self._self_patches(row),
                 *(path for other in served for path in self._weight_changes(other)),
                 *(path for other in served for path in self._depth(other)),
@@ -182,6 +183,18 @@ class Products:
             for other in self.study.unlearned
             if other.model == row.model
             if row.method == ORIGINAL or self.study.row(*other.key) == row
+        ]
+
+    def _patched_with(self, row: CheckpointRow) -> list[CheckpointRow]:
+        """The rows whose sweeps have a checkpoint, a reference model, as a donor."""
+        if row.method != self.study.config.reference_donor:
+            return []
+        return [
+            other
+            for other in self.study.unlearned
+            if (other.model, other.method) != (row.model, row.method)
+            if other.model == row.model
+            if self.study.row(row.model, row.method, other.concept) == row
         ]
 
     def _sweeps(self, row: CheckpointRow) -> list[str]:

@@ -59,12 +59,14 @@ def select(
             check_known(f"{where}: method", [row.method], METHODS, "one to train here")
     if config.on_missing_checkpoint != "skip":
         return Selection(rows, missing=[], needed=missing)
+    needed = _donors(config, missing)
+    missing = [one for one in missing if one.row not in {donor.row for donor in needed}]
     skipped = [*missing, *_without_original(rows, missing)]
     unavailable = {one.row for one in skipped}
     left = [row for row in rows if row not in unavailable]
     if not _has_unlearned(left, config):
-        return Selection(rows, missing=[], needed=skipped)
-    return Selection(left, missing=skipped, needed=[])
+        return Selection(rows, missing=[], needed=[*needed, *skipped])
+    return Selection(left, missing=skipped, needed=needed)
 
 
 def rows_of(config: Config, table: list[CheckpointRow]) -> list[CheckpointRow]:
@@ -134,6 +136,18 @@ def all_missing(missing: list[Missing], advice: str | None = None) -> str:
 
 def _has_unlearned(rows: Iterable[CheckpointRow], config: Config) -> bool:
     return any(row.method not in (ORIGINAL, config.reference) for row in rows)
+
+
+def _donors(config: Config, missing: Iterable[Missing]) -> list[Missing]:
+    """The missing reference models that are donors of sweeps which can be computed."""
+    missing = list(missing)
+    without_original = {one.row.model for one in missing if one.row.method == ORIGINAL}
+    return [
+        Missing(one.row, f"{one.reason} (it is a donor of controls, which is never skipped)")
+        for one in missing
+        if one.row.method == config.reference_donor
+        if one.row.model not in without_original
+    ]
 
 
 def _without_original(rows: list[CheckpointRow], missing: list[Missing]) -> list[Missing]:

@@ -241,7 +241,8 @@ class Study:
 
     def check(self) -> None:
         """Refuse a folder that is no checkpoint or no copy of its original, a window or control
-        outside of its model, a concept that its file does not have, a training without text."""
+        outside of its model, a donor without a model, a concept that its file does not have, a
+        training without text."""
         needed = {one.row for one in self.selection.needed}
         for row in self.rows:
             original = self.row(row.model, ORIGINAL)
@@ -253,6 +254,7 @@ class Study:
                 self._check_layers(row.model)
         for row in self.unlearned:
             self._check_texts(row)
+            self._check_reference(row)
 
     def refuse_missing(self) -> None:
         """Refuse to plan jobs without checkpoints that they need, which preflight alone can do."""
@@ -270,6 +272,15 @@ class Study:
                 )
         for name in self.config.behaviour.patched.windows:
             layers_between(name, layers)
+
+    def _check_reference(self, row: CheckpointRow) -> None:
+        method = self.config.reference_donor
+        if method and (row.model, row.concept) not in self._with_reference:
+            raise DissectError(
+                f"config: controls.donors: reference: {self.config.checkpoints} has no row of "
+                f"{row.model} {method} for concept {row.concept}; add it (a row without a concept "
+                "serves all of them), or leave this donor out"
+            )
 
     def _check_texts(self, row: CheckpointRow) -> None:
         is_trained = row.kind == "unlearn"
