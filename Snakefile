@@ -35,6 +35,7 @@ include: "workflow/rules/checkpoints.smk"
 include: "workflow/rules/unlearn.smk"
 include: "workflow/rules/record.smk"
 include: "workflow/rules/dissect.smk"
+include: "workflow/rules/specificity.smk"
 include: "workflow/rules/behaviour.smk"
 include: "workflow/rules/weight_changes.smk"
 include: "workflow/rules/depth.smk"
@@ -76,6 +77,7 @@ rule checkpoints:
 rule sweeps:
     input:
         products.sweeps(),
+        products.unrelated_sweeps(),
         products.answers(),
         products.released(originals=False),
     localrule: True

@@ -71,6 +71,7 @@ def test_the_digest_follows_the_content_only() -> None:
         ({"id": True}, "True cannot be an id; give a name or a number"),
         ({"id": "x" * 260}, "has 260 bytes; at most 200 are allowed"),
         ({"id": "tea.patched"}, "ends in .patched"),
+        ({"id": "tea.unrelated"}, "ends in .unrelated"),
         ({"Concept": "\ud800"}, "'Concept' holds half of a surrogate pair"),
         ({"QA": ["Is it?", "A\udfffB?"]}, "'QA' holds half of a surrogate pair"),
         ({"QA_with_answers": ["q", "\ud800"]}, "'QA_with_answers' holds half of a surrogate"),

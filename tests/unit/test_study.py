@@ -482,3 +482,26 @@ def test_both_names_of_legacy_olmo_are_one_family() -> None:
         describe(folder, "hf_olmo")
     describe("dpo_tea", "olmo")
     assert study().layers("m") == 6
+
+
+def test_specificity_reads_unrelated_questions_that_the_original_answers() -> None:
+    asked = study(specificity=True)
+    assert asked.texts_path("m", "tea.unrelated") == "results/x/answers/m/tea.unrelated.json"
+    assert {"tea", "tea.unrelated"} <= set(asked.concepts)
+    made = Products(asked)
+    sweeps = made.unrelated_sweeps()
+    assert len(sweeps) == 4 * len(DENOISING)
+    assert "results/x/krs_unrelated/m/dpo/tea/attention.parquet" in sweeps
+    assert set(sweeps) <= set(made.needing(asked.row("m", "original")))
+    assert "results/x/tables/specificity.csv" in made.tables()
+    assert not products().unrelated_sweeps() and not study().concepts[3:]
+
+
+def test_specificity_of_a_concept_alone_needs_unrelated_questions() -> None:
+    write_table(ROWS[0], ROWS[2])
+    write_concepts(concept("tea"))
+    assert "concept tea has no unrelated_QA and is alone in the concept" in refused(
+        specificity=True
+    )
+    write_concepts(concept("tea", unrelated_QA=["What is rain?"]))
+    assert study(specificity=True).models == ["m"]

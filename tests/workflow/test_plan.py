@@ -72,6 +72,19 @@ def test_the_identity_control_checks_each_unlearned_one_and_its_original(planned
     assert planned.plan("tables", controls={"self_patch": True}).jobs["check_self_patch"] == 5
 
 
+def test_specificity_sweeps_each_copy_once_more(planned: Workflow) -> None:
+    """Three copies; two concepts, whose unrelated questions the original answers."""
+    assert planned.plan(specificity=True).jobs == TINY | {
+        "prepare_concept": 3 + 2,
+        "answer_questions": 1 + 2,
+        "record_original": 2 + 2,
+        "dissect_unrelated": 3,
+        "summarise_specificity": 1,
+    }
+    with_noising = planned.plan("sweeps", specificity=True, jobs="copy")
+    assert with_noising.jobs["dissect_unrelated"] == with_noising.jobs["dissect_copy"] == 3
+
+
 def plan_demo(workflow: Workflow) -> Run:
     return workflow.run("--dry-run", config="config/demo.yaml")
 

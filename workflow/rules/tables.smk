@@ -2,6 +2,7 @@ rule tables:
     input:
         # Named here, and so in `all`: a deleted file is noticed.
         sweeps=products.sweeps(),
+        unrelated_sweeps=products.unrelated_sweeps(),
         answers=products.answers(),
         self_patch=products.self_patches(),
         tables=products.tables(),

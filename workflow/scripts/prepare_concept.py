@@ -4,18 +4,19 @@ from pathlib import Path
 
 from dissect.errors import DissectError
 from dissect.files import write_json
-from dissect.inputs.concepts import read_concept_file
+from dissect.inputs.concepts import read_concept_file, with_unrelated
 from dissect.job import run
 
 
 def main(*, concepts: Path, concept: str, concept_json: Path) -> None:
-    """Write the entry with the id `concept` as a JSON file of its own."""
+    """Write the entry `concept`, or unrelated questions, as a JSON file of its own."""
     entries = read_concept_file(concepts)
-    if concept not in entries:
+    chosen = with_unrelated(entries).get(concept)
+    if chosen is None:
         raise DissectError(
             f"concept file {concepts} has no id {concept!r}; it has {', '.join(entries)}"
         )
-    write_json(concept_json, entries[concept])
+    write_json(concept_json, chosen)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -102,6 +102,35 @@ def read_concept_file(path: Path) -> dict[str, Entry]:
             )
         entries[entry["id"]] = entry
     return entries
+
+
+def unrelated_id(concept: str) -> str:
+    """The id of the texts that ask about other things than a concept."""
+    return f"{concept}.unrelated"
+
+
+def is_unrelated(identifier: str) -> bool:
+    """Whether an id is one of `unrelated_id`; no concept of a file has one."""
+    return identifier.endswith(unrelated_id(""))
+
+
+def with_unrelated(entries: Mapping[str, Entry]) -> dict[str, Entry]:
+    """The entries of a file, and the unrelated questions of each as an entry of their own.
+
+    As many as the concept has questions: the first of its unrelated_QA, or those of another
+    concept, the one before it in the file (for the first, the second). They have no answers. Where
+    there are no such questions, there is no such entry.
+    """
+    ids, unrelated = list(entries), {}
+    for number, (concept, entry) in enumerate(entries.items()):
+        others = [ids[number - 1]] if number else ids[1:2]
+        candidates = [entry.get("unrelated_QA"), *(entries[other]["QA"] for other in others)]
+        questions = next(filter(None, candidates), None)
+        if questions is not None:
+            of_concept = {"id": concept, "Concept": entry["Concept"]}
+            asked = questions[: len(entry["QA"])]
+            unrelated[unrelated_id(concept)] = of_concept | {"QA": asked}
+    return {**entries, **unrelated}
 
 
 def digest(entry: Entry) -> str:

@@ -17,6 +17,7 @@ _RESERVED = (
     ("method", "all", "is reserved for the mean over methods in the tables"),
     ("method", r"original\..*", "begins with original. as the original's own log files do"),
     ("concept", r".*\.patched", "ends in .patched, as the names of files of answers do"),
+    ("concept", r".*\.unrelated", "ends in .unrelated, as the names of unrelated questions do"),
 )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from dissect.checkpoints.manifest import manifest_if_present
 from dissect.files import read_json, sha256_of
-from dissect.inputs.concepts import Entry, digest, read_concept_file
+from dissect.inputs.concepts import Entry, digest, read_concept_file, unrelated_id, with_unrelated
 from dissect.provenance import versions
 from dissect.results.expected import expected, refuse_foreign
 from dissect.results.schema import read_metadata
@@ -72,11 +72,12 @@ def check_results(
     def wanted(path: Path) -> dict[str, str]:
         model, method, concept = key_of(path)
         donor = study.get("reference")
+        text = unrelated_id(concept) if study.get("unrelated") else concept
         settings = study.get("patched" if path.stem.endswith(_PATCHED) else "settings", {})
         return expected(
             originals[model],
             None if method == ORIGINAL else manifest_of(model, method, concept),
-            data_sha256[model, concept],
+            data_sha256[model, text],
             settings=settings.get(model),
             dtype=study.get("dtype"),
             reference=None if donor in (None, method) else manifest_of(model, donor, concept),
@@ -136,7 +137,7 @@ def _entries(concept_file: Path, sha256: str | None) -> dict[str, Entry] | None:
         if not concept_file.exists():
             return None
         refuse_foreign([(concept_file, {"sha256": sha256_of(concept_file)}, {"sha256": sha256})])
-    return read_concept_file(concept_file)
+    return with_unrelated(read_concept_file(concept_file))
 
 
 def _digest(entry: Entry, left_out: Sequence[str]) -> str:

@@ -264,6 +264,10 @@ class Config(Section):
     """What the models answer."""
     controls: Controls = Controls()
     """What a recovery is held against."""
+    specificity: bool = False
+    """Whether the same patches are made on unrelated questions, too, so that a general drift of the
+    model is not taken for the concept: tables/specificity.csv (docs/controls.md). It doubles the
+    cost of the sweeps."""
     reference: Name | None = None
     """The method of the table whose rows are reference models: they never learned the concept. Its
     rows may leave the concept empty, for a model that serves all of them. Reference models have
@@ -313,14 +317,14 @@ class Config(Section):
         """The windows that are drawn."""
         return self.windows if self.figures.windows is None else self.figures.windows
 
+    def denoising(self) -> list[str]:
+        """The experiments that patch the original into the unlearned model."""
+        return [name for name in self.experiments if name in DENOISING]
+
     def patched_experiments(self) -> list[str]:
         """The experiments under which questions are answered."""
         wanted = self.behaviour.patched.experiments
-        return (
-            [name for name in self.experiments if name in DENOISING]
-            if wanted is None
-            else [*wanted]
-        )
+        return self.denoising() if wanted is None else [*wanted]
 
     def recipe(self, method: str) -> Recipe:
         """How a method is trained here."""

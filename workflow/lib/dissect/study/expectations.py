@@ -44,7 +44,7 @@ def of_sources(study: Study) -> Expected:
 def _answering(study: Study) -> Expected:
     """How the original answers, by the path of each concept's JSON that it answers."""
     config, answering = study.config, {}
-    for model, concept in dict.fromkeys((row.model, row.concept) for row in study.unlearned):
+    for model, concept in study.asked:
         path = study.texts_path(model, concept)
         if path != study.concept_path(model, concept):
             answering[path] = {
@@ -61,6 +61,11 @@ def of_sweeps(study: Study) -> Expected:
     of_results = _of_results(study, windows=study.config.windows, controls=controls)
     donor = study.config.reference_donor
     return of_results | ({"reference": donor} if donor else {})
+
+
+def of_unrelated_sweeps(study: Study) -> Expected:
+    """Of sweeps on unrelated questions."""
+    return _of_results(study, windows=study.config.windows) | {"unrelated": True}
 
 
 def of_self_patches(study: Study) -> Expected:

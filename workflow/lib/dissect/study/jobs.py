@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dissect.inputs.concepts import unrelated_id
 from dissect.inputs.rows import CheckpointRow
 from dissect.study.resources import NEEDS
 from dissect.study.study import Study
@@ -35,6 +36,10 @@ class Jobs:
         if method in (None, wildcards.method):
             return []
         return [self.study.manifest_path(wildcards.model, method, wildcards.concept)]
+
+    def unrelated_texts(self, wildcards: Any) -> str:
+        """The unrelated questions of a job's concept, with answers."""
+        return self.study.texts_path(wildcards.model, unrelated_id(wildcards.concept))
 
     # The checkpoint that a job makes: {model}/{checkpoint}, or all three names.
 

@@ -7,6 +7,7 @@ from itertools import product
 from pathlib import Path
 
 from dissect.figures.registry import FIGURES, FigureSpec
+from dissect.inputs.concepts import is_unrelated
 from dissect.inputs.rows import CheckpointRow
 from dissect.study.study import Study
 from dissect.terms import NOISING, ORIGINAL
@@ -35,6 +36,14 @@ class Products:
     def sweeps(self) -> list[str]:
         """Every sweep's table."""
         return _distinct(path for row in self.study.unlearned for path in self._sweeps(row))
+
+    def unrelated_sweeps(self) -> list[str]:
+        """Every sweep's table on unrelated questions."""
+        return _distinct(path for row in self.study.unlearned for path in self._unrelated(row))
+
+    def unrelated_texts(self) -> list[str]:
+        """The texts of the unrelated questions."""
+        return [self.study.texts_path(*one) for one in self.study.asked if is_unrelated(one[1])]
 
     def self_patches(self) -> list[str]:
         """Each unlearned model's self-patch check, and its original's on the same concept."""
@@ -100,6 +109,8 @@ class Products:
             "depth.parquet": self.has_depths,
             "uds.csv": self.has_depths,
             "reference.csv": config.reference is not None,
+            "krs_unrelated.parquet": config.specificity,
+            "specificity.csv": config.specificity,
         }
         names = [*TABLES, *(name for name, is_wanted in optional.items() if is_wanted)]
         return [config.path("tables", name) for name in names]
@@ -151,7 +162,8 @@ class Products:
     def report_tables(self) -> list[str]:
         """The tables that the report reads."""
         no_donors = not self.study.config.controls.donors
-        unread = {"self_patch.csv", "depth.parquet", *(["controls.csv"] if no_donors else [])}
+        unread = {"self_patch.csv", "depth.parquet", "krs_unrelated.parquet", "specificity.csv"}
+        unread |= {"controls.csv"} if no_donors else set()
         return [path for path in self.tables() if Path(path).name not in unread]
 
     def report_texts(self) -> list[str]:
@@ -166,6 +178,7 @@ class Products:
         return _distinct(
             [
                 *(path for other in served for path in self._sweeps(other)),
+                *(path for other in served for path in self._unrelated(other)),
                 *(path for other in self._patched_with(row) for path in self._sweeps(other)),
                 *self._self_patches(row),
                 *(path for other in served for path in self._weight_changes(other)),
@@ -200,6 +213,11 @@ class Products:
     def _sweeps(self, row: CheckpointRow) -> list[str]:
         experiments = self.study.config.experiments
         return [self.study.config.path("krs", *row.key, f"{name}.parquet") for name in experiments]
+
+    def _unrelated(self, row: CheckpointRow) -> list[str]:
+        config = self.study.config
+        names = config.denoising() if config.specificity else []
+        return [config.path("krs_unrelated", *row.key, f"{name}.parquet") for name in names]
 
     def _self_patches(self, row: CheckpointRow) -> list[str]:
         """The self-patch check of a checkpoint: one; for an original, one per concept."""

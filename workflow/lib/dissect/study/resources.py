@@ -34,6 +34,7 @@ NEEDS = {
     "check_self_patch": Needs(1000, 1.0, 10, 4.0, on_gpu=True),
     "dissect_copy": Needs(1200, 1.0, 40, 32.0, on_gpu=True),
     "dissect_layers": Needs(1000, 1.0, 20, 8.0, on_gpu=True),
+    "dissect_unrelated": Needs(1200, 1.0, 40, 32.0, on_gpu=True),
     "download_checkpoint": Needs(1000, 0.5, 60, 30.0),
     "import_wheel": Needs(1000, 2.8, 20, 0.0),
     "merge_adapter": Needs(1000, 2.2, 10, 5.0),

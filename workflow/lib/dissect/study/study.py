@@ -11,7 +11,16 @@ from typing import Any
 
 from dissect.checkpoints.manifest import manifest_if_present
 from dissect.errors import DissectError, check_known
-from dissect.inputs.concepts import Entry, digest, has_answers, has_facts, read_concept_file
+from dissect.inputs.concepts import (
+    Entry,
+    digest,
+    has_answers,
+    has_facts,
+    is_unrelated,
+    read_concept_file,
+    unrelated_id,
+    with_unrelated,
+)
 from dissect.inputs.rows import CheckpointRow
 from dissect.inputs.windows import layers_between, windows_of
 from dissect.study.checkpoint_table import read_table
@@ -25,7 +34,8 @@ from dissect.training.methods import METHODS
 _WEIGHTS = "*.safetensors"
 _FOLDERS = (  # of a results folder
     *("answers", "behaviour", "benchmarks", "checkpoints", "concepts", "depth", "figures"),
-    *("self_patch", "krs", "logs", "recordings", "tables", "weight_changes", "training"),
+    *("krs", "krs_unrelated", "logs", "recordings", "self_patch", "tables", "training"),
+    "weight_changes",
 )
 
 
@@ -78,9 +88,17 @@ class Study:
     def concepts(self) -> list[str]:
         """Every concept whose texts may be needed: studied, retained or watched."""
         names = [name for model in self.models for name in concepts_of(self.table, model)]
+        names += [concept for _, concept in self.asked]
         recipes = [self.config.recipe(method) for method in METHODS]
         names += [name for recipe in recipes for name in recipe.retain + recipe.held_out]
         return list(dict.fromkeys(names))
+
+    @property
+    def asked(self) -> list[tuple[str, str]]:
+        """The models and ids of all texts that sweeps read, unrelated questions too."""
+        studied = dict.fromkeys((row.model, row.concept) for row in self.unlearned)
+        unrelated = ((model, unrelated_id(concept)) for model, concept in studied)
+        return [*studied, *(unrelated if self.config.specificity else ())]
 
     @property
     def missing_sweeps(self) -> list[dict[str, str]]:
@@ -152,7 +170,8 @@ class Study:
         entries = self.entries[model]
         # A file that is still to be fetched is taken to have answers, as the authors' have;
         # prepare_concept says so if not, and by then the file can be read here.
-        if entries is None or has_answers(entries[concept]):
+        has = not is_unrelated(concept) if entries is None else has_answers(entries[concept])
+        if has:
             return self.concept_path(model, concept)
         return self.config.path("answers", model, f"{concept}.json")
 
@@ -290,6 +309,11 @@ class Study:
             return
         where = f"in the concept file of {row.model} ({self.config.concept_file(row.model)})"
         check_known("concept", needed, entries, where)
+        if self.config.specificity and unrelated_id(row.concept) not in entries:
+            raise DissectError(
+                f"config: specificity: concept {row.concept} has no unrelated_QA and is alone "
+                f"{where}; add unrelated questions or another concept, or set specificity to false"
+            )
         for concept in needed:
             if is_trained and not entries[concept].get("wikipedia_content"):
                 raise DissectError(
@@ -346,4 +370,7 @@ def _entries(config: Config, model: str) -> dict[str, Entry] | None:
     """The entries of a model's concept file; None for one that is still to be fetched."""
     path = Path(config.concept_file(model))
     is_to_be_fetched = config.models[model].concepts.url and not path.exists()
-    return None if is_to_be_fetched else read_concept_file(path)
+    if is_to_be_fetched:
+        return None
+    entries = read_concept_file(path)
+    return with_unrelated(entries) if config.specificity else entries

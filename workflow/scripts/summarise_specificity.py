@@ -1,0 +1,43 @@
+"""Set each score on the concepts' questions beside the same on unrelated ones."""
+
+from pathlib import Path
+from typing import Any
+
+from dissect.analysis.collect import collect_sweeps
+from dissect.analysis.specificity import specificity
+from dissect.analysis.tables import concept_scores
+from dissect.job import run
+from dissect.results.belonging import check_results, sweep_key
+from dissect.results.csv_files import write_csv
+from dissect.terms import SCORES
+
+
+def main(
+    *,
+    krs: Path,
+    sweeps: list[Path],
+    manifests: list[Path],
+    texts: list[Path],
+    study: dict[str, Any],
+    reference: str | None,
+    seed: int,
+    rows: Path,
+    table: Path,
+) -> None:
+    """Write tables/krs_unrelated.parquet and tables/specificity.csv.
+
+    Args:
+        krs: tables/krs.parquet, of the concepts' questions.
+        sweeps: the sweeps' parquet files on unrelated questions.
+        reference: the method of the reference models.
+        manifests, texts, study: see results.belonging.check_results.
+        seed: of the bootstrap.
+    """
+    check_results(sweeps, sweep_key, manifests=manifests, texts=texts, study=study)
+    collect_sweeps(sweeps, rows, reference)
+    target, unrelated = (concept_scores(one, SCORES) for one in (krs, rows))
+    write_csv(table, specificity(target, unrelated, seed))
+
+
+if __name__ == "__main__":
+    run(main)
