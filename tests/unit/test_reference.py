@@ -101,3 +101,13 @@ def test_a_missing_reference_is_never_trained() -> None:
     write_table(*ROWS, "m\tretain\t\tpath:own/nowhere")
     said = refused(reference="retain", on_missing_checkpoint="unlearn")
     assert "folder own/nowhere does not exist: m retain" in said
+
+
+def test_copies_without_a_reference_model_are_listed() -> None:
+    assert study(reference="retain").without_reference == []
+    write_table(*ROWS, "m\tretain\tmate\tpath:own/retain")
+    # The own dpo models are of tea and mate, so one of them has a reference model.
+    assert study(reference="retain").without_reference == [
+        {"model": "m", "origin": "own", "method": "grad_diff"},
+        {"model": "m", "origin": "trained_here", "method": "dpo"},
+    ]

@@ -99,6 +99,7 @@ class Products:
             "behaviour.csv": asked,
             "depth.parquet": self.has_depths,
             "uds.csv": self.has_depths,
+            "depth.csv": self.has_depths,
             "reference.csv": config.reference is not None,
         }
         names = [*TABLES, *(name for name, is_wanted in optional.items() if is_wanted)]

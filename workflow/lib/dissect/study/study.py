@@ -182,6 +182,17 @@ class Study:
         method = self.config.reference
         return {(row.model, row.concept) for row in self.unlearned if row.method == method}
 
+    @property
+    def without_reference(self) -> list[dict[str, str]]:
+        """The unlearned models that have no reference model for any of their concepts."""
+        copies = [row for row in self.unlearned if row.method != self.config.reference]
+        beside = [row for row in copies if (row.model, row.concept) in self._with_reference]
+        every, compared = (
+            {(row.model, row.origin, row.method) for row in rows} for rows in (copies, beside)
+        )
+        names = ("model", "origin", "method")
+        return [dict(zip(names, name, strict=True)) for name in sorted(every - compared)]
+
     # What results depend on beside files.
 
     def concept_digest(self, model: str, concept: str) -> str:
