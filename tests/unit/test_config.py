@@ -57,9 +57,17 @@ def keys() -> set[str]:
 
 
 def test_the_papers_config_says_every_key() -> None:
-    """A knob that is not in config.yaml is one that nobody finds."""
+    """A knob that is not in config.yaml is one that nobody finds; docs/config.md has the others.
+
+    Those are of trainings that the paper does not have.
+    """
     said = set(_keys_of(shipped("config.yaml")))
-    known = keys()
+    of_paper = {"unlearning.grad_diff", "unlearning.dpo"}
+    known = {
+        key
+        for key in keys()
+        if not key.startswith(("teaching.", "unlearning.")) or key.rpartition(".")[0] in of_paper
+    }
     assert said - known == set()
     # A path instead of a URL.
     assert known - said == {"models.<name>.concepts.path"}

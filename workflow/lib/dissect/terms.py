@@ -5,6 +5,9 @@ from typing import Literal, get_args
 # A method of the checkpoints table, and the donor of the paper's sweeps.
 ORIGINAL = "original"
 
+# The method of the row from which `teach` rows are trained; it has no results of its own.
+BASE = "base"
+
 # In collected tables, the origin of a reference model's rows: no mean pools two origins.
 REFERENCE = "reference"
 

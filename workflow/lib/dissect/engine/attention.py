@@ -17,9 +17,9 @@ from transformers.masking_utils import sdpa_mask
 
 Index = slice | Tensor
 IMPLEMENTATION = "sdpa_by_text"  # the name under which transformers knows `attend_by_text`
-# The keyword argument that has, per text, the queries that are its own, in their order, and the keys
-# that they attend to, as indices. Of a whole tree these are `TokenTree.parts`. Layers pass arguments
-# that they do not know to their attention.
+# The keyword argument that has, per text, the queries that are its own, in their order, and the
+# keys that they attend to, as indices. Of a whole tree these are `TokenTree.parts`. Layers pass
+# arguments that they do not know to their attention.
 TREE_PARTS = "tree_parts"
 
 # The longest text, in tokens, whose attention is two plain products. Fused attention saves memory

@@ -1,7 +1,7 @@
 """Depth: a donor's residual stream after one layer, patched at the positions of a fact only.
 
-The positions of a fact are those that predict its tokens: from the token before the fact to the last
-but one of the fact's own. Attention is causal: before these positions a patched run equals the
+The positions of a fact are those that predict its tokens: from the token before the fact to the
+last but one of the fact's own. Attention is causal: before these positions a patched run equals the
 unpatched run, and what follows them changes none of the fact's probabilities. So a run consists of
 the few tokens at these positions. It starts above its layer with the donor's states, and attends to
 the unpatched run's keys and values before them, and to its own.
@@ -78,8 +78,8 @@ def patch_facts(
     no bit of the others' scores.
 
     Args:
-        donors: per donor and layer, the states at the fact positions, as `FactStates.layers`; None where
-            nothing is patched after a layer.
+        donors: per donor and layer, the states at the fact positions, as `FactStates.layers`; None
+            where nothing is patched after a layer.
     """
     with host.embedding() as embed:
         runs = [FactRuns(host, embed, facts, len(donors)) for facts in facts_of(texts)]

@@ -1,11 +1,11 @@
 """The sweep: every window of one experiment while the host model's layers are read once.
 
-A row of a batch is a run, or several runs that are equal so far. `through_layers` (engine.runs) takes the unpatched run and those runs
-whose window is finished through the host's layers, and stops after each layer. There, every donor's
-rows inside a window pass the same layer, patched (`DonorRuns.patch_layer`): a window that starts
-there takes the unpatched run's input, and a window that ends there adds its run to the finished
-ones. The schedule says which rows these are. Above the last layer, all runs are compared with the
-original's logits (`compare`).
+A row of a batch is a run, or several runs that are equal so far. `through_layers` (engine.runs)
+takes the unpatched run and those runs whose window is finished through the host's layers, and stops
+after each layer. There, every donor's rows inside a window pass the same layer, patched
+(`DonorRuns.patch_layer`): a window that starts there takes the unpatched run's input, and a window
+that ends there adds its run to the finished ones. The schedule says which rows these are. Above the
+last layer, all runs are compared with the original's logits (`compare`).
 """
 
 import logging
@@ -151,7 +151,8 @@ def compare(host: StreamedModel, runs: Sequence[DonorRuns], compared: Recording)
             for of_donor, by_text in zip(runs, scores, strict=True):
                 by_text.update(score(head, of_donor.trees[number].outputs(), originals, calls))
     texts = range(len(compared.texts))
-    # The first row of the first donor is the unpatched run; without it, rows go by `rows_of_windows`.
+    # The first row of the first donor is the unpatched run: without it, rows go by
+    # `rows_of_windows`.
     swept = Swept([scores[0][text].pop(0) for text in texts], [])
     for of_donor, by_text in zip(runs, scores, strict=True):
         swept.patched.append(

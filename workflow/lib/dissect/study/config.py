@@ -29,6 +29,7 @@ from dissect.terms import (
 )
 from dissect.training.methods import METHODS
 from dissect.training.recipe import Recipe
+from dissect.training.teaching import Teaching
 
 
 def _source(value: Any) -> Any:
@@ -257,6 +258,8 @@ class Config(Section):
     wants them. A path: folder is never touched (docs/checkpoints.md)."""
     unlearning: Unlearning = Unlearning()  # type: ignore[valid-type]
     """Per method, how `unlearn` rows are trained. Left out: the paper's recipe."""
+    teaching: Teaching = Teaching()
+    """How `teach` rows are trained."""
     behaviour: Behaviour = Behaviour()
     """What the models answer."""
     controls: Controls = Controls()

@@ -9,7 +9,7 @@ from pathlib import Path
 from dissect.figures.registry import FIGURES, FigureSpec
 from dissect.inputs.rows import CheckpointRow
 from dissect.study.study import Study
-from dissect.terms import NOISING, ORIGINAL
+from dissect.terms import BASE, NOISING, ORIGINAL
 
 # Of every study.
 TABLES = (
@@ -164,8 +164,14 @@ class Products:
     def needing(self, row: CheckpointRow) -> list[str]:
         """All files that are computed from a checkpoint's weights; an original's: its model's."""
         served = self._served_by(row)
+        taught = self.study.rows if row.method == BASE else []
         return _distinct(
             [
+                *(
+                    self.study.manifest_path(*other.key)
+                    for other in taught
+                    if other.kind == "teach" and other.model == row.model
+                ),
                 *(path for other in served for path in self._sweeps(other)),
                 *self._self_patches(row),
                 *(path for other in served for path in self._weight_changes(other)),
