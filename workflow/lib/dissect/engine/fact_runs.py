@@ -28,6 +28,8 @@ log = logging.getLogger("dissect")
 # The names, by family, of the argument through which transformers' decoder layers hand keys and
 # values to their cache.
 _CACHE_ARGUMENTS = ("past_key_values", "layer_past")
+# Of a tree's tokens only a few are a run's: larger trees than those of a sweep make larger products.
+TREE_TOKENS = 1280
 
 
 @dataclass(frozen=True)
@@ -270,7 +272,7 @@ class ExtendedKeys:
 
 def facts_of(texts: Sequence[FactText]) -> list[Facts]:
     """The facts of all texts by token tree, in the order of the texts."""
-    trees = token_trees([text.ids[: text.fact.stop] for text in texts])
+    trees = token_trees([text.ids[: text.fact.stop] for text in texts], TREE_TOKENS)
     return [
         Facts(
             tree,

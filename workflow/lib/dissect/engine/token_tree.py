@@ -106,14 +106,14 @@ class TokenTree:
         return by_position.masked_fill(~attends.to(causal.device), never)
 
 
-def token_trees(texts: Sequence[Ids]) -> list[TokenTree]:
-    """Put texts, in their order, into token trees of similar size, about TREE_TOKENS each.
+def token_trees(texts: Sequence[Ids], size: int = TREE_TOKENS) -> list[TokenTree]:
+    """Put texts, in their order, into token trees of similar size, about `size` tokens each.
 
     Args:
         texts: token ids.
     """
     together = token_tree(texts, range(len(texts)))
-    count = -(-len(together.ids) // TREE_TOKENS)
+    count = -(-len(together.ids) // size)
     total = sum(map(len, texts))
     groups: list[list[int]] = []
     before = 0
