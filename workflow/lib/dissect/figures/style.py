@@ -7,7 +7,7 @@ from pydantic import Field
 
 from dissect import terms
 from dissect.inputs.section import Section
-from dissect.inputs.windows import window_width
+from dissect.inputs.windows import PREFIX, SUFFIX, window_width
 
 
 class Look(NamedTuple):
@@ -46,6 +46,8 @@ class Style(Section):
     """How figures look. Changing it redraws figures and computes nothing else."""
 
     palette: str = "colorblind"
+# Kind of window -> on which side of a layer its others are; which of its layers it is drawn at.
+_BESIDE = {SUFFIX: ("after", "first"), PREFIX: ("before", "last")}
     """A seaborn palette, one colour per experiment."""
     heatmap_palette: str = "vlag_r"
     """A diverging seaborn palette; its middle is KRS 0."""
@@ -71,7 +73,7 @@ def window_label(window: str) -> str:
     """What is put back at each point of a curve."""
     width = window_width(window)
     if width is None:
-        return "each layer and all after it put back"
+        return f"each layer and all {_BESIDE[window][0]} it put back"
     return f"windows of {width} layers put back" if width > 1 else "single layers put back"
 
 
@@ -79,5 +81,5 @@ def layer_label(window: str) -> str:
     """What the layer axis counts."""
     width = window_width(window)
     if width is None:
-        return "first layer put back (from 0)"
+        return f"{_BESIDE[window][1]} layer put back (from 0)"
     return "layer (centre of the window, from 0)" if width > 1 else "layer (from 0)"
