@@ -24,15 +24,21 @@ class Look(NamedTuple):
     dashes: tuple[float, ...] = ()
 
 
-# In the paper's order; the same components of the copy, patched into the original, look the same.
+# The paper's four in its order. Weights have the colour of the activations that they make; the same
+# components of the copy, patched into the original, look the same.
 _COMPONENTS = {
     terms.MLP_COEFFICIENTS: Look("MLP coefficients", 0, "o"),
     terms.ATTENTION: Look("attention states", 1, "s", (4, 1.5)),
     terms.BOTH: Look("coefficients + attention", 2, "^"),
     terms.VALUE_VECTORS: Look("value vectors", 3, "X", (1, 1)),
+    terms.ATTENTION_WEIGHTS: Look("attention weights", 1, ">", (2, 1)),
+    terms.GATE_AND_UP_WEIGHTS: Look("gate and up weights", 0, "v", (6, 1)),
+    terms.LAYER_WEIGHTS: Look("attention and MLP weights", 2, "d", (5, 1, 1, 1)),
+    terms.ALL_WEIGHTS: Look("all weights", None, "<", (1, 2)),
     "residual": Look("residual stream", 3, "D", (3, 1, 1, 1)),
 }
 EXPERIMENTS = {name: _COMPONENTS[name.removeprefix("noising_")] for name in terms.EXPERIMENTS}
+COLOURS = len(terms.PAPER_EXPERIMENTS)  # of the palette, for experiments
 SCORES = {terms.KRS: "Knowledge Recovery Score", terms.KRS_OF_MEANS: "KRS of the mean losses"}
 SHORT_SCORES = {terms.KRS: "KRS", terms.KRS_OF_MEANS: "KRS of means"}
 SPANS = {
@@ -40,14 +46,14 @@ SPANS = {
     terms.ANSWER: "the answer's span",
     terms.FACT: "the fact's span",
 }
+# Kind of window -> on which side of a layer its others are; which of its layers it is drawn at.
+_BESIDE = {SUFFIX: ("after", "first"), PREFIX: ("before", "last")}
 
 
 class Style(Section):
     """How figures look. Changing it redraws figures and computes nothing else."""
 
     palette: str = "colorblind"
-# Kind of window -> on which side of a layer its others are; which of its layers it is drawn at.
-_BESIDE = {SUFFIX: ("after", "first"), PREFIX: ("before", "last")}
     """A seaborn palette, one colour per experiment."""
     heatmap_palette: str = "vlag_r"
     """A diverging seaborn palette; its middle is KRS 0."""
@@ -64,7 +70,7 @@ _BESIDE = {SUFFIX: ("after", "first"), PREFIX: ("before", "last")}
 
 
 def in_order(experiments: Iterable[str]) -> list[str]:
-    """Experiments as the paper lists them."""
+    """Experiments in the order in which they are shown, the paper's first."""
     present = set(experiments)
     return [name for name in EXPERIMENTS if name in present]
 
