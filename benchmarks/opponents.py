@@ -136,7 +136,7 @@ def _patched(pair: Pair, experiment: Experiment, layers: range) -> ExitStack:
                     lambda _module, _inputs, _output, value=pair.attention[index]: value
                 ).remove
             )
-        if experiment.value_vectors:
+        if "value_vectors" in experiment.weights:
             stack.callback(setattr, down, "weight", down.weight)
             down.weight = pair.original.model.layers[index].mlp.down_proj.weight
     return stack

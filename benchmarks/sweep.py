@@ -37,7 +37,7 @@ from dissect.engine.streamed_model import StreamedModel
 from dissect.engine.sweep import sweep
 from dissect.inputs.windows import Window, windows_of
 from dissect.job import keep_freed_memory
-from dissect.terms import DENOISING
+from dissect.terms import PAPER_EXPERIMENTS
 from dissect.texts.spans import Text
 
 CPU = torch.device("cpu")
@@ -255,7 +255,8 @@ def operations_ratio(task: Task) -> dict[str, float]:
         plain_hooks(pair, EXPERIMENTS["value_vectors"], task.windows[:1])
     plain = len(task.windows) * int(counter.get_total_flops())
     done = {
-        name: count_sweep(host, task.donors(name, recording), recording).done for name in DENOISING
+        name: count_sweep(host, task.donors(name, recording), recording).done
+        for name in PAPER_EXPERIMENTS
     }
     ratios = {name: plain / count for name, count in done.items()}
     return ratios | {ALL: len(done) * plain / sum(done.values())}
@@ -264,7 +265,7 @@ def operations_ratio(task: Task) -> dict[str, float]:
 def compare(task: Task, tolerance: float, repeats: int) -> None:
     """A row per experiment: seconds of each way, ratios, and that the losses are equal."""
     with Contest(task) as contest:
-        found = {name: contest.timed(name, repeats) for name in DENOISING}
+        found = {name: contest.timed(name, repeats) for name in PAPER_EXPERIMENTS}
     operations = operations_ratio(task)
     print(
         f"{'experiment':32}{'ours s':>8}{'plain s':>9}{'prefix s':>10}"

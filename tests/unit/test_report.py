@@ -12,7 +12,9 @@ import pytest
 
 from dissect.analysis.claims import CLAIM_COLUMNS
 from dissect.errors import DissectError
+from dissect.figures.style import Style
 from dissect.report.concepts import MOST_UNRELATED
+from dissect.report.explore import looks_of
 from dissect.report.findings import findings, sentences
 from dissect.report.formatting import (
     DASH,
@@ -35,6 +37,7 @@ from dissect.report.tables import (
     narrowed,
     page_table,
 )
+from dissect.terms import DENOISING
 from planted_study import HOSTILE, SHOWN, PlantedStudy, add_reference, plant_study
 
 NAN = float("nan")
@@ -501,6 +504,13 @@ def test_a_caption_that_asks_for_too_much_is_refused(tmp_path: Path) -> None:
 
 
 # Words.
+
+
+def test_every_experiment_has_a_shape_of_its_own_in_the_chart() -> None:
+    looks = looks_of(DENOISING, Style())
+    assert list(looks) == list(DENOISING)
+    assert len({look["shape"] for look in looks.values()}) == len(looks)
+    assert all(re.fullmatch("#[0-9a-f]{6}", look["colour"]) for look in looks.values())
 
 
 def test_numbers_and_lists_in_words() -> None:

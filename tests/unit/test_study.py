@@ -13,7 +13,7 @@ from dissect.study.preflight import PreflightRow, write_preflight
 from dissect.study.products import Products
 from dissect.study.resources import NEEDS
 from dissect.study.study import Study, load_study, selected_rows
-from dissect.terms import DENOISING
+from dissect.terms import PAPER_EXPERIMENTS
 from planted_manifest import plant_manifest
 
 ROWS = [
@@ -75,7 +75,7 @@ def refused(**changes: Any) -> str:
 
 def test_all_rows_by_default() -> None:
     found = study()
-    assert len(Products(found).sweeps()) == 4 * len(DENOISING)
+    assert len(Products(found).sweeps()) == 4 * len(PAPER_EXPERIMENTS)
     assert found.models == ["m"]
     assert found.methods == ["grad_diff", "dpo"]
     assert found.missing_sweeps == []

@@ -10,7 +10,7 @@ import pandas as pd
 from dissect.analysis.bootstrap import MIN_CONCEPTS, NOTHING, Estimate, estimate, too_few
 from dissect.analysis.claim_list import CLAIMS, UNRELATED, Claim
 from dissect.analysis.curve_groups import DONOR, CurveGroup, curve_groups
-from dissect.inputs.windows import SUFFIX
+from dissect.inputs.windows import window_width
 from dissect.terms import REFERENCE
 
 HOLDS, NOT_SUPPORTED, UNDECIDED = "holds", "not supported", "undecided"
@@ -53,7 +53,7 @@ def claims(
         (one.key["model"], one.key["origin"], one.key["span"], one.key["window"]): one
         for one in curve_groups(of_original)
     }
-    first = next((name for name in windows if name != SUFFIX), "")
+    first = next((name for name in windows if window_width(name)), "")
     rows: list[Row] = []
     for model, origin in sorted({key[:2] for key in groups}):
         where = {"model": model, "origin": origin}

@@ -17,9 +17,9 @@ from matplotlib.ticker import MaxNLocator
 from dissect.analysis.bootstrap import MIN_CONCEPTS
 from dissect.errors import DissectError
 from dissect.figures.names import FONT_FAMILY, font_families
-from dissect.figures.style import EXPERIMENTS, Look, Style, in_order
+from dissect.figures.style import COLOURS, EXPERIMENTS, Look, Style, in_order
 from dissect.files import atomic_path
-from dissect.terms import DENOISING, REFERENCE
+from dissect.terms import REFERENCE
 
 GREY = "0.35"
 SINGLE_WIDTH = 0.5  # of a single concept's line
@@ -225,7 +225,7 @@ def line_styles(looks: Mapping[str, Look], style: Style, colours: int) -> dict[s
 def experiment_styles(style: Style, shown: Iterable[str]) -> dict[str, dict[str, Any]]:
     """`line_styles` of the experiments shown, in the paper's order: the same in every figure."""
     looks = {name: EXPERIMENTS[name] for name in in_order(shown)}
-    return line_styles(looks, style, len(DENOISING))
+    return line_styles(looks, style, COLOURS)
 
 
 def add_line(axes: Axes, rows: pd.DataFrame, value: str, **line_style: Any) -> None:

@@ -11,7 +11,7 @@ from dissect.analysis.curve_groups import ALL_METHODS, DONOR
 from dissect.figures import canvas, notes
 from dissect.figures.names import drawn_name
 from dissect.figures.style import SCORES, Style, layer_label
-from dissect.terms import REFERENCE
+from dissect.terms import PAPER_EXPERIMENTS, REFERENCE
 
 FLOOR_WIDTH = 0.7  # of a control's line
 
@@ -62,7 +62,9 @@ def _draw(
     references = drawn[drawn["origin"] == REFERENCE]
     columns = canvas.columns_of(len(panels.rows))
     size = (style.width if columns > 1 else style.width / 2, style.panel_height + 0.15)
-    legend_height = (0.2 if columns > 1 else 0.35) * style.font_scale
+    per_row = 4 if columns > 1 else 2
+    entries = max(len(PAPER_EXPERIMENTS), drawn["experiment"].nunique())
+    legend_height = (0.05 + 0.15 * -(-entries // per_row)) * style.font_scale
     with canvas.applied(style, curves):
         figure, axes = canvas.new_panels(len(panels.rows), size, legend_height, sharex=True)
         for panel, (name, rows) in zip(axes, panels.rows.items(), strict=True):
@@ -89,10 +91,10 @@ def _draw(
             ),
         ]
         notes.title(figure, first["model"], phrases, style)
-        entries = [*canvas.experiment_styles(style, drawn["experiment"]).values()]
-        entries += [canvas.REFERENCE_LINE] if len(references) else []
-        entries += [_LINES[donor] for donor in map(str, highest[highest >= end].index)]
-        canvas.legend(figure, entries, 4 if columns > 1 else 2)
+        handles = [*canvas.experiment_styles(style, drawn["experiment"]).values()]
+        handles += [canvas.REFERENCE_LINE] if len(references) else []
+        handles += [_LINES[donor] for donor in map(str, highest[highest >= end].index)]
+        canvas.legend(figure, handles, per_row)
     return figure
 
 

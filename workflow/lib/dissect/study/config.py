@@ -19,10 +19,11 @@ from dissect.inputs.section import Distinct, Name, Names, Section
 from dissect.inputs.windows import layers_between, window_width
 from dissect.terms import (
     DENOISING,
+    PAPER_EXPERIMENTS,
     Control,
-    Denoising,
     DepthForm,
     Experiment,
+    PaperExperiment,
     QuestionSet,
     Score,
     Span,
@@ -109,7 +110,7 @@ class Patched(Section):
     """Which layers are put back together, each FIRST-LAST: counted from 0, both included. Empty: no
     answers under a patch. Each window and experiment answers every question once more, by both
     models at once (docs/behaviour.md has the cost)."""
-    experiments: Distinct[Denoising] | None = Field(default=None, min_length=1)
+    experiments: Distinct[PaperExperiment] | None = Field(default=None, min_length=1)
     """Which component is put back. Left out: all of the paper's that the study's `experiments`
     name."""
     sets: Distinct[QuestionSet] = Field(default=["target"], min_length=1)
@@ -144,8 +145,8 @@ class Controls(Section):
     concept's next question), noise (Gaussian, of the same norm per position). Empty: none. Changing
     it computes the sweeps again."""
     layers: Distinct[Annotated[int, Field(ge=0, le=9999)]] = Field(default=[])
-    """In which windows: those whose `layer` (centre, or first layer of a suffix; from 0) is one of
-    these, for each kind of `windows`."""
+    """In which windows: those whose `layer` (centre, first layer of a suffix, last one of a prefix;
+    from 0) is one of these, for each kind of `windows`."""
     self_patch: bool = True
     """Whether each model's own states are put back into itself, which must change nothing: the run
     fails where it does."""
@@ -216,14 +217,15 @@ class Config(Section):
     invalidates nothing that is there."""
     methods: Names | None = Field(default=None, min_length=1)
     """The methods to study. Left out: all of the table."""
-    experiments: Distinct[Experiment] = Field(default=[*get_args(Denoising)], min_length=1)
+    experiments: Distinct[Experiment] = Field(default=[*get_args(PaperExperiment)], min_length=1)
     """Which component of the original is put back: MLP coefficients, attention output, both, or
-    value vectors (the paper, section 3). Left out: these four. And noising_...: which component of
-    the unlearned model is patched into the original (docs/depth.md)."""
+    value vectors (the paper, section 3). Left out: these four. And ..._weights: further weights of
+    the original (docs/engine.md, "Weights"); noising_...: which component of the unlearned model is
+    patched into the original (docs/depth.md)."""
     windows: Windows = Field(default=["sliding_5"], min_length=1)
-    """The runs of layers that are put back together: sliding_<odd width> around each layer, or
-    suffix (each layer and all above). The paper's: sliding_5. Changing it computes the sweeps
-    again."""
+    """The runs of layers that are put back together: sliding_<odd width> around each layer, suffix
+    (each layer and all above) or prefix (each layer and all below). The paper's: sliding_5.
+    Changing it computes the sweeps again."""
     dtype: Literal["checkpoint", "bfloat16", "float16", "float32"] = "checkpoint"
     """The number format that models compute in; losses are always float32. checkpoint: as each was
     saved (the paper: bfloat16)."""
@@ -281,6 +283,12 @@ class Config(Section):
                 f"experiments: at least one of {', '.join(DENOISING)} is needed, of which curves "
                 "and claims are made"
             )
+        patched = self.behaviour.patched
+        if self.behaviour.sets and patched.windows and not self.patched_experiments():
+            raise ValueError(
+                "behaviour.patched.windows: answers under a patch need one of "
+                f"{', '.join(PAPER_EXPERIMENTS)} in experiments or in behaviour.patched.experiments"
+            )
         check_known("config: concepts: model", self.concepts or (), self.models, "under models")
         among = "among those computed (windows)"
         check_known("config: figures.windows: window", self.figure_windows(), self.windows, among)
@@ -307,7 +315,7 @@ class Config(Section):
         """The experiments under which questions are answered."""
         wanted = self.behaviour.patched.experiments
         return (
-            [name for name in self.experiments if name in DENOISING]
+            [name for name in self.experiments if name in PAPER_EXPERIMENTS]
             if wanted is None
             else [*wanted]
         )
