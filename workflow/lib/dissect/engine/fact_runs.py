@@ -28,7 +28,7 @@ log = logging.getLogger("dissect")
 # The names, by family, of the argument through which transformers' decoder layers hand keys and
 # values to their cache.
 _CACHE_ARGUMENTS = ("past_key_values", "layer_past")
-# Of a tree's tokens only a few are a run's: larger trees than those of a sweep make larger products.
+# Few of a tree's tokens are a run's: larger trees than those of a sweep make larger products.
 TREE_TOKENS = 1280
 
 
