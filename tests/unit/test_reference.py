@@ -101,3 +101,11 @@ def test_a_missing_reference_is_never_trained() -> None:
     write_table(*ROWS, "m\tretain\t\tpath:own/nowhere")
     said = refused(reference="retain", on_missing_checkpoint="unlearn")
     assert "folder own/nowhere does not exist: m retain" in said
+
+
+def test_a_reference_of_another_shape_is_told_before_any_job(inputs: Path) -> None:
+    for folder, layers in (("original", 6), ("retain", 5)):
+        config = inputs / "own" / folder / "config.json"
+        config.write_text(f'{{"model_type": "llama", "num_hidden_layers": {layers}}}')
+    said = refused(reference="retain")
+    assert "m retain: own/retain is a llama model of 5 layers" in said
