@@ -111,3 +111,11 @@ def test_copies_without_a_reference_model_are_listed() -> None:
         {"model": "m", "origin": "own", "method": "grad_diff"},
         {"model": "m", "origin": "trained_here", "method": "dpo"},
     ]
+
+
+def test_a_reference_of_another_shape_is_told_before_any_job(inputs: Path) -> None:
+    for folder, layers in (("original", 6), ("retain", 5)):
+        config = inputs / "own" / folder / "config.json"
+        config.write_text(f'{{"model_type": "llama", "num_hidden_layers": {layers}}}')
+    said = refused(reference="retain")
+    assert "m retain: own/retain is a llama model of 5 layers" in said

@@ -3,12 +3,12 @@
 import csv
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from dissect.errors import DissectError, shortened
 from dissect.files import read_users_text
-from dissect.inputs.names import MAX_NAME_BYTES, name_problem, path_problem
+from dissect.inputs.names import length_problem, name_problem, path_problem
 from dissect.inputs.rows import CheckpointRow
 from dissect.terms import BASE, ORIGINAL
 
@@ -52,6 +52,7 @@ def read_table(path: Path) -> list[CheckpointRow]:
     if not header:
         raise DissectError(f"checkpoints: {path} is empty; its columns are {', '.join(_COLUMNS)}")
     _check_distinct(path, rows.values())
+    _check_served(path, rows.values())
     return list(rows.values())
 
 
@@ -113,12 +114,8 @@ def _problem(row: CheckpointRow) -> str:
     for column, name in names.items():
         if problem := name_problem(column, name):
             return f"{column} {shortened(name)} {problem}"
-    together = sum(len(name.encode()) for name in names.values())
-    if together > MAX_NAME_BYTES:
-        return (
-            f"model, method and concept together have {together} bytes; at most {MAX_NAME_BYTES} "
-            "are allowed, since a folder of Slurm's logs is named by all three"
-        )
+    if problem := length_problem(*names.values()):
+        return problem
     if row.kind == "path" and (problem := path_problem(row.location)):
         return f"source {shortened(row.source)} {problem}"
     if row.revision and row.kind != "hub":
@@ -143,4 +140,17 @@ def _check_distinct(path: Path, rows: Iterable[CheckpointRow]) -> None:
                 raise DissectError(
                     f"checkpoints: {path}: {column} {name!r} and {column} {other!r} would be one "
                     "folder on a disk that ignores case; write both in the same way, or rename one"
+                )
+
+
+def _check_served(path: Path, rows: Collection[CheckpointRow]) -> None:
+    """Refuse a row without a concept whose names are too long beside a concept that it serves."""
+    for row in rows:
+        if row.concept or row.method == ORIGINAL:
+            continue
+        for concept in (other.concept for other in rows if other.model == row.model):
+            if problem := length_problem(row.model, row.method, concept):
+                raise DissectError(
+                    f"checkpoints: {path}: {row.name} serves the concept {shortened(concept)}: "
+                    f"{problem}"
                 )
