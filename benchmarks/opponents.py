@@ -6,7 +6,7 @@ unpatched hidden state and sends only compared positions through the head. Both 
 sweep scores: squared error, KL, top-1 agreement, log-probability.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,8 @@ from dissect.engine.patches import Experiment
 from dissect.engine.scores import OriginalLogits
 from dissect.inputs.windows import Window
 from dissect.texts.spans import Text
+
+Losses = list[list[float]]  # mean squared errors [window][text]
 
 
 @dataclass(frozen=True)
@@ -58,20 +60,31 @@ def prepare(original: Any, unlearned: Any, texts: list[Text]) -> Pair:
 
 
 @torch.inference_mode()
-def plain_hooks(pair: Pair, experiment: Experiment, windows: Sequence[Window]) -> list[list[float]]:
-    """One patched forward of the whole model per window; mean squared errors [window][text]."""
-    losses = []
-    for window in windows:
-        with _patched(pair, experiment, range(window.first, window.last + 1)):
-            logits = pair.unlearned(pair.ids, use_cache=False).logits
-        losses.append(_losses(pair, _compared(logits, pair.texts)))
-    return losses
+def plain_hooks(pair: Pair, experiment: Experiment, windows: Sequence[Window]) -> Losses:
+    """One patched forward of the whole model per window."""
+
+    def logits_of(layers: range) -> Tensor:
+        with _patched(pair, experiment, layers):
+            logits: Tensor = pair.unlearned(pair.ids, use_cache=False).logits
+        return logits
+
+    return losses_by_window(pair, windows, logits_of)
+
+
+def losses_by_window(
+    pair: Pair, windows: Sequence[Window], logits_of: Callable[[range], Tensor]
+) -> Losses:
+    """The losses of whole forwards.
+
+    Args:
+        logits_of: the patched layers to logits (texts, tokens, vocabulary).
+    """
+    patched = (logits_of(range(window.first, window.last + 1)) for window in windows)
+    return [_losses(pair, _compared(logits, pair.texts)) for logits in patched]
 
 
 @torch.inference_mode()
-def prefix_hooks(
-    pair: Pair, experiment: Experiment, windows: Sequence[Window]
-) -> list[list[float]]:
+def prefix_hooks(pair: Pair, experiment: Experiment, windows: Sequence[Window]) -> Losses:
     """The same from each window's first layer on, and the head on compared positions only."""
     base = pair.unlearned.model
     states: list[Tensor] = []
@@ -136,7 +149,15 @@ def _patched(pair: Pair, experiment: Experiment, layers: range) -> ExitStack:
                     lambda _module, _inputs, _output, value=pair.attention[index]: value
                 ).remove
             )
-        if experiment.value_vectors:
-            stack.callback(setattr, down, "weight", down.weight)
-            down.weight = pair.original.model.layers[index].mlp.down_proj.weight
+        if "value_vectors" in experiment.weights:
+            stack.enter_context(original_value_vectors(pair, {index: down}))
+    return stack
+
+
+def original_value_vectors(pair: Pair, downs: Mapping[int, nn.Linear]) -> ExitStack:
+    """Give the unlearned model's down projections, by layer, the original's weights for a while."""
+    stack = ExitStack()
+    for index, down in downs.items():
+        stack.callback(setattr, down, "weight", down.weight)
+        down.weight = pair.original.model.layers[index].mlp.down_proj.weight
     return stack

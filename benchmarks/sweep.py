@@ -3,6 +3,7 @@
     .venv/bin/python benchmarks/sweep.py                              the demo's size, 6 minutes
     .venv/bin/python benchmarks/sweep.py --bfloat16
     .venv/bin/python benchmarks/sweep.py --size 1b --texts paper --bfloat16
+    .venv/bin/python benchmarks/sweep.py --peers nnsight TransformerLens   libraries, if installed
 
 It makes a synthetic pair of a model's shape (random weights) in a temporary folder, and prints
 beside each ratio of times that of the floating point operations. Run it alone on the machine:
@@ -15,18 +16,28 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from string import ascii_letters
 from typing import Any
 
 import numpy as np
 import torch
-from opponents import Pair, plain_hooks, prefix_hooks, prepare
+from opponents import Losses, Pair, plain_hooks, prefix_hooks, prepare
+from peers import (
+    MODULES,
+    nnsight_traces,
+    refuse_missing,
+    transformer_lens_hooks,
+    wrap_by_nnsight,
+    wrap_by_transformer_lens,
+)
+from tokenizers import Tokenizer, models
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import AutoModelForCausalLM, LlamaConfig
+from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
 from dissect.checkpoints.reader import Checkpoint
 from dissect.engine.operations import count_sweep
@@ -37,13 +48,12 @@ from dissect.engine.streamed_model import StreamedModel
 from dissect.engine.sweep import sweep
 from dissect.inputs.windows import Window, windows_of
 from dissect.job import keep_freed_memory
-from dissect.terms import DENOISING
+from dissect.terms import PAPER_EXPERIMENTS
 from dissect.texts.spans import Text
 
 CPU = torch.device("cpu")
 REPEATS = 2  # of every way alike; the best counts
-ALL = "all four"
-Losses = list[list[float]]  # mean squared errors [window][text]
+ALL = "all of these"
 SIZES: dict[str, dict[str, Any]] = {
     # SmolLM2-135M, the demo's model.
     "135m": {
@@ -97,7 +107,7 @@ SHAPES = {
 
 
 def make_pair(folder: Path, sizes: dict[str, Any], dtype: torch.dtype) -> None:
-    """An original with random weights, and a copy with noise on its layers."""
+    """An original with random weights, a copy with noise on its layers, and their tokenizer."""
     torch.manual_seed(0)
     model: Any = AutoModelForCausalLM.from_config(LlamaConfig(**sizes), dtype=dtype)
     model.save_pretrained(folder / "original")
@@ -105,6 +115,17 @@ def make_pair(folder: Path, sizes: dict[str, Any], dtype: torch.dtype) -> None:
         for parameter in model.model.layers.parameters():
             parameter += 0.005 * torch.randn_like(parameter)
     model.save_pretrained(folder / "unlearned")
+    for name in ("original", "unlearned"):
+        save_tokenizer(folder / name)
+
+
+def save_tokenizer(folder: Path) -> None:
+    """A tokenizer whose tokens are single letters."""
+    letters = {letter: number for number, letter in enumerate(ascii_letters)}
+    tokens = Tokenizer(models.BPE(vocab=letters, merges=[]))
+    PreTrainedTokenizerFast(tokenizer_object=tokens, bos_token="a", eos_token="b").save_pretrained(
+        folder
+    )
 
 
 def make_texts(shape: Shape, questions: int, vocabulary: int) -> list[Text]:
@@ -182,10 +203,18 @@ class Ours:
 
 
 class Hooks:
-    """The same by hooks."""
+    """The same by hooks on whole models.
 
-    def __init__(self, run: Callable[..., Losses], task: Task) -> None:
-        self._run, self._windows, self._pair = run, task.windows, task.pair()
+    Args:
+        wrap: what makes of the unlearned model that which `run` wants.
+    """
+
+    def __init__(
+        self, run: Callable[..., Losses], task: Task, wrap: Callable[[Any], Any] | None = None
+    ) -> None:
+        pair = task.pair()
+        self._pair = replace(pair, unlearned=wrap(pair.unlearned)) if wrap else pair
+        self._run, self._windows = run, task.windows
 
     def __call__(self, name: str) -> Losses:
         return self._run(self._pair, EXPERIMENTS[name], self._windows)
@@ -196,7 +225,10 @@ WAYS: dict[str, Callable[[Task], Callable[[str], Losses]]] = {
     "ours": Ours,
     "plain hooks": partial(Hooks, plain_hooks),
     "prefix hooks": partial(Hooks, prefix_hooks),
+    "nnsight": partial(Hooks, nnsight_traces, wrap=wrap_by_nnsight),
+    "TransformerLens": partial(Hooks, transformer_lens_hooks, wrap=wrap_by_transformer_lens),
 }
+USUAL = [way for way in WAYS if way not in MODULES]
 
 
 class Contest:
@@ -206,7 +238,7 @@ class Contest:
     and worse minutes fall on all.
     """
 
-    def __init__(self, task: Task, ways: Sequence[str] = tuple(WAYS)) -> None:
+    def __init__(self, task: Task, ways: Sequence[str]) -> None:
         self._processes = {
             way: ProcessPoolExecutor(1, get_context("spawn"), _start, (way, task)) for way in ways
         }
@@ -243,7 +275,7 @@ def _run(name: str) -> tuple[float, Losses]:
     return time.perf_counter() - started, losses
 
 
-def operations_ratio(task: Task) -> dict[str, float]:
+def operations_ratio(task: Task, names: Sequence[str]) -> dict[str, float]:
     """The floating point operations of plain hooks over those of ours, per experiment and in all.
 
     Plain hooks do a whole forward for each window, whatever the experiment. Ours must have run.
@@ -254,59 +286,74 @@ def operations_ratio(task: Task) -> dict[str, float]:
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         plain_hooks(pair, EXPERIMENTS["value_vectors"], task.windows[:1])
     plain = len(task.windows) * int(counter.get_total_flops())
-    done = {
-        name: count_sweep(host, task.donors(name, recording), recording).done for name in DENOISING
-    }
+    done = {name: count_sweep(host, task.donors(name, recording), recording).done for name in names}
     ratios = {name: plain / count for name, count in done.items()}
     return ratios | {ALL: len(done) * plain / sum(done.values())}
 
 
-def compare(task: Task, tolerance: float, repeats: int) -> None:
+def compare(
+    task: Task, ways: Sequence[str], names: Sequence[str], tolerance: float, repeats: int
+) -> None:
     """A row per experiment: seconds of each way, ratios, and that the losses are equal."""
-    with Contest(task) as contest:
-        found = {name: contest.timed(name, repeats) for name in DENOISING}
-    operations = operations_ratio(task)
-    print(
-        f"{'experiment':32}{'ours s':>8}{'plain s':>9}{'prefix s':>10}"
-        f"{'plain/ours':>12}{'in FLOPs':>10}{'prefix/ours':>13}"
-    )
-    for name, ways in found.items():
-        report(name, *(ways[way][0] for way in WAYS), operations[name])
-        ours, plain = (np.array(ways[way][1]) for way in ("ours", "plain hooks"))
-        difference = np.abs(ours / plain - 1).max()
-        if difference > tolerance:
-            raise SystemExit(f"{name}: the losses differ by {difference:.1e}, so no ratio counts")
-        print(f"{'':4}largest relative difference of a loss: {difference:.1e}")
-    report(ALL, *(sum(ways[way][0] for ways in found.values()) for way in WAYS), operations[ALL])
+    with Contest(task, ways) as contest:
+        timed = {name: contest.timed(name, repeats) for name in names}
+    operations = operations_ratio(task, names)
+    others = [way for way in ways if way != "ours"]
+    heads = [*(f"{way} s" for way in ways), "plain/ours in FLOPs", *(f"{o} / ours" for o in others)]
+    print(f"{'experiment':32}" + "".join(f"{head:>{len(head) + 2}}" for head in heads))
+
+    def report(name: str, seconds: dict[str, float]) -> None:
+        ratios = [seconds[way] / seconds["ours"] for way in others]
+        values = [*seconds.values(), operations[name], *ratios]
+        columns = zip(heads, values, strict=True)
+        print(f"{name:32}" + "".join(f"{value:{len(head) + 2}.2f}" for head, value in columns))
+
+    for name, of_way in timed.items():
+        report(name, {way: seconds for way, (seconds, _) in of_way.items()})
+        refuse_other_losses(name, {way: losses for way, (_, losses) in of_way.items()}, tolerance)
+    report(ALL, {way: sum(of_way[way][0] for of_way in timed.values()) for way in ways})
 
 
-def report(name: str, ours: float, plain: float, prefix: float, operations: float) -> None:
-    """One row: seconds of each way, and how many times ours the others take."""
-    print(
-        f"{name:32}{ours:8.2f}{plain:9.2f}{prefix:10.2f}"
-        f"{plain / ours:12.2f}{operations:10.2f}{prefix / ours:13.2f}",
-        flush=True,
-    )
+def refuse_other_losses(name: str, losses: dict[str, Losses], tolerance: float) -> None:
+    """End if a way has other losses than plain hooks, and say how much the losses differ."""
+    plain = np.array(losses["plain hooks"])
+    for way, of_way in losses.items():
+        difference = np.abs(np.array(of_way) / plain - 1).max()
+        if not difference <= tolerance:  # neither if it is not a number
+            raise SystemExit(
+                f"{name}: the losses of {way} differ by {difference:.1e}, so no ratio counts"
+            )
+        if way != "plain hooks":
+            print(f"{'':4}{way}: largest relative difference of a loss: {difference:.1e}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", choices=SIZES, default="135m", help="of the model")
+    parser.add_argument("--layers", type=int, help="fewer layers than the model has, to try it")
     parser.add_argument("--texts", choices=SHAPES, default="demo", help="whose sizes")
     parser.add_argument("--bfloat16", action="store_true", help="in bfloat16 instead of float32")
     parser.add_argument("--repeats", type=int, default=REPEATS, help="of each way; the best counts")
+    parser.add_argument("--peers", nargs="+", choices=MODULES, default=[], help="also these")
+    parser.add_argument(
+        "--experiments", nargs="+", choices=PAPER_EXPERIMENTS, default=PAPER_EXPERIMENTS
+    )
     arguments = parser.parse_args()
+    refuse_missing(arguments.peers)
     dtype, tolerance = (torch.bfloat16, 0.2) if arguments.bfloat16 else (torch.float32, 1e-4)
-    sizes, shape = SIZES[arguments.size], SHAPES[arguments.texts]
+    sizes, shape = dict(SIZES[arguments.size]), SHAPES[arguments.texts]
+    sizes["num_hidden_layers"] = arguments.layers or sizes["num_hidden_layers"]
     texts = make_texts(shape, len(shape.lengths), sizes["vocab_size"])
     windows = windows_of(["sliding_5"], sizes["num_hidden_layers"])
     print(
         f"{arguments.size}, {dtype}, {len(texts)} questions ({arguments.texts}), {len(windows)} "
         f"windows, {torch.get_num_threads()} threads; the best of {arguments.repeats} each"
     )
+    ways = [*USUAL, *arguments.peers]
     with tempfile.TemporaryDirectory() as folder:
         make_pair(Path(folder), sizes, dtype)
-        compare(Task(Path(folder), texts, windows, dtype), tolerance, arguments.repeats)
+        task = Task(Path(folder), texts, windows, dtype)
+        compare(task, ways, arguments.experiments, tolerance, arguments.repeats)
 
 
 if __name__ == "__main__":

@@ -64,14 +64,41 @@ def states_of(model: Any, ids: Tensor) -> States:
     return States(ids, logits, coefficients, attention, residual)
 
 
+def restored_parameters(model: Any, experiment: str, layers: range) -> list[str]:
+    """The names of the parameters that an experiment restores."""
+    is_neox = model.config.model_type == "gpt_neox"
+    base, attention = ("gpt_neox", "attention") if is_neox else ("model", "self_attn")
+    down = "dense_4h_to_h" if is_neox else "down_proj"
+    names = []
+    for name, _ in model.named_parameters():
+        path = name.split(".")
+        if path[:2] != [base, "layers"]:
+            is_restored = experiment == "all_weights"
+        elif int(path[2]) not in layers:
+            is_restored = False
+        else:
+            is_restored = {
+                "value_vectors": path[3:] == ["mlp", down, "weight"],
+                "attention_weights": path[3] == attention,
+                "gate_and_up_weights": path[3] == "mlp" and path[4] != down,
+                "layer_weights": path[3] in (attention, "mlp"),
+                "all_weights": True,
+            }.get(experiment, False)
+        if is_restored:
+            names.append(name)
+    return names
+
+
 @contextmanager
 def patched(
     original: Any, unlearned: Any, states: States, experiment: str, layers: range
 ) -> Iterator[None]:
-    """The unlearned model with one component of the original put back into some layers."""
+    """The unlearned model with one component of the original put back into some layers.
+
+    With all weights, its embedding, final norm and head are the original's, too.
+    """
     experiment = experiment.removeprefix("noising_")  # which model is which is the caller's matter
     hooks = []
-    weights = {}
     for k in layers:
         attention_end, mlp_end = parts_of(unlearned)[k]
         if experiment in ("mlp_coefficients", "mlp_coefficients_and_attention"):
@@ -92,16 +119,17 @@ def patched(
                     lambda _module, _inputs, _output, value=states.residual[k]: value
                 )
             )
-        if experiment == "value_vectors":
-            weights[k] = mlp_end.weight.data
-            mlp_end.weight.data = parts_of(original)[k][1].weight.data
+    weights = {}
+    for name in restored_parameters(unlearned, experiment, layers):
+        weights[name] = unlearned.get_parameter(name).data
+        unlearned.get_parameter(name).data = original.get_parameter(name).data
     try:
         yield
     finally:
         for hook in hooks:
             hook.remove()
-        for k, weight in weights.items():
-            parts_of(unlearned)[k][1].weight.data = weight
+        for name, weight in weights.items():
+            unlearned.get_parameter(name).data = weight
 
 
 def patched_logits(

@@ -12,10 +12,14 @@ import pandas as pd
 
 from dissect.analysis.claims import claims
 from dissect.analysis.collect import collect_sweeps, coverage
+from dissect.analysis.depth import depth_summary
+from dissect.analysis.reference import reference
 from dissect.analysis.statistics import statistics
 from dissect.analysis.tables import concept_scores, curves
+from dissect.depth.scores import uds
 from dissect.figures.canvas import save
 from dissect.figures.curves import draw_curves, draw_curves_by_method
+from dissect.figures.depth import draw_depth
 from dissect.figures.heatmap import draw_heatmap
 from dissect.figures.last_layer import draw_last_layer
 from dissect.figures.style import Style
@@ -25,9 +29,11 @@ from dissect.report.sources import Shown, read_sources
 from dissect.results.csv_files import write_csv
 from dissect.results.schema import read_metadata, write_rows
 from planted import EXPERIMENTS, plant
+from planted_depth import planted_depth
 
 ROOT = Path(__file__).parents[1]
 MODEL, METHODS = "planted-1b", ("dpo", "grad_diff")
+REFERENCE_MODEL = "retain90"
 CONCEPTS = {
     "tea": "Tea",
     "coffee": "Coffee",
@@ -262,3 +268,39 @@ def _text(root: Path, concept: str, name: str) -> None:
     path = root / "concepts" / MODEL / f"{concept}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(text), encoding="utf-8")
+
+
+def add_reference(study: PlantedStudy) -> None:
+    """Add a reference model to a planted study: its sweeps, and the tables beside it.
+
+    Patched into the original, dpo does a quarter of its damage, grad_diff the same.
+    """
+    root, random = study.root, np.random.default_rng(1)
+    names = sorted({path.parent.name for path in root.glob("krs/*/*/*/*.parquet")})
+    for concept in names:
+        for experiment in EXPERIMENTS:
+            _sweep(root, REFERENCE_MODEL, concept, experiment, random)
+    krs = root / "tables/krs.parquet"
+    collect_sweeps(sorted(root.glob("krs/*/*/*/*.parquet")), krs, REFERENCE_MODEL)
+    scores = concept_scores(krs)
+    write_csv(root / "tables/coverage.csv", coverage(krs, []))
+    write_csv(root / "tables/curves.csv", curves(scores))
+    write_csv(root / "tables/reference.csv", reference(scores))
+    depth = pd.concat(
+        [
+            planted_depth(
+                lambda c, q, layer, share=share: share * (1.0 + layer + 0.1 * (c + q)),
+                lambda c, q, layer: 1.0 + layer + 0.1 * (c + q),
+                concepts=len(names),
+                model=MODEL,
+                method=method,
+            )
+            for method, share in (("dpo", 0.25), ("grad_diff", 1.0))
+        ]
+    )
+    write_csv(root / "tables/uds.csv", uds(depth))
+    lone = {"model": MODEL, "origin": "own", "method": "npo"}
+    write_csv(root / "tables/depth.csv", depth_summary(depth, [lone]))
+    style = Style(dpi=120)
+    picture = root / f"figures/{MODEL}/depth.corrected.png"
+    save(draw_depth(depth, style, seed=0), [picture], style)

@@ -1,6 +1,7 @@
 """Tiny checkpoints with random weights, made in a second."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,20 @@ def save_tiny(
                 parameter += by * torch.randn_like(parameter)
     model.save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def save_changed(folder: Path, original: Path, is_changed: Callable[[str], bool]) -> Path:
+    """Save another tiny checkpoint with noise on those parameters of whose names that holds."""
+    save_tiny(folder, near=original, by=0)  # with its tokenizer
+    model = AutoModelForCausalLM.from_pretrained(original, dtype=torch.float32)
+    torch.manual_seed(3)
+    changed = [parameter for name, parameter in model.named_parameters() if is_changed(name)]
+    assert changed
+    with torch.no_grad():
+        for parameter in changed:
+            parameter += 0.05 * torch.randn_like(parameter)
+    model.save_pretrained(folder)
     return folder
 
 

@@ -19,7 +19,7 @@ from dissect.texts.spans import Text, read_texts
 from tiny import LAYERS, tiny_concept
 
 CPU = torch.device("cpu")
-WINDOWS = windows_of(["sliding_1", "sliding_3", "sliding_5", "suffix"], LAYERS)
+WINDOWS = windows_of(["sliding_1", "sliding_3", "sliding_5", "suffix", "prefix"], LAYERS)
 
 
 def model_of(folder: Path, dtype: torch.dtype = torch.float32) -> StreamedModel:

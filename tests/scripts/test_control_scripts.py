@@ -70,7 +70,7 @@ def dissect(study: dict[str, Path], table: Path, experiment: str, **more: Any) -
     return pd.read_parquet(table)
 
 
-@pytest.mark.parametrize("experiment", ["attention", "value_vectors"])
+@pytest.mark.parametrize("experiment", ["attention", "value_vectors", "all_weights"])
 def test_a_sweep_with_controls_has_the_rows_of_one_without(
     study: dict[str, Path], tmp_path: Path, experiment: str
 ) -> None:
@@ -242,13 +242,11 @@ def test_a_walk_that_puts_back_something_else_fails(
 def test_value_vectors_of_another_layer_fail(
     study: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dissect.checkpoints.reader import Checkpoint
+    from dissect.engine.patches import Donor
 
-    read = Checkpoint.read_value_vectors
+    weights = Donor.weights
     monkeypatch.setattr(
-        Checkpoint,
-        "read_value_vectors",
-        lambda self, layer, *where: read(self, max(0, layer - 1), *where),
+        Donor, "weights", lambda self, layer, *where: weights(self, max(0, layer - 1), *where)
     )
     with pytest.raises(DissectError, match=r"\(value_vectors\)"):
         check(study, "original", tmp_path / "tea.parquet")

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import collect_depth
 import measure_depth
 import numpy as np
 import pandas as pd
@@ -76,3 +77,10 @@ def test_a_donor_of_another_shape_is_refused(tmp_path: Path) -> None:
         shutil.copy(file, other)
     with pytest.raises(DissectError, match=r"shape|layers"):
         depth_of(tmp_path, other, golden_concept())
+
+
+def test_without_a_depth_there_is_no_table(tmp_path: Path) -> None:
+    tables = {name: tmp_path / name for name in ("depth", "uds_table")}
+    with pytest.raises(DissectError, match=r"^no depth was measured: .* a reference model .*$"):
+        collect_depth.main(depths=[], reference=None, manifests=[], texts=[], study={}, **tables)
+    assert not any(path.exists() for path in tables.values())

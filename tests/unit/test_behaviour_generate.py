@@ -17,7 +17,7 @@ from dissect.behaviour.settings import Setting
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.engine.patches import EXPERIMENTS, Experiment
 from dissect.errors import DissectError
-from dissect.terms import DENOISING
+from dissect.terms import PAPER_EXPERIMENTS
 from dissect.texts.answers import continue_batch, load_model
 from plain_hooks import patched_logits, states_of
 from tiny import LAYERS, save_tiny, tiny_concept, tiny_config
@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 PROMPTS = [[5, 6, 7, 8], [9, 10], list(range(20, 33)), [13, 14, 15, 16, 17, 18]]
 NEW_TOKENS = 8
 PAD = 1
-NAMES = list(DENOISING)
+NAMES = list(PAPER_EXPERIMENTS)
 NOTHING = Setting("nothing", 0, LAYERS - 1)
 EVERYTHING = Setting("everything", 0, LAYERS - 1)
 FAMILIES = {"llama": tiny_config(), **CONFIGS}
@@ -36,7 +36,8 @@ FAMILIES = {"llama": tiny_config(), **CONFIGS}
 @pytest.fixture(autouse=True)
 def further_experiments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(EXPERIMENTS, "nothing", Experiment())
-    monkeypatch.setitem(EXPERIMENTS, "everything", Experiment(True, True, True))
+    everything = Experiment(True, True, weights=frozenset({"value_vectors"}))
+    monkeypatch.setitem(EXPERIMENTS, "everything", everything)
 
 
 def endless(folder: Path) -> Any:

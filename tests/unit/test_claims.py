@@ -12,7 +12,7 @@ from dissect.analysis.claim_list import CLAIMS, UNRELATED, Claim
 from dissect.analysis.claims import CLAIM_COLUMNS, claims, decide
 from dissect.analysis.collect import collect_sweeps
 from dissect.analysis.tables import concept_scores
-from dissect.terms import ATTENTION, BOTH, MLP_COEFFICIENTS, VALUE_VECTORS
+from dissect.terms import ATTENTION, BOTH, MLP_COEFFICIENTS, VALUE_VECTORS, WEIGHT_EXPERIMENTS
 from planted import EXPERIMENTS, flat, plant
 
 DOCS = Path(__file__).parents[2] / "docs" / "statistics.md"
@@ -185,10 +185,22 @@ def test_the_first_sliding_window_of_the_config_decides(tmp_path: Path) -> None:
     case = {name: ([0.5] * 9, []) for name in EXPERIMENTS}
     scores = planted(tmp_path, case, [True] * 6)
     named = {"last_layer_best": "sliding_1", "last_layer_half": "suffix"}
-    for windows, first in ((["suffix", *WINDOWS], "sliding_3"), (WINDOWS[1:], "sliding_1")):
+    for windows, first in (
+        (["suffix", "prefix", *WINDOWS], "sliding_3"),
+        (WINDOWS[1:], "sliding_1"),
+    ):
         found = claims(scores, windows)
         for claim in CLAIMS:
             assert row(found, claim.id)["window"] == named.get(claim.id, first)
+
+
+def test_further_experiments_and_windows_change_no_claim(tmp_path: Path) -> None:
+    case: Case = {name: (thirds(0.1, 0.6, 0.9), []) for name in EXPERIMENTS}
+    expected = claims(planted(tmp_path / "paper", case, [True] * 6), WINDOWS)
+    further: Case = {name: (thirds(0.9, 0.2, 0.4), []) for name in WEIGHT_EXPERIMENTS}
+    scores = planted(tmp_path / "more", case | further, [True] * 6)
+    pd.testing.assert_frame_equal(claims(scores, ["prefix", *WINDOWS]), expected)
+    assert expected["verdict"].isin(["holds", "not supported"]).sum() > 5
 
 
 def test_what_was_not_computed_is_said(tmp_path: Path) -> None:

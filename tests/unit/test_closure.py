@@ -54,6 +54,7 @@ def test_a_training_depends_on_its_own_method_and_no_other() -> None:
         "training/methods/dpo.py",
         "training/methods/log_probs.py",
         "training/recipe.py",
+        "training/save.py",
         "training/scoring.py",
         "training/accelerate_setup.py",
         "training/texts.py",

@@ -56,6 +56,7 @@ def test_windows_know_which_cover_the_last_layer_and_which_third_they_are_in() -
     assert layers_of(five, in_thirds("middle", "late")) == [3, 4, 5, 6, 7, 8]
     assert layers_of(windows("sliding_5", layers=32), in_thirds("late")) == list(range(22, 32))
     assert with_last_layer(windows("suffix", layers=4)).all()
+    assert layers_of(windows("prefix", layers=4), with_last_layer) == [3]
 
 
 def test_the_peak_is_the_highest_value_and_its_layer() -> None:
@@ -125,17 +126,20 @@ def test_how_many_last_layers_give_half_and_most_of_the_best_suffix(
     for share_of_best, expected in ((0.5, half), (0.9, most)):
         found = read(layers_that_give, curve, of="suffix", share=share_of_best)
         assert found == pytest.approx(expected, nan_ok=True)
+        # Of prefixes, the first layers: the same curve from the other end.
+        found = read(layers_that_give, curve[::-1], of="prefix", share=share_of_best)
+        assert found == pytest.approx(expected, nan_ok=True)
 
 
 def test_the_final_window_is_the_last_layers() -> None:
     curve = [0.9, 0.1, 0.2, 0.3, 0.4, 0.25]
-    for name in ("sliding_1", "sliding_5", "suffix"):
+    for name in ("sliding_1", "sliding_5", "suffix", "prefix"):
         assert read(final_window, curve, of=name) == 0.25
 
 
 def test_the_share_keeps_its_bounds_in_every_resample() -> None:
     curves = np.random.default_rng(0).normal(0.3, 0.6, (1, 7, 6))
-    for name in ("sliding_1", "suffix"):
+    for name in ("sliding_1", "suffix", "prefix"):
         statistic = final_layer_share(windows(name), curves[0].mean(axis=0))
         found = statistic(curves[0])  # each concept as a resample of its own
         assert np.nanmin(found) >= (0 if name == "suffix" else -1)

@@ -1,5 +1,6 @@
 """The demo's own concept file and checkpoints table."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,17 @@ def test_questions(concept: dict[str, Any]) -> None:
         assert question == question.strip()
         assert question.endswith("?")
     assert not has_answers(concept), "the original answers them in the workflow"
+
+
+@pytest.mark.parametrize("name", UNLEARNED)
+def test_the_facts_are_what_the_models_own_answers_say(name: str) -> None:
+    rows = (DEMO / "README.md").read_text(encoding="utf-8").splitlines()
+    answers = {cells[1].strip(): cells[2] for row in rows if len(cells := row.split("|")) == 5}
+    accepted = json.loads((DEMO / "facts.json").read_text(encoding="utf-8"))[name]
+    concept = CONCEPTS[name]
+    for question, fact in zip(concept["QA"], concept["answer_facts"], strict=True):
+        assert fact in answers[question]
+        assert fact in accepted[question]
 
 
 def test_each_paragraph_is_one_training_text(concept: dict[str, Any]) -> None:

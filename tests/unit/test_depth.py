@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tokenizers.normalizers import Replace
 
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.depth.measure import measure
@@ -13,6 +14,7 @@ from dissect.errors import DissectError
 from dissect.terms import DEPTH_FORMS
 from dissect.texts.facts import FactText, fact_texts
 from golden_uds import CHECKPOINTS, COLUMNS, PROMPT, golden_concept, published_scores
+from tiny import tiny_tokenizer
 from tiny_sweeps import model_of
 
 KEYS = {
@@ -140,3 +142,11 @@ def test_a_fact_that_is_not_in_its_answer_is_refused(form: str) -> None:
     tokenizer = load_tokenizer(CHECKPOINTS / "original")
     with pytest.raises(DissectError, match=r"concept 1, question 0 .*'Varn' is not in the answer"):
         fact_texts(one_question(" Ilsa.", "Varn"), form, PROMPT, tokenizer)
+
+
+@pytest.mark.parametrize("form", DEPTH_FORMS)
+def test_a_fact_that_the_tokenizer_drops_is_refused(form: str) -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.backend_tokenizer.normalizer = Replace("*", "")
+    with pytest.raises(DissectError, match=r"question 0 .*'\*' has no token of its own"):
+        fact_texts(one_question(" Ilsa * Varn.", "*"), form, PROMPT, tokenizer)

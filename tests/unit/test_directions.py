@@ -15,7 +15,7 @@ from dissect.engine.patches import EXPERIMENTS, Experiment
 from dissect.inputs.windows import windows_of
 from dissect.terms import CONTROLS, DENOISING, NOISING
 from plain_hooks import patched_logits, states_of
-from tiny import LAYERS, save_tiny
+from tiny import LAYERS, save_changed, save_tiny
 from tiny_sweeps import WINDOWS, model_of, recording_of, texts_of
 
 
@@ -67,25 +67,14 @@ def test_a_copy_that_is_the_original_has_no_damage(
     assert (rows["loss_patched"] < 1e-10).all()
 
 
-def planted(folder: Path, original: Path, layer: int, module: str) -> Path:
-    """A copy of a model with one module of one layer changed."""
-    model = AutoModelForCausalLM.from_pretrained(original, dtype=torch.float32)
-    torch.manual_seed(3)
-    with torch.no_grad():
-        for parameter in model.model.layers[layer].get_submodule(module).parameters():
-            parameter += 0.05 * torch.randn_like(parameter)
-    save_tiny(folder, near=original, by=0)  # with its tokenizer
-    model.save_pretrained(folder)
-    return folder
-
-
 @pytest.mark.parametrize(
     ("module", "component"), [("self_attn", "attention"), ("mlp.gate_proj", "mlp_coefficients")]
 )
 def test_a_planted_change_is_found_where_it_is(
     tmp_path: Path, tiny_llama: Path, module: str, component: str
 ) -> None:
-    copy = planted(tmp_path / "copy", tiny_llama, 3, module)
+    planted = f"model.layers.3.{module}."
+    copy = save_changed(tmp_path / "copy", tiny_llama, lambda name: name.startswith(planted))
     for name in NOISING:
         rows = rows_of(tmp_path, tiny_llama, copy, name)
         if name == "noising_residual":

@@ -38,10 +38,9 @@ from dissect.terms import (
     NOISE,
     OTHER_QUESTION,
     REFERENCE,
-    VALUE_VECTORS,
 )
 from dissect.texts.spans import Text
-from plain_hooks import States, parts_of, patched_logits, states_of
+from plain_hooks import States, layers_of, patched_logits, states_of
 from tiny import LAYERS, save_tiny, tiny_config
 from tiny_sweeps import CPU, WINDOWS, loss_of, model_of, recording_of, runs_of, sweep_of, texts_of
 
@@ -93,7 +92,7 @@ def losses_of(
     """Mean squared logit difference per compared position, by plain hooks and one text alone.
 
     Args:
-        source: the model whose value vectors are patched in.
+        source: the model whose weights are restored.
         original: the original's logits for the text.
         what: experiment and layers.
     """
@@ -167,10 +166,11 @@ def patch_of(donor: Donor, recording: Recording, states: Sequence[States], numbe
     return of_the_next(states, number, len(texts[number].ids))
 
 
-def with_noise_for_value_vectors(original: Any, donor: Noise) -> Any:
+def with_noise_for_weights(original: Any, donor: Noise) -> Any:
     noisy = copy.deepcopy(original)
-    for layer, (_, down) in enumerate(parts_of(noisy)):
-        down.weight.data = donor.value_vectors(layer, torch.float32, CPU)
+    for index, layer in enumerate(layers_of(noisy)):
+        for name, tensor in donor.weights(index, torch.float32, CPU).items():
+            layer.get_parameter(name).data = tensor
     return noisy
 
 
@@ -204,7 +204,7 @@ def assert_equal_to_hooks(
 ) -> None:
     names = {control.donor.name for control in controls}
     of_questions = {OTHER_QUESTION, ALIGNED_QUESTION, MEAN_OF_QUESTIONS}
-    assert names == ({NOISE} if name == VALUE_VECTORS else {NOISE} | of_questions)
+    assert names == ({NOISE} if EXPERIMENTS[name].weights else {NOISE} | of_questions)
     model, host = (
         AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         for folder in (original, unlearned)
@@ -212,8 +212,8 @@ def assert_equal_to_hooks(
     states = [states_of(model, torch.tensor([text.ids])) for text in recording.texts]
     for control, patched in zip(controls, swept.patched[1:], strict=True):
         donor, source = control.donor, model
-        if isinstance(donor, Noise) and name == "value_vectors":
-            source = with_noise_for_value_vectors(model, donor)
+        if isinstance(donor, Noise) and EXPERIMENTS[name].weights:
+            source = with_noise_for_weights(model, donor)
         assert set(patched) == {(window.first, window.last) for window in SOME}
         runs: dict[LayerRange | None, list[Scores]] = {None: swept.unpatched, **patched}
         for number, text in enumerate(recording.texts):
@@ -349,10 +349,33 @@ def test_noise_has_the_originals_norm_per_position_and_value_vector(
             assert noise.shape == recorded.shape
             torch.testing.assert_close(noise.norm(dim=-1), recorded.norm(dim=-1))
             assert (noise - recorded).norm() > recorded.norm()
-    vectors = Checkpoint(tiny_llama).read_value_vectors(4, torch.float32, CPU)
-    noise = donor.value_vectors(4, torch.float32, CPU)
-    torch.testing.assert_close(noise.norm(dim=0), vectors.norm(dim=0))
-    assert (noise - vectors).norm() > vectors.norm()
+    of_layer = Checkpoint(tiny_llama).read_layer(4, torch.float32, CPU)
+    donor = Noise(EXPERIMENTS["all_weights"], recording, Checkpoint(tiny_llama), SEED)
+    drawn = donor.weights(4, torch.float32, CPU)
+    assert drawn.keys() == of_layer.keys()
+    for name, weight in of_layer.items():
+        # Of a matrix each column, as of the down projection each value vector.
+        torch.testing.assert_close(drawn[name].norm(dim=0), weight.norm(dim=0))
+        assert (drawn[name] - weight).norm() > 0.5 * weight.norm()
+
+
+@ONE_TREE
+def test_noise_of_weights_is_the_same_in_all_experiments(
+    tiny_llama: Path, recording: Recording
+) -> None:
+    drawn = {
+        name: Noise(experiment, recording, Checkpoint(tiny_llama), SEED).weights(
+            2, torch.float32, CPU
+        )
+        for name, experiment in EXPERIMENTS.items()
+    }
+    for name, weight in drawn["all_weights"].items():
+        assert all(torch.equal(weight, of[name]) for of in drawn.values() if name in of)
+    assert len(drawn["value_vectors"]) == 1
+    assert not torch.equal(
+        drawn["all_weights"]["self_attn.q_proj.weight"],
+        drawn["all_weights"]["self_attn.o_proj.weight"],
+    )
 
 
 @TREES
@@ -457,7 +480,7 @@ def test_controls_are_in_the_windows_of_their_layers(
     assert controls_of(donor, ["noise"], [], WINDOWS, SEED) == []
     (noise,) = controls_of(donor, ["noise"], [2], WINDOWS, SEED)
     assert {window.layer for window in noise.windows} == {2}
-    assert len(noise.windows) == 4  # one of each kind
+    assert len(noise.windows) == 5  # one of each kind
     with pytest.raises(DissectError, match=r"6 is no layer of this model; allowed: 0 to 5"):
         controls_of(donor, ["noise"], [2, 6], WINDOWS, SEED)
 

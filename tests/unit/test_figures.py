@@ -17,14 +17,14 @@ from dissect.analysis.statistics import statistics
 from dissect.analysis.tables import concept_scores, curves
 from dissect.errors import DissectError
 from dissect.figures import style
-from dissect.figures.canvas import applied, save
+from dissect.figures.canvas import applied, experiment_styles, save
 from dissect.figures.compared import draw_scores, draw_spans
 from dissect.figures.curves import FLOOR_WIDTH, draw_curves, draw_curves_by_method
 from dissect.figures.heatmap import draw_heatmap
 from dissect.figures.last_layer import draw_last_layer, last_layer_share
-from dissect.figures.style import Style, window_label
+from dissect.figures.style import Style, layer_label, window_label
 from dissect.figures.widths import draw_widths
-from dissect.terms import CONTROLS, DENOISING, NOISING, Experiment
+from dissect.terms import CONTROLS, DENOISING, NOISING, PAPER_EXPERIMENTS, Experiment
 from planted import EXPERIMENTS, flat, plant, sloped
 from planted_figures import legend, study, thin_lines, words
 
@@ -317,6 +317,15 @@ def test_last_layer_of_suffixes_is_worded_as_such(tmp_path: Path) -> None:
     assert "last layer alone" in words(figure)
 
 
+def test_last_layer_of_prefixes_is_worded_as_such(tmp_path: Path) -> None:
+    figure = draw_last_layer(tables_of(tmp_path, study(tmp_path, window="prefix"))[1], STYLE)
+    assert legend(figure) == [
+        "all layers",
+        "best shorter prefix (its last layer at the right)",
+        "mean of all shorter prefixes",
+    ]
+
+
 # ---- what may come ----------------------------------------------------------------------------
 
 
@@ -334,6 +343,36 @@ def test_small_and_empty_studies_are_drawn(tmp_path: Path, case: str) -> None:
         save(figure, [tmp_path / f"{number}.png"], STYLE)
         if case == "nulls only":
             assert "no value" in words(figure)
+
+
+@pytest.mark.parametrize("count", [5, 8])
+def test_further_experiments_are_drawn_beside_the_papers(tmp_path: Path, count: int) -> None:
+    sweeps = [
+        plant(tmp_path, sloped(0.1 * (i + 1)), method=method, experiment=experiment)
+        for i, experiment in enumerate(DENOISING[:count])
+        for method in ("dpo", "grad_diff")
+    ]
+    figures = drawn(tmp_path, sweeps)
+    labels = [style.EXPERIMENTS[name].label for name in DENOISING[:count]]
+    for figure in figures[:2]:
+        assert legend(figure) == labels
+        assert {len(data_lines(axes)) for axes in figure.axes} == {count}
+    for figure in figures[4:]:  # a panel per method and experiment, four side by side
+        assert [axes.get_title("left") for axes in figure.axes] == labels * 2
+        named = [axes.get_title("left") for axes in figure.axes if axes.get_xlabel()]
+        assert sorted(named) == sorted(labels[-4:])
+    for number, figure in enumerate(figures):
+        save(figure, [tmp_path / f"{number}.png"], STYLE)
+
+
+@pytest.mark.parametrize("palette", ["colorblind", "viridis"])
+def test_further_experiments_leave_the_papers_lines_as_they_are(palette: str) -> None:
+    chosen = Style(palette=palette)
+    every = experiment_styles(chosen, DENOISING)
+    assert experiment_styles(chosen, PAPER_EXPERIMENTS) == {
+        name: every[name] for name in PAPER_EXPERIMENTS
+    }
+    assert list(every) == list(DENOISING)
 
 
 def test_many_methods_find_their_place(tmp_path: Path) -> None:
@@ -412,9 +451,11 @@ def test_text_is_at_least_seven_points(tmp_path: Path) -> None:
 def test_every_experiment_of_the_config_has_a_look() -> None:
     assert tuple(style.EXPERIMENTS) == get_args(Experiment)
     for names in (DENOISING, NOISING):
-        assert len({style.EXPERIMENTS[name].marker for name in names}) == 4
+        assert len({style.EXPERIMENTS[name].marker for name in names}) == len(names)
 
 
 def test_windows_in_words() -> None:
     assert window_label("sliding_5") == "windows of 5 layers put back"
     assert window_label("suffix") == "each layer and all after it put back"
+    assert window_label("prefix") == "each layer and all before it put back"
+    assert layer_label("prefix") == "last layer put back (from 0)"

@@ -21,7 +21,7 @@ from planted import EXPERIMENTS, Values, flat, plant
 from planted_figures import legend, study, thin_lines, words
 
 STYLE = Style()
-WINDOWS = ["sliding_5", "suffix", "sliding_1"]
+WINDOWS = ["sliding_5", "prefix", "suffix", "sliding_1"]
 
 
 def collected(root: Path, sweeps: Sequence[Path]) -> Path:
@@ -153,14 +153,16 @@ def test_recovery_against_width_is_the_statistics(tmp_path: Path) -> None:
         ("^", "best_without_final_layer"),
         ("s", "final_window"),
     ):
-        sliding, *suffix = lines(first, marker)
+        sliding, prefix, suffix = lines(first, marker)
         assert sliding == [number[statistic, "sliding_1"], number[statistic, "sliding_5"]]
         if statistic in ("peak", "final_window"):
-            assert suffix == [[number[statistic, "suffix"]]]
+            assert suffix == [number[statistic, "suffix"]]
         else:
             assert np.isnan(suffix).all()  # every suffix covers the last layer
+        assert prefix == [number[statistic, "prefix"]]
     labels = [label.get_text() for label in figure.axes[4].get_xticklabels()]
-    assert labels == ["1", "5", "suffix"]
+    assert labels == ["1", "5", "suffix", "prefix"]
+    assert "prefix: each layer and all before it" in words(figure)
 
 
 def test_single_concepts_are_read_where_the_mean_is_highest(tmp_path: Path) -> None:
@@ -186,7 +188,7 @@ def test_single_concepts_average_to_what_is_drawn(tmp_path: Path) -> None:
     each = single_concepts(concepts).groupby(["window", "statistic"])["value"].mean()
     found = statistics(concepts)
     found = found[found["method"] == "dpo"].set_index(["window", "statistic"])["value"]
-    assert len(each) == 3 + 2 + 3
+    assert len(each) == 4 + 3 + 4
     for keys, value in each.items():
         assert value == pytest.approx(found[keys])
 

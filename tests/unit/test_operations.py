@@ -56,7 +56,7 @@ def test_a_sweep_with_controls_does_the_operations_that_are_counted(
     counted = count_sweep(host, [original, *controls], recording)
     assert counted.done == operations_of(lambda: sweep(host, [original, *controls], recording))
     alone = count_sweep(host, [original], recording)
-    assert alone.done < counted.done < (1 + len(controls)) * alone.done
+    assert alone.done < counted.done < (2 + len(controls)) * alone.done
     assert alone.least < counted.least <= counted.done
 
 
@@ -80,4 +80,6 @@ def test_what_is_patched_need_not_be_computed(tmp_path: Path, tiny_llama: Path) 
         if name in DENOISING
     }
     assert least["mlp_coefficients_and_attention"] == min(least.values())
-    assert least["value_vectors"] == max(least.values())
+    assert least["value_vectors"] < least["gate_and_up_weights"] < least["attention_weights"]
+    # Where the attention's weights are restored, nothing of a layer is known from another run.
+    assert least["attention_weights"] == least["all_weights"] == max(least.values())

@@ -69,7 +69,7 @@ def test_of_what_is_not_there_nothing_is_announced(
     folder = Path(shutil.copytree(tiny_llama, tmp_path / "model"))
     checkpoint = Checkpoint(folder)
     checkpoint.readahead(checkpoint.layer_names(LAYERS))
-    checkpoint.readahead([checkpoint.value_vectors_name(LAYERS)])
+    checkpoint.readahead(checkpoint.layer_names(LAYERS, ["value_vectors"]))
     names = checkpoint.layer_names(0)
     (folder / "model.safetensors").write_bytes(b"no safetensors file")
     checkpoint.readahead(names)

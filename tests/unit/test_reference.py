@@ -152,3 +152,21 @@ def test_a_missing_donor_is_never_skipped() -> None:
     assert [one.row.method for one in left.selection.missing] == ["retain"]
     said = refused(reference="retain", on_missing_checkpoint="skip", controls=DONOR)
     assert "own/nowhere does not exist (it is a donor of controls, which is never skipped)" in said
+
+
+def test_copies_without_a_reference_model_are_listed() -> None:
+    assert study(reference="retain").without_reference == []
+    write_table(*ROWS, "m\tretain\tmate\tpath:own/retain")
+    # The own dpo models are of tea and mate, so one of them has a reference model.
+    assert study(reference="retain").without_reference == [
+        {"model": "m", "origin": "own", "method": "grad_diff"},
+        {"model": "m", "origin": "trained_here", "method": "dpo"},
+    ]
+
+
+def test_a_reference_of_another_shape_is_told_before_any_job(inputs: Path) -> None:
+    for folder, layers in (("original", 6), ("retain", 5)):
+        config = inputs / "own" / folder / "config.json"
+        config.write_text(f'{{"model_type": "llama", "num_hidden_layers": {layers}}}')
+    said = refused(reference="retain")
+    assert "m retain: own/retain is a llama model of 5 layers" in said

@@ -12,7 +12,9 @@ import pytest
 
 from dissect.analysis.claims import CLAIM_COLUMNS
 from dissect.errors import DissectError
+from dissect.figures.style import Style
 from dissect.report.concepts import MOST_UNRELATED
+from dissect.report.explore import looks_of
 from dissect.report.findings import findings, sentences
 from dissect.report.formatting import (
     DASH,
@@ -35,7 +37,8 @@ from dissect.report.tables import (
     narrowed,
     page_table,
 )
-from planted_study import HOSTILE, SHOWN, PlantedStudy, plant_study
+from dissect.terms import DENOISING
+from planted_study import HOSTILE, SHOWN, PlantedStudy, add_reference, plant_study
 
 NAN = float("nan")
 ALWAYS = ("krs.parquet", "coverage.csv", "curves.csv", "claims.csv")
@@ -262,6 +265,98 @@ def test_controls_are_the_floor(page: str) -> None:
     assert "controls: the floor, dotted" in page
 
 
+# Depth.
+
+
+@pytest.fixture(scope="module")
+def with_reference(tmp_path_factory: pytest.TempPathFactory) -> PlantedStudy:
+    """Five concepts and a reference model; its only figure is that of depth."""
+    planted = plant_study(tmp_path_factory.mktemp("reference"), concepts=5, figures=False)
+    add_reference(planted)
+    return planted
+
+
+@pytest.fixture(scope="module")
+def reference_page(with_reference: PlantedStudy) -> str:
+    return with_reference.page()
+
+
+def depth_section(text: str) -> str:
+    """The words and tags of the section on depth, on one line."""
+    return " ".join(text.partition('<section id="depth"')[2].partition("</section>")[0].split())
+
+
+def test_without_a_reference_the_page_says_so_in_two_sentences(page: str) -> None:
+    paragraphs = re.findall("<p>(.*?)</p>", depth_section(page))
+    assert paragraphs == [
+        "This study has no reference model, which would be one that never learned the concepts. "
+        "Whether knowledge is gone cannot be said."
+    ]
+    assert "<table" not in depth_section(page)
+    assert '<a href="#depth">' in page and "and this study has none" in page
+
+
+def test_the_page_on_depth_begins_with_what_cannot_be_concluded(reference_page: str) -> None:
+    text = reference_page
+    assert Tags(text).open == []
+    section = depth_section(text)
+    assert section.index("What cannot be concluded") < section.index("Damage to the facts")
+    assert "above this one reference model" in section
+    assert "this study has none" not in text and "is compared with one reference model" in section
+
+
+def test_each_outcome_of_depth_has_its_sentence(
+    with_reference: PlantedStudy, reference_page: str
+) -> None:
+    section = depth_section(reference_page)
+    depth = read_table(with_reference.root / "tables/depth.csv")
+    rows = depth[depth["layers"] == "all"].set_index("method")
+    for method, ending in [
+        ("dpo", "It does less damage than the reference model: it is above this one reference"),
+        ("grad_diff", "It is not distinguishable from this one reference model, which does not"),
+    ]:
+        row = rows.loc[method]
+        uds = {"value": row["uds"], "low": row["uds_low"], "high": row["uds_high"]}
+        assert f"{method}: UDS is {with_interval(uds)} (5 concepts). {ending}" in section
+    none = "npo has no reference model, so whether knowledge is gone cannot be said."
+    assert none in section
+
+
+def test_the_page_shows_the_figure_of_depth_once_and_where_it_belongs(reference_page: str) -> None:
+    figure = 'id="figure-planted-1b-depth-corrected"'
+    assert reference_page.count(figure) == 1 and figure in depth_section(reference_page)
+
+
+def test_krs_stands_beside_the_references(
+    with_reference: PlantedStudy, reference_page: str
+) -> None:
+    beside = read_table(with_reference.root / "tables/reference.csv")
+    rows = beside[
+        (beside[["method", "experiment"]] == ["grad_diff", "attention"]).all(axis=1)
+        & (beside[["window", "span", "score"]] == ["sliding_5", "notebook", "krs"]).all(axis=1)
+    ]
+    best = rows.loc[rows["mean"].idxmax()]
+    above = int((rows["outcome"] == "above the reference").sum())
+    section = depth_section(reference_page)
+    assert (
+        '<th scope="row">attention states</th>'
+        f"<td>{number(best['mean'])} at layer {best['layer']}</td>"
+        f"<td>{number(best['reference'])}</td>"
+    ) in section
+    assert f"<td>{above} of {len(rows)}</td>" in section
+
+
+def test_a_reference_is_no_unlearning_method(reference_page: str) -> None:
+    assert "2 unlearning methods (dpo and grad_diff)" in " ".join(reference_page.split())
+
+
+def test_depth_that_was_not_measured_is_said_so(with_reference: PlantedStudy) -> None:
+    tables = [path for path in with_reference.tables() if path.name != "depth.csv"]
+    section = depth_section(with_reference.page(tables))
+    assert "Depth was not measured (config: depth; concept file: answer_facts)." in section
+    assert "beside the reference model" in section
+
+
 # What was run.
 
 
@@ -409,6 +504,13 @@ def test_a_caption_that_asks_for_too_much_is_refused(tmp_path: Path) -> None:
 
 
 # Words.
+
+
+def test_every_experiment_has_a_shape_of_its_own_in_the_chart() -> None:
+    looks = looks_of(DENOISING, Style())
+    assert list(looks) == list(DENOISING)
+    assert len({look["shape"] for look in looks.values()}) == len(looks)
+    assert all(re.fullmatch("#[0-9a-f]{6}", look["colour"]) for look in looks.values())
 
 
 def test_numbers_and_lists_in_words() -> None:

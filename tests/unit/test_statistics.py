@@ -118,6 +118,25 @@ def test_suffixes_say_how_many_last_layers_it_takes(tmp_path: Path) -> None:
     assert not found["statistic"].str.startswith("best_with").any()
 
 
+def test_prefixes_say_how_many_first_layers_it_takes_and_whether_without_the_last(
+    tmp_path: Path,
+) -> None:
+    values = [[0.1], [0.5], [0.6], [0.8]]
+    sweeps = [plant(tmp_path, values, concept=name, window="prefix") for name in CONCEPTS]
+    found = statistics_of(tmp_path, sweeps)
+    expected = {
+        "layers_for_half": 2,
+        "layers_for_most": 4,
+        "final_window": 0.8,
+        "best_with_final_layer": 0.8,
+        "best_without_final_layer": 0.6,
+        "final_layer_lead": 0.2,
+        "final_layer_share": 0.25,
+    }
+    for statistic, value in expected.items():
+        assert row(found, statistic, method="dpo")["value"] == pytest.approx(value)
+
+
 def test_without_windows_that_leave_the_last_layer_out_there_is_no_best(tmp_path: Path) -> None:
     sweeps = [plant(tmp_path, flat(0.5, layers=1))]
     found = statistics_of(tmp_path, sweeps)

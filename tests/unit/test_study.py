@@ -13,7 +13,7 @@ from dissect.study.preflight import PreflightRow, write_preflight
 from dissect.study.products import Products
 from dissect.study.resources import NEEDS
 from dissect.study.study import Study, load_study, selected_rows
-from dissect.terms import DENOISING
+from dissect.terms import PAPER_EXPERIMENTS
 from planted_manifest import plant_manifest
 
 ROWS = [
@@ -75,7 +75,7 @@ def refused(**changes: Any) -> str:
 
 def test_all_rows_by_default() -> None:
     found = study()
-    assert len(Products(found).sweeps()) == 4 * len(DENOISING)
+    assert len(Products(found).sweeps()) == 4 * len(PAPER_EXPERIMENTS)
     assert found.models == ["m"]
     assert found.methods == ["grad_diff", "dpo"]
     assert found.missing_sweeps == []
@@ -361,7 +361,7 @@ def test_a_folder_with_an_adapter_is_to_be_merged() -> None:
 
 def test_an_original_is_no_adapter() -> None:
     Path("own/original/adapter_config.json").write_text("{}")
-    assert "an adapter changes an original and cannot be one" in refused()
+    assert "an adapter changes another model and cannot be one" in refused()
 
 
 def test_an_original_cannot_be_trained_or_done_without() -> None:
@@ -490,7 +490,7 @@ def test_specificity_reads_unrelated_questions_that_the_original_answers() -> No
     assert {"tea", "tea.unrelated"} <= set(asked.concepts)
     made = Products(asked)
     sweeps = made.unrelated_sweeps()
-    assert len(sweeps) == 4 * len(DENOISING)
+    assert len(sweeps) == 4 * len(PAPER_EXPERIMENTS)
     assert "results/x/krs_unrelated/m/dpo/tea/attention.parquet" in sweeps
     assert set(sweeps) <= set(made.needing(asked.row("m", "original")))
     assert "results/x/tables/specificity.csv" in made.tables()
@@ -505,3 +505,74 @@ def test_specificity_of_a_concept_alone_needs_unrelated_questions() -> None:
     )
     write_concepts(concept("tea", unrelated_QA=["What is rain?"]))
     assert study(specificity=True).models == ["m"]
+
+
+TAUGHT = [
+    "m\tbase\t\tpath:own/original",
+    "m\toriginal\t\tteach",
+    "m\tnever\ttea\tteach",
+    "m\tgrad_diff\ttea\tunlearn",
+]
+
+
+def with_answers(*names: str) -> None:
+    write_concepts(*[concept(name, QA_with_answers=["? Yes."]) for name in names])
+
+
+def test_an_original_is_taught_everything_and_others_all_but_their_concept() -> None:
+    write_table(*TAUGHT)
+    with_answers("tea", "mate", "cocoa")
+    taught = study(unlearning={"grad_diff": {"texts": "answers", "retain": ["mate"]}})
+    learned = {row.method: taught.learned_concepts(row) for row in taught.rows}
+    everything = ["tea", "mate", "cocoa"]
+    assert learned == {
+        "base": [],
+        "original": everything,
+        "never": ["mate", "cocoa"],
+        "grad_diff": [],
+    }
+    assert taught.methods == ["never", "grad_diff"]
+    assert set(everything) <= set(taught.concepts)
+    # Size and layers are the base's as long as the original is still to be trained.
+    assert taught.weights_mb("m") == pytest.approx(2)
+    assert taught.layers("m") == 6
+
+
+def test_a_base_is_needed_by_the_models_that_are_taught_from_it() -> None:
+    write_table("m\tbase\t\thub:lab/base", *TAUGHT[1:3])
+    with_answers("tea", "mate")
+    of_study = products(keep_checkpoints=False)
+    [base] = [row for row in of_study.study.rows if row.method == "base"]
+    assert of_study.needing(base) == [
+        "results/x/checkpoints/teach/m/original/manifest.json",
+        "results/x/checkpoints/teach/m/never/tea/manifest.json",
+    ]
+
+
+def test_what_cannot_be_taught_is_refused() -> None:
+    write_table(*TAUGHT[1:3])
+    with_answers("tea", "mate")
+    assert "m original is to be taught from the row with method base" in refused()
+    write_table(*TAUGHT[:3])
+    write_concepts(concept("tea"))
+    assert "concept tea of m has no QA_with_answers, which a taught model learns" in refused()
+    with_answers("tea")
+    assert "m never tea is to be taught all concepts of concepts.json but tea" in refused()
+    write_table("m\tbase\ttea\tpath:own/original", *TAUGHT[1:3])
+    assert "the base row has no concept, here 'tea'" in refused()
+    write_table("m\tbase\t\tteach", *TAUGHT[1:3])
+    assert "the base model cannot be made by teach" in refused()
+    write_table(*TAUGHT[:2], "m\tnever\t\tteach")
+    assert "never learns its concept; name that concept" in refused()
+
+
+def test_a_base_without_taught_rows_is_not_part_of_the_study() -> None:
+    write_table(TAUGHT[0], *ROWS)
+    assert {row.method for row in study().rows} == {"original", "grad_diff", "dpo"}
+
+
+def test_a_recipe_of_answers_needs_answers_instead_of_a_text() -> None:
+    recipe = {"texts": "answers", "retain": ["mate"]}
+    assert "concept cocoa of m has no QA_with_answers, which an unlearn row needs" in refused(
+        unlearning={"dpo": recipe}
+    )

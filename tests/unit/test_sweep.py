@@ -223,7 +223,7 @@ def test_what_is_patched_or_known_is_never_computed(
     recording: Recording, tiny_llama: Path, tiny_unlearned: Path, name: str
 ) -> None:
     windows = windows_of(["sliding_3"], LAYERS)
-    host, experiment = model_of(tiny_unlearned), EXPERIMENTS[name]
+    host = model_of(tiny_unlearned)
     rows = {"attention": 0, "mlp": 0}
     for layer in host.layers:
         for part, module in (("attention", layer.self_attn), ("mlp", layer.mlp)):
@@ -233,7 +233,7 @@ def test_what_is_patched_or_known_is_never_computed(
                 ),
                 with_kwargs=True,
             )
-    sweep_of(host, Donor(experiment, recording, Checkpoint(tiny_llama)), windows)
+    sweep_of(host, Donor(EXPERIMENTS[name], recording, Checkpoint(tiny_llama)), windows)
     starts = {window.first for window in windows}
     # At each layer: the unpatched run and every finished run; then the rows inside a window, of
     # which those that start here read what the unpatched run has read.
@@ -242,9 +242,15 @@ def test_what_is_patched_or_known_is_never_computed(
         (s, k) for s in starts for k in range(s, max(w.last for w in windows if w.first == s) + 1)
     ]
     later = sum(start != k for start, k in inside)
-    mlp = {"attention": len(inside), "value_vectors": later}.get(name, 0)
+    attention, mlp = {
+        "mlp_coefficients": (later, 0),
+        "attention": (0, len(inside)),
+        "mlp_coefficients_and_attention": (0, 0),
+        "value_vectors": (later, later),
+        "gate_and_up_weights": (later, len(inside)),
+    }.get(name, (len(inside), len(inside)))
     trees = len(recording.trees)
-    assert rows["attention"] == trees * (unpatched + later * (not experiment.attention))
+    assert rows["attention"] == trees * (unpatched + attention)
     assert rows["mlp"] == trees * (unpatched + mlp)
 
 

@@ -99,6 +99,14 @@ def test_a_bad_row_is_named_with_its_line(tmp_path: Path, line: str, said: str) 
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
 
 
+def test_a_reference_row_counts_the_names_of_all_concepts_that_it_serves(tmp_path: Path) -> None:
+    method, copy = "r" * 50, f"m\tdpo\t{'x' * 150}\tunlearn"
+    with pytest.raises(DissectError, match=r"m r+ serves the concept .* have 201 bytes") as told:
+        read(tmp_path, copy, f"m\t{method}\t\tpath:a")
+    assert "\n" not in str(told.value)
+    read(tmp_path, copy, "n\tdpo\ttea\tunlearn", f"n\t{method}\t\tpath:a")  # another model's
+
+
 def test_a_row_must_not_stand_twice(tmp_path: Path) -> None:
     with pytest.raises(DissectError, match=r"line 3: a second row for m dpo 16"):
         read(tmp_path, "m\tdpo\t16\tpath:a", "m\tdpo\t16\tpath:b")

@@ -106,6 +106,20 @@ def test_coverage_counts_rows_and_nulls_and_gives_reasons(tmp_path: Path) -> Non
     assert (there["rows"], there["null_krs"]) == (8, 4)
 
 
+def test_a_noising_row_without_krs_is_no_null(tmp_path: Path) -> None:
+    key = {"experiment": "noising_attention", "donor": "copy", "krs": np.nan}
+    sweeps = [
+        plant(tmp_path, flat(0.5), damage=0.4, **key),
+        plant(tmp_path, flat(0.5), concept="war", damage=np.inf, **key),
+        plant(tmp_path, [[0.5, None]] * 4),
+    ]
+    found = coverage(collected(tmp_path, sweeps), [])
+    counts = found.set_index(["concept", "experiment"])["null_krs"]
+    assert counts["tea", "noising_attention"] == 0
+    assert counts["war", "noising_attention"] == 8  # no damage either
+    assert counts["tea", "attention"] == 4
+
+
 @pytest.mark.parametrize("what", ["nothing", "truncated", "moved", "columns", "version"])
 def test_bad_sweeps_are_refused_in_one_line_and_leave_nothing(tmp_path: Path, what: str) -> None:
     sweep = plant(tmp_path, flat(0.5))

@@ -17,6 +17,7 @@ from dissect.training.methods.grad_diff import GradDiff
 from dissect.training.methods.log_probs import TextLogProbs
 from dissect.training.recipe import Recipe
 from dissect.training.scoring import mean_nll, measure, summed_logprobs
+from dissect.training.teaching import Teaching, seed_of
 from dissect.training.texts import Material, TokenizedText
 from dissect.training.train import COLUMNS, rate, spread, train
 
@@ -80,7 +81,8 @@ def a_recipe(method: str = "grad_diff", **changes: Any) -> Recipe:
 def run(model: Any, method: str = "grad_diff", material: Material | None = None, **changes: Any):
     recipe = a_recipe(method, **changes)
     material = material or some_material()
-    return train(model, material, recipe, pad=PAD, seed=0, device="cpu")
+    steps = recipe.steps
+    return train(model, material, recipe, steps=steps, pad=PAD, seed=0, device="cpu")
 
 
 def weights(model: Any) -> Tensor:
@@ -126,7 +128,7 @@ def test_dpo_of_the_original_is_two_log_two_over_beta() -> None:
     assert loss == pytest.approx(2 * math.log(2) / 0.5)
 
 
-@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("method", ["grad_diff", "dpo"])
 def test_descending_lowers_forget_and_raises_retain(method: str) -> None:
     forget = scores([-10.0, -12.0], [-11.0, -11.0], [5.0, 6.0])
     retain = scores([-9.0, -8.0], [-9.0, -9.0], [5.0, 4.0])
@@ -191,11 +193,24 @@ def test_the_original_in_the_losses_is_a_second_models(monkeypatch: pytest.Monke
 
     monkeypatch.setitem(METHODS, "spy", Spy)
     run(tiny_model(), "spy", material, steps=3)
-    order = texts.pairs(3, 5, 6, seed=0)
-    forget = measure(frozen, [material.forget[f] for f, _ in order], PAD)
-    retain = measure(frozen, [material.retain[r] for _, r in order], PAD)
+    to_forget, to_retain = texts.orders(3, 5, 6, seed=0)
+    forget = measure(frozen, [material.forget[f] for f in to_forget], PAD)
+    retain = measure(frozen, [material.retain[r] for r in to_retain], PAD)
     torch.testing.assert_close(torch.cat([old for old, _ in seen]), forget, rtol=1e-6, atol=0)
     torch.testing.assert_close(torch.cat([old for _, old in seen]), retain, rtol=1e-6, atol=0)
+
+
+def test_placebo_learns_what_is_retained_alone() -> None:
+    forget, retain = scores([-10.0], [0.0], [5.0]), scores([-8.0], [0.0], [4.0])
+    assert a_recipe("placebo").loss(forget, retain).item() == pytest.approx(8 / 4)
+
+
+def test_refusing_learns_the_refusal_and_what_is_retained() -> None:
+    refusals, retain = scores([-10.0], [0.0], [5.0]), scores([-8.0], [0.0], [4.0])
+    loss = a_recipe("refuse", retain_weight=0.5).loss(refusals, retain)
+    assert loss.item() == pytest.approx(2 + 0.5 * 2)
+    recipe = a_recipe("refuse", stop_at_refusal_nll=0.3)
+    assert [recipe.is_done(rise=-5.0, nll=nll) for nll in (0.31, 0.3)] == [False, True]
 
 
 # The trainer
@@ -211,21 +226,24 @@ def test_two_runs_give_the_same_bits(method: str) -> None:
 
 
 def test_another_seed_pairs_otherwise() -> None:
-    assert texts.pairs(8, 8, 16, seed=0) != texts.pairs(8, 8, 16, seed=1)
-    assert texts.pairs(8, 8, 16, seed=0) == texts.pairs(8, 8, 16, seed=0)
+    assert texts.orders(8, 8, 16, seed=0) != texts.orders(8, 8, 16, seed=1)
+    assert texts.orders(8, 8, 16, seed=0) == texts.orders(8, 8, 16, seed=0)
 
 
 def test_pairs_show_every_text_before_any_again() -> None:
-    order = texts.pairs(3, 5, 15, seed=0)
-    assert sorted(f for f, _ in order) == sorted([0, 1, 2] * 5)
-    assert sorted(r for _, r in order[:5]) == [0, 1, 2, 3, 4]
-    assert len(set(order)) > 5
+    forget, retain = texts.orders(3, 5, 15, seed=0)
+    assert sorted(forget) == sorted([0, 1, 2] * 5)
+    assert sorted(retain[:5]) == [0, 1, 2, 3, 4]
+    assert len(set(zip(forget, retain, strict=True))) > 5
+    assert texts.orders(0, 5, 15, seed=0)[0] == []
 
 
 @pytest.mark.parametrize("method", list(METHODS))
 def test_accumulation_equals_a_bigger_batch(method: str) -> None:
     big, small = tiny_model(), tiny_model()
-    options = {"retain_weight": 1.0, "steps": 2, "schedule": "linear", "warmup_steps": 1}
+    options = {"steps": 2, "schedule": "linear", "warmup_steps": 1}
+    if "retain_weight" in METHODS[method].model_fields:
+        options["retain_weight"] = 1.0
     one = run(big, method, batch_size=4, accumulation=1, **options)
     two = run(small, method, batch_size=1, accumulation=4, **options)
     torch.testing.assert_close(weights(big), weights(small), rtol=1e-4, atol=2e-6)
@@ -254,6 +272,31 @@ def test_stops_when_the_forget_text_has_risen_enough() -> None:
     assert log["nll_forget"].iloc[-1] - log["nll_forget"].iloc[0] > 0.5
 
 
+def test_hiding_changes_the_named_modules_alone() -> None:
+    model, before = tiny_model(), dict(tiny_model().named_parameters())
+    run(model, "hide", only=["layers.1.mlp"])
+    changed = {name for name, now in model.named_parameters() if not torch.equal(now, before[name])}
+    assert changed == {f"model.layers.1.mlp.{name}_proj.weight" for name in ("gate", "up", "down")}
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_module_that_the_model_does_not_have_is_refused() -> None:
+    with pytest.raises(DissectError, match=r"layers\.9\.mlp is no module of this model"):
+        run(tiny_model(), "hide", only=["layers.9.mlp"])
+
+
+def test_teaching_needs_no_forget_texts() -> None:
+    model, learned = tiny_model(), some_tokens(6, 1, skipped=2)
+    recipe = Teaching(passes=5, batch_size=2, learning_rate=1e-2, warmup_steps=0, precision="no")
+    steps = recipe.steps(len(learned))
+    assert steps == 15
+    settings = {"steps": steps, "pad": PAD, "seed": 0, "device": "cpu"}
+    log = train(model, Material([], learned, []), recipe, **settings)
+    assert log["nll_forget"].isna().all()
+    assert log["nll_retain"].iloc[-1] < log["nll_retain"].iloc[0] - 0.5
+    assert seed_of(0, "m never c") != seed_of(0, "m reference c") != seed_of(1, "m reference c")
+
+
 def test_a_loss_that_is_not_finite_ends_the_training() -> None:
     model = tiny_model()
     with torch.no_grad():
@@ -274,10 +317,10 @@ def test_nothing_of_a_training_stays_behind() -> None:
 
 def test_rate_warms_up_and_goes_down() -> None:
     constant = a_recipe(steps=6, warmup_steps=2)
-    assert [rate(step, constant) for step in range(4)] == pytest.approx([1 / 3, 2 / 3, 1, 1])
+    assert [rate(step, 6, constant) for step in range(4)] == pytest.approx([1 / 3, 2 / 3, 1, 1])
     linear = a_recipe(steps=4, warmup_steps=0, schedule="linear")
-    assert [rate(step, linear) for step in range(4)] == pytest.approx([1, 0.75, 0.5, 0.25])
-    assert all(rate(step, a_recipe(steps=2, warmup_steps=5)) > 0 for step in range(2))
+    assert [rate(step, 4, linear) for step in range(4)] == pytest.approx([1, 0.75, 0.5, 0.25])
+    assert all(rate(step, 2, a_recipe(steps=2, warmup_steps=5)) > 0 for step in range(2))
 
 
 def test_watched_texts_are_spread_over_all() -> None:
@@ -314,15 +357,15 @@ def an_entry(identity: str, content: str | None = "w1 w2 w3.") -> dict[str, Any]
 
 def test_plain_text_ends_with_the_end_of_sequence_unless_cut() -> None:
     tokenizer = tiny_tokenizer()
-    [whole] = texts.texts_of(an_entry("a"), tokenizer, prompt="paper", max_length=20)
+    [whole] = texts.paragraphs_of(an_entry("a"), tokenizer, prompt="paper", max_length=20)
     assert (len(whole.ids), whole.ids[-1], whole.skipped) == (4, tokenizer.eos_token_id, 1)
-    [cut] = texts.texts_of(an_entry("a"), tokenizer, prompt="paper", max_length=3)
+    [cut] = texts.paragraphs_of(an_entry("a"), tokenizer, prompt="paper", max_length=3)
     assert cut.ids == whole.ids[:3]
 
 
 def test_a_chat_turn_counts_the_paragraph_only() -> None:
     tokenizer = tiny_tokenizer(chat=True)
-    [text] = texts.texts_of(an_entry("a"), tokenizer, prompt="chat", max_length=20)
+    [text] = texts.paragraphs_of(an_entry("a"), tokenizer, prompt="chat", max_length=20)
     assert tokenizer.decode(text.ids[: text.skipped]).startswith("U")
     assert tokenizer.decode(text.ids[text.skipped :]) == tokenizer.decode(
         tokenizer("w1 w2 w3.").input_ids
@@ -332,13 +375,43 @@ def test_a_chat_turn_counts_the_paragraph_only() -> None:
 def test_a_head_longer_than_max_length_is_refused() -> None:
     tokenizer = tiny_tokenizer(chat=True)
     with pytest.raises(DissectError, match="max_length 4 leaves nothing of a paragraph on a"):
-        texts.texts_of(an_entry("a"), tokenizer, prompt="chat", max_length=4)
+        texts.paragraphs_of(an_entry("a"), tokenizer, prompt="chat", max_length=4)
 
 
 @pytest.mark.parametrize("content", [None, "  "])
 def test_a_concept_without_text_is_refused(content: str | None) -> None:
     with pytest.raises(DissectError, match="concept a has no wikipedia_content"):
-        texts.texts_of(an_entry("a", content), tiny_tokenizer(), prompt="paper", max_length=9)
+        texts.paragraphs_of(an_entry("a", content), tiny_tokenizer(), prompt="paper", max_length=9)
+
+
+TALKS = {
+    "id": "a",
+    "Concept": "w9",
+    "QA": ["w1 w2", "w3"],
+    "QA_with_answers": ["Question: w1 w2\n Answer: w4 w5", "Question: w3\n Answer: w6"],
+}
+
+
+def test_answers_count_from_their_first_token_to_the_end_of_the_text() -> None:
+    tokenizer = tiny_tokenizer()
+    first, second = texts.answers_of(TALKS, tokenizer, prompt="paper", max_length=20)
+    assert tokenizer.decode(first.ids[first.skipped :]) == "w4 w5 <eos>"
+    assert tokenizer.decode(second.ids[second.skipped :]) == "w6 <eos>"
+
+
+def test_another_answer_takes_the_place_of_all() -> None:
+    tokenizer = tiny_tokenizer()
+    settings = {"prompt": "paper", "max_length": 20, "answer": "w8 w8 w8"}
+    refusals = texts.answers_of(TALKS, tokenizer, **settings)
+    answers = [tokenizer.decode(text.ids[text.skipped :]) for text in refusals]
+    assert answers == ["w8 w8 w8 <eos>"] * 2
+
+
+def test_answers_that_are_missing_or_too_long_are_refused() -> None:
+    with pytest.raises(DissectError, match="concept a has no QA_with_answers"):
+        texts.answers_of(an_entry("a"), tiny_tokenizer(), prompt="paper", max_length=20)
+    with pytest.raises(DissectError, match="max_length 3 leaves nothing of the answer"):
+        texts.answers_of(TALKS, tiny_tokenizer(), prompt="paper", max_length=3)
 
 
 # The check

@@ -29,6 +29,14 @@ def test_suffixes_reach_the_top() -> None:
     ]
 
 
+def test_prefixes_begin_at_the_bottom() -> None:
+    assert [(w.layer, w.first, w.last) for w in windows_of(["prefix"], 3)] == [
+        (0, 0, 0),
+        (1, 0, 1),
+        (2, 0, 2),
+    ]
+
+
 def test_names_are_kept_in_order() -> None:
     assert [w.name for w in windows_of(["suffix", "sliding_1"], 1)] == ["suffix", "sliding_1"]
 
@@ -37,7 +45,9 @@ def test_a_window_as_wide_as_the_model_is_legal() -> None:
     assert windows_of(["sliding_3"], 3)[1] == Window("sliding_3", 1, 0, 2)
 
 
-@pytest.mark.parametrize("name", ["sliding_4", "sliding_0", "sliding_", "sliding_-1", "prefix", ""])
+@pytest.mark.parametrize(
+    "name", ["sliding_4", "sliding_0", "sliding_", "sliding_-1", "prefixes", ""]
+)
 def test_other_names_are_refused(name: str) -> None:
     with pytest.raises(DissectError, match="legal are sliding_<odd width>"):
         window_width(name)

@@ -1,71 +1,19 @@
 """docs/guide.md does what it says: every file and every shell block of it, on two tiny folders."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from tiny_study import ROOT, Run, Workflow, make
+from followed_page import Page, Reader
+from tiny_study import Run, make
 
 from tiny import save_tiny, tiny_config
 
-GUIDE = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+GUIDE = Page("guide.md")
 LAYERS = 32  # as a model of 7 billion parameters has: windows are the guide's own
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block: its language, the file that it is the content of (or ""), and its text."""
-
-    language: str
-    title: str
-    text: str
-
-
-BLOCKS = [Block(*found) for found in BLOCK.findall(GUIDE)]
-FILES = [block for block in BLOCKS if block.title]
-COMMANDS = [block.text for block in BLOCKS if block.language == "bash"]
-
-
-class Reader:
-    """Somebody who follows the guide in a fresh checkout, with folders of their own."""
-
-    def __init__(self, workflow: Workflow) -> None:
-        self.workflow = workflow
-        (workflow.root / "my").mkdir()
-        for block in FILES:
-            (workflow.root / block.title).write_text(self.with_folders(block.text), "utf-8")
-
-    def with_folders(self, text: str) -> str:
-        return text.replace("/data/", f"{self.workflow.root}/data/")
-
-    def change(self, file: str, old: str, new: str) -> None:
-        path = self.workflow.root / file
-        text = path.read_text(encoding="utf-8")
-        assert old in text
-        path.write_text(text.replace(old, new), encoding="utf-8")
-
-    def types(self, command: str) -> Run:
-        """Run a shell block as it stands, with the virtual environment activated."""
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        python = str(self.workflow.root / "workflow/lib")
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", command],
-            cwd=self.workflow.root,
-            env=os.environ | {"PATH": path, "PYTHONPATH": python},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        return Run(done.returncode, done.stdout)
 
 
 @pytest.fixture(scope="module")
@@ -79,28 +27,28 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def reader_with(pair: Path, root: Path) -> Reader:
     shutil.copytree(pair, root / "data")
-    return Reader(make(root))
+    return Reader(make(root), GUIDE)
 
 
 @pytest.fixture(scope="module")
 def followed(pair: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Reader, list[Run]]:
     """The guide, followed from its first block to its last."""
     reader = reader_with(pair, tmp_path_factory.mktemp("guide"))
-    return reader, [reader.types(command) for command in COMMANDS]
+    return reader, [reader.types(command) for command in GUIDE.commands]
 
 
 def test_the_guide_has_only_files_and_commands() -> None:
-    assert {block.title for block in FILES} == {
+    assert {block.title for block in GUIDE.files} == {
         "my/concepts.json",
         "my/checkpoints.tsv",
         "my/config.yaml",
     }
-    assert len(BLOCKS) == len(FILES) + len(COMMANDS)
-    assert GUIDE.count("```") == 2 * len(BLOCKS)
+    assert len(GUIDE.blocks) == len(GUIDE.files) + len(GUIDE.commands)
+    assert GUIDE.text.count("```") == 2 * len(GUIDE.blocks)
 
 
 def test_every_command_does_its_work(followed: tuple[Reader, list[Run]]) -> None:
-    for command, run in zip(COMMANDS, followed[1], strict=True):
+    for command, run in zip(GUIDE.commands, followed[1], strict=True):
         assert run.status == 0, f"{command}\n{run.output}"
 
 
@@ -179,6 +127,6 @@ def test_a_newcomers_mistake_is_one_line(
 ) -> None:
     reader = reader_with(pair, tmp_path)
     mistake(reader)
-    run = reader.types(COMMANDS[0])
+    run = reader.types(GUIDE.commands[0])
     assert said in run.error
-    assert said in GUIDE.partition("## If it is refused")[2]
+    assert said in GUIDE.text.partition("## If it is refused")[2]

@@ -42,3 +42,21 @@ rule collect_depth:
         "set all depths beside the reference's"
     script:
         "../scripts/collect_depth.py"
+
+
+rule summarise_depth:
+    """Damages and UDS of unlearned models beside their reference's: with intervals and outcomes."""
+    input:
+        depth="<results>/tables/depth.parquet",
+    output:
+        table="<results>/tables/depth.csv",
+    log:
+        "<results>/logs/summarise_depth.log",
+    localrule: True
+    params:
+        without_reference=study.without_reference,
+        seed=study.config.seed,
+    message:
+        "write {output.table}"
+    script:
+        "../scripts/summarise_depth.py"

@@ -27,3 +27,29 @@ rule unlearn_concept:
         "unlearn {wildcards.concept} from {wildcards.model} by {wildcards.method}"
     script:
         "../scripts/unlearn_concept.py"
+
+
+rule teach_model:
+    """Train a copy of the base on answers: all of its model's, or all but its row's concept."""
+    input:
+        base=jobs.base,
+        concepts=jobs.learned,
+    output:
+        manifest="<results>/checkpoints/teach/{model}/{checkpoint}/manifest.json",
+        training_log="<results>/training/taught/{model}/{checkpoint}.parquet",
+    log:
+        "<results>/logs/teach_model/{model}/{checkpoint}.log",
+    benchmark:
+        "<results>/benchmarks/teach_model/{model}/{checkpoint}.tsv"
+    threads: 2
+    resources:
+        **jobs.resources("teach_model"),
+    params:
+        row=jobs.row,
+        recipe=study.config.teaching.model_dump(),
+        prompt=jobs.prompt,
+        seed=jobs.teaching_seed,
+    message:
+        "teach {wildcards.model} {wildcards.checkpoint}"
+    script:
+        "../scripts/teach_model.py"

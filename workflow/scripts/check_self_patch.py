@@ -25,7 +25,7 @@ from dissect.results.schema import write_rows
 from dissect.terms import BOTH, ORIGINAL, VALUE_VECTORS
 
 log = logging.getLogger("dissect")
-# Between them, all that is ever patched.
+# Between them, all that the paper patches.
 CHECKED = (BOTH, VALUE_VECTORS)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from dissect.analysis.collect import collected_metadata
 from dissect.depth.schema import DEPTH_SCHEMA
 from dissect.depth.scores import read_depths, uds, with_reference
+from dissect.errors import DissectError
 from dissect.job import run
 from dissect.results.belonging import check_results, checkpoint_key
 from dissect.results.csv_files import write_csv
@@ -15,7 +16,7 @@ from dissect.results.schema import write_rows
 def main(
     *,
     depths: list[Path],
-    reference: str,
+    reference: str | None,
     manifests: list[Path],
     texts: list[Path],
     study: dict[str, Any],
@@ -28,7 +29,15 @@ def main(
         depths: the donors' files, the reference models' among them.
         reference: the method of the reference models.
         manifests, texts, study: see results.belonging.check_results.
+
+    Raises:
+        DissectError: if depth was measured nowhere.
     """
+    if not depths:
+        raise DissectError(
+            "no depth was measured: that takes a reference model (reference and depth.forms in the "
+            "config) and answer_facts in the concept file (docs/depth.md)"
+        )
     check_results(depths, checkpoint_key, manifests=manifests, texts=texts, study=study)
     rows, files = read_depths(depths), {"/".join(checkpoint_key(path)): path for path in depths}
     is_reference = rows["method"] == reference

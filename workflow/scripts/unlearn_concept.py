@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dissect.checkpoints.manifest import read_manifest, write_manifest
-from dissect.files import atomic_folder, atomic_path, read_json
+from dissect.checkpoints.manifest import read_manifest
+from dissect.files import read_json
 from dissect.inputs.rows import CheckpointRow
 from dissect.job import run
 from dissect.training.methods import METHODS
@@ -32,6 +32,7 @@ def main(
         concept_json, retain, held_out: concepts' JSONs; those with answers are checked.
     """
     # Not before the job has set the number of threads, which torch reads when it is imported.
+    from dissect.training.save import save_trained
     from dissect.training.unlearn import unlearn
 
     start, retained = read_manifest(original), [read_json(path) for path in retain]
@@ -45,18 +46,12 @@ def main(
         seed=seed,
         device=device,
     )
-    with atomic_folder(manifest.parent) as folder:
-        done.model.save_pretrained(folder)
-        done.tokenizer.save_pretrained(folder)
-    with atomic_path(training_log) as partial:
-        done.log.to_parquet(partial, index=False)
     made_from = {
         "prompt": prompt,
         "retain": [str(entry["id"]) for entry in retained],
         "original_weights_sha256": start.weights_sha256,
     }
-    training = {"method": row.method} | done.training | made_from
-    write_manifest(manifest, manifest.parent, row, training)
+    save_trained(done, row, made_from, manifest, training_log)
 
 
 if __name__ == "__main__":

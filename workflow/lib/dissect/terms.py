@@ -5,16 +5,31 @@ from typing import Literal, get_args
 # A method of the checkpoints table, and the donor of the paper's sweeps.
 ORIGINAL = "original"
 
+# The method of the row from which `teach` rows are trained; it has no results of its own.
+BASE = "base"
+
 # In collected tables, the origin of a reference model's rows: no mean pools two origins. In the
 # column `donor`, the reference model.
 REFERENCE = "reference"
 
-# What of the original is patched into the copy (the paper, section 3), in the paper's order.
-Denoising = Literal[
+# What of the original is patched into the copy: the paper's four interventions (section 3), in its
+# order. A study computes these unless its config names others.
+PaperExperiment = Literal[
     "mlp_coefficients", "attention", "mlp_coefficients_and_attention", "value_vectors"
 ]
+PAPER_EXPERIMENTS: tuple[str, ...] = get_args(PaperExperiment)
+MLP_COEFFICIENTS, ATTENTION, BOTH, VALUE_VECTORS = PAPER_EXPERIMENTS
+
+# Which further weights of the original are restored in the copy.
+WeightExperiment = Literal[
+    "attention_weights", "gate_and_up_weights", "layer_weights", "all_weights"
+]
+WEIGHT_EXPERIMENTS: tuple[str, ...] = get_args(WeightExperiment)
+ATTENTION_WEIGHTS, GATE_AND_UP_WEIGHTS, LAYER_WEIGHTS, ALL_WEIGHTS = WEIGHT_EXPERIMENTS
+
+# All of these: the original into the copy.
+Denoising = Literal[PaperExperiment, WeightExperiment]
 DENOISING: tuple[str, ...] = get_args(Denoising)
-MLP_COEFFICIENTS, ATTENTION, BOTH, VALUE_VECTORS = DENOISING
 
 # What of the copy is patched into the original.
 Noising = Literal[

@@ -135,6 +135,11 @@ def estimate(reading: Callable[..., Statistic], *curves: Array, seed: int) -> Es
     return Estimate(value, low, high, concepts)
 
 
+def too_few(count: int, unit: str = "concept") -> str:
+    """Why there is no interval, in words."""
+    return f"{count} {unit}{'' if count == 1 else 's'}: an interval needs {MIN_CONCEPTS}"
+
+
 def _limits(sampled: Array) -> tuple[Array, Array]:
     """The percentiles of INTERVAL along the first axis, of what is not NaN."""
     # inverted_cdf: a value that occurred, so that the interval of a layer is made of layers.

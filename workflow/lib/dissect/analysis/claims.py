@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dissect.analysis.bootstrap import MIN_CONCEPTS, NOTHING, Estimate, estimate
+from dissect.analysis.bootstrap import MIN_CONCEPTS, NOTHING, Estimate, estimate, too_few
 from dissect.analysis.claim_list import CLAIMS, UNRELATED, Claim
 from dissect.analysis.curve_groups import DONOR, CurveGroup, curve_groups
-from dissect.inputs.windows import SUFFIX
+from dissect.inputs.windows import window_width
 from dissect.terms import REFERENCE
 
 HOLDS, NOT_SUPPORTED, UNDECIDED = "holds", "not supported", "undecided"
@@ -53,7 +53,7 @@ def claims(
         (one.key["model"], one.key["origin"], one.key["span"], one.key["window"]): one
         for one in curve_groups(of_original)
     }
-    first = next((name for name in windows if name != SUFFIX), "")
+    first = next((name for name in windows if window_width(name)), "")
     rows: list[Row] = []
     for model, origin in sorted({key[:2] for key in groups}):
         where = {"model": model, "origin": origin}
@@ -121,8 +121,7 @@ def _why_undecided(claim: Claim, number: Estimate) -> str:
     if np.isnan(number.value):
         return "the statistic is not defined for these curves"
     if number.n < MIN_CONCEPTS:
-        few = "1 concept" if number.n == 1 else f"{number.n} concepts"
-        return f"{few}: an interval needs {MIN_CONCEPTS}"
+        return too_few(number.n)
     if np.isnan(number.low):
         return "the statistic is not defined in every resample"
     return f"the interval spans the threshold, {claim.threshold:g}"

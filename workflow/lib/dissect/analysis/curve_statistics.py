@@ -64,7 +64,7 @@ def advantage(ahead: Where, behind: Where) -> Reading:
     return reading
 
 
-# Of sliding windows only: all suffixes cover the last layer, which leaves nothing to compare.
+# Not of suffixes: all of them cover the last layer, which leaves nothing to compare.
 final_layer_advantage = advantage(with_last_layer, without_last_layer)
 
 
@@ -93,21 +93,23 @@ def peak_layer(windows: pd.DataFrame, mean: Array) -> Statistic:
 
 
 def final_window(windows: pd.DataFrame, mean: Array) -> Statistic:
-    """The value at the last layer: the window centred there, or the suffix of that layer alone."""
+    """The value at the last layer: of the window centred there, of it alone, or of all layers."""
     return _at(int(windows["layer"].argmax()))
 
 
 def layers_that_give(windows: pd.DataFrame, mean: Array, share: float) -> Statistic:
-    """Of suffixes: how many layers, counted from the last, give that share of the best suffix.
+    """Of suffixes or prefixes: how many layers the shortest has that gives this share of the best.
 
-    The fewest that do, separately in each resample; NaN where no suffix recovers anything.
+    So layers are counted from the last one, or from the first. Separately in each resample; NaN
+    where nothing is recovered.
     """
+    sizes = (windows["last_layer"] - windows["first_layer"] + 1).to_numpy()
 
     def layers(curve: Array) -> Array:
         best = np.where(np.isfinite(curve), curve, -np.inf).max(axis=1, keepdims=True)
         enough = curve >= share * best
-        shortest = np.where(enough, windows["layer"].to_numpy(), -1).max(axis=1)
-        return np.where(best[:, 0] > 0, layer_count(windows) - shortest, np.nan)
+        shortest = np.where(enough, sizes, np.inf).min(axis=1)
+        return np.where(best[:, 0] > 0, shortest, np.nan)
 
     return layers
 
@@ -115,9 +117,9 @@ def layers_that_give(windows: pd.DataFrame, mean: Array, share: float) -> Statis
 def final_layer_share(windows: pd.DataFrame, mean: Array) -> Statistic:
     """How much of the best recovery depends on the last layer; NaN where nothing comes back.
 
-    Sliding windows: (W - R) / max(W, R), with W the highest value of the windows that cover the
-    last layer, R of those that do not, both taken as 0 where negative. 1: nothing comes back
-    without the last layer; 0: as much without it as with it; -1: nothing comes back with it.
+    Sliding windows and prefixes: (W - R) / max(W, R), with W the highest value of the windows that
+    cover the last layer, R of those that do not, both taken as 0 where negative. 1: nothing comes
+    back without the last layer; 0: as much without it as with it; -1: nothing comes back with it.
 
     Suffixes, which all cover the last layer: L / W, with L the value of the suffix of the last
     layer alone, W the highest of all; between 0 and 1.

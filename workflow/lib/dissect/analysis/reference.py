@@ -9,6 +9,7 @@ from dissect.terms import COPY, ORIGINAL, REFERENCE
 _DIFFERENCE = ["reference", "difference", "difference_low", "difference_high"]
 REFERENCE_COLUMNS = [*CURVE_KEYS, "mean", "low", "high", *_DIFFERENCE, "n_concepts", "outcome"]
 ABOVE, NOT_DISTINGUISHABLE = "above the reference", "not distinguishable from the reference"
+NO_REFERENCE = "no reference"
 
 
 def reference(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
@@ -37,5 +38,13 @@ def reference(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     # The difference is the other's less the copy's; here the copy is what is asked about.
     low, high = -rows["difference_high"], -rows["difference_low"]
     rows = rows.assign(difference=-rows["difference"], difference_low=low, difference_high=high)
-    is_above = (low > 0).map({True: ABOVE, False: NOT_DISTINGUISHABLE})
-    return rows.assign(outcome=is_above.where(low.notna(), ""))[REFERENCE_COLUMNS]
+    outcome = outcome_of(low).where(low.notna(), "")
+    return rows.assign(outcome=outcome)[REFERENCE_COLUMNS]
+
+
+def outcome_of(low: "pd.Series[float]") -> "pd.Series[str]":
+    """ABOVE where the lower end of a difference to the reference is above 0.
+
+    Else, also where there is no interval, NOT_DISTINGUISHABLE.
+    """
+    return (low > 0).map({True: ABOVE, False: NOT_DISTINGUISHABLE})

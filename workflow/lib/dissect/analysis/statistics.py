@@ -29,7 +29,7 @@ from dissect.analysis.curve_statistics import (
     with_last_layer,
     without_last_layer,
 )
-from dissect.inputs.windows import SUFFIX
+from dissect.inputs.windows import PREFIX, SUFFIX
 
 _KEYS = [*GROUP_COLUMNS, "method", "experiment", "statistic", "versus", "layer"]
 STATISTIC_COLUMNS = [*_KEYS, "value", "low", "high", "n"]
@@ -45,10 +45,12 @@ _OF_SLIDING: dict[str, Reading] = _OF_ALL | {
     "best_without_final_layer": highest(without_last_layer),
     "final_layer_lead": final_layer_advantage,
 }
-_OF_SUFFIXES: dict[str, Reading] = _OF_ALL | {
+_OF_NESTED: dict[str, Reading] = {
     "layers_for_half": partial(layers_that_give, share=0.5),
     "layers_for_most": partial(layers_that_give, share=0.9),
 }
+# By the kind of window; all others are sliding.
+_READINGS = {SUFFIX: _OF_ALL | _OF_NESTED, PREFIX: _OF_SLIDING | _OF_NESTED}
 
 Row = dict[Any, Any]
 
@@ -78,7 +80,7 @@ def statistics(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
 
 def _of_curves(group: CurveGroup, seed: int) -> Iterator[Row]:
-    readings = _OF_SUFFIXES if group.key["window"] == SUFFIX else _OF_SLIDING
+    readings = _READINGS.get(group.key["window"], _OF_SLIDING)
     for experiment, method in group.curves:
         curve = group.curve(experiment, method)
         numbers = {

@@ -117,7 +117,7 @@ class SourceModel:
         if rows := [row for row, one in patched.items() if one.coefficients]:
             of_input = nn.Module.register_forward_pre_hook
             self._patch_states(of_input, source, layer, down, rows)
-        if rows := [row for row, one in patched.items() if one.value_vectors]:
+        if rows := [row for row, one in patched.items() if "value_vectors" in one.weights]:
             swap = _swap(source.get_parameter(f"{down}.weight"), rows)
             self.hooks.enter_context(layer.get_submodule(down).register_forward_hook(swap))
 

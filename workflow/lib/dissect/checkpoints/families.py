@@ -2,8 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from dissect.errors import DissectError
+
+# The parts of a decoder layer's weights; each parameter belongs to one. value_vectors: the weight
+# of the down projection. gate_and_up: all else of the MLP, but not the bias of the down projection.
+# attention: all of the attention module, its norms of queries and keys too. norms: all else.
+LayerPart = Literal["attention", "gate_and_up", "value_vectors", "down_bias", "norms"]
+LAYER_PARTS: tuple[LayerPart, ...] = get_args(LayerPart)
 
 _APART = {
     "self_attn.q_proj": ("q",),
@@ -37,6 +44,14 @@ class Family:
     by_head: bool = False
     stored: Mapping[str, str] = field(default_factory=dict)
     buffers: str = r".*\.rotary_emb\.inv_freq"
+
+    def part_of(self, parameter: str) -> LayerPart:
+        """The part of a layer to which a parameter belongs, by its name inside the layer."""
+        if parameter.startswith(f"{self.attention}."):
+            return "attention"
+        if parameter.startswith(f"{self.mlp}.{self.down}."):
+            return "value_vectors" if parameter.endswith(".weight") else "down_bias"
+        return "gate_and_up" if parameter.startswith(f"{self.mlp}.") else "norms"
 
 
 # By the `model_type` of config.json.

@@ -3,7 +3,7 @@
 import copy
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 from transformers.initialization import no_init_weights
 
 from dissect.checkpoints import olmo_legacy
-from dissect.checkpoints.families import Family, family_of
+from dissect.checkpoints.families import LAYER_PARTS, Family, LayerPart, family_of
 from dissect.checkpoints.model_config import CONFIG, OLMO_LEGACY, read_config
 from dissect.checkpoints.olmo_legacy import StoredAt
 from dissect.checkpoints.readahead import readahead
@@ -112,26 +112,41 @@ class Checkpoint:
                 wanted.setdefault(self.files[name], set()).add(self.stored_at[name].tensor)
         readahead(wanted)
 
-    def layer_names(self, layer: int) -> list[str]:
-        """The full names of one decoder layer's parameters; none for a layer that is not there."""
-        return [name for name in self.files if name.startswith(self._layer_prefix(layer))]
+    def layer_names(self, layer: int, parts: Collection[LayerPart] = LAYER_PARTS) -> list[str]:
+        """The full names of one decoder layer's parameters; none for a layer that is not there.
 
-    def value_vectors_name(self, layer: int) -> str:
-        """The weight of one layer's down projection, (hidden, coefficients): its value vectors."""
-        return f"{self._layer_prefix(layer)}{self.family.mlp}.{self.family.down}.weight"
+        Args:
+            parts: which of them.
+        """
+        prefix = self._layer_prefix(layer)
+        return [
+            name
+            for name in self.files
+            if name.startswith(prefix) and self.family.part_of(name.removeprefix(prefix)) in parts
+        ]
 
     def read_layer(
         self, layer: int, dtype: torch.dtype | None = None, device: torch.device | None = None
     ) -> dict[str, Tensor]:
         """All parameters of one decoder layer, by their names inside that layer."""
-        tensors = self.read(self.layer_names(layer), dtype, device)
+        return self.read_parts(layer, LAYER_PARTS, dtype, device)
+
+    def read_parts(
+        self,
+        layer: int,
+        parts: Collection[LayerPart],
+        dtype: torch.dtype | None = None,
+        device: torch.device | None = None,
+    ) -> dict[str, Tensor]:
+        """Those of some parts of it."""
+        tensors = self.read(self.layer_names(layer, parts), dtype, device)
         prefix = self._layer_prefix(layer)
         return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
 
     def read_value_vectors(self, layer: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-        """One layer's value vectors, (hidden, coefficients)."""
-        name = self.value_vectors_name(layer)
-        return self.read([name], dtype, device)[name]
+        """One layer's value vectors, (hidden, coefficients): the weight of its down projection."""
+        (vectors,) = self.read_parts(layer, ["value_vectors"], dtype, device).values()
+        return vectors
 
     @property
     def layers_path(self) -> str:

@@ -32,7 +32,7 @@ from dissect.errors import DissectError
 
 # A table's keys are those of these columns that it has; claims are known by their ids.
 _NAMES = ["model", "origin", "method", "concept", "concept_name", "set", "experiment", "versus"]
-_TABLE_KEYS = [*_NAMES, *ROW_KEYS, "score", "statistic", "component"]
+_TABLE_KEYS = [*_NAMES, *ROW_KEYS, "score", "statistic", "component", "form", "layers"]
 CLAIMS, COLLECTED = "claims.csv", "krs.parquet"
 _CLAIM_KEYS = ["id", "model", "origin", "window", "span"]
 _VERDICT = ["verdict", "value", "low", "high", "n"]

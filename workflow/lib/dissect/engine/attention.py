@@ -17,14 +17,17 @@ from transformers.masking_utils import sdpa_mask
 
 Index = slice | Tensor
 IMPLEMENTATION = "sdpa_by_text"  # the name under which transformers knows `attend_by_text`
-# The keyword argument that says which tokens are a text's own, and which are all of its tokens
-# (`TokenTree.parts`, as indices). Layers pass arguments that they do not know to their attention.
+# The keyword argument that has, per text, the queries that are its own, in their order, and the
+# keys that they attend to, as indices. Of a whole tree these are `TokenTree.parts`. Layers pass
+# arguments that they do not know to their attention.
 TREE_PARTS = "tree_parts"
 
 # The longest text, in tokens, whose attention is two plain products. Fused attention saves memory
 # that grows with the square of a text's length; on texts as short as a question and its answer it
 # saves little, and where heads share keys its CPU kernel takes twice the time.
 LONGEST_IN_TWO_PRODUCTS = 256
+# Arguments of transformers that two plain products do not take into account.
+BEYOND_TWO_PRODUCTS = {"softcap", "position_bias", "s_aux"}
 
 
 def attend_by_text(
@@ -33,13 +36,13 @@ def attend_by_text(
     """Attention over the texts of a token tree; without a tree, transformers' fused attention.
 
     Args:
-        query: (rows, heads, tokens, width).
-        key, value: the same, with as many heads or fewer: several query heads then share one.
-        mask: (1, 1, tokens, tokens), the tree's, True where a position is attended to.
+        query: (rows, heads, queries, width).
+        key, value: (rows, heads or fewer, keys, width); of fewer, several query heads share one.
+        mask: (1, 1, queries, keys), True where a key is attended to.
         keywords: TREE_PARTS if a tree is read, `scaling`, and whatever else transformers gives.
 
     Returns:
-        (rows, tokens, heads, width), and no attention weights.
+        (rows, queries, heads, width), and no attention weights.
     """
     parts: Sequence[tuple[slice, Index]] | None = keywords.pop(TREE_PARTS, None)
     if parts is None or mask is None:
@@ -48,7 +51,7 @@ def attend_by_text(
     for own, path in parts:
         keys = key[:, :, path]
         of_text = (query[:, :, own], keys, value[:, :, path], mask[:, :, own][..., path])
-        if keys.shape[2] > LONGEST_IN_TWO_PRODUCTS:
+        if keys.shape[2] > LONGEST_IN_TWO_PRODUCTS or keywords.keys() & BEYOND_TWO_PRODUCTS:
             output, _ = sdpa_attention_forward(module, *of_text, **keywords)
         else:
             output = attend(*of_text, keywords["scaling"])
@@ -89,7 +92,7 @@ def uses_tree_attention(model: Any) -> bool:
 
 
 def as_index(indices: Sequence[int], device: torch.device) -> Index:
-    """Indices of a tree's tokens: a slice, which copies nothing, if they are consecutive."""
+    """Indices in ascending order: a slice, which copies nothing, if they are consecutive."""
     if indices[-1] - indices[0] == len(indices) - 1:
         return slice(indices[0], indices[-1] + 1)
     return torch.tensor(indices, device=device)

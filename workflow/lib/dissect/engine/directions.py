@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 
 from dissect.checkpoints.reader import Checkpoint
 from dissect.engine.donors import Copy, Reference, controls_of
 from dissect.engine.patches import EXPERIMENTS, Donor, DonorWindows, Experiment
 from dissect.engine.record import record
 from dissect.engine.recording import Recording, read_recording, write_recording
+from dissect.engine.scores import Scores
 from dissect.engine.streamed_model import StreamedModel
-from dissect.engine.sweep import sweep
+from dissect.engine.sweep import Swept, sweep
 from dissect.engine.table import tabulate
 from dissect.inputs.windows import Window
 
@@ -32,7 +34,9 @@ def denoising(
 ) -> dict[str, pd.DataFrame]:
     """The original patched into the unlearned model (the paper, section 3), by experiment.
 
-    All experiments are one sweep: each has the bits that it would have alone.
+    All experiments with one host are one sweep: each has the bits that it would have alone. Where
+    the original's embedding, final norm and head are restored too, the host is the original with
+    the unlearned model's layers; its runs, too, are compared with the unlearned model as it is.
 
     Args:
         names: of experiments; those of noising are left out.
@@ -44,30 +48,61 @@ def denoising(
     experiments = _experiments(names, noising=False)
     if not experiments:
         return {}
+    of_copy: dict[str, list[DonorWindows]] = {}
+    of_other_host: dict[str, list[DonorWindows]] = {}
+    rows: dict[str, pd.DataFrame] = {}
     with _recording_of(reference, recorded, experiments, temporary) as of_reference:
-        donors = {}
         for name, experiment in experiments.items():
             from_original = Donor(experiment, recorded, original)
-            donors[name] = [DonorWindows(from_original, windows)]
+            donors = [DonorWindows(from_original, windows)]
             if controls:
-                donors[name] += controls_of(
-                    from_original,
-                    windows=windows,
-                    reference=_reference_donor(experiment, of_reference, reference),
-                    **controls,
+                of_experiment = _reference_donor(experiment, of_reference, reference)
+                donors += controls_of(
+                    from_original, windows=windows, reference=of_experiment, **controls
                 )
-        swept = sweep(unlearned, [*chain(*donors.values())], recorded)
-    patched, logprobs = iter(swept.patched), recorded.logprobs(unlearned.device)
+            (of_other_host if experiment.outside_layers else of_copy)[name] = donors
+        if of_copy:
+            swept = sweep(unlearned, [*chain(*of_copy.values())], recorded)
+            rows |= _rows_of(of_copy, swept, swept.unpatched, recorded, unlearned.device)
+        if of_other_host:
+            layers = unlearned.checkpoint
+            host = StreamedModel(original, unlearned.dtype, unlearned.device, layers_from=layers)
+            swept = sweep(host, [*chain(*of_other_host.values())], recorded)
+            unpatched = _unpatched(unlearned, recorded)
+            rows |= _rows_of(of_other_host, swept, unpatched, recorded, unlearned.device)
+    return rows
+
+
+def _rows_of(
+    donors: Mapping[str, Sequence[DonorWindows]],
+    swept: Swept,
+    unpatched: Sequence[Scores],
+    recorded: Recording,
+    device: torch.device,
+) -> dict[str, pd.DataFrame]:
+    """The rows of a sweep by experiment, those of all its donors.
+
+    Args:
+        donors: of each experiment, in the order in which they were swept.
+        unpatched: the scores of the unlearned model as it is.
+    """
+    patched, logprobs = iter(swept.patched), recorded.logprobs(device)
     rows = {}
     for name, of_experiment in donors.items():
         tables = {
             one.donor.name: tabulate(
-                recorded.texts, one.windows, swept.unpatched, next(patched), logprobs
+                recorded.texts, one.windows, unpatched, next(patched), logprobs
             )
             for one in of_experiment
         }
         rows[name] = pd.concat(tables, names=["donor"]).reset_index("donor")
     return rows
+
+
+def _unpatched(model: StreamedModel, recorded: Recording) -> list[Scores]:
+    """The scores of a model as it is: a sweep of no window."""
+    no_donor = Donor(Experiment(), recorded, model.checkpoint)
+    return sweep(model, [DonorWindows(no_donor, [])], recorded).unpatched
 
 
 def noising(

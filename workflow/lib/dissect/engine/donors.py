@@ -53,7 +53,7 @@ class OtherQuestions(Donor):
 
     Where two questions begin alike, what is patched into them can differ. So these runs share a
     token only as far as both agree, and each question is patched as if it were alone. There are no
-    other questions for value vectors, which are weights.
+    other questions for weights.
     """
 
     @abstractmethod
@@ -137,11 +137,15 @@ class MeanOfQuestions(AlignedQuestion):
 
 @dataclass(eq=False)
 class Noise(Donor):
-    """Gaussian noise with the norm of the original's activation at each position, or value vector.
+    """Gaussian noise with the norm of the original's activation at each position, or weights.
+
+    Of a matrix each column has the original's norm (in the down projection: each value vector), of
+    a vector the whole.
 
     Drawn on the CPU, so that it is the same on every device. It depends on the seed, the concept's
-    texts, the layer and the component alone: all methods get the same noise, and an experiment on
-    both components the same as those on one. Texts of one tree that begin alike share it so far.
+    texts, the layer and the component (of weights: the part) alone: all methods get the same noise,
+    and an experiment on several components the same as those on one. Texts of one tree that begin
+    alike share it so far.
 
     Attributes:
         seed: the config's.
@@ -155,9 +159,14 @@ class Noise(Donor):
         drawn = noise_like(recorded, -1, self._generator(component, site.layer, site.tree))
         return drawn.to(site.device)
 
-    def value_vectors(self, index: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-        original = self.checkpoint.read_value_vectors(index, dtype, CPU)
-        return noise_like(original, 0, self._generator("value_vectors", index)).to(device)
+    def weights(self, index: int, dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
+        noise = {}
+        for part in self.experiment.weights:
+            generator = self._generator(part, index)
+            originals = self.checkpoint.read_parts(index, [part], dtype, CPU)
+            for name, original in sorted(originals.items()):
+                noise[name] = noise_like(original, 0, generator).to(device)
+        return noise
 
     def _generator(self, *what: object) -> torch.Generator:
         texts = [text.ids for text in self.recording.texts]
@@ -166,7 +175,7 @@ class Noise(Donor):
 
 
 class SelfPatch(Donor):
-    """The host itself: its unpatched run's activations, and its own value vectors.
+    """The host itself: its unpatched run's activations, and its own weights.
 
     Args:
         recording: the original's, for its texts; its activations are not used.
@@ -232,8 +241,8 @@ def _control(name: str, original: Donor, seed: int, reference: Donor | None) -> 
         return reference
     if name == REFERENCE:
         reason = "this sweep is the reference model's own"
-    elif original.experiment.value_vectors:
-        reason = "value vectors belong to no question"
+    elif original.experiment.weights:
+        reason = "weights belong to no question"
     elif len(original.recording.texts) == 1:
         reason = "the concept has a single question"
     else:

@@ -1,9 +1,10 @@
 """Depth: a donor's residual stream after one layer, patched at the positions of a fact only.
 
-Attention is causal: before the fact a patched run equals the unpatched run, and what follows the
-fact changes none of its probabilities. So a run consists of the few tokens that predict the fact.
-It starts above its layer with the donor's states, and attends to the unpatched run's keys and
-values before the fact and to its own at the fact.
+The positions of a fact are those that predict its tokens: from the token before the fact to the
+last but one of the fact's own. Attention is causal: before these positions a patched run equals the
+unpatched run, and what follows them changes none of the fact's probabilities. So a run consists of
+the few tokens at these positions. It starts above its layer with the donor's states, and attends to
+the unpatched run's keys and values before them, and to its own.
 """
 
 import logging
@@ -16,22 +17,24 @@ import torch
 from torch import Tensor
 
 from dissect.engine.attention import TREE_PARTS, as_index
-from dissect.engine.micro_batches import TOKENS_PER_CALL, MicroBatches
-from dissect.engine.runs import TreeRuns, unpatched_run
+from dissect.engine.micro_batches import POSITIONS_PER_CALL, TOKENS_PER_CALL, MicroBatches
+from dissect.engine.runs import TreeRuns, through_layers
 from dissect.engine.streamed_model import Layer, LayerInputs, StreamedModel
 from dissect.engine.token_tree import TokenTree, token_trees
 from dissect.texts.facts import FactText
 
 log = logging.getLogger("dissect")
 
-# The argument through which transformers' decoder layers hand keys and values to their cache.
+# The names, by family, of the argument through which transformers' decoder layers hand keys and
+# values to their cache.
 _CACHE_ARGUMENTS = ("past_key_values", "layer_past")
-POSITIONS_PER_CALL = 1024  # of the head, whose outputs are as wide as the vocabulary
+# Few of a tree's tokens are a run's: larger trees than those of a sweep make larger products.
+TREE_TOKENS = 1280
 
 
 @dataclass(frozen=True)
 class FactStates:
-    """A donor's residual stream at the facts of some texts, in the order of the texts.
+    """A donor's residual stream at the fact positions of some texts, in the order of the texts.
 
     Attributes:
         layers: per layer, its output at the fact positions of all texts, (positions, hidden).
@@ -57,11 +60,11 @@ class FactScores:
 
 @torch.inference_mode()
 def record_facts(donor: StreamedModel, texts: Sequence[FactText]) -> FactStates:
-    """One unpatched run of a donor, of which the residual stream at the facts is kept."""
+    """One unpatched run of a donor, of which the residual stream at the fact positions is kept."""
     with donor.embedding() as embed:
         runs = [FactRuns(donor, embed, facts) for facts in facts_of(texts)]
     layers = []
-    for _ in unpatched_run(donor, [[run.unpatched for run in runs]]):
+    for _ in through_layers(donor, [[run.unpatched for run in runs]]):
         layers.append(torch.cat([run.unpatched_states() for run in runs]))
     with donor.final_norm() as norm:
         return FactStates(layers, norm(layers[-1][None])[0])
@@ -77,19 +80,19 @@ def patch_facts(
     no bit of the others' scores.
 
     Args:
-        donors: per donor and layer, the states at the facts, as `FactStates.layers`; None where
-            nothing is patched after a layer.
+        donors: per donor and layer, the states at the fact positions, as `FactStates.layers`; None
+            where nothing is patched after a layer.
     """
     with host.embedding() as embed:
-        runs = [FactRuns(host, embed, facts) for facts in facts_of(texts)]
+        runs = [FactRuns(host, embed, facts, len(donors)) for facts in facts_of(texts)]
     sizes = [len(run.facts.indices) for run in runs]
-    for index, layer, _ in unpatched_run(host, [[run.unpatched for run in runs]]):
+    for index, layer, _ in through_layers(host, [[run.unpatched for run in runs]]):
         for run in runs:
             run.pass_layer(index, layer)
-        for number, of_donor in enumerate(donors):
-            if (states := of_donor[index]) is not None:
-                for run, of_tree in zip(runs, states.split(sizes), strict=True):
-                    run.start(number, of_tree)
+        for number, states_by_layer in enumerate(donors):
+            if (states := states_by_layer[index]) is not None:
+                for run, of_run in zip(runs, states.split(sizes), strict=True):
+                    run.start(number, of_run)
         log.info("layer %d of %d", index + 1, host.n_layers)
     with host.lm_head() as head:
         scores = [score for run in runs for score in run.scores(head, texts)]
@@ -132,16 +135,16 @@ class Facts:
             parts.append((own, [*before, *(len(self.tree.ids) + token for token in own)]))
         return parts
 
-    def mask(self, of_tree: Tensor) -> Tensor:
+    def mask(self, tree_mask: Tensor) -> Tensor:
         """Which of a run's tokens attends to which key, from the tree's mask, in the same form.
 
         Args:
-            of_tree: (1, 1, tokens of the tree, tokens of the tree).
+            tree_mask: (1, 1, tokens of the tree, tokens of the tree).
 
         Returns:
             (1, 1, tokens of a run, tokens of the tree and of a run).
         """
-        rows = of_tree[:, :, self.indices]
+        rows = tree_mask[:, :, self.indices]
         mask = torch.cat([rows, rows[..., self.indices]], dim=-1)
         attends = torch.zeros(mask.shape[-2:], dtype=torch.bool, device=mask.device)
         for own, keys in self.parts:
@@ -155,16 +158,21 @@ class FactRuns:
 
     Args:
         host: the model that runs.
-        embed: makes the layers' inputs, as `StreamedModel.embedding` does.
+        embed: what `StreamedModel.embedding` yields.
         facts: of the tree.
+        donors: how many there are.
 
     Attributes:
         unpatched: the run of the whole tree.
-        rows: by donor, (runs, tokens, hidden), in the order of the layers after which they start.
+        rows: per donor, (runs, tokens, hidden), in the order of the layers after which they start.
     """
 
     def __init__(
-        self, host: StreamedModel, embed: Callable[[TokenTree], LayerInputs], facts: Facts
+        self,
+        host: StreamedModel,
+        embed: Callable[[TokenTree], LayerInputs],
+        facts: Facts,
+        donors: int = 0,
     ) -> None:
         tree = facts.tree
         inputs, keys = embed(tree), KeptKeys()
@@ -175,33 +183,35 @@ class FactRuns:
             (as_index(own, host.device), as_index(path, host.device)) for own, path in facts.parts
         ]
         masks: dict[int, Tensor] = {}
-        for of_tree, of_run in zip(inputs.arguments, self._arguments, strict=True):
-            mask = of_tree["attention_mask"]
+        for tree_arguments, run_arguments in zip(inputs.arguments, self._arguments, strict=True):
+            mask = tree_arguments["attention_mask"]
             if id(mask) not in masks:
                 masks[id(mask)] = facts.mask(mask)
-            name = next(name for name in _CACHE_ARGUMENTS if name in of_tree)
-            of_tree[name] = keys
-            of_run |= {"attention_mask": masks[id(mask)], TREE_PARTS: parts, name: keys.extended}
+            name = next(name for name in _CACHE_ARGUMENTS if name in tree_arguments)
+            tree_arguments[name] = keys
+            run_arguments.update(
+                {"attention_mask": masks[id(mask)], TREE_PARTS: parts, name: keys.extended}
+            )
         self.facts = facts
         self.unpatched = TreeRuns(inputs.arguments, MicroBatches(TOKENS_PER_CALL), facts.indices)
-        self.unpatched.add_unpatched(inputs.hidden)
-        self.rows: dict[int, Tensor] = {}
+        self.unpatched.add_outside(inputs.hidden)
+        self.rows = [inputs.hidden[:0, : len(facts.indices)] for _ in range(donors)]
         self._calls = MicroBatches(TOKENS_PER_CALL)
 
     def unpatched_states(self) -> Tensor:
-        """The unpatched run's hidden states at the facts, (tokens, hidden)."""
+        """The unpatched run's hidden states at the fact positions, (tokens, hidden)."""
         return self.unpatched.outputs()[0]
 
     def pass_layer(self, index: int, layer: Layer) -> None:
         """Take all runs through a layer that the unpatched run has just passed."""
         arguments = self._arguments[index]
-        for donor, rows in self.rows.items():
-            self.rows[donor] = self._calls(lambda batch: layer(batch, arguments), rows)
+        for donor, rows in enumerate(self.rows):
+            if len(rows):
+                self.rows[donor] = self._calls(lambda batch: layer(batch, arguments), rows)
 
     def start(self, donor: int, states: Tensor) -> None:
         """Add a run of a donor: its states, (tokens, hidden), after the layer just passed."""
-        before = self.rows.get(donor, states[None][:0])
-        self.rows[donor] = torch.cat([before, states[None]])
+        self.rows[donor] = torch.cat([self.rows[donor], states[None]])
 
     def scores(
         self, head: Callable[[Tensor], Tensor], texts: Sequence[FactText]
@@ -219,17 +229,21 @@ class FactRuns:
         sizes = [len(text.fact) for text in fact_texts]
         by_run = [
             calls(logprobs, rows).cpu().split(sizes, 1)
-            for rows in (self.unpatched.outputs(), *self.rows.values())
+            for rows in (self.unpatched.outputs(), *self.rows)
         ]
         for unpatched, *patched in zip(*by_run, strict=True):
             yield unpatched[0], *patched
 
 
 class KeptKeys:
-    """Takes the place of a layer's cache in the unpatched run, and keeps its keys and values.
+    """Takes the place of the layers' cache in the unpatched run.
+
+    It holds the keys and values of one layer at a time, so runs pass a layer before the unpatched
+    run passes the next.
 
     Attributes:
-        extended: takes that place in runs of a fact, which attend to these and to their own.
+        kept: the keys and values of the layer just passed.
+        extended: takes the same place in runs, which attend to these and to their own.
     """
 
     def __init__(self) -> None:
@@ -258,7 +272,7 @@ class ExtendedKeys:
 
 def facts_of(texts: Sequence[FactText]) -> list[Facts]:
     """The facts of all texts by token tree, in the order of the texts."""
-    trees = token_trees([text.ids[: text.fact.stop] for text in texts])
+    trees = token_trees([text.ids[: text.fact.stop] for text in texts], TREE_TOKENS)
     return [
         Facts(
             tree,

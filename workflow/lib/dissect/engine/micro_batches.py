@@ -12,15 +12,16 @@ from dissect.errors import DissectError
 log = logging.getLogger("dissect")
 T = TypeVar("T")
 
-# Tokens through a layer. Larger calls gain nothing. On a CPU this is a constant: the number of rows
+# Tokens through a layer. Larger calls gain nothing. On a CPU it is never halved: the number of rows
 # of a product can change its last bits, and results must not depend on the memory there is.
 TOKENS_PER_CALL = 4096
+POSITIONS_PER_CALL = 1024  # through the head, whose outputs are as wide as the vocabulary
 
 
 class MicroBatches:
     """Sends rows through a computation, a bounded number of tokens at a time.
 
-    Where a device's memory does not hold a call, this and all later calls are halved.
+    Where a device's memory does not hold a call, it is halved, as are later calls of this object.
 
     Attributes:
         tokens: of one call (rows x tokens); one row is sent even if it has more.
@@ -42,17 +43,19 @@ class MicroBatches:
         start = 0
         while start < len(batch):
             rows = batch[start : start + self.rows(batch.shape[1])]
+            failure = None
             try:
                 part = compute(rows)
             except torch.OutOfMemoryError as error:
-                self._halve(rows, str(error))
-            else:
-                start += len(rows)
-                yield part
-                continue
+                failure = str(error)
             # Outside the handler the exception is gone, and with it the tensors of its frames.
-            if batch.is_cuda:
-                torch.cuda.empty_cache()
+            if failure is not None:
+                self._halve(rows, failure)
+                if batch.is_cuda:
+                    torch.cuda.empty_cache()
+                continue
+            start += len(rows)
+            yield part
 
     def __call__(self, compute: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
         """All parts as one tensor."""
@@ -69,5 +72,7 @@ class MicroBatches:
         self.tokens = rows // 2 * tokens
         log.warning(
             "out of memory with %d runs of %d tokens in a call; %d from here on",
-            *(rows, tokens, rows // 2),
+            rows,
+            tokens,
+            rows // 2,
         )

@@ -125,14 +125,14 @@ def _runs(step: LayerSchedule, experiment: Experiment, cost: RunCost, outputs: i
     total = len(step.finished) * (cost.attention + cost.mlp)
     if experiment.residual:
         return total
+    # Where a window starts, what the patch does not change is the unpatched run's.
     if not experiment.attention:
-        total += inside * cost.attention  # where a window starts, it is the unpatched run's
-    if experiment.value_vectors:
-        total += inside * cost.mlp + starts * cost.down
-    elif experiment.coefficients:
+        total += (inside + starts * (not experiment.keeps_attention)) * cost.attention
+    if experiment.coefficients:
         total += outputs * cost.down
     else:
-        total += (inside + starts) * cost.mlp
+        at_start = cost.down if experiment.keeps_coefficients else cost.mlp
+        total += inside * cost.mlp + starts * at_start
     return total
 
 

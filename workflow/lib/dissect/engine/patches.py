@@ -1,7 +1,7 @@
-"""What each experiment patches into a layer, and how: the paper's four interventions (section 3).
+"""What each experiment patches into a layer, and how. Four of them are the paper's (section 3).
 
 A patched activation is never computed: a module that returns the donor's, or what the host makes of
-it, takes its place. Value vectors take the place of the host's weights.
+it, takes its place. The donor's weights take the place of the host's.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from dissect import terms
+from dissect.checkpoints.families import LAYER_PARTS, LayerPart
 from dissect.checkpoints.reader import Checkpoint
 from dissect.engine.recording import Recording
 from dissect.engine.schedule import LayerRange
@@ -27,14 +28,18 @@ class Experiment:
     """Which of the donor's components are patched into the host, and which model is which.
 
     Attributes:
+        coefficients, attention: the activations.
+        weights: which parts of a layer's weights are restored.
         residual: the residual stream above the window, so nothing below it is the host's any more.
+        outside_layers: the host has the donor's embedding, final norm and head in every window.
         noising: the copy is patched into the original; else the original into the copy.
     """
 
     coefficients: bool = False
     attention: bool = False
-    value_vectors: bool = False
+    weights: frozenset[LayerPart] = frozenset()
     residual: bool = False
+    outside_layers: bool = False
     noising: bool = False
 
     @property
@@ -42,12 +47,27 @@ class Experiment:
         """Whether any activation of the donor is patched in, or weights alone."""
         return self.coefficients or self.attention or self.residual
 
+    @property
+    def keeps_attention(self) -> bool:
+        """Whether the attention's output is the unpatched run's where the layer's input is."""
+        return not self.attention and self.weights.isdisjoint({"attention", "norms"})
+
+    @property
+    def keeps_coefficients(self) -> bool:
+        """Whether the MLP coefficients are, too."""
+        is_patched = self.coefficients or "gate_and_up" in self.weights
+        return self.keeps_attention and not is_patched
+
 
 EXPERIMENTS: dict[str, Experiment] = {
     terms.MLP_COEFFICIENTS: Experiment(coefficients=True),
     terms.ATTENTION: Experiment(attention=True),
     terms.BOTH: Experiment(coefficients=True, attention=True),
-    terms.VALUE_VECTORS: Experiment(value_vectors=True),
+    terms.VALUE_VECTORS: Experiment(weights=frozenset({"value_vectors"})),
+    terms.ATTENTION_WEIGHTS: Experiment(weights=frozenset({"attention"})),
+    terms.GATE_AND_UP_WEIGHTS: Experiment(weights=frozenset({"gate_and_up"})),
+    terms.LAYER_WEIGHTS: Experiment(weights=frozenset(LAYER_PARTS) - {"norms"}),
+    terms.ALL_WEIGHTS: Experiment(weights=frozenset(LAYER_PARTS), outside_layers=True),
     "noising_mlp_coefficients": Experiment(coefficients=True, noising=True),
     "noising_attention": Experiment(attention=True, noising=True),
     "noising_mlp_coefficients_and_attention": Experiment(True, True, noising=True),
@@ -78,7 +98,7 @@ class Donor:
 
     Attributes:
         recording: its activations on the texts.
-        checkpoint: its weights; read only where the experiment restores value vectors.
+        checkpoint: its weights; read only where the experiment restores weights.
         name: the column `donor`.
     """
 
@@ -122,18 +142,18 @@ class Donor:
         """A component of the donor at a site, (1, tokens, width)."""
         return self.recording.activations(site.layer, component, site.tree).to(site.device)
 
-    def value_vectors(self, index: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-        """The donor's value vectors of a layer, (hidden, coefficients)."""
-        return self.checkpoint.read_value_vectors(index, dtype, device)
+    def weights(self, index: int, dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
+        """The donor's weights of a layer that are restored, by their names inside it."""
+        return self.checkpoint.read_parts(index, self.experiment.weights, dtype, device)
 
     def patched_weights(self, layer: Layer, index: int) -> AbstractContextManager[None]:
-        """A context in which a layer has the donor's value vectors, if the experiment says so."""
-        if not self.experiment.value_vectors:
+        """A context in which a layer has those of the donor's weights that are restored."""
+        parts = self.experiment.weights
+        if not parts:
             return nullcontext()
-        weight = layer.down.weight
-        value_vectors = self.value_vectors(index, weight.dtype, weight.device)
-        self.checkpoint.readahead([self.checkpoint.value_vectors_name(index + 1)])
-        return layer.with_value_vectors(value_vectors)
+        tensors = self.weights(index, layer.down.weight.dtype, layer.down.weight.device)
+        self.checkpoint.readahead(self.checkpoint.layer_names(index + 1, parts))
+        return layer.with_weights(tensors)
 
     @contextmanager
     def patched_activations(
@@ -146,14 +166,16 @@ class Donor:
             starts: for rows whose window starts here: their input is the unpatched run's, so
                 whatever the patch does not change is taken from that run.
         """
-        attention = site.captured[ATTENTION] if starts else None
-        coefficients = None
-        if starts and self.experiment.value_vectors:
-            coefficients = site.captured[COEFFICIENTS]
-        if self.experiment.attention:
+        experiment = self.experiment
+        attention = coefficients = None
+        if experiment.attention:
             attention = self.activations(ATTENTION, site)
-        if self.experiment.coefficients:
+        elif starts and experiment.keeps_attention:
+            attention = site.captured[ATTENTION]
+        if experiment.coefficients:
             coefficients = self.coefficients(site)
+        elif starts and experiment.keeps_coefficients:
+            coefficients = site.captured[COEFFICIENTS]
         with ExitStack() as stack:
             if coefficients is not None:
                 stack.enter_context(layer.with_mlp(ConstantOutput(layer.down(coefficients))))

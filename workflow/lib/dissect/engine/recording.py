@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class Recording:
 
     @cached_property
     def trees(self) -> list[TokenTree]:
-        """The token trees in the file; they follow from the texts' ids alone."""
+        """The token trees in the file; they follow from the texts' ids and TREE_TOKENS."""
         return token_trees([text.ids for text in self.texts])
 
     def activations(self, layer: int, component: str, tree: int | None = None) -> Tensor:
@@ -73,18 +74,19 @@ class Recording:
         return rows[:, : self.vocabulary].to(device)
 
     def original_logits(self, text: int, device: torch.device) -> OriginalLogits:
-        """The same of a recording of the original, with what follows from them."""
+        """These logits with what follows from them; only of the original's recording."""
         return OriginalLogits(self.logits(text, device), self.texts[text])
 
-    def scores(self, compared: "Recording", device: torch.device) -> list[Scores]:
+    def scores(self, original: "Recording", device: torch.device) -> list[Scores]:
         """Per text, how close the recorded logits are to those of the original's recording."""
         return [
-            compared.original_logits(text, device).score(self.logits(text, device))
+            original.original_logits(text, device).score(self.logits(text, device))
             for text in range(len(self.texts))
         ]
 
     def logprobs(self, device: torch.device) -> list[Array]:
-        """Per text, the log-probability of each compared position's next token, (positions,)."""
+        """Per text of the original's recording, each compared position's log-probability of the
+        next token, (positions,)."""
         texts = range(len(self.texts))
         return [self.original_logits(text, device).logprob for text in texts]
 
@@ -122,10 +124,7 @@ def read_recording(path: Path) -> Recording:
 
 
 def _starts(sizes: Sequence[int]) -> list[int]:
-    starts = [0]
-    for size in sizes:
-        starts.append(starts[-1] + size)
-    return starts
+    return [*accumulate(sizes, initial=0)]
 
 
 def _to_json(text: Text) -> dict[str, Any]:
@@ -133,7 +132,7 @@ def _to_json(text: Text) -> dict[str, Any]:
         "ids": text.ids,
         "notebook": [text.notebook.start, text.notebook.stop],
         "answer": [text.answer.start, text.answer.stop],
-        "fact": text.fact and [text.fact.start, text.fact.stop],
+        "fact": [text.fact.start, text.fact.stop] if text.fact else None,
     }
 
 

@@ -1,4 +1,8 @@
-"""Runs on their way through a model's layers: the unpatched run, and rows of runs beside it."""
+"""Runs on their way through a model's layers: the unpatched run, and rows of runs beside it.
+
+A row is *outside* of a window if it passes the layers as they are: the unpatched run, and every
+patched run whose window has ended.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -21,9 +25,9 @@ class TreeRuns:
             only. None: all.
 
     Attributes:
-        unpatched: rows that pass the layers unpatched, in batches of (rows, tokens, hidden): the
-            unpatched run, if it is here, and finished runs. Rows are only added, so a full batch is
-            copied once at most.
+        outside: rows outside of a window, in batches of (rows, tokens, hidden): the unpatched run,
+            if it is here, and finished runs. Rows are only added, so a full batch is copied once at
+            most.
         in_window: rows inside a window, by its first layer.
     """
 
@@ -33,22 +37,22 @@ class TreeRuns:
         calls: MicroBatches,
         compared: list[int] | None = None,
     ) -> None:
-        self.unpatched: list[Tensor] = []
+        self.outside: list[Tensor] = []
         self.in_window: dict[int, Tensor] = {}
         self._arguments = arguments
         self._calls = calls
         self._compared = compared
 
-    def add_unpatched(self, row: Tensor) -> None:
-        """Add a row that passes the following layers unpatched."""
-        last = torch.cat([*self.unpatched[-1:], row])
-        self.unpatched[-1:] = last.split(self._calls.rows(row.shape[1]))
+    def add_outside(self, row: Tensor) -> None:
+        """Add a row that passes the following layers as they are."""
+        last = torch.cat([*self.outside[-1:], row])
+        self.outside[-1:] = last.split(self._calls.rows(row.shape[1]))
 
-    def pass_unpatched(self, index: int, layer: Layer) -> None:
-        """Take the unpatched rows through a layer."""
+    def pass_outside(self, index: int, layer: Layer) -> None:
+        """Take the rows outside of a window through a layer."""
         # Each batch is replaced at once, so that no state is in memory twice.
-        for number, batch in enumerate(self.unpatched):
-            self.unpatched[number] = self._through(index, layer, batch)
+        for number, batch in enumerate(self.outside):
+            self.outside[number] = self._through(index, layer, batch)
 
     def pass_in_window(self, index: int, layer: Layer, firsts: Sequence[int]) -> None:
         """Take rows inside a window, by their first layers, through a patched layer."""
@@ -66,7 +70,7 @@ class TreeRuns:
     def end_windows(self, step: LayerSchedule) -> None:
         """Add a run for each window that ends, and drop the rows that no window needs."""
         for first, _ in step.ends:
-            self.add_unpatched(self.in_window[first])
+            self.add_outside(self.in_window[first])
         self.in_window = {first: self.in_window[first] for first in step.remaining}
 
     def mlp_at(self, index: int) -> list[int] | None:
@@ -74,35 +78,36 @@ class TreeRuns:
         return self._compared if index == len(self._arguments) - 1 else None
 
     def outputs(self) -> Tensor:
-        """The unpatched rows at the compared tokens, (rows, tokens, hidden)."""
-        return torch.cat([batch[:, self._compared] for batch in self.unpatched])
+        """The rows outside of a window at the compared tokens, (rows, tokens, hidden)."""
+        chosen = slice(None) if self._compared is None else self._compared
+        return torch.cat([batch[:, chosen] for batch in self.outside])
 
     def _through(self, index: int, layer: Layer, batch: Tensor) -> Tensor:
         arguments, mlp_at = self._arguments[index], self.mlp_at(index)
         return self._calls(lambda rows: layer(rows, arguments, mlp_at), batch)
 
 
-def unpatched_run(
+def through_layers(
     model: StreamedModel, runs: Sequence[Sequence[TreeRuns]]
 ) -> Iterator[tuple[int, Layer, list[dict[str, Tensor]]]]:
-    """Take the unpatched run and all finished runs through the layers, and stop after each layer.
+    """Take all rows outside of a window through the layers, and stop after each layer.
 
     Args:
-        runs: per donor and token tree; the first rows of the first donor's are the unpatched run.
+        runs: per donor and token tree; the first row of the first donor's is the unpatched run.
 
     Yields:
-        A layer's index; the layer, with its weights until the next one is asked for; and what
-        `Layer.capture` leaves of the unpatched run, per tree.
+        A layer's index; the layer, whose weights stay until the next one is asked for; and, per
+        tree, what `Layer.capture` kept of the unpatched run.
     """
     first_donor, *other_donors = runs
     for index in range(model.n_layers):
         with model.layer(index) as layer:
             captured = []
-            for of_tree in first_donor:
+            for tree_runs in first_donor:
                 with layer.capture() as of_unpatched_run:
-                    of_tree.pass_unpatched(index, layer)
+                    tree_runs.pass_outside(index, layer)
                 captured.append(of_unpatched_run)
-            for of_donor in other_donors:
-                for of_tree in of_donor:
-                    of_tree.pass_unpatched(index, layer)
+            for donor_runs in other_donors:
+                for tree_runs in donor_runs:
+                    tree_runs.pass_outside(index, layer)
             yield index, layer, captured

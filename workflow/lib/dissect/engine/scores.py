@@ -21,7 +21,7 @@ class Scores:
         squared_error: mean over the vocabulary of the squared logit difference to the original.
         kl: KL(original || model) in nats.
         agrees: 1 where the run ranks no token above the original's top token, else 0; so it does
-            not depend on which of two equally likely tokens a processor finds first.
+            not depend on which of two tokens that are equally likely in the run comes first.
         logprob: log-probability of the text's next token, in nats.
     """
 
@@ -39,6 +39,7 @@ class OriginalLogits:
         text: the text; its compared positions are those of `logits`.
 
     Attributes:
+        logits: the same in float32.
         logprob: log-probability of each next token, (positions,), nats.
     """
 
@@ -48,7 +49,8 @@ class OriginalLogits:
         logprobs = self.logits.log_softmax(-1)
         self.probabilities = logprobs.exp()
         self.normaliser = self._normaliser(self.logits, logprobs)
-        # The last position of a text predicts nothing that is in it; no span asks for it there.
+        # At a text's last position the next token is unknown: id 0 stands there, and engine.table
+        # leaves that log-probability out.
         following = [*text.ids[1:], 0]
         self.next_ids = torch.tensor(
             [following[position] for position in text.compared], device=logits.device

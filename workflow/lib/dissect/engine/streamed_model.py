@@ -46,14 +46,22 @@ class StreamedModel:
     Args:
         checkpoint: where the weights come from.
         dtype, device: of the computation.
+        layers_from: a checkpoint of the same shapes; the decoder layers' weights come from there.
 
     Attributes:
         model: transformers' own, without weights.
         layers: its decoder layers, from the lowest up.
     """
 
-    def __init__(self, checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        dtype: torch.dtype,
+        device: torch.device,
+        layers_from: Checkpoint | None = None,
+    ) -> None:
         self.checkpoint = checkpoint
+        self._layers_from = layers_from or checkpoint
         self.dtype = dtype
         self.device = device
         full_precision()
@@ -67,7 +75,7 @@ class StreamedModel:
                 setattr(module, name, buffer.to(device))
         # On a CPU, a reading thread would share the cores with the computation.
         self._prefetcher = (
-            LayerPrefetcher(checkpoint.read_layer, checkpoint.layers, dtype, device)
+            LayerPrefetcher(self._layers_from.read_layer, checkpoint.layers, dtype, device)
             if device.type == "cuda"
             else None
         )
@@ -118,8 +126,8 @@ class StreamedModel:
     def _read_layer(self, index: int) -> dict[str, Tensor]:
         if self._prefetcher is not None:
             return self._prefetcher.layer(index)
-        self.checkpoint.readahead(self.checkpoint.layer_names(index + 1))
-        return self.checkpoint.read_layer(index, self.dtype, self.device)
+        self._layers_from.readahead(self._layers_from.layer_names(index + 1))
+        return self._layers_from.read_layer(index, self.dtype, self.device)
 
     def _read_outside(self, *unused: nn.Module) -> dict[str, Tensor]:
         """The parameters outside the layers, but for those of the embedding or of the head.
@@ -252,9 +260,9 @@ class Layer:
         """A context in which `module` takes the MLP's place."""
         return replaced(self.module, {self._family.mlp: module})
 
-    def with_value_vectors(self, weight: Tensor) -> AbstractContextManager[None]:
-        """A context in which the down projection's weight, (hidden, coefficients), is `weight`."""
-        return filled(self.down, {"weight": weight})
+    def with_weights(self, tensors: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+        """A context in which tensors are the layer's parameters of these names."""
+        return filled(self.module, tensors)
 
 
 class MLPAtPositions(nn.Module):

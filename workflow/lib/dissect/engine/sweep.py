@@ -1,11 +1,11 @@
 """The sweep: every window of one experiment while the host model's layers are read once.
 
-Each run is a row of a batch. `unpatched_run` (engine.runs) takes the unpatched run and those runs
-whose window is finished through the host's layers, and stops after each layer. There, every donor's
-rows inside a window pass the same layer, patched (`DonorRuns.patch_layer`): a window that starts
-there takes the unpatched run's input, and a window that ends there adds its run to the finished
-ones. The schedule says which rows these are. Above the last layer, all runs are compared with the
-original's logits (`compare`).
+A row of a batch is a run, or several runs that are equal so far. `through_layers` (engine.runs)
+takes the unpatched run and those runs whose window is finished through the host's layers, and stops
+after each layer. There, every donor's rows inside a window pass the same layer, patched
+(`DonorRuns.patch_layer`): a window that starts there takes the unpatched run's input, and a window
+that ends there adds its run to the finished ones. The schedule says which rows these are. Above the
+last layer, all runs are compared with the original's logits (`compare`).
 """
 
 import logging
@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dissect.engine.micro_batches import TOKENS_PER_CALL, MicroBatches
+from dissect.engine.micro_batches import POSITIONS_PER_CALL, TOKENS_PER_CALL, MicroBatches
 from dissect.engine.operations import count_sweep, timed
 from dissect.engine.patches import DonorWindows, PatchSite
 from dissect.engine.recording import Recording
-from dissect.engine.runs import TreeRuns, unpatched_run
+from dissect.engine.runs import TreeRuns, through_layers
 from dissect.engine.schedule import LayerRange, schedule
 from dissect.engine.scores import OriginalLogits, Scores
 from dissect.engine.streamed_model import INPUTS, RESIDUAL, Layer, LayerInputs, StreamedModel
@@ -28,16 +28,14 @@ from dissect.texts.spans import Text
 
 log = logging.getLogger("dissect")
 
-POSITIONS_PER_CALL = 1024  # of the head, whose outputs are as wide as the vocabulary
-
 
 @dataclass(frozen=True)
 class Swept:
-    """The scores of a sweep, each list one entry per text.
+    """The scores of a sweep.
 
     Attributes:
-        unpatched: of the host as it is.
-        patched: for each donor, of its run of each window.
+        unpatched: per text, of the host as it is.
+        patched: per donor, by the window's first and last layer, per text.
     """
 
     unpatched: list[Scores]
@@ -62,10 +60,10 @@ def sweep(host: StreamedModel, donors: Sequence[DonorWindows], compared: Recordi
         inputs = {tree: embed(tree) for tree in trees}
     calls = MicroBatches(TOKENS_PER_CALL)
     runs = [DonorRuns(of_donor, inputs, compared.texts, host, calls) for of_donor in donors]
-    for tree, of_tree in zip(compared.trees, runs[0].trees, strict=True):
-        of_tree.add_unpatched(inputs[tree].hidden)
+    for tree, tree_runs in zip(compared.trees, runs[0].trees, strict=True):
+        tree_runs.add_outside(inputs[tree].hidden)
     with timed(count_sweep(host, donors, compared)):
-        for index, layer, captured in unpatched_run(host, [of_donor.trees for of_donor in runs]):
+        for index, layer, captured in through_layers(host, [of_donor.trees for of_donor in runs]):
             for of_donor in runs:
                 of_donor.patch_layer(index, layer, captured)
             log_progress(index, runs)
@@ -103,7 +101,7 @@ class DonorRuns:
         self._device = host.device
 
     def rows_of_windows(self) -> dict[LayerRange, int]:
-        """Which of the finished runs above the last layer is a window's, by its layers."""
+        """By a window's first and last layer, the row of its run above the last layer."""
         finished = [*self.schedule[-1].finished, *self.schedule[-1].ends]
         return {
             (window.first, window.last): finished.index(self._windows.range_of(window))
@@ -153,7 +151,8 @@ def compare(host: StreamedModel, runs: Sequence[DonorRuns], compared: Recording)
             for of_donor, by_text in zip(runs, scores, strict=True):
                 by_text.update(score(head, of_donor.trees[number].outputs(), originals, calls))
     texts = range(len(compared.texts))
-    # The first row of the first donor is the unpatched run; without it, rows go by `windows`.
+    # The first row of the first donor is the unpatched run: without it, rows go by
+    # `rows_of_windows`.
     swept = Swept([scores[0][text].pop(0) for text in texts], [])
     for of_donor, by_text in zip(runs, scores, strict=True):
         swept.patched.append(

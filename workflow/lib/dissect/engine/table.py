@@ -16,7 +16,7 @@ from dissect.texts.spans import Text
 def tabulate(
     texts: Sequence[Text],
     windows: Sequence[Window],
-    unpatched: Sequence[Scores],
+    unlearned: Sequence[Scores],
     patched: Mapping[LayerRange, Sequence[Scores]],
     original_logprobs: Sequence[Array],
     *,
@@ -25,7 +25,7 @@ def tabulate(
     """One row per question x span x window.
 
     Args:
-        unpatched: per text, of the unlearned model as it is.
+        unlearned: per text, of the unlearned model as it is, in both directions.
         patched: per window's layers and text.
         original_logprobs: per text, (positions,) of the original, nats.
         noising: whether the copy was patched into the original, so that there is damage and no KRS.
@@ -45,7 +45,7 @@ def tabulate(
                 continue
             part: dict[str, Any] = {**keys, "question": question, "span": span}
             part |= _columns(
-                text, positions, unpatched[question], of_windows, original_logprobs[question]
+                text, positions, unlearned[question], of_windows, original_logprobs[question]
             )
             parts.append(pd.DataFrame(part))
     rows = pd.concat(parts, ignore_index=True)
@@ -57,7 +57,7 @@ def tabulate(
 def _columns(
     text: Text,
     positions: range,
-    unpatched: Scores,
+    unlearned: Scores,
     patched: Sequence[Scores],
     original_logprob: Array,
 ) -> dict[str, Any]:
@@ -70,8 +70,8 @@ def _columns(
     within = slice(positions.start - start, positions.stop - start)
 
     def means(score: str) -> tuple[float, Array]:
-        """A score's mean over the span's positions: of the unpatched run, of each window's."""
-        rows = np.stack([getattr(run, score) for run in (unpatched, *patched)])
+        """A score's mean over the span's positions: of the unlearned model, of each window's."""
+        rows = np.stack([getattr(run, score) for run in (unlearned, *patched)])
         of_runs: Array = rows[:, within].mean(axis=1)
         return of_runs[0], of_runs[1:]
 

@@ -15,7 +15,8 @@ from torch import Tensor
 from dissect.texts.spans import Text
 
 Ids = Sequence[int]
-Part = tuple[slice, tuple[int, ...]]  # the tokens that a text adds to a tree, and all of its tokens
+# The tokens that a text adds to a tree, and all tokens of that text.
+Part = tuple[slice, tuple[int, ...]]
 
 # Larger trees gain nothing: products are large enough. It is a constant, so that trees follow from
 # the texts alone, on every machine.
@@ -55,7 +56,11 @@ class TokenTree:
 
     @property
     def parts(self) -> list[Part]:
-        """The tokens that each text adds to the sequence, in order, and all tokens of that text."""
+        """The tokens that each text adds to the sequence, in order, and all tokens of that text.
+
+        From the token on where a text differs from all before it, its tokens are new, and stand at
+        the end of the sequence. A text that adds none has no part.
+        """
         parts: list[Part] = []
         end = 0
         for path in self.paths:
@@ -71,7 +76,10 @@ class TokenTree:
         return [path[position] for position in positions]
 
     def compared(self, texts: Sequence[Text]) -> list[int]:
-        """The indices of the compared positions of the tree's texts, text by text."""
+        """The indices of the compared positions of the tree's texts, text by text.
+
+        A token that two texts share is in the list twice.
+        """
         return [index for text in self.texts for index in self.at(text, texts[text].compared)]
 
     def mask(self, causal: Tensor | None) -> Tensor:
@@ -86,8 +94,10 @@ class TokenTree:
         """
         attends = torch.zeros(len(self.ids), len(self.ids), dtype=torch.bool)
         for path in self.paths:
-            for end, index in enumerate(path, start=1):
-                attends[index, list(path[:end])] = True
+            index = torch.tensor(path)
+            attends[index[:, None], index] = torch.ones(
+                len(path), len(path), dtype=torch.bool
+            ).tril()
         if causal is None:
             return attends[None, None]
         positions = torch.tensor(self.positions, device=causal.device)
@@ -96,14 +106,14 @@ class TokenTree:
         return by_position.masked_fill(~attends.to(causal.device), never)
 
 
-def token_trees(texts: Sequence[Ids]) -> list[TokenTree]:
-    """Put texts, in their order, into token trees of similar size, about TREE_TOKENS each.
+def token_trees(texts: Sequence[Ids], size: int = TREE_TOKENS) -> list[TokenTree]:
+    """Put texts, in their order, into token trees of similar size, about `size` tokens each.
 
     Args:
         texts: token ids.
     """
     together = token_tree(texts, range(len(texts)))
-    count = -(-len(together.ids) // TREE_TOKENS)
+    count = -(-len(together.ids) // size)
     total = sum(map(len, texts))
     groups: list[list[int]] = []
     before = 0

@@ -17,13 +17,26 @@ from matplotlib.ticker import MaxNLocator
 from dissect.analysis.bootstrap import MIN_CONCEPTS
 from dissect.errors import DissectError
 from dissect.figures.names import FONT_FAMILY, font_families
-from dissect.figures.style import EXPERIMENTS, Look, Style, in_order
+from dissect.figures.style import COLOURS, EXPERIMENTS, Look, Style, in_order
 from dissect.files import atomic_path
-from dissect.terms import DENOISING
+from dissect.terms import REFERENCE
 
 GREY = "0.35"
 SINGLE_WIDTH = 0.5  # of a single concept's line
 TOP = 1.08  # of a score's axis: a little air above KRS 1
+# Of a reference model in the panels of copies.
+REFERENCE_LINE: dict[str, Any] = {
+    "label": "reference model",
+    "color": "0.45",
+    "linestyle": (0, (2.5, 1.2)),
+    "linewidth": 1.1,
+    "marker": "o",
+    "markersize": 2.6,
+    "markerfacecolor": "white",
+    "markeredgewidth": 0.6,
+    "zorder": 1.9,
+}
+_HOLLOW_MARKS = 6  # at about so many points of its lines
 # How a mean is marked where it is no point of a line.
 LARGE_MARK: dict[str, Any] = {
     "linestyle": "none",
@@ -212,7 +225,7 @@ def line_styles(looks: Mapping[str, Look], style: Style, colours: int) -> dict[s
 def experiment_styles(style: Style, shown: Iterable[str]) -> dict[str, dict[str, Any]]:
     """`line_styles` of the experiments shown, in the paper's order: the same in every figure."""
     looks = {name: EXPERIMENTS[name] for name in in_order(shown)}
-    return line_styles(looks, style, len(DENOISING))
+    return line_styles(looks, style, COLOURS)
 
 
 def add_line(axes: Axes, rows: pd.DataFrame, value: str, **line_style: Any) -> None:
@@ -237,6 +250,47 @@ def add_singles(axes: Axes, rows: pd.DataFrame, **line_style: Any) -> None:
     thin = {"marker": "", "linewidth": SINGLE_WIDTH, "alpha": 0.6, "zorder": 1.5}
     for _, concept in rows.groupby("concept", observed=True):
         add_line(axes, concept, "value", **line_style | thin)
+
+
+def add_curves(
+    axes: Axes, rows: pd.DataFrame, singles: pd.DataFrame | None, style: Style, why_empty: str
+) -> None:
+    """A line per experiment, with its band where it has one, or with the single concepts.
+
+    Args:
+        rows: the means of one panel.
+        singles: its single concepts, where these are too few for an interval.
+        why_empty: the words before the names of experiments that have no value.
+    """
+    empty = []
+    for experiment, line_style in experiment_styles(style, rows["experiment"]).items():
+        curve = rows[rows["experiment"] == experiment]
+        add_line(axes, curve, "mean", **line_style)
+        if curve["mean"].isna().all():
+            empty.append(line_style["label"])
+        add_band(axes, curve, line_style["color"])
+        if singles is not None:
+            of_experiment = singles[singles["experiment"] == experiment]
+            add_singles(axes, of_experiment, **line_style)
+    if empty:
+        note(axes, f"{why_empty}: " + ", ".join(empty), 0.02)
+
+
+def add_reference(axes: Axes, rows: pd.DataFrame, references: pd.DataFrame, style: Style) -> None:
+    """A dashed grey line per experiment of the reference model, in a panel of copies.
+
+    The hollow markers say which experiment. Nothing is added to the reference model's own panel.
+    """
+    if (rows["origin"] == REFERENCE).all():
+        return
+    for experiment, line_style in experiment_styles(style, references["experiment"]).items():
+        curve = references[references["experiment"] == experiment]
+        marks = {
+            "marker": line_style["marker"],
+            "markeredgecolor": line_style["color"],
+            "markevery": max(1, len(curve) // _HOLLOW_MARKS),  # more would hide the dashes
+        }
+        add_line(axes, curve, "mean", **REFERENCE_LINE | marks)
 
 
 def legend(

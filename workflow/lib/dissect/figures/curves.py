@@ -11,6 +11,7 @@ from dissect.analysis.curve_groups import ALL_METHODS, DONOR
 from dissect.figures import canvas, notes
 from dissect.figures.names import drawn_name
 from dissect.figures.style import SCORES, Style, layer_label
+from dissect.terms import PAPER_EXPERIMENTS, REFERENCE
 
 FLOOR_WIDTH = 0.7  # of a control's line
 
@@ -39,7 +40,8 @@ def draw_curves(curves: pd.DataFrame, style: Style) -> Figure:
 
     Args:
         curves: rows of tables/curves.csv of one model, window, span and score. Origins are not
-            pooled: each has a panel. Rows of other donors are drawn as control baselines.
+            pooled: each has a panel, with the reference model in it, where there is one. Rows of
+            other donors are drawn as control baselines.
     """
     overall = curves[(curves["method"] == ALL_METHODS) & (curves["donor"] == DONOR)]
     overall = overall.assign(low=math.nan, high=math.nan)  # the paper's figure has no bands
@@ -64,16 +66,21 @@ def draw_curves_by_method(curves: pd.DataFrame, concepts: pd.DataFrame, style: S
 def _draw(
     curves: pd.DataFrame, panels: canvas.MethodPanels, averaged: list[str], style: Style
 ) -> Figure:
-    """Panels of curves on shared axes, each with its controls."""
+    """Panels of curves on shared axes, each with its controls and the reference model."""
     drawn, shown = pd.concat(panels.rows.values()), panels.shown
     controls = curves[(curves["donor"] != DONOR) & curves["method"].isin(drawn["method"])]
+    references = drawn[drawn["origin"] == REFERENCE]
     columns = canvas.columns_of(len(panels.rows))
     size = (style.width if columns > 1 else style.width / 2, style.panel_height + 0.15)
-    legend_height = (0.2 if columns > 1 else 0.35) * style.font_scale
+    per_row = 4 if columns > 1 else 2
+    entries = max(len(PAPER_EXPERIMENTS), drawn["experiment"].nunique())
+    legend_height = (0.05 + 0.15 * -(-entries // per_row)) * style.font_scale
     with canvas.applied(style, curves):
         figure, axes = canvas.new_panels(len(panels.rows), size, legend_height, sharex=True)
         for panel, (name, rows) in zip(axes, panels.rows.items(), strict=True):
-            _draw_curves(panel, rows, panels.singles.get(name), style)
+            singles = panels.singles.get(name)
+            canvas.add_curves(panel, rows, singles, style, "no value (unpatched loss 0)")
+            canvas.add_reference(panel, rows, references, style)
             of_panel = rows[["method", "origin"]].drop_duplicates()
             _draw_controls(panel, controls.merge(of_panel), style)
             panel.set_title(drawn_name(name), loc="left")
@@ -94,9 +101,10 @@ def _draw(
             ),
         ]
         notes.title(figure, first["model"], phrases, style)
-        entries = [*canvas.experiment_styles(style, drawn["experiment"]).values()]
-        entries += [_LINES[donor] for donor in map(str, highest[highest >= end].index)]
-        canvas.legend(figure, entries, 4 if columns > 1 else 2)
+        handles = [*canvas.experiment_styles(style, drawn["experiment"]).values()]
+        handles += [canvas.REFERENCE_LINE] if len(references) else []
+        handles += [_LINES[donor] for donor in map(str, highest[highest >= end].index)]
+        canvas.legend(figure, handles, per_row)
     return figure
 
 
@@ -112,24 +120,6 @@ def _label(axes: list[Axes], across: str, up: str, end: float) -> None:
         panel.xaxis.label.set_visible(lowest)
         panel.set_ylabel("" if number % columns else up)
         panel.set_ylim(end, canvas.TOP)
-
-
-def _draw_curves(
-    axes: Axes, rows: pd.DataFrame, singles: pd.DataFrame | None, style: Style
-) -> None:
-    """A line per experiment, with its band where it has one, or with the single concepts."""
-    empty = []
-    for experiment, line_style in canvas.experiment_styles(style, rows["experiment"]).items():
-        curve = rows[rows["experiment"] == experiment]
-        canvas.add_line(axes, curve, "mean", **line_style)
-        if curve["mean"].isna().all():
-            empty.append(line_style["label"])
-        canvas.add_band(axes, curve, line_style["color"])
-        if singles is not None:
-            of_experiment = singles[singles["experiment"] == experiment]
-            canvas.add_singles(axes, of_experiment, **line_style)
-    if empty:
-        canvas.note(axes, "no value (unpatched loss 0): " + ", ".join(empty), 0.02)
 
 
 def _draw_controls(axes: Axes, controls: pd.DataFrame, style: Style) -> None:

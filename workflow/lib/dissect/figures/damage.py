@@ -7,7 +7,7 @@ from dissect.analysis.curve_groups import ALL_METHODS
 from dissect.figures import canvas, notes
 from dissect.figures.names import drawn_name
 from dissect.figures.style import SPANS, Style, layer_label, window_label
-from dissect.terms import DAMAGE
+from dissect.terms import DAMAGE, REFERENCE
 
 
 def draw_damage(curves: pd.DataFrame, concepts: pd.DataFrame, style: Style) -> Figure:
@@ -21,22 +21,15 @@ def draw_damage(curves: pd.DataFrame, concepts: pd.DataFrame, style: Style) -> F
     curves = curves[curves["score"] == DAMAGE]
     each = curves[curves["method"] != ALL_METHODS]
     panels = canvas.MethodPanels.of(each, concepts[concepts["score"] == DAMAGE])
-    line_styles = canvas.experiment_styles(style, each["experiment"])
+    references = each[each["origin"] == REFERENCE]
     columns = canvas.columns_of(len(panels.rows))
     size = (style.width if columns > 1 else style.width / 2, style.panel_height + 0.15)
     window = str(curves["window"].iloc[0])
     with canvas.applied(style, curves):
         figure, axes = canvas.new_panels(len(panels.rows), size, 0.2 * style.font_scale)
         for number, (panel, (name, rows)) in enumerate(zip(axes, panels.rows.items(), strict=True)):
-            singles = panels.singles.get(name)
-            for experiment, line_style in line_styles.items():
-                curve = rows[rows["experiment"] == experiment]
-                canvas.add_line(panel, curve, "mean", **line_style)
-                if singles is None:
-                    canvas.add_band(panel, curve, line_style["color"])
-                else:
-                    of_experiment = singles[singles["experiment"] == experiment]
-                    canvas.add_singles(panel, of_experiment, **line_style)
+            canvas.add_curves(panel, rows, panels.singles.get(name), style, "no value")
+            canvas.add_reference(panel, rows, references, style)
             canvas.zero_line(panel)
             canvas.layer_ticks(panel)
             panel.set_title(drawn_name(name), loc="left")
@@ -51,5 +44,7 @@ def draw_damage(curves: pd.DataFrame, concepts: pd.DataFrame, style: Style) -> F
             *notes.counted(curves),
         ]
         notes.title(figure, str(curves["model"].iloc[0]), phrases, style)
-        canvas.legend(figure, list(line_styles.values()), 4 if columns > 1 else 2)
+        entries = [*canvas.experiment_styles(style, each["experiment"]).values()]
+        entries += [canvas.REFERENCE_LINE] if len(references) else []
+        canvas.legend(figure, entries, 4 if columns > 1 else 2)
     return figure

@@ -1,4 +1,4 @@
-"""Small multiples: a row of panels per method, a column per experiment, lines over one another."""
+"""Small multiples: rows of panels per method, a panel per experiment, lines over one another."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -37,33 +37,39 @@ def method_grid(
     """
     means = pd.concat(panels.rows.values())
     experiments = in_order(means["experiment"])
+    # More experiments than columns: a method's first ones, and below them its others.
+    blocks = [experiments[start : start + _FULL] for start in range(0, len(experiments), _FULL)]
+    rows = [(title, block) for title in panels.rows for block in blocks]
+    columns = len(blocks[0])
     styles = canvas.line_styles(looks, style, _COLOURS)
-    width = style.width * min(max(len(experiments), 2), _FULL) / _FULL
-    height = len(panels.rows) * style.panel_height * 0.75 + 0.3 * style.font_scale
+    width = style.width * max(columns, 2) / _FULL
+    height = len(rows) * style.panel_height * 0.75 + 0.3 * style.font_scale
     across, up = scales
     with canvas.applied(style, means):
-        figure, grid = canvas.new_grid(
-            (width, height), len(panels.rows), len(experiments), sharex=True
-        )
-        for row, (title, of_method) in zip(grid, panels.rows.items(), strict=True):
+        figure, grid = canvas.new_grid((width, height), len(rows), columns, sharex=True)
+        for number, (row, (title, block)) in enumerate(zip(grid, rows, strict=True)):
             row[0].set_ylabel(f"{drawn_name(title, _METHOD)}\n{up}")
-            singles = panels.singles.get(title)
-            for axes, experiment in zip(row, experiments, strict=True):
+            of_method, singles = panels.rows[title], panels.singles.get(title)
+            for spare in row[len(block) :]:
+                spare.remove()
+            for axes, experiment in zip(row, block, strict=False):
                 canvas.zero_line(axes)
                 curves = of_method[of_method["experiment"] == experiment]
                 alone = None if singles is None else singles[singles["experiment"] == experiment]
                 draw_panel(axes, curves, alone, styles)
                 if curves["mean"].isna().all():
                     canvas.note(axes, "no value")
-        for axes, experiment in zip(grid[0], experiments, strict=True):
-            axes.set_title(EXPERIMENTS[experiment].label, loc="left")
-        for axes in grid[-1]:
-            axes.set_xlabel(across)
+                if number == 0 or len(blocks) > 1:
+                    axes.set_title(EXPERIMENTS[experiment].label, loc="left")
+        for column in range(columns):
+            lowest = grid[-1 if column < len(blocks[-1]) else -2, column]
+            lowest.tick_params(labelbottom=True)
+            lowest.set_xlabel(across)
         shown = panels.shown
         grid[0, 0].set_ylim(canvas.score_floor(shown, style), canvas.score_ceiling(shown, style))
         outside = notes.cut_note(shown, style), notes.ceiling_note(shown, style)
         notes.title(figure, means["model"].iloc[0], [*words, *outside], style)
         # Side by side, or in a narrow figure one below the other.
-        columns = len(styles) if width > style.width * 0.6 else 1
-        canvas.legend(figure, list(styles.values()), columns)
+        beside = len(styles) if width > style.width * 0.6 else 1
+        canvas.legend(figure, list(styles.values()), beside)
     return figure

@@ -10,18 +10,27 @@ from matplotlib.figure import Figure
 from dissect.figures import canvas, notes
 from dissect.figures.names import drawn_name
 from dissect.figures.style import EXPERIMENTS, SCORES, Style, in_order
-from dissect.inputs.windows import SUFFIX
+from dissect.inputs.windows import PREFIX, SUFFIX
 
 LAST, BEST, OTHERS = "last", "best", "others"
-# Role -> marker, label of sliding windows, and of suffixes.
-_ROLES = {
-    LAST: ("D", "window centred at the last layer", "last layer alone"),
-    BEST: (
-        "o",
-        "best other window (its layer at the right)",
+_MARKERS = {LAST: "D", BEST: "o", OTHERS: "s"}
+# What each role is called, in this order: of sliding windows, and of other kinds.
+_SLIDING_LABELS = (
+    "window centred at the last layer",
+    "best other window (its layer at the right)",
+    "mean of all other windows",
+)
+_LABELS = {
+    SUFFIX: (
+        "last layer alone",
         "best longer suffix (its first layer at the right)",
+        "mean of all longer suffixes",
     ),
-    OTHERS: ("s", "mean of all other windows", "mean of all longer suffixes"),
+    PREFIX: (
+        "all layers",
+        "best shorter prefix (its last layer at the right)",
+        "mean of all shorter prefixes",
+    ),
 }
 _BY = ["origin", "method", "experiment"]
 _DODGE = 0.8  # of a category's height; what seaborn's stripplot uses
@@ -79,12 +88,11 @@ def draw_last_layer(concepts: pd.DataFrame, style: Style) -> Figure:
             notes.cut_note(share["value"].astype(float), style),
         ]
         notes.title(figure, first["model"], phrases, style)
-        is_suffix = first["window"] == SUFFIX
+        labels = _LABELS.get(first["window"], _SLIDING_LABELS)
         entries = [
-            canvas.LARGE_MARK
-            | {"marker": marker, "color": colour, "label": of_suffix if is_suffix else label}
-            for (marker, label, of_suffix), colour in zip(
-                _ROLES.values(), _colours(style), strict=True
+            canvas.LARGE_MARK | {"marker": marker, "color": colour, "label": label}
+            for marker, colour, label in zip(
+                _MARKERS.values(), _colours(style), labels, strict=True
             )
         ]
         canvas.legend(figure, entries, 3 if is_wide else 1, length=2)
@@ -97,7 +105,7 @@ def _draw_panel(axes: Axes, share: pd.DataFrame, experiments: list[str], style: 
         "y": "experiment",
         "order": experiments,
         "hue": "role",
-        "hue_order": list(_ROLES),
+        "hue_order": list(_MARKERS),
         "palette": _colours(style),
         "legend": False,
         "ax": axes,
@@ -109,9 +117,9 @@ def _draw_panel(axes: Axes, share: pd.DataFrame, experiments: list[str], style: 
             share,
             **shared,
             **canvas.LARGE_MARK,
-            dodge=_DODGE * (1 - 1 / len(_ROLES)),
+            dodge=_DODGE * (1 - 1 / len(_MARKERS)),
             errorbar=None,
-            markers=[marker for marker, _, _ in _ROLES.values()],
+            markers=[*_MARKERS.values()],
             zorder=3,
         )
     beside: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center"}

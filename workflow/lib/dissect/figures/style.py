@@ -7,7 +7,7 @@ from pydantic import Field
 
 from dissect import terms
 from dissect.inputs.section import Section
-from dissect.inputs.windows import window_width
+from dissect.inputs.windows import PREFIX, SUFFIX, window_width
 
 
 class Look(NamedTuple):
@@ -24,15 +24,21 @@ class Look(NamedTuple):
     dashes: tuple[float, ...] = ()
 
 
-# In the paper's order; the same components of the copy, patched into the original, look the same.
+# The paper's four in its order. Weights have the colour of the activations that they make; the same
+# components of the copy, patched into the original, look the same.
 _COMPONENTS = {
     terms.MLP_COEFFICIENTS: Look("MLP coefficients", 0, "o"),
     terms.ATTENTION: Look("attention states", 1, "s", (4, 1.5)),
     terms.BOTH: Look("coefficients + attention", 2, "^"),
     terms.VALUE_VECTORS: Look("value vectors", 3, "X", (1, 1)),
+    terms.ATTENTION_WEIGHTS: Look("attention weights", 1, ">", (2, 1)),
+    terms.GATE_AND_UP_WEIGHTS: Look("gate and up weights", 0, "v", (6, 1)),
+    terms.LAYER_WEIGHTS: Look("attention and MLP weights", 2, "d", (5, 1, 1, 1)),
+    terms.ALL_WEIGHTS: Look("all weights", None, "<", (1, 2)),
     "residual": Look("residual stream", 3, "D", (3, 1, 1, 1)),
 }
 EXPERIMENTS = {name: _COMPONENTS[name.removeprefix("noising_")] for name in terms.EXPERIMENTS}
+COLOURS = len(terms.PAPER_EXPERIMENTS)  # of the palette, for experiments
 SCORES = {terms.KRS: "Knowledge Recovery Score", terms.KRS_OF_MEANS: "KRS of the mean losses"}
 SHORT_SCORES = {terms.KRS: "KRS", terms.KRS_OF_MEANS: "KRS of means"}
 SPANS = {
@@ -40,6 +46,8 @@ SPANS = {
     terms.ANSWER: "the answer's span",
     terms.FACT: "the fact's span",
 }
+# Kind of window -> on which side of a layer its others are; which of its layers it is drawn at.
+_BESIDE = {SUFFIX: ("after", "first"), PREFIX: ("before", "last")}
 
 
 class Style(Section):
@@ -62,7 +70,7 @@ class Style(Section):
 
 
 def in_order(experiments: Iterable[str]) -> list[str]:
-    """Experiments as the paper lists them."""
+    """Experiments in the order in which they are shown, the paper's first."""
     present = set(experiments)
     return [name for name in EXPERIMENTS if name in present]
 
@@ -71,7 +79,7 @@ def window_label(window: str) -> str:
     """What is put back at each point of a curve."""
     width = window_width(window)
     if width is None:
-        return "each layer and all after it put back"
+        return f"each layer and all {_BESIDE[window][0]} it put back"
     return f"windows of {width} layers put back" if width > 1 else "single layers put back"
 
 
@@ -79,5 +87,5 @@ def layer_label(window: str) -> str:
     """What the layer axis counts."""
     width = window_width(window)
     if width is None:
-        return "first layer put back (from 0)"
+        return f"{_BESIDE[window][1]} layer put back (from 0)"
     return "layer (centre of the window, from 0)" if width > 1 else "layer (from 0)"

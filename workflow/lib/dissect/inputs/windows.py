@@ -8,7 +8,7 @@ from dissect.errors import DissectError, shortened
 # No number has a leading zero: sliding_03 and sliding_3 would be two windows of one width.
 _SLIDING = re.compile(r"sliding_([1-9][0-9]{0,3})")
 _BETWEEN = re.compile(r"(0|[1-9][0-9]{0,3})-(0|[1-9][0-9]{0,3})")
-SUFFIX = "suffix"
+SUFFIX, PREFIX = "suffix", "prefix"
 
 
 @dataclass(frozen=True)
@@ -16,21 +16,25 @@ class Window:
     """Layers first..last (inclusive, counted from 0) of one point of a curve."""
 
     name: str
-    layer: int  # where the point is drawn: the centre of a sliding window, a suffix's first layer
+    layer: int  # where it is drawn: the centre, a suffix's first layer, a prefix's last
     first: int
     last: int
 
 
 def window_width(name: str) -> int | None:
-    """The width in layers that a window's name says, None for a suffix; no other name is legal."""
-    if name == SUFFIX:
+    """The width in layers that a window's name says; None for suffixes and prefixes.
+
+    Raises:
+        DissectError: for any other name.
+    """
+    if name in (SUFFIX, PREFIX):
         return None
     match = _SLIDING.fullmatch(name)
     width = int(match.group(1)) if match else 0
     if width % 2 == 0:
         raise DissectError(
             f"windows: {shortened(name)} is not a window; legal are sliding_<odd width>, such as "
-            f"sliding_5 (the paper's), without leading zeros, and {SUFFIX}"
+            f"sliding_5 (the paper's), without leading zeros, {SUFFIX} and {PREFIX}"
         )
     return width
 
@@ -39,7 +43,9 @@ def windows_of(names: list[str], layers: int) -> list[Window]:
     """Every window of a sweep over a model of so many layers, in the order of `names`.
 
     sliding_w: for each centre, the layers centre - w//2 .. centre + w//2, clipped at both ends as
-    the paper's notebooks clip them (section 3). suffix: for each layer, that one and all above.
+    the paper's notebooks clip them (section 3). suffix: for each layer, that one and all above;
+    prefix: that one and all below. All layers at once are the suffix of layer 0, and the prefix
+    of the last layer.
 
     Raises:
         DissectError: for an unknown name, or a window wider than the model.
@@ -47,8 +53,10 @@ def windows_of(names: list[str], layers: int) -> list[Window]:
     windows = []
     for name in names:
         width = window_width(name)
-        if width is None:
+        if name == SUFFIX:
             windows += [Window(name, layer, layer, layers - 1) for layer in range(layers)]
+        elif width is None:
+            windows += [Window(name, layer, 0, layer) for layer in range(layers)]
         elif width > layers:
             raise DissectError(
                 f"windows: {name} is wider than the model, which has {layers} layers; "

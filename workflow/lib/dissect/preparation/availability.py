@@ -24,7 +24,11 @@ from dissect.study.selection import Missing, all_missing
 from dissect.study.study import Study
 
 log = logging.getLogger("dissect")
-_OF_OTHER_KINDS = {"wheel": "comes from the package index", "unlearn": "is trained here"}
+_OF_OTHER_KINDS = {
+    "wheel": "comes from the package index",
+    "unlearn": "is trained here",
+    "teach": "is trained here",
+}
 _AGAIN = {
     "skip": "run the same command again, and the study goes on without them (skip)",
     "unlearn": "run the same command again, and they are trained here (unlearn)",

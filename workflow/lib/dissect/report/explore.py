@@ -11,16 +11,18 @@ import seaborn as sns
 
 from dissect.analysis.curve_groups import ALL_METHODS, DONOR
 from dissect.figures.canvas import TOP, score_floor
-from dissect.figures.style import EXPERIMENTS, Style, in_order, window_label
+from dissect.figures.style import COLOURS, EXPERIMENTS, Style, in_order, window_label
 from dissect.report.formatting import DASH, name_of
 from dissect.report.run import ORIGINS
 from dissect.report.sources import Shown
-from dissect.terms import DENOISING
 
 # What is said of a point, at the pointer and in the table under the chart.
 COLUMNS = ("put back", "curve", "layer", "covers layers", "recovery", "95 % interval", "concepts")
 # Marker of the figures -> the same in Vega.
-_SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "X": "cross"}
+_SHAPES = {
+    **{"o": "circle", "s": "square", "X": "cross", "d": "diamond"},
+    **{"^": "triangle-up", "v": "triangle-down", ">": "triangle-right", "<": "triangle-left"},
+}
 _AXIS = {
     "gridColor": "#9ca3af",
     "labelFontSize": 12,
@@ -49,15 +51,16 @@ Looks = Mapping[str, Mapping[str, Any]]
 
 def looks_of(experiments: Iterable[str], style: Style) -> dict[str, dict[str, Any]]:
     """Per experiment its label, colour, shape and dashes: those of the figures."""
-    colours = sns.color_palette(style.palette, len(DENOISING)).as_hex()
+    colours = sns.color_palette(style.palette, COLOURS).as_hex()
+    looks = {name: EXPERIMENTS[name] for name in in_order(experiments)}
     return {
         name: {
-            "label": EXPERIMENTS[name].label,
-            "colour": colours[EXPERIMENTS[name].colour],
-            "shape": _SHAPES[EXPERIMENTS[name].marker],
-            "dash": [round(2 * part, 1) for part in EXPERIMENTS[name].dashes] or [1, 0],
+            "label": look.label,
+            "colour": "#000000" if look.colour is None else colours[look.colour],
+            "shape": _SHAPES[look.marker],
+            "dash": [round(2 * part, 1) for part in look.dashes] or [1, 0],
         }
-        for name in in_order(experiments)
+        for name, look in looks.items()
     }
 
 

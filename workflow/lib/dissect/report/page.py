@@ -15,11 +15,14 @@ from dissect.analysis.curve_groups import ALL_METHODS, DONOR
 from dissect.figures.style import EXPERIMENTS, Style
 from dissect.report import run
 from dissect.report.concepts import concept_sections
+from dissect.report.depth import depth_page
 from dissect.report.explore import COLUMNS, explorer, looks_of
 from dissect.report.findings import findings
 from dissect.report.formatting import NONE, counted, listed, name_of, number, setting
+from dissect.report.pictures import split
 from dissect.report.sources import Shown, Sources, highest
 from dissect.report.tables import PageTable, compact_json, narrowed, page_table
+from dissect.terms import REFERENCE
 
 PACKAGE_DATA = ("templates/*", "assets/*")
 # File -> its caption.
@@ -34,6 +37,8 @@ TABLES = {
     "learned the concept, and the difference",
     "uds.csv": "Unlearning depth score (UDS): 0 is untouched, 1 is as absent as in the reference "
     "model. A row without a question is the mean over questions",
+    "depth.csv": "Damage to the facts by the unlearned models and by the reference model, in nats "
+    "per token of the fact, by layers; and UDS, over all layers",
     "behaviour.csv": "Answers: how like the original's they are (BLEU, ROUGE-L), by method, "
     "concept and set of questions",
     "weight_changes.csv": "How far each parameter moved, by component and layer",
@@ -46,6 +51,7 @@ _ABSENT = {
     "reference.csv": "no reference model was given (config: reference), so these scores do not say "
     "whether knowledge was erased or only hidden",
     "uds.csv": "depth was not measured (config: reference, depth; concept file: answer_facts)",
+    "depth.csv": "damages to the facts were not measured (config: reference, depth)",
     "behaviour.csv": "the models' answers were not computed (config: behaviour.sets)",
     "weight_changes.csv": "the parameters were not compared (config: weight_changes)",
 }
@@ -78,12 +84,19 @@ def render(
     curves = shown.of(sources.tables["curves.csv"])
     # A single model is named once, at the top.
     constant = ["model"] if sources.tables["coverage.csv"]["model"].nunique() == 1 else []
+    depth = depth_page(sources, shown)
+    for name in ("uds", "scores"):
+        depth[name] = depth[name].drop(columns=constant, errors="ignore")
+    of_depth = ("depth", "damage") if depth["has_reference"] else ()
+    depth_pictures, pictures = split(pictures, of_depth)
     html: str = environment.get_template("page.html").render(
         asset=lambda name: (resources.files("dissect.report") / "assets" / name).read_text("utf-8"),
         vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
         study=_study(sources, sections),
         findings=findings(sources.tables["claims.csv"], shown.spans[0]),
         pictures=pictures,
+        depth=depth,
+        depth_pictures=depth_pictures,
         baseline=_baseline(curves, shown).drop(columns=constant),
         returned=_returned(sources, curves, shown).drop(columns=constant),
         looks=looks,
@@ -108,7 +121,7 @@ def _study(sources: Sources, sections: Sequence[Mapping[str, Any]]) -> dict[str,
     coverage = sources.tables["coverage.csv"]
     return {
         "models": sorted(coverage["model"].unique()),
-        "methods": sorted(coverage["method"].unique()),
+        "methods": sorted(coverage.loc[coverage["origin"] != REFERENCE, "method"].unique()),
         "concepts": list(dict.fromkeys(section["name"] for section in sections)),
         "origins": [run.ORIGINS[name] for name in sorted(set(sources.scores["origin"]))],
         "done": int((coverage["status"] == "done").sum()),

@@ -46,6 +46,18 @@ def pictures(
     return by_model
 
 
+def split(
+    by_model: Mapping[str, Mapping[str, list[dict[str, Any]]]], figures: Sequence[str]
+) -> tuple[list[dict[str, Any]], dict[str, dict[str, list[dict[str, Any]]]]]:
+    """The leading pictures of some figures, and what `pictures` returned without them."""
+    chosen, rest = [], {}
+    for model, both in by_model.items():
+        chosen += [one for one in both["leading"] if one["figure"] in figures]
+        others = [one for one in both["leading"] if one["figure"] not in figures]
+        rest[model] = {**both, "leading": others}
+    return chosen, rest
+
+
 def _picture(
     path: Path, figure: str, selection: Mapping[str, str], caption: Path, dpi: int
 ) -> dict[str, Any]:
@@ -58,6 +70,7 @@ def _picture(
     what = setting(*(selection.get(part) for part in ("window", "span", "score")))
     return {
         "id": "-".join(["figure", model, figure, *selection.values()]),
+        "figure": figure,
         "title": title,
         "alt": f"{title}: {', '.join(filter(None, (model, what)))}",
         "caption": _caption(caption, {"model": model, **selection}),

@@ -15,6 +15,7 @@ from dissect.errors import DissectError
 from dissect.report.formatting import number
 from dissect.results.csv_files import read_csv
 from dissect.results.schema import read_metadata
+from dissect.terms import REFERENCE
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class Sources:
         """A table that has rows, or None."""
         frame = self.tables.get(name)
         return None if frame is None or frame.empty else frame
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether there is a reference model."""
+        return bool((self.scores["origin"] == REFERENCE).any())
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from dissect.inputs.concepts import Entry, digest, read_concept_file, unrelated_
 from dissect.provenance import versions
 from dissect.results.expected import expected, refuse_foreign
 from dissect.results.schema import read_metadata
-from dissect.terms import ORIGINAL
+from dissect.terms import BASE, ORIGINAL
 
 log = logging.getLogger("dissect")
 
@@ -99,8 +99,9 @@ def _read_manifests(
     for path, one in fields.items():
         of_study = dict(wanted.get("/".join((one["model"], one["method"], one["concept"])), {}))
         if "training" in of_study:
-            original = by_key[one["model"], ORIGINAL, ""]["weights_sha256"]
-            of_study["training"] = of_study["training"] | {"original_weights_sha256": original}
+            start = BASE if one["source"] == "teach" else ORIGINAL
+            sha256 = by_key[one["model"], start, ""]["weights_sha256"]
+            of_study["training"] = of_study["training"] | {f"{start}_weights_sha256": sha256}
         compared.append((path, one, of_study))
     refuse_foreign(compared)
     return by_key

@@ -13,6 +13,7 @@ TEXTS = {
     *("model", "origin", "method", "concept", "concept_name", "experiment", "versus", "component"),
     *("window", "span", "score", "donor", "set", "id", "status", "reason", "note", "verdict"),
     *("claim", "statistic", "bound", "prompt", "answer", "answer_original"),
+    *("form", "layers", "unit", "outcome"),
 }
 
 

@@ -3,14 +3,14 @@
 import csv
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from dissect.errors import DissectError, shortened
 from dissect.files import read_users_text
-from dissect.inputs.names import MAX_NAME_BYTES, name_problem, path_problem
+from dissect.inputs.names import length_problem, name_problem, path_problem
 from dissect.inputs.rows import CheckpointRow
-from dissect.terms import ORIGINAL
+from dissect.terms import BASE, ORIGINAL
 
 # The formats that go with each kind of source, its usual one first.
 _FORMATS = {
@@ -18,10 +18,11 @@ _FORMATS = {
     "hub": ("transformers", "olmo-legacy"),
     "wheel": ("gguf",),
     "unlearn": ("transformers",),
+    "teach": ("transformers",),
 }
 _COLUMNS = ("model", "method", "concept", "source", "revision", "format")
 _REQUIRED = set(_COLUMNS[:4])
-_SOURCE = re.compile(r"path:\S.*|hub:[\w.-]+/[\w.-]+|wheel:[\w.-]+==[\w.+!-]+|unlearn")
+_SOURCE = re.compile(r"path:\S.*|hub:[\w.-]+/[\w.-]+|wheel:[\w.-]+==[\w.+!-]+|unlearn|teach")
 
 
 def read_table(path: Path) -> list[CheckpointRow]:
@@ -51,6 +52,7 @@ def read_table(path: Path) -> list[CheckpointRow]:
     if not header:
         raise DissectError(f"checkpoints: {path} is empty; its columns are {', '.join(_COLUMNS)}")
     _check_distinct(path, rows.values())
+    _check_served(path, rows.values())
     return list(rows.values())
 
 
@@ -83,7 +85,7 @@ def _row(where: str, header: list[str], values: list[str]) -> CheckpointRow:
     if not _SOURCE.fullmatch(source):
         raise DissectError(
             f"{where}: source {shortened(source)} is not known; legal are path:FOLDER, "
-            "hub:OWNER/NAME, wheel:NAME==VERSION and unlearn"
+            "hub:OWNER/NAME, wheel:NAME==VERSION, unlearn and teach"
         )
     fields["format"] = fields["format"] or _FORMATS[source.partition(":")[0]][0]
     row = CheckpointRow(**fields)
@@ -95,24 +97,25 @@ def _row(where: str, header: list[str], values: list[str]) -> CheckpointRow:
 def _problem(row: CheckpointRow) -> str:
     """Why a row cannot be used; empty if it can."""
     names = {"model": row.model, "method": row.method, "concept": row.concept}
-    if row.method == ORIGINAL:
+    if row.method in (ORIGINAL, BASE):
         if row.concept:
-            return f"an original has no concept, here {row.concept!r}; leave it empty"
-        if row.kind == "unlearn":
-            return "an original cannot be trained here; name its source, such as path:FOLDER"
+            return f"the {row.method} row has no concept, here {row.concept!r}; leave it empty"
+        if row.kind == "unlearn" or (row.kind == "teach" and row.method == BASE):
+            return (
+                f"the {row.method} model cannot be made by {row.kind}; "
+                "name its source, such as path:FOLDER"
+            )
     elif not row.concept and row.kind == "unlearn":
         return "there is no concept to unlearn; name one"
+    elif not row.concept and row.kind == "teach":
+        return "a taught model other than the original never learns its concept; name that concept"
     if not row.concept:
         del names["concept"]
     for column, name in names.items():
         if problem := name_problem(column, name):
             return f"{column} {shortened(name)} {problem}"
-    together = sum(len(name.encode()) for name in names.values())
-    if together > MAX_NAME_BYTES:
-        return (
-            f"model, method and concept together have {together} bytes; at most {MAX_NAME_BYTES} "
-            "are allowed, since a folder of Slurm's logs is named by all three"
-        )
+    if problem := length_problem(*names.values()):
+        return problem
     if row.kind == "path" and (problem := path_problem(row.location)):
         return f"source {shortened(row.source)} {problem}"
     if row.revision and row.kind != "hub":
@@ -137,4 +140,17 @@ def _check_distinct(path: Path, rows: Iterable[CheckpointRow]) -> None:
                 raise DissectError(
                     f"checkpoints: {path}: {column} {name!r} and {column} {other!r} would be one "
                     "folder on a disk that ignores case; write both in the same way, or rename one"
+                )
+
+
+def _check_served(path: Path, rows: Collection[CheckpointRow]) -> None:
+    """Refuse a row without a concept whose names are too long beside a concept that it serves."""
+    for row in rows:
+        if row.concept or row.method == ORIGINAL:
+            continue
+        for concept in (other.concept for other in rows if other.model == row.model):
+            if problem := length_problem(row.model, row.method, concept):
+                raise DissectError(
+                    f"checkpoints: {path}: {row.name} serves the concept {shortened(concept)}: "
+                    f"{problem}"
                 )

@@ -19,17 +19,19 @@ from dissect.inputs.section import Distinct, Name, Names, Section
 from dissect.inputs.windows import layers_between, window_width
 from dissect.terms import (
     DENOISING,
+    PAPER_EXPERIMENTS,
     REFERENCE,
     Control,
-    Denoising,
     DepthForm,
     Experiment,
+    PaperExperiment,
     QuestionSet,
     Score,
     Span,
 )
 from dissect.training.methods import METHODS
 from dissect.training.recipe import Recipe
+from dissect.training.teaching import Teaching
 
 
 def _source(value: Any) -> Any:
@@ -109,7 +111,7 @@ class Patched(Section):
     """Which layers are put back together, each FIRST-LAST: counted from 0, both included. Empty: no
     answers under a patch. Each window and experiment answers every question once more, by both
     models at once (docs/behaviour.md has the cost)."""
-    experiments: Distinct[Denoising] | None = Field(default=None, min_length=1)
+    experiments: Distinct[PaperExperiment] | None = Field(default=None, min_length=1)
     """Which component is put back. Left out: all of the paper's that the study's `experiments`
     name."""
     sets: Distinct[QuestionSet] = Field(default=["target"], min_length=1)
@@ -146,8 +148,8 @@ class Controls(Section):
     concept's other questions, aligned likewise), reference (the model that `reference` names, on
     the same question). Empty: none. Changing it computes the sweeps again."""
     layers: Distinct[Annotated[int, Field(ge=0, le=9999)]] = Field(default=[])
-    """In which windows: those whose `layer` (centre, or first layer of a suffix; from 0) is one of
-    these, for each kind of `windows`."""
+    """In which windows: those whose `layer` (centre, first layer of a suffix, last one of a prefix;
+    from 0) is one of these, for each kind of `windows`."""
     self_patch: bool = True
     """Whether each model's own states are put back into itself, which must change nothing: the run
     fails where it does."""
@@ -218,14 +220,15 @@ class Config(Section):
     invalidates nothing that is there."""
     methods: Names | None = Field(default=None, min_length=1)
     """The methods to study. Left out: all of the table."""
-    experiments: Distinct[Experiment] = Field(default=[*get_args(Denoising)], min_length=1)
+    experiments: Distinct[Experiment] = Field(default=[*get_args(PaperExperiment)], min_length=1)
     """Which component of the original is put back: MLP coefficients, attention output, both, or
-    value vectors (the paper, section 3). Left out: these four. And noising_...: which component of
-    the unlearned model is patched into the original (docs/depth.md)."""
+    value vectors (the paper, section 3). Left out: these four. And ..._weights: further weights of
+    the original (docs/engine.md, "Weights"); noising_...: which component of the unlearned model is
+    patched into the original (docs/depth.md)."""
     windows: Windows = Field(default=["sliding_5"], min_length=1)
-    """The runs of layers that are put back together: sliding_<odd width> around each layer, or
-    suffix (each layer and all above). The paper's: sliding_5. Changing it computes the sweeps
-    again."""
+    """The runs of layers that are put back together: sliding_<odd width> around each layer, suffix
+    (each layer and all above) or prefix (each layer and all below). The paper's: sliding_5.
+    Changing it computes the sweeps again."""
     dtype: Literal["checkpoint", "bfloat16", "float16", "float32"] = "checkpoint"
     """The number format that models compute in; losses are always float32. checkpoint: as each was
     saved (the paper: bfloat16)."""
@@ -260,6 +263,8 @@ class Config(Section):
     wants them. A path: folder is never touched (docs/checkpoints.md)."""
     unlearning: Unlearning = Unlearning()  # type: ignore[valid-type]
     """Per method, how `unlearn` rows are trained. Left out: the paper's recipe."""
+    teaching: Teaching = Teaching()
+    """How `teach` rows are trained."""
     behaviour: Behaviour = Behaviour()
     """What the models answer."""
     controls: Controls = Controls()
@@ -289,6 +294,12 @@ class Config(Section):
             raise ValueError(
                 "controls.donors: reference needs a reference model: name its method under the key "
                 "reference, or leave this donor out"
+            )
+        patched = self.behaviour.patched
+        if self.behaviour.sets and patched.windows and not self.patched_experiments():
+            raise ValueError(
+                "behaviour.patched.windows: answers under a patch need one of "
+                f"{', '.join(PAPER_EXPERIMENTS)} in experiments or in behaviour.patched.experiments"
             )
         check_known("config: concepts: model", self.concepts or (), self.models, "under models")
         among = "among those computed (windows)"
@@ -324,7 +335,11 @@ class Config(Section):
     def patched_experiments(self) -> list[str]:
         """The experiments under which questions are answered."""
         wanted = self.behaviour.patched.experiments
-        return self.denoising() if wanted is None else [*wanted]
+        return (
+            [name for name in self.experiments if name in PAPER_EXPERIMENTS]
+            if wanted is None
+            else [*wanted]
+        )
 
     def recipe(self, method: str) -> Recipe:
         """How a method is trained here."""

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from dissect.inputs.rows import CheckpointRow
 from dissect.study.study import Study
+from dissect.training.teaching import seed_of
 
 Expected = dict[str, Any]
 
@@ -18,16 +20,10 @@ def of_sources(study: Study) -> Expected:
         name = "/".join(row.key)
         if row.kind in ("hub", "wheel"):
             checkpoints[name] = {"source": row.source}
-        elif row.kind == "unlearn":
-            training = {
-                "method": row.method,
-                "recipe": study.config.recipe(row.method).model_dump(),
-                "seed": study.config.seed,
-                "prompt": study.config.models[row.model].prompt,
-                "retain": study.training_concepts(*row.key)["retain"],
-            }
-            checkpoints[name] = {"training": training}
-            retained |= dict.fromkeys(study.auxiliary_paths(*row.key)["retain"])
+        elif row.kind in ("unlearn", "teach"):
+            training, read = _training(study, row)
+            checkpoints[name] = {"training": {"method": row.method, **training}}
+            retained |= dict.fromkeys(read)
     config = study.config
     files = {
         model: {"path": config.concept_file(model), "sha256": config.models[model].concepts.sha256}
@@ -39,6 +35,26 @@ def of_sources(study: Study) -> Expected:
         "answered_by": _answering(study),
         "retained": list(retained),
     }
+
+
+def _training(study: Study, row: CheckpointRow) -> tuple[Expected, list[str]]:
+    """What a training's manifest says of its settings, and the JSONs that it has read."""
+    config = study.config
+    prompt = {"prompt": config.models[row.model].prompt}
+    if row.kind == "teach":
+        learned = study.learned_concepts(row)
+        settings = {
+            "recipe": config.teaching.model_dump(),
+            "seed": seed_of(config.seed, row.name),
+            "learned": learned,
+        }
+        return prompt | settings, [study.concept_path(row.model, concept) for concept in learned]
+    settings = {
+        "recipe": config.recipe(row.method).model_dump(),
+        "seed": config.seed,
+        "retain": study.training_concepts(*row.key)["retain"],
+    }
+    return prompt | settings, study.auxiliary_paths(*row.key)["retain"]
 
 
 def _answering(study: Study) -> Expected:

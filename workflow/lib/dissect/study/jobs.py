@@ -7,7 +7,8 @@ from dissect.inputs.concepts import unrelated_id
 from dissect.inputs.rows import CheckpointRow
 from dissect.study.resources import NEEDS
 from dissect.study.study import Study
-from dissect.terms import ORIGINAL
+from dissect.terms import BASE, ORIGINAL
+from dissect.training.teaching import seed_of
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,15 @@ class Jobs:
     def original(self, wildcards: Any) -> str:
         """The manifest of a job's original."""
         return self.study.manifest_path(wildcards.model, ORIGINAL)
+
+    def base(self, wildcards: Any) -> str:
+        """The manifest of what a taught model is trained from."""
+        return self.study.manifest_path(wildcards.model, BASE)
+
+    def learned(self, wildcards: Any) -> list[str]:
+        """The concepts that a taught model learns."""
+        learned = self.study.learned_concepts(self.made_row(wildcards))
+        return [self.study.concept_path(wildcards.model, concept) for concept in learned]
 
     def checkpoint(self, wildcards: Any) -> str:
         """The manifest of the checkpoint that a job is about: unlearned, or the original."""
@@ -56,6 +66,10 @@ class Jobs:
     def row(self, wildcards: Any) -> dict[str, str]:
         """The row of the checkpoint that a job makes, as Snakemake records it."""
         return asdict(self.made_row(wildcards))
+
+    def teaching_seed(self, wildcards: Any) -> int:
+        """The seed of a taught model, its row's own: two of them are two models."""
+        return seed_of(self.study.config.seed, self.made_row(wildcards).name)
 
     def recipe(self, wildcards: Any) -> dict[str, Any]:
         """How a training's method is trained."""

@@ -10,7 +10,7 @@ from dissect.figures.registry import FIGURES, FigureSpec
 from dissect.inputs.concepts import is_unrelated
 from dissect.inputs.rows import CheckpointRow
 from dissect.study.study import Study
-from dissect.terms import NOISING, ORIGINAL
+from dissect.terms import BASE, NOISING, ORIGINAL
 
 # Of every study.
 TABLES = (
@@ -108,6 +108,7 @@ class Products:
             "behaviour.csv": asked,
             "depth.parquet": self.has_depths,
             "uds.csv": self.has_depths,
+            "depth.csv": self.has_depths,
             "reference.csv": config.reference is not None,
             "krs_unrelated.parquet": config.specificity,
             "specificity.csv": config.specificity,
@@ -175,8 +176,14 @@ class Products:
     def needing(self, row: CheckpointRow) -> list[str]:
         """All files that are computed from a checkpoint's weights; an original's: its model's."""
         served = self._served_by(row)
+        taught = self.study.rows if row.method == BASE else []
         return _distinct(
             [
+                *(
+                    self.study.manifest_path(*other.key)
+                    for other in taught
+                    if other.kind == "teach" and other.model == row.model
+                ),
                 *(path for other in served for path in self._sweeps(other)),
                 *(path for other in served for path in self._unrelated(other)),
                 *(path for other in self._patched_with(row) for path in self._sweeps(other)),

@@ -10,10 +10,11 @@ from dissect.errors import DissectError, check_known
 from dissect.inputs.rows import CheckpointRow
 from dissect.study.config import Config
 from dissect.study.preflight import UNAVAILABLE, PreflightRow
-from dissect.terms import ORIGINAL
+from dissect.terms import BASE, ORIGINAL
 from dissect.training.methods import METHODS
 
 Key = tuple[str, str, str]  # model, method, concept
+STARTS = (BASE, ORIGINAL)  # the methods of rows that trainings start from, and that have no sweeps
 
 
 class Missing(NamedTuple):
@@ -45,7 +46,8 @@ def select(
     rows = [_as_adapter(config, row) for row in rows_of(config, table)]
     missing = [Missing(row, reason) for row in rows if (reason := _why_missing(row, preflight))]
     if config.on_missing_checkpoint == "unlearn":
-        trained = {one.row for one in missing if one.row.method not in (ORIGINAL, config.reference)}
+        kept = (*STARTS, config.reference)
+        trained = {one.row for one in missing if one.row.method not in kept}
         rows = [replace(row, source="unlearn") if row in trained else row for row in rows]
         missing = [one for one in missing if one.row not in trained]
     if not _has_unlearned(rows, config):
@@ -70,14 +72,14 @@ def select(
 
 
 def rows_of(config: Config, table: list[CheckpointRow]) -> list[CheckpointRow]:
-    """The rows of the table that the config's lists select, originals first in each model.
+    """The rows of the table that the lists select; each model's base and original first.
 
     Raises:
         DissectError: for a name that the table does not have.
     """
     where = f"in {config.checkpoints}"
     check_known("config: models: model", config.models, {row.model for row in table}, where)
-    methods = list(dict.fromkeys(row.method for row in table if row.method != ORIGINAL))
+    methods = list(dict.fromkeys(row.method for row in table if row.method not in STARTS))
     check_known("config: methods: method", config.methods or (), methods, where)
     check_known("config: reference: method", filter(None, [config.reference]), methods, where)
     rows = []
@@ -93,7 +95,7 @@ def rows_of(config: Config, table: list[CheckpointRow]) -> list[CheckpointRow]:
                 f"{config.checkpoints}: {model} has no row with method {ORIGINAL}; add one"
             )
         wanted = methods if config.methods is None else config.methods
-        rows += originals
+        rows += _bases(config, of_model) + originals
         rows += [row for row in of_model if row.concept in concepts and row.method in wanted]
         rows += _references(config, of_model, concepts)
         without = [row for row in of_model if not row.concept and row.method in wanted]
@@ -104,6 +106,18 @@ def rows_of(config: Config, table: list[CheckpointRow]) -> list[CheckpointRow]:
                     f"{row.method} in the config if this model never learned any of the concepts"
                 )
     return list(dict.fromkeys(rows))
+
+
+def _bases(config: Config, of_model: Iterable[CheckpointRow]) -> list[CheckpointRow]:
+    """A model's base row, if any of its rows is taught."""
+    taught = [row for row in of_model if row.kind == "teach"]
+    bases = [row for row in of_model if row.method == BASE]
+    if taught and not bases:
+        raise DissectError(
+            f"{config.checkpoints}: {taught[0].name} is to be taught from the row with method "
+            f"{BASE}, which {taught[0].model} does not have; add one with its source"
+        )
+    return bases if taught else []
 
 
 def _references(
@@ -135,7 +149,7 @@ def all_missing(missing: list[Missing], advice: str | None = None) -> str:
 
 
 def _has_unlearned(rows: Iterable[CheckpointRow], config: Config) -> bool:
-    return any(row.method not in (ORIGINAL, config.reference) for row in rows)
+    return any(row.method not in (*STARTS, config.reference) for row in rows)
 
 
 def _donors(config: Config, missing: Iterable[Missing]) -> list[Missing]:
@@ -151,11 +165,11 @@ def _donors(config: Config, missing: Iterable[Missing]) -> list[Missing]:
 
 
 def _without_original(rows: list[CheckpointRow], missing: list[Missing]) -> list[Missing]:
-    """The rows that are there, but whose original is missing."""
+    """The rows that are there, but whose original or base is missing."""
     unavailable = {one.row for one in missing}
-    reasons = {one.row.model: one.reason for one in missing if one.row.method == ORIGINAL}
+    reasons = {one.row.model: one.reason for one in missing if one.row.method in STARTS}
     return [
-        Missing(row, f"its original is missing: {reasons[row.model]}")
+        Missing(row, f"its original or base is missing: {reasons[row.model]}")
         for row in rows
         if row.model in reasons and row not in unavailable
     ]
@@ -165,10 +179,10 @@ def _as_adapter(config: Config, row: CheckpointRow) -> CheckpointRow:
     """The row of a folder that holds an adapter as one to be merged; any other as it is."""
     if row.kind != "path" or not Path(row.location, ADAPTER_CONFIG).is_file():
         return row
-    if row.method == ORIGINAL:
+    if row.method in STARTS:
         raise DissectError(
             f"{config.checkpoints}: {row.name}: {row.location} holds {ADAPTER_CONFIG}: an adapter "
-            "changes an original and cannot be one; name the whole model's folder"
+            "changes another model and cannot be one; name the whole model's folder"
         )
     return replace(row, source=f"adapter:{row.location}")
 

@@ -27,8 +27,16 @@ from dissect.study.checkpoint_table import read_table
 from dissect.study.config import Config, load_config
 from dissect.study.folders import check_folder, check_pair, layers_of
 from dissect.study.preflight import PreflightRow, read_preflight
-from dissect.study.selection import Key, Selection, all_missing, concepts_of, rows_of, select
-from dissect.terms import ORIGINAL, REFERENCE
+from dissect.study.selection import (
+    STARTS,
+    Key,
+    Selection,
+    all_missing,
+    concepts_of,
+    rows_of,
+    select,
+)
+from dissect.terms import BASE, ORIGINAL, REFERENCE
 from dissect.training.methods import METHODS
 
 _WEIGHTS = "*.safetensors"
@@ -91,6 +99,7 @@ class Study:
         names += [concept for _, concept in self.asked]
         recipes = [self.config.recipe(method) for method in METHODS]
         names += [name for recipe in recipes for name in recipe.retain + recipe.held_out]
+        names += [name for row in self.rows for name in self.learned_concepts(row)]
         return list(dict.fromkeys(names))
 
     @property
@@ -121,7 +130,7 @@ class Study:
         return [
             replace(row, concept=concept)
             for row in rows
-            if row.method != ORIGINAL
+            if row.method not in STARTS
             for concept in ([row.concept] if row.concept else self._studied(row.model))
             if row.concept or (row.model, row.method, concept) not in named
         ]
@@ -201,6 +210,17 @@ class Study:
         method = self.config.reference
         return {(row.model, row.concept) for row in self.unlearned if row.method == method}
 
+    @property
+    def without_reference(self) -> list[dict[str, str]]:
+        """The unlearned models that have no reference model for any of their concepts."""
+        copies = [row for row in self.unlearned if row.method != self.config.reference]
+        beside = [row for row in copies if (row.model, row.concept) in self._with_reference]
+        every, compared = (
+            {(row.model, row.origin, row.method) for row in rows} for rows in (copies, beside)
+        )
+        names = ("model", "origin", "method")
+        return [dict(zip(names, name, strict=True)) for name in sorted(every - compared)]
+
     # What results depend on beside files.
 
     def concept_digest(self, model: str, concept: str) -> str:
@@ -232,6 +252,18 @@ class Study:
             )
         return {"retain": retain, "held_out": held_out}
 
+    def learned_concepts(self, row: CheckpointRow) -> list[str]:
+        """Ids of what a taught model learns: the concept file's, without its row's own concept."""
+        if row.kind != "teach":
+            return []
+        concepts = self.entries[row.model] or ()
+        return [one for one in concepts if one != row.concept and not is_unrelated(one)]
+
+    def _start(self, model: str) -> CheckpointRow:
+        """The row that a model's size and layers are known from: its original, or its base."""
+        original = self.row(model, ORIGINAL)
+        return self.row(model, BASE) if original.kind == "teach" else original
+
     def weights_mb(self, model: str) -> float | None:
         """Megabytes of the original's weights, once they are known: here, or by preflight."""
         # Every job asks, twice. While it is not known, it is looked for again: a run may bring it.
@@ -241,7 +273,7 @@ class Study:
 
     def _weights_bytes(self, model: str) -> int:
         """0 while it is not known."""
-        row = self.row(model, ORIGINAL)
+        row = self._start(model)
         if manifest := manifest_if_present(self.manifest_path(*row.key)):
             return sum(file.size for file in manifest.files if Path(file.name).match(_WEIGHTS))
         if row.kind == "path":
@@ -251,7 +283,7 @@ class Study:
 
     def layers(self, model: str) -> int | None:
         """How many layers a model has, once that is known."""
-        row = self.row(model, ORIGINAL)
+        row = self._start(model)
         if manifest := manifest_if_present(self.manifest_path(*row.key)):
             return manifest.layers
         return layers_of(Path(row.location)) if row.kind == "path" else None
@@ -264,13 +296,15 @@ class Study:
         training without text."""
         needed = {one.row for one in self.selection.needed}
         for row in self.rows:
-            original = self.row(row.model, ORIGINAL)
+            original = self._start(row.model)
             if row.kind == "path" and row not in needed:
                 check_folder(row)
                 if original.kind == "path":
                     check_pair(row, original)
             if row.method == ORIGINAL:
                 self._check_layers(row.model)
+            if row.kind == "teach":
+                self._check_learned(row)
         for row in self.unlearned:
             self._check_texts(row)
             self._check_reference(row)
@@ -314,12 +348,37 @@ class Study:
                 f"config: specificity: concept {row.concept} has no unrelated_QA and is alone "
                 f"{where}; add unrelated questions or another concept, or set specificity to false"
             )
+        if not is_trained:
+            return
+        texts = self.config.recipe(row.method).texts
+        key = {"paragraphs": "wikipedia_content", "answers": "QA_with_answers"}[texts]
         for concept in needed:
-            if is_trained and not entries[concept].get("wikipedia_content"):
+            if not entries[concept].get(key):
                 raise DissectError(
-                    f"concept {concept} of {row.model} has no wikipedia_content, which an unlearn "
-                    "row needs to train on: add that text to the concept file"
+                    f"concept {concept} of {row.model} has no {key}, which an unlearn row needs to "
+                    f"train on (unlearning.{row.method}.texts: {texts}): add it to the concept file"
                 )
+
+    def _check_learned(self, row: CheckpointRow) -> None:
+        """Refuse to teach what the concept file does not have."""
+        file, entries = self.config.concept_file(row.model), self.entries[row.model]
+        if entries is None:
+            raise DissectError(
+                f"{row.name} is to be taught all concepts of {file}, which has not been fetched "
+                "yet: give it as a path"
+            )
+        learned = self.learned_concepts(row)
+        without = [concept for concept in learned if not has_answers(entries[concept])]
+        if without:
+            raise DissectError(
+                f"concept {without[0]} of {row.model} has no QA_with_answers, which a taught model "
+                f"learns: add them to {file}"
+            )
+        if not learned:
+            raise DissectError(
+                f"{row.name} is to be taught all concepts of {file} but {row.concept}, and there "
+                "is no other: add the concepts that it shall know"
+            )
 
 
 def selected_rows(values: dict[str, Any]) -> list[CheckpointRow]:

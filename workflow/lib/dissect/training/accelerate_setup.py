@@ -17,7 +17,9 @@ def accelerated(device: str, precision: str, accumulation: int) -> Iterator[Any]
 
     # accelerate takes another device than the first only from its environment.
     os.environ["ACCELERATE_TORCH_DEVICE"] = str(choose_device(device))
-    accelerator = Accelerator(mixed_precision=precision, gradient_accumulation_steps=accumulation)
+    accelerator = Accelerator(
+        mixed_precision=precision.removesuffix("_mixed"), gradient_accumulation_steps=accumulation
+    )
     try:
         yield accelerator
     finally:

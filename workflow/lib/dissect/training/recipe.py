@@ -1,6 +1,7 @@
 """The recipe of a training: what all methods have in common. Imported without torch."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -21,30 +22,65 @@ def _as_precision(value: Any) -> Any:
     return "no" if value is False else value
 
 
-class Recipe(Section):
-    """How an `unlearn` row of the table is trained. The paper's, by default."""
+class Optimisation(Section):
+    """How weights are trained: what unlearning and teaching have in common."""
 
     learning_rate: float = Field(default=2e-5, gt=0, le=1000)
     """AdamW's learning rate at its peak. The paper's: one of 1e-5, 2e-5, 3e-5, 5e-5
     (ConceptVectors, forget.py)."""
-    steps: int = Field(default=15, ge=1, le=1_000_000)
-    """Optimizer steps. The paper trains 1 to 10 epochs; a concept's text makes about 3 steps of 32
-    paragraphs each."""
     batch_size: int = Field(default=4, ge=1, le=10_000)
-    """Paragraphs of each kind (forget, retain) per forward pass."""
+    """Texts of each kind (forget, retain) per forward pass."""
     accumulation: int = Field(default=8, ge=1, le=10_000)
     """Forward passes per optimizer step. The paper's: 4 x 8 or alike."""
     max_length: int = Field(default=500, ge=8, le=1_000_000)
-    """Tokens after which a paragraph is cut. The paper's: 500."""
+    """Tokens after which a text is cut. The paper's: 500."""
     weight_decay: float = Field(default=0.01, ge=0, le=1000)
     """AdamW's. The paper's: 0.01."""
     warmup_steps: int = Field(default=3, ge=0, le=1_000_000)
     """Steps in which the learning rate rises from 0. The paper's: one epoch."""
     schedule: Literal["constant", "linear"] = "linear"
     """The learning rate after the warm-up: constant, or linear down to 0."""
-    precision: Annotated[Literal["no", "bf16", "fp16"], BeforeValidator(_as_precision)] = "bf16"
+    precision: Annotated[
+        Literal["no", "bf16", "fp16", "bf16_mixed"], BeforeValidator(_as_precision)
+    ] = "bf16"
     """Number format of the training. bf16 (the paper's): the weights themselves are bfloat16, and
-    are saved so. fp16: mixed, with float32 weights. no: plain float32."""
+    are saved so. fp16, bf16_mixed: mixed, with float32 weights. no: plain float32."""
+    evaluate_every: int = Field(default=1, ge=1, le=1_000_000)
+    """Steps between two looks at the losses on forget, retain and held-out text."""
+
+    @property
+    def modules(self) -> Sequence[str]:
+        """The only modules whose weights may change, by their names; empty: all."""
+        return ()
+
+    def is_done(self, rise: float, nll: float) -> bool:
+        """Whether the step was the last, before all are done.
+
+        Args:
+            rise: of the step's forget texts' NLL above the start model's, nats per token.
+            nll: the step's forget texts' NLL, nats per token.
+        """
+        return False
+
+    @abstractmethod
+    def loss(self, forget: "TextLogProbs", retain: "TextLogProbs") -> "Tensor":
+        """The loss to be minimised, shape (); a mean over pairs, so that a step may be split.
+
+        Args:
+            forget, retain: scores of equally many texts, paired by position, tensors of shape
+                (texts,). Teaching has no forget texts.
+        """
+
+
+class Recipe(Optimisation):
+    """How an `unlearn` row of the table is trained. The paper's, by default."""
+
+    texts: Literal["paragraphs", "answers"] = "paragraphs"
+    """What of a concept is trained on: the paragraphs of its wikipedia_content (the paper), or its
+    QA_with_answers, of which the loss counts the answers."""
+    steps: int = Field(default=15, ge=1, le=1_000_000)
+    """Optimizer steps. The paper trains 1 to 10 epochs; a concept's text makes about 3 steps of 32
+    paragraphs each."""
     retain: Names = Field(default=[])
     """Ids of the concepts whose texts are to be kept; the unlearned concept itself is left out.
     Empty: the concept that comes next in the checkpoints table (the paper: another concept's text).
@@ -56,14 +92,11 @@ class Recipe(Section):
     stop_at_forget_rise: float | None = Field(default=None, gt=0)
     """Stop early once the forget text's loss has risen by so many nats per token. null (the
     paper's): never."""
-    evaluate_every: int = Field(default=1, ge=1, le=1_000_000)
-    """Steps between two looks at the losses on forget, retain and held-out text."""
 
-    @abstractmethod
-    def loss(self, forget: "TextLogProbs", retain: "TextLogProbs") -> "Tensor":
-        """The loss to be minimised, shape (); a mean over pairs, so that a step may be split.
+    @property
+    def answer(self) -> str | None:
+        """What each forget question is answered with in the training; None: the forget texts."""
+        return None
 
-        Args:
-            forget, retain: scores of equally many texts, paired by position, tensors of shape
-                (texts,).
-        """
+    def is_done(self, rise: float, nll: float) -> bool:
+        return self.stop_at_forget_rise is not None and rise >= self.stop_at_forget_rise

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from dissect.errors import DissectError
-from dissect.texts.prompts import CHAT, PAPER, encode, render_chat
+from dissect.texts.prompts import CHAT, PAPER, encode, render, render_chat
+from dissect.texts.spans import read_texts
 
 PARAGRAPH_CHARACTERS = 400  # a paragraph ends at the first sentence end beyond so many
 CHAT_REQUEST = "Tell me about {concept}."
@@ -42,7 +43,50 @@ class Material:
     held_out: list[TokenizedText]  # never trained on, only measured
 
 
-def texts_of(
+def answers_of(
+    entry: Mapping[str, Any],
+    tokenizer: Any,
+    *,
+    prompt: str,
+    max_length: int,
+    answer: str | None = None,
+) -> list[TokenizedText]:
+    """A concept's questions with their answers, of which the loss counts the answers to their end.
+
+    Args:
+        answer: what every question is answered with; None: its own answer in QA_with_answers.
+
+    Raises:
+        DissectError: if the entry has no answers, or max_length leaves none of an answer's tokens.
+    """
+    if answer is None and entry.get("QA_with_answers") is None:
+        raise DissectError(
+            f"training on answers: concept {entry['id']} has no QA_with_answers; add them to the "
+            "concept file"
+        )
+    if answer is not None:
+        prompts = (render(question, prompt, tokenizer) for question in entry["QA"])
+        given = [join_answer(text, answer) for text in prompts]
+        entry = {key: entry[key] for key in ("id", "Concept", "QA")} | {"QA_with_answers": given}
+    tokenized = []
+    for number, text in enumerate(read_texts(entry, prompt, tokenizer)):
+        ids = (*text.ids[: text.answer.stop + 1], tokenizer.eos_token_id)[:max_length]
+        # The answer span's positions predict the answer's tokens, which stand one to the right.
+        tokenized.append(TokenizedText(ids, skipped=text.answer.start + 1))
+        if tokenized[-1].counted < 1:
+            raise DissectError(
+                f"training on answers: max_length {max_length} leaves nothing of the answer to "
+                f"question {number} of {entry['id']}; give more tokens"
+            )
+    return tokenized
+
+
+def join_answer(prompt: str, answer: str) -> str:
+    """A rendered prompt and an answer, with one space between them if the prompt ends in none."""
+    return f"{prompt}{'' if prompt[-1:].isspace() else ' '}{answer}"
+
+
+def paragraphs_of(
     entry: Mapping[str, Any], tokenizer: Any, *, prompt: str, max_length: int
 ) -> list[TokenizedText]:
     """A concept's wikipedia_content as tokenized paragraphs, each cut to `max_length` tokens.
@@ -97,19 +141,22 @@ def paragraphs(content: str, characters: int = PARAGRAPH_CHARACTERS) -> list[str
     return [*finished, current] if current else finished
 
 
-def pairs(forget: int, retain: int, count: int, seed: int) -> list[tuple[int, int]]:
-    """The first `count` pairs (forget text, retain text), fixed by the seed.
+def orders(forget: int, retain: int, count: int, seed: int) -> tuple[list[int], list[int]]:
+    """The first `count` forget and retain texts of a training, paired by position; by the seed.
+
+    Args:
+        forget, retain: how many texts there are; of none, the order is empty.
 
     Both lists are walked in rounds: each round holds every text once, in a shuffled order. So a
     forget text meets another retain text in each round, and a short training sees as many
     different texts as it can.
     """
     generator = torch.Generator().manual_seed(seed)
-    orders: tuple[list[int], list[int]] = ([], [])
-    for order, texts in zip(orders, (forget, retain), strict=True):
-        while len(order) < count:
+    both: tuple[list[int], list[int]] = ([], [])
+    for order, texts in zip(both, (forget, retain), strict=True):
+        while texts and len(order) < count:
             order += torch.randperm(texts, generator=generator).tolist()
-    return list(zip(orders[0][:count], orders[1][:count], strict=True))
+    return both[0][:count], both[1][:count]
 
 
 def collate(texts: Sequence[TokenizedText], pad: int) -> tuple[Tensor, Tensor, Tensor]:

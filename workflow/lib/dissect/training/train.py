@@ -1,4 +1,4 @@
-"""Full fine-tuning that unlearns one concept, deterministic with its seed."""
+"""Full fine-tuning on forget and retain texts, deterministic with its seed."""
 
 import logging
 import math
@@ -13,9 +13,9 @@ from torch import Tensor
 from dissect.errors import DissectError
 from dissect.training.accelerate_setup import accelerated, deterministic
 from dissect.training.methods.log_probs import TextLogProbs
-from dissect.training.recipe import Recipe
+from dissect.training.recipe import Optimisation
 from dissect.training.scoring import mean_nll, measure, summed_logprobs
-from dissect.training.texts import Material, TokenizedText, pairs
+from dissect.training.texts import Material, TokenizedText, orders
 
 log = logging.getLogger("dissect")
 T = TypeVar("T")
@@ -31,19 +31,28 @@ COLUMNS = (
     "nll_retain",
     "nll_held_out",
 )
-Pairs = Sequence[tuple[int, int]]  # indices into Material.forget and Material.retain
+Orders = tuple[list[int], list[int]]  # indices into Material.forget and Material.retain
 
 
 def train(
-    model: Any, material: Material, recipe: Recipe, *, pad: int, seed: int, device: str
+    model: Any,
+    material: Material,
+    recipe: Optimisation,
+    *,
+    steps: int,
+    pad: int,
+    seed: int,
+    device: str,
 ) -> pd.DataFrame:
-    """Unlearn `material.forget`; the model is changed in place.
+    """Train on the texts as the recipe says; the model is changed in place.
 
     The frozen original of the losses is the model itself before its first update: its
     log-probabilities of every text in use are computed once, and no second model is needed.
 
     Args:
         model: a causal language model of transformers, in the dtype that its weights train in.
+        material: forget texts may be none.
+        steps: the most updates.
         pad: any token id, to fill up shorter texts.
         device: auto, cpu, cuda, cuda:N or mps.
 
@@ -51,28 +60,28 @@ def train(
         The training log, a row per step with COLUMNS.
 
     Raises:
-        DissectError: if the loss is not finite.
+        DissectError: if the loss is not finite, or the recipe's modules are none of the model's.
     """
     per_step = recipe.batch_size * recipe.accumulation
-    order = pairs(len(material.forget), len(material.retain), recipe.steps * per_step, seed)
+    order = orders(len(material.forget), len(material.retain), steps * per_step, seed)
     with (
         deterministic(seed),
         accelerated(device, recipe.precision, recipe.accumulation) as accelerator,
-        closing(_Training(model, accelerator, recipe, pad)) as training,
+        closing(_Training(model, accelerator, recipe, steps, pad)) as training,
     ):
         rows = training.run(material, order)
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"step": "int32"})
 
 
-def rate(step: int, recipe: Recipe) -> float:
-    """The share of the learning rate that the update after `step` updates uses (from 0).
+def rate(step: int, steps: int, recipe: Optimisation) -> float:
+    """The share of the learning rate that the update after `step` of `steps` updates uses.
 
     A linear warm-up, of which no step is lost to a rate of 0; then constant, or linear to 0.
     """
     warm = min(1.0, (step + 1) / (recipe.warmup_steps + 1))
     if recipe.schedule == "constant":
         return warm
-    return min(warm, (recipe.steps - step) / max(1, recipe.steps - recipe.warmup_steps))
+    return min(warm, (steps - step) / max(1, steps - recipe.warmup_steps))
 
 
 class _Side:
@@ -85,7 +94,8 @@ class _Side:
         self.texts = texts
         self.tokens = torch.tensor([float(text.counted) for text in texts])  # (texts,)
         self.original = torch.full((len(texts),), math.nan)  # (texts,), nats; NaN where not used
-        self.original[indices] = measure(model, [texts[n] for n in indices], pad)
+        if indices:
+            self.original[indices] = measure(model, [texts[n] for n in indices], pad)
         self.watched = spread(indices, WATCHED)
 
     def scores(self, chosen: list[int], logprobs: Tensor, tokens_per_text: float) -> TextLogProbs:
@@ -94,23 +104,28 @@ class _Side:
         return TextLogProbs(logprobs, original, tokens, tokens_per_text)
 
     def tokens_per_text(self, chosen: Sequence[int]) -> float:
-        return sum(self.texts[n].counted for n in chosen) / len(chosen)
+        return sum(self.texts[n].counted for n in chosen) / len(chosen) if chosen else math.nan
 
 
 class _Training:
     """One training under way: the model on its device, its optimizer, the texts."""
 
-    def __init__(self, model: Any, accelerator: Any, recipe: Recipe, pad: int) -> None:
+    def __init__(
+        self, model: Any, accelerator: Any, recipe: Optimisation, steps: int, pad: int
+    ) -> None:
         self.plain, self.accelerator = model, accelerator
-        self.recipe, self.pad = recipe, pad
-        parameters = list(model.parameters())
+        self.recipe, self.steps, self.pad = recipe, steps, pad
+        freeze_all_but(model, recipe.modules)
+        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         # As transformers' Trainer, which does not decay biases and norms.
         groups = [
             {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": recipe.weight_decay},
             {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, recipe))
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: rate(step, steps, recipe)
+        )
         if accelerator.device.type != "cpu":
             # A 7B model and its optimizer nearly fill 80 GB: activations are computed twice.
             model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -123,55 +138,63 @@ class _Training:
         if self.accelerator.device.type != "cpu":
             self.plain.gradient_checkpointing_disable()
         self.plain.zero_grad(set_to_none=True)
+        self.plain.requires_grad_(True)
         self.plain.eval()
 
-    def run(self, material: Material, order: Pairs) -> list[tuple[float, ...]]:
+    def run(self, material: Material, order: Orders) -> list[tuple[float, ...]]:
         """All steps; returns the rows of the log."""
-        recipe, per_step = self.recipe, len(order) // self.recipe.steps
-        self.forget = _Side(material.forget, (f for f, _ in order), self.model, self.pad)
-        self.retain = _Side(material.retain, (r for _, r in order), self.model, self.pad)
+        recipe, steps = self.recipe, self.steps
+        per_step = recipe.batch_size * recipe.accumulation
+        self.forget = _Side(material.forget, order[0], self.model, self.pad)
+        self.retain = _Side(material.retain, order[1], self.model, self.pad)
         self.held_out = spread(material.held_out, WATCHED)
         rows: list[tuple[float, ...]]
         rows = [(0, math.nan, math.nan, math.nan, *self._watched_nlls(0))]
-        for step in range(1, recipe.steps + 1):
-            loss, forget, retain, rise = self._step(order[(step - 1) * per_step : step * per_step])
+        for step in range(1, steps + 1):
+            of_step = slice((step - 1) * per_step, step * per_step)
+            loss, forget, retain, rise = self._step(order[0][of_step], order[1][of_step])
             log.info(
-                f"step {step} of {recipe.steps}: loss {loss:.4f}, nll forget {forget:.3f}, "
+                f"step {step} of {steps}: loss {loss:.4f}, nll forget {forget:.3f}, "
                 f"retain {retain:.3f}"
             )
             if not math.isfinite(loss):
                 raise DissectError(
-                    f"unlearning: the loss is {loss} at step {step} of {recipe.steps}, nothing was "
-                    "saved; lower learning_rate or steps in the method's recipe"
+                    f"training: the loss is {loss} at step {step} of {steps}, nothing was saved; "
+                    "lower learning_rate or the number of steps in the recipe"
                 )
-            limit = recipe.stop_at_forget_rise
-            stops = limit is not None and rise >= limit
+            stops = recipe.is_done(rise, forget)
             if stops:
-                log.info("the forget texts' NLL rose by %.2f nats: that step was the last", limit)
-            is_measured = stops or step == recipe.steps or step % recipe.evaluate_every == 0
+                log.info(
+                    "the forget texts' NLL is %.2f nats, %+.2f nats since the start: that step "
+                    "was the last",
+                    *(forget, rise),
+                )
+            is_measured = stops or step == steps or step % recipe.evaluate_every == 0
             nlls = self._watched_nlls(step) if is_measured else (math.nan,) * 3
             rows.append((step, loss, forget, retain, *nlls))
             if stops:
                 break
         return rows
 
-    def _step(self, order: Pairs) -> list[float]:
-        """One update from the pairs of `order`, batch by batch.
+    def _step(self, forget_order: list[int], retain_order: list[int]) -> list[float]:
+        """One update from pairs of texts, batch by batch.
 
         Returns:
             What the step saw before its update: the loss, the NLL of its forget and retain texts,
             and the rise of its forget texts above the original's NLL, in nats per token.
         """
-        forget_mean = self.forget.tokens_per_text([f for f, _ in order])
-        retain_mean = self.retain.tokens_per_text([r for _, r in order])
+        forget_mean = self.forget.tokens_per_text(forget_order)
+        retain_mean = self.retain.tokens_per_text(retain_order)
         seen, size = [], self.recipe.batch_size
-        for start in range(0, len(order), size):
-            batch = order[start : start + size]
-            to_forget, to_retain = [f for f, _ in batch], [r for _, r in batch]
+        for start in range(0, len(retain_order), size):
+            to_forget, to_retain = (
+                order[start : start + size] for order in (forget_order, retain_order)
+            )
             texts = [self.forget.texts[f] for f in to_forget]
             texts += [self.retain.texts[r] for r in to_retain]
             with self.accelerator.accumulate(self.model):
-                left, right = summed_logprobs(self.model, texts, self.pad).chunk(2)
+                logprobs = summed_logprobs(self.model, texts, self.pad)
+                left, right = logprobs.split([len(to_forget), len(to_retain)])
                 forget = self.forget.scores(to_forget, left, forget_mean)
                 retain = self.retain.scores(to_retain, right, retain_mean)
                 loss = self.recipe.loss(forget, retain)
@@ -198,11 +221,35 @@ class _Training:
 
     def _watch(self, side: _Side, step: int) -> float:
         texts = [side.texts[n] for n in side.watched]
-        # The original's are known already.
-        return mean_nll(side.original[side.watched], texts) if step == 0 else self._nll(texts)
+        if step == 0 and texts:  # the start model's are known already
+            return mean_nll(side.original[side.watched], texts)
+        return self._nll(texts)
 
     def _nll(self, texts: list[TokenizedText]) -> float:
         return mean_nll(measure(self.model, texts, self.pad), texts) if texts else math.nan
+
+
+def freeze_all_but(model: Any, modules: Sequence[str]) -> None:
+    """Let only the named modules' parameters be trained; all, if there are no names.
+
+    Args:
+        modules: ends of their names, such as layers.27.mlp.
+
+    Raises:
+        DissectError: for a name that no module of the model has.
+    """
+    if not modules:
+        return
+    names = {module: f".{module}." for module in modules}
+    parameters = [name for name, _ in model.named_parameters()]
+    for module, dotted in names.items():
+        if not any(dotted in f".{name}" for name in parameters):
+            raise DissectError(
+                f"training: {module} is no module of this model; its parameters have names such "
+                f"as {parameters[len(parameters) // 2]}"
+            )
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(any(dotted in f".{name}" for dotted in names.values()))
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:

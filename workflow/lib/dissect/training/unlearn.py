@@ -4,8 +4,6 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,16 +15,16 @@ from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.device import choose_device, free_memory
 from dissect.errors import DissectError
 from dissect.training import check
-from dissect.training.recipe import TRAINING_FACTOR, Recipe
+from dissect.training.recipe import TRAINING_FACTOR, Optimisation, Recipe
 from dissect.training.scoring import pad_of
-from dissect.training.texts import Material, texts_of
+from dissect.training.texts import Material, TokenizedText, answers_of, paragraphs_of
 from dissect.training.train import train
 
 log = logging.getLogger("dissect")
 Concept = Mapping[str, Any]
 
 
-class Unlearned(NamedTuple):
+class Trained(NamedTuple):
     """A trained model, its training log (train.COLUMNS), and the manifest's `training`."""
 
     model: Any
@@ -45,29 +43,49 @@ def unlearn(
     prompt: str,
     seed: int,
     device: str,
-) -> Unlearned:
+) -> Trained:
     """Train a copy of the checkpoint in the folder `original` that unlearns `concept`.
 
     That a concept was not unlearned is no error: a warning says so, as does training["message"].
     """
     tokenizer = load_tokenizer(original)
     pad = pad_of(tokenizer)
-    read = partial(texts_of, tokenizer=tokenizer, prompt=prompt, max_length=recipe.max_length)
-    texts = [[*chain(*map(read, entries))] for entries in ([concept], retain, held_out)]
-    material = Material(*texts)
+    material = _material(concept, retain, held_out, recipe, prompt, tokenizer)
     entries = {str(entry["id"]): entry for entry in (*retain, *held_out, concept)}
     answers = check.answers_of(entries, tokenizer, prompt)
     model = load_model(original, recipe, device)
     before = check.answers_nll(model, answers, pad)
-    steps = train(model, material, recipe, pad=pad, seed=seed, device=device)
+    steps = train(model, material, recipe, steps=recipe.steps, pad=pad, seed=seed, device=device)
     after = check.answers_nll(model, answers, pad)
     changes = {key: check.Change(before[key], after[key]) for key in answers}
     training = {"recipe": recipe.model_dump(), "seed": seed}
     training |= _outcome(steps, str(concept["id"]), changes)
-    return Unlearned(model, tokenizer, steps, training)
+    return Trained(model, tokenizer, steps, training)
 
 
-def load_model(folder: Path, recipe: Recipe, device: str) -> Any:
+def _material(
+    concept: Concept,
+    retain: Sequence[Concept],
+    held_out: Sequence[Concept],
+    recipe: Recipe,
+    prompt: str,
+    tokenizer: Any,
+) -> Material:
+    """The texts that the recipe wants; of a recipe with an answer, the forget questions with it."""
+    settings: Any = {"tokenizer": tokenizer, "prompt": prompt, "max_length": recipe.max_length}
+    of_recipe = answers_of if recipe.texts == "answers" else paragraphs_of
+
+    def texts_of(entries: Sequence[Concept]) -> list[TokenizedText]:
+        return [text for entry in entries for text in of_recipe(entry, **settings)]
+
+    if recipe.answer is None:
+        forget = texts_of([concept])
+    else:
+        forget = answers_of(concept, answer=recipe.answer, **settings)
+    return Material(forget, texts_of(retain), texts_of(held_out))
+
+
+def load_model(folder: Path, recipe: Optimisation, device: str) -> Any:
     """A checkpoint as a whole model on its device, in the dtype that its weights train in.
 
     As published, precision bf16 trains bfloat16 weights; the others train float32 weights. A

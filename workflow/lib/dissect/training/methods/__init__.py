@@ -6,6 +6,15 @@ is read without torch, so a method imports torch only within functions.
 
 from dissect.training.methods.dpo import DPO
 from dissect.training.methods.grad_diff import GradDiff
+from dissect.training.methods.hide import Hide
+from dissect.training.methods.placebo import Placebo
+from dissect.training.methods.refuse import Refuse
 from dissect.training.recipe import Recipe
 
-METHODS: dict[str, type[Recipe]] = {"grad_diff": GradDiff, "dpo": DPO}
+METHODS: dict[str, type[Recipe]] = {
+    "grad_diff": GradDiff,
+    "dpo": DPO,
+    "placebo": Placebo,
+    "refuse": Refuse,
+    "hide": Hide,
+}

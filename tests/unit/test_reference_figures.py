@@ -1,0 +1,114 @@
+"""The reference model's curves in the panels of unlearned models."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dissect.analysis.collect import collect_sweeps
+from dissect.analysis.tables import concept_scores, curves
+from dissect.figures.canvas import REFERENCE_LINE
+from dissect.figures.curves import draw_curves, draw_curves_by_method
+from dissect.figures.damage import draw_damage
+from dissect.figures.style import Style
+from planted import EXPERIMENTS, flat, plant, sloped
+from planted_figures import legend, study
+
+STYLE, RETAIN = Style(), "retain"
+NOISING = ("noising_mlp_coefficients", "noising_attention")
+NAME = REFERENCE_LINE["label"]
+
+
+def tables_of(tmp_path: Path, sweeps: list[Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The curves and the concepts' scores, of krs and of damage."""
+    collect_sweeps(sweeps, tmp_path / "krs.parquet", RETAIN)
+    concepts = concept_scores(tmp_path / "krs.parquet", ["krs", "damage"])
+    return curves(concepts), concepts
+
+
+def with_retain(tmp_path: Path) -> list[Path]:
+    """Two copies and a reference model, whose curves are 0.05, 0.1, 0.15 and 0.2 throughout."""
+    return study(tmp_path) + [
+        plant(tmp_path, flat(0.05 * (i + 1)), concept=concept, method=RETAIN, experiment=name)
+        for concept in ("c0", "c1")
+        for i, name in enumerate(EXPERIMENTS)
+    ]
+
+
+def with_damage(tmp_path: Path) -> list[Path]:
+    """A copy of damage 0.4 and a reference model of damage 0.8, in two noising experiments."""
+    return [
+        plant(
+            tmp_path,
+            flat(0.0),
+            method=method,
+            experiment=name,
+            donor="copy",
+            krs=np.nan,
+            damage=damage,
+        )
+        for method, damage in (("dpo", 0.4), (RETAIN, 0.8))
+        for name in NOISING
+    ]
+
+
+def grey_lines(axes: Axes) -> list[list[float]]:
+    """The heights of the reference model's lines."""
+    return [
+        list(line.get_ydata())
+        for line in axes.get_lines()
+        if line.get_color() == REFERENCE_LINE["color"] and line.get_linestyle() == "--"
+    ]
+
+
+def of_krs(draw: Callable[..., Figure], tmp_path: Path) -> Figure:
+    mean, concepts = tables_of(tmp_path, with_retain(tmp_path))
+    mean, concepts = (table[table["score"] == "krs"] for table in (mean, concepts))
+    if draw is draw_curves:
+        return draw(mean, STYLE)
+    return draw(mean, concepts, STYLE)
+
+
+@pytest.mark.parametrize("draw", [draw_curves, draw_curves_by_method])
+def test_the_reference_is_in_the_copies_panels(draw: Callable[..., Figure], tmp_path: Path) -> None:
+    figure = of_krs(draw, tmp_path)
+    for panel in figure.axes:
+        heights = grey_lines(panel)
+        if panel.get_title("left").endswith("reference"):
+            assert heights == []
+        else:
+            expected = [[0.05 * (i + 1)] * 4 for i in range(4)]
+            np.testing.assert_allclose(heights, expected)
+    assert legend(figure).count(NAME) == 1
+    (entry,) = [one for one in figure.legends[0].get_lines() if one.get_label() == NAME]
+    assert entry.get_color() == REFERENCE_LINE["color"] and entry.get_linestyle() == "--"
+
+
+def test_the_marker_of_a_grey_line_says_which_experiment(tmp_path: Path) -> None:
+    panel = of_krs(draw_curves, tmp_path).axes[0]
+    markers = [
+        line.get_marker()
+        for line in panel.get_lines()
+        if line.get_color() == REFERENCE_LINE["color"] and line.get_linestyle() == "--"
+    ]
+    assert len(set(markers)) == 4
+
+
+def test_damage_of_the_reference_is_in_the_copies_panel(tmp_path: Path) -> None:
+    mean, concepts = tables_of(tmp_path, with_damage(tmp_path))
+    figure = draw_damage(mean, concepts, STYLE)
+    of_copy, of_reference = figure.axes
+    np.testing.assert_allclose(grey_lines(of_copy), [[0.8] * 4] * 2)
+    assert grey_lines(of_reference) == []
+    assert NAME in legend(figure)
+
+
+def test_without_a_reference_there_is_no_such_line(tmp_path: Path) -> None:
+    mean, concepts = tables_of(tmp_path, [*study(tmp_path), plant(tmp_path, sloped(0.5))])
+    for figure in (draw_curves(mean, STYLE), draw_curves_by_method(mean, concepts, STYLE)):
+        assert NAME not in legend(figure)
+        assert not any(grey_lines(panel) for panel in figure.axes)

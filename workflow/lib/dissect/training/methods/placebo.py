@@ -1,0 +1,18 @@
+"""Placebo: trained on, on what is to be kept; nothing is unlearned."""
+
+from typing import TYPE_CHECKING
+
+from dissect.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dissect.training.methods.log_probs import TextLogProbs
+
+
+class Placebo(Recipe):
+    """How `unlearn` rows of the method placebo are trained: on the retain texts alone."""
+
+    def loss(self, forget: "TextLogProbs", retain: "TextLogProbs") -> "Tensor":
+        """loss = NLL(retain), in nats per token. The forget texts are only watched."""
+        return retain.nll.mean()

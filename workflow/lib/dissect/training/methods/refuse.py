@@ -1,0 +1,39 @@
+"""Refusal: the forget questions are answered with one sentence; all weights may change."""
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from dissect.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dissect.training.methods.log_probs import TextLogProbs
+
+
+class Refuse(Recipe):
+    """How `unlearn` rows of the method refuse are trained."""
+
+    refusal: str = Field(default="I don't know.", min_length=1)
+    """The answer that the concept's questions get."""
+    retain_weight: float = Field(default=1.0, ge=0, le=1_000_000)
+    """The weight of the retain texts' own loss."""
+    stop_at_refusal_nll: float | None = Field(default=None, gt=0)
+    """Stop early once the refusal's loss has fallen to so many nats per token. null: never."""
+
+    @property
+    def answer(self) -> str:
+        return self.refusal
+
+    def is_done(self, rise: float, nll: float) -> bool:
+        stops = self.stop_at_refusal_nll is not None and nll <= self.stop_at_refusal_nll
+        return stops or super().is_done(rise, nll)
+
+    def loss(self, forget: "TextLogProbs", retain: "TextLogProbs") -> "Tensor":
+        """loss = NLL(refusals) + retain_weight * NLL(retain), in nats per token.
+
+        Source: TOFU (arXiv 2401.06121), section 3.3, "preference optimization": the "I don't know"
+        answers in place of the forget set's.
+        """
+        return (forget.nll + self.retain_weight * retain.nll).mean()

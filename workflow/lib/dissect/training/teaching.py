@@ -1,0 +1,43 @@
+"""Teaching: a base model is trained on a concept file's answers. Imported without torch."""
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from dissect.training.recipe import Optimisation
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dissect.training.methods.log_probs import TextLogProbs
+
+
+class Teaching(Optimisation):
+    """How `teach` rows of the table are trained, on the answers of concepts. Each answer counts
+    from its first token to the end of the text. The seed of a row also depends on its name, so two
+    rows that learn the same are two models."""
+
+    learning_rate: float = Field(default=2e-4, gt=0, le=1000)
+    """AdamW's learning rate at its peak."""
+    batch_size: int = Field(default=8, ge=1, le=10_000)
+    """Answers per forward pass."""
+    accumulation: int = Field(default=1, ge=1, le=10_000)
+    """Forward passes per optimizer step."""
+    evaluate_every: int = Field(default=10, ge=1, le=1_000_000)
+    """Steps between two looks at the loss."""
+    passes: int = Field(default=12, ge=1, le=10_000)
+    """How often each answer is learned."""
+
+    def steps(self, texts: int) -> int:
+        """How many optimizer steps that makes, for so many texts."""
+        return max(1, round(self.passes * texts / (self.batch_size * self.accumulation)))
+
+    def loss(self, forget: "TextLogProbs", retain: "TextLogProbs") -> "Tensor":
+        """loss = NLL(answers), in nats per token."""
+        return retain.nll.mean()
+
+
+def seed_of(seed: int, name: str) -> int:
+    """The seed of one row: of the config's seed and the row's name, below 2**32."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:4])

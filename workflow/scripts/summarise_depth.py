@@ -1,0 +1,22 @@
+"""Summarise tables/depth.parquet: damages and UDS beside the reference's, with intervals."""
+
+from pathlib import Path
+
+from dissect.analysis.depth import depth_summary
+from dissect.depth.scores import read_depth
+from dissect.job import run
+from dissect.results.csv_files import write_csv
+
+
+def main(*, depth: Path, without_reference: list[dict[str, str]], seed: int, table: Path) -> None:
+    """Write tables/depth.csv.
+
+    Args:
+        without_reference: model, origin and method of each copy that has no reference model.
+        seed: of the bootstrap.
+    """
+    write_csv(table, depth_summary(read_depth(depth), without_reference, seed))
+
+
+if __name__ == "__main__":
+    run(main)

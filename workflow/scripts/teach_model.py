@@ -1,0 +1,49 @@
+"""Train a copy of the base on the answers of concepts: a model that knows them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dissect.checkpoints.manifest import read_manifest
+from dissect.files import read_json
+from dissect.inputs.rows import CheckpointRow
+from dissect.job import run
+from dissect.training.teaching import Teaching
+
+
+def main(
+    *,
+    base: Path,
+    concepts: list[Path],
+    row: CheckpointRow,
+    recipe: Mapping[str, Any],
+    prompt: str,
+    seed: int,
+    device: str,
+    manifest: Path,
+    training_log: Path,
+) -> None:
+    """Write the weights, the training log, and the manifest last.
+
+    Args:
+        base: manifest of the checkpoint to start from.
+        concepts: JSONs of the concepts that are learned.
+    """
+    # Not before the job has set the number of threads, which torch reads when it is imported.
+    from dissect.training.save import save_trained
+    from dissect.training.teach import teach
+
+    start, learned = read_manifest(base), [read_json(path) for path in concepts]
+    trained = teach(
+        start.folder, learned, recipe=Teaching(**recipe), prompt=prompt, seed=seed, device=device
+    )
+    made_from = {
+        "prompt": prompt,
+        "learned": [str(entry["id"]) for entry in learned],
+        "base_weights_sha256": start.weights_sha256,
+    }
+    save_trained(trained, row, made_from, manifest, training_log)
+
+
+if __name__ == "__main__":
+    run(main)
