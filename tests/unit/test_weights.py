@@ -32,7 +32,8 @@ def restored(
     """The rows of the original's weights in the copy, by experiment."""
     recorded = recording_of(original, texts_of(original), copy.with_suffix(".safetensors"))
     recorded = replace(recorded, vocabulary=vocabulary)
-    return denoising(names, Checkpoint(original), model_of(copy), recorded, WINDOWS)
+    unused = copy.with_suffix(".temporary")
+    return denoising(names, Checkpoint(original), model_of(copy), recorded, WINDOWS, unused)
 
 
 def whole(rows: pd.DataFrame) -> "pd.Series[bool]":
@@ -99,7 +100,7 @@ def test_with_everything_restored_it_is_the_original(
         ("gpt_neox.layers.3.attention.dense.", "attention_weights", ALL_FAMILIES["gpt_neox"]),
         ("gpt_neox.layers.3.mlp.dense_h_to_4h.", "gate_and_up_weights", ALL_FAMILIES["gpt_neox"]),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_planted_change_is_undone_by_its_windows_and_no_others(
     tmp_path: Path, planted: str, by: str, config: Any
@@ -148,7 +149,8 @@ def test_all_weights_do_the_operations_that_are_counted(
 
     monkeypatch.setattr(sweep_module, "count_sweep", noted)
     recorded = recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "recording.safetensors")
-    arguments = Checkpoint(tiny_llama), model_of(tiny_unlearned), recorded, WINDOWS
+    models = Checkpoint(tiny_llama), model_of(tiny_unlearned)
+    arguments = *models, recorded, WINDOWS, tmp_path / "unused"
     done = operations_of(lambda: denoising([ALL_WEIGHTS], *arguments))
     # The sweep, and the copy as it is.
     patched, unpatched = counted
@@ -177,7 +179,8 @@ def test_of_the_original_only_what_is_restored_is_read_and_once(
     copy = save_tiny(tmp_path / "copy", near=tiny_llama, seed=1)
     recorded = recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "recording.safetensors")
     reads.clear()
-    denoising([name], Checkpoint(tiny_llama), model_of(copy), recorded, WINDOWS)
+    models = Checkpoint(tiny_llama), model_of(copy)
+    denoising([name], *models, recorded, WINDOWS, tmp_path / "unused")
     parts = {
         "value_vectors": ("value_vectors",),
         "attention_weights": ("attention",),

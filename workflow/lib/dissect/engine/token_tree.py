@@ -106,14 +106,15 @@ class TokenTree:
         return by_position.masked_fill(~attends.to(causal.device), never)
 
 
-def token_trees(texts: Sequence[Ids], size: int = TREE_TOKENS) -> list[TokenTree]:
-    """Put texts, in their order, into token trees of similar size, about `size` tokens each.
+def token_trees(texts: Sequence[Ids], size: int | None = None) -> list[TokenTree]:
+    """Put texts, in their order, into token trees of similar size.
 
     Args:
         texts: token ids.
+        size: about how many tokens a tree has; None: TREE_TOKENS.
     """
     together = token_tree(texts, range(len(texts)))
-    count = -(-len(together.ids) // size)
+    count = -(-len(together.ids) // (size or TREE_TOKENS))
     total = sum(map(len, texts))
     groups: list[list[int]] = []
     before = 0
