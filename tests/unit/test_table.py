@@ -64,7 +64,10 @@ def test_optional_columns_may_be_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("m\tdpo\t16\tfolder/x", "path:FOLDER, hub:OWNER/NAME, wheel:NAME==VERSION and unlearn"),
+        (
+            "m\tdpo\t16\tfolder/x",
+            "path:FOLDER, hub:OWNER/NAME, wheel:NAME==VERSION, unlearn and teach",
+        ),
         ("m\tdpo\t16\thub:no-owner", "is not known"),
         ("m\tdpo\t\tunlearn", "no concept to unlearn"),
         ("m\tdpo\t../x\tunlearn", "cannot be a part of a path"),
@@ -75,7 +78,9 @@ def test_optional_columns_may_be_left_out(tmp_path: Path) -> None:
         ("m\tdpo\ttea.Patched\tunlearn", "concept 'tea.Patched' ends in .patched"),
         ("m.json\tdpo\t16\tunlearn", "model 'm.json' ends in .json"),
         (f"m\tdpo\t{'x' * 260}\tunlearn", "has 260 bytes; at most 200 are allowed"),
-        (f"{'é' * 50}\tdpo\t{'x' * 99}\tunlearn", "together have 202 bytes; at most 200"),
+        (f"{'é' * 49}e\tdpo\t{'x' * 99}y\tunlearn", "together have 202 bytes; at most 200"),
+        (f"m\tdpo\t{'xy' * 20}\tunlearn", "ends in the same characters 20 times"),
+        ("m\tdpo\tmanifest.json\tunlearn", "is the name of a file beside a model's checkpoints"),
         ("M\tdpo\t16\tunlearn", "model 'M' and model 'm' would be one folder"),
         ("m\tOriginal\t16\tunlearn", "method 'Original' and method 'original' would be"),
         ("m\tdpo\t16\tpath:~/x", "begins with ~, which is not expanded here"),
@@ -83,8 +88,8 @@ def test_optional_columns_may_be_left_out(tmp_path: Path) -> None:
         (f"m\tdpo\t16\tpath:{'x' * 300}", "is too long for a path"),
         ("m\tdpo\t16\tpath:own\0x", "holds a NUL character"),
         ('m\tdpo\t16\t"path:a', "cannot be read as tab-separated text"),
-        ("m\toriginal\t16\tpath:x", "an original has no concept"),
-        ("m\toriginal\t\tunlearn", "an original cannot be trained here"),
+        ("m\toriginal\t16\tpath:x", "the original row has no concept"),
+        ("m\toriginal\t\tunlearn", "the original model cannot be made by unlearn"),
         ("m\tdpo\t16\tpath:x\tmain", "a revision belongs to hub: rows only"),
         ("m\tdpo\t16\tpath:x\t\tgguf", "legal there: transformers, olmo-legacy"),
         ("m\tdpo\t16\tpath:x\t\t\t\tmore", "has 8 columns"),
@@ -100,8 +105,8 @@ def test_a_bad_row_is_named_with_its_line(tmp_path: Path, line: str, said: str) 
 
 
 def test_a_reference_row_counts_the_names_of_all_concepts_that_it_serves(tmp_path: Path) -> None:
-    method, copy = "r" * 50, f"m\tdpo\t{'x' * 150}\tunlearn"
-    with pytest.raises(DissectError, match=r"m r+ serves the concept .* have 201 bytes") as told:
+    method, copy = f"{'r' * 49}s", f"m\tdpo\t{'x' * 149}y\tunlearn"
+    with pytest.raises(DissectError, match=r"m r+s serves the concept .* have 201 bytes") as told:
         read(tmp_path, copy, f"m\t{method}\t\tpath:a")
     assert "\n" not in str(told.value)
     read(tmp_path, copy, "n\tdpo\ttea\tunlearn", f"n\t{method}\t\tpath:a")  # another model's

@@ -10,12 +10,15 @@ folder name of at most 255 bytes, and a temporary file's name adds up to 40 to o
 _MAX_PART_BYTES = 255  # of one part of a path: what Linux and macOS take
 _MAX_PATH_BYTES = 1024
 _SAFE_NAME = re.compile(r"\w[\w.+-]*")
+# Snakemake takes such a wildcard for an endless recursion.
+_REPEATED = re.compile(r"(.+)\1{19}$")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Column, what a name must not match there, and why.
 _RESERVED = (
     ("model", r".*\.json", "ends in .json, as the concept file beside the model's folder does"),
     ("method", "all", "is reserved for the mean over methods in the tables"),
     ("method", r"original\..*", "begins with original. as the original's own log files do"),
+    ("concept", r"(manifest|released)\.json", "is the name of a file beside a model's checkpoints"),
     ("concept", r".*\.patched", "ends in .patched, as the names of files of answers do"),
     ("concept", r".*\.unrelated", "ends in .unrelated, as the names of unrelated questions do"),
 )
@@ -33,6 +36,8 @@ def name_problem(column: str, name: str) -> str:
             f"has {len(name.encode())} bytes; at most {MAX_NAME_BYTES} are allowed, since it "
             "becomes a part of file names"
         )
+    if _REPEATED.search(name):
+        return "ends in the same characters 20 times, which Snakemake refuses; choose another name"
     for reserved, pattern, reason in _RESERVED:
         if column == reserved and re.fullmatch(pattern, name, re.IGNORECASE):
             return f"{reason}; choose another name"
