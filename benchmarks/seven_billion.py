@@ -57,11 +57,12 @@ SHARD = 5 * 10**9  # bytes, where the hub's copies are cut
 
 @dataclass
 class Memory:
-    """Anonymous resident memory while a block runs, in bytes (Linux).
+    """A process's anonymous resident memory while a block runs, in bytes (Linux).
 
     Mapped files are left out: their pages are clean, and the kernel takes them back at need.
     """
 
+    process: int | str = "self"  # its id
     peak: int = 0
     _done: threading.Event = field(default_factory=threading.Event)
 
@@ -77,14 +78,14 @@ class Memory:
 
     def _watch(self) -> None:
         while not self._done.wait(0.02):
-            self.peak = max(self.peak, anonymous_memory())
+            self.peak = max(self.peak, anonymous_memory(self.process))
 
 
-def anonymous_memory() -> int:
-    """This process's resident memory that no file backs, in bytes."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    line = next(line for line in status.splitlines() if line.startswith("RssAnon:"))
-    return 1024 * int(line.split()[1])
+def anonymous_memory(process: int | str = "self") -> int:
+    """A process's resident memory that no file backs, in bytes; 0 once it has ended."""
+    status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    sizes = [line.split()[1] for line in status.splitlines() if line.startswith("RssAnon:")]
+    return 1024 * sum(map(int, sizes))
 
 
 def save_random(folder: Path, config: LlamaConfig, seed: int) -> Path:
