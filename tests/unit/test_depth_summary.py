@@ -17,7 +17,7 @@ from dissect.analysis.depth import (
     SUMMARY_COLUMNS,
     depth_summary,
 )
-from dissect.analysis.reference import ABOVE, NO_REFERENCE, NOT_DISTINGUISHABLE
+from dissect.analysis.outcomes import ABOVE, NO_REFERENCE, NOT_DISTINGUISHABLE
 from dissect.depth.schema import DEPTH_SCHEMA
 from dissect.depth.scores import uds
 from dissect.results.csv_files import read_csv

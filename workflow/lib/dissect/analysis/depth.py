@@ -15,7 +15,7 @@ from dissect.analysis.bootstrap import (
     too_few,
 )
 from dissect.analysis.curve_statistics import in_thirds
-from dissect.analysis.reference import NO_REFERENCE, outcome_of
+from dissect.analysis.outcomes import NO_REFERENCE, outcome_of
 from dissect.depth.scores import LEAST_DAMAGE, uds
 
 _COPY = ["model", "origin", "method"]

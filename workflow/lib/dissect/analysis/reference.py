@@ -3,13 +3,12 @@
 import pandas as pd
 
 from dissect.analysis.controls import paired_curves
+from dissect.analysis.outcomes import outcome_of
 from dissect.analysis.tables import CONCEPT_POINT, CURVE_KEYS
 from dissect.terms import COPY, ORIGINAL, REFERENCE
 
 _DIFFERENCE = ["reference", "difference", "difference_low", "difference_high"]
 REFERENCE_COLUMNS = [*CURVE_KEYS, "mean", "low", "high", *_DIFFERENCE, "n_concepts", "outcome"]
-ABOVE, NOT_DISTINGUISHABLE = "above the reference", "not distinguishable from the reference"
-NO_REFERENCE = "no reference"
 
 
 def reference(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
@@ -24,8 +23,8 @@ def reference(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
     Returns:
         REFERENCE_COLUMNS, one row per point; none where there is no reference model. `outcome` is
-        ABOVE where the whole interval of the difference is above 0, else NOT_DISTINGUISHABLE; empty
-        under MIN_CONCEPTS concepts, which have no interval.
+        that of `outcomes.outcome_of` for the interval of the difference; empty under MIN_CONCEPTS
+        concepts, which have no interval.
     """
     scores = scores[scores["donor"].isin([ORIGINAL, COPY])]
     is_reference = scores["origin"] == REFERENCE
@@ -40,11 +39,3 @@ def reference(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     rows = rows.assign(difference=-rows["difference"], difference_low=low, difference_high=high)
     outcome = outcome_of(low).where(low.notna(), "")
     return rows.assign(outcome=outcome)[REFERENCE_COLUMNS]
-
-
-def outcome_of(low: "pd.Series[float]") -> "pd.Series[str]":
-    """ABOVE where the lower end of a difference to the reference is above 0.
-
-    Else, also where there is no interval, NOT_DISTINGUISHABLE.
-    """
-    return (low > 0).map({True: ABOVE, False: NOT_DISTINGUISHABLE})

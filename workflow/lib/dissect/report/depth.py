@@ -8,7 +8,7 @@ import pandas as pd
 from dissect.analysis.bootstrap import too_few
 from dissect.analysis.curve_groups import ALL_METHODS
 from dissect.analysis.depth import ALL, LOWER_AND_MIDDLE
-from dissect.analysis.reference import ABOVE, NO_REFERENCE, NOT_DISTINGUISHABLE
+from dissect.analysis.outcomes import ABOVE, NO_REFERENCE, NOT_DISTINGUISHABLE
 from dissect.report.formatting import counted, name_of, with_interval
 from dissect.report.sources import Shown, Sources, highest, records
 from dissect.terms import DENOISING
