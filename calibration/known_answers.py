@@ -11,14 +11,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from dissect.analysis.curve_groups import ALL_METHODS
+from dissect.analysis.depth import ALL, LOWER_AND_MIDDLE
 from dissect.analysis.facts import facts_kept, read_facts
-from dissect.depth.scores import read_depth, uds
+from dissect.results.csv_files import read_csv
 from dissect.results.schema import ANSWER_SCHEMA, read_table
-from dissect.terms import CORRECTED, DENOISING
-
-# Of the unclipped ratio: a third of the model's layers, from the fourth part up. Chosen on an
-# earlier model of the same size (five invented people, one seed), so this column is exploratory.
-LOWER_LAYERS = range(8, 16)
+from dissect.terms import ANSWER, CORRECTED, KRS, PAPER_EXPERIMENTS
 
 
 def known_answers(folder: Path) -> pd.DataFrame:
@@ -26,26 +24,25 @@ def known_answers(folder: Path) -> pd.DataFrame:
 
     Returns:
         method, and per model: recall (share of the forgotten facts in its free answers), uds, ratio
-        (mean damage in LOWER_LAYERS over the reference's), and per experiment the highest point of
-        the KRS curve over the answer span.
+        (mean damage in the lower and middle layers over the reference's; exploratory), and per
+        experiment the highest point of the KRS curve over the answer span.
     """
     tables = folder / "results" / "tables"
     answers = read_table(tables / "answers.parquet", ANSWER_SCHEMA).to_pandas()
     kept = facts_kept(answers, read_facts(folder / "facts.json")).set_index("method")
-    depth = read_depth(tables / "depth.parquet", form=CORRECTED)
-    scores = uds(depth)
-    means = scores[scores["question"].isna()].set_index("method")["uds"]
-    lower = depth[depth["layer"].isin(LOWER_LAYERS)]
-    damages = lower.groupby("method")[["logprob_original", "logprob_reference", "logprob_copy"]]
-    mean = damages.mean()
-    ratio = (mean["logprob_original"] - mean["logprob_copy"]) / (
-        mean["logprob_original"] - mean["logprob_reference"]
+    depth = read_csv(tables / "depth.csv", form=CORRECTED)
+    lower, every = (
+        depth[depth["layers"] == layers].set_index("method") for layers in (LOWER_AND_MIDDLE, ALL)
     )
-    columns = {"recall": kept["kept"] / kept["questions"], "uds": means, "ratio": ratio}
-    curves = pd.read_csv(tables / "curves.csv")
-    curves = curves[(curves["span"] == "answer") & (curves["method"] != "all")]
-    peaks = curves[curves["score"] == "krs"].groupby(["experiment", "method"])["mean"].max()
-    columns |= {f"krs_{name}": peaks[name] for name in DENOISING}
+    columns = {
+        "recall": kept["kept"] / kept["questions"],
+        "uds": every["uds"],
+        "ratio": lower["ratio"],
+    }
+    curves = read_csv(tables / "curves.csv", span=ANSWER, score=KRS)
+    curves = curves[curves["method"] != ALL_METHODS]
+    peaks = curves.groupby(["experiment", "method"])["mean"].max()
+    columns |= {f"krs_{name}": peaks[name] for name in PAPER_EXPERIMENTS}
     return pd.DataFrame(columns).rename_axis("method").reset_index()
 
 

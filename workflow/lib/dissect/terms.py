@@ -8,6 +8,9 @@ ORIGINAL = "original"
 # The method of the row from which `teach` rows are trained; it has no results of its own.
 BASE = "base"
 
+# The methods of rows that trainings start from, and that are no unlearned models.
+STARTS = (BASE, ORIGINAL)
+
 # In collected tables, the origin of a reference model's rows: no mean pools two origins. In the
 # column `donor`, the reference model.
 REFERENCE = "reference"

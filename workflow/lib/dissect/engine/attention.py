@@ -26,8 +26,8 @@ TREE_PARTS = "tree_parts"
 # that grows with the square of a text's length; on texts as short as a question and its answer it
 # saves little, and where heads share keys its CPU kernel takes twice the time.
 LONGEST_IN_TWO_PRODUCTS = 256
-# Arguments of transformers that two plain products do not take into account.
-BEYOND_TWO_PRODUCTS = {"softcap", "position_bias", "s_aux"}
+# Arguments of transformers that two plain products do not take into account, where they are given.
+BEYOND_TWO_PRODUCTS = ("softcap", "position_bias", "s_aux")
 
 
 def attend_by_text(
@@ -47,11 +47,12 @@ def attend_by_text(
     parts: Sequence[tuple[slice, Index]] | None = keywords.pop(TREE_PARTS, None)
     if parts is None or mask is None:
         return sdpa_attention_forward(module, query, key, value, mask, **keywords)
+    is_beyond = any(keywords.get(name) is not None for name in BEYOND_TWO_PRODUCTS)
     outputs = []
     for own, path in parts:
         keys = key[:, :, path]
         of_text = (query[:, :, own], keys, value[:, :, path], mask[:, :, own][..., path])
-        if keys.shape[2] > LONGEST_IN_TWO_PRODUCTS or keywords.keys() & BEYOND_TWO_PRODUCTS:
+        if is_beyond or keys.shape[2] > LONGEST_IN_TWO_PRODUCTS:
             output, _ = sdpa_attention_forward(module, *of_text, **keywords)
         else:
             output = attend(*of_text, keywords["scaling"])

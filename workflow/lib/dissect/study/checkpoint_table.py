@@ -10,7 +10,7 @@ from dissect.errors import DissectError, shortened
 from dissect.files import read_users_text
 from dissect.inputs.names import length_problem, name_problem, path_problem
 from dissect.inputs.rows import CheckpointRow
-from dissect.terms import BASE, ORIGINAL
+from dissect.terms import BASE, STARTS
 
 # The formats that go with each kind of source, its usual one first.
 _FORMATS = {
@@ -97,7 +97,7 @@ def _row(where: str, header: list[str], values: list[str]) -> CheckpointRow:
 def _problem(row: CheckpointRow) -> str:
     """Why a row cannot be used; empty if it can."""
     names = {"model": row.model, "method": row.method, "concept": row.concept}
-    if row.method in (ORIGINAL, BASE):
+    if row.method in STARTS:
         if row.concept:
             return f"the {row.method} row has no concept, here {row.concept!r}; leave it empty"
         if row.kind == "unlearn" or (row.kind == "teach" and row.method == BASE):
@@ -146,7 +146,7 @@ def _check_distinct(path: Path, rows: Iterable[CheckpointRow]) -> None:
 def _check_served(path: Path, rows: Collection[CheckpointRow]) -> None:
     """Refuse a row without a concept whose names are too long beside a concept that it serves."""
     for row in rows:
-        if row.concept or row.method == ORIGINAL:
+        if row.concept or row.method in STARTS:
             continue
         for concept in (other.concept for other in rows if other.model == row.model):
             if problem := length_problem(row.model, row.method, concept):

@@ -176,14 +176,9 @@ class Products:
     def needing(self, row: CheckpointRow) -> list[str]:
         """All files that are computed from a checkpoint's weights; an original's: its model's."""
         served = self._served_by(row)
-        taught = self.study.rows if row.method == BASE else []
         return _distinct(
             [
-                *(
-                    self.study.manifest_path(*other.key)
-                    for other in taught
-                    if other.kind == "teach" and other.model == row.model
-                ),
+                *self._taught_from(row),
                 *(path for other in served for path in self._sweeps(other)),
                 *(path for other in served for path in self._unrelated(other)),
                 *(path for other in self._patched_with(row) for path in self._sweeps(other)),
@@ -204,6 +199,13 @@ class Products:
             if other.model == row.model
             if row.method == ORIGINAL or self.study.row(*other.key) == row
         ]
+
+    def _taught_from(self, row: CheckpointRow) -> list[str]:
+        """The manifests of the models that are trained from a base."""
+        if row.method != BASE:
+            return []
+        taught = (other for other in self.study.rows if other.kind == "teach")
+        return [self.study.manifest_path(*one.key) for one in taught if one.model == row.model]
 
     def _patched_with(self, row: CheckpointRow) -> list[CheckpointRow]:
         """The rows whose sweeps have a checkpoint, a reference model, as a donor."""

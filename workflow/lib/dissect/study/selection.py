@@ -10,11 +10,10 @@ from dissect.errors import DissectError, check_known
 from dissect.inputs.rows import CheckpointRow
 from dissect.study.config import Config
 from dissect.study.preflight import UNAVAILABLE, PreflightRow
-from dissect.terms import BASE, ORIGINAL
+from dissect.terms import BASE, ORIGINAL, STARTS
 from dissect.training.methods import METHODS
 
 Key = tuple[str, str, str]  # model, method, concept
-STARTS = (BASE, ORIGINAL)  # the methods of rows that trainings start from, and that have no sweeps
 
 
 class Missing(NamedTuple):

@@ -27,16 +27,8 @@ from dissect.study.checkpoint_table import read_table
 from dissect.study.config import Config, load_config
 from dissect.study.folders import check_folder, check_pair, layers_of
 from dissect.study.preflight import PreflightRow, read_preflight
-from dissect.study.selection import (
-    STARTS,
-    Key,
-    Selection,
-    all_missing,
-    concepts_of,
-    rows_of,
-    select,
-)
-from dissect.terms import BASE, ORIGINAL, REFERENCE
+from dissect.study.selection import Key, Selection, all_missing, concepts_of, rows_of, select
+from dissect.terms import BASE, ORIGINAL, REFERENCE, STARTS
 from dissect.training.methods import METHODS
 
 _WEIGHTS = "*.safetensors"
