@@ -52,11 +52,12 @@ def concept_file(folder: Path, name: str, answered: bool = True) -> Path:
 
 def run(tmp_path: Path, original: Path, **changes: Any) -> Manifest:
     arguments = {
-        "original": original,
+        "start": original,
         "concept_json": concept_file(tmp_path, "tea"),
         "retain": [concept_file(tmp_path, "milk", answered=False)],
         "held_out": [concept_file(tmp_path, "salt")],
         "row": ROW,
+        "method": "grad_diff",
         "recipe": RECIPE,
         "prompt": "paper",
         "seed": 0,

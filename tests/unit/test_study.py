@@ -247,7 +247,7 @@ def test_unknown_names_are_told_with_the_nearest() -> None:
 def test_a_method_that_cannot_be_trained_is_told() -> None:
     write_table(*ROWS, "m\tforget_it\ttea\tunlearn")
     said = refused()
-    assert "m forget_it tea is to be unlearned: method 'forget_it' is not one to train here" in said
+    assert "m forget_it tea is to be unlearned: recipe 'forget_it' is not one to train here" in said
     assert study(methods=["dpo"]).methods == ["dpo"]
 
 

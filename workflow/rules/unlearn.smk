@@ -1,7 +1,7 @@
 rule unlearn_concept:
-    """Train a copy of the original that unlearns one concept, and check that it did."""
+    """Train a copy of the original, or of another row, that unlearns a concept; check that it did."""
     input:
-        original=jobs.original,
+        start=jobs.start,
         concept_json=jobs.texts,
         retain=lambda wildcards: study.auxiliary_paths(*wildcards)["retain"],
         held_out=lambda wildcards: study.auxiliary_paths(*wildcards)["held_out"],
@@ -17,9 +17,10 @@ rule unlearn_concept:
         **jobs.resources("unlearn_concept"),
     params:
         code=lambda wildcards: code(
-            "unlearn_concept", f"dissect.training.methods.{wildcards.method}"
+            "unlearn_concept", f"dissect.training.methods.{jobs.method(wildcards)}"
         ),
         row=jobs.row,
+        method=jobs.method,
         recipe=jobs.recipe,
         prompt=jobs.prompt,
         seed=study.config.seed,
@@ -32,7 +33,7 @@ rule unlearn_concept:
 rule teach_model:
     """Train a copy of the base on answers: all of its model's, or all but its row's concept."""
     input:
-        base=jobs.base,
+        start=jobs.start,
         concepts=jobs.learned,
     output:
         manifest="<results>/checkpoints/teach/{model}/{checkpoint}/manifest.json",

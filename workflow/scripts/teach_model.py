@@ -13,7 +13,7 @@ from dissect.training.teaching import Teaching
 
 def main(
     *,
-    base: Path,
+    start: Path,
     concepts: list[Path],
     row: CheckpointRow,
     recipe: Mapping[str, Any],
@@ -26,21 +26,21 @@ def main(
     """Write the weights, the training log, and the manifest last.
 
     Args:
-        base: manifest of the checkpoint to start from.
+        start: manifest of the checkpoint to start from.
         concepts: JSONs of the concepts that are learned.
     """
     # Not before the job has set the number of threads, which torch reads when it is imported.
     from dissect.training.save import save_trained
     from dissect.training.teach import teach
 
-    start, learned = read_manifest(base), [read_json(path) for path in concepts]
+    base, learned = read_manifest(start), [read_json(path) for path in concepts]
     trained = teach(
-        start.folder, learned, recipe=Teaching(**recipe), prompt=prompt, seed=seed, device=device
+        base.folder, learned, recipe=Teaching(**recipe), prompt=prompt, seed=seed, device=device
     )
     made_from = {
         "prompt": prompt,
         "learned": [str(entry["id"]) for entry in learned],
-        "base_weights_sha256": start.weights_sha256,
+        "base_weights_sha256": base.weights_sha256,
     }
     save_trained(trained, row, made_from, manifest, training_log)
 

@@ -13,11 +13,12 @@ from dissect.training.methods import METHODS
 
 def main(
     *,
-    original: Path,
+    start: Path,
     concept_json: Path,
     retain: list[Path],
     held_out: list[Path],
     row: CheckpointRow,
+    method: str,
     recipe: Mapping[str, Any],
     prompt: str,
     seed: int,
@@ -28,20 +29,20 @@ def main(
     """Write the weights, the training log, and the manifest last.
 
     Args:
-        original: manifest of the checkpoint to start from.
+        start: manifest of the checkpoint to start from.
         concept_json, retain, held_out: concepts' JSONs; those with answers are checked.
     """
     # Not before the job has set the number of threads, which torch reads when it is imported.
     from dissect.training.save import save_trained
     from dissect.training.unlearn import unlearn
 
-    start, retained = read_manifest(original), [read_json(path) for path in retain]
+    started_from, retained = read_manifest(start), [read_json(path) for path in retain]
     done = unlearn(
-        start.folder,
+        started_from.folder,
         read_json(concept_json),
         retained,
         [read_json(path) for path in held_out],
-        recipe=METHODS[row.method](**recipe),
+        recipe=METHODS[method](**recipe),
         prompt=prompt,
         seed=seed,
         device=device,
@@ -49,7 +50,7 @@ def main(
     made_from = {
         "prompt": prompt,
         "retain": [str(entry["id"]) for entry in retained],
-        "original_weights_sha256": start.weights_sha256,
+        f"{row.start}_weights_sha256": started_from.weights_sha256,
     }
     save_trained(done, row, made_from, manifest, training_log)
 

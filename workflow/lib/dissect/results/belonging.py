@@ -14,10 +14,11 @@ from typing import Any
 from dissect.checkpoints.manifest import manifest_if_present
 from dissect.files import read_json, sha256_of
 from dissect.inputs.concepts import Entry, digest, read_concept_file, unrelated_id, with_unrelated
+from dissect.inputs.rows import CheckpointRow
 from dissect.provenance import versions
 from dissect.results.expected import expected, refuse_foreign
 from dissect.results.schema import read_metadata
-from dissect.terms import BASE, ORIGINAL
+from dissect.terms import ORIGINAL
 
 log = logging.getLogger("dissect")
 
@@ -99,9 +100,11 @@ def _read_manifests(
     for path, one in fields.items():
         of_study = dict(wanted.get("/".join((one["model"], one["method"], one["concept"])), {}))
         if "training" in of_study:
-            start = BASE if one["source"] == "teach" else ORIGINAL
-            sha256 = by_key[one["model"], start, ""]["weights_sha256"]
-            of_study["training"] = of_study["training"] | {f"{start}_weights_sha256": sha256}
+            model, _, concept = key = (one["model"], one["method"], one["concept"])
+            start = CheckpointRow(*key, one["source"]).start
+            manifest = by_key.get((model, start, concept)) or by_key[model, start, ""]
+            sha256 = {f"{start}_weights_sha256": manifest["weights_sha256"]}
+            of_study["training"] = of_study["training"] | sha256
         compared.append((path, one, of_study))
     refuse_foreign(compared)
     return by_key

@@ -22,7 +22,10 @@ _FORMATS = {
 }
 _COLUMNS = ("model", "method", "concept", "source", "revision", "format")
 _REQUIRED = set(_COLUMNS[:4])
-_SOURCE = re.compile(r"path:\S.*|hub:[\w.-]+/[\w.-]+|wheel:[\w.-]+==[\w.+!-]+|unlearn|teach")
+_SOURCE = re.compile(
+    r"path:\S.*|hub:[\w.-]+/[\w.-]+|wheel:[\w.-]+==[\w.+!-]+"
+    r"|unlearn(:[^@\s]+(@[^@\s]+)?)?|teach(:[^,\s]+(,[^,\s]+)*)?"
+)
 
 
 def read_table(path: Path) -> list[CheckpointRow]:
@@ -85,7 +88,8 @@ def _row(where: str, header: list[str], values: list[str]) -> CheckpointRow:
     if not _SOURCE.fullmatch(source):
         raise DissectError(
             f"{where}: source {shortened(source)} is not known; legal are path:FOLDER, "
-            "hub:OWNER/NAME, wheel:NAME==VERSION, unlearn and teach"
+            "hub:OWNER/NAME, wheel:NAME==VERSION, unlearn, unlearn:RECIPE, unlearn:RECIPE@METHOD, "
+            "teach and teach:CONCEPT,CONCEPT"
         )
     fields["format"] = fields["format"] or _FORMATS[source.partition(":")[0]][0]
     row = CheckpointRow(**fields)

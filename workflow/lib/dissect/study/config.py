@@ -206,6 +206,23 @@ Unlearning = create_model(
 )
 
 
+class Variant(Section):
+    """A recipe that is a method's own but for some options."""
+
+    method: Literal[tuple(METHODS)]  # type: ignore[valid-type]
+    """The method."""
+    options: dict[str, Any]
+    """What is other, by the names of the method's options."""
+
+    @model_validator(mode="after")
+    def _is_legal(self) -> Self:
+        try:
+            METHODS[self.method](**self.options)
+        except ValidationError as error:
+            raise ValueError(f"options: {first_problem(error)}") from error
+        return self
+
+
 class Config(Section):
     """A study, whole: one config file."""
 
@@ -263,6 +280,8 @@ class Config(Section):
     wants them. A path: folder is never touched (docs/checkpoints.md)."""
     unlearning: Unlearning = Unlearning()  # type: ignore[valid-type]
     """Per method, how `unlearn` rows are trained. Left out: the paper's recipe."""
+    variants: dict[Name, Variant] = Field(default={})
+    """Further recipes by name, for rows with the source unlearn:NAME."""
     teaching: Teaching = Teaching()
     """How `teach` rows are trained."""
     behaviour: Behaviour = Behaviour()
@@ -294,6 +313,11 @@ class Config(Section):
             raise ValueError(
                 "controls.donors: reference needs a reference model: name its method under the key "
                 "reference, or leave this donor out"
+            )
+        if taken := set(self.variants) & set(METHODS):
+            raise ValueError(
+                f"variants: {min(taken)} is a method: give the variant another name, or change the "
+                "method's own recipe in unlearning"
             )
         patched = self.behaviour.patched
         if self.behaviour.sets and patched.windows and not self.patched_experiments():
@@ -341,10 +365,21 @@ class Config(Section):
             else [*wanted]
         )
 
-    def recipe(self, method: str) -> Recipe:
-        """How a method is trained here."""
-        recipe: Recipe = getattr(self.unlearning, method)
-        return recipe
+    @property
+    def recipes(self) -> list[str]:
+        """The names of all recipes: of methods, and of their variants."""
+        return [*METHODS, *self.variants]
+
+    def method_of(self, recipe: str) -> str:
+        """The method whose loss a recipe has."""
+        return self.variants[recipe].method if recipe in self.variants else recipe
+
+    def recipe(self, name: str) -> Recipe:
+        """How a row with that recipe is trained here."""
+        recipe: Recipe = getattr(self.unlearning, self.method_of(name))
+        if name not in self.variants:
+            return recipe
+        return type(recipe)(**recipe.model_dump() | self.variants[name].options)
 
 
 def load_config(values: dict[str, Any]) -> Config:

@@ -50,7 +50,7 @@ def _training(study: Study, row: CheckpointRow) -> tuple[Expected, list[str]]:
         }
         return prompt | settings, [study.concept_path(row.model, concept) for concept in learned]
     settings = {
-        "recipe": config.recipe(row.method).model_dump(),
+        "recipe": config.recipe(row.recipe).model_dump(),
         "seed": config.seed,
         "retain": study.training_concepts(*row.key)["retain"],
     }

@@ -7,7 +7,7 @@ from dissect.inputs.concepts import unrelated_id
 from dissect.inputs.rows import CheckpointRow
 from dissect.study.resources import NEEDS
 from dissect.study.study import Study
-from dissect.terms import BASE, ORIGINAL
+from dissect.terms import ORIGINAL
 from dissect.training.teaching import seed_of
 
 
@@ -23,9 +23,9 @@ class Jobs:
         """The manifest of a job's original."""
         return self.study.manifest_path(wildcards.model, ORIGINAL)
 
-    def base(self, wildcards: Any) -> str:
-        """The manifest of what a taught model is trained from."""
-        return self.study.manifest_path(wildcards.model, BASE)
+    def start(self, wildcards: Any) -> str:
+        """The manifest of what the model that a job makes is trained from."""
+        return self.study.manifest_path(*self.study.start(self.made_row(wildcards)).key)
 
     def learned(self, wildcards: Any) -> list[str]:
         """The concepts that a taught model learns."""
@@ -71,9 +71,13 @@ class Jobs:
         """The seed of a taught model, its row's own: two of them are two models."""
         return seed_of(self.study.config.seed, self.made_row(wildcards).name)
 
+    def method(self, wildcards: Any) -> str:
+        """The method whose loss a training has."""
+        return self.study.config.method_of(self.made_row(wildcards).recipe)
+
     def recipe(self, wildcards: Any) -> dict[str, Any]:
         """How a training's method is trained."""
-        return self.study.config.recipe(wildcards.method).model_dump()
+        return self.study.config.recipe(self.made_row(wildcards).recipe).model_dump()
 
     def prompt(self, wildcards: Any) -> str:
         """How a job's model wants its questions."""

@@ -10,7 +10,7 @@ from dissect.figures.registry import FIGURES, FigureSpec
 from dissect.inputs.concepts import is_unrelated
 from dissect.inputs.rows import CheckpointRow
 from dissect.study.study import Study
-from dissect.terms import BASE, NOISING, ORIGINAL
+from dissect.terms import NOISING, ORIGINAL
 
 # Of every study.
 TABLES = (
@@ -178,7 +178,7 @@ class Products:
         served = self._served_by(row)
         return _distinct(
             [
-                *self._taught_from(row),
+                *self._trained_from(row),
                 *(path for other in served for path in self._sweeps(other)),
                 *(path for other in served for path in self._unrelated(other)),
                 *(path for other in self._patched_with(row) for path in self._sweeps(other)),
@@ -200,12 +200,21 @@ class Products:
             if row.method == ORIGINAL or self.study.row(*other.key) == row
         ]
 
-    def _taught_from(self, row: CheckpointRow) -> list[str]:
-        """The manifests of the models that are trained from a base."""
-        if row.method != BASE:
-            return []
-        taught = (other for other in self.study.rows if other.kind == "teach")
-        return [self.study.manifest_path(*one.key) for one in taught if one.model == row.model]
+    def _trained_from(self, row: CheckpointRow) -> list[str]:
+        """The manifests of the models that are trained from a base, or from another unlearned one.
+
+        Those of an original need it for their results, too.
+        """
+        return [self.study.manifest_path(*one.key) for one in self._trainings.get(row, ())]
+
+    @cached_property
+    def _trainings(self) -> dict[CheckpointRow, list[CheckpointRow]]:
+        """The rows that are trained here, by the row that they start from."""
+        by_start: dict[CheckpointRow, list[CheckpointRow]] = {}
+        for row in self.study.rows:
+            if row.start not in ("", ORIGINAL):
+                by_start.setdefault(self.study.start(row), []).append(row)
+        return by_start
 
     def _patched_with(self, row: CheckpointRow) -> list[CheckpointRow]:
         """The rows whose sweeps have a checkpoint, a reference model, as a donor."""

@@ -11,7 +11,6 @@ from dissect.inputs.rows import CheckpointRow
 from dissect.study.config import Config
 from dissect.study.preflight import UNAVAILABLE, PreflightRow
 from dissect.terms import BASE, ORIGINAL, STARTS
-from dissect.training.methods import METHODS
 
 Key = tuple[str, str, str]  # model, method, concept
 
@@ -54,10 +53,7 @@ def select(
             f"nothing is selected: {config.checkpoints} has no row of the models, methods and "
             "concepts that the config lists together"
         )
-    for row in rows:
-        if row.kind == "unlearn":
-            where = f"{config.checkpoints}: {row.name} is to be unlearned"
-            check_known(f"{where}: method", [row.method], METHODS, "one to train here")
+    _check_trained(config, rows)
     if config.on_missing_checkpoint != "skip":
         return Selection(rows, missing=[], needed=missing)
     needed = _donors(config, missing)
@@ -105,6 +101,36 @@ def rows_of(config: Config, table: list[CheckpointRow]) -> list[CheckpointRow]:
                     f"{row.method} in the config if this model never learned any of the concepts"
                 )
     return list(dict.fromkeys(rows))
+
+
+def _check_trained(config: Config, rows: list[CheckpointRow]) -> None:
+    """Refuse a training without a recipe, and one that starts from no row, or from itself."""
+    by_key = {row.key: row for row in rows}
+    for row in rows:
+        if row.kind != "unlearn":
+            continue
+        where = f"{config.checkpoints}: {row.name} is to be unlearned"
+        check_known(f"{where}: recipe", [row.recipe], config.recipes, "one to train here")
+        if (last := _chain(row, by_key)[-1]).start:
+            raise DissectError(
+                f"{where}: {last.name} starts from {last.start}, which is trained from it or is no "
+                f"selected row of {last.model} {last.concept}; name the method of another row, and "
+                "list it in methods if the config has that list"
+            )
+
+
+def _chain(row: CheckpointRow, by_key: Mapping[Key, CheckpointRow]) -> list[CheckpointRow]:
+    """A row, the row that it is trained from, the one that this is trained from, and so on."""
+    chain = [row]
+    while (start := start_of(chain[-1], by_key)) and start not in chain:
+        chain.append(start)
+    return chain
+
+
+def start_of(row: CheckpointRow, by_key: Mapping[Key, CheckpointRow]) -> CheckpointRow | None:
+    """The row that a training starts from: of the same concept, or of none; None: there is none."""
+    own = by_key.get((row.model, row.start, row.concept))
+    return own or by_key.get((row.model, row.start, ""))
 
 
 def _bases(config: Config, of_model: Iterable[CheckpointRow]) -> list[CheckpointRow]:
@@ -164,14 +190,17 @@ def _donors(config: Config, missing: Iterable[Missing]) -> list[Missing]:
 
 
 def _without_original(rows: list[CheckpointRow], missing: list[Missing]) -> list[Missing]:
-    """The rows that are there, but whose original or base is missing."""
-    unavailable = {one.row for one in missing}
-    reasons = {one.row.model: one.reason for one in missing if one.row.method in STARTS}
-    return [
-        Missing(row, f"its original or base is missing: {reasons[row.model]}")
-        for row in rows
-        if row.model in reasons and row not in unavailable
-    ]
+    """The rows that are there, but whose original, base or start is missing."""
+    by_key = {row.key: row for row in rows}
+    reasons = {one.row.key: one.reason for one in missing}
+    found = []
+    for row in rows:
+        of_model = [(row.model, method, "") for method in STARTS]
+        needed = [*of_model, *(one.key for one in _chain(row, by_key))]
+        reason = next((reasons[key] for key in needed if key in reasons), None)
+        if reason is not None and row.key not in reasons:
+            found.append(Missing(row, f"what it is made from is missing: {reason}"))
+    return found
 
 
 def _as_adapter(config: Config, row: CheckpointRow) -> CheckpointRow:

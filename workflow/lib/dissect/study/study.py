@@ -28,8 +28,7 @@ from dissect.study.config import Config, load_config
 from dissect.study.folders import check_folder, check_pair, layers_of
 from dissect.study.preflight import PreflightRow, read_preflight
 from dissect.study.selection import Key, Selection, all_missing, concepts_of, rows_of, select
-from dissect.terms import BASE, ORIGINAL, REFERENCE, STARTS
-from dissect.training.methods import METHODS
+from dissect.terms import BASE, KNOWS, NEVER, ORIGINAL, REFERENCE, STARTS
 
 _WEIGHTS = "*.safetensors"
 _FOLDERS = (  # of a results folder
@@ -89,7 +88,7 @@ class Study:
         """Every concept whose texts may be needed: studied, retained or watched."""
         names = [name for model in self.models for name in concepts_of(self.table, model)]
         names += [concept for _, concept in self.asked]
-        recipes = [self.config.recipe(method) for method in METHODS]
+        recipes = [self.config.recipe(name) for name in self.config.recipes]
         names += [name for recipe in recipes for name in recipe.retain + recipe.held_out]
         names += [name for row in self.rows for name in self.learned_concepts(row)]
         return list(dict.fromkeys(names))
@@ -232,7 +231,8 @@ class Study:
         Raises:
             DissectError: if no concept is left to retain.
         """
-        recipe, ring = self.config.recipe(method), concepts_of(self.table, model)
+        recipe = self.config.recipe(self.row(model, method, concept).recipe)
+        ring = concepts_of(self.table, model)
         after = ring[ring.index(concept) + 1 :] + ring[: ring.index(concept)]
         retain = [other for other in recipe.retain or after[:1] if other != concept]
         spare = [other for other in after if other not in retain]
@@ -245,11 +245,28 @@ class Study:
         return {"retain": retain, "held_out": held_out}
 
     def learned_concepts(self, row: CheckpointRow) -> list[str]:
-        """Ids of what a taught model learns: the concept file's, without its row's own concept."""
+        """Ids of what a taught model learns: those it names, or all but its row's own concept."""
         if row.kind != "teach":
             return []
         concepts = self.entries[row.model] or ()
-        return [one for one in concepts if one != row.concept and not is_unrelated(one)]
+        others = [one for one in concepts if one != row.concept and not is_unrelated(one)]
+        return row.learned or others
+
+    def start(self, row: CheckpointRow) -> CheckpointRow:
+        """The row that a row's training starts from."""
+        return self.row(row.model, row.start, row.concept)
+
+    def state(self, row: CheckpointRow) -> str | None:
+        """Whether a row's model has ever learned a concept (KNOWS, NEVER); None: nobody can say.
+
+        It is known of models that are taught here, whatever has been done to them since. Of an
+        original: of all concepts that it was taught.
+        """
+        while row.kind == "unlearn":
+            row = self.start(row)
+        if row.kind != "teach":
+            return None
+        return KNOWS if row.concept in ("", *self.learned_concepts(row)) else NEVER
 
     def _start(self, model: str) -> CheckpointRow:
         """The row that a model's size and layers are known from: its original, or its base."""
@@ -342,13 +359,13 @@ class Study:
             )
         if not is_trained:
             return
-        texts = self.config.recipe(row.method).texts
+        texts = self.config.recipe(row.recipe).texts
         key = {"paragraphs": "wikipedia_content", "answers": "QA_with_answers"}[texts]
         for concept in needed:
             if not entries[concept].get(key):
                 raise DissectError(
                     f"concept {concept} of {row.model} has no {key}, which an unlearn row needs to "
-                    f"train on (unlearning.{row.method}.texts: {texts}): add it to the concept file"
+                    f"train on (unlearning.{row.recipe}.texts: {texts}): add it to the concept file"
                 )
 
     def _check_learned(self, row: CheckpointRow) -> None:
@@ -360,6 +377,7 @@ class Study:
                 "yet: give it as a path"
             )
         learned = self.learned_concepts(row)
+        check_known(f"{row.name} is to be taught concept", learned, entries, f"in {file}")
         without = [concept for concept in learned if not has_answers(entries[concept])]
         if without:
             raise DissectError(
