@@ -66,8 +66,8 @@ def test_optional_columns_may_be_left_out(tmp_path: Path) -> None:
     [
         (
             "m\tdpo\t16\tfolder/x",
-            "path:FOLDER, hub:OWNER/NAME, wheel:NAME==VERSION, unlearn, unlearn:RECIPE, unlearn:RECIPE@METHOD, teach and "
-            "teach:CONCEPT,CONCEPT",
+            "path:FOLDER, hub:OWNER/NAME, wheel:NAME==VERSION, unlearn, unlearn:RECIPE, "
+            "unlearn:RECIPE@METHOD, teach and teach:CONCEPT,CONCEPT",
         ),
         ("m\tdpo\t16\thub:no-owner", "is not known"),
         ("m\tdpo\t\tunlearn", "no concept to unlearn"),

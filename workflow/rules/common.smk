@@ -11,7 +11,7 @@ from dissect.preparation.changes import changed_manifests
 from dissect.study import expectations
 from dissect.study.jobs import Jobs
 from dissect.study.products import Products
-from dissect.terms import DEPTH_FORMS, EXPERIMENTS
+from dissect.terms import DEPTH_FORMS, EXPERIMENTS, ORIGINAL
 from snakemake_interface_executor_plugins.settings import ExecMode
 
 # Jobs parse this file again, but need not repeat all checks.

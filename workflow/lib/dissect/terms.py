@@ -65,6 +65,9 @@ QuestionSet = Literal["target", "completion", "unrelated"]
 QUESTION_SETS: tuple[str, ...] = get_args(QuestionSet)
 TARGET, COMPLETION, UNRELATED = QUESTION_SETS
 
+# When a model is asked for facts: as it is, and after it has relearned half of them (recall).
+AS_IT_IS, RELEARNED = "as_it_is", "relearned"
+
 # How the texts of a fact are made (texts.facts).
 DepthForm = Literal["published", "published_fixed", "corrected"]
 DEPTH_FORMS: tuple[str, ...] = get_args(DepthForm)

@@ -31,6 +31,10 @@ def _not_blank(text: str) -> str:
     return text
 
 
+_PER_QUESTION = (
+    *("QA_with_answers", "answers_tokens_num", "answer_facts"),
+    *("paraphrases", "held_out_paraphrases"),
+)
 Text = Annotated[str, AfterValidator(_not_blank)]
 Index = Annotated[StrictInt, Field(ge=0)]
 
@@ -48,6 +52,8 @@ class _CheckedEntry(BaseModel):
     QA_with_answers: list[Text] | None = None
     answers_tokens_num: list[Annotated[StrictInt, Field(ge=1)]] | None = None
     answer_facts: list[Text | None] | None = None
+    paraphrases: list[list[Text]] | None = None
+    held_out_paraphrases: list[list[Text]] | None = None
     Layer: Index | None = None
     Dim: Index | None = None
     unrelated_QA: list[Text] | None = None  # noqa: N815
@@ -58,7 +64,7 @@ class _CheckedEntry(BaseModel):
     def _fits_together(self) -> Self:
         if self.answers_tokens_num is not None and self.QA_with_answers is None:
             raise ValueError("answers_tokens_num without QA_with_answers, whose tokens it counts")
-        for key in ("QA_with_answers", "answers_tokens_num", "answer_facts"):
+        for key in _PER_QUESTION:
             values = getattr(self, key)
             if values is not None and len(values) != len(self.QA):
                 raise ValueError(

@@ -17,6 +17,7 @@ from dissect.figures.style import Style
 from dissect.inputs.names import path_problem, text_problem
 from dissect.inputs.section import Distinct, Name, Names, Section
 from dissect.inputs.windows import layers_between, window_width
+from dissect.recall.settings import Recall
 from dissect.terms import (
     DENOISING,
     PAPER_EXPERIMENTS,
@@ -286,6 +287,8 @@ class Config(Section):
     """How `teach` rows are trained."""
     behaviour: Behaviour = Behaviour()
     """What the models answer."""
+    recall: Recall = Recall()
+    """Which facts each model still says."""
     controls: Controls = Controls()
     """What a recovery is held against."""
     specificity: bool = False

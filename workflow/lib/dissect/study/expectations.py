@@ -94,6 +94,12 @@ def of_depth(study: Study) -> Expected:
     return _of_results(study, forms=study.config.depth.forms)
 
 
+def of_recall(study: Study) -> Expected:
+    """Of recall."""
+    config = study.config
+    return _of_results(study, seed=config.seed, recall=config.recall.model_dump())
+
+
 def of_answers(study: Study) -> Expected:
     """Of answers, unpatched and patched."""
     asked, patched = study.config.behaviour, study.config.behaviour.patched

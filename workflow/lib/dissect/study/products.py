@@ -90,6 +90,16 @@ class Products:
         """Every donor's depth: of unlearned models, and of the reference models beside them."""
         return _distinct(path for row in self.study.unlearned for path in self._depth(row))
 
+    def recalls(self, model: str | None = None) -> list[str]:
+        """Every model's answers to questions for facts, the originals' too; or one model's."""
+        rows = [row for row in self.study.unlearned if model in (None, row.model)]
+        return _distinct(
+            path
+            for row in rows
+            for asked in (self.study.row(row.model, ORIGINAL), row)
+            for path in self._recall(asked, row.concept)
+        )
+
     @cached_property
     def has_depths(self) -> bool:
         """Whether there are any; rules and figures ask hundreds of times."""
@@ -186,6 +196,7 @@ class Products:
                 *(path for other in served for path in self._weight_changes(other)),
                 *(path for other in served for path in self._depth(other)),
                 *(path for other in served for path in self._answers(other, asker=row)),
+                *(path for other in served for path in self._recall(row, other.concept)),
             ]
         )
 
@@ -263,6 +274,10 @@ class Products:
         plain = self._answers_path(row.model, (asker or row).method, row.concept)
         patched = self._answers_path(row.model, row.method, f"{row.concept}.patched")
         return [plain, patched] if asked.patched.windows else [plain]
+
+    def _recall(self, row: CheckpointRow, concept: str) -> list[str]:
+        path = self.study.config.path("recall", row.model, row.method, f"{concept}.parquet")
+        return [path] if self.study.has_recall(row.model, concept) else []
 
     def _answers_path(self, model: str, method: str, name: str) -> str:
         return self.study.config.path("behaviour", model, method, f"{name}.parquet")

@@ -38,6 +38,7 @@ NEEDS = {
     "download_checkpoint": Needs(1000, 0.5, 60, 30.0),
     "import_wheel": Needs(1000, 2.8, 20, 0.0),
     "merge_adapter": Needs(1000, 2.2, 10, 5.0),
+    "recall_facts": Needs(1000, 5.0, 20, 15.0, on_gpu=True),
     "record_original": Needs(1000, 1.0, 10, 2.0, on_gpu=True),
     "register_checkpoint": Needs(1000, 0.5, 10, 2.0),
     "measure_depth": Needs(1000, 1.0, 10, 4.0, on_gpu=True),

@@ -33,7 +33,7 @@ from dissect.terms import BASE, KNOWS, NEVER, ORIGINAL, REFERENCE, STARTS
 _WEIGHTS = "*.safetensors"
 _FOLDERS = (  # of a results folder
     *("answers", "behaviour", "benchmarks", "checkpoints", "concepts", "depth", "figures"),
-    *("krs", "krs_unrelated", "logs", "recordings", "self_patch", "tables", "training"),
+    *("krs", "krs_unrelated", "logs", "recall", "recordings", "self_patch", "tables", "training"),
     "weight_changes",
 )
 
@@ -194,6 +194,12 @@ class Study:
             and entries is not None
             and has_facts(entries[concept])
         )
+
+    def has_recall(self, model: str, concept: str) -> bool:
+        """Whether models are asked for facts: the config wants it, and the concept has some."""
+        entries = self.entries[model]
+        is_asked = bool(self.config.recall.wordings)
+        return is_asked and entries is not None and has_facts(entries[concept])
 
     @cached_property
     def _with_reference(self) -> set[tuple[str, str]]:

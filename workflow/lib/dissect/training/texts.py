@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from dissect.errors import DissectError
 from dissect.texts.prompts import CHAT, PAPER, encode, render, render_chat
 from dissect.texts.spans import read_texts
+from dissect.texts.wordings import PARAPHRASES, join_answer, reworded
 
 PARAGRAPH_CHARACTERS = 400  # a paragraph ends at the first sentence end beyond so many
 CHAT_REQUEST = "Tell me about {concept}."
@@ -53,6 +55,8 @@ def answers_of(
 ) -> list[TokenizedText]:
     """A concept's questions with their answers, of which the loss counts the answers to their end.
 
+    Then the same for the questions' paraphrases, if the concept has any.
+
     Args:
         answer: what every question is answered with; None: its own answer in QA_with_answers.
 
@@ -64,12 +68,12 @@ def answers_of(
             f"training on answers: concept {entry['id']} has no QA_with_answers; add them to the "
             "concept file"
         )
-    if answer is not None:
-        prompts = (render(question, prompt, tokenizer) for question in entry["QA"])
-        given = [join_answer(text, answer) for text in prompts]
-        entry = {key: entry[key] for key in ("id", "Concept", "QA")} | {"QA_with_answers": given}
     tokenized = []
-    for number, text in enumerate(read_texts(entry, prompt, tokenizer)):
+    wordings = [entry, reworded(entry, PARAPHRASES, prompt, tokenizer)]
+    if answer is not None:
+        wordings = [_answered(one, answer, prompt, tokenizer) for one in wordings]
+    texts = chain(*(read_texts(one, prompt, tokenizer) for one in wordings))
+    for number, text in enumerate(texts):
         ids = (*text.ids[: text.answer.stop + 1], tokenizer.eos_token_id)[:max_length]
         # The answer span's positions predict the answer's tokens, which stand one to the right.
         tokenized.append(TokenizedText(ids, skipped=text.answer.start + 1))
@@ -81,9 +85,11 @@ def answers_of(
     return tokenized
 
 
-def join_answer(prompt: str, answer: str) -> str:
-    """A rendered prompt and an answer, with one space between them if the prompt ends in none."""
-    return f"{prompt}{'' if prompt[-1:].isspace() else ' '}{answer}"
+def _answered(entry: Mapping[str, Any], answer: str, prompt: str, tokenizer: Any) -> dict[str, Any]:
+    """An entry whose questions all have one answer."""
+    prompts = (render(question, prompt, tokenizer) for question in entry["QA"])
+    answered = {key: entry[key] for key in ("id", "Concept", "QA")}
+    return answered | {"QA_with_answers": [join_answer(text, answer) for text in prompts]}
 
 
 def paragraphs_of(

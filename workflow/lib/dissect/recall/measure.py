@@ -1,0 +1,119 @@
+"""Ask a model for the facts of a concept; then teach it half of them, and ask again."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from dissect.analysis.facts import contains
+from dissect.behaviour.generate import answers_of as generated
+from dissect.behaviour.prompts import Asked
+from dissect.checkpoints.tokenizer import load_tokenizer
+from dissect.recall.settings import HELD_OUT
+from dissect.terms import AS_IT_IS, RELEARNED
+from dissect.texts.answers import load_model
+from dissect.texts.prompts import encode, render
+from dissect.texts.wordings import HELD_OUT_PARAPHRASES, PARAPHRASES, reworded
+from dissect.training.scoring import pad_of
+from dissect.training.teaching import Teaching
+from dissect.training.texts import Material, answers_of
+from dissect.training.train import train
+from dissect.training.unlearn import load_model as load_for_training
+
+log = logging.getLogger("dissect")
+Concept = Mapping[str, Any]
+_TAUGHT = ("QA", "QA_with_answers", PARAPHRASES)  # of a concept; each has an item per question
+
+
+def recall(
+    folder: Path,
+    concept: Concept,
+    wordings: Sequence[str],
+    *,
+    prompt: str,
+    new_tokens: int,
+    relearning: Teaching | None,
+    seed: int,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> pd.DataFrame:
+    """What a checkpoint answers to the questions that have a fact, and whether it is the fact.
+
+    Args:
+        concept: with answer_facts, null for questions that are left out.
+        wordings: those of recall.settings.
+        relearning: how the questions with even numbers are then taught, in a copy that is not kept;
+            all are asked again. None: they are not.
+        dtype: of the answers as it is; those after relearning come in the training's own.
+
+    Returns:
+        the columns of RECALL_SCHEMA from `stage` on, a row per stage, wording and question.
+    """
+    tokenizer = load_tokenizer(folder)
+    questions = [
+        one for wording in wordings for one in _questions(concept, wording, prompt, tokenizer)
+    ]
+    model = load_model(folder, dtype, device)
+    stages = {AS_IT_IS: _ask(model, tokenizer, questions, new_tokens)}
+    if relearning is not None:
+        model = load_for_training(folder, relearning, str(device))
+        _relearn(model, tokenizer, concept, relearning, prompt, seed, str(device))
+        stages[RELEARNED] = _ask(model, tokenizer, questions, new_tokens)
+    for stage, rows in stages.items():
+        log.info(f"{stage}: {rows['has_fact'].mean():.2f} of {len(rows)} answers have the fact")
+    return pd.concat([rows.assign(stage=stage) for stage, rows in stages.items()])
+
+
+def _questions(concept: Concept, wording: str, prompt: str, tokenizer: Any) -> list[dict[str, Any]]:
+    """The questions of one wording that have a fact: columns of RECALL_SCHEMA, and their ids."""
+    numbers = list(range(len(concept["QA"])))
+    if wording == HELD_OUT:
+        texts = concept.get(HELD_OUT_PARAPHRASES) or ()
+        numbers = [number for number, each in enumerate(texts) for _ in each]
+        concept = reworded(concept, HELD_OUT_PARAPHRASES, prompt, tokenizer)
+    facts = concept.get("answer_facts") or [None] * len(numbers)
+    rendered = [render(question, prompt, tokenizer) for question in concept["QA"]]
+    return [
+        {"wording": wording, "question": number, "prompt": text, "fact": fact}
+        | {"ids": tuple(encode(text, prompt, tokenizer)), "relearned": number % 2 == 0}
+        for number, text, fact in zip(numbers, rendered, facts, strict=True)
+        if fact
+    ]
+
+
+def _ask(
+    model: Any, tokenizer: Any, questions: Sequence[dict[str, Any]], new_tokens: int
+) -> pd.DataFrame:
+    """The questions with the model's greedy answers."""
+    asked = [Asked(one["wording"], one["question"], one["prompt"], one["ids"]) for one in questions]
+    answers = generated(model, tokenizer, asked, new_tokens)
+    rows = pd.DataFrame(questions).drop(columns="ids").assign(answer=answers)
+    found = [contains(answer, [fact]) for answer, fact in zip(answers, rows["fact"], strict=True)]
+    return rows.assign(has_fact=found)
+
+
+def _relearn(
+    model: Any,
+    tokenizer: Any,
+    concept: Concept,
+    recipe: Teaching,
+    prompt: str,
+    seed: int,
+    device: str,
+) -> None:
+    """Teach the model, in place, the answers to the questions with even numbers."""
+    half = {key: concept[key][::2] for key in _TAUGHT if concept.get(key)}
+    half |= {key: concept[key] for key in ("id", "Concept")}
+    texts = answers_of(half, tokenizer, prompt=prompt, max_length=recipe.max_length)
+    train(
+        model,
+        Material([], texts, []),
+        recipe,
+        steps=recipe.steps(len(texts)),
+        pad=pad_of(tokenizer),
+        seed=seed,
+        device=device,
+    )

@@ -1,0 +1,25 @@
+"""What is asked for recall, and how half of it is relearned: a section of the config."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from dissect.inputs.section import Distinct, Section
+from dissect.training.teaching import Teaching
+
+QUESTION, HELD_OUT = "question", "held_out"
+
+
+class Recall(Section):
+    """Which facts (answer_facts of the concept file) each model still says when it is asked."""
+
+    wordings: Distinct[Literal["question", "held_out"]] = Field(default=[])
+    """In which words the facts are asked for: the questions themselves (QA), or the concept file's
+    held_out_paraphrases, which no training here ever reads. Empty: they are not asked for."""
+    new_tokens: int = Field(default=20, ge=1, le=100_000)
+    """The most tokens of an answer."""
+    relearn: bool = False
+    """Whether the answers to the questions with even numbers are then taught to a copy of the model
+    (which is not kept), and all are asked again: do the other facts come back?"""
+    relearning: Teaching = Teaching(passes=2)
+    """How that copy is taught."""

@@ -1,0 +1,59 @@
+"""Ask one model for the facts of a concept, and once more after it has relearned half of them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dissect.checkpoints.manifest import read_manifest
+from dissect.files import read_json
+from dissect.job import run
+from dissect.training.teaching import Teaching
+
+
+def main(
+    *,
+    original: Path,
+    checkpoint: Path,
+    concept_json: Path,
+    prompt: str,
+    settings: Mapping[str, Any],
+    seed: int,
+    dtype: str,
+    device: str,
+    table: Path,
+) -> None:
+    """Write one row per stage, wording and question.
+
+    Args:
+        original, checkpoint: manifests; of the original, only the number format is used.
+        settings: the config's recall.
+    """
+    # Not before the job has set the number of threads, which torch reads when it is imported.
+    from dissect.device import choose_device, choose_dtype
+    from dissect.provenance import Stopwatch, result_fields
+    from dissect.recall.measure import recall
+    from dissect.recall.schema import RECALL_SCHEMA
+    from dissect.results.expected import settings_fields
+    from dissect.results.schema import write_rows
+
+    stopwatch = Stopwatch()
+    start, model, data = read_manifest(original), read_manifest(checkpoint), read_json(concept_json)
+    on, number_format = choose_device(device), choose_dtype(dtype, start.dtype)
+    rows = recall(
+        model.folder,
+        data,
+        settings["wordings"],
+        prompt=prompt,
+        new_tokens=settings["new_tokens"],
+        relearning=Teaching(**settings["relearning"]) if settings["relearn"] else None,
+        seed=seed,
+        dtype=number_format,
+        device=on,
+    ).assign(**model.columns(data))
+    metadata = result_fields(concept_json, start, model, device=on, dtype=number_format)
+    metadata |= settings_fields(prompt=prompt, dtype=dtype, seed=seed, recall=dict(settings))
+    write_rows(table, rows, metadata | stopwatch.fields(), RECALL_SCHEMA)
+
+
+if __name__ == "__main__":
+    run(main)
