@@ -56,3 +56,12 @@ def test_other_names_are_refused(name: str) -> None:
 def test_a_window_wider_than_the_model_is_refused() -> None:
     with pytest.raises(DissectError, match="sliding_5 is wider than the model, which has 4 layers"):
         windows_of(["sliding_5"], 4)
+
+
+def test_every_third_window_counts_from_the_last_layer() -> None:
+    windows = windows_of(["sliding_5_every_3"], 8)
+    assert [(w.layer, w.first, w.last) for w in windows] == [(1, 0, 3), (4, 2, 6), (7, 5, 7)]
+    assert window_width("sliding_5_every_3") == 5
+    assert windows_of(["sliding_3_every_9"], 8) == [Window("sliding_3_every_9", 7, 6, 7)]
+    with pytest.raises(DissectError, match="legal are sliding_<odd width>"):
+        window_width("sliding_5_every_03")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dissect.errors import DissectError, shortened
 
 # No number has a leading zero: sliding_03 and sliding_3 would be two windows of one width.
-_SLIDING = re.compile(r"sliding_([1-9][0-9]{0,3})")
+_SLIDING = re.compile(r"sliding_([1-9][0-9]{0,3})(?:_every_([1-9][0-9]{0,3}))?")
 _BETWEEN = re.compile(r"(0|[1-9][0-9]{0,3})-(0|[1-9][0-9]{0,3})")
 SUFFIX, PREFIX = "suffix", "prefix"
 
@@ -34,16 +34,25 @@ def window_width(name: str) -> int | None:
     if width % 2 == 0:
         raise DissectError(
             f"windows: {shortened(name)} is not a window; legal are sliding_<odd width>, such as "
-            f"sliding_5 (the paper's), without leading zeros, {SUFFIX} and {PREFIX}"
+            f"sliding_5 (the paper's), or sliding_<odd width>_every_<layers>, without leading "
+            f"zeros, {SUFFIX} and {PREFIX}"
         )
     return width
+
+
+def _centres(name: str, layers: int) -> range:
+    """Where sliding windows of that name are centred, the last layer always among them."""
+    match = _SLIDING.fullmatch(name)
+    step = int(match.group(2) or 1) if match else 1
+    return range((layers - 1) % step, layers, step)
 
 
 def windows_of(names: list[str], layers: int) -> list[Window]:
     """Every window of a sweep over a model of so many layers, in the order of `names`.
 
     sliding_w: for each centre, the layers centre - w//2 .. centre + w//2, clipped at both ends as
-    the paper's notebooks clip them (section 3). suffix: for each layer, that one and all above;
+    the paper's notebooks clip them (section 3); with _every_k for every k-th centre, counted from
+    the last layer. suffix: for each layer, that one and all above;
     prefix: that one and all below. All layers at once are the suffix of layer 0, and the prefix
     of the last layer.
 
@@ -66,7 +75,7 @@ def windows_of(names: list[str], layers: int) -> list[Window]:
             half = width // 2
             windows += [
                 Window(name, layer, max(0, layer - half), min(layers - 1, layer + half))
-                for layer in range(layers)
+                for layer in _centres(name, layers)
             ]
     return windows
 

@@ -244,9 +244,10 @@ class Config(Section):
     the original (docs/engine.md, "Weights"); noising_...: which component of the unlearned model is
     patched into the original (docs/depth.md)."""
     windows: Windows = Field(default=["sliding_5"], min_length=1)
-    """The runs of layers that are put back together: sliding_<odd width> around each layer, suffix
-    (each layer and all above) or prefix (each layer and all below). The paper's: sliding_5.
-    Changing it computes the sweeps again."""
+    """The runs of layers that are put back together: sliding_<odd width> around each layer (or
+    around every third with _every_3, at a third of the cost), suffix (each layer and all above) or
+    prefix (each layer and all below). The paper's: sliding_5. Changing it computes the sweeps
+    again."""
     dtype: Literal["checkpoint", "bfloat16", "float16", "float32"] = "checkpoint"
     """The number format that models compute in; losses are always float32. checkpoint: as each was
     saved (the paper: bfloat16)."""
