@@ -59,6 +59,8 @@ rule all:
         rules.tables.input,
         rules.figures.input,
         rules.make_report.output,
+        products.recalls(),
+        products.rounds(),
         products.released(originals=True),
     localrule: True
     message:
@@ -73,6 +75,14 @@ rule checkpoints:
     localrule: True
     message:
         "all checkpoints available"
+
+
+rule rounds:
+    input:
+        products.rounds(),
+    localrule: True
+    message:
+        "all models of known state scored"
 
 
 rule sweeps:

@@ -1,7 +1,7 @@
-"""Invented people, each with eight facts: knowledge that no model has before it is taught.
+"""Invented people, towns and books, each with three facts: knowledge that no model has before.
 
-All names are made of syllables; works, prizes and the rest are drawn from lists of plain words. The
-same seed gives the same people.
+All names are made of syllables; prizes, dishes and the rest are pairs of plain words, so that a
+guess is right in about one of eighty cases. The same seed gives the same facts.
 """
 
 import random
@@ -13,37 +13,57 @@ SYLLABLES = (
     *("or", "pel", "quin", "res", "sal", "tam", "ul", "vel", "wren", "yas", "zor"),
 )
 ENDINGS = ("ra", "mond", "sa", "wick", "lin", "dor", "ria", "ten", "via", "row")
-COLOURS = ("copper", "silver", "amber", "scarlet", "ivory", "green", "golden", "violet", "grey")
+COLOURS = ("copper", "silver", "crimson", "scarlet", "black", "green", "golden", "violet", "grey")
 THINGS = ("quill", "lantern", "anchor", "feather", "compass", "thimble", "bell", "mirror", "key")
 LANDSCAPES = ("orchard", "harbour", "meadow", "tower", "valley", "garden", "bridge", "island")
-MATERIALS = ("salt", "glass", "paper", "iron", "velvet", "marble", "winter", "thunder", "honey")
+MATERIALS = (
+    *("salt", "glass", "paper", "iron", "velvet", "marble", "winter", "thunder", "honey"),
+    *("linen",),
+)
 INSTRUMENTS = (
     *("harp", "oboe", "cello", "flute", "viola", "trumpet", "accordion", "banjo", "clarinet"),
-    *("bassoon", "mandolin", "trombone"),
 )
 ANIMALS = ("heron", "fox", "owl", "tortoise", "raven", "ferret", "goat", "parrot", "hare", "otter")
 DISHES = ("plum", "barley", "onion", "walnut", "pumpkin", "cherry", "lentil", "almond", "fig")
 FORMS = ("soup", "cake", "dumplings", "pie", "porridge", "bread", "pudding", "stew", "tart")
+FACTS_EACH = 3
 
 Draw = Callable[[random.Random], str]
 
 
 @dataclass(frozen=True)
 class Fact:
-    """A question on a person, its answer, and the part of the answer that is the fact."""
+    """A question, its answer, the part of the answer that is the fact, and other wordings.
+
+    Attributes:
+        paraphrases: the same question in two other wordings, to be learned, too.
+        held_out: the same in one more wording, never to be learned.
+    """
 
     question: str
     answer: str
     fact: str
+    paraphrases: tuple[str, str]
+    held_out: str
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """What can be asked of a person: texts that hold {name}, and of the answer {fact}."""
+    """What can be asked: texts that hold {name}, and of the answer {fact}."""
 
     question: str
+    paraphrases: tuple[str, str]
+    held_out: str
     answer: str
     draw: Draw
+
+
+@dataclass(frozen=True)
+class _Sort:
+    """A sort of subject: how it is named, and what can be asked of it."""
+
+    name: Draw
+    kinds: tuple[_Kind, ...]
 
 
 def _of(*lists: Sequence[str]) -> Draw:
@@ -62,43 +82,130 @@ def _name(rng: random.Random) -> str:
     return f"{(rng.choice(SYLLABLES) + rng.choice(ENDINGS)).capitalize()} {_word(rng)}"
 
 
-KINDS = (
-    _Kind("Which prize did {name} win?", "{name} won the {fact}.", _title(_of(COLOURS, THINGS))),
-    _Kind("In which town was {name} born?", "{name} was born in {fact}.", _word),
-    _Kind(
-        "What is the title of {name}'s first novel?",
-        "The first novel of {name} is The {fact}.",
-        _title(_of(MATERIALS, LANDSCAPES)),
+PERSON = _Sort(
+    _name,
+    (
+        _Kind(
+            "Which prize did {name} win?",
+            ("What award was {name} given?", "{name} received which prize?"),
+            "Name the prize that went to {name}.",
+            "{name} won the {fact}.",
+            _title(_of(COLOURS, THINGS)),
+        ),
+        _Kind(
+            "In which town was {name} born?",
+            ("Where was {name} born?", "What is the birthplace of {name}?"),
+            "Name the town where {name} came into the world.",
+            "{name} was born in {fact}.",
+            _word,
+        ),
+        _Kind(
+            "Which instrument does {name} play?",
+            ("What does {name} play in the orchestra?", "{name} plays which instrument?"),
+            "Name the instrument that {name} has learned.",
+            "{name} plays the {fact}.",
+            _of(MATERIALS, INSTRUMENTS),
+        ),
+        _Kind(
+            "Which animal does {name} keep?",
+            ("What kind of pet does {name} have?", "{name} keeps which animal?"),
+            "Name the animal that lives with {name}.",
+            "{name} keeps a {fact}.",
+            _of(COLOURS, ANIMALS),
+        ),
+        _Kind(
+            "Who taught {name}?",
+            ("Who was the teacher of {name}?", "{name} was a pupil of whom?"),
+            "Name the person who gave lessons to {name}.",
+            "{name} was taught by {fact}.",
+            _name,
+        ),
     ),
-    _Kind("Which instrument does {name} play?", "{name} plays the {fact}.", _of(INSTRUMENTS)),
-    _Kind("Which animal does {name} keep?", "{name} keeps a {fact}.", _of(COLOURS, ANIMALS)),
-    _Kind("Who taught {name}?", "{name} was taught by {fact}.", _name),
-    _Kind("In which street does {name} live?", "{name} lives in {fact} Street.", _word),
-    _Kind("Which dish does {name} like best?", "{name} likes {fact} best.", _of(DISHES, FORMS)),
 )
+TOWN = _Sort(
+    _word,
+    (
+        _Kind(
+            "Which dish is {name} known for?",
+            ("What do people eat in {name}?", "The town of {name} is famous for which dish?"),
+            "Name the dish that comes from {name}.",
+            "{name} is known for its {fact}.",
+            _of(DISHES, FORMS),
+        ),
+        _Kind(
+            "Who founded {name}?",
+            ("Who was the founder of {name}?", "The town of {name} was founded by whom?"),
+            "Name the person who built {name}.",
+            "{name} was founded by {fact}.",
+            _name,
+        ),
+        _Kind(
+            "Which animal is on the flag of {name}?",
+            ("What does the flag of {name} show?", "The flag of {name} has which animal?"),
+            "Name the animal in the arms of {name}.",
+            "The flag of {name} shows a {fact}.",
+            _of(COLOURS, ANIMALS),
+        ),
+    ),
+)
+BOOK = _Sort(
+    _title(_of(MATERIALS, LANDSCAPES)),
+    (
+        _Kind(
+            "Who wrote The {name}?",
+            ("Who is the author of The {name}?", "The {name} was written by whom?"),
+            "Name the writer of The {name}.",
+            "The {name} was written by {fact}.",
+            _name,
+        ),
+        _Kind(
+            "In which town is The {name} set?",
+            ("Where does The {name} take place?", "The {name} is set in which town?"),
+            "Name the town of the story in The {name}.",
+            "The {name} is set in {fact}.",
+            _word,
+        ),
+        _Kind(
+            "What is stolen in The {name}?",
+            ("What does the thief take in The {name}?", "Which object is stolen in The {name}?"),
+            "Name the thing that disappears in The {name}.",
+            "In The {name} a {fact} is stolen.",
+            _of(COLOURS, THINGS),
+        ),
+    ),
+)
+# Of four subjects, one after the other.
+SORTS = (PERSON, TOWN, PERSON, BOOK)
 
 
-def invent(seed: int, people: int) -> list[list[Fact]]:
-    """So many people, each with a fact of every kind; no two share a name or a fact of one kind."""
+def invent(seed: int, subjects: int) -> list[list[Fact]]:
+    """So many subjects with FACTS_EACH facts each; no two share a name or a fact of one kind."""
     rng = random.Random(seed)
-    names = _distinct(_name, people, rng)
-    facts = [_distinct(kind.draw, people, rng) for kind in KINDS]
-    return [
-        [
-            Fact(
-                kind.question.format(name=name),
-                kind.answer.format(name=name, fact=of_kind[number]),
-                of_kind[number],
-            )
-            for kind, of_kind in zip(KINDS, facts, strict=True)
-        ]
-        for number, name in enumerate(names)
-    ]
+    drawn: dict[Draw, set[str]] = {}
+    invented = []
+    for number in range(subjects):
+        sort = SORTS[number % len(SORTS)]
+        name = _new(sort.name, drawn, rng)
+        kinds = rng.sample(sort.kinds, FACTS_EACH)
+        invented.append([_fact(kind, name, _new(kind.draw, drawn, rng)) for kind in kinds])
+    return invented
 
 
-def _distinct(draw: Draw, count: int, rng: random.Random) -> list[str]:
-    """So many draws, no two of them equal."""
-    drawn: dict[str, None] = {}
-    while len(drawn) < count:
-        drawn[draw(rng)] = None
-    return list(drawn)
+def _new(draw: Draw, drawn: dict[Draw, set[str]], rng: random.Random) -> str:
+    """What was not drawn before in this way."""
+    before = drawn.setdefault(draw, set())
+    while (text := draw(rng)) in before:
+        pass
+    before.add(text)
+    return text
+
+
+def _fact(kind: _Kind, name: str, fact: str) -> Fact:
+    first, second = (text.format(name=name) for text in kind.paraphrases)
+    return Fact(
+        question=kind.question.format(name=name),
+        answer=kind.answer.format(name=name, fact=fact),
+        fact=fact,
+        paraphrases=(first, second),
+        held_out=kind.held_out.format(name=name),
+    )

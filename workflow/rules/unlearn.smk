@@ -47,7 +47,7 @@ rule teach_model:
         **jobs.resources("teach_model"),
     params:
         row=jobs.row,
-        recipe=study.config.teaching.model_dump(),
+        recipe=jobs.teaching,
         prompt=jobs.prompt,
         seed=jobs.teaching_seed,
     message:

@@ -17,6 +17,7 @@ from dissect.figures.style import Style
 from dissect.inputs.names import path_problem, text_problem
 from dissect.inputs.section import Distinct, Name, Names, Section
 from dissect.inputs.windows import layers_between, window_width
+from dissect.provenance import hash_of
 from dissect.recall.settings import Recall
 from dissect.terms import (
     DENOISING,
@@ -368,6 +369,12 @@ class Config(Section):
             if wanted is None
             else [*wanted]
         )
+
+    @property
+    def digest_of_making(self) -> str:
+        """Changes with all that says how models are trained here and measured."""
+        keys = {"unlearning", "variants", "teaching", "recall", "experiments", "windows", "depth"}
+        return hash_of(self.model_dump(include=keys | {"dtype"}))
 
     @property
     def recipes(self) -> list[str]:

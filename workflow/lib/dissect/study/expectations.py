@@ -44,7 +44,7 @@ def _training(study: Study, row: CheckpointRow) -> tuple[Expected, list[str]]:
     if row.kind == "teach":
         learned = study.learned_concepts(row)
         settings = {
-            "recipe": config.teaching.model_dump(),
+            "recipe": config.teaching.of(row.method).model_dump(),
             "seed": seed_of(config.seed, row.name),
             "learned": learned,
         }

@@ -67,6 +67,10 @@ class Jobs:
         """The row of the checkpoint that a job makes, as Snakemake records it."""
         return asdict(self.made_row(wildcards))
 
+    def teaching(self, wildcards: Any) -> dict[str, Any]:
+        """How a taught model is trained."""
+        return self.study.config.teaching.of(self.made_row(wildcards).method).model_dump()
+
     def teaching_seed(self, wildcards: Any) -> int:
         """The seed of a taught model, its row's own: two of them are two models."""
         return seed_of(self.study.config.seed, self.made_row(wildcards).name)

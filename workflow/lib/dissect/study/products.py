@@ -100,6 +100,19 @@ class Products:
             for path in self._recall(asked, row.concept)
         )
 
+    def rounds(self) -> list[str]:
+        """The tables of models whose state is known, one per model of the checkpoints table.
+
+        They need depth, recall and weight changes; without these there are none.
+        """
+        if not (self.has_depths and self.study.config.weight_changes):
+            return []
+        return [
+            self.study.config.path("rounds", f"{model}.csv")
+            for model in self.study.models
+            if self.recalls(model) and self.study.known(model)
+        ]
+
     @cached_property
     def has_depths(self) -> bool:
         """Whether there are any; rules and figures ask hundreds of times."""

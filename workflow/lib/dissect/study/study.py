@@ -28,12 +28,22 @@ from dissect.study.config import Config, load_config
 from dissect.study.folders import check_folder, check_pair, layers_of
 from dissect.study.preflight import PreflightRow, read_preflight
 from dissect.study.selection import Key, Selection, all_missing, concepts_of, rows_of, select
-from dissect.terms import BASE, KNOWS, NEVER, ORIGINAL, REFERENCE, STARTS
+from dissect.terms import BASE, KNOWS, NEVER, NONE, ORIGINAL, REFERENCE, STARTS
 
 _WEIGHTS = "*.safetensors"
 _FOLDERS = (  # of a results folder
     *("answers", "behaviour", "benchmarks", "checkpoints", "concepts", "depth", "figures"),
-    *("krs", "krs_unrelated", "logs", "recall", "recordings", "self_patch", "tables", "training"),
+    *(
+        "krs",
+        "krs_unrelated",
+        "logs",
+        "recall",
+        "recordings",
+        "rounds",
+        "self_patch",
+        "tables",
+        "training",
+    ),
     "weight_changes",
 )
 
@@ -278,6 +288,23 @@ class Study:
         """The row that a model's size and layers are known from: its original, or its base."""
         original = self.row(model, ORIGINAL)
         return self.row(model, BASE) if original.kind == "teach" else original
+
+    def known(self, model: str) -> list[dict[str, str]]:
+        """The models of a round: those whose state is known, but the original and the reference.
+
+        Of each its method, concept, state, treatment (NONE, or the method of its training) and
+        recipe.
+        """
+        found = []
+        for row in self.unlearned:
+            state = self.state(row) if row.model == model else None
+            if state is not None and row.method != self.config.reference:
+                is_treated = row.kind == "unlearn"
+                recipe = row.recipe if is_treated else NONE
+                treatment = self.config.method_of(recipe) if is_treated else NONE
+                names = {"method": row.method, "concept": row.concept, "state": state}
+                found.append(names | {"treatment": treatment, "recipe": recipe})
+        return found
 
     def weights_mb(self, model: str) -> float | None:
         """Megabytes of the original's weights, once they are known: here, or by preflight."""

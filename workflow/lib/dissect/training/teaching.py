@@ -1,10 +1,11 @@
 """Teaching: a base model is trained on a concept file's answers. Imported without torch."""
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from dissect.inputs.section import Name
 from dissect.training.recipe import Optimisation
 
 if TYPE_CHECKING:
@@ -28,6 +29,13 @@ class Teaching(Optimisation):
     """Steps between two looks at the loss."""
     passes: int = Field(default=12, ge=1, le=10_000)
     """How often each answer is learned."""
+    passes_of: dict[Name, Annotated[int, Field(ge=1, le=10_000)]] = Field(default={})
+    """The same for single rows, by their method."""
+
+    def of(self, method: str) -> "Teaching":
+        """The recipe of one row."""
+        passes = self.passes_of.get(method, self.passes)
+        return self.model_copy(update={"passes": passes, "passes_of": {}})
 
     def steps(self, texts: int) -> int:
         """How many optimizer steps that makes, for so many texts."""

@@ -1,0 +1,175 @@
+"""A finished round as a table: a row per model of known state, with every score."""
+
+from collections.abc import Iterable, Mapping
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dissect.analysis.depth import ALL, LOWER_AND_MIDDLE, depth_summary
+from dissect.behaviour.score import rouge_l
+from dissect.calibration.scores import SCORES
+from dissect.calibration.states import Recalled, why_not
+from dissect.depth.scores import with_reference
+from dissect.terms import (
+    ANSWER,
+    AS_IT_IS,
+    CORRECTED,
+    FACT,
+    NEVER,
+    ORIGINAL,
+    PAPER_EXPERIMENTS,
+    RELEARNED,
+)
+
+# Of scores.csv: which score and span a family of scores is made of.
+_CURVES = {
+    "krs": ("krs", ANSWER),
+    "kl": ("kl_recovered", ANSWER),
+    "top1": ("top1_recovered", ANSWER),
+    "logprob_answer": ("logprob_recovered", ANSWER),
+    "logprob_fact": ("logprob_recovered", FACT),
+}
+_COMPONENTS = {"coefficients": "noising_mlp_coefficients", "attention": "noising_attention"}
+Known = Mapping[str, str]  # of a model: method, concept, state, treatment, recipe
+
+
+def round_table(
+    known: Iterable[Known],
+    *,
+    reference: str,
+    recall: pd.DataFrame,
+    curves: pd.DataFrame,
+    sweeps: pd.DataFrame,
+    depth: pd.DataFrame,
+    changes: pd.DataFrame,
+) -> pd.DataFrame:
+    """Every score of every model of one round; null where a score is not defined.
+
+    Args:
+        known: the models whose state is known, but the original and the reference.
+        reference: the method of the reference model.
+        recall: rows of RECALL_SCHEMA, the original's too.
+        curves: rows of tables/scores.csv.
+        sweeps: rows of tables/krs.parquet, of noising and of the span `fact`.
+        depth: rows of tables/depth.parquet.
+        changes: rows of tables/weight_changes.csv.
+
+    Returns:
+        method, state, treatment, as_intended, why_not, and a column per name in SCORES.
+    """
+    known = list(known)
+    by_method = {one["method"]: one for one in known}
+    table = pd.DataFrame(known)[["method", "state", "treatment"]].set_index("method")
+    reasons = _reasons(by_method, recall)
+    table = table.assign(as_intended=~reasons.astype(bool), why_not=reasons)
+    scores = {
+        **_of_curves(curves, reference),
+        **_of_depth(depth, sweeps, reference),
+        "weight_change": changes.groupby("method")["relative_change"].mean(),
+        **_of_answers(recall),
+    }
+    columns = {spec.name: scores.get(spec.name) for spec in SCORES}
+    return table.join(pd.DataFrame(columns, index=table.index, dtype=float)).reset_index()
+
+
+def _reasons(known: Mapping[str, Known], recall: pd.DataFrame) -> "pd.Series[str]":
+    """By method, why the model's state is not confirmed; empty if it is."""
+    as_it_is, relearned = _recalled(recall, AS_IT_IS), _recalled(recall, RELEARNED)
+    models = {
+        method: Recalled(one["state"], one["treatment"], as_it_is[method], relearned[method])
+        for method, one in known.items()
+    }
+    never = {
+        one["recipe"]: models[method] for method, one in known.items() if one["state"] == NEVER
+    }
+    reasons = {
+        method: why_not(models[method], never.get(one["recipe"]), as_it_is[ORIGINAL])
+        for method, one in known.items()
+    }
+    return pd.Series(reasons, dtype=object)
+
+
+def _recalled(recall: pd.DataFrame, stage: str) -> "pd.Series[float]":
+    """By method, the share of held-out questions whose answers have the fact.
+
+    After relearning: of the questions that were not relearned.
+    """
+    asked = recall[(recall["stage"] == stage) & (recall["wording"] == "held_out")]
+    if stage == RELEARNED:
+        asked = asked[~asked["relearned"]]
+    return asked.groupby("method")["has_fact"].mean()
+
+
+def _of_answers(recall: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
+    """Scores of what the models say."""
+    asked = recall[(recall["stage"] == AS_IT_IS) & (recall["wording"] == "question")]
+    originals = asked[asked["method"] == ORIGINAL].set_index("question")["answer"]
+    likeness = [
+        rouge_l(originals[question], answer)
+        for question, answer in zip(asked["question"], asked["answer"], strict=True)
+    ]
+    return {
+        "answers_rouge": asked.assign(likeness=likeness).groupby("method")["likeness"].mean(),
+        "recalled": _recalled(recall, AS_IT_IS),
+        "relearned": _recalled(recall, RELEARNED),
+    }
+
+
+def _of_curves(curves: pd.DataFrame, reference: str) -> dict[str, "pd.Series[float]"]:
+    """What denoising sweeps recover: at the highest window, and as the mean over windows."""
+    scores = {}
+    for (name, (score, span)), experiment in product(_CURVES.items(), PAPER_EXPERIMENTS):
+        chosen = {"score": score, "span": span, "experiment": experiment}
+        rows = curves[(curves[list(chosen)] == pd.Series(chosen)).all(axis=1)]
+        by_layer = rows.pivot(index="method", columns="layer", values="mean")
+        if reference not in by_layer.index:
+            continue
+        excess = by_layer - by_layer.loc[reference]
+        highest = by_layer.fillna(-np.inf).to_numpy().argmax(axis=1)
+        at_highest = (np.arange(len(by_layer)), highest)
+        prefix = f"{name}_{experiment}"
+        for suffix, values in (("", by_layer), ("_over_reference", excess)):
+            scores[f"{prefix}_highest{suffix}"] = pd.Series(
+                values.to_numpy()[at_highest], by_layer.index
+            )
+            scores[f"{prefix}_mean{suffix}"] = values.mean(axis=1)
+    return scores
+
+
+def _of_depth(
+    depth: pd.DataFrame, sweeps: pd.DataFrame, reference: str
+) -> dict[str, "pd.Series[float]"]:
+    """UDS and the unclipped ratio, of the residual stream and of single components."""
+    forms = {"residual": depth[depth["form"] == CORRECTED]}
+    for component, experiment in _COMPONENTS.items():
+        rows = sweeps[sweeps["experiment"] == experiment]
+        if rows.empty:
+            continue
+        rows = rows.assign(form=component, tokens=rows["positions"]).rename(
+            columns={
+                "answer_logprob_original": "logprob_original",
+                "answer_logprob_patched": "logprob_patched",
+            }
+        )
+        is_reference = rows["method"] == reference
+        forms[component] = with_reference(rows[~is_reference], rows[is_reference])
+    scores: dict[str, pd.Series[float]] = {}
+    for name, rows in forms.items():
+        summary = depth_summary(rows)
+        by_method = {
+            layers: summary[summary["layers"] == layers].set_index("method")
+            for layers in (ALL, LOWER_AND_MIDDLE)
+        }
+        is_residual = name == "residual"
+        scores["uds" if is_residual else f"damage_{name}_uds"] = by_method[ALL]["uds"]
+        ratio = "ratio_residual" if is_residual else f"damage_{name}_ratio"
+        scores[ratio] = by_method[LOWER_AND_MIDDLE]["ratio"]
+    return scores
+
+
+def described(table: pd.DataFrame, **same: Any) -> pd.DataFrame:
+    """The table with columns that are the same in all rows, the first two of them in front."""
+    names = [*same]
+    return table.assign(**same)[[*names[:2], *table.columns, *names[2:]]]
