@@ -7,13 +7,17 @@ is read without torch, so a method imports torch only within functions.
 from dissect.training.methods.dpo import DPO
 from dissect.training.methods.grad_diff import GradDiff
 from dissect.training.methods.hide import Hide
+from dissect.training.methods.npo import NPO
 from dissect.training.methods.placebo import Placebo
 from dissect.training.methods.refuse import Refuse
+from dissect.training.methods.simnpo import SimNPO
 from dissect.training.recipe import Recipe
 
 METHODS: dict[str, type[Recipe]] = {
     "grad_diff": GradDiff,
     "dpo": DPO,
+    "npo": NPO,
+    "simnpo": SimNPO,
     "placebo": Placebo,
     "refuse": Refuse,
     "hide": Hide,

@@ -36,10 +36,6 @@ class DPO(Recipe):
         """
         from torch.nn.functional import logsigmoid
 
-        margin = self._gain(retain) - self._gain(forget)
+        margin = retain.gain(self.length_normalised) - forget.gain(self.length_normalised)
         preference = -2.0 / self.beta * logsigmoid(self.beta * margin)
         return (preference + self.retain_weight * retain.nll).mean()
-
-    def _gain(self, scores: "TextLogProbs") -> "Tensor":
-        gain = scores.logprob - scores.original
-        return gain / scores.tokens if self.length_normalised else gain

@@ -25,3 +25,12 @@ class TextLogProbs:
         batch: long texts weigh more, and splitting the step into batches changes nothing.
         """
         return -self.logprob / self.tokens_per_text
+
+    def gain(self, length_normalised: bool) -> Tensor:
+        """How far each text's log-probability (texts,) is above the frozen original's, in nats.
+
+        Args:
+            length_normalised: in nats per token instead.
+        """
+        gain = self.logprob - self.original
+        return gain / self.tokens if length_normalised else gain
