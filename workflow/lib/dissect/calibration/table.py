@@ -37,7 +37,7 @@ ALL = "all"  # all treatments pooled
 ALL_ROUNDS, AS_INTENDED = INCLUDED = ("all rounds", "as intended")
 _COUNTS = ["false_alarms", "power_count"]
 CALIBRATION_COLUMNS = [
-    *("score", "definition", "primary", "treatment", "included", "rounds"),
+    *("score", "definition", "sign", "primary", "treatment", "included", "rounds"),
     *("n_knows", "n_never", "nulls_knows", "nulls_never", "auc", "auc_low", "auc_high"),
     "threshold",
     *("false_alarms", "false_alarm_rate", "false_alarm_rate_low", "false_alarm_rate_high"),
@@ -137,7 +137,7 @@ def calibration_table(
         CALIBRATION_COLUMNS, a row per score, treatment (each, then ALL) and INCLUDED. `n_knows` and
         `n_never` count models, `nulls_knows` and `nulls_never` those of them without a value.
         `threshold` is that of all the rounds, for use on other models, in the score's own unit:
-        values above it are alarms, or below it if the score's sign is -1; null if nothing is an
+        values above it are alarms, or below it if `sign` is -1; null if nothing is an
         alarm. Rates are 0 to 1, and null under LEAST_ROUNDS rounds with a value of each state.
         `at_most_5_percent`: whether that may be written of the false alarms (`rates.is_at_most`).
         `note` says what is missing and why.
@@ -147,6 +147,7 @@ def calibration_table(
         {
             "score": spec.name,
             "definition": spec.definition,
+            "sign": spec.sign,
             "primary": spec.primary,
             "treatment": treatment,
             "included": included,
