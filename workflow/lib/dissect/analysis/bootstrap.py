@@ -88,7 +88,7 @@ def interval_of_mean(values: Array, seed: int) -> tuple[Array, Array]:
         return np.full(len(enough), np.nan), np.full(len(enough), np.nan)
     # A concept without any value is no unit to draw.
     values = values[:, np.isfinite(values).any(axis=(0, 2))]
-    low, high = _limits(resampled(values, seed))
+    low, high = limits(resampled(values, seed))
     return np.where(enough, low, np.nan), np.where(enough, high, np.nan)
 
 
@@ -131,7 +131,7 @@ def estimate(reading: Callable[..., Statistic], *curves: Array, seed: int) -> Es
     if concepts >= MIN_CONCEPTS and np.isfinite(value):
         sampled = statistic(*(resampled(one, seed) for one in used))
         if np.isfinite(sampled).all():
-            low, high = map(float, _limits(sampled))
+            low, high = map(float, limits(sampled))
     return Estimate(value, low, high, concepts)
 
 
@@ -140,7 +140,7 @@ def too_few(count: int, unit: str = "concept") -> str:
     return f"{count} {unit}{'' if count == 1 else 's'}: an interval needs {MIN_CONCEPTS}"
 
 
-def _limits(sampled: Array) -> tuple[Array, Array]:
+def limits(sampled: Array) -> tuple[Array, Array]:
     """The percentiles of INTERVAL along the first axis, of what is not NaN."""
     # inverted_cdf: a value that occurred, so that the interval of a layer is made of layers.
     with warnings.catch_warnings():

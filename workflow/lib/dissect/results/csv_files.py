@@ -14,6 +14,7 @@ TEXTS = {
     *("window", "span", "score", "donor", "set", "id", "status", "reason", "note", "verdict"),
     *("claim", "statistic", "bound", "prompt", "answer", "answer_original"),
     *("form", "layers", "unit", "outcome"),
+    *("round", "state", "treatment", "why_not", "code", "versions", "included", "definition"),
 }
 
 

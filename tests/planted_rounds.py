@@ -1,0 +1,54 @@
+"""Rounds of models with planted scores, for the tests of error rates, their table and figure."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dissect.calibration.scores import STATES
+
+TREATMENTS = ("placebo", "refuse", "hide")
+
+Value = Callable[[int, str, str], float]  # of a round, state and treatment
+
+
+def planted_rounds(
+    rounds: int, treatments: Sequence[str] = TREATMENTS, **scores: Value
+) -> pd.DataFrame:
+    """What `read_rounds` returns of so many rounds, with a knowing and a never-knowing model per
+    treatment, but for scores that are not named."""
+    rows = [
+        {
+            "round": str(number),
+            "model": "tiny",
+            "method": f"{treatment}_{state}",
+            "state": state,
+            "treatment": treatment,
+            "as_intended": True,
+            "why_not": "",
+            **{name: value(number, state, treatment) for name, value in scores.items()},
+            "code": "abc",
+            "versions": "torch 2",
+        }
+        for number in range(rounds)
+        for treatment in treatments
+        for state in STATES
+    ]
+    return pd.DataFrame(rows)
+
+
+def steady(knows: float, never: float, noise: float = 0.0, seed: int = 0) -> Value:
+    """A score around one value per state, whatever the treatment."""
+    rng = np.random.default_rng(seed)
+    return lambda number, state, treatment: float(
+        {"knows": knows, "never": never}[state] + noise * rng.normal()
+    )
+
+
+def row_of(table: pd.DataFrame, **only: Any) -> "pd.Series[Any]":
+    """The one row with the given values."""
+    for column, value in only.items():
+        table = table[table[column] == value]
+    assert len(table) == 1
+    return table.iloc[0]

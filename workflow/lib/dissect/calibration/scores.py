@@ -1,0 +1,76 @@
+"""What is computed of each model whose state is known: the states, and the list of scores."""
+
+from dataclasses import dataclass
+from itertools import product
+
+from dissect import terms
+
+# The states of a model: it learned the facts, whatever was done to it later, or it never did.
+KNOWS, NEVER = STATES = ("knows", "never")
+
+
+@dataclass(frozen=True)
+class ScoreSpec:
+    """One score of a model.
+
+    Attributes:
+        name: its column in the files of rounds.
+        definition: what it is, in one line, with its unit or its range.
+        sign: +1 if a higher value speaks for KNOWS, -1 if a lower one does.
+        primary: whether it was chosen before the confirming rounds were run.
+    """
+
+    name: str
+    definition: str
+    sign: int
+    primary: bool = False
+
+
+_EXPERIMENTS = dict(
+    zip(
+        terms.PAPER_EXPERIMENTS,
+        ["MLP coefficients", "attention states", "coefficients and attention", "value vectors"],
+        strict=True,
+    )
+)
+_RECOVERED = {
+    "krs": "KRS, answer span",
+    "kl": "recovered KL divergence, answer span",
+    "top1": "recovered top-1 agreement, answer span",
+    "logprob_answer": "recovered log-probability of the answer",
+    "logprob_fact": "recovered log-probability of the fact",
+}
+_POINTS = {"highest": "at its highest window", "mean": "mean over windows"}
+_BESIDE = {"": "1 = the original's", "_over_reference": "less the reference's at the same layer"}
+_COMPONENTS = {"coefficients": "MLP coefficients", "attention": "attention states"}
+
+SCORES = (
+    *(
+        ScoreSpec(
+            f"{measure}_{experiment}_{point}{beside}",
+            f"{_RECOVERED[measure]}, {_EXPERIMENTS[experiment]}, {_POINTS[point]}, "
+            f"{_BESIDE[beside]}",
+            +1,
+        )
+        for measure, experiment, point, beside in product(
+            _RECOVERED, _EXPERIMENTS, _POINTS, _BESIDE
+        )
+    ),
+    ScoreSpec("uds", "UDS, share of the reference's damage, 0 to 1", -1),
+    ScoreSpec(
+        "ratio_residual", "damage over the reference's, lower and middle layers, not clipped", -1
+    ),
+    *(
+        ScoreSpec(f"damage_{component}_{name}", f"{definition}, {label} only", -1)
+        for (component, label), (name, definition) in product(
+            _COMPONENTS.items(),
+            {
+                "uds": "UDS, 0 to 1",
+                "ratio": "damage over the reference's, lower and middle layers, not clipped",
+            }.items(),
+        )
+    ),
+    ScoreSpec("weight_change", "relative change of the weights from the original's", -1),
+    ScoreSpec("answers_rouge", "ROUGE-L of the answers against the original's, 0 to 1", +1),
+    ScoreSpec("relearned", "share of the facts that a short training brings back, 0 to 1", +1),
+)

@@ -1,0 +1,244 @@
+"""tables/calibration.csv: how often each score is wrong, by treatment, from finished rounds.
+
+A *round* trains models from one seed: some learn invented facts, the others never do. The same
+treatments are applied to both, and every score is computed of each.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dissect.calibration.rates import (
+    LEAST_ROUNDS,
+    MIN_ROUNDS,
+    Models,
+    Rate,
+    alarms_left_out,
+    auc,
+    auc_interval,
+    best_threshold,
+    is_at_most,
+    rate,
+)
+from dissect.calibration.scores import KNOWS, SCORES, STATES, ScoreSpec
+from dissect.errors import DissectError, check_known, reason_of, shortened
+from dissect.results.csv_files import read_csv
+
+# What a file of a round holds beside the scores.
+ROUND_COLUMNS = [
+    *("round", "model", "method", "state", "treatment", "as_intended", "why_not"),
+    *("code", "versions"),
+]
+ALL = "all"  # all treatments pooled
+# Which models are counted: all, or those whose state was confirmed.
+ALL_ROUNDS, AS_INTENDED = INCLUDED = ("all rounds", "as intended")
+_COUNTS = ["false_alarms", "power_count"]
+CALIBRATION_COLUMNS = [
+    *("score", "definition", "sign", "primary", "treatment", "included", "rounds"),
+    *("n_knows", "n_never", "nulls_knows", "nulls_never", "auc", "auc_low", "auc_high"),
+    "threshold",
+    *("false_alarms", "false_alarm_rate", "false_alarm_rate_low", "false_alarm_rate_high"),
+    *("power_count", "power", "power_low", "power_high", "at_most_5_percent", "note"),
+]
+
+
+# Files of rounds.
+
+
+def read_rounds(paths: Iterable[Path]) -> pd.DataFrame:
+    """The models of all rounds, one row each.
+
+    Returns:
+        ROUND_COLUMNS and a float column per score of SCORES; NaN where a file has no such column,
+        as one that older code wrote, or no value. Columns that are neither are left out.
+
+    Raises:
+        DissectError: naming the file that lacks a column, has no such state, has the treatment
+            `all`, has a score that is no finite number, or repeats the round and model of another
+            file or a method within a round; or if there is no file.
+    """
+    parts: list[pd.DataFrame] = []
+    owners: dict[tuple[str, str], Path] = {}
+    for path in paths:
+        rows = _read_file(path)
+        for key in sorted(set(zip(rows["round"], rows["model"], strict=True))):
+            if key in owners:
+                raise DissectError(
+                    f"{path} holds round {key[0]} of model {key[1]}, as does {owners[key]}; "
+                    "give one of them"
+                )
+            owners[key] = path
+        parts.append(rows)
+    if not parts:
+        raise DissectError("no files of rounds were given; at least one is needed")
+    return pd.concat(parts, ignore_index=True)
+
+
+def _read_file(path: Path) -> pd.DataFrame:
+    """The rows of one file, checked."""
+    try:
+        rows = read_csv(path)
+    except ValueError as error:
+        raise DissectError(f"{path} is no CSV file ({reason_of(error)})") from error
+    missing = [name for name in ROUND_COLUMNS if name not in rows]
+    if missing:
+        raise DissectError(f"{path} has no column {', '.join(missing)}; is it a file of a round?")
+    check_known("state", rows["state"], STATES, f"a state in {path}")
+    if rows["as_intended"].dtype != bool:
+        raise DissectError(f"{path}: as_intended must be True or False in every row")
+    if (rows["treatment"] == ALL).any():
+        raise DissectError(f"{path}: no treatment may be called {ALL}; it stands for all of them")
+    keys = ["round", "model", "method"]
+    again = rows[rows.duplicated(keys)]
+    if not again.empty:
+        number, model, method = again[keys].iloc[0]
+        raise DissectError(f"{path} has method {method} of round {number}, model {model}, twice")
+    names = [spec.name for spec in SCORES]
+    return rows[ROUND_COLUMNS].join(
+        pd.DataFrame({name: _numbers(rows, name, path) for name in names}, rows.index)
+    )
+
+
+def _numbers(rows: pd.DataFrame, name: str, path: Path) -> "pd.Series[float]":
+    """A score's column; NaN throughout if there is none."""
+    if name not in rows:
+        return pd.Series(np.nan, rows.index)
+    numbers = pd.to_numeric(rows[name], errors="coerce").astype(float)
+    wrong = rows.loc[rows[name].notna() & ~np.isfinite(numbers), name]
+    if not wrong.empty:
+        value = shortened(str(wrong.iloc[0]))
+        raise DissectError(f"{path}: {name} is {value}; give a finite number, or leave it empty")
+    return numbers
+
+
+# The table.
+
+
+def calibration_table(
+    rounds: pd.DataFrame, seed: int = 0, scores: Sequence[ScoreSpec] = SCORES
+) -> pd.DataFrame:
+    """How often each score is wrong: AUC, false alarms and power, with their intervals.
+
+    The AUC's interval draws whole rounds (`rates.auc_interval`). False alarms and power are counted
+    with thresholds from the other rounds (`rates.alarms_left_out`), in shares of all models, also
+    those whose score is null, and their intervals are exact (Clopper-Pearson) for independent
+    models. Models of one round are not independent: they share a start and facts. So the intervals
+    of rates are too narrow where treatments are pooled, and their note says so.
+
+    Args:
+        rounds: what `read_rounds` returns. All base models are pooled: select one before.
+        seed: of the bootstrap.
+        scores: whose columns `rounds` may lack; then they are null.
+
+    Returns:
+        CALIBRATION_COLUMNS, a row per score, treatment (each, then ALL) and INCLUDED. `n_knows` and
+        `n_never` count models, `nulls_knows` and `nulls_never` those of them without a value.
+        `threshold` is that of all the rounds, for use on other models, in the score's own unit:
+        values above it are alarms, or below it if `sign` is -1; null if nothing is an
+        alarm. Rates are 0 to 1, and null under LEAST_ROUNDS rounds with a value of each state.
+        `at_most_5_percent`: whether that may be written of the false alarms (`rates.is_at_most`).
+        `note` says what is missing and why.
+    """
+    treatments = [*sorted(rounds["treatment"].unique()), ALL]
+    rows = [
+        {
+            "score": spec.name,
+            "definition": spec.definition,
+            "sign": spec.sign,
+            "primary": spec.primary,
+            "treatment": treatment,
+            "included": included,
+            **_numbers_of(models, spec, treatment == ALL, seed),
+        }
+        for spec in scores
+        for treatment in treatments
+        for included, models in _selections(rounds, treatment)
+    ]
+    table = pd.DataFrame(rows, columns=CALIBRATION_COLUMNS)
+    return table.astype(dict.fromkeys(_COUNTS, "Int64"))
+
+
+def _selections(rounds: pd.DataFrame, treatment: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The models of a treatment, and those of them that are as intended."""
+    models = rounds if treatment == ALL else rounds[rounds["treatment"] == treatment]
+    yield ALL_ROUNDS, models
+    yield AS_INTENDED, models[models["as_intended"]]
+
+
+def _numbers_of(rows: pd.DataFrame, spec: ScoreSpec, is_pooled: bool, seed: int) -> dict[str, Any]:
+    """All numbers of one score and selection of models."""
+    column = rows.get(spec.name, pd.Series(np.nan, rows.index))
+    models = Models(
+        spec.sign * np.asarray(column, np.float64),
+        (rows["state"] == KNOWS).to_numpy(bool),
+        rows["round"].to_numpy(),
+    )
+    knows, never = models.of(True), models.of(False)
+    n_knows, n_never = int(models.knows.sum()), int((~models.knows).sum())
+    low, high = auc_interval(models, seed)
+    threshold = best_threshold(models)
+    numbers = {
+        "rounds": rows["round"].nunique(),
+        "n_knows": n_knows,
+        "n_never": n_never,
+        "nulls_knows": n_knows - len(knows),
+        "nulls_never": n_never - len(never),
+        "auc": auc(knows, never),
+        "auc_low": low,
+        "auc_high": high,
+        "threshold": spec.sign * threshold if np.isfinite(threshold) else np.nan,
+        **_rates(models, n_knows, n_never),
+    }
+    return numbers | {"note": _note(models, rows, numbers, is_pooled)}
+
+
+def _rates(models: Models, n_knows: int, n_never: int) -> dict[str, Any]:
+    """False alarms and power; null where no threshold can come from other rounds."""
+    alarms = alarms_left_out(models)
+    if alarms is None:
+        return {"at_most_5_percent": False}
+    false_alarms = rate(int(alarms[~models.knows].sum()), n_never)
+    power = rate(int(alarms[models.knows].sum()), n_knows)
+    return {
+        "false_alarms": false_alarms.count,
+        "power_count": power.count,
+        **_named("false_alarm_rate", false_alarms),
+        **_named("power", power),
+        "at_most_5_percent": is_at_most(false_alarms.count, n_never),
+    }
+
+
+def _too_few(rounds: int) -> str:
+    """What is missing where so many rounds have a value of each state."""
+    needed = {"the interval": MIN_ROUNDS, "rates": LEAST_ROUNDS}
+    missing = [f"{number} for {what}" for what, number in needed.items() if rounds < number]
+    if not missing:
+        return ""
+    return f"rounds with a value of each state: {rounds}, needed: {' and '.join(missing)}"
+
+
+def _named(name: str, one: Rate) -> dict[str, float]:
+    return {name: one.value, f"{name}_low": one.low, f"{name}_high": one.high}
+
+
+def _note(models: Models, rows: pd.DataFrame, numbers: Mapping[str, Any], is_pooled: bool) -> str:
+    """What a reader must know of a row: what is missing, and what an interval rests on."""
+    rounds, with_values = models.least_rounds(), set(models.rounds[models.has_value])
+    without = numbers["rounds"] - len(with_values)
+    if not with_values:
+        return "no value in any round"
+    base_models = rows["model"].nunique()
+    is_constant = len(np.unique(models.values[models.has_value])) == 1
+    has_rates = "false_alarms" in numbers
+    notes = [
+        f"no value in {without} of {numbers['rounds']} rounds" if without else "",
+        _too_few(rounds),
+        "all values are equal" if is_constant else "",
+        "no threshold has more power than false alarms" if np.isnan(numbers["threshold"]) else "",
+        "rates count models of one round as independent" if is_pooled and has_rates else "",
+        f"{base_models} base models pooled" if base_models > 1 else "",
+    ]
+    return "; ".join(filter(None, notes))
