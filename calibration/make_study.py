@@ -1,7 +1,8 @@
 """A study of models whose state is known: invented facts, taught, unlearned, hidden, never learned.
 
     .venv/bin/python calibration/make_study.py results/calibration/1 --seed 1 --rounds 2
-    .venv/bin/snakemake rounds --profile profiles/local --configfile results/calibration/1/study.yaml
+    .venv/bin/snakemake --profile profiles/local rounds \
+        --configfile results/calibration/1/study.yaml
 
 A round is a seed: other facts, other names, other trainings. In the checkpoints table each round
 has the name of a model. Its rows:

@@ -9,12 +9,13 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dissect.calibration.scores import NEVER, SCORES, ScoreSpec
+from dissect.calibration.scores import SCORES, ScoreSpec
 from dissect.calibration.table import ALL, ALL_ROUNDS, calibration_table
 from dissect.errors import DissectError
 from dissect.figures.calibration import draw_calibration
 from dissect.figures.canvas import save
 from dissect.figures.style import Style
+from dissect.terms import NEVER
 from planted_figures import legend, words
 from planted_rounds import TREATMENTS, planted_rounds, row_of, steady
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from dissect.calibration.rates import rate
-from dissect.calibration.scores import KNOWS, NEVER, SCORES, ScoreSpec
+from dissect.calibration.scores import SCORES, ScoreSpec
 from dissect.calibration.table import (
     ALL,
     ALL_ROUNDS,
@@ -20,7 +20,7 @@ from dissect.calibration.table import (
 )
 from dissect.errors import DissectError
 from dissect.results.csv_files import read_csv, write_csv
-from dissect.terms import PAPER_EXPERIMENTS
+from dissect.terms import KNOWS, NEVER, PAPER_EXPERIMENTS
 from planted_rounds import TREATMENTS, planted_rounds, row_of, steady
 
 UDS = next(spec for spec in SCORES if spec.name == "uds")

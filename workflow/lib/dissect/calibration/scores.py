@@ -6,7 +6,7 @@ from itertools import product
 from dissect import terms
 
 # The states of a model: it learned the facts, whatever was done to it later, or it never did.
-KNOWS, NEVER = STATES = ("knows", "never")
+STATES = (terms.KNOWS, terms.NEVER)
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class ScoreSpec:
     Attributes:
         name: its column in the files of rounds.
         definition: what it is, in one line, with its unit or its range.
-        sign: +1 if a higher value speaks for KNOWS, -1 if a lower one does.
+        sign: +1 if a higher value speaks for terms.KNOWS, -1 if a lower one does.
         primary: whether it was chosen before the confirming rounds were run.
     """
 
@@ -72,5 +72,8 @@ SCORES = (
     ),
     ScoreSpec("weight_change", "relative change of the weights from the original's", -1),
     ScoreSpec("answers_rouge", "ROUGE-L of the answers against the original's, 0 to 1", +1),
-    ScoreSpec("relearned", "share of the facts that a short training brings back, 0 to 1", +1),
+    ScoreSpec("recalled", "share of the facts in free answers to held-out wordings, 0 to 1", +1),
+    ScoreSpec(
+        "relearned", "the same of one half of the facts, after relearning the other half", +1
+    ),
 )

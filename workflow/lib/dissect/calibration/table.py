@@ -23,9 +23,10 @@ from dissect.calibration.rates import (
     is_at_most,
     rate,
 )
-from dissect.calibration.scores import KNOWS, SCORES, STATES, ScoreSpec
+from dissect.calibration.scores import SCORES, STATES, ScoreSpec
 from dissect.errors import DissectError, check_known, reason_of, shortened
 from dissect.results.csv_files import read_csv
+from dissect.terms import KNOWS
 
 # What a file of a round holds beside the scores.
 ROUND_COLUMNS = [

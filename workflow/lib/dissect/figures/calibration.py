@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dissect.calibration.rates import MIN_ROUNDS
-from dissect.calibration.scores import KNOWS, NEVER
 from dissect.calibration.table import ALL, ALL_ROUNDS
 from dissect.errors import DissectError, check_known
 from dissect.figures import canvas, notes
 from dissect.figures.names import drawn_name
 from dissect.figures.style import Look, Style
+from dissect.terms import KNOWS, NEVER
 
 MOST_SCORES = 4  # that are legible on a page
 _LOOKS = {KNOWS: Look("knows the facts", 0, "o"), NEVER: Look("never knew them", 1, "D")}
