@@ -86,8 +86,8 @@ def auc_interval(models: Models, seed: int) -> tuple[float, float]:
 
     Resamples without a value of one state are left out. Where the AUC is 1 or 0, all resamples
     equal it and say nothing; there, with n rounds, the interval is [0.05**(1/n), 1] or
-    [0, 1 - 0.05**(1/n)]. n counts the rounds that have a value of the state that fewer have. Just
-    below 1 and just above 0, the interval can be narrower than this one.
+    [0, 1 - 0.05**(1/n)], and nowhere does it end inside of these two. n counts the rounds that have
+    a value of the state that fewer have.
 
     Returns:
         (low, high); both NaN under MIN_ROUNDS rounds, counted in the same way.
@@ -95,12 +95,9 @@ def auc_interval(models: Models, seed: int) -> tuple[float, float]:
     rounds = models.least_rounds()
     if rounds < MIN_ROUNDS:
         return np.nan, np.nan
-    value = auc(models.of(True), models.of(False))
-    if value in (0, 1):
-        bound = _ERROR ** (1 / rounds)
-        return (bound, 1.0) if value else (0.0, 1 - bound)
     low, high = limits(_resampled_auc(models.only(models.has_value), seed))
-    return float(low), float(high)
+    bound = _ERROR ** (1 / rounds)
+    return min(float(low), bound), max(float(high), 1 - bound)
 
 
 def _points(knows: Array, never: Array) -> Array:

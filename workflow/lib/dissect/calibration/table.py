@@ -140,7 +140,8 @@ def calibration_table(
         `threshold` is that of all the rounds, for use on other models, in the score's own unit:
         values above it are alarms, or below it if `sign` is -1; null if nothing is an
         alarm. Rates are 0 to 1, and null under LEAST_ROUNDS rounds with a value of each state.
-        `at_most_5_percent`: whether that may be written of the false alarms (`rates.is_at_most`).
+        `at_most_5_percent`: whether that may be written of the false alarms (`rates.is_at_most`);
+        never where treatments are pooled. A round whose file lacks a score is not counted for it.
         `note` says what is missing and why.
     """
     treatments = [*sorted(rounds["treatment"].unique()), ALL]
@@ -156,7 +157,7 @@ def calibration_table(
         }
         for spec in scores
         for treatment in treatments
-        for included, models in _selections(rounds, treatment)
+        for included, models in _selections(_with_score(rounds, spec), treatment)
     ]
     table = pd.DataFrame(rows, columns=CALIBRATION_COLUMNS)
     return table.astype(dict.fromkeys(_COUNTS, "Int64"))
@@ -167,6 +168,13 @@ def _selections(rounds: pd.DataFrame, treatment: str) -> Iterator[tuple[str, pd.
     models = rounds if treatment == ALL else rounds[rounds["treatment"] == treatment]
     yield ALL_ROUNDS, models
     yield AS_INTENDED, models[models["as_intended"]]
+
+
+def _with_score(rounds: pd.DataFrame, spec: ScoreSpec) -> pd.DataFrame:
+    """The rounds that have the score of any model, since older code may lack it; if none, all."""
+    values = rounds.get(spec.name, pd.Series(np.nan, rounds.index))
+    has_score = values.notna().groupby(rounds["round"]).transform("any")
+    return rounds[has_score] if has_score.any() else rounds
 
 
 def _numbers_of(rows: pd.DataFrame, spec: ScoreSpec, is_pooled: bool, seed: int) -> dict[str, Any]:
@@ -191,12 +199,12 @@ def _numbers_of(rows: pd.DataFrame, spec: ScoreSpec, is_pooled: bool, seed: int)
         "auc_low": low,
         "auc_high": high,
         "threshold": spec.sign * threshold if np.isfinite(threshold) else np.nan,
-        **_rates(models, n_knows, n_never),
+        **_rates(models, n_knows, n_never, is_pooled),
     }
     return numbers | {"note": _note(models, rows, numbers, is_pooled)}
 
 
-def _rates(models: Models, n_knows: int, n_never: int) -> dict[str, Any]:
+def _rates(models: Models, n_knows: int, n_never: int, is_pooled: bool) -> dict[str, Any]:
     """False alarms and power; null where no threshold can come from other rounds."""
     alarms = alarms_left_out(models)
     if alarms is None:
@@ -208,7 +216,7 @@ def _rates(models: Models, n_knows: int, n_never: int) -> dict[str, Any]:
         "power_count": power.count,
         **_named("false_alarm_rate", false_alarms),
         **_named("power", power),
-        "at_most_5_percent": is_at_most(false_alarms.count, n_never),
+        "at_most_5_percent": not is_pooled and is_at_most(false_alarms.count, n_never),
     }
 
 
