@@ -1,29 +1,24 @@
 """Studies of models whose state is known: invented facts, and what is written of them."""
 
-import json
 import subprocess
 import sys
 from itertools import chain
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "calibration"))
 
-from invented import KINDS, invent  # noqa: E402
-from known_answers import known_answers  # noqa: E402
-from make_study import FORGET, RETAIN, make_study  # noqa: E402
+from invented import FACTS_EACH, invent  # noqa: E402
+from make_study import FORGET, RETAIN, SOURCE, TREATMENTS, WRONG, make_study  # noqa: E402
 
-from dissect.analysis.depth import depth_summary  # noqa: E402
 from dissect.inputs.concepts import has_facts, read_concept_file  # noqa: E402
-from dissect.results.csv_files import write_csv  # noqa: E402
-from dissect.results.schema import ANSWER_SCHEMA, write_rows  # noqa: E402
-from dissect.study.study import load_study  # noqa: E402
-from dissect.terms import PAPER_EXPERIMENTS  # noqa: E402
-from planted_depth import planted_depth  # noqa: E402
+from dissect.study.study import Study, load_study  # noqa: E402
+from dissect.terms import KNOWS, NEVER  # noqa: E402
+
+SETTINGS = ROOT / "calibration" / "settings.yaml"
 
 
 def test_facts_follow_from_the_seed_alone() -> None:
@@ -32,66 +27,68 @@ def test_facts_follow_from_the_seed_alone() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_facts_stand_in_their_answers_only_and_belong_to_one_person(seed: int) -> None:
-    people = invent(seed, 8)
-    assert [len(person) for person in people] == [len(KINDS)] * 8
-    every = list(chain(*people))
-    assert len({fact.question for fact in every}) == len(every)
-    for fact in every:
-        assert fact.fact in fact.answer
-        assert fact.fact not in fact.question
-    for of_kind in zip(*people, strict=True):
-        assert len({fact.fact for fact in of_kind}) == 8
+def test_facts_stand_in_their_answers_only_and_belong_to_one_subject(seed: int) -> None:
+    subjects = invent(seed, 16)
+    assert [len(subject) for subject in subjects] == [FACTS_EACH] * 16
+    every = [*chain(*subjects)]
+    wordings = [text for one in every for text in (one.question, *one.paraphrases, one.held_out)]
+    assert len(set(wordings)) == 4 * len(every)
+    for one in every:
+        assert one.fact in one.answer
+        assert not [text for text in (one.question, *one.paraphrases) if one.fact in text]
+        assert one.fact not in one.held_out
+    assert len({one.fact for one in every}) > 0.9 * len(every)
 
 
-def test_the_study_is_one_that_the_workflow_reads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     monkeypatch.chdir(tmp_path)
-    path = make_study(Path("known"), 5, ROOT / "calibration" / "known_answers.yaml")
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    study = load_study(config)
-    entries = read_concept_file(Path("known/concepts.json"))
-    assert [len(entry["QA"]) for entry in entries.values()] == [24, 16]
+    path = make_study(Path("known"), [5, 6], SETTINGS, 8, SOURCE)
+    return load_study(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def test_the_study_is_one_that_the_workflow_reads(study: Study) -> None:
+    entries = read_concept_file(Path("known/seed_5.json"))
+    assert {name: len(entry["QA"]) for name, entry in entries.items()} == {
+        FORGET: 24,
+        RETAIN: 24,
+        WRONG: 24,
+    }
     assert all(map(has_facts, entries.values()))
-    assert study.config.seed == 5
-    [model] = study.models
-    learned = {row.method: study.learned_concepts(row) for row in study.rows if row.kind == "teach"}
-    assert learned == {"original": [FORGET, RETAIN], "reference": [RETAIN], "never": [RETAIN]}
-    unlearned = ["reference", "never", "grad_diff", "refuse", "hide", "placebo"]
-    assert [row.method for row in study.unlearned] == unlearned
-    assert study.has_depth(model, FORGET)
+    assert study.models == ["seed_5", "seed_6"]
+    assert study.has_depth("seed_5", FORGET)
+    assert study.has_recall("seed_5", FORGET)
 
 
-def test_known_answers_are_read_from_a_studys_tables(tmp_path: Path) -> None:
-    tables = tmp_path / "results" / "tables"
-    tables.mkdir(parents=True)
-    facts = {"people": {"Who is it?": ["Ada"], "Where is it?": ["Rome"]}}
-    (tmp_path / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
-    answers = [
-        dict.fromkeys(ANSWER_SCHEMA.names)
-        | {"model": "m", "method": "hide", "origin": "own", "concept": "people", "set": "target"}
-        | {"concept_name": "People", "bleu": 0.0, "rouge_l": 0.0, "answer_original": fact}
-        | {"question": number, "prompt": f"Question: {question}", "answer": text}
-        for number, (question, [fact]) in enumerate(facts["people"].items())
-        for text in [["It is Ada.", "I don't know."][number]]
-    ]
-    path = tables / "answers.parquet"
-    write_rows(path, pd.DataFrame(answers, columns=ANSWER_SCHEMA.names), {}, ANSWER_SCHEMA)
-    # Half of the reference's damage in all of six layers.
-    depth = depth_summary(planted_depth(lambda *_: 1.0, lambda *_: 2.0, method="hide"))
-    write_csv(tables / "depth.csv", depth)
-    curves = [
-        {"method": method, "experiment": name, "span": "answer", "score": "krs", "mean": mean}
-        for name in PAPER_EXPERIMENTS
-        for method, means in {"hide": (0.2, 0.7, 0.4), "all": (0.9,)}.items()
-        for mean in means
-    ]
-    write_csv(tables / "curves.csv", pd.DataFrame(curves))
-    [row] = known_answers(tmp_path).to_dict("records")
-    numbers = {"recall": 0.5, "uds": 0.5, "ratio": 0.5}
-    peaks = dict.fromkeys([f"krs_{name}" for name in PAPER_EXPERIMENTS], 0.7)
-    assert row == pytest.approx({"method": "hide"} | numbers | peaks)
+def test_wrong_answers_are_to_the_same_questions(study: Study) -> None:
+    entries = read_concept_file(Path("known/seed_5.json"))
+    forgotten, wrong = entries[FORGET], entries[WRONG]
+    assert forgotten["QA"] == wrong["QA"]
+    pairs = zip(forgotten["answer_facts"], wrong["answer_facts"], strict=True)
+    assert not [one for one, other in pairs if one == other]
+
+
+def test_every_treatment_is_given_to_a_knowing_and_a_never_knowing_model(study: Study) -> None:
+    states = {
+        state: {one["treatment"] for one in study.known("seed_5") if one["state"] == state}
+        for state in (KNOWS, NEVER)
+    }
+    assert states == {KNOWS: {*TREATMENTS}, NEVER: {*TREATMENTS, "none"}}
+    by_method = {one["method"]: one for one in study.known("seed_5")}
+    for treatment in TREATMENTS:
+        assert by_method[treatment]["recipe"] == by_method[f"never_{treatment}"]["recipe"]
+    # In every third round, the hard cases; neither the original nor the reference is scored.
+    more = {one["method"]: one["state"] for one in study.known("seed_6")}
+    assert more.keys() - by_method.keys() == {"brief", "wrong"}
+    assert (more["brief"], more["wrong"]) == (KNOWS, NEVER)
+
+
+def test_hiding_places_differ_from_round_to_round(tmp_path: Path) -> None:
+    path = make_study(tmp_path / "many", range(5), SETTINGS, 2, SOURCE)
+    table = (path.parent / "checkpoints.tsv").read_text(encoding="utf-8")
+    variants = yaml.safe_load(path.read_text(encoding="utf-8"))["variants"]
+    for name in variants:
+        assert f"unlearn:{name}\n" in table
 
 
 def test_the_command_says_where_the_config_is(tmp_path: Path) -> None:

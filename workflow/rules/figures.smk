@@ -1,6 +1,7 @@
 rule figures:
     input:
         products.figures(),
+        products.calibration_figure(),
     localrule: True
     message:
         "all figures written"

@@ -179,6 +179,16 @@ class Depth(Section):
     prompt, tokenized as a whole, and the last layer right. Empty: depth is not measured."""
 
 
+class Calibration(Section):
+    """How often each score is wrong, from rounds of models whose state is known
+    (calibration/README.md): tables/calibration.csv and a figure. A study that trains such models
+    itself is a round, too."""
+
+    rounds: UserPath | None = None
+    """A folder of finished rounds, .csv files; of one that this study makes again, its own counts.
+    Left out: only this study's."""
+
+
 class Figures(Section):
     """What the figures show. Changing it redraws figures and computes nothing else."""
 
@@ -291,6 +301,8 @@ class Config(Section):
     """What the models answer."""
     recall: Recall = Recall()
     """Which facts each model still says."""
+    calibration: Calibration = Calibration()
+    """How often the scores are wrong."""
     controls: Controls = Controls()
     """What a recovery is held against."""
     specificity: bool = False

@@ -6,6 +6,7 @@ from functools import cached_property
 from itertools import product
 from pathlib import Path
 
+from dissect.calibration.scores import SCORES
 from dissect.figures.registry import FIGURES, FigureSpec
 from dissect.inputs.concepts import is_unrelated
 from dissect.inputs.rows import CheckpointRow
@@ -113,6 +114,10 @@ class Products:
             if self.recalls(model) and self.study.known(model)
         ]
 
+    def finished_rounds(self) -> list[str]:
+        """Those and the ones that the config names."""
+        return [*self.rounds(), *self.study.finished_rounds]
+
     @cached_property
     def has_depths(self) -> bool:
         """Whether there are any; rules and figures ask hundreds of times."""
@@ -133,6 +138,8 @@ class Products:
             "uds.csv": self.has_depths,
             "depth.csv": self.has_depths,
             "reference.csv": config.reference is not None,
+            "rounds.csv": bool(self.finished_rounds()),
+            "calibration.csv": bool(self.finished_rounds()),
             "krs_unrelated.parquet": config.specificity,
             "specificity.csv": config.specificity,
         }
@@ -153,6 +160,12 @@ class Products:
             for stem in self._stems(figure)
             for suffix in self.study.config.figures.formats
         ]
+
+    def calibration_figure(self) -> list[str]:
+        """The figure of all rounds, in every format; there is none without primary scores."""
+        is_drawn = self.finished_rounds() and any(spec.primary for spec in SCORES)
+        formats = self.study.config.figures.formats if is_drawn else ()
+        return [self.study.config.path("figures", f"calibration.{suffix}") for suffix in formats]
 
     def _is_drawn(self, figure: FigureSpec) -> bool:
         """Whether the config asks for it; widths are compared where there are several."""

@@ -306,6 +306,19 @@ class Study:
                 found.append(names | {"treatment": treatment, "recipe": recipe})
         return found
 
+    @cached_property
+    def finished_rounds(self) -> list[str]:
+        """The files of finished rounds that the config names, but those that this study makes."""
+        folder = self.config.calibration.rounds
+        if folder is None:
+            return []
+        if not Path(folder).is_dir():
+            raise DissectError(
+                f"config: calibration.rounds: {folder} is no folder; name one with files of "
+                "rounds, such as calibration/rounds, or leave it out"
+            )
+        return [str(p) for p in sorted(Path(folder).glob("*.csv")) if p.stem not in self.models]
+
     def weights_mb(self, model: str) -> float | None:
         """Megabytes of the original's weights, once they are known: here, or by preflight."""
         # Every job asks, twice. While it is not known, it is looked for again: a run may bring it.

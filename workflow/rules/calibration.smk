@@ -59,3 +59,48 @@ rule score_round:
         "score the models of known state of {wildcards.model}"
     script:
         "../scripts/score_round.py"
+
+
+rule calibrate:
+    """How often each score is wrong, from this study's rounds and finished ones."""
+    input:
+        # A finished round elsewhere is ancient: what it holds is a parameter.
+        finished=[*products.rounds(), *map(ancient, study.finished_rounds)],
+    output:
+        rounds="<results>/tables/rounds.csv",
+        table="<results>/tables/calibration.csv",
+    log:
+        "<results>/logs/calibrate.log",
+    localrule: True
+    params:
+        seed=study.config.seed,
+        finished={path: sha256_of(Path(path)) for path in study.finished_rounds},
+    message:
+        "write {output.table}"
+    script:
+        "../scripts/calibrate.py"
+
+
+rule plot_calibration:
+    """The primary scores of all rounds' models, by treatment, and their AUC."""
+    input:
+        rounds="<results>/tables/rounds.csv",
+        table="<results>/tables/calibration.csv",
+    output:
+        pictures=report(
+            expand(
+                "<results>/figures/calibration.{format}",
+                format=study.config.figures.formats,
+            ),
+            caption="../report/calibration.rst",
+            category="calibration",
+        ),
+    log:
+        "<results>/logs/plot_calibration.log",
+    localrule: True
+    params:
+        style=study.config.figures.style.model_dump(),
+    message:
+        "draw {output[0]}"
+    script:
+        "../scripts/plot_calibration.py"

@@ -1,0 +1,94 @@
+"""Two rounds of a tiny model: taught, treated, scored, and put together with a finished round."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from tiny_study import Workflow, make
+
+from tiny import save_tiny
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "calibration"))
+
+from make_study import TREATMENTS, make_study  # noqa: E402
+
+from dissect.calibration.scores import SCORES  # noqa: E402
+
+FAST = {"batch_size": 2, "passes": 1, "max_length": 400}
+SEEDS = (2, 3)
+CONFIG, TABLE = "known/study.yaml", "known/results/tables/calibration.csv"
+
+
+def settings() -> dict:
+    """Calibration's own, with trainings of a few steps."""
+    values = yaml.safe_load((ROOT / "calibration" / "settings.yaml").read_text(encoding="utf-8"))
+    values["teaching"] |= FAST | {"passes_of": {"brief": 1}}
+    values["recall"]["relearning"] |= FAST
+    values["recall"]["new_tokens"] = 4
+    for recipe in values["unlearning"].values():
+        recipe |= {"steps": 1, "batch_size": 2, "max_length": 400}
+    for variant in values["variants"].values():
+        variant["options"] = {"only": ["layers.1.mlp"]}
+    return values | {"windows": ["sliding_3_every_3"]}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    workflow = make(tmp_path_factory.mktemp("rounds"))
+    save_tiny(workflow.root / "own" / "base")
+    path = workflow.root / "settings.yaml"
+    path.write_text(yaml.safe_dump(settings()), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(workflow.root)
+        make_study(Path("known"), SEEDS, path, subjects=2, source="path:own/base")
+    run = workflow.run("rounds", config=CONFIG)
+    assert run.status == 0, run.output
+    return workflow
+
+
+def rounds(study: Workflow) -> dict[int, pd.DataFrame]:
+    folder = study.root / "known/results/rounds"
+    return {
+        seed: pd.read_csv(folder / f"seed_{seed}.csv", dtype={"why_not": str}) for seed in SEEDS
+    }
+
+
+def test_a_round_has_a_row_per_model_and_a_column_per_score(study: Workflow) -> None:
+    common = {name for one in TREATMENTS for name in (one, f"never_{one}")} | {"never"}
+    for seed, models in rounds(study).items():
+        hard = {"brief", "wrong"} if seed % 3 == 0 else set()
+        assert set(models["method"]) == common | hard
+        assert {spec.name for spec in SCORES} <= set(models)
+        assert (models["round"] == f"seed_{seed}").all()
+        scores = models[[spec.name for spec in SCORES]]
+        # Random weights that learned for a step are no study; the scores are there all the same.
+        assert scores.drop(columns=["uds", "ratio_residual"]).notna().mean(axis=None) > 0.5
+
+
+def test_states_that_are_not_confirmed_say_why(study: Workflow) -> None:
+    for models in rounds(study).values():
+        assert not models["as_intended"].any()
+        assert models["why_not"].str.contains("the original recalls 0.00").all()
+
+
+def test_rounds_are_put_together_with_finished_ones(study: Workflow) -> None:
+    finished = study.root / "finished"
+    finished.mkdir()
+    [one, other] = (study.root / f"known/results/rounds/seed_{seed}.csv" for seed in SEEDS)
+    # A finished round of another seed, and one that this study makes itself and that is left out.
+    text = one.read_text(encoding="utf-8")
+    (finished / "seed_9.csv").write_text(text.replace("seed_2", "seed_9"), encoding="utf-8")
+    (finished / other.name).write_text("no round", encoding="utf-8")
+    config = study.root / CONFIG
+    values = yaml.safe_load(config.read_text(encoding="utf-8"))
+    config.write_text(yaml.safe_dump(values | {"calibration": {"rounds": "finished"}}), "utf-8")
+    run = study.run(TABLE, config=CONFIG)
+    assert run.status == 0, run.output
+    table = pd.read_csv(study.root / TABLE)
+    pooled = table[(table["treatment"] == "all") & (table["included"] == "all rounds")]
+    assert set(pooled["score"]) == {spec.name for spec in SCORES}
+    assert pooled["rounds"].max() == 3
+    assert study.run("--dry-run", TABLE, config=CONFIG).jobs == {}

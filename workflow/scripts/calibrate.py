@@ -1,0 +1,23 @@
+"""Put the rounds of this study and of others together: how often is each score wrong?"""
+
+from pathlib import Path
+
+from dissect.calibration.table import calibration_table, read_rounds
+from dissect.job import run
+from dissect.results.csv_files import write_csv
+
+
+def main(*, finished: list[Path], seed: int, rounds: Path, table: Path) -> None:
+    """Write tables/rounds.csv (a row per model) and tables/calibration.csv (a row per score).
+
+    Args:
+        finished: a file per round.
+        seed: of the bootstrap.
+    """
+    models = read_rounds(sorted(finished, key=lambda path: path.name))
+    write_csv(rounds, models)
+    write_csv(table, calibration_table(models, seed))
+
+
+if __name__ == "__main__":
+    run(main)
