@@ -121,6 +121,23 @@ def test_a_training_in_bf16_saves_bf16(tmp_path: Path, original: Path) -> None:
     assert {tensor.dtype for tensor in tensors.values()} == {torch.bfloat16}
 
 
+@pytest.mark.parametrize("method", ["npo", "simnpo", "rmu"])
+def test_further_methods_on_answers(tmp_path: Path, original: Path, method: str) -> None:
+    recipe = RECIPE | {"texts": "answers"} | ({"layer": 3} if method == "rmu" else {})
+    changes = {
+        "row": CheckpointRow("tiny", method, "tea", "unlearn"),
+        "recipe": recipe,
+        "retain": [concept_file(tmp_path, "rice")],
+    }
+    first, second = run(tmp_path, original, **changes), run(tmp_path, original, **changes)
+    assert first.files == second.files
+    before = load_file(tmp_path / "original" / "model.safetensors")
+    after = load_file(first.folder / "model.safetensors")
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    projections = {f"model.layers.{layer}.mlp.down_proj.weight" for layer in (1, 2, 3)}
+    assert changed == (projections if method == "rmu" else before.keys())
+
+
 @pytest.mark.parametrize("enough", [True, False])
 def test_the_verdict_is_said_loudly_and_stops_nothing(
     tmp_path: Path,

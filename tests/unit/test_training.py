@@ -8,18 +8,26 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
 from torch.nn.functional import log_softmax
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
 from dissect.errors import DissectError
 from dissect.training import check, texts
+from dissect.training.hidden_states import captured_outputs, layer_of, split_by_text
 from dissect.training.methods import METHODS
 from dissect.training.methods.grad_diff import GradDiff
 from dissect.training.methods.log_probs import TextLogProbs
+from dissect.training.methods.rmu import RMU
 from dissect.training.recipe import Recipe
 from dissect.training.scoring import mean_nll, measure, summed_logprobs
 from dissect.training.teaching import Teaching, seed_of
 from dissect.training.texts import Material, TokenizedText
-from dissect.training.train import COLUMNS, rate, spread, train
+from dissect.training.train import COLUMNS, freeze_all_but, rate, spread, train
 
 WORDS = [f"w{number}" for number in range(60)]
 PAD = 0
@@ -75,6 +83,8 @@ def a_recipe(method: str = "grad_diff", **changes: Any) -> Recipe:
         "schedule": "constant",
         "precision": "no",
     }
+    if method == "rmu":
+        tiny["layer"] = 1  # the tiny model has two layers
     return METHODS[method](**(tiny | changes))
 
 
@@ -202,6 +212,165 @@ def test_a_further_method_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     assert log["nll_forget"].iloc[-1] > log["nll_forget"].iloc[0]
 
 
+# Hidden states
+
+
+def with_states(now: list[Tensor], before: list[Tensor], seed: int = 0) -> TextLogProbs:
+    none = torch.zeros(len(now))
+    return TextLogProbs(none, none, none, 1.0, now, before, seed)
+
+
+def unit_vector(size: int, seed: int) -> Tensor:
+    """RMU's, as its code draws it."""
+    torch.manual_seed(seed)
+    vector = torch.rand(size)
+    return vector / vector.norm()
+
+
+def test_rmu_against_plain_torch() -> None:
+    torch.manual_seed(7)
+    forget = [torch.randn(3, 16), torch.randn(5, 16)]
+    retain, frozen = ([torch.randn(n, 16) for n in (4, 2)] for _ in range(2))
+    target = 2.5 * unit_vector(16, seed=3)
+    of_forget = sum(((h - target) ** 2).sum() / h.numel() for h in forget) / 2
+    of_retain = sum(
+        ((h - old) ** 2).sum() / h.numel() for h, old in zip(retain, frozen, strict=True)
+    )
+    recipe = a_recipe("rmu", steering=2.5, retain_weight=10.0)
+    loss = recipe.loss(with_states(forget, forget, seed=3), with_states(retain, frozen, seed=3))
+    torch.testing.assert_close(loss, of_forget + 10.0 * of_retain / 2)
+
+
+def test_rmu_trains_the_down_projections_of_three_layers_at_most() -> None:
+    for layer, layers in ((7, [5, 6, 7]), (1, [0, 1]), (0, [0])):
+        names = [f"layers.{number}.mlp.{{down}}" for number in layers]
+        assert a_recipe("rmu", layer=layer).modules == names
+    model, before = tiny_model(), dict(tiny_model().named_parameters())
+    run(model, "rmu", layer=0)
+    changed = {name for name, now in model.named_parameters() if not torch.equal(now, before[name])}
+    assert changed == {"model.layers.0.mlp.down_proj.weight"}
+
+
+def test_a_family_that_calls_its_parts_otherwise() -> None:
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2}
+    model = GPTNeoXForCausalLM(GPTNeoXConfig(vocab_size=64, num_hidden_layers=4, **sizes))
+    assert layer_of(model, 3) is model.gpt_neox.layers[3]
+    freeze_all_but(model, a_recipe("rmu", layer=3).modules)
+    trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
+    down = "gpt_neox.layers.{}.mlp.dense_4h_to_h.{}"
+    assert trained == {down.format(n, part) for n in (1, 2, 3) for part in ("weight", "bias")}
+
+
+def test_a_layer_that_the_model_does_not_have_is_refused() -> None:
+    with pytest.raises(DissectError, match=r"this model has no layer 2; allowed are 0 to 1$"):
+        run(tiny_model(), "rmu", layer=2)
+
+
+def hidden_states(model: Any, text: TokenizedText, layer: int) -> Tensor:
+    """Those of the whole text, (tokens, hidden), by a plain hook."""
+    outputs: list[Tensor] = []
+    hook = model.model.layers[layer].register_forward_hook(lambda *call: outputs.append(call[2]))
+    with torch.no_grad():
+        model(torch.tensor([text.ids]))
+    hook.remove()
+    return outputs[0][0]
+
+
+def test_states_are_those_from_which_the_counted_tokens_are_predicted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of the model in training, and of a frozen copy in every step; of no other text or layer."""
+    frozen, material, seen = tiny_model(), some_material(), []
+
+    class Spy(RMU):
+        def loss(self, forget: TextLogProbs, retain: TextLogProbs) -> Tensor:
+            seen.append((forget, retain))
+            return super().loss(forget, retain)
+
+    monkeypatch.setitem(METHODS, "spy", Spy)
+    run(tiny_model(), "spy", material, layer=0, steps=3, learning_rate=1e-2)
+    orders = texts.orders(3, 5, 6, seed=0)
+    for side, (order, all_texts) in enumerate(
+        zip(orders, (material.forget, material.retain), strict=True)
+    ):
+        expected = [
+            hidden_states(frozen, text, layer=0)[text.skipped - 1 :]
+            for text in (all_texts[n] for n in order)
+        ]
+        before = [states for step in seen for states in step[side].original_states]
+        torch.testing.assert_close(before, expected, rtol=1e-5, atol=1e-7)
+        first, last = seen[0][side].states, seen[-1][side].states
+        torch.testing.assert_close([*first], expected[:2], rtol=1e-5, atol=1e-7)
+        assert not torch.allclose(last[0], expected[-2], rtol=1e-3)
+    assert {scores.seed for step in seen for scores in step} == {0}
+
+
+def test_a_method_that_names_no_layer_gets_no_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any) -> None:
+        raise AssertionError("a layer was looked for")
+
+    monkeypatch.setattr("dissect.training.train.layer_of", never)
+    monkeypatch.setattr("dissect.training.train.measure_states", never)
+    monkeypatch.setattr("dissect.training.train.captured_outputs", never)
+    run(tiny_model(), "grad_diff")
+    with pytest.raises(AssertionError, match="a layer was looked for"):
+        run(tiny_model(), "rmu")
+
+
+def test_states_in_a_padded_batch_under_gradient_checkpointing() -> None:
+    """As on a GPU: the same states and gradients, although the layers are computed twice."""
+    batch = some_tokens(3, 4, skipped=3)
+    results = []
+    for checkpointing in (False, True):
+        model = tiny_model().train()
+        if checkpointing:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        with captured_outputs(layer_of(model, 1)) as outputs:
+            summed_logprobs(model, batch, PAD)
+        [output] = outputs
+        states = split_by_text(output, batch)
+        assert [len(part) for part in states] == [text.counted + 1 for text in batch]
+        torch.cat(states).square().sum().backward()
+        results.append((states, model.model.layers[0].mlp.down_proj.weight.grad))
+    torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
+
+
+def vocabulary_part(first: int, count: int, seed: int) -> list[TokenizedText]:
+    """Texts of 30 words of the vocabulary, so that others have no word in common with them."""
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(first, first + 30, (count, 8), generator=generator).tolist()
+    return [TokenizedText(tuple(text), skipped=1) for text in ids]
+
+
+def test_rmu_moves_forget_states_to_the_vector_and_leaves_retain_states() -> None:
+    model, frozen = tiny_model(), tiny_model()
+    material = Material(vocabulary_part(4, 3, seed=1), vocabulary_part(34, 5, seed=2), [])
+    recipe = {"layer": 1, "steering": 2.0, "retain_weight": 100.0, "learning_rate": 1e-2}
+    log = run(model, "rmu", material, steps=150, evaluate_every=150, **recipe)
+    target = 2.0 * unit_vector(16, seed=0)
+
+    def states(of: Any, chosen: list[TokenizedText]) -> Tensor:
+        return torch.stack([hidden_states(of, text, layer=1) for text in chosen])
+
+    def distance(one: Tensor, other: Tensor) -> float:
+        return float((one - other).square().mean())
+
+    before, after = states(frozen, material.forget), states(model, material.forget)
+    assert distance(after, target) < 0.7 * distance(before, target)
+    retain_moved = distance(states(model, material.retain), states(frozen, material.retain))
+    assert retain_moved < 0.01 * distance(after, before)
+    assert log["nll_forget"].iloc[-1] > log["nll_forget"].iloc[0]
+
+
+def test_another_seed_is_another_vector() -> None:
+    states = with_states([torch.zeros(2, 16)], [torch.zeros(2, 16)], seed=0)
+    moved = with_states([torch.ones(2, 16)], [torch.zeros(2, 16)], seed=0)
+    other = with_states([torch.ones(2, 16)], [torch.zeros(2, 16)], seed=1)
+    recipe = a_recipe("rmu")
+    assert recipe.loss(moved, states) == recipe.loss(moved, states)
+    assert recipe.loss(moved, states) != recipe.loss(other, states)
+
+
 # Log-probabilities
 
 
@@ -311,10 +480,34 @@ def test_without_held_out_texts_nothing_is_watched() -> None:
     assert log["nll_retain"].iloc[[0, -1]].notna().all()
 
 
-def test_stops_when_the_forget_text_has_risen_enough() -> None:
-    log = run(tiny_model(), steps=50, learning_rate=1e-2, stop_at_forget_rise=0.5)
+@pytest.mark.parametrize(
+    ("method", "rise", "options"),
+    [
+        ("grad_diff", 0.5, {}),
+        ("npo", 0.5, {}),
+        ("simnpo", 0.1, {"beta": 0.1, "retain_weight": 1.0}),
+    ],
+)
+def test_stops_when_the_forget_text_has_risen_enough(
+    method: str, rise: float, options: dict[str, Any]
+) -> None:
+    settings = {"steps": 50, "learning_rate": 1e-2, "stop_at_forget_rise": rise} | options
+    log = run(tiny_model(), method, **settings)
     assert 1 < log["step"].iloc[-1] < 50
-    assert log["nll_forget"].iloc[-1] - log["nll_forget"].iloc[0] > 0.5
+    assert log["nll_forget"].iloc[-1] - log["nll_forget"].iloc[0] > rise
+
+
+def test_rmu_stops_by_the_nll_although_its_loss_has_none() -> None:
+    """With one forget text, the rise of a step is that of the text that is watched."""
+    material = Material(some_tokens(1, 1), some_tokens(2, 2), [])
+    settings = {"steps": 50, "learning_rate": 3e-2, "retain_weight": 1.0}
+    rises = []
+    for stop in (0.003, 0.006):
+        log = run(tiny_model(), "rmu", material, stop_at_forget_rise=stop, **settings)
+        assert 1 < log["step"].iloc[-1] < 50
+        rises.append(log["nll_forget"] - log["nll_forget"].iloc[0])
+        assert rises[-1].iloc[-2] >= stop > rises[-1].iloc[-3]
+    assert len(rises[0]) < len(rises[1])
 
 
 def test_hiding_changes_the_named_modules_alone() -> None:
@@ -357,6 +550,8 @@ def test_nothing_of_a_training_stays_behind() -> None:
     assert not torch.are_deterministic_algorithms_enabled()
     assert not model.training
     assert all(parameter.grad is None for parameter in model.parameters())
+    run(model, "rmu")
+    assert not any(module._forward_hooks for module in model.modules())
     run(model, precision="bf16")  # accelerate keeps its precision for the whole process
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # What a training holds, in multiples of its weights: weights, gradients, AdamW's two moments.
 TRAINING_FACTOR = 4
+# Stands in a module's name for what the model's family calls the down projection of an MLP.
+DOWN_PROJECTION = "{down}"
 
 
 def _as_precision(value: Any) -> Any:
@@ -52,6 +54,11 @@ class Optimisation(Section):
     def modules(self) -> Sequence[str]:
         """The only modules whose weights may change, by their names; empty: all."""
         return ()
+
+    @property
+    def states_layer(self) -> int | None:
+        """The layer, from 0, whose output the loss is given (TextLogProbs.states); None: none."""
+        return None
 
     def is_done(self, rise: float, nll: float) -> bool:
         """Whether the step was the last, before all are done.

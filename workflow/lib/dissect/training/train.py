@@ -8,12 +8,14 @@ from typing import Any, TypeVar
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from dissect.checkpoints.families import family_of
 from dissect.errors import DissectError
 from dissect.training.accelerate_setup import accelerated, deterministic
+from dissect.training.hidden_states import captured_outputs, layer_of, measure_states, split_by_text
 from dissect.training.methods.log_probs import TextLogProbs
-from dissect.training.recipe import Optimisation
+from dissect.training.recipe import DOWN_PROJECTION, Optimisation
 from dissect.training.scoring import mean_nll, measure, summed_logprobs
 from dissect.training.texts import Material, TokenizedText, orders
 
@@ -47,7 +49,8 @@ def train(
     """Train on the texts as the recipe says; the model is changed in place.
 
     The frozen original of the losses is the model itself before its first update: its
-    log-probabilities of every text in use are computed once, and no second model is needed.
+    log-probabilities (and hidden states, where the recipe needs them) of every text in use are
+    computed once, and no second model is needed.
 
     Args:
         model: a causal language model of transformers, in the dtype that its weights train in.
@@ -60,14 +63,15 @@ def train(
         The training log, a row per step with COLUMNS.
 
     Raises:
-        DissectError: if the loss is not finite, or the recipe's modules are none of the model's.
+        DissectError: if the loss is not finite, or the recipe's modules or its layer are none of
+            the model's.
     """
     per_step = recipe.batch_size * recipe.accumulation
     order = orders(len(material.forget), len(material.retain), steps * per_step, seed)
     with (
         deterministic(seed),
         accelerated(device, recipe.precision, recipe.accumulation) as accelerator,
-        closing(_Training(model, accelerator, recipe, steps, pad)) as training,
+        closing(_Training(model, accelerator, recipe, steps, pad, seed)) as training,
     ):
         rows = training.run(material, order)
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"step": "int32"})
@@ -85,10 +89,18 @@ def rate(step: int, steps: int, recipe: Optimisation) -> float:
 
 
 class _Side:
-    """The forget or the retain texts of a training, with the original's log-probabilities."""
+    """The forget or the retain texts of a training, with the original's log-probabilities.
+
+    And with its hidden states after `layer`, if there is one.
+    """
 
     def __init__(
-        self, texts: list[TokenizedText], used: Iterable[int], model: Any, pad: int
+        self,
+        texts: list[TokenizedText],
+        used: Iterable[int],
+        model: Any,
+        pad: int,
+        layer: nn.Module | None,
     ) -> None:
         indices = sorted(set(used))
         self.texts = texts
@@ -96,12 +108,29 @@ class _Side:
         self.original = torch.full((len(texts),), math.nan)  # (texts,), nats; NaN where not used
         if indices:
             self.original[indices] = measure(model, [texts[n] for n in indices], pad)
+        self.states: dict[int, Tensor] = {}  # by text, each (positions, hidden)
+        if layer is not None:
+            states = measure_states(model, layer, [texts[n] for n in indices], pad)
+            self.states = dict(zip(indices, states, strict=True))
         self.watched = spread(indices, WATCHED)
 
-    def scores(self, chosen: list[int], logprobs: Tensor, tokens_per_text: float) -> TextLogProbs:
-        """The scores of a batch of texts, from their log-probabilities (texts,) in training."""
-        original, tokens = (it[chosen].to(logprobs.device) for it in (self.original, self.tokens))
-        return TextLogProbs(logprobs, original, tokens, tokens_per_text)
+    def scores(
+        self,
+        chosen: list[int],
+        logprobs: Tensor,
+        tokens_per_text: float,
+        states: Sequence[Tensor],
+        seed: int,
+    ) -> TextLogProbs:
+        """The scores of a batch of texts, from their log-probabilities (texts,) in training.
+
+        Args:
+            states: of the same texts in training, each (positions, hidden), or none.
+        """
+        device = logprobs.device
+        original, tokens = (it[chosen].to(device) for it in (self.original, self.tokens))
+        of_original = [self.states[n].to(device) for n in chosen] if states else ()
+        return TextLogProbs(logprobs, original, tokens, tokens_per_text, states, of_original, seed)
 
     def tokens_per_text(self, chosen: Sequence[int]) -> float:
         return sum(self.texts[n].counted for n in chosen) / len(chosen) if chosen else math.nan
@@ -111,10 +140,12 @@ class _Training:
     """One training under way: the model on its device, its optimizer, the texts."""
 
     def __init__(
-        self, model: Any, accelerator: Any, recipe: Optimisation, steps: int, pad: int
+        self, model: Any, accelerator: Any, recipe: Optimisation, steps: int, pad: int, seed: int
     ) -> None:
         self.plain, self.accelerator = model, accelerator
-        self.recipe, self.steps, self.pad = recipe, steps, pad
+        self.recipe, self.steps, self.pad, self.seed = recipe, steps, pad, seed
+        number = recipe.states_layer
+        self.layer = None if number is None else layer_of(model, number)
         freeze_all_but(model, recipe.modules)
         parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         # As transformers' Trainer, which does not decay biases and norms.
@@ -145,8 +176,8 @@ class _Training:
         """All steps; returns the rows of the log."""
         recipe, steps = self.recipe, self.steps
         per_step = recipe.batch_size * recipe.accumulation
-        self.forget = _Side(material.forget, order[0], self.model, self.pad)
-        self.retain = _Side(material.retain, order[1], self.model, self.pad)
+        self.forget = _Side(material.forget, order[0], self.model, self.pad, self.layer)
+        self.retain = _Side(material.retain, order[1], self.model, self.pad, self.layer)
         self.held_out = spread(material.held_out, WATCHED)
         rows: list[tuple[float, ...]]
         rows = [(0, math.nan, math.nan, math.nan, *self._watched_nlls(0))]
@@ -193,10 +224,11 @@ class _Training:
             texts = [self.forget.texts[f] for f in to_forget]
             texts += [self.retain.texts[r] for r in to_retain]
             with self.accelerator.accumulate(self.model):
-                logprobs = summed_logprobs(self.model, texts, self.pad)
+                logprobs, states = self._forward(texts)
                 left, right = logprobs.split([len(to_forget), len(to_retain)])
-                forget = self.forget.scores(to_forget, left, forget_mean)
-                retain = self.retain.scores(to_retain, right, retain_mean)
+                left_states, right_states = states[: len(to_forget)], states[len(to_forget) :]
+                forget = self.forget.scores(to_forget, left, forget_mean, left_states, self.seed)
+                retain = self.retain.scores(to_retain, right, retain_mean, right_states, self.seed)
                 loss = self.recipe.loss(forget, retain)
                 self.accelerator.backward(loss)
                 if self.accelerator.sync_gradients:
@@ -208,6 +240,15 @@ class _Training:
             parts = (loss, forget.nll.mean(), retain.nll.mean(), rise.mean())
             seen.append([part.item() for part in parts])
         return [sum(part) / len(part) for part in zip(*seen, strict=True)]
+
+    def _forward(self, texts: list[TokenizedText]) -> tuple[Tensor, list[Tensor]]:
+        """The texts' log-probabilities (texts,), and the hidden states that the recipe needs."""
+        if self.layer is None:
+            return summed_logprobs(self.model, texts, self.pad), []
+        with captured_outputs(self.layer) as outputs:
+            logprobs = summed_logprobs(self.model, texts, self.pad)
+        [output] = outputs
+        return logprobs, split_by_text(output, texts)
 
     def _watched_nlls(self, step: int) -> tuple[float, ...]:
         """The NLL of the watched forget, retain and held-out texts, in nats per token."""
@@ -233,13 +274,17 @@ def freeze_all_but(model: Any, modules: Sequence[str]) -> None:
     """Let only the named modules' parameters be trained; all, if there are no names.
 
     Args:
-        modules: ends of their names, such as layers.27.mlp.
+        modules: ends of their names, such as layers.27.mlp; DOWN_PROJECTION in a name stands for
+            the down projection's name in the model's family.
 
     Raises:
         DissectError: for a name that no module of the model has.
     """
     if not modules:
         return
+    if any(DOWN_PROJECTION in module for module in modules):
+        down = family_of(model.config.model_type).down
+        modules = [module.replace(DOWN_PROJECTION, down) for module in modules]
     names = {module: f".{module}." for module in modules}
     parameters = [name for name, _ in model.named_parameters()]
     for module, dotted in names.items():

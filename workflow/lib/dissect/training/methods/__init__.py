@@ -10,6 +10,7 @@ from dissect.training.methods.hide import Hide
 from dissect.training.methods.npo import NPO
 from dissect.training.methods.placebo import Placebo
 from dissect.training.methods.refuse import Refuse
+from dissect.training.methods.rmu import RMU
 from dissect.training.methods.simnpo import SimNPO
 from dissect.training.recipe import Recipe
 
@@ -18,6 +19,7 @@ METHODS: dict[str, type[Recipe]] = {
     "dpo": DPO,
     "npo": NPO,
     "simnpo": SimNPO,
+    "rmu": RMU,
     "placebo": Placebo,
     "refuse": Refuse,
     "hide": Hide,

@@ -1,5 +1,6 @@
-"""What a method is given of a batch of texts: log-probabilities, not the model."""
+"""What a method is given of a batch of texts: log-probabilities and states, not the model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -9,13 +10,18 @@ from torch import Tensor
 class TextLogProbs:
     """Log-probabilities of a batch of texts, in nats, over the tokens that the loss counts.
 
-    Every tensor has the shape (texts,).
+    Every tensor has the shape (texts,), but for the hidden states: they are given to a recipe that
+    names a layer (`states_layer`), one tensor (positions, hidden) for each text. The positions are
+    those from which the counted tokens are predicted, and the last token's.
     """
 
     logprob: Tensor  # summed over the text's tokens, under the model in training; has a gradient
     original: Tensor  # the same under the frozen original
     tokens: Tensor  # how many tokens were summed
     tokens_per_text: float  # mean of `tokens` over the whole step, however many batches it has
+    states: Sequence[Tensor] = ()  # the layer's output in the training; has a gradient
+    original_states: Sequence[Tensor] = ()  # the same under the frozen original
+    seed: int = 0  # the training's, for what a method draws at random
 
     @property
     def nll(self) -> Tensor:
