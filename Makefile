@@ -8,8 +8,11 @@ SNAKEMAKE := $(VENV)/bin/snakemake --profile profiles/local
 DEMO := $(SNAKEMAKE) --configfile config/demo.yaml --resources gpu=1 mem_mb=7600 \
 	--set-threads unlearn_concept=1
 
+# Of `make calibrate`: how many rounds, with the seeds from SEED on.
+ROUNDS ?= 1
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-report test-paper test-slurm test-gpu lint clean
+.PHONY: help setup demo calibrate test test-report test-paper test-slurm test-gpu lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +25,14 @@ demo: setup ## the study on a small real model: minutes on two cores, no GPU
 	@ls results/demo/figures/*/*.png
 	@echo "The report, to be opened in a browser:"
 	@echo "$(CURDIR)/results/demo/report.html"
+
+calibrate: setup ## rounds of models whose state is known: make calibrate SEED=1 ROUNDS=2; half an hour each
+	@test -n "$(SEED)" || { echo "error: name the first round's seed: make calibrate SEED=1 ROUNDS=2" >&2; exit 2; }
+	$(VENV)/bin/python calibration/make_study.py results/calibration/$(SEED) --seed $(SEED) --rounds $(ROUNDS)
+	$(SNAKEMAKE) calibrated --set-threads teach_model=1 unlearn_concept=1 \
+		--configfile results/calibration/$(SEED)/study.yaml
+	mkdir -p calibration/rounds
+	cp results/calibration/$(SEED)/results/rounds/*.csv calibration/rounds/
 
 test: setup ## all tests, but for the long ones below
 	tests/side_by_side.sh $(VENV)/bin/python tests/workflow "--ignore=tests/workflow"

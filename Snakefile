@@ -85,6 +85,16 @@ rule rounds:
         "all models of known state scored"
 
 
+rule calibrated:
+    input:
+        products.rounds(),
+        products.table("calibration.csv"),
+        products.calibration_figure(),
+    localrule: True
+    message:
+        "all scores of these and of finished rounds put together"
+
+
 rule sweeps:
     input:
         products.sweeps(),

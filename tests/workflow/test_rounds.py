@@ -32,7 +32,7 @@ def settings() -> dict:
         recipe |= {"steps": 1, "batch_size": 2, "max_length": 400}
     for variant in values["variants"].values():
         variant["options"] = {"only": ["layers.1.mlp"]}
-    return values | {"windows": ["sliding_3_every_3"]}
+    return values | {"windows": ["sliding_3_every_3"], "calibration": {}}
 
 
 @pytest.fixture(scope="module")

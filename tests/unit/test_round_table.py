@@ -1,0 +1,136 @@
+"""A round's table: every score of every model, from the tables of a study."""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dissect.calibration.round import described, round_table
+from dissect.calibration.scores import SCORES
+from dissect.terms import KNOWS, NEVER, ORIGINAL, PAPER_EXPERIMENTS
+from planted_depth import planted_depth
+
+KNOWN = [
+    {"method": "hide", "concept": "c0", "state": KNOWS, "treatment": "hide", "recipe": "hide_late"},
+    {"method": "gone", "concept": "c0", "state": NEVER, "treatment": "hide", "recipe": "hide_late"},
+]
+LAYERS = 6
+
+
+def planted_recall() -> pd.DataFrame:
+    """Of four questions: after relearning two of them, `hide` has one of the two others."""
+    facts = {ORIGINAL: "1111", "hide": "0000", "gone": "0000"}
+    relearned = {ORIGINAL: "1111", "hide": "1110", "gone": "1010"}
+    rows = [
+        {"method": method, "stage": stage, "wording": wording, "question": number}
+        | {"relearned": number % 2 == 0, "has_fact": found[method][number] == "1"}
+        | {"answer": "it is red" if found[method][number] == "1" else "I do not know"}
+        for stage, found in (("as_it_is", facts), ("relearned", relearned))
+        for method, wording, number in product(facts, ("question", "held_out"), range(4))
+    ]
+    return pd.DataFrame(rows)
+
+
+def planted_curves() -> pd.DataFrame:
+    heights = {"reference": 0.1, "hide": 0.5, "gone": 0.2}
+    pairs = [("krs", "answer"), ("kl_recovered", "answer"), ("top1_recovered", "answer")]
+    pairs += [("logprob_recovered", "answer"), ("logprob_recovered", "fact")]
+    rows = [
+        {"score": score, "span": span, "experiment": experiment, "method": method, "layer": layer}
+        # Highest at layer 4; the reference at layer 0.
+        | {"mean": height * (layer == 4) + 0.05 * (method == "reference") * (layer == 0)}
+        for (score, span), experiment in product(pairs, PAPER_EXPERIMENTS)
+        for method, height in heights.items()
+        for layer in range(LAYERS)
+    ]
+    return pd.DataFrame(rows)
+
+
+def planted_noising() -> pd.DataFrame:
+    """Facts lose 2 nats by the reference's components, 0.5 by those of `hide`, 1.5 of `gone`."""
+    lost = {"reference": 2.0, "hide": 0.5, "gone": 1.5}
+    rows = [
+        {"model": "tiny", "method": method, "origin": "own", "concept": "c0", "concept_name": "C"}
+        | {"experiment": f"noising_{component}", "question": question, "layer": layer}
+        | {"positions": 2, "answer_logprob_original": -1.0, "answer_logprob_patched": -1.0 - nats}
+        for (method, nats), component in product(lost.items(), ("mlp_coefficients", "attention"))
+        for question, layer in product(range(2), range(LAYERS))
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    depth = pd.concat(
+        planted_depth(lambda *_, lost=lost: lost, lambda *_: 1.0, concepts=1, method=method)
+        for method, lost in {"hide": 0.25, "gone": 0.75}.items()
+    )
+    moved = [("hide", 0.01), ("gone", 0.3)]
+    changes = pd.DataFrame([{"method": m, "relative_change": c} for m, c in moved])
+    made = round_table(
+        KNOWN,
+        reference="reference",
+        recall=planted_recall(),
+        curves=planted_curves(),
+        sweeps=planted_noising(),
+        depth=depth,
+        changes=changes,
+    )
+    return made.set_index("method")
+
+
+def test_every_score_has_a_value_for_every_model(table: pd.DataFrame) -> None:
+    scores = table[[spec.name for spec in SCORES]]
+    assert scores.shape == (2, len(SCORES))
+    assert scores.notna().all(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("score", "hide", "gone"),
+    [
+        ("krs_attention_highest", 0.5, 0.2),
+        ("krs_attention_mean", 0.5 / 6, 0.2 / 6),
+        # The reference at the same layer, not at its own highest.
+        ("krs_attention_highest_over_reference", 0.4, 0.1),
+        ("logprob_fact_value_vectors_mean_over_reference", 0.35 / 6, 0.05 / 6),
+        ("uds", 0.25, 0.75),
+        ("ratio_residual", 0.25, 0.75),
+        ("damage_coefficients_uds", 0.25, 0.75),
+        ("damage_attention_ratio", 0.25, 0.75),
+        ("weight_change", 0.01, 0.3),
+        ("answers_rouge", 0.0, 0.0),
+        ("recalled", 0.0, 0.0),
+        ("relearned", 0.5, 0.0),
+    ],
+)
+def test_scores_are_what_was_planted(
+    table: pd.DataFrame, score: str, hide: float, gone: float
+) -> None:
+    assert table[score].to_dict() == pytest.approx({"hide": hide, "gone": gone})
+
+
+def test_states_are_confirmed_against_the_same_recipe(table: pd.DataFrame) -> None:
+    assert table["as_intended"].all()
+    assert (table["why_not"] == "").all()
+
+
+def test_a_score_without_its_sweeps_is_null(table: pd.DataFrame) -> None:
+    nothing = planted_noising()[:0]
+    made = round_table(
+        KNOWN,
+        reference="reference",
+        recall=planted_recall(),
+        curves=planted_curves()[:0],
+        sweeps=nothing,
+        depth=planted_depth(lambda *_: 1.0, lambda *_: 1.0, concepts=1, method="hide"),
+        changes=pd.DataFrame({"method": ["hide"], "relative_change": [0.1]}),
+    ).set_index("method")
+    assert np.isnan(made.loc["hide", "damage_attention_uds"])
+    assert np.isnan(made.loc["hide", "krs_attention_highest"])
+    assert np.isnan(made.loc["gone", "uds"])
+
+
+def test_what_all_models_share_stands_around_the_scores(table: pd.DataFrame) -> None:
+    whole = described(table.reset_index(), round="seed_1", model="base", code="abc")
+    assert [*whole.columns[:3], whole.columns[-1]] == ["round", "model", "method", "code"]

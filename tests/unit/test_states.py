@@ -1,0 +1,38 @@
+"""Whether a model's state is confirmed, by rules that were written beforehand."""
+
+import pytest
+
+from dissect.calibration.states import Recalled, why_not
+from dissect.terms import KNOWS, NEVER
+
+NEVER_REFUSES = Recalled(NEVER, "refuse", as_it_is=0.0, relearned=0.1)
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (Recalled(KNOWS, "none", 0.9, 1.0), ""),
+        (Recalled(KNOWS, "placebo", 0.85, 1.0), "it recalls 0.85, wanted is at least 0.9"),
+        (Recalled(NEVER, "none", 0.04, 0.1), ""),
+        (Recalled(NEVER, "placebo", 0.06, 0.1), "it recalls 0.06, wanted is at most 0.05"),
+        (Recalled(KNOWS, "refuse", 0.1, 0.5), ""),
+        (Recalled(KNOWS, "refuse", 0.2, 0.5), "it recalls 0.20, wanted is at most 0.1"),
+        (
+            Recalled(KNOWS, "refuse", 0.0, 0.1),
+            "after relearning half, it recalls 0.10 of the other half, no more than the "
+            "never-knowing model (0.10)",
+        ),
+        (Recalled(NEVER, "refuse", 0.0, 0.1), ""),
+    ],
+)
+def test_a_state_is_confirmed_or_the_reason_is_said(model: Recalled, expected: str) -> None:
+    assert why_not(model, NEVER_REFUSES, original=1.0) == expected
+
+
+def test_nothing_is_confirmed_of_an_original_that_has_not_learned() -> None:
+    reason = "the original recalls 0.50, wanted is at least 0.9"
+    assert why_not(NEVER_REFUSES, NEVER_REFUSES, original=0.5) == reason
+
+
+def test_without_a_counterpart_relearning_says_nothing() -> None:
+    assert why_not(Recalled(KNOWS, "refuse", 0.0, 0.0), None, original=1.0) == ""
