@@ -38,13 +38,13 @@ EVERY = 3  # rounds: in how many of them there are the two hard cases
 Row = tuple[str, str, str, str]  # model, method, concept, source
 
 
-def rows_of(name: str, seed: int, source: str) -> Iterator[Row]:
+def rows_of(name: str, seed: int, source: str, treatments: Sequence[str]) -> Iterator[Row]:
     """The rows of one round in the checkpoints table."""
     yield name, "base", "", source
     yield name, "original", "", f"teach:{FORGET},{RETAIN}"
     for method in ("reference", "never"):
         yield name, method, FORGET, f"teach:{RETAIN}"
-    for treatment in TREATMENTS:
+    for treatment in treatments:
         recipe = HIDING_PLACES[seed % len(HIDING_PLACES)] if treatment == "hide" else treatment
         yield name, treatment, FORGET, f"unlearn:{recipe}"
         yield name, f"never_{treatment}", FORGET, f"unlearn:{recipe}@never"
@@ -88,7 +88,13 @@ def _answered(fact: Fact, answer: str) -> str:
 
 
 def make_study(
-    folder: Path, seeds: Sequence[int], settings: Path, subjects: int, source: str
+    folder: Path,
+    seeds: Sequence[int],
+    settings: Path = HERE / "settings.yaml",
+    *,
+    subjects: int = SUBJECTS,
+    source: str = SOURCE,
+    treatments: Sequence[str] = TREATMENTS,
 ) -> Path:
     """Write concept files, a table and a config; returns the config's path."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,7 +104,7 @@ def make_study(
         entries = json.dumps(make_entries(seed, subjects), indent=1)
         concepts.write_text(entries + "\n", encoding="utf-8")
         models[name] = {"concepts": str(concepts)}
-        lines += rows_of(name, seed, source)
+        lines += rows_of(name, seed, source, treatments)
     table, path = folder / "checkpoints.tsv", folder / "study.yaml"
     table.write_text("".join("\t".join(line) + "\n" for line in lines), encoding="utf-8")
     config = yaml.safe_load(settings.read_text(encoding="utf-8")) | {
@@ -118,9 +124,10 @@ def main() -> None:
     parser.add_argument("--settings", type=Path, default=HERE / "settings.yaml", help="the config")
     parser.add_argument("--subjects", type=int, default=SUBJECTS, help="to be forgotten")
     parser.add_argument("--source", default=SOURCE, help="of the base, as in a checkpoints table")
-    chosen = parser.parse_args()
-    seeds = range(chosen.seed, chosen.seed + chosen.rounds)
-    print(make_study(chosen.folder, seeds, chosen.settings, chosen.subjects, chosen.source))
+    parser.add_argument("--treatments", nargs="+", default=TREATMENTS, help="recipes of the config")
+    chosen = vars(parser.parse_args())
+    first, rounds = chosen.pop("seed"), chosen.pop("rounds")
+    print(make_study(seeds=range(first, first + rounds), **chosen))
 
 
 if __name__ == "__main__":

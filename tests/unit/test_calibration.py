@@ -12,13 +12,11 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "calibration"))
 
 from invented import FACTS_EACH, invent  # noqa: E402
-from make_study import FORGET, RETAIN, SOURCE, TREATMENTS, WRONG, make_study  # noqa: E402
+from make_study import FORGET, RETAIN, TREATMENTS, WRONG, make_study  # noqa: E402
 
 from dissect.inputs.concepts import has_facts, read_concept_file  # noqa: E402
 from dissect.study.study import Study, load_study  # noqa: E402
 from dissect.terms import KNOWS, NEVER  # noqa: E402
-
-SETTINGS = ROOT / "calibration" / "settings.yaml"
 
 
 def test_facts_follow_from_the_seed_alone() -> None:
@@ -43,7 +41,8 @@ def test_facts_stand_in_their_answers_only_and_belong_to_one_subject(seed: int) 
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     monkeypatch.chdir(tmp_path)
-    path = make_study(Path("known"), [5, 6], SETTINGS, 8, SOURCE)
+    Path("calibration/rounds").mkdir(parents=True)
+    path = make_study(Path("known"), [5, 6])
     return load_study(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
@@ -84,7 +83,7 @@ def test_every_treatment_is_given_to_a_knowing_and_a_never_knowing_model(study: 
 
 
 def test_hiding_places_differ_from_round_to_round(tmp_path: Path) -> None:
-    path = make_study(tmp_path / "many", range(5), SETTINGS, 2, SOURCE)
+    path = make_study(tmp_path / "many", range(5), subjects=2)
     table = (path.parent / "checkpoints.tsv").read_text(encoding="utf-8")
     variants = yaml.safe_load(path.read_text(encoding="utf-8"))["variants"]
     for name in variants:

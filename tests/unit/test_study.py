@@ -13,7 +13,7 @@ from dissect.study.preflight import PreflightRow, write_preflight
 from dissect.study.products import Products
 from dissect.study.resources import NEEDS
 from dissect.study.study import Study, load_study, selected_rows
-from dissect.terms import PAPER_EXPERIMENTS
+from dissect.terms import KNOWS, NEVER, PAPER_EXPERIMENTS
 from planted_manifest import plant_manifest
 
 ROWS = [
@@ -576,3 +576,94 @@ def test_a_recipe_of_answers_needs_answers_instead_of_a_text() -> None:
     assert "concept cocoa of m has no QA_with_answers, which an unlearn row needs" in refused(
         unlearning={"dpo": recipe}
     )
+
+
+ANSWERS = {"texts": "answers", "retain": ["mate"]}
+
+
+def test_a_treatment_starts_from_any_row_by_any_recipe() -> None:
+    write_table(
+        *TAUGHT[:3],
+        "m\tfirst\ttea\tunlearn:grad_diff",
+        "m\tsecond\ttea\tunlearn:gentle@never",
+        "m\tthird\ttea\tunlearn:grad_diff@second",
+        "m\twrong\ttea\tteach:mate,cocoa",
+    )
+    with_answers("tea", "mate", "cocoa")
+    found = study(
+        unlearning={"grad_diff": ANSWERS},
+        variants={"gentle": {"method": "grad_diff", "options": {"steps": 1}}},
+    )
+    rows = {row.method: row for row in found.unlearned}
+    starts = {name: found.start(row).method for name, row in rows.items()}
+    assert starts == {
+        "never": "base",
+        "first": "original",
+        "second": "never",
+        "third": "second",
+        "wrong": "base",
+    }
+    assert found.config.recipe("gentle").steps == 1
+    assert found.config.recipe("gentle").texts == "answers"
+    assert found.learned_concepts(rows["wrong"]) == ["mate", "cocoa"]
+    # Whether they ever learned tea, whatever was done to them.
+    assert {name: found.state(row) for name, row in rows.items()} == {
+        "never": NEVER,
+        "first": KNOWS,
+        "second": NEVER,
+        "third": NEVER,
+        "wrong": NEVER,
+    }
+    known = {one["method"]: (one["treatment"], one["recipe"]) for one in found.known("m")}
+    assert known["second"] == ("grad_diff", "gentle")
+    assert known["wrong"] == ("none", "none")
+
+
+def test_of_models_from_elsewhere_no_state_is_known() -> None:
+    found = study()
+    assert {found.state(row) for row in found.unlearned} == {None}
+    assert found.known("m") == []
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("m\tx\ttea\tunlearn:forget_it", "recipe 'forget_it' is not one to train here"),
+        ("m\tx\ttea\tunlearn:dpo@nobody", "m x tea starts from nobody, which is trained from it"),
+        ("m\tx\ttea\tunlearn:dpo@x", "m x tea starts from x, which is trained from it"),
+        ("m\tx\ttea\tteach:mate,rum", "concept 'rum' is not in concepts.json"),
+    ],
+)
+def test_a_training_that_cannot_begin_is_refused(row: str, said: str) -> None:
+    write_table(*TAUGHT[:3], row)
+    with_answers("tea", "mate")
+    assert said in refused(unlearning={"grad_diff": ANSWERS, "dpo": ANSWERS})
+
+
+def test_a_start_that_is_not_selected_is_told() -> None:
+    write_table(*TAUGHT[:3], "m\tx\ttea\tunlearn:dpo@never")
+    with_answers("tea", "mate")
+    said = refused(unlearning={"dpo": ANSWERS}, methods=["x"])
+    assert "m x tea starts from never, which is trained from it or is no selected row" in said
+
+
+def test_what_is_trained_from_a_missing_model_is_left_out_with_it() -> None:
+    write_table(*ROWS[:2], "m\tgone\ttea\tpath:own/gone", "m\tx\ttea\tunlearn:dpo@gone")
+    found = study(on_missing_checkpoint="skip", unlearning={"dpo": {"retain": ["mate"]}})
+    assert found.methods == ["grad_diff"]
+    reasons = {one.row.method: one.reason for one in found.selection.missing}
+    assert reasons == {
+        "gone": "folder own/gone does not exist",
+        "x": "what it is made from is missing: folder own/gone does not exist",
+    }
+
+
+def test_finished_rounds_are_those_that_the_study_does_not_make(inputs: Path) -> None:
+    folder = inputs / "rounds"
+    folder.mkdir()
+    for name in ("m.csv", "n.csv", "README.md"):
+        (folder / name).touch()
+    found = study(calibration={"rounds": "rounds"})
+    assert found.finished_rounds == ["rounds/n.csv"]
+    with pytest.raises(DissectError, match="rounds: nowhere is no folder"):
+        _ = study(calibration={"rounds": "nowhere"}).finished_rounds

@@ -13,12 +13,12 @@ from tiny import save_tiny
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "calibration"))
 
-from make_study import TREATMENTS, make_study  # noqa: E402
+from make_study import make_study  # noqa: E402
 
 from dissect.calibration.scores import SCORES  # noqa: E402
 
 FAST = {"batch_size": 2, "passes": 1, "max_length": 400}
-SEEDS = (2, 3)
+SEEDS, TREATMENTS = (2, 3), ("hide", "grad_diff")
 CONFIG, TABLE = "known/study.yaml", "known/results/tables/calibration.csv"
 
 
@@ -43,7 +43,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     path.write_text(yaml.safe_dump(settings()), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(workflow.root)
-        make_study(Path("known"), SEEDS, path, subjects=2, source="path:own/base")
+        tiny = {"subjects": 2, "source": "path:own/base", "treatments": TREATMENTS}
+        make_study(Path("known"), SEEDS, path, **tiny)
     run = workflow.run("rounds", config=CONFIG)
     assert run.status == 0, run.output
     return workflow

@@ -348,8 +348,9 @@ class Study:
     def check(self) -> None:
         """Refuse a folder that is no checkpoint or no copy of its original, a window or control
         outside of its model, a donor without a model, a concept that its file does not have, a
-        training without text."""
+        training without text, a folder of rounds that is none."""
         needed = {one.row for one in self.selection.needed}
+        _ = self.finished_rounds
         for row in self.rows:
             original = self._start(row.model)
             if row.kind == "path" and row not in needed:
