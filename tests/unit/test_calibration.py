@@ -69,15 +69,15 @@ def test_wrong_answers_are_to_the_same_questions(study: Study) -> None:
 
 def test_every_treatment_is_given_to_a_knowing_and_a_never_knowing_model(study: Study) -> None:
     states = {
-        state: {one["treatment"] for one in study.known("seed_5") if one["state"] == state}
+        state: {one["treatment"] for one in study.model_states("seed_5") if one["state"] == state}
         for state in (KNOWS, NEVER)
     }
     assert states == {KNOWS: {*TREATMENTS}, NEVER: {*TREATMENTS, "none"}}
-    by_method = {one["method"]: one for one in study.known("seed_5")}
+    by_method = {one["method"]: one for one in study.model_states("seed_5")}
     for treatment in TREATMENTS:
         assert by_method[treatment]["recipe"] == by_method[f"never_{treatment}"]["recipe"]
     # In every third round, the hard cases; neither the original nor the reference is scored.
-    more = {one["method"]: one["state"] for one in study.known("seed_6")}
+    more = {one["method"]: one["state"] for one in study.model_states("seed_6")}
     assert more.keys() - by_method.keys() == {"brief", "wrong"}
     assert (more["brief"], more["wrong"]) == (KNOWS, NEVER)
 

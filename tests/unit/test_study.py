@@ -614,7 +614,7 @@ def test_a_treatment_starts_from_any_row_by_any_recipe() -> None:
         "third": NEVER,
         "wrong": NEVER,
     }
-    known = {one["method"]: (one["treatment"], one["recipe"]) for one in found.known("m")}
+    known = {one["method"]: (one["treatment"], one["recipe"]) for one in found.model_states("m")}
     assert known["second"] == ("grad_diff", "gentle")
     assert known["wrong"] == ("none", "none")
 
@@ -622,7 +622,7 @@ def test_a_treatment_starts_from_any_row_by_any_recipe() -> None:
 def test_of_models_from_elsewhere_no_state_is_known() -> None:
     found = study()
     assert {found.state(row) for row in found.unlearned} == {None}
-    assert found.known("m") == []
+    assert found.model_states("m") == []
 
 
 @pytest.mark.parametrize(

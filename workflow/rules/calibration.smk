@@ -51,7 +51,7 @@ rule score_round:
     params:
         model=lambda wildcards: wildcards.model,
         base=lambda wildcards: study.row(wildcards.model, BASE).source,
-        known=lambda wildcards: study.known(wildcards.model),
+        states=lambda wildcards: study.model_states(wildcards.model),
         reference=study.config.reference,
         settings=study.config.digest_of_making,
         training_code=hash_of({script: code(script) for script in SCRIPTS_OF_ROUNDS}),

@@ -26,7 +26,7 @@ def main(
     recall: list[Path],
     model: str,
     base: str,
-    known: list[dict[str, str]],
+    states: list[dict[str, str]],
     reference: str,
     settings: str,
     training_code: str,
@@ -37,7 +37,7 @@ def main(
     Args:
         model: the name of the round in the checkpoints table.
         base: what was taught: the source of the round's base row.
-        known: method, concept, state, treatment and recipe of each model.
+        states: method, concept, state, treatment and recipe of each model.
         settings: a digest of all that the config says of how models are made and scored.
         training_code: a digest of the code that trained and measured them.
     """
@@ -49,7 +49,7 @@ def main(
         [read_table(path, RECALL_SCHEMA).to_pandas().astype({"method": str}) for path in recall]
     )
     of_round = round_table(
-        known,
+        states,
         reference=reference,
         recall=answers,
         curves=read_csv(scores, model=model),

@@ -32,11 +32,11 @@ _CURVES = {
     "logprob_fact": ("logprob_recovered", FACT),
 }
 _COMPONENTS = {"coefficients": "noising_mlp_coefficients", "attention": "noising_attention"}
-Known = Mapping[str, str]  # of a model: method, concept, state, treatment, recipe
+ModelState = Mapping[str, str]  # of a model: method, concept, state, treatment, recipe
 
 
 def round_table(
-    known: Iterable[Known],
+    states: Iterable[ModelState],
     *,
     reference: str,
     recall: pd.DataFrame,
@@ -48,7 +48,7 @@ def round_table(
     """Every score of every model of one round; null where a score is not defined.
 
     Args:
-        known: the models whose state is known, but the original and the reference.
+        states: the models whose state is known, but the original and the reference.
         reference: the method of the reference model.
         recall: rows of RECALL_SCHEMA, the original's too.
         curves: rows of tables/scores.csv.
@@ -59,9 +59,9 @@ def round_table(
     Returns:
         method, state, treatment, as_intended, why_not, and a column per name in SCORES.
     """
-    known = list(known)
-    by_method = {one["method"]: one for one in known}
-    table = pd.DataFrame(known)[["method", "state", "treatment"]].set_index("method")
+    states = list(states)
+    by_method = {one["method"]: one for one in states}
+    table = pd.DataFrame(states)[["method", "state", "treatment"]].set_index("method")
     reasons = _reasons(by_method, recall)
     table = table.assign(as_intended=~reasons.astype(bool), why_not=reasons)
     scores = {
@@ -74,19 +74,19 @@ def round_table(
     return table.join(pd.DataFrame(columns, index=table.index, dtype=float)).reset_index()
 
 
-def _reasons(known: Mapping[str, Known], recall: pd.DataFrame) -> "pd.Series[str]":
+def _reasons(states: Mapping[str, ModelState], recall: pd.DataFrame) -> "pd.Series[str]":
     """By method, why the model's state is not confirmed; empty if it is."""
     as_it_is, relearned = _recalled(recall, AS_IT_IS), _recalled(recall, RELEARNED)
     models = {
         method: Recalled(one["state"], one["treatment"], as_it_is[method], relearned[method])
-        for method, one in known.items()
+        for method, one in states.items()
     }
     never = {
-        one["recipe"]: models[method] for method, one in known.items() if one["state"] == NEVER
+        one["recipe"]: models[method] for method, one in states.items() if one["state"] == NEVER
     }
     reasons = {
         method: why_not(models[method], never.get(one["recipe"]), as_it_is[ORIGINAL])
-        for method, one in known.items()
+        for method, one in states.items()
     }
     return pd.Series(reasons, dtype=object)
 

@@ -97,8 +97,8 @@ def _draw_values(
     states: Mapping[str, dict[str, Any]],
 ) -> None:
     """Each model's value of one score, by treatment and state."""
-    places = rounds["round"].rank(method="dense")
-    beside = 2 * _SPREAD * ((places - 0.5) / places.max() - 0.5)
+    ranks = rounds["round"].rank(method="dense")
+    beside = 2 * _SPREAD * ((ranks - 0.5) / ranks.max() - 0.5)
     column = rounds[name] if name in rounds else pd.Series(np.nan, rounds.index)
     for treatment, row in rows.items():
         is_here = (rounds["treatment"] == treatment) | (treatment == ALL)

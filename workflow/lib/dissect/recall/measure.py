@@ -91,8 +91,10 @@ def _ask(
     asked = [Asked(one["wording"], one["question"], one["prompt"], one["ids"]) for one in questions]
     answers = generated(model, tokenizer, asked, new_tokens)
     rows = pd.DataFrame(questions).drop(columns="ids").assign(answer=answers)
-    found = [contains(answer, [fact]) for answer, fact in zip(answers, rows["fact"], strict=True)]
-    return rows.assign(has_fact=found)
+    has_fact = [
+        contains(answer, [fact]) for answer, fact in zip(answers, rows["fact"], strict=True)
+    ]
+    return rows.assign(has_fact=has_fact)
 
 
 def _relearn(

@@ -111,7 +111,7 @@ class Products:
         return [
             self.study.config.path("rounds", f"{model}.csv")
             for model in self.study.models
-            if self.recalls(model) and self.study.known(model)
+            if self.recalls(model) and self.study.model_states(model)
         ]
 
     def finished_rounds(self) -> list[str]:

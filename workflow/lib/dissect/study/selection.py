@@ -193,14 +193,14 @@ def _without_original(rows: list[CheckpointRow], missing: list[Missing]) -> list
     """The rows that are there, but whose original, base or start is missing."""
     by_key = {row.key: row for row in rows}
     reasons = {one.row.key: one.reason for one in missing}
-    found = []
+    left_out = []
     for row in rows:
         of_model = [(row.model, method, "") for method in STARTS]
         needed = [*of_model, *(one.key for one in _chain(row, by_key))]
         reason = next((reasons[key] for key in needed if key in reasons), None)
         if reason is not None and row.key not in reasons:
-            found.append(Missing(row, f"what it is made from is missing: {reason}"))
-    return found
+            left_out.append(Missing(row, f"what it is made from is missing: {reason}"))
+    return left_out
 
 
 def _as_adapter(config: Config, row: CheckpointRow) -> CheckpointRow:

@@ -289,13 +289,13 @@ class Study:
         original = self.row(model, ORIGINAL)
         return self.row(model, BASE) if original.kind == "teach" else original
 
-    def known(self, model: str) -> list[dict[str, str]]:
+    def model_states(self, model: str) -> list[dict[str, str]]:
         """The models of a round: those whose state is known, but the original and the reference.
 
         Of each its method, concept, state, treatment (NONE, or the method of its training) and
         recipe.
         """
-        found = []
+        models = []
         for row in self.unlearned:
             state = self.state(row) if row.model == model else None
             if state is not None and row.method != self.config.reference:
@@ -303,8 +303,8 @@ class Study:
                 recipe = row.recipe if is_treated else NONE
                 treatment = self.config.method_of(recipe) if is_treated else NONE
                 names = {"method": row.method, "concept": row.concept, "state": state}
-                found.append(names | {"treatment": treatment, "recipe": recipe})
-        return found
+                models.append(names | {"treatment": treatment, "recipe": recipe})
+        return models
 
     @cached_property
     def finished_rounds(self) -> list[str]:
