@@ -57,7 +57,7 @@ def run(tmp_path: Path, original: Path, **changes: Any) -> Manifest:
         "retain": [concept_file(tmp_path, "milk", answered=False)],
         "held_out": [concept_file(tmp_path, "salt")],
         "row": ROW,
-        "method": "grad_diff",
+        "recipe_method": "grad_diff",
         "recipe": RECIPE,
         "prompt": "paper",
         "seed": 0,

@@ -20,7 +20,7 @@ rule unlearn_concept:
             "unlearn_concept", f"dissect.training.methods.{jobs.method(wildcards)}"
         ),
         row=jobs.row,
-        method=jobs.method,
+        recipe_method=jobs.method,
         recipe=jobs.recipe,
         prompt=jobs.prompt,
         seed=study.config.seed,
