@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dissect.analysis.claims import claims
+from dissect.analysis.claims import CLAIM_SCORES, claims
 from dissect.analysis.collect import collect_sweeps, coverage
 from dissect.analysis.depth import depth_summary
 from dissect.analysis.reference import reference
@@ -160,7 +160,8 @@ def _tables(root: Path, sweeps: Sequence[Path]) -> None:
     mean = curves(scores)
     write_csv(tables / "curves.csv", mean)
     write_csv(tables / "statistics.csv", statistics(scores))
-    write_csv(tables / "claims.csv", claims(scores, SHOWN.windows))
+    of_claims = concept_scores(tables / "krs.parquet", CLAIM_SCORES)
+    write_csv(tables / "claims.csv", claims(of_claims, SHOWN.windows))
     controls = mean[(mean["donor"] != "original") & (mean["score"] == "krs")]
     write_csv(tables / "controls.csv", controls.drop(columns="score"))
 

@@ -151,20 +151,20 @@ def test_a_figure_of_nothing_is_refused(study: Path, tmp_path: Path) -> None:
 
 
 def test_answers_decide_the_statement_on_unrelated_knowledge(tmp_path: Path) -> None:
-    sweeps = [plant(tmp_path, flat(0.5), concept=f"c{i}") for i in range(6)]
+    sweeps = [plant(tmp_path, flat(0.5), concept=f"c{i}") for i in range(10)]
     collect_sweeps(sweeps, tmp_path / "krs.parquet")
     head = "model,origin,method,concept,concept_name,set,experiment,first_layer,last_layer"
-    rows = [f"tiny,own,dpo,c{i},C,unrelated,,,,4,0.2,0.{4 + i % 2}" for i in range(6)]
+    rows = [f"tiny,own,dpo,c{i},C,unrelated,,,,4,0.2,0.{4 + i % 2}" for i in range(10)]
     # Under a patch, and on other questions: these count for nothing.
-    rows += [f"tiny,own,dpo,c{i},C,unrelated,attention,0,1,4,1,1" for i in range(6)]
-    rows += [f"tiny,own,dpo,c{i},C,target,,,,4,1,1" for i in range(6)]
+    rows += [f"tiny,own,dpo,c{i},C,unrelated,attention,0,1,4,1,1" for i in range(10)]
+    rows += [f"tiny,own,dpo,c{i},C,target,,,,4,1,1" for i in range(10)]
     csv = tmp_path / "behaviour.csv"
     csv.write_text("\n".join([f"{head},questions,bleu,rouge_l", *rows]), encoding="utf-8")
     shared: dict[str, Any] = {"krs": tmp_path / "krs.parquet", "windows": ["sliding_1"]}
     out = tmp_path / "claims.csv"
     decide_claims.main(**shared, seed=0, behaviour=[csv], table=out)
-    claim = read_csv(out).set_index("id").loc["unrelated_harmed"]
-    assert (claim["verdict"], claim["value"], claim["n"]) == ("holds", pytest.approx(0.45), 6)
+    claim = read_csv(out).query("method == 'all'").set_index("id").loc["unrelated_harmed"]
+    assert (claim["verdict"], claim["value"], claim["n"]) == ("supported", pytest.approx(0.45), 10)
     decide_claims.main(**shared, seed=0, behaviour=[], table=out)
-    claim = read_csv(out).set_index("id").loc["unrelated_harmed"]
+    claim = read_csv(out).query("method == 'all'").set_index("id").loc["unrelated_harmed"]
     assert claim["verdict"] == "undecided" and "were not computed" in claim["note"]

@@ -54,7 +54,8 @@ def test_sweeps_become_tables(tmp_path: Path) -> None:
     claims = read_csv(tables / "claims.csv")
     assert set(claims["verdict"]) == {"undecided"}
     much = claims[claims["id"] == "attention_much"].iloc[0]
-    assert (much["window"], much["value"], much["n"]) == ("sliding_1", 0.5, 1)
+    assert (much["window"], much["method"], much["n"]) == ("sliding_1", "all", 0)
+    assert pd.isna(much["value"]) and much["note"] == "0 concepts decide: a decision needs 9"
 
 
 def test_tables_have_the_same_bytes_twice(tmp_path: Path) -> None:

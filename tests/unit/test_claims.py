@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from dissect.analysis.bootstrap import Estimate
 from dissect.analysis.claim_list import CLAIMS, UNRELATED, Claim
-from dissect.analysis.claims import CLAIM_COLUMNS, claims, decide
+from dissect.analysis.claims import CLAIM_COLUMNS, CLAIM_SCORES, OTHER_SCORES, claims, decide
 from dissect.analysis.collect import collect_sweeps
 from dissect.analysis.tables import concept_scores
 from dissect.terms import ATTENTION, BOTH, MLP_COEFFICIENTS, VALUE_VECTORS, WEIGHT_EXPERIMENTS
@@ -17,7 +17,8 @@ from planted import EXPERIMENTS, flat, plant
 
 DOCS = Path(__file__).parents[2] / "docs" / "statistics.md"
 WINDOWS = ["sliding_3", "sliding_1", "suffix"]
-CONCEPTS = [f"c{i}" for i in range(6)]
+CONCEPTS = [f"c{i}" for i in range(10)]
+TEN = len(CONCEPTS)  # one chooses, nine decide
 
 Curve = list[float]
 Case = dict[str, tuple[Curve, Curve]]
@@ -28,7 +29,7 @@ def thirds(early: float, middle: float, late: float) -> Curve:
     return [early] * 3 + [middle] * 3 + [late] * 3
 
 
-# Per claim: per experiment a curve with which it holds, and one with which it does not.
+# Per claim: per experiment a curve with which it is supported, and one with which it does not.
 CASES: dict[str, Case] = {
     "value_vectors_nothing": {VALUE_VECTORS: ([0.02] * 9, thirds(0.0, 0.3, 0.0))},
     "attention_much": {ATTENTION: (thirds(0.0, 0.8, 0.3), thirds(0.9, 0.2, 0.1))},
@@ -55,31 +56,31 @@ CASES: dict[str, Case] = {
 def scores_of(root: Path, sweeps: Sequence[Path]) -> pd.DataFrame:
     table = root / "tables" / "krs.parquet"
     collect_sweeps(sweeps, table)
-    return concept_scores(table)
+    return concept_scores(table, CLAIM_SCORES)
 
 
-def planted(
-    root: Path, case: dict[str, tuple[Curve, Curve]], truth: Sequence[bool]
-) -> pd.DataFrame:
+def sweep(root: Path, curve: Curve, concept: str, experiment: str, **more: Any) -> Path:
+    """A sweep over the answer span in which all scores are the same, but for those in `more`."""
+    values = [[value] for value in curve]
+    given: dict[str, Any] = {"others": dict.fromkeys(OTHER_SCORES, values), "span": "answer"}
+    given |= {"window": WINDOWS, "concept": concept, "experiment": experiment}
+    return plant(root, values, **given | more)
+
+
+def planted(root: Path, case: Case, truth: Sequence[bool], **more: Any) -> pd.DataFrame:
     """A concept per entry of `truth`, with the curves that make the claim true of it or not."""
     return scores_of(
         root,
         [
-            plant(
-                root,
-                [[value] for value in (true if holds else false)],
-                concept=f"c{i}",
-                experiment=experiment,
-                window=WINDOWS,
-            )
-            for i, holds in enumerate(truth)
+            sweep(root, true if is_true else false, f"c{i}", experiment, **more)
+            for i, is_true in enumerate(truth)
             for experiment, (true, false) in case.items()
         ],
     )
 
 
 def row(found: pd.DataFrame, id: str, **only: str) -> pd.Series:
-    for column, value in {"id": id, **only}.items():
+    for column, value in {"id": id, "method": "all", **only}.items():
         found = found[found[column] == value]
     assert len(found) == 1, f"{len(found)} rows {id} {only}"
     return found.iloc[0]
@@ -99,24 +100,150 @@ def test_the_docs_give_each_statements_mark(claim: Claim) -> None:
 @pytest.mark.parametrize("id", CASES)
 @pytest.mark.parametrize(
     ("truth", "verdict"),
-    [([True] * 6, "holds"), ([False] * 6, "not supported"), ([True, False] * 3, "undecided")],
+    [
+        ([True] * TEN, "supported"),
+        ([False] * TEN, "not supported"),
+        ([True, False] * 5, "undecided"),
+    ],
 )
 def test_planted_curves_decide_each_statement(
     tmp_path: Path, id: str, truth: list[bool], verdict: str
 ) -> None:
     found = row(claims(planted(tmp_path, CASES[id], truth), WINDOWS), id)
-    assert (found["verdict"], found["n"]) == (verdict, 6)
+    assert (found["verdict"], found["n"]) == (verdict, TEN - 1)
     assert found["low"] <= found["value"] <= found["high"]
-    assert found["note"].startswith("the interval spans the threshold") == (verdict == "undecided")
+    assert found["note"].startswith("the adjusted p, ") == (verdict == "undecided")
 
 
 @pytest.mark.parametrize("id", CASES)
-@pytest.mark.parametrize("concepts", [1, 4])
-def test_under_five_concepts_nothing_is_decided(tmp_path: Path, id: str, concepts: int) -> None:
+@pytest.mark.parametrize("concepts", [1, 2, 8])
+def test_under_nine_concepts_nothing_is_decided(tmp_path: Path, id: str, concepts: int) -> None:
     found = row(claims(planted(tmp_path, CASES[id], [True] * concepts), WINDOWS), id)
-    assert (found["verdict"], found["n"]) == ("undecided", concepts)
-    assert np.isfinite(found["value"]) and np.isnan(found["low"])
-    assert found["note"].endswith("an interval needs 5")
+    assert (found["verdict"], found["n"]) == ("undecided", concepts - 1)
+    assert np.isfinite(found["value"]) == (concepts > 1)
+    needed = 8 if found["family"] == "primary" else 9
+    assert found["note"].endswith(f": a decision needs {needed}")
+    assert found["n_needed"] == needed
+
+
+def test_with_nine_concepts_only_primary_claims_are_decided(tmp_path: Path) -> None:
+    case = CASES["attention_much"] | CASES["coefficients_late"]
+    found = claims(planted(tmp_path, case, [True] * 9), WINDOWS)
+    much, late = row(found, "attention_much"), row(found, "coefficients_late")
+    assert (much["p"], much["p_holm"], much["verdict"]) == (2 / 2**8, 4 * 2 / 2**8, "supported")
+    assert (late["p"], late["n"], late["verdict"]) == (2 / 2**8, 8, "undecided")
+
+
+def test_the_primary_family_is_four_claims_over_all_methods_and_the_answer(tmp_path: Path) -> None:
+    case: Case = {name: ([0.5] * 9, []) for name in EXPERIMENTS}
+    found = claims(planted(tmp_path, case, [True] * 3, span=["notebook", "answer"]), WINDOWS)
+    primary = found[found["family"] == "primary"]
+    assert set(primary["method"]) == {"all"} and set(primary["span"]) == {"answer"}
+    assert primary["id"].tolist() == [claim.id for claim in CLAIMS if claim.primary]
+    assert len(primary) == 4 and (primary["n_needed"] == 8).all()
+
+
+def test_methods_are_shown_apart_and_corrected_on_their_own(tmp_path: Path) -> None:
+    sweeps = [
+        sweep(tmp_path, [value] * 9, concept, ATTENTION, method=method)
+        for concept in CONCEPTS
+        for method, value in (("dpo", 0.9), ("npo", 0.3))
+    ]
+    found = claims(scores_of(tmp_path, sweeps), WINDOWS)
+    by_method = {name: row(found, "attention_much", method=name) for name in ("all", "dpo", "npo")}
+    assert [one["verdict"] for one in by_method.values()] == [
+        "supported",
+        "supported",
+        "not supported",
+    ]
+    assert [one["family"] for one in by_method.values()] == ["primary", *["exploratory"] * 2]
+    assert [one["value"] for one in by_method.values()] == pytest.approx([0.6, 0.9, 0.3])
+    assert by_method["dpo"]["p_holm"] == pytest.approx(11 * 2 / 2**9)
+
+
+# The other scores.
+
+
+@pytest.mark.parametrize("id", CASES)
+@pytest.mark.parametrize("differing", OTHER_SCORES)
+def test_what_another_score_denies_is_mixed(tmp_path: Path, id: str, differing: str) -> None:
+    sweeps = []
+    for concept in CONCEPTS:
+        for experiment, (true, false) in CASES[id].items():
+            against = false if id in ("value_vectors_nothing", *NO_THRESHOLD) else [-0.2] * 9
+            if id == "both_over_value_vectors":  # the signs the other way round
+                against = [-0.2 if experiment == BOTH else 0.2] * 9
+            others = {name: [[value] for value in true] for name in OTHER_SCORES}
+            others[differing] = [[value] for value in against]
+            sweeps.append(sweep(tmp_path, true, concept, experiment, others=others))
+    found = row(claims(scores_of(tmp_path, sweeps), WINDOWS), id)
+    assert found["verdict"] == "mixed"
+    assert found["note"] == f"not the same sign in {differing} ({found[differing]:.2f})"
+
+
+NO_THRESHOLD = [
+    "attention_not_early",
+    "coefficients_late",
+    "last_layer_needed",
+    "last_layer_best",
+    "last_layer_half",
+]
+
+
+def test_a_score_that_rises_less_agrees(tmp_path: Path) -> None:
+    """KRS passes its threshold; from the other scores only the sign is asked."""
+    little = dict.fromkeys(OTHER_SCORES, [[0.05]] * 9)
+    case = CASES["attention_much"]
+    found = row(
+        claims(planted(tmp_path, case, [True] * TEN, others=little), WINDOWS), "attention_much"
+    )
+    assert (found["verdict"], found["kl_recovered"]) == ("supported", pytest.approx(0.05))
+
+
+def test_one_concept_of_which_little_was_lost_does_not_outweigh_the_others(tmp_path: Path) -> None:
+    sweeps = []
+    for i, concept in enumerate(CONCEPTS):
+        values = [[-40.0 if i == 0 else 0.6]] * 9
+        others = dict.fromkeys(OTHER_SCORES, values)
+        sweeps.append(sweep(tmp_path, [0.8] * 9, concept, ATTENTION, others=others))
+    found = row(claims(scores_of(tmp_path, sweeps), WINDOWS), "attention_much")
+    assert found["verdict"] == "supported" and found["kl_recovered"] > 0
+
+
+def test_without_the_other_scores_nothing_is_supported(tmp_path: Path) -> None:
+    case = CASES["attention_much"]
+    scores = planted(tmp_path, case, [True] * TEN, others={})
+    found = row(claims(scores, WINDOWS), "attention_much")
+    assert (found["verdict"], found["value"]) == ("undecided", pytest.approx(0.8))
+    assert found["note"] == "kl_recovered has no value for 9 of the 9 concepts that decide"
+    found = row(claims(scores[scores["score"] == "krs"], WINDOWS), "attention_much")
+    assert found["note"] == "kl_recovered was not computed over the span answer"
+    assert np.isnan(found["kl_recovered"])
+    found = planted(tmp_path / "against", case, [False] * TEN, others={})
+    assert row(claims(found, WINDOWS), "attention_much")["verdict"] == "not supported"
+
+
+def test_claims_by_another_span_need_the_other_scores_of_the_answer(tmp_path: Path) -> None:
+    case = CASES["attention_much"]
+    for span, verdict in ((["notebook"], "undecided"), (["notebook", "answer"], "supported")):
+        scores = planted(tmp_path / verdict, case, [True] * TEN, span=span)
+        assert row(claims(scores, WINDOWS), "attention_much", span="notebook")["verdict"] == verdict
+
+
+def test_a_concept_without_a_value_is_left_out(tmp_path: Path) -> None:
+    sweeps = [sweep(tmp_path, [0.8] * 9, name, ATTENTION) for name in CONCEPTS]
+    none = plant(tmp_path, flat(None, 9), concept="none", span="answer", window=WINDOWS)
+    found = row(claims(scores_of(tmp_path, [*sweeps, none]), WINDOWS), "attention_much")
+    assert (found["n"], found["verdict"]) == (TEN - 1, "supported")
+
+
+def test_the_same_scores_give_the_same_table(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    sweeps = [
+        sweep(tmp_path, rng.normal(0.6, 0.2, 9).tolist(), f"c{i}", ATTENTION) for i in range(20)
+    ]
+    scores = scores_of(tmp_path, sweeps)
+    pd.testing.assert_frame_equal(claims(scores, WINDOWS, 7), claims(scores, WINDOWS, 7))
 
 
 def unrelated(values: Sequence[float]) -> pd.DataFrame:
@@ -130,14 +257,14 @@ def unrelated(values: Sequence[float]) -> pd.DataFrame:
 
 @pytest.mark.parametrize(
     ("values", "verdict"),
-    [([0.5] * 6, "holds"), ([1.0] * 6, "not supported"), ([0.5, 1.0] * 3, "undecided")],
+    [([0.5] * TEN, "supported"), ([1.0] * TEN, "not supported"), ([0.5, 1.0] * 5, "undecided")],
 )
 def test_harm_to_unrelated_knowledge_is_decided_by_the_answers(
     tmp_path: Path, values: list[float], verdict: str
 ) -> None:
     scores = scores_of(tmp_path, [plant(tmp_path, flat(0.5))])
     found = row(claims(scores, WINDOWS, unrelated=unrelated(values)), UNRELATED.id)
-    assert (found["verdict"], found["n"]) == (verdict, 6)
+    assert (found["verdict"], found["n"]) == (verdict, TEN)
     found = row(claims(scores, WINDOWS), UNRELATED.id)
     assert (found["verdict"], found["note"]) == (
         "undecided",
@@ -147,14 +274,14 @@ def test_harm_to_unrelated_knowledge_is_decided_by_the_answers(
 
 def test_value_vectors_that_do_harm_are_not_nothing(tmp_path: Path) -> None:
     case = {VALUE_VECTORS: (thirds(0.0, 0.0, -0.5), [0.0] * 9)}
-    found = row(claims(planted(tmp_path, case, [True] * 6), WINDOWS), "value_vectors_nothing")
+    found = row(claims(planted(tmp_path, case, [True] * TEN), WINDOWS), "value_vectors_nothing")
     assert (found["verdict"], found["value"]) == ("not supported", pytest.approx(0.5))
 
 
 def test_no_layer_leads_a_flat_curve(tmp_path: Path) -> None:
     case = {name: ([0.5] * 9, []) for name in EXPERIMENTS}
-    found = claims(planted(tmp_path, case, [True] * 6), WINDOWS)
-    assert not (found[found["bound"] == "above"]["verdict"] == "holds").any()
+    found = claims(planted(tmp_path, case, [True] * TEN), WINDOWS)
+    assert not (found[found["bound"] == "above"]["verdict"] == "supported").any()
 
 
 def test_there_is_a_row_per_statement_model_origin_and_span(tmp_path: Path) -> None:
@@ -166,24 +293,24 @@ def test_there_is_a_row_per_statement_model_origin_and_span(tmp_path: Path) -> N
     ]
     found = claims(scores_of(tmp_path, sweeps), ["sliding_1"])
     assert list(found.columns) == CLAIM_COLUMNS
-    assert len(found) == 2 * 2 * (2 * len(CLAIMS) + 1)
-    assert not found.duplicated(["id", "model", "origin", "span"]).any()
+    assert len(found) == 2 * 2 * 2 * (2 * len(CLAIMS) + 1)  # over all methods, and by the one
+    assert not found.duplicated(["id", "model", "origin", "method", "span"]).any()
     assert set(found["verdict"]) == {"undecided"} and (found["note"] != "").all()
 
 
 def test_controls_decide_nothing(tmp_path: Path) -> None:
-    sweeps = [plant(tmp_path, flat(0.95, 9), concept=name, experiment=BOTH) for name in CONCEPTS]
+    sweeps = [sweep(tmp_path, [0.95] * 9, name, BOTH) for name in CONCEPTS]
     sweeps += [
         plant(tmp_path, flat(0.0, 9), concept=f"{name}_", experiment=BOTH, donor="noise")
         for name in CONCEPTS
     ]
     found = row(claims(scores_of(tmp_path, sweeps), ["sliding_1"]), "both_nearly_all")
-    assert (found["value"], found["verdict"]) == (pytest.approx(0.95), "holds")
+    assert (found["value"], found["verdict"]) == (pytest.approx(0.95), "supported")
 
 
 def test_the_first_sliding_window_of_the_config_decides(tmp_path: Path) -> None:
     case = {name: ([0.5] * 9, []) for name in EXPERIMENTS}
-    scores = planted(tmp_path, case, [True] * 6)
+    scores = planted(tmp_path, case, [True] * TEN)
     named = {"last_layer_best": "sliding_1", "last_layer_half": "suffix"}
     for windows, first in (
         (["suffix", "prefix", *WINDOWS], "sliding_3"),
@@ -196,11 +323,11 @@ def test_the_first_sliding_window_of_the_config_decides(tmp_path: Path) -> None:
 
 def test_further_experiments_and_windows_change_no_claim(tmp_path: Path) -> None:
     case: Case = {name: (thirds(0.1, 0.6, 0.9), []) for name in EXPERIMENTS}
-    expected = claims(planted(tmp_path / "paper", case, [True] * 6), WINDOWS)
+    expected = claims(planted(tmp_path / "paper", case, [True] * TEN), WINDOWS)
     further: Case = {name: (thirds(0.9, 0.2, 0.4), []) for name in WEIGHT_EXPERIMENTS}
-    scores = planted(tmp_path / "more", case | further, [True] * 6)
+    scores = planted(tmp_path / "more", case | further, [True] * TEN)
     pd.testing.assert_frame_equal(claims(scores, ["prefix", *WINDOWS]), expected)
-    assert expected["verdict"].isin(["holds", "not supported"]).sum() > 5
+    assert expected["verdict"].isin(["supported", "not supported"]).sum() > 5
 
 
 def test_what_was_not_computed_is_said(tmp_path: Path) -> None:
@@ -222,19 +349,21 @@ def test_curves_without_a_value_decide_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("id", "low", "high", "verdict"),
+    ("id", "p_holm", "is_above", "verdict"),
     [
-        ("both_nearly_all", 0.9, 0.95, "holds"),
-        ("both_nearly_all", 0.8, 0.9, "undecided"),
-        ("both_nearly_all", 0.8, 0.89, "not supported"),
-        ("value_vectors_nothing", 0.0, 0.1, "holds"),
-        ("value_vectors_nothing", 0.1, 0.2, "undecided"),
-        ("value_vectors_nothing", 0.11, 0.2, "not supported"),
-        ("last_layer_best", 0.0, 0.1, "undecided"),
-        ("last_layer_best", -0.1, 0.0, "not supported"),
-        ("last_layer_best", np.nan, np.nan, "undecided"),
+        ("both_nearly_all", 0.05, True, "supported"),
+        ("both_nearly_all", 0.051, True, "undecided"),
+        ("both_nearly_all", 0.05, False, "not supported"),
+        ("value_vectors_nothing", 0.05, False, "mixed"),  # the others recover 0.5
+        ("value_vectors_nothing", 0.05, True, "not supported"),
+        ("last_layer_best", np.nan, False, "undecided"),
     ],
 )
-def test_only_a_whole_interval_decides(id: str, low: float, high: float, verdict: str) -> None:
+def test_only_a_small_adjusted_p_decides(
+    id: str, p_holm: float, is_above: bool, verdict: str
+) -> None:
     claim = next(claim for claim in CLAIMS if claim.id == id)
-    assert decide(claim, Estimate(0.5, low, high, 10)) == verdict
+    found = {"p_holm": p_holm, "is_above": is_above, "n": 9, "n_needed": 8}
+    found["note"] = "why" if np.isnan(p_holm) else ""
+    found |= dict.fromkeys(OTHER_SCORES, 0.5)
+    assert decide(claim, found)[0] == verdict

@@ -178,10 +178,11 @@ def test_provenance_is_counted_by_sweeps(old: Path, new: Path) -> None:
 def write_claims(folder: Path, verdict: str, value: float) -> None:
     path = folder / "tables" / "claims.csv"
     path.parent.mkdir(exist_ok=True)
-    row = ["much", "tiny", "own", "sliding_1", "notebook", value, "", "", 2, verdict]
+    row = ["much", "tiny", "own", "all", "sliding_1", "notebook", value, "", "", 2, verdict]
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        names = ["id", "model", "origin", "window", "span", "value", "low", "high", "n", "verdict"]
+        names = ["id", "model", "origin", "method", "window", "span"]
+        names += ["value", "low", "high", "n", "verdict"]
         writer.writerows([names, row])
 
 
@@ -189,11 +190,11 @@ def test_a_verdict_that_flipped_is_told(
     old: Path, new: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_claims(old, "undecided", 0.5)
-    write_claims(new, "holds", 0.75)
+    write_claims(new, "supported", 0.75)
     assert main(["compare", str(old), str(new)]) == 1
     said = capsys.readouterr().out
-    flip = "undecided (0.5 [null, null], n 2) -> holds (0.75 [null, null], n 2)"
-    assert f"tiny own sliding_1 notebook  {flip}" in said
+    flip = "undecided (0.5 [null, null], n 2) -> supported (0.75 [null, null], n 2)"
+    assert f"tiny own all sliding_1 notebook  {flip}" in said
     assert "value: 1 differ, by up to 2.50e-01" in said
 
 

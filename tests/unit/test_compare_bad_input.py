@@ -258,7 +258,7 @@ def test_claims_without_verdicts(
 ) -> None:
     other = Path(shutil.copytree(results, tmp_path / "other"))
     for folder in (results, other):
-        table = "id,model,origin,window,span\nmuch,m,own,sliding_1,answer\n"
+        table = "id,model,origin,method,window,span\nmuch,m,own,all,sliding_1,answer\n"
         (folder / "tables/claims.csv").write_text(table, encoding="utf-8")
     assert "claims.csv has no column verdict" in refusal(results, other, capsys)
 

@@ -58,8 +58,11 @@ def page(study: PlantedStudy) -> str:
 def claim(id_: str, verdict: str, value: float = NAN, **more: Any) -> dict[str, Any]:
     """A row of claims.csv."""
     row = dict.fromkeys(CLAIM_COLUMNS, "")
-    numbers = {"value": value, "low": NAN, "high": NAN, "n": 6, "threshold": 0.5}
+    numbers = {"value": value, "low": NAN, "high": NAN, "n": 9, "threshold": 0.5}
+    numbers |= {"p": NAN, "p_holm": NAN, "n_needed": 8}
+    numbers |= {"kl_recovered": NAN, "logprob_recovered": NAN}
     where = {"model": "tiny", "origin": "own", "span": "notebook", "window": "sliding_5"}
+    where |= {"method": "all", "family": "exploratory"}
     return {**row, **numbers, **where, "id": id_, "verdict": verdict, **more}
 
 
@@ -68,22 +71,23 @@ def claim(id_: str, verdict: str, value: float = NAN, **more: Any) -> dict[str, 
 
 def test_what_holds_is_said_with_its_interval() -> None:
     rows = [
-        claim("both_nearly_all", "holds", 0.934, low=0.9, high=0.951),
-        claim("value_vectors_nothing", "holds", 0.02, low=-0.01, high=0.05),
-        claim("both_over_value_vectors", "holds", 0.9),
-        claim("attention_much", "holds", 0.6),
-        claim("coefficients_very_much", "holds", 0.75),
-        claim("last_layer_needed", "holds", 0.123),
+        claim("both_nearly_all", "supported", 0.934, low=0.9, high=0.951),
+        claim("value_vectors_nothing", "supported", 0.02, low=-0.01, high=0.05),
+        claim("both_over_value_vectors", "supported", 0.9),
+        claim("attention_much", "supported", 0.6),
+        claim("coefficients_very_much", "supported", 0.75),
+        claim("last_layer_needed", "supported", 0.123),
     ]
     assert sentences(pd.DataFrame(rows)) == [
         "With the original's MLP coefficients and attention states put back, KRS reaches 0.93 "
         "[0.90, 0.95], with its value vectors alone it moves by at most 0.02 "
-        f"[{MINUS}0.01, 0.05]: here "
-        "it holds that coefficients and attention recover far more than value vectors.",
+        f"[{MINUS}0.01, 0.05]: that coefficients and attention recover far more than value "
+        "vectors is supported here.",
         "Attention states of the middle and late layers reach 0.60, MLP coefficients of the late "
-        "layers 0.75, where windows with the last layer do 0.12 better than those without: here it "
-        "holds that the last layer is the coefficients' main contributor.",
-        "Of the paper's 6 claims, 6 hold, 0 are not supported and 0 are undecided.",
+        "layers 0.75, where windows with the last layer do 0.12 better than those without: that "
+        "the last layer is the coefficients' main contributor is supported here.",
+        "Of the paper's 6 claims, 6 are supported, 0 are not supported, 0 are mixed and 0 are "
+        "undecided.",
     ]
 
 
@@ -91,18 +95,21 @@ def test_what_does_not_hold_is_said_so() -> None:
     rows = [
         claim("both_over_value_vectors", "not supported", 0.1),
         claim("last_layer_needed", "not supported", -0.2),
-        claim("attention_much", "holds", 0.7),
+        claim("attention_much", "supported", 0.7),
     ]
     first, second, last = sentences(pd.DataFrame(rows))
     assert first == (
-        "Here it does not hold that coefficients and attention recover far more than value vectors."
+        "That coefficients and attention recover far more than value vectors is not supported here."
     )
-    assert "do 0.20 worse than those without: here it does not hold that" in second
-    assert last == "Of the paper's 3 claims, 1 holds, 2 are not supported and 0 are undecided."
+    assert "do 0.20 worse than those without: that the last layer" in second
+    assert last == (
+        "Of the paper's 3 claims, 1 is supported, 2 are not supported, 0 are mixed and 0 are "
+        "undecided."
+    )
 
 
 def test_what_is_undecided_comes_with_its_reason() -> None:
-    few = "2 concepts: an interval needs 5"
+    few = "2 concepts decide: a decision needs 8"
     rows = [
         claim("both_over_value_vectors", "undecided", 0.8, note=few),
         claim("both_nearly_all", "undecided", 0.9, note=few),
@@ -112,28 +119,59 @@ def test_what_is_undecided_comes_with_its_reason() -> None:
     assert first.startswith("With the original's MLP coefficients and attention states put back, ")
     assert first.endswith(f"far more than value vectors is undecided ({few}).")
     assert last == (
-        "Of the paper's 3 claims, 0 hold, 0 are not supported and 3 are undecided: "
+        "Of the paper's 3 claims, 0 are supported, 0 are not supported, 0 are mixed and 3 are "
+        "undecided: "
         f"{few} (2); the window sliding_1 was not computed (1)."
     )
 
 
 def test_origins_and_spans_are_never_mixed() -> None:
     rows = [
-        claim("attention_much", "holds", 0.6),
+        claim("attention_much", "supported", 0.6),
         claim("attention_much", "not supported", 0.2, span="answer"),
         claim("attention_much", "not supported", 0.1, origin="published"),
-        claim("unrelated_harmed", "holds", 0.4, span=""),
+        claim("unrelated_harmed", "supported", 0.4, span=""),
     ]
     own, published = findings(pd.DataFrame(rows), "notebook")
     assert [(one["id"], one["verdict"]) for one in own["rows"]] == [
-        ("attention_much", "holds"),
-        ("unrelated_harmed", "holds"),
+        ("attention_much", "supported"),
+        ("unrelated_harmed", "supported"),
     ]
-    assert [one["value"] for one in published["rows"]] == ["0.10, n = 6"]
+    assert [one["value"] for one in published["rows"]] == ["0.10, n = 9"]
+
+
+def test_methods_stand_beside_the_claim_over_all() -> None:
+    rows = [
+        claim("attention_much", "supported", 0.6),
+        claim("attention_much", "mixed", 0.7, method="dpo", note="not the same sign in KL"),
+        claim("attention_much", "undecided", 0.5, method="npo"),
+    ]
+    (one,) = findings(pd.DataFrame(rows), "notebook")
+    (row,) = one["rows"]
+    assert (row["verdict"], row["value"]) == ("supported", "0.60, n = 9")
+    assert [(own["method"], own["verdict"]) for own in row["by_method"]] == [
+        ("dpo", "mixed"),
+        ("npo", "undecided"),
+    ]
+    (alone,) = findings(pd.DataFrame(rows[:2]), "notebook")
+    assert alone["rows"][0]["by_method"] == []  # one method is all methods
+
+
+def test_the_page_says_how_many_concepts_a_decision_needs(page: str) -> None:
+    text = " ".join(page.split())
+    assert "over the 4 primary claims, a decision needs n = 8 concepts at least" in text
+
+
+def test_the_other_scores_of_a_claim_are_shown() -> None:
+    numbers = {"p": 2 / 2**9, "p_holm": 8 / 2**9, "kl_recovered": 0.6, "logprob_recovered": -0.1}
+    (one,) = findings(pd.DataFrame([claim("attention_much", "mixed", 0.7, **numbers)]), "notebook")
+    assert one["rows"][0]["test"] == (
+        f"p = 0.0039, adjusted 0.016; KL 0.60, log-probability {MINUS}0.10"
+    )
 
 
 def test_a_finding_is_drawn_where_it_lies() -> None:
-    rows = [claim("a", "holds", 1.1, low=-0.5, high=9.0), claim("b", "undecided", note="none")]
+    rows = [claim("a", "supported", 1.1, low=-0.5, high=9.0), claim("b", "undecided", note="none")]
     (one,) = findings(pd.DataFrame(rows), "notebook")
     assert one["rows"][0]["positions"] == {
         "value": 100.0,
@@ -256,8 +294,8 @@ def test_the_answers_stand_beside_the_krs_of_the_same_patch(study: PlantedStudy,
 
 def test_the_page_begins_with_what_krs_cannot_show(page: str) -> None:
     lead = " ".join(page.partition('<p class="lead">')[2].partition("</p>")[0].split())
-    assert lead.startswith("KRS alone does not answer this question. It needs a reference model")
-    assert "for the concepts of the paper" in lead
+    assert lead.startswith("KRS alone does not answer this question. “Retrieval, not ")
+    assert "For the concepts of the paper" in lead and "none exists" in lead
 
 
 def test_controls_are_the_floor(page: str) -> None:

@@ -128,7 +128,7 @@ rule summarise_scores:
 
 
 rule decide_claims:
-    """The paper's claims: holds, not supported, undecided."""
+    """The paper's claims: supported, not supported, mixed, undecided."""
     input:
         krs="<results>/tables/krs.parquet",
         # Empty if no questions are asked: claims that need answers are undecided then.

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dissect.analysis.behaviour import unrelated_scores
-from dissect.analysis.claims import claims
+from dissect.analysis.claims import CLAIM_SCORES, claims
 from dissect.analysis.tables import concept_scores
 from dissect.job import run
 from dissect.results.csv_files import write_csv
@@ -14,11 +14,11 @@ def main(*, krs: Path, behaviour: list[Path], windows: list[str], seed: int, tab
 
     Args:
         windows: the config's; the first sliding one serves all claims that name none.
-        seed: of the bootstrap.
+        seed: of the bootstrap, and of the tests where not all signs are tried.
         behaviour: tables/behaviour.csv; empty if no questions were asked.
     """
     unrelated = unrelated_scores(*behaviour) if behaviour else None
-    write_csv(table, claims(concept_scores(krs, "krs"), windows, seed, unrelated))
+    write_csv(table, claims(concept_scores(krs, CLAIM_SCORES), windows, seed, unrelated))
 
 
 if __name__ == "__main__":

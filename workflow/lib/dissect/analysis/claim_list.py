@@ -16,15 +16,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dissect.analysis.curve_statistics import (
-    Reading,
-    advantage,
-    difference_of_peaks,
-    final_layer_advantage,
-    final_layer_share,
-    furthest_from_zero,
-    highest,
+    Where,
+    every_window,
     in_thirds,
-    peak,
+    topmost,
+    with_last_layer,
+    without_last_layer,
 )
 from dissect.terms import ATTENTION, BOTH, MLP_COEFFICIENTS, VALUE_VECTORS
 
@@ -35,25 +32,46 @@ FIRST_SLIDING = ""  # the first sliding window of the config
 
 
 @dataclass(frozen=True)
-class Claim:
-    """A claim, the number that decides it, and the threshold it is compared with.
+class Peak:
+    """The highest point of a curve among some windows, times a weight."""
 
-    The claim holds if the whole 95 % interval is on the right side of the threshold, is not
-    supported if it is wholly on the other, and is undecided otherwise.
+    experiment: str
+    where: Where = every_window
+    weight: float = 1.0
+    either_sign: bool = False  # the point that is furthest from 0, without its sign
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim: one highest point less another, compared with a threshold.
+
+    Where `ahead` and `behind` are read, and when the claim is supported: `analysis.held_out`.
     """
 
     id: str
     claim: str
-    statistic: str  # what `read` does, in words
+    statistic: str  # the number, in words
     bound: Bound
     threshold: float
     reason: str  # why this statistic, and why this threshold
-    experiments: tuple[str, ...]  # the curves that `read` is given
-    read: Reading  # the number, from the curves' windows and mean curves
+    ahead: Peak | None = None  # None: not read off curves
+    behind: Peak | None = None
     window: str = FIRST_SLIDING
+    primary: bool = False  # of the family whose error rate is controlled
+
+    @property
+    def at_most(self) -> bool:
+        """Whether the claim is that the number is small."""
+        return self.bound == "at most"
+
+    @property
+    def experiments(self) -> list[str]:
+        """Whose curves are read."""
+        return list(dict.fromkeys(one.experiment for one in (self.ahead, self.behind) if one))
 
 
 _ANY_ADVANTAGE = "Which of the two is higher needs no threshold but 0."
+_CHOSEN = "at the window that other concepts choose"
 
 CLAIMS = (
     Claim(
@@ -64,63 +82,68 @@ CLAIMS = (
         threshold=NOTHING,
         reason="At no layer, and neither way: a patch that harms is not nothing. A tenth of the "
         "way is not told from 0 on the paper's axis.",
-        experiments=(VALUE_VECTORS,),
-        read=furthest_from_zero,
+        ahead=Peak(VALUE_VECTORS, either_sign=True),
+        primary=True,
     ),
     Claim(
         id="attention_much",
         claim="Attention states of the middle and late layers recover much.",
-        statistic="the highest point of attention's mean curve in the upper two thirds of layers",
+        statistic="the highest point of attention's curve in the upper two thirds of layers, "
+        + _CHOSEN,
         bound="at least",
         threshold=MUCH,
         reason="More is back than is missing.",
-        experiments=(ATTENTION,),
-        read=highest(in_thirds("middle", "late")),
+        ahead=Peak(ATTENTION, in_thirds("middle", "late")),
+        primary=True,
     ),
     Claim(
         id="attention_not_early",
         claim="It is the attention of the middle and late layers, not of the early ones.",
-        statistic="attention's highest point in the upper two thirds of layers, less its highest "
-        "in the lowest third",
+        statistic="attention's highest point in the upper two thirds of layers, "
+        + _CHOSEN
+        + ", less its highest in the lowest third",
         bound="above",
         threshold=0.0,
         reason=_ANY_ADVANTAGE,
-        experiments=(ATTENTION,),
-        read=advantage(in_thirds("middle", "late"), in_thirds("early")),
+        ahead=Peak(ATTENTION, in_thirds("middle", "late")),
+        behind=Peak(ATTENTION, in_thirds("early")),
     ),
     Claim(
         id="coefficients_very_much",
         claim="MLP coefficients of the late layers recover very much.",
-        statistic="the highest point of the coefficients' mean curve in the last third of layers",
+        statistic="the highest point of the coefficients' curve in the last third of layers, "
+        + _CHOSEN,
         bound="at least",
         threshold=VERY_MUCH,
         reason="More than much, less than both components together: half way between their "
         "thresholds.",
-        experiments=(MLP_COEFFICIENTS,),
-        read=highest(in_thirds("late")),
+        ahead=Peak(MLP_COEFFICIENTS, in_thirds("late")),
+        primary=True,
     ),
     Claim(
         id="coefficients_late",
         claim="It is the coefficients of the late layers, not of those before.",
-        statistic="the coefficients' highest point in the last third of layers, less their highest "
-        "before it",
+        statistic="the coefficients' highest point in the last third of layers, "
+        + _CHOSEN
+        + ", less their highest before it",
         bound="above",
         threshold=0.0,
         reason=_ANY_ADVANTAGE,
-        experiments=(MLP_COEFFICIENTS,),
-        read=advantage(in_thirds("late"), in_thirds("early", "middle")),
+        ahead=Peak(MLP_COEFFICIENTS, in_thirds("late")),
+        behind=Peak(MLP_COEFFICIENTS, in_thirds("early", "middle")),
     ),
     Claim(
         id="last_layer_needed",
         claim="The last layer is the coefficients' main contributor: windows that cover it.",
-        statistic="the coefficients' highest point among windows that cover the last layer, less "
-        "their highest among windows that do not",
+        statistic="the coefficients' highest point among windows that cover the last layer, "
+        + _CHOSEN
+        + ", less their highest among windows that do not",
         bound="above",
         threshold=0.0,
         reason="If it is the main contributor, no window without it does as well. "
         + _ANY_ADVANTAGE,
-        experiments=(MLP_COEFFICIENTS,),
-        read=final_layer_advantage,
+        ahead=Peak(MLP_COEFFICIENTS, with_last_layer),
+        behind=Peak(MLP_COEFFICIENTS, without_last_layer),
     ),
     Claim(
         id="last_layer_best",
@@ -130,42 +153,44 @@ CLAIMS = (
         bound="above",
         threshold=0.0,
         reason="The main contributor gives more than any other. " + _ANY_ADVANTAGE,
-        experiments=(MLP_COEFFICIENTS,),
-        read=final_layer_advantage,
+        ahead=Peak(MLP_COEFFICIENTS, with_last_layer),
+        behind=Peak(MLP_COEFFICIENTS, without_last_layer),
         window="sliding_1",
     ),
     Claim(
         id="last_layer_half",
         claim="The last layer is the coefficients' main contributor: it alone, of all.",
-        statistic="the coefficients of the last layer alone, over the highest that any suffix "
-        "(a layer and all above) gives",
+        statistic="the coefficients of the last layer alone, less half of the highest that any "
+        "suffix (a layer and all above) gives",
         bound="at least",
-        threshold=MUCH,
+        threshold=0.0,
         reason="More comes from it than all other layers add to it.",
-        experiments=(MLP_COEFFICIENTS,),
-        read=final_layer_share,
+        ahead=Peak(MLP_COEFFICIENTS, topmost),
+        behind=Peak(MLP_COEFFICIENTS, weight=MUCH),
         window="suffix",
     ),
     Claim(
         id="both_nearly_all",
         claim="Coefficients and attention together peak at 0.9 or more.",
-        statistic="the highest point of their mean curve",
+        statistic="the highest point of their curve, " + _CHOSEN,
         bound="at least",
         threshold=NEARLY_ALL,
         reason="The number is the paper's.",
-        experiments=(BOTH,),
-        read=peak,
+        ahead=Peak(BOTH),
+        primary=True,
     ),
     Claim(
         id="both_over_value_vectors",
         claim="Coefficients and attention recover far more than value vectors.",
-        statistic="the highest point of coefficients and attention, less that of value vectors",
+        statistic="the highest point of coefficients and attention, "
+        + _CHOSEN
+        + ", less that of value vectors",
         bound="at least",
         threshold=MUCH,
         reason="The difference alone is much. The paper concludes from it that unlearning changes "
         "how knowledge is retrieved, not what is stored; that conclusion needs a reference model.",
-        experiments=(BOTH, VALUE_VECTORS),
-        read=difference_of_peaks,
+        ahead=Peak(BOTH),
+        behind=Peak(VALUE_VECTORS),
     ),
 )
 
@@ -179,6 +204,4 @@ UNRELATED = Claim(
     threshold=1 - NOTHING,
     reason="Unharmed, a model answers as the original does, which gives 1; a tenth of the way is "
     "about nothing. The measure also counts mere rewording.",
-    experiments=(),
-    read=peak,
 )

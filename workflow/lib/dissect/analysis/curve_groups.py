@@ -23,6 +23,7 @@ class CurveGroup:
     key: dict[str, str]  # by GROUP_COLUMNS
     experiments: list[str]
     methods: list[str]
+    concepts: list[str]
     windows: pd.DataFrame  # WINDOW_COLUMNS, one row per point of a curve, sorted by layer
     values: Array  # (experiments, methods, concepts, layers), NaN where there is no value
 
@@ -53,6 +54,7 @@ def curve_groups(scores: pd.DataFrame) -> Iterator[CurveGroup]:
             dict(zip(GROUP_COLUMNS, map(str, key), strict=True)),
             experiments.tolist(),
             methods.tolist(),
+            concepts.tolist(),
             windows,
             values,
         )

@@ -39,6 +39,18 @@ def without_last_layer(windows: pd.DataFrame) -> Mask:
     return ~with_last_layer(windows)
 
 
+def every_window(windows: pd.DataFrame) -> Mask:
+    """All windows."""
+    return np.ones(len(windows), bool)
+
+
+def topmost(windows: pd.DataFrame) -> Mask:
+    """The window at the last layer: centred there, it alone, or, of prefixes, all layers."""
+    layer = windows["layer"].to_numpy()
+    mask: Mask = layer == layer.max()
+    return mask
+
+
 def in_thirds(*names: Third) -> Where:
     """The windows that are drawn at a layer of these thirds of the model."""
     order = ("early", "middle", "late")
@@ -66,13 +78,6 @@ def advantage(ahead: Where, behind: Where) -> Reading:
 
 # Not of suffixes: all of them cover the last layer, which leaves nothing to compare.
 final_layer_advantage = advantage(with_last_layer, without_last_layer)
-
-
-def furthest_from_zero(windows: pd.DataFrame, mean: Array) -> Statistic:
-    """The value where the curve is furthest from 0, without its sign."""
-    index = _highest(np.abs(mean))
-    sign = 1.0 if index is None else np.sign(mean[index])
-    return lambda curve: sign * _at(index)(curve)
 
 
 def difference_of_peaks(windows: pd.DataFrame, left: Array, right: Array) -> Statistic:

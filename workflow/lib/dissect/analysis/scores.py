@@ -44,11 +44,12 @@ class Measure:
 # Nats: differences of logarithms of float32 sums over a vocabulary, of some 1e-6 each.
 _ROUNDING = 1e-4
 
+KL_RECOVERED, LOGPROB_RECOVERED = "kl_recovered", "logprob_recovered"
 MEASURES = {
     KRS_OF_MEANS: Measure("loss_patched", "loss_unlearned", 0.0, rises=False),
-    "kl_recovered": Measure("kl_patched", "kl_unlearned", 0.0, rises=False, least=_ROUNDING),
+    KL_RECOVERED: Measure("kl_patched", "kl_unlearned", 0.0, rises=False, least=_ROUNDING),
     "top1_recovered": Measure("top1_patched", "top1_unlearned", 1.0, rises=True),
-    "logprob_recovered": Measure(
+    LOGPROB_RECOVERED: Measure(
         "answer_logprob_patched",
         "answer_logprob_unlearned",
         "answer_logprob_original",

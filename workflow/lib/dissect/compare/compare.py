@@ -34,7 +34,7 @@ from dissect.errors import DissectError
 _NAMES = ["model", "origin", "method", "concept", "concept_name", "set", "experiment", "versus"]
 _TABLE_KEYS = [*_NAMES, *ROW_KEYS, "score", "statistic", "component", "form", "layers"]
 CLAIMS, COLLECTED = "claims.csv", "krs.parquet"
-_CLAIM_KEYS = ["id", "model", "origin", "window", "span"]
+_CLAIM_KEYS = ["id", "model", "origin", "method", "window", "span"]
 _VERDICT = ["verdict", "value", "low", "high", "n"]
 # The first is compared sweep by sweep; what a job took is no result.
 _OTHER_TABLES = {COLLECTED, "resources.csv"}

@@ -141,7 +141,9 @@ def _in_words(table: pd.DataFrame) -> str:
 def _verdicts(flips: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for flip in flips.to_dict("records"):
-        of = " ".join(filter(None, (flip[name] for name in ("model", "origin", "window", "span"))))
+        of = " ".join(
+            filter(None, (flip[name] for name in ("model", "origin", "method", "window", "span")))
+        )
         change = f"{_verdict(flip, 'old')} -> {_verdict(flip, 'new')}"
         rows.append({"claim": flip["id"], "of": of, "OLD -> NEW": change})
     return pd.DataFrame(rows)

@@ -6,12 +6,22 @@ from typing import Any
 
 import pandas as pd
 
-from dissect.analysis.claims import HOLDS, NOT_SUPPORTED, UNDECIDED
+from dissect.analysis.claims import (
+    MIXED,
+    NOT_SUPPORTED,
+    OTHER_SCORES,
+    PRIMARY,
+    SUPPORTED,
+    UNDECIDED,
+)
+from dissect.analysis.curve_groups import ALL_METHODS
+from dissect.analysis.scores import KL_RECOVERED, LOGPROB_RECOVERED
 from dissect.report.formatting import counted, listed, number, with_interval
 from dissect.report.sources import records
 
 # Verdict -> a symbol that needs no colour.
-SYMBOLS = {HOLDS: "✓", NOT_SUPPORTED: "✗", UNDECIDED: "?"}
+SYMBOLS = {SUPPORTED: "✓", NOT_SUPPORTED: "✗", MIXED: "±", UNDECIDED: "?"}
+_SHORT = {KL_RECOVERED: "KL", LOGPROB_RECOVERED: "log-probability"}
 # The axis on which a finding is drawn, from no recovery to all of it and a little beyond.
 _LEFT, _RIGHT = -0.5, 1.1
 
@@ -25,19 +35,52 @@ def findings(claims: pd.DataFrame, span: str) -> list[dict[str, Any]]:
         claims: tables/claims.csv.
 
     Returns:
-        model, origin, sentences, and rows: one per claim, the table's columns and those of
-        `_as_shown`.
+        model, origin, sentences, power (`_power`) and rows: one per claim over all methods, the
+        table's columns and those of `_as_shown`; and by_method, the same of each method, if there
+        are several.
     """
     of_span = claims[claims["span"].isin([span, ""])]
-    return [
-        {
-            "model": model,
-            "origin": origin,
-            "sentences": sentences(rows),
-            "rows": [{**row, **_as_shown(row)} for row in records(rows)],
-        }
-        for (model, origin), rows in of_span.groupby(["model", "origin"], sort=True)
-    ]
+    found = []
+    for (model, origin), rows in of_span.groupby(["model", "origin"], sort=True):
+        pooled = rows[rows["method"] == ALL_METHODS]
+        several = rows.loc[rows["method"] != ALL_METHODS, "method"].nunique() > 1
+        shown = [
+            {
+                **row,
+                **_as_shown(row),
+                "by_method": [
+                    {**one, **_as_shown(one)}
+                    for one in records(rows[rows["id"] == row["id"]])
+                    if several and one["method"] != ALL_METHODS
+                ],
+            }
+            for row in records(pooled)
+        ]
+        found.append(
+            {
+                "model": model,
+                "origin": origin,
+                "sentences": sentences(pooled),
+                "power": _power(claims[claims["model"] == model]),
+                "rows": shown,
+            }
+        )
+    return found
+
+
+def _power(claims: pd.DataFrame) -> str:
+    """How many concepts a decision needs, in words; "" without primary claims."""
+    primary = claims[claims["family"] == PRIMARY].drop_duplicates("id")
+    if primary.empty:
+        return ""
+    needed = primary["n_needed"].iloc[0]
+    return (
+        f"With Holm's correction over the {len(primary)} primary claims, a decision needs "
+        f"n = {needed:g} concepts at least that decide, and one more that chooses the windows: the "
+        f"smallest possible p, 2 / 2^n, has to be at most 0.05 / {len(primary)}. Primary rows are "
+        "over all methods and the answer span. All other rows are exploratory: other claims, other "
+        "spans, single methods. They are corrected among themselves."
+    )
 
 
 def _as_shown(row: Row) -> dict[str, Any]:
@@ -46,10 +89,14 @@ def _as_shown(row: Row) -> dict[str, Any]:
         name: row[name] for name in ("value", "low", "high", "threshold") if pd.notna(row[name])
     }
     has_value = "value" in numbers
+    others = [f"{_SHORT[name]} {number(row[name])}" for name in OTHER_SCORES]
     return {
         "symbol": SYMBOLS[row["verdict"]],
+        "test": f"p = {row['p']:.2g}, adjusted {row['p_holm']:.2g}; {', '.join(others)}"
+        if pd.notna(row["p"])
+        else "",
         "value": f"{with_interval(row)}, n = {row['n']:g}" if has_value else "no value",
-        "criterion": f"{row['statistic']}. Holds if {row['bound']} {row['threshold']:g}",
+        "criterion": f"{row['statistic']}. Supported if {row['bound']} {row['threshold']:g}",
         "positions": {
             name: round(100 * min(max((value - _LEFT) / (_RIGHT - _LEFT), 0.0), 1.0), 2)
             for name, value in numbers.items()
@@ -115,20 +162,21 @@ def _number(row: Row) -> str:
 
 
 def _verdict(row: Row, claim: str) -> str:
-    """That a claim holds, does not, or why neither can be said."""
-    if row["verdict"] == UNDECIDED:
-        return f"whether {claim} is undecided ({row['note']})"
-    return f"here it {'holds' if row['verdict'] == HOLDS else 'does not hold'} that {claim}"
+    """That a claim is supported, is not, or why neither can be said."""
+    if row["verdict"] in (UNDECIDED, MIXED):
+        return f"whether {claim} is {row['verdict']} ({row['note']})"
+    return f"that {claim} is {row['verdict']} here"
 
 
 def _on_all(claims: pd.DataFrame) -> str:
     counts = Counter(claims["verdict"])
     parts = [
-        counted(counts[HOLDS], "holds", "hold"),
+        counted(counts[SUPPORTED], "is supported", "are supported"),
         counted(counts[NOT_SUPPORTED], "is not supported", "are not supported"),
+        counted(counts[MIXED], "is mixed", "are mixed"),
         counted(counts[UNDECIDED], "is undecided", "are undecided"),
     ]
-    notes = Counter(claims.loc[claims["verdict"] == UNDECIDED, "note"])
+    notes = Counter(claims.loc[claims["verdict"].isin([UNDECIDED, MIXED]), "note"])
     why = "; ".join(f"{note} ({count})" for note, count in notes.most_common())
     total = counted(len(claims), "claim")
     return f"Of the paper's {total}, {listed(parts)}{': ' + why if why else ''}."

@@ -12,7 +12,7 @@ from dissect.files import atomic_path
 TEXTS = {
     *("model", "origin", "method", "concept", "concept_name", "experiment", "versus", "component"),
     *("window", "span", "score", "donor", "set", "id", "status", "reason", "note", "verdict"),
-    *("claim", "statistic", "bound", "prompt", "answer", "answer_original"),
+    *("claim", "family", "statistic", "bound", "prompt", "answer", "answer_original"),
     *("form", "layers", "unit", "outcome"),
     *("round", "state", "treatment", "why_not", "code", "versions", "included", "definition"),
 }

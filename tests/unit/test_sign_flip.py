@@ -1,0 +1,108 @@
+"""Sign-flip tests against brute force and scipy's, Holm's correction against hand computation."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from dissect.analysis.sign_flip import (
+    EXACT_UP_TO,
+    FLIPS,
+    concepts_needed,
+    holm,
+    p_of_all,
+    sign_flip_p,
+    signs,
+)
+
+
+def by_hand(contrasts: list[float]) -> float:
+    """The share of all choices of signs whose sum is as far from 0 as the observed one."""
+    sums = [
+        sum(sign * one for sign, one in zip(choice, contrasts, strict=True))
+        for choice in product([1, -1], repeat=len(contrasts))
+    ]
+    return sum(abs(one) >= abs(sum(contrasts)) - 1e-12 for one in sums) / len(sums)
+
+
+@pytest.mark.parametrize("concepts", range(1, 11))
+def test_p_is_that_of_brute_force_and_of_scipy(concepts: int) -> None:
+    contrasts = np.random.default_rng(concepts).normal(0.3, 0.5, concepts)
+    p = float(sign_flip_p(contrasts))
+    assert p == pytest.approx(by_hand(contrasts.tolist()))
+    if concepts > 1:  # scipy needs two
+        expected = scipy.stats.permutation_test(
+            (contrasts,), np.mean, permutation_type="samples", n_resamples=np.inf
+        ).pvalue
+        assert p == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("concepts", [1, 5, 8, EXACT_UP_TO])
+def test_the_smallest_p_is_two_in_all_choices_of_signs(concepts: int) -> None:
+    assert sign_flip_p(np.linspace(0.1, 0.9, concepts)) == 2 / 2**concepts
+    assert sign_flip_p(-np.linspace(0.1, 0.9, concepts)) == 2 / 2**concepts
+
+
+def test_many_concepts_are_sampled_the_same_way_each_time() -> None:
+    contrasts = np.random.default_rng(1).normal(0.1, 0.3, EXACT_UP_TO + 8)
+    assert signs(len(contrasts), 3).shape == (FLIPS + 1, len(contrasts))
+    assert sign_flip_p(contrasts, 3) == sign_flip_p(contrasts, 3)
+    exact = by_hand(contrasts[:13].tolist())
+    assert sign_flip_p(contrasts[:13]) == pytest.approx(exact, abs=0.02)
+    assert sign_flip_p(np.ones(30)) == 1 / (FLIPS + 1)
+
+
+def test_points_are_tested_each_and_all() -> None:
+    contrasts = np.random.default_rng(2).normal(0.5, 0.4, (9, 3))
+    each = sign_flip_p(contrasts)
+    np.testing.assert_allclose(each, [sign_flip_p(one) for one in contrasts.T])
+    assert p_of_all(contrasts) == each.max()
+    contrasts[:, 1] -= 1
+    assert p_of_all(contrasts) == 1
+
+
+def test_nothing_and_rounding_decide_nothing() -> None:
+    assert sign_flip_p(np.zeros(10)) == 1
+    assert sign_flip_p(np.full(10, 3e-8)) == 1
+
+
+def test_holm_is_that_of_a_hand_computation() -> None:
+    p = np.array([0.04, 0.01, 0.03, 0.005])
+    # Sorted .005, .01, .03, .04 times 4, 3, 2, 1: .02, .03, .06, .04; never falling.
+    np.testing.assert_allclose(holm(p), [0.06, 0.03, 0.06, 0.02])
+    np.testing.assert_allclose(holm(np.array([0.4, 0.9])), [0.8, 0.9])
+    np.testing.assert_allclose(holm(np.array([0.6, 0.7])), [1.0, 1.0])
+
+
+def test_a_claim_without_a_test_still_counts_in_its_family() -> None:
+    np.testing.assert_allclose(holm(np.array([0.01, np.nan, 0.02])), [0.03, np.nan, 0.04])
+    assert np.isnan(holm(np.array([np.nan]))).all()
+
+
+def test_holm_rejects_what_its_steps_reject() -> None:
+    """Step down: the smallest p at 0.05/m, the next at 0.05/(m - 1), until one is not below."""
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        p = rng.uniform(0, 0.08, 5)
+        rejected = np.zeros(5, bool)
+        for step, index in enumerate(np.argsort(p)):
+            if p[index] > 0.05 / (5 - step):
+                break
+            rejected[index] = True
+        np.testing.assert_array_equal(holm(p) <= 0.05, rejected)
+
+
+@pytest.mark.parametrize(
+    ("claims", "concepts"), [(1, 6), (2, 7), (4, 8), (7, 9), (11, 9), (13, 10)]
+)
+def test_how_many_concepts_a_decision_needs(claims: int, concepts: int) -> None:
+    assert concepts_needed(claims) == concepts
+    assert 2 / 2**concepts <= 0.05 / claims < 2 / 2 ** (concepts - 1)
+
+
+def test_a_family_of_true_null_hypotheses_is_decided_in_at_most_one_case_of_twenty() -> None:
+    contrasts = np.random.default_rng(5).normal(0, 0.2, (9, 1000, 4))
+    p = sign_flip_p(contrasts)
+    wrong = np.mean([(holm(family) <= 0.05).any() for family in p])
+    assert wrong < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 1000)
