@@ -42,7 +42,7 @@ Groups = Mapping[tuple[str, ...], CurveGroup]  # by model, origin, window, span,
 class _Result:
     """A claim, tested. note: why it could not be, or why it cannot be supported."""
 
-    found: Tested = field(default_factory=lambda: Tested(NOTHING, np.nan, False))
+    tested: Tested = field(default_factory=lambda: Tested(NOTHING, np.nan, False))
     others: Mapping[str, float] = field(default_factory=dict)  # by OTHER_SCORES
     note: str = ""
 
@@ -112,14 +112,14 @@ def _test(claim: Claim, groups: Groups, where: tuple[str, str], method: str, see
         return _Result()
     chosen = sides.of(has_value).of(chooses).highest()
     decides = sides.of(has_value).of(~chooses)
-    found = assess(decides, chosen, claim.threshold, claim.at_most, seed)
+    tested = assess(decides, chosen, claim.threshold, claim.at_most, seed)
     deciding = [name for name, has in zip(names, ~chooses, strict=True) if has]
     others, note = {}, ""
     for score in OTHER_SCORES:
         other = groups.get((window, ANSWER, score))
         others[score], why = _other_score(claim, other, method, deciding, chosen)
         note = note or (why and f"{score} {why}")
-    return _Result(found, others, note)
+    return _Result(tested, others, note)
 
 
 def _absent(claim: Claim, group: CurveGroup, method: str) -> list[str]:
@@ -183,8 +183,8 @@ def _test_unrelated(unrelated: pd.DataFrame | None, where: Mapping[str, str], se
     if not values.size:
         return _Result(note="there are no answers to unrelated questions")
     sides = Sides(values[:, None], np.zeros((len(values), 1)))
-    found = assess(sides, Chosen(0, 0), UNRELATED.threshold, UNRELATED.at_most, seed)
-    return _Result(found)
+    tested = assess(sides, Chosen(0, 0), UNRELATED.threshold, UNRELATED.at_most, seed)
+    return _Result(tested)
 
 
 def _row(claim: Claim, where: Mapping[str, str], result: _Result) -> Row:
@@ -195,9 +195,9 @@ def _row(claim: Claim, where: Mapping[str, str], result: _Result) -> Row:
         **decision,
         **where,
         "family": PRIMARY if is_primary else EXPLORATORY,
-        **vars(result.found.number),
-        "p": result.found.p,
-        "is_above": result.found.is_above,
+        **vars(result.tested.number),
+        "p": result.tested.p,
+        "is_above": result.tested.is_above,
         **dict.fromkeys(OTHER_SCORES, np.nan),
         **result.others,
         "note": result.note,

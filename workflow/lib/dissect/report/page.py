@@ -16,6 +16,7 @@ from dissect.figures.style import EXPERIMENTS, Style
 from dissect.report import run
 from dissect.report.concepts import concept_sections
 from dissect.report.depth import depth_page
+from dissect.report.error_rates import error_rates
 from dissect.report.explore import COLUMNS, explorer, looks_of
 from dissect.report.findings import findings
 from dissect.report.formatting import NONE, counted, listed, name_of, number, setting
@@ -96,6 +97,7 @@ def render(
         findings=findings(sources.tables["claims.csv"], shown.spans[0]),
         pictures=pictures,
         depth=depth,
+        errors=error_rates(sources),
         depth_pictures=depth_pictures,
         baseline=_baseline(curves, shown).drop(columns=constant),
         returned=_returned(sources, curves, shown).drop(columns=constant),

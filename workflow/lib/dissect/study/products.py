@@ -200,6 +200,7 @@ class Products:
         """The tables that the report reads."""
         no_donors = not self.study.config.controls.donors
         unread = {"self_patch.csv", "depth.parquet", "krs_unrelated.parquet", "specificity.csv"}
+        unread |= {"rounds.csv"}
         unread |= {"controls.csv"} if no_donors else set()
         return [path for path in self.tables() if Path(path).name not in unread]
 

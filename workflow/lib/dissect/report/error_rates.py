@@ -1,0 +1,51 @@
+"""How often the primary scores are wrong, from models whose state is known."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from dissect.calibration.table import ALL, ALL_ROUNDS
+from dissect.report.formatting import number, with_interval
+from dissect.report.sources import Sources, records
+
+Row = Mapping[str, Any]
+
+
+def error_rates(sources: Sources) -> dict[str, Any]:
+    """What the page says of tables/calibration.csv.
+
+    Returns:
+        rounds: how many there are, 0 without the table; rates: a row per primary score and
+        treatment, all treatments pooled last.
+    """
+    table = sources.table("calibration.csv")
+    if table is None:
+        return {"rounds": 0, "rates": pd.DataFrame()}
+    shown = table[table["primary"].astype(bool) & (table["included"] == ALL_ROUNDS)]
+    rates = pd.DataFrame(
+        [
+            {
+                "score": row["definition"],
+                "treatment": "all pooled" if row["treatment"] == ALL else row["treatment"],
+                "AUC": with_interval(_part(row, "auc")),
+                "false alarms": _share(row, "false_alarms", "n_never", "false_alarm_rate"),
+                "power": _share(row, "power_count", "n_knows", "power"),
+                "threshold": number(row["threshold"]),
+            }
+            for row in records(shown)
+        ]
+    )
+    return {"rounds": int(table["rounds"].max()), "rates": rates}
+
+
+def _part(row: Row, name: str) -> dict[str, float]:
+    """A number of the table with its interval."""
+    return {"value": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"]}
+
+
+def _share(row: Row, count: str, of: str, rate: str) -> str:
+    """k of n, and the share with its interval; empty where it is not defined."""
+    if pd.isna(row[count]):
+        return ""
+    return f"{int(row[count])} of {int(row[of])}: {with_interval(_part(row, rate))}"
