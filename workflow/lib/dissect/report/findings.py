@@ -40,7 +40,7 @@ def findings(claims: pd.DataFrame, span: str) -> list[dict[str, Any]]:
         are several.
     """
     of_span = claims[claims["span"].isin([span, ""])]
-    sentences = []
+    of_models = []
     for (model, origin), rows in of_span.groupby(["model", "origin"], sort=True):
         pooled = rows[rows["method"] == ALL_METHODS]
         several = rows.loc[rows["method"] != ALL_METHODS, "method"].nunique() > 1
@@ -56,7 +56,7 @@ def findings(claims: pd.DataFrame, span: str) -> list[dict[str, Any]]:
             }
             for row in records(pooled)
         ]
-        sentences.append(
+        of_models.append(
             {
                 "model": model,
                 "origin": origin,
@@ -65,7 +65,7 @@ def findings(claims: pd.DataFrame, span: str) -> list[dict[str, Any]]:
                 "rows": shown,
             }
         )
-    return sentences
+    return of_models
 
 
 def _power(claims: pd.DataFrame) -> str:
