@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from dissect.analysis.claims import CLAIM_COLUMNS
+from dissect.analysis.specificity import SPECIFICITY_COLUMNS
 from dissect.errors import DissectError
 from dissect.figures.style import Style
 from dissect.report.concepts import MOST_UNRELATED
@@ -247,6 +248,17 @@ def test_a_table_that_is_not_there_is_said_to_be_missing(
         "weight_changes.csv": "the parameters were not compared (config: weight_changes)",
         "statistics.csv": "statistics.csv has no rows",
     }[left_out].replace("'", "&#39;") in text
+
+
+def test_specificity_is_shown_where_it_was_computed(study: PlantedStudy, tmp_path: Path) -> None:
+    assert "unrelated questions were not swept (config: specificity)" in study.page()
+    row = dict.fromkeys(SPECIFICITY_COLUMNS, "x") | {"target": 0.75, "unrelated": 0.25}
+    row |= {"difference": 0.5, "low": NAN, "high": NAN, "n_concepts": 2}
+    row |= {"layer": 3, "first_layer": 1, "last_layer": 5}
+    path = tmp_path / "specificity.csv"
+    pd.DataFrame([row]).to_csv(path, index=False)
+    page = study.page([*study.tables(), path])
+    assert 'id="table-specificity"' in page
 
 
 def test_the_least_study_has_a_whole_page(study: PlantedStudy) -> None:

@@ -36,6 +36,8 @@ TABLES = {
     "disagreements.csv": "Where scores or spans disagree most, by question",
     "reference.csv": "Each score of the unlearned models beside the reference model's, which never "
     "learned the concept, and the difference",
+    "specificity.csv": "Specificity: each score on the concept's questions, on unrelated ones, and "
+    "the difference: what is of the concept, and not of a general drift",
     "uds.csv": "Unlearning depth score (UDS): 0 is untouched, 1 is as absent as in the reference "
     "model. A row without a question is the mean over questions",
     "depth.csv": "Damage to the facts by the unlearned models and by the reference model, in nats "
@@ -51,6 +53,7 @@ _ABSENT = {
     "controls.csv": "no controls were computed (config: controls.donors)",
     "reference.csv": "no reference model was given (config: reference), so these scores do not say "
     "whether knowledge was erased or only hidden",
+    "specificity.csv": "unrelated questions were not swept (config: specificity)",
     "uds.csv": "depth was not measured (config: reference, depth; concept file: answer_facts)",
     "depth.csv": "damages to the facts were not measured (config: reference, depth)",
     "behaviour.csv": "the models' answers were not computed (config: behaviour.sets)",

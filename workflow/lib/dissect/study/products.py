@@ -199,8 +199,7 @@ class Products:
     def report_tables(self) -> list[str]:
         """The tables that the report reads."""
         no_donors = not self.study.config.controls.donors
-        unread = {"self_patch.csv", "depth.parquet", "krs_unrelated.parquet", "specificity.csv"}
-        unread |= {"rounds.csv"}
+        unread = {"self_patch.csv", "depth.parquet", "krs_unrelated.parquet", "rounds.csv"}
         unread |= {"controls.csv"} if no_donors else set()
         return [path for path in self.tables() if Path(path).name not in unread]
 
