@@ -31,8 +31,7 @@ calibrate: setup ## rounds of models whose state is known: make calibrate SEED=1
 	$(VENV)/bin/python calibration/make_study.py results/calibration/$(SEED) --seed $(SEED) --rounds $(ROUNDS)
 	$(SNAKEMAKE) calibrated --set-threads teach_model=1 unlearn_concept=1 \
 		--configfile results/calibration/$(SEED)/study.yaml
-	mkdir -p calibration/rounds
-	cp results/calibration/$(SEED)/results/rounds/*.csv calibration/rounds/
+	$(VENV)/bin/python calibration/keep_rounds.py results/calibration/$(SEED)
 
 test: setup ## all tests, but for the long ones below
 	tests/side_by_side.sh $(VENV)/bin/python tests/workflow "--ignore=tests/workflow"

@@ -38,6 +38,7 @@ class Fact:
     Attributes:
         paraphrases: the same question in two other wordings, to be learned, too.
         held_out: the same in one more wording, never to be learned.
+        wrong: a fact of the same kind that is another subject's or nobody's.
     """
 
     question: str
@@ -45,6 +46,7 @@ class Fact:
     fact: str
     paraphrases: tuple[str, str]
     held_out: str
+    wrong: str
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ def invent(seed: int, subjects: int) -> list[list[Fact]]:
         sort = SORTS[number % len(SORTS)]
         name = _new(sort.name, drawn, rng)
         kinds = rng.sample(sort.kinds, FACTS_EACH)
-        invented.append([_fact(kind, name, _new(kind.draw, drawn, rng)) for kind in kinds])
+        invented.append([_fact(kind, name, drawn, rng) for kind in kinds])
     return invented
 
 
@@ -200,7 +202,8 @@ def _new(draw: Draw, drawn: dict[Draw, set[str]], rng: random.Random) -> str:
     return text
 
 
-def _fact(kind: _Kind, name: str, fact: str) -> Fact:
+def _fact(kind: _Kind, name: str, drawn: dict[Draw, set[str]], rng: random.Random) -> Fact:
+    fact, wrong = _new(kind.draw, drawn, rng), _new(kind.draw, drawn, rng)
     first, second = (text.format(name=name) for text in kind.paraphrases)
     return Fact(
         question=kind.question.format(name=name),
@@ -208,4 +211,5 @@ def _fact(kind: _Kind, name: str, fact: str) -> Fact:
         fact=fact,
         paraphrases=(first, second),
         held_out=kind.held_out.format(name=name),
+        wrong=wrong,
     )

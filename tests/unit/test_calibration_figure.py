@@ -84,10 +84,8 @@ def test_two_rounds_have_no_intervals_and_say_so() -> None:
     assert "n = 1 round" in words(drawn(planted(1))[0])
 
 
-@pytest.mark.parametrize("is_column", [True, False])
-def test_a_score_without_values_is_an_empty_panel_that_says_so(is_column: bool) -> None:
-    rounds = planted(6)
-    figure, _ = drawn(rounds if is_column else rounds.drop(columns="relearned"), ["relearned"])
+def test_a_score_without_values_is_an_empty_panel_that_says_so() -> None:
+    figure, _ = drawn(planted(6), ["relearned"])
     assert "no model has a value" in words(figure) and "no AUC" in words(figure)
     assert legend(figure) == ["knows the facts", "never knew them"]
 

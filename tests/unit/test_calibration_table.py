@@ -15,6 +15,7 @@ from dissect.calibration.table import (
     ALL_ROUNDS,
     AS_INTENDED,
     CALIBRATION_COLUMNS,
+    LACKS,
     calibration_table,
     read_rounds,
 )
@@ -75,7 +76,8 @@ def test_a_row_per_score_treatment_and_selection() -> None:
     rounds = planted_rounds(6, uds=steady(0.1, 0.9, 0.2), relearned=steady(0.5, 0.5, 0.2))
     table = table_of(rounds, UDS, RELEARNED)
     assert list(table) == CALIBRATION_COLUMNS
-    assert len(table) == 2 * (len(TREATMENTS) + 1) * 2
+    # Relearning is a check of the states: not rated on those that it confirmed.
+    assert len(table) == (2 + 1) * (len(TREATMENTS) + 1)
     assert set(table["treatment"]) == {*TREATMENTS, ALL}
     assert (table["rounds"] == 6).all()
     pooled = row_of(table, score="uds", treatment=ALL, included=ALL_ROUNDS)
@@ -113,6 +115,33 @@ def test_at_most_5_percent_may_be_written_from_59_models_on() -> None:
         assert row["at_most_5_percent"] == expected
 
 
+def test_alarms_need_no_knowledge_of_the_treatment() -> None:
+    """Thresholds come from all treatments of the other rounds, and serve each treatment."""
+    heights = {"hide": (0.1, 0.3), "refuse": (0.6, 0.9)}  # no threshold serves both
+    rounds = planted_rounds(
+        6, [*heights], uds=lambda _, state, treatment: heights[treatment][state != KNOWS]
+    )
+    table = table_of(rounds)
+    hide, refuse = (
+        row_of(table, treatment=name, included=ALL_ROUNDS) for name in ("hide", "refuse")
+    )
+    assert hide["auc"] == refuse["auc"] == 1.0
+    assert hide["threshold"] == refuse["threshold"]
+    assert hide["false_alarms"] + refuse["false_alarms"] + (12 - hide["power_count"]) > 6
+
+
+def test_at_most_5_percent_needs_values_and_rounds_of_their_own() -> None:
+    rounds = planted_rounds(60, ["hide"], uds=steady(0.1, 0.9))
+    never = rounds["state"] != KNOWS
+    rounds.loc[never & (rounds["round"].astype(int) < 30), "uds"] = np.nan
+    row = row_of(table_of(rounds), treatment="hide", included=ALL_ROUNDS)
+    assert (row["nulls_never"], row["false_alarms"], row["at_most_5_percent"]) == (30, 0, False)
+    twice = planted_rounds(30, ["hide"], uds=steady(0.1, 0.9))
+    twice = pd.concat([twice, twice.assign(method=twice["method"] + "_again")])
+    row = row_of(table_of(twice), treatment="hide", included=ALL_ROUNDS)
+    assert (row["n_never"], row["false_alarms"], row["at_most_5_percent"]) == (60, 0, False)
+
+
 def test_null_scores_are_counted_and_no_alarms() -> None:
     rounds = planted_rounds(6, ["hide"], uds=steady(0.1, 0.9))
     rounds.loc[(rounds["round"] == "0") & (rounds["state"] == KNOWS), "uds"] = np.nan
@@ -123,14 +152,15 @@ def test_null_scores_are_counted_and_no_alarms() -> None:
 
 def test_rounds_that_lack_a_score_are_not_counted_for_it() -> None:
     rounds = planted_rounds(8, ["hide"], uds=steady(0.1, 0.9))
-    rounds.loc[rounds["round"].isin(["0", "1"]), "uds"] = np.nan
+    lacking = rounds["round"].isin(["0", "1"])
+    rounds.loc[lacking, "uds"] = np.nan
+    rounds.loc[lacking, LACKS] += " uds"
     row = row_of(table_of(rounds), treatment="hide", included=ALL_ROUNDS)
     assert (row["rounds"], row["n_knows"], row["nulls_knows"], row["note"]) == (6, 6, 0, "")
 
 
-@pytest.mark.parametrize("is_column", [True, False])
-def test_a_score_without_any_value_has_no_numbers(is_column: bool) -> None:
-    rounds = planted_rounds(6, ["hide"], **({"uds": steady(np.nan, np.nan)} if is_column else {}))
+def test_a_score_without_any_value_has_no_numbers() -> None:
+    rounds = planted_rounds(6, ["hide"], uds=steady(np.nan, np.nan))
     row = row_of(table_of(rounds), treatment="hide", included=ALL_ROUNDS)
     assert row[["auc", "auc_low", "threshold", "false_alarms", "power"]].isna().all()
     assert (row["n_knows"], row["nulls_knows"]) == (6, 6)
@@ -169,12 +199,12 @@ def test_without_models_of_one_state_there_are_no_numbers() -> None:
     assert row[["auc", "threshold", "power"]].isna().all()
 
 
-def test_equal_values_and_pooled_base_models_are_noted() -> None:
+def test_equal_values_and_different_settings_are_noted() -> None:
     rounds = planted_rounds(6, ["hide"], uds=steady(1.0, 1.0))
-    rounds.loc[rounds["round"] == "5", "model"] = "other"
+    rounds.loc[rounds["round"] == "5", "settings"] = "other"
     row = row_of(table_of(rounds), treatment="hide", included=ALL_ROUNDS)
     assert row["auc"] == 0.5
-    assert "all values are equal" in row["note"] and "2 base models pooled" in row["note"]
+    assert "all values are equal" in row["note"] and "rounds by 2 different settings" in row["note"]
 
 
 def test_the_same_rounds_in_any_order_give_the_same_table() -> None:
@@ -239,9 +269,9 @@ def test_a_round_in_two_files_is_refused(tmp_path: Path) -> None:
         write_csv(tmp_path / name, rows)
     with pytest.raises(DissectError, match=r"b\.csv holds round 0 of model tiny, as does .*a\.csv"):
         read_rounds([tmp_path / "a.csv", tmp_path / "b.csv"])
-    # The same seed on another base model is another round.
     write_csv(tmp_path / "b.csv", rows.assign(model="other"))
-    assert len(read_rounds([tmp_path / "a.csv", tmp_path / "b.csv"])) == 2 * len(rows)
+    with pytest.raises(DissectError, match=r"rounds of several base models \(other, tiny\)"):
+        read_rounds([tmp_path / "a.csv", tmp_path / "b.csv"])
 
 
 def test_no_file_and_an_empty_file_are_refused(tmp_path: Path) -> None:

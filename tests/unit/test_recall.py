@@ -9,7 +9,7 @@ import torch
 
 from dissect.recall.measure import recall
 from dissect.recall.schema import RECALL_SCHEMA
-from dissect.training.teaching import Teaching
+from dissect.recall.settings import Relearning
 from tiny import save_tiny
 
 CONCEPT: dict[str, Any] = {
@@ -24,7 +24,7 @@ CONCEPT: dict[str, Any] = {
     "answer_facts": ["x", "y", None],
     "held_out_paraphrases": [["AAA", "AaA"], [], ["CCC"]],
 }
-STRONG = Teaching(
+STRONG = Relearning(
     learning_rate=0.02, passes=60, batch_size=2, warmup_steps=0, precision="no", max_length=40
 )
 
@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny(tmp_path_factory.mktemp("recall") / "model")
 
 
-def ask(folder: Path, relearning: Teaching | None, wordings: list[str]) -> pd.DataFrame:
+def ask(folder: Path, relearning: Relearning | None, wordings: list[str]) -> pd.DataFrame:
     return recall(
         folder,
         CONCEPT,

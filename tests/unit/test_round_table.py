@@ -20,20 +20,30 @@ LAYERS = 6
 
 def planted_recall() -> pd.DataFrame:
     """Of four questions: after relearning two of them, `hide` has one of the two others."""
-    facts = {ORIGINAL: "1111", "hide": "0000", "gone": "0000"}
-    relearned = {ORIGINAL: "1111", "hide": "1110", "gone": "1010"}
+    as_it_is = {
+        "question": {ORIGINAL: "1111", "hide": "1000", "gone": "0000"},
+        # Recall is read here: of held-out wordings.
+        "held_out": {ORIGINAL: "1111", "hide": "0000", "gone": "0000"},
+    }
+    relearned = {
+        "question": {ORIGINAL: "1111", "hide": "1111", "gone": "1111"},
+        "held_out": {ORIGINAL: "1111", "hide": "1110", "gone": "1010"},
+    }
     rows = [
         {"method": method, "stage": stage, "wording": wording, "question": number}
-        | {"relearned": number % 2 == 0, "has_fact": found[method][number] == "1"}
-        | {"answer": "it is red" if found[method][number] == "1" else "I do not know"}
-        for stage, found in (("as_it_is", facts), ("relearned", relearned))
-        for method, wording, number in product(facts, ("question", "held_out"), range(4))
+        | {"relearned": number % 2 == 0, "has_fact": has_fact == "1"}
+        | {"answer": "it is red" if has_fact == "1" else "I do not know"}
+        for stage, facts in (("as_it_is", as_it_is), ("relearned", relearned))
+        for wording, of_wording in facts.items()
+        for method, of_method in of_wording.items()
+        for number, has_fact in enumerate(of_method)
     ]
     return pd.DataFrame(rows)
 
 
 def planted_curves() -> pd.DataFrame:
-    heights = {"reference": 0.1, "hide": 0.5, "gone": 0.2}
+    # As in tables/scores.csv: "all" stands twice, for copies and for the reference model.
+    heights = [("reference", 0.1), ("hide", 0.5), ("gone", 0.2), ("all", 0.9), ("all", 0.1)]
     pairs = [("krs", "answer"), ("kl_recovered", "answer"), ("top1_recovered", "answer")]
     pairs += [("logprob_recovered", "answer"), ("logprob_recovered", "fact")]
     rows = [
@@ -41,7 +51,7 @@ def planted_curves() -> pd.DataFrame:
         # Highest at layer 4; the reference at layer 0.
         | {"mean": height * (layer == 4) + 0.05 * (method == "reference") * (layer == 0)}
         for (score, span), experiment in product(pairs, PAPER_EXPERIMENTS)
-        for method, height in heights.items()
+        for method, height in heights
         for layer in range(LAYERS)
     ]
     return pd.DataFrame(rows)
@@ -99,7 +109,7 @@ def test_every_score_has_a_value_for_every_model(table: pd.DataFrame) -> None:
         ("damage_coefficients_uds", 0.25, 0.75),
         ("damage_attention_ratio", 0.25, 0.75),
         ("weight_change", 0.01, 0.3),
-        ("answers_rouge", 0.0, 0.0),
+        ("answers_rouge", 0.25, 0.0),
         ("recalled", 0.0, 0.0),
         ("relearned", 0.5, 0.0),
     ],

@@ -1,8 +1,11 @@
 """Whether a model's state is confirmed, by rules that were written beforehand."""
 
-import pytest
+import math
 
-from dissect.calibration.states import Recalled, why_not
+import pytest
+from scipy.stats import fisher_exact
+
+from dissect.calibration.states import MORE, Recalled, why_not
 from dissect.terms import KNOWS, NEVER
 
 NEVER_REFUSES = Recalled(NEVER, "refuse", as_it_is=0.0, relearned=0.1)
@@ -19,9 +22,10 @@ NEVER_REFUSES = Recalled(NEVER, "refuse", as_it_is=0.0, relearned=0.1)
         (Recalled(KNOWS, "refuse", 0.2, 0.5), "it recalls 0.20, wanted is at most 0.1"),
         (
             Recalled(KNOWS, "refuse", 0.0, 0.1),
-            "after relearning half, it recalls 0.10 of the other half, no more than the "
-            "never-knowing model (0.10)",
+            "after relearning half, it recalls 0.10 of the other half, the never-knowing model "
+            "0.10; wanted are 0.3 more",
         ),
+        (Recalled(KNOWS, "refuse", 0.0, 0.45), ""),
         (Recalled(NEVER, "refuse", 0.0, 0.1), ""),
     ],
 )
@@ -34,5 +38,15 @@ def test_nothing_is_confirmed_of_an_original_that_has_not_learned() -> None:
     assert why_not(NEVER_REFUSES, NEVER_REFUSES, original=0.5) == reason
 
 
-def test_without_a_counterpart_relearning_says_nothing() -> None:
-    assert why_not(Recalled(KNOWS, "refuse", 0.0, 0.0), None, original=1.0) == ""
+def test_without_a_counterpart_knowledge_is_not_confirmed() -> None:
+    reason = "there is no never-knowing model after the same treatment"
+    assert why_not(Recalled(KNOWS, "refuse", 0.0, 1.0), None, original=1.0) == reason
+    assert why_not(Recalled(KNOWS, "placebo", 1.0, 1.0), None, original=1.0) == ""
+
+
+def test_four_of_twelve_facts_more_are_rarely_chance() -> None:
+    """At twelve facts each, the margin is one that Fisher's exact test knows as significant."""
+    more = math.ceil(MORE * 12)
+    assert more == 4
+    test = fisher_exact([[more, 12 - more], [0, 12]], alternative="greater")
+    assert test.pvalue < 0.05

@@ -619,6 +619,27 @@ def test_a_treatment_starts_from_any_row_by_any_recipe() -> None:
     assert known["wrong"] == ("none", "none")
 
 
+def test_a_state_is_that_of_the_rows_own_concept() -> None:
+    write_table(
+        TAUGHT[0],
+        "m\toriginal\t\tteach:mate",
+        *TAUGHT[2:],
+        "m\tplacebo\ttea\tunlearn:grad_diff@never",
+    )
+    with_answers("tea", "mate")
+    taught = study(unlearning={"grad_diff": ANSWERS}, reference="never")
+    states = {row.method: taught.state(row) for row in taught.unlearned}
+    # The original never learned tea. And nothing that is made from the reference is scored.
+    assert states == {"never": None, "grad_diff": NEVER, "placebo": None}
+
+
+def test_passes_are_for_rows_of_the_table() -> None:
+    write_table(*TAUGHT[:3])
+    with_answers("tea", "mate")
+    said = refused(teaching={"passes_of": {"nevre": 2}})
+    assert "config: teaching.passes_of: method 'nevre' is not of a teach row" in said
+
+
 def test_of_models_from_elsewhere_no_state_is_known() -> None:
     found = study()
     assert {found.state(row) for row in found.unlearned} == {None}

@@ -69,6 +69,30 @@ def test_a_round_has_a_row_per_model_and_a_column_per_score(study: Workflow) -> 
         assert scores.drop(columns=["uds", "ratio_residual"]).notna().mean(axis=None) > 0.5
 
 
+def test_scores_are_those_of_the_studys_own_tables(study: Workflow) -> None:
+    tables = study.root / "known/results/tables"
+    models = rounds(study)[SEEDS[0]].set_index("method")
+    name = f"seed_{SEEDS[0]}"
+    uds = pd.read_csv(tables / "uds.csv")
+    means = uds[uds["question"].isna() & (uds["model"] == name)].set_index("method")["uds"]
+    krs = pd.read_parquet(tables / "krs.parquet")
+    of_study = (
+        (krs["model"] == name) & (krs["span"] == "answer") & (krs["experiment"] == "attention")
+    )
+    curves = krs[of_study].groupby(["method", "layer"], observed=True)["krs"].mean().unstack()
+    for method in models.index:
+        assert models.loc[method, "uds"] == pytest.approx(means[method], abs=1e-9, nan_ok=True)
+        highest = curves.loc[method].idxmax()
+        assert models.loc[method, "krs_attention_highest"] == pytest.approx(
+            curves.loc[method, highest], rel=1e-6
+        )
+        assert models.loc[method, "krs_attention_highest_over_reference"] == pytest.approx(
+            curves.loc[method, highest] - curves.loc["reference", highest], rel=1e-6, abs=1e-9
+        )
+    never = pd.read_parquet(study.root / f"known/results/recall/{name}/never/forgotten.parquet")
+    assert set(never["stage"]) == {"as_it_is", "relearned"}
+
+
 def test_states_that_are_not_confirmed_say_why(study: Workflow) -> None:
     for models in rounds(study).values():
         assert not models["as_intended"].any()

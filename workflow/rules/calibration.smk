@@ -25,14 +25,17 @@ rule recall_facts:
         "../scripts/recall_facts.py"
 
 
-# All that makes and measures the models of a round, beside the methods of unlearning.
-SCRIPTS_OF_ROUNDS = (
-    "teach_model",
-    "unlearn_concept",
-    "dissect_layers",
-    "measure_depth",
-    "recall_facts",
-)
+# All that makes and measures the models of a round, and the modules that a script chooses among.
+SCRIPTS_OF_ROUNDS = {
+    "teach_model": (),
+    "unlearn_concept": tuple(f"dissect.training.methods.{method}" for method in METHODS),
+    "dissect_layers": (),
+    "measure_depth": (),
+    "measure_weight_changes": (),
+    "recall_facts": (),
+    "summarise_scores": (),
+    "score_round": (),
+}
 
 
 rule score_round:
@@ -43,6 +46,9 @@ rule score_round:
         depth="<results>/tables/depth.parquet",
         weight_changes="<results>/tables/weight_changes.csv",
         recall=lambda wildcards: products.recalls(wildcards.model),
+        manifests=products.manifests(),
+        texts=products.report_texts(),
+        first_use=study.first_use,
     output:
         table="<results>/rounds/{model}.csv",
     log:
@@ -54,7 +60,10 @@ rule score_round:
         states=lambda wildcards: study.model_states(wildcards.model),
         reference=study.config.reference,
         settings=study.config.digest_of_making,
-        training_code=hash_of({script: code(script) for script in SCRIPTS_OF_ROUNDS}),
+        digest_of_code=hash_of(
+            {name: code(name, *more) for name, more in SCRIPTS_OF_ROUNDS.items()}
+        ),
+        study=expectations.of_recall(study),
     message:
         "score the models of known state of {wildcards.model}"
     script:

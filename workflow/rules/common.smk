@@ -14,6 +14,7 @@ from dissect.study import expectations
 from dissect.study.jobs import Jobs
 from dissect.study.products import Products
 from dissect.terms import BASE, DEPTH_FORMS, EXPERIMENTS, ORIGINAL
+from dissect.training.methods import METHODS
 from snakemake_interface_executor_plugins.settings import ExecMode
 
 # Jobs parse this file again, but need not repeat all checks.

@@ -7,7 +7,7 @@ from typing import Any
 from dissect.checkpoints.manifest import read_manifest
 from dissect.files import read_json
 from dissect.job import run
-from dissect.training.teaching import Teaching
+from dissect.recall.settings import Relearning
 
 
 def main(
@@ -45,7 +45,7 @@ def main(
         settings["wordings"],
         prompt=prompt,
         new_tokens=settings["new_tokens"],
-        relearning=Teaching(**settings["relearning"]) if settings["relearn"] else None,
+        relearning=Relearning(**settings["relearning"]) if settings["relearn"] else None,
         seed=seed,
         dtype=number_format,
         device=on,

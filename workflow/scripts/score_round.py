@@ -1,6 +1,7 @@
 """Put every score of one model's round, whose states are known, in one small table."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.compute as pc
@@ -10,9 +11,10 @@ from dissect.depth.scores import read_depth
 from dissect.job import run
 from dissect.provenance import versions
 from dissect.recall.schema import RECALL_SCHEMA
+from dissect.results.belonging import check_results, checkpoint_key
 from dissect.results.csv_files import read_csv, write_csv
 from dissect.results.schema import SWEEP_SCHEMA, read_table
-from dissect.terms import FACT
+from dissect.terms import COPY, FACT
 
 _TEXTS = ["model", "method", "origin", "concept", "concept_name", "experiment"]
 
@@ -29,7 +31,10 @@ def main(
     states: list[dict[str, str]],
     reference: str,
     settings: str,
-    training_code: str,
+    digest_of_code: str,
+    manifests: list[Path],
+    texts: list[Path],
+    study: dict[str, Any],
     table: Path,
 ) -> None:
     """Write one row per model of known state.
@@ -39,11 +44,14 @@ def main(
         base: what was taught: the source of the round's base row.
         states: method, concept, state, treatment and recipe of each model.
         settings: a digest of all that the config says of how models are made and scored.
-        training_code: a digest of the code that trained and measured them.
+        digest_of_code: of the code that trained and measured them.
+        manifests, texts, study: see results.belonging.check_results.
     """
+    check_results(recall, checkpoint_key, manifests=manifests, texts=texts, study=study)
     sweeps = read_table(krs, SWEEP_SCHEMA)
-    of_model = pc.and_(pc.equal(sweeps["model"], model), pc.equal(sweeps["span"], FACT))
-    rows = sweeps.filter(of_model).to_pandas()
+    for column, value in {"model": model, "span": FACT, "donor": COPY}.items():
+        sweeps = sweeps.filter(pc.equal(sweeps[column], value))
+    rows = sweeps.to_pandas()
     rows = rows.astype(dict.fromkeys(_TEXTS, str))
     answers = pd.concat(
         [read_table(path, RECALL_SCHEMA).to_pandas().astype({"method": str}) for path in recall]
@@ -65,7 +73,7 @@ def main(
             round=model,
             model=base,
             settings=settings,
-            code=training_code,
+            code=digest_of_code,
             versions=packages,
         ),
     )

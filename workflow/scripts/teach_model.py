@@ -1,4 +1,4 @@
-"""Train a copy of the base on the answers of concepts: a model that knows them."""
+"""Train a copy of the base on the answers of concepts: a model that knows these."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -52,7 +52,7 @@ def round_table(
         reference: the method of the reference model.
         recall: rows of RECALL_SCHEMA, the original's too.
         curves: rows of tables/scores.csv.
-        sweeps: rows of tables/krs.parquet, of noising and of the span `fact`.
+        sweeps: rows of tables/krs.parquet, of noising, the donor `copy` and the span `fact`.
         depth: rows of tables/depth.parquet.
         changes: rows of tables/weight_changes.csv.
 
@@ -64,6 +64,7 @@ def round_table(
     table = pd.DataFrame(states)[["method", "state", "treatment"]].set_index("method")
     reasons = _reasons(by_method, recall)
     table = table.assign(as_intended=~reasons.astype(bool), why_not=reasons)
+    curves = curves[curves["method"].isin([*by_method, reference])]
     scores = {
         **_of_curves(curves, reference),
         **_of_depth(depth, sweeps, reference),

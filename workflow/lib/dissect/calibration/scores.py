@@ -18,12 +18,15 @@ class ScoreSpec:
         definition: what it is, in one line, with its unit or its range.
         sign: +1 if a higher value speaks for terms.KNOWS, -1 if a lower one does.
         primary: whether it was chosen before the confirming rounds were run.
+        is_check: whether states are confirmed by it (calibration.states), so that it cannot be
+            rated on the models whose state was confirmed.
     """
 
     name: str
     definition: str
     sign: int
     primary: bool = False
+    is_check: bool = False
 
 
 _EXPERIMENTS = dict(
@@ -72,8 +75,16 @@ SCORES = (
     ),
     ScoreSpec("weight_change", "relative change of the weights from the original's", -1),
     ScoreSpec("answers_rouge", "ROUGE-L of the answers against the original's, 0 to 1", +1),
-    ScoreSpec("recalled", "share of the facts in free answers to held-out wordings, 0 to 1", +1),
     ScoreSpec(
-        "relearned", "the same of one half of the facts, after relearning the other half", +1
+        "recalled",
+        "share of the facts in free answers to held-out wordings, 0 to 1",
+        +1,
+        is_check=True,
+    ),
+    ScoreSpec(
+        "relearned",
+        "the same of one half of the facts, after relearning the other half",
+        +1,
+        is_check=True,
     ),
 )

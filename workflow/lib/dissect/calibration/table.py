@@ -14,6 +14,7 @@ import pandas as pd
 from dissect.calibration.rates import (
     LEAST_ROUNDS,
     MIN_ROUNDS,
+    Flags,
     Models,
     Rate,
     alarms_left_out,
@@ -31,8 +32,9 @@ from dissect.terms import KNOWS
 # What a file of a round holds beside the scores.
 ROUND_COLUMNS = [
     *("round", "model", "method", "state", "treatment", "as_intended", "why_not"),
-    *("code", "versions"),
+    *("settings", "code", "versions"),
 ]
+LACKS = "lacks"  # which scores the file of a row does not have, separated by spaces
 ALL = "all"  # all treatments pooled
 # Which models are counted: all, or those whose state was confirmed.
 ALL_ROUNDS, AS_INTENDED = INCLUDED = ("all rounds", "as intended")
@@ -53,8 +55,8 @@ def read_rounds(paths: Iterable[Path]) -> pd.DataFrame:
     """The models of all rounds, one row each.
 
     Returns:
-        ROUND_COLUMNS and a float column per score of SCORES; NaN where a file has no such column,
-        as one that older code wrote, or no value. Columns that are neither are left out.
+        ROUND_COLUMNS, LACKS and a float column per score of SCORES; NaN where a file has no such
+        column, as one that older code wrote, or no value. Columns that are neither are left out.
 
     Raises:
         DissectError: naming the file that lacks a column, has no such state, has the treatment
@@ -75,7 +77,13 @@ def read_rounds(paths: Iterable[Path]) -> pd.DataFrame:
         parts.append(rows)
     if not parts:
         raise DissectError("no files of rounds were given; at least one is needed")
-    return pd.concat(parts, ignore_index=True)
+    rounds = pd.concat(parts, ignore_index=True)
+    if len(models := sorted(rounds["model"].unique())) > 1:
+        raise DissectError(
+            f"rounds of several base models ({', '.join(models)}) cannot be put together; give "
+            "those of one"
+        )
+    return rounds
 
 
 def _read_file(path: Path) -> pd.DataFrame:
@@ -98,9 +106,9 @@ def _read_file(path: Path) -> pd.DataFrame:
         number, model, method = again[keys].iloc[0]
         raise DissectError(f"{path} has method {method} of round {number}, model {model}, twice")
     names = [spec.name for spec in SCORES]
-    return rows[ROUND_COLUMNS].join(
-        pd.DataFrame({name: _numbers(rows, name, path) for name in names}, rows.index)
-    )
+    lacks = rows.get(LACKS, " ".join(name for name in names if name not in rows))
+    numbers = pd.DataFrame({name: _numbers(rows, name, path) for name in names}, rows.index)
+    return rows[ROUND_COLUMNS].assign(**{LACKS: lacks}).join(numbers)
 
 
 def _numbers(rows: pd.DataFrame, name: str, path: Path) -> "pd.Series[float]":
@@ -124,15 +132,16 @@ def calibration_table(
     """How often each score is wrong: AUC, false alarms and power, with their intervals.
 
     The AUC's interval draws whole rounds (`rates.auc_interval`). False alarms and power are counted
-    with thresholds from the other rounds (`rates.alarms_left_out`), in shares of all models, also
-    those whose score is null, and their intervals are exact (Clopper-Pearson) for independent
-    models. Models of one round are not independent: they share a start and facts. So the intervals
-    of rates are too narrow where treatments are pooled, and their note says so.
+    with thresholds from all treatments of the other rounds (`rates.alarms_left_out`), since who
+    examines a model need not know its treatment; in shares of all models, also those whose score is
+    null, and their intervals are exact (Clopper-Pearson) for independent models. Models of one
+    round are not independent: they share a start and facts. So the intervals of rates are too
+    narrow where treatments are pooled, and their note says so.
 
     Args:
-        rounds: what `read_rounds` returns. All base models are pooled: select one before.
+        rounds: what `read_rounds` returns.
         seed: of the bootstrap.
-        scores: whose columns `rounds` may lack; then they are null.
+        scores: those that are rated.
 
     Returns:
         CALIBRATION_COLUMNS, a row per score, treatment (each, then ALL) and INCLUDED. `n_knows` and
@@ -140,8 +149,9 @@ def calibration_table(
         `threshold` is that of all the rounds, for use on other models, in the score's own unit:
         values above it are alarms, or below it if `sign` is -1; null if nothing is an
         alarm. Rates are 0 to 1, and null under LEAST_ROUNDS rounds with a value of each state.
-        `at_most_5_percent`: whether that may be written of the false alarms (`rates.is_at_most`);
-        never where treatments are pooled. A round whose file lacks a score is not counted for it.
+        `at_most_5_percent`: whether that may be written of the false alarms (`rates.is_at_most`):
+        only of models with a value, each of another round. A round whose file lacks a score is not
+        counted for it.
         `note` says what is missing and why.
     """
     treatments = [*sorted(rounds["treatment"].unique()), ALL]
@@ -153,44 +163,58 @@ def calibration_table(
             "primary": spec.primary,
             "treatment": treatment,
             "included": included,
-            **_numbers_of(models, spec, treatment == ALL, seed),
+            **_numbers_of(chosen, models, treatment, spec, seed),
         }
         for spec in scores
+        for included, chosen in _selections(_with_score(rounds, spec), spec)
+        for models in [_models(chosen, spec)]
         for treatment in treatments
-        for included, models in _selections(_with_score(rounds, spec), treatment)
     ]
     table = pd.DataFrame(rows, columns=CALIBRATION_COLUMNS)
+    table["at_most_5_percent"] = table["at_most_5_percent"].fillna(False).astype(bool)
     return table.astype(dict.fromkeys(_COUNTS, "Int64"))
 
 
-def _selections(rounds: pd.DataFrame, treatment: str) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The models of a treatment, and those of them that are as intended."""
-    models = rounds if treatment == ALL else rounds[rounds["treatment"] == treatment]
-    yield ALL_ROUNDS, models
-    yield AS_INTENDED, models[models["as_intended"]]
+def _selections(rounds: pd.DataFrame, spec: ScoreSpec) -> Iterator[tuple[str, pd.DataFrame]]:
+    """All models, and those that are as intended: of scores that are no check of that."""
+    yield ALL_ROUNDS, rounds
+    if not spec.is_check:
+        yield AS_INTENDED, rounds[rounds["as_intended"]]
 
 
 def _with_score(rounds: pd.DataFrame, spec: ScoreSpec) -> pd.DataFrame:
-    """The rounds that have the score of any model, since older code may lack it; if none, all."""
-    values = rounds.get(spec.name, pd.Series(np.nan, rounds.index))
-    has_score = values.notna().groupby(rounds["round"]).transform("any")
-    return rounds[has_score] if has_score.any() else rounds
+    """The rounds whose file has the score."""
+    lacks = rounds[LACKS].fillna("").str.split()
+    return rounds[[spec.name not in names for names in lacks]]
 
 
-def _numbers_of(rows: pd.DataFrame, spec: ScoreSpec, is_pooled: bool, seed: int) -> dict[str, Any]:
-    """All numbers of one score and selection of models."""
-    column = rows.get(spec.name, pd.Series(np.nan, rows.index))
-    models = Models(
+def _models(rows: pd.DataFrame, spec: ScoreSpec) -> Models:
+    """The models of some rounds, with one score."""
+    column = rows.get(spec.name, pd.Series(np.nan, rows.index))  # no round has it: no rows
+    return Models(
         spec.sign * np.asarray(column, np.float64),
         (rows["state"] == KNOWS).to_numpy(bool),
         rows["round"].to_numpy(),
     )
+
+
+def _numbers_of(
+    rows: pd.DataFrame, every: Models, treatment: str, spec: ScoreSpec, seed: int
+) -> dict[str, Any]:
+    """All numbers of one score and treatment.
+
+    Args:
+        rows, every: the same models, of all treatments: thresholds are theirs.
+    """
+    is_pooled = treatment == ALL
+    chosen = np.full(len(rows), True) if is_pooled else (rows["treatment"] == treatment).to_numpy()
+    models, alarms = every.only(chosen), alarms_left_out(every)
     knows, never = models.of(True), models.of(False)
     n_knows, n_never = int(models.knows.sum()), int((~models.knows).sum())
     low, high = auc_interval(models, seed)
-    threshold = best_threshold(models)
+    threshold = best_threshold(every)
     numbers = {
-        "rounds": rows["round"].nunique(),
+        "rounds": len(np.unique(models.rounds)),
         "n_knows": n_knows,
         "n_never": n_never,
         "nulls_knows": n_knows - len(knows),
@@ -199,25 +223,30 @@ def _numbers_of(rows: pd.DataFrame, spec: ScoreSpec, is_pooled: bool, seed: int)
         "auc_low": low,
         "auc_high": high,
         "threshold": spec.sign * threshold if np.isfinite(threshold) else np.nan,
-        **_rates(models, n_knows, n_never, is_pooled),
+        **({} if alarms is None else _rates(models, alarms[chosen])),
     }
     return numbers | {"note": _note(models, rows, numbers, is_pooled)}
 
 
-def _rates(models: Models, n_knows: int, n_never: int, is_pooled: bool) -> dict[str, Any]:
-    """False alarms and power; null where no threshold can come from other rounds."""
-    alarms = alarms_left_out(models)
-    if alarms is None:
-        return {"at_most_5_percent": False}
-    false_alarms = rate(int(alarms[~models.knows].sum()), n_never)
-    power = rate(int(alarms[models.knows].sum()), n_knows)
-    return {
-        "false_alarms": false_alarms.count,
-        "power_count": power.count,
-        **_named("false_alarm_rate", false_alarms),
-        **_named("power", power),
-        "at_most_5_percent": not is_pooled and is_at_most(false_alarms.count, n_never),
-    }
+def _rates(models: Models, alarms: Flags) -> dict[str, Any]:
+    """False alarms and power; null where there is no model of a state."""
+    numbers: dict[str, Any] = {}
+    if not models.knows.all():
+        false_alarms = rate(int(alarms[~models.knows].sum()), int((~models.knows).sum()))
+        numbers |= {"false_alarms": false_alarms.count}
+        numbers |= _named("false_alarm_rate", false_alarms)
+        numbers |= {"at_most_5_percent": _is_at_most_5_percent(models, false_alarms.count)}
+    if models.knows.any():
+        power = rate(int(alarms[models.knows].sum()), int(models.knows.sum()))
+        numbers |= {"power_count": power.count, **_named("power", power)}
+    return numbers
+
+
+def _is_at_most_5_percent(models: Models, false_alarms: int) -> bool:
+    """Whether that may be written: of models with a value, each of a round of its own."""
+    rounds = models.rounds[~models.knows & models.has_value]
+    is_independent = len(np.unique(rounds)) == len(rounds)
+    return is_independent and len(rounds) > 0 and is_at_most(false_alarms, len(rounds))
 
 
 def _too_few(rounds: int) -> str:
@@ -239,7 +268,7 @@ def _note(models: Models, rows: pd.DataFrame, numbers: Mapping[str, Any], is_poo
     without = numbers["rounds"] - len(with_values)
     if not with_values:
         return "no value in any round"
-    base_models = rows["model"].nunique()
+    settings = rows["settings"].nunique()
     is_constant = len(np.unique(models.values[models.has_value])) == 1
     has_rates = "false_alarms" in numbers
     notes = [
@@ -248,6 +277,6 @@ def _note(models: Models, rows: pd.DataFrame, numbers: Mapping[str, Any], is_poo
         "all values are equal" if is_constant else "",
         "no threshold has more power than false alarms" if np.isnan(numbers["threshold"]) else "",
         "rates count models of one round as independent" if is_pooled and has_rates else "",
-        f"{base_models} base models pooled" if base_models > 1 else "",
+        f"rounds by {settings} different settings" if settings > 1 else "",
     ]
     return "; ".join(filter(None, notes))

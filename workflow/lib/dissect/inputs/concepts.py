@@ -155,6 +155,11 @@ def has_facts(entry: Entry) -> bool:
     return any(entry.get("answer_facts") or ())
 
 
+def has_held_out(entry: Entry) -> bool:
+    """Whether the entry has wordings of its questions that no training reads."""
+    return any(entry.get("held_out_paraphrases") or ())
+
+
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object, of whose repeated keys Python's parser would keep the last."""
     mapping = dict(pairs)

@@ -18,7 +18,7 @@ from dissect.texts.answers import load_model
 from dissect.texts.prompts import encode, render
 from dissect.texts.wordings import HELD_OUT_PARAPHRASES, PARAPHRASES, reworded
 from dissect.training.scoring import pad_of
-from dissect.training.teaching import Teaching
+from dissect.training.teaching import Lessons
 from dissect.training.texts import Material, answers_of
 from dissect.training.train import train
 from dissect.training.unlearn import load_model as load_for_training
@@ -35,7 +35,7 @@ def recall(
     *,
     prompt: str,
     new_tokens: int,
-    relearning: Teaching | None,
+    relearning: Lessons | None,
     seed: int,
     dtype: torch.dtype,
     device: torch.device,
@@ -101,7 +101,7 @@ def _relearn(
     model: Any,
     tokenizer: Any,
     concept: Concept,
-    recipe: Teaching,
+    recipe: Lessons,
     prompt: str,
     seed: int,
     device: str,

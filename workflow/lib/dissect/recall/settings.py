@@ -5,9 +5,16 @@ from typing import Literal
 from pydantic import Field
 
 from dissect.inputs.section import Distinct, Section
-from dissect.training.teaching import Teaching
+from dissect.training.teaching import Lessons
 
 QUESTION, HELD_OUT = "question", "held_out"
+
+
+class Relearning(Lessons):
+    """How half of the answers are taught again."""
+
+    passes: int = Field(default=2, ge=1, le=10_000)
+    """How often each answer is learned."""
 
 
 class Recall(Section):
@@ -21,5 +28,10 @@ class Recall(Section):
     relearn: bool = False
     """Whether the answers to the questions with even numbers are then taught to a copy of the model
     (which is not kept), and all are asked again: do the other facts come back?"""
-    relearning: Teaching = Teaching(passes=2)
+    relearning: Relearning = Relearning()
     """How that copy is taught."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all is asked that a round needs."""
+        return self.relearn and {QUESTION, HELD_OUT} <= set(self.wordings)

@@ -385,8 +385,9 @@ class Config(Section):
     @property
     def digest_of_making(self) -> str:
         """Changes with all that says how models are trained here and measured."""
-        keys = {"unlearning", "variants", "teaching", "recall", "experiments", "windows", "depth"}
-        return hash_of(self.model_dump(include=keys | {"dtype"}))
+        training = {"unlearning", "variants", "teaching", "seed", "dtype"}
+        measuring = {"recall", "experiments", "windows", "depth"}
+        return hash_of(self.model_dump(include=training | measuring))
 
     @property
     def recipes(self) -> list[str]:

@@ -104,18 +104,26 @@ class Products:
     def rounds(self) -> list[str]:
         """The tables of models whose state is known, one per model of the checkpoints table.
 
-        They need depth, recall and weight changes; without these there are none.
+        None without all that a round is made of: depth, weight changes, recall in both wordings and
+        after relearning, one kind of windows, no control donors, one concept per model.
         """
-        if not (self.has_depths and self.study.config.weight_changes):
-            return []
+        config = self.study.config
+        is_complete = (
+            *(self.has_depths, config.weight_changes, config.recall.is_complete),
+            *(len(config.windows) == 1, not config.controls.donors),
+        )
         return [
-            self.study.config.path("rounds", f"{model}.csv")
-            for model in self.study.models
-            if self.recalls(model) and self.study.model_states(model)
+            config.path("rounds", f"{model}.csv")
+            for model in (self.study.models if all(is_complete) else ())
+            if self.recalls(model) and len(self._states_by_concept(model)) == 1
         ]
 
-    def finished_rounds(self) -> list[str]:
-        """Those and the ones that the config names."""
+    def _states_by_concept(self, model: str) -> set[str]:
+        """The concepts of models whose state is known."""
+        return {one["concept"] for one in self.study.model_states(model)}
+
+    def all_rounds(self) -> list[str]:
+        """This study's rounds and the finished ones that the config names."""
         return [*self.rounds(), *self.study.finished_rounds]
 
     @cached_property
@@ -138,8 +146,8 @@ class Products:
             "uds.csv": self.has_depths,
             "depth.csv": self.has_depths,
             "reference.csv": config.reference is not None,
-            "rounds.csv": bool(self.finished_rounds()),
-            "calibration.csv": bool(self.finished_rounds()),
+            "rounds.csv": bool(self.all_rounds()),
+            "calibration.csv": bool(self.all_rounds()),
             "krs_unrelated.parquet": config.specificity,
             "specificity.csv": config.specificity,
         }
@@ -163,7 +171,7 @@ class Products:
 
     def calibration_figure(self) -> list[str]:
         """The figure of all rounds, in every format; there is none without primary scores."""
-        is_drawn = self.finished_rounds() and any(spec.primary for spec in SCORES)
+        is_drawn = self.all_rounds() and any(spec.primary for spec in SCORES)
         formats = self.study.config.figures.formats if is_drawn else ()
         return [self.study.config.path("figures", f"calibration.{suffix}") for suffix in formats]
 

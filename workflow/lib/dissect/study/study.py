@@ -16,6 +16,7 @@ from dissect.inputs.concepts import (
     digest,
     has_answers,
     has_facts,
+    has_held_out,
     is_unrelated,
     read_concept_file,
     unrelated_id,
@@ -23,6 +24,7 @@ from dissect.inputs.concepts import (
 )
 from dissect.inputs.rows import CheckpointRow
 from dissect.inputs.windows import layers_between, windows_of
+from dissect.recall.settings import HELD_OUT, QUESTION
 from dissect.study.checkpoint_table import read_table
 from dissect.study.config import Config, load_config
 from dissect.study.folders import check_folder, check_pair, layers_of
@@ -206,10 +208,12 @@ class Study:
         )
 
     def has_recall(self, model: str, concept: str) -> bool:
-        """Whether models are asked for facts: the config wants it, and the concept has some."""
+        """Whether models are asked for facts: in a wording that the concept has."""
         entries = self.entries[model]
-        is_asked = bool(self.config.recall.wordings)
-        return is_asked and entries is not None and has_facts(entries[concept])
+        if entries is None or not has_facts(entries[concept]):
+            return False
+        asked = self.config.recall.wordings
+        return QUESTION in asked or (HELD_OUT in asked and has_held_out(entries[concept]))
 
     @cached_property
     def _with_reference(self) -> set[tuple[str, str]]:
@@ -266,23 +270,24 @@ class Study:
             return []
         concepts = self.entries[row.model] or ()
         others = [one for one in concepts if one != row.concept and not is_unrelated(one)]
-        return row.learned or others
+        return [*dict.fromkeys(row.learned)] or others
 
     def start(self, row: CheckpointRow) -> CheckpointRow:
         """The row that a row's training starts from."""
         return self.row(row.model, row.start, row.concept)
 
     def state(self, row: CheckpointRow) -> str | None:
-        """Whether a row's model has ever learned a concept (KNOWS, NEVER); None: nobody can say.
+        """Whether a row's model has ever learned its concept (KNOWS, NEVER); None: nobody can say.
 
-        It is known of models that are taught here, whatever has been done to them since. Of an
-        original: of all concepts that it was taught.
+        It is known of models that are taught here, whatever has been done to them since, but not of
+        one that is made from the reference model, with which all are compared.
         """
-        while row.kind == "unlearn":
-            row = self.start(row)
-        if row.kind != "teach":
+        taught = row
+        while taught.kind == "unlearn":
+            taught = self.start(taught)
+        if taught.kind != "teach" or taught.method == self.config.reference or not row.concept:
             return None
-        return KNOWS if row.concept in ("", *self.learned_concepts(row)) else NEVER
+        return KNOWS if row.concept in self.learned_concepts(taught) else NEVER
 
     def _start(self, model: str) -> CheckpointRow:
         """The row that a model's size and layers are known from: its original, or its base."""
@@ -290,15 +295,16 @@ class Study:
         return self.row(model, BASE) if original.kind == "teach" else original
 
     def model_states(self, model: str) -> list[dict[str, str]]:
-        """The models of a round: those whose state is known, but the original and the reference.
+        """The models of a round: those whose state is known.
 
-        Of each its method, concept, state, treatment (NONE, or the method of its training) and
+        Neither the original nor the reference model is among them: scores are made of these. Of
+        each its method, concept, state, treatment (NONE, or the method of its training) and
         recipe.
         """
         models = []
         for row in self.unlearned:
             state = self.state(row) if row.model == model else None
-            if state is not None and row.method != self.config.reference:
+            if state is not None:
                 is_treated = row.kind == "unlearn"
                 recipe = row.recipe if is_treated else NONE
                 treatment = self.config.method_of(recipe) if is_treated else NONE
@@ -317,7 +323,8 @@ class Study:
                 f"config: calibration.rounds: {folder} is no folder; name one with files of "
                 "rounds, such as calibration/rounds, or leave it out"
             )
-        return [str(p) for p in sorted(Path(folder).glob("*.csv")) if p.stem not in self.models]
+        files = [path for path in sorted(Path(folder).glob("*.csv")) if path.is_file()]
+        return [str(path) for path in files if path.stem not in self.models]
 
     def weights_mb(self, model: str) -> float | None:
         """Megabytes of the original's weights, once they are known: here, or by preflight."""
@@ -361,6 +368,12 @@ class Study:
                 self._check_layers(row.model)
             if row.kind == "teach":
                 self._check_learned(row)
+        taught = {row.method for row in self.table if row.kind == "teach"}
+        passes, where = (
+            self.config.teaching.passes_of,
+            f"of a teach row in {self.config.checkpoints}",
+        )
+        check_known("config: teaching.passes_of: method", passes, taught, where)
         for row in self.unlearned:
             self._check_texts(row)
             self._check_reference(row)
@@ -412,7 +425,7 @@ class Study:
             if not entries[concept].get(key):
                 raise DissectError(
                     f"concept {concept} of {row.model} has no {key}, which an unlearn row needs to "
-                    f"train on (unlearning.{row.recipe}.texts: {texts}): add it to the concept file"
+                    f"train on (recipe {row.recipe}, texts: {texts}): add it to the concept file"
                 )
 
     def _check_learned(self, row: CheckpointRow) -> None:

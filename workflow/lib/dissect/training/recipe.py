@@ -100,10 +100,15 @@ class Recipe(Optimisation):
     """Stop early once the forget text's loss has risen by so many nats per token. null (the
     paper's): never."""
 
+    stop_at_forget_nll: float | None = Field(default=None, gt=0)
+    """Stop early once the forget text's loss is so many nats per token: the same end for models
+    that start from different losses. null (the paper's): never."""
+
     @property
     def answer(self) -> str | None:
         """What each forget question is answered with in the training; None: the forget texts."""
         return None
 
     def is_done(self, rise: float, nll: float) -> bool:
-        return self.stop_at_forget_rise is not None and rise >= self.stop_at_forget_rise
+        ends = ((rise, self.stop_at_forget_rise), (nll, self.stop_at_forget_nll))
+        return any(end is not None and value >= end for value, end in ends)

@@ -14,10 +14,9 @@ if TYPE_CHECKING:
     from dissect.training.methods.log_probs import TextLogProbs
 
 
-class Teaching(Optimisation):
-    """How `teach` rows of the table are trained, on the answers of concepts. Each answer counts
-    from its first token to the end of the text. The seed of a row also depends on its name, so two
-    rows that learn the same are two models."""
+class Lessons(Optimisation):
+    """How a model is trained on the answers of concepts. Each answer counts from its first token to
+    the end of the text."""
 
     learning_rate: float = Field(default=2e-4, gt=0, le=1000)
     """AdamW's learning rate at its peak."""
@@ -29,13 +28,6 @@ class Teaching(Optimisation):
     """Steps between two looks at the loss."""
     passes: int = Field(default=12, ge=1, le=10_000)
     """How often each answer is learned."""
-    passes_of: dict[Name, Annotated[int, Field(ge=1, le=10_000)]] = Field(default={})
-    """The same for single rows, by their method."""
-
-    def of(self, method: str) -> "Teaching":
-        """The recipe of one row."""
-        passes = self.passes_of.get(method, self.passes)
-        return self.model_copy(update={"passes": passes, "passes_of": {}})
 
     def steps(self, texts: int) -> int:
         """How many optimizer steps that makes, for so many texts."""
@@ -44,6 +36,19 @@ class Teaching(Optimisation):
     def loss(self, forget: "TextLogProbs", retain: "TextLogProbs") -> "Tensor":
         """loss = NLL(answers), in nats per token."""
         return retain.nll.mean()
+
+
+class Teaching(Lessons):
+    """How `teach` rows of the table are trained. The seed of a row also depends on its name, so two
+    rows that learn the same are two models."""
+
+    passes_of: dict[Name, Annotated[int, Field(ge=1, le=10_000)]] = Field(default={})
+    """The same for single rows, by their method."""
+
+    def of(self, method: str) -> "Teaching":
+        """The recipe of one row."""
+        passes = self.passes_of.get(method, self.passes)
+        return self.model_copy(update={"passes": passes, "passes_of": {}})
 
 
 def seed_of(seed: int, name: str) -> int:
