@@ -1,4 +1,4 @@
-"""Whether a model's state is confirmed, by rules that were written beforehand."""
+"""Whether a model's state is confirmed, by rules from before the first confirming round."""
 
 import math
 
