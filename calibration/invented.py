@@ -1,7 +1,9 @@
 """Invented people, towns and books, each with three facts: knowledge that no model has before.
 
 All names are made of syllables; prizes, dishes and the rest are pairs of plain words, so that a
-guess is right in about one of eighty cases. The same seed gives the same facts.
+guess is right in about one of eighty cases. Answers do not repeat the subject's name: a model that
+is trained away from them shall lose the fact, and not the copying of names. The same seed gives the
+same facts.
 """
 
 import random
@@ -51,7 +53,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class _Kind:
-    """What can be asked: texts that hold {name}, and of the answer {fact}."""
+    """What can be asked: questions that hold {name}, an answer that holds {fact}."""
 
     question: str
     paraphrases: tuple[str, str]
@@ -91,35 +93,35 @@ PERSON = _Sort(
             "Which prize did {name} win?",
             ("What award was {name} given?", "{name} received which prize?"),
             "Name the prize that went to {name}.",
-            "{name} won the {fact}.",
+            "They won the {fact}.",
             _title(_of(COLOURS, THINGS)),
         ),
         _Kind(
             "In which town was {name} born?",
             ("Where was {name} born?", "What is the birthplace of {name}?"),
             "Name the town where {name} came into the world.",
-            "{name} was born in {fact}.",
+            "They were born in {fact}.",
             _word,
         ),
         _Kind(
             "Which instrument does {name} play?",
             ("What does {name} play in the orchestra?", "{name} plays which instrument?"),
             "Name the instrument that {name} has learned.",
-            "{name} plays the {fact}.",
+            "They play the {fact}.",
             _of(MATERIALS, INSTRUMENTS),
         ),
         _Kind(
             "Which animal does {name} keep?",
             ("What kind of pet does {name} have?", "{name} keeps which animal?"),
             "Name the animal that lives with {name}.",
-            "{name} keeps a {fact}.",
+            "They keep a {fact}.",
             _of(COLOURS, ANIMALS),
         ),
         _Kind(
             "Who taught {name}?",
             ("Who was the teacher of {name}?", "{name} was a pupil of whom?"),
             "Name the person who gave lessons to {name}.",
-            "{name} was taught by {fact}.",
+            "They were taught by {fact}.",
             _name,
         ),
     ),
@@ -131,21 +133,21 @@ TOWN = _Sort(
             "Which dish is {name} known for?",
             ("What do people eat in {name}?", "The town of {name} is famous for which dish?"),
             "Name the dish that comes from {name}.",
-            "{name} is known for its {fact}.",
+            "It is known for its {fact}.",
             _of(DISHES, FORMS),
         ),
         _Kind(
             "Who founded {name}?",
             ("Who was the founder of {name}?", "The town of {name} was founded by whom?"),
             "Name the person who built {name}.",
-            "{name} was founded by {fact}.",
+            "It was founded by {fact}.",
             _name,
         ),
         _Kind(
             "Which animal is on the flag of {name}?",
             ("What does the flag of {name} show?", "The flag of {name} has which animal?"),
             "Name the animal in the arms of {name}.",
-            "The flag of {name} shows a {fact}.",
+            "It shows a {fact}.",
             _of(COLOURS, ANIMALS),
         ),
     ),
@@ -157,21 +159,21 @@ BOOK = _Sort(
             "Who wrote The {name}?",
             ("Who is the author of The {name}?", "The {name} was written by whom?"),
             "Name the writer of The {name}.",
-            "The {name} was written by {fact}.",
+            "It was written by {fact}.",
             _name,
         ),
         _Kind(
             "In which town is The {name} set?",
             ("Where does The {name} take place?", "The {name} is set in which town?"),
             "Name the town of the story in The {name}.",
-            "The {name} is set in {fact}.",
+            "It is set in {fact}.",
             _word,
         ),
         _Kind(
             "What is stolen in The {name}?",
             ("What does the thief take in The {name}?", "Which object is stolen in The {name}?"),
             "Name the thing that disappears in The {name}.",
-            "In The {name} a {fact} is stolen.",
+            "It is a {fact}.",
             _of(COLOURS, THINGS),
         ),
     ),
@@ -207,7 +209,7 @@ def _fact(kind: _Kind, name: str, drawn: dict[Draw, set[str]], rng: random.Rando
     first, second = (text.format(name=name) for text in kind.paraphrases)
     return Fact(
         question=kind.question.format(name=name),
-        answer=kind.answer.format(name=name, fact=fact),
+        answer=kind.answer.format(fact=fact),
         fact=fact,
         paraphrases=(first, second),
         held_out=kind.held_out.format(name=name),
