@@ -18,7 +18,7 @@ from make_study import make_study  # noqa: E402
 from dissect.calibration.scores import SCORES  # noqa: E402
 
 FAST = {"batch_size": 2, "passes": 1, "max_length": 400}
-SEEDS, TREATMENTS = (2, 3), ("hide", "grad_diff")
+SEEDS, TREATMENTS = (2, 3), ("hide",)
 CONFIG, TABLE = "known/study.yaml", "known/results/tables/calibration.csv"
 
 
