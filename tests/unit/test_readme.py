@@ -33,7 +33,7 @@ FORBIDDEN = re.compile(
 def claims_of_demo() -> pd.DataFrame:
     """The demo's claims over all methods, by the answer span or by none."""
     table = pd.read_csv(DEMO / "claims.csv", keep_default_na=False)
-    return table[(table["span"] != "notebook") & (table["method"] == "all")]
+    return table[table["span"].isin(["answer", ""]) & (table["method"] == "all")]
 
 
 def rows(text: str) -> dict[str, list[str]]:
