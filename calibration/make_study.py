@@ -110,6 +110,10 @@ def make_study(
         "checkpoints": str(table),
         "models": models,
     }
+    # Rounds without hard cases have no row of that name.
+    passes = config["teaching"].pop("passes_of", {})
+    methods = {method for _, method, *_ in lines}
+    config["teaching"]["passes_of"] = {name: passes[name] for name in passes if name in methods}
     if source == SOURCE:  # only rounds of one base model are put together
         config["calibration"] = {"rounds": FINISHED}
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")

@@ -83,7 +83,7 @@ SCORES = (
     ),
     ScoreSpec(
         "relearned",
-        "the same of one half of the facts, after relearning the other half",
+        "share of one half of the facts in free answers, after relearning the other half",
         +1,
         is_check=True,
     ),
