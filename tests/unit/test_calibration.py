@@ -93,9 +93,13 @@ def test_every_treatment_is_given_to_a_knowing_and_a_never_knowing_model(study: 
 def test_a_round_without_hard_cases_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("calibration/rounds").mkdir(parents=True)
+    digests = set()
     for seeds, expected in (([5], {}), ([5, 6], {"brief": 2})):
         config = yaml.safe_load(make_study(Path("known"), seeds).read_text(encoding="utf-8"))
-        assert load_study(config).config.teaching.passes_of == expected
+        study = load_study(config)
+        assert study.config.teaching.passes_of == expected
+        digests.add(study.config.digest_of_making)
+    assert len(digests) == 1
 
 
 def test_hiding_places_differ_from_round_to_round(tmp_path: Path) -> None:

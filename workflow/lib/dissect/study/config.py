@@ -387,7 +387,9 @@ class Config(Section):
         """Changes with all that says how models are trained here and measured."""
         training = {"unlearning", "variants", "teaching", "seed", "dtype"}
         measuring = {"recall", "experiments", "windows", "depth"}
-        return hash_of(self.model_dump(include=training | measuring))
+        values = self.model_dump(include=training | measuring)
+        del values["teaching"]["passes_of"]  # of single rows, which not every study has
+        return hash_of(values)
 
     @property
     def recipes(self) -> list[str]:
