@@ -146,7 +146,7 @@ TOWN = _Sort(
         _Kind(
             "Which animal is on the flag of {name}?",
             ("What does the flag of {name} show?", "The flag of {name} has which animal?"),
-            "Name the animal in the arms of {name}.",
+            "Name the animal that the flag of {name} shows.",
             "It shows a {fact}.",
             _of(COLOURS, ANIMALS),
         ),
@@ -165,14 +165,14 @@ BOOK = _Sort(
         _Kind(
             "In which town is The {name} set?",
             ("Where does The {name} take place?", "The {name} is set in which town?"),
-            "Name the town of the story in The {name}.",
+            "Name the town where The {name} takes place.",
             "It is set in {fact}.",
             _word,
         ),
         _Kind(
             "What is stolen in The {name}?",
             ("What does the thief take in The {name}?", "Which object is stolen in The {name}?"),
-            "Name the thing that disappears in The {name}.",
+            "Name the object that the thief steals in The {name}.",
             "It is a {fact}.",
             _of(COLOURS, THINGS),
         ),
