@@ -126,6 +126,7 @@ def test_further_methods_on_answers(tmp_path: Path, original: Path, method: str)
     recipe = RECIPE | {"texts": "answers"} | ({"layer": 3} if method == "rmu" else {})
     changes = {
         "row": CheckpointRow("tiny", method, "tea", "unlearn"),
+        "recipe_method": method,
         "recipe": recipe,
         "retain": [concept_file(tmp_path, "rice")],
     }
