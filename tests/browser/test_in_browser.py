@@ -266,9 +266,13 @@ def test_contrast_and_names(browser: Chrome) -> None:
         " heads: all('th').filter((one) => !one.scope).length,"
         " colours: [...new Set(all('main *').filter((one) => one.childNodes.length &&"
         " [...one.childNodes].some((it) => it.nodeType === 3 && it.data.trim())).map((one) =>"
-        " getComputedStyle(one).color))]}"
+        " getComputedStyle(one).color))],"
+        # Also of verdicts that this study does not have.
+        " verdicts: ['supported', 'not-supported', 'undecided', 'mixed'].map((name) => {"
+        " const one = document.querySelector('main').appendChild(document.createElement('p'));"
+        " one.className = `verdict ${name}`; return getComputedStyle(one).color; })}"
     )
-    colours = found.pop("colours")
+    colours = {*found.pop("colours"), *found.pop("verdicts")}
     assert found == {"nameless": 0, "silent": 0, "twice": [], "heads": 0}
     dull = [colour for colour in colours if contrast(colour, (245, 247, 250)) < 4.5]
     assert len(colours) > 3 and not dull
