@@ -55,7 +55,6 @@ rule score_round:
         "<results>/logs/score_round/{model}.log",
     localrule: True
     params:
-        model=lambda wildcards: wildcards.model,
         base=lambda wildcards: study.row(wildcards.model, BASE).source,
         states=lambda wildcards: study.model_states(wildcards.model),
         reference=study.config.reference,
@@ -83,7 +82,7 @@ rule calibrate:
     localrule: True
     params:
         seed=study.config.seed,
-        finished={path: sha256_of(Path(path)) for path in study.finished_rounds},
+        contents={path: sha256_of(Path(path)) for path in study.finished_rounds},
     message:
         "write {output.table}"
     script:
