@@ -6,16 +6,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from tiny_study import Workflow, make
-
-from tiny import save_tiny
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "calibration"))
+sys.path[:0] = [str(ROOT / "calibration"), str(ROOT / "tests/workflow")]
 
 from make_study import make_study  # noqa: E402
+from tiny_study import Workflow, make  # noqa: E402
 
 from dissect.calibration.scores import SCORES  # noqa: E402
+from tiny import save_tiny  # noqa: E402
 
 FAST = {"batch_size": 2, "passes": 1, "max_length": 400}
 SEEDS, TREATMENTS = (2, 3), ("hide",)
