@@ -40,7 +40,7 @@ class Fact:
     Attributes:
         paraphrases: the same question in two other wordings, to be learned, too.
         held_out: the same in one more wording, never to be learned.
-        wrong: a fact of the same kind that is another subject's or nobody's.
+        wrong: a fact of the same kind that is nobody's.
     """
 
     question: str

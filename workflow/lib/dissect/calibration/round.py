@@ -8,15 +8,18 @@ import numpy as np
 import pandas as pd
 
 from dissect.analysis.depth import ALL, LOWER_AND_MIDDLE, depth_summary
+from dissect.analysis.scores import KL_RECOVERED, LOGPROB_RECOVERED
 from dissect.behaviour.score import rouge_l
 from dissect.calibration.scores import SCORES
 from dissect.calibration.states import Recalled, why_not
 from dissect.depth.scores import with_reference
+from dissect.recall.settings import HELD_OUT, QUESTION
 from dissect.terms import (
     ANSWER,
     AS_IT_IS,
     CORRECTED,
     FACT,
+    KRS,
     NEVER,
     ORIGINAL,
     PAPER_EXPERIMENTS,
@@ -25,13 +28,18 @@ from dissect.terms import (
 
 # Of scores.csv: which score and span a family of scores is made of.
 _CURVES = {
-    "krs": ("krs", ANSWER),
-    "kl": ("kl_recovered", ANSWER),
+    "krs": (KRS, ANSWER),
+    "kl": (KL_RECOVERED, ANSWER),
     "top1": ("top1_recovered", ANSWER),
-    "logprob_answer": ("logprob_recovered", ANSWER),
-    "logprob_fact": ("logprob_recovered", FACT),
+    "logprob_answer": (LOGPROB_RECOVERED, ANSWER),
+    "logprob_fact": (LOGPROB_RECOVERED, FACT),
 }
 _COMPONENTS = {"coefficients": "noising_mlp_coefficients", "attention": "noising_attention"}
+# What is patched into the original -> the names of its UDS and of its ratio.
+_DEPTH_SCORES = {
+    "residual": ("uds", "ratio_residual"),
+    **{name: (f"damage_{name}_uds", f"damage_{name}_ratio") for name in _COMPONENTS},
+}
 ModelState = Mapping[str, str]  # of a model: method, concept, state, treatment, recipe
 
 
@@ -97,7 +105,7 @@ def _recalled(recall: pd.DataFrame, stage: str) -> "pd.Series[float]":
 
     After relearning: of the questions that were not relearned.
     """
-    asked = recall[(recall["stage"] == stage) & (recall["wording"] == "held_out")]
+    asked = recall[(recall["stage"] == stage) & (recall["wording"] == HELD_OUT)]
     if stage == RELEARNED:
         asked = asked[~asked["relearned"]]
     return asked.groupby("method")["has_fact"].mean()
@@ -105,7 +113,7 @@ def _recalled(recall: pd.DataFrame, stage: str) -> "pd.Series[float]":
 
 def _of_answers(recall: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
     """Scores of what the models say."""
-    asked = recall[(recall["stage"] == AS_IT_IS) & (recall["wording"] == "question")]
+    asked = recall[(recall["stage"] == AS_IT_IS) & (recall["wording"] == QUESTION)]
     originals = asked[asked["method"] == ORIGINAL].set_index("question")["answer"]
     likeness = [
         rouge_l(originals[question], answer)
@@ -163,9 +171,8 @@ def _of_depth(
             layers: summary[summary["layers"] == layers].set_index("method")
             for layers in (ALL, LOWER_AND_MIDDLE)
         }
-        is_residual = name == "residual"
-        scores["uds" if is_residual else f"damage_{name}_uds"] = by_method[ALL]["uds"]
-        ratio = "ratio_residual" if is_residual else f"damage_{name}_ratio"
+        uds, ratio = _DEPTH_SCORES[name]
+        scores[uds] = by_method[ALL]["uds"]
         scores[ratio] = by_method[LOWER_AND_MIDDLE]["ratio"]
     return scores
 

@@ -156,22 +156,13 @@ def calibration_table(
     """
     treatments = [*sorted(rounds["treatment"].unique()), ALL]
     rows = [
-        {
-            "score": spec.name,
-            "definition": spec.definition,
-            "sign": spec.sign,
-            "primary": spec.primary,
-            "treatment": treatment,
-            "included": included,
-            **_numbers_of(chosen, models, treatment, spec, seed),
-        }
+        {"included": included, **row}
         for spec in scores
-        for included, chosen in _selections(_with_score(rounds, spec), spec)
-        for models in [_models(chosen, spec)]
-        for treatment in treatments
+        for included, models in _selections(_with_score(rounds, spec), spec)
+        for row in _of_score(models, spec, treatments, seed)
     ]
     table = pd.DataFrame(rows, columns=CALIBRATION_COLUMNS)
-    table["at_most_5_percent"] = table["at_most_5_percent"].fillna(False).astype(bool)
+    table["at_most_5_percent"] = table["at_most_5_percent"].eq(True)
     return table.astype(dict.fromkeys(_COUNTS, "Int64"))
 
 
@@ -198,22 +189,31 @@ def _models(rows: pd.DataFrame, spec: ScoreSpec) -> Models:
     )
 
 
-def _numbers_of(
-    rows: pd.DataFrame, every: Models, treatment: str, spec: ScoreSpec, seed: int
-) -> dict[str, Any]:
-    """All numbers of one score and treatment.
+def _of_score(
+    rows: pd.DataFrame, spec: ScoreSpec, treatments: Sequence[str], seed: int
+) -> Iterator[dict[str, Any]]:
+    """One score of some models, by treatment; thresholds are those of all treatments."""
+    every = _models(rows, spec)
+    threshold, alarms = best_threshold(every), alarms_left_out(every)
+    names = ("definition", "sign", "primary")
+    same = {"score": spec.name, **{name: getattr(spec, name) for name in names}}
+    same["threshold"] = spec.sign * threshold if np.isfinite(threshold) else np.nan
+    for treatment in treatments:
+        chosen = (rows["treatment"] == treatment).to_numpy(bool) | (treatment == ALL)
+        models = every.only(chosen)
+        numbers = same | _numbers_of(models, seed)
+        if alarms is not None:
+            numbers |= _rates(models, alarms[chosen])
+        note = _note(models, rows, numbers, treatment == ALL)
+        yield numbers | {"treatment": treatment, "note": note}
 
-    Args:
-        rows, every: the same models, of all treatments: thresholds are theirs.
-    """
-    is_pooled = treatment == ALL
-    chosen = np.full(len(rows), True) if is_pooled else (rows["treatment"] == treatment).to_numpy()
-    models, alarms = every.only(chosen), alarms_left_out(every)
+
+def _numbers_of(models: Models, seed: int) -> dict[str, Any]:
+    """How many models there are, and the AUC."""
     knows, never = models.of(True), models.of(False)
     n_knows, n_never = int(models.knows.sum()), int((~models.knows).sum())
     low, high = auc_interval(models, seed)
-    threshold = best_threshold(every)
-    numbers = {
+    return {
         "rounds": len(np.unique(models.rounds)),
         "n_knows": n_knows,
         "n_never": n_never,
@@ -222,10 +222,7 @@ def _numbers_of(
         "auc": auc(knows, never),
         "auc_low": low,
         "auc_high": high,
-        "threshold": spec.sign * threshold if np.isfinite(threshold) else np.nan,
-        **({} if alarms is None else _rates(models, alarms[chosen])),
     }
-    return numbers | {"note": _note(models, rows, numbers, is_pooled)}
 
 
 def _rates(models: Models, alarms: Flags) -> dict[str, Any]:

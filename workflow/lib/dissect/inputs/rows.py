@@ -1,6 +1,8 @@
 """A row of the checkpoints table: what a checkpoint is, apart from how the table is read."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from dissect.terms import BASE, ORIGINAL
 
@@ -12,6 +14,16 @@ _ORIGIN_OF_KIND = {
     "unlearn": "trained_here",
     "teach": "trained_here",
 }
+
+
+T = TypeVar("T")
+Key = tuple[str, str, str]  # model, method, concept
+
+
+def serving(by_key: Mapping[Key, T], model: str, method: str, concept: str) -> T | None:
+    """What has these names: its own for the concept, or what serves all; None: there is neither."""
+    own = by_key.get((model, method, concept))
+    return by_key.get((model, method, "")) if own is None else own
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 from dissect.checkpoints.manifest import manifest_if_present
 from dissect.files import read_json, sha256_of
 from dissect.inputs.concepts import Entry, digest, read_concept_file, unrelated_id, with_unrelated
-from dissect.inputs.rows import CheckpointRow
+from dissect.inputs.rows import CheckpointRow, Key, serving
 from dissect.provenance import versions
 from dissect.results.expected import expected, refuse_foreign
 from dissect.results.schema import read_metadata
@@ -22,7 +22,6 @@ from dissect.terms import ORIGINAL
 
 log = logging.getLogger("dissect")
 
-Key = tuple[str, str, str]  # model, method, concept
 _ANSWERS = ("QA_with_answers", "answers_tokens_num", "answer_facts", "answered_by")
 _PATCHED = ".patched"
 
@@ -67,9 +66,6 @@ def check_results(
     _refuse_foreign_texts(sources, dict.fromkeys([*read, *retained]), weights)
     data_sha256 = {(path.parent.name, path.stem): sha256_of(path) for path in read}
 
-    def manifest_of(model: str, method: str, concept: str) -> dict[str, Any]:
-        return by_key.get((model, method, concept)) or by_key[model, method, ""]
-
     def wanted(path: Path) -> dict[str, str]:
         model, method, concept = key_of(path)
         donor = study.get("reference")
@@ -77,11 +73,11 @@ def check_results(
         settings = study.get("patched" if path.stem.endswith(_PATCHED) else "settings", {})
         return expected(
             originals[model],
-            None if method == ORIGINAL else manifest_of(model, method, concept),
+            None if method == ORIGINAL else _manifest(by_key, model, method, concept),
             data_sha256[model, text],
             settings=settings.get(model),
             dtype=study.get("dtype"),
-            reference=None if donor in (None, method) else manifest_of(model, donor, concept),
+            reference=None if donor in (None, method) else _manifest(by_key, model, donor, concept),
         )
 
     metadata = {path: read_metadata(path) for path in files}
@@ -102,12 +98,22 @@ def _read_manifests(
         if "training" in of_study:
             model, _, concept = key = (one["model"], one["method"], one["concept"])
             start = CheckpointRow(*key, one["source"]).start
-            manifest = by_key.get((model, start, concept)) or by_key[model, start, ""]
-            sha256 = {f"{start}_weights_sha256": manifest["weights_sha256"]}
+            sha256 = {
+                f"{start}_weights_sha256": _manifest(by_key, model, start, concept)[
+                    "weights_sha256"
+                ]
+            }
             of_study["training"] = of_study["training"] | sha256
         compared.append((path, one, of_study))
     refuse_foreign(compared)
     return by_key
+
+
+def _manifest(by_key: Mapping[Key, dict[str, Any]], *names: str) -> dict[str, Any]:
+    """The fields of the manifest that serves a model, method and concept."""
+    manifest = serving(by_key, *names)
+    assert manifest is not None, names
+    return manifest
 
 
 def _refuse_foreign_texts(

@@ -115,12 +115,13 @@ class Products:
         return [
             config.path("rounds", f"{model}.csv")
             for model in (self.study.models if all(is_complete) else ())
-            if self.recalls(model) and len(self._states_by_concept(model)) == 1
+            if self._has_round(model)
         ]
 
-    def _states_by_concept(self, model: str) -> set[str]:
-        """The concepts of models whose state is known."""
-        return {one["concept"] for one in self.study.model_states(model)}
+    def _has_round(self, model: str) -> bool:
+        """Whether states are known of models of one concept, and these are asked for facts."""
+        concepts = {one["concept"] for one in self.study.model_states(model)}
+        return len(concepts) == 1 and self.study.has_recall(model, *concepts)
 
     def all_rounds(self) -> list[str]:
         """This study's rounds and the finished ones that the config names."""

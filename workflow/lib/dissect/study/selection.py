@@ -7,12 +7,10 @@ from typing import NamedTuple
 
 from dissect.checkpoints.weight_files import ADAPTER_CONFIG
 from dissect.errors import DissectError, check_known
-from dissect.inputs.rows import CheckpointRow
+from dissect.inputs.rows import CheckpointRow, Key, serving
 from dissect.study.config import Config
 from dissect.study.preflight import UNAVAILABLE, PreflightRow
 from dissect.terms import BASE, ORIGINAL, STARTS
-
-Key = tuple[str, str, str]  # model, method, concept
 
 
 class Missing(NamedTuple):
@@ -129,8 +127,7 @@ def _chain(row: CheckpointRow, by_key: Mapping[Key, CheckpointRow]) -> list[Chec
 
 def start_of(row: CheckpointRow, by_key: Mapping[Key, CheckpointRow]) -> CheckpointRow | None:
     """The row that a training starts from: of the same concept, or of none; None: there is none."""
-    own = by_key.get((row.model, row.start, row.concept))
-    return own or by_key.get((row.model, row.start, ""))
+    return serving(by_key, row.model, row.start, row.concept)
 
 
 def _bases(config: Config, of_model: Iterable[CheckpointRow]) -> list[CheckpointRow]:

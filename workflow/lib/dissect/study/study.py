@@ -22,14 +22,14 @@ from dissect.inputs.concepts import (
     unrelated_id,
     with_unrelated,
 )
-from dissect.inputs.rows import CheckpointRow
+from dissect.inputs.rows import CheckpointRow, Key, serving
 from dissect.inputs.windows import layers_between, windows_of
 from dissect.recall.settings import HELD_OUT, QUESTION
 from dissect.study.checkpoint_table import read_table
 from dissect.study.config import Config, load_config
 from dissect.study.folders import check_folder, check_pair, layers_of
 from dissect.study.preflight import PreflightRow, read_preflight
-from dissect.study.selection import Key, Selection, all_missing, concepts_of, rows_of, select
+from dissect.study.selection import Selection, all_missing, concepts_of, rows_of, select
 from dissect.terms import BASE, KNOWS, NEVER, NONE, ORIGINAL, REFERENCE, STARTS
 
 _WEIGHTS = "*.safetensors"
@@ -148,10 +148,10 @@ class Study:
         Raises:
             DissectError: if the config does not select it.
         """
-        for key in ((model, method, concept), (model, method, "")):
-            if key in self._by_key:
-                return self._by_key[key]
-        raise DissectError(f"{model} {method} {concept} is not selected by the config")
+        row = serving(self._by_key, model, method, concept)
+        if row is None:
+            raise DissectError(f"{model} {method} {concept} is not selected by the config")
+        return row
 
     # Where files are, by the path grammar of results/README.md.
 
@@ -301,16 +301,21 @@ class Study:
         each its method, concept, state, treatment (NONE, or the method of its training) and
         recipe.
         """
-        models = []
+        return self._model_states.get(model, [])
+
+    @cached_property
+    def _model_states(self) -> dict[str, list[dict[str, str]]]:
+        """`model_states` by model; every round asks for its own."""
+        by_model: dict[str, list[dict[str, str]]] = {}
         for row in self.unlearned:
-            state = self.state(row) if row.model == model else None
-            if state is not None:
+            if (state := self.state(row)) is not None:
                 is_treated = row.kind == "unlearn"
                 recipe = row.recipe if is_treated else NONE
                 treatment = self.config.method_of(recipe) if is_treated else NONE
                 names = {"method": row.method, "concept": row.concept, "state": state}
-                models.append(names | {"treatment": treatment, "recipe": recipe})
-        return models
+                states = by_model.setdefault(row.model, [])
+                states.append(names | {"treatment": treatment, "recipe": recipe})
+        return by_model
 
     @cached_property
     def finished_rounds(self) -> list[str]:

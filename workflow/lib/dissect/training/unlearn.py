@@ -34,7 +34,7 @@ class Trained(NamedTuple):
 
 
 def unlearn(
-    original: Path,
+    start: Path,
     concept: Concept,
     retain: Sequence[Concept],
     held_out: Sequence[Concept],
@@ -44,16 +44,16 @@ def unlearn(
     seed: int,
     device: str,
 ) -> Trained:
-    """Train a copy of the checkpoint in the folder `original` that unlearns `concept`.
+    """Train a copy of the checkpoint in the folder `start` that unlearns `concept`.
 
     That a concept was not unlearned is no error: a warning says so, as does training["message"].
     """
-    tokenizer = load_tokenizer(original)
+    tokenizer = load_tokenizer(start)
     pad = pad_of(tokenizer)
     material = _material(concept, retain, held_out, recipe, prompt, tokenizer)
     entries = {str(entry["id"]): entry for entry in (*retain, *held_out, concept)}
     answers = check.answers_of(entries, tokenizer, prompt)
-    model = load_model(original, recipe, device)
+    model = load_model(start, recipe, device)
     before = check.answers_nll(model, answers, pad)
     steps = train(model, material, recipe, steps=recipe.steps, pad=pad, seed=seed, device=device)
     after = check.answers_nll(model, answers, pad)
