@@ -98,12 +98,8 @@ def _read_manifests(
         if "training" in of_study:
             model, _, concept = key = (one["model"], one["method"], one["concept"])
             start = CheckpointRow(*key, one["source"]).start
-            sha256 = {
-                f"{start}_weights_sha256": _manifest(by_key, model, start, concept)[
-                    "weights_sha256"
-                ]
-            }
-            of_study["training"] = of_study["training"] | sha256
+            sha256 = _manifest(by_key, model, start, concept)["weights_sha256"]
+            of_study["training"] = of_study["training"] | {f"{start}_weights_sha256": sha256}
         compared.append((path, one, of_study))
     refuse_foreign(compared)
     return by_key
