@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -76,6 +77,20 @@ class Cluster:
 
     def state(self) -> str:
         return self.ask("squeue") + self.ask("sinfo", "--list-reasons")
+
+    @contextmanager
+    def slow_look(self) -> Iterator[Path]:
+        """Let `squeue` wait until this is over; the file that is given appears when it does."""
+        waits, begun = self.folder / "bin/squeue", self.folder / "look_begun"
+        real = shutil.which("squeue")
+        script = f"touch {begun}\nwhile [ -e {waits} ]; do sleep 0.1; done\nexec {real} \"$@\"\n"
+        waits.write_text(f"#!/bin/sh\n{script}", encoding="utf-8")
+        waits.chmod(0o755)
+        try:
+            yield begun
+        finally:
+            waits.unlink()
+            begun.unlink()
 
     def stop_daemon(self, name: str) -> None:
         pid = int((self.folder / f"run/{name}.pid").read_text(encoding="utf-8"))

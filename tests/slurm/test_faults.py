@@ -2,6 +2,7 @@
 
 import re
 import signal
+import time
 
 import pytest
 from slurm_study import (
@@ -74,12 +75,19 @@ def test_a_full_disk_is_named_and_leaves_nothing_behind(study: Study, undisturbe
     assert_goes_on(study, undisturbed)
 
 
-def test_ctrl_c_cancels_the_jobs(study: Study, undisturbed: Study) -> None:
+@pytest.mark.parametrize("moment", ["between looks", "during a look"])
+def test_ctrl_c_cancels_the_jobs(moment: str, study: Study, undisturbed: Study) -> None:
     study.remove(ONE, OTHER)
     held = study.fault(ONE, "hold")
     run = study.start()
     study.reached(held, run)
-    run.process.send_signal(signal.SIGINT)
+    if moment == "during a look":
+        with study.cluster.slow_look() as begun:
+            study.cluster.wait_until(begun.exists)
+            run.process.send_signal(signal.SIGINT)
+            time.sleep(1)
+    else:
+        run.process.send_signal(signal.SIGINT)
     assert run.finish().status != 0
     study.cluster.wait_until(lambda: not study.cluster.queue())  # cancelled jobs take a moment
     held.unlink()

@@ -167,6 +167,19 @@ def test_jobs_of_a_living_run_are_no_orphans(folder: Path, monkeypatch: pytest.M
         runs.refuse_orphans()
 
 
+def test_a_run_that_ends_cancels_the_rest_of_its_jobs_and_no_others(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = runs.this_run(RUN_ID, "")
+    run.write()
+    in_the_queue(monkeypatch, Job("17", RUN_ID, ""), Job("18", RUN_ID.replace("0f", "1f"), ""))
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(runs, "ask", lambda *command: asked.append(command))
+    run.cancel_rest()
+    assert asked == [("scancel", "17")]
+    assert runs.recorded_runs() == []
+
+
 def test_a_run_on_another_machine_is_left_to_that_machine(folder: Path) -> None:
     Run(RUN_ID, "elsewhere", 1, "1", "", ()).write()
     with pytest.raises(DissectError, match="started on elsewhere"):

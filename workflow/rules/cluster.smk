@@ -35,14 +35,12 @@ def begin_on_slurm():
         RECORD.write()
 
 
-def end_on_slurm():
+onsuccess:
     if RECORD is not None:
         RECORD.remove()
 
 
-onsuccess:
-    end_on_slurm()
-
-
 onerror:
-    end_on_slurm()
+    if RECORD is not None:
+        with errors_in_one_line():
+            RECORD.cancel_rest()

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dissect.cluster.slurm import Job, is_unfinished, unfinished_jobs
+from dissect.cluster.slurm import Job, ask, is_unfinished, unfinished_jobs
 from dissect.errors import DissectError
 from dissect.files import read_json, write_json
 
@@ -42,6 +42,19 @@ class Run:
     def remove(self) -> None:
         """Take the record away: the run has ended, and its jobs with it."""
         self._path.unlink(missing_ok=True)
+
+    def cancel_rest(self) -> None:
+        """Cancel its jobs that are still in the queue, since nobody waits for them, and remove it.
+
+        Snakemake itself cancels them at Ctrl-C, but for those whose states it asks for just then
+        (9.27: they are off its list meanwhile).
+
+        Raises:
+            DissectError: if Slurm does not answer; the record stays, for the next run to find.
+        """
+        if left := [job.id for job in unfinished_jobs(Path.cwd()) if job.run == self.id]:
+            ask("scancel", *left)
+        self.remove()
 
     @property
     def _path(self) -> Path:
