@@ -22,6 +22,7 @@ PART: dict[str, Any] = {
     "concepts": dict(zip(MODELS, map(list, zip(*PAIRS, strict=True)), strict=True)),
     "methods": [METHOD],
     "experiments": ["attention", "value_vectors"],
+    "jobs": "experiment",
 }
 PART_ROWS = [row for row in ROWS if row.method in ("original", METHOD)]
 SECONDS = 0.02  # between two looks at the disk

@@ -39,6 +39,9 @@ SMALL: dict[str, Any] = {
     "behaviour": {"sets": []},
     "controls": {"self_patch": False},
     "weight_changes": False,
+    # All four sweeps of a copy in one job, since a job here mostly starts Python; test_disk.py has the
+    # shipped setting, a job per sweep.
+    "jobs": "copy",
 }
 # On the hub behind a licence that must be accepted.
 GATED = "meta-llama/"
@@ -204,7 +207,7 @@ def compute(root: Path, repositories: Mapping[str, Path]) -> Done:
         paper = make_paper(root, hub, repositories)
         preflight = paper.run("preflight")
         asked = len(hub.requests)
-        checkpoints = paper.run("checkpoints")
+        checkpoints = paper.run("checkpoints", "--set-threads", "download_checkpoint=1")
     whole = paper.run(network=False)
     sent = (files_of(hub.requests[:asked]), files_of(hub.requests[asked:]))
     return Done(paper, preflight, checkpoints, whole, *sent)
