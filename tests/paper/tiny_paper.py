@@ -39,8 +39,8 @@ SMALL: dict[str, Any] = {
     "behaviour": {"sets": []},
     "controls": {"self_patch": False},
     "weight_changes": False,
-    # All four sweeps of a copy in one job, since a job here mostly starts Python; test_disk.py has the
-    # shipped setting, a job per sweep.
+    # All four sweeps of a copy in one job, since a job here mostly starts Python; test_disk.py has
+    # a job per sweep, as shipped.
     "jobs": "copy",
 }
 # On the hub behind a licence that must be accepted.

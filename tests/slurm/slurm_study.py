@@ -80,16 +80,20 @@ class Cluster:
 
     @contextmanager
     def slow_look(self) -> Iterator[Path]:
-        """Let `squeue` wait until this is over; the file that is given appears when it does."""
-        waits, begun = self.folder / "bin/squeue", self.folder / "look_begun"
-        real = shutil.which("squeue")
-        script = f"touch {begun}\nwhile [ -e {waits} ]; do sleep 0.1; done\nexec {real} \"$@\"\n"
-        waits.write_text(f"#!/bin/sh\n{script}", encoding="utf-8")
-        waits.chmod(0o755)
+        """Let Snakemake's next look at its jobs last until this is over.
+
+        The file that is given appears when it has begun.
+        """
+        waiting, begun = self.folder / "bin/squeue", self.folder / "look_begun"
+        # Only that question has these columns; jobs, too, ask squeue for something.
+        wait = f"touch {begun}; while [ -e {waiting} ]; do sleep 0.1; done"
+        script = f'case "$*" in *"%i|%T"*) {wait} ;; esac\nexec {shutil.which("squeue")} "$@"\n'
+        waiting.write_text(f"#!/bin/sh\n{script}", encoding="utf-8")
+        waiting.chmod(0o755)
         try:
             yield begun
         finally:
-            waits.unlink()
+            waiting.unlink()
             begun.unlink()
 
     def stop_daemon(self, name: str) -> None:
