@@ -1,15 +1,16 @@
 """The config: what is refused, and how it is said; the shipped files; the reference in docs/."""
 
-import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from dissect.errors import DissectError
-from dissect.study.config import Score, load_config
-from dissect.study.reference import reference
+from dissect.study.config import Config, Score, load_config
+from dissect.study.reference import reference, section_inside
 from dissect.terms import PAPER_EXPERIMENTS, SCORES
 
 ROOT = Path(__file__).parents[2]
@@ -50,10 +51,14 @@ def test_the_shipped_configs_are_legal(name: str) -> None:
     load_config(shipped(name))
 
 
-def keys() -> set[str]:
-    """Every key of the reference that holds no other one; <name> stands for a user's own key."""
-    every = set(re.findall(r"^\| `([^`]+)` \|", reference(), re.MULTILINE))
-    return {key for key in every if not any(other.startswith(f"{key}.") for other in every)}
+def keys(section: type[BaseModel] = Config, prefix: str = "") -> Iterator[str]:
+    """Every key that holds no other one; <name> stands for a user's own key."""
+    for name, field in section.model_fields.items():
+        inner, between = section_inside(field)
+        if inner:
+            yield from keys(inner, f"{prefix}{name}{between}.")
+        else:
+            yield f"{prefix}{name}"
 
 
 def test_the_papers_config_says_every_key() -> None:
@@ -88,7 +93,9 @@ def test_the_reference_in_docs_is_up_to_date() -> None:
     assert (ROOT / "docs/config.md").read_text(encoding="utf-8") == reference()
 
 
-def test_every_key_has_a_meaning() -> None:
+def test_every_key_is_in_the_reference_and_has_a_meaning() -> None:
+    for key in keys():
+        assert f"| `{key.rpartition('.')[2]}` |" in reference(), key
     assert "None" not in reference()
     assert "|  |\n" not in reference()
 

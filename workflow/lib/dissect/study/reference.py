@@ -10,39 +10,62 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from dissect.study.config import Config
+from dissect.training.recipe import Optimisation, Recipe
 
 _HEAD = """# The config file
 
-Made by `python -m dissect.study.reference > docs/config.md` from
-workflow/lib/dissect/study/config.py; do not edit it here. A study is one YAML file. Snakemake reads
-config/config.yaml, or instead of it the file given with `--configfile`; single keys are set with
-`--config key=value`. Unknown keys are refused. Relative paths start at the working directory.
-The concept files and the checkpoints table: inputs.md.
+This page is generated from workflow/lib/dissect/study/config.py by
+`python -m dissect.study.reference > docs/config.md`; do not edit it.
+
+A study is one YAML file. Snakemake reads config/config.yaml, or the file that `--configfile` names
+instead. `--config key=value` sets a single key. Unknown keys are refused. Relative paths start at
+the working directory. [inputs.md](inputs.md) describes the concept file and the checkpoints table.
 """
 _BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 _PLAIN = {str: "text", int: "whole number", float: "number", bool: "true, false"}
+# Options of several sections, described once: the class, and what it is about.
+_SHARED = {Optimisation: "every training", Recipe: "every `unlearn` row"}
 
 
 def reference() -> str:
     """The whole of docs/config.md."""
-    return _HEAD + _section(Config, "", "The study")
+    shared = [
+        _section(section, "", f"Options of {about}", f"In every section below that names {about}.")
+        for section, about in _SHARED.items()
+    ]
+    return _HEAD + _section(Config, "", "The study") + "".join(shared)
 
 
-def _section(section: type[BaseModel], prefix: str, title: str) -> str:
-    rows = ["| key | legal | default | meaning |", "|---|---|---|---|"]
+def _section(section: type[BaseModel], prefix: str, title: str, doc: str = "") -> str:
+    rows = []
     deeper = ""
+    shared = next((base for base in section.__mro__[1:] if base in _SHARED), None)
     for name, field in section.model_fields.items():
-        path = f"{prefix}{name}"
-        meaning = " ".join((field.description or "").split())
-        rows.append(f"| `{path}` | {_legal(field)} | {_default(field)} | {meaning} |")
-        inner, between = _inner(field)
+        if shared and _row(field) == _row(shared.model_fields.get(name)):
+            continue
+        inner, between = section_inside(field)
         if inner:
-            deeper += _section(inner, f"{path}{between}.", f"`{path}{between}`")
-    doc = (section.__doc__ or "").strip()
-    return f"\n## {title}\n\n{doc}\n\n" + "\n".join(rows) + "\n" + deeper
+            deeper += _section(inner, f"{prefix}{name}{between}.", f"`{prefix}{name}{between}`")
+        else:
+            rows.append(f"| `{name}` | {_row(field)} |")
+    text = doc or " ".join((section.__doc__ or "").split())
+    if shared:
+        anchor = f"options-of-{_SHARED[shared]}".replace(" ", "-").replace("`", "")
+        text += f" Also: the [options of {_SHARED[shared]}](#{anchor})."
+    if rows:
+        rows = ["", "| key | allowed | default | meaning |", "|---|---|---|---|", *rows]
+    return f"\n## {title}\n\n{text}\n" + "".join(f"{row}\n" for row in rows) + deeper
 
 
-def _inner(field: FieldInfo) -> tuple[type[BaseModel] | None, str]:
+def _row(field: FieldInfo | None) -> str:
+    """What is said of a key: what is allowed, the default, the meaning."""
+    if field is None:
+        return ""
+    meaning = " ".join((field.description or "").split())
+    return f"{_allowed(field)} | {_default(field)} | {meaning}"
+
+
+def section_inside(field: FieldInfo) -> tuple[type[BaseModel] | None, str]:
     """The section inside a key, and what stands between: nothing, or a name of the user's."""
     annotation, between = field.annotation, ""
     if get_origin(annotation) is dict:
@@ -52,7 +75,7 @@ def _inner(field: FieldInfo) -> tuple[type[BaseModel] | None, str]:
     return None, between
 
 
-def _legal(field: FieldInfo) -> str:
+def _allowed(field: FieldInfo) -> str:
     limits = [
         f", {word} {getattr(item, key)}"
         for item in field.metadata
@@ -76,7 +99,7 @@ def _type(annotation: Any) -> str:
         return ", ".join(map(_type, arguments))
     if annotation is type(None):
         return "null"
-    return _PLAIN.get(annotation, "a section of its own")
+    return _PLAIN.get(annotation, "any value")
 
 
 def _default(field: FieldInfo) -> str:
