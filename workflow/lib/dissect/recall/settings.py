@@ -18,16 +18,16 @@ class Relearning(Lessons):
 
 
 class Recall(Section):
-    """Which facts (answer_facts of the concept file) each model still says when it is asked."""
+    """Recall: the facts (answer_facts of the concept file) in each model's free answers."""
 
     wordings: Distinct[Literal["question", "held_out"]] = Field(default=[])
-    """In which words the facts are asked for: the questions themselves (QA), or the concept file's
-    held_out_paraphrases, which no training here ever reads. Empty: they are not asked for."""
+    """The wordings of the questions: question (QA), or held_out (the concept file's
+    held_out_paraphrases, which no training reads). Empty: recall is not measured."""
     new_tokens: int = Field(default=20, ge=1, le=100_000)
-    """The most tokens of an answer."""
+    """The maximum number of tokens of an answer."""
     relearn: bool = False
-    """Whether the answers to the questions with even numbers are then taught to a copy of the model
-    (which is not kept), and all are asked again: do the other facts come back?"""
+    """Whether a copy of the model (which is not kept) is then taught the answers to the questions
+    with even numbers and asked again, to see whether the other facts come back."""
     relearning: Relearning = Relearning()
     """How that copy is taught."""
 

@@ -80,11 +80,11 @@ class ConceptSource(Section):
     """Where a model's concept file comes from. A plain string is a path."""
 
     path: UserPath | None = None
-    """A file of yours, relative to the working directory. Either this or `url`."""
+    """Your own file, relative to the working directory. Give either this or `url`."""
     url: str | None = Field(default=None, pattern=r"^(https?|ftp)://\S+$")
-    """The address of a file that is fetched once. Goes with `sha256`."""
+    """The address of a file that is downloaded once. It needs `sha256`."""
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
-    """What the fetched file's sha256 must be, 64 hexadecimal digits."""
+    """The SHA-256 of the downloaded file, 64 hexadecimal digits."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -96,39 +96,39 @@ class ConceptSource(Section):
 
 
 class ModelSettings(Section):
-    """What belongs to one model."""
+    """Settings of one model."""
 
     concepts: Annotated[ConceptSource, BeforeValidator(_source)]
     """The concept file: the questions, answers and texts (docs/inputs.md)."""
     prompt: Annotated[str, AfterValidator(_prompt)] = "paper"
     """How a question becomes a prompt. paper: `Question: {q}\\n Answer:`, with the question's own
-    spaces, as the paper's notebooks do. chat: the tokenizer's chat template. Or a text of your own
-    that holds {q}."""
+    spaces, as in the paper's notebooks. chat: the tokenizer's chat template. Or a text that
+    contains {q}."""
 
 
 class Patched(Section):
     """Answers while a window of layers is patched."""
 
     windows: Distinct[Annotated[str, AfterValidator(_layers)]] = Field(default=[])
-    """Which layers are put back together, each FIRST-LAST: counted from 0, both included. Empty: no
-    answers under a patch. Each window and experiment answers every question once more, by both
-    models at once (docs/behaviour.md has the cost)."""
+    """The layers that are patched together, each FIRST-LAST: counted from 0, both included. Empty:
+    no answers under a patch. For each window and experiment every question is answered once more,
+    with both models in memory (docs/behaviour.md)."""
     experiments: Distinct[PaperExperiment] | None = Field(default=None, min_length=1)
-    """Which component is put back. Left out: all of the paper's that the study's `experiments`
-    name."""
+    """The components that are patched. Left out: those of the paper's four that are in
+    `experiments`."""
     sets: Distinct[QuestionSet] = Field(default=["target"], min_length=1)
-    """Which of the questions are asked again: does what was unlearned come back?"""
+    """The questions that are asked again, to see whether unlearned answers come back."""
 
 
 class Behaviour(Section):
-    """What the models answer. Changing any of it generates the answers again."""
+    """Free answers of the models. Any change here generates the answers again."""
 
     sets: Distinct[QuestionSet] = Field(default=[*get_args(QuestionSet)])
-    """What is asked of the original and of each unlearned model: target (QA, the concept's
-    questions), completion (text_completion), unrelated (unrelated_QA). What a concept file does not
-    have is left out. Empty: nothing is asked at all."""
+    """The questions for the original and each unlearned model: target (QA, the concept's
+    questions), completion (text_completion), unrelated (unrelated_QA). Sets that a concept file
+    does not have are left out. Empty: no answers are generated."""
     new_tokens: int = Field(default=100, ge=1, le=100_000)
-    """The most tokens of an answer. The paper's: 100."""
+    """The maximum number of tokens of an answer. The paper's: 100."""
     patched: Patched = Patched()
     """Answers under a patch."""
 
@@ -141,20 +141,20 @@ class Behaviour(Section):
 
 
 class Controls(Section):
-    """What a recovery is held against: the same windows with other donors (docs/controls.md)."""
+    """Control baselines: the same windows patched from other donors (docs/controls.md)."""
 
     donors: Distinct[Control] = Field(default=[])
-    """Whose states are put back beside the original's own: other_question (the original's on the
+    """The donors besides the original on the same text: other_question (the original on the
     concept's next question), noise (Gaussian, of the same norm per position), aligned_question (the
-    next question's, aligned where the answer begins), mean_of_questions (the mean over the
-    concept's other questions, aligned likewise), reference (the model that `reference` names, on
-    the same question). Empty: none. Changing it computes the sweeps again."""
+    next question, aligned where the answer begins), mean_of_questions (the mean over the concept's
+    other questions, aligned in the same way), reference (the model that `reference` names, on the
+    same text). Empty: none. A change computes the sweeps again."""
     layers: Distinct[Annotated[int, Field(ge=0, le=9999)]] = Field(default=[])
-    """In which windows: those whose `layer` (centre, first layer of a suffix, last one of a prefix;
-    from 0) is one of these, for each kind of `windows`."""
+    """The windows with control baselines: those whose `layer` is in this list (counted from 0; the
+    centre, the first layer of a suffix, the last layer of a prefix), for each kind of `windows`."""
     self_patch: bool = True
-    """Whether each model's own states are put back into itself, which must change nothing: the run
-    fails where it does."""
+    """Whether each model's own states are patched into itself. This must change nothing; otherwise
+    the run fails."""
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:
@@ -170,41 +170,42 @@ class Controls(Section):
 
 
 class Depth(Section):
-    """How deep the unlearning reaches (docs/depth.md): where `reference` names a reference model,
-    and for the concepts whose file has answer_facts."""
+    """Depth of erasure (docs/depth.md). It needs a reference model (`reference`) and concepts whose
+    file has answer_facts."""
 
     forms: Distinct[DepthForm] = Field(default=["corrected"])
-    """How the texts are made. published: as the published script of UDS makes them, its last layer
-    included. published_fixed: the same with the last layer right. corrected: this study's own
-    prompt, tokenized as a whole, and the last layer right. Empty: depth is not measured."""
+    """The forms of UDS. published: texts and last layer as in the published script.
+    published_fixed: the same with its error in the last layer corrected. corrected: this study's
+    own prompt, tokenized as a whole, and the correct last layer. Empty: depth is not measured."""
 
 
 class Calibration(Section):
-    """How often each score is wrong, from rounds of models whose state is known
-    (calibration/README.md): tables/calibration.csv and a figure. A study that trains such models
-    itself is a round, too."""
+    """Error rates of the scores, from rounds of models whose state is known
+    (calibration/README.md): tables/calibration.csv and a figure. A study that trains such models is
+    itself a round."""
 
     rounds: UserPath | None = None
-    """A folder of finished rounds, .csv files; of one that this study makes again, its own counts.
-    Left out: only this study's."""
+    """A folder of finished rounds (.csv files). A round that this study computes again replaces the
+    finished one. Left out: only this study's rounds."""
 
 
 class Figures(Section):
-    """What the figures show. Changing it redraws figures and computes nothing else."""
+    """What the figures show. A change redraws the figures and computes nothing else."""
 
     windows: Windows | None = None
-    """Which of the computed windows to draw. Left out: all of them. The figure that compares widths
-    shows all of them anyway."""
+    """The windows to draw, out of those computed. Left out: all. The figure that compares widths
+    always shows all."""
     spans: Distinct[Span] = Field(default=["notebook"], min_length=1)
-    """Which positions' losses to draw; all are always computed. notebook: the last
-    answers_tokens_num positions, as published. answer: those that predict the answer. fact: those
-    that predict the facts of the concept file's answer_facts. The figure that compares spans shows
-    all anyway."""
+    """The positions whose losses are drawn; all spans are computed. notebook: the last
+    answers_tokens_num positions, as published. answer: positions that predict the answer. fact:
+    positions that predict the facts in answer_facts. The figure that compares spans always shows
+    all."""
     scores: Distinct[Score] = Field(default=["krs"], min_length=1)
-    """krs: mean over questions of 1 - loss(patched) / loss(unlearned), the paper's. krs_of_means:
-    the same of the mean losses, which one odd question cannot move."""
+    """krs: the mean over questions of 1 - loss(patched) / loss(unlearned), as in the paper.
+    krs_of_means: the same ratio of mean losses, on which a single unusual question has little
+    influence."""
     style: Style = Style()
-    """How they look."""
+    """The look of the figures."""
     formats: Distinct[Literal["png", "pdf"]] = Field(default=["png", "pdf"], min_length=1)
     """File formats of every figure."""
 
@@ -214,17 +215,17 @@ _SECTIONS: Any = {
     for name, recipe in METHODS.items()
 }
 Unlearning = create_model(
-    "Unlearning", __base__=Section, __doc__="Per method, its own options.", **_SECTIONS
+    "Unlearning", __base__=Section, __doc__="The options of each unlearning method.", **_SECTIONS
 )
 
 
 class Variant(Section):
-    """A recipe that is a method's own but for some options."""
+    """A further recipe: a method with some options changed."""
 
     method: Literal[tuple(METHODS)]  # type: ignore[valid-type]
     """The method."""
     options: dict[str, Any]
-    """What is other, by the names of the method's options."""
+    """The options that differ, by their names."""
 
     @model_validator(mode="after")
     def _is_legal(self) -> Self:
@@ -236,86 +237,85 @@ class Variant(Section):
 
 
 class Config(Section):
-    """A study, whole: one config file."""
+    """A whole study: one config file."""
 
     results: Annotated[UserPath, AfterValidator(_below_here)]
-    """The folder under which everything is written, relative to the working directory."""
+    """The folder for all results, relative to the working directory."""
     checkpoints: UserPath
-    """The checkpoints table, a file of tab-separated values."""
+    """The checkpoints table, a tab-separated file (docs/inputs.md)."""
     models: dict[Name, ModelSettings] = Field(min_length=1)
     """The models to study, by their names in the checkpoints table."""
     concepts: dict[Name, Names] | None = None
-    """Per model, the ids of the concepts to study. Left out: all of the table's. Selecting fewer
-    invalidates nothing that is there."""
+    """The ids of the concepts to study, per model. Left out: all concepts of the table. Removing a
+    concept keeps all finished results."""
     methods: Names | None = Field(default=None, min_length=1)
-    """The methods to study. Left out: all of the table."""
+    """The methods to study. Left out: all methods of the table."""
     experiments: Distinct[Experiment] = Field(default=[*get_args(PaperExperiment)], min_length=1)
-    """Which component of the original is put back: MLP coefficients, attention output, both, or
-    value vectors (the paper, section 3). Left out: these four. And ..._weights: further weights of
-    the original (docs/engine.md, "Weights"); noising_...: which component of the unlearned model is
+    """What is patched or restored from the original: MLP coefficients, attention output, both, or
+    value vectors (section 3 of the paper). Left out: these four. ..._weights: other weights are
+    restored (docs/engine.md, "Weights"). noising_...: the component of the unlearned model is
     patched into the original (docs/depth.md)."""
     windows: Windows = Field(default=["sliding_5"], min_length=1)
-    """The runs of layers that are put back together: sliding_<odd width> around each layer (or
-    around every third with _every_3, at a third of the cost), suffix (each layer and all above) or
-    prefix (each layer and all below). The paper's: sliding_5. Changing it computes the sweeps
+    """The consecutive layers that are patched together: sliding_<odd width> around each layer
+    (_every_3: around every third layer, at a third of the cost), suffix (each layer and all above)
+    or prefix (each layer and all below). The paper's: sliding_5. A change computes the sweeps
     again."""
     dtype: Literal["checkpoint", "bfloat16", "float16", "float32"] = "checkpoint"
-    """The number format that models compute in; losses are always float32. checkpoint: as each was
-    saved (the paper: bfloat16)."""
+    """The number format of the models; losses are always computed in float32. checkpoint: the
+    format in which each checkpoint was saved (the paper: bfloat16)."""
     device: str = Field(default="auto", pattern="^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$")
-    """Where models compute: auto (a GPU if there is one), cpu, cuda, cuda:N, mps. With cpu, jobs
-    ask for no GPU and several run at once."""
+    """The device: auto (a GPU if there is one), cpu, cuda, cuda:N, mps. With cpu, jobs request no
+    GPU, and several run at the same time."""
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
-    """Seeds the training and the bootstrap of intervals."""
+    """The seed of trainings and of bootstrap intervals."""
     on_missing_checkpoint: Literal["error", "skip", "unlearn"] = "error"
-    """What to do where a checkpoint of the table is not to be had. error: stop before any job.
-    skip: leave its sweeps out, and say so in tables/coverage.csv. unlearn: train it here from the
-    original (its rows are marked trained_here, and are never pooled with published ones)."""
+    """What happens if a checkpoint of the table is unavailable. error: the run stops before any
+    job. skip: its sweeps are left out and listed in tables/coverage.csv. unlearn: it is trained
+    here from the original; its rows are marked trained_here and never pooled with published
+    ones."""
     answer_tokens: int = Field(default=30, ge=1, le=100_000)
-    """New tokens of the answers that the original generates where a concept file has none. The
-    paper's: 30."""
+    """The number of tokens that the original generates as an answer if the concept file has no
+    answers. The paper's: 30."""
     weight_changes: bool = True
-    """How far each component's weights moved in every layer, and what became of the concept vector
-    (docs/weight-changes.md): tables/weight_changes.csv and a figure. Reads each checkpoint once
-    more, needs no GPU.
-    """
+    """Whether to measure how far the weights of each component changed in every layer, and how the
+    concept vector changed (docs/weight-changes.md): tables/weight_changes.csv and a figure. It
+    reads each checkpoint once more and needs no GPU."""
     jobs: Literal["experiment", "copy"] = "experiment"
-    """What one job of the sweeps computes. experiment: one experiment of one unlearned model. copy:
-    all experiments of one unlearned model on a concept, which reads each model once; a sweep that
-    is then added computes those of its model and concept again. The files are the same."""
+    """What one job computes. experiment: one experiment of one unlearned model. copy: all
+    experiments of one unlearned model on a concept, which reads each model once; adding an
+    experiment later computes all of them again. The files are the same."""
     keep_recordings: bool = True
-    """What the original did on a concept's texts (0.6 GB at 7B) is kept. false: it is removed after
-    its last job; a sweep that is then added to a concept, or deleted, computes all sweeps of that
-    concept again."""
+    """Whether recordings of the original's activations on each concept (0.6 GB at 7B) are kept.
+    false: each is removed after the last job that needs it. If a sweep of that concept is then
+    added or deleted, all its sweeps are computed again."""
     keep_checkpoints: bool = True
-    """Downloaded checkpoints (13.5 GB each at 7B) are kept. false: the weights that this workflow
-    downloaded itself are removed after their last job; they are fetched again if a further sweep
-    wants them. A path: folder is never touched (docs/checkpoints.md)."""
+    """Whether downloaded checkpoints (13.5 GB each at 7B) are kept. false: weights that this
+    workflow downloaded are removed after the last job that needs them, and downloaded again if a
+    new sweep needs them. A `path:` folder is never changed (docs/checkpoints.md)."""
     unlearning: Unlearning = Unlearning()  # type: ignore[valid-type]
-    """Per method, how `unlearn` rows are trained. Left out: the paper's recipe."""
+    """How `unlearn` rows are trained, per method. Left out: the paper's recipe."""
     variants: dict[Name, Variant] = Field(default={})
     """Further recipes by name, for rows with the source unlearn:NAME."""
     teaching: Teaching = Teaching()
     """How `teach` rows are trained."""
     behaviour: Behaviour = Behaviour()
-    """What the models answer."""
+    """Free answers of the models."""
     recall: Recall = Recall()
-    """Which facts each model still says."""
+    """The facts that each model still says."""
     calibration: Calibration = Calibration()
-    """How often the scores are wrong."""
+    """Error rates of the scores."""
     controls: Controls = Controls()
-    """What a recovery is held against."""
+    """Control baselines."""
     specificity: bool = False
-    """Whether the same patches are made on unrelated questions, too, so that a general drift of the
-    model is not taken for the concept: tables/specificity.csv (docs/controls.md). It doubles the
-    cost of the sweeps."""
+    """Whether unrelated questions get the same patches, so that general drift is not taken for the
+    concept: tables/specificity.csv (docs/controls.md). This doubles the cost of the sweeps."""
     reference: Name | None = None
-    """The method of the table whose rows are reference models: they never learned the concept. Its
-    rows may leave the concept empty, for a model that serves all of them. Reference models have
-    their own curves and rows in all tables, and enter no mean over methods. Left out: there is
-    none, and whether knowledge is gone cannot be said (docs/depth.md)."""
+    """The method of the table whose rows are reference models, which never learned the concept. A
+    row with an empty concept serves all concepts. Reference models have their own curves and rows
+    in all tables, and enter no mean over methods. Left out: there is no reference model, and
+    whether knowledge was erased cannot be concluded (docs/depth.md)."""
     depth: Depth = Depth()
-    """How deep the unlearning reaches."""
+    """Depth of erasure."""
     figures: Figures = Figures()
     """What the figures show."""
 
