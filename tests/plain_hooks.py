@@ -14,7 +14,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class States:
-    """What a model did with a batch: its logits, and per layer what is put back elsewhere."""
+    """What a model did with a batch: its logits, and per layer what is patched elsewhere."""
 
     ids: Tensor
     logits: Tensor
@@ -93,7 +93,7 @@ def restored_parameters(model: Any, experiment: str, layers: range) -> list[str]
 def patched(
     original: Any, unlearned: Any, states: States, experiment: str, layers: range
 ) -> Iterator[None]:
-    """The unlearned model with one component of the original put back into some layers.
+    """The unlearned model with one component of the original patched into some layers.
 
     With all weights, its embedding, final norm and head are the original's, too.
     """

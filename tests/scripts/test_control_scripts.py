@@ -235,7 +235,7 @@ def test_a_walk_that_puts_back_something_else_fails(
         "dissect.engine.donors.SelfPatch.activations",
         lambda _donor, component, site: torch.roll(site.captured[component], 1, dims=1),
     )
-    with pytest.raises(DissectError, match=r"^self_patch: tiny.dpo.tea: its own states, put back"):
+    with pytest.raises(DissectError, match=r"^self_patch: tiny.dpo.tea: its own states, patched"):
         check(study, "dpo", tmp_path / "tea.parquet")
 
 

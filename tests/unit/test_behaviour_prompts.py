@@ -85,7 +85,7 @@ def test_each_window_is_patched_by_each_experiment() -> None:
     ("window", "said"),
     [
         ("2-4", "2-4 reaches beyond the model, which has 4 layers; the last one is 3"),
-        ("3-2", "'3-2' is not a window; legal is FIRST-LAST"),
+        ("3-2", "'3-2' is not a window; allowed is FIRST-LAST"),
         ("3", "'3' is not a window"),
         ("-1-2", "'-1-2' is not a window"),
         ("01-2", "'01-2' is not a window"),

@@ -1,6 +1,7 @@
 """The figure of error rates: its points are the models, its words say what is missing."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from planted_rounds import TREATMENTS, planted_rounds, row_of, steady
 
 STYLE = Style()
 UDS, RELEARNED = (
-    next(spec for spec in SCORES if spec.name == name) for name in ("uds", "relearned")
+    replace(spec, primary=False) for spec in SCORES if spec.name in ("uds", "relearned")
 )
 
 
@@ -91,8 +92,7 @@ def test_a_score_without_values_is_an_empty_panel_that_says_so() -> None:
 
 
 def test_the_primary_scores_are_drawn_where_none_is_named() -> None:
-    primary = ScoreSpec(UDS.name, UDS.definition, UDS.sign, primary=True)
-    figure, _ = drawn(planted(6), (), (primary, RELEARNED))
+    figure, _ = drawn(planted(6), (), (replace(UDS, primary=True), RELEARNED))
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["uds", ""]
 
 

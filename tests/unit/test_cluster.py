@@ -62,7 +62,7 @@ def test_gres_replaces_the_number_of_gpus() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("queue: gpu", "queue: .*legal keys: account, partition"),
+        ("queue: gpu", "queue: .*allowed keys: account, partition"),
         ("{gpu_type: a, gpu_gres: 'gpu:a:1'}", "keep one"),
         ("gpu_gres: '--gres=gpu:1'", "gpu_gres"),
         ("a: [", "is no YAML"),

@@ -136,9 +136,9 @@ def test_a_concept_file_may_be_a_string() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"resutls": 1}, "config: key 'resutls' is not known (did you mean results?); legal: "),
+        ({"resutls": 1}, "config: key 'resutls' is not known (did you mean results?); allowed: "),
         ({"models": {"m": {"concepts": "c", "promt": 1}}}, "models.m: key 'promt' is not known"),
-        ({"models": {"m": {"concepts": "c", "promt": 1}}}, "legal: concepts, prompt"),
+        ({"models": {"m": {"concepts": "c", "promt": 1}}}, "allowed: concepts, prompt"),
         ({"unlearning": {"dpo": {"learning_rat": 1}}}, "did you mean learning_rate?"),
         ({"figures": {"style": {"dpi": "many"}}}, "figures.style.dpi: "),
         ({"controls": {"donors": ["nois"]}}, "did you mean noise?"),
@@ -150,12 +150,12 @@ def test_a_concept_file_may_be_a_string() -> None:
         ({"models": {"m": {"concepts": {"url": "https://a/b"}}}}, "url and sha256 go together"),
         ({"models": {"m": {"concepts": {}}}}, "give either path or url"),
         ({"models": {"m": {"concepts": "c", "prompt": "Hello"}}}, "or a text holding {q}"),
-        ({"concepts": {"n": ["1"]}}, "model 'n' is not under models; legal: m"),
+        ({"concepts": {"n": ["1"]}}, "model 'n' is not under models; allowed: m"),
         ({"concepts": {"m": [1, "1"]}}, "'1' is given twice"),
         ({"concepts": {"m": [1.5]}}, "concepts.m.0: "),
         ({"experiments": ["atention"]}, "did you mean attention?"),
         ({"experiments": []}, "experiments: "),
-        ({"windows": ["sliding_4"]}, "legal are sliding_<odd width>"),
+        ({"windows": ["sliding_4"]}, "allowed are sliding_<odd width>"),
         (
             {"experiments": ["all_weights"], "behaviour": {"patched": {"windows": ["0-1"]}}},
             "answers under a patch need one of mlp_coefficients, attention,",
@@ -166,22 +166,28 @@ def test_a_concept_file_may_be_a_string() -> None:
         ),
         (
             {"windows": ["sliding_03"]},
-            "'sliding_03' is not a window; legal are sliding_<odd width>",
+            "'sliding_03' is not a window; allowed are sliding_<odd width>",
         ),
         ({"windows": ["sliding_" + "1" * 5000]}, "is not a window"),
-        ({"figures": {"windows": ["suffix"]}}, "among those computed (windows); legal: sliding_5"),
+        (
+            {"figures": {"windows": ["suffix"]}},
+            "among those computed (windows); allowed: sliding_5",
+        ),
         ({"behaviour": {"sets": ["targets"]}}, "did you mean target?"),
         ({"behaviour": {"new_tokens": 0}}, "behaviour.new_tokens: "),
-        ({"behaviour": {"patched": {"windows": ["4-0"]}}}, "'4-0' is not a window; legal is FIRST"),
+        (
+            {"behaviour": {"patched": {"windows": ["4-0"]}}},
+            "'4-0' is not a window; allowed is FIRST",
+        ),
         ({"behaviour": {"patched": {"windows": ["0-" + "9" * 5000]}}}, "is not a window"),
         ({"behaviour": {"patched": {"windows": [4]}}}, "behaviour.patched.windows.0: "),
         ({"behaviour": {"patched": {"windows": ["0-4"] * 2}}}, "'0-4' is given twice"),
         (
             {"behaviour": {"sets": ["unrelated"], "patched": {"windows": ["0-4"]}}},
             "behaviour.patched.sets: set 'target' is not among those asked (behaviour.sets); "
-            "legal: unrelated",
+            "allowed: unrelated",
         ),
-        ({"dtype": "fp32"}, "legal: checkpoint, bfloat16, float16, float32"),
+        ({"dtype": "fp32"}, "allowed: checkpoint, bfloat16, float16, float32"),
         ({"device": "gpu"}, "device: string should match pattern"),
         ({"seed": -1}, "seed: input should be greater than or equal to 0, but it is -1"),
         ({"seed": 2**70}, "seed: input should be less than or equal to 4294967295"),
@@ -214,9 +220,9 @@ def test_a_concept_file_may_be_a_string() -> None:
         ),
         ({"results": nested(5000)}, "results: input should be a valid string, but it is [[[["),
         ({"dtype": nested(5000)}, "dtype: value [[[["),
-        ({"dtype": "x" * 10**6}, "is not known; legal: checkpoint"),
-        ({"x" * 10**6: 1}, "is not known; legal: results"),
-        ({"on_missing_checkpoint": "train"}, "legal: error, skip, unlearn"),
+        ({"dtype": "x" * 10**6}, "is not known; allowed: checkpoint"),
+        ({"x" * 10**6: 1}, "is not known; allowed: results"),
+        ({"on_missing_checkpoint": "train"}, "allowed: error, skip, unlearn"),
         ({"unlearning": {"dpo": {"beta": 0}}}, "unlearning.dpo.beta: "),
         ({"unlearning": {"npo": {"beta": 0}}}, "unlearning.npo.beta: "),
         ({"unlearning": {"npo": {"margin": 1}}}, "unlearning.npo: key 'margin' is not known"),
@@ -228,7 +234,9 @@ def test_a_concept_file_may_be_a_string() -> None:
         ({"unlearning": {"dpo": {"beta": float("nan")}}}, "unlearning.dpo.beta: "),
     ],
 )
-def test_one_line_says_what_is_wrong_and_what_is_legal(changes: dict[str, Any], said: str) -> None:
+def test_one_line_names_what_is_wrong_and_what_is_allowed(
+    changes: dict[str, Any], said: str
+) -> None:
     with pytest.raises(DissectError) as caught:
         load_config(LEAST | changes)
     assert said in str(caught.value)

@@ -146,7 +146,7 @@ def test_the_papers_figure_says_what_it_shows(tmp_path: Path) -> None:
     said = words(figure)
     for phrase in (
         "tiny",
-        "single layers put back",
+        "single layers patched",
         "loss over the notebook's span",
         "mean over questions, then concepts, then methods",
         "n = 2 methods, each with 2 concepts and 4 questions",
@@ -455,7 +455,7 @@ def test_every_experiment_of_the_config_has_a_look() -> None:
 
 
 def test_windows_in_words() -> None:
-    assert window_label("sliding_5") == "windows of 5 layers put back"
-    assert window_label("suffix") == "each layer and all after it put back"
-    assert window_label("prefix") == "each layer and all before it put back"
-    assert layer_label("prefix") == "last layer put back (from 0)"
+    assert window_label("sliding_5") == "windows of 5 layers patched"
+    assert window_label("suffix") == "each layer and all after it patched"
+    assert window_label("prefix") == "each layer and all before it patched"
+    assert layer_label("prefix") == "last layer patched (from 0)"

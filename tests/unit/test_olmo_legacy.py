@@ -229,15 +229,15 @@ def test_a_layer_more_than_the_config_says(legacy: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "seen", "legal"),
+    ("part", "seen", "allowed"),
     [("att_proj", [90, 32], [96, 32]), ("ff_proj", [128, 31], [128, 32]), ("ff_out", [32], None)],
 )
 def test_a_tensor_of_another_shape(
-    legacy: Path, part: str, seen: list[int], legal: list[int] | None
+    legacy: Path, part: str, seen: list[int], allowed: list[int] | None
 ) -> None:
     name = f"{BLOCK}.{part}.weight"
     change_tensors(legacy, lambda tensors: tensors.update({name: torch.ones(seen)}))
-    refuses(legacy, name, str(seen), str(legal or [32, 64]))
+    refuses(legacy, name, str(seen), str(allowed or [32, 64]))
 
 
 def test_without_embedding_size_the_vocabulary_is_vocab_size(legacy: Path) -> None:

@@ -80,7 +80,7 @@ def test_what_holds_is_said_with_its_interval() -> None:
         claim("last_layer_needed", "supported", 0.123),
     ]
     assert sentences(pd.DataFrame(rows)) == [
-        "With the original's MLP coefficients and attention states put back, KRS reaches 0.93 "
+        "With the original's MLP coefficients and attention states patched, KRS reaches 0.93 "
         "[0.90, 0.95], with its value vectors alone it moves by at most 0.02 "
         f"[{MINUS}0.01, 0.05]: that coefficients and attention recover far more than value "
         "vectors is supported here.",
@@ -117,7 +117,7 @@ def test_what_is_undecided_comes_with_its_reason() -> None:
         claim("last_layer_best", "undecided", note="the window sliding_1 was not computed"),
     ]
     first, last = sentences(pd.DataFrame(rows))
-    assert first.startswith("With the original's MLP coefficients and attention states put back, ")
+    assert first.startswith("With the original's MLP coefficients and attention states patched, ")
     assert first.endswith(f"far more than value vectors is undecided ({few}).")
     assert last == (
         "Of the paper's 3 claims, 0 are supported, 0 are not supported, 0 are mixed and 3 are "
@@ -278,7 +278,7 @@ def test_what_the_page_cannot_do_without(study: PlantedStudy, left_out: str) -> 
 
 def test_answers_stand_beside_the_originals(page: str) -> None:
     assert page.count('class="answer original"') == 2 * (2 + 1 + MOST_UNRELATED)
-    assert f"attention states put back, layers 8{DASH}12" in page
+    assert f"attention states patched, layers 8{DASH}12" in page
     assert page.count("2 more in <code>tables/answers.parquet</code>") == 2
     assert "What is the capital of country 9?" in page
     assert "What is the capital of country 10?" not in page
@@ -570,4 +570,4 @@ def test_numbers_and_lists_in_words() -> None:
     assert [listed(["a"]), listed(["a", "b", "c"])] == ["a", "a, b and c"]
     assert [counted(1, "sweep"), counted(2, "sweep")] == ["1 sweep", "2 sweeps"]
     assert name_of("attention") == "attention states" and name_of("answer") == "the answer's span"
-    assert setting("suffix", None, None) == "each layer and all after it put back"
+    assert setting("suffix", None, None) == "each layer and all after it patched"

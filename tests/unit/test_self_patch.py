@@ -35,7 +35,7 @@ def test_rounding_is_let_pass_and_more_is_not(dtype: str) -> None:
     with pytest.raises(DissectError) as refused:
         refuse_changed(rows_of(4.0, [within, beyond]), size, dtype, "tiny/dpo/tea")
     said = str(refused.value)
-    assert said.startswith("self_patch: tiny/dpo/tea: its own states, put back at layers 1 to 5")
+    assert said.startswith("self_patch: tiny/dpo/tea: its own states, patched at layers 1 to 5")
     assert "question 1" in said and "\n" not in said
 
 

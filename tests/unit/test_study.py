@@ -239,7 +239,7 @@ def test_unknown_names_are_told_with_the_nearest() -> None:
     said = refused(concepts={"m": ["coco"]})
     assert "concept 'coco' is not in checkpoints.tsv for this model (did you mean cocoa?)" in said
     assert "did you mean dpo?" in refused(methods=["dpoo"])
-    assert "legal: m" in refused(models={"n": {"concepts": "concepts.json"}})
+    assert "allowed: m" in refused(models={"n": {"concepts": "concepts.json"}})
     assert "unlearning: key 'ppo' is not known" in refused(unlearning={"ppo": {}})
     assert "nothing is selected" in refused(concepts={"m": []})
 
@@ -283,7 +283,7 @@ def test_a_window_wider_than_the_model_is_told() -> None:
 def test_a_control_above_the_model_is_told() -> None:
     controls = {"donors": ["noise"], "layers": [0, 6]}
     assert refused(controls=controls) == (
-        "config: controls.layers: 6 is no layer of m; legal: 0 to 5"
+        "config: controls.layers: 6 is no layer of m; allowed: 0 to 5"
     )
     study(controls=controls | {"donors": []})
 

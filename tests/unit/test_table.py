@@ -92,7 +92,7 @@ def test_optional_columns_may_be_left_out(tmp_path: Path) -> None:
         ("m\toriginal\t16\tpath:x", "the original row has no concept"),
         ("m\toriginal\t\tunlearn", "the original model cannot be made by unlearn"),
         ("m\tdpo\t16\tpath:x\tmain", "a revision belongs to hub: rows only"),
-        ("m\tdpo\t16\tpath:x\t\tgguf", "legal there: transformers, olmo-legacy"),
+        ("m\tdpo\t16\tpath:x\t\tgguf", "allowed there: transformers, olmo-legacy"),
         ("m\tdpo\t16\tpath:x\t\t\t\tmore", "has 8 columns"),
     ],
 )
@@ -150,7 +150,7 @@ def test_another_encoding_is_named(tmp_path: Path, encoding: str) -> None:
 
 
 def test_columns_are_checked(tmp_path: Path) -> None:
-    with pytest.raises(DissectError, match=r"legal, separated by tabs, are model, method"):
+    with pytest.raises(DissectError, match=r"allowed, separated by tabs, are model, method"):
         read(tmp_path, header="model,method,concept,source\n")
     with pytest.raises(DissectError, match=r"is empty"):
         read(tmp_path, header="\n")

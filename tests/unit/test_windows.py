@@ -41,7 +41,7 @@ def test_names_are_kept_in_order() -> None:
     assert [w.name for w in windows_of(["suffix", "sliding_1"], 1)] == ["suffix", "sliding_1"]
 
 
-def test_a_window_as_wide_as_the_model_is_legal() -> None:
+def test_a_window_as_wide_as_the_model_is_allowed() -> None:
     assert windows_of(["sliding_3"], 3)[1] == Window("sliding_3", 1, 0, 2)
 
 
@@ -49,7 +49,7 @@ def test_a_window_as_wide_as_the_model_is_legal() -> None:
     "name", ["sliding_4", "sliding_0", "sliding_", "sliding_-1", "prefixes", ""]
 )
 def test_other_names_are_refused(name: str) -> None:
-    with pytest.raises(DissectError, match="legal are sliding_<odd width>"):
+    with pytest.raises(DissectError, match="allowed are sliding_<odd width>"):
         window_width(name)
 
 
@@ -63,5 +63,5 @@ def test_every_third_window_counts_from_the_last_layer() -> None:
     assert [(w.layer, w.first, w.last) for w in windows] == [(1, 0, 3), (4, 2, 6), (7, 5, 7)]
     assert window_width("sliding_5_every_3") == 5
     assert windows_of(["sliding_3_every_9"], 8) == [Window("sliding_3_every_9", 7, 6, 7)]
-    with pytest.raises(DissectError, match="legal are sliding_<odd width>"):
+    with pytest.raises(DissectError, match="allowed are sliding_<odd width>"):
         window_width("sliding_5_every_03")

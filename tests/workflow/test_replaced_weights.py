@@ -131,7 +131,7 @@ def test_results_without_a_manifest_are_not_believed(done: Workflow) -> None:
 def test_touched_checkpoints_are_hashed_once_and_run_nothing(
     done: Workflow, options: tuple[str, ...]
 ) -> None:
-    assert done.plan(*options).jobs in NO_SWEEP  # after what other tests have put back
+    assert done.plan(*options).jobs in NO_SWEEP  # whatever other tests have restored
     for name in ("own/dpo_tea", "results/tiny/checkpoints/unlearn/tiny/dpo/coffee"):
         os.utime(done.root / name / "model.safetensors")
     first = done.plan(*options)

@@ -32,27 +32,27 @@ def shortened(value: object) -> str:
     return _QUOTED.repr(value)
 
 
-def not_known(kind: str, name: object, legal: Iterable[str], where: str) -> str:
-    """The words for a name that is not in a list: the nearest legal one, then all of them."""
-    names = [str(item) for item in legal]
+def not_known(kind: str, name: object, allowed: Iterable[str], where: str) -> str:
+    """The words for a name that is not in a list: the nearest allowed one, then all of them."""
+    names = [str(item) for item in allowed]
     near = difflib.get_close_matches(shortened(name).strip("'"), names, n=1)
     hint = f" (did you mean {near[0]}?)" if near else ""
-    return f"{kind} {shortened(name)} is not {where}{hint}; legal: {', '.join(names) or 'none'}"
+    return f"{kind} {shortened(name)} is not {where}{hint}; allowed: {', '.join(names) or 'none'}"
 
 
-def check_known(kind: str, names: Iterable[str], legal: Collection[str], where: str) -> None:
+def check_known(kind: str, names: Iterable[str], allowed: Collection[str], where: str) -> None:
     """Whether all names are in a list.
 
     Raises:
         DissectError: `not_known` of the first that is not.
     """
     for name in names:
-        if name not in legal:
-            raise DissectError(not_known(kind, name, legal, where))
+        if name not in allowed:
+            raise DissectError(not_known(kind, name, allowed, where))
 
 
 def first_problem(error: "ValidationError") -> str:
-    """The first thing that pydantic refuses, in one line: where, what is wrong, what is legal."""
+    """The first thing that pydantic refuses, in one line: where, what is wrong, what is allowed."""
     first = error.errors()[0]
     path = ".".join(map(str, first["loc"]))
     if first["type"] == "missing":
@@ -61,8 +61,8 @@ def first_problem(error: "ValidationError") -> str:
     if first["type"] == "value_error":
         return f"{where}{first['ctx']['error']}"
     if first["type"] == "literal_error":
-        legal = re.findall(r"'([^']*)'", first["ctx"]["expected"])
-        return f"{where}{not_known('value', first['input'], legal, 'known')}"
+        allowed = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+        return f"{where}{not_known('value', first['input'], allowed, 'known')}"
     message = first["msg"][0].lower() + first["msg"][1:]
     return f"{where}{message}, but it is {shortened(first['input'])}"
 

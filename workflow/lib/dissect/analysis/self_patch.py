@@ -44,7 +44,7 @@ def refuse_changed(rows: pd.DataFrame, size: float, dtype: str, label: str) -> f
     change, most = float(moved.max()), TOLERANCE[dtype]
     if change > most:
         raise DissectError(
-            f"self_patch: {label}: its own states, put back at layers {worst['first_layer']} to "
+            f"self_patch: {label}: its own states, patched at layers {worst['first_layer']} to "
             f"{worst['last_layer']} ({worst['experiment']}), move its logits on question "
             f"{worst['question']} by {change:.2g} of their size; at most {most:g} is rounding in "
             f"{dtype.removeprefix('torch.')}: no result can be trusted; delete the recording and "

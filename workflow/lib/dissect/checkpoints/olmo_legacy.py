@@ -126,10 +126,10 @@ def _refuse_unsupported(raw: Mapping[str, Any], path: Path) -> None:
             f"{path} is in the legacy OLMo format but does not say {', '.join(missing)}; "
             "fetch it again"
         )
-    for key, legal in (_REQUIRED | _REQUIRED_IF_SET).items():
+    for key, allowed in (_REQUIRED | _REQUIRED_IF_SET).items():
         value = raw.get(key)
-        if value != legal and (key in _REQUIRED or value is not None):
+        if value != allowed and (key in _REQUIRED or value is not None):
             raise DissectError(
                 f"{path}: legacy OLMo with {key} = {json.dumps(value)} cannot be read, only "
-                f"{key} = {json.dumps(legal)} can; convert it to a format of transformers"
+                f"{key} = {json.dumps(allowed)} can; convert it to a format of transformers"
             )

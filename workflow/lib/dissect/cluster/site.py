@@ -62,7 +62,7 @@ def read_site() -> Resources:
         raise DissectError(f"{path} is no YAML: {str(error).splitlines()[0]}") from error
     except ValidationError as error:
         raise DissectError(
-            f"{path}: {first_problem(error)}; legal keys: {', '.join(Site.model_fields)} "
+            f"{path}: {first_problem(error)}; allowed keys: {', '.join(Site.model_fields)} "
             "(profiles/slurm/site.example.yaml)"
         ) from error
 

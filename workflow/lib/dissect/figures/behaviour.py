@@ -117,7 +117,7 @@ def draw_behaviour_patched(behaviour: pd.DataFrame, seed: int, style: Style) -> 
             mean = unpatched.merge(rows[key].drop_duplicates())["rouge_l"].mean()
             panel.axhline(mean, color=canvas.GREY, linewidth=0.9, linestyle=(0, (4, 2)))
             panel.set_title(title, loc="left")
-            panel.set_xlabel("layers put back (from 0)")
+            panel.set_xlabel("layers patched (from 0)")
         for panel in axes[:: canvas.columns_of(len(axes))]:
             panel.set_ylabel(SCORES["rouge_l"])
         what = [SETS[sets[0]].title] if len(sets) == 1 else []

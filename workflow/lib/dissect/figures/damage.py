@@ -36,7 +36,7 @@ def draw_damage(curves: pd.DataFrame, concepts: pd.DataFrame, style: Style) -> F
             panel.set_xlabel(layer_label(window))
             panel.set_ylabel("" if number % columns else "damage")
         phrases = [
-            window_label(window).replace("put back", "of the unlearned model in the original"),
+            window_label(window).replace("patched", "of the unlearned model in the original"),
             f"loss over {SPANS[str(curves['span'].iloc[0])]}",
             "1 = as far from the original's logits as the unlearned model, 0 = no damage",
             notes.AVERAGED,

@@ -44,7 +44,7 @@ def _set_in_lines(phrases: Iterable[str], width: int) -> list[str]:
 
 
 def setting(window: str, span: str) -> list[str]:
-    """What was put back, which positions were compared, how the score reads."""
+    """What was patched, which positions were compared, how the score reads."""
     return [window_label(window), f"loss over {SPANS[span]}", SCALE]
 
 

@@ -119,7 +119,7 @@ _FIGURES = (
     ),
     FigureSpec(
         "behaviour_patched",
-        "Answers with a window put back",
+        "Answers with a window patched",
         "behaviour",
         ("behaviour.csv",),
         is_seeded=True,

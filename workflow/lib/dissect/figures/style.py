@@ -76,16 +76,16 @@ def in_order(experiments: Iterable[str]) -> list[str]:
 
 
 def window_label(window: str) -> str:
-    """What is put back at each point of a curve."""
+    """What is patched at each point of a curve."""
     width = window_width(window)
     if width is None:
-        return f"each layer and all {_BESIDE[window][0]} it put back"
-    return f"windows of {width} layers put back" if width > 1 else "single layers put back"
+        return f"each layer and all {_BESIDE[window][0]} it patched"
+    return f"windows of {width} layers patched" if width > 1 else "single layers patched"
 
 
 def layer_label(window: str) -> str:
     """What the layer axis counts."""
     width = window_width(window)
     if width is None:
-        return f"{_BESIDE[window][1]} layer put back (from 0)"
+        return f"{_BESIDE[window][1]} layer patched (from 0)"
     return "layer (centre of the window, from 0)" if width > 1 else "layer (from 0)"

@@ -78,7 +78,7 @@ def draw_widths(statistics: pd.DataFrame, concepts: pd.DataFrame, style: Style) 
                 axes.scatter(x, points["value"], s=4, linewidths=0, **look)
         _label(axes, windows)
 
-    scales = ("layers put back", SHORT_SCORES[means["score"].iloc[0]])
+    scales = ("layers patched", SHORT_SCORES[means["score"].iloc[0]])
     return method_grid(panels, draw_panel, READINGS, scales, _phrases(means, panels), style)
 
 

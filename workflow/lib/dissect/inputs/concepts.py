@@ -89,7 +89,7 @@ def read_concept_file(path: Path) -> dict[str, Entry]:
         The entries by id, in the file's order, each as it is in the file but for a string as id.
 
     Raises:
-        DissectError: naming the file, the entry and what is legal there.
+        DissectError: naming the file, the entry and what is allowed there.
     """
     try:
         items = read_users_json(path, object_pairs_hook=_each_key_once)

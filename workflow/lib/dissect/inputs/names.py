@@ -28,8 +28,8 @@ def name_problem(column: str, name: str) -> str:
     """Why a model, method or concept (the column) cannot have this name; empty if it can."""
     if _SAFE_NAME.fullmatch(name) is None:
         return (
-            "cannot be a part of a path; legal are letters, digits, _ - . and +, beginning with a "
-            "letter, a digit or _"
+            "cannot be a part of a path; allowed are letters, digits, _ - . and +, beginning with "
+            "a letter, a digit or _"
         )
     if len(name.encode()) > MAX_NAME_BYTES:
         return (

