@@ -1,4 +1,4 @@
-"""The site file: what only the user of a cluster can know, put into the Slurm profile's words."""
+"""The site file: what only the user of a cluster knows, as options of the Slurm profile."""
 
 import os
 from pathlib import Path

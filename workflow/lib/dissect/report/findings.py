@@ -114,8 +114,8 @@ def sentences(claims: pd.DataFrame) -> list[str]:
     on_retrieval = _sentence(
         rows,
         {
-            "both_nearly_all": "with the original's MLP coefficients and attention states put "
-            "back, KRS reaches {}",
+            "both_nearly_all": "with the original's MLP coefficients and attention states "
+            "patched, KRS reaches {}",
             "value_vectors_nothing": "with its value vectors alone it moves by at most {}",
         },
         "both_over_value_vectors",
