@@ -17,6 +17,9 @@ KNOWN = [
 ]
 LAYERS = 6
 
+# Of the damage by `corrected` texts, so much is seen by the others.
+FORMS = {"corrected": 1.0, "published": 0.5, "published_fixed": 0.8}
+
 
 def planted_recall() -> pd.DataFrame:
     """Of four questions: after relearning two of them, `hide` has one of the two others."""
@@ -72,9 +75,12 @@ def planted_noising() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
+    shares = {"hide": 0.25, "gone": 0.75}
     depth = pd.concat(
-        planted_depth(lambda *_, lost=lost: lost, lambda *_: 1.0, concepts=1, method=method)
-        for method, lost in {"hide": 0.25, "gone": 0.75}.items()
+        planted_depth(
+            lambda *_, lost=lost * less: lost, lambda *_: 1.0, concepts=1, method=method
+        ).assign(form=form)
+        for (method, lost), (form, less) in product(shares.items(), FORMS.items())
     )
     moved = [("hide", 0.01), ("gone", 0.3)]
     changes = pd.DataFrame([{"method": m, "relative_change": c} for m, c in moved])
@@ -105,6 +111,8 @@ def test_every_score_has_a_value_for_every_model(table: pd.DataFrame) -> None:
         ("krs_attention_highest_over_reference", 0.4, 0.1),
         ("logprob_fact_value_vectors_mean_over_reference", 0.35 / 6, 0.05 / 6),
         ("uds", 0.25, 0.75),
+        ("uds_published", 0.125, 0.375),
+        ("uds_published_fixed", 0.2, 0.6),
         ("ratio_residual", 0.25, 0.75),
         ("damage_coefficients_uds", 0.25, 0.75),
         ("damage_attention_ratio", 0.25, 0.75),

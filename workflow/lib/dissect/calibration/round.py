@@ -23,6 +23,8 @@ from dissect.terms import (
     NEVER,
     ORIGINAL,
     PAPER_EXPERIMENTS,
+    PUBLISHED,
+    PUBLISHED_FIXED,
     RELEARNED,
 )
 
@@ -35,9 +37,10 @@ _CURVES = {
     "logprob_fact": (LOGPROB_RECOVERED, FACT),
 }
 _COMPONENTS = {"coefficients": "noising_mlp_coefficients", "attention": "noising_attention"}
-# What is patched into the original -> the names of its UDS and of its ratio.
+# The residual stream by form of the texts, or a component -> the names of its UDS and of its ratio.
 _DEPTH_SCORES = {
-    "residual": ("uds", "ratio_residual"),
+    CORRECTED: ("uds", "ratio_residual"),
+    **{form: (f"uds_{form}", f"ratio_{form}") for form in (PUBLISHED, PUBLISHED_FIXED)},
     **{name: (f"damage_{name}_uds", f"damage_{name}_ratio") for name in _COMPONENTS},
 }
 ModelState = Mapping[str, str]  # of a model: method, concept, state, treatment, recipe
@@ -151,7 +154,7 @@ def _of_depth(
     depth: pd.DataFrame, sweeps: pd.DataFrame, reference: str
 ) -> dict[str, "pd.Series[float]"]:
     """UDS and the unclipped ratio, of the residual stream and of single components."""
-    forms = {"residual": depth[depth["form"] == CORRECTED]}
+    forms = {str(form): rows for form, rows in depth.groupby("form", observed=True)}
     for component, experiment in _COMPONENTS.items():
         rows = sweeps[sweeps["experiment"] == experiment]
         if rows.empty:

@@ -64,6 +64,8 @@ _ALL = (
         )
     ),
     ScoreSpec("uds", "UDS, share of the reference's damage, 0 to 1", -1),
+    ScoreSpec("uds_published", "UDS as its published script computes it, 0 to 1", -1),
+    ScoreSpec("uds_published_fixed", "the same with the last layer right, 0 to 1", -1),
     ScoreSpec(
         "ratio_residual", "damage over the reference's, lower and middle layers, not clipped", -1
     ),
