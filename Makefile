@@ -53,7 +53,7 @@ lint: setup ## style, types, and the workflow's own rules
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/snakefmt --check Snakefile workflow/rules
+	$(VENV)/bin/snakefmt --check Snakefile workflow/Snakefile workflow/rules
 	$(VENV)/bin/snakemake --lint --configfile config/demo.yaml
 
 clean: ## remove the environment and caches; results stay

@@ -26,7 +26,7 @@ def begin_on_slurm():
     if workflow.executor_plugin.name != "slurm":
         return
     with errors_in_one_line():
-        use_wrappers(Path(workflow.basedir, "profiles", "slurm", "wrappers"))
+        use_wrappers(HERE.parent / "profiles" / "slurm" / "wrappers")
         refuse_orphans()
     submitted = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
     if submitted:

@@ -34,7 +34,7 @@ def code(script, *chosen):
 
     No input files: the modules of a fresh clone are newer than results that were copied to it.
     """
-    return code_digest(Path(workflow.basedir, "workflow", "scripts", f"{script}.py"), *chosen)
+    return code_digest(HERE / "scripts" / f"{script}.py", *chosen)
 
 
 @cache
