@@ -1,4 +1,4 @@
-# The doors of this house. `make` alone lists them; each line says what it does.
+# All commands of the project. `make` alone lists them.
 
 VENV := .venv
 # Which Python to build the environment with; the project wants 3.11.

@@ -50,7 +50,7 @@ def test_what_is_there_goes_on_and_is_noted(asked: list[str], tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("policy", "advice"),
     [
-        ("error", "snakemake preflight looks again"),
+        ("error", "snakemake preflight checks again"),
         ("skip", "run the same command again, and the study goes on without them"),
         ("unlearn", "run the same command again, and they are trained here"),
     ],

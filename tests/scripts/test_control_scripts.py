@@ -142,7 +142,7 @@ def test_a_reference_of_other_shapes_is_refused(study: dict[str, Path], tmp_path
     row = CheckpointRow("tiny", "retain", "", f"path:{folder}")
     register_checkpoint.main(row=row, manifest=manifest)
     controls = CONTROLS | {"names": ["reference"]}
-    with pytest.raises(DissectError, match=r"wide is no fine-tuned copy of"):
+    with pytest.raises(DissectError, match=r"wide is not a fine-tuned copy of"):
         dissect(study, tmp_path / "x", "attention", controls=controls, reference=[manifest])
 
 

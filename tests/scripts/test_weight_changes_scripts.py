@@ -79,7 +79,7 @@ def test_without_a_place_the_log_says_so(
 
 def test_another_model_is_refused(tiny_llama: Path, tmp_path: Path) -> None:
     other = save_tiny(tmp_path / "other", tiny_config(intermediate_size=80))
-    with pytest.raises(DissectError, match="is no fine-tuned copy of"):
+    with pytest.raises(DissectError, match="is not a fine-tuned copy of"):
         weight_changes(tmp_path, tiny_llama, other)
     assert not (tmp_path / "weight_changes").exists()
 

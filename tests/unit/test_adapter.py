@@ -166,7 +166,7 @@ SPOILED: dict[str, tuple[Any, str]] = {
     "rank": (lambda a: change_config(a, r=8), "size mismatch"),
     "no such": (lambda a: change_config(a, target_modules=["c_attn"]), "c_attn"),
     "a layer gone": (lambda a: drop(a, "layers.3.self_attn.q_proj.lora_B"), "lacks 1 tensor"),
-    "left over": (add, "left over, 1 tensor(s), such as"),
+    "unexpected": (add, "contains 1 unexpected tensor(s), such as"),
 }
 
 

@@ -141,7 +141,7 @@ def test_missing_tensor(copy: Path) -> None:
 
 def test_tensor_left_over(copy: Path) -> None:
     change_tensors(copy, lambda tensors: tensors.update(extra=torch.ones(2)))
-    refuses(copy, "left over", "extra")
+    refuses(copy, "unexpected tensor(s)", "extra")
 
 
 def test_tensor_of_another_shape(copy: Path) -> None:
@@ -172,7 +172,7 @@ def test_legacy_olmo_is_not_taken_for_another_format(copy: Path) -> None:
 def test_pairs_of_different_shapes(copy: Path, tmp_path: Path) -> None:
     other = save_tiny(tmp_path / "other", tiny_config(intermediate_size=80))
     with pytest.raises(
-        DissectError, match=r"no fine-tuned copy of .*shape \[32, 80\], but"
+        DissectError, match=r"not a fine-tuned copy of .*shape \[32, 80\], but"
     ) as error:
         refuse_other_shapes(Checkpoint(copy), Checkpoint(other))
     one_line(error)

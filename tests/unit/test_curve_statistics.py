@@ -150,7 +150,7 @@ def test_the_share_keeps_its_bounds_in_every_resample() -> None:
 
 
 def test_an_interval_holds_its_value_even_where_the_curve_is_noise() -> None:
-    """Looked for anew in each resample, this peak's interval would begin above the peak."""
+    """Looked for again in each resample, this peak's interval would begin above the peak."""
     noise = np.random.default_rng(0).normal(0.5, 0.2, (1, 10, 32))
     found = estimate(partial(peak, windows("sliding_1", 32)), noise, seed=0)
     assert found.low < found.value < found.high

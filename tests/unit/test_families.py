@@ -123,7 +123,7 @@ def test_a_head_under_both_names_is_refused(tmp_path: Path) -> None:
     path = folder / "model.safetensors"
     tensors = load_file(path)
     save_file(tensors | {"lm_head.weight": tensors["embed_out.weight"] + 1}, path)
-    with pytest.raises(DissectError, match=r"left over, 1 tensor\(s\): (lm_head|embed_out)"):
+    with pytest.raises(DissectError, match=r"1 unexpected tensor\(s\): (lm_head|embed_out)"):
         verify_checkpoint(Checkpoint(folder))
 
 

@@ -220,12 +220,12 @@ def test_a_missing_tensor_goes_by_its_name_in_the_files(legacy: Path, part: str)
 def test_a_tensor_left_over(legacy: Path) -> None:
     name = f"{BLOCK}.attn_norm.weight"
     change_tensors(legacy, lambda tensors: tensors.update({name: torch.ones(32)}))
-    refuses(legacy, "left over", name)
+    refuses(legacy, "unexpected tensor(s)", name)
 
 
 def test_a_layer_more_than_the_config_says(legacy: Path) -> None:
     change_config(legacy, n_layers=LAYERS - 1)
-    refuses(legacy, "left over, 4 tensor(s)", f"blocks.{LAYERS - 1}.att_proj.weight")
+    refuses(legacy, "contains 4 unexpected tensor(s)", f"blocks.{LAYERS - 1}.att_proj.weight")
 
 
 @pytest.mark.parametrize(

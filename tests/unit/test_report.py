@@ -312,7 +312,7 @@ def test_the_page_begins_with_what_krs_cannot_show(page: str) -> None:
 
 def test_controls_are_the_floor(page: str) -> None:
     assert '<th scope="col">other question</th>' in page
-    assert "controls: the floor, dotted" in page
+    assert "control baselines, dotted" in page
 
 
 # Depth.

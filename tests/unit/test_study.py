@@ -377,7 +377,7 @@ def test_a_hub_row_is_taken_to_be_there_until_preflight_has_looked(inputs: Path)
     found = PreflightRow("m", "dpo", "cocoa", "hub:a/b", "", "gone")
     write_preflight(folder / "preflight.csv", [found])
     assert "private or gone (the hub does not say which): m dpo cocoa" in refused()
-    assert "snakemake preflight looks again" in refused()
+    assert "snakemake preflight checks again" in refused()
     assert study(on_missing_checkpoint="unlearn").row("m", "dpo", "cocoa").kind == "unlearn"
     skipped = study(on_missing_checkpoint="skip").missing_sweeps
     assert {(sweep["concept"], sweep["origin"]) for sweep in skipped} == {("cocoa", "published")}

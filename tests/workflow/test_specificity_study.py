@@ -74,8 +74,8 @@ def test_longer_answers_sweep_the_unrelated_questions_again(study: Workflow) -> 
         aside.rename(record)
     finally:
         path.write_text(before, encoding="utf-8")
-    anew = ("answer_questions", "record_original", "dissect_unrelated")
-    assert {rule: jobs.get(rule) for rule in anew} == dict.fromkeys(anew, 2)
+    repeated = ("answer_questions", "record_original", "dissect_unrelated")
+    assert {rule: jobs.get(rule) for rule in repeated} == dict.fromkeys(repeated, 2)
     assert "dissect_layers" not in jobs
     assert refused.status != 0
     assert "tea.unrelated.json does not belong to this study" in refused.output

@@ -1,7 +1,7 @@
 """Claims on highest points, tested: some concepts choose the windows, the others decide.
 
 A highest point that is chosen and read on the same concepts is too high, and a test of it decides
-too often. Leaving out only the concept that is read, in turn, does not mend that: then concepts
+too often. Leaving out only the concept that is read, in turn, does not correct that: then concepts
 share most of what chose their windows, and their contrasts are no longer independent
 (docs/statistics.md has the simulation). So concepts that choose never decide.
 

@@ -76,9 +76,11 @@ def _merged(model: Any, config: dict[str, Any], tensors: dict[str, Tensor], misf
     except Exception as error:  # only of peft, and of what it makes of a user's files
         raise DissectError(f"{misfit}: {reason_of(error)}") from error
     missing = [name for name in result.missing_keys if "lora_" in name]
-    for verb, names in (("lacks", missing), ("has, left over,", result.unexpected_keys)):
+    unexpected = result.unexpected_keys
+    for problem, names in (("lacks {}", missing), ("contains {} unexpected", unexpected)):
         if names:
-            raise DissectError(f"{misfit}: it {verb} {len(names)} tensor(s), such as {names[0]}")
+            number = problem.format(len(names))
+            raise DissectError(f"{misfit}: it {number} tensor(s), such as {names[0]}")
     return adapted.merge_and_unload()
 
 

@@ -97,7 +97,7 @@ def write_manifest(
     checkpoint = Checkpoint(folder)
     dtype = str(checkpoint.config.dtype).removeprefix("torch.")
     shapes = verify_checkpoint(checkpoint)
-    log.info("%s: %d tensors, none missing, none left over, all finite", folder, len(shapes))
+    log.info("%s: %d tensors, none missing, none unexpected, all finite", folder, len(shapes))
     if hashes is None:
         hashes = hash_files(files_of(folder, path), read_hashes(path))
     files = _files(hashes)

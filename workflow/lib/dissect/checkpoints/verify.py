@@ -1,4 +1,4 @@
-"""Is a checkpoint what its config says? Every tensor there, none left over, all of them finite."""
+"""Is a checkpoint what its config says? No tensor missing, none unexpected, all of them finite."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +17,8 @@ from dissect.errors import DissectError, used_by_transformers
 
 log = logging.getLogger("dissect")
 
+_ADVICE = "use the matching config.json or save the checkpoint again"
+
 
 def verify_checkpoint(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
     """Compare the files' tensors with those that the architecture needs, and look at each value.
@@ -25,8 +27,8 @@ def verify_checkpoint(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
         The shape of every parameter by its name in the model.
 
     Raises:
-        DissectError: transformers cannot build the model; a tensor is missing, left over, of
-            another shape, or holds NaN or infinity; or generation_config.json cannot be read.
+        DissectError: transformers cannot build the model; a tensor is missing, unexpected,
+            of another shape, or holds NaN or infinity; or generation_config.json cannot be read.
     """
     with used_by_transformers(checkpoint.folder / CONFIG):
         model = empty_model(checkpoint.config, torch.float32)
@@ -37,13 +39,15 @@ def verify_checkpoint(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
         if name not in tied
     }
     needed, stored = _stored_shapes(checkpoint, expected), checkpoint.stored
-    _refuse(checkpoint, "lacks", needed.keys() - stored.keys(), "the checkpoint is incomplete")
-    _refuse(checkpoint, "has, left over,", stored.keys() - needed.keys(), "its config has no such")
+    missing, unexpected = needed.keys() - stored.keys(), stored.keys() - needed.keys()
+    incomplete = "the checkpoint is incomplete: download or save it again"
+    _refuse(checkpoint, "lacks {} tensor(s)", missing, incomplete)
+    _refuse(checkpoint, "contains {} unexpected tensor(s)", unexpected, _ADVICE)
     for name, shape in needed.items():
         if stored[name].shape != shape:
             raise DissectError(
                 f"{checkpoint.folder}: tensor {name} has shape {list(stored[name].shape)}, "
-                f"its config.json says {list(shape)}"
+                f"but its config.json says {list(shape)}; {_ADVICE}"
             )
     read_generation_config(checkpoint.folder)
     for name, tensor in stored.items():
@@ -74,12 +78,12 @@ def _stored_shapes(
     return shapes
 
 
-def _refuse(checkpoint: Checkpoint, verb: str, names: set[str], why: str) -> None:
+def _refuse(checkpoint: Checkpoint, problem: str, names: set[str], advice: str) -> None:
     if names:
         first = ", ".join(sorted(names)[:3])
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         raise DissectError(
-            f"{checkpoint.folder} {verb} {len(names)} tensor(s): {first}{more}; {why}"
+            f"{checkpoint.folder} {problem.format(len(names))}: {first}{more}; {advice}"
         )
 
 
@@ -89,10 +93,10 @@ def refuse_other_shapes(original: Checkpoint, unlearned: Checkpoint) -> None:
     Embedding and head may have more or fewer rows than the original's: `refuse_unshared_tokens`
     says whether that matters.
     """
-    pair = f"{unlearned.folder} is no fine-tuned copy of {original.folder}"
+    pair = f"{unlearned.folder} is not a fine-tuned copy of {original.folder}"
     families = [checkpoint.config.model_type for checkpoint in (original, unlearned)]
     if families[0] != families[1]:
-        raise DissectError(f"{pair}: one is {families[1]}, the other {families[0]}")
+        raise DissectError(f"{pair}: its family is {families[1]}, not {families[0]}")
     for name in sorted(original.shapes.keys() | unlearned.shapes.keys()):
         expected, actual = (checkpoint.shapes.get(name, ()) for checkpoint in (original, unlearned))
         # Outside the layers, embedding and head are the only matrices.
@@ -102,7 +106,7 @@ def refuse_other_shapes(original: Checkpoint, unlearned: Checkpoint) -> None:
         if expected != actual and not is_resized:
             raise DissectError(
                 f"{pair}: {name} has shape {list(actual) or 'none'}, but "
-                f"{list(expected) or 'none'} in the original"
+                f"{list(expected) or 'none'} in the original; check that the two belong together"
             )
 
 

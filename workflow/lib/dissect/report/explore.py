@@ -152,7 +152,7 @@ def _controls(
         yield alt.param(name=name, value=True, bind=alt.binding_checkbox(name=look["label"]))
     every = alt.binding_checkbox(name="every concept, thin")
     yield alt.param(name="singles", value=False, bind=every)
-    floor = alt.binding_checkbox(name="controls: the floor, dotted")
+    floor = alt.binding_checkbox(name="control baselines, dotted")
     has_controls = (rows["donor"] != DONOR).any()
     yield alt.param(name="controls", value=True, bind=floor if has_controls else alt.Undefined)
 

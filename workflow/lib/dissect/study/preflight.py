@@ -13,7 +13,7 @@ from dissect.inputs.rows import CheckpointRow
 AVAILABLE = "there"
 # What a second try would not change. A hub that does not respond is not among them.
 UNAVAILABLE = {
-    "gated": "gated, and the token at hand does not open it",
+    "gated": "gated, and the current token gives no access",
     "gone": "private or gone (the hub does not say which)",
     "revision_gone": "its revision is gone",
     "no_safetensors": "it has no safetensors files (pickled weights are never read)",

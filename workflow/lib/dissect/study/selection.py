@@ -166,7 +166,7 @@ def all_missing(missing: list[Missing], advice: str | None = None) -> str:
         "on_missing_checkpoint to skip or unlearn (an original cannot be trained)"
     )
     if any(one.row.kind == "hub" for one in missing):
-        usual += "; snakemake preflight looks again"
+        usual += "; snakemake preflight checks again"
     return f"missing checkpoints: {'; '.join(phrases)}; {advice or usual}"
 
 

@@ -457,7 +457,7 @@ class Study:
 
 
 def selected_rows(values: dict[str, Any]) -> list[CheckpointRow]:
-    """The rows of the table that a config's values select, whether they are to be had or not.
+    """The rows of the table that a config's values select, available or not.
 
     Raises:
         DissectError: one line on the first thing wrong.
