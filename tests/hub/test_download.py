@@ -327,7 +327,7 @@ def test_nothing_is_removed_outside_of_a_snapshot(
     own = tmp_path / "own"
     own.mkdir()
     (own / "model.safetensors").touch()
-    with pytest.raises(DissectError, match="is no snapshot in the hub's cache"):
+    with pytest.raises(DissectError, match="is not a snapshot in the hub's cache"):
         remove(own, [name])
     done = download(REPO)
     precious = done.folder / "../../../precious"

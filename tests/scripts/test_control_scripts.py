@@ -147,7 +147,7 @@ def test_a_reference_of_other_shapes_is_refused(study: dict[str, Path], tmp_path
 
 
 def test_a_layer_that_is_not_there_is_refused(study: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(DissectError, match=r"controls.layers: 6 is no layer of this model"):
+    with pytest.raises(DissectError, match=r"controls.layers: 6 is not a layer of this model"):
         dissect(study, tmp_path / "x.parquet", "attention", controls=CONTROLS | {"layers": [6]})
     assert not list(tmp_path.iterdir())
 

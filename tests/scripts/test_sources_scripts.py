@@ -60,7 +60,7 @@ def test_fetch_concepts(served: tuple[str, Path], tmp_path: Path) -> None:
     ("name", "message"),
     [
         ("c.json", "was refused .*does not match the known hash"),
-        ("none.json", "cannot be fetched .404"),
+        ("none.json", "cannot be downloaded .404"),
     ],
 )
 def test_fetch_concepts_refuses(

@@ -278,5 +278,5 @@ def test_no_file_and_an_empty_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DissectError, match="no files of rounds"):
         read_rounds([])
     (tmp_path / "empty.csv").write_text("")
-    with pytest.raises(DissectError, match=r"empty\.csv is no CSV file"):
+    with pytest.raises(DissectError, match=r"empty\.csv is not a CSV file"):
         read_rounds([tmp_path / "empty.csv"])

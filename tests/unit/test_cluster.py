@@ -65,7 +65,7 @@ def test_gres_replaces_the_number_of_gpus() -> None:
         ("queue: gpu", "queue: .*allowed keys: account, partition"),
         ("{gpu_type: a, gpu_gres: 'gpu:a:1'}", "keep one"),
         ("gpu_gres: '--gres=gpu:1'", "gpu_gres"),
-        ("a: [", "is no YAML"),
+        ("a: [", "is not YAML"),
     ],
 )
 def test_a_wrong_site_file_is_told_in_one_line(
@@ -80,7 +80,7 @@ def test_a_wrong_site_file_is_told_in_one_line(
 
 def test_a_named_site_file_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISSECT_SITE", "nowhere.yaml")
-    with pytest.raises(DissectError, match=r"nowhere\.yaml, which is no file"):
+    with pytest.raises(DissectError, match=r"nowhere\.yaml, which is not a file"):
         site.read_site()
 
 

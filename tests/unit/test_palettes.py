@@ -20,8 +20,8 @@ def test_what_seaborn_knows_passes(palette: str) -> None:
     [
         ("colorblimd", "vlag_r", r"figures\.style\.palette: 'colorblimd' .* such as colorblind"),
         ("", "vlag_r", r"figures\.style\.palette: '' .* such as colorblind"),
-        ("ch:hue=x", "vlag_r", r"figures\.style\.palette: 'ch:hue=x' is no palette"),
-        ("jet", "vlag_r", r"figures\.style\.palette: 'jet' is no palette"),
+        ("ch:hue=x", "vlag_r", r"figures\.style\.palette: 'ch:hue=x' is not a palette"),
+        ("jet", "vlag_r", r"figures\.style\.palette: 'jet' is not a palette"),
         ("colorblind", "vlag_q", r"figures\.style\.heatmap_palette: 'vlag_q' .* such as vlag"),
         ("colorblind", "colorblind", r"figures\.style\.heatmap_palette: 'colorblind' is no"),
     ],

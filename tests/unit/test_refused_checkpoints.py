@@ -251,7 +251,7 @@ CONFIGS: dict[str, tuple[Spoil, str]] = {
                 lambda name, it: torch.ones(24, 32) if "k_proj" in name or "v_proj" in name else it
             ),
         ),
-        "num_attention_heads is 4, which is no multiple of num_key_value_heads = 3",
+        "num_attention_heads is 4, which is not a multiple of num_key_value_heads = 3",
     ),
     "no heads": (config(num_attention_heads=0), CANNOT_USE),
     "a negative size": (config(intermediate_size=-1), CANNOT_USE),
@@ -291,7 +291,7 @@ def test_tuples_as_outputs_are_no_property_of_a_model(copy: Path) -> None:
 LEGACY: dict[str, tuple[dict[str, Any], str]] = {
     "no heads": ({"n_heads": 0}, "num_attention_heads is 0, which is no"),
     "heads": ({"n_heads": 5}, "has shape [96, 32], but its config.json says [92, 32]"),
-    "shared heads": ({"n_kv_heads": 3}, "no multiple of num_key_value_heads = 3"),
+    "shared heads": ({"n_kv_heads": 3}, "not a multiple of num_key_value_heads = 3"),
     "no layers": ({"n_layers": 0}, "contains 24 unexpected tensor(s)"),
     "endless layers": ({"n_layers": 10**9}, "the files hold only"),
     "no width": ({"d_model": 0}, CANNOT_USE),

@@ -84,5 +84,5 @@ def test_a_benchmark_that_is_none_is_named(tmp_path: Path) -> None:
     path = tmp_path / "benchmarks/record_original/m/tea.tsv"
     path.parent.mkdir(parents=True)
     path.write_text("nothing\n", encoding="utf-8")
-    with pytest.raises(DissectError, match=r"tea\.tsv is no benchmark"):
+    with pytest.raises(DissectError, match=r"tea\.tsv is not a benchmark"):
         table_of(tmp_path)

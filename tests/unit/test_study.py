@@ -269,7 +269,7 @@ def test_concepts_must_be_in_their_file() -> None:
 
 def test_nothing_left_to_retain_is_told() -> None:
     said = refused(unlearning={"dpo": {"retain": ["cocoa"]}})
-    assert "nothing is left to retain while m unlearns cocoa" in said
+    assert "there is nothing to retain while m unlearns cocoa" in said
 
 
 def test_a_window_wider_than_the_model_is_told() -> None:
@@ -283,7 +283,7 @@ def test_a_window_wider_than_the_model_is_told() -> None:
 def test_a_control_above_the_model_is_told() -> None:
     controls = {"donors": ["noise"], "layers": [0, 6]}
     assert refused(controls=controls) == (
-        "config: controls.layers: 6 is no layer of m; allowed: 0 to 5"
+        "config: controls.layers: 6 is not a layer of m; allowed: 0 to 5"
     )
     study(controls=controls | {"donors": []})
 
@@ -665,7 +665,7 @@ def test_a_start_that_is_not_selected_is_told() -> None:
     write_table(*TAUGHT[:3], "m\tx\ttea\tunlearn:dpo@never")
     with_answers("tea", "mate")
     said = refused(unlearning={"dpo": ANSWERS}, methods=["x"])
-    assert "m x tea starts from never, which is trained from it or is no selected row" in said
+    assert "m x tea starts from never, which is trained from it or is not a selected row" in said
 
 
 def test_what_is_trained_from_a_missing_model_is_left_out_with_it() -> None:
@@ -686,5 +686,5 @@ def test_finished_rounds_are_those_that_the_study_does_not_make(inputs: Path) ->
         (folder / name).touch()
     found = study(calibration={"rounds": "rounds"})
     assert found.finished_rounds == ["rounds/n.csv"]
-    with pytest.raises(DissectError, match="rounds: nowhere is no folder"):
+    with pytest.raises(DissectError, match="rounds: nowhere is not a folder"):
         _ = study(calibration={"rounds": "nowhere"}).finished_rounds

@@ -519,7 +519,7 @@ def test_hiding_changes_the_named_modules_alone() -> None:
 
 
 def test_a_module_that_the_model_does_not_have_is_refused() -> None:
-    with pytest.raises(DissectError, match=r"layers\.9\.mlp is no module of this model"):
+    with pytest.raises(DissectError, match=r"layers\.9\.mlp is not a module of this model"):
         run(tiny_model(), "hide", only=["layers.9.mlp"])
 
 

@@ -20,7 +20,7 @@ def main(*, url: str, sha256: str, concepts: Path) -> None:
             pooch.retrieve(url, f"sha256:{sha256}", fname=partial.name, path=partial.parent)
         except all_errors as error:  # those of http are OSErrors and among them
             raise DissectError(
-                f"{url} cannot be fetched ({_first_line(error)}); check the address and the "
+                f"{url} cannot be downloaded ({_first_line(error)}); check the address and the "
                 "network, or save the file and name it in config by path:"
             ) from error
         except ValueError as error:  # pooch: a protocol that it does not know, or a wrong hash

@@ -21,7 +21,7 @@ def choose_device(wanted: str) -> torch.device:
         "mps": torch.backends.mps.is_available(),
     }
     if not available.get(device.type, False):
-        raise DissectError(f"device: {wanted} is not there on this machine; use auto or cpu")
+        raise DissectError(f"device: {wanted} is not available on this machine; use auto or cpu")
     return device
 
 

@@ -128,7 +128,9 @@ def read_users_json(path: Path, **hooks: Any) -> Any:
         return json.loads(read_users_text(path), parse_constant=_refuse_constant, **hooks)
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else error
-        raise DissectError(f"{path} is not valid JSON: {reason}; fetch or save it again") from None
+        raise DissectError(
+            f"{path} is not valid JSON: {reason}; download or save it again"
+        ) from None
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
@@ -139,7 +141,9 @@ def read_json_object(path: Path) -> dict[str, Any]:
     """
     value = read_users_json(path)
     if not isinstance(value, dict):
-        raise DissectError(f"{path} does not hold a JSON object ({{...}}); fetch or save it again")
+        raise DissectError(
+            f"{path} does not hold a JSON object ({{...}}); download or save it again"
+        )
     return value
 
 

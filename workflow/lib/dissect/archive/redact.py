@@ -38,7 +38,7 @@ class Redactor:
             DissectError: if the file of that name holds what looks like an access token.
         """
         if _TOKEN.search(text) or (os.environ.get("HF_TOKEN") or "\0") in text:
-            raise DissectError(f"{name} holds an access token of the hub: take it out, run again")
+            raise DissectError(f"{name} holds an access token of the hub: remove it and run again")
         for pattern, word in self._words:
             text = pattern.sub(word, text)
         return _LOGIN.sub("", text)

@@ -91,7 +91,7 @@ def _read_file(path: Path) -> pd.DataFrame:
     try:
         rows = read_csv(path)
     except ValueError as error:
-        raise DissectError(f"{path} is no CSV file ({reason_of(error)})") from error
+        raise DissectError(f"{path} is not a CSV file ({reason_of(error)})") from error
     missing = [name for name in ROUND_COLUMNS if name not in rows]
     if missing:
         raise DissectError(f"{path} has no column {', '.join(missing)}; is it a file of a round?")

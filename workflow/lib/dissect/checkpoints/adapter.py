@@ -34,7 +34,7 @@ def merge_adapter(adapter: Path, original: Manifest, folder: Path) -> None:
     if not path.is_file():
         raise DissectError(
             f"{adapter} has {ADAPTER_CONFIG} but no {WEIGHTS} (pickled weights are never read); "
-            f"if it is a whole checkpoint, take {ADAPTER_CONFIG} away"
+            f"if it is a whole checkpoint, remove {ADAPTER_CONFIG}"
         )
     with open_weights(path) as weights:
         tensors = {name: weights.get_tensor(name) for name in list(weights.keys())}
@@ -62,7 +62,7 @@ def _read_config(adapter: Path) -> dict[str, Any]:
     else:
         return config
     raise DissectError(
-        f"{path}: {unsupported}: merge yours yourself and name the whole checkpoint's folder"
+        f"{path}: {unsupported}: merge the adapter yourself and name the whole checkpoint's folder"
     )
 
 

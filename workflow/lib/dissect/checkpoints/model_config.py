@@ -32,7 +32,7 @@ def read_config(folder: Path) -> tuple[Any, str]:
     if not folder.is_dir():
         raise DissectError(f"checkpoint folder {folder} does not exist")
     if not path.exists():
-        raise DissectError(f"{folder} has no {CONFIG}: it is no transformers checkpoint")
+        raise DissectError(f"{folder} has no {CONFIG}: it is not a transformers checkpoint")
     raw = read_json_object(path)
     _refuse_quantised(raw, path)
     if olmo_legacy.is_legacy(raw):
@@ -81,6 +81,6 @@ def _refuse_remainder(config: Any, path: Path) -> None:
     heads, shared = config.num_attention_heads, getattr(config, "num_key_value_heads", None)
     if shared is not None and (shared == 0 or heads % shared):
         raise DissectError(
-            f"{path}: num_attention_heads is {heads}, which is no multiple of num_key_value_heads "
-            f"= {shared}; use the config.json that was saved with the weights"
+            f"{path}: num_attention_heads is {heads}, which is not a multiple of "
+            f"num_key_value_heads = {shared}; use the config.json that was saved with the weights"
         )

@@ -206,7 +206,7 @@ def open_weights(path: Path) -> Any:
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError) as error:
         raise DissectError(
-            f"{path} is truncated or no safetensors file ({error}); fetch or save it again"
+            f"{path} is truncated or not a safetensors file ({error}); download or save it again"
         ) from None
 
 

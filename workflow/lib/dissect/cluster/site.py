@@ -54,12 +54,12 @@ def read_site() -> Resources:
     named = os.environ.get("DISSECT_SITE")
     path = Path(named) if named else SITE_FILE
     if named and not path.is_file():
-        raise DissectError(f"DISSECT_SITE names {named}, which is no file: correct or unset it")
+        raise DissectError(f"DISSECT_SITE names {named}, which is not a file: correct or unset it")
     text = path.read_text("utf-8") if path.is_file() else ""
     try:
         return resources(Site.model_validate(yaml.safe_load(text) or {}))
     except yaml.YAMLError as error:
-        raise DissectError(f"{path} is no YAML: {str(error).splitlines()[0]}") from error
+        raise DissectError(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
     except ValidationError as error:
         raise DissectError(
             f"{path}: {first_problem(error)}; allowed keys: {', '.join(Site.model_fields)} "

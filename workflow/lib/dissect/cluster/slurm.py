@@ -35,7 +35,7 @@ def ask(*command: str) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     except FileNotFoundError as error:
-        raise DissectError(f"{command[0]} is not there: run this on a node with Slurm") from error
+        raise DissectError(f"{command[0]} was not found: run this on a node with Slurm") from error
     except subprocess.CalledProcessError as error:
         reason = (error.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise DissectError(f"Slurm does not answer ({reason}): try again when it does") from error
@@ -80,12 +80,13 @@ def use_wrappers(folder: Path) -> None:
     if not accounting and age < _LONGEST_LOOK_AWAY:
         raise DissectError(
             f"this cluster has no accounting and forgets finished jobs after {age} s (MinJobAge), "
-            f"too soon to see how they ended; it needs {_LONGEST_LOOK_AWAY} s: ask its keepers"
+            f"too soon to see how they ended; it needs {_LONGEST_LOOK_AWAY} s: ask its "
+            "administrators"
         )
     for name in ("sbatch", "sacct") if accounting else ("sbatch",):
         path = shutil.which(name)
         if path is None:
-            raise DissectError(f"{name} is not there: run this on a node that may submit jobs")
+            raise DissectError(f"{name} was not found: run this on a node that may submit jobs")
         os.environ[f"DISSECT_{name.upper()}"] = path  # what the wrapper goes on to
     flavour = "with_accounting" if accounting else "without_accounting"
     folders = [str(folder / flavour), str(folder)]

@@ -32,7 +32,7 @@ def unpack(path: Path, folder: Path) -> None:
     except Exception as error:
         raise DissectError(
             f"{path} cannot be unpacked ({reason_of(error)}): it is damaged, encrypted or no zip "
-            "archive; get it again, or give the results folder that it was made from"
+            "archive; download it again, or give the results folder that it was made from"
         ) from error
     if MANIFEST in names:
         _refuse_edited(path, folder, names)

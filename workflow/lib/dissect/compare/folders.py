@@ -138,7 +138,9 @@ def _open(path: Path) -> pq.ParquetFile:
     file = pq.ParquetFile(path)
     missing = [name for name in (*SWEEP_KEYS, *ROW_KEYS) if name not in file.schema_arrow.names]
     if missing:
-        raise DissectError(f"{path} is no table of sweeps: it has no column {', '.join(missing)}")
+        raise DissectError(
+            f"{path} is not a table of sweeps: it has no column {', '.join(missing)}"
+        )
     return file
 
 

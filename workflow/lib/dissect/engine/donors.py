@@ -225,7 +225,8 @@ def controls_of(
     unknown = [layer for layer in layers if layer > top]
     if names and unknown:
         raise DissectError(
-            f"config: controls.layers: {unknown[0]} is no layer of this model; allowed: 0 to {top}"
+            f"config: controls.layers: {unknown[0]} is not a layer of this model; "
+            f"allowed: 0 to {top}"
         )
     chosen = [window for window in windows if window.layer in layers]
     donors = [_control(name, original, seed, reference) for name in CONTROLS if name in names]

@@ -24,6 +24,6 @@ def check_palettes(style: Style) -> None:
             look_up(name)
         except Exception as error:
             raise DissectError(
-                f"config: figures.style.{key}: {name[:80]!r} is no palette of seaborn or "
+                f"config: figures.style.{key}: {name[:80]!r} is not a palette of seaborn or "
                 f"matplotlib; give one of theirs, such as {getattr(default, key)}"
             ) from error

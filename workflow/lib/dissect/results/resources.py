@@ -80,7 +80,9 @@ def _row(results: Path, path: Path) -> dict[str, Any]:
             "mean_cores": round(float(benchmark["cpu_time"]) / max(seconds, 1e-9), 2),
         }
     except (ValueError, KeyError) as error:
-        raise DissectError(f"{path} is no benchmark of one run: delete it and run again") from error
+        raise DissectError(
+            f"{path} is not a benchmark of one run: delete it and run again"
+        ) from error
 
 
 def _number(value: Any) -> float | None:

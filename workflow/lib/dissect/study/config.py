@@ -55,7 +55,7 @@ def _prompt(text: str) -> str:
         raise ValueError(f"{shortened(text)} {problem}")
     if text not in ("paper", "chat") and "{q}" not in text:
         raise ValueError(
-            f"{shortened(text)} is no prompt; allowed are paper, chat, or a text holding {{q}}"
+            f"{shortened(text)} is not a prompt; allowed are paper, chat, or a text holding {{q}}"
         )
     return text
 

@@ -259,7 +259,7 @@ class Study:
         held_out = [other for other in recipe.held_out or spare[:1] if other != concept]
         if not retain:
             raise DissectError(
-                f"config: unlearning: nothing is left to retain while {model} unlearns {concept}; "
+                f"config: unlearning: there is nothing to retain while {model} unlearns {concept}; "
                 "name another concept's id in the method's retain list"
             )
         return {"retain": retain, "held_out": held_out}
@@ -325,7 +325,7 @@ class Study:
             return []
         if not Path(folder).is_dir():
             raise DissectError(
-                f"config: calibration.rounds: {folder} is no folder; name one with files of "
+                f"config: calibration.rounds: {folder} is not a folder; name one with files of "
                 "rounds, such as calibration/rounds, or leave it out"
             )
         files = [path for path in sorted(Path(folder).glob("*.csv")) if path.is_file()]
@@ -394,7 +394,7 @@ class Study:
             windows_of(self.config.windows, layers)
             if controls.donors and max(controls.layers) >= layers:
                 raise DissectError(
-                    f"config: controls.layers: {max(controls.layers)} is no layer of {model}; "
+                    f"config: controls.layers: {max(controls.layers)} is not a layer of {model}; "
                     f"allowed: 0 to {layers - 1}"
                 )
         for name in self.config.behaviour.patched.windows:
@@ -452,7 +452,7 @@ class Study:
         if not learned:
             raise DissectError(
                 f"{row.name} is to be taught all concepts of {file} but {row.concept}, and there "
-                "is no other: add the concepts that it shall know"
+                "is no other: add the concepts that it should know"
             )
 
 
@@ -494,7 +494,7 @@ def _check_results_folder(results: str) -> None:
         if not folder.is_dir():
             raise DissectError(
                 f"config: results: {folder} should be a folder but is a file or a broken link; "
-                "name another results folder, or move that away"
+                "name another results folder, or move it"
             )
     if path.absolute() == Path(path.anchor or "/"):
         raise DissectError(f"config: results: {results} cannot be used; name a folder inside it")

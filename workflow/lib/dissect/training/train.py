@@ -290,7 +290,7 @@ def freeze_all_but(model: Any, modules: Sequence[str]) -> None:
     for module, dotted in names.items():
         if not any(dotted in f".{name}" for name in parameters):
             raise DissectError(
-                f"training: {module} is no module of this model; its parameters have names such "
+                f"training: {module} is not a module of this model; its parameters have names such "
                 f"as {parameters[len(parameters) // 2]}"
             )
     for name, parameter in model.named_parameters():
