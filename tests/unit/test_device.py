@@ -32,7 +32,8 @@ def test_what_is_not_there_is_refused_in_one_line(
     wanted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_gpus(1 if wanted == "cuda:1" else 0, monkeypatch)
-    with pytest.raises(DissectError, match=f"^device: {wanted} is not available .*; use auto or cpu$"):
+    said = f"^device: {wanted} is not available .*; use auto or cpu$"
+    with pytest.raises(DissectError, match=said):
         choose_device(wanted)
 
 
