@@ -30,7 +30,7 @@ _SHARED = {Optimisation: "every training", Recipe: "every `unlearn` row"}
 def reference() -> str:
     """The whole of docs/config.md."""
     shared = [
-        _section(section, "", f"Options of {about}", f"In every section below that names {about}.")
+        _section(section, "", f"Options of {about}", "They belong to each section that links here.")
         for section, about in _SHARED.items()
     ]
     return _HEAD + _section(Config, "", "The study") + "".join(shared)
