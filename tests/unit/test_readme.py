@@ -67,7 +67,10 @@ def test_the_demos_claims_are_those_of_the_program() -> None:
 
 @pytest.mark.parametrize(
     ("experiment", "words"),
-    [(BOTH, "{} % of what the answers had lost"), ("value_vectors", "value vectors of these layers restored, it is {} %.")],
+    [
+        (BOTH, "{} % of what the answers had lost"),
+        ("value_vectors", "value vectors of these layers restored, it is {} %."),
+    ],
 )
 def test_the_readmes_answers_are_the_demos(experiment: str, words: str) -> None:
     patches = gap_closed(read_csv(DEMO / "behaviour.csv")).set_index(
