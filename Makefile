@@ -12,7 +12,7 @@ DEMO := $(SNAKEMAKE) --configfile config/demo.yaml --resources gpu=1 mem_mb=7600
 ROUNDS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo calibrate test test-report test-paper test-slurm test-gpu lint clean
+.PHONY: help setup demo calibrate test test-crate test-report test-paper test-slurm test-gpu lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ calibrate: setup ## rounds of models whose state is known: make calibrate SEED=1
 
 test: setup ## all tests, but for the long ones below
 	tests/side_by_side.sh $(VENV)/bin/python tests/workflow "--ignore=tests/workflow"
+
+test-crate: setup $(VENV)/roc-validator/.installed ## the archive against the profiles of RO-Crate
+	$(VENV)/bin/pytest tests/crate
 
 test-report: setup ## the report in a real browser; installs Debian's chromium, as root, where there is none
 	tests/browser/install.sh
@@ -68,4 +71,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile -e '.[dev]' -c constraints.txt
 	@$(VENV)/bin/python -m compileall -qq -j 0 $(VENV)/lib || true
+	@touch $@
+
+# An environment of its own: roc-validator needs an older rich than the one in constraints.txt.
+$(VENV)/roc-validator/.installed: tests/crate/requirements.txt
+	$(PYTHON) -m venv $(VENV)/roc-validator
+	$(VENV)/roc-validator/bin/pip install --quiet --disable-pip-version-check -r tests/crate/requirements.txt
 	@touch $@

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import subprocess
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,55 +12,18 @@ import pytest
 import yaml
 
 from dissect.analysis.collect import collect_sweeps
-from dissect.archive.archive import study_members, workflow_commit, write_archive
+from dissect.archive.archive import workflow_commit
 from dissect.archive.redact import Redactor
 from dissect.errors import DissectError
 from dissect.results.schema import read_metadata
 from dissect.study.config import load_config
 from planted import flat, plant
+from planted_archive import pack, plant_archived_study
 
 
 @pytest.fixture
 def study(tmp_path: Path) -> dict[str, Any]:
-    """What `study_members` takes: a study in folders of this machine."""
-    results, folder = tmp_path / "results", tmp_path / "data" / "original"
-    source = f"path:{folder}"
-    sweep = plant(results, flat(0.5), metadata={"original_source": source})
-    collect_sweeps([sweep], results / "tables/krs.parquet")
-    (results / "tables/coverage.csv").write_text(f"reason\nfolder {folder} is gone\n", "utf-8")
-    (results / "figures").mkdir()
-    (results / "figures/curves.png").write_bytes(b"\x89PNG")
-    manifest = results / "checkpoints/path/tiny/original/manifest.json"
-    manifest.parent.mkdir(parents=True)
-    manifest.write_text(json.dumps({"source": source, "folder": str(folder)}), "utf-8")
-    table = tmp_path / "checkpoints.tsv"
-    table.write_text(f"model\tmethod\tconcept\tsource\ntiny\toriginal\t\t{source}\n", "utf-8")
-    config = {
-        "results": str(results),
-        "checkpoints": str(table),
-        "models": {"tiny": {"concepts": str(tmp_path / "concepts.json")}},
-    }
-    outputs = [*sorted((results / "tables").iterdir()), results / "figures/curves.png"]
-    return {
-        "results": results,
-        "checkpoints": table,
-        "manifests": [manifest],
-        "outputs": outputs,
-        "config": load_config(config).model_dump(mode="json"),
-        "workflow": tmp_path,
-    }
-
-
-def redactor(study: dict[str, Any]) -> Redactor:
-    root = study["workflow"]
-    folders = [study["results"], study["checkpoints"], root, root / "data/original"]
-    return Redactor([*folders, root / "concepts.json"])
-
-
-def pack(study: dict[str, Any], name: str = "archive.zip") -> zipfile.ZipFile:
-    output = study["workflow"] / name
-    write_archive(output, study_members(**study), redactor(study))
-    return zipfile.ZipFile(output)
+    return plant_archived_study(tmp_path)
 
 
 def test_every_file_is_there_and_vouched_for(study: dict[str, Any]) -> None:
@@ -69,14 +31,18 @@ def test_every_file_is_there_and_vouched_for(study: dict[str, Any]) -> None:
     lines = archive.read("MANIFEST.sha256").decode().splitlines()
     vouched = {name: digest for digest, name in (line.split("  ") for line in lines)}
     assert sorted(vouched) == [
+        "CITATION.cff",
+        "LICENSE",
         "README.md",
         "checkpoints.tsv",
         "checkpoints/path/tiny/original/manifest.json",
         "config.yaml",
         "figures/curves.png",
         "provenance.json",
+        "ro-crate-metadata.json",
         "tables/coverage.csv",
         "tables/krs.parquet",
+        "workflow/Snakefile",
     ]
     assert archive.namelist() == ["MANIFEST.sha256", *sorted(vouched)]
     for name, digest in vouched.items():
@@ -101,7 +67,8 @@ def test_nothing_of_the_machine_is_in_it(study: dict[str, Any], tmp_path: Path) 
         assert str(tmp_path).encode() not in archive.read(name), name
     assert archive.read("tables/coverage.csv") == b"reason\nfolder .../original is gone\n"
     manifest = json.loads(archive.read("checkpoints/path/tiny/original/manifest.json"))
-    assert manifest == {"source": "path:.../original"}
+    assert manifest["source"] == "path:.../original"
+    assert "folder" not in manifest
 
 
 def test_a_parquet_file_keeps_its_rows(study: dict[str, Any], tmp_path: Path) -> None:
@@ -134,6 +101,12 @@ def test_a_token_is_refused(
     assert not list(study["workflow"].glob("*archive.zip*"))
 
 
+def test_a_workflow_without_its_licence_is_refused(study: dict[str, Any]) -> None:
+    (study["workflow"] / "LICENSE").unlink()
+    with pytest.raises(DissectError, match=r"LICENSE is missing.*: copy it from"):
+        pack(study)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -147,7 +120,11 @@ def test_only_whole_paths_are_cut(text: str, expected: str) -> None:
     assert found.redact(text, "x") == expected
 
 
-def test_the_commit_is_that_of_the_workflow_alone(tmp_path: Path) -> None:
+def test_the_commit_is_that_of_the_workflow_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "2026-03-01T01:00:00+02:00")
+
     def git(*words: str) -> str:
         who = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
         command = ["git", "-C", str(tmp_path), *who, *words]
@@ -157,7 +134,8 @@ def test_the_commit_is_that_of_the_workflow_alone(tmp_path: Path) -> None:
     git("init", "-q")
     (tmp_path / "Snakefile").write_text("# rules\n", "utf-8")
     git("add", "."), git("commit", "-qm", "x")
-    assert workflow_commit(tmp_path) == {"commit": git("rev-parse", "HEAD"), "modified": False}
+    expected = {"commit": git("rev-parse", "HEAD"), "date": "2026-02-28", "modified": False}
+    assert workflow_commit(tmp_path) == expected
     (tmp_path / "Snakefile").write_text("# other rules\n", "utf-8")
     found = workflow_commit(tmp_path)
     assert found is not None and found["modified"]

@@ -17,12 +17,13 @@ import pytest
 
 from dissect.__main__ import main
 from dissect.analysis.collect import collect_sweeps
-from dissect.archive.archive import write_archive
+from dissect.archive.archive import study_members, write_archive
 from dissect.archive.redact import Redactor
 from dissect.compare import archive
 from dissect.results.schema import read_metadata, write_rows
 from planted import flat, plant
 
+ROOT = Path(__file__).parents[2]
 NOBODY = 65534
 SWEEP = "krs/tiny/dpo/tea/attention.parquet"
 
@@ -39,7 +40,11 @@ def results(tmp_path: Path) -> Path:
 def packed(results: Path, tmp_path: Path) -> Path:
     """Its archive, as the workflow makes it."""
     path = tmp_path / "archive.zip"
-    write_archive(path, {"tables/krs.parquet": results / "tables/krs.parquet"}, Redactor([]))
+    table = tmp_path / "checkpoints.tsv"
+    table.write_text("model\tmethod\tconcept\tsource\n", "utf-8")
+    outputs = [results / "tables/krs.parquet"]
+    members = study_members(results, table, [], outputs, {"models": {}}, ROOT)
+    write_archive(path, members, Redactor([]))
     return path
 
 
@@ -99,8 +104,9 @@ def test_a_truncated_archive(
 def test_an_archive_with_damaged_bytes(
     results: Path, packed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    table = zipfile.ZipFile(packed).getinfo("tables/krs.parquet")
     content = bytearray(packed.read_bytes())
-    middle = len(content) // 2
+    middle = table.header_offset + table.compress_size // 2
     content[middle : middle + 64] = b"\xff" * 64
     packed.write_bytes(content)
     assert f"{packed} cannot be unpacked" in refusal(packed, results, capsys)

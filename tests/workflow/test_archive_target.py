@@ -16,6 +16,7 @@ def test_the_study_is_packed_and_equals_itself(done: Workflow) -> None:
     kept = [*done.result("tables").iterdir(), *done.result("figures").rglob("*.*")]
     assert {str(file.relative_to(done.result("."))) for file in kept} <= names
     assert {"config.yaml", "checkpoints.tsv", "MANIFEST.sha256", "provenance.json"} <= names
+    assert {"ro-crate-metadata.json", "workflow/Snakefile"} <= names
     for name in names:
         assert str(done.root).encode() not in archive.read(name), name
     assert main(["compare", str(path), str(done.result("."))]) == 0

@@ -125,7 +125,8 @@ def make(root: Path) -> Workflow:
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for folder in ("workflow", "profiles", "config"):
         shutil.copytree(ROOT / folder, root / folder, ignore=ignored)
-    shutil.copy(ROOT / "Snakefile", root)
+    for name in ("Snakefile", "CITATION.cff", "LICENSE"):
+        shutil.copy(ROOT / name, root)
     workflow = Workflow(root)
     workflow.write_config()
     workflow.write_table(ROWS)

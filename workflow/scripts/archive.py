@@ -36,7 +36,7 @@ def main(
     named += [Path(row.location) for row in read_table(checkpoints) if row.kind == "path"]
     named += [Path(m.concepts.path) for m in study.models.values() if m.concepts.path]
     write_archive(archive, members, Redactor(named))
-    log.info("%d files, %.1f MB: %s", len(members) + 1, archive.stat().st_size / 1e6, archive)
+    log.info("%d files, %.1f MB: %s", len(members) + 2, archive.stat().st_size / 1e6, archive)
 
 
 if __name__ == "__main__":

@@ -6,13 +6,16 @@ import shutil
 import subprocess
 import zipfile
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
 
+from dissect.archive.crate import CITATION, CRATE, LICENSE, SNAKEFILE, crate_text
 from dissect.archive.redact import Redactor
+from dissect.errors import DissectError
 from dissect.files import atomic_path, read_json, sha256_of
 from dissect.provenance import hash_of, versions
 
@@ -35,6 +38,9 @@ to their last name.
 - `checkpoints.tsv`: the checkpoints table.
 - `checkpoints/`: what each checkpoint is: source, commit, sha256 of each file, how it was trained.
 - `provenance.json`: versions and the workflow's commit at the time of packing.
+- `ro-crate-metadata.json`: all of this for programs, as a Workflow Run RO-Crate.
+- `workflow/Snakefile`, `CITATION.cff`, `LICENSE`: the workflow's first file, how to cite it, its
+  licence.
 
 `python -m dissect compare archive.zip results/...` compares it with another run.
 """
@@ -57,6 +63,9 @@ def study_members(
         outputs: tables, figures, report; all of them in `results`.
         config: the config as used.
         workflow: the folder that the Snakefile lies in.
+
+    Raises:
+        DissectError: if the workflow's folder lacks CITATION.cff, LICENSE or workflow/Snakefile.
     """
     members: dict[str, Path | str] = {str(path.relative_to(results)): path for path in outputs}
     for path in manifests:
@@ -73,7 +82,17 @@ def study_members(
         "packages": versions("pandas", "matplotlib", "snakemake"),
     }
     members["provenance.json"] = _as_json(provenance)
-    return members
+    return members | {name: _read(workflow, name) for name in (CITATION, LICENSE, SNAKEFILE)}
+
+
+def _read(workflow: Path, name: str) -> str:
+    try:
+        return (workflow / name).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise DissectError(
+            f"{workflow / name} is missing, and the archive must contain it: copy it from where "
+            "the workflow comes from"
+        ) from error
 
 
 def _as_json(value: Any) -> str:
@@ -81,7 +100,10 @@ def _as_json(value: Any) -> str:
 
 
 def workflow_commit(workflow: Path) -> dict[str, Any] | None:
-    """The commit of the workflow, and whether files differ from it; None outside of git."""
+    """The commit of the workflow, its date, and whether files differ from it; None outside of git.
+
+    The date is the committer's, in UTC: YYYY-MM-DD.
+    """
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(workflow), *words]
@@ -91,13 +113,18 @@ def workflow_commit(workflow: Path) -> dict[str, Any] | None:
         if Path(git("rev-parse", "--show-toplevel")).resolve() != workflow.resolve():
             return None  # a copy of the workflow that lies in somebody else's repository
         changed = git("status", "--porcelain", "--", "Snakefile", "workflow")
-        return {"commit": git("rev-parse", "HEAD"), "modified": bool(changed)}
+        seconds = int(git("log", "-1", "--format=%ct"))
+        return {
+            "commit": git("rev-parse", "HEAD"),
+            "date": datetime.fromtimestamp(seconds, UTC).date().isoformat(),
+            "modified": bool(changed),
+        }
     except (FileNotFoundError, subprocess.CalledProcessError):
         return None
 
 
 def write_archive(output: Path, members: Mapping[str, Path | str], redactor: Redactor) -> None:
-    """Write a zip file of the members and MANIFEST.sha256, whole or not at all.
+    """Write a zip file of the members, their description and checksums, whole or not at all.
 
     Names are sorted, times and permissions fixed, private paths replaced.
 
@@ -107,6 +134,8 @@ def write_archive(output: Path, members: Mapping[str, Path | str], redactor: Red
     with atomic_path(output) as partial, TemporaryDirectory(dir=output.parent) as folder:
         copies = Path(folder)
         staged = {name: _stage(copies, name, members[name], redactor) for name in sorted(members)}
+        staged[CRATE] = _stage(copies, CRATE, crate_text(staged, MANIFEST), redactor)
+        staged = dict(sorted(staged.items()))
         lines = [f"{sha256_of(path)}  {name}\n" for name, path in staged.items()]
         (copies / MANIFEST).write_text("".join(lines), encoding="utf-8")
         with zipfile.ZipFile(partial, "w") as archive:
