@@ -127,8 +127,8 @@ def _date(license_file: Path, provenance: Mapping[str, Any]) -> str:
 
 def _add(crate: "ROCrate", identifier: str, kind: str, **properties: Any) -> "Entity":
     """The entity of that identifier, added if it is new."""
-    known = crate.get(identifier)
-    return known or crate.add_jsonld({"@id": identifier, "@type": kind, **properties})
+    present = crate.get(identifier)
+    return present or crate.add_jsonld({"@id": identifier, "@type": kind, **properties})
 
 
 def _add_profile(crate: "ROCrate", url: str, name: str) -> "Entity":
