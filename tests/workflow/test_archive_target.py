@@ -1,5 +1,7 @@
 """`snakemake archive` on the tiny study, and the comparison of what it packed."""
 
+import json
+import subprocess
 import zipfile
 
 from tiny_study import Workflow
@@ -8,6 +10,9 @@ from dissect.__main__ import main
 
 
 def test_the_study_is_packed_and_equals_itself(done: Workflow) -> None:
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org"]
+    for words in (["init", "-q"], ["add", "workflow", "Snakefile"], ["commit", "-qm", "x"]):
+        subprocess.run([*git, *words], cwd=done.root, check=True)
     run = done.run("archive")
     assert run.status == 0, run.output
     path = done.result("archive.zip")
@@ -17,6 +22,8 @@ def test_the_study_is_packed_and_equals_itself(done: Workflow) -> None:
     assert {str(file.relative_to(done.result("."))) for file in kept} <= names
     assert {"config.yaml", "checkpoints.tsv", "MANIFEST.sha256", "provenance.json"} <= names
     assert {"ro-crate-metadata.json", "workflow/Snakefile"} <= names
+    provenance = json.loads(archive.read("provenance.json"))
+    assert provenance["workflow"]["commit"] and not provenance["workflow"]["modified"]
     for name in names:
         assert str(done.root).encode() not in archive.read(name), name
     assert main(["compare", str(path), str(done.result("."))]) == 0

@@ -29,7 +29,8 @@ def main(
         outputs: the files to pack, all under the results folder.
         scriptdir: workflow/scripts, whose commit the archive names.
     """
-    study, workflow = load_config(settings), scriptdir.parents[1]
+    # Snakemake gives it as workflow/rules/../scripts.
+    study, workflow = load_config(settings), scriptdir.resolve().parents[1]
     results, checkpoints = Path(study.results), Path(study.checkpoints)
     members = study_members(results, checkpoints, manifests, outputs, settings, workflow)
     named = [results, checkpoints, workflow, *(Path(read_json(m)["folder"]) for m in manifests)]
