@@ -155,7 +155,10 @@ def add(adapter: Path) -> None:
 
 SPOILED: dict[str, tuple[Any, str]] = {
     "no weights": (lambda a: (a / WEIGHTS).unlink(), "but no adapter_model.safetensors"),
-    "cut short": (lambda a: (a / WEIGHTS).write_bytes(b"short"), "is truncated or no safetensors"),
+    "cut short": (
+        lambda a: (a / WEIGHTS).write_bytes(b"short"),
+        "is truncated or not a safetensors",
+    ),
     "no JSON": (lambda a: (a / "adapter_config.json").write_text("{"), "is not valid JSON"),
     "a list": (lambda a: (a / "adapter_config.json").write_text("[]"), "hold a JSON object"),
     "deep": (lambda a: (a / "adapter_config.json").write_text("[" * 100_000), "nested too deeply"),
