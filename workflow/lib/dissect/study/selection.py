@@ -112,8 +112,8 @@ def _check_trained(config: Config, rows: list[CheckpointRow]) -> None:
         if (last := _chain(row, by_key)[-1]).start:
             raise DissectError(
                 f"{where}: {last.name} starts from {last.start}, which is trained from it or "
-                f"is not a selected row of {last.model} {last.concept}; name the method of another row, "
-                "and list it in methods if the config has that list"
+                f"is not a selected row of {last.model} {last.concept}; name the method of "
+                "another row, and list it in methods if the config has that list"
             )
 
 
