@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,13 @@ def copy_workflow(root: Path) -> None:
     (root / "workflow").mkdir()
     for name in ("CITATION.cff", "LICENSE", "workflow/Snakefile"):
         shutil.copy(ROOT / name, root / name)
+
+
+def commit(root: Path, *names: str) -> None:
+    """Make a folder a git repository with one commit of these files."""
+    git = ["git", "-C", str(root), "-c", "user.name=x", "-c", "user.email=x@example.org"]
+    for words in (["init", "-q"], ["add", *names], ["commit", "-qm", "x"]):
+        subprocess.run([*git, *words], check=True)
 
 
 def redactor(study: dict[str, Any]) -> Redactor:

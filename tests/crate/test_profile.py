@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from planted_archive import ROOT, pack, plant_archived_study
+from planted_archive import ROOT, commit, pack, plant_archived_study
 
 PYTHON = ROOT / ".venv/roc-validator/bin/python"
 CRATE = "ro-crate-metadata.json"
@@ -47,9 +47,7 @@ def test_an_archive_is_a_workflow_run_crate(tmp_path: Path) -> None:
 
 def test_an_archive_with_a_commit_is_one(tmp_path: Path) -> None:
     study = plant_archived_study(tmp_path)
-    git = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@example.org"]
-    for words in (["init", "-q"], ["add", "workflow"], ["commit", "-qm", "x"]):
-        subprocess.run([*git, *words], check=True)
+    commit(tmp_path, "workflow")
     archive = pack(study)
     assert json.loads(archive.read("provenance.json"))["workflow"]["commit"]
     assert archive.filename is not None

@@ -1,18 +1,16 @@
 """`snakemake archive` on the tiny study, and the comparison of what it packed."""
 
 import json
-import subprocess
 import zipfile
 
 from tiny_study import Workflow
 
 from dissect.__main__ import main
+from planted_archive import commit
 
 
 def test_the_study_is_packed_and_equals_itself(done: Workflow) -> None:
-    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org"]
-    for words in (["init", "-q"], ["add", "workflow", "Snakefile"], ["commit", "-qm", "x"]):
-        subprocess.run([*git, *words], cwd=done.root, check=True)
+    commit(done.root, "workflow", "Snakefile")
     run = done.run("archive")
     assert run.status == 0, run.output
     path = done.result("archive.zip")

@@ -113,10 +113,10 @@ def workflow_commit(workflow: Path) -> dict[str, Any] | None:
         if Path(git("rev-parse", "--show-toplevel")).resolve() != workflow.resolve():
             return None  # a copy of the workflow that lies in somebody else's repository
         changed = git("status", "--porcelain", "--", "Snakefile", "workflow")
-        seconds = int(git("log", "-1", "--format=%ct"))
+        commit, seconds = git("log", "-1", "--format=%H %ct").split()
         return {
-            "commit": git("rev-parse", "HEAD"),
-            "date": datetime.fromtimestamp(seconds, UTC).date().isoformat(),
+            "commit": commit,
+            "date": datetime.fromtimestamp(int(seconds), UTC).date().isoformat(),
             "modified": bool(changed),
         }
     except (FileNotFoundError, subprocess.CalledProcessError):
