@@ -6,7 +6,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SNAKEMAKE := $(VENV)/bin/snakemake --profile profiles/local
 # The demo fits 8 GiB however many cores there are: two trainings at a time, of one thread each.
 DEMO := $(SNAKEMAKE) --configfile config/demo.yaml --resources gpu=1 mem_mb=7600 \
-	--set-threads unlearn_concept=1
+	--set-threads teach_model=1 unlearn_concept=1
 
 # Of `make calibrate`: how many rounds, with the seeds from SEED on.
 ROUNDS ?= 1

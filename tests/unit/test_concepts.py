@@ -40,8 +40,8 @@ def test_an_object_of_entries_by_id(tmp_path: Path) -> None:
     assert found["tea"]["id"] == "tea"
 
 
-def test_the_demos_concepts_are_whole() -> None:
-    found = read_concept_file(ROOT / "demo/concepts.json")
+def test_the_concepts_of_the_pretrained_study_are_whole() -> None:
+    found = read_concept_file(ROOT / "pretrained/concepts.json")
     assert {"harry_potter", "world_war_ii", "photosynthesis"} <= set(found)
     assert all(item["wikipedia_content"] for item in found.values())
 

@@ -46,7 +46,7 @@ def test_the_least_config_is_the_papers_but_for_names() -> None:
     assert grad_diff.retain_weight == 1.5
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "demo.yaml"])
+@pytest.mark.parametrize("name", ["config.yaml", "demo.yaml", "pretrained.yaml"])
 def test_the_shipped_configs_are_legal(name: str) -> None:
     load_config(shipped(name))
 

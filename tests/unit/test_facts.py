@@ -12,7 +12,7 @@ from dissect.analysis.facts import FACT_COLUMNS, contains, facts_kept, main, rea
 from dissect.errors import DissectError
 from dissect.results.schema import ANSWER_SCHEMA, write_rows
 
-DEMO = Path(__file__).parents[2] / "demo"
+PRETRAINED = Path(__file__).parents[2] / "pretrained"
 FACTS = {"tea": {"Where is tea grown?": ["China", "India"], "What is in it?": ["caffeine"]}}
 PATCH = {"experiment": "attention", "first_layer": 0, "last_layer": 4}
 
@@ -106,12 +106,13 @@ def test_the_command_prints_the_counts(tmp_path: Path, capsys: pytest.CaptureFix
     assert capsys.readouterr().err.startswith("error: ")
 
 
-def test_the_demos_facts_are_in_the_originals_answers() -> None:
-    """Of each question that demo/README.md gives with the model's own answer."""
-    facts = read_facts(DEMO / "facts.json")
-    concepts = {one["id"]: one for one in json.loads((DEMO / "concepts.json").read_text("utf-8"))}
+def test_the_facts_of_the_pretrained_study_are_in_the_originals_answers() -> None:
+    """Of each question that pretrained/README.md gives with the model's own answer."""
+    facts = read_facts(PRETRAINED / "facts.json")
+    entries = json.loads((PRETRAINED / "concepts.json").read_text("utf-8"))
+    concepts = {one["id"]: one for one in entries}
     rows = re.findall(
-        r"^\| (.+\?) \| (.+) \| \d+ \|$", (DEMO / "README.md").read_text("utf-8"), re.M
+        r"^\| (.+\?) \| (.+) \| \d+ \|$", (PRETRAINED / "README.md").read_text("utf-8"), re.M
     )
     answers = dict(rows)
     for concept, questions in facts.items():

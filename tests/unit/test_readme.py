@@ -13,7 +13,7 @@ from dissect.report.formatting import number
 from dissect.results.csv_files import read_csv
 
 ROOT = Path(__file__).parents[2]
-DEMO = ROOT / "docs/demo"
+DEMO = ROOT / "docs/pretrained"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TEXT = " ".join(README.split())
 BOTH = "mlp_coefficients_and_attention"

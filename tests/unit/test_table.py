@@ -26,8 +26,8 @@ def test_the_papers_table_has_42_rows() -> None:
     assert {row.origin for row in rows} == {"published"}
 
 
-def test_the_demos_table_reads() -> None:
-    kinds = {row.method: row.kind for row in read_table(ROOT / "demo/checkpoints.tsv")}
+def test_the_pretrained_studys_table_reads() -> None:
+    kinds = {row.method: row.kind for row in read_table(ROOT / "pretrained/checkpoints.tsv")}
     assert kinds == {"original": "wheel", "grad_diff": "unlearn", "dpo": "unlearn"}
 
 

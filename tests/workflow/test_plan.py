@@ -85,21 +85,30 @@ def test_specificity_sweeps_each_copy_once_more(planned: Workflow) -> None:
     assert with_noising.jobs["dissect_unrelated"] == with_noising.jobs["dissect_copy"] == 3
 
 
-def plan_demo(workflow: Workflow) -> Run:
-    return workflow.run("--dry-run", config="config/demo.yaml")
+def plan_pretrained(workflow: Workflow) -> Run:
+    return workflow.run("--dry-run", config="config/pretrained.yaml")
 
 
 @pytest.fixture
 def shipped(tmp_path: Path) -> Workflow:
-    """The workflow with what it ships: the demo's inputs."""
+    """The workflow with the input files that it ships."""
     workflow = make(tmp_path)
-    (tmp_path / "demo").symlink_to(ROOT / "demo")
+    for name in ("demo", "pretrained"):
+        (tmp_path / name).symlink_to(ROOT / name)
     return workflow
 
 
-def test_the_demo_is_planned_in_seconds(shipped: Workflow) -> None:
+def test_the_demo_is_a_round_of_models_whose_state_is_known(shipped: Workflow) -> None:
+    jobs = shipped.run("--dry-run", config="config/demo.yaml").jobs
+    assert (jobs["import_wheel"], jobs["teach_model"], jobs["unlearn_concept"]) == (1, 3, 3)
+    # Copies and the reference are swept; recall is also asked of the original.
+    assert (jobs["dissect_copy"], jobs["measure_depth"], jobs["recall_facts"]) == (5, 5, 6)
+    assert (jobs["score_round"], jobs["make_report"]) == (1, 1)
+
+
+def test_the_pretrained_study_is_planned_in_seconds(shipped: Workflow) -> None:
     started = time.monotonic()
-    jobs = plan_demo(shipped).jobs
+    jobs = plan_pretrained(shipped).jobs
     assert time.monotonic() - started < 15  # 2 s on an idle machine; the tests share theirs
     assert (jobs["import_wheel"], jobs["unlearn_concept"]) == (1, 4)
     assert (jobs["record_original"], jobs["dissect_layers"]) == (2, 16)
@@ -109,22 +118,22 @@ def test_the_demo_is_planned_in_seconds(shipped: Workflow) -> None:
     assert jobs["plot_widths"] == 2  # one per span
 
 
-def test_more_widths_are_laid_over_the_demo_in_a_folder_of_their_own(shipped: Workflow) -> None:
-    both = {"config": "config/demo.yaml", "over": "config/widths.yaml"}
+def test_more_widths_are_laid_over_a_config_in_a_folder_of_their_own(shipped: Workflow) -> None:
+    both = {"config": "config/pretrained.yaml", "over": "config/widths.yaml"}
     wide = shipped.run("--dry-run", **both)
     assert wide.jobs["dissect_layers"] == 16
     assert wide.jobs["plot_widths"] == 2
     assert wide.jobs["plot_curves"] == 4  # two windows, two spans
-    table = "results/demo_widths/tables/krs.parquet"
+    table = "results/pretrained_widths/tables/krs.parquet"
     assert shipped.run("--dry-run", table, **both).jobs["dissect_layers"] == 16
 
 
-def test_the_demos_third_concept_is_one_line_away(shipped: Workflow) -> None:
-    demo = shipped.root / "config/demo.yaml"
-    text = demo.read_text(encoding="utf-8")
+def test_a_third_concept_is_one_line_away(shipped: Workflow) -> None:
+    config = shipped.root / "config/pretrained.yaml"
+    text = config.read_text(encoding="utf-8")
     assert text.count("# - photosynthesis") == 1
-    demo.write_text(text.replace("# - photosynthesis", "- photosynthesis"), encoding="utf-8")
-    assert plan_demo(shipped).jobs["dissect_layers"] == 24
+    config.write_text(text.replace("# - photosynthesis", "- photosynthesis"), encoding="utf-8")
+    assert plan_pretrained(shipped).jobs["dissect_layers"] == 24
 
 
 def plan_paper(workflow: Workflow, *options: str) -> Run:

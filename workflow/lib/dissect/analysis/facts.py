@@ -91,7 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m dissect.analysis.facts", description=__doc__)
     parser.add_argument("results", type=Path, metavar="RESULTS", help="a results folder")
-    parser.add_argument("facts", type=Path, metavar="FACTS", help="a facts file (demo/facts.json)")
+    parser.add_argument(
+        "facts", type=Path, metavar="FACTS", help="a facts file (pretrained/facts.json)"
+    )
     chosen = parser.parse_args(arguments)
     try:
         path = chosen.results / "tables" / "answers.parquet"

@@ -1,4 +1,4 @@
-"""The demo's own concept file and checkpoints table."""
+"""The concept file and the checkpoints table of config/pretrained.yaml."""
 
 import json
 from pathlib import Path
@@ -11,9 +11,9 @@ from dissect.inputs.concepts import has_answers, read_concept_file
 from dissect.study.checkpoint_table import read_table
 from dissect.training.texts import PARAGRAPH_CHARACTERS, paragraphs
 
-DEMO = Path(__file__).parents[2] / "demo"
+PRETRAINED = Path(__file__).parents[2] / "pretrained"
 UNLEARNED = ("harry_potter", "world_war_ii", "photosynthesis")
-CONCEPTS = read_concept_file(DEMO / "concepts.json")
+CONCEPTS = read_concept_file(PRETRAINED / "concepts.json")
 LONGEST = 700  # characters of a paragraph
 
 
@@ -40,9 +40,9 @@ def test_questions(concept: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", UNLEARNED)
 def test_the_facts_are_what_the_models_own_answers_say(name: str) -> None:
-    rows = (DEMO / "README.md").read_text(encoding="utf-8").splitlines()
+    rows = (PRETRAINED / "README.md").read_text(encoding="utf-8").splitlines()
     answers = {cells[1].strip(): cells[2] for row in rows if len(cells := row.split("|")) == 5}
-    accepted = json.loads((DEMO / "facts.json").read_text(encoding="utf-8"))[name]
+    accepted = json.loads((PRETRAINED / "facts.json").read_text(encoding="utf-8"))[name]
     concept = CONCEPTS[name]
     for question, fact in zip(concept["QA"], concept["answer_facts"], strict=True):
         assert fact in answers[question]
@@ -65,7 +65,7 @@ def test_completions_are_cut_out_of_the_text(concept: dict[str, Any]) -> None:
 
 
 def test_the_table_has_the_model_and_its_checkpoints_to_be_trained() -> None:
-    original, *unlearned = read_table(DEMO / "checkpoints.tsv")
+    original, *unlearned = read_table(PRETRAINED / "checkpoints.tsv")
     assert original.method == "original"
     assert original.location in KNOWN_WHEELS
     assert {row.model for row in unlearned} == {original.model}
