@@ -1,4 +1,4 @@
-"""docs/guide.md does what it says: every file and every shell block of it, on two tiny folders."""
+"""docs/tutorials/guide.md does what it says: its files and shell blocks, on two tiny folders."""
 
 import re
 import shutil

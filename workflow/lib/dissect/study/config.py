@@ -1,4 +1,7 @@
-"""The config file: every key, what it means, what is allowed. docs/config.md is made from here."""
+"""The config file: every key, what it means, what is allowed.
+
+docs/reference/config.md is made from here.
+"""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -99,7 +102,7 @@ class ModelSettings(Section):
     """Settings of one model."""
 
     concepts: Annotated[ConceptSource, BeforeValidator(_source)]
-    """The concept file: the questions, answers and texts (docs/inputs.md)."""
+    """The concept file: the questions, answers and texts (docs/reference/inputs.md)."""
     prompt: Annotated[str, AfterValidator(_prompt)] = "paper"
     """How a question becomes a prompt. paper: `Question: {q}\\n Answer:`, with the question's own
     spaces, as in the paper's notebooks. chat: the tokenizer's chat template. Or a text that
@@ -112,7 +115,7 @@ class Patched(Section):
     windows: Distinct[Annotated[str, AfterValidator(_layers)]] = Field(default=[])
     """The layers that are patched together, each FIRST-LAST: counted from 0, both included. Empty:
     no answers under a patch. For each window and experiment every question is answered once more,
-    with both models in memory (docs/behaviour.md)."""
+    with both models in memory (docs/explanation/behaviour.md)."""
     experiments: Distinct[PaperExperiment] | None = Field(default=None, min_length=1)
     """The components that are patched. Left out: those of the paper's four that are in
     `experiments`."""
@@ -141,7 +144,8 @@ class Behaviour(Section):
 
 
 class Controls(Section):
-    """Control baselines: the same windows patched from other donors (docs/controls.md)."""
+    """Control baselines: the same windows patched from other donors
+    (docs/explanation/controls.md)."""
 
     donors: Distinct[Control] = Field(default=[])
     """The donors besides the original on the same text: other_question (the original on the
@@ -170,8 +174,8 @@ class Controls(Section):
 
 
 class Depth(Section):
-    """Depth of erasure (docs/depth.md). It needs a reference model (`reference`) and concepts whose
-    file has answer_facts."""
+    """Depth of erasure (docs/explanation/depth.md). It needs a reference model (`reference`) and
+    concepts whose file has answer_facts."""
 
     forms: Distinct[DepthForm] = Field(default=["corrected"])
     """The forms of UDS. published: texts and last layer as in the published script.
@@ -242,7 +246,7 @@ class Config(Section):
     results: Annotated[UserPath, AfterValidator(_below_here)]
     """The folder for all results, relative to the working directory."""
     checkpoints: UserPath
-    """The checkpoints table, a tab-separated file (docs/inputs.md)."""
+    """The checkpoints table, a tab-separated file (docs/reference/inputs.md)."""
     models: dict[Name, ModelSettings] = Field(min_length=1)
     """The models to study, by their names in the checkpoints table."""
     concepts: dict[Name, Names] | None = None
@@ -253,8 +257,8 @@ class Config(Section):
     experiments: Distinct[Experiment] = Field(default=[*get_args(PaperExperiment)], min_length=1)
     """What is patched or restored from the original: MLP coefficients, attention output, both, or
     value vectors (section 3 of the paper). Left out: these four. ..._weights: other weights are
-    restored (docs/engine.md, "Weights"). noising_...: the component of the unlearned model is
-    patched into the original (docs/depth.md)."""
+    restored (docs/explanation/engine.md, "Weights"). noising_...: the component of the unlearned
+    model is patched into the original (docs/explanation/depth.md)."""
     windows: Windows = Field(default=["sliding_5"], min_length=1)
     """The consecutive layers that are patched together: sliding_<odd width> around each layer
     (_every_3: around every third layer, at a third of the cost), suffix (each layer and all above)
@@ -278,8 +282,8 @@ class Config(Section):
     answers. The paper's: 30."""
     weight_changes: bool = True
     """Whether to measure how far the weights of each component changed in every layer, and how the
-    concept vector changed (docs/weight-changes.md): tables/weight_changes.csv and a figure. It
-    reads each checkpoint once more and needs no GPU."""
+    concept vector changed (docs/explanation/weight-changes.md): tables/weight_changes.csv and a
+    figure. It reads each checkpoint once more and needs no GPU."""
     jobs: Literal["experiment", "copy"] = "experiment"
     """What one job computes. experiment: one experiment of one unlearned model. copy: all
     experiments of one unlearned model on a concept, which reads each model once; adding an
@@ -291,7 +295,7 @@ class Config(Section):
     keep_checkpoints: bool = True
     """Whether downloaded checkpoints (13.5 GB each at 7B) are kept. false: weights that this
     workflow downloaded are removed after the last job that needs them, and downloaded again if a
-    new sweep needs them. A `path:` folder is never changed (docs/checkpoints.md)."""
+    new sweep needs them. A `path:` folder is never changed (docs/how-to/checkpoints.md)."""
     unlearning: Unlearning = Unlearning()  # type: ignore[valid-type]
     """How `unlearn` rows are trained, per method. Left out: the paper's recipe."""
     variants: dict[Name, Variant] = Field(default={})
@@ -308,12 +312,13 @@ class Config(Section):
     """Control baselines."""
     specificity: bool = False
     """Whether unrelated questions get the same patches, so that general drift is not taken for the
-    concept: tables/specificity.csv (docs/controls.md). This doubles the cost of the sweeps."""
+    concept: tables/specificity.csv (docs/explanation/controls.md). This doubles the cost of the
+    sweeps."""
     reference: Name | None = None
     """The method of the table whose rows are reference models, which never learned the concept. A
     row with an empty concept serves all concepts. Reference models have their own curves and rows
     in all tables, and enter no mean over methods. Left out: there is no reference model, and
-    whether knowledge was erased cannot be concluded (docs/depth.md)."""
+    whether knowledge was erased cannot be concluded (docs/explanation/depth.md)."""
     depth: Depth = Depth()
     """Depth of erasure."""
     figures: Figures = Figures()

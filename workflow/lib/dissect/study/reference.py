@@ -1,6 +1,6 @@
 """The reference of every config key, made from the models in config.py.
 
-python -m dissect.study.reference > docs/config.md
+python -m dissect.study.reference > docs/reference/config.md
 """
 
 import json
@@ -15,7 +15,7 @@ from dissect.training.recipe import Optimisation, Recipe
 _HEAD = """# The config file
 
 This page is generated from workflow/lib/dissect/study/config.py by
-`python -m dissect.study.reference > docs/config.md`; do not edit it.
+`python -m dissect.study.reference > docs/reference/config.md`; do not edit it.
 
 A study is one YAML file. Snakemake reads config/config.yaml, or the file that `--configfile` names
 instead. `--config key=value` sets a single key. Unknown keys are refused. Relative paths start at
@@ -28,7 +28,7 @@ _SHARED = {Optimisation: "every training", Recipe: "every `unlearn` row"}
 
 
 def reference() -> str:
-    """The whole of docs/config.md."""
+    """The whole of docs/reference/config.md."""
     shared = [
         _section(section, "", f"Options of {about}", "They belong to each section that links here.")
         for section, about in _SHARED.items()
