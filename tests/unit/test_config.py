@@ -95,9 +95,9 @@ def test_the_reference_in_docs_is_up_to_date() -> None:
 
 def test_every_key_is_in_the_reference_and_has_a_meaning() -> None:
     for key in keys():
-        assert f"| `{key.rpartition('.')[2]}` |" in reference(), key
+        assert f"- `{key.rpartition('.')[2]}` (" in reference(), key
     assert "None" not in reference()
-    assert "|  |\n" not in reference()
+    assert ": \n" not in reference()
 
 
 def test_scores_are_those_of_the_figures() -> None:
