@@ -28,7 +28,7 @@ def worked_rows() -> list[tuple[list[float], list[str]]]:
 
 def test_the_worked_example_is_what_the_engine_computes() -> None:
     rows = worked_rows()
-    assert len(rows) == 4
+    assert len(rows) == 3
     text = Text(ids=(3, ANSWER), notebook=range(1), answer=range(1))
     original = OriginalLogits(torch.tensor([ORIGINAL]), text)
     scores = [original.score(torch.tensor([logits])) for logits, _ in rows]

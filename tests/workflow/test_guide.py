@@ -53,18 +53,11 @@ def test_every_command_does_its_work(followed: tuple[Reader, list[Run]]) -> None
 
 
 def test_what_it_prints_is_what_the_guide_says(followed: tuple[Reader, list[Run]]) -> None:
-    plan, study, answers, before, best, floor, weight_changes, claims, packed = (
-        run.output for run in followed[1]
-    )
+    plan, study, before, best, claims, packed = (run.output for run in followed[1])
     assert "dissect_layers" in plan and "steps (100%) done" in study
-    assert "<|user|>What is molten rock below the ground called?<|end|>" in answers
     assert re.search(r"question +\n0 +\d", before), before
     for experiment in ("attention", "value_vectors", "mlp_coefficients_and_attention"):
         assert best.count(f" {experiment} ") == 2  # one of each kind of window
-    # Experiments (value vectors belong to no question) x layers.
-    assert floor.count(" other_question ") == 3 * 8
-    assert floor.count(" noise ") == 4 * 8
-    assert re.search(r"^down +\d", weight_changes, re.MULTILINE), weight_changes
     verdicts = re.findall(r"undecided|not supported|supported|mixed", claims)
     assert set(verdicts) == {"undecided"}
     assert "0 concepts decide: a decision needs 8" in claims
@@ -72,7 +65,13 @@ def test_what_it_prints_is_what_the_guide_says(followed: tuple[Reader, list[Run]
 
 
 def test_the_numbers_to_read_are_there(followed: tuple[Reader, list[Run]]) -> None:
-    tables = followed[0].workflow.root / "results/mine/tables"
+    results = followed[0].workflow.root / "results/mine"
+    assert "What is molten rock below the ground called?" in (results / "report.html").read_text()
+    tables = results / "tables"
+    controls = pd.read_csv(tables / "controls.csv")
+    assert set(controls["donor"]) == {"other_question", "noise"}
+    assert {"mean", "original"} <= set(controls.columns)
+    assert "down" in set(pd.read_csv(tables / "weight_changes.csv")["component"])
     curves = pd.read_csv(tables / "curves.csv")
     assert set(curves["window"]) == {"sliding_5", "suffix"}
     assert set(curves["layer"]) == set(range(LAYERS))

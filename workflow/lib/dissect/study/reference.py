@@ -22,7 +22,7 @@ A study is one YAML file: config/config.yaml, or the file that `--configfile` na
 `--config key=value` sets a single key. Unknown keys are refused. Relative paths start at the
 working directory. [inputs.md](inputs.md) describes the concept file and the checkpoints table.
 
-Each key is followed by its allowed values and its default. Where the paper gives a value, that is
+Each key is followed by its default and by what is allowed. Where the paper gives a value, that is
 the default.
 """
 _BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
@@ -64,11 +64,17 @@ def _section(section: type[BaseModel], prefix: str, title: str, doc: str = "") -
 
 
 def _item(name: str, field: FieldInfo | None) -> str:
-    """An item of a list: the key, what is allowed, the default, the meaning."""
+    """An item of a list: the key, the default, what is allowed, the meaning.
+
+    A number, text or boolean as default shows the type by itself.
+    """
     if field is None:
         return ""
+    has_type = field.annotation in _PLAIN and not field.is_required()
+    kind = "" if has_type else _type(field.annotation)
+    values = "; ".join(filter(None, (_default(field), kind, _limits(field))))
     meaning = " ".join((field.description or "").split())
-    return f"- `{name}` ({_type(field.annotation)}{_limits(field)}; {_default(field)}): {meaning}\n"
+    return f"- `{name}` ({values}): {meaning}\n"
 
 
 def section_inside(field: FieldInfo) -> tuple[type[BaseModel] | None, str]:
@@ -86,8 +92,8 @@ def _limits(field: FieldInfo) -> str:
         key: getattr(item, key) for item in field.metadata for key in _BOUNDS if hasattr(item, key)
     }
     if limits.keys() == {"ge", "le"}:
-        return f", {limits['ge']} to {limits['le']}"
-    return "".join(f", {_BOUNDS[key]} {limit}" for key, limit in limits.items())
+        return f"{limits['ge']} to {limits['le']}"
+    return ", ".join(f"{_BOUNDS[key]} {limit}" for key, limit in limits.items())
 
 
 def _type(annotation: Any) -> str:
@@ -100,10 +106,8 @@ def _type(annotation: Any) -> str:
         return f"list: {_type(arguments[0])}"
     if origin is dict:
         return f"per name: {_type(arguments[1])}"
-    if type(None) in arguments:
-        return ", ".join(map(_type, arguments))
-    if annotation is type(None):
-        return "null"
+    if type(None) in arguments:  # the default is null, which shows that null is allowed
+        return _type(arguments[0])
     return _PLAIN.get(annotation, "any value")
 
 
