@@ -177,7 +177,7 @@ class Calibration(Section):
 
     rounds: UserPath | None = None
     """A folder of finished rounds (.csv files). A round that this study computes again replaces the
-    finished one. Left out: only this study's rounds."""
+    finished one."""
 
 
 class Figures(Section):
@@ -189,12 +189,11 @@ class Figures(Section):
     """The positions whose losses are drawn. notebook: the last answers_tokens_num positions.
     answer: positions that predict the answer. fact: positions that predict the facts."""
     scores: Distinct[Score] = Field(default=["krs"], min_length=1)
-    """krs: the mean of the questions' KRS. krs_of_means: KRS of their mean losses, on which a
-    single unusual question has little influence."""
+    """krs: the mean of the questions' KRS. krs_of_means: KRS of their mean losses."""
     style: Style = Style()
     """The look of the figures."""
     formats: Distinct[Literal["png", "pdf"]] = Field(default=["png", "pdf"], min_length=1)
-    """File formats of every figure."""
+    """File formats."""
 
 
 _SECTIONS: Any = {
@@ -202,10 +201,7 @@ _SECTIONS: Any = {
     for name, recipe in METHODS.items()
 }
 Unlearning = create_model(
-    "Unlearning",
-    __base__=Section,
-    __doc__="How `unlearn` rows are trained. Options of every `unlearn` row are listed below.",
-    **_SECTIONS,
+    "Unlearning", __base__=Section, __doc__="How `unlearn` rows are trained.", **_SECTIONS
 )
 
 
@@ -246,8 +242,8 @@ class Config(Section):
     the original (docs/explanation/depth.md)."""
     windows: Windows = Field(default=["sliding_5"], min_length=1)
     """The consecutive layers that are patched together: sliding_<odd width> around each layer
-    (sliding_5_every_3: around every third layer, at a third of the cost), suffix (each layer and
-    all above) or prefix (each layer and all below). A change computes the sweeps again."""
+    (sliding_5_every_3: around every third layer), suffix (each layer and all above) or prefix (each
+    layer and all below). A change computes the sweeps again."""
     dtype: Literal["checkpoint", "bfloat16", "float16", "float32"] = "checkpoint"
     """The number format of the models. checkpoint: the format in which each checkpoint was saved.
     Losses are always computed in float32."""
@@ -268,8 +264,8 @@ class Config(Section):
     again."""
     keep_recordings: bool = True
     """Whether recordings of the original's activations (0.6 GB per concept at 7B) are kept. false:
-    each is removed after the last job that needs it. If a sweep of its concept is then added or
-    deleted, all are computed again."""
+    each is removed after the last job that needs it; a later change of one sweep then computes all
+    of its concept again."""
     keep_checkpoints: bool = True
     """Whether downloaded weights (13.5 GB each at 7B) are kept. false: they are removed after the
     last job that needs them (docs/how-to/checkpoints.md)."""

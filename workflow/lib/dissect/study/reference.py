@@ -22,8 +22,8 @@ A study is one YAML file: config/config.yaml, or the file that `--configfile` na
 `--config key=value` sets a single key. Unknown keys are refused. Relative paths start at the
 working directory. [inputs.md](inputs.md) describes the concept file and the checkpoints table.
 
-Each key is followed by its default and by what is allowed. Where the paper gives a value, that is
-the default.
+Each key is followed by its default and by what is allowed (0..9: from 0 to 9). Where the paper
+gives a value, that is the default.
 """
 _BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 _PLAIN = {str: "text", int: "integer", float: "number", bool: "true, false"}
@@ -92,7 +92,7 @@ def _limits(field: FieldInfo) -> str:
         key: getattr(item, key) for item in field.metadata for key in _BOUNDS if hasattr(item, key)
     }
     if limits.keys() == {"ge", "le"}:
-        return f"{limits['ge']} to {limits['le']}"
+        return f"{limits['ge']}..{limits['le']}"
     return ", ".join(f"{_BOUNDS[key]} {limit}" for key, limit in limits.items())
 
 

@@ -85,7 +85,7 @@ class Recipe(Optimisation):
     """What is trained on: the paragraphs of wikipedia_content, or the answers in
     QA_with_answers."""
     steps: int = Field(default=15, ge=1, le=1_000_000)
-    """Optimizer steps. Three steps of 32 paragraphs are about one epoch of a concept's text."""
+    """Optimizer steps; three are about one epoch of a concept's text."""
     retain: Names = Field(default=[])
     """Ids of the concepts whose texts are retained; the unlearned concept is left out. Empty: the
     next concept in the checkpoints table."""

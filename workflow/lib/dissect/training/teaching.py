@@ -39,8 +39,7 @@ class Lessons(Optimisation):
 
 
 class Teaching(Lessons):
-    """How `teach` rows are trained. The seed of a row also depends on its name. Options of teaching
-    and relearning are listed below."""
+    """How `teach` rows are trained. The seed of a row also depends on its name."""
 
     passes_of: dict[Name, Annotated[int, Field(ge=1, le=10_000)]] = Field(default={})
     """`passes` of single rows, by their method."""

@@ -16,7 +16,7 @@ class GradDiff(Recipe):
     """Gradient difference, by the paper's recipe."""
 
     retain_weight: float = Field(default=1.5, ge=0, le=1_000_000)
-    """The weight of the retain text's own loss."""
+    """The weight of the retain loss."""
 
     def loss(self, forget: "TextLogProbs", retain: "TextLogProbs") -> "Tensor":
         """loss = -NLL(forget) + retain_weight * NLL(retain), NLL in nats per token.

@@ -20,7 +20,7 @@ class NPO(Recipe):
     length_normalised: bool = False
     """Mean instead of summed log-probabilities of a text; beta should then be larger."""
     retain_weight: float = Field(default=1.0, ge=0, le=1_000_000)
-    """The weight of the retain text's own loss. 0: plain NPO."""
+    """The weight of the retain loss. 0: plain NPO."""
 
     def loss(self, forget: "TextLogProbs", retain: "TextLogProbs") -> "Tensor":
         """loss = -2/beta * logsigmoid(-beta * gain) + retain_weight * NLL(retain).

@@ -31,7 +31,7 @@ class RMU(Recipe):
     """The layer, from 0, whose output is moved (of Zephyr's 32)."""
     steering: float = Field(default=6.5, gt=0, le=1_000_000)
     """The norm of the vector to which the hidden states of forget texts are moved; it should be at
-    least about the norm of the states themselves."""
+    least about the norm of these states."""
     retain_weight: float = Field(default=1200.0, ge=0, le=1_000_000)
     """The weight of how far the hidden states of retain texts move."""
 

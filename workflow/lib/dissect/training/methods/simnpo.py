@@ -20,8 +20,7 @@ class SimNPO(Recipe):
     margin: float = Field(default=0.0, ge=0, le=1_000_000)
     """The value of beta * NLL(forget) at which the gradient has fallen to half."""
     retain_weight: float = Field(default=8.0, ge=0, le=1_000_000)
-    """The weight of the retain text's own loss (SimNPO's code weights the forget loss by 0.125
-    instead)."""
+    """The weight of the retain loss (SimNPO's code weights the forget loss by 0.125 instead)."""
 
     def loss(self, forget: "TextLogProbs", retain: "TextLogProbs") -> "Tensor":
         """loss = -2/beta * logsigmoid(-beta * mean_lp - margin) + retain_weight * NLL(retain).
