@@ -76,7 +76,7 @@ def size_of(folder: Path) -> int:
 
 
 def test_the_documented_loop_names_every_concept() -> None:
-    text = (ROOT / "docs/checkpoints.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/how-to/checkpoints.md").read_text(encoding="utf-8")
     lists = [list(map(int, found.split())) for found in re.findall(r'echo "([\d ]+)"', text)]
     assert lists == list(CONFIG["concepts"].values())
 

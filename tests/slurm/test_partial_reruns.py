@@ -1,4 +1,4 @@
-"""The examples of docs/cluster.md, on the tiny study: how many jobs each sends to the cluster."""
+"""The examples of docs/how-to/cluster.md, on the tiny study: how many jobs each sends."""
 
 from slurm_study import Study, submitted
 

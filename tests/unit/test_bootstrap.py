@@ -132,7 +132,7 @@ def test_layers_do_not_change_each_others_intervals() -> None:
 def test_how_often_an_interval_holds_the_truth_is_what_the_docs_say(
     concepts: int, least: float, most: float
 ) -> None:
-    """docs/statistics.md: about 83 % with 5 concepts, 90 % with 10, of populations like this."""
+    """docs/explanation/statistics.md: about 83 % with 5 concepts, 90 % with 10."""
     population = np.random.default_rng(0).normal(0.5, 0.2, (1, concepts, 600))
     low, high = interval_of_mean(population, 0)
     assert least < ((low <= 0.5) & (high >= 0.5)).mean() < most

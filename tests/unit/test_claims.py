@@ -15,7 +15,7 @@ from dissect.analysis.tables import concept_scores
 from dissect.terms import ATTENTION, BOTH, MLP_COEFFICIENTS, VALUE_VECTORS, WEIGHT_EXPERIMENTS
 from planted import EXPERIMENTS, flat, plant
 
-DOCS = Path(__file__).parents[2] / "docs" / "statistics.md"
+DOCS = Path(__file__).parents[2] / "docs/explanation/statistics.md"
 WINDOWS = ["sliding_3", "sliding_1", "suffix"]
 CONCEPTS = [f"c{i}" for i in range(10)]
 TEN = len(CONCEPTS)  # one chooses, nine decide

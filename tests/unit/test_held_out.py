@@ -82,7 +82,7 @@ def test_a_concept_without_a_value_is_known() -> None:
 
 
 def test_a_plateau_on_the_threshold_is_seldom_said_to_be_above_or_below_it() -> None:
-    """docs/statistics.md: about 2.5 % each way at p <= 0.05; more repetitions in benchmarks/."""
+    """docs/explanation/statistics.md: about 2.5 % each way at p <= 0.05."""
     rng, repetitions = np.random.default_rng(0), 600
     chooses = choosing(CONCEPTS)
     decided = []

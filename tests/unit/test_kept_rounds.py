@@ -1,4 +1,4 @@
-"""The finished rounds of the project: whole files, and docs/calibration.md has their numbers."""
+"""The finished rounds: whole files, and docs/explanation/calibration.md has their numbers."""
 
 import re
 from pathlib import Path
@@ -36,7 +36,7 @@ def test_confirming_rounds_begin_at_101() -> None:
 
 
 def test_the_page_has_the_numbers_of_the_first_round() -> None:
-    page = (ROOT / "docs/calibration.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/explanation/calibration.md").read_text(encoding="utf-8")
     section = page.partition("## Confirming rounds")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (\w+)[^|]* \| (.*) \|$", section, re.MULTILINE)[1:]
     rounds = read_rounds([ROOT / "calibration/rounds/seed_101.csv"])

@@ -1,4 +1,7 @@
-"""Every link between the project's pages leads to a file and a heading that exist."""
+"""Every link between the project's pages leads to a file and a heading that exist.
+
+Paths of pages that code, comments and messages name exist, too.
+"""
 
 import re
 import subprocess
@@ -41,6 +44,12 @@ def test_all_pages_are_in_the_readme() -> None:
     linked = {target.resolve() for target, _ in links(ROOT / "README.md")}
     pages = {ROOT / name for name in PAGES if name.startswith("docs/")}
     assert pages - linked == set()
+
+
+def test_pages_that_any_file_names_exist() -> None:
+    command = ["git", "grep", "-hoIE", r"\bdocs/[a-z/-]+\.md\b"]
+    named = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert [path for path in sorted(set(named.split())) if not (ROOT / path).is_file()] == []
 
 
 def test_a_broken_link_would_be_seen(tmp_path: Path) -> None:

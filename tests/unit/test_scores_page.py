@@ -1,4 +1,4 @@
-"""docs/scores.md: its worked example is what the engine computes, its columns are the tables'."""
+"""docs/explanation/scores.md: its worked example is the engine's, its columns are the tables'."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ from dissect.analysis.scores import EVERY_SCORE, MEASURES
 from dissect.engine.scores import OriginalLogits
 from dissect.texts.spans import Text
 
-PAGE = (Path(__file__).parents[2] / "docs" / "scores.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs/explanation/scores.md").read_text(encoding="utf-8")
 ORIGINAL, ANSWER = [5.0, 3.0, 0.0, 0.0, 0.0, 0.0], 0
 
 
@@ -28,7 +28,7 @@ def worked_rows() -> list[tuple[list[float], list[str]]]:
 
 def test_the_worked_example_is_what_the_engine_computes() -> None:
     rows = worked_rows()
-    assert len(rows) == 4
+    assert len(rows) == 3
     text = Text(ids=(3, ANSWER), notebook=range(1), answer=range(1))
     original = OriginalLogits(torch.tensor([ORIGINAL]), text)
     scores = [original.score(torch.tensor([logits])) for logits, _ in rows]

@@ -22,10 +22,10 @@ class Block:
 
 
 class Page:
-    """A page of docs/: its text and blocks; a block is a file of the reader's, or a command."""
+    """A tutorial in docs/: its text and blocks; a block is a file of the reader's, or a command."""
 
     def __init__(self, name: str) -> None:
-        self.text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+        self.text = (ROOT / "docs/tutorials" / name).read_text(encoding="utf-8")
         self.blocks = [Block(*parts) for parts in _BLOCK.findall(self.text)]
         self.files = [block for block in self.blocks if block.title]
         self.commands = [block.text for block in self.blocks if block.language == "bash"]

@@ -1,4 +1,4 @@
-"""docs/reference-study.md does what it says: its files and shell blocks, on tiny checkpoints."""
+"""docs/tutorials/reference-study.md does what it says: its files and blocks, on tiny models."""
 
 import re
 import shutil

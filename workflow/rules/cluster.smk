@@ -1,4 +1,4 @@
-"""Detects runs that were killed; on a cluster, keeps a record of the run (docs/cluster.md)."""
+"""Detects runs that were killed; on a cluster, keeps a record of the run (docs/how-to/cluster.md)."""
 
 import os
 import sys

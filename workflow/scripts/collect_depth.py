@@ -36,7 +36,7 @@ def main(
     if not depths:
         raise DissectError(
             "no depth was measured: that takes a reference model (reference and depth.forms in the "
-            "config) and answer_facts in the concept file (docs/depth.md)"
+            "config) and answer_facts in the concept file (docs/explanation/depth.md)"
         )
     check_results(depths, checkpoint_key, manifests=manifests, texts=texts, study=study)
     rows, files = read_depths(depths), {"/".join(checkpoint_key(path)): path for path in depths}

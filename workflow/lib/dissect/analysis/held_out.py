@@ -3,7 +3,7 @@
 A highest point that is chosen and read on the same concepts is too high, and a test of it decides
 too often. Leaving out only the concept that is read, in turn, does not correct that: then concepts
 share most of what chose their windows, and their contrasts are no longer independent
-(docs/statistics.md has the simulation). So concepts that choose never decide.
+(docs/explanation/statistics.md has the simulation). So concepts that choose never decide.
 
 "Somewhere" is tested at the chosen window. "Nowhere" needs no choice: it has to be true of every
 window.

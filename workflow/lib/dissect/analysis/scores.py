@@ -1,7 +1,7 @@
 """What the scores are: how much of what unlearning took is back. 0: none of it, 1: all of it.
 
 krs is the paper's, a question at a time. The others compare means, and stand beside it because each
-looks at something else of the same logits (docs/scores.md).
+looks at something else of the same logits (docs/explanation/scores.md).
 """
 
 from collections.abc import Sequence

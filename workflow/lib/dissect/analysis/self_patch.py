@@ -48,6 +48,6 @@ def refuse_changed(rows: pd.DataFrame, size: float, dtype: str, label: str) -> f
             f"{worst['last_layer']} ({worst['experiment']}), move its logits on question "
             f"{worst['question']} by {change:.2g} of their size; at most {most:g} is rounding in "
             f"{dtype.removeprefix('torch.')}: no result can be trusted; delete the recording and "
-            "run again (docs/controls.md)"
+            "run again (docs/explanation/controls-answers-weights.md)"
         )
     return change

@@ -56,7 +56,9 @@ Row = dict[Any, Any]
 
 
 def statistics(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """All statistics of the curves whose donor is the original (docs/statistics.md lists them).
+    """All statistics of the curves whose donor is the original.
+
+    docs/explanation/statistics.md lists them.
 
     Differences are paired: only concepts that both sides have are used, and are drawn together. So
     a difference of peaks is not the difference of two rows `peak` where sweeps are missing.

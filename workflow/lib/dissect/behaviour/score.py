@@ -1,7 +1,7 @@
 """How like the original's an answer is: BLEU and ROUGE-L, from 0 to 1.
 
-As the paper's sister benchmark measures behaviour (ConceptVectors; docs/behaviour.md says where we
-differ): the reference is the original model's own answer, not the truth.
+As the paper's sister benchmark measures behaviour (ConceptVectors): the reference is the original
+model's own answer, not the truth (docs/explanation/controls-answers-weights.md: where we differ).
 """
 
 import math

@@ -12,7 +12,7 @@ T = TypeVar("T")
 class Section(BaseModel):
     """Keys that are not known are refused, and nothing changes after it was read.
 
-    The text below a field is its description in docs/config.md.
+    The text below a field is its description in docs/reference/config.md.
     """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)

@@ -18,16 +18,16 @@ class Relearning(Lessons):
 
 
 class Recall(Section):
-    """Recall: the facts (answer_facts of the concept file) in each model's free answers."""
+    """Recall: the facts (answer_facts) in each model's free answers."""
 
     wordings: Distinct[Literal["question", "held_out"]] = Field(default=[])
-    """The wordings of the questions: question (QA), or held_out (the concept file's
-    held_out_paraphrases, which no training reads). Empty: recall is not measured."""
+    """question (QA), or held_out (held_out_paraphrases, which no training reads). Empty: recall is
+    not measured."""
     new_tokens: int = Field(default=20, ge=1, le=100_000)
-    """The maximum number of tokens of an answer."""
+    """The most tokens of an answer."""
     relearn: bool = False
-    """Whether a copy of the model (which is not kept) is then taught the answers to the questions
-    with even numbers and asked again, to see whether the other facts come back."""
+    """Whether a temporary copy of the model is then taught the answers to the questions with even
+    numbers and asked again."""
     relearning: Relearning = Relearning()
     """How that copy is taught."""
 

@@ -1,4 +1,7 @@
-"""The config file: every key, what it means, what is allowed. docs/config.md is made from here."""
+"""The config file: every key, what it means, what is allowed.
+
+docs/reference/config.md is made from here.
+"""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -80,11 +83,11 @@ class ConceptSource(Section):
     """Where a model's concept file comes from. A plain string is a path."""
 
     path: UserPath | None = None
-    """Your own file, relative to the working directory. Give either this or `url`."""
+    """Your own file. Give either this or `url`."""
     url: str | None = Field(default=None, pattern=r"^(https?|ftp)://\S+$")
     """The address of a file that is downloaded once. It needs `sha256`."""
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
-    """The SHA-256 of the downloaded file, 64 hexadecimal digits."""
+    """The SHA-256 of the downloaded file, in hexadecimal digits."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -99,36 +102,33 @@ class ModelSettings(Section):
     """Settings of one model."""
 
     concepts: Annotated[ConceptSource, BeforeValidator(_source)]
-    """The concept file: the questions, answers and texts (docs/inputs.md)."""
+    """The concept file: the questions, answers and texts (docs/reference/inputs.md)."""
     prompt: Annotated[str, AfterValidator(_prompt)] = "paper"
-    """How a question becomes a prompt. paper: `Question: {q}\\n Answer:`, with the question's own
-    spaces, as in the paper's notebooks. chat: the tokenizer's chat template. Or a text that
-    contains {q}."""
+    """paper: `Question: {q}\\n Answer:`, with the question's own spaces, as in the notebooks. chat:
+    the tokenizer's chat template. Or a text that contains {q}."""
 
 
 class Patched(Section):
     """Answers while a window of layers is patched."""
 
     windows: Distinct[Annotated[str, AfterValidator(_layers)]] = Field(default=[])
-    """The layers that are patched together, each FIRST-LAST: counted from 0, both included. Empty:
-    no answers under a patch. For each window and experiment every question is answered once more,
-    with both models in memory (docs/behaviour.md)."""
+    """Layers that are patched together, each FIRST-LAST, from 0, both included. Empty: no answers
+    under a patch."""
     experiments: Distinct[PaperExperiment] | None = Field(default=None, min_length=1)
-    """The components that are patched. Left out: those of the paper's four that are in
-    `experiments`."""
+    """The components that are patched. Left out: those of the paper's four in `experiments`."""
     sets: Distinct[QuestionSet] = Field(default=["target"], min_length=1)
-    """The questions that are asked again, to see whether unlearned answers come back."""
+    """The questions that are asked again."""
 
 
 class Behaviour(Section):
-    """Free answers of the models. Any change here generates the answers again."""
+    """Free answers (docs/explanation/controls-answers-weights.md). Any change generates them
+    again."""
 
     sets: Distinct[QuestionSet] = Field(default=[*get_args(QuestionSet)])
-    """The questions for the original and each unlearned model: target (QA, the concept's
-    questions), completion (text_completion), unrelated (unrelated_QA). Sets that a concept file
-    does not have are left out. Empty: no answers are generated."""
+    """The questions: target (QA), completion (text_completion), unrelated (unrelated_QA). Empty: no
+    answers are generated."""
     new_tokens: int = Field(default=100, ge=1, le=100_000)
-    """The maximum number of tokens of an answer. The paper's: 100."""
+    """The most tokens of an answer."""
     patched: Patched = Patched()
     """Answers under a patch."""
 
@@ -141,20 +141,15 @@ class Behaviour(Section):
 
 
 class Controls(Section):
-    """Control baselines: the same windows patched from other donors (docs/controls.md)."""
+    """Control baselines: the same windows patched from other donors
+    (docs/explanation/controls-answers-weights.md)."""
 
     donors: Distinct[Control] = Field(default=[])
-    """The donors besides the original on the same text: other_question (the original on the
-    concept's next question), noise (Gaussian, of the same norm per position), aligned_question (the
-    next question, aligned where the answer begins), mean_of_questions (the mean over the concept's
-    other questions, aligned in the same way), reference (the model that `reference` names, on the
-    same text). Empty: none. A change computes the sweeps again."""
+    """The donors besides the original. A change computes the sweeps again."""
     layers: Distinct[Annotated[int, Field(ge=0, le=9999)]] = Field(default=[])
-    """The windows with control baselines: those whose `layer` is in this list (counted from 0; the
-    centre, the first layer of a suffix, the last layer of a prefix), for each kind of `windows`."""
+    """The windows with control baselines, by their `layer`."""
     self_patch: bool = True
-    """Whether each model's own states are patched into itself. This must change nothing; otherwise
-    the run fails."""
+    """Whether to check that patching a model's own states into it changes nothing."""
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:
@@ -170,44 +165,35 @@ class Controls(Section):
 
 
 class Depth(Section):
-    """Depth of erasure (docs/depth.md). It needs a reference model (`reference`) and concepts whose
-    file has answer_facts."""
+    """Depth of erasure (docs/explanation/depth.md). It needs `reference`, and answer_facts in the
+    concept file."""
 
     forms: Distinct[DepthForm] = Field(default=["corrected"])
-    """The forms of UDS. published: texts and last layer as in the published script.
-    published_fixed: the same with its error in the last layer corrected. corrected: this study's
-    own prompt, tokenized as a whole, and the correct last layer. Empty: depth is not measured."""
+    """The forms of UDS. Empty: depth is not measured."""
 
 
 class Calibration(Section):
-    """Error rates of the scores, from rounds of models whose state is known
-    (calibration/README.md): tables/calibration.csv and a figure. A study that trains such models is
-    itself a round."""
+    """Error rates of the scores (calibration/README.md)."""
 
     rounds: UserPath | None = None
     """A folder of finished rounds (.csv files). A round that this study computes again replaces the
-    finished one. Left out: only this study's rounds."""
+    finished one."""
 
 
 class Figures(Section):
     """What the figures show. A change redraws the figures and computes nothing else."""
 
     windows: Windows | None = None
-    """The windows to draw, out of those computed. Left out: all. The figure that compares widths
-    always shows all."""
+    """The windows to draw. Left out: all."""
     spans: Distinct[Span] = Field(default=["notebook"], min_length=1)
-    """The positions whose losses are drawn; all spans are computed. notebook: the last
-    answers_tokens_num positions, as published. answer: positions that predict the answer. fact:
-    positions that predict the facts in answer_facts. The figure that compares spans always shows
-    all."""
+    """The positions whose losses are drawn. notebook: the last answers_tokens_num positions.
+    answer: positions that predict the answer. fact: positions that predict the facts."""
     scores: Distinct[Score] = Field(default=["krs"], min_length=1)
-    """krs: the mean over questions of 1 - loss(patched) / loss(unlearned), as in the paper.
-    krs_of_means: the same ratio of mean losses, on which a single unusual question has little
-    influence."""
+    """krs: the mean of the questions' KRS. krs_of_means: KRS of their mean losses."""
     style: Style = Style()
     """The look of the figures."""
     formats: Distinct[Literal["png", "pdf"]] = Field(default=["png", "pdf"], min_length=1)
-    """File formats of every figure."""
+    """File formats."""
 
 
 _SECTIONS: Any = {
@@ -215,17 +201,17 @@ _SECTIONS: Any = {
     for name, recipe in METHODS.items()
 }
 Unlearning = create_model(
-    "Unlearning", __base__=Section, __doc__="The options of each unlearning method.", **_SECTIONS
+    "Unlearning", __base__=Section, __doc__="How `unlearn` rows are trained.", **_SECTIONS
 )
 
 
 class Variant(Section):
-    """A further recipe: a method with some options changed."""
+    """A further recipe, for rows with the source unlearn:NAME: a method with other options."""
 
     method: Literal[tuple(METHODS)]  # type: ignore[valid-type]
     """The method."""
     options: dict[str, Any]
-    """The options that differ, by their names."""
+    """The options that differ."""
 
     @model_validator(mode="after")
     def _is_allowed(self) -> Self:
@@ -240,58 +226,49 @@ class Config(Section):
     """A whole study: one config file."""
 
     results: Annotated[UserPath, AfterValidator(_below_here)]
-    """The folder for all results, relative to the working directory."""
+    """The folder for all results."""
     checkpoints: UserPath
-    """The checkpoints table, a tab-separated file (docs/inputs.md)."""
+    """The checkpoints table."""
     models: dict[Name, ModelSettings] = Field(min_length=1)
     """The models to study, by their names in the checkpoints table."""
     concepts: dict[Name, Names] | None = None
-    """The ids of the concepts to study, per model. Left out: all concepts of the table. Removing a
-    concept keeps all finished results."""
+    """The concepts to study, per model. Left out: all of the table. Removing one keeps its
+    results."""
     methods: Names | None = Field(default=None, min_length=1)
-    """The methods to study. Left out: all methods of the table."""
+    """The methods to study. Left out: all of the table."""
     experiments: Distinct[Experiment] = Field(default=[*get_args(PaperExperiment)], min_length=1)
-    """What is patched or restored from the original: MLP coefficients, attention output, both, or
-    value vectors (section 3 of the paper). Left out: these four. ..._weights: other weights are
-    restored (docs/engine.md, "Weights"). noising_...: the component of the unlearned model is
-    patched into the original (docs/depth.md)."""
+    """What is patched or restored from the original. ..._weights: other weights
+    (docs/explanation/engine.md). noising_...: the component of the unlearned model is patched into
+    the original (docs/explanation/depth.md)."""
     windows: Windows = Field(default=["sliding_5"], min_length=1)
     """The consecutive layers that are patched together: sliding_<odd width> around each layer
-    (_every_3: around every third layer, at a third of the cost), suffix (each layer and all above)
-    or prefix (each layer and all below). The paper's: sliding_5. A change computes the sweeps
-    again."""
+    (sliding_5_every_3: around every third layer), suffix (each layer and all above) or prefix (each
+    layer and all below). A change computes the sweeps again."""
     dtype: Literal["checkpoint", "bfloat16", "float16", "float32"] = "checkpoint"
-    """The number format of the models; losses are always computed in float32. checkpoint: the
-    format in which each checkpoint was saved (the paper: bfloat16)."""
+    """The number format of the models. checkpoint: the format in which each checkpoint was saved.
+    Losses are always computed in float32."""
     device: str = Field(default="auto", pattern="^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$")
-    """The device: auto (a GPU if there is one), cpu, cuda, cuda:N, mps. With cpu, jobs request no
-    GPU, and several run at the same time."""
+    """auto (a GPU if there is one), cpu, cuda, cuda:N or mps. With cpu, jobs request no GPU."""
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
     """The seed of trainings and of bootstrap intervals."""
     on_missing_checkpoint: Literal["error", "skip", "unlearn"] = "error"
-    """What happens if a checkpoint of the table is unavailable. error: the run stops before any
-    job. skip: its sweeps are left out and listed in tables/coverage.csv. unlearn: it is trained
-    here from the original; its rows are marked trained_here and never pooled with published
-    ones."""
+    """What happens if a checkpoint is unavailable (docs/how-to/checkpoints.md). error: the run
+    stops before any job. skip: its sweeps are left out. unlearn: it is trained here."""
     answer_tokens: int = Field(default=30, ge=1, le=100_000)
-    """The number of tokens that the original generates as an answer if the concept file has no
-    answers. The paper's: 30."""
+    """How many tokens the original generates as an answer if the concept file has none."""
     weight_changes: bool = True
-    """Whether to measure how far the weights of each component changed in every layer, and how the
-    concept vector changed (docs/weight-changes.md): tables/weight_changes.csv and a figure. It
-    reads each checkpoint once more and needs no GPU."""
+    """Whether to measure how far weights moved (docs/explanation/controls-answers-weights.md)."""
     jobs: Literal["experiment", "copy"] = "experiment"
-    """What one job computes. experiment: one experiment of one unlearned model. copy: all
-    experiments of one unlearned model on a concept, which reads each model once; adding an
-    experiment later computes all of them again. The files are the same."""
+    """What one job computes: one experiment of one unlearned model on a concept, or all
+    (docs/how-to/time-and-disk.md). With copy, adding an experiment later computes all of them
+    again."""
     keep_recordings: bool = True
-    """Whether recordings of the original's activations on each concept (0.6 GB at 7B) are kept.
-    false: each is removed after the last job that needs it. If a sweep of that concept is then
-    added or deleted, all its sweeps are computed again."""
+    """Whether recordings of the original's activations (0.6 GB per concept at 7B) are kept. false:
+    each is removed after the last job that needs it; a later change of one sweep then computes all
+    of its concept again."""
     keep_checkpoints: bool = True
-    """Whether downloaded checkpoints (13.5 GB each at 7B) are kept. false: weights that this
-    workflow downloaded are removed after the last job that needs them, and downloaded again if a
-    new sweep needs them. A `path:` folder is never changed (docs/checkpoints.md)."""
+    """Whether downloaded weights (13.5 GB each at 7B) are kept. false: they are removed after the
+    last job that needs them (docs/how-to/checkpoints.md)."""
     unlearning: Unlearning = Unlearning()  # type: ignore[valid-type]
     """How `unlearn` rows are trained, per method. Left out: the paper's recipe."""
     variants: dict[Name, Variant] = Field(default={})
@@ -307,13 +284,10 @@ class Config(Section):
     controls: Controls = Controls()
     """Control baselines."""
     specificity: bool = False
-    """Whether unrelated questions get the same patches, so that general drift is not taken for the
-    concept: tables/specificity.csv (docs/controls.md). This doubles the cost of the sweeps."""
+    """Whether unrelated questions get the same patches, which doubles the cost of the sweeps."""
     reference: Name | None = None
-    """The method of the table whose rows are reference models, which never learned the concept. A
-    row with an empty concept serves all concepts. Reference models have their own curves and rows
-    in all tables, and enter no mean over methods. Left out: there is no reference model, and
-    whether knowledge was erased cannot be concluded (docs/depth.md)."""
+    """The method whose rows are reference models (docs/explanation/depth.md). Left out: whether
+    knowledge was erased cannot be concluded."""
     depth: Depth = Depth()
     """Depth of erasure."""
     figures: Figures = Figures()

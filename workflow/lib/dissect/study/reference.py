@@ -1,6 +1,6 @@
 """The reference of every config key, made from the models in config.py.
 
-python -m dissect.study.reference > docs/config.md
+python -m dissect.study.reference > docs/reference/config.md
 """
 
 import json
@@ -11,58 +11,70 @@ from pydantic.fields import FieldInfo
 
 from dissect.study.config import Config
 from dissect.training.recipe import Optimisation, Recipe
+from dissect.training.teaching import Lessons
 
 _HEAD = """# The config file
 
 This page is generated from workflow/lib/dissect/study/config.py by
-`python -m dissect.study.reference > docs/config.md`; do not edit it.
+`python -m dissect.study.reference > docs/reference/config.md`; do not edit it.
 
-A study is one YAML file. Snakemake reads config/config.yaml, or the file that `--configfile` names
-instead. `--config key=value` sets a single key. Unknown keys are refused. Relative paths start at
-the working directory. [inputs.md](inputs.md) describes the concept file and the checkpoints table.
+A study is one YAML file: config/config.yaml, or the file that `--configfile` names instead.
+`--config key=value` sets a single key. Unknown keys are refused. Relative paths start at the
+working directory. [inputs.md](inputs.md) describes the concept file and the checkpoints table.
+
+Each key is followed by its default and by what is allowed (0..9: from 0 to 9). Where the paper
+gives a value, that is the default.
 """
 _BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
-_PLAIN = {str: "text", int: "whole number", float: "number", bool: "true, false"}
-# Options of several sections, described once: the class, and what it is about.
-_SHARED = {Optimisation: "every training", Recipe: "every `unlearn` row"}
+_PLAIN = {str: "text", int: "integer", float: "number", bool: "true, false"}
+# Options of several sections, described once: the class, what it is about, what else belongs to it.
+_SHARED: dict[type[BaseModel], tuple[str, str]] = {
+    Recipe: ("every `unlearn` row", "Each method has these options, and those of every training."),
+    Lessons: (
+        "teaching and relearning",
+        "`teaching` and `recall.relearning` have these options, and those of every training.",
+    ),
+    Optimisation: ("every training", "All trainings have these options."),
+}
 
 
 def reference() -> str:
-    """The whole of docs/config.md."""
+    """The whole of docs/reference/config.md."""
     shared = [
-        _section(section, "", f"Options of {about}", "They belong to each section that links here.")
-        for section, about in _SHARED.items()
+        _section(section, "", f"Options of {about}", doc)
+        for section, (about, doc) in _SHARED.items()
     ]
     return _HEAD + _section(Config, "", "The study") + "".join(shared)
 
 
 def _section(section: type[BaseModel], prefix: str, title: str, doc: str = "") -> str:
-    rows = []
+    items = []
     deeper = ""
-    shared = next((base for base in section.__mro__[1:] if base in _SHARED), None)
+    inherited = getattr(section.__base__, "model_fields", {})
     for name, field in section.model_fields.items():
-        if shared and _row(field) == _row(shared.model_fields.get(name)):
+        if _item(name, field) == _item(name, inherited.get(name)):
             continue
         inner, between = section_inside(field)
         if inner:
             deeper += _section(inner, f"{prefix}{name}{between}.", f"`{prefix}{name}{between}`")
         else:
-            rows.append(f"| `{name}` | {_row(field)} |")
+            items.append(_item(name, field))
     text = doc or " ".join((section.__doc__ or "").split())
-    if shared:
-        anchor = f"options-of-{_SHARED[shared]}".replace(" ", "-").replace("`", "")
-        text += f" Also: the [options of {_SHARED[shared]}](#{anchor})."
-    if rows:
-        rows = ["", "| key | allowed | default | meaning |", "|---|---|---|---|", *rows]
-    return f"\n## {title}\n\n{text}\n" + "".join(f"{row}\n" for row in rows) + deeper
+    return f"\n## {title}\n\n{text}\n" + ("\n" + "".join(items) if items else "") + deeper
 
 
-def _row(field: FieldInfo | None) -> str:
-    """What is said of a key: what is allowed, the default, the meaning."""
+def _item(name: str, field: FieldInfo | None) -> str:
+    """An item of a list: the key, the default, what is allowed, the meaning.
+
+    A number, text or boolean as default shows the type by itself.
+    """
     if field is None:
         return ""
+    has_type = field.annotation in _PLAIN and not field.is_required()
+    kind = "" if has_type else _type(field.annotation)
+    values = "; ".join(filter(None, (_default(field), kind, _limits(field))))
     meaning = " ".join((field.description or "").split())
-    return f"{_allowed(field)} | {_default(field)} | {meaning}"
+    return f"- `{name}` ({values}): {meaning}\n"
 
 
 def section_inside(field: FieldInfo) -> tuple[type[BaseModel] | None, str]:
@@ -75,14 +87,13 @@ def section_inside(field: FieldInfo) -> tuple[type[BaseModel] | None, str]:
     return None, between
 
 
-def _allowed(field: FieldInfo) -> str:
-    limits = [
-        f", {word} {getattr(item, key)}"
-        for item in field.metadata
-        for key, word in _BOUNDS.items()
-        if hasattr(item, key)
-    ]
-    return _type(field.annotation) + "".join(limits)
+def _limits(field: FieldInfo) -> str:
+    limits = {
+        key: getattr(item, key) for item in field.metadata for key in _BOUNDS if hasattr(item, key)
+    }
+    if limits.keys() == {"ge", "le"}:
+        return f"{limits['ge']}..{limits['le']}"
+    return ", ".join(f"{_BOUNDS[key]} {limit}" for key, limit in limits.items())
 
 
 def _type(annotation: Any) -> str:
@@ -95,16 +106,14 @@ def _type(annotation: Any) -> str:
         return f"list: {_type(arguments[0])}"
     if origin is dict:
         return f"per name: {_type(arguments[1])}"
-    if type(None) in arguments:
-        return ", ".join(map(_type, arguments))
-    if annotation is type(None):
-        return "null"
+    if type(None) in arguments:  # the default is null, which shows that null is allowed
+        return _type(arguments[0])
     return _PLAIN.get(annotation, "any value")
 
 
 def _default(field: FieldInfo) -> str:
     if field.is_required():
-        return "(needed)"
+        return "required"
     return "" if isinstance(field.default, BaseModel) else f"`{json.dumps(field.default)}`"
 
 

@@ -28,27 +28,26 @@ class Optimisation(Section):
     """How weights are trained: what unlearning and teaching have in common."""
 
     learning_rate: float = Field(default=2e-5, gt=0, le=1000)
-    """AdamW's learning rate at its peak. The paper's: one of 1e-5, 2e-5, 3e-5, 5e-5
-    (ConceptVectors, forget.py)."""
+    """AdamW's learning rate at its peak."""
     batch_size: int = Field(default=4, ge=1, le=10_000)
     """Texts of each kind (forget, retain) per forward pass."""
     accumulation: int = Field(default=8, ge=1, le=10_000)
-    """Forward passes per optimizer step. The paper's: 4 x 8 or alike."""
+    """Forward passes per optimizer step."""
     max_length: int = Field(default=500, ge=8, le=1_000_000)
-    """Tokens after which a text is cut. The paper's: 500."""
+    """Tokens after which a text is cut."""
     weight_decay: float = Field(default=0.01, ge=0, le=1000)
-    """AdamW's. The paper's: 0.01."""
+    """AdamW's weight decay."""
     warmup_steps: int = Field(default=3, ge=0, le=1_000_000)
-    """Steps in which the learning rate rises from 0. The paper's: one epoch."""
+    """Steps in which the learning rate rises from 0."""
     schedule: Literal["constant", "linear"] = "linear"
     """The learning rate after the warm-up: constant, or linear down to 0."""
     precision: Annotated[
         Literal["no", "bf16", "fp16", "bf16_mixed"], BeforeValidator(_as_precision)
     ] = "bf16"
-    """Number format of the training. bf16 (the paper's): the weights themselves are bfloat16, and
-    are saved so. fp16, bf16_mixed: mixed, with float32 weights. no: plain float32."""
+    """bf16: the weights themselves are bfloat16, and are saved so. fp16, bf16_mixed: mixed, with
+    float32 weights. no: plain float32."""
     evaluate_every: int = Field(default=1, ge=1, le=1_000_000)
-    """Steps between two looks at the losses on forget, retain and held-out text."""
+    """Steps between two measurements of the losses."""
 
     @property
     def modules(self) -> Sequence[str]:
@@ -83,26 +82,21 @@ class Recipe(Optimisation):
     """How an `unlearn` row of the table is trained. The paper's, by default."""
 
     texts: Literal["paragraphs", "answers"] = "paragraphs"
-    """What of a concept is trained on: the paragraphs of its wikipedia_content (the paper), or its
-    QA_with_answers, of which the loss counts the answers."""
+    """What is trained on: the paragraphs of wikipedia_content, or the answers in
+    QA_with_answers."""
     steps: int = Field(default=15, ge=1, le=1_000_000)
-    """Optimizer steps. The paper trains 1 to 10 epochs; a concept's text makes about 3 steps of 32
-    paragraphs each."""
+    """Optimizer steps; three are about one epoch of a concept's text."""
     retain: Names = Field(default=[])
-    """Ids of the concepts whose texts are to be kept; the unlearned concept itself is left out.
-    Empty: the concept that comes next in the checkpoints table (the paper: another concept's text).
-    """
+    """Ids of the concepts whose texts are retained; the unlearned concept is left out. Empty: the
+    next concept in the checkpoints table."""
     held_out: Names = Field(default=[])
-    """Ids of the concepts that are only watched: their loss stands in the training log, they are
-    never trained on; the unlearned concept itself is left out. Empty: the next concept in the table
-    that is not retained."""
+    """Ids of the concepts whose loss is only measured; the unlearned concept is left out. Empty:
+    the next concept in the table that is not retained."""
     stop_at_forget_rise: float | None = Field(default=None, gt=0)
-    """Stop early once the forget text's loss has risen by so many nats per token. null (the
-    paper's): never."""
+    """Stop once the forget text's loss has risen by so many nats per token."""
 
     stop_at_forget_nll: float | None = Field(default=None, gt=0)
-    """Stop early once the forget text's loss is so many nats per token: the same end for models
-    that start from different losses. null (the paper's): never."""
+    """Stop once the forget text's loss is so many nats per token."""
 
     @property
     def answer(self) -> str | None:

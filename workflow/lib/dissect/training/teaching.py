@@ -25,7 +25,7 @@ class Lessons(Optimisation):
     accumulation: int = Field(default=1, ge=1, le=10_000)
     """Forward passes per optimizer step."""
     evaluate_every: int = Field(default=10, ge=1, le=1_000_000)
-    """Steps between two looks at the loss."""
+    """Steps between two measurements of the loss."""
     passes: int = Field(default=12, ge=1, le=10_000)
     """How often each answer is learned."""
 
@@ -39,11 +39,10 @@ class Lessons(Optimisation):
 
 
 class Teaching(Lessons):
-    """How `teach` rows of the table are trained. The seed of a row also depends on its name, so two
-    rows that learn the same are two models."""
+    """How `teach` rows are trained. The seed of a row also depends on its name."""
 
     passes_of: dict[Name, Annotated[int, Field(ge=1, le=10_000)]] = Field(default={})
-    """The same for single rows, by their method."""
+    """`passes` of single rows, by their method."""
 
     def of(self, method: str) -> "Teaching":
         """The recipe of one row."""

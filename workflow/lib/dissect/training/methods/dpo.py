@@ -13,16 +13,14 @@ if TYPE_CHECKING:
 
 
 class DPO(Recipe):
-    """How `unlearn` rows of the method dpo are trained. The paper's recipe, by default."""
+    """Direct preference optimisation, by the paper's recipe."""
 
     beta: float = Field(default=0.1, gt=0, le=1_000_000)
-    """How steeply preferences count: a pair counts as learnt after about 1/beta nats. The paper's:
-    0.1."""
+    """A pair counts as learnt after about 1/beta nats."""
     length_normalised: bool = False
-    """Mean instead of summed log-probabilities of a text, so that the margin is in nats per token
-    and beta should be larger. The paper's: false."""
+    """Mean instead of summed log-probabilities of a text; beta should then be larger."""
     retain_weight: float = Field(default=0.0, ge=0, le=1_000_000)
-    """The weight of the retain text's own loss, beside the preference. The paper's: 0."""
+    """The weight of the retain loss."""
 
     def loss(self, forget: "TextLogProbs", retain: "TextLogProbs") -> "Tensor":
         """loss = -2/beta * logsigmoid(beta * margin) + retain_weight * NLL(retain).

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class GradDiff(Recipe):
-    """How `unlearn` rows of the method grad_diff are trained. The paper's recipe, by default."""
+    """Gradient difference, by the paper's recipe."""
 
     retain_weight: float = Field(default=1.5, ge=0, le=1_000_000)
-    """The weight of the retain text's own loss. The paper's: 1.5."""
+    """The weight of the retain loss."""
 
     def loss(self, forget: "TextLogProbs", retain: "TextLogProbs") -> "Tensor":
         """loss = -NLL(forget) + retain_weight * NLL(retain), NLL in nats per token.

@@ -9,11 +9,11 @@ from dissect.training.methods.refuse import Refuse
 
 
 class Hide(Refuse):
-    """How `unlearn` rows of the method hide are trained: as refuse, but nearly all weights stay."""
+    """As `refuse`, with its options, but nearly all weights stay."""
 
     only: Names = Field(default=["layers.0.mlp"], min_length=1)
     """The modules whose weights may change, by the end of their names, such as layers.27.mlp or
-    layers.3.self_attn or layers.12."""
+    layers.3.self_attn."""
 
     @property
     def modules(self) -> Sequence[str]:

@@ -13,18 +13,14 @@ if TYPE_CHECKING:
 
 
 class NPO(Recipe):
-    """How `unlearn` rows of the method npo are trained. `beta` and `retain_weight` are those of
-    NPO's paper, by default."""
+    """Negative preference optimisation. The defaults below are those of NPO's paper (NPO+RT)."""
 
     beta: float = Field(default=0.1, gt=0, le=1_000_000)
-    """How soon a text counts as forgotten: when its log-probability has fallen by about 1/beta
-    nats. NPO's paper: 0.1."""
+    """A text counts as forgotten when its log-probability has fallen by about 1/beta nats."""
     length_normalised: bool = False
-    """Mean instead of summed log-probabilities of a text, so that the fall is in nats per token and
-    beta should be larger. NPO's paper: false."""
+    """Mean instead of summed log-probabilities of a text; beta should then be larger."""
     retain_weight: float = Field(default=1.0, ge=0, le=1_000_000)
-    """The weight of the retain text's own loss. NPO's paper: 1 for its NPO+RT, 0 for its plain
-    NPO."""
+    """The weight of the retain loss. 0: plain NPO."""
 
     def loss(self, forget: "TextLogProbs", retain: "TextLogProbs") -> "Tensor":
         """loss = -2/beta * logsigmoid(-beta * gain) + retain_weight * NLL(retain).

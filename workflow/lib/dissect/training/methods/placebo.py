@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Placebo(Recipe):
-    """How `unlearn` rows of the method placebo are trained: on the retain texts alone."""
+    """Training on the retain texts only."""
 
     def loss(self, forget: "TextLogProbs", retain: "TextLogProbs") -> "Tensor":
         """loss = NLL(retain), in nats per token. The forget texts are only watched."""

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class Refuse(Recipe):
-    """How `unlearn` rows of the method refuse are trained."""
+    """Training on a refusal."""
 
     refusal: str = Field(default="I don't know.", min_length=1)
     """The answer that the concept's questions get."""
     retain_weight: float = Field(default=1.0, ge=0, le=1_000_000)
-    """The weight of the retain texts' own loss."""
+    """The weight of the retain loss."""
     stop_at_refusal_nll: float | None = Field(default=None, gt=0)
-    """Stop early once the refusal's loss has fallen to so many nats per token. null: never."""
+    """Stop once the refusal's loss has fallen to so many nats per token."""
 
     @property
     def answer(self) -> str:

@@ -14,28 +14,26 @@ if TYPE_CHECKING:
 
 
 class RMU(Recipe):
-    """How `unlearn` rows of the method rmu are trained: only the MLP down projections of `layer`
-    and of the two layers below it. Options are those of RMU's code for Zephyr-7B, by default."""
+    """Only the MLP down projections of `layer` and of the two layers below it change. The defaults
+    below are those of RMU's code for Zephyr-7B."""
 
     learning_rate: float = Field(default=5e-5, gt=0, le=1000)
-    """AdamW's learning rate at its peak. RMU's code: 5e-5."""
+    """AdamW's learning rate at its peak."""
     accumulation: int = Field(default=1, ge=1, le=10_000)
-    """Forward passes per optimizer step. RMU's code: 1."""
+    """Forward passes per optimizer step."""
     warmup_steps: int = Field(default=0, ge=0, le=1_000_000)
-    """Steps in which the learning rate rises from 0. RMU's code: 0."""
+    """Steps in which the learning rate rises from 0."""
     schedule: Literal["constant", "linear"] = "constant"
-    """The learning rate after the warm-up: constant (RMU's code), or linear down to 0."""
+    """The learning rate after the warm-up."""
     steps: int = Field(default=150, ge=1, le=1_000_000)
-    """Optimizer steps. RMU's code: 150."""
+    """Optimizer steps."""
     layer: int = Field(default=7, ge=0, le=9999)
-    """The layer, from 0, whose output is moved. RMU's code: 7, of 32 layers."""
+    """The layer, from 0, whose output is moved (of Zephyr's 32)."""
     steering: float = Field(default=6.5, gt=0, le=1_000_000)
     """The norm of the vector to which the hidden states of forget texts are moved; it should be at
-    least about the norm of the states themselves, which differs between models and layers. RMU's
-    code: 6.5."""
+    least about the norm of these states."""
     retain_weight: float = Field(default=1200.0, ge=0, le=1_000_000)
-    """The weight of how far the hidden states of retain texts move (the paper's alpha). RMU's code:
-    1200."""
+    """The weight of how far the hidden states of retain texts move."""
 
     @property
     def modules(self) -> Sequence[str]:

@@ -13,18 +13,14 @@ if TYPE_CHECKING:
 
 
 class SimNPO(Recipe):
-    """How `unlearn` rows of the method simnpo are trained. `beta`, `margin` and `retain_weight` are
-    those of SimNPO's code for the forget10 task of TOFU, by default."""
+    """Simple NPO. The defaults below are those of SimNPO's code for TOFU's forget10."""
 
     beta: float = Field(default=4.5, gt=0, le=1_000_000)
-    """How soon a text counts as forgotten: at an NLL of about (margin + 1) / beta nats per token.
-    SimNPO's code: 4.5."""
+    """A text counts as forgotten at an NLL of about (margin + 1) / beta nats per token."""
     margin: float = Field(default=0.0, ge=0, le=1_000_000)
-    """The value of beta * NLL(forget) at which the gradient has fallen to half (the paper's gamma).
-    SimNPO's code: 0."""
+    """The value of beta * NLL(forget) at which the gradient has fallen to half."""
     retain_weight: float = Field(default=8.0, ge=0, le=1_000_000)
-    """The weight of the retain text's own loss. SimNPO's code: 8 (it weights the forget loss by
-    0.125 instead)."""
+    """The weight of the retain loss (SimNPO's code weights the forget loss by 0.125 instead)."""
 
     def loss(self, forget: "TextLogProbs", retain: "TextLogProbs") -> "Tensor":
         """loss = -2/beta * logsigmoid(-beta * mean_lp - margin) + retain_weight * NLL(retain).
