@@ -13,7 +13,7 @@ from dissect.study.checkpoint_table import read_table  # noqa: E402
 
 
 def test_the_concepts_are_what_the_generator_makes() -> None:
-    entries = make_entries(seed=0, subjects=4)
+    entries = make_entries(seed=0, subjects=3)
     made = [entry for entry in entries if entry["id"] in (FORGET, RETAIN)]
     assert json.loads((ROOT / "demo/concepts.json").read_text(encoding="utf-8")) == made
 
