@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from dissect.analysis.claims import CLAIM_COLUMNS
 from dissect.analysis.specificity import SPECIFICITY_COLUMNS
 from dissect.errors import DissectError
+from dissect.figures.canvas import NOTES
 from dissect.figures.style import Style
 from dissect.report.concepts import MOST_UNRELATED
 from dissect.report.explore import looks_of
@@ -518,15 +521,15 @@ def test_json_cannot_end_its_script() -> None:
 
 # Figures.
 
-PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + (1400).to_bytes(4, "big") + (600).to_bytes(4, "big")
-
 
 def figure(tmp_path: Path, name: str, caption: str) -> dict[str, Any]:
     """One figure with its caption; what `pictures` makes of it."""
     path, template = tmp_path / "figures/m" / name, tmp_path / "captions/curves.rst"
     path.parent.mkdir(parents=True)
     template.parent.mkdir()
-    path.write_bytes(PNG)
+    notes = PngInfo()
+    notes.add_text(NOTES, "n = 3 < 5; axis cut")
+    Image.new("1", (1400, 600)).save(path, pnginfo=notes)
     template.write_text(caption, encoding="utf-8")
     shown = Shown(["sliding_5", "suffix"], ["notebook"], ["krs"])
     by_place = pictures([path], {"curves": template}, shown, dpi=200)["m"]
@@ -538,6 +541,7 @@ def test_a_figure_has_the_caption_of_snakemakes_report(tmp_path: Path) -> None:
     caption = "Of {{ snakemake.wildcards.model }}.\n\n{{ snakemake.wildcards.window }}.\n"
     found = figure(tmp_path, "curves.suffix.notebook.krs.png", caption)
     assert found["caption"] == ["Of m.", "suffix."]
+    assert found["notes"] == "n = 3 < 5; axis cut"
     assert (found["width"], found["height"], found["shown"]) == (1400, 600, 875)
     assert found["place"] == "others"
     assert found["alt"].startswith("Recovery against layer: m, each layer and all after it")

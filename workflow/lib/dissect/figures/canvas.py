@@ -50,6 +50,8 @@ _METADATA: dict[str, dict[str, None]] = {
     ".png": {"Software": None},
     ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
+NOTES = "Description"  # the text of a PNG that holds the figure's notes
+_NOTES_OF = {".png": NOTES, ".pdf": "Subject"}
 
 
 @contextmanager
@@ -88,6 +90,8 @@ def applied(style: Style, frame: pd.DataFrame | None = None) -> Iterator[None]:
 def save(figure: Figure, outputs: Iterable[Path], style: Style) -> None:
     """Write a figure in the format of each name (.png, .pdf), whole or not at all.
 
+    Its label, which `notes.title` sets, is a text in the file.
+
     Raises:
         DissectError: for another format.
     """
@@ -95,8 +99,9 @@ def save(figure: Figure, outputs: Iterable[Path], style: Style) -> None:
         kind = output.suffix
         if kind not in _METADATA:
             raise DissectError(f"{output.name}: figures are written as {' or '.join(_METADATA)}")
+        metadata = _METADATA[kind] | {_NOTES_OF[kind]: str(figure.get_label())}
         with applied(style), atomic_path(output) as partial:
-            figure.savefig(partial, format=kind[1:], metadata=_METADATA[kind], dpi=style.dpi)
+            figure.savefig(partial, format=kind[1:], metadata=metadata, dpi=style.dpi)
 
 
 # The sheet.
