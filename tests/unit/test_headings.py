@@ -28,7 +28,7 @@ from planted_figures import heading, study
 from planted_rounds import planted_rounds, steady
 
 STYLE = Style()
-LONG = "organisation/a-model-of-a-very-long-name-0.135b-instruct"
+LONG = "organisation-a-model-of-a-very-long-name-0.135b-instruct"
 PHRASES = {"shown": ["s" * 40, "t" * 90], "counted": ["n = 2", "u" * 90], "notes": ["one", "two"]}
 
 
@@ -79,8 +79,9 @@ def every_figure(root: Path, sweeps: list[Path], concepts: int) -> dict[str, Fig
     collect_sweeps([*sweeps, *damage(root, "own", concepts)], table)
     every = concept_scores(table, (*EVERY_SCORE, DAMAGE))
     is_damage = every["score"] == DAMAGE
-    krs = every[every["score"] == "krs"]
-    damages, one_kind = every[is_damage], krs[krs["window"] == "sliding_5"]
+    damages, krs = every[is_damage], every[every["score"] == "krs"]
+    of_window = every[~is_damage & (every["window"] == "sliding_3")]
+    one_kind = of_window[of_window["score"] == "krs"]
     depth = planted_depth(lambda *_: 0.2, lambda *_: 1.0, concepts=concepts, model=LONG)
     frames = {
         "curves": (curves(one_kind),),
@@ -88,7 +89,7 @@ def every_figure(root: Path, sweeps: list[Path], concepts: int) -> dict[str, Fig
         "heatmap": (one_kind,),
         "last_layer": (one_kind,),
         "spans": (curves(one_kind), one_kind),
-        "scores": (curves(every[~is_damage]), every[~is_damage]),
+        "scores": (curves(of_window), of_window),
         "widths": (statistics(krs), krs),
         "weight_changes": (weight_changes(concepts),),
         "damage": (curves(damages), damages),
@@ -115,7 +116,7 @@ def two_origins_with_gaps(root: Path) -> list[Path]:
     return [*swept[:-3], plant(root, sloped(9.0), model=LONG, origin="published", window=KINDS)]
 
 
-KINDS = ["sliding_5", "suffix"]
+KINDS = ["sliding_3", "suffix"]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_every_figure_has_two_lines_that_say_of_how_many_it_is(
     for name, figure in figures.items():
         lines = heading(figure)
         assert len(lines) == 2, name
-        assert lines[0].startswith("organisation/"), name
+        assert lines[0].startswith("organisation"), name
         assert "n = " in lines[1], name
         assert "n = " in figure.get_label() or name == "heatmap"
         if concepts >= 5 and name not in ("curves", "heatmap", "last_layer"):

@@ -187,6 +187,10 @@ class Calibration(Section):
     rounds: UserPath | None = None
     """A folder of finished rounds (.csv files). A round that this study computes again replaces the
     finished one. Left out: only this study's rounds."""
+    own: bool = True
+    """Whether this study's own rounds count in tables/calibration.csv. If not, they are written,
+    but the error rates are those of the finished rounds: for a small demonstration, which must not
+    enter the rates."""
 
 
 class Figures(Section):
