@@ -34,10 +34,16 @@ def thin_lines(axes: Axes) -> int:
 
 
 def words(figure: Figure) -> str:
-    """All that is written in a figure."""
-    return " ".join(" ".join(text.get_text() for text in figure.findobj(Text)).split())
+    """All that is written in a figure, and its notes."""
+    texts = [text.get_text() for text in figure.findobj(Text)]
+    return " ".join(" ".join([*texts, str(figure.get_label())]).split())
 
 
 def legend(figure: Figure) -> list[str]:
     """The entries of its legend."""
     return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def heading(figure: Figure) -> list[str]:
+    """The lines above a figure."""
+    return figure.get_suptitle().split("\n")

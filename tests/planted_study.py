@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from dissect.analysis.depth import depth_summary
 from dissect.analysis.reference import reference
 from dissect.analysis.statistics import statistics
 from dissect.analysis.tables import concept_scores, curves
+from dissect.calibration.scores import PRIMARY
+from dissect.calibration.table import calibration_table
 from dissect.depth.scores import uds
 from dissect.figures.canvas import save
 from dissect.figures.curves import draw_curves, draw_curves_by_method
@@ -30,6 +33,7 @@ from dissect.results.csv_files import write_csv
 from dissect.results.schema import read_metadata, write_rows
 from planted import EXPERIMENTS, plant
 from planted_depth import planted_depth
+from planted_rounds import planted_rounds, steady
 
 ROOT = Path(__file__).parents[1]
 MODEL, METHODS = "planted-1b", ("dpo", "grad_diff")
@@ -73,6 +77,7 @@ class PlantedStudy:
                 self.tables() if tables is None else tables,
                 sorted((self.root / "concepts").glob("*/*.json")),
                 SHOWN,
+                sorted((self.root / "rounds").glob("*.csv")),
             ),
             pictures(drawn, captions, SHOWN, dpi=120),
             SHOWN,
@@ -305,3 +310,18 @@ def add_reference(study: PlantedStudy) -> None:
     style = Style(dpi=120)
     picture = root / f"figures/{MODEL}/depth.corrected.png"
     save(draw_depth(depth, style, seed=0), [picture], style)
+
+
+def add_rounds(study: PlantedStudy, rates_from: int) -> None:
+    """Add a real round's models to a planted study, and rates from so many planted rounds.
+
+    In these, UDS tells the states apart at 0.5; KRS and relearning tell nothing.
+    """
+    (study.root / "rounds").mkdir()
+    shutil.copy(ROOT / "calibration/rounds/seed_101.csv", study.root / f"rounds/{MODEL}.csv")
+    if not rates_from:
+        return
+    krs, _, relearned = PRIMARY
+    scores = {"uds": steady(0.2, 0.8), krs: steady(0.7, 0.7), relearned: steady(0.5, 0.5)}
+    rounds = planted_rounds(rates_from, **scores)
+    write_csv(study.root / "tables/calibration.csv", calibration_table(rounds))

@@ -7,7 +7,10 @@ from pathlib import Path
 from page import await_chart, opened, resize, screenshot
 from selenium.webdriver import Chrome
 
-SECTIONS = ("question", "findings", "run", "explore", "figures", "tables", "concepts", "settings")
+SECTIONS = (
+    *("question", "found", "limits", "findings", "measured", "run", "explore", "figures", "tables"),
+    *("concepts", "settings"),
+)
 WIDTHS = (1280, 390)
 TALLEST = 5000  # pixels of one picture
 

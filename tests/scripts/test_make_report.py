@@ -21,6 +21,7 @@ def test_one_file_holds_all(tmp_path: Path) -> None:
         "tables": study.tables(),
         "figures": [],
         "texts": sorted(tmp_path.glob("concepts/*/*.json")),
+        "rounds": [ROOT / "calibration/rounds/seed_101.csv"],
         "captions": sorted((ROOT / "workflow/report").glob("*.rst")),
         "windows": SHOWN.windows,
         "spans": SHOWN.spans,
@@ -32,6 +33,7 @@ def test_one_file_holds_all(tmp_path: Path) -> None:
     make_report.main(**given, page=page)
     text = page.read_text(encoding="utf-8")
     assert text.endswith("</html>\n") and "results/&lt;planted&gt;" in text
+    assert "rounds/seed_101.csv" in text and "never_npo" in text
     assert page.stat().st_size < 3_000_000
     assert list(page.parent.iterdir()) == [page]
     with pytest.raises(DissectError, match="no row of the windows sliding_9"):

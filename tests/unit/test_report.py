@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from dissect.analysis.claims import CLAIM_COLUMNS
 from dissect.analysis.specificity import SPECIFICITY_COLUMNS
 from dissect.errors import DissectError
+from dissect.figures.canvas import NOTES
 from dissect.figures.style import Style
 from dissect.report.concepts import MOST_UNRELATED
 from dissect.report.explore import looks_of
@@ -67,7 +70,7 @@ def claim(id_: str, verdict: str, value: float = NAN, **more: Any) -> dict[str, 
     return {**row, **numbers, **where, "id": id_, "verdict": verdict, **more}
 
 
-# The three sentences.
+# What was found of the claims, in sentences.
 
 
 def test_what_holds_is_said_with_its_interval() -> None:
@@ -87,8 +90,7 @@ def test_what_holds_is_said_with_its_interval() -> None:
         "Attention states of the middle and late layers reach 0.60, MLP coefficients of the late "
         "layers 0.75, where windows with the last layer do 0.12 better than those without: that "
         "the last layer is the coefficients' main contributor is supported here.",
-        "Of the paper's 6 claims, 6 are supported, 0 are not supported, 0 are mixed and 0 are "
-        "undecided.",
+        "Of the paper's 6 claims, 6 are supported, 0 are not supported and 0 are mixed.",
     ]
 
 
@@ -103,27 +105,57 @@ def test_what_does_not_hold_is_said_so() -> None:
         "That coefficients and attention recover far more than value vectors is not supported here."
     )
     assert "do 0.20 worse than those without: that the last layer" in second
-    assert last == (
-        "Of the paper's 3 claims, 1 is supported, 2 are not supported, 0 are mixed and 0 are "
-        "undecided."
-    )
+    assert last == ("Of the paper's 3 claims, 1 is supported, 2 are not supported and 0 are mixed.")
 
 
-def test_what_is_undecided_comes_with_its_reason() -> None:
+def test_what_is_undecided_is_said_once_with_its_reasons() -> None:
     few = "2 concepts decide: a decision needs 8"
     rows = [
         claim("both_over_value_vectors", "undecided", 0.8, note=few),
         claim("both_nearly_all", "undecided", 0.9, note=few),
         claim("last_layer_best", "undecided", note="the window sliding_1 was not computed"),
     ]
-    first, last = sentences(pd.DataFrame(rows))
-    assert first.startswith("With the original's MLP coefficients and attention states patched, ")
-    assert first.endswith(f"far more than value vectors is undecided ({few}).")
-    assert last == (
-        "Of the paper's 3 claims, 0 are supported, 0 are not supported, 0 are mixed and 3 are "
-        "undecided: "
-        f"{few} (2); the window sliding_1 was not computed (1)."
+    (one,) = findings(pd.DataFrame(rows), "notebook")
+    assert one["sentences"] == [
+        "With the original's MLP coefficients and attention states patched, KRS reaches 0.90.",
+        "None of the paper's 3 claims could be decided.",
+    ]
+    few = "2 concepts decide, a decision needs 8"
+    absent = "the window sliding_1 was not computed"
+    assert one["undecided"] == {
+        "count": "3 of 3 claims are undecided",
+        "reasons": [
+            {"mark": "a", "reason": few, "claims": 2},
+            {"mark": "b", "reason": absent, "claims": 1},
+        ],
+    }
+    assert [row["why"] for row in one["rows"]] == ["a", "a", "b"]
+
+
+def test_a_single_reason_needs_no_mark() -> None:
+    rows = [
+        claim("both_nearly_all", "supported", 0.9),
+        claim("last_layer_best", "undecided", note="no concept has a value"),
+    ]
+    (one,) = findings(pd.DataFrame(rows), "notebook")
+    (reason,) = one["undecided"]["reasons"]
+    assert (reason["mark"], reason["reason"]) == ("", "no concept has a value")
+    assert one["undecided"]["count"] == "1 of 2 claims is undecided"
+    assert one["sentences"][-1] == (
+        "Of the paper's 2 claims, 1 is supported, 0 are not supported and 0 are mixed."
     )
+    decided = findings(pd.DataFrame(rows[:1]), "notebook")[0]["undecided"]
+    assert decided == {"count": "", "reasons": []}
+
+
+def test_what_is_mixed_is_said_with_its_reason() -> None:
+    rows = [claim("both_over_value_vectors", "mixed", 0.8, note="not the same sign in KL")]
+    first, last = sentences(pd.DataFrame(rows))
+    assert first == (
+        "Whether coefficients and attention recover far more than value vectors is mixed "
+        "(not the same sign in KL)."
+    )
+    assert last.endswith("0 are not supported and 1 is mixed: not the same sign in KL (1).")
 
 
 def test_origins_and_spans_are_never_mixed() -> None:
@@ -304,10 +336,45 @@ def test_the_answers_stand_beside_the_krs_of_the_same_patch(study: PlantedStudy,
     assert "no answers under a patch were computed (config: behaviour.patched.windows)" in without
 
 
-def test_the_page_begins_with_what_krs_cannot_show(page: str) -> None:
-    lead = " ".join(page.partition('<p class="lead">')[2].partition("</p>")[0].split())
-    assert lead.startswith("KRS alone does not answer this question. “Retrieval, not ")
-    assert "For the concepts of the paper" in lead and "none exists" in lead
+def section(text: str, name: str) -> str:
+    """The words and tags of a section, on one line."""
+    return " ".join(text.partition(f'<section id="{name}"')[2].partition("</section>")[0].split())
+
+
+def test_the_page_begins_with_what_was_studied_and_found_and_cannot_be_concluded(
+    study: PlantedStudy, page: str
+) -> None:
+    parts = ['<p class="lead">', *(f'<section id="{name}"' for name in FIRST)]
+    places = [page.index(part) for part in parts]
+    assert places == sorted(places)
+    lead = " ".join(page.partition(parts[0])[2].partition("</p>")[0].split())
+    coverage = read_table(study.root / "tables/coverage.csv")
+    done = (coverage["status"] == "done").sum()
+    assert lead == (
+        "This study compares planted-1b with copies that were fine-tuned to unlearn one concept "
+        "each: 2 unlearning methods (dpo and grad_diff), 2 concepts (Coffee and Tea). "
+        f"{done} of {len(coverage)} planned sweeps are computed."
+    )
+    limits = section(page, "limits")
+    assert "KRS alone does not answer this question. “Retrieval, not storage” needs" in limits
+    assert "For the concepts of the paper" in limits and "none exists" in limits
+
+
+FIRST = ("found", "limits", "findings", "measured", "depth", "error-rates", "run")
+
+
+def test_undecided_is_said_once_and_not_on_every_row(study: PlantedStudy, page: str) -> None:
+    claims = read_table(study.root / "tables/claims.csv")
+    rows = claims[(claims["method"] == "all") & claims["span"].isin(["notebook", ""])]
+    is_open = rows["verdict"] == "undecided"
+    assert f"{is_open.sum()} of {len(rows)} claims are undecided" in section(page, "limits")
+    for reason, count in rows.loc[is_open, "note"].str.replace(": ", ", ").value_counts().items():
+        assert f"{reason} ({counted(count, 'claim')})" in section(page, "limits")
+    of_claims = section(page, "findings")
+    assert of_claims.count('aria-label="undecided"') == is_open.sum() > 5
+    listed_ = re.sub("<[^>]*>", " ", of_claims.partition('<ul class="finding-list">')[2])
+    assert "undecided" not in listed_.partition("Control baselines")[0].lower()
+    assert all(value in of_claims for value in ("n = 1", "no value"))
 
 
 def test_controls_are_the_floor(page: str) -> None:
@@ -333,7 +400,7 @@ def reference_page(with_reference: PlantedStudy) -> str:
 
 def depth_section(text: str) -> str:
     """The words and tags of the section on depth, on one line."""
-    return " ".join(text.partition('<section id="depth"')[2].partition("</section>")[0].split())
+    return section(text, "depth")
 
 
 def test_without_a_reference_the_page_says_so_in_two_sentences(page: str) -> None:
@@ -343,7 +410,7 @@ def test_without_a_reference_the_page_says_so_in_two_sentences(page: str) -> Non
         "Whether knowledge is gone cannot be said."
     ]
     assert "<table" not in depth_section(page)
-    assert '<a href="#depth">' in page and "and this study has none" in page
+    assert '<a href="#depth">' in page and "this study has none" in section(page, "limits")
 
 
 def test_the_page_on_depth_begins_with_what_cannot_be_concluded(reference_page: str) -> None:
@@ -358,7 +425,7 @@ def test_the_page_on_depth_begins_with_what_cannot_be_concluded(reference_page: 
 def test_each_outcome_of_depth_has_its_sentence(
     with_reference: PlantedStudy, reference_page: str
 ) -> None:
-    section = depth_section(reference_page)
+    found = section(reference_page, "found")
     depth = read_table(with_reference.root / "tables/depth.csv")
     rows = depth[depth["layers"] == "all"].set_index("method")
     for method, ending in [
@@ -367,9 +434,10 @@ def test_each_outcome_of_depth_has_its_sentence(
     ]:
         row = rows.loc[method]
         uds = {"value": row["uds"], "low": row["uds_low"], "high": row["uds_high"]}
-        assert f"{method}: UDS is {with_interval(uds)} (5 concepts). {ending}" in section
+        assert f"{method}: UDS is {with_interval(uds)} (5 concepts). {ending}" in found
     none = "npo has no reference model, so whether knowledge is gone cannot be said."
-    assert none in section
+    assert none in found
+    assert '<th scope="row">dpo</th>' in depth_section(reference_page)
 
 
 def test_the_page_shows_the_figure_of_depth_once_and_where_it_belongs(reference_page: str) -> None:
@@ -518,15 +586,15 @@ def test_json_cannot_end_its_script() -> None:
 
 # Figures.
 
-PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + (1400).to_bytes(4, "big") + (600).to_bytes(4, "big")
-
 
 def figure(tmp_path: Path, name: str, caption: str) -> dict[str, Any]:
     """One figure with its caption; what `pictures` makes of it."""
     path, template = tmp_path / "figures/m" / name, tmp_path / "captions/curves.rst"
     path.parent.mkdir(parents=True)
     template.parent.mkdir()
-    path.write_bytes(PNG)
+    notes = PngInfo()
+    notes.add_text(NOTES, "n = 3 < 5; axis cut")
+    Image.new("1", (1400, 600)).save(path, pnginfo=notes)
     template.write_text(caption, encoding="utf-8")
     shown = Shown(["sliding_5", "suffix"], ["notebook"], ["krs"])
     by_place = pictures([path], {"curves": template}, shown, dpi=200)["m"]
@@ -538,6 +606,7 @@ def test_a_figure_has_the_caption_of_snakemakes_report(tmp_path: Path) -> None:
     caption = "Of {{ snakemake.wildcards.model }}.\n\n{{ snakemake.wildcards.window }}.\n"
     found = figure(tmp_path, "curves.suffix.notebook.krs.png", caption)
     assert found["caption"] == ["Of m.", "suffix."]
+    assert found["notes"] == "n = 3 < 5; axis cut"
     assert (found["width"], found["height"], found["shown"]) == (1400, 600, 875)
     assert found["place"] == "others"
     assert found["alt"].startswith("Recovery against layer: m, each layer and all after it")

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dissect.calibration.round import described, round_table
+from dissect.calibration.round import _reasons, described, round_table
 from dissect.calibration.scores import SCORES
-from dissect.terms import KNOWS, NEVER, ORIGINAL, PAPER_EXPERIMENTS
+from dissect.terms import KNOWS, NEVER, NONE, ORIGINAL, PAPER_EXPERIMENTS
 from planted_depth import planted_depth
 
 KNOWN = [
@@ -126,6 +126,15 @@ def test_scores_are_what_was_planted(
     table: pd.DataFrame, score: str, hide: float, gone: float
 ) -> None:
     assert table[score].to_dict() == pytest.approx({"hide": hide, "gone": gone})
+
+
+def test_a_state_is_confirmed_against_the_untreated_model_where_no_other_was_treated() -> None:
+    untreated = {"recipe": NONE, "treatment": NONE}
+    states = [{**one, **untreated} if one["state"] == NEVER else one for one in KNOWN]
+    assert len([one for one in states if one["recipe"] == NONE]) == 1
+    assert (_reasons({one["method"]: one for one in states}, planted_recall()) == "").all()
+    alone = {one["method"]: one for one in states if one["state"] != NEVER}
+    assert (_reasons(alone, planted_recall()) != "").all()
 
 
 def test_states_are_confirmed_against_the_same_recipe(table: pd.DataFrame) -> None:

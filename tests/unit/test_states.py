@@ -39,7 +39,7 @@ def test_nothing_is_confirmed_of_an_original_that_has_not_learned() -> None:
 
 
 def test_without_a_counterpart_knowledge_is_not_confirmed() -> None:
-    reason = "there is no never-knowing model after the same treatment"
+    reason = "there is no never-knowing model to compare it with"
     assert why_not(Recalled(KNOWS, "refuse", 0.0, 1.0), None, original=1.0) == reason
     assert why_not(Recalled(KNOWS, "placebo", 1.0, 1.0), None, original=1.0) == ""
 

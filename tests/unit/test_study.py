@@ -686,5 +686,24 @@ def test_finished_rounds_are_those_that_the_study_does_not_make(inputs: Path) ->
         (folder / name).touch()
     found = study(calibration={"rounds": "rounds"})
     assert found.finished_rounds == ["rounds/n.csv"]
+    # A round of the same name is replaced by this study's only where that counts.
+    not_counted = study(calibration={"rounds": "rounds", "own": False})
+    assert not_counted.finished_rounds == ["rounds/m.csv", "rounds/n.csv"]
     with pytest.raises(DissectError, match="rounds: nowhere is not a folder"):
         _ = study(calibration={"rounds": "nowhere"}).finished_rounds
+
+
+def test_a_studys_own_rounds_are_pooled_unless_the_config_says_no(
+    inputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (inputs / "rounds").mkdir()
+    (inputs / "rounds/n.csv").touch()
+    own, finished = "results/x/rounds/m.csv", "rounds/n.csv"
+    monkeypatch.setattr(Products, "rounds", lambda _: [own])
+    pooled = products(calibration={"rounds": "rounds"})
+    assert pooled.all_rounds() == [own, finished]
+    apart = products(calibration={"rounds": "rounds", "own": False})
+    assert (apart.pooled_rounds(), apart.all_rounds()) == ([], [finished])
+    assert apart.rounds() == [own]  # written all the same
+    alone = products(calibration={"own": False})
+    assert alone.all_rounds() == [] and alone.table("calibration.csv") == []

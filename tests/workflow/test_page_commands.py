@@ -18,7 +18,15 @@ TUTORIALS = ("guide.md", "reference-study.md")
 PAGES = ("README.md", "calibration/README.md")
 # Lines that begin so are not executed, for the reason given.
 NOT_EXECUTED = {"git clone ": "needs a network and an address"}
-SHIPPED = ("Makefile", "pyproject.toml", "constraints.txt", "calibration", "demo", "pretrained", "slurm")
+SHIPPED = (
+    "Makefile",
+    "pyproject.toml",
+    "constraints.txt",
+    "calibration",
+    "demo",
+    "pretrained",
+    "slurm",
+)
 FILES = {"bibtex", "yaml", "json", "tsv", "python", "text"}  # languages of blocks without commands
 
 

@@ -73,7 +73,7 @@ rule calibrate:
     """How often each score is wrong, from this study's rounds and finished ones."""
     input:
         # A finished round elsewhere is ancient: what it holds is a parameter.
-        finished=[*products.rounds(), *map(ancient, study.finished_rounds)],
+        finished=[*products.pooled_rounds(), *map(ancient, study.finished_rounds)],
     output:
         rounds="<results>/tables/rounds.csv",
         table="<results>/tables/calibration.csv",

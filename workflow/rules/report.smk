@@ -7,6 +7,7 @@ rule make_report:
         tables=products.report_tables(),
         figures=[path for path in products.figures() if path.endswith(".png")],
         texts=products.report_texts(),
+        rounds=products.rounds(),
         captions=[os.path.relpath(HERE / "report" / f"{name}.rst") for name in FIGURES],
     output:
         page="<results>/report.html",

@@ -20,6 +20,7 @@ def main(
     figures: list[Path],
     texts: list[Path],
     captions: list[Path],
+    rounds: list[Path],
     windows: list[str],
     spans: list[str],
     scores: list[str],
@@ -34,12 +35,13 @@ def main(
         figures: PNG files of <results>/figures.
         texts: each concept's JSON, {model}/{concept}.json.
         captions: {figure}.rst, a template per figure.
+        rounds: files of <results>/rounds, of studies whose models' states are known.
         windows, spans, scores: what the figures show; the first of each leads.
         settings: the study's config, to be shown.
     """
     shown = Shown(windows, spans, scores)
     html = render(
-        read_sources(tables, texts, shown),
+        read_sources(tables, texts, shown, rounds),
         pictures(figures, {path.stem: path for path in captions}, shown, style.dpi),
         shown,
         style,

@@ -21,6 +21,7 @@ from dissect.terms import (
     FACT,
     KRS,
     NEVER,
+    NONE,
     ORIGINAL,
     PAPER_EXPERIMENTS,
     PUBLISHED,
@@ -96,8 +97,9 @@ def _reasons(states: Mapping[str, ModelState], recall: pd.DataFrame) -> "pd.Seri
     never = {
         one["recipe"]: models[method] for method, one in states.items() if one["state"] == NEVER
     }
+    untreated = never.get(NONE)
     reasons = {
-        method: why_not(models[method], never.get(one["recipe"]), as_it_is[ORIGINAL])
+        method: why_not(models[method], never.get(one["recipe"], untreated), as_it_is[ORIGINAL])
         for method, one in states.items()
     }
     return pd.Series(reasons, dtype=object)

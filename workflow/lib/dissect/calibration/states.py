@@ -31,8 +31,8 @@ def why_not(model: Recalled, counterpart: Recalled | None, original: float) -> s
     """Why a model's state is not confirmed; empty if it is.
 
     Args:
-        counterpart: the never-knowing model after the same treatment; None: there is none, and
-            then a treated model's knowledge is not confirmed.
+        counterpart: the never-knowing model after the same treatment, or else the untreated one;
+            None: there is neither, and then a treated model's knowledge is not confirmed.
         original: the recall of the original.
     """
     checks = [
@@ -47,7 +47,7 @@ def why_not(model: Recalled, counterpart: Recalled | None, original: float) -> s
 def _of_relearning(model: Recalled, counterpart: Recalled | None) -> tuple[bool, str]:
     """Whether relearning half of the facts brings back the other half, and what is missing."""
     if counterpart is None:
-        return False, "there is no never-knowing model after the same treatment"
+        return False, "there is no never-knowing model to compare it with"
     reason = (
         f"after relearning half, it recalls {model.relearned:.2f} of the other half, the "
         f"never-knowing model {counterpart.relearned:.2f}; wanted are {MORE} more"

@@ -68,8 +68,7 @@ def draw_behaviour(behaviour: pd.DataFrame, seed: int, style: Style) -> Figure:
                 panel.set_ylabel(label)
                 panel.yaxis.set_tick_params(labelleft=True)
                 panel.set_title(drawn_name(str(origin)) if len(origins) > 1 else "", loc="left")
-        phrases = _phrases(behaviour, ["without a patch"])
-        notes.title(figure, behaviour["model"].iloc[0], phrases, style)
+        _title(figure, behaviour, "without a patch", [], style)
         canvas.legend(figure, list(marks.values()), 4, length=2)
     return figure
 
@@ -120,9 +119,8 @@ def draw_behaviour_patched(behaviour: pd.DataFrame, seed: int, style: Style) -> 
             panel.set_xlabel("layers patched (from 0)")
         for panel in axes[:: canvas.columns_of(len(axes))]:
             panel.set_ylabel(SCORES["rouge_l"])
-        what = [SETS[sets[0]].title] if len(sets) == 1 else []
-        what.append("dashed: the unlearned model without a patch")
-        notes.title(figure, patched["model"].iloc[0], _phrases(patched, what), style)
+        what = SETS[sets[0]].title if len(sets) == 1 else ""
+        _title(figure, patched, what, ["dashed: the unlearned model without a patch"], style)
         canvas.legend(figure, list(marks.values()), 4, length=2)
     return figure
 
@@ -168,19 +166,20 @@ def _draw_points(
     axes.tick_params(axis="x", length=0)
 
 
-def _phrases(behaviour: pd.DataFrame, what: Sequence[str]) -> list[str]:
+def _title(
+    figure: Figure, behaviour: pd.DataFrame, what: str, lines: Sequence[str], style: Style
+) -> None:
+    """What is shown, of how many concepts and questions, and what marks and lines are."""
     concepts = behaviour.groupby(["origin", "method"])["concept"].nunique()
     questions = [
         notes.spread(behaviour.loc[behaviour["set"] == name, "questions"], SETS[name].noun)
         + SETS[name].on_what
         for name in _sets(behaviour)
     ]
-    return [
-        "how like the original's an answer is",
-        "1 = the same, word for word",
-        *what,
-        f"{notes.LARGE}; {notes.SMALL}",
-        notes.BARS if concepts.max() >= MIN_CONCEPTS else "",
-        f"n = {notes.spread(concepts, 'concept')} per method",
-        f"each with {', '.join(questions)}",
-    ]
+    shown = ["how like the original's an answer is", "1 = the same, word for word"]
+    bars = notes.BARS if concepts.max() >= MIN_CONCEPTS else ""
+    n = f"n = {notes.spread(concepts, 'concept')} per method"
+    of_each = f"each with {', '.join(questions)}"
+    phrases = [*shown, what, *lines, notes.LARGE, notes.SMALL, bars, n, of_each]
+    counted = [n, *notes.in_short([bars]), *lines, "large: means", notes.SMALL, of_each]
+    notes.title(figure, behaviour["model"].iloc[0], [*shown, what], counted, phrases, style)

@@ -71,7 +71,7 @@ def draw_calibration(
                 _separate_rows(axes, rows)
         _label_rows(grid[0, 0], rows)
         models = ", ".join(sorted(rounds["model"].unique()))
-        notes.title(figure, models, _phrases(rounds, table), style)
+        _title(figure, models, rounds, table, style)
         canvas.legend(figure, _legend(rounds, table, states), 4, length=1)
     return figure
 
@@ -175,16 +175,18 @@ def _legend(
     ]
 
 
-def _phrases(rounds: pd.DataFrame, table: pd.DataFrame) -> list[str]:
+def _title(
+    figure: Figure, models: str, rounds: pd.DataFrame, table: pd.DataFrame, style: Style
+) -> None:
     """What is shown, of how many rounds."""
     count = pd.Series([rounds["round"].nunique()])
     has_intervals, has_none = table["auc_low"].notna(), table["auc_low"].isna()
     is_missing = (has_none & table["auc"].notna()).any()
-    return [
-        "models that know the facts, and models that never knew them, after each treatment",
-        "left: a point is a model",
-        "right: AUC",
+    shown = ["models that know the facts and models that never knew them, by treatment"]
+    intervals = [
         "bars: 95 % intervals over rounds" if has_intervals.any() else "",
         f"no interval under {MIN_ROUNDS} rounds with a value of each state" if is_missing else "",
-        f"n = {notes.spread(count, 'round')}",
     ]
+    n, sides = f"n = {notes.spread(count, 'round')}", ["left: a point is a model", "right: AUC"]
+    phrases = [*shown, *sides, *intervals, n]
+    notes.title(figure, models, shown, [n, *sides, *intervals], phrases, style)

@@ -50,6 +50,8 @@ _METADATA: dict[str, dict[str, None]] = {
     ".png": {"Software": None},
     ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
+NOTES = "Description"  # the text of a PNG that holds the figure's notes
+_NOTES_OF = {".png": NOTES, ".pdf": "Subject"}
 
 
 @contextmanager
@@ -88,6 +90,8 @@ def applied(style: Style, frame: pd.DataFrame | None = None) -> Iterator[None]:
 def save(figure: Figure, outputs: Iterable[Path], style: Style) -> None:
     """Write a figure in the format of each name (.png, .pdf), whole or not at all.
 
+    Its label, which `notes.title` sets, is a text in the file.
+
     Raises:
         DissectError: for another format.
     """
@@ -95,8 +99,9 @@ def save(figure: Figure, outputs: Iterable[Path], style: Style) -> None:
         kind = output.suffix
         if kind not in _METADATA:
             raise DissectError(f"{output.name}: figures are written as {' or '.join(_METADATA)}")
+        metadata = _METADATA[kind] | {_NOTES_OF[kind]: str(figure.get_label())}
         with applied(style), atomic_path(output) as partial:
-            figure.savefig(partial, format=kind[1:], metadata=_METADATA[kind], dpi=style.dpi)
+            figure.savefig(partial, format=kind[1:], metadata=metadata, dpi=style.dpi)
 
 
 # The sheet.
@@ -131,8 +136,9 @@ def new_panels(
 
 
 def by_method(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Panel title -> its rows: one per method, and per origin where there are several."""
-    keys = ["method", "origin"] if frame["origin"].nunique() > 1 else ["method"]
+    """Panel title -> its rows: one per method, and per origin where copies have several."""
+    copies = frame.loc[frame["origin"] != REFERENCE, "origin"]
+    keys = ["method", "origin"] if copies.nunique() > 1 else ["method"]
     groups = frame.groupby(keys, sort=True, observed=True)
     return {", ".join(map(str, key)): part for key, part in groups}
 
@@ -229,10 +235,10 @@ def experiment_styles(style: Style, shown: Iterable[str]) -> dict[str, dict[str,
 
 
 def add_line(axes: Axes, rows: pd.DataFrame, value: str, **line_style: Any) -> None:
-    """A line against layer, broken where a layer has no value."""
-    values = rows.set_index("layer")[value].dropna().sort_index()
-    if len(values):
-        values = values.reindex(range(values.index[0], values.index[-1] + 1))
+    """A line against layer, broken where a layer has no value; layers without a row are no break."""
+    values = rows.set_index("layer")[value].sort_index()
+    values = values.loc[values.first_valid_index() : values.last_valid_index()]
+    if values.notna().any():
         axes.plot(values.index, values, **line_style)
 
 

@@ -47,7 +47,7 @@ def draw_curves(curves: pd.DataFrame, style: Style) -> Figure:
     overall = overall.assign(low=math.nan, high=math.nan)  # the paper's figure has no bands
     rows = {str(origin): part for origin, part in overall.groupby("origin", sort=True)}
     panels = canvas.MethodPanels(rows if len(rows) > 1 else {"": overall}, {}, overall["mean"])
-    return _draw(curves, panels, [f"{notes.AVERAGED}, then methods"], style)
+    return _draw(curves, panels, f"{notes.AVERAGED}, then methods", [], style)
 
 
 def draw_curves_by_method(curves: pd.DataFrame, concepts: pd.DataFrame, style: Style) -> Figure:
@@ -60,11 +60,15 @@ def draw_curves_by_method(curves: pd.DataFrame, concepts: pd.DataFrame, style: S
     """
     each = curves[(curves["method"] != ALL_METHODS) & (curves["donor"] == DONOR)]
     panels = canvas.MethodPanels.of(each, concepts)
-    return _draw(curves, panels, [notes.AVERAGED, *notes.uncertainty(panels)], style)
+    return _draw(curves, panels, notes.AVERAGED, notes.uncertainty(panels), style)
 
 
 def _draw(
-    curves: pd.DataFrame, panels: canvas.MethodPanels, averaged: list[str], style: Style
+    curves: pd.DataFrame,
+    panels: canvas.MethodPanels,
+    averaged: str,
+    uncertainty: list[str],
+    style: Style,
 ) -> Figure:
     """Panels of curves on shared axes, each with its controls and the reference model."""
     drawn, shown = pd.concat(panels.rows.values()), panels.shown
@@ -89,10 +93,12 @@ def _draw(
         # The most that each control gives back anywhere, also below the end of the axis.
         highest = controls.groupby("donor")["mean"].max().reindex(list(_WORDS)).dropna()
         _label(axes, layer_label(first["window"]), SCORES[first["score"]], end)
+        originals = curves[curves["donor"] == DONOR]
         phrases = [
             *notes.setting(first["window"], first["span"]),
-            *averaged,
-            *notes.counted(curves[curves["donor"] == DONOR]),
+            averaged,
+            *uncertainty,
+            *notes.counted(originals),
             notes.cut_note(shown, style),
             *(
                 f"floor with {_WORDS[str(donor)]}: at most {notes.signed(round(value, 2))}"
@@ -100,7 +106,9 @@ def _draw(
                 for donor, value in highest.items()
             ),
         ]
-        notes.title(figure, first["model"], phrases, style)
+        heading = notes.setting_in_short(first["window"], first["span"])
+        counted = [notes.counted_in_short(originals), *notes.in_short(uncertainty), averaged]
+        notes.title(figure, first["model"], heading, counted, phrases, style)
         handles = [*canvas.experiment_styles(style, drawn["experiment"]).values()]
         handles += [canvas.REFERENCE_LINE] if len(references) else []
         handles += [_LINES[donor] for donor in map(str, highest[highest >= end].index)]

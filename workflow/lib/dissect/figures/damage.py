@@ -35,15 +35,19 @@ def draw_damage(curves: pd.DataFrame, concepts: pd.DataFrame, style: Style) -> F
             panel.set_title(drawn_name(name), loc="left")
             panel.set_xlabel(layer_label(window))
             panel.set_ylabel("" if number % columns else "damage")
+        span, uncertainty = str(curves["span"].iloc[0]), notes.uncertainty(panels)
+        scale = "1 = as far from the original's logits as the unlearned model, 0 = no damage"
         phrases = [
             window_label(window).replace("patched", "of the unlearned model in the original"),
-            f"loss over {SPANS[str(curves['span'].iloc[0])]}",
-            "1 = as far from the original's logits as the unlearned model, 0 = no damage",
+            f"loss over {SPANS[span]}",
+            scale,
             notes.AVERAGED,
-            *notes.uncertainty(panels),
+            *uncertainty,
             *notes.counted(curves),
         ]
-        notes.title(figure, str(curves["model"].iloc[0]), phrases, style)
+        heading = notes.setting_in_short(window, span, scale)
+        counted = [notes.counted_in_short(curves), *notes.in_short(uncertainty)]
+        notes.title(figure, str(curves["model"].iloc[0]), heading, counted, phrases, style)
         entries = [*canvas.experiment_styles(style, each["experiment"]).values()]
         entries += [canvas.REFERENCE_LINE] if len(references) else []
         canvas.legend(figure, entries, 4 if columns > 1 else 2)

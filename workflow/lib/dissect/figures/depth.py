@@ -47,7 +47,7 @@ def draw_depth(depth: pd.DataFrame, style: Style, seed: int) -> Figure:
             axes.set_xlabel("patched after layer (from 0)")
             axes.set_ylabel("" if number % columns else "nats lost per token of the fact")
             canvas.layer_ticks(axes)
-        notes.title(figure, str(depth["model"].iloc[0]), _phrases(damages, rows), style)
+        _title(figure, damages, rows, style)
         canvas.legend(figure, list(line_styles.values()), len(line_styles))
     return figure
 
@@ -74,16 +74,26 @@ def _mean_uds(rows: pd.DataFrame) -> float:
     return float(scores[scores["question"].isna()]["uds"].mean())
 
 
-def _phrases(depth: pd.DataFrame, rows: dict[str, pd.DataFrame]) -> list[str]:
+def _title(
+    figure: Figure, depth: pd.DataFrame, rows: dict[str, pd.DataFrame], style: Style
+) -> None:
     """What is shown, of how many concepts and questions."""
     concepts = pd.Series([frame["concept"].nunique() for frame in rows.values()])
     questions = [len(frame[["concept", "question"]].drop_duplicates()) for frame in rows.values()]
-    return [
-        "what facts lose in the original with another model's residual stream at the fact",
-        notes.AVERAGED,
+    uncertainty = [
         notes.BANDS if concepts.max() >= MIN_CONCEPTS else "",
         "thin lines: single concepts" if 1 < concepts.max() < MIN_CONCEPTS else "",
-        _FORMS[str(depth["form"].iloc[0])],
-        f"n = {notes.spread(concepts, 'concept')} and "
-        f"{notes.spread(pd.Series(questions), 'question')} per method",
     ]
+    n = f"n = {notes.spread(concepts, 'concept')} and "
+    n += notes.spread(pd.Series(questions), "question")
+    form = _FORMS[str(depth["form"].iloc[0])]
+    phrases = [
+        "what facts lose in the original with another model's residual stream at the fact",
+        notes.AVERAGED,
+        *uncertainty,
+        form,
+        f"{n} per method",
+    ]
+    shown, counted = ["another model's residual stream patched", form], [n]
+    counted += notes.in_short(uncertainty)
+    notes.title(figure, str(depth["model"].iloc[0]), shown, counted, phrases, style)

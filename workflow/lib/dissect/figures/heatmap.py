@@ -49,7 +49,7 @@ def draw_heatmap(concepts: pd.DataFrame, style: Style) -> Figure:
         first = concepts.iloc[0]
         figure.supxlabel(layer_label(first["window"]), fontsize=8 * style.font_scale)
         _colour_bar(figure, concepts, style)
-        notes.title(figure, first["model"], _phrases(concepts, style), style)
+        _title(figure, concepts, style)
     return figure
 
 
@@ -93,14 +93,18 @@ def _colour_bar(figure: Figure, concepts: pd.DataFrame, style: Style) -> None:
     bar.outline.set_visible(False)
 
 
-def _phrases(concepts: pd.DataFrame, style: Style) -> list[str]:
+def _title(figure: Figure, concepts: pd.DataFrame, style: Style) -> None:
+    """What is shown, of how many questions, and what marks and grey are."""
     first = concepts.iloc[0]
     questions = concepts.loc[concepts["value"].notna(), "questions"]
     counted = notes.spread(questions, "question") if len(questions) else "none has a value"
-    return [
+    marks = [f"dash: below {notes.signed(MARKED_BELOW)}", "grey: no value"]
+    phrases = [
         *notes.setting(first["window"], first["span"]),
         f"each concept: mean over its questions ({counted})",
-        f"dash: below {notes.signed(MARKED_BELOW)}",
-        "grey: no value",
+        *marks,
         notes.cut_note(concepts["value"], style, "colours"),
     ]
+    shown = notes.setting_in_short(first["window"], first["span"])
+    lines = shown, [f"each concept: mean over its questions (n = {counted})", *marks]
+    notes.title(figure, first["model"], *lines, phrases, style)

@@ -79,15 +79,17 @@ def draw_last_layer(concepts: pd.DataFrame, style: Style) -> Figure:
             panel.set_xlim(canvas.score_floor(share["value"], style), canvas.TOP)
             panel.set_xlabel(SCORES[first["score"]])
         each = share.groupby(_BY)["concept"].nunique()
+        n = f"n = {notes.spread(each, 'concept') if len(each) else 'no concept with a value'}"
         phrases = [
             *notes.setting(first["window"], first["span"]),
             notes.LARGE,
             notes.SMALL,
-            f"n = {notes.spread(each, 'concept') if len(each) else 'no concept with a value'} "
-            "per method",
+            f"{n} per method",
             notes.cut_note(share["value"].astype(float), style),
         ]
-        notes.title(figure, first["model"], phrases, style)
+        heading = notes.setting_in_short(first["window"], first["span"])
+        counted = [f"{n} per method", "large: means", notes.SMALL]
+        notes.title(figure, first["model"], heading, counted, phrases, style)
         labels = _LABELS.get(first["window"], _SLIDING_LABELS)
         entries = [
             canvas.LARGE_MARK | {"marker": marker, "color": colour, "label": label}

@@ -1,7 +1,6 @@
-"""The words above a figure: what it shows, of how many, and what lies outside its axes."""
+"""The words of a figure: two lines above it, and all of its notes, which are saved with it."""
 
-import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -17,35 +16,57 @@ SMALL = "small: single concepts"
 LARGE = f"large: {AVERAGED}"
 BARS = "bars: 95 % bootstrap intervals over concepts"
 BANDS = "bands: 95 % bootstrap intervals over concepts"
+_NAME = 12  # characters that a model's name has at least
+# The same where there is little room.
+_SHORT = {BARS: "bars: 95 % intervals", BANDS: "bands: 95 % intervals"}
 
 
-def title(figure: Figure, model: str, phrases: Iterable[str], style: Style) -> None:
-    """The model's name and, under it, what is shown, in lines as wide as the figure.
+def title(
+    figure: Figure,
+    model: str,
+    shown: Iterable[str],
+    counted: Iterable[str],
+    notes: Iterable[str],
+    style: Style,
+) -> None:
+    """Two lines above a figure, as wide as it; and its notes, which `canvas.save` puts in its file.
 
-    The figure grows by the height of the title, so that the panels keep their height.
+    The figure grows by the height of the lines, so that the panels keep their height.
+
+    Args:
+        shown: what is shown, for the line that begins with the model's name.
+        counted: of how many, and what bands and marks are, for the second line.
+        notes: all that a reader of the report is told under the figure.
     """
     size = 7 * style.font_scale
     width = int(figure.get_figwidth() * 72 / (0.56 * size))
-    lines = [shortened(one_line(model), width), *_set_in_lines(phrases, width)]
-    text = literal("\n".join(lines))
-    figure.suptitle(text, x=0.01, ha="left", fontsize=size, linespacing=1.25)
+    shown, counted = ([*filter(None, phrases)] for phrases in (shown, counted))
+    room = width - sum(map(len, shown[:1])) - 2
+    name = shortened(one_line(model), max(room, _NAME))
+    lines = [_filled([f"{name}: {shown[0]}", *shown[1:]], width), _filled(counted, width)]
+    figure.suptitle(literal("\n".join(lines)), x=0.01, ha="left", fontsize=size, linespacing=1.25)
     figure.set_figheight(figure.get_figheight() + len(lines) * 1.3 * size / 72)
+    figure.set_label("; ".join(filter(None, notes)))
 
 
-def _set_in_lines(phrases: Iterable[str], width: int) -> list[str]:
-    """Phrases joined by semicolons, broken between phrases unless one is longer than a line."""
-    lines: list[str] = []
-    for phrase in filter(None, phrases):
-        if lines and len(lines[-1]) + len(phrase) + 2 <= width:
-            lines[-1] += f"; {phrase}"
-        else:
-            lines += textwrap.wrap(phrase, width)
-    return lines
+def _filled(phrases: Sequence[str], width: int) -> str:
+    """The first phrases that fit in a line; of the very first one at least its beginning."""
+    line = shortened(phrases[0], width)
+    for phrase in phrases[1:]:
+        if len(line) + len(phrase) + 2 > width:
+            break
+        line += f"; {phrase}"
+    return line
 
 
 def setting(window: str, span: str) -> list[str]:
     """What was patched, which positions were compared, how the score reads."""
     return [window_label(window), f"loss over {SPANS[span]}", SCALE]
+
+
+def setting_in_short(window: str, span: str, scale: str = SCALE) -> list[str]:
+    """As `setting`, for the first line above a figure."""
+    return [window_label(window).removesuffix(" patched"), SPANS[span], scale]
 
 
 def uncertainty(
@@ -54,6 +75,21 @@ def uncertainty(
     """Words on single concepts and on intervals, where they are drawn."""
     has_intervals = len(panels.singles) < len(panels.rows)
     return [singles if panels.singles else "", intervals if has_intervals else ""]
+
+
+def in_short(phrases: Iterable[str]) -> list[str]:
+    """Phrases of `uncertainty`, for the second line above a figure."""
+    return [_SHORT.get(phrase, phrase) for phrase in phrases]
+
+
+def counted_in_short(curves: pd.DataFrame) -> str:
+    """As `counted`, for the second line above a figure: ranges over all origins."""
+    each = curves[curves["method"] != ALL_METHODS]
+    methods = each.groupby("origin")["method"].nunique()
+    concepts, questions = spread(each["concepts"], "concept"), spread(each["questions"], "question")
+    of_each = " each" if methods.max() > 1 else ""
+    by_origin = ", by origin" if len(methods) > 1 else ""
+    return f"n = {spread(methods, 'method')}, {concepts}, {questions}{of_each}{by_origin}"
 
 
 def counted(curves: pd.DataFrame) -> list[str]:

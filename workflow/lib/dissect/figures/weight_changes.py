@@ -58,9 +58,7 @@ def draw_weight_changes(weight_changes: pd.DataFrame, style: Style, seed: int) -
             axes.set_xlabel("layer (from 0)")
             canvas.layer_ticks(axes)
         grid[0, 0].set_ylim(bottom=0)
-        notes.title(
-            figure, str(weight_changes["model"].iloc[0]), _phrases(weight_changes, rows), style
-        )
+        _title(figure, weight_changes, rows, style)
         _legends(figure, set(weight_changes["component"]), line_styles)
     return figure
 
@@ -86,19 +84,24 @@ def _draw_concept_vectors(axes: Axes, rows: pd.DataFrame) -> None:
     axes.plot(rows["layer"], rows["relative_change"], zorder=4, **_STAR)
 
 
-def _phrases(weight_changes: pd.DataFrame, rows: dict[str, pd.DataFrame]) -> list[str]:
+def _title(
+    figure: Figure, weight_changes: pd.DataFrame, rows: dict[str, pd.DataFrame], style: Style
+) -> None:
     """What is shown, of how many concepts."""
     each = pd.Series([frame["concept"].nunique() for frame in rows.values()])
     is_few = ((each > 1) & (each < MIN_CONCEPTS)).any()
     has_vectors = (weight_changes["component"] == CONCEPT_VECTOR).any()
-    return [
-        "Frobenius norm of the difference to the original, relative to the original's",
+    shown = ["Frobenius norm of the difference to the original, relative to the original's"]
+    marks = [
         "lines: mean over concepts" if each.max() > 1 else "",
         notes.BANDS if each.max() >= MIN_CONCEPTS else "",
         "small points: single concepts" if is_few else "",
-        f"n = {notes.spread(each, 'concept')} per method",
-        "" if has_vectors else "no concept vector is named in the concept file",
     ]
+    counted = [f"n = {notes.spread(each, 'concept')} per method"]
+    vectors = "" if has_vectors else "no concept vector is named in the concept file"
+    lines = shown, [*counted, *notes.in_short(marks)]
+    model = str(weight_changes["model"].iloc[0])
+    notes.title(figure, model, *lines, [*shown, *marks, *counted, vectors], style)
 
 
 def _legends(figure: Figure, present: set[str], line_styles: dict[str, dict[str, Any]]) -> None:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from dissect.analysis.curve_groups import ALL_METHODS, DONOR
 from dissect.figures import canvas, notes
-from dissect.figures.grid import LineStyles, method_grid
+from dissect.figures.grid import LineStyles, Words, method_grid
 from dissect.figures.style import SHORT_SCORES, SPANS, Look, Style
 from dissect.inputs.windows import PREFIX, window_width
 
@@ -79,22 +79,27 @@ def draw_widths(statistics: pd.DataFrame, concepts: pd.DataFrame, style: Style) 
         _label(axes, windows)
 
     scales = ("layers patched", SHORT_SCORES[means["score"].iloc[0]])
-    return method_grid(panels, draw_panel, READINGS, scales, _phrases(means, panels), style)
+    return method_grid(panels, draw_panel, READINGS, scales, _words(means, panels), style)
 
 
-def _phrases(means: pd.DataFrame, panels: canvas.MethodPanels) -> list[str]:
+def _words(means: pd.DataFrame, panels: canvas.MethodPanels) -> Words:
+    """What is shown, of how many concepts, and what the windows are."""
     methods = notes.spread(pd.Series([means["method"].nunique()]), "method")
-    n = means.loc[means["concepts"] > 0, "concepts"]
-    concepts = f"each with {notes.spread(n, 'concept')}" if len(n) else "none with a value"
-    return [
+    counts = means.loc[means["concepts"] > 0, "concepts"]
+    with_value = f"each with {notes.spread(counts, 'concept')}" if len(counts) else ""
+    span, n = SPANS[means["span"].iloc[0]], f"n = {methods}, {with_value or 'none with a value'}"
+    uncertainty = notes.uncertainty(panels, notes.SMALL, notes.BARS)
+    phrases = [
         "suffix: each layer and all after it",
         "prefix: each layer and all before it" if PREFIX in set(means["window"]) else "",
-        f"loss over {SPANS[means['span'].iloc[0]]}",
+        f"loss over {span}",
         notes.SCALE,
         notes.AVERAGED,
-        *notes.uncertainty(panels, notes.SMALL, notes.BARS),
-        f"n = {methods}, {concepts}",
+        *uncertainty,
+        n,
     ]
+    counted = [n, *notes.in_short(uncertainty), *phrases[:2]]
+    return Words(["windows of each width", span, notes.SCALE], counted, phrases)
 
 
 def _draw_means(axes: Axes, means: pd.DataFrame, x: Any, line_style: Mapping[str, Any]) -> None:

@@ -1,7 +1,8 @@
-"""Findings first: the paper's claims as they were decided, and three sentences on them."""
+"""The paper's claims: what was found, in numbers, and which of them are undecided, and why."""
 
 from collections import Counter
 from collections.abc import Mapping
+from string import ascii_lowercase
 from typing import Any
 
 import pandas as pd
@@ -35,19 +36,22 @@ def findings(claims: pd.DataFrame, span: str) -> list[dict[str, Any]]:
         claims: tables/claims.csv.
 
     Returns:
-        model, origin, sentences, power (`_power`) and rows: one per claim over all methods, the
-        table's columns and those of `_as_shown`; and by_method, the same of each method, if there
-        are several.
+        model, origin, sentences, undecided (`undecided`), power (`_power`) and rows: one per claim
+        over all methods, the table's columns, those of `_as_shown`, and why, the mark of the reason
+        if the claim is undecided; and by_method, the same of each method, if there are several.
     """
     of_span = claims[claims["span"].isin([span, ""])]
     of_models = []
     for (model, origin), rows in of_span.groupby(["model", "origin"], sort=True):
         pooled = rows[rows["method"] == ALL_METHODS]
+        open_claims = undecided(pooled)
+        marks = {one["reason"]: one["mark"] for one in open_claims["reasons"]}
         several = rows.loc[rows["method"] != ALL_METHODS, "method"].nunique() > 1
         shown = [
             {
                 **row,
                 **_as_shown(row),
+                "why": marks[_reason(row)] if row["verdict"] == UNDECIDED else "",
                 "by_method": [
                     {**one, **_as_shown(one)}
                     for one in records(rows[rows["id"] == row["id"]])
@@ -61,6 +65,7 @@ def findings(claims: pd.DataFrame, span: str) -> list[dict[str, Any]]:
                 "model": model,
                 "origin": origin,
                 "sentences": sentences(pooled),
+                "undecided": open_claims,
                 "power": _power(claims[claims["model"] == model]),
                 "rows": shown,
             }
@@ -104,8 +109,35 @@ def _as_shown(row: Row) -> dict[str, Any]:
     }
 
 
+def undecided(claims: pd.DataFrame) -> dict[str, Any]:
+    """Which claims of one model, origin and span are undecided.
+
+    Args:
+        claims: rows of tables/claims.csv, each id once.
+
+    Returns:
+        count: how many, in words, "" if there is none; reasons: per reason its mark (a, b, ...; ""
+        for a single one), the reason and how many claims it is the reason of, most first.
+    """
+    reasons = Counter(_reason(row) for row in records(claims) if row["verdict"] == UNDECIDED)
+    count, total = reasons.total(), counted(len(claims), "claim")
+    marks = ascii_lowercase if len(reasons) > 1 else [""]
+    return {
+        "count": f"{count} of {total} {'is' if count == 1 else 'are'} undecided" if count else "",
+        "reasons": [
+            {"mark": mark, "reason": reason, "claims": claims}
+            for mark, (reason, claims) in zip(marks, reasons.most_common(), strict=False)
+        ],
+    }
+
+
+def _reason(row: Row) -> str:
+    """Why a claim is undecided, as a part of a sentence that has a colon before it."""
+    return str(row["note"]).replace(": ", ", ")
+
+
 def sentences(claims: pd.DataFrame) -> list[str]:
-    """Three sentences on the claims of one model, origin and span.
+    """What was found of the claims of one model, origin and span: numbers, and what they decide.
 
     Args:
         claims: rows of tables/claims.csv, each id once.
@@ -162,9 +194,11 @@ def _number(row: Row) -> str:
 
 
 def _verdict(row: Row, claim: str) -> str:
-    """That a claim is supported, is not, or why neither can be said."""
-    if row["verdict"] in (UNDECIDED, MIXED):
-        return f"whether {claim} is {row['verdict']} ({row['note']})"
+    """That a claim is supported, is not, or is mixed; "" if it is undecided."""
+    if row["verdict"] == UNDECIDED:
+        return ""
+    if row["verdict"] == MIXED:
+        return f"whether {claim} is mixed ({row['note']})"
     return f"that {claim} is {row['verdict']} here"
 
 
@@ -174,9 +208,10 @@ def _on_all(claims: pd.DataFrame) -> str:
         counted(counts[SUPPORTED], "is supported", "are supported"),
         counted(counts[NOT_SUPPORTED], "is not supported", "are not supported"),
         counted(counts[MIXED], "is mixed", "are mixed"),
-        counted(counts[UNDECIDED], "is undecided", "are undecided"),
     ]
-    notes = Counter(claims.loc[claims["verdict"].isin([UNDECIDED, MIXED]), "note"])
-    why = "; ".join(f"{note} ({count})" for note, count in notes.most_common())
     total = counted(len(claims), "claim")
+    if counts[UNDECIDED] == len(claims):
+        return f"None of the paper's {total} could be decided."
+    notes = Counter(claims.loc[claims["verdict"] == MIXED, "note"])
+    why = "; ".join(f"{note} ({count})" for note, count in notes.most_common())
     return f"Of the paper's {total}, {listed(parts)}{': ' + why if why else ''}."

@@ -20,6 +20,7 @@ from dissect.report.error_rates import error_rates
 from dissect.report.explore import COLUMNS, explorer, looks_of
 from dissect.report.findings import findings
 from dissect.report.formatting import NONE, counted, listed, name_of, number, setting
+from dissect.report.models import model_tables
 from dissect.report.pictures import split
 from dissect.report.sources import Shown, Sources, highest
 from dissect.report.tables import PageTable, compact_json, narrowed, page_table
@@ -97,6 +98,7 @@ def render(
         asset=lambda name: (resources.files("dissect.report") / "assets" / name).read_text("utf-8"),
         vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
         study=_study(sources, sections),
+        models=model_tables(sources.rounds, sources.table("calibration.csv")),
         findings=findings(sources.tables["claims.csv"], shown.spans[0]),
         pictures=pictures,
         depth=depth,

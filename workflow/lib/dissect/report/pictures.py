@@ -1,7 +1,6 @@
 """The study's own figures, embedded, each with its caption."""
 
 import base64
-import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,8 +8,10 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from jinja2.exceptions import UndefinedError
+from PIL import Image
 
 from dissect.errors import DissectError
+from dissect.figures.canvas import NOTES
 from dissect.figures.registry import FIGURES
 from dissect.report.formatting import setting
 from dissect.report.sources import Shown
@@ -63,10 +64,12 @@ def _picture(
 ) -> dict[str, Any]:
     """What the page says of a figure.
 
-    `width` and `height` are the PNG's pixels, `shown` how many CSS pixels wide it is at most.
+    `width` and `height` are the PNG's pixels, `shown` how many CSS pixels wide it is at most;
+    `notes` are those that the file holds.
     """
-    model, title, data = path.parent.name, FIGURES[figure].title, path.read_bytes()
-    width, height = struct.unpack(">II", data[16:24])  # of a PNG's first chunk
+    model, title = path.parent.name, FIGURES[figure].title
+    with Image.open(path) as image:
+        (width, height), notes = image.size, image.info.get(NOTES, "")
     what = setting(*(selection.get(part) for part in ("window", "span", "score")))
     return {
         "id": "-".join(["figure", model, figure, *selection.values()]),
@@ -74,7 +77,8 @@ def _picture(
         "title": title,
         "alt": f"{title}: {', '.join(filter(None, (model, what)))}",
         "caption": _caption(caption, {"model": model, **selection}),
-        "uri": data_uri("png", data),
+        "notes": notes,
+        "uri": data_uri("png", path.read_bytes()),
         "width": width,
         "height": height,
         "shown": round(width / dpi * _PIXELS_PER_INCH),

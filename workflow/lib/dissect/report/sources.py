@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,14 @@ class Sources:
     metadata: of tables/krs.parquet: what all sweeps share, and under `sweeps` what they do not.
     scores: what `concept_scores` returns, of the windows, spans and scores that are shown.
     texts: (model, concept) -> the concept's JSON, with the original's answers.
+    rounds: model -> a row per model trained from it whose state is known, with every score.
     """
 
     tables: Mapping[str, pd.DataFrame]
     metadata: Mapping[str, Any]
     scores: pd.DataFrame
     texts: Mapping[tuple[str, str], Mapping[str, Any]]
+    rounds: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def table(self, name: str) -> pd.DataFrame | None:
         """A table that has rows, or None."""
@@ -70,13 +72,16 @@ class Shown:
         return Shown(self.windows[:1], self.spans[:1], self.scores[:1]).of(frame)
 
 
-def read_sources(tables: Iterable[Path], texts: Iterable[Path], shown: Shown) -> Sources:
+def read_sources(
+    tables: Iterable[Path], texts: Iterable[Path], shown: Shown, rounds: Iterable[Path] = ()
+) -> Sources:
     """Read all that the page shows.
 
     Args:
         tables: files of <results>/tables; krs.parquet, curves.csv, coverage.csv and claims.csv
             must be among them.
         texts: {model}/{concept}.json each.
+        rounds: {model}.csv each, of <results>/rounds.
 
     Raises:
         DissectError: for a table that is needed and not given, or cannot be read; if
@@ -106,6 +111,7 @@ def read_sources(tables: Iterable[Path], texts: Iterable[Path], shown: Shown) ->
             (path.parts[-2], path.stem): json.loads(path.read_text(encoding="utf-8"))
             for path in texts
         },
+        rounds={path.stem: read_table(path) for path in rounds},
     )
 
 

@@ -178,6 +178,9 @@ class Calibration(Section):
     rounds: UserPath | None = None
     """A folder of finished rounds (.csv files). A round that this study computes again replaces the
     finished one."""
+    own: bool = True
+    """Whether this study's own rounds count in tables/calibration.csv. false: they are written, but
+    only finished rounds count, as in a small demonstration."""
 
 
 class Figures(Section):

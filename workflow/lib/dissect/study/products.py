@@ -123,9 +123,13 @@ class Products:
         concepts = {one["concept"] for one in self.study.model_states(model)}
         return len(concepts) == 1 and self.study.has_recall(model, *concepts)
 
+    def pooled_rounds(self) -> list[str]:
+        """This study's rounds that count in the error rates: all, or none."""
+        return self.rounds() if self.study.config.calibration.own else []
+
     def all_rounds(self) -> list[str]:
-        """This study's rounds and the finished ones that the config names."""
-        return [*self.rounds(), *self.study.finished_rounds]
+        """The rounds that count in the error rates: this study's, and finished ones."""
+        return [*self.pooled_rounds(), *self.study.finished_rounds]
 
     @cached_property
     def has_depths(self) -> bool:

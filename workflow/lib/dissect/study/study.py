@@ -319,7 +319,7 @@ class Study:
 
     @cached_property
     def finished_rounds(self) -> list[str]:
-        """The files of finished rounds that the config names, but those that this study makes."""
+        """The files of finished rounds that the config names, but those that its own replace."""
         folder = self.config.calibration.rounds
         if folder is None:
             return []
@@ -329,7 +329,8 @@ class Study:
                 "rounds, such as calibration/rounds, or leave it out"
             )
         files = [path for path in sorted(Path(folder).glob("*.csv")) if path.is_file()]
-        return [str(path) for path in files if path.stem not in self.models]
+        replaced = self.models if self.config.calibration.own else []
+        return [str(path) for path in files if path.stem not in replaced]
 
     def weights_mb(self, model: str) -> float | None:
         """Megabytes of the original's weights, once they are known: here, or by preflight."""
