@@ -5,50 +5,53 @@
 docs/explanation/calibration.md has this table; a test compares them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from dissect.calibration.scores import PRIMARY
-from dissect.calibration.table import ALL, ALL_ROUNDS, calibration_table, read_rounds
+from dissect.calibration.table import ALL, INCLUDED, calibration_table, read_rounds
 
 ROUNDS = Path(__file__).parent / "rounds"
-HEAD = ("score", "models after", "AUC", "false alarms", "power")
+TREATMENTS = ("placebo", "refuse", "hide", "grad_diff", "npo")
+HEAD = ("score", "models", *TREATMENTS, "all", "false alarms", "power")
 
 
-def rows_of(rounds: pd.DataFrame) -> Iterator[tuple[str, ...]]:
-    """A row per primary score and treatment, of all models, and of confirmed ones pooled."""
-    table = calibration_table(rounds)
-    is_shown = (table["included"] == ALL_ROUNDS) | (table["treatment"] == ALL)
-    table = table[table["primary"] & is_shown & table["auc"].notna()]
-    order = {name: number for number, name in enumerate(PRIMARY)}
-    table = table.sort_values("score", key=lambda names: names.map(order), kind="stable")
-    for row in table.to_dict("records"):
-        yield (
-            f"`{row['score']}`",
-            _models(row),
-            _with_interval(row, "auc"),
-            _share(row, "false_alarms", "n_never", "false_alarm_rate"),
-            _share(row, "power_count", "n_knows", "power"),
-        )
+def rows_of(rounds: pd.DataFrame) -> Iterator[Sequence[str]]:
+    """A row per primary score, of all models and of those whose state was confirmed.
+
+    Its cells are those of HEAD: the AUC after each treatment and pooled, and the pooled rates.
+    """
+    keys = ["score", "included", "treatment"]
+    table = {tuple(row[key] for key in keys): row for row in _records(calibration_table(rounds))}
+    for score in PRIMARY:
+        for included in INCLUDED:
+            pooled = table.get((score, included, ALL))
+            if pooled is not None:
+                of_treatments = [table.get((score, included, one)) for one in TREATMENTS]
+                yield [
+                    f"`{score}`",
+                    included,
+                    *("-" if row is None else _auc(row) for row in of_treatments),
+                    _auc(pooled),
+                    _share(pooled, "false_alarms", "n_never", "false_alarm_rate"),
+                    _share(pooled, "power_count", "n_knows", "power"),
+                ]
 
 
-def _models(row: Mapping[str, Any]) -> str:
-    """Which models are counted."""
-    if row["treatment"] != ALL:
-        return str(row["treatment"])
-    return "all" if row["included"] == ALL_ROUNDS else "all, state confirmed"
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return table.to_dict("records")
 
 
-def _with_interval(row: Mapping[str, Any], name: str) -> str:
-    """A number between 0 and 1 and its interval; a dash where it is not defined."""
-    if pd.isna(row[name]):
+def _auc(row: Mapping[str, Any]) -> str:
+    """The AUC and its interval; a dash where it is not defined."""
+    if pd.isna(row["auc"]):
         return "-"
-    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    low, high = row["auc_low"], row["auc_high"]
     interval = "" if pd.isna(low) else f" [{low:.2f}, {high:.2f}]"
-    return f"{row[name]:.2f}{interval}"
+    return f"{row['auc']:.2f}{interval}"
 
 
 def _share(row: Mapping[str, Any], count: str, of: str, rate: str) -> str:
@@ -58,14 +61,11 @@ def _share(row: Mapping[str, Any], count: str, of: str, rate: str) -> str:
     return f"{row[count]:g} of {row[of]:g} [{row[f'{rate}_low']:.2f}, {row[f'{rate}_high']:.2f}]"
 
 
-def markdown(rows: Iterable[tuple[str, ...]]) -> str:
-    """The rows with their head."""
-    lines = [HEAD, ("---",) * len(HEAD), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
 def main() -> None:
-    print(markdown(rows_of(read_rounds(sorted(ROUNDS.glob("*.csv"))))))
+    rounds = read_rounds(sorted(ROUNDS.glob("*.csv")))
+    print(f"| {' | '.join(HEAD)} |\n|{'---|' * len(HEAD)}")
+    for cells in rows_of(rounds):
+        print(f"| {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

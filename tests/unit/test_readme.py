@@ -1,4 +1,4 @@
-"""README.md gives the demo's own numbers, and no text concludes more than KRS shows."""
+"""The pages give the studies' own numbers, and no text concludes more than KRS shows."""
 
 import re
 import subprocess
@@ -11,11 +11,15 @@ from dissect.analysis.behaviour import gap_closed
 from dissect.analysis.claim_list import CLAIMS, UNRELATED
 from dissect.report.formatting import number
 from dissect.results.csv_files import read_csv
+from dissect.terms import KNOWS
 
 ROOT = Path(__file__).parents[2]
-DEMO = ROOT / "docs/pretrained"
+NUMBERS = ROOT / "docs/pretrained"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TEXT = " ".join(README.split())
+PRETRAINED = (ROOT / "pretrained/README.md").read_text(encoding="utf-8")
+PRETRAINED_TEXT = " ".join(PRETRAINED.split())
+SHOWN = ("recalled", "krs_mlp_coefficients_and_attention_highest", "uds", "relearned")
 BOTH = "mlp_coefficients_and_attention"
 PATCHED = (25, 29)
 
@@ -30,9 +34,9 @@ FORBIDDEN = re.compile(
 )
 
 
-def claims_of_demo() -> pd.DataFrame:
-    """The demo's claims over all methods, by the answer span or by none."""
-    table = pd.read_csv(DEMO / "claims.csv", keep_default_na=False)
+def pretrained_claims() -> pd.DataFrame:
+    """The claims over all methods, by the answer span or by none."""
+    table = pd.read_csv(NUMBERS / "claims.csv", keep_default_na=False)
     return table[table["span"].isin(["answer", ""]) & (table["method"] == "all")]
 
 
@@ -42,20 +46,34 @@ def rows(text: str) -> dict[str, list[str]]:
     return {id_: [sweep.strip() for sweep in sweeps] for id_, *sweeps in found}
 
 
-def test_the_readmes_claims_are_the_demos() -> None:
+def test_the_demos_scores_are_those_of_its_round() -> None:
+    models = pd.read_csv(ROOT / "docs/demo/round.csv")
+    expected = {
+        row["method"]: [
+            "yes" if row["state"] == KNOWS else "no",
+            *(f"{row[name]:.2f}" for name in SHOWN),
+        ]
+        for _, row in models.iterrows()
+    }
+    section = README.partition("## Results of the demo")[2].partition("\n## ")[0]
+    found = re.findall(r"^\| `(\w+)`[^|]* \| (.+) \|$", section, re.M)
+    assert {name: cells.split(" | ") for name, cells in found} == expected
+
+
+def test_the_pages_claims_are_the_studys() -> None:
     expected = {
         row.id: [
             f"{row.bound} {row.threshold:g}",
             f"{float(row.value):.2f}" if row.value else "none",
             row.verdict,
         ]
-        for row in claims_of_demo().itertuples()
+        for row in pretrained_claims().itertuples()
     }
-    assert rows(README) == expected
+    assert rows(PRETRAINED) == expected
 
 
-def test_the_demos_claims_are_those_of_the_program() -> None:
-    for claim, row in zip((*CLAIMS, UNRELATED), claims_of_demo().itertuples(), strict=True):
+def test_the_claims_are_those_of_the_program() -> None:
+    for claim, row in zip((*CLAIMS, UNRELATED), pretrained_claims().itertuples(), strict=True):
         assert (row.id, row.claim) == (claim.id, claim.claim)
         assert (row.statistic, row.bound, row.threshold) == (
             claim.statistic,
@@ -72,20 +90,26 @@ def test_the_demos_claims_are_those_of_the_program() -> None:
         ("value_vectors", "value vectors of these layers restored, it is {} %."),
     ],
 )
-def test_the_readmes_answers_are_the_demos(experiment: str, words: str) -> None:
-    patches = gap_closed(read_csv(DEMO / "behaviour.csv")).set_index(
+def test_the_pages_answers_are_the_studys(experiment: str, words: str) -> None:
+    patches = gap_closed(read_csv(NUMBERS / "behaviour.csv")).set_index(
         ["experiment", "first_layer", "last_layer"]
     )
-    assert words.format(number(100 * patches.loc[(experiment, *PATCHED), "share"], 0)) in TEXT
+    assert (
+        words.format(number(100 * patches.loc[(experiment, *PATCHED), "share"], 0))
+        in PRETRAINED_TEXT
+    )
 
 
-def test_the_readmes_facts_are_counted() -> None:
-    facts = pd.read_csv(DEMO / "facts.csv")
+def test_the_pages_facts_are_counted() -> None:
+    facts = pd.read_csv(NUMBERS / "facts.csv")
     unpatched = facts[facts["experiment"].isna()]
-    assert f"{unpatched['kept'].sum()} of {unpatched['questions'].sum()} of the copies'" in TEXT
+    assert (
+        f"{unpatched['kept'].sum()} of {unpatched['questions'].sum()} of the copies'"
+        in PRETRAINED_TEXT
+    )
     assert (unpatched["original"] == unpatched["questions"]).all()
     there = (facts["experiment"] == BOTH) & (facts["first_layer"] == PATCHED[0])
-    assert f"patched: {facts.loc[there, 'kept'].sum()} of 24" in TEXT
+    assert f"patched: {facts.loc[there, 'kept'].sum()} of 24" in PRETRAINED_TEXT
 
 
 def test_what_krs_cannot_show_comes_first() -> None:

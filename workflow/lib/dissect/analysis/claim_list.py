@@ -3,8 +3,8 @@
 Y. Hong et al., Dissecting Fine-Tuning Unlearning in Large Language Models, EMNLP 2024. The full
 text was unavailable: the claims and their thresholds are this project's reading of the abstract and
 of a summary of section 3, written when results of config/pretrained.yaml were known. Where the
-paper says "much", a number has to be chosen. Four thresholds serve all claims, on the scale of KRS from 0 (the
-unlearned model's logits) to 1 (the original's):
+paper says "much", a number has to be chosen. Four thresholds serve all claims, on the scale of KRS
+from 0 (the unlearned model's logits) to 1 (the original's):
 
     0.1  about nothing: within a tenth of the way
     0.5  much: half of the way

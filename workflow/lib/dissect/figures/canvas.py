@@ -235,7 +235,7 @@ def experiment_styles(style: Style, shown: Iterable[str]) -> dict[str, dict[str,
 
 
 def add_line(axes: Axes, rows: pd.DataFrame, value: str, **line_style: Any) -> None:
-    """A line against layer, broken where a layer has no value; layers without a row are no break."""
+    """A line against layer, broken where a row has no value, but not where a layer has no row."""
     values = rows.set_index("layer")[value].sort_index()
     values = values.loc[values.first_valid_index() : values.last_valid_index()]
     if values.notna().any():

@@ -179,8 +179,7 @@ class Calibration(Section):
     """A folder of finished rounds (.csv files). A round that this study computes again replaces the
     finished one."""
     own: bool = True
-    """Whether this study's own rounds count in tables/calibration.csv. false: they are written, but
-    only finished rounds count, as in a small demonstration."""
+    """Whether this study's own rounds count in tables/calibration.csv, as finished ones do."""
 
 
 class Figures(Section):
