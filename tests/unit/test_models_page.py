@@ -110,7 +110,10 @@ def test_the_page_shows_the_models_first_of_what_was_found(rates_from: int, tmp_
     study = plant_study(tmp_path, concepts=1, figures=False)
     assert "state is known" not in found(study.page())
     add_rounds(study, rates_from)
-    text = found(study.page())
+    page = study.page()
+    assert "It is known which of them ever learned the facts" in " ".join(page.split())
+    assert "alone (exploratory): no value" not in page
+    text = found(page)
     assert text.index("Models whose state is known") < text.index('<div class="summary">')
     assert text.partition("<tfoot>")[0].count('<tr><th scope="row">') == len(ROUND)
     assert ("<tfoot>" in text) == ("● knows" in text) == (rates_from > 0)
