@@ -4,6 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -11,7 +12,6 @@ from dissect.analysis.behaviour import gap_closed
 from dissect.analysis.claim_list import CLAIMS, UNRELATED
 from dissect.report.formatting import number
 from dissect.results.csv_files import read_csv
-from dissect.terms import KNOWS
 
 ROOT = Path(__file__).parents[2]
 NUMBERS = ROOT / "docs/pretrained"
@@ -19,7 +19,6 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 TEXT = " ".join(README.split())
 PRETRAINED = (ROOT / "pretrained/README.md").read_text(encoding="utf-8")
 PRETRAINED_TEXT = " ".join(PRETRAINED.split())
-SHOWN = ("recalled", "krs_mlp_coefficients_and_attention_highest", "uds", "relearned")
 BOTH = "mlp_coefficients_and_attention"
 PATCHED = (25, 29)
 
@@ -47,17 +46,19 @@ def rows(text: str) -> dict[str, list[str]]:
 
 
 def test_the_demos_scores_are_those_of_its_round() -> None:
-    models = pd.read_csv(ROOT / "docs/demo/round.csv")
-    expected = {
-        row["method"]: [
-            "yes" if row["state"] == KNOWS else "no",
-            *(f"{row[name]:.2f}" for name in SHOWN),
-        ]
-        for _, row in models.iterrows()
+    models = pd.read_csv(ROOT / "docs/demo/round.csv").set_index("method")
+    krs = "krs_mlp_coefficients_and_attention_highest"
+    values = {
+        "is {} in the model that never": models.loc["never", krs],
+        "facts, and {} and {} in those that unlearned": models.loc[["grad_diff", "npo"], krs],
+        "UDS ({}) and relearning ({} of": models.loc["hide", ["uds", "relearned"]],
+        "UDS is {} and relearning brings back {}.": models.loc["never", ["uds", "relearned"]],
+        "UDS is {} and {}: it stays": models.loc[["grad_diff", "npo"], "uds"],
     }
-    section = README.partition("## Results of the demo")[2].partition("\n## ")[0]
-    found = re.findall(r"^\| `(\w+)`[^|]* \| (.+) \|$", section, re.M)
-    assert {name: cells.split(" | ") for name, cells in found} == expected
+    for words, numbers in values.items():
+        assert words.format(*(f"{one:.2f}" for one in np.atleast_1d(numbers))) in TEXT
+    assert models.loc["hide", "recalled"] == 0
+    assert (models.loc[["grad_diff", "npo"], "relearned"] == 0).all()
 
 
 def test_the_pages_claims_are_the_studys() -> None:
