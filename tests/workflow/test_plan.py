@@ -93,7 +93,7 @@ def plan_pretrained(workflow: Workflow) -> Run:
 def shipped(tmp_path: Path) -> Workflow:
     """The workflow with the input files that it ships."""
     workflow = make(tmp_path)
-    for name in ("demo", "pretrained"):
+    for name in ("calibration", "demo", "pretrained"):
         (tmp_path / name).symlink_to(ROOT / name)
     return workflow
 
