@@ -136,11 +136,18 @@ def new_panels(
 
 
 def by_method(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Panel title -> its rows: one per method, and per origin where copies have several."""
-    copies = frame.loc[frame["origin"] != REFERENCE, "origin"]
-    keys = ["method", "origin"] if copies.nunique() > 1 else ["method"]
-    groups = frame.groupby(keys, sort=True, observed=True)
-    return {", ".join(map(str, key)): part for key, part in groups}
+    """Panel title -> its rows: one per method and origin.
+
+    The origin is named where copies have several, and of a reference model.
+    """
+    several = frame.loc[frame["origin"] != REFERENCE, "origin"].nunique() > 1
+    groups = frame.groupby(["method", "origin"], sort=True, observed=True)
+    return {
+        f"{method}, {origin}"
+        if several or (origin == REFERENCE and method != REFERENCE)
+        else str(method): part
+        for (method, origin), part in groups
+    }
 
 
 def at_best_layer(concepts: pd.DataFrame, by: list[str]) -> pd.DataFrame:

@@ -52,8 +52,8 @@ def _rates(calibration: pd.DataFrame | None) -> dict[str, Row]:
         return {}
     pooled = (calibration["treatment"] == ALL) & (calibration["included"] == ALL_ROUNDS)
     chosen = calibration[pooled & calibration["score"].isin(PRIMARY)]
-    known = chosen.dropna(subset=["false_alarms", "power_count"])
-    return {str(row["score"]): row for row in records(known)}
+    with_rates = chosen.dropna(subset=["false_alarms", "power_count"])
+    return {str(row["score"]): row for row in records(with_rates)}
 
 
 def _model_table(model: str, frame: pd.DataFrame, rates: Mapping[str, Row]) -> dict[str, Any]:
