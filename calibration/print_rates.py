@@ -5,17 +5,19 @@
 docs/explanation/calibration.md has this table; a test compares them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
+from make_study import TREATMENTS
 
-from dissect.calibration.scores import PRIMARY
+from dissect.calibration.scores import SCORES
 from dissect.calibration.table import ALL, INCLUDED, calibration_table, read_rounds
+from dissect.report.error_rates import number_of, share_of
+from dissect.report.formatting import NONE
+from dissect.report.sources import records
 
 ROUNDS = Path(__file__).parent / "rounds"
-TREATMENTS = ("placebo", "refuse", "hide", "grad_diff", "npo")
 HEAD = ("score", "models", *TREATMENTS, "all", "false alarms", "power")
 
 
@@ -24,9 +26,11 @@ def rows_of(rounds: pd.DataFrame) -> Iterator[Sequence[str]]:
 
     Its cells are those of HEAD: the AUC after each treatment and pooled, and the pooled rates.
     """
+    primary = [spec for spec in SCORES if spec.primary]
     keys = ["score", "included", "treatment"]
-    table = {tuple(row[key] for key in keys): row for row in _records(calibration_table(rounds))}
-    for score in PRIMARY:
+    rows = records(calibration_table(rounds, scores=primary))
+    table = {tuple(row[key] for key in keys): row for row in rows}
+    for score in (spec.name for spec in primary):
         for included in INCLUDED:
             pooled = table.get((score, included, ALL))
             if pooled is not None:
@@ -34,31 +38,11 @@ def rows_of(rounds: pd.DataFrame) -> Iterator[Sequence[str]]:
                 yield [
                     f"`{score}`",
                     included,
-                    *("-" if row is None else _auc(row) for row in of_treatments),
-                    _auc(pooled),
-                    _share(pooled, "false_alarms", "n_never", "false_alarm_rate"),
-                    _share(pooled, "power_count", "n_knows", "power"),
+                    *(NONE if row is None else number_of(row, "auc") for row in of_treatments),
+                    number_of(pooled, "auc"),
+                    share_of(pooled, "false_alarms", "n_never", "false_alarm_rate"),
+                    share_of(pooled, "power_count", "n_knows", "power"),
                 ]
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return table.to_dict("records")
-
-
-def _auc(row: Mapping[str, Any]) -> str:
-    """The AUC and its interval; a dash where it is not defined."""
-    if pd.isna(row["auc"]):
-        return "-"
-    low, high = row["auc_low"], row["auc_high"]
-    interval = "" if pd.isna(low) else f" [{low:.2f}, {high:.2f}]"
-    return f"{row['auc']:.2f}{interval}"
-
-
-def _share(row: Mapping[str, Any], count: str, of: str, rate: str) -> str:
-    """k of n and the interval of the share; a dash where it is not defined."""
-    if pd.isna(row[count]):
-        return "-"
-    return f"{row[count]:g} of {row[of]:g} [{row[f'{rate}_low']:.2f}, {row[f'{rate}_high']:.2f}]"
 
 
 def main() -> None:

@@ -28,9 +28,9 @@ def error_rates(sources: Sources) -> dict[str, Any]:
             {
                 "score": row["definition"],
                 "treatment": "all pooled" if row["treatment"] == ALL else row["treatment"],
-                "AUC": with_interval(_part(row, "auc")),
-                "false alarms": _share(row, "false_alarms", "n_never", "false_alarm_rate"),
-                "power": _share(row, "power_count", "n_knows", "power"),
+                "AUC": number_of(row, "auc"),
+                "false alarms": share_of(row, "false_alarms", "n_never", "false_alarm_rate"),
+                "power": share_of(row, "power_count", "n_knows", "power"),
                 "threshold": number(row["threshold"]),
             }
             for row in records(shown)
@@ -39,13 +39,15 @@ def error_rates(sources: Sources) -> dict[str, Any]:
     return {"rounds": int(table["rounds"].max()), "rates": rates}
 
 
-def _part(row: Row, name: str) -> dict[str, float]:
+def number_of(row: Row, name: str) -> str:
     """A number of the table with its interval."""
-    return {"value": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"]}
+    return with_interval(
+        {"value": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"]}
+    )
 
 
-def _share(row: Row, count: str, of: str, rate: str) -> str:
+def share_of(row: Row, count: str, of: str, rate: str) -> str:
     """k of n, and the share with its interval; empty where it is not defined."""
     if pd.isna(row[count]):
         return ""
-    return f"{int(row[count])} of {int(row[of])}: {with_interval(_part(row, rate))}"
+    return f"{int(row[count])} of {int(row[of])}: {number_of(row, rate)}"

@@ -125,8 +125,8 @@ def undecided(claims: pd.DataFrame) -> dict[str, Any]:
     return {
         "count": f"{count} of {total} {'is' if count == 1 else 'are'} undecided" if count else "",
         "reasons": [
-            {"mark": mark, "reason": reason, "claims": claims}
-            for mark, (reason, claims) in zip(marks, reasons.most_common(), strict=False)
+            {"mark": mark, "reason": reason, "claims": number_of_claims}
+            for mark, (reason, number_of_claims) in zip(marks, reasons.most_common(), strict=False)
         ],
     }
 

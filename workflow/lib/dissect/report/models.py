@@ -7,7 +7,8 @@ import pandas as pd
 
 from dissect.calibration.scores import PRIMARY, SCORES, ScoreSpec
 from dissect.calibration.table import ALL, ALL_ROUNDS
-from dissect.report.formatting import NONE, number, with_interval
+from dissect.report.error_rates import number_of
+from dissect.report.formatting import NONE, number
 from dissect.report.sources import records
 from dissect.terms import KNOWS
 
@@ -102,9 +103,7 @@ def _rate_rows(specs: Sequence[ScoreSpec], rates: Mapping[str, Row]) -> dict[str
     cells: dict[str, Callable[[Row], str]] = {
         "threshold": lambda row: number(row["threshold"]),
         "rounds": lambda row: f"{row['rounds']:g}",
-        "AUC": lambda row: with_interval(
-            {"value": row["auc"], "low": row["auc_low"], "high": row["auc_high"]}
-        ),
+        "AUC": lambda row: number_of(row, "auc"),
         "false alarms": lambda row: f"{row['false_alarms']:g} of {row['n_never']:g}",
         "power": lambda row: f"{row['power_count']:g} of {row['n_knows']:g}",
     }
