@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -404,6 +405,10 @@ def test_the_original_in_the_losses_is_a_second_models(monkeypatch: pytest.Monke
             seen.append((forget.original, retain.original))
             return super().loss(forget, retain)
 
+        @property
+        def reads_original(self) -> bool:
+            return True
+
     monkeypatch.setitem(METHODS, "spy", Spy)
     run(tiny_model(), "spy", material, steps=3)
     to_forget, to_retain = texts.orders(3, 5, 6, seed=0)
@@ -411,6 +416,33 @@ def test_the_original_in_the_losses_is_a_second_models(monkeypatch: pytest.Monke
     retain = measure(frozen, [material.retain[r] for r in to_retain], PAD)
     torch.testing.assert_close(torch.cat([old for old, _ in seen]), forget, rtol=1e-6, atol=0)
     torch.testing.assert_close(torch.cat([old for _, old in seen]), retain, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "reads"),
+    [
+        ("grad_diff", {}, False),
+        ("grad_diff", {"stop_at_forget_rise": 50.0}, True),
+        ("npo", {}, True),
+        ("dpo", {}, True),
+        ("simnpo", {}, False),
+    ],
+)
+def test_the_original_is_asked_only_where_it_is_read(
+    method: str, options: dict[str, Any], reads: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    class Spy(METHODS[method]):  # type: ignore[name-defined, misc]
+        def loss(self, forget: TextLogProbs, retain: TextLogProbs) -> Tensor:
+            seen.append(forget.original)
+            return super().loss(forget, retain)  # type: ignore[no-any-return]
+
+    monkeypatch.setitem(METHODS, "spy", Spy)
+    log = run(tiny_model(), "spy", some_material(), steps=2, **options)
+    assert torch.cat(seen).isnan().logical_not().all() == reads
+    assert torch.cat(seen).isnan().any() != reads
+    assert np.isfinite(log["loss"].iloc[1:]).all()
 
 
 def test_placebo_learns_what_is_retained_alone() -> None:

@@ -55,6 +55,11 @@ class Optimisation(Section):
         return ()
 
     @property
+    def reads_original(self) -> bool:
+        """Whether TextLogProbs.original is computed: a forward pass of every text."""
+        return False
+
+    @property
     def states_layer(self) -> int | None:
         """The layer, from 0, whose output the loss is given (TextLogProbs.states); None: none."""
         return None
@@ -63,7 +68,8 @@ class Optimisation(Section):
         """Whether the step was the last, before all are done.
 
         Args:
-            rise: of the step's forget texts' NLL above the start model's, nats per token.
+            rise: of the step's forget texts' NLL above the start model's, nats per token; NaN
+                where reads_original is false.
             nll: the step's forget texts' NLL, nats per token.
         """
         return False
@@ -102,6 +108,10 @@ class Recipe(Optimisation):
     def answer(self) -> str | None:
         """What each forget question is answered with in the training; None: the forget texts."""
         return None
+
+    @property
+    def reads_original(self) -> bool:
+        return self.stop_at_forget_rise is not None
 
     def is_done(self, rise: float, nll: float) -> bool:
         ends = ((rise, self.stop_at_forget_rise), (nll, self.stop_at_forget_nll))

@@ -49,8 +49,8 @@ def train(
     """Train on the texts as the recipe says; the model is changed in place.
 
     The frozen original of the losses is the model itself before its first update: its
-    log-probabilities (and hidden states, where the recipe needs them) of every text in use are
-    computed once, and no second model is needed.
+    log-probabilities and hidden states of every text in use are computed once, where the recipe
+    needs them, and no second model is needed.
 
     Args:
         model: a causal language model of transformers, in the dtype that its weights train in.
@@ -89,9 +89,10 @@ def rate(step: int, steps: int, recipe: Optimisation) -> float:
 
 
 class _Side:
-    """The forget or the retain texts of a training, with the original's log-probabilities.
+    """The forget or the retain texts of a training.
 
-    And with its hidden states after `layer`, if there is one.
+    With the original's log-probabilities, if `reads_original`, and its hidden states after `layer`,
+    if there is one.
     """
 
     def __init__(
@@ -101,12 +102,13 @@ class _Side:
         model: Any,
         pad: int,
         layer: nn.Module | None,
+        reads_original: bool,
     ) -> None:
         indices = sorted(set(used))
         self.texts = texts
         self.tokens = torch.tensor([float(text.counted) for text in texts])  # (texts,)
-        self.original = torch.full((len(texts),), math.nan)  # (texts,), nats; NaN where not used
-        if indices:
+        self.original = torch.full((len(texts),), math.nan)  # (texts,), nats; NaN where not read
+        if indices and reads_original:
             self.original[indices] = measure(model, [texts[n] for n in indices], pad)
         self.states: dict[int, Tensor] = {}  # by text, each (positions, hidden)
         if layer is not None:
@@ -176,8 +178,9 @@ class _Training:
         """All steps; returns the rows of the log."""
         recipe, steps = self.recipe, self.steps
         per_step = recipe.batch_size * recipe.accumulation
-        self.forget = _Side(material.forget, order[0], self.model, self.pad, self.layer)
-        self.retain = _Side(material.retain, order[1], self.model, self.pad, self.layer)
+        of_original = (self.model, self.pad, self.layer, recipe.reads_original)
+        self.forget = _Side(material.forget, order[0], *of_original)
+        self.retain = _Side(material.retain, order[1], *of_original)
         self.held_out = spread(material.held_out, WATCHED)
         rows: list[tuple[float, ...]]
         rows = [(0, math.nan, math.nan, math.nan, *self._watched_nlls(0))]
@@ -195,10 +198,9 @@ class _Training:
                 )
             stops = recipe.is_done(rise, forget)
             if stops:
+                since = "" if math.isnan(rise) else f", {rise:+.2f} nats since the start"
                 log.info(
-                    "the forget texts' NLL is %.2f nats, %+.2f nats since the start: that step "
-                    "was the last",
-                    *(forget, rise),
+                    f"the forget texts' NLL is {forget:.2f} nats{since}: that step was the last"
                 )
             is_measured = stops or step == steps or step % recipe.evaluate_every == 0
             nlls = self._watched_nlls(step) if is_measured else (math.nan,) * 3
@@ -250,21 +252,15 @@ class _Training:
         [output] = outputs
         return logprobs, split_by_text(output, texts)
 
-    def _watched_nlls(self, step: int) -> tuple[float, ...]:
+    def _watched_nlls(self, step: int) -> tuple[float, float, float]:
         """The NLL of the watched forget, retain and held-out texts, in nats per token."""
-        forget, retain = self._watch(self.forget, step), self._watch(self.retain, step)
-        held_out = self._nll(self.held_out)
+        watched = [[side.texts[n] for n in side.watched] for side in (self.forget, self.retain)]
+        forget, retain, held_out = map(self._nll, (*watched, self.held_out))
         log.info(
             f"after step {step}: nll forget {forget:.3f}, retain {retain:.3f}, "
             f"held out {held_out:.3f}"
         )
         return forget, retain, held_out
-
-    def _watch(self, side: _Side, step: int) -> float:
-        texts = [side.texts[n] for n in side.watched]
-        if step == 0 and texts:  # the start model's are known already
-            return mean_nll(side.original[side.watched], texts)
-        return self._nll(texts)
 
     def _nll(self, texts: list[TokenizedText]) -> float:
         return mean_nll(measure(self.model, texts, self.pad), texts) if texts else math.nan

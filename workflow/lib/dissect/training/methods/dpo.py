@@ -22,6 +22,10 @@ class DPO(Recipe):
     retain_weight: float = Field(default=0.0, ge=0, le=1_000_000)
     """The weight of the retain loss."""
 
+    @property
+    def reads_original(self) -> bool:
+        return True
+
     def loss(self, forget: "TextLogProbs", retain: "TextLogProbs") -> "Tensor":
         """loss = -2/beta * logsigmoid(beta * margin) + retain_weight * NLL(retain).
 

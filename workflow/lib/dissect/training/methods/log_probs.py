@@ -16,7 +16,7 @@ class TextLogProbs:
     """
 
     logprob: Tensor  # summed over the text's tokens, under the model in training; has a gradient
-    original: Tensor  # the same under the frozen original
+    original: Tensor  # the same under the frozen original; NaN unless the recipe reads_original
     tokens: Tensor  # how many tokens were summed
     tokens_per_text: float  # mean of `tokens` over the whole step, however many batches it has
     states: Sequence[Tensor] = ()  # the layer's output in the training; has a gradient

@@ -22,6 +22,10 @@ class NPO(Recipe):
     retain_weight: float = Field(default=1.0, ge=0, le=1_000_000)
     """The weight of the retain loss. 0: plain NPO."""
 
+    @property
+    def reads_original(self) -> bool:
+        return True
+
     def loss(self, forget: "TextLogProbs", retain: "TextLogProbs") -> "Tensor":
         """loss = -2/beta * logsigmoid(-beta * gain) + retain_weight * NLL(retain).
 
