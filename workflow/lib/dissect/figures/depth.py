@@ -13,8 +13,8 @@ from dissect.figures.names import drawn_name
 from dissect.figures.style import Look, Style
 
 _LOOKS = {
-    "copy": Look("the unlearned model", 0, "o"),
-    "reference": Look("the reference model", 3, "X", (3, 1, 1, 1)),
+    "copy": Look("from the model named above the panel", 0, "o"),
+    "reference": Look("from the reference model", 3, "X", (3, 1, 1, 1)),
 }
 _FORMS = {
     "published": "texts and last layer as published",
@@ -55,11 +55,15 @@ def draw_depth(depth: pd.DataFrame, style: Style, seed: int) -> Figure:
 def _draw_donor(
     axes: Axes, rows: pd.DataFrame, donor: str, line_style: dict[str, Any], seed: int
 ) -> None:
-    """Mean over questions, then concepts, with its band, or with the single concepts."""
-    values = rows.pivot_table(index="concept", columns="layer", values=donor, observed=True)
+    """Mean over questions, then concepts, with its band, or with the single ones.
+
+    Single concepts where they are too few for a band; of a single concept, its questions.
+    """
+    unit = "concept" if rows["concept"].nunique() > 1 else "question"
+    values = rows.pivot_table(index=unit, columns="layer", values=donor, observed=True)
     layers, cube = values.columns, values.to_numpy(float)[None]
     axes.plot(layers, mean_curve(cube), **line_style)
-    if len(values) >= MIN_CONCEPTS:
+    if unit == "concept" and len(values) >= MIN_CONCEPTS:
         low, high = interval_of_mean(cube, seed)
         band = pd.DataFrame({"layer": layers, "low": low, "high": high})
         canvas.add_band(axes, band, line_style["color"])
@@ -83,6 +87,7 @@ def _title(
     uncertainty = [
         notes.BANDS if concepts.max() >= MIN_CONCEPTS else "",
         "thin lines: single concepts" if 1 < concepts.max() < MIN_CONCEPTS else "",
+        "thin lines: single questions" if concepts.min() == 1 else "",
     ]
     n = f"n = {notes.spread(concepts, 'concept')} and "
     n += notes.spread(pd.Series(questions), "question")
@@ -94,6 +99,6 @@ def _title(
         form,
         f"{n} per method",
     ]
-    shown, counted = ["another model's residual stream patched", form], [n]
+    shown, counted = ["residual stream patched into the original", form], [n]
     counted += notes.in_short(uncertainty)
     notes.title(figure, str(depth["model"].iloc[0]), shown, counted, phrases, style)
