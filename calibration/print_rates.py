@@ -1,11 +1,12 @@
-"""Print the error rates of the primary scores, over all kept rounds, as a table in Markdown.
+"""Print the primary scores' error rates over all kept rounds, and two of them round by round.
 
     .venv/bin/python calibration/print_rates.py
 
-docs/explanation/calibration.md has this table; a test compares them.
+Tables in Markdown. docs/explanation/calibration.md has the first, calibration/rounds/README.md the
+others; a test compares them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,18 +15,24 @@ from make_study import TREATMENTS
 from dissect.calibration.scores import SCORES
 from dissect.calibration.table import ALL, INCLUDED, calibration_table, read_rounds
 from dissect.report.error_rates import number_of, share_of
-from dissect.report.formatting import NONE
+from dissect.report.formatting import NONE, number
 from dissect.report.sources import records
 
 ROUNDS = Path(__file__).parent / "rounds"
 HEAD = ("score", "models", *TREATMENTS, "all", "false alarms", "power")
+# Round by round: the scores, and the models from one that never knew to one that only refuses.
+BY_ROUND = ("uds", "krs_mlp_coefficients_and_attention_highest")
+METHODS = ("never", "grad_diff", "npo", "refuse", "hide", "placebo")
+
+Table = Iterable[Sequence[str]]  # its head, then its rows, in cells
 
 
-def rows_of(rounds: pd.DataFrame) -> Iterator[Sequence[str]]:
+def rates_of(rounds: pd.DataFrame) -> Table:
     """A row per primary score, of all models and of those whose state was confirmed.
 
     Its cells are those of HEAD: the AUC after each treatment and pooled, and the pooled rates.
     """
+    yield HEAD
     primary = [spec for spec in SCORES if spec.primary]
     keys = ["score", "included", "treatment"]
     rows = records(calibration_table(rounds, scores=primary))
@@ -45,11 +52,25 @@ def rows_of(rounds: pd.DataFrame) -> Iterator[Sequence[str]]:
                 ]
 
 
+def by_round(rounds: pd.DataFrame, score: str) -> Table:
+    """A row per round: a score of each of METHODS."""
+    yield ("round", *METHODS)
+    for name, models in rounds.groupby("round"):
+        values = models.set_index("method")[score]
+        yield (f"[{name}]({name}.csv)", *(number(values[method]) for method in METHODS))
+
+
+def lines_of(table: Table) -> list[str]:
+    """A table in Markdown."""
+    head, *rows = [f"| {' | '.join(cells)} |" for cells in table]
+    return [head, f"|{'---|' * (head.count('|') - 1)}", *rows]
+
+
 def main() -> None:
     rounds = read_rounds(sorted(ROUNDS.glob("*.csv")))
-    print(f"| {' | '.join(HEAD)} |\n|{'---|' * len(HEAD)}")
-    for cells in rows_of(rounds):
-        print(f"| {' | '.join(cells)} |")
+    print(*lines_of(rates_of(rounds)), sep="\n")
+    for score in BY_ROUND:
+        print(f"\n`{score}`\n", *lines_of(by_round(rounds, score)), sep="\n")
 
 
 if __name__ == "__main__":

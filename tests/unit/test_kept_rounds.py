@@ -3,15 +3,31 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 from dissect.calibration.scores import PRIMARY, SCORES
 from dissect.calibration.table import LACKS, calibration_table, read_rounds
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "calibration"))
 
-from print_rates import rows_of  # noqa: E402
+from print_rates import BY_ROUND, METHODS, by_round, lines_of, rates_of  # noqa: E402
 
 FILES = sorted((ROOT / "calibration/rounds").glob("*.csv"))
+COUNTS = [
+    "One",
+    "Two",
+    "Three",
+    "Four",
+    "Five",
+    "Six",
+    "Seven",
+    "Eight",
+    "Nine",
+    "Ten",
+    "Eleven",
+    "Twelve",
+]
 
 
 def test_every_round_has_every_score() -> None:
@@ -27,10 +43,23 @@ def test_confirming_rounds_begin_at_101() -> None:
     assert all(int(path.stem.removeprefix("seed_")) >= 101 for path in FILES)
 
 
-def test_the_page_has_the_rates_of_all_rounds() -> None:
+def test_the_pages_have_the_numbers_of_all_rounds() -> None:
     page = (ROOT / "docs/explanation/calibration.md").read_text(encoding="utf-8")
-    section = page.partition("## Confirming rounds")[2].partition("\n## ")[0]
-    shown = [line for line in section.splitlines() if line.startswith("| `")]
-    assert shown == [f"| {' | '.join(cells)} |" for cells in rows_of(read_rounds(FILES))]
-    for path in FILES:
-        assert f"calibration/rounds/{path.name}" in section
+    assert "\n".join(lines_of(rates_of(read_rounds(FILES)))) in page
+    page = (ROOT / "calibration/rounds/README.md").read_text(encoding="utf-8")
+    for score in BY_ROUND:
+        assert "\n".join(lines_of(by_round(read_rounds(FILES), score))) in page
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/explanation/calibration.md"])
+def test_the_pages_say_how_many_rounds_there_are(page: str) -> None:
+    words = f"{COUNTS[len(FILES) - 1]} of at least twelve"
+    assert words.lower() in (ROOT / page).read_text(encoding="utf-8").lower()
+
+
+def test_the_order_of_models_that_the_page_names() -> None:
+    """By UDS: one that never knew above grad_diff above one that only refuses, in each round."""
+    uds = read_rounds(FILES).pivot(index="round", columns="method", values="uds")
+    assert (uds["never"] > uds["grad_diff"]).all()
+    assert (uds["grad_diff"] > uds["hide"]).all()
+    assert {*METHODS} <= {*uds.columns}
