@@ -49,11 +49,14 @@ def test_the_demos_scores_are_those_of_its_round() -> None:
     models = pd.read_csv(ROOT / "docs/demo/round.csv").set_index("method")
     krs = "krs_mlp_coefficients_and_attention_highest"
     values = {
-        "is {} in the model that never": models.loc["never", krs],
-        "facts, and {} and {} in those that unlearned": models.loc[["grad_diff", "npo"], krs],
-        "UDS ({}) and relearning ({} of": models.loc["hide", ["uds", "relearned"]],
-        "UDS is {} and relearning brings back {}.": models.loc["never", ["uds", "relearned"]],
-        "UDS is {} and {}: it stays": models.loc[["grad_diff", "npo"], "uds"],
+        "is {} for `hide`, {} for `never`, {} for `grad_diff` and {} for `npo`.": models.loc[
+            ["hide", "never", "grad_diff", "npo"], krs
+        ],
+        "UDS is {}, and after half of the facts are taught again, its answers contain {}": models.loc[
+            "hide", ["uds", "relearned"]
+        ],
+        "For `never`, it is {} and {}.": models.loc["never", ["uds", "relearned"]],
+        "UDS is {} and {}, from": models.loc[["grad_diff", "npo"], "uds"],
     }
     for words, numbers in values.items():
         assert words.format(*(f"{one:.2f}" for one in np.atleast_1d(numbers))) in TEXT
