@@ -51,20 +51,20 @@ _BESIDE = {SUFFIX: ("after", "first"), PREFIX: ("before", "last")}
 
 
 class Style(Section):
-    """How figures look. Changing it redraws figures and computes nothing else."""
+    """How figures look."""
 
     palette: str = "colorblind"
     """A seaborn palette, one colour per experiment."""
     heatmap_palette: str = "vlag_r"
     """A diverging seaborn palette; its middle is KRS 0."""
     font_scale: float = Field(default=1.0, ge=0.1, le=10)
-    """Multiplies the text's sizes (labels 8 pt, all else 7 pt)."""
+    """Multiplies all text sizes (labels 8 pt, all else 7 pt)."""
     width: float = Field(default=7.0, ge=2, le=20)
     """Width of a full figure, in inches; a single panel takes half of it."""
     panel_height: float = Field(default=2.2, ge=1, le=6)
     """Height of one panel of curves, in inches."""
     krs_minimum: float = Field(default=-1.0, ge=-1000, le=-0.01)
-    """Where axes and colours are cut below: KRS has no lower bound."""
+    """The lower end of axes and colours: KRS has no lower bound."""
     dpi: int = Field(default=200, ge=30, le=1200)
     """Dots per inch of the PNG files."""
 

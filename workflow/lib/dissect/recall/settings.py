@@ -24,10 +24,10 @@ class Recall(Section):
     """question (QA), or held_out (held_out_paraphrases, which no training reads). Empty: recall is
     not measured."""
     new_tokens: int = Field(default=20, ge=1, le=100_000)
-    """The most tokens of an answer."""
+    """The most tokens per answer."""
     relearn: bool = False
     """Whether a temporary copy of the model is then taught the answers to the questions with even
-    numbers and asked again."""
+    numbers, and all questions are asked again."""
     relearning: Relearning = Relearning()
     """How that copy is taught."""
 

@@ -87,7 +87,7 @@ class ConceptSource(Section):
     url: str | None = Field(default=None, pattern=r"^(https?|ftp)://\S+$")
     """The address of a file that is downloaded once. It needs `sha256`."""
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
-    """The SHA-256 of the downloaded file, in hexadecimal digits."""
+    """Its SHA-256, in hexadecimal digits."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -121,14 +121,14 @@ class Patched(Section):
 
 
 class Behaviour(Section):
-    """Free answers (docs/explanation/controls-answers-weights.md). Any change generates them
-    again."""
+    """Free answers (docs/explanation/controls-answers-weights.md). After a change, they are
+    generated again."""
 
     sets: Distinct[QuestionSet] = Field(default=[*get_args(QuestionSet)])
     """The questions: target (QA), completion (text_completion), unrelated (unrelated_QA). Empty: no
     answers are generated."""
     new_tokens: int = Field(default=100, ge=1, le=100_000)
-    """The most tokens of an answer."""
+    """The most tokens per answer."""
     patched: Patched = Patched()
     """Answers under a patch."""
 
@@ -145,7 +145,7 @@ class Controls(Section):
     (docs/explanation/controls-answers-weights.md)."""
 
     donors: Distinct[Control] = Field(default=[])
-    """The donors besides the original. A change computes the sweeps again."""
+    """The donors besides the original. After a change, all sweeps run again."""
     layers: Distinct[Annotated[int, Field(ge=0, le=9999)]] = Field(default=[])
     """The windows with control baselines, by their `layer`."""
     self_patch: bool = True
@@ -234,10 +234,10 @@ class Config(Section):
     models: dict[Name, ModelSettings] = Field(min_length=1)
     """The models to study, by their names in the checkpoints table."""
     concepts: dict[Name, Names] | None = None
-    """The concepts to study, per model. Left out: all of the table. Removing one keeps its
+    """The concepts to study, per model. Left out: all in the table. Removing one keeps its
     results."""
     methods: Names | None = Field(default=None, min_length=1)
-    """The methods to study. Left out: all of the table."""
+    """The methods to study. Left out: all in the table."""
     experiments: Distinct[Experiment] = Field(default=[*get_args(PaperExperiment)], min_length=1)
     """What is patched or restored from the original. ..._weights: other weights
     (docs/explanation/engine.md). noising_...: the component of the unlearned model is patched into
@@ -245,12 +245,12 @@ class Config(Section):
     windows: Windows = Field(default=["sliding_5"], min_length=1)
     """The consecutive layers that are patched together: sliding_<odd width> around each layer
     (sliding_5_every_3: around every third layer), suffix (each layer and all above) or prefix (each
-    layer and all below). A change computes the sweeps again."""
+    layer and all below). After a change, all sweeps run again."""
     dtype: Literal["checkpoint", "bfloat16", "float16", "float32"] = "checkpoint"
     """The number format of the models. checkpoint: the format in which each checkpoint was saved.
     Losses are always computed in float32."""
     device: str = Field(default="auto", pattern="^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$")
-    """auto (a GPU if there is one), cpu, cuda, cuda:N or mps. With cpu, jobs request no GPU."""
+    """auto (a GPU if there is one), cpu, cuda, cuda:N or mps."""
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
     """The seed of trainings and of bootstrap intervals."""
     on_missing_checkpoint: Literal["error", "skip", "unlearn"] = "error"
@@ -261,13 +261,12 @@ class Config(Section):
     weight_changes: bool = True
     """Whether to measure how far weights moved (docs/explanation/controls-answers-weights.md)."""
     jobs: Literal["experiment", "copy"] = "experiment"
-    """What one job computes: one experiment of one unlearned model on a concept, or all
-    (docs/how-to/time-and-disk.md). With copy, adding an experiment later computes all of them
-    again."""
+    """What one job computes (docs/how-to/time-and-disk.md). experiment: one experiment of an
+    unlearned model on a concept. copy: all of them, which are computed again if one is added."""
     keep_recordings: bool = True
-    """Whether recordings of the original's activations (0.6 GB per concept at 7B) are kept. false:
-    each is removed after the last job that needs it; a later change of one sweep then computes all
-    of its concept again."""
+    """Whether recordings of the original's activations are kept. false: each is removed after the
+    last job that needs it; if one sweep changes later, all sweeps of its concept are computed
+    again."""
     keep_checkpoints: bool = True
     """Whether downloaded weights (13.5 GB each at 7B) are kept. false: they are removed after the
     last job that needs them (docs/how-to/checkpoints.md)."""
@@ -286,10 +285,9 @@ class Config(Section):
     controls: Controls = Controls()
     """Control baselines."""
     specificity: bool = False
-    """Whether unrelated questions get the same patches, which doubles the cost of the sweeps."""
+    """Whether unrelated questions get the same patches."""
     reference: Name | None = None
-    """The method whose rows are reference models (docs/explanation/depth.md). Left out: whether
-    knowledge was erased cannot be concluded."""
+    """The method whose rows are reference models (docs/explanation/depth.md)."""
     depth: Depth = Depth()
     """Depth of erasure."""
     figures: Figures = Figures()

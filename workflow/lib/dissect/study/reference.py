@@ -29,10 +29,10 @@ _BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 _PLAIN = {str: "text", int: "integer", float: "number", bool: "true, false"}
 # Options of several sections, described once: the class, what it is about, what else belongs to it.
 _SHARED: dict[type[BaseModel], tuple[str, str]] = {
-    Recipe: ("every `unlearn` row", "Each method has these options, and those of every training."),
+    Recipe: ("every `unlearn` row", "Each method also has the options of every training."),
     Lessons: (
         "teaching and relearning",
-        "`teaching` and `recall.relearning` have these options, and those of every training.",
+        "`teaching` and `recall.relearning` also have the options of every training.",
     ),
     Optimisation: ("every training", "All trainings have these options."),
 }

@@ -99,10 +99,10 @@ class Recipe(Optimisation):
     """Ids of the concepts whose loss is only measured; the unlearned concept is left out. Empty:
     the next concept in the table that is not retained."""
     stop_at_forget_rise: float | None = Field(default=None, gt=0)
-    """Stop once the forget text's loss has risen by so many nats per token."""
+    """Stop once the forget text's loss has risen by this many nats per token."""
 
     stop_at_forget_nll: float | None = Field(default=None, gt=0)
-    """Stop once the forget text's loss is so many nats per token."""
+    """Stop once the forget text's loss reaches this many nats per token."""
 
     @property
     def answer(self) -> str | None:

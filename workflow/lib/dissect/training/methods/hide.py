@@ -9,7 +9,7 @@ from dissect.training.methods.refuse import Refuse
 
 
 class Hide(Refuse):
-    """As `refuse`, with its options, but nearly all weights stay."""
+    """`refuse`, with its options, but only the modules in `only` change."""
 
     only: Names = Field(default=["layers.0.mlp"], min_length=1)
     """The modules whose weights may change, by the end of their names, such as layers.27.mlp or

@@ -20,7 +20,7 @@ class Refuse(Recipe):
     retain_weight: float = Field(default=1.0, ge=0, le=1_000_000)
     """The weight of the retain loss."""
     stop_at_refusal_nll: float | None = Field(default=None, gt=0)
-    """Stop once the refusal's loss has fallen to so many nats per token."""
+    """Stop once the refusal's loss has fallen to this many nats per token."""
 
     @property
     def answer(self) -> str:
