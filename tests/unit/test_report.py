@@ -407,7 +407,7 @@ def test_without_a_reference_the_page_says_so_in_two_sentences(page: str) -> Non
     paragraphs = re.findall("<p>(.*?)</p>", depth_section(page))
     assert paragraphs == [
         "This study has no reference model, which would be one that never learned the concepts. "
-        "Whether knowledge is gone cannot be said."
+        "So nothing can be concluded about erasure."
     ]
     assert "<table" not in depth_section(page)
     assert '<a href="#depth">' in page and "this study has none" in section(page, "limits")
@@ -435,7 +435,7 @@ def test_each_outcome_of_depth_has_its_sentence(
         row = rows.loc[method]
         uds = {"value": row["uds"], "low": row["uds_low"], "high": row["uds_high"]}
         assert f"{method}: UDS is {with_interval(uds)} (5 concepts). {ending}" in found
-    none = "npo has no reference model, so whether knowledge is gone cannot be said."
+    none = "npo has no reference model, so nothing can be concluded about erasure."
     assert none in found
     assert '<th scope="row">dpo</th>' in depth_section(reference_page)
 

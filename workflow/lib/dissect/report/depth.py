@@ -19,7 +19,7 @@ _MEANING = {
     NOT_DISTINGUISHABLE: "It is not distinguishable from this one reference model, which does not "
     "show that the facts are gone.",
 }
-_THERE_IS_NONE = "has no reference model, so whether knowledge is gone cannot be said."
+_THERE_IS_NONE = "has no reference model, so nothing can be concluded about erasure."
 # Outcome -> what a table calls it.
 _IN_TABLES = {ABOVE: "above this one reference model"}
 _COPY = ["model", "origin", "method", "form"]
