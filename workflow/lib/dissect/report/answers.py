@@ -35,13 +35,10 @@ def answer_table(sources: Sources, model: str, names: Mapping[str, str]) -> dict
         return None
     shown = records(_evenly_spread(asked))
     by_key = {(one["method"], one["concept"], one["question"]): one for one in records(answers)}
-    rows = [
-        {
-            "name": name,
-            "cells": [_cell(by_key.get((method, q["concept"], q["question"]))) for q in shown],
-        }
-        for method, name in names.items()
-    ]
+    cells = {
+        method: [_cell(by_key.get((method, one["concept"], one["question"]))) for one in shown]
+        for method in names
+    }
     return {
         "asked": len(asked),
         "questions": [
@@ -49,8 +46,8 @@ def answer_table(sources: Sources, model: str, names: Mapping[str, str]) -> dict
             | {"fact": one["fact"]}
             for one in shown
         ],
-        "rows": rows,
-        "is_shortened": any(cell["whole"] for row in rows for cell in row["cells"]),
+        "rows": [{"name": name, "cells": cells[method]} for method, name in names.items()],
+        "is_shortened": any(cell["whole"] for row in cells.values() for cell in row),
     }
 
 

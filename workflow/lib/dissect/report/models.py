@@ -97,10 +97,10 @@ def _unscored_rows(
             "treatment": UNTREATED,
             "learned": "yes" if method == ORIGINAL else "no",
             "confirmed": NONE,
-            "cells": [_cell(scores.at[method, spec.name], spec, None) for spec in specs],
+            "cells": [_cell(row[spec.name], spec, None) for spec in specs],
             "is_scored": False,
         }
-        for method, name in names.items()
+        for (method, name), row in zip(names.items(), records(scores), strict=True)
     ]
 
 
