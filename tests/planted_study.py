@@ -26,13 +26,15 @@ from dissect.figures.depth import draw_depth
 from dissect.figures.heatmap import draw_heatmap
 from dissect.figures.last_layer import draw_last_layer
 from dissect.figures.style import Style
+from dissect.recall.schema import RECALL_SCHEMA
 from dissect.report.page import render
 from dissect.report.pictures import pictures
 from dissect.report.sources import Shown, read_sources
-from dissect.results.csv_files import write_csv
+from dissect.results.csv_files import read_csv, write_csv
 from dissect.results.schema import read_metadata, write_rows
 from planted import EXPERIMENTS, plant
 from planted_depth import planted_depth
+from planted_recall import planted_recall
 from planted_rounds import planted_rounds, steady
 
 ROOT = Path(__file__).parents[1]
@@ -78,6 +80,7 @@ class PlantedStudy:
                 sorted((self.root / "concepts").glob("*/*.json")),
                 SHOWN,
                 sorted((self.root / "rounds").glob("*.csv")),
+                sorted((self.root / "recall").glob("*/*/*.parquet")),
             ),
             pictures(drawn, captions, SHOWN, dpi=120),
             SHOWN,
@@ -325,3 +328,19 @@ def add_rounds(study: PlantedStudy, rates_from: int) -> None:
     scores = {"uds": steady(0.2, 0.8), krs: steady(0.7, 0.7), relearned: steady(0.5, 0.5)}
     rounds = planted_rounds(rates_from, **scores)
     write_csv(study.root / "tables/calibration.csv", calibration_table(rounds))
+
+
+def add_recall(study: PlantedStudy) -> None:
+    """Add answers to four questions for facts to a study with rounds and a reference.
+
+    The original knows all facts, the reference the second; of the others, the first one's answers
+    are hostile and long.
+    """
+    methods = read_csv(study.root / f"rounds/{MODEL}.csv")["method"]
+    known = dict.fromkeys(methods, "1000") | {"original": "1111", REFERENCE_MODEL: "0100"}
+    for method, rows in planted_recall(known, MODEL).groupby("method"):
+        if method == methods[0]:
+            rows = rows.assign(answer=f"{HOSTILE} <b>bold</b> " + "and so on " * 20)
+        path = study.root / f"recall/{MODEL}/{method}/tea.parquet"
+        path.parent.mkdir(parents=True)
+        write_rows(path, rows, {}, RECALL_SCHEMA)

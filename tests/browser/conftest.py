@@ -7,14 +7,15 @@ import pytest
 from page import await_chart, fresh, opened
 from selenium.webdriver import Chrome
 
-from planted_study import PlantedStudy, add_rounds, plant_study
+from planted_study import PlantedStudy, add_recall, add_rounds, plant_study
 
 
 @pytest.fixture(scope="session")
 def study(tmp_path_factory: pytest.TempPathFactory) -> PlantedStudy:
-    """Six concepts, two methods, controls, answers with hostile texts, models of known state."""
+    """Six concepts, two methods, controls, hostile answers, models of known state."""
     planted = plant_study(tmp_path_factory.mktemp("planted"))
     add_rounds(planted, rates_from=6)
+    add_recall(planted)
     return planted
 
 

@@ -10,18 +10,21 @@ import pytest
 
 from dissect.errors import DissectError
 from dissect.figures.style import Style
-from planted_study import SHOWN, plant_study
+from planted_study import MODEL, SHOWN, add_recall, add_rounds, plant_study
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_one_file_holds_all(tmp_path: Path) -> None:
     study = plant_study(tmp_path, concepts=1, figures=False)
+    add_rounds(study, rates_from=0)
+    add_recall(study)
     given: dict[str, Any] = {
         "tables": study.tables(),
         "figures": [],
         "texts": sorted(tmp_path.glob("concepts/*/*.json")),
-        "rounds": [ROOT / "calibration/rounds/seed_101.csv"],
+        "rounds": sorted(tmp_path.glob("rounds/*.csv")),
+        "recall": sorted(tmp_path.glob("recall/*/*/*.parquet")),
         "captions": sorted((ROOT / "workflow/report").glob("*.rst")),
         "windows": SHOWN.windows,
         "spans": SHOWN.spans,
@@ -33,7 +36,8 @@ def test_one_file_holds_all(tmp_path: Path) -> None:
     make_report.main(**given, page=page)
     text = page.read_text(encoding="utf-8")
     assert text.endswith("</html>\n") and "results/&lt;planted&gt;" in text
-    assert "rounds/seed_101.csv" in text and "never_npo" in text
+    assert f"rounds/{MODEL}.csv" in text and "never_npo" in text
+    assert "What they answer" in text and "never_npo, 0, as_it_is, first" in text
     assert page.stat().st_size < 3_000_000
     assert list(page.parent.iterdir()) == [page]
     with pytest.raises(DissectError, match="no row of the windows sliding_9"):

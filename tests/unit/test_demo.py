@@ -4,12 +4,17 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
+import yaml
+
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "calibration"))
 
 from make_study import FORGET, RETAIN, make_entries  # noqa: E402
 
 from dissect.study.checkpoint_table import read_table  # noqa: E402
+from dissect.study.products import Products  # noqa: E402
+from dissect.study.study import load_study  # noqa: E402
 
 
 def test_the_concepts_are_what_the_generator_makes() -> None:
@@ -27,3 +32,17 @@ def test_the_table_has_a_model_of_every_state() -> None:
         **dict.fromkeys(("reference", "never"), f"teach:{RETAIN}"),
         **dict.fromkeys(("hide", "grad_diff", "npo"), "unlearn"),
     }
+
+
+@pytest.mark.parametrize("relearn", [True, False])
+def test_the_report_shows_the_answers_of_every_model_of_a_round(
+    relearn: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    config = yaml.safe_load(Path("config/demo.yaml").read_text(encoding="utf-8"))
+    config["recall"]["relearn"] = relearn  # without, there is no round
+    methods = ("original", "reference", "never", "hide", "grad_diff", "npo")
+    paths = [f"results/demo/recall/smollm2-135m/{method}/{FORGET}.parquet" for method in methods]
+    found = Products(load_study(config))
+    assert found.report_recalls() == (paths if relearn else [])
+    assert found.recalls() == paths

@@ -8,6 +8,7 @@ rule make_report:
         figures=[path for path in products.figures() if path.endswith(".png")],
         texts=products.report_texts(),
         rounds=products.rounds(),
+        recall=products.report_recalls(),
         captions=[os.path.relpath(HERE / "report" / f"{name}.rst") for name in FIGURES],
     output:
         page="<results>/report.html",

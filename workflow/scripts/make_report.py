@@ -21,6 +21,7 @@ def main(
     texts: list[Path],
     captions: list[Path],
     rounds: list[Path],
+    recall: list[Path],
     windows: list[str],
     spans: list[str],
     scores: list[str],
@@ -36,12 +37,13 @@ def main(
         texts: each concept's JSON, {model}/{concept}.json.
         captions: {figure}.rst, a template per figure.
         rounds: files of <results>/rounds, of studies whose models' states are known.
+        recall: files of <results>/recall, of the models in these rounds.
         windows, spans, scores: what the figures show; the first of each leads.
         settings: the study's config, to be shown.
     """
     shown = Shown(windows, spans, scores)
     html = render(
-        read_sources(tables, texts, shown, rounds),
+        read_sources(tables, texts, shown, rounds, recall),
         pictures(figures, {path.stem: path for path in captions}, shown, style.dpi),
         shown,
         style,

@@ -13,7 +13,8 @@ from dissect.behaviour.score import rouge_l
 from dissect.calibration.scores import SCORES
 from dissect.calibration.states import Recalled, why_not
 from dissect.depth.scores import with_reference
-from dissect.recall.settings import HELD_OUT, QUESTION
+from dissect.recall.settings import QUESTION
+from dissect.recall.shares import recall_scores
 from dissect.terms import (
     ANSWER,
     AS_IT_IS,
@@ -26,7 +27,6 @@ from dissect.terms import (
     PAPER_EXPERIMENTS,
     PUBLISHED,
     PUBLISHED_FIXED,
-    RELEARNED,
 )
 
 # Of scores.csv: which score and span a family of scores is made of.
@@ -89,7 +89,8 @@ def round_table(
 
 def _reasons(states: Mapping[str, ModelState], recall: pd.DataFrame) -> "pd.Series[str]":
     """By method, why the model's state is not confirmed; empty if it is."""
-    as_it_is, relearned = _recalled(recall, AS_IT_IS), _recalled(recall, RELEARNED)
+    scores = recall_scores(recall)
+    as_it_is, relearned = scores["recalled"], scores["relearned"]
     models = {
         method: Recalled(one["state"], one["treatment"], as_it_is[method], relearned[method])
         for method, one in states.items()
@@ -105,17 +106,6 @@ def _reasons(states: Mapping[str, ModelState], recall: pd.DataFrame) -> "pd.Seri
     return pd.Series(reasons, dtype=object)
 
 
-def _recalled(recall: pd.DataFrame, stage: str) -> "pd.Series[float]":
-    """By method, the share of held-out questions whose answers have the fact.
-
-    After relearning: of the questions that were not relearned.
-    """
-    asked = recall[(recall["stage"] == stage) & (recall["wording"] == HELD_OUT)]
-    if stage == RELEARNED:
-        asked = asked[~asked["relearned"]]
-    return asked.groupby("method")["has_fact"].mean()
-
-
 def _of_answers(recall: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
     """Scores of what the models say."""
     asked = recall[(recall["stage"] == AS_IT_IS) & (recall["wording"] == QUESTION)]
@@ -126,8 +116,7 @@ def _of_answers(recall: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
     ]
     return {
         "answers_rouge": asked.assign(likeness=likeness).groupby("method")["likeness"].mean(),
-        "recalled": _recalled(recall, AS_IT_IS),
-        "relearned": _recalled(recall, RELEARNED),
+        **recall_scores(recall),
     }
 
 

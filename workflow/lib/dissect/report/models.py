@@ -7,10 +7,13 @@ import pandas as pd
 
 from dissect.calibration.scores import PRIMARY, SCORES, ScoreSpec
 from dissect.calibration.table import ALL, ALL_ROUNDS
+from dissect.recall.shares import recall_scores
+from dissect.report.answers import answer_table
 from dissect.report.error_rates import number_of
 from dissect.report.formatting import NONE, number
-from dissect.report.sources import records
-from dissect.terms import KNOWS
+from dissect.report.sources import Sources, records
+from dissect.terms import KNOWS, ORIGINAL, REFERENCE
+from dissect.terms import NONE as UNTREATED
 
 # The scores of the table, in its order, and what a reader calls them.
 HEADS = {
@@ -20,28 +23,23 @@ HEADS = {
     "relearned": "recall after relearning half of the facts",
 }
 _DIRECTION = {1: "higher: knows", -1: "lower: knows"}
-CALLS = {True: "● knows", False: "○ no call"}
+CALLS = {True: "● knows", False: "○ no alarm"}
 _SPECS = {spec.name: spec for spec in SCORES}
 
 Row = Mapping[str, Any]
 
 
-def model_tables(
-    rounds: Mapping[str, pd.DataFrame], calibration: pd.DataFrame | None
-) -> list[dict[str, Any]]:
+def model_tables(sources: Sources) -> list[dict[str, Any]]:
     """A table per model of a study whose models' states are known.
-
-    Args:
-        rounds: model -> its file of <results>/rounds.
-        calibration: tables/calibration.csv, if there is one.
 
     Returns:
         model; rounds: how many the error rates are from, 0 if they are not known; heads: name and
-        direction of each score; rows; rates: what each error rate is -> a cell per score; notes:
-        mark -> why a state is not confirmed.
+        direction of each score; rows, those of the original and the reference first; rates: what
+        each error rate is -> a cell per score; notes: mark -> why a state is not confirmed;
+        answers, as `answer_table` returns them.
     """
-    rates = _rates(calibration)
-    return [_model_table(model, frame, rates) for model, frame in rounds.items()]
+    rates = _rates(sources.table("calibration.csv"))
+    return [_model_table(sources, model, rates) for model in sources.rounds]
 
 
 def _rates(calibration: pd.DataFrame | None) -> dict[str, Row]:
@@ -57,17 +55,53 @@ def _rates(calibration: pd.DataFrame | None) -> dict[str, Row]:
     return {str(row["score"]): row for row in records(with_rates)}
 
 
-def _model_table(model: str, frame: pd.DataFrame, rates: Mapping[str, Row]) -> dict[str, Any]:
+def _model_table(sources: Sources, model: str, rates: Mapping[str, Row]) -> dict[str, Any]:
     specs = [_SPECS[name] for name in HEADS]
     notes: dict[str, str] = {}
+    unscored = _unscored(sources, model)
+    scored = records(sources.rounds[model])
+    recall = sources.recall.get(model)
+    names = unscored | {row["method"]: row["method"] for row in scored}
     return {
         "model": model,
         "rounds": max((int(row["rounds"]) for row in rates.values()), default=0),
         "heads": [{"name": HEADS[one.name], "direction": _DIRECTION[one.sign]} for one in specs],
-        "rows": [_row(row, specs, rates, notes) for row in records(frame)],
+        "rows": [
+            *_unscored_rows(unscored, recall, specs),
+            *(_row(row, specs, rates, notes) for row in scored),
+        ],
         "rates": _rate_rows(specs, rates),
         "notes": notes,
+        "answers": answer_table(sources, model, names),
     }
+
+
+def _unscored(sources: Sources, model: str) -> dict[str, str]:
+    """Method -> name, of the original and the reference: the scores are made of these two."""
+    references = {
+        method: method if method == REFERENCE else f"{method} ({REFERENCE})"
+        for method in sources.references(model)
+    }
+    return {ORIGINAL: ORIGINAL} | references
+
+
+def _unscored_rows(
+    names: Mapping[str, str], recall: pd.DataFrame | None, specs: Sequence[ScoreSpec]
+) -> list[dict[str, Any]]:
+    """The cells of the original and the reference: their recall, and no alarms."""
+    shares = {} if recall is None else recall_scores(recall)
+    scores = pd.DataFrame(shares, index=[*names], columns=[*HEADS], dtype=float)
+    return [
+        {
+            "name": name,
+            "treatment": UNTREATED,
+            "learned": "yes" if method == ORIGINAL else "no",
+            "confirmed": NONE,
+            "cells": [_cell(row[spec.name], spec, None) for spec in specs],
+            "is_scored": False,
+        }
+        for (method, name), row in zip(names.items(), records(scores), strict=True)
+    ]
 
 
 def _row(
@@ -85,6 +119,7 @@ def _row(
         "learned": "yes" if row["state"] == KNOWS else "no",
         "confirmed": confirmed,
         "cells": [_cell(row[spec.name], spec, rates.get(spec.name)) for spec in specs],
+        "is_scored": True,
     }
 
 

@@ -98,7 +98,7 @@ def render(
         asset=lambda name: (resources.files("dissect.report") / "assets" / name).read_text("utf-8"),
         vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
         study=_study(sources, sections),
-        models=model_tables(sources.rounds, sources.table("calibration.csv")),
+        models=model_tables(sources),
         findings=findings(sources.tables["claims.csv"], shown.spans[0]),
         pictures=pictures,
         depth=depth,

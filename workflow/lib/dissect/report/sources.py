@@ -27,6 +27,7 @@ class Sources:
     scores: what `concept_scores` returns, of the windows, spans and scores that are shown.
     texts: (model, concept) -> the concept's JSON, with the original's answers.
     rounds: model -> a row per model trained from it whose state is known, with every score.
+    recall: model -> rows of RECALL_SCHEMA, of these models, the original and the reference.
     """
 
     tables: Mapping[str, pd.DataFrame]
@@ -34,6 +35,7 @@ class Sources:
     scores: pd.DataFrame
     texts: Mapping[tuple[str, str], Mapping[str, Any]]
     rounds: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    recall: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def table(self, name: str) -> pd.DataFrame | None:
         """A table that has rows, or None."""
@@ -44,6 +46,11 @@ class Sources:
     def has_reference(self) -> bool:
         """Whether there is a reference model."""
         return bool((self.scores["origin"] == REFERENCE).any())
+
+    def references(self, model: str) -> list[str]:
+        """The methods of a model's reference models: one, or none."""
+        is_one = (self.scores["model"] == model) & (self.scores["origin"] == REFERENCE)
+        return sorted(set(self.scores.loc[is_one, "method"]))
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,11 @@ class Shown:
 
 
 def read_sources(
-    tables: Iterable[Path], texts: Iterable[Path], shown: Shown, rounds: Iterable[Path] = ()
+    tables: Iterable[Path],
+    texts: Iterable[Path],
+    shown: Shown,
+    rounds: Iterable[Path] = (),
+    recall: Iterable[Path] = (),
 ) -> Sources:
     """Read all that the page shows.
 
@@ -82,6 +93,7 @@ def read_sources(
             must be among them.
         texts: {model}/{concept}.json each.
         rounds: {model}.csv each, of <results>/rounds.
+        recall: {model}/{method}/{concept}.parquet each, of <results>/recall.
 
     Raises:
         DissectError: for a table that is needed and not given, or cannot be read; if
@@ -112,6 +124,7 @@ def read_sources(
             for path in texts
         },
         rounds={path.stem: read_table(path) for path in rounds},
+        recall=_by_model(read_table(path) for path in recall),
     )
 
 
@@ -150,6 +163,14 @@ def highest(scores: pd.DataFrame, value: str, by: list[str]) -> pd.DataFrame:
     best = rows.loc[rows.groupby(by)[value].idxmax()]
     pairs = zip(best[value], best["layer"], strict=True)
     return best.assign(where=[f"{number(top)} at layer {layer}" for top, layer in pairs])
+
+
+def _by_model(tables: Iterable[pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Model -> its rows in all tables."""
+    frames = list(tables)
+    if not frames:
+        return {}
+    return {str(model): rows for model, rows in pd.concat(frames).groupby("model")}
 
 
 def _without_categories(frame: pd.DataFrame) -> pd.DataFrame:

@@ -220,6 +220,10 @@ class Products:
         """The texts of every concept that has sweeps."""
         return _distinct(self.study.texts_path(r.model, r.concept) for r in self.study.unlearned)
 
+    def report_recalls(self) -> list[str]:
+        """What the models of every round answer to questions for facts."""
+        return [path for one in self.rounds() for path in self.recalls(Path(one).stem)]
+
     # What needs a checkpoint's weights, and so whether they must be downloaded.
 
     def needing(self, row: CheckpointRow) -> list[str]:
