@@ -55,13 +55,21 @@ def test_the_demos_scores_are_those_of_its_round() -> None:
         "UDS is {}, and after half of the facts are taught again, its answers contain {}": models.loc[
             "hide", ["uds", "relearned"]
         ],
-        "For `never`, it is {} and {}.": models.loc["never", ["uds", "relearned"]],
+        "For `never`, this is {} and {}.": models.loc["never", ["uds", "relearned"]],
         "UDS is {} and {}, from": models.loc[["grad_diff", "npo"], "uds"],
     }
     for words, numbers in values.items():
         assert words.format(*(f"{one:.2f}" for one in np.atleast_1d(numbers))) in TEXT
     assert models.loc["hide", "recalled"] == 0
+    assert models.loc["never", krs] > models.loc[["grad_diff", "npo"], krs].max()
     assert (models.loc[["grad_diff", "npo"], "relearned"] == 0).all()
+
+
+def test_the_demos_facts_are_lost_unequally() -> None:
+    uds = pd.read_csv(ROOT / "docs/demo/uds.csv").dropna(subset="question")
+    for method in ("grad_diff", "npo"):
+        each = uds[uds["method"] == method]["uds"]
+        assert f"from {each.min():.2f} for some facts to {each.max():.2f} for others" in TEXT
 
 
 def test_the_pages_claims_are_the_studys() -> None:
