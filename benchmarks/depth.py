@@ -31,7 +31,6 @@ from dissect.texts.facts import FactText
 CPU = torch.device("cpu")
 QUESTIONS, TOKENS = 24, 40
 NAMES = ("original", "reference", "copy")
-REPEATS = 3  # of both ways in turn; the best counts
 Scores = list[list[Tensor]]  # per stage and question: log-probabilities (layers, fact tokens)
 
 
@@ -109,6 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--bfloat16", action="store_true")
     parser.add_argument("--facts", type=int, nargs="+", default=[3, 6, 10], help="fact's tokens")
+    parser.add_argument("--repeats", type=int, default=3, help="of both in turn; the best counts")
     arguments = parser.parse_args()
     dtype = torch.bfloat16 if arguments.bfloat16 else torch.float32
     keep_freed_memory()
@@ -127,7 +127,7 @@ def main() -> None:
                 "plain": lambda texts=texts: by_plain_hooks(models, texts),
             }
             seconds, results = dict.fromkeys(ways, float("inf")), {}
-            for _ in range(REPEATS):
+            for _ in range(arguments.repeats):
                 for way, run in ways.items():
                     started = time.perf_counter()
                     results[way] = run()
