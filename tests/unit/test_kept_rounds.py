@@ -63,3 +63,9 @@ def test_the_order_of_models_that_the_page_names() -> None:
     assert (uds["never"] > uds["grad_diff"]).all()
     assert (uds["grad_diff"] > uds["hide"]).all()
     assert {*METHODS} <= {*uds.columns}
+
+
+def test_krs_of_the_untreated_model_that_never_knew_is_the_lower_one() -> None:
+    """README says so, since it is the other way round in the demo."""
+    krs = read_rounds(FILES).pivot(index="round", columns="method", values=PRIMARY[0])
+    assert (krs["never"] < krs[["grad_diff", "npo"]].min(axis=1)).all()

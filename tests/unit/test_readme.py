@@ -52,11 +52,9 @@ def test_the_demos_scores_are_those_of_its_round() -> None:
         "is {} for `hide`, {} for `never`, {} for `grad_diff` and {} for `npo`.": models.loc[
             ["hide", "never", "grad_diff", "npo"], krs
         ],
-        "UDS is {}, and after half of the facts are taught again, its answers contain {}": models.loc[
-            "hide", ["uds", "relearned"]
-        ],
-        "For `never`, this is {} and {}.": models.loc["never", ["uds", "relearned"]],
-        "UDS is {} and {}, from": models.loc[["grad_diff", "npo"], "uds"],
+        "But UDS is {} (`never`: {})": models.loc[["hide", "never"], "uds"],
+        "it recalls {} of the others (`never`: {}).": models.loc[["hide", "never"], "relearned"],
+        "`npo`, UDS is {} and {} (single": models.loc[["grad_diff", "npo"], "uds"],
     }
     for words, numbers in values.items():
         assert words.format(*(f"{one:.2f}" for one in np.atleast_1d(numbers))) in TEXT
@@ -69,7 +67,7 @@ def test_the_demos_facts_are_lost_unequally() -> None:
     uds = pd.read_csv(ROOT / "docs/demo/uds.csv").dropna(subset="question")
     for method in ("grad_diff", "npo"):
         each = uds[uds["method"] == method]["uds"]
-        assert f"from {each.min():.2f} for some facts to {each.max():.2f} for others" in TEXT
+        assert f"(single facts: {each.min():.2f} to {each.max():.2f})" in TEXT
 
 
 def test_the_pages_claims_are_the_studys() -> None:

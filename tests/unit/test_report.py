@@ -149,13 +149,13 @@ def test_a_single_reason_needs_no_mark() -> None:
 
 
 def test_what_is_mixed_is_said_with_its_reason() -> None:
-    rows = [claim("both_over_value_vectors", "mixed", 0.8, note="not the same sign in KL")]
+    rows = [claim("both_over_value_vectors", "mixed", 0.8, note="not so in KL")]
     first, last = sentences(pd.DataFrame(rows))
     assert first == (
         "Whether coefficients and attention recover far more than value vectors is mixed "
-        "(not the same sign in KL)."
+        "(not so in KL)."
     )
-    assert last.endswith("0 are not supported and 1 is mixed: not the same sign in KL (1).")
+    assert last.endswith("0 are not supported and 1 is mixed: not so in KL (1).")
 
 
 def test_origins_and_spans_are_never_mixed() -> None:
@@ -176,7 +176,7 @@ def test_origins_and_spans_are_never_mixed() -> None:
 def test_methods_stand_beside_the_claim_over_all() -> None:
     rows = [
         claim("attention_much", "supported", 0.6),
-        claim("attention_much", "mixed", 0.7, method="dpo", note="not the same sign in KL"),
+        claim("attention_much", "mixed", 0.7, method="dpo", note="not so in KL"),
         claim("attention_much", "undecided", 0.5, method="npo"),
     ]
     (one,) = findings(pd.DataFrame(rows), "notebook")
