@@ -11,7 +11,7 @@ import pytest
 from dissect.calibration.scores import PRIMARY
 from dissect.calibration.table import calibration_table
 from dissect.report.formatting import DASH
-from dissect.report.models import CALLS, HEADS, model_tables
+from dissect.report.models import ALARMS, HEADS, model_tables
 from dissect.report.sources import Sources
 from dissect.results.csv_files import read_csv
 from dissect.terms import KNOWS, ORIGINAL, REFERENCE
@@ -84,20 +84,20 @@ def test_the_primary_scores_are_shown_with_their_direction() -> None:
     assert directions == dict.fromkeys(ORDER, "higher: knows") | {UDS: "lower: knows"}
 
 
-def test_a_call_is_a_score_beyond_the_threshold() -> None:
+def test_an_alarm_is_a_score_beyond_the_threshold() -> None:
     (table,) = model_tables(sources(ROUND, rates(6)))
-    calls = {
-        row["name"]: dict(zip(ORDER, (cell["call"] for cell in row["cells"]), strict=True))
+    alarms = {
+        row["name"]: dict(zip(ORDER, (cell["alarm"] for cell in row["cells"]), strict=True))
         for row in scored(table)
     }
     for _, model in ROUND.iterrows():
-        assert calls[model["method"]] == {
+        assert alarms[model["method"]] == {
             "recalled": "",  # no primary score: its error rates are not confirmed
             KRS: "",  # no threshold has more power than false alarms
-            UDS: CALLS[model[UDS] < 0.5],
-            RELEARNED: CALLS[model[RELEARNED] > 0.45],
+            UDS: ALARMS[model[UDS] < 0.5],
+            RELEARNED: ALARMS[model[RELEARNED] > 0.45],
         }
-    assert len(set(calls["placebo"].values())) > 1
+    assert len(set(alarms["placebo"].values())) > 1
 
 
 def test_the_rates_are_those_of_all_treatments_pooled() -> None:
@@ -123,16 +123,16 @@ def test_the_rates_are_those_of_all_treatments_pooled() -> None:
 
 
 @pytest.mark.parametrize("calibration", [None, rates(1)], ids=["no table", "one round"])
-def test_without_rates_nothing_is_called(calibration: pd.DataFrame | None) -> None:
+def test_without_rates_there_is_no_alarm(calibration: pd.DataFrame | None) -> None:
     (table,) = model_tables(sources(ROUND, calibration))
     assert table["rounds"] == 0
-    assert {cell["call"] for row in table["rows"] for cell in row["cells"]} == {""}
+    assert {cell["alarm"] for row in table["rows"] for cell in row["cells"]} == {""}
 
 
-def test_a_score_without_a_value_is_a_dash_and_no_call() -> None:
+def test_a_score_without_a_value_is_a_dash_and_no_alarm() -> None:
     (table,) = model_tables(sources(ROUND.assign(uds=np.nan), rates(6)))
     cells = [row["cells"][ORDER.index(UDS)] for row in scored(table)]
-    assert cells == [{"value": DASH, "call": ""}] * len(ROUND)
+    assert cells == [{"value": DASH, "alarm": ""}] * len(ROUND)
 
 
 def test_the_original_and_the_reference_come_first_with_their_recall_only() -> None:
@@ -149,7 +149,7 @@ def test_the_original_and_the_reference_come_first_with_their_recall_only() -> N
     values = {"recalled": ["0.89", "0.11"], RELEARNED: ["0.00", "0.75"]}
     for score, *cells in zip(ORDER, original, reference, strict=True):
         wanted = values.get(score, [DASH, DASH])
-        assert cells == [{"value": value, "call": ""} for value in wanted], score
+        assert cells == [{"value": value, "alarm": ""} for value in wanted], score
     assert [row["is_scored"] for row in table["rows"]] == [False] * 2 + [True] * len(ROUND)
     assert [row["name"] for row in table["answers"]["rows"]] == [
         row["name"] for row in table["rows"]
@@ -164,7 +164,7 @@ def test_without_recall_the_original_and_the_reference_have_dashes(
         sources(ROUND, recall=None if known is None else planted_recall(known, "seed"))
     )
     assert [row["cells"] for row in table["rows"][:2]] == [
-        [{"value": DASH, "call": ""}] * len(ORDER)
+        [{"value": DASH, "alarm": ""}] * len(ORDER)
     ] * 2
     assert (table["answers"] is None) == (known is None)
 

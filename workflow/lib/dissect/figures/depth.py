@@ -87,7 +87,7 @@ def _title(
     uncertainty = [
         notes.BANDS if concepts.max() >= MIN_CONCEPTS else "",
         "thin lines: single concepts" if 1 < concepts.max() < MIN_CONCEPTS else "",
-        "thin lines: single questions" if concepts.min() == 1 else "",
+        "thin lines: single questions" if concepts.min() == 1 and max(questions) > 1 else "",
     ]
     n = f"n = {notes.spread(concepts, 'concept')} and "
     n += notes.spread(pd.Series(questions), "question")

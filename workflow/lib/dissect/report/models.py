@@ -15,7 +15,7 @@ from dissect.report.sources import Sources, records
 from dissect.terms import KNOWS, ORIGINAL, REFERENCE
 from dissect.terms import NONE as UNTREATED
 
-# The scores of the table, in its order, and what a reader calls them.
+# The scores of the table, in its order, and their names for a reader.
 HEADS = {
     "recalled": "recall: share of the facts in free answers",
     "krs_mlp_coefficients_and_attention_highest": "highest KRS, coefficients and attention",
@@ -23,7 +23,7 @@ HEADS = {
     "relearned": "recall after relearning half of the facts",
 }
 _DIRECTION = {1: "higher: knows", -1: "lower: knows"}
-CALLS = {True: "● knows", False: "○ no alarm"}
+ALARMS = {True: "● knows", False: "○ no alarm"}
 _SPECS = {spec.name: spec for spec in SCORES}
 
 Row = Mapping[str, Any]
@@ -126,10 +126,10 @@ def _row(
 def _cell(value: float, spec: ScoreSpec, rate: Row | None) -> dict[str, str]:
     """A score, and what its threshold says of it, where there is one and its rates are known."""
     if rate is None or pd.isna(value) or pd.isna(rate["threshold"]):
-        return {"value": number(value), "call": ""}
+        return {"value": number(value), "alarm": ""}
     return {
         "value": number(value),
-        "call": CALLS[bool(spec.sign * (value - rate["threshold"]) > 0)],
+        "alarm": ALARMS[bool(spec.sign * (value - rate["threshold"]) > 0)],
     }
 
 
