@@ -6,12 +6,13 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from dissect.engine import attention
-from dissect.engine.attention import as_index, attend_by_text
+from dissect.engine.attention import attend_by_text, equal_texts
 from dissect.engine.token_tree import token_tree
 
 HEADS, WIDTH, ROWS = 6, 16, 3
 CPU = torch.device("cpu")
-TEXTS = [[7, 8, 1, 2, 3], [7, 8, 4, 5], [7, 8, 1, 6]]
+# The second and the fourth text are of the same shape.
+TEXTS = [[7, 8, 1, 2, 3], [7, 8, 4, 5], [7, 8, 1, 6], [7, 8, 9, 2]]
 
 
 def random_states(heads: int, tokens: int, seed: int) -> Tensor:
@@ -26,7 +27,7 @@ def test_parts_give_what_the_whole_tree_gives(
     monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, bound: float, key_heads: int, long: int
 ) -> None:
     monkeypatch.setattr(attention, "LONGEST_IN_TWO_PRODUCTS", long)
-    tree = token_tree(TEXTS, range(3))
+    tree = token_tree(TEXTS, range(len(TEXTS)))
     tokens = len(tree.ids)
     query, key, value = (
         random_states(heads, tokens, seed).to(dtype)
@@ -36,7 +37,7 @@ def test_parts_give_what_the_whole_tree_gives(
     module = nn.Module()
     module.num_key_value_groups = HEADS // key_heads
     module.is_causal = True
-    parts = [(own, as_index(seen, CPU)) for own, seen in tree.parts]
+    parts = equal_texts(tree.parts, CPU)
     output, weights = attend_by_text(
         module, query, key, value, mask, scaling=scaling, **{attention.TREE_PARTS: parts}
     )
@@ -50,3 +51,14 @@ def test_parts_give_what_the_whole_tree_gives(
     assert output.dtype == dtype
     assert output.shape == exact.shape == (ROWS, tokens, HEADS, WIDTH)
     assert (output.double() - exact).norm() < bound * exact.norm()
+
+
+def test_texts_of_the_same_shape_go_through_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = token_tree(TEXTS, range(len(TEXTS))).parts
+    assert [group.own.tolist() for group in equal_texts(parts, CPU)] == [
+        [[0, 1, 2, 3, 4]],
+        [[5, 6], [8, 9]],
+        [[7]],
+    ]
+    monkeypatch.setattr(attention, "LONGEST_IN_TWO_PRODUCTS", 3)
+    assert len(equal_texts(parts, CPU)) == 4

@@ -65,7 +65,7 @@ def test_texts_share_a_token_only_as_far_as_their_labels_agree() -> None:
     assert tree.flatten(labels) == [0, 0, 5, 5, 5, 1, 1, 5]
     # The own tokens of each text, and all of them.
     assert tree.parts == [
-        (slice(0, 5), (0, 1, 2, 3, 4)),
-        (slice(5, 7), (0, 5, 6)),
-        (slice(7, 8), (0, 1, 2, 7)),
+        (range(0, 5), (0, 1, 2, 3, 4)),
+        (range(5, 7), (0, 5, 6)),
+        (range(7, 8), (0, 1, 2, 7)),
     ]

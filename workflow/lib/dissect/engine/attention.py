@@ -1,12 +1,15 @@
 """Attention over a token tree, text by text.
 
 A tree's mask hides most pairs of its tokens: with six texts in one sequence, a token attends to one
-text only. So attention is computed once per text: the queries are the tokens that the text adds to
-the tree, keys and values are all tokens of the text. transformers takes such a function by name,
-and its models use it where they would use fused attention.
+text only. So attention is computed per text: the queries are the tokens that the text adds to the
+tree, keys and values are all tokens of the text. Texts of the same shape go through one call.
+transformers takes such a function by name, and its models use it where they would use fused
+attention.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -15,11 +18,12 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from dissect.engine.token_tree import Part
+
 Index = slice | Tensor
 IMPLEMENTATION = "sdpa_by_text"  # the name under which transformers knows `attend_by_text`
-# The keyword argument that has, per text, the queries that are its own, in their order, and the
-# keys that they attend to, as indices. Of a whole tree these are `TokenTree.parts`. Layers pass
-# arguments that they do not know to their attention.
+# The keyword argument that has the texts' `EqualTexts`. Layers pass arguments that they do not know
+# to their attention.
 TREE_PARTS = "tree_parts"
 
 # The longest text, in tokens, whose attention is two plain products. Fused attention saves memory
@@ -28,6 +32,67 @@ TREE_PARTS = "tree_parts"
 LONGEST_IN_TWO_PRODUCTS = 256
 # Arguments of transformers that two plain products do not take into account, where they are given.
 BEYOND_TWO_PRODUCTS = ("softcap", "position_bias", "s_aux")
+
+
+@dataclass(frozen=True)
+class EqualTexts:
+    """Texts of a tree with equally many tokens of their own (queries), and equally many keys.
+
+    Attributes:
+        own: the queries, (texts, tokens).
+        path: the keys, (texts, keys): a text's own tokens attend to no others.
+    """
+
+    own: Tensor
+    path: Tensor
+
+    def own_of(self, states: Tensor) -> Tensor:
+        """Their own part of (rows, heads, tokens, width): (rows, heads, texts, tokens, width)."""
+        return select(states, self.own_index, self.own)
+
+    def keys_of(self, states: Tensor) -> Tensor:
+        """What they attend to, of keys in that form."""
+        return select(states, self.path_index, self.path)
+
+    def values_of(self, states: Tensor) -> Tensor:
+        """What they attend to, of values in that form."""
+        return self.keys_of(states)
+
+    def mask_of(self, whole: Tensor) -> Tensor:
+        """Their part of a mask (1, 1, queries, keys): (texts, tokens, keys)."""
+        return whole[0, 0, self.own[:, :, None], self.path[:, None]]
+
+    @cached_property
+    def own_index(self) -> Index:
+        """`own` to select with, text by text."""
+        return as_index(self.own)
+
+    @cached_property
+    def path_index(self) -> Index:
+        """`path` to select with, text by text."""
+        return as_index(self.path)
+
+
+def equal_texts(parts: Sequence[Part], device: torch.device) -> list[EqualTexts]:
+    """The texts of a tree by their shapes; those too long for two plain products, one by one."""
+    groups: dict[tuple[int, ...], list[Part]] = {}
+    for number, (own, path) in enumerate(parts):
+        shape = (len(own), len(path))
+        is_long = len(path) > LONGEST_IN_TWO_PRODUCTS
+        groups.setdefault((*shape, number) if is_long else shape, []).append((own, path))
+    return [
+        EqualTexts(
+            torch.tensor([list(own) for own, _ in group], device=device),
+            torch.tensor([list(path) for _, path in group], device=device),
+        )
+        for group in groups.values()
+    ]
+
+
+def select(states: Tensor, index: Index, shape: Tensor) -> Tensor:
+    """Some tokens of (rows, heads, tokens, width), their dimension as the two of `shape`."""
+    selected: Tensor = states[:, :, index].unflatten(2, shape.shape)
+    return selected
 
 
 def attend_by_text(
@@ -44,41 +109,58 @@ def attend_by_text(
     Returns:
         (rows, queries, heads, width), and no attention weights.
     """
-    parts: Sequence[tuple[slice, Index]] | None = keywords.pop(TREE_PARTS, None)
-    if parts is None or mask is None:
+    groups: Sequence[EqualTexts] | None = keywords.pop(TREE_PARTS, None)
+    if groups is None or mask is None:
         return sdpa_attention_forward(module, query, key, value, mask, **keywords)
     is_beyond = any(keywords.get(name) is not None for name in BEYOND_TWO_PRODUCTS)
-    outputs = []
-    for own, path in parts:
-        keys = key[:, :, path]
-        of_text = (query[:, :, own], keys, value[:, :, path], mask[:, :, own][..., path])
-        if is_beyond or keys.shape[2] > LONGEST_IN_TWO_PRODUCTS:
-            output, _ = sdpa_attention_forward(module, *of_text, **keywords)
+    rows, heads, tokens, _ = query.shape
+    output = query.new_empty(rows, tokens, heads, value.shape[-1])
+    for group in groups:
+        of_group = (
+            group.own_of(query),
+            group.keys_of(key),
+            group.values_of(value),
+            group.mask_of(mask),
+        )
+        if is_beyond or group.path.shape[1] > LONGEST_IN_TWO_PRODUCTS:
+            attended = fused(module, *of_group, **keywords)
         else:
-            output = attend(*of_text, keywords["scaling"])
-        outputs.append(output)
-    return torch.cat(outputs, dim=1), None
+            attended = attend(*of_group, keywords["scaling"])
+        output[:, group.own_index] = attended.flatten(1, 2)
+    return output, None
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float) -> Tensor:
     """Attention in two products, the first one and the softmax in float32 as in fused attention.
 
     Args:
-        query: (rows, heads, tokens, width).
-        key, value: (rows, as many heads or fewer, keys, width).
-        mask: (1, 1, tokens, keys), True where a token attends to a key: to one at least.
+        query: (rows, heads, texts, tokens, width).
+        key, value: (rows, as many heads or fewer, texts, keys, width).
+        mask: (texts, tokens, keys), True where a token attends to a key: to one at least.
         scaling: the factor of a query's product with a key.
 
     Returns:
-        (rows, tokens, heads, width).
+        (rows, texts, tokens, heads, width).
     """
-    rows, heads, tokens, _ = query.shape
+    tokens, of_one_key = query.shape[3], query.shape[1] // key.shape[1]
     # Queries of all heads that share a head of keys are rows of one product.
-    product = (rows, key.shape[1], heads // key.shape[1] * tokens, -1)
-    scores = query.float().reshape(product) @ key.float().transpose(2, 3)
-    scores = scores.view(rows, heads, tokens, -1).mul_(scaling).masked_fill_(~mask, -torch.inf)
-    weights = scores.softmax(-1).to(value.dtype).view(product)
-    return (weights @ value).view(rows, heads, tokens, -1).transpose(1, 2)
+    queries = query.float().unflatten(1, (-1, of_one_key)).transpose(2, 3).flatten(3, 4)
+    scores = (queries @ key.float().transpose(3, 4)).unflatten(3, (of_one_key, tokens))
+    scores = scores.mul_(scaling).masked_fill_(~mask[:, None], -torch.inf)
+    weights = scores.softmax(-1).to(value.dtype).flatten(3, 4)
+    output: Tensor = (weights @ value).unflatten(3, (of_one_key, tokens))
+    return output.permute(0, 2, 4, 1, 3, 5).flatten(3, 4)
+
+
+def fused(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, **keywords: Any
+) -> Tensor:
+    """transformers' fused attention, text by text; arguments and result as those of `attend`."""
+    outputs = []
+    for text, of_text in enumerate(mask):
+        states = (query[:, :, text], key[:, :, text], value[:, :, text])
+        outputs.append(sdpa_attention_forward(module, *states, of_text[None, None], **keywords)[0])
+    return torch.stack(outputs, dim=1)
 
 
 def use_tree_attention(model: Any) -> None:
@@ -92,11 +174,13 @@ def uses_tree_attention(model: Any) -> bool:
     return bool(model.config._attn_implementation == IMPLEMENTATION)
 
 
-def as_index(indices: Sequence[int], device: torch.device) -> Index:
-    """Indices in ascending order: a slice, which copies nothing, if they are consecutive."""
-    if indices[-1] - indices[0] == len(indices) - 1:
-        return slice(indices[0], indices[-1] + 1)
-    return torch.tensor(indices, device=device)
+def as_index(indices: Tensor) -> Index:
+    """Indices of any shape, to select with: a slice, which copies nothing, if consecutive."""
+    flat = indices.flatten()
+    first = int(flat[0]) if len(flat) else 0
+    if torch.equal(flat, torch.arange(first, first + len(flat), device=flat.device)):
+        return slice(first, first + len(flat))
+    return flat
 
 
 AttentionInterface.register(IMPLEMENTATION, attend_by_text)

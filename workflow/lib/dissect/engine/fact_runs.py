@@ -16,11 +16,12 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from dissect.engine.attention import TREE_PARTS, as_index
+from dissect.engine.attention import TREE_PARTS, equal_texts, uses_tree_attention
+from dissect.engine.kept_keys import ExtendedKeys, KeptKeys, TextsOfRuns
 from dissect.engine.micro_batches import POSITIONS_PER_CALL, TOKENS_PER_CALL, MicroBatches
 from dissect.engine.runs import TreeRuns, through_layers
 from dissect.engine.streamed_model import Layer, LayerInputs, StreamedModel
-from dissect.engine.token_tree import TokenTree, token_trees
+from dissect.engine.token_tree import Part, TokenTree, token_trees
 from dissect.texts.facts import FactText
 
 log = logging.getLogger("dissect")
@@ -124,12 +125,12 @@ class Facts:
         return [range(end - len(path), end) for end, path in zip(ends, self.paths, strict=True)]
 
     @property
-    def parts(self) -> list[tuple[range, list[int]]]:
+    def parts(self) -> list[Part]:
         """Per text, its own tokens of a run, and all that they attend to.
 
         Keys count from the tree's first token on; those of a run follow the tree's.
         """
-        parts = []
+        parts: list[Part] = []
         for own, fact, path in zip(self.own, self.paths, self.tree.paths, strict=True):
             before = path[: len(path) - len(fact)]
             parts.append((own, [*before, *(len(self.tree.ids) + token for token in own)]))
@@ -179,19 +180,22 @@ class FactRuns:
         positions = [tree.positions[index] for index in facts.indices]
         ids = [tree.ids[index] for index in facts.indices]
         self._arguments = host.layer_arguments(ids, positions)
-        parts = [
-            (as_index(own, host.device), as_index(path, host.device)) for own, path in facts.parts
+        texts = [
+            TextsOfRuns(group.own, group.path, keys)
+            for group in equal_texts(facts.parts, host.device)
         ]
         masks: dict[int, Tensor] = {}
         for tree_arguments, run_arguments in zip(inputs.arguments, self._arguments, strict=True):
             mask = tree_arguments["attention_mask"]
             if id(mask) not in masks:
                 masks[id(mask)] = facts.mask(mask)
+            run_arguments["attention_mask"] = masks[id(mask)]
             name = next(name for name in _CACHE_ARGUMENTS if name in tree_arguments)
             tree_arguments[name] = keys
-            run_arguments.update(
-                {"attention_mask": masks[id(mask)], TREE_PARTS: parts, name: keys.extended}
-            )
+            if uses_tree_attention(host.model):
+                run_arguments[TREE_PARTS] = texts
+            else:
+                run_arguments[name] = ExtendedKeys(keys)
         self.facts = facts
         self.unpatched = TreeRuns(inputs.arguments, MicroBatches(TOKENS_PER_CALL), facts.indices)
         self.unpatched.add_outside(inputs.hidden)
@@ -233,41 +237,6 @@ class FactRuns:
         ]
         for unpatched, *patched in zip(*by_run, strict=True):
             yield unpatched[0], *patched
-
-
-class KeptKeys:
-    """Takes the place of the layers' cache in the unpatched run.
-
-    It holds the keys and values of one layer at a time, so runs pass a layer before the unpatched
-    run passes the next.
-
-    Attributes:
-        kept: the keys and values of the layer just passed.
-        extended: takes the same place in runs, which attend to these and to their own.
-    """
-
-    def __init__(self) -> None:
-        self.kept: tuple[Tensor, ...] = ()
-        self.extended = ExtendedKeys(self)
-
-    def update(self, keys: Tensor, values: Tensor, *_layer: object) -> tuple[Tensor, Tensor]:
-        """What attention reads, (rows, heads, tokens, width) each."""
-        self.kept = keys, values
-        return keys, values
-
-
-class ExtendedKeys:
-    """The keys and values of the unpatched run, followed by those of a run's own tokens."""
-
-    def __init__(self, unpatched: KeptKeys) -> None:
-        self._unpatched = unpatched
-
-    def update(self, keys: Tensor, values: Tensor, *_layer: object) -> tuple[Tensor, Tensor]:
-        """What attention reads, (rows, heads, tokens of the tree and of a run, width) each."""
-        rows = len(keys)
-        both = zip(self._unpatched.kept, (keys, values), strict=True)
-        extended = [torch.cat([kept.expand(rows, -1, -1, -1), own], 2) for kept, own in both]
-        return extended[0], extended[1]
 
 
 def facts_of(texts: Sequence[FactText]) -> list[Facts]:

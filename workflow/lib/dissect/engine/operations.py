@@ -152,7 +152,7 @@ def _cost_done(
     tokens = len(tree.ids)
     pairs = tokens * tokens  # those that the mask hides are computed and then dropped
     if uses_tree_attention(model.model):
-        pairs = sum((own.stop - own.start) * len(path) for own, path in tree.parts)
+        pairs = sum(len(own) * len(path) for own, path in tree.parts)
     mlp = len(tree.compared(texts)) if is_top else tokens
     return _run_cost(model, keys=tokens, queries=tokens, pairs=pairs, mlp=mlp)
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from dissect.checkpoints.families import Family
 from dissect.checkpoints.reader import Checkpoint, empty_model, tied_tensors
-from dissect.engine.attention import TREE_PARTS, as_index, use_tree_attention
+from dissect.engine.attention import TREE_PARTS, equal_texts, use_tree_attention
 from dissect.engine.prefetch import LayerPrefetcher
 from dissect.engine.token_tree import TokenTree
 
@@ -160,7 +160,7 @@ class StreamedModel:
         # The ids do not matter here, only how many there are.
         plain = torch.tensor([tree.ids[:1]], device=device).expand(-1, max(tree.positions) + 1)
         plain_arguments = self._record_layer_inputs(input_ids=plain)[1]
-        parts = [(own, as_index(path, device)) for own, path in tree.parts]
+        parts = equal_texts(tree.parts, device)
         masks: dict[int, Tensor] = {}  # layers that share a mask share the tree's
         for of_tree, of_plain in zip(arguments, plain_arguments, strict=True):
             mask = of_plain["attention_mask"]

@@ -16,7 +16,7 @@ from dissect.texts.spans import Text
 
 Ids = Sequence[int]
 # The tokens that a text adds to a tree, and all tokens of that text.
-Part = tuple[slice, tuple[int, ...]]
+Part = tuple[range, Sequence[int]]
 
 # Larger trees gain nothing: products are large enough. It is a constant, so that trees follow from
 # the texts alone, on every machine.
@@ -64,9 +64,9 @@ class TokenTree:
         parts: list[Part] = []
         end = 0
         for path in self.paths:
-            own = slice(end, max(end, path[-1] + 1))
+            own = range(end, max(end, path[-1] + 1))
             end = own.stop
-            if own.stop > own.start:
+            if own:
                 parts.append((own, path))
         return parts
 
