@@ -8,6 +8,7 @@ import pytest
 
 from dissect.calibration.round import _reasons, described, round_table
 from dissect.calibration.scores import SCORES
+from dissect.recall.shares import recall_scores
 from dissect.terms import KNOWS, NEVER, NONE, ORIGINAL, PAPER_EXPERIMENTS
 from planted_depth import planted_depth
 
@@ -132,9 +133,10 @@ def test_a_state_is_confirmed_against_the_untreated_model_where_no_other_was_tre
     untreated = {"recipe": NONE, "treatment": NONE}
     states = [{**one, **untreated} if one["state"] == NEVER else one for one in KNOWN]
     assert len([one for one in states if one["recipe"] == NONE]) == 1
-    assert (_reasons({one["method"]: one for one in states}, planted_recall()) == "").all()
+    answers = recall_scores(planted_recall())
+    assert (_reasons({one["method"]: one for one in states}, answers) == "").all()
     alone = {one["method"]: one for one in states if one["state"] != NEVER}
-    assert (_reasons(alone, planted_recall()) != "").all()
+    assert (_reasons(alone, answers) != "").all()
 
 
 def test_states_are_confirmed_against_the_same_recipe(table: pd.DataFrame) -> None:

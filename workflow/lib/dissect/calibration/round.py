@@ -74,23 +74,30 @@ def round_table(
     states = list(states)
     by_method = {one["method"]: one for one in states}
     table = pd.DataFrame(states)[["method", "state", "treatment"]].set_index("method")
-    reasons = _reasons(by_method, recall)
+    answers = recall_scores(recall)
+    reasons = _reasons(by_method, answers)
     table = table.assign(as_intended=~reasons.astype(bool), why_not=reasons)
     curves = curves[curves["method"].isin([*by_method, reference])]
     scores = {
         **_of_curves(curves, reference),
         **_of_depth(depth, sweeps, reference),
         "weight_change": changes.groupby("method")["relative_change"].mean(),
-        **_of_answers(recall),
+        "answers_rouge": _likeness(recall),
+        **answers,
     }
     columns = {spec.name: scores.get(spec.name) for spec in SCORES}
     return table.join(pd.DataFrame(columns, index=table.index, dtype=float)).reset_index()
 
 
-def _reasons(states: Mapping[str, ModelState], recall: pd.DataFrame) -> "pd.Series[str]":
-    """By method, why the model's state is not confirmed; empty if it is."""
-    scores = recall_scores(recall)
-    as_it_is, relearned = scores["recalled"], scores["relearned"]
+def _reasons(
+    states: Mapping[str, ModelState], answers: Mapping[str, "pd.Series[float]"]
+) -> "pd.Series[str]":
+    """By method, why the model's state is not confirmed; empty if it is.
+
+    Args:
+        answers: what recall.shares.recall_scores returns.
+    """
+    as_it_is, relearned = answers["recalled"], answers["relearned"]
     models = {
         method: Recalled(one["state"], one["treatment"], as_it_is[method], relearned[method])
         for method, one in states.items()
@@ -106,18 +113,15 @@ def _reasons(states: Mapping[str, ModelState], recall: pd.DataFrame) -> "pd.Seri
     return pd.Series(reasons, dtype=object)
 
 
-def _of_answers(recall: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
-    """Scores of what the models say."""
+def _likeness(recall: pd.DataFrame) -> "pd.Series[float]":
+    """By method, how like the original's answers the answers are."""
     asked = recall[(recall["stage"] == AS_IT_IS) & (recall["wording"] == QUESTION)]
     originals = asked[asked["method"] == ORIGINAL].set_index("question")["answer"]
     likeness = [
         rouge_l(originals[question], answer)
         for question, answer in zip(asked["question"], asked["answer"], strict=True)
     ]
-    return {
-        "answers_rouge": asked.assign(likeness=likeness).groupby("method")["likeness"].mean(),
-        **recall_scores(recall),
-    }
+    return asked.assign(likeness=likeness).groupby("method")["likeness"].mean()
 
 
 def _of_curves(curves: pd.DataFrame, reference: str) -> dict[str, "pd.Series[float]"]:
