@@ -157,7 +157,7 @@ def test_the_papers_figure_says_what_it_shows(tmp_path: Path) -> None:
     assert len(zero) == 1
     assert legend(figure) == [
         "MLP coefficients",
-        "attention states",
+        "attention output",
         "coefficients + attention",
         "value vectors",
     ]
@@ -272,7 +272,7 @@ def test_heat_map_cells_are_the_concepts_means(tmp_path: Path) -> None:
 def test_heat_map_has_a_panel_per_experiment_and_method(tmp_path: Path) -> None:
     figure = draw_heatmap(tables_of(tmp_path, study(tmp_path))[1], STYLE)
     titles = [panel.get_title("left") for panel in figure.axes[:-1]]
-    assert titles[:4] == ["dpo\nMLP coefficients", "grad_diff\n", "attention states", ""]
+    assert titles[:4] == ["dpo\nMLP coefficients", "grad_diff\n", "attention output", ""]
     assert len(titles) == 8
 
 

@@ -73,7 +73,7 @@ def test_both_spans_are_in_each_panel(tmp_path: Path) -> None:
     assert legend(figure) == ["the notebook's span, as published", "the answer's span"]
     assert [panel.get_title("left") for panel in figure.axes[:4]] == [
         "MLP coefficients",
-        "attention states",
+        "attention output",
         "coefficients + attention",
         "value vectors",
     ]

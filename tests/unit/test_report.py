@@ -83,11 +83,11 @@ def test_what_holds_is_said_with_its_interval() -> None:
         claim("last_layer_needed", "supported", 0.123),
     ]
     assert sentences(pd.DataFrame(rows)) == [
-        "With the original's MLP coefficients and attention states patched, KRS reaches 0.93 "
+        "With the original's MLP coefficients and attention output patched, KRS reaches 0.93 "
         "[0.90, 0.95], with its value vectors alone it moves by at most 0.02 "
         f"[{MINUS}0.01, 0.05]: that coefficients and attention recover far more than value "
         "vectors is supported here.",
-        "Attention states of the middle and late layers reach 0.60, MLP coefficients of the late "
+        "Attention output of the middle and late layers reaches 0.60, MLP coefficients of the late "
         "layers 0.75, where windows with the last layer do 0.12 better than those without: that "
         "the last layer is the coefficients' main contributor is supported here.",
         "Of the paper's 6 claims, 6 are supported, 0 are not supported and 0 are mixed.",
@@ -117,7 +117,7 @@ def test_what_is_undecided_is_said_once_with_its_reasons() -> None:
     ]
     (one,) = findings(pd.DataFrame(rows), "notebook")
     assert one["sentences"] == [
-        "With the original's MLP coefficients and attention states patched, KRS reaches 0.90.",
+        "With the original's MLP coefficients and attention output patched, KRS reaches 0.90.",
         "None of the paper's 3 claims could be decided.",
     ]
     few = "2 concepts decide, a decision needs 8"
@@ -310,7 +310,7 @@ def test_what_the_page_cannot_do_without(study: PlantedStudy, left_out: str) -> 
 
 def test_answers_stand_beside_the_originals(page: str) -> None:
     assert page.count('class="answer original"') == 2 * (2 + 1 + MOST_UNRELATED)
-    assert f"attention states patched, layers 8{DASH}12" in page
+    assert f"attention output patched, layers 8{DASH}12" in page
     assert page.count("2 more in <code>tables/answers.parquet</code>") == 2
     assert "What is the capital of country 9?" in page
     assert "What is the capital of country 10?" not in page
@@ -329,7 +329,7 @@ def test_the_answers_stand_beside_the_krs_of_the_same_patch(study: PlantedStudy,
         & (curves[["span", "score"]] == ["notebook", "krs"]).all(axis=1)
     ]["mean"].item()
     assert (
-        f'<th scope="row">attention states</th><td>8 to 12</td><td>{number(krs)}</td>'
+        f'<th scope="row">attention output</th><td>8 to 12</td><td>{number(krs)}</td>'
         f"<td>{number(share, 0)} %</td>"
     ) in page
     without = study.page([path for path in study.tables() if path.name != "behaviour.csv"])
@@ -457,7 +457,7 @@ def test_krs_stands_beside_the_references(
     above = int((rows["outcome"] == "above the reference").sum())
     section = depth_section(reference_page)
     assert (
-        '<th scope="row">attention states</th>'
+        '<th scope="row">attention output</th>'
         f"<td>{number(best['mean'])} at layer {best['layer']}</td>"
         f"<td>{number(best['reference'])}</td>"
     ) in section
@@ -638,5 +638,5 @@ def test_numbers_and_lists_in_words() -> None:
     assert with_interval({"value": 0.5, "low": -0.1, "high": 0.9}) == f"0.50 [{MINUS}0.10, 0.90]"
     assert [listed(["a"]), listed(["a", "b", "c"])] == ["a", "a, b and c"]
     assert [counted(1, "sweep"), counted(2, "sweep")] == ["1 sweep", "2 sweeps"]
-    assert name_of("attention") == "attention states" and name_of("answer") == "the answer's span"
+    assert name_of("attention") == "attention output" and name_of("answer") == "the answer's span"
     assert setting("suffix", None, None) == "each layer and all after it patched"

@@ -87,7 +87,7 @@ CLAIMS = (
     ),
     Claim(
         id="attention_much",
-        claim="Attention states of the middle and late layers recover much.",
+        claim="Attention output of the middle and late layers recovers much.",
         statistic="the highest point of attention's curve in the upper two thirds of layers, "
         + _CHOSEN,
         bound="at least",

@@ -36,7 +36,7 @@ class ScoreSpec:
 _EXPERIMENTS = dict(
     zip(
         terms.PAPER_EXPERIMENTS,
-        ["MLP coefficients", "attention states", "coefficients and attention", "value vectors"],
+        ["MLP coefficients", "attention output", "coefficients and attention", "value vectors"],
         strict=True,
     )
 )
@@ -49,7 +49,7 @@ _RECOVERED = {
 }
 _POINTS = {"highest": "at its highest window", "mean": "mean over windows"}
 _BESIDE = {"": "1 = the original's", "_over_reference": "less the reference's at the same layer"}
-_COMPONENTS = {"coefficients": "MLP coefficients", "attention": "attention states"}
+_COMPONENTS = {"coefficients": "MLP coefficients", "attention": "attention output"}
 
 _ALL = (
     *(

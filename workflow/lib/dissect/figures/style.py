@@ -28,7 +28,7 @@ class Look(NamedTuple):
 # components of the copy, patched into the original, look the same.
 _COMPONENTS = {
     terms.MLP_COEFFICIENTS: Look("MLP coefficients", 0, "o"),
-    terms.ATTENTION: Look("attention states", 1, "s", (4, 1.5)),
+    terms.ATTENTION: Look("attention output", 1, "s", (4, 1.5)),
     terms.BOTH: Look("coefficients + attention", 2, "^"),
     terms.VALUE_VECTORS: Look("value vectors", 3, "X", (1, 1)),
     terms.ATTENTION_WEIGHTS: Look("attention weights", 1, ">", (2, 1)),

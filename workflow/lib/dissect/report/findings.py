@@ -146,7 +146,7 @@ def sentences(claims: pd.DataFrame) -> list[str]:
     on_retrieval = _sentence(
         rows,
         {
-            "both_nearly_all": "with the original's MLP coefficients and attention states "
+            "both_nearly_all": "with the original's MLP coefficients and attention output "
             "patched, KRS reaches {}",
             "value_vectors_nothing": "with its value vectors alone it moves by at most {}",
         },
@@ -156,7 +156,7 @@ def sentences(claims: pd.DataFrame) -> list[str]:
     on_layers = _sentence(
         rows,
         {
-            "attention_much": "attention states of the middle and late layers reach {}",
+            "attention_much": "attention output of the middle and late layers reaches {}",
             "coefficients_very_much": "MLP coefficients of the late layers {}",
             "last_layer_needed": "where windows with the last layer do {} than those without",
         },
