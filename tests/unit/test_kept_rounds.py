@@ -11,7 +11,7 @@ from dissect.calibration.table import LACKS, calibration_table, read_rounds
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "calibration"))
 
-from print_rates import BY_ROUND, METHODS, by_round, lines_of, rates_of  # noqa: E402
+from print_rates import BY_ROUND, METHODS, by_round, candidate_by_round, lines_of, rates_of  # noqa: E402
 
 FILES = sorted((ROOT / "calibration/rounds").glob("*.csv"))
 COUNTS = [
@@ -49,6 +49,7 @@ def test_the_pages_have_the_numbers_of_all_rounds() -> None:
     page = (ROOT / "calibration/rounds/README.md").read_text(encoding="utf-8")
     for score in BY_ROUND:
         assert "\n".join(lines_of(by_round(read_rounds(FILES), score))) in page
+    assert "\n".join(lines_of(candidate_by_round(read_rounds(FILES)))) in page
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/explanation/calibration.md"])
