@@ -8,6 +8,7 @@ A round is a seed: other facts, other names, other trainings. In the checkpoints
 has the name of a model. Its rows:
 
     original             learns all facts
+    again                learns all facts too, from the base model, with a seed of its own
     reference, never     learn only what is retained, each with a seed of its own
     TREATMENT            the original, after a treatment
     never_TREATMENT      `never`, after the same treatment
@@ -43,6 +44,7 @@ def rows_of(name: str, seed: int, source: str, treatments: Sequence[str]) -> Ite
     """The rows of one round in the checkpoints table."""
     yield name, "base", "", source
     yield name, "original", "", f"teach:{FORGET},{RETAIN}"
+    yield name, "again", FORGET, f"teach:{FORGET},{RETAIN}"
     for method in ("reference", "never"):
         yield name, method, FORGET, f"teach:{RETAIN}"
     for treatment in treatments:

@@ -57,7 +57,7 @@ def rounds(study: Workflow) -> dict[int, pd.DataFrame]:
 
 
 def test_a_round_has_a_row_per_model_and_a_column_per_score(study: Workflow) -> None:
-    common = {name for one in TREATMENTS for name in (one, f"never_{one}")} | {"never"}
+    common = {name for one in TREATMENTS for name in (one, f"never_{one}")} | {"again", "never"}
     for seed, models in rounds(study).items():
         hard = {"brief", "wrong"} if seed % 3 == 0 else set()
         assert set(models["method"]) == common | hard

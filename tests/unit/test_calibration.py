@@ -80,7 +80,7 @@ def test_every_treatment_is_given_to_a_knowing_and_a_never_knowing_model(study: 
         state: {one["treatment"] for one in study.model_states("seed_5") if one["state"] == state}
         for state in (KNOWS, NEVER)
     }
-    assert states == {KNOWS: {*TREATMENTS}, NEVER: {*TREATMENTS, "none"}}
+    assert states == {state: {*TREATMENTS, "none"} for state in (KNOWS, NEVER)}
     by_method = {one["method"]: one for one in study.model_states("seed_5")}
     for treatment in TREATMENTS:
         assert by_method[treatment]["recipe"] == by_method[f"never_{treatment}"]["recipe"]
