@@ -18,9 +18,11 @@ from dissect.report.error_rates import number_of, share_of
 from dissect.report.formatting import NONE, number
 from dissect.report.sources import records
 from dissect.terms import KNOWS, NEVER
+from dissect.terms import NONE as UNTREATED
 
 ROUNDS = Path(__file__).parent / "rounds"
-HEAD = ("score", "models", *TREATMENTS, "all", "false alarms", "power")
+COLUMNS = (UNTREATED, *TREATMENTS)
+HEAD = ("score", "models", "untreated", *TREATMENTS, "all", "false alarms", "power")
 # Round by round: the scores, and the models from one that never knew to one that only refuses.
 BY_ROUND = ("uds", "krs_mlp_coefficients_and_attention_highest")
 METHODS = ("never", "grad_diff", "npo", "refuse", "hide", "placebo")
@@ -45,7 +47,7 @@ def rates_of(rounds: pd.DataFrame) -> Table:
         for included in INCLUDED:
             pooled = table.get((score, included, ALL))
             if pooled is not None:
-                of_treatments = [table.get((score, included, one)) for one in TREATMENTS]
+                of_treatments = [table.get((score, included, one)) for one in COLUMNS]
                 yield [
                     f"`{score}`",
                     included,
