@@ -30,6 +30,7 @@ TREE_PARTS = "tree_parts"
 # that grows with the square of a text's length; on texts as short as a question and its answer it
 # saves little, and where heads share keys its CPU kernel takes twice the time.
 LONGEST_IN_TWO_PRODUCTS = 256
+TEXTS_PER_CALL = 8  # more gain little, and a call copies the keys of all of its texts
 # Arguments of transformers that two plain products do not take into account, where they are given.
 BEYOND_TWO_PRODUCTS = ("softcap", "position_bias", "s_aux")
 
@@ -74,18 +75,20 @@ class EqualTexts:
 
 
 def equal_texts(parts: Sequence[Part], device: torch.device) -> list[EqualTexts]:
-    """The texts of a tree by their shapes; those too long for two plain products, one by one."""
-    groups: dict[tuple[int, ...], list[Part]] = {}
-    for number, (own, path) in enumerate(parts):
-        shape = (len(own), len(path))
-        is_long = len(path) > LONGEST_IN_TWO_PRODUCTS
-        groups.setdefault((*shape, number) if is_long else shape, []).append((own, path))
+    """The texts of a tree by their shapes, as many at a time as go through one call."""
+    by_shape: dict[tuple[int, int], list[Part]] = {}
+    for own, path in parts:
+        by_shape.setdefault((len(own), len(path)), []).append((own, path))
+    calls = []
+    for (_, keys), texts in by_shape.items():
+        size = 1 if keys > LONGEST_IN_TWO_PRODUCTS else TEXTS_PER_CALL
+        calls += [texts[start : start + size] for start in range(0, len(texts), size)]
     return [
         EqualTexts(
-            torch.tensor([list(own) for own, _ in group], device=device),
-            torch.tensor([list(path) for _, path in group], device=device),
+            torch.tensor([list(own) for own, _ in texts], device=device),
+            torch.tensor([list(path) for _, path in texts], device=device),
         )
-        for group in groups.values()
+        for texts in calls
     ]
 
 
