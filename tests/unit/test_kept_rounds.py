@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from dissect.calibration.scores import PRIMARY, SCORES
@@ -11,6 +12,7 @@ from dissect.calibration.table import LACKS, calibration_table, read_rounds
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "calibration"))
 
+from make_study import TREATMENTS  # noqa: E402
 from print_rates import BY_ROUND, METHODS, by_round, candidate_by_round, lines_of, rates_of  # noqa: E402
 
 FILES = sorted((ROOT / "calibration/rounds").glob("*.csv"))
@@ -56,6 +58,22 @@ def test_the_pages_have_the_numbers_of_all_rounds() -> None:
 def test_the_pages_say_how_many_rounds_there_are(page: str) -> None:
     words = f"{COUNTS[len(FILES) - 1]} of at least twelve"
     assert words.lower() in (ROOT / page).read_text(encoding="utf-8").lower()
+
+
+def test_readme_says_how_many_pairs_are_in_the_right_order() -> None:
+    """A pair: a model that knows, and one that never knew, after the same treatment."""
+    rounds = read_rounds(FILES)
+    in_order = {}
+    for score, sign in ((PRIMARY[0], +1), (PRIMARY[1], -1)):
+        values = rounds.pivot(index="round", columns="method", values=score) * sign
+        excess = pd.DataFrame({one: values[one] - values[f"never_{one}"] for one in TREATMENTS})
+        in_order[score] = int((excess > 0).sum(axis=None))
+    krs, uds = in_order.values()
+    sentence = (
+        f"of {excess.size} pairs of models with the same treatment, of which one knows the facts, "
+        f"UDS has the right order in {uds} and KRS in {krs}."
+    )
+    assert sentence in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
 
 
 def test_the_order_of_models_that_the_page_names() -> None:
