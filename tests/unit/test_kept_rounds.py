@@ -88,3 +88,14 @@ def test_krs_of_the_untreated_model_that_never_knew_is_the_lower_one() -> None:
     """README says so, since it is the other way round in the demo."""
     krs = read_rounds(FILES).pivot(index="round", columns="method", values=PRIMARY[0])
     assert (krs["never"] < krs[["grad_diff", "npo"]].min(axis=1)).all()
+
+
+def test_krs_of_the_model_that_learned_apart_is_below_that_of_models_that_never_knew() -> None:
+    """README and docs/explanation/calibration.md say so of round 106, the only one with it."""
+    rounds = read_rounds(FILES)
+    again = rounds[rounds["method"] == "again"]
+    assert [*again["round"]] == ["seed_106"]
+    krs, uds, recalled = again[[PRIMARY[0], "uds", "recalled"]].iloc[0]
+    others = rounds[(rounds["round"] == "seed_106") & (rounds["method"] != "again")]
+    assert krs < others[PRIMARY[0]].min()
+    assert (round(krs, 2), round(uds, 2), recalled) == (0.61, 0.01, 1.0)
