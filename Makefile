@@ -34,7 +34,8 @@ calibrate: setup ## rounds of models whose state is known: make calibrate SEED=1
 	$(VENV)/bin/python calibration/keep_rounds.py results/calibration/$(SEED)
 
 test: setup ## all tests, but for the long ones below
-	tests/side_by_side.sh $(VENV)/bin/python tests/workflow "--ignore=tests/workflow"
+	tests/side_by_side.sh $(VENV)/bin/python "tests/workflow tests/hub" \
+		"--ignore=tests/workflow --ignore=tests/hub"
 
 test-crate: setup $(VENV)/roc-validator/.installed ## the archive against the profiles of RO-Crate
 	$(VENV)/bin/pytest tests/crate
