@@ -22,7 +22,7 @@ from dissect.terms import NONE as UNTREATED
 
 ROUNDS = Path(__file__).parent / "rounds"
 COLUMNS = (UNTREATED, *TREATMENTS)
-HEAD = ("score", "models", UNTREATED, *TREATMENTS, "all", "false alarms", "power")
+HEAD = ("score", "models", *COLUMNS, "all", "false alarms", "power")
 # Round by round: the scores, and the models from one that never knew to one that only refuses.
 BY_ROUND = ("uds", "krs_mlp_coefficients_and_attention_highest")
 METHODS = ("never", "grad_diff", "npo", "refuse", "hide", "placebo")
