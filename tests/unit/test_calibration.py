@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "calibration"))
 
 from invented import FACTS_EACH, invent  # noqa: E402
-from make_study import FORGET, RETAIN, TREATMENTS, WRONG, make_study  # noqa: E402
+from make_study import FORGET, RETAIN, TREATMENTS, TREATMENTS_APART, WRONG, make_study  # noqa: E402
 
 from dissect.inputs.concepts import has_facts, read_concept_file  # noqa: E402
 from dissect.study.study import Study, load_study  # noqa: E402
@@ -84,6 +84,10 @@ def test_every_treatment_is_given_to_a_knowing_and_a_never_knowing_model(study: 
     by_method = {one["method"]: one for one in study.model_states("seed_5")}
     for treatment in TREATMENTS:
         assert by_method[treatment]["recipe"] == by_method[f"never_{treatment}"]["recipe"]
+    for treatment in TREATMENTS_APART:
+        apart = by_method[f"again_{treatment}"]
+        assert (apart["state"], apart["treatment"]) == (KNOWS, treatment)
+        assert apart["recipe"] == by_method[treatment]["recipe"]
     # In every third round, the hard cases; neither the original nor the reference is scored.
     more = {one["method"]: one["state"] for one in study.model_states("seed_6")}
     assert more.keys() - by_method.keys() == {"brief", "wrong"}
