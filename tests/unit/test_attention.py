@@ -55,7 +55,7 @@ def test_parts_give_what_the_whole_tree_gives(
 
 def test_texts_of_the_same_shape_go_through_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = token_tree(TEXTS, range(len(TEXTS))).parts
-    assert [group.own.tolist() for group in equal_texts(parts, CPU)] == [
+    assert [group.own.indices.tolist() for group in equal_texts(parts, CPU)] == [
         [[0, 1, 2, 3, 4]],
         [[5, 6], [8, 9]],
         [[7]],

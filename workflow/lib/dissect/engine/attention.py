@@ -9,7 +9,7 @@ attention.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import torch
@@ -20,7 +20,6 @@ from transformers.masking_utils import sdpa_mask
 
 from dissect.engine.token_tree import Part
 
-Index = slice | Tensor
 IMPLEMENTATION = "sdpa_by_text"  # the name under which transformers knows `attend_by_text`
 # The keyword argument that has the texts' `EqualTexts`. Layers pass arguments that they do not know
 # to their attention.
@@ -36,42 +35,58 @@ BEYOND_TWO_PRODUCTS = ("softcap", "position_bias", "s_aux")
 
 
 @dataclass(frozen=True)
+class Tokens:
+    """Equally many tokens of each of some texts.
+
+    Attributes:
+        indices: where they are in the tree, (texts, tokens).
+    """
+
+    indices: Tensor
+
+    def of(self, states: Tensor) -> Tensor:
+        """Their part of (rows, heads, all tokens, width): (rows, heads, texts, tokens, width)."""
+        selected: Tensor = states[:, :, self.flat].unflatten(2, self.indices.shape)
+        return selected
+
+    @cached_property
+    def flat(self) -> slice | Tensor:
+        """To index with, text by text: a slice, which copies nothing, where consecutive."""
+        flat = self.indices.flatten()
+        first = int(flat[0]) if len(flat) else 0
+        if torch.equal(flat, torch.arange(first, first + len(flat), device=flat.device)):
+            return slice(first, first + len(flat))
+        return flat
+
+
+@dataclass(frozen=True)
 class EqualTexts:
     """Texts of a tree with equally many tokens of their own (queries), and equally many keys.
 
     Attributes:
-        own: the queries, (texts, tokens).
-        path: the keys, (texts, keys): a text's own tokens attend to no others.
+        own: the queries.
+        path: the keys: a text's own tokens attend to no others.
     """
 
-    own: Tensor
-    path: Tensor
+    own: Tokens
+    path: Tokens
 
-    def own_of(self, states: Tensor) -> Tensor:
-        """Their own part of (rows, heads, tokens, width): (rows, heads, texts, tokens, width)."""
-        return select(states, self.own_index, self.own)
+    def keys_of(self, states: Tensor) -> list[Tensor]:
+        """What they attend to, of keys (rows, heads, tokens, width).
 
-    def keys_of(self, states: Tensor) -> Tensor:
-        """What they attend to, of keys in that form."""
-        return select(states, self.path_index, self.path)
+        Returns:
+            One part of the keys after the other, (rows, heads, texts, keys, width) each; a part
+            that is the same for all rows has one row.
+        """
+        return [self.path.of(states)]
 
-    def values_of(self, states: Tensor) -> Tensor:
-        """What they attend to, of values in that form."""
+    def values_of(self, states: Tensor) -> list[Tensor]:
+        """The same of values."""
         return self.keys_of(states)
 
     def mask_of(self, whole: Tensor) -> Tensor:
         """Their part of a mask (1, 1, queries, keys): (texts, tokens, keys)."""
-        return whole[0, 0, self.own[:, :, None], self.path[:, None]]
-
-    @cached_property
-    def own_index(self) -> Index:
-        """`own` to select with, text by text."""
-        return as_index(self.own)
-
-    @cached_property
-    def path_index(self) -> Index:
-        """`path` to select with, text by text."""
-        return as_index(self.path)
+        return whole[0, 0, self.own.indices[:, :, None], self.path.indices[:, None]]
 
 
 def equal_texts(parts: Sequence[Part], device: torch.device) -> list[EqualTexts]:
@@ -85,17 +100,11 @@ def equal_texts(parts: Sequence[Part], device: torch.device) -> list[EqualTexts]
         calls += [texts[start : start + size] for start in range(0, len(texts), size)]
     return [
         EqualTexts(
-            torch.tensor([list(own) for own, _ in texts], device=device),
-            torch.tensor([list(path) for _, path in texts], device=device),
+            Tokens(torch.tensor([list(own) for own, _ in texts], device=device)),
+            Tokens(torch.tensor([list(path) for _, path in texts], device=device)),
         )
         for texts in calls
     ]
-
-
-def select(states: Tensor, index: Index, shape: Tensor) -> Tensor:
-    """Some tokens of (rows, heads, tokens, width), their dimension as the two of `shape`."""
-    selected: Tensor = states[:, :, index].unflatten(2, shape.shape)
-    return selected
 
 
 def attend_by_text(
@@ -120,45 +129,71 @@ def attend_by_text(
     output = query.new_empty(rows, tokens, heads, value.shape[-1])
     for group in groups:
         of_group = (
-            group.own_of(query),
+            group.own.of(query),
             group.keys_of(key),
             group.values_of(value),
             group.mask_of(mask),
         )
-        if is_beyond or group.path.shape[1] > LONGEST_IN_TWO_PRODUCTS:
+        if is_beyond or group.path.indices.shape[1] > LONGEST_IN_TWO_PRODUCTS:
             attended = fused(module, *of_group, **keywords)
         else:
             attended = attend(*of_group, keywords["scaling"])
-        output[:, group.own_index] = attended.flatten(1, 2)
+        output[:, group.own.flat] = attended.flatten(1, 2)
     return output, None
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float) -> Tensor:
+def attend(
+    query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], mask: Tensor, scaling: float
+) -> Tensor:
     """Attention in two products, the first one and the softmax in float32 as in fused attention.
 
     Args:
         query: (rows, heads, texts, tokens, width).
-        key, value: (rows, as many heads or fewer, texts, keys, width).
+        keys, values: part by part as `EqualTexts.keys_of` returns them; where there are fewer heads
+            than of queries, several query heads share one.
         mask: (texts, tokens, keys), True where a token attends to a key: to one at least.
         scaling: the factor of a query's product with a key.
 
     Returns:
         (rows, texts, tokens, heads, width).
     """
-    tokens, of_one_key = query.shape[3], query.shape[1] // key.shape[1]
+    tokens, of_one_key = query.shape[3], query.shape[1] // keys[0].shape[1]
     # Queries of all heads that share a head of keys are rows of one product.
     queries = query.float().unflatten(1, (-1, of_one_key)).transpose(2, 3).flatten(3, 4)
-    scores = (queries @ key.float().transpose(3, 4)).unflatten(3, (of_one_key, tokens))
+    products = [product(queries, part.float().transpose(3, 4)) for part in keys]
+    scores = joined(products, dim=4).unflatten(3, (of_one_key, tokens))
     scores = scores.mul_(scaling).masked_fill_(~mask[:, None], -torch.inf)
-    weights = scores.softmax(-1).to(value.dtype).flatten(3, 4)
-    output: Tensor = (weights @ value).unflatten(3, (of_one_key, tokens))
-    return output.permute(0, 2, 4, 1, 3, 5).flatten(3, 4)
+    weights = scores.softmax(-1).to(query.dtype).flatten(3, 4)
+    of_parts = weights.split([part.shape[3] for part in values], dim=4)
+    output: Tensor = reduce(torch.add, map(product, of_parts, values))
+    return output.unflatten(3, (of_one_key, tokens)).permute(0, 2, 4, 1, 3, 5).flatten(3, 4)
+
+
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """Matrix products of (rows, heads, texts, ...) tensors; `right` may have one row for all."""
+    rows = len(left)
+    if len(right) == rows:
+        return left @ right
+    of_all_rows: Tensor = left.permute(1, 2, 0, 3, 4).flatten(2, 3) @ right[0]
+    return of_all_rows.unflatten(2, (rows, -1)).permute(2, 0, 1, 3, 4)
+
+
+def joined(parts: Sequence[Tensor], dim: int) -> Tensor:
+    """Parts one after the other; a single one is not copied."""
+    return parts[0] if len(parts) == 1 else torch.cat([*parts], dim=dim)
 
 
 def fused(
-    module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, **keywords: Any
+    module: Any,
+    query: Tensor,
+    keys: Sequence[Tensor],
+    values: Sequence[Tensor],
+    mask: Tensor,
+    **keywords: Any,
 ) -> Tensor:
     """transformers' fused attention, text by text; arguments and result as those of `attend`."""
+    rows = (len(query), -1, -1, -1, -1)
+    key, value = (joined([part.expand(rows) for part in parts], dim=3) for parts in (keys, values))
     outputs = []
     for text, of_text in enumerate(mask):
         states = (query[:, :, text], key[:, :, text], value[:, :, text])
@@ -175,15 +210,6 @@ def use_tree_attention(model: Any) -> None:
 def uses_tree_attention(model: Any) -> bool:
     """Whether a model attends text by text."""
     return bool(model.config._attn_implementation == IMPLEMENTATION)
-
-
-def as_index(indices: Tensor) -> Index:
-    """Indices of any shape, to select with: a slice, which copies nothing, if consecutive."""
-    flat = indices.flatten()
-    first = int(flat[0]) if len(flat) else 0
-    if torch.equal(flat, torch.arange(first, first + len(flat), device=flat.device)):
-        return slice(first, first + len(flat))
-    return flat
 
 
 AttentionInterface.register(IMPLEMENTATION, attend_by_text)

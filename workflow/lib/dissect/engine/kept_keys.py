@@ -6,7 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from dissect.engine.attention import EqualTexts, Index, as_index, select
+from dissect.engine.attention import EqualTexts, Tokens
 
 
 class KeptKeys:
@@ -47,30 +47,21 @@ class TextsOfRuns(EqualTexts):
     """Texts of patched runs, whose keys are the unpatched run's, and then their own.
 
     Attributes:
-        unpatched: the keys and values that come first in `path`.
+        unpatched: the keys and values that come first in `path`: the same for all runs.
     """
 
     unpatched: KeptKeys
 
-    def keys_of(self, states: Tensor) -> Tensor:
+    def keys_of(self, states: Tensor) -> list[Tensor]:
         """What they attend to; `states` are the keys of the runs' own tokens."""
-        return self._after(self.unpatched.kept[0], states)
+        return [self.before.of(self.unpatched.kept[0]), self.own.of(states)]
 
-    def values_of(self, states: Tensor) -> Tensor:
+    def values_of(self, states: Tensor) -> list[Tensor]:
         """What they attend to; `states` are the values of the runs' own tokens."""
-        return self._after(self.unpatched.kept[1], states)
-
-    def _after(self, kept: Tensor, states: Tensor) -> Tensor:
-        of_unpatched = select(kept, self.before_index, self.before)
-        of_rows = of_unpatched.expand(len(states), -1, -1, -1, -1)
-        return torch.cat([of_rows, self.own_of(states)], dim=3)
-
-    @property
-    def before(self) -> Tensor:
-        """The keys of the unpatched run, (texts, keys)."""
-        return self.path[:, : self.path.shape[1] - self.own.shape[1]]
+        return [self.before.of(self.unpatched.kept[1]), self.own.of(states)]
 
     @cached_property
-    def before_index(self) -> Index:
-        """`before` to select with, text by text."""
-        return as_index(self.before)
+    def before(self) -> Tokens:
+        """The keys of the unpatched run."""
+        n_own = self.own.indices.shape[1]
+        return Tokens(self.path.indices[:, : self.path.indices.shape[1] - n_own])
