@@ -6,11 +6,11 @@ Tables in Markdown. docs/explanation/calibration.md has the first, calibration/r
 others; a test compares them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
-from make_study import TREATMENTS
+from make_study import TREATMENTS, TREATMENTS_APART
 
 from dissect.calibration.scores import SCORES
 from dissect.calibration.table import ALL, INCLUDED, calibration_table, read_rounds
@@ -26,6 +26,13 @@ HEAD = ("score", "models", *COLUMNS, "all", "false alarms", "power")
 # Round by round: the scores, and the models from one that never knew to one that only refuses.
 BY_ROUND = ("uds", "krs_mlp_coefficients_and_attention_highest")
 METHODS = ("never", "grad_diff", "npo", "refuse", "hide", "placebo")
+# `again`, a model that knows and does not descend from the original, beside one that never knew:
+# untreated, and after the same treatment.
+APART = tuple(
+    f"{model}{treatment}"
+    for treatment in ("", *(f"_{one}" for one in TREATMENTS_APART))
+    for model in ("again", "never")
+)
 # Named when rounds 101 to 104 had been seen, and so judged on later ones: above this threshold,
 # "this model knows".
 CANDIDATE, CANDIDATE_THRESHOLD = "kl_attention_highest_over_reference", 0.13
@@ -58,12 +65,17 @@ def rates_of(rounds: pd.DataFrame) -> Table:
                 ]
 
 
-def by_round(rounds: pd.DataFrame, score: str) -> Table:
-    """A row per round: a score of each of METHODS."""
-    yield ("round", *METHODS)
-    for name, models in rounds.groupby("round"):
-        values = models.set_index("method")[score]
-        yield (f"[{name}]({name}.csv)", *(number(values[method]) for method in METHODS))
+def by_round(rounds: pd.DataFrame, score: str, methods: Sequence[str] = METHODS) -> Table:
+    """A row per round that has the first of some methods: a score of each."""
+    yield ("round", *methods)
+    values = rounds.pivot(index="round", columns="method", values=score)
+    for name, row in values.dropna(subset=methods[0]).iterrows():
+        yield (file_of(name), *(number(row[method]) for method in methods))
+
+
+def file_of(name: Hashable) -> str:
+    """A round's name, as a link to its file."""
+    return f"[{name}]({name}.csv)"
 
 
 def candidate_by_round(rounds: pd.DataFrame) -> Table:
@@ -73,7 +85,7 @@ def candidate_by_round(rounds: pd.DataFrame) -> Table:
         scores = models.groupby("state")[CANDIDATE]
         never, knows = scores.get_group(NEVER), scores.get_group(KNOWS)
         yield (
-            f"[{name}]({name}.csv)",
+            file_of(name),
             number(never.max()),
             number(knows.min()),
             *(f"{(of > CANDIDATE_THRESHOLD).sum()} of {len(of)}" for of in (never, knows)),
@@ -90,7 +102,8 @@ def main() -> None:
     rounds = read_rounds(sorted(ROUNDS.glob("*.csv")))
     print(*lines_of(rates_of(rounds)), sep="\n")
     for score in BY_ROUND:
-        print(f"\n`{score}`\n", *lines_of(by_round(rounds, score)), sep="\n")
+        for methods in (METHODS, APART):
+            print(f"\n`{score}`\n", *lines_of(by_round(rounds, score, methods)), sep="\n")
     print(f"\n`{CANDIDATE}`\n", *lines_of(candidate_by_round(rounds)), sep="\n")
 
 

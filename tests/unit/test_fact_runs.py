@@ -10,6 +10,7 @@ from test_families import CONFIGS
 from torch import Tensor
 from transformers import AutoModelForCausalLM, MistralConfig, Qwen2Config
 
+from dissect.engine import attention
 from dissect.engine.fact_runs import FactScores, patch_facts, record_facts
 from dissect.texts.facts import FactText
 from plain_hooks import layers_of
@@ -87,6 +88,20 @@ def test_a_further_donor_changes_no_bit(tiny_llama: Path, tiny_unlearned: Path) 
     alone = patched(tiny_llama, [tiny_unlearned])
     for one, other in zip(both.patched[0], alone.patched[0], strict=True):
         assert torch.equal(one, other)
+
+
+def test_long_texts_go_through_fused_attention(
+    tiny_llama: Path, tiny_unlearned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_two_products = patched(tiny_llama, [tiny_unlearned])
+    monkeypatch.setattr(attention, "LONGEST_IN_TWO_PRODUCTS", 0)
+    calls: list[int] = []
+    fused = attention.fused
+    monkeypatch.setattr(attention, "fused", lambda *a, **k: calls.append(1) or fused(*a, **k))
+    long = patched(tiny_llama, [tiny_unlearned])
+    assert calls
+    for one, other in zip(long.patched[0], in_two_products.patched[0], strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
 
 
 def test_a_text_scores_the_same_alone_and_in_a_token_tree(

@@ -165,8 +165,9 @@ def attend(
     scores = scores.mul_(scaling).masked_fill_(~mask[:, None], -torch.inf)
     weights = scores.softmax(-1).to(query.dtype).flatten(3, 4)
     of_parts = weights.split([part.shape[3] for part in values], dim=4)
-    output: Tensor = reduce(torch.add, map(product, of_parts, values))
-    return output.unflatten(3, (of_one_key, tokens)).permute(0, 2, 4, 1, 3, 5).flatten(3, 4)
+    output = reduce(torch.add, map(product, of_parts, values)).unflatten(3, (of_one_key, tokens))
+    by_head: Tensor = output.permute(0, 2, 4, 1, 3, 5).flatten(3, 4)
+    return by_head
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
@@ -174,8 +175,9 @@ def product(left: Tensor, right: Tensor) -> Tensor:
     rows = len(left)
     if len(right) == rows:
         return left @ right
-    of_all_rows: Tensor = left.permute(1, 2, 0, 3, 4).flatten(2, 3) @ right[0]
-    return of_all_rows.unflatten(2, (rows, -1)).permute(2, 0, 1, 3, 4)
+    of_all_rows = left.permute(1, 2, 0, 3, 4).flatten(2, 3) @ right[0]
+    by_row: Tensor = of_all_rows.unflatten(2, (rows, -1)).permute(2, 0, 1, 3, 4)
+    return by_row
 
 
 def joined(parts: Sequence[Tensor], dim: int) -> Tensor:
