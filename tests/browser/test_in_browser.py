@@ -17,6 +17,7 @@ from planted import EXPERIMENTS
 from planted_study import CONCEPTS, LAYERS, PlantedStudy
 
 ROOT = Path(__file__).parents[2]
+PAPER = 688  # pixels: an A4 sheet without the page's margins
 
 
 def requests_of(browser: Chrome) -> list[str]:
@@ -242,6 +243,18 @@ def test_on_paper_nothing_waits_for_a_click(browser: Chrome) -> None:
         "stills": 2 * len(CONCEPTS),
         "chart": True,
     }
+
+
+def test_on_paper_no_table_is_wider_than_the_sheet(browser: Chrome) -> None:
+    media(browser, "print")
+    resize(browser, PAPER, 900)
+    await_chart(browser)
+    wide = browser.execute_script(
+        "return [...document.querySelectorAll('table')]"
+        ".filter((one) => one.offsetWidth > arguments[0]).map((one) => one.closest('[id]').id)",
+        PAPER,
+    )
+    assert wide == []
 
 
 def test_it_can_be_read_without_any_script(report: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from dissect.engine import attention
-from dissect.engine.attention import attend_by_text, equal_texts
+from dissect.engine.attention import attend, attend_by_text, equal_texts
 from dissect.engine.token_tree import token_tree
 
 HEADS, WIDTH, ROWS = 6, 16, 3
@@ -51,6 +51,31 @@ def test_parts_give_what_the_whole_tree_gives(
     assert output.dtype == dtype
     assert output.shape == exact.shape == (ROWS, tokens, HEADS, WIDTH)
     assert (output.double() - exact).norm() < bound * exact.norm()
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-6), (torch.bfloat16, 1e-3)])
+def test_keys_that_rows_share_give_what_copies_of_them_give(
+    dtype: torch.dtype, bound: float
+) -> None:
+    """As a fact's tokens attend to the unpatched run's keys, and then to their own."""
+    texts, own, shared = 2, 3, 8
+
+    def random_of(rows: int, heads: int, tokens: int, seed: int) -> Tensor:
+        states = random_states(heads, texts * tokens, seed)[:rows]
+        return states.unflatten(2, (texts, tokens)).to(dtype)
+
+    query = random_of(ROWS, HEADS, own, 0)
+    keys, values = (
+        [random_of(1, 2, shared, seed), random_of(ROWS, 2, own, seed + 1)] for seed in (1, 3)
+    )
+    copied = [
+        [torch.cat([first.expand(ROWS, -1, -1, -1, -1), second], 3)]
+        for first, second in (keys, values)
+    ]
+    mask = torch.ones(texts, own, shared + own, dtype=torch.bool).tril(shared)
+    in_two, in_one = (attend(query, *both, mask, 0.3) for both in ((keys, values), copied))
+    assert in_two.dtype == dtype
+    assert (in_two.double() - in_one.double()).norm() <= bound * in_one.double().norm()
 
 
 def test_texts_of_the_same_shape_go_through_one_call(monkeypatch: pytest.MonkeyPatch) -> None:

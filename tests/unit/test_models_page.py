@@ -191,7 +191,7 @@ def test_the_page_shows_the_models_first_of_what_was_found(rates_from: int, tmp_
     assert "What they answer" not in text and "recall/" not in text
     assert ("<tfoot>" in text) == ("● knows" in text) == (rates_from > 0)
     assert ("How often these scores are wrong is not known" in text) == (rates_from == 0)
-    assert ("“What the rates do not cover”" in text) == (rates_from > 0)
+    assert ("What the rates do not cover" in text) == (rates_from > 0)
     assert f"rounds/{MODEL}.csv" in text
     for why in ROUND.loc[~ROUND["as_intended"], "why_not"]:
         assert f"not confirmed: {why}" in text

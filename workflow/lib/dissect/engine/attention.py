@@ -165,7 +165,13 @@ def attend(
     scores = scores.mul_(scaling).masked_fill_(~mask[:, None], -torch.inf)
     weights = scores.softmax(-1).to(query.dtype).flatten(3, 4)
     of_parts = weights.split([part.shape[3] for part in values], dim=4)
-    output = reduce(torch.add, map(product, of_parts, values)).unflatten(3, (of_one_key, tokens))
+    # Parts are added in float32, as the terms of a single product are.
+    dtype = query.dtype if len(values) == 1 else torch.float32
+    summands = [
+        product(part.to(dtype), value.to(dtype))
+        for part, value in zip(of_parts, values, strict=True)
+    ]
+    output = reduce(torch.add, summands).to(query.dtype).unflatten(3, (of_one_key, tokens))
     by_head: Tensor = output.permute(0, 2, 4, 1, 3, 5).flatten(3, 4)
     return by_head
 
