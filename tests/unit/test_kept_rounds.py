@@ -1,6 +1,7 @@
 """The finished rounds: whole files, and docs/explanation/calibration.md has their numbers."""
 
 import sys
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -12,8 +13,8 @@ from dissect.calibration.table import LACKS, calibration_table, read_rounds
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "calibration"))
 
-from make_study import TREATMENTS  # noqa: E402
-from print_rates import BY_ROUND, METHODS, by_round, candidate_by_round, lines_of, rates_of  # noqa: E402
+from make_study import TREATMENTS, TREATMENTS_APART  # noqa: E402
+from print_rates import APART, BY_ROUND, METHODS, by_round, candidate_by_round, lines_of, rates_of  # noqa: E402
 
 FILES = sorted((ROOT / "calibration/rounds").glob("*.csv"))
 COUNTS = [
@@ -49,8 +50,8 @@ def test_the_pages_have_the_numbers_of_all_rounds() -> None:
     page = (ROOT / "docs/explanation/calibration.md").read_text(encoding="utf-8")
     assert "\n".join(lines_of(rates_of(read_rounds(FILES)))) in page
     page = (ROOT / "calibration/rounds/README.md").read_text(encoding="utf-8")
-    for score in BY_ROUND:
-        assert "\n".join(lines_of(by_round(read_rounds(FILES), score))) in page
+    for score, methods in product(BY_ROUND, (METHODS, APART)):
+        assert "\n".join(lines_of(by_round(read_rounds(FILES), score, methods))) in page
     assert "\n".join(lines_of(candidate_by_round(read_rounds(FILES)))) in page
 
 
@@ -91,11 +92,18 @@ def test_krs_of_the_untreated_model_that_never_knew_is_the_lower_one() -> None:
 
 
 def test_krs_of_the_model_that_learned_apart_is_below_that_of_models_that_never_knew() -> None:
-    """README and docs/explanation/calibration.md say so of round 106, the only one with it."""
-    rounds = read_rounds(FILES)
-    again = rounds[rounds["method"] == "again"]
-    assert [*again["round"]] == ["seed_106"]
-    krs, uds, recalled = again[[PRIMARY[0], "uds", "recalled"]].iloc[0]
-    others = rounds[(rounds["round"] == "seed_106") & (rounds["method"] != "again")]
-    assert krs < others[PRIMARY[0]].min()
-    assert (round(krs, 2), round(uds, 2), recalled) == (0.61, 0.01, 1.0)
+    """README and docs/explanation/calibration.md say so of one round."""
+    rounds = read_rounds(FILES).pivot(index="round", columns="method", values=[*PRIMARY[:2]])
+    krs, uds = rounds[PRIMARY[0]], rounds[PRIMARY[1]]
+    assert [*krs.index[krs["again"] == krs.min(axis=1)]] == ["seed_106"]
+    assert round(krs.loc["seed_106", "again"], 2) == 0.61
+    assert [*uds["again"].dropna().round(2)] == [0.01, 0.0]
+
+
+def test_what_the_page_says_of_the_treated_copies_of_the_model_that_learned_apart() -> None:
+    models = read_rounds(FILES).set_index(["round", "method"]).loc["seed_107"]
+    for treatment in ("", *(f"_{one}" for one in TREATMENTS_APART)):
+        apart, never = (models.loc[f"{one}{treatment}", PRIMARY[0]] for one in ("again", "never"))
+        assert apart > never
+    uds = models.loc[["again_refuse", "again_grad_diff"], "uds"]
+    assert [*uds.round(2)] == [0.0, 0.73]
