@@ -19,7 +19,7 @@ from torch import Tensor
 from dissect.engine.attention import TREE_PARTS, equal_texts, uses_tree_attention
 from dissect.engine.kept_keys import ExtendedKeys, KeptKeys, TextsOfRuns
 from dissect.engine.micro_batches import POSITIONS_PER_CALL, TOKENS_PER_CALL, MicroBatches
-from dissect.engine.runs import TreeRuns
+from dissect.engine.runs import TreeRuns, through_layers
 from dissect.engine.streamed_model import Layer, LayerInputs, StreamedModel
 from dissect.engine.token_tree import Part, TokenTree, token_trees
 from dissect.texts.facts import FactText
@@ -65,7 +65,7 @@ def record_facts(donor: StreamedModel, texts: Sequence[FactText]) -> FactStates:
     with donor.embedding() as embed:
         runs = [FactRuns(donor, embed, facts) for facts in facts_of(texts)]
     layers = []
-    for _ in through_layers(donor, runs):
+    for _ in through_layers(donor, [[run.unpatched for run in runs]], capture=False):
         layers.append(torch.cat([run.unpatched_states() for run in runs]))
     with donor.final_norm() as norm:
         return FactStates(layers, norm(layers[-1][None])[0])
@@ -87,7 +87,8 @@ def patch_facts(
     with host.embedding() as embed:
         runs = [FactRuns(host, embed, facts, len(donors)) for facts in facts_of(texts)]
     sizes = [len(run.facts.indices) for run in runs]
-    for index, layer in through_layers(host, runs):
+    whole_trees = [run.unpatched for run in runs]
+    for index, layer, _ in through_layers(host, [whole_trees], capture=False):
         for run in runs:
             run.pass_layer(index, layer)
         for number, states_by_layer in enumerate(donors):
@@ -237,15 +238,6 @@ class FactRuns:
         ]
         for unpatched, *patched in zip(*by_run, strict=True):
             yield unpatched[0], *patched
-
-
-def through_layers(model: StreamedModel, runs: Sequence[FactRuns]) -> Iterator[tuple[int, Layer]]:
-    """Take unpatched runs through the layers; yields each layer that they have just passed."""
-    for index in range(model.n_layers):
-        with model.layer(index) as layer:
-            for run in runs:
-                run.unpatched.pass_outside(index, layer)
-            yield index, layer
 
 
 def facts_of(texts: Sequence[FactText]) -> list[Facts]:

@@ -5,6 +5,7 @@ patched run whose window has ended.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -88,23 +89,25 @@ class TreeRuns:
 
 
 def through_layers(
-    model: StreamedModel, runs: Sequence[Sequence[TreeRuns]]
+    model: StreamedModel, runs: Sequence[Sequence[TreeRuns]], *, capture: bool = True
 ) -> Iterator[tuple[int, Layer, list[dict[str, Tensor]]]]:
     """Take all rows outside of a window through the layers, and stop after each layer.
 
     Args:
         runs: per donor and token tree; the first row of the first donor's is the unpatched run.
+        capture: whether the unpatched run's activations are kept, which copies them.
 
     Yields:
         A layer's index; the layer, whose weights stay until the next one is asked for; and, per
-        tree, what `Layer.capture` kept of the unpatched run.
+        tree, what `Layer.capture` kept of the unpatched run, if anything.
     """
     first_donor, *other_donors = runs
     for index in range(model.n_layers):
         with model.layer(index) as layer:
-            captured = []
+            captured: list[dict[str, Tensor]] = []
             for tree_runs in first_donor:
-                with layer.capture() as of_unpatched_run:
+                nothing = nullcontext[dict[str, Tensor]]({})
+                with layer.capture() if capture else nothing as of_unpatched_run:
                     tree_runs.pass_outside(index, layer)
                 captured.append(of_unpatched_run)
             for donor_runs in other_donors:
