@@ -17,7 +17,8 @@ from dissect.provenance import hash_of
 from dissect.results.belonging import check_results, checkpoint_key, sweep_key
 from dissect.results.expected import differences, expected, settings_fields
 from dissect.study.expectations import of_answers, of_self_patches, of_sources, of_sweeps
-from dissect.study.study import Study, load_study
+from dissect.study.load import load_study
+from dissect.study.study import Study
 from planted import flat, plant
 
 CONCEPT = {"id": "tea", "Concept": "Tea", "QA": ["Why?"], "wikipedia_content": "Tea is hot."}

@@ -15,7 +15,8 @@ from invented import FACTS_EACH, invent  # noqa: E402
 from make_study import FORGET, RETAIN, TREATMENTS, TREATMENTS_APART, WRONG, make_study  # noqa: E402
 
 from dissect.inputs.concepts import has_facts, read_concept_file  # noqa: E402
-from dissect.study.study import Study, load_study  # noqa: E402
+from dissect.study.load import load_study  # noqa: E402
+from dissect.study.study import Study  # noqa: E402
 from dissect.terms import KNOWS, NEVER  # noqa: E402
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from dissect.errors import DissectError
+from dissect.study.load import load_study, selected_rows
 from dissect.study.preflight import PreflightRow, write_preflight
 from dissect.study.products import Products
 from dissect.study.resources import NEEDS
-from dissect.study.study import Study, load_study, selected_rows
+from dissect.study.study import Study
 from dissect.terms import KNOWS, NEVER, PAPER_EXPERIMENTS
 from planted_manifest import plant_manifest
 
@@ -435,7 +436,7 @@ def test_a_downloaded_originals_size_is_known_from_preflight_and_then_its_manife
 
 
 def test_the_study_is_imported_without_torch_or_pandas() -> None:
-    code = "import dissect.study.study, sys; print({'torch', 'pandas', 'numpy'} & set(sys.modules))"
+    code = "import dissect.study.load, sys; print({'torch', 'pandas', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from dissect.files import free_bytes
 from dissect.job import run
+from dissect.study.load import selected_rows
 from dissect.study.preflight import AVAILABLE, PreflightRow, write_preflight
-from dissect.study.study import selected_rows
 
 log = logging.getLogger("dissect")
 

@@ -11,7 +11,8 @@ from dissect import collect_garbage_rarely
 from dissect.errors import DissectError, shortened
 from dissect.figures.palettes import check_palettes
 from dissect.files import write_json
-from dissect.study.study import Study, load_study
+from dissect.study.load import load_study
+from dissect.study.study import Study
 
 _MERGE = "tag:yaml.org,2002:merge"  # the key `<<`, whose keys may be given again beside it
 

@@ -5,12 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
-from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from dissect.checkpoints.manifest import manifest_if_present
-from dissect.errors import DissectError, check_known
+from dissect.errors import DissectError
 from dissect.inputs.concepts import (
     Entry,
     digest,
@@ -18,36 +16,17 @@ from dissect.inputs.concepts import (
     has_facts,
     has_held_out,
     is_unrelated,
-    read_concept_file,
     unrelated_id,
-    with_unrelated,
 )
 from dissect.inputs.rows import CheckpointRow, Key, serving
-from dissect.inputs.windows import layers_between, windows_of
 from dissect.recall.settings import HELD_OUT, QUESTION
-from dissect.study.checkpoint_table import read_table
-from dissect.study.config import Config, load_config
-from dissect.study.folders import check_folder, check_pair, layers_of
-from dissect.study.preflight import PreflightRow, read_preflight
-from dissect.study.selection import Selection, all_missing, concepts_of, rows_of, select
+from dissect.study.config import Config
+from dissect.study.folders import layers_of
+from dissect.study.preflight import PreflightRow
+from dissect.study.selection import Selection, all_missing, concepts_of
 from dissect.terms import BASE, KNOWS, NEVER, NONE, ORIGINAL, REFERENCE, STARTS
 
 _WEIGHTS = "*.safetensors"
-_FOLDERS = (  # of a results folder
-    *("answers", "behaviour", "benchmarks", "checkpoints", "concepts", "depth", "figures"),
-    *(
-        "krs",
-        "krs_unrelated",
-        "logs",
-        "recall",
-        "recordings",
-        "rounds",
-        "self_patch",
-        "tables",
-        "training",
-    ),
-    "weight_changes",
-)
 
 
 @dataclass(frozen=True)
@@ -202,7 +181,7 @@ class Study:
         entries = self.entries[model]
         return (
             bool(self.config.depth.forms)
-            and (model, concept) in self._with_reference
+            and self.has_reference(model, concept)
             and entries is not None
             and has_facts(entries[concept])
         )
@@ -215,6 +194,10 @@ class Study:
         asked = self.config.recall.wordings
         return QUESTION in asked or (HELD_OUT in asked and has_held_out(entries[concept]))
 
+    def has_reference(self, model: str, concept: str) -> bool:
+        """Whether a concept of a model has a reference model."""
+        return (model, concept) in self._with_reference
+
     @cached_property
     def _with_reference(self) -> set[tuple[str, str]]:
         """The models and concepts that have a reference model."""
@@ -225,7 +208,7 @@ class Study:
     def without_reference(self) -> list[dict[str, str]]:
         """The unlearned models that have no reference model for any of their concepts."""
         copies = [row for row in self.unlearned if row.method != self.config.reference]
-        beside = [row for row in copies if (row.model, row.concept) in self._with_reference]
+        beside = [row for row in copies if self.has_reference(row.model, row.concept)]
         every, compared = (
             {(row.model, row.origin, row.method) for row in rows} for rows in (copies, beside)
         )
@@ -289,8 +272,8 @@ class Study:
             return None
         return KNOWS if row.concept in self.learned_concepts(taught) else NEVER
 
-    def _start(self, model: str) -> CheckpointRow:
-        """The row that a model's size and layers are known from: its original, or its base."""
+    def untrained(self, model: str) -> CheckpointRow:
+        """The row of a model that no job trains: its original, or if that is taught, its base."""
         original = self.row(model, ORIGINAL)
         return self.row(model, BASE) if original.kind == "teach" else original
 
@@ -341,7 +324,7 @@ class Study:
 
     def _weights_bytes(self, model: str) -> int:
         """0 while it is not known."""
-        row = self._start(model)
+        row = self.untrained(model)
         if manifest := manifest_if_present(self.manifest_path(*row.key)):
             return sum(file.size for file in manifest.files if Path(file.name).match(_WEIGHTS))
         if row.kind == "path":
@@ -351,161 +334,12 @@ class Study:
 
     def layers(self, model: str) -> int | None:
         """How many layers a model has, once that is known."""
-        row = self._start(model)
+        row = self.untrained(model)
         if manifest := manifest_if_present(self.manifest_path(*row.key)):
             return manifest.layers
         return layers_of(Path(row.location)) if row.kind == "path" else None
-
-    # What is checked before a job runs; each raises a DissectError.
-
-    def check(self) -> None:
-        """Refuse a folder that is no checkpoint or no copy of its original, a window or control
-        outside of its model, a donor without a model, a concept that its file does not have, a
-        training without text, a folder of rounds that is none."""
-        needed = {one.row for one in self.selection.needed}
-        _ = self.finished_rounds
-        for row in self.rows:
-            original = self._start(row.model)
-            if row.kind == "path" and row not in needed:
-                check_folder(row)
-                if original.kind == "path":
-                    check_pair(row, original)
-            if row.method == ORIGINAL:
-                self._check_layers(row.model)
-            if row.kind == "teach":
-                self._check_learned(row)
-        taught = {row.method for row in self.table if row.kind == "teach"}
-        passes, where = (
-            self.config.teaching.passes_of,
-            f"of a teach row in {self.config.checkpoints}",
-        )
-        check_known("config: teaching.passes_of: method", passes, taught, where)
-        for row in self.unlearned:
-            self._check_texts(row)
-            self._check_reference(row)
 
     def refuse_missing(self) -> None:
         """Refuse to plan jobs without checkpoints that they need, which preflight alone can do."""
         if self.selection.needed:
             raise DissectError(all_missing(self.selection.needed))
-
-    def _check_layers(self, model: str) -> None:
-        layers, controls = self.layers(model), self.config.controls
-        if layers is not None:
-            windows_of(self.config.windows, layers)
-            if controls.donors and max(controls.layers) >= layers:
-                raise DissectError(
-                    f"config: controls.layers: {max(controls.layers)} is not a layer of {model}; "
-                    f"allowed: 0 to {layers - 1}"
-                )
-        for name in self.config.behaviour.patched.windows:
-            layers_between(name, layers)
-
-    def _check_reference(self, row: CheckpointRow) -> None:
-        method = self.config.reference_donor
-        if method and (row.model, row.concept) not in self._with_reference:
-            raise DissectError(
-                f"config: controls.donors: reference: {self.config.checkpoints} has no row of "
-                f"{row.model} {method} for concept {row.concept}; add it (a row without a concept "
-                "serves all of them), or leave this donor out"
-            )
-
-    def _check_texts(self, row: CheckpointRow) -> None:
-        is_trained = row.kind == "unlearn"
-        others = self.training_concepts(*row.key) if is_trained else {}
-        needed, entries = [row.concept, *chain(*others.values())], self.entries[row.model]
-        if entries is None:
-            return
-        where = f"in the concept file of {row.model} ({self.config.concept_file(row.model)})"
-        check_known("concept", needed, entries, where)
-        if self.config.specificity and unrelated_id(row.concept) not in entries:
-            raise DissectError(
-                f"config: specificity: concept {row.concept} has no unrelated_QA and is alone "
-                f"{where}; add unrelated questions or another concept, or set specificity to false"
-            )
-        if not is_trained:
-            return
-        texts = self.config.recipe(row.recipe).texts
-        key = {"paragraphs": "wikipedia_content", "answers": "QA_with_answers"}[texts]
-        for concept in needed:
-            if not entries[concept].get(key):
-                raise DissectError(
-                    f"concept {concept} of {row.model} has no {key}, which an unlearn row needs to "
-                    f"train on (recipe {row.recipe}, texts: {texts}): add it to the concept file"
-                )
-
-    def _check_learned(self, row: CheckpointRow) -> None:
-        """Refuse to teach what the concept file does not have."""
-        file, entries = self.config.concept_file(row.model), self.entries[row.model]
-        if entries is None:
-            raise DissectError(
-                f"{row.name} is to be taught all concepts of {file}, which has not been fetched "
-                "yet: give it as a path"
-            )
-        learned = self.learned_concepts(row)
-        check_known(f"{row.name} is to be taught concept", learned, entries, f"in {file}")
-        without = [concept for concept in learned if not has_answers(entries[concept])]
-        if without:
-            raise DissectError(
-                f"concept {without[0]} of {row.model} has no QA_with_answers, which a taught model "
-                f"learns: add them to {file}"
-            )
-        if not learned:
-            raise DissectError(
-                f"{row.name} is to be taught all concepts of {file} but {row.concept}, and there "
-                "is no other: add the concepts that it should know"
-            )
-
-
-def selected_rows(values: dict[str, Any]) -> list[CheckpointRow]:
-    """The rows of the table that a config's values select, available or not.
-
-    Raises:
-        DissectError: one line on the first thing wrong.
-    """
-    config = load_config(values)
-    return rows_of(config, read_table(Path(config.checkpoints)))
-
-
-def load_study(values: dict[str, Any]) -> Study:
-    """Read the config's values, its table and its concept files, and check all of it.
-
-    Relative paths start at the working directory.
-
-    Raises:
-        DissectError: one line on the first thing wrong.
-    """
-    config = load_config(values)
-    table = read_table(Path(config.checkpoints))
-    _check_results_folder(config.results)
-    preflight = read_preflight(Path(config.preflight_csv))
-    selection = select(config, table, preflight)
-    models = dict.fromkeys(row.model for row in selection.rows)
-    entries = {model: _entries(config, model) for model in models}
-    study = Study(config, table, selection, preflight, entries)
-    study.check()
-    return study
-
-
-def _check_results_folder(results: str) -> None:
-    path = Path(results)
-    existing = next(one for one in (path, *path.absolute().parents) if os.path.lexists(one))
-    folders = [existing, *(path / name for name in _FOLDERS if os.path.lexists(path / name))]
-    for folder in folders:
-        if not folder.is_dir():
-            raise DissectError(
-                f"config: results: {folder} should be a folder but is a file or a broken link; "
-                "name another results folder, or move it"
-            )
-    if path.absolute() == Path(path.anchor or "/"):
-        raise DissectError(f"config: results: {results} cannot be used; name a folder inside it")
-
-
-def _entries(config: Config, model: str) -> dict[str, Entry] | None:
-    """The entries of a model's concept file; None for one that is still to be fetched."""
-    path = Path(config.concept_file(model))
-    is_to_be_fetched = config.models[model].concepts.url and not path.exists()
-    if is_to_be_fetched:
-        return None
-    entries = read_concept_file(path)
-    return with_unrelated(entries) if config.specificity else entries

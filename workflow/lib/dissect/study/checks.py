@@ -1,0 +1,118 @@
+"""What is checked of a study before a job runs."""
+
+from itertools import chain
+
+from dissect.errors import DissectError, check_known
+from dissect.inputs.concepts import has_answers, unrelated_id
+from dissect.inputs.rows import CheckpointRow
+from dissect.inputs.windows import layers_between, windows_of
+from dissect.study.folders import check_folder, check_pair
+from dissect.study.study import Study
+from dissect.terms import ORIGINAL
+
+
+def check_study(study: Study) -> None:
+    """Check what its config, table and concept files say of each other.
+
+    Raises:
+        DissectError: for a folder that is no checkpoint or no copy of its original, a window or
+            control outside of its model, a donor without a model, a concept that its file does not
+            have, a training without text, a folder of rounds that is none.
+    """
+    _ = study.finished_rounds
+    _check_folders(study)
+    taught = {row.method for row in study.table if row.kind == "teach"}
+    where = f"of a teach row in {study.config.checkpoints}"
+    passes = study.config.teaching.passes_of
+    check_known("config: teaching.passes_of: method", passes, taught, where)
+    for row in study.rows:
+        if row.method == ORIGINAL:
+            _check_layers(study, row.model)
+        if row.kind == "teach":
+            _check_learned(study, row)
+    for row in study.unlearned:
+        _check_texts(study, row)
+        _check_reference(study, row)
+
+
+def _check_folders(study: Study) -> None:
+    needed = {one.row for one in study.selection.needed}
+    for row in study.rows:
+        if row.kind == "path" and row not in needed:
+            check_folder(row)
+            original = study.untrained(row.model)
+            if original.kind == "path":
+                check_pair(row, original)
+
+
+def _check_layers(study: Study, model: str) -> None:
+    layers, controls = study.layers(model), study.config.controls
+    if layers is not None:
+        windows_of(study.config.windows, layers)
+        if controls.donors and max(controls.layers) >= layers:
+            raise DissectError(
+                f"config: controls.layers: {max(controls.layers)} is not a layer of {model}; "
+                f"allowed: 0 to {layers - 1}"
+            )
+    for name in study.config.behaviour.patched.windows:
+        layers_between(name, layers)
+
+
+def _check_reference(study: Study, row: CheckpointRow) -> None:
+    method = study.config.reference_donor
+    if method and not study.has_reference(row.model, row.concept):
+        raise DissectError(
+            f"config: controls.donors: reference: {study.config.checkpoints} has no row of "
+            f"{row.model} {method} for concept {row.concept}; add it (a row without a concept "
+            "serves all of them), or leave this donor out"
+        )
+
+
+def _check_texts(study: Study, row: CheckpointRow) -> None:
+    """Refuse a concept that the file does not have, or has no text of that is trained on."""
+    entries = study.entries[row.model]
+    is_trained = row.kind == "unlearn"
+    others = study.training_concepts(*row.key) if is_trained else {}
+    needed = [row.concept, *chain(*others.values())]
+    if entries is None:
+        return
+    where = f"in the concept file of {row.model} ({study.config.concept_file(row.model)})"
+    check_known("concept", needed, entries, where)
+    if study.config.specificity and unrelated_id(row.concept) not in entries:
+        raise DissectError(
+            f"config: specificity: concept {row.concept} has no unrelated_QA and is alone "
+            f"{where}; add unrelated questions or another concept, or set specificity to false"
+        )
+    if not is_trained:
+        return
+    texts = study.config.recipe(row.recipe).texts
+    key = {"paragraphs": "wikipedia_content", "answers": "QA_with_answers"}[texts]
+    for concept in needed:
+        if not entries[concept].get(key):
+            raise DissectError(
+                f"concept {concept} of {row.model} has no {key}, which an unlearn row needs to "
+                f"train on (recipe {row.recipe}, texts: {texts}): add it to the concept file"
+            )
+
+
+def _check_learned(study: Study, row: CheckpointRow) -> None:
+    """Refuse to teach what the concept file does not have."""
+    file, entries = study.config.concept_file(row.model), study.entries[row.model]
+    if entries is None:
+        raise DissectError(
+            f"{row.name} is to be taught all concepts of {file}, which has not been fetched "
+            "yet: give it as a path"
+        )
+    learned = study.learned_concepts(row)
+    check_known(f"{row.name} is to be taught concept", learned, entries, f"in {file}")
+    without = [concept for concept in learned if not has_answers(entries[concept])]
+    if without:
+        raise DissectError(
+            f"concept {without[0]} of {row.model} has no QA_with_answers, which a taught model "
+            f"learns: add them to {file}"
+        )
+    if not learned:
+        raise DissectError(
+            f"{row.name} is to be taught all concepts of {file} but {row.concept}, and there "
+            "is no other: add the concepts that it should know"
+        )
