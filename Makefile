@@ -26,8 +26,8 @@ demo: setup ## the study on a small real model: minutes on two cores, no GPU
 	@echo "The report, to be opened in a browser:"
 	@echo "$(CURDIR)/results/demo/report.html"
 
-calibrate: setup ## rounds of models whose state is known: make calibrate SEED=1 ROUNDS=2; half an hour each
-	@test -n "$(SEED)" || { echo "error: name the first round's seed: make calibrate SEED=1 ROUNDS=2" >&2; exit 2; }
+calibrate: setup ## rounds of models whose state is known: make calibrate SEED=201 ROUNDS=2; under an hour each
+	@test -n "$(SEED)" || { echo "error: name the first round's seed: make calibrate SEED=201 ROUNDS=2" >&2; exit 2; }
 	$(VENV)/bin/python calibration/make_study.py results/calibration/$(SEED) --seed $(SEED) --rounds $(ROUNDS)
 	$(SNAKEMAKE) calibrated --set-threads teach_model=1 unlearn_concept=1 \
 		--configfile results/calibration/$(SEED)/study.yaml

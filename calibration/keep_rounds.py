@@ -2,7 +2,8 @@
 
     .venv/bin/python calibration/keep_rounds.py results/calibration/1
 
-A finished round is never replaced: one that has changed is refused.
+A finished round is never replaced: one that has changed is refused. Development rounds, and those
+of another base model, do not count with the others: they stay in the study's own folder.
 """
 
 import argparse
@@ -15,14 +16,16 @@ from make_study import FINISHED
 
 
 def keep_rounds(folder: Path, finished: Path) -> list[Path]:
-    """Copy the rounds that a study's config names; returns the new files.
+    """Copy the rounds that a study's config names; returns the files of its rounds.
 
     Raises:
         ValueError: for a round of which another file is there.
     """
     config = yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8"))
-    finished.mkdir(parents=True, exist_ok=True)
     made = [Path(config["results"], "rounds", f"{name}.csv") for name in config["models"]]
+    if "rounds" not in config.get("calibration", {}):
+        return made
+    finished.mkdir(parents=True, exist_ok=True)
     for path in made:
         kept = finished / path.name
         if kept.exists() and kept.read_bytes() != path.read_bytes():

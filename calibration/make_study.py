@@ -36,9 +36,10 @@ TREATMENTS = ("placebo", "refuse", "hide", "grad_diff", "npo")
 # Where the refusal of `hide` is learned, one place a round: the variants of the config.
 HIDING_PLACES = ("hide_late_mlp", "hide_attention", "hide_early", "hide_middle", "hide_late")
 # One treatment that hides and one that unlearns: those of `again`, which shows whether a score
-# detects knowledge or only that a model descends from the original.
+# detects knowledge or only that a model was trained from the original.
 TREATMENTS_APART = ("refuse", "grad_diff")
 FINISHED = "calibration/rounds"
+FIRST_CONFIRMATORY = 101  # seeds below chose recipes and scores, or may choose others
 EVERY = 3  # rounds: in how many of them there are the two hard cases
 
 Row = tuple[str, str, str, str]  # model, method, concept, source
@@ -122,7 +123,8 @@ def make_study(
     passes = config["teaching"].pop("passes_of", {})
     methods = {method for _, method, *_ in lines}
     config["teaching"]["passes_of"] = {name: passes[name] for name in passes if name in methods}
-    if source == SOURCE:  # only rounds of one base model are put together
+    # Only confirmatory rounds of one base model count together.
+    if source == SOURCE and min(seeds) >= FIRST_CONFIRMATORY:
         config["calibration"] = {"rounds": FINISHED}
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     return path

@@ -26,7 +26,7 @@ HEAD = ("score", "models", *COLUMNS, "all", "false alarms", "power")
 # Round by round: the scores, and the models from one that never knew to one that only refuses.
 BY_ROUND = ("uds", "krs_mlp_coefficients_and_attention_highest")
 METHODS = ("never", "grad_diff", "npo", "refuse", "hide", "placebo")
-# `again`, a model that knows and does not descend from the original, beside one that never knew:
+# `again`, a model that knows but was not trained from the original, beside one that never knew:
 # untreated, and after the same treatment.
 APART = tuple(
     f"{model}{treatment}"

@@ -115,7 +115,7 @@ def test_rounds_are_put_together_with_finished_ones(study: Workflow) -> None:
     run = study.run(TABLE, config=CONFIG)
     assert run.status == 0, run.output
     table = pd.read_csv(study.root / TABLE)
-    pooled = table[(table["treatment"] == "all") & (table["included"] == "all rounds")]
+    pooled = table[(table["treatment"] == "all") & (table["included"] == "all models")]
     assert set(pooled["score"]) == {spec.name for spec in SCORES}
     assert pooled["rounds"].max() == 3
     assert study.run("--dry-run", TABLE, config=CONFIG).jobs == {}

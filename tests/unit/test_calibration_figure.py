@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dissect.calibration.scores import SCORES, ScoreSpec
-from dissect.calibration.table import ALL, ALL_ROUNDS, calibration_table
+from dissect.calibration.table import ALL, ALL_MODELS, calibration_table
 from dissect.errors import DissectError
 from dissect.figures.calibration import draw_calibration
 from dissect.figures.canvas import save
@@ -67,7 +67,7 @@ def test_every_model_is_a_point_in_the_row_of_its_treatment_and_in_the_pooled_on
 def test_areas_and_intervals_are_the_tables() -> None:
     figure, table = drawn(planted(6))
     for row, treatment in enumerate([*sorted(TREATMENTS), ALL]):
-        numbers = row_of(table, score="uds", treatment=treatment, included=ALL_ROUNDS)
+        numbers = row_of(table, score="uds", treatment=treatment, included=ALL_MODELS)
         at_row = [line for line in figure.axes[1].get_lines() if line.get_xydata()[0, 1] == row]
         shown = [x for line in at_row if line.get_marker() in ("o", "s") for x in line.get_xdata()]
         assert shown == [numbers["auc"]]

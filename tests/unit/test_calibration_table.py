@@ -12,7 +12,7 @@ from dissect.calibration.rates import rate
 from dissect.calibration.scores import SCORES, ScoreSpec
 from dissect.calibration.table import (
     ALL,
-    ALL_ROUNDS,
+    ALL_MODELS,
     AS_INTENDED,
     CALIBRATION_COLUMNS,
     LACKS,
@@ -60,11 +60,11 @@ def test_scores_are_read_without_torch_and_scipy() -> None:
 def test_scores_that_point_down_are_turned() -> None:
     rounds = planted_rounds(12, uds=steady(0.1, 0.9), relearned=steady(0.1, 0.9))
     table = table_of(rounds, UDS, RELEARNED)
-    uds = row_of(table, score="uds", treatment="hide", included=ALL_ROUNDS)
+    uds = row_of(table, score="uds", treatment="hide", included=ALL_MODELS)
     assert (uds["auc"], uds["auc_low"], uds["auc_high"]) == (1.0, 0.05 ** (1 / 12), 1.0)
     assert uds["threshold"] == pytest.approx(0.5)
     assert (uds["false_alarms"], uds["power_count"]) == (0, 12)
-    relearned = row_of(table, score="relearned", treatment="hide", included=ALL_ROUNDS)
+    relearned = row_of(table, score="relearned", treatment="hide", included=ALL_MODELS)
     assert (relearned["auc"], relearned["auc_low"]) == (0.0, 0.0)
     assert relearned["auc_high"] == 1 - 0.05 ** (1 / 12)
     assert np.isnan(relearned["threshold"])
@@ -80,15 +80,15 @@ def test_a_row_per_score_treatment_and_selection() -> None:
     assert len(table) == (2 + 1) * (len(TREATMENTS) + 1)
     assert set(table["treatment"]) == {*TREATMENTS, ALL}
     assert (table["rounds"] == 6).all()
-    pooled = row_of(table, score="uds", treatment=ALL, included=ALL_ROUNDS)
+    pooled = row_of(table, score="uds", treatment=ALL, included=ALL_MODELS)
     assert (pooled["n_knows"], pooled["n_never"]) == (18, 18)
     assert pooled["note"] == "rates count models of one round as independent"
-    assert row_of(table, score="uds", treatment="hide", included=ALL_ROUNDS)["note"] == ""
+    assert row_of(table, score="uds", treatment="hide", included=ALL_MODELS)["note"] == ""
 
 
 def test_rates_stand_with_their_intervals() -> None:
     rounds = planted_rounds(10, ["hide"], uds=steady(0.3, 0.7, 0.3))
-    row = row_of(table_of(rounds), treatment="hide", included=ALL_ROUNDS)
+    row = row_of(table_of(rounds), treatment="hide", included=ALL_MODELS)
     for name, count in [("false_alarm_rate", "false_alarms"), ("power", "power_count")]:
         expected = rate(int(row[count]), 10)
         ends = (row[name], row[f"{name}_low"], row[f"{name}_high"])
@@ -101,7 +101,7 @@ def test_models_that_are_not_as_intended_are_left_out_of_one_selection() -> None
     rounds.loc[wrong, ["as_intended", "uds"]] = [False, 1.0]
     table = table_of(rounds)
     whole, strict = (
-        row_of(table, treatment="hide", included=name) for name in (ALL_ROUNDS, AS_INTENDED)
+        row_of(table, treatment="hide", included=name) for name in (ALL_MODELS, AS_INTENDED)
     )
     assert (whole["n_knows"], strict["n_knows"], strict["n_never"]) == (6, 5, 6)
     assert whole["auc"] < strict["auc"] == 1.0
@@ -111,7 +111,7 @@ def test_models_that_are_not_as_intended_are_left_out_of_one_selection() -> None
 def test_at_most_5_percent_may_be_written_from_59_models_on() -> None:
     for count, expected in [(58, False), (59, True)]:
         rounds = planted_rounds(count, ["hide"], uds=steady(0.1, 0.9))
-        row = row_of(table_of(rounds), treatment="hide", included=ALL_ROUNDS)
+        row = row_of(table_of(rounds), treatment="hide", included=ALL_MODELS)
         assert row["at_most_5_percent"] == expected
 
 
@@ -123,7 +123,7 @@ def test_alarms_need_no_knowledge_of_the_treatment() -> None:
     )
     table = table_of(rounds)
     hide, refuse = (
-        row_of(table, treatment=name, included=ALL_ROUNDS) for name in ("hide", "refuse")
+        row_of(table, treatment=name, included=ALL_MODELS) for name in ("hide", "refuse")
     )
     assert hide["auc"] == refuse["auc"] == 1.0
     assert hide["threshold"] == refuse["threshold"]
@@ -134,18 +134,18 @@ def test_at_most_5_percent_needs_values_and_rounds_of_their_own() -> None:
     rounds = planted_rounds(60, ["hide"], uds=steady(0.1, 0.9))
     never = rounds["state"] != KNOWS
     rounds.loc[never & (rounds["round"].astype(int) < 30), "uds"] = np.nan
-    row = row_of(table_of(rounds), treatment="hide", included=ALL_ROUNDS)
+    row = row_of(table_of(rounds), treatment="hide", included=ALL_MODELS)
     assert (row["nulls_never"], row["false_alarms"], row["at_most_5_percent"]) == (30, 0, False)
     twice = planted_rounds(30, ["hide"], uds=steady(0.1, 0.9))
     twice = pd.concat([twice, twice.assign(method=twice["method"] + "_again")])
-    row = row_of(table_of(twice), treatment="hide", included=ALL_ROUNDS)
+    row = row_of(table_of(twice), treatment="hide", included=ALL_MODELS)
     assert (row["n_never"], row["false_alarms"], row["at_most_5_percent"]) == (60, 0, False)
 
 
 def test_null_scores_are_counted_and_no_alarms() -> None:
     rounds = planted_rounds(6, ["hide"], uds=steady(0.1, 0.9))
     rounds.loc[(rounds["round"] == "0") & (rounds["state"] == KNOWS), "uds"] = np.nan
-    row = row_of(table_of(rounds), treatment="hide", included=ALL_ROUNDS)
+    row = row_of(table_of(rounds), treatment="hide", included=ALL_MODELS)
     assert (row["n_knows"], row["nulls_knows"], row["nulls_never"]) == (6, 1, 0)
     assert (row["auc"], row["power_count"], row["note"]) == (1.0, 5, "")
 
@@ -155,13 +155,13 @@ def test_rounds_that_lack_a_score_are_not_counted_for_it() -> None:
     lacking = rounds["round"].isin(["0", "1"])
     rounds.loc[lacking, "uds"] = np.nan
     rounds.loc[lacking, LACKS] += " uds"
-    row = row_of(table_of(rounds), treatment="hide", included=ALL_ROUNDS)
+    row = row_of(table_of(rounds), treatment="hide", included=ALL_MODELS)
     assert (row["rounds"], row["n_knows"], row["nulls_knows"], row["note"]) == (6, 6, 0, "")
 
 
 def test_a_score_without_any_value_has_no_numbers() -> None:
     rounds = planted_rounds(6, ["hide"], uds=steady(np.nan, np.nan))
-    row = row_of(table_of(rounds), treatment="hide", included=ALL_ROUNDS)
+    row = row_of(table_of(rounds), treatment="hide", included=ALL_MODELS)
     assert row[["auc", "auc_low", "threshold", "false_alarms", "power"]].isna().all()
     assert (row["n_knows"], row["nulls_knows"]) == (6, 6)
     assert (row["at_most_5_percent"], row["note"]) == (False, "no value in any round")
@@ -176,7 +176,7 @@ def test_a_score_without_any_value_has_no_numbers() -> None:
 )
 def test_few_rounds_have_a_value_and_say_what_is_missing(count: int, note: str) -> None:
     rounds = planted_rounds(count, ["hide"], uds=steady(0.1, 0.9))
-    row = row_of(table_of(rounds), treatment="hide", included=ALL_ROUNDS)
+    row = row_of(table_of(rounds), treatment="hide", included=ALL_MODELS)
     assert row["auc"] == 1.0 and np.isnan(row["auc_low"])
     assert row["note"] == note
     assert pd.isna(row["false_alarms"]) == (count == 1)
@@ -186,7 +186,7 @@ def test_few_rounds_have_a_value_and_say_what_is_missing(count: int, note: str) 
 def test_a_round_without_one_of_its_models_stays_in_use() -> None:
     rounds = planted_rounds(6, ["hide"], uds=steady(0.1, 0.9))
     rounds = rounds[(rounds["round"] != "0") | (rounds["state"] != NEVER)]
-    row = row_of(table_of(rounds), treatment="hide", included=ALL_ROUNDS)
+    row = row_of(table_of(rounds), treatment="hide", included=ALL_MODELS)
     assert (row["rounds"], row["n_knows"], row["n_never"]) == (6, 6, 5)
     assert row["auc_low"] == 0.05 ** (1 / 5)
 
@@ -202,7 +202,7 @@ def test_without_models_of_one_state_there_are_no_numbers() -> None:
 def test_equal_values_and_different_settings_are_noted() -> None:
     rounds = planted_rounds(6, ["hide"], uds=steady(1.0, 1.0))
     rounds.loc[rounds["round"] == "5", "settings"] = "other"
-    row = row_of(table_of(rounds), treatment="hide", included=ALL_ROUNDS)
+    row = row_of(table_of(rounds), treatment="hide", included=ALL_MODELS)
     assert row["auc"] == 0.5
     assert "all values are equal" in row["note"] and "rounds by 2 different settings" in row["note"]
 

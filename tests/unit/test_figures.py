@@ -19,7 +19,7 @@ from dissect.errors import DissectError
 from dissect.figures import style
 from dissect.figures.canvas import applied, experiment_styles, save
 from dissect.figures.compared import draw_scores, draw_spans
-from dissect.figures.curves import FLOOR_WIDTH, draw_curves, draw_curves_by_method
+from dissect.figures.curves import BASELINE_WIDTH, draw_curves, draw_curves_by_method
 from dissect.figures.heatmap import draw_heatmap
 from dissect.figures.last_layer import draw_last_layer, last_layer_share
 from dissect.figures.style import Style, layer_label, window_label
@@ -80,7 +80,7 @@ def grey_lines(axes: Axes) -> list[tuple[list[float], list[float]]]:
     return [
         (list(line.get_xdata()), list(line.get_ydata()))
         for line in axes.get_lines()
-        if line.get_linewidth() == FLOOR_WIDTH
+        if line.get_linewidth() == BASELINE_WIDTH
     ]
 
 
@@ -91,8 +91,8 @@ def test_floors_are_thin_lines_through_their_layers(tmp_path: Path) -> None:
     for figure in (draw_curves(rows, STYLE), draw_curves_by_method(rows, concepts, STYLE)):
         for panel in figure.axes:
             assert grey_lines(panel) == expected
-        assert legend(figure)[4:] == ["floor: other question", "floor: noise"]
-        assert "floor with noise of the same norm: at most \N{MINUS SIGN}0.05" in words(figure)
+        assert legend(figure)[4:] == ["baseline: other question", "baseline: noise"]
+        assert "baseline with noise of the same norm: at most \N{MINUS SIGN}0.05" in words(figure)
         assert "n = 2 methods, each with 2 concepts and 4 questions" in words(figure)
 
 
@@ -105,7 +105,7 @@ def test_every_control_has_a_line_of_its_own(tmp_path: Path) -> None:
     dashes = {
         str(line.get_linestyle()) + str(line._dash_pattern)  # type: ignore[attr-defined]
         for line in figure.axes[0].get_lines()
-        if line.get_linewidth() == FLOOR_WIDTH
+        if line.get_linewidth() == BASELINE_WIDTH
     }
     assert len(dashes) == len(CONTROLS)
 
@@ -119,7 +119,7 @@ def test_floors_change_nothing_about_the_curves(tmp_path: Path) -> None:
     ]
     assert plain.get_ylim() == beside.axes[0].get_ylim()
     assert "at most \N{MINUS SIGN}9, below the axis" in words(beside)
-    assert not any("floor" in entry for entry in legend(beside))
+    assert not any("baseline" in entry for entry in legend(beside))
 
 
 # ---- curves -----------------------------------------------------------------------------------

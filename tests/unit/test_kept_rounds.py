@@ -40,7 +40,7 @@ def test_every_round_has_every_score() -> None:
     assert set(calibration_table(rounds)["score"]) == {spec.name for spec in SCORES}
 
 
-def test_confirming_rounds_begin_at_101() -> None:
+def test_confirmatory_rounds_begin_at_101() -> None:
     """Seeds below were used to choose recipes and scores."""
     assert FILES
     assert all(int(path.stem.removeprefix("seed_")) >= 101 for path in FILES)

@@ -1,4 +1,4 @@
-"""Whether a model's state is confirmed, by rules from before the first confirming round."""
+"""Whether a model's state is confirmed, by rules from before the first confirmatory round."""
 
 import math
 

@@ -7,9 +7,9 @@ from dissect import terms
 
 # The states of a model: it learned the facts, whatever was done to it later, or it never did.
 STATES = (terms.KNOWS, terms.NEVER)
-# Chosen on development seeds, before the first confirming round; all other scores are exploratory.
-# The paper's own measure at its strongest, the published measure of depth, and the test that looks
-# at answers only.
+# Chosen on development seeds, before the first confirmatory round; all other scores are
+# exploratory. The paper's own measure at its strongest, the published measure of depth, and the
+# test that looks at answers only.
 PRIMARY = ("krs_mlp_coefficients_and_attention_highest", "uds", "relearned")
 
 
@@ -21,7 +21,7 @@ class ScoreSpec:
         name: its column in the files of rounds.
         definition: what it is, in one line, with its unit or its range.
         sign: +1 if a higher value speaks for terms.KNOWS, -1 if a lower one does.
-        primary: whether it was chosen before the confirming rounds were run.
+        primary: whether it was chosen before the confirmatory rounds were run.
         is_check: whether states are confirmed by it (calibration.states), so that it cannot be
             rated on the models whose state was confirmed.
     """

@@ -1,7 +1,7 @@
 """Is a model in the state that its recipe was to bring about?
 
-The rules are from before the first confirming round. They look at recall: the share of facts in the
-model's free answers to held-out wordings.
+The rules are from before the first confirmatory round. They look at recall: the share of facts in
+the model's free answers to held-out wordings.
 """
 
 from dataclasses import dataclass

@@ -37,7 +37,7 @@ ROUND_COLUMNS = [
 LACKS = "lacks"  # which scores the file of a row does not have, separated by spaces
 ALL = "all"  # all treatments pooled
 # Which models are counted: all, or those whose state was confirmed.
-ALL_ROUNDS, AS_INTENDED = INCLUDED = ("all rounds", "as intended")
+ALL_MODELS, AS_INTENDED = INCLUDED = ("all models", "as intended")
 _COUNTS = ["false_alarms", "power_count"]
 CALIBRATION_COLUMNS = [
     *("score", "definition", "sign", "primary", "treatment", "included", "rounds"),
@@ -168,7 +168,7 @@ def calibration_table(
 
 def _selections(rounds: pd.DataFrame, spec: ScoreSpec) -> Iterator[tuple[str, pd.DataFrame]]:
     """All models, and those that are as intended: of scores that are no check of that."""
-    yield ALL_ROUNDS, rounds
+    yield ALL_MODELS, rounds
     if not spec.is_check:
         yield AS_INTENDED, rounds[rounds["as_intended"]]
 

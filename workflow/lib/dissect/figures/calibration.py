@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dissect.calibration.rates import MIN_ROUNDS
-from dissect.calibration.table import ALL, ALL_ROUNDS
+from dissect.calibration.table import ALL, ALL_MODELS
 from dissect.errors import DissectError, check_known
 from dissect.figures import canvas, notes
 from dissect.figures.names import drawn_name
@@ -57,7 +57,7 @@ def draw_calibration(
         DissectError: if there is none, or more than MOST_SCORES, or one is not in the table.
     """
     shown = _chosen(table, scores)
-    table = table[(table["included"] == ALL_ROUNDS) & table["score"].isin(shown)]
+    table = table[(table["included"] == ALL_MODELS) & table["score"].isin(shown)]
     rows = {name: row for row, name in enumerate([*sorted(rounds["treatment"].unique()), ALL])}
     size = (style.width, len(shown) * (len(rows) * _ROW + _PANEL) * style.font_scale)
     states = canvas.line_styles(_LOOKS, style, len(_LOOKS))

@@ -13,8 +13,7 @@ from dissect.figures.names import drawn_name
 from dissect.figures.style import SCORES, Style, layer_label
 from dissect.terms import PAPER_EXPERIMENTS, REFERENCE
 
-FLOOR_WIDTH = 0.7  # of a control's line
-
+BASELINE_WIDTH = 0.7  # of a control baseline's line
 
 # Of the donors of controls: what they are called in the words, and their lines.
 _WORDS = {
@@ -24,14 +23,12 @@ _WORDS = {
     "mean_of_questions": "the mean of other questions",
     "reference": "the reference model's states",
 }
-_FLOOR: dict[str, Any] = {"color": canvas.GREY, "linewidth": FLOOR_WIDTH}
-_LINES = {
-    "other_question": _FLOOR | {"label": "floor: other question", "linestyle": (0, (6, 1.5))},
-    "noise": _FLOOR | {"label": "floor: noise", "linestyle": (0, (1, 2))},
-    "aligned_question": _FLOOR | {"label": "floor: aligned question", "linestyle": (0, (3, 1.5))},
-    "mean_of_questions": _FLOOR
-    | {"label": "floor: mean of questions", "linestyle": (0, (6, 1.5, 1, 1.5))},
-    "reference": _FLOOR | {"label": "floor: reference model", "linestyle": "solid"},
+_BASELINES: dict[str, tuple[str, Any]] = {  # how each is named in the legend, and its dashes
+    "other_question": ("other question", (0, (6, 1.5))),
+    "noise": ("noise", (0, (1, 2))),
+    "aligned_question": ("aligned question", (0, (3, 1.5))),
+    "mean_of_questions": ("mean of questions", (0, (6, 1.5, 1, 1.5))),
+    "reference": ("reference model", "solid"),
 }
 
 
@@ -101,7 +98,7 @@ def _draw(
             *notes.counted(originals),
             notes.cut_note(shown, style),
             *(
-                f"floor with {_WORDS[str(donor)]}: at most {notes.signed(round(value, 2))}"
+                f"baseline with {_WORDS[str(donor)]}: at most {notes.signed(round(value, 2))}"
                 f"{'' if value >= end else ', below the axis'}"
                 for donor, value in highest.items()
             ),
@@ -111,9 +108,20 @@ def _draw(
         notes.title(figure, first["model"], heading, counted, phrases, style)
         handles = [*canvas.experiment_styles(style, drawn["experiment"]).values()]
         handles += [canvas.REFERENCE_LINE] if len(references) else []
-        handles += [_LINES[donor] for donor in map(str, highest[highest >= end].index)]
+        handles += [_baseline(str(donor)) for donor in highest[highest >= end].index]
         canvas.legend(figure, handles, per_row)
     return figure
+
+
+def _baseline(donor: str) -> dict[str, Any]:
+    """The line of a control baseline, as matplotlib takes it."""
+    name, dashes = _BASELINES[donor]
+    return {
+        "label": f"baseline: {name}",
+        "linestyle": dashes,
+        "color": canvas.GREY,
+        "linewidth": BASELINE_WIDTH,
+    }
 
 
 def _label(axes: list[Axes], across: str, up: str, end: float) -> None:
@@ -145,4 +153,4 @@ def _draw_controls(axes: Axes, controls: pd.DataFrame, style: Style) -> None:
             "markerfacecolor": line_styles[experiment]["color"],
             "markeredgewidth": 0,
         }
-        axes.plot(line["layer"], line["mean"], zorder=1.7, **_LINES[donor] | marks)
+        axes.plot(line["layer"], line["mean"], zorder=1.7, **_baseline(donor) | marks)

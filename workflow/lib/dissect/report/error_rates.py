@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from dissect.calibration.table import ALL, ALL_ROUNDS
+from dissect.calibration.table import ALL, ALL_MODELS
 from dissect.report.formatting import number, with_interval
 from dissect.report.sources import Sources, records
 
@@ -22,7 +22,7 @@ def error_rates(sources: Sources) -> dict[str, Any]:
     table = sources.table("calibration.csv")
     if table is None:
         return {"rounds": 0, "rates": pd.DataFrame()}
-    shown = table[table["primary"].astype(bool) & (table["included"] == ALL_ROUNDS)]
+    shown = table[table["primary"].astype(bool) & (table["included"] == ALL_MODELS)]
     rates = pd.DataFrame(
         [
             {

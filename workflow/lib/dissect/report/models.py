@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from dissect.calibration.scores import PRIMARY, SCORES, ScoreSpec
-from dissect.calibration.table import ALL, ALL_ROUNDS
+from dissect.calibration.table import ALL, ALL_MODELS
 from dissect.recall.shares import recall_scores
 from dissect.report.answers import answer_table
 from dissect.report.error_rates import number_of
@@ -49,7 +49,7 @@ def _rates(calibration: pd.DataFrame | None) -> dict[str, Row]:
     """
     if calibration is None:
         return {}
-    pooled = (calibration["treatment"] == ALL) & (calibration["included"] == ALL_ROUNDS)
+    pooled = (calibration["treatment"] == ALL) & (calibration["included"] == ALL_MODELS)
     chosen = calibration[pooled & calibration["score"].isin(PRIMARY)]
     with_rates = chosen.dropna(subset=["false_alarms", "power_count"])
     return {str(row["score"]): row for row in records(with_rates)}
