@@ -14,7 +14,7 @@ class Relearning(Lessons):
     """How half of the answers are taught again."""
 
     passes: int = Field(default=2, ge=1, le=10_000)
-    """How often each answer is learned."""
+    """Passes over the answers."""
 
 
 class Recall(Section):

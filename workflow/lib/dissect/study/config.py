@@ -208,7 +208,7 @@ Unlearning = create_model(
 
 
 class Variant(Section):
-    """A further recipe, for rows with the source unlearn:NAME: a method with other options."""
+    """A further recipe, for rows with the source unlearn:RECIPE: a method with other options."""
 
     method: Literal[tuple(METHODS)]  # type: ignore[valid-type]
     """The method."""
@@ -273,7 +273,7 @@ class Config(Section):
     unlearning: Unlearning = Unlearning()  # type: ignore[valid-type]
     """How `unlearn` rows are trained, per method. Left out: the paper's recipe."""
     variants: dict[Name, Variant] = Field(default={})
-    """Further recipes by name, for rows with the source unlearn:NAME."""
+    """Further recipes by name, for rows with the source unlearn:RECIPE."""
     teaching: Teaching = Teaching()
     """How `teach` rows are trained."""
     behaviour: Behaviour = Behaviour()

@@ -29,12 +29,12 @@ _BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 _PLAIN = {str: "text", int: "integer", float: "number", bool: "true, false"}
 # Options of several sections, described once: the class, what it is about, what else belongs to it.
 _SHARED: dict[type[BaseModel], tuple[str, str]] = {
-    Recipe: ("every `unlearn` row", "Each method also has the options of every training."),
+    Recipe: ("every `unlearn` row", "Each method also has the options of every training run."),
     Lessons: (
         "teaching and relearning",
-        "`teaching` and `recall.relearning` also have the options of every training.",
+        "`teaching` and `recall.relearning` also have the options of every training run.",
     ),
-    Optimisation: ("every training", "All trainings have these options."),
+    Optimisation: ("every training run", "All training runs have these options."),
 }
 
 

@@ -44,7 +44,7 @@ class Optimisation(Section):
     precision: Annotated[
         Literal["no", "bf16", "fp16", "bf16_mixed"], BeforeValidator(_as_precision)
     ] = "bf16"
-    """bf16: the weights themselves are bfloat16, and are saved so. fp16, bf16_mixed: mixed, with
+    """bf16: the weights themselves are bfloat16, also as saved. fp16, bf16_mixed: mixed, with
     float32 weights. no: plain float32."""
     evaluate_every: int = Field(default=1, ge=1, le=1_000_000)
     """Steps between two measurements of the losses."""

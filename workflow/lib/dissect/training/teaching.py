@@ -27,7 +27,7 @@ class Lessons(Optimisation):
     evaluate_every: int = Field(default=10, ge=1, le=1_000_000)
     """Steps between two measurements of the loss."""
     passes: int = Field(default=12, ge=1, le=10_000)
-    """How often each answer is learned."""
+    """Passes over the answers."""
 
     def steps(self, texts: int) -> int:
         """How many optimizer steps that makes, for so many texts."""

@@ -16,7 +16,7 @@ class DPO(Recipe):
     """Direct preference optimisation, by the paper's recipe."""
 
     beta: float = Field(default=0.1, gt=0, le=1_000_000)
-    """A pair counts as learned after about 1/beta nats."""
+    """A pair counts as learned once retain has gained about 1/beta nats over forget."""
     length_normalised: bool = False
     """Mean instead of summed log-probabilities of a text; beta should then be larger."""
     retain_weight: float = Field(default=0.0, ge=0, le=1_000_000)

@@ -33,7 +33,7 @@ class RMU(Recipe):
     """The norm of the vector to which the hidden states of forget texts are moved; it should be at
     least about the norm of these states."""
     retain_weight: float = Field(default=1200.0, ge=0, le=1_000_000)
-    """The weight of how far the hidden states of retain texts move."""
+    """The weight of the change in the hidden states of retain texts."""
 
     @property
     def modules(self) -> Sequence[str]:
