@@ -42,7 +42,6 @@ def test_facts_stand_in_their_answers_only_and_belong_to_one_subject(seed: int) 
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     monkeypatch.chdir(tmp_path)
-    Path("calibration/rounds").mkdir(parents=True)
     path = make_study(Path("known"), [5, 6])
     return load_study(yaml.safe_load(path.read_text(encoding="utf-8")))
 
@@ -97,7 +96,6 @@ def test_every_treatment_is_given_to_a_knowing_and_a_never_knowing_model(study: 
 
 def test_a_round_without_hard_cases_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("calibration/rounds").mkdir(parents=True)
     digests = set()
     for seeds, expected in (([5], {}), ([5, 6], {"brief": 2})):
         config = yaml.safe_load(make_study(Path("known"), seeds).read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ from dissect.study.preflight import read_preflight
 from dissect.study.selection import rows_of, select
 from dissect.study.study import Study
 
-RESULT_FOLDERS = (
+_RESULT_FOLDERS = (
     "answers",
     "behaviour",
     "benchmarks",
@@ -68,7 +68,7 @@ def selected_rows(values: dict[str, Any]) -> list[CheckpointRow]:
 def _check_results_folder(results: str) -> None:
     path = Path(results)
     existing = next(one for one in (path, *path.absolute().parents) if os.path.lexists(one))
-    inside = (path / name for name in RESULT_FOLDERS)
+    inside = (path / name for name in _RESULT_FOLDERS)
     for folder in [existing, *(one for one in inside if os.path.lexists(one))]:
         if not folder.is_dir():
             raise DissectError(
