@@ -15,16 +15,16 @@ from tiny_study import ROOT
 
 from hub_stand_in import HubStandIn
 
-MODELS = ("llama2-7b", "olmo-7b")
+MODEL = "olmo-7b"
 METHOD = "dpo"
-PAIRS = [(16, 4), (18, 37)]  # a round each
+CONCEPTS = [4, 37]  # a round each
 PART: dict[str, Any] = {
-    "concepts": dict(zip(MODELS, map(list, zip(*PAIRS, strict=True)), strict=True)),
+    "concepts": {"llama2-7b": [], MODEL: CONCEPTS},
     "methods": [METHOD],
     "experiments": ["attention", "value_vectors"],
     "jobs": "experiment",
 }
-PART_ROWS = [row for row in ROWS if row.method in ("original", METHOD)]
+PART_ROWS = [row for row in ROWS if row.model == MODEL and row.method in ("original", METHOD)]
 SECONDS = 0.02  # between two looks at the disk
 
 
@@ -88,8 +88,8 @@ def test_one_concept_at_a_time_needs_one_concepts_disk(
     with HubStandIn() as hub:
         paper = make_paper(tmp_path, hub, repositories, **PART)
         with watched(paper.home) as peak:
-            for llama, olmo in PAIRS:
-                only = f"concepts={{llama2-7b: [{llama}], olmo-7b: [{olmo}]}}"
+            for concept in CONCEPTS:
+                only = f"concepts={{llama2-7b: [], {MODEL}: [{concept}]}}"
                 swept = paper.run("sweeps", *small_disk, only)
                 assert swept.status == 0, swept.output
     finished = paper.run(*small_disk, network=False)
@@ -98,8 +98,8 @@ def test_one_concept_at_a_time_needs_one_concepts_disk(
     weights = {repo: weights_of(folder) for repo, folder in repositories.items()}
     kept = sum(weights[row.location] for row in PART_ROWS if not row.concept)
     rounds = [
-        sum(weights[row.location] for row in PART_ROWS if (row.model, row.concept) in chosen)
-        for chosen in [set(zip(MODELS, map(str, pair), strict=True)) for pair in PAIRS]
+        sum(weights[row.location] for row in PART_ROWS if row.concept == str(concept))
+        for concept in CONCEPTS
     ]
     # Configs and tokenizers stay, and what the cache notes for itself.
     small = size_of(paper.home)
@@ -108,11 +108,11 @@ def test_one_concept_at_a_time_needs_one_concepts_disk(
     # Weights came once: later runs fetched nothing again for finished sweeps.
     sent = files_of(hub.requests)
     came = {item: count for item, count in sent.items() if item[1].endswith(".safetensors")}
-    assert len({repo for repo, _ in came}) == 2 + 2 * len(PAIRS)
+    assert len({repo for repo, _ in came}) == 1 + len(CONCEPTS)
     assert set(came.values()) == {1}
     assert not list(paper.home.rglob("*.safetensors"))
 
     coverage = pd.read_csv(paper.result("tables/coverage.csv"))
-    assert len(coverage) == 2 * len(PAIRS) * len(PART["experiments"])
+    assert len(coverage) == len(CONCEPTS) * len(PART["experiments"])
     assert set(coverage["status"]) == {"done"}
     assert paper.run("--dry-run", *small_disk, network=False).jobs == {}

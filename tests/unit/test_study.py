@@ -88,6 +88,15 @@ def test_lists_select_a_part() -> None:
     assert [row.method for row in found.rows] == ["original", "dpo"]
 
 
+def test_a_model_without_concepts_is_left_out() -> None:
+    write_table(*ROWS, *[f"n{row[1:]}" for row in ROWS[:2]])
+    both = {name: {"concepts": "concepts.json"} for name in ("m", "n")}
+    assert {row.model for row in study(models=both).rows} == {"m", "n"}
+    left = study(models=both, concepts={"m": [], "n": ["tea"]})
+    assert [row.name for row in left.rows] == ["n original", "n grad_diff tea"]
+    assert "concepts" in refused(concepts={"m": []})
+
+
 def test_paths_follow_the_grammar() -> None:
     found = study()
     assert found.manifest_path("m", "original") == (

@@ -234,8 +234,8 @@ class Config(Section):
     models: dict[Name, ModelSettings] = Field(min_length=1)
     """The models to study, by their names in the checkpoints table."""
     concepts: dict[Name, Names] | None = None
-    """The concepts to study, per model. Left out: all in the table. Removing one keeps its
-    results."""
+    """The concepts to study, per model. Left out: all in the table; []: the model is left out.
+    Removing one keeps its results."""
     methods: Names | None = Field(default=None, min_length=1)
     """The methods to study. Left out: all in the table."""
     experiments: Distinct[Experiment] = Field(default=[*get_args(PaperExperiment)], min_length=1)

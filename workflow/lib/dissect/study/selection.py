@@ -81,6 +81,8 @@ def rows_of(config: Config, table: list[CheckpointRow]) -> list[CheckpointRow]:
         concepts = (config.concepts or {}).get(model, in_table)
         kind = f"config: concepts.{model}: concept"
         check_known(kind, concepts, in_table, f"{where} for this model")
+        if not concepts and in_table:
+            continue  # this model is left out
         of_model = [row for row in table if row.model == model]
         originals = [row for row in of_model if row.method == ORIGINAL]
         if not originals:
