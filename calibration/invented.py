@@ -178,12 +178,17 @@ BOOK = _Sort(
         ),
     ),
 )
+TRIES = 10_000  # to draw something new
 # Of four subjects, one after the other.
 SORTS = (PERSON, TOWN, PERSON, BOOK)
 
 
 def invent(seed: int, subjects: int) -> list[list[Fact]]:
-    """So many subjects with FACTS_EACH facts each; no two share a name or a fact of one kind."""
+    """So many subjects with FACTS_EACH facts each; no two share a name or a fact of one kind.
+
+    Raises:
+        ValueError: for more subjects than there are facts of a kind.
+    """
     rng = random.Random(seed)
     drawn: dict[Draw, set[str]] = {}
     invented = []
@@ -198,10 +203,14 @@ def invent(seed: int, subjects: int) -> list[list[Fact]]:
 def _new(draw: Draw, drawn: dict[Draw, set[str]], rng: random.Random) -> str:
     """What was not drawn before in this way."""
     before = drawn.setdefault(draw, set())
-    while (text := draw(rng)) in before:
-        pass
-    before.add(text)
-    return text
+    for _ in range(TRIES):
+        if (text := draw(rng)) not in before:
+            before.add(text)
+            return text
+    raise ValueError(
+        f"there are no more facts or names of a kind of which {len(before)} are taken; "
+        "ask for fewer subjects"
+    )
 
 
 def _fact(kind: _Kind, name: str, drawn: dict[Draw, set[str]], rng: random.Random) -> Fact:

@@ -19,6 +19,7 @@ has the name of a model. Its rows:
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -38,7 +39,7 @@ HIDING_PLACES = ("hide_late_mlp", "hide_attention", "hide_early", "hide_middle",
 # One treatment that hides and one that unlearns: those of `again`, which shows whether a score
 # detects knowledge or only that a model was trained from the original.
 TREATMENTS_APART = ("refuse", "grad_diff")
-FINISHED = "calibration/rounds"
+FINISHED = Path("calibration/rounds")
 FIRST_CONFIRMATORY = 101  # seeds below chose recipes and scores, or may choose others
 EVERY = 3  # rounds: in how many of them there are the two hard cases
 
@@ -102,8 +103,22 @@ def make_study(
     subjects: int = SUBJECTS,
     source: str = SOURCE,
     treatments: Sequence[str] = TREATMENTS,
+    finished: Path | None = None,
 ) -> Path:
-    """Write concept files, a table and a config; returns the config's path."""
+    """Write concept files, a table and a config; returns the config's path.
+
+    Args:
+        finished: the folder of finished rounds that these count with. None: FINISHED for
+            confirmatory rounds of the shipped base model; others count alone.
+
+    Raises:
+        ValueError: if there are no rounds, or too many subjects.
+        OSError: if the settings cannot be read.
+    """
+    if not seeds or subjects < 1:
+        raise ValueError(f"{len(seeds)} rounds of {subjects} subjects; at least one of each")
+    if finished is None and source == SOURCE and min(seeds) >= FIRST_CONFIRMATORY:
+        finished = FINISHED
     folder.mkdir(parents=True, exist_ok=True)
     models, lines = {}, [("model", "method", "concept", "source")]
     for seed in seeds:
@@ -123,9 +138,9 @@ def make_study(
     passes = config["teaching"].pop("passes_of", {})
     methods = {method for _, method, *_ in lines}
     config["teaching"]["passes_of"] = {name: passes[name] for name in passes if name in methods}
-    # Only confirmatory rounds of one base model count together.
-    if source == SOURCE and min(seeds) >= FIRST_CONFIRMATORY:
-        config["calibration"] = {"rounds": FINISHED}
+    if finished:
+        finished.mkdir(parents=True, exist_ok=True)
+        config["calibration"] = {"rounds": str(finished)}
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     return path
 
@@ -139,9 +154,13 @@ def main() -> None:
     parser.add_argument("--subjects", type=int, default=SUBJECTS, help="to be forgotten")
     parser.add_argument("--source", default=SOURCE, help="of the base, as in a checkpoints table")
     parser.add_argument("--treatments", nargs="+", default=TREATMENTS, help="recipes of the config")
+    parser.add_argument("--finished", type=Path, help="folder of rounds that these count with")
     chosen = vars(parser.parse_args())
     first, rounds = chosen.pop("seed"), chosen.pop("rounds")
-    print(make_study(seeds=range(first, first + rounds), **chosen))
+    try:
+        print(make_study(seeds=range(first, first + rounds), **chosen))
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""Which rounds `make calibrate` adds to the finished ones."""
+"""Which rounds `make calibrate` adds to the finished ones, and how its scripts refuse bad input."""
 
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -10,45 +12,74 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "calibration"))
 
 from keep_rounds import keep_rounds  # noqa: E402
-from make_study import make_study  # noqa: E402
+from make_study import FINISHED, make_study  # noqa: E402
 
 
-def finish(folder: Path, seed: int, content: str = "a round", **options: str) -> Path:
+def finish(folder: Path, seed: int, content: str = "a round", **options: Any) -> Path:
     """A study of one round, which has been computed."""
     make_study(folder, [seed], subjects=1, **options)
-    config = yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8"))
-    path = Path(config["results"], "rounds", f"seed_{seed}.csv")
+    path = Path(config_of(folder)["results"], "rounds", f"seed_{seed}.csv")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content, encoding="utf-8")
     return path
 
 
-def test_a_confirmatory_round_is_copied(tmp_path: Path) -> None:
-    finish(tmp_path / "study", 101)
-    assert keep_rounds(tmp_path / "study", tmp_path / "finished") == [
-        tmp_path / "finished/seed_101.csv"
-    ]
-    assert (tmp_path / "finished/seed_101.csv").read_text(encoding="utf-8") == "a round"
+def config_of(folder: Path) -> dict[str, Any]:
+    config: dict[str, Any] = yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8"))
+    return config
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_confirmatory_round_is_copied() -> None:
+    finish(Path("study"), 101)
+    assert keep_rounds(Path("study")) == [FINISHED / "seed_101.csv"]
+    assert (FINISHED / "seed_101.csv").read_text(encoding="utf-8") == "a round"
 
 
 @pytest.mark.parametrize(
     ("seed", "options"), [(100, {}), (101, {"source": "path:another/base"})], ids=["early", "other"]
 )
-def test_other_rounds_stay_where_they_are(
-    tmp_path: Path, seed: int, options: dict[str, str]
-) -> None:
-    made = finish(tmp_path / "study", seed, **options)
-    assert keep_rounds(tmp_path / "study", tmp_path / "finished") == [made]
-    assert not (tmp_path / "finished").exists()
-    config = yaml.safe_load((tmp_path / "study/study.yaml").read_text(encoding="utf-8"))
-    assert "calibration" not in config  # the finished ones do not count with it either
+def test_other_rounds_stay_where_they_are(seed: int, options: dict[str, str]) -> None:
+    made = finish(Path("study"), seed, **options)
+    assert keep_rounds(Path("study")) == [made]
+    assert not FINISHED.exists()
+    assert "calibration" not in config_of(Path("study"))  # finished ones do not count with it
 
 
-def test_a_finished_round_is_not_replaced(tmp_path: Path) -> None:
-    finish(tmp_path / "study", 101)
-    keep_rounds(tmp_path / "study", tmp_path / "finished")
-    keep_rounds(tmp_path / "study", tmp_path / "finished")
-    finish(tmp_path / "study", 101, "another result")
+def test_rounds_of_another_base_model_count_together_in_a_folder_of_their_own() -> None:
+    for seed in (1, 2):
+        finish(Path(f"study_{seed}"), seed, source="path:another/base", finished=Path("mine"))
+        assert keep_rounds(Path(f"study_{seed}")) == [Path(f"mine/seed_{seed}.csv")]
+        assert config_of(Path(f"study_{seed}"))["calibration"] == {"rounds": "mine"}
+
+
+def test_a_finished_round_is_not_replaced() -> None:
+    finish(Path("study"), 101)
+    keep_rounds(Path("study"))
+    keep_rounds(Path("study"))
+    finish(Path("study"), 101, "another result")
     with pytest.raises(ValueError, match="is not what"):
-        keep_rounds(tmp_path / "study", tmp_path / "finished")
-    assert (tmp_path / "finished/seed_101.csv").read_text(encoding="utf-8") == "a round"
+        keep_rounds(Path("study"))
+    assert (FINISHED / "seed_101.csv").read_text(encoding="utf-8") == "a round"
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "said"),
+    [
+        ("make_study", ["x", "--seed", "1", "--rounds", "0"], "at least one of each"),
+        ("make_study", ["x", "--seed", "1", "--subjects", "0"], "at least one of each"),
+        ("make_study", ["x", "--seed", "1", "--subjects", "900"], "ask for fewer subjects"),
+        ("make_study", ["x", "--seed", "1", "--settings", "no.yaml"], "no.yaml"),
+        ("keep_rounds", ["nowhere"], "nowhere"),
+    ],
+)
+def test_bad_input_gets_one_line(script: str, options: list[str], said: str) -> None:
+    command = [sys.executable, str(ROOT / f"calibration/{script}.py"), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ") and said in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -717,3 +717,11 @@ def test_a_studys_own_rounds_are_pooled_unless_the_config_says_no(
     assert apart.rounds() == [own]  # written all the same
     alone = products(calibration={"own": False})
     assert alone.all_rounds() == [] and alone.table("calibration.csv") == []
+
+
+def test_a_study_without_rounds_says_what_they_need() -> None:
+    with pytest.raises(DissectError, match="this study has no rounds") as caught:
+        products(weight_changes=False, windows=["sliding_5", "sliding_1"]).wanted_rounds()
+    for needed in ("reference model", "weight_changes: true", "recall: relearn", "one entry in"):
+        assert needed in str(caught.value)
+    assert "controls" not in str(caught.value)  # has no donors

@@ -136,7 +136,7 @@ def calibration_table(
     examines a model need not know its treatment; in shares of all models, also those whose score is
     null, and their intervals are exact (Clopper-Pearson) for independent models. Models of one
     round are not independent: they share a start and facts. So the intervals of rates are too
-    narrow where treatments are pooled, and their note says so.
+    narrow where a round has several models of one state, and their note says so.
 
     Args:
         rounds: what `read_rounds` returns.
@@ -204,7 +204,7 @@ def _of_score(
         numbers = same | _numbers_of(models, seed)
         if alarms is not None:
             numbers |= _rates(models, alarms[chosen])
-        note = _note(models, rows, numbers, treatment == ALL)
+        note = _note(models, rows, numbers)
         yield numbers | {"treatment": treatment, "note": note}
 
 
@@ -259,7 +259,7 @@ def _named(name: str, one: Rate) -> dict[str, float]:
     return {name: one.value, f"{name}_low": one.low, f"{name}_high": one.high}
 
 
-def _note(models: Models, rows: pd.DataFrame, numbers: Mapping[str, Any], is_pooled: bool) -> str:
+def _note(models: Models, rows: pd.DataFrame, numbers: Mapping[str, Any]) -> str:
     """What a reader must know of a row: what is missing, and what an interval rests on."""
     rounds, with_values = models.least_rounds(), set(models.rounds[models.has_value])
     without = numbers["rounds"] - len(with_values)
@@ -267,13 +267,14 @@ def _note(models: Models, rows: pd.DataFrame, numbers: Mapping[str, Any], is_poo
         return "no value in any round"
     settings = rows["settings"].nunique()
     is_constant = len(np.unique(models.values[models.has_value])) == 1
+    has_several = max(numbers["n_knows"], numbers["n_never"]) > numbers["rounds"]
     has_rates = "false_alarms" in numbers
     notes = [
         f"no value in {without} of {numbers['rounds']} rounds" if without else "",
         _too_few(rounds),
         "all values are equal" if is_constant else "",
         "no threshold has more power than false alarms" if np.isnan(numbers["threshold"]) else "",
-        "rates count models of one round as independent" if is_pooled and has_rates else "",
+        "rates count models of one round as independent" if has_several and has_rates else "",
         f"rounds by {settings} different settings" if settings > 1 else "",
     ]
     return "; ".join(filter(None, notes))

@@ -6,7 +6,7 @@ from functools import cached_property
 from itertools import product
 from pathlib import Path
 
-from dissect.calibration.scores import SCORES
+from dissect.errors import DissectError
 from dissect.figures.registry import FIGURES, FigureSpec
 from dissect.inputs.concepts import is_unrelated
 from dissect.inputs.rows import CheckpointRow
@@ -104,19 +104,41 @@ class Products:
     def rounds(self) -> list[str]:
         """The tables of models whose state is known, one per model of the checkpoints table.
 
-        None without all that a round is made of: depth, weight changes, recall in both wordings and
-        after relearning, one kind of windows, no control donors, one concept per model.
+        None without all that a round is made of, and for a model of several concepts.
         """
-        config = self.study.config
-        is_complete = (
-            *(self.has_depths, config.weight_changes, config.recall.is_complete),
-            *(len(config.windows) == 1, not config.controls.donors),
-        )
         return [
-            config.path("rounds", f"{model}.csv")
-            for model in (self.study.models if all(is_complete) else ())
+            self.study.config.path("rounds", f"{model}.csv")
+            for model in (self.study.models if not self._missing_for_rounds() else ())
             if self._has_round(model)
         ]
+
+    def wanted_rounds(self) -> list[str]:
+        """The same, where there must be some.
+
+        Raises:
+            DissectError: naming what the study lacks, if there are none.
+        """
+        if rounds := self.rounds():
+            return rounds
+        missing = self._missing_for_rounds() or [
+            "a model with taught (teach) or treated rows of one concept alone, which has "
+            "answer_facts and held_out_paraphrases"
+        ]
+        raise DissectError(
+            f"this study has no rounds; they need {'; '.join(missing)} (calibration/README.md)"
+        )
+
+    def _missing_for_rounds(self) -> list[str]:
+        """What all rounds need and the config does not have."""
+        config = self.study.config
+        needed = {
+            "a reference model, and answer_facts in the concept file": self.has_depths,
+            "weight_changes: true": config.weight_changes,
+            "recall: relearn: true, with all wordings": config.recall.is_complete,
+            "one entry in windows": len(config.windows) == 1,
+            "an empty list in controls: donors": not config.controls.donors,
+        }
+        return [name for name, is_there in needed.items() if not is_there]
 
     def _has_round(self, model: str) -> bool:
         """Whether states are known of models of one concept, and these are asked for facts."""
@@ -175,9 +197,8 @@ class Products:
         ]
 
     def calibration_figure(self) -> list[str]:
-        """The figure of all rounds, in every format; there is none without primary scores."""
-        is_drawn = self.all_rounds() and any(spec.primary for spec in SCORES)
-        formats = self.study.config.figures.formats if is_drawn else ()
+        """The figure of all rounds, in every format."""
+        formats = self.study.config.figures.formats if self.all_rounds() else ()
         return [self.study.config.path("figures", f"calibration.{suffix}") for suffix in formats]
 
     def _is_drawn(self, figure: FigureSpec) -> bool:
