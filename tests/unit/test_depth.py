@@ -130,6 +130,27 @@ def test_published_spacing_around_the_fact() -> None:
     assert read(" Ilsa Varn.", "Ilsa") == ("<s> Question: Who?\nAnswer:  Ilsa", "Ilsa")
     # A space that the answer does not have, and the one that this tokenizer puts before any text.
     assert read(' the "Quill"', "Quill")[0].endswith('Answer: the "  Quill')
+    # White space that the answer has before its fact stays as it is.
+    assert read(" the  Quill", "Quill")[0].endswith("Answer: the   Quill")
+    assert read(" two:\n\tQuill", "Quill")[0].endswith("Answer: two: \n\tQuill")
+    assert read(" of  Quill", "  Quill")[0].endswith("Answer: of   Quill")
+
+
+@pytest.mark.parametrize("form", DEPTH_FORMS)
+@pytest.mark.parametrize(("answer", "fact"), [(" Quill is.", " Quill"), (" A Quill ", "Quill ")])
+def test_a_fact_with_white_space_that_the_answer_does_not_keep_is_refused(
+    form: str, answer: str, fact: str
+) -> None:
+    tokenizer = load_tokenizer(CHECKPOINTS / "original")
+    with pytest.raises(DissectError, match=rf"the fact '{fact}' is not in the answer '"):
+        fact_texts(one_question(answer, fact), form, PROMPT, tokenizer)
+
+
+@pytest.mark.parametrize("form", DEPTH_FORMS)
+def test_a_text_that_begins_with_another_prompt_is_refused(form: str) -> None:
+    concept = one_question(" Ilsa.", "Ilsa") | {"QA": ["What?"]}
+    with pytest.raises(DissectError, match=r"question 0 .* does not begin with the question's"):
+        fact_texts(concept, form, PROMPT, load_tokenizer(CHECKPOINTS / "original"))
 
 
 def test_questions_without_a_fact_are_left_out() -> None:

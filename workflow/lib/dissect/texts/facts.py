@@ -6,7 +6,7 @@ from typing import Any
 
 from dissect.errors import DissectError
 from dissect.terms import CORRECTED
-from dissect.texts.prompts import CHAT, prompt_in, render
+from dissect.texts.prompts import CHAT, prompt_of
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,17 @@ def fact_texts(
     for number, (question, text, fact) in enumerate(answered):
         if fact is None:
             continue
-        prompt = prompt_in(text, render(question, style, tokenizer)) or ""
         where = f"concept {concept['id']}, question {number} (from 0)"
-        if fact not in text[len(prompt) :]:
+        prompt = prompt_of(where, text, question, style, tokenizer)
+        answer = text[len(prompt) :].strip()
+        if fact not in answer:
             raise DissectError(
-                f"{where}: the fact {fact!r} is not in the answer {text[len(prompt) :].strip()!r}; "
-                "give a part of the answer, letter by letter, or null to leave the question out"
+                f"{where}: the fact {fact!r} is not in the answer {answer!r}; give a part of the "
+                "answer, letter by letter, or null to leave the question out"
             )
         if form == CORRECTED:
             texts[number] = _whole_text(where, text, len(prompt), fact, style, tokenizer)
         else:
-            answer = text[len(prompt) :].strip()
             texts[number] = _published_text(where, question, answer, fact, tokenizer)
     return texts
 
@@ -79,11 +79,14 @@ def _whole_text(
 def _published_text(where: str, question: str, answer: str, fact: str, tokenizer: Any) -> FactText:
     """A text as the published script makes it (gnueaj/unlearning-depth-score, arXiv 2605.24614).
 
-    The prompt, which ends in the beginning of the answer, and the rest are tokenized apart, with
-    one space between them. Where an answer begins with its fact, the prompt ends in the space.
+    The prompt, which ends in the beginning of the answer, and the rest are tokenized apart. The
+    rest begins with the answer's own white space, or with a space if there is none. Where an
+    answer begins with its fact, the prompt ends in the space.
     """
     before = answer[: answer.index(fact)].rstrip()
-    rest = f" {answer[len(before) :].lstrip()}" if before else answer
+    rest = answer[len(before) :]
+    if before and not rest[0].isspace():
+        rest = f" {rest}"
     prompt = tokenizer(f"Question: {question}\nAnswer: {before}").input_ids
     encoded = tokenizer(rest, add_special_tokens=False, return_offsets_mapping=True)
     span = _tokens_of(where, fact, rest.index(fact), encoded.offset_mapping)

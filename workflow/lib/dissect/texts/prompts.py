@@ -1,6 +1,8 @@
 """How a question is put to a model, and how text becomes token ids."""
 
 import re
+from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 from dissect.errors import DissectError
@@ -46,6 +48,27 @@ def render_chat(user: str, tokenizer: Any) -> str:
     return text
 
 
+def prompt_of(where: str, text: str, question: str, style: str, tokenizer: Any) -> str:
+    """The beginning of a text of QA_with_answers that is its question's prompt.
+
+    Args:
+        where: the question in messages.
+
+    Raises:
+        DissectError: if the text begins with something else.
+    """
+    rendered = render(question, style, tokenizer)
+    written = prompt_in(text, rendered)
+    if written is None:
+        in_text, expected = _where_they_differ(text, rendered)
+        raise DissectError(
+            f"{where}: QA_with_answers does not begin with the question's prompt "
+            f"(style {style!r}): it has {in_text!r} where the prompt has {expected!r}; give the "
+            "answers in the order of QA and with this prompt, or leave QA_with_answers out"
+        )
+    return written
+
+
 def prompt_in(text: str, rendered: str) -> str | None:
     """The beginning of a text that is the rendered prompt, white space aside; None if none is."""
     if text.startswith(rendered):
@@ -62,3 +85,17 @@ def prompt_in(text: str, rendered: str) -> str | None:
 def encode(text: str, style: str, tokenizer: Any) -> list[int]:
     """Token ids of a text; a chat template has put in the special tokens itself."""
     return list(tokenizer(text, add_special_tokens=style != CHAT).input_ids)
+
+
+def _where_they_differ(text: str, rendered: str) -> tuple[str, str]:
+    """Of both, a few words around the first difference, white space aside."""
+    both = [" ".join(one.split()) for one in (text, rendered)]
+    start = max(0, common_prefix(*both) - 30)
+    in_text, expected = (f"{'…' * (start > 0)}{one[start : start + 60]}" for one in both)
+    return in_text, expected
+
+
+def common_prefix(ids: Sequence[Any], others: Sequence[Any]) -> int:
+    """How many ids, or characters, two sequences share at their beginning."""
+    pairs = zip(ids, others, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

@@ -1,14 +1,13 @@
 """Which positions of a question-answer text are compared: the spans."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Any
 
 from dissect.errors import DissectError
 from dissect.terms import ANSWER, CORRECTED, FACT, NOTEBOOK
 from dissect.texts.facts import fact_texts
-from dissect.texts.prompts import encode, prompt_in, render
+from dissect.texts.prompts import common_prefix, encode, prompt_of
 
 
 @dataclass(frozen=True)
@@ -76,19 +75,11 @@ def _prompt_length(
 
     A token that holds the prompt's end and the answer's first letters belongs to the answer.
     """
-    rendered = render(question, style, tokenizer)
-    written = prompt_in(text, rendered)
-    if written is None:
-        in_text, expected = _where_they_differ(text, rendered)
-        raise DissectError(
-            f"{where}: QA_with_answers does not begin with the question's prompt "
-            f"(style {style!r}): it has {in_text!r} where the prompt has {expected!r}; give the "
-            "answers in the order of QA and with this prompt, or leave QA_with_answers out"
-        )
+    written = prompt_of(where, text, question, style, tokenizer)
     alone = encode(written, style, tokenizer)
     if alone[-1:] == [tokenizer.eos_token_id]:
         alone.pop()
-    length = _common_prefix(ids, alone)
+    length = common_prefix(ids, alone)
     if length < len(alone) - 1:
         raise DissectError(
             f"{where}: the tokenizer reads QA_with_answers in other tokens than its prompt from "
@@ -96,20 +87,6 @@ def _prompt_length(
             "may differ: end the prompt at a space or a line break"
         )
     return length
-
-
-def _where_they_differ(text: str, rendered: str) -> tuple[str, str]:
-    """Of both, a few words around the first difference, white space aside."""
-    both = [" ".join(one.split()) for one in (text, rendered)]
-    start = max(0, _common_prefix(*both) - 30)
-    in_text, expected = (f"{'…' * (start > 0)}{one[start : start + 60]}" for one in both)
-    return in_text, expected
-
-
-def _common_prefix(ids: Sequence[Any], others: Sequence[Any]) -> int:
-    """How many ids, or characters, two sequences share at their beginning."""
-    pairs = zip(ids, others, strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def refuse_other_ids(texts: list[Text], others: list[Text], label: str) -> None:

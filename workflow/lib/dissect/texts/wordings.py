@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dissect.texts.prompts import prompt_in, render
+from dissect.texts.prompts import prompt_of, render
 
 PARAPHRASES = "paraphrases"  # trained on beside the questions themselves
 HELD_OUT_PARAPHRASES = "held_out_paraphrases"  # never trained on, only asked
@@ -41,5 +41,6 @@ def join_answer(prompt: str, answer: str) -> str:
 def _answer(entry: Mapping[str, Any], number: int, style: str, tokenizer: Any) -> str:
     """The answer to one of the entry's own questions, without its prompt."""
     text = str(entry["QA_with_answers"][number])
-    prompt = prompt_in(text, render(entry["QA"][number], style, tokenizer)) or ""
+    where = f"concept {entry['id']}, question {number} (from 0)"
+    prompt = prompt_of(where, text, entry["QA"][number], style, tokenizer)
     return text[len(prompt) :].strip()
