@@ -86,17 +86,14 @@ def test_a_refused_token_stops_the_run_until_it_is_mended(asked: list[str], tmp_
 
 @pytest.fixture
 def manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Manifest:
-    """Of a downloaded checkpoint, with one finished result."""
+    """Of a downloaded checkpoint."""
     monkeypatch.chdir(tmp_path)
     Path("weights").write_bytes(bytes(10))
-    Path("done").touch()
     return plant_manifest(tmp_path / "manifest.json", ROWS[0], tmp_path, {"weights": 10})
 
 
-def prepared(
-    monkeypatch: pytest.MonkeyPatch, row: CheckpointRow, wanted: Sequence[str] = ()
-) -> list[str]:
-    """What is done before the jobs of a study with one row and these results."""
+def prepared(monkeypatch: pytest.MonkeyPatch, row: CheckpointRow, *planned: str) -> list[str]:
+    """What is done before jobs that write these files, in a study with one row and two results."""
     done: list[str] = []
     sha256 = "0" * 64
 
@@ -113,9 +110,9 @@ def prepared(
     monkeypatch.setattr(availability, "download", download)
     monkeypatch.setattr(availability, "look_at_due", lambda *_: done.append("looked at"))
     monkeypatch.setattr(
-        availability, "Products", lambda _: SimpleNamespace(needing=lambda _: wanted)
+        availability, "Products", lambda _: SimpleNamespace(needing=lambda _: ["first", "second"])
     )
-    availability.prepare(study)
+    availability.prepare(study, set(planned))
     return done
 
 
@@ -129,16 +126,16 @@ def test_a_checkpoint_is_due_if_it_never_came_or_came_from_another_source(
     assert prepared(monkeypatch, ROWS[0]) == ["looked at"]
 
 
-def test_lost_weights_are_wanted_again_for_a_result_that_is_missing(
+def test_lost_weights_are_downloaded_again_for_a_job_that_needs_them(
     manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = ["done", "missing"]
-    assert prepared(monkeypatch, ROWS[0], wanted) == []
+    """Whether its result is missing, or there and to be computed again."""
+    assert prepared(monkeypatch, ROWS[0], "first") == []
     Path("weights").write_bytes(bytes(9))
-    assert prepared(monkeypatch, ROWS[0], wanted) == ["downloaded"]
+    assert prepared(monkeypatch, ROWS[0], "another", "second") == ["downloaded"]
     Path("weights").unlink()
-    assert prepared(monkeypatch, ROWS[0], ["done"]) == []
-    assert prepared(monkeypatch, ROWS[0], wanted) == ["downloaded"]
+    assert prepared(monkeypatch, ROWS[0], "another") == []
+    assert prepared(monkeypatch, ROWS[0], "first") == ["downloaded"]
 
 
 def test_what_is_brought_back_is_not_hashed_by_every_job(
@@ -147,6 +144,6 @@ def test_what_is_brought_back_is_not_hashed_by_every_job(
     """The download knows its hashes: a job believes them, here that they are others than before."""
     read_manifest(Path("manifest.json"))
     Path("weights").unlink()
-    prepared(monkeypatch, ROWS[0], ["missing"])
+    prepared(monkeypatch, ROWS[0], "first")
     with pytest.raises(DissectError, match="has sha256 0000"):
         read_manifest(Path("manifest.json"))

@@ -102,6 +102,20 @@ def test_facts_that_the_original_does_not_say_are_left_out(
     assert answered["answer_facts"] == ["leaf", None]
 
 
+def test_an_original_that_says_no_fact_is_refused(tiny_llama: Path, monkeypatch: Any) -> None:
+    said = [encode(" No.", "chat", load_tokenizer(tiny_llama))]
+    monkeypatch.setattr("dissect.texts.answers.generate", lambda *_: said)
+    with pytest.raises(DissectError, match="concept tea: the original says none of the facts"):
+        answer_questions(
+            tiny_llama,
+            {"id": "tea", "Concept": "Tea", "QA": ["What?"], "answer_facts": ["leaf"]},
+            prompt="paper",
+            new_tokens=NEW_TOKENS,
+            dtype=torch.float32,
+            device=CPU,
+        )
+
+
 def test_an_empty_answer_is_refused(tiny_llama: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr("dissect.texts.answers.generate", lambda *_: [[]])
     with pytest.raises(DissectError, match="concept tea, question 0: the original's answer is em"):

@@ -65,6 +65,9 @@ def test_a_copy_that_is_the_original_has_no_damage(
     rows = rows_of(tmp_path, tiny_llama, tiny_llama, name)
     assert (rows["loss_unlearned"] < 1e-12).all()
     assert (rows["loss_patched"] < 1e-10).all()
+    is_zero = rows["loss_patched"] == 0
+    assert (rows.loc[is_zero, "damage"] == 0).all()
+    assert is_zero.any() == (rows["loss_unlearned"] == 0).any()
 
 
 @pytest.mark.parametrize(

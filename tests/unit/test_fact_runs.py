@@ -90,6 +90,14 @@ def test_a_further_donor_changes_no_bit(tiny_llama: Path, tiny_unlearned: Path) 
         assert torch.equal(one, other)
 
 
+def test_equal_texts_score_as_one(tiny_llama: Path, tiny_unlearned: Path) -> None:
+    """Their tree has fewer tokens than all facts together."""
+    alone = patched(tiny_llama, [tiny_unlearned], TEXTS[:1])
+    together = patched(tiny_llama, [tiny_unlearned], TEXTS[:1] * 8)
+    for runs in together.patched[0]:
+        torch.testing.assert_close(runs, alone.patched[0][0], rtol=1e-5, atol=1e-6)
+
+
 def test_long_texts_go_through_fused_attention(
     tiny_llama: Path, tiny_unlearned: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,11 +1,12 @@
 # Before the first job: checks that all needed downloads are available, and downloads again what was
-# removed (keep_checkpoints: false) if a further sweep needs it.
+# removed (keep_checkpoints: false) if a job of this run needs it.
 onstart:
-    if {job.rule.name for job in workflow.dag.needrun_jobs()} - {"preflight"}:
+    planned = list(workflow.dag.needrun_jobs())
+    if {job.rule.name for job in planned} - {"preflight"}:
         from dissect.preparation.availability import prepare
 
         with errors_in_one_line():
-            prepare(study)
+            prepare(study, {str(file) for job in planned for file in job.output})
     begin_on_slurm()
 
 

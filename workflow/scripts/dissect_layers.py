@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from dissect.checkpoints.manifest import Manifest, read_manifest
@@ -19,13 +18,12 @@ from dissect.engine.donors import Copy
 from dissect.engine.patches import Donor
 from dissect.engine.recording import Recording, read_recording
 from dissect.engine.streamed_model import StreamedModel
-from dissect.errors import DissectError
 from dissect.files import read_json
 from dissect.inputs.windows import windows_of
 from dissect.job import run
 from dissect.provenance import Stopwatch, recording_fields, result_fields
 from dissect.results.expected import refuse_other_recording, settings_fields
-from dissect.results.schema import write_rows
+from dissect.results.schema import refuse_non_finite, write_rows
 from dissect.texts.spans import read_texts, refuse_other_ids
 
 log = logging.getLogger("dissect")
@@ -89,7 +87,7 @@ def main(
     )
     for table in tables:
         rows = rows_of[table.stem].assign(**unlearned_manifest.columns(data), experiment=table.stem)
-        refuse_non_finite(rows, unlearned_manifest.label)
+        refuse_non_finite(rows, "loss_unlearned", unlearned_manifest.label)
         write_rows(table, rows, metadata | settings | stopwatch.fields())
         report(rows)
 
@@ -111,16 +109,6 @@ def comparable(
     model = Checkpoint(manifest.folder)
     refuse_other_shapes(original, model)
     return model, refuse_unshared_tokens(original, model, [text.ids for text in texts])
-
-
-def refuse_non_finite(rows: pd.DataFrame, label: str) -> None:
-    """Raise a `DissectError` for an unlearned model that does not compute numbers."""
-    broken = rows.loc[~np.isfinite(rows["loss_unlearned"]), "question"]
-    if len(broken):
-        raise DissectError(
-            f"{label}: its logits on question {broken.iloc[0]} are not finite numbers: check its "
-            "config.json, or set dtype to float32 or bfloat16"
-        )
 
 
 def report(rows: pd.DataFrame) -> None:

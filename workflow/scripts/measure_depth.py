@@ -15,7 +15,7 @@ from dissect.files import read_json
 from dissect.job import run
 from dissect.provenance import Stopwatch, result_fields
 from dissect.results.expected import settings_fields
-from dissect.results.schema import write_rows
+from dissect.results.schema import refuse_non_finite, write_rows
 from dissect.texts.facts import fact_texts, refuse_other_tokens
 
 log = logging.getLogger("dissect")
@@ -62,6 +62,7 @@ def main(
     metadata = result_fields(
         concept_json, original_manifest, donor_manifest, device=on, dtype=number_format
     )
+    refuse_non_finite(rows, "logprob_patched", f"{donor_manifest.label} patched into the original")
     write_rows(table, rows, metadata | settings | stopwatch.fields(), DONOR_SCHEMA)
 
 

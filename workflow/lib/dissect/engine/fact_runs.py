@@ -200,7 +200,8 @@ class FactRuns:
         self.facts = facts
         self.unpatched = TreeRuns(inputs.arguments, MicroBatches(TOKENS_PER_CALL), facts.indices)
         self.unpatched.add_outside(inputs.hidden)
-        self.rows = [inputs.hidden[:0, : len(facts.indices)] for _ in range(donors)]
+        no_rows = inputs.hidden.new_empty(0, len(facts.indices), inputs.hidden.shape[-1])
+        self.rows = [no_rows for _ in range(donors)]
         self._calls = MicroBatches(TOKENS_PER_CALL)
 
     def unpatched_states(self) -> Tensor:

@@ -49,9 +49,10 @@ def tabulate(
             )
             parts.append(pd.DataFrame(part))
     rows = pd.concat(parts, ignore_index=True)
-    # Where the unlearned model's loss is 0, there is nothing to recover, and nothing to damage.
+    # Where the unlearned model's loss is 0, there is nothing to recover; no loss is no damage.
     ratio = rows["loss_patched"] / rows["loss_unlearned"].where(rows["loss_unlearned"] != 0)
-    return rows.assign(krs=np.nan if noising else 1 - ratio, damage=ratio if noising else np.nan)
+    damage = ratio.where(rows["loss_patched"] != 0, 0.0)
+    return rows.assign(krs=np.nan if noising else 1 - ratio, damage=damage if noising else np.nan)
 
 
 def _columns(

@@ -1,11 +1,11 @@
 """Whether checkpoints are available, before anything is downloaded or computed.
 
 The rule preflight looks at all of them; any other run, before its first job, at those that it must
-download. It also downloads removed weights again, if a result that needs them is missing.
+download. It also downloads removed weights again, if a job of the run needs them.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -73,8 +73,11 @@ def _on_the_hub(row: CheckpointRow, result: PreflightRow) -> PreflightRow:
     return result._replace(status="unknown_family", note=note)
 
 
-def prepare(study: Study) -> None:
+def prepare(study: Study, planned: Set[str]) -> None:
     """Check what is due, and download removed weights that are needed again.
+
+    Args:
+        planned: the files that the run's jobs will write, finished ones that have changed too.
 
     Raises:
         DissectError: naming every checkpoint that is due and unavailable; or if removed weights
@@ -86,9 +89,7 @@ def prepare(study: Study) -> None:
         manifest = manifest_if_present(path)
         if manifest is None or manifest.source != row.source:
             due.append(row)
-        elif not files_are_present(manifest) and not all(
-            Path(result).exists() for result in products.needing(row)
-        ):
+        elif not files_are_present(manifest) and not planned.isdisjoint(products.needing(row)):
             removed.append((row, path, manifest.revision))
     if due:
         look_at_due(due, Path(study.config.preflight_csv), study.config.on_missing_checkpoint)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -38,7 +39,8 @@ SWEEP_SCHEMA = pa.schema(
         ("loss_patched", pa.float64()),
         # 1 - loss_patched / loss_unlearned; null where the latter is 0, and in noising.
         ("krs", pa.float64()),
-        # Noising: loss_patched / loss_unlearned; 1: as far from the original as the copy is.
+        # Noising: loss_patched / loss_unlearned, 0 where loss_patched is 0; 1: as far from the
+        # original as the copy is.
         ("damage", pa.float64()),
         ("kl_unlearned", pa.float64()),  # KL(original || model), nats, mean over positions
         ("kl_patched", pa.float64()),
@@ -90,6 +92,20 @@ CHANGES_SCHEMA = pa.schema(
         ("jaccard", pa.float64()),
     ]
 )
+
+
+def refuse_non_finite(rows: pd.DataFrame, column: str, label: str) -> None:
+    """Refuse rows of a model that does not compute numbers.
+
+    Raises:
+        DissectError: naming the first question whose `column` is NaN or infinite.
+    """
+    broken = rows.loc[~np.isfinite(rows[column]), "question"]
+    if len(broken):
+        raise DissectError(
+            f"{label}: its logits on question {broken.iloc[0]} are not finite numbers: check its "
+            "config.json, or set dtype to float32 or bfloat16"
+        )
 
 
 def write_rows(

@@ -35,7 +35,7 @@ def answer_questions(
     Answers are greedy. QA_with_answers is the rendered prompt and the answer, its special tokens
     left out; answers_tokens_num counts the answer's tokens as they are read back from that text
     (texts.spans), which is what later jobs compare. Of answer_facts, those that the answers do not
-    say become null. A DissectError if an answer is empty.
+    say become null. A DissectError if an answer is empty, or if no answer says its fact.
 
     Args:
         prompt: the model's prompt style.
@@ -60,6 +60,11 @@ def answer_questions(
         facts.append(_said(named[number], words))
     answered = dict(concept) | {"QA_with_answers": texts}
     if any(named):
+        if not any(facts):
+            raise DissectError(
+                f"concept {concept['id']}: the original says none of the facts in answer_facts, so "
+                "it has nothing to unlearn; take the concept out, or leave its answer_facts out"
+            )
         answered["answer_facts"] = facts
     counts = [len(text.answer) for text in read_texts(answered, prompt, tokenizer)]
     return answered | {"answers_tokens_num": counts}
