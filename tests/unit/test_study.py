@@ -94,7 +94,16 @@ def test_a_model_without_concepts_is_left_out() -> None:
     assert {row.model for row in study(models=both).rows} == {"m", "n"}
     left = study(models=both, concepts={"m": [], "n": ["tea"]})
     assert [row.name for row in left.rows] == ["n original", "n grad_diff tea"]
-    assert "concepts" in refused(concepts={"m": []})
+    assert {row.model for row in study(models=both, methods=["dpo"]).rows} == {"m"}
+    assert "nothing is selected" in refused(concepts={"m": []})
+
+
+def test_a_model_whose_copies_are_all_missing_is_skipped() -> None:
+    write_table(*ROWS[:3], "n\toriginal\t\tpath:own/original", "n\tdpo\ttea\tpath:own/gone")
+    both = {name: {"concepts": "concepts.json"} for name in ("m", "n")}
+    left = study(models=both, on_missing_checkpoint="skip")
+    assert {row.model for row in left.rows} == {"m"}
+    assert [sweep["model"] for sweep in left.missing_sweeps] == ["n"] * len(PAPER_EXPERIMENTS)
 
 
 def test_paths_follow_the_grammar() -> None:

@@ -58,7 +58,7 @@ def select(
     missing = [one for one in missing if one.row not in {donor.row for donor in needed}]
     skipped = [*missing, *_without_original(rows, missing)]
     unavailable = {one.row for one in skipped}
-    left = [row for row in rows if row not in unavailable]
+    left = _of_studied_models(row for row in rows if row not in unavailable)
     if not _has_unlearned(left, config):
         return Selection(rows, missing=[], needed=[*needed, *skipped])
     return Selection(left, missing=skipped, needed=needed)
@@ -66,6 +66,8 @@ def select(
 
 def rows_of(config: Config, table: list[CheckpointRow]) -> list[CheckpointRow]:
     """The rows of the table that the lists select; each model's base and original first.
+
+    A model of which the lists leave no concept is left out.
 
     Raises:
         DissectError: for a name that the table does not have.
@@ -81,8 +83,6 @@ def rows_of(config: Config, table: list[CheckpointRow]) -> list[CheckpointRow]:
         concepts = (config.concepts or {}).get(model, in_table)
         kind = f"config: concepts.{model}: concept"
         check_known(kind, concepts, in_table, f"{where} for this model")
-        if not concepts and in_table:
-            continue  # this model is left out
         of_model = [row for row in table if row.model == model]
         originals = [row for row in of_model if row.method == ORIGINAL]
         if not originals:
@@ -100,7 +100,14 @@ def rows_of(config: Config, table: list[CheckpointRow]) -> list[CheckpointRow]:
                     f"{config.checkpoints}: {row.name} has no concept; name it, or set reference: "
                     f"{row.method} in the config if this model never learned any of the concepts"
                 )
-    return list(dict.fromkeys(rows))
+    return _of_studied_models(dict.fromkeys(rows))
+
+
+def _of_studied_models(rows: Iterable[CheckpointRow]) -> list[CheckpointRow]:
+    """The rows of models that have a concept to study: an original alone is left out."""
+    rows = list(rows)
+    studied = {row.model for row in rows if row.method not in STARTS and row.concept}
+    return [row for row in rows if row.model in studied]
 
 
 def _check_trained(config: Config, rows: list[CheckpointRow]) -> None:
