@@ -169,6 +169,32 @@ def test_figures_that_compare_are_there_once_for_what_they_compare() -> None:
     assert not any("widths" in path for path in products().figures())
 
 
+def test_a_model_has_no_figure_of_what_it_lacks() -> None:
+    """Of two models, one has a reference model and facts."""
+    write_table(*ROWS[:3], "m\tclean\ttea\tpath:own/dpo_mate", *[f"n{r[1:]}" for r in ROWS[:3]])
+    write_concepts(concept("tea"))
+    Path("facts.json").write_text(
+        json.dumps(
+            [concept("tea", QA_with_answers=["Question: ?\n Answer: A."], answer_facts=["A"])]
+        )
+    )
+    models = {"m": {"concepts": "facts.json"}, "n": {"concepts": "concepts.json"}}
+    drawn = products(
+        models=models, reference="clean", figures={"spans": ["answer", "fact"], "formats": ["png"]}
+    ).figures()
+    of_each = {
+        model: {Path(path).name for path in drawn if Path(path).parent.name == model}
+        for model in models
+    }
+    assert of_each["m"] > of_each["n"]
+    assert {name.split(".")[0] for name in of_each["m"] - of_each["n"]} >= {"depth", "curves"}
+    assert not [name for name in of_each["n"] if "fact" in name or "depth" in name]
+
+
+def test_a_figure_of_facts_alone_needs_a_fact() -> None:
+    assert "figures.spans: fact alone" in refused(figures={"spans": ["fact"]})
+
+
 def test_answers_are_planned_as_far_as_they_are_asked() -> None:
     assert products(behaviour={"sets": []}).answers() == []
     assert products(behaviour={"sets": []}).table("behaviour.csv") == []

@@ -160,6 +160,12 @@ def has_held_out(entry: Entry) -> bool:
     return any(entry.get("held_out_paraphrases") or ())
 
 
+def has_held_out_half(entry: Entry) -> bool:
+    """Whether a fact can be asked for after half of the answers, the even ones, are relearned."""
+    facts, wordings = (entry.get(key) or [] for key in ("answer_facts", "held_out_paraphrases"))
+    return any(fact and texts for fact, texts in zip(facts[1::2], wordings[1::2], strict=False))
+
+
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object, of whose repeated keys Python's parser would keep the last."""
     mapping = dict(pairs)

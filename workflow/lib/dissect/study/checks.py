@@ -8,7 +8,7 @@ from dissect.inputs.rows import CheckpointRow
 from dissect.inputs.windows import layers_between, windows_of
 from dissect.study.folders import check_folder, check_pair
 from dissect.study.study import Study
-from dissect.terms import ORIGINAL
+from dissect.terms import FACT, ORIGINAL
 
 
 def check_study(study: Study) -> None:
@@ -33,6 +33,13 @@ def check_study(study: Study) -> None:
     for row in study.unlearned:
         _check_texts(study, row)
         _check_reference(study, row)
+    are_read = None not in study.entries.values()
+    has_facts = any(map(study.has_facts, study.models))
+    if study.config.figures.spans == [FACT] and are_read and not has_facts:
+        raise DissectError(
+            "config: figures.spans: fact alone, but no studied concept has answer_facts; add them "
+            "to the concept file, or name the span answer"
+        )
 
 
 def _check_folders(study: Study) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from dissect.errors import DissectError
 from dissect.figures.registry import FIGURES, FigureSpec
-from dissect.inputs.concepts import is_unrelated
+from dissect.inputs.concepts import has_held_out_half, is_unrelated
 from dissect.inputs.rows import CheckpointRow
 from dissect.study.study import Study
-from dissect.terms import NOISING, ORIGINAL
+from dissect.terms import FACT, NOISING, ORIGINAL
 
 # Of every study.
 TABLES = (
@@ -121,8 +121,8 @@ class Products:
         if rounds := self.rounds():
             return rounds
         missing = self._missing_for_rounds() or [
-            "a model with taught (teach) or treated rows of one concept alone, which has "
-            "answer_facts and held_out_paraphrases"
+            "a model with taught (teach) rows of one concept alone, which has answer_facts and "
+            "held_out_paraphrases, also of a question with an odd number (from 0)"
         ]
         raise DissectError(
             f"this study has no rounds; they need {'; '.join(missing)} (calibration/README.md)"
@@ -141,9 +141,12 @@ class Products:
         return [name for name, is_there in needed.items() if not is_there]
 
     def _has_round(self, model: str) -> bool:
-        """Whether states are known of models of one concept, and these are asked for facts."""
+        """Whether states are known of models of one concept, with all that is measured of them."""
         concepts = {one["concept"] for one in self.study.model_states(model)}
-        return len(concepts) == 1 and self.study.has_recall(model, *concepts)
+        if len(concepts) != 1 or model not in self._models_with_depth:
+            return False
+        entries = self.study.entries[model] or {}
+        return has_held_out_half(entries[concepts.pop()])
 
     def pooled_rounds(self) -> list[str]:
         """This study's rounds that count in the error rates: all, or none."""
@@ -153,10 +156,14 @@ class Products:
         """The rounds that count in the error rates: this study's, and finished ones."""
         return [*self.pooled_rounds(), *self.study.finished_rounds]
 
-    @cached_property
+    @property
     def has_depths(self) -> bool:
-        """Whether there are any; rules and figures ask hundreds of times."""
-        return bool(self.depths())
+        """Whether there are any."""
+        return bool(self._models_with_depth)
+
+    @cached_property
+    def _models_with_depth(self) -> set[str]:
+        return {row.model for row in self.study.unlearned if self._depth(row)}
 
     # Of the whole study.
 
@@ -191,8 +198,8 @@ class Products:
             self.study.config.path("figures", model, f"{stem}.{suffix}")
             for model in self.study.models
             for figure in FIGURES.values()
-            if self._is_drawn(figure)
-            for stem in self._stems(figure)
+            if self._is_drawn(figure, model)
+            for stem in self._stems(figure, model)
             for suffix in self.study.config.figures.formats
         ]
 
@@ -201,25 +208,28 @@ class Products:
         formats = self.study.config.figures.formats if self.all_rounds() else ()
         return [self.study.config.path("figures", f"calibration.{suffix}") for suffix in formats]
 
-    def _is_drawn(self, figure: FigureSpec) -> bool:
-        """Whether the config asks for it; widths are compared where there are several."""
+    def _is_drawn(self, figure: FigureSpec, model: str) -> bool:
+        """Whether the config asks for it, and the model has what it shows."""
         config = self.study.config
         asked = config.behaviour
         return {
             "widths": len(config.windows) > 1,
             "weight_changes": config.weight_changes,
             "damage": bool(set(config.experiments) & set(NOISING)),
-            "depth": self.has_depths,
+            "depth": model in self._models_with_depth,
             "behaviour": bool(asked.sets),
             "behaviour_patched": bool(asked.sets and asked.patched.windows),
         }.get(figure.name, True)
 
-    def _stems(self, figure: FigureSpec) -> list[str]:
+    def _stems(self, figure: FigureSpec, model: str) -> list[str]:
         """A figure's file names of one model, without their format."""
         config = self.study.config
+        spans = config.figures.spans
+        if not self.study.has_facts(model):
+            spans = [span for span in spans if span != FACT]
         drawn: dict[str, Sequence[str]] = {
             "window": config.figure_windows(),
-            "span": config.figures.spans,
+            "span": spans,
             "score": config.figures.scores,
             "form": config.depth.forms,
         }

@@ -176,6 +176,13 @@ class Study:
 
     # What can be computed.
 
+    def has_facts(self, model: str) -> bool:
+        """Whether a fact is named in an answer of a concept that the model has sweeps of."""
+        entries = self.entries[model]
+        return entries is not None and any(
+            has_facts(entries[row.concept]) for row in self.unlearned if row.model == model
+        )
+
     def has_depth(self, model: str, concept: str) -> bool:
         """Whether depth is measured: there is a reference model, and a fact in an answer."""
         entries = self.entries[model]
