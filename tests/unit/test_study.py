@@ -325,12 +325,14 @@ def test_a_window_wider_than_the_model_is_told() -> None:
     )
 
 
-def test_a_control_above_the_model_is_told() -> None:
+def test_a_control_where_there_is_no_window_is_told() -> None:
     controls = {"donors": ["noise"], "layers": [0, 6]}
     assert refused(controls=controls) == (
-        "config: controls.layers: 6 is not a layer of m; allowed: 0 to 5"
+        "config: controls.layers: 6 is the layer of no window of m; allowed: 0, 1, 2, 3, 4, 5"
     )
     study(controls=controls | {"donors": []})
+    said = refused(controls=controls | {"layers": [2]}, windows=["sliding_3_every_2"])
+    assert said.endswith("2 is the layer of no window of m; allowed: 1, 3, 5")
 
 
 def test_controls_are_part_of_a_sweep_where_there_are_donors() -> None:
@@ -339,6 +341,8 @@ def test_controls_are_part_of_a_sweep_where_there_are_donors() -> None:
     assert study(controls={"layers": [1]}).config.controls.of_a_sweep(0) == {}
     found = study(controls=noise).config.controls.of_a_sweep(4)
     assert found == {"names": ["noise"], "layers": [1], "seed": 4}
+    other = study(controls=noise | {"donors": ["other_question"]}).config.controls
+    assert other.of_a_sweep(0) == other.of_a_sweep(4)  # which the seed does not change
 
 
 def test_identity_controls_hold_weights_until_they_are_there() -> None:
@@ -391,6 +395,37 @@ def test_missing_ones_are_unlearned_if_wanted() -> None:
     remove("dpo_tea")
     row = study(on_missing_checkpoint="unlearn").row("m", "dpo", "tea")
     assert (row.kind, row.origin) == ("unlearn", "trained_here")
+
+
+def test_nothing_that_is_trained_is_brought() -> None:
+    brought = products().brought()
+    assert len(brought) == 4
+    assert not [path for path in brought if "cocoa" in path]
+
+
+def test_rows_of_one_repository_need_its_weights_together() -> None:
+    write_table(
+        *(f"{model}\toriginal\t\thub:lab/base" for model in "mn"),
+        *(f"{model}\tdpo\ttea\tpath:own/dpo_tea" for model in "mn"),
+    )
+    both = products(models={name: {"concepts": "concepts.json"} for name in "mn"})
+    for model in "mn":
+        needing = both.needing(both.study.row(model, "original"))
+        assert {path.split("/")[3] for path in needing if "/krs/" in path} == {"m", "n"}
+
+
+def test_a_refusal_trains_on_no_text_of_its_concept() -> None:
+    write_table(ROWS[0], "m\trefuse\ttea\tunlearn", ROWS[3])
+    write_concepts(concept("tea", wikipedia_content=...), concept("mate"))
+    assert study().methods == ["refuse", "dpo"]
+    write_concepts(concept("tea"), concept("mate", wikipedia_content=...))
+    assert "concept mate of m has no wikipedia_content" in refused()
+
+
+@pytest.mark.parametrize("stop", ["stop_at_forget_nll", "stop_at_forget_rise"])
+def test_a_refusal_does_not_stop_by_the_loss_of_the_forget_texts(stop: str) -> None:
+    said = refused(unlearning={"refuse": {stop: 5.0}})
+    assert f"{stop} does not apply" in said and "use stop_at_refusal_nll" in said
 
 
 def test_a_folder_with_an_adapter_is_to_be_merged() -> None:
@@ -451,6 +486,17 @@ def test_results_that_cannot_be_a_folder_are_told(results: str, file: str) -> No
 
 def test_results_are_not_the_root_folder() -> None:
     assert "config: results: / cannot be used; name a folder inside it" in refused(results="/")
+
+
+@pytest.mark.parametrize("content", [b"model;method\nm;dpo\n", "model".encode("utf-16"), b"a\n1\n"])
+def test_a_preflight_that_another_program_has_saved_is_told(inputs: Path, content: bytes) -> None:
+    path = inputs / "results/x/checkpoints/preflight.csv"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    assert refused() == (
+        "results/x/checkpoints/preflight.csv is not as it was written; delete it, and run "
+        "snakemake preflight"
+    )
 
 
 def test_what_is_missing_stays_in_the_study_so_that_preflight_can_look_at_it(inputs: Path) -> None:

@@ -55,11 +55,13 @@ def _check_folders(study: Study) -> None:
 def _check_layers(study: Study, model: str) -> None:
     layers, controls = study.layers(model), study.config.controls
     if layers is not None:
-        windows_of(study.config.windows, layers)
-        if controls.donors and max(controls.layers) >= layers:
+        windows = windows_of(study.config.windows, layers)
+        centres = sorted({window.layer for window in windows})
+        unknown = [layer for layer in controls.layers if layer not in centres]
+        if controls.donors and unknown:
             raise DissectError(
-                f"config: controls.layers: {max(controls.layers)} is not a layer of {model}; "
-                f"allowed: 0 to {layers - 1}"
+                f"config: controls.layers: {unknown[0]} is the layer of no window of {model}; "
+                f"allowed: {', '.join(map(str, centres))}"
             )
     for name in study.config.behaviour.patched.windows:
         layers_between(name, layers)
@@ -92,13 +94,13 @@ def _check_texts(study: Study, row: CheckpointRow) -> None:
         )
     if not is_trained:
         return
-    texts = study.config.recipe(row.recipe).texts
-    key = {"paragraphs": "wikipedia_content", "answers": "QA_with_answers"}[texts]
-    for concept in needed:
+    recipe = study.config.recipe(row.recipe)
+    key = {"paragraphs": "wikipedia_content", "answers": "QA_with_answers"}[recipe.texts]
+    for concept in needed[1:] if recipe.answer else needed:  # a refusal reads questions alone
         if not entries[concept].get(key):
             raise DissectError(
                 f"concept {concept} of {row.model} has no {key}, which an unlearn row needs to "
-                f"train on (recipe {row.recipe}, texts: {texts}): add it to the concept file"
+                f"train on (recipe {row.recipe}, texts: {recipe.texts}): add it to the concept file"
             )
 
 

@@ -24,6 +24,7 @@ from dissect.provenance import hash_of
 from dissect.recall.settings import Recall
 from dissect.terms import (
     DENOISING,
+    NOISE,
     PAPER_EXPERIMENTS,
     REFERENCE,
     Control,
@@ -161,7 +162,8 @@ class Controls(Section):
         """What the sweeps depend on: nothing where there is no donor."""
         if not self.donors:
             return {}
-        return {"names": list(self.donors), "layers": list(self.layers), "seed": seed}
+        seeds = {"seed": seed} if NOISE in self.donors else {}
+        return {"names": list(self.donors), "layers": list(self.layers), **seeds}
 
 
 class Depth(Section):
@@ -185,7 +187,7 @@ class Calibration(Section):
 class Figures(Section):
     """What the figures show. A change redraws the figures and computes nothing else."""
 
-    windows: Windows | None = None
+    windows: Annotated[Windows, Field(min_length=1)] | None = None
     """The windows to draw. Left out: all."""
     spans: Distinct[Span] = Field(default=["notebook"], min_length=1)
     """The positions whose losses are drawn. notebook: the last answers_tokens_num positions.
@@ -252,7 +254,7 @@ class Config(Section):
     device: str = Field(default="auto", pattern="^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$")
     """auto (a GPU if there is one), cpu, cuda, cuda:N or mps."""
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
-    """The seed of trainings and of bootstrap intervals."""
+    """The seed of trainings, bootstrap intervals and the control noise."""
     on_missing_checkpoint: Literal["error", "skip", "unlearn"] = "error"
     """What happens if a checkpoint is unavailable (docs/how-to/checkpoints.md). error: the run
     stops before any job. skip: its sweeps are left out. unlearn: it is trained here."""

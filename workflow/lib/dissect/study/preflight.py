@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from pydantic import TypeAdapter
 
+from dissect.errors import DissectError
 from dissect.files import atomic_path
 from dissect.inputs.rows import CheckpointRow
 
@@ -55,9 +56,18 @@ def write_preflight(path: Path, preflight: Iterable[PreflightRow]) -> None:
 
 
 def read_preflight(path: Path) -> dict[tuple[str, str, str], PreflightRow]:
-    """The rows of preflight.csv, by model, method and concept; {} if it was not written yet."""
+    """The rows of preflight.csv, by model, method and concept; {} if it was not written yet.
+
+    Raises:
+        DissectError: if another program has changed it.
+    """
     if not path.exists():
         return {}
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = TypeAdapter(list[PreflightRow]).validate_python(list(csv.DictReader(file)))
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = TypeAdapter(list[PreflightRow]).validate_python(list(csv.DictReader(file)))
+    except (ValueError, csv.Error) as error:
+        raise DissectError(
+            f"{path} is not as it was written; delete it, and run snakemake preflight"
+        ) from error
     return {row[:3]: row for row in rows}

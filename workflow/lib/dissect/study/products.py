@@ -71,6 +71,11 @@ class Products:
         """Every selected checkpoint's manifest."""
         return [self.study.manifest_path(*row.key) for row in self.study.rows]
 
+    def brought(self) -> list[str]:
+        """The manifests of the checkpoints that no job trains."""
+        rows = (row for row in self.study.rows if row.kind not in ("unlearn", "teach"))
+        return [self.study.manifest_path(*row.key) for row in rows]
+
     def released(self, *, originals: bool) -> list[str]:
         """The notes on removed weights that a run ends with: none if checkpoints are kept."""
         return [
@@ -258,7 +263,16 @@ class Products:
     # What needs a checkpoint's weights, and so whether they must be downloaded.
 
     def needing(self, row: CheckpointRow) -> list[str]:
-        """All files that are computed from a checkpoint's weights; an original's: its model's."""
+        """All files that are computed from a checkpoint's weights; an original's: its model's.
+
+        Rows of one hub repository have the same weights.
+        """
+        names = (row.source, row.revision)
+        is_shared = row.kind == "hub"
+        rows = [one for one in self.study.rows if (one.source, one.revision) == names]
+        return _distinct(p for one in (rows if is_shared else [row]) for p in self._needing(one))
+
+    def _needing(self, row: CheckpointRow) -> list[str]:
         served = self._served_by(row)
         return _distinct(
             [

@@ -44,7 +44,7 @@ def select(
     if config.on_missing_checkpoint == "unlearn":
         kept = (*STARTS, config.reference)
         trained = {one.row for one in missing if one.row.method not in kept}
-        rows = [replace(row, source="unlearn") if row in trained else row for row in rows]
+        rows = [_as_trained(row) if row in trained else row for row in rows]
         missing = [one for one in missing if one.row not in trained]
     if not _has_unlearned(rows, config):
         raise DissectError(
@@ -90,9 +90,10 @@ def rows_of(config: Config, table: list[CheckpointRow]) -> list[CheckpointRow]:
                 f"{config.checkpoints}: {model} has no row with method {ORIGINAL}; add one"
             )
         wanted = methods if config.methods is None else config.methods
-        rows += _bases(config, of_model) + originals
-        rows += [row for row in of_model if row.concept in concepts and row.method in wanted]
-        rows += _references(config, of_model, concepts)
+        selected = [*originals]
+        selected += [row for row in of_model if row.concept in concepts and row.method in wanted]
+        selected += _references(config, of_model, concepts)
+        rows += _bases(config, of_model, selected) + selected
         without = [row for row in of_model if not row.concept and row.method in wanted]
         for row in without:
             if row.method != config.reference:
@@ -101,6 +102,11 @@ def rows_of(config: Config, table: list[CheckpointRow]) -> list[CheckpointRow]:
                     f"{row.method} in the config if this model never learned any of the concepts"
                 )
     return _of_studied_models(dict.fromkeys(rows))
+
+
+def _as_trained(row: CheckpointRow) -> CheckpointRow:
+    """The row of a checkpoint that is unavailable, to be trained here."""
+    return replace(row, source="unlearn", revision="", format="transformers")
 
 
 def _of_studied_models(rows: Iterable[CheckpointRow]) -> list[CheckpointRow]:
@@ -139,9 +145,11 @@ def start_of(row: CheckpointRow, by_key: Mapping[Key, CheckpointRow]) -> Checkpo
     return serving(by_key, row.model, row.start, row.concept)
 
 
-def _bases(config: Config, of_model: Iterable[CheckpointRow]) -> list[CheckpointRow]:
-    """A model's base row, if any of its rows is taught."""
-    taught = [row for row in of_model if row.kind == "teach"]
+def _bases(
+    config: Config, of_model: Iterable[CheckpointRow], selected: Iterable[CheckpointRow]
+) -> list[CheckpointRow]:
+    """A model's base row, if any of the selected rows is taught."""
+    taught = [row for row in selected if row.kind == "teach"]
     bases = [row for row in of_model if row.method == BASE]
     if taught and not bases:
         raise DissectError(

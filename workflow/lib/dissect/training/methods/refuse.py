@@ -1,8 +1,8 @@
 """Refusal: the forget questions are answered with one sentence; all weights may change."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dissect.training.recipe import Recipe
 
@@ -21,6 +21,16 @@ class Refuse(Recipe):
     """The weight of the retain loss."""
     stop_at_refusal_nll: float | None = Field(default=None, gt=0)
     """Stop once the refusal's loss has fallen to this many nats per token."""
+
+    @model_validator(mode="after")
+    def _stops_by_the_refusal(self) -> Self:
+        for name in ("stop_at_forget_nll", "stop_at_forget_rise"):
+            if getattr(self, name) is not None:
+                raise ValueError(
+                    f"{name} does not apply, since this method trains on the refusal; use "
+                    "stop_at_refusal_nll"
+                )
+        return self
 
     @property
     def answer(self) -> str:
