@@ -119,6 +119,9 @@ def make_study(
         raise ValueError(f"{len(seeds)} rounds of {subjects} subjects; at least one of each")
     if finished is None and source == SOURCE and min(seeds) >= FIRST_CONFIRMATORY:
         finished = FINISHED
+    config = yaml.safe_load(settings.read_text(encoding="utf-8"))
+    if "teaching" not in config:
+        raise ValueError(f"{settings} has no section teaching; copy {HERE}/settings.yaml")
     folder.mkdir(parents=True, exist_ok=True)
     models, lines = {}, [("model", "method", "concept", "source")]
     for seed in seeds:
@@ -129,11 +132,7 @@ def make_study(
         lines += rows_of(name, seed, source, treatments)
     table, path = folder / "checkpoints.tsv", folder / "study.yaml"
     table.write_text("".join("\t".join(line) + "\n" for line in lines), encoding="utf-8")
-    config = yaml.safe_load(settings.read_text(encoding="utf-8")) | {
-        "results": str(folder / "results"),
-        "checkpoints": str(table),
-        "models": models,
-    }
+    config |= {"results": str(folder / "results"), "checkpoints": str(table), "models": models}
     # Rounds without hard cases have no row of that name.
     passes = config["teaching"].pop("passes_of", {})
     methods = {method for _, method, *_ in lines}
@@ -161,6 +160,8 @@ def main() -> None:
         print(make_study(seeds=range(first, first + rounds), **chosen))
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
+    except yaml.YAMLError as error:
+        sys.exit(f"error: {chosen['settings']} is not YAML ({str(error).splitlines()[0]})")
 
 
 if __name__ == "__main__":

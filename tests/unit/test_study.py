@@ -320,8 +320,7 @@ def test_nothing_left_to_retain_is_told() -> None:
 def test_a_window_wider_than_the_model_is_told() -> None:
     said = refused(windows=["sliding_7"])
     assert said == (
-        "windows: sliding_7 is wider than the model, which has 6 layers; "
-        "choose a width of at most 6"
+        "windows: sliding_7 is wider than m, which has 6 layers; choose a width of at most 6"
     )
 
 
@@ -522,7 +521,7 @@ def test_a_downloaded_originals_size_is_known_from_preflight_and_then_its_manife
     row, sizes = study().row("m", "original"), {"a.safetensors": 4_000_000, "b.json": 9}
     plant_manifest(folder / "hub/m/original/manifest.json", row, inputs, sizes, layers=4)
     assert study(windows=["sliding_3"]).weights_mb("m") == 4.0
-    assert "sliding_5 is wider than the model, which has 4 layers" in refused()
+    assert "sliding_5 is wider than m, which has 4 layers" in refused()
 
 
 def test_the_study_is_imported_without_torch_or_pandas() -> None:

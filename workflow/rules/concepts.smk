@@ -29,6 +29,7 @@ rule prepare_concept:
     localrule: True
     params:
         digest=lambda wildcards: study.concept_digest(wildcards.model, wildcards.concept),
+        is_answered=lambda wildcards: study.is_answered(wildcards.model, wildcards.concept),
     message:
         "prepare the concept {wildcards.concept} of {wildcards.model}"
     script:

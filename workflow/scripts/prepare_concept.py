@@ -4,17 +4,26 @@ from pathlib import Path
 
 from dissect.errors import DissectError
 from dissect.files import write_json
-from dissect.inputs.concepts import read_concept_file, with_unrelated
+from dissect.inputs.concepts import has_answers, read_concept_file, with_unrelated
 from dissect.job import run
 
 
-def main(*, concepts: Path, concept: str, concept_json: Path) -> None:
-    """Write the entry `concept`, or unrelated questions, as a JSON file of its own."""
+def main(*, concepts: Path, concept: str, concept_json: Path, is_answered: bool = False) -> None:
+    """Write the entry `concept`, or unrelated questions, as a JSON file of its own.
+
+    Args:
+        is_answered: whether the jobs that follow were planned with answers of this file.
+    """
     entries = read_concept_file(concepts)
     chosen = with_unrelated(entries).get(concept)
     if chosen is None:
         raise DissectError(
             f"concept file {concepts} has no id {concept!r}; it has {', '.join(entries)}"
+        )
+    if is_answered and not has_answers(chosen):
+        raise DissectError(
+            f"concept {concept} in {concepts} has no QA_with_answers, which was not known before "
+            "this file was downloaded; run the same command again, and the original answers it"
         )
     write_json(concept_json, chosen)
 

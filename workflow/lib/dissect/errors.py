@@ -63,6 +63,10 @@ def first_problem(error: "ValidationError") -> str:
     if first["type"] == "literal_error":
         allowed = re.findall(r"'([^']*)'", first["ctx"]["expected"])
         return f"{where}{not_known('value', first['input'], allowed, 'known')}"
+    if first["type"] in ("model_type", "dict_type"):
+        return f"{where}must have keys of its own, but is {shortened(first['input'])}"
+    if first["type"] == "too_short":
+        return f"{where}must have an entry, but is empty"
     message = first["msg"][0].lower() + first["msg"][1:]
     return f"{where}{message}, but it is {shortened(first['input'])}"
 

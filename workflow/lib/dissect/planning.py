@@ -1,5 +1,6 @@
 """What Snakemake's own process does before it plans the jobs of a study."""
 
+import logging
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,8 +12,11 @@ from dissect import collect_garbage_rarely
 from dissect.errors import DissectError, shortened
 from dissect.figures.palettes import check_palettes
 from dissect.files import write_json
+from dissect.job import log_to_terminal
 from dissect.study.load import load_study
 from dissect.study.study import Study
+
+log = logging.getLogger("dissect")
 
 _MERGE = "tag:yaml.org,2002:merge"  # the key `<<`, whose keys may be given again beside it
 
@@ -54,12 +58,25 @@ def read_study(values: dict[str, Any], config_files: Sequence[str], *, check: bo
     study = load_study(values)
     if check:
         check_palettes(study.config.figures.style)
+        _warn_of_what_is_not_planned(study)
     # The tables of a results folder that was copied here without `.snakemake` are older than this
     # file, so they are made again, and all results in the folder are checked.
     first_use = Path(study.first_use)
     if not first_use.exists():
         write_json(first_use, study.config.results)
     return study
+
+
+def _warn_of_what_is_not_planned(study: Study) -> None:
+    """Say what cannot be planned before the concept files are here."""
+    config, absent = study.config, [m for m, entries in study.entries.items() if entries is None]
+    if absent and (config.reference or config.recall.wordings):
+        log_to_terminal()
+        log.warning(
+            "the concept files of %s have not been downloaded yet, so depth and recall are not "
+            "planned; run snakemake checkpoints first",
+            ", ".join(absent),
+        )
 
 
 def check_config_file(path: Path) -> None:

@@ -47,7 +47,7 @@ def _centres(name: str, layers: int) -> range:
     return range((layers - 1) % step, layers, step)
 
 
-def windows_of(names: list[str], layers: int) -> list[Window]:
+def windows_of(names: list[str], layers: int, model: str = "the model") -> list[Window]:
     """Every window of a sweep over a model of so many layers, in the order of `names`.
 
     sliding_w: for each centre, the layers centre - w//2 .. centre + w//2, clipped at both ends as
@@ -55,6 +55,9 @@ def windows_of(names: list[str], layers: int) -> list[Window]:
     the last layer. suffix: for each layer, that one and all above;
     prefix: that one and all below. All layers at once are the suffix of layer 0, and the prefix
     of the last layer.
+
+    Args:
+        model: its name in messages.
 
     Raises:
         DissectError: for an unknown name, or a window wider than the model.
@@ -68,7 +71,7 @@ def windows_of(names: list[str], layers: int) -> list[Window]:
             windows += [Window(name, layer, 0, layer) for layer in range(layers)]
         elif width > layers:
             raise DissectError(
-                f"windows: {name} is wider than the model, which has {layers} layers; "
+                f"windows: {name} is wider than {model}, which has {layers} layers; "
                 f"choose a width of at most {layers}"
             )
         else:

@@ -55,7 +55,7 @@ def _check_folders(study: Study) -> None:
 def _check_layers(study: Study, model: str) -> None:
     layers, controls = study.layers(model), study.config.controls
     if layers is not None:
-        windows = windows_of(study.config.windows, layers)
+        windows = windows_of(study.config.windows, layers, model)
         centres = sorted({window.layer for window in windows})
         unknown = [layer for layer in controls.layers if layer not in centres]
         if controls.donors and unknown:

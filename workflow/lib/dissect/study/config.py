@@ -6,22 +6,23 @@ docs/reference/config.md is made from here.
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    ValidationError,
-    create_model,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, ValidationError, create_model, model_validator
 
 from dissect.errors import DissectError, check_known, first_problem, shortened
 from dissect.figures.style import Style
-from dissect.inputs.names import path_problem, text_problem
 from dissect.inputs.section import Distinct, Name, Names, Section
-from dissect.inputs.windows import layers_between, window_width
 from dissect.provenance import hash_of
 from dissect.recall.settings import Recall
+from dissect.study.values import (
+    Device,
+    LayerRanges,
+    Prompt,
+    Results,
+    Sha256,
+    Url,
+    UserPath,
+    Windows,
+)
 from dissect.terms import (
     DENOISING,
     NOISE,
@@ -41,43 +42,9 @@ from dissect.training.teaching import Teaching
 
 
 def _source(value: Any) -> Any:
+    if isinstance(value, str) and "://" in value:
+        raise ValueError(f"an address needs a hash: write url: {shortened(value)} and sha256: ...")
     return {"path": value.removeprefix("path:")} if isinstance(value, str) else value
-
-
-def _window(name: str) -> str:
-    window_width(name)
-    return name
-
-
-def _layers(name: str) -> str:
-    layers_between(name)
-    return name
-
-
-def _prompt(text: str) -> str:
-    if problem := text_problem(text):
-        raise ValueError(f"{shortened(text)} {problem}")
-    if text not in ("paper", "chat") and "{q}" not in text:
-        raise ValueError(
-            f"{shortened(text)} is not a prompt; allowed are paper, chat, or a text holding {{q}}"
-        )
-    return text
-
-
-def _path(path: str) -> str:
-    if problem := path_problem(path):
-        raise ValueError(f"{shortened(path)} {problem}")
-    return str(Path(path))
-
-
-def _below_here(path: str) -> str:
-    if path == ".":
-        raise ValueError("results need a folder of their own, such as results/mine")
-    return path
-
-
-UserPath = Annotated[str, Field(min_length=1), AfterValidator(_path)]
-Windows = Distinct[Annotated[str, AfterValidator(_window)]]
 
 
 class ConceptSource(Section):
@@ -85,9 +52,9 @@ class ConceptSource(Section):
 
     path: UserPath | None = None
     """Your own file. Give either this or `url`."""
-    url: str | None = Field(default=None, pattern=r"^(https?|ftp)://\S+$")
+    url: Url | None = None
     """The address of a file that is downloaded once. It needs `sha256`."""
-    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    sha256: Sha256 | None = None
     """Its SHA-256, in hexadecimal digits."""
 
     @model_validator(mode="after")
@@ -104,7 +71,7 @@ class ModelSettings(Section):
 
     concepts: Annotated[ConceptSource, BeforeValidator(_source)]
     """The concept file: the questions, answers and texts (docs/reference/inputs.md)."""
-    prompt: Annotated[str, AfterValidator(_prompt)] = "paper"
+    prompt: Prompt = "paper"
     """paper: `Question: {q}\\n Answer:`, with the question's own spaces, as in the notebooks. chat:
     the tokenizer's chat template. Or a text that contains {q}."""
 
@@ -112,7 +79,7 @@ class ModelSettings(Section):
 class Patched(Section):
     """Answers while a window of layers is patched."""
 
-    windows: Distinct[Annotated[str, AfterValidator(_layers)]] = Field(default=[])
+    windows: LayerRanges = Field(default=[])
     """Layers that are patched together, each FIRST-LAST, from 0, both included. Empty: no answers
     under a patch."""
     experiments: Distinct[PaperExperiment] | None = Field(default=None, min_length=1)
@@ -229,7 +196,7 @@ class Variant(Section):
 class Config(Section):
     """A whole study: one config file."""
 
-    results: Annotated[UserPath, AfterValidator(_below_here)]
+    results: Results
     """The folder for all results."""
     checkpoints: UserPath
     """The checkpoints table."""
@@ -251,7 +218,7 @@ class Config(Section):
     dtype: Literal["checkpoint", "bfloat16", "float16", "float32"] = "checkpoint"
     """The number format of the models. checkpoint: the format in which each checkpoint was saved.
     Losses are always computed in float32."""
-    device: str = Field(default="auto", pattern="^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$")
+    device: Device = "auto"
     """auto (a GPU if there is one), cpu, cuda, cuda:N or mps."""
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
     """The seed of trainings, bootstrap intervals and the control noise."""

@@ -48,8 +48,8 @@ def select(
         missing = [one for one in missing if one.row not in trained]
     if not _has_unlearned(rows, config):
         raise DissectError(
-            f"nothing is selected: {config.checkpoints} has no row of the models, methods and "
-            "concepts that the config lists together"
+            f"nothing is selected: {config.checkpoints} has no row of an unlearned model "
+            "that fits the models, methods and concepts of the config; change these lists"
         )
     _check_trained(config, rows)
     if config.on_missing_checkpoint != "skip":
@@ -233,6 +233,7 @@ def _why_missing(row: CheckpointRow, preflight: Mapping[Key, PreflightRow]) -> s
     one = preflight.get(row.key)
     if row.kind == "hub" and one and one.is_about(row):
         return UNAVAILABLE.get(one.status, "")
-    if row.kind == "path" and not Path(row.location).is_dir():
-        return f"folder {row.location} does not exist"
+    folder = Path(row.location)
+    if row.kind == "path" and not folder.is_dir():
+        return f"{folder} is not a folder" if folder.exists() else f"folder {folder} does not exist"
     return ""

@@ -158,13 +158,20 @@ class Study:
 
     def texts_path(self, model: str, concept: str) -> str:
         """One concept with answers: its file's, or the original's where the file has none."""
-        entries = self.entries[model]
-        # A file that is still to be fetched is taken to have answers, as the authors' have;
-        # prepare_concept says so if not, and by then the file can be read here.
-        has = not is_unrelated(concept) if entries is None else has_answers(entries[concept])
-        if has:
+        if self.is_answered(model, concept):
             return self.concept_path(model, concept)
         return self.config.path("answers", model, f"{concept}.json")
+
+    def is_answered(self, model: str, concept: str) -> bool:
+        """Whether a concept's file has the answers.
+
+        One that is still to be fetched is taken to have them, as the authors' have; prepare_concept
+        says so if not, and by then the file can be read here.
+        """
+        entries = self.entries[model]
+        if entries is None:
+            return not is_unrelated(concept)
+        return concept in entries and has_answers(entries[concept])
 
     def auxiliary_paths(self, model: str, method: str, concept: str) -> dict[str, list[str]]:
         """The files of `training_concepts`: answers are watched only on held-out concepts."""

@@ -8,15 +8,23 @@ from typing import Any
 import torch
 
 from dissect.device import choose_device
+from dissect.errors import DissectError
 
 
 @contextmanager
 def accelerated(device: str, precision: str, accumulation: int) -> Iterator[Any]:
-    """accelerate's Accelerator; its process-wide state is reset at the end."""
+    """accelerate's Accelerator; its process-wide state is reset at the end.
+
+    Raises:
+        DissectError: for fp16 on a CPU, where accelerate would train in float32.
+    """
     from accelerate import Accelerator
 
+    on = choose_device(device)
+    if precision == "fp16" and on.type == "cpu":
+        raise DissectError("precision: fp16 needs a GPU; on a CPU, use bf16_mixed or no")
     # accelerate takes another device than the first only from its environment.
-    os.environ["ACCELERATE_TORCH_DEVICE"] = str(choose_device(device))
+    os.environ["ACCELERATE_TORCH_DEVICE"] = str(on)
     accelerator = Accelerator(
         mixed_precision=precision.removesuffix("_mixed"), gradient_accumulation_steps=accumulation
     )

@@ -94,7 +94,8 @@ class Recipe(Optimisation):
     """Optimizer steps; three are about one epoch of a concept's text."""
     retain: Names = Field(default=[])
     """Ids of the concepts whose texts are retained; the unlearned concept is left out. Empty: the
-    next concept in the checkpoints table."""
+    next concept in the checkpoints table. Name them if you may add rows: another choice trains
+    again."""
     held_out: Names = Field(default=[])
     """Ids of the concepts whose loss is only measured; the unlearned concept is left out. Empty:
     the next concept in the table that is not retained."""
