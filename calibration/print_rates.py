@@ -3,17 +3,18 @@
     .venv/bin/python calibration/print_rates.py
 
 Tables in Markdown. docs/explanation/calibration.md has the first, calibration/rounds/README.md the
-others; a test compares them.
+others. The rates of all scores are written to calibration/rates.csv. Tests compare all of them.
 """
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from make_study import TREATMENTS, TREATMENTS_APART
 
 from dissect.calibration.scores import SCORES
-from dissect.calibration.table import ALL, INCLUDED, calibration_table, read_rounds
+from dissect.calibration.table import ALL, INCLUDED, alarms_of, calibration_table, read_rounds
 from dissect.report.error_rates import number_of, share_of
 from dissect.report.formatting import NONE, number
 from dissect.report.sources import records
@@ -21,6 +22,11 @@ from dissect.terms import KNOWS, NEVER
 from dissect.terms import NONE as UNTREATED
 
 ROUNDS = Path(__file__).parent / "rounds"
+WRITTEN = Path(__file__).parent / "rates.csv"
+RATES = [
+    *("score", "primary", "treatment", "included", "rounds", "n_knows", "n_never"),
+    *("auc", "auc_low", "auc_high", "threshold", "false_alarms", "power_count"),
+]
 COLUMNS = (UNTREATED, *TREATMENTS)
 HEAD = ("score", "models", *COLUMNS, "all", "false alarms", "power")
 # Round by round: the scores, and the models from one that never knew to one that only refuses.
@@ -43,7 +49,8 @@ Table = Iterable[Sequence[str]]  # its head, then its rows, in cells
 def rates_of(rounds: pd.DataFrame) -> Table:
     """A row per primary score, of all models and of those whose state was confirmed.
 
-    Its cells are those of HEAD: the AUC after each treatment and pooled, and the pooled rates.
+    Its cells are those of HEAD: the AUC after each treatment and pooled, and the pooled rates. An
+    AUC of too few rounds for an interval is left out.
     """
     yield HEAD
     primary = [spec for spec in SCORES if spec.primary]
@@ -58,11 +65,35 @@ def rates_of(rounds: pd.DataFrame) -> Table:
                 yield [
                     f"`{score}`",
                     included,
-                    *(NONE if row is None else number_of(row, "auc") for row in of_treatments),
+                    *(
+                        NONE if _has_no_interval(row) else number_of(row, "auc")
+                        for row in of_treatments
+                    ),
                     number_of(pooled, "auc"),
                     share_of(pooled, "false_alarms", "n_never", "false_alarm_rate"),
                     share_of(pooled, "power_count", "n_knows", "power"),
                 ]
+
+
+def _has_no_interval(row: Mapping[str, Any] | None) -> bool:
+    return row is None or pd.isna(row["auc_low"])
+
+
+def alarms_by_method(rounds: pd.DataFrame) -> Table:
+    """A row per kind of model: how many of them each primary score takes for knowing ones."""
+    primary = [spec for spec in SCORES if spec.primary]
+    yield "model", "state", *(f"`{spec.name}`" for spec in primary)
+    alarms = pd.DataFrame({spec.name: alarms_of(rounds, spec) for spec in primary})
+    methods = rounds.groupby(["state", "method"], sort=False).groups
+    for (state, method), rows in sorted(methods.items()):
+        of_method = alarms.loc[rows]
+        counts = (f"{of_method[spec.name].sum()} of {len(of_method)}" for spec in primary)
+        yield f"`{method}`", {KNOWS: "knows", NEVER: "never knew"}[state], *counts
+
+
+def all_rates(rounds: pd.DataFrame) -> pd.DataFrame:
+    """The rates of all scores, as calibration/rates.csv has them."""
+    return calibration_table(rounds)[RATES].round(4)
 
 
 def by_round(rounds: pd.DataFrame, score: str, methods: Sequence[str] = METHODS) -> Table:
@@ -105,6 +136,8 @@ def main() -> None:
         for methods in (METHODS, APART):
             print(f"\n`{score}`\n", *lines_of(by_round(rounds, score, methods)), sep="\n")
     print(f"\n`{CANDIDATE}`\n", *lines_of(candidate_by_round(rounds)), sep="\n")
+    print("\nAlarms\n", *lines_of(alarms_by_method(rounds)), sep="\n")
+    all_rates(rounds).to_csv(WRITTEN, index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":

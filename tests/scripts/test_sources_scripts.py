@@ -101,7 +101,7 @@ def test_prepare_concept_without_the_entry(tmp_path: Path) -> None:
 def test_prepare_concept_whose_answers_are_missing_though_planned(tmp_path: Path) -> None:
     concepts = save_concepts(tmp_path / "all.json", {"id": "tea", "Concept": "Tea", "QA": ["?"]})
     to = {"concepts": concepts, "concept": "tea", "concept_json": tmp_path / "tea.json"}
-    with pytest.raises(DissectError, match="concept tea in .* run the same command again"):
+    with pytest.raises(DissectError, match=r"concept tea in .* run the same command again"):
         prepare_concept.main(**to, is_answered=True)
     prepare_concept.main(**to)
     assert read(tmp_path / "tea.json")["QA"] == ["?"]

@@ -29,8 +29,11 @@ def test_each_primary_score_has_a_row_per_treatment_and_the_pooled_one_last() ->
     said = error_rates(sources(calibration=calibration_table(rounds, scores=PRIMARY)))
     rates = said["rates"]
     assert said["rounds"] == 6
-    assert rates["treatment"].tolist() == ["hide", "refuse", "all pooled"]
-    assert rates["AUC"].tolist() == ["1.00 [0.61, 1.00]"] * 3  # 0.05 ** (1 / 6)
+    assert rates["treatment"].tolist() == [
+        *("hide", "refuse", "all pooled"),
+        "all pooled, confirmed states only",
+    ]
+    assert rates["AUC"].tolist() == ["1.00 [0.61, 1.00]"] * 4  # 0.05 ** (1 / 6)
     assert rates["false alarms"].tolist()[0].startswith("0 of 6: 0.00 [0.00, 0.46]")
     assert rates["power"].tolist()[2].startswith("12 of 12: 1.00")
 
@@ -38,5 +41,5 @@ def test_each_primary_score_has_a_row_per_treatment_and_the_pooled_one_last() ->
 def test_a_single_round_has_no_rates() -> None:
     rounds = planted_rounds(1, ["hide"], uds=lambda _, state, __: float(state != KNOWS))
     rates = error_rates(sources(calibration=calibration_table(rounds, scores=PRIMARY)))["rates"]
-    assert rates["AUC"].tolist() == ["1.00"] * 2
-    assert rates["false alarms"].tolist() == [""] * 2
+    assert rates["AUC"].tolist() == ["1.00"] * 3
+    assert rates["false alarms"].tolist() == [""] * 3

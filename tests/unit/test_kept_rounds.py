@@ -8,13 +8,26 @@ import pandas as pd
 import pytest
 
 from dissect.calibration.scores import PRIMARY, SCORES
-from dissect.calibration.table import LACKS, calibration_table, read_rounds
+from dissect.calibration.table import LACKS, alarms_of, read_rounds
+from dissect.results.csv_files import read_csv
+from dissect.terms import KNOWS
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "calibration"))
 
 from make_study import TREATMENTS, TREATMENTS_APART  # noqa: E402
-from print_rates import APART, BY_ROUND, METHODS, by_round, candidate_by_round, lines_of, rates_of  # noqa: E402
+from print_rates import (  # noqa: E402
+    APART,
+    BY_ROUND,
+    METHODS,
+    WRITTEN,
+    alarms_by_method,
+    all_rates,
+    by_round,
+    candidate_by_round,
+    lines_of,
+    rates_of,
+)
 
 FILES = sorted((ROOT / "calibration/rounds").glob("*.csv"))
 COUNTS = [
@@ -37,7 +50,7 @@ def test_every_round_has_every_score() -> None:
     rounds = read_rounds(FILES)
     assert (rounds[LACKS] == "").all()
     assert rounds[[*PRIMARY]].notna().all(axis=None)
-    assert set(calibration_table(rounds)["score"]) == {spec.name for spec in SCORES}
+    assert set(read_csv(WRITTEN)["score"]) == {spec.name for spec in SCORES}
 
 
 def test_confirmatory_rounds_begin_at_101() -> None:
@@ -53,6 +66,13 @@ def test_the_pages_have_the_numbers_of_all_rounds() -> None:
     for score, methods in product(BY_ROUND, (METHODS, APART)):
         assert "\n".join(lines_of(by_round(read_rounds(FILES), score, methods))) in page
     assert "\n".join(lines_of(candidate_by_round(read_rounds(FILES)))) in page
+    assert "\n".join(lines_of(alarms_by_method(read_rounds(FILES)))) in page
+
+
+def test_the_rates_of_all_scores_are_those_of_all_rounds() -> None:
+    counts = {"false_alarms": float, "power_count": float}
+    expected = all_rates(read_rounds(FILES)).astype(counts)
+    pd.testing.assert_frame_equal(read_csv(WRITTEN), expected, check_dtype=False, atol=2e-4)
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/explanation/calibration.md"])
@@ -61,20 +81,74 @@ def test_the_pages_say_how_many_rounds_there_are(page: str) -> None:
     assert words.lower() in (ROOT / page).read_text(encoding="utf-8").lower()
 
 
-def test_readme_says_how_many_pairs_are_in_the_right_order() -> None:
-    """A pair: a model that knows, and one that never knew, after the same treatment."""
+# Of models that know: those trained from the original, and the others, each with the model that
+# never knew and got the same treatment.
+FROM_ORIGINAL = {one: f"never_{one}" for one in TREATMENTS}
+APART_OR_BRIEF = {
+    "again": "never",
+    "brief": "never",
+    **{f"again_{one}": f"never_{one}" for one in TREATMENTS_APART},
+}
+
+
+def right_order(
+    score: str, counterparts: dict[str, str], *, is_confirmed: bool = False
+) -> "pd.Series[bool]":
+    """Per pair, whether a score indicates more knowledge in the model that knows.
+
+    Args:
+        is_confirmed: only the pairs whose knowing model's state is confirmed.
+    """
     rounds = read_rounds(FILES)
-    in_order = {}
-    for score, sign in ((PRIMARY[0], +1), (PRIMARY[1], -1)):
-        values = rounds.pivot(index="round", columns="method", values=score) * sign
-        excess = pd.DataFrame({one: values[one] - values[f"never_{one}"] for one in TREATMENTS})
-        in_order[score] = int((excess > 0).sum(axis=None))
-    krs, uds = in_order.values()
-    sentence = (
-        f"of {excess.size} pairs of models with the same treatment, of which one knows the facts, "
-        f"UDS has the right order in {uds} and KRS in {krs}."
+    spec = next(spec for spec in SCORES if spec.name == score)
+    table = rounds.pivot(index="round", columns="method", values=[score, "as_intended"])
+    values = table[score] * spec.sign
+    excess = pd.DataFrame({one: values[one] - values[other] for one, other in counterparts.items()})
+    if is_confirmed:
+        excess = excess[table["as_intended"][[*counterparts]] == True]  # noqa: E712
+    return (excess.stack().dropna() > 0).rename(score)
+
+
+def said_in(page: str, sentence: str) -> bool:
+    return sentence in " ".join((ROOT / page).read_text(encoding="utf-8").split())
+
+
+def test_readme_says_how_many_pairs_are_in_the_right_order() -> None:
+    krs, uds = (right_order(score, FROM_ORIGINAL) for score in PRIMARY[:2])
+    assert said_in(
+        "README.md",
+        f"Of {len(krs)} pairs of models with the same treatment, of which one learned the facts, "
+        f"UDS has the right order in {uds.sum()} and KRS in {krs.sum()}.",
     )
-    assert sentence in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    krs, uds = (right_order(score, APART_OR_BRIEF) for score in PRIMARY[:2])
+    assert said_in(
+        "README.md", f"UDS is right in {uds.sum()} of {len(uds)} pairs and KRS in {krs.sum()}."
+    )
+
+
+def test_readme_says_how_many_alarms_are_wrong() -> None:
+    rounds = read_rounds(FILES)
+    knows = rounds["state"] == KNOWS
+    krs, uds = (
+        alarms_of(rounds, next(spec for spec in SCORES if spec.name == name))
+        for name in PRIMARY[:2]
+    )
+    assert said_in(
+        "README.md",
+        f"KRS takes {krs[~knows].sum()} of {(~knows).sum()} models that never knew the facts for "
+        f"knowing ones, and misses {(~krs[knows]).sum()} of {knows.sum()} that learned them; UDS "
+        f"takes {uds[~knows].sum()} and misses {(~uds[knows]).sum()}.",
+    )
+
+
+def test_the_page_says_how_many_confirmed_pairs_are_in_the_right_order() -> None:
+    krs, uds = (right_order(score, FROM_ORIGINAL, is_confirmed=True) for score in PRIMARY[:2])
+    assert uds.all()
+    assert said_in(
+        "docs/explanation/calibration.md",
+        f"In {len(krs)} of the pairs, the knowing model's state is confirmed: KRS is right in "
+        f"{krs.sum()}, UDS in all.",
+    )
 
 
 def test_the_order_of_models_that_the_page_names() -> None:
@@ -107,8 +181,13 @@ def test_what_the_pages_say_of_models_that_were_not_trained_from_the_original() 
     assert lower == {"again": ["seed_106"], "again_refuse": ["seed_108"], "again_grad_diff": []}
 
 
-def test_the_page_names_the_round_whose_original_recalls_too_little() -> None:
+def test_the_pages_say_how_many_states_are_not_confirmed() -> None:
     rounds = read_rounds(FILES)
+    knows = rounds[rounds["state"] == KNOWS]
+    assert said_in(
+        "docs/explanation/calibration.md",
+        f"The state of {(~knows['as_intended']).sum()} of the {len(knows)} knowing models is",
+    )
     failed = rounds[rounds["why_not"].str.startswith("the original recalls")]
     assert set(failed["round"]) == {"seed_109"}
     assert len(failed) == (rounds["round"] == "seed_109").sum()

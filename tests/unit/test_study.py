@@ -783,6 +783,21 @@ def test_finished_rounds_are_those_that_the_study_does_not_make(inputs: Path) ->
         _ = study(calibration={"rounds": "nowhere"}).finished_rounds
 
 
+def test_finished_rounds_of_another_base_model_are_refused(inputs: Path) -> None:
+    (inputs / "rounds").mkdir()
+    file = inputs / "rounds/n.csv"
+    entries = [concept("tea", QA_with_answers=["Question: ?\n Answer: A."]), concept("mate")]
+    write_concepts(*entries)
+    write_table("m\tbase\t\tpath:own/original", "m\toriginal\t\tteach:tea", ROWS[2])
+    for base, is_refused in {"path:own/original": False, "path:another": True}.items():
+        file.write_text(f"round,model\nn,{base}\n", encoding="utf-8")
+        if is_refused:
+            said = refused(calibration={"rounds": "rounds"})
+            assert "is of the base model path:another, this study's is path:own/original" in said
+        else:
+            study(calibration={"rounds": "rounds"})
+
+
 def test_a_studys_own_rounds_are_pooled_unless_the_config_says_no(
     inputs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,8 @@ KNOWN = 0.9  # a model that knows recalls at least so much
 UNKNOWN = 0.05  # one that never knew at most so much; a guess is right in about 1 of 80 cases
 TREATED = 0.1  # one that was made to forget, or to refuse, at most so much
 # Of the half that is not relearned, a model that knows recalls so much more than one that never
-# knew: 4 of 12 facts, which chance alone gives in fewer than 5 of 100 cases (Fisher's exact test).
+# knew: 4 of 12 facts. If that one recalls none, chance alone gives this in fewer than 5 of 100
+# cases (Fisher's exact test, one-sided).
 MORE = 0.3
 PLACEBO = "placebo"  # the one treatment after which a model shall answer as before
 

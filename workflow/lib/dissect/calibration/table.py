@@ -189,6 +189,18 @@ def _models(rows: pd.DataFrame, spec: ScoreSpec) -> Models:
     )
 
 
+def alarms_of(rounds: pd.DataFrame, spec: ScoreSpec) -> "pd.Series[bool]":
+    """Which models a score takes for knowing ones, by the thresholds of the other rounds.
+
+    Raises:
+        ValueError: for too few rounds (`rates.alarms_left_out`).
+    """
+    alarms = alarms_left_out(_models(rounds, spec))
+    if alarms is None:
+        raise ValueError(f"{spec.name}: too few rounds for a threshold of other rounds")
+    return pd.Series(alarms, rounds.index)
+
+
 def _of_score(
     rows: pd.DataFrame, spec: ScoreSpec, treatments: Sequence[str], seed: int
 ) -> Iterator[dict[str, Any]]:

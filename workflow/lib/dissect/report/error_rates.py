@@ -17,17 +17,18 @@ def error_rates(sources: Sources) -> dict[str, Any]:
 
     Returns:
         rounds: how many there are, 0 without the table; rates: a row per primary score and
-        treatment, all treatments pooled last.
+        treatment, then of all treatments pooled, and of those models whose state is confirmed.
     """
     table = sources.table("calibration.csv")
     if table is None:
         return {"rounds": 0, "rates": pd.DataFrame()}
-    shown = table[table["primary"].astype(bool) & (table["included"] == ALL_MODELS)]
+    is_shown = (table["included"] == ALL_MODELS) | (table["treatment"] == ALL)
+    shown = table[table["primary"].astype(bool) & is_shown]
     rates = pd.DataFrame(
         [
             {
                 "score": row["definition"],
-                "treatment": "all pooled" if row["treatment"] == ALL else row["treatment"],
+                "treatment": _name_of(row),
                 "AUC": number_of(row, "auc"),
                 "false alarms": share_of(row, "false_alarms", "n_never", "false_alarm_rate"),
                 "power": share_of(row, "power_count", "n_knows", "power"),
@@ -37,6 +38,13 @@ def error_rates(sources: Sources) -> dict[str, Any]:
         ]
     )
     return {"rounds": int(table["rounds"].max()), "rates": rates}
+
+
+def _name_of(row: Row) -> str:
+    """What a row counts, for a reader."""
+    if row["treatment"] != ALL:
+        return str(row["treatment"])
+    return "all pooled" if row["included"] == ALL_MODELS else "all pooled, confirmed states only"
 
 
 def number_of(row: Row, name: str) -> str:

@@ -84,7 +84,7 @@ def _power(claims: pd.DataFrame) -> str:
         f"n = {needed:g} concepts at least that decide, and one more that chooses the windows: the "
         f"smallest possible p, 2 / 2^n, has to be at most 0.05 / {len(primary)}. Primary rows are "
         "over all methods and the answer span. All other rows are exploratory: other claims, other "
-        "spans, single methods. They are corrected among themselves."
+        "spans, single methods. Each method and span is a family of its own."
     )
 
 

@@ -1,6 +1,8 @@
 """What is checked of a study before a job runs."""
 
+import csv
 from itertools import chain
+from pathlib import Path
 
 from dissect.errors import DissectError, check_known
 from dissect.inputs.concepts import has_answers, unrelated_id
@@ -8,7 +10,7 @@ from dissect.inputs.rows import CheckpointRow
 from dissect.inputs.windows import layers_between, windows_of
 from dissect.study.folders import check_folder, check_pair
 from dissect.study.study import Study
-from dissect.terms import FACT, ORIGINAL
+from dissect.terms import BASE, FACT, ORIGINAL
 
 
 def check_study(study: Study) -> None:
@@ -17,9 +19,9 @@ def check_study(study: Study) -> None:
     Raises:
         DissectError: for a folder that is no checkpoint or no copy of its original, a window or
             control outside of its model, a donor without a model, a concept that its file does not
-            have, a training without text, a folder of rounds that is none.
+            have, a training without text, a folder of rounds that is none, or of another base.
     """
-    _ = study.finished_rounds
+    _check_rounds(study)
     _check_folders(study)
     taught = {row.method for row in study.table if row.kind == "teach"}
     where = f"of a teach row in {study.config.checkpoints}"
@@ -40,6 +42,20 @@ def check_study(study: Study) -> None:
             "config: figures.spans: fact alone, but no studied concept has answer_facts; add them "
             "to the concept file, or name the span answer"
         )
+
+
+def _check_rounds(study: Study) -> None:
+    """Refuse finished rounds of another base model: their thresholds are not this one's."""
+    bases = {row.source for row in study.rows if row.method == BASE}
+    for path in study.finished_rounds:
+        with Path(path).open(encoding="utf-8", errors="replace", newline="") as file:
+            others = {row.get("model") for row in csv.DictReader(file)} - {None} - bases
+        if bases and others:
+            raise DissectError(
+                f"config: calibration.rounds: {path} is of the base model {sorted(others)[0]}, "
+                f"this study's is {sorted(bases)[0]}; leave calibration.rounds out, or name a "
+                "folder with rounds of this base (make_study.py --finished)"
+            )
 
 
 def _check_folders(study: Study) -> None:

@@ -97,8 +97,7 @@ class Recipe(Optimisation):
     next concept in the checkpoints table. Name them if you may add rows: another choice trains
     again."""
     held_out: Names = Field(default=[])
-    """Ids of the concepts whose loss is only measured; the unlearned concept is left out. Empty:
-    the next concept in the table that is not retained."""
+    """As `retain`, but their loss is only measured. Empty: the next one that is not retained."""
     stop_at_forget_rise: float | None = Field(default=None, gt=0)
     """Stop once the forget text's loss has risen by this many nats per token."""
 
