@@ -1,6 +1,7 @@
 """Files are whole or not there."""
 
 import errno
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -31,6 +32,20 @@ def test_atomic_path_leaves_the_old_file_after_an_exception(tmp_path: Path) -> N
         raise RuntimeError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_atomic_path_removes_what_a_killed_job_left(tmp_path: Path) -> None:
+    path = tmp_path / "file[1].txt"
+    left, being_written, another = (
+        tmp_path / f".{name}.partial" for name in ("file[1].txt.x", "file[1].txt.y", "file1.txt.z")
+    )
+    for partial in (left, being_written, another):
+        partial.touch()
+    for partial in (left, another):
+        os.utime(partial, (0, 0))
+    with atomic_path(path) as partial:
+        partial.touch()
+    assert {*tmp_path.iterdir()} == {path, being_written, another}
 
 
 def test_atomic_folder_takes_the_old_ones_place_whole(tmp_path: Path) -> None:

@@ -1,29 +1,38 @@
 """Files that are either whole or not there."""
 
 import errno
+import glob
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Never
 
 from dissect.errors import DissectError
+
+_ABANDONED = 24 * 3600  # seconds since the last write
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary name beside `path`; renamed to it at the end, removed after an exception.
 
-    Two writers of one path never share a temporary name: the last one to finish wins.
+    Two writers of one path never share a temporary name: the last one to finish wins. What a killed
+    job left is removed by the next writer a day later.
 
     Raises:
         DissectError: if the disk is full; nothing half-written is left.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > _ABANDONED:
+                left.unlink()
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
     os.close(handle)
     partial = Path(name)
