@@ -204,6 +204,7 @@ def test_a_concept_file_may_be_a_string() -> None:
         ({"figures": {"style": {"krs_minimum": -1e300}}}, "krs_minimum: input should be greater"),
         ({"results": None}, "results: "),
         ({"results": "."}, "results need a folder of their own"),
+        ({"results": "results/../.."}, "results need a folder of their own"),
         ({"results": "~/dissect"}, "results: '~/dissect' begins with ~, which is not expanded"),
         ({"results": "results/{model}"}, "holds { } < or >, which mark wildcards in Snakemake"),
         ({"results": "a\0b"}, "holds a NUL character"),

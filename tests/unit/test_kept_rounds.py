@@ -1,6 +1,7 @@
 """The finished rounds: whole files, and docs/explanation/calibration.md has their numbers."""
 
 import sys
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -46,8 +47,14 @@ COUNTS = [
 ]
 
 
+@cache
+def finished() -> pd.DataFrame:
+    """All rounds, read once."""
+    return read_rounds(FILES)
+
+
 def test_every_round_has_every_score() -> None:
-    rounds = read_rounds(FILES)
+    rounds = finished()
     assert (rounds[LACKS] == "").all()
     assert rounds[[*PRIMARY]].notna().all(axis=None)
     assert set(read_csv(WRITTEN)["score"]) == {spec.name for spec in SCORES}
@@ -61,17 +68,17 @@ def test_confirmatory_rounds_begin_at_101() -> None:
 
 def test_the_pages_have_the_numbers_of_all_rounds() -> None:
     page = (ROOT / "docs/explanation/calibration.md").read_text(encoding="utf-8")
-    assert "\n".join(lines_of(rates_of(read_rounds(FILES)))) in page
+    assert "\n".join(lines_of(rates_of(finished()))) in page
     page = (ROOT / "calibration/rounds/README.md").read_text(encoding="utf-8")
     for score, methods in product(BY_ROUND, (METHODS, APART)):
-        assert "\n".join(lines_of(by_round(read_rounds(FILES), score, methods))) in page
-    assert "\n".join(lines_of(candidate_by_round(read_rounds(FILES)))) in page
-    assert "\n".join(lines_of(alarms_by_method(read_rounds(FILES)))) in page
+        assert "\n".join(lines_of(by_round(finished(), score, methods))) in page
+    assert "\n".join(lines_of(candidate_by_round(finished()))) in page
+    assert "\n".join(lines_of(alarms_by_method(finished()))) in page
 
 
 def test_the_rates_of_all_scores_are_those_of_all_rounds() -> None:
     counts = {"false_alarms": float, "power_count": float}
-    expected = all_rates(read_rounds(FILES)).astype(counts)
+    expected = all_rates(finished()).astype(counts)
     pd.testing.assert_frame_equal(read_csv(WRITTEN), expected, check_dtype=False, atol=2e-4)
 
 
@@ -99,7 +106,7 @@ def right_order(
     Args:
         is_confirmed: only the pairs whose knowing model's state is confirmed.
     """
-    rounds = read_rounds(FILES)
+    rounds = finished()
     spec = next(spec for spec in SCORES if spec.name == score)
     table = rounds.pivot(index="round", columns="method", values=[score, "as_intended"])
     values = table[score] * spec.sign
@@ -127,7 +134,7 @@ def test_readme_says_how_many_pairs_are_in_the_right_order() -> None:
 
 
 def test_readme_says_how_many_alarms_are_wrong() -> None:
-    rounds = read_rounds(FILES)
+    rounds = finished()
     knows = rounds["state"] == KNOWS
     krs, uds = (
         alarms_of(rounds, next(spec for spec in SCORES if spec.name == name))
@@ -153,7 +160,7 @@ def test_the_page_says_how_many_confirmed_pairs_are_in_the_right_order() -> None
 
 def test_the_order_of_models_that_the_page_names() -> None:
     """By UDS: one that never knew above grad_diff above one that only refuses, in each round."""
-    uds = read_rounds(FILES).pivot(index="round", columns="method", values="uds")
+    uds = finished().pivot(index="round", columns="method", values="uds")
     assert (uds["never"] > uds["grad_diff"]).all()
     assert (uds["grad_diff"] > uds["hide"]).all()
     assert {*METHODS} <= {*uds.columns}
@@ -161,13 +168,13 @@ def test_the_order_of_models_that_the_page_names() -> None:
 
 def test_krs_of_the_untreated_model_that_never_knew_is_the_lower_one() -> None:
     """README says so, since it is the other way round in the demo."""
-    krs = read_rounds(FILES).pivot(index="round", columns="method", values=PRIMARY[0])
+    krs = finished().pivot(index="round", columns="method", values=PRIMARY[0])
     assert (krs["never"] < krs[["grad_diff", "npo"]].min(axis=1)).all()
 
 
 def test_what_the_pages_say_of_models_that_were_not_trained_from_the_original() -> None:
     """README and docs/explanation/calibration.md."""
-    rounds = read_rounds(FILES).pivot(index="round", columns="method", values=[*PRIMARY[:2]])
+    rounds = finished().pivot(index="round", columns="method", values=[*PRIMARY[:2]])
     krs, uds = rounds[PRIMARY[0]], rounds[PRIMARY[1]]
     assert [*krs.index[krs["again"] == krs.min(axis=1)]] == ["seed_106"]
     assert uds["again"].count() == 4
@@ -182,7 +189,7 @@ def test_what_the_pages_say_of_models_that_were_not_trained_from_the_original() 
 
 
 def test_the_pages_say_how_many_states_are_not_confirmed() -> None:
-    rounds = read_rounds(FILES)
+    rounds = finished()
     knows = rounds[rounds["state"] == KNOWS]
     assert said_in(
         "docs/explanation/calibration.md",

@@ -57,7 +57,7 @@ def _path(path: str) -> str:
 
 
 def _below_here(path: str) -> str:
-    if path == ".":
+    if Path(path).name in ("", ".."):
         raise ValueError("results need a folder of their own, such as results/mine")
     return path
 
