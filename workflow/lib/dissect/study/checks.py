@@ -49,7 +49,8 @@ def _check_rounds(study: Study) -> None:
     bases = {row.source for row in study.rows if row.method == BASE}
     for path in study.finished_rounds:
         with Path(path).open(encoding="utf-8", errors="replace", newline="") as file:
-            others = {row.get("model") for row in csv.DictReader(file)} - {None} - bases
+            models = {str(row["model"]) for row in csv.DictReader(file) if row.get("model")}
+        others = models - bases
         if bases and others:
             raise DissectError(
                 f"config: calibration.rounds: {path} is of the base model {sorted(others)[0]}, "
