@@ -207,7 +207,7 @@ def controls_of(
     names: Sequence[str],
     layers: Sequence[int],
     windows: Sequence[Window],
-    seed: int,
+    seed: int = 0,
     reference: Donor | None = None,
 ) -> list[DonorWindows]:
     """The controls of a sweep: donors `names` in the windows whose `layer` is in `layers`.
