@@ -92,7 +92,10 @@ def test_the_digest_follows_the_content_only() -> None:
         ({"Layer": 3, "Dim": -1}, "Dim: input should be greater than or equal to 0, but it is -1"),
         ({"wikipedia_content": ["x"]}, "wikipedia_content: input should be a valid string"),
         ({"unrelated_QA": ["Why?", ""]}, "unrelated_QA.1: must not be empty"),
-        ({"text_completion": ["Tea is"]}, "text_completion.0: must have keys of its own, but is 'Tea is'"),
+        (
+            {"text_completion": ["Tea is"]},
+            "text_completion.0: must have keys of its own, but is 'Tea is'",
+        ),
         ({"text_completion": [{"First_half": " "}]}, "0.First_half: must not be empty"),
     ],
 )

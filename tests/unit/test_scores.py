@@ -1,11 +1,12 @@
 """Scores against direct arithmetic, and the rows made of them."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor
 
-from dissect.engine.scores import OriginalLogits
+from dissect.engine.scores import OriginalLogits, Scores
 from dissect.engine.table import tabulate
 from dissect.inputs.windows import Window
 from dissect.texts.spans import Text
@@ -81,17 +82,33 @@ def test_rows_of_a_table(logits: Tensor) -> None:
     np.testing.assert_allclose(answer["loss_patched"][0], squares[2, :3].mean(), rtol=1e-6)
 
 
-@pytest.mark.parametrize("noising", [False, True])
-def test_scores_are_null_where_nothing_was_lost(logits: Tensor, noising: bool) -> None:
+def test_recovery_is_null_where_nothing_was_lost(logits: Tensor) -> None:
     original = OriginalLogits(logits[0], TEXT)
-    window, as_original = Window("sliding_1", 0, 0, 0), [original.score(logits[0])]
-    for unpatched, expected in ((as_original, None), ([original.score(logits[1])], 0.0)):
-        rows = tabulate(
-            [TEXT], [window], unpatched, {(0, 0): as_original}, [original.logprob], noising=noising
-        )
-        score, other = ("damage", "krs") if noising else ("krs", "damage")
-        assert rows[other].isna().all()
-        if expected is None:
-            assert rows[score].isna().all()
-        else:
-            assert (rows[score] == (0 if noising else 1)).all()
+    as_original, another = ([original.score(logits[n])] for n in (0, 1))
+    for unpatched, expected in ((as_original, None), (another, 1.0)):
+        rows = scored(original, unpatched, as_original, noising=False)
+        assert rows["damage"].isna().all()
+        assert rows["krs"].isna().all() if expected is None else (rows["krs"] == expected).all()
+
+
+def test_damage_is_null_where_nothing_could_be_damaged_and_was(logits: Tensor) -> None:
+    original = OriginalLogits(logits[0], TEXT)
+    as_original, another = ([original.score(logits[n])] for n in (0, 1))
+    for unpatched, patched, expected in (
+        (as_original, as_original, 0.0),
+        (another, as_original, 0.0),
+        (another, another, 1.0),
+        (as_original, another, None),
+    ):
+        rows = scored(original, unpatched, patched, noising=True)
+        assert rows["krs"].isna().all()
+        damage = rows["damage"]
+        assert damage.isna().all() if expected is None else (damage == expected).all()
+
+
+def scored(
+    original: OriginalLogits, unpatched: list[Scores], patched: list[Scores], *, noising: bool
+) -> pd.DataFrame:
+    """The rows of one window of one layer."""
+    window, logprobs = Window("sliding_1", 0, 0, 0), [original.logprob]
+    return tabulate([TEXT], [window], unpatched, {(0, 0): patched}, logprobs, noising=noising)

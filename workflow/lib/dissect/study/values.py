@@ -57,7 +57,7 @@ def _path(path: str) -> str:
 
 
 def _below_here(path: str) -> str:
-    if Path(path).name in ("", ".."):
+    if path == "." or Path(path).name == "..":
         raise ValueError("results need a folder of their own, such as results/mine")
     return path
 
