@@ -66,6 +66,12 @@ def concept_file(wildcards):
     return path if study.config.models[wildcards.model].concepts.url else ancient(path)
 
 
+def wanted_rounds(wildcards):
+    """This study's rounds; ends the run if it can have none."""
+    with errors_in_one_line():
+        return products.wanted_rounds()
+
+
 pathvars:
     results=study.config.results,
 
