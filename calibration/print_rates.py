@@ -22,6 +22,7 @@ from dissect.terms import KNOWS, NEVER
 from dissect.terms import NONE as UNTREATED
 
 ROUNDS = Path(__file__).parent / "rounds"
+PRIMARY = [spec for spec in SCORES if spec.primary]
 WRITTEN = Path(__file__).parent / "rates.csv"
 RATES = [
     *("score", "primary", "treatment", "included", "rounds", "n_knows", "n_never"),
@@ -53,11 +54,10 @@ def rates_of(rounds: pd.DataFrame) -> Table:
     AUC of too few rounds for an interval is left out.
     """
     yield HEAD
-    primary = [spec for spec in SCORES if spec.primary]
     keys = ["score", "included", "treatment"]
-    rows = records(calibration_table(rounds, scores=primary))
+    rows = records(calibration_table(rounds, scores=PRIMARY))
     table = {tuple(row[key] for key in keys): row for row in rows}
-    for score in (spec.name for spec in primary):
+    for score in (spec.name for spec in PRIMARY):
         for included in INCLUDED:
             pooled = table.get((score, included, ALL))
             if pooled is not None:
@@ -81,13 +81,12 @@ def _has_no_interval(row: Mapping[str, Any] | None) -> bool:
 
 def alarms_by_method(rounds: pd.DataFrame) -> Table:
     """A row per kind of model: how many of them each primary score takes for knowing ones."""
-    primary = [spec for spec in SCORES if spec.primary]
-    yield "model", "state", *(f"`{spec.name}`" for spec in primary)
-    alarms = pd.DataFrame({spec.name: alarms_of(rounds, spec) for spec in primary})
+    yield "model", "state", *(f"`{spec.name}`" for spec in PRIMARY)
+    alarms = pd.DataFrame({spec.name: alarms_of(rounds, spec) for spec in PRIMARY})
     methods = rounds.groupby(["state", "method"], sort=False).groups
     for (state, method), rows in sorted(methods.items()):
         of_method = alarms.loc[rows]
-        counts = (f"{of_method[spec.name].sum()} of {len(of_method)}" for spec in primary)
+        counts = (f"{of_method[spec.name].sum()} of {len(of_method)}" for spec in PRIMARY)
         yield f"`{method}`", {KNOWS: "knows", NEVER: "never knew"}[state], *counts
 
 

@@ -112,7 +112,7 @@ def right_order(
     values = table[score] * spec.sign
     excess = pd.DataFrame({one: values[one] - values[other] for one, other in counterparts.items()})
     if is_confirmed:
-        excess = excess[table["as_intended"][[*counterparts]] == True]  # noqa: E712
+        excess = excess[table["as_intended"][[*counterparts]].eq(True)]
     return (excess.stack().dropna() > 0).rename(score)
 
 

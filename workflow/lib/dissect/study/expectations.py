@@ -20,7 +20,7 @@ def of_sources(study: Study) -> Expected:
         name = "/".join(row.key)
         if row.kind in ("hub", "wheel"):
             checkpoints[name] = {"source": row.source}
-        elif row.kind in ("unlearn", "teach"):
+        elif row.start:
             training, read = _training(study, row)
             checkpoints[name] = {"training": {"method": row.method, **training}}
             retained |= dict.fromkeys(read)

@@ -73,7 +73,7 @@ class Products:
 
     def brought(self) -> list[str]:
         """The manifests of the checkpoints that no job trains."""
-        rows = (row for row in self.study.rows if row.kind not in ("unlearn", "teach"))
+        rows = (row for row in self.study.rows if not row.start)
         return [self.study.manifest_path(*row.key) for row in rows]
 
     def released(self, *, originals: bool) -> list[str]:
@@ -267,10 +267,10 @@ class Products:
 
         Rows of one hub repository have the same weights.
         """
-        names = (row.source, row.revision)
-        is_shared = row.kind == "hub"
-        rows = [one for one in self.study.rows if (one.source, one.revision) == names]
-        return _distinct(p for one in (rows if is_shared else [row]) for p in self._needing(one))
+        rows, names = [row], (row.source, row.revision)
+        if row.kind == "hub":
+            rows = [one for one in self.study.rows if (one.source, one.revision) == names]
+        return _distinct(path for one in rows for path in self._needing(one))
 
     def _needing(self, row: CheckpointRow) -> list[str]:
         served = self._served_by(row)
