@@ -1,14 +1,14 @@
 # All commands of the project. `make` alone lists them.
 
 VENV := .venv
-# Which Python to build the environment with; the project wants 3.11.
+# Which Python to build the environment with; the project needs 3.11.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SNAKEMAKE := $(VENV)/bin/snakemake --profile profiles/local
 # The demo fits 8 GiB however many cores there are: two trainings at a time, of one thread each.
 DEMO := $(SNAKEMAKE) --configfile config/demo.yaml --resources gpu=1 mem_mb=7600 \
 	--set-threads teach_model=1 unlearn_concept=1
 
-# Of `make calibrate`: how many rounds, with the seeds from SEED on.
+# The number of rounds of `make calibrate`; their seeds begin at SEED.
 ROUNDS ?= 1
 
 .DEFAULT_GOAL := help
@@ -17,7 +17,7 @@ ROUNDS ?= 1
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.installed ## the virtual environment .venv, with everything in it
+setup: $(VENV)/.installed ## create the virtual environment .venv, with all tools
 
 demo: setup ## the study on a small real model: minutes on two cores, no GPU
 	@$(DEMO)
@@ -33,24 +33,24 @@ calibrate: setup ## rounds of models whose state is known: make calibrate SEED=2
 		--configfile results/calibration/$(SEED)/study.yaml
 	$(VENV)/bin/python calibration/keep_rounds.py results/calibration/$(SEED)
 
-test: setup ## all tests, but for the long ones below
+test: setup ## all tests except the long ones below
 	tests/side_by_side.sh $(VENV)/bin/python "tests/workflow tests/hub" \
 		"--ignore=tests/workflow --ignore=tests/hub"
 
 test-crate: setup $(VENV)/roc-validator/.installed ## the archive against the profiles of RO-Crate
 	$(VENV)/bin/pytest tests/crate
 
-test-report: setup ## the report in a real browser; installs Debian's chromium, as root, where there is none
+test-report: setup ## the report in a real browser; installs Debian's chromium, as root, if it is missing
 	tests/browser/install.sh
 	$(VENV)/bin/pytest tests/browser
 
-test-paper: setup ## the whole paper at tiny size, from a stand-in of the hub to the figures
+test-paper: setup ## the paper's whole study with tiny models, from a stand-in for the Hub to the figures
 	$(VENV)/bin/pytest tests/paper
 
-test-slurm: setup ## a real Slurm cluster on this machine, and all that goes wrong there; needs root on Debian
+test-slurm: setup ## a real Slurm cluster on this machine, including its failures; needs root on Debian
 	tests/slurm/run.sh
 
-test-gpu: setup ## the sweep on a GPU, where one is
+test-gpu: setup ## the sweep on a GPU, if there is one
 	$(VENV)/bin/pytest tests/gpu
 
 lint: setup ## style, types, and the workflow's own rules
@@ -64,8 +64,8 @@ clean: ## remove the environment and caches; results stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Made again only when what it is made from has changed. Compiled on all cores, since pip does it on one
-# and takes half of its time for it; as with pip, files that some packages bring for other Pythons may fail.
+# Made again only if its inputs have changed. Compiled on all cores: pip would use one core and half of its time for it;
+# as with pip, files for other Python versions may fail to compile.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
 		{ echo "error: Python 3.11 is needed, found $$($(PYTHON) --version 2>&1); install it, or name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }

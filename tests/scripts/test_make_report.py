@@ -40,7 +40,7 @@ def test_one_file_holds_all(tmp_path: Path) -> None:
     assert "What they answer" in text and "never_npo, 0, as_it_is, first" in text
     assert page.stat().st_size < 3_000_000
     assert list(page.parent.iterdir()) == [page]
-    with pytest.raises(DissectError, match="no row of the windows sliding_9"):
+    with pytest.raises(DissectError, match="no rows for the windows sliding_9"):
         make_report.main(**{**given, "windows": ["sliding_9"]}, page=page)
     assert page.read_text(encoding="utf-8") == text
 

@@ -124,8 +124,8 @@ def test_readme_says_how_many_pairs_are_in_the_right_order() -> None:
     krs, uds = (right_order(score, FROM_ORIGINAL) for score in PRIMARY[:2])
     assert said_in(
         "README.md",
-        f"Of {len(krs)} pairs of models with the same treatment, of which one learned the facts, "
-        f"UDS has the right order in {uds.sum()} and KRS in {krs.sum()}.",
+        f"In each of {len(krs)} pairs of models with the same treatment, one learned the facts: "
+        f"UDS has the right order in {uds.sum()} pairs and KRS in {krs.sum()}.",
     )
     krs, uds = (right_order(score, APART_OR_BRIEF) for score in PRIMARY[:2])
     assert said_in(
@@ -142,9 +142,10 @@ def test_readme_says_how_many_alarms_are_wrong() -> None:
     )
     assert said_in(
         "README.md",
-        f"KRS takes {krs[~knows].sum()} of {(~knows).sum()} models that never knew the facts for "
-        f"knowing ones, and misses {(~krs[knows]).sum()} of {knows.sum()} that learned them; UDS "
-        f"takes {uds[~knows].sum()} and misses {(~uds[knows]).sum()}.",
+        f"KRS wrongly reports knowledge in {krs[~knows].sum()} of {(~knows).sum()} models that "
+        f"never knew the facts, and misses it in {(~krs[knows]).sum()} of {knows.sum()} that "
+        "learned them; for UDS, the numbers are "
+        f"{uds[~knows].sum()} and {(~uds[knows]).sum()}.",
     )
 
 

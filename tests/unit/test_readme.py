@@ -52,8 +52,8 @@ def test_the_demos_scores_are_those_of_its_round() -> None:
         "is {} for `hide`, {} for `never`, {} for `grad_diff` and {} for `npo`.": models.loc[
             ["hide", "never", "grad_diff", "npo"], krs
         ],
-        "But UDS is {} (`never`: {})": models.loc[["hide", "never"], "uds"],
-        "it recalls {} of the others (`never`: {}).": models.loc[["hide", "never"], "relearned"],
+        "But its UDS is {} (`never`: {})": models.loc[["hide", "never"], "uds"],
+        "its recall of the others is {} (`never`: {}).": models.loc[["hide", "never"], "relearned"],
         "`npo`, UDS is {} and {} (single": models.loc[["grad_diff", "npo"], "uds"],
     }
     for words, numbers in values.items():
@@ -114,17 +114,19 @@ def test_the_pages_facts_are_counted() -> None:
     facts = pd.read_csv(NUMBERS / "facts.csv")
     unpatched = facts[facts["experiment"].isna()]
     assert (
-        f"{unpatched['kept'].sum()} of {unpatched['questions'].sum()} of the copies'"
+        f"{unpatched['kept'].sum()} of the copies' {unpatched['questions'].sum()} answers"
         in PRETRAINED_TEXT
     )
     assert (unpatched["original"] == unpatched["questions"]).all()
     there = (facts["experiment"] == BOTH) & (facts["first_layer"] == PATCHED[0])
-    assert f"patched: {facts.loc[there, 'kept'].sum()} of 24" in PRETRAINED_TEXT
+    assert f"patched: {facts.loc[there, 'kept'].sum()})" in PRETRAINED_TEXT
 
 
 def test_what_krs_cannot_show_comes_first() -> None:
     first = TEXT.removeprefix("# Dissecting Fine-Tuning Unlearning ")
-    assert first.startswith("**The score of this study, KRS, does not show by itself whether")
+    assert first.startswith(
+        "**The score of this study, the Knowledge Recovery Score (KRS), does not"
+    )
     assert "For the concepts of the paper" in first.partition("## ")[0]
 
 

@@ -85,11 +85,11 @@ def test_what_holds_is_said_with_its_interval() -> None:
     assert sentences(pd.DataFrame(rows)) == [
         "With the original's MLP coefficients and attention output patched, KRS reaches 0.93 "
         "[0.90, 0.95], with its value vectors alone it moves by at most 0.02 "
-        f"[{MINUS}0.01, 0.05]: that coefficients and attention recover far more than value "
-        "vectors is supported here.",
+        f"[{MINUS}0.01, 0.05]: the claim that coefficients and attention recover far more than "
+        "value vectors is supported here.",
         "Attention output of the middle and late layers reaches 0.60, MLP coefficients of the late "
-        "layers 0.75, where windows with the last layer do 0.12 better than those without: that "
-        "the last layer is the coefficients' main contributor is supported here.",
+        "layers 0.75, where windows with the last layer do 0.12 better than those without: the "
+        "claim that the last layer is the coefficients' main contributor is supported here.",
         "Of the paper's 6 claims, 6 are supported, 0 are not supported and 0 are mixed.",
     ]
 
@@ -102,9 +102,10 @@ def test_what_does_not_hold_is_said_so() -> None:
     ]
     first, second, last = sentences(pd.DataFrame(rows))
     assert first == (
-        "That coefficients and attention recover far more than value vectors is not supported here."
+        "The claim that coefficients and attention recover far more than value vectors is not "
+        "supported here."
     )
-    assert "do 0.20 worse than those without: that the last layer" in second
+    assert "do 0.20 worse than those without: the claim that the last layer" in second
     assert last == ("Of the paper's 3 claims, 1 is supported, 2 are not supported and 0 are mixed.")
 
 
@@ -152,7 +153,7 @@ def test_what_is_mixed_is_said_with_its_reason() -> None:
     rows = [claim("both_over_value_vectors", "mixed", 0.8, note="not so in KL")]
     first, last = sentences(pd.DataFrame(rows))
     assert first == (
-        "Whether coefficients and attention recover far more than value vectors is mixed "
+        "The claim that coefficients and attention recover far more than value vectors is mixed "
         "(not so in KL)."
     )
     assert last.endswith("0 are not supported and 1 is mixed: not so in KL (1).")
@@ -192,7 +193,7 @@ def test_methods_stand_beside_the_claim_over_all() -> None:
 
 def test_the_page_says_how_many_concepts_a_decision_needs(page: str) -> None:
     text = " ".join(page.split())
-    assert "over the 4 primary claims, a decision needs n = 8 concepts at least" in text
+    assert "over the 4 primary claims, a decision needs at least n = 8 concepts" in text
 
 
 def test_the_other_scores_of_a_claim_are_shown() -> None:
@@ -285,7 +286,7 @@ def test_a_table_that_is_not_there_is_said_to_be_missing(
 def test_specificity_is_shown_where_it_was_computed(
     study: PlantedStudy, page: str, tmp_path: Path
 ) -> None:
-    assert "unrelated questions were not swept (config: specificity)" in page
+    assert "no sweeps of unrelated questions were computed (config: specificity)" in page
     row = dict.fromkeys(SPECIFICITY_COLUMNS, "x") | {"target": 0.75, "unrelated": 0.25}
     row |= {"difference": 0.5, "low": NAN, "high": NAN, "n_concepts": 2}
     row |= {"layer": 3, "first_layer": 1, "last_layer": 5}
@@ -354,7 +355,7 @@ def test_the_page_begins_with_what_was_studied_and_found_and_cannot_be_concluded
     assert lead == (
         "This study compares planted-1b with copies that were fine-tuned to unlearn one concept "
         "each: 2 unlearning methods (dpo and grad_diff), 2 concepts (Coffee and Tea). "
-        f"{done} of {len(coverage)} planned sweeps are computed."
+        f"{done} of {len(coverage)} planned sweeps have been computed."
     )
     limits = section(page, "limits")
     assert "KRS alone does not show this. It needs a reference model" in limits
@@ -380,7 +381,7 @@ def test_undecided_is_said_once_and_not_on_every_row(study: PlantedStudy, page: 
 
 def test_controls_are_the_floor(page: str) -> None:
     assert '<th scope="col">other question</th>' in page
-    assert "control baselines, dotted" in page
+    assert "control baselines (dotted)" in page
 
 
 # Depth.
@@ -430,8 +431,8 @@ def test_each_outcome_of_depth_has_its_sentence(
     depth = read_table(with_reference.root / "tables/depth.csv")
     rows = depth[depth["layers"] == "all"].set_index("method")
     for method, ending in [
-        ("dpo", "It does less damage than the reference model: it is above this one reference"),
-        ("grad_diff", "It is not distinguishable from this one reference model, which does not"),
+        ("dpo", "This model does less damage than the reference model: it is above this one"),
+        ("grad_diff", "This model is not distinguishable from this one reference model. That"),
     ]:
         row = rows.loc[method]
         uds = {"value": row["uds"], "low": row["uds_low"], "high": row["uds_high"]}

@@ -15,15 +15,15 @@ NEVER_REFUSES = Recalled(NEVER, "refuse", as_it_is=0.0, relearned=0.1)
     ("model", "expected"),
     [
         (Recalled(KNOWS, "none", 0.9, 1.0), ""),
-        (Recalled(KNOWS, "placebo", 0.85, 1.0), "it recalls 0.85, wanted is at least 0.9"),
+        (Recalled(KNOWS, "placebo", 0.85, 1.0), "it recalls 0.85; at least 0.9 is required"),
         (Recalled(NEVER, "none", 0.04, 0.1), ""),
-        (Recalled(NEVER, "placebo", 0.06, 0.1), "it recalls 0.06, wanted is at most 0.05"),
+        (Recalled(NEVER, "placebo", 0.06, 0.1), "it recalls 0.06; at most 0.05 is allowed"),
         (Recalled(KNOWS, "refuse", 0.1, 0.5), ""),
-        (Recalled(KNOWS, "refuse", 0.2, 0.5), "it recalls 0.20, wanted is at most 0.1"),
+        (Recalled(KNOWS, "refuse", 0.2, 0.5), "it recalls 0.20; at most 0.1 is allowed"),
         (
             Recalled(KNOWS, "refuse", 0.0, 0.1),
             "after relearning half, it recalls 0.10 of the other half, the never-knowing model "
-            "0.10; wanted are 0.3 more",
+            "0.10; at least 0.3 more is required",
         ),
         (Recalled(KNOWS, "refuse", 0.0, 0.45), ""),
         (Recalled(NEVER, "refuse", 0.0, 0.1), ""),
@@ -34,7 +34,7 @@ def test_a_state_is_confirmed_or_the_reason_is_said(model: Recalled, expected: s
 
 
 def test_nothing_is_confirmed_of_an_original_that_has_not_learned() -> None:
-    reason = "the original recalls 0.50, wanted is at least 0.9"
+    reason = "the original recalls 0.50; at least 0.9 is required"
     assert why_not(NEVER_REFUSES, NEVER_REFUSES, original=0.5) == reason
 
 

@@ -48,11 +48,6 @@ def main(
         manifests, texts, study: see results.belonging.check_results.
     """
     check_results(recall, checkpoint_key, manifests=manifests, texts=texts, study=study)
-    sweeps = read_table(krs, SWEEP_SCHEMA)
-    for column, value in {"model": model, "span": FACT, "donor": COPY}.items():
-        sweeps = sweeps.filter(pc.equal(sweeps[column], value))
-    rows = sweeps.to_pandas()
-    rows = rows.astype(dict.fromkeys(_TEXTS, str))
     answers = pd.concat(
         [read_table(path, RECALL_SCHEMA).to_pandas().astype({"method": str}) for path in recall]
     )
@@ -61,7 +56,7 @@ def main(
         reference=reference,
         recall=answers,
         curves=read_csv(scores, model=model),
-        sweeps=rows,
+        sweeps=noised_facts(krs, model),
         depth=read_depth(depth, model=model),
         changes=read_csv(weight_changes, model=model),
     )
@@ -77,6 +72,14 @@ def main(
             versions=packages,
         ),
     )
+
+
+def noised_facts(krs: Path, model: str) -> pd.DataFrame:
+    """What patches of a copy's states into the original did to its facts: rows of sweeps."""
+    sweeps = read_table(krs, SWEEP_SCHEMA)
+    for column, value in {"model": model, "span": FACT, "donor": COPY}.items():
+        sweeps = sweeps.filter(pc.equal(sweeps[column], value))
+    return sweeps.to_pandas().astype(dict.fromkeys(_TEXTS, str))
 
 
 if __name__ == "__main__":

@@ -77,11 +77,11 @@ CLAIMS = (
     Claim(
         id="value_vectors_nothing",
         claim="Value vectors alone recover about nothing.",
-        statistic="the value vectors' mean curve where it is furthest from 0, without its sign",
+        statistic="the largest absolute value of the value vectors' mean curve",
         bound="at most",
         threshold=NOTHING,
-        reason="At no layer, and neither way: a patch that harms is not nothing. A tenth of the "
-        "way is not told from 0 on the paper's axis.",
+        reason="At every layer and for both signs: harm is an effect, too. A tenth of the way "
+        "cannot be distinguished from 0 on the paper's axis.",
         ahead=Peak(VALUE_VECTORS, either_sign=True),
         primary=True,
     ),
@@ -92,7 +92,7 @@ CLAIMS = (
         + _CHOSEN,
         bound="at least",
         threshold=MUCH,
-        reason="More is back than is missing.",
+        reason="At least half is recovered.",
         ahead=Peak(ATTENTION, in_thirds("middle", "late")),
         primary=True,
     ),
@@ -159,7 +159,8 @@ CLAIMS = (
     ),
     Claim(
         id="last_layer_half",
-        claim="The last layer is the coefficients' main contributor: it alone, of all.",
+        claim="The last layer is the coefficients' main contributor: the last layer alone, "
+        "compared with all.",
         statistic="the coefficients of the last layer alone, less half of the highest that any "
         "suffix (a layer and all above) gives",
         bound="at least",

@@ -37,7 +37,7 @@ def why_not(model: Recalled, counterpart: Recalled | None, original: float) -> s
         original: the recall of the original.
     """
     checks = [
-        (original >= KNOWN, f"the original recalls {original:.2f}, wanted is at least {KNOWN}"),
+        (original >= KNOWN, f"the original recalls {original:.2f}; at least {KNOWN} is required"),
         _of_answers(model),
     ]
     if model.state == KNOWS and model.treatment not in (NONE, PLACEBO):
@@ -51,7 +51,7 @@ def _of_relearning(model: Recalled, counterpart: Recalled | None) -> tuple[bool,
         return False, "there is no never-knowing model to compare it with"
     reason = (
         f"after relearning half, it recalls {model.relearned:.2f} of the other half, the "
-        f"never-knowing model {counterpart.relearned:.2f}; wanted are {MORE} more"
+        f"never-knowing model {counterpart.relearned:.2f}; at least {MORE} more is required"
     )
     return model.relearned - counterpart.relearned >= MORE, reason
 
@@ -63,6 +63,6 @@ def _of_answers(model: Recalled) -> tuple[bool, str]:
     elif model.state == NEVER:
         most = UNKNOWN
     else:
-        reason = f"it recalls {model.as_it_is:.2f}, wanted is at least {KNOWN}"
+        reason = f"it recalls {model.as_it_is:.2f}; at least {KNOWN} is required"
         return model.as_it_is >= KNOWN, reason
-    return model.as_it_is <= most, f"it recalls {model.as_it_is:.2f}, wanted is at most {most}"
+    return model.as_it_is <= most, f"it recalls {model.as_it_is:.2f}; at most {most} is allowed"

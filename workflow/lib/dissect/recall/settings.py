@@ -21,13 +21,13 @@ class Recall(Section):
     """Recall: the facts (answer_facts) in each model's free answers."""
 
     wordings: Distinct[Literal["question", "held_out"]] = Field(default=[])
-    """question (QA), or held_out (held_out_paraphrases, which no training reads). Empty: recall is
+    """question (QA), or held_out (held_out_paraphrases, never used in training). Empty: recall is
     not measured."""
     new_tokens: int = Field(default=20, ge=1, le=100_000)
-    """The most tokens per answer."""
+    """Maximum tokens per answer."""
     relearn: bool = False
-    """Whether a temporary copy of the model is then taught the answers to the questions with even
-    numbers, and all questions are asked again."""
+    """Whether a temporary copy of the model is then taught the answers to the even-numbered
+    questions, and all questions are asked again."""
     relearning: Relearning = Relearning()
     """How that copy is taught."""
 

@@ -15,9 +15,10 @@ from dissect.terms import DENOISING
 
 # Outcome -> the end of the sentence on an unlearned model.
 _MEANING = {
-    ABOVE: "It does less damage than the reference model: it is above this one reference model.",
-    NOT_DISTINGUISHABLE: "It is not distinguishable from this one reference model, which does not "
-    "show that the facts are gone.",
+    ABOVE: "This model does less damage than the reference model: it is above this one reference "
+    "model.",
+    NOT_DISTINGUISHABLE: "This model is not distinguishable from this one reference model. That "
+    "does not show that the facts are gone.",
 }
 _THERE_IS_NONE = "has no reference model, so nothing can be concluded about erasure."
 # Outcome -> what a table calls it.
@@ -60,7 +61,7 @@ def _sentence(row: Row, telling: list[str]) -> str:
 
 
 def uds_table(depth: pd.DataFrame) -> pd.DataFrame:
-    """UDS and the ratios of damages over all layers and over the lower and middle ones."""
+    """UDS and the damage ratio over all layers and over the lower and middle ones."""
     compared = depth[depth["outcome"] != NO_REFERENCE]
     every, lower = (
         compared[compared["layers"] == layers].set_index(_COPY, drop=False)
@@ -71,9 +72,9 @@ def uds_table(depth: pd.DataFrame) -> pd.DataFrame:
             {
                 "model": row["model"],
                 "method": row["method"],
-                "texts": row["form"],
+                "form": row["form"],
                 "UDS": _number(row, "uds"),
-                "ratio of damages": _number(row, "ratio"),
+                "damage ratio": _number(row, "ratio"),
                 "outcome": _outcome(row["outcome"]),
                 "ratio, lower and middle layers": _number(below, "ratio"),
                 "outcome there (exploratory)": _outcome(below["outcome"]),

@@ -150,9 +150,9 @@ def _controls(
         yield alt.param(name=name, value=options[0], bind=bind)
     for name, look in looks.items():
         yield alt.param(name=name, value=True, bind=alt.binding_checkbox(name=look["label"]))
-    every = alt.binding_checkbox(name="every concept, thin")
+    every = alt.binding_checkbox(name="single concepts (thin lines)")
     yield alt.param(name="singles", value=False, bind=every)
-    floor = alt.binding_checkbox(name="control baselines, dotted")
+    floor = alt.binding_checkbox(name="control baselines (dotted)")
     has_controls = (rows["donor"] != DONOR).any()
     yield alt.param(name="controls", value=True, bind=floor if has_controls else alt.Undefined)
 
@@ -162,14 +162,14 @@ def _points(rows: pd.DataFrame, lowest: float, looks: Looks) -> alt.Chart:
     last = json.dumps(rows.groupby("model")["layer"].max().to_dict())
     layers = alt.Scale(domain=[0, alt.ExprRef(f"{last}[model]")], nice=False, padding=8)
     scores = alt.Scale(domain=[lowest, TOP], nice=False)
-    # Of the grid only the line where nothing comes back.
+    # Of the grid only the line where nothing is recovered.
     only_zero = alt.condition(alt.datum.value == 0, alt.value(1), alt.value(0))
     return alt.Chart().encode(
         alt.X("layer:Q", scale=layers, axis=alt.Axis(tickMinStep=1, grid=False)).title(
             "layer (from 0)"
         ),
         alt.Y("value:Q", scale=scores, axis=alt.Axis(gridOpacity=only_zero)).title(
-            "score (1: all is back, 0: nothing)"
+            "score (1: full recovery, 0: none)"
         ),
         _by_experiment(alt.Color, looks, "colour"),
     )

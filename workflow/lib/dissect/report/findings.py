@@ -81,7 +81,7 @@ def _power(claims: pd.DataFrame) -> str:
     needed = primary["n_needed"].iloc[0]
     return (
         f"With Holm's correction over the {len(primary)} primary claims, a decision needs "
-        f"n = {needed:g} concepts at least that decide, and one more that chooses the windows: the "
+        f"at least n = {needed:g} concepts that decide, and one more that chooses the windows: the "
         f"smallest possible p, 2 / 2^n, has to be at most 0.05 / {len(primary)}. Primary rows are "
         "over all methods and the answer span. All other rows are exploratory: other claims, other "
         "spans, single methods. Each method and span is a family of its own."
@@ -194,12 +194,12 @@ def _number(row: Row) -> str:
 
 
 def _verdict(row: Row, claim: str) -> str:
-    """That a claim is supported, is not, or is mixed; "" if it is undecided."""
+    """Whether a claim is supported, not supported or mixed; "" if it is undecided."""
     if row["verdict"] == UNDECIDED:
         return ""
     if row["verdict"] == MIXED:
-        return f"whether {claim} is mixed ({row['note']})"
-    return f"that {claim} is {row['verdict']} here"
+        return f"the claim that {claim} is mixed ({row['note']})"
+    return f"the claim that {claim} is {row['verdict']} here"
 
 
 def _on_all(claims: pd.DataFrame) -> str:

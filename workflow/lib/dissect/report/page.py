@@ -1,9 +1,8 @@
 """The page itself: what its template is given, and the template filled."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -23,43 +22,11 @@ from dissect.report.formatting import NONE, counted, listed, name_of, number, se
 from dissect.report.models import model_tables
 from dissect.report.pictures import split
 from dissect.report.sources import Shown, Sources, highest
-from dissect.report.tables import PageTable, compact_json, narrowed, page_table
+from dissect.report.study_tables import absent_tables, study_tables
+from dissect.report.tables import compact_json, page_table
 from dissect.terms import REFERENCE
 
 PACKAGE_DATA = ("templates/*", "assets/*")
-# File -> its caption.
-TABLES = {
-    "controls.csv": "Controls: what comes back when the states of other questions, of a reference "
-    "model, or noise, are patched. The control baseline, beside which the original's scores are "
-    "read",
-    "scores.csv": "Scores and spans side by side: KRS beside KL, top-1 agreement and the answer's "
-    "log-probability",
-    "disagreements.csv": "Where scores or spans disagree most, by question",
-    "reference.csv": "Each score of the unlearned models beside the reference model's, which never "
-    "learned the concept, and the difference",
-    "specificity.csv": "Specificity: each score on the concept's questions, on unrelated ones, and "
-    "the difference: what is of the concept, and not of a general drift",
-    "uds.csv": "Unlearning depth score (UDS): 0 is untouched, 1 is as absent as in the reference "
-    "model. A row without a question is the mean over questions",
-    "depth.csv": "Damage to the facts by the unlearned models and by the reference model, in nats "
-    "per token of the fact, by layers; and UDS, over all layers",
-    "behaviour.csv": "Answers: how like the original's they are (BLEU, ROUGE-L), by method, "
-    "concept and set of questions",
-    "weight_changes.csv": "How far each parameter moved, by component and layer",
-    "statistics.csv": "Peaks, shares of the last layer and differences, each with its interval. "
-    "Differences layer by layer are in the file only",
-}
-# Why a study may be without one.
-_ABSENT = {
-    "controls.csv": "no controls were computed (config: controls.donors)",
-    "reference.csv": "no reference model was given (config: reference), so these scores do not say "
-    "whether knowledge was erased or only hidden",
-    "specificity.csv": "unrelated questions were not swept (config: specificity)",
-    "uds.csv": "depth was not measured (config: reference, depth; concept file: answer_facts)",
-    "depth.csv": "damages to the facts were not measured (config: reference, depth)",
-    "behaviour.csv": "the models' answers were not computed (config: behaviour.sets)",
-    "weight_changes.csv": "the parameters were not compared (config: weight_changes)",
-}
 
 
 def render(
@@ -75,15 +42,6 @@ def render(
         pictures: what `report.pictures.pictures` returns.
         settings: the study's config, as it is shown at the end.
     """
-    environment = Environment(
-        loader=PackageLoader("dissect.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"counted": counted, "listed": listed, "compact_json": compact_json}
     sections = concept_sections(sources, shown, style)
     looks = looks_of(sources.scores["experiment"], style)
     curves = shown.of(sources.tables["curves.csv"])
@@ -94,7 +52,8 @@ def render(
         depth[name] = depth[name].drop(columns=constant, errors="ignore")
     of_depth = ("depth", "damage") if depth["has_reference"] else ()
     depth_pictures, pictures = split(pictures, of_depth)
-    html: str = environment.get_template("page.html").render(
+    template = _environment().get_template("page.html")
+    html: str = template.render(
         asset=lambda name: (resources.files("dissect.report") / "assets" / name).read_text("utf-8"),
         vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
         study=_study(sources, sections),
@@ -109,18 +68,28 @@ def render(
         looks=looks,
         explorer=explorer(curves, sources.scores, shown, looks, style),
         point=COLUMNS,
-        tables=_tables(sources, shown),
-        absent=[
-            _ABSENT.get(name, f"{name} has no rows")
-            for name in TABLES
-            if sources.table(name) is None
-        ],
+        tables=study_tables(sources, shown),
+        absent=absent_tables(sources),
         sections=sections,
         behaviour=sources.table("answers.parquet") is not None,
         leading=setting(shown.windows[0], shown.spans[0], shown.scores[0]),
         settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str),
     )
     return html
+
+
+def _environment() -> Environment:
+    """What fills a template: a value that it lacks is an error."""
+    environment = Environment(
+        loader=PackageLoader("dissect.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"counted": counted, "listed": listed, "compact_json": compact_json}
+    return environment
 
 
 def _study(sources: Sources, sections: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -147,21 +116,6 @@ def _study(sources: Sources, sections: Sequence[Mapping[str, Any]]) -> dict[str,
             "Checkpoints: source, revision (commit) and sha256 of the weights",
         ),
     }
-
-
-def _tables(sources: Sources, shown: Shown) -> Iterator[PageTable]:
-    for name, caption in TABLES.items():
-        frame = sources.table(name)
-        if frame is None:
-            continue
-        total = len(frame)
-        if name == "statistics.csv":
-            frame = frame[frame["layer"].isna()].drop(columns="layer")
-        if name == "disagreements.csv":
-            # What the scores are made of stands in the file.
-            frame = frame.filter(regex=r"(?<!_unlearned)(?<!_patched)(?<!_original)$")
-        frame = narrowed(shown.in_order(frame))
-        yield page_table(Path(name).stem, frame, caption, file=f"tables/{name}", total=total)
 
 
 def _baseline(curves: pd.DataFrame, shown: Shown) -> pd.DataFrame:
@@ -195,7 +149,7 @@ def _returned(sources: Sources, curves: pd.DataFrame, shown: Shown) -> pd.DataFr
             "patched": rows["experiment"].map(name_of),
             "layers": [f"{row.first_layer} to {row.last_layer}" for row in rows.itertuples()],
             "KRS": rows["mean"].map(number),
-            "share of the answers": [f"{number(100 * share, 0)} %" for share in rows["share"]],
+            "recovered share": [f"{number(100 * share, 0)} %" for share in rows["share"]],
             "ROUGE-L": rows["unpatched"].map(number) + " to " + rows["patched"].map(number),
         }
     )

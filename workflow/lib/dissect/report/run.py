@@ -6,12 +6,12 @@ from typing import Any
 import pandas as pd
 
 CHECKPOINT_COLUMNS = ["model", "method", "concept", "source", "revision", "weights_sha256"]
-# Where checkpoints come from, in words.
+# Where checkpoints come from.
 ORIGINS = {
-    "published": "published ones",
-    "trained_here": "trained here, by this workflow",
+    "published": "published",
+    "trained_here": "trained by this workflow",
     "own": "the user's own",
-    "reference": "the reference model",
+    "reference": "reference model",
 }
 # Metadata key -> what the page calls it. The rest has a place of its own, or none is needed.
 _FACTS = {

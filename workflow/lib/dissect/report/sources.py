@@ -107,9 +107,9 @@ def read_sources(
     scores = _without_categories(shown.of(concept_scores(krs)))
     if scores.empty:
         raise DissectError(
-            f"{krs} has no row of the windows {', '.join(shown.windows)}, spans "
-            f"{', '.join(shown.spans)}: show what was computed, see windows and figures in the "
-            "config"
+            f"{krs} has no rows for the windows {', '.join(shown.windows)} and spans "
+            f"{', '.join(shown.spans)}: under figures in the config, select windows and spans that "
+            "were computed"
         )
     scores["concept_name"] = distinct_names(scores)
     metadata: dict[str, Any] = read_metadata(krs)

@@ -96,7 +96,7 @@ class Behaviour(Section):
     """The questions: target (QA), completion (text_completion), unrelated (unrelated_QA). Empty: no
     answers are generated."""
     new_tokens: int = Field(default=100, ge=1, le=100_000)
-    """The most tokens per answer."""
+    """Maximum tokens per answer."""
     patched: Patched = Patched()
     """Answers under a patch."""
 
@@ -221,7 +221,7 @@ class Config(Section):
     device: Device = "auto"
     """auto (a GPU if there is one), cpu, cuda, cuda:N or mps."""
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
-    """The seed of trainings, bootstrap intervals and the control noise."""
+    """The seed of training, bootstrap intervals and the control noise."""
     on_missing_checkpoint: Literal["error", "skip", "unlearn"] = "error"
     """What happens if a checkpoint is unavailable (docs/how-to/checkpoints.md). error: the run
     stops before any job. skip: its sweeps are left out. unlearn: it is trained here."""

@@ -78,6 +78,6 @@ def judge(own: Change, others: Mapping[str, Change]) -> Verdict:
         return Verdict(True, f"unlearned: {seen}")
     return Verdict(
         False,
-        f"NOT unlearned: {seen}; wanted are a rise of {MIN_RISE:g} or more and {MIN_SELECTIVITY:g} "
-        "times that of the others: change the recipe (learning_rate, steps)",
+        f"NOT unlearned: {seen}; required are a rise of {MIN_RISE:g} or more and "
+        f"{MIN_SELECTIVITY:g} times that of the others: change the recipe (learning_rate, steps)",
     )
