@@ -226,6 +226,31 @@ def test_a_changed_concept_file(study: Study, sweep: Path) -> None:
         check(load(study_config()), sweep)
 
 
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ([None], None),
+        (["No."], None),  # the answer does not say it
+        (["So."], r'answer_facts is \[null\], expected \["So."\]'),
+        (None, r"answer_facts is \[null\], expected missing"),
+    ],
+)
+def test_changed_facts_of_generated_answers(
+    study: Study, sweep: Path, named: list[str | None] | None, told: str | None
+) -> None:
+    path = Path(study.texts_path("tiny", "tea"))
+    answered = json.loads(path.read_text(encoding="utf-8"))
+    write_json(path, answered | {"answer_facts": [None]})
+    files = plant(Path("results"), flat(0.5), metadata=metadata_of(study))
+    facts = {} if named is None else {"answer_facts": named}
+    Path("concepts.json").write_text(json.dumps([CONCEPT | facts, OTHER]), encoding="utf-8")
+    study = load(study_config())
+    if told is None:
+        return check(study, files)
+    with pytest.raises(DissectError, match=rf"answers/tiny/tea.json .*{told}"):
+        check(study, files)
+
+
 def test_a_changed_text_that_a_training_retained(study: Study, sweep: Path) -> None:
     edited = json.dumps([CONCEPT, OTHER | {"wikipedia_content": "Mate is green."}])
     Path("concepts.json").write_text(edited, encoding="utf-8")

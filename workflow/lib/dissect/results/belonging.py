@@ -129,7 +129,11 @@ def _refuse_foreign_texts(
         given: dict[str, Any] = {"entry_sha256": _digest(entry, left_out)}
         wanted: dict[str, Any] = {}
         if entries_of_model is not None:
-            wanted["entry_sha256"] = _digest(entries_of_model.get(path.stem, {}), left_out)
+            of_study = entries_of_model.get(path.stem, {})
+            wanted["entry_sha256"] = _digest(of_study, left_out)
+            if answered_by is not None:
+                given["answer_facts"] = entry.get("answer_facts")
+                wanted["answer_facts"] = _facts_said(of_study, entry)
         if answered_by is not None:
             given["answered_by"] = entry.get("answered_by", {})
             wanted["answered_by"] = answered_by | {"weights_sha256": weights[model]}
@@ -148,6 +152,19 @@ def _entries(concept_file: Path, sha256: str | None) -> dict[str, Entry] | None:
 
 def _digest(entry: Entry, left_out: Sequence[str]) -> str:
     return digest({key: value for key, value in entry.items() if key not in left_out})
+
+
+def _facts_said(of_study: Entry, answered: Entry) -> list[str | None] | None:
+    """The concept file's facts, null where the generated answer lacks one (texts.answers)."""
+    facts = of_study.get("answer_facts")
+    if facts is None:
+        return None
+    texts = zip(answered["QA"], answered.get("QA_with_answers", ()), strict=False)
+    answers = [text.partition(question.strip())[2] for question, text in texts]
+    return [
+        fact if fact and fact in answer else None
+        for fact, answer in zip(facts, answers, strict=False)
+    ]
 
 
 def _warn_of_machines(every: Iterable[Mapping[str, str]]) -> None:
