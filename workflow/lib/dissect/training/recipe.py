@@ -94,8 +94,8 @@ class Recipe(Optimisation):
     """Optimizer steps; three are about one epoch of a concept's text."""
     retain: Names = Field(default=[])
     """Ids of the concepts whose texts are retained; the unlearned concept is left out. Empty: the
-    next concept in the checkpoints table. Name them if you may add rows: changes repeat the
-    training."""
+    next concept in the checkpoints table. Name them, or training may be repeated when rows are
+    added."""
     held_out: Names = Field(default=[])
     """As `retain`, but their loss is only measured. Empty: the next one that is not retained."""
     stop_at_forget_rise: float | None = Field(default=None, gt=0)
