@@ -208,7 +208,7 @@ def _new(draw: Draw, drawn: dict[Draw, set[str]], rng: random.Random) -> str:
             before.add(text)
             return text
     raise ValueError(
-        f"there are no more facts or names of a kind of which {len(before)} are taken; "
+        f"no new fact or name of one kind was found after {len(before)} of them; "
         "ask for fewer subjects"
     )
 

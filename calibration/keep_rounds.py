@@ -30,14 +30,14 @@ def keep_rounds(folder: Path) -> list[Path]:
         kept = Path(finished, path.name)
         if kept.exists() and kept.read_bytes() != path.read_bytes():
             raise ValueError(
-                f"{kept} is not what {path} holds now; delete the first to replace it by the second"
+                f"{kept} differs from {path}; to replace the first, delete it and run again"
             )
     return [Path(shutil.copy(path, finished)) for path in made]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="that make_study.py has made")
+    parser.add_argument("folder", type=Path, help="folder that make_study.py has written")
     try:
         for path in keep_rounds(parser.parse_args().folder):
             print(path)

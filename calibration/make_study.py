@@ -116,7 +116,7 @@ def make_study(
         OSError: if the settings cannot be read.
     """
     if not seeds or subjects < 1:
-        raise ValueError(f"{len(seeds)} rounds of {subjects} subjects; at least one of each")
+        raise ValueError(f"{len(seeds)} rounds of {subjects} subjects; give at least one of each")
     if finished is None and source == SOURCE and min(seeds) >= FIRST_CONFIRMATORY:
         finished = FINISHED
     config = yaml.safe_load(settings.read_text(encoding="utf-8"))
@@ -146,14 +146,22 @@ def make_study(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="relative to the working directory")
-    parser.add_argument("--seed", type=int, required=True, help="of the first round")
-    parser.add_argument("--rounds", type=int, default=1, help="how many seeds, counted up")
-    parser.add_argument("--settings", type=Path, default=HERE / "settings.yaml", help="the config")
-    parser.add_argument("--subjects", type=int, default=SUBJECTS, help="to be forgotten")
-    parser.add_argument("--source", default=SOURCE, help="of the base, as in a checkpoints table")
-    parser.add_argument("--treatments", nargs="+", default=TREATMENTS, help="recipes of the config")
-    parser.add_argument("--finished", type=Path, help="folder of rounds that these count with")
+    parser.add_argument("folder", type=Path, help="folder to write the study to")
+    parser.add_argument("--seed", type=int, required=True, help="seed of the first round")
+    parser.add_argument(
+        "--rounds", type=int, default=1, help="number of rounds; their seeds follow each other"
+    )
+    parser.add_argument(
+        "--settings", type=Path, default=HERE / "settings.yaml", help="the study's settings"
+    )
+    parser.add_argument("--subjects", type=int, default=SUBJECTS, help="subjects to forget")
+    parser.add_argument("--source", default=SOURCE, help="base model, as in a checkpoints table")
+    parser.add_argument(
+        "--treatments", nargs="+", default=TREATMENTS, help="names of recipes in the settings"
+    )
+    parser.add_argument(
+        "--finished", type=Path, help="folder of finished rounds to count with these"
+    )
     chosen = vars(parser.parse_args())
     first, rounds = chosen.pop("seed"), chosen.pop("rounds")
     try:

@@ -132,7 +132,7 @@ def test_a_reference_models_own_sweep_leaves_it_out(
     with caplog.at_level("INFO", "dissect"):
         rows = dissect(own, tmp_path / "x.parquet", "attention", controls=controls, reference=[])
     assert rows["donor"].unique().tolist() == ["original", "noise"]
-    assert "control reference: left out, this sweep is the reference model's own" in caplog.text
+    assert "control reference: left out, this is the reference model's own sweep" in caplog.text
     assert "reference_weights_sha256" not in read_metadata(tmp_path / "x.parquet")
 
 

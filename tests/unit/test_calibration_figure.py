@@ -74,13 +74,13 @@ def test_areas_and_intervals_are_the_tables() -> None:
         ends = [list(line.get_xdata()) for line in at_row if len(line.get_xdata()) == 2]
         assert [numbers["auc_low"], numbers["auc_high"]] in ends
     assert "n = 6 rounds" in words(figure) and "bars: 95 % intervals" in words(figure)
-    assert 'lower speaks for "knows"' in words(figure)
+    assert 'lower: "knows"' in words(figure)
     assert legend(figure) == ["knows the facts", "never knew them", "threshold from all rounds"]
 
 
 def test_two_rounds_have_no_intervals_and_say_so() -> None:
     figure, _ = drawn(planted(2))
-    assert "no interval under 5 rounds" in words(figure)
+    assert "no interval with fewer than 5 rounds" in words(figure)
     assert "bars" not in words(figure) and "n = 2 rounds" in words(figure)
     assert "n = 1 round" in words(drawn(planted(1))[0])
 

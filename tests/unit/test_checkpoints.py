@@ -216,7 +216,7 @@ def test_manifest_notices_other_bytes_of_the_same_size(
     then = path.stat().st_mtime_ns + seconds * 10**9
     weights.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     os.utime(weights, ns=(then, then))
-    with pytest.raises(DissectError, match=r"has sha256 .*, its manifest says") as error:
+    with pytest.raises(DissectError, match=r"has sha256 .*, but its manifest says") as error:
         read_manifest(path)
     one_line(error)
     weights.write_bytes(good)

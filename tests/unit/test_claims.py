@@ -178,7 +178,7 @@ def test_what_another_score_denies_is_mixed(tmp_path: Path, id: str, differing: 
             sweeps.append(sweep(tmp_path, true, concept, experiment, others=others))
     found = row(claims(scores_of(tmp_path, sweeps), WINDOWS), id)
     assert found["verdict"] == "mixed"
-    assert found["note"] == f"not so in {differing} ({found[differing]:.2f})"
+    assert found["note"] == f"not confirmed by {differing} ({found[differing]:.2f})"
 
 
 NO_THRESHOLD = [

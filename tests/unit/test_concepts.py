@@ -86,7 +86,7 @@ def test_the_digest_follows_the_content_only() -> None:
         ),
         ({"answers_tokens_num": [-2, 1]}, "greater than or equal to 1, but it is -2"),
         ({"answers_tokens_num": [1.5, 1]}, "but it is 1.5"),
-        ({"QA_with_answers": ...}, "answers_tokens_num without QA_with_answers"),
+        ({"QA_with_answers": ...}, "answers_tokens_num needs QA_with_answers"),
         ({"Layer": 3}, "Layer and Dim name a value vector together; give both or"),
         ({"Layer": 3.5, "Dim": 0}, "Layer: input should be a valid integer, but it is 3.5"),
         ({"Layer": 3, "Dim": -1}, "Dim: input should be greater than or equal to 0, but it is -1"),

@@ -468,7 +468,7 @@ def test_a_single_question_has_no_other(
     assert [control.donor.name for control in controls] == ["noise"]
     for name in (OTHER_QUESTION, ALIGNED_QUESTION, MEAN_OF_QUESTIONS):
         assert f"{name}: left out, the concept has a single question" in caplog.text
-    assert "reference: left out, this sweep is the reference model's own" in caplog.text
+    assert "reference: left out, this is the reference model's own sweep" in caplog.text
 
 
 @ONE_TREE

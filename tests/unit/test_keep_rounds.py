@@ -62,7 +62,7 @@ def test_a_finished_round_is_not_replaced() -> None:
     keep_rounds(Path("study"))
     keep_rounds(Path("study"))
     finish(Path("study"), 101, "another result")
-    with pytest.raises(ValueError, match="is not what"):
+    with pytest.raises(ValueError, match="differs from"):
         keep_rounds(Path("study"))
     assert (FINISHED / "seed_101.csv").read_text(encoding="utf-8") == "a round"
 

@@ -58,8 +58,8 @@ def test_a_call_that_does_not_fit_is_halved_and_so_are_all_later_ones(
         assert torch.equal(micro_batches(device, batch), batch + 1)
     assert device.calls == [8, 4, *[2] * 8]
     assert [record.getMessage() for record in caplog.records] == [
-        "out of memory with 8 runs of 5 tokens in a call; 4 from here on",
-        "out of memory with 4 runs of 5 tokens in a call; 2 from here on",
+        "out of memory with 8 runs of 5 tokens in a call; 4 per call from now on",
+        "out of memory with 4 runs of 5 tokens in a call; 2 per call from now on",
     ]
 
 

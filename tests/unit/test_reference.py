@@ -169,4 +169,4 @@ def test_a_reference_of_another_shape_is_told_before_any_job(inputs: Path) -> No
         config = inputs / "own" / folder / "config.json"
         config.write_text(f'{{"model_type": "llama", "num_hidden_layers": {layers}}}')
     said = refused(reference="retain")
-    assert "m retain: own/retain is a llama model of 5 layers" in said
+    assert "m retain: own/retain has family llama and 5 layers" in said

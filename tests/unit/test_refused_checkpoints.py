@@ -218,7 +218,7 @@ def test_the_architecture_is_the_familys(copy: Path, architectures: Any) -> None
         ("null", "does not hold a JSON object"),
         (b'{"a": "\xff"}', "not a text file in UTF-8"),
         (DEEP, "nested too deeply"),
-        ('{"model_type": "llama", "rms_norm_eps": NaN}', "NaN is not a number in JSON"),
+        ('{"model_type": "llama", "rms_norm_eps": NaN}', "NaN is not allowed in JSON"),
     ],
 )
 def test_a_config_that_is_no_object(copy: Path, content: str | bytes, words: str) -> None:

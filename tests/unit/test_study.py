@@ -192,7 +192,7 @@ def test_a_model_has_no_figure_of_what_it_lacks() -> None:
 
 
 def test_a_figure_of_facts_alone_needs_a_fact() -> None:
-    assert "figures.spans: fact alone" in refused(figures={"spans": ["fact"]})
+    assert "figures.spans names only fact" in refused(figures={"spans": ["fact"]})
 
 
 def test_answers_are_planned_as_far_as_they_are_asked() -> None:
@@ -292,7 +292,7 @@ def test_unknown_names_are_told_with_the_nearest() -> None:
 def test_a_method_that_cannot_be_trained_is_told() -> None:
     write_table(*ROWS, "m\tforget_it\ttea\tunlearn")
     said = refused()
-    assert "m forget_it tea is to be unlearned: recipe 'forget_it' is not one to train here" in said
+    assert "m forget_it tea is to be unlearned: recipe 'forget_it' is not known" in said
     assert study(methods=["dpo"]).methods == ["dpo"]
 
 
@@ -327,11 +327,11 @@ def test_a_window_wider_than_the_model_is_told() -> None:
 def test_a_control_where_there_is_no_window_is_told() -> None:
     controls = {"donors": ["noise"], "layers": [0, 6]}
     assert refused(controls=controls) == (
-        "config: controls.layers: 6 is the layer of no window of m; allowed: 0, 1, 2, 3, 4, 5"
+        "config: controls.layers: no window of m has the layer 6; allowed: 0, 1, 2, 3, 4, 5"
     )
     study(controls=controls | {"donors": []})
     said = refused(controls=controls | {"layers": [2]}, windows=["sliding_3_every_2"])
-    assert said.endswith("2 is the layer of no window of m; allowed: 1, 3, 5")
+    assert said.endswith("no window of m has the layer 2; allowed: 1, 3, 5")
 
 
 def test_controls_are_part_of_a_sweep_where_there_are_donors() -> None:
@@ -493,7 +493,7 @@ def test_a_preflight_that_another_program_has_saved_is_told(inputs: Path, conten
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
     assert refused() == (
-        "results/x/checkpoints/preflight.csv is not as it was written; delete it, and run "
+        "results/x/checkpoints/preflight.csv is damaged or was edited; delete it and run "
         "snakemake preflight"
     )
 
@@ -556,13 +556,13 @@ def test_a_folder_that_is_no_checkpoint_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("model_type", "layers", "said"),
-    [("mistral", 6, "mistral model of 6 layers"), ("llama", 8, "llama model of 8 layers")],
+    [("mistral", 6, "family mistral and 6 layers"), ("llama", 8, "family llama and 8 layers")],
 )
 def test_another_model_is_no_copy_of_the_original(model_type: str, layers: int, said: str) -> None:
     for folder in ("original", "grad_diff_tea", "dpo_mate"):
         describe(folder, "llama")
     describe("dpo_tea", model_type, layers)
-    expected = f"m dpo tea: own/dpo_tea is a {said}, its original own/original a llama model of 6"
+    expected = f"m dpo tea: own/dpo_tea has {said}, but its original own/original has family llama"
     with pytest.raises(DissectError, match=expected):
         study()
 
@@ -649,11 +649,11 @@ def test_what_cannot_be_taught_is_refused() -> None:
     with_answers("tea")
     assert "m never tea is to be taught all concepts of concepts.json but tea" in refused()
     write_table("m\tbase\ttea\tpath:own/original", *TAUGHT[1:3])
-    assert "the base row has no concept, here 'tea'" in refused()
+    assert "the base row must have no concept, but has 'tea'" in refused()
     write_table("m\tbase\t\tteach", *TAUGHT[1:3])
     assert "the base model cannot be made by teach" in refused()
     write_table(*TAUGHT[:2], "m\tnever\t\tteach")
-    assert "never learns its concept; name that concept" in refused()
+    assert "a teach row needs a concept, unless its method is original" in refused()
 
 
 def test_a_base_without_taught_rows_is_not_part_of_the_study() -> None:
@@ -727,7 +727,7 @@ def test_passes_are_for_rows_of_the_table() -> None:
     write_table(*TAUGHT[:3])
     with_answers("tea", "mate")
     said = refused(teaching={"passes_of": {"nevre": 2}})
-    assert "config: teaching.passes_of: method 'nevre' is not of a teach row" in said
+    assert "config: teaching.passes_of: 'nevre' is not the method of a teach row" in said
 
 
 def test_of_models_from_elsewhere_no_state_is_known() -> None:
@@ -739,9 +739,12 @@ def test_of_models_from_elsewhere_no_state_is_known() -> None:
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ("m\tx\ttea\tunlearn:forget_it", "recipe 'forget_it' is not one to train here"),
-        ("m\tx\ttea\tunlearn:dpo@nobody", "m x tea starts from nobody, which is trained from it"),
-        ("m\tx\ttea\tunlearn:dpo@x", "m x tea starts from x, which is trained from it"),
+        ("m\tx\ttea\tunlearn:forget_it", "recipe 'forget_it' is not known"),
+        (
+            "m\tx\ttea\tunlearn:dpo@nobody",
+            "m x tea starts from nobody, but no selected row of m tea",
+        ),
+        ("m\tx\ttea\tunlearn:dpo@x", "or that row is trained from this one"),
         ("m\tx\ttea\tteach:mate,rum", "concept 'rum' is not in concepts.json"),
     ],
 )
@@ -755,7 +758,7 @@ def test_a_start_that_is_not_selected_is_told() -> None:
     write_table(*TAUGHT[:3], "m\tx\ttea\tunlearn:dpo@never")
     with_answers("tea", "mate")
     said = refused(unlearning={"dpo": ANSWERS}, methods=["x"])
-    assert "m x tea starts from never, which is trained from it or is not a selected row" in said
+    assert "m x tea starts from never, but no selected row of m tea has that method" in said
 
 
 def test_what_is_trained_from_a_missing_model_is_left_out_with_it() -> None:
@@ -793,7 +796,9 @@ def test_finished_rounds_of_another_base_model_are_refused(inputs: Path) -> None
         file.write_text(f"round,model\nn,{base}\n", encoding="utf-8")
         if is_refused:
             said = refused(calibration={"rounds": "rounds"})
-            assert "is of the base model path:another, this study's is path:own/original" in said
+            assert (
+                "is of the base model path:another, but this study's is path:own/original" in said
+            )
         else:
             study(calibration={"rounds": "rounds"})
 

@@ -113,7 +113,7 @@ def no_comma(reader: Reader) -> None:
         (no_folder, "does not exist"),
         (no_checkpoint, "has no config.json"),
         (two_sets_of_weights, "holds both model.safetensors and"),
-        (another_model, "must be a fine-tuned copy of its original"),
+        (another_model, "name a fine-tuned copy of this original"),
         (wrong_id, "is not in the concept file"),
         (spaces, "names the columns"),
         (no_comma, "is not valid JSON"),

@@ -80,7 +80,7 @@ def test_preflight_shows_what_is_there_and_brings_no_weights(study: HubStudy) ->
     run = study.run("preflight", **ONE)
     assert run.status == 0, run.output
     assert study.statuses == {"original": "there", "dpo_tea": "there", "dpo_mate": "gone"}
-    assert "2 of 3 checkpoints are there" in run.output
+    assert "2 of 3 checkpoints are available" in run.output
     assert not study.weights
 
 

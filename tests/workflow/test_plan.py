@@ -237,7 +237,7 @@ def test_a_hub_that_did_not_answer_makes_nothing_missing(shipped: Workflow) -> N
     [
         ({"resutls": "x"}, "key 'resutls' is not known (did you mean results?)"),
         ({"methods": ["dop"]}, "method 'dop' is not in checkpoints.tsv"),
-        ({"controls": {"donors": ["noise"]}}, "donors without layers; name the layers"),
+        ({"controls": {"donors": ["noise"]}}, "donors need layers; name the layers"),
         ({"windows": ["sliding_7"]}, "sliding_7 is wider than tiny, which has 6 layers"),
         ({"figures": {"style": {"palette": "colourblind"}}}, "'colourblind' is not a palette of"),
         ({"models": {"tiny": {"concepts": "none.json"}}}, "none.json cannot be read"),

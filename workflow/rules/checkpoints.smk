@@ -22,7 +22,7 @@ rule preflight:
         config=config,
         preflight=study.config.preflight_csv,
     message:
-        "look at every checkpoint that the config selects"
+        "check every checkpoint that the config selects"
     script:
         "../scripts/preflight.py"
 

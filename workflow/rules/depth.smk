@@ -39,7 +39,7 @@ rule collect_depth:
         reference=study.config.reference,
         study=expectations.of_depth(study),
     message:
-        "set all depths beside the reference's"
+        "compare all depths with the reference's"
     script:
         "../scripts/collect_depth.py"
 

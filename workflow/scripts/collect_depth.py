@@ -35,7 +35,7 @@ def main(
     """
     if not depths:
         raise DissectError(
-            "no depth was measured: that takes a reference model (reference and depth.forms in the "
+            "no depth was measured: it needs a reference model (reference and depth.forms in the "
             "config) and answer_facts in the concept file (docs/explanation/depth.md)"
         )
     check_results(depths, checkpoint_key, manifests=manifests, texts=texts, study=study)

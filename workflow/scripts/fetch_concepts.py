@@ -21,11 +21,11 @@ def main(*, url: str, sha256: str, concepts: Path) -> None:
         except all_errors as error:  # those of http are OSErrors and among them
             raise DissectError(
                 f"{url} cannot be downloaded ({_first_line(error)}); check the address and the "
-                "network, or save the file and name it in config by path:"
+                "network, or save the file and name it in the config by path:"
             ) from error
         except ValueError as error:  # pooch: a protocol that it does not know, or a wrong hash
             raise DissectError(
-                f"{url} was refused ({_first_line(error)}); check url and sha256 in config"
+                f"{url} was refused ({_first_line(error)}); check url and sha256 in the config"
             ) from error
         log.info("fetched %s, %.1f kB, sha256 %s", url, partial.stat().st_size / 1e3, sha256)
 

@@ -35,9 +35,9 @@ def report(rows: Sequence[PreflightRow], on_missing: str) -> None:
     is_there = table["status"] == AVAILABLE
     on_hub = table[is_there & table["source"].str.startswith("hub:")]
     log.info(
-        f"{is_there.sum()} of {len(table)} checkpoints are there; the hub's {len(on_hub)} are "
-        f"{on_hub['bytes'].sum() / 1e9:.1f} GB in all, {free_bytes(Path(HF_HUB_CACHE)) / 1e9:.1f} "
-        f"GB are free in {HF_HUB_CACHE}"
+        f"{is_there.sum()} of {len(table)} checkpoints are available; the {len(on_hub)} on the hub "
+        f"are {on_hub['bytes'].sum() / 1e9:.1f} GB in total; "
+        f"{free_bytes(Path(HF_HUB_CACHE)) / 1e9:.1f} GB are free in {HF_HUB_CACHE}"
     )
     for row in rows:
         if row.status not in (AVAILABLE, "later"):

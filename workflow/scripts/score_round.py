@@ -79,7 +79,8 @@ def noised_facts(krs: Path, model: str) -> pd.DataFrame:
     sweeps = read_table(krs, SWEEP_SCHEMA)
     for column, value in {"model": model, "span": FACT, "donor": COPY}.items():
         sweeps = sweeps.filter(pc.equal(sweeps[column], value))
-    return sweeps.to_pandas().astype(dict.fromkeys(_TEXTS, str))
+    rows: pd.DataFrame = sweeps.to_pandas()
+    return rows.astype(dict.fromkeys(_TEXTS, str))
 
 
 if __name__ == "__main__":

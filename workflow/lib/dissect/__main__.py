@@ -1,4 +1,4 @@
-"""What is done with results beside the workflow: python -m dissect COMMAND --help."""
+"""Work with results, outside the workflow: python -m dissect COMMAND --help."""
 
 import argparse
 import math
@@ -15,17 +15,21 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m dissect", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    about = "compare two results folders, or archives: which sweeps and tables differ, by how much"
+    about = (
+        "compare two results folders, or archives: which sweeps and tables differ, and by how much"
+    )
     command = commands.add_parser("compare", help=about, description=about)
     command.add_argument("old", type=Path, metavar="OLD", help="a results folder, or archive.zip")
-    command.add_argument("new", type=Path, metavar="NEW", help="another one")
+    command.add_argument("new", type=Path, metavar="NEW", help="the one to compare it with")
     command.add_argument(
         "--tolerance",
         type=_tolerance,
         default=0.0,
-        help="numbers that differ by no more count as equal (default: 0, exact values)",
+        help="numbers that differ by at most this much count as equal (default: 0, exact values)",
     )
-    command.add_argument("--csv", type=Path, metavar="FILE", help="write every difference there")
+    command.add_argument(
+        "--csv", type=Path, metavar="FILE", help="write every difference to this CSV"
+    )
     chosen = parser.parse_args(arguments)
     try:
         return _compare(chosen.old, chosen.new, chosen.tolerance, chosen.csv)

@@ -157,7 +157,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> Never:
-    raise ValueError(f"{name} is not a number in JSON")
+    raise ValueError(f"{name} is not allowed in JSON")
 
 
 def sha256_of(path: Path) -> str:

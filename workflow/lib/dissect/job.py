@@ -47,7 +47,7 @@ def run(main: Main, *, network: bool = False) -> None:
         log.error("%s: %s", name, error)
         sys.exit(1)
     except Exception:
-        log.exception("%s: this is a defect of the workflow, please report it", name)
+        log.exception("%s: this is a bug in the workflow; please report it", name)
         sys.exit(1)
     finally:
         # The process ends now: looking for garbage once more, as Python does, takes a second.

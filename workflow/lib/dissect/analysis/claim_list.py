@@ -70,8 +70,8 @@ class Claim:
         return list(dict.fromkeys(one.experiment for one in (self.ahead, self.behind) if one))
 
 
-_ANY_ADVANTAGE = "Which of the two is higher needs no threshold but 0."
-_CHOSEN = "at the window that other concepts choose"
+_ANY_ADVANTAGE = "Whether one is higher than the other needs no other threshold than 0."
+_CHOSEN = "at the window chosen on other concepts"
 
 CLAIMS = (
     Claim(
@@ -80,8 +80,8 @@ CLAIMS = (
         statistic="the largest absolute value of the value vectors' mean curve",
         bound="at most",
         threshold=NOTHING,
-        reason="At every layer and for both signs: harm is an effect, too. A tenth of the way "
-        "cannot be distinguished from 0 on the paper's axis.",
+        reason="Every layer and both signs count, since harm is an effect, too. A tenth of the "
+        "way cannot be distinguished from 0 on the paper's axis.",
         ahead=Peak(VALUE_VECTORS, either_sign=True),
         primary=True,
     ),
@@ -101,7 +101,7 @@ CLAIMS = (
         claim="It is the attention of the middle and late layers, not of the early ones.",
         statistic="attention's highest point in the upper two thirds of layers, "
         + _CHOSEN
-        + ", less its highest in the lowest third",
+        + ", minus its highest in the lowest third",
         bound="above",
         threshold=0.0,
         reason=_ANY_ADVANTAGE,
@@ -115,8 +115,7 @@ CLAIMS = (
         + _CHOSEN,
         bound="at least",
         threshold=VERY_MUCH,
-        reason="More than much, less than both components together: half way between their "
-        "thresholds.",
+        reason="Half way between the thresholds of 'much' and of both components together.",
         ahead=Peak(MLP_COEFFICIENTS, in_thirds("late")),
         primary=True,
     ),
@@ -125,7 +124,7 @@ CLAIMS = (
         claim="It is the coefficients of the late layers, not of those before.",
         statistic="the coefficients' highest point in the last third of layers, "
         + _CHOSEN
-        + ", less their highest before it",
+        + ", minus their highest before it",
         bound="above",
         threshold=0.0,
         reason=_ANY_ADVANTAGE,
@@ -137,7 +136,7 @@ CLAIMS = (
         claim="The last layer is the coefficients' main contributor: windows that cover it.",
         statistic="the coefficients' highest point among windows that cover the last layer, "
         + _CHOSEN
-        + ", less their highest among windows that do not",
+        + ", minus their highest among windows that do not",
         bound="above",
         threshold=0.0,
         reason="If it is the main contributor, no window without it does as well. "
@@ -148,7 +147,7 @@ CLAIMS = (
     Claim(
         id="last_layer_best",
         claim="The last layer is the coefficients' main contributor: single layers.",
-        statistic="the coefficients of the last layer alone, less the highest of any other layer "
+        statistic="the coefficients of the last layer alone, minus the highest of any other layer "
         "alone",
         bound="above",
         threshold=0.0,
@@ -161,11 +160,11 @@ CLAIMS = (
         id="last_layer_half",
         claim="The last layer is the coefficients' main contributor: the last layer alone, "
         "compared with all.",
-        statistic="the coefficients of the last layer alone, less half of the highest that any "
+        statistic="the coefficients of the last layer alone, minus half of the highest that any "
         "suffix (a layer and all above) gives",
         bound="at least",
         threshold=0.0,
-        reason="More comes from it than all other layers add to it.",
+        reason="The last layer alone recovers at least as much as all other layers add to it.",
         ahead=Peak(MLP_COEFFICIENTS, topmost),
         behind=Peak(MLP_COEFFICIENTS, weight=MUCH),
         window="suffix",
@@ -185,11 +184,12 @@ CLAIMS = (
         claim="Coefficients and attention recover far more than value vectors.",
         statistic="the highest point of coefficients and attention, "
         + _CHOSEN
-        + ", less that of value vectors",
+        + ", minus that of value vectors",
         bound="at least",
         threshold=MUCH,
-        reason="The difference alone is much. The paper concludes from it that unlearning changes "
-        "how knowledge is retrieved, not what is stored; that conclusion needs a reference model.",
+        reason="The difference alone must be 'much'. The paper concludes from it that unlearning "
+        "changes how knowledge is retrieved, not what is stored; that conclusion needs a "
+        "reference model.",
         ahead=Peak(BOTH),
         behind=Peak(VALUE_VECTORS),
     ),
@@ -203,6 +203,6 @@ UNRELATED = Claim(
     "questions, mean over questions, then concepts, then methods",
     bound="at most",
     threshold=1 - NOTHING,
-    reason="Unharmed, a model answers as the original does, which gives 1; a tenth of the way is "
-    "about nothing. The measure also counts mere rewording.",
+    reason="A model that is not harmed answers as the original does, which gives 1; a loss of up "
+    "to a tenth counts as about nothing. Rewording also lowers the number.",
 )

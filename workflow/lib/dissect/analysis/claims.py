@@ -250,4 +250,4 @@ def decide(claim: Claim, row: Mapping[Any, Any]) -> tuple[str, str]:
     }
     differing = [name for name in OTHER_SCORES if not agrees[name]]
     against = " and ".join(f"{name} ({row[name]:.2f})" for name in differing)
-    return (MIXED, f"not so in {against}") if differing else (SUPPORTED, "")
+    return (MIXED, f"not confirmed by {against}") if differing else (SUPPORTED, "")

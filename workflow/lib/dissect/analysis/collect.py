@@ -145,7 +145,7 @@ def _read_sweep(sweep: Path, key: Sequence[str]) -> pa.Table:
         values = pc.unique(table[column]).to_pylist()
         if values != [expected]:
             raise DissectError(
-                f"{sweep}: column {column} holds {values}, its path says {expected!r}: "
+                f"{sweep}: column {column} holds {values}, but its path says {expected!r}: "
                 "delete it and run again"
             )
     return table

@@ -46,8 +46,9 @@ def refuse_changed(rows: pd.DataFrame, size: float, dtype: str, label: str) -> f
         raise DissectError(
             f"self_patch: {label}: its own states, patched at layers {worst['first_layer']} to "
             f"{worst['last_layer']} ({worst['experiment']}), move its logits on question "
-            f"{worst['question']} by {change:.2g} of their size; at most {most:g} is rounding in "
-            f"{dtype.removeprefix('torch.')}: no result can be trusted; delete the recording and "
-            "run again (docs/explanation/controls-answers-weights.md)"
+            f"{worst['question']} by {change:.2g} of their size; rounding in "
+            f"{dtype.removeprefix('torch.')} explains at most {most:g}, so no result can be "
+            "trusted; delete the recording and run again "
+            "(docs/explanation/controls-answers-weights.md)"
         )
     return change

@@ -27,8 +27,8 @@ _UNIX = 3
 
 README = """# Results of a study of unlearning
 
-`sha256sum -c MANIFEST.sha256` checks every file. Folders of the machine that it was made on are cut
-to their last name.
+`sha256sum -c MANIFEST.sha256` checks every file. Paths on the machine that made it are
+shortened to their last part.
 
 - `report.html`: the study on one page, if it was made; open it in a browser.
 - `tables/`: krs.parquet has every row of every sweep, and in its metadata versions, hashes and
@@ -90,8 +90,8 @@ def _read(workflow: Path, name: str) -> str:
         return (workflow / name).read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise DissectError(
-            f"{workflow / name} is missing, and the archive must contain it: copy it from where "
-            "the workflow comes from"
+            f"{workflow / name} is missing, and the archive must contain it: copy it from the "
+            "workflow's repository"
         ) from error
 
 

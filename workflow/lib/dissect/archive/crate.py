@@ -120,8 +120,8 @@ def _date(license_file: Path, provenance: Mapping[str, Any]) -> str:
     if year := re.search(r"Copyright \D*(\d{4})", text):
         return year[1]
     raise DissectError(
-        f"{LICENSE} has no line 'Copyright YEAR', and the workflow has no commit to date the "
-        "archive by: add the line, or use the workflow from its git repository"
+        f"{LICENSE} has no line 'Copyright YEAR', and the workflow has no commit that "
+        "gives the archive a date: add the line, or use the workflow from its git repository"
     )
 
 

@@ -70,11 +70,11 @@ def in_batches(
         except torch.OutOfMemoryError as error:
             if len(batch) == 1:
                 raise DissectError(
-                    "the device's memory does not hold the answer to one question; end what else "
-                    f"computes there, or choose another device ({str(error).splitlines()[0]})"
+                    "the device's memory does not hold the answer to one question; end other "
+                    f"programs that use it, or choose another device ({str(error).splitlines()[0]})"
                 ) from error
             log.warning(
-                "out of memory with %d questions in a batch; halved from here on", len(batch)
+                "out of memory with %d questions in a batch; half as many from now on", len(batch)
             )
             size = len(batch) // 2
             continue

@@ -56,7 +56,7 @@ def refuse_other_prompts(asked: Sequence[Asked], others: Sequence[Asked], label:
         if one.ids != other.ids:
             raise DissectError(
                 f"{label}: its tokenizer gives other ids than the original's for question "
-                f"{one.question} of set {one.set}; both must read the same tokens"
+                f"{one.question} of set {one.set}; copy the original's tokenizer files to it"
             )
 
 

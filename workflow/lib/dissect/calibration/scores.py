@@ -48,7 +48,7 @@ _RECOVERED = {
     "logprob_fact": "recovered log-probability of the fact",
 }
 _POINTS = {"highest": "at its highest window", "mean": "mean over windows"}
-_BESIDE = {"": "1 = the original's", "_over_reference": "less the reference's at the same layer"}
+_BESIDE = {"": "1 = the original's", "_over_reference": "minus the reference's at the same layer"}
 _COMPONENTS = {"coefficients": "MLP coefficients", "attention": "attention output"}
 
 _ALL = (
@@ -65,9 +65,11 @@ _ALL = (
     ),
     ScoreSpec("uds", "UDS, share of the reference's damage, 0 to 1", -1),
     ScoreSpec("uds_published", "UDS as its published script computes it, 0 to 1", -1),
-    ScoreSpec("uds_published_fixed", "the same with the last layer right, 0 to 1", -1),
+    ScoreSpec("uds_published_fixed", "UDS as published, with the last layer corrected, 0 to 1", -1),
     ScoreSpec(
-        "ratio_residual", "damage over the reference's, lower and middle layers, not clipped", -1
+        "ratio_residual",
+        "damage divided by the reference's, lower and middle layers, not clipped",
+        -1,
     ),
     *(
         ScoreSpec(f"damage_{component}_{name}", f"{definition}, {label} only", -1)
@@ -75,7 +77,7 @@ _ALL = (
             _COMPONENTS.items(),
             {
                 "uds": "UDS, 0 to 1",
-                "ratio": "damage over the reference's, lower and middle layers, not clipped",
+                "ratio": "damage divided by the reference's, lower and middle layers, not clipped",
             }.items(),
         )
     ),

@@ -80,8 +80,8 @@ def read_rounds(paths: Iterable[Path]) -> pd.DataFrame:
     rounds = pd.concat(parts, ignore_index=True)
     if len(models := sorted(rounds["model"].unique())) > 1:
         raise DissectError(
-            f"rounds of several base models ({', '.join(models)}) cannot be put together; give "
-            "those of one"
+            f"rounds of several base models ({', '.join(models)}) cannot be combined; give "
+            "rounds of one base model"
         )
     return rounds
 
@@ -95,7 +95,7 @@ def _read_file(path: Path) -> pd.DataFrame:
     missing = [name for name in ROUND_COLUMNS if name not in rows]
     if missing:
         raise DissectError(f"{path} has no column {', '.join(missing)}; is it a file of a round?")
-    check_known("state", rows["state"], STATES, f"a state in {path}")
+    check_known(f"{path}: state", rows["state"], STATES, "known")
     if rows["as_intended"].dtype != bool:
         raise DissectError(f"{path}: as_intended must be True or False in every row")
     if (rows["treatment"] == ALL).any():
@@ -104,7 +104,9 @@ def _read_file(path: Path) -> pd.DataFrame:
     again = rows[rows.duplicated(keys)]
     if not again.empty:
         number, model, method = again[keys].iloc[0]
-        raise DissectError(f"{path} has method {method} of round {number}, model {model}, twice")
+        raise DissectError(
+            f"{path} has method {method} of round {number}, model {model}, twice; keep one"
+        )
     names = [spec.name for spec in SCORES]
     lacks = rows.get(LACKS, " ".join(name for name in names if name not in rows))
     numbers = pd.DataFrame({name: _numbers(rows, name, path) for name in names}, rows.index)

@@ -80,7 +80,10 @@ def _merged(model: Any, config: dict[str, Any], tensors: dict[str, Tensor], misf
     for problem, names in (("lacks {}", missing), ("contains {} unexpected", unexpected)):
         if names:
             number = problem.format(len(names))
-            raise DissectError(f"{misfit}: it {number} tensor(s), such as {names[0]}")
+            raise DissectError(
+                f"{misfit}: it {number} tensor(s), such as {names[0]}; check "
+                "that it was trained on this model"
+            )
     return adapted.merge_and_unload()
 
 

@@ -101,8 +101,8 @@ def _refuse_full_disk(remote: hub.RemoteCheckpoint, needed: int) -> None:
     log.info("%s: %d files, %.1f MB to be downloaded", remote, len(remote.files), size)
     if size > free:
         raise DissectError(
-            f"{remote} needs {size:.1f} MB more, {cache} has {free:.1f} MB free: free some disk "
-            "space, or let HF_HOME name another folder"
+            f"{remote} needs {size:.1f} MB more, but {cache} has {free:.1f} MB free: free some "
+            "disk space, or set HF_HOME to another folder"
         )
 
 
@@ -121,8 +121,8 @@ def _verify(remote: hub.RemoteCheckpoint, workers: int) -> dict[str, Hashed]:
             (remote.folder.parents[1] / "blobs" / file.etag).unlink(missing_ok=True)
     if damaged:
         raise DissectError(
-            f"{remote}: damaged, and removed: {', '.join(damaged)}; run again, without the "
-            "mirror or proxy in between if it stays so, or ask its owner"
+            f"{remote}: damaged, and removed: {', '.join(damaged)}; run again; if this "
+            "repeats, run without a mirror or proxy, or ask the repository's owner"
         )
     log.info("%s: the hashes of all files are right", remote)
     return hashes

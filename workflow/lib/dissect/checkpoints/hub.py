@@ -51,9 +51,10 @@ _MEANINGS = {
     "OSError": ("unreachable", "a file is shorter than announced"),
 }
 _MESSAGES = {
-    "gated": "gated, and {token}; accept its terms on {page}, set HF_TOKEN to that account's",
-    "bad_token": "the hub refuses the current token; set HF_TOKEN to a valid one that may read, or "
-    "remove it (HF_TOKEN, or `hf auth logout`) for what is public",
+    "gated": "gated, and {token}; accept its terms on {page} and set HF_TOKEN to that "
+    "account's token",
+    "bad_token": "the hub refuses the current token; set HF_TOKEN to a valid one that may read; "
+    "public models need none (unset HF_TOKEN, or `hf auth logout`)",
     "gone": "private or gone: the hub does not say which ({reason}); check the name on {page}, or "
     "set HF_TOKEN to a token that may read it",
     "revision_gone": "there is no such revision; choose one on {page}/commits/main",
@@ -133,9 +134,9 @@ def needed(repo: str, names: Collection[str]) -> list[str]:
     if not complete or not {CONFIG, *weights} <= set(names):
         raise HubError(
             "no_safetensors",
-            f"hub:{repo} does not contain config.json, and model.safetensors or all shards with "
-            "their index; pickled weights (.bin) are never read: ask its owner to convert them, "
-            "or convert them yourself and name the folder as path:",
+            f"hub:{repo} lacks a file: config.json, and either model.safetensors or all shards and "
+            "their index, are needed; pickled weights (.bin) are never read: ask its "
+            "owner to convert them, or convert them yourself and name the folder as path:",
         )
     return [name for name in SMALL_FILES if name in names] + weights
 
@@ -172,7 +173,7 @@ def _explained(error: BaseException, repo: str, revision: str) -> DissectError:
     if number := getattr(error, "errno", None):
         return DissectError(
             f"hub:{repo}: {os.strerror(number)} in {constants.HF_HUB_CACHE}; finished files are "
-            "kept: let HF_HOME name a folder of your own with enough space, and run again"
+            "kept: set HF_HOME to a folder of your own with enough space, and run again"
         )
     kind, hub = type(error).__name__, constants.ENDPOINT
     status, reason = _MEANINGS.get(kind, ("unreachable", kind))

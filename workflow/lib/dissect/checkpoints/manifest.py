@@ -169,11 +169,13 @@ def _difference(path: Path, file: File, hashed: Hashed | None) -> str:
     It is only hashed if it is not as it was when it was hashed last: that takes a minute at 7B.
     """
     if not path.is_file():
-        return f"is missing, its manifest says {file.size} bytes"
+        return f"is missing, but its manifest says {file.size} bytes"
     if (size := path.stat().st_size) != file.size:
-        return f"has {size} bytes, its manifest says {file.size} bytes"
+        return f"has {size} bytes, but its manifest says {file.size} bytes"
     sha256 = hashed.sha256 if hashed and hashed.still_holds(path) else sha256_of(path)
-    return "" if sha256 == file.sha256 else f"has sha256 {sha256}, its manifest says {file.sha256}"
+    if sha256 == file.sha256:
+        return ""
+    return f"has sha256 {sha256}, but its manifest says {file.sha256}"
 
 
 def _files(hashes: Mapping[str, Hashed]) -> list[File]:

@@ -30,9 +30,12 @@ def read_config(folder: Path) -> tuple[Any, str]:
     """
     path = folder / CONFIG
     if not folder.is_dir():
-        raise DissectError(f"checkpoint folder {folder} does not exist")
+        raise DissectError(f"checkpoint folder {folder} does not exist; correct its path")
     if not path.exists():
-        raise DissectError(f"{folder} has no {CONFIG}: it is not a transformers checkpoint")
+        raise DissectError(
+            f"{folder} has no {CONFIG}: it is not a transformers checkpoint; name a folder that "
+            "has it"
+        )
     raw = read_json_object(path)
     _refuse_quantised(raw, path)
     if olmo_legacy.is_legacy(raw):

@@ -253,7 +253,7 @@ def read_generation_config(folder: Path) -> Any:
     ends = read_json_object(path).get("eos_token_id")
     if any(type(end) is not int for end in (ends if isinstance(ends, list) else [ends or 0])):
         raise DissectError(
-            f"{path}: eos_token_id is {ends!r}, but it is the number of a token or a list of them; "
+            f"{path}: eos_token_id is {ends!r}, but must be a token's number or a list of such; "
             f"use the {GENERATION} that was saved with the weights"
         )
     with used_by_transformers(path):

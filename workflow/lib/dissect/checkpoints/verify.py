@@ -126,8 +126,8 @@ def refuse_unshared_tokens(
     if highest >= min(rows):
         raise DissectError(
             f"{unlearned.folder} has a vocabulary of {rows[1]} rows, {original.folder} of "
-            f"{rows[0]}, and the texts use token {highest}, which is not in both: resize it to the "
-            "original's vocabulary, or leave its row out"
+            f"{rows[0]}, and the texts use token {highest}, which only one of them has: resize the "
+            "first to the original's vocabulary, or remove it from the checkpoints table"
         )
     if rows[0] != rows[1]:
         log.info(

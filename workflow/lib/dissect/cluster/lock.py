@@ -47,8 +47,9 @@ def refuse_left_lock(results: str) -> None:
     is_module = sys.argv[0].endswith("__main__.py")
     program = f"{python_command()} -m snakemake" if is_module else sys.argv[0]
     raise DissectError(
-        "an earlier run in this folder was killed and has left its lock, and no Snakemake of yours "
-        f"is at work here on {socket.gethostname()} (if one is on another machine, let it end)"
+        "an earlier run in this folder was killed and has left its lock, and none of your "
+        f"Snakemake processes runs here on {socket.gethostname()} (if one runs on another machine, "
+        "let it end)"
         f"{running}; to remove the lock: {program} {shlex.join(['--unlock', *sys.argv[1:]])}; then "
         "run the same command again"
     )

@@ -117,11 +117,14 @@ def refuse_orphans() -> None:
 
 
 def _was_killed(run: str, left: Sequence[Job]) -> DissectError:
-    jobs = "none of its jobs is in the queue"
-    if left:
-        ids = ", ".join(job.id for job in left[:8]) + (", ..." if len(left) > 8 else "")
-        jobs = f"{len(left)} of its jobs are still in the queue (Slurm {ids})"
     recover = f"{python_command()} -m dissect.cluster"
+    if not left:
+        return DissectError(
+            f"{run} was killed and has left its lock, and none of its jobs is in the queue; to go "
+            f"on: {recover} end"
+        )
+    ids = ", ".join(job.id for job in left[:8]) + (", ..." if len(left) > 8 else "")
+    jobs = f"{len(left)} of its jobs are still in the queue (Slurm {ids})"
     return DissectError(
         f"{run} was killed, and {jobs}; to end these and go on: {recover} end; "
         f"to let them finish first: {recover} wait"

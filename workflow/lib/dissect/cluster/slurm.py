@@ -80,8 +80,8 @@ def use_wrappers(folder: Path) -> None:
     if not accounting and age < _LONGEST_LOOK_AWAY:
         raise DissectError(
             f"this cluster has no accounting and forgets finished jobs after {age} s (MinJobAge), "
-            f"too soon to see how they ended; it needs {_LONGEST_LOOK_AWAY} s: ask its "
-            "administrators"
+            f"too soon to see how they ended: ask its administrators for at least "
+            f"{_LONGEST_LOOK_AWAY} s"
         )
     for name in ("sbatch", "sacct") if accounting else ("sbatch",):
         path = shutil.which(name)

@@ -31,8 +31,8 @@ def unpack(path: Path, folder: Path) -> None:
     # zipfile raises exceptions of many kinds, also those of each compression's own library.
     except Exception as error:
         raise DissectError(
-            f"{path} cannot be unpacked ({reason_of(error)}): it is damaged, encrypted or no zip "
-            "archive; download it again, or give the results folder that it was made from"
+            f"{path} cannot be unpacked ({reason_of(error)}): it is damaged, encrypted or not a "
+            "zip archive; download it again, or give the results folder that it was made from"
         ) from error
     if MANIFEST in names:
         _refuse_edited(path, folder, names)
@@ -44,7 +44,7 @@ def _unpack_members(path: Path, archive: zipfile.ZipFile, folder: Path) -> list[
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise DissectError(
                 f"{path}: member {name!r} would be unpacked outside of its folder; "
-                "allowed are names inside of it: do not use this archive"
+                "do not use this archive"
             )
     members = [one for one in archive.infolist() if _is_read(one)]
     size = sum(member.file_size for member in members)

@@ -81,7 +81,7 @@ def open_sweeps(folder: Path, shown: Path) -> Sweeps:
         return sweeps_in_table(collected)
     raise DissectError(
         f"{shown} holds no results: no krs/MODEL/METHOD/CONCEPT/EXPERIMENT.parquet and no "
-        "tables/krs.parquet"
+        "tables/krs.parquet; name a results folder"
     )
 
 

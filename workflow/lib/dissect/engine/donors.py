@@ -241,9 +241,9 @@ def _control(name: str, original: Donor, seed: int, reference: Donor | None) -> 
     if name == REFERENCE and reference is not None:
         return reference
     if name == REFERENCE:
-        reason = "this sweep is the reference model's own"
+        reason = "this is the reference model's own sweep"
     elif original.experiment.weights:
-        reason = "weights belong to no question"
+        reason = "weights do not depend on the question"
     elif len(original.recording.texts) == 1:
         reason = "the concept has a single question"
     else:

@@ -71,7 +71,7 @@ class MicroBatches:
             )
         self.tokens = rows // 2 * tokens
         log.warning(
-            "out of memory with %d runs of %d tokens in a call; %d from here on",
+            "out of memory with %d runs of %d tokens in a call; %d per call from now on",
             rows,
             tokens,
             rows // 2,

@@ -76,7 +76,8 @@ def timed(operations: Operations) -> Iterator[None]:
     seconds = time.perf_counter() - started
     done, least = operations.done, operations.least
     log.info(
-        "%.3g FLOPs done in %.1f s (%.0f GFLOP/s); exact results need at least %.3g (1 : %.2f)",
+        "%.3g FLOPs done in %.1f s (%.0f GFLOP/s); exact results need at "
+        "least %.3g FLOPs (%.2f times as many were done)",
         *(done, seconds, done / seconds / 1e9, least, done / least),
     )
 

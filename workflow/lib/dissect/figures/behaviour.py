@@ -30,9 +30,7 @@ SETS = {
     "target": QuestionSet(
         "questions on\nthe concept", "questions on the concept", "question", " on it"
     ),
-    "completion": QuestionSet(
-        "texts on it\nto complete", "texts to complete", "text", " to complete"
-    ),
+    "completion": QuestionSet("texts to\ncomplete", "texts to complete", "text", " to complete"),
     "unrelated": QuestionSet("unrelated\nquestions", "unrelated questions", "unrelated question"),
 }
 SCORES = {"rouge_l": "ROUGE-L (F)", "bleu": "BLEU"}
@@ -176,7 +174,7 @@ def _title(
         + SETS[name].on_what
         for name in _sets(behaviour)
     ]
-    shown = ["how like the original's an answer is", "1 = the same, word for word"]
+    shown = ["similarity of the answers to the original's", "1 = the same, word for word"]
     bars = notes.BARS if concepts.max() >= MIN_CONCEPTS else ""
     n = f"n = {notes.spread(concepts, 'concept')} per method"
     of_each = f"each with {', '.join(questions)}"

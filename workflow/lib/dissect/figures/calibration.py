@@ -22,7 +22,7 @@ _LOOKS = {KNOWS: Look("knows the facts", 0, "o"), NEVER: Look("never knew them",
 _SIDE = {KNOWS: -0.2, NEVER: 0.2}  # of a treatment's row, which is 1 high
 _SPREAD = 0.12  # how far rounds stand from the middle of a state
 _ROW, _PANEL = 0.22, 0.8  # inches: of a treatment, and what a score needs beside them
-_SPEAKS_FOR_KNOWS = {1: 'higher speaks for "knows"', -1: 'lower speaks for "knows"'}
+_SPEAKS_FOR_KNOWS = {1: 'higher: "knows"', -1: 'lower: "knows"'}
 _LINE = 60  # characters under the panel of values
 _POINT: dict[str, Any] = {"linestyle": "none", "markersize": 3, "alpha": 0.8}
 # What else the legend explains.
@@ -185,7 +185,9 @@ def _title(
     shown = ["models that know the facts and models that never knew them, by treatment"]
     intervals = [
         "bars: 95 % intervals over rounds" if has_intervals.any() else "",
-        f"no interval under {MIN_ROUNDS} rounds with a value of each state" if is_missing else "",
+        f"no interval with fewer than {MIN_ROUNDS} rounds with a value of each state"
+        if is_missing
+        else "",
     ]
     n, sides = f"n = {notes.spread(count, 'round')}", ["left: a point is a model", "right: AUC"]
     phrases = [*shown, *sides, *intervals, n]

@@ -93,7 +93,7 @@ def _title(
     n += notes.spread(pd.Series(questions), "question")
     form = _FORMS[str(depth["form"].iloc[0])]
     phrases = [
-        "what facts lose in the original with another model's residual stream at the fact",
+        "log-probability that facts lose in the original with another model's residual stream",
         notes.AVERAGED,
         *uncertainty,
         form,

@@ -97,7 +97,7 @@ def _title(figure: Figure, concepts: pd.DataFrame, style: Style) -> None:
     """What is shown, of how many questions, and what marks and grey are."""
     first = concepts.iloc[0]
     questions = concepts.loc[concepts["value"].notna(), "questions"]
-    counted = notes.spread(questions, "question") if len(questions) else "none has a value"
+    counted = notes.spread(questions, "question") if len(questions) else "no question with a value"
     marks = [f"dash: below {notes.signed(MARKED_BELOW)}", "grey: no value"]
     phrases = [
         *notes.setting(first["window"], first["span"]),

@@ -69,7 +69,7 @@ _FIGURES = (
     ),
     FigureSpec("heatmap", "Every concept, layer by layer", "heatmap", ("krs.parquet",), _SELECTION),
     FigureSpec(
-        "last_layer", "What the last layer gives back", "last_layer", ("krs.parquet",), _SELECTION
+        "last_layer", "What the last layer recovers", "last_layer", ("krs.parquet",), _SELECTION
     ),
     FigureSpec(
         "spans",
@@ -108,7 +108,7 @@ _FIGURES = (
     ),
     FigureSpec(
         "depth",
-        "What facts lose to the unlearned and to the reference model, layer by layer",
+        "Damage to the facts by the unlearned and the reference model, layer by layer",
         "depth",
         ("depth.parquet",),
         ("form",),

@@ -63,7 +63,7 @@ class _CheckedEntry(BaseModel):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.answers_tokens_num is not None and self.QA_with_answers is None:
-            raise ValueError("answers_tokens_num without QA_with_answers, whose tokens it counts")
+            raise ValueError("answers_tokens_num needs QA_with_answers, whose tokens it counts")
         for key in _PER_QUESTION:
             values = getattr(self, key)
             if values is not None and len(values) != len(self.QA):
@@ -172,7 +172,7 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(mapping) < len(pairs):
         [(key, _)] = Counter(key for key, _ in pairs).most_common(1)
         where = f"the object with id {shortened(mapping.get('id'))}"
-        raise ValueError(f"{where} has the key {shortened(key)} twice")
+        raise ValueError(f"{where} has the key {shortened(key)} twice; keep one")
     return mapping
 
 

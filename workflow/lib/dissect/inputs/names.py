@@ -51,7 +51,7 @@ def length_problem(*names: str) -> str:
         return ""
     return (
         f"model, method and concept together have {together} bytes; at most {MAX_NAME_BYTES} are "
-        "allowed, since a folder of Slurm's logs is named by all three"
+        "allowed, since a folder of Slurm's logs is named by all three; shorten them"
     )
 
 

@@ -69,7 +69,7 @@ def _on_the_hub(row: CheckpointRow, result: PreflightRow) -> PreflightRow:
     if family in FAMILIES:
         differs = f"the table says {row.format}; it is read as {format_}"
         return result._replace(note="" if format_ == row.format else differs)
-    note = f"family {family}; known are {', '.join(sorted(FAMILIES))}"
+    note = f"model family {family!r} is not known; known are {', '.join(sorted(FAMILIES))}"
     return result._replace(status="unknown_family", note=note)
 
 
@@ -94,7 +94,7 @@ def prepare(study: Study, planned: Set[str]) -> None:
     if due:
         look_at_due(due, Path(study.config.preflight_csv), study.config.on_missing_checkpoint)
     for row, path, commit in removed:
-        log.info("%s: its weights were removed, and further sweeps want them", row.name)
+        log.info("%s: its weights were removed but are needed again: downloading them", row.name)
         # So that no job hashes them again. A job refuses those that differ from the manifest's.
         write_hashes(Path(path), download(row.location, commit).hashes)
 
@@ -109,7 +109,7 @@ def look_at_due(due: Sequence[CheckpointRow], table: Path, on_missing: str) -> N
     conclusive = {key for key, one in rows.items() if one.status in (AVAILABLE, *UNAVAILABLE)}
     new = [row for row in due if row.key not in conclusive or not rows[row.key].is_about(row)]
     if new:
-        log.info("looking at %d of %d checkpoints that are to be downloaded", len(new), len(due))
+        log.info("checking %d of the %d checkpoints to download", len(new), len(due))
         rows |= {row.key: one for row, one in zip(new, look_at(new), strict=True)}
         preflight.write_preflight(table, rows.values())
     missing = []

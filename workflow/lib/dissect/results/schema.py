@@ -140,7 +140,7 @@ def read_table(path: Path, schema: pa.Schema | None = None) -> pa.Table:
     version = metadata_of(table.schema).get("schema_version")
     if version != SCHEMA_VERSION:
         raise DissectError(
-            f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}: "
+            f"{path} has schema version {version}, but this program reads {SCHEMA_VERSION}: "
             "delete it and run again"
         )
     if schema is not None and not table.schema.equals(schema):

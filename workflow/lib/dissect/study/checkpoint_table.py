@@ -75,14 +75,17 @@ def _header(where: str, names: list[str]) -> list[str]:
     if not _REQUIRED <= set(names) <= set(_COLUMNS) or len(set(names)) < len(names):
         raise DissectError(
             f"{where} names the columns {', '.join(names)}; "
-            f"allowed, separated by tabs, are {', '.join(_COLUMNS)}"
+            f"allowed, separated by tabs, are {', '.join(_COLUMNS)}; the first four are required"
         )
     return names
 
 
 def _row(where: str, header: list[str], values: list[str]) -> CheckpointRow:
     if len(values) > len(header):
-        raise DissectError(f"{where} has {len(values)} columns, the first line has {len(header)}")
+        raise DissectError(
+            f"{where} has {len(values)} columns, but the first line has {len(header)}; remove the "
+            "extra ones"
+        )
     fields = dict.fromkeys(_COLUMNS, "") | dict(zip(header, values, strict=False))
     source = fields["source"]
     if not _SOURCE.fullmatch(source):
@@ -103,7 +106,7 @@ def _problem(row: CheckpointRow) -> str:
     names = {"model": row.model, "method": row.method, "concept": row.concept}
     if row.method in STARTS:
         if row.concept:
-            return f"the {row.method} row has no concept, here {row.concept!r}; leave it empty"
+            return f"the {row.method} row must have no concept, but has {row.concept!r}; remove it"
         if row.kind == "unlearn" or (row.kind == "teach" and row.method == BASE):
             return (
                 f"the {row.method} model cannot be made by {row.kind}; "
@@ -112,7 +115,7 @@ def _problem(row: CheckpointRow) -> str:
     elif not row.concept and row.kind == "unlearn":
         return "there is no concept to unlearn; name one"
     elif not row.concept and row.kind == "teach":
-        return "a taught model other than the original never learns its concept; name that concept"
+        return "a teach row needs a concept, unless its method is original; name one"
     if not row.concept:
         del names["concept"]
     for column, name in names.items():

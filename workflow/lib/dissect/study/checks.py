@@ -24,9 +24,9 @@ def check_study(study: Study) -> None:
     _check_rounds(study)
     _check_folders(study)
     taught = {row.method for row in study.table if row.kind == "teach"}
-    where = f"of a teach row in {study.config.checkpoints}"
+    where = f"the method of a teach row in {study.config.checkpoints}"
     passes = study.config.teaching.passes_of
-    check_known("config: teaching.passes_of: method", passes, taught, where)
+    check_known("config: teaching.passes_of:", passes, taught, where)
     for row in study.rows:
         if row.method == ORIGINAL:
             _check_layers(study, row.model)
@@ -39,8 +39,8 @@ def check_study(study: Study) -> None:
     has_facts = any(map(study.has_facts, study.models))
     if study.config.figures.spans == [FACT] and are_read and not has_facts:
         raise DissectError(
-            "config: figures.spans: fact alone, but no studied concept has answer_facts; add them "
-            "to the concept file, or name the span answer"
+            "config: figures.spans names only fact, but no studied concept has answer_facts; add "
+            "them to the concept file, or add the span answer"
         )
 
 
@@ -54,7 +54,7 @@ def _check_rounds(study: Study) -> None:
         if bases and others:
             raise DissectError(
                 f"config: calibration.rounds: {path} is of the base model {sorted(others)[0]}, "
-                f"this study's is {sorted(bases)[0]}; leave calibration.rounds out, or name a "
+                f"but this study's is {sorted(bases)[0]}; leave calibration.rounds out, or name a "
                 "folder with rounds of this base (make_study.py --finished)"
             )
 
@@ -77,7 +77,7 @@ def _check_layers(study: Study, model: str) -> None:
         unknown = [layer for layer in controls.layers if layer not in centres]
         if controls.donors and unknown:
             raise DissectError(
-                f"config: controls.layers: {unknown[0]} is the layer of no window of {model}; "
+                f"config: controls.layers: no window of {model} has the layer {unknown[0]}; "
                 f"allowed: {', '.join(map(str, centres))}"
             )
     for name in study.config.behaviour.patched.windows:
@@ -126,11 +126,11 @@ def _check_learned(study: Study, row: CheckpointRow) -> None:
     file, entries = study.config.concept_file(row.model), study.entries[row.model]
     if entries is None:
         raise DissectError(
-            f"{row.name} is to be taught all concepts of {file}, which has not been fetched "
-            "yet: give it as a path"
+            f"{row.name} is to be taught all concepts of {file}, which is not downloaded "
+            "yet: download it and give its path in the config"
         )
     learned = study.learned_concepts(row)
-    check_known(f"{row.name} is to be taught concept", learned, entries, f"in {file}")
+    check_known(f"{row.name}: concept", learned, entries, f"in {file}")
     without = [concept for concept in learned if not has_answers(entries[concept])]
     if without:
         raise DissectError(

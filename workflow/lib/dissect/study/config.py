@@ -62,7 +62,9 @@ class ConceptSource(Section):
         if (self.path is None) == (self.url is None):
             raise ValueError("give either path or url (with sha256)")
         if (self.url is None) != (self.sha256 is None):
-            raise ValueError("url and sha256 go together, and not with path")
+            raise ValueError(
+                "url and sha256 need each other, and exclude path; give path, or both of them"
+            )
         return self
 
 
@@ -122,7 +124,7 @@ class Controls(Section):
     @model_validator(mode="after")
     def _somewhere(self) -> Self:
         if self.donors and not self.layers:
-            raise ValueError("donors without layers; name the layers of their windows, or no donor")
+            raise ValueError("donors need layers; name the layers of their windows, or no donor")
         return self
 
     def of_a_sweep(self, seed: int) -> dict[str, Any]:
@@ -266,8 +268,8 @@ class Config(Section):
     def _agrees(self) -> Self:
         if not set(self.experiments) & set(DENOISING):
             raise ValueError(
-                f"experiments: at least one of {', '.join(DENOISING)} is needed, of which curves "
-                "and claims are made"
+                f"experiments: name at least one of {', '.join(DENOISING)}; curves and claims are "
+                "made from them"
             )
         if REFERENCE in self.controls.donors and self.reference is None:
             raise ValueError(

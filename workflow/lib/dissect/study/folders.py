@@ -23,7 +23,7 @@ def check_folder(row: CheckpointRow) -> None:
         inside = [path.parent for path in folder.glob("*/config.json")]
         hint = f" (did you mean {inside[0]}?)" if len(inside) == 1 else ""
         raise DissectError(
-            f"{row.name}: folder {folder} has no config.json, so it is no checkpoint in "
+            f"{row.name}: folder {folder} has no config.json, so it is not a checkpoint in "
             "transformers format; name the folder that holds config.json and the safetensors "
             f"files{hint}"
         )
@@ -43,9 +43,9 @@ def check_pair(row: CheckpointRow, original: CheckpointRow) -> None:
     expected, depth = _family(original), layers_of(Path(original.location))
     if None not in (family, layers, expected, depth) and (family, layers) != (expected, depth):
         raise DissectError(
-            f"{row.name}: {row.location} is a {family} model of {layers} layers, its original "
-            f"{original.location} a {expected} model of {depth} layers: an unlearned checkpoint "
-            "must be a fine-tuned copy of its original"
+            f"{row.name}: {row.location} has family {family} and {layers} layers, but its original "
+            f"{original.location} has family {expected} and {depth} layers; name a fine-tuned copy "
+            "of this original"
         )
 
 

@@ -68,6 +68,6 @@ def read_preflight(path: Path) -> dict[tuple[str, str, str], PreflightRow]:
             rows = TypeAdapter(list[PreflightRow]).validate_python(list(csv.DictReader(file)))
     except (ValueError, csv.Error) as error:
         raise DissectError(
-            f"{path} is not as it was written; delete it, and run snakemake preflight"
+            f"{path} is damaged or was edited; delete it and run snakemake preflight"
         ) from error
     return {row[:3]: row for row in rows}

@@ -126,8 +126,8 @@ class Products:
         if rounds := self.rounds():
             return rounds
         missing = self._missing_for_rounds() or [
-            "a model with taught (teach) rows of one concept alone, which has answer_facts and "
-            "held_out_paraphrases, also of a question with an odd number (from 0)"
+            "a model whose teach rows all have the same concept, with answer_facts and "
+            "held_out_paraphrases, also for a question with an odd number (from 0)"
         ]
         raise DissectError(
             f"this study has no rounds; they need {'; '.join(missing)} (calibration/README.md)"
@@ -139,9 +139,9 @@ class Products:
         needed = {
             "a reference model, and answer_facts in the concept file": self.has_depths,
             "weight_changes: true": config.weight_changes,
-            "recall: relearn: true, with all wordings": config.recall.is_complete,
+            "recall: relearn: true and both wordings": config.recall.is_complete,
             "one entry in windows": len(config.windows) == 1,
-            "an empty list in controls: donors": not config.controls.donors,
+            "no controls: donors": not config.controls.donors,
         }
         return [name for name, is_there in needed.items() if not is_there]
 

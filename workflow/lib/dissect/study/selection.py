@@ -123,12 +123,13 @@ def _check_trained(config: Config, rows: list[CheckpointRow]) -> None:
         if row.kind != "unlearn":
             continue
         where = f"{config.checkpoints}: {row.name} is to be unlearned"
-        check_known(f"{where}: recipe", [row.recipe], config.recipes, "one to train here")
+        check_known(f"{where}: recipe", [row.recipe], config.recipes, "known")
         if (last := _chain(row, by_key)[-1]).start:
             raise DissectError(
-                f"{where}: {last.name} starts from {last.start}, which is trained from it or "
-                f"is not a selected row of {last.model} {last.concept}; name the method of "
-                "another row, and list it in methods if the config has that list"
+                f"{where}: {last.name} starts from {last.start}, but no selected row of "
+                f"{last.model} {last.concept} has that method, or that row is trained from this "
+                "one; name the method of another row (and add it to methods, if the config has "
+                "that list)"
             )
 
 

@@ -129,7 +129,10 @@ class Study:
         """
         row = serving(self._by_key, model, method, concept)
         if row is None:
-            raise DissectError(f"{model} {method} {concept} is not selected by the config")
+            raise DissectError(
+                f"{model} {method} {concept} is not selected by the config; add it to methods or "
+                "concepts there"
+            )
         return row
 
     # Where files are, by the path grammar of results/README.md.

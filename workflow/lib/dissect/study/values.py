@@ -14,7 +14,7 @@ from dissect.inputs.windows import layers_between, window_width
 
 def _url(url: str) -> str:
     if not re.fullmatch(r"(https?|ftp)://\S+", url):
-        raise ValueError(f"{shortened(url)} is not an address; it begins with https://")
+        raise ValueError(f"{shortened(url)} is not an address; it must begin with https://")
     return url
 
 
@@ -26,7 +26,9 @@ def _sha256(digits: str) -> str:
 
 def _device(name: str) -> str:
     if not re.fullmatch("auto|cpu|mps|cuda(:[0-9]{1,2})?", name):
-        raise ValueError(f"{shortened(name)} is no device; allowed: auto, cpu, mps, cuda, cuda:N")
+        raise ValueError(
+            f"{shortened(name)} is not a device; allowed: auto, cpu, mps, cuda, cuda:N"
+        )
     return name
 
 
@@ -45,7 +47,7 @@ def _prompt(text: str) -> str:
         raise ValueError(f"{shortened(text)} {problem}")
     if text not in ("paper", "chat") and "{q}" not in text:
         raise ValueError(
-            f"{shortened(text)} is not a prompt; allowed are paper, chat, or a text holding {{q}}"
+            f"{shortened(text)} is not a prompt; allowed are paper, chat, or a text with {{q}}"
         )
     return text
 

@@ -52,8 +52,8 @@ def answer_questions(
         words = decode_answer(ids, answer, tokenizer)
         if not words.strip():
             raise DissectError(
-                f"concept {concept['id']}, question {number}: the original's answer is empty; "
-                "take the question out, or give QA_with_answers in the concept file"
+                f"concept {concept['id']}, question {number} (from 0): the original's answer is "
+                "empty; take the question out, or give QA_with_answers in the concept file"
             )
         log.info("%s -> %s", concept["QA"][number].strip(), words.strip())
         texts.append(text + words)

@@ -53,8 +53,8 @@ def fact_texts(
         answer = text[len(prompt) :].strip()
         if fact not in answer:
             raise DissectError(
-                f"{where}: the fact {fact!r} is not in the answer {answer!r}; give a part of the "
-                "answer, letter by letter, or null to leave the question out"
+                f"{where}: the fact {fact!r} is not in the answer {answer!r}; give an exact "
+                "part of the answer, or null to leave the question out"
             )
         if form == CORRECTED:
             texts[number] = _whole_text(where, text, len(prompt), fact, style, tokenizer)
@@ -121,5 +121,5 @@ def refuse_other_tokens(
         if text != others[number]:
             raise DissectError(
                 f"{label}: its tokenizer gives other ids than the original's for the fact of "
-                f"question {number}; both must read the same tokens"
+                f"question {number}; copy the original's tokenizer files to it"
             )

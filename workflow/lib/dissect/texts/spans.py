@@ -82,8 +82,8 @@ def _prompt_length(
     length = common_prefix(ids, alone)
     if length < len(alone) - 1:
         raise DissectError(
-            f"{where}: the tokenizer reads QA_with_answers in other tokens than its prompt from "
-            f"token {length} of {len(alone)} on (style {style!r}); only the prompt's last token "
+            f"{where}: followed by its answer in QA_with_answers, the prompt has other tokens than "
+            f"alone, from token {length} of {len(alone)} on (style {style!r}); only its last token "
             "may differ: end the prompt at a space or a line break"
         )
     return length
@@ -95,5 +95,5 @@ def refuse_other_ids(texts: list[Text], others: list[Text], label: str) -> None:
         if text.ids != other.ids:
             raise DissectError(
                 f"{label}: its tokenizer gives other ids than the original's for question "
-                f"{number}; both must read the same tokens"
+                f"{number}; copy the original's tokenizer files to it"
             )

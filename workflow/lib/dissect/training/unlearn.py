@@ -97,7 +97,7 @@ def load_model(folder: Path, recipe: Optimisation, device: str) -> Any:
     needed, free = TRAINING_FACTOR * dtype.itemsize * parameters, free_memory(where)
     message = (
         f"training {parameters / 1e6:.0f} million weights as {str(dtype).removeprefix('torch.')} "
-        f"holds {needed / 1e9:.1f} GB (weights, gradients, AdamW's two moments), beside "
+        f"needs {needed / 1e9:.1f} GB (weights, gradients, AdamW's two moments), plus "
         f"activations; {where} has {free / 1e9:.1f} GB free"
     )
     if needed > free:
