@@ -84,7 +84,7 @@ def test_the_rates_of_all_scores_are_those_of_all_rounds() -> None:
 
 @pytest.mark.parametrize("page", ["README.md", "docs/explanation/calibration.md"])
 def test_the_pages_say_how_many_rounds_there_are(page: str) -> None:
-    words = f"{COUNTS[len(FILES) - 1]} of at least twelve"
+    words = f"{COUNTS[len(FILES) - 1]} rounds"
     assert words.lower() in (ROOT / page).read_text(encoding="utf-8").lower()
 
 
@@ -178,7 +178,7 @@ def test_what_the_pages_say_of_models_that_were_not_trained_from_the_original() 
     rounds = finished().pivot(index="round", columns="method", values=[*PRIMARY[:2]])
     krs, uds = rounds[PRIMARY[0]], rounds[PRIMARY[1]]
     assert [*krs.index[krs["again"] == krs.min(axis=1)]] == ["seed_106"]
-    assert uds["again"].count() == 5
+    assert uds["again"].count() == 7
     assert uds[["again", "again_refuse"]].max(axis=None).round(2) == 0.01
     lower = {}  # the rounds in which KRS is not higher in the model that knows
     for treatment in ("", *(f"_{one}" for one in TREATMENTS_APART)):
@@ -186,7 +186,11 @@ def test_what_the_pages_say_of_models_that_were_not_trained_from_the_original() 
         taught = rounds.dropna(subset=[(PRIMARY[0], apart)]).index
         assert (uds.loc[taught, apart] < uds.loc[taught, never]).all()
         lower[apart] = [*taught[krs.loc[taught, apart] <= krs.loc[taught, never]]]
-    assert lower == {"again": ["seed_106"], "again_refuse": ["seed_108"], "again_grad_diff": []}
+    assert lower == {
+        "again": ["seed_106", "seed_112"],
+        "again_refuse": ["seed_108"],
+        "again_grad_diff": [],
+    }
 
 
 def test_the_pages_say_how_many_states_are_not_confirmed() -> None:
