@@ -136,7 +136,7 @@ def test_a_cache_that_may_only_be_read_and_lacks_a_file_is_one_line(
 ) -> None:
     (bring_by_the_hubs_client(hub, sharded) / SHARD).resolve().unlink()
     refuse_to_write(monkeypatch)
-    with pytest.raises(DissectError, match=r"Permission denied in .*HF_HOME name a") as error:
+    with pytest.raises(DissectError, match=r"Permission denied in .*HF_HOME to a") as error:
         download(REPO)
     assert str(home / "hub") in str(error.value)
 
