@@ -89,7 +89,7 @@ def test_optional_columns_may_be_left_out(tmp_path: Path) -> None:
         (f"m\tdpo\t16\tpath:{'x' * 300}", "is too long for a path"),
         ("m\tdpo\t16\tpath:own\0x", "holds a NUL character"),
         ('m\tdpo\t16\t"path:a', "cannot be read as tab-separated text"),
-        ("m\toriginal\t16\tpath:x", "the original row has no concept"),
+        ("m\toriginal\t16\tpath:x", "the original row must have no concept"),
         ("m\toriginal\t\tunlearn", "the original model cannot be made by unlearn"),
         ("m\tdpo\t16\tpath:x\tmain", "a revision belongs to hub: rows only"),
         ("m\tdpo\t16\tpath:x\t\tgguf", "allowed there: transformers, olmo-legacy"),
