@@ -125,7 +125,8 @@ def test_the_pages_facts_are_counted() -> None:
 def test_what_krs_cannot_show_comes_first() -> None:
     first = TEXT.removeprefix("# Dissecting Fine-Tuning Unlearning ")
     assert first.startswith(
-        "**The score of this study, the Knowledge Recovery Score (KRS), does not"
+        "**The score of this study, the Knowledge Recovery Score (KRS), does not show by "
+        "itself whether"
     )
     assert "For the concepts of the paper" in first.partition("## ")[0]
 

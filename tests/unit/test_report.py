@@ -431,8 +431,14 @@ def test_each_outcome_of_depth_has_its_sentence(
     depth = read_table(with_reference.root / "tables/depth.csv")
     rows = depth[depth["layers"] == "all"].set_index("method")
     for method, ending in [
-        ("dpo", "This model does less damage than the reference model: it is above this one"),
-        ("grad_diff", "This model is not distinguishable from this one reference model. That"),
+        (
+            "dpo",
+            "This model does less damage than the reference model: it is above this one reference",
+        ),
+        (
+            "grad_diff",
+            "This model is not distinguishable from this one reference model. That does not",
+        ),
     ]:
         row = rows.loc[method]
         uds = {"value": row["uds"], "low": row["uds_low"], "high": row["uds_high"]}

@@ -653,7 +653,7 @@ def test_what_cannot_be_taught_is_refused() -> None:
     write_table("m\tbase\t\tteach", *TAUGHT[1:3])
     assert "the base model cannot be made by teach" in refused()
     write_table(*TAUGHT[:2], "m\tnever\t\tteach")
-    assert "a teach row needs a concept, unless its method is original" in refused()
+    assert "a teach row needs a concept, unless its method is original; name one" in refused()
 
 
 def test_a_base_without_taught_rows_is_not_part_of_the_study() -> None:
@@ -744,7 +744,10 @@ def test_of_models_from_elsewhere_no_state_is_known() -> None:
             "m\tx\ttea\tunlearn:dpo@nobody",
             "m x tea starts from nobody, but no selected row of m tea",
         ),
-        ("m\tx\ttea\tunlearn:dpo@x", "or that row is trained from this one"),
+        (
+            "m\tx\ttea\tunlearn:dpo@x",
+            "m x tea starts from x, but no selected row of m tea has that method, or that row is",
+        ),
         ("m\tx\ttea\tteach:mate,rum", "concept 'rum' is not in concepts.json"),
     ],
 )
