@@ -155,6 +155,11 @@ def has_facts(entry: Entry) -> bool:
     return any(entry.get("answer_facts") or ())
 
 
+def fact_if_said(fact: str | None, answer: str) -> str | None:
+    """The fact, or null if the answer lacks it: what is not said cannot be unlearned."""
+    return fact if fact and fact in answer else None
+
+
 def has_held_out(entry: Entry) -> bool:
     """Whether the entry has wordings of its questions that no training reads."""
     return any(entry.get("held_out_paraphrases") or ())

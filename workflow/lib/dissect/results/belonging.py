@@ -13,7 +13,14 @@ from typing import Any
 
 from dissect.checkpoints.manifest import manifest_if_present
 from dissect.files import read_json, sha256_of
-from dissect.inputs.concepts import Entry, digest, read_concept_file, unrelated_id, with_unrelated
+from dissect.inputs.concepts import (
+    Entry,
+    digest,
+    fact_if_said,
+    read_concept_file,
+    unrelated_id,
+    with_unrelated,
+)
 from dissect.inputs.rows import CheckpointRow, Key, serving
 from dissect.provenance import versions
 from dissect.results.expected import expected, refuse_foreign
@@ -161,10 +168,7 @@ def _facts_said(of_study: Entry, answered: Entry) -> list[str | None] | None:
         return None
     texts = zip(answered["QA"], answered.get("QA_with_answers", ()), strict=False)
     answers = [text.partition(question.strip())[2] for question, text in texts]
-    return [
-        fact if fact and fact in answer else None
-        for fact, answer in zip(facts, answers, strict=False)
-    ]
+    return [fact_if_said(fact, answer) for fact, answer in zip(facts, answers, strict=False)]
 
 
 def _warn_of_machines(every: Iterable[Mapping[str, str]]) -> None:

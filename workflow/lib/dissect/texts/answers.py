@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 from dissect.checkpoints import reader
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.errors import DissectError
+from dissect.inputs.concepts import fact_if_said
 from dissect.texts.prompts import encode, render
 from dissect.texts.spans import read_texts
 
@@ -71,11 +72,10 @@ def answer_questions(
 
 
 def _said(fact: str | None, answer: str) -> str | None:
-    """The fact, if the answer says it: what the original does not say cannot be unlearned."""
-    if fact and fact not in answer:
+    """The fact, or null if the answer lacks it, which the log says."""
+    if fact and fact_if_said(fact, answer) is None:
         log.warning("the original does not say %r: this question is left without a fact", fact)
-        return None
-    return fact
+    return fact_if_said(fact, answer)
 
 
 def load_model(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
