@@ -19,7 +19,7 @@ help: ## this list
 
 setup: $(VENV)/.installed ## create the virtual environment .venv, with all tools
 
-demo: setup ## the study on a small real model: minutes on two cores, no GPU
+demo: setup ## a study of a small real model that learns, hides and forgets facts: minutes, no GPU
 	@$(DEMO)
 	@echo "The figures:"
 	@ls results/demo/figures/*/*.png

@@ -1,4 +1,4 @@
-"""How much faster is depth than one whole forward per layer? One command, one run, ratios only.
+"""How much faster is depth than one whole forward per layer? Prints seconds and ratios.
 
     .venv/bin/python benchmarks/depth.py               the demo's size, 24 questions of 40 tokens
     .venv/bin/python benchmarks/depth.py --bfloat16
@@ -112,8 +112,8 @@ def operations(way: Callable[[], Scores]) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--bfloat16", action="store_true")
-    parser.add_argument("--facts", type=int, nargs="+", default=[3, 6, 10], help="fact's tokens")
-    parser.add_argument("--repeats", type=int, default=3, help="of both in turn; the best counts")
+    parser.add_argument("--facts", type=int, nargs="+", default=[3, 6, 10], help="tokens per fact")
+    parser.add_argument("--repeats", type=int, default=3, help="of each way; the best counts")
     arguments = parser.parse_args()
     dtype = torch.bfloat16 if arguments.bfloat16 else torch.float32
     keep_freed_memory()

@@ -128,11 +128,11 @@ def refuse_other_values(study: Study) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", choices=[*SIZES, "7b"], default="135m", help="of the model")
+    parser.add_argument("--size", choices=[*SIZES, "7b"], default="135m", help="size of the model")
     parser.add_argument("--layers", type=int, help="fewer layers than the model has")
     parser.add_argument("--experiments", nargs="+", choices=EXPERIMENTS, default=DENOISING)
     parser.add_argument("--repeats", type=int, default=REPEATS)
-    parser.add_argument("--folder", type=Path, help="where all is made; default: the temporary")
+    parser.add_argument("--folder", type=Path, help="folder for all files")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         study = Study(Path(name), arguments.experiments)

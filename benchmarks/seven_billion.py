@@ -237,9 +237,7 @@ def main() -> None:
         dest="experiments",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda")
-    parser.add_argument(
-        "--folder", type=Path, help="where the pair is made; default: the temporary"
-    )
+    parser.add_argument("--folder", type=Path, help="folder for the two checkpoints")
     parser.add_argument("--log", action="store_true", help="show the jobs' own log")
     arguments = parser.parse_args()
     if arguments.log:
@@ -249,7 +247,7 @@ def main() -> None:
         if free < needed:
             raise SystemExit(
                 f"{folder} has {free / 1e9:.0f} GB free, {needed / 1e9:.0f} GB are needed; "
-                "name another place with --folder"
+                "name another folder with --folder"
             )
         run(Path(folder), arguments.layers, arguments.experiments, choose_device(arguments.device))
 

@@ -1,4 +1,4 @@
-"""How much faster is the sweep than hooks? One command, one run, ratios only.
+"""How much faster is the sweep than hooks? Prints seconds and ratios.
 
     .venv/bin/python benchmarks/sweep.py                              the demo's size, 6 minutes
     .venv/bin/python benchmarks/sweep.py --bfloat16
@@ -321,7 +321,8 @@ def refuse_other_losses(name: str, losses: dict[str, Losses], tolerance: float) 
         difference = np.abs(np.array(of_way) / plain - 1).max()
         if not difference <= tolerance:  # neither if it is not a number
             raise SystemExit(
-                f"{name}: the losses of {way} differ by {difference:.1e}, so no ratio counts"
+                f"{name}: the losses of {way} differ from those of plain hooks by {difference:.1e} "
+                f"(relative; allowed: {tolerance:g}), so its times do not count"
             )
         if way != "plain hooks":
             print(f"{'':4}{way}: largest relative difference of a loss: {difference:.1e}")
@@ -329,12 +330,12 @@ def refuse_other_losses(name: str, losses: dict[str, Losses], tolerance: float) 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", choices=SIZES, default="135m", help="of the model")
+    parser.add_argument("--size", choices=SIZES, default="135m", help="size of the model")
     parser.add_argument("--layers", type=int, help="fewer layers than the model has, to try it")
-    parser.add_argument("--texts", choices=SHAPES, default="demo", help="whose sizes")
+    parser.add_argument("--texts", choices=SHAPES, default="demo", help="text lengths")
     parser.add_argument("--bfloat16", action="store_true", help="in bfloat16 instead of float32")
     parser.add_argument("--repeats", type=int, default=REPEATS, help="of each way; the best counts")
-    parser.add_argument("--peers", nargs="+", choices=MODULES, default=[], help="also these")
+    parser.add_argument("--peers", nargs="+", choices=MODULES, default=[], help="libraries")
     parser.add_argument(
         "--experiments", nargs="+", choices=PAPER_EXPERIMENTS, default=PAPER_EXPERIMENTS
     )

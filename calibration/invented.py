@@ -208,8 +208,8 @@ def _new(draw: Draw, drawn: dict[Draw, set[str]], rng: random.Random) -> str:
             before.add(text)
             return text
     raise ValueError(
-        f"no new fact or name of one kind was found after {len(before)} of them; "
-        "ask for fewer subjects"
+        f"after {len(before)} facts or names of one kind, no other was found; give a smaller "
+        "--subjects"
     )
 
 

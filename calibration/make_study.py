@@ -121,7 +121,9 @@ def make_study(
         finished = FINISHED
     config = yaml.safe_load(settings.read_text(encoding="utf-8"))
     if "teaching" not in config:
-        raise ValueError(f"{settings} has no section teaching, as calibration/settings.yaml has")
+        raise ValueError(
+            f"{settings} has no section teaching; write one as in calibration/settings.yaml"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     models, lines = {}, [("model", "method", "concept", "source")]
     for seed in seeds:

@@ -36,7 +36,7 @@ def report(rows: Sequence[PreflightRow], on_missing: str) -> None:
     on_hub = table[is_there & table["source"].str.startswith("hub:")]
     log.info(
         f"{is_there.sum()} of {len(table)} checkpoints are available; the {len(on_hub)} on the hub "
-        f"are {on_hub['bytes'].sum() / 1e9:.1f} GB in total; "
+        f"take {on_hub['bytes'].sum() / 1e9:.1f} GB; "
         f"{free_bytes(Path(HF_HUB_CACHE)) / 1e9:.1f} GB are free in {HF_HUB_CACHE}"
     )
     for row in rows:

@@ -30,7 +30,8 @@ def remove(folder: Path, names: Sequence[str]) -> int:
     cache, freed = folder.parent.parent, 0
     if folder.parent.name != "snapshots" or not cache.name.startswith("models--"):
         raise DissectError(
-            f"{folder} is not a snapshot in the hub's cache: nothing is deleted there"
+            f"{folder} is not a snapshot in the hub's cache: nothing is deleted there; delete the "
+            "checkpoint's manifest and run again"
         )
     for path in (folder / Path(name).name for name in names):
         content = cache / "blobs" / path.readlink().name if path.is_symlink() else path

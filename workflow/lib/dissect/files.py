@@ -117,7 +117,9 @@ def read_users_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise DissectError(f"{path} cannot be read: {error.strerror}") from None
+        raise DissectError(
+            f"{path} cannot be read ({error.strerror}); check its name and permissions"
+        ) from None
     except UnicodeDecodeError as error:
         raise DissectError(
             f"{path} is not a text file in UTF-8 (byte {error.start}); save it as text in UTF-8"

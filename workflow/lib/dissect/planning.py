@@ -74,7 +74,7 @@ def _warn_of_what_is_not_planned(study: Study) -> None:
         log_to_terminal()
         log.warning(
             "the concept files of %s have not been downloaded yet, so depth and recall are not "
-            "planned; run snakemake checkpoints first",
+            "planned; run `snakemake checkpoints` first",
             ", ".join(absent),
         )
 

@@ -146,7 +146,7 @@ def _read_sweep(sweep: Path, key: Sequence[str]) -> pa.Table:
         if values != [expected]:
             raise DissectError(
                 f"{sweep}: column {column} holds {values}, but its path says {expected!r}: "
-                "delete it and run again"
+                "delete this file and run again"
             )
     return table
 

@@ -156,6 +156,8 @@ def _note(row: Mapping[Any, Any]) -> str:
     notes = [
         "exploratory" if row["layers"] == LOWER_AND_MIDDLE else "",
         too_few(row["n"], row["unit"]) if row["n"] < MIN_CONCEPTS else "",
-        f"the reference does at most {LEAST_DAMAGE} damage" if is_small else "",
+        f"the reference model does at most {LEAST_DAMAGE} nats per token of damage"
+        if is_small
+        else "",
     ]
     return "; ".join(filter(None, notes))

@@ -94,7 +94,9 @@ def _read_file(path: Path) -> pd.DataFrame:
         raise DissectError(f"{path} is not a CSV file ({reason_of(error)})") from error
     missing = [name for name in ROUND_COLUMNS if name not in rows]
     if missing:
-        raise DissectError(f"{path} has no column {', '.join(missing)}; is it a file of a round?")
+        raise DissectError(
+            f"{path} has no column {', '.join(missing)}; give files of rounds (round.csv)"
+        )
     check_known(f"{path}: state", rows["state"], STATES, "known")
     if rows["as_intended"].dtype != bool:
         raise DissectError(f"{path}: as_intended must be True or False in every row")
@@ -287,8 +289,10 @@ def _note(models: Models, rows: pd.DataFrame, numbers: Mapping[str, Any]) -> str
         f"no value in {without} of {numbers['rounds']} rounds" if without else "",
         _too_few(rounds),
         "all values are equal" if is_constant else "",
-        "no threshold has more power than false alarms" if np.isnan(numbers["threshold"]) else "",
+        "at no threshold is the power above the rate of false alarms"
+        if np.isnan(numbers["threshold"])
+        else "",
         "rates count models of one round as independent" if has_several and has_rates else "",
-        f"rounds by {settings} different settings" if settings > 1 else "",
+        f"rounds with {settings} different settings" if settings > 1 else "",
     ]
     return "; ".join(filter(None, notes))

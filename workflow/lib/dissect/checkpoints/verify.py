@@ -56,7 +56,7 @@ def verify_checkpoint(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
         if not finite:
             raise DissectError(
                 f"{tensor.file}: tensor {name} holds NaN or infinite values; "
-                "the checkpoint is damaged or its training diverged"
+                "the checkpoint is damaged or its training diverged; use another one"
             )
     return expected
 
@@ -96,7 +96,10 @@ def refuse_other_shapes(original: Checkpoint, unlearned: Checkpoint) -> None:
     pair = f"{unlearned.folder} is not a fine-tuned copy of {original.folder}"
     families = [checkpoint.config.model_type for checkpoint in (original, unlearned)]
     if families[0] != families[1]:
-        raise DissectError(f"{pair}: its family is {families[1]}, not {families[0]}")
+        raise DissectError(
+            f"{pair}: its family is {families[1]}, not {families[0]}; correct the source of one of "
+            "them in the checkpoints table"
+        )
     for name in sorted(original.shapes.keys() | unlearned.shapes.keys()):
         expected, actual = (checkpoint.shapes.get(name, ()) for checkpoint in (original, unlearned))
         # Outside the layers, embedding and head are the only matrices.

@@ -19,7 +19,8 @@ def weight_files(folder: Path) -> list[Path]:
     for path in paths:
         if not path.is_file():
             raise DissectError(
-                f"{path} is missing: a checkpoint needs {SINGLE}, or {INDEX} and its shards"
+                f"{path} is missing: a checkpoint needs {SINGLE}, or {INDEX} and its shards; "
+                "download or save it again"
             )
     return paths
 

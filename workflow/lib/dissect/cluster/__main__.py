@@ -28,7 +28,7 @@ def main() -> None:
         command = recover(parser.parse_args().way)
     except DissectError as error:
         sys.exit(f"error: {error}")
-    print(f"going on: snakemake {' '.join(command)}", flush=True)
+    print(f"continuing with: snakemake {' '.join(command)}", flush=True)
     os.execv(sys.executable, [sys.executable, "-m", "snakemake", *command])
 
 

@@ -32,7 +32,7 @@ class Site(BaseModel):
     @model_validator(mode="after")
     def _one_way_to_ask_for_a_gpu(self) -> Self:
         if self.gpu_type and self.gpu_gres:
-            raise ValueError("gpu_type and gpu_gres are two ways to say the same: keep one")
+            raise ValueError("gpu_type and gpu_gres both request the GPU: keep one")
         return self
 
 

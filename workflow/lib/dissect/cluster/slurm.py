@@ -38,7 +38,9 @@ def ask(*command: str) -> str:
         raise DissectError(f"{command[0]} was not found: run this on a node with Slurm") from error
     except subprocess.CalledProcessError as error:
         reason = (error.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise DissectError(f"Slurm does not answer ({reason}): try again when it does") from error
+        raise DissectError(
+            f"{command[0]} failed ({reason}): try again when Slurm answers"
+        ) from error
     return done.stdout
 
 

@@ -131,7 +131,7 @@ def _compare_tables(old: Path, new: Path, tolerance: float) -> Iterator[Record]:
         if keys and not any(frame.duplicated(keys).any() for frame in (before, after)):
             return compare_frames(before, after, keys, tolerance)
         status = IDENTICAL if before.equals(after) else DIFFERS
-        return [{"status": status, "note": "compared as a whole: its rows have no keys"}]
+        return [{"status": status, "note": "compared as a whole: no columns identify its rows"}]
 
     return _compare_each(_table_names(old), _table_names(new), compare)
 

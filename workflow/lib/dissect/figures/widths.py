@@ -19,7 +19,7 @@ from dissect.inputs.windows import PREFIX, window_width
 READINGS = {
     "peak": Look("best of all windows", None, "o"),
     "best_without_final_layer": Look("best without the last layer", 9, "^", (4, 1.5)),
-    "final_window": Look("window at the last layer (suffix: it alone)", 4, "s", (1, 1)),
+    "final_window": Look("window at the last layer (suffix: that layer alone)", 4, "s", (1, 1)),
 }
 _KEY = ["origin", "method", "experiment", "window"]
 # Reading -> where it stands beside a width's tick.
@@ -86,7 +86,8 @@ def _words(means: pd.DataFrame, panels: canvas.MethodPanels) -> Words:
     """What is shown, of how many concepts, and what the windows are."""
     methods = notes.spread(pd.Series([means["method"].nunique()]), "method")
     counts = means.loc[means["concepts"] > 0, "concepts"]
-    with_value = f"each with {notes.spread(counts, 'concept')}" if len(counts) else ""
+    having = "with" if means["method"].nunique() == 1 else "each with"
+    with_value = f"{having} {notes.spread(counts, 'concept')}" if len(counts) else ""
     span, n = SPANS[means["span"].iloc[0]], f"n = {methods}, {with_value or 'none with a value'}"
     uncertainty = notes.uncertainty(panels, notes.SMALL, notes.BARS)
     phrases = [

@@ -98,7 +98,9 @@ def read_concept_file(path: Path) -> dict[str, Entry]:
     if isinstance(items, dict):
         items = [_with_id(path, key, value) for key, value in items.items()]
     if not isinstance(items, list) or not items:
-        raise DissectError(f"concept file {path} must be a list of concepts, each an object")
+        raise DissectError(
+            f"concept file {path} must be a list of concepts, each an object; give at least one"
+        )
     entries: dict[str, Entry] = {}
     for number, item in enumerate(items):
         entry = _checked(f"concept file {path}, entry {number} (from 0)", item)

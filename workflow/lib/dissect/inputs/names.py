@@ -17,7 +17,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _RESERVED = (
     ("model", r".*\.json", "ends in .json, as the concept file beside the model's folder does"),
     ("method", "all", "is reserved for the mean over methods in the tables"),
-    ("method", r"original\..*", "begins with original. as the original's own log files do"),
+    ("method", r"original\..*", "begins with 'original.', as the original's own log files do"),
     ("concept", r"(manifest|released)\.json", "is the name of a file beside a model's checkpoints"),
     ("concept", r".*\.patched", "ends in .patched, as the names of files of answers do"),
     ("concept", r".*\.unrelated", "ends in .unrelated, as the names of unrelated questions do"),

@@ -33,9 +33,9 @@ def window_width(name: str) -> int | None:
     width = int(match.group(1)) if match else 0
     if width % 2 == 0:
         raise DissectError(
-            f"windows: {shortened(name)} is not a window; allowed are sliding_<odd width>, such as "
-            f"sliding_5 (the paper's), or sliding_<odd width>_every_<layers>, without leading "
-            f"zeros, {SUFFIX} and {PREFIX}"
+            f"windows: {shortened(name)} is not a window; allowed are sliding_<odd width> (the paper: "
+            f"sliding_5), sliding_<odd width>_every_<layers>, {SUFFIX} and {PREFIX}; numbers "
+            "have no leading zeros"
         )
     return width
 

@@ -48,7 +48,7 @@ def changed_manifests(study: Study) -> list[str]:
 def _change(row: CheckpointRow, path: Path, manifest: Manifest) -> str:
     """How a user's folder differs from what its manifest says; "" if it does not."""
     if manifest.source != row.source:
-        return f"the checkpoints table says {row.source}, before it said {manifest.source}"
+        return f"the checkpoints table says {row.source}; before, it said {manifest.source}"
     folder = Path(row.location)
     files = manifest.adapter if row.kind == "adapter" else manifest.files
     listed, present = {file.name for file in files}, {file.name for file in files_of(folder, path)}
@@ -66,7 +66,7 @@ def _refuse_changed(row: CheckpointRow, path: Path, manifest: Manifest) -> None:
     changed = _changed_file(row, path, manifest.folder, present)
     if changed:
         raise DissectError(
-            f"{row.name}: {changed} has another content than {path} says; restore it, or delete "
+            f"{row.name}: {changed} is not as {path} says; restore it, or delete "
             "that manifest and run again"
         )
 

@@ -13,7 +13,7 @@ TABLES = {
     "original's scores with them",
     "scores.csv": "Scores and spans side by side: KRS beside KL, top-1 agreement and the answer's "
     "log-probability",
-    "disagreements.csv": "Where scores or spans disagree most, by question",
+    "disagreements.csv": "The questions on which KRS and another score differ most, for each span",
     "reference.csv": "Each score of the unlearned models and of the reference model, which never "
     "learned the concept, and the difference",
     "specificity.csv": "Specificity: each score on the concept's questions, on unrelated ones, and "
@@ -34,7 +34,7 @@ REASONS = {
     "controls.csv": "no controls were computed (config: controls.donors)",
     "reference.csv": "no reference model was given (config: reference), so these scores do not say "
     "whether knowledge was erased or only hidden",
-    "specificity.csv": "no sweeps of unrelated questions were computed (config: specificity)",
+    "specificity.csv": "no sweeps on unrelated questions were computed (config: specificity)",
     "uds.csv": "depth was not measured (config: reference, depth; concept file: answer_facts)",
     "depth.csv": "damage to the facts was not measured (config: reference, depth)",
     "behaviour.csv": "the models' answers were not computed (config: behaviour.sets)",

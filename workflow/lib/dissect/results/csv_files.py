@@ -51,6 +51,6 @@ def no_such_row(table: Path, only: Mapping[str, str]) -> DissectError:
     """The error of a selection that has no row in a table."""
     selection = ", ".join(f"{column} {value}" for column, value in only.items())
     return DissectError(
-        f"{table} has no row with {selection}: only what the config asks for is computed, "
+        f"{table} has no row with {selection}: only what the config asks for is computed; "
         "see windows, figures and behaviour there"
     )

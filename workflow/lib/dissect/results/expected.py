@@ -99,7 +99,7 @@ def refuse_foreign(files: Iterable[tuple[Path, Mapping[str, Any], Mapping[str, A
     foreign = [(path, lines) for path, lines in compared if lines]
     if foreign:
         (path, lines), *others = foreign
-        also = f" ({len(others)} more do not belong, such as {others[0][0]})" if others else ""
+        also = f" (and {len(others)} more, such as {others[0][0]})" if others else ""
         raise DissectError(
             f"{path} does not belong to this study: {'; '.join(lines)}; delete it and run again, "
             f"or use the config, checkpoints table and concept file that it was made with{also}"

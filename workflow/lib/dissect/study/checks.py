@@ -126,7 +126,7 @@ def _check_learned(study: Study, row: CheckpointRow) -> None:
     file, entries = study.config.concept_file(row.model), study.entries[row.model]
     if entries is None:
         raise DissectError(
-            f"{row.name} is to be taught all concepts of {file}, which is not downloaded "
+            f"{row.name} is to be taught concepts of {file}, which has not been downloaded "
             "yet: download it and give its path in the config"
         )
     learned = study.learned_concepts(row)

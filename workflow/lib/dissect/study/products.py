@@ -139,9 +139,9 @@ class Products:
         needed = {
             "a reference model, and answer_facts in the concept file": self.has_depths,
             "weight_changes: true": config.weight_changes,
-            "recall: relearn: true and both wordings": config.recall.is_complete,
+            "recall.relearn: true and recall.wordings: [question, held_out]": config.recall.is_complete,
             "one entry in windows": len(config.windows) == 1,
-            "no controls: donors": not config.controls.donors,
+            "controls.donors: []": not config.controls.donors,
         }
         return [name for name, is_there in needed.items() if not is_there]
 

@@ -225,7 +225,8 @@ def _as_adapter(config: Config, row: CheckpointRow) -> CheckpointRow:
     if row.method in STARTS:
         raise DissectError(
             f"{config.checkpoints}: {row.name}: {row.location} holds {ADAPTER_CONFIG}: an adapter "
-            "changes another model and cannot be one; name the whole model's folder"
+            f"only changes another model, so it cannot be the {row.method}; name the folder of a "
+            "whole model"
         )
     return replace(row, source=f"adapter:{row.location}")
 

@@ -14,7 +14,9 @@ from dissect.inputs.windows import layers_between, window_width
 
 def _url(url: str) -> str:
     if not re.fullmatch(r"(https?|ftp)://\S+", url):
-        raise ValueError(f"{shortened(url)} is not an address; it must begin with https://")
+        raise ValueError(
+            f"{shortened(url)} is not an address; it must begin with https://, http:// or ftp://"
+        )
     return url
 
 

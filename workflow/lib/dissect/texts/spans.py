@@ -82,9 +82,9 @@ def _prompt_length(
     length = common_prefix(ids, alone)
     if length < len(alone) - 1:
         raise DissectError(
-            f"{where}: followed by its answer in QA_with_answers, the prompt has other tokens than "
-            f"alone, from token {length} of {len(alone)} on (style {style!r}); only its last token "
-            "may differ: end the prompt at a space or a line break"
+            f"{where}: the prompt's tokens differ with its answer (QA_with_answers) and without it, "
+            f"from token {length} of {len(alone)} on (style {style!r}); only its last token may "
+            "differ: end the prompt at a space or a line break"
         )
     return length
 

@@ -66,18 +66,22 @@ def answers_nll(
 
 def judge(own: Change, others: Mapping[str, Change]) -> Verdict:
     """Decide by the answers on the concept and on each other one; with none, by MIN_RISE alone."""
-    seen = f"the NLL of its own answers rose from {own.before:.2f} to {own.after:.2f} nats"
+    seen = (
+        "the NLL of the original's answers on the concept changed "
+        f"from {own.before:.2f} to {own.after:.2f} nats per token"
+    )
     enough = own.rise >= MIN_RISE
     if not others:
         seen += " (no other concept has answers to compare with)"
     else:
         rise = sum(change.rise for change in others.values()) / len(others)
         enough = enough and own.rise >= MIN_SELECTIVITY * rise
-        seen += f", that of the answers on {', '.join(sorted(others))} by {rise:+.2f}"
+        seen += f"; that of its answers on {', '.join(sorted(others))} changed by {rise:+.2f}"
     if enough:
         return Verdict(True, f"unlearned: {seen}")
+    selective = f" and of at least {MIN_SELECTIVITY:g} times the others' rise" if others else ""
     return Verdict(
         False,
-        f"NOT unlearned: {seen}; required are a rise of {MIN_RISE:g} or more and "
-        f"{MIN_SELECTIVITY:g} times that of the others: change the recipe (learning_rate, steps)",
+        f"NOT unlearned: {seen}; required: a rise of at least {MIN_RISE:g}{selective}; "
+        "change the recipe (learning_rate, steps)",
     )

@@ -80,7 +80,7 @@ def answers_of(
         if tokenized[-1].counted < 1:
             raise DissectError(
                 f"training on answers: max_length {max_length} leaves nothing of the answer to "
-                f"question {number} of {entry['id']}; give more tokens"
+                f"text {number} of {entry['id']} (from 0: questions, then paraphrases); increase it"
             )
     return tokenized
 
@@ -110,7 +110,8 @@ def paragraphs_of(
     if not isinstance(content, str) or not content.strip():
         raise DissectError(
             f"unlearning: concept {entry['id']} has no wikipedia_content; "
-            "a concept that is unlearned, retained or held out in a training needs that text"
+            "a concept that is unlearned, retained or held out in a training needs that text: add it "
+            "to the concept file"
         )
     head: list[int] = []
     if prompt == CHAT:
@@ -120,7 +121,7 @@ def paragraphs_of(
     if any(text.counted < 1 for text in texts):
         raise DissectError(
             f"unlearning: max_length {max_length} leaves nothing of a paragraph on "
-            f"{entry['id']}; give more tokens"
+            f"{entry['id']}; increase it"
         )
     return texts
 

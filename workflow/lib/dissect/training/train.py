@@ -200,7 +200,7 @@ class _Training:
             if stops:
                 since = "" if math.isnan(rise) else f", {rise:+.2f} nats since the start"
                 log.info(
-                    f"the forget texts' NLL is {forget:.2f} nats{since}: that step was the last"
+                    f"stopped: the NLL of the forget batch is {forget:.2f} nats per token{since}"
                 )
             is_measured = stops or step == steps or step % recipe.evaluate_every == 0
             nlls = self._watched_nlls(step) if is_measured else (math.nan,) * 3
