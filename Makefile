@@ -53,7 +53,7 @@ test-slurm: setup ## a real Slurm cluster on this machine, including its failure
 test-gpu: setup ## the sweep on a GPU, if there is one
 	$(VENV)/bin/pytest tests/gpu
 
-lint: setup ## style, types, and the workflow's own rules
+lint: setup ## style, types and snakemake --lint
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
@@ -64,8 +64,8 @@ clean: ## remove the environment and caches; results stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Made again only if its inputs have changed. Compiled on all cores: pip would use one core and half of its time for it;
-# as with pip, files for other Python versions may fail to compile.
+# Made again only if its inputs have changed. Byte-compiled on all cores, since pip compiles on one, which takes half of
+# its time. As with pip, files for other Python versions may fail to compile.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
 		{ echo "error: Python 3.11 is needed, found $$($(PYTHON) --version 2>&1); install it, or name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }

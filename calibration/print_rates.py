@@ -2,11 +2,13 @@
 
     .venv/bin/python calibration/print_rates.py
 
-Tables in Markdown. docs/explanation/calibration.md has the first, calibration/rounds/README.md the
-others. The rates of all scores are written to calibration/rates.csv. Tests compare all of them.
+Tables in Markdown. docs/explanation/calibration.md has the first (all models),
+calibration/rounds/README.md the others. The rates of all scores are written to
+calibration/rates.csv. Tests compare all of them.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from dissect.calibration.table import ALL, INCLUDED, alarms_of, calibration_tabl
 from dissect.report.error_rates import number_of, share_of
 from dissect.report.formatting import NONE, number
 from dissect.report.sources import records
-from dissect.terms import KNOWS, NEVER
+from dissect.terms import KNOWS, NEVER, PAPER_EXPERIMENTS
 from dissect.terms import NONE as UNTREATED
 
 ROUNDS = Path(__file__).parent / "rounds"
@@ -29,7 +31,7 @@ RATES = [
     *("auc", "auc_low", "auc_high", "threshold", "false_alarms", "power_count"),
 ]
 COLUMNS = (UNTREATED, *TREATMENTS)
-HEAD = ("score", "models", *COLUMNS, "all", "false alarms", "power")
+HEAD = ("score", *COLUMNS, "all", "false alarms", "power")
 # Round by round: the scores, and the models from one that never knew to one that only refuses.
 BY_ROUND = ("uds", "krs_mlp_coefficients_and_attention_highest")
 METHODS = ("never", "grad_diff", "npo", "refuse", "hide", "placebo")
@@ -43,12 +45,26 @@ APART = tuple(
 # Named when rounds 101 to 104 had been seen, and so judged on later ones: above this threshold,
 # "this model knows".
 CANDIDATE, CANDIDATE_THRESHOLD = "kl_attention_highest_over_reference", 0.13
+# The paper's experiments on models of known state: the scores, the models, and an earlier
+# measurement with one seed, in the order of PAPER_EXPERIMENTS; None: not measured.
+RECOVERED = {"krs": "KRS", "logprob_answer": "log-probability", "top1": "top-1"}
+KNOWN = ("never", "grad_diff", "refuse", "hide")
+EARLIER: dict[tuple[str, str], tuple[float | None, ...]] = {
+    ("krs", "never"): (0.53, 0.43, 0.67, 0.08),
+    ("krs", "grad_diff"): (0.65, 0.64, 0.74, 0.07),
+    ("krs", "refuse"): (0.53, 0.74, 0.83, 0.11),
+    ("krs", "hide"): (0.87, 0.39, 0.96, 0.43),
+    ("logprob_answer", "never"): (0.83, None, 0.92, 0.21),
+    ("logprob_answer", "grad_diff"): (0.65, None, 0.89, 0.15),
+    ("logprob_answer", "refuse"): (0.41, None, 0.99, 0.21),
+    ("logprob_answer", "hide"): (1.00, None, 1.00, 0.87),
+}
 
 Table = Iterable[Sequence[str]]  # its head, then its rows, in cells
 
 
-def rates_of(rounds: pd.DataFrame) -> Table:
-    """A row per primary score, of all models and of those whose state was confirmed.
+def rates_of(rounds: pd.DataFrame, included: str) -> Table:
+    """A row per primary score, of all models or of those whose state was confirmed (INCLUDED).
 
     Its cells are those of HEAD: the AUC after each treatment and pooled, and the pooled rates. An
     AUC of too few rounds for an interval is left out.
@@ -58,21 +74,19 @@ def rates_of(rounds: pd.DataFrame) -> Table:
     rows = records(calibration_table(rounds, scores=PRIMARY))
     table = {tuple(row[key] for key in keys): row for row in rows}
     for score in (spec.name for spec in PRIMARY):
-        for included in INCLUDED:
-            pooled = table.get((score, included, ALL))
-            if pooled is not None:
-                of_treatments = [table.get((score, included, one)) for one in COLUMNS]
-                yield [
-                    f"`{score}`",
-                    included,
-                    *(
-                        NONE if _has_no_interval(row) else number_of(row, "auc")
-                        for row in of_treatments
-                    ),
-                    number_of(pooled, "auc"),
-                    share_of(pooled, "false_alarms", "n_never", "false_alarm_rate"),
-                    share_of(pooled, "power_count", "n_knows", "power"),
-                ]
+        pooled = table.get((score, included, ALL))
+        if pooled is not None:
+            of_treatments = [table.get((score, included, one)) for one in COLUMNS]
+            yield [
+                f"`{score}`",
+                *(
+                    NONE if _has_no_interval(row) else number_of(row, "auc")
+                    for row in of_treatments
+                ),
+                number_of(pooled, "auc"),
+                share_of(pooled, "false_alarms", "n_never", "false_alarm_rate"),
+                share_of(pooled, "power_count", "n_knows", "power"),
+            ]
 
 
 def _has_no_interval(row: Mapping[str, Any] | None) -> bool:
@@ -108,6 +122,27 @@ def file_of(name: Hashable) -> str:
     return f"[{name}]({name}.csv)"
 
 
+def known_answers(rounds: pd.DataFrame) -> Table:
+    """A row per score and model of known state: the highest recovery by each experiment.
+
+    A cell has the mean [lowest, highest] over rounds and, if there is one, the earlier measurement.
+    """
+    yield "recovered", "model", *(f"`{experiment}`" for experiment in PAPER_EXPERIMENTS)
+    for score, method in product(RECOVERED, KNOWN):
+        models = rounds[rounds["method"] == method]
+        earlier = EARLIER.get((score, method), (None,) * len(PAPER_EXPERIMENTS))
+        cells = (
+            _beside(models[f"{score}_{experiment}_highest"], value)
+            for experiment, value in zip(PAPER_EXPERIMENTS, earlier, strict=True)
+        )
+        yield RECOVERED[score], f"`{method}`", *cells
+
+
+def _beside(values: pd.Series, earlier: float | None) -> str:
+    spread = f"{number(values.mean())} [{number(values.min())}, {number(values.max())}]"
+    return spread if earlier is None else f"{spread}; {number(earlier)}"
+
+
 def candidate_by_round(rounds: pd.DataFrame) -> Table:
     """A row per round: the candidate's extremes, and how many models are above its threshold."""
     yield "round", "highest, never knew", "lowest, knows", "false alarms", "power"
@@ -130,11 +165,13 @@ def lines_of(table: Table) -> list[str]:
 
 def main() -> None:
     rounds = read_rounds(sorted(ROUNDS.glob("*.csv")))
-    print(*lines_of(rates_of(rounds)), sep="\n")
+    for included in INCLUDED:
+        print(f"\n{included}\n", *lines_of(rates_of(rounds, included)), sep="\n")
     for score in BY_ROUND:
         for methods in (METHODS, APART):
             print(f"\n`{score}`\n", *lines_of(by_round(rounds, score, methods)), sep="\n")
     print(f"\n`{CANDIDATE}`\n", *lines_of(candidate_by_round(rounds)), sep="\n")
+    print("\nKnown answers\n", *lines_of(known_answers(rounds)), sep="\n")
     print("\nAlarms\n", *lines_of(alarms_by_method(rounds)), sep="\n")
     all_rates(rounds).to_csv(WRITTEN, index=False, lineterminator="\n")
 

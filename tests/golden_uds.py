@@ -12,6 +12,8 @@ import pandas as pd
 
 FIXTURES = Path(__file__).parent / "fixtures"
 GOLDEN, CHECKPOINTS = FIXTURES / "uds_golden", FIXTURES / "notebook_golden_llama"
+# Other tiny checkpoints: legacy OLMo, with a byte-level tokenizer without a special first token.
+BYTE_LEVEL = FIXTURES / "notebook_golden_olmo"
 # This project's columns, and those of the script.
 COLUMNS = {
     "logprob_original": "p_score",

@@ -32,6 +32,7 @@ from dissect.report.pictures import pictures
 from dissect.report.sources import Shown, read_sources
 from dissect.results.csv_files import read_csv, write_csv
 from dissect.results.schema import read_metadata, write_rows
+from dissect.terms import REFERENCE
 from planted import EXPERIMENTS, plant
 from planted_depth import planted_depth
 from planted_recall import planted_recall
@@ -290,7 +291,8 @@ def add_reference(study: PlantedStudy) -> None:
         for experiment in EXPERIMENTS:
             _sweep(root, REFERENCE_MODEL, concept, experiment, random)
     krs = root / "tables/krs.parquet"
-    collect_sweeps(sorted(root.glob("krs/*/*/*/*.parquet")), krs, REFERENCE_MODEL)
+    origins = {f"{MODEL}/{REFERENCE_MODEL}/{concept}": REFERENCE for concept in names}
+    collect_sweeps(sorted(root.glob("krs/*/*/*/*.parquet")), krs, origins)
     scores = concept_scores(krs)
     write_csv(root / "tables/coverage.csv", coverage(krs, []))
     write_csv(root / "tables/curves.csv", curves(scores))

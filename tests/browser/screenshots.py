@@ -7,10 +7,6 @@ from pathlib import Path
 from page import await_chart, opened, resize, screenshot
 from selenium.webdriver import Chrome
 
-SECTIONS = (
-    *("question", "found", "limits", "findings", "measured", "run", "explore", "figures", "tables"),
-    *("concepts", "settings"),
-)
 WIDTHS = (1280, 390)
 TALLEST = 5000  # pixels of one picture
 
@@ -20,13 +16,20 @@ def take(page: Path, folder: Path) -> None:
     with opened(page) as browser:
         for width in WIDTHS:
             resize(browser, width, 900)
-            for section in SECTIONS:
+            for section in sections_of(browser):
                 clip = box_of(browser, section, width)
                 screenshot(browser, folder / f"{width}.{section}.png", clip)
         resize(browser, 1280, 900)
         await_chart(browser)
         printed = browser.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})
         (folder / "print.pdf").write_bytes(base64.b64decode(printed["data"]))
+
+
+def sections_of(browser: Chrome) -> list[str]:
+    """The ids of all sections, in the order of the page's contents."""
+    links = "[...document.querySelectorAll('nav.contents a')]"
+    ids: list[str] = browser.execute_script(f"return {links}.map((one) => one.hash.slice(1));")
+    return ids
 
 
 def box_of(browser: Chrome, section: str, width: int) -> dict[str, float]:

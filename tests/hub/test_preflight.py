@@ -48,7 +48,7 @@ def test_a_legacy_olmo_is_told_from_its_config(hub: HubStandIn, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("repo", ["lab/gated", "lab/nowhere", "lab/mamba"])
-def test_a_row_that_cannot_be_had(hub: HubStandIn, tmp_path: Path, repo: str) -> None:
+def test_a_row_that_is_unavailable(hub: HubStandIn, tmp_path: Path, repo: str) -> None:
     serve(hub, tmp_path / "a", "lab/gated", {"model_type": "llama"})
     serve(hub, tmp_path / "b", "lab/mamba", {"model_type": "mamba"})
     expected = {"lab/gated": "gated", "lab/nowhere": "gone", "lab/mamba": "unknown_family"}
@@ -83,7 +83,7 @@ def test_a_hub_that_does_not_answer_is_said_of_every_row(hub: HubStandIn) -> Non
     assert "lab/b" in found[1].note
 
 
-def test_rows_of_other_kinds_stand_in_their_places(hub: HubStandIn, tmp_path: Path) -> None:
+def test_rows_of_other_kinds_keep_their_order(hub: HubStandIn, tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     (tmp_path / "own/config.json").write_text("{}")
     rows = [

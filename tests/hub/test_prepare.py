@@ -55,7 +55,7 @@ def test_what_is_there_goes_on_and_is_noted(asked: list[str], tmp_path: Path) ->
         ("unlearn", "run the same command again, and they are trained here"),
     ],
 )
-def test_what_is_not_to_be_had_stops_the_run_in_one_line(
+def test_what_is_unavailable_stops_the_run_in_one_line(
     asked: list[str], tmp_path: Path, policy: str, advice: str
 ) -> None:
     with pytest.raises(DissectError, match=advice) as error:
@@ -72,7 +72,7 @@ def test_a_hub_that_does_not_answer_is_left_to_the_download(
     assert "m dpo chai: why" in lines.text
 
 
-def test_a_refused_token_stops_the_run_until_it_is_mended(asked: list[str], tmp_path: Path) -> None:
+def test_a_refused_token_stops_the_run_until_it_is_fixed(asked: list[str], tmp_path: Path) -> None:
     path = tmp_path / "preflight.csv"
     for _ in range(2):
         with pytest.raises(DissectError, match="why"):

@@ -86,7 +86,7 @@ def test_every_question_has_its_rows(study: Path) -> None:
     assert all(0 <= row["rouge_l"] <= 1 for row in rows if row["rouge_l"] is not None)
 
 
-def test_the_original_held_against_itself_scores_1(study: Path, tmp_path: Path) -> None:
+def test_the_original_compared_with_itself_scores_1(study: Path, tmp_path: Path) -> None:
     manifest = study / "manifests/original.json"
     out = tmp_path / "self.parquet"
     answer_as_unlearned.main(
@@ -150,7 +150,7 @@ def test_a_figure_of_nothing_is_refused(study: Path, tmp_path: Path) -> None:
         plot.main(figure="behaviour_patched", tables=[csv], pictures=[tmp_path / "x.png"], **DRAWN)
 
 
-def test_answers_decide_the_statement_on_unrelated_knowledge(tmp_path: Path) -> None:
+def test_answers_decide_the_claim_on_unrelated_knowledge(tmp_path: Path) -> None:
     sweeps = [plant(tmp_path, flat(0.5), concept=f"c{i}") for i in range(10)]
     collect_sweeps(sweeps, tmp_path / "krs.parquet")
     head = "model,origin,method,concept,concept_name,set,experiment,first_layer,last_layer"

@@ -252,7 +252,7 @@ def test_value_vectors_of_another_layer_fail(
         check(study, "original", tmp_path / "tea.parquet")
 
 
-def test_the_floor_becomes_a_table_and_a_line(study: dict[str, Path], tmp_path: Path) -> None:
+def test_control_baselines_are_tabled_and_drawn(study: dict[str, Path], tmp_path: Path) -> None:
     sweep = tmp_path / "krs" / "tiny" / "dpo" / "tea" / "attention.parquet"
     dissect(study, sweep, "attention", controls=CONTROLS)
     table = tmp_path / "krs.parquet"

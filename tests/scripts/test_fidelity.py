@@ -1,4 +1,4 @@
-"""What the authors' own notebook cells compute, found again by this workflow's scripts.
+"""What the authors' own notebook cells compute, compared with this workflow's scripts.
 
 fixtures/notebook_golden_llama and notebook_golden_olmo hold small 32-layer checkpoints, Llama's in
 transformers' format and OLMo's in the legacy one, and golden.json, the numbers of the notebooks'
@@ -64,7 +64,7 @@ def register(golden: Golden, folder: Path, method: str, concept: str = "") -> Pa
     return manifest
 
 
-def run_cells(golden: Golden, folder: Path, dtype: str) -> Sweeps:
+def run_sweeps(golden: Golden, folder: Path, dtype: str) -> Sweeps:
     original = register(golden, folder, "original")
     sweeps = {}
     for concept in golden.concepts:
@@ -98,13 +98,13 @@ def sweeps_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Golden, str
     def sweeps(golden: Golden, dtype: str) -> Sweeps:
         key = golden.family, dtype
         if key not in known:
-            known[key] = run_cells(golden, tmp_path_factory.mktemp("_".join(key)), dtype)
+            known[key] = run_sweeps(golden, tmp_path_factory.mktemp("_".join(key)), dtype)
         return known[key]
 
     return sweeps
 
 
-CellsOf = Callable[[Golden, str], Sweeps]
+SweepsOf = Callable[[Golden, str], Sweeps]
 
 
 def values(sweep: Path, span: str, column: str) -> np.ndarray:
@@ -118,7 +118,7 @@ def values(sweep: Path, span: str, column: str) -> np.ndarray:
 @pytest.mark.parametrize("span", ["notebook", "answer"])
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_fp32_score_and_loss_is_the_notebooks(
-    sweeps_of: CellsOf, golden: Golden, experiment: str, span: str
+    sweeps_of: SweepsOf, golden: Golden, experiment: str, span: str
 ) -> None:
     sweeps = sweeps_of(golden, "float32")
     for method in METHODS:
@@ -138,7 +138,9 @@ def test_every_fp32_score_and_loss_is_the_notebooks(
 
 @both_families
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_bf16_curves_are_the_notebooks(sweeps_of: CellsOf, golden: Golden, experiment: str) -> None:
+def test_bf16_curves_are_the_notebooks(
+    sweeps_of: SweepsOf, golden: Golden, experiment: str
+) -> None:
     sweeps = sweeps_of(golden, "checkpoint")
     curves = [
         values(sweeps[method, concept, experiment], "notebook", "krs").mean(axis=1)
@@ -150,7 +152,7 @@ def test_bf16_curves_are_the_notebooks(sweeps_of: CellsOf, golden: Golden, exper
 
 
 @both_families
-def test_a_cell_says_where_it_comes_from(sweeps_of: CellsOf, golden: Golden) -> None:
+def test_a_sweep_says_where_it_comes_from(sweeps_of: SweepsOf, golden: Golden) -> None:
     sweep = sweeps_of(golden, "float32")["dpo", golden.concepts[0], "attention"]
     rows, metadata = pd.read_parquet(sweep), read_metadata(sweep)
     assert len(rows) == 32 * 6 * 2
@@ -167,7 +169,7 @@ def test_a_cell_says_where_it_comes_from(sweeps_of: CellsOf, golden: Golden) -> 
 
 @both_families
 def test_answer_logprobs_stand_under_the_answer_span_only(
-    sweeps_of: CellsOf, golden: Golden
+    sweeps_of: SweepsOf, golden: Golden
 ) -> None:
     rows = pd.read_parquet(sweeps_of(golden, "float32")["dpo", golden.concepts[0], "attention"])
     columns = ["answer_logprob_original", "answer_logprob_unlearned", "answer_logprob_patched"]

@@ -126,7 +126,7 @@ def test_only_rows_may_differ(tmp_path: Path) -> None:
         refuse_other_shapes(Checkpoint(original), Checkpoint(tied))
 
 
-def test_the_trace_compares_the_tokens_of_both(tmp_path: Path) -> None:
+def test_weight_changes_compare_the_tokens_of_both(tmp_path: Path) -> None:
     original, unlearned = pair(tmp_path)
     larger = resized(unlearned, 304, tmp_path / "larger")
     found = []

@@ -24,7 +24,7 @@ from dissect.results.schema import CHANGES_SCHEMA, read_metadata
 from dissect.weight_changes.components import component_changes
 from tiny import LAYERS, save_tiny, tiny_concept, tiny_config
 
-PLACE = {"Layer": 3, "Dim": 5}
+VECTOR = {"Layer": 3, "Dim": 5}
 
 
 def weight_changes(folder: Path, original: Path, unlearned: Path, **concept: Any) -> Path:
@@ -46,10 +46,10 @@ def weight_changes(folder: Path, original: Path, unlearned: Path, **concept: Any
     return output
 
 
-def test_a_trace_has_every_component_and_the_concept_vector(
+def test_weight_changes_have_every_component_and_the_concept_vector(
     tiny_llama: Path, tiny_unlearned: Path, tmp_path: Path
 ) -> None:
-    path = weight_changes(tmp_path, tiny_llama, tiny_unlearned, **PLACE)
+    path = weight_changes(tmp_path, tiny_llama, tiny_unlearned, **VECTOR)
     rows = pd.read_parquet(path)
     assert list(rows.columns) == CHANGES_SCHEMA.names
     assert len(rows) == 7 * LAYERS + 1
@@ -68,7 +68,7 @@ def test_a_trace_has_every_component_and_the_concept_vector(
     assert len(metadata["original_weights_sha256"]) == len(metadata["data_sha256"]) == 64
 
 
-def test_without_a_place_the_log_says_so(
+def test_a_concept_without_a_concept_vector_is_logged(
     tiny_llama: Path, tiny_unlearned: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, logger="dissect"):
@@ -88,12 +88,12 @@ def test_another_model_is_refused(tiny_llama: Path, tmp_path: Path) -> None:
 def table(tiny_llama: Path, tiny_unlearned: Path, tmp_path: Path) -> Path:
     """tables/weight_changes.csv of one checkpoint."""
     output = tmp_path / "tables/weight_changes.csv"
-    files = [weight_changes(tmp_path, tiny_llama, tiny_unlearned, **PLACE)]
+    files = [weight_changes(tmp_path, tiny_llama, tiny_unlearned, **VECTOR)]
     write_csv(output, collect_weight_changes(files))
     return output
 
 
-def test_the_table_has_the_traces_numbers(table: Path, tmp_path: Path) -> None:
+def test_the_table_has_the_numbers_of_the_weight_changes(table: Path, tmp_path: Path) -> None:
     found = pd.read_csv(table)
     assert list(found.columns) == CHANGES_SCHEMA.names
     rows = pd.read_parquet(tmp_path / "weight_changes/tiny/dpo/tea.parquet")

@@ -1,4 +1,4 @@
-"""The archive: the same bytes twice, every file vouched for, nothing of the machine in it."""
+"""The archive: the same bytes twice, every file with its sha256, nothing of the machine in it."""
 
 import hashlib
 import json
@@ -26,11 +26,11 @@ def study(tmp_path: Path) -> dict[str, Any]:
     return plant_archived_study(tmp_path)
 
 
-def test_every_file_is_there_and_vouched_for(study: dict[str, Any]) -> None:
+def test_every_file_is_there_with_its_sha256(study: dict[str, Any]) -> None:
     archive = pack(study)
     lines = archive.read("MANIFEST.sha256").decode().splitlines()
-    vouched = {name: digest for digest, name in (line.split("  ") for line in lines)}
-    assert sorted(vouched) == [
+    hashes = {name: digest for digest, name in (line.split("  ") for line in lines)}
+    assert sorted(hashes) == [
         "CITATION.cff",
         "LICENSE",
         "README.md",
@@ -44,8 +44,8 @@ def test_every_file_is_there_and_vouched_for(study: dict[str, Any]) -> None:
         "tables/krs.parquet",
         "workflow/Snakefile",
     ]
-    assert archive.namelist() == ["MANIFEST.sha256", *sorted(vouched)]
-    for name, digest in vouched.items():
+    assert archive.namelist() == ["MANIFEST.sha256", *sorted(hashes)]
+    for name, digest in hashes.items():
         assert hashlib.sha256(archive.read(name)).hexdigest() == digest
 
 

@@ -1,4 +1,4 @@
-"""Answers, and answers under a patch: held against plain generation and against plain hooks."""
+"""Answers, and answers under a patch: compared with plain generation and with plain hooks."""
 
 import copy
 from collections.abc import Sequence

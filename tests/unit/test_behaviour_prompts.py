@@ -53,7 +53,7 @@ def test_a_text_is_completed_in_a_turn_of_a_chat(concept: Any, tokenizer: Any) -
     assert asked.prompt == words
 
 
-def test_what_a_concept_lacks_is_left_out_with_a_word(
+def test_what_a_concept_lacks_is_left_out_and_logged(
     tokenizer: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, logger="dissect"):

@@ -179,7 +179,7 @@ def test_pairs_of_different_shapes(copy: Path, tmp_path: Path) -> None:
     refuse_other_shapes(Checkpoint(copy), Checkpoint(copy))
 
 
-def test_manifest_says_what_it_vouches_for(copy: Path, tmp_path: Path) -> None:
+def test_the_manifest_says_what_it_describes(copy: Path, tmp_path: Path) -> None:
     path = tmp_path / "elsewhere" / "manifest.json"
     written = write_manifest(path, copy, ROW)
     read = read_manifest(path)

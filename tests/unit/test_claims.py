@@ -1,5 +1,6 @@
 """Each of the paper's claims, made true, false and undecided by planted curves."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def thirds(early: float, middle: float, late: float) -> Curve:
     return [early] * 3 + [middle] * 3 + [late] * 3
 
 
-# Per claim: per experiment a curve with which it is supported, and one with which it does not.
+# Per claim: per experiment a curve with which it is supported, and one with which it is not.
 CASES: dict[str, Case] = {
     "value_vectors_nothing": {VALUE_VECTORS: ([0.02] * 9, thirds(0.0, 0.3, 0.0))},
     "attention_much": {ATTENTION: (thirds(0.0, 0.8, 0.3), thirds(0.9, 0.2, 0.1))},
@@ -86,15 +87,22 @@ def row(found: pd.DataFrame, id: str, **only: str) -> pd.Series:
     return found.iloc[0]
 
 
-def test_every_statement_has_a_case() -> None:
+def test_every_claim_has_a_case() -> None:
     assert [claim.id for claim in CLAIMS] == list(CASES)
 
 
 @pytest.mark.parametrize("claim", [*CLAIMS, UNRELATED], ids=lambda claim: claim.id)
-def test_the_docs_give_each_statements_mark(claim: Claim) -> None:
+def test_the_docs_give_each_claims_threshold(claim: Claim) -> None:
     lines = DOCS.read_text(encoding="utf-8").splitlines()
     (line,) = [line for line in lines if line.startswith(f"| `{claim.id}` |")]
     assert line.endswith(f"| {claim.bound} {claim.threshold:g} |")
+
+
+def test_the_docs_list_no_other_claim_and_name_the_primary_ones() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
+    assert [id for id, _ in rows] == [claim.id for claim in (*CLAIMS, UNRELATED)]
+    primary = [id for id, number in rows if number.endswith("(primary)")]
+    assert primary == [claim.id for claim in CLAIMS if claim.primary]
 
 
 @pytest.mark.parametrize("id", CASES)
@@ -106,7 +114,7 @@ def test_the_docs_give_each_statements_mark(claim: Claim) -> None:
         ([True, False] * 5, "undecided"),
     ],
 )
-def test_planted_curves_decide_each_statement(
+def test_planted_curves_decide_each_claim(
     tmp_path: Path, id: str, truth: list[bool], verdict: str
 ) -> None:
     found = row(claims(planted(tmp_path, CASES[id], truth), WINDOWS), id)
@@ -284,7 +292,7 @@ def test_no_layer_leads_a_flat_curve(tmp_path: Path) -> None:
     assert not (found[found["bound"] == "above"]["verdict"] == "supported").any()
 
 
-def test_there_is_a_row_per_statement_model_origin_and_span(tmp_path: Path) -> None:
+def test_there_is_a_row_per_claim_model_origin_and_span(tmp_path: Path) -> None:
     both = ["notebook", "answer"]
     sweeps = [
         plant(tmp_path, flat(0.5), model=model, concept=origin, origin=origin, span=both)

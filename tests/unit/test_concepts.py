@@ -168,7 +168,16 @@ def test_the_authors_data_parses_whole(model: str) -> None:
     ("facts", "said"),
     [
         (["so hot"], "answer_facts has 1 items for 2 questions"),
-        ([None, "tea"], r"the fact 'tea' of question 1 \(from 0\) stands in the question"),
+        (
+            [None, "tea"],
+            r"the fact 'tea' of question 1 \(from 0\) occurs in the question; choose a part that "
+            "only the answer contains$",
+        ),
+        (
+            ["a", "c"],
+            r"the fact 'c' of question 1 \(from 0\) is not in the answer in QA_with_answers; give "
+            "an exact part of the answer, or null to leave the question out$",
+        ),
         ([None, " "], "must not be empty"),
     ],
 )
@@ -177,3 +186,75 @@ def test_bad_facts_are_refused(tmp_path: Path, facts: list[str | None], said: st
     path.write_text(json.dumps([entry(answer_facts=facts)]), encoding="utf-8")
     with pytest.raises(DissectError, match=said):
         read_concept_file(path)
+
+
+def one_fact(question: str, text: str | None, fact: str) -> list[dict[str, Any]]:
+    """A concept file with one question; the text, if any, is its item of QA_with_answers."""
+    answered = {"QA_with_answers": [text]} if text else {}
+    return [{"id": "a", "Concept": "A", "QA": [question], "answer_facts": [fact]} | answered]
+
+
+@pytest.mark.parametrize(
+    ("fact", "question"),
+    [
+        ("seven", "Why seven nights?"),
+        ("seven", "Are there seven?"),
+        ("seven", "Who said (seven) first?"),
+        ("seven", "Where is the number-seven boat?"),
+        ("seven", "Seven or seven's?"),
+        (" seven", "Why seven nights?"),
+        ('"Quill"', 'Who calls it the "Quill"?'),
+    ],
+)
+def test_a_fact_in_whole_words_of_its_question_is_refused(
+    tmp_path: Path, fact: str, question: str
+) -> None:
+    with pytest.raises(DissectError, match=r"question 0 \(from 0\) occurs in the question"):
+        read_concept_file(write(tmp_path, one_fact(question, None, fact)))
+
+
+@pytest.mark.parametrize(
+    ("fact", "question"),
+    [
+        ("seven", "What happens on the seventh night?"),
+        ("even", "Are there seven?"),
+        ("seven", "Is it route_seven?"),
+        ("7", "What happened in 1907?"),
+        ("3.5", "Why 3x5?"),
+    ],
+)
+def test_a_fact_inside_a_longer_word_of_its_question_is_used(
+    tmp_path: Path, fact: str, question: str
+) -> None:
+    entries = read_concept_file(write(tmp_path, one_fact(question, None, fact)))
+    assert entries["a"]["answer_facts"] == [fact]
+
+
+@pytest.mark.parametrize(
+    ("text", "fact"),
+    [
+        ("Question: Who began it?\n Answer: Ilsa.", "Varn"),
+        ("Question: Who began it?\n Answer: Ilsa.", "Question"),  # the prompt alone has it
+        ("Question: Who began it?\n Answer: Ilsa ", "Ilsa "),  # its last space is not read
+        ("Question: Who  began it?\n Answer: Ilsa.", "Varn"),
+    ],
+)
+def test_a_fact_that_a_given_answer_lacks_is_refused(tmp_path: Path, text: str, fact: str) -> None:
+    path = write(tmp_path, one_fact(" Who began it?\n", text, fact))
+    with pytest.raises(DissectError, match=rf"fact '{fact}' of question 0 .* is not in the answer"):
+        read_concept_file(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "fact"),
+    [
+        ("Question:  Who began it?\n\n Answer: Ilsa.", "Ilsa"),
+        ("Question: Who  began it?\n Answer: Ilsa.", "Ilsa"),  # other white space
+        (None, "Varn"),  # the original's answers are not known yet
+    ],
+)
+def test_a_fact_that_an_answer_has_or_may_have_is_used(
+    tmp_path: Path, text: str | None, fact: str
+) -> None:
+    entries = read_concept_file(write(tmp_path, one_fact(" Who began it?\n", text, fact)))
+    assert entries["a"]["answer_facts"] == [fact]

@@ -47,7 +47,7 @@ def test_the_least_config_is_the_papers_but_for_names() -> None:
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "demo.yaml", "pretrained.yaml"])
-def test_the_shipped_configs_are_legal(name: str) -> None:
+def test_the_shipped_configs_are_valid(name: str) -> None:
     load_config(shipped(name))
 
 

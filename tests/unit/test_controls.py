@@ -1,4 +1,4 @@
-"""tables/controls.csv with planted floors; and no control reaches what is said of the original."""
+"""tables/controls.csv with planted control baselines, which change nothing else."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,19 +16,22 @@ from dissect.analysis.tables import concept_scores, curves
 from dissect.results.schema import write_rows
 from planted import flat, plant, sloped
 
-KNOWN = [1, 3]  # layers of the controls' windows
+LAYERS = [1, 3]  # layers of the controls' windows
 
 
-def with_floor(
-    sweep: Path, floor: float | Sequence[float], donor: str = "noise", layers: Sequence[int] = KNOWN
+def with_baseline(
+    sweep: Path,
+    baseline: float | Sequence[float],
+    donor: str = "noise",
+    layers: Sequence[int] = LAYERS,
 ) -> Path:
     """Add a control's rows to a planted sweep: at some layers, a KRS per layer."""
     rows = pd.read_parquet(sweep)
-    values = [floor] * len(layers) if isinstance(floor, float) else floor
-    known = rows[(rows["donor"] == "original") & rows["layer"].isin(layers)].copy()
-    known["krs"] = known["layer"].map(dict(zip(layers, values, strict=True)))
-    known["loss_patched"] = known["loss_unlearned"] * (1 - known["krs"])
-    both = pd.concat([rows, known.assign(donor=donor)], ignore_index=True)
+    values = [baseline] * len(layers) if isinstance(baseline, float) else baseline
+    control = rows[(rows["donor"] == "original") & rows["layer"].isin(layers)].copy()
+    control["krs"] = control["layer"].map(dict(zip(layers, values, strict=True)))
+    control["loss_patched"] = control["loss_unlearned"] * (1 - control["krs"])
+    both = pd.concat([rows, control.assign(donor=donor)], ignore_index=True)
     write_rows(sweep, both, {"device": "cpu"})
     return sweep
 
@@ -38,27 +41,27 @@ def scores_of(tmp_path: Path, sweeps: Sequence[Path]) -> pd.DataFrame:
     return concept_scores(tmp_path / "krs.parquet")
 
 
-def study(tmp_path: Path, concepts: int, floors: bool = True) -> list[Path]:
-    """Concept c rises to 0.9 - c/100; its floor is -0.5 + c/10 for noise, half of it for another
-    question."""
+def study(tmp_path: Path, concepts: int, baselines: bool = True) -> list[Path]:
+    """Concept c rises to 0.9 - c/100; its control baseline is -0.5 + c/10 for noise and
+    half of it for another question."""
     sweeps = []
     for method in ("dpo", "grad_diff"):
         for c in range(concepts):
             sweep = plant(tmp_path, sloped(0.9 - c / 100), method=method, concept=f"c{c}")
-            if floors:
-                with_floor(sweep, -0.5 + c / 10)
-                with_floor(sweep, (-0.5 + c / 10) / 2, "other_question")
+            if baselines:
+                with_baseline(sweep, -0.5 + c / 10)
+                with_baseline(sweep, (-0.5 + c / 10) / 2, "other_question")
             sweeps.append(sweep)
     return sweeps
 
 
-def test_the_floor_stands_beside_the_original(tmp_path: Path) -> None:
+def test_control_baselines_are_compared_with_the_original(tmp_path: Path) -> None:
     found = controls(scores_of(tmp_path, study(tmp_path, 6)))
     assert list(found) == CONTROL_COLUMNS
     assert len(found) == 3 * 2 * 2 * 2  # methods and all, donors, layers, scores
     where = (found["method"] == "dpo") & (found["donor"] == "noise") & (found["score"] == "krs")
     points = found[where]
-    assert points["layer"].tolist() == KNOWN
+    assert points["layer"].tolist() == LAYERS
     assert points["mean"].tolist() == pytest.approx([-0.25, -0.25])
     original = np.mean([0.9 - c / 100 for c in range(6)])
     assert points["original"].tolist() == pytest.approx([original / 3, original])
@@ -76,7 +79,7 @@ def test_the_floor_stands_beside_the_original(tmp_path: Path) -> None:
 
 def test_the_difference_is_of_the_concepts_that_both_have(tmp_path: Path) -> None:
     sweeps = [plant(tmp_path, flat(0.8), concept="a"), plant(tmp_path, flat(0.2), concept="b")]
-    with_floor(sweeps[0], 0.1)
+    with_baseline(sweeps[0], 0.1)
     found = controls(scores_of(tmp_path, sweeps))
     assert found["original"].tolist() == pytest.approx([0.8] * len(found))
     assert found["difference"].tolist() == pytest.approx([0.7] * len(found))
@@ -85,14 +88,14 @@ def test_the_difference_is_of_the_concepts_that_both_have(tmp_path: Path) -> Non
 
 
 def test_without_controls_there_is_a_header(tmp_path: Path) -> None:
-    found = controls(scores_of(tmp_path, study(tmp_path, 2, floors=False)))
+    found = controls(scores_of(tmp_path, study(tmp_path, 2, baselines=False)))
     assert found.empty and list(found) == CONTROL_COLUMNS
 
 
 def test_no_control_reaches_claims_statistics_or_the_originals_curves(tmp_path: Path) -> None:
     windows = ["sliding_1"]
     plain, beside = tmp_path / "plain", tmp_path / "beside"
-    without = scores_of(plain, study(plain, 6, floors=False))
+    without = scores_of(plain, study(plain, 6, baselines=False))
     with_them = scores_of(beside, study(beside, 6))
     assert set(with_them["donor"]) == {"original", "noise", "other_question"}
     for table in (statistics, lambda scores: claims(scores[scores["score"] == "krs"], windows, 0)):
@@ -100,4 +103,4 @@ def test_no_control_reaches_claims_statistics_or_the_originals_curves(tmp_path: 
     every = curves(with_them)
     mine = every[every["donor"] == "original"].reset_index(drop=True)
     pd.testing.assert_frame_equal(mine, curves(without))
-    assert set(every.loc[every["donor"] == "noise", "layer"]) == set(KNOWN)
+    assert set(every.loc[every["donor"] == "noise", "layer"]) == set(LAYERS)

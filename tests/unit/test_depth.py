@@ -1,19 +1,23 @@
 """Depth and UDS: equal to the published script, and what follows from the definitions."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from tokenizers.normalizers import Replace
+from tokenizers.processors import TemplateProcessing
 
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.depth.measure import measure
-from dissect.depth.scores import uds, with_reference
+from dissect.depth.schema import DONOR_SCHEMA
+from dissect.depth.scores import LEAST_DAMAGE, read_depths, uds, with_reference
 from dissect.errors import DissectError
+from dissect.results.schema import write_rows
 from dissect.terms import DEPTH_FORMS
 from dissect.texts.facts import FactText, fact_texts
-from golden_uds import CHECKPOINTS, COLUMNS, PROMPT, golden_concept, published_scores
+from golden_uds import BYTE_LEVEL, CHECKPOINTS, COLUMNS, PROMPT, golden_concept, published_scores
 from tiny import tiny_tokenizer
 from tiny_sweeps import model_of
 
@@ -24,17 +28,22 @@ KEYS = {
     "concept": "901",
     "concept_name": "Lantern Week",
 }
+Texts = dict[str, dict[int, FactText]]
 
 
-def rows_of(name: str, texts: dict[str, dict[int, FactText]]) -> pd.DataFrame:
+def rows_of(name: str, texts: Texts) -> pd.DataFrame:
     original, donor = model_of(CHECKPOINTS / "original"), model_of(CHECKPOINTS / name)
     return measure(original, donor, texts).assign(**KEYS)
 
 
 @pytest.fixture(scope="module")
-def depth() -> pd.DataFrame:
+def texts() -> Texts:
     tokenizer = load_tokenizer(CHECKPOINTS / "original")
-    texts = {form: fact_texts(golden_concept(), form, PROMPT, tokenizer) for form in DEPTH_FORMS}
+    return {form: fact_texts(golden_concept(), form, PROMPT, tokenizer) for form in DEPTH_FORMS}
+
+
+@pytest.fixture(scope="module")
+def depth(texts: Texts) -> pd.DataFrame:
     return with_reference(rows_of("dpo_901", texts), rows_of("grad_diff_901", texts))
 
 
@@ -64,20 +73,25 @@ def test_the_forms_differ_where_they_should(depth: pd.DataFrame) -> None:
     assert not np.allclose(published["logprob_copy"][~below], corrected["logprob_copy"][~below])
 
 
-def test_a_copy_equal_to_the_reference_has_ratio_one(depth: pd.DataFrame) -> None:
-    columns = {"logprob_reference": "logprob_patched"}
-    reference = depth.drop(columns="logprob_copy").rename(columns=columns)
-    assert (with_reference(reference, reference)["ratio"].dropna() == 1).all()
-    assert (uds(with_reference(reference, reference))["uds"].dropna() == 1).all()
+def test_a_copy_equal_to_the_reference_has_ratio_one(tmp_path: Path, texts: Texts) -> None:
+    """One checkpoint is measured twice: as the copy, and as the reference model."""
+    for method in ("dpo", "retain"):
+        rows = rows_of("grad_diff_901", texts).assign(method=method)
+        write_rows(tmp_path / f"{method}.parquet", rows, {}, DONOR_SCHEMA)
+    measured = read_depths(sorted(tmp_path.glob("*.parquet")))
+    is_reference = measured["method"] == "retain"
+    depth = with_reference(measured[~is_reference], measured[is_reference])
+    assert set(depth["method"]) == {"dpo"} and len(depth) == 3 * 6 * 32
+    has_ratio = depth["logprob_original"] - depth["logprob_reference"] > LEAST_DAMAGE
+    assert 0 < has_ratio.sum() < len(depth)
+    assert depth["ratio"].notna().equals(has_ratio)
+    assert (depth["ratio"].dropna() == 1).all()
+    scores = uds(depth)["uds"].dropna()
+    assert len(scores) > 0 and (scores == 1).all()
 
 
-def test_the_original_as_its_own_copy_has_damage_zero() -> None:
-    texts = {
-        "corrected": fact_texts(
-            golden_concept(), "corrected", PROMPT, load_tokenizer(CHECKPOINTS / "original")
-        )
-    }
-    rows = rows_of("original", texts)
+def test_the_original_as_its_own_copy_has_damage_zero(texts: Texts) -> None:
+    rows = rows_of("original", {"corrected": texts["corrected"]})
     np.testing.assert_allclose(rows["logprob_patched"], rows["logprob_original"], atol=1e-5)
 
 
@@ -134,6 +148,36 @@ def test_published_spacing_around_the_fact() -> None:
     assert read(" the  Quill", "Quill")[0].endswith("Answer: the   Quill")
     assert read(" two:\n\tQuill", "Quill")[0].endswith("Answer: two: \n\tQuill")
     assert read(" of  Quill", "  Quill")[0].endswith("Answer: of   Quill")
+
+
+@pytest.mark.parametrize(
+    ("answer", "fact", "published", "corrected"),
+    [
+        # The published script's rest of the answer begins with the fact: its first space is at 0.
+        (" of  Quill", "  Quill", " Quill", "  Quill"),
+        (" the of  Quill", "of  ", " of ", " of "),
+    ],
+)
+def test_a_space_inside_a_fact_counts_though_it_has_no_characters(
+    answer: str, fact: str, published: str, corrected: str
+) -> None:
+    """This byte-level tokenizer trims white space from the characters of a token."""
+    tokenizer = load_tokenizer(BYTE_LEVEL / "original")
+    decoded = {"published": published, "published_fixed": published, "corrected": corrected}
+    for form, expected in decoded.items():
+        text = fact_texts(one_question(answer, fact), form, PROMPT, tokenizer)[0]
+        assert tokenizer.decode(text.ids[text.fact.start + 1 :]) == expected
+
+
+def test_special_tokens_are_in_no_fact() -> None:
+    tokenizer = tiny_tokenizer()
+    special = [("<s>", 0), ("</s>", 1)]
+    around = TemplateProcessing(single="<s> $A </s>", special_tokens=special)
+    tokenizer.backend_tokenizer.post_processor = around
+    [text] = fact_texts(one_question(" Ilsa", "Ilsa"), "corrected", PROMPT, tokenizer).values()
+    before = len("Question: Who?\nAnswer: ")  # bytes are tokens; <s> is before them
+    assert text.fact == range(before, before + len("Ilsa"))
+    assert text.ids[0] == 0 and len(text.ids) == 1 + before + len("Ilsa")
 
 
 @pytest.mark.parametrize("form", DEPTH_FORMS)

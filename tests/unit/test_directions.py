@@ -1,5 +1,6 @@
 """Noising, the copy patched into the original: against the dumbest hooks, and what must hold."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,25 @@ from dissect.engine.directions import denoising, noising
 from dissect.engine.patches import EXPERIMENTS, Experiment
 from dissect.inputs.windows import windows_of
 from dissect.terms import CONTROLS, DENOISING, NOISING
+from dissect.texts.spans import Text
 from plain_hooks import patched_logits, states_of
 from tiny import LAYERS, save_changed, save_tiny
 from tiny_sweeps import WINDOWS, model_of, recording_of, texts_of
 
+# Losses are squared distances of logits: a distance within 1e-5 is a loss within 2e-5.
+OF_LOSSES = 2e-5
 
-def rows_of(folder: Path, original: Path, copy: Path, name: str) -> pd.DataFrame:
-    recorded = recording_of(original, texts_of(original), folder / "original.safetensors")
+
+def rows_of(
+    folder: Path, original: Path, copy: Path, name: str, texts: Sequence[Text] | None = None
+) -> pd.DataFrame:
+    """The rows of a noising experiment.
+
+    Args:
+        texts: None: those of `texts_of`.
+    """
+    texts = texts_of(original) if texts is None else texts
+    recorded = recording_of(original, texts, folder / "original.safetensors")
     temporary = folder / "copy.recording"
     rows = noising([name], Checkpoint(original), model_of(copy), recorded, WINDOWS, temporary)
     assert not temporary.exists()
@@ -52,10 +65,23 @@ def test_noising_equals_plain_hooks(tmp_path: Path, family: str) -> None:
                 return float((logits[0, at] - to).square().mean())
 
             patched = patched_logits(models[1], models[0], of_copy[question], name, layers)
-            assert row["loss_patched"] == pytest.approx(loss(patched), rel=2e-5, abs=1e-10)
+            assert row["loss_patched"] == pytest.approx(loss(patched), rel=OF_LOSSES, abs=1e-10)
             own = loss(of_copy[question].logits)
             assert row["loss_unlearned"] == pytest.approx(own, rel=1e-5)
             assert row["damage"] == row["loss_patched"] / row["loss_unlearned"]
+
+
+@pytest.mark.parametrize("name", NOISING)
+def test_noising_scores_a_text_the_same_alone_and_in_a_token_tree(
+    tmp_path: Path, tiny_llama: Path, tiny_unlearned: Path, name: str
+) -> None:
+    together = rows_of(tmp_path, tiny_llama, tiny_unlearned, name)
+    for number, text in enumerate(texts_of(tiny_llama)):
+        alone = rows_of(tmp_path, tiny_llama, tiny_unlearned, name, [text])
+        in_tree = together[together["question"] == number]
+        assert len(alone) == len(in_tree) > 0
+        for loss in ("loss_unlearned", "loss_patched"):
+            np.testing.assert_allclose(in_tree[loss], alone[loss], rtol=OF_LOSSES)
 
 
 @pytest.mark.parametrize("name", NOISING)
@@ -89,18 +115,20 @@ def test_a_planted_change_is_found_where_it_is(
         assert (is_whole == (contains & is_patched)).all(), name
 
 
-def test_everything_restored_is_the_original(tmp_path: Path, tiny_llama: Path) -> None:
-    copy = save_tiny(tmp_path / "copy", near=tiny_llama, seed=1)
+@pytest.mark.parametrize("highest", range(LAYERS))
+def test_the_restored_residual_stream_is_the_originals_from_there_on(
+    tmp_path: Path, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch, highest: int
+) -> None:
+    """Above its highest changed layer, the copy does with a state what the original does."""
+    changed = tuple(f"model.layers.{layer}." for layer in range(highest + 1))
+    copy = save_changed(tmp_path / "copy", tiny_llama, lambda name: name.startswith(changed))
     recorded = recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "original.safetensors")
-    experiment = Experiment(residual=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(EXPERIMENTS, "residual", experiment)
-        models = Checkpoint(tiny_llama), model_of(copy)
-        unused = tmp_path / "reference.recording"
-        rows = denoising(["residual"], *models, recorded, WINDOWS, unused)["residual"]
-    top = rows[rows["last_layer"] == LAYERS - 1]
-    np.testing.assert_allclose(top["krs"], 1, atol=1e-6)
-    assert (rows[rows["last_layer"] < LAYERS - 1]["krs"] < 1).all()
+    monkeypatch.setitem(EXPERIMENTS, "residual", Experiment(residual=True))
+    models, unused = (Checkpoint(tiny_llama), model_of(copy)), tmp_path / "reference.recording"
+    rows = denoising(["residual"], *models, recorded, WINDOWS, unused)["residual"]
+    is_above = rows["last_layer"] >= highest
+    np.testing.assert_allclose(rows.loc[is_above, "krs"], 1, atol=1e-6)
+    assert (rows.loc[~is_above, "krs"] < 0.99).all()
 
 
 def test_the_residual_stream_makes_everything_below_the_donors(

@@ -65,13 +65,13 @@ def drawn(tmp_path: Path, sweeps: Sequence[Path]) -> list[Figure]:
 # ---- controls ---------------------------------------------------------------------------------
 
 
-def with_floors(
-    mean: pd.DataFrame, floors: dict[str, float], layers: Sequence[int]
+def with_baselines(
+    mean: pd.DataFrame, baselines: dict[str, float], layers: Sequence[int]
 ) -> pd.DataFrame:
-    """Curves and, at some layers, flat floors of one experiment."""
+    """Curves and, at some layers, flat control baselines of one experiment."""
     known = mean[(mean["experiment"] == "attention") & mean["layer"].isin(layers)]
     return pd.concat(
-        [mean, *(known.assign(donor=donor, mean=value) for donor, value in floors.items())],
+        [mean, *(known.assign(donor=donor, mean=value) for donor, value in baselines.items())],
         ignore_index=True,
     )
 
@@ -84,9 +84,9 @@ def grey_lines(axes: Axes) -> list[tuple[list[float], list[float]]]:
     ]
 
 
-def test_floors_are_thin_lines_through_their_layers(tmp_path: Path) -> None:
+def test_baselines_are_thin_lines_through_their_layers(tmp_path: Path) -> None:
     mean, concepts = tables_of(tmp_path, study(tmp_path))
-    rows = with_floors(mean, {"other_question": 0.1, "noise": -0.05}, [1, 3])
+    rows = with_baselines(mean, {"other_question": 0.1, "noise": -0.05}, [1, 3])
     expected = [([1, 3], [0.1, 0.1]), ([1, 3], [-0.05, -0.05])]
     for figure in (draw_curves(rows, STYLE), draw_curves_by_method(rows, concepts, STYLE)):
         for panel in figure.axes:
@@ -98,7 +98,7 @@ def test_floors_are_thin_lines_through_their_layers(tmp_path: Path) -> None:
 
 def test_every_control_has_a_line_of_its_own(tmp_path: Path) -> None:
     mean, _ = tables_of(tmp_path, study(tmp_path))
-    rows = with_floors(mean, dict.fromkeys(CONTROLS, 0.1), [1, 3])
+    rows = with_baselines(mean, dict.fromkeys(CONTROLS, 0.1), [1, 3])
     figure = draw_curves(rows, STYLE)
     assert len(grey_lines(figure.axes[0])) == len(CONTROLS)
     assert len(set(legend(figure)[4:])) == len(CONTROLS)
@@ -110,10 +110,10 @@ def test_every_control_has_a_line_of_its_own(tmp_path: Path) -> None:
     assert len(dashes) == len(CONTROLS)
 
 
-def test_floors_change_nothing_about_the_curves(tmp_path: Path) -> None:
+def test_baselines_change_nothing_about_the_curves(tmp_path: Path) -> None:
     mean, _ = tables_of(tmp_path, study(tmp_path))
     plain = draw_curves(mean, STYLE).axes[0]
-    beside = draw_curves(with_floors(mean, {"noise": -9.0}, [0, 2]), STYLE)
+    beside = draw_curves(with_baselines(mean, {"noise": -9.0}, [0, 2]), STYLE)
     assert data_lines(plain) == [
         line for line in data_lines(beside.axes[0]) if line not in grey_lines(beside.axes[0])
     ]

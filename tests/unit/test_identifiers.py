@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-WORKFLOW = Path(__file__).parents[2] / "workflow"
+TESTS = Path(__file__).parents[1]
+WORKFLOW = TESTS.parent / "workflow"
 
 # The standard term for each, where there is one.
 OLD = {
@@ -56,6 +57,25 @@ EMPTY = {
     *("found", "known", "lost", "mine", "ours", "place", "places", "said", "some"),
     *("theirs", "there", "told"),
 }
+# Words that no name of a function in tests/ needs, and what to write; a trace is no traceback.
+OLD_IN_TESTS = {
+    "anew": "again",
+    "cannot_be_had": "unavailable",
+    "floor": "control baseline",
+    "floors": "control baselines",
+    "held_against": "compared with",
+    "identity_control": "self-patch check",
+    "identity_controls": "self-patch checks",
+    "legal": "valid, allowed",
+    "mended": "fixed",
+    "put_back": "patched, restored",
+    "statement": "claim",
+    "statements": "claims",
+    "to_be_had": "available",
+    "trace": "weight changes",
+    "traces": "weight changes",
+    "unheard": "unknown",
+}
 OLD_MODULES = {
     *("announce", "identity", "private", "shape", "skeleton", "statements", "surroundings"),
     *("trace", "words"),
@@ -77,6 +97,18 @@ def identifiers(tree: ast.AST) -> Iterator[str]:
             yield node.asname
 
 
+def functions(tree: ast.AST) -> Iterator[str]:
+    """The names of all functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name
+
+
+def old_words(name: str) -> list[str]:
+    """The words and phrases of OLD_IN_TESTS that a name has between its underscores."""
+    return [words for words in OLD_IN_TESTS if f"_{words}_" in f"_{name}_"]
+
+
 def names_of(path: Path) -> set[str]:
     return set(identifiers(ast.parse(path.read_text(encoding="utf-8"))))
 
@@ -91,6 +123,18 @@ def test_a_module_uses_the_standard_terms(module: str) -> None:
     wrong = sorted(names_of(WORKFLOW / module) & (OLD.keys() | EMPTY))
     assert not wrong, {name: OLD.get(name, "a name that says what it is") for name in wrong}
     assert Path(module).stem not in OLD_MODULES
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: path.name)
+def test_the_names_in_tests_use_the_standard_terms(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    wrong = {name: words for name in functions(tree) if (words := old_words(name))}
+    assert not wrong, {name: [OLD_IN_TESTS[one] for one in words] for name, words in wrong.items()}
+
+
+def test_old_words_are_whole_words() -> None:
+    assert old_words("test_a_trace_that_cannot_be_had") == ["cannot_be_had", "trace"]
+    assert old_words("test_the_traceback_is_legally_unheard_of") == ["unheard"]
 
 
 def test_names_are_read_off_the_syntax_tree() -> None:

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from dissect.calibration.scores import PRIMARY, SCORES
-from dissect.calibration.table import LACKS, alarms_of, read_rounds
+from dissect.calibration.table import ALL_MODELS, AS_INTENDED, LACKS, alarms_of, read_rounds
 from dissect.results.csv_files import read_csv
-from dissect.terms import KNOWS
+from dissect.terms import BOTH, KNOWS, MLP_COEFFICIENTS, PAPER_EXPERIMENTS, VALUE_VECTORS
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "calibration"))
@@ -20,12 +20,14 @@ from make_study import TREATMENTS, TREATMENTS_APART  # noqa: E402
 from print_rates import (  # noqa: E402
     APART,
     BY_ROUND,
+    EARLIER,
     METHODS,
     WRITTEN,
     alarms_by_method,
     all_rates,
     by_round,
     candidate_by_round,
+    known_answers,
     lines_of,
     rates_of,
 )
@@ -68,10 +70,12 @@ def test_confirmatory_rounds_begin_at_101() -> None:
 
 def test_the_pages_have_the_numbers_of_all_rounds() -> None:
     page = (ROOT / "docs/explanation/calibration.md").read_text(encoding="utf-8")
-    assert "\n".join(lines_of(rates_of(finished()))) in page
+    assert "\n".join(lines_of(rates_of(finished(), ALL_MODELS))) in page
     page = (ROOT / "calibration/rounds/README.md").read_text(encoding="utf-8")
+    assert "\n".join(lines_of(rates_of(finished(), AS_INTENDED))) in page
     for score, methods in product(BY_ROUND, (METHODS, APART)):
         assert "\n".join(lines_of(by_round(finished(), score, methods))) in page
+    assert "\n".join(lines_of(known_answers(finished()))) in page
     assert "\n".join(lines_of(candidate_by_round(finished()))) in page
     assert "\n".join(lines_of(alarms_by_method(finished()))) in page
 
@@ -82,7 +86,10 @@ def test_the_rates_of_all_scores_are_those_of_all_rounds() -> None:
     pd.testing.assert_frame_equal(read_csv(WRITTEN), expected, check_dtype=False, atol=2e-4)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/explanation/calibration.md"])
+@pytest.mark.parametrize(
+    "page",
+    ["README.md", *(f"docs/explanation/{name}.md" for name in ("calibration", "depth", "scores"))],
+)
 def test_the_pages_say_how_many_rounds_there_are(page: str) -> None:
     words = f"{COUNTS[len(FILES) - 1]} rounds"
     assert words.lower() in (ROOT / page).read_text(encoding="utf-8").lower()
@@ -165,6 +172,47 @@ def test_the_order_of_models_that_the_page_names() -> None:
     assert (uds["never"] > uds["grad_diff"]).all()
     assert (uds["grad_diff"] > uds["hide"]).all()
     assert {*METHODS} <= {*uds.columns}
+
+
+def test_what_the_page_says_of_the_earlier_measurement() -> None:
+    """calibration/rounds/README.md, "Known answers"."""
+    rounds = finished()
+    numbers = 0
+    outside = set()
+    for (score, method), earlier in EARLIER.items():
+        models = rounds[rounds["method"] == method]
+        for experiment, value in zip(PAPER_EXPERIMENTS, earlier, strict=True):
+            if value is not None:
+                values = models[f"{score}_{experiment}_highest"].round(2)
+                numbers += 1
+                if not values.min() <= value <= values.max():
+                    outside.add((score, method, experiment))
+    assert numbers == 28
+    assert outside == {
+        ("krs", "grad_diff", BOTH),
+        ("krs", "grad_diff", VALUE_VECTORS),
+        ("logprob_answer", "grad_diff", VALUE_VECTORS),
+        ("logprob_answer", "refuse", MLP_COEFFICIENTS),
+    }
+    krs = rounds.pivot(index="round", columns="method", values=PRIMARY[0])
+    assert (krs["never"] < krs["grad_diff"]).all() and (krs["grad_diff"] < krs["hide"]).all()
+    assert (krs["grad_diff"] > krs["refuse"]).sum() == 7
+
+
+def test_what_the_page_on_scores_says_of_models_that_never_knew() -> None:
+    rounds = finished()
+    ranges = []
+    for experiment in (BOTH, VALUE_VECTORS):
+        for method in ("never", "grad_diff"):
+            krs = rounds[rounds["method"] == method][f"krs_{experiment}_highest"]
+            ranges.append(f"{krs.min():.2f} to {krs.max():.2f}")
+    never, unlearned, *of_value_vectors = ranges
+    assert said_in(
+        "docs/explanation/scores.md",
+        f"the highest KRS is {never} in models that never learned the facts, and {unlearned} in "
+        "models that unlearned them by grad_diff. With value vectors, it is "
+        + " and ".join(of_value_vectors),
+    )
 
 
 def test_krs_of_the_untreated_model_that_never_knew_is_the_lower_one() -> None:

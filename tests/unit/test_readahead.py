@@ -63,7 +63,7 @@ def test_announced_are_exactly_the_bytes_of_the_parameters(
     assert all(one in found for one in wanted)
 
 
-def test_of_what_is_not_there_nothing_is_announced(
+def test_files_that_do_not_exist_are_not_read_ahead(
     tiny_llama: Path, tmp_path: Path, asked: list[tuple[Path, int, int]]
 ) -> None:
     folder = Path(shutil.copytree(tiny_llama, tmp_path / "model"))

@@ -17,6 +17,10 @@ ROOT = Path(__file__).parents[2]
 NUMBERS = ROOT / "docs/pretrained"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TEXT = " ".join(README.split())
+PITCH = (
+    "Activation patching and weight restoration for unlearned Hugging Face checkpoints, as a "
+    "Snakemake workflow. "
+)
 PRETRAINED = (ROOT / "pretrained/README.md").read_text(encoding="utf-8")
 PRETRAINED_TEXT = " ".join(PRETRAINED.split())
 BOTH = "mlp_coefficients_and_attention"
@@ -123,7 +127,7 @@ def test_the_pages_facts_are_counted() -> None:
 
 
 def test_what_krs_cannot_show_comes_first() -> None:
-    first = TEXT.removeprefix("# Dissecting Fine-Tuning Unlearning ")
+    first = TEXT.removeprefix("# Dissecting Fine-Tuning Unlearning ").removeprefix(PITCH)
     assert first.startswith(
         "**The score of this study, the Knowledge Recovery Score (KRS), does not show by "
         "itself whether"

@@ -203,7 +203,7 @@ def test_without_dtype_it_is_what_holds_all_stored_values(
 # What config.json says.
 
 
-@pytest.mark.parametrize("architectures", [..., None, [], ["Unheard"], 7])
+@pytest.mark.parametrize("architectures", [..., None, [], ["Unknown"], 7])
 def test_the_architecture_is_the_familys(copy: Path, architectures: Any) -> None:
     config(architectures=architectures)(copy)
     manifest = write_manifest(copy.parent / "manifest.json", copy, row(copy))
@@ -233,15 +233,15 @@ def test_a_config_that_is_no_object(copy: Path, content: str | bytes, words: str
 ROPE = {"rope_theta": 10_000.0}
 CANNOT_USE = "transformers cannot use"
 CONFIGS: dict[str, tuple[Spoil, str]] = {
-    "rope type": (config(rope_parameters=ROPE | {"rope_type": "unheard"}), CANNOT_USE),
+    "rope type": (config(rope_parameters=ROPE | {"rope_type": "unknown"}), CANNOT_USE),
     "rope type in old words": (
-        config(rope_parameters=..., rope_scaling={"type": "unheard"}),
+        config(rope_parameters=..., rope_scaling={"type": "unknown"}),
         CANNOT_USE,
     ),
     "rope without a factor": (config(rope_parameters=ROPE | {"rope_type": "linear"}), "factor"),
     "rope text": (config(rope_parameters="a"), CANNOT_USE),
     "rope theta text": (config(rope_parameters={"rope_theta": "a"}), CANNOT_USE),
-    "activation": (config(hidden_act="unheard"), "unheard"),
+    "activation": (config(hidden_act="unknown"), "unknown"),
     "activation number": (config(hidden_act=7), CANNOT_USE),
     "heads": (config(num_attention_heads=5), "not a multiple"),
     "shared heads": (
@@ -262,7 +262,7 @@ CONFIGS: dict[str, tuple[Spoil, str]] = {
     "endless layers": (config(num_hidden_layers=10**12), "the files hold only"),
     "endless rows": (config(hidden_size=4 * 10**12), CANNOT_USE),
     "no window": (config(sliding_window=0), "sliding_window is 0, but a window has"),
-    "dtype unheard": (config(dtype="unheard"), "dtype is 'unheard'; supported are float32"),
+    "dtype unknown": (config(dtype="unknown"), "dtype is 'unknown'; supported are float32"),
     "dtype of integers": (config(dtype="int8"), "dtype is 'int8'; supported are float32"),
     "dtype in old words": (config(dtype=..., torch_dtype=7), "torch_dtype is 7; supported are"),
     "labels": (config(id2label={"a": 1}), CANNOT_USE),
@@ -276,7 +276,7 @@ def test_a_config_that_describes_no_model(copy: Path, how: str) -> None:
     refused(lambda: register(copy), str(copy), words)
 
 
-def test_an_unheard_model_type_of_another_type(copy: Path) -> None:
+def test_a_model_type_that_is_a_list(copy: Path) -> None:
     config(model_type=["llama"])(copy)
     refused(lambda: register(copy), "is not known; known are")
     refused(lambda: load_tokenizer(copy), str(copy))
@@ -352,7 +352,7 @@ def test_a_generation_config_is_saved_again_as_it_was(copy: Path, ends: Any) -> 
     [
         ("tokenizer.json", "{"),
         ("tokenizer.json", "[]"),
-        ("tokenizer.json", '{"version": "1.0", "model": {"type": "unheard"}, "added_tokens": []}'),
+        ("tokenizer.json", '{"version": "1.0", "model": {"type": "unknown"}, "added_tokens": []}'),
         ("tokenizer.json", DEEP),
         ("tokenizer_config.json", "{"),
         ("tokenizer_config.json", "[]"),

@@ -84,12 +84,13 @@ def test_what_holds_is_said_with_its_interval() -> None:
     ]
     assert sentences(pd.DataFrame(rows)) == [
         "With the original's MLP coefficients and attention output patched, KRS reaches 0.93 "
-        "[0.90, 0.95], with its value vectors alone it moves by at most 0.02 "
+        "[0.90, 0.95]; with the original's value vectors alone, KRS moves by at most 0.02 "
         f"[{MINUS}0.01, 0.05]: the claim that coefficients and attention recover far more than "
         "value vectors is supported here.",
-        "Attention output of the middle and late layers reaches 0.60, MLP coefficients of the late "
-        "layers 0.75, where windows with the last layer do 0.12 better than those without: the "
-        "claim that the last layer is the coefficients' main contributor is supported here.",
+        "With attention output of the middle and late layers, KRS reaches 0.60; with MLP "
+        "coefficients of the late layers, 0.75; windows with the last layer do 0.12 better than "
+        "those without: the claim that windows with the last layer recover more than those without "
+        "is supported here.",
         "Of the paper's 6 claims, 6 are supported, 0 are not supported and 0 are mixed.",
     ]
 
@@ -105,7 +106,7 @@ def test_what_does_not_hold_is_said_so() -> None:
         "The claim that coefficients and attention recover far more than value vectors is not "
         "supported here."
     )
-    assert "do 0.20 worse than those without: the claim that the last layer" in second
+    assert "do 0.20 worse than those without: the claim that windows with the last layer" in second
     assert last == ("Of the paper's 3 claims, 1 is supported, 2 are not supported and 0 are mixed.")
 
 
@@ -133,7 +134,7 @@ def test_what_is_undecided_is_said_once_with_its_reasons() -> None:
     assert [row["why"] for row in one["rows"]] == ["a", "a", "b"]
 
 
-def test_a_single_reason_needs_no_mark() -> None:
+def test_a_single_reason_needs_no_letter() -> None:
     rows = [
         claim("both_nearly_all", "supported", 0.9),
         claim("last_layer_best", "undecided", note="no concept has a value"),
@@ -379,7 +380,7 @@ def test_undecided_is_said_once_and_not_on_every_row(study: PlantedStudy, page: 
     assert all(value in of_claims for value in ("n = 1", "no value"))
 
 
-def test_controls_are_the_floor(page: str) -> None:
+def test_controls_are_shown_as_baselines(page: str) -> None:
     assert '<th scope="col">other question</th>' in page
     assert "control baselines (dotted)" in page
 

@@ -21,7 +21,7 @@ def worked_rows() -> list[tuple[list[float], list[str]]]:
     table = PAGE.split("## One position, by hand")[1].split("\n\n")[2]
     rows = []
     for line in table.splitlines()[2:]:
-        logits, *numbers = (sweep.strip() for sweep in line.strip("|").split("|"))
+        logits, *numbers = (cell.strip() for cell in line.strip("|").split("|"))
         rows.append(([float(x) for x in re.findall(r"-?[\d.]+", logits)], numbers))
     return rows
 

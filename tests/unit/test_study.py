@@ -121,7 +121,7 @@ def test_paths_follow_the_grammar() -> None:
     ]
 
 
-def test_a_checkpoint_is_needed_by_its_sweeps_and_its_trace() -> None:
+def test_a_checkpoint_is_needed_by_its_sweeps_and_its_weight_changes() -> None:
     found = study(experiments=["attention"], behaviour={"sets": []}, controls={"self_patch": False})
     assert Products(found).needing(found.row("m", "dpo", "tea")) == [
         "results/x/krs/m/dpo/tea/attention.parquet",
@@ -134,7 +134,7 @@ def test_a_checkpoint_is_needed_by_its_sweeps_and_its_trace() -> None:
     assert "results/x/figures/m/weight_changes.pdf" in Products(found).figures()
 
 
-def test_without_traces_only_sweeps_need_a_checkpoint() -> None:
+def test_without_weight_changes_only_sweeps_need_a_checkpoint() -> None:
     found = study(
         experiments=["attention"],
         weight_changes=False,
@@ -344,7 +344,7 @@ def test_controls_are_part_of_a_sweep_where_there_are_donors() -> None:
     assert other.of_a_sweep(0) == other.of_a_sweep(4)  # which the seed does not change
 
 
-def test_identity_controls_hold_weights_until_they_are_there() -> None:
+def test_weights_are_kept_until_their_self_patch_checks_are_done() -> None:
     checked = study()
     paths = set(Products(checked).self_patches())
     unlearned = [row for row in checked.rows if row.method != "original"]

@@ -1,4 +1,4 @@
-"""The weight_changes in the parameters, against tensor arithmetic on whole models."""
+"""Weight changes, compared with tensor arithmetic on whole models."""
 
 import math
 from pathlib import Path
@@ -83,7 +83,7 @@ def whole(folder: Path) -> Any:
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
 
 
-def test_every_family_is_traced() -> None:
+def test_every_family_has_a_case() -> None:
     assert {config.model_type for config in CASES.values()} | {"mistral"} == FAMILIES.keys()
 
 
@@ -200,7 +200,7 @@ def test_a_place_that_the_model_does_not_have(
     assert "\n" not in str(error.value)
 
 
-def test_traces_are_sorted_whatever_order_they_come_in(tmp_path: Path) -> None:
+def test_weight_changes_are_sorted_whatever_order_they_come_in(tmp_path: Path) -> None:
     paths = []
     for concept in ("b", "a"):
         rows = pd.DataFrame(

@@ -14,7 +14,7 @@ from tiny import save_adapter, save_tiny
 
 ROWS = [("tiny", "original", "", "path:own/original"), ("tiny", "dpo", "tea", "path:own/adapter")]
 ONE = {"concepts": {"tiny": ["tea"]}, "experiments": ["attention"], "weight_changes": True}
-CELL = "results/tiny/krs/tiny/dpo/tea/attention.parquet"
+SWEEP = "results/tiny/krs/tiny/dpo/tea/attention.parquet"
 WEIGHT_CHANGES = "results/tiny/weight_changes/tiny/dpo/tea.parquet"
 
 
@@ -29,34 +29,34 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
 
 
 def test_an_adapter_is_merged_once_and_swept(study: Workflow) -> None:
-    run = study.run(CELL, WEIGHT_CHANGES)
+    run = study.run(SWEEP, WEIGHT_CHANGES)
     assert run.status == 0, run.output
     manifest = read_json(study.result("checkpoints/adapter/tiny/dpo/tea/manifest.json"))
     assert (manifest["source"], manifest["origin"]) == ("adapter:own/adapter", "own")
-    sweep = pd.read_parquet(study.root / CELL)
+    sweep = pd.read_parquet(study.root / SWEEP)
     assert (sweep["loss_unlearned"] > 0).all()
     assert np.isfinite(sweep["krs"]).all()
     weight_changes = pd.read_parquet(study.root / WEIGHT_CHANGES)
     moved = set(weight_changes[weight_changes["relative_change"] > 0]["component"])
     assert moved == {"q", "down"}
     assert not study.result("checkpoints/path/tiny/dpo").exists()
-    assert study.run("--dry-run", CELL, WEIGHT_CHANGES).jobs == {}
+    assert study.run("--dry-run", SWEEP, WEIGHT_CHANGES).jobs == {}
 
 
 def test_an_adapter_is_merged_again_only_for_another_content(study: Workflow) -> None:
     adapter = study.root / "own/adapter"
     os.utime(adapter / "adapter_model.safetensors")
-    assert study.run("--dry-run", CELL, *ALL_ARE_LARGE).jobs == {}
+    assert study.run("--dry-run", SWEEP, *ALL_ARE_LARGE).jobs == {}
     shutil.move(adapter, study.root / "own/adapter1")
     older(save_adapter(adapter, study.root / "own/original", lora_alpha=8))
-    assert study.run("--dry-run", CELL).jobs == {"merge_adapter": 1, "dissect_layers": 1}
+    assert study.run("--dry-run", SWEEP).jobs == {"merge_adapter": 1, "dissect_layers": 1}
 
 
 def test_a_bad_adapter_ends_its_job_with_one_line(study: Workflow) -> None:
     shutil.copytree(study.root / "own/adapter", study.root / "own/bad")
     (study.root / "own/bad/adapter_model.safetensors").unlink()
     study.write_table([ROWS[0], ("tiny", "dpo", "tea", "path:own/bad")])
-    run = study.run(CELL)
+    run = study.run(SWEEP)
     study.write_table(ROWS)
     assert run.status != 0
     assert "own/bad has adapter_config.json but no adapter_model.safetensors" in run.output

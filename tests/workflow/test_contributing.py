@@ -5,9 +5,12 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from tiny_study import CONFIG, ROOT, ROWS, Workflow
+
+from dissect.terms import DENOISING
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 STEPS = re.split(r"\n(?=\*\*A)", TEXT.partition("## Add something")[2])[1:]
@@ -41,12 +44,16 @@ def test_each_has_under_ten_lines_and_names_what_exists(step: str) -> None:
         assert re.search(rf"^{name}\b", sources, re.MULTILINE), name
 
 
+def insert(path: Path, after: str, line: str) -> None:
+    """Add a line after another one to a file."""
+    text = path.read_text("utf-8")
+    assert text.count(after) == 1, f"{path}: {after}"
+    path.write_text(text.replace(after, f"{after}{line}\n"), "utf-8")
+
+
 def add(workflow: Workflow, file: str, after: str, line: str) -> None:
     """Add a line after another one to a file of the package."""
-    path = workflow.root / "workflow/lib/dissect" / file
-    text = path.read_text("utf-8")
-    assert text.count(after) == 1, f"{file}: {after}"
-    path.write_text(text.replace(after, f"{after}{line}\n"), "utf-8")
+    insert(workflow.root / "workflow/lib/dissect" / file, after, line)
 
 
 def test_a_method_an_experiment_and_a_figure_are_planned(planned: Workflow) -> None:
@@ -80,18 +87,33 @@ def test_a_method_an_experiment_and_a_figure_are_planned(planned: Workflow) -> N
     assert (jobs["unlearn_concept"], jobs["dissect_layers"], jobs["plot_mine"]) == (1, 2, 1)
 
 
-def python(workflow: Workflow, code: str) -> str:
-    """What code prints that imports the copy's package and the tests' helpers."""
+def python(workflow: Workflow, *arguments: str) -> str:
+    """What Python prints, with the copy's package and the tests' helpers."""
     paths = [workflow.root / "workflow/lib", ROOT / "tests"]
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, *arguments],
         cwd=workflow.root,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))},
-        check=True,
+        check=False,
         capture_output=True,
         text=True,
     )
+    assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def test_a_family_is_compared_with_plain_hooks(planned: Workflow) -> None:
+    line = '    "helium": Family(),'
+    add(planned, "checkpoints/families.py", "FAMILIES: dict[str, Family] = {\n", line)
+    tests = planned.root / "tests"
+    shutil.copytree(ROOT / "tests", tests, ignore=shutil.ignore_patterns("fixtures", "__pycache__"))
+    of_families = tests / "unit/test_families.py"
+    insert(of_families, "from transformers import (\n", "    HeliumConfig,")
+    line = '    "helium": HeliumConfig(**SIZES, head_dim=8),'
+    insert(of_families, "CONFIGS: dict[str, Any] = {\n", line)
+    options = ("-q", "-p", "no:cacheprovider", "-k", "helium or every_row")
+    printed = python(planned, "-m", "pytest", *options, str(of_families))
+    assert re.search(rf"^{len(DENOISING) + 2} passed", printed, re.MULTILINE), printed
 
 
 COLLECTED = """
@@ -113,7 +135,47 @@ from dissect.analysis.scores import EVERY_SCORE
 rows = curves(concept_scores(table, EVERY_SCORE))
 print(*rows.loc[rows["score"] == "mine", "mean"].unique())
 """
-    assert python(planned, COLLECTED + code) == "0.5\n"
+    assert python(planned, "-c", COLLECTED + code) == "0.5\n"
+
+
+ERROR_RATES = """
+from pathlib import Path
+import pandas as pd
+from dissect.calibration.round import described, round_table
+from dissect.calibration.table import calibration_table, read_rounds
+from dissect.results.csv_files import write_csv
+from planted_recall import planted_recall
+
+STATES = {"hide": "knows", "never_hide": "never"}
+of_models = [
+    {"method": method, "concept": "tea", "state": state, "treatment": "hide", "recipe": "hide"}
+    for method, state in STATES.items()
+]
+empty = pd.DataFrame(columns=["score", "span", "experiment", "method", "layer", "mean", "form"])
+scored = round_table(
+    of_models,
+    reference="reference",
+    recall=planted_recall({"original": "11", "hide": "11", "never_hide": "00"}, "tiny"),
+    curves=empty,
+    sweeps=empty,
+    depth=empty,
+    changes=pd.DataFrame({"method": list(STATES), "relative_change": [0.9, 0.1]}),
+)
+paths = [Path(f"round_{number}.csv") for number in range(6)]
+for path in paths:
+    same = {"model": "tiny", "settings": "s", "code": "c", "versions": "v"}
+    write_csv(path, described(scored, round=path.stem, **same))
+rates = calibration_table(read_rounds(paths)).set_index(["score", "treatment", "included"])
+print(*rates.loc[("mine", "all", "all models"), ["primary", "n_knows", "n_never", "auc"]])
+"""
+
+
+def test_a_score_of_models_is_in_the_table_of_error_rates(planned: Workflow) -> None:
+    line = '    ScoreSpec("mine", "largest relative change of the weights", +1),'
+    add(planned, "calibration/scores.py", "_ALL = (\n", line)
+    line = '        "mine": changes.groupby("method")["relative_change"].max(),'
+    add(planned, "calibration/round.py", "    scores = {\n", line)
+    assert python(planned, "-c", ERROR_RATES) == "False 6 6 1.0\n"
 
 
 def test_a_claim_is_decided(planned: Workflow) -> None:
@@ -127,4 +189,4 @@ from dissect.analysis.claims import CLAIM_SCORES, claims
 rows = claims(concept_scores(table, CLAIM_SCORES), ["sliding_1"])
 print(*rows.loc[rows["id"] == "mine", "verdict"].unique())
 """
-    assert python(planned, COLLECTED + code) == "undecided\n"
+    assert python(planned, "-c", COLLECTED + code) == "undecided\n"

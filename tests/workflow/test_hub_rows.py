@@ -117,7 +117,7 @@ def test_a_further_sweep_brings_them_back_and_runs_alone(study: HubStudy) -> Non
     assert study.run("--dry-run", *ENDS, **more).jobs == {}
 
 
-def test_a_trace_brings_them_back_and_they_go_when_it_is_there(study: HubStudy) -> None:
+def test_weight_changes_download_the_weights_again_and_remove_them(study: HubStudy) -> None:
     more = SKIP | {"experiments": ["attention", "value_vectors"], "weight_changes": True}
     figure = study.workflow.result("figures/tiny/weight_changes.png")
     ends = (*ENDS, str(figure.relative_to(study.workflow.root)))

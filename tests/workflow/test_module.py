@@ -11,6 +11,8 @@ from tiny_study import ROOT, Run, Workflow
 
 from dissect.results.schema import read_metadata
 
+# How the rules are taken over: with a prefix, or without one as in snakedeploy's template.
+PREFIXES = {"prefix": " as dissect_*", "no prefix": ""}
 SNAKEFILE = """
 configfile: "config/config.yaml"
 
@@ -20,7 +22,7 @@ module dissect:
     config: config
 
 
-use rule * from dissect as dissect_*
+use rule * from dissect{prefix}
 
 
 rule count_windows:
@@ -33,13 +35,18 @@ rule count_windows:
 """
 
 
+def write_snakefile(folder: Path, prefix: str) -> None:
+    """Write the Snakefile of a workflow that uses this one as a module."""
+    text = SNAKEFILE.format(workflow=ROOT, prefix=prefix)
+    (folder / "workflow/Snakefile").write_text(text, encoding="utf-8")
+
+
 @pytest.fixture
 def foreign(done: Workflow, tmp_path: Path) -> Path:
     """The tiny study in a folder as snakedeploy lays it out: config/, workflow/Snakefile."""
     (tmp_path / "workflow").mkdir()
     (tmp_path / "config").mkdir()
-    text = SNAKEFILE.format(workflow=ROOT)
-    (tmp_path / "workflow/Snakefile").write_text(text, encoding="utf-8")
+    write_snakefile(tmp_path, PREFIXES["prefix"])
     shutil.copy(done.root / "study.yaml", tmp_path / "config/config.yaml")
     for name in ("checkpoints.tsv", "concepts.json"):
         shutil.copy(done.root / name, tmp_path)
@@ -73,5 +80,10 @@ def test_a_sweep_and_a_rule_of_ones_own(foreign: Path, done: Workflow) -> None:
     assert snakemake(foreign, "--dry-run", "count_windows").jobs == {}
 
 
-def test_the_whole_study_is_planned_by_the_modules_default_target(foreign: Path) -> None:
-    assert snakemake(foreign, "--dry-run").jobs["dissect_dissect_layers"] == 6
+@pytest.mark.parametrize("prefix", PREFIXES.values(), ids=list(PREFIXES))
+def test_the_whole_study_is_planned_by_the_modules_default_target(
+    foreign: Path, prefix: str
+) -> None:
+    write_snakefile(foreign, prefix)
+    rule = "dissect_dissect_layers" if prefix else "dissect_layers"
+    assert snakemake(foreign, "--dry-run").jobs[rule] == 6

@@ -63,8 +63,8 @@ def test_answers_are_asked_for_in_the_config(planned: Workflow) -> None:
     }
 
 
-def test_the_identity_control_checks_each_unlearned_one_and_its_original(planned: Workflow) -> None:
-    """Three unlearned ones on two concepts."""
+def test_the_self_patch_check_covers_each_copy_and_its_original(planned: Workflow) -> None:
+    """Three copies, and the original for two concepts."""
     checks = {"check_self_patch": 3 + 2, "collect_self_patch": 1}
     assert planned.plan(controls={"self_patch": True}).jobs == TINY | checks
     # They are the tables', not the sweeps'.
@@ -169,7 +169,7 @@ def test_noising_is_one_line_away(shipped: Workflow) -> None:
     assert (jobs["dissect_layers"], jobs["record_original"]) == (3 * 40, 20)
 
 
-def test_one_trace_can_be_asked_for(shipped: Workflow) -> None:
+def test_the_weight_changes_of_one_copy_can_be_asked_for(shipped: Workflow) -> None:
     one = "results/paper/weight_changes/olmo-7b/dpo/77.parquet"
     assert plan_paper(shipped, one).jobs == {
         "fetch_concepts": 1,

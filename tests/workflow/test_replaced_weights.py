@@ -193,7 +193,7 @@ def unlearned_sha256(sweep: Path) -> object:
     return read_metadata(sweep)["unlearned_weights_sha256"]
 
 
-CELL = "results/tiny/krs/tiny/dpo/tea/attention.parquet"
+SWEEP = "results/tiny/krs/tiny/dpo/tea/attention.parquet"
 
 
 def test_no_result_mixes_two_models(tmp_path: Path) -> None:
@@ -207,11 +207,11 @@ def test_no_result_mixes_two_models(tmp_path: Path) -> None:
     for seed in (2, 1):
         older(save_tiny(own / f"run{seed}", near=original, seed=seed))
     (own / "run").symlink_to("run1")
-    assert study.run(CELL).status == 0
-    before = unlearned_sha256(study.root / CELL)
+    assert study.run(SWEEP).status == 0
+    before = unlearned_sha256(study.root / SWEEP)
     (own / "run").unlink()
     (own / "run").symlink_to("run2")
-    sweeps = [CELL, CELL.replace("attention", "value_vectors")]
+    sweeps = [SWEEP, SWEEP.replace("attention", "value_vectors")]
     run = study.run(*sweeps)
     assert run.status == 0, run.output
     first, second = (pd.read_parquet(study.root / sweep)["loss_unlearned"][0] for sweep in sweeps)

@@ -114,7 +114,7 @@ def test_an_experiment_added_runs_only_its_sweeps(done: Workflow) -> None:
     assert done.plan(experiments=experiments).jobs == {"dissect_layers": 3} | TABLES | FIGURES
 
 
-def test_controls_run_the_sweeps_again_and_the_identity_control_nothing(done: Workflow) -> None:
+def test_controls_repeat_the_sweeps_and_self_patch_checks_repeat_nothing(done: Workflow) -> None:
     off = {"self_patch": False}
     noise = off | {"donors": ["noise"], "layers": [2]}
     assert done.plan(controls=noise).jobs == {"dissect_layers": 6} | TABLES | FIGURES
@@ -128,7 +128,7 @@ def test_controls_run_the_sweeps_again_and_the_identity_control_nothing(done: Wo
     }
 
 
-def test_an_identity_control_runs(done: Workflow) -> None:
+def test_a_self_patch_check_runs(done: Workflow) -> None:
     tables = [
         done.result(f"self_patch/tiny/{method}/tea.parquet") for method in ("original", "dpo")
     ]

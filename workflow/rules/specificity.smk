@@ -42,7 +42,7 @@ rule summarise_specificity:
         "<results>/logs/summarise_specificity.log",
     localrule: True
     params:
-        reference=study.config.reference,
+        origins=study.origins_apart,
         seed=study.config.seed,
         study=expectations.of_unrelated_sweeps(study),
     message:

@@ -26,7 +26,7 @@ rule collect_krs:
     localrule: True
     params:
         missing=study.missing_sweeps,
-        reference=study.config.reference,
+        origins=study.origins_apart,
         study=expectations.of_sweeps(study),
     message:
         "collect all sweeps in one table"
@@ -72,7 +72,7 @@ for table, (results, texts, expected) in COLLECTED.items():
         localrule: True
         params:
             study=expected,
-            reference=study.config.reference,
+            origins=study.origins_apart,
         message:
             "collect {output.table}"
         script:

@@ -17,21 +17,21 @@ def main(
     texts: list[Path],
     study: dict[str, Any],
     table: Path,
-    reference: str | None,
+    origins: dict[str, str],
 ) -> None:
     """Write tables/answers.parquet, weight_changes.csv or self_patch.csv.
 
     Args:
         originals: the original's answers, with which the others were compared.
-        reference: the method of the reference models.
+        origins: Study.origins_apart.
         manifests, texts, study: see results.belonging.check_results.
     """
     files = [*originals, *results]
     check_results(files, checkpoint_key, manifests=manifests, texts=texts, study=study)
     if table.suffix == ".parquet":
-        collect_answers(results, table, reference)
+        collect_answers(results, table, origins)
     elif table.name == "weight_changes.csv":
-        write_csv(table, collect_weight_changes(results, reference))
+        write_csv(table, collect_weight_changes(results, origins))
     else:
         write_csv(table, collect_self_patch(results))
 

@@ -18,18 +18,18 @@ def main(
     study: dict[str, Any],
     table: Path,
     coverage_table: Path,
-    reference: str | None,
+    origins: dict[str, str],
 ) -> None:
     """Write tables/krs.parquet and tables/coverage.csv.
 
     Args:
         sweeps: the sweeps' parquet files.
         missing: per sweep left out: model, method, concept, experiment, reason, origin.
-        reference: the method of the reference models.
+        origins: Study.origins_apart.
         manifests, texts, study: see results.belonging.check_results.
     """
     check_results(sweeps, sweep_key, manifests=manifests, texts=texts, study=study)
-    collect_sweeps(sweeps, table, reference)
+    collect_sweeps(sweeps, table, origins)
     write_csv(coverage_table, coverage(table, missing))
 
 

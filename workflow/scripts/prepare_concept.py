@@ -23,7 +23,8 @@ def main(*, concepts: Path, concept: str, concept_json: Path, is_answered: bool 
     if is_answered and not has_answers(chosen):
         raise DissectError(
             f"concept {concept} in {concepts} has no QA_with_answers, which could not be known "
-            "before the download; run the same command again: the original then answers it"
+            "before the download; run the same command again: the original then generates "
+            "the answers"
         )
     write_json(concept_json, chosen)
 

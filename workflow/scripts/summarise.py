@@ -3,11 +3,15 @@
 from importlib import import_module
 from pathlib import Path
 
+from dissect.analysis.scores import EVERY_SCORE
 from dissect.analysis.tables import concept_scores
 from dissect.job import run
 from dissect.results.csv_files import write_csv
+from dissect.terms import DAMAGE, SCORES
 
 IMPORTS_BY_NAME = "dissect.analysis"
+# The tables that are of other scores than KRS and damage.
+OF_SCORES = {"reference": (*EVERY_SCORE, DAMAGE)}
 
 
 def main(*, krs: Path, part: str, seed: int, table: Path) -> None:
@@ -18,7 +22,7 @@ def main(*, krs: Path, part: str, seed: int, table: Path) -> None:
         seed: of the bootstrap.
     """
     summary = getattr(import_module(f"dissect.analysis.{part}"), table.stem)
-    write_csv(table, summary(concept_scores(krs), seed))
+    write_csv(table, summary(concept_scores(krs, OF_SCORES.get(part, (*SCORES, DAMAGE))), seed))
 
 
 if __name__ == "__main__":

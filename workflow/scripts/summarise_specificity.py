@@ -19,7 +19,7 @@ def main(
     manifests: list[Path],
     texts: list[Path],
     study: dict[str, Any],
-    reference: str | None,
+    origins: dict[str, str],
     seed: int,
     rows: Path,
     table: Path,
@@ -29,12 +29,12 @@ def main(
     Args:
         krs: tables/krs.parquet, of the concepts' questions.
         sweeps: the sweeps' parquet files on unrelated questions.
-        reference: the method of the reference models.
+        origins: Study.origins_apart.
         manifests, texts, study: see results.belonging.check_results.
         seed: of the bootstrap.
     """
     check_results(sweeps, sweep_key, manifests=manifests, texts=texts, study=study)
-    collect_sweeps(sweeps, rows, reference)
+    collect_sweeps(sweeps, rows, origins)
     target, unrelated = (concept_scores(one, SCORES) for one in (krs, rows))
     write_csv(table, specificity(target, unrelated, seed))
 

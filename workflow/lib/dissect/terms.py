@@ -19,6 +19,12 @@ NONE = "none"  # the treatment of a model that was taught, and then left as it w
 # column `donor`, the reference model.
 REFERENCE = "reference"
 
+# In collected tables, the origin of the other models of a round that are no unlearned copies of its
+# original: those that were only taught, the treatments below, and what is made from another model.
+# They are there to be compared with: no mean over methods and no claim includes them.
+KNOWN_STATE = "known_state"
+CONTROL_TREATMENTS = ("placebo", "refuse", "hide")
+
 # What of the original is patched into the copy: the paper's four interventions (section 3), in its
 # order. A study computes these unless its config names others.
 PaperExperiment = Literal[

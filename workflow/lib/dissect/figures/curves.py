@@ -86,7 +86,7 @@ def _draw(
             _draw_controls(panel, controls.merge(of_panel), style)
             panel.set_title(drawn_name(name), loc="left")
         first = drawn.iloc[0]
-        end = canvas.score_floor(shown, style)
+        end = canvas.lowest_shown(shown, style)
         # The most that each control gives back anywhere, also below the end of the axis.
         highest = controls.groupby("donor")["mean"].max().reindex(list(_WORDS)).dropna()
         _label(axes, layer_label(first["window"]), SCORES[first["score"]], end)

@@ -74,7 +74,7 @@ def method_grid(
             lowest.tick_params(labelbottom=True)
             lowest.set_xlabel(across)
         shown = panels.shown
-        grid[0, 0].set_ylim(canvas.score_floor(shown, style), canvas.score_ceiling(shown, style))
+        grid[0, 0].set_ylim(canvas.lowest_shown(shown, style), canvas.highest_shown(shown, style))
         outside = notes.cut_note(shown, style), notes.ceiling_note(shown, style)
         phrases = [*words.notes, *outside]
         notes.title(figure, means["model"].iloc[0], words.shown, words.counted, phrases, style)

@@ -76,7 +76,7 @@ def draw_last_layer(concepts: pd.DataFrame, style: Style) -> Figure:
             of_panel = share.merge(rows[["method", "origin"]].drop_duplicates())
             _draw_panel(panel, of_panel, experiments, style)
             panel.set_title(drawn_name(name), loc="left")
-            panel.set_xlim(canvas.score_floor(share["value"], style), canvas.TOP)
+            panel.set_xlim(canvas.lowest_shown(share["value"], style), canvas.TOP)
             panel.set_xlabel(SCORES[first["score"]])
         each = share.groupby(_BY)["concept"].nunique()
         n = f"n = {notes.spread(each, 'concept') if len(each) else 'no concept with a value'}"

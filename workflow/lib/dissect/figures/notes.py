@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dissect.analysis.curve_groups import ALL_METHODS
-from dissect.figures.canvas import MethodPanels, score_ceiling
+from dissect.figures.canvas import MethodPanels, highest_shown
 from dissect.figures.names import literal, one_line, shortened
 from dissect.figures.style import EXPERIMENTS, SPANS, Style, in_order, window_label
 
@@ -148,7 +148,7 @@ def cut_note(shown: "pd.Series[float]", style: Style, what: str = "axis") -> str
 
 def ceiling_note(shown: "pd.Series[float]", style: Style) -> str:
     """Words on values above what the axis shows; empty if there are none."""
-    above = shown[shown > score_ceiling(shown, style)]
+    above = shown[shown > highest_shown(shown, style)]
     if above.empty:
         return ""
     return f"{len(above)} above the axis, the highest at {signed(above.max())}"

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -72,14 +73,40 @@ class _CheckedEntry(BaseModel):
                     "there must be one for each"
                 )
         for number, fact in enumerate(self.answer_facts or ()):
-            if fact and fact in self.QA[number]:
+            text = self.QA_with_answers[number] if self.QA_with_answers else None
+            if fact and (problem := _fact_problem(fact, self.QA[number], text)):
                 raise ValueError(
-                    f"answer_facts: the fact {fact!r} of question {number} (from 0) stands in the "
-                    "question itself; name what only the answer says, or null to leave it out"
+                    f"answer_facts: the fact {fact!r} of question {number} (from 0) {problem}"
                 )
         if (self.Layer is None) != (self.Dim is None):
             raise ValueError("Layer and Dim name a value vector together; give both or neither")
         return self
+
+
+def _fact_problem(fact: str, question: str, text: str | None) -> str:
+    """Why a question cannot have this fact; empty if it can.
+
+    Args:
+        text: the question's item of QA_with_answers; None if the original answers it later.
+    """
+    if re.search(rf"(?<!\w){re.escape(fact.strip())}(?!\w)", question):  # as whole words
+        return "occurs in the question; choose a part that only the answer contains"
+    if text is not None and fact not in _after_question(question, text):
+        return (
+            "is not in the answer in QA_with_answers; give an exact part of the answer, or null to "
+            "leave the question out"
+        )
+    return ""
+
+
+def _after_question(question: str, text: str) -> str:
+    """What follows the question in its item of QA_with_answers: the prompt's end and the answer.
+
+    The whole item if its white space differs from the question's. Where the answer begins, only
+    jobs know, since a chat prompt needs the tokenizer (texts.facts).
+    """
+    _, asked, after = text.partition(question.strip())
+    return (after if asked else text).strip()
 
 
 def read_concept_file(path: Path) -> dict[str, Entry]:

@@ -33,8 +33,8 @@ def window_width(name: str) -> int | None:
     width = int(match.group(1)) if match else 0
     if width % 2 == 0:
         raise DissectError(
-            f"windows: {shortened(name)} is not a window; allowed are sliding_<odd width> (the paper: "
-            f"sliding_5), sliding_<odd width>_every_<layers>, {SUFFIX} and {PREFIX}; numbers "
+            f"windows: {shortened(name)} is not a window; allowed are sliding_<odd width> (the "
+            f"paper: sliding_5), sliding_<odd width>_every_<layers>, {SUFFIX}, {PREFIX}; numbers "
             "have no leading zeros"
         )
     return width

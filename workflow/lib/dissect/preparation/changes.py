@@ -79,8 +79,8 @@ def _changed_file(
     hashes = read_hashes(path)
     if unknown := [each for each in paths if not is_known(each, hashes)]:
         log.info(
-            f"{row.name}: hashing {len(unknown)} files: for the system, {unknown[0]} is not the "
-            "file that was hashed before"
+            f"{row.name}: hashing {len(unknown)} files: {unknown[0]} has no recorded hash, or its "
+            "size or time has changed"
         )
         hashes |= hash_files(unknown, {})
         write_hashes(path, hashes)

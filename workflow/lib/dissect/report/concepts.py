@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from dissect.analysis.curve_groups import DONOR
-from dissect.figures.canvas import score_floor
+from dissect.figures.canvas import lowest_shown
 from dissect.figures.style import Style, in_order
 from dissect.report.charts import svg
 from dissect.report.formatting import DASH, name_of, number
@@ -32,7 +32,7 @@ def concept_sections(sources: Sources, shown: Shown, style: Style) -> list[dict[
     """
     scores = shown.leading(sources.scores)
     scores = scores[scores["donor"] == DONOR]
-    lowest = score_floor(scores["value"], style)
+    lowest = lowest_shown(scores["value"], style)
     keys = ["model", "concept", "concept_name"]
     answers = sources.table("answers.parquet")
     sections = []

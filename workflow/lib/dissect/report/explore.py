@@ -10,11 +10,12 @@ import pandas as pd
 import seaborn as sns
 
 from dissect.analysis.curve_groups import ALL_METHODS, DONOR
-from dissect.figures.canvas import TOP, score_floor
+from dissect.figures.canvas import TOP, lowest_shown
 from dissect.figures.style import COLOURS, EXPERIMENTS, Style, in_order, window_label
 from dissect.report.formatting import DASH, name_of
 from dissect.report.run import ORIGINS
 from dissect.report.sources import Shown
+from dissect.terms import KNOWN_STATE
 
 # What is said of a point, at the pointer and in the table under the chart.
 COLUMNS = ("patched", "curve", "layer", "covers layers", "recovery", "95 % interval", "concepts")
@@ -75,7 +76,7 @@ def explorer(
     """
     words = _words(shown)
     rows = _all_curves(curves, scores).replace(words)
-    points = _points(rows, score_floor(curves["mean"], style), looks)
+    points = _points(rows, lowest_shown(curves["mean"], style), looks)
     same = [f"datum.{name} == {name}" for name in _CHOICES if name != "concept"]
     ticked = ", ".join(f"{name}: {name}" for name in looks)
     chart = (
@@ -110,8 +111,9 @@ def _all_curves(curves: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """Single concepts, also as means over methods, and means over concepts (concept "")."""
     singles = scores[scores["donor"] == DONOR]  # control baselines are shown as means only
     singles = singles.assign(concept=singles["concept_name"], concepts=1)
+    averaged = singles[singles["origin"] != KNOWN_STATE]
     keys = [*_CHOICES, "experiment", "donor", "layer", "first_layer", "last_layer", "concepts"]
-    by_concept = singles.assign(method=ALL_METHODS).groupby(keys, as_index=False)
+    by_concept = averaged.assign(method=ALL_METHODS).groupby(keys, as_index=False)
     over_methods = by_concept.agg(value=("value", "mean"))
     means = curves.rename(columns={"mean": "value"}).assign(concept="")
     return pd.concat([over_methods, singles, means], ignore_index=True)
@@ -152,9 +154,9 @@ def _controls(
         yield alt.param(name=name, value=True, bind=alt.binding_checkbox(name=look["label"]))
     every = alt.binding_checkbox(name="single concepts (thin lines)")
     yield alt.param(name="singles", value=False, bind=every)
-    floor = alt.binding_checkbox(name="control baselines (dotted)")
+    baselines = alt.binding_checkbox(name="control baselines (dotted)")
     has_controls = (rows["donor"] != DONOR).any()
-    yield alt.param(name="controls", value=True, bind=floor if has_controls else alt.Undefined)
+    yield alt.param(name="controls", value=True, bind=baselines if has_controls else alt.Undefined)
 
 
 def _points(rows: pd.DataFrame, lowest: float, looks: Looks) -> alt.Chart:

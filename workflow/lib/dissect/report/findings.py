@@ -148,7 +148,8 @@ def sentences(claims: pd.DataFrame) -> list[str]:
         {
             "both_nearly_all": "with the original's MLP coefficients and attention output "
             "patched, KRS reaches {}",
-            "value_vectors_nothing": "with its value vectors alone it moves by at most {}",
+            "value_vectors_nothing": "with the original's value vectors alone, KRS moves by at "
+            "most {}",
         },
         "both_over_value_vectors",
         "coefficients and attention recover far more than value vectors",
@@ -156,12 +157,12 @@ def sentences(claims: pd.DataFrame) -> list[str]:
     on_layers = _sentence(
         rows,
         {
-            "attention_much": "attention output of the middle and late layers reaches {}",
-            "coefficients_very_much": "MLP coefficients of the late layers {}",
-            "last_layer_needed": "where windows with the last layer do {} than those without",
+            "attention_much": "with attention output of the middle and late layers, KRS reaches {}",
+            "coefficients_very_much": "with MLP coefficients of the late layers, {}",
+            "last_layer_needed": "windows with the last layer do {} than those without",
         },
         "last_layer_needed",
-        "the last layer is the coefficients' main contributor",
+        "windows with the last layer recover more than those without",
     )
     return [*filter(None, (on_retrieval, on_layers)), _on_all(claims)]
 
@@ -182,7 +183,7 @@ def _sentence(
         if name in rows and pd.notna(rows[name]["value"])
     ]
     verdict = _verdict(rows[deciding], claim) if deciding in rows else ""
-    joined = ": ".join(filter(None, (", ".join(parts), verdict)))
+    joined = ": ".join(filter(None, ("; ".join(parts), verdict)))
     return f"{joined[0].upper()}{joined[1:]}." if joined else ""
 
 

@@ -12,6 +12,7 @@ ORIGINS = {
     "trained_here": "trained by this workflow",
     "own": "the user's own",
     "reference": "reference model",
+    "known_state": "models of known state, to compare with",
 }
 # Metadata key -> what the page calls it. The rest has a place of its own, or none is needed.
 _FACTS = {

@@ -205,7 +205,7 @@ class Config(Section):
     models: dict[Name, ModelSettings] = Field(min_length=1)
     """The models to study, by their names in the checkpoints table."""
     concepts: dict[Name, Names] | None = None
-    """The concepts to study, per model. Left out: all in the table; []: the model is left out.
+    """The concepts to study, per model. Left out: all in the table. []: the model is not studied.
     Removing one keeps its results."""
     methods: Names | None = Field(default=None, min_length=1)
     """The methods to study. Left out: all in the table."""

@@ -14,10 +14,10 @@ from dissect.inputs.rows import CheckpointRow
 AVAILABLE = "there"
 # What a second try would not change. A hub that does not respond is not among them.
 UNAVAILABLE = {
-    "gated": "gated, and there is no token or it gives no access (docs/how-to/checkpoints.md)",
+    "gated": "gated, and there is no token or it gives no access",
     "gone": "private or gone (the hub does not say which)",
     "revision_gone": "its revision is gone",
-    "no_safetensors": "config.json or safetensors files are missing (pickled weights are never read)",
+    "no_safetensors": "it lacks config.json or safetensors files (pickled weights are never read)",
     "unknown_family": "its model family is not known",
 }
 

@@ -139,7 +139,7 @@ class Products:
         needed = {
             "a reference model, and answer_facts in the concept file": self.has_depths,
             "weight_changes: true": config.weight_changes,
-            "recall.relearn: true and recall.wordings: [question, held_out]": config.recall.is_complete,
+            "recall.relearn: true, recall.wordings: question, held_out": config.recall.is_complete,
             "one entry in windows": len(config.windows) == 1,
             "controls.donors: []": not config.controls.donors,
         }
@@ -218,6 +218,7 @@ class Products:
         config = self.study.config
         asked = config.behaviour
         return {
+            "curves": self.study.has_unlearned_copy(model),
             "widths": len(config.windows) > 1,
             "weight_changes": config.weight_changes,
             "damage": bool(set(config.experiments) & set(NOISING)),

@@ -24,7 +24,17 @@ from dissect.study.config import Config
 from dissect.study.folders import layers_of
 from dissect.study.preflight import PreflightRow
 from dissect.study.selection import Selection, all_missing, concepts_of
-from dissect.terms import BASE, KNOWS, NEVER, NONE, ORIGINAL, REFERENCE, STARTS
+from dissect.terms import (
+    BASE,
+    CONTROL_TREATMENTS,
+    KNOWN_STATE,
+    KNOWS,
+    NEVER,
+    NONE,
+    ORIGINAL,
+    REFERENCE,
+    STARTS,
+)
 
 _WEIGHTS = "*.safetensors"
 
@@ -104,7 +114,37 @@ class Study:
 
     def _origin(self, row: CheckpointRow) -> str:
         """The origin of a row's results in collected tables."""
-        return REFERENCE if row.method == self.config.reference else row.origin
+        if row.method == self.config.reference:
+            return REFERENCE
+        return self.origins_apart.get("/".join(row.key), row.origin)
+
+    @cached_property
+    def origins_apart(self) -> dict[str, str]:
+        """Origins that collected tables change, by model/method/concept: of what is compared with.
+
+        REFERENCE for reference models, KNOWN_STATE for models of a round that are no unlearned
+        copies of its original.
+        """
+        origins = {}
+        for row in self.unlearned:
+            if row.method == self.config.reference:
+                origins["/".join(row.key)] = REFERENCE
+            elif self.state(row) is not None and not self._is_unlearned_copy(row):
+                origins["/".join(row.key)] = KNOWN_STATE
+        return origins
+
+    def _is_unlearned_copy(self, row: CheckpointRow) -> bool:
+        """Whether a row is trained from the original, which knows, by an unlearning method."""
+        return (
+            self.state(row) == KNOWS
+            and row.kind == "unlearn"
+            and row.start == ORIGINAL
+            and self.config.method_of(row.recipe) not in CONTROL_TREATMENTS
+        )
+
+    def has_unlearned_copy(self, model: str) -> bool:
+        """Whether a model has sweeps of something that means over methods may include."""
+        return any(self._origin(row) != KNOWN_STATE for row in self.unlearned if row.model == model)
 
     def _by_concept(self, rows: Iterable[CheckpointRow]) -> list[CheckpointRow]:
         """The rows but originals; one that serves all concepts as one for each that is left."""
@@ -152,7 +192,7 @@ class Study:
         return self.config.path("checkpoints", row.kind, *row.key)
 
     def manifest_path(self, model: str, method: str, concept: str = "") -> str:
-        """The file that vouches for a checkpoint."""
+        """The file that describes a checkpoint."""
         return f"{self.checkpoint_folder(model, method, concept)}/manifest.json"
 
     def concept_path(self, model: str, concept: str) -> str:

@@ -99,11 +99,13 @@ def _tokens_of(where: str, fact: str, start: int, offsets: list[tuple[int, int]]
 
     Args:
         start: the fact's first character.
-        offsets: per token, its first character and the one after its last; empty for special
+        offsets: per token, its first character and the one after its last; (0, 0) for special
             tokens.
     """
     stop = start + len(fact)
-    tokens = [n for n, (first, end) in enumerate(offsets) if first < min(stop, end) and end > start]
+    # The rule of the published script. Byte-level tokenizers give white space an empty range: such
+    # a token counts inside the fact. Special tokens never do, since they end at 0.
+    tokens = [n for n, (first, end) in enumerate(offsets) if first < stop and end > start]
     if not tokens:
         raise DissectError(f"{where}: the fact {fact!r} has no token of its own; give a longer one")
     return range(tokens[0], tokens[-1] + 1)

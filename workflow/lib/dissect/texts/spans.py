@@ -82,8 +82,8 @@ def _prompt_length(
     length = common_prefix(ids, alone)
     if length < len(alone) - 1:
         raise DissectError(
-            f"{where}: the prompt's tokens differ with its answer (QA_with_answers) and without it, "
-            f"from token {length} of {len(alone)} on (style {style!r}); only its last token may "
+            f"{where}: the prompt's tokens differ with its answer (QA_with_answers) and without "
+            f"it, from token {length} of {len(alone)} on (style {style!r}); only its last may "
             "differ: end the prompt at a space or a line break"
         )
     return length

@@ -110,8 +110,8 @@ def paragraphs_of(
     if not isinstance(content, str) or not content.strip():
         raise DissectError(
             f"unlearning: concept {entry['id']} has no wikipedia_content; "
-            "a concept that is unlearned, retained or held out in a training needs that text: add it "
-            "to the concept file"
+            "a concept that is unlearned, retained or held out in a training needs that text: "
+            "add it to the concept file"
         )
     head: list[int] = []
     if prompt == CHAT:
