@@ -275,7 +275,7 @@ def test_all_foreign_files_are_counted(study: Study, sweep: Path) -> None:
         check(study, sweep, *files)
     told = str(refused.value)
     assert told.startswith(f"{files[0]} does not") and str(sweep) not in told
-    assert told.endswith(f" (4 more do not belong, such as {files[1]})")
+    assert told.endswith(f" (and 4 more, such as {files[1]})")
 
 
 def test_other_versions_and_devices_are_one_warning(

@@ -69,7 +69,7 @@ def test_scores_that_point_down_are_turned() -> None:
     assert relearned["auc_high"] == 1 - 0.05 ** (1 / 12)
     assert np.isnan(relearned["threshold"])
     assert (relearned["false_alarms"], relearned["power_count"]) == (0, 0)
-    assert relearned["note"] == "no threshold has more power than false alarms"
+    assert relearned["note"] == "at no threshold is the power above the rate of false alarms"
 
 
 def test_a_row_per_score_treatment_and_selection() -> None:
@@ -204,7 +204,8 @@ def test_equal_values_and_different_settings_are_noted() -> None:
     rounds.loc[rounds["round"] == "5", "settings"] = "other"
     row = row_of(table_of(rounds), treatment="hide", included=ALL_MODELS)
     assert row["auc"] == 0.5
-    assert "all values are equal" in row["note"] and "rounds by 2 different settings" in row["note"]
+    assert "all values are equal" in row["note"]
+    assert "rounds with 2 different settings" in row["note"]
 
 
 def test_the_same_rounds_in_any_order_give_the_same_table() -> None:

@@ -217,7 +217,7 @@ def test_a_concept_file_may_be_a_string() -> None:
         ({"models": {"m": {"concepts": "c", "prompt": "{q}\0"}}}, "holds a NUL character"),
         (
             {"models": {"m": {"concepts": {"url": "file:///c.json", "sha256": "0" * 64}}}},
-            "'file:///c.json' is not an address; it must begin with https://",
+            "'file:///c.json' is not an address; it must begin with https://, http:// or ftp://",
         ),
         ({"models": {"m": {"concepts": "https://x/c.json"}}}, "an address needs a hash"),
         (

@@ -135,7 +135,8 @@ def test_where_the_reference_does_no_damage_nothing_is_above() -> None:
     found = depth_summary(planted_depth(steady(0.0), steady(0.04)))
     assert (found["difference_low"] > 0).all() and found["ratio"].isna().all()
     assert (found["outcome"] == NOT_DISTINGUISHABLE).all()
-    assert row_of(found, ALL)["note"] == "the reference does at most 0.05 damage"
+    note = "the reference model does at most 0.05 nats per token of damage"
+    assert row_of(found, ALL)["note"] == note
 
 
 def test_a_copy_without_a_reference_model_has_one_row() -> None:

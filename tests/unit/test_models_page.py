@@ -93,7 +93,7 @@ def test_an_alarm_is_a_score_beyond_the_threshold() -> None:
     for _, model in ROUND.iterrows():
         assert alarms[model["method"]] == {
             "recalled": "",  # no primary score: its error rates are not confirmed
-            KRS: "",  # no threshold has more power than false alarms
+            KRS: "",  # at no threshold is the power above the rate of false alarms
             UDS: ALARMS[model[UDS] < 0.5],
             RELEARNED: ALARMS[model[RELEARNED] > 0.45],
         }

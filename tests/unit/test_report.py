@@ -287,7 +287,7 @@ def test_a_table_that_is_not_there_is_said_to_be_missing(
 def test_specificity_is_shown_where_it_was_computed(
     study: PlantedStudy, page: str, tmp_path: Path
 ) -> None:
-    assert "no sweeps of unrelated questions were computed (config: specificity)" in page
+    assert "no sweeps on unrelated questions were computed (config: specificity)" in page
     row = dict.fromkeys(SPECIFICITY_COLUMNS, "x") | {"target": 0.75, "unrelated": 0.25}
     row |= {"difference": 0.5, "low": NAN, "high": NAN, "n_concepts": 2}
     row |= {"layer": 3, "first_layer": 1, "last_layer": 5}

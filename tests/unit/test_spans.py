@@ -201,7 +201,8 @@ def test_a_prompt_that_is_read_in_other_tokens_within_the_text() -> None:
 
     concept = {"id": "tea", "QA": ["Tea?"], "QA_with_answers": ["Q: Tea? A: hot"]}
     said = refused(concept, "Q: {q} A:", Shifting())
-    assert "the prompt has other tokens than alone, from token 1 of 11 on" in said
+    assert "the prompt's tokens differ with its answer (QA_with_answers) and without it, " in said
+    assert "from token 1 of 11 on" in said
 
 
 def test_another_tokenizers_ids() -> None:

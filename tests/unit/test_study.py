@@ -440,7 +440,7 @@ def test_a_folder_with_an_adapter_is_to_be_merged() -> None:
 
 def test_an_original_is_no_adapter() -> None:
     Path("own/original/adapter_config.json").write_text("{}")
-    assert "an adapter changes another model and cannot be one" in refused()
+    assert "an adapter only changes another model, so it cannot be the original; name" in refused()
 
 
 def test_an_original_cannot_be_trained_or_done_without() -> None:
@@ -825,6 +825,7 @@ def test_a_studys_own_rounds_are_pooled_unless_the_config_says_no(
 def test_a_study_without_rounds_says_what_they_need() -> None:
     with pytest.raises(DissectError, match="this study has no rounds") as caught:
         products(weight_changes=False, windows=["sliding_5", "sliding_1"]).wanted_rounds()
-    for needed in ("reference model", "weight_changes: true", "recall: relearn", "one entry in"):
+    of_recall = "recall.relearn: true, recall.wordings: question, held_out"
+    for needed in ("reference model", "weight_changes: true", of_recall, "one entry in"):
         assert needed in str(caught.value)
     assert "controls" not in str(caught.value)  # has no donors

@@ -138,7 +138,7 @@ def test_a_gguf_without_chat_template_is_refused(
     toy: tuple[Path, KnownWheel], tmp_path: Path
 ) -> None:
     write_gguf(tmp_path / "toy.gguf", chat_template=None)
-    with pytest.raises(DissectError, match="brings no chat template"):
+    with pytest.raises(DissectError, match="contains no chat template"):
         wheel.convert_gguf(tmp_path / "toy.gguf", tmp_path / "out", toy[1])
     assert not (tmp_path / "out").exists()
 

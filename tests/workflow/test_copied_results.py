@@ -56,7 +56,7 @@ def test_with_other_settings_it_is_refused_by_name(copied: Workflow) -> None:
     (line,) = {one for one in run.output.splitlines() if "does not belong to this study" in one}
     first = "results/tiny/krs/tiny/grad_diff/tea/attention.parquet does not belong to this study"
     assert f'{first}: windows is ["sliding_3"], expected ["suffix"]; delete it' in line
-    assert "(5 more do not belong, such as " in line and "value_vectors.parquet)" in line
+    assert "(and 5 more, such as " in line and "value_vectors.parquet)" in line
     assert not copied.result("tables/krs.parquet").exists()
 
 

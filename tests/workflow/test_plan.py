@@ -214,7 +214,7 @@ def test_what_preflight_did_not_find_stops_the_paper_in_one_line(shipped: Workfl
     looked_at(shipped, dpo_16="gone", dpo_18="there", grad_diff_54="gated")
     error = plan_paper(shipped).error
     assert "private or gone (the hub does not say which): llama2-7b dpo 16" in error
-    assert "the current token gives no access: llama2-7b grad_diff 54" in error
+    assert "there is no token or it gives no access: llama2-7b grad_diff 54" in error
     assert "dpo 18" not in error
     assert shipped.run("--dry-run", "preflight", config="config/config.yaml").status == 0
 

@@ -175,7 +175,7 @@ def test_trained_weights_with_another_content_are_refused(done: Workflow) -> Non
         data = weights.read_bytes()
         weights.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
         assert done.plan().error == (
-            f"error: tiny dpo coffee: {folder}/model.safetensors has another content than "
+            f"error: tiny dpo coffee: {folder}/model.safetensors is not as "
             f"{folder}/manifest.json says; restore it, or delete that manifest and run again"
         )
 

@@ -15,7 +15,8 @@ from dissect.terms import DENOISING
 
 # Outcome -> the end of the sentence on an unlearned model.
 _MEANING = {
-    ABOVE: "This model does less damage than this one reference model.",
+    ABOVE: "This model does less damage than the reference model: it is above this one reference "
+    "model.",
     NOT_DISTINGUISHABLE: "This model is not distinguishable from this one reference model. That "
     "does not show that the facts are gone.",
 }
