@@ -105,7 +105,7 @@ def test_the_table_on_screen_says_what_is_missing_and_what_it_takes(
     lost = PreflightRow("m", "dpo", "tea", "hub:lab/t", "", "gone", note="hub:lab/t: a long line")
     report([original, lost], "unlearn")
     shown = lines.text
-    assert "1 of 2 checkpoints are available; the 1 on the hub are 13.5 GB in total" in shown
+    assert "1 of 2 checkpoints are available; the 1 on the hub take 13.5 GB; " in shown
     assert "m dpo tea: hub:lab/t: a long line (on_missing_checkpoint: unlearn)" in shown
 
 

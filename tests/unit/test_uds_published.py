@@ -44,8 +44,8 @@ ITEMS = {
     "one token": ("How many nights does it last?", "It lasts 7 nights.", "7"),
     "many tokens": (
         "What do they sell?",
-        "It is plum bread with salt seeds.",
-        "plum bread with salt",
+        "It is bread with salt seeds and honey.",
+        "salt seeds and honey",
     ),
     "before punctuation": ("What colour is it?", "It is green; the bell is not.", "green"),
 }
