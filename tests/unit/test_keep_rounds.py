@@ -72,7 +72,7 @@ def test_a_finished_round_is_not_replaced() -> None:
     [
         ("make_study", ["x", "--seed", "1", "--rounds", "0"], "at least one of each"),
         ("make_study", ["x", "--seed", "1", "--subjects", "0"], "at least one of each"),
-        ("make_study", ["x", "--seed", "1", "--subjects", "900"], "ask for fewer subjects"),
+        ("make_study", ["x", "--seed", "1", "--subjects", "900"], "give a smaller --subjects"),
         ("make_study", ["x", "--seed", "1", "--settings", "no.yaml"], "no.yaml"),
         ("keep_rounds", ["nowhere"], "nowhere"),
     ],
