@@ -15,6 +15,7 @@ from dissect.figures.canvas import REFERENCE_LINE
 from dissect.figures.curves import draw_curves, draw_curves_by_method
 from dissect.figures.damage import draw_damage
 from dissect.figures.style import Style
+from dissect.terms import REFERENCE
 from planted import EXPERIMENTS, flat, plant, sloped
 from planted_figures import legend, study
 
@@ -25,7 +26,8 @@ NAME = REFERENCE_LINE["label"]
 
 def tables_of(tmp_path: Path, sweeps: list[Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The curves and the concepts' scores, of krs and of damage."""
-    collect_sweeps(sweeps, tmp_path / "krs.parquet", RETAIN)
+    origins = {f"tiny/{RETAIN}/{sweep.parent.name}": REFERENCE for sweep in sweeps}
+    collect_sweeps(sweeps, tmp_path / "krs.parquet", origins)
     concepts = concept_scores(tmp_path / "krs.parquet", ["krs", "damage"])
     return curves(concepts), concepts
 

@@ -74,7 +74,7 @@ def test_optional_columns_may_be_left_out(tmp_path: Path) -> None:
         ("m\tdpo\t../x\tunlearn", "cannot be a part of a path"),
         ("m/n\tdpo\t16\tunlearn", "model 'm/n'"),
         ("m\tall\t16\tunlearn", "method 'all' is reserved for the mean over methods"),
-        ("m\toriginal.log\t16\tunlearn", "method 'original.log' begins with original."),
+        ("m\toriginal.log\t16\tunlearn", "method 'original.log' begins with 'original.'"),
         ("m\tdpo\ttea.patched\tunlearn", "concept 'tea.patched' ends in .patched"),
         ("m\tdpo\ttea.Patched\tunlearn", "concept 'tea.Patched' ends in .patched"),
         ("m.json\tdpo\t16\tunlearn", "model 'm.json' ends in .json"),

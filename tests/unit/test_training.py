@@ -693,7 +693,7 @@ def test_unlearned_when_the_answers_became_unlikely_and_others_stayed() -> None:
     verdict = check.judge(check.Change(0.4, 1.9), {"b": check.Change(0.5, 0.8)})
     assert verdict.unlearned
     assert verdict.message.startswith("unlearned: ")
-    assert "0.40 to 1.90" in verdict.message and "b by +0.30" in verdict.message
+    assert "0.40 to 1.90" in verdict.message and "b changed by +0.30" in verdict.message
 
 
 @pytest.mark.parametrize(
