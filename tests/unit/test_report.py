@@ -359,7 +359,7 @@ def test_the_page_begins_with_what_was_studied_and_found_and_cannot_be_concluded
         f"{done} of {len(coverage)} planned sweeps have been computed."
     )
     limits = section(page, "limits")
-    assert "KRS alone does not show this. It needs a reference model" in limits
+    assert "KRS alone does not show this. That needs a reference model" in limits
     assert "For the concepts of the paper" in limits and "none exists" in limits
 
 
