@@ -7,7 +7,7 @@ from dissect.analysis.scores import EVERY_SCORE
 from dissect.analysis.tables import concept_scores
 from dissect.job import run
 from dissect.results.csv_files import write_csv
-from dissect.terms import DAMAGE, SCORES
+from dissect.terms import DAMAGE
 
 IMPORTS_BY_NAME = "dissect.analysis"
 # The tables that are of other scores than KRS and damage.
@@ -22,7 +22,8 @@ def main(*, krs: Path, part: str, seed: int, table: Path) -> None:
         seed: of the bootstrap.
     """
     summary = getattr(import_module(f"dissect.analysis.{part}"), table.stem)
-    write_csv(table, summary(concept_scores(krs, OF_SCORES.get(part, (*SCORES, DAMAGE))), seed))
+    scores = concept_scores(krs, OF_SCORES[part]) if part in OF_SCORES else concept_scores(krs)
+    write_csv(table, summary(scores, seed))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ REFERENCE = "reference"
 # original: those that were only taught, the treatments below, and what is made from another model.
 # They are there to be compared with: no mean over methods and no claim includes them.
 KNOWN_STATE = "known_state"
+COMPARED_WITH = (REFERENCE, KNOWN_STATE)  # what unlearned copies are compared with
 CONTROL_TREATMENTS = ("placebo", "refuse", "hide")
 
 # What of the original is patched into the copy: the paper's four interventions (section 3), in its

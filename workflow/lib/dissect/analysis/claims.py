@@ -15,7 +15,7 @@ from dissect.analysis.held_out import Chosen, Sides, Tested, assess, choosing
 from dissect.analysis.scores import KL_RECOVERED, LOGPROB_RECOVERED
 from dissect.analysis.sign_flip import LEVEL, concepts_needed, holm
 from dissect.inputs.windows import window_width
-from dissect.terms import ANSWER, KNOWN_STATE, KRS, REFERENCE
+from dissect.terms import ANSWER, COMPARED_WITH, KRS
 
 SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
 MIXED, UNDECIDED = "mixed", "undecided"
@@ -73,7 +73,7 @@ def claims(
     chosen = (scores["donor"] == DONOR) & scores["score"].isin(CLAIM_SCORES)
     groups = {
         tuple(one.key[name] for name in ("model", "origin", "window", "span", "score")): one
-        for one in curve_groups(scores[chosen & (~scores["origin"].isin([REFERENCE, KNOWN_STATE]))])
+        for one in curve_groups(scores[chosen & (~scores["origin"].isin(COMPARED_WITH))])
     }
     first = next((name for name in windows if window_width(name)), "")
     rows: list[Row] = []

@@ -19,7 +19,7 @@ from dissect.errors import DissectError
 from dissect.figures.names import FONT_FAMILY, font_families
 from dissect.figures.style import COLOURS, EXPERIMENTS, Look, Style, in_order
 from dissect.files import atomic_path
-from dissect.terms import KNOWN_STATE, REFERENCE
+from dissect.terms import COMPARED_WITH, REFERENCE
 
 GREY = "0.35"
 SINGLE_WIDTH = 0.5  # of a single concept's line
@@ -140,8 +140,7 @@ def by_method(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
     The origin is named where copies have several, and of a reference model.
     """
-    compared = frame["origin"].isin([REFERENCE, KNOWN_STATE])
-    several = frame.loc[~compared, "origin"].nunique() > 1
+    several = frame.loc[~frame["origin"].isin(COMPARED_WITH), "origin"].nunique() > 1
     groups = frame.groupby(["method", "origin"], sort=True, observed=True)
     return {
         f"{method}, {origin}"

@@ -102,14 +102,18 @@ def counted(curves: pd.DataFrame) -> list[str]:
     ]
 
 
+def having(methods: int) -> str:
+    """How a phrase on what each of some methods has begins."""
+    return "with" if methods == 1 else "each with"
+
+
 def _counted(each: pd.DataFrame) -> str:
     number = each["method"].nunique()
     concepts, questions = spread(each["concepts"], "concept"), spread(each["questions"], "question")
     null = each.groupby("method")["null"].max()
     without = f" ({_range(null)} more without a value)" if null.any() else ""
-    having = "with" if number == 1 else "each with"
     methods = spread(pd.Series([number]), "method")
-    return f"n = {methods}, {having} {concepts}{_uneven(each)} and {questions}{without}"
+    return f"n = {methods}, {having(number)} {concepts}{_uneven(each)} and {questions}{without}"
 
 
 def _uneven(each: pd.DataFrame) -> str:

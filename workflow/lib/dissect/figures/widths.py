@@ -84,10 +84,10 @@ def draw_widths(statistics: pd.DataFrame, concepts: pd.DataFrame, style: Style) 
 
 def _words(means: pd.DataFrame, panels: canvas.MethodPanels) -> Words:
     """What is shown, of how many concepts, and what the windows are."""
-    methods = notes.spread(pd.Series([means["method"].nunique()]), "method")
+    number = means["method"].nunique()
+    methods = notes.spread(pd.Series([number]), "method")
     counts = means.loc[means["concepts"] > 0, "concepts"]
-    having = "with" if means["method"].nunique() == 1 else "each with"
-    with_value = f"{having} {notes.spread(counts, 'concept')}" if len(counts) else ""
+    with_value = f"{notes.having(number)} {notes.spread(counts, 'concept')}" if len(counts) else ""
     span, n = SPANS[means["span"].iloc[0]], f"n = {methods}, {with_value or 'none with a value'}"
     uncertainty = notes.uncertainty(panels, notes.SMALL, notes.BARS)
     phrases = [
