@@ -15,7 +15,7 @@ from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.recall.settings import HELD_OUT
 from dissect.terms import AS_IT_IS, RELEARNED
 from dissect.texts.answers import load_model
-from dissect.texts.prompts import encode, render
+from dissect.texts.prompts import encode_prompt, render
 from dissect.texts.wordings import HELD_OUT_PARAPHRASES, PARAPHRASES, reworded
 from dissect.training.scoring import pad_of
 from dissect.training.teaching import Lessons
@@ -78,7 +78,7 @@ def _questions(concept: Concept, wording: str, prompt: str, tokenizer: Any) -> l
     rendered = [render(question, prompt, tokenizer) for question in concept["QA"]]
     return [
         {"wording": wording, "question": number, "prompt": text, "fact": fact}
-        | {"ids": tuple(encode(text, prompt, tokenizer)), "relearned": number % 2 == 0}
+        | {"ids": tuple(encode_prompt(text, prompt, tokenizer)), "relearned": number % 2 == 0}
         for number, text, fact in zip(numbers, rendered, facts, strict=True)
         if fact
     ]
