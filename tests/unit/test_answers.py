@@ -13,6 +13,7 @@ from transformers import GenerationConfig, PreTrainedTokenizerFast
 from dissect.behaviour.prompts import asked_of
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.errors import DissectError
+from dissect.inputs.concepts import fact_if_said
 from dissect.recall.measure import recall
 from dissect.texts.answers import answer_questions, decode_answer, generate, load_model
 from dissect.texts.prompts import encode, render
@@ -86,6 +87,11 @@ def test_answered_texts_read_back(tiny_llama: Path, style: str, monkeypatch: Any
     assert [len(text.answer) for text in read_texts(answered, style, tokenizer)] == counts
     assert answered["QA"] == concept["QA"]
     assert "QA_with_answers" not in concept
+
+
+def test_a_fact_inside_a_longer_word_is_not_said() -> None:
+    assert fact_if_said("art", "It starts.") is None
+    assert fact_if_said("art", "It is art.") == "art"
 
 
 @pytest.mark.parametrize("style", ["paper", "chat", "Q: {q}</s>"])

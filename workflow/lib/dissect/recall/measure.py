@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 import torch
 
-from dissect.analysis.facts import contains
 from dissect.behaviour.generate import answers_of as generated
 from dissect.behaviour.prompts import Asked
 from dissect.checkpoints.tokenizer import load_tokenizer
+from dissect.inputs.fact_matching import mentions_fact
 from dissect.recall.settings import HELD_OUT
 from dissect.terms import AS_IT_IS, RELEARNED
 from dissect.texts.answers import load_model
@@ -92,7 +92,7 @@ def _ask(
     answers = generated(model, tokenizer, asked, new_tokens)
     rows = pd.DataFrame(questions).drop(columns="ids").assign(answer=answers)
     has_fact = [
-        contains(answer, [fact]) for answer, fact in zip(answers, rows["fact"], strict=True)
+        mentions_fact(answer, fact) for answer, fact in zip(answers, rows["fact"], strict=True)
     ]
     return rows.assign(has_fact=has_fact)
 
