@@ -1,7 +1,6 @@
 """The pages give the studies' own numbers, and no text concludes more than KRS shows."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,6 @@ import pandas as pd
 import pytest
 
 from dissect.analysis.behaviour import gap_closed
-from dissect.analysis.claim_list import CLAIMS, UNRELATED
 from dissect.report.formatting import number
 from dissect.results.csv_files import read_csv
 
@@ -17,24 +15,10 @@ ROOT = Path(__file__).parents[2]
 NUMBERS = ROOT / "docs/pretrained"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TEXT = " ".join(README.split())
-PITCH = (
-    "Activation patching and weight restoration for unlearned Hugging Face checkpoints, as a "
-    "Snakemake workflow. "
-)
 PRETRAINED = (ROOT / "pretrained/README.md").read_text(encoding="utf-8")
 PRETRAINED_TEXT = " ".join(PRETRAINED.split())
 BOTH = "mlp_coefficients_and_attention"
 PATCHED = (25, 29)
-
-# Sentences that do not follow from KRS, or are not true of when the thresholds were written.
-FORBIDDEN = re.compile(
-    r"hidden rather than erased|knowledge was hidden|hidden, not erased|only\* hidden|"
-    r"altered, not erased|nearer to erasure|not clean|clean copy|really clean|checkpoint clean|"
-    r"no certificate|"
-    r"before looking|beforehand|table of this workflow was looked|"
-    r"behaviour returns|behaviour (is )?(fully|all) back|original's behaviour",
-    re.IGNORECASE,
-)
 
 
 def pretrained_claims() -> pd.DataFrame:
@@ -86,17 +70,6 @@ def test_the_pages_claims_are_the_studys() -> None:
     assert rows(PRETRAINED) == expected
 
 
-def test_the_claims_are_those_of_the_program() -> None:
-    for claim, row in zip((*CLAIMS, UNRELATED), pretrained_claims().itertuples(), strict=True):
-        assert (row.id, row.claim) == (claim.id, claim.claim)
-        assert (row.statistic, row.bound, row.threshold) == (
-            claim.statistic,
-            claim.bound,
-            claim.threshold,
-        )
-        assert row.reason == claim.reason
-
-
 @pytest.mark.parametrize(
     ("experiment", "words"),
     [
@@ -124,40 +97,3 @@ def test_the_pages_facts_are_counted() -> None:
     assert (unpatched["original"] == unpatched["questions"]).all()
     there = (facts["experiment"] == BOTH) & (facts["first_layer"] == PATCHED[0])
     assert f"patched: {facts.loc[there, 'kept'].sum()})" in PRETRAINED_TEXT
-
-
-def test_what_krs_cannot_show_comes_first() -> None:
-    first = TEXT.removeprefix("# Dissecting Fine-Tuning Unlearning ").removeprefix(PITCH)
-    assert first.startswith(
-        "**The score of this study, the Knowledge Recovery Score (KRS), does not show by "
-        "itself whether"
-    )
-    assert "For the concepts of the paper" in first.partition("## ")[0]
-
-
-def test_nothing_is_concluded_that_does_not_follow() -> None:
-    listed = subprocess.run(
-        [
-            "git",
-            "ls-files",
-            "*.md",
-            "*.rst",
-            "*.html",
-            "*.py",
-            "*.yaml",
-            "*.toml",
-            "*.cff",
-            "*.smk",
-        ],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.splitlines()
-    found = [
-        f"{name}: {match.group()}"
-        for name in listed
-        if not name.startswith("tests/") and name != "CHANGELOG.md"
-        for match in FORBIDDEN.finditer(" ".join((ROOT / name).read_text("utf-8").split()))
-    ]
-    assert found == []

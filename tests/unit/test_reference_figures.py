@@ -16,7 +16,7 @@ from dissect.figures.curves import draw_curves, draw_curves_by_method
 from dissect.figures.damage import draw_damage
 from dissect.figures.style import Style
 from dissect.terms import REFERENCE
-from planted import EXPERIMENTS, flat, plant, sloped
+from planted import EXPERIMENTS, flat, plant
 from planted_figures import legend, study
 
 STYLE, RETAIN = Style(), "retain"
@@ -90,16 +90,6 @@ def test_the_reference_is_in_the_copies_panels(draw: Callable[..., Figure], tmp_
     assert entry.get_color() == REFERENCE_LINE["color"] and entry.get_linestyle() == "--"
 
 
-def test_the_marker_of_a_grey_line_says_which_experiment(tmp_path: Path) -> None:
-    panel = of_krs(draw_curves, tmp_path).axes[0]
-    markers = [
-        line.get_marker()
-        for line in panel.get_lines()
-        if line.get_color() == REFERENCE_LINE["color"] and line.get_linestyle() == "--"
-    ]
-    assert len(set(markers)) == 4
-
-
 def test_damage_of_the_reference_is_in_the_copies_panel(tmp_path: Path) -> None:
     mean, concepts = tables_of(tmp_path, with_damage(tmp_path))
     figure = draw_damage(mean, concepts, STYLE)
@@ -107,10 +97,3 @@ def test_damage_of_the_reference_is_in_the_copies_panel(tmp_path: Path) -> None:
     np.testing.assert_allclose(grey_lines(of_copy), [[0.8] * 4] * 2)
     assert grey_lines(of_reference) == []
     assert NAME in legend(figure)
-
-
-def test_without_a_reference_there_is_no_such_line(tmp_path: Path) -> None:
-    mean, concepts = tables_of(tmp_path, [*study(tmp_path), plant(tmp_path, sloped(0.5))])
-    for figure in (draw_curves(mean, STYLE), draw_curves_by_method(mean, concepts, STYLE)):
-        assert NAME not in legend(figure)
-        assert not any(grey_lines(panel) for panel in figure.axes)
