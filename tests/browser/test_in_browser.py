@@ -16,9 +16,6 @@ from dissect.report.formatting import MINUS
 from planted import EXPERIMENTS
 from planted_study import CONCEPTS, LAYERS, PlantedStudy
 
-ROOT = Path(__file__).parents[2]
-PAPER = 688  # pixels: an A4 sheet without the page's margins
-
 
 def requests_of(browser: Chrome) -> list[str]:
     """Every address that the page has asked for."""
@@ -245,18 +242,6 @@ def test_on_paper_nothing_waits_for_a_click(browser: Chrome) -> None:
     }
 
 
-def test_on_paper_no_table_is_wider_than_the_sheet(browser: Chrome) -> None:
-    media(browser, "print")
-    resize(browser, PAPER, 900)
-    await_chart(browser)
-    wide = browser.execute_script(
-        "return [...document.querySelectorAll('table')]"
-        ".filter((one) => one.offsetWidth > arguments[0]).map((one) => one.closest('[id]').id)",
-        PAPER,
-    )
-    assert wide == []
-
-
 def test_it_can_be_read_without_any_script(report: Path, tmp_path: Path) -> None:
     """Where scripts are off, all findings, figures, first rows and answers still stand there."""
     still = tmp_path / "still.html"
@@ -266,38 +251,3 @@ def test_it_can_be_read_without_any_script(report: Path, tmp_path: Path) -> None
         assert len(browser.find_elements(By.CSS_SELECTOR, ".finding")) == 11
         assert len(cells(browser, "weight_changes", "component")) == 25
         assert len(browser.find_elements(By.CSS_SELECTOR, ".answer.original")) > 2 * len(CONCEPTS)
-
-
-def test_contrast_and_names(browser: Chrome) -> None:
-    """Every control has a name, every image a text, every id stands once; words are legible."""
-    found = browser.execute_script(
-        "const all = (what) => [...document.querySelectorAll(what)];"
-        "const ids = all('[id]').map((one) => one.id);"
-        "return {nameless: all('select, input').filter((one) => !one.labels.length).length,"
-        " silent: all('img').filter((one) => !one.alt).length,"
-        " twice: ids.filter((one, place) => ids.indexOf(one) !== place),"
-        " heads: all('th').filter((one) => !one.scope).length,"
-        " colours: [...new Set(all('main *').filter((one) => one.childNodes.length &&"
-        " [...one.childNodes].some((it) => it.nodeType === 3 && it.data.trim())).map((one) =>"
-        " getComputedStyle(one).color))],"
-        # Also of verdicts that this study does not have.
-        " verdicts: ['supported', 'not-supported', 'undecided', 'mixed'].map((name) => {"
-        " const one = document.querySelector('main').appendChild(document.createElement('p'));"
-        " one.className = `verdict ${name}`; return getComputedStyle(one).color; })}"
-    )
-    colours = {*found.pop("colours"), *found.pop("verdicts")}
-    assert found == {"nameless": 0, "silent": 0, "twice": [], "heads": 0}
-    dull = [colour for colour in colours if contrast(colour, (245, 247, 250)) < 4.5]
-    assert len(colours) > 3 and not dull
-
-
-def contrast(colour: str, ground: tuple[int, int, int]) -> float:
-    """WCAG's ratio of a CSS colour (rgb(...)) and a ground."""
-
-    def luminance(parts: tuple[int, ...]) -> float:
-        linear = [p / 255 / 12.92 if p <= 10 else ((p / 255 + 0.055) / 1.055) ** 2.4 for p in parts]
-        return sum(w * p for w, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-    red, green, blue = (int(part) for part in colour.strip("rgba()").split(",")[:3])
-    light, dark = sorted((luminance((red, green, blue)), luminance(ground)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)

@@ -8,14 +8,11 @@ import answer_as_original
 import answer_as_unlearned
 import answer_patched
 import decide_claims
-import plot
 import pytest
 import register_checkpoint
 import summarise_behaviour
 
 from dissect.analysis.collect import collect_answers, collect_sweeps
-from dissect.errors import DissectError
-from dissect.figures.style import Style
 from dissect.files import read_json, sha256_of
 from dissect.inputs.rows import CheckpointRow
 from dissect.results.csv_files import read_csv
@@ -103,15 +100,6 @@ def test_the_original_compared_with_itself_scores_1(study: Path, tmp_path: Path)
     assert all(row["rouge_l"] in (1.0, None) for row in rows)
 
 
-def test_files_say_where_they_come_from(study: Path) -> None:
-    metadata = read_metadata(study / "behaviour/tiny/dpo/tea.patched.parquet")
-    assert metadata["original_weights_sha256"] != metadata["unlearned_weights_sha256"]
-    assert metadata["dtype"] == "torch.float32" and metadata["device"] == "cpu"
-    assert float(metadata["wall_seconds"]) > 0
-    collected = read_metadata(study / "tables/answers.parquet")
-    assert "wall_seconds" not in collected["files"]
-
-
 def test_files_say_what_a_study_expects_of_them(study: Path) -> None:
     original = read_json(study / "manifests/original.json")
     unlearned = read_json(study / "manifests/dpo.json")
@@ -127,27 +115,6 @@ def test_files_say_what_a_study_expects_of_them(study: Path) -> None:
     for name, fields in wanted.items():
         metadata = read_metadata(study / f"behaviour/tiny/{name}.parquet")
         assert metadata | fields == metadata
-
-
-DRAWN: dict[str, Any] = {"wildcards": {"model": "tiny"}, "style": Style(), "seed": 0}
-
-
-@pytest.mark.parametrize("name", ["behaviour", "behaviour_patched"])
-def test_figures_are_drawn(name: str, study: Path, tmp_path: Path) -> None:
-    pictures = [tmp_path / f"{name}.png", tmp_path / f"{name}.pdf"]
-    tables = [study / "tables/behaviour.csv"]
-    plot.main(figure=name, tables=tables, pictures=pictures, **DRAWN)
-    assert pictures[0].read_bytes().startswith(b"\x89PNG")
-    assert pictures[1].read_bytes().startswith(b"%PDF")
-
-
-def test_a_figure_of_nothing_is_refused(study: Path, tmp_path: Path) -> None:
-    csv = tmp_path / "behaviour.csv"
-    lines = (study / "tables/behaviour.csv").read_text(encoding="utf-8").splitlines()
-    csv.write_text("\n".join(line for line in lines if ",," in line or line is lines[0]))
-    assert set(read_csv(csv)["experiment"]) == {""}
-    with pytest.raises(DissectError, match="no answers under a patch of tiny"):
-        plot.main(figure="behaviour_patched", tables=[csv], pictures=[tmp_path / "x.png"], **DRAWN)
 
 
 def test_answers_decide_the_claim_on_unrelated_knowledge(tmp_path: Path) -> None:

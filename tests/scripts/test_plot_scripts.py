@@ -95,13 +95,6 @@ def test_what_was_not_computed_is_refused(name: str, tables: Path, tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
-def test_style_changes_the_picture(tables: Path, tmp_path: Path) -> None:
-    plain, styled = tmp_path / "plain.png", tmp_path / "styled.png"
-    run("curves", tables, [plain])
-    run("curves", tables, [styled], style=Style(palette="dark", dpi=100))
-    assert plain.read_bytes() != styled.read_bytes()
-
-
 def test_every_drawing_function_is_registered_and_has_a_caption() -> None:
     modules = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in FOLDER}
     functions = {

@@ -115,12 +115,6 @@ def test_two_runs_write_the_same_bytes(tmp_path: Path, original: Path) -> None:
     assert first.training == second.training
 
 
-def test_a_training_in_bf16_saves_bf16(tmp_path: Path, original: Path) -> None:
-    recipe = RECIPE | {"precision": "bf16"}
-    tensors = load_file(run(tmp_path, original, recipe=recipe).folder / "model.safetensors")
-    assert {tensor.dtype for tensor in tensors.values()} == {torch.bfloat16}
-
-
 @pytest.mark.parametrize("method", ["npo", "simnpo", "rmu"])
 def test_further_methods_on_answers(tmp_path: Path, original: Path, method: str) -> None:
     recipe = RECIPE | {"texts": "answers"} | ({"layer": 3} if method == "rmu" else {})
@@ -155,15 +149,6 @@ def test_the_verdict_is_said_loudly_and_stops_nothing(
     assert training["unlearned"] is enough
     [said] = [record for record in caplog.records if record.message == training["message"]]
     assert said.levelno == (logging.INFO if enough else logging.WARNING)
-
-
-def test_the_log_tells_each_step(
-    tmp_path: Path, original: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.INFO, logger="dissect"):
-        run(tmp_path, original)
-    assert any(text.startswith("step 2 of 2: loss ") for text in caplog.messages)
-    assert any(text.startswith("after step 2: nll forget ") for text in caplog.messages)
 
 
 def test_nothing_is_saved_of_a_training_that_diverged(tmp_path: Path, original: Path) -> None:

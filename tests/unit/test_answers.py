@@ -154,20 +154,6 @@ def test_an_original_that_says_no_fact_is_refused(tiny_llama: Path, monkeypatch:
         )
 
 
-def test_an_empty_answer_is_refused(tiny_llama: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("dissect.texts.answers.generate", lambda *_: [[]])
-    told = r"concept tea, question 0 \(from 0\): the original's answer is em"
-    with pytest.raises(DissectError, match=told):
-        answer_questions(
-            tiny_llama,
-            {"id": "tea", "Concept": "Tea", "QA": ["What?"]},
-            prompt="paper",
-            new_tokens=1,
-            dtype=torch.float32,
-            device=CPU,
-        )
-
-
 class SpaceDropping:
     """Decodes as Llama's tokenizer does: the space before a text's first word is dropped."""
 

@@ -1,6 +1,5 @@
 """Studies of models whose state is known: invented facts, and what is written of them."""
 
-import subprocess
 import sys
 from itertools import chain
 from pathlib import Path
@@ -112,18 +111,3 @@ def test_a_round_without_hard_cases_reads(tmp_path: Path, monkeypatch: pytest.Mo
         assert study.config.teaching.passes_of == expected
         digests.add(study.config.digest_of_making)
     assert len(digests) == 1
-
-
-def test_hiding_places_differ_from_round_to_round(tmp_path: Path) -> None:
-    path = make_study(tmp_path / "many", range(5), subjects=2)
-    table = (path.parent / "checkpoints.tsv").read_text(encoding="utf-8")
-    variants = yaml.safe_load(path.read_text(encoding="utf-8"))["variants"]
-    for name in variants:
-        assert f"unlearn:{name}\n" in table
-
-
-def test_the_command_says_where_the_config_is(tmp_path: Path) -> None:
-    script = ROOT / "calibration" / "make_study.py"
-    command = [sys.executable, script, "known", "--seed", "1"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert (tmp_path / done.stdout.strip()).is_file()

@@ -10,7 +10,6 @@ from dissect import closure as module
 from dissect.closure import EXCLUDED, PACKAGE, closure, code_digest
 from dissect.errors import DissectError
 from dissect.figures.registry import FIGURES, FigureSpec
-from dissect.training.methods import METHODS
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "workflow/scripts"
@@ -65,24 +64,6 @@ def test_a_training_depends_on_its_own_method_and_no_other() -> None:
     assert {"texts/prompts.py", "checkpoints/reader.py"} <= found
 
 
-def test_what_the_lists_by_hand_lacked_or_had_too_much_of() -> None:
-    assert {"texts/spans.py", "checkpoints/reader.py"} <= modules("answer_questions")
-    assert "checkpoints/verify.py" in modules("dissect_layers")
-    assert "engine/table.py" in modules("dissect_layers") - modules("record_original")
-
-
-def test_a_summary_is_of_tables_alone() -> None:
-    assert modules("summarise", "dissect.analysis.tables") == {
-        "analysis/bootstrap.py",
-        "results/csv_files.py",
-        "analysis/curve_groups.py",
-        "analysis/scores.py",
-        "analysis/tables.py",
-    }
-    assert modules("prepare_concept") == {"inputs/concepts.py", "inputs/fact_matching.py"}
-    assert modules("fetch_concepts") == set()
-
-
 def test_the_report_depends_on_its_templates_and_assets() -> None:
     assert {"report/templates/page.html", "report/assets/style.css"} <= modules("make_report")
 
@@ -100,20 +81,6 @@ def test_a_figure_depends_on_its_own_drawing_module(figure: FigureSpec) -> None:
     assert f"figures/{figure.module}.py" in found
     # A drawing module may use another one's functions, never all of them.
     assert found & drawing < drawing
-
-
-def test_every_excluded_module_exists_and_says_why() -> None:
-    assert len(EXCLUDED) <= 10
-    for name, reason in EXCLUDED.items():
-        assert module._file_of(name) is not None, name
-        assert reason
-
-
-def test_every_method_that_can_be_trained_can_be_chosen() -> None:
-    for method in METHODS:
-        assert closure(SCRIPTS / "unlearn_concept.py", f"dissect.training.methods.{method}")
-    with pytest.raises(DissectError, match=r"no module dissect\.training\.methods\.none"):
-        closure(SCRIPTS / "unlearn_concept.py", "dissect.training.methods.none")
 
 
 @pytest.fixture

@@ -203,16 +203,6 @@ def test_special_tokens_are_in_no_fact() -> None:
 
 
 @pytest.mark.parametrize("form", DEPTH_FORMS)
-@pytest.mark.parametrize(("answer", "fact"), [(" Quill is.", " Quill"), (" A Quill ", "Quill ")])
-def test_a_fact_with_white_space_that_the_answer_does_not_keep_is_refused(
-    form: str, answer: str, fact: str
-) -> None:
-    tokenizer = load_tokenizer(CHECKPOINTS / "original")
-    with pytest.raises(DissectError, match=rf"the fact '{fact}' is not in the answer '"):
-        fact_texts(one_question(answer, fact), form, PROMPT, tokenizer)
-
-
-@pytest.mark.parametrize("form", DEPTH_FORMS)
 def test_a_text_that_begins_with_another_prompt_is_refused(form: str) -> None:
     concept = one_question(" Ilsa.", "Ilsa") | {"QA": ["What?"]}
     with pytest.raises(DissectError, match=r"question 0 .* does not begin with the question's"):
@@ -222,13 +212,6 @@ def test_a_text_that_begins_with_another_prompt_is_refused(form: str) -> None:
 def test_questions_without_a_fact_are_left_out() -> None:
     tokenizer = load_tokenizer(CHECKPOINTS / "original")
     assert fact_texts(one_question(" Ilsa.", None), "corrected", PROMPT, tokenizer) == {}
-
-
-@pytest.mark.parametrize("form", DEPTH_FORMS)
-def test_a_fact_that_is_not_in_its_answer_is_refused(form: str) -> None:
-    tokenizer = load_tokenizer(CHECKPOINTS / "original")
-    with pytest.raises(DissectError, match=r"concept 1, question 0 .*'Varn' is not in the answer"):
-        fact_texts(one_question(" Ilsa.", "Varn"), form, PROMPT, tokenizer)
 
 
 @pytest.mark.parametrize("form", DEPTH_FORMS)

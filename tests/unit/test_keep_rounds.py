@@ -50,13 +50,6 @@ def test_other_rounds_stay_where_they_are(seed: int, options: dict[str, str]) ->
     assert "calibration" not in config_of(Path("study"))  # finished ones do not count with it
 
 
-def test_rounds_of_another_base_model_count_together_in_a_folder_of_their_own() -> None:
-    for seed in (1, 2):
-        finish(Path(f"study_{seed}"), seed, source="path:another/base", finished=Path("mine"))
-        assert keep_rounds(Path(f"study_{seed}")) == [Path(f"mine/seed_{seed}.csv")]
-        assert config_of(Path(f"study_{seed}"))["calibration"] == {"rounds": "mine"}
-
-
 def test_a_finished_round_is_not_replaced() -> None:
     finish(Path("study"), 101)
     keep_rounds(Path("study"))

@@ -9,7 +9,6 @@ import pytest
 
 from dissect.cluster import lock
 from dissect.cluster.lock import only_looks, refuse_left_lock
-from dissect.cluster.runs import python_command, this_run
 from dissect.errors import DissectError
 
 LOCKED = "results/mine/tables/krs.parquet"
@@ -63,13 +62,6 @@ def test_a_left_lock_is_told_with_the_command_that_removes_it(folder: Path) -> N
     assert (folder / ".snakemake/locks/0.output.lock").exists()
 
 
-def test_python_m_snakemake_is_told_as_it_was_typed(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lock.sys, "argv", ["/x/snakemake/__main__.py", "--cores", "1"])
-    assert f"{python_command()} -m snakemake --unlock --cores 1; then" in refused()
-
-
 def test_no_lock_or_one_on_another_study_stops_nothing(folder: Path) -> None:
     refuse_left_lock("results/other")
     refuse_left_lock("results/mine_too")
@@ -84,12 +76,6 @@ def test_a_living_snakemake_in_this_folder_keeps_its_lock(
     start(elsewhere / "bin/snakemake", cwd=elsewhere)
     refused()
     start(elsewhere / "bin/snakemake", cwd=folder)
-    refuse_left_lock("results/mine")
-
-
-def test_a_run_that_is_recorded_as_alive_keeps_its_lock(folder: Path) -> None:
-    """On a cluster, where it may be on another node."""
-    this_run("0f6c1d3e-0000-4000-8000-0123456789ab", "").write()
     refuse_left_lock("results/mine")
 
 

@@ -16,7 +16,6 @@ from dissect.engine.micro_batches import MicroBatches
 from dissect.engine.patches import EXPERIMENTS, Donor
 from dissect.errors import DissectError
 from dissect.inputs.windows import Window
-from tiny import save_tiny, tiny_config
 from tiny_sweeps import WINDOWS, model_of, recording_of, runs_of, sweep_of, texts_of
 
 TOKENS = 5
@@ -113,15 +112,3 @@ def test_fewer_tokens_per_call_take_less_memory(
     monkeypatch.setattr(sweep_module, "TOKENS_PER_CALL", 1)
     monkeypatch.setattr(sweep_module, "POSITIONS_PER_CALL", 1)
     assert peak_of(tmp_path, tiny_llama, WINDOWS) < 0.5 * large
-
-
-def test_more_layers_take_no_more_memory(tmp_path: Path) -> None:
-    peaks = [
-        peak_of(
-            tmp_path,
-            save_tiny(tmp_path / f"{layers}", tiny_config(num_hidden_layers=layers)),
-            [Window("sliding_1", 1, 1, 1)],
-        )
-        for layers in (3, 12)
-    ]
-    assert peaks[1] < 1.05 * peaks[0]

@@ -1,8 +1,5 @@
 """Palettes of the config."""
 
-import subprocess
-import sys
-
 import pytest
 
 from dissect.errors import DissectError
@@ -30,13 +27,3 @@ def test_an_unknown_palette_is_named(palette: str, heatmap_palette: str, said: s
     with pytest.raises(DissectError, match=said) as caught:
         check_palettes(Style(palette=palette, heatmap_palette=heatmap_palette))
     assert "\n" not in str(caught.value)
-
-
-def test_the_defaults_need_no_seaborn() -> None:
-    code = (
-        "from dissect.figures.palettes import check_palettes; "
-        "from dissect.figures.style import Style; import sys; "
-        "check_palettes(Style()); print({'matplotlib', 'pandas'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"

@@ -55,11 +55,6 @@ def test_auc_of_planted_values(knows: list[float], never: list[float], expected:
     assert auc(np.array(knows, float), np.array(never, float)) == expected
 
 
-def test_auc_without_a_value_of_one_state_is_null() -> None:
-    assert np.isnan(auc(np.array([np.nan]), np.array([1.0])))
-    assert np.isnan(auc(np.array([1.0]), np.array([])))
-
-
 @pytest.mark.parametrize("seed", range(20))
 def test_auc_with_ties_is_that_of_scikit_learn(seed: int) -> None:
     models = random_models(seed, shift=seed % 3)
@@ -101,13 +96,6 @@ def test_under_five_rounds_there_is_no_interval(rounds: int) -> None:
     assert np.isnan(auc_interval(many, 0)).all()
 
 
-def test_the_interval_follows_from_the_seed() -> None:
-    models = random_models(5, rounds=8)
-    assert auc_interval(models, 1) == auc_interval(models, 1)
-    shuffled = models.only(np.random.default_rng(0).permutation(len(models.values)))
-    assert auc_interval(shuffled, 1) == auc_interval(models, 1)
-
-
 # ---- thresholds -------------------------------------------------------------------------------
 
 
@@ -141,23 +129,6 @@ def test_alarms_are_those_of_a_loop_over_rounds(seed: int) -> None:
     found = alarms_left_out(models)
     assert found is not None
     np.testing.assert_array_equal(found, expected)
-
-
-def test_the_threshold_of_separated_values_is_the_middle_of_their_gap() -> None:
-    assert best_threshold(pairs([0.9, 0.8, 0.7], [0.1, 0.2, 0.3])) == pytest.approx(0.5)
-
-
-def test_of_equally_good_thresholds_the_widest_gap_is_taken() -> None:
-    # Above 5 and above 1, one of two knowing models more than of the others is an alarm.
-    models = pairs([10.0, 1.5], [5.0, 0.0])
-    assert gain_of(models, 7.5) == gain_of(models, 0.75) == 0.5
-    assert best_threshold(models) == 7.5
-    models = pairs([6.0, 4.0], [5.0, 0.0])
-    assert best_threshold(models) == 2.0
-
-
-def test_of_equally_wide_gaps_the_highest_is_taken() -> None:
-    assert best_threshold(pairs([6.0, 4.0], [5.0, 3.0])) == 5.5
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Prompts, token ids and the spans; and what is refused of them."""
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,7 +7,6 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.errors import DissectError
 from dissect.texts.prompts import encode, prompt_in, render
 from dissect.texts.spans import read_texts, refuse_other_ids
@@ -26,10 +24,6 @@ def test_a_chat_prompt_is_the_tokenizers_template() -> None:
     assert text == "<|user|>Who?<|end|><|assistant|>"
     ids = encode(text, "chat", TOKENIZER)
     assert TOKENIZER.convert_ids_to_tokens(ids)[:2] == ["<|user|>", "W"]
-
-
-def test_a_prompt_of_ones_own() -> None:
-    assert render("Who?", "Q: {q} A:", TOKENIZER) == "Q: Who? A:"
 
 
 def test_chat_without_a_template() -> None:
@@ -57,12 +51,6 @@ def test_a_chat_template_that_raises(template: str, said: str) -> None:
     with pytest.raises(DissectError, match="the tokenizer in own/copy") as caught:
         render("Who?", "chat", tokenizer)
     assert said in str(caught.value) and "\n" not in str(caught.value)
-
-
-def test_a_folder_without_tokenizer(tmp_path: Path) -> None:
-    with pytest.raises(DissectError, match="no tokenizer") as error:
-        load_tokenizer(tmp_path)
-    assert "\n" not in str(error.value)
 
 
 def test_both_spans() -> None:
@@ -129,23 +117,6 @@ def test_a_text_that_does_not_begin_with_the_prompt(style: str, tokenizer: Any) 
     said = refused(tiny_concept(questions=1), style, tokenizer)
     assert "concept tea, question 0: QA_with_answers does not begin with the question's" in said
     assert f"style {style!r}" in said and "'Question: What is hot tea?" in said
-
-
-def test_answers_in_another_order_than_the_questions() -> None:
-    concept = tiny_concept(questions=3)
-    concept["QA_with_answers"][1:] = reversed(concept["QA_with_answers"][1:])
-    said = refused(concept, tokenizer=with_bos())
-    assert "question 1: QA_with_answers does not begin" in said
-    assert "very very hot tea? Answer: " in said and "'Question: What is very hot tea? " in said
-
-
-def test_a_difference_far_from_the_beginning_is_shown() -> None:
-    concept = tiny_concept(questions=1)
-    concept["QA"] = [f"{'Once upon a time ' * 20}, who?"]
-    concept["QA_with_answers"] = [f"Question: {'Once upon a time ' * 20}, why?\n Answer: Me."]
-    said = refused(concept)
-    assert "why? Answer: Me." in said and "who? Answer:" in said and "'…" in said
-    assert len(said) < 400
 
 
 @pytest.mark.parametrize("tokenizer", [TOKENIZER, with_bos()], ids=["plain", "bos"])

