@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants, snapshot_download
 from release_checkpoint import remove
-from sharded_repository import INDEX, NEEDED, OTHER_SHARD, REPO, SHARD
+from sharded_repository import NEEDED, OTHER_SHARD, REPO, SHARD
 
 from dissect.checkpoints.download import Download, download
-from dissect.checkpoints.hub import HubError
 from dissect.errors import DissectError
 from hub_stand_in import HubStandIn
 
@@ -46,17 +45,6 @@ def test_all_needed_files_and_no_others_are_brought_bit_by_bit(
     assert not list((home / "hub" / FOLDER / "blobs").glob("*.incomplete"))
 
 
-def test_what_another_program_brought_is_used_and_is_not_ours(
-    hub: HubStandIn, sharded: Path
-) -> None:
-    folder = bring_by_the_hubs_client(hub, sharded)
-    before = hub.sent(REPO, SHARD)
-    done = download(REPO)
-    assert (done.folder, done.fetched) == (folder, [])
-    assert hub.sent(REPO, SHARD) == before
-    assert set(sha256(done)) == NEEDED
-
-
 @pytest.mark.parametrize("damage", ["other bytes", "too short"])
 def test_a_damaged_file_in_the_cache_is_named_and_replaced_by_the_next_try(
     hub: HubStandIn, sharded: Path, damage: str
@@ -90,19 +78,6 @@ def test_with_everything_cached_an_unreachable_hub_is_no_obstacle(
     done = download(REPO, commit if named == "commit" else named)
     assert (done.commit, set(sha256(done)), done.fetched) == (commit, NEEDED, [])
     assert lines.text.count(f"using commit {commit} from the cache") == 1
-
-
-@pytest.mark.parametrize("missing", [SHARD, INDEX, "config.json", "tokenizer"])
-def test_an_unreachable_hub_and_a_part_of_a_checkpoint_are_an_error(
-    hub: HubStandIn, sharded: Path, missing: str
-) -> None:
-    folder = bring_by_the_hubs_client(hub, sharded)
-    for path in folder.glob(f"{missing}*"):
-        path.unlink()
-    hub.stop()
-    with pytest.raises(HubError) as error:
-        download(REPO)
-    assert error.value.status == "unreachable"
 
 
 def test_a_branch_that_moved_on_leaves_the_old_commit_usable(

@@ -17,7 +17,7 @@ from dissect.checkpoints.download import download
 from dissect.checkpoints.hub import HubError
 from dissect.errors import DissectError
 from hub_records import Fault
-from hub_stand_in import Cut, HubStandIn, Stall, Status, Truncated, WrongBytes, WrongSha256
+from hub_stand_in import Cut, HubStandIn, Stall, Status, Truncated, WrongBytes
 
 DOWNLOAD = """
 import sys
@@ -82,19 +82,6 @@ def test_wrong_bytes_are_named_and_fetched_by_the_next_try(
     assert_all_there(sharded, note)
     assert hub.sent(REPO, SHARD) == 2 * SHARD_BYTES
     assert hub.sent(REPO, OTHER_SHARD) == SHARD_BYTES
-
-
-@pytest.mark.parametrize("fault", [WrongBytes(), WrongSha256()])
-def test_bytes_that_stay_wrong_are_an_error_and_never_in_the_snapshot(
-    hub: HubStandIn, home: Path, fault: WrongBytes | WrongSha256
-) -> None:
-    hub.faults[REPO, SHARD] = [fault] * 2
-    served = hub.repositories[REPO].files[hub.repositories[REPO].commits["main"]][SHARD].sha256
-    for _ in range(2):
-        assert f"damaged, and removed: {SHARD}" in str(failure())
-        assert not in_snapshot(home, SHARD)
-        assert not list(home.glob(f"hub/models--*/blobs/*{served}*"))
-    assert hub.sent(REPO, SHARD) == 2 * SHARD_BYTES
 
 
 def start_download(hub: HubStandIn, home: Path, note: Path) -> subprocess.Popen[bytes]:

@@ -7,9 +7,8 @@ from huggingface_hub import constants
 from sharded_repository import INDEX, NEEDED, REPO, SHARD, SHARD_BYTES
 
 from dissect.checkpoints.hub import HubError, RemoteFile, find, read_config
-from hub_stand_in import HubStandIn, Status
+from hub_stand_in import HubStandIn
 
-API = f"/api/models/{REPO}"
 FEW = {"config.json": "{}"}
 
 
@@ -119,18 +118,6 @@ def test_a_bad_token_is_named_but_not_shown(
     assert token[3:] not in str(error) + lines.text
 
 
-@pytest.mark.parametrize("token", ["", HubStandIn.stranger])
-def test_a_repository_that_is_private_or_gone_is_said_to_be_one_of_them(
-    hub: HubStandIn, sharded: Path, monkeypatch: pytest.MonkeyPatch, token: str
-) -> None:
-    hub.add("someone/private", sharded, private=True)
-    monkeypatch.setenv("HF_TOKEN", token)
-    for repo in ("someone/private", "someone/gone"):
-        error = refusal(repo)
-        assert error.status == "gone"
-        assert f"hub:{repo}: private or gone: the hub does not say which" in str(error)
-
-
 @pytest.mark.parametrize("revision", ["no-such-branch", "0" * 40])
 def test_a_revision_that_is_gone_is_told_apart_from_the_repository(
     hub: HubStandIn, revision: str
@@ -138,16 +125,6 @@ def test_a_revision_that_is_gone_is_told_apart_from_the_repository(
     error = refusal(REPO, revision)
     assert error.status == "revision_gone"
     assert f"hub:{REPO} at {revision}: there is no such revision" in str(error)
-
-
-@pytest.mark.parametrize("fault", [Status(429, retry_after=600), Status(503), Status(408)])
-def test_a_busy_hub_is_said_to_be_busy(hub: HubStandIn, fault: Status) -> None:
-    """At once, whatever it asks for: Snakemake starts the job again, or the user does."""
-    hub.faults[API] = [fault]
-    error = refusal()
-    assert error.status == "busy"
-    assert f"the hub is busy (it answers {fault.code})" in str(error)
-    assert find(REPO).files
 
 
 def test_an_unreachable_hub_is_named_in_one_line(hub: HubStandIn) -> None:

@@ -7,18 +7,15 @@ from typing import Any
 import answer_as_original
 import answer_as_unlearned
 import answer_patched
-import decide_claims
 import pytest
 import register_checkpoint
 import summarise_behaviour
 
-from dissect.analysis.collect import collect_answers, collect_sweeps
+from dissect.analysis.collect import collect_answers
 from dissect.files import read_json, sha256_of
 from dissect.inputs.rows import CheckpointRow
-from dissect.results.csv_files import read_csv
 from dissect.results.expected import expected
 from dissect.results.schema import read_metadata, read_table
-from planted import flat, plant
 from tiny import save_tiny, tiny_concept
 
 HOW: dict[str, Any] = {"prompt": "paper", "new_tokens": 6, "dtype": "float32", "device": "cpu"}
@@ -115,23 +112,3 @@ def test_files_say_what_a_study_expects_of_them(study: Path) -> None:
     for name, fields in wanted.items():
         metadata = read_metadata(study / f"behaviour/tiny/{name}.parquet")
         assert metadata | fields == metadata
-
-
-def test_answers_decide_the_claim_on_unrelated_knowledge(tmp_path: Path) -> None:
-    sweeps = [plant(tmp_path, flat(0.5), concept=f"c{i}") for i in range(10)]
-    collect_sweeps(sweeps, tmp_path / "krs.parquet")
-    head = "model,origin,method,concept,concept_name,set,experiment,first_layer,last_layer"
-    rows = [f"tiny,own,dpo,c{i},C,unrelated,,,,4,0.2,0.{4 + i % 2}" for i in range(10)]
-    # Under a patch, and on other questions: these count for nothing.
-    rows += [f"tiny,own,dpo,c{i},C,unrelated,attention,0,1,4,1,1" for i in range(10)]
-    rows += [f"tiny,own,dpo,c{i},C,target,,,,4,1,1" for i in range(10)]
-    csv = tmp_path / "behaviour.csv"
-    csv.write_text("\n".join([f"{head},questions,bleu,rouge_l", *rows]), encoding="utf-8")
-    shared: dict[str, Any] = {"krs": tmp_path / "krs.parquet", "windows": ["sliding_1"]}
-    out = tmp_path / "claims.csv"
-    decide_claims.main(**shared, seed=0, behaviour=[csv], table=out)
-    claim = read_csv(out).query("method == 'all'").set_index("id").loc["unrelated_harmed"]
-    assert (claim["verdict"], claim["value"], claim["n"]) == ("supported", pytest.approx(0.45), 10)
-    decide_claims.main(**shared, seed=0, behaviour=[], table=out)
-    claim = read_csv(out).query("method == 'all'").set_index("id").loc["unrelated_harmed"]
-    assert claim["verdict"] == "undecided" and "were not computed" in claim["note"]

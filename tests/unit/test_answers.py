@@ -166,20 +166,3 @@ class SpaceDropping:
 
 def test_the_first_space_of_an_answer_is_kept() -> None:
     assert decode_answer([0, 1], [2], SpaceDropping()) == " Yes"
-
-
-def test_half_a_character_at_the_end_is_dropped() -> None:
-    assert decode_answer([0, 1], [2, 3], SpaceDropping()) == " Yes "
-
-
-def test_a_token_shared_by_prompt_and_answer_counts_as_the_answers() -> None:
-    vocabulary = {symbol: n for n, symbol in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
-    vocabulary[":!"] = len(vocabulary)
-    backend = Tokenizer(models.BPE(vocab=vocabulary, merges=[(":", "!")]))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
-    prompt = render("Tea?", "paper", tokenizer)
-    concept = {"id": "tea", "QA": ["Tea?"], "QA_with_answers": [prompt + "!ab"]}
-    (text,) = read_texts(concept, "paper", tokenizer)
-    assert len(text.answer) == 3

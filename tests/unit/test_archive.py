@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from dissect.archive.archive import workflow_commit
-from dissect.archive.redact import Redactor
 from dissect.errors import DissectError
 from planted_archive import pack, plant_archived_study
 
@@ -74,19 +73,6 @@ def test_a_token_is_refused(
     with pytest.raises(DissectError, match=r"tables/coverage.csv holds an access token"):
         pack(study)
     assert not list(study["workflow"].glob("*archive.zip*"))
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("/data/me/model and /data/me", ".../model and .../me"),
-        ("/data/me/model2 /other/data/me", ".../me/model2 /other/data/me"),
-        ("https://me:secret@host/data", "https://host/data"),
-    ],
-)
-def test_only_whole_paths_are_cut(text: str, expected: str) -> None:
-    found = Redactor([Path("/data/me"), Path("/data/me/model"), Path("relative")])
-    assert found.redact(text, "x") == expected
 
 
 def test_the_commit_is_that_of_the_workflow_alone(

@@ -1,13 +1,12 @@
 """What is asked: which questions, in which words, and whether both models read the same."""
 
-import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dissect.behaviour.prompts import KEYS, asked_of, refuse_other_prompts
+from dissect.behaviour.prompts import asked_of, refuse_other_prompts
 from dissect.behaviour.settings import settings_of
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.errors import DissectError
@@ -43,17 +42,6 @@ def test_questions_come_by_the_models_prompt(concept: Any, tokenizer: Any) -> No
     assert asked[2].prompt == "Please complete the following paragraph: Tea is"
     assert asked[3].prompt == "Question:  What is snow?\n\n Answer:"
     assert asked[2].ids == tuple(tokenizer(asked[2].prompt).input_ids)
-
-
-def test_what_a_concept_lacks_is_left_out_and_logged(
-    tokenizer: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.INFO, logger="dissect"):
-        asked = asked_of(tiny_concept("tea", 2), SETS, "paper", tokenizer)
-    assert {one.set for one in asked} == {"target"}
-    assert "tea has no text_completion: set completion is left out" in caplog.text
-    assert "tea has no unrelated_QA: set unrelated is left out" in caplog.text
-    assert list(KEYS) == SETS
 
 
 def test_other_tokens_are_refused(concept: Any, tokenizer: Any) -> None:

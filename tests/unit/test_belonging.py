@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,7 @@ import pytest
 from dissect.checkpoints.manifest import SCHEMA, File, Manifest
 from dissect.errors import DissectError
 from dissect.files import sha256_of, write_json
-from dissect.provenance import hash_of
-from dissect.results.belonging import check_results, checkpoint_key, sweep_key
+from dissect.results.belonging import check_results, sweep_key
 from dissect.results.expected import settings_fields
 from dissect.study.expectations import of_sources, of_sweeps
 from dissect.study.load import load_study
@@ -30,16 +28,6 @@ ORIGINAL, UNLEARNED = (
 )
 WEIGHTS["retain"] = WEIGHTS["dpo"]
 SWEEP = {"windows": ["sliding_1"], "prompt": "paper", "dtype": "checkpoint"}
-
-
-def test_the_hash_of_settings_is_that_of_former_versions() -> None:
-    plain = {"windows": ["sliding_5"], "prompt": "paper", "dtype": "checkpoint"}
-    assert settings_fields(**plain)["config_hash"] == hash_of(plain)
-    assert hash_of(plain) == "78f5f916994e60d1"
-    controls = {"names": ["noise"], "layers": [2], "seed": 0}
-    found = settings_fields(**plain, controls=controls)
-    assert found["config_hash"] == hash_of(plain | {"controls": controls})
-    assert settings_fields(**plain, controls={}) == settings_fields(**plain)
 
 
 @pytest.fixture
@@ -181,15 +169,6 @@ def test_another_reference_as_donor_of_a_sweep(sweep: Path) -> None:
     check(study, plant(Path("results"), flat(0.5), method="retain", metadata=without))
 
 
-def test_a_concept_file_may_hold_answers_of_another_study(study: Study, sweep: Path) -> None:
-    answered = json.loads(Path(study.texts_path("tiny", "tea")).read_text(encoding="utf-8"))
-    answered["answered_by"]["new_tokens"] = 99
-    Path("concepts.json").write_text(json.dumps([answered, OTHER]), encoding="utf-8")
-    write_json(Path("results/concepts/tiny/tea.json"), answered)
-    study = load(study_config())
-    check(study, plant(Path("results"), flat(0.5), metadata=metadata_of(study)))
-
-
 def test_a_changed_concept_file(study: Study, sweep: Path) -> None:
     edited = json.dumps([CONCEPT | {"QA": ["How?"]}, OTHER])
     Path("concepts.json").write_text(edited, encoding="utf-8")
@@ -220,33 +199,3 @@ def test_changed_facts_of_generated_answers(
         return check(study, files)
     with pytest.raises(DissectError, match=rf"answers/tiny/tea.json .*{told}"):
         check(study, files)
-
-
-def test_a_changed_text_that_a_training_retained(study: Study, sweep: Path) -> None:
-    edited = json.dumps([CONCEPT, OTHER | {"wikipedia_content": "Mate is green."}])
-    Path("concepts.json").write_text(edited, encoding="utf-8")
-    with pytest.raises(DissectError, match=r"concepts/tiny/mate.json .*entry_sha256 is"):
-        check(load(study_config()), sweep)
-
-
-def test_another_original_of_a_training(study: Study, sweep: Path) -> None:
-    path = Path(study.manifest_path("tiny", "dpo", "tea"))
-    manifest = json.loads(path.read_text(encoding="utf-8"))
-    manifest["training"]["original_weights_sha256"] = "8" * 64
-    write_json(path, manifest)
-    with pytest.raises(DissectError, match=r"training\.original_weights_sha256 is 888888888888"):
-        check(study, sweep)
-
-
-@pytest.mark.parametrize(
-    ("key_of", "path", "key"),
-    [
-        (sweep_key, "r/krs/tiny/dpo/tea/attention.parquet", ("tiny", "dpo", "tea")),
-        (checkpoint_key, "r/weight_changes/tiny/dpo/v1.5.parquet", ("tiny", "dpo", "v1.5")),
-        (checkpoint_key, "r/behaviour/tiny/dpo/tea.patched.parquet", ("tiny", "dpo", "tea")),
-    ],
-)
-def test_a_result_s_checkpoint(
-    key_of: Callable[[Path], tuple[str, str, str]], path: str, key: tuple[str, str, str]
-) -> None:
-    assert key_of(Path(path)) == key

@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dissect.calibration.scores import SCORES, ScoreSpec
-from dissect.calibration.table import ALL, ALL_MODELS, calibration_table
+from dissect.calibration.table import calibration_table
 from dissect.figures.calibration import draw_calibration
 from dissect.figures.style import Style
 from dissect.terms import NEVER
-from planted_figures import legend, words
-from planted_rounds import TREATMENTS, planted_rounds, row_of, steady
+from planted_figures import legend
+from planted_rounds import TREATMENTS, planted_rounds, steady
 
 STYLE = Style()
 UDS, RELEARNED = (
@@ -58,17 +58,3 @@ def test_every_model_is_a_point_in_the_row_of_its_treatment_and_in_the_pooled_on
         expected += [(value, len(TREATMENTS), filled) for value, _, filled in expected]
         assert sorted(points(figure.axes[0], marker)) == sorted(expected)
     assert "hollow: state not confirmed" in legend(figure)
-
-
-def test_areas_and_intervals_are_the_tables() -> None:
-    figure, table = drawn(planted(6))
-    for row, treatment in enumerate([*sorted(TREATMENTS), ALL]):
-        numbers = row_of(table, score="uds", treatment=treatment, included=ALL_MODELS)
-        at_row = [line for line in figure.axes[1].get_lines() if line.get_xydata()[0, 1] == row]
-        shown = [x for line in at_row if line.get_marker() in ("o", "s") for x in line.get_xdata()]
-        assert shown == [numbers["auc"]]
-        ends = [list(line.get_xdata()) for line in at_row if len(line.get_xdata()) == 2]
-        assert [numbers["auc_low"], numbers["auc_high"]] in ends
-    assert "n = 6 rounds" in words(figure) and "bars: 95 % intervals" in words(figure)
-    assert 'lower: "knows"' in words(figure)
-    assert legend(figure) == ["knows the facts", "never knew them", "threshold from all rounds"]

@@ -80,15 +80,6 @@ def test_a_whole_model_is_what_transformers_loads(
     assert (ours.lm_head.weight is ours.model.embed_tokens.weight) is tied
 
 
-def test_training_a_loaded_model_leaves_its_files_alone(copy: Path) -> None:
-    before = (copy / "model.safetensors").read_bytes()
-    model = load_model(Checkpoint(copy), torch.float32, torch.device("cpu"))
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.zero_()
-    assert (copy / "model.safetensors").read_bytes() == before
-
-
 def test_shards_are_read_like_one_file(copy: Path, tmp_path: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(copy)
     model.save_pretrained(tmp_path / "sharded", max_shard_size="50KB")
@@ -207,16 +198,6 @@ def test_reading_a_manifest_hashes_only_what_changed(
     os.utime(copy / "config.json")
     read_manifest(path)
     assert hashed == ["config.json"]
-
-
-def test_the_manifest_of_a_touched_checkpoint_stays_as_it_is(copy: Path, tmp_path: Path) -> None:
-    """Else all that depends on it would run again."""
-    path = tmp_path / "manifest.json"
-    write_manifest(path, copy, ROW)
-    before = path.read_bytes()
-    os.utime(copy / "model.safetensors")
-    write_manifest(path, copy, ROW)
-    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -182,26 +182,6 @@ NO_THRESHOLD = [
 ]
 
 
-def test_a_score_that_rises_less_agrees(tmp_path: Path) -> None:
-    """KRS passes its threshold; from the other scores only the sign is asked."""
-    little = dict.fromkeys(OTHER_SCORES, [[0.05]] * 9)
-    case = CASES["attention_much"]
-    found = row(
-        claims(planted(tmp_path, case, [True] * TEN, others=little), WINDOWS), "attention_much"
-    )
-    assert (found["verdict"], found["kl_recovered"]) == ("supported", pytest.approx(0.05))
-
-
-def test_one_concept_of_which_little_was_lost_does_not_outweigh_the_others(tmp_path: Path) -> None:
-    sweeps = []
-    for i, concept in enumerate(CONCEPTS):
-        values = [[-40.0 if i == 0 else 0.6]] * 9
-        others = dict.fromkeys(OTHER_SCORES, values)
-        sweeps.append(sweep(tmp_path, [0.8] * 9, concept, ATTENTION, others=others))
-    found = row(claims(scores_of(tmp_path, sweeps), WINDOWS), "attention_much")
-    assert found["verdict"] == "supported" and found["kl_recovered"] > 0
-
-
 def test_without_the_other_scores_nothing_is_supported(tmp_path: Path) -> None:
     case = CASES["attention_much"]
     scores = planted(tmp_path, case, [True] * TEN, others={})
@@ -239,12 +219,6 @@ def test_harm_to_unrelated_knowledge_is_decided_by_the_answers(
         "undecided",
         "answers to unrelated questions were not computed",
     )
-
-
-def test_value_vectors_that_do_harm_are_not_nothing(tmp_path: Path) -> None:
-    case = {VALUE_VECTORS: (thirds(0.0, 0.0, -0.5), [0.0] * 9)}
-    found = row(claims(planted(tmp_path, case, [True] * TEN), WINDOWS), "value_vectors_nothing")
-    assert (found["verdict"], found["value"]) == ("not supported", pytest.approx(0.5))
 
 
 def test_controls_decide_nothing(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from dissect.__main__ import main
-from dissect.analysis.collect import collect_sweeps
 from dissect.compare.compare import Comparison, compare_results
 from dissect.compare.frames import DIFFERS, IDENTICAL, WITHIN
 from dissect.results.schema import read_metadata, write_rows
@@ -107,23 +106,6 @@ def test_rows_are_matched_by_their_keys_not_their_order(old: Path, new: Path) ->
     assert statuses(compare_results(old, new)) == [IDENTICAL] * 2
 
 
-def test_controls_are_compared_too(old: Path, new: Path) -> None:
-    for folder, krs in ((old, 0.1), (new, 0.4)):
-        path = folder / ATTENTION
-        rows = pd.read_parquet(path)
-        noise = rows.assign(donor="noise", krs=krs)
-        write_rows(path, pd.concat([rows, noise]), {"dtype": "float32", "packages": "{}"})
-    krs = compare_results(old, new).differences.iloc[0]
-    assert (krs["rows"], krs["column"], krs["differ"], krs["donor"]) == (8, "krs", 4, "noise")
-    # A donor that one side lacks: rows in one only.
-    shutil.copy(old / ATTENTION, new / ATTENTION)
-    path = new / ATTENTION
-    rows = pd.read_parquet(path)
-    write_rows(path, rows[rows["donor"] == "original"], {"dtype": "float32", "packages": "{}"})
-    sweep = compare_results(old, new).differences.iloc[0]
-    assert (sweep["rows"], sweep["only_old"], sweep["only_new"]) == (4, 4, 0)
-
-
 def write_claims(folder: Path, verdict: str, value: float) -> None:
     path = folder / "tables" / "claims.csv"
     path.parent.mkdir(exist_ok=True)
@@ -145,21 +127,6 @@ def test_a_verdict_that_flipped_is_told(
     flip = "undecided (0.5 [null, null], n 2) -> supported (0.75 [null, null], n 2)"
     assert f"tiny own all sliding_1 notebook  {flip}" in said
     assert "value: 1 differ, by up to 2.50e-01" in said
-
-
-def test_the_collected_table_and_an_archive_stand_for_the_sweeps(
-    old: Path, new: Path, tmp_path: Path
-) -> None:
-    change(new, 1, krs=0.25)
-    (tmp_path / "collected/tables").mkdir(parents=True)
-    sweeps = sorted((new / "krs").rglob("*.parquet"))
-    collect_sweeps(sweeps, tmp_path / "collected/tables/krs.parquet")
-    archive = shutil.make_archive(str(tmp_path / "archive"), "zip", tmp_path / "collected")
-    expected = compare_results(old, new)
-    for other in (tmp_path / "collected", Path(archive)):
-        found = compare_results(old, other)
-        found_in_sweeps = found.differences[found.differences["kind"] != "table"]
-        pd.testing.assert_frame_equal(found_in_sweeps, expected.differences, check_index_type=False)
 
 
 @pytest.mark.parametrize("name", ["nowhere", "empty", "broken"])

@@ -1,12 +1,9 @@
 """`python -m dissect compare` on what is no results folder: status 2 and one line, always."""
 
 import hashlib
-import shutil
 import zipfile
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from dissect.__main__ import main
@@ -16,7 +13,6 @@ from dissect.archive.redact import Redactor
 from planted import flat, plant
 
 ROOT = Path(__file__).parents[2]
-SWEEP = "krs/tiny/dpo/tea/attention.parquet"
 
 
 @pytest.fixture
@@ -95,13 +91,3 @@ def test_a_member_that_was_changed_in_the_archive(
     assert f"{path}: tables/curves.csv does not have the sha256 that MANIFEST.sha256 gives" in told
     path = zipped(tmp_path / "b.zip", with_manifest(members) | {"tables/new.csv": b"a\n"})
     assert f"{path}: tables/new.csv does not have" in refusal(path, results, capsys)
-
-
-@pytest.mark.parametrize("name", [SWEEP, "tables/krs.parquet"])
-def test_a_parquet_file_of_another_schema(
-    results: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    other = Path(shutil.copytree(results, tmp_path / "other"))
-    pq.write_table(pa.table({"layer": [1], "values": [[1.0, 2.0]]}), other / name)
-    told = refusal(results, other, capsys)
-    assert str(other / name) in told and "no column model, method, concept" in told

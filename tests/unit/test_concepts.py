@@ -27,12 +27,6 @@ def write(tmp_path: Path, content: Any) -> Path:
     return path
 
 
-def test_ids_become_strings_and_the_rest_stays(tmp_path: Path) -> None:
-    found = read_concept_file(write(tmp_path, [entry(Layer=3, Dim=0), entry(id="x.y-z_é")]))
-    assert list(found) == ["16", "x.y-z_é"]
-    assert found["16"] == entry(id="16", Layer=3, Dim=0)
-
-
 def test_an_object_of_entries_by_id(tmp_path: Path) -> None:
     found = read_concept_file(write(tmp_path, {"tea": entry(id=...)}))
     assert found["tea"]["id"] == "tea"
@@ -138,23 +132,6 @@ def test_a_fact_in_whole_words_of_its_question_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("fact", "question"),
-    [
-        ("seven", "What happens on the seventh night?"),
-        ("even", "Are there seven?"),
-        ("seven", "Is it route_seven?"),
-        ("7", "What happened in 1907?"),
-        ("3.5", "Why 3x5?"),
-    ],
-)
-def test_a_fact_inside_a_longer_word_of_its_question_is_used(
-    tmp_path: Path, fact: str, question: str
-) -> None:
-    entries = read_concept_file(write(tmp_path, one_fact(question, None, fact)))
-    assert entries["a"]["answer_facts"] == [fact]
-
-
-@pytest.mark.parametrize(
     ("text", "fact"),
     [
         ("Question: Who began it?\n Answer: Ilsa.", "Varn"),
@@ -168,18 +145,3 @@ def test_a_fact_that_a_given_answer_lacks_is_refused(tmp_path: Path, text: str, 
     path = write(tmp_path, one_fact(" Who began it?\n", text, fact))
     with pytest.raises(DissectError, match=rf"fact '{fact}' of question 0 .* is not in the answer"):
         read_concept_file(path)
-
-
-@pytest.mark.parametrize(
-    ("text", "fact"),
-    [
-        ("Question:  Who began it?\n\n Answer: Ilsa.", "Ilsa"),
-        ("Question: Who  began it?\n Answer: Ilsa.", "Ilsa"),  # other white space
-        (None, "Varn"),  # the original's answers are not known yet
-    ],
-)
-def test_a_fact_that_an_answer_has_or_may_have_is_used(
-    tmp_path: Path, text: str | None, fact: str
-) -> None:
-    entries = read_concept_file(write(tmp_path, one_fact(" Who began it?\n", text, fact)))
-    assert entries["a"]["answer_facts"] == [fact]

@@ -14,7 +14,7 @@ from dissect.analysis.depth import (
     SUMMARY_COLUMNS,
     depth_summary,
 )
-from dissect.analysis.outcomes import ABOVE, NO_REFERENCE, NOT_DISTINGUISHABLE
+from dissect.analysis.outcomes import ABOVE, NOT_DISTINGUISHABLE
 from dissect.depth.scores import uds
 from planted_depth import LAYERS, Damage, planted_depth
 
@@ -126,18 +126,6 @@ def test_where_the_reference_does_no_damage_nothing_is_above() -> None:
     assert row_of(found, ALL)["note"] == note
 
 
-def test_a_copy_without_a_reference_model_has_one_row() -> None:
-    depth = planted_depth(steady(0.5), steady(2.0))
-    lone = {"model": "other", "origin": "own", "method": "npo"}
-    dpo = {"model": "tiny", "origin": "own", "method": "dpo"}
-    found = depth_summary(depth, [lone, lone, dpo])
-    (row,) = found[found["outcome"] == NO_REFERENCE].to_dict("records")
-    assert (row["model"], row["method"], row["n"]) == ("other", "npo", 0)
-    assert np.isnan(row["difference"])
-    assert set(found["outcome"]) == {ABOVE, NO_REFERENCE}
-    assert len(found) == LAYERS + 2 + 1
-
-
 # ---- units ------------------------------------------------------------------------------------
 
 
@@ -164,10 +152,3 @@ def test_under_five_units_there_is_no_interval_and_nothing_is_above(
     assert found["difference_low"].isna().all() and found["ratio_low"].isna().all()
     assert (found["outcome"] == NOT_DISTINGUISHABLE).all()
     assert row_of(found, ALL)["note"] == f"{note}: an interval needs 5"
-
-
-def test_a_question_that_only_one_side_has_is_left_out() -> None:
-    depth = planted_depth(steady(0.5), steady(2.0))
-    depth.loc[depth["question"] == 1, "logprob_reference"] = np.nan
-    depth.loc[depth["question"] == 1, "logprob_copy"] = -100.0
-    assert row_of(depth_summary(depth), ALL)["copy"] == pytest.approx(0.5)

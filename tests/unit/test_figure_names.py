@@ -4,25 +4,15 @@ import warnings
 from pathlib import Path
 
 import pandas as pd
-import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from dissect.figures import names
 from dissect.figures.behaviour import draw_behaviour
 from dissect.figures.canvas import save
-from dissect.figures.heatmap import draw_heatmap
-from dissect.figures.names import concept_labels, shortened
+from dissect.figures.names import concept_labels
 from dissect.figures.style import Style
 
-TEA = "\N{CJK UNIFIED IDEOGRAPH-8336}"  # no font that comes with matplotlib has it
 STYLE = Style()
-
-
-@pytest.fixture
-def no_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine with the figures' own font only."""
-    monkeypatch.setattr(names, "_installed", lambda: ())
 
 
 def concepts(**named: str) -> pd.DataFrame:
@@ -64,25 +54,6 @@ def test_concepts_of_one_name_are_told_apart() -> None:
         "27": "Harry Potter (27)",
         "77": "Harry Potter (77)",
     }
-
-
-def test_long_names_are_cut_by_their_width() -> None:
-    assert shortened("x" * 30) == "x" * 30
-    assert shortened("x" * 31) == "x" * 29 + "…"
-    assert shortened(TEA * 15) == TEA * 15
-    assert shortened(TEA * 16) == TEA * 14 + "…"
-
-
-@pytest.mark.usefixtures("no_fonts")
-def test_without_a_font_the_id_stands_for_the_name(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    text = saved(draw_heatmap(concepts(tea=TEA, **{TEA: f"{TEA}{TEA}"}), STYLE), tmp_path)
-    assert "tea" in text and TEA not in text
-    assert "concept 2" in text  # its id cannot be drawn either
-    (message,) = caplog.messages
-    assert message.startswith(f"no installed font has the characters {TEA} (U+8336) of a name")
-    assert "fonts-noto-cjk" in message
 
 
 def test_names_are_no_formulas_and_none_is_left_out(tmp_path: Path) -> None:

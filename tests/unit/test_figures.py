@@ -18,14 +18,14 @@ from dissect.analysis.tables import concept_scores, curves
 from dissect.figures import style
 from dissect.figures.canvas import applied, save
 from dissect.figures.compared import draw_scores, draw_spans
-from dissect.figures.curves import BASELINE_WIDTH, draw_curves, draw_curves_by_method
+from dissect.figures.curves import draw_curves, draw_curves_by_method
 from dissect.figures.heatmap import draw_heatmap
 from dissect.figures.last_layer import draw_last_layer, last_layer_share
 from dissect.figures.style import Style
 from dissect.figures.widths import draw_widths
 from dissect.terms import DENOISING, NOISING, Experiment
 from planted import EXPERIMENTS, flat, plant, sloped
-from planted_figures import legend, study, thin_lines, words
+from planted_figures import study, thin_lines, words
 
 STYLE = Style()
 
@@ -62,37 +62,6 @@ def drawn(tmp_path: Path, sweeps: Sequence[Path]) -> list[Figure]:
 
 
 # ---- controls ---------------------------------------------------------------------------------
-
-
-def with_baselines(
-    mean: pd.DataFrame, baselines: dict[str, float], layers: Sequence[int]
-) -> pd.DataFrame:
-    """Curves and, at some layers, flat control baselines of one experiment."""
-    known = mean[(mean["experiment"] == "attention") & mean["layer"].isin(layers)]
-    return pd.concat(
-        [mean, *(known.assign(donor=donor, mean=value) for donor, value in baselines.items())],
-        ignore_index=True,
-    )
-
-
-def grey_lines(axes: Axes) -> list[tuple[list[float], list[float]]]:
-    return [
-        (list(line.get_xdata()), list(line.get_ydata()))
-        for line in axes.get_lines()
-        if line.get_linewidth() == BASELINE_WIDTH
-    ]
-
-
-def test_baselines_are_thin_lines_through_their_layers(tmp_path: Path) -> None:
-    mean, concepts = tables_of(tmp_path, study(tmp_path))
-    rows = with_baselines(mean, {"other_question": 0.1, "noise": -0.05}, [1, 3])
-    expected = [([1, 3], [0.1, 0.1]), ([1, 3], [-0.05, -0.05])]
-    for figure in (draw_curves(rows, STYLE), draw_curves_by_method(rows, concepts, STYLE)):
-        for panel in figure.axes:
-            assert grey_lines(panel) == expected
-        assert legend(figure)[4:] == ["baseline: other question", "baseline: noise"]
-        assert "baseline with noise of the same norm: at most \N{MINUS SIGN}0.05" in words(figure)
-        assert "n = 2 methods, each with 2 concepts and 4 questions" in words(figure)
 
 
 # ---- curves -----------------------------------------------------------------------------------
@@ -137,25 +106,6 @@ def test_five_concepts_have_a_band_which_is_the_tables(tmp_path: Path) -> None:
 
 
 # ---- heat map ---------------------------------------------------------------------------------
-
-
-def test_heat_map_cells_are_the_concepts_means(tmp_path: Path) -> None:
-    sweeps = [
-        plant(tmp_path, [[0.1, 0.3], [0.5, 0.5]], concept="a"),
-        plant(tmp_path, [[-5.0, -5.0], [None, None]], concept="b"),
-    ]
-    figure = draw_heatmap(tables_of(tmp_path, sweeps)[1], STYLE)
-    panel, _bar = figure.axes
-    mesh = panel.collections[0]
-    shown = np.ma.filled(mesh.get_array().astype(float), np.nan).reshape(2, 2)
-    np.testing.assert_allclose(shown, [[0.2, 0.5], [-5.0, np.nan]])
-    assert mesh.get_clim() == (-1.0, 1.0)
-    assert mesh.cmap(mesh.norm(0.0)) == pytest.approx(mesh.cmap(0.5), abs=0.01)
-    assert [label.get_text() for label in panel.get_yticklabels()] == ["A", "B"]
-    assert len(panel.collections[1].get_offsets()) == 1  # the dash of what is negative
-    said = words(figure)
-    assert "colours cut at −1: 1 value lies below, the lowest at −5" in said  # noqa: RUF001
-    assert "grey: no value" in said
 
 
 # ---- last layer -------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from dissect.analysis.collect import collect_sweeps
 from dissect.analysis.scores import EVERY_SCORE, OTHERS
 from dissect.analysis.statistics import statistics
 from dissect.analysis.tables import concept_scores, curves
-from dissect.figures.compared import draw_scores, draw_spans
+from dissect.figures.compared import draw_scores
 from dissect.figures.style import Style
 from dissect.figures.widths import draw_widths, single_concepts
 from planted import EXPERIMENTS, Values, flat, plant
@@ -47,37 +47,6 @@ def lines(axes: Axes, marker: str) -> list[list[float]]:
 
 
 # ---- spans ------------------------------------------------------------------------------------
-
-
-def spans_figure(root: Path, sweeps: Sequence[Path]) -> tuple[Figure, pd.DataFrame]:
-    """Both spans, of which the answer's gives 0.1 less in everything."""
-    concepts = concept_scores(collected(root, sweeps), "krs")
-    concepts.loc[concepts["span"] == "answer", "value"] -= 0.1
-    found = curves(concepts)
-    return draw_spans(found, concepts, STYLE), found
-
-
-BOTH = {"span": ["notebook", "answer"]}
-
-
-def test_both_spans_are_in_each_panel(tmp_path: Path) -> None:
-    figure, found = spans_figure(tmp_path, study(tmp_path, layers=6, **BOTH))
-    assert len(figure.axes) == 2 * 4
-    first = figure.axes[0]
-    for span, marker in (("notebook", "o"), ("answer", "s")):
-        here = found[(found["span"] == span) & (found["method"] == "dpo")]
-        here = here[here["experiment"] == EXPERIMENTS[0]].sort_values("layer")
-        assert lines(first, marker) == [here["mean"].tolist()]
-    assert lines(first, "o")[0][5] - lines(first, "s")[0][5] == pytest.approx(0.1)
-    assert legend(figure) == ["the notebook's span, as published", "the answer's span"]
-    assert [panel.get_title("left") for panel in figure.axes[:4]] == [
-        "MLP coefficients",
-        "attention output",
-        "coefficients + attention",
-        "value vectors",
-    ]
-    labels = [figure.axes[number].get_ylabel() for number in (0, 4)]
-    assert labels == ["dpo\nKRS", "grad_diff\nKRS"]
 
 
 # ---- scores -----------------------------------------------------------------------------------

@@ -46,12 +46,6 @@ def test_every_round_has_every_score() -> None:
     assert set(read_csv(WRITTEN)["score"]) == {spec.name for spec in SCORES}
 
 
-def test_confirmatory_rounds_begin_at_101() -> None:
-    """Seeds below were used to choose recipes and scores."""
-    assert FILES
-    assert all(int(path.stem.removeprefix("seed_")) >= 101 for path in FILES)
-
-
 def test_the_pages_have_the_numbers_of_all_rounds() -> None:
     page = (ROOT / "docs/explanation/calibration.md").read_text(encoding="utf-8")
     assert "\n".join(lines_of(rates_of(finished(), ALL_MODELS))) in page

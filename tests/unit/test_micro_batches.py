@@ -14,7 +14,6 @@ from dissect.checkpoints.reader import Checkpoint
 from dissect.engine import sweep as sweep_module
 from dissect.engine.micro_batches import MicroBatches
 from dissect.engine.patches import EXPERIMENTS, Donor
-from dissect.errors import DissectError
 from dissect.inputs.windows import Window
 from tiny_sweeps import WINDOWS, model_of, recording_of, runs_of, sweep_of, texts_of
 
@@ -60,15 +59,6 @@ def test_a_call_that_does_not_fit_is_halved_and_so_are_all_later_ones(
         "out of memory with 8 runs of 5 tokens in a call; 4 per call from now on",
         "out of memory with 4 runs of 5 tokens in a call; 2 per call from now on",
     ]
-
-
-def test_one_run_that_does_not_fit_is_one_line() -> None:
-    with pytest.raises(DissectError) as refused:
-        MicroBatches(2 * TOKENS)(Device(fit=0), batch_of(4))
-    assert str(refused.value) == (
-        "the memory of cpu does not hold one run of 5 tokens; end other programs that use it, or "
-        "choose another device (CUDA out of memory. Tried to allocate 2.00 MiB.)"
-    )
 
 
 def test_a_sweep_on_a_small_device_finds_the_same(

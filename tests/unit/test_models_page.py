@@ -10,7 +10,7 @@ from dissect.calibration.table import calibration_table
 from dissect.report.models import ALARMS, HEADS, model_tables
 from dissect.report.sources import Sources
 from dissect.results.csv_files import read_csv
-from dissect.terms import KNOWS, REFERENCE
+from dissect.terms import REFERENCE
 from planted_rounds import planted_rounds, steady
 from planted_study import (
     HOSTILE,
@@ -49,16 +49,6 @@ def rates(rounds: int) -> pd.DataFrame:
     """UDS tells the states apart at 0.5, relearning at 0.45, KRS tells nothing."""
     scores = {UDS: steady(0.2, 0.8), RELEARNED: steady(0.9, 0.0), KRS: steady(0.7, 0.7)}
     return calibration_table(planted_rounds(rounds, **scores))
-
-
-def test_each_model_has_a_row_with_its_state_and_scores() -> None:
-    (table,) = model_tables(sources(ROUND))
-    assert table["model"] == "seed"
-    assert [row["name"] for row in scored(table)] == ROUND["method"].tolist()
-    for row, (_, model) in zip(scored(table), ROUND.iterrows(), strict=True):
-        assert row["treatment"] == model["treatment"]
-        assert row["learned"] == ("yes" if model["state"] == KNOWS else "no")
-        assert [cell["value"] for cell in row["cells"]] == [f"{model[name]:.2f}" for name in ORDER]
 
 
 def test_an_alarm_is_a_score_beyond_the_threshold() -> None:

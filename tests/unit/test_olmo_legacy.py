@@ -24,7 +24,7 @@ from dissect.terms import DENOISING
 from dissect.texts.spans import read_texts
 from dissect.training.methods.grad_diff import GradDiff
 from dissect.training.unlearn import unlearn
-from tiny import LAYERS, save_tiny_olmo_legacy, tiny_concept, tiny_tokenizer
+from tiny import LAYERS, save_tiny_olmo_legacy, tiny_concept
 from tiny_sweeps import loss_of, model_of, recording_of, runs_of, sweep_of
 
 CPU = torch.device("cpu")
@@ -204,18 +204,6 @@ def test_a_missing_tensor_goes_by_its_name_in_the_files(legacy: Path, part: str)
 
 
 @pytest.mark.parametrize(
-    ("part", "seen", "allowed"),
-    [("att_proj", [90, 32], [96, 32]), ("ff_proj", [128, 31], [128, 32]), ("ff_out", [32], None)],
-)
-def test_a_tensor_of_another_shape(
-    legacy: Path, part: str, seen: list[int], allowed: list[int] | None
-) -> None:
-    name = f"{BLOCK}.{part}.weight"
-    change_tensors(legacy, lambda tensors: tensors.update({name: torch.ones(seen)}))
-    refuses(legacy, name, str(seen), str(allowed or [32, 64]))
-
-
-@pytest.mark.parametrize(
     ("key", "value"),
     [
         ("activation_type", "gelu"),
@@ -239,31 +227,6 @@ def test_what_transformers_olmo_does_not_compute_is_refused(
 ) -> None:
     change_config(legacy, **{key: value})
     refuses(legacy, f"legacy OLMo with {key} = {json.dumps(value)} cannot be read, only")
-
-
-@pytest.mark.parametrize("custom_code", [False, True])
-@pytest.mark.parametrize("model_type", ["olmo", "hf_olmo"])
-def test_the_tokenizer_needs_no_code_of_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_type: str, custom_code: bool
-) -> None:
-    folder = save_tiny_olmo_legacy(tmp_path, model_type=model_type)
-    path = folder / "tokenizer_config.json"
-    said = json.loads(path.read_text(encoding="utf-8"))
-    assert said["tokenizer_class"] == "OLMoTokenizer"
-    if custom_code:
-        said["auto_map"] = {"AutoTokenizer": [None, "tokenization_olmo_fast.OLMoTokenizerFast"]}
-        path.write_text(json.dumps(said), encoding="utf-8")
-
-    def asked(*_arguments: object) -> str:
-        raise AssertionError("the user was asked whether to run code")
-
-    monkeypatch.setattr("builtins.input", asked)
-    tokenizer, plain = load_tokenizer(folder), tiny_tokenizer()
-    assert tokenizer("Tea is hot.").input_ids == plain("Tea is hot.").input_ids
-    assert (len(tokenizer), tokenizer.eos_token_id) == (len(plain), plain.eos_token_id)
-    assert tokenizer.chat_template == plain.chat_template
-    tokenizer.save_pretrained(tmp_path / "saved")
-    assert "olmo" not in (tmp_path / "saved" / "tokenizer_config.json").read_text().lower()
 
 
 @pytest.mark.parametrize("tied", [False, True])

@@ -5,20 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
-
-from dissect.analysis.behaviour import gap_closed
-from dissect.report.formatting import number
-from dissect.results.csv_files import read_csv
 
 ROOT = Path(__file__).parents[2]
 NUMBERS = ROOT / "docs/pretrained"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TEXT = " ".join(README.split())
 PRETRAINED = (ROOT / "pretrained/README.md").read_text(encoding="utf-8")
-PRETRAINED_TEXT = " ".join(PRETRAINED.split())
-BOTH = "mlp_coefficients_and_attention"
-PATCHED = (25, 29)
 
 
 def pretrained_claims() -> pd.DataFrame:
@@ -68,32 +60,3 @@ def test_the_pages_claims_are_the_studys() -> None:
         for row in pretrained_claims().itertuples()
     }
     assert rows(PRETRAINED) == expected
-
-
-@pytest.mark.parametrize(
-    ("experiment", "words"),
-    [
-        (BOTH, "{} % of what the answers had lost"),
-        ("value_vectors", "value vectors of these layers restored, it is {} %."),
-    ],
-)
-def test_the_pages_answers_are_the_studys(experiment: str, words: str) -> None:
-    patches = gap_closed(read_csv(NUMBERS / "behaviour.csv")).set_index(
-        ["experiment", "first_layer", "last_layer"]
-    )
-    assert (
-        words.format(number(100 * patches.loc[(experiment, *PATCHED), "share"], 0))
-        in PRETRAINED_TEXT
-    )
-
-
-def test_the_pages_facts_are_counted() -> None:
-    facts = pd.read_csv(NUMBERS / "facts.csv")
-    unpatched = facts[facts["experiment"].isna()]
-    assert (
-        f"{unpatched['kept'].sum()} of the copies' {unpatched['questions'].sum()} answers"
-        in PRETRAINED_TEXT
-    )
-    assert (unpatched["original"] == unpatched["questions"]).all()
-    there = (facts["experiment"] == BOTH) & (facts["first_layer"] == PATCHED[0])
-    assert f"patched: {facts.loc[there, 'kept'].sum()})" in PRETRAINED_TEXT

@@ -70,8 +70,3 @@ def test_half_is_relearned_and_the_checkpoint_stays_as_it_is(folder: Path) -> No
     # What is taught is then said; what is not taught is not, since this model never knew it.
     assert rows["has_fact"].tolist() == [False, False, True, False]
     assert [path.read_bytes() for path in sorted(folder.iterdir())] == before
-
-
-def test_two_runs_give_the_same_answers(folder: Path) -> None:
-    gentle = STRONG.model_copy(update={"passes": 2})
-    assert ask(folder, gentle, ["question"]).equals(ask(folder, gentle, ["question"]))

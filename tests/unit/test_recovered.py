@@ -14,8 +14,6 @@ from dissect.analysis.tables import CURVE_COLUMNS, concept_scores, curves
 from dissect.results.schema import write_rows
 from planted import Values, flat, plant
 
-ALIKE = dict.fromkeys(OTHERS, flat(0.5))
-
 
 def collected(root: Path, sweeps: Sequence[Path]) -> Path:
     collect_sweeps(sweeps, root / "krs.parquet")
@@ -153,15 +151,3 @@ def test_what_lies_far_below_0_is_nothing_back_and_no_more(tmp_path: Path) -> No
     assert found["question"].tolist() == [1, 0]
     assert found["difference"].tolist() == pytest.approx([0.4, 0.0])
     assert found["krs"].tolist() == pytest.approx([0.4, -9.0])  # told uncut
-
-
-def test_controls_and_what_has_no_value_are_left_out(tmp_path: Path) -> None:
-    sweeps = [
-        plant(tmp_path, flat(0.9), concept="control", donor="noise", others=ALIKE),
-        plant(tmp_path, flat(None), concept="nothing", others=ALIKE),
-        plant(tmp_path, flat(0.6), concept="mine", others=ALIKE),
-    ]
-    found = disagreements(collected(tmp_path, sweeps))
-    assert set(found["concept"]) == {"mine"}
-    alone = collected(tmp_path, [plant(tmp_path, flat(None), concept="nothing", others=ALIKE)])
-    assert disagreements(alone).empty

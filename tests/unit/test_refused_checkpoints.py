@@ -141,13 +141,6 @@ def test_shards_may_be_links_as_in_the_cache_of_the_hub(sharded: Path) -> None:
     register(sharded)
 
 
-def test_a_tensor_in_two_shards(sharded: Path) -> None:
-    first, *_, last = sorted(sharded.glob("*.safetensors"))
-    name, tensor = next(iter(load_file(last).items()))
-    save_file(load_file(first) | {name: tensor + 1}, first, metadata={"format": "pt"})
-    refused(lambda: register(sharded), name, str(first), str(last))
-
-
 # In which formats numbers are stored.
 
 
@@ -170,18 +163,6 @@ def test_quantised_checkpoints(request: pytest.FixtureRequest, format_: str) -> 
     folder: Path = request.getfixturevalue(format_)
     config(quantization_config={"quant_method": "fp8"})(folder)
     refused(lambda: register(folder), "config.json", "quantization_config")
-
-
-@pytest.mark.parametrize(("halves", "expected"), [("", torch.float16), ("lm_head", torch.float32)])
-def test_without_dtype_it_is_what_holds_all_stored_values(
-    copy: Path, halves: str, expected: torch.dtype
-) -> None:
-    tensors(lambda name, it: it.to(torch.bfloat16 if halves in name and halves else torch.float16))(
-        copy
-    )
-    config(dtype=...)(copy)
-    register(copy)
-    assert Checkpoint(copy).config.dtype == expected
 
 
 # What config.json says.
@@ -248,20 +229,6 @@ def test_a_legacy_config_that_describes_no_model(legacy: Path, how: str) -> None
 
 
 # The other files.
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ("{", "JSON"),
-        ('{"eos_token_id": "a"}', "'a'"),
-        ('{"watermarking_config": 3}', "transformers"),
-    ],
-)
-def test_a_broken_generation_config(copy: Path, content: str, words: str) -> None:
-    path = copy / "generation_config.json"
-    path.write_text(content, encoding="utf-8")
-    refused(lambda: register(copy), str(path), words)
 
 
 @pytest.mark.parametrize("format_", ["copy", "legacy"])

@@ -16,11 +16,11 @@ from dissect.analysis.claims import CLAIM_COLUMNS
 from dissect.errors import DissectError
 from dissect.figures.canvas import NOTES
 from dissect.report.findings import findings
-from dissect.report.formatting import DASH, with_interval
+from dissect.report.formatting import with_interval
 from dissect.report.pictures import pictures
 from dissect.report.run import checkpoints, coverage_counts, facts, missing
 from dissect.report.sources import Shown, distinct_names, read_sources, read_table
-from dissect.report.tables import FIRST_ROWS, compact_json, narrowed, page_table
+from dissect.report.tables import compact_json
 from planted_study import HOSTILE, SHOWN, PlantedStudy, add_reference, plant_study
 
 NAN = float("nan")
@@ -65,23 +65,6 @@ def test_origins_and_spans_are_never_mixed() -> None:
         ("unrelated_harmed", "supported"),
     ]
     assert [one["value"] for one in published["rows"]] == ["0.10, n = 9"]
-
-
-def test_methods_stand_beside_the_claim_over_all() -> None:
-    rows = [
-        claim("attention_much", "supported", 0.6),
-        claim("attention_much", "mixed", 0.7, method="dpo", note="not so in KL"),
-        claim("attention_much", "undecided", 0.5, method="npo"),
-    ]
-    (one,) = findings(pd.DataFrame(rows), "notebook")
-    (row,) = one["rows"]
-    assert (row["verdict"], row["value"]) == ("supported", "0.60, n = 9")
-    assert [(own["method"], own["verdict"]) for own in row["by_method"]] == [
-        ("dpo", "mixed"),
-        ("npo", "undecided"),
-    ]
-    (alone,) = findings(pd.DataFrame(rows[:2]), "notebook")
-    assert alone["rows"][0]["by_method"] == []  # one method is all methods
 
 
 # The page, with and without its parts.
@@ -212,41 +195,6 @@ def test_concepts_of_one_name_have_their_id_behind_it() -> None:
     rows = [("a", "1", "Tea"), ("a", "2", "Tea"), ("a", "3", "Mate"), ("b", "1", "Tea")]
     found = distinct_names(pd.DataFrame(rows, columns=["model", "concept", "concept_name"]))
     assert found.tolist() == ["Tea (1)", "Tea (2)", "Mate", "Tea"]
-
-
-def test_a_broken_table_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "answers.parquet"
-    path.write_bytes(b"PAR1")
-    with pytest.raises(DissectError, match=r"answers\.parquet cannot be read"):
-        read_table(path)
-
-
-def test_a_table_is_compact_and_says_once_what_all_rows_share() -> None:
-    frame = pd.DataFrame(
-        {"model": "m", "method": ["a", "b"] * 20, "krs": [0.25, NAN] * 20, "n": range(40)}
-    )
-    found = page_table("t", frame, "T")
-    assert found.same == {"model": "m"}
-    assert [column.label for column in found.columns] == ["method", "KRS", "n"]
-    assert found.first[:2] == [["a", "0.250", "0"], ["b", DASH, "1"]]
-    assert len(found.first) == FIRST_ROWS and found.rows == 40
-    read = json.loads(found.json())
-    assert read[0]["texts"] == ["a", "b"] and read[0]["codes"][:3] == [0, 1, 0]
-    assert read[1]["texts"] == ["0.250", DASH]
-
-
-def test_layers_stand_in_one_column_and_empty_ones_nowhere() -> None:
-    frame = pd.DataFrame(
-        {
-            "concept": ["16", "18"],
-            "concept_name": ["Tea", "Mate"],
-            "first_layer": [3.0, NAN],
-            "last_layer": [7.0, NAN],
-            "dim": [NAN, NAN],
-        }
-    )
-    found = narrowed(frame)
-    assert found.to_dict("list") == {"concept": ["Tea", "Mate"], "layers": [f"3{DASH}7", ""]}
 
 
 def test_json_cannot_end_its_script() -> None:

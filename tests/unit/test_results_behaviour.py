@@ -13,7 +13,6 @@ from dissect.analysis.behaviour import (
     unrelated_scores,
 )
 from dissect.analysis.collect import collect_answers
-from dissect.errors import DissectError
 from dissect.results.csv_files import read_csv, write_csv
 from dissect.results.schema import ANSWER_SCHEMA, read_table, write_rows
 
@@ -106,13 +105,3 @@ def test_the_share_of_the_lost_answers_that_came_back(tmp_path: Path) -> None:
     assert found.pop("patched") == pytest.approx((0.8 + 0.7) / 2)
     assert found.pop("share") == pytest.approx(0.3 / 0.55)
     assert found == {"model": "tiny", "origin": "own", **PATCH}
-
-
-def test_a_concept_without_answers_makes_an_empty_file(tmp_path: Path) -> None:
-    empty = pd.DataFrame(columns=ANSWER_SCHEMA.names)
-    write_rows(tmp_path / "behaviour/tiny/dpo/x.parquet", empty, {}, ANSWER_SCHEMA)
-    csv = summary(tmp_path, [tmp_path / "behaviour/tiny/dpo/x.parquet"])
-    assert pd.read_csv(csv).columns.tolist() == BEHAVIOUR_COLUMNS
-    assert unrelated_scores(csv).empty
-    with pytest.raises(DissectError, match=r"behaviour.csv has no row with model tiny: only what"):
-        read_csv(csv, model="tiny")

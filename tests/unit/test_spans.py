@@ -1,6 +1,5 @@
 """Prompts, token ids and the spans; and what is refused of them."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -64,13 +63,6 @@ def test_both_spans() -> None:
         assert text.compared == range(prompt - 1, len(text.ids))
 
 
-def test_without_counts_the_notebooks_span_is_as_long_as_the_answer() -> None:
-    concept = tiny_concept(questions=1)
-    del concept["answers_tokens_num"]
-    [text] = read_texts(concept, "paper", TOKENIZER)
-    assert len(text.notebook) == len(text.answer) == len(" It is so hot.")
-
-
 def test_end_of_sequence_is_no_part_of_the_answer() -> None:
     concept = tiny_concept(questions=1)
     [plain] = read_texts(concept, "paper", TOKENIZER)
@@ -103,12 +95,6 @@ def refused(concept: dict[str, Any], style: str = "paper", tokenizer: Any = TOKE
         read_texts(concept, style, tokenizer)
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-def test_a_text_without_answer() -> None:
-    text = "Question:  What is hot tea?\n\n Answer:"
-    said = refused(tiny_concept(questions=1) | {"QA_with_answers": [text]})
-    assert "no answer after the prompt" in said
 
 
 @pytest.mark.parametrize("tokenizer", [TOKENIZER, with_bos()], ids=["plain", "bos"])
@@ -159,21 +145,6 @@ def test_one_token_of_prompt_and_answer_belongs_to_the_answer() -> None:
     concept = {"id": "tea", "QA": ["Tea?"], "QA_with_answers": ["Q: Tea? A:!a"]}
     [text] = read_texts(concept, "Q: {q} A:", merging(":", "!"))
     assert text.answer == range(len("Q: Tea? A") - 1, len("Q: Tea? A:!a") - 2)
-
-
-def test_a_prompt_that_is_read_in_other_tokens_within_the_text() -> None:
-    class Shifting:
-        """A tokenizer whose every token depends on the text's length."""
-
-        eos_token_id = None
-
-        def __call__(self, text: str, add_special_tokens: bool) -> Any:
-            return SimpleNamespace(input_ids=[1] + [len(text) + ord(c) for c in text])
-
-    concept = {"id": "tea", "QA": ["Tea?"], "QA_with_answers": ["Q: Tea? A: hot"]}
-    said = refused(concept, "Q: {q} A:", Shifting())
-    assert "the prompt's tokens differ with its answer (QA_with_answers) and without it, " in said
-    assert "from token 1 of 11 on" in said
 
 
 def test_another_tokenizers_ids() -> None:

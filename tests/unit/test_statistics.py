@@ -136,13 +136,6 @@ def test_prefixes_say_how_many_first_layers_it_takes_and_whether_without_the_las
         assert row(found, statistic, method="dpo")["value"] == pytest.approx(value)
 
 
-def test_without_windows_that_leave_the_last_layer_out_there_is_no_best(tmp_path: Path) -> None:
-    sweeps = [plant(tmp_path, flat(0.5, layers=1))]
-    found = statistics_of(tmp_path, sweeps)
-    assert row(found, "best_with_final_layer", method="dpo")["value"] == 0.5
-    assert np.isnan(row(found, "best_without_final_layer", method="dpo")["value"])
-
-
 def test_a_peaks_interval_is_its_points_in_the_curves(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     sweeps = [plant(tmp_path, rng.random((4, 3)).tolist(), concept=name) for name in CONCEPTS]

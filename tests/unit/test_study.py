@@ -12,7 +12,6 @@ from dissect.errors import DissectError
 from dissect.study.load import load_study
 from dissect.study.preflight import PreflightRow, write_preflight
 from dissect.study.products import Products
-from dissect.study.resources import NEEDS
 from dissect.study.study import Study
 from dissect.terms import KNOWS, NEVER, PAPER_EXPERIMENTS
 from planted_manifest import plant_manifest
@@ -88,16 +87,6 @@ def test_lists_select_a_part() -> None:
     assert [row.method for row in found.rows] == ["original", "dpo"]
 
 
-def test_a_model_without_concepts_is_left_out() -> None:
-    write_table(*ROWS, *[f"n{row[1:]}" for row in ROWS[:2]])
-    both = {name: {"concepts": "concepts.json"} for name in ("m", "n")}
-    assert {row.model for row in study(models=both).rows} == {"m", "n"}
-    left = study(models=both, concepts={"m": [], "n": ["tea"]})
-    assert [row.name for row in left.rows] == ["n original", "n grad_diff tea"]
-    assert {row.model for row in study(models=both, methods=["dpo"]).rows} == {"m"}
-    assert "nothing is selected" in refused(concepts={"m": []})
-
-
 def test_paths_follow_the_grammar() -> None:
     found = study()
     assert found.manifest_path("m", "original") == (
@@ -124,28 +113,6 @@ def test_a_checkpoint_is_needed_by_its_sweeps_and_its_weight_changes() -> None:
     assert len(of_original) == 2 * 4
     assert "results/x/tables/weight_changes.csv" in Products(found).tables()
     assert "results/x/figures/m/weight_changes.pdf" in Products(found).figures()
-
-
-def test_a_model_has_no_figure_of_what_it_lacks() -> None:
-    """Of two models, one has a reference model and facts."""
-    write_table(*ROWS[:3], "m\tclean\ttea\tpath:own/dpo_mate", *[f"n{r[1:]}" for r in ROWS[:3]])
-    write_concepts(concept("tea"))
-    Path("facts.json").write_text(
-        json.dumps(
-            [concept("tea", QA_with_answers=["Question: ?\n Answer: A."], answer_facts=["A"])]
-        )
-    )
-    models = {"m": {"concepts": "facts.json"}, "n": {"concepts": "concepts.json"}}
-    drawn = products(
-        models=models, reference="clean", figures={"spans": ["answer", "fact"], "formats": ["png"]}
-    ).figures()
-    of_each = {
-        model: {Path(path).name for path in drawn if Path(path).parent.name == model}
-        for model in models
-    }
-    assert of_each["m"] > of_each["n"]
-    assert {name.split(".")[0] for name in of_each["m"] - of_each["n"]} >= {"depth", "curves"}
-    assert not [name for name in of_each["n"] if "fact" in name or "depth" in name]
 
 
 def test_answers_are_planned_as_far_as_they_are_asked() -> None:
@@ -250,14 +217,6 @@ def test_rows_of_one_repository_need_its_weights_together() -> None:
         assert {path.split("/")[3] for path in needing if "/krs/" in path} == {"m", "n"}
 
 
-def test_a_refusal_trains_on_no_text_of_its_concept() -> None:
-    write_table(ROWS[0], "m\trefuse\ttea\tunlearn", ROWS[3])
-    write_concepts(concept("tea", wikipedia_content=...), concept("mate"))
-    assert study().methods == ["refuse", "dpo"]
-    write_concepts(concept("tea"), concept("mate", wikipedia_content=...))
-    assert "concept mate of m has no wikipedia_content" in refused()
-
-
 def test_a_folder_with_an_adapter_is_to_be_merged() -> None:
     Path("own/dpo_tea/adapter_config.json").write_text("{}")
     found = study()
@@ -312,14 +271,6 @@ def test_the_study_is_imported_without_torch_or_pandas() -> None:
     assert done.stdout.strip() == "set()"
 
 
-def test_resources_grow_with_the_model() -> None:
-    assert study().weights_mb("m") == 2.0
-    training, sweep = NEEDS["unlearn_concept"], NEEDS["dissect_layers"]
-    assert training.mem_mb(2.0) < training.mem_mb(None) <= 7600  # the demo's limit
-    assert sweep.mem_mb(13_500.0) > 13_500
-    assert training.runtime(13_500.0) > training.runtime(None)
-
-
 def describe(folder: str, model_type: str, layers: int = 6) -> None:
     values = {"model_type": model_type, "num_hidden_layers": layers}
     Path("own", folder, "config.json").write_text(json.dumps(values), encoding="utf-8")
@@ -347,13 +298,6 @@ def test_another_model_is_no_copy_of_the_original(model_type: str, layers: int, 
     expected = f"m dpo tea: own/dpo_tea has {said}, but its original own/original has family llama"
     with pytest.raises(DissectError, match=expected):
         study()
-
-
-def test_both_names_of_legacy_olmo_are_one_family() -> None:
-    for folder in ("original", "grad_diff_tea", "dpo_mate"):
-        describe(folder, "hf_olmo")
-    describe("dpo_tea", "olmo")
-    assert study().layers("m") == 6
 
 
 def test_specificity_reads_unrelated_questions_that_the_original_answers() -> None:
@@ -398,17 +342,6 @@ def test_an_original_is_taught_everything_and_others_all_but_their_concept() -> 
     # Size and layers are the base's as long as the original is still to be trained.
     assert taught.weights_mb("m") == pytest.approx(2)
     assert taught.layers("m") == 6
-
-
-def test_a_base_is_needed_by_the_models_that_are_taught_from_it() -> None:
-    write_table("m\tbase\t\thub:lab/base", *TAUGHT[1:3])
-    with_answers("tea", "mate")
-    of_study = products(keep_checkpoints=False)
-    [base] = [row for row in of_study.study.rows if row.method == "base"]
-    assert of_study.needing(base) == [
-        "results/x/checkpoints/teach/m/original/manifest.json",
-        "results/x/checkpoints/teach/m/never/tea/manifest.json",
-    ]
 
 
 ANSWERS = {"texts": "answers", "retain": ["mate"]}

@@ -113,15 +113,6 @@ def test_a_table_that_excel_has_saved_is_read(tmp_path: Path) -> None:
     assert read_table(tmp_path / "checkpoints.tsv") == plain
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
-def test_another_encoding_is_named(tmp_path: Path, encoding: str) -> None:
-    path = tmp_path / "checkpoints.tsv"
-    path.write_text(HEADER + "m\tdpo\tcafé\tunlearn\n", encoding=encoding)
-    with pytest.raises(DissectError, match=r"is not a text file in UTF-8 .* save it as") as caught:
-        read_table(path)
-    assert "\n" not in str(caught.value)
-
-
 def test_columns_are_checked(tmp_path: Path) -> None:
     with pytest.raises(DissectError, match=r"allowed, separated by tabs, are model, method"):
         read(tmp_path, header="model,method,concept,source\n")

