@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-from transformers import GenerationConfig, PreTrainedTokenizerFast
+from tokenizers import processors
+from transformers import GenerationConfig
 
 from dissect.behaviour.prompts import asked_of
 from dissect.checkpoints.tokenizer import load_tokenizer
