@@ -3,9 +3,13 @@
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import torch
 
 from dissect.errors import DissectError
+from dissect.provenance import Stopwatch
 from dissect.results.resources import RESOURCE_COLUMNS, by_rule, resource_table
 
 PLAIN = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time"
@@ -73,6 +77,34 @@ def test_rules_are_summed_up_by_their_largest_job(tmp_path: Path) -> None:
     write_benchmark(tmp_path, "record_original/m/mate", mem_mb=3000)
     (row,) = by_rule(table_of(tmp_path)).to_dict("records")
     assert (row["rule"], row["jobs"], row["wanted_mem_mb"]) == ("record_original", 2, 3000)
+
+
+@pytest.mark.parametrize(
+    ("job", "result"),
+    [
+        ("dissect_layers/m/dpo/tea/attention", "krs/m/dpo/tea/attention"),
+        ("dissect_copy/m/dpo/tea", "krs/m/dpo/tea/attention"),
+        ("recall_facts/m/dpo/tea", "recall/m/dpo/tea"),
+    ],
+)
+def test_a_job_on_a_gpu_writes_the_memory_that_it_used_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: str, result: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda device: device * 3000 << 20)
+    write_benchmark(tmp_path, job)
+    path = tmp_path / f"{result}.parquet"
+    path.parent.mkdir(parents=True)
+    nothing = pa.table({}).replace_schema_metadata(Stopwatch().fields())
+    pq.write_table(nothing, path)
+    assert table_of(tmp_path)["used_gpu_mem_mb"].tolist() == [round(3000 * 1.048576)]
+
+
+def test_a_job_without_a_gpu_used_no_memory_of_one(tmp_path: Path) -> None:
+    assert "peak_gpu_memory_mib" not in Stopwatch().fields()
+    write_benchmark(tmp_path, "dissect_copy/m/dpo/tea")
+    assert table_of(tmp_path)["used_gpu_mem_mb"].isna().all()
 
 
 def test_no_benchmark_is_said_in_one_line(tmp_path: Path) -> None:
