@@ -235,6 +235,7 @@ EXPLAINED_IN = {
     "depth.schema.DEPTH_SCHEMA": (DEPTH_PAGE,),
     "depth.schema.DONOR_SCHEMA": (DEPTH_PAGE,),
     "recall.schema.RECALL_SCHEMA": ("docs/how-to/unlearning.md",),
+    "recall.table.RECALL_COLUMNS": (),
     "results.resources.RESOURCE_COLUMNS": ("docs/how-to/cluster.md",),
     "results.schema.ANSWER_SCHEMA": (CONTROLS_PAGE,),
     "results.schema.CHANGES_SCHEMA": (CONTROLS_PAGE,),

@@ -17,6 +17,7 @@ from dissect.analysis.specificity import SPECIFICITY_COLUMNS
 from dissect.errors import DissectError
 from dissect.figures.canvas import NOTES
 from dissect.figures.style import Style
+from dissect.recall.table import RECALL_COLUMNS
 from dissect.report.concepts import MOST_UNRELATED
 from dissect.report.explore import looks_of
 from dissect.report.findings import findings, sentences
@@ -41,8 +42,9 @@ from dissect.report.tables import (
     narrowed,
     page_table,
 )
+from dissect.results.csv_files import write_csv
 from dissect.terms import DENOISING
-from planted_study import HOSTILE, SHOWN, PlantedStudy, add_reference, plant_study
+from planted_study import HOSTILE, MODEL, SHOWN, PlantedStudy, add_reference, plant_study
 
 NAN = float("nan")
 ALWAYS = ("krs.parquet", "coverage.csv", "curves.csv", "claims.csv")
@@ -294,6 +296,28 @@ def test_specificity_is_shown_where_it_was_computed(
     path = tmp_path / "specificity.csv"
     pd.DataFrame([row]).to_csv(path, index=False)
     assert 'id="table-specificity"' in study.page([*study.tables(), path])
+
+
+def test_recall_and_relearning_are_shown_where_they_were_measured(
+    study: PlantedStudy, page: str, tmp_path: Path
+) -> None:
+    assert "Recall was not measured" in section(page, "recall")
+    row = {"model": MODEL, "origin": "own", "concept": "tea", "concept_name": "Tea", "facts": 6}
+    row |= {"recall_question": 0.17, "recall_held_out": NAN, "steps": 20, "taught_nll": 0.04}
+    row |= {"facts_not_taught": 3, "before_question": 0, "after_question": 0.67}
+    rows = [row | {"method": method} for method in ("dpo", "original")]
+    path = tmp_path / "recall.csv"
+    write_csv(path, pd.DataFrame(rows, columns=RECALL_COLUMNS))
+    shown = section(study.page([*study.tables(), path]), "recall")
+    cells = "<td>Tea</td><td>6</td><td>0.17</td><td>20</td><td>0.04</td><td>3</td>"
+    assert f'<th scope="row">dpo</th>{cells}<td>0.00 to 0.67</td>' in shown
+    assert shown.index("original</th>") < shown.index("dpo</th>")
+    assert "held-out wording" not in shown  # no question was asked in another wording
+    not_relearned = {"steps": NAN, "facts_not_taught": NAN, "taught_nll": NAN}
+    write_csv(path, pd.DataFrame([row | not_relearned | {"method": "dpo"}]))
+    assert "No model was taught anything again" in section(
+        study.page([*study.tables(), path]), "recall"
+    )
 
 
 def test_the_least_study_has_a_whole_page(study: PlantedStudy) -> None:
