@@ -31,10 +31,14 @@ FILES = {"bibtex", "yaml", "json", "tsv", "python", "text"}  # languages of bloc
 
 
 def command_lines(text: str) -> list[str]:
-    """The lines of all blocks that are not files; a line that ends in a backslash goes on."""
+    """The lines of all blocks that are not files, and calls of Snakemake and make in sentences.
+
+    A line that ends in a backslash goes on.
+    """
     blocks = re.findall(r"^ *```(\w*).*?\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
     joined = "\n".join(body for language, body in blocks if language not in FILES)
     lines = joined.replace("\\\n", " ").splitlines()
+    lines += re.findall(r"`((?:\.venv/bin/)?(?:snakemake|make) [^`\n]+)`", text)
     return [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
 
 
@@ -64,6 +68,8 @@ def execute(command: str, reader: Reader) -> None:
     words = shlex.split(command, comments=True)
     program = Path(words[0]).name
     assert program in ("make", "snakemake", "python"), f"no test covers the line: {command}"
+    if program == "snakemake":  # a dry run needs no cores, but what the page asks for does
+        assert {"--profile", "--cores", "-n"} & set(words), f"no cores are given: {command}"
     if program != "python":
         words.append("-n")
     run = reader.types(shlex.join(words))
@@ -85,6 +91,7 @@ def test_each_line_is_executed_in_its_turn(page: str, reader: Reader) -> None:
         "make demmo",
         ".venv/bin/snakemake --profile profiles/local --configfile my/confg.yaml",
         ".venv/bin/snakemake --profile profiles/local prefligt",
+        "snakemake archive",
         ".venv/bin/python calibration/make_study.py results/calibration/mine --sead 1",
         "pipx run dissect",
     ],
@@ -117,5 +124,5 @@ def test_pip_is_called_as_the_makefile_does() -> None:
 
 
 def test_lines_are_found_in_all_blocks() -> None:
-    text = "```\na  # b\n\n# c\n```\n```sh\nd \\\n  -e\n```\n```yaml\nf: 1\n```\n"
-    assert command_lines(text) == ["a  # b", "d    -e"]
+    text = "```\na  # b\n\n# c\n```\n```sh\nd \\\n  -e\n```\n```yaml\nf: 1\n```\nor `make g`.\n"
+    assert command_lines(text) == ["a  # b", "d    -e", "make g"]
