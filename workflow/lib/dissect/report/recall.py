@@ -15,7 +15,7 @@ def recall_rows(sources: Sources) -> pd.DataFrame:
     if table is None:
         return pd.DataFrame()
     asked = [name for name in _WORDINGS if table[f"recall_{name}"].notna().any()]
-    was_relearned = table["steps"].notna().any()
+    was_relearned = table["facts_not_taught"].notna().any()
     table = table.assign(is_copy=table["method"] != ORIGINAL)
     rows = records(table.sort_values(["model", "concept", "is_copy", "method"]))
     return pd.DataFrame(
