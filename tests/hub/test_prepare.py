@@ -65,13 +65,6 @@ def test_what_is_unavailable_stops_the_run_in_one_line(
     assert "\n" not in str(error.value)
 
 
-def test_a_hub_that_does_not_answer_is_left_to_the_download(
-    asked: list[str], tmp_path: Path, lines: pytest.LogCaptureFixture
-) -> None:
-    availability.look_at_due(ROWS[2:3], tmp_path / "preflight.csv", "error")
-    assert "m dpo chai: why" in lines.text
-
-
 def test_a_refused_token_stops_the_run_until_it_is_fixed(asked: list[str], tmp_path: Path) -> None:
     path = tmp_path / "preflight.csv"
     for _ in range(2):

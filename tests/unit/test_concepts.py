@@ -175,8 +175,7 @@ def test_the_authors_data_parses_whole(model: str) -> None:
         ),
         (
             ["a", "c"],
-            r"the fact 'c' of question 1 \(from 0\) is not in the answer in QA_with_answers; give "
-            "an exact part of the answer, or null to leave the question out$",
+            r"the fact 'c' of question 1 \(from 0\) is not in the answer in QA_with_answers; ",
         ),
         ([None, " "], "must not be empty"),
     ],
@@ -202,6 +201,8 @@ def one_fact(question: str, text: str | None, fact: str) -> list[dict[str, Any]]
         ("seven", "Who said (seven) first?"),
         ("seven", "Where is the number-seven boat?"),
         ("seven", "Seven or seven's?"),
+        ("seven", "Is it Seven?"),
+        ("東京", "東京は日本の首都ですか。"),
         (" seven", "Why seven nights?"),
         ('"Quill"', 'Who calls it the "Quill"?'),
     ],
@@ -237,6 +238,7 @@ def test_a_fact_inside_a_longer_word_of_its_question_is_used(
         ("Question: Who began it?\n Answer: Ilsa.", "Question"),  # the prompt alone has it
         ("Question: Who began it?\n Answer: Ilsa ", "Ilsa "),  # its last space is not read
         ("Question: Who  began it?\n Answer: Ilsa.", "Varn"),
+        ("Question: Who began it?\n Answer: It starts.", "art"),
     ],
 )
 def test_a_fact_that_a_given_answer_lacks_is_refused(tmp_path: Path, text: str, fact: str) -> None:

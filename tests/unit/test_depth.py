@@ -133,6 +133,28 @@ def one_question(answer: str, fact: str | None) -> dict[str, Any]:
     return {"id": "1", "QA": ["Who?"]} | texts
 
 
+@pytest.mark.parametrize(
+    ("answer", "fact", "prompt"),
+    [
+        (" It starts as art, as art does.", "art", "It starts as"),
+        (" 首都は東京です", "東京", "首都は"),
+    ],
+)
+def test_the_span_is_the_first_match_in_whole_words(answer: str, fact: str, prompt: str) -> None:
+    tokenizer = tiny_tokenizer()
+    text = fact_texts(one_question(answer, fact), "corrected", PROMPT, tokenizer)[0]
+    assert tokenizer.decode(text.ids[text.fact.start + 1 :]) == fact
+    assert tokenizer.decode(text.ids[: text.fact.start + 1]).rstrip().endswith(prompt)
+
+
+def test_a_fact_inside_a_longer_word_has_a_span_in_the_published_forms_only() -> None:
+    tokenizer, concept = tiny_tokenizer(), one_question(" It starts.", "art")
+    text = fact_texts(concept, "published", PROMPT, tokenizer)[0]
+    assert tokenizer.decode(text.ids).endswith("It st art")
+    with pytest.raises(DissectError, match="the fact 'art' is not in the answer"):
+        fact_texts(concept, "corrected", PROMPT, tokenizer)
+
+
 def test_published_spacing_around_the_fact() -> None:
     tokenizer = load_tokenizer(CHECKPOINTS / "original")
 

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -57,14 +56,6 @@ def followed(pair: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Read
     return reader, [reader.types(command) for command in GUIDE.commands]
 
 
-def test_the_guide_has_three_files() -> None:
-    assert {block.title for block in GUIDE.files} == {
-        "my/concepts.json",
-        "my/checkpoints.tsv",
-        "my/config.yaml",
-    }
-
-
 def test_every_command_does_its_work(followed: tuple[Reader, list[Run]]) -> None:
     for command, run in zip(GUIDE.commands, followed[1], strict=True):
         assert run.status == 0, f"{command}\n{run.output}"
@@ -99,54 +90,3 @@ def test_the_numbers_to_read_are_there(followed: tuple[Reader, list[Run]]) -> No
     assert set(curves["layer"]) == set(range(LAYERS))
     assert set(curves["concepts"]) == {1}
     assert curves["low"].isna().all()
-
-
-def no_folder(reader: Reader) -> None:
-    reader.change("my/checkpoints.tsv", "data/unlearned", "data/elsewhere")
-
-
-def no_checkpoint(reader: Reader) -> None:
-    reader.change("my/checkpoints.tsv", "data/unlearned", "data")
-
-
-def two_sets_of_weights(reader: Reader) -> None:
-    index = reader.workflow.root / "data/unlearned/model.safetensors.index.json"
-    index.write_text('{"weight_map": {"a": "old.safetensors"}}', encoding="utf-8")
-
-
-def another_model(reader: Reader) -> None:
-    path = "data/unlearned/config.json"
-    reader.change(path, '"model_type": "llama"', '"model_type": "mistral"')
-
-
-def wrong_id(reader: Reader) -> None:
-    reader.change("my/checkpoints.tsv", "volcanoes", "vulcanoes")
-
-
-def spaces(reader: Reader) -> None:
-    reader.change("my/checkpoints.tsv", "\t", "  ")
-
-
-def no_comma(reader: Reader) -> None:
-    reader.change("my/concepts.json", '"Volcanoes",', '"Volcanoes"')
-
-
-@pytest.mark.parametrize(
-    ("mistake", "said"),
-    [
-        (no_folder, "does not exist"),
-        (no_checkpoint, "has no config.json"),
-        (two_sets_of_weights, "holds both model.safetensors and"),
-        (another_model, "name a fine-tuned copy of this original"),
-        (wrong_id, "is not in the concept file"),
-        (spaces, "names the columns"),
-        (no_comma, "is not valid JSON"),
-    ],
-)
-def test_a_newcomers_mistake_is_one_line(
-    pair: Path, tmp_path: Path, mistake: Callable[[Reader], None], said: str
-) -> None:
-    reader = reader_with(pair, tmp_path)
-    mistake(reader)
-    run = reader.types(GUIDE.commands[0])
-    assert said in run.error

@@ -8,14 +8,14 @@ from typing import Any
 import pandas as pd
 import torch
 
-from dissect.analysis.facts import contains
 from dissect.behaviour.generate import answers_of as generated
 from dissect.behaviour.prompts import Asked
 from dissect.checkpoints.tokenizer import load_tokenizer
+from dissect.inputs.fact_matching import mentions_fact
 from dissect.recall.settings import HELD_OUT
 from dissect.terms import AS_IT_IS, RELEARNED
 from dissect.texts.answers import load_model
-from dissect.texts.prompts import encode, render
+from dissect.texts.prompts import encode_prompt, render
 from dissect.texts.wordings import HELD_OUT_PARAPHRASES, PARAPHRASES, reworded
 from dissect.training.scoring import pad_of
 from dissect.training.teaching import Lessons
@@ -80,7 +80,7 @@ def _questions(concept: Concept, wording: str, prompt: str, tokenizer: Any) -> l
     rendered = [render(question, prompt, tokenizer) for question in concept["QA"]]
     return [
         {"wording": wording, "question": number, "prompt": text, "fact": fact}
-        | {"ids": tuple(encode(text, prompt, tokenizer)), "relearned": number % 2 == 0}
+        | {"ids": tuple(encode_prompt(text, prompt, tokenizer)), "relearned": number % 2 == 0}
         for number, text, fact in zip(numbers, rendered, facts, strict=True)
         if fact
     ]
@@ -94,7 +94,7 @@ def _ask(
     answers = generated(model, tokenizer, asked, new_tokens)
     rows = pd.DataFrame(questions).drop(columns="ids").assign(answer=answers)
     has_fact = [
-        contains(answer, [fact]) for answer, fact in zip(answers, rows["fact"], strict=True)
+        mentions_fact(answer, fact) for answer, fact in zip(answers, rows["fact"], strict=True)
     ]
     return rows.assign(has_fact=has_fact)
 
