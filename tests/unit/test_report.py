@@ -15,13 +15,15 @@ from PIL.PngImagePlugin import PngInfo
 from dissect.analysis.claims import CLAIM_COLUMNS
 from dissect.errors import DissectError
 from dissect.figures.canvas import NOTES
+from dissect.recall.table import RECALL_COLUMNS
 from dissect.report.findings import findings
 from dissect.report.formatting import with_interval
 from dissect.report.pictures import pictures
 from dissect.report.run import checkpoints, coverage_counts, facts, missing
 from dissect.report.sources import Shown, distinct_names, read_sources, read_table
 from dissect.report.tables import compact_json
-from planted_study import HOSTILE, SHOWN, PlantedStudy, add_reference, plant_study
+from dissect.results.csv_files import write_csv
+from planted_study import HOSTILE, MODEL, SHOWN, PlantedStudy, add_reference, plant_study
 
 NAN = float("nan")
 ALWAYS = ("krs.parquet", "coverage.csv", "curves.csv", "claims.csv")
@@ -147,6 +149,25 @@ def test_the_page_has_the_numbers_of_depth(tmp_path: Path) -> None:
 def test_what_the_page_cannot_do_without(study: PlantedStudy, left_out: str) -> None:
     with pytest.raises(DissectError, match=f"the report needs tables/{left_out}"):
         study.page([path for path in study.tables() if path.name != left_out])
+
+
+def section(text: str, name: str) -> str:
+    """The words and tags of a section, on one line."""
+    return " ".join(text.partition(f'<section id="{name}"')[2].partition("</section>")[0].split())
+
+
+def test_recall_and_relearning_are_shown_where_they_were_measured(tmp_path: Path) -> None:
+    study = plant_study(tmp_path, concepts=2, figures=False)
+    row = {"model": MODEL, "origin": "own", "concept": "tea", "concept_name": "Tea", "facts": 6}
+    row |= {"recall_question": 0.17, "recall_held_out": NAN, "steps": 20, "taught_nll": 0.04}
+    row |= {"facts_not_taught": 3, "before_question": 0, "after_question": 0.67}
+    rows = [row | {"method": method} for method in ("dpo", "original")]
+    path = tmp_path / "recall.csv"
+    write_csv(path, pd.DataFrame(rows, columns=RECALL_COLUMNS))
+    shown = section(study.page([*study.tables(), path]), "recall")
+    cells = "<td>Tea</td><td>6</td><td>0.17</td><td>20</td><td>0.04</td><td>3</td>"
+    assert f'<th scope="row">dpo</th>{cells}<td>0.00 to 0.67</td>' in shown
+    assert shown.index("original</th>") < shown.index("dpo</th>")
 
 
 # Depth.

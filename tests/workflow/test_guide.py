@@ -1,5 +1,6 @@
 """docs/tutorials/guide.md does what it says: its files and shell blocks, on two tiny folders."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 from followed_page import Page, Reader
 from tiny_study import Run, make
 
+from dissect.training.teach import teach
+from dissect.training.teaching import Teaching
 from tiny import save_tiny, tiny_config
 
 GUIDE = Page("guide.md")
@@ -17,10 +20,27 @@ LAYERS = 32  # as a model of 7 billion parameters has: windows are the guide's o
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The two folders that the guide starts from."""
+    """The two folders that the guide starts from; the original has learned the guide's facts."""
     data = tmp_path_factory.mktemp("data")
-    original = save_tiny(data / "original", tiny_config(num_hidden_layers=LAYERS))
-    save_tiny(data / "unlearned", near=original, seed=1)
+    config = tiny_config(num_hidden_layers=LAYERS, initializer_range=0.05)
+    base = save_tiny(tmp_path_factory.mktemp("base"), config)
+    [concept] = json.loads(next(one.text for one in GUIDE.files if one.language == "json"))
+    answers = [
+        f"<|user|>{question}<|end|><|assistant|>{fact}."
+        for question, fact in zip(concept["QA"], concept["answer_facts"], strict=True)
+    ]
+    recipe = Teaching(learning_rate=0.01, passes=60, batch_size=2, warmup_steps=5, precision="no")
+    taught = teach(
+        base,
+        [concept | {"QA_with_answers": answers}],
+        recipe=recipe,
+        prompt="chat",
+        seed=0,
+        device="cpu",
+    )
+    taught.model.save_pretrained(data / "original")
+    taught.tokenizer.save_pretrained(data / "original")
+    save_tiny(data / "unlearned", near=data / "original", seed=1)
     return data
 
 
@@ -53,6 +73,10 @@ def test_the_numbers_to_read_are_there(followed: tuple[Reader, list[Run]]) -> No
     report = (results / "report.html").read_text(encoding="utf-8")
     assert "What is molten rock below the ground called?" in report
     tables = results / "tables"
+    recall = pd.read_csv(tables / "recall.csv").set_index("method")
+    assert recall["facts"].tolist() == [2, 2]
+    assert recall.loc["original", "recall_question"] == 1
+    assert recall["steps"].isna().all() and "config: recall.relearn" in report
     controls = pd.read_csv(tables / "controls.csv")
     assert set(controls["donor"]) == {"other_question", "noise"}
     assert {"mean", "original"} <= set(controls.columns)

@@ -30,10 +30,14 @@ FILES = {"bibtex", "yaml", "json", "tsv", "python", "text"}  # languages of bloc
 
 
 def command_lines(text: str) -> list[str]:
-    """The lines of all blocks that are not files; a line that ends in a backslash goes on."""
+    """The lines of all blocks that are not files, and calls of Snakemake and make in sentences.
+
+    A line that ends in a backslash goes on.
+    """
     blocks = re.findall(r"^ *```(\w*).*?\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
     joined = "\n".join(body for language, body in blocks if language not in FILES)
     lines = joined.replace("\\\n", " ").splitlines()
+    lines += re.findall(r"`((?:\.venv/bin/)?(?:snakemake|make) [^`\n]+)`", text)
     return [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
 
 
@@ -63,6 +67,8 @@ def execute(command: str, reader: Reader) -> None:
     words = shlex.split(command, comments=True)
     program = Path(words[0]).name
     assert program in ("make", "snakemake", "python"), f"no test covers the line: {command}"
+    if program == "snakemake":  # a dry run needs no cores, but what the page asks for does
+        assert {"--profile", "--cores", "-n"} & set(words), f"no cores are given: {command}"
     if program != "python":
         words.append("-n")
     run = reader.types(shlex.join(words))

@@ -166,6 +166,11 @@ def test_a_bad_config_is_one_line(planned: Workflow, changes: dict[str, object],
     assert said in planned.plan(**changes).error
 
 
+def test_a_missing_config_file_is_one_line(planned: Workflow) -> None:
+    error = planned.run("--dry-run", config="my/config.yaml").error
+    assert "my/config.yaml does not exist" in error and "docs/tutorials/guide.md" in error
+
+
 def test_a_key_given_twice_is_one_line(planned: Workflow) -> None:
     """Also where the config begins with a byte order mark."""
     path = planned.root / "study.yaml"

@@ -24,7 +24,7 @@ class Stopwatch:
         self._started = time.monotonic()
 
     def fields(self) -> dict[str, str]:
-        """Wall seconds since the start, and the process's peak memory in MiB: resident, and on GPUs.
+        """Wall seconds since the start, and the process's peak memory in MiB, resident and on GPUs.
 
         On a GPU, it is what torch has reserved; the driver takes some hundred MiB more.
         """

@@ -39,7 +39,7 @@ def recall(
     seed: int,
     dtype: torch.dtype,
     device: torch.device,
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """What a checkpoint answers to the questions that have a fact, and whether it is the fact.
 
     Args:
@@ -50,7 +50,8 @@ def recall(
         dtype: of the answers as it is; those after relearning come in the training's own.
 
     Returns:
-        the columns of RECALL_SCHEMA from `stage` on, a row per stage, wording and question.
+        the columns of RECALL_SCHEMA from `stage` on, a row per stage, wording and question; and
+        the log of the relearning, as `train` returns it.
     """
     tokenizer = load_tokenizer(folder)
     questions = [
@@ -58,13 +59,14 @@ def recall(
     ]
     model = load_model(folder, dtype, device)
     stages = {AS_IT_IS: _ask(model, tokenizer, questions, new_tokens)}
+    training = None
     if relearning is not None:
         model = load_for_training(folder, relearning, str(device))
-        _relearn(model, tokenizer, concept, relearning, prompt, seed, str(device))
+        training = _relearn(model, tokenizer, concept, relearning, prompt, seed, str(device))
         stages[RELEARNED] = _ask(model, tokenizer, questions, new_tokens)
     for stage, rows in stages.items():
         log.info(f"{stage}: {rows['has_fact'].mean():.2f} of {len(rows)} answers have the fact")
-    return pd.concat([rows.assign(stage=stage) for stage, rows in stages.items()])
+    return pd.concat([rows.assign(stage=stage) for stage, rows in stages.items()]), training
 
 
 def _questions(concept: Concept, wording: str, prompt: str, tokenizer: Any) -> list[dict[str, Any]]:
@@ -105,12 +107,12 @@ def _relearn(
     prompt: str,
     seed: int,
     device: str,
-) -> None:
+) -> pd.DataFrame:
     """Teach the model, in place, the answers to the questions with even numbers."""
     half = {key: concept[key][::2] for key in _TAUGHT if concept.get(key)}
     half |= {key: concept[key] for key in ("id", "Concept")}
     texts = answers_of(half, tokenizer, prompt=prompt, max_length=recipe.max_length)
-    train(
+    return train(
         model,
         Material([], texts, []),
         recipe,
