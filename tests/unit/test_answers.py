@@ -115,7 +115,8 @@ def test_no_answer_continues_an_end_of_sequence_that_the_tokenizer_appends(
     answered, plain = (answer_questions(one, without_facts, **settings) for one in folders)
     assert answered == plain
     recalled, plain_recalled = (
-        recall(one, concept, ["question"], **settings, relearning=None, seed=0) for one in folders
+        recall(one, concept, ["question"], **settings, relearning=None, seed=0)[0]
+        for one in folders
     )
     assert recalled.equals(plain_recalled)
     asked = asked_of(concept, ["target"], style, tokenizer)
