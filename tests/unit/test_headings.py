@@ -21,7 +21,7 @@ from dissect.figures.canvas import NOTES, new_grid, save
 from dissect.figures.registry import FIGURES
 from dissect.figures.style import Style
 from dissect.results.schema import CHANGES_SCHEMA
-from dissect.terms import DAMAGE
+from dissect.terms import NOISING_RATIO
 from planted import plant, sloped
 from planted_depth import planted_depth
 from planted_figures import heading, study
@@ -32,7 +32,7 @@ LONG = "organisation-a-model-of-a-very-long-name-0.135b-instruct"
 PHRASES = {"shown": ["s" * 40, "t" * 90], "counted": ["n = 2", "u" * 90], "notes": ["one", "two"]}
 
 
-def damage(root: Path, origin: str, concepts: int) -> list[Path]:
+def noising(root: Path, origin: str, concepts: int) -> list[Path]:
     return [
         plant(
             root,
@@ -43,7 +43,7 @@ def damage(root: Path, origin: str, concepts: int) -> list[Path]:
             experiment="noising_attention",
             donor="copy",
             krs=float("nan"),
-            damage=0.5,
+            noising_ratio=0.5,
         )
         for c in range(concepts)
     ]
@@ -76,11 +76,11 @@ def weight_changes(concepts: int) -> pd.DataFrame:
 def every_figure(root: Path, sweeps: list[Path], concepts: int) -> dict[str, Figure]:
     """All figures of the registry, and the one of the calibration."""
     table = root / "krs.parquet"
-    collect_sweeps([*sweeps, *damage(root, "own", concepts)], table)
-    every = concept_scores(table, (*EVERY_SCORE, DAMAGE))
-    is_damage = every["score"] == DAMAGE
-    damages, krs = every[is_damage], every[every["score"] == "krs"]
-    of_window = every[~is_damage & (every["window"] == "sliding_3")]
+    collect_sweeps([*sweeps, *noising(root, "own", concepts)], table)
+    every = concept_scores(table, (*EVERY_SCORE, NOISING_RATIO))
+    is_noising = every["score"] == NOISING_RATIO
+    ratios, krs = every[is_noising], every[every["score"] == "krs"]
+    of_window = every[~is_noising & (every["window"] == "sliding_3")]
     one_kind = of_window[of_window["score"] == "krs"]
     depth = planted_depth(lambda *_: 0.2, lambda *_: 1.0, concepts=concepts, model=LONG)
     frames = {
@@ -92,7 +92,7 @@ def every_figure(root: Path, sweeps: list[Path], concepts: int) -> dict[str, Fig
         "scores": (curves(of_window), of_window),
         "widths": (statistics(krs), krs),
         "weight_changes": (weight_changes(concepts),),
-        "damage": (curves(damages), damages),
+        "noising_ratio": (curves(ratios), ratios),
         "depth": (depth,),
         "behaviour": (behaviour(concepts),),
         "behaviour_patched": (behaviour(concepts),),

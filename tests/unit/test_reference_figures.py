@@ -13,7 +13,7 @@ from dissect.analysis.collect import collect_sweeps
 from dissect.analysis.tables import concept_scores, curves
 from dissect.figures.canvas import REFERENCE_LINE
 from dissect.figures.curves import draw_curves, draw_curves_by_method
-from dissect.figures.damage import draw_damage
+from dissect.figures.noising_ratio import draw_noising_ratio
 from dissect.figures.style import Style
 from dissect.terms import REFERENCE
 from planted import EXPERIMENTS, flat, plant, sloped
@@ -25,10 +25,10 @@ NAME = REFERENCE_LINE["label"]
 
 
 def tables_of(tmp_path: Path, sweeps: list[Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The curves and the concepts' scores, of krs and of damage."""
+    """The curves and the concepts' scores, of krs and of the noising ratio."""
     origins = {f"tiny/{RETAIN}/{sweep.parent.name}": REFERENCE for sweep in sweeps}
     collect_sweeps(sweeps, tmp_path / "krs.parquet", origins)
-    concepts = concept_scores(tmp_path / "krs.parquet", ["krs", "damage"])
+    concepts = concept_scores(tmp_path / "krs.parquet", ["krs", "noising_ratio"])
     return curves(concepts), concepts
 
 
@@ -41,8 +41,8 @@ def with_retain(tmp_path: Path) -> list[Path]:
     ]
 
 
-def with_damage(tmp_path: Path) -> list[Path]:
-    """A copy of damage 0.4 and a reference model of damage 0.8, in two noising experiments."""
+def with_noising(tmp_path: Path) -> list[Path]:
+    """A copy of ratio 0.4 and a reference model of ratio 0.8, in two noising experiments."""
     return [
         plant(
             tmp_path,
@@ -51,9 +51,9 @@ def with_damage(tmp_path: Path) -> list[Path]:
             experiment=name,
             donor="copy",
             krs=np.nan,
-            damage=damage,
+            noising_ratio=ratio,
         )
-        for method, damage in (("dpo", 0.4), (RETAIN, 0.8))
+        for method, ratio in (("dpo", 0.4), (RETAIN, 0.8))
         for name in NOISING
     ]
 
@@ -100,9 +100,9 @@ def test_the_marker_of_a_grey_line_says_which_experiment(tmp_path: Path) -> None
     assert len(set(markers)) == 4
 
 
-def test_damage_of_the_reference_is_in_the_copies_panel(tmp_path: Path) -> None:
-    mean, concepts = tables_of(tmp_path, with_damage(tmp_path))
-    figure = draw_damage(mean, concepts, STYLE)
+def test_noising_ratio_of_the_reference_is_in_the_copies_panel(tmp_path: Path) -> None:
+    mean, concepts = tables_of(tmp_path, with_noising(tmp_path))
+    figure = draw_noising_ratio(mean, concepts, STYLE)
     of_copy, of_reference = figure.axes
     np.testing.assert_allclose(grey_lines(of_copy), [[0.8] * 4] * 2)
     assert grey_lines(of_reference) == []

@@ -137,14 +137,17 @@ def test_a_changed_reference_computes_the_sweeps_of_the_copies_again(study: Work
         kept.unlink()
 
 
-def test_noising_has_damage_and_no_krs(study: Workflow) -> None:
+def test_noising_has_a_ratio_and_no_krs(study: Workflow) -> None:
     krs = pd.read_parquet(study.result("tables/krs.parquet"))
     is_noising = krs["experiment"].str.startswith("noising")
-    assert krs.loc[is_noising, "krs"].isna().all() and krs.loc[~is_noising, "damage"].isna().all()
+    assert (
+        krs.loc[is_noising, "krs"].isna().all()
+        and krs.loc[~is_noising, "noising_ratio"].isna().all()
+    )
     assert set(krs.loc[is_noising, "donor"]) == {"copy"}
     # With all of its residual stream it is the copy, but for what is above the layers.
     top = krs[(krs["experiment"] == "noising_residual") & (krs["last_layer"] == 31)]
-    np.testing.assert_allclose(top["damage"], 1, rtol=0.2)
+    np.testing.assert_allclose(top["noising_ratio"], 1, rtol=0.2)
     assert {"notebook", "answer", "fact"} == set(krs["span"])
     assert not list(study.result("krs").rglob("*.recording"))
 
