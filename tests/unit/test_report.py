@@ -13,10 +13,12 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from dissect.analysis.claims import CLAIM_COLUMNS
+from dissect.analysis.depth import depth_summary
 from dissect.analysis.specificity import SPECIFICITY_COLUMNS
 from dissect.errors import DissectError
 from dissect.figures.canvas import NOTES
 from dissect.figures.style import Style
+from dissect.report import depth as depth_report
 from dissect.report.concepts import MOST_UNRELATED
 from dissect.report.explore import looks_of
 from dissect.report.findings import findings, sentences
@@ -42,6 +44,7 @@ from dissect.report.tables import (
     page_table,
 )
 from dissect.terms import DENOISING
+from planted_depth import planted_depth
 from planted_study import HOSTILE, SHOWN, PlantedStudy, add_reference, plant_study
 
 NAN = float("nan")
@@ -420,8 +423,7 @@ def test_the_page_on_depth_begins_with_what_cannot_be_concluded(reference_page: 
     text = reference_page
     assert Tags(text).open == []
     section = depth_section(text)
-    assert section.index("What cannot be concluded") < section.index("Damage to the facts")
-    assert "above this one reference model" in section
+    assert section.index("What cannot be concluded") < section.index("Fact loss")
     assert "this study has none" not in text and "is compared with one reference model" in section
 
 
@@ -431,19 +433,12 @@ def test_each_outcome_of_depth_has_its_sentence(
     found = section(reference_page, "found")
     depth = read_table(with_reference.root / "tables/depth.csv")
     rows = depth[depth["layers"] == "all"].set_index("method")
-    for method, ending in [
-        (
-            "dpo",
-            "This model does less damage than the reference model: it is above this one reference",
-        ),
-        (
-            "grad_diff",
-            "This model is not distinguishable from this one reference model. That does not",
-        ),
-    ]:
+    for method, told in [("dpo", "10 facts survive of 10"), ("grad_diff", "none of 10 facts")]:
         row = rows.loc[method]
         uds = {"value": row["uds"], "low": row["uds_low"], "high": row["uds_high"]}
-        assert f"{method}: UDS is {with_interval(uds)} (5 concepts). {ending}" in found
+        sentence = found[found.index(f"{method}: ") :].partition("</p>")[0]
+        assert told in sentence and f"UDS is {with_interval(uds)} (5 concepts)." in sentence
+    assert "does not show that the facts are gone" in sentence
     none = "npo has no reference model, so nothing can be concluded about erasure."
     assert none in found
     assert '<th scope="row">dpo</th>' in depth_section(reference_page)
@@ -475,6 +470,20 @@ def test_krs_stands_beside_the_references(
 
 def test_a_reference_is_no_unlearning_method(reference_page: str) -> None:
     assert "2 unlearning methods (dpo and grad_diff)" in " ".join(reference_page.split())
+
+
+@pytest.mark.parametrize(
+    ("loss", "facts", "told"),
+    [(0.0, 3, "3 facts survive of 3"), (2.0, 3, "not tested"), (9.0, 9, "lose more than")],
+)
+def test_no_outcome_of_depth_reads_as_erased(loss: float, facts: int, told: str) -> None:
+    depth = planted_depth(lambda *_: loss, lambda *_: 2.0, concepts=1, questions=facts)
+    summary = depth_summary(depth)
+    (sentence,) = depth_report.sentences(summary)
+    assert told in sentence and "erased" not in sentence
+    assert "not distinguishable" not in sentence
+    (row,) = depth_report.uds_table(summary).to_dict("records")
+    assert row["surviving facts"] == f"{facts if loss == 0 else 0} of {facts}"
 
 
 def test_depth_that_was_not_measured_is_said_so(with_reference: PlantedStudy) -> None:
@@ -586,6 +595,17 @@ def test_layers_stand_in_one_column_and_empty_ones_nowhere() -> None:
     )
     found = narrowed(frame)
     assert found.to_dict("list") == {"concept": ["Tea", "Mate"], "layers": [f"3{DASH}7", ""]}
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 8, 20])
+def test_a_table_of_depth_keeps_which_layers_a_row_is_for(rows: int) -> None:
+    depth = planted_depth(lambda *_: 0.5, lambda *_: 2.0, layers=20)
+    frame = depth_summary(depth).tail(rows)
+    found = page_table("depth", narrowed(frame), "T")
+    labels = [column.label for column in found.columns]
+    assert len({*labels, *found.same}) == len(labels) + len(found.same)
+    values = found.same | dict(zip(labels, found.first[-1], strict=True))
+    assert (values["layers"], values["layer range"]) == ("all", f"0{DASH}19")
 
 
 def test_json_cannot_end_its_script() -> None:

@@ -47,7 +47,7 @@ def depth_summary(
     LEAST_FACT_LOSS.
 
     UDS, surviving facts and the outcome stand in the rows of all layers only. A mean cannot say
-    that all facts are gone, because facts that lose more than by the reference cancel those that
+    that all facts are gone, because facts that lose more than with the reference cancel those that
     are intact. So facts are decided singly first (`depth.scores.surviving_facts`). Only if none
     survives does the outcome follow from the difference; not from UDS, which is clipped at 1 and so
     is below 1 for models that never knew the facts too.

@@ -18,8 +18,8 @@ from dissect.results.schema import read_table
 
 # Layers with less fact loss by the reference itself are left out, as published.
 LEAST_FACT_LOSS = 0.05
-# A fact survives in a copy if its UDS is at most this: it loses at most half of what it loses by
-# the reference model. Exploratory: chosen after results had been seen (docs/explanation/depth.md).
+# A fact survives in a copy if its UDS is at most this: it loses at most half of what it loses with
+# the reference model. Exploratory: chosen after results were seen (docs/explanation/depth.md).
 SURVIVES_UP_TO = 0.5
 _OF_CONCEPT = ["model", "concept", "form"]
 _SHARED = [*_OF_CONCEPT, "question", "layer"]
