@@ -27,7 +27,8 @@ _MEANING = {
     "that they are gone.",
     NOT_DISTINGUISHABLE: "This model is not distinguishable from this one reference model. That "
     "does not show that the facts are gone.",
-    NOT_TESTED: "Whether the facts lose as much as with the reference model was not tested.",
+    NOT_TESTED: "Whether the facts lose as much as with the reference model was not tested, "
+    "so nothing can be concluded about erasure.",
 }
 _THERE_IS_NONE = "has no reference model, so nothing can be concluded about erasure."
 _COPY = ["model", "origin", "method", "form"]
@@ -77,8 +78,8 @@ def _sentence(row: Row, telling: list[str]) -> str:
     facts = "no fact could be tested"
     if tested:
         facts = (
-            f"none of {counted(tested, 'fact')} survives; the 95 % interval allows up to "
-            f"{number(row['surviving_share_high'])} of such facts to survive"
+            f"none of {counted(tested, 'fact')} survives; the 95 % interval allows a share of "
+            f"up to {number(row['surviving_share_high'])} of such facts to survive"
         )
     return f"{name}: {facts}. {uds} {_MEANING[row['outcome']]}"
 
