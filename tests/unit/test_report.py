@@ -468,6 +468,16 @@ def test_krs_stands_beside_the_references(
     assert f"<td>{above} of {len(rows)}</td>" in section
 
 
+def test_too_few_concepts_for_an_interval_are_not_tested(tmp_path: Path) -> None:
+    """No count of layers, as 0 of 30, which would read as a result."""
+    planted = plant_study(tmp_path, concepts=2, figures=False)
+    add_reference(planted)
+    beside = read_table(tmp_path / "tables/reference.csv")
+    assert set(beside["outcome"]) == {"not tested"}
+    table = depth_report.score_table(beside, SHOWN)
+    assert set(table["outcome"]) == set(table["layers above"]) == {"not tested"}
+
+
 def test_a_reference_is_no_unlearning_method(reference_page: str) -> None:
     assert "2 unlearning methods (dpo and grad_diff)" in " ".join(reference_page.split())
 
