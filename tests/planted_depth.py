@@ -1,4 +1,4 @@
-"""Depths with planted damages, for the tests of tables, figures and the report."""
+"""Depths with planted fact losses, for the tests of tables, figures and the report."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,12 +10,12 @@ from dissect.depth.scores import with_reference
 
 LAYERS = 6  # thirds of two layers each
 
-Damage = Callable[[int, int, int], float]  # of a concept, question and layer
+FactLoss = Callable[[int, int, int], float]  # of a concept, question and layer
 
 
 def planted_depth(
-    damage_copy: Damage,
-    damage_reference: Damage,
+    copy_loss: FactLoss,
+    reference_loss: FactLoss,
     *,
     concepts: int = 6,
     questions: int = 2,
@@ -35,8 +35,8 @@ def planted_depth(
     key = {"model": "tiny", "method": "dpo", "origin": "own", "form": "corrected", "tokens": 2}
     rows = rows.assign(**(key | more), concept_name=rows["concept"], logprob_original=-1.0)
 
-    def patched(damage: Damage) -> pd.DataFrame:
-        losses = [damage(*map(int, point)) for point in index]
+    def patched(loss: FactLoss) -> pd.DataFrame:
+        losses = [loss(*map(int, point)) for point in index]
         return rows.assign(logprob_patched=-1.0 - np.array(losses))
 
-    return with_reference(patched(damage_copy), patched(damage_reference))
+    return with_reference(patched(copy_loss), patched(reference_loss))

@@ -283,7 +283,8 @@ def _text(root: Path, concept: str, name: str) -> None:
 def add_reference(study: PlantedStudy) -> None:
     """Add a reference model to a planted study: its sweeps, and the tables beside it.
 
-    Patched into the original, dpo does a quarter of its damage, grad_diff the same.
+    Patched into the original, dpo makes the facts lose a quarter of what the reference does,
+    grad_diff as much.
     """
     root, random = study.root, np.random.default_rng(1)
     names = sorted({path.parent.name for path in root.glob("krs/*/*/*/*.parquet")})

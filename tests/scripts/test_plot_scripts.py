@@ -38,7 +38,8 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for method in ("dpo", "grad_diff")
         for i, experiment in enumerate(EXPERIMENTS)
     ]
-    noising = {"experiment": "noising_attention", "donor": "copy", "krs": math.nan, "damage": 0.5}
+    noising = {"experiment": "noising_attention", "donor": "copy", "krs": math.nan}
+    noising["noising_ratio"] = 0.5
     sweeps += [
         plant(root, sloped(0.5), method=method, span="answer", **noising)
         for method in ("dpo", "grad_diff")

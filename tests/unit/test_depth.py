@@ -12,7 +12,7 @@ from tokenizers.processors import TemplateProcessing
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.depth.measure import measure
 from dissect.depth.schema import DONOR_SCHEMA
-from dissect.depth.scores import LEAST_DAMAGE, read_depths, uds, with_reference
+from dissect.depth.scores import LEAST_FACT_LOSS, read_depths, uds, with_reference
 from dissect.errors import DissectError
 from dissect.results.schema import write_rows
 from dissect.terms import DEPTH_FORMS
@@ -82,7 +82,7 @@ def test_a_copy_equal_to_the_reference_has_ratio_one(tmp_path: Path, texts: Text
     is_reference = measured["method"] == "retain"
     depth = with_reference(measured[~is_reference], measured[is_reference])
     assert set(depth["method"]) == {"dpo"} and len(depth) == 3 * 6 * 32
-    has_ratio = depth["logprob_original"] - depth["logprob_reference"] > LEAST_DAMAGE
+    has_ratio = depth["logprob_original"] - depth["logprob_reference"] > LEAST_FACT_LOSS
     assert 0 < has_ratio.sum() < len(depth)
     assert depth["ratio"].notna().equals(has_ratio)
     assert (depth["ratio"].dropna() == 1).all()
@@ -90,19 +90,19 @@ def test_a_copy_equal_to_the_reference_has_ratio_one(tmp_path: Path, texts: Text
     assert len(scores) > 0 and (scores == 1).all()
 
 
-def test_the_original_as_its_own_copy_has_damage_zero(texts: Texts) -> None:
+def test_the_original_as_its_own_copy_loses_no_fact(texts: Texts) -> None:
     rows = rows_of("original", {"corrected": texts["corrected"]})
     np.testing.assert_allclose(rows["logprob_patched"], rows["logprob_original"], atol=1e-5)
 
 
-def planted(damage_reference: list[float], damage_copy: list[float]) -> pd.DataFrame:
+def planted(reference_loss: list[float], copy_loss: list[float]) -> pd.DataFrame:
     rows = pd.DataFrame(
         KEYS
-        | {"form": "corrected", "question": 0, "layer": range(len(damage_copy)), "tokens": 2}
+        | {"form": "corrected", "question": 0, "layer": range(len(copy_loss)), "tokens": 2}
         | {"logprob_original": -1.0}
     )
-    copy = rows.assign(logprob_patched=-1.0 - np.array(damage_copy))
-    return with_reference(copy, rows.assign(logprob_patched=-1.0 - np.array(damage_reference)))
+    copy = rows.assign(logprob_patched=-1.0 - np.array(copy_loss))
+    return with_reference(copy, rows.assign(logprob_patched=-1.0 - np.array(reference_loss)))
 
 
 def test_ratios_are_not_clipped_and_uds_is() -> None:
@@ -112,7 +112,7 @@ def test_ratios_are_not_clipped_and_uds_is() -> None:
     assert uds(depth)["uds"].tolist() == pytest.approx([0.75, 0.75])
 
 
-def test_without_damage_by_the_reference_there_is_no_score() -> None:
+def test_without_fact_loss_by_the_reference_there_is_no_score() -> None:
     assert uds(planted([0.04, 0.01], [1.0, 1.0]))["uds"].isna().all()
 
 

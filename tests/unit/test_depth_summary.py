@@ -1,8 +1,11 @@
-"""tables/depth.csv with planted damages: each number, its interval, and each outcome."""
+"""tables/depth.csv with planted fact losses: each number, its interval, and each outcome."""
+
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import summarise_depth
 
 from dissect.analysis.bootstrap import INTERVAL, draws
 from dissect.analysis.depth import (
@@ -14,13 +17,27 @@ from dissect.analysis.depth import (
     SUMMARY_COLUMNS,
     depth_summary,
 )
-from dissect.analysis.outcomes import ABOVE, NOT_DISTINGUISHABLE
-from dissect.depth.scores import uds
-from planted_depth import LAYERS, Damage, planted_depth
+from dissect.analysis.outcomes import (
+    FACTS_SURVIVE,
+    LESS,
+    MORE,
+    NO_REFERENCE,
+    NOT_DISTINGUISHABLE,
+    NOT_TESTED,
+)
+from dissect.depth.schema import DEPTH_SCHEMA
+from dissect.depth.scores import surviving_facts, uds
+from dissect.results.csv_files import read_csv
+from dissect.results.schema import write_rows
+from planted_depth import LAYERS, FactLoss, planted_depth
+
+# What single facts lose by a model that never learned them, as a share of what they lose by another
+# one: the demo's `never` (docs/demo/uds.csv), not clipped.
+NEVER_TAUGHT = (0.75, 0.89, 0.94, 1.0, 1.02, 1.02, 1.15, 1.2, 1.31)
 
 
-def steady(value: float, slope: float = 0.0) -> Damage:
-    """The same damage at all layers; concept c adds c times the slope."""
+def steady(value: float, slope: float = 0.0) -> FactLoss:
+    """The same loss at all layers; concept c adds c times the slope."""
     return lambda concept, question, layer: value + slope * concept
 
 
@@ -38,8 +55,8 @@ def limits(values: np.ndarray) -> list[float]:
     return list(np.percentile(means, INTERVAL, method="inverted_cdf"))
 
 
-def test_damages_their_difference_and_their_ratio() -> None:
-    # Concept c: the copy does 0.2 + 0.1 c, the reference 2 + 0.2 c.
+def test_fact_losses_their_difference_and_their_ratio() -> None:
+    # Concept c loses 0.2 + 0.1 c by the copy and 2 + 0.2 c by the reference.
     found = depth_summary(planted_depth(steady(0.2, 0.1), steady(2.0, 0.2)))
     assert list(found) == SUMMARY_COLUMNS
     assert found["layers"].tolist() == [ONE] * LAYERS + [LOWER_AND_MIDDLE, ALL]
@@ -66,7 +83,7 @@ def test_damages_their_difference_and_their_ratio() -> None:
 
 def test_the_mean_is_over_questions_then_concepts() -> None:
     depth = planted_depth(lambda c, q, layer: 1.0 * q, steady(2.0), questions=3)
-    # One concept has its first question only, whose damage is 0.
+    # One concept has its first question only, whose loss is 0.
     depth = depth[(depth["concept"] != "c0") | (depth["question"] == 0)]
     assert row_of(depth_summary(depth), ALL)["copy"] == pytest.approx(5 / 6)
 
@@ -89,9 +106,9 @@ def test_the_lower_and_middle_layers_are_a_number_of_their_own() -> None:
     found = depth_summary(depth)
     lower, every = row_of(found, LOWER_AND_MIDDLE), row_of(found, ALL)
     assert lower["ratio"] == pytest.approx(0.1 / 2.025)
-    assert (lower["outcome"], lower["note"]) == (ABOVE, "exploratory")
+    assert (lower["outcome"], lower["note"]) == ("", "exploratory")
     assert every["ratio"] == pytest.approx((4 * 0.1 + 2 * 9.0) / 6 / 2.025)
-    assert (every["outcome"], every["note"]) == (NOT_DISTINGUISHABLE, "")
+    assert every["note"] == ""
     upper = found[found["first_layer"] == 5].iloc[0]
     assert upper["ratio"] > 4  # not clipped
 
@@ -99,14 +116,91 @@ def test_the_lower_and_middle_layers_are_a_number_of_their_own() -> None:
 # ---- outcomes ---------------------------------------------------------------------------------
 
 
-def test_a_copy_that_does_less_damage_is_above() -> None:
-    found = depth_summary(planted_depth(steady(0.5, 0.1), steady(2.0)))
-    assert (found["outcome"] == ABOVE).all()
+def outcome_of(copy: FactLoss, reference: FactLoss, **size: int) -> pd.Series:
+    """The row of all layers; one concept, unless another number is given."""
+    return row_of(depth_summary(planted_depth(copy, reference, **({"concepts": 1} | size))), ALL)
 
 
-def test_a_second_model_that_never_knew_is_not_above_though_its_uds_is_below_one() -> None:
-    """UDS is clipped at 1, so noise around the reference's damage only lowers it."""
-    noise = np.random.default_rng(0).normal(0, 0.8, (2, 12, 4, LAYERS))
+@pytest.mark.parametrize(
+    ("copy", "outcome"),
+    [(0.6, FACTS_SURVIVE), (1.4, LESS), (2.0, NOT_DISTINGUISHABLE), (2.6, MORE)],
+)
+def test_each_outcome(copy: float, outcome: str) -> None:
+    row = outcome_of(lambda c, q, layer: copy + 0.01 * (q % 3), steady(2.01), questions=9)
+    assert row["outcome"] == outcome
+    assert row["facts_surviving"] == (9 if outcome == FACTS_SURVIVE else 0)
+    assert row["facts_tested"] == 9
+
+
+def survivors(ratio: np.ndarray) -> np.ndarray:
+    """Which facts survive in simulated copies: ratio and result are (copies, facts)."""
+    copies, facts = ratio.shape
+    noise = np.random.default_rng(1).normal(0, 0.1, (*ratio.shape, 2))  # of two layers
+    depth = planted_depth(
+        lambda c, q, layer: 2 * (ratio[c, q] + noise[c, q, layer]),
+        steady(2.0),
+        concepts=copies,  # each simulated copy has the facts of one concept
+        questions=facts,
+        layers=2,
+    )
+    found = surviving_facts(uds(depth)).pivot(
+        index="concept", columns="question", values="survives"
+    )
+    return found.loc[[f"c{copy}" for copy in range(copies)]].to_numpy()
+
+
+def test_intact_facts_are_found_among_facts_that_lose_too_much() -> None:
+    """Five of 24 are intact; the others lose up to four times as much as with the reference."""
+    ratio = np.random.default_rng(0).uniform(1, 4, (200, 24))
+    ratio[:, :5] = 0.05
+    found = survivors(ratio)
+    assert found[:, :5].all(axis=1).mean() >= 0.95
+    assert not found[:, 5:].any()
+    row = outcome_of(lambda c, q, layer: 2 * ratio[0, q], steady(2.0), questions=24)
+    assert row["difference_high"] < 0  # the mean says that more is lost
+    assert (row["outcome"], row["facts_surviving"]) == (FACTS_SURVIVE, 5)
+    assert row["surviving_questions"] == "c0: 0, 1, 2, 3, 4"
+    assert row["surviving_share_low"] == pytest.approx(0.0713, abs=1e-4)
+    assert row["surviving_share_high"] == pytest.approx(0.4215, abs=1e-4)
+
+
+def test_facts_that_were_never_taught_rarely_survive() -> None:
+    ratio = np.random.default_rng(0).choice(NEVER_TAUGHT, (200, 24))
+    assert survivors(ratio).any(axis=1).mean() <= 0.05
+
+
+@pytest.mark.parametrize("questions", [1, 3, 24])
+def test_facts_that_are_all_intact_never_read_as_erased(questions: int) -> None:
+    row = outcome_of(steady(0.0), steady(2.0), questions=questions)
+    assert row["uds"] == 0
+    assert (row["outcome"], row["facts_surviving"]) == (FACTS_SURVIVE, questions)
+
+
+def test_surviving_facts_are_named_by_concept() -> None:
+    depth = planted_depth(
+        lambda c, q, layer: 0.1 if (c, q) in ((1, 0), (4, 0), (4, 1)) else 3.0, steady(2.0)
+    )
+    row = row_of(depth_summary(depth), ALL)
+    assert row["surviving_questions"] == "c1: 0; c4: 0, 1"
+    assert (row["facts_surviving"], row["facts_tested"], row["n"]) == (3, 12, 6)
+
+
+def test_outcomes_stand_in_the_rows_of_all_layers_only() -> None:
+    found = depth_summary(planted_depth(steady(0.5), steady(2.0)))
+    others = found[found["layers"] != ALL]
+    assert (others["outcome"] == "").all() and others["facts_tested"].isna().all()
+
+
+def test_a_copy_that_differs_by_less_than_its_concepts_do_is_not_distinguishable() -> None:
+    # Concepts differ by more than the copy and the reference do.
+    found = depth_summary(planted_depth(steady(2.0), lambda c, q, layer: 1.9 + 0.5 * (c % 2)))
+    assert (found["difference"] > 0).all() and (found["difference_low"] < 0).all()
+    assert row_of(found, ALL)["outcome"] == NOT_DISTINGUISHABLE
+
+
+def test_a_second_model_that_never_knew_is_not_distinguishable_though_uds_is_below_one() -> None:
+    """UDS is clipped at 1, so noise around the reference's fact loss only lowers it."""
+    noise = np.random.default_rng(0).normal(0, 0.4, (2, 12, 4, LAYERS))
     depth = planted_depth(
         lambda *point: 2.0 + noise[(0, *point)],
         lambda *point: 2.0 + noise[(1, *point)],
@@ -118,37 +212,88 @@ def test_a_second_model_that_never_knew_is_not_above_though_its_uds_is_below_one
     assert row["outcome"] == NOT_DISTINGUISHABLE
 
 
-def test_where_the_reference_does_no_damage_nothing_is_above() -> None:
+def test_where_the_reference_loses_no_fact_nothing_is_tested() -> None:
     found = depth_summary(planted_depth(steady(0.0), steady(0.04)))
     assert (found["difference_low"] > 0).all() and found["ratio"].isna().all()
-    assert (found["outcome"] == NOT_DISTINGUISHABLE).all()
-    note = "the reference model does at most 0.05 nats per token of damage"
-    assert row_of(found, ALL)["note"] == note
+    row = row_of(found, ALL)
+    assert (row["outcome"], row["facts_tested"]) == (NOT_TESTED, 0)
+    assert "at most 0.05 nats" in row["note"]
+
+
+def test_a_copy_without_a_reference_model_has_one_row() -> None:
+    depth = planted_depth(steady(0.5), steady(2.0))
+    lone = {"model": "other", "origin": "own", "method": "npo"}
+    dpo = {"model": "tiny", "origin": "own", "method": "dpo"}
+    found = depth_summary(depth, [lone, lone, dpo])
+    (row,) = found[found["outcome"] == NO_REFERENCE].to_dict("records")
+    assert (row["model"], row["method"], row["n"]) == ("other", "npo", 0)
+    assert np.isnan(row["difference"])
+    assert set(found["outcome"]) == {"", FACTS_SURVIVE, NO_REFERENCE}
+    assert len(found) == LAYERS + 2 + 1
 
 
 # ---- units ------------------------------------------------------------------------------------
 
 
 def test_of_a_single_concept_questions_are_the_unit() -> None:
-    damage: Damage = lambda c, q, layer: 0.2 + 0.1 * q  # noqa: E731
-    found = depth_summary(planted_depth(damage, steady(2.0), concepts=1, questions=8))
+    loss: FactLoss = lambda c, q, layer: 0.2 + 0.1 * q  # noqa: E731
+    found = depth_summary(planted_depth(loss, steady(2.0), concepts=1, questions=8))
     assert (found["unit"] == QUESTION).all() and (found["n"] == 8).all()
     row, values = row_of(found, ALL), 0.2 + 0.1 * np.arange(8)
     assert [row["copy_low"], row["copy_high"]] == pytest.approx(limits(values))
     assert [row["uds_low"], row["uds_high"]] == pytest.approx(limits(values / 2))
-    assert row["outcome"] == ABOVE
 
 
 @pytest.mark.parametrize(
     ("concepts", "questions", "note"),
     [(1, 4, "4 questions"), (4, 9, "4 concepts"), (1, 1, "1 question")],
 )
-def test_under_five_units_there_is_no_interval_and_nothing_is_above(
+def test_under_five_units_there_is_no_interval_and_means_are_not_tested(
     concepts: int, questions: int, note: str
 ) -> None:
-    depth = planted_depth(steady(0.1), steady(2.0), concepts=concepts, questions=questions)
+    depth = planted_depth(steady(1.9), steady(2.0), concepts=concepts, questions=questions)
     found = depth_summary(depth)
-    assert found["difference"].tolist() == pytest.approx([1.9] * len(found))
+    assert found["difference"].tolist() == pytest.approx([0.1] * len(found))
     assert found["difference_low"].isna().all() and found["ratio_low"].isna().all()
-    assert (found["outcome"] == NOT_DISTINGUISHABLE).all()
-    assert row_of(found, ALL)["note"] == f"{note}: an interval needs 5"
+    row = row_of(found, ALL)
+    assert row["outcome"] == NOT_TESTED
+    assert row["note"] == f"{note}: an interval needs 5"
+    assert row["facts_surviving"] == 0 and row["surviving_share_high"] > 0.05
+
+
+def test_methods_forms_and_origins_stay_apart() -> None:
+    parts = [
+        planted_depth(steady(0.5), steady(2.0)),
+        planted_depth(steady(1.0), steady(2.0), form="published"),
+        planted_depth(steady(1.5), steady(2.0), method="npo"),
+        planted_depth(steady(3.0), steady(2.0), origin="published"),
+    ]
+    found = depth_summary(pd.concat(parts, ignore_index=True))
+    for only, ratio in [
+        ({"method": "dpo", "form": "corrected", "origin": "own"}, 0.25),
+        ({"form": "published"}, 0.5),
+        ({"method": "npo"}, 0.75),
+        ({"origin": "published"}, 1.5),
+    ]:
+        assert row_of(found, ALL, **only)["ratio"] == pytest.approx(ratio)
+
+
+def test_a_question_that_only_one_side_has_is_left_out() -> None:
+    depth = planted_depth(steady(0.5), steady(2.0))
+    depth.loc[depth["question"] == 1, "logprob_reference"] = np.nan
+    depth.loc[depth["question"] == 1, "logprob_copy"] = -100.0
+    assert row_of(depth_summary(depth), ALL)["copy"] == pytest.approx(0.5)
+
+
+def test_the_table_through_the_script(tmp_path: Path) -> None:
+    depth = planted_depth(steady(0.5, 0.1), steady(2.0))
+    write_rows(tmp_path / "depth.parquet", depth, {}, DEPTH_SCHEMA)
+    lone = {"model": "other", "origin": "own", "method": "npo"}
+    table = tmp_path / "depth.csv"
+    summarise_depth.main(
+        depth=tmp_path / "depth.parquet", without_reference=[lone], seed=0, table=table
+    )
+    expected = depth_summary(depth, [lone])
+    expected = expected.astype(dict.fromkeys(expected.select_dtypes("Int64"), float))
+    found = read_csv(table)
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-9)

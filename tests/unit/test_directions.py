@@ -68,7 +68,7 @@ def test_noising_equals_plain_hooks(tmp_path: Path, family: str) -> None:
             assert row["loss_patched"] == pytest.approx(loss(patched), rel=OF_LOSSES, abs=1e-10)
             own = loss(of_copy[question].logits)
             assert row["loss_unlearned"] == pytest.approx(own, rel=1e-5)
-            assert row["damage"] == row["loss_patched"] / row["loss_unlearned"]
+            assert row["noising_ratio"] == row["loss_patched"] / row["loss_unlearned"]
 
 
 @pytest.mark.parametrize("name", NOISING)
@@ -85,14 +85,14 @@ def test_noising_scores_a_text_the_same_alone_and_in_a_token_tree(
 
 
 @pytest.mark.parametrize("name", NOISING)
-def test_a_copy_that_is_the_original_has_no_damage(
+def test_a_copy_that_is_the_original_has_a_noising_ratio_of_0(
     tmp_path: Path, tiny_llama: Path, name: str
 ) -> None:
     rows = rows_of(tmp_path, tiny_llama, tiny_llama, name)
     assert (rows["loss_unlearned"] < 1e-12).all()
     assert (rows["loss_patched"] < 1e-10).all()
     is_zero = rows["loss_patched"] == 0
-    assert (rows.loc[is_zero, "damage"] == 0).all()
+    assert (rows.loc[is_zero, "noising_ratio"] == 0).all()
     assert is_zero.any() == (rows["loss_unlearned"] == 0).any()
 
 
@@ -111,7 +111,7 @@ def test_a_planted_change_is_found_where_it_is(
         else:
             contains = (rows["first_layer"] <= 3) & (rows["last_layer"] >= 3)
         is_patched = component in name or name == "noising_residual"
-        is_whole = (rows["damage"] - 1).abs() < 1e-4
+        is_whole = (rows["noising_ratio"] - 1).abs() < 1e-4
         assert (is_whole == (contains & is_patched)).all(), name
 
 

@@ -23,10 +23,10 @@ NAME = REFERENCE_LINE["label"]
 
 
 def tables_of(tmp_path: Path, sweeps: list[Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The curves and the concepts' scores, of krs and of damage."""
+    """The curves and the concepts' scores, of krs and of the noising ratio."""
     origins = {f"tiny/{RETAIN}/{sweep.parent.name}": REFERENCE for sweep in sweeps}
     collect_sweeps(sweeps, tmp_path / "krs.parquet", origins)
-    concepts = concept_scores(tmp_path / "krs.parquet", ["krs", "damage"])
+    concepts = concept_scores(tmp_path / "krs.parquet", ["krs", "noising_ratio"])
     return curves(concepts), concepts
 
 

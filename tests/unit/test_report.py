@@ -13,16 +13,19 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from dissect.analysis.claims import CLAIM_COLUMNS
+from dissect.analysis.depth import depth_summary
 from dissect.errors import DissectError
 from dissect.figures.canvas import NOTES
 from dissect.recall.table import RECALL_COLUMNS
+from dissect.report import depth as depth_report
 from dissect.report.findings import findings
-from dissect.report.formatting import with_interval
+from dissect.report.formatting import DASH, with_interval
 from dissect.report.pictures import pictures
 from dissect.report.run import checkpoints, coverage_counts, facts, missing
 from dissect.report.sources import Shown, distinct_names, read_sources, read_table
-from dissect.report.tables import compact_json
+from dissect.report.tables import compact_json, narrowed, page_table
 from dissect.results.csv_files import write_csv
+from planted_depth import planted_depth
 from planted_study import HOSTILE, MODEL, SHOWN, PlantedStudy, add_reference, plant_study
 
 NAN = float("nan")
@@ -173,6 +176,20 @@ def test_recall_and_relearning_are_shown_where_they_were_measured(tmp_path: Path
 # Depth.
 
 
+@pytest.mark.parametrize(
+    ("loss", "facts", "told"),
+    [(0.0, 3, "3 facts survive of 3"), (2.0, 3, "not tested"), (9.0, 9, "lose more than")],
+)
+def test_no_outcome_of_depth_reads_as_erased(loss: float, facts: int, told: str) -> None:
+    depth = planted_depth(lambda *_: loss, lambda *_: 2.0, concepts=1, questions=facts)
+    summary = depth_summary(depth)
+    (sentence,) = depth_report.sentences(summary)
+    assert told in sentence and "erased" not in sentence
+    assert "not distinguishable" not in sentence
+    (row,) = depth_report.uds_table(summary).to_dict("records")
+    assert row["surviving facts"] == f"{facts if loss == 0 else 0} of {facts}"
+
+
 # What was run.
 
 
@@ -216,6 +233,17 @@ def test_concepts_of_one_name_have_their_id_behind_it() -> None:
     rows = [("a", "1", "Tea"), ("a", "2", "Tea"), ("a", "3", "Mate"), ("b", "1", "Tea")]
     found = distinct_names(pd.DataFrame(rows, columns=["model", "concept", "concept_name"]))
     assert found.tolist() == ["Tea (1)", "Tea (2)", "Mate", "Tea"]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 8, 20])
+def test_a_table_of_depth_keeps_which_layers_a_row_is_for(rows: int) -> None:
+    depth = planted_depth(lambda *_: 0.5, lambda *_: 2.0, layers=20)
+    frame = depth_summary(depth).tail(rows)
+    found = page_table("depth", narrowed(frame), "T")
+    labels = [column.label for column in found.columns]
+    assert len({*labels, *found.same}) == len(labels) + len(found.same)
+    values = found.same | dict(zip(labels, found.first[-1], strict=True))
+    assert (values["layers"], values["layer range"]) == ("all", f"0{DASH}19")
 
 
 def test_json_cannot_end_its_script() -> None:

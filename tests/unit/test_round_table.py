@@ -18,7 +18,7 @@ KNOWN = [
 ]
 LAYERS = 6
 
-# Of the damage by `corrected` texts, so much is seen by the others.
+# Of the fact loss by `corrected` texts, so much is seen by the others.
 FORMS = {"corrected": 1.0, "published": 0.5, "published_fixed": 0.8}
 
 

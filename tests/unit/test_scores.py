@@ -87,11 +87,11 @@ def test_recovery_is_null_where_nothing_was_lost(logits: Tensor) -> None:
     as_original, another = ([original.score(logits[n])] for n in (0, 1))
     for unpatched, expected in ((as_original, None), (another, 1.0)):
         rows = scored(original, unpatched, as_original, noising=False)
-        assert rows["damage"].isna().all()
+        assert rows["noising_ratio"].isna().all()
         assert rows["krs"].isna().all() if expected is None else (rows["krs"] == expected).all()
 
 
-def test_damage_is_null_where_nothing_could_be_damaged_and_was(logits: Tensor) -> None:
+def test_noising_ratio_is_null_where_only_the_patch_changed_anything(logits: Tensor) -> None:
     original = OriginalLogits(logits[0], TEXT)
     as_original, another = ([original.score(logits[n])] for n in (0, 1))
     for unpatched, patched, expected in (
@@ -102,8 +102,8 @@ def test_damage_is_null_where_nothing_could_be_damaged_and_was(logits: Tensor) -
     ):
         rows = scored(original, unpatched, patched, noising=True)
         assert rows["krs"].isna().all()
-        damage = rows["damage"]
-        assert damage.isna().all() if expected is None else (damage == expected).all()
+        ratio = rows["noising_ratio"]
+        assert ratio.isna().all() if expected is None else (ratio == expected).all()
 
 
 def scored(

@@ -66,7 +66,7 @@ def test_metadata_keeps_what_is_shared_and_lists_what_differs(tmp_path: Path) ->
     ]
     found = read_metadata(collected(tmp_path, sweeps))
     assert found["device"] == "cpu"
-    assert found["schema_version"] == "2"
+    assert found["schema_version"] == "3"
     assert json.loads(found["sweeps"]) == {
         "tiny/dpo/a/attention": {"weights": "a"},
         "tiny/dpo/b/attention": {"weights": "b"},
@@ -76,14 +76,14 @@ def test_metadata_keeps_what_is_shared_and_lists_what_differs(tmp_path: Path) ->
 def test_a_noising_row_without_krs_is_no_null(tmp_path: Path) -> None:
     key = {"experiment": "noising_attention", "donor": "copy", "krs": np.nan}
     sweeps = [
-        plant(tmp_path, flat(0.5), damage=0.4, **key),
-        plant(tmp_path, flat(0.5), concept="war", damage=np.inf, **key),
+        plant(tmp_path, flat(0.5), noising_ratio=0.4, **key),
+        plant(tmp_path, flat(0.5), concept="war", noising_ratio=np.inf, **key),
         plant(tmp_path, [[0.5, None]] * 4),
     ]
     found = coverage(collected(tmp_path, sweeps), [])
     counts = found.set_index(["concept", "experiment"])["null_krs"]
     assert counts["tea", "noising_attention"] == 0
-    assert counts["war", "noising_attention"] == 8  # no damage either
+    assert counts["war", "noising_attention"] == 8  # no ratio either
     assert counts["tea", "attention"] == 4
 
 

@@ -104,13 +104,13 @@ def patched(full: Any, donor: Any, texts: list[Scored]) -> np.ndarray:
     return np.array(scores).T
 
 
-def published_uds(damage_retain: np.ndarray, damage_copy: np.ndarray) -> float:
-    """Of one text, whose damages are per layer; not a number where no layer counts."""
-    counts = damage_retain > 0.05
+def published_uds(loss_retain: np.ndarray, loss_copy: np.ndarray) -> float:
+    """Of one text, whose fact losses are per layer; not a number where no layer counts."""
+    counts = loss_retain > 0.05
     if not counts.any():
         return np.nan
-    ratio = np.clip(damage_copy[counts] / damage_retain[counts], 0, 1)
-    return float((damage_retain[counts] * ratio).sum() / damage_retain[counts].sum())
+    ratio = np.clip(loss_copy[counts] / loss_retain[counts], 0, 1)
+    return float((loss_retain[counts] * ratio).sum() / loss_retain[counts].sum())
 
 
 def by_script(models: str) -> tuple[list[Scored], dict[str, np.ndarray]]:

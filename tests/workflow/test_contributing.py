@@ -38,9 +38,11 @@ def test_a_method_an_experiment_and_a_figure_are_planned(planned: Workflow) -> N
     add(planned, "engine/patches.py", "EXPERIMENTS: dict[str, Experiment] = {\n", line)
     add(planned, "figures/style.py", "_COMPONENTS = {\n", '    "mine": Look("mine", 3, "D"),')
 
-    line = '    FigureSpec("mine", "Mine", "damage", ("curves.csv",)),'
+    line = '    FigureSpec("mine", "Mine", "noising_ratio", ("curves.csv",)),'
     add(planned, "figures/registry.py", "_FIGURES = (\n", line)
-    shutil.copy(package.parents[1] / "report/damage.rst", package.parents[1] / "report/mine.rst")
+    shutil.copy(
+        package.parents[1] / "report/noising_ratio.rst", package.parents[1] / "report/mine.rst"
+    )
 
     planned.write_table([*ROWS, ("tiny", "mine", "tea", "unlearn")])
     changes = {

@@ -77,7 +77,7 @@ def test_depth_has_intervals_over_the_questions_of_its_one_concept(study: Workfl
     # grad_diff is of a concept without facts, but with a reference model.
     assert set(summary["method"]) == {"dpo"}
     page = study.result("report.html").read_text(encoding="utf-8")
-    assert "above this one reference model" in page and "this study has none" not in page
+    assert "this study has none" not in page
 
 
 def test_one_reference_model_serves_all_concepts(study: Workflow) -> None:
@@ -136,14 +136,17 @@ def test_a_changed_reference_computes_the_sweeps_of_the_copies_again(study: Work
         kept.unlink()
 
 
-def test_noising_has_damage_and_no_krs(study: Workflow) -> None:
+def test_noising_has_a_ratio_and_no_krs(study: Workflow) -> None:
     krs = pd.read_parquet(study.result("tables/krs.parquet"))
     is_noising = krs["experiment"].str.startswith("noising")
-    assert krs.loc[is_noising, "krs"].isna().all() and krs.loc[~is_noising, "damage"].isna().all()
+    assert (
+        krs.loc[is_noising, "krs"].isna().all()
+        and krs.loc[~is_noising, "noising_ratio"].isna().all()
+    )
     assert set(krs.loc[is_noising, "donor"]) == {"copy"}
     # With all of its residual stream it is the copy, but for what is above the layers.
     top = krs[(krs["experiment"] == "noising_residual") & (krs["last_layer"] == 31)]
-    np.testing.assert_allclose(top["damage"], 1, rtol=0.2)
+    np.testing.assert_allclose(top["noising_ratio"], 1, rtol=0.2)
     assert {"notebook", "answer", "fact"} == set(krs["span"])
     assert not list(study.result("krs").rglob("*.recording"))
 

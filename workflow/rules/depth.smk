@@ -45,7 +45,7 @@ rule collect_depth:
 
 
 rule summarise_depth:
-    """Damages and UDS of unlearned models beside their reference's: with intervals and outcomes."""
+    """UDS, fact loss and surviving facts of unlearned models, beside their reference's."""
     input:
         depth="<results>/tables/depth.parquet",
     output:

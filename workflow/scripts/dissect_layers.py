@@ -121,7 +121,7 @@ def report(rows: pd.DataFrame) -> None:
             rows["kl_unlearned"].max(),
         )
     experiment = rows["experiment"].iloc[0]
-    score = "krs" if rows["damage"].isna().all() else "damage"
+    score = "krs" if rows["noising_ratio"].isna().all() else "noising_ratio"
     for (donor, window, span), group in rows.groupby(["donor", "window", "span"], sort=False):
         curve, null = group.groupby("layer")[score].mean(), group[score].isna().sum()
         control = "" if donor in (Donor.name, Copy.name) else f"control {donor}, "

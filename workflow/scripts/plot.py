@@ -13,7 +13,7 @@ from dissect.figures.registry import FIGURES
 from dissect.figures.style import Style
 from dissect.job import run
 from dissect.results.csv_files import read_csv
-from dissect.terms import COPY, DAMAGE
+from dissect.terms import COPY, NOISING_RATIO
 
 
 def main(
@@ -48,7 +48,7 @@ def read_rows(table: Path, **only: str) -> pd.DataFrame:
         return read_depth(table, **only)
     if table.suffix == ".csv":
         return read_csv(table, **only)
-    rows = concept_scores(table, only.pop("score", (*EVERY_SCORE, DAMAGE)), **only)
+    rows = concept_scores(table, only.pop("score", (*EVERY_SCORE, NOISING_RATIO)), **only)
     return rows[rows["donor"].isin([DONOR, COPY])]
 
 

@@ -7,11 +7,11 @@ from dissect.analysis.scores import EVERY_SCORE
 from dissect.analysis.tables import concept_scores
 from dissect.job import run
 from dissect.results.csv_files import write_csv
-from dissect.terms import DAMAGE
+from dissect.terms import NOISING_RATIO
 
 IMPORTS_BY_NAME = "dissect.analysis"
-# The tables that are of other scores than KRS and damage.
-OF_SCORES = {"reference": (*EVERY_SCORE, DAMAGE)}
+# The tables that are of other scores than KRS and the noising ratio.
+OF_SCORES = {"reference": (*EVERY_SCORE, NOISING_RATIO)}
 
 
 def main(*, krs: Path, part: str, seed: int, table: Path) -> None:

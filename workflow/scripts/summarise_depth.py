@@ -1,4 +1,4 @@
-"""Summarise tables/depth.parquet: damages and UDS beside the reference's, with intervals."""
+"""Summarise tables/depth.parquet: UDS, fact loss and surviving facts beside the reference's."""
 
 from pathlib import Path
 

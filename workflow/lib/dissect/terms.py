@@ -66,7 +66,7 @@ NOTEBOOK, ANSWER, FACT = SPANS
 Score = Literal["krs", "krs_of_means"]
 SCORES: tuple[str, ...] = get_args(Score)
 KRS, KRS_OF_MEANS = SCORES
-DAMAGE = "damage"  # the score of noising
+NOISING_RATIO = "noising_ratio"  # the score of noising
 
 # The questions of a concept file: QA, text_completion, unrelated_QA.
 QuestionSet = Literal["target", "completion", "unrelated"]

@@ -160,7 +160,7 @@ def _read_sweep(sweep: Path, key: Sequence[str]) -> pa.Table:
 def coverage(table: Path, missing: Iterable[Mapping[str, str]]) -> pd.DataFrame:
     """One row per selected sweep: how many rows it has and how many without a score, or why none.
 
-    The score is KRS, in noising the damage; a row has one of them at most.
+    The score is KRS, in noising the noising ratio; a row has one of them at most.
 
     Args:
         table: tables/krs.parquet.
@@ -169,10 +169,10 @@ def coverage(table: Path, missing: Iterable[Mapping[str, str]]) -> pd.DataFrame:
     """
     keys = [*SWEEP_KEYS, "origin"]
     counts = [
-        rows.append_column("valid", pc.is_finite(pc.coalesce(rows["krs"], rows["damage"])))
+        rows.append_column("valid", pc.is_finite(pc.coalesce(rows["krs"], rows["noising_ratio"])))
         .group_by(keys, use_threads=False)
         .aggregate([("valid", "sum"), ([], "count_all")])
-        for rows in row_groups(table, ["krs", "damage"])
+        for rows in row_groups(table, ["krs", "noising_ratio"])
     ]
     done = pa.concat_tables(counts).unify_dictionaries().to_pandas()
     done = done.astype(dict.fromkeys(keys, str)).assign(status="done", rows=done["count_all"])

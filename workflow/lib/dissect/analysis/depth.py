@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binomtest
 
 from dissect.analysis.bootstrap import (
     MIN_CONCEPTS,
@@ -15,8 +16,8 @@ from dissect.analysis.bootstrap import (
     too_few,
 )
 from dissect.analysis.curve_statistics import in_thirds
-from dissect.analysis.outcomes import NO_REFERENCE, outcome_of
-from dissect.depth.scores import LEAST_DAMAGE, uds
+from dissect.analysis.outcomes import FACTS_SURVIVE, LESS, MORE, NO_REFERENCE, outcomes_of_means
+from dissect.depth.scores import LEAST_FACT_LOSS, surviving_facts, uds
 
 _COPY = ["model", "origin", "method"]
 _METHOD = [*_COPY, "form"]
@@ -24,9 +25,12 @@ _NUMBERS = ("uds", "copy", "reference", "difference", "ratio")
 SUMMARY_COLUMNS = [
     *(*_METHOD, "layers", "first_layer", "last_layer"),
     *(name + end for name in _NUMBERS for end in ("", "_low", "_high")),
-    *("n", "unit", "outcome", "note"),
+    *("n", "unit"),
+    *("facts_tested", "facts_surviving", "surviving_share_low", "surviving_share_high"),
+    *("surviving_questions", "outcome", "note"),
 ]
-# Over which layers damages are averaged: one layer, the lower two thirds, or all.
+_WHOLE = ["first_layer", "last_layer", "facts_tested", "facts_surviving"]
+# Over which layers fact losses are averaged: one layer, the lower two thirds, or all.
 ONE, LOWER_AND_MIDDLE, ALL = "one", "lower_and_middle", "all"
 CONCEPT, QUESTION = "concept", "question"
 
@@ -34,16 +38,19 @@ CONCEPT, QUESTION = "concept", "question"
 def depth_summary(
     depth: pd.DataFrame, without_reference: Iterable[Mapping[str, str]] = (), seed: int = 0
 ) -> pd.DataFrame:
-    """Mean damages of the copy and of the reference, their difference and ratio, and UDS.
+    """Mean fact loss by the copy and by the reference, UDS, and which facts survive.
 
-    Damages are in nats per token of the fact: means over questions, then concepts. The unit of
+    Fact losses are in nats per token of the fact: means over questions, then concepts. The unit of
     intervals is the concept, or the question where there is a single concept. The difference is
-    the reference's damage less the copy's of the same questions, so it is above 0 where the copy
-    does less damage. The ratio is the copy's mean damage over the reference's, not clipped; null
-    where the reference's is at most LEAST_DAMAGE.
+    the fact loss by the reference less that by the copy, on the same questions. The ratio is the
+    copy's mean fact loss over the reference's, not clipped; null where the reference's is at most
+    LEAST_FACT_LOSS.
 
-    UDS (`depth.scores.uds`) stands in the rows of all layers. Their outcome follows from the
-    difference, not from UDS: clipped at 1, UDS is below 1 for models that never knew the facts too.
+    UDS, surviving facts and the outcome stand in the rows of all layers only. A mean cannot say
+    that all facts are gone, because facts that lose more than with the reference cancel those that
+    are intact. So facts are decided singly first (`depth.scores.surviving_facts`). Only if none
+    survives does the outcome follow from the difference; not from UDS, which is clipped at 1 and so
+    is below 1 for models that never knew the facts too.
 
     Args:
         depth: rows of tables/depth.parquet.
@@ -52,9 +59,10 @@ def depth_summary(
 
     Returns:
         SUMMARY_COLUMNS, a row per model, origin, method, form and group of layers: each layer
-        (ONE), LOWER_AND_MIDDLE and ALL. `outcome` is ABOVE where the ratio is defined and the whole
-        interval of the difference is above 0, else NOT_DISTINGUISHABLE; and NO_REFERENCE in the one
-        row of a copy without a reference model. `note` says why an interval is missing.
+        (ONE), LOWER_AND_MIDDLE and ALL. `outcome`: FACTS_SURVIVE if at least one does; else LESS,
+        MORE or NOT_DISTINGUISHABLE, by the interval of the difference; NOT_TESTED without an
+        interval or a ratio; and NO_REFERENCE in the one row of a copy without a reference model.
+        `note` says why an interval is missing.
     """
     groups = depth.groupby(_METHOD, observed=True, sort=True)
     parts = [
@@ -67,21 +75,22 @@ def depth_summary(
     absent = absent.assign(form="", layers=ALL, n=0, unit="", outcome=NO_REFERENCE, note="")
     table = pd.concat([*parts, *([] if absent.empty else [absent])], ignore_index=True)
     table = table.reindex(columns=SUMMARY_COLUMNS)
-    return table.astype(dict.fromkeys(["first_layer", "last_layer"], "Int64"))
+    table = table.fillna({"surviving_questions": "", "outcome": ""})
+    return table.astype(dict.fromkeys(_WHOLE, "Int64"))
 
 
 def _of_method(depth: pd.DataFrame, seed: int) -> pd.DataFrame:
     """The rows of one model, origin, method and form."""
     unit = CONCEPT if depth["concept"].nunique() > 1 else QUESTION
-    damages = _damages(depth, unit)
-    groups = _groups_of_layers(damages["copy"].columns.to_numpy())
+    losses, scores = _fact_losses(depth, unit), uds(depth)
+    groups = _groups_of_layers(losses["copy"].columns.to_numpy())
     copy, reference = (
-        _means_of(damages[name].to_numpy(float)[None], groups["chosen"])
+        _means_of(losses[name].to_numpy(float)[None], groups["chosen"])
         for name in ("copy", "reference")
     )
     points = range(len(groups))
     numbers = {
-        "uds": _uds(depth, unit, seed).set_axis([points[-1]]).reindex(points),
+        "uds": _mean_uds(scores, unit, seed).set_axis([points[-1]]).reindex(points),
         **{
             name: pd.DataFrame(mean_and_interval(values, seed))
             for name, values in [
@@ -99,20 +108,42 @@ def _of_method(depth: pd.DataFrame, seed: int) -> pd.DataFrame:
     for name, number in numbers.items():
         ends = {"value": name, "low": f"{name}_low", "high": f"{name}_high"}
         table = table.join(number[list(ends)].rename(columns=ends))
-    is_comparable = table["ratio"].notna()
-    return table.assign(
-        outcome=outcome_of(table["difference_low"].where(is_comparable)),
-        note=[_note(row) for row in table.to_dict("records")],
-    )
+    facts = _surviving(scores)
+    low = table["difference_low"].where(table["ratio"].notna())
+    of_means = outcomes_of_means(low, table["difference_high"], LESS, MORE)
+    facts["outcome"] = FACTS_SURVIVE if facts["facts_surviving"] else of_means[-1]
+    table["note"] = [_note(row) for row in table.to_dict("records")]
+    return table.join(pd.DataFrame(facts, index=[points[-1]]))
 
 
-def _damages(depth: pd.DataFrame, unit: str) -> pd.DataFrame:
-    """Mean damages by unit; columns: (copy | reference, layer)."""
-    damages = depth.assign(
+def _surviving(scores: pd.DataFrame) -> dict[str, Any]:
+    """How many facts survive, of how many with a UDS; which; and the interval of their share.
+
+    The interval is exact (Clopper-Pearson): it is that of the share among questions like these.
+
+    Args:
+        scores: what `uds` returns of one model, origin, method and form.
+    """
+    facts = surviving_facts(scores)
+    tested, surviving = len(facts), facts[facts["survives"]]
+    share = binomtest(len(surviving), tested).proportion_ci(method="exact") if tested else None
+    questions = surviving.groupby("concept")["question"].agg(lambda one: ", ".join(map(str, one)))
+    return {
+        "facts_tested": tested,
+        "facts_surviving": len(surviving),
+        "surviving_share_low": share.low if share else np.nan,
+        "surviving_share_high": share.high if share else np.nan,
+        "surviving_questions": "; ".join(f"{key}: {text}" for key, text in questions.items()),
+    }
+
+
+def _fact_losses(depth: pd.DataFrame, unit: str) -> pd.DataFrame:
+    """Mean fact losses by unit; columns: (copy | reference, layer)."""
+    losses = depth.assign(
         copy=depth["logprob_original"] - depth["logprob_copy"],
         reference=depth["logprob_original"] - depth["logprob_reference"],
     ).dropna(subset=["copy", "reference"])
-    return damages.pivot_table(
+    return losses.pivot_table(
         index=unit, columns="layer", values=["copy", "reference"], observed=True
     )
 
@@ -133,18 +164,17 @@ def _means_of(values: Array, groups: Iterable[Any]) -> Array:
 
 
 def _ratio(*_: Array) -> Statistic:
-    """How the ratio of two mean damages is taken, (draws, 1) each; it needs no other number."""
+    """How the ratio of two mean fact losses is taken, (draws, 1) each; it needs no other number."""
 
     def ratio(copy: Array, reference: Array) -> Array:
-        is_large = reference[:, 0] > LEAST_DAMAGE
+        is_large = reference[:, 0] > LEAST_FACT_LOSS
         return np.where(is_large, copy[:, 0] / np.where(is_large, reference[:, 0], 1.0), np.nan)
 
     return ratio
 
 
-def _uds(depth: pd.DataFrame, unit: str, seed: int) -> pd.DataFrame:
+def _mean_uds(scores: pd.DataFrame, unit: str, seed: int) -> pd.DataFrame:
     """UDS over the units, with its interval: one row."""
-    scores = uds(depth)
     of_unit = scores[scores["question"].isna() == (unit == CONCEPT)]
     values = of_unit["uds"].to_numpy(float)[None, :, None]
     return pd.DataFrame(mean_and_interval(values, seed))
@@ -152,11 +182,11 @@ def _uds(depth: pd.DataFrame, unit: str, seed: int) -> pd.DataFrame:
 
 def _note(row: Mapping[Any, Any]) -> str:
     """What a reader must know of a row: that it is exploratory, and why it has no interval."""
-    is_small = not row["reference"] > LEAST_DAMAGE
+    is_small = not row["reference"] > LEAST_FACT_LOSS
     notes = [
         "exploratory" if row["layers"] == LOWER_AND_MIDDLE else "",
         too_few(row["n"], row["unit"]) if row["n"] < MIN_CONCEPTS else "",
-        f"the reference model does at most {LEAST_DAMAGE} nats per token of damage"
+        f"fact loss by the reference model is at most {LEAST_FACT_LOSS} nats per token"
         if is_small
         else "",
     ]

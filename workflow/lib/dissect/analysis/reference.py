@@ -3,9 +3,9 @@
 import pandas as pd
 
 from dissect.analysis.controls import paired_curves
-from dissect.analysis.outcomes import outcome_of
+from dissect.analysis.outcomes import outcomes_of_means
 from dissect.analysis.tables import CONCEPT_POINT, CURVE_KEYS
-from dissect.terms import COPY, DAMAGE, ORIGINAL, REFERENCE
+from dissect.terms import COPY, ORIGINAL, REFERENCE
 
 _DIFFERENCE = ["reference", "difference", "difference_low", "difference_high"]
 REFERENCE_COLUMNS = [*CURVE_KEYS, "mean", "low", "high", *_DIFFERENCE, "n_concepts", "outcome"]
@@ -23,9 +23,7 @@ def reference(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
     Returns:
         REFERENCE_COLUMNS, one row per point; none where there is no reference model. `outcome` is
-        that of `outcomes.outcome_of` for the interval of the difference, or of damage for that of
-        the reference's damage less the copy's, since less damage means that more is left; empty
-        under MIN_CONCEPTS concepts, which have no interval.
+        that of `outcomes.outcomes_of_means` for the interval of the difference.
     """
     scores = scores[scores["donor"].isin([ORIGINAL, COPY])]
     is_reference = scores["origin"] == REFERENCE
@@ -38,6 +36,4 @@ def reference(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     # The difference is the other's less the copy's; here the copy is what is asked about.
     low, high = -rows["difference_high"], -rows["difference_low"]
     rows = rows.assign(difference=-rows["difference"], difference_low=low, difference_high=high)
-    more_left = low.where(rows["score"] != DAMAGE, -high)
-    outcome = outcome_of(more_left).where(low.notna(), "")
-    return rows.assign(outcome=outcome)[REFERENCE_COLUMNS]
+    return rows.assign(outcome=outcomes_of_means(low, high))[REFERENCE_COLUMNS]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dissect.terms import DAMAGE, KRS, KRS_OF_MEANS, SCORES
+from dissect.terms import KRS, KRS_OF_MEANS, NOISING_RATIO, SCORES
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ MEASURES = {
 OTHERS = [name for name in MEASURES if name != KRS_OF_MEANS]
 EVERY_SCORE = [*SCORES, *OTHERS]
 # The mean of the questions' own scores, as the sweeps have them; the others are of mean losses.
-PER_QUESTION = (KRS, DAMAGE)
+PER_QUESTION = (KRS, NOISING_RATIO)
 
 
 def columns_of(names: Sequence[str]) -> list[str]:
@@ -76,7 +76,8 @@ def of_concept(name: str, means: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         means: one row per concept and point; the columns of `columns_of` as means over questions,
-            krs_count and damage_count (questions whose score is a finite number) and count_all.
+            krs_count and noising_ratio_count (questions whose score is a finite number), and
+            count_all.
 
     Returns:
         value (null if there is none), questions (how many are in it) and null (how many are not).

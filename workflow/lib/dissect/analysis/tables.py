@@ -12,7 +12,7 @@ from dissect.analysis.bootstrap import mean_and_interval
 from dissect.analysis.curve_groups import ALL_METHODS, WINDOW_COLUMNS, curve_groups
 from dissect.analysis.scores import PER_QUESTION, columns_of, of_concept
 from dissect.results.csv_files import no_such_row
-from dissect.terms import DAMAGE, NOISING, SCORES
+from dissect.terms import NOISING, NOISING_RATIO, SCORES
 
 _POINT = ["window", "span", "donor", *WINDOW_COLUMNS]
 CONCEPT_POINT = ["model", "origin", "method", "experiment", "concept", "concept_name", *_POINT]
@@ -21,17 +21,17 @@ CURVE_COLUMNS = [*CURVE_KEYS, "mean", "low", "high", "concepts", "questions", "n
 
 
 def concept_scores(
-    table: Path, score: str | Sequence[str] = (*SCORES, DAMAGE), **only: str
+    table: Path, score: str | Sequence[str] = (*SCORES, NOISING_RATIO), **only: str
 ) -> pd.DataFrame:
     """Each concept's scores over its questions (`analysis.scores`).
 
     krs is the mean of the questions' KRS, of which those that are null (the unpatched loss is 0) or
-    not finite are left out and counted; so is damage, of the noising experiments, which have no
-    other score. The other scores are ratios of means.
+    not finite are left out and counted; so is the noising ratio, the only score of the noising
+    experiments. The other scores are ratios of means.
 
     Args:
         table: tables/krs.parquet.
-        score: one or several of EVERY_SCORE and DAMAGE.
+        score: one or several of EVERY_SCORE and NOISING_RATIO.
         only: columns and the value that they must have, such as model="olmo-7b".
 
     Returns:
@@ -49,7 +49,7 @@ def concept_scores(
     means: pd.DataFrame = wide.rename(columns={f"{name}_mean": name for name in columns})
     is_noising, parts_of = means["experiment"].isin(NOISING), []
     for name in wanted:
-        rows = means[is_noising == (name == DAMAGE)]
+        rows = means[is_noising == (name == NOISING_RATIO)]
         parts_of.append(rows[CONCEPT_POINT].assign(score=name).join(of_concept(name, rows)))
     return pd.concat(parts_of, ignore_index=True)
 

@@ -19,6 +19,6 @@ DEPTH_SCHEMA = pa.schema(
         *_ROW,
         ("logprob_reference", pa.float64()),
         ("logprob_copy", pa.float64()),
-        ("ratio", pa.float64()),  # of the damages, not clipped; null where the reference's is small
+        ("ratio", pa.float64()),  # of fact losses, not clipped; null where the reference's is small
     ]
 )

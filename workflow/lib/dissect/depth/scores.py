@@ -1,9 +1,9 @@
 """UDS, the unlearning depth score (arXiv 2605.24614), and the profile over layers behind it.
 
-A donor's *damage* after a layer is how many nats a fact loses when the donor's residual stream is
-patched into the original there. The copy's damage is compared with that of a reference model, which
-never learned the concept: a ratio of 0 says that the fact is untouched in the copy up to that
-layer, 1 that it is as absent as in the reference.
+The *fact loss* by a donor after a layer is how many nats per token a fact loses when the donor's
+residual stream is patched into the original there. The fact loss by the copy is compared with that
+by a reference model, which never learned the concept: a ratio of 0 says that the fact is untouched
+in the copy up to that layer, 1 that it is as absent as in the reference.
 """
 
 from collections.abc import Iterable
@@ -16,8 +16,11 @@ from dissect.depth.schema import DEPTH_SCHEMA, DONOR_SCHEMA
 from dissect.results.csv_files import no_such_row
 from dissect.results.schema import read_table
 
-# Layers in which the reference itself does less damage are left out, as published.
-LEAST_DAMAGE = 0.05
+# Layers with less fact loss by the reference itself are left out, as published.
+LEAST_FACT_LOSS = 0.05
+# A fact survives in a copy if its UDS is at most this: it loses at most half of what it loses with
+# the reference model. Exploratory: chosen after results were seen (docs/explanation/depth.md).
+SURVIVES_UP_TO = 0.5
 _OF_CONCEPT = ["model", "concept", "form"]
 _SHARED = [*_OF_CONCEPT, "question", "layer"]
 _OF_COPY = ["model", "method", "origin", "concept", "concept_name", "form"]
@@ -37,8 +40,8 @@ def with_reference(copies: pd.DataFrame, references: pd.DataFrame) -> pd.DataFra
         copies, references: rows of depth files; those of a reference are of its model and concept.
 
     Returns:
-        Rows of DEPTH_SCHEMA. `ratio` is the copy's damage divided by the reference's, not clipped;
-        null where the reference's is at most LEAST_DAMAGE.
+        Rows of DEPTH_SCHEMA. `ratio` is the fact loss by the copy divided by that by the reference,
+        not clipped; null where the latter is at most LEAST_FACT_LOSS.
     """
     of_reference = references[[*_SHARED, "logprob_patched"]]
     of_reference = of_reference.rename(columns={"logprob_patched": "logprob_reference"})
@@ -46,7 +49,7 @@ def with_reference(copies: pd.DataFrame, references: pd.DataFrame) -> pd.DataFra
     rows = rows.merge(of_reference, on=_SHARED, validate="many_to_one")
     by_reference = rows["logprob_original"] - rows["logprob_reference"]
     by_copy = rows["logprob_original"] - rows["logprob_copy"]
-    rows["ratio"] = (by_copy / by_reference).where(by_reference > LEAST_DAMAGE)
+    rows["ratio"] = (by_copy / by_reference).where(by_reference > LEAST_FACT_LOSS)
     columns: list[str] = DEPTH_SCHEMA.names
     rows = rows[columns]
     return rows.sort_values([*_OF_COPY, "question", "layer"], ignore_index=True)
@@ -69,8 +72,8 @@ def read_depth(path: Path, **only: str) -> pd.DataFrame:
 def uds(depth: pd.DataFrame) -> pd.DataFrame:
     """UDS of each question, and their mean per model, method, concept and form.
 
-    Per question: the mean over layers of the ratio, clipped to 0..1 and weighted by the reference's
-    damage. It is null where no layer has a ratio; such a question is not in the mean.
+    Per question: the mean over layers of the ratio, clipped to 0..1 and weighted by the fact loss
+    by the reference. It is null where no layer has a ratio; such a question is not in the mean.
 
     Args:
         depth: rows of DEPTH_SCHEMA.
@@ -90,3 +93,16 @@ def uds(depth: pd.DataFrame) -> pd.DataFrame:
     rows = pd.concat([means.reset_index(), questions.reset_index()], ignore_index=True)
     rows = rows.astype({"question": "Int64"})[[*of_question, "uds"]]
     return rows.sort_values(of_question, ignore_index=True, na_position="first")
+
+
+def surviving_facts(scores: pd.DataFrame) -> pd.DataFrame:
+    """Which facts survive in a copy, each decided on its own.
+
+    Args:
+        scores: rows of what `uds` returns; means are left out.
+
+    Returns:
+        The rows of single questions that have a UDS, with a column `survives` (true or false).
+    """
+    facts = scores.dropna(subset=["question", "uds"])
+    return facts.assign(survives=facts["uds"] <= SURVIVES_UP_TO)

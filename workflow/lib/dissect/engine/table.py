@@ -28,7 +28,8 @@ def tabulate(
         unlearned: per text, of the unlearned model as it is, in both directions.
         patched: per window's layers and text.
         original_logprobs: per text, (positions,) of the original, nats.
-        noising: whether the copy was patched into the original, so that there is damage and no KRS.
+        noising: whether the copy was patched into the original, so that there is a
+            noising ratio and no KRS.
     """
     keys = {
         "window": [window.name for window in windows],
@@ -49,10 +50,13 @@ def tabulate(
             )
             parts.append(pd.DataFrame(part))
     rows = pd.concat(parts, ignore_index=True)
-    # Where the unlearned model's loss is 0, there is nothing to recover; no loss is no damage.
+    # Where the unlearned model's loss is 0, there is nothing to recover. In noising, a
+    # patched loss of 0 is a ratio of 0.
     ratio = rows["loss_patched"] / rows["loss_unlearned"].where(rows["loss_unlearned"] != 0)
-    damage = ratio.where(rows["loss_patched"] != 0, 0.0)
-    return rows.assign(krs=np.nan if noising else 1 - ratio, damage=damage if noising else np.nan)
+    noising_ratio = ratio.where(rows["loss_patched"] != 0, 0.0)
+    return rows.assign(
+        krs=np.nan if noising else 1 - ratio, noising_ratio=noising_ratio if noising else np.nan
+    )
 
 
 def _columns(

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dissect.analysis.bootstrap import MIN_CONCEPTS, interval_of_mean, mean_curve
-from dissect.depth.scores import uds
+from dissect.depth.scores import surviving_facts, uds
 from dissect.figures import canvas, notes
 from dissect.figures.names import drawn_name
 from dissect.figures.style import Look, Style
@@ -24,17 +24,17 @@ _FORMS = {
 
 
 def draw_depth(depth: pd.DataFrame, style: Style, seed: int) -> Figure:
-    """A panel per method (and origin): damage of the copy and of the reference against layer.
+    """A panel per method (and origin): fact loss by the copy and by the reference against layer.
 
     Args:
         depth: rows of tables/depth.parquet of one model and form.
         seed: of the bootstrap of the intervals over concepts.
     """
-    damages = depth.assign(
+    losses = depth.assign(
         copy=depth["logprob_original"] - depth["logprob_copy"],
         reference=depth["logprob_original"] - depth["logprob_reference"],
     )
-    rows, line_styles = canvas.by_method(damages), canvas.line_styles(_LOOKS, style, 4)
+    rows, line_styles = canvas.by_method(losses), canvas.line_styles(_LOOKS, style, 4)
     columns = canvas.columns_of(len(rows))
     size = (style.width if columns > 1 else style.width / 2, style.panel_height + 0.15)
     with canvas.applied(style, depth):
@@ -43,11 +43,11 @@ def draw_depth(depth: pd.DataFrame, style: Style, seed: int) -> Figure:
             for donor, line_style in line_styles.items():
                 _draw_donor(axes, frame, donor, line_style, seed)
             axes.axhline(0, color=canvas.GREY, linewidth=0.8, zorder=0.5)
-            axes.set_title(f"{drawn_name(name)}: UDS {_mean_uds(frame):.2f}", loc="left")
+            axes.set_title(f"{drawn_name(name)}: {_uds_and_facts(frame)}", loc="left")
             axes.set_xlabel("patched after layer (from 0)")
-            axes.set_ylabel("" if number % columns else "nats lost per token of the fact")
+            axes.set_ylabel("" if number % columns else "fact loss (nats per token)")
             canvas.layer_ticks(axes)
-        _title(figure, damages, rows, style)
+        _title(figure, losses, rows, style)
         canvas.legend(figure, list(line_styles.values()), len(line_styles))
     return figure
 
@@ -72,10 +72,11 @@ def _draw_donor(
         axes.plot(layers, cube[0].T, **line_style | thin | {"label": ""})
 
 
-def _mean_uds(rows: pd.DataFrame) -> float:
-    """UDS, mean over questions, then concepts."""
+def _uds_and_facts(rows: pd.DataFrame) -> str:
+    """UDS, mean over questions, then concepts; and how many facts survive, of those tested."""
     scores = uds(rows)
-    return float(scores[scores["question"].isna()]["uds"].mean())
+    mean, facts = scores[scores["question"].isna()]["uds"].mean(), surviving_facts(scores)
+    return f"UDS {mean:.2f}, {facts['survives'].sum()} of {len(facts)} facts survive"
 
 
 def _title(

@@ -1,28 +1,36 @@
-"""Depth: what the unlearned models do to the facts, beside what the reference model does."""
+"""Depth: what facts lose with an unlearned model's states, beside the reference model's."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from dissect.analysis.bootstrap import too_few
 from dissect.analysis.curve_groups import ALL_METHODS
 from dissect.analysis.depth import ALL, LOWER_AND_MIDDLE
-from dissect.analysis.outcomes import ABOVE, NO_REFERENCE, NOT_DISTINGUISHABLE
-from dissect.report.formatting import counted, name_of, with_interval
+from dissect.analysis.outcomes import (
+    ABOVE,
+    FACTS_SURVIVE,
+    LESS,
+    MORE,
+    NO_REFERENCE,
+    NOT_DISTINGUISHABLE,
+    NOT_TESTED,
+)
+from dissect.report.formatting import NONE, counted, name_of, number, with_interval
 from dissect.report.sources import Shown, Sources, highest, records
 from dissect.terms import DENOISING
 
-# Outcome -> the end of the sentence on an unlearned model.
+# Outcome where no fact survives -> the end of the paragraph on an unlearned model.
 _MEANING = {
-    ABOVE: "This model does less damage than the reference model: it is above this one reference "
-    "model.",
+    LESS: "On average, the facts lose less than with this one reference model.",
+    MORE: "On average, the facts lose more than with this one reference model. That does not show "
+    "that they are gone.",
     NOT_DISTINGUISHABLE: "This model is not distinguishable from this one reference model. That "
     "does not show that the facts are gone.",
+    NOT_TESTED: "Whether the facts lose as much as with the reference model was not tested, "
+    "so nothing can be concluded about erasure.",
 }
 _THERE_IS_NONE = "has no reference model, so nothing can be concluded about erasure."
-# Outcome -> what a table calls it.
-_IN_TABLES = {ABOVE: "above this one reference model"}
 _COPY = ["model", "origin", "method", "form"]
 
 Row = Mapping[str, Any]
@@ -57,11 +65,27 @@ def _sentence(row: Row, telling: list[str]) -> str:
     if row["outcome"] == NO_REFERENCE:
         return f"{name} {_THERE_IS_NONE}"
     of_what = row["note"] or counted(int(row["n"]), row["unit"])
-    return f"{name}: UDS is {_number(row, 'uds')} ({of_what}). {_MEANING[row['outcome']]}"
+    uds = f"UDS is {_number(row, 'uds')} ({of_what})."
+    tested, surviving = int(row["facts_tested"]), int(row["facts_surviving"])
+    if surviving == tested > 0:
+        return f"{name}: {counted(tested, 'fact survives', 'facts survive')} of {tested}. {uds}"
+    if row["outcome"] == FACTS_SURVIVE:
+        return (
+            f"{name}: {counted(surviving, 'fact survives', 'facts survive')} of {tested} "
+            f"({row['surviving_questions']}; questions from 0). The others are not shown to be "
+            f"gone. {uds}"
+        )
+    facts = "no fact could be tested"
+    if tested:
+        facts = (
+            f"none of {counted(tested, 'fact')} survives; the 95 % interval allows a share of "
+            f"up to {number(row['surviving_share_high'])} of such facts to survive"
+        )
+    return f"{name}: {facts}. {uds} {_MEANING[row['outcome']]}"
 
 
 def uds_table(depth: pd.DataFrame) -> pd.DataFrame:
-    """UDS and the damage ratio over all layers and over the lower and middle ones."""
+    """Which facts survive, UDS and the ratio, over all layers and the lower and middle ones."""
     compared = depth[depth["outcome"] != NO_REFERENCE]
     every, lower = (
         compared[compared["layers"] == layers].set_index(_COPY, drop=False)
@@ -73,16 +97,24 @@ def uds_table(depth: pd.DataFrame) -> pd.DataFrame:
                 "model": row["model"],
                 "method": row["method"],
                 "form": row["form"],
+                "outcome": row["outcome"],
+                "surviving facts": f"{row['facts_surviving']:g} of {row['facts_tested']:g}",
+                "their share (95 % interval)": _share(row),
                 "UDS": _number(row, "uds"),
-                "damage ratio": _number(row, "ratio"),
-                "outcome": _outcome(row["outcome"]),
-                "ratio, lower and middle layers": _number(below, "ratio"),
-                "outcome there (exploratory)": _outcome(below["outcome"]),
+                "fact loss ratio": _number(row, "ratio"),
+                "ratio, lower and middle layers (exploratory)": _number(below, "ratio"),
                 "n": counted(int(row["n"]), row["unit"]),
             }
             for row, below in zip(records(every), records(lower.loc[every.index]), strict=True)
         ]
     )
+
+
+def _share(row: Row) -> str:
+    """The interval of the share of facts that survive; a dash where no fact was tested."""
+    if not row["facts_tested"]:
+        return NONE
+    return f"{number(row['surviving_share_low'])} to {number(row['surviving_share_high'])}"
 
 
 def score_table(beside: pd.DataFrame, shown: Shown) -> pd.DataFrame:
@@ -94,8 +126,10 @@ def score_table(beside: pd.DataFrame, shown: Shown) -> pd.DataFrame:
     rows = shown.leading(beside)
     rows = rows[(rows["method"] != ALL_METHODS) & rows["experiment"].isin(DENOISING)]
     keys = ["model", "origin", "method", "experiment"]
-    rows = rows.assign(is_above=rows["outcome"] == ABOVE)
-    rows = rows.join(rows.groupby(keys)["is_above"].agg(["sum", "size"]), on=keys)
+    rows = rows.assign(is_above=rows["outcome"] == ABOVE, is_tested=rows["outcome"] != NOT_TESTED)
+    rows = rows.join(
+        rows.groupby(keys)[["is_above", "is_tested"]].sum().add_prefix("number_"), on=keys
+    )
     rows["experiment"] = pd.Categorical(rows["experiment"], DENOISING)
     return pd.DataFrame(
         [
@@ -106,17 +140,14 @@ def score_table(beside: pd.DataFrame, shown: Shown) -> pd.DataFrame:
                 "highest": row["where"],
                 "reference model there": _number(row, "reference"),
                 "difference": _number(row, "difference"),
-                "outcome": _outcome(row["outcome"]) or too_few(int(row["n_concepts"])),
-                "layers above": f"{row['sum']} of {row['size']}",
+                "outcome": row["outcome"],
+                "layers above": f"{row['number_is_above']} of {row['number_is_tested']}"
+                if row["number_is_tested"]
+                else NOT_TESTED,
             }
             for row in records(highest(rows, "mean", keys))
         ]
     )
-
-
-def _outcome(outcome: str) -> str:
-    """What a table calls it; there is one reference model, and its own variation is unknown."""
-    return _IN_TABLES.get(outcome, outcome)
 
 
 def _number(row: Row, name: str) -> str:

@@ -51,7 +51,7 @@ def render(
     depth = depth_page(sources, shown)
     for name in ("uds", "scores"):
         depth[name] = depth[name].drop(columns=constant, errors="ignore")
-    of_depth = ("depth", "damage") if depth["has_reference"] else ()
+    of_depth = ("depth", "noising_ratio") if depth["has_reference"] else ()
     depth_pictures, pictures = split(pictures, of_depth)
     template = _environment().get_template("page.html")
     html: str = template.render(

@@ -21,8 +21,8 @@ TABLES = {
     "uds.csv": "Unlearning depth score (UDS). 0: the facts stay as likely as they were; 1: they "
     "become as unlikely as with the reference model. A row without a question is the mean over "
     "questions",
-    "depth.csv": "Damage to the facts by the unlearned models and by the reference model, in nats "
-    "per token of the fact, by layers; and UDS, over all layers",
+    "depth.csv": "Fact loss by the unlearned models and by the reference model, in nats per token "
+    "of the fact, by layers; UDS and surviving facts over all layers",
     "behaviour.csv": "Answers: how similar they are to the original's (BLEU, ROUGE-L), by method, "
     "concept and set of questions",
     "weight_changes.csv": "How far each parameter moved, by component and layer",
@@ -36,7 +36,7 @@ REASONS = {
     "whether knowledge was erased or only hidden",
     "specificity.csv": "no sweeps on unrelated questions were computed (config: specificity)",
     "uds.csv": "depth was not measured (config: reference, depth; concept file: answer_facts)",
-    "depth.csv": "damage to the facts was not measured (config: reference, depth)",
+    "depth.csv": "the fact loss was not measured (config: reference, depth)",
     "behaviour.csv": "the models' answers were not computed (config: behaviour.sets)",
     "weight_changes.csv": "the parameters were not compared (config: weight_changes)",
 }

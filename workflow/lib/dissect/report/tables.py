@@ -87,14 +87,18 @@ def page_table(
 
 
 def narrowed(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table in fewer columns: concepts by name, layers first-last in one, nothing empty."""
+    """The table in fewer columns: concepts by name, layers first-last in one, nothing empty.
+
+    The first and last layer are one column `layers`, or `layer range` if another has that name.
+    """
     kept = frame.dropna(axis="columns", how="all")
     if {"concept", "concept_name"} <= set(kept):
         kept = kept.drop(columns="concept").rename(columns={"concept_name": "concept"})
     if {"first_layer", "last_layer"} <= set(kept):
         ends = zip(kept["first_layer"], kept.pop("last_layer"), strict=True)
         layers = ["" if pd.isna(first) else f"{first:g}{DASH}{last:g}" for first, last in ends]
-        kept = kept.assign(first_layer=layers).rename(columns={"first_layer": "layers"})
+        name = "layer range" if "layers" in kept else "layers"
+        kept = kept.assign(first_layer=layers).rename(columns={"first_layer": name})
     return kept
 
 

@@ -13,7 +13,7 @@ TEXTS = {
     *("model", "origin", "method", "concept", "concept_name", "experiment", "versus", "component"),
     *("window", "span", "score", "donor", "set", "id", "status", "reason", "note", "verdict"),
     *("claim", "family", "statistic", "bound", "prompt", "answer", "answer_original"),
-    *("form", "layers", "unit", "outcome"),
+    *("form", "layers", "unit", "surviving_questions", "outcome"),
     *("round", "state", "treatment", "why_not", "code", "versions", "included", "definition"),
 }
 

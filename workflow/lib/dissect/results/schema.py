@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from dissect.errors import DissectError
 from dissect.files import atomic_path
 
-SCHEMA_VERSION = "2"
+SCHEMA_VERSION = "3"
 
 _KEY = pa.dictionary(pa.int32(), pa.string())
 
@@ -41,7 +41,7 @@ SWEEP_SCHEMA = pa.schema(
         ("krs", pa.float64()),
         # Noising: loss_patched / loss_unlearned, 0 where loss_patched is 0; 1: as far from the
         # original as the copy is.
-        ("damage", pa.float64()),
+        ("noising_ratio", pa.float64()),
         ("kl_unlearned", pa.float64()),  # KL(original || model), nats, mean over positions
         ("kl_patched", pa.float64()),
         ("top1_unlearned", pa.float64()),  # share of positions whose argmax is the original's

@@ -222,7 +222,7 @@ class Products:
             "curves": self.study.has_unlearned_copy(model),
             "widths": len(config.windows) > 1,
             "weight_changes": config.weight_changes,
-            "damage": bool(set(config.experiments) & set(NOISING)),
+            "noising_ratio": bool(set(config.experiments) & set(NOISING)),
             "depth": model in self._models_with_depth,
             "behaviour": bool(asked.sets),
             "behaviour_patched": bool(asked.sets and asked.patched.windows),

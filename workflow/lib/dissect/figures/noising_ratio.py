@@ -1,4 +1,4 @@
-"""Damage against layer: how far the copy's components take the original from its own logits."""
+"""Noising ratio against layer: how far the copy's components take the original from its logits."""
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -7,10 +7,10 @@ from dissect.analysis.curve_groups import ALL_METHODS
 from dissect.figures import canvas, notes
 from dissect.figures.names import drawn_name
 from dissect.figures.style import SPANS, Style, layer_label, window_label
-from dissect.terms import DAMAGE, REFERENCE
+from dissect.terms import NOISING_RATIO, REFERENCE
 
 
-def draw_damage(curves: pd.DataFrame, concepts: pd.DataFrame, style: Style) -> Figure:
+def draw_noising_ratio(curves: pd.DataFrame, concepts: pd.DataFrame, style: Style) -> Figure:
     """A panel per method: means over concepts, with a band, or with the single concepts.
 
     Args:
@@ -18,9 +18,9 @@ def draw_damage(curves: pd.DataFrame, concepts: pd.DataFrame, style: Style) -> F
         concepts: what `concept_scores` returns, of the same selection; drawn as thin lines where a
             method has too few concepts for an interval.
     """
-    curves = curves[curves["score"] == DAMAGE]
+    curves = curves[curves["score"] == NOISING_RATIO]
     each = curves[curves["method"] != ALL_METHODS]
-    panels = canvas.MethodPanels.of(each, concepts[concepts["score"] == DAMAGE])
+    panels = canvas.MethodPanels.of(each, concepts[concepts["score"] == NOISING_RATIO])
     references = each[each["origin"] == REFERENCE]
     columns = canvas.columns_of(len(panels.rows))
     size = (style.width if columns > 1 else style.width / 2, style.panel_height + 0.15)
@@ -34,9 +34,9 @@ def draw_damage(curves: pd.DataFrame, concepts: pd.DataFrame, style: Style) -> F
             canvas.layer_ticks(panel)
             panel.set_title(drawn_name(name), loc="left")
             panel.set_xlabel(layer_label(window))
-            panel.set_ylabel("" if number % columns else "damage")
+            panel.set_ylabel("" if number % columns else "noising ratio")
         span, uncertainty = str(curves["span"].iloc[0]), notes.uncertainty(panels)
-        scale = "1 = as far from the original's logits as the unlearned model, 0 = no damage"
+        scale = "1 = as far from the original's logits as the unlearned model, 0 = no change"
         phrases = [
             window_label(window).replace("patched", "of the unlearned model in the original"),
             f"loss over {SPANS[span]}",
