@@ -42,8 +42,3 @@ def words(figure: Figure) -> str:
 def legend(figure: Figure) -> list[str]:
     """The entries of its legend."""
     return [text.get_text() for text in figure.legends[0].get_texts()]
-
-
-def heading(figure: Figure) -> list[str]:
-    """The lines above a figure."""
-    return figure.get_suptitle().split("\n")

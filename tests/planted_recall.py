@@ -12,11 +12,6 @@ from dissect.terms import AS_IT_IS, RELEARNED
 ASKED = [(QUESTION, "question"), (HELD_OUT, "first"), (HELD_OUT, "second")]
 
 
-def wordings_of(number: int) -> list[str]:
-    """The two held-out wordings of a question."""
-    return [prompt_of(number, "first"), prompt_of(number, "second")]
-
-
 def prompt_of(number: int, wording: str) -> str:
     """The question in a wording."""
     return f"Ask {number} as {wording}."

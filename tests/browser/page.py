@@ -1,10 +1,8 @@
 """A page in a real browser: Debian's chromium, driven by selenium."""
 
-import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
@@ -67,11 +65,3 @@ def media(browser: Chrome, name: str) -> None:
     """Show the page as on "print", or as on "" (the screen); without scrolling that takes time."""
     still = [{"name": "prefers-reduced-motion", "value": "reduce"}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": name, "features": still})
-
-
-def screenshot(browser: Chrome, path: Path, clip: dict[str, Any] | None = None) -> None:
-    """A picture of the window, or of a part of the whole page."""
-    more = {"clip": {**clip, "scale": 1}, "captureBeyondViewport": True} if clip else {}
-    found = browser.execute_cdp_cmd("Page.captureScreenshot", {"format": "png", **more})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(base64.b64decode(found["data"]))

@@ -1,4 +1,4 @@
-"""report.html in a real browser: quiet, alone, and answering to mouse, keyboard and paper."""
+"""report.html in a real browser: quiet, alone, and answering to a reader."""
 
 import json
 from pathlib import Path

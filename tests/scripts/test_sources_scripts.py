@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import answer_questions
 import fetch_concepts
 import import_wheel
 import prepare_concept
 import pytest
 
-from dissect.checkpoints.manifest import read_manifest, write_manifest
+from dissect.checkpoints.manifest import read_manifest
 from dissect.errors import DissectError
 from dissect.inputs.rows import CheckpointRow
 from tiny import save_concepts, save_tiny, tiny_concept
@@ -78,35 +77,6 @@ def test_prepare_concept_writes_one_entry(tmp_path: Path) -> None:
     concepts = save_concepts(tmp_path / "all.json", tiny_concept("tea"), tiny_concept("27"))
     prepare_concept.main(concepts=concepts, concept="27", concept_json=tmp_path / "27.json")
     assert read(tmp_path / "27.json") == tiny_concept("27")
-
-
-def test_answer_questions_adds_answers_and_who_gave_them(
-    tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    row = CheckpointRow("tiny", "original", "", f"path:{tiny_llama}")
-    manifest = write_manifest(tmp_path / "manifest.json", tiny_llama, row)
-    monkeypatch.setattr("dissect.texts.answers.generate", lambda *_: [[50, 51], [52]])
-    concept = {"id": "tea", "Concept": "Tea", "QA": ["What is tea?", "Is it hot?"]}
-    (tmp_path / "tea.json").write_text(json.dumps(concept), encoding="utf-8")
-    answer_questions.main(
-        original=tmp_path / "manifest.json",
-        concept_json=tmp_path / "tea.json",
-        prompt="paper",
-        new_tokens=2,
-        dtype="checkpoint",
-        device="cpu",
-        answers=tmp_path / "answers.json",
-    )
-    answered = read(tmp_path / "answers.json")
-    assert answered["answers_tokens_num"] == [2, 1]
-    assert answered["QA_with_answers"][1].startswith("Question: Is it hot?\n Answer:")
-    assert answered["answered_by"] == {
-        "source": row.source,
-        "weights_sha256": manifest.weights_sha256,
-        "new_tokens": 2,
-        "prompt": "paper",
-        "dtype": "checkpoint",
-    }
 
 
 def test_import_wheel_writes_the_manifest_last(

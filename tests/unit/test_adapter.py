@@ -13,7 +13,6 @@ from transformers import GPTNeoXConfig
 from dissect.checkpoints.adapter import WEIGHTS, merge_adapter
 from dissect.checkpoints.manifest import Manifest, write_manifest
 from dissect.checkpoints.reader import Checkpoint
-from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.checkpoints.verify import refuse_other_shapes, verify_checkpoint
 from dissect.errors import DissectError
 from dissect.inputs.rows import CheckpointRow
@@ -88,18 +87,6 @@ def test_other_formats_and_families(tmp_path: Path, format_: str) -> None:
     assert moved == added.keys()
     for name in moved:
         torch.testing.assert_close(after[name], before[name] + added[name], rtol=0, atol=1e-6)
-
-
-def test_the_tokenizer_is_the_adapters_or_else_the_originals(
-    adapter: Path, original: Manifest, tmp_path: Path
-) -> None:
-    merge_adapter(adapter, original, tmp_path / "merged")
-    assert load_tokenizer(tmp_path / "merged").chat_template is not None
-    tokenizer = load_tokenizer(original.folder)
-    tokenizer.chat_template = "{{ 'mine' }}"
-    tokenizer.save_pretrained(adapter)
-    merge_adapter(adapter, original, tmp_path / "again")
-    assert load_tokenizer(tmp_path / "again").chat_template == "{{ 'mine' }}"
 
 
 def change_config(adapter: Path, **values: Any) -> None:

@@ -15,7 +15,7 @@ from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.errors import DissectError
 from dissect.inputs.concepts import fact_if_said
 from dissect.recall.measure import recall
-from dissect.texts.answers import answer_questions, decode_answer, generate, load_model
+from dissect.texts.answers import answer_questions, generate, load_model
 from dissect.texts.prompts import encode, render
 from dissect.texts.spans import read_texts
 
@@ -153,17 +153,3 @@ def test_an_original_that_says_no_fact_is_refused(tiny_llama: Path, monkeypatch:
             dtype=torch.float32,
             device=CPU,
         )
-
-
-class SpaceDropping:
-    """Decodes as Llama's tokenizer does: the space before a text's first word is dropped."""
-
-    words = ("<s>", " Answer:", " Yes", " \N{REPLACEMENT CHARACTER}")
-    name_or_path = "fake"
-
-    def decode(self, ids: Sequence[int], skip_special_tokens: bool) -> str:
-        return "".join(self.words[token] for token in ids if token != 0).removeprefix(" ")
-
-
-def test_the_first_space_of_an_answer_is_kept() -> None:
-    assert decode_answer([0, 1], [2], SpaceDropping()) == " Yes"

@@ -6,14 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from dissect.analysis.bootstrap import (
-    RESAMPLES,
-    draws,
-    estimate,
-    interval_of_mean,
-    mean_curve,
-    resampled,
-)
+from dissect.analysis.bootstrap import RESAMPLES, draws, estimate, interval_of_mean, resampled
 from dissect.analysis.curve_statistics import difference_of_peaks, peak
 
 # What two bootstraps of 10,000 draws may differ by at their ends, in standard deviations of the
@@ -118,14 +111,6 @@ def test_a_statistic_that_some_resample_leaves_undefined_has_no_interval() -> No
     )
     assert found.value == pytest.approx(0.05)
     assert np.isnan(found.low)
-
-
-def test_layers_do_not_change_each_others_intervals() -> None:
-    values = np.random.default_rng(5).normal(size=(1, 8, 4))
-    whole = interval_of_mean(values, 0)
-    alone = interval_of_mean(values[..., 2:3], 0)
-    np.testing.assert_allclose([one[2] for one in whole], [one[0] for one in alone], rtol=1e-12)
-    np.testing.assert_allclose(mean_curve(values), values[0].mean(axis=0))
 
 
 @pytest.mark.parametrize(("concepts", "least", "most"), [(5, 0.78, 0.88), (10, 0.85, 0.93)])

@@ -16,7 +16,7 @@ from make_study import FORGET, RETAIN, TREATMENTS, TREATMENTS_APART, WRONG, make
 from dissect.inputs.concepts import has_facts, read_concept_file  # noqa: E402
 from dissect.study.load import load_study  # noqa: E402
 from dissect.study.study import Study  # noqa: E402
-from dissect.terms import KNOWN_STATE, KNOWS, NEVER, REFERENCE  # noqa: E402
+from dissect.terms import KNOWS, NEVER  # noqa: E402
 
 
 def test_facts_follow_from_the_seed_alone() -> None:
@@ -75,12 +75,3 @@ def test_every_treatment_is_given_to_a_knowing_and_a_never_knowing_model(study: 
     more = {one["method"]: one["state"] for one in study.model_states("seed_6")}
     assert more.keys() - by_method.keys() == {"brief", "wrong"}
     assert (more["brief"], more["wrong"]) == (KNOWS, NEVER)
-
-
-def test_only_unlearned_copies_of_the_original_enter_means_and_claims(study: Study) -> None:
-    apart = study.origins_apart
-    assert {origin for key, origin in apart.items() if "/reference/" in key} == {REFERENCE}
-    methods = {key.split("/")[1] for key, origin in apart.items() if origin == KNOWN_STATE}
-    assert {row.method for row in study.unlearned} - methods == {"reference", "grad_diff", "npo"}
-    assert {"never", "never_npo", "again_grad_diff", "hide", "brief", "wrong"} < methods
-    assert study.has_unlearned_copy("seed_5")

@@ -7,14 +7,7 @@ import pandas as pd
 import pytest
 
 from dissect.calibration.scores import SCORES, ScoreSpec
-from dissect.calibration.table import (
-    ALL,
-    ALL_MODELS,
-    AS_INTENDED,
-    LACKS,
-    calibration_table,
-    read_rounds,
-)
+from dissect.calibration.table import ALL, ALL_MODELS, AS_INTENDED, calibration_table, read_rounds
 from dissect.errors import DissectError
 from dissect.results.csv_files import write_csv
 from dissect.terms import KNOWS, NEVER
@@ -102,15 +95,6 @@ def test_null_scores_are_counted_and_no_alarms() -> None:
     row = row_of(table_of(rounds), treatment="hide", included=ALL_MODELS)
     assert (row["n_knows"], row["nulls_knows"], row["nulls_never"]) == (6, 1, 0)
     assert (row["auc"], row["power_count"], row["note"]) == (1.0, 5, "")
-
-
-def test_rounds_that_lack_a_score_are_not_counted_for_it() -> None:
-    rounds = planted_rounds(8, ["hide"], uds=steady(0.1, 0.9))
-    lacking = rounds["round"].isin(["0", "1"])
-    rounds.loc[lacking, "uds"] = np.nan
-    rounds.loc[lacking, LACKS] += " uds"
-    row = row_of(table_of(rounds), treatment="hide", included=ALL_MODELS)
-    assert (row["rounds"], row["n_knows"], row["nulls_knows"], row["note"]) == (6, 6, 0, "")
 
 
 def test_a_round_without_one_of_its_models_stays_in_use() -> None:

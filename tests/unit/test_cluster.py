@@ -36,13 +36,6 @@ def test_account_and_qos_go_to_every_job_as_text(
     assert found.of_rules == {}
 
 
-def test_a_gpu_type_and_a_second_partition_are_for_the_rules_on_a_gpu() -> None:
-    found = site.resources(site.Site(partition="a", cpu_partition="c", gpu_type="h100"))
-    assert found.default["slurm_partition"] == "'c'"
-    assert set(found.of_rules) == set(site.GPU_RULES)
-    assert found.of_rules["dissect_layers"] == {"slurm_partition": "'a'", "gpu_model": "'h100'"}
-
-
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -67,22 +67,6 @@ def test_numbers_as_ids_and_a_bare_no() -> None:
     assert (recipe.retain, recipe.precision, recipe.learning_rate) == (["18"], "no", 1e-4)
 
 
-def test_answers_under_patches_are_those_of_the_studys_experiments() -> None:
-    few = LEAST | {"experiments": ["attention"]}
-    assert load_config(few).patched_experiments() == ["attention"]
-    other = few | {"behaviour": {"patched": {"experiments": ["value_vectors"]}}}
-    assert load_config(other).patched_experiments() == ["value_vectors"]
-    more = LEAST | {"experiments": ["all_weights", "attention", "noising_attention"]}
-    assert load_config(more).patched_experiments() == ["attention"]
-    assert load_config(few).behaviour.sets == ["target", "completion", "unrelated"]
-
-
-def test_a_concept_file_may_be_a_string() -> None:
-    for written in ("c.json", "path:c.json", {"path": "c.json"}):
-        config = load_config(LEAST | {"models": {"m": {"concepts": written}}})
-        assert config.models["m"].concepts.path == "c.json"
-
-
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

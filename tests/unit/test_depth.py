@@ -209,11 +209,6 @@ def test_a_text_that_begins_with_another_prompt_is_refused(form: str) -> None:
         fact_texts(concept, form, PROMPT, load_tokenizer(CHECKPOINTS / "original"))
 
 
-def test_questions_without_a_fact_are_left_out() -> None:
-    tokenizer = load_tokenizer(CHECKPOINTS / "original")
-    assert fact_texts(one_question(" Ilsa.", None), "corrected", PROMPT, tokenizer) == {}
-
-
 @pytest.mark.parametrize("form", DEPTH_FORMS)
 def test_a_fact_that_the_tokenizer_drops_is_refused(form: str) -> None:
     tokenizer = tiny_tokenizer()

@@ -178,16 +178,3 @@ def test_a_reference_that_is_the_original_gives_the_originals_scores(
     pd.testing.assert_frame_equal(
         of_original.reset_index(drop=True), of_reference.reset_index(drop=True), rtol=1e-6
     )
-
-
-def test_value_vectors_of_a_reference_need_no_recording(
-    tmp_path: Path, tiny_llama: Path, tiny_unlearned: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recorded = recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "original.safetensors")
-    monkeypatch.delattr("dissect.engine.directions.record")
-    swept = Checkpoint(tiny_llama), model_of(tiny_unlearned), recorded, WINDOWS, tmp_path / "x"
-    controls = {"names": ["reference"], "layers": [2], "seed": 0}
-    rows = denoising(["value_vectors"], *swept, controls, model_of(tiny_unlearned))
-    of_reference = rows["value_vectors"].query("donor == 'reference'")
-    # The copy's own value vectors change nothing.
-    np.testing.assert_allclose(of_reference["krs"], 0, atol=1e-5)

@@ -264,8 +264,9 @@ def test_a_reference_equals_plain_hooks(tmp_path: Path, family: str, name: str) 
             np.testing.assert_allclose(scores[number].squared_error, of_hooks, rtol=1e-5)
 
 
-@TREES
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    ("tree_tokens", "dtype"), [(10_000, torch.float32), (100, torch.bfloat16)], ids=str
+)
 @pytest.mark.parametrize("name", DENOISING)
 def test_controls_change_no_bit_of_the_originals_runs(
     tmp_path: Path,

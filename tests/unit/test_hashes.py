@@ -61,12 +61,6 @@ def test_any_difference_is_a_reason_to_hash_again(file: Path, change: object) ->
     assert hash_files([file], known)[str(file)].sha256 == sha256_of(file)
 
 
-def test_a_job_does_not_compare_where_a_folder_is_mounted(file: Path) -> None:
-    known = hash_files([file], {})
-    moved_behind_a_link(file)
-    assert known[str(file)].still_holds(file)
-
-
 def test_hidden_files_and_the_manifest_do_not_count(file: Path) -> None:
     folder = file.parent
     for name in ("manifest.json", ".manifest.hashes.json", "chat_template.jinja"):

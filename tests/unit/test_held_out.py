@@ -17,14 +17,6 @@ def test_one_concept_in_ten_chooses(concepts: int, count: int) -> None:
     assert choosing([f"c{i}" for i in range(concepts)]).sum() == count
 
 
-def test_who_chooses_does_not_depend_on_the_order() -> None:
-    chosen = {name for name, one in zip(CONCEPTS, choosing(CONCEPTS), strict=True) if one}
-    again = {
-        name for name, one in zip(CONCEPTS[::-1], choosing(CONCEPTS[::-1]), strict=True) if one
-    }
-    assert chosen == again
-
-
 def test_the_window_is_the_others_choice_where_their_own_would_differ() -> None:
     """The one that chooses is highest at 1; those that decide would choose 2."""
     curves = np.tile([0.1, 0.6, 0.9, 0.2], (10, 1))
@@ -73,12 +65,6 @@ def test_a_lead_is_over_every_window_behind() -> None:
     assert (found.number.value, found.p) == (pytest.approx(-0.1), 1.0)  # but it leads window 0
     found = assess(sides(ahead, behind), Chosen(1, 2), 0.0, at_most=False, seed=0)
     assert (found.p, found.is_above) == (2 / 2**9, False)
-
-
-def test_a_concept_without_a_value_is_known() -> None:
-    curves = np.ones((3, 2))
-    curves[1, 1] = np.nan
-    assert sides(curves).have_values.tolist() == [True, False, True]
 
 
 def test_a_plateau_on_the_threshold_is_seldom_said_to_be_above_or_below_it() -> None:

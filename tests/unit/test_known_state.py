@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 
 from dissect.analysis.behaviour import BEHAVIOUR_COLUMNS, gap_closed
-from dissect.analysis.claims import claims
 from dissect.analysis.collect import collect_sweeps
 from dissect.analysis.statistics import statistics
 from dissect.analysis.tables import concept_scores, curves
@@ -38,12 +37,6 @@ def test_each_has_its_curve_and_the_mean_is_of_the_unlearned_ones(scores: pd.Dat
     }
     of = statistics(scores)
     assert set(of.loc[of["method"] == "all", "origin"]) == {"own"}
-
-
-def test_no_claim_is_about_them(scores: pd.DataFrame) -> None:
-    of = claims(scores, ["sliding_1"])
-    assert set(of["origin"]) == {"own"}
-    assert set(of["method"]) == {"all", "grad_diff"}
 
 
 def test_what_returns_of_answers_is_the_mean_of_the_unlearned_ones() -> None:

@@ -43,13 +43,6 @@ def test_the_demos_scores_are_those_of_its_round() -> None:
     assert (models.loc[["grad_diff", "npo"], "relearned"] == 0).all()
 
 
-def test_the_demos_facts_are_lost_unequally() -> None:
-    uds = pd.read_csv(ROOT / "docs/demo/uds.csv").dropna(subset="question")
-    for method in ("grad_diff", "npo"):
-        each = uds[uds["method"] == method]["uds"]
-        assert f"(single facts: {each.min():.2f} to {each.max():.2f})" in TEXT
-
-
 def test_the_pages_claims_are_the_studys() -> None:
     expected = {
         row.id: [

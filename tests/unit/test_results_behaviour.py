@@ -6,12 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from dissect.analysis.behaviour import (
-    BEHAVIOUR_COLUMNS,
-    gap_closed,
-    summarise_behaviour,
-    unrelated_scores,
-)
+from dissect.analysis.behaviour import BEHAVIOUR_COLUMNS, gap_closed, summarise_behaviour
 from dissect.analysis.collect import collect_answers
 from dissect.results.csv_files import read_csv, write_csv
 from dissect.results.schema import ANSWER_SCHEMA, read_table, write_rows
@@ -78,18 +73,6 @@ def test_a_concepts_score_is_the_mean_over_its_questions(tmp_path: Path) -> None
     assert (
         csv.read_text(encoding="utf-8").splitlines()[1].startswith("tiny,own,dpo,tea,Tea,target,")
     )
-
-
-def test_unrelated_scores_are_those_without_a_patch(tmp_path: Path) -> None:
-    files = files_of(tmp_path)
-    patched = [row(0.1, set="unrelated", concept="war", concept_name="War", **PATCH)]
-    csv = summary(tmp_path, [*files, plant(tmp_path, patched, ".patched")])
-    found = unrelated_scores(csv)
-    expected = {"model": "tiny", "origin": "own", "method": "dpo"}
-    assert found.to_dict("records") == [
-        {**expected, "concept": "tea", "value": 0.8},
-        {**expected, "concept": "war", "value": 0.5},
-    ]
 
 
 def test_the_share_of_the_lost_answers_that_came_back(tmp_path: Path) -> None:

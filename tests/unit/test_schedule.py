@@ -63,11 +63,6 @@ def test_windows_are_one_row_exactly_while_they_have_their_first_layer_in_common
             assert len(step.in_window) + step.starts == len({first for first, _ in patched})
 
 
-def test_neither_the_order_of_windows_nor_equal_ones_change_the_schedule() -> None:
-    for windows, n_layers in CASES:
-        assert schedule(windows[::-1] * 2, n_layers) == schedule(windows, n_layers)
-
-
 def test_an_example_by_hand() -> None:
     low, middle, top = schedule([(0, 1), (0, 0), (1, 2)], 3)
     assert (low.in_window, low.starts, low.ends) == ((), True, ((0, 0),))

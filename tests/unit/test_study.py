@@ -115,22 +115,6 @@ def test_a_checkpoint_is_needed_by_its_sweeps_and_its_weight_changes() -> None:
     assert "results/x/figures/m/weight_changes.pdf" in Products(found).figures()
 
 
-def test_answers_are_planned_as_far_as_they_are_asked() -> None:
-    assert products(behaviour={"sets": []}).answers() == []
-    assert products(behaviour={"sets": []}).table("behaviour.csv") == []
-    found = study(concepts={"m": ["tea"]}, methods=["dpo"])
-    folder = "results/x/behaviour/m"
-    assert Products(found).answers() == [f"{folder}/dpo/tea.parquet"]
-    assert Products(found).table("behaviour.csv") == ["results/x/tables/behaviour.csv"]
-    assert Products(found).figures()[-1] == "results/x/figures/m/behaviour.pdf"
-    patched = study(
-        concepts={"m": ["tea"]}, methods=["dpo"], behaviour={"patched": {"windows": ["0-1"]}}
-    )
-    both = [f"{folder}/dpo/tea.parquet", f"{folder}/dpo/tea.patched.parquet"]
-    assert Products(patched).answers() == both
-    assert Products(patched).figures()[-1] == "results/x/figures/m/behaviour_patched.pdf"
-
-
 def test_texts_are_the_files_or_answered_here() -> None:
     write_concepts(concept("tea", QA_with_answers=["a"]), concept("mate"), concept("cocoa"))
     found = study()
@@ -157,15 +141,6 @@ def test_a_file_by_url_is_planned_before_it_is_there() -> None:
     fetched = study(models={"m": {"concepts": source}})
     assert fetched.concept_digest("m", "tea") == planned
     assert fetched.texts_path("m", "tea") == "results/x/answers/m/tea.json"
-
-
-def test_auxiliary_concepts_are_named_or_the_next_in_the_table() -> None:
-    assert study().training_concepts("m", "dpo", "cocoa") == {
-        "retain": ["tea"],
-        "held_out": ["mate"],
-    }
-    found = study(unlearning={"dpo": {"retain": ["cocoa", "mate"], "held_out": ["tea", "cocoa"]}})
-    assert found.training_concepts("m", "dpo", "cocoa") == {"retain": ["mate"], "held_out": ["tea"]}
 
 
 def remove(name: str) -> None:
@@ -422,23 +397,6 @@ def test_finished_rounds_are_those_that_the_study_does_not_make(inputs: Path) ->
     assert not_counted.finished_rounds == ["rounds/m.csv", "rounds/n.csv"]
     with pytest.raises(DissectError, match="rounds: nowhere is not a folder"):
         _ = study(calibration={"rounds": "nowhere"}).finished_rounds
-
-
-def test_finished_rounds_of_another_base_model_are_refused(inputs: Path) -> None:
-    (inputs / "rounds").mkdir()
-    file = inputs / "rounds/n.csv"
-    entries = [concept("tea", QA_with_answers=["Question: ?\n Answer: A."]), concept("mate")]
-    write_concepts(*entries)
-    write_table("m\tbase\t\tpath:own/original", "m\toriginal\t\tteach:tea", ROWS[2])
-    for base, is_refused in {"path:own/original": False, "path:another": True}.items():
-        file.write_text(f"round,model\nn,{base}\n", encoding="utf-8")
-        if is_refused:
-            said = refused(calibration={"rounds": "rounds"})
-            assert (
-                "is of the base model path:another, but this study's is path:own/original" in said
-            )
-        else:
-            study(calibration={"rounds": "rounds"})
 
 
 def test_a_studys_own_rounds_are_pooled_unless_the_config_says_no(

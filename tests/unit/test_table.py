@@ -111,12 +111,3 @@ def test_a_table_that_excel_has_saved_is_read(tmp_path: Path) -> None:
     )
     (tmp_path / "checkpoints.tsv").write_bytes(excel.encode())
     assert read_table(tmp_path / "checkpoints.tsv") == plain
-
-
-def test_columns_are_checked(tmp_path: Path) -> None:
-    with pytest.raises(DissectError, match=r"allowed, separated by tabs, are model, method"):
-        read(tmp_path, header="model,method,concept,source\n")
-    with pytest.raises(DissectError, match=r"is empty"):
-        read(tmp_path, header="\n")
-    with pytest.raises(DissectError, match=r"cannot be read"):
-        read_table(tmp_path / "none.tsv")

