@@ -32,16 +32,6 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     return workflow
 
 
-def test_unrelated_questions_are_those_of_the_file_or_of_another_concept(study: Workflow) -> None:
-    asked = {
-        concept: json.loads(study.result(f"answers/tiny/{concept}.unrelated.json").read_text())
-        for concept in ("tea", "mate")
-    }
-    assert asked["tea"]["QA"] == UNRELATED[:2]
-    assert asked["mate"]["QA"] == tiny_concept("tea", 2)["QA"]
-    assert asked["mate"]["QA_with_answers"] != tiny_concept("tea", 2)["QA_with_answers"]
-
-
 def test_the_table_compares_both_sweeps(study: Workflow) -> None:
     rows = read_csv(study.result("tables/specificity.csv"), concept="tea", score="krs")
     assert set(rows["experiment"]) == {"attention", "value_vectors"}
