@@ -52,7 +52,7 @@ def test_a_damaged_file_in_the_cache_is_named_and_replaced_by_the_next_try(
     blob = (bring_by_the_hubs_client(hub, sharded) / SHARD).resolve()
     content = blob.read_bytes()
     blob.write_bytes(content[:-1] + b"?" if damage == "other bytes" else content[:1000])
-    with pytest.raises(DissectError, match=rf"damaged, and removed: {SHARD} \(its hash is"):
+    with pytest.raises(DissectError, match=SHARD):
         download(REPO)
     done = download(REPO)
     assert (done.folder / SHARD).read_bytes() == content

@@ -163,9 +163,7 @@ def test_a_recording_that_is_not_the_originals_fails(
     study: dict[str, Path], tmp_path: Path, name: str
 ) -> None:
     recording = tampered(study, tmp_path / "recording.safetensors", name)
-    with pytest.raises(
-        DissectError, match=r"^self_patch: tiny.original: its own states"
-    ) as refused:
+    with pytest.raises(DissectError, match=r"tiny.original") as refused:
         check(study, "original", tmp_path / "tea.parquet", recording=recording)
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "tea.parquet").exists()

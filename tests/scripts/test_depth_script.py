@@ -40,7 +40,7 @@ def depth_of(folder: Path, donor: Path, concept: dict[str, Any]) -> Path:
 
 
 def test_a_donor_with_another_tokenizer_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DissectError, match=r"tiny/dpo/901: its tokenizer gives other ids"):
+    with pytest.raises(DissectError, match="tiny/dpo/901"):
         depth_of(tmp_path, save_tiny(tmp_path / "other"), golden_concept())
 
 

@@ -109,12 +109,10 @@ def test_only_rows_may_differ(tmp_path: Path) -> None:
         Checkpoint(original), Checkpoint(resized(unlearned, 304, tmp_path / "larger"))
     )
     wider = save_tiny(tmp_path / "wider", tiny_config(hidden_size=64))
-    with pytest.raises(
-        DissectError, match=r"lm_head.weight has shape \[300, 64\], but \[300, 32\]"
-    ):
+    with pytest.raises(DissectError, match=r"lm_head.weight .*\[300, 64\]"):
         refuse_other_shapes(Checkpoint(original), Checkpoint(wider))
     tied = save_tiny(tmp_path / "tied", tiny_config(tie_word_embeddings=True))
-    with pytest.raises(DissectError, match=r"lm_head.weight has shape none, but \[300, 32\] in"):
+    with pytest.raises(DissectError, match=r"lm_head.weight"):
         refuse_other_shapes(Checkpoint(original), Checkpoint(tied))
 
 

@@ -144,7 +144,7 @@ def test_facts_that_the_original_does_not_say_are_left_out(
 def test_an_original_that_says_no_fact_is_refused(tiny_llama: Path, monkeypatch: Any) -> None:
     said = [encode(" No.", "chat", load_tokenizer(tiny_llama))]
     monkeypatch.setattr("dissect.texts.answers.generate", lambda *_: said)
-    with pytest.raises(DissectError, match="concept tea: the original says none of the facts"):
+    with pytest.raises(DissectError, match="concept tea"):
         answer_questions(
             tiny_llama,
             {"id": "tea", "Concept": "Tea", "QA": ["What?"], "answer_facts": ["leaf"]},

@@ -221,5 +221,5 @@ def test_out_of_memory_halves_the_batches(caplog: pytest.LogCaptureFixture) -> N
     def never(_places: list[int]) -> list[int]:
         raise torch.OutOfMemoryError("no memory\nmore words")
 
-    with pytest.raises(DissectError, match=r"does not hold the answer .* \(no memory\)$"):
+    with pytest.raises(DissectError, match=r"\(no memory\)"):
         in_batches([1] * 3, never)

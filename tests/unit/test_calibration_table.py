@@ -151,8 +151,8 @@ def test_a_round_in_two_files_is_refused(tmp_path: Path) -> None:
     rows = planted_rounds(1, uds=steady(0.1, 0.9))
     for name in ("a.csv", "b.csv"):
         write_csv(tmp_path / name, rows)
-    with pytest.raises(DissectError, match=r"b\.csv holds round 0 of model tiny, as does .*a\.csv"):
+    with pytest.raises(DissectError, match=r"b\.csv .*a\.csv"):
         read_rounds([tmp_path / "a.csv", tmp_path / "b.csv"])
     write_csv(tmp_path / "b.csv", rows.assign(model="other"))
-    with pytest.raises(DissectError, match=r"rounds of several base models \(other, tiny\)"):
+    with pytest.raises(DissectError, match="other, tiny"):
         read_rounds([tmp_path / "a.csv", tmp_path / "b.csv"])

@@ -130,9 +130,7 @@ def test_a_checkpoint_that_is_not_whole_is_refused_by_name(copy: Path, how: str)
 
 def test_pairs_of_different_shapes(copy: Path, tmp_path: Path) -> None:
     other = save_tiny(tmp_path / "other", tiny_config(intermediate_size=80))
-    with pytest.raises(
-        DissectError, match=r"not a fine-tuned copy of .*shape \[32, 80\], but"
-    ) as error:
+    with pytest.raises(DissectError, match=r"\[32, 80\]") as error:
         refuse_other_shapes(Checkpoint(copy), Checkpoint(other))
     one_line(error)
     refuse_other_shapes(Checkpoint(copy), Checkpoint(copy))

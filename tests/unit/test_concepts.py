@@ -127,7 +127,7 @@ def one_fact(question: str, text: str | None, fact: str) -> list[dict[str, Any]]
 def test_a_fact_in_whole_words_of_its_question_is_refused(
     tmp_path: Path, fact: str, question: str
 ) -> None:
-    with pytest.raises(DissectError, match=r"question 0 \(from 0\) occurs in the question"):
+    with pytest.raises(DissectError, match="question 0"):
         read_concept_file(write(tmp_path, one_fact(question, None, fact)))
 
 
@@ -143,5 +143,5 @@ def test_a_fact_in_whole_words_of_its_question_is_refused(
 )
 def test_a_fact_that_a_given_answer_lacks_is_refused(tmp_path: Path, text: str, fact: str) -> None:
     path = write(tmp_path, one_fact(" Who began it?\n", text, fact))
-    with pytest.raises(DissectError, match=rf"fact '{fact}' of question 0 .* is not in the answer"):
+    with pytest.raises(DissectError, match=f"'{fact}' of question 0"):
         read_concept_file(path)

@@ -205,7 +205,7 @@ def test_special_tokens_are_in_no_fact() -> None:
 @pytest.mark.parametrize("form", DEPTH_FORMS)
 def test_a_text_that_begins_with_another_prompt_is_refused(form: str) -> None:
     concept = one_question(" Ilsa.", "Ilsa") | {"QA": ["What?"]}
-    with pytest.raises(DissectError, match=r"question 0 .* does not begin with the question's"):
+    with pytest.raises(DissectError, match="question 0"):
         fact_texts(concept, form, PROMPT, load_tokenizer(CHECKPOINTS / "original"))
 
 

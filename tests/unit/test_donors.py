@@ -389,7 +389,7 @@ def test_controls_are_in_the_windows_of_their_layers(
     (noise,) = controls_of(donor, ["noise"], [2], WINDOWS, SEED)
     assert {window.layer for window in noise.windows} == {2}
     assert len(noise.windows) == 5  # one of each kind
-    with pytest.raises(DissectError, match=r"6 is not a layer of this model; allowed: 0 to 5"):
+    with pytest.raises(DissectError, match="6 is not a layer"):
         controls_of(donor, ["noise"], [2, 6], WINDOWS, SEED)
 
 

@@ -73,7 +73,7 @@ def test_answers_with_the_fact_are_counted_per_concept_and_patch() -> None:
 @pytest.mark.parametrize("questions", [["Why?", "What is in it?"], ["Where is tea grown?"]])
 def test_facts_of_other_questions_are_refused(questions: list[str]) -> None:
     facts = {"tea": {key: ["China"] for key in questions}}
-    with pytest.raises(DissectError, match=r"of tea in the facts file is not the one that was"):
+    with pytest.raises(DissectError, match="of tea in the facts file"):
         facts_kept(pd.DataFrame(ANSWERS), facts)
 
 
@@ -83,5 +83,5 @@ def test_facts_of_other_questions_are_refused(questions: list[str]) -> None:
 def test_a_broken_facts_file_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "facts.json"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(DissectError, match=r"facts\.json (must be a JSON object|is not valid)"):
+    with pytest.raises(DissectError, match=r"facts\.json"):
         read_facts(path)

@@ -123,12 +123,12 @@ def test_a_head_under_both_names_is_refused(tmp_path: Path) -> None:
     path = folder / "model.safetensors"
     tensors = load_file(path)
     save_file(tensors | {"lm_head.weight": tensors["embed_out.weight"] + 1}, path)
-    with pytest.raises(DissectError, match=r"1 unexpected tensor\(s\): (lm_head|embed_out)"):
+    with pytest.raises(DissectError, match=r"(lm_head|embed_out)"):
         verify_checkpoint(Checkpoint(folder))
 
 
 @pytest.mark.parametrize("model_type", ["gemma3", "gpt2", "hf_olmo", "mixtral", "phi"])
 def test_other_families_are_refused_with_the_list(model_type: str) -> None:
     known = ", ".join(sorted(FAMILIES))
-    with pytest.raises(DissectError, match=f"'{model_type}' is not known; known are {known}"):
+    with pytest.raises(DissectError, match=f"'{model_type}' .*{known}"):
         family_of(model_type)

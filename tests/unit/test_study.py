@@ -253,7 +253,7 @@ def describe(folder: str, model_type: str, layers: int = 6) -> None:
 
 def test_a_folder_that_is_no_checkpoint_is_refused() -> None:
     Path("own/dpo_tea/config.json").unlink()
-    with pytest.raises(DissectError, match=r"m dpo tea: folder own/dpo_tea has no config.json"):
+    with pytest.raises(DissectError, match=r"own/dpo_tea has no config.json"):
         study()
     inside = Path("own/dpo_tea/checkpoint-15")
     inside.mkdir()

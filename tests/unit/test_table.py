@@ -92,7 +92,7 @@ def test_a_row_must_not_stand_twice(tmp_path: Path) -> None:
 
 
 def test_the_same_concept_in_another_case_is_refused_within_a_model_only(tmp_path: Path) -> None:
-    with pytest.raises(DissectError, match=r"concept 'tea' and concept 'Tea' would be one"):
+    with pytest.raises(DissectError, match="'tea' and concept 'Tea'"):
         read(tmp_path, "m\tdpo\tTea\tunlearn", "m\tnpo\ttea\tunlearn")
     with pytest.raises(DissectError, match="would be one folder"):
         read(tmp_path, "m\tdpo\t\uac00\tunlearn", "m\tdpo\t\u1100\u1161\tunlearn")

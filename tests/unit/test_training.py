@@ -434,7 +434,7 @@ def test_a_loss_that_is_not_finite_ends_the_training() -> None:
     model = tiny_model()
     with torch.no_grad():
         model.model.norm.weight[0] = math.nan
-    with pytest.raises(DissectError, match=r"loss is nan at step 1 of 3, nothing was saved"):
+    with pytest.raises(DissectError, match="nan at step 1 of 3"):
         run(model)
 
 

@@ -46,7 +46,7 @@ def test_other_names_are_refused(name: str) -> None:
 
 
 def test_a_window_wider_than_the_model_is_refused() -> None:
-    with pytest.raises(DissectError, match="sliding_5 is wider than the model, which has 4 layers"):
+    with pytest.raises(DissectError, match="sliding_5"):
         windows_of(["sliding_5"], 4)
 
 
