@@ -1,4 +1,4 @@
-"""Two rounds of a tiny model: taught, treated, scored, and put together with a finished round."""
+"""A round of a tiny model: taught, treated, scored, and put together with a finished round."""
 
 import sys
 from pathlib import Path
@@ -14,10 +14,11 @@ from make_study import make_study  # noqa: E402
 from tiny_study import Workflow, make  # noqa: E402
 
 from dissect.calibration.scores import SCORES  # noqa: E402
+from dissect.files import read_json  # noqa: E402
 from tiny import save_tiny  # noqa: E402
 
 FAST = {"batch_size": 2, "passes": 1, "max_length": 400}
-SEEDS, TREATMENTS = (2, 3), ("hide",)
+SEED, TREATMENTS = 3, ("hide",)  # of every third round, the hard cases as well
 CONFIG, TABLE = "known/study.yaml", "known/results/tables/calibration.csv"
 
 
@@ -43,35 +44,47 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(workflow.root)
         tiny = {"subjects": 2, "source": "path:own/base", "treatments": TREATMENTS}
-        make_study(Path("known"), SEEDS, path, **tiny)
+        make_study(Path("known"), [SEED], path, **tiny)
     run = workflow.run("rounds", config=CONFIG)
     assert run.status == 0, run.output
     return workflow
 
 
-def rounds(study: Workflow) -> dict[int, pd.DataFrame]:
-    folder = study.root / "known/results/rounds"
-    return {
-        seed: pd.read_csv(folder / f"seed_{seed}.csv", dtype={"why_not": str}) for seed in SEEDS
-    }
+def models_of(study: Workflow) -> pd.DataFrame:
+    """The round's table."""
+    path = study.root / f"known/results/rounds/seed_{SEED}.csv"
+    return pd.read_csv(path, dtype={"why_not": str})
 
 
 def test_a_round_has_a_row_per_model_and_a_column_per_score(study: Workflow) -> None:
-    common = {name for one in TREATMENTS for name in (one, f"never_{one}")} | {"again", "never"}
-    for seed, models in rounds(study).items():
-        hard = {"brief", "wrong"} if seed % 3 == 0 else set()
-        assert set(models["method"]) == common | hard
-        assert {spec.name for spec in SCORES} <= set(models)
-        assert (models["round"] == f"seed_{seed}").all()
-        scores = models[[spec.name for spec in SCORES]]
-        # Random weights that learned for a step are no study; the scores are there all the same.
-        assert scores.drop(columns=["uds", "ratio_residual"]).notna().mean(axis=None) > 0.5
+    models = models_of(study)
+    treated = {name for one in TREATMENTS for name in (one, f"never_{one}")}
+    assert set(models["method"]) == treated | {"again", "never", "brief", "wrong"}
+    assert {spec.name for spec in SCORES} <= set(models)
+    assert (models["round"] == f"seed_{SEED}").all()
+    scores = models[[spec.name for spec in SCORES]]
+    # Random weights that learned for a step are no study; the scores are there all the same.
+    assert scores.drop(columns=["uds", "ratio_residual"]).notna().mean(axis=None) > 0.5
+
+
+def test_models_start_from_the_base_or_the_original_as_their_rows_say(study: Workflow) -> None:
+    folder = study.root / "known/results/checkpoints"
+    of_model = {
+        path.parts[-3]: read_json(path) for path in folder.rglob("*/forgotten/manifest.json")
+    }
+    (original,) = (read_json(path) for path in folder.rglob("original/manifest.json"))
+    base = original["training"]["base_weights_sha256"]
+    assert of_model["never"]["training"]["base_weights_sha256"] == base
+    assert "forgotten" in original["training"]["learned"]
+    assert "forgotten" not in of_model["never"]["training"]["learned"]
+    hidden = of_model["hide"]["training"]["original_weights_sha256"]
+    assert hidden == original["weights_sha256"]
 
 
 def test_scores_are_those_of_the_studys_own_tables(study: Workflow) -> None:
     tables = study.root / "known/results/tables"
-    models = rounds(study)[SEEDS[0]].set_index("method")
-    name = f"seed_{SEEDS[0]}"
+    models = models_of(study).set_index("method")
+    name = f"seed_{SEED}"
     uds = pd.read_csv(tables / "uds.csv")
     is_mean = uds["question"].isna() & (uds["model"] == name)
     by_form = uds[is_mean].pivot(index="method", columns="form", values="uds")
@@ -96,19 +109,19 @@ def test_scores_are_those_of_the_studys_own_tables(study: Workflow) -> None:
 
 
 def test_states_that_are_not_confirmed_say_why(study: Workflow) -> None:
-    for models in rounds(study).values():
-        assert not models["as_intended"].any()
-        assert models["why_not"].str.contains("the original recalls 0.00").all()
+    models = models_of(study)
+    assert not models["as_intended"].any()
+    assert models["why_not"].str.contains("the original recalls 0.00").all()
 
 
 def test_rounds_are_put_together_with_finished_ones(study: Workflow) -> None:
     finished = study.root / "finished"
     finished.mkdir()
-    [one, other] = (study.root / f"known/results/rounds/seed_{seed}.csv" for seed in SEEDS)
+    own = study.root / f"known/results/rounds/seed_{SEED}.csv"
     # A finished round of another seed, and one that this study makes itself and that is left out.
-    text = one.read_text(encoding="utf-8")
-    (finished / "seed_9.csv").write_text(text.replace("seed_2", "seed_9"), encoding="utf-8")
-    (finished / other.name).write_text("no round", encoding="utf-8")
+    text = own.read_text(encoding="utf-8").replace(own.stem, "seed_9")
+    (finished / "seed_9.csv").write_text(text, encoding="utf-8")
+    (finished / own.name).write_text("no round", encoding="utf-8")
     config = study.root / CONFIG
     values = yaml.safe_load(config.read_text(encoding="utf-8"))
     config.write_text(yaml.safe_dump(values | {"calibration": {"rounds": "finished"}}), "utf-8")
@@ -117,5 +130,9 @@ def test_rounds_are_put_together_with_finished_ones(study: Workflow) -> None:
     table = pd.read_csv(study.root / TABLE)
     pooled = table[(table["treatment"] == "all") & (table["included"] == "all models")]
     assert set(pooled["score"]) == {spec.name for spec in SCORES}
-    assert pooled["rounds"].max() == 3
+    assert pooled["rounds"].max() == 2
     assert study.run("--dry-run", TABLE, config=CONFIG).jobs == {}
+    values["teaching"]["passes"] += 1
+    config.write_text(yaml.safe_dump(values | {"calibration": {"rounds": "finished"}}), "utf-8")
+    jobs = study.run("--dry-run", TABLE, config=CONFIG).jobs
+    assert jobs["teach_model"] > 1 and jobs["unlearn_concept"] > 1
