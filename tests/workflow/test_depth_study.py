@@ -25,6 +25,7 @@ STUDY: dict[str, Any] = {
     "reference": "retain",
     "controls": {"self_patch": False, "donors": DONORS, "layers": [15, 31]},
     "depth": {"forms": ["published", "corrected"]},
+    "jobs": "copy",
 }
 
 
@@ -127,11 +128,11 @@ def test_a_changed_reference_computes_the_sweeps_of_the_copies_again(study: Work
         jobs = study.run("--dry-run", "sweeps").jobs
     finally:
         added.unlink()
-    assert jobs == {"sweeps": 1, "register_checkpoint": 1, "dissect_layers": 4 * 3}
+    assert jobs == {"sweeps": 1, "register_checkpoint": 1, "dissect_copy": 4}
     kept = study.root / "own/dpo_901/notes.json"
     kept.write_text("{}", encoding="utf-8")
     try:
-        assert study.run("--dry-run", "sweeps").jobs["dissect_layers"] == 3
+        assert study.run("--dry-run", "sweeps").jobs["dissect_copy"] == 1
     finally:
         kept.unlink()
 
