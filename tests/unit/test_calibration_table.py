@@ -21,7 +21,7 @@ from dissect.calibration.table import (
 )
 from dissect.errors import DissectError
 from dissect.results.csv_files import read_csv, write_csv
-from dissect.terms import KNOWS, NEVER, PAPER_EXPERIMENTS
+from dissect.terms import NEVER, PAPER_EXPERIMENTS, TAUGHT
 from planted_rounds import TREATMENTS, planted_rounds, row_of, steady
 
 UDS = next(spec for spec in SCORES if spec.name == "uds")
@@ -97,7 +97,7 @@ def test_rates_stand_with_their_intervals() -> None:
 
 def test_models_that_are_not_as_intended_are_left_out_of_one_selection() -> None:
     rounds = planted_rounds(6, ["hide"], uds=steady(0.1, 0.9))
-    wrong = (rounds["round"] == "0") & (rounds["state"] == KNOWS)
+    wrong = (rounds["round"] == "0") & (rounds["state"] == TAUGHT)
     rounds.loc[wrong, ["as_intended", "uds"]] = [False, 1.0]
     table = table_of(rounds)
     whole, strict = (
@@ -119,7 +119,7 @@ def test_alarms_need_no_knowledge_of_the_treatment() -> None:
     """Thresholds come from all treatments of the other rounds, and serve each treatment."""
     heights = {"hide": (0.1, 0.3), "refuse": (0.6, 0.9)}  # no threshold serves both
     rounds = planted_rounds(
-        6, [*heights], uds=lambda _, state, treatment: heights[treatment][state != KNOWS]
+        6, [*heights], uds=lambda _, state, treatment: heights[treatment][state != TAUGHT]
     )
     table = table_of(rounds)
     hide, refuse = (
@@ -132,7 +132,7 @@ def test_alarms_need_no_knowledge_of_the_treatment() -> None:
 
 def test_at_most_5_percent_needs_values_and_rounds_of_their_own() -> None:
     rounds = planted_rounds(60, ["hide"], uds=steady(0.1, 0.9))
-    never = rounds["state"] != KNOWS
+    never = rounds["state"] != TAUGHT
     rounds.loc[never & (rounds["round"].astype(int) < 30), "uds"] = np.nan
     row = row_of(table_of(rounds), treatment="hide", included=ALL_MODELS)
     assert (row["nulls_never"], row["false_alarms"], row["at_most_5_percent"]) == (30, 0, False)
@@ -144,7 +144,7 @@ def test_at_most_5_percent_needs_values_and_rounds_of_their_own() -> None:
 
 def test_null_scores_are_counted_and_no_alarms() -> None:
     rounds = planted_rounds(6, ["hide"], uds=steady(0.1, 0.9))
-    rounds.loc[(rounds["round"] == "0") & (rounds["state"] == KNOWS), "uds"] = np.nan
+    rounds.loc[(rounds["round"] == "0") & (rounds["state"] == TAUGHT), "uds"] = np.nan
     row = row_of(table_of(rounds), treatment="hide", included=ALL_MODELS)
     assert (row["n_knows"], row["nulls_knows"], row["nulls_never"]) == (6, 1, 0)
     assert (row["auc"], row["power_count"], row["note"]) == (1.0, 5, "")
@@ -193,7 +193,7 @@ def test_a_round_without_one_of_its_models_stays_in_use() -> None:
 
 def test_without_models_of_one_state_there_are_no_numbers() -> None:
     rounds = planted_rounds(6, ["hide"], uds=steady(0.1, 0.9))
-    table = table_of(rounds.assign(as_intended=rounds["state"] == KNOWS))
+    table = table_of(rounds.assign(as_intended=rounds["state"] == TAUGHT))
     row = row_of(table, treatment="hide", included=AS_INTENDED)
     assert (row["n_knows"], row["n_never"]) == (6, 0)
     assert row[["auc", "threshold", "power"]].isna().all()
@@ -248,7 +248,7 @@ def test_the_table_is_read_as_it_was_written(tmp_path: Path) -> None:
     ("change", "message"),
     [
         (lambda rows: rows.drop(columns=["state", "code"]), "has no column state, code"),
-        (lambda rows: rows.replace({"state": {KNOWS: "know"}}), "did you mean knows"),
+        (lambda rows: rows.replace({"state": {TAUGHT: "know"}}), "did you mean knows"),
         (lambda rows: rows.assign(as_intended="perhaps"), "must be True or False"),
         (lambda rows: rows.assign(treatment=ALL), "no treatment may be called all"),
         (lambda rows: rows.assign(method="hide"), "has method hide of round 0, model tiny, twice"),

@@ -8,7 +8,7 @@ from dissect.calibration.scores import SCORES
 from dissect.calibration.table import calibration_table
 from dissect.report.error_rates import error_rates
 from dissect.report.sources import Sources
-from dissect.terms import KNOWS
+from dissect.terms import TAUGHT
 from planted_rounds import planted_rounds
 
 PRIMARY = [replace(spec, primary=spec.name == "uds") for spec in SCORES if spec.name != "relearned"]
@@ -24,7 +24,7 @@ def test_without_rounds_they_are_not_known() -> None:
 
 def test_each_primary_score_has_a_row_per_treatment_and_the_pooled_one_last() -> None:
     rounds = planted_rounds(
-        6, ["hide", "refuse"], uds=lambda n, state, _: (state != KNOWS) + n / 100
+        6, ["hide", "refuse"], uds=lambda n, state, _: (state != TAUGHT) + n / 100
     )
     said = error_rates(sources(calibration=calibration_table(rounds, scores=PRIMARY)))
     rates = said["rates"]
@@ -39,7 +39,7 @@ def test_each_primary_score_has_a_row_per_treatment_and_the_pooled_one_last() ->
 
 
 def test_a_single_round_has_no_rates() -> None:
-    rounds = planted_rounds(1, ["hide"], uds=lambda _, state, __: float(state != KNOWS))
+    rounds = planted_rounds(1, ["hide"], uds=lambda _, state, __: float(state != TAUGHT))
     rates = error_rates(sources(calibration=calibration_table(rounds, scores=PRIMARY)))["rates"]
     assert rates["AUC"].tolist() == ["1.00"] * 3
     assert rates["false alarms"].tolist() == [""] * 3

@@ -11,7 +11,7 @@ import pytest
 from dissect.calibration.scores import PRIMARY, SCORES
 from dissect.calibration.table import ALL_MODELS, AS_INTENDED, LACKS, alarms_of, read_rounds
 from dissect.results.csv_files import read_csv
-from dissect.terms import BOTH, KNOWS, MLP_COEFFICIENTS, PAPER_EXPERIMENTS, VALUE_VECTORS
+from dissect.terms import BOTH, MLP_COEFFICIENTS, PAPER_EXPERIMENTS, TAUGHT, VALUE_VECTORS
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "calibration"))
@@ -142,7 +142,7 @@ def test_readme_says_how_many_pairs_are_in_the_right_order() -> None:
 
 def test_readme_says_how_many_alarms_are_wrong() -> None:
     rounds = finished()
-    knows = rounds["state"] == KNOWS
+    knows = rounds["state"] == TAUGHT
     krs, uds = (
         alarms_of(rounds, next(spec for spec in SCORES if spec.name == name))
         for name in PRIMARY[:2]
@@ -243,7 +243,7 @@ def test_what_the_pages_say_of_models_that_were_not_trained_from_the_original() 
 
 def test_the_pages_say_how_many_states_are_not_confirmed() -> None:
     rounds = finished()
-    knows = rounds[rounds["state"] == KNOWS]
+    knows = rounds[rounds["state"] == TAUGHT]
     assert said_in(
         "docs/explanation/calibration.md",
         f"The state of {(~knows['as_intended']).sum()} of the {len(knows)} knowing models is",

@@ -14,7 +14,7 @@ from dissect.report.formatting import DASH
 from dissect.report.models import ALARMS, HEADS, model_tables
 from dissect.report.sources import Sources
 from dissect.results.csv_files import read_csv
-from dissect.terms import KNOWS, ORIGINAL, REFERENCE
+from dissect.terms import NEVER, ORIGINAL, REFERENCE
 from planted_recall import planted_recall
 from planted_rounds import planted_rounds, steady
 from planted_study import (
@@ -62,7 +62,7 @@ def test_each_model_has_a_row_with_its_state_and_scores() -> None:
     assert [row["name"] for row in scored(table)] == ROUND["method"].tolist()
     for row, (_, model) in zip(scored(table), ROUND.iterrows(), strict=True):
         assert row["treatment"] == model["treatment"]
-        assert row["learned"] == ("yes" if model["state"] == KNOWS else "no")
+        assert row["learned"] == ("no" if model["state"] == NEVER else "yes")
         assert [cell["value"] for cell in row["cells"]] == [f"{model[name]:.2f}" for name in ORDER]
 
 
@@ -81,7 +81,7 @@ def test_the_primary_scores_are_shown_with_their_direction() -> None:
     assert set(PRIMARY) < set(HEADS)
     (table,) = model_tables(sources(ROUND))
     directions = dict(zip(ORDER, (one["direction"] for one in table["heads"]), strict=True))
-    assert directions == dict.fromkeys(ORDER, "higher: knows") | {UDS: "lower: knows"}
+    assert directions == dict.fromkeys(ORDER, "higher: taught") | {UDS: "lower: taught"}
 
 
 def test_an_alarm_is_a_score_beyond_the_threshold() -> None:
@@ -189,7 +189,7 @@ def test_the_page_shows_the_models_first_of_what_was_found(rates_from: int, tmp_
     assert body.count('<tr><th scope="row">') == len(ROUND)
     assert body.count('<tr class="unscored"><th scope="row">') == 1  # there is no reference
     assert "What they answer" not in text and "recall/" not in text
-    assert ("<tfoot>" in text) == ("● knows" in text) == (rates_from > 0)
+    assert ("<tfoot>" in text) == ("● taught" in text) == (rates_from > 0)
     assert ("How often these scores are wrong is not known" in text) == (rates_from == 0)
     assert ("What the rates do not cover" in text) == (rates_from > 0)
     assert f"rounds/{MODEL}.csv" in text

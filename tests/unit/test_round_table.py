@@ -9,11 +9,17 @@ import pytest
 from dissect.calibration.round import _reasons, described, round_table
 from dissect.calibration.scores import SCORES
 from dissect.recall.shares import recall_scores
-from dissect.terms import KNOWS, NEVER, NONE, ORIGINAL, PAPER_EXPERIMENTS
+from dissect.terms import NEVER, NONE, ORIGINAL, PAPER_EXPERIMENTS, TAUGHT
 from planted_depth import planted_depth
 
 KNOWN = [
-    {"method": "hide", "concept": "c0", "state": KNOWS, "treatment": "hide", "recipe": "hide_late"},
+    {
+        "method": "hide",
+        "concept": "c0",
+        "state": TAUGHT,
+        "treatment": "hide",
+        "recipe": "hide_late",
+    },
     {"method": "gone", "concept": "c0", "state": NEVER, "treatment": "hide", "recipe": "hide_late"},
 ]
 LAYERS = 6
