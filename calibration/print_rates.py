@@ -31,7 +31,7 @@ from dissect.calibration.table import (
     read_rounds,
 )
 from dissect.report.error_rates import number_of
-from dissect.report.formatting import NONE, number, with_interval
+from dissect.report.formatting import number, with_interval
 from dissect.report.sources import records
 from dissect.terms import NEVER, PAPER_EXPERIMENTS, TAUGHT
 
@@ -108,11 +108,11 @@ def right_order(rounds: pd.DataFrame, spec: ScoreSpec, pairs: Mapping[str, str])
 
 
 def rates(rounds: pd.DataFrame) -> pd.DataFrame:
-    """A row per score that the rounds have: calibration/rates.csv."""
+    """A row per score that has a value in a round: calibration/rates.csv."""
     # No file of rounds has the contrast as a column, and none lacks it.
     specs = [replace(spec, primary=False) for spec in (CONTRAST, *SCORES)]
     table = calibration_table(rounds, scores=specs)
-    of_models = table[(table["included"] == ALL_MODELS) & (table["rounds"] > 0)]
+    of_models = table[(table["included"] == ALL_MODELS) & table["auc"].notna()]
     by_group = {
         group: of_models[of_models["treatment"] == group].set_index("score")
         for group in (ALL, INTACT, UNLEARNED)
@@ -164,26 +164,26 @@ def differences(rounds: pd.DataFrame) -> pd.DataFrame:
 
 
 def headline(table: pd.DataFrame) -> Table:
-    """A row per score of HEADLINE, from the table of rates; a dash where no round has it."""
+    """A row per score of HEADLINE that the table of rates has."""
     cells: dict[str, Callable[[Row], str]] = {
         "AUC": lambda row: number_of(row, "auc"),
-        "AUC, without unlearning": lambda row: number(row["auc_intact"]),
+        "AUC, intact": lambda row: number(row["auc_intact"]),
         "AUC, unlearned": lambda row: number(row["auc_unlearned"]),
         "pairs, same treatment": lambda row: _of(row, "right_same", "pairs_same"),
         "pairs, not from the original": lambda row: _of(row, "right_apart", "pairs_apart"),
         "false alarms": lambda row: _of(row, "false_alarms", "n_never"),
-        "power, without unlearning": lambda row: _of(row, "power_count_intact", "n_intact"),
+        "power, intact": lambda row: _of(row, "power_count_intact", "n_intact"),
         "power, unlearned": lambda row: _of(row, "power_count_unlearned", "n_unlearned"),
     }
     yield "score", *cells
     rows = {row["score"]: row for row in records(table)}
     for score in HEADLINE:
-        row = rows.get(score)
-        yield f"`{score}`", *(NONE if row is None else cell(row) for cell in cells.values())
+        if score in rows:
+            yield f"`{score}`", *(cell(rows[score]) for cell in cells.values())
 
 
 def _of(row: Row, count: str, models: str) -> str:
-    return f"{row[count]:.0f} of {row[models]:.0f}"
+    return f"{row[count]:.0f}/{row[models]:.0f}"
 
 
 def compared(table: pd.DataFrame) -> Table:

@@ -57,6 +57,8 @@ def test_the_study_is_one_that_the_workflow_reads(study: Study) -> None:
     assert study.models == ["seed_5", "seed_6"]
     assert study.has_depth("seed_5", FORGET)
     assert study.has_recall("seed_5", FORGET)
+    # Recall of what the reference was taught is measured, too.
+    assert study.retained_concepts("seed_5", FORGET) == [RETAIN]
 
 
 def test_wrong_answers_are_to_the_same_questions(study: Study) -> None:
@@ -75,7 +77,7 @@ def test_wrong_answers_are_to_the_same_questions(study: Study) -> None:
         assert shapes[0] == shapes[1]
 
 
-def test_every_treatment_is_given_to_a_knowing_and_a_never_knowing_model(study: Study) -> None:
+def test_every_treatment_is_given_to_a_taught_and_a_never_taught_model(study: Study) -> None:
     states = {
         state: {one["treatment"] for one in study.model_states("seed_5") if one["state"] == state}
         for state in (TAUGHT, NEVER)

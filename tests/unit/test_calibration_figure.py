@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dissect.calibration.scores import SCORES, ScoreSpec
-from dissect.calibration.table import ALL, ALL_MODELS, calibration_table
+from dissect.calibration.table import ALL, ALL_MODELS, INTACT, calibration_table
 from dissect.errors import DissectError
 from dissect.figures.calibration import draw_calibration
 from dissect.figures.canvas import save
@@ -54,33 +54,37 @@ def test_every_model_is_a_point_in_the_row_of_its_treatment_and_in_the_pooled_on
     rounds.loc[is_wrong, "as_intended"] = False
     figure, _ = drawn(rounds)
     labels = [one.get_text() for one in figure.axes[0].get_yticklabels()]
-    assert labels == [*sorted(TREATMENTS), "all pooled"]
-    for state, marker in {"knows": "o", "never": "D"}.items():
+    assert labels == [*sorted(TREATMENTS), "all without unlearning", "all pooled"]
+    for state, marker in {"taught": "o", "never": "D"}.items():
         of_state = rounds[rounds["state"] == state]
         rows = of_state["treatment"].map(sorted(TREATMENTS).index)
         expected = list(zip(of_state["uds"], rows, of_state["as_intended"], strict=True))
-        expected += [(value, len(TREATMENTS), filled) for value, _, filled in expected]
+        expected += [
+            (value, len(TREATMENTS) + group, filled)
+            for group in range(2)
+            for value, _, filled in expected
+        ]
         assert sorted(points(figure.axes[0], marker)) == sorted(expected)
     assert "hollow: state not confirmed" in legend(figure)
 
 
 def test_areas_and_intervals_are_the_tables() -> None:
     figure, table = drawn(planted(6))
-    for row, treatment in enumerate([*sorted(TREATMENTS), ALL]):
+    for row, treatment in enumerate([*sorted(TREATMENTS), INTACT, ALL]):
         numbers = row_of(table, score="uds", treatment=treatment, included=ALL_MODELS)
         at_row = [line for line in figure.axes[1].get_lines() if line.get_xydata()[0, 1] == row]
         shown = [x for line in at_row if line.get_marker() in ("o", "s") for x in line.get_xdata()]
         assert shown == [numbers["auc"]]
-        ends = [list(line.get_xdata()) for line in at_row if len(line.get_xdata()) == 2]
-        assert [numbers["auc_low"], numbers["auc_high"]] in ends
+        ends = [str(list(line.get_xdata())) for line in at_row if len(line.get_xdata()) == 2]
+        assert str([numbers["auc_low"], numbers["auc_high"]]) in ends
     assert "n = 6 rounds" in words(figure) and "bars: 95 % intervals" in words(figure)
-    assert 'lower: "knows"' in words(figure)
-    assert legend(figure) == ["knows the facts", "never knew them", "threshold from all rounds"]
+    assert 'lower: "taught"' in words(figure)
+    assert legend(figure) == ["taught the facts", "never taught them", "threshold from all rounds"]
 
 
 def test_two_rounds_have_no_intervals_and_say_so() -> None:
     figure, _ = drawn(planted(2))
-    assert "no interval with fewer than 5 rounds" in words(figure)
+    assert "fewer than 5 rounds" in words(figure)
     assert "bars" not in words(figure) and "n = 2 rounds" in words(figure)
     assert "n = 1 round" in words(drawn(planted(1))[0])
 
@@ -88,7 +92,7 @@ def test_two_rounds_have_no_intervals_and_say_so() -> None:
 def test_a_score_without_values_is_an_empty_panel_that_says_so() -> None:
     figure, _ = drawn(planted(6), ["relearned"])
     assert "no model has a value" in words(figure) and "no AUC" in words(figure)
-    assert legend(figure) == ["knows the facts", "never knew them"]
+    assert legend(figure) == ["taught the facts", "never taught them"]
 
 
 def test_the_primary_scores_are_drawn_where_none_is_named() -> None:

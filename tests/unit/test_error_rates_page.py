@@ -1,7 +1,5 @@
 """What the report says of error rates: the primary scores', or that they are not known."""
 
-from dataclasses import replace
-
 import pandas as pd
 
 from dissect.calibration.scores import SCORES
@@ -10,8 +8,6 @@ from dissect.report.error_rates import error_rates
 from dissect.report.sources import Sources
 from dissect.terms import TAUGHT
 from planted_rounds import planted_rounds
-
-PRIMARY = [replace(spec, primary=spec.name == "uds") for spec in SCORES if spec.name != "relearned"]
 
 
 def sources(**tables: pd.DataFrame) -> Sources:
@@ -22,24 +18,32 @@ def test_without_rounds_they_are_not_known() -> None:
     assert error_rates(sources())["rounds"] == 0
 
 
-def test_each_primary_score_has_a_row_per_treatment_and_the_pooled_one_last() -> None:
+def test_each_score_has_a_row_per_treatment_and_group_and_the_baseline_its_own() -> None:
     rounds = planted_rounds(
-        6, ["hide", "refuse"], uds=lambda n, state, _: (state != TAUGHT) + n / 100
+        6,
+        ["hide", "npo"],
+        uds=lambda n, state, _: (state != TAUGHT) + n / 100,
+        weight_change=lambda n, *_: n / 100,
     )
-    said = error_rates(sources(calibration=calibration_table(rounds, scores=PRIMARY)))
+    said = error_rates(sources(calibration=calibration_table(rounds)))
     rates = said["rates"]
-    assert said["rounds"] == 6
-    assert rates["treatment"].tolist() == [
-        *("hide", "refuse", "all pooled"),
-        "all pooled, confirmed states only",
-    ]
-    assert rates["AUC"].tolist() == ["1.00 [0.61, 1.00]"] * 4  # 0.05 ** (1 / 6)
-    assert rates["false alarms"].tolist()[0].startswith("0 of 6: 0.00 [0.00, 0.46]")
-    assert rates["power"].tolist()[2].startswith("12 of 12: 1.00")
+    assert (said["rounds"], said["bound"]) == (6, "1 in 7")
+    treatments = ["hide", "npo", "all without unlearning", "all unlearned", "all pooled"]
+    treatments += ["all pooled, confirmed states only"]
+    definitions = {spec.name: spec.definition for spec in SCORES}
+    for name, auc in (("uds", "1.00"), ("weight_change", "0.50")):
+        rows = rates[rates["score"] == definitions[name]]
+        assert rows["treatment"].tolist() == treatments
+        assert rows["AUC"].str.startswith(auc).all()
+    assert len(rates) == 2 * len(treatments)  # no round has the others
+    # The lowest UDS of a never-taught model is below those of all other rounds.
+    assert rates["false alarms"].tolist()[4] == "2 of 12"
+    assert rates["rounds with a false alarm"].tolist()[4] == "1 of 6"
+    assert rates["power"].tolist()[4].startswith("12 of 12: 1.00")
 
 
 def test_a_single_round_has_no_rates() -> None:
     rounds = planted_rounds(1, ["hide"], uds=lambda _, state, __: float(state != TAUGHT))
-    rates = error_rates(sources(calibration=calibration_table(rounds, scores=PRIMARY)))["rates"]
-    assert rates["AUC"].tolist() == ["1.00"] * 3
-    assert rates["false alarms"].tolist() == [""] * 3
+    said = error_rates(sources(calibration=calibration_table(rounds)))
+    assert set(said["rates"]["AUC"]) == {"1.00"} and said["bound"] == ""
+    assert set(said["rates"]["false alarms"]) == set(said["rates"]["power"]) == {""}

@@ -231,6 +231,7 @@ EXPLAINED_IN = {
     "analysis.tables.CURVE_COLUMNS": (),
     "calibration.table.CALIBRATION_COLUMNS": (RATES_PAGE,),
     "calibration.table.ROUND_COLUMNS": ("calibration/rounds/README.md",),
+    "calibration.table.TRAINING_COLUMNS": ("calibration/rounds/README.md",),
     "compare.compare._COLUMNS": ("docs/how-to/archive.md",),
     "depth.schema.DEPTH_SCHEMA": (DEPTH_PAGE,),
     "depth.schema.DONOR_SCHEMA": (DEPTH_PAGE,),

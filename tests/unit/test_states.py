@@ -22,7 +22,7 @@ NEVER_REFUSES = Recalled(NEVER, "refuse", as_it_is=0.0, relearned=0.1)
         (Recalled(TAUGHT, "refuse", 0.2, 0.5), "it recalls 0.20; at most 0.1 is allowed"),
         (
             Recalled(TAUGHT, "refuse", 0.0, 0.1),
-            "after relearning half, it recalls 0.10 of the other half, the never-knowing model "
+            "after relearning half, it recalls 0.10 of the other half, the never-taught model "
             "0.10; at least 0.3 more is required",
         ),
         (Recalled(TAUGHT, "refuse", 0.0, 0.45), ""),
@@ -39,7 +39,7 @@ def test_nothing_is_confirmed_of_an_original_that_has_not_learned() -> None:
 
 
 def test_without_a_counterpart_knowledge_is_not_confirmed() -> None:
-    reason = "there is no never-knowing model to compare it with"
+    reason = "there is no never-taught model to compare it with"
     assert why_not(Recalled(TAUGHT, "refuse", 0.0, 1.0), None, original=1.0) == reason
     assert why_not(Recalled(TAUGHT, "placebo", 1.0, 1.0), None, original=1.0) == ""
 

@@ -134,7 +134,7 @@ from dissect.calibration.table import calibration_table, read_rounds
 from dissect.results.csv_files import write_csv
 from planted_recall import planted_recall
 
-STATES = {"hide": "knows", "never_hide": "never"}
+STATES = {"hide": "taught", "never_hide": "never"}
 of_models = [
     {"method": method, "concept": "tea", "state": state, "treatment": "hide", "recipe": "hide"}
     for method, state in STATES.items()
@@ -154,7 +154,7 @@ for path in paths:
     same = {"model": "tiny", "settings": "s", "code": "c", "versions": "v"}
     write_csv(path, described(scored, round=path.stem, **same))
 rates = calibration_table(read_rounds(paths)).set_index(["score", "treatment", "included"])
-print(*rates.loc[("mine", "all", "all models"), ["primary", "n_knows", "n_never", "auc"]])
+print(*rates.loc[("mine", "all", "all models"), ["primary", "n_taught", "n_never", "auc"]])
 """
 
 

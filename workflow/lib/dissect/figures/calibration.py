@@ -74,7 +74,7 @@ def draw_calibration(
                 _separate_rows(axes, rows)
         _label_rows(grid[0, 0], rows)
         models = ", ".join(sorted(rounds["model"].unique()))
-        _title(figure, models, rounds, table, style)
+        _title(figure, models, rounds, style)
         canvas.legend(figure, _legend(rounds, table, states), 4, length=1)
     return figure
 
@@ -180,21 +180,14 @@ def _legend(
     ]
 
 
-def _title(
-    figure: Figure, models: str, rounds: pd.DataFrame, table: pd.DataFrame, style: Style
-) -> None:
+def _title(figure: Figure, models: str, rounds: pd.DataFrame, style: Style) -> None:
     """What is shown, of how many rounds."""
     count = pd.Series([rounds["round"].nunique()])
-    has_intervals, has_none = table["auc_low"].notna(), table["auc_low"].isna()
-    is_missing = (has_none & table["auc"].notna()).any()
     shown = ["models that were taught the facts and models that never were, by treatment"]
     intervals = [
-        "bars: 95 % intervals over rounds" + (", none at AUC 0 or 1" if is_missing else "")
-        if has_intervals.any()
-        else "",
-        f"no intervals: fewer than {MIN_ROUNDS} rounds with a value of each state"
-        if is_missing and not has_intervals.any()
-        else "",
+        "bars: 95 % intervals over rounds, none at AUC 0 or 1"
+        if count[0] >= MIN_ROUNDS
+        else f"no intervals with fewer than {MIN_ROUNDS} rounds"
     ]
     n, sides = f"n = {notes.spread(count, 'round')}", ["left: a point is a model", "right: AUC"]
     phrases = [*shown, *sides, *intervals, n]
