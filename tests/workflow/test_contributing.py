@@ -148,6 +148,8 @@ scored = round_table(
     sweeps=empty,
     depth=empty,
     changes=pd.DataFrame({"method": list(STATES), "relative_change": [0.9, 0.1]}),
+    losses=pd.Series({"hide": 2.0, "never_hide": 3.0}),
+    trainings={"hide": {"steps": 3}},
 )
 paths = [Path(f"round_{number}.csv") for number in range(6)]
 for path in paths:

@@ -207,9 +207,9 @@ def _of_depth(
 
 
 def _surviving(depth: pd.DataFrame) -> "pd.Series[float]":
-    """By method, how many facts have a UDS below SURVIVES; null where no fact has a UDS."""
+    """By method, how many facts have a UDS of at most SURVIVES; null where no fact has a UDS."""
     facts = uds(depth).dropna(subset=["question", "uds"])
-    return (facts["uds"] < SURVIVES).groupby(facts["method"]).sum().astype(float)
+    return (facts["uds"] <= SURVIVES).groupby(facts["method"]).sum().astype(float)
 
 
 def described(table: pd.DataFrame, **same: Any) -> pd.DataFrame:

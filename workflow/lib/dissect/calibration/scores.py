@@ -14,7 +14,9 @@ PRIMARY = ("krs_mlp_coefficients_and_attention_highest", "uds", "relearned")
 # What anybody can compute without patching: a score that is to detect knowledge must do better.
 BASELINES = ("weight_change", "forgotten_loss")
 OUTCOME = "surviving_facts"  # what depth's outcome is decided by
-SURVIVES = 0.5  # a fact with a UDS below this: it loses less than half of what it may lose
+SURVIVES = (
+    0.5  # a fact with at most this UDS: it loses at most half of what it loses to the reference
+)
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ _ALL = (
     ScoreSpec("uds_published_fixed", "UDS as published, with the last layer corrected, 0 to 1", -1),
     ScoreSpec(
         OUTCOME,
-        f"number of facts with a UDS below {SURVIVES}; one is enough for an alarm",
+        f"number of facts with a UDS of at most {SURVIVES}; one is enough for an alarm",
         +1,
         threshold=0.0,
     ),
