@@ -7,18 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from hub_records import (
-    Cut,
-    Fault,
-    File,
-    IgnoreRange,
-    Repository,
-    Request,
-    Stall,
-    Status,
-    Truncated,
-    WrongBytes,
-)
+from hub_records import Cut, Fault, File, Repository, Request, Stall, Status, Truncated, WrongBytes
 
 if TYPE_CHECKING:
     from hub_stand_in import HubStandIn
@@ -115,8 +104,6 @@ class Handler(BaseHTTPRequestHandler):
         if name == "path":
             entry["type"] = "file"
         if file.pointer_size is not None:
-            if self.hub.xet:
-                entry["xetHash"] = file.sha256
             entry["lfs"] = {lfs: sha256, "size": file.size, "pointerSize": file.pointer_size}
         return entry
 
@@ -167,7 +154,7 @@ class Handler(BaseHTTPRequestHandler):
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         same = self.headers.get("If-Range", headers.get("ETag")) == headers.get("ETag")
         status, size = 200, len(content)
-        if asked and same and not isinstance(fault, IgnoreRange):
+        if asked and same:
             first, last = int(asked[1]), min(int(asked[2] or size - 1), size - 1)
             if first > last:
                 return self.send(416, b"", headers | {"Content-Range": f"bytes */{size}"})

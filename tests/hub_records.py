@@ -42,16 +42,11 @@ class Truncated:
 
 
 @dataclass(frozen=True)
-class IgnoreRange:
-    """The whole file with 200, whatever range was asked for."""
-
-
-@dataclass(frozen=True)
 class WrongSha256:
     """Metadata with another digest than the file's. Stands until it is taken out of the list."""
 
 
-Fault = Status | Cut | Stall | WrongBytes | Truncated | IgnoreRange | WrongSha256
+Fault = Status | Cut | Stall | WrongBytes | Truncated | WrongSha256
 
 
 @dataclass

@@ -23,7 +23,6 @@ from hub_records import (
     Cut,
     Fault,
     File,
-    IgnoreRange,
     Repository,
     Request,
     Stall,
@@ -37,7 +36,6 @@ from hub_records import (
 __all__ = [
     "Cut",
     "HubStandIn",
-    "IgnoreRange",
     "Request",
     "Stall",
     "Status",
@@ -57,7 +55,6 @@ class HubStandIn:
         requests: all requests that were answered, in order.
         token: the only one that opens gated and private repositories.
         stranger: a token that is valid and opens none of them. Any other token is refused.
-        xet: whether large files are listed as stored by Xet; this stand-in does not speak it.
         signature: stands in the addresses of the other host, and opens them to whoever has it.
     """
 
@@ -71,7 +68,6 @@ class HubStandIn:
         self.repositories: dict[str, Repository] = {}
         self.plain_files: dict[str, bytes] = {}
         self.redirect_to_cdn = redirect_to_cdn
-        self.xet = False
         self.stopped = threading.Event()
         self._lock = threading.Lock()
         self._home = tempfile.TemporaryDirectory(prefix="hub_stand_in_")

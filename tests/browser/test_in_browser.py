@@ -4,20 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-from page import await_chart, media, opened, resize
+from page import await_chart, opened
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
 from dissect.report.explore import COLUMNS
-from dissect.report.formatting import MINUS
 from planted import EXPERIMENTS
 from planted_study import CONCEPTS, LAYERS, PlantedStudy
-
-ROOT = Path(__file__).parents[2]
-PAPER = 688  # pixels: an A4 sheet without the page's margins
 
 
 def requests_of(browser: Chrome) -> list[str]:
@@ -132,46 +127,6 @@ def test_marks_follow_and_values_can_be_read(browser: Chrome) -> None:
     assert said in [{name: str(point[name]) for name in COLUMNS} for point in points(browser)]
 
 
-def test_the_charts_numbers_are_a_table(browser: Chrome) -> None:
-    choose(browser, "concept", "Tea")
-    found = browser.execute_script(
-        "return [...document.querySelectorAll('#chart-numbers tr')]"
-        ".map((row) => [...row.cells].map((cell) => cell.textContent))"
-    )
-    heads, *rows = found
-    drawn = points(browser)
-    assert rows == [[str(point[head]) for head in heads] for point in drawn]
-    tea = [row for row in rows if row[heads.index("curve")] == "Tea, mean over methods"]
-    assert len(tea) == 4 * LAYERS
-    values = [row[heads.index("recovery")].replace(MINUS, "-") for row in rows]
-    assert values == [f"{point['value']:.3f}" for point in drawn]
-
-
-def test_a_concept_is_shown_from_its_section(browser: Chrome) -> None:
-    section = browser.find_element(By.ID, "concept-planted-1b-26")
-    browser.execute_script("arguments[0].open = true", section)
-    section.find_element(By.CSS_SELECTOR, "[data-show]").click()
-    assert any(point["curve"].startswith("Cocoa") for point in points(browser))
-    assert browser.switch_to.active_element.get_attribute("name") == "concept"
-
-
-def test_a_table_filters(browser: Chrome) -> None:
-    box = browser.find_element(By.CSS_SELECTOR, "#table-weight_changes input")
-    said = browser.find_element(By.CSS_SELECTOR, "#table-weight_changes output")
-    assert said.text == "25 of 1344 rows"
-    box.send_keys("DPO cocoa gate")
-    assert set(cells(browser, "weight_changes", "component")) == {"gate"}
-    assert set(cells(browser, "weight_changes", "concept")) == {"Cocoa"}
-    assert said.text == f"{LAYERS} of {LAYERS} rows that match, of 1344"
-    box.send_keys(" nothing")
-    assert cells(browser, "weight_changes", "concept") == []
-    assert said.text == "0 of 0 rows that match, of 1344"
-    box.clear()
-    box.send_keys(Keys.SPACE)
-    browser.find_element(By.CSS_SELECTOR, "#table-weight_changes button.all").click()
-    assert len(cells(browser, "weight_changes", "concept")) == 1344
-
-
 def test_a_table_sorts_by_number_and_by_name(browser: Chrome) -> None:
     def head(name: str) -> Any:
         found = browser.find_elements(By.CSS_SELECTOR, "#table-weight_changes th")
@@ -192,71 +147,6 @@ def test_a_table_sorts_by_number_and_by_name(browser: Chrome) -> None:
     assert set(cells(browser, "weight_changes", "concept")) == {"Cider"}
 
 
-def test_the_keyboard_reaches_everything_that_answers(browser: Chrome) -> None:
-    browser.execute_script("document.activeElement.blur(); scrollTo(0, 0)")
-    body = browser.find_element(By.TAG_NAME, "body")
-    body.send_keys(Keys.TAB)
-    assert browser.switch_to.active_element.text == "Skip to the content"
-    reached: set[str] = set()
-    for _ in range(200):
-        browser.switch_to.active_element.send_keys(Keys.TAB)
-        reached.add(
-            browser.execute_script(
-                "const it = document.activeElement;"
-                "return it.id || it.name || it.closest('[id]')?.id + ' ' + it.tagName;"
-            )
-        )
-    assert {"window", "span", "method", "concept"} <= reached
-    assert {*EXPERIMENTS, "singles", "controls"} <= reached
-    assert {
-        "table-weight_changes INPUT",
-        "table-weight_changes BUTTON",
-        "table-weight_changes DIV",
-    } <= reached
-    assert "concept-planted-1b-26 SUMMARY" in reached
-
-
-@pytest.mark.parametrize("width", [390, 768, 1280])
-def test_the_page_never_scrolls_sideways(browser: Chrome, width: int) -> None:
-    resize(browser, width, 900)
-    browser.execute_script("document.querySelectorAll('details').forEach((one) => one.open = true)")
-    await_chart(browser)
-    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
-
-
-def test_on_paper_nothing_waits_for_a_click(browser: Chrome) -> None:
-    media(browser, "print")
-    seen = browser.execute_script(
-        "const seen = (one) => one.checkVisibility({contentVisibilityAuto: true});"
-        "const all = (what) => [...document.querySelectorAll(what)];"
-        "return {controls: all('.controls, nav, .tools label, .tools button')"
-        ".filter(seen).length,"
-        " figures: all('figure.picture img').filter(seen).length,"
-        " answers: all('.answer').length - all('.answer').filter(seen).length,"
-        " stills: all('.still img').filter(seen).length,"
-        " chart: seen(document.querySelector('#chart'))}"
-    )
-    assert seen == {
-        "controls": 0,
-        "figures": 16,
-        "answers": 0,
-        "stills": 2 * len(CONCEPTS),
-        "chart": True,
-    }
-
-
-def test_on_paper_no_table_is_wider_than_the_sheet(browser: Chrome) -> None:
-    media(browser, "print")
-    resize(browser, PAPER, 900)
-    await_chart(browser)
-    wide = browser.execute_script(
-        "return [...document.querySelectorAll('table')]"
-        ".filter((one) => one.offsetWidth > arguments[0]).map((one) => one.closest('[id]').id)",
-        PAPER,
-    )
-    assert wide == []
-
-
 def test_it_can_be_read_without_any_script(report: Path, tmp_path: Path) -> None:
     """Where scripts are off, all findings, figures, first rows and answers still stand there."""
     still = tmp_path / "still.html"
@@ -266,38 +156,3 @@ def test_it_can_be_read_without_any_script(report: Path, tmp_path: Path) -> None
         assert len(browser.find_elements(By.CSS_SELECTOR, ".finding")) == 11
         assert len(cells(browser, "weight_changes", "component")) == 25
         assert len(browser.find_elements(By.CSS_SELECTOR, ".answer.original")) > 2 * len(CONCEPTS)
-
-
-def test_contrast_and_names(browser: Chrome) -> None:
-    """Every control has a name, every image a text, every id stands once; words are legible."""
-    found = browser.execute_script(
-        "const all = (what) => [...document.querySelectorAll(what)];"
-        "const ids = all('[id]').map((one) => one.id);"
-        "return {nameless: all('select, input').filter((one) => !one.labels.length).length,"
-        " silent: all('img').filter((one) => !one.alt).length,"
-        " twice: ids.filter((one, place) => ids.indexOf(one) !== place),"
-        " heads: all('th').filter((one) => !one.scope).length,"
-        " colours: [...new Set(all('main *').filter((one) => one.childNodes.length &&"
-        " [...one.childNodes].some((it) => it.nodeType === 3 && it.data.trim())).map((one) =>"
-        " getComputedStyle(one).color))],"
-        # Also of verdicts that this study does not have.
-        " verdicts: ['supported', 'not-supported', 'undecided', 'mixed'].map((name) => {"
-        " const one = document.querySelector('main').appendChild(document.createElement('p'));"
-        " one.className = `verdict ${name}`; return getComputedStyle(one).color; })}"
-    )
-    colours = {*found.pop("colours"), *found.pop("verdicts")}
-    assert found == {"nameless": 0, "silent": 0, "twice": [], "heads": 0}
-    dull = [colour for colour in colours if contrast(colour, (245, 247, 250)) < 4.5]
-    assert len(colours) > 3 and not dull
-
-
-def contrast(colour: str, ground: tuple[int, int, int]) -> float:
-    """WCAG's ratio of a CSS colour (rgb(...)) and a ground."""
-
-    def luminance(parts: tuple[int, ...]) -> float:
-        linear = [p / 255 / 12.92 if p <= 10 else ((p / 255 + 0.055) / 1.055) ** 2.4 for p in parts]
-        return sum(w * p for w, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-    red, green, blue = (int(part) for part in colour.strip("rgba()").split(",")[:3])
-    light, dark = sorted((luminance((red, green, blue)), luminance(ground)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)

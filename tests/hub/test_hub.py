@@ -1,6 +1,5 @@
 """What a repository holds, and why it is not available."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -8,10 +7,8 @@ from huggingface_hub import constants
 from sharded_repository import INDEX, NEEDED, REPO, SHARD, SHARD_BYTES
 
 from dissect.checkpoints.hub import HubError, RemoteFile, find, read_config
-from dissect.errors import DissectError
-from hub_stand_in import Cut, HubStandIn, Stall, Status
+from hub_stand_in import HubStandIn
 
-API = f"/api/models/{REPO}"
 FEW = {"config.json": "{}"}
 
 
@@ -47,25 +44,6 @@ def test_only_the_needed_files_are_named_with_their_sizes_and_hashes(
     assert RemoteFile(SHARD, SHARD_BYTES, served[SHARD].sha256) in found.files
     config = served["config.json"]
     assert RemoteFile("config.json", config.size, config.blob_id) in found.files
-
-
-def test_it_is_one_request(hub: HubStandIn) -> None:
-    find(REPO)
-    assert [request.path.split("?")[0] for request in hub.requests] == [API]
-
-
-def test_a_branch_and_a_commit_name_their_own_files(
-    hub: HubStandIn, sharded: Path, tmp_path: Path
-) -> None:
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "config.json").write_text("{}")
-    (other / "model.safetensors").write_bytes(b"weights")
-    hub.add("someone/two", sharded, revisions={"main": sharded, "step-10": other})
-    by_branch = find("someone/two", "step-10")
-    assert {file.name for file in by_branch.files} == {"config.json", "model.safetensors"}
-    assert find("someone/two", by_branch.commit) == by_branch
-    assert find("someone/two").commit != by_branch.commit
 
 
 SHARDS = {INDEX: "{}"} | {f"model-0000{n}-of-00002.safetensors": "w" for n in (1, 2)}
@@ -108,20 +86,6 @@ def test_a_repository_without_safetensors_is_refused(
     assert "pickled weights (.bin) are never read" in str(error)
 
 
-def test_the_config_is_read_and_leaves_nothing_behind(
-    hub: HubStandIn, sharded: Path, home: Path
-) -> None:
-    assert read_config(find(REPO)) == json.loads((sharded / "config.json").read_text())
-    assert not list(home.rglob("*"))
-
-
-@pytest.mark.parametrize("text", ["[1]", "{", "[" * 100_000, "\x00"])
-def test_a_config_that_is_no_object_is_refused(hub: HubStandIn, tmp_path: Path, text: str) -> None:
-    repo = serve(hub, tmp_path / "repo", {"config.json": text, "model.safetensors": "w"})
-    with pytest.raises(DissectError, match=r"config\.json is not a JSON object"):
-        read_config(find(repo))
-
-
 def test_gated_repositories_show_their_size_but_no_file(hub: HubStandIn, sharded: Path) -> None:
     hub.add("someone/gated", sharded, gated=True)
     found = find("someone/gated")
@@ -143,21 +107,6 @@ def test_a_token_that_does_not_open_a_gated_repository_is_told_apart_from_none(
     assert "the current token does not grant access" in str(error)
 
 
-def test_tokens_of_the_environment_and_of_the_hubs_own_file_open_it(
-    hub: HubStandIn, sharded: Path, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hub.add("someone/gated", sharded, gated=True)
-    hub.add("someone/private", sharded, private=True)
-    with monkeypatch.context() as patch:
-        patch.setenv("HF_TOKEN", hub.token)
-        assert read_config(find("someone/gated"))["model_type"] == "llama"
-        assert read_config(find("someone/private"))["model_type"] == "llama"
-    assert refusal("someone/private").status == "gone"
-    home.mkdir()
-    (home / "token").write_text(hub.token)
-    assert read_config(find("someone/gated"))["model_type"] == "llama"
-
-
 @pytest.mark.parametrize("token", ["hf_revoked_long_ago", "hf_with_a_gremlin\x07", "hf_päss"])
 def test_a_bad_token_is_named_but_not_shown(
     hub: HubStandIn, monkeypatch: pytest.MonkeyPatch, lines: pytest.LogCaptureFixture, token: str
@@ -169,18 +118,6 @@ def test_a_bad_token_is_named_but_not_shown(
     assert token[3:] not in str(error) + lines.text
 
 
-@pytest.mark.parametrize("token", ["", HubStandIn.stranger])
-def test_a_repository_that_is_private_or_gone_is_said_to_be_one_of_them(
-    hub: HubStandIn, sharded: Path, monkeypatch: pytest.MonkeyPatch, token: str
-) -> None:
-    hub.add("someone/private", sharded, private=True)
-    monkeypatch.setenv("HF_TOKEN", token)
-    for repo in ("someone/private", "someone/gone"):
-        error = refusal(repo)
-        assert error.status == "gone"
-        assert f"hub:{repo}: private or gone: the hub does not say which" in str(error)
-
-
 @pytest.mark.parametrize("revision", ["no-such-branch", "0" * 40])
 def test_a_revision_that_is_gone_is_told_apart_from_the_repository(
     hub: HubStandIn, revision: str
@@ -188,37 +125,6 @@ def test_a_revision_that_is_gone_is_told_apart_from_the_repository(
     error = refusal(REPO, revision)
     assert error.status == "revision_gone"
     assert f"hub:{REPO} at {revision}: there is no such revision" in str(error)
-
-
-def test_what_is_no_name_of_a_repository_is_refused(hub: HubStandIn) -> None:
-    with pytest.raises(DissectError, match="is not a repository; write hub:OWNER/NAME"):
-        find("https://some.where/owner/name")
-    assert hub.requests == []
-
-
-@pytest.mark.parametrize("fault", [Status(429, retry_after=600), Status(503), Status(408)])
-def test_a_busy_hub_is_said_to_be_busy(hub: HubStandIn, fault: Status) -> None:
-    """At once, whatever it asks for: Snakemake starts the job again, or the user does."""
-    hub.faults[API] = [fault]
-    error = refusal()
-    assert error.status == "busy"
-    assert f"the hub is busy (it answers {fault.code})" in str(error)
-    assert find(REPO).files
-
-
-def test_busy_for_one_file_is_waited_for_by_the_library(hub: HubStandIn) -> None:
-    hub.faults[REPO, "config.json"] = [Status(429, retry_after=0)]
-    assert read_config(find(REPO))["model_type"] == "llama"
-
-
-@pytest.mark.parametrize("fault", [Cut(0), Stall(0, seconds=60)])
-def test_an_answer_that_does_not_come_is_one_line(
-    hub: HubStandIn, monkeypatch: pytest.MonkeyPatch, fault: Cut | Stall
-) -> None:
-    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.5)
-    hub.faults[API] = [fault]
-    assert refusal().status == "unreachable"
-    assert find(REPO).files
 
 
 def test_an_unreachable_hub_is_named_in_one_line(hub: HubStandIn) -> None:

@@ -4,12 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from preflight import report
 from sharded_repository import REPO
 
 from dissect.inputs.rows import CheckpointRow
 from dissect.preparation.availability import look_at
-from dissect.study.preflight import AVAILABLE, PreflightRow, read_preflight, write_preflight
+from dissect.study.preflight import AVAILABLE, PreflightRow
 from hub_stand_in import HubStandIn
 
 
@@ -56,17 +55,6 @@ def test_a_row_that_is_unavailable(hub: HubStandIn, tmp_path: Path, repo: str) -
     assert status_of(hub_row(REPO, revision="v9")).status == "revision_gone"
 
 
-def test_a_config_that_is_no_object_is_said_to_be_unreadable(
-    hub: HubStandIn, tmp_path: Path
-) -> None:
-    serve(hub, tmp_path / "a", "lab/a", {})
-    (tmp_path / "a/config.json").write_text("[1]")
-    hub.add("lab/a", tmp_path / "a")
-    found = status_of(hub_row("lab/a"))
-    assert (found.status, found.files) == ("unreadable", 2)
-    assert "config.json is not a JSON object" in found.note
-
-
 def test_a_token_opens_what_is_gated(
     hub: HubStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,24 +84,3 @@ def test_rows_of_other_kinds_keep_their_order(hub: HubStandIn, tmp_path: Path) -
     found = look_at(rows)
     assert [item.concept for item in found] == ["", "tea", "mate", "cocoa", "chai"]
     assert [item.status for item in found] == [AVAILABLE, "gone", "missing", "later", AVAILABLE]
-
-
-def test_the_table_on_screen_says_what_is_missing_and_what_it_takes(
-    hub: HubStandIn, lines: pytest.LogCaptureFixture
-) -> None:
-    original = PreflightRow("m", "original", "", "hub:lab/o", "", AVAILABLE, bytes=13_500_000_000)
-    lost = PreflightRow("m", "dpo", "tea", "hub:lab/t", "", "gone", note="hub:lab/t: a long line")
-    report([original, lost], "unlearn")
-    shown = lines.text
-    assert "1 of 2 checkpoints are available; the 1 on the hub take 13.5 GB; " in shown
-    assert "m dpo tea: hub:lab/t: a long line (on_missing_checkpoint: unlearn)" in shown
-
-
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
-    found = PreflightRow(
-        "m", "dpo", "tea", "hub:lab/t", "main", "gone", note='a "note", with commas'
-    )
-    path = tmp_path / "preflight.csv"
-    assert read_preflight(path) == {}
-    write_preflight(path, [found])
-    assert read_preflight(path) == {("m", "dpo", "tea"): found}

@@ -10,11 +10,11 @@ import pytest
 
 from dissect.checkpoints.download import Download
 from dissect.checkpoints.hashes import Hashed
-from dissect.checkpoints.manifest import Manifest, read_manifest
+from dissect.checkpoints.manifest import Manifest
 from dissect.errors import DissectError
 from dissect.inputs.rows import CheckpointRow
 from dissect.preparation import availability
-from dissect.study.preflight import PreflightRow, read_preflight, write_preflight
+from dissect.study.preflight import PreflightRow, write_preflight
 from planted_manifest import plant_manifest
 
 ROWS = [
@@ -39,14 +39,6 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def test_what_is_there_goes_on_and_is_noted(asked: list[str], tmp_path: Path) -> None:
-    path = tmp_path / "preflight.csv"
-    availability.look_at_due(ROWS[:1], path, "error")
-    availability.look_at_due(ROWS[:1], path, "error")
-    assert asked == ["tea"]
-    assert read_preflight(path)[ROWS[0].key].status == "there"
-
-
 @pytest.mark.parametrize(
     ("policy", "advice"),
     [
@@ -63,13 +55,6 @@ def test_what_is_unavailable_stops_the_run_in_one_line(
     assert "(the hub does not say which): m dpo mate;" in str(error.value)
     assert "tea" not in str(error.value)
     assert "\n" not in str(error.value)
-
-
-def test_a_hub_that_does_not_answer_is_left_to_the_download(
-    asked: list[str], tmp_path: Path, lines: pytest.LogCaptureFixture
-) -> None:
-    availability.look_at_due(ROWS[2:3], tmp_path / "preflight.csv", "error")
-    assert "m dpo chai: why" in lines.text
 
 
 def test_a_refused_token_stops_the_run_until_it_is_fixed(asked: list[str], tmp_path: Path) -> None:
@@ -136,14 +121,3 @@ def test_lost_weights_are_downloaded_again_for_a_job_that_needs_them(
     Path("weights").unlink()
     assert prepared(monkeypatch, ROWS[0], "another") == []
     assert prepared(monkeypatch, ROWS[0], "first") == ["downloaded"]
-
-
-def test_what_is_brought_back_is_not_hashed_by_every_job(
-    manifest: Manifest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The download knows its hashes: a job believes them, here that they are others than before."""
-    read_manifest(Path("manifest.json"))
-    Path("weights").unlink()
-    prepared(monkeypatch, ROWS[0], "first")
-    with pytest.raises(DissectError, match="has sha256 0000"):
-        read_manifest(Path("manifest.json"))

@@ -7,21 +7,15 @@ from typing import Any
 import answer_as_original
 import answer_as_unlearned
 import answer_patched
-import decide_claims
-import plot
 import pytest
 import register_checkpoint
 import summarise_behaviour
 
-from dissect.analysis.collect import collect_answers, collect_sweeps
-from dissect.errors import DissectError
-from dissect.figures.style import Style
+from dissect.analysis.collect import collect_answers
 from dissect.files import read_json, sha256_of
 from dissect.inputs.rows import CheckpointRow
-from dissect.results.csv_files import read_csv
 from dissect.results.expected import expected
 from dissect.results.schema import read_metadata, read_table
-from planted import flat, plant
 from tiny import save_tiny, tiny_concept
 
 HOW: dict[str, Any] = {"prompt": "paper", "new_tokens": 6, "dtype": "float32", "device": "cpu"}
@@ -103,15 +97,6 @@ def test_the_original_compared_with_itself_scores_1(study: Path, tmp_path: Path)
     assert all(row["rouge_l"] in (1.0, None) for row in rows)
 
 
-def test_files_say_where_they_come_from(study: Path) -> None:
-    metadata = read_metadata(study / "behaviour/tiny/dpo/tea.patched.parquet")
-    assert metadata["original_weights_sha256"] != metadata["unlearned_weights_sha256"]
-    assert metadata["dtype"] == "torch.float32" and metadata["device"] == "cpu"
-    assert float(metadata["wall_seconds"]) > 0
-    collected = read_metadata(study / "tables/answers.parquet")
-    assert "wall_seconds" not in collected["files"]
-
-
 def test_files_say_what_a_study_expects_of_them(study: Path) -> None:
     original = read_json(study / "manifests/original.json")
     unlearned = read_json(study / "manifests/dpo.json")
@@ -127,44 +112,3 @@ def test_files_say_what_a_study_expects_of_them(study: Path) -> None:
     for name, fields in wanted.items():
         metadata = read_metadata(study / f"behaviour/tiny/{name}.parquet")
         assert metadata | fields == metadata
-
-
-DRAWN: dict[str, Any] = {"wildcards": {"model": "tiny"}, "style": Style(), "seed": 0}
-
-
-@pytest.mark.parametrize("name", ["behaviour", "behaviour_patched"])
-def test_figures_are_drawn(name: str, study: Path, tmp_path: Path) -> None:
-    pictures = [tmp_path / f"{name}.png", tmp_path / f"{name}.pdf"]
-    tables = [study / "tables/behaviour.csv"]
-    plot.main(figure=name, tables=tables, pictures=pictures, **DRAWN)
-    assert pictures[0].read_bytes().startswith(b"\x89PNG")
-    assert pictures[1].read_bytes().startswith(b"%PDF")
-
-
-def test_a_figure_of_nothing_is_refused(study: Path, tmp_path: Path) -> None:
-    csv = tmp_path / "behaviour.csv"
-    lines = (study / "tables/behaviour.csv").read_text(encoding="utf-8").splitlines()
-    csv.write_text("\n".join(line for line in lines if ",," in line or line is lines[0]))
-    assert set(read_csv(csv)["experiment"]) == {""}
-    with pytest.raises(DissectError, match="no answers under a patch of tiny"):
-        plot.main(figure="behaviour_patched", tables=[csv], pictures=[tmp_path / "x.png"], **DRAWN)
-
-
-def test_answers_decide_the_claim_on_unrelated_knowledge(tmp_path: Path) -> None:
-    sweeps = [plant(tmp_path, flat(0.5), concept=f"c{i}") for i in range(10)]
-    collect_sweeps(sweeps, tmp_path / "krs.parquet")
-    head = "model,origin,method,concept,concept_name,set,experiment,first_layer,last_layer"
-    rows = [f"tiny,own,dpo,c{i},C,unrelated,,,,4,0.2,0.{4 + i % 2}" for i in range(10)]
-    # Under a patch, and on other questions: these count for nothing.
-    rows += [f"tiny,own,dpo,c{i},C,unrelated,attention,0,1,4,1,1" for i in range(10)]
-    rows += [f"tiny,own,dpo,c{i},C,target,,,,4,1,1" for i in range(10)]
-    csv = tmp_path / "behaviour.csv"
-    csv.write_text("\n".join([f"{head},questions,bleu,rouge_l", *rows]), encoding="utf-8")
-    shared: dict[str, Any] = {"krs": tmp_path / "krs.parquet", "windows": ["sliding_1"]}
-    out = tmp_path / "claims.csv"
-    decide_claims.main(**shared, seed=0, behaviour=[csv], table=out)
-    claim = read_csv(out).query("method == 'all'").set_index("id").loc["unrelated_harmed"]
-    assert (claim["verdict"], claim["value"], claim["n"]) == ("supported", pytest.approx(0.45), 10)
-    decide_claims.main(**shared, seed=0, behaviour=[], table=out)
-    claim = read_csv(out).query("method == 'all'").set_index("id").loc["unrelated_harmed"]
-    assert claim["verdict"] == "undecided" and "were not computed" in claim["note"]

@@ -1,32 +1,24 @@
 """dissect_layers.py with controls, check_self_patch.py, summarise.py."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import check_self_patch
 import dissect_layers
 import pandas as pd
-import plot
 import pytest
 import record_original
 import register_checkpoint
-import summarise
-import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from dissect.analysis.collect import collect_self_patch, collect_sweeps
-from dissect.analysis.tables import concept_scores, curves
 from dissect.errors import DissectError
-from dissect.figures.style import Style
 from dissect.files import read_json, sha256_of
 from dissect.inputs.rows import CheckpointRow
-from dissect.results.csv_files import write_csv
 from dissect.results.expected import expected
 from dissect.results.schema import read_metadata
-from tiny import LAYERS, save_tiny, tiny_concept, tiny_config
+from tiny import LAYERS, save_tiny, tiny_concept
 
 COMMON = {"prompt": "paper", "dtype": "float32", "device": "cpu"}
 CONTROLS = {"names": ["other_question", "noise"], "layers": [1, 5], "seed": 0}
@@ -124,34 +116,6 @@ def test_a_reference_model_is_a_donor(
     assert wanted["reference_weights_sha256"] == read_json(reference)["weights_sha256"]
 
 
-def test_a_reference_models_own_sweep_leaves_it_out(
-    study: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    own = study | {"dpo": study["retain"]}
-    controls = CONTROLS | {"names": ["noise", "reference"]}
-    with caplog.at_level("INFO", "dissect"):
-        rows = dissect(own, tmp_path / "x.parquet", "attention", controls=controls, reference=[])
-    assert rows["donor"].unique().tolist() == ["original", "noise"]
-    assert "control reference: left out, this is the reference model's own sweep" in caplog.text
-    assert "reference_weights_sha256" not in read_metadata(tmp_path / "x.parquet")
-
-
-def test_a_reference_of_other_shapes_is_refused(study: dict[str, Path], tmp_path: Path) -> None:
-    folder = save_tiny(tmp_path / "wide", tiny_config(intermediate_size=96))
-    manifest = tmp_path / "wide.json"
-    row = CheckpointRow("tiny", "retain", "", f"path:{folder}")
-    register_checkpoint.main(row=row, manifest=manifest)
-    controls = CONTROLS | {"names": ["reference"]}
-    with pytest.raises(DissectError, match=r"wide is not a fine-tuned copy of"):
-        dissect(study, tmp_path / "x", "attention", controls=controls, reference=[manifest])
-
-
-def test_a_layer_that_is_not_there_is_refused(study: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(DissectError, match=r"controls.layers: 6 is not a layer of this model"):
-        dissect(study, tmp_path / "x.parquet", "attention", controls=CONTROLS | {"layers": [6]})
-    assert not list(tmp_path.iterdir())
-
-
 def check(study: dict[str, Path], method: str, table: Path, **changed: Path) -> None:
     check_self_patch.main(
         original=study["original"],
@@ -184,27 +148,6 @@ def test_the_unlearned_one_stays_unlearned(study: dict[str, Path], tmp_path: Pat
     assert float(read_metadata(tmp_path / "tea.parquet")["largest_change"]) < 1e-4
 
 
-def test_all_checks_become_a_table_and_say_what_a_study_expects(
-    study: dict[str, Path], tmp_path: Path
-) -> None:
-    files = [tmp_path / f"self_patch/tiny/{method}/tea.parquet" for method in ("original", "dpo")]
-    for path in files:
-        check(study, path.parts[-2], path)
-    found = collect_self_patch(files)
-    assert found[["model", "method", "concept"]].to_numpy().tolist() == [
-        ["tiny", "dpo", "tea"],
-        ["tiny", "original", "tea"],
-    ]
-    assert (found["largest_change"] < found["tolerance"]).all()
-    original, unlearned = read_json(study["original"]), read_json(study["dpo"])
-    settings = {"window": "sliding_3", "prompt": "paper", "dtype": "float32"}
-    data = sha256_of(study["concept"])
-    for path, one in zip(files, (None, unlearned), strict=True):
-        wanted = expected(original, one, data, settings=settings, dtype="float32")
-        metadata = read_metadata(path)
-        assert metadata | wanted == metadata
-
-
 def tampered(study: dict[str, Path], path: Path, name: str) -> Path:
     """The recording with one layer's tensor doubled."""
     with safe_open(study["recording"], framework="pt") as file:
@@ -228,17 +171,6 @@ def test_a_recording_that_is_not_the_originals_fails(
     assert not (tmp_path / "tea.parquet").exists()
 
 
-def test_a_walk_that_puts_back_something_else_fails(
-    study: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "dissect.engine.donors.SelfPatch.activations",
-        lambda _donor, component, site: torch.roll(site.captured[component], 1, dims=1),
-    )
-    with pytest.raises(DissectError, match=r"^self_patch: tiny.dpo.tea: its own states, patched"):
-        check(study, "dpo", tmp_path / "tea.parquet")
-
-
 def test_value_vectors_of_another_layer_fail(
     study: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,38 +182,6 @@ def test_value_vectors_of_another_layer_fail(
     )
     with pytest.raises(DissectError, match=r"\(value_vectors\)"):
         check(study, "original", tmp_path / "tea.parquet")
-
-
-def test_control_baselines_are_tabled_and_drawn(study: dict[str, Path], tmp_path: Path) -> None:
-    sweep = tmp_path / "krs" / "tiny" / "dpo" / "tea" / "attention.parquet"
-    dissect(study, sweep, "attention", controls=CONTROLS)
-    table = tmp_path / "krs.parquet"
-    collect_sweeps([sweep], table)
-    summarise.main(krs=table, part="controls", seed=0, table=tmp_path / "controls.csv")
-    found = pd.read_csv(tmp_path / "controls.csv")
-    assert set(found["donor"]) == {"other_question", "noise"}
-    assert found["low"].isna().all() and (found["n_concepts"] == 1).all()
-    rows = pd.read_parquet(sweep)
-    where = {"donor": "noise", "window": "sliding_3", "span": "answer", "layer": 5}
-    mine = rows[
-        (rows[list(where)].astype(str) == {k: str(v) for k, v in where.items()}).all(axis=1)
-    ]
-    theirs = found[
-        (found[list(where)].astype(str) == {k: str(v) for k, v in where.items()}).all(axis=1)
-    ]
-    theirs = theirs[(theirs["score"] == "krs") & (theirs["method"] == "dpo")]
-    assert theirs["mean"].tolist() == pytest.approx([mine["krs"].mean()])
-    write_csv(tmp_path / "curves.csv", curves(concept_scores(table)))
-    selection = {"model": "tiny", "window": "sliding_3", "span": "answer", "score": "krs"}
-    picture = tmp_path / "curves.png"
-    plot.main(
-        figure="curves",
-        tables=[tmp_path / "curves.csv"],
-        wildcards=selection,
-        style=Style(),
-        pictures=[picture],
-    )
-    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("key", ["original_weights_sha256", "data_sha256", "dtype"])
@@ -298,78 +198,6 @@ def test_a_recording_from_other_inputs_is_refused(
     expected = f'{foreign} does not belong to this study: {key} is "other", expected .*; delete it'
     with pytest.raises(DissectError, match=expected):
         run_on(study | {"recording": foreign}, tmp_path, script)
-
-
-@pytest.mark.parametrize("script", ["dissect_layers", "check_self_patch"])
-@pytest.mark.parametrize("bytes_left", [0, 100, -100])
-def test_a_truncated_recording_is_one_line(
-    study: dict[str, Path], tmp_path: Path, script: str, bytes_left: int
-) -> None:
-    part = tmp_path / "part.safetensors"
-    part.write_bytes(study["recording"].read_bytes()[:bytes_left])
-    expected = f"{part} is not a whole recording .*delete it and run again"
-    with pytest.raises(DissectError, match=expected) as error:
-        run_on(study | {"recording": part}, tmp_path, script)
-    assert "\n" not in str(error.value)
-
-
-def test_a_copy_that_computes_what_its_original_does_is_warned_of(
-    study: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Such as the original's weights in other shards, which have other hashes."""
-    dissect(study, tmp_path / "sweep.parquet", "attention")
-    assert "the original's answers" not in caplog.text
-    same = study | {"dpo": study["original"]}
-    dissect(same, tmp_path / "sweep.parquet", "attention")
-    assert "the unlearned model gives the original's answers (KL at most" in caplog.text
-    assert "check its source in the checkpoints table" in caplog.text
-
-
-@pytest.mark.parametrize("broken", ["original", "dpo"])
-def test_a_model_that_computes_no_numbers_is_refused(
-    study: dict[str, Path], tmp_path: Path, broken: str
-) -> None:
-    folder = Path(shutil.copytree(study["original"].parent / broken, tmp_path / broken))
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    text = json.dumps(config | {"rms_norm_eps": -100.0})
-    (folder / "config.json").write_text(text, encoding="utf-8")
-    concept = "" if broken == "original" else "tea"
-    row = CheckpointRow("tiny", broken, concept, f"path:{folder}")
-    manifest = tmp_path / f"{broken}.json"
-    register_checkpoint.main(row=row, manifest=manifest)
-    with pytest.raises(DissectError, match=r"finite numbers.*check its config\.json") as error:
-        if broken == "original":
-            record_original.main(
-                original=manifest,
-                concept_json=study["concept"],
-                recording=tmp_path / "tea.safetensors",
-                **COMMON,
-            )
-        else:
-            dissect(study | {broken: manifest}, tmp_path / "sweep.parquet", "attention")
-    assert "\n" not in str(error.value)
-    assert not list(tmp_path.glob("*.parquet")) and not list(tmp_path.glob("*.safetensors"))
-
-
-def test_texts_beyond_the_models_positions_are_warned_of(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / "tea.json").write_text(json.dumps(tiny_concept()), encoding="utf-8")
-    for positions, is_warned in ((512, False), (40, True)):
-        caplog.clear()
-        folder = save_tiny(
-            tmp_path / str(positions), tiny_config(max_position_embeddings=positions)
-        )
-        manifest = tmp_path / f"{positions}.json"
-        row = CheckpointRow("tiny", "original", "", f"path:{folder}")
-        register_checkpoint.main(row=row, manifest=manifest)
-        record_original.main(
-            original=manifest,
-            concept_json=tmp_path / "tea.json",
-            recording=tmp_path / "tea.safetensors",
-            **COMMON,
-        )
-        assert ("(max_position_embeddings: 40)" in caplog.text) is is_warned
 
 
 def run_on(study: dict[str, Path], folder: Path, script: str) -> None:

@@ -88,14 +88,6 @@ def test_rows_that_only_the_original_has_are_in_no_score(tmp_path: Path) -> None
     assert_same_numbers(one_sweep(tmp_path / "found", larger, unlearned), expected)
 
 
-def test_a_smaller_vocabulary_is_both_cut_to_it(tmp_path: Path) -> None:
-    original, unlearned = pair(tmp_path)
-    smaller = resized(unlearned, 270, tmp_path / "smaller")
-    cut = resized(original, 270, tmp_path / "cut")
-    expected = one_sweep(tmp_path / "expected", cut, smaller)
-    assert_same_numbers(one_sweep(tmp_path / "found", original, smaller), expected)
-
-
 def test_a_text_that_uses_a_row_of_one_alone_is_refused_in_one_line(tmp_path: Path) -> None:
     original, unlearned = pair(tmp_path)
     texts = read_texts(tiny_concept("tea"), "paper", load_tokenizer(original))

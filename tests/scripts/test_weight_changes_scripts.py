@@ -1,23 +1,17 @@
 """measure_weight_changes, the table, the figure: main() in a temporary folder."""
 
 import json
-import logging
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import measure_weight_changes
-import numpy as np
 import pandas as pd
-import plot
 import pytest
 
 from dissect.analysis.collect import collect_weight_changes
 from dissect.checkpoints.manifest import write_manifest
 from dissect.checkpoints.reader import Checkpoint
 from dissect.errors import DissectError
-from dissect.figures.style import Style
 from dissect.inputs.rows import CheckpointRow
 from dissect.results.csv_files import write_csv
 from dissect.results.schema import CHANGES_SCHEMA, read_metadata
@@ -68,15 +62,6 @@ def test_weight_changes_have_every_component_and_the_concept_vector(
     assert len(metadata["original_weights_sha256"]) == len(metadata["data_sha256"]) == 64
 
 
-def test_a_concept_without_a_concept_vector_is_logged(
-    tiny_llama: Path, tiny_unlearned: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.INFO, logger="dissect"):
-        rows = pd.read_parquet(weight_changes(tmp_path, tiny_llama, tiny_unlearned))
-    assert "concept_vector" not in set(rows["component"])
-    assert "concept tea has no Layer and Dim: no concept vector to compare" in caplog.text
-
-
 def test_another_model_is_refused(tiny_llama: Path, tmp_path: Path) -> None:
     other = save_tiny(tmp_path / "other", tiny_config(intermediate_size=80))
     with pytest.raises(DissectError, match="is not a fine-tuned copy of"):
@@ -91,30 +76,3 @@ def table(tiny_llama: Path, tiny_unlearned: Path, tmp_path: Path) -> Path:
     files = [weight_changes(tmp_path, tiny_llama, tiny_unlearned, **VECTOR)]
     write_csv(output, collect_weight_changes(files))
     return output
-
-
-def test_the_table_has_the_numbers_of_the_weight_changes(table: Path, tmp_path: Path) -> None:
-    found = pd.read_csv(table)
-    assert list(found.columns) == CHANGES_SCHEMA.names
-    rows = pd.read_parquet(tmp_path / "weight_changes/tiny/dpo/tea.parquet")
-    keys = ["component", "layer"]
-    both = found.merge(rows.astype({"component": str}), on=keys, suffixes=("", "_before"))
-    assert len(both) == len(found) == len(rows)
-    for name in ("relative_change", "cosine", "l2", "jaccard", "dim"):
-        np.testing.assert_allclose(both[name], both[f"{name}_before"], rtol=1e-9)
-
-
-def test_the_figure_is_written_in_both_formats(table: Path, tmp_path: Path) -> None:
-    pictures = [tmp_path / "weight_changes.png", tmp_path / "weight_changes.pdf"]
-    given: dict[str, Any] = {"figure": "weight_changes", "tables": [table], "pictures": pictures}
-    given |= {"style": Style(), "seed": 0}
-    plot.main(**given, wildcards={"model": "tiny"})
-    assert pictures[0].read_bytes().startswith(b"\x89PNG")
-    assert pictures[1].read_bytes().startswith(b"%PDF")
-    with pytest.raises(DissectError, match="has no row with model other"):
-        plot.main(**given, wildcards={"model": "other"})
-
-
-def test_table_and_figure_need_no_torch() -> None:
-    code = "import sys, dissect.figures.weight_changes; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,16 +1,20 @@
 """Greedy answers by the original: the same in a batch and alone, counted as they are read back."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import GenerationConfig, PreTrainedTokenizerFast
+from tokenizers import processors
+from transformers import GenerationConfig
 
+from dissect.behaviour.prompts import asked_of
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.errors import DissectError
+from dissect.inputs.concepts import fact_if_said
+from dissect.recall.measure import recall
 from dissect.texts.answers import answer_questions, decode_answer, generate, load_model
 from dissect.texts.prompts import encode, render
 from dissect.texts.spans import read_texts
@@ -85,6 +89,40 @@ def test_answered_texts_read_back(tiny_llama: Path, style: str, monkeypatch: Any
     assert "QA_with_answers" not in concept
 
 
+def test_a_fact_inside_a_longer_word_is_not_said() -> None:
+    assert fact_if_said("art", "It starts.") is None
+    assert fact_if_said("art", "It is art.") == "art"
+
+
+@pytest.mark.parametrize("style", ["paper", "chat", "Q: {q}</s>"])
+def test_no_answer_continues_an_end_of_sequence_that_the_tokenizer_appends(
+    tiny_llama: Path, tmp_path: Path, style: str
+) -> None:
+    """Such a tokenizer changes no answer, and prompts are those of the compared texts."""
+    ending = shutil.copytree(tiny_llama, tmp_path / "ending")
+    tokenizer = load_tokenizer(ending)
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 1)]
+    )
+    tokenizer.save_pretrained(ending)
+    tokenizer = load_tokenizer(ending)
+    assert tokenizer("a").input_ids[-1] == tokenizer.eos_token_id
+    concept = {"id": "tea", "Concept": "Tea", "QA": ["What?", "Why?"], "answer_facts": ["a", "b"]}
+    settings: dict[str, Any] = {"prompt": style, "new_tokens": NEW_TOKENS}
+    settings |= {"dtype": torch.float32, "device": CPU}
+    without_facts = {key: value for key, value in concept.items() if key != "answer_facts"}
+    folders = (ending, tiny_llama)
+    answered, plain = (answer_questions(one, without_facts, **settings) for one in folders)
+    assert answered == plain
+    recalled, plain_recalled = (
+        recall(one, concept, ["question"], **settings, relearning=None, seed=0) for one in folders
+    )
+    assert recalled.equals(plain_recalled)
+    asked = asked_of(concept, ["target"], style, tokenizer)
+    for one, text in zip(asked, read_texts(answered, style, tokenizer), strict=True):
+        assert one.ids == text.ids[: text.answer.start + 1]
+
+
 def test_facts_that_the_original_does_not_say_are_left_out(
     tiny_llama: Path, monkeypatch: Any
 ) -> None:
@@ -116,20 +154,6 @@ def test_an_original_that_says_no_fact_is_refused(tiny_llama: Path, monkeypatch:
         )
 
 
-def test_an_empty_answer_is_refused(tiny_llama: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("dissect.texts.answers.generate", lambda *_: [[]])
-    told = r"concept tea, question 0 \(from 0\): the original's answer is em"
-    with pytest.raises(DissectError, match=told):
-        answer_questions(
-            tiny_llama,
-            {"id": "tea", "Concept": "Tea", "QA": ["What?"]},
-            prompt="paper",
-            new_tokens=1,
-            dtype=torch.float32,
-            device=CPU,
-        )
-
-
 class SpaceDropping:
     """Decodes as Llama's tokenizer does: the space before a text's first word is dropped."""
 
@@ -142,20 +166,3 @@ class SpaceDropping:
 
 def test_the_first_space_of_an_answer_is_kept() -> None:
     assert decode_answer([0, 1], [2], SpaceDropping()) == " Yes"
-
-
-def test_half_a_character_at_the_end_is_dropped() -> None:
-    assert decode_answer([0, 1], [2, 3], SpaceDropping()) == " Yes "
-
-
-def test_a_token_shared_by_prompt_and_answer_counts_as_the_answers() -> None:
-    vocabulary = {symbol: n for n, symbol in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
-    vocabulary[":!"] = len(vocabulary)
-    backend = Tokenizer(models.BPE(vocab=vocabulary, merges=[(":", "!")]))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
-    prompt = render("Tea?", "paper", tokenizer)
-    concept = {"id": "tea", "QA": ["Tea?"], "QA_with_answers": [prompt + "!ab"]}
-    (text,) = read_texts(concept, "paper", tokenizer)
-    assert len(text.answer) == 3

@@ -2,17 +2,14 @@
 it, so these tests are skipped where they are absent."""
 
 import hashlib
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from dissect.inputs.concepts import Entry, digest, has_answers, read_concept_file
+from dissect.inputs.concepts import Entry, has_answers, read_concept_file
 from dissect.texts.prompts import render
 from dissect.texts.spans import read_texts
-from dissect.training.texts import paragraphs
 from tiny import tiny_tokenizer
 
 ROOT = Path(__file__).parents[2]
@@ -30,11 +27,6 @@ def path_of(model: str) -> Path:
     return DATA / f"{model}_concepts_test_30tokens_answers.json"
 
 
-def raw(model: str) -> list[dict[str, Any]]:
-    loaded: list[dict[str, Any]] = json.loads(path_of(model).read_text(encoding="utf-8"))
-    return loaded
-
-
 def entries(model: str) -> list[Entry]:
     return list(read_concept_file(path_of(model)).values())
 
@@ -47,37 +39,11 @@ def test_the_config_names_exactly_these_files_and_concepts(model: str) -> None:
 
 
 @both
-def test_ids_become_strings_and_all_else_stays_as_it_is(model: str) -> None:
-    assert all(isinstance(entry["id"], int) for entry in raw(model))
-    assert entries(model) == [entry | {"id": str(entry["id"])} for entry in raw(model)]
-
-
-@both
 def test_every_concept_has_ten_questions_with_answers(model: str) -> None:
     for entry in entries(model):
         assert has_answers(entry)
         assert len(entry["QA"]) == len(entry["QA_with_answers"]) == 10
         assert len(entry["answers_tokens_num"]) == 10
-
-
-@both
-def test_a_prompt_keeps_a_questions_own_spaces(model: str) -> None:
-    for entry in entries(model):
-        for question, text in zip(entry["QA"], entry["QA_with_answers"], strict=True):
-            assert text.startswith(render(question, "paper", TOKENIZER))
-
-
-def test_questions_come_with_and_without_spaces_around_them() -> None:
-    spaced = {
-        entry["id"]: entry["QA"] for model in ("llama2-7b", "olmo-7b") for entry in raw(model)
-    }
-    bare = {i for i, asked in spaced.items() if all(q == q.strip() for q in asked)}
-    assert bare == {18, 21, 26, 27, 38}
-    for identifier in spaced.keys() - bare:
-        *others, last = spaced[identifier]
-        assert all(question.startswith(" ") for question in [*others, last])
-        assert any(question.endswith("\n") for question in others)
-        assert not last.endswith("\n")
 
 
 @both
@@ -102,25 +68,3 @@ def test_both_spans_are_found_in_every_text(model: str) -> None:
             assert len(text.ids) == size
             assert text.answer == range(prompt - 1, size - 1)
             assert text.notebook == range(size - entry["answers_tokens_num"][number], size)
-
-
-@both
-def test_every_article_can_be_trained_on(model: str) -> None:
-    for entry in entries(model):
-        *pieces, _ = paragraphs(entry["wikipedia_content"])
-        assert len(pieces) > 30
-        assert all(len(piece) > 400 for piece in pieces)
-
-
-@both
-def test_what_later_steps_may_want_is_kept(model: str) -> None:
-    for entry in entries(model):
-        assert len(entry["unrelated_QA"]) == 50
-        assert len(entry["text_completion"]) in (9, 10)
-        assert {"First_half", "Second_half"} <= set(entry["text_completion"][0])
-        assert isinstance(entry["Layer"], int) and isinstance(entry["Dim"], int)
-
-
-def test_no_two_concepts_have_one_digest() -> None:
-    found = [digest(entry) for model in ("llama2-7b", "olmo-7b") for entry in entries(model)]
-    assert len(set(found)) == 20

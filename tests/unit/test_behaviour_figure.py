@@ -80,11 +80,3 @@ def test_patches_stand_beside_the_same_questions_without_one() -> None:
     assert large(panel) == pytest.approx([0.5, 0.5, 0.9, 0.9])
     dashed = [line for line in panel.lines if list(line.get_ydata()) == [0.2, 0.2]]
     assert len(dashed) == 1
-
-
-def test_origins_are_not_pooled() -> None:
-    both = pd.concat([plain(2), plain(2).assign(origin="published", rouge_l=0.1)])
-    figure = draw_behaviour(both, 0, Style())
-    assert len(figure.axes) == 4
-    assert large(figure.axes[0]) == pytest.approx([0.25, 0.85])
-    assert large(figure.axes[2]) == pytest.approx([0.1, 0.1])

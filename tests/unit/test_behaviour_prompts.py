@@ -1,14 +1,13 @@
 """What is asked: which questions, in which words, and whether both models read the same."""
 
-import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dissect.behaviour.prompts import KEYS, asked_of, refuse_other_prompts
-from dissect.behaviour.settings import Setting, settings_of
+from dissect.behaviour.prompts import asked_of, refuse_other_prompts
+from dissect.behaviour.settings import settings_of
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.errors import DissectError
 from tiny import tiny_concept
@@ -45,40 +44,12 @@ def test_questions_come_by_the_models_prompt(concept: Any, tokenizer: Any) -> No
     assert asked[2].ids == tuple(tokenizer(asked[2].prompt).input_ids)
 
 
-def test_a_text_is_completed_in_a_turn_of_a_chat(concept: Any, tokenizer: Any) -> None:
-    (asked,) = asked_of(concept, ["completion"], "chat", tokenizer)
-    words = "Please complete the following paragraph: Tea is"
-    assert asked.prompt == f"<|user|>{words}<|end|><|assistant|>"
-    (asked,) = asked_of(concept, ["completion"], "Q: {q} A:", tokenizer)
-    assert asked.prompt == words
-
-
-def test_what_a_concept_lacks_is_left_out_and_logged(
-    tokenizer: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.INFO, logger="dissect"):
-        asked = asked_of(tiny_concept("tea", 2), SETS, "paper", tokenizer)
-    assert {one.set for one in asked} == {"target"}
-    assert "tea has no text_completion: set completion is left out" in caplog.text
-    assert "tea has no unrelated_QA: set unrelated is left out" in caplog.text
-    assert list(KEYS) == SETS
-
-
 def test_other_tokens_are_refused(concept: Any, tokenizer: Any) -> None:
     asked = asked_of(concept, SETS, "paper", tokenizer)
     refuse_other_prompts(asked, list(asked), "m/dpo/tea")
     other = [*asked[:2], replace(asked[2], ids=(1, 2)), *asked[3:]]
     with pytest.raises(DissectError, match=r"m/dpo/tea: .* question 0 of set completion"):
         refuse_other_prompts(asked, other, "m/dpo/tea")
-
-
-def test_each_window_is_patched_by_each_experiment() -> None:
-    assert settings_of(["attention", "value_vectors"], ["0-1", "3-3"], 4) == [
-        Setting("attention", 0, 1),
-        Setting("value_vectors", 0, 1),
-        Setting("attention", 3, 3),
-        Setting("value_vectors", 3, 3),
-    ]
 
 
 @pytest.mark.parametrize(

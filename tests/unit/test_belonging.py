@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import logging
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,9 @@ import pytest
 from dissect.checkpoints.manifest import SCHEMA, File, Manifest
 from dissect.errors import DissectError
 from dissect.files import sha256_of, write_json
-from dissect.provenance import hash_of
-from dissect.results.belonging import check_results, checkpoint_key, sweep_key
-from dissect.results.expected import differences, expected, settings_fields
-from dissect.study.expectations import of_answers, of_self_patches, of_sources, of_sweeps
+from dissect.results.belonging import check_results, sweep_key
+from dissect.results.expected import settings_fields
+from dissect.study.expectations import of_sources, of_sweeps
 from dissect.study.load import load_study
 from dissect.study.study import Study
 from planted import flat, plant
@@ -31,33 +28,6 @@ ORIGINAL, UNLEARNED = (
 )
 WEIGHTS["retain"] = WEIGHTS["dpo"]
 SWEEP = {"windows": ["sliding_1"], "prompt": "paper", "dtype": "checkpoint"}
-
-
-def test_the_hash_of_settings_is_that_of_former_versions() -> None:
-    plain = {"windows": ["sliding_5"], "prompt": "paper", "dtype": "checkpoint"}
-    assert settings_fields(**plain)["config_hash"] == hash_of(plain)
-    assert hash_of(plain) == "78f5f916994e60d1"
-    controls = {"names": ["noise"], "layers": [2], "seed": 0}
-    found = settings_fields(**plain, controls=controls)
-    assert found["config_hash"] == hash_of(plain | {"controls": controls})
-    assert settings_fields(**plain, controls={}) == settings_fields(**plain)
-
-
-def test_settings_that_differ_are_named() -> None:
-    wanted = settings_fields(**SWEEP)
-    given = settings_fields(**SWEEP | {"prompt": "chat", "controls": {"seed": 1}})
-    assert differences(wanted, wanted) == []
-    assert differences(given, wanted) == [
-        'controls is {"seed": 1}, expected missing',
-        'prompt is "chat", expected "paper"',
-    ]
-    # A file of a former version has their hash only.
-    assert differences({"config_hash": wanted["config_hash"]}, wanted) == []
-    del given["settings"]
-    assert differences(given, wanted)[0].startswith('config_hash is "')
-    assert differences({}, {"data_sha256": "3" * 64}) == [
-        "data_sha256 is missing, expected 333333333333"
-    ]
 
 
 @pytest.fixture
@@ -172,17 +142,6 @@ def test_another_config(sweep: Path, changes: dict[str, Any], told: str) -> None
         check(load(study_config(**changes)), sweep)
 
 
-def test_another_prompt_of_a_sweep(study: Study, sweep: Path) -> None:
-    other = metadata_of(study) | settings_fields(**SWEEP | {"prompt": "chat"})
-    path = plant(Path("results"), flat(0.5), metadata=other)
-    with pytest.raises(DissectError) as refused:
-        check(study, path)
-    assert str(refused.value) == (
-        f'{path} does not belong to this study: prompt is "chat", expected "paper"; delete it and '
-        "run again, or use the config, checkpoints table and concept file that it was made with"
-    )
-
-
 @pytest.mark.parametrize(
     "key", ["original_weights_sha256", "unlearned_weights_sha256", "data_sha256"]
 )
@@ -208,15 +167,6 @@ def test_another_reference_as_donor_of_a_sweep(sweep: Path) -> None:
     check(study, plant(Path("results"), flat(0.5), metadata=without | {key: UNLEARNED}))
     # The reference model's own sweep has no such donor.
     check(study, plant(Path("results"), flat(0.5), method="retain", metadata=without))
-
-
-def test_a_concept_file_may_hold_answers_of_another_study(study: Study, sweep: Path) -> None:
-    answered = json.loads(Path(study.texts_path("tiny", "tea")).read_text(encoding="utf-8"))
-    answered["answered_by"]["new_tokens"] = 99
-    Path("concepts.json").write_text(json.dumps([answered, OTHER]), encoding="utf-8")
-    write_json(Path("results/concepts/tiny/tea.json"), answered)
-    study = load(study_config())
-    check(study, plant(Path("results"), flat(0.5), metadata=metadata_of(study)))
 
 
 def test_a_changed_concept_file(study: Study, sweep: Path) -> None:
@@ -249,79 +199,3 @@ def test_changed_facts_of_generated_answers(
         return check(study, files)
     with pytest.raises(DissectError, match=rf"answers/tiny/tea.json .*{told}"):
         check(study, files)
-
-
-def test_a_changed_text_that_a_training_retained(study: Study, sweep: Path) -> None:
-    edited = json.dumps([CONCEPT, OTHER | {"wikipedia_content": "Mate is green."}])
-    Path("concepts.json").write_text(edited, encoding="utf-8")
-    with pytest.raises(DissectError, match=r"concepts/tiny/mate.json .*entry_sha256 is"):
-        check(load(study_config()), sweep)
-
-
-def test_another_original_of_a_training(study: Study, sweep: Path) -> None:
-    path = Path(study.manifest_path("tiny", "dpo", "tea"))
-    manifest = json.loads(path.read_text(encoding="utf-8"))
-    manifest["training"]["original_weights_sha256"] = "8" * 64
-    write_json(path, manifest)
-    with pytest.raises(DissectError, match=r"training\.original_weights_sha256 is 888888888888"):
-        check(study, sweep)
-
-
-def test_all_foreign_files_are_counted(study: Study, sweep: Path) -> None:
-    other = metadata_of(study) | {"dtype": "torch.bfloat16"}
-    names = ("a", "b", "c", "d", "e")
-    files = [plant(Path("results"), flat(0.5), experiment=n, metadata=other) for n in names]
-    with pytest.raises(DissectError) as refused:
-        check(study, sweep, *files)
-    told = str(refused.value)
-    assert told.startswith(f"{files[0]} does not") and str(sweep) not in told
-    assert told.endswith(f" (and 4 more, such as {files[1]})")
-
-
-def test_other_versions_and_devices_are_one_warning(
-    study: Study, sweep: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    other = metadata_of(study) | {"device": "cuda:0", "packages": '{"torch": "0.1"}'}
-    files = [plant(Path("results"), flat(0.5), experiment=n, metadata=other) for n in "ab"]
-    check(study, sweep, *files)
-    (warning,) = [one for one in caplog.records if one.levelno == logging.WARNING]
-    assert "torch 0.1 (installed: " in warning.message
-    assert "devices cpu, cuda:0" in warning.message
-    caplog.clear()
-    check(study, sweep)
-    assert not caplog.records
-
-
-def test_what_each_kind_of_result_must_say(study: Study) -> None:
-    original = {"weights_sha256": ORIGINAL, "dtype": "bfloat16"}
-    found = expected(original, None, "3" * 64, settings=SWEEP, dtype="checkpoint")
-    assert found["dtype"] == "torch.bfloat16" and "unlearned_weights_sha256" not in found
-    assert expected(original, None, "3" * 64) == {
-        "original_weights_sha256": ORIGINAL,
-        "data_sha256": "3" * 64,
-    }
-    sets = ["target", "completion", "unrelated"]
-    shared: dict[str, Any] = {"prompt": "paper", "new_tokens": 5, "dtype": "checkpoint"}
-    answers = of_answers(study)
-    assert answers["settings"]["tiny"] == {"sets": sets, **shared}
-    assert answers["patched"]["tiny"] == {
-        "windows": ["1-2"],
-        "experiments": ["attention"],
-        "sets": ["target"],
-        **shared,
-    }
-    assert of_self_patches(study)["settings"]["tiny"]["window"] == "sliding_1"
-
-
-@pytest.mark.parametrize(
-    ("key_of", "path", "key"),
-    [
-        (sweep_key, "r/krs/tiny/dpo/tea/attention.parquet", ("tiny", "dpo", "tea")),
-        (checkpoint_key, "r/weight_changes/tiny/dpo/v1.5.parquet", ("tiny", "dpo", "v1.5")),
-        (checkpoint_key, "r/behaviour/tiny/dpo/tea.patched.parquet", ("tiny", "dpo", "tea")),
-    ],
-)
-def test_a_result_s_checkpoint(
-    key_of: Callable[[Path], tuple[str, str, str]], path: str, key: tuple[str, str, str]
-) -> None:
-    assert key_of(Path(path)) == key

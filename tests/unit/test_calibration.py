@@ -1,6 +1,5 @@
 """Studies of models whose state is known: invented facts, and what is written of them."""
 
-import subprocess
 import sys
 from itertools import chain
 from pathlib import Path
@@ -61,22 +60,6 @@ def test_the_study_is_one_that_the_workflow_reads(study: Study) -> None:
     assert study.retained_concepts("seed_5", FORGET) == [RETAIN]
 
 
-def test_wrong_answers_are_to_the_same_questions(study: Study) -> None:
-    entries = read_concept_file(Path("known/seed_5.json"))
-    forgotten, wrong = entries[FORGET], entries[WRONG]
-    assert forgotten["QA"] == wrong["QA"]
-    columns = ("QA_with_answers", "answer_facts")
-    right, false = (
-        zip(*(entry[key] for key in columns), strict=True) for entry in (forgotten, wrong)
-    )
-    for (text, fact), (wrong_text, wrong_fact) in zip(right, false, strict=True):
-        assert fact != wrong_fact
-        assert text.replace(fact, wrong_fact) == wrong_text
-        # Of the same kind: as many words, capitals where the fact has them.
-        shapes = [[word[0].isupper() for word in one.split()] for one in (fact, wrong_fact)]
-        assert shapes[0] == shapes[1]
-
-
 def test_every_treatment_is_given_to_a_taught_and_a_never_taught_model(study: Study) -> None:
     states = {
         state: {one["treatment"] for one in study.model_states("seed_5") if one["state"] == state}
@@ -103,29 +86,3 @@ def test_only_unlearned_copies_of_the_original_enter_means_and_claims(study: Stu
     assert {row.method for row in study.unlearned} - methods == {"reference", "grad_diff", "npo"}
     assert {"never", "never_npo", "again_grad_diff", "hide", "brief", "wrong"} < methods
     assert study.has_unlearned_copy("seed_5")
-
-
-def test_a_round_without_hard_cases_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    digests = set()
-    for seeds, expected in (([5], {}), ([5, 6], {"brief": 2})):
-        config = yaml.safe_load(make_study(Path("known"), seeds).read_text(encoding="utf-8"))
-        study = load_study(config)
-        assert study.config.teaching.passes_of == expected
-        digests.add(study.config.digest_of_making)
-    assert len(digests) == 1
-
-
-def test_hiding_places_differ_from_round_to_round(tmp_path: Path) -> None:
-    path = make_study(tmp_path / "many", range(5), subjects=2)
-    table = (path.parent / "checkpoints.tsv").read_text(encoding="utf-8")
-    variants = yaml.safe_load(path.read_text(encoding="utf-8"))["variants"]
-    for name in variants:
-        assert f"unlearn:{name}\n" in table
-
-
-def test_the_command_says_where_the_config_is(tmp_path: Path) -> None:
-    script = ROOT / "calibration" / "make_study.py"
-    command = [sys.executable, script, "known", "--seed", "1"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert (tmp_path / done.stdout.strip()).is_file()

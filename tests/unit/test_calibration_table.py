@@ -1,7 +1,5 @@
 """tables/calibration.csv: its rows, numbers and notes, and the files of rounds it is made from."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dissect.calibration.rates import rate
 from dissect.calibration.scores import SCORES, ScoreSpec
 from dissect.calibration.table import (
     ALL,
@@ -25,8 +22,8 @@ from dissect.calibration.table import (
     read_rounds,
 )
 from dissect.errors import DissectError
-from dissect.results.csv_files import read_csv, write_csv
-from dissect.terms import NEVER, PAPER_EXPERIMENTS, TAUGHT
+from dissect.results.csv_files import write_csv
+from dissect.terms import NEVER, TAUGHT
 from planted_rounds import TREATMENTS, planted_rounds, row_of, steady
 
 UDS = next(spec for spec in SCORES if spec.name == "uds")
@@ -39,25 +36,6 @@ def table_of(rounds: pd.DataFrame, *specs: ScoreSpec) -> pd.DataFrame:
 
 
 # ---- scores -----------------------------------------------------------------------------------
-
-
-def test_scores_have_names_of_their_own_and_a_line_each() -> None:
-    assert len({spec.name for spec in SCORES}) == len(SCORES)
-    for spec in SCORES:
-        assert spec.sign in (-1, 1)
-        assert spec.definition and "\n" not in spec.definition and len(spec.definition) < 140
-    names = {spec.name for spec in SCORES}
-    for experiment in PAPER_EXPERIMENTS:
-        for measure in ("krs", "kl", "top1", "logprob_answer", "logprob_fact"):
-            for point in ("highest", "mean"):
-                stem = f"{measure}_{experiment}_{point}"
-                assert {stem, f"{stem}_over_reference"} <= names
-
-
-def test_scores_are_read_without_torch_and_scipy() -> None:
-    code = "import sys, dissect.calibration.scores; print({'torch', 'scipy'} & {*sys.modules})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
 
 
 # ---- numbers ----------------------------------------------------------------------------------
@@ -103,14 +81,6 @@ def test_a_row_per_score_treatment_group_and_selection() -> None:
 def test_a_group_without_taught_models_has_no_row() -> None:
     table = table_of(planted_rounds(6, ["hide"], uds=steady(0.1, 0.9)))
     assert set(table["treatment"]) == {"hide", INTACT, ALL}
-
-
-def test_power_stands_with_its_interval() -> None:
-    rounds = planted_rounds(10, ["hide"], uds=steady(0.3, 0.7, 0.3))
-    row = row_of(table_of(rounds), treatment="hide", included=ALL_MODELS)
-    expected = rate(int(row["power_count"]), 10)
-    ends = (row["power"], row["power_low"], row["power_high"])
-    assert ends == (expected.value, expected.low, expected.high)
 
 
 def test_errors_are_counted_per_round_too() -> None:
@@ -180,59 +150,12 @@ def test_rounds_that_lack_a_score_are_not_counted_for_it() -> None:
     assert (row["rounds"], row["n_taught"], row["nulls_taught"]) == (6, 6, 0)
 
 
-def test_a_score_without_any_value_has_no_numbers() -> None:
-    rounds = planted_rounds(6, ["hide"], uds=steady(np.nan, np.nan))
-    row = row_of(table_of(rounds), treatment="hide", included=ALL_MODELS)
-    assert row[["auc", "auc_low", "threshold", "false_alarms", "power"]].isna().all()
-    assert (row["n_taught"], row["nulls_taught"]) == (6, 6)
-    assert row["note"] == "no value in any round"
-
-
-@pytest.mark.parametrize(
-    ("count", "note"),
-    [
-        (1, "rounds with a value of each state: 1, needed: 5 for the interval and 2 for rates"),
-        (4, "rounds with a value of each state: 4, needed: 5 for the interval"),
-    ],
-)
-def test_few_rounds_have_a_value_and_say_what_is_missing(count: int, note: str) -> None:
-    rounds = planted_rounds(count, ["hide"], uds=steady(0.1, 0.9))
-    row = row_of(table_of(rounds), treatment="hide", included=ALL_MODELS)
-    assert row["auc"] == 1.0 and np.isnan(row["auc_low"])
-    assert row["note"] == note
-    assert pd.isna(row["false_alarms"]) == pd.isna(row["threshold"]) == (count == 1)
-
-
 def test_a_round_without_one_of_its_models_stays_in_use() -> None:
     rounds = planted_rounds(6, ["hide"], uds=steady(0.1, 0.9))
     rounds = rounds[(rounds["round"] != "0") | (rounds["state"] != NEVER)]
     row = row_of(table_of(rounds), treatment="hide", included=ALL_MODELS)
     assert (row["rounds"], row["n_taught"], row["n_never"]) == (6, 6, 5)
     assert (row["false_alarm_bound"], row["power_count"]) == (1 / 6, 6)
-
-
-def test_without_models_of_one_state_there_are_no_numbers() -> None:
-    rounds = planted_rounds(6, ["hide"], uds=steady(0.1, 0.9))
-    table = table_of(rounds.assign(as_intended=rounds["state"] == TAUGHT))
-    row = row_of(table, treatment=ALL, included=AS_INTENDED)
-    assert (row["n_taught"], row["n_never"]) == (6, 0)
-    assert row[["auc", "threshold", "power"]].isna().all()
-
-
-def test_equal_values_and_different_settings_are_noted() -> None:
-    rounds = planted_rounds(6, ["hide"], uds=steady(1.0, 1.0))
-    rounds.loc[rounds["round"] == "5", "settings"] = "other"
-    row = row_of(table_of(rounds), treatment="hide", included=ALL_MODELS)
-    assert row["auc"] == 0.5
-    assert "all values are equal" in row["note"]
-    assert "rounds with 2 different settings" in row["note"]
-
-
-def test_the_same_rounds_in_any_order_give_the_same_table() -> None:
-    rounds = planted_rounds(7, uds=steady(0.4, 0.6, 0.3), relearned=steady(0.6, 0.4, 0.3))
-    table = table_of(rounds, UDS, RELEARNED)
-    shuffled = rounds.sample(frac=1, random_state=0)
-    pd.testing.assert_frame_equal(table_of(shuffled, UDS, RELEARNED), table)
 
 
 # ---- files ------------------------------------------------------------------------------------
@@ -255,13 +178,6 @@ def test_rounds_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert found["round"].tolist()[0] == "0" and found["as_intended"].dtype == bool
     lacking = [spec.name for spec in SCORES if spec.name not in rounds]
     assert found[lacking].isna().all(axis=None)
-
-
-def test_the_table_is_read_as_it_was_written(tmp_path: Path) -> None:
-    table = table_of(planted_rounds(6, uds=steady(0.4, 0.6, 0.3)))
-    write_csv(tmp_path / "calibration.csv", table)
-    found = read_csv(tmp_path / "calibration.csv")
-    pd.testing.assert_frame_equal(found, table, check_dtype=False)
 
 
 @pytest.mark.parametrize(
@@ -338,11 +254,3 @@ def test_a_round_in_two_files_is_refused(tmp_path: Path) -> None:
     write_csv(tmp_path / "b.csv", rows.assign(model="other"))
     with pytest.raises(DissectError, match=r"rounds of several base models \(other, tiny\)"):
         read_rounds([tmp_path / "a.csv", tmp_path / "b.csv"])
-
-
-def test_no_file_and_an_empty_file_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DissectError, match="no files of rounds"):
-        read_rounds([])
-    (tmp_path / "empty.csv").write_text("")
-    with pytest.raises(DissectError, match=r"empty\.csv is not a CSV file"):
-        read_rounds([tmp_path / "empty.csv"])

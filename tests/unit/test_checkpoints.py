@@ -47,13 +47,6 @@ def change_config(folder: Path, **values: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
-def refuses(folder: Path, *words: str) -> None:
-    with pytest.raises(DissectError) as error:
-        verify_checkpoint(Checkpoint(folder))
-    for word in (str(folder), *words):
-        assert word in one_line(error)
-
-
 DOWN = "model.layers.2.mlp.down_proj.weight"
 
 
@@ -87,15 +80,6 @@ def test_a_whole_model_is_what_transformers_loads(
     assert (ours.lm_head.weight is ours.model.embed_tokens.weight) is tied
 
 
-def test_training_a_loaded_model_leaves_its_files_alone(copy: Path) -> None:
-    before = (copy / "model.safetensors").read_bytes()
-    model = load_model(Checkpoint(copy), torch.float32, torch.device("cpu"))
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.zero_()
-    assert (copy / "model.safetensors").read_bytes() == before
-
-
 def test_shards_are_read_like_one_file(copy: Path, tmp_path: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(copy)
     model.save_pretrained(tmp_path / "sharded", max_shard_size="50KB")
@@ -109,64 +93,39 @@ def test_shards_are_read_like_one_file(copy: Path, tmp_path: Path) -> None:
         assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_rotary_buffers_of_older_files_are_no_left_overs(copy: Path) -> None:
-    name = "model.layers.0.self_attn.rotary_emb.inv_freq"
-    change_tensors(copy, lambda tensors: tensors.update({name: torch.ones(4)}))
-    assert name not in verify_checkpoint(Checkpoint(copy))
+Spoil = Callable[[Path], object]
+SPOILED: dict[str, tuple[Spoil, tuple[str, ...]]] = {
+    "no folder": (shutil.rmtree, ("does not exist",)),
+    "no config": (lambda folder: (folder / "config.json").unlink(), ("config.json",)),
+    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), ("model.safetensors",)),
+    "cut short": (
+        lambda folder: os.truncate(folder / "model.safetensors", 50_000),
+        ("model.safetensors",),
+    ),
+    "missing": (lambda folder: change_tensors(folder, lambda it: it.pop(DOWN)), (DOWN,)),
+    "left over": (
+        lambda folder: change_tensors(folder, lambda it: it.update(extra=torch.ones(2))),
+        ("extra",),
+    ),
+    "shape": (
+        lambda folder: change_tensors(folder, lambda it: it.update({DOWN: torch.ones(32, 40)})),
+        (DOWN, "[32, 40]", "[32, 64]"),
+    ),
+    "not finite": (
+        lambda folder: change_tensors(folder, lambda it: it[DOWN].view(-1)[7].fill_(torch.nan)),
+        (DOWN,),
+    ),
+    "family": (lambda folder: change_config(folder, model_type="mamba"), ("'mamba'", "llama")),
+}
 
 
-def test_missing_folder(tmp_path: Path) -> None:
-    refuses(tmp_path / "nowhere", "does not exist")
-
-
-def test_folder_without_config(tmp_path: Path) -> None:
-    refuses(tmp_path, "config.json")
-
-
-def test_folder_without_weights(copy: Path) -> None:
-    (copy / "model.safetensors").unlink()
-    refuses(copy, "model.safetensors is missing")
-
-
-def test_truncated_file(copy: Path) -> None:
-    path = copy / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:-1000])
-    refuses(copy, "truncated")
-
-
-def test_missing_tensor(copy: Path) -> None:
-    change_tensors(copy, lambda tensors: tensors.pop(DOWN))
-    refuses(copy, "lacks 1 tensor", DOWN)
-
-
-def test_tensor_left_over(copy: Path) -> None:
-    change_tensors(copy, lambda tensors: tensors.update(extra=torch.ones(2)))
-    refuses(copy, "unexpected tensor(s)", "extra")
-
-
-def test_tensor_of_another_shape(copy: Path) -> None:
-    change_tensors(copy, lambda tensors: tensors.update({DOWN: torch.ones(32, 40)}))
-    refuses(copy, DOWN, "[32, 40]", "[32, 64]")
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_non_finite_weights(copy: Path, value: float) -> None:
-    change_tensors(copy, lambda tensors: tensors[DOWN].view(-1)[7].fill_(value))
-    refuses(copy, DOWN, "NaN")
-
-
-def test_unknown_family(copy: Path) -> None:
-    change_config(copy, model_type="mamba")
-    with pytest.raises(
-        DissectError, match=r"'mamba' is not known; known are gemma2, .*llama"
-    ) as error:
-        Checkpoint(copy)
-    one_line(error)
-
-
-def test_legacy_olmo_is_not_taken_for_another_format(copy: Path) -> None:
-    change_config(copy, model_type="olmo", d_model=4096)
-    refuses(copy, "legacy OLMo")
+@pytest.mark.parametrize("how", SPOILED)
+def test_a_checkpoint_that_is_not_whole_is_refused_by_name(copy: Path, how: str) -> None:
+    spoil, named = SPOILED[how]
+    spoil(copy)
+    with pytest.raises(DissectError) as error:
+        verify_checkpoint(Checkpoint(copy))
+    assert all(word in one_line(error) for word in named)
 
 
 def test_pairs_of_different_shapes(copy: Path, tmp_path: Path) -> None:
@@ -241,47 +200,25 @@ def test_reading_a_manifest_hashes_only_what_changed(
     assert hashed == ["config.json"]
 
 
-def test_the_manifest_of_a_touched_checkpoint_stays_as_it_is(copy: Path, tmp_path: Path) -> None:
-    """Else all that depends on it would run again."""
-    path = tmp_path / "manifest.json"
-    write_manifest(path, copy, ROW)
-    before = path.read_bytes()
-    os.utime(copy / "model.safetensors")
-    write_manifest(path, copy, ROW)
-    assert path.read_bytes() == before
-
-
 @pytest.mark.parametrize(
-    ("change", "said"),
+    "change",
     [
-        (lambda text: text[:100], "Invalid JSON"),
-        (lambda _: "[]", "dataclass"),
-        (lambda _: "{}", "schema"),
-        (lambda _: "[" * 100_000, "recursion"),
-        (lambda text: text.replace('"layers": 6', '"layers": "six"'), "layers .*'six'"),
-        (lambda text: text.replace('"dtype": "float32",', ""), "dtype .*[Mm]issing"),
-        (lambda text: text.replace('"source": "', '"source": "", "other": "'), "other"),
+        lambda text: text[:100],
+        lambda _: "[]",
+        lambda _: "[" * 100_000,
+        lambda text: text.replace('"layers": 6', '"layers": "six"'),
+        lambda text: text.replace('"dtype": "float32",', ""),
     ],
 )
-def test_a_broken_manifest_is_one_line(
-    copy: Path, tmp_path: Path, change: Callable[[str], str], said: str
+def test_a_broken_manifest_is_refused_by_name(
+    copy: Path, tmp_path: Path, change: Callable[[str], str]
 ) -> None:
     path = tmp_path / "manifest.json"
     write_manifest(path, copy, ROW)
     path.write_text(change(path.read_text()))
-    expected = f"{path} is not a checkpoint's manifest .*{said}.*: delete it and run again$"
-    with pytest.raises(DissectError, match=expected) as error:
+    with pytest.raises(DissectError) as error:
         read_manifest(path)
-    one_line(error)
-
-
-def test_a_manifest_of_the_first_schema_is_read(copy: Path, tmp_path: Path) -> None:
-    path = tmp_path / "manifest.json"
-    write_manifest(path, copy, ROW)
-    values = json.loads(path.read_text())
-    del values["adapter"]
-    path.write_text(json.dumps(values | {"schema": 1}))
-    assert read_manifest(path).adapter == []
+    assert str(path) in one_line(error)
 
 
 def test_a_manifest_with_a_wrong_sha256_is_noticed(copy: Path, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Each of the paper's claims, made true, false and undecided by planted curves."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import pandas as pd
 import pytest
 
 from dissect.analysis.claim_list import CLAIMS, UNRELATED, Claim
-from dissect.analysis.claims import CLAIM_COLUMNS, CLAIM_SCORES, OTHER_SCORES, claims, decide
+from dissect.analysis.claims import CLAIM_SCORES, OTHER_SCORES, claims, decide
 from dissect.analysis.collect import collect_sweeps
 from dissect.analysis.tables import concept_scores
 from dissect.terms import ATTENTION, BOTH, MLP_COEFFICIENTS, VALUE_VECTORS, WEIGHT_EXPERIMENTS
@@ -98,13 +97,6 @@ def test_the_docs_give_each_claims_threshold(claim: Claim) -> None:
     assert line.endswith(f"| {claim.bound} {claim.threshold:g} |")
 
 
-def test_the_docs_list_no_other_claim_and_name_the_primary_ones() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
-    assert [id for id, _ in rows] == [claim.id for claim in (*CLAIMS, UNRELATED)]
-    primary = [id for id, number in rows if number.endswith("(primary)")]
-    assert primary == [claim.id for claim in CLAIMS if claim.primary]
-
-
 @pytest.mark.parametrize("id", CASES)
 @pytest.mark.parametrize(
     ("truth", "verdict"),
@@ -132,14 +124,6 @@ def test_under_nine_concepts_nothing_is_decided(tmp_path: Path, id: str, concept
     needed = 8 if found["family"] == "primary" else 9
     assert found["note"].endswith(f": a decision needs {needed}")
     assert found["n_needed"] == needed
-
-
-def test_with_nine_concepts_only_primary_claims_are_decided(tmp_path: Path) -> None:
-    case = CASES["attention_much"] | CASES["coefficients_late"]
-    found = claims(planted(tmp_path, case, [True] * 9), WINDOWS)
-    much, late = row(found, "attention_much"), row(found, "coefficients_late")
-    assert (much["p"], much["p_holm"], much["verdict"]) == (2 / 2**8, 4 * 2 / 2**8, "supported")
-    assert (late["p"], late["n"], late["verdict"]) == (2 / 2**8, 8, "undecided")
 
 
 def test_the_primary_family_is_four_claims_over_all_methods_and_the_answer(tmp_path: Path) -> None:
@@ -198,26 +182,6 @@ NO_THRESHOLD = [
 ]
 
 
-def test_a_score_that_rises_less_agrees(tmp_path: Path) -> None:
-    """KRS passes its threshold; from the other scores only the sign is asked."""
-    little = dict.fromkeys(OTHER_SCORES, [[0.05]] * 9)
-    case = CASES["attention_much"]
-    found = row(
-        claims(planted(tmp_path, case, [True] * TEN, others=little), WINDOWS), "attention_much"
-    )
-    assert (found["verdict"], found["kl_recovered"]) == ("supported", pytest.approx(0.05))
-
-
-def test_one_concept_of_which_little_was_lost_does_not_outweigh_the_others(tmp_path: Path) -> None:
-    sweeps = []
-    for i, concept in enumerate(CONCEPTS):
-        values = [[-40.0 if i == 0 else 0.6]] * 9
-        others = dict.fromkeys(OTHER_SCORES, values)
-        sweeps.append(sweep(tmp_path, [0.8] * 9, concept, ATTENTION, others=others))
-    found = row(claims(scores_of(tmp_path, sweeps), WINDOWS), "attention_much")
-    assert found["verdict"] == "supported" and found["kl_recovered"] > 0
-
-
 def test_without_the_other_scores_nothing_is_supported(tmp_path: Path) -> None:
     case = CASES["attention_much"]
     scores = planted(tmp_path, case, [True] * TEN, others={})
@@ -229,29 +193,6 @@ def test_without_the_other_scores_nothing_is_supported(tmp_path: Path) -> None:
     assert np.isnan(found["kl_recovered"])
     found = planted(tmp_path / "against", case, [False] * TEN, others={})
     assert row(claims(found, WINDOWS), "attention_much")["verdict"] == "not supported"
-
-
-def test_claims_by_another_span_need_the_other_scores_of_the_answer(tmp_path: Path) -> None:
-    case = CASES["attention_much"]
-    for span, verdict in ((["notebook"], "undecided"), (["notebook", "answer"], "supported")):
-        scores = planted(tmp_path / verdict, case, [True] * TEN, span=span)
-        assert row(claims(scores, WINDOWS), "attention_much", span="notebook")["verdict"] == verdict
-
-
-def test_a_concept_without_a_value_is_left_out(tmp_path: Path) -> None:
-    sweeps = [sweep(tmp_path, [0.8] * 9, name, ATTENTION) for name in CONCEPTS]
-    none = plant(tmp_path, flat(None, 9), concept="none", span="answer", window=WINDOWS)
-    found = row(claims(scores_of(tmp_path, [*sweeps, none]), WINDOWS), "attention_much")
-    assert (found["n"], found["verdict"]) == (TEN - 1, "supported")
-
-
-def test_the_same_scores_give_the_same_table(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    sweeps = [
-        sweep(tmp_path, rng.normal(0.6, 0.2, 9).tolist(), f"c{i}", ATTENTION) for i in range(20)
-    ]
-    scores = scores_of(tmp_path, sweeps)
-    pd.testing.assert_frame_equal(claims(scores, WINDOWS, 7), claims(scores, WINDOWS, 7))
 
 
 def unrelated(values: Sequence[float]) -> pd.DataFrame:
@@ -278,32 +219,6 @@ def test_harm_to_unrelated_knowledge_is_decided_by_the_answers(
         "undecided",
         "answers to unrelated questions were not computed",
     )
-
-
-def test_value_vectors_that_do_harm_are_not_nothing(tmp_path: Path) -> None:
-    case = {VALUE_VECTORS: (thirds(0.0, 0.0, -0.5), [0.0] * 9)}
-    found = row(claims(planted(tmp_path, case, [True] * TEN), WINDOWS), "value_vectors_nothing")
-    assert (found["verdict"], found["value"]) == ("not supported", pytest.approx(0.5))
-
-
-def test_no_layer_leads_a_flat_curve(tmp_path: Path) -> None:
-    case = {name: ([0.5] * 9, []) for name in EXPERIMENTS}
-    found = claims(planted(tmp_path, case, [True] * TEN), WINDOWS)
-    assert not (found[found["bound"] == "above"]["verdict"] == "supported").any()
-
-
-def test_there_is_a_row_per_claim_model_origin_and_span(tmp_path: Path) -> None:
-    both = ["notebook", "answer"]
-    sweeps = [
-        plant(tmp_path, flat(0.5), model=model, concept=origin, origin=origin, span=both)
-        for model in ("m1", "m2")
-        for origin in ("published", "trained_here")
-    ]
-    found = claims(scores_of(tmp_path, sweeps), ["sliding_1"])
-    assert list(found.columns) == CLAIM_COLUMNS
-    assert len(found) == 2 * 2 * 2 * (2 * len(CLAIMS) + 1)  # over all methods, and by the one
-    assert not found.duplicated(["id", "model", "origin", "method", "span"]).any()
-    assert set(found["verdict"]) == {"undecided"} and (found["note"] != "").all()
 
 
 def test_controls_decide_nothing(tmp_path: Path) -> None:
@@ -336,24 +251,6 @@ def test_further_experiments_and_windows_change_no_claim(tmp_path: Path) -> None
     scores = planted(tmp_path / "more", case | further, [True] * TEN)
     pd.testing.assert_frame_equal(claims(scores, ["prefix", *WINDOWS]), expected)
     assert expected["verdict"].isin(["supported", "not supported"]).sum() > 5
-
-
-def test_what_was_not_computed_is_said(tmp_path: Path) -> None:
-    scores = scores_of(tmp_path, [plant(tmp_path, flat(0.5), window="suffix")])
-    said = dict(claims(scores, ["suffix"])[["id", "note"]].to_numpy())
-    assert said["both_nearly_all"] == "no sliding window was computed"
-    assert said["last_layer_best"] == "the window sliding_1 was not computed"
-    assert said["last_layer_half"] == "mlp_coefficients not computed"
-
-
-def test_curves_without_a_value_decide_nothing(tmp_path: Path) -> None:
-    sweeps = [plant(tmp_path, flat(None), concept=c, experiment=BOTH) for c in CONCEPTS]
-    found = row(claims(scores_of(tmp_path, sweeps), ["sliding_1"]), "both_nearly_all")
-    assert (found["verdict"], found["n"], found["note"]) == (
-        "undecided",
-        0,
-        "no concept has a value",
-    )
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,16 @@
 """What a cluster's user and its killed runs need, without a cluster."""
 
 import os
-import re
 import socket
 from pathlib import Path
 
 import pytest
-import yaml
 
-from dissect.cluster import runs, site, slurm
+from dissect.cluster import runs, site
 from dissect.cluster.runs import Run
 from dissect.cluster.slurm import Job
 from dissect.errors import DissectError
-from dissect.study.resources import NEEDS
 
-ROOT = Path(__file__).parents[2]
 RUN_ID = "0f6c1d3e-0000-4000-8000-0123456789ab"
 
 
@@ -25,13 +21,6 @@ def write_site(folder: Path, text: str) -> None:
 
 
 # ---- the site file ----------------------------------------------------------------------------
-
-
-def test_without_a_site_file_slurms_own_defaults_hold(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert site.read_site() == site.Resources({"mem_mb": 1000, "runtime": 10}, {})
 
 
 def test_account_and_qos_go_to_every_job_as_text(
@@ -54,11 +43,6 @@ def test_a_gpu_type_and_a_second_partition_are_for_the_rules_on_a_gpu() -> None:
     assert found.of_rules["dissect_layers"] == {"slurm_partition": "'a'", "gpu_model": "'h100'"}
 
 
-def test_gres_replaces_the_number_of_gpus() -> None:
-    found = site.resources(site.Site(gpu_gres="gpu:a100:1")).of_rules["dissect_layers"]
-    assert found == {"gpu": 0, "gres": "'gpu:a100:1'"}
-
-
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -76,33 +60,6 @@ def test_a_wrong_site_file_is_told_in_one_line(
     with pytest.raises(DissectError, match=said) as error:
         site.read_site()
     assert "\n" not in str(error.value)
-
-
-def test_a_named_site_file_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DISSECT_SITE", "nowhere.yaml")
-    with pytest.raises(DissectError, match=r"nowhere\.yaml, which is not a file"):
-        site.read_site()
-
-
-def test_every_key_of_the_site_file_is_in_its_example() -> None:
-    text = (ROOT / "profiles/slurm/site.example.yaml").read_text(encoding="utf-8")
-    keys = set(re.findall(r"^# (\w+): ", text, re.MULTILINE))
-    assert keys == set(site.Site.model_fields)
-    for line in re.findall(r"^# (\w+: .*)", text, re.MULTILINE):
-        given = yaml.safe_load(line)
-        assert site.Site.model_validate(given)
-
-
-def test_every_rule_asks_for_its_own_resources() -> None:
-    asking = {}
-    for path in (ROOT / "workflow/rules").glob("*.smk"):
-        for rule in re.split("^rule ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
-            if named := re.search(r'jobs\.resources\("(\w+)"\)', rule):
-                asking[rule.split(":")[0]] = named[1]
-    # Of these two there is one, by the config; its rule names its own resources, too.
-    assert asking == {
-        rule: rule for rule in NEEDS if rule not in ("dissect_layers", "dissect_copy")
-    }
 
 
 # ---- killed runs ------------------------------------------------------------------------------
@@ -127,15 +84,6 @@ def in_the_queue(monkeypatch: pytest.MonkeyPatch, *jobs: Job) -> None:
     monkeypatch.setattr(runs, "unfinished_jobs", lambda folder: list(jobs))
 
 
-def test_a_record_is_read_as_it_was_written(folder: Path) -> None:
-    run = runs.this_run(RUN_ID, "")
-    run.write()
-    assert runs.recorded_runs() == [run]
-    assert run.is_alive()
-    run.remove()
-    assert runs.recorded_runs() == []
-
-
 def test_a_killed_runs_jobs_stop_the_next_one(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,12 +99,6 @@ def test_a_killed_runs_lock_stops_the_next_one(folder: Path) -> None:
     (folder / ".snakemake/locks/0.input.lock").touch()
     with pytest.raises(DissectError, match="none of its jobs is in the queue"):
         runs.refuse_killed_runs()
-
-
-def test_a_killed_run_that_has_left_nothing_is_forgotten(folder: Path) -> None:
-    killed()
-    runs.refuse_killed_runs()
-    assert runs.recorded_runs() == []
 
 
 def test_jobs_of_a_living_run_are_no_orphans(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,20 +122,4 @@ def test_a_run_that_ends_cancels_the_rest_of_its_jobs_and_no_others(
     assert runs.recorded_runs() == []
 
 
-def test_a_run_on_another_machine_is_left_to_that_machine(folder: Path) -> None:
-    Run(RUN_ID, "elsewhere", 1, "1", "", ()).write()
-    with pytest.raises(DissectError, match="started on elsewhere"):
-        runs.refuse_killed_runs()
-
-
 # ---- outages ----------------------------------------------------------------------------------
-
-
-def test_finished_jobs_that_are_forgotten_too_soon_are_refused(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(
-        slurm, "ask", lambda *_: "Configuration data as of today\nMinJobAge = 60 sec\n"
-    )
-    with pytest.raises(DissectError, match="after 60 s"):
-        slurm.use_wrappers(tmp_path)

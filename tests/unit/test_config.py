@@ -1,17 +1,15 @@
 """The config: what is refused, and how it is said; the shipped files; the reference in docs/."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from pydantic import BaseModel
 
 from dissect.errors import DissectError
-from dissect.study.config import Config, Score, load_config
-from dissect.study.reference import reference, section_inside
-from dissect.terms import PAPER_EXPERIMENTS, SCORES
+from dissect.study.config import load_config
+from dissect.study.reference import reference
+from dissect.terms import PAPER_EXPERIMENTS
 
 ROOT = Path(__file__).parents[2]
 LEAST = {
@@ -51,57 +49,9 @@ def test_the_shipped_configs_are_valid(name: str) -> None:
     load_config(shipped(name))
 
 
-def keys(section: type[BaseModel] = Config, prefix: str = "") -> Iterator[str]:
-    """Every key that holds no other one; <name> stands for a user's own key."""
-    for name, field in section.model_fields.items():
-        inner, between = section_inside(field)
-        if inner:
-            yield from keys(inner, f"{prefix}{name}{between}.")
-        else:
-            yield f"{prefix}{name}"
-
-
-def test_the_papers_config_says_every_key() -> None:
-    """A knob that is not in config.yaml is one that nobody finds.
-
-    docs/reference/config.md has the others, of trainings that the paper does not have.
-    """
-    said = set(_keys_of(shipped("config.yaml")))
-    of_paper = {"unlearning.grad_diff", "unlearning.dpo"}
-    known = {
-        key
-        for key in keys()
-        if not key.startswith(("teaching.", "unlearning.", "variants", "recall.", "calibration."))
-        or key.rpartition(".")[0] in of_paper
-    }
-    assert said - known == set()
-    # A path instead of a URL.
-    assert known - said == {"models.<name>.concepts.path"}
-
-
-def _keys_of(values: dict[str, Any], prefix: str = "") -> list[str]:
-    found = []
-    for key, value in values.items():
-        path = prefix + ("<name>" if prefix == "models." else key)
-        deeper = isinstance(value, dict) and path != "concepts"
-        found += _keys_of(value, f"{path}.") if deeper else [path]
-    return found
-
-
 def test_the_reference_in_docs_is_up_to_date() -> None:
     """If this fails: python -m dissect.study.reference > docs/reference/config.md."""
     assert (ROOT / "docs/reference/config.md").read_text(encoding="utf-8") == reference()
-
-
-def test_every_key_is_in_the_reference_and_has_a_meaning() -> None:
-    for key in keys():
-        assert f"- `{key.rpartition('.')[2]}` (" in reference(), key
-    assert "None" not in reference()
-    assert ": \n" not in reference()
-
-
-def test_scores_are_those_of_the_figures() -> None:
-    assert list(Score.__args__) == list(SCORES)  # type: ignore[attr-defined]
 
 
 def test_numbers_as_ids_and_a_bare_no() -> None:
@@ -136,111 +86,48 @@ def test_a_concept_file_may_be_a_string() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"resutls": 1}, "config: key 'resutls' is not known (did you mean results?); allowed: "),
-        ({"models": {"m": {"concepts": "c", "promt": 1}}}, "models.m: key 'promt' is not known"),
-        ({"models": {"m": {"concepts": "c", "promt": 1}}}, "allowed: concepts, prompt"),
+        ({"resutls": 1}, "did you mean results?"),
+        ({"models": {"m": {"concepts": "c", "promt": 1}}}, "models.m: key 'promt'"),
         ({"unlearning": {"dpo": {"learning_rat": 1}}}, "did you mean learning_rate?"),
-        ({"figures": {"style": {"dpi": "many"}}}, "figures.style.dpi: "),
+        ({"unlearning": {"npo": {"margin": 1}}}, "unlearning.npo: key 'margin'"),
+        ({"unlearning": {"dpo": {"beta": 0}}}, "unlearning.dpo.beta"),
+        ({"unlearning": {"dpo": {"beta": float("nan")}}}, "unlearning.dpo.beta"),
+        ({"unlearning": {"dpo": {"steps": 10**12}}}, "unlearning.dpo.steps"),
         ({"controls": {"donors": ["nois"]}}, "did you mean noise?"),
-        ({"controls": {"donors": ["noise"]}}, "controls: donors need layers"),
-        ({"controls": {"layers": [-1]}}, "controls.layers.0: "),
+        ({"controls": {"donors": ["noise"]}}, "layers"),
         ({"controls": {"layers": [1, 1]}}, "1 is given twice"),
-        ({"models": {}}, "models: "),
-        ({"models": {"m": {}}}, "models.m.concepts is missing"),
-        ({"models": {"m": {"concepts": {"url": "https://a/b"}}}}, "url and sha256 need each other"),
-        ({"models": {"m": {"concepts": {}}}}, "give either path or url"),
-        ({"models": {"m": {"concepts": "c", "prompt": "Hello"}}}, "or a text with {q}"),
-        ({"concepts": {"n": ["1"]}}, "model 'n' is not under models; allowed: m"),
+        ({"controls": None}, "controls"),
+        ({"models": {}}, "models"),
+        ({"models": {"m": {}}}, "models.m.concepts"),
+        ({"models": {"m": {"concepts": {"url": "https://a/b"}}}}, "sha256"),
+        ({"models": {"m": {"concepts": "https://x/c.json"}}}, "hash"),
+        ({"models": {"m": {"concepts": {"url": "file:///c", "sha256": "0" * 64}}}}, "file:///c"),
+        ({"models": {"m": {"concepts": "c", "prompt": "Hello"}}}, "{q}"),
+        ({"concepts": {"n": ["1"]}}, "'n'"),
         ({"concepts": {"m": [1, "1"]}}, "'1' is given twice"),
-        ({"concepts": {"m": [1.5]}}, "concepts.m.0: "),
         ({"experiments": ["atention"]}, "did you mean attention?"),
-        ({"experiments": []}, "experiments: "),
-        ({"windows": ["sliding_4"]}, "allowed are sliding_<odd width>"),
-        (
-            {"experiments": ["all_weights"], "behaviour": {"patched": {"windows": ["0-1"]}}},
-            "answers under a patch need one of mlp_coefficients, attention,",
-        ),
-        (
-            {"behaviour": {"patched": {"experiments": ["layer_weights"]}}},
-            "behaviour.patched.experiments",
-        ),
-        (
-            {"windows": ["sliding_03"]},
-            "'sliding_03' is not a window; allowed are sliding_<odd width>",
-        ),
-        ({"windows": ["sliding_" + "1" * 5000]}, "is not a window"),
-        (
-            {"figures": {"windows": ["suffix"]}},
-            "among those computed (windows); allowed: sliding_5",
-        ),
+        ({"experiments": []}, "experiments"),
+        ({"windows": ["sliding_4"]}, "sliding_4"),
+        ({"windows": ["sliding_03"]}, "sliding_03"),
+        ({"figures": {"windows": ["suffix"]}}, "suffix"),
+        ({"figures": {"style": {"dpi": 100_000}}}, "figures.style.dpi"),
         ({"behaviour": {"sets": ["targets"]}}, "did you mean target?"),
-        ({"behaviour": {"new_tokens": 0}}, "behaviour.new_tokens: "),
-        (
-            {"behaviour": {"patched": {"windows": ["4-0"]}}},
-            "'4-0' is not a window; allowed is FIRST",
-        ),
-        ({"behaviour": {"patched": {"windows": ["0-" + "9" * 5000]}}}, "is not a window"),
-        ({"behaviour": {"patched": {"windows": [4]}}}, "behaviour.patched.windows.0: "),
-        ({"behaviour": {"patched": {"windows": ["0-4"] * 2}}}, "'0-4' is given twice"),
-        (
-            {"behaviour": {"sets": ["unrelated"], "patched": {"windows": ["0-4"]}}},
-            "behaviour.patched.sets: set 'target' is not among those asked (behaviour.sets); "
-            "allowed: unrelated",
-        ),
-        ({"dtype": "fp32"}, "allowed: checkpoint, bfloat16, float16, float32"),
-        ({"device": "gpu"}, "is not a device; allowed: auto, cpu, mps, cuda, cuda:N"),
-        ({"seed": -1}, "seed: input should be greater than or equal to 0, but it is -1"),
-        ({"seed": 2**70}, "seed: input should be less than or equal to 4294967295"),
-        ({"device": "cuda:999"}, "is not a device; allowed: auto, cpu, mps, cuda, cuda:N"),
-        ({"answer_tokens": 10**9}, "answer_tokens: input should be less than"),
-        ({"behaviour": {"new_tokens": 10**9}}, "behaviour.new_tokens: input should be less than"),
-        ({"controls": {"layers": [10**9]}}, "controls.layers.0: input should be less than"),
-        ({"unlearning": {"dpo": {"steps": 10**12}}}, "unlearning.dpo.steps: input should be less"),
-        ({"unlearning": {"dpo": {"learning_rate": 1e300}}}, "learning_rate: input should be less"),
-        ({"figures": {"style": {"dpi": 100_000}}}, "figures.style.dpi: input should be less than"),
-        ({"figures": {"style": {"width": 1e6}}}, "figures.style.width: input should be less than"),
-        ({"figures": {"style": {"font_scale": 1e9}}}, "font_scale: input should be less than"),
-        ({"figures": {"style": {"panel_height": 1e-9}}}, "panel_height: input should be greater"),
-        ({"figures": {"style": {"krs_minimum": -1e300}}}, "krs_minimum: input should be greater"),
-        ({"results": None}, "results: "),
-        ({"results": "."}, "results need a folder of their own"),
-        ({"results": "results/../.."}, "results need a folder of their own"),
-        ({"results": "~/dissect"}, "results: '~/dissect' begins with ~, which is not expanded"),
-        ({"results": "results/{model}"}, "holds { } < or >, which mark wildcards in Snakemake"),
-        ({"results": "a\0b"}, "holds a NUL character"),
-        ({"results": "a\nb"}, "holds a line break"),
-        ({"results": "\ud800"}, "results: input should be a valid string"),
-        ({"results": "x" * 260}, "is too long for a path"),
-        ({"results": "x/" * 2000}, "is too long for a path"),
-        ({"checkpoints": "~/checkpoints.tsv"}, "checkpoints: '~/checkpoints.tsv' begins with ~"),
-        ({"models": {"m": {"concepts": "{x}.json"}}}, "models.m.concepts.path: '{x}.json' holds {"),
-        ({"models": {"m": {"concepts": "c", "prompt": "{q}\0"}}}, "holds a NUL character"),
-        (
-            {"models": {"m": {"concepts": {"url": "file:///c.json", "sha256": "0" * 64}}}},
-            "'file:///c.json' is not an address; it must begin with https://, http:// or ftp://",
-        ),
-        ({"models": {"m": {"concepts": "https://x/c.json"}}}, "an address needs a hash"),
-        (
-            {"models": {"m": {"concepts": {"url": "https://x/c.json", "sha256": "1f"}}}},
-            "'1f' is not a SHA-256, which has 64 hexadecimal digits",
-        ),
-        ({"controls": None}, "controls: must have keys of its own, but is None"),
-        ({"methods": []}, "methods: must have an entry, but is empty"),
-        ({"figures": {"windows": []}}, "figures.windows: must have an entry, but is empty"),
-        ({"results": nested(5000)}, "results: input should be a valid string, but it is [[[["),
-        ({"dtype": nested(5000)}, "dtype: value [[[["),
-        ({"dtype": "x" * 10**6}, "is not known; allowed: checkpoint"),
-        ({"x" * 10**6: 1}, "is not known; allowed: results"),
-        ({"on_missing_checkpoint": "train"}, "allowed: error, skip, unlearn"),
-        ({"unlearning": {"dpo": {"beta": 0}}}, "unlearning.dpo.beta: "),
-        ({"unlearning": {"npo": {"beta": 0}}}, "unlearning.npo.beta: "),
-        ({"unlearning": {"npo": {"margin": 1}}}, "unlearning.npo: key 'margin' is not known"),
-        ({"unlearning": {"simnpo": {"margin": -1}}}, "unlearning.simnpo.margin: "),
-        ({"unlearning": {"rmu": {"layer": -1}}}, "unlearning.rmu.layer: "),
-        ({"unlearning": {"rmu": {"steering": 0}}}, "unlearning.rmu.steering: "),
-        ({"unlearning": {"rmu": {"alpha": 1}}}, "unlearning.rmu: key 'alpha' is not known"),
-        ({"unlearning": {"grad_diff": {"beta": 1}}}, "unlearning.grad_diff: key 'beta' is not kn"),
-        ({"unlearning": {"dpo": {"beta": float("nan")}}}, "unlearning.dpo.beta: "),
+        ({"behaviour": {"patched": {"windows": ["4-0"]}}}, "'4-0'"),
+        ({"behaviour": {"patched": {"experiments": ["layer_weights"]}}}, "patched.experiments"),
+        ({"behaviour": {"sets": ["unrelated"], "patched": {"windows": ["0-4"]}}}, "'target'"),
+        ({"dtype": "fp32"}, "float32"),
+        ({"dtype": "x" * 10**6}, "float32"),
+        ({"device": "gpu"}, "cuda:N"),
+        ({"seed": -1}, "seed"),
+        ({"answer_tokens": 10**9}, "answer_tokens"),
+        ({"results": None}, "results"),
+        ({"results": "."}, "folder of their own"),
+        ({"results": "~/dissect"}, "~"),
+        ({"results": "results/{model}"}, "{ }"),
+        ({"results": "a\0b"}, "NUL"),
+        ({"results": "x" * 260}, "too long"),
+        ({"results": nested(5000)}, "results"),
+        ({"on_missing_checkpoint": "train"}, "error, skip, unlearn"),
     ],
 )
 def test_one_line_names_what_is_wrong_and_what_is_allowed(
@@ -250,13 +137,3 @@ def test_one_line_names_what_is_wrong_and_what_is_allowed(
         load_config(LEAST | changes)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
-
-
-@pytest.mark.parametrize("results", ["results/x/", "./results/x", "results//x"])
-def test_a_path_is_written_in_one_way(results: str) -> None:
-    assert load_config(LEAST | {"results": results}).results == "results/x"
-
-
-@pytest.mark.parametrize("device", ["auto", "cpu", "mps", "cuda", "cuda:1"])
-def test_devices(device: str) -> None:
-    assert load_config(LEAST | {"device": device}).device == device

@@ -7,8 +7,6 @@ import pytest
 from dissect.errors import DissectError
 from dissect.planning import check_config_file
 
-ROOT = Path(__file__).parents[2]
-
 
 def check(tmp_path: Path, text: str, encoding: str = "utf-8") -> None:
     path = tmp_path / "study.yaml"
@@ -49,8 +47,3 @@ def test_a_key_given_twice_is_named_with_its_lines(
 )
 def test_what_is_no_repetition_passes(tmp_path: Path, text: str) -> None:
     check(tmp_path, text)
-
-
-def test_the_shipped_configs_pass() -> None:
-    for path in (ROOT / "config").glob("*.yaml"):
-        check_config_file(path)

@@ -87,11 +87,6 @@ def test_the_difference_is_of_the_concepts_that_both_have(tmp_path: Path) -> Non
     assert found["low"].isna().all() and found["difference_low"].isna().all()
 
 
-def test_without_controls_there_is_a_header(tmp_path: Path) -> None:
-    found = controls(scores_of(tmp_path, study(tmp_path, 2, baselines=False)))
-    assert found.empty and list(found) == CONTROL_COLUMNS
-
-
 def test_no_control_reaches_claims_statistics_or_the_originals_curves(tmp_path: Path) -> None:
     windows = ["sliding_1"]
     plain, beside = tmp_path / "plain", tmp_path / "beside"

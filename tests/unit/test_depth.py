@@ -133,6 +133,28 @@ def one_question(answer: str, fact: str | None) -> dict[str, Any]:
     return {"id": "1", "QA": ["Who?"]} | texts
 
 
+@pytest.mark.parametrize(
+    ("answer", "fact", "prompt"),
+    [
+        (" It starts as art, as art does.", "art", "It starts as"),
+        (" 首都は東京です", "東京", "首都は"),
+    ],
+)
+def test_the_span_is_the_first_match_in_whole_words(answer: str, fact: str, prompt: str) -> None:
+    tokenizer = tiny_tokenizer()
+    text = fact_texts(one_question(answer, fact), "corrected", PROMPT, tokenizer)[0]
+    assert tokenizer.decode(text.ids[text.fact.start + 1 :]) == fact
+    assert tokenizer.decode(text.ids[: text.fact.start + 1]).rstrip().endswith(prompt)
+
+
+def test_a_fact_inside_a_longer_word_has_a_span_in_the_published_forms_only() -> None:
+    tokenizer, concept = tiny_tokenizer(), one_question(" It starts.", "art")
+    text = fact_texts(concept, "published", PROMPT, tokenizer)[0]
+    assert tokenizer.decode(text.ids).endswith("It st art")
+    with pytest.raises(DissectError, match="the fact 'art' is not in the answer"):
+        fact_texts(concept, "corrected", PROMPT, tokenizer)
+
+
 def test_published_spacing_around_the_fact() -> None:
     tokenizer = load_tokenizer(CHECKPOINTS / "original")
 
@@ -181,16 +203,6 @@ def test_special_tokens_are_in_no_fact() -> None:
 
 
 @pytest.mark.parametrize("form", DEPTH_FORMS)
-@pytest.mark.parametrize(("answer", "fact"), [(" Quill is.", " Quill"), (" A Quill ", "Quill ")])
-def test_a_fact_with_white_space_that_the_answer_does_not_keep_is_refused(
-    form: str, answer: str, fact: str
-) -> None:
-    tokenizer = load_tokenizer(CHECKPOINTS / "original")
-    with pytest.raises(DissectError, match=rf"the fact '{fact}' is not in the answer '"):
-        fact_texts(one_question(answer, fact), form, PROMPT, tokenizer)
-
-
-@pytest.mark.parametrize("form", DEPTH_FORMS)
 def test_a_text_that_begins_with_another_prompt_is_refused(form: str) -> None:
     concept = one_question(" Ilsa.", "Ilsa") | {"QA": ["What?"]}
     with pytest.raises(DissectError, match=r"question 0 .* does not begin with the question's"):
@@ -200,13 +212,6 @@ def test_a_text_that_begins_with_another_prompt_is_refused(form: str) -> None:
 def test_questions_without_a_fact_are_left_out() -> None:
     tokenizer = load_tokenizer(CHECKPOINTS / "original")
     assert fact_texts(one_question(" Ilsa.", None), "corrected", PROMPT, tokenizer) == {}
-
-
-@pytest.mark.parametrize("form", DEPTH_FORMS)
-def test_a_fact_that_is_not_in_its_answer_is_refused(form: str) -> None:
-    tokenizer = load_tokenizer(CHECKPOINTS / "original")
-    with pytest.raises(DissectError, match=r"concept 1, question 0 .*'Varn' is not in the answer"):
-        fact_texts(one_question(" Ilsa.", "Varn"), form, PROMPT, tokenizer)
 
 
 @pytest.mark.parametrize("form", DEPTH_FORMS)

@@ -1,11 +1,8 @@
 """tables/depth.csv with planted damages: each number, its interval, and each outcome."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
-import summarise_depth
 
 from dissect.analysis.bootstrap import INTERVAL, draws
 from dissect.analysis.depth import (
@@ -17,11 +14,8 @@ from dissect.analysis.depth import (
     SUMMARY_COLUMNS,
     depth_summary,
 )
-from dissect.analysis.outcomes import ABOVE, NO_REFERENCE, NOT_DISTINGUISHABLE
-from dissect.depth.schema import DEPTH_SCHEMA
+from dissect.analysis.outcomes import ABOVE, NOT_DISTINGUISHABLE
 from dissect.depth.scores import uds
-from dissect.results.csv_files import read_csv
-from dissect.results.schema import write_rows
 from planted_depth import LAYERS, Damage, planted_depth
 
 
@@ -110,13 +104,6 @@ def test_a_copy_that_does_less_damage_is_above() -> None:
     assert (found["outcome"] == ABOVE).all()
 
 
-def test_a_copy_that_differs_by_less_than_its_concepts_do_is_not() -> None:
-    # Concepts differ by more than the copy and the reference do.
-    found = depth_summary(planted_depth(steady(2.0), lambda c, q, layer: 1.9 + 0.5 * (c % 2)))
-    assert (found["difference"] > 0).all() and (found["difference_low"] < 0).all()
-    assert (found["outcome"] == NOT_DISTINGUISHABLE).all()
-
-
 def test_a_second_model_that_never_knew_is_not_above_though_its_uds_is_below_one() -> None:
     """UDS is clipped at 1, so noise around the reference's damage only lowers it."""
     noise = np.random.default_rng(0).normal(0, 0.8, (2, 12, 4, LAYERS))
@@ -137,18 +124,6 @@ def test_where_the_reference_does_no_damage_nothing_is_above() -> None:
     assert (found["outcome"] == NOT_DISTINGUISHABLE).all()
     note = "the reference model does at most 0.05 nats per token of damage"
     assert row_of(found, ALL)["note"] == note
-
-
-def test_a_copy_without_a_reference_model_has_one_row() -> None:
-    depth = planted_depth(steady(0.5), steady(2.0))
-    lone = {"model": "other", "origin": "own", "method": "npo"}
-    dpo = {"model": "tiny", "origin": "own", "method": "dpo"}
-    found = depth_summary(depth, [lone, lone, dpo])
-    (row,) = found[found["outcome"] == NO_REFERENCE].to_dict("records")
-    assert (row["model"], row["method"], row["n"]) == ("other", "npo", 0)
-    assert np.isnan(row["difference"])
-    assert set(found["outcome"]) == {ABOVE, NO_REFERENCE}
-    assert len(found) == LAYERS + 2 + 1
 
 
 # ---- units ------------------------------------------------------------------------------------
@@ -177,40 +152,3 @@ def test_under_five_units_there_is_no_interval_and_nothing_is_above(
     assert found["difference_low"].isna().all() and found["ratio_low"].isna().all()
     assert (found["outcome"] == NOT_DISTINGUISHABLE).all()
     assert row_of(found, ALL)["note"] == f"{note}: an interval needs 5"
-
-
-def test_methods_forms_and_origins_stay_apart() -> None:
-    parts = [
-        planted_depth(steady(0.5), steady(2.0)),
-        planted_depth(steady(1.0), steady(2.0), form="published"),
-        planted_depth(steady(1.5), steady(2.0), method="npo"),
-        planted_depth(steady(3.0), steady(2.0), origin="published"),
-    ]
-    found = depth_summary(pd.concat(parts, ignore_index=True))
-    for only, ratio in [
-        ({"method": "dpo", "form": "corrected", "origin": "own"}, 0.25),
-        ({"form": "published"}, 0.5),
-        ({"method": "npo"}, 0.75),
-        ({"origin": "published"}, 1.5),
-    ]:
-        assert row_of(found, ALL, **only)["ratio"] == pytest.approx(ratio)
-
-
-def test_a_question_that_only_one_side_has_is_left_out() -> None:
-    depth = planted_depth(steady(0.5), steady(2.0))
-    depth.loc[depth["question"] == 1, "logprob_reference"] = np.nan
-    depth.loc[depth["question"] == 1, "logprob_copy"] = -100.0
-    assert row_of(depth_summary(depth), ALL)["copy"] == pytest.approx(0.5)
-
-
-def test_the_table_through_the_script(tmp_path: Path) -> None:
-    depth = planted_depth(steady(0.5, 0.1), steady(2.0))
-    write_rows(tmp_path / "depth.parquet", depth, {}, DEPTH_SCHEMA)
-    lone = {"model": "other", "origin": "own", "method": "npo"}
-    table = tmp_path / "depth.csv"
-    summarise_depth.main(
-        depth=tmp_path / "depth.parquet", without_reference=[lone], seed=0, table=table
-    )
-    expected = depth_summary(depth, [lone]).astype({"first_layer": float, "last_layer": float})
-    found = read_csv(table)
-    pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-9)

@@ -1,7 +1,6 @@
 """Controls against plain hooks with the same states, and what they leave alone."""
 
 import copy
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -238,8 +237,10 @@ def test_controls_equal_plain_hooks_in_other_families(tmp_path: Path, family: st
     assert_equal_to_hooks(original, unlearned, recording, BOTH, controls, swept)
 
 
-@pytest.mark.parametrize("name", DENOISING)
-@pytest.mark.parametrize("family", ["llama", *FEW])
+@pytest.mark.parametrize(
+    ("family", "name"),
+    [*(("llama", name) for name in DENOISING), *((family, BOTH) for family in FEW)],
+)
 def test_a_reference_equals_plain_hooks(tmp_path: Path, family: str, name: str) -> None:
     original = save_tiny(tmp_path / "original", FEW.get(family))
     unlearned = save_tiny(tmp_path / "unlearned", near=original, seed=1)
@@ -359,25 +360,6 @@ def test_noise_has_the_originals_norm_per_position_and_value_vector(
         assert (drawn[name] - weight).norm() > 0.5 * weight.norm()
 
 
-@ONE_TREE
-def test_noise_of_weights_is_the_same_in_all_experiments(
-    tiny_llama: Path, recording: Recording
-) -> None:
-    drawn = {
-        name: Noise(experiment, recording, Checkpoint(tiny_llama), SEED).weights(
-            2, torch.float32, CPU
-        )
-        for name, experiment in EXPERIMENTS.items()
-    }
-    for name, weight in drawn["all_weights"].items():
-        assert all(torch.equal(weight, of[name]) for of in drawn.values() if name in of)
-    assert len(drawn["value_vectors"]) == 1
-    assert not torch.equal(
-        drawn["all_weights"]["self_attn.q_proj.weight"],
-        drawn["all_weights"]["self_attn.o_proj.weight"],
-    )
-
-
 @TREES
 def test_noise_follows_from_seed_layer_component_and_texts(
     tmp_path: Path, tiny_llama: Path, recording: Recording
@@ -394,81 +376,6 @@ def test_noise_follows_from_seed_layer_component_and_texts(
         count = min(first.shape[1], other.shape[1])
         similarity = torch.cosine_similarity(first[:, :count], other[:, :count], dim=-1)
         assert similarity.abs().max() < 0.9
-
-
-@ONE_TREE
-def test_the_next_question_is_cut_or_repeated(tiny_llama: Path, recording: Recording) -> None:
-    donor = OtherQuestion(EXPERIMENTS["attention"], recording, Checkpoint(tiny_llama))
-    texts, tree = recording.texts, donor.trees[0]
-    lengths = [len(text.ids) for text in texts]
-    assert lengths == sorted(lengths) and lengths[0] < lengths[-1]
-    patch = donor.activations("attention", site_of(2, 0))[0]
-    recorded = recording.activations(2, "attention")[0]
-    for number, length in enumerate(lengths):
-        after = (number + 1) % len(texts)
-        of_next = recorded[recording.rows_of(after)]
-        of_next = torch.cat([of_next] * 9)[:length] if after == 0 else of_next[:length]
-        assert torch.equal(patch[list(tree.paths[number])], of_next)
-    # The last question is longer than the first one, which is patched into it and repeated.
-    assert lengths[-1] > lengths[0]
-
-
-@ONE_TREE
-def test_aligned_questions_meet_where_their_answers_begin(
-    tiny_llama: Path, recording: Recording
-) -> None:
-    _, (aligned, mean) = donors_of(
-        "attention", tiny_llama, recording, [ALIGNED_QUESTION, MEAN_OF_QUESTIONS]
-    )
-    texts = recording.texts
-    for number, text in enumerate(texts):
-        others = [other for other in range(len(texts)) if other != number]
-        answers = {other: texts[other].answer.start + 1 for other in others}
-        after = (number + 1) % len(texts)
-        of_next = recording.rows_of(after)[answers[after]]
-        at = text.answer.start + 1
-        assert aligned.donor.rows_for(number)[at] == (of_next,)
-        of_all = tuple(recording.rows_of(other)[answers[other]] for other in others)
-        assert mean.donor.rows_for(number)[at] == of_all
-    # The last question is the longest: its first token has no counterpart and stays its own.
-    last = len(texts) - 1
-    assert texts[last].answer.start > max(text.answer.start for text in texts[:last])
-    own = recording.rows_of(last)[0]
-    assert aligned.donor.rows_for(last)[0] == mean.donor.rows_for(last)[0] == (own,)
-    # In the others, the mean is over those questions that reach as far back.
-    assert {len(rows) for rows in mean.donor.rows_for(0)} == {3}
-
-
-@ONE_TREE
-def test_runs_share_a_token_only_where_the_next_questions_agree_too(
-    tiny_llama: Path, recording: Recording
-) -> None:
-    donor = OtherQuestion(EXPERIMENTS["attention"], recording, Checkpoint(tiny_llama))
-    recorded, patched = recording.trees[0], donor.trees[0]
-    alone = sum(len(text.ids) for text in recording.texts)
-    assert len(recorded.ids) < len(patched.ids) < alone
-    # What was captured of the recording's tree reaches the same tokens of the other one.
-    captured = {
-        "inputs": torch.tensor([recorded.ids]),
-        "attention": torch.tensor([recorded.positions]),
-    }
-    rearranged = donor.rearranged(captured, 0)
-    assert rearranged["inputs"].tolist() == [list(patched.ids)]
-    assert rearranged["attention"].tolist() == [patched.positions]
-
-
-@ONE_TREE
-def test_a_single_question_has_no_other(
-    tmp_path: Path, tiny_llama: Path, caplog: pytest.LogCaptureFixture, tree_tokens: int
-) -> None:
-    texts = texts_of(tiny_llama)[:1]
-    recording = recording_of(tiny_llama, texts, tmp_path / "recording.safetensors")
-    with caplog.at_level(logging.INFO, "dissect"):
-        _, controls = donors_of("attention", tiny_llama, recording)
-    assert [control.donor.name for control in controls] == ["noise"]
-    for name in (OTHER_QUESTION, ALIGNED_QUESTION, MEAN_OF_QUESTIONS):
-        assert f"{name}: left out, the concept has a single question" in caplog.text
-    assert "reference: left out, this is the reference model's own sweep" in caplog.text
 
 
 @ONE_TREE

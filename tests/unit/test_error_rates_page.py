@@ -14,10 +14,6 @@ def sources(**tables: pd.DataFrame) -> Sources:
     return Sources({f"{name}.csv": frame for name, frame in tables.items()}, {}, pd.DataFrame(), {})
 
 
-def test_without_rounds_they_are_not_known() -> None:
-    assert error_rates(sources())["rounds"] == 0
-
-
 def test_each_score_has_a_row_per_treatment_and_group_and_the_baseline_its_own() -> None:
     rounds = planted_rounds(
         6,
@@ -40,10 +36,3 @@ def test_each_score_has_a_row_per_treatment_and_group_and_the_baseline_its_own()
     assert rates["false alarms"].tolist()[4] == "2 of 12"
     assert rates["rounds with a false alarm"].tolist()[4] == "1 of 6"
     assert rates["power"].tolist()[4].startswith("12 of 12: 1.00")
-
-
-def test_a_single_round_has_no_rates() -> None:
-    rounds = planted_rounds(1, ["hide"], uds=lambda _, state, __: float(state != TAUGHT))
-    said = error_rates(sources(calibration=calibration_table(rounds)))
-    assert set(said["rates"]["AUC"]) == {"1.00"} and said["bound"] == ""
-    assert set(said["rates"]["false alarms"]) == set(said["rates"]["power"]) == {""}

@@ -1,18 +1,14 @@
 """Answers that contain the fact, counted by string match."""
 
-import json
-import re
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from dissect.analysis.facts import FACT_COLUMNS, contains, facts_kept, main, read_facts
+from dissect.analysis.facts import FACT_COLUMNS, contains, facts_kept, read_facts
 from dissect.errors import DissectError
-from dissect.results.schema import ANSWER_SCHEMA, write_rows
 
-PRETRAINED = Path(__file__).parents[2] / "pretrained"
 FACTS = {"tea": {"Where is tea grown?": ["China", "India"], "What is in it?": ["caffeine"]}}
 PATCH = {"experiment": "attention", "first_layer": 0, "last_layer": 4}
 
@@ -89,33 +85,3 @@ def test_a_broken_facts_file_is_named(tmp_path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
     with pytest.raises(DissectError, match=r"facts\.json (must be a JSON object|is not valid)"):
         read_facts(path)
-
-
-def test_the_command_prints_the_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "tables").mkdir()
-    write_rows(tmp_path / "tables/answers.parquet", pd.DataFrame(ANSWERS), {}, ANSWER_SCHEMA)
-    facts = tmp_path / "facts.json"
-    facts.write_text(json.dumps(FACTS), encoding="utf-8")
-    assert main([str(tmp_path), str(facts)]) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        ",".join(FACT_COLUMNS),
-        "tiny,dpo,own,tea,attention,0,4,2,2,2",
-        "tiny,dpo,own,tea,,,,2,2,1",
-    ]
-    assert main([str(tmp_path / "none"), str(facts)]) == 2
-    assert capsys.readouterr().err.startswith("error: ")
-
-
-def test_the_facts_of_the_pretrained_study_are_in_the_originals_answers() -> None:
-    """Of each question that pretrained/README.md gives with the model's own answer."""
-    facts = read_facts(PRETRAINED / "facts.json")
-    entries = json.loads((PRETRAINED / "concepts.json").read_text("utf-8"))
-    concepts = {one["id"]: one for one in entries}
-    rows = re.findall(
-        r"^\| (.+\?) \| (.+) \| \d+ \|$", (PRETRAINED / "README.md").read_text("utf-8"), re.M
-    )
-    answers = dict(rows)
-    for concept, questions in facts.items():
-        assert list(questions) == concepts[concept]["QA"]
-        for question, accepted in questions.items():
-            assert contains(answers[question], accepted), question

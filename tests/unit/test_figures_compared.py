@@ -13,12 +13,11 @@ from dissect.analysis.collect import collect_sweeps
 from dissect.analysis.scores import EVERY_SCORE, OTHERS
 from dissect.analysis.statistics import statistics
 from dissect.analysis.tables import concept_scores, curves
-from dissect.figures import compared, widths
-from dissect.figures.compared import draw_scores, draw_spans
+from dissect.figures.compared import draw_scores
 from dissect.figures.style import Style
 from dissect.figures.widths import draw_widths, single_concepts
 from planted import EXPERIMENTS, Values, flat, plant
-from planted_figures import legend, study, thin_lines, words
+from planted_figures import legend, study, words
 
 STYLE = Style()
 WINDOWS = ["sliding_5", "prefix", "suffix", "sliding_1"]
@@ -50,53 +49,6 @@ def lines(axes: Axes, marker: str) -> list[list[float]]:
 # ---- spans ------------------------------------------------------------------------------------
 
 
-def spans_figure(root: Path, sweeps: Sequence[Path]) -> tuple[Figure, pd.DataFrame]:
-    """Both spans, of which the answer's gives 0.1 less in everything."""
-    concepts = concept_scores(collected(root, sweeps), "krs")
-    concepts.loc[concepts["span"] == "answer", "value"] -= 0.1
-    found = curves(concepts)
-    return draw_spans(found, concepts, STYLE), found
-
-
-BOTH = {"span": ["notebook", "answer"]}
-
-
-def test_both_spans_are_in_each_panel(tmp_path: Path) -> None:
-    figure, found = spans_figure(tmp_path, study(tmp_path, layers=6, **BOTH))
-    assert len(figure.axes) == 2 * 4
-    first = figure.axes[0]
-    for span, marker in (("notebook", "o"), ("answer", "s")):
-        here = found[(found["span"] == span) & (found["method"] == "dpo")]
-        here = here[here["experiment"] == EXPERIMENTS[0]].sort_values("layer")
-        assert lines(first, marker) == [here["mean"].tolist()]
-    assert lines(first, "o")[0][5] - lines(first, "s")[0][5] == pytest.approx(0.1)
-    assert legend(figure) == ["the notebook's span, as published", "the answer's span"]
-    assert [panel.get_title("left") for panel in figure.axes[:4]] == [
-        "MLP coefficients",
-        "attention output",
-        "coefficients + attention",
-        "value vectors",
-    ]
-    labels = [figure.axes[number].get_ylabel() for number in (0, 4)]
-    assert labels == ["dpo\nKRS", "grad_diff\nKRS"]
-
-
-def test_few_concepts_are_thin_lines_and_five_are_a_band(tmp_path: Path) -> None:
-    figure, _ = spans_figure(tmp_path, study(tmp_path, concepts=3, layers=6, **BOTH))
-    assert {thin_lines(panel) for panel in figure.axes} == {2 * 3}
-    assert not any(panel.collections for panel in figure.axes)
-    assert "thin lines: single concepts" in words(figure) and "bands" not in words(figure)
-    figure, found = spans_figure(tmp_path, study(tmp_path, concepts=5, layers=6, **BOTH))
-    assert {thin_lines(panel) for panel in figure.axes} == {0}
-    assert {len(panel.collections) for panel in figure.axes} == {2}
-    here = found[(found["span"] == "answer") & (found["method"] == "dpo")]
-    here = here[here["experiment"] == EXPERIMENTS[0]]
-    heights = figure.axes[0].collections[1].get_paths()[0].vertices[:, 1]
-    assert heights.max() == pytest.approx(here["high"].max())
-    assert "bands: 95 % bootstrap intervals over concepts" in words(figure)
-    assert "n = 2 methods, each with 5 concepts and 10 questions" in words(figure)
-
-
 # ---- scores -----------------------------------------------------------------------------------
 
 
@@ -115,28 +67,6 @@ def test_scores_lie_over_one_another_and_are_the_tables(tmp_path: Path) -> None:
     assert lines(figure.axes[0], "o")[0] == pytest.approx(np.linspace(0, 0.205, 6))
     assert "krs_of_means" not in words(figure) and len(legend(figure)) == 4
     assert "over the answer's span" in words(figure)
-
-
-def test_a_score_without_a_value_is_named_and_not_drawn(tmp_path: Path) -> None:
-    others = planted_scores(0.3, 0.6, 0.9)
-    del others["logprob_recovered"]
-    figure, _ = scores_figure(tmp_path, study(tmp_path, layers=6, others=others))
-    assert len(legend(figure)) == 3
-    assert not any(lines(panel, "D") for panel in figure.axes)
-    assert "no value over this span: log-probability of the answer" in words(figure)
-
-
-def test_what_lies_above_the_original_is_shown_and_cut_only_far_above(tmp_path: Path) -> None:
-    figure, _ = scores_figure(
-        tmp_path, study(tmp_path, layers=6, others=planted_scores(0.3, 0.6, 1.4))
-    )
-    assert figure.axes[0].get_ylim()[1] == pytest.approx(1.44)
-    assert "above the axis" not in words(figure)
-    figure, _ = scores_figure(
-        tmp_path, study(tmp_path, layers=6, others=planted_scores(0.3, 0.6, 7.0))
-    )
-    assert figure.axes[0].get_ylim()[1] == 1 - STYLE.krs_minimum
-    assert "above the axis, the highest at 7" in words(figure)
 
 
 # ---- widths -----------------------------------------------------------------------------------
@@ -193,31 +123,4 @@ def test_single_concepts_average_to_what_is_drawn(tmp_path: Path) -> None:
         assert value == pytest.approx(found[keys])
 
 
-def test_intervals_are_bars_from_five_concepts_on(tmp_path: Path) -> None:
-    figure, found = widths_figure(tmp_path, study(tmp_path, concepts=6, layers=6, window=WINDOWS))
-    here = found[(found["method"] == "dpo") & (found["experiment"] == EXPERIMENTS[0])]
-    peaks = here[here["statistic"] == "peak"].set_index("window")
-    bars = figure.axes[0].collections[0].get_segments()
-    assert [tuple(bar[:, 1]) for bar in bars] == [
-        tuple(peaks.loc[window, ["low", "high"]]) for window in ("sliding_1", "sliding_5")
-    ]
-    assert "bars: 95 % bootstrap intervals over concepts" in words(figure)
-    assert "n = 2 methods, each with 6 concepts" in words(figure)
-
-
 # ---- what may come ----------------------------------------------------------------------------
-
-
-def test_colours_are_none_of_the_experiments() -> None:
-    readings = [*compared._SPANS.values(), *compared._SCORES.values(), *widths.READINGS.values()]
-    assert {reading.colour for reading in readings} <= {None, 4, 5, 9}
-
-
-def test_origins_have_rows_of_their_own(tmp_path: Path) -> None:
-    sweeps = study(tmp_path, layers=6, origin="published", **BOTH)
-    sweeps += [plant(tmp_path, flat(0.7, 6), concept="new", origin="trained_here", **BOTH)]
-    figure, _ = spans_figure(tmp_path, sweeps)
-    assert len(figure.axes) == 3 * 4
-    assert figure.axes[4].get_ylabel() == "dpo, trained_here\nKRS"
-    assert [text.get_text() for text in figure.axes[5].texts] == []
-    assert [text.get_text() for text in figure.axes[4].texts] == ["no value"]

@@ -16,7 +16,7 @@ from dissect.checkpoints.reader import Checkpoint, load_model
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.errors import DissectError
 from dissect.inputs.rows import CheckpointRow
-from tiny import SIZES, save_adapter, save_tiny, save_tiny_olmo_legacy, tiny_tokenizer
+from tiny import SIZES, save_adapter, save_tiny
 
 WORKFLOW = Path(__file__).parents[2] / "workflow"
 # What has no such argument, and reads numbers only.
@@ -106,41 +106,6 @@ def test_a_tokenizer_with_code_is_refused(
     with pytest.raises(DissectError, match=r"auto_map.*never run") as error:
         load_tokenizer(folder)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
-    assert not marker.exists()
-
-
-def test_an_adapters_tokenizer_with_code_is_refused(tmp_path: Path, marker: Path) -> None:
-    tiny_tokenizer().save_pretrained(tmp_path / "adapter")
-    plant(tmp_path / "adapter", marker)
-    change(tmp_path / "adapter" / "tokenizer_config.json", auto_map=TOKENIZER)
-    with pytest.raises(DissectError, match=r"auto_map.*never run"):
-        load_tokenizer(tmp_path / "adapter")
-    assert not marker.exists()
-
-
-def test_legacy_olmo_needs_no_code(tmp_path: Path, marker: Path) -> None:
-    folder = save_tiny_olmo_legacy(tmp_path / "legacy")
-    plant(folder, marker)
-    change(folder / "config.json", auto_map=CONFIG)
-    change(folder / "tokenizer_config.json", auto_map=TOKENIZER, tokenizer_class="Tokens")
-    use(folder)
-    assert load_tokenizer(folder)("hot tea").input_ids
-    assert not marker.exists()
-
-
-@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation"])
-def test_no_kernel_is_loaded_for_the_attention(tmp_path: Path, key: str) -> None:
-    folder = save_tiny(tmp_path / "model")
-    change(folder / "config.json", **{key: "somebody/kernel"})
-    assert use(folder).config._attn_implementation == "sdpa"
-
-
-def test_weights_are_never_pickles(tmp_path: Path, marker: Path) -> None:
-    folder = save_tiny(tmp_path / "model")
-    plant(folder, marker)
-    (folder / "model.safetensors").unlink()
-    with pytest.raises(DissectError, match=r"model\.safetensors is missing"):
-        use(folder)
     assert not marker.exists()
 
 

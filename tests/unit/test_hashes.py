@@ -67,14 +67,6 @@ def test_a_job_does_not_compare_where_a_folder_is_mounted(file: Path) -> None:
     assert known[str(file)].still_holds(file)
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"a": {}}', '{"a": 1}'])
-def test_hashes_that_cannot_be_read_are_computed_again(tmp_path: Path, text: str) -> None:
-    manifest = tmp_path / "manifest.json"
-    assert read_hashes(manifest) == {}
-    (tmp_path / ".manifest.hashes.json").write_text(text)
-    assert read_hashes(manifest) == {}
-
-
 def test_hidden_files_and_the_manifest_do_not_count(file: Path) -> None:
     folder = file.parent
     for name in ("manifest.json", ".manifest.hashes.json", "chat_template.jinja"):

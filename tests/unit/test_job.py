@@ -63,28 +63,3 @@ def test_a_users_error_is_one_line_and_a_non_zero_exit(tmp_path: Path) -> None:
     assert "Traceback" not in terminal
     [line] = [line for line in terminal.splitlines() if "ERROR" in line]
     assert line.endswith("dissect_layers tiny: window: too wide; choose 3")
-
-
-def test_a_defect_keeps_its_traceback(tmp_path: Path) -> None:
-    code, _, log = run(tmp_path, 'raise ValueError("no")')
-    assert code == 1
-    assert "please report it" in log
-    assert "ValueError: no" in log
-
-
-def test_importing_the_package_changes_no_settings_of_a_users_process() -> None:
-    code = """
-import gc, os, sys
-import snakemake  # as a notebook may: the name alone makes no job of it
-before = gc.get_threshold(), dict(os.environ)
-import dissect.job
-assert (gc.get_threshold(), dict(os.environ)) == before
-dissect.collect_garbage_rarely()
-assert gc.get_threshold()[0] == 100_000
-dissect.job.configure_process(threads=3)
-assert os.environ["OMP_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "3"
-import torch
-dissect.job.configure_process(threads=1)
-assert torch.get_num_threads() == 1
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,6 +1,5 @@
 """Which rounds `make calibrate` adds to the finished ones, and how its scripts refuse bad input."""
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -50,13 +49,6 @@ def test_other_rounds_stay_where_they_are(seed: int, options: dict[str, str]) ->
     assert "calibration" not in config_of(Path("study"))  # finished ones do not count with it
 
 
-def test_rounds_of_another_base_model_count_together_in_a_folder_of_their_own() -> None:
-    for seed in (1, 2):
-        finish(Path(f"study_{seed}"), seed, source="path:another/base", finished=Path("mine"))
-        assert keep_rounds(Path(f"study_{seed}")) == [Path(f"mine/seed_{seed}.csv")]
-        assert config_of(Path(f"study_{seed}"))["calibration"] == {"rounds": "mine"}
-
-
 def test_a_finished_round_is_not_replaced() -> None:
     finish(Path("study"), 101)
     keep_rounds(Path("study"))
@@ -65,21 +57,3 @@ def test_a_finished_round_is_not_replaced() -> None:
     with pytest.raises(ValueError, match="differs from"):
         keep_rounds(Path("study"))
     assert (FINISHED / "seed_101.csv").read_text(encoding="utf-8") == "a round"
-
-
-@pytest.mark.parametrize(
-    ("script", "options", "said"),
-    [
-        ("make_study", ["x", "--seed", "1", "--rounds", "0"], "at least one of each"),
-        ("make_study", ["x", "--seed", "1", "--subjects", "0"], "at least one of each"),
-        ("make_study", ["x", "--seed", "1", "--subjects", "900"], "give a smaller --subjects"),
-        ("make_study", ["x", "--seed", "1", "--settings", "no.yaml"], "no.yaml"),
-        ("keep_rounds", ["nowhere"], "nowhere"),
-    ],
-)
-def test_bad_input_gets_one_line(script: str, options: list[str], said: str) -> None:
-    command = [sys.executable, str(ROOT / f"calibration/{script}.py"), *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: ") and said in done.stderr
-    assert done.stderr.count("\n") == 1

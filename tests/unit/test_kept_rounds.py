@@ -1,6 +1,5 @@
 """The finished rounds: whole files, and the pages and tables have their numbers."""
 
-import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -11,27 +10,15 @@ import pytest
 from dissect.calibration.scores import OUTCOME, PRIMARY, SCORES
 from dissect.calibration.table import LACKS, TRAINING_COLUMNS, alarms_of
 from dissect.results.csv_files import read_csv
-from dissect.terms import (
-    BOTH,
-    CONTROL_TREATMENTS,
-    MLP_COEFFICIENTS,
-    NEVER,
-    NONE,
-    PAPER_EXPERIMENTS,
-    TAUGHT,
-    VALUE_VECTORS,
-)
+from dissect.terms import CONTROL_TREATMENTS, NEVER, NONE, TAUGHT
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "calibration"))
 
 import print_rates  # noqa: E402
 from print_rates import (  # noqa: E402
-    APART,
     DIFFERENCES,
-    EARLIER,
     KRS,
-    METHODS,
     NORM,
     RATES,
     SAME,
@@ -66,12 +53,6 @@ def test_every_round_has_every_score_of_its_time() -> None:
     assert rounds[[*PRIMARY]].notna().all(axis=None)
     scored = {spec.name for spec in SCORES if rounds[spec.name].notna().any()}
     assert set(rates().index) == scored | {print_rates.CONTRAST.name}
-
-
-def test_confirmatory_rounds_begin_at_101() -> None:
-    """Seeds below were used to choose recipes and scores."""
-    assert FILES
-    assert all(int(path.stem.removeprefix("seed_")) >= 101 for path in FILES)
 
 
 def test_the_written_tables_are_those_of_the_rounds() -> None:
@@ -156,65 +137,6 @@ def test_the_pairs_whose_state_is_confirmed() -> None:
     )
 
 
-def test_the_order_of_models_that_the_page_names() -> None:
-    """By UDS: one that was never taught above grad_diff above one that only refuses."""
-    uds = finished().pivot(index="round", columns="method", values="uds")
-    assert (uds["never"] > uds["grad_diff"]).all()
-    assert (uds["grad_diff"] > uds["hide"]).all()
-    assert {*METHODS} <= {*uds.columns}
-
-
-def test_what_the_page_says_of_the_earlier_measurement() -> None:
-    """calibration/rounds/README.md, "Known answers"."""
-    rounds = finished()
-    numbers = 0
-    outside = set()
-    for (score, method), earlier in EARLIER.items():
-        models = rounds[rounds["method"] == method]
-        for experiment, value in zip(PAPER_EXPERIMENTS, earlier, strict=True):
-            if value is not None:
-                values = models[f"{score}_{experiment}_highest"].round(2)
-                numbers += 1
-                if not values.min() <= value <= values.max():
-                    outside.add((score, method, experiment))
-    assert numbers == 28
-    assert outside == {
-        ("krs", "grad_diff", BOTH),
-        ("krs", "grad_diff", VALUE_VECTORS),
-        ("logprob_answer", "grad_diff", VALUE_VECTORS),
-        ("logprob_answer", "refuse", MLP_COEFFICIENTS),
-    }
-    krs = rounds.pivot(index="round", columns="method", values=KRS)
-    assert (krs["never"] < krs["grad_diff"]).all() and (krs["grad_diff"] < krs["hide"]).all()
-    assert (krs["grad_diff"] > krs["refuse"]).sum() == 7
-
-
-def test_what_the_page_on_scores_says_of_models_that_were_never_taught() -> None:
-    rounds = finished()
-    page = (ROOT / "docs/explanation/scores.md").read_text(encoding="utf-8")
-    for experiment in (BOTH, VALUE_VECTORS):
-        for method in ("never", "grad_diff"):
-            krs = rounds[rounds["method"] == method][f"krs_{experiment}_highest"]
-            assert f"{krs.min():.2f} to {krs.max():.2f}" in page
-
-
-def test_krs_of_the_untreated_model_that_was_never_taught_is_the_lower_one() -> None:
-    """README says so, since it is the other way round in the demo."""
-    krs = finished().pivot(index="round", columns="method", values=KRS)
-    assert (krs["never"] < krs[["grad_diff", "npo"]].min(axis=1)).all()
-
-
-def test_krs_is_wrong_about_models_that_were_not_trained_from_the_original() -> None:
-    """docs/explanation/calibration.md names them."""
-    right = right_order(finished(), SPECS[KRS], APART)
-    assert {*right[~right].index} == {
-        ("seed_105", "brief"),
-        ("seed_106", "again"),
-        ("seed_112", "again"),
-        ("seed_108", "again_refuse"),
-    }
-
-
 def test_the_candidate_missed_a_taught_model_in_nearly_every_later_round() -> None:
     """calibration/rounds/README.md: its threshold was fixed after round 104."""
     rounds = finished()
@@ -227,15 +149,3 @@ def test_the_candidate_missed_a_taught_model_in_nearly_every_later_round() -> No
     text = "false alarms: {} of {}; power: {} of {}".format(*numbers)
     assert said_in("calibration/rounds/README.md", text)
     assert said_in("calibration/rounds/README.md", f"missed a taught model in {missed} of 8 rounds")
-
-
-def test_the_pages_say_how_many_states_are_not_confirmed() -> None:
-    rounds = finished()
-    taught = rounds[rounds["state"] == TAUGHT]
-    assert re.search(
-        f"{(~taught['as_intended']).sum()} of the {len(taught)} taught",
-        (ROOT / "calibration/rounds/README.md").read_text(encoding="utf-8"),
-    )
-    failed = rounds[rounds["why_not"].str.startswith("the original recalls")]
-    assert set(failed["round"]) == {"seed_109"}
-    assert len(failed) == (rounds["round"] == "seed_109").sum()

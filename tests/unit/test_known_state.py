@@ -10,7 +10,6 @@ from dissect.analysis.claims import claims
 from dissect.analysis.collect import collect_sweeps
 from dissect.analysis.statistics import statistics
 from dissect.analysis.tables import concept_scores, curves
-from dissect.figures.canvas import by_method
 from dissect.terms import KNOWN_STATE, PAPER_EXPERIMENTS
 from planted import flat, plant
 
@@ -47,10 +46,6 @@ def test_no_claim_is_about_them(scores: pd.DataFrame) -> None:
     assert set(of["method"]) == {"all", "grad_diff"}
 
 
-def test_without_an_unlearned_model_there_is_no_claim(scores: pd.DataFrame) -> None:
-    assert claims(scores[scores["origin"] == KNOWN_STATE], ["sliding_1"]).empty
-
-
 def test_what_returns_of_answers_is_the_mean_of_the_unlearned_ones() -> None:
     rows = [
         {"model": "tiny", "origin": origin, "method": method, "concept": "tea", "set": "target"}
@@ -60,8 +55,3 @@ def test_what_returns_of_answers_is_the_mean_of_the_unlearned_ones() -> None:
     ]
     returned = gap_closed(pd.DataFrame(rows, columns=BEHAVIOUR_COLUMNS))
     assert returned[["origin", "share"]].to_numpy().tolist() == [["own", 0.5]]
-
-
-def test_a_panel_is_called_by_the_method_alone() -> None:
-    frame = pd.DataFrame({"method": [*MEANS], "origin": ["own", KNOWN_STATE, KNOWN_STATE]})
-    assert [*by_method(frame)] == ["grad_diff", "hide", "never"]

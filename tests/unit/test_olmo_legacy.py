@@ -13,21 +13,18 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import AutoConfig
 
-from dissect.checkpoints.manifest import write_manifest
 from dissect.checkpoints.olmo_legacy import is_legacy
 from dissect.checkpoints.reader import Checkpoint, load_model
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.checkpoints.verify import refuse_other_shapes, verify_checkpoint
 from dissect.engine.patches import EXPERIMENTS, Donor
 from dissect.errors import DissectError
-from dissect.inputs.rows import CheckpointRow
 from dissect.inputs.windows import windows_of
 from dissect.terms import DENOISING
-from dissect.texts.answers import answer_questions
 from dissect.texts.spans import read_texts
 from dissect.training.methods.grad_diff import GradDiff
 from dissect.training.unlearn import unlearn
-from tiny import LAYERS, save_tiny_olmo_legacy, tiny_concept, tiny_olmo_config, tiny_tokenizer
+from tiny import LAYERS, save_tiny_olmo_legacy, tiny_concept
 from tiny_sweeps import loss_of, model_of, recording_of, runs_of, sweep_of
 
 CPU = torch.device("cpu")
@@ -190,17 +187,6 @@ def test_transformers_own_format_is_no_legacy_one(legacy: Path, tmp_path: Path) 
     assert not is_legacy({"model_type": "mamba", "d_model": 64})
 
 
-def test_manifest_of_a_legacy_checkpoint(tmp_path: Path) -> None:
-    folder = save_tiny_olmo_legacy(tmp_path / "legacy", torch_dtype="float32")
-    half = {name: tensor.bfloat16() for name, tensor in tensors_of(folder).items()}
-    save_file(half, folder / "model.safetensors")
-    row = CheckpointRow("tiny", "original", "", "path:somewhere")
-    manifest = write_manifest(tmp_path / "manifest.json", folder, row)
-    # The config says another dtype than the files have.
-    assert (manifest.architecture, manifest.dtype) == ("OlmoForCausalLM", "bfloat16")
-    assert manifest.parameters == sum(tensor.numel() for tensor in half.values())
-
-
 def refuses(folder: Path, *words: str) -> None:
     with pytest.raises(DissectError) as error:
         verify_checkpoint(Checkpoint(folder))
@@ -215,47 +201,6 @@ def test_a_missing_tensor_goes_by_its_name_in_the_files(legacy: Path, part: str)
     name = f"{BLOCK}.{part}.weight"
     change_tensors(legacy, lambda tensors: tensors.pop(name))
     refuses(legacy, "lacks 1 tensor(s)", name)
-
-
-def test_a_tensor_left_over(legacy: Path) -> None:
-    name = f"{BLOCK}.attn_norm.weight"
-    change_tensors(legacy, lambda tensors: tensors.update({name: torch.ones(32)}))
-    refuses(legacy, "unexpected tensor(s)", name)
-
-
-def test_a_layer_more_than_the_config_says(legacy: Path) -> None:
-    change_config(legacy, n_layers=LAYERS - 1)
-    refuses(legacy, "contains 4 unexpected tensor(s)", f"blocks.{LAYERS - 1}.att_proj.weight")
-
-
-@pytest.mark.parametrize(
-    ("part", "seen", "allowed"),
-    [("att_proj", [90, 32], [96, 32]), ("ff_proj", [128, 31], [128, 32]), ("ff_out", [32], None)],
-)
-def test_a_tensor_of_another_shape(
-    legacy: Path, part: str, seen: list[int], allowed: list[int] | None
-) -> None:
-    name = f"{BLOCK}.{part}.weight"
-    change_tensors(legacy, lambda tensors: tensors.update({name: torch.ones(seen)}))
-    refuses(legacy, name, str(seen), str(allowed or [32, 64]))
-
-
-def test_without_embedding_size_the_vocabulary_is_vocab_size(legacy: Path) -> None:
-    change_config(legacy, embedding_size=None)
-    refuses(legacy, "model.transformer.wte.weight", "[304, 32]", "[300, 32]")
-
-
-def test_non_finite_weights(legacy: Path) -> None:
-    name = f"{BLOCK}.att_proj.weight"
-    change_tensors(legacy, lambda tensors: tensors[name].view(-1)[7].fill_(torch.nan))
-    refuses(legacy, name, "NaN")
-
-
-def test_weights_of_transformers_beside_a_legacy_config(legacy: Path, tmp_path: Path) -> None:
-    load_model(Checkpoint(legacy), torch.float32, CPU).save_pretrained(tmp_path / "saved")
-    config = json.dumps(tiny_olmo_config())
-    (tmp_path / "saved" / "config.json").write_text(config, encoding="utf-8")
-    refuses(tmp_path / "saved", "lacks", "model.transformer.blocks.0.att_proj.weight")
 
 
 @pytest.mark.parametrize(
@@ -282,47 +227,6 @@ def test_what_transformers_olmo_does_not_compute_is_refused(
 ) -> None:
     change_config(legacy, **{key: value})
     refuses(legacy, f"legacy OLMo with {key} = {json.dumps(value)} cannot be read, only")
-
-
-@pytest.mark.parametrize("key", ["d_model", "n_layers"])
-def test_a_config_that_does_not_say_a_size(legacy: Path, key: str) -> None:
-    change_config(legacy, model_type="hf_olmo", **{key: None})
-    refuses(legacy, f"does not say {key}")
-
-
-@pytest.mark.parametrize("custom_code", [False, True])
-@pytest.mark.parametrize("model_type", ["olmo", "hf_olmo"])
-def test_the_tokenizer_needs_no_code_of_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_type: str, custom_code: bool
-) -> None:
-    folder = save_tiny_olmo_legacy(tmp_path, model_type=model_type)
-    path = folder / "tokenizer_config.json"
-    said = json.loads(path.read_text(encoding="utf-8"))
-    assert said["tokenizer_class"] == "OLMoTokenizer"
-    if custom_code:
-        said["auto_map"] = {"AutoTokenizer": [None, "tokenization_olmo_fast.OLMoTokenizerFast"]}
-        path.write_text(json.dumps(said), encoding="utf-8")
-
-    def asked(*_arguments: object) -> str:
-        raise AssertionError("the user was asked whether to run code")
-
-    monkeypatch.setattr("builtins.input", asked)
-    tokenizer, plain = load_tokenizer(folder), tiny_tokenizer()
-    assert tokenizer("Tea is hot.").input_ids == plain("Tea is hot.").input_ids
-    assert (len(tokenizer), tokenizer.eos_token_id) == (len(plain), plain.eos_token_id)
-    assert tokenizer.chat_template == plain.chat_template
-    tokenizer.save_pretrained(tmp_path / "saved")
-    assert "olmo" not in (tmp_path / "saved" / "tokenizer_config.json").read_text().lower()
-
-
-def test_a_legacy_model_answers(legacy: Path) -> None:
-    concept = tiny_concept()
-    answered = answer_questions(
-        legacy, concept, prompt="paper", new_tokens=4, dtype=torch.float32, device=CPU
-    )
-    assert all(count > 0 for count in answered["answers_tokens_num"])
-    for question, text in zip(concept["QA"], answered["QA_with_answers"], strict=True):
-        assert text.startswith(f"Question: {question}\n Answer:")
 
 
 @pytest.mark.parametrize("tied", [False, True])

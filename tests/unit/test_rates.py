@@ -109,13 +109,6 @@ def test_under_five_rounds_there_is_no_interval(rounds: int) -> None:
     assert np.isnan(auc_interval(many, 0)).all()
 
 
-def test_the_interval_follows_from_the_seed() -> None:
-    models = random_models(5, rounds=8)
-    assert auc_interval(models, 1) == auc_interval(models, 1)
-    shuffled = models.only(np.random.default_rng(0).permutation(len(models.values)))
-    assert auc_interval(shuffled, 1) == auc_interval(models, 1)
-
-
 # ---- thresholds -------------------------------------------------------------------------------
 
 

@@ -1,7 +1,6 @@
 """What the system is asked to bring into memory before it is read."""
 
 import os
-import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from transformers import AutoModelForCausalLM
 
 from dissect.checkpoints import readahead
 from dissect.checkpoints.reader import Checkpoint
-from tiny import LAYERS
 from tiny_sweeps import model_of
 
 CPU = torch.device("cpu")
@@ -61,22 +59,6 @@ def test_announced_are_exactly_the_bytes_of_the_parameters(
     assert all(size <= 1000 for *_, size in asked)
     found = bytes_of(asked)
     assert all(one in found for one in wanted)
-
-
-def test_files_that_do_not_exist_are_not_read_ahead(
-    tiny_llama: Path, tmp_path: Path, asked: list[tuple[Path, int, int]]
-) -> None:
-    folder = Path(shutil.copytree(tiny_llama, tmp_path / "model"))
-    checkpoint = Checkpoint(folder)
-    checkpoint.readahead(checkpoint.layer_names(LAYERS))
-    checkpoint.readahead(checkpoint.layer_names(LAYERS, ["value_vectors"]))
-    names = checkpoint.layer_names(0)
-    (folder / "model.safetensors").write_bytes(b"no safetensors file")
-    checkpoint.readahead(names)
-    (folder / "model.safetensors").unlink()
-    checkpoint.readahead(names)
-    wait_for_threads()
-    assert asked == []
 
 
 def test_a_layer_that_computes_has_announced_the_next(

@@ -1,40 +1,16 @@
 """The pages give the studies' own numbers, and no text concludes more than KRS shows."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
-
-from dissect.analysis.behaviour import gap_closed
-from dissect.analysis.claim_list import CLAIMS, UNRELATED
-from dissect.report.formatting import number
-from dissect.results.csv_files import read_csv
 
 ROOT = Path(__file__).parents[2]
 NUMBERS = ROOT / "docs/pretrained"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TEXT = " ".join(README.split())
-PITCH = (
-    "Activation patching and weight restoration for unlearned Hugging Face checkpoints, as a "
-    "Snakemake workflow. "
-)
 PRETRAINED = (ROOT / "pretrained/README.md").read_text(encoding="utf-8")
-PRETRAINED_TEXT = " ".join(PRETRAINED.split())
-BOTH = "mlp_coefficients_and_attention"
-PATCHED = (25, 29)
-
-# Sentences that do not follow from KRS, or are not true of when the thresholds were written.
-FORBIDDEN = re.compile(
-    r"hidden rather than erased|knowledge was hidden|hidden, not erased|only\* hidden|"
-    r"altered, not erased|nearer to erasure|not clean|clean copy|really clean|checkpoint clean|"
-    r"no certificate|"
-    r"before looking|beforehand|table of this workflow was looked|"
-    r"behaviour returns|behaviour (is )?(fully|all) back|original's behaviour",
-    re.IGNORECASE,
-)
 
 
 def pretrained_claims() -> pd.DataFrame:
@@ -84,80 +60,3 @@ def test_the_pages_claims_are_the_studys() -> None:
         for row in pretrained_claims().itertuples()
     }
     assert rows(PRETRAINED) == expected
-
-
-def test_the_claims_are_those_of_the_program() -> None:
-    for claim, row in zip((*CLAIMS, UNRELATED), pretrained_claims().itertuples(), strict=True):
-        assert (row.id, row.claim) == (claim.id, claim.claim)
-        assert (row.statistic, row.bound, row.threshold) == (
-            claim.statistic,
-            claim.bound,
-            claim.threshold,
-        )
-        assert row.reason == claim.reason
-
-
-@pytest.mark.parametrize(
-    ("experiment", "words"),
-    [
-        (BOTH, "{} % of what the answers had lost"),
-        ("value_vectors", "value vectors of these layers restored, it is {} %."),
-    ],
-)
-def test_the_pages_answers_are_the_studys(experiment: str, words: str) -> None:
-    patches = gap_closed(read_csv(NUMBERS / "behaviour.csv")).set_index(
-        ["experiment", "first_layer", "last_layer"]
-    )
-    assert (
-        words.format(number(100 * patches.loc[(experiment, *PATCHED), "share"], 0))
-        in PRETRAINED_TEXT
-    )
-
-
-def test_the_pages_facts_are_counted() -> None:
-    facts = pd.read_csv(NUMBERS / "facts.csv")
-    unpatched = facts[facts["experiment"].isna()]
-    assert (
-        f"{unpatched['kept'].sum()} of the copies' {unpatched['questions'].sum()} answers"
-        in PRETRAINED_TEXT
-    )
-    assert (unpatched["original"] == unpatched["questions"]).all()
-    there = (facts["experiment"] == BOTH) & (facts["first_layer"] == PATCHED[0])
-    assert f"patched: {facts.loc[there, 'kept'].sum()})" in PRETRAINED_TEXT
-
-
-def test_what_krs_cannot_show_comes_first() -> None:
-    first = TEXT.removeprefix("# Dissecting Fine-Tuning Unlearning ").removeprefix(PITCH)
-    assert first.startswith(
-        "**The score of this study, the Knowledge Recovery Score (KRS), does not show by "
-        "itself whether"
-    )
-    assert "For the concepts of the paper" in first.partition("## ")[0]
-
-
-def test_nothing_is_concluded_that_does_not_follow() -> None:
-    listed = subprocess.run(
-        [
-            "git",
-            "ls-files",
-            "*.md",
-            "*.rst",
-            "*.html",
-            "*.py",
-            "*.yaml",
-            "*.toml",
-            "*.cff",
-            "*.smk",
-        ],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.splitlines()
-    found = [
-        f"{name}: {match.group()}"
-        for name in listed
-        if not name.startswith("tests/") and name != "CHANGELOG.md"
-        for match in FORBIDDEN.finditer(" ".join((ROOT / name).read_text("utf-8").split()))
-    ]
-    assert found == []

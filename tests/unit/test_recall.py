@@ -10,6 +10,9 @@ import torch
 from dissect.recall.measure import recall
 from dissect.recall.schema import RECALL_SCHEMA
 from dissect.recall.settings import Relearning
+from dissect.recall.table import RECALL_COLUMNS, recall_table
+from dissect.results.schema import write_rows
+from planted_recall import planted_recall
 from tiny import save_tiny
 
 CONCEPT: dict[str, Any] = {
@@ -37,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ask(
     folder: Path, relearning: Relearning | None, wordings: list[str], **more: Any
 ) -> pd.DataFrame:
-    return recall(
+    rows, _ = recall(
         folder,
         CONCEPT,
         wordings,
@@ -49,6 +52,7 @@ def ask(
         device=torch.device("cpu"),
         **more,
     )
+    return rows
 
 
 def test_questions_without_a_fact_are_left_out(folder: Path) -> None:
@@ -87,6 +91,35 @@ def test_half_is_relearned_and_the_checkpoint_stays_as_it_is(folder: Path) -> No
     assert [path.read_bytes() for path in sorted(folder.iterdir())] == before
 
 
-def test_two_runs_give_the_same_answers(folder: Path) -> None:
-    gentle = STRONG.model_copy(update={"passes": 2})
-    assert ask(folder, gentle, ["question"]).equals(ask(folder, gentle, ["question"]))
+def test_a_few_questions_get_as_many_steps_as_more_of_them() -> None:
+    default = Relearning()
+    assert default.steps(1) == default.steps(3) == default.steps(30) >= 10
+    assert default.steps(10_000) > default.steps(3)
+
+
+def write_recall(folder: Path, method: str, facts: str, **training: str) -> Path:
+    """The planted answers of one model; without `training`, none was relearned."""
+    path = folder / f"tiny/{method}/tea.parquet"
+    path.parent.mkdir(parents=True)
+    rows = planted_recall({method: facts}, "tiny")
+    rows = rows if training else rows[rows["stage"] == "as_it_is"]
+    write_rows(path, rows, training, RECALL_SCHEMA)
+    return path
+
+
+def test_recall_before_and_after_is_that_of_facts_that_were_not_taught(tmp_path: Path) -> None:
+    training = {"relearning_steps": "20", "relearning_nll": "0.01"}
+    files = [
+        write_recall(tmp_path, "npo", "1110", **training),
+        write_recall(tmp_path, "hide", "1000"),
+    ]
+    table = recall_table(files, {"tiny/hide/tea": "known_state"})
+    assert list(table.columns) == RECALL_COLUMNS
+    hidden, unlearned = table.to_dict("records")
+    assert (unlearned["facts"], unlearned["facts_not_taught"]) == (4, 2)
+    assert (unlearned["recall_question"], unlearned["recall_held_out"]) == (0.25, 0.75)
+    # Questions 1 and 3; planted answers are the other way round in other wordings and stages.
+    assert (unlearned["before_held_out"], unlearned["after_held_out"]) == (0.5, 0.5)
+    assert (float(unlearned["steps"]), float(unlearned["taught_nll"])) == (20, 0.01)
+    assert (hidden["origin"], hidden["recall_held_out"]) == ("known_state", 0.25)
+    assert pd.isna([hidden[name] for name in RECALL_COLUMNS[8:]]).all()

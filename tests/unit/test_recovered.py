@@ -12,9 +12,7 @@ from dissect.analysis.disagreements import DISAGREEMENT_COLUMNS, disagreements
 from dissect.analysis.scores import EVERY_SCORE, MEASURES, OTHERS
 from dissect.analysis.tables import CURVE_COLUMNS, concept_scores, curves
 from dissect.results.schema import write_rows
-from planted import EXPERIMENTS, Values, flat, plant, sloped
-
-ALIKE = dict.fromkeys(OTHERS, flat(0.5))
+from planted import Values, flat, plant
 
 
 def collected(root: Path, sweeps: Sequence[Path]) -> Path:
@@ -122,25 +120,6 @@ def test_rounding_is_not_divided_by_itself(name: str) -> None:
     assert measure.recovered(frame).tolist() == pytest.approx([np.nan, 2 / 3], nan_ok=True)
 
 
-def test_there_is_no_answers_logprob_over_the_notebooks_span(tmp_path: Path) -> None:
-    found = curves(concept_scores(collected(tmp_path, [plant(tmp_path, flat(0.5))]), EVERY_SCORE))
-    here = point(found, "logprob_recovered")
-    assert np.isnan(here["mean"]) and (here["concepts"], here["null"]) == (0, 2)
-
-
-def test_every_score_has_its_interval_over_concepts(tmp_path: Path) -> None:
-    sweeps = [
-        plant(tmp_path, flat(0.5), concept=f"c{i}", others=ALIKE | {"kl_recovered": flat(i / 10)})
-        for i in range(6)
-    ]
-    found = curves(concept_scores(collected(tmp_path, sweeps), EVERY_SCORE), seed=0)
-    kl, top1 = point(found, "kl_recovered"), point(found, "top1_recovered")
-    assert kl["concepts"] == 6
-    assert kl["mean"] == pytest.approx(0.25)
-    assert 0.1 < kl["low"] < 0.25 < kl["high"] < 0.4
-    assert (top1["low"], top1["high"]) == pytest.approx((0.5, 0.5))
-
-
 # ---- disagreements.csv ------------------------------------------------------------------------
 
 
@@ -172,46 +151,3 @@ def test_what_lies_far_below_0_is_nothing_back_and_no_more(tmp_path: Path) -> No
     assert found["question"].tolist() == [1, 0]
     assert found["difference"].tolist() == pytest.approx([0.4, 0.0])
     assert found["krs"].tolist() == pytest.approx([0.4, -9.0])  # told uncut
-
-
-def test_so_many_questions_of_each_curve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dissect.analysis.disagreements.AT_MOST", 5)
-    sweeps = [
-        plant(
-            tmp_path,
-            sloped(0.1 * c, questions=4),
-            concept=f"c{c}",
-            experiment=experiment,
-            span=["notebook", "answer"],
-            others=dict.fromkeys(OTHERS, flat(0.0, questions=4)),
-        )
-        for c in range(3)
-        for experiment in EXPERIMENTS[:2]
-    ]
-    found = disagreements(collected(tmp_path, sweeps))
-    assert len(found) == 2 * 2 * 5  # experiments x spans
-    groups = found.groupby(["experiment", "span"])
-    assert groups["difference"].max().tolist() == pytest.approx([0.2] * 4)
-    assert [list(part["rank"]) for _, part in groups] == [[1, 2, 3, 4, 5]] * 4
-    assert set(found["concept"]) == {"c1", "c2"}
-    assert (found["layer"] == 3).all()
-
-
-def test_controls_and_what_has_no_value_are_left_out(tmp_path: Path) -> None:
-    sweeps = [
-        plant(tmp_path, flat(0.9), concept="control", donor="noise", others=ALIKE),
-        plant(tmp_path, flat(None), concept="nothing", others=ALIKE),
-        plant(tmp_path, flat(0.6), concept="mine", others=ALIKE),
-    ]
-    found = disagreements(collected(tmp_path, sweeps))
-    assert set(found["concept"]) == {"mine"}
-    alone = collected(tmp_path, [plant(tmp_path, flat(None), concept="nothing", others=ALIKE)])
-    assert disagreements(alone).empty
-
-
-def test_the_list_is_the_same_whatever_order_sweeps_come_in(tmp_path: Path) -> None:
-    sweeps = [plant(tmp_path, flat(0.9), concept=f"c{i}", others=ALIKE) for i in range(4)]
-    one = disagreements(collected(tmp_path, sweeps))
-    two = disagreements(collected(tmp_path, sweeps[::-1]))
-    pd.testing.assert_frame_equal(one, two)
-    assert one["concept"].tolist() == ["c0", "c0", "c1", "c1", "c2", "c2", "c3", "c3"]

@@ -13,14 +13,12 @@ from dissect.analysis.collect import collect_sweeps
 from dissect.analysis.tables import concept_scores, curves
 from dissect.figures.canvas import REFERENCE_LINE
 from dissect.figures.curves import draw_curves, draw_curves_by_method
-from dissect.figures.damage import draw_damage
 from dissect.figures.style import Style
 from dissect.terms import REFERENCE
-from planted import EXPERIMENTS, flat, plant, sloped
+from planted import EXPERIMENTS, flat, plant
 from planted_figures import legend, study
 
 STYLE, RETAIN = Style(), "retain"
-NOISING = ("noising_mlp_coefficients", "noising_attention")
 NAME = REFERENCE_LINE["label"]
 
 
@@ -38,23 +36,6 @@ def with_retain(tmp_path: Path) -> list[Path]:
         plant(tmp_path, flat(0.05 * (i + 1)), concept=concept, method=RETAIN, experiment=name)
         for concept in ("c0", "c1")
         for i, name in enumerate(EXPERIMENTS)
-    ]
-
-
-def with_damage(tmp_path: Path) -> list[Path]:
-    """A copy of damage 0.4 and a reference model of damage 0.8, in two noising experiments."""
-    return [
-        plant(
-            tmp_path,
-            flat(0.0),
-            method=method,
-            experiment=name,
-            donor="copy",
-            krs=np.nan,
-            damage=damage,
-        )
-        for method, damage in (("dpo", 0.4), (RETAIN, 0.8))
-        for name in NOISING
     ]
 
 
@@ -88,29 +69,3 @@ def test_the_reference_is_in_the_copies_panels(draw: Callable[..., Figure], tmp_
     assert legend(figure).count(NAME) == 1
     (entry,) = [one for one in figure.legends[0].get_lines() if one.get_label() == NAME]
     assert entry.get_color() == REFERENCE_LINE["color"] and entry.get_linestyle() == "--"
-
-
-def test_the_marker_of_a_grey_line_says_which_experiment(tmp_path: Path) -> None:
-    panel = of_krs(draw_curves, tmp_path).axes[0]
-    markers = [
-        line.get_marker()
-        for line in panel.get_lines()
-        if line.get_color() == REFERENCE_LINE["color"] and line.get_linestyle() == "--"
-    ]
-    assert len(set(markers)) == 4
-
-
-def test_damage_of_the_reference_is_in_the_copies_panel(tmp_path: Path) -> None:
-    mean, concepts = tables_of(tmp_path, with_damage(tmp_path))
-    figure = draw_damage(mean, concepts, STYLE)
-    of_copy, of_reference = figure.axes
-    np.testing.assert_allclose(grey_lines(of_copy), [[0.8] * 4] * 2)
-    assert grey_lines(of_reference) == []
-    assert NAME in legend(figure)
-
-
-def test_without_a_reference_there_is_no_such_line(tmp_path: Path) -> None:
-    mean, concepts = tables_of(tmp_path, [*study(tmp_path), plant(tmp_path, sloped(0.5))])
-    for figure in (draw_curves(mean, STYLE), draw_curves_by_method(mean, concepts, STYLE)):
-        assert NAME not in legend(figure)
-        assert not any(grey_lines(panel) for panel in figure.axes)

@@ -3,9 +3,13 @@
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import torch
 
 from dissect.errors import DissectError
+from dissect.provenance import Stopwatch
 from dissect.results.resources import RESOURCE_COLUMNS, by_rule, resource_table
 
 PLAIN = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time"
@@ -45,13 +49,6 @@ def test_a_job_stands_with_what_it_wanted_and_used(tmp_path: Path) -> None:
     assert (row["wanted_minutes"], row["used_minutes"], row["mean_cores"]) == (24, 1.5, 0.5)
 
 
-def test_without_the_extended_format_what_was_wanted_is_null(tmp_path: Path) -> None:
-    write_benchmark(tmp_path, "record_original/m/tea")
-    row = table_of(tmp_path).iloc[0]
-    assert pd.isna(row["wanted_mem_mb"]) and pd.isna(row["wanted_minutes"])
-    assert row["used_minutes"] == 1.5
-
-
 def test_slurms_last_attempt_counts_and_the_larger_memory(tmp_path: Path) -> None:
     write_benchmark(tmp_path, "dissect_layers/m/dpo/tea/attention", mem_mb=4000)
     name = "rule_dissect_layers_wildcards_m_dpo_tea_attention"
@@ -62,17 +59,39 @@ def test_slurms_last_attempt_counts_and_the_larger_memory(tmp_path: Path) -> Non
     assert row["wanted_mem_mb"] == round(8000 * 1.048576)
 
 
-def test_another_studys_jobs_in_the_report_are_left_out(tmp_path: Path) -> None:
-    write_benchmark(tmp_path, "record_original/m/tea", mem_mb=1000)
-    write_report(tmp_path / "efficiency", ("rule_record_original_wildcards_x_tea", 3, 9.0, 9.0))
-    assert pd.isna(table_of(tmp_path).iloc[0]["slurm_job"])
-
-
 def test_rules_are_summed_up_by_their_largest_job(tmp_path: Path) -> None:
     write_benchmark(tmp_path, "record_original/m/tea", mem_mb=1000)
     write_benchmark(tmp_path, "record_original/m/mate", mem_mb=3000)
     (row,) = by_rule(table_of(tmp_path)).to_dict("records")
     assert (row["rule"], row["jobs"], row["wanted_mem_mb"]) == ("record_original", 2, 3000)
+
+
+@pytest.mark.parametrize(
+    ("job", "result"),
+    [
+        ("dissect_layers/m/dpo/tea/attention", "krs/m/dpo/tea/attention"),
+        ("dissect_copy/m/dpo/tea", "krs/m/dpo/tea/attention"),
+        ("recall_facts/m/dpo/tea", "recall/m/dpo/tea"),
+    ],
+)
+def test_a_job_on_a_gpu_writes_the_memory_that_it_used_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: str, result: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda device: device * 3000 << 20)
+    write_benchmark(tmp_path, job)
+    path = tmp_path / f"{result}.parquet"
+    path.parent.mkdir(parents=True)
+    nothing = pa.table({}).replace_schema_metadata(Stopwatch().fields())
+    pq.write_table(nothing, path)
+    assert table_of(tmp_path)["used_gpu_mem_mb"].tolist() == [round(3000 * 1.048576)]
+
+
+def test_a_job_without_a_gpu_used_no_memory_of_one(tmp_path: Path) -> None:
+    assert "peak_gpu_memory_mib" not in Stopwatch().fields()
+    write_benchmark(tmp_path, "dissect_copy/m/dpo/tea")
+    assert table_of(tmp_path)["used_gpu_mem_mb"].isna().all()
 
 
 def test_no_benchmark_is_said_in_one_line(tmp_path: Path) -> None:

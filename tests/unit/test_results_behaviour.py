@@ -1,7 +1,5 @@
 """From planted answers to answers.parquet and behaviour.csv."""
 
-import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +13,8 @@ from dissect.analysis.behaviour import (
     unrelated_scores,
 )
 from dissect.analysis.collect import collect_answers
-from dissect.errors import DissectError
 from dissect.results.csv_files import read_csv, write_csv
-from dissect.results.schema import (
-    ANSWER_SCHEMA,
-    ORIGINAL_SCHEMA,
-    read_metadata,
-    read_table,
-    write_rows,
-)
+from dissect.results.schema import ANSWER_SCHEMA, read_table, write_rows
 
 KEY = {"model": "tiny", "method": "dpo", "origin": "own", "concept": "tea", "concept_name": "Tea"}
 
@@ -89,19 +80,6 @@ def test_a_concepts_score_is_the_mean_over_its_questions(tmp_path: Path) -> None
     )
 
 
-def test_the_order_of_files_changes_nothing(tmp_path: Path) -> None:
-    files = files_of(tmp_path)
-    collect_answers(files, tmp_path / "a.parquet")
-    collect_answers(files[::-1], tmp_path / "b.parquet")
-    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
-    table = read_table(tmp_path / "a.parquet")
-    assert table.num_rows == 7
-    assert table["experiment"].to_pylist()[:4] == [None] * 4  # unpatched first
-    metadata = read_metadata(tmp_path / "a.parquet")
-    assert metadata["device"] == "cpu"
-    assert json.loads(metadata["files"])["tiny/dpo/tea.patched"] == {"seconds": "2"}
-
-
 def test_unrelated_scores_are_those_without_a_patch(tmp_path: Path) -> None:
     files = files_of(tmp_path)
     patched = [row(0.1, set="unrelated", concept="war", concept_name="War", **PATCH)]
@@ -127,33 +105,3 @@ def test_the_share_of_the_lost_answers_that_came_back(tmp_path: Path) -> None:
     assert found.pop("patched") == pytest.approx((0.8 + 0.7) / 2)
     assert found.pop("share") == pytest.approx(0.3 / 0.55)
     assert found == {"model": "tiny", "origin": "own", **PATCH}
-
-
-def test_of_answers_that_lost_nothing_no_share_came_back(tmp_path: Path) -> None:
-    files = [plant(tmp_path, [row(1.0)]), plant(tmp_path, [row(1.0, **PATCH)], ".patched")]
-    assert gap_closed(read_csv(summary(tmp_path, files)))["share"].isna().all()
-
-
-def test_a_concept_without_answers_makes_an_empty_file(tmp_path: Path) -> None:
-    empty = pd.DataFrame(columns=ANSWER_SCHEMA.names)
-    write_rows(tmp_path / "behaviour/tiny/dpo/x.parquet", empty, {}, ANSWER_SCHEMA)
-    csv = summary(tmp_path, [tmp_path / "behaviour/tiny/dpo/x.parquet"])
-    assert pd.read_csv(csv).columns.tolist() == BEHAVIOUR_COLUMNS
-    assert unrelated_scores(csv).empty
-    with pytest.raises(DissectError, match=r"behaviour.csv has no row with model tiny: only what"):
-        read_csv(csv, model="tiny")
-
-
-def test_nan_becomes_null(tmp_path: Path) -> None:
-    path = plant(tmp_path, [row(math.nan, bleu=math.nan)])
-    assert read_table(path)["rouge_l"].null_count == 1
-
-
-def test_other_files_are_refused(tmp_path: Path) -> None:
-    path = plant(tmp_path, [row(0.5)])
-    with pytest.raises(DissectError, match="has other columns"):
-        read_table(path, ORIGINAL_SCHEMA)
-    path.write_bytes(b"PAR1")
-    with pytest.raises(DissectError, match="cannot be read as parquet"):
-        collect_answers([path], tmp_path / "answers.parquet")
-    assert not (tmp_path / "answers.parquet").exists()

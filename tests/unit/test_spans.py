@@ -1,14 +1,11 @@
 """Prompts, token ids and the spans; and what is refused of them."""
 
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.errors import DissectError
 from dissect.texts.prompts import encode, prompt_in, render
 from dissect.texts.spans import read_texts, refuse_other_ids
@@ -26,10 +23,6 @@ def test_a_chat_prompt_is_the_tokenizers_template() -> None:
     assert text == "<|user|>Who?<|end|><|assistant|>"
     ids = encode(text, "chat", TOKENIZER)
     assert TOKENIZER.convert_ids_to_tokens(ids)[:2] == ["<|user|>", "W"]
-
-
-def test_a_prompt_of_ones_own() -> None:
-    assert render("Who?", "Q: {q} A:", TOKENIZER) == "Q: Who? A:"
 
 
 def test_chat_without_a_template() -> None:
@@ -59,12 +52,6 @@ def test_a_chat_template_that_raises(template: str, said: str) -> None:
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_folder_without_tokenizer(tmp_path: Path) -> None:
-    with pytest.raises(DissectError, match="no tokenizer") as error:
-        load_tokenizer(tmp_path)
-    assert "\n" not in str(error.value)
-
-
 def test_both_spans() -> None:
     concept = tiny_concept(questions=2)
     concept["answers_tokens_num"] = [7, 4]
@@ -74,13 +61,6 @@ def test_both_spans() -> None:
         assert text.answer == range(prompt - 1, len(text.ids) - 1)
         assert text.notebook == range(len(text.ids) - count, len(text.ids))
         assert text.compared == range(prompt - 1, len(text.ids))
-
-
-def test_without_counts_the_notebooks_span_is_as_long_as_the_answer() -> None:
-    concept = tiny_concept(questions=1)
-    del concept["answers_tokens_num"]
-    [text] = read_texts(concept, "paper", TOKENIZER)
-    assert len(text.notebook) == len(text.answer) == len(" It is so hot.")
 
 
 def test_end_of_sequence_is_no_part_of_the_answer() -> None:
@@ -117,35 +97,12 @@ def refused(concept: dict[str, Any], style: str = "paper", tokenizer: Any = TOKE
     return str(caught.value)
 
 
-def test_a_text_without_answer() -> None:
-    text = "Question:  What is hot tea?\n\n Answer:"
-    said = refused(tiny_concept(questions=1) | {"QA_with_answers": [text]})
-    assert "no answer after the prompt" in said
-
-
 @pytest.mark.parametrize("tokenizer", [TOKENIZER, with_bos()], ids=["plain", "bos"])
 @pytest.mark.parametrize("style", ["chat", "Q: {q} A:"])
 def test_a_text_that_does_not_begin_with_the_prompt(style: str, tokenizer: Any) -> None:
     said = refused(tiny_concept(questions=1), style, tokenizer)
     assert "concept tea, question 0: QA_with_answers does not begin with the question's" in said
     assert f"style {style!r}" in said and "'Question: What is hot tea?" in said
-
-
-def test_answers_in_another_order_than_the_questions() -> None:
-    concept = tiny_concept(questions=3)
-    concept["QA_with_answers"][1:] = reversed(concept["QA_with_answers"][1:])
-    said = refused(concept, tokenizer=with_bos())
-    assert "question 1: QA_with_answers does not begin" in said
-    assert "very very hot tea? Answer: " in said and "'Question: What is very hot tea? " in said
-
-
-def test_a_difference_far_from_the_beginning_is_shown() -> None:
-    concept = tiny_concept(questions=1)
-    concept["QA"] = [f"{'Once upon a time ' * 20}, who?"]
-    concept["QA_with_answers"] = [f"Question: {'Once upon a time ' * 20}, why?\n Answer: Me."]
-    said = refused(concept)
-    assert "why? Answer: Me." in said and "who? Answer:" in said and "'…" in said
-    assert len(said) < 400
 
 
 @pytest.mark.parametrize("tokenizer", [TOKENIZER, with_bos()], ids=["plain", "bos"])
@@ -188,21 +145,6 @@ def test_one_token_of_prompt_and_answer_belongs_to_the_answer() -> None:
     concept = {"id": "tea", "QA": ["Tea?"], "QA_with_answers": ["Q: Tea? A:!a"]}
     [text] = read_texts(concept, "Q: {q} A:", merging(":", "!"))
     assert text.answer == range(len("Q: Tea? A") - 1, len("Q: Tea? A:!a") - 2)
-
-
-def test_a_prompt_that_is_read_in_other_tokens_within_the_text() -> None:
-    class Shifting:
-        """A tokenizer whose every token depends on the text's length."""
-
-        eos_token_id = None
-
-        def __call__(self, text: str, add_special_tokens: bool) -> Any:
-            return SimpleNamespace(input_ids=[1] + [len(text) + ord(c) for c in text])
-
-    concept = {"id": "tea", "QA": ["Tea?"], "QA_with_answers": ["Q: Tea? A: hot"]}
-    said = refused(concept, "Q: {q} A:", Shifting())
-    assert "the prompt's tokens differ with its answer (QA_with_answers) and without it, " in said
-    assert "from token 1 of 11 on" in said
 
 
 def test_another_tokenizers_ids() -> None:

@@ -48,16 +48,6 @@ def test_the_difference_is_paired_by_concept(tmp_path: Path) -> None:
     assert npo["difference"].tolist() == pytest.approx([-0.1, -0.1])
 
 
-def test_scores_that_are_null_have_no_row_of_their_own(tmp_path: Path) -> None:
-    target = scores(tmp_path / "target", {"c0": 0.5, "c1": 0.5}, {})
-    unrelated = scores(tmp_path / "unrelated", {"c0": 0.1, "c1": 0.1}, {})
-    unrelated.loc[unrelated["concept"] == "c1", "value"] = None
-    rows = specificity(target, unrelated)
-    assert set(rows["concept"]) == {"", "c0"}
-    assert (rows["n_concepts"] == 1).all()
-    assert rows["difference"].tolist() == pytest.approx([0.4] * len(rows))
-
-
 def entry(name: str, questions: int, **more: list[str]) -> dict[str, object]:
     asked = [f"{name} {number}?" for number in range(questions)]
     return {"id": name, "Concept": name.title(), "QA": asked, "QA_with_answers": asked} | more

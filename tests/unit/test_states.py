@@ -1,11 +1,8 @@
 """Whether a model's state is confirmed, by rules from before the first confirmatory round."""
 
-import math
-
 import pytest
-from scipy.stats import fisher_exact
 
-from dissect.calibration.states import MORE, Recalled, why_not
+from dissect.calibration.states import Recalled, why_not
 from dissect.terms import NEVER, TAUGHT
 
 NEVER_REFUSES = Recalled(NEVER, "refuse", as_it_is=0.0, relearned=0.1)
@@ -42,11 +39,3 @@ def test_without_a_counterpart_knowledge_is_not_confirmed() -> None:
     reason = "there is no never-taught model to compare it with"
     assert why_not(Recalled(TAUGHT, "refuse", 0.0, 1.0), None, original=1.0) == reason
     assert why_not(Recalled(TAUGHT, "placebo", 1.0, 1.0), None, original=1.0) == ""
-
-
-def test_four_of_twelve_facts_more_are_rarely_chance() -> None:
-    """At twelve facts each, the margin is one that Fisher's exact test knows as significant."""
-    more = math.ceil(MORE * 12)
-    assert more == 4
-    test = fisher_exact([[more, 12 - more], [0, 12]], alternative="greater")
-    assert test.pvalue < 0.05

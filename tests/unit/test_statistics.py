@@ -10,8 +10,7 @@ import pytest
 from dissect.analysis.collect import collect_sweeps
 from dissect.analysis.statistics import STATISTIC_COLUMNS, statistics
 from dissect.analysis.tables import concept_scores, curves
-from dissect.results.csv_files import write_csv
-from planted import EXPERIMENTS, flat, plant, sloped
+from planted import flat, plant, sloped
 
 CONCEPTS = [f"c{i}" for i in range(6)]
 
@@ -137,13 +136,6 @@ def test_prefixes_say_how_many_first_layers_it_takes_and_whether_without_the_las
         assert row(found, statistic, method="dpo")["value"] == pytest.approx(value)
 
 
-def test_without_windows_that_leave_the_last_layer_out_there_is_no_best(tmp_path: Path) -> None:
-    sweeps = [plant(tmp_path, flat(0.5, layers=1))]
-    found = statistics_of(tmp_path, sweeps)
-    assert row(found, "best_with_final_layer", method="dpo")["value"] == 0.5
-    assert np.isnan(row(found, "best_without_final_layer", method="dpo")["value"])
-
-
 def test_a_peaks_interval_is_its_points_in_the_curves(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     sweeps = [plant(tmp_path, rng.random((4, 3)).tolist(), concept=name) for name in CONCEPTS]
@@ -167,39 +159,6 @@ def test_monotonicity_is_of_each_concept_before_it_is_averaged(tmp_path: Path) -
     assert found["low"] < 1 / 3 < found["high"]
 
 
-def test_one_concept_gives_values_and_no_intervals(tmp_path: Path) -> None:
-    sweeps = [
-        plant(tmp_path, sloped(0.5), method=method, experiment=experiment)
-        for method in ("dpo", "npo")
-        for experiment in EXPERIMENTS
-    ]
-    found = statistics_of(tmp_path, sweeps)
-    assert (found["n"] == 1).all()
-    assert found["value"].notna().all()
-    assert found[["low", "high"]].isna().all(axis=None)
-
-
-def test_missing_sweeps_are_stated_in_n(tmp_path: Path) -> None:
-    sweeps = [plant(tmp_path, flat(0.5), concept=name) for name in CONCEPTS]
-    sweeps += [plant(tmp_path, flat(0.2), concept="c0", experiment="value_vectors")]
-    found = statistics_of(tmp_path, sweeps)
-    pair = {"method": "dpo", "experiment": "attention", "versus": "value_vectors"}
-    here = row(found, "experiment_difference", 0, **pair)
-    assert (here["value"], here["n"]) == (pytest.approx(0.3), 1)
-    assert np.isnan(here["low"])
-
-
-def test_what_no_concept_has_in_both_is_null_with_n_0(tmp_path: Path) -> None:
-    sweeps = [
-        plant(tmp_path, flat(0.5), concept="a"),
-        plant(tmp_path, flat(0.5), concept="b", experiment="value_vectors"),
-    ]
-    here = statistics_of(tmp_path, sweeps)
-    here = here[here["statistic"].str.startswith("experiment_difference")]
-    assert len(here) == 2 * 2 * (4 + 1)  # methods (dpo, all) x scores x (layers and the peaks)
-    assert (here["n"] == 0).all() and here["value"].isna().all()
-
-
 def test_controls_origins_and_spans_are_never_compared(tmp_path: Path) -> None:
     sweeps = [
         plant(tmp_path, flat(0.5), concept="a", span=["notebook", "answer"]),
@@ -211,17 +170,3 @@ def test_controls_origins_and_spans_are_never_compared(tmp_path: Path) -> None:
     assert not found["statistic"].str.startswith("method_difference").any()
     assert row(found, "peak", method="all", origin="own", span="answer")["value"] == 0.5
     assert row(found, "peak", method="all", origin="published")["value"] == 0.9
-
-
-def test_the_table_has_the_same_bytes_whatever_order_rows_come_in(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    sweeps = [
-        plant(tmp_path, rng.random((3, 2)).tolist(), concept=name, method=method)
-        for name in CONCEPTS
-        for method in ("dpo", "npo")
-    ]
-    scores = scores_of(tmp_path, sweeps)
-    one, two = tmp_path / "one.csv", tmp_path / "two.csv"
-    write_csv(one, statistics(scores, 0))
-    write_csv(two, statistics(scores.sample(frac=1, random_state=1), 0))
-    assert one.read_bytes() == two.read_bytes()

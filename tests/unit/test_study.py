@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from dissect.errors import DissectError
-from dissect.study.load import load_study, selected_rows
+from dissect.study.load import load_study
 from dissect.study.preflight import PreflightRow, write_preflight
 from dissect.study.products import Products
-from dissect.study.resources import NEEDS
 from dissect.study.study import Study
 from dissect.terms import NEVER, PAPER_EXPERIMENTS
 from dissect.terms import TAUGHT as WAS_TAUGHT
@@ -89,24 +88,6 @@ def test_lists_select_a_part() -> None:
     assert [row.method for row in found.rows] == ["original", "dpo"]
 
 
-def test_a_model_without_concepts_is_left_out() -> None:
-    write_table(*ROWS, *[f"n{row[1:]}" for row in ROWS[:2]])
-    both = {name: {"concepts": "concepts.json"} for name in ("m", "n")}
-    assert {row.model for row in study(models=both).rows} == {"m", "n"}
-    left = study(models=both, concepts={"m": [], "n": ["tea"]})
-    assert [row.name for row in left.rows] == ["n original", "n grad_diff tea"]
-    assert {row.model for row in study(models=both, methods=["dpo"]).rows} == {"m"}
-    assert "nothing is selected" in refused(concepts={"m": []})
-
-
-def test_a_model_whose_copies_are_all_missing_is_skipped() -> None:
-    write_table(*ROWS[:3], "n\toriginal\t\tpath:own/original", "n\tdpo\ttea\tpath:own/gone")
-    both = {name: {"concepts": "concepts.json"} for name in ("m", "n")}
-    left = study(models=both, on_missing_checkpoint="skip")
-    assert {row.model for row in left.rows} == {"m"}
-    assert [sweep["model"] for sweep in left.missing_sweeps] == ["n"] * len(PAPER_EXPERIMENTS)
-
-
 def test_paths_follow_the_grammar() -> None:
     found = study()
     assert found.manifest_path("m", "original") == (
@@ -135,67 +116,6 @@ def test_a_checkpoint_is_needed_by_its_sweeps_and_its_weight_changes() -> None:
     assert "results/x/figures/m/weight_changes.pdf" in Products(found).figures()
 
 
-def test_without_weight_changes_only_sweeps_need_a_checkpoint() -> None:
-    found = study(
-        experiments=["attention"],
-        weight_changes=False,
-        behaviour={"sets": []},
-        controls={"self_patch": False},
-    )
-    assert Products(found).needing(found.row("m", "original")) == Products(found).sweeps()
-    assert Products(found).table("weight_changes.csv") == []
-    assert not [path for path in Products(found).figures() if "/weight_changes." in path]
-
-
-def test_figures_that_compare_are_there_once_for_what_they_compare() -> None:
-    figures = {"windows": ["sliding_5"], "spans": ["notebook", "answer"], "formats": ["png"]}
-    names = {
-        Path(path).name.removesuffix(".png")
-        for path in products(
-            windows=["sliding_5", "suffix"],
-            figures=figures,
-            weight_changes=False,
-            behaviour={"sets": []},
-        ).figures()
-    }
-    compared = {name for name in names if name.split(".")[0] in ("spans", "scores", "widths")}
-    assert compared == {
-        "spans.sliding_5.krs",
-        "scores.sliding_5.notebook",
-        "scores.sliding_5.answer",
-        "widths.notebook.krs",
-        "widths.answer.krs",
-    }
-    assert len(names - compared) == 4 * 2
-    assert not any("widths" in path for path in products().figures())
-
-
-def test_a_model_has_no_figure_of_what_it_lacks() -> None:
-    """Of two models, one has a reference model and facts."""
-    write_table(*ROWS[:3], "m\tclean\ttea\tpath:own/dpo_mate", *[f"n{r[1:]}" for r in ROWS[:3]])
-    write_concepts(concept("tea"))
-    Path("facts.json").write_text(
-        json.dumps(
-            [concept("tea", QA_with_answers=["Question: ?\n Answer: A."], answer_facts=["A"])]
-        )
-    )
-    models = {"m": {"concepts": "facts.json"}, "n": {"concepts": "concepts.json"}}
-    drawn = products(
-        models=models, reference="clean", figures={"spans": ["answer", "fact"], "formats": ["png"]}
-    ).figures()
-    of_each = {
-        model: {Path(path).name for path in drawn if Path(path).parent.name == model}
-        for model in models
-    }
-    assert of_each["m"] > of_each["n"]
-    assert {name.split(".")[0] for name in of_each["m"] - of_each["n"]} >= {"depth", "curves"}
-    assert not [name for name in of_each["n"] if "fact" in name or "depth" in name]
-
-
-def test_a_figure_of_facts_alone_needs_a_fact() -> None:
-    assert "figures.spans names only fact" in refused(figures={"spans": ["fact"]})
-
-
 def test_answers_are_planned_as_far_as_they_are_asked() -> None:
     assert products(behaviour={"sets": []}).answers() == []
     assert products(behaviour={"sets": []}).table("behaviour.csv") == []
@@ -210,38 +130,6 @@ def test_answers_are_planned_as_far_as_they_are_asked() -> None:
     both = [f"{folder}/dpo/tea.parquet", f"{folder}/dpo/tea.patched.parquet"]
     assert Products(patched).answers() == both
     assert Products(patched).figures()[-1] == "results/x/figures/m/behaviour_patched.pdf"
-
-
-def test_weights_are_needed_for_sweeps_and_answers() -> None:
-    only: dict[str, Any] = {
-        "concepts": {"m": ["tea"]},
-        "experiments": ["attention"],
-        "weight_changes": False,
-        "controls": {"self_patch": False},
-    }
-    found = study(**only, behaviour={"patched": {"windows": ["0-1"]}})
-    path = "results/x/{}/m/{}/tea{}.parquet".format
-    assert Products(found).needing(found.row("m", "dpo", "tea")) == [
-        path("krs", "dpo", "/attention"),
-        path("behaviour", "dpo", ""),
-        path("behaviour", "dpo", ".patched"),
-    ]
-    assert Products(found).needing(found.row("m", "original")) == [
-        path("krs", "grad_diff", "/attention"),
-        path("krs", "dpo", "/attention"),
-        path("behaviour", "original", ""),
-        path("behaviour", "grad_diff", ".patched"),
-        path("behaviour", "dpo", ".patched"),
-    ]
-    silent = study(**only, behaviour={"sets": [], "patched": {"windows": ["0-1"]}})
-    assert Products(silent).needing(silent.row("m", "dpo", "tea")) == [
-        path("krs", "dpo", "/attention")
-    ]
-
-
-def test_a_patched_window_beyond_the_model_is_refused_early() -> None:
-    said = refused(behaviour={"patched": {"windows": ["0-1", "3-99"]}})
-    assert "behaviour.patched.windows: 3-99 reaches beyond the model" in said
 
 
 def test_texts_are_the_files_or_answered_here() -> None:
@@ -279,84 +167,6 @@ def test_auxiliary_concepts_are_named_or_the_next_in_the_table() -> None:
     }
     found = study(unlearning={"dpo": {"retain": ["cocoa", "mate"], "held_out": ["tea", "cocoa"]}})
     assert found.training_concepts("m", "dpo", "cocoa") == {"retain": ["mate"], "held_out": ["tea"]}
-
-
-def test_unknown_names_are_told_with_the_nearest() -> None:
-    said = refused(concepts={"m": ["coco"]})
-    assert "concept 'coco' is not in checkpoints.tsv for this model (did you mean cocoa?)" in said
-    assert "did you mean dpo?" in refused(methods=["dpoo"])
-    assert "allowed: m" in refused(models={"n": {"concepts": "concepts.json"}})
-    assert "unlearning: key 'ppo' is not known" in refused(unlearning={"ppo": {}})
-    assert "nothing is selected" in refused(concepts={"m": []})
-
-
-def test_a_method_that_cannot_be_trained_is_told() -> None:
-    write_table(*ROWS, "m\tforget_it\ttea\tunlearn")
-    said = refused()
-    assert "m forget_it tea is to be unlearned: recipe 'forget_it' is not known" in said
-    assert study(methods=["dpo"]).methods == ["dpo"]
-
-
-def test_a_model_needs_an_original() -> None:
-    write_table(*ROWS[1:])
-    assert "m has no row with method original" in refused()
-
-
-def test_concepts_must_be_in_their_file() -> None:
-    write_concepts(concept("tea"), concept("cocoa"))
-    assert "concept 'mate' is not in the concept file of m (concepts.json)" in refused()
-    write_concepts(concept("tea"), concept("mate"), concept("cocoa", wikipedia_content=...))
-    assert "concept cocoa of m has no wikipedia_content" in refused()
-    write_concepts(*[concept(name) for name in ("tea", "mate", "cocoa")])
-    assert "concept 'x' is not in the concept file" in refused(
-        unlearning={"dpo": {"retain": ["x"]}}
-    )
-
-
-def test_nothing_left_to_retain_is_told() -> None:
-    said = refused(unlearning={"dpo": {"retain": ["cocoa"]}})
-    assert "there is nothing to retain while m unlearns cocoa" in said
-
-
-def test_a_window_wider_than_the_model_is_told() -> None:
-    said = refused(windows=["sliding_7"])
-    assert said == (
-        "windows: sliding_7 is wider than m, which has 6 layers; choose a width of at most 6"
-    )
-
-
-def test_a_control_where_there_is_no_window_is_told() -> None:
-    controls = {"donors": ["noise"], "layers": [0, 6]}
-    assert refused(controls=controls) == (
-        "config: controls.layers: no window of m has the layer 6; allowed: 0, 1, 2, 3, 4, 5"
-    )
-    study(controls=controls | {"donors": []})
-    said = refused(controls=controls | {"layers": [2]}, windows=["sliding_3_every_2"])
-    assert said.endswith("no window of m has the layer 2; allowed: 1, 3, 5")
-
-
-def test_controls_are_part_of_a_sweep_where_there_are_donors() -> None:
-    noise = {"donors": ["noise"], "layers": [1]}
-    assert study().config.controls.of_a_sweep(0) == {}
-    assert study(controls={"layers": [1]}).config.controls.of_a_sweep(0) == {}
-    found = study(controls=noise).config.controls.of_a_sweep(4)
-    assert found == {"names": ["noise"], "layers": [1], "seed": 4}
-    other = study(controls=noise | {"donors": ["other_question"]}).config.controls
-    assert other.of_a_sweep(0) == other.of_a_sweep(4)  # which the seed does not change
-
-
-def test_weights_are_kept_until_their_self_patch_checks_are_done() -> None:
-    checked = study()
-    paths = set(Products(checked).self_patches())
-    unlearned = [row for row in checked.rows if row.method != "original"]
-    concepts = {row.concept for row in unlearned}
-    assert len(paths) == len(unlearned) + len(concepts)
-    for row in checked.rows:
-        mine = paths & set(Products(checked).needing(row))
-        expected = concepts if row.method == "original" else {row.concept}
-        assert {Path(path).stem for path in mine} == expected
-        assert {Path(path).parent.name for path in mine} == {row.method}
-    assert products(controls={"self_patch": False}).self_patches() == []
 
 
 def remove(name: str) -> None:
@@ -397,12 +207,6 @@ def test_missing_ones_are_unlearned_if_wanted() -> None:
     assert (row.kind, row.origin) == ("unlearn", "trained_here")
 
 
-def test_nothing_that_is_trained_is_brought() -> None:
-    brought = products().brought()
-    assert len(brought) == 4
-    assert not [path for path in brought if "cocoa" in path]
-
-
 def test_rows_of_one_repository_need_its_weights_together() -> None:
     write_table(
         *(f"{model}\toriginal\t\thub:lab/base" for model in "mn"),
@@ -414,20 +218,6 @@ def test_rows_of_one_repository_need_its_weights_together() -> None:
         assert {path.split("/")[3] for path in needing if "/krs/" in path} == {"m", "n"}
 
 
-def test_a_refusal_trains_on_no_text_of_its_concept() -> None:
-    write_table(ROWS[0], "m\trefuse\ttea\tunlearn", ROWS[3])
-    write_concepts(concept("tea", wikipedia_content=...), concept("mate"))
-    assert study().methods == ["refuse", "dpo"]
-    write_concepts(concept("tea"), concept("mate", wikipedia_content=...))
-    assert "concept mate of m has no wikipedia_content" in refused()
-
-
-@pytest.mark.parametrize("stop", ["stop_at_forget_nll", "stop_at_forget_rise"])
-def test_a_refusal_does_not_stop_by_the_loss_of_the_forget_texts(stop: str) -> None:
-    said = refused(unlearning={"refuse": {stop: 5.0}})
-    assert f"{stop} does not apply" in said and "use stop_at_refusal_nll" in said
-
-
 def test_a_folder_with_an_adapter_is_to_be_merged() -> None:
     Path("own/dpo_tea/adapter_config.json").write_text("{}")
     found = study()
@@ -437,11 +227,6 @@ def test_a_folder_with_an_adapter_is_to_be_merged() -> None:
     assert found.manifest_path("m", "dpo", "tea") == f"{folder}/manifest.json"
     assert found.row("m", "dpo", "mate").kind == "path"
     assert found.selection.missing == []
-
-
-def test_an_original_is_no_adapter() -> None:
-    Path("own/original/adapter_config.json").write_text("{}")
-    assert "an adapter only changes another model, so it cannot be the original; name" in refused()
 
 
 def test_an_original_cannot_be_trained_or_done_without() -> None:
@@ -466,50 +251,6 @@ def test_a_hub_row_is_taken_to_be_there_until_preflight_has_looked(inputs: Path)
     assert study().selection.missing == []
 
 
-@pytest.mark.parametrize(
-    ("results", "file"),
-    [
-        ("concepts.json", "concepts.json"),
-        ("concepts.json/deep/er", "concepts.json"),
-        ("nowhere", "nowhere"),
-        ("results/x", "results/x/krs"),
-    ],
-)
-def test_results_that_cannot_be_a_folder_are_told(results: str, file: str) -> None:
-    Path("nowhere").symlink_to("missing")
-    Path("results/x").mkdir(parents=True)
-    Path("results/x/krs").write_text("x", encoding="utf-8")
-    message = refused(results=results)
-    assert "config: results: " in message
-    assert f"{file} should be a folder but is a file or a broken link" in message
-
-
-def test_results_are_not_the_root_folder() -> None:
-    assert "config: results: / cannot be used; name a folder inside it" in refused(results="/")
-
-
-@pytest.mark.parametrize("content", [b"model;method\nm;dpo\n", "model".encode("utf-16"), b"a\n1\n"])
-def test_a_preflight_that_another_program_has_saved_is_told(inputs: Path, content: bytes) -> None:
-    path = inputs / "results/x/checkpoints/preflight.csv"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(content)
-    assert refused() == (
-        "results/x/checkpoints/preflight.csv is damaged or was edited; delete it and run "
-        "snakemake preflight"
-    )
-
-
-def test_what_is_missing_stays_in_the_study_so_that_preflight_can_look_at_it(inputs: Path) -> None:
-    write_table(*ROWS, "m\tdpo\tchai\tpath:own/nowhere")
-    write_concepts(*[concept(name) for name in ("tea", "mate", "cocoa", "chai")])
-    assert "own/nowhere does not exist" in refused()
-    values = {"results": "results/x", "checkpoints": "checkpoints.tsv"}
-    values |= {"models": {"m": {"concepts": "concepts.json"}}}
-    assert load_study(values).selection.needed[0].row.concept == "chai"
-    assert load_study(values).row("m", "dpo", "chai").location == "own/nowhere"
-    assert len(selected_rows(values)) == 6
-
-
 def test_a_downloaded_originals_size_is_known_from_preflight_and_then_its_manifest(
     inputs: Path,
 ) -> None:
@@ -529,14 +270,6 @@ def test_the_study_is_imported_without_torch_or_pandas() -> None:
     code = "import dissect.study.load, sys; print({'torch', 'pandas', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
-
-
-def test_resources_grow_with_the_model() -> None:
-    assert study().weights_mb("m") == 2.0
-    training, sweep = NEEDS["unlearn_concept"], NEEDS["dissect_layers"]
-    assert training.mem_mb(2.0) < training.mem_mb(None) <= 7600  # the demo's limit
-    assert sweep.mem_mb(13_500.0) > 13_500
-    assert training.runtime(13_500.0) > training.runtime(None)
 
 
 def describe(folder: str, model_type: str, layers: int = 6) -> None:
@@ -568,13 +301,6 @@ def test_another_model_is_no_copy_of_the_original(model_type: str, layers: int, 
         study()
 
 
-def test_both_names_of_legacy_olmo_are_one_family() -> None:
-    for folder in ("original", "grad_diff_tea", "dpo_mate"):
-        describe(folder, "hf_olmo")
-    describe("dpo_tea", "olmo")
-    assert study().layers("m") == 6
-
-
 def test_specificity_reads_unrelated_questions_that_the_original_answers() -> None:
     asked = study(specificity=True)
     assert asked.texts_path("m", "tea.unrelated") == "results/x/answers/m/tea.unrelated.json"
@@ -586,16 +312,6 @@ def test_specificity_reads_unrelated_questions_that_the_original_answers() -> No
     assert set(sweeps) <= set(made.needing(asked.row("m", "original")))
     assert "results/x/tables/specificity.csv" in made.tables()
     assert not products().unrelated_sweeps() and not study().concepts[3:]
-
-
-def test_specificity_of_a_concept_alone_needs_unrelated_questions() -> None:
-    write_table(ROWS[0], ROWS[2])
-    write_concepts(concept("tea"))
-    assert "concept tea has no unrelated_QA and is alone in the concept" in refused(
-        specificity=True
-    )
-    write_concepts(concept("tea", unrelated_QA=["What is rain?"]))
-    assert study(specificity=True).models == ["m"]
 
 
 TAUGHT = [
@@ -627,46 +343,6 @@ def test_an_original_is_taught_everything_and_others_all_but_their_concept() -> 
     # Size and layers are the base's as long as the original is still to be trained.
     assert taught.weights_mb("m") == pytest.approx(2)
     assert taught.layers("m") == 6
-
-
-def test_a_base_is_needed_by_the_models_that_are_taught_from_it() -> None:
-    write_table("m\tbase\t\thub:lab/base", *TAUGHT[1:3])
-    with_answers("tea", "mate")
-    of_study = products(keep_checkpoints=False)
-    [base] = [row for row in of_study.study.rows if row.method == "base"]
-    assert of_study.needing(base) == [
-        "results/x/checkpoints/teach/m/original/manifest.json",
-        "results/x/checkpoints/teach/m/never/tea/manifest.json",
-    ]
-
-
-def test_what_cannot_be_taught_is_refused() -> None:
-    write_table(*TAUGHT[1:3])
-    with_answers("tea", "mate")
-    assert "m original is to be taught from the row with method base" in refused()
-    write_table(*TAUGHT[:3])
-    write_concepts(concept("tea"))
-    assert "concept tea of m has no QA_with_answers, which a taught model learns" in refused()
-    with_answers("tea")
-    assert "m never tea is to be taught all concepts of concepts.json but tea" in refused()
-    write_table("m\tbase\ttea\tpath:own/original", *TAUGHT[1:3])
-    assert "the base row must have no concept, but has 'tea'" in refused()
-    write_table("m\tbase\t\tteach", *TAUGHT[1:3])
-    assert "the base model cannot be made by teach" in refused()
-    write_table(*TAUGHT[:2], "m\tnever\t\tteach")
-    assert "a teach row needs a concept, unless its method is original; name one" in refused()
-
-
-def test_a_base_without_taught_rows_is_not_part_of_the_study() -> None:
-    write_table(TAUGHT[0], *ROWS)
-    assert {row.method for row in study().rows} == {"original", "grad_diff", "dpo"}
-
-
-def test_a_recipe_of_answers_needs_answers_instead_of_a_text() -> None:
-    recipe = {"texts": "answers", "retain": ["mate"]}
-    assert "concept cocoa of m has no QA_with_answers, which an unlearn row needs" in refused(
-        unlearning={"dpo": recipe}
-    )
 
 
 ANSWERS = {"texts": "answers", "retain": ["mate"]}
@@ -722,47 +398,6 @@ def test_a_state_is_that_of_the_rows_own_concept() -> None:
     states = {row.method: taught.state(row) for row in taught.unlearned}
     # The original never learned tea. And nothing that is made from the reference is scored.
     assert states == {"never": None, "grad_diff": NEVER, "placebo": None}
-
-
-def test_passes_are_for_rows_of_the_table() -> None:
-    write_table(*TAUGHT[:3])
-    with_answers("tea", "mate")
-    said = refused(teaching={"passes_of": {"nevre": 2}})
-    assert "config: teaching.passes_of: 'nevre' is not the method of a teach row" in said
-
-
-def test_of_models_from_elsewhere_no_state_is_known() -> None:
-    found = study()
-    assert {found.state(row) for row in found.unlearned} == {None}
-    assert found.model_states("m") == []
-
-
-@pytest.mark.parametrize(
-    ("row", "said"),
-    [
-        ("m\tx\ttea\tunlearn:forget_it", "recipe 'forget_it' is not known"),
-        (
-            "m\tx\ttea\tunlearn:dpo@nobody",
-            "m x tea starts from nobody, but no selected row of m tea",
-        ),
-        (
-            "m\tx\ttea\tunlearn:dpo@x",
-            "m x tea starts from x, but no selected row of m tea has that method, or that row is",
-        ),
-        ("m\tx\ttea\tteach:mate,rum", "concept 'rum' is not in concepts.json"),
-    ],
-)
-def test_a_training_that_cannot_begin_is_refused(row: str, said: str) -> None:
-    write_table(*TAUGHT[:3], row)
-    with_answers("tea", "mate")
-    assert said in refused(unlearning={"grad_diff": ANSWERS, "dpo": ANSWERS})
-
-
-def test_a_start_that_is_not_selected_is_told() -> None:
-    write_table(*TAUGHT[:3], "m\tx\ttea\tunlearn:dpo@never")
-    with_answers("tea", "mate")
-    said = refused(unlearning={"dpo": ANSWERS}, methods=["x"])
-    assert "m x tea starts from never, but no selected row of m tea has that method" in said
 
 
 def test_what_is_trained_from_a_missing_model_is_left_out_with_it() -> None:
@@ -823,10 +458,55 @@ def test_a_studys_own_rounds_are_pooled_unless_the_config_says_no(
     assert alone.all_rounds() == [] and alone.table("calibration.csv") == []
 
 
-def test_a_study_without_rounds_says_what_they_need() -> None:
-    with pytest.raises(DissectError, match="this study has no rounds") as caught:
-        products(weight_changes=False, windows=["sliding_5", "sliding_1"]).wanted_rounds()
-    of_recall = "recall.relearn: true, recall.wordings: question, held_out"
-    for needed in ("reference model", "weight_changes: true", of_recall, "one entry in"):
-        assert needed in str(caught.value)
-    assert "controls" not in str(caught.value)  # has no donors
+# What is refused before a job: changes of the config, rows of the table (none: the study's own),
+# whether all concepts have answers, and what the message names.
+FROM_ANSWERS = {"grad_diff": ANSWERS, "dpo": ANSWERS}
+REFUSALS: list[tuple[dict[str, Any], list[str], bool, str]] = [
+    ({"concepts": {"m": ["coco"]}}, [], False, "did you mean cocoa?"),
+    ({"methods": ["dpoo"]}, [], False, "did you mean dpo?"),
+    ({"models": {"n": {"concepts": "concepts.json"}}}, [], False, "allowed: m"),
+    ({"concepts": {"m": []}}, [], False, "nothing is selected"),
+    ({"windows": ["sliding_7"]}, [], False, "sliding_7"),
+    ({"behaviour": {"patched": {"windows": ["3-99"]}}}, [], False, "3-99"),
+    ({"controls": {"donors": ["noise"], "layers": [0, 6]}}, [], False, "layer 6"),
+    ({"figures": {"spans": ["fact"]}}, [], False, "fact"),
+    ({"results": "/"}, [], False, "/"),
+    ({"results": "concepts.json/deep"}, [], False, "concepts.json"),
+    ({"unlearning": {"dpo": {"retain": ["x"]}}}, [], False, "'x'"),
+    ({"unlearning": {"dpo": {"retain": ["cocoa"]}}}, [], False, "nothing to retain"),
+    ({"unlearning": {"refuse": {"stop_at_forget_nll": 5.0}}}, [], False, "stop_at_forget_nll"),
+    ({"unlearning": {"dpo": ANSWERS}}, [], False, "cocoa of m has no QA_with_answers"),
+    ({}, [*ROWS, "m\tforget_it\ttea\tunlearn"], False, "'forget_it'"),
+    ({}, ROWS[1:], False, "method original"),
+    ({}, [*ROWS, "m\tdpo\trum\tunlearn"], False, "'rum'"),
+    ({}, TAUGHT[1:3], True, "method base"),
+    ({}, TAUGHT[:3], False, "no QA_with_answers"),
+    ({}, ["m\tbase\ttea\tpath:own/original", *TAUGHT[1:3]], True, "'tea'"),
+    ({}, ["m\tbase\t\tteach", *TAUGHT[1:3]], True, "base"),
+    ({}, [*TAUGHT[:2], "m\tnever\t\tteach"], True, "concept"),
+    ({"teaching": {"passes_of": {"nevre": 2}}}, TAUGHT[:3], True, "'nevre'"),
+    ({}, [*TAUGHT[:3], "m\tx\ttea\tunlearn:forget_it"], True, "'forget_it'"),
+    ({}, [*TAUGHT[:3], "m\tx\ttea\tunlearn:dpo@nobody"], True, "nobody"),
+    ({}, [*TAUGHT[:3], "m\tx\ttea\tunlearn:dpo@x"], True, "starts from x"),
+    ({}, [*TAUGHT[:3], "m\tx\ttea\tteach:mate,rum"], True, "'rum'"),
+]
+
+
+@pytest.mark.parametrize(("changes", "rows", "answered", "named"), REFUSALS)
+def test_what_cannot_be_planned_is_refused_by_name(
+    changes: dict[str, Any], rows: list[str], answered: bool, named: str
+) -> None:
+    if rows:
+        write_table(*rows)
+    if answered:
+        with_answers("tea", "mate")
+        changes = {"unlearning": FROM_ANSWERS} | changes
+    assert named in refused(**changes)
+
+
+@pytest.mark.parametrize("content", [b"model;method\nm;dpo\n", "model".encode("utf-16")])
+def test_a_preflight_that_another_program_has_saved_is_told(inputs: Path, content: bytes) -> None:
+    path = inputs / "results/x/checkpoints/preflight.csv"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    assert "results/x/checkpoints/preflight.csv" in refused()

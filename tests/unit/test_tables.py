@@ -1,7 +1,6 @@
 """Collected rows, coverage and curves, against sweeps whose means are known by hand."""
 
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,12 +9,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from dissect.analysis import collect
-from dissect.analysis.collect import COVERAGE_COLUMNS, collect_sweeps, coverage
+from dissect.analysis.collect import collect_sweeps, coverage
 from dissect.analysis.tables import CURVE_COLUMNS, concept_scores, curves
 from dissect.errors import DissectError
-from dissect.provenance import Stopwatch
-from dissect.results.csv_files import read_csv, write_csv
 from dissect.results.schema import SWEEP_SCHEMA, read_metadata
 from planted import flat, plant
 
@@ -61,18 +57,6 @@ def test_collection_has_the_same_bytes_whatever_order_sweeps_come_in(tmp_path: P
     assert collected(tmp_path, again[::-1]).read_bytes() == first
 
 
-def test_row_groups_hold_whole_sweeps_and_change_no_number(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sweeps = [plant(tmp_path, flat(0.1 * i, questions=i + 1), concept=f"c{i}") for i in range(5)]
-    together = concept_scores(collected(tmp_path, sweeps))
-    monkeypatch.setattr(collect, "_ROWS_PER_GROUP", 10)
-    table = collected(tmp_path, sweeps)
-    assert pq.ParquetFile(table).num_row_groups > 1
-    apart = concept_scores(table)
-    pd.testing.assert_frame_equal(together.astype(str), apart.astype(str))
-
-
 def test_metadata_keeps_what_is_shared_and_lists_what_differs(tmp_path: Path) -> None:
     sweeps = [
         plant(
@@ -87,23 +71,6 @@ def test_metadata_keeps_what_is_shared_and_lists_what_differs(tmp_path: Path) ->
         "tiny/dpo/a/attention": {"weights": "a"},
         "tiny/dpo/b/attention": {"weights": "b"},
     }
-
-
-def test_what_differs_per_run_is_what_a_job_measures_of_itself() -> None:
-    assert set(Stopwatch().fields()) == collect.PER_RUN
-
-
-def test_coverage_counts_rows_and_nulls_and_gives_reasons(tmp_path: Path) -> None:
-    sweep = plant(tmp_path, [[0.5, None]] * 4, origin="trained_here")
-    key = {"model": "tiny", "method": "dpo", "concept": "a", "experiment": "attention"}
-    missing = {**key, "reason": "no such folder", "origin": "own"}
-    found = coverage(collected(tmp_path, [sweep]), [missing])
-    assert list(found.columns) == COVERAGE_COLUMNS
-    absent, there = found.to_dict("records")
-    assert (absent["status"], absent["reason"], absent["rows"]) == ("missing", "no such folder", 0)
-    assert absent["origin"] == "own"
-    assert (there["status"], there["origin"]) == ("done", "trained_here")
-    assert (there["rows"], there["null_krs"]) == (8, 4)
 
 
 def test_a_noising_row_without_krs_is_no_null(tmp_path: Path) -> None:
@@ -180,21 +147,6 @@ def test_nulls_are_left_out_and_counted(tmp_path: Path) -> None:
     assert (of_means["concepts"], of_means["questions"], of_means["null"]) == (1, 2, 2)
 
 
-def test_a_curve_of_nulls_has_rows_but_no_value(tmp_path: Path) -> None:
-    found = curves_of(tmp_path, [plant(tmp_path, flat(None))])
-    assert len(found) == 2 * 2 * 4  # methods (dpo, all) x scores x layers
-    assert found[["mean", "low", "high"]].isna().all(axis=None)
-    assert (found["concepts"] == 0).all() and (found["null"] == 2).all()
-
-
-@pytest.mark.parametrize("bad", [np.inf, -np.inf])
-def test_what_is_not_finite_counts_as_null(tmp_path: Path, bad: float) -> None:
-    found = curves_of(tmp_path, [plant(tmp_path, [[bad, 0.5]])])
-    assert point(found, method="dpo")["mean"] == pytest.approx(0.5)
-    assert point(found, method="dpo")["null"] == 1
-    assert np.isnan(point(found, method="dpo", score="krs_of_means")["mean"])
-
-
 def test_origins_spans_windows_donors_and_experiments_stay_apart(tmp_path: Path) -> None:
     both = {"window": ["sliding_1", "sliding_3"], "span": ["notebook", "answer"]}
     sweeps = [
@@ -216,14 +168,6 @@ def test_origins_spans_windows_donors_and_experiments_stay_apart(tmp_path: Path)
     assert (wide["first_layer"], wide["last_layer"]) == (0, 2)
 
 
-def test_rows_are_selected_and_an_empty_selection_is_refused(tmp_path: Path) -> None:
-    table = collected(tmp_path, [plant(tmp_path, flat(0.5), span=["notebook", "answer"])])
-    found = concept_scores(table, "krs", span="answer", model="tiny")
-    assert set(found["span"]) == {"answer"} and set(found["score"]) == {"krs"}
-    with pytest.raises(DissectError, match="no row with window sliding_9"):
-        concept_scores(table, window="sliding_9")
-
-
 # ---- intervals --------------------------------------------------------------------------------
 
 
@@ -237,12 +181,6 @@ def test_intervals_from_five_concepts_on_and_per_layer(tmp_path: Path) -> None:
     assert 0.0 < first["low"] < first["mean"] < first["high"] < 0.4
     assert second["concepts"] == 4
     assert np.isnan(second["low"]) and np.isnan(second["high"])
-
-
-def test_equal_concepts_give_an_interval_of_no_width(tmp_path: Path) -> None:
-    sweeps = [plant(tmp_path, flat(0.25), concept=f"c{i}") for i in range(6)]
-    found = curves_of(tmp_path, sweeps)
-    np.testing.assert_allclose(found[["low", "high"]], 0.25, rtol=1e-12)
 
 
 def test_the_interval_of_all_methods_draws_concepts_not_sweeps(tmp_path: Path) -> None:
@@ -268,57 +206,4 @@ def test_the_interval_is_the_bootstraps(tmp_path: Path) -> None:
     assert found["high"] == pytest.approx(high, abs=0.02)
 
 
-def test_seeds_decide_and_nothing_else(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    sweeps = [plant(tmp_path, rng.random((3, 2)).tolist(), concept=f"c{i}") for i in range(6)]
-    scores = concept_scores(collected(tmp_path, sweeps))
-    shuffled = scores.sample(frac=1, random_state=1)
-    pd.testing.assert_frame_equal(curves(scores, 3), curves(shuffled, 3))
-    assert not curves(scores, 3)["low"].equals(curves(scores, 4)["low"])
-
-
 # ---- files ------------------------------------------------------------------------------------
-
-
-def test_csv_comes_back_as_it_was_and_the_same_twice(tmp_path: Path) -> None:
-    sweeps = [
-        plant(tmp_path, [[1 / 3, None], [2 / 3, -4.0]], concept="007", model="NA"),
-        plant(tmp_path, [[None, None], [0.1, 0.2]], concept="null", model="NA"),
-    ]
-    frame = curves_of(tmp_path, sweeps)
-    one, two = tmp_path / "one.csv", tmp_path / "two.csv"
-    write_csv(one, frame)
-    write_csv(two, curves_of(tmp_path, sweeps[::-1]))
-    assert one.read_bytes() == two.read_bytes()
-    pd.testing.assert_frame_equal(read_csv(one), frame, check_dtype=False)
-    with pytest.raises(DissectError, match="no row with model other"):
-        read_csv(one, model="other")
-
-
-def test_ten_thousand_sweeps_worth_of_curves_take_seconds(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    concepts, layers = 250, 32
-    frame = pd.DataFrame(
-        {
-            "model": "m",
-            "origin": "own",
-            "method": np.repeat(["a", "b"], concepts * layers),
-            "experiment": "attention",
-            "concept": np.tile(np.repeat([f"c{i}" for i in range(concepts)], layers), 2),
-            "concept_name": "",
-            "window": "sliding_1",
-            "span": "notebook",
-            "donor": "original",
-            "layer": np.tile(np.arange(layers), 2 * concepts),
-            "first_layer": 0,
-            "last_layer": 0,
-            "score": "krs",
-            "value": rng.random(2 * concepts * layers),
-            "questions": 10,
-            "null": 0,
-        }
-    )
-    started = time.monotonic()
-    found = curves(frame)
-    assert time.monotonic() - started < 20
-    assert len(found) == 3 * layers

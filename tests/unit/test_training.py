@@ -3,7 +3,6 @@
 import math
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -28,7 +27,7 @@ from dissect.training.recipe import Recipe
 from dissect.training.scoring import mean_nll, measure, summed_logprobs
 from dissect.training.teaching import Teaching, seed_of
 from dissect.training.texts import Material, TokenizedText
-from dissect.training.train import COLUMNS, freeze_all_but, rate, spread, train
+from dissect.training.train import freeze_all_but, train
 
 WORDS = [f"w{number}" for number in range(60)]
 PAD = 0
@@ -133,12 +132,6 @@ def test_dpo_by_hand() -> None:
     assert normalised == pytest.approx(math.log(1 + math.exp(-2.0 * margin)), rel=1e-6)
 
 
-def test_dpo_of_the_original_is_two_log_two_over_beta() -> None:
-    forget, retain = scores([-7.0], [-7.0], [3.0]), scores([-5.0], [-5.0], [3.0])
-    loss = a_recipe("dpo", beta=0.5).loss(forget, retain).item()
-    assert loss == pytest.approx(2 * math.log(2) / 0.5)
-
-
 @pytest.mark.parametrize(("by_length", "beta"), [(False, 0.1), (True, 2.0)])
 def test_npo_against_plain_torch(by_length: bool, beta: float) -> None:
     forget = scores([-14.0, -9.0, -80.0], [-10.0, -10.0, -10.0], [2.0, 5.0, 8.0])
@@ -181,36 +174,6 @@ def test_at_margin_0_the_gradient_is_that_of_gradient_ascent(
     of_ascent = 1 / 2 / (5 if is_per_token else 1)  # a mean over two texts
     assert forget.logprob.grad.tolist() == pytest.approx([of_ascent, 0], abs=1e-6)
     assert retain.logprob.grad.tolist() == [0, 0]
-
-
-@pytest.mark.parametrize("method", ["grad_diff", "dpo", "npo", "simnpo"])
-def test_descending_lowers_forget_and_raises_retain(method: str) -> None:
-    forget = scores([-10.0, -12.0], [-11.0, -11.0], [5.0, 6.0])
-    retain = scores([-9.0, -8.0], [-9.0, -9.0], [5.0, 4.0])
-    a_recipe(method).loss(forget, retain).backward()
-    assert (forget.logprob.grad > 0).all()
-    assert (retain.logprob.grad < 0).all()
-
-
-def test_dpo_fades_where_a_pair_is_learnt() -> None:
-    forget = scores([-10.0, -90.0], [-10.0, -10.0], [5.0, 5.0])
-    retain = scores([-9.0, -9.0], [-9.0, -9.0], [5.0, 5.0])
-    a_recipe("dpo").loss(forget, retain).backward()
-    assert forget.logprob.grad[0] == pytest.approx(0.5)  # 2 * sigmoid(0) / 2 pairs
-    assert forget.logprob.grad[1] < 1e-3
-
-
-def test_a_further_method_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gradient ascent, as a file in methods/ would define it."""
-
-    class GradAscent(Recipe):
-        def loss(self, forget: TextLogProbs, retain: TextLogProbs) -> Tensor:
-            return -forget.nll.mean()
-
-    monkeypatch.setitem(METHODS, "grad_ascent", GradAscent)
-    log = run(tiny_model(), "grad_ascent")
-    assert log["loss"].iloc[1] == pytest.approx(-log["loss_forget"].iloc[1])
-    assert log["nll_forget"].iloc[-1] > log["nll_forget"].iloc[0]
 
 
 # Hidden states
@@ -262,11 +225,6 @@ def test_a_family_that_calls_its_parts_otherwise() -> None:
     assert trained == {down.format(n, part) for n in (1, 2, 3) for part in ("weight", "bias")}
 
 
-def test_a_layer_that_the_model_does_not_have_is_refused() -> None:
-    with pytest.raises(DissectError, match=r"this model has no layer 2; allowed are 0 to 1$"):
-        run(tiny_model(), "rmu", layer=2)
-
-
 def hidden_states(model: Any, text: TokenizedText, layer: int) -> Tensor:
     """Those of the whole text, (tokens, hidden), by a plain hook."""
     outputs: list[Tensor] = []
@@ -304,18 +262,6 @@ def test_states_are_those_from_which_the_counted_tokens_are_predicted(
         torch.testing.assert_close([*first], expected[:2], rtol=1e-5, atol=1e-7)
         assert not torch.allclose(last[0], expected[-2], rtol=1e-3)
     assert {scores.seed for step in seen for scores in step} == {0}
-
-
-def test_a_method_that_names_no_layer_gets_no_states(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*_: Any) -> None:
-        raise AssertionError("a layer was looked for")
-
-    monkeypatch.setattr("dissect.training.train.layer_of", never)
-    monkeypatch.setattr("dissect.training.train.measure_states", never)
-    monkeypatch.setattr("dissect.training.train.captured_outputs", never)
-    run(tiny_model(), "grad_diff")
-    with pytest.raises(AssertionError, match="a layer was looked for"):
-        run(tiny_model(), "rmu")
 
 
 def test_states_in_a_padded_batch_under_gradient_checkpointing() -> None:
@@ -361,15 +307,6 @@ def test_rmu_moves_forget_states_to_the_vector_and_leaves_retain_states() -> Non
     retain_moved = distance(states(model, material.retain), states(frozen, material.retain))
     assert retain_moved < 0.01 * distance(after, before)
     assert log["nll_forget"].iloc[-1] > log["nll_forget"].iloc[0]
-
-
-def test_another_seed_is_another_vector() -> None:
-    states = with_states([torch.zeros(2, 16)], [torch.zeros(2, 16)], seed=0)
-    moved = with_states([torch.ones(2, 16)], [torch.zeros(2, 16)], seed=0)
-    other = with_states([torch.ones(2, 16)], [torch.zeros(2, 16)], seed=1)
-    recipe = a_recipe("rmu")
-    assert recipe.loss(moved, states) == recipe.loss(moved, states)
-    assert recipe.loss(moved, states) != recipe.loss(other, states)
 
 
 # Log-probabilities
@@ -418,33 +355,6 @@ def test_the_original_in_the_losses_is_a_second_models(monkeypatch: pytest.Monke
     torch.testing.assert_close(torch.cat([old for _, old in seen]), retain, rtol=1e-6, atol=0)
 
 
-@pytest.mark.parametrize(
-    ("method", "options", "reads"),
-    [
-        ("grad_diff", {}, False),
-        ("grad_diff", {"stop_at_forget_rise": 50.0}, True),
-        ("npo", {}, True),
-        ("dpo", {}, True),
-        ("simnpo", {}, False),
-    ],
-)
-def test_the_original_is_asked_only_where_it_is_read(
-    method: str, options: dict[str, Any], reads: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = []
-
-    class Spy(METHODS[method]):  # type: ignore[name-defined, misc]
-        def loss(self, forget: TextLogProbs, retain: TextLogProbs) -> Tensor:
-            seen.append(forget.original)
-            return super().loss(forget, retain)  # type: ignore[no-any-return]
-
-    monkeypatch.setitem(METHODS, "spy", Spy)
-    log = run(tiny_model(), "spy", some_material(), steps=2, **options)
-    assert torch.cat(seen).isnan().logical_not().all() == reads
-    assert torch.cat(seen).isnan().any() != reads
-    assert np.isfinite(log["loss"].iloc[1:]).all()
-
-
 def test_placebo_learns_what_is_retained_alone() -> None:
     forget, retain = scores([-10.0], [0.0], [5.0]), scores([-8.0], [0.0], [4.0])
     assert a_recipe("placebo").loss(forget, retain).item() == pytest.approx(8 / 4)
@@ -470,11 +380,6 @@ def test_two_runs_give_the_same_bits(method: str) -> None:
     assert not torch.equal(weights(first), weights(tiny_model()))
 
 
-def test_another_seed_pairs_otherwise() -> None:
-    assert texts.orders(8, 8, 16, seed=0) != texts.orders(8, 8, 16, seed=1)
-    assert texts.orders(8, 8, 16, seed=0) == texts.orders(8, 8, 16, seed=0)
-
-
 def test_pairs_show_every_text_before_any_again() -> None:
     forget, retain = texts.orders(3, 5, 15, seed=0)
     assert sorted(forget) == sorted([0, 1, 2] * 5)
@@ -496,22 +401,6 @@ def test_accumulation_equals_a_bigger_batch(method: str) -> None:
     assert one["loss"].iloc[1] == pytest.approx(two["loss"].iloc[1], rel=1e-5, abs=2e-6)
 
 
-def test_the_log_has_a_row_per_step_and_looks_at_intervals() -> None:
-    log = run(tiny_model(), steps=5, evaluate_every=2)
-    assert tuple(log.columns) == COLUMNS
-    assert log["step"].tolist() == [0, 1, 2, 3, 4, 5]
-    for name in ("nll_forget", "nll_retain", "nll_held_out"):
-        assert log["step"][log[name].notna()].tolist() == [0, 2, 4, 5]
-    assert log["step"][log["loss"].notna()].tolist() == [1, 2, 3, 4, 5]
-    assert log["nll_forget"].iloc[-1] > log["nll_forget"].iloc[0]
-
-
-def test_without_held_out_texts_nothing_is_watched() -> None:
-    log = run(tiny_model(), material=Material(some_tokens(2, 1), some_tokens(2, 2), []))
-    assert log["nll_held_out"].isna().all()
-    assert log["nll_retain"].iloc[[0, -1]].notna().all()
-
-
 @pytest.mark.parametrize(
     ("method", "rise", "options"),
     [
@@ -529,30 +418,12 @@ def test_stops_when_the_forget_text_has_risen_enough(
     assert log["nll_forget"].iloc[-1] - log["nll_forget"].iloc[0] > rise
 
 
-def test_rmu_stops_by_the_nll_although_its_loss_has_none() -> None:
-    """With one forget text, the rise of a step is that of the text that is watched."""
-    material = Material(some_tokens(1, 1), some_tokens(2, 2), [])
-    settings = {"steps": 50, "learning_rate": 3e-2, "retain_weight": 1.0}
-    rises = []
-    for stop in (0.003, 0.006):
-        log = run(tiny_model(), "rmu", material, stop_at_forget_rise=stop, **settings)
-        assert 1 < log["step"].iloc[-1] < 50
-        rises.append(log["nll_forget"] - log["nll_forget"].iloc[0])
-        assert rises[-1].iloc[-2] >= stop > rises[-1].iloc[-3]
-    assert len(rises[0]) < len(rises[1])
-
-
 def test_hiding_changes_the_named_modules_alone() -> None:
     model, before = tiny_model(), dict(tiny_model().named_parameters())
     run(model, "hide", only=["layers.1.mlp"])
     changed = {name for name, now in model.named_parameters() if not torch.equal(now, before[name])}
     assert changed == {f"model.layers.1.mlp.{name}_proj.weight" for name in ("gate", "up", "down")}
     assert all(parameter.requires_grad for parameter in model.parameters())
-
-
-def test_a_module_that_the_model_does_not_have_is_refused() -> None:
-    with pytest.raises(DissectError, match=r"layers\.9\.mlp is not a module of this model"):
-        run(tiny_model(), "hide", only=["layers.9.mlp"])
 
 
 def test_teaching_needs_no_forget_texts() -> None:
@@ -587,20 +458,6 @@ def test_nothing_of_a_training_stays_behind() -> None:
     run(model, precision="bf16")  # accelerate keeps its precision for the whole process
 
 
-def test_rate_warms_up_and_goes_down() -> None:
-    constant = a_recipe(steps=6, warmup_steps=2)
-    assert [rate(step, 6, constant) for step in range(4)] == pytest.approx([1 / 3, 2 / 3, 1, 1])
-    linear = a_recipe(steps=4, warmup_steps=0, schedule="linear")
-    assert [rate(step, 4, linear) for step in range(4)] == pytest.approx([1, 0.75, 0.5, 0.25])
-    assert all(rate(step, 2, a_recipe(steps=2, warmup_steps=5)) > 0 for step in range(2))
-
-
-def test_watched_texts_are_spread_over_all() -> None:
-    assert spread(range(10), 4) == [0, 2, 5, 7]
-    assert spread(range(3), 8) == [0, 1, 2]
-    assert spread([], 8) == []
-
-
 # The texts
 
 
@@ -612,15 +469,6 @@ def test_paragraphs_end_at_a_sentence_beyond_400_characters() -> None:
     assert [len(paragraph) > 400 for paragraph in found] == [True, True, False]
     assert all(paragraph.endswith("w12.") for paragraph in found)
     assert " ".join(found) == (SENTENCE * 25).strip()
-
-
-def test_abbreviations_and_initials_end_no_sentence() -> None:
-    content = "J. K. Rowling met Dr. Watson, e.g. here. He left? Yes."
-    assert texts.paragraphs(content, characters=1) == [
-        "J. K. Rowling met Dr. Watson, e.g. here.",
-        "He left?",
-        "Yes.",
-    ]
 
 
 def an_entry(identity: str, content: str | None = "w1 w2 w3.") -> dict[str, Any]:
@@ -644,18 +492,6 @@ def test_a_chat_turn_counts_the_paragraph_only() -> None:
     )
 
 
-def test_a_head_longer_than_max_length_is_refused() -> None:
-    tokenizer = tiny_tokenizer(chat=True)
-    with pytest.raises(DissectError, match="max_length 4 leaves nothing of a paragraph on a"):
-        texts.paragraphs_of(an_entry("a"), tokenizer, prompt="chat", max_length=4)
-
-
-@pytest.mark.parametrize("content", [None, "  "])
-def test_a_concept_without_text_is_refused(content: str | None) -> None:
-    with pytest.raises(DissectError, match="concept a has no wikipedia_content"):
-        texts.paragraphs_of(an_entry("a", content), tiny_tokenizer(), prompt="paper", max_length=9)
-
-
 TALKS = {
     "id": "a",
     "Concept": "w9",
@@ -669,14 +505,6 @@ def test_answers_count_from_their_first_token_to_the_end_of_the_text() -> None:
     first, second = texts.answers_of(TALKS, tokenizer, prompt="paper", max_length=20)
     assert tokenizer.decode(first.ids[first.skipped :]) == "w4 w5 <eos>"
     assert tokenizer.decode(second.ids[second.skipped :]) == "w6 <eos>"
-
-
-def test_another_answer_takes_the_place_of_all() -> None:
-    tokenizer = tiny_tokenizer()
-    settings = {"prompt": "paper", "max_length": 20, "answer": "w8 w8 w8"}
-    refusals = texts.answers_of(TALKS, tokenizer, **settings)
-    answers = [tokenizer.decode(text.ids[text.skipped :]) for text in refusals]
-    assert answers == ["w8 w8 w8 <eos>"] * 2
 
 
 def test_answers_that_are_missing_or_too_long_are_refused() -> None:
@@ -705,12 +533,6 @@ def test_not_unlearned(own: tuple[float, float], other: tuple[float, float]) -> 
     verdict = check.judge(check.Change(*own), {"b": check.Change(*other)})
     assert not verdict.unlearned
     assert verdict.message.startswith("NOT unlearned: ")
-
-
-def test_without_other_answers_the_rise_alone_decides() -> None:
-    assert check.judge(check.Change(0.4, 1.0), {}).unlearned
-    assert "no other concept has answers" in check.judge(check.Change(0.4, 1.0), {}).message
-    assert not check.judge(check.Change(0.4, 0.8), {}).unlearned
 
 
 def test_answers_nll_counts_the_answers_tokens_only() -> None:

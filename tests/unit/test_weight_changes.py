@@ -1,24 +1,17 @@
 """Weight changes, compared with tensor arithmetic on whole models."""
 
-import math
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 import torch
 from test_families import CONFIGS
 from torch import Tensor
 from transformers import AutoModelForCausalLM, Qwen2Config
 
-from allocations import measured_peak
-from dissect.analysis.collect import collect_weight_changes
 from dissect.checkpoints.families import FAMILIES
 from dissect.checkpoints.reader import Checkpoint, load_model
-from dissect.errors import DissectError
-from dissect.results.schema import CHANGES_SCHEMA, write_rows
-from dissect.weight_changes import components
-from dissect.weight_changes.components import component_changes, relative_change
+from dissect.weight_changes.components import component_changes
 from dissect.weight_changes.concept_vector import compare_concept_vectors
 from tiny import LAYERS, SIZES, save_tiny, save_tiny_olmo_legacy, tiny_config
 
@@ -129,29 +122,6 @@ def test_shards_and_bfloat16_are_read_alike(tiny_llama: Path, tmp_path: Path) ->
     assert found_in(tiny_llama, tmp_path / "sharded") == pytest.approx(expected, rel=1e-12)
 
 
-def test_blocks_change_nothing_and_zeros_have_no_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
-    before, after = torch.randn(37, 8), torch.randn(37, 8)
-    at_once = relative_change(before, after)
-    monkeypatch.setattr(components, "_ELEMENTS_AT_ONCE", 24)
-    assert relative_change(before, after) == pytest.approx(at_once, rel=1e-14)
-    assert math.isnan(relative_change(torch.zeros(3, 2), torch.ones(3, 2)))
-
-
-def test_memory_is_a_few_tensors_of_the_largest(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    config = tiny_config(hidden_size=128, intermediate_size=512)
-    original = save_tiny(tmp_path / "original", config)
-    unlearned = save_tiny(tmp_path / "unlearned", near=original, seed=1)
-    monkeypatch.setattr(components, "_ELEMENTS_AT_ONCE", 1024)
-    pair = Checkpoint(original), Checkpoint(unlearned)
-    with measured_peak(tmp_path) as measured:
-        list(component_changes(*pair))
-    largest = 4 * 128 * 512
-    model = sum(path.stat().st_size for path in original.glob("*.safetensors"))
-    assert measured.peak < 3 * largest < model / 6
-
-
 @pytest.mark.parametrize("tied", [False, True])
 def test_the_concept_vector_against_whole_models(tmp_path: Path, tied: bool) -> None:
     original = save_tiny(tmp_path / "original", tiny_config(tie_word_embeddings=tied))
@@ -186,35 +156,3 @@ def test_the_concept_vector_in_other_families(tmp_path: Path, case: str) -> None
     folder = save_tiny(tmp_path, CASES[case])
     found = compare_concept_vectors(Checkpoint(folder), Checkpoint(folder), 1, 2)
     assert (found["l2"], found["jaccard"]) == (0, 1)
-
-
-@pytest.mark.parametrize(
-    ("layer", "dim", "said"),
-    [(6, 0, "Layer 6 and .* has 6 layers"), (0, 64, "Dim 64, .* layers of 64 value vectors")],
-)
-def test_a_place_that_the_model_does_not_have(
-    tiny_llama: Path, layer: int, dim: int, said: str
-) -> None:
-    with pytest.raises(DissectError, match=said) as error:
-        compare_concept_vectors(Checkpoint(tiny_llama), Checkpoint(tiny_llama), layer, dim)
-    assert "\n" not in str(error.value)
-
-
-def test_weight_changes_are_sorted_whatever_order_they_come_in(tmp_path: Path) -> None:
-    paths = []
-    for concept in ("b", "a"):
-        rows = pd.DataFrame(
-            [
-                {"component": component, "layer": layer, "relative_change": 0.5}
-                for component in ("up", "q", "concept_vector", "gate")
-                for layer in (10, 2)
-            ]
-        ).assign(model="m", origin="own", method="dpo", concept=concept, concept_name=concept)
-        paths.append(tmp_path / f"{concept}.parquet")
-        write_rows(paths[-1], rows.reindex(columns=CHANGES_SCHEMA.names), {}, CHANGES_SCHEMA)
-    found = collect_weight_changes(paths)
-    assert list(found.columns) == CHANGES_SCHEMA.names
-    assert found.equals(collect_weight_changes(paths[::-1]))
-    assert list(found["component"].astype(str))[:8:2] == ["q", "gate", "up", "concept_vector"]
-    assert list(found["layer"][:4]) == [2, 10, 2, 10]
-    assert list(found["concept"])[:8] == ["a"] * 8

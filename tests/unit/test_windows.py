@@ -37,14 +37,6 @@ def test_prefixes_begin_at_the_bottom() -> None:
     ]
 
 
-def test_names_are_kept_in_order() -> None:
-    assert [w.name for w in windows_of(["suffix", "sliding_1"], 1)] == ["suffix", "sliding_1"]
-
-
-def test_a_window_as_wide_as_the_model_is_allowed() -> None:
-    assert windows_of(["sliding_3"], 3)[1] == Window("sliding_3", 1, 0, 2)
-
-
 @pytest.mark.parametrize(
     "name", ["sliding_4", "sliding_0", "sliding_", "sliding_-1", "prefixes", ""]
 )

@@ -1,12 +1,9 @@
 """Questions in other words, each with the answer and the fact of its question."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dissect.errors import DissectError
-from dissect.inputs.concepts import read_concept_file
 from dissect.texts.wordings import HELD_OUT_PARAPHRASES, PARAPHRASES, reworded
 from dissect.training.texts import answers_of
 from tiny import tiny_tokenizer
@@ -57,12 +54,3 @@ def test_trainings_on_answers_read_paraphrases_and_never_what_is_held_out(
     expected = [" It is green.", " It is in China.", *[" It is green."] * 2, " It is in China."]
     expected = [f"{answer or text.strip()}</s>" for text in expected]
     assert [text.strip() for text in answers] == expected
-
-
-def test_wordings_are_one_list_per_question(tmp_path: Path) -> None:
-    path = tmp_path / "concepts.json"
-    path.write_text(
-        '[{"id": "tea", "Concept": "Tea", "QA": ["a?", "b?"], "paraphrases": [["c?"]]}]', "utf-8"
-    )
-    with pytest.raises(DissectError, match="paraphrases has 1 items for 2 questions in QA"):
-        read_concept_file(path)

@@ -50,14 +50,3 @@ def test_an_adapter_is_merged_again_only_for_another_content(study: Workflow) ->
     shutil.move(adapter, study.root / "own/adapter1")
     older(save_adapter(adapter, study.root / "own/original", lora_alpha=8))
     assert study.run("--dry-run", SWEEP).jobs == {"merge_adapter": 1, "dissect_layers": 1}
-
-
-def test_a_bad_adapter_ends_its_job_with_one_line(study: Workflow) -> None:
-    shutil.copytree(study.root / "own/adapter", study.root / "own/bad")
-    (study.root / "own/bad/adapter_model.safetensors").unlink()
-    study.write_table([ROWS[0], ("tiny", "dpo", "tea", "path:own/bad")])
-    run = study.run(SWEEP)
-    study.write_table(ROWS)
-    assert run.status != 0
-    assert "own/bad has adapter_config.json but no adapter_model.safetensors" in run.output
-    assert "Traceback" not in run.output

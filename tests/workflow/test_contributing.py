@@ -7,29 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from tiny_study import CONFIG, ROOT, ROWS, Workflow
 
 from dissect.terms import DENOISING
-
-TEXT = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-STEPS = re.split(r"\n(?=\*\*A)", TEXT.partition("## Add something")[2])[1:]
-
-
-@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.partition("**:")[0])
-def test_each_has_under_ten_lines_and_names_what_exists(step: str) -> None:
-    text = step.strip()
-    assert len(text.splitlines()) < 10
-    paths = [
-        f"{path}__init__.py" if path.endswith("/") else path
-        for path in re.findall(r"`([\w/]+(?:\.py|/))`", text)
-    ]
-    folders = (ROOT, ROOT / "workflow/lib/dissect", ROOT / "workflow/lib/dissect/training/methods")
-    files = [folder / path for path in paths for folder in folders if (folder / path).is_file()]
-    assert len(files) == len(paths), f"not all files exist: {paths}"
-    sources = "".join(path.read_text("utf-8") for path in files)
-    for name in re.findall(r"`(_?[A-Z][A-Z_]+)`", text):
-        assert re.search(rf"^{name}\b", sources, re.MULTILINE), name
 
 
 def insert(path: Path, after: str, line: str) -> None:
@@ -124,48 +104,6 @@ rows = curves(concept_scores(table, EVERY_SCORE))
 print(*rows.loc[rows["score"] == "mine", "mean"].unique())
 """
     assert python(planned, "-c", COLLECTED + code) == "0.5\n"
-
-
-ERROR_RATES = """
-from pathlib import Path
-import pandas as pd
-from dissect.calibration.round import described, round_table
-from dissect.calibration.table import calibration_table, read_rounds
-from dissect.results.csv_files import write_csv
-from planted_recall import planted_recall
-
-STATES = {"hide": "taught", "never_hide": "never"}
-of_models = [
-    {"method": method, "concept": "tea", "state": state, "treatment": "hide", "recipe": "hide"}
-    for method, state in STATES.items()
-]
-empty = pd.DataFrame(columns=["score", "span", "experiment", "method", "layer", "mean", "form"])
-scored = round_table(
-    of_models,
-    reference="reference",
-    recall=planted_recall({"original": "11", "hide": "11", "never_hide": "00"}, "tiny"),
-    curves=empty,
-    sweeps=empty,
-    depth=empty,
-    changes=pd.DataFrame({"method": list(STATES), "relative_change": [0.9, 0.1]}),
-    losses=pd.Series({"hide": 2.0, "never_hide": 3.0}),
-    trainings={"hide": {"steps": 3}},
-)
-paths = [Path(f"round_{number}.csv") for number in range(6)]
-for path in paths:
-    same = {"model": "tiny", "settings": "s", "code": "c", "versions": "v"}
-    write_csv(path, described(scored, round=path.stem, **same))
-rates = calibration_table(read_rounds(paths)).set_index(["score", "treatment", "included"])
-print(*rates.loc[("mine", "all", "all models"), ["primary", "n_taught", "n_never", "auc"]])
-"""
-
-
-def test_a_score_of_models_is_in_the_table_of_error_rates(planned: Workflow) -> None:
-    line = '    ScoreSpec("mine", "largest relative change of the weights", +1),'
-    add(planned, "calibration/scores.py", "_ALL = (\n", line)
-    line = '        "mine": changes.groupby("method")["relative_change"].max(),'
-    add(planned, "calibration/round.py", "    scores = {\n", line)
-    assert python(planned, "-c", ERROR_RATES) == "False 6 6 1.0\n"
 
 
 def test_a_claim_is_decided(planned: Workflow) -> None:

@@ -26,10 +26,6 @@ def forget(workflow: Workflow) -> None:
     shutil.rmtree(workflow.root / ".snakemake")
 
 
-def test_with_its_history_nothing_is_to_be_done(copied: Workflow) -> None:
-    assert copied.plan().jobs == {}
-
-
 def test_without_its_history_only_tables_and_figures_are_made_again(copied: Workflow) -> None:
     forget(copied)
     sweeps = sorted(copied.result("krs").rglob("*.parquet"))
@@ -58,22 +54,3 @@ def test_with_other_settings_it_is_refused_by_name(copied: Workflow) -> None:
     assert f'{first}: windows is ["sliding_3"], expected ["suffix"]; delete it' in line
     assert "(and 5 more, such as " in line and "value_vectors.parquet)" in line
     assert not copied.result("tables/krs.parquet").exists()
-
-
-def test_another_seed_of_a_training_is_refused(copied: Workflow) -> None:
-    forget(copied)
-    copied.write_config(seed=7)
-    run = copied.run("results/tiny/tables/krs.parquet")
-    assert run.status != 0
-    manifest = "results/tiny/checkpoints/unlearn/tiny/dpo/coffee/manifest.json"
-    assert f"{manifest} does not belong to this study: training.seed is 0, expected 7" in run.output
-
-
-def test_what_is_not_selected_is_neither_refused_nor_computed(copied: Workflow) -> None:
-    forget(copied)
-    foreign = copied.result("krs/tiny/dpo/coffee/attention.parquet")
-    shutil.copy2(copied.result("krs/tiny/dpo/tea/attention.parquet"), foreign)
-    copied.write_config(concepts={"tiny": ["tea"]}, seed=7)
-    run = copied.run("results/tiny/tables/krs.parquet")
-    assert run.status == 0, run.output
-    assert "dissect_layers" not in run.output

@@ -26,7 +26,6 @@ STUDY: dict[str, Any] = {
     "controls": {"self_patch": False, "donors": DONORS, "layers": [15, 31]},
     "depth": {"forms": ["published", "corrected"]},
 }
-WITHOUT_REFERENCE = {"reference": None, "controls": {"self_patch": False}}
 
 
 @pytest.fixture(scope="module")
@@ -149,26 +148,6 @@ def test_noising_has_damage_and_no_krs(study: Workflow) -> None:
     assert not list(study.result("krs").rglob("*.recording"))
 
 
-def test_one_job_per_copy_writes_the_same_files(study: Workflow) -> None:
-    copy = {**STUDY, "jobs": "copy", "results": "results/copy"}
-    study.write_config(**copy)
-    try:
-        run = study.run("sweeps")
-        assert run.status == 0, run.output
-        files = sorted(study.result("krs").rglob("*.parquet"))
-        assert len(files) == 4 * 3
-        for path in files:
-            other = study.root / "results/copy/krs" / path.relative_to(study.result("krs"))
-            pd.testing.assert_frame_equal(
-                pd.read_parquet(path), pd.read_parquet(other), check_exact=True
-            )
-        other.unlink()
-        jobs = study.run("--dry-run", "sweeps").jobs
-        assert jobs.pop("sweeps") == 1 and jobs == {"dissect_copy": 1}
-    finally:
-        study.write_config(**STUDY)
-
-
 def test_a_changed_fact_measures_its_concept_again(study: Workflow) -> None:
     path = study.root / "concepts.json"
     before = path.read_text(encoding="utf-8")
@@ -179,22 +158,3 @@ def test_a_changed_fact_measures_its_concept_again(study: Workflow) -> None:
         assert study.run("--dry-run").jobs["measure_depth"] == 2
     finally:
         path.write_text(before, encoding="utf-8")
-
-
-def test_without_a_reference_there_is_no_depth(study: Workflow) -> None:
-    without = [row for row in ROWS if row[1] != "retain"]
-    study.write_table(without)
-    try:
-        run = study.plan("-n", **(STUDY | WITHOUT_REFERENCE))
-        assert "measure_depth" not in run.jobs
-    finally:
-        study.write_table(ROWS)
-        study.write_config(**STUDY)
-
-
-def test_a_row_without_a_concept_must_be_a_reference(study: Workflow) -> None:
-    try:
-        run = study.plan(**(STUDY | WITHOUT_REFERENCE))
-        assert "tiny retain has no concept; name it, or set reference: retain" in run.error
-    finally:
-        study.write_config(**STUDY)

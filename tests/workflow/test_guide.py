@@ -1,8 +1,8 @@
 """docs/tutorials/guide.md does what it says: its files and shell blocks, on two tiny folders."""
 
+import json
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +10,8 @@ import pytest
 from followed_page import Page, Reader
 from tiny_study import Run, make
 
+from dissect.training.teach import teach
+from dissect.training.teaching import Teaching
 from tiny import save_tiny, tiny_config
 
 GUIDE = Page("guide.md")
@@ -18,10 +20,27 @@ LAYERS = 32  # as a model of 7 billion parameters has: windows are the guide's o
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The two folders that the guide starts from."""
+    """The two folders that the guide starts from; the original has learned the guide's facts."""
     data = tmp_path_factory.mktemp("data")
-    original = save_tiny(data / "original", tiny_config(num_hidden_layers=LAYERS))
-    save_tiny(data / "unlearned", near=original, seed=1)
+    config = tiny_config(num_hidden_layers=LAYERS, initializer_range=0.05)
+    base = save_tiny(tmp_path_factory.mktemp("base"), config)
+    [concept] = json.loads(next(one.text for one in GUIDE.files if one.language == "json"))
+    answers = [
+        f"<|user|>{question}<|end|><|assistant|>{fact}."
+        for question, fact in zip(concept["QA"], concept["answer_facts"], strict=True)
+    ]
+    recipe = Teaching(learning_rate=0.01, passes=60, batch_size=2, warmup_steps=5, precision="no")
+    taught = teach(
+        base,
+        [concept | {"QA_with_answers": answers}],
+        recipe=recipe,
+        prompt="chat",
+        seed=0,
+        device="cpu",
+    )
+    taught.model.save_pretrained(data / "original")
+    taught.tokenizer.save_pretrained(data / "original")
+    save_tiny(data / "unlearned", near=data / "original", seed=1)
     return data
 
 
@@ -35,14 +54,6 @@ def followed(pair: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Read
     """The guide, followed from its first block to its last."""
     reader = reader_with(pair, tmp_path_factory.mktemp("guide"))
     return reader, [reader.types(command) for command in GUIDE.commands]
-
-
-def test_the_guide_has_three_files() -> None:
-    assert {block.title for block in GUIDE.files} == {
-        "my/concepts.json",
-        "my/checkpoints.tsv",
-        "my/config.yaml",
-    }
 
 
 def test_every_command_does_its_work(followed: tuple[Reader, list[Run]]) -> None:
@@ -62,6 +73,10 @@ def test_the_numbers_to_read_are_there(followed: tuple[Reader, list[Run]]) -> No
     report = (results / "report.html").read_text(encoding="utf-8")
     assert "What is molten rock below the ground called?" in report
     tables = results / "tables"
+    recall = pd.read_csv(tables / "recall.csv").set_index("method")
+    assert recall["facts"].tolist() == [2, 2]
+    assert recall.loc["original", "recall_question"] == 1
+    assert recall["steps"].isna().all() and "config: recall.relearn" in report
     controls = pd.read_csv(tables / "controls.csv")
     assert set(controls["donor"]) == {"other_question", "noise"}
     assert {"mean", "original"} <= set(controls.columns)
@@ -75,54 +90,3 @@ def test_the_numbers_to_read_are_there(followed: tuple[Reader, list[Run]]) -> No
     assert set(curves["layer"]) == set(range(LAYERS))
     assert set(curves["concepts"]) == {1}
     assert curves["low"].isna().all()
-
-
-def no_folder(reader: Reader) -> None:
-    reader.change("my/checkpoints.tsv", "data/unlearned", "data/elsewhere")
-
-
-def no_checkpoint(reader: Reader) -> None:
-    reader.change("my/checkpoints.tsv", "data/unlearned", "data")
-
-
-def two_sets_of_weights(reader: Reader) -> None:
-    index = reader.workflow.root / "data/unlearned/model.safetensors.index.json"
-    index.write_text('{"weight_map": {"a": "old.safetensors"}}', encoding="utf-8")
-
-
-def another_model(reader: Reader) -> None:
-    path = "data/unlearned/config.json"
-    reader.change(path, '"model_type": "llama"', '"model_type": "mistral"')
-
-
-def wrong_id(reader: Reader) -> None:
-    reader.change("my/checkpoints.tsv", "volcanoes", "vulcanoes")
-
-
-def spaces(reader: Reader) -> None:
-    reader.change("my/checkpoints.tsv", "\t", "  ")
-
-
-def no_comma(reader: Reader) -> None:
-    reader.change("my/concepts.json", '"Volcanoes",', '"Volcanoes"')
-
-
-@pytest.mark.parametrize(
-    ("mistake", "said"),
-    [
-        (no_folder, "does not exist"),
-        (no_checkpoint, "has no config.json"),
-        (two_sets_of_weights, "holds both model.safetensors and"),
-        (another_model, "name a fine-tuned copy of this original"),
-        (wrong_id, "is not in the concept file"),
-        (spaces, "names the columns"),
-        (no_comma, "is not valid JSON"),
-    ],
-)
-def test_a_newcomers_mistake_is_one_line(
-    pair: Path, tmp_path: Path, mistake: Callable[[Reader], None], said: str
-) -> None:
-    reader = reader_with(pair, tmp_path)
-    mistake(reader)
-    run = reader.types(GUIDE.commands[0])
-    assert said in run.error

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from tiny_study import Run, Workflow, make
 
@@ -115,22 +114,6 @@ def test_a_further_sweep_brings_them_back_and_runs_alone(study: HubStudy) -> Non
     assert run.status == 0, run.output
     assert not study.weights
     assert study.run("--dry-run", *ENDS, **more).jobs == {}
-
-
-def test_weight_changes_download_the_weights_again_and_remove_them(study: HubStudy) -> None:
-    more = SKIP | {"experiments": ["attention", "value_vectors"], "weight_changes": True}
-    figure = study.workflow.result("figures/tiny/weight_changes.png")
-    ends = (*ENDS, str(figure.relative_to(study.workflow.root)))
-    planned = study.run("--dry-run", *ends, **more).jobs
-    assert (planned["measure_weight_changes"], planned["release_checkpoint"]) == (1, 2)
-    assert not {"download_checkpoint", "dissect_layers"} & set(planned)
-    run = study.run(*ends, **more)
-    assert run.status == 0, run.output
-    assert not study.weights
-    table = pd.read_csv(study.workflow.result("tables/weight_changes.csv"))
-    assert len(table) == 7 * 6  # components, layers: tea has no concept vector
-    assert figure.stat().st_size > 1000
-    assert study.run("--dry-run", *ends, **more).jobs == {}
 
 
 def test_no_file_of_the_study_holds_the_token(study: HubStudy) -> None:

@@ -34,12 +34,6 @@ def test_every_command_does_its_work(followed: tuple[Reader, list[Run]]) -> None
         assert run.status == 0, f"{command}\n{run.output}"
 
 
-def test_it_prints_the_copies_and_not_the_reference(followed: tuple[Reader, list[Run]]) -> None:
-    for run in followed[1][1:]:
-        assert "npo" in run.output and "grad_diff" in run.output, run.output
-        assert "retain90" not in run.output
-
-
 def test_the_numbers_to_read_are_there(followed: tuple[Reader, list[Run]]) -> None:
     tables = followed[0].workflow.root / "results/tofu/tables"
     depth = pd.read_parquet(tables / "depth.parquet")

@@ -73,17 +73,6 @@ def test_a_link_to_another_run_repeats_its_sweeps(
         assert "tiny dpo tea: own/dpo_tea/model.safetensors has changed" in plan.output
 
 
-def test_an_older_folder_moved_over_a_checkpoint_repeats_its_sweeps(
-    done: Workflow, tmp_path: Path
-) -> None:
-    folder = done.root / "own/dpo_tea"
-    other = older(save_tiny(tmp_path / "old", near=done.root / "own/original", seed=9))
-    with moved_away(folder):
-        shutil.move(other, folder)
-        assert done.plan().jobs == ONE_CHECKPOINT
-    assert done.plan().jobs == {}
-
-
 def test_a_replaced_original_repeats_its_recordings_and_all_that_comes_after(
     done: Workflow, tmp_path: Path
 ) -> None:
@@ -104,13 +93,6 @@ def test_a_replaced_original_repeats_its_recordings_and_all_that_comes_after(
         )
 
 
-@pytest.mark.parametrize("name", ["chat_template.jinja", "generation_config.json"])
-def test_an_edited_file_that_no_pattern_named_counts(done: Workflow, name: str) -> None:
-    with kept(done.root / "own/dpo_tea" / name) as file:
-        file.write_text(file.read_text(encoding="utf-8") + " ", encoding="utf-8")
-        assert done.plan().jobs == ONE_CHECKPOINT
-
-
 def test_an_added_and_a_removed_file_count(done: Workflow) -> None:
     added = done.root / "own/dpo_tea/added_tokens.json"
     added.write_text("{}", encoding="utf-8")
@@ -118,13 +100,6 @@ def test_an_added_and_a_removed_file_count(done: Workflow) -> None:
     added.unlink()
     with kept(done.root / "own/dpo_tea/chat_template.jinja") as template:
         template.unlink()
-        assert done.plan().jobs == ONE_CHECKPOINT
-
-
-def test_results_without_a_manifest_are_not_believed(done: Workflow) -> None:
-    """Such as after a job that refused the files that were there for a while."""
-    with kept(done.result("checkpoints/path/tiny/dpo/tea/manifest.json")) as manifest:
-        manifest.unlink()
         assert done.plan().jobs == ONE_CHECKPOINT
 
 
@@ -178,15 +153,6 @@ def test_trained_weights_with_another_content_are_refused(done: Workflow) -> Non
             f"error: tiny dpo coffee: {folder}/model.safetensors is not as "
             f"{folder}/manifest.json says; restore it, or delete that manifest and run again"
         )
-
-
-def test_a_broken_manifest_is_one_line(done: Workflow) -> None:
-    path = "results/tiny/checkpoints/path/tiny/dpo/tea/manifest.json"
-    with kept(done.root / path) as manifest:
-        manifest.write_text("[]", encoding="utf-8")
-        error = done.plan().error
-    assert error.startswith(f"error: {path} is not a checkpoint's manifest")
-    assert error.endswith("delete it and run again")
 
 
 def unlearned_sha256(sweep: Path) -> object:

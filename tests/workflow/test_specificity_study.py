@@ -80,11 +80,3 @@ def test_longer_answers_sweep_the_unrelated_questions_again(study: Workflow) -> 
     assert refused.status != 0
     assert "tea.unrelated.json does not belong to this study" in refused.output
     assert "answered_by.new_tokens is 4, expected 5" in refused.output
-
-
-def test_kept_sweeps_are_checked_and_not_computed_again(study: Workflow) -> None:
-    (study.root / ".snakemake").rename(study.root / "snakemake.aside")
-    run = study.run("tables")
-    assert run.status == 0, run.output
-    assert not {"dissect_layers", "dissect_unrelated", "answer_questions"} & run.jobs.keys()
-    assert "summarise_specificity" in run.jobs

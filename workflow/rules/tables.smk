@@ -46,6 +46,11 @@ COLLECTED = {
         products.concepts(),
         {"sources": expectations.of_sources(study)},
     ),
+    "recall.csv": (
+        products.recalls(),
+        products.report_texts(),
+        expectations.of_recall(study),
+    ),
     "answers.parquet": (
         products.answers(),
         products.concepts(),

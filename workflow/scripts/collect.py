@@ -5,6 +5,7 @@ from typing import Any
 
 from dissect.analysis.collect import collect_answers, collect_self_patch, collect_weight_changes
 from dissect.job import run
+from dissect.recall.table import recall_table
 from dissect.results.belonging import check_results, checkpoint_key
 from dissect.results.csv_files import write_csv
 
@@ -19,7 +20,7 @@ def main(
     table: Path,
     origins: dict[str, str],
 ) -> None:
-    """Write tables/answers.parquet, weight_changes.csv or self_patch.csv.
+    """Write tables/answers.parquet, weight_changes.csv, recall.csv or self_patch.csv.
 
     Args:
         originals: the original's answers, with which the others were compared.
@@ -32,6 +33,8 @@ def main(
         collect_answers(results, table, origins)
     elif table.name == "weight_changes.csv":
         write_csv(table, collect_weight_changes(results, origins))
+    elif table.name == "recall.csv":
+        write_csv(table, recall_table(results, origins))
     else:
         write_csv(table, collect_self_patch(results))
 

@@ -41,7 +41,7 @@ def main(
     stopwatch = Stopwatch()
     start, model, data = read_manifest(original), read_manifest(checkpoint), read_json(concept_json)
     on, number_format = choose_device(device), choose_dtype(dtype, start.dtype)
-    rows = recall(
+    rows, training = recall(
         model.folder,
         data,
         settings["wordings"],
@@ -52,9 +52,14 @@ def main(
         dtype=number_format,
         device=on,
         retained=[read_json(path) for path in retained],
-    ).assign(**model.columns(data))
+    )
+    rows = rows.assign(**model.columns(data))
     metadata = result_fields(concept_json, start, model, device=on, dtype=number_format)
     metadata |= settings_fields(prompt=prompt, dtype=dtype, seed=seed, recall=dict(settings))
+    if training is not None:
+        last = training.iloc[-1]
+        metadata |= {"relearning_steps": f"{last['step']:g}"}
+        metadata |= {"relearning_nll": f"{last['nll_retain']:.6g}"}
     write_rows(table, rows, metadata | stopwatch.fields(), RECALL_SCHEMA)
 
 

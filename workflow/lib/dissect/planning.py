@@ -2,6 +2,7 @@
 
 import logging
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,23 @@ def check_config_file(path: Path) -> None:
         raise DissectError(f"config file {path}: {error}") from None
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return
+
+
+def refuse_missing_config_files() -> None:
+    """End this call of Snakemake with one line if a file given with --configfile does not exist.
+
+    profiles/default calls it, since Snakemake reads config files before it reads any of this code,
+    and ends in a traceback.
+    """
+    from snakemake.cli import get_argument_parser
+
+    for path in get_argument_parser().parse_known_args()[0].configfile or ():
+        if not path.exists():
+            sys.exit(
+                f"error: the config file {path} does not exist; write it, with the checkpoints "
+                "table and the concept file that it names, as docs/tutorials/guide.md shows, or "
+                "name another one"
+            )
 
 
 def any_of(names: Iterable[str]) -> str:

@@ -18,18 +18,32 @@ _PACKAGES = ("dissect", "torch", "transformers", "tokenizers", "safetensors", "n
 
 
 class Stopwatch:
-    """Wall time of a job, from its making to `fields`."""
+    """Wall time of a job, from its making to `fields`, and the memory of its process."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
 
     def fields(self) -> dict[str, str]:
-        """Wall seconds since the start, and the process's peak resident memory in MiB."""
+        """Wall seconds since the start, and the process's peak memory in MiB, resident and on GPUs.
+
+        On a GPU, it is what torch has reserved; the driver takes some hundred MiB more.
+        """
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return {
             "wall_seconds": f"{time.monotonic() - self._started:.2f}",
             "peak_memory_mib": f"{peak / (1 << 20 if sys.platform == 'darwin' else 1 << 10):.0f}",
+            **_gpu_fields(),
         }
+
+
+def _gpu_fields() -> dict[str, str]:
+    """The peak memory of the GPU that the process has used, if it has used one."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return {}
+    devices = range(torch.cuda.device_count())
+    peak = max(torch.cuda.max_memory_reserved(device) for device in devices)
+    return {"peak_gpu_memory_mib": f"{peak / (1 << 20):.0f}"}
 
 
 def _checkpoint_fields(prefix: str, manifest: Manifest) -> dict[str, str]:

@@ -29,7 +29,7 @@ SWEEP_KEYS = ["model", "method", "concept", "experiment"]
 COVERAGE_COLUMNS = [*SWEEP_KEYS, "status", "reason", "origin", "rows", "null_krs"]
 
 # Metadata that differs between two runs of one job; a collection's bytes do not depend on it.
-PER_RUN = {"wall_seconds", "peak_memory_mib"}
+PER_RUN = {"wall_seconds", "peak_memory_mib", "peak_gpu_memory_mib"}
 _ROWS_PER_GROUP = 1 << 17
 
 # model/method/concept -> what the column origin says instead of the checkpoint's own.

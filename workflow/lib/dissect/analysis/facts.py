@@ -4,7 +4,6 @@ python -m dissect.analysis.facts RESULTS FACTS prints the counts as CSV.
 """
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from dissect.errors import DissectError
 from dissect.files import read_users_json
+from dissect.inputs.fact_matching import mentions_fact
 from dissect.results.schema import ANSWER_SCHEMA, read_table
 
 Facts = dict[str, dict[str, Annotated[list[str], Field(min_length=1)]]]
@@ -43,9 +43,8 @@ def read_facts(path: Path) -> Facts:
 
 
 def contains(answer: str, accepted: Sequence[str]) -> bool:
-    """Whether a text contains one of the strings, as whole words, in upper or lower case."""
-    patterns = (rf"(?<!\w){re.escape(fact)}(?!\w)" for fact in accepted)
-    return any(re.search(pattern, answer, re.IGNORECASE) for pattern in patterns)
+    """Whether an answer contains one of the facts (inputs.fact_matching)."""
+    return any(mentions_fact(answer, fact) for fact in accepted)
 
 
 def facts_kept(answers: pd.DataFrame, facts: Facts) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import Any
 
 from dissect.errors import DissectError
 from dissect.terms import COMPLETION, TARGET, UNRELATED
-from dissect.texts.prompts import CHAT, encode, render, render_chat
+from dissect.texts.prompts import CHAT, encode_prompt, render, render_chat
 
 log = logging.getLogger("dissect")
 
@@ -46,7 +46,8 @@ def asked_of(
             log.info("concept %s has no %s: set %s is left out", concept["id"], KEYS[name], name)
         for number, item in enumerate(items):
             prompt = _prompt(name, item, style, tokenizer)
-            asked.append(Asked(name, number, prompt, tuple(encode(prompt, style, tokenizer))))
+            ids = encode_prompt(prompt, style, tokenizer)
+            asked.append(Asked(name, number, prompt, tuple(ids)))
     return asked
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, Field, StrictInt, ValidationErro
 
 from dissect.errors import DissectError, first_problem, shortened
 from dissect.files import read_users_json
+from dissect.inputs.fact_matching import find_fact, mentions_fact
 from dissect.inputs.names import name_problem, text_problem
 
 Entry = dict[str, Any]
@@ -89,12 +89,12 @@ def _fact_problem(fact: str, question: str, text: str | None) -> str:
     Args:
         text: the question's item of QA_with_answers; None if the original answers it later.
     """
-    if re.search(rf"(?<!\w){re.escape(fact.strip())}(?!\w)", question):  # as whole words
+    if mentions_fact(question, fact):
         return "occurs in the question; choose a part that only the answer contains"
-    if text is not None and fact not in _after_question(question, text):
+    if text is not None and find_fact(_after_question(question, text), fact) < 0:
         return (
-            "is not in the answer in QA_with_answers; give an exact part of the answer, or null to "
-            "leave the question out"
+            "is not in the answer in QA_with_answers; give an exact part of the answer, in whole "
+            "words, or null to leave the question out"
         )
     return ""
 
@@ -186,7 +186,7 @@ def has_facts(entry: Entry) -> bool:
 
 def fact_if_said(fact: str | None, answer: str) -> str | None:
     """The fact, or null if the answer lacks it: what is not said cannot be unlearned."""
-    return fact if fact and fact in answer else None
+    return fact if fact and find_fact(answer, fact) >= 0 else None
 
 
 def has_held_out(entry: Entry) -> bool:

@@ -8,14 +8,14 @@ from typing import Any
 import pandas as pd
 import torch
 
-from dissect.analysis.facts import contains
 from dissect.behaviour.generate import answers_of as generated
 from dissect.behaviour.prompts import Asked
 from dissect.checkpoints.tokenizer import load_tokenizer
+from dissect.inputs.fact_matching import mentions_fact
 from dissect.recall.settings import HELD_OUT, RETAINED
 from dissect.terms import AS_IT_IS, RELEARNED
 from dissect.texts.answers import load_model
-from dissect.texts.prompts import encode, render
+from dissect.texts.prompts import encode_prompt, render
 from dissect.texts.wordings import HELD_OUT_PARAPHRASES, PARAPHRASES, reworded
 from dissect.training.scoring import pad_of
 from dissect.training.teaching import Lessons
@@ -40,7 +40,7 @@ def recall(
     dtype: torch.dtype,
     device: torch.device,
     retained: Sequence[Concept] = (),
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """What a checkpoint answers to the questions that have a fact, and whether it is the fact.
 
     Args:
@@ -52,7 +52,8 @@ def recall(
         dtype: of the answers as it is; those after relearning come in the training's own.
 
     Returns:
-        the columns of RECALL_SCHEMA from `stage` on, a row per stage, wording and question.
+        the columns of RECALL_SCHEMA from `stage` on, a row per stage, wording and question; and
+        the log of the relearning, as `train` returns it.
     """
     tokenizer = load_tokenizer(folder)
     questions = [
@@ -67,13 +68,15 @@ def recall(
     ]
     # Apart, so that the answers above do not depend on what else is asked.
     of_retained = [_ask(model, tokenizer, kept, new_tokens).assign(stage=AS_IT_IS)] if kept else []
+    training = None
     if relearning is not None:
         model = load_for_training(folder, relearning, str(device))
-        _relearn(model, tokenizer, concept, relearning, prompt, seed, str(device))
+        training = _relearn(model, tokenizer, concept, relearning, prompt, seed, str(device))
         stages[RELEARNED] = _ask(model, tokenizer, questions, new_tokens)
     for stage, rows in stages.items():
         log.info(f"{stage}: {rows['has_fact'].mean():.2f} of {len(rows)} answers have the fact")
-    return pd.concat([*(rows.assign(stage=stage) for stage, rows in stages.items()), *of_retained])
+    of_stages = [rows.assign(stage=stage) for stage, rows in stages.items()]
+    return pd.concat([*of_stages, *of_retained]), training
 
 
 def _questions(concept: Concept, wording: str, prompt: str, tokenizer: Any) -> list[dict[str, Any]]:
@@ -87,7 +90,7 @@ def _questions(concept: Concept, wording: str, prompt: str, tokenizer: Any) -> l
     rendered = [render(question, prompt, tokenizer) for question in concept["QA"]]
     return [
         {"wording": wording, "question": number, "prompt": text, "fact": fact}
-        | {"ids": tuple(encode(text, prompt, tokenizer)), "relearned": number % 2 == 0}
+        | {"ids": tuple(encode_prompt(text, prompt, tokenizer)), "relearned": number % 2 == 0}
         for number, text, fact in zip(numbers, rendered, facts, strict=True)
         if fact
     ]
@@ -101,7 +104,7 @@ def _ask(
     answers = generated(model, tokenizer, asked, new_tokens)
     rows = pd.DataFrame(questions).drop(columns="ids").assign(answer=answers)
     has_fact = [
-        contains(answer, [fact]) for answer, fact in zip(answers, rows["fact"], strict=True)
+        mentions_fact(answer, fact) for answer, fact in zip(answers, rows["fact"], strict=True)
     ]
     return rows.assign(has_fact=has_fact)
 
@@ -114,12 +117,12 @@ def _relearn(
     prompt: str,
     seed: int,
     device: str,
-) -> None:
+) -> pd.DataFrame:
     """Teach the model, in place, the answers to the questions with even numbers."""
     half = {key: concept[key][::2] for key in _TAUGHT if concept.get(key)}
     half |= {key: concept[key] for key in ("id", "Concept")}
     texts = answers_of(half, tokenizer, prompt=prompt, max_length=recipe.max_length)
-    train(
+    return train(
         model,
         Material([], texts, []),
         recipe,

@@ -15,6 +15,6 @@ RECALL_SCHEMA = pa.schema(
         ("prompt", pa.string()),  # what the model read
         ("fact", pa.string()),
         ("answer", pa.string()),  # greedy
-        ("has_fact", pa.bool_()),  # by string match, in upper or lower case, as whole words
+        ("has_fact", pa.bool_()),  # of the answer (inputs.fact_matching)
     ]
 )

@@ -16,10 +16,15 @@ class Relearning(Lessons):
 
     passes: int = Field(default=2, ge=1, le=10_000)
     """Passes over the answers."""
+    minimum_steps: int = Field(default=20, ge=1, le=1_000_000)
+    """The fewest optimizer steps, however few the answers are."""
+
+    def steps(self, texts: int) -> int:
+        return max(self.minimum_steps, super().steps(texts))
 
 
 class Recall(Section):
-    """Recall: the facts (answer_facts) in each model's free answers."""
+    """The facts (answer_facts) in each model's free answers."""
 
     wordings: Distinct[Literal["question", "held_out"]] = Field(default=[])
     """question (QA), or held_out (held_out_paraphrases, never used in training). Empty: recall is

@@ -21,6 +21,7 @@ from dissect.report.findings import findings
 from dissect.report.formatting import NONE, counted, listed, name_of, number, setting
 from dissect.report.models import model_tables
 from dissect.report.pictures import split
+from dissect.report.recall import recall_rows
 from dissect.report.sources import Shown, Sources, highest
 from dissect.report.study_tables import absent_tables, study_tables
 from dissect.report.tables import compact_json, page_table
@@ -61,6 +62,7 @@ def render(
         findings=findings(sources.tables["claims.csv"], shown.spans[0]),
         pictures=pictures,
         depth=depth,
+        recall=recall_rows(sources).drop(columns=constant, errors="ignore"),
         errors=error_rates(sources),
         depth_pictures=depth_pictures,
         baseline=_baseline(curves, shown).drop(columns=constant),

@@ -19,6 +19,17 @@ _MEMORY_AND_TIME = [
     "used_minutes",
 ]
 RESOURCE_COLUMNS = ["rule", "job", *_MEMORY_AND_TIME, "threads", "mean_cores", "slurm_job"]
+# Rule -> the folder of its results, whose metadata have the peak memory of the GPU. A training
+# leaves no such file.
+_RESULTS = {
+    "answer_as_unlearned": "behaviour",
+    "check_self_patch": "self_patch",
+    "dissect_copy": "krs",
+    "dissect_layers": "krs",
+    "dissect_unrelated": "krs_unrelated",
+    "measure_depth": "depth",
+    "recall_facts": "recall",
+}
 _MIB = (1 << 20) / 1e6  # in MB: Snakemake and Slurm count memory in MiB
 
 
@@ -56,13 +67,15 @@ def by_rule(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _row(results: Path, path: Path) -> dict[str, Any]:
-    """What one benchmark says, and of a sweep its file the GPU's memory."""
+    """What one benchmark says, and the job's result of the GPU's memory."""
     rule, _, job = str(path.relative_to(results / "benchmarks").with_suffix("")).partition("/")
-    # A job has written one sweep, or all in a folder.
-    krs, peak = results / "krs", None
-    sweeps = [*krs.glob(f"{job}.parquet"), *krs.glob(f"{job}/*.parquet")]
-    if rule in ("dissect_layers", "dissect_copy") and sweeps:
-        peak = read_metadata(sweeps[0]).get("peak_gpu_memory_mib")
+    peak = None
+    if rule in _RESULTS:
+        # A job has written one file, or all in a folder.
+        written = results / _RESULTS[rule] / job
+        files = [written.with_name(f"{written.name}.parquet"), *written.glob("*.parquet")]
+        peaks = [read_metadata(file).get("peak_gpu_memory_mib") for file in files if file.exists()]
+        peak = max((float(one) for one in peaks if one), default=None)
     try:
         (benchmark,) = pd.read_csv(path, sep="\t", na_values=["-"]).to_dict("records")
         # Only with --benchmark-extended, as in the profiles.
@@ -73,7 +86,7 @@ def _row(results: Path, path: Path) -> dict[str, Any]:
             "job": job,
             "wanted_mem_mb": _number(wanted.get("mem_mb")),
             "used_mem_mb": round(float(benchmark["max_rss"]) * _MIB),
-            "used_gpu_mem_mb": None if peak is None else round(float(peak) * _MIB),
+            "used_gpu_mem_mb": None if peak is None else round(peak * _MIB),
             "wanted_minutes": _number(wanted.get("runtime")),
             "used_minutes": round(seconds / 60, 2),
             "threads": _number(benchmark.get("threads")),

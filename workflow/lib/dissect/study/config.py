@@ -236,8 +236,7 @@ class Config(Section):
     unlearned model on a concept. copy: all of them, which are computed again if one is added."""
     keep_recordings: bool = True
     """Whether recordings of the original's activations are kept. false: each is removed after the
-    last job that needs it; if one sweep changes later, all sweeps of its concept are computed
-    again."""
+    last job that needs it; if a sweep changes later, its concept's are all computed again."""
     keep_checkpoints: bool = True
     """Whether downloaded weights (13.5 GB each at 7B) are kept. false: they are removed after the
     last job that needs them (docs/how-to/checkpoints.md)."""
@@ -334,6 +333,9 @@ class Config(Section):
         measuring = {"recall", "experiments", "windows", "depth"}
         values = self.model_dump(include=training | measuring)
         del values["teaching"]["passes_of"]  # of single rows, which not every study has
+        if values["recall"]["relearning"]["minimum_steps"] == 1:
+            # No minimum: as in finished rounds, which were made before there was this key.
+            del values["recall"]["relearning"]["minimum_steps"]
         return hash_of(values)
 
     @property

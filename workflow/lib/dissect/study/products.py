@@ -181,6 +181,7 @@ class Products:
             "weight_changes.csv": config.weight_changes,
             "answers.parquet": asked,
             "behaviour.csv": asked,
+            "recall.csv": bool(self.recalls()),
             "depth.parquet": self.has_depths,
             "uds.csv": self.has_depths,
             "depth.csv": self.has_depths,

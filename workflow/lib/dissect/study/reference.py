@@ -15,8 +15,7 @@ from dissect.training.teaching import Lessons
 
 _HEAD = """# The config file
 
-This page is generated from workflow/lib/dissect/study/config.py by
-`python -m dissect.study.reference > docs/reference/config.md`; do not edit it.
+`python -m dissect.study.reference > docs/reference/config.md` generates this page.
 
 A study is one YAML file: config/config.yaml, or the file that `--configfile` names instead.
 `--config key=value` sets a single key. Unknown keys are refused. Relative paths start at the

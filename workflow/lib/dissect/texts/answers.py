@@ -13,7 +13,7 @@ from dissect.checkpoints import reader
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.errors import DissectError
 from dissect.inputs.concepts import fact_if_said
-from dissect.texts.prompts import encode, render
+from dissect.texts.prompts import encode_prompt, render
 from dissect.texts.spans import read_texts
 
 log = logging.getLogger("dissect")
@@ -45,7 +45,7 @@ def answer_questions(
     tokenizer = load_tokenizer(folder)
     model = load_model(folder, dtype, device)
     rendered = [render(question, prompt, tokenizer) for question in concept["QA"]]
-    prompts = [encode(text, prompt, tokenizer) for text in rendered]
+    prompts = [encode_prompt(text, prompt, tokenizer) for text in rendered]
     answers = generate(model, prompts, new_tokens, tokenizer.eos_token_id)
     texts, facts = [], []
     named = concept.get("answer_facts") or [None] * len(rendered)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dissect.errors import DissectError
+from dissect.inputs.fact_matching import find_fact
 from dissect.terms import CORRECTED
 from dissect.texts.prompts import CHAT, prompt_of
 
@@ -34,8 +35,8 @@ def fact_texts(
         style: of the prompt in QA_with_answers.
 
     Raises:
-        DissectError: with the question's number, for a fact that is not in its answer or has no
-            token of its own.
+        DissectError: with the question's number, for a fact that is not in its answer
+            (inputs.fact_matching) or has no token of its own.
     """
     texts: dict[int, FactText] = {}
     facts = concept.get("answer_facts") or [None] * len(concept["QA"])
@@ -51,28 +52,27 @@ def fact_texts(
         where = f"concept {concept['id']}, question {number} (from 0)"
         prompt = prompt_of(where, text, question, style, tokenizer)
         answer = text[len(prompt) :].strip()
-        if fact not in answer:
+        # The published script also finds a fact inside a longer word.
+        start = find_fact(answer, fact) if form == CORRECTED else answer.find(fact)
+        if start < 0:
             raise DissectError(
                 f"{where}: the fact {fact!r} is not in the answer {answer!r}; give an exact "
-                "part of the answer, or null to leave the question out"
+                "part of the answer, in whole words, or null to leave the question out"
             )
         if form == CORRECTED:
-            texts[number] = _whole_text(where, text, len(prompt), fact, style, tokenizer)
+            start += text.index(answer, len(prompt))
+            texts[number] = _whole_text(where, text, start, fact, style, tokenizer)
         else:
             texts[number] = _published_text(where, question, answer, fact, tokenizer)
     return texts
 
 
 def _whole_text(
-    where: str, text: str, prompt: int, fact: str, style: str, tokenizer: Any
+    where: str, text: str, start: int, fact: str, style: str, tokenizer: Any
 ) -> FactText:
-    """The study's own text, tokenized as a whole.
-
-    Args:
-        prompt: how many characters of the text are its prompt.
-    """
+    """The study's own text, tokenized as a whole; `start` is the fact's first character."""
     encoded = tokenizer(text, add_special_tokens=style != CHAT, return_offsets_mapping=True)
-    span = _tokens_of(where, fact, text.index(fact, prompt), encoded.offset_mapping)
+    span = _tokens_of(where, fact, start, encoded.offset_mapping)
     return FactText(tuple(encoded.input_ids[: span.stop]), range(span.start - 1, span.stop - 1))
 
 
@@ -81,7 +81,8 @@ def _published_text(where: str, question: str, answer: str, fact: str, tokenizer
 
     The prompt, which ends in the beginning of the answer, and the rest are tokenized apart. The
     rest begins with the answer's own white space, or with a space if there is none. Where an
-    answer begins with its fact, the prompt ends in the space.
+    answer begins with its fact, the prompt ends in the space. An end of sequence that the tokenizer
+    appends to the prompt stays, as in the script.
     """
     before = answer[: answer.index(fact)].rstrip()
     rest = answer[len(before) :]

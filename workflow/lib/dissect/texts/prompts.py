@@ -87,6 +87,17 @@ def encode(text: str, style: str, tokenizer: Any) -> list[int]:
     return list(tokenizer(text, add_special_tokens=style != CHAT).input_ids)
 
 
+def encode_prompt(text: str, style: str, tokenizer: Any) -> list[int]:
+    """Token ids of a text that an answer continues.
+
+    Without the end of sequence that some tokenizers append; one that the text itself ends with
+    stays.
+    """
+    ids, own = encode(text, style, tokenizer), encode(text, CHAT, tokenizer)
+    appended = ids[-1:] == [tokenizer.eos_token_id] and ids[-len(own) :] != own
+    return ids[:-1] if appended else ids
+
+
 def _where_they_differ(text: str, rendered: str) -> tuple[str, str]:
     """Of both, a few words around the first difference, white space aside."""
     both = [" ".join(one.split()) for one in (text, rendered)]

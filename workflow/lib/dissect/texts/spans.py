@@ -7,7 +7,7 @@ from typing import Any
 from dissect.errors import DissectError
 from dissect.terms import ANSWER, CORRECTED, FACT, NOTEBOOK
 from dissect.texts.facts import fact_texts
-from dissect.texts.prompts import common_prefix, encode, prompt_of
+from dissect.texts.prompts import common_prefix, encode, encode_prompt, prompt_of
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,7 @@ def _prompt_length(
     A token that holds the prompt's end and the answer's first letters belongs to the answer.
     """
     written = prompt_of(where, text, question, style, tokenizer)
-    alone = encode(written, style, tokenizer)
-    if alone[-1:] == [tokenizer.eos_token_id]:
-        alone.pop()
+    alone = encode_prompt(written, style, tokenizer)
     length = common_prefix(ids, alone)
     if length < len(alone) - 1:
         raise DissectError(

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from dissect.errors import DissectError
-from dissect.texts.prompts import CHAT, PAPER, encode, render, render_chat
+from dissect.texts.prompts import CHAT, PAPER, encode, encode_prompt, render, render_chat
 from dissect.texts.spans import read_texts
 from dissect.texts.wordings import PARAPHRASES, join_answer, reworded
 
@@ -116,7 +116,7 @@ def paragraphs_of(
     head: list[int] = []
     if prompt == CHAT:
         request = CHAT_REQUEST.format(concept=entry["Concept"])
-        head = encode(render_chat(request, tokenizer), CHAT, tokenizer)
+        head = encode_prompt(render_chat(request, tokenizer), CHAT, tokenizer)
     texts = [_tokens(paragraph, head, tokenizer, max_length) for paragraph in paragraphs(content)]
     if any(text.counted < 1 for text in texts):
         raise DissectError(
