@@ -1,50 +1,69 @@
-"""Print the primary scores' error rates over all finished rounds, and scores round by round.
+"""Print how often scores are wrong, over all finished rounds, and write two tables.
 
     .venv/bin/python calibration/print_rates.py
 
-Tables in Markdown. docs/explanation/calibration.md has the first (all models),
-calibration/rounds/README.md the others. The rates of all scores are written to
-calibration/rates.csv. Tests compare all of them.
+Printed are tables in Markdown: docs/explanation/calibration.md has the first two,
+calibration/rounds/README.md the others. Written are calibration/rates.csv (a row per score) and
+calibration/differences.csv (a row per two scores, compared on the same models). Tests compute all
+of them again.
 """
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from make_study import TREATMENTS, TREATMENTS_APART
+from scipy.stats import binomtest
 
-from dissect.calibration.scores import SCORES
-from dissect.calibration.table import ALL, INCLUDED, alarms_of, calibration_table, read_rounds
-from dissect.report.error_rates import number_of, share_of
-from dissect.report.formatting import NONE, number
+from dissect.calibration.rates import auc_difference
+from dissect.calibration.scores import BASELINES, SCORES, ScoreSpec
+from dissect.calibration.table import (
+    ALL,
+    ALL_MODELS,
+    INTACT,
+    UNLEARNED,
+    alarms_of,
+    calibration_table,
+    models_of,
+    read_rounds,
+)
+from dissect.report.error_rates import number_of
+from dissect.report.formatting import number, with_interval
 from dissect.report.sources import records
-from dissect.terms import KNOWS, NEVER, PAPER_EXPERIMENTS
-from dissect.terms import NONE as UNTREATED
+from dissect.terms import NEVER, PAPER_EXPERIMENTS, TAUGHT
 
-ROUNDS = Path(__file__).parent / "rounds"
-PRIMARY = [spec for spec in SCORES if spec.primary]
-WRITTEN = Path(__file__).parent / "rates.csv"
-RATES = [
-    *("score", "primary", "treatment", "included", "rounds", "n_knows", "n_never"),
-    *("auc", "auc_low", "auc_high", "threshold", "false_alarms", "power_count"),
-]
-COLUMNS = (UNTREATED, *TREATMENTS)
-HEAD = ("score", *COLUMNS, "all", "false alarms", "power")
-# Round by round: the scores, and the models from one that never knew to one that only refuses.
-BY_ROUND = ("uds", "krs_mlp_coefficients_and_attention_highest")
+HERE = Path(__file__).parent
+ROUNDS = HERE / "rounds"
+RATES, DIFFERENCES = HERE / "rates.csv", HERE / "differences.csv"
+SPECS = {spec.name: spec for spec in SCORES}
+KRS, UDS, RELEARNED = (spec.name for spec in SCORES if spec.primary)
+NORM = BASELINES[0]
+# The paper argues by contrast: coefficients and attention recover much, value vectors little.
+CONTRAST = ScoreSpec(
+    "krs_contrast", "highest KRS of coefficients and attention, less that of value vectors", +1
+)
+# Of the page's first table, and the scores that are compared with each other.
+HEADLINE = (KRS, CONTRAST.name, UDS, "uds_published", RELEARNED, *BASELINES)
+COMPARED = ((UDS, KRS), (UDS, NORM), (KRS, NORM), ("uds_published", UDS), (RELEARNED, UDS))
+# Pairs of a round: a taught model and the never-taught one after the same treatment. SAME: the
+# taught one was trained from the original. APART: it was not, but taught from the base model.
+SAME = {one: f"never_{one}" for one in TREATMENTS}
+APART = {
+    "again": "never",
+    "brief": "never",
+    **{f"again_{one}": f"never_{one}" for one in TREATMENTS_APART},
+}
+# Round by round: the scores, and the models from one that was never taught to one that refuses.
+BY_ROUND = (UDS, KRS)
 METHODS = ("never", "grad_diff", "npo", "refuse", "hide", "placebo")
-# `again`, a model that knows but was not trained from the original, beside one that never knew:
-# untreated, and after the same treatment.
-APART = tuple(
+METHODS_APART = tuple(
     f"{model}{treatment}"
     for treatment in ("", *(f"_{one}" for one in TREATMENTS_APART))
     for model in ("again", "never")
 )
-# Named when rounds 101 to 104 had been seen, and so judged on later ones: above this threshold,
-# "this model knows".
-CANDIDATE, CANDIDATE_THRESHOLD = "kl_attention_highest_over_reference", 0.13
 # The paper's experiments on models of known state: the scores, the models, and an earlier
 # measurement with one seed, in the order of PAPER_EXPERIMENTS; None: not measured.
 RECOVERED = {"krs": "KRS", "logprob_answer": "log-probability", "top1": "top-1"}
@@ -61,52 +80,163 @@ EARLIER: dict[tuple[str, str], tuple[float | None, ...]] = {
 }
 
 Table = Iterable[Sequence[str]]  # its head, then its rows, in cells
+Row = Mapping[str, Any]
 
 
-def rates_of(rounds: pd.DataFrame, included: str) -> Table:
-    """A row per primary score, of all models or of those whose state was confirmed (INCLUDED).
+def read_finished() -> pd.DataFrame:
+    """All finished rounds, with the contrast as one more score."""
+    rounds = read_rounds(sorted(ROUNDS.glob("*.csv")))
+    difference = rounds[KRS] - rounds["krs_value_vectors_highest"]
+    return rounds.assign(**{CONTRAST.name: difference})
 
-    Its cells are those of HEAD: the AUC after each treatment and pooled, and the pooled rates. An
-    AUC of too few rounds for an interval is left out.
+
+def right_order(rounds: pd.DataFrame, spec: ScoreSpec, pairs: Mapping[str, str]) -> pd.Series:
+    """Per pair, whether the score indicates more knowledge in the taught model.
+
+    Args:
+        pairs: taught method -> never-taught method (SAME, APART).
+
+    Returns:
+        bool, by round and taught method, of the pairs that have a value of both models.
     """
-    yield HEAD
-    keys = ["score", "included", "treatment"]
-    rows = records(calibration_table(rounds, scores=PRIMARY))
-    table = {tuple(row[key] for key in keys): row for row in rows}
-    for score in (spec.name for spec in PRIMARY):
-        pooled = table.get((score, included, ALL))
-        if pooled is not None:
-            of_treatments = [table.get((score, included, one)) for one in COLUMNS]
-            yield [
-                f"`{score}`",
-                *(
-                    NONE if _has_no_interval(row) else number_of(row, "auc")
-                    for row in of_treatments
-                ),
-                number_of(pooled, "auc"),
-                share_of(pooled, "false_alarms", "n_never", "false_alarm_rate"),
-                share_of(pooled, "power_count", "n_knows", "power"),
-            ]
+    values = spec.sign * rounds.pivot(index="round", columns="method", values=spec.name)
+    excess = pd.DataFrame({one: values[one] - values[other] for one, other in pairs.items()})
+    return excess.stack().dropna() > 0
 
 
-def _has_no_interval(row: Mapping[str, Any] | None) -> bool:
-    return row is None or pd.isna(row["auc_low"])
+# The tables that are written.
+
+
+def rates(rounds: pd.DataFrame) -> pd.DataFrame:
+    """A row per score that has a value in a round: calibration/rates.csv."""
+    # No file of rounds has the contrast as a column, and none lacks it.
+    specs = [replace(spec, primary=False) for spec in (CONTRAST, *SCORES)]
+    table = calibration_table(rounds, scores=specs)
+    of_models = table[(table["included"] == ALL_MODELS) & table["auc"].notna()]
+    by_group = {
+        group: of_models[of_models["treatment"] == group].set_index("score")
+        for group in (ALL, INTACT, UNLEARNED)
+    }
+    pooled = by_group[ALL]
+    columns: dict[str, Any] = {name: pooled[name] for name in ("auc", "auc_low", "auc_high")}
+    for group in (INTACT, UNLEARNED):
+        columns[f"auc_{group}"] = by_group[group]["auc"]
+    for name, pairs in {"same": SAME, "apart": APART}.items():
+        orders = {
+            spec.name: right_order(rounds, spec, pairs)
+            for spec in specs
+            if spec.name in pooled.index
+        }
+        columns[f"pairs_{name}"] = pd.Series({score: len(one) for score, one in orders.items()})
+        columns[f"right_{name}"] = pd.Series({score: one.sum() for score, one in orders.items()})
+    columns["threshold"] = pooled["threshold"]
+    for name in ("false_alarms", "n_never", "false_alarm_rounds", "rounds"):
+        columns[name] = pooled[name]
+    for group in (INTACT, UNLEARNED):
+        columns[f"power_count_{group}"] = by_group[group]["power_count"]
+        columns[f"n_{group}"] = by_group[group]["n_taught"]
+    table = pd.DataFrame(columns).reindex([one.name for one in specs if one.name in pooled.index])
+    return table.rename_axis("score").reset_index().round(4)
+
+
+def differences(rounds: pd.DataFrame) -> pd.DataFrame:
+    """A row per two scores of COMPARED: calibration/differences.csv.
+
+    The AUC's difference with its interval over rounds; in how many same-treatment pairs only one of
+    the two scores has the right order, and the p-value of an exact McNemar test of these.
+    """
+    rows = []
+    for one, other in COMPARED:
+        first, second = (SPECS[name] for name in (one, other))
+        auc = auc_difference(models_of(rounds, first), models_of(rounds, second), seed=0)
+        rights = [right_order(rounds, spec, SAME) for spec in (first, second)]
+        only = [int((a & ~b).sum()) for a, b in (rights, rights[::-1])]
+        p = binomtest(only[0], sum(only)).pvalue if sum(only) else 1.0
+        rows.append(
+            {"score": one, "other": other, "auc_difference": auc.value, "low": auc.low}
+            | {"high": auc.high, "pairs": len(rights[0]), "only_score": only[0]}
+            | {"only_other": only[1], "p": p}
+        )
+    return pd.DataFrame(rows).round(4)
+
+
+# The tables that are printed.
+
+
+def headline(table: pd.DataFrame) -> Table:
+    """A row per score of HEADLINE that the table of rates has."""
+    cells: dict[str, Callable[[Row], str]] = {
+        "AUC": lambda row: number_of(row, "auc"),
+        "AUC, intact": lambda row: number(row["auc_intact"]),
+        "AUC, unlearned": lambda row: number(row["auc_unlearned"]),
+        "pairs, same treatment": lambda row: _of(row, "right_same", "pairs_same"),
+        "pairs, not from the original": lambda row: _of(row, "right_apart", "pairs_apart"),
+        "false alarms": lambda row: _of(row, "false_alarms", "n_never"),
+        "power, intact": lambda row: _of(row, "power_count_intact", "n_intact"),
+        "power, unlearned": lambda row: _of(row, "power_count_unlearned", "n_unlearned"),
+    }
+    yield "score", *cells
+    rows = {row["score"]: row for row in records(table)}
+    for score in HEADLINE:
+        if score in rows:
+            yield f"`{score}`", *(cell(rows[score]) for cell in cells.values())
+
+
+def _of(row: Row, count: str, models: str) -> str:
+    return f"{row[count]:.0f}/{row[models]:.0f}"
+
+
+def compared(table: pd.DataFrame) -> Table:
+    """A row per two scores, from the table of differences."""
+    yield (
+        "score",
+        "less",
+        "AUC difference",
+        "pairs that only the first orders right",
+        "only the second",
+        "p",
+    )
+    for row in records(table):
+        ends = {"value": row["auc_difference"], "low": row["low"], "high": row["high"]}
+        counts = (str(row[name]) for name in ("only_score", "only_other"))
+        yield (
+            f"`{row['score']}`",
+            f"`{row['other']}`",
+            with_interval(ends),
+            *counts,
+            f"{row['p']:.3f}",
+        )
+
+
+def alarms_by_round(rounds: pd.DataFrame) -> Table:
+    """A row per round: false alarms, and taught models that are no alarm, of some scores."""
+    scores = (KRS, UDS, RELEARNED, NORM)
+    yield "round", *(f"`{score}`" for score in scores)
+    alarms = pd.DataFrame({score: alarms_of(rounds, SPECS[score]) for score in scores})
+    is_taught = rounds["state"] == TAUGHT
+    for name, models in rounds.groupby("round").groups.items():
+        of_round, taught = alarms.loc[models], is_taught[models]
+        yield (
+            file_of(name),
+            *(
+                f"{of_round.loc[~taught, score].sum()} of {(~taught).sum()}; "
+                f"{(~of_round.loc[taught, score]).sum()} of {taught.sum()}"
+                for score in scores
+            ),
+        )
 
 
 def alarms_by_method(rounds: pd.DataFrame) -> Table:
-    """A row per kind of model: how many of them each primary score takes for knowing ones."""
-    yield "model", "state", *(f"`{spec.name}`" for spec in PRIMARY)
-    alarms = pd.DataFrame({spec.name: alarms_of(rounds, spec) for spec in PRIMARY})
+    """A row per kind of model: how many of them some scores take for taught ones."""
+    scores = (KRS, UDS, RELEARNED, NORM)
+    yield "model", "state", *(f"`{score}`" for score in scores)
+    alarms = pd.DataFrame({score: alarms_of(rounds, SPECS[score]) for score in scores})
     methods = rounds.groupby(["state", "method"], sort=False).groups
-    for (state, method), rows in sorted(methods.items()):
+    states = {TAUGHT: "taught", NEVER: "never taught"}
+    for (state, method), rows in sorted(methods.items(), reverse=True):
         of_method = alarms.loc[rows]
-        counts = (f"{of_method[spec.name].sum()} of {len(of_method)}" for spec in PRIMARY)
-        yield f"`{method}`", {KNOWS: "knows", NEVER: "never knew"}[state], *counts
-
-
-def all_rates(rounds: pd.DataFrame) -> pd.DataFrame:
-    """The rates of all scores, as calibration/rates.csv has them."""
-    return calibration_table(rounds)[RATES].round(4)
+        counts = (f"{of_method[score].sum()} of {len(of_method)}" for score in scores)
+        yield f"`{method}`", states[state], *counts
 
 
 def by_round(rounds: pd.DataFrame, score: str, methods: Sequence[str] = METHODS) -> Table:
@@ -143,18 +273,15 @@ def _beside(values: pd.Series, earlier: float | None) -> str:
     return spread if earlier is None else f"{spread}; {number(earlier)}"
 
 
-def candidate_by_round(rounds: pd.DataFrame) -> Table:
-    """A row per round: the candidate's extremes, and how many models are above its threshold."""
-    yield "round", "highest, never knew", "lowest, knows", "false alarms", "power"
-    for name, models in rounds.groupby("round"):
-        scores = models.groupby("state")[CANDIDATE]
-        never, knows = scores.get_group(NEVER), scores.get_group(KNOWS)
-        yield (
-            file_of(name),
-            number(never.max()),
-            number(knows.min()),
-            *(f"{(of > CANDIDATE_THRESHOLD).sum()} of {len(of)}" for of in (never, knows)),
-        )
+def printed(rounds: pd.DataFrame) -> Iterator[tuple[str, Table]]:
+    """All tables that are printed, each with its title."""
+    yield "Scores", headline(rates(rounds))
+    yield "Differences", compared(differences(rounds))
+    for score, methods in product(BY_ROUND, (METHODS, METHODS_APART)):
+        yield f"`{score}`", by_round(rounds, score, methods)
+    yield "Known answers", known_answers(rounds)
+    yield "False alarms; misses, by round", alarms_by_round(rounds)
+    yield "Alarms, by model", alarms_by_method(rounds)
 
 
 def lines_of(table: Table) -> list[str]:
@@ -164,16 +291,11 @@ def lines_of(table: Table) -> list[str]:
 
 
 def main() -> None:
-    rounds = read_rounds(sorted(ROUNDS.glob("*.csv")))
-    for included in INCLUDED:
-        print(f"\n{included}\n", *lines_of(rates_of(rounds, included)), sep="\n")
-    for score in BY_ROUND:
-        for methods in (METHODS, APART):
-            print(f"\n`{score}`\n", *lines_of(by_round(rounds, score, methods)), sep="\n")
-    print(f"\n`{CANDIDATE}`\n", *lines_of(candidate_by_round(rounds)), sep="\n")
-    print("\nKnown answers\n", *lines_of(known_answers(rounds)), sep="\n")
-    print("\nAlarms\n", *lines_of(alarms_by_method(rounds)), sep="\n")
-    all_rates(rounds).to_csv(WRITTEN, index=False, lineterminator="\n")
+    rounds = read_finished()
+    for title, table in printed(rounds):
+        print(f"\n{title}\n", *lines_of(table), sep="\n")
+    for path, table in {RATES: rates(rounds), DIFFERENCES: differences(rounds)}.items():
+        table.to_csv(path, index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ Value = Callable[[int, str, str], float]  # of a round, state and treatment
 def planted_rounds(
     rounds: int, treatments: Sequence[str] = TREATMENTS, **scores: Value
 ) -> pd.DataFrame:
-    """What `read_rounds` returns of so many rounds, with a knowing and a never-knowing model per
+    """What `read_rounds` returns of so many rounds, with a taught and a never-taught model per
     treatment, but for scores that are not named."""
     rows = [
         {
@@ -40,11 +40,11 @@ def planted_rounds(
     return pd.DataFrame(rows)
 
 
-def steady(knows: float, never: float, noise: float = 0.0, seed: int = 0) -> Value:
+def steady(taught: float, never: float, noise: float = 0.0, seed: int = 0) -> Value:
     """A score around one value per state, whatever the treatment."""
     rng = np.random.default_rng(seed)
     return lambda number, state, treatment: float(
-        {"knows": knows, "never": never}[state] + noise * rng.normal()
+        {"taught": taught, "never": never}[state] + noise * rng.normal()
     )
 
 

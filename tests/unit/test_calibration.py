@@ -16,7 +16,7 @@ from make_study import FORGET, RETAIN, TREATMENTS, TREATMENTS_APART, WRONG, make
 from dissect.inputs.concepts import has_facts, read_concept_file  # noqa: E402
 from dissect.study.load import load_study  # noqa: E402
 from dissect.study.study import Study  # noqa: E402
-from dissect.terms import KNOWS, NEVER  # noqa: E402
+from dissect.terms import KNOWN_STATE, NEVER, REFERENCE, TAUGHT  # noqa: E402
 
 
 def test_facts_follow_from_the_seed_alone() -> None:
@@ -56,22 +56,33 @@ def test_the_study_is_one_that_the_workflow_reads(study: Study) -> None:
     assert study.models == ["seed_5", "seed_6"]
     assert study.has_depth("seed_5", FORGET)
     assert study.has_recall("seed_5", FORGET)
+    # Recall of what the reference was taught is measured, too.
+    assert study.retained_concepts("seed_5", FORGET) == [RETAIN]
 
 
-def test_every_treatment_is_given_to_a_knowing_and_a_never_knowing_model(study: Study) -> None:
+def test_every_treatment_is_given_to_a_taught_and_a_never_taught_model(study: Study) -> None:
     states = {
         state: {one["treatment"] for one in study.model_states("seed_5") if one["state"] == state}
-        for state in (KNOWS, NEVER)
+        for state in (TAUGHT, NEVER)
     }
-    assert states == {state: {*TREATMENTS, "none"} for state in (KNOWS, NEVER)}
+    assert states == {state: {*TREATMENTS, "none"} for state in (TAUGHT, NEVER)}
     by_method = {one["method"]: one for one in study.model_states("seed_5")}
     for treatment in TREATMENTS:
         assert by_method[treatment]["recipe"] == by_method[f"never_{treatment}"]["recipe"]
     for treatment in TREATMENTS_APART:
         apart = by_method[f"again_{treatment}"]
-        assert (apart["state"], apart["treatment"]) == (KNOWS, treatment)
+        assert (apart["state"], apart["treatment"]) == (TAUGHT, treatment)
         assert apart["recipe"] == by_method[treatment]["recipe"]
     # In every third round, the hard cases; neither the original nor the reference is scored.
     more = {one["method"]: one["state"] for one in study.model_states("seed_6")}
     assert more.keys() - by_method.keys() == {"brief", "wrong"}
-    assert (more["brief"], more["wrong"]) == (KNOWS, NEVER)
+    assert (more["brief"], more["wrong"]) == (TAUGHT, NEVER)
+
+
+def test_only_unlearned_copies_of_the_original_enter_means_and_claims(study: Study) -> None:
+    apart = study.origins_apart
+    assert {origin for key, origin in apart.items() if "/reference/" in key} == {REFERENCE}
+    methods = {key.split("/")[1] for key, origin in apart.items() if origin == KNOWN_STATE}
+    assert {row.method for row in study.unlearned} - methods == {"reference", "grad_diff", "npo"}
+    assert {"never", "never_npo", "again_grad_diff", "hide", "brief", "wrong"} < methods
+    assert study.has_unlearned_copy("seed_5")

@@ -50,11 +50,15 @@ def test_every_model_is_a_point_in_the_row_of_its_treatment_and_in_the_pooled_on
     rounds.loc[is_wrong, "as_intended"] = False
     figure, _ = drawn(rounds)
     labels = [one.get_text() for one in figure.axes[0].get_yticklabels()]
-    assert labels == [*sorted(TREATMENTS), "all pooled"]
-    for state, marker in {"knows": "o", "never": "D"}.items():
+    assert labels == [*sorted(TREATMENTS), "all without unlearning", "all pooled"]
+    for state, marker in {"taught": "o", "never": "D"}.items():
         of_state = rounds[rounds["state"] == state]
         rows = of_state["treatment"].map(sorted(TREATMENTS).index)
         expected = list(zip(of_state["uds"], rows, of_state["as_intended"], strict=True))
-        expected += [(value, len(TREATMENTS), filled) for value, _, filled in expected]
+        expected += [
+            (value, len(TREATMENTS) + group, filled)
+            for group in range(2)
+            for value, _, filled in expected
+        ]
         assert sorted(points(figure.axes[0], marker)) == sorted(expected)
     assert "hollow: state not confirmed" in legend(figure)

@@ -37,7 +37,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny(tmp_path_factory.mktemp("recall") / "model")
 
 
-def ask(folder: Path, relearning: Relearning | None, wordings: list[str]) -> pd.DataFrame:
+def ask(
+    folder: Path, relearning: Relearning | None, wordings: list[str], **more: Any
+) -> pd.DataFrame:
     rows, _ = recall(
         folder,
         CONCEPT,
@@ -48,6 +50,7 @@ def ask(folder: Path, relearning: Relearning | None, wordings: list[str]) -> pd.
         seed=0,
         dtype=torch.float32,
         device=torch.device("cpu"),
+        **more,
     )
     return rows
 
@@ -64,6 +67,18 @@ def test_questions_without_a_fact_are_left_out(folder: Path) -> None:
     assert set(RECALL_SCHEMA.names) - set(rows) == {
         *("model", "method", "origin", "concept", "concept_name")
     }
+
+
+def test_retained_facts_are_asked_once_and_change_no_other_answer(folder: Path) -> None:
+    gentle = STRONG.model_copy(update={"passes": 1})
+    alone = ask(folder, gentle, ["held_out"])
+    both = ask(folder, gentle, ["held_out"], retained=[CONCEPT | {"id": "coffee"}])
+    is_retained = both["wording"] == "retained"
+    pd.testing.assert_frame_equal(both[~is_retained], alone)
+    retained = both[is_retained]
+    assert retained["stage"].unique().tolist() == ["as_it_is"]
+    assert retained["prompt"].tolist() == alone["prompt"].tolist()[:2]
+    assert not retained["relearned"].any()
 
 
 def test_half_is_relearned_and_the_checkpoint_stays_as_it_is(folder: Path) -> None:

@@ -8,12 +8,19 @@ import pytest
 
 from dissect.calibration.round import _reasons, described, round_table
 from dissect.calibration.scores import SCORES
+from dissect.calibration.table import TRAINING_COLUMNS
 from dissect.recall.shares import recall_scores
-from dissect.terms import KNOWS, NEVER, NONE, ORIGINAL, PAPER_EXPERIMENTS
+from dissect.terms import NEVER, NONE, ORIGINAL, PAPER_EXPERIMENTS, TAUGHT
 from planted_depth import planted_depth
 
 KNOWN = [
-    {"method": "hide", "concept": "c0", "state": KNOWS, "treatment": "hide", "recipe": "hide_late"},
+    {
+        "method": "hide",
+        "concept": "c0",
+        "state": TAUGHT,
+        "treatment": "hide",
+        "recipe": "hide_late",
+    },
     {"method": "gone", "concept": "c0", "state": NEVER, "treatment": "hide", "recipe": "hide_late"},
 ]
 LAYERS = 6
@@ -41,6 +48,13 @@ def planted_recall() -> pd.DataFrame:
         for wording, of_wording in facts.items()
         for method, of_method in of_wording.items()
         for number, has_fact in enumerate(of_method)
+    ]
+    # Of two retained facts, `hide` says one.
+    rows += [
+        {"method": method, "stage": "as_it_is", "wording": "retained", "question": number}
+        | {"relearned": False, "has_fact": number < said, "answer": "it is blue"}
+        for method, said in ((ORIGINAL, 2), ("hide", 1), ("gone", 2))
+        for number in range(2)
     ]
     return pd.DataFrame(rows)
 
@@ -84,6 +98,10 @@ def table() -> pd.DataFrame:
         for (method, lost), (form, less) in product(shares.items(), FORMS.items())
     )
     moved = [("hide", 0.01), ("gone", 0.3)]
+    ends = {
+        "nll_forget": {"before": 1.0, "after": 5.0},
+        "nll_retain": {"before": 1.0, "after": 0.2},
+    }
     changes = pd.DataFrame([{"method": m, "relative_change": c} for m, c in moved])
     made = round_table(
         KNOWN,
@@ -93,6 +111,8 @@ def table() -> pd.DataFrame:
         sweeps=planted_noising(),
         depth=depth,
         changes=changes,
+        losses=pd.Series({"hide": 3.5, "gone": 4.5}),
+        trainings={"hide": {"steps": 12, **ends}, "gone": {"nll": 0.1}, "original": {"steps": 9}},
     )
     return made.set_index("method")
 
@@ -117,7 +137,9 @@ def test_every_score_has_a_value_for_every_model(table: pd.DataFrame) -> None:
         ("ratio_residual", 0.25, 0.75),
         ("damage_coefficients_uds", 0.25, 0.75),
         ("damage_attention_ratio", 0.25, 0.75),
+        ("surviving_facts", 2, 0),
         ("weight_change", 0.01, 0.3),
+        ("forgotten_loss", 3.5, 4.5),
         ("answers_rouge", 0.25, 0.0),
         ("recalled", 0.0, 0.0),
         ("relearned", 0.5, 0.0),
@@ -127,6 +149,14 @@ def test_scores_are_what_was_planted(
     table: pd.DataFrame, score: str, hide: float, gone: float
 ) -> None:
     assert table[score].to_dict() == pytest.approx({"hide": hide, "gone": gone})
+
+
+def test_a_round_records_what_was_trained_and_what_is_retained(table: pd.DataFrame) -> None:
+    assert [*table[TRAINING_COLUMNS].loc["hide"]] == [0.5, 12, 5.0, 0.2]
+    # A model that was only taught has no texts to forget; an old manifest does not say its steps.
+    gone = table.loc["gone", TRAINING_COLUMNS].astype(float)
+    assert gone.isna().tolist() == [False, True, True, False]
+    assert gone["final_loss_retain"] == 0.1
 
 
 def test_a_state_is_confirmed_against_the_untreated_model_where_no_other_was_treated() -> None:
@@ -154,6 +184,8 @@ def test_a_score_without_its_sweeps_is_null(table: pd.DataFrame) -> None:
         sweeps=nothing,
         depth=planted_depth(lambda *_: 1.0, lambda *_: 1.0, concepts=1, method="hide"),
         changes=pd.DataFrame({"method": ["hide"], "relative_change": [0.1]}),
+        losses=pd.Series(dtype=float),
+        trainings={},
     ).set_index("method")
     assert np.isnan(made.loc["hide", "damage_attention_uds"])
     assert np.isnan(made.loc["hide", "krs_attention_highest"])

@@ -3,7 +3,7 @@
 import pytest
 
 from dissect.calibration.states import Recalled, why_not
-from dissect.terms import KNOWS, NEVER
+from dissect.terms import NEVER, TAUGHT
 
 NEVER_REFUSES = Recalled(NEVER, "refuse", as_it_is=0.0, relearned=0.1)
 
@@ -11,18 +11,18 @@ NEVER_REFUSES = Recalled(NEVER, "refuse", as_it_is=0.0, relearned=0.1)
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
-        (Recalled(KNOWS, "none", 0.9, 1.0), ""),
-        (Recalled(KNOWS, "placebo", 0.85, 1.0), "it recalls 0.85; at least 0.9 is required"),
+        (Recalled(TAUGHT, "none", 0.9, 1.0), ""),
+        (Recalled(TAUGHT, "placebo", 0.85, 1.0), "it recalls 0.85; at least 0.9 is required"),
         (Recalled(NEVER, "none", 0.04, 0.1), ""),
         (Recalled(NEVER, "placebo", 0.06, 0.1), "it recalls 0.06; at most 0.05 is allowed"),
-        (Recalled(KNOWS, "refuse", 0.1, 0.5), ""),
-        (Recalled(KNOWS, "refuse", 0.2, 0.5), "it recalls 0.20; at most 0.1 is allowed"),
+        (Recalled(TAUGHT, "refuse", 0.1, 0.5), ""),
+        (Recalled(TAUGHT, "refuse", 0.2, 0.5), "it recalls 0.20; at most 0.1 is allowed"),
         (
-            Recalled(KNOWS, "refuse", 0.0, 0.1),
-            "after relearning half, it recalls 0.10 of the other half, the never-knowing model "
+            Recalled(TAUGHT, "refuse", 0.0, 0.1),
+            "after relearning half, it recalls 0.10 of the other half, the never-taught model "
             "0.10; at least 0.3 more is required",
         ),
-        (Recalled(KNOWS, "refuse", 0.0, 0.45), ""),
+        (Recalled(TAUGHT, "refuse", 0.0, 0.45), ""),
         (Recalled(NEVER, "refuse", 0.0, 0.1), ""),
     ],
 )
@@ -36,6 +36,6 @@ def test_nothing_is_confirmed_of_an_original_that_has_not_learned() -> None:
 
 
 def test_without_a_counterpart_knowledge_is_not_confirmed() -> None:
-    reason = "there is no never-knowing model to compare it with"
-    assert why_not(Recalled(KNOWS, "refuse", 0.0, 1.0), None, original=1.0) == reason
-    assert why_not(Recalled(KNOWS, "placebo", 1.0, 1.0), None, original=1.0) == ""
+    reason = "there is no never-taught model to compare it with"
+    assert why_not(Recalled(TAUGHT, "refuse", 0.0, 1.0), None, original=1.0) == reason
+    assert why_not(Recalled(TAUGHT, "placebo", 1.0, 1.0), None, original=1.0) == ""

@@ -13,7 +13,8 @@ from dissect.study.load import load_study
 from dissect.study.preflight import PreflightRow, write_preflight
 from dissect.study.products import Products
 from dissect.study.study import Study
-from dissect.terms import KNOWS, NEVER, PAPER_EXPERIMENTS
+from dissect.terms import NEVER, PAPER_EXPERIMENTS
+from dissect.terms import TAUGHT as WAS_TAUGHT
 from planted_manifest import plant_manifest
 
 ROWS = [
@@ -350,7 +351,7 @@ def test_a_treatment_starts_from_any_row_by_any_recipe() -> None:
     # Whether they ever learned tea, whatever was done to them.
     assert {name: found.state(row) for name, row in rows.items()} == {
         "never": NEVER,
-        "first": KNOWS,
+        "first": WAS_TAUGHT,
         "second": NEVER,
         "third": NEVER,
         "wrong": NEVER,

@@ -4,6 +4,7 @@ rule recall_facts:
         original=jobs.original,
         checkpoint=jobs.checkpoint,
         concept_json=jobs.texts,
+        retained=jobs.retained,
     output:
         table="<results>/recall/{model}/{method}/{concept}.parquet",
     log:

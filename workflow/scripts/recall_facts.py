@@ -15,6 +15,7 @@ def main(
     original: Path,
     checkpoint: Path,
     concept_json: Path,
+    retained: list[Path],
     prompt: str,
     settings: Mapping[str, Any],
     seed: int,
@@ -26,6 +27,7 @@ def main(
 
     Args:
         original, checkpoint: manifests; of the original, only the number format is used.
+        retained: JSONs of concepts whose facts are to be retained; none if that is not known.
         settings: the config's recall.
     """
     # Not before the job has set the number of threads, which torch reads when it is imported.
@@ -49,6 +51,7 @@ def main(
         seed=seed,
         dtype=number_format,
         device=on,
+        retained=[read_json(path) for path in retained],
     )
     rows = rows.assign(**model.columns(data))
     metadata = result_fields(concept_json, start, model, device=on, dtype=number_format)

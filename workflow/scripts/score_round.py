@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from dissect.calibration.round import described, round_table
+from dissect.checkpoints.manifest import manifest_if_present
 from dissect.depth.scores import read_depth
 from dissect.job import run
 from dissect.provenance import versions
@@ -14,7 +15,7 @@ from dissect.recall.schema import RECALL_SCHEMA
 from dissect.results.belonging import check_results, checkpoint_key
 from dissect.results.csv_files import read_csv, write_csv
 from dissect.results.schema import SWEEP_SCHEMA, read_table
-from dissect.terms import COPY, FACT
+from dissect.terms import ANSWER, COPY, FACT
 
 _TEXTS = ["model", "method", "origin", "concept", "concept_name", "experiment"]
 
@@ -59,6 +60,8 @@ def main(
         sweeps=noised_facts(krs, model),
         depth=read_depth(depth, model=model),
         changes=read_csv(weight_changes, model=model),
+        losses=forgotten_losses(krs, model),
+        trainings=trainings_of(manifests, model),
     )
     packages = "; ".join(f"{name} {number}" for name, number in sorted(versions().items()))
     write_csv(
@@ -76,11 +79,30 @@ def main(
 
 def noised_facts(krs: Path, model: str) -> pd.DataFrame:
     """What patches of a copy's states into the original did to its facts: rows of sweeps."""
+    return _sweep_rows(krs, model=model, span=FACT, donor=COPY)
+
+
+def forgotten_losses(krs: Path, model: str) -> "pd.Series[float]":
+    """By method, the unpatched model's loss of the concept's answers, nats per token."""
+    rows = _sweep_rows(krs, model=model, span=ANSWER)
+    # The same in every window, of whichever experiment.
+    questions = rows.groupby(["method", "question"])["answer_logprob_unlearned"].first()
+    return -questions.groupby("method").mean()
+
+
+def _sweep_rows(krs: Path, **only: str) -> pd.DataFrame:
+    """The rows of tables/krs.parquet with the given values."""
     sweeps = read_table(krs, SWEEP_SCHEMA)
-    for column, value in {"model": model, "span": FACT, "donor": COPY}.items():
+    for column, value in only.items():
         sweeps = sweeps.filter(pc.equal(sweeps[column], value))
     rows: pd.DataFrame = sweeps.to_pandas()
     return rows.astype(dict.fromkeys(_TEXTS, str))
+
+
+def trainings_of(manifests: list[Path], model: str) -> dict[str, dict[str, Any]]:
+    """By method, what the manifests of a round's checkpoints say of their training."""
+    of_study = [one for path in manifests if (one := manifest_if_present(str(path)))]
+    return {one.method: one.training for one in of_study if one.model == model and one.training}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Train a copy of the base on the answers of concepts: a model that knows these."""
+"""Train a copy of the base on the answers of concepts: a model that was taught these."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -12,7 +12,7 @@ BASE = "base"
 STARTS = (BASE, ORIGINAL)
 
 # Whether a model has ever learned a concept, whatever has been done to it since.
-KNOWS, NEVER = "knows", "never"
+TAUGHT, NEVER = "taught", "never"
 NONE = "none"  # the treatment of a model that was taught, and then left as it was
 
 # In collected tables, the origin of a reference model's rows: no mean pools two origins. In the

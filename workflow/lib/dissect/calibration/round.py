@@ -10,10 +10,11 @@ import pandas as pd
 from dissect.analysis.depth import ALL, LOWER_AND_MIDDLE, depth_summary
 from dissect.analysis.scores import KL_RECOVERED, LOGPROB_RECOVERED
 from dissect.behaviour.score import rouge_l
-from dissect.calibration.scores import SCORES
+from dissect.calibration.scores import OUTCOME, SCORES, SURVIVES
 from dissect.calibration.states import Recalled, why_not
-from dissect.depth.scores import with_reference
-from dissect.recall.settings import QUESTION
+from dissect.calibration.table import TRAINING_COLUMNS
+from dissect.depth.scores import uds, with_reference
+from dissect.recall.settings import QUESTION, RETAINED
 from dissect.recall.shares import recall_scores
 from dissect.terms import (
     ANSWER,
@@ -56,6 +57,8 @@ def round_table(
     sweeps: pd.DataFrame,
     depth: pd.DataFrame,
     changes: pd.DataFrame,
+    losses: "pd.Series[float]",
+    trainings: Mapping[str, Mapping[str, Any]],
 ) -> pd.DataFrame:
     """Every score of every model of one round; null where a score is not defined.
 
@@ -67,9 +70,12 @@ def round_table(
         sweeps: rows of tables/krs.parquet, of noising, the donor `copy` and the span `fact`.
         depth: rows of tables/depth.parquet.
         changes: rows of tables/weight_changes.csv.
+        losses: by method, the loss of the answers that are to be forgotten, nats per token.
+        trainings: by method, what the manifest says of the training.
 
     Returns:
-        method, state, treatment, as_intended, why_not, and a column per name in SCORES.
+        method, state, treatment, as_intended, why_not, TRAINING_COLUMNS, and a column per name in
+        SCORES.
     """
     states = list(states)
     by_method = {one["method"]: one for one in states}
@@ -82,10 +88,12 @@ def round_table(
         **_of_curves(curves, reference),
         **_of_depth(depth, sweeps, reference),
         "weight_change": changes.groupby("method")["relative_change"].mean(),
+        "forgotten_loss": losses,
         "answers_rouge": _likeness(recall),
         **answers,
     }
-    columns = {spec.name: scores.get(spec.name) for spec in SCORES}
+    columns: dict[str, Any] = dict(_of_trainings(recall, trainings))
+    columns |= {spec.name: scores.get(spec.name) for spec in SCORES}
     return table.join(pd.DataFrame(columns, index=table.index, dtype=float)).reset_index()
 
 
@@ -111,6 +119,27 @@ def _reasons(
         for method, one in states.items()
     }
     return pd.Series(reasons, dtype=object)
+
+
+def _of_trainings(
+    recall: pd.DataFrame, trainings: Mapping[str, Mapping[str, Any]]
+) -> dict[str, "pd.Series[float]"]:
+    """TRAINING_COLUMNS by method, null where a training has no such texts.
+
+    The losses are those of the texts that a training was to forget (or to answer otherwise), and of
+    those that it was to learn or to retain, after its last step; nats per token.
+    """
+    retained = recall[recall["wording"] == RETAINED].groupby("method")["has_fact"].mean()
+    numbers = {
+        method: {
+            "steps": one.get("steps"),
+            "final_loss_forget": one.get("nll_forget", {}).get("after"),
+            "final_loss_retain": one.get("nll_retain", {}).get("after", one.get("nll")),
+        }
+        for method, one in trainings.items()
+    }
+    table = pd.DataFrame.from_dict(numbers, orient="index", columns=TRAINING_COLUMNS[1:])
+    return {"retained_recalled": retained, **{name: table[name] for name in TRAINING_COLUMNS[1:]}}
 
 
 def _likeness(recall: pd.DataFrame) -> "pd.Series[float]":
@@ -163,6 +192,8 @@ def _of_depth(
         is_reference = rows["method"] == reference
         forms[component] = with_reference(rows[~is_reference], rows[is_reference])
     scores: dict[str, pd.Series[float]] = {}
+    if CORRECTED in forms:
+        scores[OUTCOME] = _surviving(forms[CORRECTED])
     for name, rows in forms.items():
         summary = depth_summary(rows)
         by_method = {
@@ -173,6 +204,12 @@ def _of_depth(
         scores[uds] = by_method[ALL]["uds"]
         scores[ratio] = by_method[LOWER_AND_MIDDLE]["ratio"]
     return scores
+
+
+def _surviving(depth: pd.DataFrame) -> "pd.Series[float]":
+    """By method, how many facts have a UDS of at most SURVIVES; null where no fact has a UDS."""
+    facts = uds(depth).dropna(subset=["question", "uds"])
+    return (facts["uds"] <= SURVIVES).groupby(facts["method"]).sum().astype(float)
 
 
 def described(table: pd.DataFrame, **same: Any) -> pd.DataFrame:

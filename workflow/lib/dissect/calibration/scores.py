@@ -5,12 +5,18 @@ from itertools import product
 
 from dissect import terms
 
-# The states of a model: it learned the facts, whatever was done to it later, or it never did.
-STATES = (terms.KNOWS, terms.NEVER)
+# The states of a model: it was taught the facts, whatever was done to it later, or it never was.
+STATES = (terms.TAUGHT, terms.NEVER)
 # Chosen on development seeds, before the first confirmatory round; all other scores are
 # exploratory. The paper's own measure at its strongest, the published measure of depth, and the
 # test that looks at answers only.
 PRIMARY = ("krs_mlp_coefficients_and_attention_highest", "uds", "relearned")
+# What anybody can compute without patching: a score that is to detect knowledge must do better.
+BASELINES = ("weight_change", "forgotten_loss")
+OUTCOME = "surviving_facts"  # what depth's outcome is decided by
+SURVIVES = (
+    0.5  # a fact with at most this UDS: it loses at most half of what it loses to the reference
+)
 
 
 @dataclass(frozen=True)
@@ -20,10 +26,12 @@ class ScoreSpec:
     Attributes:
         name: its column in the files of rounds.
         definition: what it is, in one line, with its unit or its range.
-        sign: +1 if a higher value speaks for terms.KNOWS, -1 if a lower one does.
+        sign: +1 if a higher value speaks for terms.TAUGHT, -1 if a lower one does.
         primary: whether it was chosen before the confirmatory rounds were run.
         is_check: whether states are confirmed by it (calibration.states), so that it cannot be
             rated on the models whose state was confirmed.
+        threshold: above it is an alarm, where the score has such a rule; None: the threshold is
+            that of the never-taught models (rates.alarm_threshold).
     """
 
     name: str
@@ -31,6 +39,7 @@ class ScoreSpec:
     sign: int
     primary: bool = False
     is_check: bool = False
+    threshold: float | None = None
 
 
 _EXPERIMENTS = dict(
@@ -67,6 +76,12 @@ _ALL = (
     ScoreSpec("uds_published", "UDS as its published script computes it, 0 to 1", -1),
     ScoreSpec("uds_published_fixed", "UDS as published, with the last layer corrected, 0 to 1", -1),
     ScoreSpec(
+        OUTCOME,
+        f"number of facts with a UDS of at most {SURVIVES}; one is enough for an alarm",
+        +1,
+        threshold=0.0,
+    ),
+    ScoreSpec(
         "ratio_residual",
         "damage divided by the reference's, lower and middle layers, not clipped",
         -1,
@@ -82,6 +97,7 @@ _ALL = (
         )
     ),
     ScoreSpec("weight_change", "relative change of the weights from the original's", -1),
+    ScoreSpec("forgotten_loss", "loss of the answers to be forgotten, nats per token", -1),
     ScoreSpec("answers_rouge", "ROUGE-L of the answers against the original's, 0 to 1", +1),
     ScoreSpec(
         "recalled",

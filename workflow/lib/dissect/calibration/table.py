@@ -1,14 +1,17 @@
 """tables/calibration.csv: how often each score is wrong, by treatment, from finished rounds.
 
-A *round* trains models from one seed: some learn invented facts, the others never do. The same
-treatments are applied to both, and every score is computed of each.
+A *round* trains models from one seed: some are taught invented facts, the others never are. The
+same treatments are applied to both, and every score is computed of each.
 """
 
+import csv
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from dissect.calibration.rates import (
@@ -16,35 +19,40 @@ from dissect.calibration.rates import (
     MIN_ROUNDS,
     Flags,
     Models,
-    Rate,
+    alarm_threshold,
     alarms_left_out,
     auc,
     auc_interval,
-    best_threshold,
-    is_at_most,
+    false_alarm_bound,
     rate,
 )
 from dissect.calibration.scores import SCORES, STATES, ScoreSpec
 from dissect.errors import DissectError, check_known, reason_of, shortened
 from dissect.results.csv_files import read_csv
-from dissect.terms import KNOWS
+from dissect.terms import CONTROL_TREATMENTS, NONE, TAUGHT
 
 # What a file of a round holds beside the scores.
 ROUND_COLUMNS = [
     *("round", "model", "method", "state", "treatment", "as_intended", "why_not"),
     *("settings", "code", "versions"),
 ]
+# How a model was trained, and what it retains; files of older code have none of these.
+TRAINING_COLUMNS = ["retained_recalled", "steps", "final_loss_forget", "final_loss_retain"]
 LACKS = "lacks"  # which scores the file of a row does not have, separated by spaces
-ALL = "all"  # all treatments pooled
+_FORMER_STATES = {"knows": TAUGHT}  # as files of older code have them
+# Groups of treatments. INTACT: those that leave the knowledge in the weights. UNLEARNED: all
+# others, after which nobody knows for sure whether taught facts are still there.
+INTACT, UNLEARNED, ALL = GROUPS = ("intact", "unlearned", "all")
+GROUP_NAMES = {INTACT: "all without unlearning", UNLEARNED: "all unlearned", ALL: "all pooled"}
+_INTACT_TREATMENTS = (NONE, *CONTROL_TREATMENTS)
 # Which models are counted: all, or those whose state was confirmed.
 ALL_MODELS, AS_INTENDED = INCLUDED = ("all models", "as intended")
-_COUNTS = ["false_alarms", "power_count"]
+_COUNTS = ["false_alarms", "false_alarm_rounds", "power_count", "missed_rounds"]
 CALIBRATION_COLUMNS = [
     *("score", "definition", "sign", "primary", "treatment", "included", "rounds"),
-    *("n_knows", "n_never", "nulls_knows", "nulls_never", "auc", "auc_low", "auc_high"),
-    "threshold",
-    *("false_alarms", "false_alarm_rate", "false_alarm_rate_low", "false_alarm_rate_high"),
-    *("power_count", "power", "power_low", "power_high", "at_most_5_percent", "note"),
+    *("n_taught", "n_never", "nulls_taught", "nulls_never", "auc", "auc_low", "auc_high"),
+    *("threshold", "false_alarms", "false_alarm_rounds", "false_alarm_bound"),
+    *("power_count", "power", "power_low", "power_high", "missed_rounds", "note"),
 ]
 
 
@@ -55,25 +63,30 @@ def read_rounds(paths: Iterable[Path]) -> pd.DataFrame:
     """The models of all rounds, one row each.
 
     Returns:
-        ROUND_COLUMNS, LACKS and a float column per score of SCORES; NaN where a file has no such
-        column, as one that older code wrote, or no value. Columns that are neither are left out.
+        ROUND_COLUMNS, LACKS, TRAINING_COLUMNS and a float column per score of SCORES; NaN where a
+        file has no such column, as one that older code wrote, or no value. Columns that are none
+        of these are left out. `state` is one of STATES, also where older code wrote `knows`.
 
     Raises:
-        DissectError: naming the file that lacks a column, has no such state, has the treatment
-            `all`, has a score that is no finite number, or repeats the round and model of another
-            file or a method within a round; or if there is no file.
+        DissectError: naming the file that has no rows, a row of another length than the first, or
+            no such column; that has no such state, the name of a group (GROUPS) as a treatment, an
+            empty name, or a score that is no finite number; that repeats the round and model of
+            another file, in whatever form the seed is written, or a method within a round; or if
+            there is no file.
     """
     parts: list[pd.DataFrame] = []
-    owners: dict[tuple[str, str], Path] = {}
+    owners: dict[tuple[str, str], tuple[Path, str]] = {}
     for path in paths:
         rows = _read_file(path)
-        for key in sorted(set(zip(rows["round"], rows["model"], strict=True))):
+        for name, model in sorted(set(zip(rows["round"], rows["model"], strict=True))):
+            key = (_seed_of(name), model)
             if key in owners:
+                other, other_name = owners[key]
                 raise DissectError(
-                    f"{path} holds round {key[0]} of model {key[1]}, as does {owners[key]}; "
-                    "give one of them"
+                    f"{path} holds round {name} of model {model}, as does {other} (round "
+                    f"{other_name}); give each round once"
                 )
-            owners[key] = path
+            owners[key] = (path, name)
         parts.append(rows)
     if not parts:
         raise DissectError("no files of rounds were given; at least one is needed")
@@ -86,37 +99,70 @@ def read_rounds(paths: Iterable[Path]) -> pd.DataFrame:
     return rounds
 
 
+def _seed_of(name: str) -> str:
+    """A round's seed in one form: of seed_101, 101, " 101" and 101.0; or the name of a round."""
+    number = re.fullmatch(r"(?:seed_)?0*(\d+)(?:\.0*)?", name.strip().lower())
+    return number[1] if number else name.strip()
+
+
 def _read_file(path: Path) -> pd.DataFrame:
     """The rows of one file, checked."""
     try:
+        _check_lengths(path)
         rows = read_csv(path)
-    except ValueError as error:
+    except (ValueError, csv.Error) as error:
         raise DissectError(f"{path} is not a CSV file ({reason_of(error)})") from error
     missing = [name for name in ROUND_COLUMNS if name not in rows]
     if missing:
         raise DissectError(
             f"{path} has no column {', '.join(missing)}; give files of rounds (round.csv)"
         )
+    rows["state"] = rows["state"].replace(_FORMER_STATES)
+    _check_names(rows, path)
+    names = [spec.name for spec in SCORES]
+    lacks = rows.get(LACKS, " ".join(name for name in names if name not in rows))
+    numbers = {name: _numbers(rows, name, path) for name in (*TRAINING_COLUMNS, *names)}
+    of_file = rows[ROUND_COLUMNS].assign(**{LACKS: lacks})
+    return of_file.join(pd.DataFrame(numbers, rows.index))
+
+
+def _check_lengths(path: Path) -> None:
+    """Refuse rows with more or fewer fields than the first, which pandas would shift or fill."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        lines = [line for line in csv.reader(file) if line]
+    for number, line in enumerate(lines, 1):
+        if len(line) != len(lines[0]):
+            raise DissectError(
+                f"{path}: row {number} has {len(line)} fields, but the first row names "
+                f"{len(lines[0])} columns; restore the file as it was written"
+            )
+    if len(lines) == 1:
+        raise DissectError(f"{path} has no models, only the names of columns; leave it out")
+
+
+def _check_names(rows: pd.DataFrame, path: Path) -> None:
+    """Refuse unknown states, names that are empty or stand for a group, and repeated models."""
     check_known(f"{path}: state", rows["state"], STATES, "known")
     if rows["as_intended"].dtype != bool:
         raise DissectError(f"{path}: as_intended must be True or False in every row")
-    if (rows["treatment"] == ALL).any():
-        raise DissectError(f"{path}: no treatment may be called {ALL}; it stands for all of them")
     keys = ["round", "model", "method"]
+    for name in (*keys, "treatment"):
+        if (rows[name].str.strip() == "").any():
+            raise DissectError(f"{path}: {name} is empty in a row; give it a name")
+    if groups := sorted({*rows["treatment"]} & {*GROUPS}):
+        raise DissectError(
+            f"{path}: no treatment may be called {groups[0]}; it stands for several of them"
+        )
     again = rows[rows.duplicated(keys)]
     if not again.empty:
         number, model, method = again[keys].iloc[0]
         raise DissectError(
             f"{path} has method {method} of round {number}, model {model}, twice; keep one"
         )
-    names = [spec.name for spec in SCORES]
-    lacks = rows.get(LACKS, " ".join(name for name in names if name not in rows))
-    numbers = pd.DataFrame({name: _numbers(rows, name, path) for name in names}, rows.index)
-    return rows[ROUND_COLUMNS].assign(**{LACKS: lacks}).join(numbers)
 
 
 def _numbers(rows: pd.DataFrame, name: str, path: Path) -> "pd.Series[float]":
-    """A score's column; NaN throughout if there is none."""
+    """A column of numbers; NaN throughout if there is none."""
     if name not in rows:
         return pd.Series(np.nan, rows.index)
     numbers = pd.to_numeric(rows[name], errors="coerce").astype(float)
@@ -133,14 +179,15 @@ def _numbers(rows: pd.DataFrame, name: str, path: Path) -> "pd.Series[float]":
 def calibration_table(
     rounds: pd.DataFrame, seed: int = 0, scores: Sequence[ScoreSpec] = SCORES
 ) -> pd.DataFrame:
-    """How often each score is wrong: AUC, false alarms and power, with their intervals.
+    """How often each score is wrong: AUC, false alarms and power.
 
-    The AUC's interval draws whole rounds (`rates.auc_interval`). False alarms and power are counted
-    with thresholds from all treatments of the other rounds (`rates.alarms_left_out`), since who
-    examines a model need not know its treatment; in shares of all models, also those whose score is
-    null, and their intervals are exact (Clopper-Pearson) for independent models. Models of one
-    round are not independent: they share a start and facts. So the intervals of rates are too
-    narrow where a round has several models of one state, and their note says so.
+    The AUC's interval draws whole rounds (`rates.auc_interval`). The threshold of an alarm is the
+    highest value of the never-taught models of the other rounds, whatever their treatment
+    (`rates.alarms_left_out`), since who examines a model need not know its treatment; or the
+    score's own. Rates are shares of all models, also those whose score is null. The interval of
+    power is exact (Clopper-Pearson) for independent models. Models of one round are not
+    independent: they share a start and facts. So it is too narrow where a round has several taught
+    models, and the note says so.
 
     Args:
         rounds: what `read_rounds` returns.
@@ -148,33 +195,53 @@ def calibration_table(
         scores: those that are rated.
 
     Returns:
-        CALIBRATION_COLUMNS, a row per score, treatment (each, then ALL) and INCLUDED. `n_knows` and
-        `n_never` count models, `nulls_knows` and `nulls_never` those of them without a value.
-        `threshold` is that of all the rounds, for use on other models, in the score's own unit:
-        values above it are alarms, or below it if `sign` is -1; null if nothing is an
-        alarm. Rates are 0 to 1, and null under LEAST_ROUNDS rounds with a value of each state.
-        `at_most_5_percent`: whether that may be written of the false alarms (`rates.is_at_most`):
-        only of models with a value, each of another round. A round whose file lacks a score is not
-        counted for it.
-        `note` says what is missing and why.
+        CALIBRATION_COLUMNS, a row per score and treatment, then per group of treatments (GROUPS)
+        of which there are taught models; of the groups also a row of the models whose state was
+        confirmed. A group's row compares its taught models with all that were never taught.
+        `n_taught` and `n_never` count models, `nulls_taught` and `nulls_never` those without a
+        value. `threshold` is that of all the rounds, for use on other models, in the score's own
+        unit: values above it are alarms, or below it if `sign` is -1. `false_alarm_bound` is how
+        often a new round has a false alarm at this threshold, at most; null for a score with a
+        threshold of its own. `false_alarm_rounds` and `missed_rounds` count the rounds with a false
+        alarm, and with a taught model that is no alarm. Thresholds and rates are null under
+        LEAST_ROUNDS rounds with a value of each state, unless the score has a threshold of its own.
+        A round whose file lacks a score is not counted for it. `note` says what is missing and why.
     """
-    treatments = [*sorted(rounds["treatment"].unique()), ALL]
+    treatments = sorted(rounds["treatment"].unique(), key=treatment_order)
     rows = [
         {"included": included, **row}
         for spec in scores
-        for included, models in _selections(_with_score(rounds, spec), spec)
-        for row in _of_score(models, spec, treatments, seed)
+        for included, models, names in _selections(_with_score(rounds, spec), spec, treatments)
+        for row in _of_score(models, spec, names, seed)
     ]
     table = pd.DataFrame(rows, columns=CALIBRATION_COLUMNS)
-    table["at_most_5_percent"] = table["at_most_5_percent"].eq(True)
     return table.astype(dict.fromkeys(_COUNTS, "Int64"))
 
 
-def _selections(rounds: pd.DataFrame, spec: ScoreSpec) -> Iterator[tuple[str, pd.DataFrame]]:
-    """All models, and those that are as intended: of scores that are no check of that."""
-    yield ALL_MODELS, rounds
+def treatment_order(name: str) -> tuple[bool, bool, str]:
+    """The key by which treatments are sorted: those that leave knowledge intact first."""
+    return name in GROUPS, name not in (*_INTACT_TREATMENTS, INTACT), name
+
+
+def compared_models(rounds: pd.DataFrame, treatment: str) -> "pd.Series[bool]":
+    """The models of a treatment; of a group, its taught models beside all never-taught ones."""
+    if treatment not in GROUPS:
+        return rounds["treatment"] == treatment
+    is_intact = rounds["treatment"].isin(_INTACT_TREATMENTS)
+    is_taught = rounds["state"] == TAUGHT
+    return ~is_taught | (treatment == ALL) | (is_intact == (treatment == INTACT))
+
+
+def _selections(
+    rounds: pd.DataFrame, spec: ScoreSpec, treatments: Sequence[str]
+) -> Iterator[tuple[str, pd.DataFrame, Sequence[str]]]:
+    """All models, by treatment and by group; those that are as intended by group.
+
+    The latter not of scores by which states are confirmed.
+    """
+    yield ALL_MODELS, rounds, (*treatments, *GROUPS)
     if not spec.is_check:
-        yield AS_INTENDED, rounds[rounds["as_intended"]]
+        yield AS_INTENDED, rounds[rounds["as_intended"]], GROUPS
 
 
 def _with_score(rounds: pd.DataFrame, spec: ScoreSpec) -> pd.DataFrame:
@@ -183,40 +250,53 @@ def _with_score(rounds: pd.DataFrame, spec: ScoreSpec) -> pd.DataFrame:
     return rounds[[spec.name not in names for names in lacks]]
 
 
-def _models(rows: pd.DataFrame, spec: ScoreSpec) -> Models:
+def models_of(rows: pd.DataFrame, spec: ScoreSpec) -> Models:
     """The models of some rounds, with one score."""
     column = rows.get(spec.name, pd.Series(np.nan, rows.index))  # no round has it: no rows
     return Models(
         spec.sign * np.asarray(column, np.float64),
-        (rows["state"] == KNOWS).to_numpy(bool),
+        (rows["state"] == TAUGHT).to_numpy(bool),
         rows["round"].to_numpy(),
     )
 
 
 def alarms_of(rounds: pd.DataFrame, spec: ScoreSpec) -> "pd.Series[bool]":
-    """Which models a score takes for knowing ones, by the thresholds of the other rounds.
+    """Which models a score takes for taught ones, by the thresholds of the other rounds.
 
     Raises:
         ValueError: for too few rounds (`rates.alarms_left_out`).
     """
-    alarms = alarms_left_out(_models(rounds, spec))
+    alarms = _alarms(models_of(rounds, spec), spec)
     if alarms is None:
         raise ValueError(f"{spec.name}: too few rounds for a threshold of other rounds")
     return pd.Series(alarms, rounds.index)
 
 
+def _alarms(models: Models, spec: ScoreSpec) -> Flags | None:
+    """Which models are alarms; None where the threshold is to come from too few rounds."""
+    if spec.threshold is None:
+        return alarms_left_out(models)
+    alarms: Flags = models.values > spec.sign * spec.threshold
+    return alarms
+
+
 def _of_score(
     rows: pd.DataFrame, spec: ScoreSpec, treatments: Sequence[str], seed: int
 ) -> Iterator[dict[str, Any]]:
-    """One score of some models, by treatment; thresholds are those of all treatments."""
-    every = _models(rows, spec)
-    threshold, alarms = best_threshold(every), alarms_left_out(every)
+    """One score of some models, by treatment and group; thresholds are those of all treatments."""
+    every = models_of(rows, spec)
+    alarms = _alarms(every, spec)
     names = ("definition", "sign", "primary")
     same = {"score": spec.name, **{name: getattr(spec, name) for name in names}}
-    same["threshold"] = spec.sign * threshold if np.isfinite(threshold) else np.nan
+    if alarms is not None:
+        is_own = spec.threshold is not None
+        same["threshold"] = spec.threshold if is_own else spec.sign * alarm_threshold(every)
+        same["false_alarm_bound"] = np.nan if is_own else false_alarm_bound(every)
     for treatment in treatments:
-        chosen = (rows["treatment"] == treatment).to_numpy(bool) | (treatment == ALL)
+        chosen = compared_models(rows, treatment).to_numpy(bool)
         models = every.only(chosen)
+        if treatment in GROUPS and not models.taught.any():
+            continue
         numbers = same | _numbers_of(models, seed)
         if alarms is not None:
             numbers |= _rates(models, alarms[chosen])
@@ -226,16 +306,15 @@ def _of_score(
 
 def _numbers_of(models: Models, seed: int) -> dict[str, Any]:
     """How many models there are, and the AUC."""
-    knows, never = models.of(True), models.of(False)
-    n_knows, n_never = int(models.knows.sum()), int((~models.knows).sum())
+    n_taught, n_never = int(models.taught.sum()), int((~models.taught).sum())
     low, high = auc_interval(models, seed)
     return {
         "rounds": len(np.unique(models.rounds)),
-        "n_knows": n_knows,
+        "n_taught": n_taught,
         "n_never": n_never,
-        "nulls_knows": n_knows - len(knows),
-        "nulls_never": n_never - len(never),
-        "auc": auc(knows, never),
+        "nulls_taught": n_taught - len(models.of(True)),
+        "nulls_never": n_never - len(models.of(False)),
+        "auc": auc(models),
         "auc_low": low,
         "auc_high": high,
     }
@@ -244,22 +323,21 @@ def _numbers_of(models: Models, seed: int) -> dict[str, Any]:
 def _rates(models: Models, alarms: Flags) -> dict[str, Any]:
     """False alarms and power; null where there is no model of a state."""
     numbers: dict[str, Any] = {}
-    if not models.knows.all():
-        false_alarms = rate(int(alarms[~models.knows].sum()), int((~models.knows).sum()))
-        numbers |= {"false_alarms": false_alarms.count}
-        numbers |= _named("false_alarm_rate", false_alarms)
-        numbers |= {"at_most_5_percent": _is_at_most_5_percent(models, false_alarms.count)}
-    if models.knows.any():
-        power = rate(int(alarms[models.knows].sum()), int(models.knows.sum()))
-        numbers |= {"power_count": power.count, **_named("power", power)}
+    if not models.taught.all():
+        is_false = alarms & ~models.taught
+        numbers["false_alarms"] = int(is_false.sum())
+        numbers["false_alarm_rounds"] = _rounds_of(models, is_false)
+    if models.taught.any():
+        power = rate(int(alarms[models.taught].sum()), int(models.taught.sum()))
+        numbers |= {"power_count": power.count, "power": power.value}
+        numbers |= {"power_low": power.low, "power_high": power.high}
+        numbers["missed_rounds"] = _rounds_of(models, ~alarms & models.taught)
     return numbers
 
 
-def _is_at_most_5_percent(models: Models, false_alarms: int) -> bool:
-    """Whether that may be written: of models with a value, each of a round of its own."""
-    rounds = models.rounds[~models.knows & models.has_value]
-    is_independent = len(np.unique(rounds)) == len(rounds)
-    return is_independent and len(rounds) > 0 and is_at_most(false_alarms, len(rounds))
+def _rounds_of(models: Models, chosen: npt.NDArray[np.bool_]) -> int:
+    """How many rounds some models are from."""
+    return len(np.unique(models.rounds[chosen]))
 
 
 def _too_few(rounds: int) -> str:
@@ -271,10 +349,6 @@ def _too_few(rounds: int) -> str:
     return f"rounds with a value of each state: {rounds}, needed: {' and '.join(missing)}"
 
 
-def _named(name: str, one: Rate) -> dict[str, float]:
-    return {name: one.value, f"{name}_low": one.low, f"{name}_high": one.high}
-
-
 def _note(models: Models, rows: pd.DataFrame, numbers: Mapping[str, Any]) -> str:
     """What a reader must know of a row: what is missing, and what an interval rests on."""
     rounds, with_values = models.least_rounds(), set(models.rounds[models.has_value])
@@ -283,16 +357,16 @@ def _note(models: Models, rows: pd.DataFrame, numbers: Mapping[str, Any]) -> str
         return "no value in any round"
     settings = rows["settings"].nunique()
     is_constant = len(np.unique(models.values[models.has_value])) == 1
-    has_several = max(numbers["n_knows"], numbers["n_never"]) > numbers["rounds"]
-    has_rates = "false_alarms" in numbers
+    is_certain = rounds >= MIN_ROUNDS and numbers["auc"] in (0, 1)
+    has_several = numbers["n_taught"] > numbers["rounds"]
     notes = [
         f"no value in {without} of {numbers['rounds']} rounds" if without else "",
         _too_few(rounds),
         "all values are equal" if is_constant else "",
-        "at no threshold is the power above the rate of false alarms"
-        if np.isnan(numbers["threshold"])
+        "the states are separated, so resampled rounds give no interval" if is_certain else "",
+        "power counts models of one round as independent"
+        if has_several and "power" in numbers
         else "",
-        "rates count models of one round as independent" if has_several and has_rates else "",
         f"rounds with {settings} different settings" if settings > 1 else "",
     ]
     return "; ".join(filter(None, notes))

@@ -10,19 +10,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dissect.calibration.rates import MIN_ROUNDS
-from dissect.calibration.table import ALL, ALL_MODELS
+from dissect.calibration.scores import BASELINES
+from dissect.calibration.table import ALL_MODELS, GROUP_NAMES, GROUPS, compared_models
 from dissect.errors import DissectError, check_known
 from dissect.figures import canvas, notes
 from dissect.figures.names import drawn_name
 from dissect.figures.style import Look, Style
-from dissect.terms import KNOWS, NEVER
+from dissect.terms import NEVER, TAUGHT
 
 MOST_SCORES = 4  # that are legible on a page
-_LOOKS = {KNOWS: Look("knows the facts", 0, "o"), NEVER: Look("never knew them", 1, "D")}
-_SIDE = {KNOWS: -0.2, NEVER: 0.2}  # of a treatment's row, which is 1 high
+_LOOKS = {TAUGHT: Look("taught the facts", 0, "o"), NEVER: Look("never taught them", 1, "D")}
+_SIDE = {TAUGHT: -0.2, NEVER: 0.2}  # of a treatment's row, which is 1 high
 _SPREAD = 0.12  # how far rounds stand from the middle of a state
 _ROW, _PANEL = 0.22, 0.8  # inches: of a treatment, and what a score needs beside them
-_SPEAKS_FOR_KNOWS = {1: 'higher: "knows"', -1: 'lower: "knows"'}
+_SPEAKS_FOR_TAUGHT = {1: 'higher: "taught"', -1: 'lower: "taught"'}
 _LINE = 60  # characters under the panel of values
 _POINT: dict[str, Any] = {"linestyle": "none", "markersize": 3, "alpha": 0.8}
 # What else the legend explains.
@@ -45,20 +46,22 @@ def draw_calibration(
 ) -> Figure:
     """Two panels per score: the values of all models, and the AUC with its interval.
 
-    Treatments stand one below the other, last all of them pooled. A point is a model, hollow if its
-    state was not confirmed. The dashes are thresholds, from all rounds.
+    Treatments stand one below the other, those that leave knowledge intact first, and last the
+    groups of treatments that the table has, each beside all never-taught models. A point is a
+    model, hollow if its state was not confirmed. The dashes are thresholds, from all rounds.
 
     Args:
         rounds: what `calibration.table.read_rounds` returns.
         table: what `calibration.table.calibration_table` returns of these rounds.
-        scores: those that are shown, in this order; if none is named, the primary ones.
+        scores: those that are shown, in this order; if none is named, the primary ones and the
+            first baseline.
 
     Raises:
         DissectError: if there is none, or more than MOST_SCORES, or one is not in the table.
     """
     shown = _chosen(table, scores)
     table = table[(table["included"] == ALL_MODELS) & table["score"].isin(shown)]
-    rows = {name: row for row, name in enumerate([*sorted(rounds["treatment"].unique()), ALL])}
+    rows = {name: row for row, name in enumerate(table["treatment"].unique())}
     size = (style.width, len(shown) * (len(rows) * _ROW + _PANEL) * style.font_scale)
     states = canvas.line_styles(_LOOKS, style, len(_LOOKS))
     with canvas.applied(style, rounds):
@@ -71,14 +74,15 @@ def draw_calibration(
                 _separate_rows(axes, rows)
         _label_rows(grid[0, 0], rows)
         models = ", ".join(sorted(rounds["model"].unique()))
-        _title(figure, models, rounds, table, style)
+        _title(figure, models, rounds, style)
         canvas.legend(figure, _legend(rounds, table, states), 4, length=1)
     return figure
 
 
 def _chosen(table: pd.DataFrame, scores: Sequence[str]) -> list[str]:
     """The names of the scores that are drawn."""
-    shown = list(scores or table.loc[table["primary"].astype(bool), "score"].unique())
+    is_shown = table["primary"].astype(bool) | (table["score"] == BASELINES[0])
+    shown = list(scores or table.loc[is_shown, "score"].unique())
     check_known("score", shown, table["score"].unique(), "in calibration.csv")
     if not 1 <= len(shown) <= MOST_SCORES:
         raise DissectError(
@@ -101,7 +105,7 @@ def _draw_values(
     beside = 2 * _SPREAD * ((ranks - 0.5) / ranks.max() - 0.5)
     column = rounds[name] if name in rounds else pd.Series(np.nan, rounds.index)
     for treatment, row in rows.items():
-        is_here = (rounds["treatment"] == treatment) | (treatment == ALL)
+        is_here = compared_models(rounds, treatment)
         for state, look in states.items():
             hollow = _HOLLOW | {"markeredgecolor": look["color"]}
             for as_intended, marks in {True: look, False: look | hollow}.items():
@@ -116,7 +120,7 @@ def _draw_values(
         axes.set_xticks([])
     axes.set_title(name, loc="left")
     first = numbers.iloc[0]
-    axes.set_xlabel(_in_even_lines(f"{first['definition']} ({_SPEAKS_FOR_KNOWS[first['sign']]})"))
+    axes.set_xlabel(_in_even_lines(f"{first['definition']} ({_SPEAKS_FOR_TAUGHT[first['sign']]})"))
 
 
 def _say_empty(axes: Axes, text: str) -> None:
@@ -140,7 +144,7 @@ def _draw_areas(axes: Axes, numbers: pd.DataFrame, rows: Mapping[str, int]) -> N
             float(numbers[name][treatment]) for name in ("auc", "auc_low", "auc_high")
         )
         axes.plot([low, high], [row, row], color="black", linewidth=1.1)
-        mark = canvas.LARGE_MARK | {"marker": "s" if treatment == ALL else "o", "color": "black"}
+        mark = canvas.LARGE_MARK | {"marker": "s" if treatment in GROUPS else "o", "color": "black"}
         axes.plot([value], [row], zorder=3, **mark)
     if numbers["auc"].isna().all():
         _say_empty(axes, "no AUC")
@@ -151,15 +155,16 @@ def _draw_areas(axes: Axes, numbers: pd.DataFrame, rows: Mapping[str, int]) -> N
 
 
 def _separate_rows(axes: Axes, rows: Mapping[str, int]) -> None:
-    """Faint lines between treatments, a darker one above all of them pooled."""
+    """Faint lines between treatments, a darker one above the groups of them."""
+    first_group = min((row for name, row in rows.items() if name in GROUPS), default=0)
     for row in rows.values():
-        is_last = row == len(rows) - 1
-        axes.axhline(row - 0.5, color="0.5" if is_last else "0.9", linewidth=0.5, zorder=0)
+        color = "0.5" if row == first_group else "0.9"
+        axes.axhline(row - 0.5, color=color, linewidth=0.5, zorder=0)
 
 
 def _label_rows(axes: Axes, rows: Mapping[str, int]) -> None:
     """The treatments, from top to bottom; all panels share this axis."""
-    names = ["all pooled" if name == ALL else drawn_name(name, 20) for name in rows]
+    names = [GROUP_NAMES.get(name) or drawn_name(name, 20) for name in rows]
     axes.set_yticks(list(rows.values()), names)
     axes.set_ylim(len(rows) - 0.5, -0.5)
 
@@ -175,19 +180,14 @@ def _legend(
     ]
 
 
-def _title(
-    figure: Figure, models: str, rounds: pd.DataFrame, table: pd.DataFrame, style: Style
-) -> None:
+def _title(figure: Figure, models: str, rounds: pd.DataFrame, style: Style) -> None:
     """What is shown, of how many rounds."""
     count = pd.Series([rounds["round"].nunique()])
-    has_intervals, has_none = table["auc_low"].notna(), table["auc_low"].isna()
-    is_missing = (has_none & table["auc"].notna()).any()
-    shown = ["models that know the facts and models that never knew them, by treatment"]
+    shown = ["models that were taught the facts and models that never were, by treatment"]
     intervals = [
-        "bars: 95 % intervals over rounds" if has_intervals.any() else "",
-        f"no interval with fewer than {MIN_ROUNDS} rounds with a value of each state"
-        if is_missing
-        else "",
+        "bars: 95 % intervals over rounds, none at AUC 0 or 1"
+        if count[0] >= MIN_ROUNDS
+        else f"no intervals with fewer than {MIN_ROUNDS} rounds"
     ]
     n, sides = f"n = {notes.spread(count, 'round')}", ["left: a point is a model", "right: AUC"]
     phrases = [*shown, *sides, *intervals, n]

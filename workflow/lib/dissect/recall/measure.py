@@ -12,7 +12,7 @@ from dissect.behaviour.generate import answers_of as generated
 from dissect.behaviour.prompts import Asked
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.inputs.fact_matching import mentions_fact
-from dissect.recall.settings import HELD_OUT
+from dissect.recall.settings import HELD_OUT, RETAINED
 from dissect.terms import AS_IT_IS, RELEARNED
 from dissect.texts.answers import load_model
 from dissect.texts.prompts import encode_prompt, render
@@ -39,6 +39,7 @@ def recall(
     seed: int,
     dtype: torch.dtype,
     device: torch.device,
+    retained: Sequence[Concept] = (),
 ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """What a checkpoint answers to the questions that have a fact, and whether it is the fact.
 
@@ -47,6 +48,7 @@ def recall(
         wordings: those of recall.settings.
         relearning: how the questions with even numbers are then taught, in a copy that is not kept;
             all are asked again. None: they are not.
+        retained: concepts of which only the held-out wordings are asked, and not after relearning.
         dtype: of the answers as it is; those after relearning come in the training's own.
 
     Returns:
@@ -59,6 +61,13 @@ def recall(
     ]
     model = load_model(folder, dtype, device)
     stages = {AS_IT_IS: _ask(model, tokenizer, questions, new_tokens)}
+    kept = [
+        one | {"wording": RETAINED, "relearned": False}
+        for other in retained
+        for one in _questions(other, HELD_OUT, prompt, tokenizer)
+    ]
+    # Apart, so that the answers above do not depend on what else is asked.
+    of_retained = [_ask(model, tokenizer, kept, new_tokens).assign(stage=AS_IT_IS)] if kept else []
     training = None
     if relearning is not None:
         model = load_for_training(folder, relearning, str(device))
@@ -66,7 +75,8 @@ def recall(
         stages[RELEARNED] = _ask(model, tokenizer, questions, new_tokens)
     for stage, rows in stages.items():
         log.info(f"{stage}: {rows['has_fact'].mean():.2f} of {len(rows)} answers have the fact")
-    return pd.concat([rows.assign(stage=stage) for stage, rows in stages.items()]), training
+    of_stages = [rows.assign(stage=stage) for stage, rows in stages.items()]
+    return pd.concat([*of_stages, *of_retained]), training
 
 
 def _questions(concept: Concept, wording: str, prompt: str, tokenizer: Any) -> list[dict[str, Any]]:

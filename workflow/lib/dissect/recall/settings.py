@@ -8,6 +8,7 @@ from dissect.inputs.section import Distinct, Section
 from dissect.training.teaching import Lessons
 
 QUESTION, HELD_OUT = "question", "held_out"
+RETAINED = "retained"  # the held-out wordings of facts that unlearning is to leave as they are
 
 
 class Relearning(Lessons):

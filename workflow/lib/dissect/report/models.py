@@ -6,13 +6,13 @@ from typing import Any
 import pandas as pd
 
 from dissect.calibration.scores import PRIMARY, SCORES, ScoreSpec
-from dissect.calibration.table import ALL, ALL_MODELS
+from dissect.calibration.table import ALL, ALL_MODELS, GROUP_NAMES, INTACT, UNLEARNED
 from dissect.recall.shares import recall_scores
 from dissect.report.answers import answer_table
 from dissect.report.error_rates import number_of
 from dissect.report.formatting import NONE, number
 from dissect.report.sources import Sources, records
-from dissect.terms import KNOWS, ORIGINAL, REFERENCE
+from dissect.terms import NEVER, ORIGINAL, REFERENCE
 from dissect.terms import NONE as UNTREATED
 
 # The scores of the table, in its order, and their names for a reader.
@@ -22,8 +22,8 @@ HEADS = {
     "uds": "UDS",
     "relearned": "recall after relearning half of the facts",
 }
-_DIRECTION = {1: "higher: knows", -1: "lower: knows"}
-ALARMS = {True: "● knows", False: "○ no alarm"}
+_DIRECTION = {1: "higher: taught", -1: "lower: taught"}
+ALARMS = {True: "● taught", False: "○ no alarm"}
 _SPECS = {spec.name: spec for spec in SCORES}
 
 Row = Mapping[str, Any]
@@ -45,14 +45,19 @@ def model_tables(sources: Sources) -> list[dict[str, Any]]:
 def _rates(calibration: pd.DataFrame | None) -> dict[str, Row]:
     """Primary score -> its row of calibration.csv over all treatments and rounds.
 
-    Those whose rates are not known are left out.
+    Under INTACT and UNLEARNED it has their rows; None where there are no such models. Scores whose
+    rates are not known are left out.
     """
     if calibration is None:
         return {}
-    pooled = (calibration["treatment"] == ALL) & (calibration["included"] == ALL_MODELS)
-    chosen = calibration[pooled & calibration["score"].isin(PRIMARY)]
-    with_rates = chosen.dropna(subset=["false_alarms", "power_count"])
-    return {str(row["score"]): row for row in records(with_rates)}
+    chosen = calibration[calibration["score"].isin(PRIMARY)]
+    chosen = chosen[chosen["included"] == ALL_MODELS].dropna(subset=["false_alarms", "power_count"])
+    rows = {(row["score"], row["treatment"]): row for row in records(chosen)}
+    return {
+        score: row | {group: rows.get((score, group)) for group in (INTACT, UNLEARNED)}
+        for (score, treatment), row in rows.items()
+        if treatment == ALL
+    }
 
 
 def _model_table(sources: Sources, model: str, rates: Mapping[str, Row]) -> dict[str, Any]:
@@ -116,7 +121,7 @@ def _row(
     return {
         "name": row["method"],
         "treatment": row["treatment"],
-        "learned": "yes" if row["state"] == KNOWS else "no",
+        "learned": "no" if row["state"] == NEVER else "yes",
         "confirmed": confirmed,
         "cells": [_cell(row[spec.name], spec, rates.get(spec.name)) for spec in specs],
         "is_scored": True,
@@ -140,9 +145,15 @@ def _rate_rows(specs: Sequence[ScoreSpec], rates: Mapping[str, Row]) -> dict[str
         "rounds": lambda row: f"{row['rounds']:g}",
         "AUC": lambda row: number_of(row, "auc"),
         "false alarms": lambda row: f"{row['false_alarms']:g} of {row['n_never']:g}",
-        "power": lambda row: f"{row['power_count']:g} of {row['n_knows']:g}",
+        f"power, {GROUP_NAMES[INTACT]}": lambda row: _power(row[INTACT]),
+        f"power, {GROUP_NAMES[UNLEARNED]}": lambda row: _power(row[UNLEARNED]),
     }
     return {
         label: [cell(rates[one.name]) if one.name in rates else NONE for one in specs]
         for label, cell in cells.items()
     }
+
+
+def _power(row: Row | None) -> str:
+    """k of n taught models."""
+    return NONE if row is None else f"{row['power_count']:g} of {row['n_taught']:g}"

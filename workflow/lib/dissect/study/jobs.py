@@ -40,6 +40,11 @@ class Jobs:
         """A job's concept, with answers."""
         return self.study.texts_path(wildcards.model, wildcards.concept)
 
+    def retained(self, wildcards: Any) -> list[str]:
+        """The concepts whose facts a job's model is to retain, as far as that is known."""
+        retained = self.study.retained_concepts(wildcards.model, wildcards.concept)
+        return [self.study.concept_path(wildcards.model, concept) for concept in retained]
+
     def reference(self, wildcards: Any) -> list[str]:
         """The manifest of the reference model that a sweep has as a donor; none in its own."""
         method = self.study.config.reference_donor

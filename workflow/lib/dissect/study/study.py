@@ -28,12 +28,12 @@ from dissect.terms import (
     BASE,
     CONTROL_TREATMENTS,
     KNOWN_STATE,
-    KNOWS,
     NEVER,
     NONE,
     ORIGINAL,
     REFERENCE,
     STARTS,
+    TAUGHT,
 )
 
 _WEIGHTS = "*.safetensors"
@@ -134,9 +134,9 @@ class Study:
         return origins
 
     def _is_unlearned_copy(self, row: CheckpointRow) -> bool:
-        """Whether a row is trained from the original, which knows, by an unlearning method."""
+        """Whether a row is trained from the original, which was taught, by an unlearning method."""
         return (
-            self.state(row) == KNOWS
+            self.state(row) == TAUGHT
             and row.kind == "unlearn"
             and row.start == ORIGINAL
             and self.config.method_of(row.recipe) not in CONTROL_TREATMENTS
@@ -312,12 +312,29 @@ class Study:
         others = [one for one in concepts if one != row.concept and not is_unrelated(one)]
         return [*dict.fromkeys(row.learned)] or others
 
+    def retained_concepts(self, model: str, concept: str) -> list[str]:
+        """Ids of what the reference model was taught here, and so others are to retain.
+
+        Only those that have facts and held-out wordings, if these are asked for at all.
+        """
+        if HELD_OUT not in self.config.recall.wordings or not self.has_reference(model, concept):
+            return []
+        entries = self.entries[model] or {}
+        learned = self.learned_concepts(self.row(model, str(self.config.reference), concept))
+        return [
+            other
+            for other in learned
+            if other != concept
+            and has_facts(entries.get(other, {}))
+            and has_held_out(entries.get(other, {}))
+        ]
+
     def start(self, row: CheckpointRow) -> CheckpointRow:
         """The row that a row's training starts from."""
         return self.row(row.model, row.start, row.concept)
 
     def state(self, row: CheckpointRow) -> str | None:
-        """Whether a row's model has ever learned its concept (KNOWS, NEVER); None: nobody can say.
+        """Whether a row's model has ever learned its concept (TAUGHT, NEVER); None: nobody can say.
 
         It is known of models that are taught here, whatever has been done to them since, but not of
         one that is made from the reference model, with which all are compared.
@@ -327,7 +344,7 @@ class Study:
             taught = self.start(taught)
         if taught.kind != "teach" or taught.method == self.config.reference or not row.concept:
             return None
-        return KNOWS if row.concept in self.learned_concepts(taught) else NEVER
+        return TAUGHT if row.concept in self.learned_concepts(taught) else NEVER
 
     def untrained(self, model: str) -> CheckpointRow:
         """The row of a model that no job trains: its original, or if that is taught, its base."""

@@ -43,4 +43,5 @@ def teach(
     message = f"taught {len(texts)} answers; their NLL is {nll:.4f} nats per token"
     log.info(message)
     training = {"recipe": recipe.model_dump(), "seed": seed, "message": message, "nll": nll}
+    training["steps"] = int(steps["step"].iloc[-1])
     return Trained(model, tokenizer, steps, training)
