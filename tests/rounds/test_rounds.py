@@ -82,15 +82,14 @@ def test_models_start_from_the_base_or_the_original_as_their_rows_say(study: Wor
 
 
 def test_a_round_records_losses_steps_and_what_is_retained(study: Workflow) -> None:
-    for models in rounds(study).values():
-        models = models.set_index("method")
-        assert models["steps"].min() >= 1
-        recorded = ["retained_recalled", "final_loss_retain", "forgotten_loss"]
-        assert models[recorded].notna().all(axis=None)
-        assert models["final_loss_forget"].notna().to_dict() == {
-            method: method.startswith(("hide", "never_")) for method in models.index
-        }
-        assert set(models["state"]) == {"taught", "never"}
+    models = models_of(study).set_index("method")
+    assert models["steps"].min() >= 1
+    recorded = ["retained_recalled", "final_loss_retain", "forgotten_loss"]
+    assert models[recorded].notna().all(axis=None)
+    assert models["final_loss_forget"].notna().to_dict() == {
+        method: method.startswith(("hide", "never_")) for method in models.index
+    }
+    assert set(models["state"]) == {"taught", "never"}
 
 
 def test_scores_are_those_of_the_studys_own_tables(study: Workflow) -> None:
