@@ -10,9 +10,16 @@ import pytest
 
 from dissect.__main__ import main
 from dissect.analysis.collect import collect_sweeps
-from dissect.compare.compare import Comparison, compare_results
-from dissect.compare.frames import DIFFERS, IDENTICAL, ONLY_NEW, ONLY_OLD, WITHIN, compare_frames
-from dissect.errors import DissectError
+from dissect.analysis.compare import (
+    DIFFERS,
+    IDENTICAL,
+    ONLY_NEW,
+    ONLY_OLD,
+    WITHIN,
+    Comparison,
+    compare_frames,
+    compare_results,
+)
 from dissect.results.schema import read_metadata, write_rows
 from planted import flat, plant
 
@@ -192,10 +199,9 @@ def test_a_verdict_that_flipped_is_told(
     write_claims(old, "undecided", 0.5)
     write_claims(new, "supported", 0.75)
     assert main(["compare", str(old), str(new)]) == 1
-    said = capsys.readouterr().out
-    flip = "undecided (0.5 [null, null], n 2) -> supported (0.75 [null, null], n 2)"
-    assert f"tiny own all sliding_1 notebook  {flip}" in said
-    assert "value: 1 differ, by up to 2.50e-01" in said
+    *_, flip, _, _ = (line.split() for line in capsys.readouterr().out.splitlines())
+    keys = ["much", "tiny", "own", "all", "sliding_1", "notebook"]
+    assert flip == [*keys, "undecided", "0.5", "2", "supported", "0.75", "2"]
 
 
 def test_tables_of_text_and_without_keys(old: Path, new: Path) -> None:
@@ -240,27 +246,7 @@ def test_all_differences_go_into_a_file(old: Path, new: Path, tmp_path: Path) ->
     assert (float(row["old"]), float(row["new"])) == (0.2, 0.25)
 
 
-@pytest.mark.parametrize("name", ["nowhere", "empty", "broken"])
-def test_bad_input_is_one_line(
-    old: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "empty").mkdir()
-    broken = tmp_path / "broken" / ATTENTION
-    broken.parent.mkdir(parents=True)
-    broken.write_text("not parquet", encoding="utf-8")
-    assert main(["compare", str(old), str(tmp_path / name)]) == 2
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1
-    assert lines[0].startswith("error: ") and name in lines[0]
-
-
 def test_a_negative_tolerance_is_refused(old: Path) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["compare", str(old), str(old), "--tolerance", "-1"])
     assert ended.value.code == 2
-
-
-def test_rows_that_cannot_be_matched_are_refused() -> None:
-    twice = pd.DataFrame({"key": [1, 1], "value": [1.0, 2.0]})
-    with pytest.raises(DissectError, match="OLD has two rows with the same keys, key 1"):
-        compare_frames(twice, twice, ["key"], 0.0)

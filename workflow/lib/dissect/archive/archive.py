@@ -13,13 +13,13 @@ from typing import Any
 
 import yaml
 
+from dissect.analysis.compare import MANIFEST
 from dissect.archive.crate import CITATION, CRATE, LICENSE, SNAKEFILE, crate_text
 from dissect.archive.redact import Redactor
 from dissect.errors import DissectError
 from dissect.files import atomic_path, read_json, sha256_of
 from dissect.provenance import hash_of, versions
 
-MANIFEST = "MANIFEST.sha256"
 _TEXTS = (".csv", ".tsv", ".json", ".html", ".yaml", ".md", ".svg", ".txt")
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # a zip file knows no earlier time
 _READABLE = 0o100644 << 16  # a plain file, rw-r--r--
