@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from dissect.analysis.collect import collect_sweeps
-from dissect.archive.archive import workflow_commit
-from dissect.archive.redact import Redactor
 from dissect.errors import DissectError
+from dissect.report.archive import workflow_commit
+from dissect.report.redact import Redactor
 from dissect.results.schema import read_metadata
 from dissect.study.config import load_config
 from planted import flat, plant
@@ -99,12 +99,6 @@ def test_a_token_is_refused(
     with pytest.raises(DissectError, match=r"tables/coverage.csv holds an access token"):
         pack(study)
     assert not list(study["workflow"].glob("*archive.zip*"))
-
-
-def test_a_workflow_without_its_licence_is_refused(study: dict[str, Any]) -> None:
-    (study["workflow"] / "LICENSE").unlink()
-    with pytest.raises(DissectError, match=r"LICENSE is missing.*: copy it from"):
-        pack(study)
 
 
 @pytest.mark.parametrize(

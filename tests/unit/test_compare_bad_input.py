@@ -17,8 +17,8 @@ import pytest
 from dissect.__main__ import main
 from dissect.analysis import compare
 from dissect.analysis.collect import collect_sweeps
-from dissect.archive.archive import study_members, write_archive
-from dissect.archive.redact import Redactor
+from dissect.report.archive import study_members, write_archive
+from dissect.report.redact import Redactor
 from dissect.results.schema import read_metadata, write_rows
 from planted import flat, plant
 

@@ -15,7 +15,6 @@ from urllib.parse import unquote
 
 import pytest
 
-from dissect.errors import DissectError
 from planted_archive import DATA, WEIGHTS, commit, pack, plant_archived_study
 
 Entities = dict[str, dict[str, Any]]
@@ -118,12 +117,6 @@ def test_commit_and_date_are_the_workflows(
     assert entities[entities["workflow/Snakefile"]["identifier"]["@id"]]["value"] == packed
 
 
-def test_neither_commit_nor_year_is_refused(study: dict[str, Any]) -> None:
-    (study["workflow"] / "LICENSE").write_text("Ask me.\n", "utf-8")
-    with pytest.raises(DissectError, match=r"no line 'Copyright YEAR'.*: add the line"):
-        pack(study)
-
-
 def test_the_same_files_give_the_same_text(study: dict[str, Any]) -> None:
     first, second = (pack(study, name).read("ro-crate-metadata.json") for name in ("a", "b"))
     assert first == second
@@ -140,5 +133,5 @@ def test_nothing_of_the_machine_is_in_it(study: dict[str, Any], tmp_path: Path) 
 
 def test_other_code_than_the_packing_does_not_import_the_library() -> None:
     """Planning and comparing would take longer."""
-    code = "import dissect.archive.archive, sys; sys.exit('rocrate' in sys.modules)"
+    code = "import dissect.report.archive, sys; sys.exit('rocrate' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
