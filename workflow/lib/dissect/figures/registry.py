@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-IMPORTS_BY_NAME = "dissect.figures"
-
 
 @dataclass(frozen=True)
 class FigureSpec:
