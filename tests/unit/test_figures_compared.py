@@ -93,8 +93,7 @@ def test_few_concepts_are_thin_lines_and_five_are_a_band(tmp_path: Path) -> None
     here = here[here["experiment"] == EXPERIMENTS[0]]
     heights = figure.axes[0].collections[1].get_paths()[0].vertices[:, 1]
     assert heights.max() == pytest.approx(here["high"].max())
-    assert "bands: 95 % bootstrap intervals over concepts" in words(figure)
-    assert "n = 2 methods, each with 5 concepts and 10 questions" in words(figure)
+    assert "n = 2 methods, 5 concepts, 10 questions each; bands: 95 % intervals" in words(figure)
 
 
 # ---- scores -----------------------------------------------------------------------------------
@@ -201,8 +200,7 @@ def test_intervals_are_bars_from_five_concepts_on(tmp_path: Path) -> None:
     assert [tuple(bar[:, 1]) for bar in bars] == [
         tuple(peaks.loc[window, ["low", "high"]]) for window in ("sliding_1", "sliding_5")
     ]
-    assert "bars: 95 % bootstrap intervals over concepts" in words(figure)
-    assert "n = 2 methods, each with 6 concepts" in words(figure)
+    assert "n = 2 methods, 6 concepts; bars: 95 % intervals" in words(figure)
 
 
 # ---- what may come ----------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from planted_rounds import planted_rounds, steady
 
 STYLE = Style()
 LONG = "organisation-a-model-of-a-very-long-name-0.135b-instruct"
-PHRASES = {"shown": ["s" * 40, "t" * 90], "counted": ["n = 2", "u" * 90], "notes": ["one", "two"]}
+PHRASES = {"shown": ["s" * 40, "t" * 90], "counted": ["n = 2", "u" * 90]}
 
 
 def damage(root: Path, origin: str, concepts: int) -> list[Path]:
@@ -132,7 +132,7 @@ def test_every_figure_has_two_lines_that_say_of_how_many_it_is(
         assert len(lines) == 2, name
         assert lines[0].startswith("organisation"), name
         assert "n = " in lines[1], name
-        assert "n = " in figure.get_label() or name == "heatmap"
+        assert "n = " in figure.get_label(), name
         if concepts >= 5 and name not in ("curves", "heatmap", "last_layer"):
             assert "95 % intervals" in lines[1], name
 
@@ -141,20 +141,20 @@ def test_every_figure_has_two_lines_that_say_of_how_many_it_is(
 @pytest.mark.parametrize("model", ["m", LONG, "m\n" * 300])
 def test_whatever_is_said_two_lines_are_enough(model: str, style: Style) -> None:
     figure, _ = new_grid((style.width, 2), 1, 1)
-    notes.title(figure, model, **PHRASES, style=style)
+    notes.heading(figure, model, **PHRASES, style=style)
     assert len(heading(figure)) == 2
-    assert figure.get_label() == "one; two"
+    assert figure.get_label() == "; ".join([*PHRASES["shown"], *PHRASES["counted"]])
 
 
 def test_what_fits_stands_in_the_line() -> None:
     figure, _ = new_grid((7, 2), 1, 1)
-    notes.title(figure, LONG, **PHRASES, style=STYLE)
+    notes.heading(figure, LONG, **PHRASES, style=STYLE)
     assert heading(figure) == [f"{LONG}: {'s' * 40}", f"n = 2; {'u' * 90}"]
 
 
 def test_the_notes_are_in_the_file(tmp_path: Path) -> None:
     figure, _ = new_grid((7, 2), 1, 1)
-    notes.title(figure, "m", ["shown"], ["n = 1"], ["at most −1", "", "Ω"], STYLE)  # noqa: RUF001
+    notes.heading(figure, "m", ["at most −1"], ["", "Ω"], STYLE)  # noqa: RUF001
     save(figure, [tmp_path / "a.png", tmp_path / "a.pdf"], STYLE)
     with Image.open(tmp_path / "a.png") as image:
         assert image.info[NOTES] == "at most −1; Ω"  # noqa: RUF001

@@ -6,8 +6,7 @@ import sys
 import pytest
 
 from dissect.errors import DissectError
-from dissect.figures.palettes import check_palettes
-from dissect.figures.style import Style
+from dissect.figures.style import Style, check_palettes
 
 
 @pytest.mark.parametrize("palette", ["colorblind", "Set2", "husl", "ch:s=.25,rot=-.25"])
@@ -34,8 +33,7 @@ def test_an_unknown_palette_is_named(palette: str, heatmap_palette: str, said: s
 
 def test_the_defaults_need_no_seaborn() -> None:
     code = (
-        "from dissect.figures.palettes import check_palettes; "
-        "from dissect.figures.style import Style; import sys; "
+        "from dissect.figures.style import Style, check_palettes; import sys; "
         "check_palettes(Style()); print({'matplotlib', 'pandas'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

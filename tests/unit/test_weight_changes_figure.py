@@ -82,7 +82,7 @@ def test_from_five_concepts_on_there_are_bands_and_no_points() -> None:
         heights = band[band[:, 0] == layer][:, 1]
         assert (heights.min(), heights.max()) == pytest.approx((low[layer], high[layer]))
     assert not np.isfinite(lines(axes, ".")).any()
-    assert "bands: 95 % bootstrap intervals" in words(figure)
+    assert "bands: 95 % intervals" in words(figure)
     assert "single concepts" not in words(figure)
 
 
