@@ -6,11 +6,13 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 from pandas.api.types import is_numeric_dtype
 
@@ -31,15 +33,24 @@ MOST_BYTES = 2 << 30
 # A table's keys are those of these columns that it has.
 _TABLE_KEYS = ["model", "origin", "method", "concept", "concept_name", "set", "experiment"]
 _TABLE_KEYS += [*ROW_KEYS, "id", "versus", "score", "statistic", "component", "form", "layers"]
-_COLLECTED = "krs.parquet"
+_COLLECTED, _SUFFIXES = "krs.parquet", (".csv", ".parquet")
 # Not results, or what pandas and arrow note for themselves.
 _NOT_PROVENANCE = PER_RUN | {"pandas", "ARROW:schema", "sweeps"}
 _COLUMNS = ["kind", "name", "status", "column", "rows", "only_old", "only_new"]
 _COLUMNS += ["differ", "null_in_one", "largest", "old", "new"]
 
 Record = dict[str, Any]
-Files = dict[str, Path]
-"""What holds each sweep (model/method/concept/experiment) or table (its file's name)."""
+
+
+class Source(NamedTuple):
+    """Where rows are: in a file, or in one row group of the table of all sweeps."""
+
+    path: Path
+    group: int | None = None
+
+
+Sources = dict[str, Source]
+"""Of each sweep (model/method/concept/experiment) or table (its file's name)."""
 
 
 class Comparison(NamedTuple):
@@ -71,11 +82,12 @@ def compare_results(old: Path, new: Path, tolerance: float = 0.0) -> Comparison:
     """
     if old.exists() and new.exists() and old.samefile(new):
         raise DissectError(f"OLD and NEW are both {old}: give two results folders, or archives")
+    _row_group.cache_clear()
     with _results_folder(old) as before, _results_folder(new) as after:
         sweeps = _sweeps(before, old), _sweeps(after, new)
         tables = before / "tables", after / "tables"
         parts = {
-            "sweep": _compare_files(*sweeps, ROW_KEYS, tolerance),
+            "sweep": _compare_rows(*sweeps, ROW_KEYS, tolerance),
             "table": _compare_tables(*tables, tolerance),
             "provenance": _compare_provenance(*map(_provenance, sweeps)),
         }
@@ -86,7 +98,9 @@ def compare_results(old: Path, new: Path, tolerance: float = 0.0) -> Comparison:
     return Comparison(differences.reindex(columns=[*_COLUMNS, *keys, "note"]), flips)
 
 
-def _compare_files(old: Files, new: Files, keys: list[str], tolerance: float) -> Iterator[Record]:
+def _compare_rows(
+    old: Sources, new: Sources, keys: list[str], tolerance: float
+) -> Iterator[Record]:
     for name in sorted(old | new):
         records: list[Record] = [{"status": ONLY_OLD if name in old else ONLY_NEW}]
         if name in old and name in new:
@@ -100,17 +114,17 @@ def _compare_files(old: Files, new: Files, keys: list[str], tolerance: float) ->
 
 def _compare_tables(old: Path, new: Path, tolerance: float) -> Iterator[Record]:
     before, after = (
-        {path.name: path for path in folder.glob("*") if path.suffix in (".csv", ".parquet")}
+        {path.name: Source(path) for path in folder.glob("*") if path.suffix in _SUFFIXES}
         for folder in (old, new)
     )
     # Compared sweep by sweep: it may have been changed since the sweeps' own files.
     collected = before.pop(_COLLECTED, None), after.pop(_COLLECTED, None)
     for files in (before, after):
         files.pop("resources.csv", None)  # what a job took is no result
-    yield from _compare_files(before, after, _TABLE_KEYS, tolerance)
+    yield from _compare_rows(before, after, _TABLE_KEYS, tolerance)
     if collected[0] and collected[1]:
-        sweeps = _sweeps_in_table(collected[0]), _sweeps_in_table(collected[1])
-        records = _compare_files(*sweeps, ROW_KEYS, tolerance)
+        sweeps = _sweeps_in_table(collected[0].path), _sweeps_in_table(collected[1].path)
+        records = _compare_rows(*sweeps, ROW_KEYS, tolerance)
         status = {record["name"]: record["status"] for record in records}
         differing = [name for name in status if status[name] not in (IDENTICAL, WITHIN)]
         note = ", ".join([f"{len(differing)} of {len(status)} sweeps differ", *differing[:1]])
@@ -135,7 +149,7 @@ def _flips(old: Path, new: Path) -> pd.DataFrame:
     """The claims whose verdict differs; none where a table or its columns are missing."""
     if not (old.exists() and new.exists()):
         return pd.DataFrame()
-    before, after = _read(old.name, old), _read(new.name, new)
+    before, after = _read(old.name, Source(old)), _read(new.name, Source(new))
     if not {*CLAIM_KEYS, "verdict"} <= {*before.columns} & {*after.columns}:
         return pd.DataFrame()
     pairs = before.merge(after, on=CLAIM_KEYS, suffixes=("_old", "_new"))
@@ -208,7 +222,7 @@ def _column(both: pd.DataFrame, name: str, keys: list[str], tolerance: float) ->
     }
 
 
-def _sweeps(folder: Path, shown: Path) -> Files:
+def _sweeps(folder: Path, shown: Path) -> Sources:
     """The sweeps of a results folder: in files of their own, or else in tables/krs.parquet.
 
     Args:
@@ -216,7 +230,7 @@ def _sweeps(folder: Path, shown: Path) -> Files:
     """
     collected = folder / "tables" / _COLLECTED
     if files := sorted((folder / "krs").glob("*/*/*/*.parquet")):
-        return {"/".join((*path.parts[-4:-1], path.stem)): path for path in files}
+        return {"/".join((*path.parts[-4:-1], path.stem)): Source(path) for path in files}
     if collected.exists():
         return _sweeps_in_table(collected)
     raise DissectError(
@@ -225,16 +239,20 @@ def _sweeps(folder: Path, shown: Path) -> Files:
     )
 
 
-def _sweeps_in_table(path: Path) -> Files:
+def _sweeps_in_table(path: Path) -> Sources:
     with _readable(path):
-        keys = pq.read_table(path, columns=SWEEP_KEYS).to_pandas().drop_duplicates()
-        return {"/".join(row): path for row in keys.to_numpy()}
+        file, sweeps = pq.ParquetFile(path), {}
+        for group in range(file.num_row_groups):
+            keys = file.read_row_group(group, SWEEP_KEYS).to_pandas()[SWEEP_KEYS]
+            for row in keys.drop_duplicates().to_numpy():
+                sweeps["/".join(row)] = Source(path, group)
+        return sweeps
 
 
-def _provenance(sweeps: Files) -> dict[str, dict[str, str]]:
+def _provenance(sweeps: Sources) -> dict[str, dict[str, str]]:
     """The metadata of each sweep, packages one by one."""
     metadata, differing, provenance = {}, {}, {}
-    for name, path in sweeps.items():
+    for name, (path, _) in sweeps.items():
         with _readable(path):
             if path not in metadata:
                 metadata[path] = metadata_of(pq.read_schema(path))
@@ -246,19 +264,32 @@ def _provenance(sweeps: Files) -> dict[str, dict[str, str]]:
     return provenance
 
 
-def _read(name: str, path: Path) -> pd.DataFrame:
+def _read(name: str, source: Source) -> pd.DataFrame:
     """A table, or the rows of a sweep without the columns that name it."""
+    path, group = source
     with _readable(path):
         if path.suffix == ".csv":
             return read_csv(path)
         if "/" not in name:
             return pd.read_parquet(path)
-        filters = [(key, "=", part) for key, part in zip(SWEEP_KEYS, name.split("/"), strict=True)]
-        table = pq.read_table(path, filters=filters).replace_schema_metadata(None)
-        rows: pd.DataFrame = table.to_pandas()
-        # Without categories, which differ with the rows that are there.
-        categories = dict.fromkeys(rows.select_dtypes("category"), object)
-        return rows.astype(categories).drop(columns=SWEEP_KEYS)
+        if group is not None:
+            return _row_group(path, group)[name]
+        return _plain(pq.ParquetFile(path).read(use_threads=False)).drop(columns=SWEEP_KEYS)
+
+
+@lru_cache(maxsize=4)  # a group holds many sweeps, which are read one after the other
+def _row_group(path: Path, group: int) -> dict[str, pd.DataFrame]:
+    rows = _plain(pq.ParquetFile(path).read_row_group(group, use_threads=False))
+    return {
+        "/".join(map(str, key)): sweep.drop(columns=SWEEP_KEYS).reset_index(drop=True)
+        for key, sweep in rows.groupby(SWEEP_KEYS)
+    }
+
+
+def _plain(table: pa.Table) -> pd.DataFrame:
+    """Without categories, which differ with the rows that are there."""
+    rows: pd.DataFrame = table.replace_schema_metadata(None).to_pandas()
+    return rows.astype(dict.fromkeys(rows.select_dtypes("category"), object))
 
 
 @contextmanager
