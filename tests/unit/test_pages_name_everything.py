@@ -16,7 +16,7 @@ from dissect.analysis.collect import collect_self_patch
 from dissect.calibration.scores import SCORES
 from dissect.checkpoints import hub
 from dissect.checkpoints.families import FAMILIES
-from dissect.figures.registry import FIGURES, FigureSpec
+from dissect.figures.registry import CALIBRATION, FIGURES, FigureSpec
 from dissect.study.preflight import AVAILABLE, UNAVAILABLE, PreflightRow
 from dissect.terms import BASE, ORIGINAL
 
@@ -148,6 +148,7 @@ def documented() -> dict[str, str]:
 
 
 FORMATS = ("png", "pdf")
+REGISTERED = [*FIGURES.values(), CALIBRATION]
 # What {checkpoint} stands for in the rules.
 CHECKPOINTS = (ORIGINAL, BASE, "{method}/{concept}")
 # What no rule names: other modules write it, or a wildcard has a special value.
@@ -173,17 +174,17 @@ def examples(path: str) -> set[str]:
 
 
 def rule_files() -> Iterator[str]:
-    """What the rules name in the results, except tables and the figures of a model."""
+    """What the rules name in the results, except tables and figures."""
     for source in sorted((ROOT / "workflow/rules").glob("*.smk")):
         for path in re.findall(r'"<results>/([^"]+)"', source.read_text(encoding="utf-8")):
-            if not path.startswith(("tables/", "figures/{{model}}/")):
+            if not path.startswith(("tables/", "figures/")):
                 yield from examples(path)
 
 
 def figure_files(figure: FigureSpec, form: str) -> list[str]:
     """As which paths results/README.md may list a figure: by its name, or for several."""
-    stems = (figure.stem, figure.stem.replace(figure.name, "{figure}", 1))
-    return [f"figures/{{model}}/{stem}.{form}" for stem in stems]
+    files = (figure.file, figure.file.replace(figure.name, "{figure}", 1))
+    return [f"figures/{file}.{form}" for file in files]
 
 
 def pattern_of(path: str) -> str:
@@ -196,7 +197,7 @@ def test_every_table_is_listed() -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("figure", FIGURES.values(), ids=list(FIGURES))
+@pytest.mark.parametrize("figure", REGISTERED, ids=lambda figure: figure.name)
 def test_every_figure_is_listed(figure: FigureSpec, form: str) -> None:
     paths = documented()
     own, shared = figure_files(figure, form)
@@ -209,7 +210,7 @@ def test_every_other_file_is_listed() -> None:
 
 
 def test_every_listed_file_exists() -> None:
-    figures = [figure_files(*each) for each in product(FIGURES.values(), FORMATS)]
+    figures = [figure_files(*each) for each in product(REGISTERED, FORMATS)]
     files = {*tables(), *rule_files(), *OTHER_FILES}.union(*figures)
     patterns = {path: re.compile(pattern_of(path)) for path in documented()}
     assert [path for path, one in patterns.items() if not any(map(one.fullmatch, files))] == []
@@ -231,7 +232,7 @@ EXPLAINED_IN = {
     "analysis.tables.CURVE_COLUMNS": (),
     "calibration.table.CALIBRATION_COLUMNS": (RATES_PAGE,),
     "calibration.table.ROUND_COLUMNS": ("calibration/rounds/README.md",),
-    "compare.compare._COLUMNS": ("docs/how-to/archive.md",),
+    "analysis.compare._COLUMNS": ("docs/how-to/archive.md",),
     "depth.schema.DEPTH_SCHEMA": (DEPTH_PAGE,),
     "depth.schema.DONOR_SCHEMA": (DEPTH_PAGE,),
     "recall.schema.RECALL_SCHEMA": ("docs/how-to/unlearning.md",),

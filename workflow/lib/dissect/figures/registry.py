@@ -57,27 +57,17 @@ class FigureSpec:
 
 
 _SELECTION = ("window", "span", "score")
+_CURVES = ("curves.csv", "krs.parquet")
+_KRS = ("krs.parquet",)
 # In the order in which a study's figures are shown.
 _FIGURES = (
     FigureSpec("curves", "Recovery against layer", "curves", ("curves.csv",), _SELECTION),
     FigureSpec(
-        "curves_by_method",
-        "Recovery against layer, by method",
-        "curves",
-        ("curves.csv", "krs.parquet"),
-        _SELECTION,
+        "curves_by_method", "Recovery against layer, by method", "curves", _CURVES, _SELECTION
     ),
-    FigureSpec("heatmap", "Every concept, layer by layer", "heatmap", ("krs.parquet",), _SELECTION),
-    FigureSpec(
-        "last_layer", "What the last layer recovers", "last_layer", ("krs.parquet",), _SELECTION
-    ),
-    FigureSpec(
-        "spans",
-        "Which positions are compared",
-        "compared",
-        ("curves.csv", "krs.parquet"),
-        ("window", "score"),
-    ),
+    FigureSpec("heatmap", "Every concept, layer by layer", "heatmap", _KRS, _SELECTION),
+    FigureSpec("last_layer", "What the last layer recovers", "last_layer", _KRS, _SELECTION),
+    FigureSpec("spans", "Which positions are compared", "compared", _CURVES, ("window", "score")),
     FigureSpec(
         "scores",
         "Other scores than KRS",
