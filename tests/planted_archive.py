@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dissect.analysis.collect import collect_sweeps
-from dissect.archive.archive import study_members, write_archive
-from dissect.archive.redact import Redactor
+from dissect.report.archive import study_members, write_archive
+from dissect.report.redact import Redactor
 from dissect.study.config import load_config
 from planted import flat, plant
 

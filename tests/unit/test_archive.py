@@ -7,10 +7,17 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+import yaml
 
-from dissect.archive.archive import workflow_commit
+from dissect.analysis.collect import collect_sweeps
 from dissect.errors import DissectError
+from dissect.report.archive import workflow_commit
+from dissect.report.redact import Redactor
+from dissect.results.schema import read_metadata
+from dissect.study.config import load_config
+from planted import flat, plant
 from planted_archive import pack, plant_archived_study
 
 
@@ -64,6 +71,25 @@ def test_nothing_of_the_machine_is_in_it(study: dict[str, Any], tmp_path: Path) 
     assert "folder" not in manifest
 
 
+def test_a_parquet_file_keeps_its_rows(study: dict[str, Any], tmp_path: Path) -> None:
+    pack(study).extract("tables/krs.parquet", tmp_path / "unpacked")
+    packed, kept = tmp_path / "unpacked/tables/krs.parquet", study["results"] / "tables/krs.parquet"
+    assert pd.read_parquet(packed).equals(pd.read_parquet(kept))
+    assert read_metadata(packed)["original_source"] == "path:.../original"
+
+
+def test_files_that_tell_nothing_are_packed_as_they_are(study: dict[str, Any]) -> None:
+    kept = study["results"] / "tables/krs.parquet"
+    collect_sweeps([plant(study["results"], flat(0.5))], kept)
+    assert pack(study).read("tables/krs.parquet") == kept.read_bytes()
+
+
+def test_the_config_is_whole(study: dict[str, Any]) -> None:
+    packed = load_config(yaml.safe_load(pack(study).read("config.yaml")))
+    assert packed.results == ".../results"
+    assert packed.figures == load_config(study["config"]).figures
+
+
 @pytest.mark.parametrize("token", ["hf_" + "a" * 34, "the token of this process"])
 def test_a_token_is_refused(
     study: dict[str, Any], token: str, monkeypatch: pytest.MonkeyPatch
@@ -73,6 +99,19 @@ def test_a_token_is_refused(
     with pytest.raises(DissectError, match=r"tables/coverage.csv holds an access token"):
         pack(study)
     assert not list(study["workflow"].glob("*archive.zip*"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("/data/me/model and /data/me", ".../model and .../me"),
+        ("/data/me/model2 /other/data/me", ".../me/model2 /other/data/me"),
+        ("https://me:secret@host/data", "https://host/data"),
+    ],
+)
+def test_only_whole_paths_are_cut(text: str, expected: str) -> None:
+    found = Redactor([Path("/data/me"), Path("/data/me/model"), Path("relative")])
+    assert found.redact(text, "x") == expected
 
 
 def test_the_commit_is_that_of_the_workflow_alone(

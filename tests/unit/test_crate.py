@@ -5,6 +5,9 @@ tests/crate compares it with the profiles.
 
 import hashlib
 import json
+import re
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from planted_archive import DATA, WEIGHTS, pack, plant_archived_study
+from planted_archive import DATA, WEIGHTS, commit, pack, plant_archived_study
 
 Entities = dict[str, dict[str, Any]]
 
@@ -50,6 +53,15 @@ def test_every_file_is_listed_with_its_sha256(study: dict[str, Any]) -> None:
         assert part["contentSize"] == str(len(content))
 
 
+def test_a_name_that_no_address_may_contain(study: dict[str, Any]) -> None:
+    figure = study["results"] / "figures/a b#c.png"
+    figure.write_bytes(b"\x89PNG")
+    study["outputs"].append(figure)
+    entities = entities_of(pack(study))
+    assert {"@id": "figures/a%20b%23c.png"} in entities["./"]["hasPart"]
+    assert {"@id": "figures/a%20b%23c.png"} in entities["#run"]["result"]
+
+
 def test_the_run_names_inputs_results_and_the_workflow(study: dict[str, Any]) -> None:
     entities = entities_of(pack(study))
     run = entities["#run"]
@@ -66,3 +78,60 @@ def test_the_run_names_inputs_results_and_the_workflow(study: dict[str, Any]) ->
     assert hashes == [WEIGHTS, DATA]
     results = ["figures/curves.png", "tables/coverage.csv", "tables/krs.parquet"]
     assert named(entities, run["result"]) == results
+
+
+def test_authors_of_the_paper_and_of_the_software_are_apart(study: dict[str, Any]) -> None:
+    entities = entities_of(pack(study))
+    root, workflow = entities["./"], entities["workflow/Snakefile"]
+    paper = entities[root["citation"]["@id"]]
+    assert paper["@type"] == "ScholarlyArticle"
+    assert named(entities, paper["author"])[:2] == ["Yihuai Hong", "Yuelin Zou"]
+    software = ["The dissect authors"]
+    assert named(entities, workflow["author"]) == named(entities, root["author"]) == software
+
+
+def test_the_versions_are_those_of_provenance_json(study: dict[str, Any]) -> None:
+    archive = pack(study)
+    entities = entities_of(archive)
+    provenance = json.loads(archive.read("provenance.json"))
+    workflow = entities["workflow/Snakefile"]
+    required = [entities[one["@id"]] for one in workflow["softwareRequirements"]]
+    versions = {one["name"]: one["softwareVersion"] for one in required}
+    own = {"dissect": provenance["packages"]["dissect"]}  # the workflow itself
+    assert versions | own == provenance["packages"] | {"python": provenance["python"]}
+    assert "dissect" not in versions
+    language = entities[workflow["programmingLanguage"]["@id"]]
+    assert (language["name"], language["version"]) == ("Snakemake", versions["snakemake"])
+
+
+def test_commit_and_date_are_the_workflows(
+    study: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert entities_of(pack(study))["./"]["datePublished"] == "2026"  # of the licence
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "2025-06-07T12:00:00Z")
+    commit(study["workflow"], "workflow")
+    archive = pack(study)
+    entities = entities_of(archive)
+    assert entities["./"]["datePublished"] == "2025-06-07"
+    packed = json.loads(archive.read("provenance.json"))["workflow"]["commit"]
+    assert entities[entities["workflow/Snakefile"]["identifier"]["@id"]]["value"] == packed
+
+
+def test_the_same_files_give_the_same_text(study: dict[str, Any]) -> None:
+    first, second = (pack(study, name).read("ro-crate-metadata.json") for name in ("a", "b"))
+    assert first == second
+
+
+def test_nothing_of_the_machine_is_in_it(study: dict[str, Any], tmp_path: Path) -> None:
+    text = pack(study).read("ro-crate-metadata.json").decode()
+    assert str(tmp_path) not in text
+    assert "marvin" not in text
+    assert str(Path.home()) not in text
+    # Addresses have their slashes after a colon; paths within the archive start with a name.
+    assert re.findall(r"(?<![\w.:/])/\w[^\"]*", text) == []
+
+
+def test_other_code_than_the_packing_does_not_import_the_library() -> None:
+    """Planning and comparing would take longer."""
+    code = "import dissect.report.archive, sys; sys.exit('rocrate' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -102,7 +102,7 @@ def test_five_concepts_have_a_band_which_is_the_tables(tmp_path: Path) -> None:
         ]
         heights = panel.collections[0].get_paths()[0].vertices[:, 1]
         assert heights.max() == pytest.approx(rows["high"].max())
-    assert "bands: 95 % bootstrap intervals over concepts" in words(figure)
+    assert "bands: 95 % intervals" in words(figure)
 
 
 # ---- heat map ---------------------------------------------------------------------------------

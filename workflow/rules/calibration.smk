@@ -88,28 +88,3 @@ rule calibrate:
         "write {output.table}"
     script:
         "../scripts/calibrate.py"
-
-
-rule plot_calibration:
-    """The primary scores of all rounds' models, by treatment, and their AUC."""
-    input:
-        rounds="<results>/tables/rounds.csv",
-        table="<results>/tables/calibration.csv",
-    output:
-        pictures=report(
-            expand(
-                "<results>/figures/calibration.{format}",
-                format=study.config.figures.formats,
-            ),
-            caption="../report/calibration.rst",
-            category="calibration",
-        ),
-    log:
-        "<results>/logs/plot_calibration.log",
-    localrule: True
-    params:
-        style=study.config.figures.style.model_dump(),
-    message:
-        "draw {output[0]}"
-    script:
-        "../scripts/plot_calibration.py"

@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 
 from dissect.closure import code_digest
-from dissect.figures.registry import FIGURES
+from dissect.figures.registry import CALIBRATION, FIGURES
 from dissect.files import sha256_of
 from dissect.job import errors_in_one_line, log_to_terminal
 from dissect.planning import any_of, read_study

@@ -7,7 +7,7 @@ rule figures:
         "all figures written"
 
 
-for figure in FIGURES.values():
+for figure in (*FIGURES.values(), CALIBRATION):
 
     rule:
         """A figure of dissect/figures/registry.py, from the tables alone."""
@@ -18,16 +18,16 @@ for figure in FIGURES.values():
         output:
             pictures=report(
                 expand(
-                    f"<results>/figures/{{model}}/{figure.stem}.{{format}}",
+                    f"<results>/figures/{figure.file}.{{format}}",
                     format=study.config.figures.formats,
                     allow_missing=True,
                 ),
                 caption=f"../report/{figure.name}.rst",
-                category="{model}",
+                category="{model}" if figure.per_model else figure.name,
                 subcategory=figure.subcategory,
             ),
         log:
-            f"<results>/logs/plot_{figure.name}/{figure.log}.log",
+            f"<results>/logs/plot_{figure.name}/{figure.file}.log",
         localrule: True
         params:
             code=code("plot", f"dissect.figures.{figure.module}"),

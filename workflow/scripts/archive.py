@@ -4,10 +4,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from dissect.archive.archive import study_members, write_archive
-from dissect.archive.redact import Redactor
 from dissect.files import read_json
 from dissect.job import run
+from dissect.report.archive import study_members, write_archive
+from dissect.report.redact import Redactor
 from dissect.study.checkpoint_table import read_table
 from dissect.study.config import load_config
 

@@ -7,9 +7,10 @@ import pandas as pd
 from dissect.analysis.curve_groups import DONOR
 from dissect.analysis.scores import EVERY_SCORE
 from dissect.analysis.tables import concept_scores
+from dissect.calibration.table import read_rounds
 from dissect.depth.scores import read_depth
 from dissect.figures.canvas import save
-from dissect.figures.registry import FIGURES
+from dissect.figures.registry import CALIBRATION, FIGURES
 from dissect.figures.style import Style
 from dissect.job import run
 from dissect.results.csv_files import read_csv
@@ -25,15 +26,15 @@ def main(
     pictures: list[Path],
     seed: int | None = None,
 ) -> None:
-    """Draw one figure of one model; a `DissectError` if a table has no such rows.
+    """Draw one figure of one model, or of the study; a `DissectError` if a table has no such rows.
 
     Args:
         figure: its name in the registry.
         tables: the files that the registry names, in that order.
-        wildcards: the model, and a value for each of the figure's parts.
+        wildcards: the model, if it is of one, and a value for each of the figure's parts.
         seed: of the bootstrap; None for a figure that draws no samples.
     """
-    spec = FIGURES[figure]
+    spec = FIGURES.get(figure, CALIBRATION)
     rows = [read_rows(table, **wildcards) for table in tables]
     seeded = {} if seed is None else {"seed": seed}
     save(spec.function()(*rows, style=style, **seeded), pictures, style)
@@ -46,6 +47,8 @@ def read_rows(table: Path, **only: str) -> pd.DataFrame:
     """
     if table.name == "depth.parquet":
         return read_depth(table, **only)
+    if table.name == "rounds.csv":
+        return read_rounds([table])
     if table.suffix == ".csv":
         return read_csv(table, **only)
     rows = concept_scores(table, only.pop("score", (*EVERY_SCORE, NOISING_RATIO)), **only)

@@ -9,7 +9,6 @@ from dissect.job import run
 from dissect.results.csv_files import write_csv
 from dissect.terms import NOISING_RATIO
 
-IMPORTS_BY_NAME = "dissect.analysis"
 # The tables that are of other scores than KRS and the noising ratio.
 OF_SCORES = {"reference": (*EVERY_SCORE, NOISING_RATIO)}
 

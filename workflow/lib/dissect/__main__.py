@@ -40,8 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _compare(old: Path, new: Path, tolerance: float, csv: Path | None) -> int:
     # pandas and pyarrow take a second: not for --help.
-    from dissect.compare.compare import compare_results
-    from dissect.compare.report import as_text
+    from dissect.analysis.compare import compare_results
+    from dissect.analysis.compare_text import as_text
     from dissect.results.csv_files import write_csv
 
     comparison = compare_results(old, new, tolerance)

@@ -2,17 +2,16 @@
 
 Snakemake sees that a script has changed, but not that a module which it imports has. So a digest of
 all these files is a parameter of the script's rule. Imports are read from the syntax tree, those
-inside functions too; nothing is imported here.
+inside functions too; nothing is imported here. What imports do not show is given by the rules
+(modules imported by name) or by a module's constant PACKAGE_DATA: patterns of the files that it
+reads, relative to its own folder.
 """
 
 import ast
 import hashlib
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from dissect.errors import DissectError
 from dissect.files import sha256_of
 
 PACKAGE = Path(__file__).parent
@@ -31,21 +30,6 @@ EXCLUDED = {
     "dissect.inputs.names": "which names are refused",
     "dissect.training.methods": "the list of methods; the training's rule chooses its own method",
 }
-# Constants by which a module declares what its imports do not show: a package whose modules it
-# imports by name, and patterns of the files that it reads, relative to its own folder.
-BY_NAME, DATA = "IMPORTS_BY_NAME", "PACKAGE_DATA"
-_UNDECLARED = {
-    **dict.fromkeys(("importlib.import_module", "__import__"), BY_NAME),
-    **dict.fromkeys(("importlib.resources", "pkgutil", "__file__"), DATA),
-}
-
-
-class _Code(NamedTuple):
-    """What one file of code needs: names of modules, a package or "", and files of data."""
-
-    imports: set[str]
-    by_name: str
-    data: list[Path]
 
 
 @cache
@@ -59,35 +43,23 @@ def closure(script: Path, *chosen: str) -> list[Path]:
     """The files that a script's result depends on, itself first.
 
     Args:
-        chosen: the modules that the script will import by name, such as dissect.figures.heatmap. Of
-            a package whose modules are imported by name, all count where none is chosen.
+        chosen: the modules that the script will import by name, such as dissect.figures.heatmap.
 
     Raises:
-        DissectError: for a module that does not declare what it imports by name or reads, and for a
-            chosen one that does not exist.
+        ModuleNotFoundError: for a chosen one that does not exist.
     """
     for name in chosen:
         if _file_of(name) is None:
-            raise DissectError(f"{script}: there is no module {name}; choose one of the package")
+            raise ModuleNotFoundError(f"{script}: there is no module {name}")
     files: set[Path] = set()
     waiting = [script, *filter(None, map(_file_of, chosen))]
     while waiting:
         path = waiting.pop()
         if path not in files:
-            code = _read(path)
-            files |= {path, *code.data}
-            names = {*code.imports, *_by_name(code.by_name, chosen)} - EXCLUDED.keys()
-            waiting += filter(None, map(_file_of, names))
+            names, data = _read(path)
+            files |= {path, *data}
+            waiting += filter(None, map(_file_of, names - EXCLUDED.keys()))
     return [script, *sorted(files - {script})]
-
-
-def _by_name(package: str, chosen: tuple[str, ...]) -> list[str]:
-    """Of the modules that may be imported by name, those that are chosen; all if none is."""
-    if not package:
-        return []
-    inside = [name for name in chosen if name.rpartition(".")[0] == package]
-    every = PACKAGE.parent.joinpath(*package.split(".")).glob("[!_]*.py")
-    return inside or [f"{package}.{path.stem}" for path in every]
 
 
 @cache
@@ -103,37 +75,19 @@ _sha256_of = cache(sha256_of)
 
 
 @cache
-def _read(path: Path) -> _Code:
-    tree = ast.parse(path.read_text(encoding="utf-8"), path)
-    names = set(_names(tree))
-    declared: dict[str, Any] = {}
-    for node in tree.body:
-        match node:
-            case ast.Assign(targets=[ast.Name(id=constant)]) if constant in (BY_NAME, DATA):
-                declared[constant] = ast.literal_eval(node.value)
-    for name, constant in _UNDECLARED.items():
-        if name in names and constant not in declared:
-            raise DissectError(
-                f"{path} uses {name}, so its imports do not show all that it depends on; declare "
-                f"the rest in the constant {constant} (dissect/closure.py says how)"
-            )
-    data = [file for each in declared.get(DATA, ()) for file in path.parent.glob(each)]
-    return _Code(names, declared.get(BY_NAME, ""), data)
+def _read(path: Path) -> tuple[set[str], list[Path]]:
+    """All that a file imports by its whole name, and the files of its constant PACKAGE_DATA.
 
-
-def _names(tree: ast.Module) -> Iterator[str]:
-    """All that a file imports by its whole name, and what it uses of those in `_UNDECLARED`.
-
-    Of `from package import name` both are yielded: the name may be a module.
+    Of `from package import name` both are returned: the name may be a module.
     """
-    for node in ast.walk(tree):
+    names: set[str] = set()
+    patterns: tuple[str, ...] = ()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), path)):
         match node:
             case ast.Import():
-                yield from (alias.name for alias in node.names)
+                names |= {alias.name for alias in node.names}
             case ast.ImportFrom(module=str(module)):
-                yield module
-                yield from (f"{module}.{alias.name}" for alias in node.names)
-            case ast.Attribute(value=ast.Name(id="importlib"), attr=attribute):
-                yield f"importlib.{attribute}"
-            case ast.Name(id="__import__" | "__file__" as name):
-                yield name
+                names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+            case ast.Assign(targets=[ast.Name(id="PACKAGE_DATA")]):
+                patterns = ast.literal_eval(node.value)
+    return names, [file for pattern in patterns for file in path.parent.glob(pattern)]

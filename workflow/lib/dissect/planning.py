@@ -11,7 +11,7 @@ import yaml
 
 from dissect import collect_garbage_rarely
 from dissect.errors import DissectError, shortened
-from dissect.figures.palettes import check_palettes
+from dissect.figures.style import check_palettes
 from dissect.files import write_json
 from dissect.job import log_to_terminal
 from dissect.study.load import load_study

@@ -178,6 +178,5 @@ def _title(
     bars = notes.BARS if concepts.max() >= MIN_CONCEPTS else ""
     n = f"n = {notes.spread(concepts, 'concept')} per method"
     of_each = f"each with {', '.join(questions)}"
-    phrases = [*shown, what, *lines, notes.LARGE, notes.SMALL, bars, n, of_each]
-    counted = [n, *notes.in_short([bars]), *lines, "large: means", notes.SMALL, of_each]
-    notes.title(figure, behaviour["model"].iloc[0], [*shown, what], counted, phrases, style)
+    counted = [n, bars, *lines, notes.LARGE, notes.SMALL, of_each]
+    notes.heading(figure, behaviour["model"].iloc[0], [*shown, what], counted, style)

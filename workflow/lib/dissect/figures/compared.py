@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from dissect.analysis.curve_groups import ALL_METHODS, DONOR
 from dissect.figures import canvas, notes
-from dissect.figures.grid import LineStyles, Words, method_grid
+from dissect.figures.grid import LineStyles, method_grid
 from dissect.figures.style import SHORT_SCORES, SPANS, Look, Style, layer_label, window_label
 
 _SPANS = {
@@ -75,20 +75,9 @@ def _draw(
     window = means["window"].iloc[0]
     layer = layer_label(window).replace(" (", ": ").rstrip(")")  # panels have room for one word
     scale_note = "1 = the original's, 0 = the unlearned model's"
-    uncertainty = notes.uncertainty(panels)
-    words = Words(
-        shown=[window_label(window).removesuffix(" patched"), *phrases[:1], layer, scale_note],
-        counted=[notes.counted_in_short(means), *notes.in_short(uncertainty)],
-        notes=[
-            window_label(window),
-            layer,
-            *phrases,
-            scale_note,
-            notes.AVERAGED,
-            *uncertainty,
-            *notes.counted(means),
-        ],
-    )
+    shown = [window_label(window).removesuffix(" patched"), *phrases[:1], layer, scale_note]
+    total, *more = notes.counted(means)
+    words = [*shown, *phrases[1:]], [total, *notes.uncertainty(panels), notes.AVERAGED, *more]
 
     def draw_panel(
         axes: Axes, means: pd.DataFrame, singles: pd.DataFrame | None, styles: LineStyles

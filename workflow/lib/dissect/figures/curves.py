@@ -15,15 +15,7 @@ from dissect.terms import PAPER_EXPERIMENTS, REFERENCE
 
 BASELINE_WIDTH = 0.7  # of a control baseline's line
 
-# Of the donors of controls: what they are called in the words, and their lines.
-_WORDS = {
-    "other_question": "another question's states",
-    "noise": "noise of the same norm",
-    "aligned_question": "another question's states, aligned at the answer",
-    "mean_of_questions": "the mean of other questions",
-    "reference": "the reference model's states",
-}
-_BASELINES: dict[str, tuple[str, Any]] = {  # how each is named in the legend, and its dashes
+_BASELINES: dict[str, tuple[str, Any]] = {  # donor -> its name in the legend, its dashes
     "other_question": ("other question", (0, (6, 1.5))),
     "noise": ("noise", (0, (1, 2))),
     "aligned_question": ("aligned question", (0, (3, 1.5))),
@@ -88,24 +80,17 @@ def _draw(
         first = drawn.iloc[0]
         end = canvas.lowest_shown(shown, style)
         # The most that each control gives back anywhere, also below the end of the axis.
-        highest = controls.groupby("donor")["mean"].max().reindex(list(_WORDS)).dropna()
+        highest = controls.groupby("donor")["mean"].max().reindex(list(_BASELINES)).dropna()
         _label(axes, layer_label(first["window"]), SCORES[first["score"]], end)
-        originals = curves[curves["donor"] == DONOR]
-        phrases = [
-            *notes.setting(first["window"], first["span"]),
-            averaged,
-            *uncertainty,
-            *notes.counted(originals),
-            notes.cut_note(shown, style),
-            *(
-                f"baseline with {_WORDS[str(donor)]}: at most {notes.signed(round(value, 2))}"
-                f"{'' if value >= end else ', below the axis'}"
-                for donor, value in highest.items()
-            ),
+        setting = notes.setting(first["window"], first["span"])
+        total, *more = notes.counted(curves[curves["donor"] == DONOR])
+        baselines = [
+            f"baseline of {_BASELINES[str(donor)][0]}: at most {notes.signed(round(value, 2))}"
+            f"{'' if value >= end else ', below the axis'}"
+            for donor, value in highest.items()
         ]
-        heading = notes.setting_in_short(first["window"], first["span"])
-        counted = [notes.counted_in_short(originals), *notes.in_short(uncertainty), averaged]
-        notes.title(figure, first["model"], heading, counted, phrases, style)
+        counted = [total, *uncertainty, averaged, *more, notes.cut_note(shown, style), *baselines]
+        notes.heading(figure, first["model"], setting, counted, style)
         handles = [*canvas.experiment_styles(style, drawn["experiment"]).values()]
         handles += [canvas.REFERENCE_LINE] if len(references) else []
         handles += [_baseline(str(donor)) for donor in highest[highest >= end].index]

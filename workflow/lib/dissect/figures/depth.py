@@ -101,5 +101,5 @@ def _title(
         f"{n} per method",
     ]
     shown, counted = ["residual stream patched into the original", form], [n]
-    counted += notes.in_short(uncertainty)
+    counted += uncertainty
     notes.title(figure, str(depth["model"].iloc[0]), shown, counted, phrases, style)

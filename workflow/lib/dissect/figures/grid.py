@@ -1,7 +1,7 @@
 """Small multiples: rows of panels per method, a panel per experiment, lines over one another."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -20,20 +20,12 @@ LineStyles = Mapping[str, Mapping[str, Any]]
 DrawPanel = Callable[[Axes, pd.DataFrame, pd.DataFrame | None, LineStyles], None]
 
 
-class Words(NamedTuple):
-    """What `notes.title` is given, but for notes on what lies outside the axes."""
-
-    shown: list[str]
-    counted: list[str]
-    notes: list[str]
-
-
 def method_grid(
     panels: canvas.MethodPanels,
     draw_panel: DrawPanel,
     looks: Mapping[str, Look],
     scales: tuple[str, str],
-    words: Words,
+    words: tuple[list[str], list[str]],
     style: Style,
 ) -> Figure:
     """A figure whose panels share their axes.
@@ -41,7 +33,7 @@ def method_grid(
     Args:
         looks: of what is compared in each panel.
         scales: the names of the axes, across and up.
-        words: above and under the figure.
+        words: what is shown and of how many, as `notes.heading` takes them.
     """
     means = pd.concat(panels.rows.values())
     experiments = in_order(means["experiment"])
@@ -76,8 +68,7 @@ def method_grid(
         shown = panels.shown
         grid[0, 0].set_ylim(canvas.lowest_shown(shown, style), canvas.highest_shown(shown, style))
         outside = notes.cut_note(shown, style), notes.ceiling_note(shown, style)
-        phrases = [*words.notes, *outside]
-        notes.title(figure, means["model"].iloc[0], words.shown, words.counted, phrases, style)
+        notes.heading(figure, means["model"].iloc[0], words[0], [*words[1], *outside], style)
         # Side by side, or in a narrow figure one below the other.
         beside = len(styles) if width > style.width * 0.6 else 1
         canvas.legend(figure, list(styles.values()), beside)

@@ -98,13 +98,11 @@ def _title(figure: Figure, concepts: pd.DataFrame, style: Style) -> None:
     first = concepts.iloc[0]
     questions = concepts.loc[concepts["value"].notna(), "questions"]
     counted = notes.spread(questions, "question") if len(questions) else "no question with a value"
-    marks = [f"dash: below {notes.signed(MARKED_BELOW)}", "grey: no value"]
-    phrases = [
-        *notes.setting(first["window"], first["span"]),
-        f"each concept: mean over its questions ({counted})",
-        *marks,
+    words = [
+        f"each concept: mean over its questions (n = {counted})",
+        f"dash: below {notes.signed(MARKED_BELOW)}",
+        "grey: no value",
         notes.cut_note(concepts["value"], style, "colours"),
     ]
-    shown = notes.setting_in_short(first["window"], first["span"])
-    lines = shown, [f"each concept: mean over its questions (n = {counted})", *marks]
-    notes.title(figure, first["model"], *lines, phrases, style)
+    setting = notes.setting(first["window"], first["span"])
+    notes.heading(figure, first["model"], setting, words, style)

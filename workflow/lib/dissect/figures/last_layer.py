@@ -80,16 +80,10 @@ def draw_last_layer(concepts: pd.DataFrame, style: Style) -> Figure:
             panel.set_xlabel(SCORES[first["score"]])
         each = share.groupby(_BY)["concept"].nunique()
         n = f"n = {notes.spread(each, 'concept') if len(each) else 'no concept with a value'}"
-        phrases = [
-            *notes.setting(first["window"], first["span"]),
-            notes.LARGE,
-            notes.SMALL,
-            f"{n} per method",
-            notes.cut_note(share["value"].astype(float), style),
-        ]
-        heading = notes.setting_in_short(first["window"], first["span"])
-        counted = [f"{n} per method", "large: means", notes.SMALL]
-        notes.title(figure, first["model"], heading, counted, phrases, style)
+        cut = notes.cut_note(share["value"].astype(float), style)
+        counted = [f"{n} per method", notes.LARGE, notes.SMALL, notes.AVERAGED, cut]
+        setting = notes.setting(first["window"], first["span"])
+        notes.heading(figure, first["model"], setting, counted, style)
         labels = _LABELS.get(first["window"], _SLIDING_LABELS)
         entries = [
             canvas.LARGE_MARK | {"marker": marker, "color": colour, "label": label}

@@ -45,8 +45,8 @@ def draw_noising_ratio(curves: pd.DataFrame, concepts: pd.DataFrame, style: Styl
             *uncertainty,
             *notes.counted(curves),
         ]
-        heading = notes.setting_in_short(window, span, scale)
-        counted = [notes.counted_in_short(curves), *notes.in_short(uncertainty)]
+        heading = notes.setting(window, span, scale)
+        counted = [*notes.counted(curves), *uncertainty]
         notes.title(figure, str(curves["model"].iloc[0]), heading, counted, phrases, style)
         entries = [*canvas.experiment_styles(style, each["experiment"]).values()]
         entries += [canvas.REFERENCE_LINE] if len(references) else []

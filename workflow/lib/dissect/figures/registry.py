@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-IMPORTS_BY_NAME = "dissect.figures"
-
 
 @dataclass(frozen=True)
 class FigureSpec:
-    """One figure per model and selection.
+    """One figure per model and selection; or, without a model, one of the study.
 
     Its rule is plot_{name}, its function draw_{name}, its caption workflow/report/{name}.rst.
 
@@ -20,6 +18,7 @@ class FigureSpec:
         tables: files of <results>/tables, in the order of the function's arguments.
         parts: wildcards in its file names beside the model, in their order.
         is_seeded: whether the function draws bootstrap samples, and so wants a seed.
+        per_model: whether there is one for each model.
     """
 
     name: str
@@ -28,25 +27,26 @@ class FigureSpec:
     tables: tuple[str, ...]
     parts: tuple[str, ...] = ()
     is_seeded: bool = False
+    per_model: bool = True
 
     @property
     def stem(self) -> str:
         """Its file names without model and format: curves.{window}.{span}.{score}."""
-        return ".".join(filter(None, [self.name, self._selection]))
+        return ".".join([self.name, *self._placeholders])
 
     @property
-    def log(self) -> str:
-        """Its jobs' log files, without folder and suffix: {model}/{window}.{span}.{score}."""
-        return "/".join(filter(None, ["{model}", self._selection]))
+    def file(self) -> str:
+        """Its files in the folder of figures, without format: {model}/{stem}."""
+        return f"{{model}}/{self.stem}" if self.per_model else self.stem
 
     @property
     def subcategory(self) -> str:
         """Where it stands among a model's figures in Snakemake's report."""
-        return self._selection.replace(".", ", ") or self.module
+        return ", ".join(self._placeholders) or self.module
 
     @property
-    def _selection(self) -> str:
-        return ".".join(f"{{{part}}}" for part in self.parts)
+    def _placeholders(self) -> list[str]:
+        return [f"{{{part}}}" for part in self.parts]
 
     def function(self) -> Callable[..., Any]:
         """What draws it: (one frame per table, style, and seed if it is seeded) -> Figure."""
@@ -57,27 +57,17 @@ class FigureSpec:
 
 
 _SELECTION = ("window", "span", "score")
+_CURVES = ("curves.csv", "krs.parquet")
+_KRS = ("krs.parquet",)
 # In the order in which a study's figures are shown.
 _FIGURES = (
     FigureSpec("curves", "Recovery against layer", "curves", ("curves.csv",), _SELECTION),
     FigureSpec(
-        "curves_by_method",
-        "Recovery against layer, by method",
-        "curves",
-        ("curves.csv", "krs.parquet"),
-        _SELECTION,
+        "curves_by_method", "Recovery against layer, by method", "curves", _CURVES, _SELECTION
     ),
-    FigureSpec("heatmap", "Every concept, layer by layer", "heatmap", ("krs.parquet",), _SELECTION),
-    FigureSpec(
-        "last_layer", "What the last layer recovers", "last_layer", ("krs.parquet",), _SELECTION
-    ),
-    FigureSpec(
-        "spans",
-        "Which positions are compared",
-        "compared",
-        ("curves.csv", "krs.parquet"),
-        ("window", "score"),
-    ),
+    FigureSpec("heatmap", "Every concept, layer by layer", "heatmap", _KRS, _SELECTION),
+    FigureSpec("last_layer", "What the last layer recovers", "last_layer", _KRS, _SELECTION),
+    FigureSpec("spans", "Which positions are compared", "compared", _CURVES, ("window", "score")),
     FigureSpec(
         "scores",
         "Other scores than KRS",
@@ -126,3 +116,10 @@ _FIGURES = (
     ),
 )
 FIGURES = {figure.name: figure for figure in _FIGURES}
+CALIBRATION = FigureSpec(
+    "calibration",
+    "Error rates of the scores",
+    "calibration",
+    ("rounds.csv", "calibration.csv"),
+    per_model=False,
+)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from pydantic import Field
 
 from dissect import terms
+from dissect.errors import DissectError
 from dissect.inputs.section import Section
 from dissect.inputs.windows import PREFIX, SUFFIX, window_width
 
@@ -67,6 +68,31 @@ class Style(Section):
     """The lower end of axes and colours: KRS has no lower bound."""
     dpi: int = Field(default=200, ge=30, le=1200)
     """Dots per inch of the PNG files."""
+
+
+def check_palettes(style: Style) -> None:
+    """Refuse palettes that do not exist. The defaults do; for others seaborn is imported (2 s).
+
+    Raises:
+        DissectError: naming the config's key.
+    """
+    default = Style()
+    if (style.palette, style.heatmap_palette) == (default.palette, default.heatmap_palette):
+        return
+    import matplotlib as mpl
+    import seaborn as sns
+
+    # seaborn parses the name: "ch:...", "light:...", "blend:..."; its maps are among matplotlib's.
+    look_ups = {"palette": sns.color_palette, "heatmap_palette": mpl.colormaps.__getitem__}
+    for key, look_up in look_ups.items():
+        name = getattr(style, key)
+        try:
+            look_up(name)
+        except Exception as error:
+            raise DissectError(
+                f"config: figures.style.{key}: {name[:80]!r} is not a palette of seaborn or "
+                f"matplotlib; give one of theirs, such as {getattr(default, key)}"
+            ) from error
 
 
 def in_order(experiments: Iterable[str]) -> list[str]:

@@ -97,11 +97,9 @@ def _title(
         notes.BANDS if each.max() >= MIN_CONCEPTS else "",
         "small points: single concepts" if is_few else "",
     ]
-    counted = [f"n = {notes.spread(each, 'concept')} per method"]
     vectors = "" if has_vectors else "no concept vector is named in the concept file"
-    lines = shown, [*counted, *notes.in_short(marks)]
-    model = str(weight_changes["model"].iloc[0])
-    notes.title(figure, model, *lines, [*shown, *marks, *counted, vectors], style)
+    counted = [f"n = {notes.spread(each, 'concept')} per method", *marks, vectors]
+    notes.heading(figure, str(weight_changes["model"].iloc[0]), shown, counted, style)
 
 
 def _legends(figure: Figure, present: set[str], line_styles: dict[str, dict[str, Any]]) -> None:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from dissect.analysis.curve_groups import ALL_METHODS, DONOR
 from dissect.figures import canvas, notes
-from dissect.figures.grid import LineStyles, Words, method_grid
+from dissect.figures.grid import LineStyles, method_grid
 from dissect.figures.style import SHORT_SCORES, SPANS, Look, Style
 from dissect.inputs.windows import PREFIX, window_width
 
@@ -82,25 +82,18 @@ def draw_widths(statistics: pd.DataFrame, concepts: pd.DataFrame, style: Style) 
     return method_grid(panels, draw_panel, READINGS, scales, _words(means, panels), style)
 
 
-def _words(means: pd.DataFrame, panels: canvas.MethodPanels) -> Words:
+def _words(means: pd.DataFrame, panels: canvas.MethodPanels) -> tuple[list[str], list[str]]:
     """What is shown, of how many concepts, and what the windows are."""
-    number = means["method"].nunique()
-    methods = notes.spread(pd.Series([number]), "method")
     counts = means.loc[means["concepts"] > 0, "concepts"]
-    with_value = f"{notes.having(number)} {notes.spread(counts, 'concept')}" if len(counts) else ""
-    span, n = SPANS[means["span"].iloc[0]], f"n = {methods}, {with_value or 'none with a value'}"
-    uncertainty = notes.uncertainty(panels, notes.SMALL, notes.BARS)
-    phrases = [
+    concepts = notes.spread(counts, "concept") if len(counts) else "no concept with a value"
+    methods = notes.spread(pd.Series([means["method"].nunique()]), "method")
+    kinds = [
         "suffix: each layer and all after it",
         "prefix: each layer and all before it" if PREFIX in set(means["window"]) else "",
-        f"loss over {span}",
-        notes.SCALE,
-        notes.AVERAGED,
-        *uncertainty,
-        n,
     ]
-    counted = [n, *notes.in_short(uncertainty), *phrases[:2]]
-    return Words(["windows of each width", span, notes.SCALE], counted, phrases)
+    uncertainty = notes.uncertainty(panels, notes.SMALL, notes.BARS)
+    shown = ["windows of each width", SPANS[means["span"].iloc[0]], notes.SCALE]
+    return shown, [f"n = {methods}, {concepts}", *uncertainty, *kinds, notes.AVERAGED]
 
 
 def _draw_means(axes: Axes, means: pd.DataFrame, x: Any, line_style: Mapping[str, Any]) -> None:

@@ -7,13 +7,13 @@ RO-Crate 1.0, which build on RO-Crate 1.1.
 import json
 import re
 from collections.abc import Iterator, Mapping
+from mimetypes import MimeTypes
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import yaml
 
-from dissect.errors import DissectError
 from dissect.files import read_json, sha256_of
 from dissect.results.schema import read_metadata
 
@@ -23,8 +23,21 @@ if TYPE_CHECKING:
 
 CRATE = "ro-crate-metadata.json"
 CITATION, LICENSE, SNAKEFILE = "CITATION.cff", "LICENSE", "workflow/Snakefile"
-_INPUTS = ("config.yaml", "checkpoints.tsv", "checkpoints/")
-_RESULTS = ("report.html", "tables/", "figures/")
+INPUT, RESULT, ABOUT = "input", "result", "about"
+# What an archive contains: how the names begin, role in the run of the study, what it is.
+CONTENTS = [
+    ("report.html", RESULT, "the study on one page, if it was made; open it in a browser"),
+    ("tables/", RESULT, "krs.parquet has all rows; its metadata, versions, hashes and devices"),
+    ("figures/", RESULT, "each figure, as a picture and for print"),
+    ("config.yaml", INPUT, "the config as it was used, with every default"),
+    ("checkpoints.tsv", INPUT, "the checkpoints table"),
+    ("checkpoints/", INPUT, "source, commit, sha256 and training of each checkpoint"),
+    ("provenance.json", ABOUT, "versions and the workflow's commit at the time of packing"),
+    (CRATE, ABOUT, "all of this for programs, as a Workflow Run RO-Crate"),
+    (SNAKEFILE, ABOUT, "the workflow's first file"),
+    (CITATION, ABOUT, "how to cite the workflow"),
+    (LICENSE, ABOUT, "the workflow's licence"),
+]
 _PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
     "https://w3id.org/ro/wfrun/workflow/0.5": "Workflow Run Crate",
@@ -32,19 +45,11 @@ _PROFILES = {
 }
 # RO-Crate 1.1 has no term for it.
 _TERMS = {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"}
-_FORMATS = {
-    ".cff": "application/yaml",
-    ".csv": "text/csv",
-    ".html": "text/html",
-    ".json": "application/json",
-    ".md": "text/markdown",
-    ".parquet": "application/vnd.apache.parquet",
-    ".pdf": "application/pdf",
-    ".png": "image/png",
-    ".svg": "image/svg+xml",
-    ".tsv": "text/tab-separated-values",
-    ".yaml": "application/yaml",
-}
+# Of the standard library alone: this machine's list would give other bytes than another's.
+_FORMATS = MimeTypes()
+_FORMATS.add_type("application/yaml", ".yaml")
+_FORMATS.add_type("application/yaml", ".cff")
+_FORMATS.add_type("application/vnd.apache.parquet", ".parquet")
 
 
 def crate_text(files: Mapping[str, Path], checksums: str) -> str:
@@ -57,8 +62,7 @@ def crate_text(files: Mapping[str, Path], checksums: str) -> str:
         checksums: the name of the file that lists the sha256 of all others, this text's too. It is
             described without its own sha256.
     """
-    # Takes a fifth of a second, which a comparison of archives need not spend.
-    from rocrate.rocrate import ROCrate
+    from rocrate.rocrate import ROCrate  # takes a fifth of a second
 
     citation = yaml.safe_load(files[CITATION].read_text(encoding="utf-8"))
     provenance = read_json(files["provenance.json"])
@@ -76,7 +80,7 @@ def crate_text(files: Mapping[str, Path], checksums: str) -> str:
 
 
 def _format(name: str) -> dict[str, str]:
-    return {"encodingFormat": _FORMATS.get(PurePosixPath(name).suffix, "text/plain")}
+    return {"encodingFormat": _FORMATS.guess_type(name)[0] or "text/plain"}
 
 
 def _file_properties(name: str, path: Path) -> dict[str, str]:
@@ -98,31 +102,24 @@ def _describe_root(
         f"Tables, figures and report of a study of {models}, made with the workflow "
         f'"{citation["title"]}" after the paper "{paper["title"]}".'
     )
-    root["datePublished"] = _date(files[LICENSE], provenance)
+    # RO-Crate requires a date of publication, and results have none; the time of packing would give
+    # other bytes each time. Outside of git: the year of the licence.
+    year = re.findall(r"\b\d{4}\b", files[LICENSE].read_text(encoding="utf-8"))[0]
+    root["datePublished"] = (provenance["workflow"] or {"date": year})["date"]
     root["license"] = _license(crate, citation)
     root["author"] = _authors(crate, citation["authors"])
-    root["citation"] = _add_paper(crate, paper)
-    root["conformsTo"] = [_add_profile(crate, url, name) for url, name in _PROFILES.items()]
-
-
-def _date(license_file: Path, provenance: Mapping[str, Any]) -> str:
-    """The date of the workflow's commit; outside of git, the year of the licence.
-
-    RO-Crate requires a date of publication, and results have no date. The time of packing would
-    give other bytes each time.
-
-    Raises:
-        DissectError: if the licence is needed and contains no year.
-    """
-    if commit := provenance["workflow"]:
-        return str(commit["date"])
-    text = license_file.read_text(encoding="utf-8")
-    if year := re.search(r"Copyright \D*(\d{4})", text):
-        return year[1]
-    raise DissectError(
-        f"{LICENSE} has no line 'Copyright YEAR', and the workflow has no commit that "
-        "gives the archive a date: add the line, or use the workflow from its git repository"
+    root["citation"] = _add(
+        crate,
+        "#paper",
+        "ScholarlyArticle",
+        name=paper["title"],
+        datePublished=str(paper["year"]),
+        author=_authors(crate, paper["authors"]),
     )
+    root["conformsTo"] = [
+        _add(crate, url, "CreativeWork", name=name, version=url.rpartition("/")[2])
+        for url, name in _PROFILES.items()
+    ]
 
 
 def _add(crate: "ROCrate", identifier: str, kind: str, **properties: Any) -> "Entity":
@@ -131,8 +128,9 @@ def _add(crate: "ROCrate", identifier: str, kind: str, **properties: Any) -> "En
     return present or crate.add_jsonld({"@id": identifier, "@type": kind, **properties})
 
 
-def _add_profile(crate: "ROCrate", url: str, name: str) -> "Entity":
-    return _add(crate, url, "CreativeWork", name=name, version=url.rpartition("/")[2])
+def _add_value(crate: "ROCrate", name: str, kind: str, value: str, about: str) -> "Entity":
+    properties = {"name": name, "propertyID": kind, "value": value, "description": about}
+    return _add(crate, f"#{quote(name)}", "PropertyValue", **properties)
 
 
 def _license(crate: "ROCrate", citation: Mapping[str, Any]) -> "Entity":
@@ -143,67 +141,62 @@ def _license(crate: "ROCrate", citation: Mapping[str, Any]) -> "Entity":
 
 
 def _authors(crate: "ROCrate", authors: list[dict[str, str]]) -> "Entity | list[Entity]":
-    entities = [_add_author(crate, author) for author in authors]
+    """Authors as CITATION.cff has them: a group's name, or a person's given and family names."""
+    entities = []
+    for author in authors:
+        kind = "Organization" if "name" in author else "Person"
+        name = author.get("name") or f"{author['given-names']} {author['family-names']}"
+        entities.append(_add(crate, author.get("orcid", f"#{quote(name)}"), kind, name=name))
     return entities if len(entities) > 1 else entities[0]  # as RO-Crate recommends
-
-
-def _add_author(crate: "ROCrate", author: Mapping[str, str]) -> "Entity":
-    """An author as CITATION.cff has it: a group's name, or a person's given and family names."""
-    if "name" in author:
-        name = author["name"]
-        return _add(crate, f"#{quote(name)}", "Organization", name=name)
-    given, family = author["given-names"], author["family-names"]
-    name = f"{given} {family}"
-    identifier = author.get("orcid", f"#{quote(name)}")
-    return _add(crate, identifier, "Person", name=name, givenName=given, familyName=family)
-
-
-def _add_paper(crate: "ROCrate", paper: Mapping[str, Any]) -> "Entity":
-    article = _add(crate, "#paper", "ScholarlyArticle", name=paper["title"])
-    article["datePublished"] = str(paper["year"])
-    article["author"] = _authors(crate, paper["authors"])
-    return article
 
 
 def _add_workflow(
     crate: "ROCrate", snakefile: Path, citation: Mapping[str, Any], provenance: Mapping[str, Any]
 ) -> "Entity":
     packages = provenance["packages"]
-    workflow = crate.add_workflow(
+    requirements = {
+        name: (f"https://pypi.org/project/{name}/", version)
+        for name, version in packages.items()
+        if name != "dissect"  # the workflow itself
+    }
+    requirements["python"] = ("https://www.python.org/", provenance["python"])
+    properties = {
+        **_file_properties(SNAKEFILE, snakefile),
+        "name": citation["title"],
+        "description": " ".join(citation["abstract"].split()),
+        "version": citation["version"],
+        "license": _license(crate, citation),
+        "author": _authors(crate, citation["authors"]),
+        "softwareRequirements": [
+            _add(crate, url, "SoftwareApplication", name=name, url=url, softwareVersion=version)
+            for name, (url, version) in requirements.items()
+        ],
+    }
+    if commit := provenance["workflow"]:
+        state = "files differ from this commit" if commit["modified"] else "no file differs from it"
+        properties["identifier"] = _add_value(
+            crate, "commit of the workflow", "git commit", commit["commit"], state
+        )
+    return crate.add_workflow(
         dest_path=SNAKEFILE,
         main=True,
         lang="snakemake",
         lang_version=packages["snakemake"],
-        properties=_file_properties(SNAKEFILE, snakefile),
+        properties=properties,
     )
-    workflow["name"] = citation["title"]
-    workflow["description"] = " ".join(citation["abstract"].split())
-    workflow["version"] = citation["version"]
-    workflow["license"] = _license(crate, citation)
-    workflow["author"] = _authors(crate, citation["authors"])
-    if commit := provenance["workflow"]:
-        state = "files differ from this commit" if commit["modified"] else "no file differs from it"
-        workflow["identifier"] = _add_value(
-            crate, "commit of the workflow", "git commit", commit["commit"], state
-        )
-    workflow["softwareRequirements"] = [
-        _add_package(crate, f"https://pypi.org/project/{name}/", name, version)
-        for name, version in packages.items()
-        if name != "dissect"  # the workflow itself
-    ] + [_add_package(crate, "https://www.python.org/", "python", provenance["python"])]
-    return workflow
-
-
-def _add_package(crate: "ROCrate", url: str, name: str, version: str) -> "Entity":
-    properties = {"name": name, "url": url, "softwareVersion": version}
-    return _add(crate, url, "SoftwareApplication", **properties)
 
 
 def _add_run(crate: "ROCrate", workflow: "Entity", files: Mapping[str, Path]) -> "Entity":
     """The one action: the study, from its inputs to its results."""
     hashes = [*_add_weights(crate, files), *_add_concepts(crate, files["tables/krs.parquet"])]
-    inputs = [crate.get(quote(name)) for name in files if name.startswith(_INPUTS)]
-    results = [crate.get(quote(name)) for name in files if name.startswith(_RESULTS)]
+    inputs, results = (
+        [
+            crate.get(quote(name))
+            for name in files
+            if name.startswith(tuple(start for start, of, _ in CONTENTS if of == role))
+        ]
+        for role in (INPUT, RESULT)
+    )
     properties = {
         "name": "Run of the study",
         "description": "From config, checkpoints and concepts to tables, figures and report. The "
@@ -211,11 +204,6 @@ def _add_run(crate: "ROCrate", workflow: "Entity", files: Mapping[str, Path]) ->
         "those of each sweep in its metadata.",
     }
     return crate.add_action(workflow, "#run", [*inputs, *hashes], results, properties)
-
-
-def _add_value(crate: "ROCrate", name: str, kind: str, value: str, about: str) -> "Entity":
-    properties = {"name": name, "propertyID": kind, "value": value, "description": about}
-    return _add(crate, f"#{quote(name)}", "PropertyValue", **properties)
 
 
 def _add_weights(crate: "ROCrate", files: Mapping[str, Path]) -> Iterator["Entity"]:
@@ -229,16 +217,11 @@ def _add_weights(crate: "ROCrate", files: Mapping[str, Path]) -> Iterator["Entit
 
 
 def _add_concepts(crate: "ROCrate", sweeps: Path) -> Iterator["Entity"]:
-    """The sha256 of each concept's texts and questions, as far as sweeps name it.
-
-    Args:
-        sweeps: tables/krs.parquet; `collect_sweeps` describes its metadata.
-    """
-    metadata = read_metadata(sweeps)
-    hashes = {}
-    for sweep, own in json.loads(metadata["sweeps"]).items():
+    """The sha256 of each concept's texts and questions, as far as tables/krs.parquet names it."""
+    shared, hashes = read_metadata(sweeps), {}
+    for sweep, differing in json.loads(shared["sweeps"]).items():
         model, _, concept, _ = sweep.split("/")
-        hashes[f"{model}/{concept}"] = {**metadata, **own}.get("data_sha256")
+        hashes[f"{model}/{concept}"] = (shared | differing).get("data_sha256")
     for name, digest in sorted(hashes.items()):
         if digest:
             about = "its texts and questions; they are not in the crate"

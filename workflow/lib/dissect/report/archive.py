@@ -1,46 +1,36 @@
 """One file of a study for whoever reviews it: the same results give the same bytes."""
 
 import json
+import os
 import platform
 import shutil
 import subprocess
 import zipfile
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
 
-from dissect.archive.crate import CITATION, CRATE, LICENSE, SNAKEFILE, crate_text
-from dissect.archive.redact import Redactor
-from dissect.errors import DissectError
+from dissect.analysis.compare import MANIFEST
 from dissect.files import atomic_path, read_json, sha256_of
 from dissect.provenance import hash_of, versions
+from dissect.report.crate import CITATION, CONTENTS, CRATE, LICENSE, SNAKEFILE, crate_text
+from dissect.report.redact import Redactor
 
-MANIFEST = "MANIFEST.sha256"
-_TEXTS = (".csv", ".tsv", ".json", ".html", ".yaml", ".md", ".svg", ".txt")
+_PICTURES = (".png", ".pdf")  # all others but parquet files are texts
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # a zip file knows no earlier time
 _READABLE = 0o100644 << 16  # a plain file, rw-r--r--
 _UNIX = 3
 
-README = """# Results of a study of unlearning
+_LINES = "\n".join(f"- `{start}`: {about}." for start, _, about in CONTENTS)
+README = f"""# Results of a study of unlearning
 
-`sha256sum -c MANIFEST.sha256` checks every file. Paths on the machine that made it are
-shortened to their last part.
+`sha256sum -c {MANIFEST}` checks every file. Paths on the machine that made it are shortened to
+their last part.
 
-- `report.html`: the study on one page, if it was made; open it in a browser.
-- `tables/`: krs.parquet has every row of every sweep, and in its metadata versions, hashes and
-  devices; the other tables summarise it.
-- `figures/`: each figure, as a picture and for print.
-- `config.yaml`: the config as it was used, with every default.
-- `checkpoints.tsv`: the checkpoints table.
-- `checkpoints/`: what each checkpoint is: source, commit, sha256 of each file, how it was trained.
-- `provenance.json`: versions and the workflow's commit at the time of packing.
-- `ro-crate-metadata.json`: all of this for programs, as a Workflow Run RO-Crate.
-- `workflow/Snakefile`, `CITATION.cff`, `LICENSE`: the workflow's first file, how to cite it, its
-  licence.
+{_LINES}
 
 `python -m dissect compare archive.zip results/...` compares it with another run.
 """
@@ -63,9 +53,6 @@ def study_members(
         outputs: tables, figures, report; all of them in `results`.
         config: the config as used.
         workflow: the folder that the Snakefile lies in.
-
-    Raises:
-        DissectError: if the workflow's folder lacks CITATION.cff, LICENSE or workflow/Snakefile.
     """
     members: dict[str, Path | str] = {str(path.relative_to(results)): path for path in outputs}
     for path in manifests:
@@ -82,17 +69,7 @@ def study_members(
         "packages": versions("pandas", "matplotlib", "snakemake"),
     }
     members["provenance.json"] = _as_json(provenance)
-    return members | {name: _read(workflow, name) for name in (CITATION, LICENSE, SNAKEFILE)}
-
-
-def _read(workflow: Path, name: str) -> str:
-    try:
-        return (workflow / name).read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise DissectError(
-            f"{workflow / name} is missing, and the archive must contain it: copy it from the "
-            "workflow's repository"
-        ) from error
+    return members | {name: workflow / name for name in (CITATION, LICENSE, SNAKEFILE)}
 
 
 def _as_json(value: Any) -> str:
@@ -106,19 +83,16 @@ def workflow_commit(workflow: Path) -> dict[str, Any] | None:
     """
 
     def git(*words: str) -> str:
-        command = ["git", "-C", str(workflow), *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        command, utc = ["git", "-C", str(workflow), *words], os.environ | {"TZ": "UTC0"}
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=utc)
+        return done.stdout.strip()
 
     try:
-        if Path(git("rev-parse", "--show-toplevel")).resolve() != workflow.resolve():
+        if git("rev-parse", "--show-prefix"):
             return None  # a copy of the workflow that lies in somebody else's repository
         changed = git("status", "--porcelain", "--", "Snakefile", "workflow")
-        commit, seconds = git("log", "-1", "--format=%H %ct").split()
-        return {
-            "commit": commit,
-            "date": datetime.fromtimestamp(int(seconds), UTC).date().isoformat(),
-            "modified": bool(changed),
-        }
+        commit, date = git("log", "-1", "--format=%H %cd", "--date=short-local").split()
+        return {"commit": commit, "date": date, "modified": bool(changed)}
     except (FileNotFoundError, subprocess.CalledProcessError):
         return None
 
@@ -146,13 +120,14 @@ def write_archive(output: Path, members: Mapping[str, Path | str], redactor: Red
 def _stage(copies: Path, name: str, member: Path | str, redactor: Redactor) -> Path:
     """The file to pack: a redacted copy, or the member itself where it holds no text."""
     copy = copies / name
-    if isinstance(member, Path) and member.suffix == ".parquet":
-        return redactor.redact_parquet(member, copy)
-    if isinstance(member, Path) and member.suffix not in _TEXTS:
-        return member
-    text = member if isinstance(member, str) else member.read_text(encoding="utf-8")
+    if isinstance(member, Path):
+        if member.suffix == ".parquet":
+            return redactor.redact_parquet(member, copy)
+        if member.suffix in _PICTURES:
+            return member
+        member = member.read_text(encoding="utf-8")
     copy.parent.mkdir(parents=True, exist_ok=True)
-    copy.write_text(redactor.redact(text, name), encoding="utf-8")
+    copy.write_text(redactor.redact(member, name), encoding="utf-8")
     return copy
 
 

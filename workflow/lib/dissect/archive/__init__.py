@@ -1,1 +1,0 @@
-"""One file for a reviewer, without what is private."""
