@@ -15,7 +15,7 @@ from dissect.analysis.scores import EVERY_SCORE
 from dissect.analysis.statistics import statistics
 from dissect.analysis.tables import concept_scores, curves
 from dissect.depth.schema import DEPTH_SCHEMA
-from dissect.figures.registry import FIGURES
+from dissect.figures.registry import CALIBRATION, FIGURES
 from dissect.figures.style import Style
 from dissect.results.csv_files import write_csv
 from dissect.results.schema import write_rows
@@ -108,7 +108,7 @@ def imported(code: str, *modules: str) -> bool:
 
 def test_tables_figures_and_the_report_need_no_torch() -> None:
     code = "import dissect.analysis.collect, dissect.report.page\n"
-    code += "from dissect.figures.registry import FIGURES"
+    code += "from dissect.figures.registry import CALIBRATION, FIGURES"
     assert not imported(f"{code}\n[spec.function() for spec in FIGURES.values()]", "torch")
 
 

@@ -78,7 +78,7 @@ def test_a_summary_is_of_tables_alone() -> None:
         "analysis/scores.py",
         "analysis/tables.py",
     }
-    assert modules("prepare_concept") == {"inputs/concepts.py"}
+    assert modules("prepare_concept") == {"inputs/concepts.py", "inputs/fact_matching.py"}
     assert modules("fetch_concepts") == set()
 
 
