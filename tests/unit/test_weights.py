@@ -10,13 +10,10 @@ import pandas as pd
 import pytest
 import torch
 from test_fact_runs import ALL_FAMILIES
-from test_operations import operations_of
 from transformers import AutoModelForCausalLM
 
 from dissect.checkpoints.reader import Checkpoint
-from dissect.engine import sweep as sweep_module
 from dissect.engine.directions import denoising
-from dissect.engine.operations import Operations, count_sweep
 from dissect.terms import ALL_WEIGHTS, LAYER_WEIGHTS, VALUE_VECTORS, WEIGHT_EXPERIMENTS
 from plain_hooks import patched_logits, restored_parameters, states_of
 from tiny import LAYERS, save_changed, save_tiny, tiny_config
@@ -136,26 +133,6 @@ def test_a_resized_vocabulary_is_restored(tmp_path: Path, tied: bool, rows_more:
     common = min(rows, rows + rows_more)
     found = restored(original, copy, ALL_WEIGHTS, vocabulary=common)[ALL_WEIGHTS]
     np.testing.assert_allclose(found.loc[whole(found), "krs"], 1, rtol=0, atol=1e-6)
-
-
-def test_all_weights_do_the_operations_that_are_counted(
-    tmp_path: Path, tiny_llama: Path, tiny_unlearned: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    counted: list[Operations] = []
-
-    def noted(*arguments: Any) -> Operations:
-        counted.append(count_sweep(*arguments))
-        return counted[-1]
-
-    monkeypatch.setattr(sweep_module, "count_sweep", noted)
-    recorded = recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "recording.safetensors")
-    models = Checkpoint(tiny_llama), model_of(tiny_unlearned)
-    arguments = *models, recorded, WINDOWS, tmp_path / "unused"
-    done = operations_of(lambda: denoising([ALL_WEIGHTS], *arguments))
-    # The sweep, and the copy as it is.
-    patched, unpatched = counted
-    assert patched.done + unpatched.done == done
-    assert 0 < 5 * unpatched.done < patched.done
 
 
 @pytest.fixture

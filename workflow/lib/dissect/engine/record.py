@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from dissect.engine.micro_batches import TOKENS_PER_CALL, MicroBatches
-from dissect.engine.operations import count_record, timed
 from dissect.engine.runs import TreeRuns, through_layers
 from dissect.engine.streamed_model import ATTENTION, COEFFICIENTS, RESIDUAL, StreamedModel
 from dissect.engine.token_tree import token_trees
@@ -37,16 +36,15 @@ def record(
             runs[-1].add_outside(inputs.hidden)
     components = (COEFFICIENTS, ATTENTION, RESIDUAL) if residual else (COEFFICIENTS, ATTENTION)
     tensors: dict[str, Tensor] = {}
-    with timed(count_record(model, texts)):
-        for index, _, captured in through_layers(model, [runs]):
-            for component in components:
-                rows = torch.cat([of_tree[component][0] for of_tree in captured])
-                tensors[f"layers.{index}.{component}"] = rows.cpu()
-            log.info("layer %d of %d recorded", index + 1, model.n_layers)
-        with model.lm_head() as head:
-            logits = [
-                head(tree_runs.outputs()[:, tree.at(text, texts[text].compared)])[0].cpu()
-                for tree, tree_runs in zip(trees, runs, strict=True)
-                for text in tree.texts
-            ]
+    for index, _, captured in through_layers(model, [runs]):
+        for component in components:
+            rows = torch.cat([of_tree[component][0] for of_tree in captured])
+            tensors[f"layers.{index}.{component}"] = rows.cpu()
+        log.info("layer %d of %d recorded", index + 1, model.n_layers)
+    with model.lm_head() as head:
+        logits = [
+            head(tree_runs.outputs()[:, tree.at(text, texts[text].compared)])[0].cpu()
+            for tree, tree_runs in zip(trees, runs, strict=True)
+            for text in tree.texts
+        ]
     return tensors | {"logits": torch.cat(logits)}

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from dissect.engine.micro_batches import POSITIONS_PER_CALL, TOKENS_PER_CALL, MicroBatches
-from dissect.engine.operations import count_sweep, timed
 from dissect.engine.patches import DonorWindows, PatchSite
 from dissect.engine.recording import Recording
 from dissect.engine.runs import TreeRuns, through_layers
@@ -62,12 +61,11 @@ def sweep(host: StreamedModel, donors: Sequence[DonorWindows], compared: Recordi
     runs = [DonorRuns(of_donor, inputs, compared.texts, host, calls) for of_donor in donors]
     for tree, tree_runs in zip(compared.trees, runs[0].trees, strict=True):
         tree_runs.add_outside(inputs[tree].hidden)
-    with timed(count_sweep(host, donors, compared)):
-        for index, layer, captured in through_layers(host, [of_donor.trees for of_donor in runs]):
-            for of_donor in runs:
-                of_donor.patch_layer(index, layer, captured)
-            log_progress(index, runs)
-        return compare(host, runs, compared)
+    for index, layer, captured in through_layers(host, [of_donor.trees for of_donor in runs]):
+        for of_donor in runs:
+            of_donor.patch_layer(index, layer, captured)
+        log_progress(index, runs)
+    return compare(host, runs, compared)
 
 
 class DonorRuns:
