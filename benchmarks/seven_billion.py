@@ -29,9 +29,8 @@ from transformers import LlamaConfig
 
 from dissect.checkpoints.reader import Checkpoint, empty_model
 from dissect.device import choose_device
-from dissect.engine.patches import EXPERIMENTS, Donor, DonorWindows
-from dissect.engine.record import record
-from dissect.engine.recording import read_recording, write_recording
+from dissect.engine.patches import EXPERIMENTS, Donor
+from dissect.engine.recording import read_recording, record, write_recording
 from dissect.engine.streamed_model import StreamedModel
 from dissect.engine.sweep import sweep
 from dissect.inputs.windows import windows_of
@@ -208,9 +207,8 @@ def run(folder: Path, layers: int, names: list[str], device: torch.device) -> No
 
     def dissect(name: str) -> None:
         host, recording = StreamedModel(Checkpoint(unlearned), DTYPE, device), read_recording(path)
-        donor = Donor(EXPERIMENTS[name], recording, Checkpoint(original))
-        donors = [DonorWindows(donor, windows)]
-        sweep(host, donors, recording)
+        donor = Donor(EXPERIMENTS[name], recording, Checkpoint(original), windows)
+        sweep(host, [donor], recording)
 
     steps = Steps(device)
     steps("record", make_recording)

@@ -40,9 +40,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
 from dissect.checkpoints.reader import Checkpoint
-from dissect.engine.patches import EXPERIMENTS, Donor, DonorWindows
-from dissect.engine.record import record
-from dissect.engine.recording import Recording, read_recording, write_recording
+from dissect.engine.patches import EXPERIMENTS, Donor
+from dissect.engine.recording import Recording, read_recording, record, write_recording
 from dissect.engine.streamed_model import StreamedModel
 from dissect.engine.sweep import sweep
 from dissect.inputs.windows import Window, windows_of
@@ -178,9 +177,8 @@ class Task:
         tensors = record(self.model("original"), self.texts)
         write_recording(self.recorded, tensors, self.texts, {})
 
-    def donors(self, name: str, recording: Recording) -> list[DonorWindows]:
-        donor = Donor(EXPERIMENTS[name], recording, self.checkpoint("original"))
-        return [DonorWindows(donor, self.windows)]
+    def donors(self, name: str, recording: Recording) -> list[Donor]:
+        return [Donor(EXPERIMENTS[name], recording, self.checkpoint("original"), self.windows)]
 
 
 class Ours:

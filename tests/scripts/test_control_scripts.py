@@ -232,8 +232,11 @@ def test_a_walk_that_puts_back_something_else_fails(
     study: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "dissect.engine.donors.SelfPatch.activations",
-        lambda _donor, component, site: torch.roll(site.captured[component], 1, dims=1),
+        "dissect.engine.donors.SelfPatch.states",
+        lambda donor, _layer, _tree, captured, _mlp_at: {
+            component: torch.roll(captured[component], 1, dims=1)
+            for component in donor.experiment.components
+        },
     )
     with pytest.raises(DissectError, match=r"^self_patch: tiny.dpo.tea: its own states, patched"):
         check(study, "dpo", tmp_path / "tea.parquet")
