@@ -17,10 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from sweep import SIZES
+from sweep import SIZES, count_operations
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 from dissect.checkpoints.reader import Checkpoint
@@ -102,13 +100,6 @@ def by_jobs(folder: Path, texts: Sequence[FactText], dtype: torch.dtype) -> Scor
     return [stage for name in NAMES[1:] for stage in by_engine(folder, texts, dtype, [name])]
 
 
-def operations(way: Callable[[], Scores]) -> int:
-    """Floating point operations; the counter does not know the CPU's fused attention."""
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        way()
-    return int(counter.get_total_flops())
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--bfloat16", action="store_true")
@@ -138,7 +129,7 @@ def main() -> None:
                     started = time.perf_counter()
                     results[way] = run()
                     seconds[way] = min(seconds[way], time.perf_counter() - started)
-            flops = {way: operations(run) for way, run in ways.items()}
+            flops = {way: count_operations(run) for way, run in ways.items()}
             for way in (ENGINE, JOBS):
                 ratios = (values[PLAIN] / values[way] for values in (seconds, flops))
                 print(

@@ -19,10 +19,8 @@ from scipy.stats import binom
 from sweep import SHAPES, SIZES, Task, make_pair, make_texts
 
 from dissect import terms
-from dissect.engine.donors import Copy
-from dissect.engine.patches import EXPERIMENTS, DonorWindows
-from dissect.engine.record import record
-from dissect.engine.recording import read_recording, write_recording
+from dissect.engine.patches import EXPERIMENTS, Donor
+from dissect.engine.recording import read_recording, record, write_recording
 from dissect.engine.sweep import sweep
 from dissect.inputs.windows import windows_of
 from dissect.job import keep_freed_memory
@@ -37,11 +35,10 @@ def sweeps_of(task: Task, component: str) -> list[Callable[[], object]]:
     recording = read_recording(task.recorded)
     path = task.folder / "copy.safetensors"
     write_recording(path, record(task.model("unlearned"), task.texts), task.texts, {})
-    copy = Copy(
-        EXPERIMENTS[f"noising_{component}"], read_recording(path), task.checkpoint("unlearned")
-    )
+    experiment, checkpoint = EXPERIMENTS[f"noising_{component}"], task.checkpoint("unlearned")
+    copy = Donor(experiment, read_recording(path), checkpoint, task.windows)
     return [
-        partial(sweep, task.model("original"), [DonorWindows(copy, task.windows)], recording),
+        partial(sweep, task.model("original"), [copy], recording),
         partial(sweep, task.model("unlearned"), task.donors(component, recording), recording),
     ]
 

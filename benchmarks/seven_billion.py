@@ -24,14 +24,13 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from sweep import SHAPES, make_texts
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlamaConfig
 
 from dissect.checkpoints.reader import Checkpoint, empty_model
 from dissect.device import choose_device
-from dissect.engine.operations import Operations, count_record, count_sweep
-from dissect.engine.patches import EXPERIMENTS, Donor, DonorWindows
-from dissect.engine.record import record
-from dissect.engine.recording import read_recording, write_recording
+from dissect.engine.patches import EXPERIMENTS, Donor
+from dissect.engine.recording import read_recording, record, write_recording
 from dissect.engine.streamed_model import StreamedModel
 from dissect.engine.sweep import sweep
 from dissect.inputs.windows import windows_of
@@ -166,18 +165,19 @@ class Steps:
             f"{'of it':>7}{'of the fastest':>16}"
         )
 
-    def __call__(self, name: str, step: Callable[[], Operations]) -> None:
-        """Run a step, which returns the operations it did."""
+    def __call__(self, name: str, step: Callable[[], None]) -> None:
+        """Run a step, and count its floating point operations (matrix products and attention)."""
         memory, started = Memory(), time.perf_counter()
-        with memory.watched():
-            operations = step()
+        with memory.watched(), FlopCounterMode(display=False) as counter:
+            step()
         seconds = time.perf_counter() - started
+        operations = int(counter.get_total_flops())
         before, self._product = self._product, plain_product(self._device)
         kept_up = (before.sustained + self._product.sustained) / 2
         self._best = max(self._best, self._product.best)
-        rate = operations.done / seconds
+        rate = operations / seconds
         print(
-            f"{name:32}{seconds:6.1f} s {memory.peak / GIB:6.2f} GiB  {operations.done:10.2e}"
+            f"{name:32}{seconds:6.1f} s {memory.peak / GIB:6.2f} GiB  {operations:10.2e}"
             f"{rate / 1e9:7.0f} {kept_up / 1e9:9.0f}{rate / kept_up:7.2f}"
             f"{rate / self._best:7.2f} of {self._best / 1e9:.0f}",
             flush=True,
@@ -201,17 +201,14 @@ def run(folder: Path, layers: int, names: list[str], device: torch.device) -> No
     )
     path = folder / "recording.safetensors"
 
-    def make_recording() -> Operations:
+    def make_recording() -> None:
         model = StreamedModel(Checkpoint(original), DTYPE, device)
         write_recording(path, record(model, texts), texts, {})
-        return count_record(model, texts)
 
-    def dissect(name: str) -> Operations:
+    def dissect(name: str) -> None:
         host, recording = StreamedModel(Checkpoint(unlearned), DTYPE, device), read_recording(path)
-        donor = Donor(EXPERIMENTS[name], recording, Checkpoint(original))
-        donors = [DonorWindows(donor, windows)]
-        sweep(host, donors, recording)
-        return count_sweep(host, donors, recording)
+        donor = Donor(EXPERIMENTS[name], recording, Checkpoint(original), windows)
+        sweep(host, [donor], recording)
 
     steps = Steps(device)
     steps("record", make_recording)

@@ -40,10 +40,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
 from dissect.checkpoints.reader import Checkpoint
-from dissect.engine.operations import count_sweep
-from dissect.engine.patches import EXPERIMENTS, Donor, DonorWindows
-from dissect.engine.record import record
-from dissect.engine.recording import Recording, read_recording, write_recording
+from dissect.engine.patches import EXPERIMENTS, Donor
+from dissect.engine.recording import Recording, read_recording, record, write_recording
 from dissect.engine.streamed_model import StreamedModel
 from dissect.engine.sweep import sweep
 from dissect.inputs.windows import Window, windows_of
@@ -179,9 +177,8 @@ class Task:
         tensors = record(self.model("original"), self.texts)
         write_recording(self.recorded, tensors, self.texts, {})
 
-    def donors(self, name: str, recording: Recording) -> list[DonorWindows]:
-        donor = Donor(EXPERIMENTS[name], recording, self.checkpoint("original"))
-        return [DonorWindows(donor, self.windows)]
+    def donors(self, name: str, recording: Recording) -> list[Donor]:
+        return [Donor(EXPERIMENTS[name], recording, self.checkpoint("original"), self.windows)]
 
 
 class Ours:
@@ -275,6 +272,14 @@ def _run(name: str) -> tuple[float, Losses]:
     return time.perf_counter() - started, losses
 
 
+def count_operations(run: Callable[[], object]) -> int:
+    """The floating point operations of matrix products and attention while a function runs."""
+    # torch's counter does not know the CPU's fused attention; it sees each product of this one.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        run()
+    return int(counter.get_total_flops())
+
+
 def operations_ratio(task: Task, names: Sequence[str]) -> dict[str, float]:
     """The floating point operations of plain hooks over those of ours, per experiment and in all.
 
@@ -282,11 +287,10 @@ def operations_ratio(task: Task, names: Sequence[str]) -> dict[str, float]:
     """
     pair, recording = task.pair(), read_recording(task.recorded)
     host = task.model("unlearned")
-    # torch's counter does not know the CPU's fused attention; it sees each product of this one.
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        plain_hooks(pair, EXPERIMENTS["value_vectors"], task.windows[:1])
-    plain = len(task.windows) * int(counter.get_total_flops())
-    done = {name: count_sweep(host, task.donors(name, recording), recording).done for name in names}
+    window = partial(plain_hooks, pair, EXPERIMENTS["value_vectors"], task.windows[:1])
+    plain = len(task.windows) * count_operations(window)
+    sweeps = {name: partial(sweep, host, task.donors(name, recording), recording) for name in names}
+    done = {name: count_operations(run) for name, run in sweeps.items()}
     ratios = {name: plain / count for name, count in done.items()}
     return ratios | {ALL: len(done) * plain / sum(done.values())}
 

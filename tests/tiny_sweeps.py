@@ -1,6 +1,7 @@
 """Recordings and sweeps of tiny checkpoints."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,8 @@ import torch
 
 from dissect.checkpoints.reader import Checkpoint
 from dissect.checkpoints.tokenizer import load_tokenizer
-from dissect.engine.patches import Donor, DonorWindows
-from dissect.engine.record import record
-from dissect.engine.recording import Recording, read_recording, write_recording
+from dissect.engine.patches import Donor
+from dissect.engine.recording import Recording, read_recording, record, write_recording
 from dissect.engine.scores import Scores
 from dissect.engine.streamed_model import StreamedModel
 from dissect.engine.sweep import Swept, sweep
@@ -39,7 +39,7 @@ def recording_of(
 
 def sweep_of(host: StreamedModel, donor: Donor, windows: Sequence[Window]) -> Swept:
     """The sweep of a single donor."""
-    return sweep(host, [DonorWindows(donor, windows)], donor.recording)
+    return sweep(host, [replace(donor, windows=windows)], donor.recording)
 
 
 def loss_of(scores: Sequence[Scores]) -> np.ndarray:

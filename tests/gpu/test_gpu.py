@@ -12,8 +12,7 @@ from transformers import AutoModelForCausalLM, Gemma2Config, GPTNeoXConfig, Llam
 from dissect.checkpoints.reader import Checkpoint
 from dissect.engine import sweep as sweep_module
 from dissect.engine.patches import EXPERIMENTS, Donor
-from dissect.engine.record import record
-from dissect.engine.recording import Recording, read_recording, write_recording
+from dissect.engine.recording import Recording, read_recording, record, write_recording
 from dissect.engine.scores import Scores
 from dissect.engine.streamed_model import StreamedModel
 from dissect.inputs.windows import windows_of

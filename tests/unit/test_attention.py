@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from dissect.engine import attention
-from dissect.engine.attention import attend, attend_by_text, equal_texts
+from dissect.engine.attention import attend, attend_by_text, group_texts
 from dissect.engine.token_tree import token_tree
 
 HEADS, WIDTH, ROWS = 6, 16, 3
@@ -37,7 +37,7 @@ def test_parts_give_what_the_whole_tree_gives(
     module = nn.Module()
     module.num_key_value_groups = HEADS // key_heads
     module.is_causal = True
-    parts = equal_texts(tree.parts, CPU)
+    parts = group_texts(tree.parts, CPU)
     output, weights = attend_by_text(
         module, query, key, value, mask, scaling=scaling, **{attention.TREE_PARTS: parts}
     )
@@ -80,10 +80,10 @@ def test_keys_that_rows_share_give_what_copies_of_them_give(
 
 def test_texts_of_the_same_shape_go_through_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = token_tree(TEXTS, range(len(TEXTS))).parts
-    assert [group.own.indices.tolist() for group in equal_texts(parts, CPU)] == [
+    assert [group.own.indices.tolist() for group in group_texts(parts, CPU)] == [
         [[0, 1, 2, 3, 4]],
         [[5, 6], [8, 9]],
         [[7]],
     ]
     monkeypatch.setattr(attention, "LONGEST_IN_TWO_PRODUCTS", 3)
-    assert len(equal_texts(parts, CPU)) == 4
+    assert len(group_texts(parts, CPU)) == 4

@@ -13,18 +13,9 @@ from test_families import CONFIGS
 from transformers import AutoModelForCausalLM, MistralConfig
 
 from dissect.checkpoints.reader import Checkpoint
-from dissect.engine.donors import (
-    MeanOfQuestions,
-    Noise,
-    OtherQuestion,
-    Reference,
-    SelfPatch,
-    controls_of,
-    noise_like,
-)
-from dissect.engine.patches import EXPERIMENTS, Donor, DonorWindows, PatchSite
+from dissect.engine.donors import Noise, SelfPatch, controls_of, noise_like
+from dissect.engine.patches import EXPERIMENTS, Donor, LayerRange
 from dissect.engine.recording import Recording
-from dissect.engine.schedule import LayerRange
 from dissect.engine.scores import Scores
 from dissect.engine.sweep import Swept, sweep
 from dissect.errors import DissectError
@@ -68,21 +59,17 @@ def donors_of(
     recording: Recording,
     names: Sequence[str] = CONTROLS,
     reference: Donor | None = None,
-) -> tuple[Donor, list[DonorWindows]]:
-    donor = Donor(EXPERIMENTS[name], recording, Checkpoint(original))
-    return donor, controls_of(donor, names, [0, 2, 5], WINDOWS, SEED, reference)
+) -> tuple[Donor, list[Donor]]:
+    donor = Donor(EXPERIMENTS[name], recording, Checkpoint(original), WINDOWS)
+    return donor, controls_of(donor, names, [0, 2, 5], SEED, reference)
 
 
-def reference_of(name: str, folder: Path, texts: Sequence[Text], path: Path) -> Reference:
-    return Reference(EXPERIMENTS[name], recording_of(folder, texts, path), Checkpoint(folder))
+def reference_of(name: str, folder: Path, texts: Sequence[Text], path: Path) -> Donor:
+    return Donor(EXPERIMENTS[name], recording_of(folder, texts, path), Checkpoint(folder))
 
 
-def sweep_with(host: Path, donor: Donor, controls: Sequence[DonorWindows]) -> Swept:
-    return sweep(model_of(host), [DonorWindows(donor, WINDOWS), *controls], donor.recording)
-
-
-def site_of(layer: int, tree: int) -> PatchSite:
-    return PatchSite(layer, tree, CPU, None, {})
+def sweep_with(host: Path, donor: Donor, controls: Sequence[Donor]) -> Swept:
+    return sweep(model_of(host), [donor, *controls], donor.recording)
 
 
 def losses_of(
@@ -143,8 +130,8 @@ def of_noise(donor: Noise, recording: Recording, number: int) -> States:
     path = recording.trees[tree].at(number, range(len(recording.texts[number].ids)))
 
     def drawn(component: str) -> list[torch.Tensor]:
-        sites = [site_of(layer, tree) for layer in range(LAYERS)]
-        return [donor.activations(component, site)[:, path] for site in sites]
+        layers = range(LAYERS)
+        return [donor.activations(layer, component, tree)[:, path] for layer in layers]
 
     parts = map(drawn, ("coefficients", "attention", "residual"))
     return States(torch.empty(0), torch.empty(0), *parts)
@@ -156,12 +143,12 @@ def patch_of(donor: Donor, recording: Recording, states: Sequence[States], numbe
     after = (number + 1) % len(texts)
     if isinstance(donor, Noise):
         return of_noise(donor, recording, number)
-    if isinstance(donor, MeanOfQuestions):
+    if donor.name == MEAN_OF_QUESTIONS:
         others = [other for other in range(len(texts)) if other != number]
         return of_aligned(states, texts, number, others)
     if donor.name == ALIGNED_QUESTION:
         return of_aligned(states, texts, number, [after])
-    assert isinstance(donor, OtherQuestion)
+    assert donor.name == OTHER_QUESTION
     return of_the_next(states, number, len(texts[number].ids))
 
 
@@ -198,10 +185,10 @@ def assert_equal_to_hooks(
     unlearned: Path,
     recording: Recording,
     name: str,
-    controls: list[DonorWindows],
+    controls: list[Donor],
     swept: Swept,
 ) -> None:
-    names = {control.donor.name for control in controls}
+    names = {control.name for control in controls}
     of_questions = {OTHER_QUESTION, ALIGNED_QUESTION, MEAN_OF_QUESTIONS}
     assert names == ({NOISE} if EXPERIMENTS[name].weights else {NOISE} | of_questions)
     model, host = (
@@ -210,13 +197,13 @@ def assert_equal_to_hooks(
     )
     states = [states_of(model, torch.tensor([text.ids])) for text in recording.texts]
     for control, patched in zip(controls, swept.patched[1:], strict=True):
-        donor, source = control.donor, model
-        if isinstance(donor, Noise) and EXPERIMENTS[name].weights:
-            source = with_noise_for_weights(model, donor)
+        source = model
+        if isinstance(control, Noise) and EXPERIMENTS[name].weights:
+            source = with_noise_for_weights(model, control)
         assert set(patched) == {(window.first, window.last) for window in SOME}
         runs: dict[LayerRange | None, list[Scores]] = {None: swept.unpatched, **patched}
         for number, text in enumerate(recording.texts):
-            patch = patch_of(donor, recording, states, number)
+            patch = patch_of(control, recording, states, number)
             for run, scores in runs.items():
                 layers = range(run[0], run[1] + 1) if run else range(0)
                 of_hooks = losses_of(source, host, patch, text, states[number].logits, name, layers)
@@ -280,8 +267,7 @@ def test_controls_change_no_bit_of_the_originals_runs(
     recording = recording_of(tiny_llama, recording.texts, path, dtype)
     donor, controls = donors_of(name, tiny_llama, recording)
     alone = runs_of(sweep_of(model_of(tiny_unlearned, dtype), donor, WINDOWS))
-    windows = [DonorWindows(donor, WINDOWS), *controls]
-    beside = runs_of(sweep(model_of(tiny_unlearned, dtype), windows, recording))
+    beside = runs_of(sweep(model_of(tiny_unlearned, dtype), [donor, *controls], recording))
     assert alone.keys() == beside.keys()
     for run, scores in alone.items():
         for one, other in zip(scores, beside[run], strict=True):
@@ -313,7 +299,7 @@ def test_another_question_recovers_less_and_noise_nothing(
 ) -> None:
     donor, controls = donors_of(BOTH, tiny_llama, recording, [OTHER_QUESTION, NOISE])
     everything = [window for window in SOME if (window.first, window.last) == (0, LAYERS - 1)]
-    donors = [DonorWindows(one, everything) for one in [donor, *(c.donor for c in controls)]]
+    donors = [replace(one, windows=everything) for one in (donor, *controls)]
     swept = sweep(model_of(tiny_unlearned), donors, recording)
     unpatched = loss_of(swept.unpatched).mean()
     original, other, noise = (loss_of(runs[0, LAYERS - 1]).mean() for runs in swept.patched)
@@ -343,16 +329,16 @@ def test_noise_has_the_norms_of_what_it_replaces() -> None:
 def test_noise_has_the_originals_norm_per_position_and_value_vector(
     tiny_llama: Path, recording: Recording
 ) -> None:
-    donor = Noise(EXPERIMENTS["attention"], recording, Checkpoint(tiny_llama), SEED)
+    donor = Noise(EXPERIMENTS["attention"], recording, Checkpoint(tiny_llama), seed=SEED)
     for tree in range(len(recording.trees)):
         for component in ("coefficients", "attention"):
             recorded = recording.activations(4, component, tree)
-            noise = donor.activations(component, site_of(4, tree))
+            noise = donor.activations(4, component, tree)
             assert noise.shape == recorded.shape
             torch.testing.assert_close(noise.norm(dim=-1), recorded.norm(dim=-1))
             assert (noise - recorded).norm() > recorded.norm()
     of_layer = Checkpoint(tiny_llama).read_layer(4, torch.float32, CPU)
-    donor = Noise(EXPERIMENTS["all_weights"], recording, Checkpoint(tiny_llama), SEED)
+    donor = Noise(EXPERIMENTS["all_weights"], recording, Checkpoint(tiny_llama), seed=SEED)
     drawn = donor.weights(4, torch.float32, CPU)
     assert drawn.keys() == of_layer.keys()
     for name, weight in of_layer.items():
@@ -366,8 +352,8 @@ def test_noise_follows_from_seed_layer_component_and_texts(
     tmp_path: Path, tiny_llama: Path, recording: Recording
 ) -> None:
     def drawn(seed: int, layer: int, texts: Recording = recording) -> torch.Tensor:
-        donor = Noise(EXPERIMENTS["attention"], texts, Checkpoint(tiny_llama), seed)
-        return donor.activations("attention", site_of(layer, 0))
+        donor = Noise(EXPERIMENTS["attention"], texts, Checkpoint(tiny_llama), seed=seed)
+        return donor.activations(layer, "attention", 0)
 
     first = drawn(0, 1)
     assert torch.equal(drawn(0, 1), first)
@@ -383,14 +369,14 @@ def test_noise_follows_from_seed_layer_component_and_texts(
 def test_controls_are_in_the_windows_of_their_layers(
     tiny_llama: Path, recording: Recording
 ) -> None:
-    donor = Donor(EXPERIMENTS["attention"], recording, Checkpoint(tiny_llama))
-    assert controls_of(donor, [], [2], WINDOWS, SEED) == []
-    assert controls_of(donor, ["noise"], [], WINDOWS, SEED) == []
-    (noise,) = controls_of(donor, ["noise"], [2], WINDOWS, SEED)
+    donor = Donor(EXPERIMENTS["attention"], recording, Checkpoint(tiny_llama), WINDOWS)
+    assert controls_of(donor, [], [2], SEED) == []
+    assert controls_of(donor, ["noise"], [], SEED) == []
+    (noise,) = controls_of(donor, ["noise"], [2], SEED)
     assert {window.layer for window in noise.windows} == {2}
     assert len(noise.windows) == 5  # one of each kind
     with pytest.raises(DissectError, match="6 is not a layer"):
-        controls_of(donor, ["noise"], [2, 6], WINDOWS, SEED)
+        controls_of(donor, ["noise"], [2, 6], SEED)
 
 
 @TREES

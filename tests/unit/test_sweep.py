@@ -11,8 +11,7 @@ from transformers import AutoModelForCausalLM, MistralConfig, Qwen2Config
 from dissect.checkpoints.reader import Checkpoint
 from dissect.engine import sweep as sweep_module
 from dissect.engine.patches import EXPERIMENTS, Donor
-from dissect.engine.record import record
-from dissect.engine.recording import Recording, read_recording, write_recording
+from dissect.engine.recording import Recording, read_recording, record, write_recording
 from dissect.engine.scores import OriginalLogits, Scores
 from dissect.inputs.windows import Window, windows_of
 from dissect.terms import DENOISING

@@ -12,7 +12,7 @@ from dissect.checkpoints.manifest import read_manifest
 from dissect.checkpoints.reader import Checkpoint
 from dissect.device import choose_device, choose_dtype
 from dissect.engine.donors import SelfPatch
-from dissect.engine.patches import EXPERIMENTS, Donor, DonorWindows
+from dissect.engine.patches import EXPERIMENTS, Donor
 from dissect.engine.recording import Recording, read_recording
 from dissect.engine.streamed_model import StreamedModel
 from dissect.engine.sweep import sweep
@@ -59,7 +59,7 @@ def main(
     host = StreamedModel(model, number_format, choose_device(device))
     chosen = self_patch_windows(window, model.layers)
     donor = Donor if manifest.method == ORIGINAL else SelfPatch
-    donors = [DonorWindows(donor(EXPERIMENTS[name], recorded, model), chosen) for name in CHECKED]
+    donors = [donor(EXPERIMENTS[name], recorded, model, chosen) for name in CHECKED]
     swept = sweep(host, donors, recorded)
     data, logprobs = read_json(concept_json), recorded.logprobs(host.device)
     tables = {

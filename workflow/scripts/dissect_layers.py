@@ -14,8 +14,6 @@ from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.checkpoints.verify import refuse_other_shapes, refuse_unshared_tokens
 from dissect.device import choose_device, choose_dtype
 from dissect.engine.directions import denoising, noising
-from dissect.engine.donors import Copy
-from dissect.engine.patches import Donor
 from dissect.engine.recording import Recording, read_recording
 from dissect.engine.streamed_model import StreamedModel
 from dissect.files import read_json
@@ -24,6 +22,7 @@ from dissect.job import run
 from dissect.provenance import Stopwatch, recording_fields, result_fields
 from dissect.results.expected import refuse_other_recording, settings_fields
 from dissect.results.schema import refuse_non_finite, write_rows
+from dissect.terms import COPY, ORIGINAL
 from dissect.texts.spans import read_texts, refuse_other_ids
 
 log = logging.getLogger("dissect")
@@ -124,7 +123,7 @@ def report(rows: pd.DataFrame) -> None:
     score = "krs" if rows["noising_ratio"].isna().all() else "noising_ratio"
     for (donor, window, span), group in rows.groupby(["donor", "window", "span"], sort=False):
         curve, null = group.groupby("layer")[score].mean(), group[score].isna().sum()
-        control = "" if donor in (Donor.name, Copy.name) else f"control {donor}, "
+        control = "" if donor in (ORIGINAL, COPY) else f"control {donor}, "
         layer = curve.idxmax() if curve.notna().any() else "none"
         log.info(
             f"{experiment}, {control}{window}, span {span}: highest mean {score} "

@@ -9,8 +9,7 @@ from dissect.checkpoints.manifest import read_manifest
 from dissect.checkpoints.reader import Checkpoint
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.device import choose_device, choose_dtype
-from dissect.engine.record import record
-from dissect.engine.recording import write_recording
+from dissect.engine.recording import record, write_recording
 from dissect.engine.streamed_model import StreamedModel
 from dissect.errors import DissectError
 from dissect.files import read_json

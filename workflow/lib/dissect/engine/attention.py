@@ -21,7 +21,7 @@ from transformers.masking_utils import sdpa_mask
 from dissect.engine.token_tree import Part
 
 IMPLEMENTATION = "sdpa_by_text"  # the name under which transformers knows `attend_by_text`
-# The keyword argument that has the texts' `EqualTexts`. Layers pass arguments that they do not know
+# The keyword argument that has the texts' `TextGroup`s. Layers pass arguments that they do not know
 # to their attention.
 TREE_PARTS = "tree_parts"
 
@@ -59,37 +59,63 @@ class Tokens:
         return flat
 
 
+class KeptKeys:
+    """Takes the place of the layers' cache, and keeps the unpatched run's keys and values.
+
+    Of one layer at a time, so other runs pass a layer before the unpatched run passes the next.
+
+    Attributes:
+        kept: the keys and values of the layer just passed, (1, heads, tokens, width) each.
+    """
+
+    def __init__(self) -> None:
+        self.kept: tuple[Tensor, ...] = ()
+
+    def update(self, keys: Tensor, values: Tensor, *_layer: object) -> tuple[Tensor, Tensor]:
+        """What attention reads, (rows, heads, tokens, width) each."""
+        self.kept = keys, values
+        return keys, values
+
+
 @dataclass(frozen=True)
-class EqualTexts:
+class TextGroup:
     """Texts of a tree with equally many tokens of their own (queries), and equally many keys.
 
     Attributes:
         own: the queries.
         path: the keys: a text's own tokens attend to no others.
+        unpatched: the keys and values before the texts' own ones, where these are another run's.
     """
 
     own: Tokens
     path: Tokens
+    unpatched: KeptKeys | None = None
 
-    def keys_of(self, states: Tensor) -> list[Tensor]:
-        """What they attend to, of keys (rows, heads, tokens, width).
+    def attended(self, states: Tensor, *, values: bool) -> list[Tensor]:
+        """What they attend to, of keys or values (rows, heads, tokens, width).
 
         Returns:
             One part of the keys after the other, (rows, heads, texts, keys, width) each; a part
             that is the same for all rows has one row.
         """
-        return [self.path.of(states)]
+        if self.unpatched is None:
+            return [self.path.of(states)]
+        return [self.before.of(self.unpatched.kept[values]), self.own.of(states)]
 
-    def values_of(self, states: Tensor) -> list[Tensor]:
-        """The same of values."""
-        return self.keys_of(states)
+    @cached_property
+    def before(self) -> Tokens:
+        """The keys of the unpatched run."""
+        own = self.own.indices.shape[1]
+        return Tokens(self.path.indices[:, : self.path.indices.shape[1] - own])
 
-    def mask_of(self, whole: Tensor) -> Tensor:
+    def mask(self, whole: Tensor) -> Tensor:
         """Their part of a mask (1, 1, queries, keys): (texts, tokens, keys)."""
         return whole[0, 0, self.own.indices[:, :, None], self.path.indices[:, None]]
 
 
-def equal_texts(parts: Sequence[Part], device: torch.device) -> list[EqualTexts]:
+def group_texts(
+    parts: Sequence[Part], device: torch.device, unpatched: KeptKeys | None = None
+) -> list[TextGroup]:
     """The texts of a tree by their shapes, as many at a time as go through one call."""
     by_shape: dict[tuple[int, int], list[Part]] = {}
     for own, path in parts:
@@ -99,9 +125,10 @@ def equal_texts(parts: Sequence[Part], device: torch.device) -> list[EqualTexts]
         size = 1 if keys > LONGEST_IN_TWO_PRODUCTS else TEXTS_PER_CALL
         calls += [texts[start : start + size] for start in range(0, len(texts), size)]
     return [
-        EqualTexts(
+        TextGroup(
             Tokens(torch.tensor([list(own) for own, _ in texts], device=device)),
             Tokens(torch.tensor([list(path) for _, path in texts], device=device)),
+            unpatched,
         )
         for texts in calls
     ]
@@ -121,23 +148,23 @@ def attend_by_text(
     Returns:
         (rows, queries, heads, width), and no attention weights.
     """
-    groups: Sequence[EqualTexts] | None = keywords.pop(TREE_PARTS, None)
+    groups: Sequence[TextGroup] | None = keywords.pop(TREE_PARTS, None)
     if groups is None or mask is None:
         return sdpa_attention_forward(module, query, key, value, mask, **keywords)
     is_beyond = any(keywords.get(name) is not None for name in BEYOND_TWO_PRODUCTS)
     rows, heads, tokens, _ = query.shape
     output = query.new_empty(rows, tokens, heads, value.shape[-1])
     for group in groups:
-        of_group = (
+        states = (
             group.own.of(query),
-            group.keys_of(key),
-            group.values_of(value),
-            group.mask_of(mask),
+            group.attended(key, values=False),
+            group.attended(value, values=True),
+            group.mask(mask),
         )
         if is_beyond or group.path.indices.shape[1] > LONGEST_IN_TWO_PRODUCTS:
-            attended = fused(module, *of_group, **keywords)
+            attended = fused(module, *states, **keywords)
         else:
-            attended = attend(*of_group, keywords["scaling"])
+            attended = attend(*states, keywords["scaling"])
         output[:, group.own.flat] = attended.flatten(1, 2)
     return output, None
 
@@ -149,7 +176,7 @@ def attend(
 
     Args:
         query: (rows, heads, texts, tokens, width).
-        keys, values: part by part as `EqualTexts.keys_of` returns them; where there are fewer heads
+        keys, values: part by part as `TextGroup.attended` returns them; where there are fewer heads
             than of queries, several query heads share one.
         mask: (texts, tokens, keys), True where a token attends to a key: to one at least.
         scaling: the factor of a query's product with a key.

@@ -3,21 +3,19 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
+from dissect import terms
 from dissect.checkpoints.reader import Checkpoint
-from dissect.engine.donors import Copy, Reference, controls_of
-from dissect.engine.patches import EXPERIMENTS, Donor, DonorWindows, Experiment
-from dissect.engine.record import record
-from dissect.engine.recording import Recording, read_recording, write_recording
+from dissect.engine.donors import controls_of
+from dissect.engine.patches import EXPERIMENTS, Donor
+from dissect.engine.recording import Recording, read_recording, record, write_recording
 from dissect.engine.scores import Scores
 from dissect.engine.streamed_model import StreamedModel
-from dissect.engine.sweep import Swept, sweep
+from dissect.engine.sweep import sweep
 from dissect.engine.table import tabulate
 from dissect.inputs.windows import Window
 
@@ -45,64 +43,29 @@ def denoising(
         controls: further donors, the layers of their windows, the noise's seed; may be empty.
         reference: the reference model, if it is among the controls.
     """
-    experiments = _experiments(names, noising=False)
-    if not experiments:
-        return {}
-    of_copy: dict[str, list[DonorWindows]] = {}
-    of_other_host: dict[str, list[DonorWindows]] = {}
+    names = [name for name in names if not EXPERIMENTS[name].noising]
     rows: dict[str, pd.DataFrame] = {}
-    with _recording_of(reference, recorded, experiments, temporary) as of_reference:
-        for name, experiment in experiments.items():
-            from_original = Donor(experiment, recorded, original)
-            donors = [DonorWindows(from_original, windows)]
-            if controls:
-                of_experiment = _reference_donor(experiment, of_reference, reference)
-                donors += controls_of(
-                    from_original, windows=windows, reference=of_experiment, **controls
-                )
-            (of_other_host if experiment.outside_layers else of_copy)[name] = donors
-        if of_copy:
-            swept = sweep(unlearned, [*chain(*of_copy.values())], recorded)
-            rows |= _rows_of(of_copy, swept, swept.unpatched, recorded, unlearned.device)
-        if of_other_host:
+    with _recording_of(reference, recorded, names, temporary) as reference_recording:
+
+        def donors(name: str) -> list[Donor]:
+            donor = Donor(EXPERIMENTS[name], recorded, original, windows)
+            if not controls:
+                return [donor]
+            from_reference = None
+            if reference:
+                parts = reference_recording, reference.checkpoint, windows, terms.REFERENCE
+                from_reference = Donor(EXPERIMENTS[name], *parts)
+            return [donor, *controls_of(donor, reference=from_reference, **controls)]
+
+        if in_copy := [name for name in names if not EXPERIMENTS[name].outside_layers]:
+            rows |= swept_rows(unlearned, {name: donors(name) for name in in_copy}, recorded)
+        if in_layers := [name for name in names if EXPERIMENTS[name].outside_layers]:
             layers = unlearned.checkpoint
             host = StreamedModel(original, unlearned.dtype, unlearned.device, layers_from=layers)
-            swept = sweep(host, [*chain(*of_other_host.values())], recorded)
-            unpatched = _unpatched(unlearned, recorded)
-            rows |= _rows_of(of_other_host, swept, unpatched, recorded, unlearned.device)
+            unpatched = sweep(unlearned, [], recorded).unpatched
+            in_host = {name: donors(name) for name in in_layers}
+            rows |= swept_rows(host, in_host, recorded, unpatched)
     return rows
-
-
-def _rows_of(
-    donors: Mapping[str, Sequence[DonorWindows]],
-    swept: Swept,
-    unpatched: Sequence[Scores],
-    recorded: Recording,
-    device: torch.device,
-) -> dict[str, pd.DataFrame]:
-    """The rows of a sweep by experiment, those of all its donors.
-
-    Args:
-        donors: of each experiment, in the order in which they were swept.
-        unpatched: the scores of the unlearned model as it is.
-    """
-    patched, logprobs = iter(swept.patched), recorded.logprobs(device)
-    rows = {}
-    for name, of_experiment in donors.items():
-        tables = {
-            one.donor.name: tabulate(
-                recorded.texts, one.windows, unpatched, next(patched), logprobs
-            )
-            for one in of_experiment
-        }
-        rows[name] = pd.concat(tables, names=["donor"]).reset_index("donor")
-    return rows
-
-
-def _unpatched(model: StreamedModel, recorded: Recording) -> list[Scores]:
-    """The scores of a model as it is: a sweep of no window."""
-    no_donor = Donor(Experiment(), recorded, model.checkpoint)
-    return sweep(model, [DonorWindows(no_donor, [])], recorded).unpatched
 
 
 def noising(
@@ -120,49 +83,68 @@ def noising(
         recorded: the original's recording.
         temporary: a path for the unlearned model's own recording, removed afterwards.
     """
-    experiments = _experiments(names, noising=True)
-    if not experiments:
+    names = [name for name in names if EXPERIMENTS[name].noising]
+    if not names:
         return {}
     host = StreamedModel(original, unlearned.dtype, unlearned.device)
-    with _recording_of(unlearned, recorded, experiments, temporary) as of_copy:
-        donors = [Copy(one, of_copy, unlearned.checkpoint) for one in experiments.values()]
-        swept = sweep(host, [DonorWindows(donor, windows) for donor in donors], recorded)
-        unpatched = of_copy.scores(recorded, host.device)
-    logprobs, rows = recorded.logprobs(host.device), {}
-    for name, patched in zip(experiments, swept.patched, strict=True):
-        table = tabulate(recorded.texts, windows, unpatched, patched, logprobs, noising=True)
-        rows[name] = table.assign(donor=Copy.name)
+    with _recording_of(unlearned, recorded, names, temporary) as recording:
+        donors = {
+            name: [Donor(EXPERIMENTS[name], recording, unlearned.checkpoint, windows, terms.COPY)]
+            for name in names
+        }
+        return swept_rows(host, donors, recorded, recording.scores(recorded, host.device))
+
+
+def swept_rows(
+    host: StreamedModel,
+    donors: Mapping[str, Sequence[Donor]],
+    recorded: Recording,
+    unpatched: Sequence[Scores] | None = None,
+) -> dict[str, pd.DataFrame]:
+    """The rows of one sweep by experiment, those of all its donors.
+
+    Args:
+        donors: by experiment.
+        recorded: the original's recording.
+        unpatched: the scores of the unlearned model as it is; None: they are the host's.
+    """
+    swept = sweep(host, [donor for group in donors.values() for donor in group], recorded)
+    patched, logprobs = iter(swept.patched), recorded.logprobs(host.device)
+    rows = {}
+    for name, group in donors.items():
+        tables = {
+            donor.name: tabulate(
+                recorded.texts,
+                donor.windows,
+                unpatched or swept.unpatched,
+                next(patched),
+                logprobs,
+                noising=donor.experiment.noising,
+            )
+            for donor in group
+        }
+        rows[name] = pd.concat(tables, names=["donor"]).reset_index("donor")
     return rows
-
-
-def _reference_donor(
-    experiment: Experiment, recording: Recording, model: StreamedModel | None
-) -> Reference | None:
-    return Reference(experiment, recording, model.checkpoint) if model else None
-
-
-def _experiments(names: Collection[str], *, noising: bool) -> dict[str, Experiment]:
-    """The experiments of one direction, in the order of the names."""
-    return {name: EXPERIMENTS[name] for name in names if EXPERIMENTS[name].noising == noising}
 
 
 @contextmanager
 def _recording_of(
-    model: StreamedModel | None,
-    recorded: Recording,
-    experiments: Mapping[str, Experiment],
-    path: Path,
+    model: StreamedModel | None, recorded: Recording, names: Sequence[str], path: Path
 ) -> Iterator[Recording]:
     """A model's recording of the same texts, over the same tokens, while the block runs.
 
     The original's instead, for its texts, where there is no model or it gives weights only.
+
+    Args:
+        names: of the experiments.
     """
-    if model is None or not any(one.has_activations for one in experiments.values()):
+    components = {name for one in names for name in EXPERIMENTS[one].components}
+    if model is None or not components:
         yield recorded
         return
-    residual = any(one.residual for one in experiments.values())
     try:
-        write_recording(path, record(model, recorded.texts, residual=residual), recorded.texts, {})
+        tensors = record(model, recorded.texts, residual="residual" in components)
+        write_recording(path, tensors, recorded.texts, {})
         yield replace(read_recording(path), vocabulary=recorded.vocabulary)
     finally:
         path.unlink(missing_ok=True)

@@ -10,17 +10,15 @@ the unpatched run's keys and values before them, and to its own.
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import accumulate
 
 import torch
 from torch import Tensor
 
-from dissect.engine.attention import TREE_PARTS, equal_texts, uses_tree_attention
-from dissect.engine.kept_keys import ExtendedKeys, KeptKeys, TextsOfRuns
+from dissect.engine.attention import TREE_PARTS, KeptKeys, group_texts, uses_tree_attention
 from dissect.engine.micro_batches import POSITIONS_PER_CALL, TOKENS_PER_CALL, MicroBatches
-from dissect.engine.runs import TreeRuns, through_layers
-from dissect.engine.streamed_model import Layer, LayerInputs, StreamedModel
+from dissect.engine.runs import TreeLayers, UnpatchedRun
+from dissect.engine.streamed_model import LayerInputs, StreamedModel
 from dissect.engine.token_tree import Part, TokenTree, token_trees
 from dissect.texts.facts import FactText
 
@@ -62,11 +60,11 @@ class FactScores:
 @torch.inference_mode()
 def record_facts(donor: StreamedModel, texts: Sequence[FactText]) -> FactStates:
     """One unpatched run of a donor, of which the residual stream at the fact positions is kept."""
-    with donor.embedding() as embed:
-        runs = [FactRuns(donor, embed, facts) for facts in facts_of(texts)]
+    run = UnpatchedRun([runs.tree for runs in fact_runs(donor, texts)])
     layers = []
-    for _ in through_layers(donor, [[run.unpatched for run in runs]], capture=False):
-        layers.append(torch.cat([run.unpatched_states() for run in runs]))
+    for index, layer in donor.stream_layers():
+        run.pass_layer(index, layer)
+        layers.append(torch.cat(run.outputs(), dim=1)[0])
     with donor.final_norm() as norm:
         return FactStates(layers, norm(layers[-1][None])[0])
 
@@ -84,170 +82,140 @@ def patch_facts(
         donors: per donor and layer, the states at the fact positions, as `FactStates.layers`; None
             where nothing is patched after a layer.
     """
-    with host.embedding() as embed:
-        runs = [FactRuns(host, embed, facts, len(donors)) for facts in facts_of(texts)]
-    sizes = [len(run.facts.indices) for run in runs]
-    whole_trees = [run.unpatched for run in runs]
-    for index, layer, _ in through_layers(host, [whole_trees], capture=False):
-        for run in runs:
-            run.pass_layer(index, layer)
+    runs_of_trees = fact_runs(host, texts, len(donors))
+    unpatched = UnpatchedRun([runs.tree for runs in runs_of_trees])
+    for index, layer in host.stream_layers():
+        unpatched.pass_layer(index, layer)
+        for runs in runs_of_trees:
+            for rows in runs.rows:
+                runs.facts.pass_layer(index, layer, rows)
         for number, states_by_layer in enumerate(donors):
             if (states := states_by_layer[index]) is not None:
-                for run, of_run in zip(runs, states.split(sizes), strict=True):
-                    run.start(number, of_run)
+                parts = states.split([len(runs.targets) for runs in runs_of_trees])
+                for runs, part in zip(runs_of_trees, parts, strict=True):
+                    runs.rows[number][index] = part[None]
         log.info("layer %d of %d", index + 1, host.n_layers)
     with host.lm_head() as head:
-        scores = [score for run in runs for score in run.scores(head, texts)]
-    unpatched, *patched = zip(*scores, strict=True)
-    return FactScores(list(unpatched), [list(of_donor) for of_donor in patched])
-
-
-@dataclass(frozen=True)
-class Facts:
-    """The facts of one token tree.
-
-    Attributes:
-        tree: of the texts as far as they are read: up to the fact's last predicting position.
-        paths: per text of the tree, the indices of the tree's tokens that predict its fact.
-    """
-
-    tree: TokenTree
-    paths: list[tuple[int, ...]]
-
-    @cached_property
-    def indices(self) -> list[int]:
-        """All of `paths`, text by text: the tokens of a run."""
-        return [index for path in self.paths for index in path]
-
-    @cached_property
-    def own(self) -> list[range]:
-        """Per text, which of a run's tokens are its own."""
-        ends = list(accumulate(map(len, self.paths)))
-        return [range(end - len(path), end) for end, path in zip(ends, self.paths, strict=True)]
-
-    @property
-    def parts(self) -> list[Part]:
-        """Per text, its own tokens of a run, and all that they attend to.
-
-        Keys count from the tree's first token on; those of a run follow the tree's.
-        """
-        parts: list[Part] = []
-        for own, fact, path in zip(self.own, self.paths, self.tree.paths, strict=True):
-            before = path[: len(path) - len(fact)]
-            parts.append((own, [*before, *(len(self.tree.ids) + token for token in own)]))
-        return parts
-
-    def mask(self, tree_mask: Tensor) -> Tensor:
-        """Which of a run's tokens attends to which key, from the tree's mask, in the same form.
-
-        Args:
-            tree_mask: (1, 1, tokens of the tree, tokens of the tree).
-
-        Returns:
-            (1, 1, tokens of a run, tokens of the tree and of a run).
-        """
-        rows = tree_mask[:, :, self.indices]
-        mask = torch.cat([rows, rows[..., self.indices]], dim=-1)
-        attends = torch.zeros(mask.shape[-2:], dtype=torch.bool, device=mask.device)
-        for own, keys in self.parts:
-            attends[own.start : own.stop, keys] = True
-        never = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
-        return mask.masked_fill(~attends, never)
+        trees = zip(runs_of_trees, unpatched.outputs(), strict=True)
+        scores = [score for runs, row in trees for score in runs.scores(head, row)]
+    unpatched_scores, *patched = zip(*scores, strict=True)
+    return FactScores([run[0] for run in unpatched_scores], [list(donor) for donor in patched])
 
 
 class FactRuns:
-    """All runs of one token tree's facts, between two layers.
-
-    Args:
-        host: the model that runs.
-        embed: what `StreamedModel.embedding` yields.
-        facts: of the tree.
-        donors: how many there are.
+    """All patched runs of one token tree's facts, between two layers.
 
     Attributes:
-        unpatched: the run of the whole tree.
-        rows: per donor, (runs, tokens, hidden), in the order of the layers after which they start.
+        tree: the layers as the unpatched run of the whole tree passes them.
+        facts: the layers as the runs of the facts' tokens pass them.
+        rows: per donor, by the layer after which they start, (1, tokens, hidden) each.
+        targets: the facts' token ids, text by text.
     """
 
     def __init__(
         self,
         host: StreamedModel,
-        embed: Callable[[TokenTree], LayerInputs],
-        facts: Facts,
-        donors: int = 0,
+        inputs: LayerInputs,
+        tree: TokenTree,
+        texts: Sequence[FactText],
+        donors: int,
     ) -> None:
-        tree = facts.tree
-        inputs, keys = embed(tree), KeptKeys()
-        positions = [tree.positions[index] for index in facts.indices]
-        ids = [tree.ids[index] for index in facts.indices]
-        self._arguments = host.layer_arguments(ids, positions)
-        texts = [
-            TextsOfRuns(group.own, group.path, keys)
-            for group in equal_texts(facts.parts, host.device)
-        ]
+        paths = [path[text.fact.start :] for text, path in zip(texts, tree.paths, strict=True)]
+        indices = [index for path in paths for index in path]
+        facts = host.layer_inputs(
+            [tree.ids[index] for index in indices], [tree.positions[index] for index in indices]
+        )
+        parts, keys = fact_parts(tree, [*map(len, paths)]), KeptKeys()
+        groups = group_texts(parts, host.device, keys)
         masks: dict[int, Tensor] = {}
-        for tree_arguments, run_arguments in zip(inputs.arguments, self._arguments, strict=True):
+        for tree_arguments, arguments in zip(inputs.arguments, facts.arguments, strict=True):
             mask = tree_arguments["attention_mask"]
             if id(mask) not in masks:
-                masks[id(mask)] = facts.mask(mask)
-            run_arguments["attention_mask"] = masks[id(mask)]
+                masks[id(mask)] = fact_mask(mask, indices, parts)
+            arguments["attention_mask"] = masks[id(mask)]
             name = next(name for name in _CACHE_ARGUMENTS if name in tree_arguments)
             tree_arguments[name] = keys
             if uses_tree_attention(host.model):
-                run_arguments[TREE_PARTS] = texts
+                arguments[TREE_PARTS] = groups
             else:
-                run_arguments[name] = ExtendedKeys(keys)
-        self.facts = facts
-        self.unpatched = TreeRuns(inputs.arguments, MicroBatches(TOKENS_PER_CALL), facts.indices)
-        self.unpatched.add_outside(inputs.hidden)
-        no_rows = inputs.hidden.new_empty(0, len(facts.indices), inputs.hidden.shape[-1])
-        self.rows = [no_rows for _ in range(donors)]
-        self._calls = MicroBatches(TOKENS_PER_CALL)
-
-    def unpatched_states(self) -> Tensor:
-        """The unpatched run's hidden states at the fact positions, (tokens, hidden)."""
-        return self.unpatched.outputs()[0]
-
-    def pass_layer(self, index: int, layer: Layer) -> None:
-        """Take all runs through a layer that the unpatched run has just passed."""
-        arguments = self._arguments[index]
-        for donor, rows in enumerate(self.rows):
-            if len(rows):
-                self.rows[donor] = self._calls(lambda batch: layer(batch, arguments), rows)
-
-    def start(self, donor: int, states: Tensor) -> None:
-        """Add a run of a donor: its states, (tokens, hidden), after the layer just passed."""
-        self.rows[donor] = torch.cat([self.rows[donor], states[None]])
+                arguments[name] = ExtendedKeys(keys)
+        calls = MicroBatches(TOKENS_PER_CALL)
+        self.tree = TreeLayers(inputs, calls, indices)
+        self.facts = TreeLayers(facts, calls)
+        self.rows: list[dict[int, Tensor]] = [{} for _ in range(donors)]
+        self.targets = [text.ids[position + 1] for text in texts for position in text.fact]
+        self._sizes = [len(text.fact) for text in texts]
 
     def scores(
-        self, head: Callable[[Tensor], Tensor], texts: Sequence[FactText]
+        self, head: Callable[[Tensor], Tensor], unpatched: Tensor
     ) -> Iterator[tuple[Tensor, ...]]:
-        """Per text of the tree, its fact's log-probabilities: unpatched, and by donor."""
-        fact_texts = [texts[number] for number in self.facts.tree.texts]
-        following = [text.ids[position + 1] for text in fact_texts for position in text.fact]
-        targets = torch.tensor(following, device=self.unpatched.outputs().device)
+        """Per text, its fact's log-probabilities (runs, tokens): unpatched, and by donor."""
+        targets = torch.tensor(self.targets, device=unpatched.device)
         calls = MicroBatches(POSITIONS_PER_CALL)
 
         def logprobs(batch: Tensor) -> Tensor:
-            of_all = head(batch).float().log_softmax(-1)
-            return of_all.gather(-1, targets.expand(len(batch), -1)[..., None])[..., 0]
+            logprobs = head(batch).float().log_softmax(-1)
+            return logprobs.gather(-1, targets.expand(len(batch), -1)[..., None])[..., 0].cpu()
 
-        sizes = [len(text.fact) for text in fact_texts]
-        by_run = [
-            calls(logprobs, rows).cpu().split(sizes, 1)
-            for rows in (self.unpatched.outputs(), *self.rows)
+        groups = [[unpatched], *([*rows.values()] for rows in self.rows)]
+        scores = [torch.cat([*calls(logprobs, rows)]).split(self._sizes, 1) for rows in groups]
+        yield from zip(*scores, strict=True)
+
+
+class ExtendedKeys:
+    """The keys and values of the unpatched run, followed by those of a run's own tokens.
+
+    In the place of the layers' cache, for models whose attention does not go text by text.
+    """
+
+    def __init__(self, unpatched: KeptKeys) -> None:
+        self._unpatched = unpatched
+
+    def update(self, keys: Tensor, values: Tensor, *_layer: object) -> tuple[Tensor, ...]:
+        """What attention reads, (rows, heads, tokens of the tree and of a run, width) each."""
+        kept = (states.expand(len(keys), -1, -1, -1) for states in self._unpatched.kept)
+        return tuple(torch.cat(both, 2) for both in zip(kept, (keys, values), strict=True))
+
+
+def fact_runs(host: StreamedModel, texts: Sequence[FactText], donors: int = 0) -> list[FactRuns]:
+    """The runs by token tree, in the order of the texts, which are read up to their facts."""
+    with host.embedding() as embed:
+        return [
+            FactRuns(host, embed(tree), tree, [texts[number] for number in tree.texts], donors)
+            for tree in token_trees([text.ids[: text.fact.stop] for text in texts], TREE_TOKENS)
         ]
-        for unpatched, *patched in zip(*by_run, strict=True):
-            yield unpatched[0], *patched
 
 
-def facts_of(texts: Sequence[FactText]) -> list[Facts]:
-    """The facts of all texts by token tree, in the order of the texts."""
-    trees = token_trees([text.ids[: text.fact.stop] for text in texts], TREE_TOKENS)
-    return [
-        Facts(
-            tree,
-            [path[texts[n].fact.start :] for n, path in zip(tree.texts, tree.paths, strict=True)],
-        )
-        for tree in trees
-    ]
+def fact_parts(tree: TokenTree, sizes: Sequence[int]) -> list[Part]:
+    """Per text, its own tokens of a run, and all that they attend to.
+
+    Keys count from the tree's first token on; those of a run follow the tree's.
+
+    Args:
+        sizes: how many tokens of a run each text has.
+    """
+    parts: list[Part] = []
+    for stop, size, path in zip(accumulate(sizes), sizes, tree.paths, strict=True):
+        own = range(stop - size, stop)
+        parts.append((own, [*path[:-size], *(len(tree.ids) + token for token in own)]))
+    return parts
+
+
+def fact_mask(tree_mask: Tensor, indices: Sequence[int], parts: Sequence[Part]) -> Tensor:
+    """Which of a run's tokens attends to which key, from the tree's mask, in the same form.
+
+    Args:
+        tree_mask: (1, 1, tokens of the tree, tokens of the tree).
+        indices: the tokens of a run.
+        parts: as `fact_parts` returns them.
+
+    Returns:
+        (1, 1, tokens of a run, tokens of the tree and of a run).
+    """
+    rows = tree_mask[:, :, indices]
+    mask = torch.cat([rows, rows[..., indices]], dim=-1)
+    attends = torch.zeros(mask.shape[-2:], dtype=torch.bool, device=mask.device)
+    for own, keys in parts:
+        attends[own.start : own.stop, keys] = True
+    never = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
+    return mask.masked_fill(~attends, never)

@@ -1,7 +1,7 @@
 """Micro-batches: rows in calls of a bounded number of tokens, which bounds the memory they take."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import torch
@@ -30,37 +30,32 @@ class MicroBatches:
     def __init__(self, tokens: int) -> None:
         self.tokens = tokens
 
-    def rows(self, tokens: int) -> int:
-        """How many rows of so many tokens go at a time."""
-        return max(1, self.tokens // tokens)
+    def __call__(self, compute: Callable[[Tensor], T], rows: Sequence[Tensor]) -> Iterator[T]:
+        """The results of `compute`, one (rows, tokens, hidden) batch after the other.
 
-    def parts(self, compute: Callable[[Tensor], T], batch: Tensor) -> Iterator[T]:
-        """The results of `compute` for a (rows, tokens, hidden) batch, one call after the other.
+        Args:
+            rows: (1, tokens, hidden) each; read as they are needed.
 
         Raises:
             DissectError: if the memory does not hold the call of a single row.
         """
         start = 0
-        while start < len(batch):
-            rows = batch[start : start + self.rows(batch.shape[1])]
+        while start < len(rows):
+            tokens = rows[start].shape[1]
+            batch = torch.cat([*rows[start : start + max(1, self.tokens // tokens)]])
             failure = None
             try:
-                part = compute(rows)
+                result = compute(batch)
             except torch.OutOfMemoryError as error:
                 failure = str(error)
             # Outside the handler the exception is gone, and with it the tensors of its frames.
             if failure is not None:
-                self._halve(rows, failure)
+                self._halve(batch, failure)
                 if batch.is_cuda:
                     torch.cuda.empty_cache()
                 continue
-            start += len(rows)
-            yield part
-
-    def __call__(self, compute: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
-        """All parts as one tensor."""
-        parts = list(self.parts(compute, batch))
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+            start += len(batch)
+            yield result
 
     def _halve(self, batch: Tensor, message: str) -> None:
         rows, tokens = batch.shape[:2]

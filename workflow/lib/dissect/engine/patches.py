@@ -1,26 +1,28 @@
-"""What each experiment patches into a layer, and how. Four of them are the paper's (section 3).
+"""What each experiment patches into a layer, and from where. Four are the paper's (section 3)."""
 
-A patched activation is never computed: a module that returns the donor's, or what the host makes of
-it, takes its place. The donor's weights take the place of the host's.
-"""
-
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from itertools import accumulate, chain
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from dissect import terms
 from dissect.checkpoints.families import LAYER_PARTS, LayerPart
 from dissect.checkpoints.reader import Checkpoint
 from dissect.engine.recording import Recording
-from dissect.engine.schedule import LayerRange
-from dissect.engine.streamed_model import ATTENTION, COEFFICIENTS, INPUTS, Layer
+from dissect.engine.streamed_model import ATTENTION, COEFFICIENTS, INPUTS, RESIDUAL, Layer
 from dissect.engine.token_tree import TokenTree, token_tree
 from dissect.inputs.windows import Window
+
+LayerRange = tuple[int, int]
+"""First and last layer of a window, both included, counted from 0: the key of a run."""
+
+SourceRows = Sequence[Sequence[tuple[int, ...]]]
+"""Per text and token, the rows of a recording whose mean is patched in."""
 
 
 @dataclass(frozen=True)
@@ -43,20 +45,17 @@ class Experiment:
     noising: bool = False
 
     @property
-    def has_activations(self) -> bool:
-        """Whether any activation of the donor is patched in, or weights alone."""
-        return self.coefficients or self.attention or self.residual
+    def components(self) -> list[str]:
+        """The activations that are patched; none where weights alone are."""
+        return [name for name in (COEFFICIENTS, ATTENTION, RESIDUAL) if getattr(self, name)]
 
     @property
-    def keeps_attention(self) -> bool:
-        """Whether the attention's output is the unpatched run's where the layer's input is."""
-        return not self.attention and self.weights.isdisjoint({"attention", "norms"})
-
-    @property
-    def keeps_coefficients(self) -> bool:
-        """Whether the MLP coefficients are, too."""
-        is_patched = self.coefficients or "gate_and_up" in self.weights
-        return self.keeps_attention and not is_patched
+    def unchanged(self) -> list[str]:
+        """The components that a patch leaves as they are where the layer's input is unpatched."""
+        if self.attention or not self.weights.isdisjoint({"attention", "norms"}):
+            return []
+        is_changed = self.coefficients or "gate_and_up" in self.weights
+        return [ATTENTION] if is_changed else [ATTENTION, COEFFICIENTS]
 
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -75,76 +74,81 @@ EXPERIMENTS: dict[str, Experiment] = {
 }
 
 
-@dataclass(frozen=True)
-class PatchSite:
-    """Where activations are patched: one layer, for the runs of one token tree.
-
-    Attributes:
-        layer, tree: their indices.
-        mlp_at: the only tokens at which the MLP runs (`Layer.__call__`); None: all.
-        captured: what `Layer.capture` left of the unpatched run, (1, tokens, width) each.
-    """
-
-    layer: int
-    tree: int
-    device: torch.device
-    mlp_at: list[int] | None
-    captured: Mapping[str, Tensor]
-
-
 @dataclass(eq=False)
 class Donor:
-    """The model that is patched in, as far as an experiment needs it.
+    """The model that is patched in, as far as an experiment needs it, and where.
 
     Attributes:
         recording: its activations on the texts.
         checkpoint: its weights; read only where the experiment restores weights.
+        windows: the layers into which it is patched.
         name: the column `donor`.
+        source_rows: what is patched in, from the recording; None: each token's own activations.
     """
 
     experiment: Experiment
     recording: Recording
     checkpoint: Checkpoint
-    name: ClassVar[str] = terms.ORIGINAL
+    windows: Sequence[Window] = ()
+    name: str = terms.ORIGINAL
+    source_rows: SourceRows | None = None
 
-    @cached_property
-    def sources(self) -> list[list[int]] | None:
-        """Per text and token, a number for what is patched in; None: the text's own activation.
-
-        Texts that begin alike share a token of a tree only as far as their sources agree.
-        """
-        return None
+    def patched_layers(self, window: Window) -> LayerRange:
+        """The layers in which a window's run is patched: of a residual stream, only the last."""
+        first = window.last if self.experiment.residual else window.first
+        return first, window.last
 
     @cached_property
     def trees(self) -> list[TokenTree]:
-        """For each tree of the recording, the tree of the patched runs."""
-        return [self.tree_of(tree.texts) for tree in self.recording.trees]
+        """For each tree of the recording, the tree of the patched runs.
 
-    def tree_of(self, texts: Sequence[int]) -> TokenTree:
-        """The tree that patched runs of some of the texts, by their numbers, would have."""
-        return token_tree([text.ids for text in self.recording.texts], texts, self.sources)
+        Texts that begin alike share a token only as far as what is patched into them is the same,
+        so each text is patched as if it were alone.
+        """
+        ids = [text.ids for text in self.recording.texts]
+        return [token_tree(ids, tree.texts, self.source_rows) for tree in self.recording.trees]
 
-    def rearranged(self, captured: Mapping[str, Tensor], tree: int) -> Mapping[str, Tensor]:
-        """What `Layer.capture` left, for a tree that may split tokens the unpatched run shares."""
-        if self.sources is None:
+    def on_own_tree(self, captured: Mapping[str, Tensor], tree: int) -> Mapping[str, Tensor]:
+        """What `Layer.capture` kept of the recording's tree, on the tree of the patched runs."""
+        if self.source_rows is None:
             return captured  # the trees are equal
-        origins = self.trees[tree].flatten(self.recording.trees[tree].paths)
+        indices = self.trees[tree].flatten(self.recording.trees[tree].paths)
         # Coefficients are left out: in the top layer they exist at compared positions only, and
-        # donors with sources of their own do not read them.
-        return {name: captured[name][:, origins] for name in (INPUTS, ATTENTION)}
+        # experiments on activations do not read them.
+        return {name: captured[name][:, indices] for name in (INPUTS, ATTENTION)}
 
-    def coefficients(self, site: PatchSite) -> Tensor:
-        """The MLP coefficients where the MLP runs, (1, tokens of `mlp_at`, width)."""
-        activations = self.activations(COEFFICIENTS, site)
-        return activations if site.mlp_at is None else activations[:, site.mlp_at]
+    def states(
+        self, layer: int, tree: int, captured: Mapping[str, Tensor], mlp_at: list[int] | None
+    ) -> dict[str, Tensor]:
+        """The activations that are patched in, by component, (1, tokens, width) each.
 
-    def activations(self, component: str, site: PatchSite) -> Tensor:
-        """A component of the donor at a site, (1, tokens, width)."""
-        return self.recording.activations(site.layer, component, site.tree).to(site.device)
+        Args:
+            captured: what `Layer.capture` kept of the unpatched run, on the tree of the donor.
+            mlp_at: the only tokens at which the MLP runs, and so those of the coefficients.
+        """
+        states = {
+            component: self.activations(layer, component, tree).to(captured[INPUTS].device)
+            for component in self.experiment.components
+        }
+        if COEFFICIENTS in states and mlp_at is not None:
+            states[COEFFICIENTS] = states[COEFFICIENTS][:, mlp_at]
+        return states
 
-    def weights(self, index: int, dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
+    def activations(self, layer: int, component: str, tree: int) -> Tensor:
+        """A component of the donor at all tokens of a tree, (1, tokens, width), on the CPU."""
+        if self.source_rows is None:
+            return self.recording.activations(layer, component, tree)
+        texts = self.trees[tree].texts
+        rows = self.trees[tree].flatten([self.source_rows[text] for text in texts])
+        starts = [*accumulate(map(len, rows), initial=0)][:-1]
+        recorded = self.recording.activations(layer, component)[0]
+        indices = torch.tensor([*chain.from_iterable(rows)])
+        means = embedding_bag(indices, recorded.float(), torch.tensor(starts), mode="mean")
+        return means.to(recorded.dtype)[None]
+
+    def weights(self, layer: int, dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
         """The donor's weights of a layer that are restored, by their names inside it."""
-        return self.checkpoint.read_parts(index, self.experiment.weights, dtype, device)
+        return self.checkpoint.read_parts(layer, self.experiment.weights, dtype, device)
 
     def patched_weights(self, layer: Layer, index: int) -> AbstractContextManager[None]:
         """A context in which a layer has those of the donor's weights that are restored."""
@@ -154,73 +158,3 @@ class Donor:
         tensors = self.weights(index, layer.down.weight.dtype, layer.down.weight.device)
         self.checkpoint.readahead(self.checkpoint.layer_names(index + 1, parts))
         return layer.with_weights(tensors)
-
-    @contextmanager
-    def patched_activations(
-        self, layer: Layer, site: PatchSite, *, starts: bool = False
-    ) -> Iterator[None]:
-        """A context in which a layer runs patched, for any number of rows of one tree.
-
-        Args:
-            layer: with patched weights (`patched_weights`).
-            starts: for rows whose window starts here: their input is the unpatched run's, so
-                whatever the patch does not change is taken from that run.
-        """
-        experiment = self.experiment
-        attention = coefficients = None
-        if experiment.attention:
-            attention = self.activations(ATTENTION, site)
-        elif starts and experiment.keeps_attention:
-            attention = site.captured[ATTENTION]
-        if experiment.coefficients:
-            coefficients = self.coefficients(site)
-        elif starts and experiment.keeps_coefficients:
-            coefficients = site.captured[COEFFICIENTS]
-        with ExitStack() as stack:
-            if coefficients is not None:
-                stack.enter_context(layer.with_mlp(ConstantOutput(layer.down(coefficients))))
-            if attention is not None:
-                stack.enter_context(layer.with_attention(ConstantAttention(attention)))
-            yield
-
-
-@dataclass(frozen=True)
-class DonorWindows:
-    """A donor, and the windows into which it is patched."""
-
-    donor: Donor
-    windows: Sequence[Window]
-
-    @property
-    def ranges(self) -> list[LayerRange]:
-        """First and last layer of each window's run."""
-        return [self.range_of(window) for window in self.windows]
-
-    def range_of(self, window: Window) -> LayerRange:
-        """The layers in which a window's run is patched: of a residual stream, only the last."""
-        first = window.last if self.donor.experiment.residual else window.first
-        return first, window.last
-
-
-class ConstantOutput(nn.Module):
-    """Takes an MLP's place: whatever it is given, it returns one output.
-
-    Args:
-        output: (1, tokens, hidden); the same for every row, so it broadcasts.
-    """
-
-    def __init__(self, output: Tensor) -> None:
-        super().__init__()
-        self.output = output
-
-    def forward(self, _hidden: Tensor) -> Tensor:
-        return self.output
-
-
-class ConstantAttention(ConstantOutput):
-    """Takes an attention module's place, which returns its output and its attention weights."""
-
-    def forward(  # type: ignore[override]
-        self, hidden_states: Tensor, **_arguments: object
-    ) -> tuple[Tensor, None]:
-        return self.output, None

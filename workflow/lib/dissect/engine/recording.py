@@ -8,6 +8,7 @@ One safetensors file. The token trees of the texts (engine.token_tree) follow on
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,11 +21,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from dissect.engine.micro_batches import TOKENS_PER_CALL, MicroBatches
+from dissect.engine.runs import TreeLayers, UnpatchedRun
 from dissect.engine.scores import Array, OriginalLogits, Scores
+from dissect.engine.streamed_model import ATTENTION, COEFFICIENTS, RESIDUAL, StreamedModel
 from dissect.engine.token_tree import TokenTree, token_trees
 from dissect.errors import DissectError
 from dissect.files import atomic_path
 from dissect.texts.spans import Text
+
+log = logging.getLogger("dissect")
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,38 @@ class Recording:
         next token, (positions,)."""
         texts = range(len(self.texts))
         return [self.original_logits(text, device).logprob for text in texts]
+
+
+@torch.inference_mode()
+def record(
+    model: StreamedModel, texts: Sequence[Text], *, residual: bool = False
+) -> dict[str, Tensor]:
+    """Let a model read the texts once.
+
+    Args:
+        residual: whether each layer's output is kept, too.
+
+    Returns:
+        The tensors that this module's docstring names, on the CPU, in the model's dtype.
+    """
+    trees, calls = token_trees([text.ids for text in texts]), MicroBatches(TOKENS_PER_CALL)
+    with model.embedding() as embed:
+        run = UnpatchedRun([TreeLayers(embed(tree), calls) for tree in trees])
+    components = (COEFFICIENTS, ATTENTION, RESIDUAL) if residual else (COEFFICIENTS, ATTENTION)
+    tensors: dict[str, Tensor] = {}
+    for index, layer in model.stream_layers():
+        captured = run.pass_layer(index, layer)
+        for component in components:
+            rows = torch.cat([states[component][0] for states in captured])
+            tensors[f"layers.{index}.{component}"] = rows.cpu()
+        log.info("layer %d of %d recorded", index + 1, model.n_layers)
+    with model.lm_head() as head:
+        logits = [
+            head(row[:, tree.at(text, texts[text].compared)])[0].cpu()
+            for tree, row in zip(trees, run.outputs(), strict=True)
+            for text in tree.texts
+        ]
+    return tensors | {"logits": torch.cat(logits)}
 
 
 def write_recording(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from dissect.checkpoints.families import Family
 from dissect.checkpoints.reader import Checkpoint, empty_model, tied_tensors
-from dissect.engine.attention import TREE_PARTS, equal_texts, use_tree_attention
+from dissect.engine.attention import TREE_PARTS, group_texts, use_tree_attention
 from dissect.engine.prefetch import LayerPrefetcher
 from dissect.engine.token_tree import TokenTree
 
@@ -80,18 +80,17 @@ class StreamedModel:
             else None
         )
 
-    @contextmanager
-    def layer(self, index: int) -> Iterator["Layer"]:
-        """One decoder layer with its weights on the device, for as long as the block runs."""
-        module = self.layers[index]
-        with filled(module, self._read_layer(index)):
-            yield Layer(module, self.checkpoint.family)
+    def stream_layers(self) -> Iterator[tuple[int, "Layer"]]:
+        """The decoder layers from the lowest up; weights stay until the next one is taken."""
+        for index, module in enumerate(self.layers):
+            with filled(module, self._read_layer(index)):
+                yield index, Layer(module, self.checkpoint.family)
 
     @contextmanager
     def embedding(self) -> Iterator[Callable[[TokenTree], LayerInputs]]:
         """Yields a function that makes the layers' inputs of a token tree."""
         with filled(self.model, self._read_outside(self.model.get_output_embeddings())):
-            yield self._layer_inputs
+            yield self._tree_inputs
 
     @contextmanager
     def lm_head(self) -> Iterator[Callable[[Tensor], Tensor]]:
@@ -99,29 +98,39 @@ class StreamedModel:
 
         The final norm and the head have their weights on the device while the block runs.
         """
-        with filled(self.model, self._read_outside(self._ends()[0])):
-            yield self._logits
+        with filled(self.model, self._read_outside(self.model.get_input_embeddings())):
+            yield lambda hidden: self._above_layers(self.model, hidden).logits
 
     @contextmanager
     def final_norm(self) -> Iterator[Callable[[Tensor], Tensor]]:
         """Takes the last layer's outputs, (rows, positions, hidden), through the final norm."""
-        with filled(self.model, self._read_outside(*self._ends())):
-            yield self._normed
+        ends = self.model.get_input_embeddings(), self.model.get_output_embeddings()
+        with filled(self.model, self._read_outside(*ends)):
+            yield lambda hidden: self._above_layers(self.model.base_model, hidden).last_hidden_state
 
-    def layer_arguments(self, ids: list[int], positions: list[int]) -> list[dict[str, Any]]:
-        """What each layer is given beside the hidden state, for tokens at some positions.
+    def layer_inputs(self, ids: list[int], positions: list[int]) -> LayerInputs:
+        """What each layer is given for one sequence of tokens; no layer computes anything.
 
         To be called while `embedding` runs.
-        """
-        device = self.device
-        _, arguments = self._record_layer_inputs(
-            input_ids=torch.tensor([ids], device=device),
-            position_ids=torch.tensor([positions], device=device),
-        )
-        return arguments
 
-    def _ends(self) -> tuple[nn.Module, nn.Module]:
-        return self.model.get_input_embeddings(), self.model.get_output_embeddings()
+        Args:
+            ids, positions: of the tokens.
+        """
+        hiddens: list[Tensor] = []
+        arguments: list[dict[str, Any]] = []
+
+        def record(hidden: Tensor, **keywords: Any) -> Tensor:
+            hiddens.append(hidden)
+            arguments.append(keywords)
+            return hidden
+
+        with replaced_forwards(self.layers, record):
+            self.model.base_model(
+                input_ids=torch.tensor([ids], device=self.device),
+                position_ids=torch.tensor([positions], device=self.device),
+                use_cache=False,
+            )
+        return LayerInputs(hiddens[0], arguments)
 
     def _read_layer(self, index: int) -> dict[str, Tensor]:
         if self._prefetcher is not None:
@@ -146,56 +155,31 @@ class StreamedModel:
         tensors = self.checkpoint.read(set(sources.values()), self.dtype, self.device)
         return {name: tensors[source] for name, source in sources.items()}
 
-    def _layer_inputs(self, tree: TokenTree) -> LayerInputs:
-        """Run the model's own forward on a tree, and record what each layer is given.
+    def _tree_inputs(self, tree: TokenTree) -> LayerInputs:
+        """What each layer is given for a token tree.
 
         Rotary tables are made for the tree's positions. The mask is the model's own for one plain
-        sequence, rearranged for the tree.
+        sequence, with its positions permuted to the tree's.
         """
-        device = self.device
-        hidden, arguments = self._record_layer_inputs(
-            input_ids=torch.tensor([tree.ids], device=device),
-            position_ids=torch.tensor([tree.positions], device=device),
-        )
+        inputs = self.layer_inputs([*tree.ids], tree.positions)
+        length = max(tree.positions) + 1
         # The ids do not matter here, only how many there are.
-        plain = torch.tensor([tree.ids[:1]], device=device).expand(-1, max(tree.positions) + 1)
-        plain_arguments = self._record_layer_inputs(input_ids=plain)[1]
-        parts = equal_texts(tree.parts, device)
+        plain = self.layer_inputs([tree.ids[0]] * length, [*range(length)])
+        parts = group_texts(tree.parts, self.device)
         masks: dict[int, Tensor] = {}  # layers that share a mask share the tree's
-        for of_tree, of_plain in zip(arguments, plain_arguments, strict=True):
-            mask = of_plain["attention_mask"]
+        for arguments, plain_arguments in zip(inputs.arguments, plain.arguments, strict=True):
+            mask = plain_arguments["attention_mask"]
             if id(mask) not in masks:
-                masks[id(mask)] = tree.mask(mask).to(device)
-            of_tree["attention_mask"] = masks[id(mask)]
-            of_tree[TREE_PARTS] = parts
-        return LayerInputs(hidden, arguments)
+                masks[id(mask)] = tree.mask(mask).to(self.device)
+            arguments["attention_mask"] = masks[id(mask)]
+            arguments[TREE_PARTS] = parts
+        return inputs
 
-    def _record_layer_inputs(self, **inputs: Tensor) -> tuple[Tensor, list[dict[str, Any]]]:
-        """The first layer's input and each layer's arguments; no layer computes anything."""
-        hiddens: list[Tensor] = []
-        arguments: list[dict[str, Any]] = []
-
-        def record(hidden: Tensor, **keywords: Any) -> Tensor:
-            hiddens.append(hidden)
-            arguments.append(keywords)
-            return hidden
-
-        with replaced_forwards(self.layers, record):
-            self.model.base_model(**inputs, use_cache=False)
-        return hiddens[0], arguments
-
-    def _normed(self, hidden: Tensor) -> Tensor:
-        with replaced_forwards(self.layers, lambda *_args, **_keywords: hidden):
-            outputs = self.model.base_model(inputs_embeds=hidden, use_cache=False)
-        normed: Tensor = outputs.last_hidden_state
-        return normed
-
-    def _logits(self, hidden: Tensor) -> Tensor:
-        """The final norm, the head and what the model's own forward does after them."""
+    def _above_layers(self, model: Any, hidden: Tensor) -> Any:
+        """What a model, or its base, makes of the last layer's outputs with its own forward."""
         # The layers return `hidden`, whatever they are given.
         with replaced_forwards(self.layers, lambda *_args, **_keywords: hidden):
-            logits: Tensor = self.model(inputs_embeds=hidden, use_cache=False).logits
-        return logits
+            return model(inputs_embeds=hidden, use_cache=False)
 
 
 class Layer:
@@ -218,51 +202,72 @@ class Layer:
                 stands in for it, runs at these. An MLP sees one position at a time, so nothing
                 changes there; the output at other positions means nothing. None: all.
         """
-        if mlp_at is None:
-            output: Tensor = self.module(hidden, **arguments)
-        else:
+        modules = {}
+        if mlp_at is not None:
             mlp = self.module.get_submodule(self._family.mlp)
-            with self.with_mlp(MLPAtPositions(mlp_at, mlp)):
-                output = self.module(hidden, **arguments)
+            modules[self._family.mlp] = MLPAtPositions(mlp_at, mlp)
+        with replaced(self.module, modules):
+            output: Tensor = self.module(hidden, **arguments)
         return output
 
     @contextmanager
     def capture(self) -> Iterator[dict[str, Tensor]]:
-        """A context in which the first row of the first call leaves each of the four components.
+        """A context in which a run of one row leaves its input and the three components.
 
         Each is (1, tokens, width); where the MLP runs at some positions only, coefficients are of
         these, and the residual stream means nothing elsewhere.
         """
-        captured: dict[str, Tensor] = {}
+        states: dict[str, Tensor] = {}
 
-        def capture(component: str, rows: Tensor) -> None:
-            if component not in captured:
-                # A copy: a view would keep all rows.
-                captured[component] = rows[:1].clone()
+        def keep(component: str, tensor: Tensor) -> None:
+            states[component] = tensor
 
         hooks = [
-            self.module.register_forward_pre_hook(lambda _, inputs: capture(INPUTS, inputs[0])),
-            self.attention.register_forward_hook(lambda _, _in, out: capture(ATTENTION, out[0])),
-            self.down.register_forward_pre_hook(lambda _, inputs: capture(COEFFICIENTS, inputs[0])),
-            self.module.register_forward_hook(lambda _, _in, out: capture(RESIDUAL, out)),
+            self.module.register_forward_pre_hook(lambda _, inputs: keep(INPUTS, inputs[0])),
+            self.attention.register_forward_hook(lambda _, _in, out: keep(ATTENTION, out[0])),
+            self.down.register_forward_pre_hook(lambda _, inputs: keep(COEFFICIENTS, inputs[0])),
+            self.module.register_forward_hook(lambda _, _in, out: keep(RESIDUAL, out)),
         ]
         try:
-            yield captured
+            yield states
         finally:
             for hook in hooks:
                 hook.remove()
 
-    def with_attention(self, module: nn.Module) -> AbstractContextManager[None]:
-        """A context in which `module` takes the attention's place, which is never computed."""
-        return replaced(self.module, {self._family.attention: module})
+    def patched(self, states: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+        """A context in which the layer has given states, for any number of rows of one tree.
 
-    def with_mlp(self, module: nn.Module) -> AbstractContextManager[None]:
-        """A context in which `module` takes the MLP's place."""
-        return replaced(self.module, {self._family.mlp: module})
+        The module that would compute them is not run: a constant takes its place.
+
+        Args:
+            states: the attention's output, (1, tokens, hidden), and the coefficients where the MLP
+                runs, (1, tokens, coefficients); either, both or neither.
+        """
+        modules = {}
+        if COEFFICIENTS in states:
+            modules[self._family.mlp] = ConstantOutput(self.down(states[COEFFICIENTS]))
+        if ATTENTION in states:
+            modules[self._family.attention] = ConstantOutput((states[ATTENTION], None))
+        return replaced(self.module, modules)
 
     def with_weights(self, tensors: Mapping[str, Tensor]) -> AbstractContextManager[None]:
         """A context in which tensors are the layer's parameters of these names."""
         return filled(self.module, tensors)
+
+
+class ConstantOutput(nn.Module):
+    """Takes a module's place: whatever it is given, it returns one output.
+
+    Args:
+        output: its tensors have one row, so they broadcast over any number of rows.
+    """
+
+    def __init__(self, output: Any) -> None:
+        super().__init__()
+        self.output = output
+
+    def forward(self, *_inputs: object, **_arguments: object) -> Any:
+        return self.output
 
 
 class MLPAtPositions(nn.Module):

@@ -1,30 +1,27 @@
-"""The sweep: every window of one experiment while the host model's layers are read once.
+"""The sweep: every window of one or more experiments while the host's layers are read once.
 
-A row of a batch is a run, or several runs that are equal so far. `through_layers` (engine.runs)
-takes the unpatched run and those runs whose window is finished through the host's layers, and stops
-after each layer. There, every donor's rows inside a window pass the same layer, patched
-(`DonorRuns.patch_layer`): a window that starts there takes the unpatched run's input, and a window
-that ends there adds its run to the finished ones. The schedule says which rows these are. Above the
-last layer, all runs are compared with the original's logits (`compare`).
+Below its window a patched run equals the unpatched run, so it starts at its window, from that run's
+hidden state. Windows that start at the same layer are one row of a batch until the shorter one
+ends. At each layer, the unpatched run passes first; then, donor by donor, the runs past their
+window, and the rows inside a window, with the layer patched. Above the last layer, all runs are
+compared with the original's logits.
 """
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from dissect.engine.micro_batches import POSITIONS_PER_CALL, TOKENS_PER_CALL, MicroBatches
-from dissect.engine.operations import count_sweep, timed
-from dissect.engine.patches import DonorWindows, PatchSite
+from dissect.engine.patches import Donor, LayerRange
 from dissect.engine.recording import Recording
-from dissect.engine.runs import TreeRuns, through_layers
-from dissect.engine.schedule import LayerRange, schedule
+from dissect.engine.runs import TreeLayers, UnpatchedRun
 from dissect.engine.scores import OriginalLogits, Scores
-from dissect.engine.streamed_model import INPUTS, RESIDUAL, Layer, LayerInputs, StreamedModel
+from dissect.engine.streamed_model import INPUTS, RESIDUAL, Layer, StreamedModel
 from dissect.engine.token_tree import TokenTree
-from dissect.texts.spans import Text
 
 log = logging.getLogger("dissect")
 
@@ -43,149 +40,141 @@ class Swept:
 
 
 @torch.inference_mode()
-def sweep(host: StreamedModel, donors: Sequence[DonorWindows], compared: Recording) -> Swept:
-    """Patch each donor into the host at every window, and compare with the original's logits.
+def sweep(host: StreamedModel, donors: Sequence[Donor], compared: Recording) -> Swept:
+    """Patch each donor into the host at each of its windows, and compare with the original.
 
     The unpatched run is shared. No run of one donor passes a layer in one batch with another
     donor's, so a further donor changes no bit of the others' scores while the memory lasts.
 
     Args:
         host: the model that runs.
-        donors: what is patched in, and where; the first one has the token trees of `compared`,
-            since the unpatched run passes the layers with its runs.
+        donors: what is patched in, and where; each has a token tree for each one of `compared`.
         compared: the original's recording of the texts, for its logits.
     """
-    with host.embedding() as embed:
-        trees = {tree for of_donor in donors for tree in of_donor.donor.trees}
-        inputs = {tree: embed(tree) for tree in trees}
     calls = MicroBatches(TOKENS_PER_CALL)
-    runs = [DonorRuns(of_donor, inputs, compared.texts, host, calls) for of_donor in donors]
-    for tree, tree_runs in zip(compared.trees, runs[0].trees, strict=True):
-        tree_runs.add_outside(inputs[tree].hidden)
-    with timed(count_sweep(host, donors, compared)):
-        for index, layer, captured in through_layers(host, [of_donor.trees for of_donor in runs]):
-            for of_donor in runs:
-                of_donor.patch_layer(index, layer, captured)
-            log_progress(index, runs)
-        return compare(host, runs, compared)
+    with host.embedding() as embed:
+        layers_of = {
+            tree: TreeLayers(embed(tree), calls, tree.compared(compared.texts))
+            for tree in {*compared.trees, *(tree for donor in donors for tree in donor.trees)}
+        }
+    unpatched = UnpatchedRun([layers_of[tree] for tree in compared.trees])
+    runs = [DonorRuns(donor, layers_of) for donor in donors]
+    for index, layer in host.stream_layers():
+        captured = unpatched.pass_layer(index, layer)
+        for donor_runs in runs:
+            donor_runs.pass_layer(index, layer, captured)
+        log.info(
+            "layer %d of %d: %d rows in a window, %d runs finished",
+            *(index + 1, host.n_layers, sum(len(donor_runs.live[0]) for donor_runs in runs)),
+            sum(len(donor_runs.finished[0]) for donor_runs in runs),
+        )
+    return compare(host, unpatched, runs, compared)
 
 
 class DonorRuns:
     """All runs of one donor, between two layers.
 
-    Args:
-        donor_windows: the donor and its windows.
-        inputs: of the layers, by token tree.
-        texts: those of the trees.
-        calls: how many rows pass a layer at a time.
-
     Attributes:
-        trees: its runs of each token tree; of the first donor of a sweep, the unpatched run too.
+        live: per token tree, the rows inside a window, by its first layer.
+        finished: per token tree, the runs past their window, by their patched layers.
     """
 
-    def __init__(
-        self,
-        donor_windows: DonorWindows,
-        inputs: Mapping[TokenTree, LayerInputs],
-        texts: Sequence[Text],
-        host: StreamedModel,
-        calls: MicroBatches,
-    ) -> None:
-        self.donor = donor_windows.donor
-        self._windows = donor_windows
-        self.schedule = schedule(donor_windows.ranges, host.n_layers)
-        self.trees = [
-            TreeRuns(inputs[tree].arguments, calls, tree.compared(texts))
-            for tree in self.donor.trees
-        ]
-        self._device = host.device
+    def __init__(self, donor: Donor, layers_of: Mapping[TokenTree, TreeLayers]) -> None:
+        self.donor = donor
+        self.trees = [layers_of[tree] for tree in donor.trees]
+        self.live: list[dict[int, Tensor]] = [{} for _ in self.trees]
+        self.finished: list[dict[LayerRange, Tensor]] = [{} for _ in self.trees]
+        self._ranges = sorted({donor.patched_layers(window) for window in donor.windows})
+        self._last = dict(self._ranges)  # by first layer: where its longest window ends
 
-    def rows_of_windows(self) -> dict[LayerRange, int]:
-        """By a window's first and last layer, the row of its run above the last layer."""
-        finished = [*self.schedule[-1].finished, *self.schedule[-1].ends]
-        return {
-            (window.first, window.last): finished.index(self._windows.range_of(window))
-            for window in self._windows.windows
-        }
-
-    def patch_layer(
+    def pass_layer(
         self, index: int, layer: Layer, captured: Sequence[Mapping[str, Tensor]]
     ) -> None:
-        """Take the rows inside a window through a layer that unpatched rows have just passed."""
-        step, donor = self.schedule[index], self.donor
-        if not step.patches:
-            return
-        with donor.patched_weights(layer, index):
-            for number, tree in enumerate(self.trees):
-                of_tree = donor.rearranged(captured[number], number)
-                site = PatchSite(index, number, self._device, tree.mlp_at(index), of_tree)
-                if step.in_window:
-                    with donor.patched_activations(layer, site):
-                        tree.pass_in_window(index, layer, step.in_window)
-                if step.starts and donor.experiment.residual:
-                    tree.in_window[index] = donor.activations(RESIDUAL, site)
-                elif step.starts:
-                    with donor.patched_activations(layer, site, starts=True):
-                        tree.start_windows(index, layer, of_tree[INPUTS])
-                tree.end_windows(step)
+        """Take all runs through a layer that the unpatched run has just passed.
+
+        Args:
+            captured: per tree of the unpatched run, what `Layer.capture` kept of it.
+        """
+        for tree, finished in zip(self.trees, self.finished, strict=True):
+            tree.pass_layer(index, layer, finished)
+        if index in self._last or any(self.live):
+            with self.donor.patched_weights(layer, index):
+                for number, kept in enumerate(captured):
+                    self._pass_patched(index, layer, number, self.donor.on_own_tree(kept, number))
+
+    def _pass_patched(
+        self, index: int, layer: Layer, number: int, captured: Mapping[str, Tensor]
+    ) -> None:
+        """Take the rows of one tree that are inside a window through a layer."""
+        tree, live, experiment = self.trees[number], self.live[number], self.donor.experiment
+        states = self.donor.states(index, number, captured, tree.mlp_at(index))
+        if live:
+            with layer.patched(states):
+                tree.pass_layer(index, layer, live)
+        if index in self._last and RESIDUAL in states:
+            live[index] = states[RESIDUAL]
+        elif index in self._last:
+            # Their input is the unpatched run's, and so is whatever the patch does not change.
+            unchanged = {component: captured[component] for component in experiment.unchanged}
+            starting = {index: captured[INPUTS]}
+            with layer.patched(unchanged | states):
+                tree.pass_layer(index, layer, starting)
+            live |= starting
+        ends = [(first, last) for first, last in self._ranges if last == index]
+        self.finished[number] |= {window: live[window[0]] for window in ends}
+        self.live[number] = {first: row for first, row in live.items() if self._last[first] > index}
 
 
-def log_progress(index: int, runs: Sequence[DonorRuns]) -> None:
-    """Log how many rows of all donors are in a window, and how many runs are finished."""
-    steps = [of_donor.schedule[index] for of_donor in runs]
-    log.info(
-        "layer %d of %d: %d rows in a window, %d runs finished",
-        *(index + 1, len(runs[0].schedule), sum(len(step.remaining) for step in steps)),
-        sum(len(step.finished) + len(step.ends) for step in steps),
-    )
-
-
-def compare(host: StreamedModel, runs: Sequence[DonorRuns], compared: Recording) -> Swept:
+def compare(
+    host: StreamedModel, unpatched: UnpatchedRun, runs: Sequence[DonorRuns], compared: Recording
+) -> Swept:
     """Score all runs above the last layer against the original's logits."""
     calls = MicroBatches(POSITIONS_PER_CALL)
-    # Per donor, the scores of all its rows by text.
-    scores: list[dict[int, list[Scores]]] = [{} for _ in runs]
+    unpatched_scores: list[Scores] = []
+    patched: list[dict[LayerRange, list[Scores]]] = [{} for _ in runs]
     with host.lm_head() as head:
-        for number, tree in enumerate(compared.trees):
-            originals = {text: compared.original_logits(text, host.device) for text in tree.texts}
-            for of_donor, by_text in zip(runs, scores, strict=True):
-                by_text.update(score(head, of_donor.trees[number].outputs(), originals, calls))
-    texts = range(len(compared.texts))
-    # The first row of the first donor is the unpatched run: without it, rows go by
-    # `rows_of_windows`.
-    swept = Swept([scores[0][text].pop(0) for text in texts], [])
-    for of_donor, by_text in zip(runs, scores, strict=True):
-        swept.patched.append(
-            {
-                window: [by_text[text][row] for text in texts]
-                for window, row in of_donor.rows_of_windows().items()
-            }
-        )
-    return swept
+        for number, tree in enumerate(compared.trees):  # which have the texts in their order
+            originals = [compared.original_logits(text, host.device) for text in tree.texts]
+            row = {None: unpatched.outputs()[number]}
+            unpatched_scores += score(head, row, originals, calls)[None]
+            for donor_runs, scores in zip(runs, patched, strict=True):
+                tree_layers = donor_runs.trees[number]
+                rows = {
+                    window: tree_layers.outputs(row)
+                    for window, row in donor_runs.finished[number].items()
+                }
+                for window, text_scores in score(head, rows, originals, calls).items():
+                    scores.setdefault(window, []).extend(text_scores)
+    by_window = [
+        {(w.first, w.last): scores[donor.patched_layers(w)] for w in donor.windows}
+        for donor, scores in zip([run.donor for run in runs], patched, strict=True)
+    ]
+    return Swept(unpatched_scores, by_window)
 
 
 def score(
     head: Callable[[Tensor], Tensor],
-    outputs: Tensor,
-    originals: Mapping[int, OriginalLogits],
+    rows: Mapping[Any, Tensor],
+    originals: Sequence[OriginalLogits],
     calls: MicroBatches,
-) -> dict[int, list[Scores]]:
-    """Each text's scores of all runs, in the order of their rows.
+) -> dict[Any, list[Scores]]:
+    """Each row's scores, text by text.
 
     Args:
-        outputs: (runs, compared positions of all texts, hidden).
-        originals: the original's logits by text, in the order of their positions.
+        rows: (1, compared positions of all texts, hidden) each.
+        originals: the original's logits of each text, in the order of the positions.
     """
-    counts = [len(original.logits) for original in originals.values()]
-    scores: dict[int, list[Scores]] = {text: [] for text in originals}
+    counts = [len(original.logits) for original in originals]
+    scores: dict[Any, list[Scores]] = {}
 
-    def score_rows(rows: Tensor) -> dict[int, list[Scores]]:
+    def score_batch(batch: Tensor) -> list[list[Scores]]:
         # One text and run at a time: the original's logits of a text stay in the processor's cache
         # from run to run.
-        parts = zip(originals.items(), head(rows).split(counts, dim=1), strict=True)
-        return {text: [original.score(run) for run in part] for (text, original), part in parts}
+        parts = zip(originals, head(batch).split(counts, dim=1), strict=True)
+        return [[original.score(logits) for logits in part] for original, part in parts]
 
-    for part in calls.parts(score_rows, outputs):
-        for text, of_runs in part.items():
-            scores[text] += of_runs
+    keys = iter(rows)
+    for by_text in calls(score_batch, [*rows.values()]):
+        for row_scores in zip(*by_text, strict=True):
+            scores[next(keys)] = [*row_scores]
     return scores

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dissect.engine.schedule import LayerRange
+from dissect.engine.patches import LayerRange
 from dissect.engine.scores import Array, Scores
 from dissect.inputs.windows import Window
 from dissect.terms import SPANS

@@ -6,14 +6,16 @@ as one sequence: a token is in it once for all texts that have it after the same
 the position that it has in them, and a mask lets it attend to itself and its own beginning only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from dissect.texts.spans import Text
 
+T = TypeVar("T")
 Ids = Sequence[int]
 # The tokens that a text adds to a tree, and all tokens of that text.
 Part = tuple[range, Sequence[int]]
@@ -42,17 +44,16 @@ class TokenTree:
         """Each token's position in its texts."""
         return self.flatten([range(len(path)) for path in self.paths])
 
-    def flatten(self, values: Sequence[Sequence[int]]) -> list[int]:
+    def flatten(self, values: Sequence[Sequence[T]]) -> list[T]:
         """One value per token of each text, as one value per token of the sequence.
 
         Args:
             values: per text, one value per token; texts that share a token agree on it.
         """
-        flat = [0] * len(self.ids)
-        for path, of_text in zip(self.paths, values, strict=True):
-            for index, value in zip(path, of_text, strict=True):
-                flat[index] = value
-        return flat
+        flat: dict[int, T] = {}
+        for path, text_values in zip(self.paths, values, strict=True):
+            flat.update(zip(path, text_values, strict=True))
+        return [flat[index] for index in range(len(self.ids))]
 
     @property
     def parts(self) -> list[Part]:
@@ -128,23 +129,23 @@ def token_trees(texts: Sequence[Ids], size: int | None = None) -> list[TokenTree
 
 
 def token_tree(
-    texts: Sequence[Ids], members: Sequence[int], labels: Sequence[Sequence[int]] | None = None
+    texts: Sequence[Ids], members: Sequence[int], labels: Sequence[Sequence[Hashable]] | None = None
 ) -> TokenTree:
     """Some of the texts in one token tree.
 
     Args:
         texts: token ids.
         members: which texts.
-        labels: per text, a number per token: texts then share a token only as far as their labels
+        labels: per text, something per token: texts then share a token only as far as their labels
             agree as well.
     """
     ids: list[int] = []
     # (index of the token before, token id, its label): its index
-    index_of: dict[tuple[int, int, int], int] = {}
+    index_of: dict[tuple[int, int, Hashable], int] = {}
     paths = []
     for text in members:
         path: list[int] = []
-        own_labels = labels[text] if labels else [0] * len(texts[text])
+        own_labels = labels[text] if labels else [None] * len(texts[text])
         for token, label in zip(texts[text], own_labels, strict=True):
             step = (path[-1] if path else -1, token, label)
             if step not in index_of:
