@@ -280,6 +280,18 @@ def test_seeds_decide_and_nothing_else(tmp_path: Path) -> None:
 # ---- files ------------------------------------------------------------------------------------
 
 
+def test_a_text_that_a_spreadsheet_would_compute_is_quoted_and_read_back(tmp_path: Path) -> None:
+    texts = ["=1+1", "+1", "-x", "@x", "'=x", "''-", "\t=x", "'x", "tea", "a=b"]
+    frame = pd.DataFrame({"concept_name": texts, "other": texts, "krs": -0.5, "n": [-1, *range(9)]})
+    path = tmp_path / "table.csv"
+    write_csv(path, frame)
+    written = pd.read_csv(path)
+    assert not written["concept_name"].str.match(r"[=+\-@\t\r]").any()
+    assert list(written["krs"]) == [-0.5] * len(texts) and list(written["n"]) == list(frame["n"])
+    assert list(written["other"][-3:]) == texts[-3:]
+    pd.testing.assert_frame_equal(read_csv(path), frame)
+
+
 def test_csv_comes_back_as_it_was_and_the_same_twice(tmp_path: Path) -> None:
     sweeps = [
         plant(tmp_path, [[1 / 3, None], [2 / 3, -4.0]], concept="007", model="NA"),

@@ -1,7 +1,9 @@
 """Tables as CSV files: how each is written and read, whatever it holds."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -16,18 +18,39 @@ TEXTS = {
     *("form", "layers", "unit", "outcome"),
     *("round", "state", "treatment", "why_not", "code", "versions", "included", "definition"),
 }
+# A text that a spreadsheet would compute, or one that `write_csv` could have made of it.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
-    """Write a table whole or not at all; numbers to ten digits, null as an empty field."""
+    """Write a table whole or not at all; numbers to ten digits, null as an empty field.
+
+    A text that begins with = + - @ has a ' before it, so that a spreadsheet takes it for a text.
+    """
+    texts = frame.select_dtypes(exclude=["number", "bool"])
+    quoted = {
+        name: list(map(_quoted, texts[name]))
+        for name in texts
+        if any(map(_is_formula, texts[name]))
+    }
     with atomic_path(path) as partial:
-        frame.to_csv(partial, index=False, float_format="%.10g", lineterminator="\n")
+        frame.assign(**quoted).to_csv(
+            partial, index=False, float_format="%.10g", lineterminator="\n"
+        )
+
+
+def _is_formula(value: Any) -> bool:
+    return isinstance(value, str) and _FORMULA.match(value) is not None
+
+
+def _quoted(value: Any) -> Any:
+    return f"'{value}" if _is_formula(value) else value
 
 
 def read_csv(path: Path, **only: str) -> pd.DataFrame:
     """Read a table that `write_csv` wrote, or its rows with the given values.
 
-    An empty field is "" in a column of TEXTS, null in all others.
+    An empty field is "" in a column of TEXTS, null in all others. Texts are as they were written.
 
     Args:
         only: columns and the value that they must have.
@@ -40,6 +63,8 @@ def read_csv(path: Path, **only: str) -> pd.DataFrame:
     # A model may be called NA: only an empty field is null.
     table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
     table = table.fillna({name: "" for name in table if name in TEXTS})
+    for name in table.select_dtypes("str"):
+        table[name] = table[name].str.replace(rf"^'(?={_FORMULA.pattern})", "", regex=True)
     for column, value in only.items():
         table = table[table[column] == value]
     if only and table.empty:
