@@ -44,7 +44,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for method, concept in (("original", ""), ("dpo", "tea"), ("retain", "")):
         found[method] = root / f"{method}.json"
         row = CheckpointRow("tiny", method, concept, f"path:{root / method}")
-        register_checkpoint.main(row=row, manifest=found[method])
+        register_checkpoint.main(row=row, source=row.source, manifest=found[method])
     record_original.main(
         original=found["original"],
         concept_json=found["concept"],
@@ -140,7 +140,7 @@ def test_a_reference_of_other_shapes_is_refused(study: dict[str, Path], tmp_path
     folder = save_tiny(tmp_path / "wide", tiny_config(intermediate_size=96))
     manifest = tmp_path / "wide.json"
     row = CheckpointRow("tiny", "retain", "", f"path:{folder}")
-    register_checkpoint.main(row=row, manifest=manifest)
+    register_checkpoint.main(row=row, source=row.source, manifest=manifest)
     controls = CONTROLS | {"names": ["reference"]}
     with pytest.raises(DissectError, match=r"wide is not a fine-tuned copy of"):
         dissect(study, tmp_path / "x", "attention", controls=controls, reference=[manifest])
@@ -336,7 +336,7 @@ def test_a_model_that_computes_no_numbers_is_refused(
     concept = "" if broken == "original" else "tea"
     row = CheckpointRow("tiny", broken, concept, f"path:{folder}")
     manifest = tmp_path / f"{broken}.json"
-    register_checkpoint.main(row=row, manifest=manifest)
+    register_checkpoint.main(row=row, source=row.source, manifest=manifest)
     with pytest.raises(DissectError, match=r"finite numbers.*check its config\.json") as error:
         if broken == "original":
             record_original.main(
@@ -362,7 +362,7 @@ def test_texts_beyond_the_models_positions_are_warned_of(
         )
         manifest = tmp_path / f"{positions}.json"
         row = CheckpointRow("tiny", "original", "", f"path:{folder}")
-        register_checkpoint.main(row=row, manifest=manifest)
+        register_checkpoint.main(row=row, source=row.source, manifest=manifest)
         record_original.main(
             original=manifest,
             concept_json=tmp_path / "tea.json",

@@ -73,6 +73,26 @@ def test_a_link_to_another_run_repeats_its_sweeps(
         assert "tiny dpo tea: own/dpo_tea/model.safetensors has changed" in plan.output
 
 
+def test_a_folder_moved_elsewhere_runs_nothing_until_it_changes(
+    done: Workflow, options: tuple[str, ...]
+) -> None:
+    folder, elsewhere = done.root / "own/dpo_tea", done.root / "own/elsewhere"
+    with kept(done.root / "checkpoints.tsv") as table:
+        text = table.read_text(encoding="utf-8").replace("own/dpo_tea", "own/elsewhere")
+        table.write_text(text, encoding="utf-8")
+        folder.rename(elsewhere)
+        try:
+            assert done.plan(*options).jobs in NO_SWEEP
+            path = done.result("checkpoints/path/tiny/dpo/tea/manifest.json")
+            assert manifests.parse_manifest(path).folder == Path("own/elsewhere")
+            with kept(elsewhere / "chat_template.jinja") as file:
+                file.write_text("{{ 'mine' }}", encoding="utf-8")
+                assert done.plan(*options).jobs["dissect_layers"] == 2
+        finally:
+            elsewhere.rename(folder)
+    assert done.plan(*options).jobs in NO_SWEEP
+
+
 def test_an_older_folder_moved_over_a_checkpoint_repeats_its_sweeps(
     done: Workflow, tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from dissect.errors import DissectError
-from dissect.files import atomic_path
+from dissect.files import atomic_path, refuse_special
 
 # Columns that are text even where they look like numbers, as the paper's concepts: 16, 18, ...
 TEXTS = {
@@ -27,24 +27,16 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
 
     A text that begins with = + - @ has a ' before it, so that a spreadsheet takes it for a text.
     """
-    texts = frame.select_dtypes(exclude=["number", "bool"])
-    quoted = {
-        name: list(map(_quoted, texts[name]))
-        for name in texts
-        if any(map(_is_formula, texts[name]))
-    }
+    written = frame.copy(deep=False)
+    for name, values in frame.select_dtypes(exclude=["number", "bool"]).items():
+        if any(map(_is_formula, values)):
+            written[name] = [f"'{value}" if _is_formula(value) else value for value in values]
     with atomic_path(path) as partial:
-        frame.assign(**quoted).to_csv(
-            partial, index=False, float_format="%.10g", lineterminator="\n"
-        )
+        written.to_csv(partial, index=False, float_format="%.10g", lineterminator="\n")
 
 
 def _is_formula(value: Any) -> bool:
     return isinstance(value, str) and _FORMULA.match(value) is not None
-
-
-def _quoted(value: Any) -> Any:
-    return f"'{value}" if _is_formula(value) else value
 
 
 def read_csv(path: Path, **only: str) -> pd.DataFrame:
@@ -56,15 +48,16 @@ def read_csv(path: Path, **only: str) -> pd.DataFrame:
         only: columns and the value that they must have.
 
     Raises:
-        DissectError: if `only` is given and there is no such row.
+        DissectError: if `only` is given and there is no such row; or if it is no plain file.
         ValueError: if it is no table.
     """
+    refuse_special(path)  # a finished round is a user's file
     texts = dict.fromkeys(TEXTS, str)
     # A model may be called NA: only an empty field is null.
     table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
     table = table.fillna({name: "" for name in table if name in TEXTS})
-    for name in table.select_dtypes("str"):
-        table[name] = table[name].str.replace(rf"^'(?={_FORMULA.pattern})", "", regex=True)
+    for name, values in table.select_dtypes(include=["str"]).items():
+        table[name] = values.str.replace(rf"^'(?={_FORMULA.pattern})", "", regex=True)
     for column, value in only.items():
         table = table[table[column] == value]
     if only and table.empty:
