@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from dissect.checkpoints.families import Family
 from dissect.checkpoints.reader import Checkpoint, empty_model, tied_tensors
+from dissect.checkpoints.rope import refuse_long
 from dissect.engine.attention import TREE_PARTS, equal_texts, use_tree_attention
 from dissect.engine.prefetch import LayerPrefetcher
 from dissect.engine.token_tree import TokenTree
@@ -150,8 +151,9 @@ class StreamedModel:
         """Run the model's own forward on a tree, and record what each layer is given.
 
         Rotary tables are made for the tree's positions. The mask is the model's own for one plain
-        sequence, rearranged for the tree.
+        sequence, rearranged for the tree. A DissectError for texts that are too long (`rope`).
         """
+        refuse_long(self.checkpoint.config, max(tree.positions) + 1)
         device = self.device
         hidden, arguments = self._record_layer_inputs(
             input_ids=torch.tensor([tree.ids], device=device),
