@@ -76,7 +76,9 @@ class Study:
             concept = "" if name == "original" else "letters"
             row = {"model": "m", "method": name, "concept": concept}
             row |= {"source": f"path:{self.folder / name}"}
-            self._run("register_checkpoint", row=row, manifest=self._manifest(name))
+            self._run(
+                "register_checkpoint", row=row, source=row.source, manifest=self._manifest(name)
+            )
         self._run("record_original", **self._inputs())
 
     def sweep(self, way: str) -> tuple[float, int]:

@@ -26,7 +26,7 @@ def register(folder: Path, method: str, tmp: Path) -> Path:
     manifest = tmp / "manifests" / f"{method}.json"
     concept = "" if method == "original" else "tea"
     row = CheckpointRow("tiny", method, concept, f"path:{folder}", "", "transformers")
-    register_checkpoint.main(row=row, manifest=manifest)
+    register_checkpoint.main(row=row, source=row.source, manifest=manifest)
     return manifest
 
 

@@ -36,7 +36,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for method, concept in (("original", ""), ("dpo", "tea"), ("retain", "")):
         found[method] = root / f"{method}.json"
         row = CheckpointRow("tiny", method, concept, f"path:{root / method}")
-        register_checkpoint.main(row=row, manifest=found[method])
+        register_checkpoint.main(row=row, source=row.source, manifest=found[method])
     record_original.main(
         original=found["original"],
         concept_json=found["concept"],

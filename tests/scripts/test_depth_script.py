@@ -19,7 +19,7 @@ from tiny import save_tiny, tiny_config
 def register(folder: Path, method: str, source: Path, concept: str = "") -> Path:
     manifest = folder / method / "manifest.json"
     row = CheckpointRow("tiny", method, concept, f"path:{source}")
-    register_checkpoint.main(row=row, manifest=manifest)
+    register_checkpoint.main(row=row, source=row.source, manifest=manifest)
     return manifest
 
 

@@ -60,7 +60,7 @@ def register(golden: Golden, folder: Path, method: str, concept: str = "") -> Pa
     name = f"{method}_{concept}" if concept else method
     row = CheckpointRow(golden.family, method, concept, f"path:{golden.folder / name}")
     manifest = folder / name / "manifest.json"
-    register_checkpoint.main(row=row, manifest=manifest)
+    register_checkpoint.main(row=row, source=row.source, manifest=manifest)
     return manifest
 
 

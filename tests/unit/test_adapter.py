@@ -1,14 +1,16 @@
 """LoRA adapters: merged weights by tensor arithmetic, and what is refused."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from peft import LoraModel, PeftModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import GPTNeoXConfig
+from transformers import AutoModelForCausalLM, GPTNeoXConfig
 
 from dissect.checkpoints.adapter import WEIGHTS, merge_adapter
 from dissect.checkpoints.manifest import Manifest, write_manifest
@@ -16,7 +18,7 @@ from dissect.checkpoints.reader import Checkpoint
 from dissect.checkpoints.verify import refuse_other_shapes, verify_checkpoint
 from dissect.errors import DissectError
 from dissect.inputs.rows import CheckpointRow
-from tiny import SIZES, save_adapter, save_tiny, save_tiny_olmo_legacy
+from tiny import SIZES, save_adapter, save_tiny, save_tiny_olmo_legacy, tiny_config
 
 
 def manifest_of(folder: Path, path: Path) -> Manifest:
@@ -102,6 +104,11 @@ def drop(adapter: Path, part: str) -> None:
     save_file(kept, adapter / WEIGHTS)
 
 
+def change_weights(adapter: Path, change: Callable[[str, Tensor], Tensor]) -> None:
+    tensors = load_file(adapter / WEIGHTS)
+    save_file({name: change(name, each) for name, each in tensors.items()}, adapter / WEIGHTS)
+
+
 def add(adapter: Path) -> None:
     save_file(load_file(adapter / WEIGHTS) | {"extra": torch.ones(2)}, adapter / WEIGHTS)
 
@@ -121,6 +128,10 @@ SPOILED: dict[str, tuple[Any, str]] = {
     "another": (lambda a: change_config(a, peft_type="IA3"), "peft_type is 'IA3'; only LORA"),
     "rank": (lambda a: change_config(a, r=8), "size mismatch"),
     "no such": (lambda a: change_config(a, target_modules=["c_attn"]), "c_attn"),
+    "repeated layers": (
+        lambda a: change_config(a, layer_replication=[[0, 4], [2, 6]]),
+        "has a layer_replication",
+    ),
     "a layer gone": (lambda a: drop(a, "layers.3.self_attn.q_proj.lora_B"), "lacks 1 tensor"),
     "unexpected": (add, "contains 1 unexpected tensor(s), such as"),
 }
@@ -137,3 +148,76 @@ def test_a_bad_adapter_is_one_line(
     assert said in str(error.value)
     assert str(adapter) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_an_adapter_of_another_models_shape_is_one_line(adapter: Path, tmp_path: Path) -> None:
+    other = save_tiny(tmp_path / "other", tiny_config(hidden_size=64))
+    with pytest.raises(DissectError, match=r"does not fit tiny/original .*size mismatch") as error:
+        merge_adapter(adapter, manifest_of(other, tmp_path / "m.json"), tmp_path / "merged")
+    assert "\n" not in str(error.value)
+
+
+_BIASES = {"attention_bias": True, "mlp_bias": True}
+
+
+@pytest.mark.parametrize(
+    "model, lora",
+    [
+        ({"tie_word_embeddings": False}, {"target_modules": ["embed_tokens", "lm_head"]}),
+        ({"tie_word_embeddings": False}, {"modules_to_save": ["lm_head"]}),
+        (_BIASES, {"bias": "all"}),
+        (_BIASES, {"lora_bias": True}),
+        ({}, {"use_dora": True, "lora_dropout": 0.5}),
+    ],
+)
+def test_the_merged_checkpoint_computes_what_the_adapter_does(
+    tmp_path: Path, model: dict[str, Any], lora: dict[str, Any]
+) -> None:
+    folder = save_tiny(tmp_path / "original", tiny_config(**model))
+    adapter = save_adapter(tmp_path / "adapter", folder, **lora)
+    change_weights(adapter, lambda name, tensor: tensor + 0.1 if "lora_" not in name else tensor)
+    merge_adapter(adapter, manifest_of(folder, tmp_path / "m.json"), tmp_path / "merged")
+    ids = torch.arange(5, 45)[None]
+    adapted = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(folder), adapter)
+    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+    torch.testing.assert_close(merged(ids).logits, adapted(ids).logits, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "lora",
+    [
+        {"target_modules": ["embed_tokens"]},
+        {"target_modules": ["lm_head"]},
+        {"target_modules": ["embed_tokens", "lm_head"], "ensure_weight_tying": True},
+        {"modules_to_save": ["embed_tokens", "lm_head"]},
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Model .*tie_word_embeddings")
+def test_an_adapter_of_tied_embeddings_is_refused(tmp_path: Path, lora: dict[str, Any]) -> None:
+    folder = save_tiny(tmp_path / "original", tiny_config(tie_word_embeddings=True))
+    adapter = save_adapter(tmp_path / "adapter", folder, **lora)
+    with pytest.raises(DissectError, match="as embedding and as head"):
+        merge_adapter(adapter, manifest_of(folder, tmp_path / "m.json"), tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()
+
+
+@pytest.mark.parametrize(
+    "lora, part", [({"bias": "all"}, "bias"), ({"modules_to_save": ["lm_head"]}, "lm_head")]
+)
+def test_an_adapter_that_lacks_what_its_config_names_is_refused(
+    tmp_path: Path, lora: dict[str, Any], part: str
+) -> None:
+    folder = save_tiny(tmp_path / "original", tiny_config(**_BIASES))
+    adapter = save_adapter(tmp_path / "adapter", folder, **lora)
+    drop(adapter, part)
+    with pytest.raises(DissectError, match=f"lacks .*{part}"):
+        merge_adapter(adapter, manifest_of(folder, tmp_path / "m.json"), tmp_path / "merged")
+
+
+def test_a_merge_that_changes_what_the_adapter_computes_is_refused(
+    adapter: Path, original: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LoraModel, "merge_and_unload", LoraModel.unload)
+    with pytest.raises(DissectError, match="rounding does not explain"):
+        merge_adapter(adapter, original, tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()

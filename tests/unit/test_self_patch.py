@@ -51,11 +51,16 @@ def test_what_is_no_number_is_refused() -> None:
         refuse_changed(rows_of(1.0, [1.0, np.nan]), 1.0, "torch.bfloat16", "x")
 
 
-def test_few_windows_the_whole_stack_among_them() -> None:
-    windows = self_patch_windows("sliding_5", 30)
-    assert [(one.first, one.last) for one in windows] == [(13, 17), (27, 29), (0, 29)]
-    assert [(one.first, one.last) for one in self_patch_windows("suffix", 6)] == [
-        (3, 5),
-        (5, 5),
-        (0, 5),
-    ]
+@pytest.mark.parametrize(
+    "name, layers, windows",
+    [
+        ("sliding_5", 30, [(13, 17), (27, 29), (0, 29)]),
+        ("suffix", 6, [(3, 5), (5, 5), (0, 5)]),
+        ("sliding_5_every_3", 30, [(15, 19), (27, 29), (0, 29)]),
+        ("sliding_3_every_9", 6, [(4, 5), (0, 5)]),
+    ],
+)
+def test_few_windows_the_whole_stack_among_them(
+    name: str, layers: int, windows: list[tuple[int, int]]
+) -> None:
+    assert [(one.first, one.last) for one in self_patch_windows(name, layers)] == windows

@@ -12,6 +12,7 @@ import pytest
 from dissect.analysis.collect import collect_sweeps, coverage
 from dissect.analysis.tables import CURVE_COLUMNS, concept_scores, curves
 from dissect.errors import DissectError
+from dissect.results.csv_files import read_csv, write_csv
 from dissect.results.schema import SWEEP_SCHEMA, read_metadata
 from planted import flat, plant
 
@@ -207,3 +208,15 @@ def test_the_interval_is_the_bootstraps(tmp_path: Path) -> None:
 
 
 # ---- files ------------------------------------------------------------------------------------
+
+
+def test_a_text_that_a_spreadsheet_would_compute_is_quoted_and_read_back(tmp_path: Path) -> None:
+    texts = ["=1+1", "+1", "-x", "@x", "'=x", "''-", "\t=x", "'x", "tea", "a=b"]
+    frame = pd.DataFrame({"concept_name": texts, "other": texts, "krs": -0.5, "n": [-1, *range(9)]})
+    path = tmp_path / "table.csv"
+    write_csv(path, frame)
+    written = pd.read_csv(path)
+    assert not written["concept_name"].str.match(r"[=+\-@\t\r]").any()
+    assert list(written["krs"]) == [-0.5] * len(texts) and list(written["n"]) == list(frame["n"])
+    assert list(written["other"][-3:]) == texts[-3:]
+    pd.testing.assert_frame_equal(read_csv(path), frame)

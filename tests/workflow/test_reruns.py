@@ -143,6 +143,19 @@ def test_what_changes_no_result_runs_nothing(done: Workflow) -> None:
         assert done.plan(device="auto").jobs == {}
 
 
+def test_a_moved_concept_file_changes_only_the_config_that_the_page_shows(done: Workflow) -> None:
+    models = {"tiny": {"concepts": "elsewhere/concepts.json"}}
+    moved = done.root / "elsewhere/concepts.json"
+    moved.parent.mkdir()
+    with kept(done.root / "concepts.json") as file:
+        file.rename(moved)
+        assert done.plan(models=models).jobs == {"make_report": 1}
+        moved.write_text(
+            moved.read_text(encoding="utf-8").replace("It is", "Is it"), encoding="utf-8"
+        )
+        assert "dissect_layers" in done.plan(models=models).jobs
+
+
 def test_a_changed_question_repeats_its_concept_alone(done: Workflow) -> None:
     with kept(done.root / "concepts.json") as path:
         entries = json.loads(path.read_text(encoding="utf-8"))

@@ -1,7 +1,9 @@
-# Before the first job: checks that all needed downloads are available, and downloads again what was
-# removed (keep_checkpoints: false) if a job of this run needs it.
+# Before the first job: checks that results can be written and that all needed downloads are
+# available, and downloads again what was removed (keep_checkpoints: false) if a job needs it.
 onstart:
     planned = list(workflow.dag.needrun_jobs())
+    with errors_in_one_line():
+        refuse_read_only(str(file) for job in planned for file in [*job.output, *job.log])
     if {job.rule.name for job in planned} - {"preflight"}:
         from dissect.preparation.availability import prepare
 
@@ -77,8 +79,9 @@ rule register_checkpoint:
         "<results>/logs/register_checkpoint/{model}/{checkpoint}.log",
     resources:
         **jobs.resources("register_checkpoint"),
+        source=jobs.source,
     params:
-        row=jobs.row,
+        row=jobs.row_of_content,
     message:
         "verify the checkpoint {wildcards.model} {wildcards.checkpoint}"
     script:
@@ -98,8 +101,9 @@ rule merge_adapter:
         "<results>/benchmarks/merge_adapter/{model}/{checkpoint}.tsv"
     resources:
         **jobs.resources("merge_adapter"),
+        source=jobs.source,
     params:
-        row=jobs.row,
+        row=jobs.row_of_content,
     message:
         "merge the adapter {wildcards.model} {wildcards.checkpoint} into the original"
     script:

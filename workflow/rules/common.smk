@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dissect.closure import code_digest
 from dissect.figures.registry import CALIBRATION, FIGURES
-from dissect.files import sha256_of
+from dissect.files import refuse_read_only, sha256_of
 from dissect.job import errors_in_one_line, log_to_terminal
 from dissect.planning import any_of, read_study
 from dissect.preparation.changes import changed_manifests
@@ -60,10 +60,10 @@ def forced_if_changed(wildcards):
     return []
 
 
-def concept_file(wildcards):
-    """A model's concept file; a user's own is ancient: its entries' digests are parameters."""
-    path = study.config.concept_file(wildcards.model)
-    return path if study.config.models[wildcards.model].concepts.url else ancient(path)
+def fetched_concept_file(wildcards):
+    """A model's concept file if it comes from a URL; none for a user's own."""
+    is_fetched = study.config.models[wildcards.model].concepts.url
+    return study.config.concept_file(wildcards.model) if is_fetched else []
 
 
 def wanted_rounds(wildcards):

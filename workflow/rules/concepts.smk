@@ -17,16 +17,19 @@ rule fetch_concepts:
 rule prepare_concept:
     """Copy one concept out of its model's file.
 
-    The entry's digest is a parameter, the file's time is ignored: adding a concept to the file runs
-    nothing for the others.
+    The entry's digest is a parameter; a user's file is no input. So nothing runs again if it is
+    moved, or if a concept is added to it.
     """
     input:
-        concepts=concept_file,
+        fetched=fetched_concept_file,
     output:
         concept_json="<results>/concepts/{model}/{concept}.json",
     log:
         "<results>/logs/prepare_concept/{model}/{concept}.log",
     localrule: True
+    resources:
+        # Not a parameter: another path with the same entry changes nothing.
+        concepts=lambda wildcards: study.config.concept_file(wildcards.model),
     params:
         digest=lambda wildcards: study.concept_digest(wildcards.model, wildcards.concept),
         is_answered=lambda wildcards: study.is_answered(wildcards.model, wildcards.concept),

@@ -1,5 +1,6 @@
 """Merge a LoRA adapter into the original: the study uses the merged checkpoint."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from dissect.checkpoints.hashes import files_of, hash_files
@@ -9,15 +10,16 @@ from dissect.inputs.rows import CheckpointRow
 from dissect.job import run
 
 
-def main(*, original: Path, row: CheckpointRow, manifest: Path) -> None:
-    """Write the merged weights, and their manifest last; `row` names the adapter's folder."""
+def main(*, original: Path, row: CheckpointRow, source: str, manifest: Path) -> None:
+    """Write the merged weights, and their manifest last; `source` names the adapter's folder."""
     # Not before the job has set the number of threads, which torch reads when it is imported.
     from dissect.checkpoints.adapter import merge_adapter
 
-    source = Path(row.location)
-    hashes = hash_files(files_of(source, manifest), {})
+    row = replace(row, source=source)
+    adapter = Path(row.location)
+    hashes = hash_files(files_of(adapter, manifest), {})
     with atomic_folder(manifest.parent) as folder:
-        merge_adapter(source, read_manifest(original), folder)
+        merge_adapter(adapter, read_manifest(original), folder)
     write_manifest(manifest, manifest.parent, row, adapter=hashes)
 
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Never
@@ -86,8 +86,27 @@ def _full_disk_in_one_line(path: Path) -> Iterator[None]:
 
 def free_bytes(folder: Path) -> int:
     """What is free on the disk of a folder, which need not exist yet."""
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(existing).free
+    return shutil.disk_usage(_existing(folder)).free
+
+
+def refuse_read_only(files: Iterable[str | Path]) -> None:
+    """Refuse to begin where not all of the files can be written.
+
+    Raises:
+        DissectError: naming the first folder in which nothing can be written.
+    """
+    for folder in dict.fromkeys(Path(file).parent for file in files):
+        existing = _existing(folder)
+        if not os.access(existing, os.W_OK | os.X_OK):
+            raise DissectError(
+                f"{existing} cannot be written to; change its permissions, or name another results "
+                "folder in the config"
+            )
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
 def _umask() -> int:
@@ -112,8 +131,10 @@ def read_users_text(path: Path) -> str:
     """A text file that this workflow did not write; it may begin with a byte order mark.
 
     Raises:
-        DissectError: if it cannot be read, or is not in UTF-8.
+        DissectError: if it cannot be read, or is not in UTF-8; or if it is no plain file, since
+            reading a named pipe or a device may never end.
     """
+    refuse_special(path)
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -124,6 +145,18 @@ def read_users_text(path: Path) -> str:
         raise DissectError(
             f"{path} is not a text file in UTF-8 (byte {error.start}); save it as text in UTF-8"
         ) from None
+
+
+def refuse_special(path: Path) -> None:
+    """Refuse a named pipe, a device or a socket where a user's file is expected.
+
+    Raises:
+        DissectError: if it is one.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise DissectError(
+            f"{path} is a named pipe, a device or a socket; save its content as a plain file"
+        )
 
 
 def read_users_json(path: Path, **hooks: Any) -> Any:

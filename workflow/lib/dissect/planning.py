@@ -85,6 +85,8 @@ def check_config_file(path: Path) -> None:
 
     Whether it is a config file at all is left to Snakemake, which has read it before.
     """
+    if not path.is_file():  # Snakemake has emptied a pipe, and a second reader waits
+        return
     try:
         # JSON may be indented by tabs, YAML may not.
         text = path.read_text(encoding="utf-8-sig").replace("\t", " ")

@@ -17,9 +17,10 @@ TOLERANCE = {"torch.float32": 1e-4, "torch.float16": 2e-2, "torch.bfloat16": 1e-
 
 
 def self_patch_windows(name: str, layers: int) -> list[Window]:
-    """The middle window of a kind, the top one, and all of a model's layers."""
+    """The middle window of a kind, the top one, and all of a model's layers; none twice."""
     every = windows_of([name], layers)
-    return [every[layers // 2], every[-1], Window(SUFFIX, 0, 0, layers - 1)]
+    chosen = (every[len(every) // 2], every[-1], Window(SUFFIX, 0, 0, layers - 1))
+    return list(dict.fromkeys(chosen))
 
 
 def refuse_changed(rows: pd.DataFrame, size: float, dtype: str, label: str) -> float:

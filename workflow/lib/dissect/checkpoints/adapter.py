@@ -1,7 +1,7 @@
 """LoRA adapters: folders of a few matrices that change an original, merged into a checkpoint once.
 
-A merged weight is W + scale * B A, with the scale that peft reads from the adapter's own config
-(alpha / r, or alpha / sqrt(r) with rank-stabilised LoRA).
+peft loads and merges them. Some adapters cannot be merged, such as one of a tied embedding, and
+peft does not notice: what the merged model computes is compared with the adapter's own logits.
 """
 
 import logging
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, set_peft_model_state_dict
+from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor
 
 from dissect.checkpoints.manifest import Manifest
-from dissect.checkpoints.reader import Checkpoint, load_model, open_weights
+from dissect.checkpoints.reader import Checkpoint, load_model, open_weights, tied_tensors
 from dissect.checkpoints.tokenizer import TOKENIZER_CONFIG, load_tokenizer
 from dissect.checkpoints.weight_files import ADAPTER_CONFIG
 from dissect.errors import DissectError, reason_of
@@ -21,13 +21,28 @@ from dissect.files import read_json_object
 
 log = logging.getLogger("dissect")
 WEIGHTS = "adapter_model.safetensors"
+_TOKENS = 32  # of the text whose logits are compared
+# How far the merged model's logits may be from the adapter's, as a share of their size (root mean
+# squares): merged weights are rounded to 24, 11 or 8 bits.
+_ROUNDING = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
+_MERGE_YOURSELF = "merge the adapter yourself and name the whole checkpoint's folder"
+# Keys of adapter_config.json that are not supported: why, and what to do.
+_UNSUPPORTED = {
+    # peft would import whatever module megatron_core names.
+    "megatron_config": f"adapters of Megatron's layers are not supported: {_MERGE_YOURSELF}",
+    "layer_replication": "it repeats layers, so the copy's would not be the original's: use an "
+    "adapter without it",
+}
 
 
 def merge_adapter(adapter: Path, original: Manifest, folder: Path) -> None:
     """Write an original with an adapter merged into it as a checkpoint of its own.
 
     In the original's dtype; with the adapter's tokenizer, or the original's where it brings none.
-    A DissectError for another kind than LoRA, or weights that are missing or do not fit.
+
+    Raises:
+        DissectError: for another kind than LoRA; for weights that are missing or do not fit; and if
+            the merged model's logits are not the adapter's own, within rounding.
     """
     config = _read_config(adapter)
     path = adapter / WEIGHTS
@@ -53,38 +68,73 @@ def _read_config(adapter: Path) -> dict[str, Any]:
     path = adapter / ADAPTER_CONFIG
     config = read_json_object(path)
     if config.get("peft_type") != "LORA":
-        unsupported = (
-            f"peft_type is {config.get('peft_type')!r}; only LORA adapters are merged here"
+        raise DissectError(
+            f"{path}: peft_type is {config.get('peft_type')!r}; only LORA adapters are merged "
+            f"here: {_MERGE_YOURSELF}"
         )
-    elif config.get("megatron_config"):
-        # peft would import whatever module megatron_core names.
-        unsupported = "it has a megatron_config; adapters of Megatron's layers are not supported"
-    else:
-        return config
-    raise DissectError(
-        f"{path}: {unsupported}: merge the adapter yourself and name the whole checkpoint's folder"
-    )
+    for key, problem in _UNSUPPORTED.items():
+        if config.get(key):
+            raise DissectError(f"{path} has a {key}; {problem}")
+    return config
 
 
 def _merged(model: Any, config: dict[str, Any], tensors: dict[str, Tensor], misfit: str) -> Any:
     """The model with the adapter's product added to its weights; no trace of peft is left in it."""
+    tied = tied_tensors(model)
+    plain = {name: type(_owner(model, name)) for name in {*tied, *tied.values()}}
     try:
         lora = LoraConfig.from_peft_type(**config)
         lora.inference_mode = True
-        adapted = PeftModel(model, lora)
-        result: Any = set_peft_model_state_dict(adapted, tensors)
+        adapted = PeftModel(model, lora).eval()
+        # Before they are loaded: peft keeps the original's biases where the file has none.
+        needed = get_peft_model_state_dict(adapted, save_embedding_layers=False).keys()
+        _refuse_names(misfit, "lacks {}", sorted(needed - tensors.keys()))
+        loaded: Any = set_peft_model_state_dict(adapted, tensors)
+        _refuse_names(misfit, "contains {} unexpected", loaded.unexpected_keys)
+        if changed := [name for name in plain if type(_owner(model, name)) is not plain[name]]:
+            raise DissectError(
+                f"{misfit}: it changes {changed[0]}, which the original uses as embedding and as "
+                "head, so a merge would change both; train it without embed_tokens and lm_head"
+            )
+        expected = _logits(adapted)
+        merged = adapted.merge_and_unload()
+        difference = _size(_logits(merged) - expected) / _size(expected)
+    except DissectError:
+        raise
     except Exception as error:  # only of peft, and of what it makes of a user's files
         raise DissectError(f"{misfit}: {reason_of(error)}") from error
-    missing = [name for name in result.missing_keys if "lora_" in name]
-    unexpected = result.unexpected_keys
-    for problem, names in (("lacks {}", missing), ("contains {} unexpected", unexpected)):
-        if names:
-            number = problem.format(len(names))
-            raise DissectError(
-                f"{misfit}: it {number} tensor(s), such as {names[0]}; check "
-                "that it was trained on this model"
-            )
-    return adapted.merge_and_unload()
+    if not difference <= _ROUNDING[model.dtype]:  # NaN neither
+        raise DissectError(
+            f"{misfit}: merging it moves the logits by {difference:.2g} of their size, which "
+            f"rounding does not explain (at most {_ROUNDING[model.dtype]:g}), so peft cannot merge "
+            "it; train another one, or save a whole checkpoint with its weights"
+        )
+    return merged
+
+
+def _owner(model: Any, parameter: str) -> Any:
+    return model.get_submodule(parameter.rpartition(".")[0])
+
+
+def _refuse_names(misfit: str, problem: str, names: list[str]) -> None:
+    if names:
+        number = problem.format(len(names))
+        raise DissectError(
+            f"{misfit}: it {number} tensor(s), such as {names[0]}; check "
+            "that it was trained on this model"
+        )
+
+
+@torch.inference_mode()
+def _logits(model: Any) -> Tensor:
+    """The logits of one text of tokens from all of the vocabulary, (tokens, vocabulary)."""
+    ids = torch.linspace(0, model.config.vocab_size - 1, _TOKENS).long()
+    logits: Tensor = model(input_ids=ids[None]).logits[0]
+    return logits.float()
+
+
+def _size(values: Tensor) -> float:
+    return float(values.square().mean().sqrt())
 
 
 def _warn_of_another_base(config: dict[str, Any], original: Manifest) -> None:

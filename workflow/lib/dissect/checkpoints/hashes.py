@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from dissect.files import read_json, sha256_of, write_json
+from dissect.files import read_json, refuse_special, sha256_of, write_json
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,15 @@ def is_known(path: Path, remembered: Mapping[str, Hashed]) -> bool:
 
 
 def files_of(folder: Path, manifest: Path) -> list[Path]:
-    """The files in a folder that a manifest hashes: all but the manifest itself and hidden ones."""
+    """The files in a folder that a manifest hashes: all but the manifest itself and hidden ones.
+
+    A DissectError if one of them is no plain file (files.refuse_special).
+    """
     itself = manifest.name if folder.resolve() == manifest.parent.resolve() else None
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.name[0] != "." and path.name != itself and path.is_file()
-    )
+    paths = [path for path in folder.iterdir() if path.name[0] != "." and path.name != itself]
+    for path in paths:
+        refuse_special(path)
+    return sorted(path for path in paths if path.is_file())
 
 
 def _beside(manifest: Path) -> Path:

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, field, replace
 from pathlib import Path
@@ -119,6 +120,17 @@ def write_manifest(
     write_json(path, asdict(manifest))
     write_hashes(path, {**hashes, **(adapter or {})})
     return manifest
+
+
+def write_new_source(path: Path, manifest: Manifest, row: CheckpointRow) -> None:
+    """Write where a user's folder with the same files is now; the manifest's time stays.
+
+    So no job runs again for it.
+    """
+    time = path.stat().st_mtime_ns
+    folder = Path(row.location) if row.kind == "path" else manifest.folder
+    write_json(path, asdict(replace(manifest, source=row.source, folder=folder)))
+    os.utime(path, ns=(time, time))
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from dissect.checkpoints.families import Family
 from dissect.checkpoints.reader import Checkpoint, empty_model, tied_tensors
+from dissect.checkpoints.rope import refuse_long
 from dissect.engine.attention import TREE_PARTS, group_texts, use_tree_attention
 from dissect.engine.prefetch import LayerPrefetcher
 from dissect.engine.token_tree import TokenTree
@@ -115,7 +116,11 @@ class StreamedModel:
 
         Args:
             ids, positions: of the tokens.
+
+        Raises:
+            DissectError: for a text that is too long (checkpoints.rope).
         """
+        refuse_long(self.checkpoint.config, max(positions) + 1)
         hiddens: list[Tensor] = []
         arguments: list[dict[str, Any]] = []
 

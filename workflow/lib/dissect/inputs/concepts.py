@@ -174,6 +174,23 @@ def digest(entry: Entry) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+# What an entry has of the original's own answers, where the concept file has none.
+_ANSWERS = ("QA_with_answers", "answers_tokens_num", "answer_facts", "answered_by")
+
+
+def identity(entry: Entry, *, is_answered: bool) -> dict[str, Any]:
+    """What tells an entry from others: its digest.
+
+    Args:
+        is_answered: whether the answers are the concept file's. Else they do not count, and the
+            facts are there beside the digest.
+    """
+    if is_answered:
+        return {"entry_sha256": digest(entry)}
+    asked = {key: value for key, value in entry.items() if key not in _ANSWERS}
+    return {"entry_sha256": digest(asked), "answer_facts": entry.get("answer_facts")}
+
+
 def has_answers(entry: Entry) -> bool:
     """Whether the entry brings its own answers, so that none need be generated."""
     return entry.get("QA_with_answers") is not None

@@ -1,15 +1,17 @@
 """Before any job is planned: do the manifests still describe the checkpoints' files?
 
 A user's folder, of a checkpoint or an adapter, may change: it is verified or merged again, and all
-that depends on it runs again. What was downloaded, converted, merged or trained here must not.
+that depends on it runs again. It may be moved: nothing runs again. What was downloaded, converted,
+merged or trained here must not change.
 """
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from dissect.checkpoints.hashes import files_of, hash_files, is_known, read_hashes, write_hashes
-from dissect.checkpoints.manifest import File, Manifest, manifest_if_present
+from dissect.checkpoints.manifest import File, Manifest, manifest_if_present, write_new_source
 from dissect.errors import DissectError
 from dissect.inputs.rows import CheckpointRow
 from dissect.study.study import Study
@@ -46,16 +48,22 @@ def changed_manifests(study: Study) -> list[str]:
 
 
 def _change(row: CheckpointRow, path: Path, manifest: Manifest) -> str:
-    """How a user's folder differs from what its manifest says; "" if it does not."""
-    if manifest.source != row.source:
-        return f"the checkpoints table says {row.source}; before, it said {manifest.source}"
+    """How a user's folder differs from what its manifest says; "" if it does not.
+
+    One that was moved does not differ: the manifest is told where it is now.
+    """
     folder = Path(row.location)
     files = manifest.adapter if row.kind == "adapter" else manifest.files
     listed, present = {file.name for file in files}, {file.name for file in files_of(folder, path)}
     for name in sorted(listed ^ present):
         return f"{folder / name} was {'removed' if name in listed else 'added'}"
-    changed = _changed_file(row, path, folder, files)
-    return f"{changed} has changed" if changed else ""
+    if changed := _changed_file(row, path, folder, files):
+        return f"{changed} has changed"
+    if manifest.source != row.source:
+        log.info("%s: %s holds the same files as %s", row.name, row.source, manifest.source)
+        with suppress(OSError):  # a read-only results folder, where no job can run either
+            write_new_source(path, manifest, row)
+    return ""
 
 
 def _refuse_changed(row: CheckpointRow, path: Path, manifest: Manifest) -> None:

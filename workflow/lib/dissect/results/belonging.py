@@ -15,8 +15,8 @@ from dissect.checkpoints.manifest import manifest_if_present
 from dissect.files import read_json, sha256_of
 from dissect.inputs.concepts import (
     Entry,
-    digest,
     fact_if_said,
+    identity,
     read_concept_file,
     unrelated_id,
     with_unrelated,
@@ -29,7 +29,6 @@ from dissect.terms import ORIGINAL
 
 log = logging.getLogger("dissect")
 
-_ANSWERS = ("QA_with_answers", "answers_tokens_num", "answer_facts", "answered_by")
 _PATCHED = ".patched"
 
 
@@ -123,49 +122,41 @@ def _refuse_foreign_texts(
     sources: Mapping[str, Any], texts: Iterable[Path], weights: Mapping[str, str]
 ) -> None:
     """Refuse a concept's JSON that is not the concept file's entry, answered as configured."""
-    entries = {
+    fetched = {
         model: _entries(Path(source["path"]), source["sha256"])
-        for model, source in sources["concept_files"].items()
+        for model, source in sources["fetched"].items()
     }
     compared = []
     for path in texts:
         model, entry = path.parent.name, read_json(path)
-        entries_of_model = entries[model]
         answered_by = sources["answered_by"].get(str(path))
-        left_out = () if answered_by is None else _ANSWERS
-        given: dict[str, Any] = {"entry_sha256": _digest(entry, left_out)}
-        wanted: dict[str, Any] = {}
-        if entries_of_model is not None:
-            of_study = entries_of_model.get(path.stem, {})
-            wanted["entry_sha256"] = _digest(of_study, left_out)
-            if answered_by is not None:
-                given["answer_facts"] = entry.get("answer_facts")
-                wanted["answer_facts"] = _facts_said(of_study, entry)
+        is_answered = answered_by is None
+        given = identity(entry, is_answered=is_answered)
+        if model not in fetched:
+            wanted = dict(sources["concepts"][str(path)])
+        elif (entries := fetched[model]) is not None:
+            wanted = identity(entries.get(path.stem, {}), is_answered=is_answered)
+        else:
+            given = wanted = {}
+        if wanted.get("answer_facts") is not None:
+            wanted["answer_facts"] = _facts_said(wanted["answer_facts"], entry)
         if answered_by is not None:
-            given["answered_by"] = entry.get("answered_by", {})
+            given = given | {"answered_by": entry.get("answered_by", {})}
             wanted["answered_by"] = answered_by | {"weights_sha256": weights[model]}
         compared.append((path, given, wanted))
     refuse_foreign(compared)
 
 
-def _entries(concept_file: Path, sha256: str | None) -> dict[str, Entry] | None:
-    """A concept file's entries; None for a fetched one that is gone: its concepts are prepared."""
-    if sha256 is not None:
-        if not concept_file.exists():
-            return None
-        refuse_foreign([(concept_file, {"sha256": sha256_of(concept_file)}, {"sha256": sha256})])
+def _entries(concept_file: Path, sha256: str) -> dict[str, Entry] | None:
+    """A fetched file's entries; None for one that is gone: its concepts are prepared."""
+    if not concept_file.exists():
+        return None
+    refuse_foreign([(concept_file, {"sha256": sha256_of(concept_file)}, {"sha256": sha256})])
     return with_unrelated(read_concept_file(concept_file))
 
 
-def _digest(entry: Entry, left_out: Sequence[str]) -> str:
-    return digest({key: value for key, value in entry.items() if key not in left_out})
-
-
-def _facts_said(of_study: Entry, answered: Entry) -> list[str | None] | None:
+def _facts_said(facts: Sequence[str | None], answered: Entry) -> list[str | None]:
     """The concept file's facts, null where the generated answer lacks one (texts.answers)."""
-    facts = of_study.get("answer_facts")
-    if facts is None:
-        return None
     texts = zip(answered["QA"], answered.get("QA_with_answers", ()), strict=False)
     answers = [text.partition(question.strip())[2] for question, text in texts]
     return [fact_if_said(fact, answer) for fact, answer in zip(facts, answers, strict=False)]

@@ -1,7 +1,10 @@
 """What a study expects of the files that it collects: plain values, the parameters of rules."""
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
+from dissect.inputs.concepts import identity
 from dissect.inputs.rows import CheckpointRow
 from dissect.study.study import Study
 from dissect.training.teaching import seed_of
@@ -12,7 +15,8 @@ Expected = dict[str, Any]
 def of_sources(study: Study) -> Expected:
     """Of manifests and concepts' JSONs (results.belonging.check_results); in all those below.
 
-    Nothing of a `path:` row's source: its folder may be elsewhere on another machine.
+    Nothing of a `path:` row's source, nor of a user's concept file's path: they may be elsewhere
+    on another machine, or be moved.
     """
     checkpoints: dict[str, Expected] = {}
     retained: dict[str, None] = {}  # JSONs that trainings read beside those of the concept itself
@@ -25,13 +29,15 @@ def of_sources(study: Study) -> Expected:
             checkpoints[name] = {"training": {"method": row.method, **training}}
             retained |= dict.fromkeys(read)
     config = study.config
-    files = {
+    fetched = {
         model: {"path": config.concept_file(model), "sha256": config.models[model].concepts.sha256}
         for model in study.models
+        if config.models[model].concepts.url
     }
     return {
         "checkpoints": checkpoints,
-        "concept_files": files,
+        "concepts": _concepts(study, retained),
+        "fetched": fetched,
         "answered_by": _answering(study),
         "retained": list(retained),
     }
@@ -55,6 +61,19 @@ def _training(study: Study, row: CheckpointRow) -> tuple[Expected, list[str]]:
         "retain": study.training_concepts(*row.key)["retain"],
     }
     return prompt | settings, study.auxiliary_paths(*row.key)["retain"]
+
+
+def _concepts(study: Study, retained: Iterable[str]) -> dict[str, Expected]:
+    """What users' concept files say of each concept's JSON, by its path."""
+    paths = dict.fromkeys([*(study.texts_path(*one) for one in study.asked), *retained])
+    concepts = {}
+    for path in map(Path, paths):
+        model, concept = path.parent.name, path.stem
+        entries = study.entries[model]
+        if entries is not None and not study.config.models[model].concepts.url:
+            is_answered = str(path) == study.concept_path(model, concept)
+            concepts[str(path)] = identity(entries.get(concept, {}), is_answered=is_answered)
+    return concepts
 
 
 def _answering(study: Study) -> Expected:

@@ -72,6 +72,10 @@ class Jobs:
         """The row of the checkpoint that a job makes, as Snakemake records it."""
         return asdict(self.made_row(wildcards))
 
+    def row_of_content(self, wildcards: Any) -> dict[str, str]:
+        """As `row`, for a user's folder: without where it is, which is a resource (`source`)."""
+        return self.row(wildcards) | {"source": ""}
+
     def teaching(self, wildcards: Any) -> dict[str, Any]:
         """How a taught model is trained."""
         return self.study.config.teaching.of(self.made_row(wildcards).method).model_dump()
@@ -91,6 +95,10 @@ class Jobs:
     def prompt(self, wildcards: Any) -> str:
         """How a job's model wants its questions."""
         return self.study.config.models[wildcards.model].prompt
+
+    def source(self, wildcards: Any) -> str:
+        """Where a user's folder is: no parameter, since its content is what counts."""
+        return self.made_row(wildcards).source
 
     def resources(self, rule: str) -> dict[str, Any]:
         """What a rule's jobs ask for: more at each attempt. One at a time computes on a GPU."""

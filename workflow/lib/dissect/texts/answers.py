@@ -10,6 +10,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from dissect.checkpoints import reader
+from dissect.checkpoints.rope import refuse_long
 from dissect.checkpoints.tokenizer import load_tokenizer
 from dissect.errors import DissectError
 from dissect.inputs.concepts import fact_if_said
@@ -115,7 +116,11 @@ def continue_batch(
     Args:
         pad: fills up shorter prompts, and answers that end before others; None if the tokenizer
             has no end of sequence, so that none ends.
+
+    Raises:
+        DissectError: if a text may become too long for the model's rotary embedding.
     """
+    refuse_long(model.config, max(map(len, prompts)) + new_tokens)
     ids = [torch.tensor(prompt) for prompt in prompts]
     batch = pad_sequence(ids, batch_first=True, padding_value=pad or 0, padding_side="left")
     mask = pad_sequence([torch.ones_like(row) for row in ids], True, 0, "left")
