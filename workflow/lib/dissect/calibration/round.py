@@ -10,10 +10,10 @@ import pandas as pd
 from dissect.analysis.depth import ALL, LOWER_AND_MIDDLE, depth_summary
 from dissect.analysis.scores import KL_RECOVERED, LOGPROB_RECOVERED
 from dissect.behaviour.score import rouge_l
-from dissect.calibration.scores import OUTCOME, SCORES, SURVIVES
+from dissect.calibration.scores import OUTCOME, SCORES
 from dissect.calibration.states import Recalled, why_not
 from dissect.calibration.table import TRAINING_COLUMNS
-from dissect.depth.scores import uds, with_reference
+from dissect.depth.scores import surviving_facts, uds, with_reference
 from dissect.recall.settings import QUESTION, RETAINED
 from dissect.recall.shares import recall_scores
 from dissect.terms import (
@@ -207,9 +207,9 @@ def _of_depth(
 
 
 def _surviving(depth: pd.DataFrame) -> "pd.Series[float]":
-    """By method, how many facts have a UDS of at most SURVIVES; null where no fact has a UDS."""
-    facts = uds(depth).dropna(subset=["question", "uds"])
-    return (facts["uds"] <= SURVIVES).groupby(facts["method"]).sum().astype(float)
+    """By method, how many facts survive (depth.scores); null where no fact has a UDS."""
+    facts = surviving_facts(uds(depth))
+    return facts.groupby("method")["survives"].sum().astype(float)
 
 
 def described(table: pd.DataFrame, **same: Any) -> pd.DataFrame:

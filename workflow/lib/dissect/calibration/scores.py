@@ -14,9 +14,6 @@ PRIMARY = ("krs_mlp_coefficients_and_attention_highest", "uds", "relearned")
 # What anybody can compute without patching: a score that is to detect knowledge must do better.
 BASELINES = ("weight_change", "forgotten_loss")
 OUTCOME = "surviving_facts"  # what depth's outcome is decided by
-SURVIVES = (
-    0.5  # a fact with at most this UDS: it loses at most half of what it loses to the reference
-)
 
 
 @dataclass(frozen=True)
@@ -72,18 +69,18 @@ _ALL = (
             _RECOVERED, _EXPERIMENTS, _POINTS, _BESIDE
         )
     ),
-    ScoreSpec("uds", "UDS, share of the reference's damage, 0 to 1", -1),
+    ScoreSpec("uds", "UDS, share of the fact loss by the reference, 0 to 1", -1),
     ScoreSpec("uds_published", "UDS as its published script computes it, 0 to 1", -1),
     ScoreSpec("uds_published_fixed", "UDS as published, with the last layer corrected, 0 to 1", -1),
     ScoreSpec(
         OUTCOME,
-        f"number of facts with a UDS of at most {SURVIVES}; one is enough for an alarm",
+        "number of facts that survive, by UDS; one is enough for an alarm",
         +1,
         threshold=0.0,
     ),
     ScoreSpec(
         "ratio_residual",
-        "damage divided by the reference's, lower and middle layers, not clipped",
+        "fact loss divided by the reference's, lower and middle layers, not clipped",
         -1,
     ),
     *(
@@ -92,7 +89,7 @@ _ALL = (
             _COMPONENTS.items(),
             {
                 "uds": "UDS, 0 to 1",
-                "ratio": "damage divided by the reference's, lower and middle layers, not clipped",
+                "ratio": "fact loss by that of the reference, lower and middle layers, not clipped",
             }.items(),
         )
     ),
