@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from dissect.engine.record import record
 from transformers import AutoModelForCausalLM, LlamaConfig, Phi3Config
 
+from dissect.engine.recording import record
 from dissect.errors import DissectError
 from dissect.texts.answers import continue_batch, load_model
 from dissect.texts.spans import Text
