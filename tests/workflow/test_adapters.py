@@ -48,5 +48,8 @@ def test_an_adapter_is_merged_again_only_for_another_content(study: Workflow) ->
     os.utime(adapter / "adapter_model.safetensors")
     assert study.run("--dry-run", SWEEP, *ALL_ARE_LARGE).jobs == {}
     shutil.move(adapter, study.root / "own/adapter1")
+    study.write_table([ROWS[0], ("tiny", "dpo", "tea", "path:own/adapter1")])
+    assert study.run("--dry-run", SWEEP).jobs == {}
+    study.write_table(ROWS)
     older(save_adapter(adapter, study.root / "own/original", lora_alpha=8))
     assert study.run("--dry-run", SWEEP).jobs == {"merge_adapter": 1, "dissect_layers": 1}
