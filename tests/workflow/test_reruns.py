@@ -42,7 +42,7 @@ EDITED: dict[str, dict[str, int]] = {
     | TABLES
     | FIGURES,
     "training/methods/dpo.py": TRAINING | {"dissect_layers": 2} | TABLES | FIGURES,
-    "engine/record.py": {"record_original": 2} | SWEEPS,
+    "engine/recording.py": {"record_original": 2} | SWEEPS,
     "analysis/statistics.py": {"summarise_statistics": 1, "make_report": 1},
     "figures/heatmap.py": {"plot_heatmap": 1, "make_report": 1},
     "report/templates/findings.html": {"make_report": 1},

@@ -65,7 +65,8 @@ def _training(study: Study, row: CheckpointRow) -> tuple[Expected, list[str]]:
 
 def _concepts(study: Study, retained: Iterable[str]) -> dict[str, Expected]:
     """What users' concept files say of each concept's JSON, by its path."""
-    paths = dict.fromkeys([*(study.texts_path(*one) for one in study.asked), *retained])
+    asked = (path(*one) for one in study.asked for path in (study.texts_path, study.concept_path))
+    paths = dict.fromkeys([*asked, *retained])
     concepts = {}
     for path in map(Path, paths):
         model, concept = path.parent.name, path.stem
