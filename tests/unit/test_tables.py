@@ -10,10 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from dissect.analysis.collect import collect_sweeps, coverage
+from dissect.analysis.reference import reference
 from dissect.analysis.tables import CURVE_COLUMNS, concept_scores, curves
 from dissect.errors import DissectError
 from dissect.results.csv_files import read_csv, write_csv
 from dissect.results.schema import SWEEP_SCHEMA, read_metadata
+from dissect.terms import REFERENCE
 from planted import flat, plant
 
 
@@ -220,3 +222,26 @@ def test_a_text_that_a_spreadsheet_would_compute_is_quoted_and_read_back(tmp_pat
     assert list(written["krs"]) == [-0.5] * len(texts) and list(written["n"]) == list(frame["n"])
     assert list(written["other"][-3:]) == texts[-3:]
     pd.testing.assert_frame_equal(read_csv(path), frame)
+
+
+@pytest.mark.parametrize("concepts", [4, 5])
+def test_the_outcome_says_on_which_side_of_the_reference_a_score_is(
+    tmp_path: Path, concepts: int
+) -> None:
+    """As it stands: a noising ratio below the reference's means that more is left."""
+    noising = {"experiment": "noising_attention", "donor": "copy", "krs": np.nan}
+    sweeps = [
+        plant(tmp_path, flat(krs), method=method, concept=f"c{number}", **more)
+        for number in range(concepts)
+        for method, krs, ratio in (("dpo", 0.6, 0.4), ("npo", 0.3, 0.9), ("retain", 0.5, 0.8))
+        for more in ({}, {**noising, "noising_ratio": ratio})
+    ]
+    origins = {f"tiny/retain/c{number}": REFERENCE for number in range(concepts)}
+    collect_sweeps(sweeps, tmp_path / "krs.parquet", origins)
+    rows = reference(concept_scores(tmp_path / "krs.parquet", ["krs", "noising_ratio"]))
+    found = rows.groupby(["method", "score"])["outcome"].unique().map(list)
+    above, below = (["above the reference"], ["below the reference"])
+    if concepts < 5:
+        above = below = ["not tested"]
+    assert (found["dpo", "krs"], found["dpo", "noising_ratio"]) == (above, below)
+    assert (found["npo", "krs"], found["npo", "noising_ratio"]) == (below, above)

@@ -99,10 +99,10 @@ def uds_table(depth: pd.DataFrame) -> pd.DataFrame:
                 "form": row["form"],
                 "outcome": row["outcome"],
                 "surviving facts": f"{row['facts_surviving']:g} of {row['facts_tested']:g}",
-                "their share (95 % interval)": _share(row),
+                "their share": _share(row),
                 "UDS": _number(row, "uds"),
                 "fact loss ratio": _number(row, "ratio"),
-                "ratio, lower and middle layers (exploratory)": _number(below, "ratio"),
+                "ratio, lower and middle layers": _number(below, "ratio"),
                 "n": counted(int(row["n"]), row["unit"]),
             }
             for row, below in zip(records(every), records(lower.loc[every.index]), strict=True)
