@@ -4,7 +4,7 @@ import difflib
 import re
 import reprlib
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,18 +72,26 @@ def first_problem(error: "ValidationError") -> str:
 
 
 @contextmanager
-def used_by_transformers(path: Path) -> Iterator[None]:
-    """For calls into transformers that make something of a user's file, and for nothing else.
+def any_error_in_one_line(message: str) -> Iterator[None]:
+    """For calls into other libraries that read a user's file, and for nothing else.
+
+    Args:
+        message: with {reason}, which stands for what the library says.
 
     Raises:
-        DissectError: in place of any other exception, naming the file at `path`.
+        DissectError: with the message, in place of any other exception.
     """
     try:
         yield
     except DissectError:
         raise
     except Exception as error:
-        raise DissectError(
-            f"transformers cannot use {path} ({reason_of(error)}); use the {path.name} that was "
-            "saved with the weights"
-        ) from error
+        raise DissectError(message.replace("{reason}", reason_of(error))) from error
+
+
+def used_by_transformers(path: Path) -> AbstractContextManager[None]:
+    """`any_error_in_one_line` for what transformers makes of the file at `path`."""
+    return any_error_in_one_line(
+        f"transformers cannot use {path} ({{reason}}); use the {path.name} that was saved with the "
+        "weights"
+    )

@@ -5,7 +5,7 @@ import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from pandas.api.types import is_numeric_dtype
 
 from dissect.analysis.collect import PER_RUN, SWEEP_KEYS
-from dissect.errors import DissectError, reason_of
+from dissect.errors import DissectError, any_error_in_one_line, reason_of
 from dissect.files import sha256_of
 from dissect.results.csv_files import read_csv
 from dissect.results.schema import metadata_of
@@ -292,18 +292,12 @@ def _plain(table: pa.Table) -> pd.DataFrame:
     return rows.astype(dict.fromkeys(rows.select_dtypes("category"), object))
 
 
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _readable(path: Path) -> AbstractContextManager[None]:
     """One line for whatever is wrong with a file; each library raises errors of its own."""
-    try:
-        yield
-    except DissectError:
-        raise
-    except Exception as error:
-        raise DissectError(
-            f"{path} cannot be read ({reason_of(error)}); give results or an archive of this "
-            "workflow, or make or copy it again"
-        ) from error
+    return any_error_in_one_line(
+        f"{path} cannot be read ({{reason}}); give results or an archive of this workflow, or make "
+        "or copy it again"
+    )
 
 
 @contextmanager

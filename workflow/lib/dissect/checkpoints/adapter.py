@@ -16,7 +16,7 @@ from dissect.checkpoints.manifest import Manifest
 from dissect.checkpoints.reader import Checkpoint, load_model, open_weights, tied_tensors
 from dissect.checkpoints.tokenizer import TOKENIZER_CONFIG, load_tokenizer
 from dissect.checkpoints.weight_files import ADAPTER_CONFIG
-from dissect.errors import DissectError, reason_of
+from dissect.errors import DissectError, any_error_in_one_line
 from dissect.files import read_json_object
 
 log = logging.getLogger("dissect")
@@ -82,7 +82,8 @@ def _merged(model: Any, config: dict[str, Any], tensors: dict[str, Tensor], misf
     """The model with the adapter's product added to its weights; no trace of peft is left in it."""
     tied = tied_tensors(model)
     plain = {name: type(_owner(model, name)) for name in {*tied, *tied.values()}}
-    try:
+    # Only of peft, and of what it makes of a user's files.
+    with any_error_in_one_line(f"{misfit}: {{reason}}"):
         lora = LoraConfig.from_peft_type(**config)
         lora.inference_mode = True
         adapted = PeftModel(model, lora).eval()
@@ -99,10 +100,6 @@ def _merged(model: Any, config: dict[str, Any], tensors: dict[str, Tensor], misf
         expected = _logits(adapted)
         merged = adapted.merge_and_unload()
         difference = _size(_logits(merged) - expected) / _size(expected)
-    except DissectError:
-        raise
-    except Exception as error:  # only of peft, and of what it makes of a user's files
-        raise DissectError(f"{misfit}: {reason_of(error)}") from error
     if not difference <= _ROUNDING[model.dtype]:  # NaN neither
         raise DissectError(
             f"{misfit}: merging it moves the logits by {difference:.2g} of their size, which "
