@@ -2,11 +2,12 @@
 
 import pandas as pd
 
+from dissect.recall.settings import HELD_OUT, QUESTION
 from dissect.report.formatting import number
 from dissect.report.sources import Sources, records
 from dissect.terms import ORIGINAL
 
-_WORDINGS = {"question": "question", "held_out": "held-out wording"}
+_WORDINGS = {QUESTION: "question", HELD_OUT: "held-out wording"}
 
 
 def recall_rows(sources: Sources) -> pd.DataFrame:
