@@ -21,11 +21,11 @@ from sweep import SIZES, count_operations
 from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig
 
-from dissect.checkpoints.reader import Checkpoint
-from dissect.engine.fact_runs import patch_facts, record_facts
-from dissect.engine.streamed_model import StreamedModel
-from dissect.job import keep_freed_memory
-from dissect.texts.facts import FactText
+from stillknows.engine.fact_runs import patch_facts, record_facts
+from stillknows.engine.streamed_model import StreamedModel
+from stillknows.job import keep_freed_memory
+from stillknows.models.reader import Checkpoint
+from stillknows.texts.facts import FactText
 
 CPU = torch.device("cpu")
 QUESTIONS, TOKENS = 24, 40

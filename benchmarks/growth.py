@@ -16,7 +16,7 @@ import seaborn as sns
 import torch
 from sweep import SHAPES, SIZES, Contest, Task, make_pair, make_texts
 
-from dissect.inputs.windows import windows_of
+from stillknows.engine.windows import windows_of
 
 EXPERIMENT = "mlp_coefficients"
 LAYERS = (8, 16, 32)

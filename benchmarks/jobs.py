@@ -29,7 +29,7 @@ from seven_billion import SIZES as SEVEN_BILLION
 from sweep import SHAPES, SIZES, Shape, make_pair, make_texts, save_tokenizer
 from transformers import LlamaConfig
 
-from dissect.terms import DENOISING, EXPERIMENTS
+from stillknows.terms import DENOISING, EXPERIMENTS
 
 NAMES = ("original", "unlearned")
 WAYS = ("experiment", "copy")  # the values of the config key `jobs`

@@ -19,8 +19,8 @@ from opponents import plain_hooks
 from seven_billion import GIB, Memory, anonymous_memory
 from sweep import SHAPES, SIZES, Ours, Task, make_pair, make_texts
 
-from dissect.engine.patches import EXPERIMENTS
-from dissect.inputs.windows import windows_of
+from stillknows.engine.patches import EXPERIMENTS
+from stillknows.engine.windows import windows_of
 
 DTYPE = torch.bfloat16
 EXPERIMENT = "value_vectors"

@@ -18,12 +18,12 @@ import torch
 from scipy.stats import binom
 from sweep import SHAPES, SIZES, Task, make_pair, make_texts
 
-from dissect import terms
-from dissect.engine.patches import EXPERIMENTS, Donor
-from dissect.engine.recording import read_recording, record, write_recording
-from dissect.engine.sweep import sweep
-from dissect.inputs.windows import windows_of
-from dissect.job import keep_freed_memory
+from stillknows import terms
+from stillknows.engine.patches import EXPERIMENTS, Donor
+from stillknows.engine.recording import read_recording, record, write_recording
+from stillknows.engine.sweep import sweep
+from stillknows.engine.windows import windows_of
+from stillknows.job import keep_freed_memory
 
 COMPONENTS = (terms.MLP_COEFFICIENTS, terms.ATTENTION, terms.BOTH)
 PAIRS = 10

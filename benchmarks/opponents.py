@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from dissect.engine.patches import Experiment
-from dissect.engine.scores import OriginalLogits
-from dissect.inputs.windows import Window
-from dissect.texts.spans import Text
+from stillknows.engine.patches import Experiment
+from stillknows.engine.scores import OriginalLogits
+from stillknows.engine.windows import Window
+from stillknows.texts.spans import Text
 
 Losses = list[list[float]]  # mean squared errors [window][text]
 

@@ -13,8 +13,8 @@ import torch
 from opponents import Losses, Pair, losses_by_window, original_value_vectors
 from torch import Tensor
 
-from dissect.engine.patches import Experiment
-from dissect.inputs.windows import Window
+from stillknows.engine.patches import Experiment
+from stillknows.engine.windows import Window
 
 MODULES = {"nnsight": "nnsight", "TransformerLens": "transformer_lens"}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from dissect.job import configure_process
+from stillknows.job import configure_process
 
 
 def main(script: str, threads: str, arguments: str) -> None:

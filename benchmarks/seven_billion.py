@@ -27,14 +27,14 @@ from sweep import SHAPES, make_texts
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlamaConfig
 
-from dissect.checkpoints.reader import Checkpoint, empty_model
-from dissect.device import choose_device
-from dissect.engine.patches import EXPERIMENTS, Donor
-from dissect.engine.recording import read_recording, record, write_recording
-from dissect.engine.streamed_model import StreamedModel
-from dissect.engine.sweep import sweep
-from dissect.inputs.windows import windows_of
-from dissect.job import keep_freed_memory
+from stillknows.device import choose_device
+from stillknows.engine.patches import EXPERIMENTS, Donor
+from stillknows.engine.recording import read_recording, record, write_recording
+from stillknows.engine.streamed_model import StreamedModel
+from stillknows.engine.sweep import sweep
+from stillknows.engine.windows import windows_of
+from stillknows.job import keep_freed_memory
+from stillknows.models.reader import Checkpoint, empty_model
 
 DTYPE = torch.bfloat16
 GIB = 1024**3

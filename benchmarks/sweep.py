@@ -39,15 +39,15 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
-from dissect.checkpoints.reader import Checkpoint
-from dissect.engine.patches import EXPERIMENTS, Donor
-from dissect.engine.recording import Recording, read_recording, record, write_recording
-from dissect.engine.streamed_model import StreamedModel
-from dissect.engine.sweep import sweep
-from dissect.inputs.windows import Window, windows_of
-from dissect.job import keep_freed_memory
-from dissect.terms import PAPER_EXPERIMENTS
-from dissect.texts.spans import Text
+from stillknows.engine.patches import EXPERIMENTS, Donor
+from stillknows.engine.recording import Recording, read_recording, record, write_recording
+from stillknows.engine.streamed_model import StreamedModel
+from stillknows.engine.sweep import sweep
+from stillknows.engine.windows import Window, windows_of
+from stillknows.job import keep_freed_memory
+from stillknows.models.reader import Checkpoint
+from stillknows.terms import PAPER_EXPERIMENTS
+from stillknows.texts.spans import Text
 
 CPU = torch.device("cpu")
 REPEATS = 2  # of every way alike; the best counts

@@ -18,9 +18,9 @@ import pandas as pd
 from make_study import TREATMENTS, TREATMENTS_APART
 from scipy.stats import binomtest
 
-from dissect.calibration.rates import auc_difference
-from dissect.calibration.scores import BASELINES, SCORES, ScoreSpec
-from dissect.calibration.table import (
+from stillknows.analysis.calibration.rates import auc_difference
+from stillknows.analysis.calibration.scores import BASELINES, SCORES, ScoreSpec
+from stillknows.analysis.calibration.table import (
     ALL,
     ALL_MODELS,
     INTACT,
@@ -30,10 +30,10 @@ from dissect.calibration.table import (
     models_of,
     read_rounds,
 )
-from dissect.report.error_rates import number_of
-from dissect.report.formatting import number, with_interval
-from dissect.report.sources import records
-from dissect.terms import NEVER, PAPER_EXPERIMENTS, TAUGHT
+from stillknows.report.error_rates import number_of
+from stillknows.report.formatting import number, with_interval
+from stillknows.report.sources import records
+from stillknows.terms import NEVER, PAPER_EXPERIMENTS, TAUGHT
 
 HERE = Path(__file__).parent
 ROUNDS = HERE / "rounds"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from dissect.analysis.scores import MEASURES
-from dissect.inputs.windows import windows_of
-from dissect.results.schema import SWEEP_SCHEMA, write_rows
+from stillknows.analysis.scores import MEASURES
+from stillknows.engine.windows import windows_of
+from stillknows.parquet_files import SWEEP_SCHEMA, write_rows
 
 EXPERIMENTS = ("mlp_coefficients", "attention", "mlp_coefficients_and_attention", "value_vectors")
 

@@ -7,11 +7,11 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from dissect.analysis.collect import collect_sweeps
-from dissect.report.archive import study_members, write_archive
-from dissect.report.redact import Redactor
-from dissect.study.config import load_config
 from planted import flat, plant
+from stillknows.analysis.collect import collect_sweeps
+from stillknows.report.archive import study_members, write_archive
+from stillknows.report.redact import Redactor
+from stillknows.study.config import load_config
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS, DATA = "a" * 64, "b" * 64  # sha256

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from dissect.figures.canvas import SINGLE_WIDTH
 from planted import EXPERIMENTS, plant, sloped
+from stillknows.figures.canvas import SINGLE_WIDTH
 
 
 def study(root: Path, concepts: int = 2, layers: int = 4, **more: Any) -> list[Path]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from dissect.checkpoints.manifest import SCHEMA, File, Manifest
-from dissect.inputs.rows import CheckpointRow
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.models.manifest import SCHEMA, File, Manifest
 
 
 def plant_manifest(

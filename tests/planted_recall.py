@@ -5,8 +5,8 @@ from itertools import product
 
 import pandas as pd
 
-from dissect.recall.settings import HELD_OUT, QUESTION
-from dissect.terms import AS_IT_IS, RELEARNED
+from stillknows.answers.recall_settings import HELD_OUT, QUESTION
+from stillknows.terms import AS_IT_IS, RELEARNED
 
 # Of each question, with the wording that it is asked in.
 ASKED = [(QUESTION, "question"), (HELD_OUT, "first"), (HELD_OUT, "second")]

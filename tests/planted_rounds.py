@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dissect.calibration.scores import SCORES, STATES
+from stillknows.analysis.calibration.scores import SCORES, STATES
 
 TREATMENTS = ("placebo", "refuse", "hide")
 

@@ -11,32 +11,32 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dissect.analysis.claims import CLAIM_SCORES, claims
-from dissect.analysis.collect import collect_sweeps, coverage
-from dissect.analysis.depth import depth_summary
-from dissect.analysis.reference import reference
-from dissect.analysis.statistics import statistics
-from dissect.analysis.tables import concept_scores, curves
-from dissect.calibration.scores import PRIMARY
-from dissect.calibration.table import calibration_table
-from dissect.depth.scores import uds
-from dissect.figures.canvas import save
-from dissect.figures.curves import draw_curves, draw_curves_by_method
-from dissect.figures.depth import draw_depth
-from dissect.figures.heatmap import draw_heatmap
-from dissect.figures.last_layer import draw_last_layer
-from dissect.figures.style import Style
-from dissect.recall.schema import RECALL_SCHEMA
-from dissect.report.page import render
-from dissect.report.pictures import pictures
-from dissect.report.sources import Shown, read_sources
-from dissect.results.csv_files import read_csv, write_csv
-from dissect.results.schema import read_metadata, write_rows
-from dissect.terms import REFERENCE
 from planted import EXPERIMENTS, plant
 from planted_depth import planted_depth
 from planted_recall import planted_recall
 from planted_rounds import planted_rounds, steady
+from stillknows.analysis.calibration.scores import PRIMARY
+from stillknows.analysis.calibration.table import calibration_table
+from stillknows.analysis.claims import CLAIM_SCORES, claims
+from stillknows.analysis.collect import collect_sweeps, coverage
+from stillknows.analysis.depth import depth_summary
+from stillknows.analysis.reference import reference
+from stillknows.analysis.statistics import statistics
+from stillknows.analysis.tables import concept_scores, curves
+from stillknows.analysis.uds import uds
+from stillknows.answers.recall_schema import RECALL_SCHEMA
+from stillknows.csv_files import read_csv, write_csv
+from stillknows.figures.canvas import save
+from stillknows.figures.curves import draw_curves, draw_curves_by_method
+from stillknows.figures.depth import draw_depth
+from stillknows.figures.heatmap import draw_heatmap
+from stillknows.figures.last_layer import draw_last_layer
+from stillknows.figures.style import Style
+from stillknows.parquet_files import read_metadata, write_rows
+from stillknows.report.page import render
+from stillknows.report.pictures import pictures
+from stillknows.report.sources import Shown, read_sources
+from stillknows.terms import REFERENCE
 
 ROOT = Path(__file__).parents[1]
 MODEL, METHODS = "planted-1b", ("dpo", "grad_diff")
@@ -133,7 +133,7 @@ def _sweep(
         metadata={
             "dtype": "torch.float32",
             "python": "3.11",
-            "packages": json.dumps({"dissect": "0.1.0", "torch": "2.13.0"}),
+            "packages": json.dumps({"stillknows": "0.1.0", "torch": "2.13.0"}),
             "original_source": "hub:planted/original",
             "original_revision": "a" * 40,
             "original_weights_sha256": "b" * 64,

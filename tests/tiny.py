@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
-from dissect.checkpoints.reader import Checkpoint, load_model
+from stillknows.models.reader import Checkpoint, load_model
 
 LAYERS = 6
 CHAT_TEMPLATE = (

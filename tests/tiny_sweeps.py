@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dissect.checkpoints.reader import Checkpoint
-from dissect.checkpoints.tokenizer import load_tokenizer
-from dissect.engine.patches import Donor
-from dissect.engine.recording import Recording, read_recording, record, write_recording
-from dissect.engine.scores import Scores
-from dissect.engine.streamed_model import StreamedModel
-from dissect.engine.sweep import Swept, sweep
-from dissect.inputs.windows import Window, windows_of
-from dissect.texts.spans import Text, read_texts
+from stillknows.engine.patches import Donor
+from stillknows.engine.recording import Recording, read_recording, record, write_recording
+from stillknows.engine.scores import Scores
+from stillknows.engine.streamed_model import StreamedModel
+from stillknows.engine.sweep import Swept, sweep
+from stillknows.engine.windows import Window, windows_of
+from stillknows.models.reader import Checkpoint
+from stillknows.models.tokenizer import load_tokenizer
+from stillknows.texts.spans import Text, read_texts
 from tiny import LAYERS, tiny_concept
 
 CPU = torch.device("cpu")

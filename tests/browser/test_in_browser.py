@@ -10,9 +10,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
-from dissect.report.explore import COLUMNS
 from planted import EXPERIMENTS
 from planted_study import CONCEPTS, LAYERS, PlantedStudy
+from stillknows.report.explore import COLUMNS
 
 
 def requests_of(browser: Chrome) -> list[str]:

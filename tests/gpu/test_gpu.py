@@ -9,15 +9,15 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, Gemma2Config, GPTNeoXConfig, LlamaConfig
 
-from dissect.checkpoints.reader import Checkpoint
-from dissect.engine import sweep as sweep_module
-from dissect.engine.patches import EXPERIMENTS, Donor
-from dissect.engine.recording import Recording, read_recording, record, write_recording
-from dissect.engine.scores import Scores
-from dissect.engine.streamed_model import StreamedModel
-from dissect.inputs.windows import windows_of
-from dissect.terms import DENOISING
-from dissect.texts.spans import Text
+from stillknows.engine import sweep as sweep_module
+from stillknows.engine.patches import EXPERIMENTS, Donor
+from stillknows.engine.recording import Recording, read_recording, record, write_recording
+from stillknows.engine.scores import Scores
+from stillknows.engine.streamed_model import StreamedModel
+from stillknows.engine.windows import windows_of
+from stillknows.models.reader import Checkpoint
+from stillknows.terms import DENOISING
+from stillknows.texts.spans import Text
 from tiny_sweeps import loss_of, runs_of, sweep_of
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
@@ -149,7 +149,7 @@ def test_out_of_memory_halves_the_call_and_goes_on(
     host = pair.host(torch.float32, GPU)
     for layer in host.layers:
         layer.register_forward_pre_hook(greedy)
-    with caplog.at_level(logging.WARNING, "dissect"):
+    with caplog.at_level(logging.WARNING, "stillknows"):
         swept = sweep_of(host, pair.donor("value_vectors", recording), WINDOWS)
     assert "out of memory" in caplog.text
     np.testing.assert_allclose(losses(list(runs_of(swept).values())), whole, rtol=1e-3)

@@ -9,9 +9,9 @@ from huggingface_hub import constants, snapshot_download
 from release_checkpoint import remove
 from sharded_repository import NEEDED, OTHER_SHARD, REPO, SHARD
 
-from dissect.checkpoints.download import Download, download
-from dissect.errors import DissectError
 from hub_stand_in import HubStandIn
+from stillknows.errors import StudyError
+from stillknows.models.download import Download, download
 
 FOLDER = "models--someone--sharded"
 
@@ -52,7 +52,7 @@ def test_a_damaged_file_in_the_cache_is_named_and_replaced_by_the_next_try(
     blob = (bring_by_the_hubs_client(hub, sharded) / SHARD).resolve()
     content = blob.read_bytes()
     blob.write_bytes(content[:-1] + b"?" if damage == "other bytes" else content[:1000])
-    with pytest.raises(DissectError, match=SHARD):
+    with pytest.raises(StudyError, match=SHARD):
         download(REPO)
     done = download(REPO)
     assert (done.folder / SHARD).read_bytes() == content
@@ -125,7 +125,7 @@ def test_nothing_is_removed_outside_of_a_snapshot(
     own = tmp_path / "own"
     own.mkdir()
     (own / "model.safetensors").touch()
-    with pytest.raises(DissectError, match="is not a snapshot in the hub's cache"):
+    with pytest.raises(StudyError, match="is not a snapshot in the hub's cache"):
         remove(own, [name])
     done = download(REPO)
     precious = done.folder / "../../../precious"

@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 from sharded_repository import NEEDED, OTHER_SHARD, REPO, SHARD, SHARD_BYTES
 
-from dissect.checkpoints.download import download
-from dissect.checkpoints.hub import HubError
-from dissect.errors import DissectError
 from hub_records import Fault
 from hub_stand_in import Cut, HubStandIn, Stall, Status, Truncated, WrongBytes
+from stillknows.errors import StudyError
+from stillknows.models.download import download
+from stillknows.models.hub import HubError
 
 DOWNLOAD = """
 import sys
 from pathlib import Path
-from dissect.checkpoints.download import download
+from stillknows.models.download import download
 download(sys.argv[1], note=Path(sys.argv[2]))
 """
 
@@ -36,9 +36,9 @@ def assert_all_there(sharded: Path, note: Path | None = None) -> None:
     assert not list((done.folder.parent.parent / "blobs").glob("*.incomplete"))
 
 
-def failure(repo: str = REPO, note: Path | None = None) -> DissectError:
+def failure(repo: str = REPO, note: Path | None = None) -> StudyError:
     """The error of a download; checks that it is one line."""
-    with pytest.raises(DissectError) as error:
+    with pytest.raises(StudyError) as error:
         download(repo, note=note)
     assert "\n" not in str(error.value)
     return error.value

@@ -6,8 +6,8 @@ import pytest
 from huggingface_hub import constants
 from sharded_repository import INDEX, NEEDED, REPO, SHARD, SHARD_BYTES
 
-from dissect.checkpoints.hub import HubError, RemoteFile, find, read_config
 from hub_stand_in import HubStandIn
+from stillknows.models.hub import HubError, RemoteFile, find, read_config
 
 FEW = {"config.json": "{}"}
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from sharded_repository import REPO
 
-from dissect.inputs.rows import CheckpointRow
-from dissect.preparation.availability import look_at
-from dissect.study.preflight import AVAILABLE, PreflightRow
 from hub_stand_in import HubStandIn
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.study.availability import look_at
+from stillknows.study.preflight import AVAILABLE, PreflightRow
 
 
 def hub_row(repo: str, concept: str = "", revision: str = "") -> CheckpointRow:

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from dissect.checkpoints.download import Download
-from dissect.checkpoints.hashes import Hashed
-from dissect.checkpoints.manifest import Manifest
-from dissect.errors import DissectError
-from dissect.inputs.rows import CheckpointRow
-from dissect.preparation import availability
-from dissect.study.preflight import PreflightRow, write_preflight
 from planted_manifest import plant_manifest
+from stillknows.errors import StudyError
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.models.download import Download
+from stillknows.models.hashes import Hashed
+from stillknows.models.manifest import Manifest
+from stillknows.study import availability
+from stillknows.study.preflight import PreflightRow, write_preflight
 
 ROWS = [
     CheckpointRow("m", "dpo", name, f"hub:lab/{name}") for name in ("tea", "mate", "chai", "cocoa")
@@ -50,7 +50,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_what_is_unavailable_stops_the_run_in_one_line(
     asked: list[str], tmp_path: Path, policy: str, advice: str
 ) -> None:
-    with pytest.raises(DissectError, match=advice) as error:
+    with pytest.raises(StudyError, match=advice) as error:
         availability.look_at_due(ROWS[:3], tmp_path / "preflight.csv", policy)
     assert "(the hub does not say which): m dpo mate;" in str(error.value)
     assert "tea" not in str(error.value)
@@ -60,7 +60,7 @@ def test_what_is_unavailable_stops_the_run_in_one_line(
 def test_a_refused_token_stops_the_run_until_it_is_fixed(asked: list[str], tmp_path: Path) -> None:
     path = tmp_path / "preflight.csv"
     for _ in range(2):
-        with pytest.raises(DissectError, match="why"):
+        with pytest.raises(StudyError, match="why"):
             availability.look_at_due(ROWS[3:], path, "error")
     assert asked == ["cocoa", "cocoa"]
     write_preflight(

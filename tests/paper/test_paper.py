@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from tiny_paper import CONFIG, HERE, QUESTIONS, ROWS, Done, needed_files
 
-from dissect.results.schema import read_metadata
+from stillknows.parquet_files import read_metadata
 from tiny import LAYERS
 
 

@@ -23,10 +23,10 @@ from safetensors.torch import load_file, save_file
 from tiny_study import ROOT, Run
 from transformers import AutoModelForCausalLM
 
-from dissect.checkpoints.reader import Checkpoint, load_model
-from dissect.inputs.rows import CheckpointRow
-from dissect.study.checkpoint_table import read_table
 from hub_stand_in import HubStandIn, Request
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.models.reader import Checkpoint, load_model
+from stillknows.study.checkpoint_table import read_table
 from tiny import save_tiny, save_tiny_olmo_legacy, tiny_tokenizer
 
 QUESTIONS = 2

@@ -13,8 +13,8 @@ sys.path[:0] = [str(ROOT / "calibration"), str(ROOT / "tests/workflow")]
 from make_study import make_study  # noqa: E402
 from tiny_study import Workflow, make  # noqa: E402
 
-from dissect.calibration.scores import SCORES  # noqa: E402
-from dissect.files import read_json  # noqa: E402
+from stillknows.analysis.calibration.scores import SCORES  # noqa: E402
+from stillknows.files import read_json  # noqa: E402
 from tiny import save_tiny  # noqa: E402
 
 FAST = {"batch_size": 2, "passes": 1, "max_length": 400}

@@ -11,11 +11,11 @@ import pytest
 import register_checkpoint
 import summarise_behaviour
 
-from dissect.analysis.collect import collect_answers
-from dissect.files import read_json, sha256_of
-from dissect.inputs.rows import CheckpointRow
-from dissect.results.expected import expected
-from dissect.results.schema import read_metadata, read_table
+from stillknows.analysis.collect import collect_answers
+from stillknows.files import read_json, sha256_of
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.parquet_files import read_metadata, read_table
+from stillknows.study.expected import expected
 from tiny import save_tiny, tiny_concept
 
 HOW: dict[str, Any] = {"prompt": "paper", "new_tokens": 6, "dtype": "float32", "device": "cpu"}

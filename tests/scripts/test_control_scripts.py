@@ -13,11 +13,11 @@ import register_checkpoint
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from dissect.errors import DissectError
-from dissect.files import read_json, sha256_of
-from dissect.inputs.rows import CheckpointRow
-from dissect.results.expected import expected
-from dissect.results.schema import read_metadata
+from stillknows.errors import StudyError
+from stillknows.files import read_json, sha256_of
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.parquet_files import read_metadata
+from stillknows.study.expected import expected
 from tiny import LAYERS, save_tiny, tiny_concept
 
 COMMON = {"prompt": "paper", "dtype": "float32", "device": "cpu"}
@@ -163,7 +163,7 @@ def test_a_recording_that_is_not_the_originals_fails(
     study: dict[str, Path], tmp_path: Path, name: str
 ) -> None:
     recording = tampered(study, tmp_path / "recording.safetensors", name)
-    with pytest.raises(DissectError, match=r"tiny.original") as refused:
+    with pytest.raises(StudyError, match=r"tiny.original") as refused:
         check(study, "original", tmp_path / "tea.parquet", recording=recording)
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "tea.parquet").exists()
@@ -172,13 +172,13 @@ def test_a_recording_that_is_not_the_originals_fails(
 def test_value_vectors_of_another_layer_fail(
     study: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dissect.engine.patches import Donor
+    from stillknows.engine.patches import Donor
 
     weights = Donor.weights
     monkeypatch.setattr(
         Donor, "weights", lambda self, layer, *where: weights(self, max(0, layer - 1), *where)
     )
-    with pytest.raises(DissectError, match=r"\(value_vectors\)"):
+    with pytest.raises(StudyError, match=r"\(value_vectors\)"):
         check(study, "original", tmp_path / "tea.parquet")
 
 
@@ -194,7 +194,7 @@ def test_a_recording_from_other_inputs_is_refused(
     foreign = tmp_path / "foreign.safetensors"
     save_file(tensors, foreign, metadata=metadata)
     expected = f'{foreign} does not belong to this study: {key} is "other", expected .*; delete it'
-    with pytest.raises(DissectError, match=expected):
+    with pytest.raises(StudyError, match=expected):
         run_on(study | {"recording": foreign}, tmp_path, script)
 
 

@@ -9,10 +9,10 @@ import measure_depth
 import pytest
 import register_checkpoint
 
-from dissect.errors import DissectError
-from dissect.inputs.rows import CheckpointRow
-from dissect.terms import DEPTH_FORMS
 from golden_uds import CHECKPOINTS, PROMPT, golden_concept
+from stillknows.errors import StudyError
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.terms import DEPTH_FORMS
 from tiny import save_tiny, tiny_config
 
 
@@ -40,7 +40,7 @@ def depth_of(folder: Path, donor: Path, concept: dict[str, Any]) -> Path:
 
 
 def test_a_donor_with_another_tokenizer_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DissectError, match="tiny/dpo/901"):
+    with pytest.raises(StudyError, match="tiny/dpo/901"):
         depth_of(tmp_path, save_tiny(tmp_path / "other"), golden_concept())
 
 
@@ -48,5 +48,5 @@ def test_a_donor_of_another_shape_is_refused(tmp_path: Path) -> None:
     other = save_tiny(tmp_path / "other", tiny_config(vocab_size=1000))
     for file in (CHECKPOINTS / "original").glob("*token*"):
         shutil.copy(file, other)
-    with pytest.raises(DissectError, match=r"shape|layers"):
+    with pytest.raises(StudyError, match=r"shape|layers"):
         depth_of(tmp_path, other, golden_concept())

@@ -19,9 +19,9 @@ import pytest
 import record_original
 import register_checkpoint
 
-from dissect.checkpoints.manifest import read_manifest
-from dissect.inputs.rows import CheckpointRow
-from dissect.results.schema import read_metadata
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.models.manifest import read_manifest
+from stillknows.parquet_files import read_metadata
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 METHODS = ("grad_diff", "dpo")

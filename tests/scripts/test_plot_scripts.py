@@ -10,19 +10,19 @@ import pandas as pd
 import plot
 import pytest
 
-from dissect.analysis.collect import collect_sweeps
-from dissect.analysis.scores import EVERY_SCORE
-from dissect.analysis.statistics import statistics
-from dissect.analysis.tables import concept_scores, curves
-from dissect.depth.schema import DEPTH_SCHEMA
-from dissect.figures.registry import CALIBRATION, FIGURES
-from dissect.figures.style import Style
-from dissect.results.csv_files import write_csv
-from dissect.results.schema import write_rows
 from planted import EXPERIMENTS, plant, sloped
+from stillknows.analysis.collect import collect_sweeps
+from stillknows.analysis.depth_schema import DEPTH_SCHEMA
+from stillknows.analysis.scores import EVERY_SCORE
+from stillknows.analysis.statistics import statistics
+from stillknows.analysis.tables import concept_scores, curves
+from stillknows.csv_files import write_csv
+from stillknows.figures.registry import CALIBRATION, FIGURES
+from stillknows.figures.style import Style
+from stillknows.parquet_files import write_rows
 
 WORKFLOW = Path(__file__).parents[2] / "workflow"
-FOLDER = sorted((WORKFLOW / "lib/dissect/figures").glob("*.py"))
+FOLDER = sorted((WORKFLOW / "lib/stillknows/figures").glob("*.py"))
 SELECTION = {"window": "sliding_1", "span": "answer", "score": "krs_of_means"}
 SELECTION |= {"form": "corrected"}
 # The figures of curves; the others are drawn in test_trace_scripts and test_behaviour_scripts.
@@ -107,10 +107,10 @@ def imported(code: str, *modules: str) -> bool:
 
 
 def test_tables_figures_and_the_report_need_no_torch() -> None:
-    code = "import dissect.analysis.collect, dissect.report.page\n"
-    code += "from dissect.figures.registry import CALIBRATION, FIGURES"
+    code = "import stillknows.analysis.collect, stillknows.report.page\n"
+    code += "from stillknows.figures.registry import CALIBRATION, FIGURES"
     assert not imported(f"{code}\n[spec.function() for spec in FIGURES.values()]", "torch")
 
 
 def test_the_registry_is_light_enough_for_the_rules() -> None:
-    assert not imported("import dissect.study.products", "matplotlib", "pandas", "torch")
+    assert not imported("import stillknows.study.products", "matplotlib", "pandas", "torch")

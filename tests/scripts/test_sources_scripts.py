@@ -14,9 +14,9 @@ import import_wheel
 import prepare_concept
 import pytest
 
-from dissect.checkpoints.manifest import read_manifest
-from dissect.errors import DissectError
-from dissect.inputs.rows import CheckpointRow
+from stillknows.errors import StudyError
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.models.manifest import read_manifest
 from tiny import save_concepts, save_tiny, tiny_concept
 
 TOY = CheckpointRow("toy", "original", "", "wheel:toy==1", "", "gguf")
@@ -67,7 +67,7 @@ def test_fetch_concepts_refuses(
     url, folder = served
     save_concepts(folder / "c.json", tiny_concept())
     out = tmp_path / "out" / "c.json"
-    with pytest.raises(DissectError, match=message) as caught:
+    with pytest.raises(StudyError, match=message) as caught:
         fetch_concepts.main(url=f"{url}/{name}", sha256="0" * 64, concepts=out)
     assert "\n" not in str(caught.value)
     assert list(out.parent.iterdir()) == []

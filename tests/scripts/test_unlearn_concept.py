@@ -11,12 +11,12 @@ import unlearn_concept
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from dissect.checkpoints.manifest import Manifest, read_manifest, write_manifest
-from dissect.errors import DissectError
-from dissect.inputs.rows import CheckpointRow
-from dissect.training import unlearn as unlearn_module
-from dissect.training.methods.grad_diff import GradDiff
-from dissect.training.train import COLUMNS
+from stillknows.errors import StudyError
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.models.manifest import Manifest, read_manifest, write_manifest
+from stillknows.training import unlearn as unlearn_module
+from stillknows.training.methods.grad_diff import GradDiff
+from stillknows.training.train import COLUMNS
 from tiny import save_tiny, tiny_concept
 
 ROW = CheckpointRow("tiny", "grad_diff", "tea", "unlearn")
@@ -127,7 +127,7 @@ def test_nothing_is_saved_of_a_training_that_diverged(tmp_path: Path, original: 
         model.lm_head.weight.fill_(1e38)
     model.save_pretrained(tmp_path / "original")
     write_manifest(original, tmp_path / "original", CheckpointRow("tiny", "original", "", "path:x"))
-    with pytest.raises(DissectError, match="at step 1 of 2, nothing was saved"):
+    with pytest.raises(StudyError, match="at step 1 of 2, nothing was saved"):
         run(tmp_path, original)
     assert not (tmp_path / "checkpoints").exists()
     assert not (tmp_path / "training").exists()
@@ -152,5 +152,5 @@ def test_a_training_that_does_not_fit_is_refused_before_it_loads(
     tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unlearn_module, "free_memory", lambda _device: 1000)
-    with pytest.raises(DissectError, match=r"needs .* GB"):
+    with pytest.raises(StudyError, match=r"needs .* GB"):
         unlearn_module.load_model(tiny_llama, GradDiff(), "cpu")

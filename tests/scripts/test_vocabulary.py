@@ -13,14 +13,14 @@ import record_original
 import torch
 from transformers import AutoModelForCausalLM
 
-from dissect.checkpoints.manifest import write_manifest
-from dissect.checkpoints.reader import Checkpoint
-from dissect.checkpoints.tokenizer import load_tokenizer
-from dissect.checkpoints.verify import refuse_other_shapes, refuse_unshared_tokens
-from dissect.errors import DissectError
-from dissect.inputs.rows import CheckpointRow
-from dissect.results.schema import SWEEP_SCHEMA
-from dissect.texts.spans import read_texts
+from stillknows.errors import StudyError
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.models.manifest import write_manifest
+from stillknows.models.reader import Checkpoint
+from stillknows.models.tokenizer import load_tokenizer
+from stillknows.models.verify import refuse_other_shapes, refuse_unshared_tokens
+from stillknows.parquet_files import SWEEP_SCHEMA
+from stillknows.texts.spans import read_texts
 from tiny import save_tiny, tiny_concept, tiny_config
 
 NUMBERS = [field.name for field in SWEEP_SCHEMA if str(field.type) == "double"]
@@ -97,7 +97,7 @@ def test_a_text_that_uses_a_row_of_one_alone_is_refused_in_one_line(tmp_path: Pa
     assert refuse_unshared_tokens(*checkpoints, [text.ids for text in texts]) == highest + 1
     few = resized(unlearned, highest, tmp_path / "few")
     said = f"few has a vocabulary of {highest} rows, .* of 300, and the texts use token {highest}"
-    with pytest.raises(DissectError, match=said) as error:
+    with pytest.raises(StudyError, match=said) as error:
         one_sweep(tmp_path / "found", original, few)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "found/sweep.parquet").exists()
@@ -109,10 +109,10 @@ def test_only_rows_may_differ(tmp_path: Path) -> None:
         Checkpoint(original), Checkpoint(resized(unlearned, 304, tmp_path / "larger"))
     )
     wider = save_tiny(tmp_path / "wider", tiny_config(hidden_size=64))
-    with pytest.raises(DissectError, match=r"lm_head.weight .*\[300, 64\]"):
+    with pytest.raises(StudyError, match=r"lm_head.weight .*\[300, 64\]"):
         refuse_other_shapes(Checkpoint(original), Checkpoint(wider))
     tied = save_tiny(tmp_path / "tied", tiny_config(tie_word_embeddings=True))
-    with pytest.raises(DissectError, match=r"lm_head.weight"):
+    with pytest.raises(StudyError, match=r"lm_head.weight"):
         refuse_other_shapes(Checkpoint(original), Checkpoint(tied))
 
 

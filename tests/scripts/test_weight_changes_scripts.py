@@ -8,14 +8,14 @@ import measure_weight_changes
 import pandas as pd
 import pytest
 
-from dissect.analysis.collect import collect_weight_changes
-from dissect.checkpoints.manifest import write_manifest
-from dissect.checkpoints.reader import Checkpoint
-from dissect.errors import DissectError
-from dissect.inputs.rows import CheckpointRow
-from dissect.results.csv_files import write_csv
-from dissect.results.schema import CHANGES_SCHEMA, read_metadata
-from dissect.weight_changes.components import component_changes
+from stillknows.analysis.collect import collect_weight_changes
+from stillknows.csv_files import write_csv
+from stillknows.errors import StudyError
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.models.manifest import write_manifest
+from stillknows.models.reader import Checkpoint
+from stillknows.models.weight_changes import component_changes
+from stillknows.parquet_files import CHANGES_SCHEMA, read_metadata
 from tiny import LAYERS, save_tiny, tiny_concept, tiny_config
 
 VECTOR = {"Layer": 3, "Dim": 5}
@@ -64,7 +64,7 @@ def test_weight_changes_have_every_component_and_the_concept_vector(
 
 def test_another_model_is_refused(tiny_llama: Path, tmp_path: Path) -> None:
     other = save_tiny(tmp_path / "other", tiny_config(intermediate_size=80))
-    with pytest.raises(DissectError, match="is not a fine-tuned copy of"):
+    with pytest.raises(StudyError, match="is not a fine-tuned copy of"):
         weight_changes(tmp_path, tiny_llama, other)
     assert not (tmp_path / "weight_changes").exists()
 

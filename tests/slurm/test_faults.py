@@ -111,10 +111,10 @@ def test_after_kill_9_one_command_ends_or_awaits_the_jobs_and_goes_on(
 
     refused = study.run()
     assert refused.status == 1
-    assert f"-m dissect.cluster {way}" in refused.output
+    assert f"-m stillknows.cluster {way}" in refused.output
     assert not submitted(refused)
 
-    going_on = study.start(command=f"dissect.cluster {way}")
+    going_on = study.start(command=f"stillknows.cluster {way}")
     if way == "wait":
         held.unlink()
     else:
@@ -137,7 +137,7 @@ def test_a_second_run_beside_the_first_says_that_it_holds_the_lock(
     second = study.run()
     assert second.status == 1
     assert "Directory cannot be locked" in second.output
-    refused = study.start(command="dissect.cluster end").finish()
+    refused = study.start(command="stillknows.cluster end").finish()
     assert refused.status == 1
     assert "is still running" in refused.output
     held.unlink()

@@ -12,12 +12,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, GPTNeoXConfig
 
-from dissect.checkpoints.adapter import WEIGHTS, merge_adapter
-from dissect.checkpoints.manifest import Manifest, write_manifest
-from dissect.checkpoints.reader import Checkpoint
-from dissect.checkpoints.verify import refuse_other_shapes, verify_checkpoint
-from dissect.errors import DissectError
-from dissect.inputs.rows import CheckpointRow
+from stillknows.errors import StudyError
+from stillknows.models.adapter import WEIGHTS, merge_adapter
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.models.manifest import Manifest, write_manifest
+from stillknows.models.reader import Checkpoint
+from stillknows.models.verify import refuse_other_shapes, verify_checkpoint
 from tiny import SIZES, save_adapter, save_tiny, save_tiny_olmo_legacy, tiny_config
 
 
@@ -143,7 +143,7 @@ def test_a_bad_adapter_is_one_line(
 ) -> None:
     spoil, said = SPOILED[how]
     spoil(adapter)
-    with pytest.raises(DissectError) as error:
+    with pytest.raises(StudyError) as error:
         merge_adapter(adapter, original, tmp_path / "merged")
     assert said in str(error.value)
     assert str(adapter) in str(error.value)
@@ -152,7 +152,7 @@ def test_a_bad_adapter_is_one_line(
 
 def test_an_adapter_of_another_models_shape_is_one_line(adapter: Path, tmp_path: Path) -> None:
     other = save_tiny(tmp_path / "other", tiny_config(hidden_size=64))
-    with pytest.raises(DissectError, match=r"does not fit tiny/original .*size mismatch") as error:
+    with pytest.raises(StudyError, match=r"does not fit tiny/original .*size mismatch") as error:
         merge_adapter(adapter, manifest_of(other, tmp_path / "m.json"), tmp_path / "merged")
     assert "\n" not in str(error.value)
 
@@ -196,7 +196,7 @@ def test_the_merged_checkpoint_computes_what_the_adapter_does(
 def test_an_adapter_of_tied_embeddings_is_refused(tmp_path: Path, lora: dict[str, Any]) -> None:
     folder = save_tiny(tmp_path / "original", tiny_config(tie_word_embeddings=True))
     adapter = save_adapter(tmp_path / "adapter", folder, **lora)
-    with pytest.raises(DissectError, match="as embedding and as head"):
+    with pytest.raises(StudyError, match="as embedding and as head"):
         merge_adapter(adapter, manifest_of(folder, tmp_path / "m.json"), tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
 
@@ -210,7 +210,7 @@ def test_an_adapter_that_lacks_what_its_config_names_is_refused(
     folder = save_tiny(tmp_path / "original", tiny_config(**_BIASES))
     adapter = save_adapter(tmp_path / "adapter", folder, **lora)
     drop(adapter, part)
-    with pytest.raises(DissectError, match=f"lacks .*{part}"):
+    with pytest.raises(StudyError, match=f"lacks .*{part}"):
         merge_adapter(adapter, manifest_of(folder, tmp_path / "m.json"), tmp_path / "merged")
 
 
@@ -218,6 +218,6 @@ def test_a_merge_that_changes_what_the_adapter_computes_is_refused(
     adapter: Path, original: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(LoraModel, "merge_and_unload", LoraModel.unload)
-    with pytest.raises(DissectError, match="rounding does not explain"):
+    with pytest.raises(StudyError, match="rounding does not explain"):
         merge_adapter(adapter, original, tmp_path / "merged")
     assert not (tmp_path / "merged").exists()

@@ -10,14 +10,14 @@ import torch
 from tokenizers import processors
 from transformers import GenerationConfig
 
-from dissect.behaviour.prompts import asked_of
-from dissect.checkpoints.tokenizer import load_tokenizer
-from dissect.errors import DissectError
-from dissect.inputs.concepts import fact_if_said
-from dissect.recall.measure import recall
-from dissect.texts.answers import answer_questions, generate, load_model
-from dissect.texts.prompts import encode, render
-from dissect.texts.spans import read_texts
+from stillknows.answers.original_answers import answer_questions, generate, load_model
+from stillknows.answers.prompts import asked_of
+from stillknows.answers.recall import recall
+from stillknows.errors import StudyError
+from stillknows.models.tokenizer import load_tokenizer
+from stillknows.texts.concepts import fact_if_said
+from stillknows.texts.prompts import encode, render
+from stillknows.texts.spans import read_texts
 
 CPU = torch.device("cpu")
 PROMPTS = [[5, 6, 7], [8, 9], [10, 11, 12], [13, 14, 15, 16], [17, 18]]
@@ -73,7 +73,7 @@ def test_answered_texts_read_back(tiny_llama: Path, style: str, monkeypatch: Any
     tokenizer = load_tokenizer(tiny_llama)
     words = [" It is hot.", "Té", " So"]
     said = [encode(text, "chat", tokenizer) for text in words]
-    monkeypatch.setattr("dissect.texts.answers.generate", lambda *_: said)
+    monkeypatch.setattr("stillknows.answers.original_answers.generate", lambda *_: said)
     concept = {"id": "tea", "Concept": "Tea", "QA": [" What is tea?\n", "Is it hot?", "Why?"]}
     answered = answer_questions(
         tiny_llama, concept, prompt=style, new_tokens=NEW_TOKENS, dtype=torch.float32, device=CPU
@@ -128,7 +128,7 @@ def test_facts_that_the_original_does_not_say_are_left_out(
     tiny_llama: Path, monkeypatch: Any
 ) -> None:
     said = [encode(text, "chat", load_tokenizer(tiny_llama)) for text in (" A hot leaf.", " No.")]
-    monkeypatch.setattr("dissect.texts.answers.generate", lambda *_: said)
+    monkeypatch.setattr("stillknows.answers.original_answers.generate", lambda *_: said)
     concept = {"id": "tea", "Concept": "Tea", "QA": ["What?", "Why?"]}
     answered = answer_questions(
         tiny_llama,
@@ -143,8 +143,8 @@ def test_facts_that_the_original_does_not_say_are_left_out(
 
 def test_an_original_that_says_no_fact_is_refused(tiny_llama: Path, monkeypatch: Any) -> None:
     said = [encode(" No.", "chat", load_tokenizer(tiny_llama))]
-    monkeypatch.setattr("dissect.texts.answers.generate", lambda *_: said)
-    with pytest.raises(DissectError, match="concept tea"):
+    monkeypatch.setattr("stillknows.answers.original_answers.generate", lambda *_: said)
+    with pytest.raises(StudyError, match="concept tea"):
         answer_questions(
             tiny_llama,
             {"id": "tea", "Concept": "Tea", "QA": ["What?"], "answer_facts": ["leaf"]},

@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 import yaml
 
-from dissect.analysis.collect import collect_sweeps
-from dissect.errors import DissectError
-from dissect.report.archive import workflow_commit
-from dissect.report.redact import Redactor
-from dissect.results.schema import read_metadata
-from dissect.study.config import load_config
 from planted import flat, plant
 from planted_archive import pack, plant_archived_study
+from stillknows.analysis.collect import collect_sweeps
+from stillknows.errors import StudyError
+from stillknows.parquet_files import read_metadata
+from stillknows.report.archive import workflow_commit
+from stillknows.report.redact import Redactor
+from stillknows.study.config import load_config
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_a_token_is_refused(
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "the token of this process")
     (study["results"] / "tables/coverage.csv").write_text(f"reason\n{token}\n", "utf-8")
-    with pytest.raises(DissectError, match=r"tables/coverage.csv holds an access token"):
+    with pytest.raises(StudyError, match=r"tables/coverage.csv holds an access token"):
         pack(study)
     assert not list(study["workflow"].glob("*archive.zip*"))
 

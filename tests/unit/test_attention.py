@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from dissect.engine import attention
-from dissect.engine.attention import attend, attend_by_text, group_texts
-from dissect.engine.token_tree import token_tree
+from stillknows.engine import attention
+from stillknows.engine.attention import attend, attend_by_text, group_texts
+from stillknows.engine.token_tree import token_tree
 
 HEADS, WIDTH, ROWS = 6, 16, 3
 CPU = torch.device("cpu")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dissect.inputs.concepts import Entry, has_answers, read_concept_file
-from dissect.texts.prompts import render
-from dissect.texts.spans import read_texts
+from stillknows.texts.concepts import Entry, has_answers, read_concept_file
+from stillknows.texts.prompts import render
+from stillknows.texts.spans import read_texts
 from tiny import tiny_tokenizer
 
 ROOT = Path(__file__).parents[2]

@@ -5,9 +5,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from dissect.analysis.behaviour import BEHAVIOUR_COLUMNS
-from dissect.figures.behaviour import draw_behaviour, draw_behaviour_patched
-from dissect.figures.style import Style
+from stillknows.analysis.behaviour import BEHAVIOUR_COLUMNS
+from stillknows.figures.behaviour import draw_behaviour, draw_behaviour_patched
+from stillknows.figures.style import Style
 
 SETS = {"target": 0.2, "unrelated": 0.8}
 

@@ -10,16 +10,16 @@ import torch
 from test_families import CONFIGS
 from transformers import GenerationConfig
 
-from dissect.behaviour.generate import answers_of, in_batches
-from dissect.behaviour.patched import in_lockstep, patched_answers
-from dissect.behaviour.prompts import asked_of
-from dissect.behaviour.settings import Setting
-from dissect.checkpoints.tokenizer import load_tokenizer
-from dissect.engine.patches import EXPERIMENTS, Experiment
-from dissect.errors import DissectError
-from dissect.terms import BOTH, PAPER_EXPERIMENTS
-from dissect.texts.answers import continue_batch, load_model
 from plain_hooks import patched_logits, states_of
+from stillknows.answers.generate import answers_of, in_batches
+from stillknows.answers.original_answers import continue_batch, load_model
+from stillknows.answers.patch_settings import Setting
+from stillknows.answers.patched import in_lockstep, patched_answers
+from stillknows.answers.prompts import asked_of
+from stillknows.engine.patches import EXPERIMENTS, Experiment
+from stillknows.errors import StudyError
+from stillknows.models.tokenizer import load_tokenizer
+from stillknows.terms import BOTH, PAPER_EXPERIMENTS
 from tiny import LAYERS, save_tiny, tiny_concept, tiny_config
 
 CPU = torch.device("cpu")
@@ -221,5 +221,5 @@ def test_out_of_memory_halves_the_batches(caplog: pytest.LogCaptureFixture) -> N
     def never(_places: list[int]) -> list[int]:
         raise torch.OutOfMemoryError("no memory\nmore words")
 
-    with pytest.raises(DissectError, match=r"\(no memory\)"):
+    with pytest.raises(StudyError, match=r"\(no memory\)"):
         in_batches([1] * 3, never)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from dissect.behaviour.prompts import asked_of, refuse_other_prompts
-from dissect.behaviour.settings import settings_of
-from dissect.checkpoints.tokenizer import load_tokenizer
-from dissect.errors import DissectError
+from stillknows.answers.patch_settings import settings_of
+from stillknows.answers.prompts import asked_of, refuse_other_prompts
+from stillknows.errors import StudyError
+from stillknows.models.tokenizer import load_tokenizer
 from tiny import tiny_concept
 
 SETS = ["target", "completion", "unrelated"]
@@ -48,7 +48,7 @@ def test_other_tokens_are_refused(concept: Any, tokenizer: Any) -> None:
     asked = asked_of(concept, SETS, "paper", tokenizer)
     refuse_other_prompts(asked, list(asked), "m/dpo/tea")
     other = [*asked[:2], replace(asked[2], ids=(1, 2)), *asked[3:]]
-    with pytest.raises(DissectError, match=r"m/dpo/tea: .* question 0 of set completion"):
+    with pytest.raises(StudyError, match=r"m/dpo/tea: .* question 0 of set completion"):
         refuse_other_prompts(asked, other, "m/dpo/tea")
 
 
@@ -63,5 +63,5 @@ def test_other_tokens_are_refused(concept: Any, tokenizer: Any) -> None:
     ],
 )
 def test_a_window_that_is_none_is_refused(window: str, said: str) -> None:
-    with pytest.raises(DissectError, match=said):
+    with pytest.raises(StudyError, match=said):
         settings_of(["attention"], [window], 4)

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from dissect.checkpoints.manifest import SCHEMA, File, Manifest
-from dissect.errors import DissectError
-from dissect.files import sha256_of, write_json
-from dissect.results.belonging import check_results, sweep_key
-from dissect.results.expected import settings_fields
-from dissect.study.expectations import of_sources, of_sweeps
-from dissect.study.load import load_study
-from dissect.study.study import Study
 from planted import flat, plant
+from stillknows.errors import StudyError
+from stillknows.files import sha256_of, write_json
+from stillknows.models.manifest import SCHEMA, File, Manifest
+from stillknows.study.belonging import check_results, sweep_key
+from stillknows.study.expectations import of_sources, of_sweeps
+from stillknows.study.expected import settings_fields
+from stillknows.study.load import load_study
+from stillknows.study.study import Study
 
 CONCEPT = {"id": "tea", "Concept": "Tea", "QA": ["Why?"], "wikipedia_content": "Tea is hot."}
 OTHER = CONCEPT | {"id": "mate", "Concept": "Mate"}
@@ -138,7 +138,7 @@ def test_a_study_s_own_sweep_belongs_to_it(study: Study, sweep: Path) -> None:
     ],
 )
 def test_another_config(sweep: Path, changes: dict[str, Any], told: str) -> None:
-    with pytest.raises(DissectError, match=rf"^results/.*{told}"):
+    with pytest.raises(StudyError, match=rf"^results/.*{told}"):
         check(load(study_config(**changes)), sweep)
 
 
@@ -147,7 +147,7 @@ def test_another_config(sweep: Path, changes: dict[str, Any], told: str) -> None
 )
 def test_another_source_of_a_sweep(study: Study, sweep: Path, key: str) -> None:
     path = plant(Path("results"), flat(0.5), metadata=metadata_of(study) | {key: "9" * 64})
-    with pytest.raises(DissectError, match=f"{key} is 999999999999, expected"):
+    with pytest.raises(StudyError, match=f"{key} is 999999999999, expected"):
         check(study, path)
 
 
@@ -159,10 +159,10 @@ def test_another_reference_as_donor_of_a_sweep(sweep: Path) -> None:
     write_manifest(study, "retain")
     settings = settings_fields(**SWEEP, controls=study.config.controls.of_a_sweep(0))
     without = metadata_of(study) | settings
-    with pytest.raises(DissectError, match="reference_weights_sha256 is missing"):
+    with pytest.raises(StudyError, match="reference_weights_sha256 is missing"):
         check(study, plant(Path("results"), flat(0.5), metadata=without))
     key = "reference_weights_sha256"
-    with pytest.raises(DissectError, match=f"{key} is 999999999999, expected"):
+    with pytest.raises(StudyError, match=f"{key} is 999999999999, expected"):
         check(study, plant(Path("results"), flat(0.5), metadata=without | {key: "9" * 64}))
     check(study, plant(Path("results"), flat(0.5), metadata=without | {key: UNLEARNED}))
     # The reference model's own sweep has no such donor.
@@ -172,7 +172,7 @@ def test_another_reference_as_donor_of_a_sweep(sweep: Path) -> None:
 def test_a_changed_concept_file(study: Study, sweep: Path) -> None:
     edited = json.dumps([CONCEPT | {"QA": ["How?"]}, OTHER])
     Path("concepts.json").write_text(edited, encoding="utf-8")
-    with pytest.raises(DissectError, match=r"answers/tiny/tea.json .*entry_sha256 is"):
+    with pytest.raises(StudyError, match=r"answers/tiny/tea.json .*entry_sha256 is"):
         check(load(study_config()), sweep)
 
 
@@ -197,5 +197,5 @@ def test_changed_facts_of_generated_answers(
     study = load(study_config())
     if told is None:
         return check(study, files)
-    with pytest.raises(DissectError, match=rf"answers/tiny/tea.json .*{told}"):
+    with pytest.raises(StudyError, match=rf"answers/tiny/tea.json .*{told}"):
         check(study, files)

@@ -13,10 +13,10 @@ sys.path.insert(0, str(ROOT / "calibration"))
 from invented import FACTS_EACH, invent  # noqa: E402
 from make_study import FORGET, RETAIN, TREATMENTS, TREATMENTS_APART, WRONG, make_study  # noqa: E402
 
-from dissect.inputs.concepts import has_facts, read_concept_file  # noqa: E402
-from dissect.study.load import load_study  # noqa: E402
-from dissect.study.study import Study  # noqa: E402
-from dissect.terms import KNOWN_STATE, NEVER, REFERENCE, TAUGHT  # noqa: E402
+from stillknows.study.load import load_study  # noqa: E402
+from stillknows.study.study import Study  # noqa: E402
+from stillknows.terms import KNOWN_STATE, NEVER, REFERENCE, TAUGHT  # noqa: E402
+from stillknows.texts.concepts import has_facts, read_concept_file  # noqa: E402
 
 
 def test_facts_follow_from_the_seed_alone() -> None:

@@ -8,13 +8,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dissect.calibration.scores import SCORES, ScoreSpec
-from dissect.calibration.table import calibration_table
-from dissect.figures.calibration import draw_calibration
-from dissect.figures.style import Style
-from dissect.terms import NEVER
 from planted_figures import legend
 from planted_rounds import TREATMENTS, planted_rounds, steady
+from stillknows.analysis.calibration.scores import SCORES, ScoreSpec
+from stillknows.analysis.calibration.table import calibration_table
+from stillknows.figures.calibration import draw_calibration
+from stillknows.figures.style import Style
+from stillknows.terms import NEVER
 
 STYLE = Style()
 UDS, RELEARNED = (

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dissect.calibration.scores import SCORES, ScoreSpec
-from dissect.calibration.table import (
+from planted_rounds import TREATMENTS, planted_rounds, row_of, steady
+from stillknows.analysis.calibration.scores import SCORES, ScoreSpec
+from stillknows.analysis.calibration.table import (
     ALL,
     ALL_MODELS,
     AS_INTENDED,
@@ -21,10 +22,9 @@ from dissect.calibration.table import (
     calibration_table,
     read_rounds,
 )
-from dissect.errors import DissectError
-from dissect.results.csv_files import write_csv
-from dissect.terms import NEVER, TAUGHT
-from planted_rounds import TREATMENTS, planted_rounds, row_of, steady
+from stillknows.csv_files import write_csv
+from stillknows.errors import StudyError
+from stillknows.terms import NEVER, TAUGHT
 
 UDS = next(spec for spec in SCORES if spec.name == "uds")
 RELEARNED = next(spec for spec in SCORES if spec.name == "relearned")
@@ -198,7 +198,7 @@ def test_rounds_are_read_as_they_were_written(tmp_path: Path) -> None:
 def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, change: object, message: str) -> None:
     rows = change(planted_rounds(1, uds=steady(0.1, 0.9)))  # type: ignore[operator]
     write_csv(tmp_path / "round.csv", rows)
-    with pytest.raises(DissectError, match=message) as error:
+    with pytest.raises(StudyError, match=message) as error:
         read_rounds([tmp_path / "round.csv"])
     assert "round.csv" in str(error.value) and "\n" not in str(error.value)
 
@@ -215,7 +215,7 @@ def test_a_row_of_another_length_is_refused(
     lines = path.read_text(encoding="utf-8").splitlines()
     lines[number] = change(lines[number])
     path.write_text("\n".join(lines), encoding="utf-8")
-    with pytest.raises(DissectError, match=f"row {number + 1} has") as error:
+    with pytest.raises(StudyError, match=f"row {number + 1} has") as error:
         read_rounds([path])
     assert "\n" not in str(error.value)
 
@@ -225,11 +225,11 @@ def test_a_seed_in_another_form_is_the_same_round(tmp_path: Path, again: str) ->
     rows = planted_rounds(1, uds=steady(0.1, 0.9)).assign(round="101")
     write_csv(tmp_path / "a.csv", rows)
     write_csv(tmp_path / "b.csv", rows.assign(round=again))
-    with pytest.raises(DissectError, match="give each round once"):
+    with pytest.raises(StudyError, match="give each round once"):
         read_rounds([tmp_path / "a.csv", tmp_path / "b.csv"])
     other = rows.assign(round=again, method=rows["method"] + "_again")
     write_csv(tmp_path / "a.csv", pd.concat([rows, other]))
-    with pytest.raises(DissectError, match="give each round once"):
+    with pytest.raises(StudyError, match="give each round once"):
         read_rounds([tmp_path / "a.csv"])
 
 
@@ -249,8 +249,8 @@ def test_a_round_in_two_files_is_refused(tmp_path: Path) -> None:
     rows = planted_rounds(1, uds=steady(0.1, 0.9))
     for name in ("a.csv", "b.csv"):
         write_csv(tmp_path / name, rows)
-    with pytest.raises(DissectError, match=r"b\.csv .*a\.csv"):
+    with pytest.raises(StudyError, match=r"b\.csv .*a\.csv"):
         read_rounds([tmp_path / "a.csv", tmp_path / "b.csv"])
     write_csv(tmp_path / "b.csv", rows.assign(model="other"))
-    with pytest.raises(DissectError, match="other, tiny"):
+    with pytest.raises(StudyError, match="other, tiny"):
         read_rounds([tmp_path / "a.csv", tmp_path / "b.csv"])

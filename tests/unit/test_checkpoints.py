@@ -12,13 +12,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, GenerationConfig
 
-from dissect.checkpoints.hashes import Hashed
-from dissect.checkpoints.manifest import read_manifest, write_manifest
-from dissect.checkpoints.reader import Checkpoint, load_model
-from dissect.checkpoints.verify import refuse_other_shapes, verify_checkpoint
-from dissect.errors import DissectError
-from dissect.files import sha256_of
-from dissect.inputs.rows import CheckpointRow
+from stillknows.errors import StudyError
+from stillknows.files import sha256_of
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.models.hashes import Hashed
+from stillknows.models.manifest import read_manifest, write_manifest
+from stillknows.models.reader import Checkpoint, load_model
+from stillknows.models.verify import refuse_other_shapes, verify_checkpoint
 from tiny import save_tiny, tiny_config
 
 ROW = CheckpointRow("tiny", "original", "", "path:somewhere")
@@ -30,7 +30,7 @@ def copy(tiny_llama: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_llama, tmp_path / "copy"))
 
 
-def one_line(error: pytest.ExceptionInfo[DissectError]) -> str:
+def one_line(error: pytest.ExceptionInfo[StudyError]) -> str:
     text = str(error.value)
     assert "\n" not in text
     return text
@@ -123,14 +123,14 @@ SPOILED: dict[str, tuple[Spoil, tuple[str, ...]]] = {
 def test_a_checkpoint_that_is_not_whole_is_refused_by_name(copy: Path, how: str) -> None:
     spoil, named = SPOILED[how]
     spoil(copy)
-    with pytest.raises(DissectError) as error:
+    with pytest.raises(StudyError) as error:
         verify_checkpoint(Checkpoint(copy))
     assert all(word in one_line(error) for word in named)
 
 
 def test_pairs_of_different_shapes(copy: Path, tmp_path: Path) -> None:
     other = save_tiny(tmp_path / "other", tiny_config(intermediate_size=80))
-    with pytest.raises(DissectError, match=r"\[32, 80\]") as error:
+    with pytest.raises(StudyError, match=r"\[32, 80\]") as error:
         refuse_other_shapes(Checkpoint(copy), Checkpoint(other))
     one_line(error)
     refuse_other_shapes(Checkpoint(copy), Checkpoint(copy))
@@ -153,11 +153,11 @@ def test_manifest_notices_a_changed_and_a_removed_file(copy: Path, tmp_path: Pat
     write_manifest(path, copy, ROW)
     weights = copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes() + b"x")
-    with pytest.raises(DissectError, match="its manifest says") as error:
+    with pytest.raises(StudyError, match="its manifest says") as error:
         read_manifest(path)
     one_line(error)
     weights.unlink()
-    with pytest.raises(DissectError, match="is missing"):
+    with pytest.raises(StudyError, match="is missing"):
         read_manifest(path)
 
 
@@ -173,7 +173,7 @@ def test_manifest_notices_other_bytes_of_the_same_size(
     then = path.stat().st_mtime_ns + seconds * 10**9
     weights.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     os.utime(weights, ns=(then, then))
-    with pytest.raises(DissectError, match=r"has sha256 .*, but its manifest says") as error:
+    with pytest.raises(StudyError, match=r"has sha256 .*, but its manifest says") as error:
         read_manifest(path)
     one_line(error)
     weights.write_bytes(good)
@@ -188,7 +188,7 @@ def test_reading_a_manifest_hashes_only_what_changed(
     write_manifest(path, copy, ROW)
     hashed: list[str] = []
     monkeypatch.setattr(
-        "dissect.checkpoints.manifest.sha256_of",
+        "stillknows.models.manifest.sha256_of",
         lambda file: hashed.append(file.name) or sha256_of(file),
     )
     read_manifest(path)
@@ -214,7 +214,7 @@ def test_a_broken_manifest_is_refused_by_name(
     path = tmp_path / "manifest.json"
     write_manifest(path, copy, ROW)
     path.write_text(change(path.read_text()))
-    with pytest.raises(DissectError) as error:
+    with pytest.raises(StudyError) as error:
         read_manifest(path)
     assert str(path) in one_line(error)
 
@@ -225,7 +225,7 @@ def test_a_manifest_with_a_wrong_sha256_is_noticed(copy: Path, tmp_path: Path) -
         file.sha256 for file in write_manifest(path, copy, ROW).files if "safetensors" in file.name
     )
     path.write_text(path.read_text().replace(sha256, sha256[::-1]))
-    with pytest.raises(DissectError, match="do not give its weights_sha256") as error:
+    with pytest.raises(StudyError, match="do not give its weights_sha256") as error:
         read_manifest(path)
     one_line(error)
 

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dissect.analysis.claim_list import CLAIMS, UNRELATED, Claim
-from dissect.analysis.claims import CLAIM_SCORES, OTHER_SCORES, claims, decide
-from dissect.analysis.collect import collect_sweeps
-from dissect.analysis.tables import concept_scores
-from dissect.terms import ATTENTION, BOTH, MLP_COEFFICIENTS, VALUE_VECTORS, WEIGHT_EXPERIMENTS
 from planted import EXPERIMENTS, flat, plant
+from stillknows.analysis.claim_list import CLAIMS, UNRELATED, Claim
+from stillknows.analysis.claims import CLAIM_SCORES, OTHER_SCORES, claims, decide
+from stillknows.analysis.collect import collect_sweeps
+from stillknows.analysis.tables import concept_scores
+from stillknows.terms import ATTENTION, BOTH, MLP_COEFFICIENTS, VALUE_VECTORS, WEIGHT_EXPERIMENTS
 
 DOCS = Path(__file__).parents[2] / "docs/explanation/statistics.md"
 WINDOWS = ["sliding_3", "sliding_1", "suffix"]

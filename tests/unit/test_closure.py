@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from dissect import closure as module
-from dissect.closure import EXCLUDED, PACKAGE, closure, code_digest
-from dissect.figures.registry import FIGURES
-from dissect.training.methods import METHODS
+from stillknows import closure as module
+from stillknows.closure import EXCLUDED, PACKAGE, closure, code_digest
+from stillknows.figures.registry import FIGURES
+from stillknows.training.methods import METHODS
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "workflow/scripts"
-METHOD = "dissect.training.methods.dpo"
+METHOD = "stillknows.training.methods.dpo"
 # What later steps read or draw; nothing that computes on a model may depend on it.
 LATER = re.compile(
     r"(report|figures|compare|cluster)/"
@@ -61,24 +61,24 @@ def test_a_training_depends_on_its_own_method_and_no_other() -> None:
         "training/train.py",
         "training/unlearn.py",
     }
-    assert {"texts/prompts.py", "checkpoints/reader.py"} <= found
+    assert {"texts/prompts.py", "models/reader.py"} <= found
 
 
 def test_what_the_lists_by_hand_lacked_or_had_too_much_of() -> None:
-    assert {"texts/spans.py", "checkpoints/reader.py"} <= modules("answer_questions")
-    assert "checkpoints/verify.py" in modules("dissect_layers")
+    assert {"texts/spans.py", "models/reader.py"} <= modules("answer_questions")
+    assert "models/verify.py" in modules("dissect_layers")
     assert "engine/table.py" in modules("dissect_layers") - modules("record_original")
 
 
 def test_a_summary_is_of_tables_alone() -> None:
-    assert modules("summarise", "dissect.analysis.tables") == {
+    assert modules("summarise", "stillknows.analysis.tables") == {
         "analysis/bootstrap.py",
-        "results/csv_files.py",
+        "csv_files.py",
         "analysis/curve_groups.py",
         "analysis/scores.py",
         "analysis/tables.py",
     }
-    assert modules("prepare_concept") == {"inputs/concepts.py", "inputs/fact_matching.py"}
+    assert modules("prepare_concept") == {"texts/concepts.py", "texts/fact_matching.py"}
     assert modules("fetch_concepts") == set()
 
 
@@ -95,7 +95,7 @@ def test_what_computes_on_a_model_depends_on_nothing_later(script: str) -> None:
 def test_a_figure_depends_on_its_own_drawing_module() -> None:
     drawing = {f"figures/{spec.module}.py" for spec in FIGURES.values()}
     for figure in FIGURES.values():
-        found = modules("plot", f"dissect.figures.{figure.module}")
+        found = modules("plot", f"stillknows.figures.{figure.module}")
         assert f"figures/{figure.module}.py" in found
         # A drawing module may use another one's functions, never all of them.
         assert found & drawing < drawing
@@ -110,26 +110,26 @@ def test_every_excluded_module_exists_and_says_why() -> None:
 
 def test_every_method_that_can_be_trained_can_be_chosen() -> None:
     for method in METHODS:
-        assert closure(SCRIPTS / "unlearn_concept.py", f"dissect.training.methods.{method}")
+        assert closure(SCRIPTS / "unlearn_concept.py", f"stillknows.training.methods.{method}")
     with pytest.raises(ModuleNotFoundError):
-        closure(SCRIPTS / "unlearn_concept.py", "dissect.training.methods.none")
+        closure(SCRIPTS / "unlearn_concept.py", "stillknows.training.methods.none")
 
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A package of the same name, of three modules, and a script that imports one of them."""
     files = {
-        "script.py": "import json\nfrom dissect.parts import one\n",
-        "dissect/__init__.py": "",
-        "dissect/parts/__init__.py": "",
-        "dissect/parts/one.py": "def late():\n    import dissect.parts.two\n",
-        "dissect/parts/two.py": "",
-        "dissect/parts/three.py": "",
+        "script.py": "import json\nfrom stillknows.parts import one\n",
+        "stillknows/__init__.py": "",
+        "stillknows/parts/__init__.py": "",
+        "stillknows/parts/one.py": "def late():\n    import stillknows.parts.two\n",
+        "stillknows/parts/two.py": "",
+        "stillknows/parts/three.py": "",
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr(module, "PACKAGE", tmp_path / "dissect")
+    monkeypatch.setattr(module, "PACKAGE", tmp_path / "stillknows")
     forget()
     yield tmp_path
     forget()
@@ -149,24 +149,24 @@ def test_imports_inside_functions_count_and_a_module_in_no_import_does_not(packa
     assert names(package) == ["script", "__init__", "one", "two"]
     before = code_digest(package / "script.py")
     forget()
-    (package / "dissect/parts/three.py").write_text("# edited\n")
+    (package / "stillknows/parts/three.py").write_text("# edited\n")
     assert code_digest(package / "script.py") == before
     forget()
-    (package / "dissect/parts/two.py").write_text("# edited\n")
+    (package / "stillknows/parts/two.py").write_text("# edited\n")
     assert code_digest(package / "script.py") != before
 
 
 def test_an_excluded_module_is_left_out_with_what_it_alone_imports(
     package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(EXCLUDED, "dissect.parts.one", "a test")
+    monkeypatch.setitem(EXCLUDED, "stillknows.parts.one", "a test")
     assert names(package) == ["script", "__init__"]
 
 
 def test_a_module_imported_by_name_counts_where_it_is_chosen(package: Path) -> None:
-    one = package / "dissect/parts/one.py"
+    one = package / "stillknows/parts/one.py"
     one.write_text("from importlib import import_module\n")
-    assert names(package, "dissect.parts.three") == ["script", "__init__", "one", "three"]
+    assert names(package, "stillknows.parts.three") == ["script", "__init__", "one", "three"]
 
 
 def test_every_module_that_hides_what_it_depends_on_is_known() -> None:
@@ -180,6 +180,6 @@ def test_every_module_that_hides_what_it_depends_on_is_known() -> None:
 
 
 def test_data_that_a_module_declares_counts(package: Path) -> None:
-    (package / "dissect/parts/one.py").write_text('PACKAGE_DATA = ("*.html",)\n')
-    (package / "dissect/parts/page.html").write_text("<p>")
+    (package / "stillknows/parts/one.py").write_text('PACKAGE_DATA = ("*.html",)\n')
+    (package / "stillknows/parts/page.html").write_text("<p>")
     assert names(package) == ["script", "__init__", "one", "page"]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from dissect.cluster import runs, site
-from dissect.cluster.runs import Run
-from dissect.cluster.slurm import Job
-from dissect.errors import DissectError
+from stillknows.cluster import runs, site
+from stillknows.cluster.runs import Run
+from stillknows.cluster.slurm import Job
+from stillknows.errors import StudyError
 
 RUN_ID = "0f6c1d3e-0000-4000-8000-0123456789ab"
 
@@ -50,7 +50,7 @@ def test_a_wrong_site_file_is_told_in_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_site(tmp_path, text)
-    with pytest.raises(DissectError, match=said) as error:
+    with pytest.raises(StudyError, match=said) as error:
         site.read_site()
     assert "\n" not in str(error.value)
 
@@ -82,7 +82,7 @@ def test_a_killed_runs_jobs_stop_the_next_one(
 ) -> None:
     killed()
     in_the_queue(monkeypatch, Job("17", RUN_ID, "rule_x"))
-    with pytest.raises(DissectError, match=r"Slurm 17.*-m dissect\.cluster end.*wait"):
+    with pytest.raises(StudyError, match=r"Slurm 17.*-m stillknows\.cluster end.*wait"):
         runs.refuse_killed_runs()
 
 
@@ -90,7 +90,7 @@ def test_a_killed_runs_lock_stops_the_next_one(folder: Path) -> None:
     killed()
     (folder / ".snakemake/locks").mkdir(parents=True)
     (folder / ".snakemake/locks/0.input.lock").touch()
-    with pytest.raises(DissectError, match="none of its jobs is in the queue"):
+    with pytest.raises(StudyError, match="none of its jobs is in the queue"):
         runs.refuse_killed_runs()
 
 
@@ -98,7 +98,7 @@ def test_jobs_of_a_living_run_are_no_orphans(folder: Path, monkeypatch: pytest.M
     runs.this_run(RUN_ID, "").write()
     in_the_queue(monkeypatch, Job("17", RUN_ID, ""), Job("18", RUN_ID.replace("0f", "1f"), ""))
     assert [job.id for job in runs.orphans()] == ["18"]
-    with pytest.raises(DissectError, match="Slurm 18"):
+    with pytest.raises(StudyError, match="Slurm 18"):
         runs.refuse_orphans()
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dissect.__main__ import main
-from dissect.analysis.collect import collect_sweeps
-from dissect.analysis.compare import (
+from planted import flat, plant
+from stillknows.__main__ import main
+from stillknows.analysis.collect import collect_sweeps
+from stillknows.analysis.compare import (
     DIFFERS,
     IDENTICAL,
     ONLY_NEW,
@@ -20,8 +21,7 @@ from dissect.analysis.compare import (
     compare_frames,
     compare_results,
 )
-from dissect.results.schema import read_metadata, write_rows
-from planted import flat, plant
+from stillknows.parquet_files import read_metadata, write_rows
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`python -m dissect compare` on what is no results folder: status 2 and one line, always."""
+"""`python -m stillknows compare` on what is no results folder: status 2 and one line, always."""
 
 import hashlib
 import os
@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dissect.__main__ import main
-from dissect.analysis import compare
-from dissect.analysis.collect import collect_sweeps
-from dissect.report.archive import study_members, write_archive
-from dissect.report.redact import Redactor
-from dissect.results.schema import read_metadata, write_rows
 from planted import flat, plant
+from stillknows.__main__ import main
+from stillknows.analysis import compare
+from stillknows.analysis.collect import collect_sweeps
+from stillknows.parquet_files import read_metadata, write_rows
+from stillknows.report.archive import study_members, write_archive
+from stillknows.report.redact import Redactor
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from dissect.errors import DissectError
-from dissect.inputs.concepts import digest, read_concept_file
+from stillknows.errors import StudyError
+from stillknows.texts.concepts import digest, read_concept_file
 
 
 def entry(**changes: Any) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def test_the_digest_follows_the_content_only() -> None:
     ],
 )
 def test_a_bad_entry_is_named(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(DissectError) as caught:
+    with pytest.raises(StudyError) as caught:
         read_concept_file(write(tmp_path, [entry(id="first"), entry(**changes)]))
     assert said in str(caught.value)
     assert "entry 1" in str(caught.value)
@@ -86,7 +86,7 @@ def test_a_bad_entry_is_named(tmp_path: Path, changes: dict[str, Any], said: str
     ],
 )
 def test_a_bad_file_is_named(tmp_path: Path, content: Any, said: str) -> None:
-    with pytest.raises(DissectError) as caught:
+    with pytest.raises(StudyError) as caught:
         read_concept_file(write(tmp_path, content))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
@@ -100,7 +100,7 @@ def test_a_file_with_a_byte_order_mark_is_read_and_other_encodings_are_named(
     path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
     assert read_concept_file(path) == plain
     path.write_text(json.dumps([entry(Concept="Café")], ensure_ascii=False), encoding="latin-1")
-    with pytest.raises(DissectError, match="is not a text file in UTF-8"):
+    with pytest.raises(StudyError, match="is not a text file in UTF-8"):
         read_concept_file(path)
 
 
@@ -127,7 +127,7 @@ def one_fact(question: str, text: str | None, fact: str) -> list[dict[str, Any]]
 def test_a_fact_in_whole_words_of_its_question_is_refused(
     tmp_path: Path, fact: str, question: str
 ) -> None:
-    with pytest.raises(DissectError, match="question 0"):
+    with pytest.raises(StudyError, match="question 0"):
         read_concept_file(write(tmp_path, one_fact(question, None, fact)))
 
 
@@ -143,5 +143,5 @@ def test_a_fact_in_whole_words_of_its_question_is_refused(
 )
 def test_a_fact_that_a_given_answer_lacks_is_refused(tmp_path: Path, text: str, fact: str) -> None:
     path = write(tmp_path, one_fact(" Who began it?\n", text, fact))
-    with pytest.raises(DissectError, match=f"'{fact}' of question 0"):
+    with pytest.raises(StudyError, match=f"'{fact}' of question 0"):
         read_concept_file(path)

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from dissect.errors import DissectError
-from dissect.study.config import load_config
-from dissect.study.reference import reference
-from dissect.terms import PAPER_EXPERIMENTS
+from stillknows.errors import StudyError
+from stillknows.study.config import load_config
+from stillknows.study.reference import reference
+from stillknows.terms import PAPER_EXPERIMENTS
 
 ROOT = Path(__file__).parents[2]
 LEAST = {
@@ -50,7 +50,7 @@ def test_the_shipped_configs_are_valid(name: str) -> None:
 
 
 def test_the_reference_in_docs_is_up_to_date() -> None:
-    """If this fails: python -m dissect.study.reference > docs/reference/config.md."""
+    """If this fails: python -m stillknows.study.reference > docs/reference/config.md."""
     assert (ROOT / "docs/reference/config.md").read_text(encoding="utf-8") == reference()
 
 
@@ -106,7 +106,7 @@ def test_numbers_as_ids_and_a_bare_no() -> None:
         ({"answer_tokens": 10**9}, "answer_tokens"),
         ({"results": None}, "results"),
         ({"results": "."}, "folder of their own"),
-        ({"results": "~/dissect"}, "~"),
+        ({"results": "~/stillknows"}, "~"),
         ({"results": "results/{model}"}, "{ }"),
         ({"results": "a\0b"}, "NUL"),
         ({"results": "x" * 260}, "too long"),
@@ -117,7 +117,7 @@ def test_numbers_as_ids_and_a_bare_no() -> None:
 def test_one_line_names_what_is_wrong_and_what_is_allowed(
     changes: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(DissectError) as caught:
+    with pytest.raises(StudyError) as caught:
         load_config(LEAST | changes)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 600

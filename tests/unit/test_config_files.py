@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dissect.errors import DissectError
-from dissect.planning import check_config_file
+from stillknows.errors import StudyError
+from stillknows.study.planning import check_config_file
 
 
 def check(tmp_path: Path, text: str, encoding: str = "utf-8") -> None:
@@ -28,7 +28,7 @@ def check(tmp_path: Path, text: str, encoding: str = "utf-8") -> None:
 def test_a_key_given_twice_is_named_with_its_lines(
     tmp_path: Path, text: str, said: str, encoding: str
 ) -> None:
-    with pytest.raises(DissectError, match=f"study.yaml: the key {said}.*keep one") as caught:
+    with pytest.raises(StudyError, match=f"study.yaml: the key {said}.*keep one") as caught:
         check(tmp_path, text, encoding)
     assert "\n" not in str(caught.value)
 

@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dissect.analysis.bootstrap import INTERVAL, RESAMPLES, draws
-from dissect.analysis.claims import claims
-from dissect.analysis.collect import collect_sweeps
-from dissect.analysis.controls import CONTROL_COLUMNS, controls
-from dissect.analysis.statistics import statistics
-from dissect.analysis.tables import concept_scores, curves
-from dissect.results.schema import write_rows
 from planted import flat, plant, sloped
+from stillknows.analysis.bootstrap import INTERVAL, RESAMPLES, draws
+from stillknows.analysis.claims import claims
+from stillknows.analysis.collect import collect_sweeps
+from stillknows.analysis.controls import CONTROL_COLUMNS, controls
+from stillknows.analysis.statistics import statistics
+from stillknows.analysis.tables import concept_scores, curves
+from stillknows.parquet_files import write_rows
 
 LAYERS = [1, 3]  # layers of the controls' windows
 

@@ -86,7 +86,7 @@ def test_authors_of_the_paper_and_of_the_software_are_apart(study: dict[str, Any
     paper = entities[root["citation"]["@id"]]
     assert paper["@type"] == "ScholarlyArticle"
     assert named(entities, paper["author"])[:2] == ["Yihuai Hong", "Yuelin Zou"]
-    software = ["The dissect authors"]
+    software = ["The stillknows authors"]
     assert named(entities, workflow["author"]) == named(entities, root["author"]) == software
 
 
@@ -97,9 +97,9 @@ def test_the_versions_are_those_of_provenance_json(study: dict[str, Any]) -> Non
     workflow = entities["workflow/Snakefile"]
     required = [entities[one["@id"]] for one in workflow["softwareRequirements"]]
     versions = {one["name"]: one["softwareVersion"] for one in required}
-    own = {"dissect": provenance["packages"]["dissect"]}  # the workflow itself
+    own = {"stillknows": provenance["packages"]["stillknows"]}  # the workflow itself
     assert versions | own == provenance["packages"] | {"python": provenance["python"]}
-    assert "dissect" not in versions
+    assert "stillknows" not in versions
     language = entities[workflow["programmingLanguage"]["@id"]]
     assert (language["name"], language["version"]) == ("Snakemake", versions["snakemake"])
 
@@ -133,5 +133,5 @@ def test_nothing_of_the_machine_is_in_it(study: dict[str, Any], tmp_path: Path) 
 
 def test_other_code_than_the_packing_does_not_import_the_library() -> None:
     """Planning and comparing would take longer."""
-    code = "import dissect.report.archive, sys; sys.exit('rocrate' in sys.modules)"
+    code = "import stillknows.report.archive, sys; sys.exit('rocrate' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

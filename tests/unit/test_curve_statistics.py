@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from dissect.analysis.bootstrap import NOTHING, estimate
-from dissect.analysis.curve_groups import WINDOW_COLUMNS
-from dissect.analysis.curve_statistics import (
+from stillknows.analysis.bootstrap import NOTHING, estimate
+from stillknows.analysis.curve_groups import WINDOW_COLUMNS
+from stillknows.analysis.curve_statistics import (
     Reading,
     Where,
     advantage,
@@ -27,7 +27,7 @@ from dissect.analysis.curve_statistics import (
     topmost,
     with_last_layer,
 )
-from dissect.inputs.windows import windows_of
+from stillknows.engine.windows import windows_of
 
 
 def windows(name: str, layers: int = 6) -> pd.DataFrame:

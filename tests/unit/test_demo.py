@@ -12,8 +12,8 @@ sys.path.insert(0, str(ROOT / "calibration"))
 
 from make_study import FORGET, RETAIN, make_entries  # noqa: E402
 
-from dissect.study.load import load_study  # noqa: E402
-from dissect.study.products import Products  # noqa: E402
+from stillknows.study.load import load_study  # noqa: E402
+from stillknows.study.products import Products  # noqa: E402
 
 
 def test_the_concepts_are_what_the_generator_makes() -> None:

@@ -9,15 +9,15 @@ import pytest
 from tokenizers.normalizers import Replace
 from tokenizers.processors import TemplateProcessing
 
-from dissect.checkpoints.tokenizer import load_tokenizer
-from dissect.depth.measure import measure
-from dissect.depth.schema import DONOR_SCHEMA
-from dissect.depth.scores import LEAST_FACT_LOSS, read_depths, uds, with_reference
-from dissect.errors import DissectError
-from dissect.results.schema import write_rows
-from dissect.terms import DEPTH_FORMS
-from dissect.texts.facts import FactText, fact_texts
 from golden_uds import BYTE_LEVEL, CHECKPOINTS, COLUMNS, PROMPT, golden_concept, published_scores
+from stillknows.analysis.depth_schema import DONOR_SCHEMA
+from stillknows.analysis.uds import LEAST_FACT_LOSS, read_depths, uds, with_reference
+from stillknows.engine.depth import measure
+from stillknows.errors import StudyError
+from stillknows.models.tokenizer import load_tokenizer
+from stillknows.parquet_files import write_rows
+from stillknows.terms import DEPTH_FORMS
+from stillknows.texts.facts import FactText, fact_texts
 from tiny import tiny_tokenizer
 from tiny_sweeps import model_of
 
@@ -151,7 +151,7 @@ def test_a_fact_inside_a_longer_word_has_a_span_in_the_published_forms_only() ->
     tokenizer, concept = tiny_tokenizer(), one_question(" It starts.", "art")
     text = fact_texts(concept, "published", PROMPT, tokenizer)[0]
     assert tokenizer.decode(text.ids).endswith("It st art")
-    with pytest.raises(DissectError, match="the fact 'art' is not in the answer"):
+    with pytest.raises(StudyError, match="the fact 'art' is not in the answer"):
         fact_texts(concept, "corrected", PROMPT, tokenizer)
 
 
@@ -205,7 +205,7 @@ def test_special_tokens_are_in_no_fact() -> None:
 @pytest.mark.parametrize("form", DEPTH_FORMS)
 def test_a_text_that_begins_with_another_prompt_is_refused(form: str) -> None:
     concept = one_question(" Ilsa.", "Ilsa") | {"QA": ["What?"]}
-    with pytest.raises(DissectError, match="question 0"):
+    with pytest.raises(StudyError, match="question 0"):
         fact_texts(concept, form, PROMPT, load_tokenizer(CHECKPOINTS / "original"))
 
 
@@ -213,5 +213,5 @@ def test_a_text_that_begins_with_another_prompt_is_refused(form: str) -> None:
 def test_a_fact_that_the_tokenizer_drops_is_refused(form: str) -> None:
     tokenizer = tiny_tokenizer()
     tokenizer.backend_tokenizer.normalizer = Replace("*", "")
-    with pytest.raises(DissectError, match=r"question 0 .*'\*' has no token of its own"):
+    with pytest.raises(StudyError, match=r"question 0 .*'\*' has no token of its own"):
         fact_texts(one_question(" Ilsa * Varn.", "*"), form, PROMPT, tokenizer)

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 import summarise_depth
 
-from dissect.analysis.bootstrap import INTERVAL, draws
-from dissect.analysis.depth import (
+from planted_depth import LAYERS, FactLoss, planted_depth
+from stillknows.analysis.bootstrap import INTERVAL, draws
+from stillknows.analysis.depth import (
     ALL,
     CONCEPT,
     LOWER_AND_MIDDLE,
@@ -17,7 +18,8 @@ from dissect.analysis.depth import (
     SUMMARY_COLUMNS,
     depth_summary,
 )
-from dissect.analysis.outcomes import (
+from stillknows.analysis.depth_schema import DEPTH_SCHEMA
+from stillknows.analysis.outcomes import (
     FACTS_SURVIVE,
     LESS,
     MORE,
@@ -25,11 +27,9 @@ from dissect.analysis.outcomes import (
     NOT_DISTINGUISHABLE,
     NOT_TESTED,
 )
-from dissect.depth.schema import DEPTH_SCHEMA
-from dissect.depth.scores import surviving_facts, uds
-from dissect.results.csv_files import read_csv
-from dissect.results.schema import write_rows
-from planted_depth import LAYERS, FactLoss, planted_depth
+from stillknows.analysis.uds import surviving_facts, uds
+from stillknows.csv_files import read_csv
+from stillknows.parquet_files import write_rows
 
 # What single facts lose by a model that never learned them, as a share of what they lose by another
 # one: the demo's `never` (docs/demo/uds.csv), not clipped.

@@ -4,8 +4,8 @@ import psutil
 import pytest
 import torch
 
-from dissect.device import choose_device, choose_dtype, free_memory
-from dissect.errors import DissectError
+from stillknows.device import choose_device, choose_dtype, free_memory
+from stillknows.errors import StudyError
 
 
 def with_gpus(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,7 +33,7 @@ def test_what_is_not_there_is_refused_in_one_line(
 ) -> None:
     with_gpus(1 if wanted == "cuda:1" else 0, monkeypatch)
     said = f"^device: {wanted} is not available .*; use auto or cpu$"
-    with pytest.raises(DissectError, match=said):
+    with pytest.raises(StudyError, match=said):
         choose_device(wanted)
 
 

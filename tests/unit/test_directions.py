@@ -10,13 +10,13 @@ import torch
 from test_fact_runs import ALL_FAMILIES
 from transformers import AutoModelForCausalLM
 
-from dissect.checkpoints.reader import Checkpoint
-from dissect.engine.directions import denoising, noising
-from dissect.engine.patches import EXPERIMENTS, Experiment
-from dissect.inputs.windows import windows_of
-from dissect.terms import CONTROLS, DENOISING, NOISING
-from dissect.texts.spans import Text
 from plain_hooks import patched_logits, states_of
+from stillknows.engine.directions import denoising, noising
+from stillknows.engine.patches import EXPERIMENTS, Experiment
+from stillknows.engine.windows import windows_of
+from stillknows.models.reader import Checkpoint
+from stillknows.terms import CONTROLS, DENOISING, NOISING
+from stillknows.texts.spans import Text
 from tiny import LAYERS, save_changed, save_tiny
 from tiny_sweeps import WINDOWS, model_of, recording_of, texts_of
 

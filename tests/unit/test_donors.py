@@ -12,14 +12,15 @@ import torch
 from test_families import CONFIGS
 from transformers import AutoModelForCausalLM, MistralConfig
 
-from dissect.checkpoints.reader import Checkpoint
-from dissect.engine.donors import Noise, SelfPatch, controls_of, noise_like
-from dissect.engine.patches import EXPERIMENTS, Donor, LayerRange
-from dissect.engine.recording import Recording
-from dissect.engine.scores import Scores
-from dissect.engine.sweep import Swept, sweep
-from dissect.errors import DissectError
-from dissect.terms import (
+from plain_hooks import States, layers_of, patched_logits, states_of
+from stillknows.engine.donors import Noise, SelfPatch, controls_of, noise_like
+from stillknows.engine.patches import EXPERIMENTS, Donor, LayerRange
+from stillknows.engine.recording import Recording
+from stillknows.engine.scores import Scores
+from stillknows.engine.sweep import Swept, sweep
+from stillknows.errors import StudyError
+from stillknows.models.reader import Checkpoint
+from stillknows.terms import (
     ALIGNED_QUESTION,
     BOTH,
     CONTROLS,
@@ -29,8 +30,7 @@ from dissect.terms import (
     OTHER_QUESTION,
     REFERENCE,
 )
-from dissect.texts.spans import Text
-from plain_hooks import States, layers_of, patched_logits, states_of
+from stillknows.texts.spans import Text
 from tiny import LAYERS, save_tiny, tiny_config
 from tiny_sweeps import CPU, WINDOWS, loss_of, model_of, recording_of, runs_of, sweep_of, texts_of
 
@@ -47,7 +47,7 @@ def recording(
     tmp_path: Path, tiny_llama: Path, tree_tokens: int, monkeypatch: pytest.MonkeyPatch
 ) -> Recording:
     """Four questions that begin alike, in one token tree or in several."""
-    monkeypatch.setattr("dissect.engine.token_tree.TREE_TOKENS", tree_tokens)
+    monkeypatch.setattr("stillknows.engine.token_tree.TREE_TOKENS", tree_tokens)
     recording = recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "recording.safetensors")
     assert (len(recording.trees) > 1) == (tree_tokens == 100)
     return recording
@@ -375,7 +375,7 @@ def test_controls_are_in_the_windows_of_their_layers(
     (noise,) = controls_of(donor, ["noise"], [2], SEED)
     assert {window.layer for window in noise.windows} == {2}
     assert len(noise.windows) == 5  # one of each kind
-    with pytest.raises(DissectError, match="6 is not a layer"):
+    with pytest.raises(StudyError, match="6 is not a layer"):
         controls_of(donor, ["noise"], [2, 6], SEED)
 
 

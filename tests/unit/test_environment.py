@@ -1,4 +1,4 @@
-"""workflow/envs/dissect.yaml: the packages of pyproject.toml in the versions of constraints.txt."""
+"""The conda environment: the packages of pyproject.toml in the versions of constraints.txt."""
 
 import re
 import subprocess
@@ -12,12 +12,12 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-ENVIRONMENT = yaml.safe_load((ROOT / "workflow/envs/dissect.yaml").read_text("utf-8"))
+ENVIRONMENT = yaml.safe_load((ROOT / "workflow/envs/stillknows.yaml").read_text("utf-8"))
 PINS = ENVIRONMENT["dependencies"][-1]["pip"]
 
 
 def needed_by_jobs() -> set[str]:
-    """The packages on which dissect depends, directly or not, but for Snakemake and its own."""
+    """The packages on which stillknows depends, directly or not, but for Snakemake and its own."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     waiting = [name for name in project["dependencies"] if not name.startswith("snakemake")]
     seen: set[tuple[str, str]] = set()

@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from dissect.calibration.scores import SCORES
-from dissect.calibration.table import calibration_table
-from dissect.report.error_rates import error_rates
-from dissect.report.sources import Sources
-from dissect.terms import TAUGHT
 from planted_rounds import planted_rounds
+from stillknows.analysis.calibration.scores import SCORES
+from stillknows.analysis.calibration.table import calibration_table
+from stillknows.report.error_rates import error_rates
+from stillknows.report.sources import Sources
+from stillknows.terms import TAUGHT
 
 
 def sources(**tables: pd.DataFrame) -> Sources:

@@ -4,7 +4,7 @@ from unicodedata import normalize
 
 import pytest
 
-from dissect.inputs.fact_matching import find_fact, mentions_fact
+from stillknows.texts.fact_matching import find_fact, mentions_fact
 
 
 @pytest.mark.parametrize(

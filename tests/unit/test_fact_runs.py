@@ -10,10 +10,10 @@ from test_families import CONFIGS
 from torch import Tensor
 from transformers import AutoModelForCausalLM, MistralConfig, Qwen2Config
 
-from dissect.engine import attention
-from dissect.engine.fact_runs import FactScores, patch_facts, record_facts
-from dissect.texts.facts import FactText
 from plain_hooks import layers_of
+from stillknows.engine import attention
+from stillknows.engine.fact_runs import FactScores, patch_facts, record_facts
+from stillknows.texts.facts import FactText
 from tiny import LAYERS, save_tiny, tiny_config
 from tiny_sweeps import model_of
 

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from dissect.analysis.facts import FACT_COLUMNS, contains, facts_kept, read_facts
-from dissect.errors import DissectError
+from stillknows.analysis.facts import FACT_COLUMNS, contains, facts_kept, read_facts
+from stillknows.errors import StudyError
 
 FACTS = {"tea": {"Where is tea grown?": ["China", "India"], "What is in it?": ["caffeine"]}}
 PATCH = {"experiment": "attention", "first_layer": 0, "last_layer": 4}
@@ -73,7 +73,7 @@ def test_answers_with_the_fact_are_counted_per_concept_and_patch() -> None:
 @pytest.mark.parametrize("questions", [["Why?", "What is in it?"], ["Where is tea grown?"]])
 def test_facts_of_other_questions_are_refused(questions: list[str]) -> None:
     facts = {"tea": {key: ["China"] for key in questions}}
-    with pytest.raises(DissectError, match="of tea in the facts file"):
+    with pytest.raises(StudyError, match="of tea in the facts file"):
         facts_kept(pd.DataFrame(ANSWERS), facts)
 
 
@@ -83,5 +83,5 @@ def test_facts_of_other_questions_are_refused(questions: list[str]) -> None:
 def test_a_broken_facts_file_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "facts.json"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(DissectError, match=r"facts\.json"):
+    with pytest.raises(StudyError, match=r"facts\.json"):
         read_facts(path)

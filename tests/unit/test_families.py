@@ -21,11 +21,11 @@ from transformers import (
     SmolLM3Config,
 )
 
-from dissect.checkpoints.families import FAMILIES, family_of
-from dissect.checkpoints.reader import Checkpoint, load_model
-from dissect.checkpoints.verify import verify_checkpoint
-from dissect.errors import DissectError
-from dissect.terms import DENOISING
+from stillknows.errors import StudyError
+from stillknows.models.families import FAMILIES, family_of
+from stillknows.models.reader import Checkpoint, load_model
+from stillknows.models.verify import verify_checkpoint
+from stillknows.terms import DENOISING
 from tiny import LAYERS, SIZES, save_tiny
 
 CPU = torch.device("cpu")
@@ -114,7 +114,7 @@ def test_gpt_neox_files_call_the_head_otherwise(tmp_path: Path) -> None:
     assert "lm_head.weight" in verify_checkpoint(Checkpoint(folder))
     del tensors["embed_out.weight"]
     save_file(tensors, path)
-    with pytest.raises(DissectError, match=r"lacks 1 tensor\(s\): embed_out.weight"):
+    with pytest.raises(StudyError, match=r"lacks 1 tensor\(s\): embed_out.weight"):
         verify_checkpoint(Checkpoint(folder))
 
 
@@ -123,12 +123,12 @@ def test_a_head_under_both_names_is_refused(tmp_path: Path) -> None:
     path = folder / "model.safetensors"
     tensors = load_file(path)
     save_file(tensors | {"lm_head.weight": tensors["embed_out.weight"] + 1}, path)
-    with pytest.raises(DissectError, match=r"(lm_head|embed_out)"):
+    with pytest.raises(StudyError, match=r"(lm_head|embed_out)"):
         verify_checkpoint(Checkpoint(folder))
 
 
 @pytest.mark.parametrize("model_type", ["gemma3", "gpt2", "hf_olmo", "mixtral", "phi"])
 def test_other_families_are_refused_with_the_list(model_type: str) -> None:
     known = ", ".join(sorted(FAMILIES))
-    with pytest.raises(DissectError, match=f"'{model_type}' .*{known}"):
+    with pytest.raises(StudyError, match=f"'{model_type}' .*{known}"):
         family_of(model_type)

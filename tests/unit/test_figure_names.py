@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from dissect.figures.behaviour import draw_behaviour
-from dissect.figures.canvas import save
-from dissect.figures.names import concept_labels
-from dissect.figures.style import Style
+from stillknows.figures.behaviour import draw_behaviour
+from stillknows.figures.canvas import save
+from stillknows.figures.names import concept_labels
+from stillknows.figures.style import Style
 
 STYLE = Style()
 

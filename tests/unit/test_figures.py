@@ -11,21 +11,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from dissect.analysis.collect import collect_sweeps
-from dissect.analysis.scores import EVERY_SCORE
-from dissect.analysis.statistics import statistics
-from dissect.analysis.tables import concept_scores, curves
-from dissect.figures import style
-from dissect.figures.canvas import applied, save
-from dissect.figures.compared import draw_scores, draw_spans
-from dissect.figures.curves import draw_curves, draw_curves_by_method
-from dissect.figures.heatmap import draw_heatmap
-from dissect.figures.last_layer import draw_last_layer, last_layer_share
-from dissect.figures.style import Style
-from dissect.figures.widths import draw_widths
-from dissect.terms import DENOISING, NOISING, Experiment
 from planted import EXPERIMENTS, flat, plant, sloped
 from planted_figures import study, thin_lines, words
+from stillknows.analysis.collect import collect_sweeps
+from stillknows.analysis.scores import EVERY_SCORE
+from stillknows.analysis.statistics import statistics
+from stillknows.analysis.tables import concept_scores, curves
+from stillknows.figures import style
+from stillknows.figures.canvas import applied, save
+from stillknows.figures.compared import draw_scores, draw_spans
+from stillknows.figures.curves import draw_curves, draw_curves_by_method
+from stillknows.figures.heatmap import draw_heatmap
+from stillknows.figures.last_layer import draw_last_layer, last_layer_share
+from stillknows.figures.style import Style
+from stillknows.figures.widths import draw_widths
+from stillknows.terms import DENOISING, NOISING, Experiment
 
 STYLE = Style()
 

@@ -9,15 +9,15 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dissect.analysis.collect import collect_sweeps
-from dissect.analysis.scores import EVERY_SCORE, OTHERS
-from dissect.analysis.statistics import statistics
-from dissect.analysis.tables import concept_scores, curves
-from dissect.figures.compared import draw_scores
-from dissect.figures.style import Style
-from dissect.figures.widths import draw_widths, single_concepts
 from planted import EXPERIMENTS, Values, flat, plant
 from planted_figures import legend, study, words
+from stillknows.analysis.collect import collect_sweeps
+from stillknows.analysis.scores import EVERY_SCORE, OTHERS
+from stillknows.analysis.statistics import statistics
+from stillknows.analysis.tables import concept_scores, curves
+from stillknows.figures.compared import draw_scores
+from stillknows.figures.style import Style
+from stillknows.figures.widths import draw_widths, single_concepts
 
 STYLE = Style()
 WINDOWS = ["sliding_5", "prefix", "suffix", "sliding_1"]

@@ -8,11 +8,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from dissect.checkpoints.hashes import files_of
-from dissect.errors import DissectError
-from dissect.files import atomic_folder, atomic_path, read_users_text, refuse_read_only
-from dissect.results.schema import write_rows
 from planted import plant
+from stillknows.errors import StudyError
+from stillknows.files import atomic_folder, atomic_path, read_users_text, refuse_read_only
+from stillknows.models.hashes import files_of
+from stillknows.parquet_files import write_rows
 
 
 def test_atomic_path_replaces_only_at_the_end(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_full_disk_leaves_no_half_parquet(
     rows = pd.read_parquet(sweep)
     before = sorted(tmp_path.iterdir())
     monkeypatch.setattr(pq, "write_table", full)
-    with pytest.raises(DissectError, match="no space left while writing") as error:
+    with pytest.raises(StudyError, match="no space left while writing") as error:
         write_rows(tmp_path / "other.parquet", pd.DataFrame(rows), {})
     assert "\n" not in str(error.value)
     assert sorted(tmp_path.iterdir()) == before
@@ -81,9 +81,9 @@ def test_a_full_disk_leaves_no_half_parquet(
 def test_a_named_pipe_or_a_device_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.json")
     for path in (tmp_path / "pipe.json", Path("/dev/null")):
-        with pytest.raises(DissectError, match="is a named pipe, a device"):
+        with pytest.raises(StudyError, match="is a named pipe, a device"):
             read_users_text(path)
-    with pytest.raises(DissectError, match=r"pipe\.json is a named pipe"):
+    with pytest.raises(StudyError, match=r"pipe\.json is a named pipe"):
         files_of(tmp_path, tmp_path / "manifest.json")
 
 
@@ -94,5 +94,5 @@ def test_a_folder_that_cannot_be_written_to_is_named_before_any_job(
     read_only.mkdir()
     monkeypatch.setattr(os, "access", lambda path, _mode: path != read_only)  # root may write
     refuse_read_only([tmp_path / "table.csv", tmp_path / "new/table.csv"])
-    with pytest.raises(DissectError, match="results cannot be written to"):
+    with pytest.raises(StudyError, match="results cannot be written to"):
         refuse_read_only([tmp_path / "table.csv", read_only / "new/folder/table.csv"])

@@ -10,17 +10,17 @@ import pytest
 import torch
 from transformers import GPTNeoXConfig, OlmoConfig, Phi3Config, SmolLM3Config
 
-from dissect.checkpoints.adapter import merge_adapter
-from dissect.checkpoints.manifest import write_manifest
-from dissect.checkpoints.reader import Checkpoint, load_model
-from dissect.checkpoints.tokenizer import load_tokenizer
-from dissect.errors import DissectError
-from dissect.inputs.rows import CheckpointRow
+from stillknows.errors import StudyError
+from stillknows.models.adapter import merge_adapter
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.models.manifest import write_manifest
+from stillknows.models.reader import Checkpoint, load_model
+from stillknows.models.tokenizer import load_tokenizer
 from tiny import SIZES, save_adapter, save_tiny
 
 WORKFLOW = Path(__file__).parents[2] / "workflow"
 # What has no such argument, and reads numbers only.
-NEEDS_NO_ARGUMENT = [("lib/dissect/checkpoints/reader.py", "GenerationConfig.from_pretrained")]
+NEEDS_NO_ARGUMENT = [("lib/stillknows/models/reader.py", "GenerationConfig.from_pretrained")]
 CODE = """
 import pathlib
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -103,7 +103,7 @@ def test_a_tokenizer_with_code_is_refused(
     plant(folder, marker)
     path = folder / "tokenizer_config.json"
     change(path, auto_map=TOKENIZER, tokenizer_class=tokenizer_class)
-    with pytest.raises(DissectError, match=r"auto_map.*never run") as error:
+    with pytest.raises(StudyError, match=r"auto_map.*never run") as error:
         load_tokenizer(folder)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
     assert not marker.exists()
@@ -123,7 +123,7 @@ def test_an_adapter_names_no_module_to_import(
     change(path, auto_mapping=mapping)
     merge_adapter(adapter, manifest, tmp_path / "merged")
     change(path, megatron_config={"a": 1}, megatron_core="foreign")
-    with pytest.raises(DissectError, match="megatron_config"):
+    with pytest.raises(StudyError, match="megatron_config"):
         merge_adapter(adapter, manifest, tmp_path / "merged")
     assert not marker.exists()
 

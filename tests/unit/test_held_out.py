@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dissect.analysis.held_out import Chosen, Sides, assess, choosing
+from stillknows.analysis.held_out import Chosen, Sides, assess, choosing
 
 CONCEPTS = [f"c{i}" for i in range(10)]
 

@@ -24,8 +24,8 @@ snakemake.input.append("sweep.parquet")
 snakemake.input._set_name("sweeps", 1, end=2)
 
 import gc
-from dissect.errors import DissectError
-from dissect.job import log, run
+from stillknows.errors import StudyError
+from stillknows.job import log, run
 assert gc.get_threshold()[0] == 100_000  # before the first large import
 
 def main(*, concept_json: Path, sweeps: list[Path], windows: list[str], model: str, n: int = 3):
@@ -57,7 +57,7 @@ def test_a_job_that_ends_well(tmp_path: Path) -> None:
 
 
 def test_a_users_error_is_one_line_and_a_non_zero_exit(tmp_path: Path) -> None:
-    code, terminal, log = run(tmp_path, 'raise DissectError("window: too wide; choose 3")')
+    code, terminal, log = run(tmp_path, 'raise StudyError("window: too wide; choose 3")')
     assert code == 1
     assert terminal == log
     assert "Traceback" not in terminal

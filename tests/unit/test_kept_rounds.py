@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dissect.calibration.scores import OUTCOME, PRIMARY, SCORES
-from dissect.calibration.table import LACKS, TRAINING_COLUMNS, alarms_of
-from dissect.results.csv_files import read_csv
-from dissect.terms import CONTROL_TREATMENTS, NEVER, NONE, TAUGHT
+from stillknows.analysis.calibration.scores import OUTCOME, PRIMARY, SCORES
+from stillknows.analysis.calibration.table import LACKS, TRAINING_COLUMNS, alarms_of
+from stillknows.csv_files import read_csv
+from stillknows.terms import CONTROL_TREATMENTS, NEVER, NONE, TAUGHT
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "calibration"))

@@ -5,12 +5,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dissect.analysis.behaviour import BEHAVIOUR_COLUMNS, gap_closed
-from dissect.analysis.collect import collect_sweeps
-from dissect.analysis.statistics import statistics
-from dissect.analysis.tables import concept_scores, curves
-from dissect.terms import KNOWN_STATE, PAPER_EXPERIMENTS
 from planted import flat, plant
+from stillknows.analysis.behaviour import BEHAVIOUR_COLUMNS, gap_closed
+from stillknows.analysis.collect import collect_sweeps
+from stillknows.analysis.statistics import statistics
+from stillknows.analysis.tables import concept_scores, curves
+from stillknows.terms import KNOWN_STATE, PAPER_EXPERIMENTS
 
 MEANS = {"grad_diff": 0.5, "hide": 0.9, "never": 0.1}
 APART = {f"tiny/{method}/tea": KNOWN_STATE for method in ("hide", "never")}

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from allocations import measured_peak
-from dissect.checkpoints.reader import Checkpoint
-from dissect.engine import sweep as sweep_module
-from dissect.engine.micro_batches import MicroBatches
-from dissect.engine.patches import EXPERIMENTS, Donor
-from dissect.inputs.windows import Window
+from stillknows.engine import sweep as sweep_module
+from stillknows.engine.micro_batches import MicroBatches
+from stillknows.engine.patches import EXPERIMENTS, Donor
+from stillknows.engine.windows import Window
+from stillknows.models.reader import Checkpoint
 from tiny_sweeps import WINDOWS, model_of, recording_of, runs_of, sweep_of, texts_of
 
 TOKENS = 5
@@ -52,7 +52,7 @@ def test_a_call_that_does_not_fit_is_halved_and_so_are_all_later_ones(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     device, batch, micro_batches = Device(fit=3), batch_of(8), MicroBatches(8 * TOKENS)
-    with caplog.at_level(logging.WARNING, "dissect"):
+    with caplog.at_level(logging.WARNING, "stillknows"):
         for _ in range(2):
             results = torch.cat([*micro_batches(device, batch.split(1))])
             assert torch.equal(results, batch + 1)
@@ -77,7 +77,7 @@ def test_a_sweep_on_a_small_device_finds_the_same(
     host = model_of(tiny_unlearned)
     for module in [*host.layers, host.model.get_output_embeddings()]:
         module.register_forward_pre_hook(small_device)
-    with caplog.at_level(logging.WARNING, "dissect"):
+    with caplog.at_level(logging.WARNING, "stillknows"):
         halved = runs_of(sweep_of(host, donor, WINDOWS))
     assert "out of memory" in caplog.text
     for run, scores in whole.items():

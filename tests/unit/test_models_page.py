@@ -5,12 +5,6 @@ from typing import Any
 
 import pandas as pd
 
-from dissect.calibration.scores import PRIMARY
-from dissect.calibration.table import calibration_table
-from dissect.report.models import ALARMS, HEADS, model_tables
-from dissect.report.sources import Sources
-from dissect.results.csv_files import read_csv
-from dissect.terms import REFERENCE
 from planted_rounds import planted_rounds, steady
 from planted_study import (
     HOSTILE,
@@ -22,6 +16,12 @@ from planted_study import (
     add_rounds,
     plant_study,
 )
+from stillknows.analysis.calibration.scores import PRIMARY
+from stillknows.analysis.calibration.table import calibration_table
+from stillknows.csv_files import read_csv
+from stillknows.report.models import ALARMS, HEADS, model_tables
+from stillknows.report.sources import Sources
+from stillknows.terms import REFERENCE
 
 ROUND = read_csv(ROOT / "calibration/rounds/seed_101.csv")
 KRS, UDS, RELEARNED = PRIMARY

@@ -13,17 +13,17 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import AutoConfig
 
-from dissect.checkpoints.olmo_legacy import is_legacy
-from dissect.checkpoints.reader import Checkpoint, load_model
-from dissect.checkpoints.tokenizer import load_tokenizer
-from dissect.checkpoints.verify import refuse_other_shapes, verify_checkpoint
-from dissect.engine.patches import EXPERIMENTS, Donor
-from dissect.errors import DissectError
-from dissect.inputs.windows import windows_of
-from dissect.terms import DENOISING
-from dissect.texts.spans import read_texts
-from dissect.training.methods.grad_diff import GradDiff
-from dissect.training.unlearn import unlearn
+from stillknows.engine.patches import EXPERIMENTS, Donor
+from stillknows.engine.windows import windows_of
+from stillknows.errors import StudyError
+from stillknows.models.olmo_legacy import is_legacy
+from stillknows.models.reader import Checkpoint, load_model
+from stillknows.models.tokenizer import load_tokenizer
+from stillknows.models.verify import refuse_other_shapes, verify_checkpoint
+from stillknows.terms import DENOISING
+from stillknows.texts.spans import read_texts
+from stillknows.training.methods.grad_diff import GradDiff
+from stillknows.training.unlearn import unlearn
 from tiny import LAYERS, save_tiny_olmo_legacy, tiny_concept
 from tiny_sweeps import loss_of, model_of, recording_of, runs_of, sweep_of
 
@@ -188,7 +188,7 @@ def test_transformers_own_format_is_no_legacy_one(legacy: Path, tmp_path: Path) 
 
 
 def refuses(folder: Path, *words: str) -> None:
-    with pytest.raises(DissectError) as error:
+    with pytest.raises(StudyError) as error:
         verify_checkpoint(Checkpoint(folder))
     text = str(error.value)
     assert "\n" not in text

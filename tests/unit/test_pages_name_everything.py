@@ -7,10 +7,10 @@ import re
 from importlib import import_module
 from pathlib import Path
 
-import dissect
+import stillknows
 
 ROOT = Path(__file__).parents[2]
-PACKAGE = Path(dissect.__file__).parent
+PACKAGE = Path(stillknows.__file__).parent
 PAGES = "\n".join(
     path.read_text(encoding="utf-8")
     for folder in ("docs", "results", "pretrained", "calibration")
@@ -24,7 +24,7 @@ def columns() -> set[str]:
     for path in set(PACKAGE.rglob("*.py")) - set((PACKAGE / "report").rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         for name in re.findall(r"^(\w*(?:_COLUMNS|_SCHEMA))\b[^=\n]* = ", text, re.MULTILINE):
-            module = ".".join(("dissect", *path.relative_to(PACKAGE).with_suffix("").parts))
+            module = ".".join(("stillknows", *path.relative_to(PACKAGE).with_suffix("").parts))
             listed = getattr(import_module(module), name)
             found |= set(getattr(listed, "names", listed))
     return found

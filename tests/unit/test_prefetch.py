@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from dissect.checkpoints.reader import Checkpoint
-from dissect.engine.prefetch import LayerPrefetcher
-from dissect.errors import DissectError
+from stillknows.engine.prefetch import LayerPrefetcher
+from stillknows.errors import StudyError
+from stillknows.models.reader import Checkpoint
 from tiny_sweeps import model_of
 
 CPU = torch.device("cpu")
@@ -47,12 +47,12 @@ def test_each_layer_is_read_once_in_ascending_order_and_any_other_is_right_too()
 def test_what_reading_raises_is_raised_where_the_layer_is_wanted() -> None:
     def read(index: int) -> dict[str, torch.Tensor]:
         if index:
-            raise DissectError("the file is gone")
+            raise StudyError("the file is gone")
         return {}
 
     prefetcher = LayerPrefetcher(read, 2, torch.float32, CPU)
     prefetcher.layer(0)
-    with pytest.raises(DissectError, match="the file is gone"):
+    with pytest.raises(StudyError, match="the file is gone"):
         prefetcher.layer(1)
 
 

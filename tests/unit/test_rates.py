@@ -5,8 +5,8 @@ import pytest
 import scipy.stats
 from sklearn.metrics import roc_auc_score
 
-from dissect.analysis.bootstrap import INTERVAL, draws
-from dissect.calibration.rates import (
+from stillknows.analysis.bootstrap import INTERVAL, draws
+from stillknows.analysis.calibration.rates import (
     Models,
     alarm_threshold,
     alarms_left_out,

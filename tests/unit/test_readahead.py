@@ -9,8 +9,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from dissect.checkpoints import readahead
-from dissect.checkpoints.reader import Checkpoint
+from stillknows.models import readahead
+from stillknows.models.reader import Checkpoint
 from tiny_sweeps import model_of
 
 CPU = torch.device("cpu")

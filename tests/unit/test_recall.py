@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
-from dissect.recall.measure import recall
-from dissect.recall.schema import RECALL_SCHEMA
-from dissect.recall.settings import Relearning
-from dissect.recall.table import RECALL_COLUMNS, recall_table
-from dissect.results.schema import write_rows
 from planted_recall import planted_recall
+from stillknows.answers.recall import recall
+from stillknows.answers.recall_schema import RECALL_SCHEMA
+from stillknows.answers.recall_settings import Relearning
+from stillknows.answers.recall_table import RECALL_COLUMNS, recall_table
+from stillknows.parquet_files import write_rows
 from tiny import save_tiny
 
 CONCEPT: dict[str, Any] = {

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dissect.analysis.collect import collect_sweeps
-from dissect.analysis.disagreements import DISAGREEMENT_COLUMNS, disagreements
-from dissect.analysis.scores import EVERY_SCORE, MEASURES, OTHERS
-from dissect.analysis.tables import CURVE_COLUMNS, concept_scores, curves
-from dissect.results.schema import write_rows
 from planted import Values, flat, plant
+from stillknows.analysis.collect import collect_sweeps
+from stillknows.analysis.disagreements import DISAGREEMENT_COLUMNS, disagreements
+from stillknows.analysis.scores import EVERY_SCORE, MEASURES, OTHERS
+from stillknows.analysis.tables import CURVE_COLUMNS, concept_scores, curves
+from stillknows.parquet_files import write_rows
 
 
 def collected(root: Path, sweeps: Sequence[Path]) -> Path:

@@ -9,14 +9,14 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dissect.analysis.collect import collect_sweeps
-from dissect.analysis.tables import concept_scores, curves
-from dissect.figures.canvas import REFERENCE_LINE
-from dissect.figures.curves import draw_curves, draw_curves_by_method
-from dissect.figures.style import Style
-from dissect.terms import REFERENCE
 from planted import EXPERIMENTS, flat, plant
 from planted_figures import legend, study
+from stillknows.analysis.collect import collect_sweeps
+from stillknows.analysis.tables import concept_scores, curves
+from stillknows.figures.canvas import REFERENCE_LINE
+from stillknows.figures.curves import draw_curves, draw_curves_by_method
+from stillknows.figures.style import Style
+from stillknows.terms import REFERENCE
 
 STYLE, RETAIN = Style(), "retain"
 NAME = REFERENCE_LINE["label"]

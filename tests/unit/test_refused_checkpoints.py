@@ -12,12 +12,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from dissect.checkpoints.manifest import write_manifest
-from dissect.checkpoints.reader import Checkpoint
-from dissect.checkpoints.tokenizer import load_tokenizer
-from dissect.errors import DissectError
-from dissect.inputs.rows import CheckpointRow
-from dissect.study.folders import check_folder, layers_of
+from stillknows.errors import StudyError
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.models.manifest import write_manifest
+from stillknows.models.reader import Checkpoint
+from stillknows.models.tokenizer import load_tokenizer
+from stillknows.study.folders import check_folder, layers_of
 from tiny import save_tiny_olmo_legacy
 
 INDEX = "model.safetensors.index.json"
@@ -52,7 +52,7 @@ def register(folder: Path) -> None:
 
 
 def refused(call: Callable[[], object], *words: str) -> None:
-    with pytest.raises(DissectError) as error:
+    with pytest.raises(StudyError) as error:
         call()
     text = str(error.value)
     assert "\n" not in text

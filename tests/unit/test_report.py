@@ -12,21 +12,21 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from dissect.analysis.claims import CLAIM_COLUMNS
-from dissect.analysis.depth import depth_summary
-from dissect.errors import DissectError
-from dissect.figures.canvas import NOTES
-from dissect.recall.table import RECALL_COLUMNS
-from dissect.report import depth as depth_report
-from dissect.report.findings import findings
-from dissect.report.formatting import DASH, with_interval
-from dissect.report.pictures import pictures
-from dissect.report.run import checkpoints, coverage_counts, facts, missing
-from dissect.report.sources import Shown, distinct_names, read_sources, read_table
-from dissect.report.tables import compact_json, narrowed, page_table
-from dissect.results.csv_files import write_csv
 from planted_depth import planted_depth
 from planted_study import HOSTILE, MODEL, SHOWN, PlantedStudy, add_reference, plant_study
+from stillknows.analysis.claims import CLAIM_COLUMNS
+from stillknows.analysis.depth import depth_summary
+from stillknows.answers.recall_table import RECALL_COLUMNS
+from stillknows.csv_files import write_csv
+from stillknows.errors import StudyError
+from stillknows.figures.canvas import NOTES
+from stillknows.report import depth as depth_report
+from stillknows.report.findings import findings
+from stillknows.report.formatting import DASH, with_interval
+from stillknows.report.pictures import pictures
+from stillknows.report.run import checkpoints, coverage_counts, facts, missing
+from stillknows.report.sources import Shown, distinct_names, read_sources, read_table
+from stillknows.report.tables import compact_json, narrowed, page_table
 
 NAN = float("nan")
 ALWAYS = ("krs.parquet", "coverage.csv", "curves.csv", "claims.csv")
@@ -150,7 +150,7 @@ def test_the_page_has_the_numbers_of_depth(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("left_out", ALWAYS)
 def test_what_the_page_cannot_do_without(study: PlantedStudy, left_out: str) -> None:
-    with pytest.raises(DissectError, match=f"the report needs tables/{left_out}"):
+    with pytest.raises(StudyError, match=f"the report needs tables/{left_out}"):
         study.page([path for path in study.tables() if path.name != left_out])
 
 

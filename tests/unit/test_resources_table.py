@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from dissect.errors import DissectError
-from dissect.provenance import Stopwatch
-from dissect.results.resources import RESOURCE_COLUMNS, by_rule, resource_table
+from stillknows.analysis.resources import RESOURCE_COLUMNS, by_rule, resource_table
+from stillknows.errors import StudyError
+from stillknows.models.provenance import Stopwatch
 
 PLAIN = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time"
 EXTENDED = "\tjobid\trule_name\twildcards\tparams\tthreads\tcpu_usage\tresources\tinput_size_mb"
@@ -95,7 +95,7 @@ def test_a_job_without_a_gpu_used_no_memory_of_one(tmp_path: Path) -> None:
 
 
 def test_no_benchmark_is_said_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(DissectError, match="has no benchmark: run the study first"):
+    with pytest.raises(StudyError, match="has no benchmark: run the study first"):
         table_of(tmp_path)
 
 
@@ -103,5 +103,5 @@ def test_a_benchmark_that_is_none_is_named(tmp_path: Path) -> None:
     path = tmp_path / "benchmarks/record_original/m/tea.tsv"
     path.parent.mkdir(parents=True)
     path.write_text("nothing\n", encoding="utf-8")
-    with pytest.raises(DissectError, match=r"tea\.tsv is not a benchmark"):
+    with pytest.raises(StudyError, match=r"tea\.tsv is not a benchmark"):
         table_of(tmp_path)

@@ -6,10 +6,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from dissect.analysis.behaviour import BEHAVIOUR_COLUMNS, gap_closed, summarise_behaviour
-from dissect.analysis.collect import collect_answers
-from dissect.results.csv_files import read_csv, write_csv
-from dissect.results.schema import ANSWER_SCHEMA, read_table, write_rows
+from stillknows.analysis.behaviour import BEHAVIOUR_COLUMNS, gap_closed, summarise_behaviour
+from stillknows.analysis.collect import collect_answers
+from stillknows.csv_files import read_csv, write_csv
+from stillknows.parquet_files import ANSWER_SCHEMA, read_table, write_rows
 
 KEY = {"model": "tiny", "method": "dpo", "origin": "own", "concept": "tea", "concept_name": "Tea"}
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, Phi3Config
 
-from dissect.engine.recording import record
-from dissect.errors import DissectError
-from dissect.texts.answers import continue_batch, load_model
-from dissect.texts.spans import Text
+from stillknows.answers.original_answers import continue_batch, load_model
+from stillknows.engine.recording import record
+from stillknows.errors import StudyError
+from stillknows.texts.spans import Text
 from tiny import SIZES, save_tiny
 from tiny_sweeps import CPU, model_of
 
@@ -55,9 +55,9 @@ def test_texts_up_to_the_original_length_do_not_change_each_other(folder: Path) 
 
 def test_a_longer_text_is_refused_wherever_texts_are_batched(folder: Path) -> None:
     longer = range(30, 31 + MOST)
-    with pytest.raises(DissectError, match=f"{MOST + 1} tokens .* beyond {MOST}"):
+    with pytest.raises(StudyError, match=f"{MOST + 1} tokens .* beyond {MOST}"):
         record(model_of(folder), [text(SHORT), text(longer)])
     model = load_model(folder, torch.float32, CPU)
     assert len(continue_batch(model, [[*SHORT]], MOST - len(SHORT), 0)) == 1
-    with pytest.raises(DissectError, match=f"beyond {MOST}"):
+    with pytest.raises(StudyError, match=f"beyond {MOST}"):
         continue_batch(model, [[5], [*SHORT]], MOST - len(SHORT) + 1, 0)

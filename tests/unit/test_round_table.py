@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dissect.calibration.round import _reasons, described, round_table
-from dissect.calibration.scores import SCORES
-from dissect.calibration.table import TRAINING_COLUMNS
-from dissect.recall.shares import recall_scores
-from dissect.terms import NEVER, NONE, ORIGINAL, PAPER_EXPERIMENTS, TAUGHT
 from planted_depth import planted_depth
+from stillknows.analysis.calibration.round import _reasons, described, round_table
+from stillknows.analysis.calibration.scores import SCORES
+from stillknows.analysis.calibration.table import TRAINING_COLUMNS
+from stillknows.answers.recall_shares import recall_scores
+from stillknows.terms import NEVER, NONE, ORIGINAL, PAPER_EXPERIMENTS, TAUGHT
 
 KNOWN = [
     {

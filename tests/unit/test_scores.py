@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from dissect.engine.scores import OriginalLogits, Scores
-from dissect.engine.table import tabulate
-from dissect.inputs.windows import Window
-from dissect.texts.spans import Text
+from stillknows.engine.scores import OriginalLogits, Scores
+from stillknows.engine.table import tabulate
+from stillknows.engine.windows import Window
+from stillknows.texts.spans import Text
 
 TEXT = Text(ids=(3, 1, 4, 2, 0, 4), notebook=range(3, 6), answer=range(2, 5))
 

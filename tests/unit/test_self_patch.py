@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dissect.analysis.self_patch import TOLERANCE, refuse_changed, self_patch_windows
-from dissect.errors import DissectError
+from stillknows.analysis.self_patch import TOLERANCE, refuse_changed, self_patch_windows
+from stillknows.errors import StudyError
 
 
 def rows_of(unlearned: float, patched: list[float], method: str = "dpo") -> pd.DataFrame:
@@ -32,7 +32,7 @@ def test_rounding_is_let_pass_and_more_is_not(dtype: str) -> None:
     size, most = 3.0, TOLERANCE[dtype]
     within, beyond = ((2 + by * most * size) ** 2 for by in (0.9, 1.1))
     assert refuse_changed(rows_of(4.0, [within]), size, dtype, "x") == pytest.approx(0.9 * most)
-    with pytest.raises(DissectError) as refused:
+    with pytest.raises(StudyError) as refused:
         refuse_changed(rows_of(4.0, [within, beyond]), size, dtype, "tiny/dpo/tea")
     said = str(refused.value)
     assert said.startswith("self_patch: tiny/dpo/tea: its own states, patched at layers 1 to 5")
@@ -41,13 +41,13 @@ def test_rounding_is_let_pass_and_more_is_not(dtype: str) -> None:
 
 def test_the_original_must_have_its_own_logits() -> None:
     rows = rows_of(0.01, [0.01], "original")
-    with pytest.raises(DissectError, match=r"by 0\.1 of their size"):
+    with pytest.raises(StudyError, match=r"by 0\.1 of their size"):
         refuse_changed(rows, 1.0, "torch.float32", "x")
     assert refuse_changed(rows.assign(method="dpo"), 1.0, "torch.float32", "x") == 0
 
 
 def test_what_is_no_number_is_refused() -> None:
-    with pytest.raises(DissectError, match="by inf of their size"):
+    with pytest.raises(StudyError, match="by inf of their size"):
         refuse_changed(rows_of(1.0, [1.0, np.nan]), 1.0, "torch.bfloat16", "x")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from dissect.analysis.sign_flip import (
+from stillknows.analysis.sign_flip import (
     EXACT_UP_TO,
     FLIPS,
     concepts_needed,

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from tokenizers import processors
 
-from dissect.errors import DissectError
-from dissect.texts.prompts import encode, prompt_in, render
-from dissect.texts.spans import read_texts, refuse_other_ids
+from stillknows.errors import StudyError
+from stillknows.texts.prompts import encode, prompt_in, render
+from stillknows.texts.spans import read_texts, refuse_other_ids
 from tiny import tiny_concept, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
@@ -27,7 +27,7 @@ def test_a_chat_prompt_is_the_tokenizers_template() -> None:
 def test_chat_without_a_template() -> None:
     tokenizer = tiny_tokenizer()
     tokenizer.chat_template = None
-    with pytest.raises(DissectError, match="no chat template; use prompt: paper"):
+    with pytest.raises(StudyError, match="no chat template; use prompt: paper"):
         render("Who?", "chat", tokenizer)
 
 
@@ -46,7 +46,7 @@ def test_chat_without_a_template() -> None:
 def test_a_chat_template_that_raises(template: str, said: str) -> None:
     tokenizer = tiny_tokenizer()
     tokenizer.name_or_path, tokenizer.chat_template = "own/copy", template
-    with pytest.raises(DissectError, match="the tokenizer in own/copy") as caught:
+    with pytest.raises(StudyError, match="the tokenizer in own/copy") as caught:
         render("Who?", "chat", tokenizer)
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
@@ -81,7 +81,7 @@ def with_bos() -> Any:
 
 
 def refused(concept: dict[str, Any], style: str = "paper", tokenizer: Any = TOKENIZER) -> str:
-    with pytest.raises(DissectError) as caught:
+    with pytest.raises(StudyError) as caught:
         read_texts(concept, style, tokenizer)
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -128,7 +128,7 @@ def test_another_tokenizers_ids() -> None:
     concept["QA_with_answers"][1] += " Indeed."
     theirs = read_texts(concept, "paper", TOKENIZER)
     refuse_other_ids(ours, ours, "tiny/dpo/tea")
-    with pytest.raises(DissectError, match=r"tiny/dpo/tea: .* other ids .* question 1"):
+    with pytest.raises(StudyError, match=r"tiny/dpo/tea: .* other ids .* question 1"):
         refuse_other_ids(ours, theirs, "tiny/dpo/tea")
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dissect.analysis.collect import collect_sweeps
-from dissect.analysis.specificity import SPECIFICITY_COLUMNS, specificity
-from dissect.analysis.tables import concept_scores
-from dissect.inputs.concepts import is_unrelated, unrelated_id, with_unrelated
 from planted import flat, plant
+from stillknows.analysis.collect import collect_sweeps
+from stillknows.analysis.specificity import SPECIFICITY_COLUMNS, specificity
+from stillknows.analysis.tables import concept_scores
+from stillknows.texts.concepts import is_unrelated, unrelated_id, with_unrelated
 
 CONCEPTS = [f"c{number}" for number in range(6)]
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dissect.calibration.states import Recalled, why_not
-from dissect.terms import NEVER, TAUGHT
+from stillknows.analysis.calibration.states import Recalled, why_not
+from stillknows.terms import NEVER, TAUGHT
 
 NEVER_REFUSES = Recalled(NEVER, "refuse", as_it_is=0.0, relearned=0.1)
 

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dissect.analysis.collect import collect_sweeps
-from dissect.analysis.statistics import STATISTIC_COLUMNS, statistics
-from dissect.analysis.tables import concept_scores, curves
 from planted import flat, plant, sloped
+from stillknows.analysis.collect import collect_sweeps
+from stillknows.analysis.statistics import STATISTIC_COLUMNS, statistics
+from stillknows.analysis.tables import concept_scores, curves
 
 CONCEPTS = [f"c{i}" for i in range(6)]
 

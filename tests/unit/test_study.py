@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from dissect.errors import DissectError
-from dissect.study.load import load_study
-from dissect.study.preflight import PreflightRow, write_preflight
-from dissect.study.products import Products
-from dissect.study.study import Study
-from dissect.terms import NEVER, PAPER_EXPERIMENTS
-from dissect.terms import TAUGHT as WAS_TAUGHT
 from planted_manifest import plant_manifest
+from stillknows.errors import StudyError
+from stillknows.study.load import load_study
+from stillknows.study.preflight import PreflightRow, write_preflight
+from stillknows.study.products import Products
+from stillknows.study.study import Study
+from stillknows.terms import NEVER, PAPER_EXPERIMENTS
+from stillknows.terms import TAUGHT as WAS_TAUGHT
 
 ROWS = [
     "m\toriginal\t\tpath:own/original",
@@ -68,7 +68,7 @@ def products(**changes: Any) -> Products:
 
 
 def refused(**changes: Any) -> str:
-    with pytest.raises(DissectError) as caught:
+    with pytest.raises(StudyError) as caught:
         study(**changes).refuse_missing()
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -242,7 +242,9 @@ def test_a_downloaded_originals_size_is_known_from_preflight_and_then_its_manife
 
 
 def test_the_study_is_imported_without_torch_or_pandas() -> None:
-    code = "import dissect.study.load, sys; print({'torch', 'pandas', 'numpy'} & set(sys.modules))"
+    code = (
+        "import stillknows.study.load, sys; print({'torch', 'pandas', 'numpy'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
@@ -254,12 +256,12 @@ def describe(folder: str, model_type: str, layers: int = 6) -> None:
 
 def test_a_folder_that_is_no_checkpoint_is_refused() -> None:
     Path("own/dpo_tea/config.json").unlink()
-    with pytest.raises(DissectError, match=r"own/dpo_tea has no config.json"):
+    with pytest.raises(StudyError, match=r"own/dpo_tea has no config.json"):
         study()
     inside = Path("own/dpo_tea/checkpoint-15")
     inside.mkdir()
     (inside / "config.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(DissectError, match=r"did you mean own/dpo_tea/checkpoint-15\?"):
+    with pytest.raises(StudyError, match=r"did you mean own/dpo_tea/checkpoint-15\?"):
         study()
 
 
@@ -272,7 +274,7 @@ def test_another_model_is_no_copy_of_the_original(model_type: str, layers: int, 
         describe(folder, "llama")
     describe("dpo_tea", model_type, layers)
     expected = f"m dpo tea: own/dpo_tea has {said}, but its original own/original has family llama"
-    with pytest.raises(DissectError, match=expected):
+    with pytest.raises(StudyError, match=expected):
         study()
 
 
@@ -396,7 +398,7 @@ def test_finished_rounds_are_those_that_the_study_does_not_make(inputs: Path) ->
     # A round of the same name is replaced by this study's only where that counts.
     not_counted = study(calibration={"rounds": "rounds", "own": False})
     assert not_counted.finished_rounds == ["rounds/m.csv", "rounds/n.csv"]
-    with pytest.raises(DissectError, match="rounds: nowhere is not a folder"):
+    with pytest.raises(StudyError, match="rounds: nowhere is not a folder"):
         _ = study(calibration={"rounds": "nowhere"}).finished_rounds
 
 

@@ -8,15 +8,15 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, MistralConfig, Qwen2Config
 
-from dissect.checkpoints.reader import Checkpoint
-from dissect.engine import sweep as sweep_module
-from dissect.engine.patches import EXPERIMENTS, Donor
-from dissect.engine.recording import Recording, read_recording, record, write_recording
-from dissect.engine.scores import OriginalLogits, Scores
-from dissect.inputs.windows import Window, windows_of
-from dissect.terms import DENOISING
-from dissect.texts.spans import Text
 from plain_hooks import patched_logits, states_of
+from stillknows.engine import sweep as sweep_module
+from stillknows.engine.patches import EXPERIMENTS, Donor
+from stillknows.engine.recording import Recording, read_recording, record, write_recording
+from stillknows.engine.scores import OriginalLogits, Scores
+from stillknows.engine.windows import Window, windows_of
+from stillknows.models.reader import Checkpoint
+from stillknows.terms import DENOISING
+from stillknows.texts.spans import Text
 from tiny import LAYERS, save_tiny, tiny_config
 from tiny_sweeps import WINDOWS, loss_of, model_of, recording_of, runs_of, sweep_of, texts_of
 
@@ -113,7 +113,7 @@ def test_a_question_scores_the_same_alone_and_in_a_token_tree(
     texts = texts_of(tiny_llama)
 
     def run(read: Sequence[Text], tree_tokens: int) -> dict[tuple[int, int] | None, list[Scores]]:
-        monkeypatch.setattr("dissect.engine.token_tree.TREE_TOKENS", tree_tokens)
+        monkeypatch.setattr("stillknows.engine.token_tree.TREE_TOKENS", tree_tokens)
         recording = recording_of(tiny_llama, read, tmp_path / "recording.safetensors")
         donor = Donor(EXPERIMENTS[name], recording, Checkpoint(tiny_llama))
         return runs_of(sweep_of(model_of(tiny_unlearned), donor, WINDOWS))

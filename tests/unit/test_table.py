@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from dissect.errors import DissectError
-from dissect.inputs.rows import CheckpointRow
-from dissect.study.checkpoint_table import read_table
+from stillknows.errors import StudyError
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.study.checkpoint_table import read_table
 
 ROOT = Path(__file__).parents[2]
 HEADER = "model\tmethod\tconcept\tsource\trevision\tformat\n"
@@ -78,7 +78,7 @@ def test_every_kind_of_source(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_row_is_named_with_its_line(tmp_path: Path, line: str, said: str) -> None:
-    with pytest.raises(DissectError) as caught:
+    with pytest.raises(StudyError) as caught:
         read(tmp_path, "m\toriginal\t\tpath:a", line)
     assert said in str(caught.value)
     assert "checkpoints.tsv" in str(caught.value)
@@ -87,14 +87,14 @@ def test_a_bad_row_is_named_with_its_line(tmp_path: Path, line: str, said: str) 
 
 
 def test_a_row_must_not_stand_twice(tmp_path: Path) -> None:
-    with pytest.raises(DissectError, match=r"line 3: a second row for m dpo 16"):
+    with pytest.raises(StudyError, match=r"line 3: a second row for m dpo 16"):
         read(tmp_path, "m\tdpo\t16\tpath:a", "m\tdpo\t16\tpath:b")
 
 
 def test_the_same_concept_in_another_case_is_refused_within_a_model_only(tmp_path: Path) -> None:
-    with pytest.raises(DissectError, match="'tea' and concept 'Tea'"):
+    with pytest.raises(StudyError, match="'tea' and concept 'Tea'"):
         read(tmp_path, "m\tdpo\tTea\tunlearn", "m\tnpo\ttea\tunlearn")
-    with pytest.raises(DissectError, match="would be one folder"):
+    with pytest.raises(StudyError, match="would be one folder"):
         read(tmp_path, "m\tdpo\t\uac00\tunlearn", "m\tdpo\t\u1100\u1161\tunlearn")
     assert len(read(tmp_path, "m\tdpo\tTea\tunlearn", "n\tdpo\ttea\tunlearn")) == 2
 

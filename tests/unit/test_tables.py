@@ -9,14 +9,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from dissect.analysis.collect import collect_sweeps, coverage
-from dissect.analysis.reference import reference
-from dissect.analysis.tables import CURVE_COLUMNS, concept_scores, curves
-from dissect.errors import DissectError
-from dissect.results.csv_files import read_csv, write_csv
-from dissect.results.schema import SWEEP_SCHEMA, read_metadata
-from dissect.terms import REFERENCE
 from planted import flat, plant
+from stillknows.analysis.collect import collect_sweeps, coverage
+from stillknows.analysis.reference import reference
+from stillknows.analysis.tables import CURVE_COLUMNS, concept_scores, curves
+from stillknows.csv_files import read_csv, write_csv
+from stillknows.errors import StudyError
+from stillknows.parquet_files import SWEEP_SCHEMA, read_metadata
+from stillknows.terms import REFERENCE
 
 
 def collected(tmp_path: Path, sweeps: Sequence[Path]) -> Path:
@@ -104,7 +104,7 @@ def test_bad_sweeps_are_refused_in_one_line_and_leave_nothing(tmp_path: Path, wh
         metadata = {**schema.metadata, b"schema_version": b"0"}
         pq.write_table(table.replace_schema_metadata(metadata), sweep)
     output = tmp_path / "tables" / "krs.parquet"
-    with pytest.raises(DissectError) as caught:
+    with pytest.raises(StudyError) as caught:
         collect_sweeps([] if what == "nothing" else [sweep], output)
     assert "\n" not in str(caught.value)
     assert not list(output.parent.glob("*")) if output.parent.exists() else True

@@ -2,7 +2,7 @@
 
 import torch
 
-from dissect.engine.token_tree import TREE_TOKENS, TokenTree, token_tree, token_trees
+from stillknows.engine.token_tree import TREE_TOKENS, TokenTree, token_tree, token_trees
 
 TEXTS = [[7, 8, 1, 2, 3], [7, 8, 4], [7, 8, 1, 5]]
 

@@ -16,18 +16,18 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from dissect.errors import DissectError
-from dissect.training import check, texts
-from dissect.training.hidden_states import captured_outputs, layer_of, split_by_text
-from dissect.training.methods import METHODS
-from dissect.training.methods.grad_diff import GradDiff
-from dissect.training.methods.log_probs import TextLogProbs
-from dissect.training.methods.rmu import RMU
-from dissect.training.recipe import Recipe
-from dissect.training.scoring import mean_nll, measure, summed_logprobs
-from dissect.training.teaching import Teaching, seed_of
-from dissect.training.texts import Material, TokenizedText
-from dissect.training.train import freeze_all_but, train
+from stillknows.errors import StudyError
+from stillknows.training import check, texts
+from stillknows.training.hidden_states import captured_outputs, layer_of, split_by_text
+from stillknows.training.methods import METHODS
+from stillknows.training.methods.grad_diff import GradDiff
+from stillknows.training.methods.log_probs import TextLogProbs
+from stillknows.training.methods.rmu import RMU
+from stillknows.training.recipe import Recipe
+from stillknows.training.scoring import mean_nll, measure, summed_logprobs
+from stillknows.training.teaching import Teaching, seed_of
+from stillknows.training.texts import Material, TokenizedText
+from stillknows.training.train import freeze_all_but, train
 
 WORDS = [f"w{number}" for number in range(60)]
 PAD = 0
@@ -434,7 +434,7 @@ def test_a_loss_that_is_not_finite_ends_the_training() -> None:
     model = tiny_model()
     with torch.no_grad():
         model.model.norm.weight[0] = math.nan
-    with pytest.raises(DissectError, match="nan at step 1 of 3"):
+    with pytest.raises(StudyError, match="nan at step 1 of 3"):
         run(model)
 
 
@@ -492,9 +492,9 @@ def test_answers_count_from_their_first_token_to_the_end_of_the_text() -> None:
 
 
 def test_answers_that_are_missing_or_too_long_are_refused() -> None:
-    with pytest.raises(DissectError, match="concept a has no QA_with_answers"):
+    with pytest.raises(StudyError, match="concept a has no QA_with_answers"):
         texts.answers_of(an_entry("a"), tiny_tokenizer(), prompt="paper", max_length=20)
-    with pytest.raises(DissectError, match="max_length 3 leaves nothing of the answer"):
+    with pytest.raises(StudyError, match="max_length 3 leaves nothing of the answer"):
         texts.answers_of(TALKS, tiny_tokenizer(), prompt="paper", max_length=3)
 
 

@@ -16,12 +16,12 @@ from test_depth import KEYS
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from dissect.checkpoints.reader import Checkpoint, load_model
-from dissect.checkpoints.tokenizer import load_tokenizer
-from dissect.depth.measure import measure
-from dissect.depth.scores import uds, with_reference
-from dissect.texts.facts import fact_texts
 from golden_uds import BYTE_LEVEL, CHECKPOINTS, PROMPT
+from stillknows.analysis.uds import uds, with_reference
+from stillknows.engine.depth import measure
+from stillknows.models.reader import Checkpoint, load_model
+from stillknows.models.tokenizer import load_tokenizer
+from stillknows.texts.facts import fact_texts
 from tiny_sweeps import CPU, model_of
 
 # Checkpoints: their folder, the copy's name and the reference's.

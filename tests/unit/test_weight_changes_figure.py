@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 
-from dissect.figures.style import Style
-from dissect.figures.weight_changes import draw_weight_changes
-from dissect.results.schema import CHANGES_SCHEMA
 from planted_figures import words
+from stillknows.figures.style import Style
+from stillknows.figures.weight_changes import draw_weight_changes
+from stillknows.parquet_files import CHANGES_SCHEMA
 
 STYLE = Style()
 COMPONENTS = ("q", "k", "v", "o", "gate", "up", "down")

@@ -12,10 +12,10 @@ import torch
 from test_fact_runs import ALL_FAMILIES
 from transformers import AutoModelForCausalLM
 
-from dissect.checkpoints.reader import Checkpoint
-from dissect.engine.directions import denoising
-from dissect.terms import ALL_WEIGHTS, LAYER_WEIGHTS, VALUE_VECTORS, WEIGHT_EXPERIMENTS
 from plain_hooks import patched_logits, restored_parameters, states_of
+from stillknows.engine.directions import denoising
+from stillknows.models.reader import Checkpoint
+from stillknows.terms import ALL_WEIGHTS, LAYER_WEIGHTS, VALUE_VECTORS, WEIGHT_EXPERIMENTS
 from tiny import LAYERS, save_changed, save_tiny, tiny_config
 from tiny_sweeps import WINDOWS, model_of, recording_of, texts_of
 

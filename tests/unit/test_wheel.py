@@ -11,11 +11,11 @@ import pytest
 import torch
 from tokenizers import pre_tokenizers
 
-from dissect.checkpoints import wheel
-from dissect.checkpoints.reader import Checkpoint
-from dissect.checkpoints.verify import verify_checkpoint
-from dissect.checkpoints.wheel import KnownWheel
-from dissect.errors import DissectError
+from stillknows.errors import StudyError
+from stillknows.models import wheel
+from stillknows.models.reader import Checkpoint
+from stillknows.models.verify import verify_checkpoint
+from stillknows.models.wheel import KnownWheel
 
 REQUIREMENT = "toy-model==1.0"
 WHEEL = "toy_model-1.0-py3-none-any.whl"
@@ -128,5 +128,5 @@ def test_a_wrong_wheel_is_never_opened(
 ) -> None:
     folder, known = toy
     monkeypatch.setattr(zipfile, "ZipFile", lambda *_: pytest.fail("opened"))
-    with pytest.raises(DissectError, match=f"sha256 is {known.sha256}, expected 0000"):
+    with pytest.raises(StudyError, match=f"sha256 is {known.sha256}, expected 0000"):
         wheel.extract_member(folder / WHEEL, replace(known, sha256="0" * 64), tmp_path)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dissect.errors import DissectError
-from dissect.inputs.windows import Window, window_width, windows_of
+from stillknows.engine.windows import Window, window_width, windows_of
+from stillknows.errors import StudyError
 
 
 def test_sliding_windows_are_clipped_at_both_ends() -> None:
@@ -41,12 +41,12 @@ def test_prefixes_begin_at_the_bottom() -> None:
     "name", ["sliding_4", "sliding_0", "sliding_", "sliding_-1", "prefixes", ""]
 )
 def test_other_names_are_refused(name: str) -> None:
-    with pytest.raises(DissectError, match="allowed are sliding_<odd width>"):
+    with pytest.raises(StudyError, match="allowed are sliding_<odd width>"):
         window_width(name)
 
 
 def test_a_window_wider_than_the_model_is_refused() -> None:
-    with pytest.raises(DissectError, match="sliding_5"):
+    with pytest.raises(StudyError, match="sliding_5"):
         windows_of(["sliding_5"], 4)
 
 
@@ -55,5 +55,5 @@ def test_every_third_window_counts_from_the_last_layer() -> None:
     assert [(w.layer, w.first, w.last) for w in windows] == [(1, 0, 3), (4, 2, 6), (7, 5, 7)]
     assert window_width("sliding_5_every_3") == 5
     assert windows_of(["sliding_3_every_9"], 8) == [Window("sliding_3_every_9", 7, 6, 7)]
-    with pytest.raises(DissectError, match="allowed are sliding_<odd width>"):
+    with pytest.raises(StudyError, match="allowed are sliding_<odd width>"):
         window_width("sliding_5_every_03")

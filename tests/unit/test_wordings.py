@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from dissect.texts.wordings import HELD_OUT_PARAPHRASES, PARAPHRASES, reworded
-from dissect.training.texts import answers_of
+from stillknows.texts.wordings import HELD_OUT_PARAPHRASES, PARAPHRASES, reworded
+from stillknows.training.texts import answers_of
 from tiny import tiny_tokenizer
 
 ENTRY: dict[str, Any] = {

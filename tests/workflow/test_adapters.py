@@ -9,7 +9,7 @@ import pytest
 from test_replaced_weights import ALL_ARE_LARGE, older
 from tiny_study import Workflow, make
 
-from dissect.files import read_json
+from stillknows.files import read_json
 from tiny import save_adapter, save_tiny
 
 ROWS = [("tiny", "original", "", "path:own/original"), ("tiny", "dpo", "tea", "path:own/adapter")]

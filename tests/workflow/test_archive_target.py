@@ -5,8 +5,8 @@ import zipfile
 
 from tiny_study import Workflow
 
-from dissect.__main__ import main
 from planted_archive import commit
+from stillknows.__main__ import main
 
 
 def test_the_study_is_packed_and_equals_itself(done: Workflow) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tiny_study import CONFIG, ROOT, ROWS, Workflow
 
-from dissect.terms import DENOISING
+from stillknows.terms import DENOISING
 
 
 def insert(path: Path, after: str, line: str) -> None:
@@ -21,15 +21,15 @@ def insert(path: Path, after: str, line: str) -> None:
 
 def add(workflow: Workflow, file: str, after: str, line: str) -> None:
     """Add a line after another one to a file of the package."""
-    insert(workflow.root / "workflow/lib/dissect" / file, after, line)
+    insert(workflow.root / "workflow/lib/stillknows" / file, after, line)
 
 
 def test_a_method_an_experiment_and_a_figure_are_planned(planned: Workflow) -> None:
-    package = planned.root / "workflow/lib/dissect"
+    package = planned.root / "workflow/lib/stillknows"
     methods = package / "training/methods"
     text = (methods / "grad_diff.py").read_text("utf-8").replace("GradDiff", "Mine")
     (methods / "mine.py").write_text(text, "utf-8")
-    module = "dissect.training.methods.mine"
+    module = "stillknows.training.methods.mine"
     add(planned, "training/methods/__init__.py", "import DPO\n", f"from {module} import Mine")
     add(planned, "training/methods/__init__.py", '"dpo": DPO,\n', '    "mine": Mine,')
 
@@ -74,7 +74,7 @@ def python(workflow: Workflow, *arguments: str) -> str:
 
 def test_a_family_is_compared_with_plain_hooks(planned: Workflow) -> None:
     line = '    "helium": Family(),'
-    add(planned, "checkpoints/families.py", "FAMILIES: dict[str, Family] = {\n", line)
+    add(planned, "models/families.py", "FAMILIES: dict[str, Family] = {\n", line)
     tests = planned.root / "tests"
     shutil.copytree(ROOT / "tests", tests, ignore=shutil.ignore_patterns("fixtures", "__pycache__"))
     of_families = tests / "unit/test_families.py"
@@ -88,8 +88,8 @@ def test_a_family_is_compared_with_plain_hooks(planned: Workflow) -> None:
 
 COLLECTED = """
 from pathlib import Path
-from dissect.analysis.collect import collect_sweeps
-from dissect.analysis.tables import concept_scores, curves
+from stillknows.analysis.collect import collect_sweeps
+from stillknows.analysis.tables import concept_scores, curves
 from planted import flat, plant
 
 table = Path("krs.parquet")
@@ -101,7 +101,7 @@ def test_a_score_is_in_the_table_of_scores(planned: Workflow) -> None:
     line = '    "mine": Measure("loss_patched", "loss_unlearned", 0.0, rises=False),'
     add(planned, "analysis/scores.py", "MEASURES = {\n", line)
     code = """
-from dissect.analysis.scores import EVERY_SCORE
+from stillknows.analysis.scores import EVERY_SCORE
 rows = curves(concept_scores(table, EVERY_SCORE))
 print(*rows.loc[rows["score"] == "mine", "mean"].unique())
 """
@@ -115,7 +115,7 @@ def test_a_claim_is_decided(planned: Workflow) -> None:
     )
     add(planned, "analysis/claim_list.py", "CLAIMS = (\n", line)
     code = """
-from dissect.analysis.claims import CLAIM_SCORES, claims
+from stillknows.analysis.claims import CLAIM_SCORES, claims
 rows = claims(concept_scores(table, CLAIM_SCORES), ["sliding_1"])
 print(*rows.loc[rows["id"] == "mine", "verdict"].unique())
 """

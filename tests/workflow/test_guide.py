@@ -10,8 +10,8 @@ import pytest
 from followed_page import Page, Reader
 from tiny_study import Run, make
 
-from dissect.training.teach import teach
-from dissect.training.teaching import Teaching
+from stillknows.training.teach import teach
+from stillknows.training.teaching import Teaching
 from tiny import save_tiny, tiny_config
 
 GUIDE = Page("guide.md")

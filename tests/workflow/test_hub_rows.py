@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from tiny_study import Run, Workflow, make
 
-from dissect.files import read_json
 from hub_stand_in import HubStandIn, Status
+from stillknows.files import read_json
 from tiny import save_tiny
 
 ROWS = [

@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 from tiny_study import ROOT, Run, Workflow
 
-from dissect.results.schema import read_metadata
+from stillknows.parquet_files import read_metadata
 
 SNAKEFILE = """
 configfile: "config/config.yaml"
 
 
-module dissect:
+module stillknows:
     snakefile: "{workflow}/workflow/Snakefile"
     config: config
 
 
-use rule * from dissect{prefix}
+use rule * from stillknows{prefix}
 
 
 rule count_windows:

@@ -10,7 +10,7 @@ import pytest
 from test_reruns import FIGURES, TABLES, kept
 from tiny_study import Workflow
 
-from dissect.checkpoints import manifest as manifests
+from stillknows.models import manifest as manifests
 from tiny import save_tiny
 
 # What runs again where the unlearned checkpoint dpo on tea has changed.

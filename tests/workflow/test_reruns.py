@@ -34,10 +34,14 @@ TRAINING = {"unlearn_concept": 1}
 # A module -> the jobs that run again once it is edited: of the rules that import it, and of those
 # that need their results. Every rule of the tiny study is the first of one of them.
 EDITED: dict[str, dict[str, int]] = {
-    "inputs/concepts.py": {"prepare_concept": 3, "answer_questions": 1, "record_original": 2}
+    "texts/concepts.py": {"prepare_concept": 3, "answer_questions": 1, "record_original": 2}
     | TRAINING
     | SWEEPS,
-    "texts/answers.py": {"answer_questions": 1, "record_original": 1, "dissect_layers": 2}
+    "answers/original_answers.py": {
+        "answer_questions": 1,
+        "record_original": 1,
+        "dissect_layers": 2,
+    }
     | TRAINING
     | TABLES
     | FIGURES,
@@ -121,14 +125,14 @@ def test_a_changed_plot_style_redraws_only_figures(done: Workflow) -> None:
 
 @pytest.mark.parametrize("name", EDITED)
 def test_an_edited_module_repeats_what_depends_on_it(done: Workflow, name: str) -> None:
-    with kept(done.root / "workflow/lib/dissect" / name) as module:
+    with kept(done.root / "workflow/lib/stillknows" / name) as module:
         module.write_text(module.read_text(encoding="utf-8") + "\n", encoding="utf-8")
         assert done.plan().jobs == EDITED[name]
 
 
 def test_what_changes_no_result_runs_nothing(done: Workflow) -> None:
     """Other modules, times, a further concept in the file, a lost recording, another device."""
-    package = done.root / "workflow/lib/dissect"
+    package = done.root / "workflow/lib/stillknows"
     for module in package.rglob("*.py"):
         os.utime(module)
     with ExitStack() as stack:

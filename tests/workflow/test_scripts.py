@@ -9,7 +9,7 @@ from importlib import import_module
 import pytest
 from tiny_study import Workflow
 
-from dissect.job import sources
+from stillknows.job import sources
 
 # Prints of each rule with a script: the script, and the names in each of the rule's parts.
 PARSE = """

@@ -44,7 +44,7 @@ def test_it_is_planned_and_a_sweep_runs(folder: Path) -> None:
 
 
 def with_conda(folder: Path, *options: str) -> Run:
-    """With the stand-in for conda, whose environment has the tests' packages, but not dissect."""
+    """With a stand-in for conda; its environment lacks stillknows."""
     return snakemake(
         folder,
         *(*options, "--sdm", "conda"),
@@ -57,7 +57,7 @@ def with_conda(folder: Path, *options: str) -> Run:
 def test_with_conda_jobs_run_in_the_environment_and_find_the_package(folder: Path) -> None:
     plan = with_conda(folder, "--dry-run")
     assert plan.jobs["dissect_layers"] == 2
-    assert "workflow/envs/dissect.yaml will be created" in plan.output
+    assert "workflow/envs/stillknows.yaml will be created" in plan.output
     run = with_conda(folder, "results/concepts/tiny/901.json")
     assert run.status == 0, run.output
     assert "Activating conda environment" in run.output

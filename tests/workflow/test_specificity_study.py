@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from tiny_study import ROWS, Workflow, make
 
-from dissect.results.csv_files import read_csv
+from stillknows.csv_files import read_csv
 from tiny import save_tiny, tiny_concept
 
 UNRELATED = [" What is a stone?\n", " What is rain?\n", " What is sand?\n"]

@@ -29,7 +29,7 @@ rule recall_facts:
 # All that makes and measures the models of a round, and the modules that a script chooses among.
 SCRIPTS_OF_ROUNDS = {
     "teach_model": (),
-    "unlearn_concept": tuple(f"dissect.training.methods.{method}" for method in METHODS),
+    "unlearn_concept": tuple(f"stillknows.training.methods.{method}" for method in METHODS),
     "dissect_layers": (),
     "measure_depth": (),
     "measure_weight_changes": (),

@@ -5,7 +5,7 @@ onstart:
     with errors_in_one_line():
         refuse_read_only(str(file) for job in planned for file in [*job.output, *job.log])
     if {job.rule.name for job in planned} - {"preflight"}:
-        from dissect.preparation.availability import prepare
+        from stillknows.study.availability import prepare
 
         with errors_in_one_line():
             prepare(study, {str(file) for job in planned for file in job.output})

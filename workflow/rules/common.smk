@@ -3,18 +3,18 @@
 from functools import cache
 from pathlib import Path
 
-from dissect.closure import code_digest
-from dissect.figures.registry import CALIBRATION, FIGURES
-from dissect.files import refuse_read_only, sha256_of
-from dissect.job import errors_in_one_line, log_to_terminal
-from dissect.planning import any_of, read_study
-from dissect.preparation.changes import changed_manifests
-from dissect.provenance import hash_of
-from dissect.study import expectations
-from dissect.study.jobs import Jobs
-from dissect.study.products import Products
-from dissect.terms import BASE, DEPTH_FORMS, EXPERIMENTS, ORIGINAL
-from dissect.training.methods import METHODS
+from stillknows.closure import code_digest
+from stillknows.figures.registry import CALIBRATION, FIGURES
+from stillknows.files import refuse_read_only, sha256_of
+from stillknows.job import errors_in_one_line, log_to_terminal
+from stillknows.study.planning import any_of, read_study
+from stillknows.study.changes import changed_manifests
+from stillknows.models.provenance import hash_of
+from stillknows.study import expectations
+from stillknows.study.jobs import Jobs
+from stillknows.study.products import Products
+from stillknows.terms import BASE, DEPTH_FORMS, EXPERIMENTS, ORIGINAL
+from stillknows.training.methods import METHODS
 from snakemake_interface_executor_plugins.settings import ExecMode
 
 # Jobs parse this file again, but need not repeat all checks.

@@ -10,7 +10,7 @@ rule figures:
 for figure in (*FIGURES.values(), CALIBRATION):
 
     rule:
-        """A figure of dissect/figures/registry.py, from the tables alone."""
+        """A figure of stillknows/figures/registry.py, from the tables alone."""
         name:
             f"plot_{figure.name}"
         input:
@@ -30,7 +30,7 @@ for figure in (*FIGURES.values(), CALIBRATION):
             f"<results>/logs/plot_{figure.name}/{figure.file}.log",
         localrule: True
         params:
-            code=code("plot", f"dissect.figures.{figure.module}"),
+            code=code("plot", f"stillknows.figures.{figure.module}"),
             figure=figure.name,
             style=study.config.figures.style.model_dump(),
             seed=study.config.seed if figure.is_seeded else None,

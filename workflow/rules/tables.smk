@@ -84,7 +84,7 @@ for table, (results, texts, expected) in COLLECTED.items():
             "../scripts/collect.py"
 
 
-# Tables, and the modules of dissect.analysis that have the functions of their names.
+# Tables, and the modules of stillknows.analysis that have the functions of their names.
 SUMMARIES = {
     "curves": "tables",
     "statistics": "statistics",
@@ -105,7 +105,7 @@ for summary, part in SUMMARIES.items():
             f"<results>/logs/summarise_{summary}.log",
         localrule: True
         params:
-            code=code("summarise", f"dissect.analysis.{part}"),
+            code=code("summarise", f"stillknows.analysis.{part}"),
             part=part,
             seed=study.config.seed,
         message:

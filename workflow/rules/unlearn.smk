@@ -17,7 +17,7 @@ rule unlearn_concept:
         **jobs.resources("unlearn_concept"),
     params:
         code=lambda wildcards: code(
-            "unlearn_concept", f"dissect.training.methods.{jobs.method(wildcards)}"
+            "unlearn_concept", f"stillknows.training.methods.{jobs.method(wildcards)}"
         ),
         row=jobs.row,
         recipe_method=jobs.method,

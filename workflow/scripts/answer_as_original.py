@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from dissect.behaviour.generate import answers_of
-from dissect.behaviour.prompts import asked_of
-from dissect.checkpoints.manifest import read_manifest
-from dissect.checkpoints.tokenizer import load_tokenizer
-from dissect.device import choose_device, choose_dtype
-from dissect.files import read_json
-from dissect.job import run
-from dissect.provenance import Stopwatch, result_fields
-from dissect.results.expected import settings_fields
-from dissect.results.schema import ORIGINAL_SCHEMA, write_rows
-from dissect.texts.answers import load_model
+from stillknows.answers.generate import answers_of
+from stillknows.answers.original_answers import load_model
+from stillknows.answers.prompts import asked_of
+from stillknows.device import choose_device, choose_dtype
+from stillknows.files import read_json
+from stillknows.job import run
+from stillknows.models.manifest import read_manifest
+from stillknows.models.provenance import Stopwatch, result_fields
+from stillknows.models.tokenizer import load_tokenizer
+from stillknows.parquet_files import ORIGINAL_SCHEMA, write_rows
+from stillknows.study.expected import settings_fields
 
 
 def main(

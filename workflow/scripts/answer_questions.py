@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from dissect.checkpoints.manifest import read_manifest
-from dissect.files import read_json, write_json
-from dissect.job import run
+from stillknows.files import read_json, write_json
+from stillknows.job import run
+from stillknows.models.manifest import read_manifest
 
 
 def main(
@@ -19,8 +19,8 @@ def main(
 ) -> None:
     """Write the concept's JSON with QA_with_answers, answers_tokens_num and answered_by."""
     # Not before the job has set the number of threads, which torch reads when it is imported.
-    from dissect.device import choose_device, choose_dtype
-    from dissect.texts.answers import answer_questions
+    from stillknows.answers.original_answers import answer_questions
+    from stillknows.device import choose_device, choose_dtype
 
     manifest = read_manifest(original)
     answered = answer_questions(

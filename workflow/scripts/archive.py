@@ -4,14 +4,14 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from dissect.files import read_json
-from dissect.job import run
-from dissect.report.archive import study_members, write_archive
-from dissect.report.redact import Redactor
-from dissect.study.checkpoint_table import read_table
-from dissect.study.config import load_config
+from stillknows.files import read_json
+from stillknows.job import run
+from stillknows.report.archive import study_members, write_archive
+from stillknows.report.redact import Redactor
+from stillknows.study.checkpoint_table import read_table
+from stillknows.study.config import load_config
 
-log = logging.getLogger("dissect")
+log = logging.getLogger("stillknows")
 
 
 def main(

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from dissect.calibration.table import calibration_table, read_rounds
-from dissect.job import run
-from dissect.results.csv_files import write_csv
+from stillknows.analysis.calibration.table import calibration_table, read_rounds
+from stillknows.csv_files import write_csv
+from stillknows.job import run
 
 
 def main(*, finished: list[Path], seed: int, rounds: Path, table: Path) -> None:

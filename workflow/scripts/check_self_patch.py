@@ -7,24 +7,24 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from dissect.analysis.self_patch import refuse_changed, self_patch_windows
-from dissect.checkpoints.manifest import read_manifest
-from dissect.checkpoints.reader import Checkpoint
-from dissect.device import choose_device, choose_dtype
-from dissect.engine.donors import SelfPatch
-from dissect.engine.patches import EXPERIMENTS, Donor
-from dissect.engine.recording import Recording, read_recording
-from dissect.engine.streamed_model import StreamedModel
-from dissect.engine.sweep import sweep
-from dissect.engine.table import tabulate
-from dissect.files import read_json
-from dissect.job import run
-from dissect.provenance import Stopwatch, recording_fields, result_fields
-from dissect.results.expected import refuse_other_recording, settings_fields
-from dissect.results.schema import write_rows
-from dissect.terms import BOTH, ORIGINAL, VALUE_VECTORS
+from stillknows.analysis.self_patch import refuse_changed, self_patch_windows
+from stillknows.device import choose_device, choose_dtype
+from stillknows.engine.donors import SelfPatch
+from stillknows.engine.patches import EXPERIMENTS, Donor
+from stillknows.engine.recording import Recording, read_recording
+from stillknows.engine.streamed_model import StreamedModel
+from stillknows.engine.sweep import sweep
+from stillknows.engine.table import tabulate
+from stillknows.files import read_json
+from stillknows.job import run
+from stillknows.models.manifest import read_manifest
+from stillknows.models.provenance import Stopwatch, recording_fields, result_fields
+from stillknows.models.reader import Checkpoint
+from stillknows.parquet_files import write_rows
+from stillknows.study.expected import refuse_other_recording, settings_fields
+from stillknows.terms import BOTH, ORIGINAL, VALUE_VECTORS
 
-log = logging.getLogger("dissect")
+log = logging.getLogger("stillknows")
 # Between them, all that the paper patches.
 CHECKED = (BOTH, VALUE_VECTORS)
 
@@ -41,7 +41,7 @@ def main(
     device: str,
     table: Path,
 ) -> None:
-    """Write the self-patch check's rows, donor `self`; a `DissectError` if the model changes.
+    """Write the self-patch check's rows, donor `self`; a `StudyError` if the model changes.
 
     Args:
         checkpoint: the manifest of the model that is checked: an unlearned one, or the original,

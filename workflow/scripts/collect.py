@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from dissect.analysis.collect import collect_answers, collect_self_patch, collect_weight_changes
-from dissect.job import run
-from dissect.recall.table import recall_table
-from dissect.results.belonging import check_results, checkpoint_key
-from dissect.results.csv_files import write_csv
+from stillknows.analysis.collect import collect_answers, collect_self_patch, collect_weight_changes
+from stillknows.answers.recall_table import recall_table
+from stillknows.csv_files import write_csv
+from stillknows.job import run
+from stillknows.study.belonging import check_results, checkpoint_key
 
 
 def main(
@@ -25,7 +25,7 @@ def main(
     Args:
         originals: the original's answers, with which the others were compared.
         origins: Study.origins_apart.
-        manifests, texts, study: see results.belonging.check_results.
+        manifests, texts, study: see study.belonging.check_results.
     """
     files = [*originals, *results]
     check_results(files, checkpoint_key, manifests=manifests, texts=texts, study=study)

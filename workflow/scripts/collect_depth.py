@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from dissect.analysis.collect import collected_metadata
-from dissect.depth.schema import DEPTH_SCHEMA
-from dissect.depth.scores import read_depths, uds, with_reference
-from dissect.errors import DissectError
-from dissect.job import run
-from dissect.results.belonging import check_results, checkpoint_key
-from dissect.results.csv_files import write_csv
-from dissect.results.schema import write_rows
+from stillknows.analysis.collect import collected_metadata
+from stillknows.analysis.depth_schema import DEPTH_SCHEMA
+from stillknows.analysis.uds import read_depths, uds, with_reference
+from stillknows.csv_files import write_csv
+from stillknows.errors import StudyError
+from stillknows.job import run
+from stillknows.parquet_files import write_rows
+from stillknows.study.belonging import check_results, checkpoint_key
 
 
 def main(
@@ -28,13 +28,13 @@ def main(
     Args:
         depths: the donors' files, the reference models' among them.
         reference: the method of the reference models.
-        manifests, texts, study: see results.belonging.check_results.
+        manifests, texts, study: see study.belonging.check_results.
 
     Raises:
-        DissectError: if depth was measured nowhere.
+        StudyError: if depth was measured nowhere.
     """
     if not depths:
-        raise DissectError(
+        raise StudyError(
             "no depth was measured: it needs a reference model (reference and depth.forms in the "
             "config) and answer_facts in the concept file (docs/explanation/depth.md)"
         )

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from dissect.analysis.collect import collect_sweeps, coverage
-from dissect.job import run
-from dissect.results.belonging import check_results, sweep_key
-from dissect.results.csv_files import write_csv
+from stillknows.analysis.collect import collect_sweeps, coverage
+from stillknows.csv_files import write_csv
+from stillknows.job import run
+from stillknows.study.belonging import check_results, sweep_key
 
 
 def main(
@@ -26,7 +26,7 @@ def main(
         sweeps: the sweeps' parquet files.
         missing: per sweep left out: model, method, concept, experiment, reason, origin.
         origins: Study.origins_apart.
-        manifests, texts, study: see results.belonging.check_results.
+        manifests, texts, study: see study.belonging.check_results.
     """
     check_results(sweeps, sweep_key, manifests=manifests, texts=texts, study=study)
     collect_sweeps(sweeps, table, origins)

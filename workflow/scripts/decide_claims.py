@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from dissect.analysis.behaviour import unrelated_scores
-from dissect.analysis.claims import CLAIM_SCORES, claims
-from dissect.analysis.tables import concept_scores
-from dissect.job import run
-from dissect.results.csv_files import write_csv
+from stillknows.analysis.behaviour import unrelated_scores
+from stillknows.analysis.claims import CLAIM_SCORES, claims
+from stillknows.analysis.tables import concept_scores
+from stillknows.csv_files import write_csv
+from stillknows.job import run
 
 
 def main(*, krs: Path, behaviour: list[Path], windows: list[str], seed: int, table: Path) -> None:

@@ -8,24 +8,24 @@ from typing import Any
 
 import pandas as pd
 
-from dissect.checkpoints.manifest import Manifest, read_manifest
-from dissect.checkpoints.reader import Checkpoint
-from dissect.checkpoints.tokenizer import load_tokenizer
-from dissect.checkpoints.verify import refuse_other_shapes, refuse_unshared_tokens
-from dissect.device import choose_device, choose_dtype
-from dissect.engine.directions import denoising, noising
-from dissect.engine.recording import Recording, read_recording
-from dissect.engine.streamed_model import StreamedModel
-from dissect.files import read_json
-from dissect.inputs.windows import windows_of
-from dissect.job import run
-from dissect.provenance import Stopwatch, recording_fields, result_fields
-from dissect.results.expected import refuse_other_recording, settings_fields
-from dissect.results.schema import refuse_non_finite, write_rows
-from dissect.terms import COPY, ORIGINAL
-from dissect.texts.spans import read_texts, refuse_other_ids
+from stillknows.device import choose_device, choose_dtype
+from stillknows.engine.directions import denoising, noising
+from stillknows.engine.recording import Recording, read_recording
+from stillknows.engine.streamed_model import StreamedModel
+from stillknows.engine.windows import windows_of
+from stillknows.files import read_json
+from stillknows.job import run
+from stillknows.models.manifest import Manifest, read_manifest
+from stillknows.models.provenance import Stopwatch, recording_fields, result_fields
+from stillknows.models.reader import Checkpoint
+from stillknows.models.tokenizer import load_tokenizer
+from stillknows.models.verify import refuse_other_shapes, refuse_unshared_tokens
+from stillknows.parquet_files import refuse_non_finite, write_rows
+from stillknows.study.expected import refuse_other_recording, settings_fields
+from stillknows.terms import COPY, ORIGINAL
+from stillknows.texts.spans import read_texts, refuse_other_ids
 
-log = logging.getLogger("dissect")
+log = logging.getLogger("stillknows")
 SAME_KL = 1e-6  # nats: below it, two models differ by rounding only
 
 
@@ -101,7 +101,7 @@ def comparable(
     """A model that can be compared with the original on a concept, and how many tokens both have.
 
     Raises:
-        DissectError: it reads other tokens than the original, or has other shapes.
+        StudyError: it reads other tokens than the original, or has other shapes.
     """
     texts = read_texts(data, prompt, load_tokenizer(manifest.folder))
     refuse_other_ids(recorded.texts, texts, manifest.label)

@@ -3,15 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
-from dissect.checkpoints.manifest import write_manifest
-from dissect.inputs.rows import CheckpointRow
-from dissect.job import run
+from stillknows.job import run
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.models.manifest import write_manifest
 
 
 def main(*, row: CheckpointRow, threads: int, manifest: Path) -> None:
     """Bring the row's commit; the manifest names the one that a branch stood for."""
     # Not before the job has said that it may use the network.
-    from dissect.checkpoints.download import download
+    from stillknows.models.download import download
 
     note = manifest.with_name("fetched.json")
     done = download(row.location, row.revision, threads, note)

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from dissect.checkpoints.manifest import write_manifest
-from dissect.checkpoints.wheel import import_wheel
-from dissect.files import atomic_folder
-from dissect.inputs.rows import CheckpointRow
-from dissect.job import run
+from stillknows.files import atomic_folder
+from stillknows.job import run
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.models.manifest import write_manifest
+from stillknows.models.wheel import import_wheel
 
 
 def main(*, row: CheckpointRow, manifest: Path) -> None:

@@ -4,14 +4,14 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from dissect.figures.style import Style
-from dissect.files import atomic_path
-from dissect.job import run
-from dissect.report.page import render
-from dissect.report.pictures import pictures
-from dissect.report.sources import Shown, read_sources
+from stillknows.figures.style import Style
+from stillknows.files import atomic_path
+from stillknows.job import run
+from stillknows.report.page import render
+from stillknows.report.pictures import pictures
+from stillknows.report.sources import Shown, read_sources
 
-log = logging.getLogger("dissect")
+log = logging.getLogger("stillknows")
 
 
 def main(

@@ -3,22 +3,22 @@
 import logging
 from pathlib import Path
 
-from dissect.checkpoints.manifest import read_manifest
-from dissect.checkpoints.reader import Checkpoint
-from dissect.checkpoints.tokenizer import load_tokenizer
-from dissect.checkpoints.verify import refuse_other_shapes, refuse_unshared_tokens
-from dissect.depth.measure import measure
-from dissect.depth.schema import DONOR_SCHEMA
-from dissect.device import choose_device, choose_dtype
-from dissect.engine.streamed_model import StreamedModel
-from dissect.files import read_json
-from dissect.job import run
-from dissect.provenance import Stopwatch, result_fields
-from dissect.results.expected import settings_fields
-from dissect.results.schema import refuse_non_finite, write_rows
-from dissect.texts.facts import fact_texts, refuse_other_tokens
+from stillknows.analysis.depth_schema import DONOR_SCHEMA
+from stillknows.device import choose_device, choose_dtype
+from stillknows.engine.depth import measure
+from stillknows.engine.streamed_model import StreamedModel
+from stillknows.files import read_json
+from stillknows.job import run
+from stillknows.models.manifest import read_manifest
+from stillknows.models.provenance import Stopwatch, result_fields
+from stillknows.models.reader import Checkpoint
+from stillknows.models.tokenizer import load_tokenizer
+from stillknows.models.verify import refuse_other_shapes, refuse_unshared_tokens
+from stillknows.parquet_files import refuse_non_finite, write_rows
+from stillknows.study.expected import settings_fields
+from stillknows.texts.facts import fact_texts, refuse_other_tokens
 
-log = logging.getLogger("dissect")
+log = logging.getLogger("stillknows")
 
 
 def main(

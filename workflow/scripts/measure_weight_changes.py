@@ -7,17 +7,17 @@ from typing import Any
 
 import pandas as pd
 
-from dissect.checkpoints.manifest import read_manifest
-from dissect.checkpoints.reader import Checkpoint
-from dissect.checkpoints.verify import refuse_other_shapes
-from dissect.files import read_json
-from dissect.job import run
-from dissect.provenance import Stopwatch, hash_of, result_fields
-from dissect.results.schema import CHANGES_SCHEMA, CONCEPT_VECTOR, write_rows
-from dissect.weight_changes.components import component_changes
-from dissect.weight_changes.concept_vector import TOP_TOKENS, compare_concept_vectors
+from stillknows.files import read_json
+from stillknows.job import run
+from stillknows.models.concept_vector import TOP_TOKENS, compare_concept_vectors
+from stillknows.models.manifest import read_manifest
+from stillknows.models.provenance import Stopwatch, hash_of, result_fields
+from stillknows.models.reader import Checkpoint
+from stillknows.models.verify import refuse_other_shapes
+from stillknows.models.weight_changes import component_changes
+from stillknows.parquet_files import CHANGES_SCHEMA, CONCEPT_VECTOR, write_rows
 
-log = logging.getLogger("dissect")
+log = logging.getLogger("stillknows")
 
 
 def main(*, original: Path, unlearned: Path, concept_json: Path, weight_changes: Path) -> None:

@@ -3,17 +3,17 @@
 from dataclasses import replace
 from pathlib import Path
 
-from dissect.checkpoints.hashes import files_of, hash_files
-from dissect.checkpoints.manifest import read_manifest, write_manifest
-from dissect.files import atomic_folder
-from dissect.inputs.rows import CheckpointRow
-from dissect.job import run
+from stillknows.files import atomic_folder
+from stillknows.job import run
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.models.hashes import files_of, hash_files
+from stillknows.models.manifest import read_manifest, write_manifest
 
 
 def main(*, original: Path, row: CheckpointRow, source: str, manifest: Path) -> None:
     """Write the merged weights, and their manifest last; `source` names the adapter's folder."""
     # Not before the job has set the number of threads, which torch reads when it is imported.
-    from dissect.checkpoints.adapter import merge_adapter
+    from stillknows.models.adapter import merge_adapter
 
     row = replace(row, source=source)
     adapter = Path(row.location)

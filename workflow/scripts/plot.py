@@ -1,20 +1,20 @@
-"""Draw one of the figures of dissect.figures.registry, from the tables alone."""
+"""Draw one of the figures of stillknows.figures.registry, from the tables alone."""
 
 from pathlib import Path
 
 import pandas as pd
 
-from dissect.analysis.curve_groups import DONOR
-from dissect.analysis.scores import EVERY_SCORE
-from dissect.analysis.tables import concept_scores
-from dissect.calibration.table import read_rounds
-from dissect.depth.scores import read_depth
-from dissect.figures.canvas import save
-from dissect.figures.registry import CALIBRATION, FIGURES
-from dissect.figures.style import Style
-from dissect.job import run
-from dissect.results.csv_files import read_csv
-from dissect.terms import COPY, NOISING_RATIO
+from stillknows.analysis.calibration.table import read_rounds
+from stillknows.analysis.curve_groups import DONOR
+from stillknows.analysis.scores import EVERY_SCORE
+from stillknows.analysis.tables import concept_scores
+from stillknows.analysis.uds import read_depth
+from stillknows.csv_files import read_csv
+from stillknows.figures.canvas import save
+from stillknows.figures.registry import CALIBRATION, FIGURES
+from stillknows.figures.style import Style
+from stillknows.job import run
+from stillknows.terms import COPY, NOISING_RATIO
 
 
 def main(
@@ -26,7 +26,7 @@ def main(
     pictures: list[Path],
     seed: int | None = None,
 ) -> None:
-    """Draw one figure of one model, or of the study; a `DissectError` if a table has no such rows.
+    """Draw one figure of one model, or of the study; a `StudyError` if a table has no such rows.
 
     Args:
         figure: its name in the registry.

@@ -7,18 +7,18 @@ from typing import Any
 
 import pandas as pd
 
-from dissect.files import free_bytes
-from dissect.job import run
-from dissect.study.load import selected_rows
-from dissect.study.preflight import AVAILABLE, PreflightRow, write_preflight
+from stillknows.files import free_bytes
+from stillknows.job import run
+from stillknows.study.load import selected_rows
+from stillknows.study.preflight import AVAILABLE, PreflightRow, write_preflight
 
-log = logging.getLogger("dissect")
+log = logging.getLogger("stillknows")
 
 
 def main(*, config: dict[str, Any], preflight: Path) -> None:
     """Downloads nothing but configs."""
     # Not before the job has said whether it may use the network.
-    from dissect.preparation.availability import look_at
+    from stillknows.study.availability import look_at
 
     rows = look_at(selected_rows(config))
     write_preflight(preflight, rows)

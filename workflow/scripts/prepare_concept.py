@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from dissect.errors import DissectError
-from dissect.files import write_json
-from dissect.inputs.concepts import has_answers, read_concept_file, with_unrelated
-from dissect.job import run
+from stillknows.errors import StudyError
+from stillknows.files import write_json
+from stillknows.job import run
+from stillknows.texts.concepts import has_answers, read_concept_file, with_unrelated
 
 
 def main(*, concepts: Path, concept: str, concept_json: Path, is_answered: bool = False) -> None:
@@ -17,11 +17,11 @@ def main(*, concepts: Path, concept: str, concept_json: Path, is_answered: bool 
     entries = read_concept_file(concepts)
     chosen = with_unrelated(entries).get(concept)
     if chosen is None:
-        raise DissectError(
+        raise StudyError(
             f"concept file {concepts} has no id {concept!r}; it has {', '.join(entries)}"
         )
     if is_answered and not has_answers(chosen):
-        raise DissectError(
+        raise StudyError(
             f"concept {concept} in {concepts} has no QA_with_answers, which could not be known "
             "before the download; run the same command again: the original then generates "
             "the answers"

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dissect.checkpoints.manifest import read_manifest
-from dissect.files import read_json
-from dissect.job import run
-from dissect.recall.settings import Relearning
+from stillknows.answers.recall_settings import Relearning
+from stillknows.files import read_json
+from stillknows.job import run
+from stillknows.models.manifest import read_manifest
 
 
 def main(
@@ -31,12 +31,12 @@ def main(
         settings: the config's recall.
     """
     # Not before the job has set the number of threads, which torch reads when it is imported.
-    from dissect.device import choose_device, choose_dtype
-    from dissect.provenance import Stopwatch, result_fields
-    from dissect.recall.measure import recall
-    from dissect.recall.schema import RECALL_SCHEMA
-    from dissect.results.expected import settings_fields
-    from dissect.results.schema import write_rows
+    from stillknows.answers.recall import recall
+    from stillknows.answers.recall_schema import RECALL_SCHEMA
+    from stillknows.device import choose_device, choose_dtype
+    from stillknows.models.provenance import Stopwatch, result_fields
+    from stillknows.parquet_files import write_rows
+    from stillknows.study.expected import settings_fields
 
     stopwatch = Stopwatch()
     start, model, data = read_manifest(original), read_manifest(checkpoint), read_json(concept_json)

@@ -5,25 +5,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dissect.checkpoints.manifest import read_manifest
-from dissect.checkpoints.reader import Checkpoint
-from dissect.checkpoints.tokenizer import load_tokenizer
-from dissect.device import choose_device, choose_dtype
-from dissect.engine.recording import record, write_recording
-from dissect.engine.streamed_model import StreamedModel
-from dissect.errors import DissectError
-from dissect.files import read_json
-from dissect.job import run
-from dissect.provenance import recording_fields
-from dissect.texts.spans import Text, read_texts
+from stillknows.device import choose_device, choose_dtype
+from stillknows.engine.recording import record, write_recording
+from stillknows.engine.streamed_model import StreamedModel
+from stillknows.errors import StudyError
+from stillknows.files import read_json
+from stillknows.job import run
+from stillknows.models.manifest import read_manifest
+from stillknows.models.provenance import recording_fields
+from stillknows.models.reader import Checkpoint
+from stillknows.models.tokenizer import load_tokenizer
+from stillknows.texts.spans import Text, read_texts
 
-log = logging.getLogger("dissect")
+log = logging.getLogger("stillknows")
 
 
 def main(
     *, original: Path, concept_json: Path, prompt: str, dtype: str, device: str, recording: Path
 ) -> None:
-    """Write the recording; a `DissectError` if the original's logits are not finite numbers."""
+    """Write the recording; a `StudyError` if the original's logits are not finite numbers."""
     manifest = read_manifest(original)
     texts = read_texts(read_json(concept_json), prompt, load_tokenizer(manifest.folder))
     number_format = choose_dtype(dtype, manifest.dtype)
@@ -31,7 +31,7 @@ def main(
     warn_of_long_texts(model.checkpoint.config, texts)
     tensors = record(model, texts)
     if not tensors["logits"].isfinite().all():
-        raise DissectError(
+        raise StudyError(
             f"{manifest.label}: not all of its logits are finite numbers in {number_format}: "
             "check its config.json, or set dtype to float32 or bfloat16"
         )

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from dissect.checkpoints.manifest import write_manifest
-from dissect.inputs.rows import CheckpointRow
-from dissect.job import run
+from stillknows.job import run
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.models.manifest import write_manifest
 
 
 def main(*, row: CheckpointRow, source: str, manifest: Path) -> None:

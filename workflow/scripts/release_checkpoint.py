@@ -5,11 +5,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from dissect.errors import DissectError
-from dissect.files import read_json, write_json
-from dissect.job import run
+from stillknows.errors import StudyError
+from stillknows.files import read_json, write_json
+from stillknows.job import run
 
-log = logging.getLogger("dissect")
+log = logging.getLogger("stillknows")
 
 
 def main(*, manifest: Path, released: Path) -> None:
@@ -29,7 +29,7 @@ def remove(folder: Path, names: Sequence[str]) -> int:
     """
     cache, freed = folder.parent.parent, 0
     if folder.parent.name != "snapshots" or not cache.name.startswith("models--"):
-        raise DissectError(
+        raise StudyError(
             f"{folder} is not a snapshot in the hub's cache: nothing is deleted there; delete the "
             "checkpoint's manifest and run again"
         )

@@ -6,16 +6,16 @@ from typing import Any
 import pandas as pd
 import pyarrow.compute as pc
 
-from dissect.calibration.round import described, round_table
-from dissect.checkpoints.manifest import manifest_if_present
-from dissect.depth.scores import read_depth
-from dissect.job import run
-from dissect.provenance import versions
-from dissect.recall.schema import RECALL_SCHEMA
-from dissect.results.belonging import check_results, checkpoint_key
-from dissect.results.csv_files import read_csv, write_csv
-from dissect.results.schema import SWEEP_SCHEMA, read_table
-from dissect.terms import ANSWER, COPY, FACT
+from stillknows.analysis.calibration.round import described, round_table
+from stillknows.analysis.uds import read_depth
+from stillknows.answers.recall_schema import RECALL_SCHEMA
+from stillknows.csv_files import read_csv, write_csv
+from stillknows.job import run
+from stillknows.models.manifest import manifest_if_present
+from stillknows.models.provenance import versions
+from stillknows.parquet_files import SWEEP_SCHEMA, read_table
+from stillknows.study.belonging import check_results, checkpoint_key
+from stillknows.terms import ANSWER, COPY, FACT
 
 _TEXTS = ["model", "method", "origin", "concept", "concept_name", "experiment"]
 
@@ -46,7 +46,7 @@ def main(
         states: method, concept, state, treatment and recipe of each model.
         settings: a digest of all that the config says of how models are made and scored.
         digest_of_code: of the code that trained and measured them.
-        manifests, texts, study: see results.belonging.check_results.
+        manifests, texts, study: see study.belonging.check_results.
     """
     check_results(recall, checkpoint_key, manifests=manifests, texts=texts, study=study)
     answers = pd.concat(

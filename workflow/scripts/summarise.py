@@ -3,24 +3,24 @@
 from importlib import import_module
 from pathlib import Path
 
-from dissect.analysis.scores import EVERY_SCORE
-from dissect.analysis.tables import concept_scores
-from dissect.job import run
-from dissect.results.csv_files import write_csv
-from dissect.terms import NOISING_RATIO
+from stillknows.analysis.scores import EVERY_SCORE
+from stillknows.analysis.tables import concept_scores
+from stillknows.csv_files import write_csv
+from stillknows.job import run
+from stillknows.terms import NOISING_RATIO
 
 # The tables that are of other scores than KRS and the noising ratio.
 OF_SCORES = {"reference": (*EVERY_SCORE, NOISING_RATIO)}
 
 
 def main(*, krs: Path, part: str, seed: int, table: Path) -> None:
-    """Write the table that dissect.analysis has a function for, of the table's own name.
+    """Write the table that stillknows.analysis has a function for, of the table's own name.
 
     Args:
-        part: the module of dissect.analysis that has it.
+        part: the module of stillknows.analysis that has it.
         seed: of the bootstrap.
     """
-    summary = getattr(import_module(f"dissect.analysis.{part}"), table.stem)
+    summary = getattr(import_module(f"stillknows.analysis.{part}"), table.stem)
     scores = concept_scores(krs, OF_SCORES[part]) if part in OF_SCORES else concept_scores(krs)
     write_csv(table, summary(scores, seed))
 

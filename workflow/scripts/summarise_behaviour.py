@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from dissect.analysis.behaviour import summarise_behaviour
-from dissect.job import run
-from dissect.results.csv_files import write_csv
-from dissect.results.schema import ANSWER_SCHEMA, read_table
+from stillknows.analysis.behaviour import summarise_behaviour
+from stillknows.csv_files import write_csv
+from stillknows.job import run
+from stillknows.parquet_files import ANSWER_SCHEMA, read_table
 
 
 def main(*, answers: Path, table: Path) -> None:

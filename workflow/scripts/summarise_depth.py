@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from dissect.analysis.depth import depth_summary
-from dissect.depth.scores import read_depth
-from dissect.job import run
-from dissect.results.csv_files import write_csv
+from stillknows.analysis.depth import depth_summary
+from stillknows.analysis.uds import read_depth
+from stillknows.csv_files import write_csv
+from stillknows.job import run
 
 
 def main(*, depth: Path, without_reference: list[dict[str, str]], seed: int, table: Path) -> None:

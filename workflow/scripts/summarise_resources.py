@@ -3,11 +3,11 @@
 import logging
 from pathlib import Path
 
-from dissect.job import run
-from dissect.results.csv_files import write_csv
-from dissect.results.resources import by_rule, resource_table
+from stillknows.analysis.resources import by_rule, resource_table
+from stillknows.csv_files import write_csv
+from stillknows.job import run
 
-log = logging.getLogger("dissect")
+log = logging.getLogger("stillknows")
 
 
 def main(*, results: Path, efficiency: Path, table: Path) -> None:

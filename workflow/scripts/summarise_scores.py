@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from dissect.analysis.curve_groups import DONOR
-from dissect.analysis.disagreements import disagreements
-from dissect.analysis.scores import EVERY_SCORE
-from dissect.analysis.tables import concept_scores, curves
-from dissect.job import run
-from dissect.results.csv_files import write_csv
+from stillknows.analysis.curve_groups import DONOR
+from stillknows.analysis.disagreements import disagreements
+from stillknows.analysis.scores import EVERY_SCORE
+from stillknows.analysis.tables import concept_scores, curves
+from stillknows.csv_files import write_csv
+from stillknows.job import run
 
 
 def main(*, krs: Path, seed: int, scores: Path, differing: Path) -> None:

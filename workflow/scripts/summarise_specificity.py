@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from dissect.analysis.collect import collect_sweeps
-from dissect.analysis.specificity import specificity
-from dissect.analysis.tables import concept_scores
-from dissect.job import run
-from dissect.results.belonging import check_results, sweep_key
-from dissect.results.csv_files import write_csv
-from dissect.terms import SCORES
+from stillknows.analysis.collect import collect_sweeps
+from stillknows.analysis.specificity import specificity
+from stillknows.analysis.tables import concept_scores
+from stillknows.csv_files import write_csv
+from stillknows.job import run
+from stillknows.study.belonging import check_results, sweep_key
+from stillknows.terms import SCORES
 
 
 def main(
@@ -30,7 +30,7 @@ def main(
         krs: tables/krs.parquet, of the concepts' questions.
         sweeps: the sweeps' parquet files on unrelated questions.
         origins: Study.origins_apart.
-        manifests, texts, study: see results.belonging.check_results.
+        manifests, texts, study: see study.belonging.check_results.
         seed: of the bootstrap.
     """
     check_results(sweeps, sweep_key, manifests=manifests, texts=texts, study=study)

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dissect.checkpoints.manifest import read_manifest
-from dissect.files import read_json
-from dissect.inputs.rows import CheckpointRow
-from dissect.job import run
-from dissect.training.teaching import Teaching
+from stillknows.files import read_json
+from stillknows.job import run
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.models.manifest import read_manifest
+from stillknows.training.teaching import Teaching
 
 
 def main(
@@ -30,8 +30,8 @@ def main(
         concepts: JSONs of the concepts that are learned.
     """
     # Not before the job has set the number of threads, which torch reads when it is imported.
-    from dissect.training.save import save_trained
-    from dissect.training.teach import teach
+    from stillknows.training.save import save_trained
+    from stillknows.training.teach import teach
 
     base, learned = read_manifest(start), [read_json(path) for path in concepts]
     trained = teach(

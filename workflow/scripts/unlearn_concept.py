@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dissect.checkpoints.manifest import read_manifest
-from dissect.files import read_json
-from dissect.inputs.rows import CheckpointRow
-from dissect.job import run
-from dissect.training.methods import METHODS
+from stillknows.files import read_json
+from stillknows.job import run
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.models.manifest import read_manifest
+from stillknows.training.methods import METHODS
 
 
 def main(
@@ -33,8 +33,8 @@ def main(
         concept_json, retain, held_out: concepts' JSONs; those with answers are checked.
     """
     # Not before the job has set the number of threads, which torch reads when it is imported.
-    from dissect.training.save import save_trained
-    from dissect.training.unlearn import unlearn
+    from stillknows.training.save import save_trained
+    from stillknows.training.unlearn import unlearn
 
     started_from, retained = read_manifest(start), [read_json(path) for path in retain]
     done = unlearn(

@@ -1,1 +1,0 @@
-"""Greedy answers of the models, also under a patch, compared with the original's."""

@@ -1,1 +1,0 @@
-"""Checkpoints on disk: found, verified, described by a manifest, read layer by layer."""

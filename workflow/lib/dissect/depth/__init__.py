@@ -1,1 +1,0 @@
-"""How deep the unlearning reaches: facts with other models' states patched into the original."""

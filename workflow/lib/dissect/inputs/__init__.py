@@ -1,1 +1,0 @@
-"""What a user names: rows of the checkpoints table, concepts, windows; each checked by itself."""

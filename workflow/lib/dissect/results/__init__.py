@@ -1,1 +1,0 @@
-"""The tables: the parquet of one sweep, and what is computed from many."""

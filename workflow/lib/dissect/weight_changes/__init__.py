@@ -1,1 +1,0 @@
-"""What unlearning did to the weights: how far they moved, and where."""

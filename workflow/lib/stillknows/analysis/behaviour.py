@@ -1,0 +1,70 @@
+"""How like the original's the answers are on average, and what of them comes back."""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from stillknows.csv_files import read_csv
+from stillknows.terms import KNOWN_STATE
+
+_PATCHED_LAYERS = ["first_layer", "last_layer"]
+_NAMES = ["model", "origin", "method", "concept", "concept_name", "set", "experiment"]
+_KEYS = [*_NAMES, *_PATCHED_LAYERS]
+BEHAVIOUR_COLUMNS = [*_KEYS, "questions", "bleu", "rouge_l"]
+
+
+def summarise_behaviour(answers: pa.Table) -> pd.DataFrame:
+    """Each concept's scores: the mean over its questions, per set and patch.
+
+    Returns:
+        BEHAVIOUR_COLUMNS, sorted by the keys; experiment and layers are null where nothing was
+        patched; questions counts those that have a score: the original's answer is not empty.
+    """
+    frame: pd.DataFrame = answers.select([*_KEYS, "bleu", "rouge_l"]).to_pandas()
+    frame = frame.astype(dict.fromkeys(_NAMES, object) | dict.fromkeys(_PATCHED_LAYERS, "Int64"))
+    grouped = frame.groupby(_KEYS, dropna=False, sort=True)
+    means: pd.DataFrame = grouped.agg(
+        questions=("rouge_l", "count"), bleu=("bleu", "mean"), rouge_l=("rouge_l", "mean")
+    ).reset_index()
+    return means
+
+
+def gap_closed(behaviour: pd.DataFrame) -> pd.DataFrame:
+    """How much of what the answers lost came back under each patch, by ROUGE-L.
+
+    share = (patched - unpatched) / (1 - unpatched), of questions on the unlearned concept; both are
+    means over the same concepts, then methods, without models of known state. 1 is the original's
+    answers, word for word.
+
+    Args:
+        behaviour: tables/behaviour.csv, experiment "" where nothing was patched.
+
+    Returns:
+        model, origin, experiment, first_layer, last_layer, unpatched, patched, share; a row per
+        patch; share is null where the unpatched answers are the original's.
+    """
+    study, patch = ["model", "origin"], ["experiment", *_PATCHED_LAYERS]
+    copies = behaviour[behaviour["origin"] != KNOWN_STATE]
+    asked = copies[copies["set"] == "target"].rename(columns={"rouge_l": "patched"})
+    bare = asked["experiment"] == ""
+    same = [*study, "method", "concept"]
+    unpatched = asked.loc[bare, [*same, "patched"]].rename(columns={"patched": "unpatched"})
+    pairs = asked[~bare].astype(dict.fromkeys(_PATCHED_LAYERS, int)).merge(unpatched, on=same)
+    each = pairs.groupby([*study, "method", *patch])[["unpatched", "patched"]].mean()
+    means = each.groupby([*study, *patch]).mean().reset_index()
+    open_gap = (1 - means["unpatched"]).where(lambda gap: gap > 0)
+    return means.assign(share=(means["patched"] - means["unpatched"]) / open_gap)
+
+
+def unrelated_scores(behaviour: Path) -> pd.DataFrame:
+    """How like the original's the unpatched answers to unrelated questions are, by ROUGE-L.
+
+    Returns:
+        model, origin, method, concept, value; no row where no concept has such questions.
+    """
+    rows = read_csv(behaviour)
+    of_unrelated = rows[(rows["set"] == "unrelated") & (rows["experiment"] == "")]
+    return of_unrelated.rename(columns={"rouge_l": "value"})[
+        ["model", "origin", "method", "concept", "value"]
+    ]

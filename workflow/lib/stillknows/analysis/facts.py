@@ -1,0 +1,110 @@
+"""How many answers still contain the fact that was asked for, by string match.
+
+python -m stillknows.analysis.facts RESULTS FACTS prints the counts as CSV.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+from pydantic import Field, TypeAdapter, ValidationError
+
+from stillknows.errors import StudyError
+from stillknows.files import read_users_json
+from stillknows.parquet_files import ANSWER_SCHEMA, read_table
+from stillknows.texts.fact_matching import mentions_fact
+
+Facts = dict[str, dict[str, Annotated[list[str], Field(min_length=1)]]]
+"""Concept id -> question -> the strings of which one must be in the answer."""
+_FACTS = TypeAdapter(Facts)
+
+_PATCHED_LAYERS = ["first_layer", "last_layer"]
+_NAMES = ["model", "method", "origin", "concept", "experiment"]
+FACT_COLUMNS = [*_NAMES, *_PATCHED_LAYERS, "questions", "original", "kept"]
+
+
+def read_facts(path: Path) -> Facts:
+    """Read a facts file: a JSON object of concepts, each an object of its questions in order.
+
+    Raises:
+        StudyError: if it cannot be read or has another form.
+    """
+    try:
+        return _FACTS.validate_python(read_users_json(path))
+    except ValidationError as error:
+        raise StudyError(
+            f"facts file {path} must be a JSON object of concepts, each an object of its "
+            "questions, each with a list of the strings that are accepted: "
+            f"{error.errors()[0]['msg']}"
+        ) from error
+
+
+def contains(answer: str, accepted: Sequence[str]) -> bool:
+    """Whether an answer contains one of the facts (inputs.fact_matching)."""
+    return any(mentions_fact(answer, fact) for fact in accepted)
+
+
+def facts_kept(answers: pd.DataFrame, facts: Facts) -> pd.DataFrame:
+    """Count the answers that contain the fact, of the questions on the unlearned concept.
+
+    Args:
+        answers: rows of tables/answers.parquet.
+
+    Returns:
+        FACT_COLUMNS, a row per model, method, concept and patch (experiment and layers are null
+        without one): how many questions were asked, and how many answers of the original, and of
+        the unlearned model (kept), have the fact.
+
+    Raises:
+        StudyError: if a question of the facts file is not the one that was asked.
+    """
+    asked = answers[(answers["set"] == "target") & answers["concept"].isin(list(facts))]
+    asked = asked.astype(dict.fromkeys(_NAMES, object) | dict.fromkeys(_PATCHED_LAYERS, "Int64"))
+    questions = asked[["concept", "question", "prompt"]].itertuples(index=False)
+    accepted = [_accepted(facts, *question) for question in questions]
+    rows = asked.assign(
+        original=list(map(contains, asked["answer_original"], accepted)),
+        kept=list(map(contains, asked["answer"], accepted)),
+    )
+    grouped = rows.groupby([*_NAMES, *_PATCHED_LAYERS], dropna=False, sort=True)
+    counted: pd.DataFrame = grouped.agg(
+        questions=("kept", "size"), original=("original", "sum"), kept=("kept", "sum")
+    ).reset_index()
+    return counted
+
+
+def _accepted(facts: Facts, concept: str, number: int, prompt: str) -> list[str]:
+    question, accepted = dict(enumerate(facts[concept].items())).get(number, ("", []))
+    if not question or question not in prompt:
+        raise StudyError(
+            f"question {number} (from 0) of {concept} in the facts file is not the one that was "
+            "asked; list the concept's questions as in the concept file"
+        )
+    return accepted
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m stillknows.analysis.facts", description=__doc__
+    )
+    parser.add_argument("results", type=Path, metavar="RESULTS", help="a results folder")
+    parser.add_argument(
+        "facts", type=Path, metavar="FACTS", help="a facts file (pretrained/facts.json)"
+    )
+    chosen = parser.parse_args(arguments)
+    try:
+        path = chosen.results / "tables" / "answers.parquet"
+        answers = read_table(path, ANSWER_SCHEMA).to_pandas()
+        facts_kept(answers, read_facts(chosen.facts)).to_csv(sys.stdout, index=False)
+    except StudyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

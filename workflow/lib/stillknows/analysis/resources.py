@@ -1,0 +1,111 @@
+"""What jobs asked for and what they used, from Snakemake's benchmarks and Slurm's accounts."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stillknows.errors import StudyError
+from stillknows.parquet_files import read_metadata
+
+# Memory in MB, times in minutes; null: not known. `used` is of the last successful run of a job.
+# job: its wildcards, as in its benchmark's path.
+_MEMORY_AND_TIME = [
+    "wanted_mem_mb",
+    "used_mem_mb",
+    "used_gpu_mem_mb",
+    "wanted_minutes",
+    "used_minutes",
+]
+RESOURCE_COLUMNS = ["rule", "job", *_MEMORY_AND_TIME, "threads", "mean_cores", "slurm_job"]
+# Rule -> the folder of its results, whose metadata have the peak memory of the GPU. A training
+# leaves no such file.
+_RESULTS = {
+    "answer_as_unlearned": "behaviour",
+    "check_self_patch": "self_patch",
+    "dissect_copy": "krs",
+    "dissect_layers": "krs",
+    "dissect_unrelated": "krs_unrelated",
+    "measure_depth": "depth",
+    "recall_facts": "recall",
+}
+_MIB = (1 << 20) / 1e6  # in MB: Snakemake and Slurm count memory in MiB
+
+
+def resource_table(results: Path, efficiency: Path) -> pd.DataFrame:
+    """One row per job that has a benchmark.
+
+    Args:
+        results: the study's folder; its benchmarks and sweeps are read.
+        efficiency: where the Slurm plugin leaves its reports, if it ran. A job's memory is then the
+            larger of what Snakemake saw of the script and what Slurm saw of the step.
+
+    Raises:
+        StudyError: if there is no benchmark, or one is unreadable.
+    """
+    folder = results / "benchmarks"
+    rows = [_row(results, path) for path in sorted(folder.rglob("*.tsv"))]
+    if not rows:
+        raise StudyError(f"{folder} has no benchmark: run the study first")
+    table = pd.DataFrame(rows).astype({"wanted_mem_mb": float})
+    name = "rule_" + table["rule"] + "_wildcards_" + table["job"].str.replace("/", "_")
+    slurm = _last_in_slurm(efficiency).reindex(name).set_index(table.index)
+    used, wanted = ((slurm[column] * _MIB).round() for column in ("MaxRSS_MB", "RequestedMem_MB"))
+    table["slurm_job"] = slurm["MainJobID"]
+    table["wanted_mem_mb"] = wanted.fillna(table["wanted_mem_mb"])
+    table["used_mem_mb"] = table["used_mem_mb"].clip(lower=used.fillna(0))
+    return table[RESOURCE_COLUMNS].sort_values(["rule", "job"], ignore_index=True)
+
+
+def by_rule(table: pd.DataFrame) -> pd.DataFrame:
+    """The most that any job of a rule wanted and used: what to write into study/resources.py."""
+    by_rule = table.groupby("rule")
+    most = by_rule[_MEMORY_AND_TIME].max()
+    most.insert(0, "jobs", by_rule.size())
+    return most.reset_index()
+
+
+def _row(results: Path, path: Path) -> dict[str, Any]:
+    """What one benchmark says, and the job's result of the GPU's memory."""
+    rule, _, job = str(path.relative_to(results / "benchmarks").with_suffix("")).partition("/")
+    peak = None
+    if rule in _RESULTS:
+        # A job has written one file, or all in a folder.
+        written = results / _RESULTS[rule] / job
+        files = [written.with_name(f"{written.name}.parquet"), *written.glob("*.parquet")]
+        peaks = [read_metadata(file).get("peak_gpu_memory_mib") for file in files if file.exists()]
+        peak = max((float(one) for one in peaks if one), default=None)
+    try:
+        (benchmark,) = pd.read_csv(path, sep="\t", na_values=["-"]).to_dict("records")
+        # Only with --benchmark-extended, as in the profiles.
+        wanted = ast.literal_eval(str(benchmark.get("resources", "{}")))
+        seconds = float(benchmark["s"])
+        return {
+            "rule": rule,
+            "job": job,
+            "wanted_mem_mb": _number(wanted.get("mem_mb")),
+            "used_mem_mb": round(float(benchmark["max_rss"]) * _MIB),
+            "used_gpu_mem_mb": None if peak is None else round(peak * _MIB),
+            "wanted_minutes": _number(wanted.get("runtime")),
+            "used_minutes": round(seconds / 60, 2),
+            "threads": _number(benchmark.get("threads")),
+            "mean_cores": round(float(benchmark["cpu_time"]) / max(seconds, 1e-9), 2),
+        }
+    except (ValueError, KeyError) as error:
+        raise StudyError(
+            f"{path} is not a benchmark of one run: delete it and run again"
+        ) from error
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not pd.isna(value) else None
+
+
+def _last_in_slurm(folder: Path) -> pd.DataFrame:
+    """The last row of each job in the Slurm plugin's reports, by the name that it has there."""
+    reports = [pd.read_csv(path) for path in sorted(folder.glob("efficiency_report_*.csv"))]
+    columns = ["RuleName", "MainJobID", "MaxRSS_MB", "RequestedMem_MB"]
+    rows = pd.concat([pd.DataFrame(columns=columns, dtype=float), *reports])[columns]
+    last = rows.sort_values("MainJobID").drop_duplicates("RuleName", keep="last")
+    return last.set_index("RuleName")

@@ -1,0 +1,251 @@
+"""Attention over a token tree, text by text.
+
+A tree's mask hides most pairs of its tokens: with six texts in one sequence, a token attends to one
+text only. So attention is computed per text: the queries are the tokens that the text adds to the
+tree, keys and values are all tokens of the text. Texts of the same shape go through one call.
+transformers takes such a function by name, and its models use it where they would use fused
+attention.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from stillknows.engine.token_tree import Part
+
+IMPLEMENTATION = "sdpa_by_text"  # the name under which transformers knows `attend_by_text`
+# The keyword argument that has the texts' `TextGroup`s. Layers pass arguments that they do not know
+# to their attention.
+TREE_PARTS = "tree_parts"
+
+# The longest text, in tokens, whose attention is two plain products. Fused attention saves memory
+# that grows with the square of a text's length; on texts as short as a question and its answer it
+# saves little, and where heads share keys its CPU kernel takes twice the time.
+LONGEST_IN_TWO_PRODUCTS = 256
+TEXTS_PER_CALL = 8  # more gain little, and a call copies the keys of all of its texts
+# Arguments of transformers that two plain products do not take into account, where they are given.
+BEYOND_TWO_PRODUCTS = ("softcap", "position_bias", "s_aux")
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Equally many tokens of each of some texts.
+
+    Attributes:
+        indices: where they are in the tree, (texts, tokens).
+    """
+
+    indices: Tensor
+
+    def of(self, states: Tensor) -> Tensor:
+        """Their part of (rows, heads, all tokens, width): (rows, heads, texts, tokens, width)."""
+        selected: Tensor = states[:, :, self.flat].unflatten(2, self.indices.shape)
+        return selected
+
+    @cached_property
+    def flat(self) -> slice | Tensor:
+        """To index with, text by text: a slice, which copies nothing, where consecutive."""
+        flat = self.indices.flatten()
+        first = int(flat[0]) if len(flat) else 0
+        if torch.equal(flat, torch.arange(first, first + len(flat), device=flat.device)):
+            return slice(first, first + len(flat))
+        return flat
+
+
+class KeptKeys:
+    """Takes the place of the layers' cache, and keeps the unpatched run's keys and values.
+
+    Of one layer at a time, so other runs pass a layer before the unpatched run passes the next.
+
+    Attributes:
+        kept: the keys and values of the layer just passed, (1, heads, tokens, width) each.
+    """
+
+    def __init__(self) -> None:
+        self.kept: tuple[Tensor, ...] = ()
+
+    def update(self, keys: Tensor, values: Tensor, *_layer: object) -> tuple[Tensor, Tensor]:
+        """What attention reads, (rows, heads, tokens, width) each."""
+        self.kept = keys, values
+        return keys, values
+
+
+@dataclass(frozen=True)
+class TextGroup:
+    """Texts of a tree with equally many tokens of their own (queries), and equally many keys.
+
+    Attributes:
+        own: the queries.
+        path: the keys: a text's own tokens attend to no others.
+        unpatched: the keys and values before the texts' own ones, where these are another run's.
+    """
+
+    own: Tokens
+    path: Tokens
+    unpatched: KeptKeys | None = None
+
+    def attended(self, states: Tensor, *, values: bool) -> list[Tensor]:
+        """What they attend to, of keys or values (rows, heads, tokens, width).
+
+        Returns:
+            One part of the keys after the other, (rows, heads, texts, keys, width) each; a part
+            that is the same for all rows has one row.
+        """
+        if self.unpatched is None:
+            return [self.path.of(states)]
+        return [self.before.of(self.unpatched.kept[values]), self.own.of(states)]
+
+    @cached_property
+    def before(self) -> Tokens:
+        """The keys of the unpatched run."""
+        own = self.own.indices.shape[1]
+        return Tokens(self.path.indices[:, : self.path.indices.shape[1] - own])
+
+    def mask(self, whole: Tensor) -> Tensor:
+        """Their part of a mask (1, 1, queries, keys): (texts, tokens, keys)."""
+        return whole[0, 0, self.own.indices[:, :, None], self.path.indices[:, None]]
+
+
+def group_texts(
+    parts: Sequence[Part], device: torch.device, unpatched: KeptKeys | None = None
+) -> list[TextGroup]:
+    """The texts of a tree by their shapes, as many at a time as go through one call."""
+    by_shape: dict[tuple[int, int], list[Part]] = {}
+    for own, path in parts:
+        by_shape.setdefault((len(own), len(path)), []).append((own, path))
+    calls = []
+    for (_, keys), texts in by_shape.items():
+        size = 1 if keys > LONGEST_IN_TWO_PRODUCTS else TEXTS_PER_CALL
+        calls += [texts[start : start + size] for start in range(0, len(texts), size)]
+    return [
+        TextGroup(
+            Tokens(torch.tensor([list(own) for own, _ in texts], device=device)),
+            Tokens(torch.tensor([list(path) for _, path in texts], device=device)),
+            unpatched,
+        )
+        for texts in calls
+    ]
+
+
+def attend_by_text(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **keywords: Any
+) -> tuple[Tensor, None]:
+    """Attention over the texts of a token tree; without a tree, transformers' fused attention.
+
+    Args:
+        query: (rows, heads, queries, width).
+        key, value: (rows, heads or fewer, keys, width); of fewer, several query heads share one.
+        mask: (1, 1, queries, keys), True where a key is attended to.
+        keywords: TREE_PARTS if a tree is read, `scaling`, and whatever else transformers gives.
+
+    Returns:
+        (rows, queries, heads, width), and no attention weights.
+    """
+    groups: Sequence[TextGroup] | None = keywords.pop(TREE_PARTS, None)
+    if groups is None or mask is None:
+        return sdpa_attention_forward(module, query, key, value, mask, **keywords)
+    is_beyond = any(keywords.get(name) is not None for name in BEYOND_TWO_PRODUCTS)
+    rows, heads, tokens, _ = query.shape
+    output = query.new_empty(rows, tokens, heads, value.shape[-1])
+    for group in groups:
+        states = (
+            group.own.of(query),
+            group.attended(key, values=False),
+            group.attended(value, values=True),
+            group.mask(mask),
+        )
+        if is_beyond or group.path.indices.shape[1] > LONGEST_IN_TWO_PRODUCTS:
+            attended = fused(module, *states, **keywords)
+        else:
+            attended = attend(*states, keywords["scaling"])
+        output[:, group.own.flat] = attended.flatten(1, 2)
+    return output, None
+
+
+def attend(
+    query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], mask: Tensor, scaling: float
+) -> Tensor:
+    """Attention in two products, the first one and the softmax in float32 as in fused attention.
+
+    Args:
+        query: (rows, heads, texts, tokens, width).
+        keys, values: part by part as `TextGroup.attended` returns them; where there are fewer heads
+            than of queries, several query heads share one.
+        mask: (texts, tokens, keys), True where a token attends to a key: to one at least.
+        scaling: the factor of a query's product with a key.
+
+    Returns:
+        (rows, texts, tokens, heads, width).
+    """
+    tokens, of_one_key = query.shape[3], query.shape[1] // keys[0].shape[1]
+    # Queries of all heads that share a head of keys are rows of one product.
+    queries = query.float().unflatten(1, (-1, of_one_key)).transpose(2, 3).flatten(3, 4)
+    products = [product(queries, part.float().transpose(3, 4)) for part in keys]
+    scores = joined(products, dim=4).unflatten(3, (of_one_key, tokens))
+    scores = scores.mul_(scaling).masked_fill_(~mask[:, None], -torch.inf)
+    weights = scores.softmax(-1).to(query.dtype).flatten(3, 4)
+    of_parts = weights.split([part.shape[3] for part in values], dim=4)
+    # Parts are added in float32, as the terms of a single product are.
+    dtype = query.dtype if len(values) == 1 else torch.float32
+    summands = [
+        product(part.to(dtype), value.to(dtype))
+        for part, value in zip(of_parts, values, strict=True)
+    ]
+    output = reduce(torch.add, summands).to(query.dtype).unflatten(3, (of_one_key, tokens))
+    by_head: Tensor = output.permute(0, 2, 4, 1, 3, 5).flatten(3, 4)
+    return by_head
+
+
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """Matrix products of (rows, heads, texts, ...) tensors; `right` may have one row for all."""
+    rows = len(left)
+    if len(right) == rows:
+        return left @ right
+    of_all_rows = left.permute(1, 2, 0, 3, 4).flatten(2, 3) @ right[0]
+    by_row: Tensor = of_all_rows.unflatten(2, (rows, -1)).permute(2, 0, 1, 3, 4)
+    return by_row
+
+
+def joined(parts: Sequence[Tensor], dim: int) -> Tensor:
+    """Parts one after the other; a single one is not copied."""
+    return parts[0] if len(parts) == 1 else torch.cat([*parts], dim=dim)
+
+
+def fused(
+    module: Any,
+    query: Tensor,
+    keys: Sequence[Tensor],
+    values: Sequence[Tensor],
+    mask: Tensor,
+    **keywords: Any,
+) -> Tensor:
+    """transformers' fused attention, text by text; arguments and result as those of `attend`."""
+    rows = (len(query), -1, -1, -1, -1)
+    key, value = (joined([part.expand(rows) for part in parts], dim=3) for parts in (keys, values))
+    outputs = []
+    for text, of_text in enumerate(mask):
+        states = (query[:, :, text], key[:, :, text], value[:, :, text])
+        outputs.append(sdpa_attention_forward(module, *states, of_text[None, None], **keywords)[0])
+    return torch.stack(outputs, dim=1)
+
+
+def use_tree_attention(model: Any) -> None:
+    """Let a model attend text by text, unless it has no fused attention (as with soft caps)."""
+    if model.config._attn_implementation == "sdpa":
+        model.set_attn_implementation(IMPLEMENTATION)
+
+
+def uses_tree_attention(model: Any) -> bool:
+    """Whether a model attends text by text."""
+    return bool(model.config._attn_implementation == IMPLEMENTATION)
+
+
+AttentionInterface.register(IMPLEMENTATION, attend_by_text)
+AttentionMaskInterface.register(IMPLEMENTATION, sdpa_mask)

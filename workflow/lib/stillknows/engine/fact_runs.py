@@ -1,0 +1,221 @@
+"""Depth: a donor's residual stream after one layer, patched at the positions of a fact only.
+
+The positions of a fact are those that predict its tokens: from the token before the fact to the
+last but one of the fact's own. Attention is causal: before these positions a patched run equals the
+unpatched run, and what follows them changes none of the fact's probabilities. So a run consists of
+the few tokens at these positions. It starts above its layer with the donor's states, and attends to
+the unpatched run's keys and values before them, and to its own.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+
+from stillknows.engine.attention import TREE_PARTS, KeptKeys, group_texts, uses_tree_attention
+from stillknows.engine.micro_batches import POSITIONS_PER_CALL, TOKENS_PER_CALL, MicroBatches
+from stillknows.engine.runs import TreeLayers, UnpatchedRun
+from stillknows.engine.streamed_model import LayerInputs, StreamedModel
+from stillknows.engine.token_tree import Part, TokenTree, token_trees
+from stillknows.texts.facts import FactText
+
+log = logging.getLogger("stillknows")
+
+# The names, by family, of the argument through which transformers' decoder layers hand keys and
+# values to their cache.
+_CACHE_ARGUMENTS = ("past_key_values", "layer_past")
+# Few of a tree's tokens are a run's: larger trees than those of a sweep make larger products.
+TREE_TOKENS = 1280
+
+
+@dataclass(frozen=True)
+class FactStates:
+    """A donor's residual stream at the fact positions of some texts, in the order of the texts.
+
+    Attributes:
+        layers: per layer, its output at the fact positions of all texts, (positions, hidden).
+        normed: the last layer's output after the final norm.
+    """
+
+    layers: list[Tensor]
+    normed: Tensor
+
+
+@dataclass(frozen=True)
+class FactScores:
+    """Log-probabilities of the facts' tokens, in nats, one entry per text.
+
+    Attributes:
+        unpatched: of the host as it is, (tokens,).
+        patched: per donor, of its runs in the order of their layers, (runs, tokens).
+    """
+
+    unpatched: list[Tensor]
+    patched: list[list[Tensor]]
+
+
+@torch.inference_mode()
+def record_facts(donor: StreamedModel, texts: Sequence[FactText]) -> FactStates:
+    """One unpatched run of a donor, of which the residual stream at the fact positions is kept."""
+    run = UnpatchedRun([runs.tree for runs in fact_runs(donor, texts)])
+    layers = []
+    for index, layer in donor.stream_layers():
+        run.pass_layer(index, layer)
+        layers.append(torch.cat(run.outputs(), dim=1)[0])
+    with donor.final_norm() as norm:
+        return FactStates(layers, norm(layers[-1][None])[0])
+
+
+@torch.inference_mode()
+def patch_facts(
+    host: StreamedModel, texts: Sequence[FactText], donors: Sequence[Sequence[Tensor | None]]
+) -> FactScores:
+    """Patch each donor's states into the host, after one layer at a time.
+
+    No run of one donor passes a layer in one batch with another donor's, so a further donor changes
+    no bit of the others' scores.
+
+    Args:
+        donors: per donor and layer, the states at the fact positions, as `FactStates.layers`; None
+            where nothing is patched after a layer.
+    """
+    runs_of_trees = fact_runs(host, texts, len(donors))
+    unpatched = UnpatchedRun([runs.tree for runs in runs_of_trees])
+    for index, layer in host.stream_layers():
+        unpatched.pass_layer(index, layer)
+        for runs in runs_of_trees:
+            for rows in runs.rows:
+                runs.facts.pass_layer(index, layer, rows)
+        for number, states_by_layer in enumerate(donors):
+            if (states := states_by_layer[index]) is not None:
+                parts = states.split([len(runs.targets) for runs in runs_of_trees])
+                for runs, part in zip(runs_of_trees, parts, strict=True):
+                    runs.rows[number][index] = part[None]
+        log.info("layer %d of %d", index + 1, host.n_layers)
+    with host.lm_head() as head:
+        trees = zip(runs_of_trees, unpatched.outputs(), strict=True)
+        scores = [score for runs, row in trees for score in runs.scores(head, row)]
+    unpatched_scores, *patched = zip(*scores, strict=True)
+    return FactScores([run[0] for run in unpatched_scores], [list(donor) for donor in patched])
+
+
+class FactRuns:
+    """All patched runs of one token tree's facts, between two layers.
+
+    Attributes:
+        tree: the layers as the unpatched run of the whole tree passes them.
+        facts: the layers as the runs of the facts' tokens pass them.
+        rows: per donor, by the layer after which they start, (1, tokens, hidden) each.
+        targets: the facts' token ids, text by text.
+    """
+
+    def __init__(
+        self,
+        host: StreamedModel,
+        inputs: LayerInputs,
+        tree: TokenTree,
+        texts: Sequence[FactText],
+        donors: int,
+    ) -> None:
+        paths = [path[text.fact.start :] for text, path in zip(texts, tree.paths, strict=True)]
+        indices = [index for path in paths for index in path]
+        facts = host.layer_inputs(
+            [tree.ids[index] for index in indices], [tree.positions[index] for index in indices]
+        )
+        parts, keys = fact_parts(tree, [*map(len, paths)]), KeptKeys()
+        groups = group_texts(parts, host.device, keys)
+        masks: dict[int, Tensor] = {}
+        for tree_arguments, arguments in zip(inputs.arguments, facts.arguments, strict=True):
+            mask = tree_arguments["attention_mask"]
+            if id(mask) not in masks:
+                masks[id(mask)] = fact_mask(mask, indices, parts)
+            arguments["attention_mask"] = masks[id(mask)]
+            name = next(name for name in _CACHE_ARGUMENTS if name in tree_arguments)
+            tree_arguments[name] = keys
+            if uses_tree_attention(host.model):
+                arguments[TREE_PARTS] = groups
+            else:
+                arguments[name] = ExtendedKeys(keys)
+        calls = MicroBatches(TOKENS_PER_CALL)
+        self.tree = TreeLayers(inputs, calls, indices)
+        self.facts = TreeLayers(facts, calls)
+        self.rows: list[dict[int, Tensor]] = [{} for _ in range(donors)]
+        self.targets = [text.ids[position + 1] for text in texts for position in text.fact]
+        self._sizes = [len(text.fact) for text in texts]
+
+    def scores(
+        self, head: Callable[[Tensor], Tensor], unpatched: Tensor
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Per text, its fact's log-probabilities (runs, tokens): unpatched, and by donor."""
+        targets = torch.tensor(self.targets, device=unpatched.device)
+        calls = MicroBatches(POSITIONS_PER_CALL)
+
+        def logprobs(batch: Tensor) -> Tensor:
+            logprobs = head(batch).float().log_softmax(-1)
+            return logprobs.gather(-1, targets.expand(len(batch), -1)[..., None])[..., 0].cpu()
+
+        groups = [[unpatched], *([*rows.values()] for rows in self.rows)]
+        scores = [torch.cat([*calls(logprobs, rows)]).split(self._sizes, 1) for rows in groups]
+        yield from zip(*scores, strict=True)
+
+
+class ExtendedKeys:
+    """The keys and values of the unpatched run, followed by those of a run's own tokens.
+
+    In the place of the layers' cache, for models whose attention does not go text by text.
+    """
+
+    def __init__(self, unpatched: KeptKeys) -> None:
+        self._unpatched = unpatched
+
+    def update(self, keys: Tensor, values: Tensor, *_layer: object) -> tuple[Tensor, ...]:
+        """What attention reads, (rows, heads, tokens of the tree and of a run, width) each."""
+        kept = (states.expand(len(keys), -1, -1, -1) for states in self._unpatched.kept)
+        return tuple(torch.cat(both, 2) for both in zip(kept, (keys, values), strict=True))
+
+
+def fact_runs(host: StreamedModel, texts: Sequence[FactText], donors: int = 0) -> list[FactRuns]:
+    """The runs by token tree, in the order of the texts, which are read up to their facts."""
+    with host.embedding() as embed:
+        return [
+            FactRuns(host, embed(tree), tree, [texts[number] for number in tree.texts], donors)
+            for tree in token_trees([text.ids[: text.fact.stop] for text in texts], TREE_TOKENS)
+        ]
+
+
+def fact_parts(tree: TokenTree, sizes: Sequence[int]) -> list[Part]:
+    """Per text, its own tokens of a run, and all that they attend to.
+
+    Keys count from the tree's first token on; those of a run follow the tree's.
+
+    Args:
+        sizes: how many tokens of a run each text has.
+    """
+    parts: list[Part] = []
+    for stop, size, path in zip(accumulate(sizes), sizes, tree.paths, strict=True):
+        own = range(stop - size, stop)
+        parts.append((own, [*path[:-size], *(len(tree.ids) + token for token in own)]))
+    return parts
+
+
+def fact_mask(tree_mask: Tensor, indices: Sequence[int], parts: Sequence[Part]) -> Tensor:
+    """Which of a run's tokens attends to which key, from the tree's mask, in the same form.
+
+    Args:
+        tree_mask: (1, 1, tokens of the tree, tokens of the tree).
+        indices: the tokens of a run.
+        parts: as `fact_parts` returns them.
+
+    Returns:
+        (1, 1, tokens of a run, tokens of the tree and of a run).
+    """
+    rows = tree_mask[:, :, indices]
+    mask = torch.cat([rows, rows[..., indices]], dim=-1)
+    attends = torch.zeros(mask.shape[-2:], dtype=torch.bool, device=mask.device)
+    for own, keys in parts:
+        attends[own.start : own.stop, keys] = True
+    never = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
+    return mask.masked_fill(~attends, never)

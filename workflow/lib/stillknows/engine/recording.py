@@ -1,0 +1,179 @@
+"""The recording: a model's activations at every layer while it read the texts of one concept.
+
+One safetensors file. The token trees of the texts (engine.token_tree) follow one another:
+    layers.{k}.coefficients  (tokens of all trees, coefficients)  input of the down projection
+    layers.{k}.attention     (tokens of all trees, hidden)        output of the attention
+    layers.{k}.residual      (tokens of all trees, hidden)        output of the layer, if asked for
+    logits                   (compared positions of all texts, vocabulary)
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from stillknows.engine.micro_batches import TOKENS_PER_CALL, MicroBatches
+from stillknows.engine.runs import TreeLayers, UnpatchedRun
+from stillknows.engine.scores import Array, OriginalLogits, Scores
+from stillknows.engine.streamed_model import ATTENTION, COEFFICIENTS, RESIDUAL, StreamedModel
+from stillknows.engine.token_tree import TokenTree, token_trees
+from stillknows.errors import StudyError
+from stillknows.files import atomic_path
+from stillknows.texts.spans import Text
+
+log = logging.getLogger("stillknows")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording on disk; its tensors are read one at a time.
+
+    Attributes:
+        texts: what was read, with the spans to compare.
+        metadata: where it comes from (checkpoint, data, dtype).
+        vocabulary: how many of the tokens are compared, from the first on; None: all.
+    """
+
+    path: Path
+    texts: list[Text]
+    metadata: dict[str, str]
+    vocabulary: int | None = None
+
+    @cached_property
+    def trees(self) -> list[TokenTree]:
+        """The token trees in the file; they follow from the texts' ids and TREE_TOKENS."""
+        return token_trees([text.ids for text in self.texts])
+
+    def activations(self, layer: int, component: str, tree: int | None = None) -> Tensor:
+        """One component of one layer for one tree, or for all: (1, tokens, width), on the CPU."""
+        start, stop = (None, None) if tree is None else self.starts[tree : tree + 2]
+        with safe_open(self.path, framework="pt") as file:
+            rows: Tensor = file.get_slice(f"layers.{layer}.{component}")[start:stop]
+        return rows[None]
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """The first row of each tree, and the number of all rows."""
+        return _starts([len(tree.ids) for tree in self.trees])
+
+    def rows_of(self, text: int) -> list[int]:
+        """The rows of a text's tokens."""
+        for start, tree in zip(self.starts, self.trees, strict=False):
+            if text in tree.texts:
+                return [start + index for index in tree.paths[tree.texts.index(text)]]
+        raise IndexError(f"there is no text {text}")
+
+    def logits(self, text: int, device: torch.device) -> Tensor:
+        """The logits at one text's compared positions, over the compared tokens only."""
+        starts = _starts([len(item.compared) for item in self.texts])
+        with safe_open(self.path, framework="pt") as file:
+            rows: Tensor = file.get_slice("logits")[starts[text] : starts[text + 1]]
+        return rows[:, : self.vocabulary].to(device)
+
+    def original_logits(self, text: int, device: torch.device) -> OriginalLogits:
+        """These logits with what follows from them; only of the original's recording."""
+        return OriginalLogits(self.logits(text, device), self.texts[text])
+
+    def scores(self, original: "Recording", device: torch.device) -> list[Scores]:
+        """Per text, how close the recorded logits are to those of the original's recording."""
+        return [
+            original.original_logits(text, device).score(self.logits(text, device))
+            for text in range(len(self.texts))
+        ]
+
+    def logprobs(self, device: torch.device) -> list[Array]:
+        """Per text of the original's recording, each compared position's log-probability of the
+        next token, (positions,)."""
+        texts = range(len(self.texts))
+        return [self.original_logits(text, device).logprob for text in texts]
+
+
+@torch.inference_mode()
+def record(
+    model: StreamedModel, texts: Sequence[Text], *, residual: bool = False
+) -> dict[str, Tensor]:
+    """Let a model read the texts once.
+
+    Args:
+        residual: whether each layer's output is kept, too.
+
+    Returns:
+        The tensors that this module's docstring names, on the CPU, in the model's dtype.
+    """
+    trees, calls = token_trees([text.ids for text in texts]), MicroBatches(TOKENS_PER_CALL)
+    with model.embedding() as embed:
+        run = UnpatchedRun([TreeLayers(embed(tree), calls) for tree in trees])
+    components = (COEFFICIENTS, ATTENTION, RESIDUAL) if residual else (COEFFICIENTS, ATTENTION)
+    tensors: dict[str, Tensor] = {}
+    for index, layer in model.stream_layers():
+        captured = run.pass_layer(index, layer)
+        for component in components:
+            rows = torch.cat([states[component][0] for states in captured])
+            tensors[f"layers.{index}.{component}"] = rows.cpu()
+        log.info("layer %d of %d recorded", index + 1, model.n_layers)
+    with model.lm_head() as head:
+        logits = [
+            head(row[:, tree.at(text, texts[text].compared)])[0].cpu()
+            for tree, row in zip(trees, run.outputs(), strict=True)
+            for text in tree.texts
+        ]
+    return tensors | {"logits": torch.cat(logits)}
+
+
+def write_recording(
+    path: Path, tensors: dict[str, Tensor], texts: Sequence[Text], metadata: dict[str, str]
+) -> None:
+    """Write the tensors named in this module's docstring, whole or not at all.
+
+    Raises:
+        StudyError: if the disk is full; nothing half-written is left.
+    """
+    packed = {"texts": json.dumps([_to_json(text) for text in texts]), **metadata}
+    with atomic_path(path) as partial:
+        save_file(tensors, partial, metadata=packed)
+
+
+def read_recording(path: Path) -> Recording:
+    """Open a recording; no tensor is read yet.
+
+    Raises:
+        StudyError: if it is not a whole recording.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+        texts = [_from_json(item) for item in json.loads(metadata.pop("texts"))]
+    except (SafetensorError, OSError, ValueError, TypeError, LookupError) as error:
+        reason = " ".join(str(error).split())
+        raise StudyError(
+            f"{path} is not a whole recording ({type(error).__name__}: {reason}): "
+            "delete it and run again"
+        ) from error
+    return Recording(path, texts, metadata)
+
+
+def _starts(sizes: Sequence[int]) -> list[int]:
+    return [*accumulate(sizes, initial=0)]
+
+
+def _to_json(text: Text) -> dict[str, Any]:
+    return {
+        "ids": text.ids,
+        "notebook": [text.notebook.start, text.notebook.stop],
+        "answer": [text.answer.start, text.answer.stop],
+        "fact": [text.fact.start, text.fact.stop] if text.fact else None,
+    }
+
+
+def _from_json(item: dict[str, Any]) -> Text:
+    fact = range(*item["fact"]) if item["fact"] else None
+    return Text(tuple(item["ids"]), range(*item["notebook"]), range(*item["answer"]), fact)

@@ -1,0 +1,331 @@
+"""A transformers model whose parts have their weights only while they are used.
+
+The mathematics is transformers' own: embedding, decoder layer, norm and head are called whole;
+only attention over the texts of a token tree is this project's (engine.attention). Parameters lie
+on the meta device, without data, and are filled while they are used.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stillknows.engine.attention import TREE_PARTS, group_texts, use_tree_attention
+from stillknows.engine.prefetch import LayerPrefetcher
+from stillknows.engine.token_tree import TokenTree
+from stillknows.models.families import Family
+from stillknows.models.reader import Checkpoint, empty_model, tied_tensors
+from stillknows.models.rope import refuse_long
+
+# What the unpatched run leaves of a layer: its input, and the components that can be patched.
+INPUTS = "inputs"
+COEFFICIENTS = "coefficients"  # the input of the MLP's down projection
+ATTENTION = "attention"  # the attention's output
+RESIDUAL = "residual"  # the layer's output
+
+
+@dataclass(frozen=True)
+class LayerInputs:
+    """What the decoder layers are given for one token tree.
+
+    Attributes:
+        hidden: (1, tokens, hidden), the first layer's input.
+        arguments: per layer, the keyword arguments beside the hidden state (mask, rotary tables,
+            ...). They are made for one row and broadcast over any number of rows.
+    """
+
+    hidden: Tensor
+    arguments: list[dict[str, Any]]
+
+
+class StreamedModel:
+    """The model of one checkpoint, with the weights of one part at a time.
+
+    Args:
+        checkpoint: where the weights come from.
+        dtype, device: of the computation.
+        layers_from: a checkpoint of the same shapes; the decoder layers' weights come from there.
+
+    Attributes:
+        model: transformers' own, without weights.
+        layers: its decoder layers, from the lowest up.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        dtype: torch.dtype,
+        device: torch.device,
+        layers_from: Checkpoint | None = None,
+    ) -> None:
+        self.checkpoint = checkpoint
+        self._layers_from = layers_from or checkpoint
+        self.dtype = dtype
+        self.device = device
+        full_precision()
+        self.model: Any = empty_model(checkpoint.config, dtype)
+        use_tree_attention(self.model)
+        self.layers: nn.ModuleList = getattr(self.model.base_model, checkpoint.family.layers)
+        self.n_layers = len(self.layers)
+        # Only buffers have data yet; `to` would fail on the empty parameters.
+        for module in self.model.modules():
+            for name, buffer in module.named_buffers(recurse=False):
+                setattr(module, name, buffer.to(device))
+        # On a CPU, a reading thread would share the cores with the computation.
+        self._prefetcher = (
+            LayerPrefetcher(self._layers_from.read_layer, checkpoint.layers, dtype, device)
+            if device.type == "cuda"
+            else None
+        )
+
+    def stream_layers(self) -> Iterator[tuple[int, "Layer"]]:
+        """The decoder layers from the lowest up; weights stay until the next one is taken."""
+        for index, module in enumerate(self.layers):
+            with filled(module, self._read_layer(index)):
+                yield index, Layer(module, self.checkpoint.family)
+
+    @contextmanager
+    def embedding(self) -> Iterator[Callable[[TokenTree], LayerInputs]]:
+        """Yields a function that makes the layers' inputs of a token tree."""
+        with filled(self.model, self._read_outside(self.model.get_output_embeddings())):
+            yield self._tree_inputs
+
+    @contextmanager
+    def lm_head(self) -> Iterator[Callable[[Tensor], Tensor]]:
+        """Yields a function from the last layer's outputs to (rows, positions, vocabulary) logits.
+
+        The final norm and the head have their weights on the device while the block runs.
+        """
+        with filled(self.model, self._read_outside(self.model.get_input_embeddings())):
+            yield lambda hidden: self._above_layers(self.model, hidden).logits
+
+    @contextmanager
+    def final_norm(self) -> Iterator[Callable[[Tensor], Tensor]]:
+        """Takes the last layer's outputs, (rows, positions, hidden), through the final norm."""
+        ends = self.model.get_input_embeddings(), self.model.get_output_embeddings()
+        with filled(self.model, self._read_outside(*ends)):
+            yield lambda hidden: self._above_layers(self.model.base_model, hidden).last_hidden_state
+
+    def layer_inputs(self, ids: list[int], positions: list[int]) -> LayerInputs:
+        """What each layer is given for one sequence of tokens; no layer computes anything.
+
+        To be called while `embedding` runs.
+
+        Args:
+            ids, positions: of the tokens.
+
+        Raises:
+            StudyError: for a text that is too long (checkpoints.rope).
+        """
+        refuse_long(self.checkpoint.config, max(positions) + 1)
+        hiddens: list[Tensor] = []
+        arguments: list[dict[str, Any]] = []
+
+        def record(hidden: Tensor, **keywords: Any) -> Tensor:
+            hiddens.append(hidden)
+            arguments.append(keywords)
+            return hidden
+
+        with replaced_forwards(self.layers, record):
+            self.model.base_model(
+                input_ids=torch.tensor([ids], device=self.device),
+                position_ids=torch.tensor([positions], device=self.device),
+                use_cache=False,
+            )
+        return LayerInputs(hiddens[0], arguments)
+
+    def _read_layer(self, index: int) -> dict[str, Tensor]:
+        if self._prefetcher is not None:
+            return self._prefetcher.layer(index)
+        self._layers_from.readahead(self._layers_from.layer_names(index + 1))
+        return self._layers_from.read_layer(index, self.dtype, self.device)
+
+    def _read_outside(self, *unused: nn.Module) -> dict[str, Tensor]:
+        """The parameters outside the layers, but for those of the embedding or of the head.
+
+        Args:
+            unused: these; modules, since a tied head's parameter may be the embedding's own.
+        """
+        tied, layers = tied_tensors(self.model), f"{self.checkpoint.layers_path}."
+        names = [
+            f"{path}.{name}"
+            for path, module in self.model.named_modules()
+            if module not in unused and not path.startswith(layers)
+            for name, _ in module.named_parameters(recurse=False)
+        ]
+        sources = {name: tied.get(name, name) for name in names}  # the name that the files have
+        tensors = self.checkpoint.read(set(sources.values()), self.dtype, self.device)
+        return {name: tensors[source] for name, source in sources.items()}
+
+    def _tree_inputs(self, tree: TokenTree) -> LayerInputs:
+        """What each layer is given for a token tree.
+
+        Rotary tables are made for the tree's positions. The mask is the model's own for one plain
+        sequence, with its positions permuted to the tree's.
+        """
+        inputs = self.layer_inputs([*tree.ids], tree.positions)
+        length = max(tree.positions) + 1
+        # The ids do not matter here, only how many there are.
+        plain = self.layer_inputs([tree.ids[0]] * length, [*range(length)])
+        parts = group_texts(tree.parts, self.device)
+        masks: dict[int, Tensor] = {}  # layers that share a mask share the tree's
+        for arguments, plain_arguments in zip(inputs.arguments, plain.arguments, strict=True):
+            mask = plain_arguments["attention_mask"]
+            if id(mask) not in masks:
+                masks[id(mask)] = tree.mask(mask).to(self.device)
+            arguments["attention_mask"] = masks[id(mask)]
+            arguments[TREE_PARTS] = parts
+        return inputs
+
+    def _above_layers(self, model: Any, hidden: Tensor) -> Any:
+        """What a model, or its base, makes of the last layer's outputs with its own forward."""
+        # The layers return `hidden`, whatever they are given.
+        with replaced_forwards(self.layers, lambda *_args, **_keywords: hidden):
+            return model(inputs_embeds=hidden, use_cache=False)
+
+
+class Layer:
+    """One decoder layer with its weights in place."""
+
+    def __init__(self, module: nn.Module, family: Family) -> None:
+        self.module = module
+        self.attention = module.get_submodule(family.attention)
+        self.mlp = module.get_submodule(family.mlp)
+        self.down: Any = self.mlp.get_submodule(family.down)
+        self._family = family
+
+    def __call__(
+        self, hidden: Tensor, arguments: Mapping[str, Any], mlp_at: list[int] | None = None
+    ) -> Tensor:
+        """(rows, tokens, hidden) in and out.
+
+        Args:
+            mlp_at: the only positions whose output is read, as in the top layer; the MLP, or what
+                stands in for it, runs at these. An MLP sees one position at a time, so nothing
+                changes there; the output at other positions means nothing. None: all.
+        """
+        modules = {}
+        if mlp_at is not None:
+            mlp = self.module.get_submodule(self._family.mlp)
+            modules[self._family.mlp] = MLPAtPositions(mlp_at, mlp)
+        with replaced(self.module, modules):
+            output: Tensor = self.module(hidden, **arguments)
+        return output
+
+    @contextmanager
+    def capture(self) -> Iterator[dict[str, Tensor]]:
+        """A context in which a run of one row leaves its input and the three components.
+
+        Each is (1, tokens, width); where the MLP runs at some positions only, coefficients are of
+        these, and the residual stream means nothing elsewhere.
+        """
+        states: dict[str, Tensor] = {}
+
+        def keep(component: str, tensor: Tensor) -> None:
+            states[component] = tensor
+
+        hooks = [
+            self.module.register_forward_pre_hook(lambda _, inputs: keep(INPUTS, inputs[0])),
+            self.attention.register_forward_hook(lambda _, _in, out: keep(ATTENTION, out[0])),
+            self.down.register_forward_pre_hook(lambda _, inputs: keep(COEFFICIENTS, inputs[0])),
+            self.module.register_forward_hook(lambda _, _in, out: keep(RESIDUAL, out)),
+        ]
+        try:
+            yield states
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def patched(self, states: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+        """A context in which the layer has given states, for any number of rows of one tree.
+
+        The module that would compute them is not run: a constant takes its place.
+
+        Args:
+            states: the attention's output, (1, tokens, hidden), and the coefficients where the MLP
+                runs, (1, tokens, coefficients); either, both or neither.
+        """
+        modules = {}
+        if COEFFICIENTS in states:
+            modules[self._family.mlp] = ConstantOutput(self.down(states[COEFFICIENTS]))
+        if ATTENTION in states:
+            modules[self._family.attention] = ConstantOutput((states[ATTENTION], None))
+        return replaced(self.module, modules)
+
+    def with_weights(self, tensors: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+        """A context in which tensors are the layer's parameters of these names."""
+        return filled(self.module, tensors)
+
+
+class ConstantOutput(nn.Module):
+    """Takes a module's place: whatever it is given, it returns one output.
+
+    Args:
+        output: its tensors have one row, so they broadcast over any number of rows.
+    """
+
+    def __init__(self, output: Any) -> None:
+        super().__init__()
+        self.output = output
+
+    def forward(self, *_inputs: object, **_arguments: object) -> Any:
+        return self.output
+
+
+class MLPAtPositions(nn.Module):
+    """Runs an MLP at some positions; its output is zero at the others."""
+
+    def __init__(self, indices: list[int], mlp: nn.Module) -> None:
+        super().__init__()
+        self.indices = indices
+        self.mlp = mlp
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        output = torch.zeros_like(hidden)
+        output[:, self.indices] = self.mlp(hidden[:, self.indices])
+        return output
+
+
+def full_precision() -> None:
+    """Process settings: GPUs multiply float32 without TF32, and sum 16-bit products in float32."""
+    products = torch.backends.cuda.matmul
+    products.fp32_precision = "ieee"
+    products.allow_bf16_reduced_precision_reduction = False
+    products.allow_fp16_reduced_precision_reduction = False
+
+
+def filled(module: nn.Module, tensors: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+    """A context in which tensors are a module's parameters of these names."""
+    parameters = {name: nn.Parameter(t, requires_grad=False) for name, t in tensors.items()}
+    return replaced(module, parameters)
+
+
+@contextmanager
+def replaced(module: nn.Module, attributes: Mapping[str, Any]) -> Iterator[None]:
+    """Replace parameters or submodules of these names while the block runs."""
+    former = []
+    for name, attribute in attributes.items():
+        path, _, leaf = name.rpartition(".")
+        owner = module.get_submodule(path)
+        former.append((owner, leaf, getattr(owner, leaf)))
+        setattr(owner, leaf, attribute)
+    try:
+        yield
+    finally:
+        for owner, leaf, attribute in former:
+            setattr(owner, leaf, attribute)
+
+
+@contextmanager
+def replaced_forwards(modules: nn.ModuleList, forward: Callable[..., Tensor]) -> Iterator[None]:
+    """Replace modules' forwards while the block runs; their other attributes stay readable."""
+    for module in modules:
+        module.forward = forward
+    try:
+        yield
+    finally:
+        for module in modules:
+            del module.forward

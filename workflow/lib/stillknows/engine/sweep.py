@@ -1,0 +1,180 @@
+"""The sweep: every window of one or more experiments while the host's layers are read once.
+
+Below its window a patched run equals the unpatched run, so it starts at its window, from that run's
+hidden state. Windows that start at the same layer are one row of a batch until the shorter one
+ends. At each layer, the unpatched run passes first; then, donor by donor, the runs past their
+window, and the rows inside a window, with the layer patched. Above the last layer, all runs are
+compared with the original's logits.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stillknows.engine.micro_batches import POSITIONS_PER_CALL, TOKENS_PER_CALL, MicroBatches
+from stillknows.engine.patches import Donor, LayerRange
+from stillknows.engine.recording import Recording
+from stillknows.engine.runs import TreeLayers, UnpatchedRun
+from stillknows.engine.scores import OriginalLogits, Scores
+from stillknows.engine.streamed_model import INPUTS, RESIDUAL, Layer, StreamedModel
+from stillknows.engine.token_tree import TokenTree
+
+log = logging.getLogger("stillknows")
+
+
+@dataclass(frozen=True)
+class Swept:
+    """The scores of a sweep.
+
+    Attributes:
+        unpatched: per text, of the host as it is.
+        patched: per donor, by the window's first and last layer, per text.
+    """
+
+    unpatched: list[Scores]
+    patched: list[dict[LayerRange, list[Scores]]]
+
+
+@torch.inference_mode()
+def sweep(host: StreamedModel, donors: Sequence[Donor], compared: Recording) -> Swept:
+    """Patch each donor into the host at each of its windows, and compare with the original.
+
+    The unpatched run is shared. No run of one donor passes a layer in one batch with another
+    donor's, so a further donor changes no bit of the others' scores while the memory lasts.
+
+    Args:
+        host: the model that runs.
+        donors: what is patched in, and where; each has a token tree for each one of `compared`.
+        compared: the original's recording of the texts, for its logits.
+    """
+    calls = MicroBatches(TOKENS_PER_CALL)
+    with host.embedding() as embed:
+        layers_of = {
+            tree: TreeLayers(embed(tree), calls, tree.compared(compared.texts))
+            for tree in {*compared.trees, *(tree for donor in donors for tree in donor.trees)}
+        }
+    unpatched = UnpatchedRun([layers_of[tree] for tree in compared.trees])
+    runs = [DonorRuns(donor, layers_of) for donor in donors]
+    for index, layer in host.stream_layers():
+        captured = unpatched.pass_layer(index, layer)
+        for donor_runs in runs:
+            donor_runs.pass_layer(index, layer, captured)
+        log.info(
+            "layer %d of %d: %d rows in a window, %d runs finished",
+            *(index + 1, host.n_layers, sum(len(donor_runs.live[0]) for donor_runs in runs)),
+            sum(len(donor_runs.finished[0]) for donor_runs in runs),
+        )
+    return compare(host, unpatched, runs, compared)
+
+
+class DonorRuns:
+    """All runs of one donor, between two layers.
+
+    Attributes:
+        live: per token tree, the rows inside a window, by its first layer.
+        finished: per token tree, the runs past their window, by their patched layers.
+    """
+
+    def __init__(self, donor: Donor, layers_of: Mapping[TokenTree, TreeLayers]) -> None:
+        self.donor = donor
+        self.trees = [layers_of[tree] for tree in donor.trees]
+        self.live: list[dict[int, Tensor]] = [{} for _ in self.trees]
+        self.finished: list[dict[LayerRange, Tensor]] = [{} for _ in self.trees]
+        self._ranges = sorted({donor.patched_layers(window) for window in donor.windows})
+        self._last = dict(self._ranges)  # by first layer: where its longest window ends
+
+    def pass_layer(
+        self, index: int, layer: Layer, captured: Sequence[Mapping[str, Tensor]]
+    ) -> None:
+        """Take all runs through a layer that the unpatched run has just passed.
+
+        Args:
+            captured: per tree of the unpatched run, what `Layer.capture` kept of it.
+        """
+        for tree, finished in zip(self.trees, self.finished, strict=True):
+            tree.pass_layer(index, layer, finished)
+        if index in self._last or any(self.live):
+            with self.donor.patched_weights(layer, index):
+                for number, kept in enumerate(captured):
+                    self._pass_patched(index, layer, number, self.donor.on_own_tree(kept, number))
+
+    def _pass_patched(
+        self, index: int, layer: Layer, number: int, captured: Mapping[str, Tensor]
+    ) -> None:
+        """Take the rows of one tree that are inside a window through a layer."""
+        tree, live, experiment = self.trees[number], self.live[number], self.donor.experiment
+        states = self.donor.states(index, number, captured, tree.mlp_at(index))
+        if live:
+            with layer.patched(states):
+                tree.pass_layer(index, layer, live)
+        if index in self._last and RESIDUAL in states:
+            live[index] = states[RESIDUAL]
+        elif index in self._last:
+            # Their input is the unpatched run's, and so is whatever the patch does not change.
+            unchanged = {component: captured[component] for component in experiment.unchanged}
+            starting = {index: captured[INPUTS]}
+            with layer.patched(unchanged | states):
+                tree.pass_layer(index, layer, starting)
+            live |= starting
+        ends = [(first, last) for first, last in self._ranges if last == index]
+        self.finished[number] |= {window: live[window[0]] for window in ends}
+        self.live[number] = {first: row for first, row in live.items() if self._last[first] > index}
+
+
+def compare(
+    host: StreamedModel, unpatched: UnpatchedRun, runs: Sequence[DonorRuns], compared: Recording
+) -> Swept:
+    """Score all runs above the last layer against the original's logits."""
+    calls = MicroBatches(POSITIONS_PER_CALL)
+    unpatched_scores: list[Scores] = []
+    patched: list[dict[LayerRange, list[Scores]]] = [{} for _ in runs]
+    with host.lm_head() as head:
+        for number, tree in enumerate(compared.trees):  # which have the texts in their order
+            originals = [compared.original_logits(text, host.device) for text in tree.texts]
+            row = {None: unpatched.outputs()[number]}
+            unpatched_scores += score(head, row, originals, calls)[None]
+            for donor_runs, scores in zip(runs, patched, strict=True):
+                tree_layers = donor_runs.trees[number]
+                rows = {
+                    window: tree_layers.outputs(row)
+                    for window, row in donor_runs.finished[number].items()
+                }
+                for window, text_scores in score(head, rows, originals, calls).items():
+                    scores.setdefault(window, []).extend(text_scores)
+    by_window = [
+        {(w.first, w.last): scores[donor.patched_layers(w)] for w in donor.windows}
+        for donor, scores in zip([run.donor for run in runs], patched, strict=True)
+    ]
+    return Swept(unpatched_scores, by_window)
+
+
+def score(
+    head: Callable[[Tensor], Tensor],
+    rows: Mapping[Any, Tensor],
+    originals: Sequence[OriginalLogits],
+    calls: MicroBatches,
+) -> dict[Any, list[Scores]]:
+    """Each row's scores, text by text.
+
+    Args:
+        rows: (1, compared positions of all texts, hidden) each.
+        originals: the original's logits of each text, in the order of the positions.
+    """
+    counts = [len(original.logits) for original in originals]
+    scores: dict[Any, list[Scores]] = {}
+
+    def score_batch(batch: Tensor) -> list[list[Scores]]:
+        # One text and run at a time: the original's logits of a text stay in the processor's cache
+        # from run to run.
+        parts = zip(originals, head(batch).split(counts, dim=1), strict=True)
+        return [[original.score(logits) for logits in part] for original, part in parts]
+
+    keys = iter(rows)
+    for by_text in calls(score_batch, [*rows.values()]):
+        for row_scores in zip(*by_text, strict=True):
+            scores[next(keys)] = [*row_scores]
+    return scores

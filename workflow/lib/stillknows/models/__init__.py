@@ -1,0 +1,1 @@
+"""Checkpoints: find, download, verify, read, convert, merge adapters; how their weights differ."""

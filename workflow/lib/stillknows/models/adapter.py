@@ -1,0 +1,144 @@
+"""LoRA adapters: folders of a few matrices that change an original, merged into a checkpoint once.
+
+peft loads and merges them. Some adapters cannot be merged, such as one of a tied embedding, and
+peft does not notice: what the merged model computes is compared with the adapter's own logits.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from torch import Tensor
+
+from stillknows.errors import StudyError, any_error_in_one_line
+from stillknows.files import read_json_object
+from stillknows.models.manifest import Manifest
+from stillknows.models.reader import Checkpoint, load_model, open_weights, tied_tensors
+from stillknows.models.tokenizer import TOKENIZER_CONFIG, load_tokenizer
+from stillknows.models.weight_files import ADAPTER_CONFIG
+
+log = logging.getLogger("stillknows")
+WEIGHTS = "adapter_model.safetensors"
+_TOKENS = 32  # of the text whose logits are compared
+# How far the merged model's logits may be from the adapter's, as a share of their size (root mean
+# squares): merged weights are rounded to 24, 11 or 8 bits.
+_ROUNDING = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
+_MERGE_YOURSELF = "merge the adapter yourself and name the whole checkpoint's folder"
+# Keys of adapter_config.json that are not supported: why, and what to do.
+_UNSUPPORTED = {
+    # peft would import whatever module megatron_core names.
+    "megatron_config": f"adapters of Megatron's layers are not supported: {_MERGE_YOURSELF}",
+    "layer_replication": "it repeats layers, so the copy's would not be the original's: use an "
+    "adapter without it",
+}
+
+
+def merge_adapter(adapter: Path, original: Manifest, folder: Path) -> None:
+    """Write an original with an adapter merged into it as a checkpoint of its own.
+
+    In the original's dtype; with the adapter's tokenizer, or the original's where it brings none.
+
+    Raises:
+        StudyError: for another kind than LoRA; for weights that are missing or do not fit; and if
+            the merged model's logits are not the adapter's own, within rounding.
+    """
+    config = _read_config(adapter)
+    path = adapter / WEIGHTS
+    if not path.is_file():
+        raise StudyError(
+            f"{adapter} has {ADAPTER_CONFIG} but no {WEIGHTS} (pickled weights are never read); "
+            f"if it is a whole checkpoint, remove {ADAPTER_CONFIG}"
+        )
+    with open_weights(path) as weights:
+        tensors = {name: weights.get_tensor(name) for name in list(weights.keys())}
+    _warn_of_another_base(config, original)
+    dtype: torch.dtype = getattr(torch, original.dtype)
+    model = load_model(Checkpoint(original.folder), dtype, torch.device("cpu"))
+    misfit = f"{adapter} does not fit {original.label} ({original.source})"
+    _merged(model, config, tensors, misfit).save_pretrained(folder)
+    has_tokenizer = (adapter / TOKENIZER_CONFIG).is_file()
+    load_tokenizer(adapter if has_tokenizer else original.folder).save_pretrained(folder)
+    log.info("merged %d tensors of %s into %s", len(tensors), adapter, original.label)
+
+
+def _read_config(adapter: Path) -> dict[str, Any]:
+    """adapter_config.json of a LoRA adapter that names no Python code."""
+    path = adapter / ADAPTER_CONFIG
+    config = read_json_object(path)
+    if config.get("peft_type") != "LORA":
+        raise StudyError(
+            f"{path}: peft_type is {config.get('peft_type')!r}; only LORA adapters are merged "
+            f"here: {_MERGE_YOURSELF}"
+        )
+    for key, problem in _UNSUPPORTED.items():
+        if config.get(key):
+            raise StudyError(f"{path} has a {key}; {problem}")
+    return config
+
+
+def _merged(model: Any, config: dict[str, Any], tensors: dict[str, Tensor], misfit: str) -> Any:
+    """The model with the adapter's product added to its weights; no trace of peft is left in it."""
+    tied = tied_tensors(model)
+    plain = {name: type(_owner(model, name)) for name in {*tied, *tied.values()}}
+    # Only of peft, and of what it makes of a user's files.
+    with any_error_in_one_line(f"{misfit}: {{reason}}"):
+        lora = LoraConfig.from_peft_type(**config)
+        lora.inference_mode = True
+        adapted = PeftModel(model, lora).eval()
+        # Before they are loaded: peft keeps the original's biases where the file has none.
+        needed = get_peft_model_state_dict(adapted, save_embedding_layers=False).keys()
+        _refuse_names(misfit, "lacks {}", sorted(needed - tensors.keys()))
+        loaded: Any = set_peft_model_state_dict(adapted, tensors)
+        _refuse_names(misfit, "contains {} unexpected", loaded.unexpected_keys)
+        if changed := [name for name in plain if type(_owner(model, name)) is not plain[name]]:
+            raise StudyError(
+                f"{misfit}: it changes {changed[0]}, which the original uses as embedding and as "
+                "head, so a merge would change both; train it without embed_tokens and lm_head"
+            )
+        expected = _logits(adapted)
+        merged = adapted.merge_and_unload()
+        difference = _size(_logits(merged) - expected) / _size(expected)
+    if not difference <= _ROUNDING[model.dtype]:  # NaN neither
+        raise StudyError(
+            f"{misfit}: merging it moves the logits by {difference:.2g} of their size, which "
+            f"rounding does not explain (at most {_ROUNDING[model.dtype]:g}), so peft cannot merge "
+            "it; train another one, or save a whole checkpoint with its weights"
+        )
+    return merged
+
+
+def _owner(model: Any, parameter: str) -> Any:
+    return model.get_submodule(parameter.rpartition(".")[0])
+
+
+def _refuse_names(misfit: str, problem: str, names: list[str]) -> None:
+    if names:
+        number = problem.format(len(names))
+        raise StudyError(
+            f"{misfit}: it {number} tensor(s), such as {names[0]}; check "
+            "that it was trained on this model"
+        )
+
+
+@torch.inference_mode()
+def _logits(model: Any) -> Tensor:
+    """The logits of one text of tokens from all of the vocabulary, (tokens, vocabulary)."""
+    ids = torch.linspace(0, model.config.vocab_size - 1, _TOKENS).long()
+    logits: Tensor = model(input_ids=ids[None]).logits[0]
+    return logits.float()
+
+
+def _size(values: Tensor) -> float:
+    return float(values.square().mean().sqrt())
+
+
+def _warn_of_another_base(config: dict[str, Any], original: Manifest) -> None:
+    base = str(config.get("base_model_name_or_path") or "")
+    source = original.source.partition(":")[2]
+    if base and Path(base).name.casefold() != Path(source).name.casefold():
+        log.warning(
+            f"the adapter was trained on {base}, as its config says; it is merged into "
+            f"{original.source}, the table's original of {original.model}"
+        )

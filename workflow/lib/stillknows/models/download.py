@@ -1,0 +1,128 @@
+"""A checkpoint from the hub, by huggingface_hub into its own cache; every hash is compared here."""
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from huggingface_hub import constants, snapshot_download
+from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.utils import WeakFileLock
+from huggingface_hub.utils.sha import git_hash
+
+from stillknows.errors import StudyError
+from stillknows.files import atomic_path, free_bytes, read_json, write_json
+from stillknows.models import hub
+from stillknows.models.hashes import Hashed
+
+log = logging.getLogger("stillknows")
+
+
+class Download(NamedTuple):
+    """A local checkpoint: the snapshot `folder` in the hub's cache, whole and verified."""
+
+    folder: Path
+    commit: str
+    hashes: dict[str, Hashed]  # by the files' paths
+    fetched: list[str]  # names of the files that were not there before this study downloaded them
+
+
+def download(repo: str, revision: str = "", workers: int = 4, note: Path | None = None) -> Download:
+    """Download a checkpoint, or find it in the cache; without the hub, if the cache has all of it.
+
+    Args:
+        revision: a commit, branch or tag; "": the default branch.
+        workers: how many files are downloaded at a time.
+        note: a file in which the next try finds what this one has fetched, should it fail.
+
+    Raises:
+        HubError: if it is not available.
+        StudyError: if a file is damaged, or the disk or its permissions do not allow it.
+    """
+    remote = _remote(repo, revision)
+    at, folder, cache = remote.commit, remote.folder, remote.folder.parents[1]
+    _remove_partials(cache)
+    absent = [file for file in remote.files if not (folder / file.name).exists()]
+    new = [file for file in absent if not (cache / "blobs" / file.etag).exists()]
+    _refuse_full_disk(remote, sum(file.size for file in new))
+    noted = read_json(note).get(str(folder), []) if note and note.exists() else []
+    fetched = sorted({*noted, *(file.name for file in new)})
+    if note:
+        write_json(note, {str(folder): fetched})
+    with hub.one_line(repo, revision):
+        if names := [file.name for file in absent]:
+            snapshot_download(repo, revision=at, allow_patterns=names, max_workers=workers)
+        hashes = _verify(remote, workers)
+    if revision != at:
+        # For other programs, and for us without the hub. A cache of others may be read-only.
+        with suppress(OSError), atomic_path(cache / "refs" / (revision or "main")) as ref:
+            ref.write_text(at)
+    return Download(folder, at, hashes, fetched)
+
+
+def _remote(repo: str, revision: str) -> hub.RemoteCheckpoint:
+    """What the hub has, or the cache, if that is whole and the hub does not answer."""
+    try:
+        return hub.find(repo, revision)
+    except hub.HubError as error:
+        if error.status in ("unreachable", "busy"):
+            with suppress(LocalEntryNotFoundError, hub.HubError):
+                cached = _cached(repo, revision)
+                log.warning("%s; using commit %s from the cache", error, cached.commit)
+                return cached
+        raise
+
+
+def _cached(repo: str, revision: str) -> hub.RemoteCheckpoint:
+    """As `hub.find`, from links in the cache alone: they point to blobs named by their hashes."""
+    small, at = list(hub.SMALL_FILES), revision or None
+    folder = Path(snapshot_download(repo, revision=at, allow_patterns=small, local_files_only=True))
+    links = {path.name: path for path in folder.iterdir() if path.is_symlink()}
+    files = [
+        hub.RemoteFile(name, links[name].stat().st_size, links[name].readlink().name)
+        for name in hub.needed(repo, links)
+    ]
+    return hub.RemoteCheckpoint(repo, folder.name, gated=False, files=files)
+
+
+def _remove_partials(cache: Path) -> None:
+    """Remove what killed downloads have left: whoever still downloads a file holds its lock."""
+    for partial in cache.glob("blobs/*.incomplete"):
+        lock = cache.parent / ".locks" / cache.name / f"{partial.name.partition('.')[0]}.lock"
+        with suppress(OSError), WeakFileLock(lock, timeout=0.1):
+            partial.unlink(missing_ok=True)
+
+
+def _refuse_full_disk(remote: hub.RemoteCheckpoint, needed: int) -> None:
+    """The library only warns, file by file."""
+    cache = constants.HF_HUB_CACHE
+    size, free = needed / 1e6, free_bytes(Path(cache)) / 1e6
+    log.info("%s: %d files, %.1f MB to be downloaded", remote, len(remote.files), size)
+    if size > free:
+        raise StudyError(
+            f"{remote} needs {size:.1f} MB more, but {cache} has {free:.1f} MB free: free some "
+            "disk space, or set HF_HOME to another folder"
+        )
+
+
+def _verify(remote: hub.RemoteCheckpoint, workers: int) -> dict[str, Hashed]:
+    """The hashes of all files; damaged ones are removed, so that the next try downloads them."""
+    paths = [remote.folder / file.name for file in remote.files]
+    with ThreadPoolExecutor(workers) as pool:
+        hashes = dict(zip(map(str, paths), pool.map(Hashed.of, paths), strict=True))
+    damaged = []
+    for path, file in zip(paths, remote.files, strict=True):
+        is_large = len(file.etag) == 64
+        etag = hashes[str(path)].sha256 if is_large else git_hash(path.read_bytes())
+        if etag != file.etag:
+            damaged.append(f"{file.name} (its hash is {etag}, the hub lists {file.etag})")
+            path.unlink()
+            (remote.folder.parents[1] / "blobs" / file.etag).unlink(missing_ok=True)
+    if damaged:
+        raise StudyError(
+            f"{remote}: damaged, and removed: {', '.join(damaged)}; run again; if this "
+            "repeats, run without a mirror or proxy, or ask the repository's owner"
+        )
+    log.info("%s: the hashes of all files are right", remote)
+    return hashes

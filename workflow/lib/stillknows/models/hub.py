@@ -1,0 +1,188 @@
+"""What a repository on the hub contains, or in one line why it is not available.
+
+Safetensors only: no pickle, no code. Token, endpoint and folders are those of huggingface_hub:
+HF_TOKEN or the hub's own token file, HF_ENDPOINT, HF_HOME.
+"""
+
+import os
+import re
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from huggingface_hub import HfApi, constants, errors, get_token, hf_hub_download
+from huggingface_hub.file_download import repo_folder_name
+from huggingface_hub.utils import disable_progress_bars, logging
+
+from stillknows.errors import StudyError
+from stillknows.files import read_json_object
+from stillknows.models.weight_files import INDEX, SINGLE
+
+CONFIG = "config.json"
+SMALL_FILES = (
+    CONFIG,
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+)
+_SHARD = re.compile(r"[^/]+-\d+-of-(\d+)\.safetensors")
+_NOT_A_HUB = "the response is not from a Hugging Face Hub: a login page or a proxy?"
+# What an exception means, by its name: the status, and the reason if there is more to say.
+_MEANINGS = {
+    "GatedRepoError": ("gated", ""),
+    "RevisionNotFoundError": ("revision_gone", ""),
+    "RepositoryNotFoundError": ("gone", ""),
+    "DisabledRepoError": ("gone", ""),
+    "UnicodeEncodeError": ("bad_token", ""),  # a token that cannot be sent in a header
+    "LocalProtocolError": ("bad_token", ""),
+    "ConnectError": ("unreachable", "no connection"),
+    "JSONDecodeError": ("unreachable", _NOT_A_HUB),
+    "FileMetadataError": ("unreachable", _NOT_A_HUB),
+    "OfflineModeIsEnabled": ("unreachable", "HF_HUB_OFFLINE is set"),
+    "OSError": ("unreachable", "a file is shorter than announced"),
+}
+_MESSAGES = {
+    "gated": "gated, and {token}; accept its terms on {page} and set HF_TOKEN to that "
+    "account's token",
+    "bad_token": "the hub refuses the current token; set HF_TOKEN to a valid one that may read; "
+    "public models need none (unset HF_TOKEN, or `hf auth logout`)",
+    "gone": "private or gone: the hub does not say which ({reason}); check the name on {page}, or "
+    "set HF_TOKEN to a token that may read it",
+    "revision_gone": "there is no such revision; choose one on {page}/commits/main",
+    "unreachable": "the hub at {hub} cannot be reached ({reason}); check the network, its proxy "
+    "and HF_ENDPOINT, then run again: finished files are kept",
+    "busy": "the hub is busy ({reason}); run again later: finished files are kept",
+}
+
+disable_progress_bars()  # unreadable in a job's log
+logging.set_verbosity_error()  # the library's warnings contain signed addresses
+# The library's store of files that repositories share would keep the bytes of removed checkpoints.
+constants.HF_HUB_DISABLE_SHARED_BLOBS = True
+
+
+class HubError(StudyError):
+    """`status`: gated, bad_token, gone, revision_gone, unreachable, busy or no_safetensors."""
+
+    def __init__(self, status: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class RemoteFile(NamedTuple):
+    """A file as the hub lists it; size in bytes."""
+
+    name: str
+    size: int
+    etag: str  # the sha256 of a large file, git's blob id of a small one; its name in the cache
+
+
+class RemoteCheckpoint(NamedTuple):
+    """A repository at one commit (40 hexadecimal digits); `files` are the needed ones only."""
+
+    repo: str
+    commit: str
+    gated: bool
+    files: list[RemoteFile]
+
+    @property
+    def folder(self) -> Path:
+        """Its snapshot in the hub's cache: links into the repository's folder of blobs."""
+        cache = repo_folder_name(repo_id=self.repo, repo_type="model")
+        return Path(constants.HF_HUB_CACHE).absolute() / cache / "snapshots" / self.commit
+
+    def __str__(self) -> str:
+        return f"hub:{self.repo} at {self.commit}"
+
+
+def find(repo: str, revision: str = "") -> RemoteCheckpoint:
+    """Ask the hub for a repository; at a commit, branch or tag, or at its default branch.
+
+    Raises:
+        HubError: if it is not available, or contains no complete safetensors.
+        StudyError: if `repo` is no repository's name, or the mirror lists no sizes and hashes.
+    """
+    at, seconds = revision or None, constants.HF_HUB_DOWNLOAD_TIMEOUT
+    with one_line(repo, revision):
+        info = HfApi().model_info(repo, revision=at, timeout=seconds, files_metadata=True)
+    listed = {file.rfilename: file for file in info.siblings or []}
+    files = []
+    for file in (listed[name] for name in needed(repo, listed)):
+        if info.sha is None or file.size is None or file.blob_id is None:
+            raise StudyError(
+                f"hub:{repo}: {constants.ENDPOINT} does not list sizes and hashes of files; use "
+                "another mirror, or none (unset HF_ENDPOINT)"
+            )
+        etag = file.lfs.sha256 if file.lfs else file.blob_id
+        files.append(RemoteFile(file.rfilename, file.size, etag))
+    return RemoteCheckpoint(repo, str(info.sha), bool(info.gated), files)
+
+
+def needed(repo: str, names: Collection[str]) -> list[str]:
+    """The names of a checkpoint's files; as in transformers, one file of weights beats shards."""
+    shards = {name: int(match[1]) for name in sorted(names) if (match := _SHARD.fullmatch(name))}
+    weights = [SINGLE] if SINGLE in names else [INDEX, *shards]
+    complete = SINGLE in names or len(shards) >= max(shards.values(), default=1)
+    if not complete or not {CONFIG, *weights} <= set(names):
+        raise HubError(
+            "no_safetensors",
+            f"hub:{repo} lacks a file: config.json, and either model.safetensors or all shards and "
+            "their index, are needed; pickled weights (.bin) are never read: ask its "
+            "owner to convert them, or convert them yourself and name the folder as path:",
+        )
+    return [name for name in SMALL_FILES if name in names] + weights
+
+
+def read_config(remote: RemoteCheckpoint) -> dict[str, Any]:
+    """The repository's config.json; nothing is kept on the disk.
+
+    A HubError if it may not be read: gated repositories show their lists of files, but no file.
+    """
+    with TemporaryDirectory() as folder, one_line(remote.repo, remote.commit):
+        path = hf_hub_download(remote.repo, CONFIG, revision=remote.commit, cache_dir=folder)
+        try:
+            return read_json_object(Path(path))
+        except StudyError:  # names the temporary file
+            raise StudyError(f"hub:{remote.repo}: {CONFIG} is not a JSON object") from None
+
+
+@contextmanager
+def one_line(repo: str, revision: str) -> Iterator[None]:
+    """Turn what the library raises into one line.
+
+    Its exceptions are neither chained nor quoted: they contain signed addresses and the token.
+    """
+    try:
+        yield
+    except errors.HFValidationError:
+        raise StudyError(f"hub:{repo} is not a repository; write hub:OWNER/NAME") from None
+    except (errors.HTTPError, OSError, RuntimeError, ValueError) as error:
+        hidden = error.__cause__ if isinstance(error, errors.LocalEntryNotFoundError) else None
+        raise _explained(hidden or error, repo, revision) from None
+
+
+def _explained(error: BaseException, repo: str, revision: str) -> StudyError:
+    if number := getattr(error, "errno", None):
+        return StudyError(
+            f"hub:{repo}: {os.strerror(number)} in {constants.HF_HUB_CACHE}; finished files are "
+            "kept: set HF_HOME to a folder of your own with enough space, and run again"
+        )
+    kind, hub = type(error).__name__, constants.ENDPOINT
+    status, reason = _MEANINGS.get(kind, ("unreachable", kind))
+    if isinstance(error, errors.HfHubHTTPError):
+        code = error.response.status_code
+        reason = f"it answers {code}"
+        if kind not in _MEANINGS:
+            is_busy = code in (408, 429) or code >= 500
+            status = "bad_token" if code in (401, 403) else "busy" if is_busy else "gone"
+    token = "the current token does not grant access" if get_token() else "there is no token"
+    message = _MESSAGES[status].format(page=f"{hub}/{repo}", hub=hub, reason=reason, token=token)
+    return HubError(status, f"hub:{repo}{f' at {revision}' if revision else ''}: {message}")

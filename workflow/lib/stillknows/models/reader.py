@@ -1,0 +1,265 @@
+"""Weights read tensor by tensor from safetensors: the layer interface that the engine stands on."""
+
+import copy
+import functools
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import init_empty_weights
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, GenerationConfig
+from transformers.initialization import no_init_weights
+
+from stillknows.errors import StudyError, used_by_transformers
+from stillknows.files import read_json_object
+from stillknows.models import olmo_legacy
+from stillknows.models.families import LAYER_PARTS, Family, LayerPart, family_of
+from stillknows.models.model_config import CONFIG, OLMO_LEGACY, read_config
+from stillknows.models.olmo_legacy import StoredAt
+from stillknows.models.readahead import readahead
+from stillknows.models.weight_files import weight_files
+
+GENERATION = "generation_config.json"
+# As safetensors writes them.
+FLOATS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A tensor as a file's header describes it; the dtype in safetensors' words, e.g. "BF16"."""
+
+    file: Path
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class Checkpoint:
+    """A folder in transformers' format or in legacy OLMo's, opened: its weights are not read yet.
+
+    Parameters go by the names that transformers gives them, whatever the files call them.
+
+    Attributes:
+        config: the transformers config. Where config.json does not say the dtype, it is the one
+            that holds the values of all stored tensors.
+        format: "transformers" or "olmo-legacy".
+        stored: the tensors of the files by their names there; buffers are left out.
+        stored_at: where each parameter is stored in the files, by its name.
+        files, shapes: of each parameter that is there, its safetensors file and its shape.
+
+    Raises:
+        StudyError: if the config describes no known model, or the files do not hold whole
+            tensors in a number format that is supported.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config, self.format = read_config(folder)
+        self.family: Family = family_of(self.config.model_type)
+        self.stored = {
+            name: stored
+            for name, stored in _read_headers(folder).items()
+            if not re.fullmatch(self.family.buffers, name)
+        }
+        self._refuse_unsupported()
+        if self.config.dtype is None:
+            dtypes = {FLOATS[stored.dtype] for stored in self.stored.values()}
+            self.config.dtype = functools.reduce(torch.promote_types, dtypes)
+        if self.format == OLMO_LEGACY:
+            self.stored_at = olmo_legacy.stored_at(self.config)
+        else:
+            names = {stored: name for name, stored in self.family.stored.items()}
+            self.stored_at = {names.get(name, name): StoredAt(name) for name in self.stored}
+        present = {name: at for name, at in self.stored_at.items() if at.tensor in self.stored}
+        self.files = {name: self.stored[at.tensor].file for name, at in present.items()}
+        self.shapes = {name: self._shape(at) for name, at in present.items()}
+
+    @property
+    def layers(self) -> int:
+        return int(self.config.num_hidden_layers)
+
+    def read(
+        self,
+        names: Iterable[str],
+        dtype: torch.dtype | None = None,
+        device: torch.device | None = None,
+    ) -> dict[str, Tensor]:
+        """Read parameters by their full names; of a stored tensor only the rows that are theirs.
+
+        Args:
+            dtype, device: of the tensors; None: as saved, on the CPU.
+        """
+        by_file: dict[Path, list[str]] = {}
+        for name in names:
+            by_file.setdefault(self.files[name], []).append(name)
+        tensors = {}
+        # A memory-mapped file counts as resident memory for as long as it is open.
+        for path, members in by_file.items():
+            with open_weights(path) as weights:
+                for name in members:
+                    tensors[name] = _take(weights, self.stored_at[name]).to(device, dtype)
+        return tensors
+
+    def readahead(self, names: Iterable[str]) -> None:
+        """Let the system bring parameters that are there into memory; returns at once."""
+        wanted: dict[Path, set[str]] = {}
+        for name in names:
+            if name in self.files:
+                wanted.setdefault(self.files[name], set()).add(self.stored_at[name].tensor)
+        readahead(wanted)
+
+    def layer_names(self, layer: int, parts: Collection[LayerPart] = LAYER_PARTS) -> list[str]:
+        """The full names of one decoder layer's parameters; none for a layer that is not there.
+
+        Args:
+            parts: which of them.
+        """
+        prefix = self._layer_prefix(layer)
+        return [
+            name
+            for name in self.files
+            if name.startswith(prefix) and self.family.part_of(name.removeprefix(prefix)) in parts
+        ]
+
+    def read_layer(
+        self, layer: int, dtype: torch.dtype | None = None, device: torch.device | None = None
+    ) -> dict[str, Tensor]:
+        """All parameters of one decoder layer, by their names inside that layer."""
+        return self.read_parts(layer, LAYER_PARTS, dtype, device)
+
+    def read_parts(
+        self,
+        layer: int,
+        parts: Collection[LayerPart],
+        dtype: torch.dtype | None = None,
+        device: torch.device | None = None,
+    ) -> dict[str, Tensor]:
+        """Those of some parts of it."""
+        tensors = self.read(self.layer_names(layer, parts), dtype, device)
+        prefix = self._layer_prefix(layer)
+        return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+
+    def read_value_vectors(self, layer: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+        """One layer's value vectors, (hidden, coefficients): the weight of its down projection."""
+        (vectors,) = self.read_parts(layer, ["value_vectors"], dtype, device).values()
+        return vectors
+
+    @property
+    def layers_path(self) -> str:
+        return f"{self.family.base}.{self.family.layers}"
+
+    def _layer_prefix(self, layer: int) -> str:
+        return f"{self.layers_path}.{layer}."
+
+    def where_stored(self, name: str) -> StoredAt:
+        """Where a parameter is stored in the files, or would be if the files had it."""
+        return self.stored_at.get(name, StoredAt(self.family.stored.get(name, name)))
+
+    def _shape(self, at: StoredAt) -> tuple[int, ...]:
+        shape = self.stored[at.tensor].shape
+        return shape if at.rows is None else (at.rows[1] - at.rows[0], *shape[1:])
+
+    def _refuse_unsupported(self) -> None:
+        """Refuse number formats that nothing here computes in, and more layers than tensors."""
+        for name, stored in self.stored.items():
+            if stored.dtype not in FLOATS:
+                raise StudyError(
+                    f"{stored.file}: tensor {name} is stored as {stored.dtype}; supported are "
+                    f"{', '.join(FLOATS)}: save the checkpoint in one of them, dequantised"
+                )
+        if self.layers > len(self.stored):
+            raise StudyError(
+                f"{self.folder / CONFIG} describes a model of {self.layers} layers, but the files "
+                f"hold only {len(self.stored)} tensors; use the config of these weights"
+            )
+
+
+def _read_headers(folder: Path) -> dict[str, Stored]:
+    """All tensors of a checkpoint's files, by their names there."""
+    tensors: dict[str, Stored] = {}
+    for path in weight_files(folder):
+        with open_weights(path) as weights:
+            for name in list(weights.keys()):
+                if name in tensors:
+                    raise StudyError(
+                        f"tensor {name} is stored both in {tensors[name].file} and in {path}; save "
+                        "the checkpoint again in an empty folder"
+                    )
+                header = weights.get_slice(name)
+                tensors[name] = Stored(path, tuple(header.get_shape()), header.get_dtype())
+    return tensors
+
+
+def _take(weights: Any, at: StoredAt) -> Any:
+    if at.rows is None:
+        return weights.get_tensor(at.tensor)
+    return weights.get_slice(at.tensor)[at.rows[0] : at.rows[1]]
+
+
+def open_weights(path: Path) -> Any:
+    """Open a safetensors file for reading, as a context manager."""
+    try:
+        return safe_open(path, framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise StudyError(
+            f"{path} is truncated or not a safetensors file ({error}); download or save it again"
+        ) from None
+
+
+def empty_model(config: Any, dtype: torch.dtype) -> nn.Module:
+    """The transformers model of a config with its parameters on the meta device.
+
+    Buffers (rotary frequencies, embedding scales) are real: no checkpoint holds them. The dtype is
+    given at construction, as from_pretrained does, so that they are not cast; transformers notes it
+    in the config, so the model gets a copy.
+    """
+    with init_empty_weights(include_buffers=False), no_init_weights():
+        model: nn.Module = AutoModelForCausalLM.from_config(
+            copy.deepcopy(config), dtype=dtype, trust_remote_code=False
+        )
+    return model.eval().requires_grad_(False)
+
+
+def load_model(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Any:
+    """The whole transformers model with its weights: in evaluation mode, and it can be trained.
+
+    transformers' from_pretrained reads one format; this function reads both, and every weight from
+    where it is stored, so that none is random. Tied weights are one parameter.
+    """
+    model: Any = empty_model(checkpoint.config, dtype)
+    tied = tied_tensors(model)
+    for name, _ in list(model.named_parameters(remove_duplicate=False)):
+        if name not in tied:
+            owner, _, leaf = name.rpartition(".")
+            # A copy: what was read may be a view of the file.
+            tensor = checkpoint.read([name], dtype, device)[name].clone()
+            setattr(model.get_submodule(owner), leaf, nn.Parameter(tensor))
+    model.tie_weights()
+    generation = read_generation_config(checkpoint.folder)
+    if generation is not None:
+        model.generation_config = generation
+    return model.to(device)
+
+
+def read_generation_config(folder: Path) -> Any:
+    """A checkpoint's generation_config.json as transformers' GenerationConfig, or None."""
+    path = folder / GENERATION
+    if not path.exists():
+        return None
+    ends = read_json_object(path).get("eos_token_id")
+    if any(type(end) is not int for end in (ends if isinstance(ends, list) else [ends or 0])):
+        raise StudyError(
+            f"{path}: eos_token_id is {ends!r}, but must be a token's number or a list of such; "
+            f"use the {GENERATION} that was saved with the weights"
+        )
+    with used_by_transformers(path):
+        return GenerationConfig.from_pretrained(folder)
+
+
+def tied_tensors(model: Any) -> dict[str, str]:
+    """Tensors that no file holds since they are another's: {tied name: name in the file}."""
+    return dict(model.all_tied_weights_keys)

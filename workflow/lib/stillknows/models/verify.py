@@ -1,0 +1,140 @@
+"""Is a checkpoint what its config says? No tensor missing, none unexpected, all of them finite."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+
+from stillknows.errors import StudyError, used_by_transformers
+from stillknows.models.model_config import CONFIG
+from stillknows.models.reader import (
+    Checkpoint,
+    empty_model,
+    open_weights,
+    read_generation_config,
+    tied_tensors,
+)
+
+log = logging.getLogger("stillknows")
+
+_ADVICE = "use the matching config.json or save the checkpoint again"
+
+
+def verify_checkpoint(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
+    """Compare the files' tensors with those that the architecture needs, and look at each value.
+
+    Returns:
+        The shape of every parameter by its name in the model.
+
+    Raises:
+        StudyError: transformers cannot build the model; a tensor is missing, unexpected,
+            of another shape, or holds NaN or infinity; or generation_config.json cannot be read.
+    """
+    with used_by_transformers(checkpoint.folder / CONFIG):
+        model = empty_model(checkpoint.config, torch.float32)
+    tied = tied_tensors(model)
+    expected = {
+        name: tuple(parameter.shape)
+        for name, parameter in model.named_parameters(remove_duplicate=False)
+        if name not in tied
+    }
+    needed, stored = _stored_shapes(checkpoint, expected), checkpoint.stored
+    missing, unexpected = needed.keys() - stored.keys(), stored.keys() - needed.keys()
+    incomplete = "the checkpoint is incomplete: download or save it again"
+    _refuse(checkpoint, "lacks {} tensor(s)", missing, incomplete)
+    _refuse(checkpoint, "contains {} unexpected tensor(s)", unexpected, _ADVICE)
+    for name, shape in needed.items():
+        if stored[name].shape != shape:
+            raise StudyError(
+                f"{checkpoint.folder}: tensor {name} has shape {list(stored[name].shape)}, "
+                f"but its config.json says {list(shape)}; {_ADVICE}"
+            )
+    read_generation_config(checkpoint.folder)
+    for name, tensor in stored.items():
+        with open_weights(tensor.file) as weights:
+            finite = bool(torch.isfinite(weights.get_tensor(name)).all())
+        if not finite:
+            raise StudyError(
+                f"{tensor.file}: tensor {name} holds NaN or infinite values; "
+                "the checkpoint is damaged or its training diverged; use another one"
+            )
+    return expected
+
+
+def _stored_shapes(
+    checkpoint: Checkpoint, parameters: Mapping[str, tuple[int, ...]]
+) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors in the files that hold these parameters.
+
+    One that holds several has the rows of all of them.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, shape in parameters.items():
+        at = checkpoint.where_stored(name)
+        if at.rows is not None:
+            rows = max(at.rows[1], shapes.get(at.tensor, (0,))[0])
+            shape = (rows, *shape[1:])
+        shapes[at.tensor] = shape
+    return shapes
+
+
+def _refuse(checkpoint: Checkpoint, problem: str, names: set[str], advice: str) -> None:
+    if names:
+        first = ", ".join(sorted(names)[:3])
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        raise StudyError(
+            f"{checkpoint.folder} {problem.format(len(names))}: {first}{more}; {advice}"
+        )
+
+
+def refuse_other_shapes(original: Checkpoint, unlearned: Checkpoint) -> None:
+    """Refuse a pair of which one cannot be a fine-tuned copy of the other.
+
+    Embedding and head may have more or fewer rows than the original's: `refuse_unshared_tokens`
+    says whether that matters.
+    """
+    pair = f"{unlearned.folder} is not a fine-tuned copy of {original.folder}"
+    families = [checkpoint.config.model_type for checkpoint in (original, unlearned)]
+    if families[0] != families[1]:
+        raise StudyError(
+            f"{pair}: its family is {families[1]}, not {families[0]}; correct the source of one of "
+            "them in the checkpoints table"
+        )
+    for name in sorted(original.shapes.keys() | unlearned.shapes.keys()):
+        expected, actual = (checkpoint.shapes.get(name, ()) for checkpoint in (original, unlearned))
+        # Outside the layers, embedding and head are the only matrices.
+        in_layers = name.startswith(f"{original.layers_path}.")
+        is_matrix = len(expected) == len(actual) == 2
+        is_resized = is_matrix and not in_layers and expected[1:] == actual[1:]
+        if expected != actual and not is_resized:
+            raise StudyError(
+                f"{pair}: {name} has shape {list(actual) or 'none'}, but "
+                f"{list(expected) or 'none'} in the original; check that the two belong together"
+            )
+
+
+def refuse_unshared_tokens(
+    original: Checkpoint, unlearned: Checkpoint, texts: Iterable[Sequence[int]]
+) -> int:
+    """Refuse a resized vocabulary where that changes what the texts are; return the common rows.
+
+    Rows that only one checkpoint has are harmless as long as no text uses them: what is compared
+    are the logits of the tokens that both have.
+
+    Args:
+        texts: token ids of everything that is read.
+    """
+    rows = [int(checkpoint.config.vocab_size) for checkpoint in (original, unlearned)]
+    highest = max(max(ids) for ids in texts)
+    if highest >= min(rows):
+        raise StudyError(
+            f"{unlearned.folder} has a vocabulary of {rows[1]} rows, {original.folder} of "
+            f"{rows[0]}, and the texts use token {highest}, which only one of them has: resize the "
+            "first to the original's vocabulary, or remove it from the checkpoints table"
+        )
+    if rows[0] != rows[1]:
+        log.info(
+            f"vocabularies of {rows[0]} (original) and {rows[1]} rows: logits are compared over "
+            f"the first {min(rows)}"
+        )
+    return min(rows)

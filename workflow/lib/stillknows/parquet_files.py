@@ -1,0 +1,173 @@
+"""The parquet contracts: what each kind of file holds, and how all are written and read."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stillknows.errors import StudyError
+from stillknows.files import atomic_path
+
+SCHEMA_VERSION = "3"
+
+_KEY = pa.dictionary(pa.int32(), pa.string())
+
+
+def _keys(*names: str) -> list[tuple[str, pa.DataType]]:
+    return [(name, _KEY) for name in names]
+
+
+# One sweep, and tables/krs.parquet: a row per window x question x span x donor.
+SWEEP_SCHEMA = pa.schema(
+    [
+        *_keys("model", "method"),
+        ("origin", _KEY),  # published | trained_here | own
+        *_keys("concept", "concept_name", "experiment"),
+        ("window", _KEY),  # width as a name: sliding_5, suffix, ...
+        ("layer", pa.int32()),  # the window's centre, or a suffix's first layer; from 0
+        ("first_layer", pa.int32()),
+        ("last_layer", pa.int32()),
+        ("question", pa.int32()),  # from 0
+        ("donor", _KEY),  # original; noising: copy; controls: terms.CONTROLS, self
+        ("span", _KEY),  # notebook | answer | fact
+        ("positions", pa.int32()),  # how many were compared
+        ("loss_unlearned", pa.float64()),  # mean squared logit difference to the original
+        ("loss_patched", pa.float64()),
+        # 1 - loss_patched / loss_unlearned; null where the latter is 0, and in noising.
+        ("krs", pa.float64()),
+        # Noising: loss_patched / loss_unlearned, 0 where loss_patched is 0; 1: as far from the
+        # original as the copy is.
+        ("noising_ratio", pa.float64()),
+        ("kl_unlearned", pa.float64()),  # KL(original || model), nats, mean over positions
+        ("kl_patched", pa.float64()),
+        ("top1_unlearned", pa.float64()),  # share of positions whose argmax is the original's
+        ("top1_patched", pa.float64()),
+        ("answer_logprob_original", pa.float64()),  # mean nats per token; null under notebook
+        ("answer_logprob_unlearned", pa.float64()),
+        ("answer_logprob_patched", pa.float64()),
+    ]
+)
+# The original's own answers: a row per question.
+ORIGINAL_SCHEMA = pa.schema(
+    [
+        *_keys("model", "concept", "concept_name"),
+        ("set", _KEY),  # target | completion | unrelated
+        ("question", pa.int32()),  # from 0, within its set
+        ("prompt", pa.string()),  # what the model read
+        ("answer", pa.string()),
+    ]
+)
+# An unlearned model's, beside the original's.
+ANSWER_SCHEMA = pa.schema(
+    [
+        *_keys("model", "method", "origin", "concept", "concept_name", "set"),
+        ("question", pa.int32()),
+        ("prompt", pa.string()),
+        ("experiment", _KEY),  # what was patched; null: nothing
+        ("first_layer", pa.int32()),  # into which layers, both included; null: none
+        ("last_layer", pa.int32()),
+        ("answer_original", pa.string()),
+        ("answer", pa.string()),
+        ("bleu", pa.float64()),  # against the original's answer; null where that is empty
+        ("rouge_l", pa.float64()),
+    ]
+)
+# What became of an unlearned model's weights: a row per component and layer, in this order in
+# tables/weight_changes.csv; and a row of the concept vector.
+ATTENTION_MAPS = ("q", "k", "v", "o")
+MLP_MAPS = ("gate", "up", "down")
+CONCEPT_VECTOR = "concept_vector"
+CHANGES_SCHEMA = pa.schema(
+    [
+        *_keys("model", "origin", "method", "concept", "concept_name", "component"),
+        ("layer", pa.int32()),  # from 0
+        ("relative_change", pa.float64()),  # ||unlearned - original|| / ||original||
+        ("dim", pa.int32()),  # of the concept vector, as the next ones
+        ("cosine", pa.float64()),
+        ("l2", pa.float64()),
+        ("jaccard", pa.float64()),
+    ]
+)
+
+
+def refuse_non_finite(rows: pd.DataFrame, column: str, label: str) -> None:
+    """Refuse rows of a model that does not compute numbers.
+
+    Raises:
+        StudyError: naming the first question whose `column` is NaN or infinite.
+    """
+    broken = rows.loc[~np.isfinite(rows[column]), "question"]
+    if len(broken):
+        raise StudyError(
+            f"{label}: its logits on question {broken.iloc[0]} are not finite numbers: check its "
+            "config.json, or set dtype to float32 or bfloat16"
+        )
+
+
+def write_rows(
+    path: Path, rows: pd.DataFrame, metadata: Mapping[str, str], schema: pa.Schema = SWEEP_SCHEMA
+) -> None:
+    """Write a table in a contract's schema, whole or not at all; None and NaN are null.
+
+    Args:
+        rows: the schema's columns, in any order.
+        metadata: goes into the file's own key-value metadata, beside the schema version.
+
+    Raises:
+        StudyError: if the disk is full; nothing half-written is left.
+    """
+    table = pa.Table.from_pandas(rows[schema.names], schema, preserve_index=False)
+    table = table.replace_schema_metadata({"schema_version": SCHEMA_VERSION, **metadata})
+    with atomic_path(path) as partial:
+        pq.write_table(table, partial)
+
+
+def read_table(path: Path, schema: pa.Schema | None = None) -> pa.Table:
+    """Read a table written by `write_rows`.
+
+    Args:
+        schema: what its columns must be; None: whatever they are.
+
+    Raises:
+        StudyError: if the file is no parquet of this version and schema.
+    """
+    with _readable(path):
+        table = pq.ParquetFile(path).read(use_threads=False)
+    version = metadata_of(table.schema).get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise StudyError(
+            f"{path} has schema version {version}, but this program reads {SCHEMA_VERSION}: "
+            "delete it and run again"
+        )
+    if schema is not None and not table.schema.equals(schema):
+        raise StudyError(
+            f"{path} has other columns than this program writes: delete it and run again"
+        )
+    return table
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The key-value metadata of a parquet file.
+
+    Raises:
+        StudyError: if the file is no parquet.
+    """
+    with _readable(path):
+        return metadata_of(pq.read_schema(path))
+
+
+def metadata_of(schema: pa.Schema) -> dict[str, str]:
+    """The key-value metadata of a schema, as text."""
+    return {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowInvalid, OSError) as error:
+        raise StudyError(f"{path} cannot be read as parquet: delete it and run again") from error

@@ -1,0 +1,69 @@
+"""How the page formats numbers, names and settings."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from stillknows.figures.style import EXPERIMENTS, SHORT_SCORES, SPANS, window_label
+
+MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+NONE = DASH  # where there is no number
+_LABELS = {
+    "krs": "KRS",
+    "null_krs": "KRS null",
+    "bleu": "BLEU",
+    "rouge_l": "ROUGE-L",
+    "l2": "L2",
+    "kl": "KL",
+    "low": "low (95 %)",
+    "high": "high (95 %)",
+}
+
+
+def number(value: float, decimals: int = 2) -> str:
+    """A number with a true minus sign; a dash where there is none."""
+    if value is None or math.isnan(value):
+        return NONE
+    text = f"{value:.{decimals}f}"
+    zero = not text.strip("-0.")
+    return text.lstrip("-") if zero else text.replace("-", MINUS)
+
+
+def with_interval(row: Mapping[str, float]) -> str:
+    """The number `value`, and its interval, `low` and `high`, where it has one."""
+    if math.isnan(row["low"]) or math.isnan(row["high"]):
+        return number(row["value"])
+    return f"{number(row['value'])} [{number(row['low'])}, {number(row['high'])}]"
+
+
+def listed(names: Iterable[str]) -> str:
+    """a; a and b; a, b and c."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """1 concept, 2 concepts."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def label_of(column: str) -> str:
+    """What a table's head calls a column."""
+    return _LABELS.get(column, column.replace("_", " "))
+
+
+def name_of(value: Any) -> str:
+    """What the page calls an experiment, a span or a score; other names stay as they are."""
+    if value in EXPERIMENTS:
+        return EXPERIMENTS[value].label
+    return str(SPANS.get(value) or SHORT_SCORES.get(value, value))
+
+
+def setting(window: str | None, span: str | None, score: str | None) -> str:
+    """What a figure or a chart shows, in words; what does not apply is left out."""
+    parts = [
+        window and window_label(window),
+        span and f"loss over {SPANS[span]}",
+        score and SHORT_SCORES[score],
+    ]
+    return ", ".join(filter(None, parts))

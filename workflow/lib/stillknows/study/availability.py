@@ -1,0 +1,126 @@
+"""Whether checkpoints are available, before anything is downloaded or computed.
+
+The rule preflight looks at all of them; any other run, before its first job, at those that it must
+download. It also downloads removed weights again, if a job of the run needs them.
+"""
+
+import logging
+from collections.abc import Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from stillknows.errors import StudyError
+from stillknows.models import hub
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.models.download import download
+from stillknows.models.families import FAMILIES
+from stillknows.models.hashes import write_hashes
+from stillknows.models.manifest import files_are_present, manifest_if_present
+from stillknows.models.olmo_legacy import is_legacy
+from stillknows.study import preflight
+from stillknows.study.preflight import AVAILABLE, UNAVAILABLE, PreflightRow
+from stillknows.study.products import Products
+from stillknows.study.selection import Missing, all_missing
+from stillknows.study.study import Study
+
+log = logging.getLogger("stillknows")
+_OF_OTHER_KINDS = {
+    "wheel": "comes from the package index",
+    "unlearn": "is trained here",
+    "teach": "is trained here",
+}
+_AGAIN = {
+    "skip": "run the same command again, and the study goes on without them (skip)",
+    "unlearn": "run the same command again, and they are trained here (unlearn)",
+}
+
+
+def look_at(rows: Sequence[CheckpointRow]) -> list[PreflightRow]:
+    """Check each row at its source; of a hub repository, only the config is read."""
+    with ThreadPoolExecutor(8) as pool:  # two small requests each
+        return list(pool.map(_look_at, rows))
+
+
+def _look_at(row: CheckpointRow) -> PreflightRow:
+    result = PreflightRow(*row.key, row.source, row.revision, status="later")
+    if row.kind == "hub":
+        return _on_the_hub(row, result)
+    if row.kind != "path":
+        return result._replace(note=_OF_OTHER_KINDS[row.kind])
+    folder = Path(row.location)
+    if not folder.is_dir():
+        return result._replace(status="missing", note=f"folder {folder} does not exist")
+    sizes = [file.stat().st_size for file in folder.iterdir() if file.is_file()]
+    return result._replace(status=AVAILABLE, files=len(sizes), bytes=sum(sizes), note="in place")
+
+
+def _on_the_hub(row: CheckpointRow, result: PreflightRow) -> PreflightRow:
+    try:
+        remote = hub.find(row.location, row.revision)
+        result = result._replace(commit=remote.commit, gated="yes" if remote.gated else "no")
+        sizes = [file.size for file in remote.files]
+        result = result._replace(files=len(sizes), bytes=sum(sizes))
+        config = hub.read_config(remote)
+    except StudyError as error:
+        return result._replace(status=getattr(error, "status", "unreadable"), note=str(error))
+    family = "olmo" if is_legacy(config) else str(config.get("model_type"))
+    format_ = "olmo-legacy" if is_legacy(config) else "transformers"
+    result = result._replace(status=AVAILABLE, format=format_, family=family)
+    if family in FAMILIES:
+        differs = f"the table says {row.format}; it is read as {format_}"
+        return result._replace(note="" if format_ == row.format else differs)
+    note = f"model family {family!r} is not known; known are {', '.join(sorted(FAMILIES))}"
+    return result._replace(status="unknown_family", note=note)
+
+
+def prepare(study: Study, planned: Set[str]) -> None:
+    """Check what is due, and download removed weights that are needed again.
+
+    Args:
+        planned: the files that the run's jobs will write, finished ones that have changed too.
+
+    Raises:
+        StudyError: naming every checkpoint that is due and unavailable; or if removed weights
+            cannot be downloaded again.
+    """
+    products, due, removed = Products(study), [], []
+    for row in (row for row in study.rows if row.kind == "hub"):
+        path = study.manifest_path(*row.key)
+        manifest = manifest_if_present(path)
+        if manifest is None or manifest.source != row.source:
+            due.append(row)
+        elif not files_are_present(manifest) and not planned.isdisjoint(products.needing(row)):
+            removed.append((row, path, manifest.revision))
+    if due:
+        look_at_due(due, Path(study.config.preflight_csv), study.config.on_missing_checkpoint)
+    for row, path, commit in removed:
+        log.info("%s: its weights were removed but are needed again: downloading them", row.name)
+        # So that no job hashes them again. A job refuses those that differ from the manifest's.
+        write_hashes(Path(path), download(row.location, commit).hashes)
+
+
+def look_at_due(due: Sequence[CheckpointRow], table: Path, on_missing: str) -> None:
+    """Check the rows on which preflight.csv (`table`) is not conclusive, and add them to it.
+
+    A StudyError names every row that is unavailable. If the study continues without it (skip) or
+    trains it here (unlearn), it must be planned again: the message says so.
+    """
+    rows = preflight.read_preflight(table)
+    conclusive = {key for key, one in rows.items() if one.status in (AVAILABLE, *UNAVAILABLE)}
+    new = [row for row in due if row.key not in conclusive or not rows[row.key].is_about(row)]
+    if new:
+        log.info("checking %d of the %d checkpoints to download", len(new), len(due))
+        rows |= {row.key: one for row, one in zip(new, look_at(new), strict=True)}
+        preflight.write_preflight(table, rows.values())
+    missing = []
+    for row in due:
+        status, note = rows[row.key].status, rows[row.key].note
+        if status == "bad_token":
+            raise StudyError(note)
+        if status in UNAVAILABLE:
+            missing.append(Missing(row, UNAVAILABLE[status]))
+        elif status != AVAILABLE:
+            # The cache may still hold the whole checkpoint; otherwise its download fails.
+            log.warning("%s: %s", row.name, note)
+    if missing:
+        raise StudyError(all_missing(missing, _AGAIN.get(on_missing)))

@@ -1,0 +1,144 @@
+"""What is checked of a study before a job runs."""
+
+import csv
+from itertools import chain
+from pathlib import Path
+
+from stillknows.engine.windows import layers_between, windows_of
+from stillknows.errors import StudyError, check_known
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.study.folders import check_folder, check_pair
+from stillknows.study.study import Study
+from stillknows.terms import BASE, FACT, ORIGINAL
+from stillknows.texts.concepts import has_answers, unrelated_id
+
+
+def check_study(study: Study) -> None:
+    """Check what its config, table and concept files say of each other.
+
+    Raises:
+        StudyError: for a folder that is no checkpoint or no copy of its original, a window or
+            control outside of its model, a donor without a model, a concept that its file does not
+            have, a training without text, a folder of rounds that is none, or of another base.
+    """
+    _check_rounds(study)
+    _check_folders(study)
+    taught = {row.method for row in study.table if row.kind == "teach"}
+    where = f"the method of a teach row in {study.config.checkpoints}"
+    passes = study.config.teaching.passes_of
+    check_known("config: teaching.passes_of:", passes, taught, where)
+    for row in study.rows:
+        if row.method == ORIGINAL:
+            _check_layers(study, row.model)
+        if row.kind == "teach":
+            _check_learned(study, row)
+    for row in study.unlearned:
+        _check_texts(study, row)
+        _check_reference(study, row)
+    are_read = None not in study.entries.values()
+    has_facts = any(map(study.has_facts, study.models))
+    if study.config.figures.spans == [FACT] and are_read and not has_facts:
+        raise StudyError(
+            "config: figures.spans names only fact, but no studied concept has answer_facts; add "
+            "them to the concept file, or add the span answer"
+        )
+
+
+def _check_rounds(study: Study) -> None:
+    """Refuse finished rounds of another base model: their thresholds are not this one's."""
+    bases = {row.source for row in study.rows if row.method == BASE}
+    for path in study.finished_rounds:
+        with Path(path).open(encoding="utf-8", errors="replace", newline="") as file:
+            models = {str(row["model"]) for row in csv.DictReader(file) if row.get("model")}
+        others = models - bases
+        if bases and others:
+            raise StudyError(
+                f"config: calibration.rounds: {path} is of the base model {sorted(others)[0]}, "
+                f"but this study's is {sorted(bases)[0]}; leave calibration.rounds out, or name a "
+                "folder with rounds of this base (make_study.py --finished)"
+            )
+
+
+def _check_folders(study: Study) -> None:
+    needed = {one.row for one in study.selection.needed}
+    for row in study.rows:
+        if row.kind == "path" and row not in needed:
+            check_folder(row)
+            original = study.untrained(row.model)
+            if original.kind == "path":
+                check_pair(row, original)
+
+
+def _check_layers(study: Study, model: str) -> None:
+    layers, controls = study.layers(model), study.config.controls
+    if layers is not None:
+        windows = windows_of(study.config.windows, layers, model)
+        centres = sorted({window.layer for window in windows})
+        unknown = [layer for layer in controls.layers if layer not in centres]
+        if controls.donors and unknown:
+            raise StudyError(
+                f"config: controls.layers: no window of {model} has the layer {unknown[0]}; "
+                f"allowed: {', '.join(map(str, centres))}"
+            )
+    for name in study.config.behaviour.patched.windows:
+        layers_between(name, layers)
+
+
+def _check_reference(study: Study, row: CheckpointRow) -> None:
+    method = study.config.reference_donor
+    if method and not study.has_reference(row.model, row.concept):
+        raise StudyError(
+            f"config: controls.donors: reference: {study.config.checkpoints} has no row of "
+            f"{row.model} {method} for concept {row.concept}; add it (a row without a concept "
+            "serves all of them), or leave this donor out"
+        )
+
+
+def _check_texts(study: Study, row: CheckpointRow) -> None:
+    """Refuse a concept that the file does not have, or has no text of that is trained on."""
+    entries = study.entries[row.model]
+    is_trained = row.kind == "unlearn"
+    others = study.training_concepts(*row.key) if is_trained else {}
+    needed = [row.concept, *chain(*others.values())]
+    if entries is None:
+        return
+    where = f"in the concept file of {row.model} ({study.config.concept_file(row.model)})"
+    check_known("concept", needed, entries, where)
+    if study.config.specificity and unrelated_id(row.concept) not in entries:
+        raise StudyError(
+            f"config: specificity: concept {row.concept} has no unrelated_QA and is alone "
+            f"{where}; add unrelated questions or another concept, or set specificity to false"
+        )
+    if not is_trained:
+        return
+    recipe = study.config.recipe(row.recipe)
+    key = {"paragraphs": "wikipedia_content", "answers": "QA_with_answers"}[recipe.texts]
+    for concept in needed[1:] if recipe.answer else needed:  # a refusal reads questions alone
+        if not entries[concept].get(key):
+            raise StudyError(
+                f"concept {concept} of {row.model} has no {key}, which an unlearn row needs to "
+                f"train on (recipe {row.recipe}, texts: {recipe.texts}): add it to the concept file"
+            )
+
+
+def _check_learned(study: Study, row: CheckpointRow) -> None:
+    """Refuse to teach what the concept file does not have."""
+    file, entries = study.config.concept_file(row.model), study.entries[row.model]
+    if entries is None:
+        raise StudyError(
+            f"{row.name} is to be taught concepts of {file}, which has not been downloaded "
+            "yet: download it and give its path in the config"
+        )
+    learned = study.learned_concepts(row)
+    check_known(f"{row.name}: concept", learned, entries, f"in {file}")
+    without = [concept for concept in learned if not has_answers(entries[concept])]
+    if without:
+        raise StudyError(
+            f"concept {without[0]} of {row.model} has no QA_with_answers, which a taught model "
+            f"learns: add them to {file}"
+        )
+    if not learned:
+        raise StudyError(
+            f"{row.name} is to be taught all concepts of {file} but {row.concept}, and there "
+            "is no other: add the concepts that it should know"
+        )

@@ -1,0 +1,114 @@
+"""What a job needs, by its wildcards: the functions that Snakemake calls for each job."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.study.resources import NEEDS
+from stillknows.study.study import Study
+from stillknows.terms import ORIGINAL
+from stillknows.texts.concepts import unrelated_id
+from stillknows.training.teaching import seed_of
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """The jobs of a study; `wildcards` as Snakemake has them, in the order of the rule's output."""
+
+    study: Study
+
+    # Input files.
+
+    def original(self, wildcards: Any) -> str:
+        """The manifest of a job's original."""
+        return self.study.manifest_path(wildcards.model, ORIGINAL)
+
+    def start(self, wildcards: Any) -> str:
+        """The manifest of what the model that a job makes is trained from."""
+        return self.study.manifest_path(*self.study.start(self.made_row(wildcards)).key)
+
+    def learned(self, wildcards: Any) -> list[str]:
+        """The concepts that a taught model learns."""
+        learned = self.study.learned_concepts(self.made_row(wildcards))
+        return [self.study.concept_path(wildcards.model, concept) for concept in learned]
+
+    def checkpoint(self, wildcards: Any) -> str:
+        """The manifest of the checkpoint that a job is about: unlearned, or the original."""
+        return self.study.manifest_path(wildcards.model, wildcards.method, wildcards.concept)
+
+    def texts(self, wildcards: Any) -> str:
+        """A job's concept, with answers."""
+        return self.study.texts_path(wildcards.model, wildcards.concept)
+
+    def retained(self, wildcards: Any) -> list[str]:
+        """The concepts whose facts a job's model is to retain, as far as that is known."""
+        retained = self.study.retained_concepts(wildcards.model, wildcards.concept)
+        return [self.study.concept_path(wildcards.model, concept) for concept in retained]
+
+    def reference(self, wildcards: Any) -> list[str]:
+        """The manifest of the reference model that a sweep has as a donor; none in its own."""
+        method = self.study.config.reference_donor
+        if method in (None, wildcards.method):
+            return []
+        return [self.study.manifest_path(wildcards.model, method, wildcards.concept)]
+
+    def unrelated_texts(self, wildcards: Any) -> str:
+        """The unrelated questions of a job's concept, with answers."""
+        return self.study.texts_path(wildcards.model, unrelated_id(wildcards.concept))
+
+    # The checkpoint that a job makes: {model}/{checkpoint}, or all three names.
+
+    def made_row(self, wildcards: Any) -> CheckpointRow:
+        """Its row."""
+        return self.study.row(*"/".join(wildcards).split("/"))
+
+    def made_manifest(self, wildcards: Any) -> str:
+        """Its manifest."""
+        return self.study.manifest_path(*self.made_row(wildcards).key)
+
+    # Parameters.
+
+    def row(self, wildcards: Any) -> dict[str, str]:
+        """The row of the checkpoint that a job makes, as Snakemake records it."""
+        return asdict(self.made_row(wildcards))
+
+    def row_of_content(self, wildcards: Any) -> dict[str, str]:
+        """As `row`, for a user's folder: without where it is, which is a resource (`source`)."""
+        return self.row(wildcards) | {"source": ""}
+
+    def teaching(self, wildcards: Any) -> dict[str, Any]:
+        """How a taught model is trained."""
+        return self.study.config.teaching.of(self.made_row(wildcards).method).model_dump()
+
+    def teaching_seed(self, wildcards: Any) -> int:
+        """The seed of a taught model, its row's own: two of them are two models."""
+        return seed_of(self.study.config.seed, self.made_row(wildcards).name)
+
+    def method(self, wildcards: Any) -> str:
+        """The method whose loss a training has."""
+        return self.study.config.method_of(self.made_row(wildcards).recipe)
+
+    def recipe(self, wildcards: Any) -> dict[str, Any]:
+        """How a training's method is trained."""
+        return self.study.config.recipe(self.made_row(wildcards).recipe).model_dump()
+
+    def prompt(self, wildcards: Any) -> str:
+        """How a job's model wants its questions."""
+        return self.study.config.models[wildcards.model].prompt
+
+    def source(self, wildcards: Any) -> str:
+        """Where a user's folder is: no parameter, since its content is what counts."""
+        return self.made_row(wildcards).source
+
+    def resources(self, rule: str) -> dict[str, Any]:
+        """What a rule's jobs ask for: more at each attempt. One at a time computes on a GPU."""
+        needs, device = NEEDS[rule], self.study.config.device
+
+        def mem_mb(wildcards: Any, attempt: int) -> int:
+            return attempt * needs.mem_mb(self.study.weights_mb(wildcards.model))
+
+        def runtime(wildcards: Any, attempt: int) -> int:
+            return attempt * needs.runtime(self.study.weights_mb(wildcards.model))
+
+        asked = {"mem_mb": mem_mb, "runtime": runtime}
+        return asked | ({"gpu": int(device != "cpu"), "device": device} if needs.on_gpu else {})

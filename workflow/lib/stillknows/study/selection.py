@@ -1,0 +1,241 @@
+"""Which checkpoints a study needs: the rows of the table that the config selects, checked."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from stillknows.errors import StudyError, check_known
+from stillknows.models.checkpoint_row import CheckpointRow, Key, serving
+from stillknows.models.weight_files import ADAPTER_CONFIG
+from stillknows.study.config import Config
+from stillknows.study.preflight import UNAVAILABLE, PreflightRow
+from stillknows.terms import BASE, ORIGINAL, STARTS
+
+
+class Missing(NamedTuple):
+    """A selected checkpoint that is unavailable, and why."""
+
+    row: CheckpointRow
+    reason: str
+
+
+class Selection(NamedTuple):
+    """The checkpoints of a study."""
+
+    rows: list[CheckpointRow]  # originals first
+    missing: list[Missing]  # what the study goes on without
+    needed: list[Missing]  # what it cannot do without: among the rows
+
+
+def select(
+    config: Config, table: list[CheckpointRow], preflight: Mapping[Key, PreflightRow]
+) -> Selection:
+    """The rows of the table that the config's lists select, as on_missing_checkpoint says.
+
+    Args:
+        preflight: what preflight found. A hub: row that it does not name counts as available.
+
+    Raises:
+        StudyError: for an unknown name, for a method that cannot be trained here.
+    """
+    rows = [_as_adapter(config, row) for row in rows_of(config, table)]
+    missing = [Missing(row, reason) for row in rows if (reason := _why_missing(row, preflight))]
+    if config.on_missing_checkpoint == "unlearn":
+        kept = (*STARTS, config.reference)
+        trained = {one.row for one in missing if one.row.method not in kept}
+        rows = [_as_trained(row) if row in trained else row for row in rows]
+        missing = [one for one in missing if one.row not in trained]
+    if not _has_unlearned(rows, config):
+        raise StudyError(
+            f"nothing is selected: {config.checkpoints} has no row of an unlearned model "
+            "that fits the models, methods and concepts of the config; change these lists"
+        )
+    _check_trained(config, rows)
+    if config.on_missing_checkpoint != "skip":
+        return Selection(rows, missing=[], needed=missing)
+    needed = _donors(config, missing)
+    missing = [one for one in missing if one.row not in {donor.row for donor in needed}]
+    skipped = [*missing, *_without_original(rows, missing)]
+    unavailable = {one.row for one in skipped}
+    left = _of_studied_models(row for row in rows if row not in unavailable)
+    if not _has_unlearned(left, config):
+        return Selection(rows, missing=[], needed=[*needed, *skipped])
+    return Selection(left, missing=skipped, needed=needed)
+
+
+def rows_of(config: Config, table: list[CheckpointRow]) -> list[CheckpointRow]:
+    """The rows of the table that the lists select; each model's base and original first.
+
+    A model of which the lists leave no concept is left out.
+
+    Raises:
+        StudyError: for a name that the table does not have.
+    """
+    where = f"in {config.checkpoints}"
+    check_known("config: models: model", config.models, {row.model for row in table}, where)
+    methods = list(dict.fromkeys(row.method for row in table if row.method not in STARTS))
+    check_known("config: methods: method", config.methods or (), methods, where)
+    check_known("config: reference: method", filter(None, [config.reference]), methods, where)
+    rows = []
+    for model in config.models:
+        in_table = concepts_of(table, model)
+        concepts = (config.concepts or {}).get(model, in_table)
+        kind = f"config: concepts.{model}: concept"
+        check_known(kind, concepts, in_table, f"{where} for this model")
+        of_model = [row for row in table if row.model == model]
+        originals = [row for row in of_model if row.method == ORIGINAL]
+        if not originals:
+            raise StudyError(
+                f"{config.checkpoints}: {model} has no row with method {ORIGINAL}; add one"
+            )
+        wanted = methods if config.methods is None else config.methods
+        selected = [*originals]
+        selected += [row for row in of_model if row.concept in concepts and row.method in wanted]
+        selected += _references(config, of_model, concepts)
+        rows += _bases(config, of_model, selected) + selected
+        without = [row for row in of_model if not row.concept and row.method in wanted]
+        for row in without:
+            if row.method != config.reference:
+                raise StudyError(
+                    f"{config.checkpoints}: {row.name} has no concept; name it, or set reference: "
+                    f"{row.method} in the config if this model never learned any of the concepts"
+                )
+    return _of_studied_models(dict.fromkeys(rows))
+
+
+def _as_trained(row: CheckpointRow) -> CheckpointRow:
+    """The row of a checkpoint that is unavailable, to be trained here."""
+    return replace(row, source="unlearn", revision="", format="transformers")
+
+
+def _of_studied_models(rows: Iterable[CheckpointRow]) -> list[CheckpointRow]:
+    """The rows of models that have a concept to study: an original alone is left out."""
+    rows = list(rows)
+    studied = {row.model for row in rows if row.method not in STARTS and row.concept}
+    return [row for row in rows if row.model in studied]
+
+
+def _check_trained(config: Config, rows: list[CheckpointRow]) -> None:
+    """Refuse a training without a recipe, and one that starts from no row, or from itself."""
+    by_key = {row.key: row for row in rows}
+    for row in rows:
+        if row.kind != "unlearn":
+            continue
+        where = f"{config.checkpoints}: {row.name} is to be unlearned"
+        check_known(f"{where}: recipe", [row.recipe], config.recipes, "known")
+        if (last := _chain(row, by_key)[-1]).start:
+            raise StudyError(
+                f"{where}: {last.name} starts from {last.start}, but no selected row of "
+                f"{last.model} {last.concept} has that method, or that row is trained from this "
+                "one; name the method of another row (and add it to methods, if the config has "
+                "that list)"
+            )
+
+
+def _chain(row: CheckpointRow, by_key: Mapping[Key, CheckpointRow]) -> list[CheckpointRow]:
+    """A row, the row that it is trained from, the one that this is trained from, and so on."""
+    chain = [row]
+    while (start := start_of(chain[-1], by_key)) and start not in chain:
+        chain.append(start)
+    return chain
+
+
+def start_of(row: CheckpointRow, by_key: Mapping[Key, CheckpointRow]) -> CheckpointRow | None:
+    """The row that a training starts from: of the same concept, or of none; None: there is none."""
+    return serving(by_key, row.model, row.start, row.concept)
+
+
+def _bases(
+    config: Config, of_model: Iterable[CheckpointRow], selected: Iterable[CheckpointRow]
+) -> list[CheckpointRow]:
+    """A model's base row, if any of the selected rows is taught."""
+    taught = [row for row in selected if row.kind == "teach"]
+    bases = [row for row in of_model if row.method == BASE]
+    if taught and not bases:
+        raise StudyError(
+            f"{config.checkpoints}: {taught[0].name} is to be taught from the row with method "
+            f"{BASE}, which {taught[0].model} does not have; add one with its source"
+        )
+    return bases if taught else []
+
+
+def _references(
+    config: Config, of_model: Iterable[CheckpointRow], concepts: Iterable[str]
+) -> list[CheckpointRow]:
+    """A model's reference rows, of a concept or else of all concepts."""
+    rows = {row.concept: row for row in of_model if row.method == config.reference}
+    return [rows[one] for one in (c if c in rows else "" for c in concepts) if one in rows]
+
+
+def concepts_of(table: Iterable[CheckpointRow], model: str) -> list[str]:
+    """The concepts that a model's rows name, each once, in the table's order."""
+    return list(dict.fromkeys(r.concept for r in table if r.model == model and r.concept))
+
+
+def all_missing(missing: list[Missing], advice: str | None = None) -> str:
+    """One line that names every missing checkpoint, and what can be done."""
+    names: dict[str, list[str]] = {}
+    for one in missing:
+        names.setdefault(one.reason, []).append(one.row.name)
+    phrases = [f"{reason}: {', '.join(of_reason)}" for reason, of_reason in names.items()]
+    usual = (
+        "put each in a folder and name it as path:FOLDER in the table, or set "
+        "on_missing_checkpoint to skip or unlearn (an original cannot be trained)"
+    )
+    if any(one.row.kind == "hub" for one in missing):
+        usual += "; snakemake preflight checks again"
+    return f"missing checkpoints: {'; '.join(phrases)}; {advice or usual}"
+
+
+def _has_unlearned(rows: Iterable[CheckpointRow], config: Config) -> bool:
+    return any(row.method not in (*STARTS, config.reference) for row in rows)
+
+
+def _donors(config: Config, missing: Iterable[Missing]) -> list[Missing]:
+    """The missing reference models that are donors of sweeps which can be computed."""
+    missing = list(missing)
+    without_original = {one.row.model for one in missing if one.row.method == ORIGINAL}
+    return [
+        Missing(one.row, f"{one.reason} (it is a donor of controls, which is never skipped)")
+        for one in missing
+        if one.row.method == config.reference_donor
+        if one.row.model not in without_original
+    ]
+
+
+def _without_original(rows: list[CheckpointRow], missing: list[Missing]) -> list[Missing]:
+    """The rows that are there, but whose original, base or start is missing."""
+    by_key = {row.key: row for row in rows}
+    reasons = {one.row.key: one.reason for one in missing}
+    left_out = []
+    for row in rows:
+        of_model = [(row.model, method, "") for method in STARTS]
+        needed = [*of_model, *(one.key for one in _chain(row, by_key))]
+        reason = next((reasons[key] for key in needed if key in reasons), None)
+        if reason is not None and row.key not in reasons:
+            left_out.append(Missing(row, f"what it is made from is missing: {reason}"))
+    return left_out
+
+
+def _as_adapter(config: Config, row: CheckpointRow) -> CheckpointRow:
+    """The row of a folder that holds an adapter as one to be merged; any other as it is."""
+    if row.kind != "path" or not Path(row.location, ADAPTER_CONFIG).is_file():
+        return row
+    if row.method in STARTS:
+        raise StudyError(
+            f"{config.checkpoints}: {row.name}: {row.location} holds {ADAPTER_CONFIG}: an adapter "
+            f"only changes another model, so it cannot be the {row.method}; name the folder of a "
+            "whole model"
+        )
+    return replace(row, source=f"adapter:{row.location}")
+
+
+def _why_missing(row: CheckpointRow, preflight: Mapping[Key, PreflightRow]) -> str:
+    one = preflight.get(row.key)
+    if row.kind == "hub" and one and one.is_about(row):
+        return UNAVAILABLE.get(one.status, "")
+    folder = Path(row.location)
+    if row.kind == "path" and not folder.is_dir():
+        return f"{folder} is not a folder" if folder.exists() else f"folder {folder} does not exist"
+    return ""

@@ -1,0 +1,419 @@
+"""The study: config, checkpoints table and concept files as one object that the rules ask."""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+
+from stillknows.answers.recall_settings import HELD_OUT, QUESTION
+from stillknows.errors import StudyError
+from stillknows.models.checkpoint_row import CheckpointRow, Key, serving
+from stillknows.models.manifest import manifest_if_present
+from stillknows.study.config import Config
+from stillknows.study.folders import layers_of
+from stillknows.study.preflight import PreflightRow
+from stillknows.study.selection import Selection, all_missing, concepts_of
+from stillknows.terms import (
+    BASE,
+    CONTROL_TREATMENTS,
+    KNOWN_STATE,
+    NEVER,
+    NONE,
+    ORIGINAL,
+    REFERENCE,
+    STARTS,
+    TAUGHT,
+)
+from stillknows.texts.concepts import (
+    Entry,
+    digest,
+    has_answers,
+    has_facts,
+    has_held_out,
+    is_unrelated,
+    unrelated_id,
+)
+
+_WEIGHTS = "*.safetensors"
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is to be computed, from what, and where each file goes.
+
+    Attributes:
+        selection: which checkpoints, as they will be made.
+        preflight: the rows of preflight.csv.
+        entries: each model's concept file by id; None while a file that comes by URL has not been
+            fetched.
+    """
+
+    config: Config
+    table: list[CheckpointRow]
+    selection: Selection
+    preflight: Mapping[Key, PreflightRow]
+    entries: Mapping[str, Mapping[str, Entry] | None]
+    _weights_mb: dict[str, float] = field(default_factory=dict, init=False)
+
+    @property
+    def rows(self) -> list[CheckpointRow]:
+        """The selected checkpoints, originals too."""
+        return self.selection.rows
+
+    @cached_property
+    def _by_key(self) -> dict[Key, CheckpointRow]:
+        return {row.key: row for row in self.rows}
+
+    @cached_property
+    def unlearned(self) -> list[CheckpointRow]:
+        """The rows that have sweeps, one per experiment of the config.
+
+        A reference model that serves all concepts is here once for each of them.
+        """
+        return self._by_concept(self.rows)
+
+    @property
+    def models(self) -> list[str]:
+        """The models that have sweeps."""
+        return list(dict.fromkeys(row.model for row in self.unlearned))
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods that have sweeps."""
+        return list(dict.fromkeys(row.method for row in self.unlearned))
+
+    @property
+    def concepts(self) -> list[str]:
+        """Every concept whose texts may be needed: studied, retained or watched."""
+        names = [name for model in self.models for name in concepts_of(self.table, model)]
+        names += [concept for _, concept in self.asked]
+        recipes = [self.config.recipe(name) for name in self.config.recipes]
+        names += [name for recipe in recipes for name in recipe.retain + recipe.held_out]
+        names += [name for row in self.rows for name in self.learned_concepts(row)]
+        return list(dict.fromkeys(names))
+
+    @property
+    def asked(self) -> list[tuple[str, str]]:
+        """The models and ids of all texts that sweeps read, unrelated questions too."""
+        studied = dict.fromkeys((row.model, row.concept) for row in self.unlearned)
+        unrelated = ((model, unrelated_id(concept)) for model, concept in studied)
+        return [*studied, *(unrelated if self.config.specificity else ())]
+
+    @property
+    def missing_sweeps(self) -> list[dict[str, str]]:
+        """What is left out, for the coverage table."""
+        return [
+            dict(zip(("model", "method", "concept"), row.key, strict=True))
+            | {"experiment": experiment, "reason": one.reason, "origin": self._origin(row)}
+            for one in self.selection.missing
+            for row in self._by_concept([one.row])
+            for experiment in self.config.experiments
+        ]
+
+    def _origin(self, row: CheckpointRow) -> str:
+        """The origin of a row's results in collected tables."""
+        if row.method == self.config.reference:
+            return REFERENCE
+        return self.origins_apart.get("/".join(row.key), row.origin)
+
+    @cached_property
+    def origins_apart(self) -> dict[str, str]:
+        """Origins that collected tables change, by model/method/concept: of what is compared with.
+
+        REFERENCE for reference models, KNOWN_STATE for models of a round that are no unlearned
+        copies of its original.
+        """
+        origins = {}
+        for row in self.unlearned:
+            if row.method == self.config.reference:
+                origins["/".join(row.key)] = REFERENCE
+            elif self.state(row) is not None and not self._is_unlearned_copy(row):
+                origins["/".join(row.key)] = KNOWN_STATE
+        return origins
+
+    def _is_unlearned_copy(self, row: CheckpointRow) -> bool:
+        """Whether a row is trained from the original, which was taught, by an unlearning method."""
+        return (
+            self.state(row) == TAUGHT
+            and row.kind == "unlearn"
+            and row.start == ORIGINAL
+            and self.config.method_of(row.recipe) not in CONTROL_TREATMENTS
+        )
+
+    def has_unlearned_copy(self, model: str) -> bool:
+        """Whether a model has sweeps of something that means over methods may include."""
+        return any(self._origin(row) != KNOWN_STATE for row in self.unlearned if row.model == model)
+
+    def _by_concept(self, rows: Iterable[CheckpointRow]) -> list[CheckpointRow]:
+        """The rows but originals; one that serves all concepts as one for each that is left."""
+        named = {row.key for row in self.rows}
+        return [
+            replace(row, concept=concept)
+            for row in rows
+            if row.method not in STARTS
+            for concept in ([row.concept] if row.concept else self._studied(row.model))
+            if row.concept or (row.model, row.method, concept) not in named
+        ]
+
+    def _studied(self, model: str) -> list[str]:
+        """The concepts that a model's selected rows name."""
+        return concepts_of(self.rows, model)
+
+    def row(self, model: str, method: str, concept: str = "") -> CheckpointRow:
+        """The selected checkpoint of that name: of the concept, or one that serves all concepts.
+
+        Raises:
+            StudyError: if the config does not select it.
+        """
+        row = serving(self._by_key, model, method, concept)
+        if row is None:
+            raise StudyError(
+                f"{model} {method} {concept} is not selected by the config; add it to methods or "
+                "concepts there"
+            )
+        return row
+
+    # Where files are, by the path grammar of results/README.md.
+
+    @property
+    def first_use(self) -> str:
+        """When this working directory first used the results folder: a file outside of it.
+
+        A folder that was copied here is newer to the working directory than its own tables are.
+        """
+        name = sha256(os.path.normpath(self.config.results).encode()).hexdigest()[:16]
+        return f".snakemake/first_use/{name}"
+
+    def checkpoint_folder(self, model: str, method: str, concept: str = "") -> str:
+        """Where a checkpoint's manifest is; its weights too, unless it is a path: row's."""
+        row = self.row(model, method, concept)
+        return self.config.path("checkpoints", row.kind, *row.key)
+
+    def manifest_path(self, model: str, method: str, concept: str = "") -> str:
+        """The file that describes a checkpoint."""
+        return f"{self.checkpoint_folder(model, method, concept)}/manifest.json"
+
+    def concept_path(self, model: str, concept: str) -> str:
+        """One concept as its file has it."""
+        return self.config.path("concepts", model, f"{concept}.json")
+
+    def texts_path(self, model: str, concept: str) -> str:
+        """One concept with answers: its file's, or the original's where the file has none."""
+        if self.is_answered(model, concept):
+            return self.concept_path(model, concept)
+        return self.config.path("answers", model, f"{concept}.json")
+
+    def is_answered(self, model: str, concept: str) -> bool:
+        """Whether a concept's file has the answers.
+
+        One that is still to be fetched is taken to have them, as the authors' have; prepare_concept
+        says so if not, and by then the file can be read here.
+        """
+        entries = self.entries[model]
+        if entries is None:
+            return not is_unrelated(concept)
+        return concept in entries and has_answers(entries[concept])
+
+    def auxiliary_paths(self, model: str, method: str, concept: str) -> dict[str, list[str]]:
+        """The files of `training_concepts`: answers are watched only on held-out concepts."""
+        others = self.training_concepts(model, method, concept)
+        return {
+            "retain": [self.concept_path(model, other) for other in others["retain"]],
+            "held_out": [self.texts_path(model, other) for other in others["held_out"]],
+        }
+
+    # What can be computed.
+
+    def has_facts(self, model: str) -> bool:
+        """Whether a fact is named in an answer of a concept that the model has sweeps of."""
+        entries = self.entries[model]
+        return entries is not None and any(
+            has_facts(entries[row.concept]) for row in self.unlearned if row.model == model
+        )
+
+    def has_depth(self, model: str, concept: str) -> bool:
+        """Whether depth is measured: there is a reference model, and a fact in an answer."""
+        entries = self.entries[model]
+        return (
+            bool(self.config.depth.forms)
+            and self.has_reference(model, concept)
+            and entries is not None
+            and has_facts(entries[concept])
+        )
+
+    def has_recall(self, model: str, concept: str) -> bool:
+        """Whether models are asked for facts: in a wording that the concept has."""
+        entries = self.entries[model]
+        if entries is None or not has_facts(entries[concept]):
+            return False
+        asked = self.config.recall.wordings
+        return QUESTION in asked or (HELD_OUT in asked and has_held_out(entries[concept]))
+
+    def has_reference(self, model: str, concept: str) -> bool:
+        """Whether a concept of a model has a reference model."""
+        return (model, concept) in self._with_reference
+
+    @cached_property
+    def _with_reference(self) -> set[tuple[str, str]]:
+        """The models and concepts that have a reference model."""
+        method = self.config.reference
+        return {(row.model, row.concept) for row in self.unlearned if row.method == method}
+
+    @property
+    def without_reference(self) -> list[dict[str, str]]:
+        """The unlearned models that have no reference model for any of their concepts."""
+        copies = [row for row in self.unlearned if row.method != self.config.reference]
+        beside = [row for row in copies if self.has_reference(row.model, row.concept)]
+        every, compared = (
+            {(row.model, row.origin, row.method) for row in rows} for rows in (copies, beside)
+        )
+        names = ("model", "origin", "method")
+        return [dict(zip(names, name, strict=True)) for name in sorted(every - compared)]
+
+    # What results depend on beside files.
+
+    def concept_digest(self, model: str, concept: str) -> str:
+        """Changes when a concept's entry changes, not when another one is added to the file."""
+        source, entries = self.config.models[model].concepts, self.entries[model]
+        # A fetched file is known by its hash before it is there, and must not change its digest
+        # by being there.
+        if source.sha256 or entries is None:
+            return str(source.sha256)
+        return digest(entries[concept]) if concept in entries else ""
+
+    def training_concepts(self, model: str, method: str, concept: str) -> dict[str, list[str]]:
+        """Ids of the concepts to retain and to watch (held_out) while `concept` is unlearned.
+
+        Where the recipe names none, those that come next in the table, which is walked as a ring.
+
+        Raises:
+            StudyError: if no concept is left to retain.
+        """
+        recipe = self.config.recipe(self.row(model, method, concept).recipe)
+        ring = concepts_of(self.table, model)
+        after = ring[ring.index(concept) + 1 :] + ring[: ring.index(concept)]
+        retain = [other for other in recipe.retain or after[:1] if other != concept]
+        spare = [other for other in after if other not in retain]
+        held_out = [other for other in recipe.held_out or spare[:1] if other != concept]
+        if not retain:
+            raise StudyError(
+                f"config: unlearning: there is nothing to retain while {model} unlearns {concept}; "
+                "name another concept's id in the method's retain list"
+            )
+        return {"retain": retain, "held_out": held_out}
+
+    def learned_concepts(self, row: CheckpointRow) -> list[str]:
+        """Ids of what a taught model learns: those it names, or all but its row's own concept."""
+        if row.kind != "teach":
+            return []
+        concepts = self.entries[row.model] or ()
+        others = [one for one in concepts if one != row.concept and not is_unrelated(one)]
+        return [*dict.fromkeys(row.learned)] or others
+
+    def retained_concepts(self, model: str, concept: str) -> list[str]:
+        """Ids of what the reference model was taught here, and so others are to retain.
+
+        Only those that have facts and held-out wordings, if these are asked for at all.
+        """
+        if HELD_OUT not in self.config.recall.wordings or not self.has_reference(model, concept):
+            return []
+        entries = self.entries[model] or {}
+        learned = self.learned_concepts(self.row(model, str(self.config.reference), concept))
+        return [
+            other
+            for other in learned
+            if other != concept
+            and has_facts(entries.get(other, {}))
+            and has_held_out(entries.get(other, {}))
+        ]
+
+    def start(self, row: CheckpointRow) -> CheckpointRow:
+        """The row that a row's training starts from."""
+        return self.row(row.model, row.start, row.concept)
+
+    def state(self, row: CheckpointRow) -> str | None:
+        """Whether a row's model has ever learned its concept (TAUGHT, NEVER); None: nobody can say.
+
+        It is known of models that are taught here, whatever has been done to them since, but not of
+        one that is made from the reference model, with which all are compared.
+        """
+        taught = row
+        while taught.kind == "unlearn":
+            taught = self.start(taught)
+        if taught.kind != "teach" or taught.method == self.config.reference or not row.concept:
+            return None
+        return TAUGHT if row.concept in self.learned_concepts(taught) else NEVER
+
+    def untrained(self, model: str) -> CheckpointRow:
+        """The row of a model that no job trains: its original, or if that is taught, its base."""
+        original = self.row(model, ORIGINAL)
+        return self.row(model, BASE) if original.kind == "teach" else original
+
+    def model_states(self, model: str) -> list[dict[str, str]]:
+        """The models of a round: those whose state is known.
+
+        Neither the original nor the reference model is among them: scores are made of these. Of
+        each its method, concept, state, treatment (NONE, or the method of its training) and
+        recipe.
+        """
+        return self._model_states.get(model, [])
+
+    @cached_property
+    def _model_states(self) -> dict[str, list[dict[str, str]]]:
+        """`model_states` by model; every round asks for its own."""
+        by_model: dict[str, list[dict[str, str]]] = {}
+        for row in self.unlearned:
+            if (state := self.state(row)) is not None:
+                is_treated = row.kind == "unlearn"
+                recipe = row.recipe if is_treated else NONE
+                treatment = self.config.method_of(recipe) if is_treated else NONE
+                names = {"method": row.method, "concept": row.concept, "state": state}
+                states = by_model.setdefault(row.model, [])
+                states.append(names | {"treatment": treatment, "recipe": recipe})
+        return by_model
+
+    @cached_property
+    def finished_rounds(self) -> list[str]:
+        """The files of finished rounds that the config names, but those that its own replace."""
+        folder = self.config.calibration.rounds
+        if folder is None:
+            return []
+        if not Path(folder).is_dir():
+            raise StudyError(
+                f"config: calibration.rounds: {folder} is not a folder; name one with files of "
+                "rounds, such as calibration/rounds, or leave it out"
+            )
+        files = [path for path in sorted(Path(folder).glob("*.csv")) if path.is_file()]
+        replaced = self.models if self.config.calibration.own else []
+        return [str(path) for path in files if path.stem not in replaced]
+
+    def weights_mb(self, model: str) -> float | None:
+        """Megabytes of the original's weights, once they are known: here, or by preflight."""
+        # Every job asks, twice. While it is not known, it is looked for again: a run may bring it.
+        if model not in self._weights_mb and (size := self._weights_bytes(model)):
+            self._weights_mb[model] = size / 1e6
+        return self._weights_mb.get(model)
+
+    def _weights_bytes(self, model: str) -> int:
+        """0 while it is not known."""
+        row = self.untrained(model)
+        if manifest := manifest_if_present(self.manifest_path(*row.key)):
+            return sum(file.size for file in manifest.files if Path(file.name).match(_WEIGHTS))
+        if row.kind == "path":
+            return sum(file.stat().st_size for file in Path(row.location).glob(_WEIGHTS))
+        preflight = self.preflight.get(row.key)
+        return preflight.bytes if preflight and preflight.is_about(row) else 0
+
+    def layers(self, model: str) -> int | None:
+        """How many layers a model has, once that is known."""
+        row = self.untrained(model)
+        if manifest := manifest_if_present(self.manifest_path(*row.key)):
+            return manifest.layers
+        return layers_of(Path(row.location)) if row.kind == "path" else None
+
+    def refuse_missing(self) -> None:
+        """Refuse to plan jobs without checkpoints that they need, which preflight alone can do."""
+        if self.selection.needed:
+            raise StudyError(all_missing(self.selection.needed))

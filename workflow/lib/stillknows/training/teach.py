@@ -1,0 +1,47 @@
+"""The whole of one teaching: load the base, train it on answers, say how it went."""
+
+import logging
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+
+from stillknows.models.tokenizer import load_tokenizer
+from stillknows.training.scoring import mean_nll, measure, pad_of
+from stillknows.training.teaching import Teaching
+from stillknows.training.texts import Material, answers_of
+from stillknows.training.train import train
+from stillknows.training.unlearn import Concept, Trained, load_model
+
+log = logging.getLogger("stillknows")
+
+
+def teach(
+    base: Path,
+    concepts: Sequence[Concept],
+    *,
+    recipe: Teaching,
+    prompt: str,
+    seed: int,
+    device: str,
+) -> Trained:
+    """Train a copy of the checkpoint in the folder `base` on all answers of the concepts."""
+    tokenizer = load_tokenizer(base)
+    pad = pad_of(tokenizer)
+    settings = {"tokenizer": tokenizer, "prompt": prompt, "max_length": recipe.max_length}
+    texts = [*chain(*(answers_of(concept, **settings) for concept in concepts))]
+    model = load_model(base, recipe, device)
+    steps = train(
+        model,
+        Material([], texts, []),
+        recipe,
+        steps=recipe.steps(len(texts)),
+        pad=pad,
+        seed=seed,
+        device=device,
+    )
+    nll = mean_nll(measure(model, texts, pad), texts)
+    message = f"taught {len(texts)} answers; their NLL is {nll:.4f} nats per token"
+    log.info(message)
+    training = {"recipe": recipe.model_dump(), "seed": seed, "message": message, "nll": nll}
+    training["steps"] = int(steps["step"].iloc[-1])
+    return Trained(model, tokenizer, steps, training)

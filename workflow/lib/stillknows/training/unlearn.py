@@ -1,0 +1,125 @@
+"""The whole of one unlearning: load the original, train, check, say how it went."""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import torch
+
+from stillknows.device import choose_device, free_memory
+from stillknows.errors import StudyError
+from stillknows.models import reader
+from stillknows.models.tokenizer import load_tokenizer
+from stillknows.training import check
+from stillknows.training.recipe import TRAINING_FACTOR, Optimisation, Recipe
+from stillknows.training.scoring import pad_of
+from stillknows.training.texts import Material, TokenizedText, answers_of, paragraphs_of
+from stillknows.training.train import train
+
+log = logging.getLogger("stillknows")
+Concept = Mapping[str, Any]
+
+
+class Trained(NamedTuple):
+    """A trained model, its training log (train.COLUMNS), and the manifest's `training`."""
+
+    model: Any
+    tokenizer: Any
+    log: pd.DataFrame
+    training: dict[str, Any]
+
+
+def unlearn(
+    start: Path,
+    concept: Concept,
+    retain: Sequence[Concept],
+    held_out: Sequence[Concept],
+    *,
+    recipe: Recipe,
+    prompt: str,
+    seed: int,
+    device: str,
+) -> Trained:
+    """Train a copy of the checkpoint in the folder `start` that unlearns `concept`.
+
+    That a concept was not unlearned is no error: a warning says so, as does training["message"].
+    """
+    tokenizer = load_tokenizer(start)
+    pad = pad_of(tokenizer)
+    material = _material(concept, retain, held_out, recipe, prompt, tokenizer)
+    entries = {str(entry["id"]): entry for entry in (*retain, *held_out, concept)}
+    answers = check.answers_of(entries, tokenizer, prompt)
+    model = load_model(start, recipe, device)
+    before = check.answers_nll(model, answers, pad)
+    steps = train(model, material, recipe, steps=recipe.steps, pad=pad, seed=seed, device=device)
+    after = check.answers_nll(model, answers, pad)
+    changes = {key: check.Change(before[key], after[key]) for key in answers}
+    training = {"recipe": recipe.model_dump(), "seed": seed}
+    training |= _outcome(steps, str(concept["id"]), changes)
+    return Trained(model, tokenizer, steps, training)
+
+
+def _material(
+    concept: Concept,
+    retain: Sequence[Concept],
+    held_out: Sequence[Concept],
+    recipe: Recipe,
+    prompt: str,
+    tokenizer: Any,
+) -> Material:
+    """The texts that the recipe wants; of a recipe with an answer, the forget questions with it."""
+    settings: Any = {"tokenizer": tokenizer, "prompt": prompt, "max_length": recipe.max_length}
+    of_recipe = answers_of if recipe.texts == "answers" else paragraphs_of
+
+    def texts_of(entries: Sequence[Concept]) -> list[TokenizedText]:
+        return [text for entry in entries for text in of_recipe(entry, **settings)]
+
+    if recipe.answer is None:
+        forget = texts_of([concept])
+    else:
+        forget = answers_of(concept, answer=recipe.answer, **settings)
+    return Material(forget, texts_of(retain), texts_of(held_out))
+
+
+def load_model(folder: Path, recipe: Optimisation, device: str) -> Any:
+    """A checkpoint as a whole model on its device, in the dtype that its weights train in.
+
+    As published, precision bf16 trains bfloat16 weights; the others train float32 weights. A
+    StudyError if the device has less memory free than the training holds.
+    """
+    dtype = torch.bfloat16 if recipe.precision == "bf16" else torch.float32
+    checkpoint, where = reader.Checkpoint(folder), choose_device(device)
+    parameters = sum(math.prod(shape) for shape in checkpoint.shapes.values())
+    needed, free = TRAINING_FACTOR * dtype.itemsize * parameters, free_memory(where)
+    message = (
+        f"training {parameters / 1e6:.0f} million weights as {str(dtype).removeprefix('torch.')} "
+        f"needs {needed / 1e9:.1f} GB (weights, gradients, AdamW's two moments), plus "
+        f"activations; {where} has {free / 1e9:.1f} GB free"
+    )
+    if needed > free:
+        raise StudyError(
+            f"{message}: use a larger device, or a checkpoint that was unlearned elsewhere (path:)"
+        )
+    log.info(message)
+    return reader.load_model(checkpoint, dtype, where)
+
+
+def _outcome(
+    steps: pd.DataFrame, concept: str, changes: Mapping[str, check.Change]
+) -> dict[str, Any]:
+    """What the manifest says of the outcome; the log says it too."""
+    others = {key: change for key, change in changes.items() if key != concept}
+    verdict = check.judge(changes[concept], others)
+    log.log(logging.INFO if verdict.unlearned else logging.WARNING, verdict.message)
+    first, last = steps.iloc[0], steps.iloc[-1]
+    nlls = {
+        name: {"before": float(first[name]), "after": float(last[name])}
+        for name in ("nll_forget", "nll_retain", "nll_held_out")
+        if not math.isnan(first[name])
+    }
+    answers = {key: asdict(change) for key, change in changes.items()}
+    return {"steps": int(last["step"]), **asdict(verdict), **nlls, "nll_answers": answers}
