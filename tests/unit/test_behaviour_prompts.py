@@ -63,5 +63,5 @@ def test_other_tokens_are_refused(concept: Any, tokenizer: Any) -> None:
     ],
 )
 def test_a_window_that_is_none_is_refused(window: str, said: str) -> None:
-    with pytest.raises(StudyError, match=said):
+    with pytest.raises(StudyError, match=rf"behaviour\.patched\.windows: {said}"):
         settings_of(["attention"], [window], 4)

@@ -3,6 +3,7 @@
 import ast
 from collections import defaultdict
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "workflow" / "lib" / "stillknows"
@@ -76,3 +77,10 @@ def test_modules_outside_the_packages_import_none_of_them() -> None:
         if module.partition(".")[0] not in {*PACKAGES, "__main__"} and part in PACKAGES
     ]
     assert not upward
+
+
+def test_no_import_leads_from_a_part_back_to_itself() -> None:
+    graph: dict[str, set[str]] = defaultdict(set)
+    for module, part in imports():
+        graph[module.partition(".")[0]].add(part)
+    TopologicalSorter(graph).prepare()  # raises CycleError

@@ -1,1 +1,1 @@
-"""From the sweeps' rows to numbers: curves, intervals, claims, controls."""
+"""From parquet files to tables: curves, intervals, claims, UDS, error rates, comparison."""

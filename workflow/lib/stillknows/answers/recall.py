@@ -45,7 +45,7 @@ def recall(
 
     Args:
         concept: with answer_facts, null for questions that are left out.
-        wordings: those of recall.settings.
+        wordings: those of answers.recall_settings.
         relearning: how the questions with even numbers are then taught, in a copy that is not kept;
             all are asked again. None: they are not.
         retained: concepts of which only the held-out wordings are asked, and not after relearning.

@@ -1,1 +1,1 @@
-"""The sweep: all windows of all questions while each layer of the host is read once."""
+"""Recordings, sweeps and depth: each layer of the host is read once for all runs."""

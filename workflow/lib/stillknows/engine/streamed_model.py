@@ -118,7 +118,7 @@ class StreamedModel:
             ids, positions: of the tokens.
 
         Raises:
-            StudyError: for a text that is too long (checkpoints.rope).
+            StudyError: for a text that is too long (models.rope).
         """
         refuse_long(self.checkpoint.config, max(positions) + 1)
         hiddens: list[Tensor] = []

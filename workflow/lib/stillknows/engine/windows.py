@@ -93,12 +93,12 @@ def layers_between(name: str, layers: int | None = None) -> tuple[int, int]:
     first, last = map(int, match.groups()) if match else (1, 0)
     if first > last:
         raise StudyError(
-            f"answers.patched.windows: {shortened(name)} is not a window; allowed is FIRST-LAST, "
+            f"behaviour.patched.windows: {shortened(name)} is not a window; allowed is FIRST-LAST, "
             "two layers counted from 0, both included, such as 13-17"
         )
     if layers is not None and last >= layers:
         raise StudyError(
-            f"answers.patched.windows: {name} reaches beyond the model, which has {layers} "
+            f"behaviour.patched.windows: {name} reaches beyond the model, which has {layers} "
             f"layers; the last one is {layers - 1}"
         )
     return first, last

@@ -89,7 +89,7 @@ def draw_behaviour_patched(behaviour: pd.DataFrame, seed: int, style: Style) -> 
     if patched.empty:
         raise StudyError(
             f"behaviour.csv has no answers under a patch of {behaviour['model'].iloc[0]}: "
-            "name windows in the config (answers.patched.windows)"
+            "name windows in the config (behaviour.patched.windows)"
         )
     patched = patched.sort_values(["first_layer", "last_layer"])
     first, last = (patched[name].astype(int).astype(str) for name in ("first_layer", "last_layer"))

@@ -1,1 +1,1 @@
-"""What is to be computed: config, checkpoints table, concept files, windows. No torch here."""
+"""What is to be computed and where files go: config, checkpoints table, staleness. No torch."""

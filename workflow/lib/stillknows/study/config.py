@@ -106,7 +106,7 @@ class Behaviour(Section):
     def _asked_unpatched_too(self) -> Self:
         if self.sets and self.patched.windows:
             asked, among = self.patched.sets, "among those asked (behaviour.sets)"
-            check_known("config: answers.patched.sets: set", asked, self.sets, among)
+            check_known("config: behaviour.patched.sets: set", asked, self.sets, among)
         return self
 
 
@@ -283,8 +283,8 @@ class Config(Section):
         patched = self.behaviour.patched
         if self.behaviour.sets and patched.windows and not self.patched_experiments():
             raise ValueError(
-                "answers.patched.windows: answers under a patch need one of "
-                f"{', '.join(PAPER_EXPERIMENTS)} in experiments or in answers.patched.experiments"
+                "behaviour.patched.windows: answers under a patch need one of "
+                f"{', '.join(PAPER_EXPERIMENTS)} in experiments or in behaviour.patched.experiments"
             )
         check_known("config: concepts: model", self.concepts or (), self.models, "under models")
         among = "among those computed (windows)"

@@ -1,1 +1,1 @@
-"""From questions to token ids, and which positions of them are compared."""
+"""Concept files, prompts, tokens, spans and facts; which positions are compared."""

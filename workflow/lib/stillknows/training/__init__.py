@@ -1,1 +1,1 @@
-"""Unlearning by fine-tuning, one small file per method."""
+"""Teach, unlearn and relearn by fine-tuning; one small file per method's loss."""

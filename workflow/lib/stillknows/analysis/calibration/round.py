@@ -207,7 +207,7 @@ def _of_depth(
 
 
 def _surviving(depth: pd.DataFrame) -> "pd.Series[float]":
-    """By method, how many facts survive (depth.scores); null where no fact has a UDS."""
+    """By method, how many facts survive (analysis.uds); null where no fact has a UDS."""
     facts = surviving_facts(uds(depth))
     return facts.groupby("method")["survives"].sum().astype(float)
 
