@@ -26,7 +26,7 @@ demo: setup ## a study of a small real model that learns, hides and forgets fact
 	@echo "The report, to be opened in a browser:"
 	@echo "$(CURDIR)/results/demo/report.html"
 
-calibrate: setup ## rounds of models whose state is known: make calibrate SEED=201 ROUNDS=2; under an hour each
+calibrate: setup ## rounds of models whose state is known: make calibrate SEED=201 ROUNDS=2; 31 to 77 minutes each
 	@test -n "$(SEED)" || { echo "error: name the first round's seed: make calibrate SEED=201 ROUNDS=2" >&2; exit 2; }
 	$(VENV)/bin/python calibration/make_study.py results/calibration/$(SEED) --seed $(SEED) --rounds $(ROUNDS)
 	$(SNAKEMAKE) calibrated --set-threads teach_model=1 unlearn_concept=1 \

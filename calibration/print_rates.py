@@ -19,7 +19,7 @@ from make_study import TREATMENTS, TREATMENTS_APART
 from scipy.stats import binomtest
 
 from stillknows.analysis.calibration.rates import auc_difference
-from stillknows.analysis.calibration.scores import BASELINES, SCORES, ScoreSpec
+from stillknows.analysis.calibration.scores import BASELINES, OUTCOME, SCORES, ScoreSpec
 from stillknows.analysis.calibration.table import (
     ALL,
     ALL_MODELS,
@@ -31,7 +31,7 @@ from stillknows.analysis.calibration.table import (
     read_rounds,
 )
 from stillknows.report.error_rates import number_of
-from stillknows.report.formatting import number, with_interval
+from stillknows.report.formatting import NONE, number, with_interval
 from stillknows.report.sources import records
 from stillknows.terms import NEVER, PAPER_EXPERIMENTS, TAUGHT
 
@@ -46,7 +46,7 @@ CONTRAST = ScoreSpec(
     "krs_contrast", "highest KRS of coefficients and attention, less that of value vectors", +1
 )
 # Of the page's first table, and the scores that are compared with each other.
-HEADLINE = (KRS, CONTRAST.name, UDS, "uds_published", RELEARNED, *BASELINES)
+HEADLINE = (KRS, CONTRAST.name, UDS, "uds_published", RELEARNED, *BASELINES, OUTCOME)
 COMPARED = ((UDS, KRS), (UDS, NORM), (KRS, NORM), ("uds_published", UDS), (RELEARNED, UDS))
 # Pairs of a round: a taught model and the never-taught one after the same treatment. SAME: the
 # taught one was trained from the original. APART: it was not, but taught from the base model.
@@ -166,6 +166,7 @@ def differences(rounds: pd.DataFrame) -> pd.DataFrame:
 def headline(table: pd.DataFrame) -> Table:
     """A row per score of HEADLINE that the table of rates has."""
     cells: dict[str, Callable[[Row], str]] = {
+        "rounds": lambda row: f"{row['rounds']:g}",
         "AUC": lambda row: number_of(row, "auc"),
         "AUC, intact": lambda row: number(row["auc_intact"]),
         "AUC, unlearned": lambda row: number(row["auc_unlearned"]),
@@ -183,7 +184,8 @@ def headline(table: pd.DataFrame) -> Table:
 
 
 def _of(row: Row, count: str, models: str) -> str:
-    return f"{row[count]:.0f}/{row[models]:.0f}"
+    """k/n; a dash where there is no threshold, and so no k, as of a score of a single round."""
+    return NONE if pd.isna(row[count]) else f"{row[count]:.0f}/{row[models]:.0f}"
 
 
 def compared(table: pd.DataFrame) -> Table:
