@@ -66,8 +66,7 @@ def train(
             the model's.
     """
     with (
-        _deterministic(seed),
-        _accelerator(device, recipe) as accelerator,
+        _deterministic_accelerator(device, recipe, seed) as accelerator,
         closing(_Training(model, accelerator, material, recipe, steps, pad, seed)) as training,
     ):
         rows = training.run()
@@ -75,40 +74,34 @@ def train(
 
 
 @contextmanager
-def _deterministic(seed: int) -> Iterator[None]:
-    """Deterministic kernels where torch has them, and a seed; both undone at the end."""
+def _deterministic_accelerator(device: str, recipe: Optimisation, seed: int) -> Iterator[Any]:
+    """accelerate's Accelerator, with deterministic kernels where torch has them, and a seed.
+
+    All three change the state of the process, which is reset at the end.
+    """
+    where = choose_device(device)
+    if recipe.precision == "fp16" and where.type == "cpu":  # accelerate would train in float32
+        raise StudyError("precision: fp16 needs a GPU; on a CPU, use bf16_mixed or no")
     # cuBLAS reads this when it starts; without it some of its products differ from run to run.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # accelerate takes another device than the first only from its environment.
+    os.environ["ACCELERATE_TORCH_DEVICE"] = str(where)
     memory: Any = torch.utils.deterministic
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True, warn_only=True)
-        # It only helps debugging, and costs a pass over all new memory.
-        memory.fill_uninitialized_memory = False
+        memory.fill_uninitialized_memory = False  # only for debugging, and slow
+        accelerator = Accelerator(
+            mixed_precision=recipe.precision.removesuffix("_mixed"),
+            gradient_accumulation_steps=recipe.accumulation,
+        )
         try:
-            yield
+            yield accelerator
         finally:
+            accelerator.free_memory()
+            accelerator.state._reset_state(reset_partial_state=True)
+            del os.environ["ACCELERATE_TORCH_DEVICE"]
             torch.use_deterministic_algorithms(False)
-
-
-@contextmanager
-def _accelerator(device: str, recipe: Optimisation) -> Iterator[Any]:
-    """accelerate's Accelerator; its process-wide state is reset at the end."""
-    where = choose_device(device)
-    if recipe.precision == "fp16" and where.type == "cpu":  # accelerate would train in float32
-        raise StudyError("precision: fp16 needs a GPU; on a CPU, use bf16_mixed or no")
-    # accelerate takes another device than the first only from its environment.
-    os.environ["ACCELERATE_TORCH_DEVICE"] = str(where)
-    accelerator = Accelerator(
-        mixed_precision=recipe.precision.removesuffix("_mixed"),
-        gradient_accumulation_steps=recipe.accumulation,
-    )
-    try:
-        yield accelerator
-    finally:
-        accelerator.free_memory()
-        accelerator.state._reset_state(reset_partial_state=True)
-        del os.environ["ACCELERATE_TORCH_DEVICE"]
 
 
 def rate(step: int, steps: int, recipe: Optimisation) -> float:
@@ -156,10 +149,23 @@ class _Training:
         self.model, self.optimizer, self.schedule = accelerator.prepare(model, optimizer, schedule)
         self.model.train()
         count = steps * recipe.batch_size * recipe.accumulation
-        order = orders(len(material.forget), len(material.retain), count, seed)
-        self.forget = _Side(self, material.forget, order[0])
-        self.retain = _Side(self, material.retain, order[1])
-        self.watched = [self.forget.watched, self.retain.watched, spread(material.held_out)]
+        forget, retain = orders(len(material.forget), len(material.retain), count, seed)
+        # Of all texts, forget texts first: indices, (texts,) and a dict of (positions, hidden).
+        self.texts = [*material.forget, *material.retain]
+        self.order = forget, [len(material.forget) + n for n in retain]
+        self.tokens = torch.tensor([float(text.counted) for text in self.texts])
+        self.original = torch.full((len(self.texts),), math.nan)  # nats; NaN where not read
+        self.original_states: dict[int, Tensor] = {}
+        self.watched = []
+        for indices in (sorted(set(side)) for side in self.order):
+            used = [self.texts[n] for n in indices]
+            self.watched.append(spread(used))
+            if used and (recipe.reads_original or self.layer is not None):
+                logprobs, states = measure_with_states(self.model, self.layer, used, pad)
+                if recipe.reads_original:
+                    self.original[indices] = logprobs
+                self.original_states |= zip(indices, states, strict=False)
+        self.watched.append(spread(material.held_out))
 
     def close(self) -> None:
         """Leave a plain model, without the wrapping of accelerate."""
@@ -206,22 +212,19 @@ class _Training:
             What the step saw before its update: the loss, the NLL of its forget and retain texts,
             and the rise of its forget texts above the original's NLL, in nats per token.
         """
-        batches, size = [], self.recipe.batch_size
+        seen, size = [], self.recipe.batch_size
         pairs = size * self.recipe.accumulation
         first = (step - 1) * pairs
-        means = [side.tokens_per_text(first, pairs) for side in (self.forget, self.retain)]
+        means = [self._tokens_per_text(side[first : first + pairs]) for side in self.order]
         for start in range(first, first + pairs, size):
-            to_forget, to_retain = (
-                side.order[start : start + size] for side in (self.forget, self.retain)
-            )
-            texts = [self.forget.texts[n] for n in to_forget]
-            texts += [self.retain.texts[n] for n in to_retain]
+            to_forget, to_retain = (side[start : start + size] for side in self.order)
+            texts = [self.texts[n] for n in to_forget + to_retain]
             with self.accelerator.accumulate(self.model):
                 logprobs, states = logprobs_and_states(self.model, self.layer, texts, self.pad)
                 count = len(to_forget)
                 left, right = logprobs.split([count, len(to_retain)])
-                forget = self.forget.scores(to_forget, left, means[0], states[:count], self.seed)
-                retain = self.retain.scores(to_retain, right, means[1], states[count:], self.seed)
+                forget = self._scores(to_forget, left, states[:count], means[0])
+                retain = self._scores(to_retain, right, states[count:], means[1])
                 loss = self.recipe.loss(forget, retain)
                 self.accelerator.backward(loss)
                 if self.accelerator.sync_gradients:
@@ -231,8 +234,21 @@ class _Training:
                 self.optimizer.zero_grad()
             rise = (forget.original - forget.logprob) / forget.tokens
             parts = (loss, forget.nll.mean(), retain.nll.mean(), rise.mean())
-            batches.append([part.item() for part in parts])
-        return [sum(part) / len(part) for part in zip(*batches, strict=True)]
+            seen.append([part.item() for part in parts])
+        return [sum(part) / len(part) for part in zip(*seen, strict=True)]
+
+    def _scores(
+        self, indices: list[int], logprobs: Tensor, states: list[Tensor], tokens_per_text: float
+    ) -> TextLogProbs:
+        """What a method is given of texts, from what the model in training makes of them."""
+        device = logprobs.device
+        original, tokens = (values[indices].to(device) for values in (self.original, self.tokens))
+        frozen = [self.original_states[n].to(device) for n in indices] if states else []
+        return TextLogProbs(logprobs, original, tokens, tokens_per_text, states, frozen, self.seed)
+
+    def _tokens_per_text(self, indices: list[int]) -> float:
+        counts = [self.texts[n].counted for n in indices]
+        return sum(counts) / len(counts) if counts else math.nan
 
     def _watched_nlls(self, step: int) -> list[float]:
         """The NLL of the watched forget, retain and held-out texts, in nats per token."""
@@ -242,49 +258,6 @@ class _Training:
         ]
         log.info("after step %d: nll forget %.3f, retain %.3f, held out %.3f", step, *nlls)
         return nlls
-
-
-class _Side:
-    """The forget or the retain texts of a training, with what the original makes of them."""
-
-    def __init__(self, training: _Training, texts: list[TokenizedText], order: list[int]) -> None:
-        self.texts, self.order = texts, order
-        self.tokens = torch.tensor([float(text.counted) for text in texts])  # (texts,)
-        self.original = torch.full((len(texts),), math.nan)  # (texts,), nats; NaN where not read
-        self.states: dict[int, Tensor] = {}  # by text, each (positions, hidden)
-        indices = sorted(set(order))
-        used = [texts[n] for n in indices]
-        reads_original, layer = training.recipe.reads_original, training.layer
-        if used and (reads_original or layer is not None):
-            logprobs, states = measure_with_states(training.model, layer, used, training.pad)
-            if reads_original:
-                self.original[indices] = logprobs
-            self.states = dict(zip(indices, states, strict=False))
-        self.watched = spread(used)
-
-    def scores(
-        self,
-        batch: list[int],
-        logprobs: Tensor,
-        tokens_per_text: float,
-        states: Sequence[Tensor],
-        seed: int,
-    ) -> TextLogProbs:
-        """The scores of a batch of texts, from what the model in training makes of them.
-
-        Args:
-            logprobs: (texts,).
-            states: one (positions, hidden) per text, or none.
-        """
-        device = logprobs.device
-        original, tokens = (values[batch].to(device) for values in (self.original, self.tokens))
-        frozen = [self.states[n].to(device) for n in batch] if states else ()
-        return TextLogProbs(logprobs, original, tokens, tokens_per_text, states, frozen, seed)
-
-    def tokens_per_text(self, first: int, count: int) -> float:
-        """The mean over the texts of one step."""
-        counts = [self.texts[n].counted for n in self.order[first : first + count]]
-        return sum(counts) / len(counts) if counts else math.nan
 
 
 def layer_of(model: Any, number: int) -> nn.Module:
