@@ -219,17 +219,6 @@ def test_a_broken_manifest_is_refused_by_name(
     assert str(path) in one_line(error)
 
 
-def test_a_manifest_with_a_wrong_sha256_is_noticed(copy: Path, tmp_path: Path) -> None:
-    path = tmp_path / "manifest.json"
-    sha256 = next(
-        file.sha256 for file in write_manifest(path, copy, ROW).files if "safetensors" in file.name
-    )
-    path.write_text(path.read_text().replace(sha256, sha256[::-1]))
-    with pytest.raises(StudyError, match="do not give its weights_sha256") as error:
-        read_manifest(path)
-    one_line(error)
-
-
 def test_known_hashes_are_not_computed_again(copy: Path, tmp_path: Path) -> None:
     known = {"model.safetensors": "a" * 64, "config.json": "b" * 64}
     hashes = {str(copy / name): Hashed.of(copy / name, sha256) for name, sha256 in known.items()}

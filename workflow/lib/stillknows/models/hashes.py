@@ -28,13 +28,8 @@ class Hashed:
         """A file as it is now, hashed unless its sha256 is known."""
         # Before the hash: what changes meanwhile is noticed the next time.
         status = path.stat()
-        return cls(
-            path=str(path.resolve()),
-            size=status.st_size,
-            mtime_ns=status.st_mtime_ns,
-            inode=status.st_ino,
-            sha256=sha256 or sha256_of(path),
-        )
+        unhashed = cls(str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ino, "")
+        return replace(unhashed, sha256=sha256 or sha256_of(path))
 
     def still_holds(self, path: Path) -> bool:
         """Whether the file at a path is the same for os.stat.
@@ -49,10 +44,9 @@ def read_hashes(manifest: Path) -> dict[str, Hashed]:
 
     Empty if there are none, or if they cannot be read: then the files are hashed again.
     """
-    try:
+    with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {name: Hashed(**values) for name, values in read_json(_beside(manifest)).items()}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-        return {}
+    return {}
 
 
 def write_hashes(manifest: Path, hashes: Mapping[str, Hashed]) -> None:
@@ -72,7 +66,7 @@ def hash_files(paths: Iterable[Path], remembered: Mapping[str, Hashed]) -> dict[
 def is_known(path: Path, remembered: Mapping[str, Hashed]) -> bool:
     """Whether a file's remembered hash is still right: same path, and the same for os.stat."""
     hashed = remembered.get(str(path))
-    return bool(hashed and hashed.path == str(path.resolve()) and hashed.still_holds(path))
+    return hashed is not None and hashed == Hashed.of(path, hashed.sha256)
 
 
 def files_of(folder: Path, manifest: Path) -> list[Path]:
