@@ -150,7 +150,7 @@ def test_fused_tensors_are_read_by_their_rows(legacy: Path) -> None:
     }
     assert layer.keys() == parts.keys()
     assert all(torch.equal(layer[name], part) for name, part in parts.items())
-    vectors = checkpoint.read_value_vectors(2, torch.float32, CPU)
+    [vectors] = checkpoint.read_parts(2, ["value_vectors"], torch.float32, CPU).values()
     assert torch.equal(vectors, parts["mlp.down_proj.weight"])
 
 

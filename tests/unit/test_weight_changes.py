@@ -9,10 +9,9 @@ from test_families import CONFIGS
 from torch import Tensor
 from transformers import AutoModelForCausalLM, Qwen2Config
 
-from stillknows.models.concept_vector import compare_concept_vectors
 from stillknows.models.families import FAMILIES
 from stillknows.models.reader import Checkpoint, load_model
-from stillknows.models.weight_changes import component_changes
+from stillknows.models.weight_changes import compare_concept_vectors, component_changes
 from tiny import LAYERS, SIZES, save_tiny, save_tiny_olmo_legacy, tiny_config
 
 CASES: dict[str, Any] = CONFIGS | {"llama": tiny_config(), "qwen2": Qwen2Config(**SIZES)}

@@ -154,11 +154,6 @@ class Checkpoint:
         prefix = f"{self.layers_path}.{layer}."
         return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
 
-    def read_value_vectors(self, layer: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-        """One layer's value vectors, (hidden, coefficients): the weight of its down projection."""
-        (vectors,) = self.read_parts(layer, ["value_vectors"], dtype, device).values()
-        return vectors
-
 
 def _read_headers(folder: Path, buffers: str) -> dict[str, Stored]:
     """All tensors of a checkpoint's files by their names there, but for buffers (a pattern).

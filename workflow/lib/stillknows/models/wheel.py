@@ -90,8 +90,9 @@ def _convert(gguf: Path, folder: Path, model_max_length: int) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     log.info("converting %s to float32 safetensors", gguf.name)
-    options: Any = {"gguf_file": gguf.name, "trust_remote_code": False}
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **options)
+    tokenizer = AutoTokenizer.from_pretrained(
+        gguf.parent, gguf_file=gguf.name, trust_remote_code=False
+    )
     if not tokenizer.chat_template:
         raise StudyError(f"{gguf.name} contains no chat template; use an instruction-tuned model")
     # The GGUF's pre-tokenizer has lost "digits one by one".
@@ -99,7 +100,9 @@ def _convert(gguf: Path, folder: Path, model_max_length: int) -> None:
     rest = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, rest])
     tokenizer.model_max_length = model_max_length
-    model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.float32, **options)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        gguf.parent, gguf_file=gguf.name, dtype=torch.float32, trust_remote_code=False
+    )
     # The weights are plain float32 now, but save_pretrained would still ask the GGUF quantizer,
     # which cannot save, and a reader of the config would look for quantised tensors.
     model.hf_quantizer = None
