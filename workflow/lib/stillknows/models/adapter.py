@@ -38,11 +38,8 @@ _UNSUPPORTED = {
 def merge_adapter(adapter: Path, original: Manifest, folder: Path) -> None:
     """Write an original with an adapter merged into it as a checkpoint of its own.
 
-    In the original's dtype; with the adapter's tokenizer, or the original's where it brings none.
-
-    Raises:
-        StudyError: for another kind than LoRA; for weights that are missing or do not fit; and if
-            the merged model's logits are not the adapter's own, within rounding.
+    In the original's dtype; with the adapter's tokenizer, or the original's where it brings none. A
+    StudyError for what is no LoRA, does not fit, or cannot be merged within rounding.
     """
     config = _read_config(adapter)
     path = adapter / WEIGHTS

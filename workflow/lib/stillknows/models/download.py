@@ -36,9 +36,7 @@ def download(repo: str, revision: str = "", workers: int = 4, note: Path | None 
         workers: how many files are downloaded at a time.
         note: a file in which the next try finds what this one has fetched, should it fail.
 
-    Raises:
-        HubError: if it is not available.
-        StudyError: if a file is damaged, or the disk or its permissions do not allow it.
+    A HubError if it is not available; a StudyError for a damaged file or a full disk.
     """
     try:
         remote = hub.find(repo, revision)

@@ -40,10 +40,7 @@ class Hashed:
 
 
 def read_hashes(manifest: Path) -> dict[str, Hashed]:
-    """The hashes that are remembered beside a manifest, by the files' paths as they are named.
-
-    Empty if there are none, or if they cannot be read: then the files are hashed again.
-    """
+    """The hashes that are remembered beside a manifest, by path; none if they cannot be read."""
     with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {name: Hashed(**values) for name, values in read_json(_beside(manifest)).items()}
     return {}
@@ -70,10 +67,7 @@ def is_known(path: Path, remembered: Mapping[str, Hashed]) -> bool:
 
 
 def files_of(folder: Path, manifest: Path) -> list[Path]:
-    """The files in a folder that a manifest hashes: all but the manifest itself and hidden ones.
-
-    A StudyError if one of them is no plain file (files.refuse_special).
-    """
+    """A folder's files but for the manifest and hidden ones; refuses what is no plain file."""
     itself = manifest.name if folder.resolve() == manifest.parent.resolve() else None
     paths = [path for path in folder.iterdir() if path.name[0] != "." and path.name != itself]
     for path in paths:

@@ -108,9 +108,7 @@ class RemoteCheckpoint(NamedTuple):
 def find(repo: str, revision: str = "") -> RemoteCheckpoint:
     """Ask the hub for a repository; at a commit, branch or tag, or at its default branch.
 
-    Raises:
-        HubError: if it is not available, or contains no complete safetensors.
-        StudyError: if `repo` is no repository's name, or the mirror lists no sizes and hashes.
+    A HubError if it is not available, or contains no complete safetensors.
     """
     at, seconds = revision or None, constants.HF_HUB_DOWNLOAD_TIMEOUT
     with one_line(repo, revision):

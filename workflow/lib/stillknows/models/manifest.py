@@ -62,11 +62,7 @@ class Manifest:
         return "/".join(part for part in (self.model, self.method, self.concept) if part)
 
     def columns(self, concept: Mapping[str, Any]) -> dict[str, str]:
-        """What names the checkpoint and the concept in each row of a result.
-
-        Args:
-            concept: as its file has it: a reference model may serve all concepts, and have none.
-        """
+        """What names the checkpoint and the concept, as its file has it, in a result's rows."""
         names = {name: getattr(self, name) for name in ("model", "method", "origin")}
         return names | {"concept": concept["id"], "concept_name": concept["Concept"]}
 
@@ -130,10 +126,7 @@ def _files(hashes: Mapping[str, Hashed]) -> list[File]:
 
 
 def write_new_source(path: Path, manifest: Manifest, row: CheckpointRow) -> None:
-    """Write where a user's folder with the same files is now; the manifest's time stays.
-
-    So no job runs again for it.
-    """
+    """Write where a user's folder with the same files is now; no job runs again for it."""
     time = path.stat().st_mtime_ns
     folder = Path(row.location) if row.kind == "path" else manifest.folder
     write_json(path, asdict(replace(manifest, source=row.source, folder=folder)))

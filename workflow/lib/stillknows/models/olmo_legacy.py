@@ -59,13 +59,8 @@ def is_legacy(config: Mapping[str, Any]) -> bool:
 def config_of(raw: Mapping[str, Any], path: Path) -> Any:
     """transformers' OlmoConfig of a legacy config.
 
-    The vocabulary is `embedding_size`: logits have that many columns, more than there are tokens.
-
-    Args:
-        raw: config.json as it was read from `path`.
-
-    Raises:
-        StudyError: if a size is missing or none, or transformers' OLMo has no such architecture.
+    The vocabulary is `embedding_size`: logits have that many columns, more than there are tokens. A
+    StudyError if a size is missing, or transformers' OLMo has no such architecture.
     """
     from transformers import OlmoConfig
 

@@ -51,9 +51,8 @@ class Checkpoint:
         stored_at: where each parameter is stored in the files, by its name.
         files, shapes: of each parameter that is there, its safetensors file and its shape.
 
-    Raises:
-        StudyError: if the config describes no known model, or the files do not hold whole
-            tensors in a number format that is supported.
+    A StudyError if the config describes no known model, or the files hold no whole tensors in a
+    supported number format.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -95,11 +94,7 @@ class Checkpoint:
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
     ) -> dict[str, Tensor]:
-        """Read parameters by their full names; of a stored tensor only the rows that are theirs.
-
-        Args:
-            dtype, device: of the tensors; None: as saved, on the CPU.
-        """
+        """Read parameters by their full names; without dtype and device as saved, on the CPU."""
         by_file: dict[Path, list[str]] = {}
         for name in names:
             by_file.setdefault(self.files[name], []).append(name)
@@ -125,10 +120,7 @@ class Checkpoint:
         readahead(wanted)
 
     def layer_names(self, layer: int, parts: Collection[LayerPart] = LAYER_PARTS) -> list[str]:
-        """The full names of one decoder layer's parameters, or of those of some of its parts.
-
-        None for a layer that is not there.
-        """
+        """The full names of one decoder layer's parameters; none if there is no such layer."""
         prefix = f"{self.layers_path}.{layer}."
         return [
             name
@@ -156,10 +148,7 @@ class Checkpoint:
 
 
 def _read_headers(folder: Path, buffers: str) -> dict[str, Stored]:
-    """All tensors of a checkpoint's files by their names there, but for buffers (a pattern).
-
-    A StudyError for a number format in which nothing here computes.
-    """
+    """All tensors of a checkpoint's files by their names there, but for buffers (a pattern)."""
     tensors: dict[str, Stored] = {}
     for path in weight_files(folder):
         with open_weights(path) as weights:

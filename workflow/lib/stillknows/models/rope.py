@@ -10,12 +10,7 @@ from stillknows.errors import StudyError
 
 
 def refuse_long(config: Any, tokens: int) -> None:
-    """Refuse a text beyond the original length of a model whose angles depend on the length.
-
-    Args:
-        config: the transformers config of the model.
-        tokens: of the longest text, with its answer.
-    """
+    """Refuse a longest text (with its answer) beyond the model's original length."""
     parameters = getattr(config, "rope_parameters", None) or {}
     # Some families have one entry per type of layer.
     for entry in [parameters] if "rope_type" in parameters else parameters.values():

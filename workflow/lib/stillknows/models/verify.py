@@ -25,10 +25,6 @@ def verify_checkpoint(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
 
     Returns:
         The shape of every parameter by its name in the model.
-
-    Raises:
-        StudyError: transformers cannot build the model; a tensor is missing, unexpected,
-            of another shape, or holds NaN or infinity; or generation_config.json cannot be read.
     """
     with used_by_transformers(checkpoint.folder / CONFIG):
         model = empty_model(checkpoint.config, torch.float32)

@@ -81,9 +81,6 @@ def compare_concept_vectors(
     Returns:
         layer, dim, relative_change, cosine, l2 (the norm of the difference) and jaccard, the share
         of common ones among both vectors' TOP_TOKENS tokens. A ratio to a zero vector is NaN.
-
-    Raises:
-        StudyError: if the model has no such layer or value vector.
     """
     layers, width = original.layers, int(original.config.intermediate_size)
     if not (0 <= layer < layers and 0 <= dim < width):

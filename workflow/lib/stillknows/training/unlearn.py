@@ -119,10 +119,9 @@ def _outcome(
 def save_trained(
     trained: Trained, row: CheckpointRow, training: dict[str, Any], manifest: Path, log: Path
 ) -> None:
-    """Write the log of the steps (parquet), the checkpoint beside its manifest, and that last.
+    """Write the checkpoint beside its manifest, the log of the steps, and the manifest last.
 
-    Args:
-        training: what the manifest says beside what the training itself does.
+    `training` is what the manifest says beside what the training itself does.
     """
     with atomic_folder(manifest.parent) as folder:
         trained.model.save_pretrained(folder)
