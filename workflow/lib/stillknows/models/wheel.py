@@ -67,7 +67,8 @@ def _download(requirement: str, folder: Path) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        reason = (lines or ["pip gave no reason"])[-1].removeprefix("ERROR: ")
+        errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")]
+        reason = (errors or lines or ["pip gave no reason"])[-1]
         # pip's conclusion hides this cause ("no matching distribution").
         if "connection broken" in done.stderr or "Max retries" in done.stderr:
             reason = "the package index cannot be reached"
