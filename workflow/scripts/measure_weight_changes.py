@@ -9,12 +9,11 @@ import pandas as pd
 
 from stillknows.files import read_json
 from stillknows.job import run
-from stillknows.models.concept_vector import TOP_TOKENS, compare_concept_vectors
 from stillknows.models.manifest import read_manifest
 from stillknows.models.provenance import Stopwatch, hash_of, result_fields
 from stillknows.models.reader import Checkpoint
 from stillknows.models.verify import refuse_other_shapes
-from stillknows.models.weight_changes import component_changes
+from stillknows.models.weight_changes import TOP_TOKENS, compare_concept_vectors, component_changes
 from stillknows.parquet_files import CHANGES_SCHEMA, CONCEPT_VECTOR, write_rows
 
 log = logging.getLogger("stillknows")
