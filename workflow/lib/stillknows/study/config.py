@@ -3,26 +3,27 @@
 docs/reference/config.md is made from here.
 """
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, ValidationError, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
 from stillknows.answers.recall_settings import Recall
 from stillknows.config_section import Distinct, Name, Names, Section
+from stillknows.engine.windows import layers_between, window_width
 from stillknows.errors import StudyError, check_known, first_problem, shortened
 from stillknows.figures.style import Style
 from stillknows.models.provenance import hash_of
-from stillknows.study.values import (
-    Device,
-    LayerRanges,
-    Prompt,
-    Results,
-    Sha256,
-    Url,
-    UserPath,
-    Windows,
-)
+from stillknows.names import path_problem, text_problem
 from stillknows.terms import (
     DENOISING,
     NOISE,
@@ -39,6 +40,70 @@ from stillknows.terms import (
 from stillknows.training.methods import METHODS
 from stillknows.training.recipe import Recipe
 from stillknows.training.teaching import Teaching
+
+
+def _unless(problem_of: Callable[[str], str]) -> AfterValidator:
+    """Refuses a text of which the function tells a problem."""
+
+    def check(text: str) -> str:
+        if problem := problem_of(text):
+            raise ValueError(f"{shortened(text)} {problem}")
+        return text
+
+    return AfterValidator(check)
+
+
+def _matching(pattern: str, problem: str) -> AfterValidator:
+    return _unless(lambda text: "" if re.fullmatch(pattern, text, re.DOTALL) else problem)
+
+
+def _below_here(path: str) -> str:
+    if path == "." or Path(path).name == "..":
+        raise ValueError("results need a folder of their own, such as results/mine")
+    return path
+
+
+def _window(name: str) -> str:
+    window_width(name)
+    return name
+
+
+def _layers(name: str) -> str:
+    layers_between(name)
+    return name
+
+
+# The kinds of values that the config's keys have.
+UserPath = Annotated[
+    str, Field(min_length=1), _unless(path_problem), AfterValidator(lambda path: str(Path(path)))
+]
+Results = Annotated[UserPath, AfterValidator(_below_here)]
+Url = Annotated[
+    str,
+    _matching(
+        r"(https?|ftp)://\S+", "is not an address; it must begin with https://, http:// or ftp://"
+    ),
+]
+Sha256 = Annotated[
+    str,
+    AfterValidator(str.lower),
+    _matching("[0-9a-f]{64}", "is not a SHA-256, which has 64 hexadecimal digits"),
+]
+Prompt = Annotated[
+    str,
+    _unless(text_problem),
+    _matching(
+        r"paper|chat|.*\{q\}.*", "is not a prompt; allowed are paper, chat, or a text with {q}"
+    ),
+]
+Device = Annotated[
+    str,
+    _matching(
+        "auto|cpu|mps|cuda(:[0-9]{1,2})?", "is not a device; allowed: auto, cpu, mps, cuda, cuda:N"
+    ),
+]
+Windows = Distinct[Annotated[str, AfterValidator(_window)]]
+LayerRanges = Distinct[Annotated[str, AfterValidator(_layers)]]
 
 
 def _source(value: Any) -> Any:
@@ -265,7 +330,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        if not set(self.experiments) & set(DENOISING):
+        if not self.denoising():
             raise ValueError(
                 f"experiments: name at least one of {', '.join(DENOISING)}; curves and claims are "
                 "made from them"
@@ -280,8 +345,7 @@ class Config(Section):
                 f"variants: {min(taken)} is a method: give the variant another name, or change the "
                 "method's own recipe in unlearning"
             )
-        patched = self.behaviour.patched
-        if self.behaviour.sets and patched.windows and not self.patched_experiments():
+        if self.has_patched_answers and not self.patched_experiments():
             raise ValueError(
                 "answers.patched.windows: answers under a patch need one of "
                 f"{', '.join(PAPER_EXPERIMENTS)} in experiments or in answers.patched.experiments"
@@ -317,14 +381,16 @@ class Config(Section):
         """The experiments that patch the original into the unlearned model."""
         return [name for name in self.experiments if name in DENOISING]
 
+    @property
+    def has_patched_answers(self) -> bool:
+        """Whether questions are answered under a patch."""
+        return bool(self.behaviour.sets and self.behaviour.patched.windows)
+
     def patched_experiments(self) -> list[str]:
         """The experiments under which questions are answered."""
-        wanted = self.behaviour.patched.experiments
-        return (
-            [name for name in self.experiments if name in PAPER_EXPERIMENTS]
-            if wanted is None
-            else [*wanted]
-        )
+        if self.behaviour.patched.experiments is not None:
+            return [*self.behaviour.patched.experiments]
+        return [name for name in self.experiments if name in PAPER_EXPERIMENTS]
 
     @property
     def digest_of_making(self) -> str:
