@@ -7,7 +7,7 @@ from stillknows.closure import code_digest
 from stillknows.figures.registry import CALIBRATION, FIGURES
 from stillknows.files import refuse_read_only, sha256_of
 from stillknows.job import errors_in_one_line, log_to_terminal
-from stillknows.study.planning import any_of, read_study
+from stillknows.study.load import any_of, read_study
 from stillknows.study.changes import changed_manifests
 from stillknows.models.provenance import hash_of
 from stillknows.study.jobs import Jobs

@@ -39,14 +39,21 @@ def check_pair(row: CheckpointRow, original: CheckpointRow) -> None:
     Raises:
         StudyError: naming both.
     """
-    family, layers = _family(row), layers_of(Path(row.location))
-    expected, depth = _family(original), layers_of(Path(original.location))
-    if None not in (family, layers, expected, depth) and (family, layers) != (expected, depth):
+    family, layers = _shape(row)
+    expected = _shape(original)
+    if None not in (family, layers, *expected) and (family, layers) != expected:
         raise StudyError(
             f"{row.name}: {row.location} has family {family} and {layers} layers, but its original "
-            f"{original.location} has family {expected} and {depth} layers; name a fine-tuned copy "
-            "of this original"
+            f"{original.location} has family {expected[0]} and {expected[1]} layers; name a "
+            "fine-tuned copy of this original"
         )
+
+
+def _shape(row: CheckpointRow) -> tuple[str | None, int | None]:
+    """The model family and the number of layers."""
+    family = _config(Path(row.location)).get("model_type")
+    known = _LEGACY.get(family, family) if isinstance(family, str) else None
+    return known, layers_of(Path(row.location))
 
 
 def layers_of(folder: Path) -> int | None:
@@ -54,11 +61,6 @@ def layers_of(folder: Path) -> int | None:
     values = _config(folder)
     layers = values.get("num_hidden_layers", values.get("n_layers"))
     return layers if isinstance(layers, int) else None
-
-
-def _family(row: CheckpointRow) -> str | None:
-    family = _config(Path(row.location)).get("model_type")
-    return _LEGACY.get(family, family) if isinstance(family, str) else None
 
 
 def _config(folder: Path) -> dict[str, Any]:

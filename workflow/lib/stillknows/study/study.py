@@ -305,7 +305,7 @@ class Study:
         return [
             dict(zip(("model", "method", "concept"), row.key, strict=True))
             | {"experiment": experiment, "reason": reason, "origin": self._origin(row)}
-            for missing, reason in self.selection.missing
+            for missing, reason in self.selection.missing.items()
             for row in self._by_concept([missing])
             for experiment in self.config.experiments
         ]
