@@ -105,7 +105,7 @@ def test_numbers_as_ids_and_a_bare_no() -> None:
         ({"seed": -1}, "seed"),
         ({"answer_tokens": 10**9}, "answer_tokens"),
         ({"results": None}, "results"),
-        ({"results": "."}, "folder of their own"),
+        ({"results": "."}, "folder of its own"),
         ({"results": "~/stillknows"}, "~"),
         ({"results": "results/{model}"}, "{ }"),
         ({"results": "a\0b"}, "NUL"),

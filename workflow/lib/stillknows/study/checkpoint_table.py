@@ -33,9 +33,6 @@ def read_table(path: Path) -> list[CheckpointRow]:
     Empty lines and lines that begin with # are skipped. The columns revision and format may be
     left out or empty: a row then has no revision and its source's usual format. What Excel does to
     a saved table is read, too: a byte order mark, quoted fields, empty columns at the end.
-
-    Raises:
-        StudyError: naming the file, the line and what is allowed there.
     """
     header: list[str] = []
     rows: dict[Key, CheckpointRow] = {}

@@ -14,13 +14,7 @@ from stillknows.texts.concepts import has_answers, unrelated_id
 
 
 def check_study(study: Study) -> None:
-    """Check what its config, table and concept files say of each other.
-
-    Raises:
-        StudyError: for a folder that is no checkpoint or no copy of its original, a window or
-            control outside of its model, a donor without a model, a concept that its file does not
-            have, a training without text, a folder of rounds that is none, or of another base.
-    """
+    """Raise a StudyError if its config, table and concept files contradict each other."""
     config = study.config
     _check_rounds(study)
     taught = {row.method for row in study.table if row.kind == "teach"}

@@ -42,68 +42,41 @@ from stillknows.training.recipe import Recipe
 from stillknows.training.teaching import Teaching
 
 
-def _unless(problem_of: Callable[[str], str]) -> AfterValidator:
-    """Refuses a text of which the function tells a problem."""
+def _checked(problem_of: Callable[[str], object]) -> AfterValidator:
+    """Refuses a text of which the function tells a problem, or for which it raises an error."""
 
     def check(text: str) -> str:
-        if problem := problem_of(text):
+        if isinstance(problem := problem_of(text), str) and problem:
             raise ValueError(f"{shortened(text)} {problem}")
         return text
 
     return AfterValidator(check)
 
 
-def _matching(pattern: str, problem: str) -> AfterValidator:
-    return _unless(lambda text: "" if re.fullmatch(pattern, text, re.DOTALL) else problem)
+def _matching(pattern: str, allowed: str) -> AfterValidator:
+    problem = f"is not {allowed}"
+    return _checked(lambda text: "" if re.fullmatch(pattern, text, re.DOTALL) else problem)
 
 
-def _below_here(path: str) -> str:
-    if path == "." or Path(path).name == "..":
-        raise ValueError("results need a folder of their own, such as results/mine")
-    return path
-
-
-def _window(name: str) -> str:
-    window_width(name)
-    return name
-
-
-def _layers(name: str) -> str:
-    layers_between(name)
-    return name
+def _own_folder(path: str) -> str:
+    is_own = Path(path).name not in ("", "..")
+    return "" if is_own else "cannot be used; name a folder of its own, such as results/mine"
 
 
 # The kinds of values that the config's keys have.
 UserPath = Annotated[
-    str, Field(min_length=1), _unless(path_problem), AfterValidator(lambda path: str(Path(path)))
+    str, Field(min_length=1), _checked(path_problem), AfterValidator(lambda path: str(Path(path)))
 ]
-Results = Annotated[UserPath, AfterValidator(_below_here)]
-Url = Annotated[
-    str,
-    _matching(
-        r"(https?|ftp)://\S+", "is not an address; it must begin with https://, http:// or ftp://"
-    ),
-]
-Sha256 = Annotated[
-    str,
-    AfterValidator(str.lower),
-    _matching("[0-9a-f]{64}", "is not a SHA-256, which has 64 hexadecimal digits"),
-]
-Prompt = Annotated[
-    str,
-    _unless(text_problem),
-    _matching(
-        r"paper|chat|.*\{q\}.*", "is not a prompt; allowed are paper, chat, or a text with {q}"
-    ),
-]
-Device = Annotated[
-    str,
-    _matching(
-        "auto|cpu|mps|cuda(:[0-9]{1,2})?", "is not a device; allowed: auto, cpu, mps, cuda, cuda:N"
-    ),
-]
-Windows = Distinct[Annotated[str, AfterValidator(_window)]]
-LayerRanges = Distinct[Annotated[str, AfterValidator(_layers)]]
+Results = Annotated[UserPath, _checked(_own_folder)]
+Url = Annotated[str, _matching(r"(https?|ftp)://\S+", "an address (https://, http:// or ftp://)")]
+_HEX = _matching("[0-9a-f]{64}", "a SHA-256, which has 64 hexadecimal digits")
+Sha256 = Annotated[str, AfterValidator(str.lower), _HEX]
+_QUESTION = _matching(r"paper|chat|.*\{q\}.*", "paper, chat, or a text with {q}")
+Prompt = Annotated[str, _checked(text_problem), _QUESTION]
+_DEVICES = _matching("auto|cpu|mps|cuda(:[0-9]{1,2})?", "a device: auto, cpu, mps, cuda, cuda:N")
+Device = Annotated[str, _DEVICES]
+Windows = Distinct[Annotated[str, _checked(window_width)]]
+LayerRanges = Distinct[Annotated[str, _checked(layers_between)]]
 
 
 def _source(value: Any) -> Any:
@@ -124,12 +97,8 @@ class ConceptSource(Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if (self.path is None) == (self.url is None):
-            raise ValueError("give either path or url (with sha256)")
-        if (self.url is None) != (self.sha256 is None):
-            raise ValueError(
-                "url and sha256 need each other, and exclude path; give path, or both of them"
-            )
+        if (self.path is None) == (self.url is None) or (self.url is None) != (self.sha256 is None):
+            raise ValueError("give either path, or url and sha256")
         return self
 
 
@@ -238,9 +207,8 @@ _SECTIONS: Any = {
     name: (recipe, Field(default=recipe(), description=recipe.__doc__))
     for name, recipe in METHODS.items()
 }
-Unlearning = create_model(
-    "Unlearning", __base__=Section, __doc__="How `unlearn` rows are trained.", **_SECTIONS
-)
+_TITLE = "How `unlearn` rows are trained."
+Unlearning = create_model("Unlearning", __base__=Section, __doc__=_TITLE, **_SECTIONS)
 
 
 class Variant(Section):
@@ -395,9 +363,8 @@ class Config(Section):
     @property
     def digest_of_making(self) -> str:
         """Changes with all that says how models are trained here and measured."""
-        training = {"unlearning", "variants", "teaching", "seed", "dtype"}
-        measuring = {"recall", "experiments", "windows", "depth"}
-        values = self.model_dump(include=training | measuring)
+        making = {"unlearning", "variants", "teaching", "seed", "dtype"}
+        values = self.model_dump(include=making | {"recall", "experiments", "windows", "depth"})
         del values["teaching"]["passes_of"]  # of single rows, which not every study has
         if values["recall"]["relearning"]["minimum_steps"] == 1:
             # No minimum: as in finished rounds, which were made before there was this key.
@@ -422,11 +389,7 @@ class Config(Section):
 
 
 def load_config(values: dict[str, Any]) -> Config:
-    """Check a parsed config file.
-
-    Raises:
-        StudyError: one line on the first thing wrong: the key, what was seen, what is allowed.
-    """
+    """Check a parsed config file; a StudyError names the first key that is wrong."""
     try:
         return Config.model_validate(values)
     except ValidationError as error:

@@ -12,12 +12,7 @@ _LEGACY = {"hf_olmo": "olmo"}  # ai2-olmo's later name of the same family
 
 
 def check_folder(row: CheckpointRow) -> None:
-    """Whether a path: row's folder is a checkpoint at all.
-
-    Raises:
-        StudyError: if it has no config.json that can be read, or its files leave open which of
-            them hold the weights.
-    """
+    """Raise a StudyError if a path: row's folder has no config.json, or no clear set of weights."""
     folder = Path(row.location)
     if not (folder / "config.json").is_file():
         inside = [path.parent for path in folder.glob("*/config.json")]
@@ -32,25 +27,20 @@ def check_folder(row: CheckpointRow) -> None:
 
 
 def check_pair(row: CheckpointRow, original: CheckpointRow) -> None:
-    """Whether two path: rows can be a model and its fine-tuned copy, by family and layers.
+    """Raise a StudyError if two path: rows cannot be a fine-tuned copy and its original.
 
     What their config.json does not tell is left to the jobs, which compare every tensor's shape.
-
-    Raises:
-        StudyError: naming both.
     """
-    family, layers = _shape(row)
-    expected = _shape(original)
-    if None not in (family, layers, *expected) and (family, layers) != expected:
+    (family, layers), (expected, depth) = _shape(row), _shape(original)
+    if None not in (family, layers, expected, depth) and (family, layers) != (expected, depth):
         raise StudyError(
             f"{row.name}: {row.location} has family {family} and {layers} layers, but its original "
-            f"{original.location} has family {expected[0]} and {expected[1]} layers; name a "
-            "fine-tuned copy of this original"
+            f"{original.location} has family {expected} and {depth} layers; name a fine-tuned copy "
+            "of this original"
         )
 
 
 def _shape(row: CheckpointRow) -> tuple[str | None, int | None]:
-    """The model family and the number of layers."""
     family = _config(Path(row.location)).get("model_type")
     known = _LEGACY.get(family, family) if isinstance(family, str) else None
     return known, layers_of(Path(row.location))

@@ -18,10 +18,9 @@ class Jobs:
 
     study: Study
 
-    # Input files.
+    # Input files: manifests, and concepts with their answers.
 
     def original(self, wildcards: Any) -> str:
-        """The manifest of a job's original."""
         return self.study.manifest_path(wildcards.model, ORIGINAL)
 
     def checkpoint(self, wildcards: Any) -> str:
@@ -36,11 +35,9 @@ class Jobs:
         return [self.study.manifest_path(wildcards.model, method, wildcards.concept)]
 
     def texts(self, wildcards: Any) -> str:
-        """A job's concept, with answers."""
         return self.study.texts_path(wildcards.model, wildcards.concept)
 
     def unrelated_texts(self, wildcards: Any) -> str:
-        """The unrelated questions of a job's concept, with answers."""
         return self.study.texts_path(wildcards.model, unrelated_id(wildcards.concept))
 
     def retained(self, wildcards: Any) -> list[str]:
@@ -51,19 +48,15 @@ class Jobs:
     # The checkpoint that a job makes: {model}/{checkpoint}, or all three names.
 
     def made_row(self, wildcards: Any) -> CheckpointRow:
-        """Its row."""
         return self.study.row(*"/".join(wildcards).split("/"))
 
     def made_manifest(self, wildcards: Any) -> str:
-        """Its manifest."""
         return self.study.manifest_path(*self.made_row(wildcards).key)
 
     def start(self, wildcards: Any) -> str:
-        """The manifest of what it is trained from."""
         return self.study.manifest_path(*self.study.start(self.made_row(wildcards)).key)
 
     def learned(self, wildcards: Any) -> list[str]:
-        """The concepts that it is taught."""
         learned = self.study.learned_concepts(self.made_row(wildcards))
         return [self.study.concept_path(wildcards.model, concept) for concept in learned]
 
@@ -82,7 +75,6 @@ class Jobs:
         return self.made_row(wildcards).source
 
     def teaching(self, wildcards: Any) -> dict[str, Any]:
-        """How a taught model is trained."""
         return self.study.config.teaching.of(self.made_row(wildcards).method).model_dump()
 
     def teaching_seed(self, wildcards: Any) -> int:
@@ -94,11 +86,9 @@ class Jobs:
         return self.study.config.method_of(self.made_row(wildcards).recipe)
 
     def recipe(self, wildcards: Any) -> dict[str, Any]:
-        """How a training's method is trained."""
         return self.study.config.recipe(self.made_row(wildcards).recipe).model_dump()
 
     def prompt(self, wildcards: Any) -> str:
-        """How a job's model wants its questions."""
         return self.study.config.models[wildcards.model].prompt
 
     def resources(self, rule: str) -> dict[str, Any]:

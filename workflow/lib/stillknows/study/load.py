@@ -35,9 +35,6 @@ def read_study(values: dict[str, Any], config_files: Sequence[str], *, check: bo
     Args:
         values: of all config files, merged.
         check: whether to check also what jobs need not check again, after the planning has.
-
-    Raises:
-        StudyError: one line on the first thing wrong.
     """
     collect_garbage_rarely()
     for file in config_files if check else []:
@@ -62,11 +59,7 @@ def read_study(values: dict[str, Any], config_files: Sequence[str], *, check: bo
 
 
 def load_study(values: dict[str, Any]) -> Study:
-    """The study of a config's values. Relative paths start at the working directory.
-
-    Raises:
-        StudyError: one line on the first thing wrong.
-    """
+    """The study of a config's values; a StudyError names the first thing that is wrong."""
     config = load_config(values)
     table = read_table(Path(config.checkpoints))
     _check_results_folder(config.results)
@@ -80,11 +73,7 @@ def load_study(values: dict[str, Any]) -> Study:
 
 
 def selected_rows(values: dict[str, Any]) -> list[CheckpointRow]:
-    """The rows of the table that a config's values select, available or not.
-
-    Raises:
-        StudyError: one line on the first thing wrong.
-    """
+    """The rows of the table that a config's values select, available or not."""
     config = load_config(values)
     return rows_of(config, read_table(Path(config.checkpoints)))
 
@@ -97,8 +86,6 @@ def _check_results_folder(results: str) -> None:
             f"config: results: {existing} should be a folder but is a file or a broken link; "
             "name another results folder, or move it"
         )
-    if path == Path(path.anchor):
-        raise StudyError(f"config: results: {results} cannot be used; name a folder inside it")
 
 
 def _entries(config: Config, model: str) -> dict[str, Entry] | None:

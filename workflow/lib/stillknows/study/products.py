@@ -29,44 +29,43 @@ class Products:
         names = DATASETS[dataset].names(self.study, row)
         return [self.study.config.path(*folder, f"{name}.parquet") for name in names]
 
-    def originals(self, model: str | None = None) -> list[CheckpointRow]:
+    def originals(self) -> list[CheckpointRow]:
         """The original of each unlearned row, as a row of that row's concept."""
         return [
             replace(self.study.row(row.model, ORIGINAL), concept=row.concept)
             for row in self.study.unlearned
-            if model in (None, row.model)
         ]
 
-    def _of_copies(self, *datasets: str) -> list[str]:
-        rows = self.study.unlearned
+    def _results(self, *datasets: str, originals: bool = False, model: str = "") -> list[str]:
+        """The files of datasets, of unlearned rows or of their originals; or those of one model."""
+        rows = self.originals() if originals else self.study.unlearned
         return _distinct(
-            path for row in rows for name in datasets for path in self.files(name, row)
+            path
+            for row in rows
+            for name in datasets
+            for path in self.files(name, row)
+            if model in ("", row.model)
         )
 
-    def _of_originals(self, dataset: str) -> list[str]:
-        return _distinct(path for row in self.originals() for path in self.files(dataset, row))
-
-    sweeps = partialmethod(_of_copies, "krs")
-    unrelated_sweeps = partialmethod(_of_copies, "krs_unrelated")
-    weight_changes = partialmethod(_of_copies, "weight_changes")
-    depths = partialmethod(_of_copies, "depth")
-    answers = partialmethod(_of_copies, "answers", "patched_answers")
-    original_answers = partialmethod(_of_originals, "answers")
+    sweeps = partialmethod(_results, "krs")
+    unrelated_sweeps = partialmethod(_results, "krs_unrelated")
+    weight_changes = partialmethod(_results, "weight_changes")
+    depths = partialmethod(_results, "depth")
+    answers = partialmethod(_results, "answers", "patched_answers")
+    original_answers = partialmethod(_results, "answers", originals=True)
 
     def self_patches(self) -> list[str]:
         """The self-patch checks, the originals' too."""
-        return [*self._of_originals("self_patch"), *self._of_copies("self_patch")]
+        return [*self._results("self_patch", originals=True), *self._results("self_patch")]
 
-    def recalls(self, model: str | None = None) -> list[str]:
+    def recalls(self, model: str = "") -> list[str]:
         """Answers to questions for facts, the originals' too; or those of one model."""
-        rows = [row for row in self.study.unlearned if model in (None, row.model)]
-        asked = [*self.originals(model), *rows]
-        return _distinct(path for row in asked for path in self.files("recall", row))
+        of_originals = self._results("recall", originals=True, model=model)
+        return [*of_originals, *self._results("recall", model=model)]
 
     # What results are made from.
 
     def manifests(self) -> list[str]:
-        """The selected checkpoints' manifests."""
         return [self.study.manifest_path(*row.key) for row in self.study.rows]
 
     def brought(self) -> list[str]:
@@ -77,7 +76,7 @@ class Products:
     def released(self, *, originals: bool) -> list[str]:
         """The notes on removed weights that a run ends with: none if checkpoints are kept."""
         return [
-            f"{self.study.checkpoint_folder(*row.key)}/released.json"
+            str(Path(self.study.manifest_path(*row.key)).with_name("released.json"))
             for row in self.study.rows
             if row.kind == "hub" and not self.study.config.keep_checkpoints
             if originals or row.method != ORIGINAL

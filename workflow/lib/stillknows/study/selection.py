@@ -31,9 +31,6 @@ def select(
 
     Args:
         preflight: what preflight found. A hub: row that it does not name counts as available.
-
-    Raises:
-        StudyError: for an unknown name, for a method that cannot be trained here.
     """
     rows = [_as_adapter(config, row) for row in rows_of(config, table)]
     missing = {row: reason for row in rows if (reason := _why_missing(row, preflight))}
@@ -68,9 +65,6 @@ def rows_of(config: Config, table: list[CheckpointRow]) -> list[CheckpointRow]:
     """The rows of the table that the lists select; each model's base and original first.
 
     A model of which the lists leave no concept is left out.
-
-    Raises:
-        StudyError: for a name that the table does not have.
     """
     where = f"in {config.checkpoints}"
     check_known("config: models: model", config.models, {row.model for row in table}, where)

@@ -156,14 +156,10 @@ class Study:
         name = sha256(os.path.normpath(self.config.results).encode()).hexdigest()[:16]
         return f".snakemake/first_use/{name}"
 
-    def checkpoint_folder(self, model: str, method: str, concept: str = "") -> str:
-        """Where a checkpoint's manifest is; its weights too, unless it is a path: row's."""
-        row = self.row(model, method, concept)
-        return self.config.path("checkpoints", row.kind, *row.key)
-
     def manifest_path(self, model: str, method: str, concept: str = "") -> str:
-        """The file that describes a checkpoint."""
-        return f"{self.checkpoint_folder(model, method, concept)}/manifest.json"
+        """The file that describes a checkpoint; what is made here has its weights beside it."""
+        row = self.row(model, method, concept)
+        return self.config.path("checkpoints", row.kind, *row.key, "manifest.json")
 
     def concept_path(self, model: str, concept: str) -> str:
         """One concept as its file has it."""
@@ -290,21 +286,28 @@ class Study:
     @property
     def without_reference(self) -> list[dict[str, str]]:
         """The unlearned models that have no reference model for any of their concepts."""
-        has_reference: dict[tuple[str, str, str], bool] = {}
-        for row in self.unlearned:
-            if row.method != self.config.reference:
-                name = (row.model, row.origin, row.method)
-                beside = self.has_reference(row.model, row.concept)
-                has_reference[name] = has_reference.get(name, False) or beside
-        without = sorted(name for name, beside in has_reference.items() if not beside)
-        return [dict(zip(("model", "origin", "method"), name, strict=True)) for name in without]
+        copies = [row for row in self.unlearned if row.method != self.config.reference]
+        beside = [row for row in copies if self.has_reference(row.model, row.concept)]
+        names, compared = (
+            {(r.model, r.origin, r.method) for r in rows} for rows in (copies, beside)
+        )
+        return [
+            {"model": model, "origin": origin, "method": method}
+            for model, origin, method in sorted(names - compared)
+        ]
 
     @property
     def missing_sweeps(self) -> list[dict[str, str]]:
         """What is left out, for the coverage table."""
         return [
-            dict(zip(("model", "method", "concept"), row.key, strict=True))
-            | {"experiment": experiment, "reason": reason, "origin": self._origin(row)}
+            {
+                "model": row.model,
+                "method": row.method,
+                "concept": row.concept,
+                "experiment": experiment,
+                "reason": reason,
+                "origin": self._origin(row),
+            }
             for missing, reason in self.selection.missing.items()
             for row in self._by_concept([missing])
             for experiment in self.config.experiments
