@@ -24,7 +24,7 @@ from stillknows.texts.concepts import (
 
 log = logging.getLogger("stillknows")
 
-Compared = tuple[Path, Mapping[str, Any], Mapping[str, Any]]
+Compared = tuple[str | Path, Mapping[str, Any], Mapping[str, Any]]
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # What a recording and a job's own inputs must agree on; the rest only says where these are from.
 _OF_RECORDINGS = ("original_weights_sha256", "data_sha256", "dtype")
@@ -71,33 +71,27 @@ def check_results(made_from: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> N
         """A record with hashes in place of the files that it names."""
         filled = dict(record)
         for key, value in record.items():
-            if isinstance(value, Mapping) and key != "settings":
-                filled[key] = with_hashes(value)
-            elif key.endswith("weights_sha256"):
-                filled[key] = manifests[value]["weights_sha256"]
+            if key == "settings":
+                filled[key] = json.loads(settings_fields(**value)[key])
+                saved = manifests[record["original_weights_sha256"]]["dtype"]
+                dtype = saved if record["dtype"] == "checkpoint" else record["dtype"]
+                filled["dtype"] = f"torch.{dtype}"
             elif key == "data_sha256":
                 filled[key] = sha256(value)
+            elif key.endswith("weights_sha256"):
+                filled[key] = manifests[value]["weights_sha256"]
+            elif isinstance(value, Mapping):
+                filled[key] = with_hashes(value)
         return filled
 
-    def of_result(record: Mapping[str, Any]) -> dict[str, Any]:
-        filled = with_hashes(record)
-        if "settings" in record:
-            saved = manifests[record["original_weights_sha256"]]["dtype"]
-            dtype = saved if record["dtype"] == "checkpoint" else record["dtype"]
-            filled |= {"dtype": f"torch.{dtype}", **settings_fields(**record["settings"])}
-        return filled
-
-    _refuse_foreign(
-        (Path(path), manifests[path], with_hashes(record))
-        for path, record in made_from["manifests"].items()
-    )
-    texts = {path: with_hashes(record) for path, record in made_from["texts"].items()}
-    _refuse_foreign(_compared_texts(texts))
-    metadata = {path: read_metadata(Path(path)) for path in made_from["results"]}
-    _refuse_foreign(
-        (Path(path), metadata[path], of_result(record))
-        for path, record in made_from["results"].items()
-    )
+    wanted = {
+        kind: {path: with_hashes(record) for path, record in records.items()}
+        for kind, records in made_from.items()
+    }
+    _refuse_foreign((path, manifests[path], record) for path, record in wanted["manifests"].items())
+    _refuse_foreign(_compared_texts(wanted["texts"]))
+    metadata = {path: read_metadata(Path(path)) for path in wanted["results"]}
+    _refuse_foreign((path, metadata[path], record) for path, record in wanted["results"].items())
     _warn_of_machines(metadata.values())
 
 
@@ -166,28 +160,18 @@ def _refuse_foreign(files: Iterable[Compared]) -> None:
         )
 
 
-def _differences(given: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Each value of `wanted` that `given` does not have, with both; nested keys as outer.inner.
-
-    In place of the settings' hash, the settings that differ are named, if `given` has them.
-    """
-    if not ("settings" in given and "settings" in wanted):
-        return _differing("", given, {k: v for k, v in wanted.items() if k != "settings"})
-    have, expected = (json.loads(metadata["settings"]) for metadata in (given, wanted))
-    # A setting that only the file has is a difference, too.
-    settings = _differing("", have, dict.fromkeys(have) | expected)
-    # The number format is a setting, and what became of it.
-    named = {"settings", "config_hash", "dtype"} if settings else {"settings"}
-    rest = {key: value for key, value in wanted.items() if key not in named}
-    return settings + _differing("", given, rest)
-
-
-def _differing(prefix: str, given: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+def _differences(
+    given: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = ""
+) -> list[str]:
+    """Each value of `wanted` that `given` does not have, with both; nested keys as outer.inner."""
     lines: list[str] = []
     for key, value in wanted.items():
         have = given.get(key)
+        if key == "settings" and isinstance(have, str):  # in a result's metadata
+            have = json.loads(have)
+            value = dict.fromkeys(have) | value  # what only the file has is a difference, too
         if isinstance(have, Mapping) and isinstance(value, Mapping):
-            lines += _differing(f"{prefix}{key}.", have, value)
+            lines += _differences(have, value, f"{prefix}{key}.")
         elif have != value:
             lines.append(f"{prefix}{key} is {_shown(have)}, expected {_shown(value)}")
     return lines
