@@ -1,10 +1,9 @@
 """What the result of a script depends on: the modules that it imports, and all that they import.
 
 Snakemake sees that a script has changed, but not that a module which it imports has. So a digest of
-all these files is a parameter of the script's rule. Imports are read from the syntax tree, those
-inside functions too; nothing is imported here. What imports do not show is given by the rules
-(modules imported by name) or by a module's constant PACKAGE_DATA: patterns of the files that it
-reads, relative to its own folder.
+all these files is a parameter of the script's rule. Imports are read from the syntax tree, also
+inside functions. What imports do not show is given by the rules (modules imported by name) or by
+a module's constant PACKAGE_DATA: patterns of the files that it reads, relative to its own folder.
 """
 
 import ast
@@ -72,17 +71,14 @@ _sha256_of = cache(sha256_of)
 
 @cache
 def _read(path: Path) -> tuple[set[str], list[Path]]:
-    """All that a file imports by its whole name, and the files of its constant PACKAGE_DATA.
-
-    Of `from package import name` both are returned: the name may be a module.
-    """
+    """All that a file imports by its whole name, and the files of its constant PACKAGE_DATA."""
     names: set[str] = set()
     patterns: tuple[str, ...] = ()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), path)):
         match node:
             case ast.Import():
                 names |= {alias.name for alias in node.names}
-            case ast.ImportFrom(module=str(module)):
+            case ast.ImportFrom(module=str(module)):  # the names may be modules
                 names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
             case ast.Assign(targets=[ast.Name(id="PACKAGE_DATA")]):
                 patterns = ast.literal_eval(node.value)

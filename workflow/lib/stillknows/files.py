@@ -23,10 +23,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary name beside `path`; renamed to it at the end, removed after an exception.
 
     Two writers of one path never share a temporary name: the last one to finish wins. What a killed
-    job left is removed by the next writer a day later.
-
-    Raises:
-        StudyError: if the disk is full; nothing half-written is left.
+    job left is removed by the next writer a day later. A full disk is a StudyError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
@@ -39,7 +36,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         with _full_disk_in_one_line(path):
             yield partial
-            partial.chmod(0o666 & ~_umask())
+            _make_readable(partial)
             partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -49,10 +46,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def atomic_folder(folder: Path) -> Iterator[Path]:
     """An empty folder beside `folder` to write in; takes its place when all is written.
 
-    Its name is always the same, so what a killed job left there is cleared by the next one.
-
-    Raises:
-        StudyError: if the disk is full; nothing half-written is left.
+    Its name is always the same, so what a killed job left there is cleared by the next one. A full
+    disk is a StudyError.
     """
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -61,8 +56,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         with _full_disk_in_one_line(folder):
             yield partial
             for file in partial.iterdir():
-                # safetensors makes its files readable by their owner alone.
-                file.chmod(0o666 & ~_umask())
+                _make_readable(file)
             shutil.rmtree(folder, ignore_errors=True)
             partial.replace(folder)
     finally:
@@ -110,21 +104,21 @@ def _existing(path: Path) -> Path:
     return next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
 
 
-def _umask() -> int:
+def _make_readable(file: Path) -> None:
+    """As new files are: mkstemp and safetensors let their owner alone read them."""
     mask = os.umask(0)
     os.umask(mask)
-    return mask
+    file.chmod(0o666 & ~mask)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as readable JSON, whole or not at all; paths become text."""
+    """Write a value as JSON, whole or not at all; paths become text."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
     with atomic_path(path) as partial:
         partial.write_text(text + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -173,6 +167,5 @@ def _refuse_constant(name: str) -> Never:
 
 
 def sha256_of(path: Path) -> str:
-    """The file's sha256, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
