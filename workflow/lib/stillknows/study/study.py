@@ -366,22 +366,17 @@ class Study:
         each its method, concept, state, treatment (NONE, or the method of its training) and
         recipe.
         """
-        return self._model_states.get(model, [])
-
-    @cached_property
-    def _model_states(self) -> dict[str, list[dict[str, str]]]:
-        by_model: dict[str, list[dict[str, str]]] = {}
-        for row in self.unlearned:
-            if state := self.state(row):
-                values = {
-                    "method": row.method,
-                    "concept": row.concept,
-                    "state": state,
-                    "treatment": self._treatment(row),
-                    "recipe": row.recipe if row.kind == "unlearn" else NONE,
-                }
-                by_model.setdefault(row.model, []).append(values)
-        return by_model
+        return [
+            {
+                "method": row.method,
+                "concept": row.concept,
+                "state": state,
+                "treatment": self._treatment(row),
+                "recipe": row.recipe if row.kind == "unlearn" else NONE,
+            }
+            for row in self.unlearned
+            if row.model == model and (state := self.state(row))
+        ]
 
     @cached_property
     def finished_rounds(self) -> list[str]:
