@@ -171,7 +171,7 @@ def _differences(
             have = json.loads(have)
             value = dict.fromkeys(have) | value  # what only the file has is a difference, too
         if isinstance(have, Mapping) and isinstance(value, Mapping):
-            lines += _differences(have, value, f"{prefix}{key}.")
+            lines += _differences(have, value, "" if key == "settings" else f"{prefix}{key}.")
         elif have != value:
             lines.append(f"{prefix}{key} is {_shown(have)}, expected {_shown(value)}")
     return lines
