@@ -12,10 +12,9 @@ import register_checkpoint
 import summarise_behaviour
 
 from stillknows.analysis.collect import collect_answers
-from stillknows.files import read_json, sha256_of
 from stillknows.models.checkpoint_row import CheckpointRow
-from stillknows.parquet_files import read_metadata, read_table
-from stillknows.study.expected import expected
+from stillknows.parquet_files import read_table
+from stillknows.study.expected import check_results
 from tiny import save_tiny, tiny_concept
 
 HOW: dict[str, Any] = {"prompt": "paper", "new_tokens": 6, "dtype": "float32", "device": "cpu"}
@@ -98,17 +97,24 @@ def test_the_original_compared_with_itself_scores_1(study: Path, tmp_path: Path)
 
 
 def test_files_say_what_a_study_expects_of_them(study: Path) -> None:
-    original = read_json(study / "manifests/original.json")
-    unlearned = read_json(study / "manifests/dpo.json")
-    data, dtype = sha256_of(study / "tea.json"), "float32"
+    original, unlearned = (str(study / f"manifests/{name}.json") for name in ("original", "dpo"))
+    files = {"original_weights_sha256": original, "data_sha256": str(study / "tea.json")}
     shared = {key: HOW[key] for key in ("prompt", "new_tokens", "dtype")}
     plain = shared | {"sets": ["target", "completion", "unrelated"]}
     patched = shared | {"windows": WINDOWS, "experiments": EXPERIMENTS, "sets": ["target"]}
-    wanted = {
-        "original/tea": expected(original, None, data, settings=plain, dtype=dtype),
-        "dpo/tea": expected(original, unlearned, data, settings=plain, dtype=dtype),
-        "dpo/tea.patched": expected(original, unlearned, data, settings=patched, dtype=dtype),
+    copy = files | {"unlearned_weights_sha256": unlearned}
+    records = {
+        "original/tea": files | {"settings": plain},
+        "dpo/tea": copy | {"settings": plain},
+        "dpo/tea.patched": copy | {"settings": patched},
     }
-    for name, fields in wanted.items():
-        metadata = read_metadata(study / f"behaviour/tiny/{name}.parquet")
-        assert metadata | fields == metadata
+    check_results(
+        {
+            "manifests": {original: {}, unlearned: {}},
+            "texts": {},
+            "results": {
+                str(study / f"behaviour/tiny/{name}.parquet"): record | {"dtype": "float32"}
+                for name, record in records.items()
+            },
+        }
+    )

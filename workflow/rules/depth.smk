@@ -37,7 +37,7 @@ rule collect_depth:
     localrule: True
     params:
         reference=study.config.reference,
-        study=expectations.of_depth(study),
+        study=made_from("depth"),
     message:
         "compare all depths with the reference's"
     script:

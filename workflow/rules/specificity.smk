@@ -44,7 +44,7 @@ rule summarise_specificity:
     params:
         origins=study.origins_apart,
         seed=study.config.seed,
-        study=expectations.of_unrelated_sweeps(study),
+        study=made_from("krs_unrelated"),
     message:
         "compare the sweeps with those on unrelated questions"
     script:

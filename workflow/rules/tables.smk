@@ -27,7 +27,7 @@ rule collect_krs:
     params:
         missing=study.missing_sweeps,
         origins=study.origins_apart,
-        study=expectations.of_sweeps(study),
+        study=made_from("krs"),
     message:
         "collect all sweeps in one table"
     script:
@@ -39,22 +39,22 @@ COLLECTED = {
     "self_patch.csv": (
         products.self_patches(),
         products.report_texts(),
-        expectations.of_self_patches(study),
+        made_from("self_patch"),
     ),
     "weight_changes.csv": (
         products.weight_changes(),
         products.concepts(),
-        {"sources": expectations.of_sources(study)},
+        made_from("weight_changes"),
     ),
     "recall.csv": (
         products.recalls(),
         products.report_texts(),
-        expectations.of_recall(study),
+        made_from("recall"),
     ),
     "answers.parquet": (
         products.answers(),
         products.concepts(),
-        expectations.of_answers(study),
+        made_from("answers", "patched_answers"),
     ),
 }
 for table, (results, texts, expected) in COLLECTED.items():

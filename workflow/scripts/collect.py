@@ -7,28 +7,19 @@ from stillknows.analysis.collect import collect_answers, collect_self_patch, col
 from stillknows.answers.recall_table import recall_table
 from stillknows.csv_files import write_csv
 from stillknows.job import run
-from stillknows.study.belonging import check_results, checkpoint_key
+from stillknows.study.expected import check_results
 
 
 def main(
-    *,
-    results: list[Path],
-    originals: list[Path],
-    manifests: list[Path],
-    texts: list[Path],
-    study: dict[str, Any],
-    table: Path,
-    origins: dict[str, str],
+    *, results: list[Path], study: dict[str, Any], table: Path, origins: dict[str, str]
 ) -> None:
     """Write tables/answers.parquet, weight_changes.csv, recall.csv or self_patch.csv.
 
     Args:
-        originals: the original's answers, with which the others were compared.
         origins: Study.origins_apart.
-        manifests, texts, study: see study.belonging.check_results.
+        study: the parameter of study.expected.check_results.
     """
-    files = [*originals, *results]
-    check_results(files, checkpoint_key, manifests=manifests, texts=texts, study=study)
+    check_results(study)
     if table.suffix == ".parquet":
         collect_answers(results, table, origins)
     elif table.name == "weight_changes.csv":

@@ -10,15 +10,13 @@ from stillknows.csv_files import write_csv
 from stillknows.errors import StudyError
 from stillknows.job import run
 from stillknows.parquet_files import write_rows
-from stillknows.study.belonging import check_results, checkpoint_key
+from stillknows.study.expected import check_results
 
 
 def main(
     *,
     depths: list[Path],
     reference: str | None,
-    manifests: list[Path],
-    texts: list[Path],
     study: dict[str, Any],
     depth: Path,
     uds_table: Path,
@@ -28,7 +26,7 @@ def main(
     Args:
         depths: the donors' files, the reference models' among them.
         reference: the method of the reference models.
-        manifests, texts, study: see study.belonging.check_results.
+        study: the parameter of study.expected.check_results.
 
     Raises:
         StudyError: if depth was measured nowhere.
@@ -38,8 +36,11 @@ def main(
             "no depth was measured: it needs a reference model (reference and depth.forms in the "
             "config) and answer_facts in the concept file (docs/explanation/depth.md)"
         )
-    check_results(depths, checkpoint_key, manifests=manifests, texts=texts, study=study)
-    rows, files = read_depths(depths), {"/".join(checkpoint_key(path)): path for path in depths}
+    check_results(study)
+    rows, files = (
+        read_depths(depths),
+        {"/".join(path.with_suffix("").parts[-3:]): path for path in depths},
+    )
     is_reference = rows["method"] == reference
     scores = with_reference(rows[~is_reference], rows[is_reference])
     write_rows(depth, scores, collected_metadata(files, "files"), DEPTH_SCHEMA)

@@ -6,15 +6,13 @@ from typing import Any
 from stillknows.analysis.collect import collect_sweeps, coverage
 from stillknows.csv_files import write_csv
 from stillknows.job import run
-from stillknows.study.belonging import check_results, sweep_key
+from stillknows.study.expected import check_results
 
 
 def main(
     *,
     sweeps: list[Path],
     missing: list[dict[str, str]],
-    manifests: list[Path],
-    texts: list[Path],
     study: dict[str, Any],
     table: Path,
     coverage_table: Path,
@@ -26,9 +24,9 @@ def main(
         sweeps: the sweeps' parquet files.
         missing: per sweep left out: model, method, concept, experiment, reason, origin.
         origins: Study.origins_apart.
-        manifests, texts, study: see study.belonging.check_results.
+        study: the parameter of study.expected.check_results.
     """
-    check_results(sweeps, sweep_key, manifests=manifests, texts=texts, study=study)
+    check_results(study)
     collect_sweeps(sweeps, table, origins)
     write_csv(coverage_table, coverage(table, missing))
 

@@ -14,7 +14,7 @@ from stillknows.job import run
 from stillknows.models.manifest import manifest_if_present
 from stillknows.models.provenance import versions
 from stillknows.parquet_files import SWEEP_SCHEMA, read_table
-from stillknows.study.belonging import check_results, checkpoint_key
+from stillknows.study.expected import check_results
 from stillknows.terms import ANSWER, COPY, FACT
 
 _TEXTS = ["model", "method", "origin", "concept", "concept_name", "experiment"]
@@ -34,7 +34,6 @@ def main(
     settings: str,
     digest_of_code: str,
     manifests: list[Path],
-    texts: list[Path],
     study: dict[str, Any],
     table: Path,
 ) -> None:
@@ -46,9 +45,9 @@ def main(
         states: method, concept, state, treatment and recipe of each model.
         settings: a digest of all that the config says of how models are made and scored.
         digest_of_code: of the code that trained and measured them.
-        manifests, texts, study: see study.belonging.check_results.
+        study: the parameter of study.expected.check_results.
     """
-    check_results(recall, checkpoint_key, manifests=manifests, texts=texts, study=study)
+    check_results(study)
     answers = pd.concat(
         [read_table(path, RECALL_SCHEMA).to_pandas().astype({"method": str}) for path in recall]
     )

@@ -8,7 +8,7 @@ from stillknows.analysis.specificity import specificity
 from stillknows.analysis.tables import concept_scores
 from stillknows.csv_files import write_csv
 from stillknows.job import run
-from stillknows.study.belonging import check_results, sweep_key
+from stillknows.study.expected import check_results
 from stillknows.terms import SCORES
 
 
@@ -16,8 +16,6 @@ def main(
     *,
     krs: Path,
     sweeps: list[Path],
-    manifests: list[Path],
-    texts: list[Path],
     study: dict[str, Any],
     origins: dict[str, str],
     seed: int,
@@ -30,10 +28,10 @@ def main(
         krs: tables/krs.parquet, of the concepts' questions.
         sweeps: the sweeps' parquet files on unrelated questions.
         origins: Study.origins_apart.
-        manifests, texts, study: see study.belonging.check_results.
+        study: the parameter of study.expected.check_results.
         seed: of the bootstrap.
     """
-    check_results(sweeps, sweep_key, manifests=manifests, texts=texts, study=study)
+    check_results(study)
     collect_sweeps(sweeps, rows, origins)
     target, unrelated = (concept_scores(one, SCORES) for one in (krs, rows))
     write_csv(table, specificity(target, unrelated, seed))

@@ -95,11 +95,7 @@ CHANGES_SCHEMA = pa.schema(
 
 
 def refuse_non_finite(rows: pd.DataFrame, column: str, label: str) -> None:
-    """Refuse rows of a model that does not compute numbers.
-
-    Raises:
-        StudyError: naming the first question whose `column` is NaN or infinite.
-    """
+    """Raise a StudyError that names the first question whose `column` is NaN or infinite."""
     broken = rows.loc[~np.isfinite(rows[column]), "question"]
     if len(broken):
         raise StudyError(
@@ -116,9 +112,6 @@ def write_rows(
     Args:
         rows: the schema's columns, in any order.
         metadata: goes into the file's own key-value metadata, beside the schema version.
-
-    Raises:
-        StudyError: if the disk is full; nothing half-written is left.
     """
     table = pa.Table.from_pandas(rows[schema.names], schema, preserve_index=False)
     table = table.replace_schema_metadata({"schema_version": SCHEMA_VERSION, **metadata})
@@ -127,14 +120,7 @@ def write_rows(
 
 
 def read_table(path: Path, schema: pa.Schema | None = None) -> pa.Table:
-    """Read a table written by `write_rows`.
-
-    Args:
-        schema: what its columns must be; None: whatever they are.
-
-    Raises:
-        StudyError: if the file is no parquet of this version and schema.
-    """
+    """Read a table written by `write_rows`; a StudyError if it has another version or schema."""
     with _readable(path):
         table = pq.ParquetFile(path).read(use_threads=False)
     version = metadata_of(table.schema).get("schema_version")
@@ -151,11 +137,7 @@ def read_table(path: Path, schema: pa.Schema | None = None) -> pa.Table:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The key-value metadata of a parquet file.
-
-    Raises:
-        StudyError: if the file is no parquet.
-    """
+    """The key-value metadata of a parquet file; a StudyError if it is none."""
     with _readable(path):
         return metadata_of(pq.read_schema(path))
 
