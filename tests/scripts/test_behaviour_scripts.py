@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import answer_as_original
-import answer_as_unlearned
 import answer_patched
+import answer_prompts
 import pytest
 import register_checkpoint
 import summarise_behaviour
@@ -45,9 +44,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     behaviour = root / "behaviour/tiny"
     first = behaviour / "original/tea.parquet"
     asked = {"original": original, "concept_json": concept, **HOW}
-    answer_as_original.main(sets=sets, answers=first, **asked)
+    answer_prompts.main(sets=sets, answers=first, **asked)
     shared = {"unlearned": unlearned, "original_answers": first, **asked}
-    answer_as_unlearned.main(sets=sets, answers=behaviour / "dpo/tea.parquet", **shared)
+    answer_prompts.main(sets=sets, answers=behaviour / "dpo/tea.parquet", **shared)
     answer_patched.main(
         sets=["target"],
         windows=WINDOWS,
@@ -83,7 +82,7 @@ def test_every_question_has_its_rows(study: Path) -> None:
 def test_the_original_compared_with_itself_scores_1(study: Path, tmp_path: Path) -> None:
     manifest = study / "manifests/original.json"
     out = tmp_path / "self.parquet"
-    answer_as_unlearned.main(
+    answer_prompts.main(
         original=manifest,
         unlearned=manifest,
         original_answers=study / "behaviour/tiny/original/tea.parquet",

@@ -10,8 +10,9 @@ import torch
 from tokenizers import processors
 from transformers import GenerationConfig
 
-from stillknows.answers.original_answers import answer_questions, generate, load_model
-from stillknows.answers.prompts import asked_of
+from stillknows.answers.generate import continue_batch, load_model
+from stillknows.answers.original_answers import answer_questions
+from stillknows.answers.prompts import concept_prompts
 from stillknows.answers.recall import recall
 from stillknows.errors import StudyError
 from stillknows.models.tokenizer import load_tokenizer
@@ -42,47 +43,63 @@ def by_hand(model: Any, prompt: Sequence[int], new_tokens: int) -> list[int]:
     return ids[len(prompt) :]
 
 
-def test_an_answer_in_a_batch_is_that_of_the_question_alone(model: Any) -> None:
-    together = generate(model, PROMPTS, NEW_TOKENS, PAD)
-    alone = [generate(model, [prompt], NEW_TOKENS, PAD)[0] for prompt in PROMPTS]
-    assert together == alone
+def test_a_continuation_in_a_padded_batch_is_that_of_the_prompt_alone(model: Any) -> None:
+    together = continue_batch(model, PROMPTS, NEW_TOKENS, PAD)
     assert together == [by_hand(model, prompt, NEW_TOKENS) for prompt in PROMPTS]
 
 
 def test_an_answer_ends_before_its_end_of_sequence(model: Any, monkeypatch: Any) -> None:
-    whole = generate(model, PROMPTS, NEW_TOKENS, PAD)
+    whole = continue_batch(model, PROMPTS, NEW_TOKENS, PAD)
     end = whole[0][3]
     monkeypatch.setattr(model, "generation_config", GenerationConfig(eos_token_id=[end]))
-    for cut, answer in zip(generate(model, PROMPTS, NEW_TOKENS, PAD), whole, strict=True):
+    for cut, answer in zip(continue_batch(model, PROMPTS, NEW_TOKENS, PAD), whole, strict=True):
         assert cut == (answer[: answer.index(end)] if end in answer else answer)
 
 
 def test_sampling_settings_of_a_checkpoint_are_ignored(tiny_llama: Path, tmp_path: Path) -> None:
     plain = load_model(tiny_llama, torch.float32, CPU)
-    expected = generate(plain, PROMPTS, NEW_TOKENS, PAD)
+    expected = continue_batch(plain, PROMPTS, NEW_TOKENS, PAD)
     plain.generation_config = GenerationConfig(
         do_sample=True, temperature=0.1, repetition_penalty=9.0, eos_token_id=1
     )
     plain.save_pretrained(tmp_path)
     again = load_model(tmp_path, torch.float32, CPU)
-    assert generate(again, PROMPTS, NEW_TOKENS, PAD) == expected
+    assert continue_batch(again, PROMPTS, NEW_TOKENS, PAD) == expected
+
+
+def answer_as(
+    folder: Path,
+    concept: dict[str, Any],
+    answers: list[str],
+    monkeypatch: Any,
+    style: str = "paper",
+) -> dict[str, Any]:
+    """The concept, answered by a model that says these words, in this order."""
+    words = iter(answers)
+
+    def say(_model: Any, _tokenizer: Any, prompts: list[list[int]], _tokens: int) -> list[str]:
+        return [next(words) for _ in prompts]
+
+    monkeypatch.setattr("stillknows.answers.original_answers.greedy_answers", say)
+    settings: dict[str, Any] = {"prompt": style, "new_tokens": NEW_TOKENS}
+    return answer_questions(folder, concept, **settings, dtype=torch.float32, device=CPU)
 
 
 @pytest.mark.parametrize("style", ["paper", "chat", "Q: {q} A:"])
 def test_answered_texts_read_back(tiny_llama: Path, style: str, monkeypatch: Any) -> None:
     tokenizer = load_tokenizer(tiny_llama)
     words = [" It is hot.", "Té", " So"]
-    said = [encode(text, "chat", tokenizer) for text in words]
-    monkeypatch.setattr("stillknows.answers.original_answers.generate", lambda *_: said)
-    concept = {"id": "tea", "Concept": "Tea", "QA": [" What is tea?\n", "Is it hot?", "Why?"]}
-    answered = answer_questions(
-        tiny_llama, concept, prompt=style, new_tokens=NEW_TOKENS, dtype=torch.float32, device=CPU
-    )
+    concept = {
+        "id": "tea",
+        "Concept": "Tea",
+        "QA": [" What tea?\n", " What hot?\n", " Why this?\n"],
+    }
+    answered = answer_as(tiny_llama, concept, words, monkeypatch, style)
     assert answered["QA_with_answers"] == [
         render(question, style, tokenizer) + text
         for question, text in zip(concept["QA"], words, strict=True)
     ]
-    counts = [len(ids) for ids in said]
+    counts = [len(encode(text, "chat", tokenizer)) for text in words]
     assert answered["answers_tokens_num"] == counts
     assert [len(text.answer) for text in read_texts(answered, style, tokenizer)] == counts
     assert answered["QA"] == concept["QA"]
@@ -119,37 +136,27 @@ def test_no_answer_continues_an_end_of_sequence_that_the_tokenizer_appends(
         for one in folders
     )
     assert recalled.equals(plain_recalled)
-    asked = asked_of(concept, ["target"], style, tokenizer)
-    for one, text in zip(asked, read_texts(answered, style, tokenizer), strict=True):
+    prompts = concept_prompts(concept, ["target"], style, tokenizer)
+    for one, text in zip(prompts, read_texts(answered, style, tokenizer), strict=True):
         assert one.ids == text.ids[: text.answer.start + 1]
 
 
 def test_facts_that_the_original_does_not_say_are_left_out(
     tiny_llama: Path, monkeypatch: Any
 ) -> None:
-    said = [encode(text, "chat", load_tokenizer(tiny_llama)) for text in (" A hot leaf.", " No.")]
-    monkeypatch.setattr("stillknows.answers.original_answers.generate", lambda *_: said)
-    concept = {"id": "tea", "Concept": "Tea", "QA": ["What?", "Why?"]}
-    answered = answer_questions(
-        tiny_llama,
-        concept | {"answer_facts": ["leaf", "heat"]},
-        prompt="paper",
-        new_tokens=NEW_TOKENS,
-        dtype=torch.float32,
-        device=CPU,
-    )
+    concept = {"id": "tea", "Concept": "Tea", "QA": ["What?", "Why??"]}
+    concept |= {"answer_facts": ["leaf", "heat"]}
+    answered = answer_as(tiny_llama, concept, [" A hot leaf.", " No."], monkeypatch)
     assert answered["answer_facts"] == ["leaf", None]
 
 
-def test_an_original_that_says_no_fact_is_refused(tiny_llama: Path, monkeypatch: Any) -> None:
-    said = [encode(" No.", "chat", load_tokenizer(tiny_llama))]
-    monkeypatch.setattr("stillknows.answers.original_answers.generate", lambda *_: said)
-    with pytest.raises(StudyError, match="concept tea"):
-        answer_questions(
-            tiny_llama,
-            {"id": "tea", "Concept": "Tea", "QA": ["What?"], "answer_facts": ["leaf"]},
-            prompt="paper",
-            new_tokens=NEW_TOKENS,
-            dtype=torch.float32,
-            device=CPU,
-        )
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [(" No.", "concept tea: .* none of the facts"), (" ", "question 0 .*empty")],
+)
+def test_an_original_that_says_no_fact_or_nothing_is_refused(
+    tiny_llama: Path, monkeypatch: Any, answer: str, message: str
+) -> None:
+    concept = {"id": "tea", "Concept": "Tea", "QA": ["What?"], "answer_facts": ["leaf"]}
+    with pytest.raises(StudyError, match=message):
+        answer_as(tiny_llama, concept, [answer], monkeypatch)

@@ -1,4 +1,4 @@
-"""What is asked: which questions, in which words, and whether both models read the same."""
+"""What a model is asked: which questions, in which words, and whether both models read the same."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from stillknows.answers.patch_settings import settings_of
-from stillknows.answers.prompts import asked_of, refuse_other_prompts
+from stillknows.answers.patched import all_patches
+from stillknows.answers.prompts import concept_prompts, refuse_other_prompts
 from stillknows.errors import StudyError
 from stillknows.models.tokenizer import load_tokenizer
 from tiny import tiny_concept
@@ -30,26 +30,26 @@ def concept() -> dict[str, Any]:
 
 
 def test_questions_come_by_the_models_prompt(concept: Any, tokenizer: Any) -> None:
-    asked = asked_of(concept, SETS, "paper", tokenizer)
-    assert [(one.set, one.question) for one in asked] == [
+    prompts = concept_prompts(concept, SETS, "paper", tokenizer)
+    assert [(one.set, one.question) for one in prompts] == [
         ("target", 0),
         ("target", 1),
         ("completion", 0),
         ("unrelated", 0),
         ("unrelated", 1),
     ]
-    assert asked[0].prompt == f"Question: {concept['QA'][0]}\n Answer:"
-    assert asked[2].prompt == "Please complete the following paragraph: Tea is"
-    assert asked[3].prompt == "Question:  What is snow?\n\n Answer:"
-    assert asked[2].ids == tuple(tokenizer(asked[2].prompt).input_ids)
+    assert prompts[0].prompt == f"Question: {concept['QA'][0]}\n Answer:"
+    assert prompts[2].prompt == "Please complete the following paragraph: Tea is"
+    assert prompts[3].prompt == "Question:  What is snow?\n\n Answer:"
+    assert prompts[2].ids == tuple(tokenizer(prompts[2].prompt).input_ids)
 
 
 def test_other_tokens_are_refused(concept: Any, tokenizer: Any) -> None:
-    asked = asked_of(concept, SETS, "paper", tokenizer)
-    refuse_other_prompts(asked, list(asked), "m/dpo/tea")
-    other = [*asked[:2], replace(asked[2], ids=(1, 2)), *asked[3:]]
+    prompts = concept_prompts(concept, SETS, "paper", tokenizer)
+    refuse_other_prompts(prompts, list(prompts), "m/dpo/tea")
+    other = [*prompts[:2], replace(prompts[2], ids=(1, 2)), *prompts[3:]]
     with pytest.raises(StudyError, match=r"m/dpo/tea: .* question 0 of set completion"):
-        refuse_other_prompts(asked, other, "m/dpo/tea")
+        refuse_other_prompts(prompts, other, "m/dpo/tea")
 
 
 @pytest.mark.parametrize(
@@ -64,4 +64,4 @@ def test_other_tokens_are_refused(concept: Any, tokenizer: Any) -> None:
 )
 def test_a_window_that_is_none_is_refused(window: str, said: str) -> None:
     with pytest.raises(StudyError, match=said):
-        settings_of(["attention"], [window], 4)
+        all_patches(["attention"], [window], 4)

@@ -21,9 +21,8 @@ LATER = re.compile(
     r"|study/(config|study|selection|products|resources)\.py"
 )
 COMPUTING = [
-    "answer_as_original",
-    "answer_as_unlearned",
     "answer_patched",
+    "answer_prompts",
     "answer_questions",
     "check_self_patch",
     "dissect_layers",

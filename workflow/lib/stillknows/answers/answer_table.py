@@ -1,71 +1,49 @@
-"""The rows of the table of answers (parquet_files.py), from two models' answers."""
+"""The table of answers (parquet_files.py): a model's answers, scored against the original's."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from stillknows.answers.patch_settings import Setting
-from stillknows.answers.prompts import Asked
+from stillknows.answers.prompts import Prompt
 from stillknows.answers.similarity import bleu, rouge_l
-from stillknows.models.manifest import Manifest
-from stillknows.parquet_files import ANSWER_SCHEMA, ORIGINAL_SCHEMA, read_table, write_rows
+from stillknows.parquet_files import ORIGINAL_SCHEMA, read_table
 
 log = logging.getLogger("stillknows")
-Row = dict[str, Any]
-
-
-def original_texts(answers: Path) -> dict[tuple[str, int], str]:
-    """What answer_as_original wrote: the original's answers by set and question."""
-    rows = read_table(answers, ORIGINAL_SCHEMA).to_pylist()
-    return {(row["set"], row["question"]): row["answer"] for row in rows}
 
 
 def answer_rows(
-    unlearned: Manifest,
-    concept: Mapping[str, Any],
-    asked: Sequence[Asked],
-    texts: Sequence[str],
-    original: Mapping[tuple[str, int], str],
-    setting: Setting | None = None,
-) -> list[Row]:
-    """One row per question, scored against the original's answer.
+    prompts: Sequence[Prompt], answers: Sequence[str], original_answers: Path
+) -> pd.DataFrame:
+    """The columns of ANSWER_SCHEMA from `set` on, a row per prompt; nothing is patched.
 
     Args:
-        texts: the unlearned model's answers, in the order of `asked`.
-        original: what `original_texts` returns.
-        setting: what was patched; None: nothing.
+        answers: the model's, in the order of `prompts`.
+        original_answers: the original's answers to the same prompts, of ORIGINAL_SCHEMA.
     """
-    key = {
-        **unlearned.columns(concept),
-        "experiment": setting.experiment if setting else None,
-        "first_layer": setting.first if setting else None,
-        "last_layer": setting.last if setting else None,
-    }
-    expected = [original[one.set, one.question] for one in asked]
-    return [
+    rows = read_table(original_answers, ORIGINAL_SCHEMA).to_pylist()
+    by_prompt = {(row["set"], row["question"]): row["answer"] for row in rows}
+    originals = [by_prompt[prompt.set, prompt.question] for prompt in prompts]
+    pairs = list(zip(originals, answers, strict=True))
+    return pd.DataFrame(
         {
-            **key,
-            "set": one.set,
-            "question": one.question,
-            "prompt": one.prompt,
-            "answer_original": answer,
-            "answer": text,
-            "bleu": bleu(answer, text),
-            "rouge_l": rouge_l(answer, text),
+            "set": [prompt.set for prompt in prompts],
+            "question": [prompt.question for prompt in prompts],
+            "prompt": [prompt.prompt for prompt in prompts],
+            **dict.fromkeys(("experiment", "first_layer", "last_layer")),
+            "answer_original": originals,
+            "answer": answers,
+            "bleu": [bleu(*pair) for pair in pairs],
+            "rouge_l": [rouge_l(*pair) for pair in pairs],
         }
-        for one, text, answer in zip(asked, texts, expected, strict=True)
-    ]
+    )
 
 
-def write_answers(path: Path, rows: Sequence[Row], metadata: Mapping[str, str]) -> None:
-    """Write the table; the log says how like the original's the answers are, per set and patch."""
-    table = pd.DataFrame(rows, columns=ANSWER_SCHEMA.names)
-    write_rows(path, table, metadata, ANSWER_SCHEMA)
+def log_similarity(rows: pd.DataFrame) -> None:
+    """Log how similar the answers are to the original's, per set and patch."""
     group = ["set", "experiment", "first_layer", "last_layer"]
-    for key, scores in table.groupby(group, dropna=False, sort=False)["rouge_l"]:
+    for key, scores in rows.groupby(group, dropna=False, sort=False)["rouge_l"]:
         name, experiment, first, last = key
         patched = isinstance(experiment, str)
         patch = f", {experiment} at layers {first} to {last}" if patched else ""
