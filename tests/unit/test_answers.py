@@ -137,8 +137,8 @@ def test_no_answer_continues_an_end_of_sequence_that_the_tokenizer_appends(
     )
     assert recalled.equals(plain_recalled)
     prompts = concept_prompts(concept, ["target"], style, tokenizer)
-    for one, text in zip(prompts, read_texts(answered, style, tokenizer), strict=True):
-        assert one.ids == text.ids[: text.answer.start + 1]
+    for ids, text in zip(prompts["ids"], read_texts(answered, style, tokenizer), strict=True):
+        assert ids == text.ids[: text.answer.start + 1]
 
 
 def test_facts_that_the_original_does_not_say_are_left_out(

@@ -15,12 +15,11 @@ from plain_hooks import patched_logits, states_of
 from stillknows.answers import generate
 from stillknows.answers.generate import continue_batch, greedy_answers, load_model
 from stillknows.answers.patched import Patch, in_lockstep, patched_answers
-from stillknows.answers.prompts import concept_prompts
 from stillknows.engine.patches import EXPERIMENTS, Experiment
 from stillknows.errors import StudyError
 from stillknows.models.tokenizer import load_tokenizer
 from stillknows.terms import BOTH, PAPER_EXPERIMENTS
-from tiny import LAYERS, save_tiny, tiny_concept, tiny_config
+from tiny import LAYERS, save_tiny, tiny_config
 
 CPU = torch.device("cpu")
 # Longer than the sliding windows of the families that have them.
@@ -179,11 +178,10 @@ def test_value_vectors_alone_need_no_original(llamas: Any, monkeypatch: Any) -> 
 
 def test_answers_are_ordered_by_patch_and_prompt(llamas: Any, tiny_llama: Path) -> None:
     tokenizer = load_tokenizer(tiny_llama)
-    prompts = concept_prompts(tiny_concept("tea", 3), ["target"], "paper", tokenizer)
     patches = [Patch("attention", 0, 1), Patch("mlp_coefficients", 3, 5)]
-    together = patched_answers(*llamas, tokenizer, prompts, patches, NEW_TOKENS)
+    together = patched_answers(*llamas, tokenizer, PROMPTS, patches, NEW_TOKENS)
     assert together == [
-        [patched_answers(*llamas, tokenizer, [p], [patch], NEW_TOKENS)[0][0] for p in prompts]
+        [patched_answers(*llamas, tokenizer, [ids], [patch], NEW_TOKENS)[0][0] for ids in PROMPTS]
         for patch in patches
     ]
 

@@ -1,6 +1,5 @@
 """What a model is asked: which questions, in which words, and whether both models read the same."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,23 +30,24 @@ def concept() -> dict[str, Any]:
 
 def test_questions_come_by_the_models_prompt(concept: Any, tokenizer: Any) -> None:
     prompts = concept_prompts(concept, SETS, "paper", tokenizer)
-    assert [(one.set, one.question) for one in prompts] == [
-        ("target", 0),
-        ("target", 1),
-        ("completion", 0),
-        ("unrelated", 0),
-        ("unrelated", 1),
+    assert prompts[["set", "question"]].to_numpy().tolist() == [
+        ["target", 0],
+        ["target", 1],
+        ["completion", 0],
+        ["unrelated", 0],
+        ["unrelated", 1],
     ]
-    assert prompts[0].prompt == f"Question: {concept['QA'][0]}\n Answer:"
-    assert prompts[2].prompt == "Please complete the following paragraph: Tea is"
-    assert prompts[3].prompt == "Question:  What is snow?\n\n Answer:"
-    assert prompts[2].ids == tuple(tokenizer(prompts[2].prompt).input_ids)
+    texts = prompts["prompt"].tolist()
+    assert texts[0] == f"Question: {concept['QA'][0]}\n Answer:"
+    assert texts[2] == "Please complete the following paragraph: Tea is"
+    assert texts[3] == "Question:  What is snow?\n\n Answer:"
+    assert prompts["ids"][2] == tuple(tokenizer(texts[2]).input_ids)
 
 
 def test_other_tokens_are_refused(concept: Any, tokenizer: Any) -> None:
     prompts = concept_prompts(concept, SETS, "paper", tokenizer)
-    refuse_other_prompts(prompts, list(prompts), "m/dpo/tea")
-    other = [*prompts[:2], replace(prompts[2], ids=(1, 2)), *prompts[3:]]
+    refuse_other_prompts(prompts, prompts.copy(), "m/dpo/tea")
+    other = prompts.assign(ids=[*prompts["ids"][:2], (1, 2), *prompts["ids"][3:]])
     with pytest.raises(StudyError, match=r"m/dpo/tea: .* question 0 of set completion"):
         refuse_other_prompts(prompts, other, "m/dpo/tea")
 

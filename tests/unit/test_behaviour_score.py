@@ -6,7 +6,7 @@ import pytest
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from rouge_score.rouge_scorer import RougeScorer
 
-from stillknows.answers.similarity import bleu, rouge_l
+from stillknows.answers.answer_table import bleu, rouge_l
 
 ORIGINAL = "The author of the series is J.K. Rowling, a British writer."
 ANSWERS = [

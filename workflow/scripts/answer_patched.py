@@ -46,7 +46,8 @@ def main(
     refuse_other_prompts(others, prompts, job.model.label)
     refuse_other_shapes(*map(Checkpoint, folders))
     donor, model = (load_model(folder, job.dtype, job.device) for folder in folders)
-    texts_by_patch = patched_answers(donor, model, tokenizers[1], prompts, patches, new_tokens)
+    ids = prompts["ids"].tolist()
+    texts_by_patch = patched_answers(donor, model, tokenizers[1], ids, patches, new_tokens)
     rows = pd.concat(
         answer_rows(prompts, texts, original_answers).assign(**patch._asdict())
         for patch, texts in zip(patches, texts_by_patch, strict=True)

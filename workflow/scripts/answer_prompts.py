@@ -1,9 +1,6 @@
 """Let a model answer what is asked about one concept; compare it with the original, if another."""
 
-from dataclasses import asdict
 from pathlib import Path
-
-import pandas as pd
 
 from stillknows.answers.answer_table import answer_rows, log_similarity
 from stillknows.answers.generate import greedy_answers, load_model
@@ -37,11 +34,10 @@ def main(
     tokenizer = load_tokenizer(job.model.folder)
     prompts = concept_prompts(job.concept, sets, prompt, tokenizer)
     model = load_model(job.model.folder, job.dtype, job.device)
-    texts = greedy_answers(model, tokenizer, [one.ids for one in prompts], new_tokens)
+    texts = greedy_answers(model, tokenizer, prompts["ids"].tolist(), new_tokens)
     settings = {"prompt": prompt, "sets": sets, "new_tokens": new_tokens}
     if original_answers is None:
-        rows = pd.DataFrame(map(asdict, prompts), columns=ORIGINAL_SCHEMA.names)
-        job.write(answers, rows.assign(answer=texts), ORIGINAL_SCHEMA, settings)
+        job.write(answers, prompts.assign(answer=texts), ORIGINAL_SCHEMA, settings)
     else:
         rows = answer_rows(prompts, texts, original_answers)
         job.write(answers, rows, ANSWER_SCHEMA, settings)

@@ -18,7 +18,6 @@ from torch.nn.functional import linear
 from transformers import DynamicCache
 
 from stillknows.answers.generate import greedy_answers
-from stillknows.answers.prompts import Prompt
 from stillknows.engine.patches import EXPERIMENTS
 from stillknows.engine.streamed_model import ATTENTION, COEFFICIENTS
 from stillknows.engine.windows import layers_between
@@ -43,7 +42,7 @@ def patched_answers(
     original: Any,
     unlearned: Any,
     tokenizer: Any,
-    prompts: Sequence[Prompt],
+    prompts: Sequence[Sequence[int]],
     patches: Sequence[Patch],
     new_tokens: int,
 ) -> list[list[str]]:
@@ -54,15 +53,16 @@ def patched_answers(
     Args:
         original, unlearned: whole models (generate.load_model), of one shape, dtype and device.
         tokenizer: of either; both must read the prompts alike.
+        prompts: token ids.
 
     Returns:
         [patch][prompt], as text.
     """
-    rows = [(prompt, patch) for patch in patches for prompt in prompts]
+    rows = [(ids, patch) for patch in patches for ids in prompts]
     texts = greedy_answers(
         unlearned,
         tokenizer,
-        [prompt.ids for prompt, _ in rows],
+        [ids for ids, _ in rows],
         new_tokens,
         lambda batch: in_lockstep(original, unlearned, [rows[index][1] for index in batch]),
     )

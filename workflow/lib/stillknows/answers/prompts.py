@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import pandas as pd
 
 from stillknows.errors import StudyError
 from stillknows.terms import COMPLETION, TARGET, UNRELATED
@@ -18,19 +19,9 @@ _KEYS = {TARGET: "QA", COMPLETION: "text_completion", UNRELATED: "unrelated_QA"}
 _COMPLETE = "Please complete the following paragraph: {first_half}"
 
 
-@dataclass(frozen=True)
-class Prompt:
-    """One question or text to complete; `question` counts from 0 within its set."""
-
-    set: str
-    question: int
-    prompt: str  # the text that the model reads
-    ids: tuple[int, ...]
-
-
 def concept_prompts(
     concept: Mapping[str, Any], sets: Sequence[str], style: str, tokenizer: Any
-) -> list[Prompt]:
+) -> pd.DataFrame:
     """All that a model is asked about one concept, in the order of `sets`.
 
     A set that the concept file does not have is left out, and the log says so.
@@ -38,8 +29,12 @@ def concept_prompts(
     Args:
         style: the model's prompt style for questions (texts.prompts.render). A text to complete is
             no question: it is given as plain text, or as the user's turn of a chat.
+
+    Returns:
+        set; question, from 0 within its set; prompt, the text that the model reads; ids, its tokens
+        as a tuple.
     """
-    prompts = []
+    rows = []
     for name in sets:
         items = concept.get(_KEYS[name]) or []
         if not items:
@@ -50,16 +45,16 @@ def concept_prompts(
             else:
                 text = _COMPLETE.replace("{first_half}", item["First_half"])
                 text = render_chat(text, tokenizer) if style == CHAT else text
-            ids = encode_prompt(text, style, tokenizer)
-            prompts.append(Prompt(name, number, text, tuple(ids)))
-    return prompts
+            rows.append((name, number, text, tuple(encode_prompt(text, style, tokenizer))))
+    return pd.DataFrame(rows, columns=["set", "question", "prompt", "ids"])
 
 
-def refuse_other_prompts(prompts: Sequence[Prompt], others: Sequence[Prompt], label: str) -> None:
+def refuse_other_prompts(prompts: pd.DataFrame, others: pd.DataFrame, label: str) -> None:
     """Refuse an unlearned checkpoint whose tokenizer reads the prompts differently."""
-    for prompt, other in zip(prompts, others, strict=True):
-        if prompt.ids != other.ids:
-            raise StudyError(
-                f"{label}: its tokenizer gives other ids than the original's for question "
-                f"{prompt.question} of set {prompt.set}; copy the original's tokenizer files to it"
-            )
+    differing = prompts[prompts["ids"] != others["ids"]]
+    if len(differing):
+        first = differing.iloc[0]
+        raise StudyError(
+            f"{label}: its tokenizer gives other ids than the original's for question "
+            f"{first['question']} of set {first['set']}; copy the original's tokenizer files to it"
+        )

@@ -116,7 +116,7 @@ def refuse_other_recording(
     """Refuse a recording that was made from other inputs than a job's.
 
     Args:
-        expected: the metadata of a recording from the job's inputs (provenance.recording_fields).
+        expected: the metadata of a recording from the job's inputs (provenance.input_fields).
 
     Raises:
         StudyError: as `refuse_foreign`.

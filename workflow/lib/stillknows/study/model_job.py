@@ -1,24 +1,22 @@
 """What jobs that run models have in common: the models and the concept, and their result's file."""
 
+import time
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
 
 from stillknows.files import read_json
 from stillknows.models.manifest import read_manifest
-from stillknows.models.provenance import Stopwatch, recording_fields, result_fields
+from stillknows.models.provenance import input_fields, run_fields
 from stillknows.parquet_files import write_rows
 from stillknows.study.expected import refuse_other_recording, settings_fields
 
-if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
-    import torch
-
 
 class ModelJob:
-    """The inputs of a job, each with what its result says of it.
+    """The inputs of a job; the result's metadata and columns name them.
 
     Args:
         original: manifest of the original, whose number format `dtype: checkpoint` means.
@@ -29,6 +27,7 @@ class ModelJob:
     Attributes:
         original, model, reference: the manifests; `model` may be the original's.
         concept: the JSON's content.
+        dtype, device: torch's.
     """
 
     def __init__(
@@ -40,38 +39,35 @@ class ModelJob:
         model: Path | None = None,
         reference: Path | None = None,
     ) -> None:
-        self._stopwatch = Stopwatch()
-        self._concept_json, self._dtype, self._device = concept_json, dtype, device
+        # Not before the job has set the number of threads, which torch reads when it is imported.
+        from stillknows.device import choose_device, choose_dtype
+
+        self._started = time.monotonic()
         self.original = read_manifest(original)
-        self._unlearned = read_manifest(model) if model else None
-        self.model = self._unlearned or self.original
+        unlearned = read_manifest(model) if model else None
+        self.model = unlearned or self.original
         self.reference = read_manifest(reference) if reference else None
         self.concept: dict[str, Any] = read_json(concept_json)
-
-    # torch reads the number of threads when it is imported: not before the job has set it.
-
-    @cached_property
-    def dtype(self) -> "torch.dtype":
-        from stillknows.device import choose_dtype
-
-        return choose_dtype(self._dtype, self.original.dtype)
-
-    @cached_property
-    def device(self) -> "torch.device":
-        from stillknows.device import choose_device
-
-        return choose_device(self._device)
+        self.dtype = choose_dtype(dtype, self.original.dtype)
+        self.device = choose_device(device)
+        self._settings = {"dtype": dtype}
+        self._inputs = input_fields(
+            concept_json,
+            self.dtype,
+            original=self.original,
+            unlearned=unlearned,
+            reference=self.reference,
+        )
 
     def refuse_other_recording(self, path: Path, metadata: Mapping[str, str]) -> None:
         """Refuse a recording that was made from other inputs than this job's."""
-        made_from = recording_fields(self.original, self._concept_json, self.dtype)
-        refuse_other_recording(path, metadata, made_from)
+        refuse_other_recording(path, metadata, self._inputs)
 
     def write(
         self,
         path: Path,
-        rows: "pd.DataFrame",
-        schema: "pa.Schema",
+        rows: pd.DataFrame,
+        schema: pa.Schema,
         settings: Mapping[str, Any],
         **more: str,
     ) -> None:
@@ -81,14 +77,6 @@ class ModelJob:
             settings: what the result depends on beside its inputs and the number format.
             more: further metadata.
         """
-        metadata = result_fields(
-            self._concept_json,
-            self.original,
-            self._unlearned,
-            self.reference,
-            device=self.device,
-            dtype=self.dtype,
-        )
-        metadata |= settings_fields(**settings, dtype=self._dtype) | more
+        metadata = self._inputs | settings_fields(**self._settings, **settings) | more
         rows = rows.assign(**self.model.columns(self.concept))
-        write_rows(path, rows, metadata | self._stopwatch.fields(), schema)
+        write_rows(path, rows, metadata | run_fields(self.device, self._started), schema)

@@ -13,9 +13,9 @@ from stillknows.analysis.calibration.table import TRAINING_COLUMNS
 from stillknows.analysis.depth import ALL, LOWER_AND_MIDDLE, depth_summary
 from stillknows.analysis.scores import KL_RECOVERED, LOGPROB_RECOVERED
 from stillknows.analysis.uds import surviving_facts, uds, with_reference
+from stillknows.answers.answer_table import rouge_l
 from stillknows.answers.recall_settings import QUESTION, RETAINED
 from stillknows.answers.recall_table import recall_scores
-from stillknows.answers.similarity import rouge_l
 from stillknows.terms import (
     ANSWER,
     AS_IT_IS,
