@@ -24,7 +24,6 @@ from stillknows.analysis.reference import reference
 from stillknows.analysis.statistics import statistics
 from stillknows.analysis.tables import concept_scores, curves
 from stillknows.analysis.uds import uds
-from stillknows.answers.recall_schema import RECALL_SCHEMA
 from stillknows.csv_files import read_csv, write_csv
 from stillknows.figures.canvas import save
 from stillknows.figures.curves import draw_curves, draw_curves_by_method
@@ -32,7 +31,7 @@ from stillknows.figures.depth import draw_depth
 from stillknows.figures.heatmap import draw_heatmap
 from stillknows.figures.last_layer import draw_last_layer
 from stillknows.figures.style import Style
-from stillknows.parquet_files import read_metadata, write_rows
+from stillknows.parquet_files import RECALL_SCHEMA, read_metadata, write_rows
 from stillknows.report.page import render
 from stillknows.report.pictures import pictures
 from stillknows.report.sources import Shown, read_sources

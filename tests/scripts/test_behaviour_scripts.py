@@ -4,29 +4,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-import answer_as_original
-import answer_as_unlearned
 import answer_patched
+import answer_prompts
 import pytest
-import register_checkpoint
 import summarise_behaviour
 
 from stillknows.analysis.collect import collect_answers
-from stillknows.models.checkpoint_row import CheckpointRow
-from stillknows.parquet_files import read_table
+from stillknows.parquet_files import read_metadata, read_table
 from stillknows.study.expected import check_results
-from tiny import save_tiny, tiny_concept
+from tiny import save_manifest, save_tiny, tiny_concept
 
 HOW: dict[str, Any] = {"prompt": "paper", "new_tokens": 6, "dtype": "float32", "device": "cpu"}
 WINDOWS, EXPERIMENTS = ["0-1", "0-5"], ["attention", "value_vectors"]
-
-
-def register(folder: Path, method: str, tmp: Path) -> Path:
-    manifest = tmp / "manifests" / f"{method}.json"
-    concept = "" if method == "original" else "tea"
-    row = CheckpointRow("tiny", method, concept, f"path:{folder}", "", "transformers")
-    register_checkpoint.main(row=row, source=row.source, manifest=manifest)
-    return manifest
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +23,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A results folder, in which all scripts up to the tables have run."""
     root = tmp_path_factory.mktemp("behaviour")
     folder = save_tiny(root / "own/original")
-    original = register(folder, "original", root)
-    unlearned = register(save_tiny(root / "own/dpo", near=folder, seed=1), "dpo", root)
+    original = save_manifest(root, "original", folder)
+    unlearned = save_manifest(root, "dpo", save_tiny(root / "own/dpo", near=folder, seed=1), "tea")
     concept = root / "tea.json"
     completion = [{"First_half": "Tea is", "Second_half": " hot."}]
     # No unrelated questions: that set is left out.
@@ -44,9 +33,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     behaviour = root / "behaviour/tiny"
     first = behaviour / "original/tea.parquet"
     asked = {"original": original, "concept_json": concept, **HOW}
-    answer_as_original.main(sets=sets, answers=first, **asked)
+    answer_prompts.main(sets=sets, answers=first, **asked)
     shared = {"unlearned": unlearned, "original_answers": first, **asked}
-    answer_as_unlearned.main(sets=sets, answers=behaviour / "dpo/tea.parquet", **shared)
+    answer_prompts.main(sets=sets, answers=behaviour / "dpo/tea.parquet", **shared)
     answer_patched.main(
         sets=["target"],
         windows=WINDOWS,
@@ -80,9 +69,9 @@ def test_every_question_has_its_rows(study: Path) -> None:
 
 
 def test_the_original_compared_with_itself_scores_1(study: Path, tmp_path: Path) -> None:
-    manifest = study / "manifests/original.json"
+    manifest = study / "original.json"
     out = tmp_path / "self.parquet"
-    answer_as_unlearned.main(
+    answer_prompts.main(
         original=manifest,
         unlearned=manifest,
         original_answers=study / "behaviour/tiny/original/tea.parquet",
@@ -97,7 +86,7 @@ def test_the_original_compared_with_itself_scores_1(study: Path, tmp_path: Path)
 
 
 def test_files_say_what_a_study_expects_of_them(study: Path) -> None:
-    original, unlearned = (str(study / f"manifests/{name}.json") for name in ("original", "dpo"))
+    original, unlearned = (str(study / f"{name}.json") for name in ("original", "dpotea"))
     files = {"original_weights_sha256": original, "data_sha256": str(study / "tea.json")}
     shared = {key: HOW[key] for key in ("prompt", "new_tokens", "dtype")}
     plain = shared | {"sets": ["target", "completion", "unrelated"]}

@@ -13,11 +13,11 @@ from transformers import AutoModelForCausalLM
 
 from stillknows.errors import StudyError
 from stillknows.models.checkpoint_row import CheckpointRow
-from stillknows.models.manifest import Manifest, read_manifest, write_manifest
+from stillknows.models.manifest import Manifest, read_manifest
 from stillknows.training import unlearn as unlearn_module
 from stillknows.training.methods.grad_diff import GradDiff
 from stillknows.training.train import COLUMNS
-from tiny import save_tiny, tiny_concept
+from tiny import save_manifest, save_tiny, tiny_concept
 
 ROW = CheckpointRow("tiny", "grad_diff", "tea", "unlearn")
 RECIPE = {
@@ -33,10 +33,7 @@ RECIPE = {
 
 @pytest.fixture
 def original(tmp_path: Path) -> Path:
-    folder = save_tiny(tmp_path / "original")
-    path = tmp_path / "original.json"
-    write_manifest(path, folder, CheckpointRow("tiny", "original", "", f"path:{folder}"))
-    return path
+    return save_manifest(tmp_path, "original", save_tiny(tmp_path / "original"))
 
 
 def concept_file(folder: Path, name: str, answered: bool = True) -> Path:
@@ -122,7 +119,7 @@ def test_nothing_is_saved_of_a_training_that_diverged(tmp_path: Path, original: 
         model.model.norm.weight.fill_(1e38)  # finite, but the logits are not
         model.lm_head.weight.fill_(1e38)
     model.save_pretrained(tmp_path / "original")
-    write_manifest(original, tmp_path / "original", CheckpointRow("tiny", "original", "", "path:x"))
+    save_manifest(tmp_path, "original", tmp_path / "original")
     with pytest.raises(StudyError, match="at step 1 of 2, nothing was saved"):
         run(tmp_path, original)
     assert not (tmp_path / "checkpoints").exists()

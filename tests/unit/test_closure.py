@@ -17,9 +17,8 @@ METHOD = "stillknows.training.methods.dpo"
 # What later steps read or draw; nothing that computes on a model may depend on it.
 LATER = re.compile("(analysis/(?!self_patch)|figures|report|study/(?!model_job)|cluster)")
 COMPUTING = [
-    "answer_as_original",
-    "answer_as_unlearned",
     "answer_patched",
+    "answer_prompts",
     "answer_questions",
     "check_self_patch",
     "dissect_layers",

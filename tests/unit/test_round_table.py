@@ -10,7 +10,7 @@ from planted_depth import planted_depth
 from stillknows.analysis.calibration.round import _reasons, described, round_table
 from stillknows.analysis.calibration.scores import SCORES
 from stillknows.analysis.calibration.table import TRAINING_COLUMNS
-from stillknows.answers.recall_shares import recall_scores
+from stillknows.answers.recall_table import recall_scores
 from stillknows.terms import NEVER, NONE, ORIGINAL, PAPER_EXPERIMENTS, TAUGHT
 
 KNOWN = [

@@ -19,11 +19,10 @@ rule answer_as_original:
     message:
         "let the original {wildcards.model} answer on {wildcards.concept} and unrelated topics"
     script:
-        "../scripts/answer_as_original.py"
+        "../scripts/answer_prompts.py"
 
 
-rule answer_as_unlearned:
-    """An unlearned model's answers to the same, scored against the original's."""
+use rule answer_as_original as answer_as_unlearned with:
     input:
         original=jobs.original,
         unlearned=jobs.checkpoint,
@@ -37,15 +36,8 @@ rule answer_as_unlearned:
         "<results>/benchmarks/answer_as_unlearned/{model}/{method}/{concept}.tsv"
     resources:
         **jobs.resources("answer_as_unlearned"),
-    params:
-        prompt=jobs.prompt,
-        sets=study.config.behaviour.sets,
-        new_tokens=study.config.behaviour.new_tokens,
-        dtype=study.config.dtype,
     message:
         "let {wildcards.model}, {wildcards.method} on {wildcards.concept}, answer the same"
-    script:
-        "../scripts/answer_as_unlearned.py"
 
 
 rule answer_patched:

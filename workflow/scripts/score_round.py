@@ -8,12 +8,11 @@ import pyarrow.compute as pc
 
 from stillknows.analysis.calibration.round import described, round_table
 from stillknows.analysis.uds import read_depth
-from stillknows.answers.recall_schema import RECALL_SCHEMA
 from stillknows.csv_files import read_csv, write_csv
 from stillknows.job import run
 from stillknows.models.manifest import manifest_if_present
 from stillknows.models.provenance import versions
-from stillknows.parquet_files import SWEEP_SCHEMA, read_table
+from stillknows.parquet_files import RECALL_SCHEMA, SWEEP_SCHEMA, read_table
 from stillknows.study.expected import check_results
 from stillknows.terms import ANSWER, COPY, FACT
 

@@ -76,6 +76,22 @@ ANSWER_SCHEMA = pa.schema(
         ("rouge_l", pa.float64()),
     ]
 )
+# Recall: <results>/recall/{model}/{method}/{concept}.parquet.
+RECALL_SCHEMA = pa.schema(
+    [
+        *_keys("model", "method", "origin", "concept", "concept_name"),
+        ("stage", _KEY),  # as_it_is | relearned
+        # question | held_out: of the concept file's held_out_paraphrases | retained: the held-out
+        # wordings of concepts that the reference model has learned.
+        ("wording", _KEY),
+        ("question", pa.int32()),  # from 0; several held-out wordings of one question share it
+        ("relearned", pa.bool_()),  # whether the stage "relearned" teaches this question's answer
+        ("prompt", pa.string()),  # what the model read
+        ("fact", pa.string()),
+        ("answer", pa.string()),  # greedy
+        ("has_fact", pa.bool_()),  # of the answer (texts.fact_matching)
+    ]
+)
 # What became of an unlearned model's weights: a row per component and layer, in this order in
 # tables/weight_changes.csv; and a row of the concept vector.
 ATTENTION_MAPS = ("q", "k", "v", "o")

@@ -7,7 +7,7 @@ import pandas as pd
 
 from stillknows.analysis.calibration.scores import PRIMARY, SCORES, ScoreSpec
 from stillknows.analysis.calibration.table import ALL, ALL_MODELS, GROUP_NAMES, INTACT, UNLEARNED
-from stillknows.answers.recall_shares import recall_scores
+from stillknows.answers.recall_table import recall_scores
 from stillknows.report.answers import answer_table
 from stillknows.report.error_rates import number_of
 from stillknows.report.formatting import NONE, number

@@ -13,9 +13,9 @@ from stillknows.analysis.calibration.table import TRAINING_COLUMNS
 from stillknows.analysis.depth import ALL, LOWER_AND_MIDDLE, depth_summary
 from stillknows.analysis.scores import KL_RECOVERED, LOGPROB_RECOVERED
 from stillknows.analysis.uds import surviving_facts, uds, with_reference
+from stillknows.answers.answer_table import rouge_l
 from stillknows.answers.recall_settings import QUESTION, RETAINED
-from stillknows.answers.recall_shares import recall_scores
-from stillknows.answers.similarity import rouge_l
+from stillknows.answers.recall_table import recall_scores
 from stillknows.terms import (
     ANSWER,
     AS_IT_IS,
@@ -103,7 +103,7 @@ def _reasons(
     """By method, why the model's state is not confirmed; empty if it is.
 
     Args:
-        answers: what answers.recall_shares.recall_scores returns.
+        answers: what answers.recall_table.recall_scores returns.
     """
     as_it_is, relearned = answers["recalled"], answers["relearned"]
     models = {
