@@ -9,7 +9,7 @@ import answer_as_unlearned
 import answer_patched
 import pytest
 import register_checkpoint
-import summarise_behaviour
+import summarise
 
 from stillknows.analysis.collect import collect_answers
 from stillknows.files import read_json, sha256_of
@@ -57,7 +57,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     tables = root / "tables"
     collect_answers(sorted((behaviour / "dpo").iterdir()), tables / "answers.parquet")
-    summarise_behaviour.main(answers=tables / "answers.parquet", table=tables / "behaviour.csv")
+    summarise.main(source=tables / "answers.parquet", seed=0, tables=[tables / "behaviour.csv"])
     return root
 
 

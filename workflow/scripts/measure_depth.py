@@ -3,7 +3,6 @@
 import logging
 from pathlib import Path
 
-from stillknows.analysis.depth_schema import DONOR_SCHEMA
 from stillknows.device import choose_device, choose_dtype
 from stillknows.engine.depth import measure
 from stillknows.engine.streamed_model import StreamedModel
@@ -14,7 +13,7 @@ from stillknows.models.provenance import Stopwatch, result_fields
 from stillknows.models.reader import Checkpoint
 from stillknows.models.tokenizer import load_tokenizer
 from stillknows.models.verify import refuse_other_shapes, refuse_unshared_tokens
-from stillknows.parquet_files import refuse_non_finite, write_rows
+from stillknows.parquet_files import DONOR_SCHEMA, refuse_non_finite, write_rows
 from stillknows.study.expected import settings_fields
 from stillknows.texts.facts import fact_texts, refuse_other_tokens
 
