@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from stillknows.analysis.bootstrap import mean_and_interval
 from stillknows.analysis.curve_groups import ALL_METHODS, DONOR, WINDOW_COLUMNS, curve_groups
-from stillknows.analysis.scores import MEASURES, OTHERS, PER_QUESTION, columns_of, of_concept
+from stillknows.analysis.scores import MEASURES, OTHERS, PER_QUESTION
 from stillknows.csv_files import no_such_row
 from stillknows.terms import KRS, NOISING, NOISING_RATIO, SCORES
 
@@ -43,31 +43,36 @@ def concept_scores(
 
     Args:
         table: tables/krs.parquet.
-        score: one or several of EVERY_SCORE and NOISING_RATIO.
+        score: of EVERY_SCORE and NOISING_RATIO.
         only: columns and the value that they must have, such as model="olmo-7b".
 
     Returns:
-        one row per model, origin, method, experiment, concept, window, span, donor, layer and
-        score, with value (null if there is none), questions (how many are in the value) and null
-        (how many had to be left out); keys are pandas categories.
+        CONCEPT_POINT (categories) and score; value (null if there is none), questions (how many are
+        in the value) and null (how many had to be left out).
 
     Raises:
         StudyError: if there is no such row.
     """
     wanted = [score] if isinstance(score, str) else list(score)
-    columns = columns_of(wanted)
+    measured = [column for name in wanted if name in MEASURES for column in MEASURES[name].columns]
+    columns = list(dict.fromkeys([*PER_QUESTION, *measured]))
     parts = [_over_questions(rows, columns) for rows in row_groups(table, columns, **only)]
     wide = pa.concat_tables(parts).unify_dictionaries().to_pandas()
     means: pd.DataFrame = wide.rename(columns={f"{name}_mean": name for name in columns})
-    is_noising = means["experiment"].isin(NOISING)
-    by_score = {name: means[is_noising == (name == NOISING_RATIO)] for name in wanted}
-    return pd.concat(
-        [
-            rows[CONCEPT_POINT].assign(score=name).join(of_concept(name, rows))
-            for name, rows in by_score.items()
-        ],
-        ignore_index=True,
-    )
+    is_noising, scored = means["experiment"].isin(NOISING), []
+    for name in wanted:
+        rows = means[is_noising == (name == NOISING_RATIO)]
+        if name in PER_QUESTION:  # leaves out single questions; a ratio of means takes all or none
+            value, questions = rows[name], rows[f"{name}_count"]
+        else:
+            value = MEASURES[name].recovered(rows)
+            questions = rows["count_all"].where(value.notna(), 0)
+        scored.append(
+            rows[CONCEPT_POINT].assign(
+                score=name, value=value, questions=questions, null=rows["count_all"] - questions
+            )
+        )
+    return pd.concat(scored, ignore_index=True)
 
 
 def row_groups(table: Path, columns: Sequence[str], **only: str) -> Iterator[pa.Table]:
