@@ -111,7 +111,6 @@ def assess(
         sides: of the concepts that decide, one at least; finite.
         chosen: what `Sides.highest` returns of the concepts that choose.
         at_most: whether the claim is that the lead is at most the threshold.
-        seed: of the bootstrap, and of the signs where not all are tried.
     """
     above = p_of_all(sides.leads(chosen[0]) - threshold, seed)
     below = p_of_all(threshold - sides.trails(chosen[1]), seed)

@@ -231,16 +231,13 @@ def claims(
 
     Args:
         scores: what `concept_scores` returns of CLAIM_SCORES.
-        windows: the config's, in its order. The first sliding one serves all claims that name
-            no window of their own.
+        windows: the config's; the first sliding one serves all claims that name no window.
         seed: of the bootstrap, and of the signs where not all are tried.
-        unrelated: how like the original's the answers to unrelated questions are: model, origin,
-            method, concept, value; None if that was not computed.
+        unrelated: `behaviour.unrelated_scores`; None if that was not computed.
 
     Returns:
-        CLAIM_COLUMNS, sorted by model and origin, then method (ALL_METHODS first) and span. n is
-        how many concepts decide. p is of one claim, p_holm of its family; the columns named as
-        scores hold the same difference in these. note says why a claim is undecided or mixed.
+        CLAIM_COLUMNS. n is how many concepts decide. p is of one claim, p_holm of its family; the
+        columns named as scores hold the same difference in these.
     """
     used = (scores["donor"] == DONOR) & scores["score"].isin(CLAIM_SCORES)
     by_model: dict[tuple[str, str], dict[tuple[str, str, str], CurveGroup]] = {}

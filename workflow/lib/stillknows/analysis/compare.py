@@ -60,9 +60,8 @@ class Comparison(NamedTuple):
     """All that differs between two results folders.
 
     Attributes:
-        differences: what `compare_frames` returns, with kind and name: of each sweep and table,
-            a row per column that differs, or one row; and a row per provenance key and pair of
-            values (rows: in how many sweeps). note is for people.
+        differences: the records of `compare_frames`, with kind and name: of each sweep and table;
+            and a row per provenance key and pair of values (rows: in how many sweeps).
         flips: the claims whose verdict differs: their keys, and all else as ..._old and ..._new.
     """
 
@@ -175,8 +174,7 @@ def compare_frames(
         a record per column that differs, or one if none does. In all of them: status, and how many
         rows are in both, only_old and only_new. Of a column: differ (rows that differ by more than
         the tolerance or are null on one side), null_in_one, largest (|NEW - OLD| of numbers), and
-        the keys and values, old and new, of the row that has it, or else of the first row that
-        differs. Of a column that is in one only: note, which one.
+        the keys and values of the row that has it.
     """
     shared = [name for name in old.columns if name in new.columns]
     keys = [name for name in possible_keys if name in shared]
@@ -227,11 +225,7 @@ def _column(both: pd.DataFrame, name: str, keys: list[str], tolerance: float) ->
 
 
 def _sweeps(folder: Path, shown: Path) -> Sources:
-    """The sweeps of a results folder: in files of their own, or else in tables/krs.parquet.
-
-    Args:
-        shown: what messages call the folder.
-    """
+    """The sweeps of a results folder: in files of their own, or else in tables/krs.parquet."""
     collected = folder / "tables" / _COLLECTED
     if files := sorted((folder / "krs").glob("*/*/*/*.parquet")):
         return {"/".join((*path.parts[-4:-1], path.stem)): Source(path) for path in files}

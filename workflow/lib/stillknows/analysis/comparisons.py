@@ -38,11 +38,6 @@ def controls(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
     Args:
         scores: what `concept_scores` returns.
-        seed: of the bootstrap.
-
-    Returns:
-        CONTROL_COLUMNS, one row per point; none where there are no controls. low, high and
-        difference_low, difference_high are null under MIN_CONCEPTS concepts.
     """
     is_control = scores["donor"].isin(CONTROLS)
     if not is_control.any():
@@ -56,13 +51,10 @@ def controls(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 def reference(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """Each point of a curve beside the same of the reference model.
 
+    difference is the score less the reference's; outcome is `outcomes_of_means` of its interval.
+
     Args:
         scores: what `concept_scores` returns.
-        seed: of the bootstrap.
-
-    Returns:
-        REFERENCE_COLUMNS, one row per point; none where there is no reference model. difference is
-        the score less the reference's; `outcome` is `outcomes_of_means` of its interval.
     """
     scores = scores[scores["donor"].isin([ORIGINAL, COPY])]
     is_reference = scores["origin"] == REFERENCE
@@ -83,12 +75,11 @@ def specificity(target: pd.DataFrame, unrelated: pd.DataFrame, seed: int = 0) ->
     Args:
         target, unrelated: what `concept_scores` returns, of the concepts' own questions and of
             unrelated ones; of the original as donor.
-        seed: of the bootstrap.
 
     Returns:
         SPECIFICITY_COLUMNS, a row per point and concept, and per point one without a concept, for
-        the mean over concepts; `difference` is target less unrelated, low and high are its
-        interval, null in rows of one concept.
+        the mean over concepts; low and high are the difference's interval, null in rows of one
+        concept.
     """
     both = unrelated.merge(target[[*_POINT, "value"]], on=_POINT, suffixes=("", "_other"))
     names = {"mean": "unrelated", "other": "target"}
@@ -130,12 +121,7 @@ def _paired_curves(both: pd.DataFrame, seed: int) -> pd.DataFrame:
 def outcomes_of_means(
     low: "pd.Series[float]", high: "pd.Series[float]", above: str = ABOVE, below: str = BELOW
 ) -> npt.NDArray[Any]:
-    """What the interval of a mean difference to the reference says, row by row.
-
-    Returns:
-        `above` or `below` where the whole interval is above or below 0, NOT_DISTINGUISHABLE where
-        it includes 0, NOT_TESTED where its ends are null.
-    """
+    """What the interval of a mean difference says, row by row: whether it is above or below 0."""
     return np.select(
         [low.isna() | high.isna(), low > 0, high < 0],
         [NOT_TESTED, above, below],

@@ -60,11 +60,7 @@ _WHOLE_NUMBERS = ["first_layer", "last_layer", "facts_tested", "facts_surviving"
 
 
 def read_depth(path: Path, **only: str) -> pd.DataFrame:
-    """The rows of tables/depth.parquet with the given values.
-
-    Raises:
-        StudyError: if there is no such row.
-    """
+    """The rows of tables/depth.parquet with the given values; a StudyError if there are none."""
     rows: pd.DataFrame = read_table(path, DEPTH_SCHEMA).to_pandas()
     for column, value in only.items():
         rows = rows[rows[column] == value]
@@ -100,14 +96,7 @@ def uds(depth: pd.DataFrame) -> pd.DataFrame:
 
 
 def surviving_facts(scores: pd.DataFrame) -> pd.DataFrame:
-    """Which facts survive in a copy, each decided on its own.
-
-    Args:
-        scores: rows of what `uds` returns; means are left out.
-
-    Returns:
-        The rows of single questions that have a UDS, with a column `survives` (true or false).
-    """
+    """The rows of `uds` of single questions that have a UDS, and whether their fact `survives`."""
     facts = scores.dropna(subset=["question", "uds"])
     return facts.assign(survives=facts["uds"] <= SURVIVES_UP_TO)
 
@@ -135,14 +124,11 @@ def depth_summary(
     Args:
         depth: rows of tables/depth.parquet.
         without_reference: model, origin and method of copies that have no reference model.
-        seed: of the bootstrap.
 
     Returns:
         SUMMARY_COLUMNS, a row per model, origin, method, form and group of layers: each layer
-        (ONE), LOWER_AND_MIDDLE and ALL. `outcome`: FACTS_SURVIVE if at least one does; else LESS,
-        MORE or NOT_DISTINGUISHABLE, by the interval of the difference; NOT_TESTED without an
-        interval or a ratio; and NO_REFERENCE in the one row of a copy without a reference model.
-        `note` says why an interval is missing.
+        (ONE), LOWER_AND_MIDDLE and ALL. A copy without a reference model has one row, of
+        NO_REFERENCE.
     """
     keys = [*_MODEL, "form"]
     groups = depth.groupby(keys, observed=True, sort=True)
@@ -226,9 +212,6 @@ def _survival(scores: pd.DataFrame) -> dict[str, Any]:
     """How many facts survive, of how many with a UDS; which; and the interval of their share.
 
     The interval is exact (Clopper-Pearson): it is that of the share among questions like these.
-
-    Args:
-        scores: what `uds` returns of one model, origin, method and form.
     """
     facts = surviving_facts(scores)
     tested, surviving = len(facts), facts[facts["survives"]]
@@ -245,7 +228,7 @@ def _survival(scores: pd.DataFrame) -> dict[str, Any]:
 
 
 def _note(row: Mapping[Any, Any]) -> str:
-    """What a reader must know of a row: that it is exploratory, and why it has no interval."""
+    """That a row is exploratory, and why it has no interval."""
     notes = ["exploratory"] if row["layers"] == LOWER_AND_MIDDLE else []
     if row["n"] < MIN_CONCEPTS:
         units = row["unit"] + ("" if row["n"] == 1 else "s")

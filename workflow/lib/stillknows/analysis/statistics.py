@@ -190,20 +190,16 @@ _READINGS = {SUFFIX: _ALL_WINDOWS | _NESTED, PREFIX: _SLIDING | _NESTED}
 
 
 def statistics(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """All statistics of the curves whose donor is the original.
-
-    docs/explanation/statistics.md lists them.
+    """All statistics of the curves whose donor is the original (docs/explanation/statistics.md).
 
     Differences are paired: only concepts that both sides have are used, and are drawn together. So
     a difference of peaks is not the difference of two rows `peak` where sweeps are missing.
 
     Args:
         scores: what `concept_scores` returns.
-        seed: of the bootstrap.
 
     Returns:
-        STATISTIC_COLUMNS; layer is null but in differences at a layer; value is null without any
-        concept, low and high under MIN_CONCEPTS of them; n is how many concepts stand behind it.
+        STATISTIC_COLUMNS; layer is null but in differences at a layer.
     """
     rows = [
         {**group.key, **row}

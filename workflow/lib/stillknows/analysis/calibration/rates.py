@@ -49,13 +49,9 @@ class Models:
         """The models of one state whose score is not null."""
         return self.only((self.taught == taught) & self.has_value)
 
-    def rounds_with(self, taught: bool) -> int:
-        """How many rounds have a value of a model of one state."""
-        return len(np.unique(self.with_value(taught).rounds))
-
     def least_rounds(self) -> int:
-        """The same, for the state that has fewer of them."""
-        return min(self.rounds_with(True), self.rounds_with(False))
+        """How many rounds have a value of a model of either state; of the state with fewer."""
+        return min(len(np.unique(self.with_value(state).rounds)) for state in (True, False))
 
 
 def auc(models: Models) -> float:
@@ -86,12 +82,9 @@ def auc_interval(models: Models, seed: int) -> tuple[float, float]:
 
 
 def auc_difference(one: Models, other: Models, seed: int) -> Estimate:
-    """The AUC of one score less that of another on the same models, with its 95 % interval.
+    """The AUC of one score less that of another on the same models; n counts rounds.
 
     Each resample draws the same rounds for both scores. A model that lacks one of them is left out.
-
-    Returns:
-        n counts rounds; no interval under MIN_ROUNDS of them.
     """
     in_both = one.has_value & other.has_value
     one, other = one.only(in_both), other.only(in_both)
@@ -134,7 +127,7 @@ def alarm_threshold(models: Models) -> float:
 
 def false_alarm_bound(models: Models) -> float:
     """How often a new round has a false alarm at `alarm_threshold`, at most: 0 to 1."""
-    return 1 / (models.rounds_with(False) + 1)
+    return 1 / (len(np.unique(models.with_value(False).rounds)) + 1)
 
 
 def alarms_left_out(models: Models) -> Flags | None:

@@ -67,11 +67,8 @@ def read_rounds(paths: Iterable[Path]) -> pd.DataFrame:
         of these are left out. `state` is one of STATES, also where older code wrote `knows`.
 
     Raises:
-        StudyError: naming the file that has no rows, a row of another length than the first, or
-            no such column; that has no such state, the name of a group (GROUPS) as a treatment, an
-            empty name, or a score that is no finite number; that repeats the round and model of
-            another file, in whatever form the seed is written, or a method within a round; or if
-            there is no file.
+        StudyError: naming the file that is no such table, or repeats the round and model of another
+            one, in whatever form the seed is written.
     """
     files = [(path, _read_file(path)) for path in paths]
     if not files:
@@ -178,18 +175,13 @@ def calibration_table(
         scores: those that are rated.
 
     Returns:
-        CALIBRATION_COLUMNS, a row per score and treatment, then per group of treatments (GROUPS)
-        of which there are taught models; of the groups also a row of the models whose state was
-        confirmed, if the score is none by which states are confirmed. A group's row compares its
-        taught models with all that were never taught. `n_taught` and `n_never` count models,
-        `nulls_taught` and `nulls_never` those without a value. `threshold` is that of all the
-        rounds, for use on other models, in the score's own unit: values above it are alarms, or
-        below it if `sign` is -1. `false_alarm_bound` is how often a new round has a false alarm at
-        this threshold, at most; null for a score with a threshold of its own. `false_alarm_rounds`
-        and `missed_rounds` count the rounds with a false alarm, and with a taught model that is no
-        alarm. Thresholds and rates are null under LEAST_ROUNDS rounds with a value of each state,
-        unless the score has a threshold of its own. A round whose file lacks a score is not counted
-        for it. `note` says what is missing and why.
+        CALIBRATION_COLUMNS (results/README.md), a row per score and treatment, then per group of
+        treatments (GROUPS) of which there are taught models; of the groups also a row of the models
+        whose state was confirmed, unless the score is one by which states are confirmed. A group's
+        row compares its taught models with all that were never taught. `threshold` is that of all
+        rounds, for use on other models, in the score's own unit. Thresholds and rates are null
+        under LEAST_ROUNDS rounds with a value of each state, unless the score has a threshold of
+        its own. A round whose file lacks a score is not counted for it.
     """
     treatments = sorted(
         rounds["treatment"].unique(), key=lambda name: (name not in _INTACT_TREATMENTS, name)
