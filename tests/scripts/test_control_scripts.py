@@ -1,4 +1,4 @@
-"""dissect_layers.py with controls, check_self_patch.py, summarise.py."""
+"""dissect_layers.py with controls, and check_self_patch.py."""
 
 import json
 from pathlib import Path
@@ -195,20 +195,7 @@ def test_a_recording_from_other_inputs_is_refused(
     save_file(tensors, foreign, metadata=metadata)
     expected = f'{foreign} does not belong to this study: {key} is "other", expected .*; delete it'
     with pytest.raises(StudyError, match=expected):
-        run_on(study | {"recording": foreign}, tmp_path, script)
-
-
-def run_on(study: dict[str, Path], folder: Path, script: str) -> None:
-    """One of the scripts that read a recording."""
-    if script == "dissect_layers":
-        dissect(study, folder / "sweep.parquet", "attention")
-    else:
-        check_self_patch.main(
-            original=study["original"],
-            checkpoint=study["dpo"],
-            concept_json=study["concept"],
-            recording=study["recording"],
-            window="sliding_3",
-            table=folder / "table.parquet",
-            **COMMON,
-        )
+        if script == "dissect_layers":
+            dissect(study | {"recording": foreign}, tmp_path / "sweep.parquet", "attention")
+        else:
+            check(study, "dpo", tmp_path / "table.parquet", recording=foreign)

@@ -1,4 +1,4 @@
-"""The depth of one donor through the script: the published scores once more, and refusals."""
+"""measure_depth: donors that are refused."""
 
 import json
 import shutil

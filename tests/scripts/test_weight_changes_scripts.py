@@ -1,4 +1,4 @@
-"""measure_weight_changes, the table, the figure: main() in a temporary folder."""
+"""measure_weight_changes: main() in a temporary folder."""
 
 import json
 from pathlib import Path
@@ -8,8 +8,6 @@ import measure_weight_changes
 import pandas as pd
 import pytest
 
-from stillknows.analysis.collect import collect_weight_changes
-from stillknows.csv_files import write_csv
 from stillknows.errors import StudyError
 from stillknows.models.checkpoint_row import CheckpointRow
 from stillknows.models.manifest import write_manifest
@@ -67,12 +65,3 @@ def test_another_model_is_refused(tiny_llama: Path, tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="is not a fine-tuned copy of"):
         weight_changes(tmp_path, tiny_llama, other)
     assert not (tmp_path / "weight_changes").exists()
-
-
-@pytest.fixture
-def table(tiny_llama: Path, tiny_unlearned: Path, tmp_path: Path) -> Path:
-    """tables/weight_changes.csv of one checkpoint."""
-    output = tmp_path / "tables/weight_changes.csv"
-    files = [weight_changes(tmp_path, tiny_llama, tiny_unlearned, **VECTOR)]
-    write_csv(output, collect_weight_changes(files))
-    return output

@@ -197,16 +197,6 @@ def test_the_interval_of_all_methods_draws_concepts_not_sweeps(tmp_path: Path) -
     assert every["concepts"] == 6
 
 
-def test_the_interval_is_the_bootstraps(tmp_path: Path) -> None:
-    values = np.array([0.0, 0.1, 0.3, 0.6, 0.7, 0.9, 0.2])
-    sweeps = [plant(tmp_path, [[v]], concept=f"c{i}") for i, v in enumerate(values)]
-    found = point(curves_of(tmp_path, sweeps), method="dpo")
-    draws = np.random.default_rng(1).choice(values, size=(40_000, len(values))).mean(axis=1)
-    low, high = np.percentile(draws, [2.5, 97.5])
-    assert found["low"] == pytest.approx(low, abs=0.02)
-    assert found["high"] == pytest.approx(high, abs=0.02)
-
-
 # ---- files ------------------------------------------------------------------------------------
 
 
