@@ -89,8 +89,8 @@ def planted(rng: np.random.Generator, kind: Kind, concepts: int, shape: str, lea
 
 def by_bootstrap(kind: Kind, sides: Sides) -> bool:
     """Whether the earlier rule supports the claim."""
-    best = sides.highest()
-    values = sides.ahead[:, best.ahead] - sides.behind[:, best.behind]
+    ahead, behind = sides.highest()
+    values = sides.ahead[:, ahead] - sides.behind[:, behind]
     low, high = (float(one[0]) for one in interval_of_mean(values[None, :, None], seed=0))
     if kind.at_most:
         return high <= kind.threshold
