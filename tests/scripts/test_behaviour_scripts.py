@@ -7,7 +7,7 @@ from typing import Any
 import answer_patched
 import answer_prompts
 import pytest
-import summarise_behaviour
+import summarise
 
 from stillknows.analysis.collect import collect_answers
 from stillknows.parquet_files import read_metadata, read_table
@@ -45,7 +45,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     tables = root / "tables"
     collect_answers(sorted((behaviour / "dpo").iterdir()), tables / "answers.parquet")
-    summarise_behaviour.main(answers=tables / "answers.parquet", table=tables / "behaviour.csv")
+    summarise.main(source=tables / "answers.parquet", seed=0, tables=[tables / "behaviour.csv"])
     return root
 
 

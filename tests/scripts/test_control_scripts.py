@@ -1,4 +1,4 @@
-"""dissect_layers.py with controls, check_self_patch.py, summarise.py."""
+"""dissect_layers.py with controls, and check_self_patch.py."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""measure_depth.py refuses donors that cannot be compared with the original."""
+"""measure_depth: donors that are refused."""
 
 import json
 import shutil

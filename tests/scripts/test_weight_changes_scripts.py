@@ -1,4 +1,4 @@
-"""measure_weight_changes.py in a temporary folder."""
+"""measure_weight_changes: main() in a temporary folder."""
 
 import json
 from pathlib import Path

@@ -66,18 +66,3 @@ rule answer_patched:
         "let {wildcards.model}, {wildcards.method} on {wildcards.concept}, answer under patches"
     script:
         "../scripts/answer_patched.py"
-
-
-rule summarise_behaviour:
-    """Each concept's mean scores, per set of questions and patch."""
-    input:
-        answers="<results>/tables/answers.parquet",
-    output:
-        table="<results>/tables/behaviour.csv",
-    log:
-        "<results>/logs/summarise_behaviour.log",
-    localrule: True
-    message:
-        "summarise the similarity to the original's answers"
-    script:
-        "../scripts/summarise_behaviour.py"

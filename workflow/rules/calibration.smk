@@ -34,7 +34,7 @@ SCRIPTS_OF_ROUNDS = {
     "measure_depth": (),
     "measure_weight_changes": (),
     "recall_facts": (),
-    "summarise_scores": (),
+    "summarise": (),
     "score_round": (),
 }
 

@@ -3,14 +3,13 @@
 import logging
 from pathlib import Path
 
-from stillknows.analysis.depth_schema import DONOR_SCHEMA
 from stillknows.engine.depth import measure
 from stillknows.engine.streamed_model import StreamedModel
 from stillknows.job import run
 from stillknows.models.reader import Checkpoint
 from stillknows.models.tokenizer import load_tokenizer
 from stillknows.models.verify import refuse_other_shapes, refuse_unshared_tokens
-from stillknows.parquet_files import refuse_non_finite
+from stillknows.parquet_files import DONOR_SCHEMA, refuse_non_finite
 from stillknows.study.model_job import ModelJob
 from stillknows.texts.facts import fact_texts, refuse_other_tokens
 

@@ -108,6 +108,25 @@ CHANGES_SCHEMA = pa.schema(
         ("jaccard", pa.float64()),
     ]
 )
+# Depth: a row per form x question x layer; one donor's file, and tables/depth.parquet, where the
+# copies' rows stand beside their reference's.
+_DEPTH_ROW = [
+    *_keys("model", "method", "origin", "concept", "concept_name"),
+    ("form", _KEY),  # published | published_fixed | corrected
+    ("question", pa.int32()),  # from 0
+    ("layer", pa.int32()),  # after which the donor's residual stream is patched; from 0
+    ("tokens", pa.int32()),  # of the fact
+    ("logprob_original", pa.float64()),  # mean over the fact's tokens, nats; nothing patched
+]
+DONOR_SCHEMA = pa.schema([*_DEPTH_ROW, ("logprob_patched", pa.float64())])
+DEPTH_SCHEMA = pa.schema(
+    [
+        *_DEPTH_ROW,
+        ("logprob_reference", pa.float64()),
+        ("logprob_copy", pa.float64()),
+        ("ratio", pa.float64()),  # of fact losses, not clipped; null where the reference's is small
+    ]
+)
 
 
 def refuse_non_finite(rows: pd.DataFrame, column: str, label: str) -> None:

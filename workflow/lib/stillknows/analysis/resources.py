@@ -13,11 +13,7 @@ from stillknows.parquet_files import read_metadata
 # Memory in MB, times in minutes; null: not known. `used` is of the last successful run of a job.
 # job: its wildcards, as in its benchmark's path.
 _MEMORY_AND_TIME = [
-    "wanted_mem_mb",
-    "used_mem_mb",
-    "used_gpu_mem_mb",
-    "wanted_minutes",
-    "used_minutes",
+    *("wanted_mem_mb", "used_mem_mb", "used_gpu_mem_mb", "wanted_minutes", "used_minutes")
 ]
 RESOURCE_COLUMNS = ["rule", "job", *_MEMORY_AND_TIME, "threads", "mean_cores", "slurm_job"]
 # Rule -> the folder of its results, whose metadata have the peak memory of the GPU. A training

@@ -5,9 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from stillknows.analysis.curve_groups import ALL_METHODS
-from stillknows.analysis.depth import ALL, LOWER_AND_MIDDLE
-from stillknows.analysis.outcomes import (
+from stillknows.analysis.comparisons import (
     ABOVE,
     FACTS_SURVIVE,
     LESS,
@@ -16,6 +14,8 @@ from stillknows.analysis.outcomes import (
     NOT_DISTINGUISHABLE,
     NOT_TESTED,
 )
+from stillknows.analysis.curve_groups import ALL_METHODS
+from stillknows.analysis.depth import ALL, LOWER_AND_MIDDLE
 from stillknows.report.formatting import NONE, counted, name_of, number, with_interval
 from stillknows.report.sources import Shown, Sources, highest, records
 from stillknows.terms import DENOISING
