@@ -16,10 +16,10 @@ from planted_study import (
     add_rounds,
     plant_study,
 )
-from stillknows.analysis.calibration.scores import PRIMARY, SCORES
+from stillknows.analysis.calibration.scores import PRIMARY
 from stillknows.analysis.calibration.table import calibration_table
 from stillknows.csv_files import read_csv
-from stillknows.report.known_state import ALARMS, HEADS, error_rates, model_tables
+from stillknows.report.known_state import error_rates, model_tables
 from stillknows.report.sources import Sources
 from stillknows.terms import REFERENCE, TAUGHT
 
@@ -38,18 +38,15 @@ def test_an_alarm_is_a_score_beyond_the_threshold() -> None:
     # UDS tells the states apart, relearning too, KRS tells nothing; treatments are intact.
     scores: Any = {UDS: steady(0.2, 0.8), RELEARNED: steady(0.9, 0.0), KRS: steady(0.7, 0.7)}
     (table,) = model_tables(sources(planted_rounds(6, **scores)))
-    alarms = {
-        row["name"]: dict(zip(HEADS, (alarm for _, alarm in row["cells"]), strict=True))
-        for row in table["rows"][2:]  # without the original and the reference
-    }
-    for _, model in ROUND.iterrows():
-        assert alarms[model["method"]] == {
-            "recalled": "",  # no primary score: its error rates are not confirmed
-            KRS: ALARMS[model[KRS] > 0.7],
-            UDS: ALARMS[model[UDS] < 0.8],
-            RELEARNED: ALARMS[model[RELEARNED] > 0],
+    models = table["rows"][2:]  # without the original and the reference
+    for model in models:
+        assert model["alarms"] == {
+            "recalled": None,  # no primary score: its error rates are not confirmed
+            KRS: model[KRS] > 0.7,
+            UDS: model[UDS] < 0.8,
+            RELEARNED: model[RELEARNED] > 0,
         }
-    assert len(set(alarms["placebo"].values())) > 1
+    assert len(models) == len(ROUND) and len({str(model["alarms"]) for model in models}) > 1
 
 
 def test_the_page_shows_what_the_models_answer_as_text(tmp_path: Path) -> None:
@@ -59,7 +56,7 @@ def test_the_page_shows_what_the_models_answer_as_text(tmp_path: Path) -> None:
     add_recall(study)
     page = study.page()
     found = page.partition('<section id="found"')[2].partition("</section>")[0]
-    text = " ".join(found.split())
+    text = " ".join(found.split()).replace("> <", "><")
     tables = text.split("<table>")[1:]
     assert text.index("Models whose state is known") < text.index("What they answer")
     assert f'<tr class="unscored"><th scope="row">{REFERENCE_MODEL} (reference)</th>' in tables[0]
@@ -82,17 +79,17 @@ def test_each_score_has_error_rates_per_treatment_and_group() -> None:
         weight_change=lambda n, *_: n / 100,
     )
     errors = error_rates(sources(rounds))
-    rates = errors["rates"]
+    rates = pd.DataFrame(errors["rows"])
     assert (errors["rounds"], errors["bound"]) == (6, 7)
-    treatments = ["hide", "npo", "all without unlearning", "all unlearned", "all pooled"]
-    treatments += ["all pooled, confirmed states only"]
-    definitions = {spec.name: spec.definition for spec in SCORES}
-    for name, auc in (("uds", "1.00"), ("weight_change", "0.50")):
-        rows = rates[rates["score"] == definitions[name]]
-        assert rows["treatment"].tolist() == treatments
-        assert rows["AUC"].str.startswith(auc).all()
-    assert len(rates) == 2 * len(treatments)  # no round has the others
+    groups = ["hide", "npo", "all without unlearning", "all unlearned", "all pooled", "all pooled"]
+    for name, auc in (("uds", 1.0), ("weight_change", 0.5)):
+        rows = rates[rates["score"] == name]
+        assert rows["group"].tolist() == groups
+        assert rows["included"].tolist() == ["all models"] * 5 + ["as intended"]
+        assert rows["auc"].eq(auc).all()
+    assert len(rates) == 2 * len(groups)  # no round has the others
     # The lowest UDS of a never-taught model is below those of all other rounds.
-    assert rates["false alarms"].tolist()[4] == "2 of 12"
-    assert rates["rounds with a false alarm"].tolist()[4] == "1 of 6"
-    assert rates["power"].tolist()[4].startswith("12 of 12: 1.00")
+    pooled = rates.iloc[4]
+    assert (pooled["false_alarms"], pooled["n_never"]) == (2, 12)
+    assert (pooled["false_alarm_rounds"], pooled["rounds"]) == (1, 6)
+    assert (pooled["power_count"], pooled["n_taught"], pooled["power"]) == (12, 12, 1)

@@ -28,6 +28,11 @@ def with_interval(row: Mapping[str, Any], name: str = "value") -> str:
     return f"{number(row[name])} [{number(low)}, {number(high)}]"
 
 
+def share(row: Mapping[str, Any], count: str, total: str) -> str:
+    """k of n, from two columns; empty where it is not defined."""
+    return "" if math.isnan(row[count]) else f"{row[count]:g} of {row[total]:g}"
+
+
 def listed(names: Iterable[str]) -> str:
     """a; a and b; a, b and c."""
     *most, last = names

@@ -6,13 +6,13 @@ from functools import partial
 from importlib import resources
 from typing import Any
 
-import pandas as pd
 import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from stillknows.figures.style import Style
-from stillknows.report import depth, formatting
+from stillknows.report import formatting
 from stillknows.report.concepts import concept_sections
+from stillknows.report.depth import highest_scores, unlearned_models
 from stillknows.report.explore import COLUMNS, explorer, looks_of
 from stillknows.report.findings import control_baselines, findings, recovered_answers
 from stillknows.report.known_state import error_rates, model_tables, recall_rows
@@ -38,43 +38,30 @@ def render(
     """
     curves = shown.rows(sources.tables["curves.csv"])
     looks = looks_of(sources.scores["experiment"], style)
-    losses, beside = sources.table("depth.csv"), sources.table("reference.csv")
-    tables = {
-        "uds": pd.DataFrame() if losses is None else depth.uds_table(losses),
-        "scores": pd.DataFrame() if beside is None else depth.score_table(beside, shown),
-        "recall": recall_rows(sources),
-        "baseline": control_baselines(curves, shown),
-        "recovered": recovered_answers(sources, curves, shown),
-    }
-    study = study_run(sources)
-    if len(study["models"]) == 1:  # it is named once, at the top
-        tables = {
-            name: table.drop(columns="model", errors="ignore") for name, table in tables.items()
-        }
     assets = resources.files("stillknows.report") / "assets"
-    html: str = (
-        environment()
-        .get_template("page.html")
-        .render(
-            asset=lambda name: (assets / name).read_text("utf-8"),
-            vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
-            study=study,
-            has_reference=bool(reference_methods(sources.scores)),
-            models=model_tables(sources),
-            findings=findings(sources.tables["claims.csv"], shown.spans[0]),
-            pictures=pictures,
-            copies=[] if losses is None else depth.copies_over_all_layers(losses),
-            errors=error_rates(sources),
-            looks=looks,
-            explorer=explorer(curves, sources.scores, shown, looks, style),
-            point=COLUMNS,
-            sources=sources,
-            study_table=partial(study_table, sources, shown),
-            sections=concept_sections(sources, shown, style),
-            leading=formatting.setting(shown.windows[0], shown.spans[0], shown.scores[0]),
-            settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str),
-            **tables,
-        )
+    template = environment().get_template("page.html")
+    html: str = template.render(
+        asset=lambda name: (assets / name).read_text("utf-8"),
+        vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
+        study=study_run(sources),
+        has_reference=bool(reference_methods(sources.scores)),
+        models=model_tables(sources),
+        findings=findings(sources.tables["claims.csv"], shown.spans[0]),
+        pictures=pictures,
+        unlearned=unlearned_models(sources.table("depth.csv")),
+        highest=highest_scores(sources.table("reference.csv"), shown),
+        recall=recall_rows(sources),
+        baseline=control_baselines(curves, shown),
+        recovered=recovered_answers(sources, curves, shown),
+        errors=error_rates(sources),
+        looks=looks,
+        explorer=explorer(curves, sources.scores, shown, looks, style),
+        point=COLUMNS,
+        sources=sources,
+        study_table=partial(study_table, sources, shown),
+        sections=concept_sections(sources, shown, style),
+        leading=formatting.setting(shown.windows[0], shown.spans[0], shown.scores[0]),
+        settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str),
     )
     return html
 
@@ -89,7 +76,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    names = ("counted", "listed", "name_of", "number", "with_interval")
+    names = ("counted", "listed", "name_of", "number", "share", "with_interval")
     environment.filters |= {name: getattr(formatting, name) for name in names}
     environment.filters["compact_json"] = compact_json
     return environment
