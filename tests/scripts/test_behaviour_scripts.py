@@ -10,7 +10,7 @@ import pytest
 import summarise
 
 from stillknows.analysis.collect import collect_answers
-from stillknows.parquet_files import read_metadata, read_table
+from stillknows.parquet_files import read_table
 from stillknows.study.expected import check_results
 from tiny import save_manifest, save_tiny, tiny_concept
 

@@ -10,7 +10,6 @@ from planted_depth import planted_depth
 from stillknows.analysis.calibration.round import round_table
 from stillknows.analysis.calibration.scores import SCORES
 from stillknows.analysis.calibration.table import TRAINING_COLUMNS
-from stillknows.answers.recall_table import recall_scores
 from stillknows.terms import NEVER, ORIGINAL, PAPER_EXPERIMENTS, TAUGHT
 
 KNOWN = [

@@ -9,7 +9,7 @@ import pandas as pd
 from stillknows.analysis.calibration.scores import BASELINES, OUTCOME, PRIMARY, SCORES
 from stillknows.analysis.calibration.table import ALL, ALL_MODELS, GROUP_NAMES
 from stillknows.answers.recall_settings import HELD_OUT, QUESTION
-from stillknows.answers.recall_shares import recall_scores
+from stillknows.answers.recall_table import recall_scores
 from stillknows.report.formatting import number
 from stillknows.report.sources import Sources, records, reference_methods
 from stillknows.terms import AS_IT_IS, NEVER, ORIGINAL, REFERENCE, TAUGHT
