@@ -12,7 +12,7 @@ nowhere further from 0 than something (value_vectors_nothing), a highest point a
 - bootstrap: as it was until November 2026. The window is chosen on the mean of all concepts; the
   95 % percentile interval at that window is on the right side of the threshold.
 - one left out: sign-flip test; each concept is read at the window that all others choose.
-- held out: the rule of the program (`stillknows.analysis.held_out`). One concept in ten chooses.
+- held out: the rule of the program (`stillknows.analysis.claim_tests`). One concept in ten chooses.
 
 A test decides at p <= 0.05, as in the last of Holm's steps, in which a claim is wrong most often;
 and at 0.05 / 4, as in the first step with four claims.
@@ -27,8 +27,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from stillknows.analysis.bootstrap import Array, interval_of_mean
-from stillknows.analysis.held_out import Sides, assess, choosing
-from stillknows.analysis.sign_flip import LEVEL, holm, sign_flip_p
+from stillknows.analysis.claim_tests import LEVEL, Sides, assess, choosing, holm, sign_flip_p
 
 LAYERS, CONCEPTS, CLAIMS = 32, (5, 8, 10, 20), 4
 OF_CONCEPT, FROM_LAYER_TO_LAYER = 0.5, 0.8  # share of the variance; correlation of what is left
@@ -90,8 +89,8 @@ def planted(rng: np.random.Generator, kind: Kind, concepts: int, shape: str, lea
 
 def by_bootstrap(kind: Kind, sides: Sides) -> bool:
     """Whether the earlier rule supports the claim."""
-    best = sides.highest()
-    values = sides.ahead[:, best.ahead] - sides.behind[:, best.behind]
+    ahead, behind = sides.highest()
+    values = sides.ahead[:, ahead] - sides.behind[:, behind]
     low, high = (float(one[0]) for one in interval_of_mean(values[None, :, None], seed=0))
     if kind.at_most:
         return high <= kind.threshold
@@ -103,7 +102,10 @@ def by_leaving_one_out(kind: Kind, sides: Sides) -> float:
     every = np.arange(len(sides.ahead))
     chosen = [sides.of(every != one).highest() for one in every]
     values = np.array(
-        [sides.ahead[i, at.ahead] - sides.behind[i, at.behind] for i, at in enumerate(chosen)]
+        [
+            sides.ahead[concept, ahead] - sides.behind[concept, behind]
+            for concept, (ahead, behind) in enumerate(chosen)
+        ]
     )
     is_right = (values.mean() < kind.threshold) == kind.at_most
     return float(sign_flip_p(values - kind.threshold)) if is_right else 1.0

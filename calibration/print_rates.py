@@ -30,7 +30,6 @@ from stillknows.analysis.calibration.table import (
     models_of,
     read_rounds,
 )
-from stillknows.report.error_rates import number_of
 from stillknows.report.formatting import NONE, number, with_interval
 from stillknows.report.sources import records
 from stillknows.terms import NEVER, PAPER_EXPERIMENTS, TAUGHT
@@ -167,7 +166,7 @@ def headline(table: pd.DataFrame) -> Table:
     """A row per score of HEADLINE that the table of rates has."""
     cells: dict[str, Callable[[Row], str]] = {
         "rounds": lambda row: f"{row['rounds']:g}",
-        "AUC": lambda row: number_of(row, "auc"),
+        "AUC": lambda row: with_interval(row, "auc"),
         "AUC, intact": lambda row: number(row["auc_intact"]),
         "AUC, unlearned": lambda row: number(row["auc_unlearned"]),
         "pairs, same treatment": lambda row: _of(row, "right_same", "pairs_same"),

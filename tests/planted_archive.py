@@ -9,8 +9,7 @@ from typing import Any
 
 from planted import flat, plant
 from stillknows.analysis.collect import collect_sweeps
-from stillknows.report.archive import study_members, write_archive
-from stillknows.report.redact import Redactor
+from stillknows.report.archive import Redactor, study_members, write_archive
 from stillknows.study.config import load_config
 
 ROOT = Path(__file__).parents[1]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stillknows.analysis.uds import with_reference
+from stillknows.analysis.collect import with_reference
 
 LAYERS = 6  # thirds of two layers each
 

@@ -18,13 +18,11 @@ from planted_rounds import planted_rounds, steady
 from stillknows.analysis.calibration.scores import PRIMARY
 from stillknows.analysis.calibration.table import calibration_table
 from stillknows.analysis.claims import CLAIM_SCORES, claims
-from stillknows.analysis.collect import collect_sweeps, coverage
-from stillknows.analysis.depth import depth_summary
-from stillknows.analysis.reference import reference
+from stillknows.analysis.collect import collect_sweeps
+from stillknows.analysis.comparisons import reference
+from stillknows.analysis.depth import depth_summary, uds
 from stillknows.analysis.statistics import statistics
-from stillknows.analysis.tables import concept_scores, curves
-from stillknows.analysis.uds import uds
-from stillknows.answers.recall_schema import RECALL_SCHEMA
+from stillknows.analysis.tables import concept_scores, coverage, curves
 from stillknows.csv_files import read_csv, write_csv
 from stillknows.figures.canvas import save
 from stillknows.figures.curves import draw_curves, draw_curves_by_method
@@ -32,7 +30,7 @@ from stillknows.figures.depth import draw_depth
 from stillknows.figures.heatmap import draw_heatmap
 from stillknows.figures.last_layer import draw_last_layer
 from stillknows.figures.style import Style
-from stillknows.parquet_files import read_metadata, write_rows
+from stillknows.parquet_files import RECALL_SCHEMA, read_metadata, write_rows
 from stillknows.report.page import render
 from stillknows.report.pictures import pictures
 from stillknows.report.sources import Shown, read_sources

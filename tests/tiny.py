@@ -11,6 +11,8 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.models.manifest import write_manifest
 from stillknows.models.reader import Checkpoint, load_model
 
 LAYERS = 6
@@ -77,6 +79,13 @@ def save_tiny(
     model.save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
     return folder
+
+
+def save_manifest(root: Path, method: str, folder: Path, concept: str = "") -> Path:
+    """Verify the checkpoint in a folder, and write its manifest into `root`."""
+    path = root / f"{method}{concept}.json"
+    write_manifest(path, folder, CheckpointRow("tiny", method, concept, f"path:{folder}"))
+    return path
 
 
 def save_changed(folder: Path, original: Path, is_changed: Callable[[str], bool]) -> Path:

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 from sharded_repository import NEEDED, OTHER_SHARD, REPO, SHARD, SHARD_BYTES
 
-from hub_records import Fault
-from hub_stand_in import Cut, HubStandIn, Stall, Status, Truncated, WrongBytes
+from hub_stand_in import Fault, HubStandIn, Stall, Status, Truncated, WrongBytes
 from stillknows.errors import StudyError
 from stillknows.models.download import download
 from stillknows.models.hub import HubError
@@ -142,7 +141,7 @@ def test_nothing_of_a_token_is_written_anywhere(
 ) -> None:
     lines.set_level("DEBUG")
     hub.add("someone/gated", sharded, gated=True)
-    hub.faults["someone/gated", SHARD] = [Status(429), Cut(1000), WrongBytes()]
+    hub.faults["someone/gated", SHARD] = [Status(429), WrongBytes()]
     monkeypatch.setenv("HF_TOKEN", hub.token)
     written = str(failure("someone/gated"))
     assert "damaged, and removed" in written

@@ -4,30 +4,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-import answer_as_original
-import answer_as_unlearned
 import answer_patched
+import answer_prompts
 import pytest
-import register_checkpoint
-import summarise_behaviour
+import summarise
 
 from stillknows.analysis.collect import collect_answers
-from stillknows.files import read_json, sha256_of
-from stillknows.models.checkpoint_row import CheckpointRow
-from stillknows.parquet_files import read_metadata, read_table
-from stillknows.study.expected import expected
-from tiny import save_tiny, tiny_concept
+from stillknows.parquet_files import read_table
+from stillknows.study.expected import check_results
+from tiny import save_manifest, save_tiny, tiny_concept
 
 HOW: dict[str, Any] = {"prompt": "paper", "new_tokens": 6, "dtype": "float32", "device": "cpu"}
 WINDOWS, EXPERIMENTS = ["0-1", "0-5"], ["attention", "value_vectors"]
-
-
-def register(folder: Path, method: str, tmp: Path) -> Path:
-    manifest = tmp / "manifests" / f"{method}.json"
-    concept = "" if method == "original" else "tea"
-    row = CheckpointRow("tiny", method, concept, f"path:{folder}", "", "transformers")
-    register_checkpoint.main(row=row, source=row.source, manifest=manifest)
-    return manifest
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +23,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A results folder, in which all scripts up to the tables have run."""
     root = tmp_path_factory.mktemp("behaviour")
     folder = save_tiny(root / "own/original")
-    original = register(folder, "original", root)
-    unlearned = register(save_tiny(root / "own/dpo", near=folder, seed=1), "dpo", root)
+    original = save_manifest(root, "original", folder)
+    unlearned = save_manifest(root, "dpo", save_tiny(root / "own/dpo", near=folder, seed=1), "tea")
     concept = root / "tea.json"
     completion = [{"First_half": "Tea is", "Second_half": " hot."}]
     # No unrelated questions: that set is left out.
@@ -45,9 +33,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     behaviour = root / "behaviour/tiny"
     first = behaviour / "original/tea.parquet"
     asked = {"original": original, "concept_json": concept, **HOW}
-    answer_as_original.main(sets=sets, answers=first, **asked)
+    answer_prompts.main(sets=sets, answers=first, **asked)
     shared = {"unlearned": unlearned, "original_answers": first, **asked}
-    answer_as_unlearned.main(sets=sets, answers=behaviour / "dpo/tea.parquet", **shared)
+    answer_prompts.main(sets=sets, answers=behaviour / "dpo/tea.parquet", **shared)
     answer_patched.main(
         sets=["target"],
         windows=WINDOWS,
@@ -57,7 +45,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     tables = root / "tables"
     collect_answers(sorted((behaviour / "dpo").iterdir()), tables / "answers.parquet")
-    summarise_behaviour.main(answers=tables / "answers.parquet", table=tables / "behaviour.csv")
+    summarise.main(source=tables / "answers.parquet", seed=0, tables=[tables / "behaviour.csv"])
     return root
 
 
@@ -81,9 +69,9 @@ def test_every_question_has_its_rows(study: Path) -> None:
 
 
 def test_the_original_compared_with_itself_scores_1(study: Path, tmp_path: Path) -> None:
-    manifest = study / "manifests/original.json"
+    manifest = study / "original.json"
     out = tmp_path / "self.parquet"
-    answer_as_unlearned.main(
+    answer_prompts.main(
         original=manifest,
         unlearned=manifest,
         original_answers=study / "behaviour/tiny/original/tea.parquet",
@@ -98,17 +86,24 @@ def test_the_original_compared_with_itself_scores_1(study: Path, tmp_path: Path)
 
 
 def test_files_say_what_a_study_expects_of_them(study: Path) -> None:
-    original = read_json(study / "manifests/original.json")
-    unlearned = read_json(study / "manifests/dpo.json")
-    data, dtype = sha256_of(study / "tea.json"), "float32"
+    original, unlearned = (str(study / f"{name}.json") for name in ("original", "dpotea"))
+    files = {"original_weights_sha256": original, "data_sha256": str(study / "tea.json")}
     shared = {key: HOW[key] for key in ("prompt", "new_tokens", "dtype")}
     plain = shared | {"sets": ["target", "completion", "unrelated"]}
     patched = shared | {"windows": WINDOWS, "experiments": EXPERIMENTS, "sets": ["target"]}
-    wanted = {
-        "original/tea": expected(original, None, data, settings=plain, dtype=dtype),
-        "dpo/tea": expected(original, unlearned, data, settings=plain, dtype=dtype),
-        "dpo/tea.patched": expected(original, unlearned, data, settings=patched, dtype=dtype),
+    copy = files | {"unlearned_weights_sha256": unlearned}
+    records = {
+        "original/tea": files | {"settings": plain},
+        "dpo/tea": copy | {"settings": plain},
+        "dpo/tea.patched": copy | {"settings": patched},
     }
-    for name, fields in wanted.items():
-        metadata = read_metadata(study / f"behaviour/tiny/{name}.parquet")
-        assert metadata | fields == metadata
+    check_results(
+        {
+            "manifests": {original: {}, unlearned: {}},
+            "texts": {},
+            "results": {
+                str(study / f"behaviour/tiny/{name}.parquet"): record | {"dtype": "float32"}
+                for name, record in records.items()
+            },
+        }
+    )

@@ -1,4 +1,4 @@
-"""dissect_layers.py with controls, check_self_patch.py, summarise.py."""
+"""dissect_layers.py with controls, and check_self_patch.py."""
 
 import json
 from pathlib import Path
@@ -9,16 +9,14 @@ import dissect_layers
 import pandas as pd
 import pytest
 import record_original
-import register_checkpoint
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from stillknows.engine.patches import Donor
 from stillknows.errors import StudyError
-from stillknows.files import read_json, sha256_of
-from stillknows.models.checkpoint_row import CheckpointRow
 from stillknows.parquet_files import read_metadata
-from stillknows.study.expected import expected
-from tiny import LAYERS, save_tiny, tiny_concept
+from stillknows.study.expected import check_results
+from tiny import LAYERS, save_manifest, save_tiny, tiny_concept
 
 COMMON = {"prompt": "paper", "dtype": "float32", "device": "cpu"}
 CONTROLS = {"names": ["other_question", "noise"], "layers": [1, 5], "seed": 0}
@@ -34,9 +32,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     save_tiny(root / "dpo", near=folder, seed=1)
     save_tiny(root / "retain", near=folder, seed=2)
     for method, concept in (("original", ""), ("dpo", "tea"), ("retain", "")):
-        found[method] = root / f"{method}.json"
-        row = CheckpointRow("tiny", method, concept, f"path:{root / method}")
-        register_checkpoint.main(row=row, source=row.source, manifest=found[method])
+        found[method] = save_manifest(root, method, root / method, concept)
     record_original.main(
         original=found["original"],
         concept_json=found["concept"],
@@ -62,6 +58,32 @@ def dissect(study: dict[str, Path], table: Path, experiment: str, **more: Any) -
     return pd.read_parquet(table)
 
 
+def check_made_from(
+    study: dict[str, Path],
+    table: Path,
+    settings: dict[str, Any],
+    donor: dict[str, str] | None = None,
+) -> None:
+    """What a sweep says that it was made from is what a study expects of it."""
+    manifests = [study[name] for name in ("original", "dpo", "retain") if name in study]
+    record = {
+        "original_weights_sha256": str(study["original"]),
+        "unlearned_weights_sha256": str(study["dpo"]),
+        "data_sha256": str(study["concept"]),
+        "dtype": "float32",
+        "settings": settings,
+    }
+    check_results(
+        {
+            "manifests": {str(path): {} for path in manifests},
+            "texts": {},
+            "results": {str(table): record | (donor or {})},
+        }
+    )
+    if donor is None:
+        assert "reference_weights_sha256" not in read_metadata(table)
+
+
 @pytest.mark.parametrize("experiment", ["attention", "value_vectors", "all_weights"])
 def test_a_sweep_with_controls_has_the_rows_of_one_without(
     study: dict[str, Path], tmp_path: Path, experiment: str
@@ -81,15 +103,8 @@ def test_a_sweep_with_controls_has_the_rows_of_one_without(
     ]
     assert hashes[0] != hashes[1]
     shared: dict[str, Any] = {"windows": ["sliding_3", "suffix"], "prompt": "paper"}
-    wanted = expected(
-        read_json(study["original"]),
-        read_json(study["dpo"]),
-        sha256_of(study["concept"]),
-        settings=shared | {"dtype": "float32", "controls": CONTROLS},
-        dtype="float32",
-    )
-    metadata = read_metadata(tmp_path / "beside.parquet")
-    assert metadata | wanted == metadata
+    shared |= {"dtype": "float32", "controls": CONTROLS}
+    check_made_from(study, tmp_path / "beside.parquet", shared)
 
 
 @pytest.mark.parametrize("experiment", ["attention", "value_vectors"])
@@ -102,18 +117,9 @@ def test_a_reference_model_is_a_donor(
     assert rows["donor"].unique().tolist() == ["original", "reference"]
     assert set(rows.loc[rows["donor"] == "reference", "layer"]) == {1, 5}
     assert [path.name for path in tmp_path.iterdir()] == ["x.parquet"]
-    models = [read_json(study[name]) for name in ("original", "dpo")]
     settings = {"windows": ["sliding_3", "suffix"], "prompt": "paper", "dtype": "float32"}
-    wanted = expected(
-        *models,
-        sha256_of(study["concept"]),
-        settings=settings | {"controls": controls},
-        dtype="float32",
-        reference=read_json(reference),
-    )
-    metadata = read_metadata(table)
-    assert metadata | wanted == metadata
-    assert wanted["reference_weights_sha256"] == read_json(reference)["weights_sha256"]
+    donor = {"reference_weights_sha256": str(reference)}
+    check_made_from(study, table, settings | {"controls": controls}, donor)
 
 
 def check(study: dict[str, Path], method: str, table: Path, **changed: Path) -> None:
@@ -148,12 +154,13 @@ def test_the_unlearned_one_stays_unlearned(study: dict[str, Path], tmp_path: Pat
     assert float(read_metadata(tmp_path / "tea.parquet")["largest_change"]) < 1e-4
 
 
-def tampered(study: dict[str, Path], path: Path, name: str) -> Path:
-    """The recording with one layer's tensor doubled."""
+def changed_recording(study: dict[str, Path], path: Path, name: str, **metadata: str) -> Path:
+    """The recording with one layer's tensor doubled, or with other metadata."""
     with safe_open(study["recording"], framework="pt") as file:
-        metadata = file.metadata()
+        metadata = file.metadata() | metadata
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    tensors[name] = 2 * tensors[name]
+    if name:
+        tensors[name] = 2 * tensors[name]
     save_file(tensors, path, metadata=metadata)
     return path
 
@@ -162,7 +169,7 @@ def tampered(study: dict[str, Path], path: Path, name: str) -> Path:
 def test_a_recording_that_is_not_the_originals_fails(
     study: dict[str, Path], tmp_path: Path, name: str
 ) -> None:
-    recording = tampered(study, tmp_path / "recording.safetensors", name)
+    recording = changed_recording(study, tmp_path / "recording.safetensors", name)
     with pytest.raises(StudyError, match=r"tiny.original") as refused:
         check(study, "original", tmp_path / "tea.parquet", recording=recording)
     assert "\n" not in str(refused.value)
@@ -172,8 +179,6 @@ def test_a_recording_that_is_not_the_originals_fails(
 def test_value_vectors_of_another_layer_fail(
     study: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from stillknows.engine.patches import Donor
-
     weights = Donor.weights
     monkeypatch.setattr(
         Donor, "weights", lambda self, layer, *where: weights(self, max(0, layer - 1), *where)
@@ -187,28 +192,10 @@ def test_value_vectors_of_another_layer_fail(
 def test_a_recording_from_other_inputs_is_refused(
     study: dict[str, Path], tmp_path: Path, script: str, key: str
 ) -> None:
-    with safe_open(study["recording"], framework="pt") as file:
-        metadata = file.metadata() | {key: "other"}
-        names = list(file.keys())
-        tensors = {name: file.get_tensor(name) for name in names}
-    foreign = tmp_path / "foreign.safetensors"
-    save_file(tensors, foreign, metadata=metadata)
+    foreign = changed_recording(study, tmp_path / "foreign.safetensors", "", **{key: "other"})
     expected = f'{foreign} does not belong to this study: {key} is "other", expected .*; delete it'
     with pytest.raises(StudyError, match=expected):
-        run_on(study | {"recording": foreign}, tmp_path, script)
-
-
-def run_on(study: dict[str, Path], folder: Path, script: str) -> None:
-    """One of the scripts that read a recording."""
-    if script == "dissect_layers":
-        dissect(study, folder / "sweep.parquet", "attention")
-    else:
-        check_self_patch.main(
-            original=study["original"],
-            checkpoint=study["dpo"],
-            concept_json=study["concept"],
-            recording=study["recording"],
-            window="sliding_3",
-            table=folder / "table.parquet",
-            **COMMON,
-        )
+        if script == "dissect_layers":
+            dissect(study | {"recording": foreign}, tmp_path / "sweep.parquet", "attention")
+        else:
+            check(study, "dpo", tmp_path / "table.parquet", recording=foreign)

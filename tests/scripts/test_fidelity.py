@@ -17,11 +17,10 @@ import pandas as pd
 import prepare_concept
 import pytest
 import record_original
-import register_checkpoint
 
-from stillknows.models.checkpoint_row import CheckpointRow
 from stillknows.models.manifest import read_manifest
 from stillknows.parquet_files import read_metadata
+from tiny import save_manifest
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 METHODS = ("grad_diff", "dpo")
@@ -58,10 +57,7 @@ both_families = pytest.mark.parametrize("golden", [LLAMA, OLMO], ids=lambda gold
 
 def register(golden: Golden, folder: Path, method: str, concept: str = "") -> Path:
     name = f"{method}_{concept}" if concept else method
-    row = CheckpointRow(golden.family, method, concept, f"path:{golden.folder / name}")
-    manifest = folder / name / "manifest.json"
-    register_checkpoint.main(row=row, source=row.source, manifest=manifest)
-    return manifest
+    return save_manifest(folder, method, golden.folder / name, concept)
 
 
 def run_sweeps(golden: Golden, folder: Path, dtype: str) -> Sweeps:

@@ -12,14 +12,13 @@ import pytest
 
 from planted import EXPERIMENTS, plant, sloped
 from stillknows.analysis.collect import collect_sweeps
-from stillknows.analysis.depth_schema import DEPTH_SCHEMA
 from stillknows.analysis.scores import EVERY_SCORE
 from stillknows.analysis.statistics import statistics
 from stillknows.analysis.tables import concept_scores, curves
 from stillknows.csv_files import write_csv
 from stillknows.figures.registry import CALIBRATION, FIGURES
 from stillknows.figures.style import Style
-from stillknows.parquet_files import write_rows
+from stillknows.parquet_files import DEPTH_SCHEMA, write_rows
 
 WORKFLOW = Path(__file__).parents[2] / "workflow"
 FOLDER = sorted((WORKFLOW / "lib/stillknows/figures").glob("*.py"))

@@ -14,14 +14,12 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from stillknows.errors import StudyError
-from stillknows.models.checkpoint_row import CheckpointRow
-from stillknows.models.manifest import write_manifest
 from stillknows.models.reader import Checkpoint
 from stillknows.models.tokenizer import load_tokenizer
 from stillknows.models.verify import refuse_other_shapes, refuse_unshared_tokens
 from stillknows.parquet_files import SWEEP_SCHEMA
 from stillknows.texts.spans import read_texts
-from tiny import save_tiny, tiny_concept, tiny_config
+from tiny import save_manifest, save_tiny, tiny_concept, tiny_config
 
 NUMBERS = [field.name for field in SWEEP_SCHEMA if str(field.type) == "double"]
 COMMON: dict[str, str] = {"prompt": "paper", "dtype": "float32", "device": "cpu"}
@@ -43,16 +41,13 @@ def resized(folder: Path, rows: int, target: Path) -> Path:
 def one_sweep(root: Path, original: Path, unlearned: Path) -> pd.DataFrame:
     """One sweep by the scripts."""
     root.mkdir()
-    for name, folder in (("original", original), ("dpo", unlearned)):
-        row = CheckpointRow("tiny", name, "" if name == "original" else "tea", f"path:{folder}")
-        write_manifest(root / f"{name}.json", folder, row)
+    manifest = save_manifest(root, "original", original)
     (root / "tea.json").write_text(json.dumps(tiny_concept("tea")), encoding="utf-8")
     texts, recording = root / "tea.json", root / "recording.safetensors"
-    manifest = root / "original.json"
     record_original.main(original=manifest, concept_json=texts, recording=recording, **COMMON)
     dissect_layers.main(
         original=manifest,
-        unlearned=root / "dpo.json",
+        unlearned=save_manifest(root, "dpo", unlearned, "tea"),
         concept_json=texts,
         recording=recording,
         windows=["sliding_3"],
@@ -118,21 +113,15 @@ def test_only_rows_may_differ(tmp_path: Path) -> None:
 
 def test_weight_changes_compare_the_tokens_of_both(tmp_path: Path) -> None:
     original, unlearned = pair(tmp_path)
-    larger = resized(unlearned, 304, tmp_path / "larger")
-    found = []
-    for number, folder in enumerate((unlearned, larger)):
-        root = tmp_path / str(number)
-        root.mkdir()
-        for name, path in (("original", original), ("dpo", folder)):
-            row = CheckpointRow("tiny", name, "" if name == "original" else "tea", f"path:{path}")
-            write_manifest(root / f"{name}.json", path, row)
-        concept = tiny_concept("tea") | {"Layer": 2, "Dim": 9}
-        (root / "tea.json").write_text(json.dumps(concept), encoding="utf-8")
+    concept, table = tmp_path / "tea.json", tmp_path / "weight_changes.parquet"
+    concept.write_text(json.dumps(tiny_concept("tea") | {"Layer": 2, "Dim": 9}), encoding="utf-8")
+    tables = []
+    for folder in (unlearned, resized(unlearned, 304, tmp_path / "larger")):
         measure_weight_changes.main(
-            original=root / "original.json",
-            unlearned=root / "dpo.json",
-            concept_json=root / "tea.json",
-            weight_changes=root / "weight_changes.parquet",
+            original=save_manifest(tmp_path, "original", original),
+            unlearned=save_manifest(tmp_path, "dpo", folder, "tea"),
+            concept_json=concept,
+            weight_changes=table,
         )
-        found.append(pd.read_parquet(root / "weight_changes.parquet"))
-    pd.testing.assert_frame_equal(*found)
+        tables.append(pd.read_parquet(table))
+    pd.testing.assert_frame_equal(*tables)

@@ -1,4 +1,4 @@
-"""measure_weight_changes, the table, the figure: main() in a temporary folder."""
+"""measure_weight_changes: main() in a temporary folder."""
 
 import json
 from pathlib import Path
@@ -8,32 +8,22 @@ import measure_weight_changes
 import pandas as pd
 import pytest
 
-from stillknows.analysis.collect import collect_weight_changes
-from stillknows.csv_files import write_csv
 from stillknows.errors import StudyError
-from stillknows.models.checkpoint_row import CheckpointRow
-from stillknows.models.manifest import write_manifest
 from stillknows.models.reader import Checkpoint
 from stillknows.models.weight_changes import component_changes
 from stillknows.parquet_files import CHANGES_SCHEMA, read_metadata
-from tiny import LAYERS, save_tiny, tiny_concept, tiny_config
+from tiny import LAYERS, save_manifest, save_tiny, tiny_concept, tiny_config
 
 VECTOR = {"Layer": 3, "Dim": 5}
 
 
 def weight_changes(folder: Path, original: Path, unlearned: Path, **concept: Any) -> Path:
     """Run the script on two checkpoint folders."""
-    rows = {
-        "original": CheckpointRow("tiny", "original", "", f"path:{original}"),
-        "dpo": CheckpointRow("tiny", "dpo", "tea", f"path:{unlearned}"),
-    }
-    for name, row in rows.items():
-        write_manifest(folder / f"{name}.json", Path(row.location), row)
     (folder / "tea.json").write_text(json.dumps(tiny_concept("tea") | concept), encoding="utf-8")
     output = folder / "weight_changes/tiny/dpo/tea.parquet"
     measure_weight_changes.main(
-        original=folder / "original.json",
-        unlearned=folder / "dpo.json",
+        original=save_manifest(folder, "original", original),
+        unlearned=save_manifest(folder, "dpo", unlearned, "tea"),
         concept_json=folder / "tea.json",
         weight_changes=output,
     )
@@ -67,12 +57,3 @@ def test_another_model_is_refused(tiny_llama: Path, tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="is not a fine-tuned copy of"):
         weight_changes(tmp_path, tiny_llama, other)
     assert not (tmp_path / "weight_changes").exists()
-
-
-@pytest.fixture
-def table(tiny_llama: Path, tiny_unlearned: Path, tmp_path: Path) -> Path:
-    """tables/weight_changes.csv of one checkpoint."""
-    output = tmp_path / "tables/weight_changes.csv"
-    files = [weight_changes(tmp_path, tiny_llama, tiny_unlearned, **VECTOR)]
-    write_csv(output, collect_weight_changes(files))
-    return output

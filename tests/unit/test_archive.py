@@ -16,8 +16,7 @@ from planted_archive import pack, plant_archived_study
 from stillknows.analysis.collect import collect_sweeps
 from stillknows.errors import StudyError
 from stillknows.parquet_files import read_metadata
-from stillknows.report.archive import workflow_commit
-from stillknows.report.redact import Redactor
+from stillknows.report.archive import Redactor, workflow_commit
 from stillknows.study.config import load_config
 
 

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 from stillknows.analysis.bootstrap import RESAMPLES, draws, estimate, interval_of_mean, resampled
-from stillknows.analysis.curve_statistics import difference_of_peaks, peak
+from stillknows.analysis.statistics import difference_of_peaks, peak
 
 # What two bootstraps of 10,000 draws may differ by at their ends, in standard deviations of the
 # mean. scipy's own differ from seed to seed by up to 0.14, with five concepts by 0.21: there are

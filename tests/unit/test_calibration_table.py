@@ -35,9 +35,6 @@ def table_of(rounds: pd.DataFrame, *specs: ScoreSpec) -> pd.DataFrame:
     return calibration_table(rounds, scores=specs or (UDS,))
 
 
-# ---- scores -----------------------------------------------------------------------------------
-
-
 # ---- numbers ----------------------------------------------------------------------------------
 
 

@@ -1,6 +1,5 @@
 """Checkpoints that are not what they should be: one line each, before any work."""
 
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -8,8 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from stillknows.errors import StudyError
@@ -34,20 +31,6 @@ def one_line(error: pytest.ExceptionInfo[StudyError]) -> str:
     text = str(error.value)
     assert "\n" not in text
     return text
-
-
-def change_tensors(folder: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
-    tensors = load_file(folder / "model.safetensors")
-    change(tensors)
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-
-
-def change_config(folder: Path, **values: object) -> None:
-    path = folder / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
-
-
-DOWN = "model.layers.2.mlp.down_proj.weight"
 
 
 def test_a_whole_checkpoint_passes(copy: Path) -> None:
@@ -91,41 +74,6 @@ def test_shards_are_read_like_one_file(copy: Path, tmp_path: Path) -> None:
         theirs = Checkpoint(copy).read_layer(layer, torch.float32, torch.device("cpu"))
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-
-
-Spoil = Callable[[Path], object]
-SPOILED: dict[str, tuple[Spoil, tuple[str, ...]]] = {
-    "no folder": (shutil.rmtree, ("does not exist",)),
-    "no config": (lambda folder: (folder / "config.json").unlink(), ("config.json",)),
-    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), ("model.safetensors",)),
-    "cut short": (
-        lambda folder: os.truncate(folder / "model.safetensors", 50_000),
-        ("model.safetensors",),
-    ),
-    "missing": (lambda folder: change_tensors(folder, lambda it: it.pop(DOWN)), (DOWN,)),
-    "left over": (
-        lambda folder: change_tensors(folder, lambda it: it.update(extra=torch.ones(2))),
-        ("extra",),
-    ),
-    "shape": (
-        lambda folder: change_tensors(folder, lambda it: it.update({DOWN: torch.ones(32, 40)})),
-        (DOWN, "[32, 40]", "[32, 64]"),
-    ),
-    "not finite": (
-        lambda folder: change_tensors(folder, lambda it: it[DOWN].view(-1)[7].fill_(torch.nan)),
-        (DOWN,),
-    ),
-    "family": (lambda folder: change_config(folder, model_type="mamba"), ("'mamba'", "llama")),
-}
-
-
-@pytest.mark.parametrize("how", SPOILED)
-def test_a_checkpoint_that_is_not_whole_is_refused_by_name(copy: Path, how: str) -> None:
-    spoil, named = SPOILED[how]
-    spoil(copy)
-    with pytest.raises(StudyError) as error:
-        verify_checkpoint(Checkpoint(copy))
-    assert all(word in one_line(error) for word in named)
 
 
 def test_pairs_of_different_shapes(copy: Path, tmp_path: Path) -> None:
@@ -202,8 +150,6 @@ def test_reading_a_manifest_hashes_only_what_changed(
     "change",
     [
         lambda text: text[:100],
-        lambda _: "[]",
-        lambda _: "[" * 100_000,
         lambda text: text.replace('"layers": 6', '"layers": "six"'),
         lambda text: text.replace('"dtype": "float32",', ""),
     ],
@@ -217,17 +163,6 @@ def test_a_broken_manifest_is_refused_by_name(
     with pytest.raises(StudyError) as error:
         read_manifest(path)
     assert str(path) in one_line(error)
-
-
-def test_a_manifest_with_a_wrong_sha256_is_noticed(copy: Path, tmp_path: Path) -> None:
-    path = tmp_path / "manifest.json"
-    sha256 = next(
-        file.sha256 for file in write_manifest(path, copy, ROW).files if "safetensors" in file.name
-    )
-    path.write_text(path.read_text().replace(sha256, sha256[::-1]))
-    with pytest.raises(StudyError, match="do not give its weights_sha256") as error:
-        read_manifest(path)
-    one_line(error)
 
 
 def test_known_hashes_are_not_computed_again(copy: Path, tmp_path: Path) -> None:

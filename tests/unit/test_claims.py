@@ -9,8 +9,15 @@ import pandas as pd
 import pytest
 
 from planted import EXPERIMENTS, flat, plant
-from stillknows.analysis.claim_list import CLAIMS, UNRELATED, Claim
-from stillknows.analysis.claims import CLAIM_SCORES, OTHER_SCORES, claims, decide
+from stillknows.analysis.claims import (
+    CLAIM_SCORES,
+    CLAIMS,
+    OTHER_SCORES,
+    UNRELATED,
+    Claim,
+    claims,
+    decide,
+)
 from stillknows.analysis.collect import collect_sweeps
 from stillknows.analysis.tables import concept_scores
 from stillknows.terms import ATTENTION, BOTH, MLP_COEFFICIENTS, VALUE_VECTORS, WEIGHT_EXPERIMENTS

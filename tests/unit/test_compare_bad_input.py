@@ -19,8 +19,7 @@ from stillknows.__main__ import main
 from stillknows.analysis import compare
 from stillknows.analysis.collect import collect_sweeps
 from stillknows.parquet_files import read_metadata, write_rows
-from stillknows.report.archive import study_members, write_archive
-from stillknows.report.redact import Redactor
+from stillknows.report.archive import Redactor, study_members, write_archive
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534

@@ -1,4 +1,4 @@
-"""The config: what is refused, and how it is said; the shipped files; the reference in docs/."""
+"""The config: what is refused, and how it is said; the shipped files; the page in docs/."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ import yaml
 
 from stillknows.errors import StudyError
 from stillknows.study.config import load_config
-from stillknows.study.reference import reference
+from stillknows.study.config_docs import config_docs
 from stillknows.terms import PAPER_EXPERIMENTS
 
 ROOT = Path(__file__).parents[2]
@@ -49,9 +49,9 @@ def test_the_shipped_configs_are_valid(name: str) -> None:
     load_config(shipped(name))
 
 
-def test_the_reference_in_docs_is_up_to_date() -> None:
-    """If this fails: python -m stillknows.study.reference > docs/reference/config.md."""
-    assert (ROOT / "docs/reference/config.md").read_text(encoding="utf-8") == reference()
+def test_the_config_page_in_docs_is_up_to_date() -> None:
+    """If this fails: python -m stillknows.study.config_docs > docs/reference/config.md."""
+    assert (ROOT / "docs/reference/config.md").read_text(encoding="utf-8") == config_docs()
 
 
 def test_numbers_as_ids_and_a_bare_no() -> None:
@@ -105,7 +105,7 @@ def test_numbers_as_ids_and_a_bare_no() -> None:
         ({"seed": -1}, "seed"),
         ({"answer_tokens": 10**9}, "answer_tokens"),
         ({"results": None}, "results"),
-        ({"results": "."}, "folder of their own"),
+        ({"results": "."}, "folder of its own"),
         ({"results": "~/stillknows"}, "~"),
         ({"results": "results/{model}"}, "{ }"),
         ({"results": "a\0b"}, "NUL"),

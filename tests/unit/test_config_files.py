@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stillknows.errors import StudyError
-from stillknows.study.planning import check_config_file
+from stillknows.study.load import check_config_file
 
 
 def check(tmp_path: Path, text: str, encoding: str = "utf-8") -> None:

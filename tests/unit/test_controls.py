@@ -11,7 +11,7 @@ from planted import flat, plant, sloped
 from stillknows.analysis.bootstrap import INTERVAL, RESAMPLES, draws
 from stillknows.analysis.claims import claims
 from stillknows.analysis.collect import collect_sweeps
-from stillknows.analysis.controls import CONTROL_COLUMNS, controls
+from stillknows.analysis.comparisons import CONTROL_COLUMNS, controls
 from stillknows.analysis.statistics import statistics
 from stillknows.analysis.tables import concept_scores, curves
 from stillknows.parquet_files import write_rows

@@ -9,23 +9,17 @@ import scipy.stats
 
 from stillknows.analysis.bootstrap import NOTHING, estimate
 from stillknows.analysis.curve_groups import WINDOW_COLUMNS
-from stillknows.analysis.curve_statistics import (
+from stillknows.analysis.statistics import (
     Reading,
-    Where,
-    advantage,
     difference_of_peaks,
-    every_window,
-    final_layer_advantage,
+    final_layer_lead,
     final_layer_share,
     final_window,
-    in_thirds,
-    layer_count,
     layers_that_give,
     peak,
     peak_layer,
     rank_correlation,
-    topmost,
-    with_last_layer,
+    window_group,
 )
 from stillknows.engine.windows import windows_of
 
@@ -35,8 +29,8 @@ def windows(name: str, layers: int = 6) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=WINDOW_COLUMNS)
 
 
-def layers_of(windows: pd.DataFrame, where: Where) -> list[int]:
-    return windows.loc[where(windows), "layer"].tolist()
+def layers_of(windows: pd.DataFrame, group: str) -> list[int]:
+    return windows.loc[window_group(windows, group), "layer"].tolist()
 
 
 def read(reading: Reading, *curves: list[float], of: str = "sliding_1", **more: object) -> float:
@@ -51,16 +45,17 @@ def share(name: str, curve: list[float]) -> float:
 
 def test_windows_know_which_cover_the_last_layer_and_which_third_they_are_in() -> None:
     five = windows("sliding_5", layers=9)
-    assert layer_count(five) == 9
-    assert layers_of(five, with_last_layer) == [6, 7, 8]
-    assert layers_of(five, in_thirds("early")) == [0, 1, 2]
-    assert layers_of(five, in_thirds("middle", "late")) == [3, 4, 5, 6, 7, 8]
-    assert layers_of(windows("sliding_5", layers=32), in_thirds("late")) == list(range(22, 32))
-    assert with_last_layer(windows("suffix", layers=4)).all()
-    assert layers_of(windows("prefix", layers=4), with_last_layer) == [3]
+    assert layers_of(five, "with last layer") == [6, 7, 8]
+    assert layers_of(five, "without last layer") == [0, 1, 2, 3, 4, 5]
+    assert layers_of(five, "early") == [0, 1, 2]
+    assert layers_of(five, "early and middle") == [0, 1, 2, 3, 4, 5]
+    assert layers_of(five, "middle and late") == [3, 4, 5, 6, 7, 8]
+    assert layers_of(windows("sliding_5", layers=32), "late") == list(range(22, 32))
+    assert window_group(windows("suffix", layers=4), "with last layer").all()
+    assert layers_of(windows("prefix", layers=4), "with last layer") == [3]
     for name in ("sliding_1", "sliding_3", "suffix", "prefix"):
-        assert layers_of(windows(name, layers=4), topmost) == [3]
-        assert layers_of(windows(name, layers=4), every_window) == [0, 1, 2, 3]
+        assert layers_of(windows(name, layers=4), "topmost") == [3]
+        assert layers_of(windows(name, layers=4), "all") == [0, 1, 2, 3]
 
 
 def test_the_peak_is_the_highest_value_and_its_layer() -> None:
@@ -75,11 +70,10 @@ def test_the_peak_is_the_highest_value_and_its_layer() -> None:
 
 def test_a_lead_compares_the_best_of_two_groups_of_windows() -> None:
     curve = [0.5, 0.1, 0.2, 0.3, 0.4, 0.2]
-    assert read(advantage(in_thirds("late"), in_thirds("early")), curve) == pytest.approx(-0.1)
-    assert read(final_layer_advantage, curve) == pytest.approx(-0.3)
+    assert read(final_layer_lead, curve) == pytest.approx(-0.3)
     # Of width 3, the windows at 4 and 5 cover the last layer.
     wide = [0, 0, 0.2, 0.3, 0.7, 0.4]
-    assert read(final_layer_advantage, wide, of="sliding_3") == pytest.approx(0.4)
+    assert read(final_layer_lead, wide, of="sliding_3") == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize(

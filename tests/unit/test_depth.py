@@ -10,12 +10,12 @@ from tokenizers.normalizers import Replace
 from tokenizers.processors import TemplateProcessing
 
 from golden_uds import BYTE_LEVEL, CHECKPOINTS, COLUMNS, PROMPT, golden_concept, published_scores
-from stillknows.analysis.depth_schema import DONOR_SCHEMA
-from stillknows.analysis.uds import LEAST_FACT_LOSS, read_depths, uds, with_reference
+from stillknows.analysis.collect import LEAST_FACT_LOSS, collect_depth, with_reference
+from stillknows.analysis.depth import read_depth, uds
 from stillknows.engine.depth import measure
 from stillknows.errors import StudyError
 from stillknows.models.tokenizer import load_tokenizer
-from stillknows.parquet_files import write_rows
+from stillknows.parquet_files import DONOR_SCHEMA, write_rows
 from stillknows.terms import DEPTH_FORMS
 from stillknows.texts.facts import FactText, fact_texts
 from tiny import tiny_tokenizer
@@ -77,10 +77,9 @@ def test_a_copy_equal_to_the_reference_has_ratio_one(tmp_path: Path, texts: Text
     """One checkpoint is measured twice: as the copy, and as the reference model."""
     for method in ("dpo", "retain"):
         rows = rows_of("grad_diff_901", texts).assign(method=method)
-        write_rows(tmp_path / f"{method}.parquet", rows, {}, DONOR_SCHEMA)
-    measured = read_depths(sorted(tmp_path.glob("*.parquet")))
-    is_reference = measured["method"] == "retain"
-    depth = with_reference(measured[~is_reference], measured[is_reference])
+        write_rows(tmp_path / f"depth/tiny/{method}/901.parquet", rows, {}, DONOR_SCHEMA)
+    collect_depth(sorted(tmp_path.rglob("*.parquet")), tmp_path / "depth.parquet", "retain")
+    depth = read_depth(tmp_path / "depth.parquet")
     assert set(depth["method"]) == {"dpo"} and len(depth) == 3 * 6 * 32
     has_ratio = depth["logprob_original"] - depth["logprob_reference"] > LEAST_FACT_LOSS
     assert 0 < has_ratio.sum() < len(depth)

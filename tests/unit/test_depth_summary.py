@@ -5,10 +5,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import summarise_depth
+import summarise
 
 from planted_depth import LAYERS, FactLoss, planted_depth
 from stillknows.analysis.bootstrap import INTERVAL, draws
+from stillknows.analysis.comparisons import (
+    FACTS_SURVIVE,
+    LESS,
+    MORE,
+    NO_REFERENCE,
+    NOT_DISTINGUISHABLE,
+    NOT_TESTED,
+)
 from stillknows.analysis.depth import (
     ALL,
     CONCEPT,
@@ -17,19 +25,11 @@ from stillknows.analysis.depth import (
     QUESTION,
     SUMMARY_COLUMNS,
     depth_summary,
+    surviving_facts,
+    uds,
 )
-from stillknows.analysis.depth_schema import DEPTH_SCHEMA
-from stillknows.analysis.outcomes import (
-    FACTS_SURVIVE,
-    LESS,
-    MORE,
-    NO_REFERENCE,
-    NOT_DISTINGUISHABLE,
-    NOT_TESTED,
-)
-from stillknows.analysis.uds import surviving_facts, uds
 from stillknows.csv_files import read_csv
-from stillknows.parquet_files import write_rows
+from stillknows.parquet_files import DEPTH_SCHEMA, write_rows
 
 # What single facts lose by a model that never learned them, as a share of what they lose by another
 # one: the demo's `never` (docs/demo/uds.csv), not clipped.
@@ -290,8 +290,8 @@ def test_the_table_through_the_script(tmp_path: Path) -> None:
     write_rows(tmp_path / "depth.parquet", depth, {}, DEPTH_SCHEMA)
     lone = {"model": "other", "origin": "own", "method": "npo"}
     table = tmp_path / "depth.csv"
-    summarise_depth.main(
-        depth=tmp_path / "depth.parquet", without_reference=[lone], seed=0, table=table
+    summarise.main(
+        source=tmp_path / "depth.parquet", without_reference=[lone], seed=0, tables=[table]
     )
     expected = depth_summary(depth, [lone])
     expected = expected.astype(dict.fromkeys(expected.select_dtypes("Int64"), float))

@@ -1,6 +1,5 @@
 """Each family of the table against plain hooks on a whole model of its own class."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -79,25 +78,6 @@ def test_a_whole_model_is_what_transformers_loads(tmp_path: Path, case: str) -> 
     assert verify_checkpoint(checkpoint) == {
         name: tuple(parameter.shape) for name, parameter in parameters.items()
     }
-
-
-def test_code_that_a_checkpoint_names_is_never_run(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    folder = save_tiny(tmp_path, CONFIGS["phi3"])
-    path = folder / "config.json"
-    code = {"AutoConfig": "code.Config", "AutoModelForCausalLM": "code.Model"}
-    said = json.loads(path.read_text(encoding="utf-8")) | {"auto_map": code}
-    path.write_text(json.dumps(said), encoding="utf-8")
-    (folder / "code.py").write_text("raise SystemExit('was run')", encoding="utf-8")
-
-    def asked(*_arguments: object) -> str:
-        raise AssertionError("the user was asked whether to run code")
-
-    monkeypatch.setattr("builtins.input", asked)
-    checkpoint = Checkpoint(folder)
-    verify_checkpoint(checkpoint)
-    assert type(load_model(checkpoint, torch.float32, CPU)).__name__ == "Phi3ForCausalLM"
 
 
 def test_gpt_neox_files_call_the_head_otherwise(tmp_path: Path) -> None:

@@ -96,3 +96,11 @@ def test_a_folder_that_cannot_be_written_to_is_named_before_any_job(
     refuse_read_only([tmp_path / "table.csv", tmp_path / "new/table.csv"])
     with pytest.raises(StudyError, match="results cannot be written to"):
         refuse_read_only([tmp_path / "table.csv", read_only / "new/folder/table.csv"])
+
+
+def test_a_file_where_a_folder_should_be_is_named_before_any_job(tmp_path: Path) -> None:
+    (tmp_path / "tables").touch()
+    (tmp_path / "logs").symlink_to(tmp_path / "nowhere")
+    for name in ("tables", "logs"):
+        with pytest.raises(StudyError, match=f"{name} should be a folder but is"):
+            refuse_read_only([tmp_path / name / "krs.parquet"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stillknows.analysis.calibration.rates import rate
+from stillknows.analysis.calibration.rates import interval_of_share
 from stillknows.analysis.calibration.scores import OUTCOME, PRIMARY, SCORES
 from stillknows.analysis.calibration.table import LACKS, TRAINING_COLUMNS, alarms_of
 from stillknows.csv_files import read_csv
@@ -130,13 +130,14 @@ def test_readme_has_the_numbers() -> None:
 def test_the_false_alarms_of_the_outcome_of_depth() -> None:
     """docs/explanation/calibration.md: in the one round that has it."""
     row = rates().loc[OUTCOME]
-    alarms = rate(int(row["false_alarms"]), int(row["n_never"]))
+    count, models = int(row["false_alarms"]), int(row["n_never"])
+    low, high = interval_of_share(count, models)
     assert row["rounds"] == 1
     page = "docs/explanation/calibration.md"
     assert said_in(
         page,
-        f"for {alarms.count} of the {row['n_never']:g} never-taught models (exact 95 % interval of "
-        f"the share: {alarms.low:.2f} to {alarms.high:.2f})",
+        f"for {count} of the {models} never-taught models (exact 95 % interval of the share: "
+        f"{low:.2f} to {high:.2f})",
     )
     rounds = finished()
     surviving = rounds.loc[rounds["state"] == TAUGHT, OUTCOME].dropna()

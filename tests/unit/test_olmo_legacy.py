@@ -136,24 +136,6 @@ def test_no_weight_is_left_to_chance(legacy: Path) -> None:
     assert torch.equal(found.sort().values, there.sort().values)
 
 
-def test_fused_tensors_are_read_by_their_rows(legacy: Path) -> None:
-    stored, checkpoint = tensors_of(legacy), Checkpoint(legacy)
-    layer = checkpoint.read_layer(2, torch.float32, CPU)
-    parts = {
-        "self_attn.q_proj.weight": stored[f"{BLOCK}.att_proj.weight"][:32],
-        "self_attn.k_proj.weight": stored[f"{BLOCK}.att_proj.weight"][32:64],
-        "self_attn.v_proj.weight": stored[f"{BLOCK}.att_proj.weight"][64:],
-        "self_attn.o_proj.weight": stored[f"{BLOCK}.attn_out.weight"],
-        "mlp.up_proj.weight": stored[f"{BLOCK}.ff_proj.weight"][:64],
-        "mlp.gate_proj.weight": stored[f"{BLOCK}.ff_proj.weight"][64:],
-        "mlp.down_proj.weight": stored[f"{BLOCK}.ff_out.weight"],
-    }
-    assert layer.keys() == parts.keys()
-    assert all(torch.equal(layer[name], part) for name, part in parts.items())
-    vectors = checkpoint.read_value_vectors(2, torch.float32, CPU)
-    assert torch.equal(vectors, parts["mlp.down_proj.weight"])
-
-
 @pytest.mark.parametrize("name", DENOISING)
 def test_a_sweep_is_the_same_over_either_format(tmp_path: Path, name: str) -> None:
     legacy = [save_tiny_olmo_legacy(tmp_path / "original")]

@@ -69,5 +69,5 @@ def test_a_layer_that_computes_has_announced_the_next(
         if index == 1:
             break
     wait_for_threads()
-    wanted = model.checkpoint.read_value_vectors(2, torch.float32, CPU)
+    [wanted] = model.checkpoint.read_parts(2, ["value_vectors"]).values()
     assert wanted.numpy().tobytes() in bytes_of(asked)

@@ -9,10 +9,9 @@ import torch
 
 from planted_recall import planted_recall
 from stillknows.answers.recall import recall
-from stillknows.answers.recall_schema import RECALL_SCHEMA
 from stillknows.answers.recall_settings import Relearning
 from stillknows.answers.recall_table import RECALL_COLUMNS, recall_table
-from stillknows.parquet_files import write_rows
+from stillknows.parquet_files import RECALL_SCHEMA, write_rows
 from tiny import save_tiny
 
 CONCEPT: dict[str, Any] = {

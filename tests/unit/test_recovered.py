@@ -9,9 +9,14 @@ import pytest
 
 from planted import Values, flat, plant
 from stillknows.analysis.collect import collect_sweeps
-from stillknows.analysis.disagreements import DISAGREEMENT_COLUMNS, disagreements
 from stillknows.analysis.scores import EVERY_SCORE, MEASURES, OTHERS
-from stillknows.analysis.tables import CURVE_COLUMNS, concept_scores, curves
+from stillknows.analysis.tables import (
+    CURVE_COLUMNS,
+    DISAGREEMENT_COLUMNS,
+    concept_scores,
+    curves,
+    disagreements,
+)
 from stillknows.parquet_files import write_rows
 
 

@@ -1,6 +1,7 @@
 """Folders that no checkpoint should look like: one line that names the file, before any work."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -83,16 +84,15 @@ def config(**values: Any) -> Spoil:
     return spoil
 
 
-def tensors(change: Callable[[str, Tensor], Tensor]) -> Spoil:
+def tensors(change: Callable[[dict[str, Tensor]], object]) -> Spoil:
+    """Change the tensors of the file in place."""
+
     def spoil(folder: Path) -> None:
-        changed = {name: change(name, it) for name, it in load_file(folder / SINGLE).items()}
-        save_file(changed, folder / SINGLE, metadata={"format": "pt"})
+        loaded = load_file(folder / SINGLE)
+        change(loaded)
+        save_file(loaded, folder / SINGLE, metadata={"format": "pt"})
 
     return spoil
-
-
-def both(*spoils: Spoil) -> Spoil:
-    return lambda folder: [spoil(folder) for spoil in spoils]
 
 
 # Which files hold the weights.
@@ -141,6 +141,33 @@ def test_shards_may_be_links_as_in_the_cache_of_the_hub(sharded: Path) -> None:
     register(sharded)
 
 
+# What the files hold.
+
+
+DOWN = "model.layers.2.mlp.down_proj.weight"
+SPOILED: dict[str, tuple[Spoil, tuple[str, ...]]] = {
+    "no folder": (shutil.rmtree, ("does not exist",)),
+    "no config": (lambda folder: (folder / "config.json").unlink(), ("config.json",)),
+    "no weights": (lambda folder: (folder / SINGLE).unlink(), (SINGLE,)),
+    "cut short": (lambda folder: os.truncate(folder / SINGLE, 50_000), (SINGLE,)),
+    "missing": (tensors(lambda all_: all_.pop(DOWN)), (DOWN,)),
+    "left over": (tensors(lambda all_: all_.update(extra=torch.ones(2))), ("extra",)),
+    "shape": (
+        tensors(lambda all_: all_.update({DOWN: torch.ones(32, 40)})),
+        (DOWN, "[32, 40]", "[32, 64]"),
+    ),
+    "not finite": (tensors(lambda all_: all_[DOWN].view(-1)[7].fill_(torch.nan)), (DOWN,)),
+    "family": (config(model_type="mamba"), ("'mamba'", "llama")),
+}
+
+
+@pytest.mark.parametrize("how", SPOILED)
+def test_a_checkpoint_that_is_not_whole_is_refused_by_name(copy: Path, how: str) -> None:
+    spoil, words = SPOILED[how]
+    spoil(copy)
+    refused(lambda: register(copy), *words)
+
+
 # In which formats numbers are stored.
 
 
@@ -154,7 +181,9 @@ def test_stored_number_formats(
 ) -> None:
     folder: Path = request.getfixturevalue(format_)
     part = "down_proj" if format_ == "copy" else "ff_out"
-    tensors(lambda name, it: it.to(dtype) if part in name else it)(folder)
+    tensors(lambda all_: all_.update({n: t.to(dtype) for n, t in all_.items() if part in n}))(
+        folder
+    )
     refused(lambda: register(folder), str(folder / SINGLE), part, words)
 
 

@@ -6,7 +6,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -17,16 +16,16 @@ from planted_study import HOSTILE, MODEL, SHOWN, PlantedStudy, add_reference, pl
 from stillknows.analysis.claims import CLAIM_COLUMNS
 from stillknows.analysis.depth import depth_summary
 from stillknows.answers.recall_table import RECALL_COLUMNS
-from stillknows.csv_files import write_csv
-from stillknows.errors import StudyError
+from stillknows.csv_files import read_csv, write_csv
 from stillknows.figures.canvas import NOTES
-from stillknows.report import depth as depth_report
+from stillknows.report.depth import unlearned_models
 from stillknows.report.findings import findings
 from stillknows.report.formatting import DASH, with_interval
+from stillknows.report.page import environment
 from stillknows.report.pictures import pictures
 from stillknows.report.run import checkpoints, coverage_counts, facts, missing
-from stillknows.report.sources import Shown, distinct_names, read_sources, read_table
-from stillknows.report.tables import compact_json, narrowed, page_table
+from stillknows.report.sources import Shown, distinct_names, read_sources
+from stillknows.report.tables import compact_json, in_fewer_columns, page_table
 
 NAN = float("nan")
 ALWAYS = ("krs.parquet", "coverage.csv", "curves.csv", "claims.csv")
@@ -65,11 +64,11 @@ def test_origins_and_spans_are_never_mixed() -> None:
         claim("unrelated_harmed", "supported", 0.4, span=""),
     ]
     own, published = findings(pd.DataFrame(rows), "notebook")
-    assert [(one["id"], one["verdict"]) for one in own["rows"]] == [
-        ("attention_much", "supported"),
-        ("unrelated_harmed", "supported"),
-    ]
-    assert [one["value"] for one in published["rows"]] == ["0.10, n = 9"]
+    assert {name: row["verdict"] for name, row in own["rows"].items()} == {
+        "attention_much": "supported",
+        "unrelated_harmed": "supported",
+    }
+    assert [row["number"] for row in published["rows"].values()] == ["0.10"]
 
 
 # The page, with and without its parts.
@@ -142,16 +141,9 @@ def test_the_page_has_the_numbers_of_depth(tmp_path: Path) -> None:
     study = plant_study(tmp_path, concepts=5, figures=False)
     add_reference(study)
     page = study.page()
-    depth = read_table(study.root / "tables/depth.csv")
+    depth = read_csv(study.root / "tables/depth.csv")
     for _, row in depth[depth["layers"] == "all"].dropna(subset="uds").iterrows():
-        value = {"value": row["uds"], "low": row["uds_low"], "high": row["uds_high"]}
-        assert with_interval(value) in " ".join(page.split())
-
-
-@pytest.mark.parametrize("left_out", ALWAYS)
-def test_what_the_page_cannot_do_without(study: PlantedStudy, left_out: str) -> None:
-    with pytest.raises(StudyError, match=f"the report needs tables/{left_out}"):
-        study.page([path for path in study.tables() if path.name != left_out])
+        assert with_interval(row, "uds") in " ".join(page.split())
 
 
 def section(text: str, name: str) -> str:
@@ -183,18 +175,20 @@ def test_recall_and_relearning_are_shown_where_they_were_measured(tmp_path: Path
 def test_no_outcome_of_depth_reads_as_erased(loss: float, facts: int, told: str) -> None:
     depth = planted_depth(lambda *_: loss, lambda *_: 2.0, concepts=1, questions=facts)
     summary = depth_summary(depth)
-    (sentence,) = depth_report.sentences(summary)
+    (model,) = unlearned_models(summary)
+    parts: Any = environment().get_template("parts.html").module
+    sentence = " ".join(parts.depth_sentence(model).split())
     assert told in sentence and "erased" not in sentence
     assert "not distinguishable" not in sentence
-    (row,) = depth_report.uds_table(summary).to_dict("records")
-    assert row["surviving facts"] == f"{facts if loss == 0 else 0} of {facts}"
+    surviving = facts if loss == 0 else 0
+    assert (model["facts_surviving"], model["facts_tested"]) == (surviving, facts)
 
 
 # What was run.
 
 
 def test_coverage_counts_what_is_there_and_what_is_not(study: PlantedStudy) -> None:
-    table = read_table(study.root / "tables/coverage.csv")
+    table = read_csv(study.root / "tables/coverage.csv")
     counted_ = coverage_counts(table).set_index("method")
     assert counted_.loc["dpo", ["concepts", "done", "missing"]].tolist() == [3, 8, 4]
     (row,) = missing(table).to_dict("records")
@@ -220,15 +214,6 @@ def test_checkpoints_come_from_the_sweeps_own_words(study: PlantedStudy) -> None
 # Tables.
 
 
-def test_names_stay_names_and_numbers_become_numbers(tmp_path: Path) -> None:
-    path = tmp_path / "some.csv"
-    path.write_text("concept,value,mixed,none\n16,0.5,1,\nNA,,a,\n", encoding="utf-8")
-    found = read_table(path)
-    assert found["concept"].tolist() == ["16", "NA"]
-    assert found["value"].tolist()[0] == 0.5 and np.isnan(found["value"][1])
-    assert found["mixed"].tolist() == ["1", "a"]
-
-
 def test_concepts_of_one_name_have_their_id_behind_it() -> None:
     rows = [("a", "1", "Tea"), ("a", "2", "Tea"), ("a", "3", "Mate"), ("b", "1", "Tea")]
     found = distinct_names(pd.DataFrame(rows, columns=["model", "concept", "concept_name"]))
@@ -239,10 +224,10 @@ def test_concepts_of_one_name_have_their_id_behind_it() -> None:
 def test_a_table_of_depth_keeps_which_layers_a_row_is_for(rows: int) -> None:
     depth = planted_depth(lambda *_: 0.5, lambda *_: 2.0, layers=20)
     frame = depth_summary(depth).tail(rows)
-    found = page_table("depth", narrowed(frame), "T")
-    labels = [column.label for column in found.columns]
-    assert len({*labels, *found.same}) == len(labels) + len(found.same)
-    values = found.same | dict(zip(labels, found.first[-1], strict=True))
+    found = page_table("depth", in_fewer_columns(frame))
+    values = {column["label"]: column["texts"][column["codes"][-1]] for column in found["columns"]}
+    assert values.keys().isdisjoint(found["same"])
+    values |= found["same"]
     assert (values["layers"], values["layer range"]) == ("all", f"0{DASH}19")
 
 
@@ -264,9 +249,8 @@ def figure(tmp_path: Path, name: str, caption: str) -> dict[str, Any]:
     Image.new("1", (1400, 600)).save(path, pnginfo=notes)
     template.write_text(caption, encoding="utf-8")
     shown = Shown(["sliding_5", "suffix"], ["notebook"], ["krs"])
-    by_place = pictures([path], {"curves": template}, shown, dpi=200)["m"]
-    ((place, picture),) = [(place, one) for place, all_ in by_place.items() for one in all_]
-    return {**picture, "place": place}
+    (picture,) = pictures([path], {"curves": template}, shown, dpi=200)
+    return picture
 
 
 def test_a_figure_has_the_caption_of_snakemakes_report(tmp_path: Path) -> None:
@@ -275,8 +259,5 @@ def test_a_figure_has_the_caption_of_snakemakes_report(tmp_path: Path) -> None:
     assert found["caption"] == ["Of m.", "suffix."]
     assert found["notes"] == "n = 3 < 5; axis cut"
     assert (found["width"], found["height"], found["shown"]) == (1400, 600, 875)
-    assert found["place"] == "others"
+    assert found["model"] == "m" and not found["is_leading"]
     assert found["alt"].startswith("Recovery against layer: m, each layer and all after it")
-
-
-# Words.

@@ -10,7 +10,7 @@ import torch
 
 from stillknows.analysis.resources import RESOURCE_COLUMNS, by_rule, resource_table
 from stillknows.errors import StudyError
-from stillknows.models.provenance import Stopwatch
+from stillknows.models.provenance import run_fields
 
 PLAIN = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time"
 EXTENDED = "\tjobid\trule_name\twildcards\tparams\tthreads\tcpu_usage\tresources\tinput_size_mb"
@@ -83,13 +83,13 @@ def test_a_job_on_a_gpu_writes_the_memory_that_it_used_there(
     write_benchmark(tmp_path, job)
     path = tmp_path / f"{result}.parquet"
     path.parent.mkdir(parents=True)
-    nothing = pa.table({}).replace_schema_metadata(Stopwatch().fields())
+    nothing = pa.table({}).replace_schema_metadata(run_fields("cpu", 0.0))
     pq.write_table(nothing, path)
     assert table_of(tmp_path)["used_gpu_mem_mb"].tolist() == [round(3000 * 1.048576)]
 
 
 def test_a_job_without_a_gpu_used_no_memory_of_one(tmp_path: Path) -> None:
-    assert "peak_gpu_memory_mib" not in Stopwatch().fields()
+    assert "peak_gpu_memory_mib" not in run_fields("cpu", 0.0)
     write_benchmark(tmp_path, "dissect_copy/m/dpo/tea")
     assert table_of(tmp_path)["used_gpu_mem_mb"].isna().all()
 

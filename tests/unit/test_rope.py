@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, Phi3Config
 
-from stillknows.answers.original_answers import continue_batch, load_model
+from stillknows.answers.generate import continue_batch, load_model
 from stillknows.engine.recording import record
 from stillknows.errors import StudyError
 from stillknows.texts.spans import Text

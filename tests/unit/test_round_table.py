@@ -7,11 +7,10 @@ import pandas as pd
 import pytest
 
 from planted_depth import planted_depth
-from stillknows.analysis.calibration.round import _reasons, described, round_table
+from stillknows.analysis.calibration.round import round_table
 from stillknows.analysis.calibration.scores import SCORES
 from stillknows.analysis.calibration.table import TRAINING_COLUMNS
-from stillknows.answers.recall_shares import recall_scores
-from stillknows.terms import NEVER, NONE, ORIGINAL, PAPER_EXPERIMENTS, TAUGHT
+from stillknows.terms import NEVER, ORIGINAL, PAPER_EXPERIMENTS, TAUGHT
 
 KNOWN = [
     {
@@ -159,16 +158,6 @@ def test_a_round_records_what_was_trained_and_what_is_retained(table: pd.DataFra
     assert gone["final_loss_retain"] == 0.1
 
 
-def test_a_state_is_confirmed_against_the_untreated_model_where_no_other_was_treated() -> None:
-    untreated = {"recipe": NONE, "treatment": NONE}
-    states = [{**one, **untreated} if one["state"] == NEVER else one for one in KNOWN]
-    assert len([one for one in states if one["recipe"] == NONE]) == 1
-    answers = recall_scores(planted_recall())
-    assert (_reasons({one["method"]: one for one in states}, answers) == "").all()
-    alone = {one["method"]: one for one in states if one["state"] != NEVER}
-    assert (_reasons(alone, answers) != "").all()
-
-
 def test_states_are_confirmed_against_the_same_recipe(table: pd.DataFrame) -> None:
     assert table["as_intended"].all()
     assert (table["why_not"] == "").all()
@@ -190,8 +179,3 @@ def test_a_score_without_its_sweeps_is_null(table: pd.DataFrame) -> None:
     assert np.isnan(made.loc["hide", "damage_attention_uds"])
     assert np.isnan(made.loc["hide", "krs_attention_highest"])
     assert np.isnan(made.loc["gone", "uds"])
-
-
-def test_what_all_models_share_stands_around_the_scores(table: pd.DataFrame) -> None:
-    whole = described(table.reset_index(), round="seed_1", model="base", code="abc")
-    assert [*whole.columns[:3], whole.columns[-1]] == ["round", "model", "method", "code"]

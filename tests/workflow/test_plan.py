@@ -69,6 +69,7 @@ def test_what_the_config_asks_for_comes_along(planned: Workflow) -> None:
         "answer_questions": 1 + 2,
         "record_original": 2 + 2,
         "dissect_unrelated": 3,
+        "collect_krs_unrelated": 1,
         "summarise_specificity": 1,
     }
 

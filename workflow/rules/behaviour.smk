@@ -19,11 +19,10 @@ rule answer_as_original:
     message:
         "let the original {wildcards.model} answer on {wildcards.concept} and unrelated topics"
     script:
-        "../scripts/answer_as_original.py"
+        "../scripts/answer_prompts.py"
 
 
-rule answer_as_unlearned:
-    """An unlearned model's answers to the same, scored against the original's."""
+use rule answer_as_original as answer_as_unlearned with:
     input:
         original=jobs.original,
         unlearned=jobs.checkpoint,
@@ -37,15 +36,8 @@ rule answer_as_unlearned:
         "<results>/benchmarks/answer_as_unlearned/{model}/{method}/{concept}.tsv"
     resources:
         **jobs.resources("answer_as_unlearned"),
-    params:
-        prompt=jobs.prompt,
-        sets=study.config.behaviour.sets,
-        new_tokens=study.config.behaviour.new_tokens,
-        dtype=study.config.dtype,
     message:
         "let {wildcards.model}, {wildcards.method} on {wildcards.concept}, answer the same"
-    script:
-        "../scripts/answer_as_unlearned.py"
 
 
 rule answer_patched:
@@ -74,18 +66,3 @@ rule answer_patched:
         "let {wildcards.model}, {wildcards.method} on {wildcards.concept}, answer under patches"
     script:
         "../scripts/answer_patched.py"
-
-
-rule summarise_behaviour:
-    """Each concept's mean scores, per set of questions and patch."""
-    input:
-        answers="<results>/tables/answers.parquet",
-    output:
-        table="<results>/tables/behaviour.csv",
-    log:
-        "<results>/logs/summarise_behaviour.log",
-    localrule: True
-    message:
-        "summarise the similarity to the original's answers"
-    script:
-        "../scripts/summarise_behaviour.py"

@@ -34,7 +34,7 @@ SCRIPTS_OF_ROUNDS = {
     "measure_depth": (),
     "measure_weight_changes": (),
     "recall_facts": (),
-    "summarise_scores": (),
+    "summarise": (),
     "score_round": (),
 }
 
@@ -63,7 +63,7 @@ rule score_round:
         digest_of_code=hash_of(
             {name: code(name, *more) for name, more in SCRIPTS_OF_ROUNDS.items()}
         ),
-        study=expectations.of_recall(study),
+        study=made_from("recall"),
     message:
         "score the models of known state of {wildcards.model}"
     script:

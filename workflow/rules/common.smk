@@ -7,11 +7,11 @@ from stillknows.closure import code_digest
 from stillknows.figures.registry import CALIBRATION, FIGURES
 from stillknows.files import refuse_read_only, sha256_of
 from stillknows.job import errors_in_one_line, log_to_terminal
-from stillknows.study.planning import any_of, read_study
+from stillknows.study.load import any_of, read_study
 from stillknows.study.changes import changed_manifests
 from stillknows.models.provenance import hash_of
-from stillknows.study import expectations
 from stillknows.study.jobs import Jobs
+from stillknows.study.made_from import records
 from stillknows.study.products import Products
 from stillknows.terms import BASE, DEPTH_FORMS, EXPERIMENTS, ORIGINAL
 from stillknows.training.methods import METHODS
@@ -35,6 +35,11 @@ def code(script, *chosen):
     No input files: the modules of a fresh clone are newer than results that were copied to it.
     """
     return code_digest(HERE / "scripts" / f"{script}.py", *chosen)
+
+
+def made_from(*datasets):
+    """A parameter of rules that collect results: what these must be made from."""
+    return lambda wildcards: records(study, *datasets)
 
 
 @cache

@@ -25,27 +25,3 @@ rule dissect_unrelated:
         "dissect {wildcards} on unrelated questions"
     script:
         "../scripts/dissect_layers.py"
-
-
-rule summarise_specificity:
-    """Each score on the concepts' questions, less the same on unrelated ones."""
-    input:
-        krs="<results>/tables/krs.parquet",
-        sweeps=products.unrelated_sweeps(),
-        manifests=products.manifests(),
-        texts=products.unrelated_texts(),
-        first_use=study.first_use,
-    output:
-        rows="<results>/tables/krs_unrelated.parquet",
-        table="<results>/tables/specificity.csv",
-    log:
-        "<results>/logs/summarise_specificity.log",
-    localrule: True
-    params:
-        origins=study.origins_apart,
-        seed=study.config.seed,
-        study=expectations.of_unrelated_sweeps(study),
-    message:
-        "compare the sweeps with those on unrelated questions"
-    script:
-        "../scripts/summarise_specificity.py"

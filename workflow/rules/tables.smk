@@ -11,50 +11,43 @@ rule tables:
         "all tables written"
 
 
-rule collect_krs:
-    """All sweeps' rows in one table, and which sweeps are done or missing."""
-    input:
-        sweeps=products.sweeps(),
-        manifests=products.manifests(),
-        texts=products.report_texts(),
-        first_use=study.first_use,
-    output:
-        table="<results>/tables/krs.parquet",
-        coverage_table="<results>/tables/coverage.csv",
-    log:
-        "<results>/logs/collect_krs.log",
-    localrule: True
-    params:
-        missing=study.missing_sweeps,
-        origins=study.origins_apart,
-        study=expectations.of_sweeps(study),
-    message:
-        "collect all sweeps in one table"
-    script:
-        "../scripts/collect_krs.py"
-
-
-# What is a file per checkpoint: the files, the texts that their jobs read, what they must say.
+# What is a file per checkpoint or sweep: the files, the texts that their jobs read, what they must
+# say of the study.
 COLLECTED = {
-    "self_patch.csv": (
-        products.self_patches(),
+    "krs.parquet": (
+        products.sweeps(),
         products.report_texts(),
-        expectations.of_self_patches(study),
+        made_from("krs"),
     ),
-    "weight_changes.csv": (
-        products.weight_changes(),
-        products.concepts(),
-        {"sources": expectations.of_sources(study)},
+    "krs_unrelated.parquet": (
+        products.unrelated_sweeps(),
+        products.unrelated_texts(),
+        made_from("krs_unrelated"),
     ),
-    "recall.csv": (
-        products.recalls(),
+    "depth.parquet": (
+        products.depths(),
         products.report_texts(),
-        expectations.of_recall(study),
+        made_from("depth"),
     ),
     "answers.parquet": (
         products.answers(),
         products.concepts(),
-        expectations.of_answers(study),
+        made_from("answers", "patched_answers"),
+    ),
+    "recall.csv": (
+        products.recalls(),
+        products.report_texts(),
+        made_from("recall"),
+    ),
+    "self_patch.csv": (
+        products.self_patches(),
+        products.report_texts(),
+        made_from("self_patch"),
+    ),
+    "weight_changes.csv": (
+        products.weight_changes(),
+        products.concepts(),
+        made_from("weight_changes"),
     ),
 }
 for table, (results, texts, expected) in COLLECTED.items():
@@ -78,75 +71,62 @@ for table, (results, texts, expected) in COLLECTED.items():
         params:
             study=expected,
             origins=study.origins_apart,
+            reference=study.config.reference,
         message:
             "collect {output.table}"
         script:
             "../scripts/collect.py"
 
 
-# Tables, and the modules of stillknows.analysis that have the functions of their names.
+KRS = {"source": "<results>/tables/krs.parquet"}
+ANSWERS = {"source": "<results>/tables/answers.parquet"}
+DEPTH = {"source": "<results>/tables/depth.parquet"}
+# Rule: the tables that it writes, what it reads, and further parameters.
 SUMMARIES = {
-    "curves": "tables",
-    "statistics": "statistics",
-    "controls": "controls",
-    "reference": "reference",
+    "summarise_curves": (
+        ["curves", "coverage"],
+        KRS,
+        {"missing": study.missing_sweeps},
+    ),
+    "summarise_scores": (["scores", "disagreements"], KRS, {}),
+    "summarise_statistics": (["statistics"], KRS, {}),
+    "summarise_controls": (["controls"], KRS, {}),
+    "summarise_reference": (["reference"], KRS, {}),
+    "summarise_specificity": (
+        ["specificity"],
+        {**KRS, "unrelated": "<results>/tables/krs_unrelated.parquet"},
+        {},
+    ),
+    "summarise_behaviour": (["behaviour"], ANSWERS, {}),
+    "summarise_depth": (
+        ["depth", "uds"],
+        DEPTH,
+        {"without_reference": study.without_reference},
+    ),
+    # Claims that need answers are undecided if no questions are asked.
+    "decide_claims": (
+        ["claims"],
+        {**KRS, "behaviour": products.table("behaviour.csv")},
+        {"windows": study.config.windows},
+    ),
 }
-for summary, part in SUMMARIES.items():
+for summary, (names, sources, more) in SUMMARIES.items():
 
     rule:
-        """Mean curves, what they say, the controls beside them: with intervals over concepts."""
+        """Tables of means, statistics, claims, with intervals over concepts."""
         name:
-            f"summarise_{summary}"
+            summary
         input:
-            krs="<results>/tables/krs.parquet",
+            **sources,
         output:
-            table=f"<results>/tables/{summary}.csv",
+            tables=[f"<results>/tables/{name}.csv" for name in names],
         log:
-            f"<results>/logs/summarise_{summary}.log",
+            f"<results>/logs/{summary}.log",
         localrule: True
         params:
-            code=code("summarise", f"stillknows.analysis.{part}"),
-            part=part,
             seed=study.config.seed,
+            **more,
         message:
-            "write {output.table}"
+            "write {output.tables}"
         script:
             "../scripts/summarise.py"
-
-
-rule summarise_scores:
-    """KRS beside KL, top-1 agreement and the answer's log-probability, and where they differ."""
-    input:
-        krs="<results>/tables/krs.parquet",
-    output:
-        scores="<results>/tables/scores.csv",
-        differing="<results>/tables/disagreements.csv",
-    log:
-        "<results>/logs/summarise_scores.log",
-    localrule: True
-    params:
-        seed=study.config.seed,
-    message:
-        "summarise all scores, and where they differ"
-    script:
-        "../scripts/summarise_scores.py"
-
-
-rule decide_claims:
-    """The paper's claims: supported, not supported, mixed, undecided."""
-    input:
-        krs="<results>/tables/krs.parquet",
-        # Empty if no questions are asked: claims that need answers are undecided then.
-        behaviour=products.table("behaviour.csv"),
-    output:
-        table="<results>/tables/claims.csv",
-    log:
-        "<results>/logs/decide_claims.log",
-    localrule: True
-    params:
-        windows=study.config.windows,
-        seed=study.config.seed,
-    message:
-        "decide the paper's claims"
-    script:
-        "../scripts/decide_claims.py"

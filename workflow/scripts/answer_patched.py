@@ -2,20 +2,18 @@
 
 from pathlib import Path
 
-from stillknows.answers.answer_table import answer_rows, original_texts, write_answers
-from stillknows.answers.original_answers import load_model
-from stillknows.answers.patch_settings import settings_of
-from stillknows.answers.patched import patched_answers
-from stillknows.answers.prompts import asked_of, refuse_other_prompts
-from stillknows.device import choose_device, choose_dtype
-from stillknows.files import read_json
+import pandas as pd
+
+from stillknows.answers.answer_table import answer_rows, log_similarity
+from stillknows.answers.generate import load_model
+from stillknows.answers.patched import all_patches, patched_answers
+from stillknows.answers.prompts import concept_prompts, refuse_other_prompts
 from stillknows.job import run
-from stillknows.models.manifest import read_manifest
-from stillknows.models.provenance import Stopwatch, result_fields
 from stillknows.models.reader import Checkpoint
 from stillknows.models.tokenizer import load_tokenizer
 from stillknows.models.verify import refuse_other_shapes
-from stillknows.study.expected import settings_fields
+from stillknows.parquet_files import ANSWER_SCHEMA
+from stillknows.study.model_job import ModelJob
 
 
 def main(
@@ -33,44 +31,31 @@ def main(
     device: str,
     answers: Path,
 ) -> None:
-    """Write one row per experiment, window and question, scored as without a patch.
+    """Write one row per experiment, window and prompt, scored as without a patch.
 
     Args:
         original, unlearned: manifests of the two models.
-        original_answers: what answer_as_original wrote.
+        original_answers: what answer_prompts wrote for the original.
         windows: each FIRST-LAST, both included, layers counted from 0.
     """
-    stopwatch = Stopwatch()
-    original_manifest, unlearned_manifest = read_manifest(original), read_manifest(unlearned)
-    patches = settings_of(experiments, windows, unlearned_manifest.layers)
-    data = read_json(concept_json)
-    tokenizer = load_tokenizer(unlearned_manifest.folder)
-    asked = asked_of(data, sets, prompt, tokenizer)
-    others = asked_of(data, sets, prompt, load_tokenizer(original_manifest.folder))
-    refuse_other_prompts(others, asked, unlearned_manifest.label)
-    refuse_other_shapes(Checkpoint(original_manifest.folder), Checkpoint(unlearned_manifest.folder))
-    loaded = choose_dtype(dtype, original_manifest.dtype), choose_device(device)
-    donor = load_model(original_manifest.folder, *loaded)
-    model = load_model(unlearned_manifest.folder, *loaded)
-    texts_by_patch = patched_answers(donor, model, tokenizer, asked, patches, new_tokens)
-    reference = original_texts(original_answers)
-    rows = [
-        row
+    job = ModelJob(original, concept_json, dtype, device, unlearned)
+    patches = all_patches(experiments, windows, job.model.layers)
+    folders = job.original.folder, job.model.folder
+    tokenizers = [load_tokenizer(folder) for folder in folders]
+    others, prompts = (concept_prompts(job.concept, sets, prompt, each) for each in tokenizers)
+    refuse_other_prompts(others, prompts, job.model.label)
+    refuse_other_shapes(*map(Checkpoint, folders))
+    donor, model = (load_model(folder, job.dtype, job.device) for folder in folders)
+    ids = prompts["ids"].tolist()
+    texts_by_patch = patched_answers(donor, model, tokenizers[1], ids, patches, new_tokens)
+    rows = pd.concat(
+        answer_rows(prompts, texts, original_answers).assign(**patch._asdict())
         for patch, texts in zip(patches, texts_by_patch, strict=True)
-        for row in answer_rows(unlearned_manifest, data, asked, texts, reference, patch)
-    ]
-    settings = settings_fields(
-        windows=windows,
-        experiments=experiments,
-        prompt=prompt,
-        sets=sets,
-        new_tokens=new_tokens,
-        dtype=dtype,
     )
-    metadata = result_fields(
-        concept_json, original_manifest, unlearned_manifest, device=model.device, dtype=model.dtype
-    )
-    write_answers(answers, rows, metadata | settings | stopwatch.fields())
+    settings = {"prompt": prompt, "sets": sets, "new_tokens": new_tokens}
+    settings |= {"windows": windows, "experiments": experiments}
+    job.write(answers, rows, ANSWER_SCHEMA, settings)
+    log_similarity(rows)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@ from typing import Any
 
 from stillknows.files import read_json
 from stillknows.job import run
-from stillknows.report.archive import study_members, write_archive
-from stillknows.report.redact import Redactor
+from stillknows.report.archive import Redactor, study_members, write_archive
 from stillknows.study.checkpoint_table import read_table
 from stillknows.study.config import load_config
 

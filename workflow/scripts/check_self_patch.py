@@ -8,20 +8,16 @@ import pandas as pd
 import torch
 
 from stillknows.analysis.self_patch import refuse_changed, self_patch_windows
-from stillknows.device import choose_device, choose_dtype
 from stillknows.engine.donors import SelfPatch
 from stillknows.engine.patches import EXPERIMENTS, Donor
 from stillknows.engine.recording import Recording, read_recording
 from stillknows.engine.streamed_model import StreamedModel
 from stillknows.engine.sweep import sweep
 from stillknows.engine.table import tabulate
-from stillknows.files import read_json
 from stillknows.job import run
-from stillknows.models.manifest import read_manifest
-from stillknows.models.provenance import Stopwatch, recording_fields, result_fields
 from stillknows.models.reader import Checkpoint
-from stillknows.parquet_files import write_rows
-from stillknows.study.expected import refuse_other_recording, settings_fields
+from stillknows.parquet_files import SWEEP_SCHEMA
+from stillknows.study.model_job import ModelJob
 from stillknows.terms import BOTH, ORIGINAL, VALUE_VECTORS
 
 log = logging.getLogger("stillknows")
@@ -48,34 +44,27 @@ def main(
             into which the recording's states are patched.
         window: which kind of windows.
     """
-    stopwatch = Stopwatch()
-    original_manifest, manifest = read_manifest(original), read_manifest(checkpoint)
-    recorded, model = read_recording(recording), Checkpoint(manifest.folder)
-    number_format = choose_dtype(dtype, original_manifest.dtype)
-    made_from = recording_fields(original_manifest, concept_json, number_format)
-    refuse_other_recording(recording, recorded.metadata, made_from)
+    job = ModelJob(original, concept_json, dtype, device, checkpoint)
+    recorded, model = read_recording(recording), Checkpoint(job.model.folder)
+    job.refuse_other_recording(recording, recorded.metadata)
     # Of a resized vocabulary, the tokens that both have are compared, as in a sweep.
     recorded = replace(recorded, vocabulary=int(model.config.vocab_size))
-    host = StreamedModel(model, number_format, choose_device(device))
-    chosen = self_patch_windows(window, model.layers)
-    donor = Donor if manifest.method == ORIGINAL else SelfPatch
-    donors = [donor(EXPERIMENTS[name], recorded, model, chosen) for name in CHECKED]
-    swept = sweep(host, donors, recorded)
-    data, logprobs = read_json(concept_json), recorded.logprobs(host.device)
+    host = StreamedModel(model, job.dtype, job.device)
+    checked = self_patch_windows(window, model.layers)
+    donor = Donor if job.model.method == ORIGINAL else SelfPatch
+    donors = [donor(EXPERIMENTS[name], recorded, model, checked) for name in CHECKED]
+    swept, logprobs = sweep(host, donors, recorded), recorded.logprobs(job.device)
     tables = {
-        name: tabulate(recorded.texts, chosen, swept.unpatched, patched, logprobs)
+        name: tabulate(recorded.texts, checked, swept.unpatched, patched, logprobs)
         for name, patched in zip(CHECKED, swept.patched, strict=True)
     }
     rows = pd.concat(tables, names=["experiment"]).reset_index("experiment")
-    rows = rows.assign(**manifest.columns(data), donor=SelfPatch.name)
-    change = refuse_changed(rows, _size(recorded, host.device), str(number_format), manifest.label)
-    log.info("%s: its own states move its logits by at most %.2g", manifest.label, change)
-    settings = settings_fields(window=window, prompt=prompt, dtype=dtype)
-    metadata = result_fields(
-        concept_json, original_manifest, manifest, device=host.device, dtype=number_format
-    )
-    metadata |= settings | {"largest_change": f"{change:.3g}"}
-    write_rows(table, rows, metadata | stopwatch.fields())
+    rows = rows.assign(donor=SelfPatch.name, method=job.model.method)
+    size, label = _size(recorded, job.device), job.model.label
+    change = refuse_changed(rows, size, str(job.dtype), label)
+    log.info("%s: its own states move its logits by at most %.2g", label, change)
+    settings = {"window": window, "prompt": prompt}
+    job.write(table, rows, SWEEP_SCHEMA, settings, largest_change=f"{change:.3g}")
 
 
 def _size(recording: Recording, device: torch.device) -> float:

@@ -1,39 +1,46 @@
-"""Put all results of one kind, a file per checkpoint, in one table."""
+"""Put all results of one kind, a file per checkpoint or sweep, in one table."""
 
 from pathlib import Path
 from typing import Any
 
-from stillknows.analysis.collect import collect_answers, collect_self_patch, collect_weight_changes
+from stillknows.analysis.collect import (
+    collect_answers,
+    collect_depth,
+    collect_self_patch,
+    collect_sweeps,
+    collect_weight_changes,
+)
 from stillknows.answers.recall_table import recall_table
 from stillknows.csv_files import write_csv
 from stillknows.job import run
-from stillknows.study.belonging import check_results, checkpoint_key
+from stillknows.study.expected import check_results
 
 
 def main(
     *,
     results: list[Path],
-    originals: list[Path],
-    manifests: list[Path],
-    texts: list[Path],
+    reference: str | None,
     study: dict[str, Any],
     table: Path,
     origins: dict[str, str],
 ) -> None:
-    """Write tables/answers.parquet, weight_changes.csv, recall.csv or self_patch.csv.
+    """Write the table of this name.
 
     Args:
-        originals: the original's answers, with which the others were compared.
+        reference: the method of the reference models.
         origins: Study.origins_apart.
-        manifests, texts, study: see study.belonging.check_results.
+        study: the parameter of study.expected.check_results.
     """
-    files = [*originals, *results]
-    check_results(files, checkpoint_key, manifests=manifests, texts=texts, study=study)
-    if table.suffix == ".parquet":
+    check_results(study)
+    if table.stem in ("krs", "krs_unrelated"):
+        collect_sweeps(results, table, origins)
+    elif table.stem == "answers":
         collect_answers(results, table, origins)
-    elif table.name == "weight_changes.csv":
+    elif table.stem == "depth":
+        collect_depth(results, table, reference)
+    elif table.stem == "weight_changes":
         write_csv(table, collect_weight_changes(results, origins))
-    elif table.name == "recall.csv":
+    elif table.stem == "recall":
         write_csv(table, recall_table(results, origins))
     else:
         write_csv(table, collect_self_patch(results))

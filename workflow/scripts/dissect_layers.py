@@ -1,27 +1,23 @@
 """Patch components of one model into another, window by window: the original and a copy."""
 
 import logging
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from stillknows.device import choose_device, choose_dtype
 from stillknows.engine.directions import denoising, noising
 from stillknows.engine.recording import Recording, read_recording
 from stillknows.engine.streamed_model import StreamedModel
 from stillknows.engine.windows import windows_of
-from stillknows.files import read_json
 from stillknows.job import run
-from stillknows.models.manifest import Manifest, read_manifest
-from stillknows.models.provenance import Stopwatch, recording_fields, result_fields
+from stillknows.models.manifest import Manifest
 from stillknows.models.reader import Checkpoint
 from stillknows.models.tokenizer import load_tokenizer
 from stillknows.models.verify import refuse_other_shapes, refuse_unshared_tokens
-from stillknows.parquet_files import refuse_non_finite, write_rows
-from stillknows.study.expected import refuse_other_recording, settings_fields
+from stillknows.parquet_files import SWEEP_SCHEMA, refuse_non_finite
+from stillknows.study.model_job import ModelJob
 from stillknows.terms import COPY, ORIGINAL
 from stillknows.texts.spans import read_texts, refuse_other_ids
 
@@ -50,64 +46,48 @@ def main(
         controls: of denoising: further donors, the layers of their windows, the noise's seed.
         reference: the manifest of the reference model that is one of these donors, if it is.
     """
-    stopwatch = Stopwatch()
-    original_manifest, unlearned_manifest = read_manifest(original), read_manifest(unlearned)
-    reference_manifest = read_manifest(reference[0]) if reference else None
-    data = read_json(concept_json)
-    number_format = choose_dtype(dtype, original_manifest.dtype)
+    job = ModelJob(
+        original, concept_json, dtype, device, unlearned, reference[0] if reference else None
+    )
     recorded = read_recording(recording)
-    made_from = recording_fields(original_manifest, concept_json, number_format)
-    refuse_other_recording(recording, recorded.metadata, made_from)
-    donor, on = Checkpoint(original_manifest.folder), choose_device(device)
-    model, shared = comparable(unlearned_manifest, donor, recorded, data, prompt)
+    job.refuse_other_recording(recording, recorded.metadata)
+    unlearned_model, shared = comparable_model(job, job.model, recorded, prompt)
     recorded = replace(recorded, vocabulary=shared)
-    chosen = windows_of(windows, model.layers)
-    unlearned_model = StreamedModel(model, number_format, on)
     reference_model = None
-    if reference_manifest:
-        never_learned, _ = comparable(reference_manifest, donor, recorded, data, prompt)
-        reference_model = StreamedModel(never_learned, number_format, on)
-        log.info(f"control reference: {reference_manifest.label}")
+    if job.reference:
+        reference_model, _ = comparable_model(job, job.reference, recorded, prompt)
+        log.info(f"control reference: {job.reference.label}")
+    all_windows = windows_of(windows, unlearned_model.n_layers)
     log.info(
-        f"{unlearned_manifest.label}: {len(recorded.texts)} questions, {len(chosen)} windows, "
-        f"{number_format} on {on}"
+        f"{job.model.label}: {len(recorded.texts)} questions, {len(all_windows)} windows, "
+        f"{job.dtype} on {job.device}"
     )
     names, temporary = [table.stem for table in tables], tables[0].with_suffix(".recording")
-    swept = names, donor, unlearned_model, recorded, chosen, temporary
-    rows_of = denoising(*swept, controls, reference_model) | noising(*swept)
-    settings = settings_fields(windows=windows, prompt=prompt, dtype=dtype, controls=controls)
-    metadata = result_fields(
-        concept_json,
-        original_manifest,
-        unlearned_manifest,
-        reference_manifest,
-        device=on,
-        dtype=number_format,
-    )
+    donor = Checkpoint(job.original.folder)
+    swept = names, donor, unlearned_model, recorded, all_windows, temporary
+    rows_by_experiment = denoising(*swept, controls, reference_model) | noising(*swept)
+    settings = {"windows": windows, "prompt": prompt, "controls": controls}
     for table in tables:
-        rows = rows_of[table.stem].assign(**unlearned_manifest.columns(data), experiment=table.stem)
-        refuse_non_finite(rows, "loss_unlearned", unlearned_manifest.label)
-        write_rows(table, rows, metadata | settings | stopwatch.fields())
+        rows = rows_by_experiment[table.stem].assign(experiment=table.stem)
+        refuse_non_finite(rows, "loss_unlearned", job.model.label)
+        job.write(table, rows, SWEEP_SCHEMA, settings)
         report(rows)
 
 
-def comparable(
-    manifest: Manifest,
-    original: Checkpoint,
-    recorded: Recording,
-    data: Mapping[str, Any],
-    prompt: str,
-) -> tuple[Checkpoint, int]:
-    """A model that can be compared with the original on a concept, and how many tokens both have.
+def comparable_model(
+    job: ModelJob, manifest: Manifest, recorded: Recording, prompt: str
+) -> tuple[StreamedModel, int]:
+    """A model that can be compared with the original, and how many tokens both have.
 
     Raises:
         StudyError: it reads other tokens than the original, or has other shapes.
     """
-    texts = read_texts(data, prompt, load_tokenizer(manifest.folder))
+    texts = read_texts(job.concept, prompt, load_tokenizer(manifest.folder))
     refuse_other_ids(recorded.texts, texts, manifest.label)
-    model = Checkpoint(manifest.folder)
+    original, model = Checkpoint(job.original.folder), Checkpoint(manifest.folder)
     refuse_other_shapes(original, model)
-    return model, refuse_unshared_tokens(original, model, [text.ids for text in texts])
+    shared = refuse_unshared_tokens(original, model, [text.ids for text in texts])
+    return StreamedModel(model, job.dtype, job.device), shared
 
 
 def report(rows: pd.DataFrame) -> None:

@@ -7,15 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from stillknows.files import read_json
 from stillknows.job import run
-from stillknows.models.concept_vector import TOP_TOKENS, compare_concept_vectors
-from stillknows.models.manifest import read_manifest
-from stillknows.models.provenance import Stopwatch, hash_of, result_fields
 from stillknows.models.reader import Checkpoint
 from stillknows.models.verify import refuse_other_shapes
-from stillknows.models.weight_changes import component_changes
-from stillknows.parquet_files import CHANGES_SCHEMA, CONCEPT_VECTOR, write_rows
+from stillknows.models.weight_changes import TOP_TOKENS, compare_concept_vectors, component_changes
+from stillknows.parquet_files import CHANGES_SCHEMA, CONCEPT_VECTOR
+from stillknows.study.model_job import ModelJob
 
 log = logging.getLogger("stillknows")
 
@@ -25,20 +22,19 @@ def main(*, original: Path, unlearned: Path, concept_json: Path, weight_changes:
 
     Without Layer and Dim in the concept there is no row of its vector.
     """
-    stopwatch = Stopwatch()
-    original_manifest, unlearned_manifest = read_manifest(original), read_manifest(unlearned)
-    data = read_json(concept_json)
-    before, after = Checkpoint(original_manifest.folder), Checkpoint(unlearned_manifest.folder)
+    job = ModelJob(original, concept_json, "float64", "cpu", unlearned)
+    before, after = Checkpoint(job.original.folder), Checkpoint(job.model.folder)
     refuse_other_shapes(before, after)
-    changes = [concept_vector(before, after, data), *component_changes(before, after)]
+    changes = [concept_vector(before, after, job.concept), *component_changes(before, after)]
     rows = pd.DataFrame(filter(None, changes), columns=CHANGES_SCHEMA.names)
-    rows = rows.assign(**unlearned_manifest.columns(data))
-    metadata = result_fields(
-        concept_json, original_manifest, unlearned_manifest, device="cpu", dtype="float64"
-    )
-    metadata |= {"config_hash": hash_of({"top_tokens": TOP_TOKENS})} | stopwatch.fields()
-    write_rows(weight_changes, rows, metadata, CHANGES_SCHEMA)
-    report(rows)
+    job.write(weight_changes, rows, CHANGES_SCHEMA, {"top_tokens": TOP_TOKENS})
+    for component, group in rows.groupby("component"):
+        change = group.set_index("layer")["relative_change"].dropna()
+        if len(change):
+            log.info(
+                f"{component}: relative change {change.mean():.3g} on average, at most "
+                f"{change.max():.3g}, at layer {change.idxmax()}"
+            )
 
 
 def concept_vector(
@@ -55,17 +51,6 @@ def concept_vector(
         f"L2 {row['l2']:.4f}, Jaccard {row['jaccard']:.3f}"
     )
     return {"component": CONCEPT_VECTOR, **row}
-
-
-def report(rows: pd.DataFrame) -> None:
-    """Say in the log where each component moved most."""
-    for component, group in rows.groupby("component"):
-        change = group.set_index("layer")["relative_change"].dropna()
-        if len(change):
-            log.info(
-                f"{component}: relative change {change.mean():.3g} on average, at most "
-                f"{change.max():.3g}, at layer {change.idxmax()}"
-            )
 
 
 if __name__ == "__main__":

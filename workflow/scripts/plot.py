@@ -6,9 +6,9 @@ import pandas as pd
 
 from stillknows.analysis.calibration.table import read_rounds
 from stillknows.analysis.curve_groups import DONOR
+from stillknows.analysis.depth import read_depth
 from stillknows.analysis.scores import EVERY_SCORE
 from stillknows.analysis.tables import concept_scores
-from stillknows.analysis.uds import read_depth
 from stillknows.csv_files import read_csv
 from stillknows.figures.canvas import save
 from stillknows.figures.registry import CALIBRATION, FIGURES

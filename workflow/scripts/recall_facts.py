@@ -7,7 +7,8 @@ from typing import Any
 from stillknows.answers.recall_settings import Relearning
 from stillknows.files import read_json
 from stillknows.job import run
-from stillknows.models.manifest import read_manifest
+from stillknows.parquet_files import RECALL_SCHEMA
+from stillknows.study.model_job import ModelJob
 
 
 def main(
@@ -32,35 +33,27 @@ def main(
     """
     # Not before the job has set the number of threads, which torch reads when it is imported.
     from stillknows.answers.recall import recall
-    from stillknows.answers.recall_schema import RECALL_SCHEMA
-    from stillknows.device import choose_device, choose_dtype
-    from stillknows.models.provenance import Stopwatch, result_fields
-    from stillknows.parquet_files import write_rows
-    from stillknows.study.expected import settings_fields
 
-    stopwatch = Stopwatch()
-    start, model, data = read_manifest(original), read_manifest(checkpoint), read_json(concept_json)
-    on, number_format = choose_device(device), choose_dtype(dtype, start.dtype)
+    job = ModelJob(original, concept_json, dtype, device, checkpoint)
     rows, training = recall(
-        model.folder,
-        data,
+        job.model.folder,
+        job.concept,
         settings["wordings"],
         prompt=prompt,
         new_tokens=settings["new_tokens"],
         relearning=Relearning(**settings["relearning"]) if settings["relearn"] else None,
         seed=seed,
-        dtype=number_format,
-        device=on,
+        dtype=job.dtype,
+        device=job.device,
         retained=[read_json(path) for path in retained],
     )
-    rows = rows.assign(**model.columns(data))
-    metadata = result_fields(concept_json, start, model, device=on, dtype=number_format)
-    metadata |= settings_fields(prompt=prompt, dtype=dtype, seed=seed, recall=dict(settings))
+    relearned = {}
     if training is not None:
         last = training.iloc[-1]
-        metadata |= {"relearning_steps": f"{last['step']:g}"}
-        metadata |= {"relearning_nll": f"{last['nll_retain']:.6g}"}
-    write_rows(table, rows, metadata | stopwatch.fields(), RECALL_SCHEMA)
+        relearned["relearning_steps"] = f"{last['step']:g}"
+        relearned["relearning_nll"] = f"{last['nll_retain']:.6g}"
+    made_with = {"prompt": prompt, "seed": seed, "recall": dict(settings)}
+    job.write(table, rows, RECALL_SCHEMA, made_with, **relearned)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from stillknows.errors import StudyError
 from stillknows.files import read_json
 from stillknows.job import run
 from stillknows.models.manifest import read_manifest
-from stillknows.models.provenance import recording_fields
+from stillknows.models.provenance import input_fields
 from stillknows.models.reader import Checkpoint
 from stillknows.models.tokenizer import load_tokenizer
 from stillknows.texts.spans import Text, read_texts
@@ -35,7 +35,7 @@ def main(
             f"{manifest.label}: not all of its logits are finite numbers in {number_format}: "
             "check its config.json, or set dtype to float32 or bfloat16"
         )
-    made_from = recording_fields(manifest, concept_json, number_format)
+    made_from = input_fields(concept_json, number_format, original=manifest)
     write_recording(recording, tensors, texts, made_from)
 
 

@@ -1,28 +1,70 @@
-"""Summarise tables/krs.parquet in another table, with intervals over concepts."""
+"""Summarise collected results in tables of their own, with intervals over concepts."""
 
-from importlib import import_module
+from collections.abc import Sequence
 from pathlib import Path
 
+from stillknows.analysis.behaviour import summarise_behaviour, unrelated_scores
+from stillknows.analysis.claims import CLAIM_SCORES, claims
+from stillknows.analysis.comparisons import controls, reference, specificity
+from stillknows.analysis.curve_groups import DONOR
+from stillknows.analysis.depth import depth_summary, read_depth, uds
 from stillknows.analysis.scores import EVERY_SCORE
-from stillknows.analysis.tables import concept_scores
+from stillknows.analysis.statistics import statistics
+from stillknows.analysis.tables import concept_scores, coverage, curves, disagreements
 from stillknows.csv_files import write_csv
 from stillknows.job import run
-from stillknows.terms import NOISING_RATIO
-
-# The tables that are of other scores than KRS and the noising ratio.
-OF_SCORES = {"reference": (*EVERY_SCORE, NOISING_RATIO)}
+from stillknows.parquet_files import ANSWER_SCHEMA, read_table
+from stillknows.terms import NOISING_RATIO, SCORES
 
 
-def main(*, krs: Path, part: str, seed: int, table: Path) -> None:
-    """Write the table that stillknows.analysis has a function for, of the table's own name.
+def main(
+    *,
+    source: Path,
+    tables: list[Path],
+    seed: int,
+    behaviour: Sequence[Path] = (),
+    unrelated: Path = Path(),
+    missing: Sequence[dict[str, str]] = (),
+    without_reference: Sequence[dict[str, str]] = (),
+    windows: Sequence[str] = (),
+) -> None:
+    """Write the tables of these names.
 
     Args:
-        part: the module of stillknows.analysis that has it.
-        seed: of the bootstrap.
+        source: tables/krs.parquet, answers.parquet or depth.parquet.
+        seed: of the bootstrap, and of the tests of claims where not all signs are tried.
+        behaviour: of claims.csv: tables/behaviour.csv; empty if no questions were asked.
+        unrelated: of specificity.csv: tables/krs_unrelated.parquet.
+        missing: of coverage.csv, per sweep left out: model, method, concept, experiment, reason,
+            origin.
+        without_reference: of depth.csv: model, origin and method of each copy that has no
+            reference model.
+        windows: of claims.csv: the config's; the first sliding one serves all claims that name
+            none.
     """
-    summary = getattr(import_module(f"stillknows.analysis.{part}"), table.stem)
-    scores = concept_scores(krs, OF_SCORES[part]) if part in OF_SCORES else concept_scores(krs)
-    write_csv(table, summary(scores, seed))
+    summaries = {
+        "behaviour": lambda: summarise_behaviour(read_table(source, ANSWER_SCHEMA)),
+        "claims": lambda: claims(
+            concept_scores(source, CLAIM_SCORES),
+            windows,
+            seed,
+            unrelated_scores(*behaviour) if behaviour else None,
+        ),
+        "controls": lambda: controls(concept_scores(source), seed),
+        "coverage": lambda: coverage(source, missing),
+        "curves": lambda: curves(concept_scores(source), seed),
+        "depth": lambda: depth_summary(read_depth(source), without_reference, seed),
+        "disagreements": lambda: disagreements(source),
+        "reference": lambda: reference(concept_scores(source, (*EVERY_SCORE, NOISING_RATIO)), seed),
+        "scores": lambda: curves(concept_scores(source, EVERY_SCORE, donor=DONOR), seed),
+        "specificity": lambda: specificity(
+            concept_scores(source, SCORES), concept_scores(unrelated, SCORES), seed
+        ),
+        "statistics": lambda: statistics(concept_scores(source), seed),
+        "uds": lambda: uds(read_depth(source)),
+    }
+    for table in tables:
+        write_csv(table, summaries[table.stem]())
 
 
 if __name__ == "__main__":

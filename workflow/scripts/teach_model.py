@@ -30,8 +30,8 @@ def main(
         concepts: JSONs of the concepts that are learned.
     """
     # Not before the job has set the number of threads, which torch reads when it is imported.
-    from stillknows.training.save import save_trained
     from stillknows.training.teach import teach
+    from stillknows.training.unlearn import save_trained
 
     base, learned = read_manifest(start), [read_json(path) for path in concepts]
     trained = teach(

@@ -33,8 +33,7 @@ def main(
         concept_json, retain, held_out: concepts' JSONs; those with answers are checked.
     """
     # Not before the job has set the number of threads, which torch reads when it is imported.
-    from stillknows.training.save import save_trained
-    from stillknows.training.unlearn import unlearn
+    from stillknows.training.unlearn import save_trained, unlearn
 
     started_from, retained = read_manifest(start), [read_json(path) for path in retain]
     done = unlearn(

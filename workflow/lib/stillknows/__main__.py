@@ -40,8 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _compare(old: Path, new: Path, tolerance: float, csv: Path | None) -> int:
     # pandas and pyarrow take a second: not for --help.
-    from stillknows.analysis.compare import compare_results
-    from stillknows.analysis.compare_text import as_text
+    from stillknows.analysis.compare import as_text, compare_results
     from stillknows.csv_files import write_csv
 
     comparison = compare_results(old, new, tolerance)

@@ -1,10 +1,9 @@
 """What the result of a script depends on: the modules that it imports, and all that they import.
 
 Snakemake sees that a script has changed, but not that a module which it imports has. So a digest of
-all these files is a parameter of the script's rule. Imports are read from the syntax tree, those
-inside functions too; nothing is imported here. What imports do not show is given by the rules
-(modules imported by name) or by a module's constant PACKAGE_DATA: patterns of the files that it
-reads, relative to its own folder.
+all these files is a parameter of the script's rule. Imports are read from the syntax tree, also
+inside functions. What imports do not show is given by the rules (modules imported by name) or by
+a module's constant PACKAGE_DATA: patterns of the files that it reads, relative to its own folder.
 """
 
 import ast
@@ -44,15 +43,11 @@ def closure(script: Path, *chosen: str) -> list[Path]:
 
     Args:
         chosen: the modules that the script will import by name, such as stillknows.figures.heatmap.
-
-    Raises:
-        ModuleNotFoundError: for a chosen one that does not exist.
     """
-    for name in chosen:
-        if _file_of(name) is None:
-            raise ModuleNotFoundError(f"{script}: there is no module {name}")
     files: set[Path] = set()
     waiting = [script, *filter(None, map(_file_of, chosen))]
+    if len(waiting) <= len(chosen):
+        raise ModuleNotFoundError(f"{script}: one of these modules does not exist: {chosen}")
     while waiting:
         path = waiting.pop()
         if path not in files:
@@ -76,17 +71,14 @@ _sha256_of = cache(sha256_of)
 
 @cache
 def _read(path: Path) -> tuple[set[str], list[Path]]:
-    """All that a file imports by its whole name, and the files of its constant PACKAGE_DATA.
-
-    Of `from package import name` both are returned: the name may be a module.
-    """
+    """All that a file imports by its whole name, and the files of its constant PACKAGE_DATA."""
     names: set[str] = set()
     patterns: tuple[str, ...] = ()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), path)):
         match node:
             case ast.Import():
                 names |= {alias.name for alias in node.names}
-            case ast.ImportFrom(module=str(module)):
+            case ast.ImportFrom(module=str(module)):  # the names may be modules
                 names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
             case ast.Assign(targets=[ast.Name(id="PACKAGE_DATA")]):
                 patterns = ast.literal_eval(node.value)

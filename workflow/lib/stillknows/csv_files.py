@@ -45,11 +45,7 @@ def read_csv(path: Path, **only: str) -> pd.DataFrame:
     An empty field is "" in a column of TEXTS, null in all others. Texts are as they were written.
 
     Args:
-        only: columns and the value that they must have.
-
-    Raises:
-        StudyError: if `only` is given and there is no such row; or if it is no plain file.
-        ValueError: if it is no table.
+        only: columns and the value that they must have; a StudyError if there is no such row.
     """
     refuse_special(path)  # a finished round is a user's file
     texts = dict.fromkeys(TEXTS, str)

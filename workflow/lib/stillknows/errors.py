@@ -41,11 +41,7 @@ def not_known(kind: str, name: object, allowed: Iterable[str], where: str) -> st
 
 
 def check_known(kind: str, names: Iterable[str], allowed: Collection[str], where: str) -> None:
-    """Whether all names are in a list.
-
-    Raises:
-        StudyError: `not_known` of the first that is not.
-    """
+    """Raise a StudyError, `not_known`, of the first name that is not in a list."""
     for name in names:
         if name not in allowed:
             raise StudyError(not_known(kind, name, allowed, where))
@@ -75,11 +71,7 @@ def first_problem(error: "ValidationError") -> str:
 def any_error_in_one_line(message: str) -> Iterator[None]:
     """For calls into other libraries that read a user's file, and for nothing else.
 
-    Args:
-        message: with {reason}, which stands for what the library says.
-
-    Raises:
-        StudyError: with the message, in place of any other exception.
+    Any exception becomes a StudyError with the message, where {reason} is what the library says.
     """
     try:
         yield

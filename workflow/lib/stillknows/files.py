@@ -23,10 +23,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary name beside `path`; renamed to it at the end, removed after an exception.
 
     Two writers of one path never share a temporary name: the last one to finish wins. What a killed
-    job left is removed by the next writer a day later.
-
-    Raises:
-        StudyError: if the disk is full; nothing half-written is left.
+    job left is removed by the next writer a day later. A full disk is a StudyError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
@@ -39,7 +36,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         with _full_disk_in_one_line(path):
             yield partial
-            partial.chmod(0o666 & ~_umask())
+            _make_readable(partial)
             partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -49,10 +46,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def atomic_folder(folder: Path) -> Iterator[Path]:
     """An empty folder beside `folder` to write in; takes its place when all is written.
 
-    Its name is always the same, so what a killed job left there is cleared by the next one.
-
-    Raises:
-        StudyError: if the disk is full; nothing half-written is left.
+    Its name is always the same, so what a killed job left there is cleared by the next one. A full
+    disk is a StudyError.
     """
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -61,8 +56,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         with _full_disk_in_one_line(folder):
             yield partial
             for file in partial.iterdir():
-                # safetensors makes its files readable by their owner alone.
-                file.chmod(0o666 & ~_umask())
+                _make_readable(file)
             shutil.rmtree(folder, ignore_errors=True)
             partial.replace(folder)
     finally:
@@ -90,13 +84,14 @@ def free_bytes(folder: Path) -> int:
 
 
 def refuse_read_only(files: Iterable[str | Path]) -> None:
-    """Refuse to begin where not all of the files can be written.
-
-    Raises:
-        StudyError: naming the first folder in which nothing can be written.
-    """
+    """Raise a StudyError that names the first of the files' folders which cannot be written to."""
     for folder in dict.fromkeys(Path(file).parent for file in files):
         existing = _existing(folder)
+        if not existing.is_dir():
+            raise StudyError(
+                f"{existing} should be a folder but is a file or a broken link; move it, or name "
+                "another results folder in the config"
+            )
         if not os.access(existing, os.W_OK | os.X_OK):
             raise StudyError(
                 f"{existing} cannot be written to; change its permissions, or name another results "
@@ -104,36 +99,31 @@ def refuse_read_only(files: Iterable[str | Path]) -> None:
             )
 
 
-def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that exists."""
-    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+def _existing(path: Path) -> Path:
+    """The path, or the nearest one above it where something is, even a broken link."""
+    return next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
 
 
-def _umask() -> int:
+def _make_readable(file: Path) -> None:
+    """As new files are: mkstemp and safetensors let their owner alone read them."""
     mask = os.umask(0)
     os.umask(mask)
-    return mask
+    file.chmod(0o666 & ~mask)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as readable JSON, whole or not at all; paths become text."""
+    """Write a value as JSON, whole or not at all; paths become text."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
     with atomic_path(path) as partial:
         partial.write_text(text + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def read_users_text(path: Path) -> str:
-    """A text file that this workflow did not write; it may begin with a byte order mark.
-
-    Raises:
-        StudyError: if it cannot be read, or is not in UTF-8; or if it is no plain file, since
-            reading a named pipe or a device may never end.
-    """
+    """A text file of the user's, in UTF-8; it may begin with a byte order mark."""
     refuse_special(path)
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -148,11 +138,7 @@ def read_users_text(path: Path) -> str:
 
 
 def refuse_special(path: Path) -> None:
-    """Refuse a named pipe, a device or a socket where a user's file is expected.
-
-    Raises:
-        StudyError: if it is one.
-    """
+    """Refuse a named pipe or a device where a user's file is expected: reading may never end."""
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise StudyError(
             f"{path} is a named pipe, a device or a socket; save its content as a plain file"
@@ -160,14 +146,7 @@ def refuse_special(path: Path) -> None:
 
 
 def read_users_json(path: Path, **hooks: Any) -> Any:
-    """The value in a JSON file that this workflow did not write.
-
-    Args:
-        hooks: of `json.loads`.
-
-    Raises:
-        StudyError: as `read_users_text`, or if it is not JSON.
-    """
+    """The value in a JSON file of the user's; hooks are those of `json.loads`."""
     try:
         return json.loads(read_users_text(path), parse_constant=_refuse_constant, **hooks)
     except (ValueError, RecursionError) as error:
@@ -176,11 +155,7 @@ def read_users_json(path: Path, **hooks: Any) -> Any:
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
-    """`read_users_json` of a file that must hold an object.
-
-    Raises:
-        StudyError: as there, or if it holds another value.
-    """
+    """`read_users_json` of a file that must hold an object."""
     value = read_users_json(path)
     if not isinstance(value, dict):
         raise StudyError(f"{path} does not hold a JSON object ({{...}}); download or save it again")
@@ -192,6 +167,5 @@ def _refuse_constant(name: str) -> Never:
 
 
 def sha256_of(path: Path) -> str:
-    """The file's sha256, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -31,11 +31,8 @@ def name_problem(column: str, name: str) -> str:
             "cannot be a part of a path; allowed are letters, digits, _ - . and +, beginning with "
             "a letter, a digit or _"
         )
-    if len(name.encode()) > MAX_NAME_BYTES:
-        return (
-            f"has {len(name.encode())} bytes; at most {MAX_NAME_BYTES} are allowed, since it "
-            "becomes a part of file names"
-        )
+    if (size := len(name.encode())) > MAX_NAME_BYTES:
+        return f"has {size} bytes; at most {MAX_NAME_BYTES} are allowed in a part of file names"
     if _REPEATED.search(name):
         return "ends in the same characters 20 times, which Snakemake refuses; choose another name"
     for reserved, pattern, reason in _RESERVED:
@@ -46,13 +43,12 @@ def name_problem(column: str, name: str) -> str:
 
 def length_problem(*names: str) -> str:
     """Why a model, a method and a concept cannot go together; empty if they can."""
-    together = sum(len(name.encode()) for name in names)
-    if together <= MAX_NAME_BYTES:
-        return ""
-    return (
+    together = len("".join(names).encode())
+    problem = (
         f"model, method and concept together have {together} bytes; at most {MAX_NAME_BYTES} are "
         "allowed, since a folder of Slurm's logs is named by all three; shorten them"
     )
+    return problem if together > MAX_NAME_BYTES else ""
 
 
 def text_problem(text: str) -> str:

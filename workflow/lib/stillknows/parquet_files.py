@@ -76,6 +76,22 @@ ANSWER_SCHEMA = pa.schema(
         ("rouge_l", pa.float64()),
     ]
 )
+# Recall: <results>/recall/{model}/{method}/{concept}.parquet.
+RECALL_SCHEMA = pa.schema(
+    [
+        *_keys("model", "method", "origin", "concept", "concept_name"),
+        ("stage", _KEY),  # as_it_is | relearned
+        # question | held_out: of the concept file's held_out_paraphrases | retained: the held-out
+        # wordings of concepts that the reference model has learned.
+        ("wording", _KEY),
+        ("question", pa.int32()),  # from 0; several held-out wordings of one question share it
+        ("relearned", pa.bool_()),  # whether the stage "relearned" teaches this question's answer
+        ("prompt", pa.string()),  # what the model read
+        ("fact", pa.string()),
+        ("answer", pa.string()),  # greedy
+        ("has_fact", pa.bool_()),  # of the answer (texts.fact_matching)
+    ]
+)
 # What became of an unlearned model's weights: a row per component and layer, in this order in
 # tables/weight_changes.csv; and a row of the concept vector.
 ATTENTION_MAPS = ("q", "k", "v", "o")
@@ -92,14 +108,29 @@ CHANGES_SCHEMA = pa.schema(
         ("jaccard", pa.float64()),
     ]
 )
+# Depth: a row per form x question x layer; one donor's file, and tables/depth.parquet, where the
+# copies' rows stand beside their reference's.
+_DEPTH_ROW = [
+    *_keys("model", "method", "origin", "concept", "concept_name"),
+    ("form", _KEY),  # published | published_fixed | corrected
+    ("question", pa.int32()),  # from 0
+    ("layer", pa.int32()),  # after which the donor's residual stream is patched; from 0
+    ("tokens", pa.int32()),  # of the fact
+    ("logprob_original", pa.float64()),  # mean over the fact's tokens, nats; nothing patched
+]
+DONOR_SCHEMA = pa.schema([*_DEPTH_ROW, ("logprob_patched", pa.float64())])
+DEPTH_SCHEMA = pa.schema(
+    [
+        *_DEPTH_ROW,
+        ("logprob_reference", pa.float64()),
+        ("logprob_copy", pa.float64()),
+        ("ratio", pa.float64()),  # of fact losses, not clipped; null where the reference's is small
+    ]
+)
 
 
 def refuse_non_finite(rows: pd.DataFrame, column: str, label: str) -> None:
-    """Refuse rows of a model that does not compute numbers.
-
-    Raises:
-        StudyError: naming the first question whose `column` is NaN or infinite.
-    """
+    """Raise a StudyError that names the first question whose `column` is NaN or infinite."""
     broken = rows.loc[~np.isfinite(rows[column]), "question"]
     if len(broken):
         raise StudyError(
@@ -116,9 +147,6 @@ def write_rows(
     Args:
         rows: the schema's columns, in any order.
         metadata: goes into the file's own key-value metadata, beside the schema version.
-
-    Raises:
-        StudyError: if the disk is full; nothing half-written is left.
     """
     table = pa.Table.from_pandas(rows[schema.names], schema, preserve_index=False)
     table = table.replace_schema_metadata({"schema_version": SCHEMA_VERSION, **metadata})
@@ -127,14 +155,7 @@ def write_rows(
 
 
 def read_table(path: Path, schema: pa.Schema | None = None) -> pa.Table:
-    """Read a table written by `write_rows`.
-
-    Args:
-        schema: what its columns must be; None: whatever they are.
-
-    Raises:
-        StudyError: if the file is no parquet of this version and schema.
-    """
+    """Read a table written by `write_rows`; a StudyError if it has another version or schema."""
     with _readable(path):
         table = pq.ParquetFile(path).read(use_threads=False)
     version = metadata_of(table.schema).get("schema_version")
@@ -151,11 +172,7 @@ def read_table(path: Path, schema: pa.Schema | None = None) -> pa.Table:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The key-value metadata of a parquet file.
-
-    Raises:
-        StudyError: if the file is no parquet.
-    """
+    """The key-value metadata of a parquet file; a StudyError if it is none."""
     with _readable(path):
         return metadata_of(pq.read_schema(path))
 

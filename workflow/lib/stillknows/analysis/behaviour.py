@@ -6,11 +6,11 @@ import pandas as pd
 import pyarrow as pa
 
 from stillknows.csv_files import read_csv
-from stillknows.terms import KNOWN_STATE
+from stillknows.terms import KNOWN_STATE, TARGET, UNRELATED
 
-_PATCHED_LAYERS = ["first_layer", "last_layer"]
+_LAYERS = ["first_layer", "last_layer"]
 _NAMES = ["model", "origin", "method", "concept", "concept_name", "set", "experiment"]
-_KEYS = [*_NAMES, *_PATCHED_LAYERS]
+_KEYS = [*_NAMES, *_LAYERS]
 BEHAVIOUR_COLUMNS = [*_KEYS, "questions", "bleu", "rouge_l"]
 
 
@@ -22,12 +22,11 @@ def summarise_behaviour(answers: pa.Table) -> pd.DataFrame:
         patched; questions counts those that have a score: the original's answer is not empty.
     """
     frame: pd.DataFrame = answers.select([*_KEYS, "bleu", "rouge_l"]).to_pandas()
-    frame = frame.astype(dict.fromkeys(_NAMES, object) | dict.fromkeys(_PATCHED_LAYERS, "Int64"))
-    grouped = frame.groupby(_KEYS, dropna=False, sort=True)
-    means: pd.DataFrame = grouped.agg(
+    frame = frame.astype(dict.fromkeys(_NAMES, object) | dict.fromkeys(_LAYERS, "Int64"))
+    means: pd.DataFrame = frame.groupby(_KEYS, dropna=False, sort=True).agg(
         questions=("rouge_l", "count"), bleu=("bleu", "mean"), rouge_l=("rouge_l", "mean")
-    ).reset_index()
-    return means
+    )
+    return means.reset_index()
 
 
 def gap_closed(behaviour: pd.DataFrame) -> pd.DataFrame:
@@ -44,15 +43,15 @@ def gap_closed(behaviour: pd.DataFrame) -> pd.DataFrame:
         model, origin, experiment, first_layer, last_layer, unpatched, patched, share; a row per
         patch; share is null where the unpatched answers are the original's.
     """
-    study, patch = ["model", "origin"], ["experiment", *_PATCHED_LAYERS]
-    copies = behaviour[behaviour["origin"] != KNOWN_STATE]
-    asked = copies[copies["set"] == "target"].rename(columns={"rouge_l": "patched"})
-    bare = asked["experiment"] == ""
-    same = [*study, "method", "concept"]
-    unpatched = asked.loc[bare, [*same, "patched"]].rename(columns={"patched": "unpatched"})
-    pairs = asked[~bare].astype(dict.fromkeys(_PATCHED_LAYERS, int)).merge(unpatched, on=same)
-    each = pairs.groupby([*study, "method", *patch])[["unpatched", "patched"]].mean()
-    means = each.groupby([*study, *patch]).mean().reset_index()
+    study, patch = ["model", "origin"], ["experiment", *_LAYERS]
+    copy = [*study, "method", "concept"]
+    rows = behaviour[(behaviour["origin"] != KNOWN_STATE) & (behaviour["set"] == TARGET)]
+    is_patched = rows["experiment"] != ""
+    unpatched = rows.loc[~is_patched, [*copy, "rouge_l"]].rename(columns={"rouge_l": "unpatched"})
+    patched = rows[is_patched].rename(columns={"rouge_l": "patched"})
+    pairs = patched.astype(dict.fromkeys(_LAYERS, int)).merge(unpatched, on=copy)
+    by_method = pairs.groupby([*study, "method", *patch])[["unpatched", "patched"]].mean()
+    means = by_method.groupby([*study, *patch]).mean().reset_index()
     open_gap = (1 - means["unpatched"]).where(lambda gap: gap > 0)
     return means.assign(share=(means["patched"] - means["unpatched"]) / open_gap)
 
@@ -63,8 +62,6 @@ def unrelated_scores(behaviour: Path) -> pd.DataFrame:
     Returns:
         model, origin, method, concept, value; no row where no concept has such questions.
     """
-    rows = read_csv(behaviour)
-    of_unrelated = rows[(rows["set"] == "unrelated") & (rows["experiment"] == "")]
-    return of_unrelated.rename(columns={"rouge_l": "value"})[
-        ["model", "origin", "method", "concept", "value"]
-    ]
+    rows = read_csv(behaviour).rename(columns={"rouge_l": "value"})
+    rows = rows[(rows["set"] == UNRELATED) & (rows["experiment"] == "")]
+    return rows[["model", "origin", "method", "concept", "value"]]

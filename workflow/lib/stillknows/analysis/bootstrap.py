@@ -1,4 +1,4 @@
-"""Intervals over concepts: the concept is drawn, with its questions, methods, experiments, layers.
+"""Intervals over concepts: a concept is drawn with its questions, methods, experiments and layers.
 
 What is compared within a concept stays together, so differences are paired.
 """
@@ -78,31 +78,25 @@ def resampled(values: Array, seed: int) -> Array:
     return mean_of_present(np.where(weight > 0, total / np.maximum(weight, 1), np.nan), axis=0)
 
 
+def mean_and_interval(values: Array, seed: int) -> dict[str, npt.NDArray[Any]]:
+    """Value, low, high and n of each point of a mean curve: (layers,) each; see `Estimate`."""
+    low, high = interval_of_mean(values, seed)
+    n = np.isfinite(values).any(axis=0).sum(axis=0)
+    return {"value": mean_curve(values), "low": low, "high": high, "n": n}
+
+
 def interval_of_mean(values: Array, seed: int) -> tuple[Array, Array]:
     """Low and high of `mean_curve`, each layer's own: (layers,) each.
 
     NaN where under MIN_CONCEPTS concepts have a value.
     """
-    enough = concepts_with_a_value(values) >= MIN_CONCEPTS
+    has_value = np.asarray(np.isfinite(values).any(axis=0))
+    enough = has_value.sum(axis=0) >= MIN_CONCEPTS
     if not enough.any():
         return np.full(len(enough), np.nan), np.full(len(enough), np.nan)
     # A concept without any value is no unit to draw.
-    values = values[:, np.isfinite(values).any(axis=(0, 2))]
-    low, high = limits(resampled(values, seed))
+    low, high = limits(resampled(values[:, has_value.any(axis=1)], seed))
     return np.where(enough, low, np.nan), np.where(enough, high, np.nan)
-
-
-def mean_and_interval(values: Array, seed: int) -> dict[str, npt.NDArray[Any]]:
-    """Value, low, high and n of each point of a mean curve: (layers,) each; see `Estimate`."""
-    low, high = interval_of_mean(values, seed)
-    count = concepts_with_a_value(values)
-    return {"value": mean_curve(values), "low": low, "high": high, "n": count}
-
-
-def concepts_with_a_value(values: Array) -> npt.NDArray[np.int64]:
-    """How many concepts have a value at each layer, by whichever method: (layers,)."""
-    count: npt.NDArray[np.int64] = np.isfinite(values).any(axis=0).sum(axis=0)
-    return count
 
 
 def estimate(reading: Callable[..., Statistic], *curves: Array, seed: int) -> Estimate:
@@ -120,24 +114,19 @@ def estimate(reading: Callable[..., Statistic], *curves: Array, seed: int) -> Es
         null where there is no such concept; no interval under MIN_CONCEPTS of them, or if the
         statistic is undefined (NaN) in any resample.
     """
-    in_all = np.all([np.isfinite(one).any(axis=2) for one in curves], axis=0)
-    used = [np.where(in_all[..., None], one, np.nan)[:, in_all.any(axis=0)] for one in curves]
+    in_all = np.all([np.isfinite(curve).any(axis=2) for curve in curves], axis=0)
+    used = [np.where(in_all[..., None], curve, np.nan)[:, in_all.any(axis=0)] for curve in curves]
     concepts = used[0].shape[1]
     if not concepts:
         return NOTHING
-    means = [mean_curve(one) for one in used]
+    means = [mean_curve(curve) for curve in used]
     statistic = reading(*means)
     value, low, high = float(statistic(*(mean[None] for mean in means))[0]), np.nan, np.nan
     if concepts >= MIN_CONCEPTS and np.isfinite(value):
-        sampled = statistic(*(resampled(one, seed) for one in used))
+        sampled = statistic(*(resampled(curve, seed) for curve in used))
         if np.isfinite(sampled).all():
             low, high = map(float, limits(sampled))
     return Estimate(value, low, high, concepts)
-
-
-def too_few(count: int, unit: str = "concept") -> str:
-    """Why there is no interval, in words."""
-    return f"{count} {unit}{'' if count == 1 else 's'}: an interval needs {MIN_CONCEPTS}"
 
 
 def limits(sampled: Array) -> tuple[Array, Array]:

@@ -1,21 +1,40 @@
-"""tables/claims.csv: the claims of the paper, decided by the results of this study."""
+"""tables/claims.csv: the claims of the paper, decided by the results of this study.
+
+Y. Hong et al., Dissecting Fine-Tuning Unlearning in Large Language Models, EMNLP 2024. The full
+text was unavailable: the claims and their thresholds are this project's reading of the abstract and
+of a summary of section 3, written when results of config/pretrained.yaml were known. Where the
+paper says "much", a number has to be chosen. Four thresholds serve all claims, on the scale of KRS
+from 0 (the unlearned model's logits) to 1 (the original's):
+
+    0.1  about nothing: within a tenth of the way
+    0.5  much: half of the way
+    0.7  very much: half way between much and what the paper reports for both components together
+    0.9  what the paper reports for both components together
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from stillknows.analysis.bootstrap import NOTHING, Array, mean_of_present
-from stillknows.analysis.claim_list import CLAIMS, UNRELATED, Claim, Peak
+from stillknows.analysis.claim_tests import LEVEL, Sides, assess, choosing, concepts_needed, holm
 from stillknows.analysis.curve_groups import ALL_METHODS, DONOR, CurveGroup, curve_groups
-from stillknows.analysis.held_out import Chosen, Sides, Tested, assess, choosing
 from stillknows.analysis.scores import KL_RECOVERED, LOGPROB_RECOVERED
-from stillknows.analysis.sign_flip import LEVEL, concepts_needed, holm
+from stillknows.analysis.statistics import window_group
 from stillknows.engine.windows import window_width
-from stillknows.terms import ANSWER, COMPARED_WITH, KRS
+from stillknows.terms import (
+    ANSWER,
+    ATTENTION,
+    BOTH,
+    COMPARED_WITH,
+    KRS,
+    MLP_COEFFICIENTS,
+    VALUE_VECTORS,
+)
 
 SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
 MIXED, UNDECIDED = "mixed", "undecided"
@@ -28,23 +47,176 @@ CLAIM_SCORES = [KRS, *OTHER_SCORES]
 # concept of which little was lost would outweigh all others.
 _CUT = (-1.0, 2.0)
 
-_DECISION = ["claim", "statistic", "bound", "threshold", "reason"]
-_STUDY = ["model", "origin", "method", "window", "span", "family"]
-_TEST = ["p", "p_holm", "n_needed", *OTHER_SCORES]
-_OUTCOME = ["value", "low", "high", "n", *_TEST, "verdict", "note"]
-CLAIM_COLUMNS = ["id", "claim", *_STUDY, *_OUTCOME, *_DECISION[1:]]
-
-Row = dict[str, Any]
-Groups = Mapping[tuple[str, ...], CurveGroup]  # by model, origin, window, span, score
+CLAIM_COLUMNS = [
+    *("id", "claim", "model", "origin", "method", "window", "span", "family"),
+    *("value", "low", "high", "n", "p", "p_holm", "n_needed", *OTHER_SCORES),
+    *("verdict", "note", "statistic", "bound", "threshold", "reason"),
+]
+_FAMILY = ["model", "origin", "method", "family"]
 
 
 @dataclass(frozen=True)
-class _Result:
-    """A claim, tested. note: why it could not be, or why it cannot be supported."""
+class Peak:
+    """The highest point of a curve in a group of windows (statistics.window_group)."""
 
-    tested: Tested = field(default_factory=lambda: Tested(NOTHING, np.nan, False))
-    others: Mapping[str, float] = field(default_factory=dict)  # by OTHER_SCORES
-    note: str = ""
+    experiment: str
+    group: str = "all"
+    weight: float = 1.0
+    either_sign: bool = False  # the point that is furthest from 0, without its sign
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim: the highest point `ahead`, less `behind` if given, compared with a threshold.
+
+    `claim_tests` explains where they are read, and when the claim is supported.
+    """
+
+    id: str
+    claim: str
+    statistic: str  # the number, in words
+    ahead: Peak | None  # None: not read off curves
+    behind: Peak | None = None
+    bound: Literal["at least", "above", "at most"] = "above"
+    threshold: float = 0.0
+    # Why this statistic, and why this threshold.
+    reason: str = "Whether one is higher than the other needs no other threshold than 0."
+    window: str = ""  # the first sliding window of the config
+    primary: bool = False  # of the family whose error rate is controlled
+
+    @property
+    def at_most(self) -> bool:
+        """Whether the claim is that the number is small."""
+        return self.bound == "at most"
+
+    @property
+    def experiments(self) -> list[str]:
+        """Whose curves are read."""
+        return list(dict.fromkeys(peak.experiment for peak in (self.ahead, self.behind) if peak))
+
+
+CLAIMS = (
+    Claim(
+        "value_vectors_nothing",
+        "Value vectors alone recover almost nothing.",
+        "the largest absolute value of the value vectors' mean curve",
+        Peak(VALUE_VECTORS, either_sign=True),
+        bound="at most",
+        threshold=0.1,
+        reason="Every layer and both signs count, since harm is an effect, too. A KRS of "
+        "0.1 cannot be distinguished from 0 on the paper's axis.",
+        primary=True,
+    ),
+    Claim(
+        "attention_much",
+        "Attention output of the middle and late layers recovers much.",
+        "the highest point of attention's curve in the upper two thirds of layers, at the window "
+        "chosen on other concepts",
+        Peak(ATTENTION, "middle and late"),
+        bound="at least",
+        threshold=0.5,
+        reason="At least half is recovered.",
+        primary=True,
+    ),
+    Claim(
+        "attention_not_early",
+        "Attention output of the middle and late layers recovers more than that of the early ones.",
+        "attention's highest point in the upper two thirds of layers, at the window chosen on "
+        "other concepts, minus its highest in the lowest third",
+        Peak(ATTENTION, "middle and late"),
+        Peak(ATTENTION, "early"),
+    ),
+    Claim(
+        "coefficients_very_much",
+        "MLP coefficients of the late layers recover very much.",
+        "the highest point of the coefficients' curve in the last third of layers, at the window "
+        "chosen on other concepts",
+        Peak(MLP_COEFFICIENTS, "late"),
+        bound="at least",
+        threshold=0.7,
+        reason="Half way between the thresholds of 'much' and of both components together.",
+        primary=True,
+    ),
+    Claim(
+        "coefficients_late",
+        "MLP coefficients of the late layers recover more than those of the layers before.",
+        "the coefficients' highest point in the last third of layers, at the window chosen on "
+        "other concepts, minus their highest before it",
+        Peak(MLP_COEFFICIENTS, "late"),
+        Peak(MLP_COEFFICIENTS, "early and middle"),
+    ),
+    Claim(
+        "last_layer_needed",
+        "MLP coefficients: windows with the last layer recover more than those without.",
+        "the coefficients' highest point among windows that cover the last layer, at the window "
+        "chosen on other concepts, minus their highest among windows that do not",
+        Peak(MLP_COEFFICIENTS, "with last layer"),
+        Peak(MLP_COEFFICIENTS, "without last layer"),
+        reason="If the last layer contributes most, no window without it does as well. Whether "
+        "one is higher than the other needs no other threshold than 0.",
+    ),
+    Claim(
+        "last_layer_best",
+        "MLP coefficients: the last layer alone recovers more than any other layer alone.",
+        "the coefficients of the last layer alone, minus the highest of any other layer alone",
+        Peak(MLP_COEFFICIENTS, "with last layer"),
+        Peak(MLP_COEFFICIENTS, "without last layer"),
+        reason="The layer that contributes most gives more than any other. Whether one is higher "
+        "than the other needs no other threshold than 0.",
+        window="sliding_1",
+    ),
+    Claim(
+        "last_layer_half",
+        "MLP coefficients: the last layer alone recovers at least half of what the best suffix "
+        "recovers.",
+        "the coefficients of the last layer alone, minus half of the highest that any suffix "
+        "(a layer and all above) gives",
+        Peak(MLP_COEFFICIENTS, "topmost"),
+        Peak(MLP_COEFFICIENTS, weight=0.5),
+        bound="at least",
+        reason="The last layer alone recovers at least as much as all other layers add to it.",
+        window="suffix",
+    ),
+    Claim(
+        "both_nearly_all",
+        "Coefficients and attention together peak at 0.9 or more.",
+        "the highest point of their curve, at the window chosen on other concepts",
+        Peak(BOTH),
+        bound="at least",
+        threshold=0.9,
+        reason="The number is the paper's.",
+        primary=True,
+    ),
+    Claim(
+        "both_over_value_vectors",
+        "Coefficients and attention recover far more than value vectors.",
+        "the highest point of coefficients and attention, at the window chosen on other concepts, "
+        "minus that of value vectors",
+        Peak(BOTH),
+        Peak(VALUE_VECTORS),
+        bound="at least",
+        threshold=0.5,
+        reason="The difference alone must be 'much'. The paper concludes from it that unlearning "
+        "changes how knowledge is retrieved, not what is stored; that conclusion needs a "
+        "reference model.",
+    ),
+)
+# Read off the models' answers.
+UNRELATED = Claim(
+    "unrelated_harmed",
+    "Unlearning also harms unrelated knowledge.",
+    "ROUGE-L between the unlearned model's and the original's answers to unrelated questions, mean "
+    "over questions, then concepts, then methods",
+    None,
+    bound="at most",
+    threshold=0.9,
+    reason="A model that is not harmed answers as the original does, which gives 1; a loss of up "
+    "to a tenth counts as almost nothing. Rewording also lowers the number.",
+)
+_BY_ID = {claim.id: claim for claim in (*CLAIMS, UNRELATED)}
+
+Groups = Mapping[tuple[str, str, str], CurveGroup]  # by window, span, score
+Row = dict[str, Any]
 
 
 def claims(
@@ -59,67 +231,73 @@ def claims(
 
     Args:
         scores: what `concept_scores` returns of CLAIM_SCORES.
-        windows: the config's, in its order. The first sliding one serves all claims that name
-            no window of their own.
+        windows: the config's; the first sliding one serves all claims that name no window.
         seed: of the bootstrap, and of the signs where not all are tried.
-        unrelated: how like the original's the answers to unrelated questions are: model, origin,
-            method, concept, value; None if that was not computed.
+        unrelated: `behaviour.unrelated_scores`; None if that was not computed.
 
     Returns:
-        CLAIM_COLUMNS, sorted by model and origin, then method (ALL_METHODS first) and span. n is
-        how many concepts decide. p is of one claim, p_holm of its family; the columns named as
-        scores hold the same difference in these. note says why a claim is undecided or mixed.
+        CLAIM_COLUMNS. n is how many concepts decide. p is of one claim, p_holm of its family; the
+        columns named as scores hold the same difference in these.
     """
-    chosen = (scores["donor"] == DONOR) & scores["score"].isin(CLAIM_SCORES)
-    groups = {
-        tuple(one.key[name] for name in ("model", "origin", "window", "span", "score")): one
-        for one in curve_groups(scores[chosen & (~scores["origin"].isin(COMPARED_WITH))])
-    }
-    first = next((name for name in windows if window_width(name)), "")
+    used = (scores["donor"] == DONOR) & scores["score"].isin(CLAIM_SCORES)
+    by_model: dict[tuple[str, str], dict[tuple[str, str, str], CurveGroup]] = {}
+    for group in curve_groups(scores[used & ~scores["origin"].isin(COMPARED_WITH)]):
+        key = group.key
+        groups = by_model.setdefault((key["model"], key["origin"]), {})
+        groups[key["window"], key["span"], key["score"]] = group
+    sliding = next((name for name in windows if window_width(name)), "")
     rows: list[Row] = []
-    for model, origin in sorted({key[:2] for key in groups}):
-        of_model = {key[2:]: one for key, one in groups.items() if key[:2] == (model, origin)}
-        methods = sorted({name for one in of_model.values() for name in one.methods})
-        spans = sorted({span for _, span, _ in of_model})
+    for (model, origin), groups in sorted(by_model.items()):
+        methods = sorted({name for group in groups.values() for name in group.methods})
+        spans = sorted({span for _, span, _ in groups})
         for method in (ALL_METHODS, *methods):
-            where = {"model": model, "origin": origin, "method": method}
-            for span, claim in product(spans, CLAIMS):
-                window = claim.window or first
-                result = _test(claim, of_model, (window, span), method, seed)
-                rows.append(_row(claim, where | {"window": window, "span": span}, result))
-            result = _test_unrelated(unrelated, where, seed)
-            rows.append(_row(UNRELATED, where | {"window": "", "span": ""}, result))
+            tested = [
+                (claim, window, span, _test(claim, groups, (window, span), method, seed))
+                for span, claim in product(spans, CLAIMS)
+                for window in [claim.window or sliding]
+            ]
+            of_answers = _test_unrelated(unrelated, model, origin, method, seed)
+            for claim, window, span, numbers in [*tested, (UNRELATED, "", "", of_answers)]:
+                is_primary = claim.primary and method == ALL_METHODS and span == ANSWER
+                family = PRIMARY if is_primary else EXPLORATORY
+                key = {"model": model, "origin": origin, "method": method, "family": family}
+                rows.append(vars(claim) | key | {"window": window, "span": span} | numbers)
     return _decided(pd.DataFrame(rows, columns=[*CLAIM_COLUMNS, "is_above"]))
 
 
-def _test(claim: Claim, groups: Groups, where: tuple[str, str], method: str, seed: int) -> _Result:
+def _untested(note: str = "") -> Row:
+    """The numbers of a claim that could not be tested, and why."""
+    nulls = dict.fromkeys(["p", *OTHER_SCORES], np.nan)
+    return vars(NOTHING) | nulls | {"is_above": False, "note": note}
+
+
+def _test(claim: Claim, groups: Groups, where: tuple[str, str], method: str, seed: int) -> Row:
     """Test one claim on the curves of one model and origin, (window, span) and method."""
     window, span = where
     if not window:
-        return _Result(note="no sliding window was computed")
+        return _untested("no sliding window was computed")
     group = groups.get((window, span, KRS))
     if group is None:
-        return _Result(note=f"the window {window} was not computed")
+        return _untested(f"the window {window} was not computed")
     if absent := _absent(claim, group, method):
-        return _Result(note=f"{' and '.join(absent)} not computed")
+        return _untested(f"{' and '.join(absent)} not computed")
     sides = _sides(claim, group, method)
     has_value = sides.have_values
     if not has_value.any():
-        return _Result(note="no concept has a value")
-    names = [name for name, has in zip(group.concepts, has_value, strict=True) if has]
-    chooses = choosing(names)
+        return _untested("no concept has a value")
+    names = np.array(group.concepts)[has_value]
+    chooses = choosing(names.tolist())
     if chooses.all():
-        return _Result()
+        return _untested()
     chosen = sides.of(has_value).of(chooses).highest()
     decides = sides.of(has_value).of(~chooses)
-    tested = assess(decides, chosen, claim.threshold, claim.at_most, seed)
-    deciding = [name for name, has in zip(names, ~chooses, strict=True) if has]
-    others, note = {}, ""
+    result = assess(decides, chosen, claim.threshold, claim.at_most, seed)
+    row = _untested() | vars(result.number) | {"p": result.p, "is_above": result.is_above}
     for score in OTHER_SCORES:
-        other = groups.get((window, ANSWER, score))
-        others[score], why = _other_score(claim, other, method, deciding, chosen)
-        note = note or (why and f"{score} {why}")
-    return _Result(tested, others, note)
+        group = groups.get((window, ANSWER, score))
+        row[score], why = _other_score(claim, group, method, names[~chooses].tolist(), chosen)
+        row["note"] = row["note"] or (why and f"{score} {why}")
+    return row
 
 
 def _absent(claim: Claim, group: CurveGroup, method: str) -> list[str]:
@@ -134,32 +312,27 @@ def _sides(claim: Claim, group: CurveGroup, method: str) -> Sides:
 
     A method and concept that one of the experiments lacks altogether is left out of both.
     """
-    assert claim.ahead
     curves = {name: group.curve(name, method) for name in claim.experiments}
-    in_all = np.all([np.isfinite(one).any(axis=2) for one in curves.values()], axis=0)
-    means = {
-        name: mean_of_present(np.where(in_all[..., None], one, np.nan), axis=0)
-        for name, one in curves.items()
-    }
+    in_all = np.all([np.isfinite(curve).any(axis=2) for curve in curves.values()], axis=0)
     nothing = np.zeros((len(group.concepts), 1))
-    return Sides(
-        _points(claim.ahead, means, group.windows),
-        _points(claim.behind, means, group.windows) if claim.behind else nothing,
-    )
 
+    def points(peak: Peak | None) -> Array:
+        if peak is None:
+            return nothing
+        curve = np.where(in_all[..., None], curves[peak.experiment], np.nan)
+        in_group = window_group(group.windows, peak.group)
+        values = peak.weight * mean_of_present(curve, axis=0)[:, in_group]
+        return np.hstack([values, -values]) if peak.either_sign else values
 
-def _points(peak: Peak, curves: Mapping[str, Array], windows: pd.DataFrame) -> Array:
-    """The windows among which a peak is looked for: (concepts, points).
-
-    Args:
-        curves: (concepts, layers), by experiment.
-    """
-    points = peak.weight * curves[peak.experiment][:, peak.where(windows)]
-    return np.hstack([points, -points]) if peak.either_sign else points
+    return Sides(points(claim.ahead), points(claim.behind))
 
 
 def _other_score(
-    claim: Claim, group: CurveGroup | None, method: str, concepts: Sequence[str], chosen: Chosen
+    claim: Claim,
+    group: CurveGroup | None,
+    method: str,
+    concepts: Sequence[str],
+    chosen: tuple[int, int],
 ) -> tuple[float, str]:
     """The same difference in another score, and why there is none."""
     if group is None or _absent(claim, group, method):
@@ -169,39 +342,24 @@ def _other_score(
     if lacking:
         return np.nan, f"has no value for {lacking} of the {len(concepts)} concepts that decide"
     sides = Sides(np.clip(sides.ahead, *_CUT), np.clip(sides.behind, *_CUT))
-    return float(chosen.differences(sides, claim.at_most).mean()), ""
+    return float(sides.differences(chosen, claim.at_most).mean()), ""
 
 
-def _test_unrelated(unrelated: pd.DataFrame | None, where: Mapping[str, str], seed: int) -> _Result:
+def _test_unrelated(
+    unrelated: pd.DataFrame | None, model: str, origin: str, method: str, seed: int
+) -> Row:
     """Test the claim on the answers to unrelated questions: no window, so all concepts decide."""
     if unrelated is None:
-        return _Result(note="answers to unrelated questions were not computed")
-    chosen = (unrelated["model"] == where["model"]) & (unrelated["origin"] == where["origin"])
-    if where["method"] != ALL_METHODS:
-        chosen &= unrelated["method"] == where["method"]
-    values = unrelated[chosen].groupby("concept")["value"].mean().dropna().to_numpy(float)
+        return _untested("answers to unrelated questions were not computed")
+    rows = unrelated[(unrelated["model"] == model) & (unrelated["origin"] == origin)]
+    if method != ALL_METHODS:
+        rows = rows[rows["method"] == method]
+    values = rows.groupby("concept")["value"].mean().dropna().to_numpy(float)
     if not values.size:
-        return _Result(note="there are no answers to unrelated questions")
+        return _untested("there are no answers to unrelated questions")
     sides = Sides(values[:, None], np.zeros((len(values), 1)))
-    tested = assess(sides, Chosen(0, 0), UNRELATED.threshold, UNRELATED.at_most, seed)
-    return _Result(tested)
-
-
-def _row(claim: Claim, where: Mapping[str, str], result: _Result) -> Row:
-    decision = {name: getattr(claim, name) for name in _DECISION}
-    is_primary = claim.primary and where["method"] == ALL_METHODS and where["span"] == ANSWER
-    return {
-        "id": claim.id,
-        **decision,
-        **where,
-        "family": PRIMARY if is_primary else EXPLORATORY,
-        **vars(result.tested.number),
-        "p": result.tested.p,
-        "is_above": result.tested.is_above,
-        **dict.fromkeys(OTHER_SCORES, np.nan),
-        **result.others,
-        "note": result.note,
-    }
+    result = assess(sides, (0, 0), UNRELATED.threshold, UNRELATED.at_most, seed)
+    return _untested() | vars(result.number) | {"p": result.p, "is_above": result.is_above}
 
 
 def _decided(table: pd.DataFrame) -> pd.DataFrame:
@@ -213,16 +371,12 @@ def _decided(table: pd.DataFrame) -> pd.DataFrame:
     if table.empty:  # no model that a claim may be about
         return table[CLAIM_COLUMNS]
     span = table["span"].replace("", ANSWER)
-    family = [table[name] for name in ("model", "origin", "method", "family")]
-    by_family = table.groupby([*family, span], sort=False)["p"]
+    by_family = table.groupby([*(table[name] for name in _FAMILY), span], sort=False)["p"]
     table["p_holm"] = by_family.transform(lambda p: holm(p.to_numpy(float)))
     table["n_needed"] = by_family.transform("size").map(concepts_needed).astype(int)
     decided = [decide(_BY_ID[row["id"]], row) for row in table.to_dict("records")]
     table["verdict"], table["note"] = zip(*decided, strict=True)
     return table[CLAIM_COLUMNS]
-
-
-_BY_ID = {claim.id: claim for claim in (*CLAIMS, UNRELATED)}
 
 
 def decide(claim: Claim, row: Mapping[Any, Any]) -> tuple[str, str]:
@@ -246,10 +400,10 @@ def decide(claim: Claim, row: Mapping[Any, Any]) -> tuple[str, str]:
         return UNDECIDED, row["note"]
     # What recovers something moves the other scores the same way from the unlearned model; what
     # recovers nothing does so in each of them.
-    agrees = {
-        name: row[name] <= claim.threshold if claim.at_most else row[name] > 0
+    differing = [
+        name
         for name in OTHER_SCORES
-    }
-    differing = [name for name in OTHER_SCORES if not agrees[name]]
+        if not (row[name] <= claim.threshold if claim.at_most else row[name] > 0)
+    ]
     against = " and ".join(f"{name} ({row[name]:.2f})" for name in differing)
     return (MIXED, f"not confirmed by {against}") if differing else (SUPPORTED, "")

@@ -1,7 +1,7 @@
-"""All files of a kind in one table, and which sweeps are there."""
+"""All files of a kind in one table."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stillknows.analysis.self_patch import TOLERANCE
-from stillknows.analysis.tables import row_groups
 from stillknows.errors import StudyError
 from stillknows.files import atomic_path
 from stillknows.parquet_files import (
@@ -18,71 +17,109 @@ from stillknows.parquet_files import (
     ATTENTION_MAPS,
     CHANGES_SCHEMA,
     CONCEPT_VECTOR,
+    DEPTH_SCHEMA,
+    DONOR_SCHEMA,
     MLP_MAPS,
     SCHEMA_VERSION,
     SWEEP_SCHEMA,
     read_metadata,
     read_table,
+    write_rows,
 )
-
-SWEEP_KEYS = ["model", "method", "concept", "experiment"]
-COVERAGE_COLUMNS = [*SWEEP_KEYS, "status", "reason", "origin", "rows", "null_krs"]
 
 # Metadata that differs between two runs of one job; a collection's bytes do not depend on it.
 PER_RUN = {"wall_seconds", "peak_memory_mib", "peak_gpu_memory_mib"}
 _ROWS_PER_GROUP = 1 << 17
 
-# model/method/concept -> what the column origin says instead of the checkpoint's own.
+# Layers with less fact loss by the reference itself are left out, as published.
+LEAST_FACT_LOSS = 0.05
+COPY_KEYS = ["model", "method", "origin", "concept", "concept_name", "form"]
+
+# model/method/concept -> what the column origin says instead of the checkpoint's own
+# (`Study.origins_apart`).
 Origins = Mapping[str, str]
 NO_ORIGINS: Origins = {}
 
 
 def collect_sweeps(sweeps: Iterable[Path], output: Path, origins: Origins = NO_ORIGINS) -> None:
-    """Write the rows of all sweeps to one parquet file of the same schema.
+    """Write the rows of all sweeps, .../{model}/{method}/{concept}/{experiment}.parquet, to a file.
 
     Sweeps stand in the order of their keys. A row group holds whole sweeps, which `concept_scores`
     relies on. Metadata that all sweeps share is kept under its own key; what differs between them
     is under `sweeps`, as JSON {model/method/concept/experiment: {key: value}}.
 
-    Args:
-        origins: what to put in the column origin, by model/method/concept, where it is not the
-            checkpoint's own (`Study.origins_apart`).
-
     Raises:
-        StudyError: if there is no sweep, or one is unreadable, of another schema, or holds rows
-            of another sweep than its path says.
+        StudyError: if there is no sweep, or one is unreadable or of another schema.
     """
-    by_key = sorted(((*sweep.parts[-4:-1], sweep.stem), sweep) for sweep in sweeps)
-    by_name = {"/".join(key): sweep for key, sweep in by_key}
-    if not by_name:
+    files = {"/".join(key): path for key, path in sorted((_key(path, 4), path) for path in sweeps)}
+    if not files:
         raise StudyError(
             "no sweep to collect: nothing of the selection can be computed; "
             "see the checkpoints table and on_missing_checkpoint"
         )
-    schema = SWEEP_SCHEMA.with_metadata(collected_metadata(by_name, "sweeps"))
-    tables = (_marked(_read_sweep(sweep, key), origins) for key, sweep in by_key)
-    _write_collection(output, tables, schema)
+    _collect(files, output, SWEEP_SCHEMA, "sweeps", origins)
 
 
-def collect_answers(files: Iterable[Path], output: Path, origins: Origins = NO_ORIGINS) -> None:
-    """Write the answers of all unlearned models to one file of the same schema.
+def collect_answers(answers: Iterable[Path], output: Path, origins: Origins = NO_ORIGINS) -> None:
+    """Write the answers of all unlearned models, .../{model}/{method}/{concept}.parquet, to a file.
 
-    Files stand in the order of their paths' model, method and concept, unpatched answers first.
-    Metadata and `reference` as in tables/krs.parquet, with what differs under `files`.
+    As `collect_sweeps`; unpatched answers come first, and what differs in the metadata is under
+    `files`.
+    """
+    files = {"/".join(key): path for key, path in sorted((_key(path, 3), path) for path in answers)}
+    _collect(files, output, ANSWER_SCHEMA, "files", origins)
+
+
+def collect_depth(depths: Iterable[Path], output: Path, reference: str | None) -> None:
+    """Write the depths of all copies, .../{model}/{method}/{concept}.parquet, to one file.
+
+    Args:
+        depths: the donors' files, the reference models' among them.
+        reference: the method of the reference models, beside which the copies' rows are put.
 
     Raises:
-        StudyError: if one is unreadable or of another schema.
+        StudyError: if depth was measured nowhere.
     """
-    by_name = dict(sorted(("/".join((*path.parts[-3:-1], path.stem)), path) for path in files))
-    schema = ANSWER_SCHEMA.with_metadata(collected_metadata(by_name, "files"))
-    tables = (_marked(read_table(path, ANSWER_SCHEMA), origins) for path in by_name.values())
-    _write_collection(output, tables, schema)
+    files = {"/".join(_key(path, 3)): path for path in depths}
+    if not files:
+        raise StudyError(
+            "no depth was measured: it needs a reference model (reference and depth.forms in the "
+            "config) and answer_facts in the concept file (docs/explanation/depth.md)"
+        )
+    tables = pa.concat_tables(read_table(path, DONOR_SCHEMA) for path in files.values())
+    rows = tables.unify_dictionaries().to_pandas().astype(dict.fromkeys(COPY_KEYS, str))
+    is_reference = rows["method"] == reference
+    rows = with_reference(rows[~is_reference], rows[is_reference])
+    write_rows(output, rows, _collected_metadata(files, "files"), DEPTH_SCHEMA)
+
+
+def with_reference(copies: pd.DataFrame, references: pd.DataFrame) -> pd.DataFrame:
+    """Each copy's scores beside the reference's, per question and layer.
+
+    Args:
+        copies, references: rows of depth files; those of a reference are of its model and concept.
+
+    Returns:
+        Rows of DEPTH_SCHEMA. `ratio` is the fact loss by the copy divided by that by the reference,
+        not clipped; null where the latter is at most LEAST_FACT_LOSS.
+    """
+    point = ["model", "concept", "form", "question", "layer"]
+    of_reference = references[[*point, "logprob_patched"]]
+    of_reference = of_reference.rename(columns={"logprob_patched": "logprob_reference"})
+    rows = copies.rename(columns={"logprob_patched": "logprob_copy"})
+    rows = rows.merge(of_reference, on=point, validate="many_to_one")
+    by_reference = rows["logprob_original"] - rows["logprob_reference"]
+    by_copy = rows["logprob_original"] - rows["logprob_copy"]
+    rows["ratio"] = (by_copy / by_reference).where(by_reference > LEAST_FACT_LOSS)
+    columns: list[str] = DEPTH_SCHEMA.names
+    return rows[columns].sort_values([*COPY_KEYS, "question", "layer"], ignore_index=True)
 
 
 def collect_weight_changes(files: Iterable[Path], origins: Origins = NO_ORIGINS) -> pd.DataFrame:
     """The weight changes of all checkpoints, sorted by their keys; attention before MLP."""
-    each = (_marked(read_table(path, CHANGES_SCHEMA), origins) for path in files)
-    tables = pa.concat_tables(each)
+    tables = pa.concat_tables(
+        _with_origin(read_table(path, CHANGES_SCHEMA), origins) for path in files
+    )
     rows: pd.DataFrame = tables.unify_dictionaries().to_pandas()
     order = [*ATTENTION_MAPS, *MLP_MAPS, CONCEPT_VECTOR]
     rows["component"] = pd.Categorical(rows["component"], order)
@@ -95,7 +132,7 @@ def collect_self_patch(files: Iterable[Path]) -> pd.DataFrame:
     """The outcome of each self-patch check, .../{model}/{method}/{concept}.parquet."""
     metadata = {path: read_metadata(path) for path in files}
     rows = [
-        (*path.parts[-3:-1], path.stem, fields["dtype"], float(fields["largest_change"]))
+        (*_key(path, 3), fields["dtype"], float(fields["largest_change"]))
         for path, fields in metadata.items()
     ]
     keys = ["model", "method", "concept"]
@@ -104,25 +141,35 @@ def collect_self_patch(files: Iterable[Path]) -> pd.DataFrame:
     return table.sort_values(keys, ignore_index=True)
 
 
-def collected_metadata(files: Mapping[str, Path], listed_under: str) -> dict[str, str]:
-    """What all files' metadata agree on, and by the file's name what they do not."""
-    left_out = {*PER_RUN, "schema_version", "pandas", "ARROW:schema"}
-    each = {
-        name: {key: value for key, value in read_metadata(path).items() if key not in left_out}
-        for name, path in files.items()
-    }
-    shared = set.intersection(*(set(one.items()) for one in each.values()))
-    own = json.dumps({name: dict(sorted(one.items() - shared)) for name, one in each.items()})
-    return dict(sorted(shared)) | {"schema_version": SCHEMA_VERSION, listed_under: own}
+def _key(path: Path, length: int) -> tuple[str, ...]:
+    """The last parts of a result's path, without its suffix."""
+    return path.with_suffix("").parts[-length:]
 
 
-def _write_collection(output: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
+def _collect(
+    files: Mapping[str, Path], output: Path, schema: pa.Schema, listed_under: str, origins: Origins
+) -> None:
+    """Write the rows of all files to one file of the same schema, in row groups of whole files."""
+    schema = schema.with_metadata(_collected_metadata(files, listed_under))
+    tables = (_with_origin(read_table(path, schema), origins) for path in files.values())
     with atomic_path(output) as partial, pq.ParquetWriter(partial, schema) as writer:
-        for group in _grouped(tables):
+        for group in _row_groups(tables):
             writer.write_table(group.cast(schema), row_group_size=max(group.num_rows, 1))
 
 
-def _marked(table: pa.Table, origins: Origins) -> pa.Table:
+def _collected_metadata(files: Mapping[str, Path], listed_under: str) -> dict[str, str]:
+    """What all files' metadata agree on, and by the file's name what they do not."""
+    left_out = {*PER_RUN, "schema_version", "pandas", "ARROW:schema"}
+    fields = {
+        name: {key: value for key, value in read_metadata(path).items() if key not in left_out}
+        for name, path in files.items()
+    }
+    shared = set.intersection(*(set(metadata.items()) for metadata in fields.values()))
+    own = {name: dict(sorted(metadata.items() - shared)) for name, metadata in fields.items()}
+    return dict(sorted(shared)) | {"schema_version": SCHEMA_VERSION, listed_under: json.dumps(own)}
+
+
+def _with_origin(table: pa.Table, origins: Origins) -> pa.Table:
     """The table of one checkpoint, with the origin that is named for it, if one is."""
     keys = [pc.unique(table[name]).to_pylist() for name in ("model", "method", "concept")]
     origin = origins.get("/".join(names[0] for names in keys)) if table.num_rows else None
@@ -133,51 +180,13 @@ def _marked(table: pa.Table, origins: Origins) -> pa.Table:
     return table.set_column(field, table.schema.field(field), values)
 
 
-def _grouped(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+def _row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """Whole tables put together to about _ROWS_PER_GROUP rows each."""
     group: list[pa.Table] = []
     for table in tables:
         group.append(table.replace_schema_metadata(None))
-        if sum(one.num_rows for one in group) >= _ROWS_PER_GROUP:
+        if sum(part.num_rows for part in group) >= _ROWS_PER_GROUP:
             yield pa.concat_tables(group).unify_dictionaries()
             group = []
     if group:
         yield pa.concat_tables(group).unify_dictionaries()
-
-
-def _read_sweep(sweep: Path, key: Sequence[str]) -> pa.Table:
-    table = read_table(sweep, SWEEP_SCHEMA)
-    for column, expected in zip(SWEEP_KEYS, key, strict=True):
-        values = pc.unique(table[column]).to_pylist()
-        if values != [expected]:
-            raise StudyError(
-                f"{sweep}: column {column} holds {values}, but its path says {expected!r}: "
-                "delete this file and run again"
-            )
-    return table
-
-
-def coverage(table: Path, missing: Iterable[Mapping[str, str]]) -> pd.DataFrame:
-    """One row per selected sweep: how many rows it has and how many without a score, or why none.
-
-    The score is KRS, in noising the noising ratio; a row has one of them at most.
-
-    Args:
-        table: tables/krs.parquet.
-        missing: per sweep that has no result: model, method, concept, experiment, reason, and the
-            origin that its checkpoint would have.
-    """
-    keys = [*SWEEP_KEYS, "origin"]
-    counts = [
-        rows.append_column("valid", pc.is_finite(pc.coalesce(rows["krs"], rows["noising_ratio"])))
-        .group_by(keys, use_threads=False)
-        .aggregate([("valid", "sum"), ([], "count_all")])
-        for rows in row_groups(table, ["krs", "noising_ratio"])
-    ]
-    done = pa.concat_tables(counts).unify_dictionaries().to_pandas()
-    done = done.astype(dict.fromkeys(keys, str)).assign(status="done", rows=done["count_all"])
-    done["null_krs"] = done["rows"] - done["valid_sum"].fillna(0).astype(int)
-    absent = pd.DataFrame(list(missing)).assign(status="missing", rows=0, null_krs=0)
-    parts: list[pd.DataFrame] = [part for part in (done, absent) if len(part)]
-    both = pd.concat(parts, ignore_index=True).reindex(columns=COVERAGE_COLUMNS)
-    return both.sort_values(SWEEP_KEYS, ignore_index=True)

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pandas.api.types import is_numeric_dtype
 
-from stillknows.analysis.collect import PER_RUN, SWEEP_KEYS
+from stillknows.analysis.collect import PER_RUN
+from stillknows.analysis.tables import SWEEP_KEYS
 from stillknows.csv_files import read_csv
 from stillknows.errors import StudyError, any_error_in_one_line, reason_of
 from stillknows.files import sha256_of
@@ -26,6 +27,7 @@ IDENTICAL, WITHIN, DIFFERS = "identical", "within tolerance", "differs"
 ONLY_OLD, ONLY_NEW = "only in OLD", "only in NEW"
 ROW_KEYS = ["window", "layer", "first_layer", "last_layer", "question", "donor", "span"]
 CLAIM_KEYS = ["id", "model", "origin", "method", "window", "span"]
+LISTED = 20  # rows of a section of the printed comparison, at most; the CSV file has all
 MANIFEST = "MANIFEST.sha256"  # in an archive: the sha256 of each of its files
 # A sweep of a 32-layer model on ten questions takes about 70 kB; ten thousand, a third of this.
 MOST_BYTES = 2 << 30
@@ -36,8 +38,9 @@ _TABLE_KEYS += [*ROW_KEYS, "id", "versus", "score", "statistic", "component", "f
 _COLLECTED, _SUFFIXES = "krs.parquet", (".csv", ".parquet")
 # Not results, or what pandas and arrow note for themselves.
 _NOT_PROVENANCE = PER_RUN | {"pandas", "ARROW:schema", "sweeps"}
-_COLUMNS = ["kind", "name", "status", "column", "rows", "only_old", "only_new"]
-_COLUMNS += ["differ", "null_in_one", "largest", "old", "new"]
+_COUNTS = ["rows", "only_old", "only_new", "differ", "null_in_one", "largest"]
+_COLUMNS = ["kind", "name", "status", "column", *_COUNTS, "old", "new"]
+_VERDICT = [f"{name}_{side}" for side in ("old", "new") for name in ("verdict", "value", "n")]
 
 Record = dict[str, Any]
 
@@ -57,9 +60,8 @@ class Comparison(NamedTuple):
     """All that differs between two results folders.
 
     Attributes:
-        differences: what `compare_frames` returns, with kind and name: of each sweep and table,
-            a row per column that differs, or one row; and a row per provenance key and pair of
-            values (rows: in how many sweeps). note is for people.
+        differences: the records of `compare_frames`, with kind and name: of each sweep and table;
+            and a row per provenance key and pair of values (rows: in how many sweeps).
         flips: the claims whose verdict differs: their keys, and all else as ..._old and ..._new.
     """
 
@@ -102,13 +104,14 @@ def _compare_rows(
     old: Sources, new: Sources, keys: list[str], tolerance: float
 ) -> Iterator[Record]:
     for name in sorted(old | new):
-        records: list[Record] = [{"status": ONLY_OLD if name in old else ONLY_NEW}]
-        if name in old and name in new:
-            before, after = _read(name, old[name]), _read(name, new[name])
-            try:
-                records = compare_frames(before, after, keys, tolerance)
-            except (TypeError, ValueError) as error:
-                raise StudyError(f"{name} cannot be compared: {reason_of(error)}") from error
+        if name not in old or name not in new:
+            yield {"name": name, "status": ONLY_OLD if name in old else ONLY_NEW}
+            continue
+        before, after = _read(name, old[name]), _read(name, new[name])
+        try:
+            records = compare_frames(before, after, keys, tolerance)
+        except (TypeError, ValueError) as error:
+            raise StudyError(f"{name} cannot be compared: {reason_of(error)}") from error
         yield from ({"name": name, **record} for record in records)
 
 
@@ -171,8 +174,7 @@ def compare_frames(
         a record per column that differs, or one if none does. In all of them: status, and how many
         rows are in both, only_old and only_new. Of a column: differ (rows that differ by more than
         the tolerance or are null on one side), null_in_one, largest (|NEW - OLD| of numbers), and
-        the keys and values, old and new, of the row that has it, or else of the first row that
-        differs. Of a column that is in one only: note, which one.
+        the keys and values of the row that has it.
     """
     shared = [name for name in old.columns if name in new.columns]
     keys = [name for name in possible_keys if name in shared]
@@ -223,11 +225,7 @@ def _column(both: pd.DataFrame, name: str, keys: list[str], tolerance: float) ->
 
 
 def _sweeps(folder: Path, shown: Path) -> Sources:
-    """The sweeps of a results folder: in files of their own, or else in tables/krs.parquet.
-
-    Args:
-        shown: what messages call the folder.
-    """
+    """The sweeps of a results folder: in files of their own, or else in tables/krs.parquet."""
     collected = folder / "tables" / _COLLECTED
     if files := sorted((folder / "krs").glob("*/*/*/*.parquet")):
         return {"/".join((*path.parts[-4:-1], path.stem)): Source(path) for path in files}
@@ -344,3 +342,59 @@ def _unpack(path: Path, folder: Path) -> None:
                 f"{path}: {name} does not have the sha256 that {MANIFEST} gives: it was changed "
                 "after the archive was made; get the archive again"
             )
+
+
+# What is printed.
+
+
+def as_text(comparison: Comparison, old: str, new: str, tolerance: float) -> str:
+    """The whole comparison, in aligned columns."""
+    exact = f"|NEW - OLD| up to {tolerance:g} counts as equal" if tolerance else "exact values"
+    sweeps, tables, provenance = (
+        comparison.differences[comparison.differences["kind"] == kind]
+        for kind in ("sweep", "table", "provenance")
+    )
+    statuses = sweeps.drop_duplicates("name")["status"].value_counts()
+    differing = sweeps[sweeps["status"] != IDENTICAL].sort_values(
+        "largest", ascending=False, kind="stable"
+    )
+    sections = {
+        "Sweeps": statuses.rename_axis("status").reset_index(name="sweeps"),
+        "Largest differences of the sweeps in both": _by_column(differing),
+        "Sweeps that differ": differing[["name", "status", "column", *_COUNTS]],
+        "Provenance of the sweeps in both": provenance[["name", "rows", "old", "new"]],
+        "Tables": tables[["name", "status", "column", *_COUNTS, "note"]],
+        "Verdicts that differ": comparison.flips.reindex(columns=[*CLAIM_KEYS, *_VERDICT]),
+    }
+    texts = [f"{title}\n{_aligned(rows)}" for title, rows in sections.items() if len(rows)]
+    ending = "equal" if comparison.is_equal else "not equal"
+    return "\n\n".join([f"OLD  {old}\nNEW  {new}\n{exact}", *texts, ending])
+
+
+def _aligned(rows: pd.DataFrame) -> str:
+    """Texts to the left, at most LISTED rows, and how many there are beside them."""
+    titles = pd.DataFrame([rows.columns.str.replace("_", " ")], columns=rows.columns)
+    texts = pd.concat([titles, rows.head(LISTED)]).map(_value)
+    padded = texts.apply(lambda column: column.str.ljust(column.str.len().max()))
+    lines = ["  ".join(["", *row]).rstrip() for row in padded.to_numpy()]
+    if len(rows) > LISTED:
+        lines.append(f"  ... and {len(rows) - LISTED} more: --csv FILE has all")
+    return "\n".join(lines)
+
+
+def _by_column(sweeps: pd.DataFrame) -> pd.DataFrame:
+    """Per column: in how many sweeps and rows it differs, and where most.
+
+    Args:
+        sweeps: the largest differences first.
+    """
+    columns = sweeps[sweeps["differ"].notna()].groupby("column", sort=False)
+    sums = columns[["differ", "null_in_one"]].sum().assign(sweeps=columns.size())
+    where = sweeps.reindex(columns=["column", "largest", "old", "new", "name", *ROW_KEYS])
+    return sums.merge(where.drop_duplicates("column"), on="column")
+
+
+def _value(value: Any) -> str:
+    if pd.isna(value):
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

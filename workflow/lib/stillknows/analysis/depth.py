@@ -1,6 +1,14 @@
-"""tables/depth.csv: how much the facts lose to an unlearned model, beside its reference model."""
+"""Depth: how much the facts lose to an unlearned model, beside its reference model.
+
+The *fact loss* by a donor after a layer is how many nats per token a fact loses when the donor's
+residual stream is patched into the original there. The fact loss by the copy is compared with that
+by a reference model, which never learned the concept: a ratio of 0 says that the fact is untouched
+in the copy up to that layer, 1 that it is as absent as in the reference. UDS, the unlearning depth
+score (arXiv 2605.24614), is a mean of ratios over layers.
+"""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,26 +21,87 @@ from stillknows.analysis.bootstrap import (
     Statistic,
     estimate,
     mean_and_interval,
-    too_few,
 )
-from stillknows.analysis.curve_statistics import in_thirds
-from stillknows.analysis.outcomes import FACTS_SURVIVE, LESS, MORE, NO_REFERENCE, outcomes_of_means
-from stillknows.analysis.uds import LEAST_FACT_LOSS, surviving_facts, uds
+from stillknows.analysis.collect import COPY_KEYS, LEAST_FACT_LOSS
+from stillknows.analysis.comparisons import (
+    FACTS_SURVIVE,
+    LESS,
+    MORE,
+    NO_REFERENCE,
+    outcomes_of_means,
+)
+from stillknows.analysis.statistics import window_group
+from stillknows.csv_files import no_such_row
+from stillknows.parquet_files import DEPTH_SCHEMA, read_table
 
-_COPY = ["model", "origin", "method"]
-_METHOD = [*_COPY, "form"]
-_NUMBERS = ("uds", "copy", "reference", "difference", "ratio")
+# A fact survives in a copy if its UDS is at most this: it loses at most half of what it loses with
+# the reference model. Exploratory: chosen after results were seen (docs/explanation/depth.md).
+SURVIVES_UP_TO = 0.5
+# Over which layers fact losses are averaged: one layer, the lower two thirds, or all.
+ONE, LOWER_AND_MIDDLE, ALL = "one", "lower_and_middle", "all"
+CONCEPT, QUESTION = "concept", "question"
+
+_MODEL = ["model", "origin", "method"]
 SUMMARY_COLUMNS = [
-    *(*_METHOD, "layers", "first_layer", "last_layer"),
-    *(name + end for name in _NUMBERS for end in ("", "_low", "_high")),
+    *(*_MODEL, "form", "layers", "first_layer", "last_layer"),
+    *(
+        name + end
+        for name in ("uds", "copy", "reference", "difference", "ratio")
+        for end in ("", "_low", "_high")
+    ),
     *("n", "unit"),
     *("facts_tested", "facts_surviving", "surviving_share_low", "surviving_share_high"),
     *("surviving_questions", "outcome", "note"),
 ]
-_WHOLE = ["first_layer", "last_layer", "facts_tested", "facts_surviving"]
-# Over which layers fact losses are averaged: one layer, the lower two thirds, or all.
-ONE, LOWER_AND_MIDDLE, ALL = "one", "lower_and_middle", "all"
-CONCEPT, QUESTION = "concept", "question"
+_WHOLE_NUMBERS = ["first_layer", "last_layer", "facts_tested", "facts_surviving"]
+
+
+# tables/depth.parquet and tables/uds.csv.
+
+
+def read_depth(path: Path, **only: str) -> pd.DataFrame:
+    """The rows of tables/depth.parquet with the given values; a StudyError if there are none."""
+    rows: pd.DataFrame = read_table(path, DEPTH_SCHEMA).to_pandas()
+    for column, value in only.items():
+        rows = rows[rows[column] == value]
+    if rows.empty:
+        raise no_such_row(path, only)
+    return rows.astype(dict.fromkeys(COPY_KEYS, str))
+
+
+def uds(depth: pd.DataFrame) -> pd.DataFrame:
+    """UDS of each question, and their mean per model, method, concept and form.
+
+    Per question: the mean over layers of the ratio, clipped to 0..1 and weighted by the fact loss
+    by the reference. It is null where no layer has a ratio; such a question is not in the mean.
+
+    Args:
+        depth: rows of DEPTH_SCHEMA.
+
+    Returns:
+        model, method, origin, concept, concept_name, form, question, uds; `question` is null in the
+        rows of means.
+    """
+    keys = [*COPY_KEYS, "question"]
+    weight = depth["logprob_original"] - depth["logprob_reference"]
+    counted = depth.assign(weight=weight, weighted=weight * depth["ratio"].clip(0, 1))
+    counted = counted.dropna(subset="ratio")
+    sums = counted.groupby(keys, observed=True)[["weighted", "weight"]].sum()
+    questions = depth[keys].drop_duplicates().set_index(keys)
+    questions["uds"] = sums["weighted"] / sums["weight"]
+    means = questions.groupby(level=COPY_KEYS, observed=True)["uds"].mean()
+    rows = pd.concat([means.reset_index(), questions.reset_index()], ignore_index=True)
+    rows = rows.astype({"question": "Int64"})[[*keys, "uds"]]
+    return rows.sort_values(keys, ignore_index=True, na_position="first")
+
+
+def surviving_facts(scores: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `uds` of single questions that have a UDS, and whether their fact `survives`."""
+    facts = scores.dropna(subset=["question", "uds"])
+    return facts.assign(survives=facts["uds"] <= SURVIVES_UP_TO)
+
+
+# tables/depth.csv.
 
 
 def depth_summary(
@@ -48,86 +117,107 @@ def depth_summary(
 
     UDS, surviving facts and the outcome stand in the rows of all layers only. A mean cannot say
     that all facts are gone, because facts that lose more than with the reference cancel those that
-    are intact. So facts are decided singly first (`analysis.uds.surviving_facts`). Only if none
-    survives does the outcome follow from the difference; not from UDS, which is clipped at 1 and so
-    is below 1 for models that never knew the facts too.
+    are intact. So facts are decided singly first (`surviving_facts`). Only if none survives does
+    the outcome follow from the difference; not from UDS, which is clipped at 1 and so is below 1
+    for models that never knew the facts too.
 
     Args:
         depth: rows of tables/depth.parquet.
         without_reference: model, origin and method of copies that have no reference model.
-        seed: of the bootstrap.
 
     Returns:
         SUMMARY_COLUMNS, a row per model, origin, method, form and group of layers: each layer
-        (ONE), LOWER_AND_MIDDLE and ALL. `outcome`: FACTS_SURVIVE if at least one does; else LESS,
-        MORE or NOT_DISTINGUISHABLE, by the interval of the difference; NOT_TESTED without an
-        interval or a ratio; and NO_REFERENCE in the one row of a copy without a reference model.
-        `note` says why an interval is missing.
+        (ONE), LOWER_AND_MIDDLE and ALL. A copy without a reference model has one row, of
+        NO_REFERENCE.
     """
-    groups = depth.groupby(_METHOD, observed=True, sort=True)
+    keys = [*_MODEL, "form"]
+    groups = depth.groupby(keys, observed=True, sort=True)
     parts = [
-        _of_method(rows, seed).assign(**dict(zip(_METHOD, map(str, key), strict=True)))
+        _summary(rows, seed).assign(**dict(zip(keys, map(str, key), strict=True)))
         for key, rows in groups
     ]
     measured = {key[:-1] for key, _ in groups}
-    names = {tuple(copy[column] for column in _COPY) for copy in without_reference}
-    absent = pd.DataFrame(sorted(names - measured), columns=_COPY)
-    absent = absent.assign(form="", layers=ALL, n=0, unit="", outcome=NO_REFERENCE, note="")
-    table = pd.concat([*parts, *([] if absent.empty else [absent])], ignore_index=True)
-    table = table.reindex(columns=SUMMARY_COLUMNS)
+    names = {tuple(copy[column] for column in _MODEL) for copy in without_reference}
+    if absent := sorted(names - measured):
+        lone = pd.DataFrame(absent, columns=_MODEL)
+        lone = lone.assign(form="", layers=ALL, n=0, unit="", outcome=NO_REFERENCE, note="")
+        parts.append(lone)
+    table = pd.concat(parts, ignore_index=True).reindex(columns=SUMMARY_COLUMNS)
     table = table.fillna({"surviving_questions": "", "outcome": ""})
-    return table.astype(dict.fromkeys(_WHOLE, "Int64"))
+    return table.astype(dict.fromkeys(_WHOLE_NUMBERS, "Int64"))
 
 
-def _of_method(depth: pd.DataFrame, seed: int) -> pd.DataFrame:
+def _summary(depth: pd.DataFrame, seed: int) -> pd.DataFrame:
     """The rows of one model, origin, method and form."""
     unit = CONCEPT if depth["concept"].nunique() > 1 else QUESTION
-    losses, scores = _fact_losses(depth, unit), uds(depth)
-    groups = _groups_of_layers(losses["copy"].columns.to_numpy())
+    losses = depth.assign(
+        copy=depth["logprob_original"] - depth["logprob_copy"],
+        reference=depth["logprob_original"] - depth["logprob_reference"],
+    ).dropna(subset=["copy", "reference"])
+    by_unit = losses.pivot_table(
+        index=unit, columns="layer", values=["copy", "reference"], observed=True
+    )
+    layers = by_unit["copy"].columns.to_numpy()
+    is_lower = window_group(
+        pd.DataFrame({"layer": layers, "last_layer": layers}), "early and middle"
+    )
+    groups = [(ONE, layers == layer) for layer in layers]
+    groups += [(LOWER_AND_MIDDLE, is_lower), (ALL, np.full(len(layers), True))]
+    rows = [(name, layers[used][0], layers[used][-1]) for name, used in groups]
+    table = pd.DataFrame(rows, columns=["layers", "first_layer", "last_layer"])
+    # (1, units, groups of layers)
     copy, reference = (
-        _means_of(losses[name].to_numpy(float)[None], groups["chosen"])
+        np.stack(
+            [by_unit[name].to_numpy(float)[None, :, used].mean(axis=-1) for _, used in groups],
+            axis=-1,
+        )
         for name in ("copy", "reference")
     )
-    points = range(len(groups))
+    last, scores = len(groups) - 1, uds(depth)
+    of_units = scores.loc[scores["question"].isna() == (unit == CONCEPT), "uds"]
+    mean_uds = mean_and_interval(of_units.to_numpy(float)[None, :, None], seed)
     numbers = {
-        "uds": _mean_uds(scores, unit, seed).set_axis([points[-1]]).reindex(points),
-        **{
-            name: pd.DataFrame(mean_and_interval(values, seed))
-            for name, values in [
-                ("copy", copy),
-                ("reference", reference),
-                ("difference", reference - copy),
-            ]
-        },
+        "uds": pd.DataFrame(mean_uds, index=[last]),
+        "copy": pd.DataFrame(mean_and_interval(copy, seed)),
+        "reference": pd.DataFrame(mean_and_interval(reference, seed)),
+        "difference": pd.DataFrame(mean_and_interval(reference - copy, seed)),
         "ratio": pd.DataFrame(
-            vars(estimate(_ratio, copy[..., [point]], reference[..., [point]], seed=seed))
-            for point in points
+            vars(estimate(_ratio, copy[..., [group]], reference[..., [group]], seed=seed))
+            for group in range(len(groups))
         ),
     }
-    table = groups.drop(columns="chosen").assign(n=numbers["difference"]["n"], unit=unit)
     for name, number in numbers.items():
         ends = {"value": name, "low": f"{name}_low", "high": f"{name}_high"}
         table = table.join(number[list(ends)].rename(columns=ends))
-    facts = _surviving(scores)
+    table = table.assign(n=numbers["difference"]["n"], unit=unit)
+    facts = _survival(scores)
     low = table["difference_low"].where(table["ratio"].notna())
     of_means = outcomes_of_means(low, table["difference_high"], LESS, MORE)
     facts["outcome"] = FACTS_SURVIVE if facts["facts_surviving"] else of_means[-1]
     table["note"] = [_note(row) for row in table.to_dict("records")]
-    return table.join(pd.DataFrame(facts, index=[points[-1]]))
+    return table.join(pd.DataFrame(facts, index=[last]))
 
 
-def _surviving(scores: pd.DataFrame) -> dict[str, Any]:
+def _ratio(*_: Array) -> Statistic:
+    """How the ratio of two mean fact losses is taken, (draws, 1) each."""
+
+    def ratio(copy: Array, reference: Array) -> Array:
+        is_large = reference[:, 0] > LEAST_FACT_LOSS
+        return np.where(is_large, copy[:, 0] / np.where(is_large, reference[:, 0], 1.0), np.nan)
+
+    return ratio
+
+
+def _survival(scores: pd.DataFrame) -> dict[str, Any]:
     """How many facts survive, of how many with a UDS; which; and the interval of their share.
 
     The interval is exact (Clopper-Pearson): it is that of the share among questions like these.
-
-    Args:
-        scores: what `uds` returns of one model, origin, method and form.
     """
     facts = surviving_facts(scores)
     tested, surviving = len(facts), facts[facts["survives"]]
     share = binomtest(len(surviving), tested).proportion_ci(method="exact") if tested else None
-    questions = surviving.groupby("concept")["question"].agg(lambda one: ", ".join(map(str, one)))
+    by_concept = surviving.groupby("concept")["question"]
+    questions = by_concept.agg(lambda numbers: ", ".join(map(str, numbers)))
     return {
         "facts_tested": tested,
         "facts_surviving": len(surviving),
@@ -137,57 +227,14 @@ def _surviving(scores: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _fact_losses(depth: pd.DataFrame, unit: str) -> pd.DataFrame:
-    """Mean fact losses by unit; columns: (copy | reference, layer)."""
-    losses = depth.assign(
-        copy=depth["logprob_original"] - depth["logprob_copy"],
-        reference=depth["logprob_original"] - depth["logprob_reference"],
-    ).dropna(subset=["copy", "reference"])
-    return losses.pivot_table(
-        index=unit, columns="layer", values=["copy", "reference"], observed=True
-    )
-
-
-def _groups_of_layers(layers: np.ndarray[Any, Any]) -> pd.DataFrame:
-    """The groups of layers, with their ends, and in `chosen` which of the layers they hold."""
-    windows = pd.DataFrame({"layer": layers, "last_layer": layers})
-    groups = [(ONE, layers == layer) for layer in layers]
-    groups += [(LOWER_AND_MIDDLE, in_thirds("early", "middle")(windows))]
-    groups += [(ALL, np.full(len(layers), True))]
-    rows = [(name, layers[chosen][0], layers[chosen][-1], chosen) for name, chosen in groups]
-    return pd.DataFrame(rows, columns=["layers", "first_layer", "last_layer", "chosen"])
-
-
-def _means_of(values: Array, groups: Iterable[Any]) -> Array:
-    """Each unit's mean over groups of layers: (1, units, layers) -> (1, units, groups)."""
-    return np.stack([values[..., chosen].mean(axis=-1) for chosen in groups], axis=-1)
-
-
-def _ratio(*_: Array) -> Statistic:
-    """How the ratio of two mean fact losses is taken, (draws, 1) each; it needs no other number."""
-
-    def ratio(copy: Array, reference: Array) -> Array:
-        is_large = reference[:, 0] > LEAST_FACT_LOSS
-        return np.where(is_large, copy[:, 0] / np.where(is_large, reference[:, 0], 1.0), np.nan)
-
-    return ratio
-
-
-def _mean_uds(scores: pd.DataFrame, unit: str, seed: int) -> pd.DataFrame:
-    """UDS over the units, with its interval: one row."""
-    of_unit = scores[scores["question"].isna() == (unit == CONCEPT)]
-    values = of_unit["uds"].to_numpy(float)[None, :, None]
-    return pd.DataFrame(mean_and_interval(values, seed))
-
-
 def _note(row: Mapping[Any, Any]) -> str:
-    """What a reader must know of a row: that it is exploratory, and why it has no interval."""
-    is_small = not row["reference"] > LEAST_FACT_LOSS
-    notes = [
-        "exploratory" if row["layers"] == LOWER_AND_MIDDLE else "",
-        too_few(row["n"], row["unit"]) if row["n"] < MIN_CONCEPTS else "",
-        f"fact loss by the reference model is at most {LEAST_FACT_LOSS} nats per token"
-        if is_small
-        else "",
-    ]
-    return "; ".join(filter(None, notes))
+    """That a row is exploratory, and why it has no interval."""
+    notes = ["exploratory"] if row["layers"] == LOWER_AND_MIDDLE else []
+    if row["n"] < MIN_CONCEPTS:
+        units = row["unit"] + ("" if row["n"] == 1 else "s")
+        notes.append(f"{row['n']} {units}: an interval needs {MIN_CONCEPTS}")
+    if not row["reference"] > LEAST_FACT_LOSS:
+        notes.append(
+            f"fact loss by the reference model is at most {LEAST_FACT_LOSS} nats per token"
+        )
+    return "; ".join(notes)

@@ -15,15 +15,15 @@ from pydantic import Field, TypeAdapter, ValidationError
 from stillknows.errors import StudyError
 from stillknows.files import read_users_json
 from stillknows.parquet_files import ANSWER_SCHEMA, read_table
+from stillknows.terms import TARGET
 from stillknows.texts.fact_matching import mentions_fact
 
 Facts = dict[str, dict[str, Annotated[list[str], Field(min_length=1)]]]
 """Concept id -> question -> the strings of which one must be in the answer."""
-_FACTS = TypeAdapter(Facts)
 
-_PATCHED_LAYERS = ["first_layer", "last_layer"]
+_LAYERS = ["first_layer", "last_layer"]
 _NAMES = ["model", "method", "origin", "concept", "experiment"]
-FACT_COLUMNS = [*_NAMES, *_PATCHED_LAYERS, "questions", "original", "kept"]
+FACT_COLUMNS = [*_NAMES, *_LAYERS, "questions", "original", "kept"]
 
 
 def read_facts(path: Path) -> Facts:
@@ -33,7 +33,7 @@ def read_facts(path: Path) -> Facts:
         StudyError: if it cannot be read or has another form.
     """
     try:
-        return _FACTS.validate_python(read_users_json(path))
+        return TypeAdapter(Facts).validate_python(read_users_json(path))
     except ValidationError as error:
         raise StudyError(
             f"facts file {path} must be a JSON object of concepts, each an object of its "
@@ -43,7 +43,7 @@ def read_facts(path: Path) -> Facts:
 
 
 def contains(answer: str, accepted: Sequence[str]) -> bool:
-    """Whether an answer contains one of the facts (inputs.fact_matching)."""
+    """Whether an answer contains one of the facts (texts.fact_matching)."""
     return any(mentions_fact(answer, fact) for fact in accepted)
 
 
@@ -61,32 +61,28 @@ def facts_kept(answers: pd.DataFrame, facts: Facts) -> pd.DataFrame:
     Raises:
         StudyError: if a question of the facts file is not the one that was asked.
     """
-    asked = answers[(answers["set"] == "target") & answers["concept"].isin(list(facts))]
-    asked = asked.astype(dict.fromkeys(_NAMES, object) | dict.fromkeys(_PATCHED_LAYERS, "Int64"))
-    questions = asked[["concept", "question", "prompt"]].itertuples(index=False)
-    accepted = [_accepted(facts, *question) for question in questions]
-    rows = asked.assign(
-        original=list(map(contains, asked["answer_original"], accepted)),
-        kept=list(map(contains, asked["answer"], accepted)),
+    rows = answers[(answers["set"] == TARGET) & answers["concept"].isin(list(facts))]
+    rows = rows.astype(dict.fromkeys(_NAMES, object) | dict.fromkeys(_LAYERS, "Int64"))
+    accepted = []
+    for concept, number, prompt in rows[["concept", "question", "prompt"]].itertuples(index=False):
+        question, strings = dict(enumerate(facts[concept].items())).get(number, ("", []))
+        if not question or question not in prompt:
+            raise StudyError(
+                f"question {number} (from 0) of {concept} in the facts file is not the one that "
+                "was asked; list the concept's questions as in the concept file"
+            )
+        accepted.append(strings)
+    rows = rows.assign(
+        original=list(map(contains, rows["answer_original"], accepted)),
+        kept=list(map(contains, rows["answer"], accepted)),
     )
-    grouped = rows.groupby([*_NAMES, *_PATCHED_LAYERS], dropna=False, sort=True)
-    counted: pd.DataFrame = grouped.agg(
+    counts: pd.DataFrame = rows.groupby([*_NAMES, *_LAYERS], dropna=False, sort=True).agg(
         questions=("kept", "size"), original=("original", "sum"), kept=("kept", "sum")
-    ).reset_index()
-    return counted
+    )
+    return counts.reset_index()
 
 
-def _accepted(facts: Facts, concept: str, number: int, prompt: str) -> list[str]:
-    question, accepted = dict(enumerate(facts[concept].items())).get(number, ("", []))
-    if not question or question not in prompt:
-        raise StudyError(
-            f"question {number} (from 0) of {concept} in the facts file is not the one that was "
-            "asked; list the concept's questions as in the concept file"
-        )
-    return accepted
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m stillknows.analysis.facts", description=__doc__
@@ -95,11 +91,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "facts", type=Path, metavar="FACTS", help="a facts file (pretrained/facts.json)"
     )
-    chosen = parser.parse_args(arguments)
+    arguments = parser.parse_args()
     try:
-        path = chosen.results / "tables" / "answers.parquet"
+        path = arguments.results / "tables" / "answers.parquet"
         answers = read_table(path, ANSWER_SCHEMA).to_pandas()
-        facts_kept(answers, read_facts(chosen.facts)).to_csv(sys.stdout, index=False)
+        facts_kept(answers, read_facts(arguments.facts)).to_csv(sys.stdout, index=False)
     except StudyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,6 +1,7 @@
 """What jobs asked for and what they used, from Snakemake's benchmarks and Slurm's accounts."""
 
 import ast
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,7 @@ from stillknows.parquet_files import read_metadata
 # Memory in MB, times in minutes; null: not known. `used` is of the last successful run of a job.
 # job: its wildcards, as in its benchmark's path.
 _MEMORY_AND_TIME = [
-    "wanted_mem_mb",
-    "used_mem_mb",
-    "used_gpu_mem_mb",
-    "wanted_minutes",
-    "used_minutes",
+    *("wanted_mem_mb", "used_mem_mb", "used_gpu_mem_mb", "wanted_minutes", "used_minutes")
 ]
 RESOURCE_COLUMNS = ["rule", "job", *_MEMORY_AND_TIME, "threads", "mean_cores", "slurm_job"]
 # Rule -> the folder of its results, whose metadata have the peak memory of the GPU. A training
@@ -48,7 +45,10 @@ def resource_table(results: Path, efficiency: Path) -> pd.DataFrame:
     rows = [_row(results, path) for path in sorted(folder.rglob("*.tsv"))]
     if not rows:
         raise StudyError(f"{folder} has no benchmark: run the study first")
-    table = pd.DataFrame(rows).astype({"wanted_mem_mb": float})
+    table = pd.DataFrame(rows)
+    numbers = table.columns[2:]
+    table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce").astype(float)
+    table = table.round({"used_gpu_mem_mb": 0, "used_minutes": 2, "mean_cores": 2})
     name = "rule_" + table["rule"] + "_wildcards_" + table["job"].str.replace("/", "_")
     slurm = _last_in_slurm(efficiency).reindex(name).set_index(table.index)
     used, wanted = ((slurm[column] * _MIB).round() for column in ("MaxRSS_MB", "RequestedMem_MB"))
@@ -67,39 +67,31 @@ def by_rule(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _row(results: Path, path: Path) -> dict[str, Any]:
-    """What one benchmark says, and the job's result of the GPU's memory."""
+    """What one benchmark says, and what the job's results say of the GPU's memory."""
     rule, _, job = str(path.relative_to(results / "benchmarks").with_suffix("")).partition("/")
-    peak = None
-    if rule in _RESULTS:
-        # A job has written one file, or all in a folder.
-        written = results / _RESULTS[rule] / job
-        files = [written.with_name(f"{written.name}.parquet"), *written.glob("*.parquet")]
-        peaks = [read_metadata(file).get("peak_gpu_memory_mib") for file in files if file.exists()]
-        peak = max((float(one) for one in peaks if one), default=None)
+    # A job has written one file, or all in a folder.
+    written = results / _RESULTS.get(rule, "none") / job
+    files = [written.with_name(f"{written.name}.parquet"), *written.glob("*.parquet")]
+    peaks = [read_metadata(file).get("peak_gpu_memory_mib") for file in files if file.exists()]
+    peak = max((float(peak) for peak in peaks if peak), default=math.nan)
     try:
         (benchmark,) = pd.read_csv(path, sep="\t", na_values=["-"]).to_dict("records")
         # Only with --benchmark-extended, as in the profiles.
         wanted = ast.literal_eval(str(benchmark.get("resources", "{}")))
-        seconds = float(benchmark["s"])
-        return {
-            "rule": rule,
-            "job": job,
-            "wanted_mem_mb": _number(wanted.get("mem_mb")),
+        numbers = {
+            "wanted_mem_mb": wanted.get("mem_mb"),
             "used_mem_mb": round(float(benchmark["max_rss"]) * _MIB),
-            "used_gpu_mem_mb": None if peak is None else round(peak * _MIB),
-            "wanted_minutes": _number(wanted.get("runtime")),
-            "used_minutes": round(seconds / 60, 2),
-            "threads": _number(benchmark.get("threads")),
-            "mean_cores": round(float(benchmark["cpu_time"]) / max(seconds, 1e-9), 2),
+            "used_gpu_mem_mb": peak * _MIB,
+            "wanted_minutes": wanted.get("runtime"),
+            "used_minutes": float(benchmark["s"]) / 60,
+            "threads": benchmark.get("threads"),
+            "mean_cores": float(benchmark["cpu_time"]) / max(float(benchmark["s"]), 1e-9),
         }
     except (ValueError, KeyError) as error:
         raise StudyError(
             f"{path} is not a benchmark of one run: delete it and run again"
         ) from error
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not pd.isna(value) else None
+    return {"rule": rule, "job": job} | numbers
 
 
 def _last_in_slurm(folder: Path) -> pd.DataFrame:

@@ -4,7 +4,6 @@ krs is the paper's, a question at a time. The others compare means, and stand be
 looks at something else of the same logits (docs/explanation/scores.md).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +24,6 @@ class Measure:
 
     @property
     def columns(self) -> list[str]:
-        """The columns that it is made of."""
         columns = (self.patched, self.unlearned, self.original)
         return [name for name in columns if isinstance(name, str)]
 
@@ -61,31 +59,3 @@ OTHERS = [name for name in MEASURES if name != KRS_OF_MEANS]
 EVERY_SCORE = [*SCORES, *OTHERS]
 # The mean of the questions' own scores, as the sweeps have them; the others are of mean losses.
 PER_QUESTION = (KRS, NOISING_RATIO)
-
-
-def columns_of(names: Sequence[str]) -> list[str]:
-    """The columns of the sweeps that these scores are made of."""
-    parts = [
-        column for name in names if name not in PER_QUESTION for column in MEASURES[name].columns
-    ]
-    return list(dict.fromkeys([*PER_QUESTION, *parts]))
-
-
-def of_concept(name: str, means: pd.DataFrame) -> pd.DataFrame:
-    """One score of each concept, from the means over its questions.
-
-    Args:
-        means: one row per concept and point; the columns of `columns_of` as means over questions,
-            krs_count and noising_ratio_count (questions whose score is a finite number), and
-            count_all.
-
-    Returns:
-        value (null if there is none), questions (how many are in it) and null (how many are not).
-    """
-    every = means["count_all"]
-    if name in PER_QUESTION:  # leaves out single questions; a ratio of means takes all or none
-        value, questions = means[name], means[f"{name}_count"]
-    else:
-        value = MEASURES[name].recovered(means)
-        questions = every.where(value.notna(), 0)
-    return pd.DataFrame({"value": value, "questions": questions, "null": every - questions})

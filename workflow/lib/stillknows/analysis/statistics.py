@@ -1,13 +1,22 @@
-"""tables/statistics.csv: what the curves say, and how they differ, with intervals."""
+"""tables/statistics.csv: what the curves say, and how they differ, with intervals.
 
-from collections.abc import Iterator
+A reading is given the windows (`curve_groups.CurveGroup.windows`) and the mean curve of all
+concepts, (layers,), and returns how the number is taken of that curve and of every resample,
+(draws, layers) -> (draws,). The highest point is chosen once, on the mean curve, and all resamples
+are read at its layer: chosen again in each resample, the maximum of many layers would be
+optimistic, and its interval could lie wholly above its value.
+"""
+
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import combinations
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from stillknows.analysis.bootstrap import estimate, mean_and_interval
+from stillknows.analysis.bootstrap import Array, Statistic, estimate, mean_and_interval
 from stillknows.analysis.curve_groups import (
     ALL_METHODS,
     DONOR,
@@ -15,74 +24,194 @@ from stillknows.analysis.curve_groups import (
     CurveGroup,
     curve_groups,
 )
-from stillknows.analysis.curve_statistics import (
-    Reading,
-    difference_of_peaks,
-    final_layer_advantage,
-    final_layer_share,
-    final_window,
-    highest,
-    layers_that_give,
-    peak,
-    peak_layer,
-    rank_correlation,
-    with_last_layer,
-    without_last_layer,
-)
 from stillknows.engine.windows import PREFIX, SUFFIX
+
+Mask = npt.NDArray[np.bool_]
+Reading = Callable[..., Statistic]  # (windows, mean curve ...) -> statistic
 
 _KEYS = [*GROUP_COLUMNS, "method", "experiment", "statistic", "versus", "layer"]
 STATISTIC_COLUMNS = [*_KEYS, "value", "low", "high", "n"]
+_LEAST_POINTS = 3  # any two points are perfectly monotone
 
-_OF_ALL: dict[str, Reading] = {
+
+def window_group(windows: pd.DataFrame, group: str) -> Mask:
+    """Which windows are in a group: all, some thirds of the model, or by the last layer.
+
+    A window is in the third that it is drawn in. topmost: the window at the last layer, which is
+    centred there, it alone, or, of prefixes, all layers.
+    """
+    layer, layers = windows["layer"].to_numpy(), int(windows["last_layer"].max()) + 1
+    third = layer * 3 // layers
+    with_last: Mask = (windows["last_layer"] == layers - 1).to_numpy(bool)
+    groups: dict[str, Mask] = {
+        "all": np.ones(len(windows), bool),
+        "early": third == 0,
+        "early and middle": third < 2,
+        "middle and late": third > 0,
+        "late": third == 2,
+        "topmost": layer == layer.max(),
+        "with last layer": with_last,
+        "without last layer": ~with_last,
+    }
+    return groups[group]
+
+
+# Readings.
+
+
+def highest(group: str | None = None) -> Reading:
+    """The value at the highest point of the curve, or of a group of its windows."""
+
+    def reading(windows: pd.DataFrame, mean: Array) -> Statistic:
+        eligible = np.isfinite(mean)
+        if group is not None:
+            eligible &= window_group(windows, group)
+        if not eligible.any():
+            return lambda curve: np.full(len(curve), np.nan)
+        index = int(np.where(eligible, mean, -np.inf).argmax())
+        return lambda curve: curve[:, index]
+
+    return reading
+
+
+peak = highest()
+
+
+def final_layer_lead(windows: pd.DataFrame, mean: Array) -> Statistic:
+    """The highest point of windows that cover the last layer, less that of all others.
+
+    Not of suffixes, which all cover the last layer.
+    """
+    covering = highest("with last layer")(windows, mean)
+    rest = highest("without last layer")(windows, mean)
+    return lambda curve: covering(curve) - rest(curve)
+
+
+def difference_of_peaks(windows: pd.DataFrame, left: Array, right: Array) -> Statistic:
+    """The highest point of one curve, less that of another, wherever each lies."""
+    left_peak, right_peak = peak(windows, left), peak(windows, right)
+    return lambda one, two: left_peak(one) - right_peak(two)
+
+
+def peak_layer(windows: pd.DataFrame, mean: Array) -> Statistic:
+    """The layer of each resample's highest point, the lower one of two equals."""
+
+    def layer(curve: Array) -> Array:
+        finite = np.isfinite(curve)
+        index = np.where(finite, curve, -np.inf).argmax(axis=1)
+        return np.where(finite.any(axis=1), windows["layer"].to_numpy()[index], np.nan)
+
+    return layer
+
+
+def final_window(windows: pd.DataFrame, mean: Array) -> Statistic:
+    """The value at the last layer: of the window centred there, of it alone, or of all layers."""
+    index = int(windows["layer"].argmax())
+    return lambda curve: curve[:, index]
+
+
+def layers_that_give(windows: pd.DataFrame, mean: Array, share: float) -> Statistic:
+    """Of suffixes or prefixes: how many layers the shortest has that gives this share of the best.
+
+    So layers are counted from the last one, or from the first. Separately in each resample; NaN
+    where nothing is recovered.
+    """
+    sizes = (windows["last_layer"] - windows["first_layer"] + 1).to_numpy()
+
+    def layers(curve: Array) -> Array:
+        best = np.where(np.isfinite(curve), curve, -np.inf).max(axis=1, keepdims=True)
+        shortest = np.where(curve >= share * best, sizes, np.inf).min(axis=1)
+        return np.where(best[:, 0] > 0, shortest, np.nan)
+
+    return layers
+
+
+def final_layer_share(windows: pd.DataFrame, mean: Array) -> Statistic:
+    """How much of the best recovery depends on the last layer; NaN where nothing comes back.
+
+    Sliding windows and prefixes: (W - R) / max(W, R), with W the highest value of the windows that
+    cover the last layer, R of those that do not, both taken as 0 where negative. 1: nothing comes
+    back without the last layer; 0: as much without it as with it; -1: nothing comes back with it.
+
+    Suffixes, which all cover the last layer: L / W, with L the value of the suffix of the last
+    layer alone, W the highest of all; between 0 and 1.
+    """
+
+    def ratio(part: Array, whole: Array, least: float) -> Array:
+        defined = whole > 0
+        return np.where(defined, np.maximum(part / np.where(defined, whole, 1.0), least), np.nan)
+
+    if window_group(windows, "with last layer").all():
+        alone, best = final_window(windows, mean), peak(windows, mean)
+        return lambda curve: ratio(alone(curve), np.fmax(best(curve), alone(curve)), 0.0)
+    covering = highest("with last layer")(windows, mean)
+    rest = highest("without last layer")(windows, mean)
+
+    def share(curve: Array) -> Array:
+        with_last, without = np.maximum(covering(curve), 0), np.maximum(rest(curve), 0)
+        return ratio(with_last - without, np.maximum(with_last, without), -1.0)
+
+    return share
+
+
+def rank_correlation(curves: Array) -> Array:
+    """Spearman's correlation of each curve with the layer, (..., layers) -> (...,).
+
+    1 rises, -1 falls throughout; NaN where under three layers have a value, or all are the same.
+    """
+    flat = pd.DataFrame(curves.reshape(-1, curves.shape[-1]))
+    layer = pd.DataFrame(np.broadcast_to(np.arange(float(flat.shape[1])), flat.shape))
+    # Ranks with ties averaged; the layers' among the layers that have a value.
+    ranks, ranks_of_layers = (part.rank(axis=1) for part in (flat, layer.where(flat.notna())))
+    enough = flat.count(axis=1) >= _LEAST_POINTS
+    correlation = np.where(enough, ranks.corrwith(ranks_of_layers, axis=1), np.nan)
+    return correlation.reshape(curves.shape[:-1])
+
+
+# The table.
+
+_ALL_WINDOWS: dict[str, Reading] = {
     "peak": peak,
     "peak_layer": peak_layer,
     "final_window": final_window,
     "final_layer_share": final_layer_share,
 }
-_OF_SLIDING: dict[str, Reading] = _OF_ALL | {
-    "best_with_final_layer": highest(with_last_layer),
-    "best_without_final_layer": highest(without_last_layer),
-    "final_layer_lead": final_layer_advantage,
+_SLIDING: dict[str, Reading] = _ALL_WINDOWS | {
+    "best_with_final_layer": highest("with last layer"),
+    "best_without_final_layer": highest("without last layer"),
+    "final_layer_lead": final_layer_lead,
 }
-_OF_NESTED: dict[str, Reading] = {
+_NESTED: dict[str, Reading] = {
     "layers_for_half": partial(layers_that_give, share=0.5),
     "layers_for_most": partial(layers_that_give, share=0.9),
 }
 # By the kind of window; all others are sliding.
-_READINGS = {SUFFIX: _OF_ALL | _OF_NESTED, PREFIX: _OF_SLIDING | _OF_NESTED}
-
-Row = dict[Any, Any]
+_READINGS = {SUFFIX: _ALL_WINDOWS | _NESTED, PREFIX: _SLIDING | _NESTED}
 
 
 def statistics(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """All statistics of the curves whose donor is the original.
-
-    docs/explanation/statistics.md lists them.
+    """All statistics of the curves whose donor is the original (docs/explanation/statistics.md).
 
     Differences are paired: only concepts that both sides have are used, and are drawn together. So
     a difference of peaks is not the difference of two rows `peak` where sweeps are missing.
 
     Args:
         scores: what `concept_scores` returns.
-        seed: of the bootstrap.
 
     Returns:
-        STATISTIC_COLUMNS, one row each; layer is null but in differences at a layer; value is null
-        without any concept, low and high under MIN_CONCEPTS of them; n is how many concepts stand
-        behind the value.
+        STATISTIC_COLUMNS; layer is null but in differences at a layer.
     """
     rows = [
         {**group.key, **row}
         for group in curve_groups(scores[scores["donor"] == DONOR])
-        for row in (*_of_curves(group, seed), *_of_pairs(group, seed))
+        for row in (*_curve_rows(group, seed), *_difference_rows(group, seed))
     ]
     table = pd.DataFrame(rows, columns=STATISTIC_COLUMNS).astype({"layer": "Int64"})
     return table.sort_values(_KEYS, ignore_index=True)
 
 
-def _of_curves(group: CurveGroup, seed: int) -> Iterator[Row]:
-    readings = _READINGS.get(group.key["window"], _OF_SLIDING)
+def _curve_rows(group: CurveGroup, seed: int) -> Iterator[dict[Any, Any]]:
+    readings = _READINGS.get(group.key["window"], _SLIDING)
     for experiment, method in group.curves:
         curve = group.curve(experiment, method)
         numbers = {
@@ -92,27 +221,27 @@ def _of_curves(group: CurveGroup, seed: int) -> Iterator[Row]:
         # Of each concept first: a mean curve rises more steadily than those it is made of. The peak
         # of a single point is the point.
         correlation = rank_correlation(curve)[..., None]
-        numbers["monotonicity"] = estimate(partial(peak, group.windows), correlation, seed=seed)
+        numbers["monotonicity"] = estimate(partial(peak, None), correlation, seed=seed)
         for name, number in numbers.items():
             key = {"method": method, "experiment": experiment, "statistic": name, "versus": ""}
             yield key | vars(number)
 
 
-def _of_pairs(group: CurveGroup, seed: int) -> Iterator[Row]:
+def _difference_rows(group: CurveGroup, seed: int) -> Iterator[dict[Any, Any]]:
     """Of two experiments of a method, and of two methods of an experiment: the one less the other.
 
     At each layer, and of the two peaks, which may lie at different layers.
     """
-    for one, other in combinations(group.curves, 2):
-        (experiment, method), (experiment_of_other, method_of_other) = one, other
-        if method == method_of_other:
-            name, versus = "experiment_difference", experiment_of_other
-        elif experiment == experiment_of_other and method_of_other != ALL_METHODS:
-            name, versus = "method_difference", method_of_other
+    for first, second in combinations(group.curves, 2):
+        (experiment, method), (other_experiment, other_method) = first, second
+        if method == other_method:
+            name, versus = "experiment_difference", other_experiment
+        elif experiment == other_experiment and other_method != ALL_METHODS:
+            name, versus = "method_difference", other_method
         else:
             continue
         key = {"method": method, "experiment": experiment, "versus": versus}
-        left, right = group.curve(*one), group.curve(*other)
+        left, right = group.curve(*first), group.curve(*second)
         points = group.windows[["layer"]].assign(**mean_and_interval(left - right, seed))
         yield from ({**key, "statistic": name, **point} for point in points.to_dict("records"))
         peaks = estimate(partial(difference_of_peaks, group.windows), left, right, seed=seed)

@@ -1,75 +1,75 @@
-"""The rows of the table of answers (parquet_files.py), from two models' answers."""
+"""The table of answers: a model's own, with their similarity to the original's.
+
+BLEU and ROUGE-L, 0 to 1, are what the authors' ConceptVectors benchmark measures behaviour by. They
+compare with the original model's own answer, not with the truth
+(docs/explanation/controls-answers-weights.md: where we differ).
+"""
 
 import logging
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
+from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
+from rouge_score.rouge_scorer import RougeScorer
 
-from stillknows.answers.patch_settings import Setting
-from stillknows.answers.prompts import Asked
-from stillknows.answers.similarity import bleu, rouge_l
-from stillknows.models.manifest import Manifest
-from stillknows.parquet_files import ANSWER_SCHEMA, ORIGINAL_SCHEMA, read_table, write_rows
+from stillknows.parquet_files import ORIGINAL_SCHEMA, read_table
 
 log = logging.getLogger("stillknows")
-Row = dict[str, Any]
-
-
-def original_texts(answers: Path) -> dict[tuple[str, int], str]:
-    """What answer_as_original wrote: the original's answers by set and question."""
-    rows = read_table(answers, ORIGINAL_SCHEMA).to_pylist()
-    return {(row["set"], row["question"]): row["answer"] for row in rows}
+_SMOOTHING = SmoothingFunction().method3
+_ROUGE = RougeScorer(["rougeL"])
 
 
 def answer_rows(
-    unlearned: Manifest,
-    concept: Mapping[str, Any],
-    asked: Sequence[Asked],
-    texts: Sequence[str],
-    original: Mapping[tuple[str, int], str],
-    setting: Setting | None = None,
-) -> list[Row]:
-    """One row per question, scored against the original's answer.
+    prompts: pd.DataFrame, answers: Sequence[str], original_answers: Path
+) -> pd.DataFrame:
+    """The columns of ANSWER_SCHEMA from `set` on, a row per prompt; nothing is patched.
 
     Args:
-        texts: the unlearned model's answers, in the order of `asked`.
-        original: what `original_texts` returns.
-        setting: what was patched; None: nothing.
+        prompts: what prompts.concept_prompts returns.
+        answers: the model's, in their order.
+        original_answers: the original's answers to the same prompts, of ORIGINAL_SCHEMA.
     """
-    key = {
-        **unlearned.columns(concept),
-        "experiment": setting.experiment if setting else None,
-        "first_layer": setting.first if setting else None,
-        "last_layer": setting.last if setting else None,
-    }
-    expected = [original[one.set, one.question] for one in asked]
-    return [
-        {
-            **key,
-            "set": one.set,
-            "question": one.question,
-            "prompt": one.prompt,
-            "answer_original": answer,
-            "answer": text,
-            "bleu": bleu(answer, text),
-            "rouge_l": rouge_l(answer, text),
-        }
-        for one, text, answer in zip(asked, texts, expected, strict=True)
-    ]
+    rows = read_table(original_answers, ORIGINAL_SCHEMA).to_pylist()
+    by_prompt = {(row["set"], row["question"]): row["answer"] for row in rows}
+    originals = [by_prompt[key] for key in zip(prompts["set"], prompts["question"], strict=True)]
+    pairs = list(zip(originals, answers, strict=True))
+    return prompts.drop(columns="ids").assign(
+        **dict.fromkeys(("experiment", "first_layer", "last_layer")),
+        answer_original=originals,
+        answer=answers,
+        bleu=[bleu(*pair) for pair in pairs],
+        rouge_l=[rouge_l(*pair) for pair in pairs],
+    )
 
 
-def write_answers(path: Path, rows: Sequence[Row], metadata: Mapping[str, str]) -> None:
-    """Write the table; the log says how like the original's the answers are, per set and patch."""
-    table = pd.DataFrame(rows, columns=ANSWER_SCHEMA.names)
-    write_rows(path, table, metadata, ANSWER_SCHEMA)
-    group = ["set", "experiment", "first_layer", "last_layer"]
-    for key, scores in table.groupby(group, dropna=False, sort=False)["rouge_l"]:
-        name, experiment, first, last = key
-        patched = isinstance(experiment, str)
-        patch = f", {experiment} at layers {first} to {last}" if patched else ""
-        log.info(
-            f"{name}{patch}: mean ROUGE-L {scores.mean():.3f} over {scores.count()} of "
-            f"{len(scores)} questions"
-        )
+def bleu(original: str, answer: str) -> float:
+    """nltk's sentence_bleu of up to 4 words in a row, whitespace tokens, smoothing method 3.
+
+    NaN where the original's answer is empty: there is nothing to be like. 0 where only the answer
+    is empty. Under four words even the same text stays below 1.
+    """
+    if not original.split():
+        return math.nan
+    return float(sentence_bleu([original.split()], answer.split(), smoothing_function=_SMOOTHING))
+
+
+def rouge_l(original: str, answer: str) -> float:
+    """The F-measure of the longest common subsequence of words: rouge-score, without stemming.
+
+    Its words are runs of a-z and 0-9, in lower case: it is blind to other scripts.
+    NaN where the original's answer has no word; 0 where only the answer has none.
+    """
+    score = _ROUGE.score(original, answer)["rougeL"]
+    if not _ROUGE.score(original, original)["rougeL"].fmeasure:
+        return math.nan
+    return float(score.fmeasure)
+
+
+def log_similarity(rows: pd.DataFrame) -> None:
+    """Log how similar the answers are to the original's, per set and patch."""
+    patch = ["experiment", "first_layer", "last_layer"]
+    scores = rows.groupby(["set", *patch], dropna=False, sort=False)["rouge_l"]
+    means = scores.agg(["mean", "count", "size"]).round(3)
+    log.info("mean ROUGE-L of the answers:\n%s", means.reset_index().to_string(index=False))

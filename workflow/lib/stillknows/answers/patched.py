@@ -7,166 +7,151 @@ each position are patched into the window. So prompt and answer are both patched
 is computed once. The original is never patched, so it reads a prompt once for all patches.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 from transformers import DynamicCache
 
-from stillknows.answers.generate import answers_of
-from stillknows.answers.patch_settings import Setting
-from stillknows.answers.prompts import Asked
-from stillknows.engine.patches import EXPERIMENTS, Experiment
+from stillknows.answers.generate import greedy_answers
+from stillknows.engine.patches import EXPERIMENTS
+from stillknows.engine.streamed_model import ATTENTION, COEFFICIENTS
+from stillknows.engine.windows import layers_between
 from stillknows.models.families import family_of
+
+
+class Patch(NamedTuple):
+    """What is patched, and into which layers, both included and counted from 0."""
+
+    experiment: str
+    first_layer: int
+    last_layer: int
+
+
+def all_patches(experiments: Sequence[str], windows: Sequence[str], layers: int) -> list[Patch]:
+    """Every experiment on every window, FIRST-LAST each, of a model of so many layers."""
+    ranges = [layers_between(window, layers) for window in windows]
+    return [Patch(name, first, last) for first, last in ranges for name in experiments]
 
 
 def patched_answers(
     original: Any,
     unlearned: Any,
     tokenizer: Any,
-    asked: Sequence[Asked],
-    settings: Sequence[Setting],
+    prompts: Sequence[Sequence[int]],
+    patches: Sequence[Patch],
     new_tokens: int,
 ) -> list[list[str]]:
-    """The unlearned model's greedy answer to each of `asked` under each of `settings`.
+    """The unlearned model's greedy answer to each prompt under each patch.
 
-    Questions and settings are rows of common batches: a step reads the weights once for all.
+    Prompts and patches are rows of common batches: a step reads the weights once for all.
 
     Args:
-        original, unlearned: whole models (original_answers.load_model), of one shape,
-            dtype and device.
-        tokenizer: of either; both must read `asked` alike.
+        original, unlearned: whole models (generate.load_model), of one shape, dtype and device.
+        tokenizer: of either; both must read the prompts alike.
+        prompts: token ids.
 
     Returns:
-        [setting][question], as text.
+        [patch][prompt], as text.
     """
-    rows = [(one, setting) for setting in settings for one in asked]
-    texts = answers_of(
+    rows = [(ids, patch) for patch in patches for ids in prompts]
+    texts = greedy_answers(
         unlearned,
         tokenizer,
-        [one for one, _ in rows],
+        [ids for ids, _ in rows],
         new_tokens,
         lambda batch: in_lockstep(original, unlearned, [rows[index][1] for index in batch]),
     )
-    return [texts[start : start + len(asked)] for start in range(0, len(texts), len(asked) or 1)]
+    size = len(prompts)
+    return [texts[n * size : (n + 1) * size] for n in range(len(patches))]
 
 
 @contextmanager
-def in_lockstep(original: Any, unlearned: Any, settings: Sequence[Setting]) -> Iterator[None]:
-    """A context in which the unlearned model runs one batch, each row under its own setting.
+def in_lockstep(original: Any, unlearned: Any, patches: Sequence[Patch]) -> Iterator[None]:
+    """A context in which the unlearned model runs one batch, each row under its own patch.
 
     The batch may grow token by token; the original runs in lockstep. All hooks are removed at the
     end, after an exception too.
     """
-    experiments = [EXPERIMENTS[setting.experiment] for setting in settings]
-    rows = [row for row, one in enumerate(experiments) if one.coefficients or one.attention]
-    source = SourceModel(original, rows)
-    with source.hooks as hooks:
+    experiments = [EXPERIMENTS[patch.experiment] for patch in patches]
+    parts = [{*one.components, *one.weights} for one in experiments]
+    source = SourceModel(original, [row for row, one in enumerate(experiments) if one.components])
+    family = family_of(original.config.model_type)
+    down = f"{family.mlp}.{family.down}"
+    activations = (
+        (ATTENTION, family.attention, nn.Module.register_forward_hook),
+        (COEFFICIENTS, down, nn.Module.register_forward_pre_hook),
+    )
+    layers = (getattr(model.base_model, family.layers) for model in (original, unlearned))
+    with ExitStack() as hooks:
         hooks.enter_context(
             unlearned.register_forward_pre_hook(source.run_in_lockstep, with_kwargs=True)
         )
-        for index, layer in enumerate(_layers(unlearned)):
-            covered = [row for row, one in enumerate(settings) if one.first <= index <= one.last]
-            source.patch_layer(index, layer, {row: experiments[row] for row in covered})
+        for index, (layer, target) in enumerate(zip(*layers, strict=True)):
+            inside = [row for row, (_, first, last) in enumerate(patches) if first <= index <= last]
+            for component, path, register in activations:
+                if rows := [row for row in inside if component in parts[row]]:
+                    capture, patch = source.hooks(rows)
+                    hooks.enter_context(register(layer.get_submodule(path), capture))
+                    hooks.enter_context(register(target.get_submodule(path), patch))
+            if rows := [row for row in inside if "value_vectors" in parts[row]]:
+                hook = partial(_restore, layer.get_parameter(f"{down}.weight"), rows)
+                hooks.enter_context(target.get_submodule(down).register_forward_hook(hook))
         yield
 
 
 class SourceModel:
-    """The original: it reads what the unlearned model reads, and its activations are captured.
-
-    Args:
-        rows: the rows of the batch for which it runs.
-
-    Attributes:
-        hooks: all hooks on both models, removed when it is left.
-        captured: by layer and part, its states in this step: (rows, tokens, width).
-    """
+    """The original: it reads what the unlearned model reads, for these rows of the batch."""
 
     def __init__(self, model: Any, rows: list[int]) -> None:
         self.model, self.rows = model, rows
-        self.family = family_of(model.config.model_type)
         self.cache = DynamicCache(config=model.config)
-        self.captured: dict[tuple[nn.Module, str], Tensor] = {}
-        self.prompt_of_row: list[int] | None = None  # which distinct prompt each row has
-        self.hooks = ExitStack()
+        self.prompt_of_row: Tensor | None = None  # while prompts are read: each row's distinct one
 
     def run_in_lockstep(self, _module: nn.Module, _inputs: Any, arguments: dict[str, Any]) -> None:
         """Before the unlearned model reads tokens, (rows, tokens), the original reads them."""
         if not self.rows:
             return
         # There is no mask where nothing is padded.
-        given = ("input_ids", "attention_mask", "position_ids")
-        read = {name: arguments[name][self.rows] for name in given if name in arguments}
+        names = ("input_ids", "attention_mask", "position_ids")
+        read = {name: arguments[name][self.rows] for name in names if name in arguments}
         self.prompt_of_row = None
         if self.cache.get_seq_length() == 0:
-            first, self.prompt_of_row = _distinct(list(read.values()))
+            rows = [*map(tuple, torch.cat([*read.values()], dim=1).tolist())]
+            distinct = list(dict.fromkeys(rows))
+            self.prompt_of_row = torch.tensor([distinct.index(row) for row in rows])
+            first = [rows.index(row) for row in distinct]
             read = {name: value[first] for name, value in read.items()}
         self.model.base_model(**read, past_key_values=self.cache, use_cache=True)
         if self.prompt_of_row is not None:
-            self.cache.batch_select_indices(torch.tensor(self.prompt_of_row))
+            self.cache.batch_select_indices(self.prompt_of_row)
 
-    def patch_layer(self, index: int, layer: nn.Module, patched: Mapping[int, Experiment]) -> None:
-        """Patch one layer of the unlearned model: by row of the batch, what is patched."""
-        source, down = _layers(self.model)[index], f"{self.family.mlp}.{self.family.down}"
-        if rows := [row for row, one in patched.items() if one.attention]:
-            of_output = nn.Module.register_forward_hook
-            self._patch_states(of_output, source, layer, self.family.attention, rows)
-        if rows := [row for row, one in patched.items() if one.coefficients]:
-            of_input = nn.Module.register_forward_pre_hook
-            self._patch_states(of_input, source, layer, down, rows)
-        if rows := [row for row, one in patched.items() if "value_vectors" in one.weights]:
-            swap = _swap(source.get_parameter(f"{down}.weight"), rows)
-            self.hooks.enter_context(layer.get_submodule(down).register_forward_hook(swap))
+    def hooks(self, rows: list[int]) -> tuple[Any, Any]:
+        """A hook that keeps a part's states in the original, and one that patches them into `rows`.
 
-    def _patch_states(
-        self, register: Any, source: nn.Module, target: nn.Module, name: str, rows: list[int]
-    ) -> None:
-        """Patch the states that a part of a layer gives out, or takes in, into these rows.
-
-        Args:
-            register: what registers a hook; the hook's last argument is a tuple, the states first.
-            source, target: the layers of both models; `name` is the part's.
+        The last argument of both is a tuple, the states (rows, tokens, width) first.
         """
+        captured: list[Tensor] = []
 
-        def capture(*given: Any) -> None:
-            states, kinds = given[-1][0], self.prompt_of_row
-            self.captured[source, name] = states if kinds is None else states[kinds]
+        def capture(*arguments: Any) -> None:
+            states, prompts = arguments[-1][0], self.prompt_of_row
+            captured[:] = [states if prompts is None else states[prompts]]
 
-        def patch(*given: Any) -> Any:
-            states, *more = given[-1]
+        def patch(*arguments: Any) -> Any:
+            states, *more = arguments[-1]
             changed = states.clone()
-            changed[rows] = self.captured[source, name][[self.rows.index(row) for row in rows]]
+            changed[rows] = captured[0][[self.rows.index(row) for row in rows]]
             return (changed, *more)
 
-        for layer, hook in ((source, capture), (target, patch)):
-            self.hooks.enter_context(register(layer.get_submodule(name), hook))
+        return capture, patch
 
 
-def _distinct(read: Sequence[Tensor]) -> tuple[list[int], list[int]]:
-    """The first row of each kind, and the number of each row's kind.
-
-    Args:
-        read: tensors (rows, tokens); two rows are of one kind if they are equal in all of them.
-    """
-    rows = list(map(tuple, torch.cat(tuple(read), dim=1).tolist()))
-    kinds = list(dict.fromkeys(rows))
-    return [rows.index(kind) for kind in kinds], [kinds.index(row) for row in rows]
-
-
-def _swap(weight: Tensor, rows: list[int]) -> Any:
+def _restore(weight: Tensor, rows: list[int], module: Any, inputs: Any, output: Tensor) -> Tensor:
     """A hook on a down projection: these rows pass through another weight; the bias stays."""
-
-    def swap(module: Any, inputs: Any, output: Tensor) -> Tensor:
-        changed = output.clone()
-        changed[rows] = linear(inputs[0][rows], weight, module.bias)
-        return changed
-
-    return swap
-
-
-def _layers(model: Any) -> nn.ModuleList:
-    layers: nn.ModuleList = getattr(model.base_model, family_of(model.config.model_type).layers)
-    return layers
+    changed = output.clone()
+    changed[rows] = linear(inputs[0][rows], weight, module.bias)
+    return changed

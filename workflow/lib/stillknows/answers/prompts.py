@@ -1,9 +1,10 @@
-"""What is asked of a model: questions on the concept, texts to complete, unrelated questions."""
+"""What a model is asked: questions on the concept, texts to complete, unrelated questions."""
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import pandas as pd
 
 from stillknows.errors import StudyError
 from stillknows.terms import COMPLETION, TARGET, UNRELATED
@@ -12,57 +13,48 @@ from stillknows.texts.prompts import CHAT, encode_prompt, render, render_chat
 log = logging.getLogger("stillknows")
 
 # Set -> the key of the concept file that holds it.
-KEYS = {TARGET: "QA", COMPLETION: "text_completion", UNRELATED: "unrelated_QA"}
+_KEYS = {TARGET: "QA", COMPLETION: "text_completion", UNRELATED: "unrelated_QA"}
 
-# The sister benchmark's words (ConceptVectors, evaluate_llama.py's inputs).
-COMPLETE = "Please complete the following paragraph: {first_half}"
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One thing that a model is asked: `question` counts from 0 within its set."""
-
-    set: str
-    question: int
-    prompt: str  # the text that the model reads
-    ids: tuple[int, ...]
+# The words of the authors' ConceptVectors benchmark (evaluate_llama.py's inputs).
+_COMPLETE = "Please complete the following paragraph: {first_half}"
 
 
-def asked_of(
+def concept_prompts(
     concept: Mapping[str, Any], sets: Sequence[str], style: str, tokenizer: Any
-) -> list[Asked]:
+) -> pd.DataFrame:
     """All that a model is asked about one concept, in the order of `sets`.
 
     A set that the concept file does not have is left out, and the log says so.
 
     Args:
-        style: the model's prompt style, which puts questions (texts.prompts.render). A text to
-            complete is no question: it is given as plain text, or as the user's turn of a chat.
+        style: the model's prompt style for questions (texts.prompts.render). A text to complete is
+            no question: it is given as plain text, or as the user's turn of a chat.
+
+    Returns:
+        set; question, from 0 within its set; prompt, the text that the model reads; ids, its tokens
+        as a tuple.
     """
-    asked = []
+    rows = []
     for name in sets:
-        items = concept.get(KEYS[name]) or []
+        items = concept.get(_KEYS[name]) or []
         if not items:
-            log.info("concept %s has no %s: set %s is left out", concept["id"], KEYS[name], name)
+            log.info("concept %s has no %s: set %s is left out", concept["id"], _KEYS[name], name)
         for number, item in enumerate(items):
-            prompt = _prompt(name, item, style, tokenizer)
-            ids = encode_prompt(prompt, style, tokenizer)
-            asked.append(Asked(name, number, prompt, tuple(ids)))
-    return asked
+            if name != COMPLETION:
+                text = render(item, style, tokenizer)
+            else:
+                text = _COMPLETE.replace("{first_half}", item["First_half"])
+                text = render_chat(text, tokenizer) if style == CHAT else text
+            rows.append((name, number, text, tuple(encode_prompt(text, style, tokenizer))))
+    return pd.DataFrame(rows, columns=["set", "question", "prompt", "ids"])
 
 
-def refuse_other_prompts(asked: Sequence[Asked], others: Sequence[Asked], label: str) -> None:
+def refuse_other_prompts(prompts: pd.DataFrame, others: pd.DataFrame, label: str) -> None:
     """Refuse an unlearned checkpoint whose tokenizer reads the prompts differently."""
-    for one, other in zip(asked, others, strict=True):
-        if one.ids != other.ids:
-            raise StudyError(
-                f"{label}: its tokenizer gives other ids than the original's for question "
-                f"{one.question} of set {one.set}; copy the original's tokenizer files to it"
-            )
-
-
-def _prompt(name: str, item: Any, style: str, tokenizer: Any) -> str:
-    if name != COMPLETION:
-        return render(item, style, tokenizer)
-    text = COMPLETE.replace("{first_half}", item["First_half"])
-    return render_chat(text, tokenizer) if style == CHAT else text
+    differing = prompts[prompts["ids"] != others["ids"]]
+    if len(differing):
+        first = differing.iloc[0]
+        raise StudyError(
+            f"{label}: its tokenizer gives other ids than the original's for question "
+            f"{first['question']} of set {first['set']}; copy the original's tokenizer files to it"
+        )

@@ -8,9 +8,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from stillknows.answers.generate import answers_of as generated
-from stillknows.answers.original_answers import load_model
-from stillknows.answers.prompts import Asked
+from stillknows.answers.generate import greedy_answers, load_model
 from stillknows.answers.recall_settings import HELD_OUT, RETAINED
 from stillknows.models.tokenizer import load_tokenizer
 from stillknows.terms import AS_IT_IS, RELEARNED
@@ -45,7 +43,7 @@ def recall(
 
     Args:
         concept: with answer_facts, null for questions that are left out.
-        wordings: those of answers.recall_settings.
+        wordings: those of recall_settings.
         relearning: how the questions with even numbers are then taught, in a copy that is not kept;
             all are asked again. None: they are not.
         retained: concepts of which only the held-out wordings are asked, and not after relearning.
@@ -56,78 +54,69 @@ def recall(
         the log of the relearning, as `train` returns it.
     """
     tokenizer = load_tokenizer(folder)
+
+    def ask(model: Any, questions: list[dict[str, Any]], stage: str) -> pd.DataFrame:
+        answers = greedy_answers(
+            model, tokenizer, [question["ids"] for question in questions], new_tokens
+        )
+        rows = pd.DataFrame(questions).drop(columns="ids").assign(stage=stage, answer=answers)
+        pairs = zip(answers, rows["fact"], strict=True)
+        return rows.assign(has_fact=[mentions_fact(answer, fact) for answer, fact in pairs])
+
     questions = [
-        one for wording in wordings for one in _questions(concept, wording, prompt, tokenizer)
+        question
+        for wording in wordings
+        for question in _questions(concept, wording, prompt, tokenizer)
+    ]
+    retained_questions = [
+        question | {"wording": RETAINED, "relearned": False}
+        for other in retained
+        for question in _questions(other, HELD_OUT, prompt, tokenizer)
     ]
     model = load_model(folder, dtype, device)
-    stages = {AS_IT_IS: _ask(model, tokenizer, questions, new_tokens)}
-    kept = [
-        one | {"wording": RETAINED, "relearned": False}
-        for other in retained
-        for one in _questions(other, HELD_OUT, prompt, tokenizer)
-    ]
-    # Apart, so that the answers above do not depend on what else is asked.
-    of_retained = [_ask(model, tokenizer, kept, new_tokens).assign(stage=AS_IT_IS)] if kept else []
+    stages = [ask(model, questions, AS_IT_IS)]
+    # Separately, so that the answers above do not depend on what else is asked.
+    others = [ask(model, retained_questions, AS_IT_IS)] if retained_questions else []
     training = None
     if relearning is not None:
         model = load_for_training(folder, relearning, str(device))
-        training = _relearn(model, tokenizer, concept, relearning, prompt, seed, str(device))
-        stages[RELEARNED] = _ask(model, tokenizer, questions, new_tokens)
-    for stage, rows in stages.items():
-        log.info(f"{stage}: {rows['has_fact'].mean():.2f} of {len(rows)} answers have the fact")
-    of_stages = [rows.assign(stage=stage) for stage, rows in stages.items()]
-    return pd.concat([*of_stages, *of_retained]), training
+        half = {key: concept[key][::2] for key in _TAUGHT if concept.get(key)}
+        half |= {key: concept[key] for key in ("id", "Concept")}
+        texts = answers_of(half, tokenizer, prompt=prompt, max_length=relearning.max_length)
+        training = train(
+            model,
+            Material([], texts, []),
+            relearning,
+            steps=relearning.steps(len(texts)),
+            pad=pad_of(tokenizer),
+            seed=seed,
+            device=str(device),
+        )
+        stages.append(ask(model, questions, RELEARNED))
+    for rows in stages:
+        stage, share = rows["stage"].iloc[0], rows["has_fact"].mean()
+        log.info(f"{stage}: {share:.2f} of {len(rows)} answers have the fact")
+    return pd.concat([*stages, *others]), training
 
 
 def _questions(concept: Concept, wording: str, prompt: str, tokenizer: Any) -> list[dict[str, Any]]:
     """The questions of one wording that have a fact: columns of RECALL_SCHEMA, and their ids."""
     numbers = list(range(len(concept["QA"])))
     if wording == HELD_OUT:
-        texts = concept.get(HELD_OUT_PARAPHRASES) or ()
-        numbers = [number for number, each in enumerate(texts) for _ in each]
+        paraphrases = concept.get(HELD_OUT_PARAPHRASES) or ()
+        numbers = [number for number, texts in enumerate(paraphrases) for _ in texts]
         concept = reworded(concept, HELD_OUT_PARAPHRASES, prompt, tokenizer)
     facts = concept.get("answer_facts") or [None] * len(numbers)
     rendered = [render(question, prompt, tokenizer) for question in concept["QA"]]
     return [
-        {"wording": wording, "question": number, "prompt": text, "fact": fact}
-        | {"ids": tuple(encode_prompt(text, prompt, tokenizer)), "relearned": number % 2 == 0}
+        {
+            "wording": wording,
+            "question": number,
+            "prompt": text,
+            "fact": fact,
+            "ids": encode_prompt(text, prompt, tokenizer),
+            "relearned": number % 2 == 0,
+        }
         for number, text, fact in zip(numbers, rendered, facts, strict=True)
         if fact
     ]
-
-
-def _ask(
-    model: Any, tokenizer: Any, questions: Sequence[dict[str, Any]], new_tokens: int
-) -> pd.DataFrame:
-    """The questions with the model's greedy answers."""
-    asked = [Asked(one["wording"], one["question"], one["prompt"], one["ids"]) for one in questions]
-    answers = generated(model, tokenizer, asked, new_tokens)
-    rows = pd.DataFrame(questions).drop(columns="ids").assign(answer=answers)
-    has_fact = [
-        mentions_fact(answer, fact) for answer, fact in zip(answers, rows["fact"], strict=True)
-    ]
-    return rows.assign(has_fact=has_fact)
-
-
-def _relearn(
-    model: Any,
-    tokenizer: Any,
-    concept: Concept,
-    recipe: Lessons,
-    prompt: str,
-    seed: int,
-    device: str,
-) -> pd.DataFrame:
-    """Teach the model, in place, the answers to the questions with even numbers."""
-    half = {key: concept[key][::2] for key in _TAUGHT if concept.get(key)}
-    half |= {key: concept[key] for key in ("id", "Concept")}
-    texts = answers_of(half, tokenizer, prompt=prompt, max_length=recipe.max_length)
-    return train(
-        model,
-        Material([], texts, []),
-        recipe,
-        steps=recipe.steps(len(texts)),
-        pad=pad_of(tokenizer),
-        seed=seed,
-        device=device,
-    )

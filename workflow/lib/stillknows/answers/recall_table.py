@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from stillknows.answers.recall_schema import RECALL_SCHEMA
 from stillknows.answers.recall_settings import HELD_OUT, QUESTION
-from stillknows.parquet_files import read_metadata, read_table
+from stillknows.parquet_files import RECALL_SCHEMA, read_metadata, read_table
 from stillknows.terms import AS_IT_IS, RELEARNED
 
 RECALL_COLUMNS = [
@@ -17,6 +16,25 @@ RECALL_COLUMNS = [
     *("steps", "taught_nll", "facts_not_taught"),
     *("before_question", "before_held_out", "after_question", "after_held_out"),
 ]
+
+
+def recall_scores(recall: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
+    """The scores `recalled` and `relearned`, 0 to 1, by method.
+
+    Args:
+        recall: rows of RECALL_SCHEMA.
+
+    Returns:
+        recalled: the share of held-out questions whose answers have the fact; relearned: the same
+        after relearning, of the questions that were not relearned.
+    """
+    held_out = recall[recall["wording"] == HELD_OUT]
+    as_it_is = held_out[held_out["stage"] == AS_IT_IS]
+    relearned = held_out[(held_out["stage"] == RELEARNED) & ~held_out["relearned"]]
+    return {
+        "recalled": as_it_is.groupby("method")["has_fact"].mean(),
+        "relearned": relearned.groupby("method")["has_fact"].mean(),
+    }
 
 
 def recall_table(files: Iterable[Path], origins: dict[str, str]) -> pd.DataFrame:
@@ -40,24 +58,18 @@ def recall_table(files: Iterable[Path], origins: dict[str, str]) -> pd.DataFrame
 
 def _row(path: Path) -> dict[str, object]:
     rows = read_table(path, RECALL_SCHEMA).to_pandas().astype({"wording": str, "stage": str})
-    training = read_metadata(path)
+    metadata = read_metadata(path)
     as_it_is, again = (rows[rows["stage"] == stage] for stage in (AS_IT_IS, RELEARNED))
-    was_relearned = not again.empty
     not_taught = as_it_is[~as_it_is["relearned"]]
-    shares = {
-        "recall": as_it_is,
-        "before": not_taught if was_relearned else again,
-        "after": again[~again["relearned"]],
-    }
-    return {
-        **{name: str(rows[name].iloc[0]) for name in RECALL_COLUMNS[:5]},
-        "facts": as_it_is["question"].nunique(),
-        "steps": training.get("relearning_steps") if was_relearned else None,
-        "taught_nll": training.get("relearning_nll") if was_relearned else None,
-        "facts_not_taught": not_taught["question"].nunique() if was_relearned else None,
-        **{
-            f"{name}_{wording}": chosen.loc[chosen["wording"] == wording, "has_fact"].mean()
-            for name, chosen in shares.items()
-            for wording in (QUESTION, HELD_OUT)
-        },
-    }
+    row: dict[str, object] = {name: str(rows[name].iloc[0]) for name in RECALL_COLUMNS[:5]}
+    row["facts"] = as_it_is["question"].nunique()
+    groups = {"recall": as_it_is}
+    if not again.empty:
+        row["steps"] = metadata.get("relearning_steps")
+        row["taught_nll"] = metadata.get("relearning_nll")
+        row["facts_not_taught"] = not_taught["question"].nunique()
+        groups |= {"before": not_taught, "after": again[~again["relearned"]]}
+    for name, group in groups.items():
+        shares = group.groupby("wording")["has_fact"].mean()
+        row |= {f"{name}_{wording}": shares.get(wording) for wording in (QUESTION, HELD_OUT)}
+    return row

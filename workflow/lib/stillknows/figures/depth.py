@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stillknows.analysis.bootstrap import MIN_CONCEPTS, interval_of_mean, mean_curve
-from stillknows.analysis.uds import surviving_facts, uds
+from stillknows.analysis.depth import surviving_facts, uds
 from stillknows.figures import canvas, notes
 from stillknows.figures.names import drawn_name
 from stillknows.figures.style import Look, Style

@@ -38,11 +38,8 @@ _UNSUPPORTED = {
 def merge_adapter(adapter: Path, original: Manifest, folder: Path) -> None:
     """Write an original with an adapter merged into it as a checkpoint of its own.
 
-    In the original's dtype; with the adapter's tokenizer, or the original's where it brings none.
-
-    Raises:
-        StudyError: for another kind than LoRA; for weights that are missing or do not fit; and if
-            the merged model's logits are not the adapter's own, within rounding.
+    In the original's dtype; with the adapter's tokenizer, or the original's where it brings none. A
+    StudyError for what is no LoRA, does not fit, or cannot be merged within rounding.
     """
     config = _read_config(adapter)
     path = adapter / WEIGHTS
@@ -53,11 +50,20 @@ def merge_adapter(adapter: Path, original: Manifest, folder: Path) -> None:
         )
     with open_weights(path) as weights:
         tensors = {name: weights.get_tensor(name) for name in list(weights.keys())}
-    _warn_of_another_base(config, original)
+    base = str(config.get("base_model_name_or_path") or "")
+    source = original.source.partition(":")[2]
+    if base and Path(base).name.casefold() != Path(source).name.casefold():
+        log.warning(
+            f"the adapter was trained on {base}, as its config says; it is merged into "
+            f"{original.source}, the table's original of {original.model}"
+        )
     dtype: torch.dtype = getattr(torch, original.dtype)
     model = load_model(Checkpoint(original.folder), dtype, torch.device("cpu"))
     misfit = f"{adapter} does not fit {original.label} ({original.source})"
-    _merged(model, config, tensors, misfit).save_pretrained(folder)
+    # Only of peft, and of what it makes of a user's files.
+    with any_error_in_one_line(f"{misfit}: {{reason}}"):
+        merged = _merge(model, config, tensors, misfit)
+    merged.save_pretrained(folder)
     has_tokenizer = (adapter / TOKENIZER_CONFIG).is_file()
     load_tokenizer(adapter if has_tokenizer else original.folder).save_pretrained(folder)
     log.info("merged %d tensors of %s into %s", len(tensors), adapter, original.label)
@@ -78,46 +84,42 @@ def _read_config(adapter: Path) -> dict[str, Any]:
     return config
 
 
-def _merged(model: Any, config: dict[str, Any], tensors: dict[str, Tensor], misfit: str) -> Any:
-    """The model with the adapter's product added to its weights; no trace of peft is left in it."""
-    tied = tied_tensors(model)
-    plain = {name: type(_owner(model, name)) for name in {*tied, *tied.values()}}
-    # Only of peft, and of what it makes of a user's files.
-    with any_error_in_one_line(f"{misfit}: {{reason}}"):
-        lora = LoraConfig.from_peft_type(**config)
-        lora.inference_mode = True
-        adapted = PeftModel(model, lora).eval()
-        # Before they are loaded: peft keeps the original's biases where the file has none.
-        needed = get_peft_model_state_dict(adapted, save_embedding_layers=False).keys()
-        _refuse_names(misfit, "lacks {}", sorted(needed - tensors.keys()))
-        loaded: Any = set_peft_model_state_dict(adapted, tensors)
-        _refuse_names(misfit, "contains {} unexpected", loaded.unexpected_keys)
-        if changed := [name for name in plain if type(_owner(model, name)) is not plain[name]]:
+def _merge(model: Any, config: dict[str, Any], tensors: dict[str, Tensor], misfit: str) -> Any:
+    """The model with the adapter's product added to its weights; nothing of peft is left in it."""
+    ties = tied_tensors(model)
+    tied = {name.rpartition(".")[0] for name in (*ties, *ties.values())}
+    plain = {name: type(model.get_submodule(name)) for name in tied}
+    lora = LoraConfig.from_peft_type(**config)
+    lora.inference_mode = True
+    adapted = PeftModel(model, lora).eval()
+    # Before they are loaded: peft keeps the original's biases where the file has none.
+    needed = get_peft_model_state_dict(adapted, save_embedding_layers=False).keys()
+    _refuse_names(misfit, "lacks {}", sorted(needed - tensors.keys()))
+    loaded: Any = set_peft_model_state_dict(adapted, tensors)
+    _refuse_names(misfit, "contains {} unexpected", loaded.unexpected_keys)
+    for name, module in plain.items():
+        if type(model.get_submodule(name)) is not module:
             raise StudyError(
-                f"{misfit}: it changes {changed[0]}, which the original uses as embedding and as "
+                f"{misfit}: it changes {name}.weight, which the original uses as embedding and as "
                 "head, so a merge would change both; train it without embed_tokens and lm_head"
             )
-        expected = _logits(adapted)
-        merged = adapted.merge_and_unload()
-        difference = _size(_logits(merged) - expected) / _size(expected)
-    if not difference <= _ROUNDING[model.dtype]:  # NaN neither
+    expected = _logits(adapted)
+    merged = adapted.merge_and_unload()
+    difference, rounding = _logits(merged) - expected, _ROUNDING[model.dtype]
+    share = float(difference.square().mean().sqrt() / expected.square().mean().sqrt())
+    if not share <= rounding:  # NaN neither
         raise StudyError(
-            f"{misfit}: merging it moves the logits by {difference:.2g} of their size, which "
-            f"rounding does not explain (at most {_ROUNDING[model.dtype]:g}), so peft cannot merge "
-            "it; train another one, or save a whole checkpoint with its weights"
+            f"{misfit}: merging it moves the logits by {share:.2g} of their size, which rounding "
+            f"does not explain (at most {rounding:g}), so peft cannot merge it; train another "
+            "one, or save a whole checkpoint with its weights"
         )
     return merged
 
 
-def _owner(model: Any, parameter: str) -> Any:
-    return model.get_submodule(parameter.rpartition(".")[0])
-
-
 def _refuse_names(misfit: str, problem: str, names: list[str]) -> None:
     if names:
-        number = problem.format(len(names))
         raise StudyError(
-            f"{misfit}: it {number} tensor(s), such as {names[0]}; check "
+            f"{misfit}: it {problem.format(len(names))} tensor(s), such as {names[0]}; check "
             "that it was trained on this model"
         )
 
@@ -128,17 +130,3 @@ def _logits(model: Any) -> Tensor:
     ids = torch.linspace(0, model.config.vocab_size - 1, _TOKENS).long()
     logits: Tensor = model(input_ids=ids[None]).logits[0]
     return logits.float()
-
-
-def _size(values: Tensor) -> float:
-    return float(values.square().mean().sqrt())
-
-
-def _warn_of_another_base(config: dict[str, Any], original: Manifest) -> None:
-    base = str(config.get("base_model_name_or_path") or "")
-    source = original.source.partition(":")[2]
-    if base and Path(base).name.casefold() != Path(source).name.casefold():
-        log.warning(
-            f"the adapter was trained on {base}, as its config says; it is merged into "
-            f"{original.source}, the table's original of {original.model}"
-        )

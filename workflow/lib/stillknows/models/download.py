@@ -36,72 +36,70 @@ def download(repo: str, revision: str = "", workers: int = 4, note: Path | None 
         workers: how many files are downloaded at a time.
         note: a file in which the next try finds what this one has fetched, should it fail.
 
-    Raises:
-        HubError: if it is not available.
-        StudyError: if a file is damaged, or the disk or its permissions do not allow it.
+    A HubError if it is not available; a StudyError for a damaged file or a full disk.
     """
-    remote = _remote(repo, revision)
-    at, folder, cache = remote.commit, remote.folder, remote.folder.parents[1]
-    _remove_partials(cache)
+    try:
+        remote = hub.find(repo, revision)
+    except hub.HubError as error:
+        cached = _cached(repo, revision) if error.status in ("unreachable", "busy") else None
+        if cached is None:
+            raise
+        log.warning("%s; using commit %s from the cache", error, cached.commit)
+        remote = cached
+    folder, blobs = remote.folder, remote.folder.parents[1] / "blobs"
+    locks = Path(constants.HF_HUB_CACHE) / ".locks" / blobs.parent.name
+    # What killed downloads have left: whoever still downloads a file holds its lock.
+    for partial in blobs.glob("*.incomplete"):
+        lock = locks / f"{partial.name.partition('.')[0]}.lock"
+        with suppress(OSError), WeakFileLock(lock, timeout=0.1):
+            partial.unlink(missing_ok=True)
     absent = [file for file in remote.files if not (folder / file.name).exists()]
-    new = [file for file in absent if not (cache / "blobs" / file.etag).exists()]
-    _refuse_full_disk(remote, sum(file.size for file in new))
+    new = [file for file in absent if not (blobs / file.etag).exists()]
+    _refuse_full_disk(remote, sum(file.size for file in new) / 1e6)
     noted = read_json(note).get(str(folder), []) if note and note.exists() else []
     fetched = sorted({*noted, *(file.name for file in new)})
     if note:
         write_json(note, {str(folder): fetched})
     with hub.one_line(repo, revision):
         if names := [file.name for file in absent]:
-            snapshot_download(repo, revision=at, allow_patterns=names, max_workers=workers)
+            snapshot_download(
+                repo, revision=remote.commit, allow_patterns=names, max_workers=workers
+            )
         hashes = _verify(remote, workers)
-    if revision != at:
+    if revision != remote.commit:
         # For other programs, and for us without the hub. A cache of others may be read-only.
-        with suppress(OSError), atomic_path(cache / "refs" / (revision or "main")) as ref:
-            ref.write_text(at)
-    return Download(folder, at, hashes, fetched)
+        ref = blobs.parent / "refs" / (revision or "main")
+        with suppress(OSError), atomic_path(ref) as partial:
+            partial.write_text(remote.commit)
+    return Download(folder, remote.commit, hashes, fetched)
 
 
-def _remote(repo: str, revision: str) -> hub.RemoteCheckpoint:
-    """What the hub has, or the cache, if that is whole and the hub does not answer."""
-    try:
-        return hub.find(repo, revision)
-    except hub.HubError as error:
-        if error.status in ("unreachable", "busy"):
-            with suppress(LocalEntryNotFoundError, hub.HubError):
-                cached = _cached(repo, revision)
-                log.warning("%s; using commit %s from the cache", error, cached.commit)
-                return cached
-        raise
-
-
-def _cached(repo: str, revision: str) -> hub.RemoteCheckpoint:
+def _cached(repo: str, revision: str) -> hub.RemoteCheckpoint | None:
     """As `hub.find`, from links in the cache alone: they point to blobs named by their hashes."""
-    small, at = list(hub.SMALL_FILES), revision or None
-    folder = Path(snapshot_download(repo, revision=at, allow_patterns=small, local_files_only=True))
-    links = {path.name: path for path in folder.iterdir() if path.is_symlink()}
-    files = [
-        hub.RemoteFile(name, links[name].stat().st_size, links[name].readlink().name)
-        for name in hub.needed(repo, links)
-    ]
-    return hub.RemoteCheckpoint(repo, folder.name, gated=False, files=files)
+    with suppress(LocalEntryNotFoundError, hub.HubError):
+        small = list(hub.SMALL_FILES)
+        folder = Path(
+            snapshot_download(
+                repo, revision=revision or None, allow_patterns=small, local_files_only=True
+            )
+        )
+        links = {path.name: path for path in folder.iterdir() if path.is_symlink()}
+        files = [
+            hub.RemoteFile(name, links[name].stat().st_size, links[name].readlink().name)
+            for name in hub.needed(repo, links)
+        ]
+        return hub.RemoteCheckpoint(repo, folder.name, gated=False, files=files)
+    return None
 
 
-def _remove_partials(cache: Path) -> None:
-    """Remove what killed downloads have left: whoever still downloads a file holds its lock."""
-    for partial in cache.glob("blobs/*.incomplete"):
-        lock = cache.parent / ".locks" / cache.name / f"{partial.name.partition('.')[0]}.lock"
-        with suppress(OSError), WeakFileLock(lock, timeout=0.1):
-            partial.unlink(missing_ok=True)
-
-
-def _refuse_full_disk(remote: hub.RemoteCheckpoint, needed: int) -> None:
-    """The library only warns, file by file."""
-    cache = constants.HF_HUB_CACHE
-    size, free = needed / 1e6, free_bytes(Path(cache)) / 1e6
-    log.info("%s: %d files, %.1f MB to be downloaded", remote, len(remote.files), size)
-    if size > free:
+def _refuse_full_disk(remote: hub.RemoteCheckpoint, needed: float) -> None:
+    """The library only warns, file by file. `needed` in MB."""
+    cache = Path(constants.HF_HUB_CACHE)
+    free = free_bytes(cache) / 1e6
+    log.info("%s: %d files, %.1f MB to be downloaded", remote, len(remote.files), needed)
+    if needed > free:
         raise StudyError(
-            f"{remote} needs {size:.1f} MB more, but {cache} has {free:.1f} MB free: free some "
+            f"{remote} needs {needed:.1f} MB more, but {cache} has {free:.1f} MB free: free some "
             "disk space, or set HF_HOME to another folder"
         )
 

@@ -27,22 +27,20 @@ _APART = {
 class Family:
     """Where a decoder-only transformers model keeps the parts that the study exchanges.
 
-    Names are module paths: `base` is the model without its head, `layers` from there, the others
-    from one decoder layer. `maps` names its linear maps and the components whose rows lie in each,
-    in that order; `by_head`: a map that holds q, k and v has all three of one head after those of
-    another. `stored` names what the files call otherwise than transformers:
-    {name in the model: name in the file}. `buffers` matches tensors that some files carry although
-    they hold no parameter.
+    Names are module paths: `layers` from `base` on, the others from one decoder layer on.
     """
 
-    base: str = "model"
+    base: str = "model"  # the model without its head
     layers: str = "layers"
     attention: str = "self_attn"
     mlp: str = "mlp"
     down: str = "down_proj"
+    # Linear maps, and the components whose rows lie in each, in that order.
     maps: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _APART)
-    by_head: bool = False
+    by_head: bool = False  # q, k and v in one map: all three of a head, then those of the next
+    # What the files call otherwise: {name in the model: name in the file}.
     stored: Mapping[str, str] = field(default_factory=dict)
+    # Matches tensors that some files carry although they hold no parameter.
     buffers: str = r".*\.rotary_emb\.inv_freq"
 
     def part_of(self, parameter: str) -> LayerPart:

@@ -28,13 +28,8 @@ class Hashed:
         """A file as it is now, hashed unless its sha256 is known."""
         # Before the hash: what changes meanwhile is noticed the next time.
         status = path.stat()
-        return cls(
-            path=str(path.resolve()),
-            size=status.st_size,
-            mtime_ns=status.st_mtime_ns,
-            inode=status.st_ino,
-            sha256=sha256 or sha256_of(path),
-        )
+        unhashed = cls(str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ino, "")
+        return replace(unhashed, sha256=sha256 or sha256_of(path))
 
     def still_holds(self, path: Path) -> bool:
         """Whether the file at a path is the same for os.stat.
@@ -45,14 +40,10 @@ class Hashed:
 
 
 def read_hashes(manifest: Path) -> dict[str, Hashed]:
-    """The hashes that are remembered beside a manifest, by the files' paths as they are named.
-
-    Empty if there are none, or if they cannot be read: then the files are hashed again.
-    """
-    try:
+    """The hashes that are remembered beside a manifest, by path; none if they cannot be read."""
+    with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {name: Hashed(**values) for name, values in read_json(_beside(manifest)).items()}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-        return {}
+    return {}
 
 
 def write_hashes(manifest: Path, hashes: Mapping[str, Hashed]) -> None:
@@ -72,14 +63,11 @@ def hash_files(paths: Iterable[Path], remembered: Mapping[str, Hashed]) -> dict[
 def is_known(path: Path, remembered: Mapping[str, Hashed]) -> bool:
     """Whether a file's remembered hash is still right: same path, and the same for os.stat."""
     hashed = remembered.get(str(path))
-    return bool(hashed and hashed.path == str(path.resolve()) and hashed.still_holds(path))
+    return hashed is not None and hashed == Hashed.of(path, hashed.sha256)
 
 
 def files_of(folder: Path, manifest: Path) -> list[Path]:
-    """The files in a folder that a manifest hashes: all but the manifest itself and hidden ones.
-
-    A StudyError if one of them is no plain file (files.refuse_special).
-    """
+    """A folder's files but for the manifest and hidden ones; refuses what is no plain file."""
     itself = manifest.name if folder.resolve() == manifest.parent.resolve() else None
     paths = [path for path in folder.iterdir() if path.name[0] != "." and path.name != itself]
     for path in paths:

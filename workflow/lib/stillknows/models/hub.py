@@ -36,19 +36,21 @@ SMALL_FILES = (
 )
 _SHARD = re.compile(r"[^/]+-\d+-of-(\d+)\.safetensors")
 _NOT_A_HUB = "the response is not from a Hugging Face Hub: a login page or a proxy?"
-# What an exception means, by its name: the status, and the reason if there is more to say.
-_MEANINGS = {
-    "GatedRepoError": ("gated", ""),
-    "RevisionNotFoundError": ("revision_gone", ""),
-    "RepositoryNotFoundError": ("gone", ""),
-    "DisabledRepoError": ("gone", ""),
-    "UnicodeEncodeError": ("bad_token", ""),  # a token that cannot be sent in a header
-    "LocalProtocolError": ("bad_token", ""),
-    "ConnectError": ("unreachable", "no connection"),
-    "JSONDecodeError": ("unreachable", _NOT_A_HUB),
-    "FileMetadataError": ("unreachable", _NOT_A_HUB),
-    "OfflineModeIsEnabled": ("unreachable", "HF_HUB_OFFLINE is set"),
-    "OSError": ("unreachable", "a file is shorter than announced"),
+# What an exception means, by its name: a status, or the reason why the hub is unreachable.
+_STATUS = {
+    "GatedRepoError": "gated",
+    "RevisionNotFoundError": "revision_gone",
+    "RepositoryNotFoundError": "gone",
+    "DisabledRepoError": "gone",
+    "UnicodeEncodeError": "bad_token",  # a token that cannot be sent in a header
+    "LocalProtocolError": "bad_token",
+}
+_UNREACHABLE = {
+    "ConnectError": "no connection",
+    "JSONDecodeError": _NOT_A_HUB,
+    "FileMetadataError": _NOT_A_HUB,
+    "OfflineModeIsEnabled": "HF_HUB_OFFLINE is set",
+    "OSError": "a file is shorter than announced",
 }
 _MESSAGES = {
     "gated": "gated, and {token}; accept its terms on {page} and set HF_TOKEN to that "
@@ -106,9 +108,7 @@ class RemoteCheckpoint(NamedTuple):
 def find(repo: str, revision: str = "") -> RemoteCheckpoint:
     """Ask the hub for a repository; at a commit, branch or tag, or at its default branch.
 
-    Raises:
-        HubError: if it is not available, or contains no complete safetensors.
-        StudyError: if `repo` is no repository's name, or the mirror lists no sizes and hashes.
+    A HubError if it is not available, or contains no complete safetensors.
     """
     at, seconds = revision or None, constants.HF_HUB_DOWNLOAD_TIMEOUT
     with one_line(repo, revision):
@@ -176,11 +176,11 @@ def _explained(error: BaseException, repo: str, revision: str) -> StudyError:
             "kept: set HF_HOME to a folder of your own with enough space, and run again"
         )
     kind, hub = type(error).__name__, constants.ENDPOINT
-    status, reason = _MEANINGS.get(kind, ("unreachable", kind))
+    status, reason = _STATUS.get(kind, "unreachable"), _UNREACHABLE.get(kind, kind)
     if isinstance(error, errors.HfHubHTTPError):
         code = error.response.status_code
         reason = f"it answers {code}"
-        if kind not in _MEANINGS:
+        if kind not in _STATUS:
             is_busy = code in (408, 429) or code >= 500
             status = "bad_token" if code in (401, 403) else "busy" if is_busy else "gone"
     token = "the current token does not grant access" if get_token() else "there is no token"

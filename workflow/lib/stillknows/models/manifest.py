@@ -62,13 +62,9 @@ class Manifest:
         return "/".join(part for part in (self.model, self.method, self.concept) if part)
 
     def columns(self, concept: Mapping[str, Any]) -> dict[str, str]:
-        """What names the checkpoint and the concept in each row of a result.
-
-        Args:
-            concept: as its file has it: a reference model may serve all concepts, and have none.
-        """
-        of_checkpoint = {name: getattr(self, name) for name in ("model", "method", "origin")}
-        return of_checkpoint | {"concept": concept["id"], "concept_name": concept["Concept"]}
+        """What names the checkpoint and the concept, as its file has it, in a result's rows."""
+        names = {name: getattr(self, name) for name in ("model", "method", "origin")}
+        return names | {"concept": concept["id"], "concept_name": concept["Concept"]}
 
 
 _MANIFEST = TypeAdapter(Manifest)
@@ -84,7 +80,7 @@ def write_manifest(
     fetched: Sequence[str] = (),
     adapter: Mapping[str, Hashed] | None = None,
 ) -> Manifest:
-    """Verify a checkpoint folder (checkpoints.verify), hash its files, and write its manifest last.
+    """Verify a checkpoint folder (models.verify), hash its files, and write its manifest last.
 
     Args:
         hashes: of the files, where they are known: then nothing is hashed again, and other files in
@@ -101,32 +97,36 @@ def write_manifest(
     log.info("%s: %d tensors, none missing, none unexpected, all finite", folder, len(shapes))
     if hashes is None:
         hashes = hash_files(files_of(folder, path), read_hashes(path))
-    files = _files(hashes)
+    files, adapter = _files(hashes), adapter or {}
+    weights = [file for file in files if file.name.endswith(".safetensors")]
+    lines = "".join(f"{file.sha256}  {file.name}\n" for file in weights)
     manifest = Manifest(
         schema=SCHEMA,
         **asdict(row) | {"format": checkpoint.format},
         origin=row.origin,
         folder=folder,
         files=files,
-        weights_sha256=_weights_sha256(files),
+        weights_sha256=hashlib.sha256(lines.encode()).hexdigest(),
         architecture=str(checkpoint.config.architectures[0]),
         layers=checkpoint.layers,
         parameters=sum(math.prod(shape) for shape in shapes.values()),
         dtype=dtype,
         training=training,
         fetched=list(fetched),
-        adapter=_files(adapter or {}),
+        adapter=_files(adapter),
     )
     write_json(path, asdict(manifest))
-    write_hashes(path, {**hashes, **(adapter or {})})
+    write_hashes(path, {**hashes, **adapter})
     return manifest
 
 
-def write_new_source(path: Path, manifest: Manifest, row: CheckpointRow) -> None:
-    """Write where a user's folder with the same files is now; the manifest's time stays.
+def _files(hashes: Mapping[str, Hashed]) -> list[File]:
+    files = [File(Path(name).name, hashed.size, hashed.sha256) for name, hashed in hashes.items()]
+    return sorted(files, key=lambda file: file.name)
 
-    So no job runs again for it.
-    """
+
+def write_new_source(path: Path, manifest: Manifest, row: CheckpointRow) -> None:
+    """Write where a user's folder with the same files is now; no job runs again for it."""
     time = path.stat().st_mtime_ns
     folder = Path(row.location) if row.kind == "path" else manifest.folder
     write_json(path, asdict(replace(manifest, source=row.source, folder=folder)))
@@ -134,29 +134,39 @@ def write_new_source(path: Path, manifest: Manifest, row: CheckpointRow) -> None
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read a manifest; a StudyError if one of its files was removed or changed since."""
+    """Read a manifest; a StudyError if one of its files was removed or changed since.
+
+    A file is hashed if it is not as it was when it was hashed last: that takes a minute at 7B.
+    """
     manifest, remembered = parse_manifest(path), read_hashes(path)
     for file in manifest.files:
         named = manifest.folder / file.name
-        difference = _difference(named, file, remembered.get(str(named)))
-        if difference:
-            raise StudyError(f"{named} {difference}; restore it, or delete {path} and run again")
+        expected = f"{file.size} bytes"
+        if not named.is_file():
+            actual = "is missing"
+        elif (size := named.stat().st_size) != file.size:
+            actual = f"has {size} bytes"
+        else:
+            hashed, expected = remembered.get(str(named)), file.sha256
+            sha256 = hashed.sha256 if hashed and hashed.still_holds(named) else sha256_of(named)
+            if sha256 == file.sha256:
+                continue
+            actual = f"has sha256 {sha256}"
+        raise StudyError(
+            f"{named} {actual}, but its manifest says {expected}; restore it, or delete {path} and "
+            "run again"
+        )
     return manifest
 
 
 def parse_manifest(path: Path) -> Manifest:
-    """Read a manifest alone; a StudyError if it is damaged or does not agree with itself."""
+    """Read a manifest alone; a StudyError if it is damaged."""
     try:
         manifest = _MANIFEST.validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise StudyError(
             f"{path} is not a checkpoint's manifest ({reason_of(error)}): delete it and run again"
         ) from error
-    if _weights_sha256(manifest.files) != manifest.weights_sha256:
-        raise StudyError(
-            f"{path}: the hashes of its files do not give its weights_sha256: it was changed by "
-            "hand or damaged; delete it and run again"
-        )
     if manifest.source.partition(":")[0] in _ELSEWHERE:
         return manifest
     # A results folder may have been moved or copied since.
@@ -173,30 +183,3 @@ def files_are_present(manifest: Manifest) -> bool:
     """Whether all files of a manifest are where it says, with the sizes that it says."""
     files = [(manifest.folder / file.name, file.size) for file in manifest.files]
     return all(path.is_file() and path.stat().st_size == size for path, size in files)
-
-
-def _difference(path: Path, file: File, hashed: Hashed | None) -> str:
-    """How a file differs from what its manifest says, "" if it does not.
-
-    It is only hashed if it is not as it was when it was hashed last: that takes a minute at 7B.
-    """
-    if not path.is_file():
-        return f"is missing, but its manifest says {file.size} bytes"
-    if (size := path.stat().st_size) != file.size:
-        return f"has {size} bytes, but its manifest says {file.size} bytes"
-    sha256 = hashed.sha256 if hashed and hashed.still_holds(path) else sha256_of(path)
-    if sha256 == file.sha256:
-        return ""
-    return f"has sha256 {sha256}, but its manifest says {file.sha256}"
-
-
-def _files(hashes: Mapping[str, Hashed]) -> list[File]:
-    files = [File(Path(name).name, hashed.size, hashed.sha256) for name, hashed in hashes.items()]
-    return sorted(files, key=lambda file: file.name)
-
-
-def _weights_sha256(files: list[File]) -> str:
-    lines = [
-        f"{file.sha256}  {file.name}\n" for file in files if file.name.endswith(".safetensors")
-    ]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()

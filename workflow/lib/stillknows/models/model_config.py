@@ -4,7 +4,6 @@ It is a user's file. Whatever transformers raises while it builds something of i
 that file, and no code that it names is ever run.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ CONFIG = "config.json"
 TRANSFORMERS = "transformers"
 OLMO_LEGACY = "olmo-legacy"
 _DTYPES = (None, "float32", "float16", "bfloat16")
-_QUANTISED = ("quantization_config", "compression_config")
 
 
 def read_config(folder: Path) -> tuple[Any, str]:
@@ -37,16 +35,37 @@ def read_config(folder: Path) -> tuple[Any, str]:
             "has it"
         )
     raw = read_json_object(path)
-    _refuse_quantised(raw, path)
+    for key in ("quantization_config", "compression_config"):
+        if raw.get(key) is not None:
+            raise StudyError(
+                f"{path} has a {key}, so the weights are quantised, which is not supported; "
+                "save the checkpoint dequantised in bfloat16"
+            )
     if olmo_legacy.is_legacy(raw):
         config, format_ = olmo_legacy.config_of(raw, path), OLMO_LEGACY
     else:
         family_of(str(raw.get("model_type")))
-        _refuse_dtype(raw, path)
+        for key in ("dtype", "torch_dtype"):
+            if raw.get(key) not in _DTYPES:
+                raise StudyError(
+                    f"{path}: {key} is {raw[key]!r}; supported are float32, float16 and bfloat16: "
+                    "save the checkpoint in one of them, or leave the key out"
+                )
         with used_by_transformers(path):
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         format_ = TRANSFORMERS
-    _refuse_remainder(config, path)
+    # What transformers notices only when it computes.
+    problem = ""
+    heads, shared = config.num_attention_heads, getattr(config, "num_key_value_heads", None)
+    if getattr(config, "sliding_window", None) == 0:
+        problem = "sliding_window is 0, but a window has at least one position"
+    elif shared is not None and (shared == 0 or heads % shared):
+        problem = (
+            f"num_attention_heads is {heads}, which is not a multiple of num_key_value_heads = "
+            f"{shared}"
+        )
+    if problem:
+        raise StudyError(f"{path}: {problem}; use the config.json that was saved with the weights")
     model_class: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
     config.architectures = [model_class.__name__]
     # What a config may say of a call, not of the model: tuples as outputs, and a kernel for the
@@ -54,36 +73,3 @@ def read_config(folder: Path) -> tuple[Any, str]:
     config.return_dict = True
     config._attn_implementation = None
     return config, format_
-
-
-def _refuse_quantised(raw: Mapping[str, Any], path: Path) -> None:
-    for key in _QUANTISED:
-        if raw.get(key) is not None:
-            raise StudyError(
-                f"{path} has a {key}, so the weights are quantised, which is not supported; "
-                "save the checkpoint dequantised in bfloat16"
-            )
-
-
-def _refuse_dtype(raw: Mapping[str, Any], path: Path) -> None:
-    for key in ("dtype", "torch_dtype"):
-        if raw.get(key) not in _DTYPES:
-            raise StudyError(
-                f"{path}: {key} is {raw[key]!r}; supported are float32, float16 and bfloat16: "
-                "save the checkpoint in one of them, or leave the key out"
-            )
-
-
-def _refuse_remainder(config: Any, path: Path) -> None:
-    """Refuse what transformers notices only when it computes: a window of 0, heads not shared."""
-    if getattr(config, "sliding_window", None) == 0:
-        raise StudyError(
-            f"{path}: sliding_window is 0, but a window has at least one position; use the "
-            "config.json that was saved with the weights"
-        )
-    heads, shared = config.num_attention_heads, getattr(config, "num_key_value_heads", None)
-    if shared is not None and (shared == 0 or heads % shared):
-        raise StudyError(
-            f"{path}: num_attention_heads is {heads}, which is not a multiple of "
-            f"num_key_value_heads = {shared}; use the config.json that was saved with the weights"
-        )

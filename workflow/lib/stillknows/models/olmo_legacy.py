@@ -15,11 +15,13 @@ from typing import Any
 from stillknows.errors import StudyError, used_by_transformers
 
 MODEL_TYPES = ("olmo", "hf_olmo")  # ai2-olmo wrote the first, later the second
-_NEEDED = ("d_model", "n_heads", "n_layers", "vocab_size")
+# These must be in the config, since ai2-olmo has other defaults.
+_REQUIRED = ("rope", "include_bias", "layer_norm_with_affine")
 # The only settings that transformers' OLMo computes: a config with others is refused.
-# The first three must be in the config, since ai2-olmo has other defaults.
-_REQUIRED = {"rope": True, "include_bias": False, "layer_norm_with_affine": False}
-_REQUIRED_IF_SET: dict[str, Any] = {
+_COMPUTED: dict[str, Any] = {
+    "rope": True,
+    "include_bias": False,
+    "layer_norm_with_affine": False,
     "activation_type": "swiglu",
     "alibi": False,
     "attention_layer_norm": False,
@@ -57,19 +59,26 @@ def is_legacy(config: Mapping[str, Any]) -> bool:
 def config_of(raw: Mapping[str, Any], path: Path) -> Any:
     """transformers' OlmoConfig of a legacy config.
 
-    The vocabulary is `embedding_size`: logits have that many columns, more than there are tokens.
-
-    Args:
-        raw: config.json as it was read from `path`.
-
-    Raises:
-        StudyError: if a size is missing or none, or transformers' OLMo has no such architecture.
+    The vocabulary is `embedding_size`: logits have that many columns, more than there are tokens. A
+    StudyError if a size is missing, or transformers' OLMo has no such architecture.
     """
     from transformers import OlmoConfig
 
-    _refuse_unsupported(raw, path)
     # ai2-olmo takes null like a key that is not there.
     settings = {key: value for key, value in raw.items() if value is not None}
+    sizes = ("d_model", "n_heads", "n_layers", "vocab_size")
+    if missing := [key for key in sizes if key not in settings]:
+        raise StudyError(
+            f"{path} is in the legacy OLMo format but does not say {', '.join(missing)}; "
+            "fetch it again"
+        )
+    for key, allowed in _COMPUTED.items():
+        value = settings.get(key, None if key in _REQUIRED else allowed)
+        if value != allowed:
+            raise StudyError(
+                f"{path}: legacy OLMo with {key} = {json.dumps(value)} cannot be read, only "
+                f"{key} = {json.dumps(allowed)} can; convert it to a format of transformers"
+            )
     heads, one_for_all = settings["n_heads"], settings.get("multi_query_attention")
     with used_by_transformers(path):
         width = settings.get("mlp_hidden_size", settings.get("mlp_ratio", 4) * settings["d_model"])
@@ -103,33 +112,17 @@ def stored_at(config: Any) -> dict[str, StoredAt]:
     if not config.tie_word_embeddings:
         parameters["lm_head.weight"] = StoredAt(f"{root}.ff_out.weight")
     for layer in range(config.num_hidden_layers):
-        layer_name, block = f"model.layers.{layer}", f"{root}.blocks.{layer}"
+        block = f"{root}.blocks.{layer}"
         attention, mlp = f"{block}.att_proj.weight", f"{block}.ff_proj.weight"
-        parameters |= {
-            f"{layer_name}.self_attn.q_proj.weight": StoredAt(attention, (0, hidden)),
-            f"{layer_name}.self_attn.k_proj.weight": StoredAt(attention, (hidden, hidden + key)),
-            f"{layer_name}.self_attn.v_proj.weight": StoredAt(
-                attention, (hidden + key, hidden + 2 * key)
-            ),
-            f"{layer_name}.self_attn.o_proj.weight": StoredAt(f"{block}.attn_out.weight"),
-            f"{layer_name}.mlp.up_proj.weight": StoredAt(mlp, (0, inner)),
-            f"{layer_name}.mlp.gate_proj.weight": StoredAt(mlp, (inner, 2 * inner)),
-            f"{layer_name}.mlp.down_proj.weight": StoredAt(f"{block}.ff_out.weight"),
+        maps = {
+            "self_attn.q_proj": StoredAt(attention, (0, hidden)),
+            "self_attn.k_proj": StoredAt(attention, (hidden, hidden + key)),
+            "self_attn.v_proj": StoredAt(attention, (hidden + key, hidden + 2 * key)),
+            "self_attn.o_proj": StoredAt(f"{block}.attn_out.weight"),
+            "mlp.up_proj": StoredAt(mlp, (0, inner)),
+            "mlp.gate_proj": StoredAt(mlp, (inner, 2 * inner)),
+            "mlp.down_proj": StoredAt(f"{block}.ff_out.weight"),
         }
+        for name, at in maps.items():
+            parameters[f"model.layers.{layer}.{name}.weight"] = at
     return parameters
-
-
-def _refuse_unsupported(raw: Mapping[str, Any], path: Path) -> None:
-    missing = [key for key in _NEEDED if raw.get(key) is None]
-    if missing:
-        raise StudyError(
-            f"{path} is in the legacy OLMo format but does not say {', '.join(missing)}; "
-            "fetch it again"
-        )
-    for key, allowed in (_REQUIRED | _REQUIRED_IF_SET).items():
-        value = raw.get(key)
-        if value != allowed and (key in _REQUIRED or value is not None):
-            raise StudyError(
-                f"{path}: legacy OLMo with {key} = {json.dumps(value)} cannot be read, only "
-                f"{key} = {json.dumps(allowed)} can; convert it to a format of transformers"
-            )

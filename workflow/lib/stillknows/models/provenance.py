@@ -17,82 +17,43 @@ from stillknows.models.manifest import Manifest
 _PACKAGES = ("stillknows", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pyarrow")
 
 
-class Stopwatch:
-    """Wall time of a job, from its making to `fields`, and the memory of its process."""
-
-    def __init__(self) -> None:
-        self._started = time.monotonic()
-
-    def fields(self) -> dict[str, str]:
-        """Wall seconds since the start, and the process's peak memory in MiB, resident and on GPUs.
-
-        On a GPU, it is what torch has reserved; the driver takes some hundred MiB more.
-        """
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return {
-            "wall_seconds": f"{time.monotonic() - self._started:.2f}",
-            "peak_memory_mib": f"{peak / (1 << 20 if sys.platform == 'darwin' else 1 << 10):.0f}",
-            **_gpu_fields(),
-        }
-
-
-def _gpu_fields() -> dict[str, str]:
-    """The peak memory of the GPU that the process has used, if it has used one."""
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_initialized():
-        return {}
-    devices = range(torch.cuda.device_count())
-    peak = max(torch.cuda.max_memory_reserved(device) for device in devices)
-    return {"peak_gpu_memory_mib": f"{peak / (1 << 20):.0f}"}
-
-
-def _checkpoint_fields(prefix: str, manifest: Manifest) -> dict[str, str]:
-    """Source, revision and weights' sha256 of a checkpoint, from its manifest."""
-    return {
-        f"{prefix}_source": manifest.source,
-        f"{prefix}_revision": manifest.revision,
-        f"{prefix}_weights_sha256": manifest.weights_sha256,
-    }
-
-
-def recording_fields(original: Manifest, concept_json: Path, dtype: object) -> dict[str, str]:
-    """What a recording is made from: the original, the concept's JSON, the number format.
+def input_fields(concept_json: Path, dtype: object, **models: Manifest | None) -> dict[str, str]:
+    """What a result is made from: the concept's JSON, the number format, the models by their role.
 
     Args:
         dtype: a torch dtype.
     """
-    return {
-        **_checkpoint_fields("original", original),
-        "data_sha256": sha256_of(concept_json),
-        "dtype": str(dtype),
-    }
+    fields = {"data_sha256": sha256_of(concept_json), "dtype": str(dtype)}
+    for role, manifest in models.items():
+        if manifest is not None:
+            fields[f"{role}_source"] = manifest.source
+            fields[f"{role}_revision"] = manifest.revision
+            fields[f"{role}_weights_sha256"] = manifest.weights_sha256
+    return fields
 
 
-def result_fields(
-    concept_json: Path,
-    original: Manifest,
-    unlearned: Manifest | None = None,
-    reference: Manifest | None = None,
-    *,
-    device: object,
-    dtype: object,
-) -> dict[str, str]:
-    """The metadata of a result beside its settings: its inputs, the device, the versions.
+def run_fields(device: object, started: float) -> dict[str, str]:
+    """On what a result was computed: device, versions, wall seconds, peak memory in MiB.
+
+    Of GPUs it is what torch has reserved; the driver takes some hundred MiB more.
 
     Args:
-        reference: the reference model, if it was a donor.
-        device, dtype: torch's, or their names.
+        started: time.monotonic() at the job's start.
     """
-    of_unlearned = _checkpoint_fields("unlearned", unlearned) if unlearned else {}
-    of_reference = _checkpoint_fields("reference", reference) if reference else {}
-    return {
-        **recording_fields(original, concept_json, dtype),
-        **of_unlearned,
-        **of_reference,
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    fields = {
         "device": str(device),
         "python": platform.python_version(),
         "packages": json.dumps(versions()),
+        "wall_seconds": f"{time.monotonic() - started:.2f}",
+        "peak_memory_mib": f"{peak / (1 << 20 if sys.platform == 'darwin' else 1 << 10):.0f}",
     }
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        gpus = range(torch.cuda.device_count())
+        reserved = max(torch.cuda.max_memory_reserved(gpu) for gpu in gpus)
+        fields["peak_gpu_memory_mib"] = f"{reserved / (1 << 20):.0f}"
+    return fields
 
 
 def versions(*more: str) -> dict[str, str]:

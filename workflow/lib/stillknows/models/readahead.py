@@ -7,10 +7,9 @@ waits. It is only a hint to the system: no result depends on it.
 import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Thread
-from typing import BinaryIO
 
 THREAD = "readahead of weights"
 _ASKED = 1 << 19  # bytes: the kernel cuts what is asked of it at once
@@ -24,17 +23,13 @@ def readahead(wanted: Mapping[Path, set[str]]) -> None:
 
 
 def _ask(wanted: Mapping[Path, set[str]]) -> None:
-    with suppress(Exception):  # a file that is gone or broken: reading it will say so
+    with suppress(Exception), ExitStack() as stack:  # reading a broken file will say so
         for path, tensors in wanted.items():
-            with path.open("rb") as file:
-                _advise(file, tensors)
-
-
-def _advise(file: BinaryIO, tensors: set[str]) -> None:
-    length = int.from_bytes(file.read(8), "little")
-    header = json.loads(file.read(length))
-    for name in sorted(tensors & header.keys()):
-        first, last = (8 + length + offset for offset in header[name]["data_offsets"])
-        for start in range(first, last, _ASKED):
-            size = min(_ASKED, last - start)
-            os.posix_fadvise(file.fileno(), start, size, os.POSIX_FADV_WILLNEED)
+            file = stack.enter_context(path.open("rb"))
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length))
+            for name in sorted(tensors & header.keys()):
+                first, last = (8 + length + offset for offset in header[name]["data_offsets"])
+                for start in range(first, last, _ASKED):
+                    size = min(_ASKED, last - start)
+                    os.posix_fadvise(file.fileno(), start, size, os.POSIX_FADV_WILLNEED)

@@ -18,7 +18,7 @@ from transformers.initialization import no_init_weights
 from stillknows.errors import StudyError, used_by_transformers
 from stillknows.files import read_json_object
 from stillknows.models import olmo_legacy
-from stillknows.models.families import LAYER_PARTS, Family, LayerPart, family_of
+from stillknows.models.families import LAYER_PARTS, LayerPart, family_of
 from stillknows.models.model_config import CONFIG, OLMO_LEGACY, read_config
 from stillknows.models.olmo_legacy import StoredAt
 from stillknows.models.readahead import readahead
@@ -51,21 +51,22 @@ class Checkpoint:
         stored_at: where each parameter is stored in the files, by its name.
         files, shapes: of each parameter that is there, its safetensors file and its shape.
 
-    Raises:
-        StudyError: if the config describes no known model, or the files do not hold whole
-            tensors in a number format that is supported.
+    A StudyError if the config describes no known model, or the files hold no whole tensors in a
+    supported number format.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.config, self.format = read_config(folder)
-        self.family: Family = family_of(self.config.model_type)
-        self.stored = {
-            name: stored
-            for name, stored in _read_headers(folder).items()
-            if not re.fullmatch(self.family.buffers, name)
-        }
-        self._refuse_unsupported()
+        self.family = family_of(self.config.model_type)
+        self.layers = int(self.config.num_hidden_layers)
+        self.layers_path = f"{self.family.base}.{self.family.layers}"
+        self.stored = _read_headers(folder, self.family.buffers)
+        if self.layers > len(self.stored):
+            raise StudyError(
+                f"{folder / CONFIG} describes a model of {self.layers} layers, but the files "
+                f"hold only {len(self.stored)} tensors; use the config of these weights"
+            )
         if self.config.dtype is None:
             dtypes = {FLOATS[stored.dtype] for stored in self.stored.values()}
             self.config.dtype = functools.reduce(torch.promote_types, dtypes)
@@ -74,13 +75,18 @@ class Checkpoint:
         else:
             names = {stored: name for name, stored in self.family.stored.items()}
             self.stored_at = {names.get(name, name): StoredAt(name) for name in self.stored}
-        present = {name: at for name, at in self.stored_at.items() if at.tensor in self.stored}
-        self.files = {name: self.stored[at.tensor].file for name, at in present.items()}
-        self.shapes = {name: self._shape(at) for name, at in present.items()}
+        self.files: dict[str, Path] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        for name, at in self.stored_at.items():
+            if at.tensor in self.stored:
+                stored = self.stored[at.tensor]
+                self.files[name], self.shapes[name] = stored.file, stored.shape
+                if at.rows is not None:
+                    self.shapes[name] = (at.rows[1] - at.rows[0], *stored.shape[1:])
 
-    @property
-    def layers(self) -> int:
-        return int(self.config.num_hidden_layers)
+    def where_stored(self, name: str) -> StoredAt:
+        """Where a parameter is stored in the files, or would be if the files had it."""
+        return self.stored_at.get(name, StoredAt(self.family.stored.get(name, name)))
 
     def read(
         self,
@@ -88,11 +94,7 @@ class Checkpoint:
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
     ) -> dict[str, Tensor]:
-        """Read parameters by their full names; of a stored tensor only the rows that are theirs.
-
-        Args:
-            dtype, device: of the tensors; None: as saved, on the CPU.
-        """
+        """Read parameters by their full names; without dtype and device as saved, on the CPU."""
         by_file: dict[Path, list[str]] = {}
         for name in names:
             by_file.setdefault(self.files[name], []).append(name)
@@ -101,7 +103,12 @@ class Checkpoint:
         for path, members in by_file.items():
             with open_weights(path) as weights:
                 for name in members:
-                    tensors[name] = _take(weights, self.stored_at[name]).to(device, dtype)
+                    at = self.stored_at[name]
+                    if at.rows is None:
+                        tensor = weights.get_tensor(at.tensor)
+                    else:
+                        tensor = weights.get_slice(at.tensor)[slice(*at.rows)]
+                    tensors[name] = tensor.to(device, dtype)
         return tensors
 
     def readahead(self, names: Iterable[str]) -> None:
@@ -113,12 +120,8 @@ class Checkpoint:
         readahead(wanted)
 
     def layer_names(self, layer: int, parts: Collection[LayerPart] = LAYER_PARTS) -> list[str]:
-        """The full names of one decoder layer's parameters; none for a layer that is not there.
-
-        Args:
-            parts: which of them.
-        """
-        prefix = self._layer_prefix(layer)
+        """The full names of one decoder layer's parameters; none if there is no such layer."""
+        prefix = f"{self.layers_path}.{layer}."
         return [
             name
             for name in self.files
@@ -140,46 +143,12 @@ class Checkpoint:
     ) -> dict[str, Tensor]:
         """Those of some parts of it."""
         tensors = self.read(self.layer_names(layer, parts), dtype, device)
-        prefix = self._layer_prefix(layer)
+        prefix = f"{self.layers_path}.{layer}."
         return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
 
-    def read_value_vectors(self, layer: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-        """One layer's value vectors, (hidden, coefficients): the weight of its down projection."""
-        (vectors,) = self.read_parts(layer, ["value_vectors"], dtype, device).values()
-        return vectors
 
-    @property
-    def layers_path(self) -> str:
-        return f"{self.family.base}.{self.family.layers}"
-
-    def _layer_prefix(self, layer: int) -> str:
-        return f"{self.layers_path}.{layer}."
-
-    def where_stored(self, name: str) -> StoredAt:
-        """Where a parameter is stored in the files, or would be if the files had it."""
-        return self.stored_at.get(name, StoredAt(self.family.stored.get(name, name)))
-
-    def _shape(self, at: StoredAt) -> tuple[int, ...]:
-        shape = self.stored[at.tensor].shape
-        return shape if at.rows is None else (at.rows[1] - at.rows[0], *shape[1:])
-
-    def _refuse_unsupported(self) -> None:
-        """Refuse number formats that nothing here computes in, and more layers than tensors."""
-        for name, stored in self.stored.items():
-            if stored.dtype not in FLOATS:
-                raise StudyError(
-                    f"{stored.file}: tensor {name} is stored as {stored.dtype}; supported are "
-                    f"{', '.join(FLOATS)}: save the checkpoint in one of them, dequantised"
-                )
-        if self.layers > len(self.stored):
-            raise StudyError(
-                f"{self.folder / CONFIG} describes a model of {self.layers} layers, but the files "
-                f"hold only {len(self.stored)} tensors; use the config of these weights"
-            )
-
-
-def _read_headers(folder: Path) -> dict[str, Stored]:
-    """All tensors of a checkpoint's files, by their names there."""
+def _read_headers(folder: Path, buffers: str) -> dict[str, Stored]:
+    """All tensors of a checkpoint's files by their names there, but for buffers (a pattern)."""
     tensors: dict[str, Stored] = {}
     for path in weight_files(folder):
         with open_weights(path) as weights:
@@ -190,14 +159,16 @@ def _read_headers(folder: Path) -> dict[str, Stored]:
                         "the checkpoint again in an empty folder"
                     )
                 header = weights.get_slice(name)
-                tensors[name] = Stored(path, tuple(header.get_shape()), header.get_dtype())
+                dtype = header.get_dtype()
+                if re.fullmatch(buffers, name):
+                    continue
+                if dtype not in FLOATS:
+                    raise StudyError(
+                        f"{path}: tensor {name} is stored as {dtype}; supported are "
+                        f"{', '.join(FLOATS)}: save the checkpoint in one of them, dequantised"
+                    )
+                tensors[name] = Stored(path, tuple(header.get_shape()), dtype)
     return tensors
-
-
-def _take(weights: Any, at: StoredAt) -> Any:
-    if at.rows is None:
-        return weights.get_tensor(at.tensor)
-    return weights.get_slice(at.tensor)[at.rows[0] : at.rows[1]]
 
 
 def open_weights(path: Path) -> Any:

@@ -1,7 +1,7 @@
-"""Is a checkpoint what its config says? No tensor missing, none unexpected, all of them finite."""
+"""Is a checkpoint what its config says, and does a pair belong together?"""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 
@@ -25,10 +25,6 @@ def verify_checkpoint(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
 
     Returns:
         The shape of every parameter by its name in the model.
-
-    Raises:
-        StudyError: transformers cannot build the model; a tensor is missing, unexpected,
-            of another shape, or holds NaN or infinity; or generation_config.json cannot be read.
     """
     with used_by_transformers(checkpoint.folder / CONFIG):
         model = empty_model(checkpoint.config, torch.float32)
@@ -38,11 +34,24 @@ def verify_checkpoint(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
         for name, parameter in model.named_parameters(remove_duplicate=False)
         if name not in tied
     }
-    needed, stored = _stored_shapes(checkpoint, expected), checkpoint.stored
-    missing, unexpected = needed.keys() - stored.keys(), stored.keys() - needed.keys()
+    needed: dict[str, tuple[int, ...]] = {}  # shapes by the tensors' names in the files
+    for name, shape in expected.items():
+        at = checkpoint.where_stored(name)
+        if at.rows is not None:  # one that holds several parameters has the rows of all of them
+            shape = (max(at.rows[1], needed.get(at.tensor, (0,))[0]), *shape[1:])
+        needed[at.tensor] = shape
+    stored = checkpoint.stored
     incomplete = "the checkpoint is incomplete: download or save it again"
-    _refuse(checkpoint, "lacks {} tensor(s)", missing, incomplete)
-    _refuse(checkpoint, "contains {} unexpected tensor(s)", unexpected, _ADVICE)
+    for problem, names, advice in (
+        ("lacks {}", needed.keys() - stored.keys(), incomplete),
+        ("contains {} unexpected", stored.keys() - needed.keys(), _ADVICE),
+    ):
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            raise StudyError(
+                f"{checkpoint.folder} {problem.format(len(names))} tensor(s): "
+                f"{', '.join(sorted(names)[:3])}{more}; {advice}"
+            )
     for name, shape in needed.items():
         if stored[name].shape != shape:
             raise StudyError(
@@ -59,32 +68,6 @@ def verify_checkpoint(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
                 "the checkpoint is damaged or its training diverged; use another one"
             )
     return expected
-
-
-def _stored_shapes(
-    checkpoint: Checkpoint, parameters: Mapping[str, tuple[int, ...]]
-) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the tensors in the files that hold these parameters.
-
-    One that holds several has the rows of all of them.
-    """
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, shape in parameters.items():
-        at = checkpoint.where_stored(name)
-        if at.rows is not None:
-            rows = max(at.rows[1], shapes.get(at.tensor, (0,))[0])
-            shape = (rows, *shape[1:])
-        shapes[at.tensor] = shape
-    return shapes
-
-
-def _refuse(checkpoint: Checkpoint, problem: str, names: set[str], advice: str) -> None:
-    if names:
-        first = ", ".join(sorted(names)[:3])
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        raise StudyError(
-            f"{checkpoint.folder} {problem.format(len(names))}: {first}{more}; {advice}"
-        )
 
 
 def refuse_other_shapes(original: Checkpoint, unlearned: Checkpoint) -> None:
@@ -116,10 +99,10 @@ def refuse_other_shapes(original: Checkpoint, unlearned: Checkpoint) -> None:
 def refuse_unshared_tokens(
     original: Checkpoint, unlearned: Checkpoint, texts: Iterable[Sequence[int]]
 ) -> int:
-    """Refuse a resized vocabulary where that changes what the texts are; return the common rows.
+    """Refuse a vocabulary that lacks a token of the texts; return how many rows both have.
 
-    Rows that only one checkpoint has are harmless as long as no text uses them: what is compared
-    are the logits of the tokens that both have.
+    Rows that only one checkpoint has do not matter otherwise: what is compared are the logits of
+    the tokens that both have.
 
     Args:
         texts: token ids of everything that is read.

@@ -1,25 +1,35 @@
 """A section per concept: its curve, its questions, and what the models answer."""
 
 from collections.abc import Iterator, Mapping
+from io import BytesIO
 from typing import Any
 
+import matplotlib as mpl
 import pandas as pd
 
 from stillknows.analysis.curve_groups import DONOR
-from stillknows.figures.canvas import lowest_shown
+from stillknows.figures import canvas
+from stillknows.figures.names import FONT_FAMILY
 from stillknows.figures.style import Style, in_order
-from stillknows.report.charts import svg
-from stillknows.report.formatting import DASH, name_of, number
+from stillknows.report.formatting import DASH, name_of
 from stillknows.report.pictures import data_uri
 from stillknows.report.sources import Shown, Sources, highest, records
+from stillknows.terms import COMPLETION, TARGET, UNRELATED
 
-# Set -> its title, and the concept file's key of what is asked.
-SETS = {
-    "target": ("Questions on the concept", "QA"),
-    "completion": ("Texts on the concept, to be completed", "text_completion"),
-    "unrelated": ("Unrelated questions", "unrelated_QA"),
+# Set -> the concept file's key of its questions, and how many of them are shown per concept.
+_SETS = {
+    TARGET: ("QA", None),
+    COMPLETION: ("text_completion", None),
+    UNRELATED: ("unrelated_QA", 10),
 }
-MOST_UNRELATED = 10  # per concept; the rest lies in the table
+_CHART_INCHES = (3.7, 2.2)
+_LARGER = 1.2  # than the figures' text, which is read on paper
+# Text stays text, in any font without serifs; ids follow from the chart, not from chance.
+_SVG: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "still",
+    "font.family": [FONT_FAMILY, "sans-serif"],
+}
 
 
 def concept_sections(sources: Sources, shown: Shown, style: Style) -> list[dict[str, Any]]:
@@ -27,29 +37,34 @@ def concept_sections(sources: Sources, shown: Shown, style: Style) -> list[dict[
 
     Returns:
         per concept: model, concept, name; peaks, as `_peaks` returns them; charts, each
-        with method, uri and alt; sets, as `_question_sets` yields them; texts: what the original
+        with method and uri; sets, as `_question_sets` yields them; texts: what the original
         answers, prompt and all, where no behaviour was computed.
     """
     scores = shown.leading(sources.scores)
     scores = scores[scores["donor"] == DONOR]
-    lowest = lowest_shown(scores["value"], style)
-    keys = ["model", "concept", "concept_name"]
+    lowest = canvas.lowest_shown(scores["value"], style)
     answers = sources.table("answers.parquet")
     sections = []
-    for key, rows in scores.groupby(keys, sort=True):
+    for key, rows in scores.groupby(["model", "concept", "concept_name"]):
         model, concept, name = map(str, key)
         text = sources.texts.get((model, concept), {})
         sets = []
         if answers is not None:
             is_here = (answers["model"] == model) & (answers["concept"] == concept)
             sets = list(_question_sets(answers[is_here], text))
+        several = rows.groupby("method")["origin"].transform("nunique") > 1
+        titles = rows["method"].where(~several, rows["method"] + ", " + rows["origin"])
+        charts = [
+            {"method": title, "uri": data_uri("svg+xml", _chart(curves, lowest, style))}
+            for title, curves in rows.groupby(titles)
+        ]
         sections.append(
             {
                 "model": model,
                 "concept": concept,
                 "name": name,
                 "peaks": _peaks(rows),
-                "charts": list(_charts(rows, name, lowest, style)),
+                "charts": charts,
                 "sets": sets,
                 "texts": [] if sets else text.get("QA_with_answers") or text.get("QA") or [],
             }
@@ -66,15 +81,24 @@ def _peaks(scores: pd.DataFrame) -> pd.DataFrame:
     return table.rename(index=name_of).rename_axis("highest score").reset_index()
 
 
-def _charts(
-    scores: pd.DataFrame, name: str, lowest: float, style: Style
-) -> Iterator[dict[str, str]]:
-    for (method, origin), rows in scores.groupby(["method", "origin"], sort=True):
-        several = scores.loc[scores["method"] == method, "origin"].nunique() > 1
-        title = f"{method}, {origin}" if several else str(method)
-        uri = data_uri("svg+xml", svg(rows, lowest, style))
-        alt = f"{name}, {title}: recovery against layer, a curve per experiment"
-        yield {"method": title, "uri": uri, "alt": alt}
+def _chart(scores: pd.DataFrame, lowest: float, style: Style) -> bytes:
+    """The curves of one concept and method as SVG, drawn as the figures draw.
+
+    Args:
+        lowest: where the axis of scores begins, the same for all that are to be compared.
+    """
+    larger = style.model_copy(update={"font_scale": _LARGER * style.font_scale})
+    with canvas.applied(larger), mpl.rc_context(_SVG):
+        figure, ((axes,),) = canvas.new_grid(_CHART_INCHES, 1, 1)
+        for name, line_style in canvas.experiment_styles(style, scores["experiment"]).items():
+            curve = scores[scores["experiment"] == name]
+            canvas.add_line(axes, curve, "value", **line_style)
+        canvas.zero_line(axes)
+        canvas.layer_ticks(axes)
+        axes.set(xlabel="layer (from 0)", ylabel="score", ylim=(lowest, canvas.TOP))
+        drawn = BytesIO()
+        figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
+    return drawn.getvalue()
 
 
 def _question_sets(answers: pd.DataFrame, text: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -84,40 +108,25 @@ def _question_sets(answers: pd.DataFrame, text: Mapping[str, Any]) -> Iterator[d
         answers: rows of tables/answers.parquet of one model and concept.
         text: the concept's JSON: what was asked, without the prompt around it.
     """
-    answers = answers.fillna({"experiment": ""})
-    for name, (title, key) in SETS.items():
-        groups = dict(list(answers[answers["set"] == name].groupby("question")))
-        if not groups:
-            continue
-        most = MOST_UNRELATED if name == "unrelated" else len(groups)
-        asked: dict[Any, Any] = dict(enumerate(text.get(key) or []))
-        questions = [
-            _question(rows, asked.get(question, rows["prompt"].iloc[0]))
-            for question, rows in list(groups.items())[:most]
-        ]
-        left_out = len(groups) - len(questions)
-        yield {"name": name, "title": title, "questions": questions, "left_out": left_out}
-
-
-def _question(rows: pd.DataFrame, asked: Any) -> dict[str, Any]:
-    """A question with the original's answer and those of the unlearned models."""
-    if isinstance(asked, Mapping):  # a text to be completed
-        asked = f"{asked['First_half']} …"
     keys = ["method", "experiment", "first_layer", "last_layer"]
-    answers = records(rows.sort_values(keys, na_position="first"))
-    return {
-        "text": asked,
-        "original": rows["answer_original"].iloc[0],
-        "answers": [_answer(row) for row in answers if not row["experiment"]],
-        "patched": [_answer(row) for row in answers if row["experiment"]],
-    }
-
-
-def _answer(row: Mapping[str, Any]) -> dict[str, str]:
-    """What one model answers, with what was patched, if anything was."""
-    who = row["method"]
-    if row["experiment"]:
-        layers = f"{row['first_layer']:g}{DASH}{row['last_layer']:g}"
-        who += f": {name_of(row['experiment'])} patched, layers {layers}"
-    likeness = f"BLEU {number(row['bleu'])}, ROUGE-L {number(row['rouge_l'])}"
-    return {"who": who, "text": row["answer"], "likeness": likeness}
+    answers = answers.fillna({"experiment": ""}).sort_values(keys, na_position="first")
+    for name, (key, most) in _SETS.items():
+        groups = list(answers[answers["set"] == name].groupby("question"))
+        wordings: dict[Any, Any] = dict(enumerate(text.get(key) or []))
+        questions = []
+        for question, rows in groups[:most]:
+            first, *_ = given = records(rows)
+            wording = wordings.get(question, first["prompt"])
+            if isinstance(wording, Mapping):  # a text to be completed
+                wording = f"{wording['First_half']} …"
+            questions.append(
+                {
+                    "text": wording,
+                    "original": first["answer_original"],
+                    "answers": [row for row in given if not row["experiment"]],
+                    "patched": [row for row in given if row["experiment"]],
+                }
+            )
+        if questions:
+            left_out = len(groups) - len(questions)
+            yield {"name": name, "questions": questions, "left_out": left_out}

@@ -1,4 +1,4 @@
-"""The chart that a reader plays with: all curves, and the controls by which Vega-Lite chooses."""
+"""The interactive chart: all curves, and the controls by which Vega-Lite selects among them."""
 
 import json
 import math
@@ -30,12 +30,12 @@ _AXIS = {
     "titleFontSize": 12,
     "titleFontWeight": "normal",
 }
-# Columns by which a reader chooses.
+# Columns by which a reader selects.
 _CHOICES = ["model", "origin", "window", "span", "score", "method", "concept"]
 _OVER_CONCEPTS = "mean over concepts"
 _NUMBERS = ["value", "low", "high", "concepts"]
 _LISTS: list[Any] = ["layer", "covers layers", *_NUMBERS]
-# Vega's expressions. The chosen curves lead; others stand beside them where a box is ticked.
+# Vega's expressions. The selected curves lead; others are drawn beside them where a box is ticked.
 _KIND = "datum.donor != 'original' ? 'control' : datum.concept == concept ? 'main' : 'single'"
 _IS_SINGLE = f"datum.kind == 'single' && singles && datum.concept != '{_OVER_CONCEPTS}'"
 _IS_DRAWN = f"datum.kind == 'main' || (datum.kind == 'control' && controls) || ({_IS_SINGLE})"
@@ -44,7 +44,7 @@ _TEXTS = {
     "95 % interval": "isValid(datum.low) ? "
     "format(datum.low, '.3f') + ' to ' + format(datum.high, '.3f') : 'none'",
 }
-# Under the pointer lies the area nearest to a point; its datum is the point, which has its own.
+# Under the pointer is the area nearest to a point; its datum is the point, which has its own.
 _READING = ", ".join(f"'{name}': (datum.datum || datum)['{name}']" for name in COLUMNS)
 
 Looks = Mapping[str, Mapping[str, Any]]
@@ -68,19 +68,27 @@ def looks_of(experiments: Iterable[str], style: Style) -> dict[str, dict[str, An
 def explorer(
     curves: pd.DataFrame, scores: pd.DataFrame, shown: Shown, looks: Looks, style: Style
 ) -> dict[str, Any]:
-    """The chart, with all curves as its data and with the controls that choose among them.
+    """The chart, with all curves as its data and with the controls that select among them.
 
     Args:
         curves: rows of tables/curves.csv.
         scores: rows of `concept_scores`.
     """
-    words = _words(shown)
+    # Choice -> its names and what the page calls them, in the order in which they are offered.
+    words = {
+        "origin": ORIGINS,
+        "window": {name: window_label(name).removesuffix(" patched") for name in shown.windows},
+        "span": {name: name_of(name) for name in shown.spans},
+        "score": {name: name_of(name) for name in shown.scores},
+        "method": {ALL_METHODS: "mean over methods"},
+        "concept": {"": _OVER_CONCEPTS},
+    }
     rows = _all_curves(curves, scores).replace(words)
-    points = _points(rows, lowest_shown(curves["mean"], style), looks)
+    lowest = lowest_shown(curves["mean"], style)
     same = [f"datum.{name} == {name}" for name in _CHOICES if name != "concept"]
     ticked = ", ".join(f"{name}: {name}" for name in looks)
     chart = (
-        alt.layer(*_marks(points, looks), data=alt.NamedData("curves"))
+        alt.layer(*_marks(rows, lowest, looks), data=alt.NamedData("curves"))
         .transform_filter(" && ".join([*same, f"{{{ticked}}}[datum.experiment]"]))
         .transform_calculate(kind=_KIND)
         .transform_filter(_IS_DRAWN)
@@ -95,26 +103,13 @@ def explorer(
     return spec
 
 
-def _words(shown: Shown) -> dict[str, dict[str, str]]:
-    """Choice -> its names and what the page calls them, in the order in which they are offered."""
-    return {
-        "origin": ORIGINS,
-        "window": {name: window_label(name).removesuffix(" patched") for name in shown.windows},
-        "span": {name: name_of(name) for name in shown.spans},
-        "score": {name: name_of(name) for name in shown.scores},
-        "method": {ALL_METHODS: "mean over methods"},
-        "concept": {"": _OVER_CONCEPTS},
-    }
-
-
 def _all_curves(curves: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """Single concepts, also as means over methods, and means over concepts (concept "")."""
     singles = scores[scores["donor"] == DONOR]  # control baselines are shown as means only
     singles = singles.assign(concept=singles["concept_name"], concepts=1)
-    averaged = singles[singles["origin"] != KNOWN_STATE]
+    averaged = singles[singles["origin"] != KNOWN_STATE].assign(method=ALL_METHODS)
     keys = [*_CHOICES, "experiment", "donor", "layer", "first_layer", "last_layer", "concepts"]
-    by_concept = averaged.assign(method=ALL_METHODS).groupby(keys, as_index=False)
-    over_methods = by_concept.agg(value=("value", "mean"))
+    over_methods = averaged.groupby(keys, as_index=False).agg(value=("value", "mean"))
     means = curves.rename(columns={"mean": "value"}).assign(concept="")
     return pd.concat([over_methods, singles, means], ignore_index=True)
 
@@ -128,9 +123,8 @@ def _series(rows: pd.DataFrame, looks: Looks) -> list[dict[str, Any]]:
     rows[_NUMBERS] = numbers.astype(object).where(numbers.abs() < math.inf, None)
     rows["covers layers"] = rows["first_layer"].astype(str) + DASH + rows["last_layer"].astype(str)
     rows["patched"] = rows["experiment"].map(lambda name: looks[name]["label"])
-    of_control = "control: " + rows["donor"].str.replace("_", " ")
-    own = rows["concept"] + ", " + rows["method"]
-    rows["curve"] = own.where(rows["donor"] == DONOR, of_control)
+    control = "control: " + rows["donor"].str.replace("_", " ")
+    rows["curve"] = control.where(rows["donor"] != DONOR, rows["concept"] + ", " + rows["method"])
     keys = [*_CHOICES, "experiment", "donor", "patched", "curve"]
     return [
         dict(zip(keys, key, strict=True))
@@ -142,7 +136,7 @@ def _series(rows: pd.DataFrame, looks: Looks) -> list[dict[str, Any]]:
 def _controls(
     rows: pd.DataFrame, words: Mapping[str, Mapping[str, str]], looks: Looks
 ) -> Iterator[alt.Parameter]:
-    """What a reader chooses; where there is no choice, a parameter without an input."""
+    """What a reader selects; where there is no choice, a parameter without an input."""
     for name in _CHOICES:
         present = set(rows[name])
         ordered = [word for word in words.get(name, {}).values() if word in present]
@@ -150,39 +144,37 @@ def _controls(
         select = alt.binding_select(options=options, name=name.capitalize())
         bind = select if len(options) > 1 else alt.Undefined
         yield alt.param(name=name, value=options[0], bind=bind)
-    for name, look in looks.items():
-        yield alt.param(name=name, value=True, bind=alt.binding_checkbox(name=look["label"]))
-    every = alt.binding_checkbox(name="single concepts (thin lines)")
-    yield alt.param(name="singles", value=False, bind=every)
-    baselines = alt.binding_checkbox(name="control baselines (dotted)")
-    has_controls = (rows["donor"] != DONOR).any()
-    yield alt.param(name="controls", value=True, bind=baselines if has_controls else alt.Undefined)
+    boxes = {name: (look["label"], True) for name, look in looks.items()}
+    boxes |= {"singles": ("single concepts (thin lines)", False)}
+    boxes |= {"controls": ("control baselines (dotted)", True)}
+    for name, (label, value) in boxes.items():
+        is_bound = name != "controls" or (rows["donor"] != DONOR).any()
+        box = alt.binding_checkbox(name=label) if is_bound else alt.Undefined
+        yield alt.param(name=name, value=value, bind=box)
 
 
-def _points(rows: pd.DataFrame, lowest: float, looks: Looks) -> alt.Chart:
-    """Where points lie and which colour they have; the axes are the same whatever is chosen."""
+def _marks(rows: pd.DataFrame, lowest: float, looks: Looks) -> Iterator[alt.Chart]:
+    """Bands, lines, and points; the point that is nearest to the pointer shows its numbers."""
+
+    def by_experiment(channel: Any, what: str) -> Any:
+        scale = alt.Scale(domain=list(looks), range=[look[what] for look in looks.values()])
+        return channel("experiment:N", legend=None, scale=scale)
+
+    # The axes are the same whatever is selected. Of the grid only the line of no recovery.
     last = json.dumps(rows.groupby("model")["layer"].max().to_dict())
     layers = alt.Scale(domain=[0, alt.ExprRef(f"{last}[model]")], nice=False, padding=8)
     scores = alt.Scale(domain=[lowest, TOP], nice=False)
-    # Of the grid only the line where nothing is recovered.
     only_zero = alt.condition(alt.datum.value == 0, alt.value(1), alt.value(0))
-    return alt.Chart().encode(
-        alt.X("layer:Q", scale=layers, axis=alt.Axis(tickMinStep=1, grid=False)).title(
-            "layer (from 0)"
-        ),
-        alt.Y("value:Q", scale=scores, axis=alt.Axis(gridOpacity=only_zero)).title(
-            "score (1: full recovery, 0: none)"
-        ),
-        _by_experiment(alt.Color, looks, "colour"),
+    x_axis, y_axis = alt.Axis(tickMinStep=1, grid=False), alt.Axis(gridOpacity=only_zero)
+    curves = alt.Chart().encode(
+        alt.X("layer:Q", scale=layers, axis=x_axis, title="layer (from 0)"),
+        alt.Y("value:Q", scale=scores, axis=y_axis, title="score (1: full recovery, 0: none)"),
+        by_experiment(alt.Color, "colour"),
     )
-
-
-def _marks(points: alt.Chart, looks: Looks) -> Iterator[alt.Chart]:
-    """Bands, lines, and marks of which the nearest to the pointer answers."""
     is_main, is_control = (alt.datum.kind == kind for kind in ("main", "control"))
-    yield points.mark_area(opacity=0.16, clip=True).encode(y="low:Q", y2="high:Q", detail="curve:N")
-    dashes = _by_experiment(alt.StrokeDash, looks, "dash")
-    yield points.mark_line(clip=True).encode(
+    yield curves.mark_area(opacity=0.16, clip=True).encode(y="low:Q", y2="high:Q", detail="curve:N")
+    dashes = by_experiment(alt.StrokeDash, "dash")
+    yield curves.mark_line(clip=True).encode(
         detail="curve:N",
         strokeDash=alt.when(is_control).then(alt.value([1, 3])).otherwise(dashes),
         strokeWidth=alt.when(is_main).then(alt.value(2)).otherwise(alt.value(0.9)),
@@ -192,18 +184,13 @@ def _marks(points: alt.Chart, looks: Looks) -> Iterator[alt.Chart]:
         name="nearest", nearest=True, on="pointerover", clear="pointerout", empty=False
     )
     size = alt.when(nearest).then(alt.value(140)).when(is_main).then(alt.value(38))
-    marks = points.mark_point(filled=True, clip=True, opacity=1, stroke="white", strokeWidth=0.5)
+    points = curves.mark_point(filled=True, clip=True, opacity=1, stroke="white", strokeWidth=0.5)
     yield (
-        marks.encode(
-            shape=_by_experiment(alt.Shape, looks, "shape"),
+        points.encode(
+            shape=by_experiment(alt.Shape, "shape"),
             size=size.otherwise(alt.value(6)),
             tooltip=alt.value(alt.ExprRef(f"{{{_READING}}}")),
         )
         .add_params(nearest)
         .properties(name="points")
     )
-
-
-def _by_experiment(channel: Any, looks: Looks, what: str) -> Any:
-    scale = alt.Scale(domain=list(looks), range=[look[what] for look in looks.values()])
-    return channel("experiment:N", legend=None, scale=scale)

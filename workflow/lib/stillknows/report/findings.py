@@ -1,32 +1,22 @@
 """The paper's claims: what was found, in numbers, and which of them are undecided, and why."""
 
 from collections import Counter
-from collections.abc import Mapping
 from string import ascii_lowercase
 from typing import Any
 
 import pandas as pd
 
-from stillknows.analysis.claims import (
-    MIXED,
-    NOT_SUPPORTED,
-    OTHER_SCORES,
-    PRIMARY,
-    SUPPORTED,
-    UNDECIDED,
-)
-from stillknows.analysis.curve_groups import ALL_METHODS
-from stillknows.analysis.scores import KL_RECOVERED, LOGPROB_RECOVERED
-from stillknows.report.formatting import counted, listed, number, with_interval
-from stillknows.report.sources import records
+from stillknows.analysis.behaviour import gap_closed
+from stillknows.analysis.claims import MIXED, NOT_SUPPORTED, PRIMARY, SUPPORTED, UNDECIDED
+from stillknows.analysis.curve_groups import ALL_METHODS, DONOR
+from stillknows.figures.style import EXPERIMENTS
+from stillknows.report.formatting import NONE, name_of, number, with_interval
+from stillknows.report.sources import Shown, Sources, highest, records
 
 # Verdict -> a symbol that needs no colour.
 SYMBOLS = {SUPPORTED: "✓", NOT_SUPPORTED: "✗", MIXED: "±", UNDECIDED: "?"}
-_SHORT = {KL_RECOVERED: "KL", LOGPROB_RECOVERED: "log-probability"}
 # The axis on which a finding is drawn, from no recovery to all of it and a little beyond.
 _LEFT, _RIGHT = -0.5, 1.1
-
-Row = Mapping[str, Any]
 
 
 def findings(claims: pd.DataFrame, span: str) -> list[dict[str, Any]]:
@@ -36,183 +26,93 @@ def findings(claims: pd.DataFrame, span: str) -> list[dict[str, Any]]:
         claims: tables/claims.csv.
 
     Returns:
-        model, origin, sentences, undecided (`undecided`), power (`_power`) and rows: one per claim
-        over all methods, the table's columns, those of `_as_shown`, and why, the mark of the reason
-        if the claim is undecided; and by_method, the same of each method, if there are several.
+        model; origin; rows: id -> a claim over all methods, as `_row` returns it, with why: the
+        mark of its reason, and by_method: the same claim of each method, if there are several;
+        verdicts: how many claims have each; mixed: how many claims are mixed for each reason;
+        reasons: why claims are undecided -> mark (a, b, ...; "" if there is one reason) and how
+        many claims, most first; primary: how many claims are primary; n_needed: the number of
+        concepts that these need.
     """
+    result = []
     of_span = claims[claims["span"].isin([span, ""])]
-    of_models = []
-    for (model, origin), rows in of_span.groupby(["model", "origin"], sort=True):
-        pooled = rows[rows["method"] == ALL_METHODS]
-        open_claims = undecided(pooled)
-        marks = {one["reason"]: one["mark"] for one in open_claims["reasons"]}
-        several = rows.loc[rows["method"] != ALL_METHODS, "method"].nunique() > 1
-        shown = [
-            {
-                **row,
-                **_as_shown(row),
-                "why": marks[_reason(row)] if row["verdict"] == UNDECIDED else "",
-                "by_method": [
-                    {**one, **_as_shown(one)}
-                    for one in records(rows[rows["id"] == row["id"]])
-                    if several and one["method"] != ALL_METHODS
-                ],
-            }
-            for row in records(pooled)
-        ]
-        of_models.append(
+    for (model, origin), group in of_span.groupby(["model", "origin"]):
+        is_pooled = group["method"] == ALL_METHODS
+        pooled = group[is_pooled]
+        several = group.loc[~is_pooled, "method"].nunique() > 1
+        by_method = [_row(row) for row in records(group[~is_pooled])] if several else []
+        undecided = pooled.loc[pooled["verdict"] == UNDECIDED, "note"]
+        # The reason is a part of a sentence that has a colon before it.
+        counts = Counter(undecided.str.replace(": ", ", ")).most_common()
+        marks = ascii_lowercase if len(counts) > 1 else [""]
+        reasons = {why: (mark, n) for mark, (why, n) in zip(marks, counts, strict=False)}
+        primary = claims[(claims["model"] == model) & (claims["family"] == PRIMARY)]
+        result.append(
             {
                 "model": model,
                 "origin": origin,
-                "sentences": sentences(pooled),
-                "undecided": open_claims,
-                "power": _power(claims[claims["model"] == model]),
-                "rows": shown,
+                "rows": {
+                    row["id"]: _row(row)
+                    | {"why": reasons.get(row["note"].replace(": ", ", "), ("",))[0]}
+                    | {"by_method": [r for r in by_method if r["id"] == row["id"]]}
+                    for row in records(pooled)
+                },
+                "verdicts": Counter(pooled["verdict"]),
+                "mixed": Counter(pooled.loc[pooled["verdict"] == MIXED, "note"]).most_common(),
+                "reasons": reasons,
+                "primary": primary["id"].nunique(),
+                "n_needed": primary["n_needed"].max(),
             }
         )
-    return of_models
+    return result
 
 
-def _power(claims: pd.DataFrame) -> str:
-    """How many concepts a decision needs, in words; "" without primary claims."""
-    primary = claims[claims["family"] == PRIMARY].drop_duplicates("id")
-    if primary.empty:
-        return ""
-    needed = primary["n_needed"].iloc[0]
-    return (
-        f"With Holm's correction over the {len(primary)} primary claims, a decision needs "
-        f"at least n = {needed:g} concepts that decide, and one more that chooses the windows: the "
-        f"smallest possible p, 2 / 2^n, has to be at most 0.05 / {len(primary)}. Primary rows are "
-        "over all methods and the answer span. All other rows are exploratory: other claims, other "
-        "spans, single methods. Each method and span is a family of its own."
-    )
-
-
-def _as_shown(row: Row) -> dict[str, Any]:
-    """What the page says of a claim; positions are per cent of the axis from _LEFT to _RIGHT."""
-    numbers = {
-        name: row[name] for name in ("value", "low", "high", "threshold") if pd.notna(row[name])
-    }
-    has_value = "value" in numbers
-    others = [f"{_SHORT[name]} {number(row[name])}" for name in OTHER_SCORES]
-    return {
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    """A claim with its symbol and number, and positions: per cent of the axis, _LEFT to _RIGHT."""
+    numbers = {name: row[name] for name in ("value", "low", "high", "threshold")}
+    return row | {
         "symbol": SYMBOLS[row["verdict"]],
-        "test": f"p = {row['p']:.2g}, adjusted {row['p_holm']:.2g}; {', '.join(others)}"
-        if pd.notna(row["p"])
-        else "",
-        "value": f"{with_interval(row)}, n = {row['n']:g}" if has_value else "no value",
-        "criterion": f"{row['statistic']}. Supported if {row['bound']} {row['threshold']:g}",
+        "number": with_interval(row) if pd.notna(row["value"]) else "",
         "positions": {
             name: round(100 * min(max((value - _LEFT) / (_RIGHT - _LEFT), 0.0), 1.0), 2)
             for name, value in numbers.items()
+            if pd.notna(value)
         },
     }
 
 
-def undecided(claims: pd.DataFrame) -> dict[str, Any]:
-    """Which claims of one model, origin and span are undecided.
-
-    Args:
-        claims: rows of tables/claims.csv, each id once.
-
-    Returns:
-        count: how many, in words, "" if there is none; reasons: per reason its mark (a, b, ...; ""
-        for a single one), the reason and how many claims it is the reason of, most first.
-    """
-    reasons = Counter(_reason(row) for row in records(claims) if row["verdict"] == UNDECIDED)
-    count, total = reasons.total(), counted(len(claims), "claim")
-    marks = ascii_lowercase if len(reasons) > 1 else [""]
-    return {
-        "count": f"{count} of {total} {'is' if count == 1 else 'are'} undecided" if count else "",
-        "reasons": [
-            {"mark": mark, "reason": reason, "claims": number_of_claims}
-            for mark, (reason, number_of_claims) in zip(marks, reasons.most_common(), strict=False)
-        ],
-    }
+def control_baselines(curves: pd.DataFrame, shown: Shown) -> pd.DataFrame:
+    """Per model and experiment, the highest score by whose states were patched, if by several."""
+    means = shown.leading(curves[curves["method"] == ALL_METHODS])
+    keys = ["model", "origin", "experiment"]
+    best = highest(means, "mean", [*keys, "donor"])
+    best["experiment"] = pd.Categorical(best["experiment"], list(EXPERIMENTS))
+    donors = {name: name.replace("_", " ") for name in sorted(set(best["donor"]) - {DONOR})}
+    if not donors:
+        return pd.DataFrame()
+    table = best.pivot(index=keys, columns="donor", values="where").fillna(NONE).reset_index()
+    table["experiment"] = table["experiment"].map(name_of)
+    heads = {"model": "model", "experiment": "patched", DONOR: "the original's", **donors}
+    return table.rename(columns=heads)[list(heads.values())]
 
 
-def _reason(row: Row) -> str:
-    """Why a claim is undecided, as a part of a sentence that has a colon before it."""
-    return str(row["note"]).replace(": ", ", ")
-
-
-def sentences(claims: pd.DataFrame) -> list[str]:
-    """What was found of the claims of one model, origin and span: numbers, and what they decide.
-
-    Args:
-        claims: rows of tables/claims.csv, each id once.
-    """
-    rows = {row["id"]: row for row in records(claims)}
-    on_retrieval = _sentence(
-        rows,
+def recovered_answers(sources: Sources, curves: pd.DataFrame, shown: Shown) -> pd.DataFrame:
+    """Per patch under which models answered: its KRS, and how much of the answers it recovered."""
+    behaviour = sources.table("behaviour.csv")
+    if behaviour is None or (patches := gap_closed(behaviour)).empty:
+        return pd.DataFrame()
+    keys = ["model", "origin", "experiment", "first_layer", "last_layer"]
+    selection = {"method": ALL_METHODS, "donor": DONOR, "span": shown.spans[0], "score": "krs"}
+    means = curves[(curves[[*selection]] == pd.Series(selection)).all(axis="columns")]
+    rows = patches.merge(means.drop_duplicates(keys)[[*keys, "mean"]], on=keys, how="left")
+    rows = rows.sort_values(["model", "origin", "share"], ascending=[True, True, False])
+    layers = rows[["first_layer", "last_layer"]].astype(str)
+    return pd.DataFrame(
         {
-            "both_nearly_all": "with the original's MLP coefficients and attention output "
-            "patched, KRS reaches {}",
-            "value_vectors_nothing": "with the original's value vectors alone, KRS moves by at "
-            "most {}",
-        },
-        "both_over_value_vectors",
-        "coefficients and attention recover far more than value vectors",
+            "model": rows["model"],
+            "patched": rows["experiment"].map(name_of),
+            "layers": layers["first_layer"] + " to " + layers["last_layer"],
+            "KRS": rows["mean"].map(number),
+            "recovered share": [f"{number(100 * share, 0)} %" for share in rows["share"]],
+            "ROUGE-L": rows["unpatched"].map(number) + " to " + rows["patched"].map(number),
+        }
     )
-    on_layers = _sentence(
-        rows,
-        {
-            "attention_much": "with attention output of the middle and late layers, KRS reaches {}",
-            "coefficients_very_much": "with MLP coefficients of the late layers, {}",
-            "last_layer_needed": "windows with the last layer do {} than those without",
-        },
-        "last_layer_needed",
-        "windows with the last layer recover more than those without",
-    )
-    return [*filter(None, (on_retrieval, on_layers)), _on_all(claims)]
-
-
-def _sentence(
-    rows: Mapping[str, Row], numbers: Mapping[str, str], deciding: str, claim: str
-) -> str:
-    """The numbers of some claims, and what another one decides; "" where there is none of them.
-
-    Args:
-        rows: id of a claim -> its row.
-        numbers: id of a claim -> what its number says.
-        deciding: id of the claim that decides the claim.
-    """
-    parts = [
-        words.format(_number(rows[name]))
-        for name, words in numbers.items()
-        if name in rows and pd.notna(rows[name]["value"])
-    ]
-    verdict = _verdict(rows[deciding], claim) if deciding in rows else ""
-    joined = ": ".join(filter(None, ("; ".join(parts), verdict)))
-    return f"{joined[0].upper()}{joined[1:]}." if joined else ""
-
-
-def _number(row: Row) -> str:
-    if row["id"] != "last_layer_needed":
-        return with_interval(row)
-    # A difference.
-    return f"{number(abs(row['value']))} {'better' if row['value'] > 0 else 'worse'}"
-
-
-def _verdict(row: Row, claim: str) -> str:
-    """Whether a claim is supported, not supported or mixed; "" if it is undecided."""
-    if row["verdict"] == UNDECIDED:
-        return ""
-    if row["verdict"] == MIXED:
-        return f"the claim that {claim} is mixed ({row['note']})"
-    return f"the claim that {claim} is {row['verdict']} here"
-
-
-def _on_all(claims: pd.DataFrame) -> str:
-    counts = Counter(claims["verdict"])
-    parts = [
-        counted(counts[SUPPORTED], "is supported", "are supported"),
-        counted(counts[NOT_SUPPORTED], "is not supported", "are not supported"),
-        counted(counts[MIXED], "is mixed", "are mixed"),
-    ]
-    total = counted(len(claims), "claim")
-    if counts[UNDECIDED] == len(claims):
-        return f"None of the paper's {total} could be decided."
-    notes = Counter(claims.loc[claims["verdict"] == MIXED, "note"])
-    why = "; ".join(f"{note} ({count})" for note, count in notes.most_common())
-    return f"Of the paper's {total}, {listed(parts)}{': ' + why if why else ''}."

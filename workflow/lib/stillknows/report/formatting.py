@@ -8,16 +8,6 @@ from stillknows.figures.style import EXPERIMENTS, SHORT_SCORES, SPANS, window_la
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 NONE = DASH  # where there is no number
-_LABELS = {
-    "krs": "KRS",
-    "null_krs": "KRS null",
-    "bleu": "BLEU",
-    "rouge_l": "ROUGE-L",
-    "l2": "L2",
-    "kl": "KL",
-    "low": "low (95 %)",
-    "high": "high (95 %)",
-}
 
 
 def number(value: float, decimals: int = 2) -> str:
@@ -29,11 +19,18 @@ def number(value: float, decimals: int = 2) -> str:
     return text.lstrip("-") if zero else text.replace("-", MINUS)
 
 
-def with_interval(row: Mapping[str, float]) -> str:
-    """The number `value`, and its interval, `low` and `high`, where it has one."""
-    if math.isnan(row["low"]) or math.isnan(row["high"]):
-        return number(row["value"])
-    return f"{number(row['value'])} [{number(row['low'])}, {number(row['high'])}]"
+def with_interval(row: Mapping[str, Any], name: str = "value") -> str:
+    """A number of a table and its interval, if it has one: value, low, high or x, x_low, x_high."""
+    prefix = "" if name == "value" else f"{name}_"
+    low, high = (row.get(f"{prefix}{end}", math.nan) for end in ("low", "high"))
+    if math.isnan(low) or math.isnan(high):
+        return number(row[name])
+    return f"{number(row[name])} [{number(low)}, {number(high)}]"
+
+
+def share(row: Mapping[str, Any], count: str, total: str) -> str:
+    """k of n, from two columns; empty where it is not defined."""
+    return "" if math.isnan(row[count]) else f"{row[count]:g} of {row[total]:g}"
 
 
 def listed(names: Iterable[str]) -> str:
@@ -42,14 +39,9 @@ def listed(names: Iterable[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def counted(count: int, one: str, many: str = "") -> str:
+def counted(count: float, one: str, many: str = "") -> str:
     """1 concept, 2 concepts."""
-    return f"{count} {one if count == 1 else many or one + 's'}"
-
-
-def label_of(column: str) -> str:
-    """What a table's head calls a column."""
-    return _LABELS.get(column, column.replace("_", " "))
+    return f"{count:g} {one if count == 1 else many or one + 's'}"
 
 
 def name_of(value: Any) -> str:

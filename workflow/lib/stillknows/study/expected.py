@@ -1,15 +1,33 @@
-"""What the metadata of a result must say if it belongs to a study, and how it differs."""
+"""What the metadata of a result say of its settings; and whether files belong to a study."""
 
 import json
+import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from stillknows.errors import StudyError
-from stillknows.models.provenance import hash_of
+from stillknows.files import read_json, sha256_of
+from stillknows.models.manifest import parse_manifest
+from stillknows.models.provenance import hash_of, versions
+from stillknows.parquet_files import read_metadata
+from stillknows.texts.concepts import (
+    Entry,
+    fact_if_said,
+    identity,
+    read_concept_file,
+    with_unrelated,
+)
 
+log = logging.getLogger("stillknows")
+
+Compared = tuple[str | Path, Mapping[str, Any], Mapping[str, Any]]
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+# What a recording and a job's own inputs must agree on; the rest only says where these are from.
+_OF_RECORDINGS = ("original_weights_sha256", "data_sha256", "dtype")
 
 
 def settings_fields(**settings: Any) -> dict[str, str]:
@@ -22,57 +40,138 @@ def settings_fields(**settings: Any) -> dict[str, str]:
     return {"settings": as_json, "config_hash": hash_of(settings)}
 
 
-def expected(
-    original: Mapping[str, Any],
-    unlearned: Mapping[str, Any] | None,
-    data_sha256: str,
-    *,
-    settings: Mapping[str, Any] | None = None,
-    dtype: str | None = None,
-    reference: Mapping[str, Any] | None = None,
-) -> dict[str, str]:
-    """The metadata that a result of a study has.
+def refuse_other_recording(
+    path: Path, metadata: Mapping[str, str], expected: Mapping[str, str]
+) -> None:
+    """Refuse a recording that was made from other inputs than a job's.
 
     Args:
-        original, unlearned: fields of the two manifests; no `unlearned` for a result of the
-            original alone.
-        data_sha256: of the concept's JSON that the job read.
-        settings: as in `settings_fields`; None: the result depends on none.
-        dtype: the config's; None: the result does not depend on it.
-        reference: fields of the manifest of the reference model, if it was a donor.
+        expected: the metadata of a recording from the job's inputs (provenance.recording_fields).
+
+    Raises:
+        StudyError: as `check_results`.
     """
-    wanted = {"original_weights_sha256": original["weights_sha256"], "data_sha256": data_sha256}
-    if unlearned is not None:
-        wanted["unlearned_weights_sha256"] = unlearned["weights_sha256"]
-    if reference is not None:
-        wanted["reference_weights_sha256"] = reference["weights_sha256"]
-    if dtype is not None:
-        wanted["dtype"] = f"torch.{original['dtype'] if dtype == 'checkpoint' else dtype}"
-    return wanted | ({} if settings is None else settings_fields(**settings))
+    _refuse_foreign([(path, metadata, {key: expected[key] for key in _OF_RECORDINGS})])
 
 
-def differences(given: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Each value of `wanted` that `given` does not have, with both; nested keys as outer.inner.
+def check_results(made_from: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
+    """Refuse results of another study; warn of other package versions and of several devices.
 
-    In place of the settings' hash, the settings that differ are named, if `given` has them.
+    Args:
+        made_from: what `study.made_from.records` returns. Results do not depend on what it lacks.
+
+    Raises:
+        StudyError: with the differences of the first file that does not belong to the study, and
+            how many more there are; or for a result that is no parquet.
     """
-    settings: list[str] = []
-    if "settings" in given and "settings" in wanted:
-        have, value = (json.loads(one["settings"]) for one in (given, wanted))
-        # A setting that only the file has is a difference, too.
-        settings = _differing("", have, dict.fromkeys(have) | value)
-    # The number format is a setting, and what became of it.
-    named = {"settings", "config_hash", "dtype"} if settings else {"settings"}
-    rest = {key: value for key, value in wanted.items() if key not in named}
-    return settings + _differing("", given, rest)
+    manifests = {path: asdict(parse_manifest(Path(path))) for path in made_from["manifests"]}
+    sha256 = cache(lambda path: sha256_of(Path(path)))
+
+    def with_hashes(record: Mapping[str, Any]) -> dict[str, Any]:
+        """A record with hashes in place of the files that it names."""
+        filled = dict(record)
+        for key, value in record.items():
+            if key == "settings":
+                filled[key] = json.loads(settings_fields(**value)[key])
+                saved = manifests[record["original_weights_sha256"]]["dtype"]
+                dtype = saved if record["dtype"] == "checkpoint" else record["dtype"]
+                filled["dtype"] = f"torch.{dtype}"
+            elif key == "data_sha256":
+                filled[key] = sha256(value)
+            elif key.endswith("weights_sha256"):
+                filled[key] = manifests[value]["weights_sha256"]
+            elif isinstance(value, Mapping):
+                filled[key] = with_hashes(value)
+        return filled
+
+    wanted = {
+        kind: {path: with_hashes(record) for path, record in records.items()}
+        for kind, records in made_from.items()
+    }
+    _refuse_foreign((path, manifests[path], record) for path, record in wanted["manifests"].items())
+    _refuse_foreign(_compared_texts(wanted["texts"]))
+    metadata = {path: read_metadata(Path(path)) for path in wanted["results"]}
+    _refuse_foreign((path, metadata[path], record) for path, record in wanted["results"].items())
+    _warn_of_machines(metadata.values())
 
 
-def _differing(prefix: str, given: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+def _compared_texts(texts: Mapping[str, Mapping[str, Any]]) -> Iterator[Compared]:
+    """Concepts' JSONs: what each is, and what its record says."""
+    fetched = cache(_fetched_entries)
+    for path in map(Path, texts):
+        if not path.exists():  # read by a training, and removed since
+            continue
+        entry, wanted = read_json(path), dict(texts[str(path)])
+        if "fetched" in wanted:
+            file, is_answered = wanted.pop("fetched"), wanted.pop("is_answered")
+            if (entries := fetched(file["path"], file["sha256"])) is not None:
+                wanted |= identity(entries.get(path.stem, {}), is_answered=is_answered)
+        if wanted.get("answer_facts") is not None:
+            wanted["answer_facts"] = _facts_said(wanted["answer_facts"], entry)
+        given = identity(entry, is_answered="answered_by" not in wanted)
+        yield path, given | {"answered_by": entry.get("answered_by", {})}, wanted
+
+
+def _fetched_entries(concept_file: str, sha256: str) -> dict[str, Entry] | None:
+    """A fetched file's entries; None for one that is gone: its concepts are prepared."""
+    path = Path(concept_file)
+    if not path.exists():
+        return None
+    _refuse_foreign([(path, {"sha256": sha256_of(path)}, {"sha256": sha256})])
+    return with_unrelated(read_concept_file(path))
+
+
+def _facts_said(facts: Sequence[str | None], answered: Entry) -> list[str | None]:
+    """The concept file's facts, null where the generated answer lacks one (texts.answers)."""
+    texts = zip(answered["QA"], answered.get("QA_with_answers", ()), strict=False)
+    answers = [text.partition(question.strip())[2] for question, text in texts]
+    return [fact_if_said(fact, answer) for fact, answer in zip(facts, answers, strict=False)]
+
+
+def _warn_of_machines(results: Iterable[Mapping[str, str]]) -> None:
+    """One line on package versions that are not those installed here, and on several devices."""
+    packages, devices, installed = set(), set(), versions()
+    for metadata in results:
+        devices.add(metadata.get("device", "unknown"))
+        packages.update(json.loads(metadata.get("packages", "{}")).items())
+    phrases = [
+        f"{name} {number} (installed: {installed.get(name, 'none')})"
+        for name, number in sorted(packages)
+        if number != installed.get(name)
+    ]
+    if len(devices) > 1:
+        phrases.append(f"devices {', '.join(sorted(devices))}")
+    if phrases:
+        log.warning(
+            "these results were computed with other versions or devices: %s", "; ".join(phrases)
+        )
+
+
+def _refuse_foreign(files: Iterable[Compared]) -> None:
+    """Refuse files of which one does not say what is wanted of it."""
+    compared = ((path, _differences(given, wanted)) for path, given, wanted in files)
+    foreign = [(path, lines) for path, lines in compared if lines]
+    if foreign:
+        (path, lines), *others = foreign
+        also = f" (and {len(others)} more, such as {others[0][0]})" if others else ""
+        raise StudyError(
+            f"{path} does not belong to this study: {'; '.join(lines)}; delete it and run again, "
+            f"or use the config, checkpoints table and concept file that it was made with{also}"
+        )
+
+
+def _differences(
+    given: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = ""
+) -> list[str]:
+    """Each value of `wanted` that `given` does not have, with both; nested keys as outer.inner."""
     lines: list[str] = []
     for key, value in wanted.items():
         have = given.get(key)
+        if key == "settings" and isinstance(have, str):  # in a result's metadata
+            have = json.loads(have)
+            value = dict.fromkeys(have) | value  # what only the file has is a difference, too
         if isinstance(have, Mapping) and isinstance(value, Mapping):
-            lines += _differing(f"{prefix}{key}.", have, value)
+            lines += _differences(have, value, "" if key == "settings" else f"{prefix}{key}.")
         elif have != value:
             lines.append(f"{prefix}{key} is {_shown(have)}, expected {_shown(value)}")
     return lines
@@ -84,41 +183,3 @@ def _shown(value: Any) -> str:
     if isinstance(value, str) and _SHA256.fullmatch(value):
         return value[:12]
     return json.dumps(value, ensure_ascii=False)
-
-
-def refuse_foreign(files: Iterable[tuple[Path, Mapping[str, Any], Mapping[str, Any]]]) -> None:
-    """Refuse files that do not belong to the study.
-
-    Args:
-        files: per file its path, what it says of itself, and what the study expects.
-
-    Raises:
-        StudyError: with the differences of the first such file, and how many more there are.
-    """
-    compared = ((path, differences(given, wanted)) for path, given, wanted in files)
-    foreign = [(path, lines) for path, lines in compared if lines]
-    if foreign:
-        (path, lines), *others = foreign
-        also = f" (and {len(others)} more, such as {others[0][0]})" if others else ""
-        raise StudyError(
-            f"{path} does not belong to this study: {'; '.join(lines)}; delete it and run again, "
-            f"or use the config, checkpoints table and concept file that it was made with{also}"
-        )
-
-
-# What a recording and a job's own inputs must agree on; the rest only says where these are from.
-_DECIDES = ("original_weights_sha256", "data_sha256", "dtype")
-
-
-def refuse_other_recording(
-    path: Path, metadata: Mapping[str, str], expected: Mapping[str, str]
-) -> None:
-    """Refuse a recording that was made from other inputs than a job's.
-
-    Args:
-        expected: the metadata of a recording from the job's inputs (provenance.recording_fields).
-
-    Raises:
-        StudyError: as `refuse_foreign`.
-    """
-    refuse_foreign([(path, metadata, {key: expected[key] for key in _DECIDES})])

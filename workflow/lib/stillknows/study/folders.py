@@ -12,12 +12,7 @@ _LEGACY = {"hf_olmo": "olmo"}  # ai2-olmo's later name of the same family
 
 
 def check_folder(row: CheckpointRow) -> None:
-    """Whether a path: row's folder is a checkpoint at all.
-
-    Raises:
-        StudyError: if it has no config.json that can be read, or its files leave open which of
-            them hold the weights.
-    """
+    """Raise a StudyError if a path: row's folder has no config.json, or no clear set of weights."""
     folder = Path(row.location)
     if not (folder / "config.json").is_file():
         inside = [path.parent for path in folder.glob("*/config.json")]
@@ -32,15 +27,11 @@ def check_folder(row: CheckpointRow) -> None:
 
 
 def check_pair(row: CheckpointRow, original: CheckpointRow) -> None:
-    """Whether two path: rows can be a model and its fine-tuned copy, by family and layers.
+    """Raise a StudyError if two path: rows cannot be a fine-tuned copy and its original.
 
     What their config.json does not tell is left to the jobs, which compare every tensor's shape.
-
-    Raises:
-        StudyError: naming both.
     """
-    family, layers = _family(row), layers_of(Path(row.location))
-    expected, depth = _family(original), layers_of(Path(original.location))
+    (family, layers), (expected, depth) = _shape(row), _shape(original)
     if None not in (family, layers, expected, depth) and (family, layers) != (expected, depth):
         raise StudyError(
             f"{row.name}: {row.location} has family {family} and {layers} layers, but its original "
@@ -49,16 +40,17 @@ def check_pair(row: CheckpointRow, original: CheckpointRow) -> None:
         )
 
 
+def _shape(row: CheckpointRow) -> tuple[str | None, int | None]:
+    family = _config(Path(row.location)).get("model_type")
+    known = _LEGACY.get(family, family) if isinstance(family, str) else None
+    return known, layers_of(Path(row.location))
+
+
 def layers_of(folder: Path) -> int | None:
     """How many layers the checkpoint in a folder has; None where its config.json does not tell."""
     values = _config(folder)
     layers = values.get("num_hidden_layers", values.get("n_layers"))
     return layers if isinstance(layers, int) else None
-
-
-def _family(row: CheckpointRow) -> str | None:
-    family = _config(Path(row.location)).get("model_type")
-    return _LEGACY.get(family, family) if isinstance(family, str) else None
 
 
 def _config(folder: Path) -> dict[str, Any]:

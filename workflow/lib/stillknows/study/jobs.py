@@ -1,5 +1,6 @@
 """What a job needs, by its wildcards: the functions that Snakemake calls for each job."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,33 +18,14 @@ class Jobs:
 
     study: Study
 
-    # Input files.
+    # Input files: manifests, and concepts with their answers.
 
     def original(self, wildcards: Any) -> str:
-        """The manifest of a job's original."""
         return self.study.manifest_path(wildcards.model, ORIGINAL)
-
-    def start(self, wildcards: Any) -> str:
-        """The manifest of what the model that a job makes is trained from."""
-        return self.study.manifest_path(*self.study.start(self.made_row(wildcards)).key)
-
-    def learned(self, wildcards: Any) -> list[str]:
-        """The concepts that a taught model learns."""
-        learned = self.study.learned_concepts(self.made_row(wildcards))
-        return [self.study.concept_path(wildcards.model, concept) for concept in learned]
 
     def checkpoint(self, wildcards: Any) -> str:
         """The manifest of the checkpoint that a job is about: unlearned, or the original."""
         return self.study.manifest_path(wildcards.model, wildcards.method, wildcards.concept)
-
-    def texts(self, wildcards: Any) -> str:
-        """A job's concept, with answers."""
-        return self.study.texts_path(wildcards.model, wildcards.concept)
-
-    def retained(self, wildcards: Any) -> list[str]:
-        """The concepts whose facts a job's model is to retain, as far as that is known."""
-        retained = self.study.retained_concepts(wildcards.model, wildcards.concept)
-        return [self.study.concept_path(wildcards.model, concept) for concept in retained]
 
     def reference(self, wildcards: Any) -> list[str]:
         """The manifest of the reference model that a sweep has as a donor; none in its own."""
@@ -52,19 +34,31 @@ class Jobs:
             return []
         return [self.study.manifest_path(wildcards.model, method, wildcards.concept)]
 
+    def texts(self, wildcards: Any) -> str:
+        return self.study.texts_path(wildcards.model, wildcards.concept)
+
     def unrelated_texts(self, wildcards: Any) -> str:
-        """The unrelated questions of a job's concept, with answers."""
         return self.study.texts_path(wildcards.model, unrelated_id(wildcards.concept))
+
+    def retained(self, wildcards: Any) -> list[str]:
+        """The concepts whose facts a job's model is to retain, as far as that is known."""
+        retained = self.study.retained_concepts(wildcards.model, wildcards.concept)
+        return [self.study.concept_path(wildcards.model, concept) for concept in retained]
 
     # The checkpoint that a job makes: {model}/{checkpoint}, or all three names.
 
     def made_row(self, wildcards: Any) -> CheckpointRow:
-        """Its row."""
         return self.study.row(*"/".join(wildcards).split("/"))
 
     def made_manifest(self, wildcards: Any) -> str:
-        """Its manifest."""
         return self.study.manifest_path(*self.made_row(wildcards).key)
+
+    def start(self, wildcards: Any) -> str:
+        return self.study.manifest_path(*self.study.start(self.made_row(wildcards)).key)
+
+    def learned(self, wildcards: Any) -> list[str]:
+        learned = self.study.learned_concepts(self.made_row(wildcards))
+        return [self.study.concept_path(wildcards.model, concept) for concept in learned]
 
     # Parameters.
 
@@ -76,8 +70,11 @@ class Jobs:
         """As `row`, for a user's folder: without where it is, which is a resource (`source`)."""
         return self.row(wildcards) | {"source": ""}
 
+    def source(self, wildcards: Any) -> str:
+        """Where a user's folder is: no parameter, since its content is what counts."""
+        return self.made_row(wildcards).source
+
     def teaching(self, wildcards: Any) -> dict[str, Any]:
-        """How a taught model is trained."""
         return self.study.config.teaching.of(self.made_row(wildcards).method).model_dump()
 
     def teaching_seed(self, wildcards: Any) -> int:
@@ -89,26 +86,19 @@ class Jobs:
         return self.study.config.method_of(self.made_row(wildcards).recipe)
 
     def recipe(self, wildcards: Any) -> dict[str, Any]:
-        """How a training's method is trained."""
         return self.study.config.recipe(self.made_row(wildcards).recipe).model_dump()
 
     def prompt(self, wildcards: Any) -> str:
-        """How a job's model wants its questions."""
         return self.study.config.models[wildcards.model].prompt
-
-    def source(self, wildcards: Any) -> str:
-        """Where a user's folder is: no parameter, since its content is what counts."""
-        return self.made_row(wildcards).source
 
     def resources(self, rule: str) -> dict[str, Any]:
         """What a rule's jobs ask for: more at each attempt. One at a time computes on a GPU."""
         needs, device = NEEDS[rule], self.study.config.device
 
-        def mem_mb(wildcards: Any, attempt: int) -> int:
-            return attempt * needs.mem_mb(self.study.weights_mb(wildcards.model))
+        def scaled(amount: Callable[[float | None], int]) -> Callable[[Any, int], int]:
+            return lambda wildcards, attempt: (
+                attempt * amount(self.study.weights_mb(wildcards.model))
+            )
 
-        def runtime(wildcards: Any, attempt: int) -> int:
-            return attempt * needs.runtime(self.study.weights_mb(wildcards.model))
-
-        asked = {"mem_mb": mem_mb, "runtime": runtime}
-        return asked | ({"gpu": int(device != "cpu"), "device": device} if needs.on_gpu else {})
+        on_gpu = {"gpu": int(device != "cpu"), "device": device} if needs.on_gpu else {}
+        return {"mem_mb": scaled(needs.mem_mb), "runtime": scaled(needs.runtime)} | on_gpu

@@ -56,11 +56,7 @@ def write_preflight(path: Path, preflight: Iterable[PreflightRow]) -> None:
 
 
 def read_preflight(path: Path) -> dict[tuple[str, str, str], PreflightRow]:
-    """The rows of preflight.csv, by model, method and concept; {} if it was not written yet.
-
-    Raises:
-        StudyError: if another program has changed it.
-    """
+    """The rows of preflight.csv, by model, method and concept; {} if it was not written yet."""
     if not path.exists():
         return {}
     try:

@@ -12,20 +12,16 @@ from stillknows.study.config import Config
 from stillknows.study.preflight import UNAVAILABLE, PreflightRow
 from stillknows.terms import BASE, ORIGINAL, STARTS
 
-
-class Missing(NamedTuple):
-    """A selected checkpoint that is unavailable, and why."""
-
-    row: CheckpointRow
-    reason: str
+Missing = dict[CheckpointRow, str]
+"""Selected checkpoints that are unavailable, and why."""
 
 
 class Selection(NamedTuple):
     """The checkpoints of a study."""
 
     rows: list[CheckpointRow]  # originals first
-    missing: list[Missing]  # what the study goes on without
-    needed: list[Missing]  # what it cannot do without: among the rows
+    missing: Missing  # what the study goes on without
+    needed: Missing  # what it cannot do without: among the rows
 
 
 def select(
@@ -35,17 +31,14 @@ def select(
 
     Args:
         preflight: what preflight found. A hub: row that it does not name counts as available.
-
-    Raises:
-        StudyError: for an unknown name, for a method that cannot be trained here.
     """
     rows = [_as_adapter(config, row) for row in rows_of(config, table)]
-    missing = [Missing(row, reason) for row in rows if (reason := _why_missing(row, preflight))]
+    missing = {row: reason for row in rows if (reason := _why_missing(row, preflight))}
     if config.on_missing_checkpoint == "unlearn":
-        kept = (*STARTS, config.reference)
-        trained = {one.row for one in missing if one.row.method not in kept}
-        rows = [_as_trained(row) if row in trained else row for row in rows]
-        missing = [one for one in missing if one.row not in trained]
+        trained = {row for row in missing if row.method not in (*STARTS, config.reference)}
+        here = {"source": "unlearn", "revision": "", "format": "transformers"}
+        rows = [replace(row, **here) if row in trained else row for row in rows]
+        missing = {row: reason for row, reason in missing.items() if row not in trained}
     if not _has_unlearned(rows, config):
         raise StudyError(
             f"nothing is selected: {config.checkpoints} has no row of an unlearned model "
@@ -53,14 +46,18 @@ def select(
         )
     _check_trained(config, rows)
     if config.on_missing_checkpoint != "skip":
-        return Selection(rows, missing=[], needed=missing)
-    needed = _donors(config, missing)
-    missing = [one for one in missing if one.row not in {donor.row for donor in needed}]
-    skipped = [*missing, *_without_original(rows, missing)]
-    unavailable = {one.row for one in skipped}
-    left = _of_studied_models(row for row in rows if row not in unavailable)
+        return Selection(rows, missing={}, needed=missing)
+    without_original = {row.model for row in missing if row.method == ORIGINAL}
+    needed = {
+        row: f"{reason} (it is a donor of controls, which is never skipped)"
+        for row, reason in missing.items()
+        if row.method == config.reference_donor and row.model not in without_original
+    }
+    skipped = {row: reason for row, reason in missing.items() if row not in needed}
+    skipped |= _left_alone(rows, skipped)
+    left = _of_studied_models(row for row in rows if row not in skipped)
     if not _has_unlearned(left, config):
-        return Selection(rows, missing=[], needed=[*needed, *skipped])
+        return Selection(rows, missing={}, needed=needed | skipped)
     return Selection(left, missing=skipped, needed=needed)
 
 
@@ -68,15 +65,13 @@ def rows_of(config: Config, table: list[CheckpointRow]) -> list[CheckpointRow]:
     """The rows of the table that the lists select; each model's base and original first.
 
     A model of which the lists leave no concept is left out.
-
-    Raises:
-        StudyError: for a name that the table does not have.
     """
     where = f"in {config.checkpoints}"
     check_known("config: models: model", config.models, {row.model for row in table}, where)
     methods = list(dict.fromkeys(row.method for row in table if row.method not in STARTS))
     check_known("config: methods: method", config.methods or (), methods, where)
     check_known("config: reference: method", filter(None, [config.reference]), methods, where)
+    wanted = methods if config.methods is None else config.methods
     rows = []
     for model in config.models:
         in_table = concepts_of(table, model)
@@ -89,14 +84,16 @@ def rows_of(config: Config, table: list[CheckpointRow]) -> list[CheckpointRow]:
             raise StudyError(
                 f"{config.checkpoints}: {model} has no row with method {ORIGINAL}; add one"
             )
-        wanted = methods if config.methods is None else config.methods
-        selected = [*originals]
-        selected += [row for row in of_model if row.concept in concepts and row.method in wanted]
-        selected += _references(config, of_model, concepts)
+        references = {row.concept: row for row in of_model if row.method == config.reference}
+        served = (concept if concept in references else "" for concept in concepts)
+        selected = [
+            *originals,
+            *(row for row in of_model if row.concept in concepts and row.method in wanted),
+            *(references[concept] for concept in served if concept in references),
+        ]
         rows += _bases(config, of_model, selected) + selected
-        without = [row for row in of_model if not row.concept and row.method in wanted]
-        for row in without:
-            if row.method != config.reference:
+        for row in of_model:
+            if not row.concept and row.method in wanted and row.method != config.reference:
                 raise StudyError(
                     f"{config.checkpoints}: {row.name} has no concept; name it, or set reference: "
                     f"{row.method} in the config if this model never learned any of the concepts"
@@ -104,9 +101,18 @@ def rows_of(config: Config, table: list[CheckpointRow]) -> list[CheckpointRow]:
     return _of_studied_models(dict.fromkeys(rows))
 
 
-def _as_trained(row: CheckpointRow) -> CheckpointRow:
-    """The row of a checkpoint that is unavailable, to be trained here."""
-    return replace(row, source="unlearn", revision="", format="transformers")
+def _bases(
+    config: Config, of_model: Iterable[CheckpointRow], selected: Iterable[CheckpointRow]
+) -> list[CheckpointRow]:
+    """A model's base row, if any of the selected rows is taught."""
+    taught = [row for row in selected if row.kind == "teach"]
+    bases = [row for row in of_model if row.method == BASE]
+    if taught and not bases:
+        raise StudyError(
+            f"{config.checkpoints}: {taught[0].name} is to be taught from the row with method "
+            f"{BASE}, which {taught[0].model} does not have; add one with its source"
+        )
+    return bases if taught else []
 
 
 def _of_studied_models(rows: Iterable[CheckpointRow]) -> list[CheckpointRow]:
@@ -114,6 +120,10 @@ def _of_studied_models(rows: Iterable[CheckpointRow]) -> list[CheckpointRow]:
     rows = list(rows)
     studied = {row.model for row in rows if row.method not in STARTS and row.concept}
     return [row for row in rows if row.model in studied]
+
+
+def _has_unlearned(rows: Iterable[CheckpointRow], config: Config) -> bool:
+    return any(row.method not in (*STARTS, config.reference) for row in rows)
 
 
 def _check_trained(config: Config, rows: list[CheckpointRow]) -> None:
@@ -136,36 +146,24 @@ def _check_trained(config: Config, rows: list[CheckpointRow]) -> None:
 def _chain(row: CheckpointRow, by_key: Mapping[Key, CheckpointRow]) -> list[CheckpointRow]:
     """A row, the row that it is trained from, the one that this is trained from, and so on."""
     chain = [row]
-    while (start := start_of(chain[-1], by_key)) and start not in chain:
+    while True:
+        start = serving(by_key, row.model, chain[-1].start, row.concept)
+        if start is None or start in chain:
+            return chain
         chain.append(start)
-    return chain
 
 
-def start_of(row: CheckpointRow, by_key: Mapping[Key, CheckpointRow]) -> CheckpointRow | None:
-    """The row that a training starts from: of the same concept, or of none; None: there is none."""
-    return serving(by_key, row.model, row.start, row.concept)
-
-
-def _bases(
-    config: Config, of_model: Iterable[CheckpointRow], selected: Iterable[CheckpointRow]
-) -> list[CheckpointRow]:
-    """A model's base row, if any of the selected rows is taught."""
-    taught = [row for row in selected if row.kind == "teach"]
-    bases = [row for row in of_model if row.method == BASE]
-    if taught and not bases:
-        raise StudyError(
-            f"{config.checkpoints}: {taught[0].name} is to be taught from the row with method "
-            f"{BASE}, which {taught[0].model} does not have; add one with its source"
-        )
-    return bases if taught else []
-
-
-def _references(
-    config: Config, of_model: Iterable[CheckpointRow], concepts: Iterable[str]
-) -> list[CheckpointRow]:
-    """A model's reference rows, of a concept or else of all concepts."""
-    rows = {row.concept: row for row in of_model if row.method == config.reference}
-    return [rows[one] for one in (c if c in rows else "" for c in concepts) if one in rows]
+def _left_alone(rows: list[CheckpointRow], missing: Missing) -> Missing:
+    """The rows that are there, but whose original, base or start is missing."""
+    by_key, reasons = {row.key: row for row in rows}, {row.key: why for row, why in missing.items()}
+    left = {}
+    for row in rows:
+        starts = [(row.model, method, "") for method in STARTS]
+        needed = [*starts, *(start.key for start in _chain(row, by_key))]
+        reason = next((reasons[key] for key in needed if key in reasons), None)
+        if reason is not None and row not in missing:
+            left[row] = f"what it is made from is missing: {reason}"
+    return left
 
 
 def concepts_of(table: Iterable[CheckpointRow], model: str) -> list[str]:
@@ -173,49 +171,19 @@ def concepts_of(table: Iterable[CheckpointRow], model: str) -> list[str]:
     return list(dict.fromkeys(r.concept for r in table if r.model == model and r.concept))
 
 
-def all_missing(missing: list[Missing], advice: str | None = None) -> str:
-    """One line that names every missing checkpoint, and what can be done."""
+def all_missing(missing: Missing, advice: str | None = None) -> str:
+    """One line that names all missing checkpoints, and what can be done."""
     names: dict[str, list[str]] = {}
-    for one in missing:
-        names.setdefault(one.reason, []).append(one.row.name)
-    phrases = [f"{reason}: {', '.join(of_reason)}" for reason, of_reason in names.items()]
+    for row, reason in missing.items():
+        names.setdefault(reason, []).append(row.name)
+    phrases = [f"{reason}: {', '.join(rows)}" for reason, rows in names.items()]
     usual = (
         "put each in a folder and name it as path:FOLDER in the table, or set "
         "on_missing_checkpoint to skip or unlearn (an original cannot be trained)"
     )
-    if any(one.row.kind == "hub" for one in missing):
+    if any(row.kind == "hub" for row in missing):
         usual += "; snakemake preflight checks again"
     return f"missing checkpoints: {'; '.join(phrases)}; {advice or usual}"
-
-
-def _has_unlearned(rows: Iterable[CheckpointRow], config: Config) -> bool:
-    return any(row.method not in (*STARTS, config.reference) for row in rows)
-
-
-def _donors(config: Config, missing: Iterable[Missing]) -> list[Missing]:
-    """The missing reference models that are donors of sweeps which can be computed."""
-    missing = list(missing)
-    without_original = {one.row.model for one in missing if one.row.method == ORIGINAL}
-    return [
-        Missing(one.row, f"{one.reason} (it is a donor of controls, which is never skipped)")
-        for one in missing
-        if one.row.method == config.reference_donor
-        if one.row.model not in without_original
-    ]
-
-
-def _without_original(rows: list[CheckpointRow], missing: list[Missing]) -> list[Missing]:
-    """The rows that are there, but whose original, base or start is missing."""
-    by_key = {row.key: row for row in rows}
-    reasons = {one.row.key: one.reason for one in missing}
-    left_out = []
-    for row in rows:
-        of_model = [(row.model, method, "") for method in STARTS]
-        needed = [*of_model, *(one.key for one in _chain(row, by_key))]
-        reason = next((reasons[key] for key in needed if key in reasons), None)
-        if reason is not None and row.key not in reasons:
-            left_out.append(Missing(row, f"what it is made from is missing: {reason}"))
-    return left_out
 
 
 def _as_adapter(config: Config, row: CheckpointRow) -> CheckpointRow:
@@ -232,9 +200,10 @@ def _as_adapter(config: Config, row: CheckpointRow) -> CheckpointRow:
 
 
 def _why_missing(row: CheckpointRow, preflight: Mapping[Key, PreflightRow]) -> str:
-    one = preflight.get(row.key)
-    if row.kind == "hub" and one and one.is_about(row):
-        return UNAVAILABLE.get(one.status, "")
+    """Why a checkpoint is unavailable; empty if it is not."""
+    known = preflight.get(row.key)
+    if row.kind == "hub" and known and known.is_about(row):
+        return UNAVAILABLE.get(known.status, "")
     folder = Path(row.location)
     if row.kind == "path" and not folder.is_dir():
         return f"{folder} is not a folder" if folder.exists() else f"folder {folder} does not exist"

@@ -57,6 +57,8 @@ class Study:
     entries: Mapping[str, Mapping[str, Entry] | None]
     _weights_mb: dict[str, float] = field(default_factory=dict, init=False)
 
+    # Checkpoints.
+
     @property
     def rows(self) -> list[CheckpointRow]:
         """The selected checkpoints, originals too."""
@@ -68,83 +70,8 @@ class Study:
 
     @cached_property
     def unlearned(self) -> list[CheckpointRow]:
-        """The rows that have sweeps, one per experiment of the config.
-
-        A reference model that serves all concepts is here once for each of them.
-        """
+        """The rows that have sweeps; a reference model of all concepts once for each of them."""
         return self._by_concept(self.rows)
-
-    @property
-    def models(self) -> list[str]:
-        """The models that have sweeps."""
-        return list(dict.fromkeys(row.model for row in self.unlearned))
-
-    @property
-    def methods(self) -> list[str]:
-        """The methods that have sweeps."""
-        return list(dict.fromkeys(row.method for row in self.unlearned))
-
-    @property
-    def concepts(self) -> list[str]:
-        """Every concept whose texts may be needed: studied, retained or watched."""
-        names = [name for model in self.models for name in concepts_of(self.table, model)]
-        names += [concept for _, concept in self.asked]
-        recipes = [self.config.recipe(name) for name in self.config.recipes]
-        names += [name for recipe in recipes for name in recipe.retain + recipe.held_out]
-        names += [name for row in self.rows for name in self.learned_concepts(row)]
-        return list(dict.fromkeys(names))
-
-    @property
-    def asked(self) -> list[tuple[str, str]]:
-        """The models and ids of all texts that sweeps read, unrelated questions too."""
-        studied = dict.fromkeys((row.model, row.concept) for row in self.unlearned)
-        unrelated = ((model, unrelated_id(concept)) for model, concept in studied)
-        return [*studied, *(unrelated if self.config.specificity else ())]
-
-    @property
-    def missing_sweeps(self) -> list[dict[str, str]]:
-        """What is left out, for the coverage table."""
-        return [
-            dict(zip(("model", "method", "concept"), row.key, strict=True))
-            | {"experiment": experiment, "reason": one.reason, "origin": self._origin(row)}
-            for one in self.selection.missing
-            for row in self._by_concept([one.row])
-            for experiment in self.config.experiments
-        ]
-
-    def _origin(self, row: CheckpointRow) -> str:
-        """The origin of a row's results in collected tables."""
-        if row.method == self.config.reference:
-            return REFERENCE
-        return self.origins_apart.get("/".join(row.key), row.origin)
-
-    @cached_property
-    def origins_apart(self) -> dict[str, str]:
-        """Origins that collected tables change, by model/method/concept: of what is compared with.
-
-        REFERENCE for reference models, KNOWN_STATE for models of a round that are no unlearned
-        copies of its original.
-        """
-        origins = {}
-        for row in self.unlearned:
-            if row.method == self.config.reference:
-                origins["/".join(row.key)] = REFERENCE
-            elif self.state(row) is not None and not self._is_unlearned_copy(row):
-                origins["/".join(row.key)] = KNOWN_STATE
-        return origins
-
-    def _is_unlearned_copy(self, row: CheckpointRow) -> bool:
-        """Whether a row is trained from the original, which was taught, by an unlearning method."""
-        return (
-            self.state(row) == TAUGHT
-            and row.kind == "unlearn"
-            and row.start == ORIGINAL
-            and self.config.method_of(row.recipe) not in CONTROL_TREATMENTS
-        )
-
-    def has_unlearned_copy(self, model: str) -> bool:
-        """Whether a model has sweeps of something that means over methods may include."""
-        return any(self._origin(row) != KNOWN_STATE for row in self.unlearned if row.model == model)
 
     def _by_concept(self, rows: Iterable[CheckpointRow]) -> list[CheckpointRow]:
         """The rows but originals; one that serves all concepts as one for each that is left."""
@@ -153,13 +80,19 @@ class Study:
             replace(row, concept=concept)
             for row in rows
             if row.method not in STARTS
-            for concept in ([row.concept] if row.concept else self._studied(row.model))
+            for concept in ([row.concept] if row.concept else concepts_of(self.rows, row.model))
             if row.concept or (row.model, row.method, concept) not in named
         ]
 
-    def _studied(self, model: str) -> list[str]:
-        """The concepts that a model's selected rows name."""
-        return concepts_of(self.rows, model)
+    @cached_property
+    def models(self) -> list[str]:
+        """The models that have sweeps."""
+        return list(dict.fromkeys(row.model for row in self.unlearned))
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods that have sweeps."""
+        return list(dict.fromkeys(row.method for row in self.unlearned))
 
     def row(self, model: str, method: str, concept: str = "") -> CheckpointRow:
         """The selected checkpoint of that name: of the concept, or one that serves all concepts.
@@ -175,6 +108,43 @@ class Study:
             )
         return row
 
+    def start(self, row: CheckpointRow) -> CheckpointRow:
+        """The row that a row's training starts from."""
+        return self.row(row.model, row.start, row.concept)
+
+    def untrained(self, model: str) -> CheckpointRow:
+        """The row of a model that no job trains: its original, or if that is taught, its base."""
+        original = self.row(model, ORIGINAL)
+        return self.row(model, BASE) if original.kind == "teach" else original
+
+    def refuse_missing(self) -> None:
+        """Refuse to plan jobs without checkpoints that they need, which preflight alone can do."""
+        if self.selection.needed:
+            raise StudyError(all_missing(self.selection.needed))
+
+    def weights_mb(self, model: str) -> float | None:
+        """Megabytes of the original's weights, once they are known: here, or by preflight."""
+        # All jobs ask, twice. While it is not known, it is looked for again: a run may bring it.
+        if model not in self._weights_mb and (size := self._weights_bytes(model)):
+            self._weights_mb[model] = size / 1e6
+        return self._weights_mb.get(model)
+
+    def _weights_bytes(self, model: str) -> int:
+        row = self.untrained(model)
+        if manifest := manifest_if_present(self.manifest_path(*row.key)):
+            return sum(file.size for file in manifest.files if Path(file.name).match(_WEIGHTS))
+        if row.kind == "path":
+            return sum(file.stat().st_size for file in Path(row.location).glob(_WEIGHTS))
+        preflight = self.preflight.get(row.key)
+        return preflight.bytes if preflight and preflight.is_about(row) else 0
+
+    def layers(self, model: str) -> int | None:
+        """How many layers a model has, once that is known."""
+        row = self.untrained(model)
+        if manifest := manifest_if_present(self.manifest_path(*row.key)):
+            return manifest.layers
+        return layers_of(Path(row.location)) if row.kind == "path" else None
+
     # Where files are, by the path grammar of results/README.md.
 
     @property
@@ -186,14 +156,10 @@ class Study:
         name = sha256(os.path.normpath(self.config.results).encode()).hexdigest()[:16]
         return f".snakemake/first_use/{name}"
 
-    def checkpoint_folder(self, model: str, method: str, concept: str = "") -> str:
-        """Where a checkpoint's manifest is; its weights too, unless it is a path: row's."""
-        row = self.row(model, method, concept)
-        return self.config.path("checkpoints", row.kind, *row.key)
-
     def manifest_path(self, model: str, method: str, concept: str = "") -> str:
-        """The file that describes a checkpoint."""
-        return f"{self.checkpoint_folder(model, method, concept)}/manifest.json"
+        """The file that describes a checkpoint; what is made here has its weights beside it."""
+        row = self.row(model, method, concept)
+        return self.config.path("checkpoints", row.kind, *row.key, "manifest.json")
 
     def concept_path(self, model: str, concept: str) -> str:
         """One concept as its file has it."""
@@ -205,17 +171,6 @@ class Study:
             return self.concept_path(model, concept)
         return self.config.path("answers", model, f"{concept}.json")
 
-    def is_answered(self, model: str, concept: str) -> bool:
-        """Whether a concept's file has the answers.
-
-        One that is still to be fetched is taken to have them, as the authors' have; prepare_concept
-        says so if not, and by then the file can be read here.
-        """
-        entries = self.entries[model]
-        if entries is None:
-            return not is_unrelated(concept)
-        return concept in entries and has_answers(entries[concept])
-
     def auxiliary_paths(self, model: str, method: str, concept: str) -> dict[str, list[str]]:
         """The files of `training_concepts`: answers are watched only on held-out concepts."""
         others = self.training_concepts(model, method, concept)
@@ -224,64 +179,42 @@ class Study:
             "held_out": [self.texts_path(model, other) for other in others["held_out"]],
         }
 
-    # What can be computed.
+    # Concepts.
 
-    def has_facts(self, model: str) -> bool:
-        """Whether a fact is named in an answer of a concept that the model has sweeps of."""
-        entries = self.entries[model]
-        return entries is not None and any(
-            has_facts(entries[row.concept]) for row in self.unlearned if row.model == model
-        )
-
-    def has_depth(self, model: str, concept: str) -> bool:
-        """Whether depth is measured: there is a reference model, and a fact in an answer."""
-        entries = self.entries[model]
-        return (
-            bool(self.config.depth.forms)
-            and self.has_reference(model, concept)
-            and entries is not None
-            and has_facts(entries[concept])
-        )
-
-    def has_recall(self, model: str, concept: str) -> bool:
-        """Whether models are asked for facts: in a wording that the concept has."""
-        entries = self.entries[model]
-        if entries is None or not has_facts(entries[concept]):
-            return False
-        asked = self.config.recall.wordings
-        return QUESTION in asked or (HELD_OUT in asked and has_held_out(entries[concept]))
-
-    def has_reference(self, model: str, concept: str) -> bool:
-        """Whether a concept of a model has a reference model."""
-        return (model, concept) in self._with_reference
-
-    @cached_property
-    def _with_reference(self) -> set[tuple[str, str]]:
-        """The models and concepts that have a reference model."""
-        method = self.config.reference
-        return {(row.model, row.concept) for row in self.unlearned if row.method == method}
+    def entry(self, model: str, concept: str) -> Entry:
+        """A concept as its model's file has it; {} if it is not there, or not fetched yet."""
+        return (self.entries[model] or {}).get(concept, {})
 
     @property
-    def without_reference(self) -> list[dict[str, str]]:
-        """The unlearned models that have no reference model for any of their concepts."""
-        copies = [row for row in self.unlearned if row.method != self.config.reference]
-        beside = [row for row in copies if self.has_reference(row.model, row.concept)]
-        every, compared = (
-            {(row.model, row.origin, row.method) for row in rows} for rows in (copies, beside)
-        )
-        names = ("model", "origin", "method")
-        return [dict(zip(names, name, strict=True)) for name in sorted(every - compared)]
+    def concepts(self) -> list[str]:
+        """All concepts whose texts may be needed: studied, retained or watched."""
+        names = [name for model in self.models for name in concepts_of(self.table, model)]
+        if self.config.specificity:
+            names += dict.fromkeys(unrelated_id(row.concept) for row in self.unlearned)
+        recipes = [self.config.recipe(name) for name in self.config.recipes]
+        names += [name for recipe in recipes for name in recipe.retain + recipe.held_out]
+        names += [name for row in self.rows for name in self.learned_concepts(row)]
+        return list(dict.fromkeys(names))
 
-    # What results depend on beside files.
+    def is_answered(self, model: str, concept: str) -> bool:
+        """Whether a concept's file has the answers.
+
+        One that is still to be fetched is taken to have them, as the authors' have; prepare_concept
+        says so if not, and by then the file can be read here.
+        """
+        if self.entries[model] is None:
+            return not is_unrelated(concept)
+        return has_answers(self.entry(model, concept))
 
     def concept_digest(self, model: str, concept: str) -> str:
         """Changes when a concept's entry changes, not when another one is added to the file."""
-        source, entries = self.config.models[model].concepts, self.entries[model]
+        source = self.config.models[model].concepts
         # A fetched file is known by its hash before it is there, and must not change its digest
         # by being there.
-        if source.sha256 or entries is None:
+        if source.sha256 or self.entries[model] is None:
             return str(source.sha256)
-        return digest(entries[concept]) if concept in entries else ""
+        entry = self.entry(model, concept)
+        return digest(entry) if entry else ""
 
     def training_concepts(self, model: str, method: str, concept: str) -> dict[str, list[str]]:
         """Ids of the concepts to retain and to watch (held_out) while `concept` is unlearned.
@@ -309,7 +242,7 @@ class Study:
         if row.kind != "teach":
             return []
         concepts = self.entries[row.model] or ()
-        others = [one for one in concepts if one != row.concept and not is_unrelated(one)]
+        others = [name for name in concepts if name != row.concept and not is_unrelated(name)]
         return [*dict.fromkeys(row.learned)] or others
 
     def retained_concepts(self, model: str, concept: str) -> list[str]:
@@ -319,19 +252,96 @@ class Study:
         """
         if HELD_OUT not in self.config.recall.wordings or not self.has_reference(model, concept):
             return []
-        entries = self.entries[model] or {}
         learned = self.learned_concepts(self.row(model, str(self.config.reference), concept))
+        entries = {name: self.entry(model, name) for name in learned if name != concept}
+        return [name for name, entry in entries.items() if has_facts(entry) and has_held_out(entry)]
+
+    # What can be computed.
+
+    def has_facts(self, model: str) -> bool:
+        """Whether a fact is named in an answer of a concept that the model has sweeps of."""
+        rows = [row for row in self.unlearned if row.model == model]
+        return any(has_facts(self.entry(model, row.concept)) for row in rows)
+
+    def has_depth(self, model: str, concept: str) -> bool:
+        """Whether depth is measured: there is a reference model, and a fact in an answer."""
+        is_wanted = bool(self.config.depth.forms) and self.has_reference(model, concept)
+        return is_wanted and has_facts(self.entry(model, concept))
+
+    def has_recall(self, model: str, concept: str) -> bool:
+        """Whether models are asked for facts: in a wording that the concept has."""
+        wordings, entry = self.config.recall.wordings, self.entry(model, concept)
+        is_asked = QUESTION in wordings or (HELD_OUT in wordings and has_held_out(entry))
+        return is_asked and has_facts(entry)
+
+    def has_reference(self, model: str, concept: str) -> bool:
+        """Whether a concept of a model has a reference model."""
+        return (model, concept) in self._with_reference
+
+    @cached_property
+    def _with_reference(self) -> set[tuple[str, str]]:
+        method = self.config.reference
+        return {(row.model, row.concept) for row in self.unlearned if row.method == method}
+
+    @property
+    def without_reference(self) -> list[dict[str, str]]:
+        """The unlearned models that have no reference model for any of their concepts."""
+        copies = [row for row in self.unlearned if row.method != self.config.reference]
+        beside = [row for row in copies if self.has_reference(row.model, row.concept)]
+        names, compared = (
+            {(r.model, r.origin, r.method) for r in rows} for rows in (copies, beside)
+        )
         return [
-            other
-            for other in learned
-            if other != concept
-            and has_facts(entries.get(other, {}))
-            and has_held_out(entries.get(other, {}))
+            {"model": model, "origin": origin, "method": method}
+            for model, origin, method in sorted(names - compared)
         ]
 
-    def start(self, row: CheckpointRow) -> CheckpointRow:
-        """The row that a row's training starts from."""
-        return self.row(row.model, row.start, row.concept)
+    @property
+    def missing_sweeps(self) -> list[dict[str, str]]:
+        """What is left out, for the coverage table."""
+        return [
+            {
+                "model": row.model,
+                "method": row.method,
+                "concept": row.concept,
+                "experiment": experiment,
+                "reason": reason,
+                "origin": self._origin(row),
+            }
+            for missing, reason in self.selection.missing.items()
+            for row in self._by_concept([missing])
+            for experiment in self.config.experiments
+        ]
+
+    # Models whose state is known, and what unlearned copies are compared with.
+
+    def _origin(self, row: CheckpointRow) -> str:
+        """The origin of a row's results in collected tables."""
+        if row.method == self.config.reference:
+            return REFERENCE
+        return self.origins_apart.get("/".join(row.key), row.origin)
+
+    @cached_property
+    def origins_apart(self) -> dict[str, str]:
+        """Origins that collected tables change, by model/method/concept: of what is compared with.
+
+        REFERENCE for reference models, KNOWN_STATE for models of a round that are no unlearned
+        copies of its original: those have learned the concept, and are trained from the original by
+        an unlearning method.
+        """
+        origins = {}
+        for row in self.unlearned:
+            state = self.state(row)
+            is_copy = state == TAUGHT and row.kind == "unlearn" and row.start == ORIGINAL
+            if row.method == self.config.reference:
+                origins["/".join(row.key)] = REFERENCE
+            elif state and not (is_copy and self._treatment(row) not in CONTROL_TREATMENTS):
+                origins["/".join(row.key)] = KNOWN_STATE
+        return origins
+
+    def has_unlearned_copy(self, model: str) -> bool:
+        """Whether a model has sweeps of something that means over methods may include."""
+        return any(self._origin(row) != KNOWN_STATE for row in self.unlearned if row.model == model)
 
     def state(self, row: CheckpointRow) -> str | None:
         """Whether a row's model has ever learned its concept (TAUGHT, NEVER); None: nobody can say.
@@ -346,10 +356,8 @@ class Study:
             return None
         return TAUGHT if row.concept in self.learned_concepts(taught) else NEVER
 
-    def untrained(self, model: str) -> CheckpointRow:
-        """The row of a model that no job trains: its original, or if that is taught, its base."""
-        original = self.row(model, ORIGINAL)
-        return self.row(model, BASE) if original.kind == "teach" else original
+    def _treatment(self, row: CheckpointRow) -> str:
+        return self.config.method_of(row.recipe) if row.kind == "unlearn" else NONE
 
     def model_states(self, model: str) -> list[dict[str, str]]:
         """The models of a round: those whose state is known.
@@ -358,21 +366,17 @@ class Study:
         each its method, concept, state, treatment (NONE, or the method of its training) and
         recipe.
         """
-        return self._model_states.get(model, [])
-
-    @cached_property
-    def _model_states(self) -> dict[str, list[dict[str, str]]]:
-        """`model_states` by model; every round asks for its own."""
-        by_model: dict[str, list[dict[str, str]]] = {}
-        for row in self.unlearned:
-            if (state := self.state(row)) is not None:
-                is_treated = row.kind == "unlearn"
-                recipe = row.recipe if is_treated else NONE
-                treatment = self.config.method_of(recipe) if is_treated else NONE
-                names = {"method": row.method, "concept": row.concept, "state": state}
-                states = by_model.setdefault(row.model, [])
-                states.append(names | {"treatment": treatment, "recipe": recipe})
-        return by_model
+        return [
+            {
+                "method": row.method,
+                "concept": row.concept,
+                "state": state,
+                "treatment": self._treatment(row),
+                "recipe": row.recipe if row.kind == "unlearn" else NONE,
+            }
+            for row in self.unlearned
+            if row.model == model and (state := self.state(row))
+        ]
 
     @cached_property
     def finished_rounds(self) -> list[str]:
@@ -388,32 +392,3 @@ class Study:
         files = [path for path in sorted(Path(folder).glob("*.csv")) if path.is_file()]
         replaced = self.models if self.config.calibration.own else []
         return [str(path) for path in files if path.stem not in replaced]
-
-    def weights_mb(self, model: str) -> float | None:
-        """Megabytes of the original's weights, once they are known: here, or by preflight."""
-        # Every job asks, twice. While it is not known, it is looked for again: a run may bring it.
-        if model not in self._weights_mb and (size := self._weights_bytes(model)):
-            self._weights_mb[model] = size / 1e6
-        return self._weights_mb.get(model)
-
-    def _weights_bytes(self, model: str) -> int:
-        """0 while it is not known."""
-        row = self.untrained(model)
-        if manifest := manifest_if_present(self.manifest_path(*row.key)):
-            return sum(file.size for file in manifest.files if Path(file.name).match(_WEIGHTS))
-        if row.kind == "path":
-            return sum(file.stat().st_size for file in Path(row.location).glob(_WEIGHTS))
-        preflight = self.preflight.get(row.key)
-        return preflight.bytes if preflight and preflight.is_about(row) else 0
-
-    def layers(self, model: str) -> int | None:
-        """How many layers a model has, once that is known."""
-        row = self.untrained(model)
-        if manifest := manifest_if_present(self.manifest_path(*row.key)):
-            return manifest.layers
-        return layers_of(Path(row.location)) if row.kind == "path" else None
-
-    def refuse_missing(self) -> None:
-        """Refuse to plan jobs without checkpoints that they need, which preflight alone can do."""
-        if self.selection.needed:
-            raise StudyError(all_missing(self.selection.needed))

@@ -32,10 +32,9 @@ def _not_blank(text: str) -> str:
     return text
 
 
-_PER_QUESTION = (
-    *("QA_with_answers", "answers_tokens_num", "answer_facts"),
-    *("paraphrases", "held_out_paraphrases"),
-)
+# What an entry has of the original's own answers, where the concept file has none.
+_ANSWERS = ("QA_with_answers", "answers_tokens_num", "answer_facts", "answered_by")
+_PER_QUESTION = (*_ANSWERS[:3], "paraphrases", "held_out_paraphrases")
 Text = Annotated[str, AfterValidator(_not_blank)]
 Index = Annotated[StrictInt, Field(ge=0)]
 
@@ -91,22 +90,15 @@ def _fact_problem(fact: str, question: str, text: str | None) -> str:
     """
     if mentions_fact(question, fact):
         return "occurs in the question; choose a part that only the answer contains"
-    if text is not None and find_fact(_after_question(question, text), fact) < 0:
+    # Where the answer begins, only jobs know: a chat prompt needs the tokenizer (texts.facts).
+    # So all after the question counts; if its white space differs there, the whole text.
+    after = (text or "").partition(question.strip())[2] or text
+    if after is not None and find_fact(after.strip(), fact) < 0:
         return (
             "is not in the answer in QA_with_answers; give an exact part of the answer, in whole "
             "words, or null to leave the question out"
         )
     return ""
-
-
-def _after_question(question: str, text: str) -> str:
-    """What follows the question in its item of QA_with_answers: the prompt's end and the answer.
-
-    The whole item if its white space differs from the question's. Where the answer begins, only
-    jobs know, since a chat prompt needs the tokenizer (texts.facts).
-    """
-    _, asked, after = text.partition(question.strip())
-    return (after if asked else text).strip()
 
 
 def read_concept_file(path: Path) -> dict[str, Entry]:
@@ -123,7 +115,13 @@ def read_concept_file(path: Path) -> dict[str, Entry]:
     except StudyError as error:
         raise StudyError(f"concept file {error}") from error
     if isinstance(items, dict):
-        items = [_with_id(path, key, value) for key, value in items.items()]
+        for key, value in items.items():
+            if isinstance(value, dict) and str(value.setdefault("id", key)) != key:
+                raise StudyError(
+                    f"concept file {path}: the entry {shortened(key)} has the id "
+                    f"{shortened(value['id'])}; give it one id"
+                )
+        items = [*items.values()]
     if not isinstance(items, list) or not items:
         raise StudyError(
             f"concept file {path} must be a list of concepts, each an object; give at least one"
@@ -158,11 +156,12 @@ def with_unrelated(entries: Mapping[str, Entry]) -> dict[str, Entry]:
     for number, (concept, entry) in enumerate(entries.items()):
         others = [ids[number - 1]] if number else ids[1:2]
         candidates = [entry.get("unrelated_QA"), *(entries[other]["QA"] for other in others)]
-        questions = next(filter(None, candidates), None)
-        if questions is not None:
-            of_concept = {"id": concept, "Concept": entry["Concept"]}
-            asked = questions[: len(entry["QA"])]
-            unrelated[unrelated_id(concept)] = of_concept | {"QA": asked}
+        if questions := next(filter(None, candidates), None):
+            unrelated[unrelated_id(concept)] = {
+                "id": concept,
+                "Concept": entry["Concept"],
+                "QA": questions[: len(entry["QA"])],
+            }
     return {**entries, **unrelated}
 
 
@@ -170,10 +169,6 @@ def digest(entry: Entry) -> str:
     """The sha256 of an entry's canonical JSON: it changes with the content, never the layout."""
     text = json.dumps(entry, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-# What an entry has of the original's own answers, where the concept file has none.
-_ANSWERS = ("QA_with_answers", "answers_tokens_num", "answer_facts", "answered_by")
 
 
 def identity(entry: Entry, *, is_answered: bool) -> dict[str, Any]:
@@ -223,18 +218,6 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         where = f"the object with id {shortened(mapping.get('id'))}"
         raise ValueError(f"{where} has the key {shortened(key)} twice; keep one")
     return mapping
-
-
-def _with_id(path: Path, key: str, value: Any) -> Any:
-    """An entry of an object of entries by id."""
-    if not isinstance(value, dict):
-        return value
-    if str(value.get("id", key)) != key:
-        raise StudyError(
-            f"concept file {path}: the entry {shortened(key)} has the id {shortened(value['id'])}; "
-            "give it one id"
-        )
-    return value | {"id": key}
 
 
 def _checked(where: str, item: Any) -> Entry:

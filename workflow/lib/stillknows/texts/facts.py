@@ -36,7 +36,7 @@ def fact_texts(
 
     Raises:
         StudyError: with the question's number, for a fact that is not in its answer
-            (inputs.fact_matching) or has no token of its own.
+            (texts.fact_matching) or has no token of its own.
     """
     texts: dict[int, FactText] = {}
     facts = concept.get("answer_facts") or [None] * len(concept["QA"])
@@ -115,11 +115,7 @@ def _tokens_of(where: str, fact: str, start: int, offsets: list[tuple[int, int]]
 def refuse_other_tokens(
     texts: Mapping[int, FactText], others: Mapping[int, FactText], label: str
 ) -> None:
-    """Refuse a checkpoint whose tokenizer reads the facts' texts differently.
-
-    Raises:
-        StudyError: naming the first question whose token ids differ.
-    """
+    """Refuse a checkpoint whose tokenizer reads the facts' texts differently."""
     for number, text in texts.items():
         if text != others[number]:
             raise StudyError(

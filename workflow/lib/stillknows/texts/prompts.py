@@ -51,11 +51,7 @@ def render_chat(user: str, tokenizer: Any) -> str:
 def prompt_of(where: str, text: str, question: str, style: str, tokenizer: Any) -> str:
     """The beginning of a text of QA_with_answers that is its question's prompt.
 
-    Args:
-        where: the question in messages.
-
-    Raises:
-        StudyError: if the text begins with something else.
+    A StudyError, with `where`, if the text begins with something else.
     """
     rendered = render(question, style, tokenizer)
     written = prompt_in(text, rendered)

@@ -30,14 +30,6 @@ class Change:
         return self.after - self.before
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """The outcome, and one sentence that gives its numbers."""
-
-    unlearned: bool
-    message: str
-
-
 def answers_of(
     concepts: Mapping[str, Mapping[str, Any]], tokenizer: Any, prompt: str
 ) -> dict[str, list[TokenizedText]]:
@@ -64,8 +56,11 @@ def answers_nll(
     return nlls
 
 
-def judge(own: Change, others: Mapping[str, Change]) -> Verdict:
-    """Decide by the answers on the concept and on each other one; with none, by MIN_RISE alone."""
+def judge(own: Change, others: Mapping[str, Change]) -> tuple[bool, str]:
+    """Whether a concept was unlearned, by the answers on it and on others; and why, with numbers.
+
+    Without others, MIN_RISE alone decides.
+    """
     seen = (
         "the NLL of the original's answers on the concept changed "
         f"from {own.before:.2f} to {own.after:.2f} nats per token"
@@ -78,10 +73,9 @@ def judge(own: Change, others: Mapping[str, Change]) -> Verdict:
         enough = enough and own.rise >= MIN_SELECTIVITY * rise
         seen += f"; that of its answers on {', '.join(sorted(others))} changed by {rise:+.2f}"
     if enough:
-        return Verdict(True, f"unlearned: {seen}")
+        return True, f"unlearned: {seen}"
     selective = f" and of at least {MIN_SELECTIVITY:g} times the others' rise" if others else ""
-    return Verdict(
-        False,
+    return False, (
         f"NOT unlearned: {seen}; required: a rise of at least {MIN_RISE:g}{selective}; "
-        "change the recipe (learning_rate, steps)",
+        "change the recipe (learning_rate, steps)"
     )

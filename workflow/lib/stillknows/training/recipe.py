@@ -2,16 +2,12 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from stillknows.config_section import Names, Section
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from stillknows.training.methods.log_probs import TextLogProbs
+from stillknows.training.log_probs import Tensor, TextLogProbs
 
 # What a training holds, in multiples of its weights: weights, gradients, AdamW's two moments.
 TRAINING_FACTOR = 4
@@ -75,7 +71,7 @@ class Optimisation(Section):
         return False
 
     @abstractmethod
-    def loss(self, forget: "TextLogProbs", retain: "TextLogProbs") -> "Tensor":
+    def loss(self, forget: TextLogProbs, retain: TextLogProbs) -> Tensor:
         """The loss to be minimised, shape (); a mean over pairs, so that a step may be split.
 
         Args:

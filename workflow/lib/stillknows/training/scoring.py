@@ -1,10 +1,10 @@
-"""Log-probabilities of texts under a model: what both the losses and the check are made of."""
+"""Log-probabilities and hidden states of texts under a model."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from stillknows.training.texts import IGNORED, TokenizedText, collate
@@ -30,19 +30,47 @@ def summed_logprobs(model: Any, texts: Sequence[TokenizedText], pad: int) -> Ten
     return -losses.view(targets.shape).sum(dim=1)
 
 
-def measure(model: Any, texts: Sequence[TokenizedText], pad: int) -> Tensor:
-    """`summed_logprobs` of any number of texts, without gradients: (texts,), on the CPU."""
-    was_training = model.training
+def logprobs_and_states(
+    model: Any, layer: nn.Module | None, texts: Sequence[TokenizedText], pad: int
+) -> tuple[Tensor, list[Tensor]]:
+    """`summed_logprobs`, and of each text the output of a layer, (positions, hidden).
+
+    The positions are those from which the counted tokens are predicted, and the last token's: all
+    of a plain text, and of a prompt its last token only. Without a layer there are no states.
+    """
+    if layer is None:
+        return summed_logprobs(model, texts, pad), []
+    outputs: list[Tensor] = []
+    hook = layer.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
+    try:
+        logprobs = summed_logprobs(model, texts, pad)
+    finally:
+        hook.remove()
+    [output] = outputs  # (texts, tokens, hidden), padded on the right
+    pairs = zip(output, texts, strict=True)
+    return logprobs, [states[text.skipped - 1 : len(text.ids)] for states, text in pairs]
+
+
+@torch.no_grad()
+def measure_with_states(
+    model: Any, layer: nn.Module | None, texts: Sequence[TokenizedText], pad: int
+) -> tuple[Tensor, list[Tensor]]:
+    """`logprobs_and_states` of any number of texts, without gradients and dropout, on the CPU."""
+    logprobs, states, was_training = [], [], model.training
     model.eval()
     try:
-        with torch.no_grad():
-            parts = [
-                summed_logprobs(model, texts[start : start + BATCH], pad).cpu()
-                for start in range(0, len(texts), BATCH)
-            ]
+        for start in range(0, len(texts), BATCH):
+            batch = logprobs_and_states(model, layer, texts[start : start + BATCH], pad)
+            logprobs.append(batch[0].cpu())
+            states += [state.cpu() for state in batch[1]]
     finally:
         model.train(was_training)
-    return torch.cat(parts)
+    return torch.cat(logprobs), states
+
+
+def measure(model: Any, texts: Sequence[TokenizedText], pad: int) -> Tensor:
+    """`summed_logprobs` of any number of texts, without gradients: (texts,), on the CPU."""
+    return measure_with_states(model, None, texts, pad)[0]
 
 
 def mean_nll(logprobs: Tensor, texts: Sequence[TokenizedText]) -> float:

@@ -1,9 +1,9 @@
-"""The whole of one teaching: load the base, train it on answers, say how it went."""
+"""A teaching: load the base, train it on answers, say how it went."""
 
 import logging
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from stillknows.models.tokenizer import load_tokenizer
 from stillknows.training.scoring import mean_nll, measure, pad_of
@@ -26,20 +26,12 @@ def teach(
 ) -> Trained:
     """Train a copy of the checkpoint in the folder `base` on all answers of the concepts."""
     tokenizer = load_tokenizer(base)
-    pad = pad_of(tokenizer)
-    settings = {"tokenizer": tokenizer, "prompt": prompt, "max_length": recipe.max_length}
-    texts = [*chain(*(answers_of(concept, **settings) for concept in concepts))]
+    settings: Any = {"tokenizer": tokenizer, "prompt": prompt, "max_length": recipe.max_length}
+    texts = [text for concept in concepts for text in answers_of(concept, **settings)]
     model = load_model(base, recipe, device)
-    steps = train(
-        model,
-        Material([], texts, []),
-        recipe,
-        steps=recipe.steps(len(texts)),
-        pad=pad,
-        seed=seed,
-        device=device,
-    )
-    nll = mean_nll(measure(model, texts, pad), texts)
+    run: Any = {"steps": recipe.steps(len(texts)), "pad": pad_of(tokenizer), "seed": seed}
+    steps = train(model, Material([], texts, []), recipe, device=device, **run)
+    nll = mean_nll(measure(model, texts, run["pad"]), texts)
     message = f"taught {len(texts)} answers; their NLL is {nll:.4f} nats per token"
     log.info(message)
     training = {"recipe": recipe.model_dump(), "seed": seed, "message": message, "nll": nll}

@@ -1,17 +1,13 @@
 """Teaching: a base model is trained on a concept file's answers. Imported without torch."""
 
 import hashlib
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import Field
 
 from stillknows.config_section import Name
+from stillknows.training.log_probs import Tensor, TextLogProbs
 from stillknows.training.recipe import Optimisation
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from stillknows.training.methods.log_probs import TextLogProbs
 
 
 class Lessons(Optimisation):
@@ -33,7 +29,7 @@ class Lessons(Optimisation):
         """How many optimizer steps that makes, for so many texts."""
         return max(1, round(self.passes * texts / (self.batch_size * self.accumulation)))
 
-    def loss(self, forget: "TextLogProbs", retain: "TextLogProbs") -> "Tensor":
+    def loss(self, forget: TextLogProbs, retain: TextLogProbs) -> Tensor:
         """loss = NLL(answers), in nats per token."""
         return retain.nll.mean()
 

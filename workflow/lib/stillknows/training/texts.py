@@ -59,9 +59,6 @@ def answers_of(
 
     Args:
         answer: what every question is answered with; None: its own answer in QA_with_answers.
-
-    Raises:
-        StudyError: if the entry has no answers, or max_length leaves none of an answer's tokens.
     """
     if answer is None and entry.get("QA_with_answers") is None:
         raise StudyError(
@@ -71,9 +68,11 @@ def answers_of(
     tokenized = []
     wordings = [entry, reworded(entry, PARAPHRASES, prompt, tokenizer)]
     if answer is not None:
-        wordings = [_answered(one, answer, prompt, tokenizer) for one in wordings]
-    texts = chain(*(read_texts(one, prompt, tokenizer) for one in wordings))
-    for number, text in enumerate(texts):
+        questions = [question for wording in wordings for question in wording["QA"]]
+        texts = [join_answer(render(text, prompt, tokenizer), answer) for text in questions]
+        wordings = [{"id": entry["id"], "QA": questions, "QA_with_answers": texts}]
+    read = chain(*(read_texts(wording, prompt, tokenizer) for wording in wordings))
+    for number, text in enumerate(read):
         ids = (*text.ids[: text.answer.stop + 1], tokenizer.eos_token_id)[:max_length]
         # The answer span's positions predict the answer's tokens, which stand one to the right.
         tokenized.append(TokenizedText(ids, skipped=text.answer.start + 1))
@@ -83,13 +82,6 @@ def answers_of(
                 f"text {number} of {entry['id']} (from 0: questions, then paraphrases); increase it"
             )
     return tokenized
-
-
-def _answered(entry: Mapping[str, Any], answer: str, prompt: str, tokenizer: Any) -> dict[str, Any]:
-    """An entry whose questions all have one answer."""
-    prompts = (render(question, prompt, tokenizer) for question in entry["QA"])
-    answered = {key: entry[key] for key in ("id", "Concept", "QA")}
-    return answered | {"QA_with_answers": [join_answer(text, answer) for text in prompts]}
 
 
 def paragraphs_of(
@@ -102,9 +94,6 @@ def paragraphs_of(
             about X.", assistant: the paragraph) and counts the paragraph only; any other style
             takes the plain text with the tokenizer's own special tokens and an end-of-sequence
             token where it was not cut, as published.
-
-    Raises:
-        StudyError: if the entry has no text, or max_length leaves no token to count.
     """
     content = entry.get("wikipedia_content")
     if not isinstance(content, str) or not content.strip():
@@ -117,7 +106,12 @@ def paragraphs_of(
     if prompt == CHAT:
         request = CHAT_REQUEST.format(concept=entry["Concept"])
         head = encode_prompt(render_chat(request, tokenizer), CHAT, tokenizer)
-    texts = [_tokens(paragraph, head, tokenizer, max_length) for paragraph in paragraphs(content)]
+    texts = []
+    for paragraph in paragraphs(content):
+        ids = head + encode(paragraph, CHAT if head else PAPER, tokenizer)
+        if not head and ids[-1] != tokenizer.eos_token_id:
+            ids.append(tokenizer.eos_token_id)
+        texts.append(TokenizedText(tuple(ids[:max_length]), skipped=len(head) or 1))
     if any(text.counted < 1 for text in texts):
         raise StudyError(
             f"unlearning: max_length {max_length} leaves nothing of a paragraph on "
@@ -126,15 +120,8 @@ def paragraphs_of(
     return texts
 
 
-def _tokens(paragraph: str, head: list[int], tokenizer: Any, max_length: int) -> TokenizedText:
-    ids = head + encode(paragraph, CHAT if head else PAPER, tokenizer)
-    if not head and ids[-1] != tokenizer.eos_token_id:
-        ids.append(tokenizer.eos_token_id)
-    return TokenizedText(tuple(ids[:max_length]), skipped=len(head) or 1)
-
-
-def paragraphs(content: str, characters: int = PARAGRAPH_CHARACTERS) -> list[str]:
-    """Cut a text at sentence ends into paragraphs of over `characters` characters.
+def paragraphs(content: str) -> list[str]:
+    """Cut a text at sentence ends into paragraphs of over PARAGRAPH_CHARACTERS characters.
 
     The last paragraph may be shorter. Source: ConceptVectors, data_module.py; there the sentences
     of a paragraph are joined without a space, here with one.
@@ -142,7 +129,7 @@ def paragraphs(content: str, characters: int = PARAGRAPH_CHARACTERS) -> list[str
     finished, current = [], ""
     for sentence in _SENTENCE_END.split(content.strip()):
         current = f"{current} {sentence}".strip()
-        if len(current) > characters:
+        if len(current) > PARAGRAPH_CHARACTERS:
             finished.append(current)
             current = ""
     return [*finished, current] if current else finished
@@ -151,12 +138,8 @@ def paragraphs(content: str, characters: int = PARAGRAPH_CHARACTERS) -> list[str
 def orders(forget: int, retain: int, count: int, seed: int) -> tuple[list[int], list[int]]:
     """The first `count` forget and retain texts of a training, paired by position; by the seed.
 
-    Args:
-        forget, retain: how many texts there are; of none, the order is empty.
-
-    Both lists are walked in rounds: each round holds every text once, in a shuffled order. So a
-    forget text meets another retain text in each round, and a short training sees as many
-    different texts as it can.
+    Of `forget` and `retain` texts; of none, the order is empty. Both lists are walked in rounds,
+    each with every text once, in a shuffled order: a forget text meets another retain text in each.
     """
     generator = torch.Generator().manual_seed(seed)
     both: tuple[list[int], list[int]] = ([], [])

@@ -1,31 +1,26 @@
-"""Full fine-tuning on forget and retain texts, deterministic with its seed."""
+"""Fine-tuning on forget and retain texts, deterministic with its seed."""
 
 import logging
 import math
-from collections.abc import Iterable, Sequence
-from contextlib import closing
-from typing import Any, TypeVar
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import Any
 
 import pandas as pd
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 
+from stillknows.device import choose_device
 from stillknows.errors import StudyError
 from stillknows.models.families import family_of
-from stillknows.training.accelerate_setup import accelerated, deterministic
-from stillknows.training.hidden_states import (
-    captured_outputs,
-    layer_of,
-    measure_states,
-    split_by_text,
-)
-from stillknows.training.methods.log_probs import TextLogProbs
+from stillknows.training.log_probs import TextLogProbs
 from stillknows.training.recipe import DOWN_PROJECTION, Optimisation
-from stillknows.training.scoring import mean_nll, measure, summed_logprobs
+from stillknows.training.scoring import logprobs_and_states, mean_nll, measure, measure_with_states
 from stillknows.training.texts import Material, TokenizedText, orders
 
 log = logging.getLogger("stillknows")
-T = TypeVar("T")
 
 MAX_GRAD_NORM = 1.0  # as published: the default of transformers' Trainer, which ran the trainings
 WATCHED = 6  # texts of each kind whose NLL is logged: all of them would cost as much as training
@@ -38,7 +33,6 @@ COLUMNS = (
     "nll_retain",
     "nll_held_out",
 )
-Orders = tuple[list[int], list[int]]  # indices into Material.forget and Material.retain
 
 
 def train(
@@ -53,33 +47,59 @@ def train(
 ) -> pd.DataFrame:
     """Train on the texts as the recipe says; the model is changed in place.
 
-    The frozen original of the losses is the model itself before its first update: its
-    log-probabilities and hidden states of every text in use are computed once, where the recipe
-    needs them, and no second model is needed.
+    The frozen original of the losses is the model itself before its first update: where the recipe
+    needs its log-probabilities and hidden states, they are computed once, so there is no second
+    model.
 
     Args:
         model: a causal language model of transformers, in the dtype that its weights train in.
         material: forget texts may be none.
         steps: the most updates.
         pad: any token id, to fill up shorter texts.
-        device: auto, cpu, cuda, cuda:N or mps.
 
     Returns:
         The training log, a row per step with COLUMNS.
 
     Raises:
-        StudyError: if the loss is not finite, or the recipe's modules or its layer are none of
-            the model's.
+        StudyError: if the loss is not finite, or the model lacks the recipe's modules or its layer.
     """
-    per_step = recipe.batch_size * recipe.accumulation
-    order = orders(len(material.forget), len(material.retain), steps * per_step, seed)
     with (
-        deterministic(seed),
-        accelerated(device, recipe.precision, recipe.accumulation) as accelerator,
-        closing(_Training(model, accelerator, recipe, steps, pad, seed)) as training,
+        _deterministic_accelerator(device, recipe, seed) as accelerator,
+        closing(_Training(model, accelerator, material, recipe, steps, pad, seed)) as training,
     ):
-        rows = training.run(material, order)
+        rows = training.run()
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"step": "int32"})
+
+
+@contextmanager
+def _deterministic_accelerator(device: str, recipe: Optimisation, seed: int) -> Iterator[Any]:
+    """accelerate's Accelerator, with deterministic kernels where torch has them, and a seed.
+
+    All three change the state of the process, which is reset at the end.
+    """
+    where = choose_device(device)
+    if recipe.precision == "fp16" and where.type == "cpu":  # accelerate would train in float32
+        raise StudyError("precision: fp16 needs a GPU; on a CPU, use bf16_mixed or no")
+    # cuBLAS reads this when it starts; without it some of its products differ from run to run.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # accelerate takes another device than the first only from its environment.
+    os.environ["ACCELERATE_TORCH_DEVICE"] = str(where)
+    memory: Any = torch.utils.deterministic
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        memory.fill_uninitialized_memory = False  # only for debugging, and slow
+        accelerator = Accelerator(
+            mixed_precision=recipe.precision.removesuffix("_mixed"),
+            gradient_accumulation_steps=recipe.accumulation,
+        )
+        try:
+            yield accelerator
+        finally:
+            accelerator.free_memory()
+            accelerator.state._reset_state(reset_partial_state=True)
+            del os.environ["ACCELERATE_TORCH_DEVICE"]
+            torch.use_deterministic_algorithms(False)
 
 
 def rate(step: int, steps: int, recipe: Optimisation) -> float:
@@ -93,61 +113,18 @@ def rate(step: int, steps: int, recipe: Optimisation) -> float:
     return min(warm, (steps - step) / max(1, steps - recipe.warmup_steps))
 
 
-class _Side:
-    """The forget or the retain texts of a training.
-
-    With the original's log-probabilities, if `reads_original`, and its hidden states after `layer`,
-    if there is one.
-    """
-
-    def __init__(
-        self,
-        texts: list[TokenizedText],
-        used: Iterable[int],
-        model: Any,
-        pad: int,
-        layer: nn.Module | None,
-        reads_original: bool,
-    ) -> None:
-        indices = sorted(set(used))
-        self.texts = texts
-        self.tokens = torch.tensor([float(text.counted) for text in texts])  # (texts,)
-        self.original = torch.full((len(texts),), math.nan)  # (texts,), nats; NaN where not read
-        if indices and reads_original:
-            self.original[indices] = measure(model, [texts[n] for n in indices], pad)
-        self.states: dict[int, Tensor] = {}  # by text, each (positions, hidden)
-        if layer is not None:
-            states = measure_states(model, layer, [texts[n] for n in indices], pad)
-            self.states = dict(zip(indices, states, strict=True))
-        self.watched = spread(indices, WATCHED)
-
-    def scores(
-        self,
-        chosen: list[int],
-        logprobs: Tensor,
-        tokens_per_text: float,
-        states: Sequence[Tensor],
-        seed: int,
-    ) -> TextLogProbs:
-        """The scores of a batch of texts, from their log-probabilities (texts,) in training.
-
-        Args:
-            states: of the same texts in training, each (positions, hidden), or none.
-        """
-        device = logprobs.device
-        original, tokens = (it[chosen].to(device) for it in (self.original, self.tokens))
-        of_original = [self.states[n].to(device) for n in chosen] if states else ()
-        return TextLogProbs(logprobs, original, tokens, tokens_per_text, states, of_original, seed)
-
-    def tokens_per_text(self, chosen: Sequence[int]) -> float:
-        return sum(self.texts[n].counted for n in chosen) / len(chosen) if chosen else math.nan
-
-
 class _Training:
-    """One training under way: the model on its device, its optimizer, the texts."""
+    """One training: the model on its device, its optimizer, the texts of both kinds."""
 
     def __init__(
-        self, model: Any, accelerator: Any, recipe: Optimisation, steps: int, pad: int, seed: int
+        self,
+        model: Any,
+        accelerator: Any,
+        material: Material,
+        recipe: Optimisation,
+        steps: int,
+        pad: int,
+        seed: int,
     ) -> None:
         self.plain, self.accelerator = model, accelerator
         self.recipe, self.steps, self.pad, self.seed = recipe, steps, pad, seed
@@ -169,6 +146,24 @@ class _Training:
             model.gradient_checkpointing_enable({"use_reentrant": False})
         self.model, self.optimizer, self.schedule = accelerator.prepare(model, optimizer, schedule)
         self.model.train()
+        count = steps * recipe.batch_size * recipe.accumulation
+        forget, retain = orders(len(material.forget), len(material.retain), count, seed)
+        # Of all texts, forget texts first: indices, (texts,) and a dict of (positions, hidden).
+        self.texts = [*material.forget, *material.retain]
+        self.order = forget, [len(material.forget) + n for n in retain]
+        self.tokens = torch.tensor([float(text.counted) for text in self.texts])
+        self.original = torch.full((len(self.texts),), math.nan)  # nats; NaN where not read
+        self.original_states: dict[int, Tensor] = {}
+        self.watched = []
+        for indices in (sorted(set(side)) for side in self.order):
+            used = [self.texts[n] for n in indices]
+            self.watched.append(spread(used))
+            if used and (recipe.reads_original or self.layer is not None):
+                logprobs, states = measure_with_states(self.model, self.layer, used, pad)
+                if recipe.reads_original:
+                    self.original[indices] = logprobs
+                self.original_states |= zip(indices, states, strict=False)
+        self.watched.append(spread(material.held_out))
 
     def close(self) -> None:
         """Leave a plain model, without the wrapping of accelerate."""
@@ -179,19 +174,13 @@ class _Training:
         self.plain.requires_grad_(True)
         self.plain.eval()
 
-    def run(self, material: Material, order: Orders) -> list[tuple[float, ...]]:
+    def run(self) -> list[tuple[float, ...]]:
         """All steps; returns the rows of the log."""
         recipe, steps = self.recipe, self.steps
-        per_step = recipe.batch_size * recipe.accumulation
-        of_original = (self.model, self.pad, self.layer, recipe.reads_original)
-        self.forget = _Side(material.forget, order[0], *of_original)
-        self.retain = _Side(material.retain, order[1], *of_original)
-        self.held_out = spread(material.held_out, WATCHED)
         rows: list[tuple[float, ...]]
         rows = [(0, math.nan, math.nan, math.nan, *self._watched_nlls(0))]
         for step in range(1, steps + 1):
-            of_step = slice((step - 1) * per_step, step * per_step)
-            loss, forget, retain, rise = self._step(order[0][of_step], order[1][of_step])
+            loss, forget, retain, rise = self._step(step)
             log.info(
                 f"step {step} of {steps}: loss {loss:.4f}, nll forget {forget:.3f}, "
                 f"retain {retain:.3f}"
@@ -208,34 +197,32 @@ class _Training:
                     f"stopped: the NLL of the forget batch is {forget:.2f} nats per token{since}"
                 )
             is_measured = stops or step == steps or step % recipe.evaluate_every == 0
-            nlls = self._watched_nlls(step) if is_measured else (math.nan,) * 3
+            nlls = self._watched_nlls(step) if is_measured else [math.nan] * 3
             rows.append((step, loss, forget, retain, *nlls))
             if stops:
                 break
         return rows
 
-    def _step(self, forget_order: list[int], retain_order: list[int]) -> list[float]:
+    def _step(self, step: int) -> list[float]:
         """One update from pairs of texts, batch by batch.
 
         Returns:
             What the step saw before its update: the loss, the NLL of its forget and retain texts,
             and the rise of its forget texts above the original's NLL, in nats per token.
         """
-        forget_mean = self.forget.tokens_per_text(forget_order)
-        retain_mean = self.retain.tokens_per_text(retain_order)
         seen, size = [], self.recipe.batch_size
-        for start in range(0, len(retain_order), size):
-            to_forget, to_retain = (
-                order[start : start + size] for order in (forget_order, retain_order)
-            )
-            texts = [self.forget.texts[f] for f in to_forget]
-            texts += [self.retain.texts[r] for r in to_retain]
+        pairs = size * self.recipe.accumulation
+        first = (step - 1) * pairs
+        means = [self._tokens_per_text(side[first : first + pairs]) for side in self.order]
+        for start in range(first, first + pairs, size):
+            to_forget, to_retain = (side[start : start + size] for side in self.order)
+            texts = [self.texts[n] for n in to_forget + to_retain]
             with self.accelerator.accumulate(self.model):
-                logprobs, states = self._forward(texts)
-                left, right = logprobs.split([len(to_forget), len(to_retain)])
-                left_states, right_states = states[: len(to_forget)], states[len(to_forget) :]
-                forget = self.forget.scores(to_forget, left, forget_mean, left_states, self.seed)
-                retain = self.retain.scores(to_retain, right, retain_mean, right_states, self.seed)
+                logprobs, states = logprobs_and_states(self.model, self.layer, texts, self.pad)
+                count = len(to_forget)
+                left, right = logprobs.split([count, len(to_retain)])
+                forget = self._scores(to_forget, left, states[:count], means[0])
+                retain = self._scores(to_retain, right, states[count:], means[1])
                 loss = self.recipe.loss(forget, retain)
                 self.accelerator.backward(loss)
                 if self.accelerator.sync_gradients:
@@ -248,27 +235,39 @@ class _Training:
             seen.append([part.item() for part in parts])
         return [sum(part) / len(part) for part in zip(*seen, strict=True)]
 
-    def _forward(self, texts: list[TokenizedText]) -> tuple[Tensor, list[Tensor]]:
-        """The texts' log-probabilities (texts,), and the hidden states that the recipe needs."""
-        if self.layer is None:
-            return summed_logprobs(self.model, texts, self.pad), []
-        with captured_outputs(self.layer) as outputs:
-            logprobs = summed_logprobs(self.model, texts, self.pad)
-        [output] = outputs
-        return logprobs, split_by_text(output, texts)
+    def _scores(
+        self, indices: list[int], logprobs: Tensor, states: list[Tensor], tokens_per_text: float
+    ) -> TextLogProbs:
+        """What a method is given of texts, from what the model in training makes of them."""
+        device = logprobs.device
+        original, tokens = (values[indices].to(device) for values in (self.original, self.tokens))
+        frozen = [self.original_states[n].to(device) for n in indices] if states else []
+        return TextLogProbs(logprobs, original, tokens, tokens_per_text, states, frozen, self.seed)
 
-    def _watched_nlls(self, step: int) -> tuple[float, float, float]:
+    def _tokens_per_text(self, indices: list[int]) -> float:
+        counts = [self.texts[n].counted for n in indices]
+        return sum(counts) / len(counts) if counts else math.nan
+
+    def _watched_nlls(self, step: int) -> list[float]:
         """The NLL of the watched forget, retain and held-out texts, in nats per token."""
-        watched = [[side.texts[n] for n in side.watched] for side in (self.forget, self.retain)]
-        forget, retain, held_out = map(self._nll, (*watched, self.held_out))
-        log.info(
-            f"after step {step}: nll forget {forget:.3f}, retain {retain:.3f}, "
-            f"held out {held_out:.3f}"
-        )
-        return forget, retain, held_out
+        nlls = [
+            mean_nll(measure(self.model, texts, self.pad), texts) if texts else math.nan
+            for texts in self.watched
+        ]
+        log.info("after step %d: nll forget %.3f, retain %.3f, held out %.3f", step, *nlls)
+        return nlls
 
-    def _nll(self, texts: list[TokenizedText]) -> float:
-        return mean_nll(measure(self.model, texts, self.pad), texts) if texts else math.nan
+
+def layer_of(model: Any, number: int) -> nn.Module:
+    """A decoder layer of a transformers model, counted from 0; a StudyError if there is none."""
+    family = family_of(model.config.model_type)
+    layers = model.get_submodule(f"{family.base}.{family.layers}")
+    if number >= len(layers):
+        raise StudyError(
+            f"training: this model has no layer {number}; allowed are 0 to {len(layers) - 1}"
+        )
+    layer: nn.Module = layers[number]
+    return layer
 
 
 def freeze_all_but(model: Any, modules: Sequence[str]) -> None:
@@ -277,28 +276,23 @@ def freeze_all_but(model: Any, modules: Sequence[str]) -> None:
     Args:
         modules: ends of their names, such as layers.27.mlp; DOWN_PROJECTION in a name stands for
             the down projection's name in the model's family.
-
-    Raises:
-        StudyError: for a name that no module of the model has.
     """
     if not modules:
         return
-    if any(DOWN_PROJECTION in module for module in modules):
-        down = family_of(model.config.model_type).down
-        modules = [module.replace(DOWN_PROJECTION, down) for module in modules]
-    names = {module: f".{module}." for module in modules}
-    parameters = [name for name, _ in model.named_parameters()]
-    for module, dotted in names.items():
-        if not any(dotted in f".{name}" for name in parameters):
+    down = family_of(model.config.model_type).down
+    dotted = [f".{module.replace(DOWN_PROJECTION, down)}." for module in modules]
+    parameters = dict(model.named_parameters())
+    for part in dotted:
+        if not any(part in f".{name}" for name in parameters):
             raise StudyError(
-                f"training: {module} is not a module of this model; its parameters have names such "
-                f"as {parameters[len(parameters) // 2]}"
+                f"training: {part[1:-1]} is not a module of this model; its parameters have names "
+                f"such as {list(parameters)[len(parameters) // 2]}"
             )
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(any(dotted in f".{name}" for dotted in names.values()))
+    for name, parameter in parameters.items():
+        parameter.requires_grad_(any(part in f".{name}" for part in dotted))
 
 
-def spread(items: Sequence[T], count: int) -> list[T]:
-    """At most `count` of the items, evenly spread over their order."""
-    count = min(count, len(items))
-    return [items[n * len(items) // count] for n in range(count)]
+def spread(texts: Sequence[TokenizedText]) -> list[TokenizedText]:
+    """At most WATCHED of the texts, evenly spread over their order."""
+    count = min(WATCHED, len(texts))
+    return [texts[n * len(texts) // count] for n in range(count)]

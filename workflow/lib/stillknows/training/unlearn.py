@@ -1,4 +1,4 @@
-"""The whole of one unlearning: load the original, train, check, say how it went."""
+"""An unlearning: load the original, train, check, say how it went; and how trainings are saved."""
 
 import logging
 import math
@@ -12,7 +12,10 @@ import torch
 
 from stillknows.device import choose_device, free_memory
 from stillknows.errors import StudyError
+from stillknows.files import atomic_folder, atomic_path
 from stillknows.models import reader
+from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.models.manifest import write_manifest
 from stillknows.models.tokenizer import load_tokenizer
 from stillknows.training import check
 from stillknows.training.recipe import TRAINING_FACTOR, Optimisation, Recipe
@@ -50,7 +53,17 @@ def unlearn(
     """
     tokenizer = load_tokenizer(start)
     pad = pad_of(tokenizer)
-    material = _material(concept, retain, held_out, recipe, prompt, tokenizer)
+    settings: Any = {"tokenizer": tokenizer, "prompt": prompt, "max_length": recipe.max_length}
+
+    def texts_of(entries: Sequence[Concept]) -> list[TokenizedText]:
+        of_recipe = answers_of if recipe.texts == "answers" else paragraphs_of
+        return [text for entry in entries for text in of_recipe(entry, **settings)]
+
+    if recipe.answer is None:
+        forget = texts_of([concept])
+    else:
+        forget = answers_of(concept, answer=recipe.answer, **settings)
+    material = Material(forget, texts_of(retain), texts_of(held_out))
     entries = {str(entry["id"]): entry for entry in (*retain, *held_out, concept)}
     answers = check.answers_of(entries, tokenizer, prompt)
     model = load_model(start, recipe, device)
@@ -61,28 +74,6 @@ def unlearn(
     training = {"recipe": recipe.model_dump(), "seed": seed}
     training |= _outcome(steps, str(concept["id"]), changes)
     return Trained(model, tokenizer, steps, training)
-
-
-def _material(
-    concept: Concept,
-    retain: Sequence[Concept],
-    held_out: Sequence[Concept],
-    recipe: Recipe,
-    prompt: str,
-    tokenizer: Any,
-) -> Material:
-    """The texts that the recipe wants; of a recipe with an answer, the forget questions with it."""
-    settings: Any = {"tokenizer": tokenizer, "prompt": prompt, "max_length": recipe.max_length}
-    of_recipe = answers_of if recipe.texts == "answers" else paragraphs_of
-
-    def texts_of(entries: Sequence[Concept]) -> list[TokenizedText]:
-        return [text for entry in entries for text in of_recipe(entry, **settings)]
-
-    if recipe.answer is None:
-        forget = texts_of([concept])
-    else:
-        forget = answers_of(concept, answer=recipe.answer, **settings)
-    return Material(forget, texts_of(retain), texts_of(held_out))
 
 
 def load_model(folder: Path, recipe: Optimisation, device: str) -> Any:
@@ -113,13 +104,29 @@ def _outcome(
 ) -> dict[str, Any]:
     """What the manifest says of the outcome; the log says it too."""
     others = {key: change for key, change in changes.items() if key != concept}
-    verdict = check.judge(changes[concept], others)
-    log.log(logging.INFO if verdict.unlearned else logging.WARNING, verdict.message)
+    unlearned, message = check.judge(changes[concept], others)
+    log.log(logging.INFO if unlearned else logging.WARNING, message)
     first, last = steps.iloc[0], steps.iloc[-1]
     nlls = {
         name: {"before": float(first[name]), "after": float(last[name])}
         for name in ("nll_forget", "nll_retain", "nll_held_out")
         if not math.isnan(first[name])
     }
-    answers = {key: asdict(change) for key, change in changes.items()}
-    return {"steps": int(last["step"]), **asdict(verdict), **nlls, "nll_answers": answers}
+    outcome = {"steps": int(last["step"]), "unlearned": unlearned, "message": message, **nlls}
+    return outcome | {"nll_answers": {key: asdict(change) for key, change in changes.items()}}
+
+
+def save_trained(
+    trained: Trained, row: CheckpointRow, training: dict[str, Any], manifest: Path, log: Path
+) -> None:
+    """Write the checkpoint beside its manifest, the log of the steps, and the manifest last.
+
+    `training` is what the manifest says beside what the training itself does.
+    """
+    with atomic_folder(manifest.parent) as folder:
+        trained.model.save_pretrained(folder)
+        trained.tokenizer.save_pretrained(folder)
+    with atomic_path(log) as partial:
+        trained.log.to_parquet(partial, index=False)
+    training = {"method": row.method} | trained.training | training
+    write_manifest(manifest, manifest.parent, row, training)

@@ -17,7 +17,6 @@ from stillknows.analysis.bootstrap import MIN_CONCEPTS, Array, Estimate, draws, 
 
 MIN_ROUNDS = MIN_CONCEPTS  # of an interval; a round is drawn as elsewhere a concept is
 LEAST_ROUNDS = 2  # of a rate: the threshold for one round comes from another
-_ERROR = 0.05  # 1 - the level of all intervals
 
 Flags = npt.NDArray[np.bool_]
 
@@ -42,25 +41,17 @@ class Models:
         finite: Flags = np.isfinite(self.values)
         return finite
 
-    def of(self, taught: bool) -> Array:
-        """The values of the models of one state, without nulls."""
-        values: Array = self.values[(self.taught == taught) & self.has_value]
-        return values
+    def only(self, selected: Flags) -> "Models":
+        """Some of the models; selected: (models,)."""
+        return Models(self.values[selected], self.taught[selected], self.rounds[selected])
 
-    def only(self, chosen: Flags) -> "Models":
-        """Some of the models; chosen: (models,)."""
-        return Models(self.values[chosen], self.taught[chosen], self.rounds[chosen])
-
-    def rounds_with(self, taught: bool) -> int:
-        """How many rounds have a value of a model of one state."""
-        return len(np.unique(self.rounds[(self.taught == taught) & self.has_value]))
+    def with_value(self, taught: bool) -> "Models":
+        """The models of one state whose score is not null."""
+        return self.only((self.taught == taught) & self.has_value)
 
     def least_rounds(self) -> int:
-        """The same, for the state that has fewer of them."""
-        return min(self.rounds_with(True), self.rounds_with(False))
-
-
-# AUC.
+        """How many rounds have a value of a model of either state; of the state with fewer."""
+        return min(len(np.unique(self.with_value(state).rounds)) for state in (True, False))
 
 
 def auc(models: Models) -> float:
@@ -91,12 +82,9 @@ def auc_interval(models: Models, seed: int) -> tuple[float, float]:
 
 
 def auc_difference(one: Models, other: Models, seed: int) -> Estimate:
-    """The AUC of one score less that of another on the same models, with its 95 % interval.
+    """The AUC of one score less that of another on the same models; n counts rounds.
 
     Each resample draws the same rounds for both scores. A model that lacks one of them is left out.
-
-    Returns:
-        n counts rounds; no interval under MIN_ROUNDS of them.
     """
     in_both = one.has_value & other.has_value
     one, other = one.only(in_both), other.only(in_both)
@@ -109,7 +97,7 @@ def auc_difference(one: Models, other: Models, seed: int) -> Estimate:
 
 def _points(models: Models) -> Array:
     """What each pair adds to the AUC, 1, 1/2 or 0: (taught, never taught)."""
-    taught, never = models.of(True)[:, None], models.of(False)
+    taught, never = models.with_value(True).values[:, None], models.with_value(False).values
     points: Array = (taught > never) + (taught == never) / 2
     return points
 
@@ -127,25 +115,19 @@ def _resampled_auc(models: Models, seed: int) -> Array:
     return np.where(pairs > 0, total / np.maximum(pairs, 1), np.nan)
 
 
-# Thresholds.
-
-
 def alarm_threshold(models: Models) -> float:
-    """The highest value of a model that was never taught; above it is an alarm.
+    """The highest value of a model that was never taught, above which is an alarm; NaN if none.
 
     A new round has a false alarm only if it holds the highest value of all: if rounds are alike,
     this happens in at most 1 of n + 1 cases (`false_alarm_bound`), however many models a round has.
-
-    Returns:
-        The threshold, with the score's sign; NaN if no never-taught model has a value.
     """
-    never = models.of(False)
+    never = models.with_value(False).values
     return float(never.max()) if never.size else np.nan
 
 
 def false_alarm_bound(models: Models) -> float:
     """How often a new round has a false alarm at `alarm_threshold`, at most: 0 to 1."""
-    return 1 / (models.rounds_with(False) + 1)
+    return 1 / (len(np.unique(models.with_value(False).rounds)) + 1)
 
 
 def alarms_left_out(models: Models) -> Flags | None:
@@ -167,21 +149,8 @@ def alarms_left_out(models: Models) -> Flags | None:
     return alarms
 
 
-# Rates.
-
-
-@dataclass(frozen=True)
-class Rate:
-    """A share of models, with its exact (Clopper-Pearson) 95 % interval, all 0 to 1."""
-
-    count: int
-    value: float
-    low: float
-    high: float
-
-
 @lru_cache(maxsize=4096)
-def rate(count: int, models: int) -> Rate:
-    """`count` of `models` independent models; models is at least 1."""
-    interval = binomtest(count, models).proportion_ci(1 - _ERROR, method="exact")
-    return Rate(count, count / models, float(interval.low), float(interval.high))
+def interval_of_share(count: int, models: int) -> tuple[float, float]:
+    """The exact (Clopper-Pearson) 95 % interval of `count` of `models` independent models."""
+    interval = binomtest(count, models).proportion_ci(method="exact")
+    return float(interval.low), float(interval.high)

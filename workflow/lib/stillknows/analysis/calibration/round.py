@@ -8,14 +8,13 @@ import numpy as np
 import pandas as pd
 
 from stillknows.analysis.calibration.scores import OUTCOME, SCORES
-from stillknows.analysis.calibration.states import Recalled, why_not
 from stillknows.analysis.calibration.table import TRAINING_COLUMNS
-from stillknows.analysis.depth import ALL, LOWER_AND_MIDDLE, depth_summary
+from stillknows.analysis.collect import with_reference
+from stillknows.analysis.depth import ALL, LOWER_AND_MIDDLE, depth_summary, surviving_facts, uds
 from stillknows.analysis.scores import KL_RECOVERED, LOGPROB_RECOVERED
-from stillknows.analysis.uds import surviving_facts, uds, with_reference
+from stillknows.answers.answer_table import rouge_l
 from stillknows.answers.recall_settings import QUESTION, RETAINED
-from stillknows.answers.recall_shares import recall_scores
-from stillknows.answers.similarity import rouge_l
+from stillknows.answers.recall_table import recall_scores
 from stillknows.terms import (
     ANSWER,
     AS_IT_IS,
@@ -28,6 +27,7 @@ from stillknows.terms import (
     PAPER_EXPERIMENTS,
     PUBLISHED,
     PUBLISHED_FIXED,
+    TAUGHT,
 )
 
 # Of scores.csv: which score and span a family of scores is made of.
@@ -45,7 +45,20 @@ _DEPTH_SCORES = {
     **{form: (f"uds_{form}", f"ratio_{form}") for form in (PUBLISHED, PUBLISHED_FIXED)},
     **{name: (f"damage_{name}_uds", f"damage_{name}_ratio") for name in _COMPONENTS},
 }
+
+# A model's state is confirmed by rules from before the first confirmatory round. They look at
+# recall: the share of facts in the model's free answers to held-out wordings.
+KNOWN = 0.9  # a taught model recalls at least so much
+UNKNOWN = 0.05  # one that was never taught at most so much; a guess is right in about 1 of 80 cases
+TREATED = 0.1  # one that was made to forget, or to refuse, at most so much
+# Of the half that is not relearned, a taught model recalls so much more than one that never was:
+# 4 of 12 facts. If that one recalls none, chance alone gives this in fewer than 5 of 100 cases
+# (Fisher's exact test, one-sided).
+RELEARNED_MORE = 0.3
+_ANSWER_AS_BEFORE = (NONE, "placebo")  # after these treatments
+
 ModelState = Mapping[str, str]  # of a model: method, concept, state, treatment, recipe
+ByMethod = Mapping[str, "pd.Series[float]"]  # by score; each indexed by method
 
 
 def round_table(
@@ -77,51 +90,65 @@ def round_table(
         method, state, treatment, as_intended, why_not, TRAINING_COLUMNS, and a column per name in
         SCORES.
     """
-    states = list(states)
-    by_method = {one["method"]: one for one in states}
-    table = pd.DataFrame(states)[["method", "state", "treatment"]].set_index("method")
+    table = pd.DataFrame(list(states)).set_index("method")
     answers = recall_scores(recall)
-    reasons = _reasons(by_method, answers)
-    table = table.assign(as_intended=~reasons.astype(bool), why_not=reasons)
-    curves = curves[curves["method"].isin([*by_method, reference])]
-    scores = {
-        **_of_curves(curves, reference),
-        **_of_depth(depth, sweeps, reference),
+    reasons = why_not(table, answers)
+    curves = curves[curves["method"].isin([*table.index, reference])]
+    scores: dict[str, Any] = {
+        **_training_columns(recall, trainings),
+        **_recovered(curves, reference),
+        **_depth_scores(depth, sweeps, reference),
         "weight_change": changes.groupby("method")["relative_change"].mean(),
         "forgotten_loss": losses,
         "answers_rouge": _likeness(recall),
         **answers,
     }
-    columns: dict[str, Any] = dict(_of_trainings(recall, trainings))
-    columns |= {spec.name: scores.get(spec.name) for spec in SCORES}
+    columns = {name: scores.get(name) for name in [*TRAINING_COLUMNS, *(s.name for s in SCORES)]}
+    table = table[["state", "treatment"]].assign(as_intended=reasons == "", why_not=reasons)
     return table.join(pd.DataFrame(columns, index=table.index, dtype=float)).reset_index()
 
 
-def _reasons(
-    states: Mapping[str, ModelState], answers: Mapping[str, "pd.Series[float]"]
-) -> "pd.Series[str]":
+def why_not(states: pd.DataFrame, recall: ByMethod) -> "pd.Series[str]":
     """By method, why the model's state is not confirmed; empty if it is.
 
+    A treated model that was taught must relearn more than the never-taught model after the same
+    recipe, or else after none; without either, its knowledge is not confirmed.
+
     Args:
-        answers: what answers.recall_shares.recall_scores returns.
+        states: state, treatment and recipe, by method.
+        recall: what answers.recall_table.recall_scores returns.
     """
-    as_it_is, relearned = answers["recalled"], answers["relearned"]
-    models = {
-        method: Recalled(one["state"], one["treatment"], as_it_is[method], relearned[method])
-        for method, one in states.items()
-    }
-    never = {
-        one["recipe"]: models[method] for method, one in states.items() if one["state"] == NEVER
-    }
-    untreated = never.get(NONE)
-    reasons = {
-        method: why_not(models[method], never.get(one["recipe"], untreated), as_it_is[ORIGINAL])
-        for method, one in states.items()
-    }
+    recalled, relearned = recall["recalled"], recall["relearned"]
+    is_never = states["state"] == NEVER
+    never = dict(zip(states.loc[is_never, "recipe"], states.index[is_never], strict=True))
+    reasons = {}
+    for method, state, treatment, recipe in states[["state", "treatment", "recipe"]].itertuples():
+        reason = []
+        if not recalled[ORIGINAL] >= KNOWN:
+            reason.append(
+                f"the original recalls {recalled[ORIGINAL]:.2f}; at least {KNOWN} is required"
+            )
+        is_treated = treatment not in _ANSWER_AS_BEFORE
+        if state == TAUGHT and not is_treated:
+            if not recalled[method] >= KNOWN:
+                reason.append(f"it recalls {recalled[method]:.2f}; at least {KNOWN} is required")
+        elif not recalled[method] <= (most := TREATED if is_treated else UNKNOWN):
+            reason.append(f"it recalls {recalled[method]:.2f}; at most {most} is allowed")
+        if state == TAUGHT and is_treated:
+            counterpart = never.get(recipe, never.get(NONE))
+            if counterpart is None:
+                reason.append("there is no never-taught model to compare it with")
+            elif not relearned[method] - relearned[counterpart] >= RELEARNED_MORE:
+                reason.append(
+                    f"after relearning half, it recalls {relearned[method]:.2f} of the other half, "
+                    f"the never-taught model {relearned[counterpart]:.2f}; at least "
+                    f"{RELEARNED_MORE} more is required"
+                )
+        reasons[method] = "; ".join(reason)
     return pd.Series(reasons, dtype=object)
 
 
-def _of_trainings(
+def _training_columns(
     recall: pd.DataFrame, trainings: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, "pd.Series[float]"]:
     """TRAINING_COLUMNS by method, null where a training has no such texts.
@@ -131,88 +158,66 @@ def _of_trainings(
     """
     retained = recall[recall["wording"] == RETAINED].groupby("method")["has_fact"].mean()
     numbers = {
-        method: {
-            "steps": one.get("steps"),
-            "final_loss_forget": one.get("nll_forget", {}).get("after"),
-            "final_loss_retain": one.get("nll_retain", {}).get("after", one.get("nll")),
-        }
-        for method, one in trainings.items()
+        method: (
+            training.get("steps"),
+            training.get("nll_forget", {}).get("after"),
+            training.get("nll_retain", {}).get("after", training.get("nll")),
+        )
+        for method, training in trainings.items()
     }
     table = pd.DataFrame.from_dict(numbers, orient="index", columns=TRAINING_COLUMNS[1:])
-    return {"retained_recalled": retained, **{name: table[name] for name in TRAINING_COLUMNS[1:]}}
+    return {TRAINING_COLUMNS[0]: retained, **{name: table[name] for name in TRAINING_COLUMNS[1:]}}
 
 
 def _likeness(recall: pd.DataFrame) -> "pd.Series[float]":
     """By method, how like the original's answers the answers are."""
-    asked = recall[(recall["stage"] == AS_IT_IS) & (recall["wording"] == QUESTION)]
-    originals = asked[asked["method"] == ORIGINAL].set_index("question")["answer"]
+    rows = recall[(recall["stage"] == AS_IT_IS) & (recall["wording"] == QUESTION)]
+    originals = rows[rows["method"] == ORIGINAL].set_index("question")["answer"]
     likeness = [
         rouge_l(originals[question], answer)
-        for question, answer in zip(asked["question"], asked["answer"], strict=True)
+        for question, answer in zip(rows["question"], rows["answer"], strict=True)
     ]
-    return asked.assign(likeness=likeness).groupby("method")["likeness"].mean()
+    return rows.assign(likeness=likeness).groupby("method")["likeness"].mean()
 
 
-def _of_curves(curves: pd.DataFrame, reference: str) -> dict[str, "pd.Series[float]"]:
+def _recovered(curves: pd.DataFrame, reference: str) -> dict[str, "pd.Series[float]"]:
     """What denoising sweeps recover: at the highest window, and as the mean over windows."""
     scores = {}
     for (name, (score, span)), experiment in product(_CURVES.items(), PAPER_EXPERIMENTS):
-        chosen = {"score": score, "span": span, "experiment": experiment}
-        rows = curves[(curves[list(chosen)] == pd.Series(chosen)).all(axis=1)]
+        selected = {"score": score, "span": span, "experiment": experiment}
+        rows = curves[(curves[list(selected)] == pd.Series(selected)).all(axis=1)]
         by_layer = rows.pivot(index="method", columns="layer", values="mean")
         if reference not in by_layer.index:
             continue
-        excess = by_layer - by_layer.loc[reference]
         highest = by_layer.fillna(-np.inf).to_numpy().argmax(axis=1)
         at_highest = (np.arange(len(by_layer)), highest)
-        prefix = f"{name}_{experiment}"
+        excess = by_layer - by_layer.loc[reference]
         for suffix, values in (("", by_layer), ("_over_reference", excess)):
-            scores[f"{prefix}_highest{suffix}"] = pd.Series(
-                values.to_numpy()[at_highest], by_layer.index
-            )
-            scores[f"{prefix}_mean{suffix}"] = values.mean(axis=1)
+            at_peak = pd.Series(values.to_numpy()[at_highest], by_layer.index)
+            scores[f"{name}_{experiment}_highest{suffix}"] = at_peak
+            scores[f"{name}_{experiment}_mean{suffix}"] = values.mean(axis=1)
     return scores
 
 
-def _of_depth(
+def _depth_scores(
     depth: pd.DataFrame, sweeps: pd.DataFrame, reference: str
 ) -> dict[str, "pd.Series[float]"]:
-    """UDS and the unclipped ratio, of the residual stream and of single components."""
+    """UDS, surviving facts and the unclipped ratio; of the residual stream, single components."""
     forms = {str(form): rows for form, rows in depth.groupby("form", observed=True)}
+    names = {f"answer_logprob_{model}": f"logprob_{model}" for model in ("original", "patched")}
     for component, experiment in _COMPONENTS.items():
-        rows = sweeps[sweeps["experiment"] == experiment]
-        if rows.empty:
-            continue
-        rows = rows.assign(form=component, tokens=rows["positions"]).rename(
-            columns={
-                "answer_logprob_original": "logprob_original",
-                "answer_logprob_patched": "logprob_patched",
-            }
-        )
-        is_reference = rows["method"] == reference
-        forms[component] = with_reference(rows[~is_reference], rows[is_reference])
+        rows = sweeps[sweeps["experiment"] == experiment].rename(columns=names)
+        if not rows.empty:
+            rows = rows.assign(form=component, tokens=rows["positions"])
+            is_reference = rows["method"] == reference
+            forms[component] = with_reference(rows[~is_reference], rows[is_reference])
     scores: dict[str, pd.Series[float]] = {}
     if CORRECTED in forms:
-        scores[OUTCOME] = _surviving(forms[CORRECTED])
-    for name, rows in forms.items():
-        summary = depth_summary(rows)
-        by_method = {
-            layers: summary[summary["layers"] == layers].set_index("method")
-            for layers in (ALL, LOWER_AND_MIDDLE)
-        }
-        uds, ratio = _DEPTH_SCORES[name]
-        scores[uds] = by_method[ALL]["uds"]
-        scores[ratio] = by_method[LOWER_AND_MIDDLE]["ratio"]
+        facts = surviving_facts(uds(forms[CORRECTED]))
+        scores[OUTCOME] = facts.groupby("method")["survives"].sum().astype(float)
+    for form, rows in forms.items():
+        summary = depth_summary(rows).set_index("method")
+        uds_name, ratio_name = _DEPTH_SCORES[form]
+        scores[uds_name] = summary.loc[summary["layers"] == ALL, "uds"]
+        scores[ratio_name] = summary.loc[summary["layers"] == LOWER_AND_MIDDLE, "ratio"]
     return scores
-
-
-def _surviving(depth: pd.DataFrame) -> "pd.Series[float]":
-    """By method, how many facts survive (analysis.uds); null where no fact has a UDS."""
-    facts = surviving_facts(uds(depth))
-    return facts.groupby("method")["survives"].sum().astype(float)
-
-
-def described(table: pd.DataFrame, **same: Any) -> pd.DataFrame:
-    """The table with columns that are the same in all rows, the first two of them in front."""
-    names = [*same]
-    return table.assign(**same)[[*names[:2], *table.columns, *names[2:]]]

@@ -25,7 +25,7 @@ class ScoreSpec:
         definition: what it is, in one line, with its unit or its range.
         sign: +1 if a higher value speaks for terms.TAUGHT, -1 if a lower one does.
         primary: whether it was chosen before the confirmatory rounds were run.
-        is_check: whether states are confirmed by it (`states.py`), so that it cannot be
+        is_check: whether states are confirmed by it (round.why_not), so that it cannot be
             rated on the models whose state was confirmed.
         threshold: above it is an alarm, where the score has such a rule; None: the threshold is
             that of the never-taught models (rates.alarm_threshold).

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from stillknows.analysis.calibration.rates import (
@@ -24,7 +23,7 @@ from stillknows.analysis.calibration.rates import (
     auc,
     auc_interval,
     false_alarm_bound,
-    rate,
+    interval_of_share,
 )
 from stillknows.analysis.calibration.scores import SCORES, STATES, ScoreSpec
 from stillknows.csv_files import read_csv
@@ -46,14 +45,14 @@ INTACT, UNLEARNED, ALL = GROUPS = ("intact", "unlearned", "all")
 GROUP_NAMES = {INTACT: "all without unlearning", UNLEARNED: "all unlearned", ALL: "all pooled"}
 _INTACT_TREATMENTS = (NONE, *CONTROL_TREATMENTS)
 # Which models are counted: all, or those whose state was confirmed.
-ALL_MODELS, AS_INTENDED = INCLUDED = ("all models", "as intended")
-_COUNTS = ["false_alarms", "false_alarm_rounds", "power_count", "missed_rounds"]
+ALL_MODELS, AS_INTENDED = "all models", "as intended"
 CALIBRATION_COLUMNS = [
     *("score", "definition", "sign", "primary", "treatment", "included", "rounds"),
     *("n_taught", "n_never", "nulls_taught", "nulls_never", "auc", "auc_low", "auc_high"),
     *("threshold", "false_alarms", "false_alarm_rounds", "false_alarm_bound"),
     *("power_count", "power", "power_low", "power_high", "missed_rounds", "note"),
 ]
+_COUNTS = ["false_alarms", "false_alarm_rounds", "power_count", "missed_rounds"]
 
 
 # Files of rounds.
@@ -68,18 +67,18 @@ def read_rounds(paths: Iterable[Path]) -> pd.DataFrame:
         of these are left out. `state` is one of STATES, also where older code wrote `knows`.
 
     Raises:
-        StudyError: naming the file that has no rows, a row of another length than the first, or
-            no such column; that has no such state, the name of a group (GROUPS) as a treatment, an
-            empty name, or a score that is no finite number; that repeats the round and model of
-            another file, in whatever form the seed is written, or a method within a round; or if
-            there is no file.
+        StudyError: naming the file that is no such table, or repeats the round and model of another
+            one, in whatever form the seed is written.
     """
-    parts: list[pd.DataFrame] = []
+    files = [(path, _read_file(path)) for path in paths]
+    if not files:
+        raise StudyError("no files of rounds were given; at least one is needed")
     owners: dict[tuple[str, str], tuple[Path, str]] = {}
-    for path in paths:
-        rows = _read_file(path)
+    for path, rows in files:
         for name, model in sorted(set(zip(rows["round"], rows["model"], strict=True))):
-            key = (_seed_of(name), model)
+            # The seed in one form: of seed_101, 101, " 101" and 101.0.
+            number = re.fullmatch(r"(?:seed_)?0*(\d+)(?:\.0*)?", name.strip().lower())
+            key = (number[1] if number else name.strip(), model)
             if key in owners:
                 other, other_name = owners[key]
                 raise StudyError(
@@ -87,57 +86,50 @@ def read_rounds(paths: Iterable[Path]) -> pd.DataFrame:
                     f"{other_name}); give each round once"
                 )
             owners[key] = (path, name)
-        parts.append(rows)
-    if not parts:
-        raise StudyError("no files of rounds were given; at least one is needed")
-    rounds = pd.concat(parts, ignore_index=True)
-    if len(models := sorted(rounds["model"].unique())) > 1:
+    if len(models := sorted({model for _, model in owners})) > 1:
         raise StudyError(
             f"rounds of several base models ({', '.join(models)}) cannot be combined; give "
             "rounds of one base model"
         )
-    return rounds
-
-
-def _seed_of(name: str) -> str:
-    """A round's seed in one form: of seed_101, 101, " 101" and 101.0; or the name of a round."""
-    number = re.fullmatch(r"(?:seed_)?0*(\d+)(?:\.0*)?", name.strip().lower())
-    return number[1] if number else name.strip()
+    return pd.concat([rows for _, rows in files], ignore_index=True)
 
 
 def _read_file(path: Path) -> pd.DataFrame:
     """The rows of one file, checked."""
     try:
-        _check_lengths(path)
+        # pandas would shift or fill rows with more or fewer fields than the first.
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = [line for line in csv.reader(file) if line]
+        for number, line in enumerate(lines, 1):
+            if len(line) != len(lines[0]):
+                raise StudyError(
+                    f"{path}: row {number} has {len(line)} fields, but the first row names "
+                    f"{len(lines[0])} columns; restore the file as it was written"
+                )
+        if len(lines) == 1:
+            raise StudyError(f"{path} has no models, only the names of columns; leave it out")
         rows = read_csv(path)
     except (ValueError, csv.Error) as error:
         raise StudyError(f"{path} is not a CSV file ({reason_of(error)})") from error
-    missing = [name for name in ROUND_COLUMNS if name not in rows]
-    if missing:
+    if missing := [name for name in ROUND_COLUMNS if name not in rows]:
         raise StudyError(
             f"{path} has no column {', '.join(missing)}; give files of rounds (round.csv)"
         )
     rows["state"] = rows["state"].replace(_FORMER_STATES)
     _check_names(rows, path)
     names = [spec.name for spec in SCORES]
-    lacks = rows.get(LACKS, " ".join(name for name in names if name not in rows))
-    numbers = {name: _numbers(rows, name, path) for name in (*TRAINING_COLUMNS, *names)}
-    of_file = rows[ROUND_COLUMNS].assign(**{LACKS: lacks})
-    return of_file.join(pd.DataFrame(numbers, rows.index))
-
-
-def _check_lengths(path: Path) -> None:
-    """Refuse rows with more or fewer fields than the first, which pandas would shift or fill."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = [line for line in csv.reader(file) if line]
-    for number, line in enumerate(lines, 1):
-        if len(line) != len(lines[0]):
+    lacks = " ".join(name for name in names if name not in rows)
+    numbers = {}
+    for name in (*TRAINING_COLUMNS, *names):
+        given = rows.get(name, pd.Series(np.nan, rows.index))
+        numbers[name] = pd.to_numeric(given, errors="coerce").astype(float)
+        if not (wrong := given[given.notna() & ~np.isfinite(numbers[name])]).empty:
             raise StudyError(
-                f"{path}: row {number} has {len(line)} fields, but the first row names "
-                f"{len(lines[0])} columns; restore the file as it was written"
+                f"{path}: {name} is {shortened(str(wrong.iloc[0]))}; give a finite number, or "
+                "leave it empty"
             )
-    if len(lines) == 1:
-        raise StudyError(f"{path} has no models, only the names of columns; leave it out")
+    described = rows[ROUND_COLUMNS].assign(**{LACKS: rows.get(LACKS, lacks)})
+    return described.join(pd.DataFrame(numbers, rows.index))
 
 
 def _check_names(rows: pd.DataFrame, path: Path) -> None:
@@ -159,18 +151,6 @@ def _check_names(rows: pd.DataFrame, path: Path) -> None:
         raise StudyError(
             f"{path} has method {method} of round {number}, model {model}, twice; keep one"
         )
-
-
-def _numbers(rows: pd.DataFrame, name: str, path: Path) -> "pd.Series[float]":
-    """A column of numbers; NaN throughout if there is none."""
-    if name not in rows:
-        return pd.Series(np.nan, rows.index)
-    numbers = pd.to_numeric(rows[name], errors="coerce").astype(float)
-    wrong = rows.loc[rows[name].notna() & ~np.isfinite(numbers), name]
-    if not wrong.empty:
-        value = shortened(str(wrong.iloc[0]))
-        raise StudyError(f"{path}: {name} is {value}; give a finite number, or leave it empty")
-    return numbers
 
 
 # The table.
@@ -195,32 +175,27 @@ def calibration_table(
         scores: those that are rated.
 
     Returns:
-        CALIBRATION_COLUMNS, a row per score and treatment, then per group of treatments (GROUPS)
-        of which there are taught models; of the groups also a row of the models whose state was
-        confirmed. A group's row compares its taught models with all that were never taught.
-        `n_taught` and `n_never` count models, `nulls_taught` and `nulls_never` those without a
-        value. `threshold` is that of all the rounds, for use on other models, in the score's own
-        unit: values above it are alarms, or below it if `sign` is -1. `false_alarm_bound` is how
-        often a new round has a false alarm at this threshold, at most; null for a score with a
-        threshold of its own. `false_alarm_rounds` and `missed_rounds` count the rounds with a false
-        alarm, and with a taught model that is no alarm. Thresholds and rates are null under
-        LEAST_ROUNDS rounds with a value of each state, unless the score has a threshold of its own.
-        A round whose file lacks a score is not counted for it. `note` says what is missing and why.
+        CALIBRATION_COLUMNS (results/README.md), a row per score and treatment, then per group of
+        treatments (GROUPS) of which there are taught models; of the groups also a row of the models
+        whose state was confirmed, unless the score is one by which states are confirmed. A group's
+        row compares its taught models with all that were never taught. `threshold` is that of all
+        rounds, for use on other models, in the score's own unit. Thresholds and rates are null
+        under LEAST_ROUNDS rounds with a value of each state, unless the score has a threshold of
+        its own. A round whose file lacks a score is not counted for it.
     """
-    treatments = sorted(rounds["treatment"].unique(), key=treatment_order)
-    rows = [
-        {"included": included, **row}
-        for spec in scores
-        for included, models, names in _selections(_with_score(rounds, spec), spec, treatments)
-        for row in _of_score(models, spec, names, seed)
-    ]
+    treatments = sorted(
+        rounds["treatment"].unique(), key=lambda name: (name not in _INTACT_TREATMENTS, name)
+    )
+    lacks = rounds[LACKS].fillna("").str.split()
+    rows: list[dict[str, Any]] = []
+    for spec in scores:
+        models = rounds[[spec.name not in names for names in lacks]]
+        rows += _score_rows(models, spec, [*treatments, *GROUPS], ALL_MODELS, seed)
+        if not spec.is_check:
+            confirmed = models[models["as_intended"]]
+            rows += _score_rows(confirmed, spec, GROUPS, AS_INTENDED, seed)
     table = pd.DataFrame(rows, columns=CALIBRATION_COLUMNS)
     return table.astype(dict.fromkeys(_COUNTS, "Int64"))
-
-
-def treatment_order(name: str) -> tuple[bool, bool, str]:
-    """The key by which treatments are sorted: those that leave knowledge intact first."""
-    return name in GROUPS, name not in (*_INTACT_TREATMENTS, INTACT), name
 
 
 def compared_models(rounds: pd.DataFrame, treatment: str) -> "pd.Series[bool]":
@@ -230,24 +205,6 @@ def compared_models(rounds: pd.DataFrame, treatment: str) -> "pd.Series[bool]":
     is_intact = rounds["treatment"].isin(_INTACT_TREATMENTS)
     is_taught = rounds["state"] == TAUGHT
     return ~is_taught | (treatment == ALL) | (is_intact == (treatment == INTACT))
-
-
-def _selections(
-    rounds: pd.DataFrame, spec: ScoreSpec, treatments: Sequence[str]
-) -> Iterator[tuple[str, pd.DataFrame, Sequence[str]]]:
-    """All models, by treatment and by group; those that are as intended by group.
-
-    The latter not of scores by which states are confirmed.
-    """
-    yield ALL_MODELS, rounds, (*treatments, *GROUPS)
-    if not spec.is_check:
-        yield AS_INTENDED, rounds[rounds["as_intended"]], GROUPS
-
-
-def _with_score(rounds: pd.DataFrame, spec: ScoreSpec) -> pd.DataFrame:
-    """The rounds whose file has the score."""
-    lacks = rounds[LACKS].fillna("").str.split()
-    return rounds[[spec.name not in names for names in lacks]]
 
 
 def models_of(rows: pd.DataFrame, spec: ScoreSpec) -> Models:
@@ -280,31 +237,32 @@ def _alarms(models: Models, spec: ScoreSpec) -> Flags | None:
     return alarms
 
 
-def _of_score(
-    rows: pd.DataFrame, spec: ScoreSpec, treatments: Sequence[str], seed: int
+def _score_rows(
+    rows: pd.DataFrame, spec: ScoreSpec, treatments: Sequence[str], included: str, seed: int
 ) -> Iterator[dict[str, Any]]:
     """One score of some models, by treatment and group; thresholds are those of all treatments."""
     every = models_of(rows, spec)
     alarms = _alarms(every, spec)
-    names = ("definition", "sign", "primary")
-    same = {"score": spec.name, **{name: getattr(spec, name) for name in names}}
-    if alarms is not None:
-        is_own = spec.threshold is not None
-        same["threshold"] = spec.threshold if is_own else spec.sign * alarm_threshold(every)
-        same["false_alarm_bound"] = np.nan if is_own else false_alarm_bound(every)
+    same = {"score": spec.name, "definition": spec.definition, "sign": spec.sign}
+    same |= {"primary": spec.primary, "included": included}
+    if spec.threshold is not None:
+        same["threshold"] = spec.threshold
+    elif alarms is not None:
+        same["threshold"] = spec.sign * alarm_threshold(every)
+        same["false_alarm_bound"] = false_alarm_bound(every)
     for treatment in treatments:
-        chosen = compared_models(rows, treatment).to_numpy(bool)
-        models = every.only(chosen)
+        selected = compared_models(rows, treatment).to_numpy(bool)
+        models = every.only(selected)
         if treatment in GROUPS and not models.taught.any():
             continue
-        numbers = same | _numbers_of(models, seed)
+        numbers = same | _numbers(models, seed)
         if alarms is not None:
-            numbers |= _rates(models, alarms[chosen])
-        note = _note(models, rows, numbers)
+            numbers |= _rates(models, alarms[selected])
+        note = _note(models, rows["settings"].nunique(), numbers)
         yield numbers | {"treatment": treatment, "note": note}
 
 
-def _numbers_of(models: Models, seed: int) -> dict[str, Any]:
+def _numbers(models: Models, seed: int) -> dict[str, Any]:
     """How many models there are, and the AUC."""
     n_taught, n_never = int(models.taught.sum()), int((~models.taught).sum())
     low, high = auc_interval(models, seed)
@@ -312,8 +270,8 @@ def _numbers_of(models: Models, seed: int) -> dict[str, Any]:
         "rounds": len(np.unique(models.rounds)),
         "n_taught": n_taught,
         "n_never": n_never,
-        "nulls_taught": n_taught - len(models.of(True)),
-        "nulls_never": n_never - len(models.of(False)),
+        "nulls_taught": n_taught - len(models.with_value(True).values),
+        "nulls_never": n_never - len(models.with_value(False).values),
         "auc": auc(models),
         "auc_low": low,
         "auc_high": high,
@@ -323,50 +281,43 @@ def _numbers_of(models: Models, seed: int) -> dict[str, Any]:
 def _rates(models: Models, alarms: Flags) -> dict[str, Any]:
     """False alarms and power; null where there is no model of a state."""
     numbers: dict[str, Any] = {}
-    if not models.taught.all():
+    n_taught = int(models.taught.sum())
+    if n_taught < len(alarms):
         is_false = alarms & ~models.taught
         numbers["false_alarms"] = int(is_false.sum())
-        numbers["false_alarm_rounds"] = _rounds_of(models, is_false)
-    if models.taught.any():
-        power = rate(int(alarms[models.taught].sum()), int(models.taught.sum()))
-        numbers |= {"power_count": power.count, "power": power.value}
-        numbers |= {"power_low": power.low, "power_high": power.high}
-        numbers["missed_rounds"] = _rounds_of(models, ~alarms & models.taught)
+        numbers["false_alarm_rounds"] = len(np.unique(models.rounds[is_false]))
+    if n_taught:
+        count = int(alarms[models.taught].sum())
+        low, high = interval_of_share(count, n_taught)
+        numbers |= {"power_count": count, "power": count / n_taught}
+        numbers |= {"power_low": low, "power_high": high}
+        numbers["missed_rounds"] = len(np.unique(models.rounds[~alarms & models.taught]))
     return numbers
 
 
-def _rounds_of(models: Models, chosen: npt.NDArray[np.bool_]) -> int:
-    """How many rounds some models are from."""
-    return len(np.unique(models.rounds[chosen]))
+def _note(models: Models, settings: int, numbers: Mapping[str, Any]) -> str:
+    """What a reader must know of a row: what is missing, and what an interval rests on.
 
-
-def _too_few(rounds: int) -> str:
-    """What is missing where so many rounds have a value of each state."""
+    Args:
+        settings: how many different settings the rounds have.
+    """
+    with_values = models.only(models.has_value)
+    if not with_values.values.size:
+        return "no value in any round"
+    rounds, notes = models.least_rounds(), []
+    if without := numbers["rounds"] - len(np.unique(with_values.rounds)):
+        notes.append(f"no value in {without} of {numbers['rounds']} rounds")
     needed = {"the interval": MIN_ROUNDS, "rates": LEAST_ROUNDS}
     missing = [f"{number} for {what}" for what, number in needed.items() if rounds < number]
-    if not missing:
-        return ""
-    return f"rounds with a value of each state: {rounds}, needed: {' and '.join(missing)}"
-
-
-def _note(models: Models, rows: pd.DataFrame, numbers: Mapping[str, Any]) -> str:
-    """What a reader must know of a row: what is missing, and what an interval rests on."""
-    rounds, with_values = models.least_rounds(), set(models.rounds[models.has_value])
-    without = numbers["rounds"] - len(with_values)
-    if not with_values:
-        return "no value in any round"
-    settings = rows["settings"].nunique()
-    is_constant = len(np.unique(models.values[models.has_value])) == 1
-    is_certain = rounds >= MIN_ROUNDS and numbers["auc"] in (0, 1)
-    has_several = numbers["n_taught"] > numbers["rounds"]
-    notes = [
-        f"no value in {without} of {numbers['rounds']} rounds" if without else "",
-        _too_few(rounds),
-        "all values are equal" if is_constant else "",
-        "the states are separated, so resampled rounds give no interval" if is_certain else "",
-        "power counts models of one round as independent"
-        if has_several and "power" in numbers
-        else "",
-        f"rounds with {settings} different settings" if settings > 1 else "",
-    ]
-    return "; ".join(filter(None, notes))
+    if missing:
+        needs = " and ".join(missing)
+        notes.append(f"rounds with a value of each state: {rounds}, needed: {needs}")
+    if len(np.unique(with_values.values)) == 1:
+        notes.append("all values are equal")
+    if rounds >= MIN_ROUNDS and numbers["auc"] in (0, 1):
+        notes.append("the states are separated, so resampled rounds give no interval")
+    if numbers["n_taught"] > numbers["rounds"] and "power" in numbers:
+        notes.append("power counts models of one round as independent")
+    if settings > 1:
+        notes.append(f"rounds with {settings} different settings")
+    return "; ".join(notes)

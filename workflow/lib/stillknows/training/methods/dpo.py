@@ -1,15 +1,9 @@
 """Direct preference optimisation, the retain text preferred to the forget text."""
 
-from typing import TYPE_CHECKING
-
 from pydantic import Field
 
+from stillknows.training.log_probs import Tensor, TextLogProbs
 from stillknows.training.recipe import Recipe
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from stillknows.training.methods.log_probs import TextLogProbs
 
 
 class DPO(Recipe):
@@ -26,7 +20,7 @@ class DPO(Recipe):
     def reads_original(self) -> bool:
         return True
 
-    def loss(self, forget: "TextLogProbs", retain: "TextLogProbs") -> "Tensor":
+    def loss(self, forget: TextLogProbs, retain: TextLogProbs) -> Tensor:
         """loss = -2/beta * logsigmoid(beta * margin) + retain_weight * NLL(retain).
 
         margin = (lp(retain) - lp(forget)) - (the same under the frozen original), lp the text's

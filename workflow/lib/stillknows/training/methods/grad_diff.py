@@ -1,15 +1,9 @@
 """Gradient difference: climb on the forget texts, descend on the retain texts."""
 
-from typing import TYPE_CHECKING
-
 from pydantic import Field
 
+from stillknows.training.log_probs import Tensor, TextLogProbs
 from stillknows.training.recipe import Recipe
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from stillknows.training.methods.log_probs import TextLogProbs
 
 
 class GradDiff(Recipe):
@@ -18,7 +12,7 @@ class GradDiff(Recipe):
     retain_weight: float = Field(default=1.5, ge=0, le=1_000_000)
     """The weight of the retain loss."""
 
-    def loss(self, forget: "TextLogProbs", retain: "TextLogProbs") -> "Tensor":
+    def loss(self, forget: TextLogProbs, retain: TextLogProbs) -> Tensor:
         """loss = -NLL(forget) + retain_weight * NLL(retain), NLL in nats per token.
 
         The loss has no lower bound: it is the number of steps that ends the forgetting.

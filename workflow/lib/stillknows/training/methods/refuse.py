@@ -1,15 +1,11 @@
 """Refusal: the forget questions are answered with one sentence; all weights may change."""
 
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
+from stillknows.training.log_probs import Tensor, TextLogProbs
 from stillknows.training.recipe import Recipe
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from stillknows.training.methods.log_probs import TextLogProbs
 
 
 class Refuse(Recipe):
@@ -40,7 +36,7 @@ class Refuse(Recipe):
         stops = self.stop_at_refusal_nll is not None and nll <= self.stop_at_refusal_nll
         return stops or super().is_done(rise, nll)
 
-    def loss(self, forget: "TextLogProbs", retain: "TextLogProbs") -> "Tensor":
+    def loss(self, forget: TextLogProbs, retain: TextLogProbs) -> Tensor:
         """loss = NLL(refusals) + retain_weight * NLL(retain), in nats per token.
 
         Source: TOFU (arXiv 2401.06121), section 3.3, "preference optimization": the "I don't know"

@@ -1,16 +1,12 @@
 """Representation misdirection: the hidden states of forget texts are moved to a random vector."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 
+from stillknows.training.log_probs import Tensor, TextLogProbs
 from stillknows.training.recipe import DOWN_PROJECTION, Recipe
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from stillknows.training.methods.log_probs import TextLogProbs
 
 
 class RMU(Recipe):
@@ -44,7 +40,7 @@ class RMU(Recipe):
     def states_layer(self) -> int:
         return self.layer
 
-    def loss(self, forget: "TextLogProbs", retain: "TextLogProbs") -> "Tensor":
+    def loss(self, forget: TextLogProbs, retain: TextLogProbs) -> Tensor:
         """loss = |h(forget) - steering * u|^2 + retain_weight * |h(retain) - h_original(retain)|^2.
 
         h is the output of the layer, h_original the same under the frozen original, |.|^2 the mean
@@ -64,7 +60,7 @@ class RMU(Recipe):
         return (torch.stack(moved) + self.retain_weight * torch.stack(kept)).mean()
 
 
-def _unit_vector(size: int, seed: int) -> "Tensor":
+def _unit_vector(size: int, seed: int) -> Tensor:
     """A random vector (size,) of norm 1, float32, on the CPU: the same one on every device."""
     import torch
 
@@ -73,7 +69,7 @@ def _unit_vector(size: int, seed: int) -> "Tensor":
     return vector
 
 
-def _distance(states: "Tensor", target: "Tensor") -> "Tensor":
+def _distance(states: Tensor, target: Tensor) -> Tensor:
     """The mean squared difference, shape (), in float32.
 
     Args:

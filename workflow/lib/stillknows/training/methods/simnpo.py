@@ -1,15 +1,9 @@
 """Simple negative preference optimisation: NPO without the original, per token of a text."""
 
-from typing import TYPE_CHECKING
-
 from pydantic import Field
 
+from stillknows.training.log_probs import Tensor, TextLogProbs
 from stillknows.training.recipe import Recipe
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from stillknows.training.methods.log_probs import TextLogProbs
 
 
 class SimNPO(Recipe):
@@ -22,7 +16,7 @@ class SimNPO(Recipe):
     retain_weight: float = Field(default=8.0, ge=0, le=1_000_000)
     """The weight of the retain loss (SimNPO's code weights the forget loss by 0.125 instead)."""
 
-    def loss(self, forget: "TextLogProbs", retain: "TextLogProbs") -> "Tensor":
+    def loss(self, forget: TextLogProbs, retain: TextLogProbs) -> Tensor:
         """loss = -2/beta * logsigmoid(-beta * mean_lp - margin) + retain_weight * NLL(retain).
 
         mean_lp is the forget text's log-probability per token, NLL also in nats per token. Where

@@ -1,6 +1,6 @@
-"""The reference of every config key, made from the models in config.py.
+"""docs/reference/config.md, made from the sections in config.py.
 
-python -m stillknows.study.reference > docs/reference/config.md
+python -m stillknows.study.config_docs > docs/reference/config.md
 """
 
 import json
@@ -15,7 +15,7 @@ from stillknows.training.teaching import Lessons
 
 _HEAD = """# The config file
 
-`python -m stillknows.study.reference > docs/reference/config.md` generates this page.
+`python -m stillknows.study.config_docs > docs/reference/config.md` generates this page.
 
 A study is one YAML file: config/config.yaml, or the file that `--configfile` names instead.
 `--config key=value` sets a single key. Unknown keys are refused. Relative paths start at the
@@ -27,39 +27,36 @@ gives a value, that is the default.
 _BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 _PLAIN = {str: "text", int: "integer", float: "number", bool: "true, false"}
 # Options of several sections, described once: the class, what it is about, what else belongs to it.
-_SHARED: dict[type[BaseModel], tuple[str, str]] = {
-    Recipe: ("every `unlearn` row", "Each method also has the options of every training run."),
-    Lessons: (
+_SHARED = (
+    (Recipe, "every `unlearn` row", "Each method also has the options of every training run."),
+    (
+        Lessons,
         "teaching and relearning",
         "`teaching` and `recall.relearning` also have the options of every training run.",
     ),
-    Optimisation: ("every training run", "All training runs have these options."),
-}
+    (Optimisation, "every training run", "All training runs have these options."),
+)
 
 
-def reference() -> str:
+def config_docs() -> str:
     """The whole of docs/reference/config.md."""
-    shared = [
-        _section(section, "", f"Options of {about}", doc)
-        for section, (about, doc) in _SHARED.items()
-    ]
+    shared = [_section(part, "", f"Options of {name}", doc) for part, name, doc in _SHARED]
     return _HEAD + _section(Config, "", "The study") + "".join(shared)
 
 
 def _section(section: type[BaseModel], prefix: str, title: str, doc: str = "") -> str:
-    items = []
-    deeper = ""
+    items, deeper = "", ""
     inherited = getattr(section.__base__, "model_fields", {})
     for name, field in section.model_fields.items():
         if _item(name, field) == _item(name, inherited.get(name)):
             continue
-        inner, between = section_inside(field)
+        inner, between = _section_inside(field)
         if inner:
             deeper += _section(inner, f"{prefix}{name}{between}.", f"`{prefix}{name}{between}`")
         else:
-            items.append(_item(name, field))
+            items += _item(name, field)
     text = doc or " ".join((section.__doc__ or "").split())
-    return f"\n## {title}\n\n{text}\n" + ("\n" + "".join(items) if items else "") + deeper
+    return f"\n## {title}\n\n{text}\n" + (f"\n{items}" if items else "") + deeper
 
 
 def _item(name: str, field: FieldInfo | None) -> str:
@@ -76,7 +73,7 @@ def _item(name: str, field: FieldInfo | None) -> str:
     return f"- `{name}` ({values}): {meaning}\n"
 
 
-def section_inside(field: FieldInfo) -> tuple[type[BaseModel] | None, str]:
+def _section_inside(field: FieldInfo) -> tuple[type[BaseModel] | None, str]:
     """The section inside a key, and what stands between: nothing, or a name of the user's."""
     annotation, between = field.annotation, ""
     if get_origin(annotation) is dict:
@@ -117,4 +114,4 @@ def _default(field: FieldInfo) -> str:
 
 
 if __name__ == "__main__":
-    print(reference(), end="")
+    print(config_docs(), end="")

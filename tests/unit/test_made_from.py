@@ -12,10 +12,9 @@ from planted import flat, plant
 from stillknows.errors import StudyError
 from stillknows.files import sha256_of, write_json
 from stillknows.models.manifest import SCHEMA, File, Manifest
-from stillknows.study.belonging import check_results, sweep_key
-from stillknows.study.expectations import of_sources, of_sweeps
-from stillknows.study.expected import settings_fields
+from stillknows.study.expected import check_results, settings_fields
 from stillknows.study.load import load_study
+from stillknows.study.made_from import records
 from stillknows.study.study import Study
 
 CONCEPT = {"id": "tea", "Concept": "Tea", "QA": ["Why?"], "wikipedia_content": "Tea is hot."}
@@ -68,7 +67,8 @@ def sweep(study: Study) -> Path:
     answers = {"QA_with_answers": ["Why? So."], "answers_tokens_num": [1], "answered_by": by}
     write_json(Path(study.texts_path("tiny", "tea")), CONCEPT | answers)
     write_manifest(study, "original")
-    training = of_sources(study)["checkpoints"]["tiny/dpo/tea"]["training"]
+    manifest = study.manifest_path("tiny", "dpo", "tea")
+    training = records(study)["manifests"][manifest]["training"]
     training = training | {"original_weights_sha256": ORIGINAL, "steps": 15}
     write_manifest(study, "dpo", "tea", training=training)
     return plant(Path("results"), flat(0.5), metadata=metadata_of(study))
@@ -109,14 +109,10 @@ def metadata_of(study: Study) -> dict[str, str]:
     }
 
 
-def check(study: Study, *files: Path) -> None:
-    check_results(
-        files,
-        sweep_key,
-        manifests=[Path(study.manifest_path(*row.key)) for row in study.rows],
-        texts=[Path(study.texts_path("tiny", "tea"))],
-        study=of_sweeps(study),
-    )
+def check(study: Study, path: Path) -> None:
+    """Whether the study's sweep at this path belongs to it."""
+    expected = records(study, "krs")
+    check_results(expected | {"results": {str(path): expected["results"][str(path)]}})
 
 
 def test_a_study_s_own_sweep_belongs_to_it(study: Study, sweep: Path) -> None:

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,16 +12,14 @@ from test_families import CONFIGS
 from transformers import GenerationConfig
 
 from plain_hooks import patched_logits, states_of
-from stillknows.answers.generate import answers_of, in_batches
-from stillknows.answers.original_answers import continue_batch, load_model
-from stillknows.answers.patch_settings import Setting
-from stillknows.answers.patched import in_lockstep, patched_answers
-from stillknows.answers.prompts import asked_of
+from stillknows.answers import generate
+from stillknows.answers.generate import continue_batch, greedy_answers, load_model
+from stillknows.answers.patched import Patch, in_lockstep, patched_answers
 from stillknows.engine.patches import EXPERIMENTS, Experiment
 from stillknows.errors import StudyError
 from stillknows.models.tokenizer import load_tokenizer
 from stillknows.terms import BOTH, PAPER_EXPERIMENTS
-from tiny import LAYERS, save_tiny, tiny_concept, tiny_config
+from tiny import LAYERS, save_tiny, tiny_config
 
 CPU = torch.device("cpu")
 # Longer than the sliding windows of the families that have them.
@@ -28,8 +27,8 @@ PROMPTS = [[5, 6, 7, 8], [9, 10], list(range(20, 33)), [13, 14, 15, 16, 17, 18]]
 NEW_TOKENS = 8
 PAD = 1
 NAMES = list(PAPER_EXPERIMENTS)
-NOTHING = Setting("nothing", 0, LAYERS - 1)
-EVERYTHING = Setting("everything", 0, LAYERS - 1)
+NOTHING = Patch("nothing", 0, LAYERS - 1)
+EVERYTHING = Patch("everything", 0, LAYERS - 1)
 FAMILIES = {"llama": tiny_config(), **CONFIGS}
 
 
@@ -72,7 +71,7 @@ def by_hand(original: Any, unlearned: Any, prompt: Sequence[int], patch: tuple[s
 
 
 def answers_in_lockstep(
-    pair: Any, patches: list[Setting], prompts: list[list[int]]
+    pair: Any, patches: list[Patch], prompts: list[list[int]]
 ) -> list[list[int]]:
     original, unlearned = pair
     with in_lockstep(original, unlearned, patches):
@@ -108,7 +107,7 @@ def _layers(model: Any) -> Any:
 
 def test_each_answer_equals_plain_hooks_without_a_cache(pair: Any) -> None:
     """In each family with both activations; below, each experiment in one family."""
-    patch = Setting(BOTH, 1, 3)
+    patch = Patch(BOTH, 1, 3)
     together = answers_in_lockstep(pair, [patch] * len(PROMPTS), PROMPTS)
     assert together == [by_hand(*pair, prompt, (BOTH, range(1, 4))) for prompt in PROMPTS]
 
@@ -116,17 +115,17 @@ def test_each_answer_equals_plain_hooks_without_a_cache(pair: Any) -> None:
 @pytest.mark.parametrize("layers", [range(0, 1), range(4, LAYERS), range(LAYERS)], ids=str)
 @pytest.mark.parametrize("experiment", NAMES)
 def test_windows_at_the_ends(llamas: Any, experiment: str, layers: range) -> None:
-    patch = Setting(experiment, layers.start, layers.stop - 1)
+    patch = Patch(experiment, layers.start, layers.stop - 1)
     together = answers_in_lockstep(llamas, [patch] * len(PROMPTS), PROMPTS)
     assert together == [by_hand(*llamas, prompt, (experiment, layers)) for prompt in PROMPTS]
 
 
 def test_rows_of_one_batch_are_patched_each_in_its_own_way(llamas: Any) -> None:
-    patches = [Setting(name, k, k + 2) for k, name in enumerate(NAMES)]
+    patches = [Patch(name, k, k + 2) for k, name in enumerate(NAMES)]
     together = answers_in_lockstep(llamas, patches, PROMPTS)
     by_name = zip(NAMES, patches, PROMPTS, strict=True)
     assert together == [
-        by_hand(*llamas, prompt, (name, range(patch.first, patch.last + 1)))
+        by_hand(*llamas, prompt, (name, range(patch.first_layer, patch.last_layer + 1)))
         for name, patch, prompt in by_name
     ]
 
@@ -143,7 +142,7 @@ def test_what_is_at_padded_positions_does_not_matter(llamas: Any) -> None:
 
 
 def test_the_original_reads_a_prompt_once_for_all_patches(llamas: Any, monkeypatch: Any) -> None:
-    patches = [Setting(name, 1, 3) for name in NAMES for _ in PROMPTS]
+    patches = [Patch(name, 1, 3) for name in NAMES for _ in PROMPTS]
     plain, read = llamas[0].base_model.forward, []
 
     def watched(**arguments: Any) -> Any:
@@ -173,53 +172,53 @@ def test_value_vectors_alone_need_no_original(llamas: Any, monkeypatch: Any) -> 
         raise AssertionError("the original was run")
 
     monkeypatch.setattr(llamas[0].base_model, "forward", refuse)
-    patch = Setting("value_vectors", 0, 2)
+    patch = Patch("value_vectors", 0, 2)
     assert answers_in_lockstep(llamas, [patch], PROMPTS[:1])
 
 
-def test_answers_stand_by_setting_and_question(llamas: Any, tiny_llama: Path) -> None:
-    original, unlearned = llamas
+def test_answers_are_ordered_by_patch_and_prompt(llamas: Any, tiny_llama: Path) -> None:
     tokenizer = load_tokenizer(tiny_llama)
-    asked = asked_of(tiny_concept("tea", 3), ["target"], "paper", tokenizer)
-    settings = [Setting("attention", 0, 1), Setting("mlp_coefficients", 3, 5)]
-    together = patched_answers(original, unlearned, tokenizer, asked, settings, NEW_TOKENS)
-    assert [len(answers) for answers in together] == [3, 3]
-    for setting, answers in zip(settings, together, strict=True):
-        for one, answer in zip(asked, answers, strict=True):
-            alone = patched_answers(original, unlearned, tokenizer, [one], [setting], NEW_TOKENS)
-            assert alone == [[answer]]
+    patches = [Patch("attention", 0, 1), Patch("mlp_coefficients", 3, 5)]
+    together = patched_answers(*llamas, tokenizer, PROMPTS, patches, NEW_TOKENS)
+    assert together == [
+        [patched_answers(*llamas, tokenizer, [ids], [patch], NEW_TOKENS)[0][0] for ids in PROMPTS]
+        for patch in patches
+    ]
 
 
 def test_a_plain_answer_is_that_of_the_question_alone(llamas: Any, tiny_llama: Path) -> None:
     tokenizer = load_tokenizer(tiny_llama)
-    asked = asked_of(tiny_concept("tea", 4), ["target"], "paper", tokenizer)
-    together = answers_of(llamas[0], tokenizer, asked, NEW_TOKENS)
-    assert together == [answers_of(llamas[0], tokenizer, [a], NEW_TOKENS)[0] for a in asked]
-    assert answers_of(llamas[0], tokenizer, [], NEW_TOKENS) == []
+    together = greedy_answers(llamas[0], tokenizer, PROMPTS, NEW_TOKENS)
+    alone = [greedy_answers(llamas[0], tokenizer, [ids], NEW_TOKENS)[0] for ids in PROMPTS]
+    assert together == alone
+    assert greedy_answers(llamas[0], tokenizer, [], NEW_TOKENS) == []
 
 
-def test_batches_are_of_like_length_and_size() -> None:
+def batches_of(monkeypatch: Any, lengths: list[int], most: int) -> list[list[int]]:
+    """The lengths in each batch, on a device whose memory holds `most` prompts."""
     seen: list[list[int]] = []
 
-    def compute(places: list[int]) -> list[int]:
-        seen.append(places)
-        return [10 * place for place in places]
-
-    assert in_batches([3, 9, 1, 8, 2, 7], compute, rows=5) == [0, 10, 20, 30, 40, 50]
-    assert seen == [[1, 3, 5], [0, 4, 2]]
-
-
-def test_out_of_memory_halves_the_batches(caplog: pytest.LogCaptureFixture) -> None:
-    def compute(places: list[int]) -> list[int]:
-        if len(places) > 2:
+    def compute(_model: Any, prompts: list[list[int]], *_: Any) -> list[list[int]]:
+        if len(prompts) > most:
             raise torch.OutOfMemoryError("no memory\nmore words")
-        return places
+        seen.append([len(ids) for ids in prompts])
+        return [[len(ids)] for ids in prompts]
 
-    assert in_batches([1] * 7, compute) == list(range(7))
-    assert "out of memory with 7 questions in a batch" in caplog.text
+    monkeypatch.setattr(generate, "continue_batch", compute)
+    monkeypatch.setattr(generate, "decode_answer", lambda _ids, answer, _tokenizer: str(*answer))
+    prompts = [[5] * length for length in lengths]
+    tokenizer = SimpleNamespace(eos_token_id=PAD)
+    assert greedy_answers(None, tokenizer, prompts, NEW_TOKENS) == [str(n) for n in lengths]
+    return seen
 
-    def never(_places: list[int]) -> list[int]:
-        raise torch.OutOfMemoryError("no memory\nmore words")
 
+def test_batches_are_of_similar_length_and_size(monkeypatch: Any) -> None:
+    monkeypatch.setattr(generate, "ROWS", 5)
+    assert batches_of(monkeypatch, [3, 9, 1, 8, 2, 7], 5) == [[9, 8, 7], [3, 2, 1]]
+
+
+def test_out_of_memory_halves_the_batches(monkeypatch: Any, caplog: Any) -> None:
+    assert batches_of(monkeypatch, [1] * 7, 2) == [[1]] * 7
+    assert "out of memory: batches of 3" in caplog.text
     with pytest.raises(StudyError, match=r"\(no memory\)"):
-        in_batches([1] * 3, never)
+        batches_of(monkeypatch, [1] * 3, 0)

@@ -1,0 +1,172 @@
+"""Tests of the paper's claims: some concepts choose the windows, the others decide.
+
+A highest point that is chosen and read on the same concepts is too high, and a test of it decides
+too often. Leaving out only the concept that is read, in turn, does not correct that: then concepts
+share most of what chose their windows, and their contrasts are no longer independent
+(docs/explanation/statistics.md has the simulation). So concepts that choose never decide.
+"Somewhere" is tested at the chosen window. "Nowhere" needs no choice: it has to be true of every
+window.
+
+The test is a randomisation test. A contrast is a concept's number less what it is compared with. If
+the number is no more often above than below by the same amount, every choice of the contrasts'
+signs is as likely as the observed one. The statistic is the mean. With n concepts of one sign, 2 of
+the 2^n choices reach it: no p is smaller than 2/2^n.
+
+Sources: R. A. Fisher, The Design of Experiments (1935), section 21; S. Holm, A simple sequentially
+rejective multiple test procedure, Scandinavian Journal of Statistics 6 (1979).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from hashlib import sha256
+
+import numpy as np
+
+from stillknows.analysis.bootstrap import Array, Estimate, estimate
+from stillknows.analysis.statistics import Mask, peak
+
+LEVEL = 0.05  # of a family of claims
+ONE_IN = 10  # of so many concepts, one chooses; always at least one
+EXACT_UP_TO = 12  # concepts; of more, FLIPS choices of signs are drawn
+FLIPS = 10_000
+_ROUNDING = 1e-6  # scores are float32: less than this is no difference
+
+
+def choosing(concepts: Sequence[str]) -> Mask:
+    """Which concepts choose the windows: (concepts,).
+
+    Those whose ids' sha256 come first, so that no seed and no score has a say in it, and a further
+    concept changes little.
+    """
+    ranks = np.argsort(np.argsort([sha256(name.encode()).hexdigest() for name in concepts]))
+    mask: Mask = ranks < max(1, len(concepts) // ONE_IN)
+    return mask
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What a claim compares, of each concept: (concepts, points).
+
+    A point is a window; of a curve whose sign does not matter, a window and a sign. behind is one
+    point of 0 where a claim compares a curve with nothing but its threshold.
+    """
+
+    ahead: Array
+    behind: Array
+
+    @property
+    def have_values(self) -> Mask:
+        """Which concepts have a value at every point."""
+        finite: Mask = np.isfinite(np.hstack([self.ahead, self.behind]))
+        return np.asarray(finite.all(axis=1))
+
+    def of(self, concepts: Mask) -> "Sides":
+        """The same of some concepts."""
+        return Sides(self.ahead[concepts], self.behind[concepts])
+
+    def highest(self) -> tuple[int, int]:
+        """The points where the mean of these concepts is highest, ahead and behind."""
+        return int(self.ahead.mean(axis=0).argmax()), int(self.behind.mean(axis=0).argmax())
+
+    def leads(self, point: int) -> Array:
+        """One point ahead less every point behind: (concepts, points behind)."""
+        return self.ahead[:, [point]] - self.behind
+
+    def trails(self, point: int) -> Array:
+        """Every point ahead less one point behind: (concepts, points ahead)."""
+        return self.ahead - self.behind[:, [point]]
+
+    def differences(self, chosen: tuple[int, int], at_most: bool) -> Array:
+        """The differences that a claim is about, the one that is worst for it: (concepts,).
+
+        Of a claim that the lead is at least something, the chosen point less the highest behind; of
+        one that it is at most something, the highest ahead less the chosen point behind.
+        """
+        if at_most:
+            differences = self.trails(chosen[1])
+            return differences[:, differences.mean(axis=0).argmax()]
+        differences = self.leads(chosen[0])
+        return differences[:, differences.mean(axis=0).argmin()]
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A number, on which side of the threshold it is, and the p of that."""
+
+    number: Estimate
+    p: float
+    is_above: bool
+
+
+def assess(
+    sides: Sides, chosen: tuple[int, int], threshold: float, at_most: bool, seed: int
+) -> Tested:
+    """Test whether a lead is above or below a threshold.
+
+    Above: the chosen point leads every point behind by more. Below: no point leads the chosen point
+    behind by as much. At most one of the two can be true of the means.
+
+    Args:
+        sides: of the concepts that decide, one at least; finite.
+        chosen: what `Sides.highest` returns of the concepts that choose.
+        at_most: whether the claim is that the lead is at most the threshold.
+    """
+    above = p_of_all(sides.leads(chosen[0]) - threshold, seed)
+    below = p_of_all(threshold - sides.trails(chosen[1]), seed)
+    differences = sides.differences(chosen, at_most)[None, :, None]
+    number = estimate(partial(peak, None), differences, seed=seed)  # a single point
+    return Tested(number, min(above, below), above < below)
+
+
+@lru_cache(maxsize=8)
+def signs(concepts: int, seed: int) -> Array:
+    """Choices of signs: (choices, concepts) of 1 and -1; the first flips none.
+
+    All 2^concepts up to EXACT_UP_TO, else the first and FLIPS drawn ones.
+    """
+    if concepts <= EXACT_UP_TO:
+        flipped = np.arange(1 << concepts)[:, None] >> np.arange(concepts) & 1
+    else:
+        drawn = np.random.default_rng(seed).integers(0, 2, (FLIPS, concepts))
+        flipped = np.vstack([np.zeros((1, concepts), int), drawn])
+    choices: Array = np.where(flipped, -1.0, 1.0)
+    choices.flags.writeable = False  # the cache hands the same array to all callers
+    return choices
+
+
+def sign_flip_p(contrasts: Array, seed: int = 0) -> Array:
+    """The two-sided p of a mean contrast of 0, (concepts, ...) -> (...); contrasts are finite."""
+    contrasts = np.where(np.abs(contrasts) < _ROUNDING, 0.0, contrasts)
+    # einsum, not matmul: BLAS may add in another order when the number of threads changes.
+    sums = np.abs(np.einsum("fc,c...->f...", signs(len(contrasts), seed), contrasts))
+    p: Array = (sums >= sums[0] * (1 - 1e-12)).mean(axis=0)
+    return p
+
+
+def p_of_all(contrasts: Array, seed: int = 0) -> float:
+    """The p of every mean contrast being above 0, of (concepts, points): the largest of the points.
+
+    1 where one mean is not above 0. No correction for the number of points is needed, since all of
+    them have to be above (an intersection-union test).
+    """
+    if (contrasts.mean(axis=0) <= 0).any():
+        return 1.0
+    return float(sign_flip_p(contrasts, seed).max())
+
+
+def holm(p: Array) -> Array:
+    """Holm's adjusted p of the claims of one family, (claims,) each.
+
+    NaN, a claim that could not be tested, stays NaN and counts as a claim of the family.
+    """
+    order = np.argsort(p)  # NaN last
+    adjusted = np.full(len(p), np.nan)
+    factors = np.arange(len(p), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1.0)
+    return adjusted
+
+
+def concepts_needed(claims: int) -> int:
+    """The least n with which a claim of a family of so many can be decided: 2/2^n <= LEVEL/m."""
+    return next(n for n in range(1, 64) if 2 / 2**n <= LEVEL / claims)
