@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from stillknows.device import choose_device, choose_dtype
-from stillknows.engine.directions import denoising, noising
+from stillknows.engine.directions import run_experiments
 from stillknows.engine.recording import Recording, read_recording
 from stillknows.engine.streamed_model import StreamedModel
 from stillknows.engine.windows import windows_of
@@ -73,8 +73,8 @@ def main(
         f"{number_format} on {on}"
     )
     names, temporary = [table.stem for table in tables], tables[0].with_suffix(".recording")
-    swept = names, donor, unlearned_model, recorded, chosen, temporary
-    rows_of = denoising(*swept, controls, reference_model) | noising(*swept)
+    models = donor, unlearned_model, recorded
+    rows_of = run_experiments(names, *models, chosen, temporary, controls, reference_model)
     settings = settings_fields(windows=windows, prompt=prompt, dtype=dtype, controls=controls)
     metadata = result_fields(
         concept_json,

@@ -34,31 +34,6 @@ TEXTS_PER_CALL = 8  # more gain little, and a call copies the keys of all of its
 BEYOND_TWO_PRODUCTS = ("softcap", "position_bias", "s_aux")
 
 
-@dataclass(frozen=True)
-class Tokens:
-    """Equally many tokens of each of some texts.
-
-    Attributes:
-        indices: where they are in the tree, (texts, tokens).
-    """
-
-    indices: Tensor
-
-    def of(self, states: Tensor) -> Tensor:
-        """Their part of (rows, heads, all tokens, width): (rows, heads, texts, tokens, width)."""
-        selected: Tensor = states[:, :, self.flat].unflatten(2, self.indices.shape)
-        return selected
-
-    @cached_property
-    def flat(self) -> slice | Tensor:
-        """To index with, text by text: a slice, which copies nothing, where consecutive."""
-        flat = self.indices.flatten()
-        first = int(flat[0]) if len(flat) else 0
-        if torch.equal(flat, torch.arange(first, first + len(flat), device=flat.device)):
-            return slice(first, first + len(flat))
-        return flat
-
-
 class KeptKeys:
     """Takes the place of the layers' cache, and keeps the unpatched run's keys and values.
 
@@ -75,6 +50,27 @@ class KeptKeys:
         """What attention reads, (rows, heads, tokens, width) each."""
         self.kept = keys, values
         return keys, values
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Equally many tokens of some texts, by their indices in the tree, (texts, tokens)."""
+
+    indices: Tensor
+
+    def take(self, states: Tensor) -> Tensor:
+        """Their part of (rows, heads, all tokens, width): (rows, heads, texts, tokens, width)."""
+        taken: Tensor = states[:, :, self.flat].unflatten(2, self.indices.shape)
+        return taken
+
+    @cached_property
+    def flat(self) -> slice | Tensor:
+        """To index with, text by text: a slice, which copies nothing, where consecutive."""
+        flat = self.indices.flatten()
+        first = int(flat[0]) if len(flat) else 0
+        if torch.equal(flat, torch.arange(first, first + len(flat), device=flat.device)):
+            return slice(first, first + len(flat))
+        return flat
 
 
 @dataclass(frozen=True)
@@ -99,18 +95,13 @@ class TextGroup:
             that is the same for all rows has one row.
         """
         if self.unpatched is None:
-            return [self.path.of(states)]
-        return [self.before.of(self.unpatched.kept[values]), self.own.of(states)]
+            return [self.path.take(states)]
+        return [self.before.take(self.unpatched.kept[values]), self.own.take(states)]
 
     @cached_property
     def before(self) -> Tokens:
         """The keys of the unpatched run."""
-        own = self.own.indices.shape[1]
-        return Tokens(self.path.indices[:, : self.path.indices.shape[1] - own])
-
-    def mask(self, whole: Tensor) -> Tensor:
-        """Their part of a mask (1, 1, queries, keys): (texts, tokens, keys)."""
-        return whole[0, 0, self.own.indices[:, :, None], self.path.indices[:, None]]
+        return Tokens(self.path.indices[:, : -self.own.indices.shape[1]])
 
 
 def group_texts(
@@ -156,10 +147,10 @@ def attend_by_text(
     output = query.new_empty(rows, tokens, heads, value.shape[-1])
     for group in groups:
         states = (
-            group.own.of(query),
+            group.own.take(query),
             group.attended(key, values=False),
             group.attended(value, values=True),
-            group.mask(mask),
+            mask[0, 0, group.own.indices[:, :, None], group.path.indices[:, None]],
         )
         if is_beyond or group.path.indices.shape[1] > LONGEST_IN_TWO_PRODUCTS:
             attended = fused(module, *states, **keywords)
@@ -184,21 +175,21 @@ def attend(
     Returns:
         (rows, texts, tokens, heads, width).
     """
-    tokens, of_one_key = query.shape[3], query.shape[1] // keys[0].shape[1]
+    tokens, sharing = query.shape[3], query.shape[1] // keys[0].shape[1]
     # Queries of all heads that share a head of keys are rows of one product.
-    queries = query.float().unflatten(1, (-1, of_one_key)).transpose(2, 3).flatten(3, 4)
+    queries = query.float().unflatten(1, (-1, sharing)).transpose(2, 3).flatten(3, 4)
     products = [product(queries, part.float().transpose(3, 4)) for part in keys]
-    scores = joined(products, dim=4).unflatten(3, (of_one_key, tokens))
+    scores = joined(products, dim=4).unflatten(3, (sharing, tokens))
     scores = scores.mul_(scaling).masked_fill_(~mask[:, None], -torch.inf)
     weights = scores.softmax(-1).to(query.dtype).flatten(3, 4)
-    of_parts = weights.split([part.shape[3] for part in values], dim=4)
+    part_weights = weights.split([part.shape[3] for part in values], dim=4)
     # Parts are added in float32, as the terms of a single product are.
     dtype = query.dtype if len(values) == 1 else torch.float32
     summands = [
         product(part.to(dtype), value.to(dtype))
-        for part, value in zip(of_parts, values, strict=True)
+        for part, value in zip(part_weights, values, strict=True)
     ]
-    output = reduce(torch.add, summands).to(query.dtype).unflatten(3, (of_one_key, tokens))
+    output = reduce(torch.add, summands).to(query.dtype).unflatten(3, (sharing, tokens))
     by_head: Tensor = output.permute(0, 2, 4, 1, 3, 5).flatten(3, 4)
     return by_head
 
@@ -208,8 +199,8 @@ def product(left: Tensor, right: Tensor) -> Tensor:
     rows = len(left)
     if len(right) == rows:
         return left @ right
-    of_all_rows = left.permute(1, 2, 0, 3, 4).flatten(2, 3) @ right[0]
-    by_row: Tensor = of_all_rows.unflatten(2, (rows, -1)).permute(2, 0, 1, 3, 4)
+    flat = left.permute(1, 2, 0, 3, 4).flatten(2, 3) @ right[0]
+    by_row: Tensor = flat.unflatten(2, (rows, -1)).permute(2, 0, 1, 3, 4)
     return by_row
 
 
@@ -230,9 +221,11 @@ def fused(
     rows = (len(query), -1, -1, -1, -1)
     key, value = (joined([part.expand(rows) for part in parts], dim=3) for parts in (keys, values))
     outputs = []
-    for text, of_text in enumerate(mask):
+    for text, text_mask in enumerate(mask):
         states = (query[:, :, text], key[:, :, text], value[:, :, text])
-        outputs.append(sdpa_attention_forward(module, *states, of_text[None, None], **keywords)[0])
+        outputs.append(
+            sdpa_attention_forward(module, *states, text_mask[None, None], **keywords)[0]
+        )
     return torch.stack(outputs, dim=1)
 
 

@@ -1,4 +1,4 @@
-"""Both directions of a sweep, as rows: the original into the copy (denoising), and the reverse."""
+"""The sweeps of one unlearned model, in both directions, as rows of the parquet contract."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,15 +12,14 @@ from stillknows import terms
 from stillknows.engine.donors import controls_of
 from stillknows.engine.patches import EXPERIMENTS, Donor
 from stillknows.engine.recording import Recording, read_recording, record, write_recording
-from stillknows.engine.scores import Scores
-from stillknows.engine.streamed_model import StreamedModel
+from stillknows.engine.streamed_model import RESIDUAL, StreamedModel
 from stillknows.engine.sweep import sweep
 from stillknows.engine.table import tabulate
 from stillknows.engine.windows import Window
 from stillknows.models.reader import Checkpoint
 
 
-def denoising(
+def run_experiments(
     names: Collection[str],
     original: Checkpoint,
     unlearned: StreamedModel,
@@ -30,101 +29,68 @@ def denoising(
     controls: Mapping[str, Any] | None = None,
     reference: StreamedModel | None = None,
 ) -> dict[str, pd.DataFrame]:
-    """The original patched into the unlearned model (the paper, section 3), by experiment.
+    """The rows of all donors, by experiment.
 
-    All experiments with one host are one sweep: each has the bits that it would have alone. Where
-    the original's embedding, final norm and head are restored too, the host is the original with
-    the unlearned model's layers; its runs, too, are compared with the unlearned model as it is.
+    Denoising patches the original into the unlearned model (the paper, section 3), noising the
+    unlearned model into the original. All experiments with one host are one sweep: each has the
+    bits that it would have alone. Where the original's embedding, final norm and head are restored
+    too, the host is the original with the unlearned model's layers. Whatever the host, runs are
+    compared with the unlearned model as it is.
 
     Args:
-        names: of experiments; those of noising are left out.
+        names: of experiments.
         recorded: the original's recording.
-        temporary: a path for the reference model's own recording, removed afterwards.
-        controls: further donors, the layers of their windows, the noise's seed; may be empty.
+        temporary: a path for the recording of another model, removed afterwards.
+        controls: of denoising: further donors, the layers of their windows, the noise's seed; may
+            be empty.
         reference: the reference model, if it is among the controls.
     """
-    names = [name for name in names if not EXPERIMENTS[name].noising]
-    rows: dict[str, pd.DataFrame] = {}
-    with _recording_of(reference, recorded, names, temporary) as reference_recording:
-
-        def donors(name: str) -> list[Donor]:
-            donor = Donor(EXPERIMENTS[name], recorded, original, windows)
-            if not controls:
-                return [donor]
-            from_reference = None
-            if reference:
-                parts = reference_recording, reference.checkpoint, windows, terms.REFERENCE
-                from_reference = Donor(EXPERIMENTS[name], *parts)
-            return [donor, *controls_of(donor, reference=from_reference, **controls)]
-
-        if in_copy := [name for name in names if not EXPERIMENTS[name].outside_layers]:
-            rows |= swept_rows(unlearned, {name: donors(name) for name in in_copy}, recorded)
-        if in_layers := [name for name in names if EXPERIMENTS[name].outside_layers]:
-            layers = unlearned.checkpoint
+    names_by_host: dict[tuple[bool, bool], list[str]] = {}
+    for name in names:
+        experiment = EXPERIMENTS[name]
+        names_by_host.setdefault((experiment.noising, experiment.outside_layers), []).append(name)
+    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in names}
+    for (noising, outside_layers), members in names_by_host.items():
+        host = unlearned
+        if noising or outside_layers:
+            layers = unlearned.checkpoint if outside_layers else original
             host = StreamedModel(original, unlearned.dtype, unlearned.device, layers_from=layers)
-            unpatched = sweep(unlearned, [], recorded).unpatched
-            in_host = {name: donors(name) for name in in_layers}
-            rows |= swept_rows(host, in_host, recorded, unpatched)
-    return rows
+        other = unlearned if noising else reference
+        with _recording_of(other, recorded, members, temporary) as recording:
+            donors = [
+                (name, donor)
+                for name in members
+                for donor in _donors(
+                    Donor(EXPERIMENTS[name], recorded, original, windows),
+                    Donor(EXPERIMENTS[name], recording, other.checkpoint, windows)
+                    if other
+                    else None,
+                    controls or {},
+                )
+            ]
+            swept = sweep(host, [donor for _, donor in donors], recorded)
+            unpatched = swept.unpatched
+            if noising:
+                unpatched = recording.scores(recorded, host.device)
+            elif outside_layers:
+                unpatched = sweep(unlearned, [], recorded).unpatched
+        logprobs = recorded.logprobs(host.device)
+        for (name, donor), patched in zip(donors, swept.patched, strict=True):
+            scores = unpatched, patched, logprobs
+            rows = tabulate(recorded.texts, donor.windows, *scores, noising=noising)
+            tables[name].append(rows.assign(donor=donor.name))
+    return {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
 
 
-def noising(
-    names: Collection[str],
-    original: Checkpoint,
-    unlearned: StreamedModel,
-    recorded: Recording,
-    windows: Sequence[Window],
-    temporary: Path,
-) -> dict[str, pd.DataFrame]:
-    """The unlearned model patched into the original, by experiment; one sweep, as in denoising.
-
-    Args:
-        names: of experiments; those of denoising are left out.
-        recorded: the original's recording.
-        temporary: a path for the unlearned model's own recording, removed afterwards.
-    """
-    names = [name for name in names if EXPERIMENTS[name].noising]
-    if not names:
-        return {}
-    host = StreamedModel(original, unlearned.dtype, unlearned.device)
-    with _recording_of(unlearned, recorded, names, temporary) as recording:
-        donors = {
-            name: [Donor(EXPERIMENTS[name], recording, unlearned.checkpoint, windows, terms.COPY)]
-            for name in names
-        }
-        return swept_rows(host, donors, recorded, recording.scores(recorded, host.device))
-
-
-def swept_rows(
-    host: StreamedModel,
-    donors: Mapping[str, Sequence[Donor]],
-    recorded: Recording,
-    unpatched: Sequence[Scores] | None = None,
-) -> dict[str, pd.DataFrame]:
-    """The rows of one sweep by experiment, those of all its donors.
+def _donors(original: Donor, other: Donor | None, controls: Mapping[str, Any]) -> list[Donor]:
+    """The donors of one experiment.
 
     Args:
-        donors: by experiment.
-        recorded: the original's recording.
-        unpatched: the scores of the unlearned model as it is; None: they are the host's.
+        other: the unlearned model in noising; in denoising the reference model, if there is one.
     """
-    swept = sweep(host, [donor for group in donors.values() for donor in group], recorded)
-    patched, logprobs = iter(swept.patched), recorded.logprobs(host.device)
-    rows = {}
-    for name, group in donors.items():
-        tables = {
-            donor.name: tabulate(
-                recorded.texts,
-                donor.windows,
-                unpatched or swept.unpatched,
-                next(patched),
-                logprobs,
-                noising=donor.experiment.noising,
-            )
-            for donor in group
-        }
-        rows[name] = pd.concat(tables, names=["donor"]).reset_index("donor")
-    return rows
+    if original.experiment.noising and other:
+        return [replace(other, name=terms.COPY)]
+    return [original, *controls_of(original, reference=other, **controls)]
 
 
 @contextmanager
@@ -138,12 +104,12 @@ def _recording_of(
     Args:
         names: of the experiments.
     """
-    components = {name for one in names for name in EXPERIMENTS[one].components}
+    components = {component for name in names for component in EXPERIMENTS[name].components}
     if model is None or not components:
         yield recorded
         return
     try:
-        tensors = record(model, recorded.texts, residual="residual" in components)
+        tensors = record(model, recorded.texts, residual=RESIDUAL in components)
         write_recording(path, tensors, recorded.texts, {})
         yield replace(read_recording(path), vocabulary=recorded.vocabulary)
     finally:

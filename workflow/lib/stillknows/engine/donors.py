@@ -141,8 +141,8 @@ def noise_like(values: Tensor, dimension: int, generator: torch.Generator) -> Te
 
 def controls_of(
     original: Donor,
-    names: Sequence[str],
-    layers: Sequence[int],
+    names: Sequence[str] = (),
+    layers: Sequence[int] = (),
     seed: int = 0,
     reference: Donor | None = None,
 ) -> list[Donor]:
@@ -175,7 +175,7 @@ def _control(name: str, original: Donor, seed: int, reference: Donor | None) -> 
     if name == NOISE:
         return Noise(original.experiment, recording, original.checkpoint, windows, seed=seed)
     if name == REFERENCE and reference is not None:
-        return replace(reference, windows=windows)
+        return replace(reference, windows=windows, name=REFERENCE)
     if name == REFERENCE:
         reason = "this is the reference model's own sweep"
     elif original.experiment.weights:

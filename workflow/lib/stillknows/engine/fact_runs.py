@@ -16,8 +16,13 @@ import torch
 from torch import Tensor
 
 from stillknows.engine.attention import TREE_PARTS, KeptKeys, group_texts, uses_tree_attention
-from stillknows.engine.micro_batches import POSITIONS_PER_CALL, TOKENS_PER_CALL, MicroBatches
-from stillknows.engine.runs import TreeLayers, UnpatchedRun
+from stillknows.engine.runs import (
+    POSITIONS_PER_CALL,
+    TOKENS_PER_CALL,
+    MicroBatches,
+    TreeLayers,
+    UnpatchedRun,
+)
 from stillknows.engine.streamed_model import LayerInputs, StreamedModel
 from stillknows.engine.token_tree import Part, TokenTree, token_trees
 from stillknows.texts.facts import FactText

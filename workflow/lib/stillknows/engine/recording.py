@@ -21,13 +21,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from stillknows.engine.micro_batches import TOKENS_PER_CALL, MicroBatches
-from stillknows.engine.runs import TreeLayers, UnpatchedRun
+from stillknows.engine.runs import TOKENS_PER_CALL, MicroBatches, TreeLayers, UnpatchedRun
 from stillknows.engine.scores import Array, OriginalLogits, Scores
 from stillknows.engine.streamed_model import ATTENTION, COEFFICIENTS, RESIDUAL, StreamedModel
 from stillknows.engine.token_tree import TokenTree, token_trees
 from stillknows.errors import StudyError
 from stillknows.files import atomic_path
+from stillknows.terms import SPANS
 from stillknows.texts.spans import Text
 
 log = logging.getLogger("stillknows")
@@ -63,7 +63,7 @@ class Recording:
     @cached_property
     def starts(self) -> list[int]:
         """The first row of each tree, and the number of all rows."""
-        return _starts([len(tree.ids) for tree in self.trees])
+        return [*accumulate((len(tree.ids) for tree in self.trees), initial=0)]
 
     def rows_of(self, text: int) -> list[int]:
         """The rows of a text's tokens."""
@@ -74,9 +74,9 @@ class Recording:
 
     def logits(self, text: int, device: torch.device) -> Tensor:
         """The logits at one text's compared positions, over the compared tokens only."""
-        starts = _starts([len(item.compared) for item in self.texts])
+        start, stop = (sum(len(t.compared) for t in self.texts[:n]) for n in (text, text + 1))
         with safe_open(self.path, framework="pt") as file:
-            rows: Tensor = file.get_slice("logits")[starts[text] : starts[text + 1]]
+            rows: Tensor = file.get_slice("logits")[start:stop]
         return rows[:, : self.vocabulary].to(device)
 
     def original_logits(self, text: int, device: torch.device) -> OriginalLogits:
@@ -161,19 +161,11 @@ def read_recording(path: Path) -> Recording:
     return Recording(path, texts, metadata)
 
 
-def _starts(sizes: Sequence[int]) -> list[int]:
-    return [*accumulate(sizes, initial=0)]
-
-
 def _to_json(text: Text) -> dict[str, Any]:
-    return {
-        "ids": text.ids,
-        "notebook": [text.notebook.start, text.notebook.stop],
-        "answer": [text.answer.start, text.answer.stop],
-        "fact": [text.fact.start, text.fact.stop] if text.fact else None,
-    }
+    spans = ((name, text.span(name)) for name in SPANS)
+    return {"ids": text.ids} | {name: [at.start, at.stop] if at else None for name, at in spans}
 
 
 def _from_json(item: dict[str, Any]) -> Text:
-    fact = range(*item["fact"]) if item["fact"] else None
-    return Text(tuple(item["ids"]), range(*item["notebook"]), range(*item["answer"]), fact)
+    spans: dict[str, Any] = {name: range(*item[name]) if item[name] else None for name in SPANS}
+    return Text(tuple(item["ids"]), **spans)

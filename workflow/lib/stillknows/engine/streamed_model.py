@@ -192,9 +192,7 @@ class Layer:
 
     def __init__(self, module: nn.Module, family: Family) -> None:
         self.module = module
-        self.attention = module.get_submodule(family.attention)
-        self.mlp = module.get_submodule(family.mlp)
-        self.down: Any = self.mlp.get_submodule(family.down)
+        self.down: Any = module.get_submodule(f"{family.mlp}.{family.down}")
         self._family = family
 
     def __call__(
@@ -227,9 +225,10 @@ class Layer:
         def keep(component: str, tensor: Tensor) -> None:
             states[component] = tensor
 
+        attention = self.module.get_submodule(self._family.attention)
         hooks = [
             self.module.register_forward_pre_hook(lambda _, inputs: keep(INPUTS, inputs[0])),
-            self.attention.register_forward_hook(lambda _, _in, out: keep(ATTENTION, out[0])),
+            attention.register_forward_hook(lambda _, _in, out: keep(ATTENTION, out[0])),
             self.down.register_forward_pre_hook(lambda _, inputs: keep(COEFFICIENTS, inputs[0])),
             self.module.register_forward_hook(lambda _, _in, out: keep(RESIDUAL, out)),
         ]

@@ -15,10 +15,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stillknows.engine.micro_batches import POSITIONS_PER_CALL, TOKENS_PER_CALL, MicroBatches
 from stillknows.engine.patches import Donor, LayerRange
 from stillknows.engine.recording import Recording
-from stillknows.engine.runs import TreeLayers, UnpatchedRun
+from stillknows.engine.runs import (
+    POSITIONS_PER_CALL,
+    TOKENS_PER_CALL,
+    MicroBatches,
+    TreeLayers,
+    UnpatchedRun,
+)
 from stillknows.engine.scores import OriginalLogits, Scores
 from stillknows.engine.streamed_model import INPUTS, RESIDUAL, Layer, StreamedModel
 from stillknows.engine.token_tree import TokenTree

@@ -96,9 +96,7 @@ class TokenTree:
         attends = torch.zeros(len(self.ids), len(self.ids), dtype=torch.bool)
         for path in self.paths:
             index = torch.tensor(path)
-            attends[index[:, None], index] = torch.ones(
-                len(path), len(path), dtype=torch.bool
-            ).tril()
+            attends[index[:, None], index] = index[:, None] >= index
         if causal is None:
             return attends[None, None]
         positions = torch.tensor(self.positions, device=causal.device)
