@@ -12,9 +12,9 @@ from stillknows.device import choose_device, choose_dtype
 from stillknows.engine.donors import SelfPatch
 from stillknows.engine.patches import EXPERIMENTS, Donor
 from stillknows.engine.recording import Recording, read_recording
+from stillknows.engine.scores import tabulate
 from stillknows.engine.streamed_model import StreamedModel
 from stillknows.engine.sweep import sweep
-from stillknows.engine.table import tabulate
 from stillknows.files import read_json
 from stillknows.job import run
 from stillknows.models.manifest import read_manifest

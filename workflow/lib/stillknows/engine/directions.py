@@ -12,9 +12,9 @@ from stillknows import terms
 from stillknows.engine.donors import controls_of
 from stillknows.engine.patches import EXPERIMENTS, Donor
 from stillknows.engine.recording import Recording, read_recording, record, write_recording
+from stillknows.engine.scores import tabulate
 from stillknows.engine.streamed_model import RESIDUAL, StreamedModel
 from stillknows.engine.sweep import sweep
-from stillknows.engine.table import tabulate
 from stillknows.engine.windows import Window
 from stillknows.models.reader import Checkpoint
 
@@ -45,6 +45,7 @@ def run_experiments(
             be empty.
         reference: the reference model, if it is among the controls.
     """
+    device = unlearned.device
     names_by_host: dict[tuple[bool, bool], list[str]] = {}
     for name in names:
         experiment = EXPERIMENTS[name]
@@ -54,43 +55,35 @@ def run_experiments(
         host = unlearned
         if noising or outside_layers:
             layers = unlearned.checkpoint if outside_layers else original
-            host = StreamedModel(original, unlearned.dtype, unlearned.device, layers_from=layers)
+            host = StreamedModel(original, unlearned.dtype, device, layers_from=layers)
         other = unlearned if noising else reference
         with _recording_of(other, recorded, members, temporary) as recording:
-            donors = [
-                (name, donor)
-                for name in members
-                for donor in _donors(
-                    Donor(EXPERIMENTS[name], recorded, original, windows),
-                    Donor(EXPERIMENTS[name], recording, other.checkpoint, windows)
-                    if other
-                    else None,
-                    controls or {},
-                )
-            ]
+            donors: list[tuple[str, Donor]] = []
+            for name in members:
+                donor, other_donor = Donor(EXPERIMENTS[name], recorded, original, windows), None
+                if other is not None:
+                    sources = recording, other.checkpoint, windows, terms.COPY
+                    other_donor = Donor(EXPERIMENTS[name], *sources)
+                if noising and other_donor:
+                    donors.append((name, other_donor))
+                else:
+                    further = controls_of(donor, reference=other_donor, **controls or {})
+                    donors += [(name, of_control) for of_control in (donor, *further)]
             swept = sweep(host, [donor for _, donor in donors], recorded)
             unpatched = swept.unpatched
             if noising:
-                unpatched = recording.scores(recorded, host.device)
+                unpatched = [
+                    recorded.original_logits(text, device).score(recording.logits(text, device))
+                    for text in range(len(recorded.texts))
+                ]
             elif outside_layers:
                 unpatched = sweep(unlearned, [], recorded).unpatched
-        logprobs = recorded.logprobs(host.device)
+        logprobs = recorded.logprobs(device)
         for (name, donor), patched in zip(donors, swept.patched, strict=True):
             scores = unpatched, patched, logprobs
             rows = tabulate(recorded.texts, donor.windows, *scores, noising=noising)
             tables[name].append(rows.assign(donor=donor.name))
     return {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
-
-
-def _donors(original: Donor, other: Donor | None, controls: Mapping[str, Any]) -> list[Donor]:
-    """The donors of one experiment.
-
-    Args:
-        other: the unlearned model in noising; in denoising the reference model, if there is one.
-    """
-    if original.experiment.noising and other:
-        return [replace(other, name=terms.COPY)]
-    return [original, *controls_of(original, reference=other, **controls)]
 
 
 @contextmanager

@@ -14,18 +14,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from stillknows.engine.runs import TOKENS_PER_CALL, MicroBatches, TreeLayers, UnpatchedRun
-from stillknows.engine.scores import Array, OriginalLogits, Scores
+from stillknows.engine.scores import Array, OriginalLogits
 from stillknows.engine.streamed_model import ATTENTION, COEFFICIENTS, RESIDUAL, StreamedModel
 from stillknows.engine.token_tree import TokenTree, token_trees
-from stillknows.errors import StudyError
 from stillknows.files import atomic_path
 from stillknows.terms import SPANS
 from stillknows.texts.spans import Text
@@ -67,10 +65,9 @@ class Recording:
 
     def rows_of(self, text: int) -> list[int]:
         """The rows of a text's tokens."""
-        for start, tree in zip(self.starts, self.trees, strict=False):
-            if text in tree.texts:
-                return [start + index for index in tree.paths[tree.texts.index(text)]]
-        raise IndexError(f"there is no text {text}")
+        number = next(number for number, tree in enumerate(self.trees) if text in tree.texts)
+        tree, start = self.trees[number], self.starts[number]
+        return [start + index for index in tree.paths[tree.texts.index(text)]]
 
     def logits(self, text: int, device: torch.device) -> Tensor:
         """The logits at one text's compared positions, over the compared tokens only."""
@@ -80,19 +77,11 @@ class Recording:
         return rows[:, : self.vocabulary].to(device)
 
     def original_logits(self, text: int, device: torch.device) -> OriginalLogits:
-        """These logits with what follows from them; only of the original's recording."""
+        """The same with what follows from them; only of the original's recording."""
         return OriginalLogits(self.logits(text, device), self.texts[text])
 
-    def scores(self, original: "Recording", device: torch.device) -> list[Scores]:
-        """Per text, how close the recorded logits are to those of the original's recording."""
-        return [
-            original.original_logits(text, device).score(self.logits(text, device))
-            for text in range(len(self.texts))
-        ]
-
     def logprobs(self, device: torch.device) -> list[Array]:
-        """Per text of the original's recording, each compared position's log-probability of the
-        next token, (positions,)."""
+        """Per text, each compared position's log-probability of the next token, (positions,)."""
         texts = range(len(self.texts))
         return [self.original_logits(text, device).logprob for text in texts]
 
@@ -107,7 +96,7 @@ def record(
         residual: whether each layer's output is kept, too.
 
     Returns:
-        The tensors that this module's docstring names, on the CPU, in the model's dtype.
+        The tensors named in this module's docstring, on the CPU, in the model's dtype.
     """
     trees, calls = token_trees([text.ids for text in texts]), MicroBatches(TOKENS_PER_CALL)
     with model.embedding() as embed:
@@ -132,40 +121,19 @@ def record(
 def write_recording(
     path: Path, tensors: dict[str, Tensor], texts: Sequence[Text], metadata: dict[str, str]
 ) -> None:
-    """Write the tensors named in this module's docstring, whole or not at all.
-
-    Raises:
-        StudyError: if the disk is full; nothing half-written is left.
-    """
-    packed = {"texts": json.dumps([_to_json(text) for text in texts]), **metadata}
+    """Write the tensors named in this module's docstring, whole or not at all."""
+    fields = [vars(text) for text in texts]
+    packed = {"texts": json.dumps(fields, default=lambda span: [span.start, span.stop])}
     with atomic_path(path) as partial:
-        save_file(tensors, partial, metadata=packed)
+        save_file(tensors, partial, metadata=packed | metadata)
 
 
 def read_recording(path: Path) -> Recording:
-    """Open a recording; no tensor is read yet.
-
-    Raises:
-        StudyError: if it is not a whole recording.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = dict(file.metadata() or {})
-        texts = [_from_json(item) for item in json.loads(metadata.pop("texts"))]
-    except (SafetensorError, OSError, ValueError, TypeError, LookupError) as error:
-        reason = " ".join(str(error).split())
-        raise StudyError(
-            f"{path} is not a whole recording ({type(error).__name__}: {reason}): "
-            "delete it and run again"
-        ) from error
+    """Open a recording; no tensor is read yet."""
+    with safe_open(path, framework="pt") as file:
+        metadata = dict(file.metadata())
+    texts = []
+    for fields in json.loads(metadata.pop("texts")):
+        spans = {name: fields[name] and range(*fields[name]) for name in SPANS}
+        texts.append(Text(tuple(fields["ids"]), **spans))
     return Recording(path, texts, metadata)
-
-
-def _to_json(text: Text) -> dict[str, Any]:
-    spans = ((name, text.span(name)) for name in SPANS)
-    return {"ids": text.ids} | {name: [at.start, at.stop] if at else None for name, at in spans}
-
-
-def _from_json(item: dict[str, Any]) -> Text:
-    spans: dict[str, Any] = {name: range(*item[name]) if item[name] else None for name in SPANS}
-    return Text(tuple(item["ids"]), **spans)

@@ -47,32 +47,29 @@ class MicroBatches:
         while start < len(rows):
             tokens = rows[start].shape[1]
             batch = torch.cat([*rows[start : start + max(1, self.tokens // tokens)]])
-            failure = None
+            failure = ""
             try:
                 result = compute(batch)
             except torch.OutOfMemoryError as error:
-                failure = str(error)
+                failure = str(error).splitlines()[0]
             # Outside the handler the exception is gone, and with it the tensors of its frames.
-            if failure is not None:
-                self._halve(batch, failure)
-                if batch.is_cuda:
-                    torch.cuda.empty_cache()
+            if not failure:
+                start += len(batch)
+                yield result
                 continue
-            start += len(batch)
-            yield result
-
-    def _halve(self, batch: Tensor, message: str) -> None:
-        rows, tokens = batch.shape[:2]
-        if rows == 1:
-            raise StudyError(
-                f"the memory of {batch.device} does not hold one run of {tokens} tokens; end other "
-                f"programs that use it, or choose another device ({message.splitlines()[0]})"
+            if len(batch) == 1:
+                raise StudyError(
+                    f"the memory of {batch.device} does not hold one run of {tokens} tokens; end "
+                    f"other programs that use it, or choose another device ({failure})"
+                )
+            fewer = len(batch) // 2
+            self.tokens = fewer * tokens
+            log.warning(
+                f"out of memory with {len(batch)} runs of {tokens} tokens in a call; "
+                f"{fewer} per call from now on"
             )
-        self.tokens = rows // 2 * tokens
-        log.warning(
-            f"out of memory with {rows} runs of {tokens} tokens in a call; "
-            f"{rows // 2} per call from now on"
-        )
+            if batch.is_cuda:
+                torch.cuda.empty_cache()
 
 
 class TreeLayers:
@@ -112,16 +109,21 @@ class TreeLayers:
 
 
 class UnpatchedRun:
-    """The run of a model as it is, on some token trees."""
+    """The run of a model as it is, on some token trees.
+
+    Attributes:
+        trees: the layers as the trees pass them.
+        rows: per tree, its row by the key None.
+    """
 
     def __init__(self, trees: Sequence[TreeLayers]) -> None:
         self.trees = trees
-        self._rows = [{None: tree.inputs.hidden} for tree in trees]
+        self.rows: list[dict[Any, Tensor]] = [{None: tree.inputs.hidden} for tree in trees]
 
     def pass_layer(self, index: int, layer: Layer) -> list[dict[str, Tensor]]:
         """Take the run through a layer; returns, per tree, what `Layer.capture` keeps of it."""
         captured = []
-        for tree, row in zip(self.trees, self._rows, strict=True):
+        for tree, row in zip(self.trees, self.rows, strict=True):
             with layer.capture() as states:
                 tree.pass_layer(index, layer, row)
             captured.append(states)
@@ -129,4 +131,4 @@ class UnpatchedRun:
 
     def outputs(self) -> list[Tensor]:
         """Per tree, the hidden states at its compared tokens, (1, tokens, hidden)."""
-        return [tree.outputs(row[None]) for tree, row in zip(self.trees, self._rows, strict=True)]
+        return [tree.outputs(row[None]) for tree, row in zip(self.trees, self.rows, strict=True)]
