@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from stillknows.engine.scores import OriginalLogits, Scores, tabulate
+from stillknows.engine.directions import tabulate
+from stillknows.engine.scores import OriginalLogits, Scores
 from stillknows.engine.windows import Window
 from stillknows.texts.spans import Text
 

@@ -47,7 +47,7 @@ EDITED: dict[str, dict[str, int]] = {
     | FIGURES,
     "training/methods/dpo.py": TRAINING | {"dissect_layers": 2} | TABLES | FIGURES,
     "engine/recording.py": {"record_original": 2} | SWEEPS,
-    "engine/table.py": SWEEPS,
+    "engine/directions.py": SWEEPS,
     "analysis/collect.py": TABLES | FIGURES,
     "analysis/statistics.py": {"summarise_statistics": 1, "make_report": 1},
     "figures/heatmap.py": {"plot_heatmap": 1, "make_report": 1},

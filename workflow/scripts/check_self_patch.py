@@ -9,10 +9,10 @@ import torch
 
 from stillknows.analysis.self_patch import refuse_changed, self_patch_windows
 from stillknows.device import choose_device, choose_dtype
+from stillknows.engine.directions import tabulate
 from stillknows.engine.donors import SelfPatch
 from stillknows.engine.patches import EXPERIMENTS, Donor
 from stillknows.engine.recording import Recording, read_recording
-from stillknows.engine.scores import tabulate
 from stillknows.engine.streamed_model import StreamedModel
 from stillknows.engine.sweep import sweep
 from stillknows.files import read_json

@@ -158,7 +158,6 @@ def attend(
         keys, values: part by part as `TextGroup.attended` returns them; where there are fewer heads
             than of queries, several query heads share one.
         mask: (texts, tokens, keys), True where a token attends to a key: to one at least.
-        scaling: the factor of a query's product with a key.
 
     Returns:
         (rows, texts, tokens, heads, width).

@@ -10,6 +10,7 @@ the unpatched run's keys and values before them, and to its own.
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 from types import SimpleNamespace
 
@@ -185,12 +186,9 @@ class FactRuns:
             parts.append((own, [*path[:-size], *(len(tree.ids) + token for token in own)]))
         keys = UnpatchedKeys()
         groups = group_texts(parts, host.device, keys)
-        masks: dict[int, Tensor] = {}
+        run_mask = cache(lambda mask: fact_mask(mask, indices, parts))
         for tree_arguments, arguments in zip(inputs.arguments, facts.arguments, strict=True):
-            mask = tree_arguments["attention_mask"]
-            if id(mask) not in masks:
-                masks[id(mask)] = fact_mask(mask, indices, parts)
-            arguments["attention_mask"] = masks[id(mask)]
+            arguments["attention_mask"] = run_mask(tree_arguments["attention_mask"])
             name = next(name for name in CACHE_ARGUMENTS if name in tree_arguments)
             tree_arguments[name] = SimpleNamespace(update=keys.keep)
             if host.attends_by_text:
@@ -222,8 +220,7 @@ def fact_mask(tree_mask: Tensor, indices: Sequence[int], parts: Sequence[Part]) 
 
     Args:
         tree_mask: (1, 1, tokens of the tree, tokens of the tree).
-        indices: the tokens of a run.
-        parts: per text, its own tokens of a run, and all that they attend to.
+        indices: the run's tokens in the tree.
 
     Returns:
         (1, 1, tokens of a run, tokens of the tree and of a run).

@@ -6,17 +6,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from stillknows import terms
 from stillknows.engine.donors import controls_of
 from stillknows.engine.patches import EXPERIMENTS, Donor
 from stillknows.engine.recording import Recording, read_recording, record, write_recording
-from stillknows.engine.scores import tabulate
+from stillknows.engine.scores import Array, Scores
 from stillknows.engine.streamed_model import RESIDUAL, StreamedModel
 from stillknows.engine.sweep import sweep
-from stillknows.engine.windows import Window
+from stillknows.engine.windows import LayerRange, Window
 from stillknows.models.reader import Checkpoint
+from stillknows.terms import SPANS
+from stillknows.texts.spans import Text
+
+# By the beginning of the columns' names, the score whose mean they have.
+COLUMNS = {"loss": "squared_error", "kl": "kl", "top1": "agrees", "answer_logprob": "logprob"}
 
 
 def run_experiments(
@@ -38,11 +44,9 @@ def run_experiments(
     compared with the unlearned model as it is.
 
     Args:
-        names: of experiments.
         recorded: the original's recording.
         temporary: a path for the recording of another model, removed afterwards.
-        controls: of denoising: further donors, the layers of their windows, the noise's seed; may
-            be empty.
+        controls: the arguments `names`, `layers` and `seed` of `controls_of`; may be empty.
         reference: the reference model, if it is among the controls.
     """
     device = unlearned.device
@@ -60,15 +64,15 @@ def run_experiments(
         with _recording_of(other, recorded, members, temporary) as recording:
             donors: list[tuple[str, Donor]] = []
             for name in members:
-                donor, other_donor = Donor(EXPERIMENTS[name], recorded, original, windows), None
+                experiment, other_donor = EXPERIMENTS[name], None
+                donor = Donor(experiment, recorded, original, windows)
                 if other is not None:
-                    sources = recording, other.checkpoint, windows, terms.COPY
-                    other_donor = Donor(EXPERIMENTS[name], *sources)
+                    other_donor = Donor(experiment, recording, other.checkpoint, windows)
                 if noising and other_donor:
-                    donors.append((name, other_donor))
+                    donors.append((name, replace(other_donor, name=terms.COPY)))
                 else:
                     further = controls_of(donor, reference=other_donor, **controls or {})
-                    donors += [(name, of_control) for of_control in (donor, *further)]
+                    donors += [(name, sweep_donor) for sweep_donor in (donor, *further)]
             swept = sweep(host, [donor for _, donor in donors], recorded)
             unpatched = swept.unpatched
             if noising:
@@ -93,9 +97,6 @@ def _recording_of(
     """A model's recording of the same texts, over the same tokens, while the block runs.
 
     The original's instead, for its texts, where there is no model or it gives weights only.
-
-    Args:
-        names: of the experiments.
     """
     components = {component for name in names for component in EXPERIMENTS[name].components}
     if model is None or not components:
@@ -107,3 +108,57 @@ def _recording_of(
         yield replace(read_recording(path), vocabulary=recorded.vocabulary)
     finally:
         path.unlink(missing_ok=True)
+
+
+def tabulate(
+    texts: Sequence[Text],
+    windows: Sequence[Window],
+    unlearned: Sequence[Scores],
+    patched: Mapping[LayerRange, Sequence[Scores]],
+    original_logprobs: Sequence[Array],
+    *,
+    noising: bool = False,
+) -> pd.DataFrame:
+    """One row per question x span x window: the means over the span's positions.
+
+    Args:
+        unlearned: per text, of the unlearned model as it is, in both directions.
+        patched: per window's layers and text.
+        original_logprobs: per text, (positions,) of the original, nats.
+        noising: whether the copy was patched into the original, so that there is a noising ratio
+            and no KRS.
+    """
+    parts = []
+    for question, text in enumerate(texts):
+        runs = [unlearned[question], *(patched[w.first, w.last][question] for w in windows)]
+        for span in SPANS:
+            positions = text.span(span)
+            if positions is None:
+                continue
+            start = text.compared.start
+            within = slice(positions.start - start, positions.stop - start)
+            part: dict[str, Any] = {
+                "window": [window.name for window in windows],
+                "layer": [window.layer for window in windows],
+                "first_layer": [window.first for window in windows],
+                "last_layer": [window.last for window in windows],
+                "question": question,
+                "span": span,
+                "positions": len(positions),
+            }
+            for column, score in COLUMNS.items():
+                values = np.stack([getattr(run, score) for run in runs])[:, within].mean(axis=1)
+                part |= {f"{column}_unlearned": values[0], f"{column}_patched": values[1:]}
+            part["answer_logprob_original"] = original_logprobs[question][within].mean()
+            if positions.stop > text.answer.stop:
+                # The last position, which is the notebook's span's, predicts no token of the text.
+                part |= {name: np.nan for name in part if name.startswith("answer_logprob")}
+            parts.append(pd.DataFrame(part))
+    rows = pd.concat(parts, ignore_index=True)
+    # Where the unlearned model's loss is 0, there is nothing to recover. In noising, a
+    # patched loss of 0 is a ratio of 0.
+    ratio = rows["loss_patched"] / rows["loss_unlearned"].where(rows["loss_unlearned"] != 0)
+    noising_ratio = ratio.where(rows["loss_patched"] != 0, 0.0)
+    return rows.assign(
+        krs=np.nan if noising else 1 - ratio, noising_ratio=noising_ratio if noising else np.nan
+    )

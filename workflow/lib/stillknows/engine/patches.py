@@ -118,7 +118,7 @@ class Donor:
         """The activations that are patched in, by component, (1, tokens, width) each.
 
         Args:
-            captured: what `Layer.capture` kept of the unpatched run, on the tree of the donor.
+            captured: what the unpatched run left of the layer (`on_own_tree`).
             mlp_at: the only tokens at which the MLP runs, and so those of the coefficients.
         """
         states = {

@@ -92,9 +92,6 @@ def record(
 ) -> dict[str, Tensor]:
     """Let a model read the texts once.
 
-    Args:
-        residual: whether each layer's output is kept, too.
-
     Returns:
         The tensors named in this module's docstring, on the CPU, in the model's dtype.
     """

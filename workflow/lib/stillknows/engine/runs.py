@@ -47,20 +47,21 @@ class MicroBatches:
         while start < len(rows):
             tokens = rows[start].shape[1]
             batch = torch.cat([*rows[start : start + max(1, self.tokens // tokens)]])
-            failure = ""
+            failure = None
             try:
                 result = compute(batch)
             except torch.OutOfMemoryError as error:
-                failure = str(error).splitlines()[0]
+                failure = str(error)
             # Outside the handler the exception is gone, and with it the tensors of its frames.
-            if not failure:
+            if failure is None:
                 start += len(batch)
                 yield result
                 continue
             if len(batch) == 1:
+                reason = failure.splitlines()[0]
                 raise StudyError(
                     f"the memory of {batch.device} does not hold one run of {tokens} tokens; end "
-                    f"other programs that use it, or choose another device ({failure})"
+                    f"other programs that use it, or choose another device ({reason})"
                 )
             fewer = len(batch) // 2
             self.tokens = fewer * tokens
@@ -76,8 +77,6 @@ class TreeLayers:
     """The decoder layers as the runs of one token tree pass them.
 
     Args:
-        inputs: what the layers are given.
-        calls: how many rows pass a layer at a time.
         compared: the tokens that are read after the last layer; that layer's MLP runs at these
             only. None: all.
     """

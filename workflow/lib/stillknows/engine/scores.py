@@ -1,23 +1,16 @@
-"""How close a model's logits are to the original's, in float32, and the rows of results of that."""
+"""How close a model's logits are to the original's, position by position. Computed in float32."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.linalg import vecdot, vector_norm
 
-from stillknows.engine.windows import LayerRange, Window
-from stillknows.terms import SPANS
 from stillknows.texts.spans import Text
 
 Array = NDArray[np.float64]
-# By the beginning of the columns' names, the score whose mean they have.
-COLUMNS = {"loss": "squared_error", "kl": "kl", "top1": "agrees", "answer_logprob": "logprob"}
 
 
 @dataclass(frozen=True)
@@ -101,57 +94,3 @@ def _at(values: Tensor, tokens: Tensor) -> Tensor:
 
 def _array(values: Tensor) -> Array:
     return values.cpu().double().numpy()
-
-
-def tabulate(
-    texts: Sequence[Text],
-    windows: Sequence[Window],
-    unlearned: Sequence[Scores],
-    patched: Mapping[LayerRange, Sequence[Scores]],
-    original_logprobs: Sequence[Array],
-    *,
-    noising: bool = False,
-) -> pd.DataFrame:
-    """One row per question x span x window: the means over the span's positions.
-
-    Args:
-        unlearned: per text, of the unlearned model as it is, in both directions.
-        patched: per window's layers and text.
-        original_logprobs: per text, (positions,) of the original, nats.
-        noising: whether the copy was patched into the original, so that there is a noising ratio
-            and no KRS.
-    """
-    parts = []
-    for question, text in enumerate(texts):
-        runs = [unlearned[question], *(patched[w.first, w.last][question] for w in windows)]
-        for span in SPANS:
-            positions = text.span(span)
-            if positions is None:
-                continue
-            start = text.compared.start
-            within = slice(positions.start - start, positions.stop - start)
-            part: dict[str, Any] = {
-                "window": [window.name for window in windows],
-                "layer": [window.layer for window in windows],
-                "first_layer": [window.first for window in windows],
-                "last_layer": [window.last for window in windows],
-                "question": question,
-                "span": span,
-                "positions": len(positions),
-            }
-            for column, score in COLUMNS.items():
-                values = np.stack([getattr(run, score) for run in runs])[:, within].mean(axis=1)
-                part |= {f"{column}_unlearned": values[0], f"{column}_patched": values[1:]}
-            part["answer_logprob_original"] = original_logprobs[question][within].mean()
-            if positions.stop > text.answer.stop:
-                # The last position, which is the notebook's span's, predicts no token of the text.
-                part |= {name: np.nan for name in part if name.startswith("answer_logprob")}
-            parts.append(pd.DataFrame(part))
-    rows = pd.concat(parts, ignore_index=True)
-    # Where the unlearned model's loss is 0, there is nothing to recover. In noising, a
-    # patched loss of 0 is a ratio of 0.
-    ratio = rows["loss_patched"] / rows["loss_unlearned"].where(rows["loss_unlearned"] != 0)
-    noising_ratio = ratio.where(rows["loss_patched"] != 0, 0.0)
-    return rows.assign(
-        krs=np.nan if noising else 1 - ratio, noising_ratio=noising_ratio if noising else np.nan
-    )

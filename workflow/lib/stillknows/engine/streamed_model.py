@@ -8,6 +8,7 @@ on the meta device, without data, and are filled while they are used.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -156,10 +157,9 @@ class StreamedModel:
         return {name: tensors[source] for name, source in sources.items()}
 
     def _tree_inputs(self, tree: TokenTree) -> LayerInputs:
-        """What each layer is given for a token tree.
+        """What each layer is given for a token tree, at the tree's positions.
 
-        Rotary tables are made for the tree's positions. The mask is the model's own for one plain
-        sequence, with its positions permuted to the tree's.
+        The mask is the model's own for one plain sequence, permuted to the tree's positions.
         """
         inputs = self.layer_inputs([*tree.ids], tree.positions)
         length = max(tree.positions) + 1
@@ -168,12 +168,10 @@ class StreamedModel:
         groups = None  # the longest text is nearly alone in its tree: little would be gained
         if length <= LONGEST_BY_TEXT:
             groups = group_texts(tree.parts, self.device)
-        masks: dict[int, Tensor] = {}  # layers that share a mask share the tree's
+        # Layers that share a mask share the tree's: a tensor's hash is its identity.
+        tree_mask = cache(lambda mask: tree.mask(mask).to(self.device))
         for arguments, plain_arguments in zip(inputs.arguments, plain.arguments, strict=True):
-            mask = plain_arguments["attention_mask"]
-            if id(mask) not in masks:
-                masks[id(mask)] = tree.mask(mask).to(self.device)
-            arguments["attention_mask"] = masks[id(mask)]
+            arguments["attention_mask"] = tree_mask(plain_arguments["attention_mask"])
             arguments[TREE_PARTS] = groups
         return inputs
 
@@ -274,7 +272,7 @@ class MLPAtPositions(nn.Module):
 
 
 def full_precision() -> None:
-    """Process settings: GPUs multiply float32 without TF32, and sum 16-bit products in float32."""
+    """Let GPUs multiply float32 without TF32, and sum 16-bit products in float32."""
     products = torch.backends.cuda.matmul
     products.fp32_precision = "ieee"
     products.allow_bf16_reduced_precision_reduction = False

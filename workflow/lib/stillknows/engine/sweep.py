@@ -55,8 +55,7 @@ def sweep(host: StreamedModel, donors: Sequence[Donor], compared: Recording) -> 
     donor's, so a further donor changes no bit of the others' scores while the memory lasts.
 
     Args:
-        host: the model that runs.
-        donors: what is patched in, and where; each has a token tree for each one of `compared`.
+        donors: each has a token tree for each one of `compared`.
         compared: the original's recording of the texts, for its logits.
     """
     calls = MicroBatches(TOKENS_PER_CALL)
@@ -104,11 +103,7 @@ class DonorRuns:
     def pass_layer(
         self, index: int, layer: Layer, captured: Sequence[Mapping[str, Tensor]]
     ) -> None:
-        """Take all runs through a layer that the unpatched run has just passed.
-
-        Args:
-            captured: per tree of the unpatched run, what `Layer.capture` kept of it.
-        """
+        """Take all runs through a layer, of which `captured` is what the unpatched run left."""
         for tree, finished in zip(self.trees, self.finished, strict=True):
             tree.pass_layer(index, layer, finished)
         if index in self._last or any(self.live):
