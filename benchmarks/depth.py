@@ -21,7 +21,7 @@ from sweep import SIZES, count_operations
 from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig
 
-from stillknows.engine.fact_runs import patch_facts, record_facts
+from stillknows.engine.depth import patch_facts, record_facts
 from stillknows.engine.streamed_model import StreamedModel
 from stillknows.job import keep_freed_memory
 from stillknows.models.reader import Checkpoint
@@ -91,7 +91,7 @@ def by_engine(
     original, *models = (
         StreamedModel(Checkpoint(folder / name), dtype, CPU) for name in (NAMES[0], *donors)
     )
-    states = [record_facts(donor, texts).layers for donor in models]
+    states = [record_facts(donor, texts)[0] for donor in models]
     return patch_facts(original, texts, states).patched
 
 

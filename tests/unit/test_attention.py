@@ -1,4 +1,4 @@
-"""Attention over the texts of a token tree equals fused attention, for short and long texts."""
+"""Attention over the texts of a token tree equals fused attention over the whole tree."""
 
 import pytest
 import torch
@@ -20,13 +20,11 @@ def random_states(heads: int, tokens: int, seed: int) -> Tensor:
     return torch.randn(ROWS, heads, tokens, WIDTH, generator=generator, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("long", [0, 256], ids=["fused", "in two products"])
 @pytest.mark.parametrize("key_heads", [6, 2, 1])
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-6), (torch.bfloat16, 5e-3)])
 def test_parts_give_what_the_whole_tree_gives(
-    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, bound: float, key_heads: int, long: int
+    dtype: torch.dtype, bound: float, key_heads: int
 ) -> None:
-    monkeypatch.setattr(attention, "LONGEST_IN_TWO_PRODUCTS", long)
     tree = token_tree(TEXTS, range(len(TEXTS)))
     tokens = len(tree.ids)
     query, key, value = (
@@ -34,12 +32,9 @@ def test_parts_give_what_the_whole_tree_gives(
         for seed, heads in enumerate((HEADS, key_heads, key_heads))
     )
     mask, scaling = tree.mask(None), 0.3
-    module = nn.Module()
-    module.num_key_value_groups = HEADS // key_heads
-    module.is_causal = True
     parts = group_texts(tree.parts, CPU)
     output, weights = attend_by_text(
-        module, query, key, value, mask, scaling=scaling, **{attention.TREE_PARTS: parts}
+        nn.Module(), query, key, value, mask, scaling=scaling, **{attention.TREE_PARTS: parts}
     )
     exact = scaled_dot_product_attention(
         *(states.double() for states in (query, key, value)),
@@ -85,5 +80,5 @@ def test_texts_of_the_same_shape_go_through_one_call(monkeypatch: pytest.MonkeyP
         [[5, 6], [8, 9]],
         [[7]],
     ]
-    monkeypatch.setattr(attention, "LONGEST_IN_TWO_PRODUCTS", 3)
+    monkeypatch.setattr(attention, "TEXTS_PER_CALL", 1)
     assert len(group_texts(parts, CPU)) == 4

@@ -11,7 +11,7 @@ from test_fact_runs import ALL_FAMILIES
 from transformers import AutoModelForCausalLM
 
 from plain_hooks import patched_logits, states_of
-from stillknows.engine.directions import denoising, noising
+from stillknows.engine.directions import run_experiments
 from stillknows.engine.patches import EXPERIMENTS, Experiment
 from stillknows.engine.windows import windows_of
 from stillknows.models.reader import Checkpoint
@@ -35,7 +35,8 @@ def rows_of(
     texts = texts_of(original) if texts is None else texts
     recorded = recording_of(original, texts, folder / "original.safetensors")
     temporary = folder / "copy.recording"
-    rows = noising([name], Checkpoint(original), model_of(copy), recorded, WINDOWS, temporary)
+    models = Checkpoint(original), model_of(copy)
+    rows = run_experiments([name], *models, recorded, WINDOWS, temporary)
     assert not temporary.exists()
     return rows[name]
 
@@ -125,7 +126,7 @@ def test_the_restored_residual_stream_is_the_originals_from_there_on(
     recorded = recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "original.safetensors")
     monkeypatch.setitem(EXPERIMENTS, "residual", Experiment(residual=True))
     models, unused = (Checkpoint(tiny_llama), model_of(copy)), tmp_path / "reference.recording"
-    rows = denoising(["residual"], *models, recorded, WINDOWS, unused)["residual"]
+    rows = run_experiments(["residual"], *models, recorded, WINDOWS, unused)["residual"]
     is_above = rows["last_layer"] >= highest
     np.testing.assert_allclose(rows.loc[is_above, "krs"], 1, atol=1e-6)
     assert (rows.loc[~is_above, "krs"] < 0.99).all()
@@ -151,13 +152,11 @@ def test_all_experiments_in_one_sweep_have_the_bits_of_each_alone(
     reference = model_of(save_tiny(tmp_path / "reference", near=tiny_llama, seed=2))
     controls = {"names": CONTROLS, "layers": [2], "seed": 0}
     swept = original, host, recorded, WINDOWS, temporary
-    together = denoising(EXPERIMENTS, *swept, controls, reference)
-    together |= noising(EXPERIMENTS, *swept)
+    together = run_experiments(EXPERIMENTS, *swept, controls, reference)
     assert set(together) == set(EXPERIMENTS)
     assert set(together["attention"]["donor"]) == {"original", *CONTROLS}
     for name in EXPERIMENTS:
-        alone = denoising([name], *swept, controls, reference)
-        alone |= noising([name], *swept)
+        alone = run_experiments([name], *swept, controls, reference)
         pd.testing.assert_frame_equal(together[name], alone[name], check_exact=True)
 
 
@@ -168,7 +167,7 @@ def test_a_reference_that_is_the_original_gives_the_originals_scores(
     recorded = recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "original.safetensors")
     swept = Checkpoint(tiny_llama), model_of(tiny_unlearned), recorded, WINDOWS, tmp_path / "x"
     controls = {"names": ["reference"], "layers": [0, 2], "seed": 0}
-    rows = denoising([name], *swept, controls, model_of(tiny_llama))[name]
+    rows = run_experiments([name], *swept, controls, model_of(tiny_llama))[name]
     assert not (tmp_path / "x").exists()
     of_original, of_reference = (
         rows[(rows["donor"] == donor) & rows["layer"].isin([0, 2])].drop(columns="donor")
@@ -178,3 +177,16 @@ def test_a_reference_that_is_the_original_gives_the_originals_scores(
     pd.testing.assert_frame_equal(
         of_original.reset_index(drop=True), of_reference.reset_index(drop=True), rtol=1e-6
     )
+
+
+def test_value_vectors_of_a_reference_need_no_recording(
+    tmp_path: Path, tiny_llama: Path, tiny_unlearned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "original.safetensors")
+    monkeypatch.delattr("stillknows.engine.directions.record")
+    swept = Checkpoint(tiny_llama), model_of(tiny_unlearned), recorded, WINDOWS, tmp_path / "x"
+    controls = {"names": ["reference"], "layers": [2], "seed": 0}
+    rows = run_experiments(["value_vectors"], *swept, controls, model_of(tiny_unlearned))
+    of_reference = rows["value_vectors"].query("donor == 'reference'")
+    # The copy's own value vectors change nothing.
+    np.testing.assert_allclose(of_reference["krs"], 0, atol=1e-5)

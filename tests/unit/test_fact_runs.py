@@ -11,8 +11,8 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, MistralConfig, Qwen2Config
 
 from plain_hooks import layers_of
-from stillknows.engine import attention
-from stillknows.engine.fact_runs import FactScores, patch_facts, record_facts
+from stillknows.engine import streamed_model
+from stillknows.engine.depth import FactScores, patch_facts, record_facts
 from stillknows.texts.facts import FactText
 from tiny import LAYERS, save_tiny, tiny_config
 from tiny_sweeps import model_of
@@ -52,7 +52,7 @@ def by_hooks(host: Any, donor: Any, text: FactText, layer: int) -> Tensor:
 
 
 def patched(host: Path, donors: Sequence[Path], texts: Sequence[FactText] = TEXTS) -> FactScores:
-    states = [record_facts(model_of(donor), texts).layers for donor in donors]
+    states = [record_facts(model_of(donor), texts)[0] for donor in donors]
     return patch_facts(model_of(host), texts, states)
 
 
@@ -98,17 +98,14 @@ def test_equal_texts_score_as_one(tiny_llama: Path, tiny_unlearned: Path) -> Non
         torch.testing.assert_close(runs, alone.patched[0][0], rtol=1e-5, atol=1e-6)
 
 
-def test_long_texts_go_through_fused_attention(
+def test_long_texts_go_through_the_attention_of_transformers(
     tiny_llama: Path, tiny_unlearned: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    in_two_products = patched(tiny_llama, [tiny_unlearned])
-    monkeypatch.setattr(attention, "LONGEST_IN_TWO_PRODUCTS", 0)
-    calls: list[int] = []
-    fused = attention.fused
-    monkeypatch.setattr(attention, "fused", lambda *a, **k: calls.append(1) or fused(*a, **k))
-    long = patched(tiny_llama, [tiny_unlearned])
-    assert calls
-    for one, other in zip(long.patched[0], in_two_products.patched[0], strict=True):
+    by_text = patched(tiny_llama, [tiny_unlearned])
+    monkeypatch.setattr(streamed_model, "LONGEST_BY_TEXT", 0)
+    whole_tree = patched(tiny_llama, [tiny_unlearned])
+    assert not torch.equal(whole_tree.patched[0][1], by_text.patched[0][1])
+    for one, other in zip(whole_tree.patched[0], by_text.patched[0], strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
 
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from allocations import measured_peak
 from stillknows.engine import sweep as sweep_module
-from stillknows.engine.micro_batches import MicroBatches
 from stillknows.engine.patches import EXPERIMENTS, Donor
+from stillknows.engine.runs import MicroBatches
 from stillknows.engine.windows import Window
 from stillknows.models.reader import Checkpoint
 from tiny_sweeps import WINDOWS, model_of, recording_of, runs_of, sweep_of, texts_of

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from stillknows.engine.prefetch import LayerPrefetcher
+from stillknows.engine.prefetch import prefetched_layers
 from stillknows.errors import StudyError
 from stillknows.models.reader import Checkpoint
 from tiny_sweeps import model_of
@@ -14,34 +14,24 @@ from tiny_sweeps import model_of
 CPU = torch.device("cpu")
 
 
-def test_the_next_layer_is_read_before_it_is_asked_for() -> None:
+def test_each_layer_is_read_once_and_before_it_is_taken() -> None:
     begun = [threading.Event() for _ in range(3)]
-
-    def read(index: int) -> dict[str, torch.Tensor]:
-        begun[index].set()
-        return {"weight": torch.tensor([float(index)])}
-
-    prefetcher = LayerPrefetcher(read, 3, torch.bfloat16, CPU)
-    assert prefetcher.layer(0)["weight"] == 0
-    begun[1].wait()
-    assert not begun[2].is_set()
-    assert prefetcher.layer(1)["weight"] == 1
-    begun[2].wait()
-    weight = prefetcher.layer(2)["weight"]
-    assert (weight.item(), weight.dtype) == (2, torch.bfloat16)
-
-
-def test_each_layer_is_read_once_in_ascending_order_and_any_other_is_right_too() -> None:
     reads: list[int] = []
 
     def read(index: int) -> dict[str, torch.Tensor]:
         reads.append(index)
+        begun[index].set()
         return {"weight": torch.tensor([float(index)])}
 
-    prefetcher = LayerPrefetcher(read, 4, torch.float32, CPU)
-    assert [int(prefetcher.layer(index)["weight"]) for index in range(4)] == [0, 1, 2, 3]
-    assert reads == [0, 1, 2, 3]
-    assert [int(prefetcher.layer(index)["weight"]) for index in (0, 3, 1)] == [0, 3, 1]
+    layers = prefetched_layers(read, 3, torch.bfloat16, CPU)
+    assert next(layers)["weight"] == 0
+    begun[1].wait()
+    assert not begun[2].is_set()
+    assert next(layers)["weight"] == 1
+    begun[2].wait()
+    weight = next(layers)["weight"]
+    assert (weight.item(), weight.dtype) == (2, torch.bfloat16)
+    assert (list(layers), reads) == ([], [0, 1, 2])
 
 
 def test_what_reading_raises_is_raised_where_the_layer_is_wanted() -> None:
@@ -50,17 +40,16 @@ def test_what_reading_raises_is_raised_where_the_layer_is_wanted() -> None:
             raise StudyError("the file is gone")
         return {}
 
-    prefetcher = LayerPrefetcher(read, 2, torch.float32, CPU)
-    prefetcher.layer(0)
+    layers = prefetched_layers(read, 2, torch.float32, CPU)
+    next(layers)
     with pytest.raises(StudyError, match="the file is gone"):
-        prefetcher.layer(1)
+        next(layers)
 
 
 def test_prefetched_layers_are_those_of_the_files(tiny_llama: Path) -> None:
     checkpoint = Checkpoint(tiny_llama)
-    prefetcher = LayerPrefetcher(checkpoint.read_layer, checkpoint.layers, torch.bfloat16, CPU)
-    for index in range(checkpoint.layers):
-        weights = prefetcher.layer(index)
+    layers = prefetched_layers(checkpoint.read_layer, checkpoint.layers, torch.bfloat16, CPU)
+    for index, weights in enumerate(layers):
         expected = checkpoint.read_layer(index, torch.bfloat16, CPU)
         assert weights.keys() == expected.keys()
         assert all(torch.equal(weights[name], expected[name]) for name in expected)

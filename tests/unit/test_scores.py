@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from stillknows.engine.directions import tabulate
 from stillknows.engine.scores import OriginalLogits, Scores
-from stillknows.engine.table import tabulate
 from stillknows.engine.windows import Window
 from stillknows.texts.spans import Text
 

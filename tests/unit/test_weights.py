@@ -13,7 +13,7 @@ from test_fact_runs import ALL_FAMILIES
 from transformers import AutoModelForCausalLM
 
 from plain_hooks import patched_logits, restored_parameters, states_of
-from stillknows.engine.directions import denoising
+from stillknows.engine.directions import run_experiments
 from stillknows.models.reader import Checkpoint
 from stillknows.terms import ALL_WEIGHTS, LAYER_WEIGHTS, VALUE_VECTORS, WEIGHT_EXPERIMENTS
 from tiny import LAYERS, save_changed, save_tiny, tiny_config
@@ -30,7 +30,7 @@ def restored(
     recorded = recording_of(original, texts_of(original), copy.with_suffix(".safetensors"))
     recorded = replace(recorded, vocabulary=vocabulary)
     unused = copy.with_suffix(".temporary")
-    return denoising(names, Checkpoint(original), model_of(copy), recorded, WINDOWS, unused)
+    return run_experiments(names, Checkpoint(original), model_of(copy), recorded, WINDOWS, unused)
 
 
 def whole(rows: pd.DataFrame) -> "pd.Series[bool]":
@@ -157,7 +157,7 @@ def test_of_the_original_only_what_is_restored_is_read_and_once(
     recorded = recording_of(tiny_llama, texts_of(tiny_llama), tmp_path / "recording.safetensors")
     reads.clear()
     models = Checkpoint(tiny_llama), model_of(copy)
-    denoising([name], *models, recorded, WINDOWS, tmp_path / "unused")
+    run_experiments([name], *models, recorded, WINDOWS, tmp_path / "unused")
     parts = {
         "value_vectors": ("value_vectors",),
         "attention_weights": ("attention",),

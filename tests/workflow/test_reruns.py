@@ -47,6 +47,7 @@ EDITED: dict[str, dict[str, int]] = {
     | FIGURES,
     "training/methods/dpo.py": TRAINING | {"dissect_layers": 2} | TABLES | FIGURES,
     "engine/recording.py": {"record_original": 2} | SWEEPS,
+    "engine/directions.py": SWEEPS,
     "analysis/statistics.py": {name: 1 for name in TABLES if name != "collect_krs"} | FIGURES,
     "figures/heatmap.py": {"plot_heatmap": 1, "make_report": 1},
     "report/templates/findings.html": {"make_report": 1},

@@ -8,12 +8,12 @@ import pandas as pd
 import torch
 
 from stillknows.analysis.self_patch import refuse_changed, self_patch_windows
+from stillknows.engine.directions import tabulate
 from stillknows.engine.donors import SelfPatch
 from stillknows.engine.patches import EXPERIMENTS, Donor
 from stillknows.engine.recording import Recording, read_recording
 from stillknows.engine.streamed_model import StreamedModel
 from stillknows.engine.sweep import sweep
-from stillknows.engine.table import tabulate
 from stillknows.job import run
 from stillknows.models.reader import Checkpoint
 from stillknows.parquet_files import SWEEP_SCHEMA

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from stillknows.engine.directions import denoising, noising
+from stillknows.engine.directions import run_experiments
 from stillknows.engine.recording import Recording, read_recording
 from stillknows.engine.streamed_model import StreamedModel
 from stillknows.engine.windows import windows_of
@@ -63,9 +63,10 @@ def main(
         f"{job.dtype} on {job.device}"
     )
     names, temporary = [table.stem for table in tables], tables[0].with_suffix(".recording")
-    donor = Checkpoint(job.original.folder)
-    swept = names, donor, unlearned_model, recorded, all_windows, temporary
-    rows_by_experiment = denoising(*swept, controls, reference_model) | noising(*swept)
+    models = Checkpoint(job.original.folder), unlearned_model, recorded
+    rows_by_experiment = run_experiments(
+        names, *models, all_windows, temporary, controls, reference_model
+    )
     settings = {"windows": windows, "prompt": prompt, "controls": controls}
     for table in tables:
         rows = rows_by_experiment[table.stem].assign(experiment=table.stem)

@@ -24,30 +24,42 @@ IMPLEMENTATION = "sdpa_by_text"  # the name under which transformers knows `atte
 # The keyword argument that has the texts' `TextGroup`s. Layers pass arguments that they do not know
 # to their attention.
 TREE_PARTS = "tree_parts"
-
-# The longest text, in tokens, whose attention is two plain products. Fused attention saves memory
-# that grows with the square of a text's length; on texts as short as a question and its answer it
-# saves little, and where heads share keys its CPU kernel takes twice the time.
-LONGEST_IN_TWO_PRODUCTS = 256
 TEXTS_PER_CALL = 8  # more gain little, and a call copies the keys of all of its texts
-# Arguments of transformers that two plain products do not take into account, where they are given.
-BEYOND_TWO_PRODUCTS = ("softcap", "position_bias", "s_aux")
+
+
+class UnpatchedKeys:
+    """The unpatched run's keys and values, for other runs of the same tokens to attend to.
+
+    Of one layer at a time, so other runs pass a layer before the unpatched run passes the next.
+    `keep` and `extend` take the place of `update` of the layers' cache.
+
+    Attributes:
+        kept: the keys and values of the layer just passed, (1, heads, tokens, width) each.
+    """
+
+    kept: tuple[Tensor, Tensor]
+
+    def keep(self, keys: Tensor, values: Tensor, *_layer: object) -> tuple[Tensor, Tensor]:
+        """Keep those of the unpatched run."""
+        self.kept = keys, values
+        return self.kept
+
+    def extend(self, keys: Tensor, values: Tensor, *_layer: object) -> tuple[Tensor, ...]:
+        """Those that were kept, and then those of a run's own tokens, along the tokens."""
+        kept = (states.expand(len(keys), -1, -1, -1) for states in self.kept)
+        return tuple(torch.cat(both, 2) for both in zip(kept, (keys, values), strict=True))
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Equally many tokens of each of some texts.
-
-    Attributes:
-        indices: where they are in the tree, (texts, tokens).
-    """
+    """Equally many tokens of some texts, by their indices in the tree, (texts, tokens)."""
 
     indices: Tensor
 
-    def of(self, states: Tensor) -> Tensor:
+    def take(self, states: Tensor) -> Tensor:
         """Their part of (rows, heads, all tokens, width): (rows, heads, texts, tokens, width)."""
-        selected: Tensor = states[:, :, self.flat].unflatten(2, self.indices.shape)
-        return selected
+        taken: Tensor = states[:, :, self.flat].unflatten(2, self.indices.shape)
+        return taken
 
     @cached_property
     def flat(self) -> slice | Tensor:
@@ -57,24 +69,6 @@ class Tokens:
         if torch.equal(flat, torch.arange(first, first + len(flat), device=flat.device)):
             return slice(first, first + len(flat))
         return flat
-
-
-class KeptKeys:
-    """Takes the place of the layers' cache, and keeps the unpatched run's keys and values.
-
-    Of one layer at a time, so other runs pass a layer before the unpatched run passes the next.
-
-    Attributes:
-        kept: the keys and values of the layer just passed, (1, heads, tokens, width) each.
-    """
-
-    def __init__(self) -> None:
-        self.kept: tuple[Tensor, ...] = ()
-
-    def update(self, keys: Tensor, values: Tensor, *_layer: object) -> tuple[Tensor, Tensor]:
-        """What attention reads, (rows, heads, tokens, width) each."""
-        self.kept = keys, values
-        return keys, values
 
 
 @dataclass(frozen=True)
@@ -89,61 +83,54 @@ class TextGroup:
 
     own: Tokens
     path: Tokens
-    unpatched: KeptKeys | None = None
+    unpatched: UnpatchedKeys | None = None
 
-    def attended(self, states: Tensor, *, values: bool) -> list[Tensor]:
-        """What they attend to, of keys or values (rows, heads, tokens, width).
+    def attended(self, *states: Tensor) -> list[list[Tensor]]:
+        """What they attend to, of keys and of values (rows, heads, tokens, width).
 
         Returns:
-            One part of the keys after the other, (rows, heads, texts, keys, width) each; a part
-            that is the same for all rows has one row.
+            Of each one part after the other, (rows, heads, texts, keys, width); a part that is the
+            same for all rows has one row.
         """
         if self.unpatched is None:
-            return [self.path.of(states)]
-        return [self.before.of(self.unpatched.kept[values]), self.own.of(states)]
+            return [[self.path.take(tensor)] for tensor in states]
+        pairs = zip(self.unpatched.kept, states, strict=True)
+        return [[self.before.take(kept), self.own.take(tensor)] for kept, tensor in pairs]
 
     @cached_property
     def before(self) -> Tokens:
         """The keys of the unpatched run."""
-        own = self.own.indices.shape[1]
-        return Tokens(self.path.indices[:, : self.path.indices.shape[1] - own])
-
-    def mask(self, whole: Tensor) -> Tensor:
-        """Their part of a mask (1, 1, queries, keys): (texts, tokens, keys)."""
-        return whole[0, 0, self.own.indices[:, :, None], self.path.indices[:, None]]
+        return Tokens(self.path.indices[:, : -self.own.indices.shape[1]])
 
 
 def group_texts(
-    parts: Sequence[Part], device: torch.device, unpatched: KeptKeys | None = None
+    parts: Sequence[Part], device: torch.device, unpatched: UnpatchedKeys | None = None
 ) -> list[TextGroup]:
     """The texts of a tree by their shapes, as many at a time as go through one call."""
     by_shape: dict[tuple[int, int], list[Part]] = {}
     for own, path in parts:
         by_shape.setdefault((len(own), len(path)), []).append((own, path))
-    calls = []
-    for (_, keys), texts in by_shape.items():
-        size = 1 if keys > LONGEST_IN_TWO_PRODUCTS else TEXTS_PER_CALL
-        calls += [texts[start : start + size] for start in range(0, len(texts), size)]
-    return [
-        TextGroup(
-            Tokens(torch.tensor([list(own) for own, _ in texts], device=device)),
-            Tokens(torch.tensor([list(path) for _, path in texts], device=device)),
-            unpatched,
-        )
-        for texts in calls
-    ]
+    groups = []
+    for texts in by_shape.values():
+        queries = torch.tensor([[*own] for own, _ in texts], device=device).split(TEXTS_PER_CALL)
+        keys = torch.tensor([[*path] for _, path in texts], device=device).split(TEXTS_PER_CALL)
+        groups += [
+            TextGroup(Tokens(own), Tokens(path), unpatched)
+            for own, path in zip(queries, keys, strict=True)
+        ]
+    return groups
 
 
 def attend_by_text(
     module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **keywords: Any
 ) -> tuple[Tensor, None]:
-    """Attention over the texts of a token tree; without a tree, transformers' fused attention.
+    """Attention over the texts of a token tree; without TREE_PARTS, transformers' fused attention.
 
     Args:
         query: (rows, heads, queries, width).
         key, value: (rows, heads or fewer, keys, width); of fewer, several query heads share one.
         mask: (1, 1, queries, keys), True where a key is attended to.
-        keywords: TREE_PARTS if a tree is read, `scaling`, and whatever else transformers gives.
+        keywords: TREE_PARTS, `scaling`, and whatever else transformers gives.
 
     Returns:
         (rows, queries, heads, width), and no attention weights.
@@ -151,21 +138,13 @@ def attend_by_text(
     groups: Sequence[TextGroup] | None = keywords.pop(TREE_PARTS, None)
     if groups is None or mask is None:
         return sdpa_attention_forward(module, query, key, value, mask, **keywords)
-    is_beyond = any(keywords.get(name) is not None for name in BEYOND_TWO_PRODUCTS)
     rows, heads, tokens, _ = query.shape
     output = query.new_empty(rows, tokens, heads, value.shape[-1])
     for group in groups:
-        states = (
-            group.own.of(query),
-            group.attended(key, values=False),
-            group.attended(value, values=True),
-            group.mask(mask),
-        )
-        if is_beyond or group.path.indices.shape[1] > LONGEST_IN_TWO_PRODUCTS:
-            attended = fused(module, *states, **keywords)
-        else:
-            attended = attend(*states, keywords["scaling"])
-        output[:, group.own.flat] = attended.flatten(1, 2)
+        keys, values = group.attended(key, value)
+        group_mask = mask[0, 0, group.own.indices[:, :, None], group.path.indices[:, None]]
+        by_text = attend(group.own.take(query), keys, values, group_mask, keywords["scaling"])
+        output[:, group.own.flat] = by_text.flatten(1, 2)
     return output, None
 
 
@@ -179,26 +158,26 @@ def attend(
         keys, values: part by part as `TextGroup.attended` returns them; where there are fewer heads
             than of queries, several query heads share one.
         mask: (texts, tokens, keys), True where a token attends to a key: to one at least.
-        scaling: the factor of a query's product with a key.
 
     Returns:
         (rows, texts, tokens, heads, width).
     """
-    tokens, of_one_key = query.shape[3], query.shape[1] // keys[0].shape[1]
+    tokens, sharing = query.shape[3], query.shape[1] // keys[0].shape[1]
     # Queries of all heads that share a head of keys are rows of one product.
-    queries = query.float().unflatten(1, (-1, of_one_key)).transpose(2, 3).flatten(3, 4)
+    queries = query.float().unflatten(1, (-1, sharing)).transpose(2, 3).flatten(3, 4)
     products = [product(queries, part.float().transpose(3, 4)) for part in keys]
-    scores = joined(products, dim=4).unflatten(3, (of_one_key, tokens))
+    joined = products[0] if len(products) == 1 else torch.cat(products, dim=4)
+    scores = joined.unflatten(3, (sharing, tokens))
     scores = scores.mul_(scaling).masked_fill_(~mask[:, None], -torch.inf)
     weights = scores.softmax(-1).to(query.dtype).flatten(3, 4)
-    of_parts = weights.split([part.shape[3] for part in values], dim=4)
+    part_weights = weights.split([part.shape[3] for part in values], dim=4)
     # Parts are added in float32, as the terms of a single product are.
     dtype = query.dtype if len(values) == 1 else torch.float32
     summands = [
         product(part.to(dtype), value.to(dtype))
-        for part, value in zip(of_parts, values, strict=True)
+        for part, value in zip(part_weights, values, strict=True)
     ]
-    output = reduce(torch.add, summands).to(query.dtype).unflatten(3, (of_one_key, tokens))
+    output = reduce(torch.add, summands).to(query.dtype).unflatten(3, (sharing, tokens))
     by_head: Tensor = output.permute(0, 2, 4, 1, 3, 5).flatten(3, 4)
     return by_head
 
@@ -208,43 +187,17 @@ def product(left: Tensor, right: Tensor) -> Tensor:
     rows = len(left)
     if len(right) == rows:
         return left @ right
-    of_all_rows = left.permute(1, 2, 0, 3, 4).flatten(2, 3) @ right[0]
-    by_row: Tensor = of_all_rows.unflatten(2, (rows, -1)).permute(2, 0, 1, 3, 4)
+    flat = left.permute(1, 2, 0, 3, 4).flatten(2, 3) @ right[0]
+    by_row: Tensor = flat.unflatten(2, (rows, -1)).permute(2, 0, 1, 3, 4)
     return by_row
 
 
-def joined(parts: Sequence[Tensor], dim: int) -> Tensor:
-    """Parts one after the other; a single one is not copied."""
-    return parts[0] if len(parts) == 1 else torch.cat([*parts], dim=dim)
-
-
-def fused(
-    module: Any,
-    query: Tensor,
-    keys: Sequence[Tensor],
-    values: Sequence[Tensor],
-    mask: Tensor,
-    **keywords: Any,
-) -> Tensor:
-    """transformers' fused attention, text by text; arguments and result as those of `attend`."""
-    rows = (len(query), -1, -1, -1, -1)
-    key, value = (joined([part.expand(rows) for part in parts], dim=3) for parts in (keys, values))
-    outputs = []
-    for text, of_text in enumerate(mask):
-        states = (query[:, :, text], key[:, :, text], value[:, :, text])
-        outputs.append(sdpa_attention_forward(module, *states, of_text[None, None], **keywords)[0])
-    return torch.stack(outputs, dim=1)
-
-
-def use_tree_attention(model: Any) -> None:
-    """Let a model attend text by text, unless it has no fused attention (as with soft caps)."""
-    if model.config._attn_implementation == "sdpa":
+def use_tree_attention(model: Any) -> bool:
+    """Let a model attend text by text; False where it has no fused attention (soft caps)."""
+    is_fused: bool = model.config._attn_implementation == "sdpa"
+    if is_fused:
         model.set_attn_implementation(IMPLEMENTATION)
-
-
-def uses_tree_attention(model: Any) -> bool:
-    """Whether a model attends text by text."""
-    return bool(model.config._attn_implementation == IMPLEMENTATION)
+    return is_fused
 
 
 AttentionInterface.register(IMPLEMENTATION, attend_by_text)

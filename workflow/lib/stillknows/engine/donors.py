@@ -7,8 +7,9 @@ concept, those of a model that never learned the concept, and noise of the same 
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle, islice
 
 import torch
 from torch import Tensor
@@ -16,64 +17,41 @@ from torch import Tensor
 from stillknows.engine.patches import Donor, SourceRows
 from stillknows.engine.recording import Recording
 from stillknows.errors import StudyError
-from stillknows.terms import (
-    ALIGNED_QUESTION,
-    CONTROLS,
-    MEAN_OF_QUESTIONS,
-    NOISE,
-    OTHER_QUESTION,
-    REFERENCE,
-    SELF,
-)
+from stillknows.terms import CONTROLS, MEAN_OF_QUESTIONS, NOISE, OTHER_QUESTION, REFERENCE, SELF
 
 log = logging.getLogger("stillknows")
 CPU = torch.device("cpu")
 
 
-def next_question(recording: Recording) -> SourceRows:
-    """The concept's next question (for the last, the first), cut or repeated to the same length."""
-    texts = recording.texts
-    rows = [recording.rows_of((text + 1) % len(texts)) for text in range(len(texts))]
-    return [
-        [(text_rows[position % len(text_rows)],) for position in range(len(text.ids))]
-        for text, text_rows in zip(texts, rows, strict=True)
-    ]
+def question_rows(control: str, recording: Recording) -> SourceRows:
+    """The rows of other questions of the concept that a control patches into each question.
 
-
-def next_question_aligned(recording: Recording) -> SourceRows:
-    """The next question, aligned where the answer begins."""
-    texts = range(len(recording.texts))
-    return [aligned(recording, text, [(text + 1) % len(texts)]) for text in texts]
-
-
-def mean_of_other_questions(recording: Recording) -> SourceRows:
-    """All other questions that have a token there, aligned where the answer begins."""
-    texts = range(len(recording.texts))
-    return [aligned(recording, text, [n for n in texts if n != text]) for text in texts]
-
-
-def aligned(recording: Recording, text: int, others: Sequence[int]) -> list[tuple[int, ...]]:
-    """Per token of a text, the rows of others that are as far from the beginning of the answer.
-
-    Where no other text has such a token, the text's own row.
+    other_question: the next question (for the last, the first), cut or repeated to the same length.
+    aligned_question: the next question, aligned where the answer begins. mean_of_questions: all
+    other questions that have a token there, aligned likewise. Where no other question has such a
+    token, the question's own.
     """
-    texts, rows_by_position = recording.texts, []
-    for other in others:
-        shift = texts[text].answer.start - texts[other].answer.start
-        rows = enumerate(recording.rows_of(other), start=shift)
-        rows_by_position.append(dict(rows))
-    return [
-        tuple(rows[position] for rows in rows_by_position if position in rows) or (own,)
-        for position, own in enumerate(recording.rows_of(text))
-    ]
-
-
-# By the control's name. There are no other questions for weights.
-QUESTIONS: Mapping[str, Callable[[Recording], SourceRows]] = {
-    OTHER_QUESTION: next_question,
-    ALIGNED_QUESTION: next_question_aligned,
-    MEAN_OF_QUESTIONS: mean_of_other_questions,
-}
+    texts = recording.texts
+    rows = [recording.rows_of(text) for text in range(len(texts))]
+    source_rows: list[list[tuple[int, ...]]] = []
+    for text, own_rows in enumerate(rows):
+        after = (text + 1) % len(texts)
+        others = [other for other in range(len(texts)) if other != text]
+        if control == OTHER_QUESTION:
+            repeated = islice(cycle(rows[after]), len(own_rows))
+            source_rows.append([(row,) for row in repeated])
+            continue
+        rows_by_position = []
+        for other in others if control == MEAN_OF_QUESTIONS else [after]:
+            shift = texts[text].answer.start - texts[other].answer.start
+            rows_by_position.append(dict(enumerate(rows[other], start=shift)))
+        source_rows.append(
+            [
+                tuple(at[position] for at in rows_by_position if position in at) or (own,)
+                for position, own in enumerate(own_rows)
+            ]
+        )
+    return source_rows
 
 
 @dataclass(eq=False)
@@ -141,8 +119,8 @@ def noise_like(values: Tensor, dimension: int, generator: torch.Generator) -> Te
 
 def controls_of(
     original: Donor,
-    names: Sequence[str],
-    layers: Sequence[int],
+    names: Sequence[str] = (),
+    layers: Sequence[int] = (),
     seed: int = 0,
     reference: Donor | None = None,
 ) -> list[Donor]:
@@ -164,25 +142,21 @@ def controls_of(
             f"allowed: 0 to {top}"
         )
     windows = [window for window in original.windows if window.layer in layers]
-    original = replace(original, windows=windows)
-    donors = [_control(name, original, seed, reference) for name in CONTROLS if name in names]
-    return [donor for donor in donors if donor and windows]
-
-
-def _control(name: str, original: Donor, seed: int, reference: Donor | None) -> Donor | None:
-    """One control; None, with the reason in the log, where a sweep cannot have it."""
-    recording, windows = original.recording, original.windows
-    if name == NOISE:
-        return Noise(original.experiment, recording, original.checkpoint, windows, seed=seed)
-    if name == REFERENCE and reference is not None:
-        return replace(reference, windows=windows)
-    if name == REFERENCE:
-        reason = "this is the reference model's own sweep"
-    elif original.experiment.weights:
-        reason = "weights do not depend on the question"
-    elif len(recording.texts) == 1:
-        reason = "the concept has a single question"
-    else:
-        return replace(original, name=name, source_rows=QUESTIONS[name](recording))
-    log.info("control %s: left out, %s", name, reason)
-    return None
+    original, experiment = replace(original, windows=windows), original.experiment
+    recording = original.recording
+    donors: list[Donor] = []
+    for name in [name for name in CONTROLS if name in names and windows]:
+        if name == NOISE:
+            donors.append(Noise(experiment, recording, original.checkpoint, windows, seed=seed))
+        elif name == REFERENCE and reference is not None:
+            donors.append(replace(reference, windows=windows, name=REFERENCE))
+        elif name == REFERENCE:
+            log.info("control %s: left out, this is the reference model's own sweep", name)
+        elif experiment.weights:
+            log.info("control %s: left out, weights do not depend on the question", name)
+        elif len(recording.texts) == 1:
+            log.info("control %s: left out, the concept has a single question", name)
+        else:
+            rows = question_rows(name, recording)
+            donors.append(replace(original, name=name, source_rows=rows))
+    return donors

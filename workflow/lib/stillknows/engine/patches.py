@@ -1,7 +1,6 @@
 """What each experiment patches into a layer, and from where. Four are the paper's (section 3)."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, chain
@@ -12,14 +11,11 @@ from torch.nn.functional import embedding_bag
 
 from stillknows import terms
 from stillknows.engine.recording import Recording
-from stillknows.engine.streamed_model import ATTENTION, COEFFICIENTS, INPUTS, RESIDUAL, Layer
+from stillknows.engine.streamed_model import ATTENTION, COEFFICIENTS, INPUTS, RESIDUAL
 from stillknows.engine.token_tree import TokenTree, token_tree
-from stillknows.engine.windows import Window
+from stillknows.engine.windows import LayerRange, Window
 from stillknows.models.families import LAYER_PARTS, LayerPart
 from stillknows.models.reader import Checkpoint
-
-LayerRange = tuple[int, int]
-"""First and last layer of a window, both included, counted from 0: the key of a run."""
 
 SourceRows = Sequence[Sequence[tuple[int, ...]]]
 """Per text and token, the rows of a recording whose mean is patched in."""
@@ -76,11 +72,11 @@ EXPERIMENTS: dict[str, Experiment] = {
 
 @dataclass(eq=False)
 class Donor:
-    """The model that is patched in, as far as an experiment needs it, and where.
+    """The model that is patched in, and where.
 
     Attributes:
         recording: its activations on the texts.
-        checkpoint: its weights; read only where the experiment restores weights.
+        checkpoint: its weights.
         windows: the layers into which it is patched.
         name: the column `donor`.
         source_rows: what is patched in, from the recording; None: each token's own activations.
@@ -102,8 +98,7 @@ class Donor:
     def trees(self) -> list[TokenTree]:
         """For each tree of the recording, the tree of the patched runs.
 
-        Texts that begin alike share a token only as far as what is patched into them is the same,
-        so each text is patched as if it were alone.
+        Texts share a token only as far as what is patched into them is the same.
         """
         ids = [text.ids for text in self.recording.texts]
         return [token_tree(ids, tree.texts, self.source_rows) for tree in self.recording.trees]
@@ -113,8 +108,8 @@ class Donor:
         if self.source_rows is None:
             return captured  # the trees are equal
         indices = self.trees[tree].flatten(self.recording.trees[tree].paths)
-        # Coefficients are left out: in the top layer they exist at compared positions only, and
-        # experiments on activations do not read them.
+        # In the top layer, coefficients exist at compared positions only. Experiments on
+        # activations do not read them.
         return {name: captured[name][:, indices] for name in (INPUTS, ATTENTION)}
 
     def states(
@@ -123,7 +118,7 @@ class Donor:
         """The activations that are patched in, by component, (1, tokens, width) each.
 
         Args:
-            captured: what `Layer.capture` kept of the unpatched run, on the tree of the donor.
+            captured: what the unpatched run left of the layer (`on_own_tree`).
             mlp_at: the only tokens at which the MLP runs, and so those of the coefficients.
         """
         states = {
@@ -148,13 +143,9 @@ class Donor:
 
     def weights(self, layer: int, dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
         """The donor's weights of a layer that are restored, by their names inside it."""
-        return self.checkpoint.read_parts(layer, self.experiment.weights, dtype, device)
-
-    def patched_weights(self, layer: Layer, index: int) -> AbstractContextManager[None]:
-        """A context in which a layer has those of the donor's weights that are restored."""
         parts = self.experiment.weights
         if not parts:
-            return nullcontext()
-        tensors = self.weights(index, layer.down.weight.dtype, layer.down.weight.device)
-        self.checkpoint.readahead(self.checkpoint.layer_names(index + 1, parts))
-        return layer.with_weights(tensors)
+            return {}
+        weights = self.checkpoint.read_parts(layer, parts, dtype, device)
+        self.checkpoint.readahead(self.checkpoint.layer_names(layer + 1, parts))
+        return weights

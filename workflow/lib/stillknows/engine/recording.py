@@ -14,20 +14,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from stillknows.engine.micro_batches import TOKENS_PER_CALL, MicroBatches
-from stillknows.engine.runs import TreeLayers, UnpatchedRun
-from stillknows.engine.scores import Array, OriginalLogits, Scores
+from stillknows.engine.runs import TOKENS_PER_CALL, MicroBatches, TreeLayers, UnpatchedRun
+from stillknows.engine.scores import Array, OriginalLogits
 from stillknows.engine.streamed_model import ATTENTION, COEFFICIENTS, RESIDUAL, StreamedModel
 from stillknows.engine.token_tree import TokenTree, token_trees
-from stillknows.errors import StudyError
 from stillknows.files import atomic_path
+from stillknows.terms import SPANS
 from stillknows.texts.spans import Text
 
 log = logging.getLogger("stillknows")
@@ -63,36 +61,27 @@ class Recording:
     @cached_property
     def starts(self) -> list[int]:
         """The first row of each tree, and the number of all rows."""
-        return _starts([len(tree.ids) for tree in self.trees])
+        return [*accumulate((len(tree.ids) for tree in self.trees), initial=0)]
 
     def rows_of(self, text: int) -> list[int]:
         """The rows of a text's tokens."""
-        for start, tree in zip(self.starts, self.trees, strict=False):
-            if text in tree.texts:
-                return [start + index for index in tree.paths[tree.texts.index(text)]]
-        raise IndexError(f"there is no text {text}")
+        number = next(number for number, tree in enumerate(self.trees) if text in tree.texts)
+        tree, start = self.trees[number], self.starts[number]
+        return [start + index for index in tree.paths[tree.texts.index(text)]]
 
     def logits(self, text: int, device: torch.device) -> Tensor:
         """The logits at one text's compared positions, over the compared tokens only."""
-        starts = _starts([len(item.compared) for item in self.texts])
+        start, stop = (sum(len(t.compared) for t in self.texts[:n]) for n in (text, text + 1))
         with safe_open(self.path, framework="pt") as file:
-            rows: Tensor = file.get_slice("logits")[starts[text] : starts[text + 1]]
+            rows: Tensor = file.get_slice("logits")[start:stop]
         return rows[:, : self.vocabulary].to(device)
 
     def original_logits(self, text: int, device: torch.device) -> OriginalLogits:
-        """These logits with what follows from them; only of the original's recording."""
+        """The same with what follows from them; only of the original's recording."""
         return OriginalLogits(self.logits(text, device), self.texts[text])
 
-    def scores(self, original: "Recording", device: torch.device) -> list[Scores]:
-        """Per text, how close the recorded logits are to those of the original's recording."""
-        return [
-            original.original_logits(text, device).score(self.logits(text, device))
-            for text in range(len(self.texts))
-        ]
-
     def logprobs(self, device: torch.device) -> list[Array]:
-        """Per text of the original's recording, each compared position's log-probability of the
-        next token, (positions,)."""
+        """Per text, each compared position's log-probability of the next token, (positions,)."""
         texts = range(len(self.texts))
         return [self.original_logits(text, device).logprob for text in texts]
 
@@ -103,11 +92,8 @@ def record(
 ) -> dict[str, Tensor]:
     """Let a model read the texts once.
 
-    Args:
-        residual: whether each layer's output is kept, too.
-
     Returns:
-        The tensors that this module's docstring names, on the CPU, in the model's dtype.
+        The tensors named in this module's docstring, on the CPU, in the model's dtype.
     """
     trees, calls = token_trees([text.ids for text in texts]), MicroBatches(TOKENS_PER_CALL)
     with model.embedding() as embed:
@@ -132,48 +118,19 @@ def record(
 def write_recording(
     path: Path, tensors: dict[str, Tensor], texts: Sequence[Text], metadata: dict[str, str]
 ) -> None:
-    """Write the tensors named in this module's docstring, whole or not at all.
-
-    Raises:
-        StudyError: if the disk is full; nothing half-written is left.
-    """
-    packed = {"texts": json.dumps([_to_json(text) for text in texts]), **metadata}
+    """Write the tensors named in this module's docstring, whole or not at all."""
+    fields = [vars(text) for text in texts]
+    packed = {"texts": json.dumps(fields, default=lambda span: [span.start, span.stop])}
     with atomic_path(path) as partial:
-        save_file(tensors, partial, metadata=packed)
+        save_file(tensors, partial, metadata=packed | metadata)
 
 
 def read_recording(path: Path) -> Recording:
-    """Open a recording; no tensor is read yet.
-
-    Raises:
-        StudyError: if it is not a whole recording.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = dict(file.metadata() or {})
-        texts = [_from_json(item) for item in json.loads(metadata.pop("texts"))]
-    except (SafetensorError, OSError, ValueError, TypeError, LookupError) as error:
-        reason = " ".join(str(error).split())
-        raise StudyError(
-            f"{path} is not a whole recording ({type(error).__name__}: {reason}): "
-            "delete it and run again"
-        ) from error
+    """Open a recording; no tensor is read yet."""
+    with safe_open(path, framework="pt") as file:
+        metadata = dict(file.metadata())
+    texts = []
+    for fields in json.loads(metadata.pop("texts")):
+        spans = {name: fields[name] and range(*fields[name]) for name in SPANS}
+        texts.append(Text(tuple(fields["ids"]), **spans))
     return Recording(path, texts, metadata)
-
-
-def _starts(sizes: Sequence[int]) -> list[int]:
-    return [*accumulate(sizes, initial=0)]
-
-
-def _to_json(text: Text) -> dict[str, Any]:
-    return {
-        "ids": text.ids,
-        "notebook": [text.notebook.start, text.notebook.stop],
-        "answer": [text.answer.start, text.answer.stop],
-        "fact": [text.fact.start, text.fact.stop] if text.fact else None,
-    }
-
-
-def _from_json(item: dict[str, Any]) -> Text:
-    fact = range(*item["fact"]) if item["fact"] else None
-    return Text(tuple(item["ids"]), range(*item["notebook"]), range(*item["answer"]), fact)

@@ -36,7 +36,6 @@ class OriginalLogits:
 
     Args:
         logits: (positions, vocabulary).
-        text: the text; its compared positions are those of `logits`.
 
     Attributes:
         logits: the same in float32.
@@ -49,7 +48,7 @@ class OriginalLogits:
         logprobs = self.logits.log_softmax(-1)
         self.probabilities = logprobs.exp()
         self.normaliser = self._normaliser(self.logits, logprobs)
-        # At a text's last position the next token is unknown: id 0 stands there, and engine.table
+        # At a text's last position the next token is unknown: id 0 stands there, and `tabulate`
         # leaves that log-probability out.
         following = [*text.ids[1:], 0]
         self.next_ids = torch.tensor(

@@ -8,13 +8,14 @@ on the meta device, without data, and are filled while they are used.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from stillknows.engine.attention import TREE_PARTS, group_texts, use_tree_attention
-from stillknows.engine.prefetch import LayerPrefetcher
+from stillknows.engine.prefetch import prefetched_layers
 from stillknows.engine.token_tree import TokenTree
 from stillknows.models.families import Family
 from stillknows.models.reader import Checkpoint, empty_model, tied_tensors
@@ -25,6 +26,12 @@ INPUTS = "inputs"
 COEFFICIENTS = "coefficients"  # the input of the MLP's down projection
 ATTENTION = "attention"  # the attention's output
 RESIDUAL = "residual"  # the layer's output
+
+# The longest text, in tokens, whose attention is computed by text, in two plain products. Fused
+# attention saves memory that grows with the square of a text's length; on texts as short as a
+# question and its answer it saves little, and where heads share keys its CPU kernel takes twice the
+# time.
+LONGEST_BY_TEXT = 256
 
 
 @dataclass(frozen=True)
@@ -45,13 +52,12 @@ class StreamedModel:
     """The model of one checkpoint, with the weights of one part at a time.
 
     Args:
-        checkpoint: where the weights come from.
-        dtype, device: of the computation.
         layers_from: a checkpoint of the same shapes; the decoder layers' weights come from there.
 
     Attributes:
         model: transformers' own, without weights.
         layers: its decoder layers, from the lowest up.
+        attends_by_text: whether its attention goes text by text (engine.attention).
     """
 
     def __init__(
@@ -67,25 +73,30 @@ class StreamedModel:
         self.device = device
         full_precision()
         self.model: Any = empty_model(checkpoint.config, dtype)
-        use_tree_attention(self.model)
+        self.attends_by_text = use_tree_attention(self.model)
         self.layers: nn.ModuleList = getattr(self.model.base_model, checkpoint.family.layers)
         self.n_layers = len(self.layers)
         # Only buffers have data yet; `to` would fail on the empty parameters.
         for module in self.model.modules():
             for name, buffer in module.named_buffers(recurse=False):
                 setattr(module, name, buffer.to(device))
-        # On a CPU, a reading thread would share the cores with the computation.
-        self._prefetcher = (
-            LayerPrefetcher(self._layers_from.read_layer, checkpoint.layers, dtype, device)
-            if device.type == "cuda"
-            else None
-        )
 
     def stream_layers(self) -> Iterator[tuple[int, "Layer"]]:
         """The decoder layers from the lowest up; weights stay until the next one is taken."""
+        weights = self._layer_weights()
         for index, module in enumerate(self.layers):
-            with filled(module, self._read_layer(index)):
+            with filled(module, next(weights)):
                 yield index, Layer(module, self.checkpoint.family)
+
+    def _layer_weights(self) -> Iterator[dict[str, Tensor]]:
+        source = self._layers_from
+        if self.device.type == "cuda":
+            yield from prefetched_layers(source.read_layer, self.n_layers, self.dtype, self.device)
+            return
+        # On a CPU, a reading thread would share the cores with the computation.
+        for index in range(self.n_layers):
+            source.readahead(source.layer_names(index + 1))
+            yield source.read_layer(index, self.dtype, self.device)
 
     @contextmanager
     def embedding(self) -> Iterator[Callable[[TokenTree], LayerInputs]]:
@@ -95,27 +106,19 @@ class StreamedModel:
 
     @contextmanager
     def lm_head(self) -> Iterator[Callable[[Tensor], Tensor]]:
-        """Yields a function from the last layer's outputs to (rows, positions, vocabulary) logits.
-
-        The final norm and the head have their weights on the device while the block runs.
-        """
+        """Yields a function from the last layer's outputs to logits, (rows, positions, tokens)."""
         with filled(self.model, self._read_outside(self.model.get_input_embeddings())):
             yield lambda hidden: self._above_layers(self.model, hidden).logits
 
     @contextmanager
     def final_norm(self) -> Iterator[Callable[[Tensor], Tensor]]:
-        """Takes the last layer's outputs, (rows, positions, hidden), through the final norm."""
+        """Yields a function that takes the last layer's outputs through the final norm."""
         ends = self.model.get_input_embeddings(), self.model.get_output_embeddings()
         with filled(self.model, self._read_outside(*ends)):
             yield lambda hidden: self._above_layers(self.model.base_model, hidden).last_hidden_state
 
     def layer_inputs(self, ids: list[int], positions: list[int]) -> LayerInputs:
-        """What each layer is given for one sequence of tokens; no layer computes anything.
-
-        To be called while `embedding` runs.
-
-        Args:
-            ids, positions: of the tokens.
+        """What each layer is given for one sequence of tokens, while `embedding` runs.
 
         Raises:
             StudyError: for a text that is too long (models.rope).
@@ -137,17 +140,10 @@ class StreamedModel:
             )
         return LayerInputs(hiddens[0], arguments)
 
-    def _read_layer(self, index: int) -> dict[str, Tensor]:
-        if self._prefetcher is not None:
-            return self._prefetcher.layer(index)
-        self._layers_from.readahead(self._layers_from.layer_names(index + 1))
-        return self._layers_from.read_layer(index, self.dtype, self.device)
-
     def _read_outside(self, *unused: nn.Module) -> dict[str, Tensor]:
-        """The parameters outside the layers, but for those of the embedding or of the head.
+        """The parameters outside the layers, but for those of modules that are not used.
 
-        Args:
-            unused: these; modules, since a tied head's parameter may be the embedding's own.
+        These are modules, not names: a tied head's parameter may be the embedding's own.
         """
         tied, layers = tied_tensors(self.model), f"{self.checkpoint.layers_path}."
         names = [
@@ -161,23 +157,22 @@ class StreamedModel:
         return {name: tensors[source] for name, source in sources.items()}
 
     def _tree_inputs(self, tree: TokenTree) -> LayerInputs:
-        """What each layer is given for a token tree.
+        """What each layer is given for a token tree, at the tree's positions.
 
-        Rotary tables are made for the tree's positions. The mask is the model's own for one plain
-        sequence, with its positions permuted to the tree's.
+        The mask is the model's own for one plain sequence, permuted to the tree's positions.
         """
         inputs = self.layer_inputs([*tree.ids], tree.positions)
         length = max(tree.positions) + 1
         # The ids do not matter here, only how many there are.
         plain = self.layer_inputs([tree.ids[0]] * length, [*range(length)])
-        parts = group_texts(tree.parts, self.device)
-        masks: dict[int, Tensor] = {}  # layers that share a mask share the tree's
+        groups = None  # the longest text is nearly alone in its tree: little would be gained
+        if length <= LONGEST_BY_TEXT:
+            groups = group_texts(tree.parts, self.device)
+        # Layers that share a mask share the tree's: a tensor's hash is its identity.
+        tree_mask = cache(lambda mask: tree.mask(mask).to(self.device))
         for arguments, plain_arguments in zip(inputs.arguments, plain.arguments, strict=True):
-            mask = plain_arguments["attention_mask"]
-            if id(mask) not in masks:
-                masks[id(mask)] = tree.mask(mask).to(self.device)
-            arguments["attention_mask"] = masks[id(mask)]
-            arguments[TREE_PARTS] = parts
+            arguments["attention_mask"] = tree_mask(plain_arguments["attention_mask"])
+            arguments[TREE_PARTS] = groups
         return inputs
 
     def _above_layers(self, model: Any, hidden: Tensor) -> Any:
@@ -192,9 +187,7 @@ class Layer:
 
     def __init__(self, module: nn.Module, family: Family) -> None:
         self.module = module
-        self.attention = module.get_submodule(family.attention)
-        self.mlp = module.get_submodule(family.mlp)
-        self.down: Any = self.mlp.get_submodule(family.down)
+        self.down: Any = module.get_submodule(f"{family.mlp}.{family.down}")
         self._family = family
 
     def __call__(
@@ -204,8 +197,7 @@ class Layer:
 
         Args:
             mlp_at: the only positions whose output is read, as in the top layer; the MLP, or what
-                stands in for it, runs at these. An MLP sees one position at a time, so nothing
-                changes there; the output at other positions means nothing. None: all.
+                stands in for it, runs at these. The output at others means nothing. None: all.
         """
         modules = {}
         if mlp_at is not None:
@@ -217,19 +209,19 @@ class Layer:
 
     @contextmanager
     def capture(self) -> Iterator[dict[str, Tensor]]:
-        """A context in which a run of one row leaves its input and the three components.
+        """A context in which a run leaves its input and the three components, (1, tokens, width).
 
-        Each is (1, tokens, width); where the MLP runs at some positions only, coefficients are of
-        these, and the residual stream means nothing elsewhere.
+        Where the MLP runs at some positions only, coefficients are those of these positions.
         """
         states: dict[str, Tensor] = {}
 
         def keep(component: str, tensor: Tensor) -> None:
             states[component] = tensor
 
+        attention = self.module.get_submodule(self._family.attention)
         hooks = [
             self.module.register_forward_pre_hook(lambda _, inputs: keep(INPUTS, inputs[0])),
-            self.attention.register_forward_hook(lambda _, _in, out: keep(ATTENTION, out[0])),
+            attention.register_forward_hook(lambda _, _in, out: keep(ATTENTION, out[0])),
             self.down.register_forward_pre_hook(lambda _, inputs: keep(COEFFICIENTS, inputs[0])),
             self.module.register_forward_hook(lambda _, _in, out: keep(RESIDUAL, out)),
         ]
@@ -240,13 +232,11 @@ class Layer:
                 hook.remove()
 
     def patched(self, states: Mapping[str, Tensor]) -> AbstractContextManager[None]:
-        """A context in which the layer has given states, for any number of rows of one tree.
-
-        The module that would compute them is not run: a constant takes its place.
+        """A context in which the layer has given states; what would compute them is not run.
 
         Args:
-            states: the attention's output, (1, tokens, hidden), and the coefficients where the MLP
-                runs, (1, tokens, coefficients); either, both or neither.
+            states: the attention's output and the coefficients where the MLP runs, (1, tokens,
+                width) each; either, both or neither.
         """
         modules = {}
         if COEFFICIENTS in states:
@@ -255,17 +245,9 @@ class Layer:
             modules[self._family.attention] = ConstantOutput((states[ATTENTION], None))
         return replaced(self.module, modules)
 
-    def with_weights(self, tensors: Mapping[str, Tensor]) -> AbstractContextManager[None]:
-        """A context in which tensors are the layer's parameters of these names."""
-        return filled(self.module, tensors)
-
 
 class ConstantOutput(nn.Module):
-    """Takes a module's place: whatever it is given, it returns one output.
-
-    Args:
-        output: its tensors have one row, so they broadcast over any number of rows.
-    """
+    """Returns one output, of one row, which broadcasts over any number of rows."""
 
     def __init__(self, output: Any) -> None:
         super().__init__()
@@ -290,7 +272,7 @@ class MLPAtPositions(nn.Module):
 
 
 def full_precision() -> None:
-    """Process settings: GPUs multiply float32 without TF32, and sum 16-bit products in float32."""
+    """Let GPUs multiply float32 without TF32, and sum 16-bit products in float32."""
     products = torch.backends.cuda.matmul
     products.fp32_precision = "ieee"
     products.allow_bf16_reduced_precision_reduction = False

@@ -8,20 +8,28 @@ compared with the original's logits.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from stillknows.engine.micro_batches import POSITIONS_PER_CALL, TOKENS_PER_CALL, MicroBatches
-from stillknows.engine.patches import Donor, LayerRange
+from stillknows.engine.patches import Donor
 from stillknows.engine.recording import Recording
-from stillknows.engine.runs import TreeLayers, UnpatchedRun
+from stillknows.engine.runs import (
+    POSITIONS_PER_CALL,
+    TOKENS_PER_CALL,
+    MicroBatches,
+    TreeLayers,
+    UnpatchedRun,
+)
 from stillknows.engine.scores import OriginalLogits, Scores
-from stillknows.engine.streamed_model import INPUTS, RESIDUAL, Layer, StreamedModel
+from stillknows.engine.streamed_model import INPUTS, RESIDUAL, Layer, StreamedModel, filled
 from stillknows.engine.token_tree import TokenTree
+from stillknows.engine.windows import LayerRange
 
 log = logging.getLogger("stillknows")
 
@@ -47,8 +55,7 @@ def sweep(host: StreamedModel, donors: Sequence[Donor], compared: Recording) -> 
     donor's, so a further donor changes no bit of the others' scores while the memory lasts.
 
     Args:
-        host: the model that runs.
-        donors: what is patched in, and where; each has a token tree for each one of `compared`.
+        donors: each has a token tree for each one of `compared`.
         compared: the original's recording of the texts, for its logits.
     """
     calls = MicroBatches(TOKENS_PER_CALL)
@@ -68,7 +75,13 @@ def sweep(host: StreamedModel, donors: Sequence[Donor], compared: Recording) -> 
             *(index + 1, host.n_layers, sum(len(donor_runs.live[0]) for donor_runs in runs)),
             sum(len(donor_runs.finished[0]) for donor_runs in runs),
         )
-    return compare(host, unpatched, runs, compared)
+    rows = [(unpatched.trees, unpatched.rows), *((run.trees, run.finished) for run in runs)]
+    unpatched_scores, *donor_scores = compare(host, rows, compared)
+    patched = [
+        {(w.first, w.last): scores[donor.patched_layers(w)] for w in donor.windows}
+        for donor, scores in zip(donors, donor_scores, strict=True)
+    ]
+    return Swept(unpatched_scores[None], patched)
 
 
 class DonorRuns:
@@ -83,22 +96,20 @@ class DonorRuns:
         self.donor = donor
         self.trees = [layers_of[tree] for tree in donor.trees]
         self.live: list[dict[int, Tensor]] = [{} for _ in self.trees]
-        self.finished: list[dict[LayerRange, Tensor]] = [{} for _ in self.trees]
+        self.finished: list[dict[Any, Tensor]] = [{} for _ in self.trees]
         self._ranges = sorted({donor.patched_layers(window) for window in donor.windows})
         self._last = dict(self._ranges)  # by first layer: where its longest window ends
 
     def pass_layer(
         self, index: int, layer: Layer, captured: Sequence[Mapping[str, Tensor]]
     ) -> None:
-        """Take all runs through a layer that the unpatched run has just passed.
-
-        Args:
-            captured: per tree of the unpatched run, what `Layer.capture` kept of it.
-        """
+        """Take all runs through a layer, of which `captured` is what the unpatched run left."""
         for tree, finished in zip(self.trees, self.finished, strict=True):
             tree.pass_layer(index, layer, finished)
         if index in self._last or any(self.live):
-            with self.donor.patched_weights(layer, index):
+            current = layer.down.weight
+            weights = self.donor.weights(index, current.dtype, current.device)
+            with filled(layer.module, weights):
                 for number, kept in enumerate(captured):
                     self._pass_patched(index, layer, number, self.donor.on_own_tree(kept, number))
 
@@ -126,55 +137,46 @@ class DonorRuns:
 
 
 def compare(
-    host: StreamedModel, unpatched: UnpatchedRun, runs: Sequence[DonorRuns], compared: Recording
-) -> Swept:
-    """Score all runs above the last layer against the original's logits."""
+    host: StreamedModel,
+    runs: Sequence[tuple[Sequence[TreeLayers], Sequence[Mapping[Any, Tensor]]]],
+    compared: Recording,
+) -> list[dict[Any, list[Scores]]]:
+    """The scores of rows above the last layer, against the original's logits.
+
+    Args:
+        runs: of the unpatched run and of each donor's, the token trees, and per tree the rows.
+
+    Returns:
+        In the order of `runs`, each row's scores by its key, text by text.
+    """
     calls = MicroBatches(POSITIONS_PER_CALL)
-    unpatched_scores: list[Scores] = []
-    patched: list[dict[LayerRange, list[Scores]]] = [{} for _ in runs]
+    scores: list[dict[Any, list[Scores]]] = [{} for _ in runs]
     with host.lm_head() as head:
         for number, tree in enumerate(compared.trees):  # which have the texts in their order
             originals = [compared.original_logits(text, host.device) for text in tree.texts]
-            row = {None: unpatched.outputs()[number]}
-            unpatched_scores += score(head, row, originals, calls)[None]
-            for donor_runs, scores in zip(runs, patched, strict=True):
-                tree_layers = donor_runs.trees[number]
-                rows = {
-                    window: tree_layers.outputs(row)
-                    for window, row in donor_runs.finished[number].items()
-                }
-                for window, text_scores in score(head, rows, originals, calls).items():
-                    scores.setdefault(window, []).extend(text_scores)
-    by_window = [
-        {(w.first, w.last): scores[donor.patched_layers(w)] for w in donor.windows}
-        for donor, scores in zip([run.donor for run in runs], patched, strict=True)
-    ]
-    return Swept(unpatched_scores, by_window)
+            score_batch = partial(score, head, originals)
+            for (trees, rows), row_scores in zip(runs, scores, strict=True):
+                outputs = [trees[number].outputs(row) for row in rows[number].values()]
+                by_row = chain.from_iterable(calls(score_batch, outputs))
+                for key, text_scores in zip(rows[number], by_row, strict=True):
+                    row_scores.setdefault(key, []).extend(text_scores)
+    return scores
 
 
 def score(
-    head: Callable[[Tensor], Tensor],
-    rows: Mapping[Any, Tensor],
-    originals: Sequence[OriginalLogits],
-    calls: MicroBatches,
-) -> dict[Any, list[Scores]]:
+    head: Callable[[Tensor], Tensor], originals: Sequence[OriginalLogits], batch: Tensor
+) -> Iterator[tuple[Scores, ...]]:
     """Each row's scores, text by text.
 
     Args:
-        rows: (1, compared positions of all texts, hidden) each.
         originals: the original's logits of each text, in the order of the positions.
+        batch: (rows, compared positions of all texts, hidden).
     """
-    counts = [len(original.logits) for original in originals]
-    scores: dict[Any, list[Scores]] = {}
-
-    def score_batch(batch: Tensor) -> list[list[Scores]]:
-        # One text and run at a time: the original's logits of a text stay in the processor's cache
-        # from run to run.
-        parts = zip(originals, head(batch).split(counts, dim=1), strict=True)
-        return [[original.score(logits) for logits in part] for original, part in parts]
-
-    keys = iter(rows)
-    for by_text in calls(score_batch, [*rows.values()]):
-        for row_scores in zip(*by_text, strict=True):
-            scores[next(keys)] = [*row_scores]
-    return scores
+    logits = head(batch).split([len(original.logits) for original in originals], dim=1)
+    # One text and run at a time: the original's logits of a text stay in the processor's cache
+    # from run to run.
+    by_text = [
+        [original.score(row) for row in rows]
+        for original, rows in zip(originals, logits, strict=True)
+    ]
+    return zip(*by_text, strict=True)

@@ -45,10 +45,9 @@ class TokenTree:
         return self.flatten([range(len(path)) for path in self.paths])
 
     def flatten(self, values: Sequence[Sequence[T]]) -> list[T]:
-        """One value per token of each text, as one value per token of the sequence.
+        """One value per token of the sequence, from one per token of each text.
 
-        Args:
-            values: per text, one value per token; texts that share a token agree on it.
+        Texts that share a token agree on its value.
         """
         flat: dict[int, T] = {}
         for path, text_values in zip(self.paths, values, strict=True):
@@ -77,10 +76,7 @@ class TokenTree:
         return [path[position] for position in positions]
 
     def compared(self, texts: Sequence[Text]) -> list[int]:
-        """The indices of the compared positions of the tree's texts, text by text.
-
-        A token that two texts share is in the list twice.
-        """
+        """The indices of compared positions, text by text; shared tokens are in it twice."""
         return [index for text in self.texts for index in self.at(text, texts[text].compared)]
 
     def mask(self, causal: Tensor | None) -> Tensor:
@@ -96,9 +92,7 @@ class TokenTree:
         attends = torch.zeros(len(self.ids), len(self.ids), dtype=torch.bool)
         for path in self.paths:
             index = torch.tensor(path)
-            attends[index[:, None], index] = torch.ones(
-                len(path), len(path), dtype=torch.bool
-            ).tril()
+            attends[index[:, None], index] = index[:, None] >= index
         if causal is None:
             return attends[None, None]
         positions = torch.tensor(self.positions, device=causal.device)
@@ -108,12 +102,7 @@ class TokenTree:
 
 
 def token_trees(texts: Sequence[Ids], size: int | None = None) -> list[TokenTree]:
-    """Put texts, in their order, into token trees of similar size.
-
-    Args:
-        texts: token ids.
-        size: about how many tokens a tree has; None: TREE_TOKENS.
-    """
+    """Put texts, in their order, into token trees of about `size` tokens (None: TREE_TOKENS)."""
     together = token_tree(texts, range(len(texts)))
     count = -(-len(together.ids) // (size or TREE_TOKENS))
     total = sum(map(len, texts))
@@ -131,11 +120,9 @@ def token_trees(texts: Sequence[Ids], size: int | None = None) -> list[TokenTree
 def token_tree(
     texts: Sequence[Ids], members: Sequence[int], labels: Sequence[Sequence[Hashable]] | None = None
 ) -> TokenTree:
-    """Some of the texts in one token tree.
+    """The texts of these numbers in one token tree.
 
     Args:
-        texts: token ids.
-        members: which texts.
         labels: per text, something per token: texts then share a token only as far as their labels
             agree as well.
     """

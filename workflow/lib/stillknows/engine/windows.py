@@ -10,6 +10,9 @@ _SLIDING = re.compile(r"sliding_([1-9][0-9]{0,3})(?:_every_([1-9][0-9]{0,3}))?")
 _BETWEEN = re.compile(r"(0|[1-9][0-9]{0,3})-(0|[1-9][0-9]{0,3})")
 SUFFIX, PREFIX = "suffix", "prefix"
 
+LayerRange = tuple[int, int]
+"""First and last layer, both included, counted from 0: the key of a window's run."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -40,21 +43,12 @@ def window_width(name: str) -> int | None:
     return width
 
 
-def _centres(name: str, layers: int) -> range:
-    """Where sliding windows of that name are centred, the last layer always among them."""
-    match = _SLIDING.fullmatch(name)
-    step = int(match.group(2) or 1) if match else 1
-    return range((layers - 1) % step, layers, step)
-
-
 def windows_of(names: list[str], layers: int, model: str = "the model") -> list[Window]:
     """Every window of a sweep over a model of so many layers, in the order of `names`.
 
     sliding_w: for each centre, the layers centre - w//2 .. centre + w//2, clipped at both ends as
     the paper's notebooks clip them (section 3); with _every_k for every k-th centre, counted from
-    the last layer. suffix: for each layer, that one and all above;
-    prefix: that one and all below. All layers at once are the suffix of layer 0, and the prefix
-    of the last layer.
+    the last layer. suffix: for each layer, that one and all above; prefix: that one and all below.
 
     Args:
         model: its name in messages.
@@ -64,7 +58,7 @@ def windows_of(names: list[str], layers: int, model: str = "the model") -> list[
     """
     windows = []
     for name in names:
-        width = window_width(name)
+        width, match = window_width(name), _SLIDING.fullmatch(name)
         if name == SUFFIX:
             windows += [Window(name, layer, layer, layers - 1) for layer in range(layers)]
         elif width is None:
@@ -75,10 +69,10 @@ def windows_of(names: list[str], layers: int, model: str = "the model") -> list[
                 f"choose a width of at most {layers}"
             )
         else:
-            half = width // 2
+            half, step = width // 2, int((match and match.group(2)) or 1)
             windows += [
                 Window(name, layer, max(0, layer - half), min(layers - 1, layer + half))
-                for layer in _centres(name, layers)
+                for layer in range((layers - 1) % step, layers, step)
             ]
     return windows
 
