@@ -181,10 +181,10 @@ def _figures(root: Path) -> None:
             concepts = concept_scores(table, "krs", **only)
             rows = curves(concepts)
             drawings = {
-                "curves": draw_curves(rows, style),
-                "curves_by_method": draw_curves_by_method(rows, concepts, style),
-                "heatmap": draw_heatmap(concepts, style),
-                "last_layer": draw_last_layer(concepts, style),
+                "curves": draw_curves(rows, style=style),
+                "curves_by_method": draw_curves_by_method(rows, concepts, style=style),
+                "heatmap": draw_heatmap(concepts, style=style),
+                "last_layer": draw_last_layer(concepts, style=style),
             }
             for name, figure in drawings.items():
                 save(figure, [root / f"figures/{MODEL}/{name}.{window}.{span}.krs.png"], style)
@@ -313,7 +313,7 @@ def add_reference(study: PlantedStudy) -> None:
     write_csv(root / "tables/depth.csv", depth_summary(depth, [lone]))
     style = Style(dpi=120)
     picture = root / f"figures/{MODEL}/depth.corrected.png"
-    save(draw_depth(depth, style, seed=0), [picture], style)
+    save(draw_depth(depth, style=style, seed=0), [picture], style)
 
 
 def add_rounds(study: PlantedStudy, rates_from: int) -> None:

@@ -41,15 +41,13 @@ def plain(concepts: int) -> pd.DataFrame:
 
 def large(axes: Any) -> list[float]:
     """The heights of the means' marks, from left to right."""
-    marks = [
-        line for line in axes.lines if line.get_markersize() == 5 and len(line.get_xdata()) == 1
-    ]
-    return [float(m.get_ydata()[0]) for m in sorted(marks, key=lambda m: m.get_xdata()[0])]
+    lines = [line for line in axes.lines if line.get_markersize() == 5 and line.get_marker()]
+    return [y for _, y in sorted(point for line in lines for point in line.get_xydata().tolist())]
 
 
 @pytest.mark.parametrize("concepts", [2, 6])
 def test_means_of_each_set_and_score(concepts: int) -> None:
-    figure = draw_behaviour(plain(concepts), 0, Style())
+    figure = draw_behaviour(plain(concepts), style=Style(), seed=0)
     rouge, bleu = figure.axes
     assert large(rouge) == pytest.approx([0.25, 0.85])
     assert large(bleu) == pytest.approx([0.125, 0.425])
@@ -72,7 +70,7 @@ def test_patches_stand_beside_the_same_questions_without_one() -> None:
         columns=BEHAVIOUR_COLUMNS,
     )
     # The line is of the concept and the set that are patched, not of all.
-    figure = draw_behaviour_patched(pd.concat([plain(2), patched]), 0, Style())
+    figure = draw_behaviour_patched(pd.concat([plain(2), patched]), style=Style(), seed=0)
     (panel,) = figure.axes
     assert [label.get_text() for label in panel.get_xticklabels()] == ["0–1", "10–11"]  # noqa: RUF001
     assert large(panel) == pytest.approx([0.5, 0.5, 0.9, 0.9])

@@ -73,7 +73,7 @@ def test_names_are_no_formulas_and_none_is_left_out(tmp_path: Path) -> None:
         }
         for method in names_of_methods
     ]
-    figure = draw_behaviour(pd.DataFrame(rows), 0, STYLE)
+    figure = draw_behaviour(pd.DataFrame(rows), style=STYLE, seed=0)
     saved(figure, tmp_path)
     (legend,) = figure.legends
     shown = [text.get_text() for text in legend.get_texts()]

@@ -51,13 +51,13 @@ def drawn(tmp_path: Path, sweeps: Sequence[Path]) -> list[Figure]:
     mean, concepts = tables_of(tmp_path, sweeps)
     every = concept_scores(tmp_path / "krs.parquet", EVERY_SCORE)
     return [
-        draw_curves(mean, STYLE),
-        draw_curves_by_method(mean, concepts, STYLE),
-        draw_heatmap(concepts, STYLE),
-        draw_last_layer(concepts, STYLE),
-        draw_spans(mean, concepts, STYLE),
-        draw_scores(curves(every), every, STYLE),
-        draw_widths(statistics(concepts), concepts, STYLE),
+        draw_curves(mean, style=STYLE),
+        draw_curves_by_method(mean, concepts, style=STYLE),
+        draw_heatmap(concepts, style=STYLE),
+        draw_last_layer(concepts, style=STYLE),
+        draw_spans(mean, concepts, style=STYLE),
+        draw_scores(curves(every), every, style=STYLE),
+        draw_widths(statistics(concepts), concepts, style=STYLE),
     ]
 
 
@@ -69,7 +69,7 @@ def drawn(tmp_path: Path, sweeps: Sequence[Path]) -> list[Figure]:
 
 def test_the_papers_figure_has_four_curves_which_are_the_tables(tmp_path: Path) -> None:
     mean, _ = tables_of(tmp_path, study(tmp_path))
-    figure = draw_curves(mean, STYLE)
+    figure = draw_curves(mean, style=STYLE)
     (panel,) = figure.axes
     lines = data_lines(panel)
     assert len(lines) == 4
@@ -82,7 +82,7 @@ def test_the_papers_figure_has_four_curves_which_are_the_tables(tmp_path: Path) 
 def test_no_line_bridges_a_layer_without_a_value(tmp_path: Path) -> None:
     values = flat(0.5, layers=6)
     mean, _ = tables_of(tmp_path, [plant(tmp_path, [*values[:3], [np.inf, np.inf], *values[4:]])])
-    (panel,) = draw_curves(mean, STYLE).axes
+    (panel,) = draw_curves(mean, style=STYLE).axes
     ((layers, drawn_values),) = data_lines(panel)
     assert layers == [0, 1, 2, 3, 4, 5]
     assert [np.isnan(value) for value in drawn_values] == [False] * 3 + [True] + [False] * 2
@@ -93,7 +93,7 @@ def test_no_line_bridges_a_layer_without_a_value(tmp_path: Path) -> None:
 
 def test_five_concepts_have_a_band_which_is_the_tables(tmp_path: Path) -> None:
     mean, concepts = tables_of(tmp_path, study(tmp_path, concepts=5))
-    figure = draw_curves_by_method(mean, concepts, STYLE)
+    figure = draw_curves_by_method(mean, concepts, style=STYLE)
     for panel in figure.axes:
         assert len(panel.collections) == 4
         assert thin_lines(panel) == 0

@@ -50,7 +50,7 @@ def lines(axes: Axes, marker: str) -> list[list[float]]:
 
 
 def test_lines_are_means_over_concepts() -> None:
-    figure = draw_weight_changes(rows(2), STYLE, seed=0)
+    figure = draw_weight_changes(rows(2), style=STYLE, seed=0)
     assert [axes.get_title("left") for axes in figure.axes] == [
         "dpo: attention",
         "dpo: MLP",
@@ -70,7 +70,7 @@ def test_lines_are_means_over_concepts() -> None:
 
 
 def test_stars_mark_the_concept_vectors_layers() -> None:
-    figure = draw_weight_changes(rows(3), STYLE, seed=0)
+    figure = draw_weight_changes(rows(3), style=STYLE, seed=0)
     (attention, mlp, *_) = figure.axes
     assert lines(attention, "*") == []
     (star,) = [line for line in mlp.get_lines() if line.get_marker() == "*"]

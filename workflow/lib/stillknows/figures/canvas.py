@@ -1,12 +1,14 @@
 """What all figures share: the sheet and its panels, axes of scores, lines, legends, files."""
 
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -14,29 +16,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from stillknows.analysis.bootstrap import MIN_CONCEPTS
+from stillknows.analysis.bootstrap import MIN_CONCEPTS, interval_of_mean, mean_curve
 from stillknows.errors import StudyError
-from stillknows.figures.names import FONT_FAMILY, font_families
+from stillknows.figures.names import FONT_FAMILY, drawn_name, font_families
 from stillknows.figures.style import COLOURS, EXPERIMENTS, Look, Style, in_order
 from stillknows.files import atomic_path
 from stillknows.terms import COMPARED_WITH, REFERENCE
 
 GREY = "0.35"
+_STRIPS = 0.8  # of a category's width, which seaborn's stripplot uses
 SINGLE_WIDTH = 0.5  # of a single concept's line
+_SINGLE = {"label": "", "marker": "", "linewidth": SINGLE_WIDTH, "alpha": 0.6, "zorder": 1.5}
 TOP = 1.08  # of a score's axis: a little air above KRS 1
-# Of a reference model in the panels of copies.
-REFERENCE_LINE: dict[str, Any] = {
-    "label": "reference model",
-    "color": "0.45",
-    "linestyle": (0, (2.5, 1.2)),
-    "linewidth": 1.1,
-    "marker": "o",
-    "markersize": 2.6,
-    "markerfacecolor": "white",
-    "markeredgewidth": 0.6,
-    "zorder": 1.9,
-}
-_HOLLOW_MARKS = 6  # at about so many points of its lines
 # How a mean is marked where it is no point of a line.
 LARGE_MARK: dict[str, Any] = {
     "linestyle": "none",
@@ -45,13 +36,15 @@ LARGE_MARK: dict[str, Any] = {
     "markeredgewidth": 0.5,
 }
 
-# No date and no version of what drew it: the same data give the same bytes.
-_METADATA: dict[str, dict[str, None]] = {
-    ".png": {"Software": None},
-    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-}
 NOTES = "Description"  # the text of a PNG that holds the figure's notes
-_NOTES_OF = {".png": NOTES, ".pdf": "Subject"}
+# No date and no version of what drew it: the same data give the same bytes.
+_METADATA: dict[str, tuple[str, dict[str, None]]] = {  # ending -> name of the notes, and the rest
+    ".png": (NOTES, {"Software": None}),
+    ".pdf": ("Subject", {"CreationDate": None, "Creator": None, "Producer": None}),
+}
+# Panel title -> its means, and its single concepts where they are too few for an interval.
+Panels = dict[str, tuple[pd.DataFrame, pd.DataFrame]]
+LineStyles = Mapping[str, Mapping[str, Any]]
 
 
 @contextmanager
@@ -87,10 +80,21 @@ def applied(style: Style, frame: pd.DataFrame | None = None) -> Iterator[None]:
         yield
 
 
+def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """A function (table, ..., style=...) that draws in its style, with fonts for all names."""
+
+    @wraps(draw)
+    def in_style(table: pd.DataFrame, *tables: pd.DataFrame, style: Style, **more: Any) -> Figure:
+        with applied(style, table):
+            return draw(table, *tables, style=style, **more)
+
+    return in_style
+
+
 def save(figure: Figure, outputs: Iterable[Path], style: Style) -> None:
     """Write a figure in the format of each name (.png, .pdf), whole or not at all.
 
-    Its label, which `notes.title` sets, is a text in the file.
+    Its label, which `notes.heading` sets, is a text in the file.
 
     Raises:
         StudyError: for another format.
@@ -99,9 +103,10 @@ def save(figure: Figure, outputs: Iterable[Path], style: Style) -> None:
         kind = output.suffix
         if kind not in _METADATA:
             raise StudyError(f"{output.name}: figures are written as {' or '.join(_METADATA)}")
-        metadata = _METADATA[kind] | {_NOTES_OF[kind]: str(figure.get_label())}
+        notes, metadata = _METADATA[kind]
+        texts = {**metadata, notes: str(figure.get_label())}
         with applied(style), atomic_path(output) as partial:
-            figure.savefig(partial, format=kind[1:], metadata=metadata, dpi=style.dpi)
+            figure.savefig(partial, format=kind[1:], metadata=texts, dpi=style.dpi)
 
 
 # The sheet.
@@ -119,20 +124,29 @@ def columns_of(panels: int) -> int:
 
 
 def new_panels(
-    count: int, size: tuple[float, float], more_height: float, **more: Any
+    titles: Collection[str],
+    labels: tuple[str, str],
+    size: tuple[float, float],
+    legend_height: float,
+    narrow: float = 0.5,
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of so many panels, in rows of `columns_of`.
+    """A figure with a panel per title, in rows of `columns_of`.
 
     Args:
-        size: the figure's width, and the height of one row.
-        more_height: what the figure is higher than its rows.
+        labels: of the axes, across (under each panel) and up (at the left of each row).
+        size: the width of the figure, and the height of one row of panels, in inches.
+        narrow: the width of a figure of one panel, as a share of that width.
     """
-    columns = columns_of(count)
-    rows = -(-count // columns)
-    figure, grid = new_grid((size[0], rows * size[1] + more_height), rows, columns, **more)
-    for spare in grid.flat[count:]:
+    columns = columns_of(len(titles))
+    rows = -(-len(titles) // columns)
+    width = size[0] * (1 if columns > 1 else narrow)
+    figure, grid = new_grid((width, rows * size[1] + legend_height), rows, columns)
+    for spare in grid.flat[len(titles) :]:
         spare.remove()
-    return figure, list(grid.flat[:count])
+    for number, (axes, title) in enumerate(zip(figure.axes, titles, strict=True)):
+        axes.set_title(drawn_name(title), loc="left")
+        axes.set(xlabel=labels[0], ylabel="" if number % columns else labels[1])
+    return figure, figure.axes
 
 
 def by_method(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -150,6 +164,37 @@ def by_method(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     }
 
 
+def method_panels(means: pd.DataFrame, concepts: pd.DataFrame) -> Panels:
+    """A panel per method and origin.
+
+    Args:
+        means: the column `mean` is drawn, of as many concepts as the column `concepts` says.
+        concepts: what `concept_scores` returns of the same selection.
+    """
+    singles, nothing = by_method(concepts), concepts.iloc[:0]
+    return {
+        title: (
+            rows,
+            singles.get(title, nothing) if rows["concepts"].max() < MIN_CONCEPTS else nothing,
+        )
+        for title, rows in by_method(means).items()
+    }
+
+
+def concept_counts(panels: Panels) -> list[int]:
+    """How many concepts each panel's means are of, at most."""
+    return [int(means["concepts"].max()) for means, _ in panels.values()]
+
+
+def values_shown(panels: Panels) -> "pd.Series[float]":
+    """All values that the axes must have room for."""
+    return pd.concat(
+        values.astype(float)
+        for means, singles in panels.values()
+        for values in (means["mean"], means["low"], singles["value"])
+    )
+
+
 def at_best_layer(concepts: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Each group's rows at the layer whose mean over concepts is highest.
 
@@ -158,29 +203,6 @@ def at_best_layer(concepts: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     means = concepts.groupby([*by, "layer"], observed=True, as_index=False)["value"].mean()
     best = means.loc[means.groupby(by, observed=True)["value"].idxmax()]
     return concepts.merge(best[[*by, "layer"]])
-
-
-class MethodPanels(NamedTuple):
-    """What is drawn in panels of one method each.
-
-    Attributes:
-        rows: panel title -> its means.
-        singles: panel title -> its single concepts, where these are too few for an interval.
-        shown: all values that the axes must have room for.
-    """
-
-    rows: dict[str, pd.DataFrame]
-    singles: dict[str, pd.DataFrame]
-    shown: "pd.Series[float]"
-
-    @classmethod
-    def of(cls, means: pd.DataFrame, concepts: pd.DataFrame) -> "MethodPanels":
-        """The column `mean` is drawn, of as many concepts as the column `concepts` says."""
-        rows, singles = by_method(means), by_method(concepts)
-        few = [title for title, part in rows.items() if part["concepts"].max() < MIN_CONCEPTS]
-        drawn = {title: singles.get(title, concepts.iloc[:0]) for title in few}
-        values = [means["mean"], means["low"], *(part["value"] for part in drawn.values())]
-        return cls(rows, drawn, pd.concat(values))
 
 
 # Axes.
@@ -210,10 +232,10 @@ def layer_ticks(axes: Axes, most: int = 7) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=most, integer=True))
 
 
-def note(axes: Axes, text: str, x: float = 0.05) -> None:
+def note(axes: Axes, text: str) -> None:
     """Words in a panel, at its top."""
     lines = "\n".join(textwrap.wrap(text, 40))
-    axes.text(x, 0.9, lines, transform=axes.transAxes, va="top", color=GREY)
+    axes.text(0.03, 0.9, lines, transform=axes.transAxes, va="top", color=GREY)
 
 
 # Lines, and the legend that explains them.
@@ -243,67 +265,80 @@ def experiment_styles(style: Style, shown: Iterable[str]) -> dict[str, dict[str,
 
 def add_line(axes: Axes, rows: pd.DataFrame, value: str, **line_style: Any) -> None:
     """A line against layer, broken where a row has no value, but not where a layer has no row."""
-    values = rows.set_index("layer")[value].sort_index()
-    values = values.loc[values.first_valid_index() : values.last_valid_index()]
-    if values.notna().any():
-        axes.plot(values.index, values, **line_style)
-
-
-def add_band(axes: Axes, rows: pd.DataFrame, colour: Any) -> None:
-    """The interval of each layer that has one."""
-    if rows["low"].isna().all():
-        return
     rows = rows.sort_values("layer")
-    band: dict[str, Any] = {"color": colour, "alpha": 0.2, "linewidth": 0}
-    axes.fill_between(rows["layer"], rows["low"], rows["high"], **band)
-
-
-def add_singles(axes: Axes, rows: pd.DataFrame, **line_style: Any) -> None:
-    """A thin line per concept."""
-    thin = {"marker": "", "linewidth": SINGLE_WIDTH, "alpha": 0.6, "zorder": 1.5}
-    for _, concept in rows.groupby("concept", observed=True):
-        add_line(axes, concept, "value", **line_style | thin)
+    axes.plot(rows["layer"], rows[value], **line_style)
 
 
 def add_curves(
-    axes: Axes, rows: pd.DataFrame, singles: pd.DataFrame | None, style: Style, why_empty: str
+    axes: Axes, means: pd.DataFrame, singles: pd.DataFrame, by: str, styles: LineStyles
 ) -> None:
-    """A line per experiment, with its band where it has one, or with the single concepts.
+    """A line per value of the column `by`, with its band where it has one, or thin single concepts.
 
     Args:
-        rows: the means of one panel.
-        singles: its single concepts, where these are too few for an interval.
-        why_empty: the words before the names of experiments that have no value.
+        means: of one panel: layer, mean, low, high.
+        singles: its single concepts, where they are too few for an interval: layer, value.
     """
-    empty = []
-    for experiment, line_style in experiment_styles(style, rows["experiment"]).items():
-        curve = rows[rows["experiment"] == experiment]
+    for name, line_style in styles.items():
+        curve = means[means[by] == name].sort_values("layer")
         add_line(axes, curve, "mean", **line_style)
-        if curve["mean"].isna().all():
-            empty.append(line_style["label"])
-        add_band(axes, curve, line_style["color"])
-        if singles is not None:
-            of_experiment = singles[singles["experiment"] == experiment]
-            add_singles(axes, of_experiment, **line_style)
-    if empty:
-        note(axes, f"{why_empty}: " + ", ".join(empty), 0.02)
+        add_band(axes, curve["layer"], curve["low"], curve["high"], line_style["color"])
+        for _, concept in singles[singles[by] == name].groupby("concept", observed=True):
+            add_line(axes, concept, "value", **{**line_style, **_SINGLE})
 
 
-def add_reference(axes: Axes, rows: pd.DataFrame, references: pd.DataFrame, style: Style) -> None:
-    """A dashed grey line per experiment of the reference model, in a panel of copies.
+def add_mean(
+    axes: Axes, values: pd.DataFrame, line_style: Mapping[str, Any], seed: int | None
+) -> None:
+    """The mean over the rows of a table, with its interval, or with a thin line per row.
 
-    The hollow markers say which experiment. Nothing is added to the reference model's own panel.
+    Args:
+        values: (concepts, layers).
+        seed: of the bootstrap; None for no interval.
     """
-    if (rows["origin"] == REFERENCE).all():
-        return
-    for experiment, line_style in experiment_styles(style, references["experiment"]).items():
-        curve = references[references["experiment"] == experiment]
-        marks = {
-            "marker": line_style["marker"],
-            "markeredgecolor": line_style["color"],
-            "markevery": max(1, len(curve) // _HOLLOW_MARKS),  # more would hide the dashes
-        }
-        add_line(axes, curve, "mean", **REFERENCE_LINE | marks)
+    layers, cube = values.columns, values.to_numpy(float)[None]
+    axes.plot(layers, mean_curve(cube), **line_style)
+    if seed is not None and len(values) >= MIN_CONCEPTS:
+        add_band(axes, layers, *interval_of_mean(cube, seed), line_style["color"])
+    elif len(values) > 1:
+        axes.plot(layers, cube[0].T, **{**line_style, **_SINGLE})
+
+
+def add_band(axes: Axes, layers: Any, low: Any, high: Any, colour: Any) -> None:
+    """The interval of each layer that has one."""
+    if np.isfinite(low).any():
+        axes.fill_between(layers, low, high, color=colour, alpha=0.2, linewidth=0)
+
+
+def add_points(
+    axes: Axes, rows: pd.DataFrame, names: Mapping[str, Any], marks: LineStyles, seed: int | None
+) -> None:
+    """Large means with their intervals, and small each concept, side by side in each category.
+
+    Args:
+        names: columns and order of categories, as seaborn takes them: x, y, hue, order.
+        marks: value of the column `hue` -> how its mean is marked.
+        seed: of the bootstrap; None for no interval.
+    """
+
+    def interval(values: Any) -> tuple[float, float]:
+        low, high = interval_of_mean(np.asarray(values, float)[None, :, None], seed or 0)
+        return float(low[0]), float(high[0])
+
+    labels = {"xlabel": axes.get_xlabel(), "ylabel": axes.get_ylabel()}
+    colours = [mark["color"] for mark in marks.values()]
+    shared = {**names, "hue_order": list(marks), "palette": colours, "legend": False, "ax": axes}
+    sns.stripplot(rows, **shared, dodge=True, jitter=False, size=2.6, alpha=0.5, zorder=2)
+    sns.pointplot(
+        rows,
+        **shared,
+        **LARGE_MARK,
+        markers=[mark["marker"] for mark in marks.values()],
+        dodge=_STRIPS * (1 - 1 / len(marks)),
+        errorbar=None if seed is None else interval,
+        err_kws={"linewidth": 1.2},
+        zorder=3,
+    )
+    axes.set(**labels)  # not seaborn's
 
 
 def legend(
@@ -327,4 +362,6 @@ def legend(
         loc=where,
         ncols=-(-len(line_styles) // rows),
         handlelength=length,
+        handletextpad=0.5,
+        columnspacing=1.2,
     )

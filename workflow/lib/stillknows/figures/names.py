@@ -16,7 +16,6 @@ from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 
 FONT_FAMILY = "DejaVu Sans"  # comes with matplotlib: the same on every machine
-_ALWAYS = set(map(chr, range(32, 127)))
 # Fonts without pictures of their characters: boxes, or nothing.
 _PLACEHOLDERS = ("Last Resort", "Adobe Blank")
 
@@ -27,20 +26,17 @@ def font_families(frame: pd.DataFrame) -> list[str]:
     """The font families that draw a table's names: FONT_FAMILY, and others for what it lacks.
 
     Logs one warning if no installed font has some of the characters.
-
-    Args:
-        frame: rows of any table; names are in the columns model, method and concept_name, and the
-            id of a concept (`concept`) may stand beside its name.
     """
-    named = _characters_of(frame, "model", "method", "concept_name")
-    missing = (named | _characters_of(frame, "concept")) - _ALWAYS - _glyphs(FONT_FAMILY)
+    columns = [name for name in ("model", "method", "concept", "concept_name") if name in frame]
+    names = {str(name) for column in columns for name in frame[column].unique()}
+    missing = set(one_line(" ".join(names))) - _glyphs(FONT_FAMILY)
     # matplotlib takes each character from the first font that has it: those come first that have
     # most of them; of equals, those without serifs.
-    others = [one for one in (_installed() if missing else ()) if missing & _glyphs(one)]
-    others.sort(key=lambda one: (-len(missing & _glyphs(one)), "Sans" not in one, one))
-    undrawn = sorted((missing & named).difference(*map(_glyphs, others)))
+    others = [name for name in (_installed() if missing else ()) if missing & _glyphs(name)]
+    others.sort(key=lambda name: (-len(missing & _glyphs(name)), "Sans" not in name, name))
+    undrawn = sorted(missing.difference(*map(_glyphs, others)))
     if undrawn:
-        shown = ", ".join(f"{one} (U+{ord(one):04X})" for one in undrawn[:5])
+        shown = ", ".join(f"{character} (U+{ord(character):04X})" for character in undrawn[:5])
         log.warning(
             "no installed font has the characters %s%s of a name: the figure shows the concept's "
             "id, or escapes, instead; install a font that has them (Debian: fonts-noto-core; for "
@@ -58,21 +54,21 @@ def drawn_name(text: str, length: int = 40) -> str:
 
 def literal(text: str) -> str:
     """Text that matplotlib draws as it is; a character that no font has becomes its escape."""
-    for one in _missing(text) - {"\n"}:
-        text = text.replace(one, one.encode("ascii", "backslashreplace").decode())
+    for character in _missing(text):
+        text = text.replace(character, character.encode("ascii", "backslashreplace").decode())
     return text.replace("$", r"\$")  # a dollar sign would begin a formula
 
 
 def one_line(text: str) -> str:
     """Text whose line breaks and other control characters are spaces."""
     kinds = ("Cc", "Cs", "Zl", "Zp")
-    spaced = (" " if unicodedata.category(one) in kinds else one for one in text)
+    spaced = (" " if unicodedata.category(letter) in kinds else letter for letter in text)
     return " ".join("".join(spaced).split())
 
 
 def shortened(text: str, length: int = 30) -> str:
     """Text of at most so many columns, marked where it was cut; East Asian characters take two."""
-    ends = list(accumulate(1 + (unicodedata.east_asian_width(one) in "WF") for one in text))
+    ends = list(accumulate(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text))
     if not ends or ends[-1] <= length:
         return text
     return text[: bisect_right(ends, length - 1)].rstrip() + "…"
@@ -84,9 +80,6 @@ def concept_labels(concepts: pd.DataFrame) -> dict[str, str]:
     The label is the concept's name; the id follows where names repeat, and stands alone where no
     font can draw the name; "concept 1", counted in the order of ids, stands for an id that no font
     can draw either.
-
-    Args:
-        concepts: has the columns concept and concept_name.
     """
     pairs = concepts[["concept", "concept_name"]].drop_duplicates("concept").astype(str)
     pairs = pairs.sort_values("concept", ignore_index=True)
@@ -99,14 +92,9 @@ def concept_labels(concepts: pd.DataFrame) -> dict[str, str]:
     return dict(zip(pairs["concept"], map(literal, pairs["label"]), strict=True))
 
 
-def _characters_of(frame: pd.DataFrame, *columns: str) -> set[str]:
-    present = [frame[column].dropna().astype(str).unique() for column in columns if column in frame]
-    return {character for names in present for name in names for character in one_line(name)}
-
-
 def _missing(text: str) -> set[str]:
     """The characters that no installed font has."""
-    missing = set(text) - _ALWAYS - _glyphs(FONT_FAMILY)
+    missing = set(text) - _glyphs(FONT_FAMILY) - {"\n"}
     return missing.difference(*map(_glyphs, _installed())) if missing else missing
 
 
@@ -125,5 +113,6 @@ def _installed() -> tuple[str, ...]:
 @cache
 def _glyphs(family: str) -> frozenset[str]:
     """The characters that a family has."""
-    path = next(one.fname for one in font_manager.fontManager.ttflist if one.name == family)
+    fonts = font_manager.fontManager.ttflist
+    path = next(entry.fname for entry in fonts if entry.name == family)
     return frozenset(map(chr, FT2Font(path).get_charmap()))

@@ -5,15 +5,13 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
+from stillknows.analysis.bootstrap import MIN_CONCEPTS
 from stillknows.analysis.curve_groups import ALL_METHODS
-from stillknows.figures.canvas import MethodPanels, highest_shown
+from stillknows.figures.canvas import highest_shown
 from stillknows.figures.names import literal, one_line, shortened
 from stillknows.figures.style import SPANS, Style, window_label
 
 SCALE = "1 = the original's logits, 0 = the unlearned model's"
-AVERAGED = "mean over questions, then concepts"
-SMALL = "small: single concepts"
-LARGE = "large: means"
 BARS = "bars: 95 % intervals"
 BANDS = "bands: 95 % intervals"
 _NAME = 12  # characters that a model's name has at least
@@ -35,24 +33,10 @@ def heading(
     width = int(figure.get_figwidth() * 72 / (0.56 * size))
     shown, counted = ([*filter(None, phrases)] for phrases in (shown, counted))
     figure.set_label("; ".join([*shown, *counted]))
-    room = width - sum(map(len, shown[:1])) - 2
-    name = shortened(one_line(model), max(room, _NAME))
+    name = shortened(one_line(model), max(width - len(shown[0]) - 2, _NAME))
     lines = [_filled([f"{name}: {shown[0]}", *shown[1:]], width), _filled(counted, width)]
     figure.suptitle(literal("\n".join(lines)), x=0.01, ha="left", fontsize=size, linespacing=1.25)
     figure.set_figheight(figure.get_figheight() + len(lines) * 1.3 * size / 72)
-
-
-def title(
-    figure: Figure,
-    model: str,
-    shown: Iterable[str],
-    counted: Iterable[str],
-    notes: Iterable[str],
-    style: Style,
-) -> None:
-    """As `heading`, but with other notes than its phrases."""
-    heading(figure, model, shown, counted, style)
-    figure.set_label("; ".join(filter(None, notes)))
 
 
 def _filled(phrases: Sequence[str], width: int) -> str:
@@ -71,54 +55,46 @@ def setting(window: str, span: str, scale: str = SCALE) -> list[str]:
 
 
 def uncertainty(
-    panels: MethodPanels, singles: str = "thin lines: single concepts", intervals: str = BANDS
+    concepts: Iterable[int], singles: str = "thin lines: single concepts", intervals: str = BANDS
 ) -> list[str]:
-    """Words on single concepts and on intervals, where they are drawn."""
-    has_intervals = len(panels.singles) < len(panels.rows)
-    return [singles if panels.singles else "", intervals if has_intervals else ""]
+    """Words on single concepts and on intervals, where they are drawn.
+
+    Args:
+        concepts: how many there are, by panel.
+    """
+    has_interval = [count >= MIN_CONCEPTS for count in concepts]
+    return ["" if all(has_interval) else singles, intervals if any(has_interval) else ""]
 
 
 def counted(curves: pd.DataFrame) -> list[str]:
-    """How many methods, concepts and questions stand behind rows of curves.csv; by origin."""
-    each = curves[curves["method"] != ALL_METHODS]
-    by_origin = [f"{origin}: {_counted(part)}" for origin, part in each.groupby("origin")]
-    null = each["null"].max()
-    without = f"at most {spread(pd.Series([null]), 'question')} without a value" if null else ""
-    if len(by_origin) == 1:
-        return [_counted(each), without]
-    return [f"{_counted(each)}, by origin", *by_origin, without]
-
-
-def _counted(each: pd.DataFrame) -> str:
-    methods = each.groupby("origin")["method"].nunique()
+    """How many methods (of one origin), concepts and questions are behind rows of curves.csv."""
+    by_method = curves[curves["method"] != ALL_METHODS]
+    methods = by_method.groupby("origin")["method"].nunique()
     counts = [spread(methods, "method")]
-    counts += [spread(each[f"{noun}s"], noun) for noun in ("concept", "question")]
-    return f"n = {', '.join(counts)}{' each' if methods.max() > 1 else ''}"
+    counts += [spread(by_method[f"{noun}s"], noun) for noun in ("concept", "question")]
+    n = f"n = {', '.join(counts)}{' each' if methods.max() > 1 else ''}"
+    null = by_method["null"].max()
+    origins = ", by origin" if len(methods) > 1 else ""
+    return [n + origins, f"at most {spread([null], 'question')} without a value" if null else ""]
 
 
-def spread(values: "pd.Series[int]", noun: str) -> str:
+def spread(values: Iterable[int], noun: str = "") -> str:
     """A count in words: `10 concepts`, or `9-10 concepts` where it is not the same everywhere."""
-    low, high = int(values.min()), int(values.max())
+    low, high = min(values), max(values)
     numbers = f"{low}" if low == high else f"{low}\N{EN DASH}{high}"
-    return f"{numbers} {noun}{'' if high == 1 else 's'}"
+    return f"{numbers} {noun}{'' if high == 1 else 's'}" if noun else numbers
 
 
-def cut_note(shown: "pd.Series[float]", style: Style, what: str = "axis") -> str:
-    """Words on values below what the axis or the colours show; empty if there are none."""
+def outside(shown: "pd.Series[float]", style: Style, what: str = "axis") -> list[str]:
+    """Words on values that the axis or the colours do not show."""
     below = shown[shown < style.krs_minimum]
-    if below.empty:
-        return ""
-    lie = "1 value lies" if len(below) == 1 else f"{len(below)} values lie"
-    lowest = signed(round(below.min(), 2))
-    return f"{what} cut at {signed(style.krs_minimum)}: {lie} below, the lowest at {lowest}"
-
-
-def ceiling_note(shown: "pd.Series[float]", style: Style) -> str:
-    """Words on values above what the axis shows; empty if there are none."""
     above = shown[shown > highest_shown(shown, style)]
-    if above.empty:
-        return ""
-    return f"{len(above)} above the axis, the highest at {signed(above.max())}"
+    ends = (below, "below", "lowest", below.min()), (above, "above", "highest", above.max())
+    return [
+        f"{len(values)} {side} the {what}, the {end} at {signed(round(value, 2))}"
+        for values, side, end, value in ends
+        if len(values)
+    ]
 
 
 def signed(number: float) -> str:

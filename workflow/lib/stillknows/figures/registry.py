@@ -1,13 +1,11 @@
 """All figures: what each is called, drawn from, and named by. Free of matplotlib: rules read it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class FigureSpec:
+class FigureSpec(NamedTuple):
     """One figure per model and selection; or, without a model, one of the study.
 
     Its rule is plot_{name}, its function draw_{name}, its caption workflow/report/{name}.rst.
@@ -32,7 +30,7 @@ class FigureSpec:
     @property
     def stem(self) -> str:
         """Its file names without model and format: curves.{window}.{span}.{score}."""
-        return ".".join([self.name, *self._placeholders])
+        return ".".join([self.name, *(f"{{{part}}}" for part in self.parts)])
 
     @property
     def file(self) -> str:
@@ -42,23 +40,22 @@ class FigureSpec:
     @property
     def subcategory(self) -> str:
         """Where it stands among a model's figures in Snakemake's report."""
-        return ", ".join(self._placeholders) or self.module
-
-    @property
-    def _placeholders(self) -> list[str]:
-        return [f"{{{part}}}" for part in self.parts]
+        return ", ".join(f"{{{part}}}" for part in self.parts) or self.module
 
     def function(self) -> Callable[..., Any]:
-        """What draws it: (one frame per table, style, and seed if it is seeded) -> Figure."""
-        function: Callable[..., Any] = getattr(
-            import_module(f"stillknows.figures.{self.module}"), f"draw_{self.name}"
-        )
+        """What draws it: (a frame per table, style, and seed if it is seeded) -> Figure.
+
+        A frame has the rows of the figure's model and parts. Of krs.parquet, it is what
+        `concept_scores` returns; figures show single concepts where there are too few for an
+        interval.
+        """
+        module = import_module(f"stillknows.figures.{self.module}")
+        function: Callable[..., Any] = getattr(module, f"draw_{self.name}")
         return function
 
 
 _SELECTION = ("window", "span", "score")
-_CURVES = ("curves.csv", "krs.parquet")
-_KRS = ("krs.parquet",)
+_KRS, _CURVES = ("krs.parquet",), ("curves.csv", "krs.parquet")
 # In the order in which a study's figures are shown.
 _FIGURES = (
     FigureSpec("curves", "Recovery against layer", "curves", ("curves.csv",), _SELECTION),
@@ -92,8 +89,8 @@ _FIGURES = (
     FigureSpec(
         "noising_ratio",
         "Noising ratio: the unlearned model's components in the original",
-        "noising_ratio",
-        ("curves.csv", "krs.parquet"),
+        "curves",
+        _CURVES,
         ("window", "span"),
     ),
     FigureSpec(
