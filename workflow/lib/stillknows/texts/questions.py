@@ -172,13 +172,14 @@ def _json(path: Path) -> Iterator[tuple[str, Any]]:
 
 def _csv(path: Path) -> Iterator[tuple[str, Any]]:
     reader = csv.DictReader(io.StringIO(read_users_text(path), newline=""), strict=True)
-    line = 2
+    line = 1
     try:
         if "question" not in (names := reader.fieldnames or []):
             raise StudyError(
                 f"{path}, line 1: the columns are {shortened(names)}; give a header with at least "
                 "question and answer"
             )
+        line = 2
         for row in reader:
             if None in row:
                 raise StudyError(
@@ -194,8 +195,7 @@ def _csv(path: Path) -> Iterator[tuple[str, Any]]:
             line = reader.line_num + 1
     except csv.Error as error:
         raise StudyError(
-            f"{path}, line {reader.line_num} is not valid CSV ({error}); save it again as CSV with "
-            "commas"
+            f"{path}, line {line} is not valid CSV ({error}); save it again as CSV with commas"
         ) from None
 
 
