@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def false_nulls(p: Sequence[float], alpha: float = 0.05) -> int:
+def false_nulls(p: Sequence[float] | np.ndarray, alpha: float = 0.05) -> int:
     """At least so many of the null hypotheses are false, with a confidence of 1 - alpha.
 
     No set of true nulls is larger than the largest set that Simes' test does not reject. Of all

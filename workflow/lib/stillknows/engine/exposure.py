@@ -80,7 +80,7 @@ def _candidate_texts(
     question: Question, score: str, candidates: Sequence[Any], style: str, tokenizer: Any
 ) -> Iterator[FactText]:
     """The texts of one question, each tokenized as a whole, as the study's own texts are."""
-    asked, facts, answers = [], [], []
+    questions, facts, answers = [], [], []
     for candidate in candidates:
         parts = [question.question, question.beginning, question.ending]
         fact = candidate
@@ -88,10 +88,10 @@ def _candidate_texts(
             fact = question.fact
             parts = [replace_subject(part, str(question.subject), candidate) for part in parts]
         text, beginning, ending = parts
-        asked.append(text)
+        questions.append(text)
         facts.append(fact)
         answers.append(join_answer(render(text, style, tokenizer), f"{beginning}{fact}{ending}"))
-    concept = {"id": question.question, "QA": asked, "QA_with_answers": answers}
+    concept = {"id": question.question, "QA": questions, "QA_with_answers": answers}
     yield from fact_texts(concept | {"answer_facts": facts}, CORRECTED, style, tokenizer).values()
 
 

@@ -177,7 +177,10 @@ def _other_names(text: str, pool: Sequence[str], names: Sequence[str], rng: rand
     """
     own = [word for other in pool for word in other.split() if _is_name(word)]
     # Of all names, the syllables by their place: the only one, the first, between, the last.
-    only, first, inner, last = [], [], [], []
+    only: list[str] = []
+    first: list[str] = []
+    inner: list[str] = []
+    last: list[str] = []
     for word in own if len(set(own)) >= _FEWEST_NAMES else [*own, *names]:
         match _SYLLABLE.findall(word.lower()):
             case [syllable]:
