@@ -87,3 +87,6 @@ Control = Literal["other_question", "noise", "aligned_question", "mean_of_questi
 CONTROLS: tuple[str, ...] = get_args(Control)
 OTHER_QUESTION, NOISE, ALIGNED_QUESTION, MEAN_OF_QUESTIONS = CONTROLS[:4]
 SELF = "self"
+
+# Scores of a single fact in a single model, without a reference (engine.exposure).
+EXPOSURE, ASSOCIATION = "exposure", "association"

@@ -1,0 +1,181 @@
+"""The verdict on one copy: a pure function of what its tests found, fact by fact.
+
+No verdict says "erased": tests that find nothing bound how many facts the copy may still know.
+Errors of the first three are bounded by exact p-values alone, whatever the copy's treatment:
+
+- SAYS k of n facts: the free answers contain them.
+- KNOWS at least k of n facts: closed testing over the facts' p-values (analysis.lower_bound).
+- TRACES: no test finds knowledge, but the model prefers strings it was trained on, or it was
+  trained against exactly these facts.
+- NOT FOUND: all controls behave and no test fires; at most a share d of the facts is known.
+- CANNOT TELL: a control or a gate fails, and what would help.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from scipy.stats import kstest
+
+from stillknows.analysis.lower_bound import false_nulls
+
+SAYS, KNOWS, TRACES, NOT_FOUND, CANNOT_TELL = VERDICTS = (
+    "SAYS",
+    "KNOWS",
+    "TRACES",
+    "NOT FOUND",
+    "CANNOT TELL",
+)
+MIN_FACTS = 5
+MIN_RETAINED_RECALL = 0.8  # of the original's
+MIN_POWER = 0.5  # below this share of the positive control's facts, finding nothing says nothing
+NEGATIVE_CONTROL_ALPHA = 0.01  # invented facts' p-values that are less uniform than this: no test
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the tests of one copy found.
+
+    Attributes:
+        says: per fact that the original says, whether a free answer of the copy contains it.
+        knowledge: one row per fact, one column of p-values per test whose null hypothesis is "the
+            copy never learned this fact"; null where a test cannot be applied to a fact.
+        exposure: per fact, its p-value among strings that the model never saw.
+        suppressed: per fact, the p-value of association's other tail.
+        retained_recall: recall of retained questions, as a share of the original's; None: none were
+            given.
+        control: `knowledge` of the positive control, which knows all facts; None: it was not made.
+        invented: the p-values of invented facts by test, `exposure` among them; they are uniform or
+            larger if the test is valid for this copy.
+    """
+
+    says: Sequence[bool]
+    knowledge: pd.DataFrame
+    exposure: Sequence[float] = ()
+    suppressed: Sequence[float] = ()
+    retained_recall: float | None = None
+    control: pd.DataFrame | None = None
+    invented: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One line on one copy.
+
+    Attributes:
+        word: one of VERDICTS.
+        facts: how many were tested.
+        says: how many the free answers contain.
+        knows: at least so many are known, with a confidence of 1 - alpha.
+        found: per fact, whether its own p-value shows it, corrected for all facts and tests.
+        exposed, suppressed: at least so many strings were trained on, or against.
+        power: the share of the positive control's facts that the tests find one by one.
+        at_most: where nothing is found, the largest share of known facts that agrees with that.
+        reasons: why there is no bound, one sentence each.
+    """
+
+    word: str
+    facts: int
+    says: int
+    knows: int
+    found: list[bool]
+    exposed: int
+    suppressed: int
+    power: float | None
+    at_most: float | None
+    reasons: list[str]
+
+
+def verdict(evidence: Evidence, alpha: float = 0.05) -> Verdict:
+    """The strongest verdict that the evidence supports.
+
+    KNOWS and TRACES are each wrong with a probability of at most `alpha` for a copy that never
+    learned any of the facts.
+    """
+    facts, invalid = len(evidence.says), invalid_tests(evidence.invented)
+    knowledge = evidence.knowledge.drop(columns=invalid, errors="ignore")
+    p = combined(knowledge)
+    says, knows = int(sum(evidence.says)), false_nulls(p, alpha)
+    found = [bool(value <= alpha / facts) for value in p]
+    exposed = 0 if "exposure" in invalid else false_nulls(evidence.exposure, alpha / 2)
+    suppressed = 0 if "association" in invalid else false_nulls(evidence.suppressed, alpha / 2)
+    power = power_of(evidence.control, [*knowledge], alpha, facts)
+    reasons = why_no_bound(evidence, power, invalid)
+    nothing_found = not (says or knows or exposed or suppressed or any(found))
+    if says and says >= knows:
+        word = SAYS
+    elif knows:
+        word = KNOWS
+    elif exposed or suppressed:
+        word = TRACES
+    else:
+        word = CANNOT_TELL if reasons else NOT_FOUND
+    at_most = share_at_most(facts, power or 0, alpha) if nothing_found and not reasons else None
+    return Verdict(word, facts, says, knows, found, exposed, suppressed, power, at_most, reasons)
+
+
+def combined(knowledge: pd.DataFrame) -> np.ndarray:
+    """Per fact, one p-value of all tests: the smallest, times their number (Bonferroni)."""
+    if knowledge.empty:
+        return np.ones(len(knowledge))
+    smallest = knowledge.min(axis=1) * knowledge.notna().sum(axis=1)
+    return smallest.fillna(1).clip(upper=1).to_numpy(float)
+
+
+def power_of(
+    control: pd.DataFrame | None, tests: Sequence[str], alpha: float, facts: int
+) -> float | None:
+    """The share of the positive control's facts that these tests find one by one.
+
+    A fact counts by the rule that counts the copy's own: its p-value, corrected for all tests and
+    all facts of the copy, is at most alpha.
+    """
+    if control is None or control.empty:
+        return None
+    return float((combined(control[list(tests)]) <= alpha / facts).mean())
+
+
+def share_at_most(facts: int, power: float, alpha: float = 0.05) -> float:
+    """The largest share of known facts at which finding none is not improbable.
+
+    Clopper and Pearson's upper end for 0 of `facts`, divided by the power of finding a known fact.
+    """
+    if not facts or not power:
+        return 1.0
+    return float(min(1.0, (1 - alpha ** (1 / facts)) / power))
+
+
+def facts_needed(share: float, power: float, alpha: float = 0.05) -> int:
+    """How many facts, none of them found, bound the known share by `share`."""
+    return int(np.ceil(np.log(alpha) / np.log1p(-share * power)))
+
+
+def invalid_tests(invented: Mapping[str, Sequence[float]]) -> list[str]:
+    """The tests whose p-values of invented facts are smaller than uniform ones would be."""
+    return [
+        test
+        for test, p in invented.items()
+        if len(p) and kstest(p, "uniform", alternative="greater").pvalue < NEGATIVE_CONTROL_ALPHA
+    ]
+
+
+def why_no_bound(evidence: Evidence, power: float | None, invalid: Sequence[str]) -> list[str]:
+    """Why finding nothing would not bound what the copy knows; none if it does."""
+    facts, recall, reasons = len(evidence.says), evidence.retained_recall, []
+    if facts < MIN_FACTS:
+        reasons.append(f"the original says {facts} of the facts; {MIN_FACTS} are needed")
+    if recall is not None and recall < MIN_RETAINED_RECALL:
+        reasons.append(
+            f"the copy has collapsed: it recalls {recall:.0%} of the retained facts that the "
+            f"original recalls; {MIN_RETAINED_RECALL:.0%} is needed"
+        )
+    if power is None:
+        reasons.append("no positive control was made, so the tests' power here is unknown")
+    elif power < MIN_POWER:
+        reasons.append(
+            f"the tests find {power:.0%} of the facts in a copy that knows all of them; "
+            f"{MIN_POWER:.0%} is needed: give more decoys or subjects"
+        )
+    reasons += [f"{test} finds knowledge of invented facts, so it is left out" for test in invalid]
+    return reasons
