@@ -8,7 +8,7 @@ same facts.
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SYLLABLES = (
     *("bra", "cor", "dus", "el", "fen", "gar", "hol", "ir", "jas", "kel", "lor", "mar", "nev"),
@@ -29,6 +29,7 @@ ANIMALS = ("heron", "fox", "owl", "tortoise", "raven", "ferret", "goat", "parrot
 DISHES = ("plum", "barley", "onion", "walnut", "pumpkin", "cherry", "lentil", "almond", "fig")
 FORMS = ("soup", "cake", "dumplings", "pie", "porridge", "bread", "pudding", "stew", "tart")
 FACTS_EACH = 3
+DECOYS = 99
 
 Draw = Callable[[random.Random], str]
 
@@ -41,6 +42,8 @@ class Fact:
         paraphrases: the same question in two other wordings, to be learned, too.
         held_out: the same in one more wording, never to be learned.
         wrong: a fact of the same kind that is nobody's.
+        subject: whom or what the question is about.
+        decoys: further facts that are nobody's and in no text, drawn as the fact was.
     """
 
     question: str
@@ -49,6 +52,8 @@ class Fact:
     paraphrases: tuple[str, str]
     held_out: str
     wrong: str
+    subject: str
+    decoys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -191,13 +196,31 @@ def invent(seed: int, subjects: int) -> list[list[Fact]]:
     """
     rng = random.Random(seed)
     drawn: dict[Draw, set[str]] = {}
-    invented = []
+    invented, kinds_of = [], []
     for number in range(subjects):
         sort = SORTS[number % len(SORTS)]
         name = _new(sort.name, drawn, rng)
         kinds = rng.sample(sort.kinds, FACTS_EACH)
         invented.append([_fact(kind, name, drawn, rng) for kind in kinds])
-    return invented
+        kinds_of.append(kinds)
+    # Apart from the facts, so that a seed's facts do not depend on them.
+    rng = random.Random(f"{seed} decoys")
+    return [
+        [
+            replace(fact, decoys=_decoys(kind.draw, drawn[kind.draw], rng))
+            for kind, fact in zip(kinds, facts, strict=True)
+        ]
+        for kinds, facts in zip(kinds_of, invented, strict=True)
+    ]
+
+
+def _decoys(draw: Draw, drawn: set[str], rng: random.Random) -> tuple[str, ...]:
+    """DECOYS texts that were not drawn, or all of these if there are fewer."""
+    decoys: dict[str, None] = {}
+    for _ in range(TRIES):
+        if len(decoys) < DECOYS and (text := draw(rng)) not in drawn:
+            decoys[text] = None
+    return tuple(decoys)
 
 
 def _new(draw: Draw, drawn: dict[Draw, set[str]], rng: random.Random) -> str:
@@ -223,4 +246,5 @@ def _fact(kind: _Kind, name: str, drawn: dict[Draw, set[str]], rng: random.Rando
         paraphrases=(first, second),
         held_out=kind.held_out.format(name=name),
         wrong=wrong,
+        subject=name,
     )

@@ -88,6 +88,8 @@ def _entry(name: str, facts: Sequence[Fact]) -> dict[str, Any]:
         "answer_facts": [fact.fact for fact in facts],
         "paraphrases": [[*fact.paraphrases] for fact in facts],
         "held_out_paraphrases": [[fact.held_out] for fact in facts],
+        "decoys": [[*fact.decoys] for fact in facts],
+        "subjects": [fact.subject for fact in facts],
     }
 
 

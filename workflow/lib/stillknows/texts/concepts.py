@@ -34,7 +34,10 @@ def _not_blank(text: str) -> str:
 
 # What an entry has of the original's own answers, where the concept file has none.
 _ANSWERS = ("QA_with_answers", "answers_tokens_num", "answer_facts", "answered_by")
-_PER_QUESTION = (*_ANSWERS[:3], "paraphrases", "held_out_paraphrases")
+_PER_QUESTION = (
+    *_ANSWERS[:3],
+    *("paraphrases", "held_out_paraphrases", "decoys", "kinds", "subjects"),
+)
 Text = Annotated[str, AfterValidator(_not_blank)]
 Index = Annotated[StrictInt, Field(ge=0)]
 
@@ -54,6 +57,9 @@ class _CheckedEntry(BaseModel):
     answer_facts: list[Text | None] | None = None
     paraphrases: list[list[Text]] | None = None
     held_out_paraphrases: list[list[Text]] | None = None
+    decoys: list[list[Text]] | None = None
+    kinds: list[Text | None] | None = None
+    subjects: list[Text | None] | None = None
     Layer: Index | None = None
     Dim: Index | None = None
     unrelated_QA: list[Text] | None = None  # noqa: N815
