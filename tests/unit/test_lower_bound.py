@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control, norm
 
-from stillknows.analysis.lower_bound import false_nulls
+from stillknows.analysis.lower_bound import false_nulls, false_one_by_one
 
 
 def simes_p(p: np.ndarray) -> float:
@@ -14,8 +14,10 @@ def simes_p(p: np.ndarray) -> float:
     return float(false_discovery_control(p).min())
 
 
-def by_all_subsets(p: np.ndarray, alpha: float) -> int:
+def by_all_subsets(p: np.ndarray, alpha: float) -> tuple[int, list[bool]]:
     """Closed testing by its definition: a set is rejected if all of its supersets are.
+
+    Returns the bound, and which hypotheses are rejected by themselves.
 
     The true nulls may be any set that is not rejected, so the largest one bounds their number.
     """
@@ -23,7 +25,8 @@ def by_all_subsets(p: np.ndarray, alpha: float) -> int:
     sets = [frozenset(s) for size in range(n + 1) for s in combinations(range(n), size)]
     rejected = {s: bool(s) and simes_p(p[sorted(s)]) <= alpha + 1e-12 for s in sets}
     by_closed_test = {s: all(rejected[t] for t in sets if s <= t) for s in sets}
-    return n - max(len(s) for s in sets if not by_closed_test[s])
+    bound = n - max(len(s) for s in sets if not by_closed_test[s])
+    return bound, [by_closed_test[frozenset([number])] for number in range(n)]
 
 
 @pytest.mark.parametrize("n", range(1, 8))
@@ -31,14 +34,14 @@ def test_bound_equals_closed_testing_over_all_subsets(n: int) -> None:
     rng = np.random.default_rng(n)
     for _ in range(20 if n < 7 else 5):
         p = rng.beta(0.3, 2, size=n)
-        assert false_nulls(p) == by_all_subsets(p, 0.05)
+        assert (false_nulls(p), false_one_by_one(p)) == by_all_subsets(p, 0.05)
 
 
 def test_bound_equals_closed_testing_for_ranks() -> None:
     rng = np.random.default_rng(0)
     for _ in range(5):
         p = rng.integers(1, 21, size=8) ** 2 / 400
-        assert false_nulls(p, 0.2) == by_all_subsets(p, 0.2)
+        assert (false_nulls(p, 0.2), false_one_by_one(p, 0.2)) == by_all_subsets(p, 0.2)
 
 
 @pytest.mark.parametrize(

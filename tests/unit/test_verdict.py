@@ -86,7 +86,7 @@ def test_a_collapsed_copy_may_still_be_found_to_know() -> None:
 
 
 def test_a_further_test_costs_a_correction() -> None:
-    p, more = table(*[0.004] * 9), pd.DataFrame({"depth": [0.5] * 9})
+    p, more = table(*[0.03] * 9), pd.DataFrame({"depth": [0.5] * 9})
     assert all(verdict(Evidence([False] * 9, p)).found)
     assert not any(verdict(Evidence([False] * 9, p.join(more))).found)
 
@@ -95,10 +95,21 @@ def test_a_fact_that_a_test_cannot_judge_counts_as_not_found() -> None:
     assert verdict(evidence([float("nan")] * 9)).word == NOT_FOUND
 
 
+def test_a_share_that_is_known_is_rarely_above_its_bound() -> None:
+    """3 of 12 facts are known, and each is found with a probability of 0.6."""
+    generator = np.random.default_rng(1)
+    missed = []
+    for _ in range(2_000):
+        p = generator.uniform(size=12)
+        p[:3] = np.where(generator.uniform(size=3) < 0.6, 0.01, p[:3])
+        missed.append(share_at_most(int((p <= 0.05).sum()), 12, 0.6) < 3 / 12)
+    assert np.mean(missed) < 0.06
+
+
 def test_facts_needed_is_the_inverse_of_the_share() -> None:
     for share, power in [(0.22, 1), (0.1, 0.8), (0.05, 0.5)]:
         needed = facts_needed(share, power)
-        assert share_at_most(needed, power) <= share < share_at_most(needed - 1, power)
+        assert share_at_most(0, needed, power) <= share < share_at_most(0, needed - 1, power)
 
 
 def test_errors_of_a_copy_that_never_learned() -> None:

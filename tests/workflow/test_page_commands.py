@@ -14,6 +14,8 @@ import yaml
 from followed_page import Page, Reader
 from tiny_study import ROOT, make
 
+from tiny import save_tiny
+
 PAGES = ("README.md", "calibration/README.md")
 # Lines that begin so are not executed, for the reason given.
 NOT_EXECUTED = {"git clone ": "needs a network and an address"}
@@ -52,6 +54,10 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
     for name in ("data/original", "data/unlearned", "models/my_base"):
         (root / name).mkdir(parents=True)
         (root / name / "config.json").write_text('{"num_hidden_layers": 32}', "utf-8")
+    for name in ("original", "unlearned"):
+        save_tiny(root / name)
+    for block in Page("audit.md").files:
+        (root / Path(block.title).name).write_text(block.text, encoding="utf-8")
     settings = yaml.safe_load((ROOT / "calibration/settings.yaml").read_text("utf-8"))
     settings["variants"]["my_recipe"] = {"method": "npo", "options": {"beta": 0.2}}
     (root / "my_settings.yaml").write_text(yaml.safe_dump(settings), "utf-8")
@@ -71,6 +77,8 @@ def execute(command: str, reader: Reader) -> None:
         assert {"--profile", "--cores", "-n"} & set(words), f"no cores are given: {command}"
     if program != "python":
         words.append("-n")
+    elif "audit" in words:
+        words.append("--plan")
     run = reader.types(shlex.join(words))
     assert run.status == 0, f"{command}\n{run.output}"
 

@@ -124,8 +124,8 @@ for summary, (names, sources, more) in SUMMARIES.items():
             f"<results>/logs/{summary}.log",
         localrule: True
         params:
-            seed=study.config.seed,
             **more,
+            seed=study.config.seed,
         message:
             "write {output.tables}"
         script:

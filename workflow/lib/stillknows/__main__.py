@@ -4,6 +4,7 @@ import argparse
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 from stillknows.errors import StudyError
 
@@ -11,7 +12,8 @@ from stillknows.errors import StudyError
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status.
 
-    0: it was done; compare: the two are equal. 1: compare: they are not. 2: bad input.
+    0: it was done; compare: the two are equal. 1: compare: they are not; audit: a verdict of
+    --fail-on. 2: bad input.
     """
     parser = argparse.ArgumentParser(prog="python -m stillknows", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -30,12 +32,68 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument(
         "--csv", type=Path, metavar="FILE", help="write every difference to this CSV"
     )
+    _add_audit(commands)
     chosen = parser.parse_args(arguments)
     try:
+        if chosen.command == "audit":
+            return _audit(chosen)
         return _compare(chosen.old, chosen.new, chosen.tolerance, chosen.csv)
     except (StudyError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+
+
+def _add_audit(commands: Any) -> None:
+    about = "was knowledge erased from unlearned checkpoints, or only hidden? A verdict on each"
+    command = commands.add_parser("audit", help=about, description=about)
+    add = command.add_argument
+    checkpoint = "a folder (a model or an adapter), or owner/name[@revision]"
+    add(
+        "copies",
+        nargs="+",
+        metavar="COPY",
+        help=f"an unlearned checkpoint, also as NAME=CHECKPOINT: {checkpoint}",
+    )
+    add("--original", required=True, help=f"the model that it was made from: {checkpoint}")
+    questions = "question, answer; optional: fact, paraphrases, decoys, kind, subject"
+    add("--questions", required=True, type=Path, help=f".jsonl, .json or .csv: {questions}")
+    add("--retained", type=Path, help="questions that the copies should still answer")
+    add("--reference", help=f"a model that never learned the facts: {checkpoint}")
+    add("--output", type=Path, default=Path("audit"), help="a folder (default: audit)")
+    add(
+        "--prompt", help="paper, chat, or a text with {q} (default: chat where there is a template)"
+    )
+    add("--tests", nargs="+", help="among exposure, association (default), relearned")
+    add("--no-control", action="store_true", help="do not train the positive control")
+    add("--cores", type=int, help="processor cores (default: all)")
+    add("--profile", help="a Snakemake profile, such as profiles/slurm")
+    add("--plan", action="store_true", help="print what would be done, and stop")
+    add("--fail-on", nargs="+", metavar="WORD", help="exit status 1 on one of these verdicts")
+
+
+def _audit(chosen: argparse.Namespace) -> int:
+    from stillknows.analysis.verdict import VERDICTS
+    from stillknows.errors import check_known
+    from stillknows.report.verdicts import as_text
+    from stillknows.study.audit import Request, read_findings, run, write_study
+
+    fail_on = [word.upper().replace("_", " ") for word in chosen.fail_on or ()]
+    check_known("--fail-on: verdict", fail_on, VERDICTS, "a verdict")
+    names = ("copies", "original", "questions", "output", "retained", "reference", "prompt")
+    request = Request(
+        **{name: getattr(chosen, name) for name in names},
+        **({"tests": chosen.tests} if chosen.tests else {}),
+        has_control=not chosen.no_control,
+    )
+    config = write_study(request)
+    print(f"the study: {config.parent}", flush=True)
+    for line in run(config, chosen.cores, chosen.profile, plan=chosen.plan):
+        print(line, flush=True)
+    if chosen.plan:
+        return 0
+    findings = read_findings(request.output)
+    print(as_text(findings.verdicts, findings.facts))
+    return int(findings.verdicts["verdict"].isin(fail_on).any())
 
 
 def _compare(old: Path, new: Path, tolerance: float, csv: Path | None) -> int:

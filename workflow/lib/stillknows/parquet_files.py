@@ -92,6 +92,22 @@ RECALL_SCHEMA = pa.schema(
         ("has_fact", pa.bool_()),  # of the answer (texts.fact_matching)
     ]
 )
+# <results>/exposure/{model}/{method}/{concept}.parquet: a row per question,
+# score and candidate, the true one first.
+EXPOSURE_SCHEMA = pa.schema(
+    [
+        *_keys("model", "method", "origin", "concept", "concept_name"),
+        ("question", pa.int32()),  # from 0
+        ("score", _KEY),  # exposure | association
+        ("rule", _KEY),  # how the other candidates were made (texts.decoys)
+        ("fact", pa.string()),  # the true one
+        ("candidate", pa.string()),  # exposure: a fact; association: a subject
+        ("is_true", pa.bool_()),
+        ("is_in_file", pa.bool_()),  # a subject of another question
+        ("tokens", pa.int32()),  # of the fact that is read
+        ("logprob", pa.float64()),  # its mean over these tokens, nats
+    ]
+)
 # What became of an unlearned model's weights: a row per component and layer, in this order in
 # tables/weight_changes.csv; and a row of the concept vector.
 ATTENTION_MAPS = ("q", "k", "v", "o")

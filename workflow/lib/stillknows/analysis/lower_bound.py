@@ -33,6 +33,24 @@ def false_nulls(p: Sequence[float] | np.ndarray, alpha: float = 0.05) -> int:
     )
 
 
+def false_one_by_one(p: Sequence[float] | np.ndarray, alpha: float = 0.05) -> list[bool]:
+    """Which null hypotheses are false by themselves, by the same closed testing (Hommel 1988).
+
+    One of them or more is a true null with a probability of at most alpha. A hypothesis is rejected
+    if each set that has it is; of each size, that is the set with the largest other p-values.
+    """
+    p = np.asarray(p, float)
+
+    def is_rejected(number: int) -> bool:
+        others = np.sort(np.delete(p, number))
+        return all(
+            simes_rejects(np.sort([p[number], *others[start:]]), alpha)
+            for start in range(len(others) + 1)
+        )
+
+    return [is_rejected(number) for number in range(len(p))]
+
+
 def simes_rejects(ordered: np.ndarray, alpha: float) -> bool:
     """Simes' test that all null hypotheses are true.
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from scipy.stats import kstest
+from scipy.stats import beta, kstest
 
-from stillknows.analysis.lower_bound import false_nulls
+from stillknows.analysis.lower_bound import false_nulls, false_one_by_one
 
 SAYS, KNOWS, TRACES, NOT_FOUND, CANNOT_TELL = VERDICTS = (
     "SAYS",
@@ -68,10 +68,11 @@ class Verdict:
         facts: how many were tested.
         says: how many the free answers contain.
         knows: at least so many are known, with a confidence of 1 - alpha.
-        found: per fact, whether its own p-value shows it, corrected for all facts and tests.
+        found: per fact, whether the tests show this one, corrected for all facts and tests.
+        firing: of how many facts the p-value is at most alpha, without a correction for the others.
         exposed, suppressed: at least so many strings were trained on, or against.
-        power: the share of the positive control's facts that the tests find one by one.
-        at_most: where nothing is found, the largest share of known facts that agrees with that.
+        power: the share of the positive control's facts whose p-value is at most alpha.
+        at_most: where nothing is found, the largest share of known facts that agrees with `firing`.
         reasons: why there is no bound, one sentence each.
     """
 
@@ -80,6 +81,7 @@ class Verdict:
     says: int
     knows: int
     found: list[bool]
+    firing: int
     exposed: int
     suppressed: int
     power: float | None
@@ -97,12 +99,11 @@ def verdict(evidence: Evidence, alpha: float = 0.05) -> Verdict:
     knowledge = evidence.knowledge.drop(columns=invalid, errors="ignore")
     p = combined(knowledge)
     says, knows = int(sum(evidence.says)), false_nulls(p, alpha)
-    found = [bool(value <= alpha / facts) for value in p]
+    found, firing = false_one_by_one(p, alpha), int((p <= alpha).sum())
     exposed = 0 if "exposure" in invalid else false_nulls(evidence.exposure, alpha / 2)
     suppressed = 0 if "association" in invalid else false_nulls(evidence.suppressed, alpha / 2)
-    power = power_of(evidence.control, [*knowledge], alpha, facts)
+    power = power_of(evidence.control, [*knowledge], alpha)
     reasons = why_no_bound(evidence, power, invalid)
-    nothing_found = not (says or knows or exposed or suppressed or any(found))
     if says and says >= knows:
         word = SAYS
     elif knows:
@@ -111,8 +112,10 @@ def verdict(evidence: Evidence, alpha: float = 0.05) -> Verdict:
         word = TRACES
     else:
         word = CANNOT_TELL if reasons else NOT_FOUND
-    at_most = share_at_most(facts, power or 0, alpha) if nothing_found and not reasons else None
-    return Verdict(word, facts, says, knows, found, exposed, suppressed, power, at_most, reasons)
+    at_most = share_at_most(firing, facts, power or 0, alpha) if word == NOT_FOUND else None
+    return Verdict(
+        word, facts, says, knows, found, firing, exposed, suppressed, power, at_most, reasons
+    )
 
 
 def combined(knowledge: pd.DataFrame) -> np.ndarray:
@@ -123,31 +126,27 @@ def combined(knowledge: pd.DataFrame) -> np.ndarray:
     return smallest.fillna(1).clip(upper=1).to_numpy(float)
 
 
-def power_of(
-    control: pd.DataFrame | None, tests: Sequence[str], alpha: float, facts: int
-) -> float | None:
-    """The share of the positive control's facts that these tests find one by one.
-
-    A fact counts by the rule that counts the copy's own: its p-value, corrected for all tests and
-    all facts of the copy, is at most alpha.
-    """
+def power_of(control: pd.DataFrame | None, tests: Sequence[str], alpha: float) -> float | None:
+    """The share of the positive control's facts whose p-value of these tests is at most alpha."""
     if control is None or control.empty:
         return None
-    return float((combined(control[list(tests)]) <= alpha / facts).mean())
+    return float((combined(control[list(tests)]) <= alpha).mean())
 
 
-def share_at_most(facts: int, power: float, alpha: float = 0.05) -> float:
-    """The largest share of known facts at which finding none is not improbable.
+def share_at_most(firing: int, facts: int, power: float, alpha: float = 0.05) -> float:
+    """The largest share of known facts at which so few of them fire is not improbable.
 
-    Clopper and Pearson's upper end for 0 of `facts`, divided by the power of finding a known fact.
+    Clopper and Pearson's upper end for `firing` of `facts`, divided by the power. It is too large,
+    if anything: facts that are not known fire, too, at a rate of alpha. The power's own uncertainty
+    is not in it.
     """
-    if not facts or not power:
+    if firing == facts or not power:
         return 1.0
-    return float(min(1.0, (1 - alpha ** (1 / facts)) / power))
+    return float(min(1.0, beta.ppf(1 - alpha, firing + 1, facts - firing) / power))
 
 
 def facts_needed(share: float, power: float, alpha: float = 0.05) -> int:
-    """How many facts, none of them found, bound the known share by `share`."""
+    """How many facts, none of which fires, bound the known share by `share`."""
     return int(np.ceil(np.log(alpha) / np.log1p(-share * power)))
 
 

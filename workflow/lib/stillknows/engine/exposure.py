@@ -16,8 +16,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from stillknows.engine.micro_batches import TOKENS_PER_CALL, MicroBatches
-from stillknows.engine.runs import TreeLayers
+from stillknows.engine.runs import TOKENS_PER_CALL, MicroBatches, TreeLayers
 from stillknows.engine.streamed_model import StreamedModel
 from stillknows.engine.token_tree import TokenTree, token_tree
 from stillknows.terms import ASSOCIATION, CORRECTED, EXPOSURE
@@ -38,7 +37,7 @@ LOGITS_PER_CALL = 2**24  # positions x vocabulary, in float32, and their logarit
 def measure(
     host: StreamedModel,
     questions: Sequence[Question],
-    decoys: Sequence[DrawnTexts],
+    decoys: Sequence[DrawnTexts | None],
     subjects: Sequence[DrawnTexts | None],
     style: str,
     tokenizer: Any,

@@ -27,7 +27,9 @@ def font_families(frame: pd.DataFrame) -> list[str]:
 
     Logs one warning if no installed font has some of the characters.
     """
-    columns = [name for name in ("model", "method", "concept", "concept_name") if name in frame]
+    columns = [
+        name for name in ("model", "method", "concept", "concept_name", "fact") if name in frame
+    ]
     names = {str(name) for column in columns for name in frame[column].unique()}
     missing = set(one_line(" ".join(names))) - _glyphs(FONT_FAMILY)
     # matplotlib takes each character from the first font that has it: those come first that have

@@ -101,6 +101,7 @@ _FIGURES = (
         ("form",),
         is_seeded=True,
     ),
+    FigureSpec("facts", "Single facts", "facts", ("facts.csv", "verdicts.csv")),
     FigureSpec(
         "behaviour", "What the models answer", "behaviour", ("behaviour.csv",), is_seeded=True
     ),

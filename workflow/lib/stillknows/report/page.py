@@ -1,11 +1,13 @@
 """The page itself: what its template is given, and the template filled."""
 
 import json
+import operator
 from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import resources
 from typing import Any
 
+import pandas as pd
 import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -19,6 +21,7 @@ from stillknows.report.known_state import error_rates, model_tables, recall_rows
 from stillknows.report.run import study_run
 from stillknows.report.sources import Shown, Sources, reference_methods
 from stillknows.report.tables import compact_json, study_table
+from stillknows.report.verdicts import verdict_sections
 
 PACKAGE_DATA = ("templates/*", "assets/*")
 
@@ -48,6 +51,8 @@ def render(
         models=model_tables(sources),
         findings=findings(sources.tables["claims.csv"], shown.spans[0]),
         pictures=pictures,
+        verdicts=_verdicts(sources),
+        facts_pictures=[it for it in pictures if it["figure"] == "facts"],
         unlearned=unlearned_models(sources.table("depth.csv")),
         highest=highest_scores(sources.table("reference.csv"), shown),
         recall=recall_rows(sources),
@@ -66,6 +71,30 @@ def render(
     return html
 
 
+def _verdicts(sources: Sources) -> list[dict[str, Any]]:
+    verdicts, facts = sources.table("verdicts.csv"), sources.table("facts.csv")
+    return [] if verdicts is None or facts is None else verdict_sections(verdicts, facts)
+
+
+def render_audit(
+    verdicts: pd.DataFrame, facts: pd.DataFrame, pictures: Sequence[Mapping[str, Any]]
+) -> str:
+    """The audit's page, which needs no other file, either.
+
+    Args:
+        verdicts, facts: tables/verdicts.csv, tables/facts.csv.
+        pictures: what `report.pictures.pictures` returns.
+    """
+    style = resources.files("stillknows.report") / "assets" / "style.css"
+    template = environment().get_template("audit.html")
+    html: str = template.render(
+        verdicts=verdict_sections(verdicts, facts),
+        facts_pictures=pictures,
+        style=style.read_text("utf-8"),
+    )
+    return html
+
+
 def environment() -> Environment:
     """What fills a template: a value that it lacks is an error."""
     environment = Environment(
@@ -78,5 +107,5 @@ def environment() -> Environment:
     )
     names = ("counted", "listed", "name_of", "number", "share", "with_interval")
     environment.filters |= {name: getattr(formatting, name) for name in names}
-    environment.filters["compact_json"] = compact_json
+    environment.filters |= {"compact_json": compact_json, "combine": operator.or_}
     return environment

@@ -19,7 +19,7 @@ _PIXELS_PER_INCH = 125
 
 
 def pictures(
-    files: Sequence[Path], captions: Mapping[str, Path], shown: Shown, dpi: int
+    files: Sequence[Path], captions: Mapping[str, Path], shown: Shown | None, dpi: int
 ) -> list[dict[str, Any]]:
     """The PNG figures, in the order given.
 
@@ -33,12 +33,14 @@ def pictures(
         and score; caption: its lines; notes: those that the file holds; width and height: the
         PNG's pixels; shown: how many CSS pixels wide it is at most.
     """
-    firsts = {"window": shown.windows[0], "span": shown.spans[0], "score": shown.scores[0]}
+    firsts = {}
+    if shown:
+        firsts = {"window": shown.windows[0], "span": shown.spans[0], "score": shown.scores[0]}
     embedded = []
     for path in files:
         model, (figure, *parts) = path.parent.name, path.stem.split(".")
         selection = dict(zip(FIGURES[figure].parts, parts, strict=True))
-        what = setting(*(selection.get(part) for part in firsts))
+        what = setting(*(selection.get(part) for part in ("window", "span", "score")))
         title = FIGURES[figure].title
         with Image.open(path) as image:
             (width, height), notes = image.size, image.info.get(NOTES, "")

@@ -169,6 +169,30 @@ class Controls(Section):
         return {"names": list(self.donors), "layers": list(self.layers), **seeds}
 
 
+class Audit(Section):
+    """Tests of single facts in one checkpoint, without a reference model
+    (docs/explanation/audit.md). They need answer_facts in the concept file."""
+
+    tests: Distinct[Literal["exposure", "association"]] = Field(default=[])
+    """exposure: the fact among decoys. association: its own subject among other subjects; it needs
+    subjects in the concept file. Empty: there is no audit."""
+    decoys: int = Field(default=199, ge=19, le=100_000)
+    """How many decoys are drawn for a fact whose decoys are not in the concept file."""
+    subjects: int = Field(default=199, ge=19, le=100_000)
+    """How many other subjects a fact is asked of."""
+    control: Name | None = None
+    """The positive control: the method of copies that know all facts and do not say them."""
+    retained: Names = Field(default=[])
+    """Concepts that a copy should still know: their facts are asked for, in wordings that no
+    training has read, as a sign that the copy works."""
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    """That of each number in a verdict."""
+
+    def drawn(self) -> dict[str, Any]:
+        """What the jobs that compute log-probabilities depend on."""
+        return self.model_dump(include={"tests", "decoys", "subjects"})
+
+
 class Depth(Section):
     """Depth of erasure (docs/explanation/depth.md). It needs `reference`, and answer_facts in the
     concept file."""
@@ -283,6 +307,8 @@ class Config(Section):
     """Free answers of the models."""
     recall: Recall = Recall()
     """The facts that each model still says."""
+    audit: Audit = Audit()
+    """Tests of single facts."""
     calibration: Calibration = Calibration()
     """Error rates of the scores."""
     controls: Controls = Controls()
@@ -302,6 +328,11 @@ class Config(Section):
             raise ValueError(
                 f"experiments: name at least one of {', '.join(DENOISING)}; curves and claims are "
                 "made from them"
+            )
+        if self.audit.tests and not self.recall.wordings:
+            raise ValueError(
+                "audit.tests: verdicts need the copies' answers; name at least one of question, "
+                "held_out in recall.wordings"
             )
         if REFERENCE in self.controls.donors and self.reference is None:
             raise ValueError(

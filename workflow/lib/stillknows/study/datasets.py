@@ -85,6 +85,12 @@ DATASETS = {
         lambda config: {"seed": config.seed, "recall": config.recall.model_dump()},
         is_of_originals=True,
     ),
+    "exposure": Dataset(
+        "exposure",
+        lambda study, row: _if(study.has_audit(row.model, row.concept), row.concept),
+        lambda config: config.audit.drawn(),
+        is_of_originals=True,
+    ),
     "answers": Dataset(
         "behaviour",
         lambda study, row: _if(bool(study.config.behaviour.sets), row.concept),

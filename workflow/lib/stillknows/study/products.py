@@ -63,6 +63,10 @@ class Products:
         of_originals = self._results("recall", originals=True, model=model)
         return [*of_originals, *self._results("recall", model=model)]
 
+    def exposures(self) -> list[str]:
+        """Log-probabilities of facts beside others, the originals' too."""
+        return [*self._results("exposure", originals=True), *self._results("exposure")]
+
     # What results are made from.
 
     def manifests(self) -> list[str]:
@@ -174,6 +178,8 @@ class Products:
             "controls.csv": True,
             "self_patch.csv": config.controls.self_patch,
             "weight_changes.csv": config.weight_changes,
+            "facts.csv": bool(self.exposures()),
+            "verdicts.csv": bool(self.exposures()),
             "answers.parquet": bool(config.behaviour.sets),
             "behaviour.csv": bool(config.behaviour.sets),
             "recall.csv": bool(self.recalls()),
@@ -192,13 +198,13 @@ class Products:
         """A table of that name, if there is one."""
         return [path for path in self.tables() if Path(path).name == name]
 
-    def figures(self) -> list[str]:
-        """The figures of all models, in every format."""
+    def figures(self, name: str = "") -> list[str]:
+        """The figures of all models, in every format; or those of one name."""
         return [
             self.study.config.path("figures", model, f"{stem}.{suffix}")
             for model in self.study.models
             for figure in FIGURES.values()
-            if self._is_drawn(figure, model)
+            if name in ("", figure.name) and self._is_drawn(figure, model)
             for stem in self._stems(figure, model)
             for suffix in self.study.config.figures.formats
         ]
@@ -217,6 +223,7 @@ class Products:
             "weight_changes": config.weight_changes,
             "noising_ratio": bool(set(config.experiments) & set(NOISING)),
             "depth": model in self._models_with_depth,
+            "facts": bool(self._results("exposure", model=model)),
             "behaviour": bool(config.behaviour.sets),
             "behaviour_patched": config.has_patched_answers,
         }.get(figure.name, True)
@@ -235,6 +242,13 @@ class Products:
             figure.stem.format(**dict(zip(figure.parts, selection, strict=True)))
             for selection in selections
         ]
+
+    def audit(self) -> list[str]:
+        """The audit's page, tables and verdict.json, where facts are tested for."""
+        if not self.exposures():
+            return []
+        names = ("audit.html", "verdict.json", "tables/facts.csv", "tables/verdicts.csv")
+        return [*(self.study.config.path(name) for name in names), *self.figures("facts")]
 
     def report_tables(self) -> list[str]:
         """The tables that the report reads."""

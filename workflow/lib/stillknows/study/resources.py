@@ -37,6 +37,7 @@ NEEDS = {
     "dissect_unrelated": Needs(1200, 1.0, 40, 32.0, on_gpu=True),
     "download_checkpoint": Needs(1000, 0.5, 60, 30.0),
     "import_wheel": Needs(1000, 2.8, 20, 0.0),
+    "measure_exposure": Needs(1500, 1.0, 10, 4.0, on_gpu=True),
     "merge_adapter": Needs(1000, 2.2, 10, 5.0),
     "recall_facts": Needs(1000, 5.0, 20, 15.0, on_gpu=True),
     "record_original": Needs(1000, 1.0, 10, 2.0, on_gpu=True),

@@ -194,6 +194,7 @@ class Study:
         recipes = [self.config.recipe(name) for name in self.config.recipes]
         names += [name for recipe in recipes for name in recipe.retain + recipe.held_out]
         names += [name for row in self.rows for name in self.learned_concepts(row)]
+        names += self.config.audit.retained
         return list(dict.fromkeys(names))
 
     def is_answered(self, model: str, concept: str) -> bool:
@@ -246,13 +247,15 @@ class Study:
         return [*dict.fromkeys(row.learned)] or others
 
     def retained_concepts(self, model: str, concept: str) -> list[str]:
-        """Ids of what the reference model was taught here, and so others are to retain.
+        """Ids of what a copy is to retain: the config's, else what the reference was taught here.
 
         Only those that have facts and held-out wordings, if these are asked for at all.
         """
-        if HELD_OUT not in self.config.recall.wordings or not self.has_reference(model, concept):
+        if HELD_OUT not in self.config.recall.wordings:
             return []
-        learned = self.learned_concepts(self.row(model, str(self.config.reference), concept))
+        learned = self.config.audit.retained
+        if not learned and self.has_reference(model, concept):
+            learned = self.learned_concepts(self.row(model, str(self.config.reference), concept))
         entries = {name: self.entry(model, name) for name in learned if name != concept}
         return [name for name, entry in entries.items() if has_facts(entry) and has_held_out(entry)]
 
@@ -273,6 +276,10 @@ class Study:
         wordings, entry = self.config.recall.wordings, self.entry(model, concept)
         is_asked = QUESTION in wordings or (HELD_OUT in wordings and has_held_out(entry))
         return is_asked and has_facts(entry)
+
+    def has_audit(self, model: str, concept: str) -> bool:
+        """Whether single facts are tested for: they are asked for, and the concept has some."""
+        return bool(self.config.audit.tests) and has_facts(self.entry(model, concept))
 
     def has_reference(self, model: str, concept: str) -> bool:
         """Whether a concept of a model has a reference model."""

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -14,6 +14,7 @@ from stillknows.errors import StudyError, first_problem, not_known, shortened
 from stillknows.files import read_users_json, read_users_text
 from stillknows.names import text_problem
 from stillknows.texts.fact_matching import find_fact, mentions_fact
+from stillknows.texts.wordings import answer_to
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 SUFFIXES = (".jsonl", ".json", ".csv")
@@ -133,6 +134,30 @@ def read_questions(path: Path) -> list[Question]:
         raise StudyError(
             f"{path} has no questions; give at least one, with its question and its answer"
         )
+    return questions
+
+
+def questions_of(concept: Mapping[str, Any], style: str, tokenizer: Any) -> dict[int, Question]:
+    """A concept's questions that have a fact, by their number.
+
+    Args:
+        concept: with QA_with_answers and answer_facts; optional, with an item per question: decoys,
+            kinds, subjects.
+        style: of the prompts in QA_with_answers.
+
+    Raises:
+        StudyError: for a question that has decoys or a subject that do not fit to it.
+    """
+    optional = {"kind": "kinds", "subject": "subjects", "decoys": "decoys"}
+    questions = {}
+    for number, fact in enumerate(concept.get("answer_facts") or ()):
+        if fact is None:
+            continue
+        row = {name: (concept.get(key) or {number: None})[number] for name, key in optional.items()}
+        row |= {"question": concept["QA"][number].strip(), "fact": fact}
+        row["answer"] = answer_to(concept, number, style, tokenizer)
+        where = f"concept {concept['id']}, question {number} (from 0)"
+        questions[number] = _checked(where, {key: text for key, text in row.items() if text})
     return questions
 
 

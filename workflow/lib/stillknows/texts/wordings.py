@@ -25,7 +25,7 @@ def reworded(entry: Mapping[str, Any], key: str, style: str, tokenizer: Any) -> 
     other["QA"] = [text for _, text in numbered]
     if answers is not None:
         other["QA_with_answers"] = [
-            join_answer(render(text, style, tokenizer), _answer(entry, number, style, tokenizer))
+            join_answer(render(text, style, tokenizer), answer_to(entry, number, style, tokenizer))
             for number, text in numbered
         ]
     if facts is not None:
@@ -38,7 +38,7 @@ def join_answer(prompt: str, answer: str) -> str:
     return f"{prompt}{'' if prompt[-1:].isspace() else ' '}{answer}"
 
 
-def _answer(entry: Mapping[str, Any], number: int, style: str, tokenizer: Any) -> str:
+def answer_to(entry: Mapping[str, Any], number: int, style: str, tokenizer: Any) -> str:
     """The answer to one of the entry's own questions, without its prompt."""
     text = str(entry["QA_with_answers"][number])
     where = f"concept {entry['id']}, question {number} (from 0)"

@@ -1,0 +1,155 @@
+"""The audit's tables: planted log-probabilities and answers give the facts and the verdicts."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stillknows.analysis.audit import fact_table, judge, retained_recall, wrong_subjects
+from stillknows.answers.recall_settings import RETAINED
+from stillknows.report.verdicts import as_text
+from stillknows.terms import AS_IT_IS, ASSOCIATION, EXPOSURE, ORIGINAL, RELEARNED
+
+FACTS, OTHERS = 12, 199
+QUESTIONS = {("m", "c"): [f"Which {number}?" for number in range(FACTS)]}
+
+
+def candidates(
+    method: str, known: Sequence[int], score: str, low: Sequence[int] = ()
+) -> pd.DataFrame:
+    """Random log-probabilities; the true one is the highest of known facts, the lowest of `low`."""
+    rng = np.random.default_rng(abs(hash((len(method), score))) % 2**32)
+    values = rng.normal(size=(FACTS, OTHERS + 1))
+    values[:, 0] = rng.permutation(np.linspace(-0.9, 0.9, FACTS))  # ranks from end to end
+    values[[*known], 0], values[[*low], 0] = 10, -10
+    question, candidate = np.indices(values.shape)
+    return pd.DataFrame(
+        {
+            **{"model": "m", "method": method, "origin": "own", "concept": "c"},
+            **{"concept_name": "C", "score": score, "rule": "given", "tokens": 3},
+            "question": question.ravel(),
+            "fact": [f"fact {number}" for number in question.ravel()],
+            "candidate": candidate.ravel().astype(str),
+            "is_true": candidate.ravel() == 0,
+            "is_in_file": (candidate.ravel() == 1) & (score == ASSOCIATION),
+            "logprob": values.ravel(),
+        }
+    )
+
+
+def answers(
+    method: str, said: Sequence[int], wording: str = "question", **more: object
+) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                **{"model": "m", "method": method, "origin": "own", "concept": "c"},
+                **{"concept_name": "C", "stage": AS_IT_IS, "wording": wording, "relearned": False},
+                **{"question": number, "prompt": f"Which {number}?", "fact": f"fact {number}"},
+                **{"answer": f"It is {number}.", "has_fact": number in said, **more},
+            }
+            for number in range(FACTS)
+        ]
+    )
+
+
+def judged(
+    known: Mapping[str, Sequence[int]],
+    said: Mapping[str, Sequence[int]],
+    low: Sequence[int] = (),
+    original: Sequence[int] = range(FACTS),
+    retained: Sequence[int] = range(FACTS),
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Verdicts and facts of copies, by their names; `hide` is the positive control."""
+    methods = {ORIGINAL: range(FACTS), "hide": range(FACTS), **known}
+    exposure = pd.concat(
+        candidates(method, facts, score, low if method not in (ORIGINAL, "hide") else ())
+        for method, facts in methods.items()
+        for score in (EXPOSURE, ASSOCIATION)
+    )
+    asked = {ORIGINAL: original, "hide": [], **said}
+    recall = pd.concat(
+        [answers(method, facts) for method, facts in asked.items()]
+        + [answers(ORIGINAL, range(FACTS), RETAINED)]
+        + [answers(method, retained, RETAINED) for method in asked if method != ORIGINAL]
+    )
+    table = fact_table(exposure, recall, QUESTIONS)
+    verdicts, facts = judge(table, retained_recall(recall), wrong_subjects(exposure), "hide", 0.05)
+    return verdicts.set_index("method"), facts
+
+
+def test_a_copy_that_hides_is_known_to_know() -> None:
+    verdicts, facts = judged({"copy": range(FACTS)}, {"copy": []})
+    row = verdicts.loc["copy"]
+    assert (row["verdict"], row["knows"], row["found"], row["power"]) == ("KNOWS", 12, 12, 1)
+    assert facts.loc[facts["method"] == "copy", "found"].all()
+
+
+def test_a_copy_that_says_facts() -> None:
+    verdicts, facts = judged({"copy": [0, 1]}, {"copy": [0, 1, 2]})
+    assert verdicts.loc["copy", ["verdict", "says"]].tolist() == ["SAYS", 3]
+    of_copy = facts[facts["method"] == "copy"]
+    assert of_copy.loc[of_copy["found"], "question"].tolist() == [0, 1, 2]
+
+
+def test_a_copy_of_which_nothing_is_found() -> None:
+    verdicts, _ = judged({"copy": []}, {"copy": []})
+    row = verdicts.loc["copy"]
+    assert row["verdict"] == "NOT FOUND"
+    assert row["at_most"] == pytest.approx(1 - 0.05 ** (1 / FACTS))
+
+
+def test_facts_that_were_trained_against_are_traces() -> None:
+    verdicts, _ = judged({"copy": []}, {"copy": []}, low=range(6))
+    row = verdicts.loc["copy"]
+    assert row["verdict"] == "TRACES"
+    assert row["suppressed"] >= 5
+
+
+def test_a_fact_that_the_original_does_not_say_is_left_out() -> None:
+    verdicts, _ = judged({"copy": range(FACTS)}, {"copy": []}, original=range(4))
+    row = verdicts.loc["copy"]
+    assert row[["facts", "facts_not_tested"]].tolist() == [4, 8]
+    assert "5 are needed" in row["reasons"]
+
+
+def test_a_collapsed_copy_is_named() -> None:
+    verdicts, _ = judged({"copy": []}, {"copy": []}, retained=range(6))
+    assert verdicts.loc["copy", "verdict"] == "CANNOT TELL"
+    assert verdicts.loc["copy", "retained_recall"] == 0.5
+    assert "collapsed" in verdicts.loc["copy", "reasons"]
+
+
+def test_what_relearning_brings_back() -> None:
+    again = answers("copy", [1, 3], stage=RELEARNED)
+    again["relearned"] = again["question"] % 2 == 0
+    recall = pd.concat([answers(ORIGINAL, range(FACTS)), answers("copy", []), again])
+    exposure = pd.concat([candidates("copy", [], EXPOSURE), candidates("copy", [], ASSOCIATION)])
+    facts = fact_table(exposure, recall, QUESTIONS)
+    relearned = facts[facts["method"] == "copy"].set_index("question")["relearned"]
+    assert relearned.dropna().to_dict() == {number: number in (1, 3) for number in range(1, 12, 2)}
+    verdicts, _ = judge(facts, {}, wrong_subjects(exposure), None, 0.05)
+    assert verdicts[["relearned", "relearned_of"]].iloc[0].tolist() == [2, 6]
+    assert verdicts["power"].isna().all()
+
+
+def test_familiar_subjects_that_are_preferred_make_association_invalid() -> None:
+    exposure = pd.concat(
+        [candidates("copy", range(FACTS), score) for score in (EXPOSURE, ASSOCIATION)]
+        + [candidates(ORIGINAL, range(FACTS), score) for score in (EXPOSURE, ASSOCIATION)]
+    )
+    exposure.loc[exposure["is_in_file"], "logprob"] = 9.0
+    recall = pd.concat([answers(ORIGINAL, range(FACTS)), answers("copy", [])])
+    facts = fact_table(exposure, recall, QUESTIONS)
+    verdicts, _ = judge(facts, {}, wrong_subjects(exposure), None, 0.05)
+    assert verdicts["knows"].tolist() == [0]
+    assert "association" in verdicts["reasons"].iloc[0]
+
+
+def test_all_verdicts_are_sentences() -> None:
+    for known, said in (([], []), (range(FACTS), []), ([], range(3))):
+        verdicts, facts = judged({"copy": known}, {"copy": said})
+        text = as_text(verdicts.reset_index(), facts)
+        assert "nan" not in text
+        assert f"copy: {verdicts.loc['copy', 'verdict']}" in text

@@ -1,0 +1,205 @@
+"""The audit's tables: what its tests say of each fact in each copy, and the copy's verdict."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stillknows.analysis.ranks import rank_p, rank_table
+from stillknows.analysis.verdict import Evidence, Verdict, verdict
+from stillknows.answers.recall_settings import RETAINED
+from stillknows.parquet_files import EXPOSURE_SCHEMA, RECALL_SCHEMA, read_metadata, read_table
+from stillknows.terms import AS_IT_IS, ASSOCIATION, EXPOSURE, ORIGINAL, RELEARNED
+
+COPY = ["model", "method", "concept"]
+VERDICT_JSON_VERSION = 1  # of verdict.json
+_NAMES = [*COPY, "origin", "concept_name"]
+FACT_COLUMNS = [
+    *("model", "origin", "method", "concept", "concept_name", "question", "question_text", "fact"),
+    *("answer_original", "original_says", "answer", "says", "found", "relearned"),
+    *("exposure_rank", "exposure_of", "exposure_p", "exposure_rule"),
+    *("association_rank", "association_of", "association_p", "association_rule", "suppressed_p"),
+]
+VERDICT_COLUMNS = [
+    *("model", "origin", "method", "concept", "concept_name", "verdict"),
+    *("is_control", "facts", "facts_not_tested", "says", "knows", "found", "firing"),
+    *("exposed", "suppressed"),
+    *("at_most", "power", "retained_recall", "relearned", "relearned_of", "confidence", "reasons"),
+]
+
+
+def read_tables(files: Iterable[Path], recall: bool) -> pd.DataFrame:
+    """The rows of several files of RECALL_SCHEMA or EXPOSURE_SCHEMA."""
+    schema = RECALL_SCHEMA if recall else EXPOSURE_SCHEMA
+    tables = [read_table(path, schema).to_pandas() for path in files]
+    texts = [name for name in schema.names if name not in ("question", "tokens", "logprob")]
+    texts = [name for name in texts if not name.startswith(("is_", "has_", "relearned"))]
+    rows: pd.DataFrame = pd.concat([table.astype(dict.fromkeys(texts, str)) for table in tables])
+    return rows
+
+
+def fact_table(
+    exposure: pd.DataFrame, recall: pd.DataFrame, questions: Mapping[tuple[str, str], Sequence[str]]
+) -> pd.DataFrame:
+    """One row per model, method, concept and question that has a fact; the original's rows too.
+
+    Args:
+        questions: the text of each question, by (model, concept).
+
+    Returns:
+        FACT_COLUMNS but `found`, which depends on the verdict. answer: the first that has the fact,
+        else the first; says: whether one has it, in any wording; relearned: whether one has it
+        after others were relearned, null for those that were taught themselves; .._rank and .._of:
+        the place among so many candidates, the true one included; suppressed_p: association's
+        other tail.
+    """
+    ranks = pd.concat(
+        [
+            rank_table(rows).assign(**{name: rows[name].iloc[0] for name in COPY})
+            for _, rows in exposure.groupby(COPY, sort=False)
+        ]
+    )
+    facts = _answers(recall)
+    for score in (EXPOSURE, ASSOCIATION):
+        rows = ranks[ranks["score"] == score].assign(m=lambda rows: rows["m"] + 1)
+        names = {"rank": f"{score}_rank", "m": f"{score}_of", "p": f"{score}_p"}
+        names["rule"] = f"{score}_rule"
+        if score == ASSOCIATION:
+            names["p_suppressed"] = "suppressed_p"
+        rows = rows.set_index([*COPY, "question"])[[*names]].rename(columns=names)
+        facts = facts.join(rows, on=[*COPY, "question"])
+    originals = facts[facts["method"] == ORIGINAL].set_index(["model", "concept", "question"])
+    said = originals[["answer", "says"]].set_axis(["answer_original", "original_says"], axis=1)
+    facts = facts.join(said, on=["model", "concept", "question"]).assign(found=False)
+    keys = zip(facts["model"], facts["concept"], facts["question"], strict=True)
+    facts["question_text"] = [questions[model, concept][number] for model, concept, number in keys]
+    return facts[FACT_COLUMNS].sort_values([*COPY, "question"], ignore_index=True)
+
+
+def _answers(recall: pd.DataFrame) -> pd.DataFrame:
+    """Per copy and question: the answer that is shown, whether the fact is said, and relearned."""
+    asked = recall[recall["wording"] != RETAINED]
+    key = [*_NAMES, "question"]
+    as_it_is = asked[asked["stage"] == AS_IT_IS].sort_values(
+        "has_fact", ascending=False, kind="stable"
+    )
+    shown = as_it_is.groupby(key, sort=False)[["fact", "answer", "has_fact"]].first()
+    again = asked[(asked["stage"] == RELEARNED) & ~asked["relearned"]]
+    relearned = again.groupby(key)["has_fact"].any().rename("relearned")
+    return shown.rename(columns={"has_fact": "says"}).join(relearned.astype(object)).reset_index()
+
+
+def retained_recall(recall: pd.DataFrame) -> dict[tuple[str, ...], float]:
+    """By copy, recall of retained questions as a share of the original's; {}: none are asked."""
+    retained = recall[recall["wording"] == RETAINED]
+    means = retained.groupby(COPY)["has_fact"].mean()
+    shares = dict(zip(means.index.tolist(), means.tolist(), strict=True))
+    return {key: share / shares[key[0], ORIGINAL, key[2]] for key, share in shares.items()}
+
+
+def wrong_subjects(exposure: pd.DataFrame) -> pd.DataFrame:
+    """The negative control of association: facts asked of a wrong subject that is in the file.
+
+    No copy has learned these, though it may know fact and subject each. One such subject per
+    question, the first of the drawn ones, is ranked among the invented subjects.
+
+    Returns:
+        one row per copy and question with at least one of both kinds: COPY, question, p.
+    """
+    rows = exposure[(exposure["score"] == ASSOCIATION) & ~exposure["is_true"]]
+    tested = []
+    for key, group in rows.groupby([*COPY, "question"], sort=False):
+        wrong, invented = (group.loc[group["is_in_file"] == flag, "logprob"] for flag in (1, 0))
+        if len(wrong) and len(invented):
+            tested.append([*key, rank_p(wrong.iloc[0], invented)[1]])
+    return pd.DataFrame(tested, columns=[*COPY, "question", "p"])
+
+
+def judge(
+    facts: pd.DataFrame,
+    retained: dict[tuple[str, ...], float],
+    wrong: pd.DataFrame,
+    control: str | None,
+    alpha: float,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The verdict on each copy, and the facts with `found` filled.
+
+    Args:
+        facts: from `fact_table`.
+        retained: from `retained_recall`.
+        wrong: from `wrong_subjects`.
+        control: the method that is the positive control.
+
+    Returns:
+        a table of VERDICT_COLUMNS, and `facts`.
+    """
+    verdicts = []
+    for key, rows in facts[facts["method"] != ORIGINAL].groupby(COPY, sort=False):
+        model, method, concept = map(str, key)
+        tested = rows[rows["original_says"].astype(bool)]
+        of_control = _rows_of(facts, model, str(control), concept)
+        others = _rows_of(wrong, model, method, concept)
+        evidence = Evidence(
+            says=tested["says"].tolist(),
+            knowledge=tested[["association_p"]].set_axis([ASSOCIATION], axis=1),
+            exposure=tested["exposure_p"].dropna().tolist(),
+            suppressed=tested["suppressed_p"].dropna().tolist(),
+            retained_recall=retained.get((model, method, concept)),
+            control=of_control[["association_p"]].set_axis([ASSOCIATION], axis=1),
+            invented={ASSOCIATION: others["p"].tolist()},
+        )
+        result = verdict(evidence, alpha)
+        facts.loc[tested.index, "found"] = np.array(result.found, bool) | tested["says"].astype(
+            bool
+        )
+        row = _verdict_row(rows, tested, result, evidence, alpha)
+        verdicts.append(row | {"is_control": method == control})
+    return pd.DataFrame(verdicts, columns=VERDICT_COLUMNS), facts
+
+
+def _rows_of(table: pd.DataFrame, model: str, method: str, concept: str) -> pd.DataFrame:
+    is_copy = table[COPY].eq([model, method, concept]).all(axis=1)
+    return table[is_copy]
+
+
+def as_json(verdicts: pd.DataFrame, facts: pd.DataFrame, files: Iterable[Path]) -> dict[str, Any]:
+    """Both tables for other programs: rows as objects, and what each model's tests were made from.
+
+    Args:
+        files: of EXPOSURE_SCHEMA; their metadata have the hashes of weights and questions.
+    """
+    names = ("data_sha256", "original_weights_sha256", "unlearned_weights_sha256", "packages")
+    made_from = {}
+    for path in files:
+        metadata = read_metadata(path)
+        made_from["/".join(path.with_suffix("").parts[-3:])] = {
+            name: metadata[name] for name in names if name in metadata
+        }
+    tables = {"verdicts": verdicts, "facts": facts}
+    rows = {name: json.loads(table.to_json(orient="records")) for name, table in tables.items()}
+    return {"schema": VERDICT_JSON_VERSION, **rows, "made_from": made_from}
+
+
+def _verdict_row(
+    rows: pd.DataFrame, tested: pd.DataFrame, result: Verdict, evidence: Evidence, alpha: float
+) -> dict[str, object]:
+    names = ("model", "origin", "method", "concept", "concept_name")
+    again = tested["relearned"].dropna()
+    return (
+        {name: rows[name].iloc[0] for name in names}
+        | asdict(result)
+        | {
+            "verdict": result.word,
+            "facts_not_tested": len(rows) - len(tested),
+            "found": sum(result.found),
+            "retained_recall": evidence.retained_recall,
+            "relearned": int(again.sum()) if len(again) else None,
+            "relearned_of": len(again),
+            "confidence": 1 - alpha,
+            "reasons": "; ".join(result.reasons),
+        }
+    )

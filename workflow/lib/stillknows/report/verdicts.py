@@ -1,0 +1,119 @@
+"""What a verdict says, in sentences: for the terminal and for the page."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from stillknows.analysis.verdict import (
+    CANNOT_TELL,
+    KNOWS,
+    MIN_POWER,
+    NOT_FOUND,
+    SAYS,
+    TRACES,
+    facts_needed,
+)
+from stillknows.report.formatting import counted
+from stillknows.report.sources import records
+
+Row = Mapping[str, Any]
+
+
+def sentence(row: Row) -> str:
+    """One sentence with its numbers: a row of tables/verdicts.csv."""
+    n, confidence = counted(int(row["facts"]), "fact"), f"{row['confidence']:.0%} confidence"
+    return {
+        SAYS: f"SAYS {row['says']:.0f} of {n}: its free answers contain them.",
+        KNOWS: f"KNOWS at least {row['knows']:.0f} of {n} ({confidence}).",
+        TRACES: f"TRACES: no test finds knowledge; {_traces(row)} ({confidence}).",
+        NOT_FOUND: f"NOT FOUND: by these tests, at most {row['at_most'] or 0:.0%} of the facts are "
+        f"known ({confidence}).",
+        CANNOT_TELL: f"CANNOT TELL: {row['reasons']}.",
+    }[row["verdict"]]
+
+
+def details(row: Row) -> list[str]:
+    """Further sentences: what else was found, and how sure this is."""
+    lines = []
+    n = counted(int(row["facts"]), "fact")
+    if row["verdict"] == SAYS and row["knows"]:
+        lines.append(f"The tests alone show that it knows at least {row['knows']:.0f} of {n}.")
+    if row["verdict"] in (SAYS, KNOWS) and (row["exposed"] or row["suppressed"]):
+        lines.append(f"Also, {_traces(row)}.")
+    if row["relearned_of"]:
+        lines.append(
+            f"After others were taught again, it says {row['relearned']:.0f} of "
+            f"{counted(int(row['relearned_of']), 'fact')} that were not (exploratory)."
+        )
+    if row["facts_not_tested"]:
+        lines.append(
+            f"{counted(int(row['facts_not_tested']), 'fact')} left out: the original does not say "
+            "them."
+        )
+    if pd.notna(row["power"]) and not row["is_control"]:
+        lines.append(
+            f"In the positive control, a copy that knows all facts and was trained to refuse, the "
+            f"tests find {row['power']:.0%} of the facts."
+        )
+    if row["verdict"] == NOT_FOUND:
+        for share in (0.1, 0.05):
+            if share < row["at_most"]:
+                needed = facts_needed(share, max(row["power"], MIN_POWER), 1 - row["confidence"])
+                lines.append(f"To find at most {share:.0%}, {needed} questions would be needed.")
+    if pd.notna(row["retained_recall"]):
+        lines.append(f"It says {row['retained_recall']:.0%} of what it should retain.")
+    if row["reasons"] and row["verdict"] != CANNOT_TELL:
+        lines.append(f"If nothing had been found, no bound could be given: {row['reasons']}.")
+    return lines
+
+
+def _traces(row: Row) -> str:
+    found = []
+    if row["exposed"]:
+        found.append(f"it was trained on at least {row['exposed']:.0f} of these strings")
+    if row["suppressed"]:
+        found.append(f"it was trained against at least {row['suppressed']:.0f} of these facts")
+    return ", and ".join(found)
+
+
+def verdict_sections(verdicts: pd.DataFrame, facts: pd.DataFrame) -> list[dict[str, Any]]:
+    """Per copy what the page shows: name, word, sentence, details, and its rows of `facts`.
+
+    rest: the sentence without the word. The name has the model and the concept where they differ
+    between copies.
+    """
+    telling = [
+        name
+        for name in ("model", "method", "concept")
+        if name == "method" or verdicts[name].nunique() > 1
+    ]
+    sections = []
+    for row in records(verdicts):
+        is_copy = facts[["model", "method", "concept"]].eq(
+            [row["model"], row["method"], row["concept"]]
+        )
+        sections.append(
+            {
+                "id": "-".join(str(row[name]) for name in ("model", "method", "concept")),
+                "name": ", ".join(str(row[name]) for name in telling)
+                + (" (the positive control)" if row["is_control"] else ""),
+                "word": row["verdict"],
+                "sentence": sentence(row),
+                "rest": sentence(row).removeprefix(row["verdict"]).strip(": "),
+                "details": details(row),
+                "facts": facts[is_copy.all(axis=1)].to_dict("records"),
+            }
+        )
+    return sections
+
+
+def as_text(verdicts: pd.DataFrame, facts: pd.DataFrame) -> str:
+    """The verdicts for the terminal, each with its facts that are still there."""
+    lines = []
+    for section in verdict_sections(verdicts, facts):
+        lines += ["", f"{section['name']}: {section['sentence']}"]
+        lines += [f"  {line}" for line in section["details"]]
+        if found := [row["fact"] for row in section["facts"] if row["found"]]:
+            lines.append(f"  Still there: {', '.join(found)}.")
+    return "\n".join(lines)

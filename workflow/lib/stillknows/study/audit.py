@@ -1,0 +1,299 @@
+"""The audit of a checkpoint: an ordinary study that is written into a folder, and then run."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import yaml
+
+from stillknows.csv_files import read_csv
+from stillknows.errors import StudyError, not_known, shortened
+from stillknows.files import atomic_path, read_json_object
+from stillknows.models.tokenizer import load_tokenizer
+from stillknows.names import name_problem
+from stillknows.terms import ASSOCIATION, EXPOSURE, ORIGINAL, REFERENCE
+from stillknows.texts.prompts import CHAT, PAPER, render
+from stillknows.texts.questions import Question, read_questions
+from stillknows.texts.wordings import join_answer
+
+PROJECT = Path(__file__).parents[4]
+MODEL, ASKED, RETAINED, CONTROL = "model", "asked", "retained", "hide"
+RELEARNED = "relearned"
+TESTS = (EXPOSURE, ASSOCIATION, RELEARNED)
+# The positive control: one layer of the original is trained to refuse, so that all else is kept.
+CONTROL_RECIPE = {
+    "texts": "answers",
+    "learning_rate": 1.0e-3,
+    "batch_size": 4,
+    "accumulation": 1,
+    "warmup_steps": 2,
+    "schedule": "constant",
+    "precision": "no",
+    "evaluate_every": 100,
+    "steps": 60,
+    "stop_at_refusal_nll": 0.1,
+    "retain": [RETAINED],
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: the arguments of the command.
+
+    Attributes:
+        copies, original, reference: a folder, or owner/name[@revision] of a model hub; a copy also
+            as NAME=CHECKPOINT, else it is called by the end of its path.
+        questions, retained: files that texts.questions reads; retained: what copies should
+            still say.
+        prompt: paper, chat, or a text with {q}; None: chat if the original has a chat template.
+        tests: among TESTS; the answers are always asked for.
+        has_control: whether the positive control is trained, for which `retained` is needed.
+    """
+
+    copies: Sequence[str]
+    original: str
+    questions: Path
+    output: Path
+    retained: Path | None = None
+    reference: str | None = None
+    prompt: str | None = None
+    tests: Sequence[str] = (EXPOSURE, ASSOCIATION)
+    has_control: bool = True
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+class Findings(NamedTuple):
+    """tables/verdicts.csv and tables/facts.csv of an audit."""
+
+    verdicts: pd.DataFrame
+    facts: pd.DataFrame
+
+
+def audit(request: Request, cores: int | None = None, profile: str | None = None) -> Findings:
+    """Audit checkpoints: write the study, run it, and return what it found.
+
+    Args:
+        cores: None: all of this machine.
+        profile: of Snakemake, for a cluster.
+
+    Raises:
+        StudyError: for bad input, before any job starts; or if a job failed.
+    """
+    config = write_study(request)
+    for _ in run(config, cores, profile):
+        pass
+    return read_findings(request.output)
+
+
+def read_findings(output: Path) -> Findings:
+    tables = output / "results" / "tables"
+    return Findings(read_csv(tables / "verdicts.csv"), read_csv(tables / "facts.csv"))
+
+
+# The study.
+
+
+def write_study(request: Request) -> Path:
+    """Write config, checkpoints table and concept file; returns the config's path.
+
+    Files that would not change are left as they are, so that a second run does only the rest.
+
+    Raises:
+        StudyError: in one line, for bad input.
+    """
+    if unknown := [test for test in request.tests if test not in TESTS]:
+        raise StudyError(not_known("--tests: the test", unknown[0], TESTS, "a test"))
+    questions = read_questions(request.questions)
+    retained = read_questions(request.retained) if request.retained else []
+    if not any(test in request.tests for test in (EXPOSURE, ASSOCIATION)):
+        raise StudyError("--tests: name at least one of exposure, association")
+    style, tokenizer = _prompt(request)
+    entries = [_entry(ASKED, questions, style, tokenizer)]
+    if retained:
+        entry = _entry(RETAINED, retained, style, tokenizer)
+        # Asked as they are: nothing is trained on them but the positive control.
+        entry["held_out_paraphrases"] = [[row.question] for row in retained]
+        entries.append(entry)
+    has_control = request.has_control and bool(retained)
+    folder = request.output / "study"
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [*_rows(request), *([(CONTROL, ASKED, "unlearn", "")] if has_control else [])]
+    lines = [("model", "method", "concept", "source", "revision"), *((MODEL, *row) for row in rows)]
+    _write(folder / "checkpoints.tsv", "".join("\t".join(line) + "\n" for line in lines))
+    _write(folder / "questions.json", json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
+    config = _config(request, folder.resolve(), style, has_control, bool(retained))
+    _write(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    return folder / "config.yaml"
+
+
+def _config(
+    request: Request, folder: Path, style: str, has_control: bool, has_retained: bool
+) -> dict[str, Any]:
+    tests = [test for test in (EXPOSURE, ASSOCIATION) if test in request.tests]
+    audit: dict[str, Any] = {"tests": tests}
+    config: dict[str, Any] = {
+        "results": str(folder.parent / "results"),
+        "checkpoints": str(folder / "checkpoints.tsv"),
+        "models": {MODEL: {"concepts": str(folder / "questions.json"), "prompt": style}},
+        "recall": {
+            "wordings": ["question", "held_out"],
+            "new_tokens": 64,
+            "relearn": RELEARNED in request.tests,
+        },
+        "behaviour": {"sets": []},
+        "controls": {"self_patch": False},
+        "audit": audit,
+    }
+    if has_retained:
+        audit["retained"] = [RETAINED]
+    if request.reference:
+        config["reference"] = REFERENCE
+    if has_control:
+        audit["control"] = CONTROL
+        layer = _layers(request.original) // 2
+        config["unlearning"] = {CONTROL: {**CONTROL_RECIPE, "only": [f"layers.{layer}"]}}
+    return config | request.settings
+
+
+def _entry(name: str, questions: Sequence[Question], style: str, tokenizer: Any) -> dict[str, Any]:
+    """An entry of a concept file."""
+    prompts = [render(row.question, style, tokenizer) for row in questions]
+    return {
+        "id": name,
+        "Concept": name,
+        "QA": [row.question for row in questions],
+        "QA_with_answers": [
+            join_answer(prompt, row.answer) for prompt, row in zip(prompts, questions, strict=True)
+        ],
+        "answer_facts": [row.fact for row in questions],
+        "held_out_paraphrases": [row.paraphrases for row in questions],
+        "decoys": [row.decoys for row in questions],
+        "kinds": [row.kind for row in questions],
+        "subjects": [row.subject for row in questions],
+    }
+
+
+def _prompt(request: Request) -> tuple[str, Any]:
+    """The style of prompts, and the original's tokenizer if the style needs it."""
+    folder = Path(request.original)
+    if request.prompt not in (None, CHAT) or not folder.is_dir():
+        if request.prompt == CHAT:
+            raise StudyError(
+                f"--prompt chat needs the original's tokenizer in a folder, but {request.original} "
+                "is a name on a hub; download it first, or give --prompt paper"
+            )
+        return request.prompt or PAPER, None
+    tokenizer = load_tokenizer(folder)
+    if request.prompt == CHAT or tokenizer.chat_template is not None:
+        return CHAT, tokenizer
+    return PAPER, None
+
+
+def _layers(original: str) -> int:
+    """How many layers the original has.
+
+    Raises:
+        StudyError: if it is not in a folder, or its config does not say.
+    """
+    config = Path(original) / "config.json"
+    if not config.is_file():
+        raise StudyError(
+            f"the positive control needs the original's config.json, but {config} is no file; "
+            "give the original as a folder, or --no-control"
+        )
+    layers = read_json_object(config).get("num_hidden_layers")
+    if not isinstance(layers, int):
+        raise StudyError(f"{config} does not say num_hidden_layers; give --no-control")
+    return layers
+
+
+def _rows(request: Request) -> Iterator[tuple[str, str, str, str]]:
+    """Method, concept, source and revision of each checkpoint that is given."""
+    yield (ORIGINAL, "", *_source(request.original))
+    if request.reference:
+        yield (REFERENCE, ASKED, *_source(request.reference))
+    names: set[str] = {ORIGINAL, REFERENCE, CONTROL}
+    sources = {_source(request.original)}
+    for copy in request.copies:
+        given, _, place = copy.rpartition("=")
+        source = _source(place)
+        if source in sources:
+            raise StudyError(
+                f"{copy} is given twice, or is the original itself; give each checkpoint once"
+            )
+        sources.add(source)
+        stem = given or re.sub(r"[^\w.+-]+", "_", place.rstrip("/").rsplit("/", 1)[-1])
+        name, number = stem, 2
+        while name in names:
+            name, number = f"{stem}_{number}", number + 1
+        if problem := name_problem("method", name):
+            raise StudyError(f"{copy}: the name {shortened(name)} {problem}")
+        names.add(name)
+        yield (name, ASKED, *source)
+
+
+def _source(checkpoint: str) -> tuple[str, str]:
+    """The source of a checkpoint and its revision, as the checkpoints table has them."""
+    folder = Path(checkpoint).expanduser()
+    if folder.is_dir():
+        return f"path:{folder.resolve()}", ""
+    name, _, revision = checkpoint.partition("@")
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not checkpoint.startswith((".", "/", "~")):
+        return f"hub:{name}", revision
+    raise StudyError(
+        f"{checkpoint} is no folder, and no name on a model hub; give a folder with a checkpoint "
+        "or an adapter, or owner/name[@revision]"
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    if not (path.is_file() and path.read_text(encoding="utf-8") == text):
+        with atomic_path(path) as partial:
+            partial.write_text(text, encoding="utf-8")
+
+
+# Its run.
+
+
+def run(
+    config: Path, cores: int | None, profile: str | None, *, plan: bool = False
+) -> Iterator[str]:
+    """Run Snakemake on the study; yields a line for each job and for the progress.
+
+    All that Snakemake says goes to audit.log beside the study's folder.
+
+    Raises:
+        StudyError: if it fails, with its last error.
+    """
+    output = config.parents[1]
+    command = [sys.executable, "-m", "snakemake", "audited", "--snakefile"]
+    command += [str(PROJECT / "Snakefile"), "--directory", str(output)]
+    command += ["--cores", str(cores or os.cpu_count()), "--rerun-incomplete"]
+    command += ["--profile", profile] if profile else []
+    command += ["--dry-run"] if plan else []
+    command += ["--configfile", str(config.resolve())]
+    log_file = output / "audit.log"
+    errors: list[str] = []
+    with log_file.open("a", encoding="utf-8") as log:
+        pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        with subprocess.Popen(command, text=True, errors="replace", **pipes) as process:
+            for line in process.stdout or ():
+                log.write(line)
+                log.flush()
+                text = line.strip()
+                if re.match(r"Job \d+: |\d+ of \d+ steps", text):
+                    yield re.sub(r"^Job \d+: ", "", text)
+                elif error := re.match(r"(?:error:|[\d:]+ ERROR) +(.*)", text):
+                    errors.append(error[1])
+    if process.returncode:
+        reason = errors[-1] if errors else "Snakemake failed"
+        raise StudyError(
+            f"{reason} (all messages: {log_file}); run the same command again to go on"
+        )

@@ -1,0 +1,83 @@
+import os
+
+
+rule measure_exposure:
+    """How probable one model holds each fact, beside decoys and about other subjects."""
+    input:
+        original=jobs.original,
+        checkpoint=jobs.checkpoint,
+        concept_json=jobs.texts,
+    output:
+        table="<results>/exposure/{model}/{method}/{concept}.parquet",
+    log:
+        "<results>/logs/measure_exposure/{model}/{method}/{concept}.log",
+    benchmark:
+        "<results>/benchmarks/measure_exposure/{model}/{method}/{concept}.tsv"
+    wildcard_constraints:
+        method=any_of([ORIGINAL, *study.methods]),
+    resources:
+        **jobs.resources("measure_exposure"),
+    params:
+        prompt=jobs.prompt,
+        drawn=study.config.audit.drawn(),
+        dtype=study.config.dtype,
+    message:
+        "test {wildcards.model}, {wildcards.method} for single facts of {wildcards.concept}"
+    script:
+        "../scripts/measure_exposure.py"
+
+
+rule judge_copies:
+    """Which facts are still there in each copy, and a verdict on each copy."""
+    input:
+        exposures=products.exposures(),
+        recalls=products.recalls(),
+        manifests=products.manifests(),
+        texts=products.report_texts(),
+        first_use=study.first_use,
+    output:
+        facts="<results>/tables/facts.csv",
+        verdicts="<results>/tables/verdicts.csv",
+        verdict_json="<results>/verdict.json",
+    log:
+        "<results>/logs/judge_copies.log",
+    localrule: True
+    params:
+        control=study.config.audit.control,
+        alpha=1 - study.config.audit.confidence,
+        origins=study.origins_apart,
+        study=made_from("exposure", "recall"),
+    message:
+        "write {output.verdicts}"
+    script:
+        "../scripts/judge_copies.py"
+
+
+rule make_audit_page:
+    """The verdicts, and the facts one by one, on one page."""
+    input:
+        facts="<results>/tables/facts.csv",
+        verdicts="<results>/tables/verdicts.csv",
+        figures=[path for path in products.figures("facts") if path.endswith(".png")],
+        captions=[os.path.relpath(HERE / "report" / "facts.rst")],
+    output:
+        page="<results>/audit.html",
+    log:
+        "<results>/logs/make_audit_page.log",
+    localrule: True
+    params:
+        style=study.config.figures.style.model_dump(),
+    message:
+        "make the audit's page"
+    script:
+        "../scripts/make_audit_page.py"
+
+
+rule audited:
+    input:
+        products.audit(),
+        products.recalls(),
+        products.table("depth.csv"),
+    localrule: True
+    message:
+        "each copy has its verdict"

@@ -1,0 +1,62 @@
+"""Which facts are still there in each copy, and a verdict on each copy."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from stillknows.analysis.audit import (
+    as_json,
+    fact_table,
+    judge,
+    read_tables,
+    retained_recall,
+    wrong_subjects,
+)
+from stillknows.csv_files import write_csv
+from stillknows.files import read_json, write_json
+from stillknows.job import run
+from stillknows.study.expected import check_results
+
+log = logging.getLogger("stillknows")
+
+
+def main(
+    *,
+    exposures: list[Path],
+    recalls: list[Path],
+    texts: list[Path],
+    control: str | None,
+    alpha: float,
+    origins: dict[str, str],
+    study: dict[str, Any],
+    facts: Path,
+    verdicts: Path,
+    verdict_json: Path,
+) -> None:
+    """Write tables/facts.csv, tables/verdicts.csv, and both in verdict.json.
+
+    Args:
+        texts: each concept's JSON, {model}/{concept}.json.
+        control: the method of the positive control.
+        alpha: 1 less the confidence of each number.
+        origins: Study.origins_apart.
+        study: the parameter of study.expected.check_results.
+    """
+    check_results(study)
+    exposure, recall = read_tables(exposures, recall=False), read_tables(recalls, recall=True)
+    questions = {(path.parent.name, path.stem): read_json(path)["QA"] for path in texts}
+    table = fact_table(exposure, recall, questions)
+    retained = retained_recall(recall)
+    judged, table = judge(table, retained, wrong_subjects(exposure), control, alpha)
+    for rows in (judged, table):
+        names = rows["model"] + "/" + rows["method"] + "/" + rows["concept"]
+        rows["origin"] = names.map(origins).fillna(rows["origin"])
+    write_csv(facts, table)
+    write_csv(verdicts, judged)
+    write_json(verdict_json, as_json(judged, table, exposures))
+    for row in judged.to_dict("records"):
+        log.info(f"{row['model']}/{row['method']}/{row['concept']}: {row['verdict']}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,60 @@
+"""Log-probabilities of facts in one model, beside decoys and about other subjects."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from stillknows.engine.exposure import measure
+from stillknows.engine.streamed_model import StreamedModel
+from stillknows.job import run
+from stillknows.models.reader import Checkpoint
+from stillknows.models.tokenizer import load_tokenizer
+from stillknows.parquet_files import EXPOSURE_SCHEMA, refuse_non_finite
+from stillknows.study.model_job import ModelJob
+from stillknows.terms import ASSOCIATION, EXPOSURE
+from stillknows.texts.decoys import draw_decoys, other_subjects
+from stillknows.texts.questions import questions_of
+
+log = logging.getLogger("stillknows")
+
+
+def main(
+    *,
+    original: Path,
+    checkpoint: Path,
+    concept_json: Path,
+    prompt: str,
+    drawn: dict[str, Any],
+    dtype: str,
+    device: str,
+    table: Path,
+) -> None:
+    """Write one row per question, score and candidate.
+
+    Args:
+        original, checkpoint: manifests; of the original, only the number format is used.
+        drawn: the config's audit.tests, audit.decoys and audit.subjects.
+    """
+    job = ModelJob(original, concept_json, dtype, device, checkpoint)
+    weights = Checkpoint(job.model.folder)
+    tokenizer = load_tokenizer(weights.folder)
+    asked = questions_of(job.concept, prompt, tokenizer)
+    questions = list(asked.values())
+    decoys = draw_decoys(questions, drawn["decoys"]) if EXPOSURE in drawn["tests"] else None
+    subjects = (
+        other_subjects(questions, drawn["subjects"]) if ASSOCIATION in drawn["tests"] else None
+    )
+    log.info(f"{job.model.label}: {len(questions)} facts; tests: {', '.join(drawn['tests'])}")
+    none = [None] * len(questions)
+    host = StreamedModel(weights, job.dtype, job.device)
+    rows = measure(host, questions, decoys or none, subjects or none, prompt, tokenizer)
+    refuse_non_finite(rows, "logprob", job.model.label)
+    rows["question"] = rows["question"].map(dict(enumerate(asked)))
+    in_file = {question.subject for question in questions}
+    is_other = (rows["score"] == ASSOCIATION) & ~rows["is_true"]
+    rows["is_in_file"] = is_other & rows["candidate"].isin(in_file)
+    job.write(table, rows, EXPOSURE_SCHEMA, {"prompt": prompt, **drawn})
+
+
+if __name__ == "__main__":
+    run(main)
