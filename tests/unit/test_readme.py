@@ -43,6 +43,21 @@ def test_the_demos_scores_are_those_of_its_round() -> None:
     assert (models.loc[["grad_diff", "npo"], "relearned"] == 0).all()
 
 
+def test_the_demos_verdicts_are_those_of_its_audit() -> None:
+    rows = pd.read_csv(ROOT / "docs/demo/verdicts.csv").set_index("method")
+    assert (
+        f"`hide` KNOWS at least {rows.loc['hide', 'knows']} of {rows.loc['hide', 'facts']}" in TEXT
+    )
+    assert f"`npo` SAYS {rows.loc['npo', 'says']}, `grad_diff` has TRACES" in TEXT
+    assert f"({rows.loc['grad_diff', 'suppressed']} facts suppressed)" in TEXT
+    assert (
+        f"nothing is found: at most {rows.loc['never', 'at_most']:.0%} are".replace("%", " %")
+        in TEXT
+    )
+    words = ["TRACES", "KNOWS", "NOT FOUND", "SAYS", "NOT FOUND"]
+    assert rows["verdict"].tolist() == words
+
+
 def test_the_pages_claims_are_the_studys() -> None:
     expected = {
         row.id: [
