@@ -38,7 +38,7 @@ def test_a_method_an_experiment_and_a_figure_are_planned(planned: Workflow) -> N
     add(planned, "engine/patches.py", "EXPERIMENTS: dict[str, Experiment] = {\n", line)
     add(planned, "figures/style.py", "_COMPONENTS = {\n", '    "mine": Look("mine", 3, "D"),')
 
-    line = '    FigureSpec("mine", "Mine", "noising_ratio", ("curves.csv",)),'
+    line = '    FigureSpec("mine", "Mine", "curves", ("curves.csv",)),'
     add(planned, "figures/registry.py", "_FIGURES = (\n", line)
     shutil.copy(
         package.parents[1] / "report/noising_ratio.rst", package.parents[1] / "report/mine.rst"
