@@ -121,6 +121,11 @@ def test_a_collapsed_copy_is_named() -> None:
     assert "collapsed" in verdicts.loc["copy", "reasons"]
 
 
+def test_retained_facts_that_the_original_does_not_say() -> None:
+    recall = pd.concat([answers(ORIGINAL, [], RETAINED), answers("copy", [1], RETAINED)])
+    assert np.isnan([*retained_recall(recall).values()]).all()
+
+
 def test_what_relearning_brings_back() -> None:
     again = answers("copy", [1, 3], stage=RELEARNED)
     again["relearned"] = again["question"] % 2 == 0

@@ -64,10 +64,18 @@ def test_nothing_found_bounds_the_share() -> None:
         {"control": None},
         {"control": table(*[0.5] * 9)},
         {"retained_recall": 0.7},
+        {"retained_recall": float("nan")},
         {"invented": {"association": [0.001] * 20}},
         {"says": [False] * 4, "p": [0.5] * 4},
     ],
-    ids=["no control", "control not found", "collapsed", "invented facts known", "few facts"],
+    ids=[
+        "no control",
+        "control not found",
+        "collapsed",
+        "nothing retained",
+        "invented facts known",
+        "few facts",
+    ],
 )
 def test_no_bound_without_gates_and_controls(more: dict[str, Any]) -> None:
     found = verdict(evidence(more.pop("p", [0.5] * 9), **more))

@@ -110,6 +110,7 @@ def test_a_second_run_computes_nothing(
         (["--original", "nowhere"], "nowhere is no folder, and no name on a model hub"),
         (["--questions", "{folder}/empty.jsonl"], "has no questions"),
         (["--tests", "guess"], "guess"),
+        (["--original", "owner/name", "--prompt", "chat"], "has a chat template"),
         (["--fail-on", "erased"], "allowed: SAYS, KNOWS, TRACES, NOT FOUND, CANNOT TELL"),
         (["--original", "{folder}/known"], "is the original itself"),
     ],

@@ -12,9 +12,11 @@ from stillknows.analysis.audit import (
     retained_recall,
     wrong_subjects,
 )
+from stillknows.answers.recall_table import with_origins
 from stillknows.csv_files import write_csv
 from stillknows.files import read_json, write_json
 from stillknows.job import run
+from stillknows.parquet_files import EXPOSURE_SCHEMA, RECALL_SCHEMA
 from stillknows.study.expected import check_results
 
 log = logging.getLogger("stillknows")
@@ -43,14 +45,15 @@ def main(
         study: the parameter of study.expected.check_results.
     """
     check_results(study)
-    exposure, recall = read_tables(exposures, recall=False), read_tables(recalls, recall=True)
+    exposure, recall = (
+        read_tables(exposures, EXPOSURE_SCHEMA),
+        read_tables(recalls, RECALL_SCHEMA),
+    )
     questions = {(path.parent.name, path.stem): read_json(path)["QA"] for path in texts}
     table = fact_table(exposure, recall, questions)
     retained = retained_recall(recall)
     judged, table = judge(table, retained, wrong_subjects(exposure), control, alpha)
-    for rows in (judged, table):
-        names = rows["model"] + "/" + rows["method"] + "/" + rows["concept"]
-        rows["origin"] = names.map(origins).fillna(rows["origin"])
+    judged, table = with_origins(judged, origins), with_origins(table, origins)
     write_csv(facts, table)
     write_csv(verdicts, judged)
     write_json(verdict_json, as_json(judged, table, exposures))

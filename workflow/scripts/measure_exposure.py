@@ -12,7 +12,7 @@ from stillknows.models.tokenizer import load_tokenizer
 from stillknows.parquet_files import EXPOSURE_SCHEMA, refuse_non_finite
 from stillknows.study.model_job import ModelJob
 from stillknows.terms import ASSOCIATION, EXPOSURE
-from stillknows.texts.decoys import draw_decoys, other_subjects
+from stillknows.texts.decoys import DrawnTexts, draw_decoys, other_subjects
 from stillknows.texts.questions import questions_of
 
 log = logging.getLogger("stillknows")
@@ -40,14 +40,15 @@ def main(
     tokenizer = load_tokenizer(weights.folder)
     asked = questions_of(job.concept, prompt, tokenizer)
     questions = list(asked.values())
-    decoys = draw_decoys(questions, drawn["decoys"]) if EXPOSURE in drawn["tests"] else None
-    subjects = (
-        other_subjects(questions, drawn["subjects"]) if ASSOCIATION in drawn["tests"] else None
-    )
+    decoys: list[DrawnTexts | None] = [None] * len(questions)
+    subjects = decoys
+    if EXPOSURE in drawn["tests"]:
+        decoys = [*draw_decoys(questions, drawn["decoys"])]
+    if ASSOCIATION in drawn["tests"]:
+        subjects = other_subjects(questions, drawn["subjects"])
     log.info(f"{job.model.label}: {len(questions)} facts; tests: {', '.join(drawn['tests'])}")
-    none = [None] * len(questions)
     host = StreamedModel(weights, job.dtype, job.device)
-    rows = measure(host, questions, decoys or none, subjects or none, prompt, tokenizer)
+    rows = measure(host, questions, decoys, subjects, prompt, tokenizer)
     refuse_non_finite(rows, "logprob", job.model.label)
     rows["question"] = rows["question"].map(dict(enumerate(asked)))
     in_file = {question.subject for question in questions}

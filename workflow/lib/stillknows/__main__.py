@@ -61,7 +61,8 @@ def _add_audit(commands: Any) -> None:
     add("--reference", help=f"a model that never learned the facts: {checkpoint}")
     add("--output", type=Path, default=Path("audit"), help="a folder (default: audit)")
     add(
-        "--prompt", help="paper, chat, or a text with {q} (default: chat where there is a template)"
+        "--prompt",
+        help="paper, chat, or a text with {q} (default for a folder: chat if it has a template)",
     )
     add("--tests", nargs="+", help="among exposure, association (default), relearned")
     add("--no-control", action="store_true", help="do not train the positive control")

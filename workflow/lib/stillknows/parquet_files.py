@@ -187,6 +187,12 @@ def read_table(path: Path, schema: pa.Schema | None = None) -> pa.Table:
     return table
 
 
+def without_categories(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with plain texts in place of categories; a null stays a null."""
+    keys = frame.select_dtypes("category").columns
+    return frame.astype(dict.fromkeys(keys, object)).reset_index(drop=True)
+
+
 def read_metadata(path: Path) -> dict[str, str]:
     """The key-value metadata of a parquet file; a StudyError if it is none."""
     with _readable(path):

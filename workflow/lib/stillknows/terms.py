@@ -89,4 +89,6 @@ OTHER_QUESTION, NOISE, ALIGNED_QUESTION, MEAN_OF_QUESTIONS = CONTROLS[:4]
 SELF = "self"
 
 # Scores of a single fact in a single model, without a reference (engine.exposure).
-EXPOSURE, ASSOCIATION = "exposure", "association"
+FactScore = Literal["exposure", "association"]
+FACT_SCORES: tuple[str, ...] = get_args(FactScore)
+EXPOSURE, ASSOCIATION = FACT_SCORES

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from stillknows.analysis.ranks import rank_p, rank_table
 from stillknows.analysis.verdict import Evidence, Verdict, verdict
 from stillknows.answers.recall_settings import RETAINED
-from stillknows.parquet_files import EXPOSURE_SCHEMA, RECALL_SCHEMA, read_metadata, read_table
+from stillknows.parquet_files import read_metadata, read_table, without_categories
 from stillknows.terms import AS_IT_IS, ASSOCIATION, EXPOSURE, ORIGINAL, RELEARNED
 
 COPY = ["model", "method", "concept"]
@@ -32,14 +33,9 @@ VERDICT_COLUMNS = [
 ]
 
 
-def read_tables(files: Iterable[Path], recall: bool) -> pd.DataFrame:
-    """The rows of several files of RECALL_SCHEMA or EXPOSURE_SCHEMA."""
-    schema = RECALL_SCHEMA if recall else EXPOSURE_SCHEMA
-    tables = [read_table(path, schema).to_pandas() for path in files]
-    texts = [name for name in schema.names if name not in ("question", "tokens", "logprob")]
-    texts = [name for name in texts if not name.startswith(("is_", "has_", "relearned"))]
-    rows: pd.DataFrame = pd.concat([table.astype(dict.fromkeys(texts, str)) for table in tables])
-    return rows
+def read_tables(files: Iterable[Path], schema: pa.Schema) -> pd.DataFrame:
+    """The rows of several files of one schema."""
+    return pd.concat([without_categories(read_table(path, schema).to_pandas()) for path in files])
 
 
 def fact_table(
@@ -94,11 +90,15 @@ def _answers(recall: pd.DataFrame) -> pd.DataFrame:
 
 
 def retained_recall(recall: pd.DataFrame) -> dict[tuple[str, ...], float]:
-    """By copy, recall of retained questions as a share of the original's; {}: none are asked."""
+    """By copy, recall of retained questions as a share of the original's; {}: none are asked.
+
+    Null where the original says none of them.
+    """
     retained = recall[recall["wording"] == RETAINED]
     means = retained.groupby(COPY)["has_fact"].mean()
     shares = dict(zip(means.index.tolist(), means.tolist(), strict=True))
-    return {key: share / shares[key[0], ORIGINAL, key[2]] for key, share in shares.items()}
+    originals = {key: shares[key[0], ORIGINAL, key[2]] or float("nan") for key in shares}
+    return {key: share / originals[key] for key, share in shares.items()}
 
 
 def wrong_subjects(exposure: pd.DataFrame) -> pd.DataFrame:
@@ -137,12 +137,12 @@ def judge(
     Returns:
         a table of VERDICT_COLUMNS, and `facts`.
     """
-    verdicts = []
+    facts, verdicts = facts.copy(), []
     for key, rows in facts[facts["method"] != ORIGINAL].groupby(COPY, sort=False):
         model, method, concept = map(str, key)
         tested = rows[rows["original_says"].astype(bool)]
-        of_control = _rows_of(facts, model, str(control), concept)
-        others = _rows_of(wrong, model, method, concept)
+        of_control = rows_of(facts, model, control, concept) if control else facts.iloc[:0]
+        others = rows_of(wrong, model, method, concept)
         evidence = Evidence(
             says=tested["says"].tolist(),
             knowledge=tested[["association_p"]].set_axis([ASSOCIATION], axis=1),
@@ -161,7 +161,8 @@ def judge(
     return pd.DataFrame(verdicts, columns=VERDICT_COLUMNS), facts
 
 
-def _rows_of(table: pd.DataFrame, model: str, method: str, concept: str) -> pd.DataFrame:
+def rows_of(table: pd.DataFrame, model: str, method: str, concept: str) -> pd.DataFrame:
+    """The rows of one copy."""
     is_copy = table[COPY].eq([model, method, concept]).all(axis=1)
     return table[is_copy]
 

@@ -43,8 +43,8 @@ class Evidence:
             copy never learned this fact"; null where a test cannot be applied to a fact.
         exposure: per fact, its p-value among strings that the model never saw.
         suppressed: per fact, the p-value of association's other tail.
-        retained_recall: recall of retained questions, as a share of the original's; None: none were
-            given.
+        retained_recall: recall of retained questions, as a share of the original's; NaN if that
+            says none of them; None: none were given.
         control: `knowledge` of the positive control, which knows all facts; None: it was not made.
         invented: the p-values of invented facts by test, `exposure` among them; they are uniform or
             larger if the test is valid for this copy.
@@ -164,7 +164,9 @@ def why_no_bound(evidence: Evidence, power: float | None, invalid: Sequence[str]
     facts, recall, reasons = len(evidence.says), evidence.retained_recall, []
     if facts < MIN_FACTS:
         reasons.append(f"the original says {facts} of the facts; {MIN_FACTS} are needed")
-    if recall is not None and recall < MIN_RETAINED_RECALL:
+    if recall is not None and np.isnan(recall):
+        reasons.append("the original says none of the facts that the copy should retain")
+    elif recall is not None and recall < MIN_RETAINED_RECALL:
         reasons.append(
             f"the copy has collapsed: it recalls {recall:.0%} of the retained facts that the "
             f"original recalls; {MIN_RETAINED_RECALL:.0%} is needed"

@@ -1,6 +1,6 @@
 """tables/recall.csv: which facts each model says, and says again after relearning others."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -51,9 +51,14 @@ def recall_table(files: Iterable[Path], origins: dict[str, str]) -> pd.DataFrame
         before_.., after_..: recall of these before and after it.
     """
     table = pd.DataFrame([_row(path) for path in files], columns=RECALL_COLUMNS)
-    names = table["model"] + "/" + table["method"] + "/" + table["concept"]
-    table["origin"] = names.map(origins).fillna(table["origin"])
+    table = with_origins(table, origins)
     return table.sort_values(RECALL_COLUMNS[:4], ignore_index=True)
+
+
+def with_origins(table: pd.DataFrame, origins: Mapping[str, str]) -> pd.DataFrame:
+    """A table of models with the origins that collected tables change (Study.origins_apart)."""
+    names = table["model"] + "/" + table["method"] + "/" + table["concept"]
+    return table.assign(origin=names.map(origins).fillna(table["origin"]))
 
 
 def _row(path: Path) -> dict[str, object]:

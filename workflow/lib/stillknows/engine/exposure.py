@@ -18,11 +18,11 @@ from torch import Tensor
 
 from stillknows.engine.runs import TOKENS_PER_CALL, MicroBatches, TreeLayers
 from stillknows.engine.streamed_model import StreamedModel
-from stillknows.engine.token_tree import TokenTree, token_tree
+from stillknows.engine.token_tree import TokenTree, token_trees
 from stillknows.terms import ASSOCIATION, CORRECTED, EXPOSURE
 from stillknows.texts.decoys import DrawnTexts
 from stillknows.texts.facts import FactText, fact_texts
-from stillknows.texts.prompts import common_prefix, render
+from stillknows.texts.prompts import render
 from stillknows.texts.questions import Question, replace_subject
 from stillknows.texts.wordings import join_answer
 
@@ -102,7 +102,8 @@ def fact_logprobs(host: StreamedModel, texts: Sequence[FactText]) -> list[float]
     TOKENS_PER_PASS tokens. NaN where the model computes no number.
     """
     means: list[float] = []
-    trees = _trees(texts)
+    # A fact's last token predicts nothing, so nothing of it is read after that.
+    trees = token_trees([text.ids[: text.fact.stop] for text in texts], TREE_TOKENS)
     per_pass = TOKENS_PER_PASS // TREE_TOKENS
     for start in range(0, len(trees), per_pass):
         means += _one_pass(host, texts, trees[start : start + per_pass])
@@ -163,18 +164,3 @@ def _logprobs(
         result[in_batch.cpu()] = batch[places[in_batch] - start, ids[in_batch]].double().cpu()
         start += len(batch)
     return result
-
-
-def _trees(texts: Sequence[FactText]) -> list[TokenTree]:
-    """Token trees of about TREE_TOKENS tokens; a fact's last token predicts nothing, so none is."""
-    read = [text.ids[: text.fact.stop] for text in texts]
-    groups: list[list[int]] = []
-    size = TREE_TOKENS
-    for number, ids in enumerate(read):
-        added = len(ids) - (common_prefix(ids, read[number - 1]) if number else 0)
-        if size + added > TREE_TOKENS:
-            groups.append([])
-            size, added = 0, len(ids)
-        groups[-1].append(number)
-        size += added
-    return [token_tree(read, group) for group in groups]

@@ -8,6 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from stillknows.analysis.audit import COPY, rows_of
 from stillknows.figures import canvas, notes
 from stillknows.figures.names import drawn_name, shortened
 from stillknows.figures.style import Style
@@ -16,7 +17,7 @@ from stillknows.terms import ASSOCIATION, EXPOSURE
 _LABEL = 24  # characters of a fact
 _AXIS = "rank / candidates"
 _SHOWN = "rank of the true text among its candidates; left: it is preferred"
-_LINES = "dashed: 0.05; dotted: 0.05 / n, which one fact must reach by itself"
+_LINES = "dashed: 0.05; dotted: 0.05 / n, at which a fact is found whatever the others are"
 
 
 @canvas.styled
@@ -36,10 +37,9 @@ def draw_facts(facts: pd.DataFrame, verdicts: pd.DataFrame, *, style: Style) -> 
         mark |= {"linestyle": "none", "markersize": 5}
     several = verdicts["concept"].nunique() > 1
     panels = {}
-    for row in verdicts.to_dict("records"):
-        is_copy = facts[["method", "concept"]].eq([row["method"], row["concept"]]).all(axis=1)
-        name = f"{row['method']}, {row['concept']}" if several else row["method"]
-        panels[f"{name}: {row['verdict']}"] = facts[is_copy]
+    for model, method, concept, word in verdicts[[*COPY, "verdict"]].itertuples(index=False):
+        name = f"{method}, {concept}" if several else method
+        panels[f"{name}: {word}"] = rows_of(facts, model, method, concept)
     # Where the stars are: left of all ranks.
     leftmost = 0.5 * np.nanmin([*facts["association_p"], *facts["exposure_p"], 0.01])
     most = max(len(rows) for rows in panels.values())

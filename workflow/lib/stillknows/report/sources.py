@@ -12,7 +12,7 @@ from stillknows.analysis.tables import concept_scores
 from stillknows.csv_files import read_csv
 from stillknows.errors import StudyError
 from stillknows.files import read_json
-from stillknows.parquet_files import read_metadata
+from stillknows.parquet_files import read_metadata, without_categories
 from stillknows.report.formatting import number
 from stillknows.terms import REFERENCE
 
@@ -88,7 +88,7 @@ def read_sources(
     """
     paths = {path.name: path for path in tables}
     krs = paths.pop("krs.parquet")
-    scores = _without_categories(shown.rows(concept_scores(krs)))
+    scores = without_categories(shown.rows(concept_scores(krs)))
     if scores.empty:
         raise StudyError(
             f"{krs} has no rows for the windows {', '.join(shown.windows)} and spans "
@@ -115,13 +115,7 @@ def read_sources(
 def _read_table(path: Path) -> pd.DataFrame:
     """A table of the study: names as text, numbers as numbers, empty fields as null."""
     is_parquet = path.suffix == ".parquet"
-    return _without_categories(pd.read_parquet(path)) if is_parquet else read_csv(path)
-
-
-def _without_categories(frame: pd.DataFrame) -> pd.DataFrame:
-    keys = frame.select_dtypes("category").columns
-    # object, not text: a null stays a null.
-    return frame.astype(dict.fromkeys(keys, object)).reset_index(drop=True)
+    return without_categories(pd.read_parquet(path)) if is_parquet else read_csv(path)
 
 
 def distinct_names(scores: pd.DataFrame) -> "pd.Series[str]":

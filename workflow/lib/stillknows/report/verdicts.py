@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from stillknows.analysis.audit import COPY, rows_of
 from stillknows.analysis.verdict import (
     CANNOT_TELL,
     KNOWS,
@@ -23,14 +24,17 @@ Row = Mapping[str, Any]
 def sentence(row: Row) -> str:
     """One sentence with its numbers: a row of tables/verdicts.csv."""
     n, confidence = counted(int(row["facts"]), "fact"), f"{row['confidence']:.0%} confidence"
-    return {
-        SAYS: f"SAYS {row['says']:.0f} of {n}: its free answers contain them.",
-        KNOWS: f"KNOWS at least {row['knows']:.0f} of {n} ({confidence}).",
-        TRACES: f"TRACES: no test finds knowledge; {_traces(row)} ({confidence}).",
-        NOT_FOUND: f"NOT FOUND: by these tests, at most {row['at_most'] or 0:.0%} of the facts are "
-        f"known ({confidence}).",
-        CANNOT_TELL: f"CANNOT TELL: {row['reasons']}.",
-    }[row["verdict"]]
+    word = row["verdict"]
+    if word == SAYS:
+        return f"{word} {row['says']:.0f} of {n}: its free answers contain them."
+    if word == KNOWS:
+        return f"{word} at least {row['knows']:.0f} of {n} ({confidence})."
+    if word == TRACES:
+        return f"{word}: no test finds knowledge; {_traces(row)} ({confidence})."
+    if word == NOT_FOUND:
+        share = f"at most {row['at_most']:.0%} of the facts are known"
+        return f"{word}: by these tests, {share} ({confidence})."
+    return f"{word}: {row['reasons']}."
 
 
 def details(row: Row) -> list[str]:
@@ -83,26 +87,20 @@ def verdict_sections(verdicts: pd.DataFrame, facts: pd.DataFrame) -> list[dict[s
     rest: the sentence without the word. The name has the model and the concept where they differ
     between copies.
     """
-    telling = [
-        name
-        for name in ("model", "method", "concept")
-        if name == "method" or verdicts[name].nunique() > 1
-    ]
+    telling = [name for name in COPY if name == "method" or verdicts[name].nunique() > 1]
     sections = []
     for row in records(verdicts):
-        is_copy = facts[["model", "method", "concept"]].eq(
-            [row["model"], row["method"], row["concept"]]
-        )
+        key = [str(row[name]) for name in COPY]
         sections.append(
             {
-                "id": "-".join(str(row[name]) for name in ("model", "method", "concept")),
+                "id": "-".join(key),
                 "name": ", ".join(str(row[name]) for name in telling)
                 + (" (the positive control)" if row["is_control"] else ""),
                 "word": row["verdict"],
                 "sentence": sentence(row),
                 "rest": sentence(row).removeprefix(row["verdict"]).strip(": "),
                 "details": details(row),
-                "facts": facts[is_copy.all(axis=1)].to_dict("records"),
+                "facts": records(rows_of(facts, *key)),
             }
         )
     return sections

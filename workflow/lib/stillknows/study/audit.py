@@ -18,15 +18,14 @@ from stillknows.errors import StudyError, not_known, shortened
 from stillknows.files import atomic_path, read_json_object
 from stillknows.models.tokenizer import load_tokenizer
 from stillknows.names import name_problem
-from stillknows.terms import ASSOCIATION, EXPOSURE, ORIGINAL, REFERENCE
+from stillknows.terms import FACT_SCORES, ORIGINAL, REFERENCE, RELEARNED
 from stillknows.texts.prompts import CHAT, PAPER, render
 from stillknows.texts.questions import Question, read_questions
 from stillknows.texts.wordings import join_answer
 
 PROJECT = Path(__file__).parents[4]
 MODEL, ASKED, RETAINED, CONTROL = "model", "asked", "retained", "hide"
-RELEARNED = "relearned"
-TESTS = (EXPOSURE, ASSOCIATION, RELEARNED)
+TESTS = (*FACT_SCORES, RELEARNED)
 # The positive control: one layer of the original is trained to refuse, so that all else is kept.
 CONTROL_RECIPE = {
     "texts": "answers",
@@ -64,7 +63,7 @@ class Request:
     retained: Path | None = None
     reference: str | None = None
     prompt: str | None = None
-    tests: Sequence[str] = (EXPOSURE, ASSOCIATION)
+    tests: Sequence[str] = FACT_SCORES
     has_control: bool = True
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -112,7 +111,7 @@ def write_study(request: Request) -> Path:
         raise StudyError(not_known("--tests: the test", unknown[0], TESTS, "a test"))
     questions = read_questions(request.questions)
     retained = read_questions(request.retained) if request.retained else []
-    if not any(test in request.tests for test in (EXPOSURE, ASSOCIATION)):
+    if not set(request.tests) & set(FACT_SCORES):
         raise StudyError("--tests: name at least one of exposure, association")
     style, tokenizer = _prompt(request)
     entries = [_entry(ASKED, questions, style, tokenizer)]
@@ -136,8 +135,7 @@ def write_study(request: Request) -> Path:
 def _config(
     request: Request, folder: Path, style: str, has_control: bool, has_retained: bool
 ) -> dict[str, Any]:
-    tests = [test for test in (EXPOSURE, ASSOCIATION) if test in request.tests]
-    audit: dict[str, Any] = {"tests": tests}
+    audit: dict[str, Any] = {"tests": [test for test in FACT_SCORES if test in request.tests]}
     config: dict[str, Any] = {
         "results": str(folder.parent / "results"),
         "checkpoints": str(folder / "checkpoints.tsv"),
@@ -182,14 +180,14 @@ def _entry(name: str, questions: Sequence[Question], style: str, tokenizer: Any)
 
 def _prompt(request: Request) -> tuple[str, Any]:
     """The style of prompts, and the original's tokenizer if the style needs it."""
-    folder = Path(request.original)
-    if request.prompt not in (None, CHAT) or not folder.is_dir():
-        if request.prompt == CHAT:
-            raise StudyError(
-                f"--prompt chat needs the original's tokenizer in a folder, but {request.original} "
-                "is a name on a hub; download it first, or give --prompt paper"
-            )
-        return request.prompt or PAPER, None
+    if request.prompt not in (None, CHAT):
+        return request.prompt, None
+    folder = Path(request.original).expanduser()
+    if not folder.is_dir():
+        raise StudyError(
+            f"whether {request.original} has a chat template is known of a folder only; give it as "
+            "a folder, or say how questions are put: --prompt paper, or a text with {q}"
+        )
     tokenizer = load_tokenizer(folder)
     if request.prompt == CHAT or tokenizer.chat_template is not None:
         return CHAT, tokenizer
@@ -202,7 +200,7 @@ def _layers(original: str) -> int:
     Raises:
         StudyError: if it is not in a folder, or its config does not say.
     """
-    config = Path(original) / "config.json"
+    config = Path(original).expanduser() / "config.json"
     if not config.is_file():
         raise StudyError(
             f"the positive control needs the original's config.json, but {config} is no file; "

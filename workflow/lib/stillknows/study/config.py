@@ -32,6 +32,7 @@ from stillknows.terms import (
     Control,
     DepthForm,
     Experiment,
+    FactScore,
     PaperExperiment,
     QuestionSet,
     Score,
@@ -173,7 +174,7 @@ class Audit(Section):
     """Tests of single facts in one checkpoint, without a reference model
     (docs/explanation/audit.md). They need answer_facts in the concept file."""
 
-    tests: Distinct[Literal["exposure", "association"]] = Field(default=[])
+    tests: Distinct[FactScore] = Field(default=[])
     """exposure: the fact among decoys. association: its own subject among other subjects; it needs
     subjects in the concept file. Empty: there is no audit."""
     decoys: int = Field(default=199, ge=19, le=100_000)

@@ -153,6 +153,10 @@ class Products:
     def _models_with_depth(self) -> set[str]:
         return {row.model for row in self.study.unlearned if self.files("depth", row)}
 
+    @cached_property
+    def _audited_models(self) -> set[str]:
+        return {row.model for row in self.study.unlearned if self.files("exposure", row)}
+
     def pooled_rounds(self) -> list[str]:
         """This study's rounds that count in the error rates: all, or none."""
         return self.rounds() if self.study.config.calibration.own else []
@@ -178,8 +182,8 @@ class Products:
             "controls.csv": True,
             "self_patch.csv": config.controls.self_patch,
             "weight_changes.csv": config.weight_changes,
-            "facts.csv": bool(self.exposures()),
-            "verdicts.csv": bool(self.exposures()),
+            "facts.csv": bool(self._audited_models),
+            "verdicts.csv": bool(self._audited_models),
             "answers.parquet": bool(config.behaviour.sets),
             "behaviour.csv": bool(config.behaviour.sets),
             "recall.csv": bool(self.recalls()),
@@ -223,7 +227,7 @@ class Products:
             "weight_changes": config.weight_changes,
             "noising_ratio": bool(set(config.experiments) & set(NOISING)),
             "depth": model in self._models_with_depth,
-            "facts": bool(self._results("exposure", model=model)),
+            "facts": model in self._audited_models,
             "behaviour": bool(config.behaviour.sets),
             "behaviour_patched": config.has_patched_answers,
         }.get(figure.name, True)
@@ -245,7 +249,7 @@ class Products:
 
     def audit(self) -> list[str]:
         """The audit's page, tables and verdict.json, where facts are tested for."""
-        if not self.exposures():
+        if not self._audited_models:
             return []
         names = ("audit.html", "verdict.json", "tables/facts.csv", "tables/verdicts.csv")
         return [*(self.study.config.path(name) for name in names), *self.figures("facts")]
