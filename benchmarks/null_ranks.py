@@ -1,0 +1,85 @@
+"""Are the p-values of facts that a model never learned uniform?
+
+    .venv/bin/python benchmarks/null_ranks.py MODEL [--facts 300] [--others 99] [--dtype bfloat16]
+
+MODEL is the folder of a checkpoint that never saw the facts of seeds from 9000 on, as any but the
+models of those rounds. Facts are invented as for rounds, 24 a seed, and asked as there.
+"""
+
+import argparse
+import sys
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from scipy.stats import binomtest, kstest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "calibration"))
+
+from invented import invent  # noqa: E402
+from make_study import PROMPT  # noqa: E402
+
+from stillknows.analysis.ranks import rank_table  # noqa: E402
+from stillknows.engine.exposure import measure  # noqa: E402
+from stillknows.engine.streamed_model import StreamedModel  # noqa: E402
+from stillknows.models.reader import Checkpoint  # noqa: E402
+from stillknows.models.tokenizer import load_tokenizer  # noqa: E402
+from stillknows.texts.decoys import draw_decoys, other_subjects  # noqa: E402
+from stillknows.texts.questions import Question  # noqa: E402
+
+FIRST_SEED, SUBJECTS, ALPHA = 9000, 8, 0.05
+
+
+def ranks(host: StreamedModel, tokenizer: Any, seed: int, others: int) -> pd.DataFrame:
+    """`rank_table` of the facts of one seed."""
+    questions = [
+        Question(
+            question=fact.question,
+            answer=fact.answer,
+            fact=fact.fact,
+            subject=fact.subject,
+            decoys=[*fact.decoys],
+        )
+        for fact in chain(*invent(seed, SUBJECTS))
+    ]
+    drawn = draw_decoys(questions, others), other_subjects(questions, others)
+    return rank_table(measure(host, questions, *drawn, PROMPT, tokenizer)).assign(seed=seed)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--facts", type=int, default=300)
+    parser.add_argument("--others", type=int, default=99, help="decoys, and subjects, of a fact")
+    parser.add_argument("--dtype", default="bfloat16")
+    parser.add_argument("--table", type=Path, help="where all ranks are written to, as CSV")
+    chosen = parser.parse_args()
+    checkpoint = Checkpoint(chosen.model)
+    tokenizer = load_tokenizer(checkpoint.folder)
+    host = StreamedModel(checkpoint, getattr(torch, chosen.dtype), torch.device("cpu"))
+    tables: list[pd.DataFrame] = []
+    while sum(table["question"].nunique() for table in tables) < chosen.facts:
+        tables.append(ranks(host, tokenizer, FIRST_SEED + len(tables), chosen.others))
+        print(f"seed {FIRST_SEED + len(tables) - 1} done", file=sys.stderr, flush=True)
+    table = pd.concat(tables)
+    if chosen.table:
+        table.to_csv(chosen.table, index=False)
+    for score, rows in table.groupby("score"):
+        for name in ("p", "p_suppressed"):
+            p = rows[name].dropna()
+            if p.empty:
+                continue
+            few = int((p <= ALPHA).sum())
+            low, high = binomtest(few, len(p)).proportion_ci(method="exact")
+            ks = kstest(p, "uniform").pvalue
+            smaller = kstest(p, "uniform", alternative="greater").pvalue
+            print(
+                f"{score} {name}: {len(p)} facts; KS {ks:.3f}, one-sided {smaller:.3f}; "
+                f"at most {ALPHA}: {few} ({few / len(p):.3f}, exact interval {low:.3f} to {high:.3f})"
+            )
+
+
+if __name__ == "__main__":
+    main()
