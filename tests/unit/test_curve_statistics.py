@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from stillknows.analysis.bootstrap import NOTHING, estimate
+from stillknows.analysis.bootstrap import NOTHING, Reading, estimate
 from stillknows.analysis.curve_groups import WINDOW_COLUMNS
 from stillknows.analysis.statistics import (
-    Reading,
     difference_of_peaks,
     final_layer_lead,
     final_layer_share,

@@ -17,7 +17,8 @@ MIN_CONCEPTS = 5  # under five concepts a bootstrap has too few distinct resampl
 INTERVAL = (2.5, 97.5)  # percentiles of the resamples
 
 Array = npt.NDArray[np.float64]
-Statistic = Callable[..., Array]  # mean curves, (draws, layers) each -> (draws,)
+# (mean curves, (layers,) each; the same of the resamples, (draws, layers) each) -> (draws,)
+Reading = Callable[..., Array]
 
 
 @dataclass(frozen=True)
@@ -99,20 +100,18 @@ def interval_of_mean(values: Array, seed: int) -> tuple[Array, Array]:
     return np.where(enough, low, np.nan), np.where(enough, high, np.nan)
 
 
-def estimate(reading: Callable[..., Statistic], *curves: Array, seed: int) -> Estimate:
+def estimate(reading: Reading, *curves: Array, seed: int) -> Estimate:
     """A number that is read off one or more mean curves, with its interval.
 
     Each resample draws the same concepts for all curves.
 
     Args:
-        reading: called with the mean curves of all concepts, (layers,) each; returns the statistic,
-            which is called with the same curves and with those of the resamples, (draws, layers).
         curves: (methods, concepts, layers) each, of the same methods and concepts; NaN where there
             is no value. A method and concept that one of them lacks altogether is left out of all.
 
     Returns:
         null where there is no such concept; no interval under MIN_CONCEPTS of them, or if the
-        statistic is undefined (NaN) in any resample.
+        number is undefined (NaN) in any resample.
     """
     in_all = np.all([np.isfinite(curve).any(axis=2) for curve in curves], axis=0)
     used = [np.where(in_all[..., None], curve, np.nan)[:, in_all.any(axis=0)] for curve in curves]
@@ -120,10 +119,9 @@ def estimate(reading: Callable[..., Statistic], *curves: Array, seed: int) -> Es
     if not concepts:
         return NOTHING
     means = [mean_curve(curve) for curve in used]
-    statistic = reading(*means)
-    value, low, high = float(statistic(*(mean[None] for mean in means))[0]), np.nan, np.nan
+    value, low, high = float(reading(*means, *(mean[None] for mean in means))[0]), np.nan, np.nan
     if concepts >= MIN_CONCEPTS and np.isfinite(value):
-        sampled = statistic(*(resampled(curve, seed) for curve in used))
+        sampled = reading(*means, *(resampled(curve, seed) for curve in used))
         if np.isfinite(sampled).all():
             low, high = map(float, limits(sampled))
     return Estimate(value, low, high, concepts)

@@ -18,13 +18,14 @@ rejective multiple test procedure, Scandinavian Journal of Statistics 6 (1979).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 
-from stillknows.analysis.bootstrap import Array, Estimate, estimate
-from stillknows.analysis.statistics import Mask, peak
+from stillknows.analysis.bootstrap import Array, mean_and_interval
+from stillknows.analysis.statistics import Mask
 
 LEVEL = 0.05  # of a family of claims
 ONE_IN = 10  # of so many concepts, one chooses; always at least one
@@ -55,12 +56,6 @@ class Sides:
     ahead: Array
     behind: Array
 
-    @property
-    def have_values(self) -> Mask:
-        """Which concepts have a value at every point."""
-        finite: Mask = np.isfinite(np.hstack([self.ahead, self.behind]))
-        return np.asarray(finite.all(axis=1))
-
     def of(self, concepts: Mask) -> "Sides":
         """The same of some concepts."""
         return Sides(self.ahead[concepts], self.behind[concepts])
@@ -69,39 +64,29 @@ class Sides:
         """The points where the mean of these concepts is highest, ahead and behind."""
         return int(self.ahead.mean(axis=0).argmax()), int(self.behind.mean(axis=0).argmax())
 
-    def leads(self, point: int) -> Array:
-        """One point ahead less every point behind: (concepts, points behind)."""
-        return self.ahead[:, [point]] - self.behind
+    def leads(self, chosen: tuple[int, int]) -> tuple[Array, Array]:
+        """The chosen point ahead less every point behind; every one ahead less the chosen behind.
 
-    def trails(self, point: int) -> Array:
-        """Every point ahead less one point behind: (concepts, points ahead)."""
-        return self.ahead - self.behind[:, [point]]
-
-    def differences(self, chosen: tuple[int, int], at_most: bool) -> Array:
-        """The differences that a claim is about, the one that is worst for it: (concepts,).
-
-        Of a claim that the lead is at least something, the chosen point less the highest behind; of
-        one that it is at most something, the highest ahead less the chosen point behind.
+        (concepts, points behind) and (concepts, points ahead).
         """
+        ahead, behind = chosen
+        return self.ahead[:, [ahead]] - self.behind, self.ahead - self.behind[:, [behind]]
+
+    def lead(self, chosen: tuple[int, int], at_most: bool) -> Array:
+        """The lead that a claim is about, the one that is worst for it: (concepts,).
+
+        Of a claim that the lead is at least something, that of the chosen point over the highest
+        behind; of one that it is at most something, that of the highest ahead over the chosen one.
+        """
+        least, most = self.leads(chosen)
         if at_most:
-            differences = self.trails(chosen[1])
-            return differences[:, differences.mean(axis=0).argmax()]
-        differences = self.leads(chosen[0])
-        return differences[:, differences.mean(axis=0).argmin()]
-
-
-@dataclass(frozen=True)
-class Tested:
-    """A number, on which side of the threshold it is, and the p of that."""
-
-    number: Estimate
-    p: float
-    is_above: bool
+            return most[:, most.mean(axis=0).argmax()]
+        return least[:, least.mean(axis=0).argmin()]
 
 
 def assess(
     sides: Sides, chosen: tuple[int, int], threshold: float, at_most: bool, seed: int
-) -> Tested:
+) -> dict[str, Any]:
     """Test whether a lead is above or below a threshold.
 
     Above: the chosen point leads every point behind by more. Below: no point leads the chosen point
@@ -111,12 +96,16 @@ def assess(
         sides: of the concepts that decide, one at least; finite.
         chosen: what `Sides.highest` returns of the concepts that choose.
         at_most: whether the claim is that the lead is at most the threshold.
+
+    Returns:
+        value, low, high and n of the lead (`bootstrap.Estimate`); is_above, on which side of the
+        threshold it is, and the p of that.
     """
-    above = p_of_all(sides.leads(chosen[0]) - threshold, seed)
-    below = p_of_all(threshold - sides.trails(chosen[1]), seed)
-    differences = sides.differences(chosen, at_most)[None, :, None]
-    number = estimate(partial(peak, None), differences, seed=seed)  # a single point
-    return Tested(number, min(above, below), above < below)
+    least, most = sides.leads(chosen)
+    above, below = p_of_all(least - threshold, seed), p_of_all(threshold - most, seed)
+    lead = mean_and_interval(sides.lead(chosen, at_most)[None, :, None], seed)
+    number = {name: values[0] for name, values in lead.items()}
+    return number | {"p": min(above, below), "is_above": above < below}
 
 
 @lru_cache(maxsize=8)

@@ -15,13 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from stillknows.analysis.bootstrap import (
-    MIN_CONCEPTS,
-    Array,
-    Statistic,
-    estimate,
-    mean_and_interval,
-)
+from stillknows.analysis.bootstrap import MIN_CONCEPTS, Array, estimate, mean_and_interval
 from stillknows.analysis.collect import COPY_KEYS, LEAST_FACT_LOSS
 from stillknows.analysis.comparisons import (
     FACTS_SURVIVE,
@@ -198,14 +192,10 @@ def _summary(depth: pd.DataFrame, seed: int) -> pd.DataFrame:
     return table.join(pd.DataFrame(facts, index=[last]))
 
 
-def _ratio(*_: Array) -> Statistic:
-    """How the ratio of two mean fact losses is taken, (draws, 1) each."""
-
-    def ratio(copy: Array, reference: Array) -> Array:
-        is_large = reference[:, 0] > LEAST_FACT_LOSS
-        return np.where(is_large, copy[:, 0] / np.where(is_large, reference[:, 0], 1.0), np.nan)
-
-    return ratio
+def _ratio(_copy: Array, _reference: Array, copies: Array, references: Array) -> Array:
+    """The ratio of two mean fact losses, (draws, 1) each."""
+    is_large = references[:, 0] > LEAST_FACT_LOSS
+    return np.where(is_large, copies[:, 0] / np.where(is_large, references[:, 0], 1.0), np.nan)
 
 
 def _survival(scores: pd.DataFrame) -> dict[str, Any]:
