@@ -18,8 +18,8 @@ from stillknows.engine.attention import TREE_PARTS, group_texts, use_tree_attent
 from stillknows.engine.prefetch import prefetched_layers
 from stillknows.engine.token_tree import TokenTree
 from stillknows.models.families import Family
+from stillknows.models.model_config import refuse_long
 from stillknows.models.reader import Checkpoint, empty_model, tied_tensors
-from stillknows.models.rope import refuse_long
 
 # What the unpatched run leaves of a layer: its input, and the components that can be patched.
 INPUTS = "inputs"
@@ -121,7 +121,7 @@ class StreamedModel:
         """What each layer is given for one sequence of tokens, while `embedding` runs.
 
         Raises:
-            StudyError: for a text that is too long (models.rope).
+            StudyError: for a text that is too long (models.model_config).
         """
         refuse_long(self.checkpoint.config, max(positions) + 1)
         hiddens: list[Tensor] = []

@@ -73,3 +73,29 @@ def read_config(folder: Path) -> tuple[Any, str]:
     config.return_dict = True
     config._attn_implementation = None
     return config, format_
+
+
+def refuse_long(config: Any, tokens: int) -> None:
+    """Refuse a longest text (with its answer) beyond the model's original length.
+
+    Beyond it, some rotary embeddings turn all positions of a text by other angles. Texts that are
+    computed together would then change each other: their angles are those of the longest.
+    """
+    parameters = getattr(config, "rope_parameters", None) or {}
+    # Some families have one entry per type of layer.
+    for entry in [parameters] if "rope_type" in parameters else parameters.values():
+        kind = entry.get("rope_type") if isinstance(entry, dict) else None
+        if kind == "longrope":
+            most = int(entry["original_max_position_embeddings"])
+        elif kind == "dynamic":
+            # transformers keeps the angles of a longer text for one of exactly this length.
+            most = int(config.max_position_embeddings) - 1
+        else:
+            continue
+        if tokens > most:
+            raise StudyError(
+                f"a text has {tokens} tokens (with all that may be generated), but beyond {most} "
+                "this model's rotary embedding depends on the length, so texts computed together "
+                "would change each other; shorten the questions and answers, or leave the concept "
+                "out"
+            )
