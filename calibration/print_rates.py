@@ -29,8 +29,7 @@ from stillknows.analysis.calibration.table import (
     models_of,
     read_rounds,
 )
-from stillknows.report.formatting import NONE, number, with_interval
-from stillknows.report.sources import records
+from stillknows.report.sources import NONE, number, records, with_interval
 from stillknows.terms import NEVER, PAPER_EXPERIMENTS, TAUGHT
 
 HERE = Path(__file__).parent

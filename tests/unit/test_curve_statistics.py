@@ -8,7 +8,6 @@ import pytest
 import scipy.stats
 
 from stillknows.analysis.bootstrap import NOTHING, Reading, estimate
-from stillknows.analysis.curve_groups import WINDOW_COLUMNS
 from stillknows.analysis.statistics import (
     difference_of_peaks,
     final_layer_lead,
@@ -20,6 +19,7 @@ from stillknows.analysis.statistics import (
     rank_correlation,
     window_group,
 )
+from stillknows.analysis.tables import WINDOW_COLUMNS
 from stillknows.engine.windows import windows_of
 
 

@@ -41,12 +41,9 @@ def _is_formula(value: Any) -> bool:
 
 
 def read_csv(path: Path, **only: str) -> pd.DataFrame:
-    """Read a table that `write_csv` wrote, or its rows with the given values.
+    """Read a table that `write_csv` wrote, or its rows with the values in `only` (one at least).
 
-    An empty field is "" in a column of TEXTS, null in all others. Texts are as they were written.
-
-    Args:
-        only: columns and the value that they must have; a StudyError if there is no such row.
+    An empty field is "" in a column of TEXTS, null in all others.
     """
     refuse_special(path)  # a finished round is a user's file
     texts = dict.fromkeys(TEXTS, str)

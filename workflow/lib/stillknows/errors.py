@@ -69,9 +69,9 @@ def first_problem(error: "ValidationError") -> str:
 
 @contextmanager
 def any_error_in_one_line(message: str) -> Iterator[None]:
-    """For calls into other libraries that read a user's file, and for nothing else.
+    """Any exception becomes a StudyError with the message, {reason} being what the library says.
 
-    Any exception becomes a StudyError with the message, where {reason} is what the library says.
+    For calls into other libraries that read a user's file, and for nothing else.
     """
     try:
         yield

@@ -160,9 +160,7 @@ def write_rows(
 ) -> None:
     """Write a table in a contract's schema, whole or not at all; None and NaN are null.
 
-    Args:
-        rows: the schema's columns, in any order.
-        metadata: goes into the file's own key-value metadata, beside the schema version.
+    metadata: goes into the file's own key-value metadata, beside the schema version.
     """
     table = pa.Table.from_pandas(rows[schema.names], schema, preserve_index=False)
     table = table.replace_schema_metadata({"schema_version": SCHEMA_VERSION, **metadata})

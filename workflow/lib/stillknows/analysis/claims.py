@@ -1,14 +1,13 @@
 """tables/claims.csv: the claims of the paper, decided by the results of this study.
 
 Y. Hong et al., Dissecting Fine-Tuning Unlearning in Large Language Models, EMNLP 2024. The full
-text was unavailable: the claims and their thresholds are this project's reading of the abstract and
-of a summary of section 3, written when results of config/pretrained.yaml were known. Where the
-paper says "much", a number has to be chosen. Four thresholds serve all claims, on the scale of KRS
-from 0 (the unlearned model's logits) to 1 (the original's):
+text was unavailable: claims and thresholds are this project's reading of the abstract and of a
+summary of section 3, written when results of config/pretrained.yaml were known. Four thresholds
+on the scale of KRS, from 0 (the unlearned model's logits) to 1 (the original's), serve all:
 
     0.1  about nothing: within a tenth of the way
     0.5  much: half of the way
-    0.7  very much: half way between much and what the paper reports for both components together
+    0.7  very much: half way between much and what the paper reports for both components
     0.9  what the paper reports for both components together
 """
 
@@ -23,9 +22,15 @@ import pandas as pd
 
 from stillknows.analysis.bootstrap import NOTHING, mean_of_present
 from stillknows.analysis.claim_tests import LEVEL, Sides, assess, choosing, concepts_needed, holm
-from stillknows.analysis.curve_groups import ALL_METHODS, DONOR, CurveGroup, curve_groups
-from stillknows.analysis.scores import KL_RECOVERED, LOGPROB_RECOVERED
 from stillknows.analysis.statistics import Mask, window_group
+from stillknows.analysis.tables import (
+    ALL_METHODS,
+    DONOR,
+    KL_RECOVERED,
+    LOGPROB_RECOVERED,
+    CurveGroup,
+    curve_groups,
+)
 from stillknows.engine.windows import window_width
 from stillknows.terms import (
     ANSWER,
@@ -69,10 +74,7 @@ class Peak:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim: the highest point `ahead`, less `behind` if given, compared with a threshold.
-
-    `claim_tests` explains where they are read, and when the claim is supported.
-    """
+    """A claim: the highest point `ahead`, less `behind` if given, compared with a threshold."""
 
     id: str
     claim: str
@@ -215,7 +217,7 @@ Row = dict[str, Any]
 
 
 class _UntestableError(Exception):
-    """Why a claim cannot be tested."""
+    pass
 
 
 def claims(
@@ -226,12 +228,9 @@ def claims(
 ) -> pd.DataFrame:
     """Decide each claim, per model, origin and span; over all methods, and by each alone.
 
-    By the score krs, averaged over questions, methods and concepts.
-
     Args:
         scores: what `concept_scores` returns of CLAIM_SCORES.
         windows: the config's; the first sliding one serves all claims that name no window.
-        seed: of the bootstrap, and of the signs where not all are tried.
         unrelated: `behaviour.unrelated_scores`; None if that was not computed.
 
     Returns:
@@ -312,10 +311,7 @@ def _test(claim: Claim, groups: Groups, where: tuple[str, str], method: str, see
 def _sides(
     claim: Claim, groups: Groups, where: tuple[str, str, str], method: str
 ) -> tuple[list[str], Sides]:
-    """The concepts of a group that have a value at every point that a claim compares, and these.
-
-    A method and concept that one of the experiments lacks altogether is left out of both.
-    """
+    """The concepts of a group that have a value at every point that a claim compares, and these."""
     if where not in groups:
         raise _UntestableError(f"the window {where[0]} was not computed")
     group = groups[where]
@@ -355,11 +351,7 @@ def _test_unrelated(
 
 
 def decide(claim: Claim, row: Mapping[Any, Any]) -> tuple[str, str]:
-    """The verdict on a claim, and why it is undecided or mixed.
-
-    Args:
-        row: p_holm, is_above, n, n_needed, note and OTHER_SCORES of the claim.
-    """
+    """The verdict on a claim, and why it is undecided or mixed."""
     if np.isnan(row["p_holm"]) and row["note"]:
         return UNDECIDED, row["note"]
     if row["n"] < row["n_needed"]:

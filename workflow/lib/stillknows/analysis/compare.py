@@ -53,10 +53,9 @@ Sources = dict[str, Source]
 class Comparison(NamedTuple):
     """All that differs between two results folders.
 
-    Attributes:
-        differences: the records of `compare_frames`, with kind and name: of each sweep and table;
-            and a row per provenance key and pair of values (rows: in how many sweeps).
-        flips: the claims whose verdict differs: their keys, and all else as ..._old and ..._new.
+    differences: the records of `compare_frames`, with kind and name, of each sweep and table; and a
+    row per provenance key and pair of values (rows: in how many sweeps). flips: the claims whose
+    verdict differs.
     """
 
     differences: pd.DataFrame
@@ -72,9 +71,7 @@ class Comparison(NamedTuple):
 def compare_results(old: Path, new: Path, tolerance: float = 0.0) -> Comparison:
     """Compare two results folders, or archives of such.
 
-    Raises:
-        StudyError: if one holds no results, if something in it cannot be read or matched, or if
-            both are the same.
+    A StudyError if one holds no results, cannot be read or matched, or both are the same.
     """
     if old.exists() and new.exists() and old.samefile(new):
         raise StudyError(f"OLD and NEW are both {old}: give two results folders, or archives")
@@ -156,19 +153,16 @@ def _flips(old: Path, new: Path) -> pd.DataFrame:
 def compare_frames(
     old: pd.DataFrame, new: pd.DataFrame, possible_keys: list[str], tolerance: float
 ) -> list[Record]:
-    """Compare the rows of two tables that have the same keys, column by column.
-
-    Two nulls are equal, a null and a value never are. Infinities are equal to themselves.
+    """Compare two tables' rows, column by column; two nulls are equal, a null and a value never.
 
     Args:
         possible_keys: those that both have identify a row; if they do not, the tables are compared
             as a whole.
 
     Returns:
-        a record per column that differs, or one if none does. In all of them: status, and how many
-        rows are in both, only_old and only_new. Of a column: differ (rows that differ by more than
-        the tolerance or are null on one side), null_in_one, largest (|NEW - OLD| of numbers), and
-        the keys and values of the row that has it.
+        a record per column that differs, or one if none does: status, rows (in both), only_old,
+        only_new; differ (rows beyond the tolerance or null on one side), null_in_one, largest
+        (|NEW - OLD|), and the keys and values of the row that has it.
     """
     shared = [name for name in old.columns if name in new.columns]
     keys = [name for name in possible_keys if name in shared]
@@ -238,7 +232,6 @@ def _sweeps_in_table(path: Path) -> Sources:
 
 
 def _provenance(sweeps: Sources) -> dict[str, dict[str, str]]:
-    """The metadata of each sweep, packages one by one."""
     metadata, differing, provenance = {}, {}, {}
     for name, (path, _) in sweeps.items():
         with _readable(path):
@@ -262,7 +255,6 @@ def _read(name: str, source: Source) -> pd.DataFrame:
 
 @lru_cache(maxsize=4)  # a group holds many sweeps, which are read one after the other
 def _sweep_rows(path: Path, group: int | None) -> dict[str, pd.DataFrame]:
-    """The rows of each sweep, without the columns that name it."""
     file = pq.ParquetFile(path)
     groups = range(file.num_row_groups) if group is None else [group]
     table = file.read_row_groups(groups, use_threads=False)
@@ -303,10 +295,7 @@ def _results_folder(path: Path) -> Iterator[Path]:
 
 
 def _unpack(path: Path, folder: Path) -> None:
-    """Unpack tables/ and krs/ of an archive, and compare them with its MANIFEST.sha256, if any.
-
-    zipfile writes plain files only, and none outside of the folder.
-    """
+    """Unpack tables/ and krs/ of an archive, and compare them with its MANIFEST.sha256, if any."""
     with zipfile.ZipFile(path) as archive:
         read = ("tables/", "krs/", MANIFEST)
         members = [member for member in archive.infolist() if member.filename.startswith(read)]
@@ -368,11 +357,7 @@ def _aligned(rows: pd.DataFrame) -> str:
 
 
 def _by_column(sweeps: pd.DataFrame) -> pd.DataFrame:
-    """Per column: in how many sweeps and rows it differs, and where most.
-
-    Args:
-        sweeps: the largest differences first.
-    """
+    """Per column: in how many sweeps and rows it differs, and where most."""
     columns = sweeps[sweeps["differ"].notna()].groupby("column", sort=False)
     sums = columns[["differ", "null_in_one"]].sum().assign(sweeps=columns.size())
     where = sweeps.reindex(columns=["column", "largest", "old", "new", "name", *ROW_KEYS])

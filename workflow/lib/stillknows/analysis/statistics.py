@@ -1,10 +1,8 @@
 """tables/statistics.csv: what the curves say, and how they differ, with intervals.
 
-A reading is given the windows (`curve_groups.CurveGroup.windows`), the mean curve of all concepts,
-(layers,), and that of every resample, (draws, layers); it returns a number of each, (draws,). The
-highest point is chosen once, on the mean curve, and all resamples are read at its layer: chosen
-again in each resample, the maximum of many layers would be optimistic, and its interval could lie
-wholly above its value.
+A reading is given the windows, the mean curve of all concepts, (layers,), and that of every
+resample, (draws, layers); it returns a number of each. The highest point is chosen once, on the
+mean curve: chosen again in each resample, the maximum of many layers would be optimistic.
 """
 
 from collections.abc import Iterator
@@ -17,13 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from stillknows.analysis.bootstrap import Array, Reading, estimate, mean_and_interval
-from stillknows.analysis.curve_groups import (
-    ALL_METHODS,
-    DONOR,
-    GROUP_COLUMNS,
-    CurveGroup,
-    curve_groups,
-)
+from stillknows.analysis.tables import ALL_METHODS, DONOR, GROUP_COLUMNS, CurveGroup, curve_groups
 from stillknows.engine.windows import PREFIX, SUFFIX
 
 Mask = npt.NDArray[np.bool_]
@@ -34,10 +26,9 @@ _LEAST_POINTS = 3  # any two points are perfectly monotone
 
 
 def window_group(windows: pd.DataFrame, group: str) -> Mask:
-    """Which windows are in a group: all, some thirds of the model, or by the last layer.
+    """Which windows are in a group: all, those drawn in a third of the model, or by the last layer.
 
-    A window is in the third that it is drawn in. topmost: the window at the last layer, which is
-    centred there, it alone, or, of prefixes, all layers.
+    topmost: the window at the last layer; of prefixes, all layers.
     """
     layer, layers = windows["layer"].to_numpy(), int(windows["last_layer"].max()) + 1
     third = layer * 3 // layers
@@ -72,10 +63,7 @@ best_without_final_layer = partial(peak, group="without last layer")
 
 
 def final_layer_lead(*curves: Any) -> Array:
-    """The highest point of windows that cover the last layer, less that of all others.
-
-    Not of suffixes, which all cover the last layer.
-    """
+    """The highest point of windows with the last layer, less that of all others."""
     return best_with_final_layer(*curves) - best_without_final_layer(*curves)
 
 
@@ -99,11 +87,7 @@ def final_window(windows: pd.DataFrame, _mean: Array, curve: Array) -> Array:
 
 
 def layers_that_give(windows: pd.DataFrame, _mean: Array, curve: Array, share: float) -> Array:
-    """Of suffixes or prefixes: how many layers the shortest has that gives this share of the best.
-
-    So layers are counted from the last one, or from the first. Separately in each resample; NaN
-    where nothing is recovered.
-    """
+    """How many layers the shortest suffix or prefix has that gives this share of the best."""
     sizes = (windows["last_layer"] - windows["first_layer"] + 1).to_numpy()
     best = np.where(np.isfinite(curve), curve, -np.inf).max(axis=1, keepdims=True)
     shortest = np.where(curve >= share * best, sizes, np.inf).min(axis=1)
@@ -114,11 +98,8 @@ def final_layer_share(windows: pd.DataFrame, mean: Array, curve: Array) -> Array
     """How much of the best recovery depends on the last layer; NaN where nothing comes back.
 
     Sliding windows and prefixes: (W - R) / max(W, R), with W the highest value of the windows that
-    cover the last layer, R of those that do not, both taken as 0 where negative. 1: nothing comes
-    back without the last layer; 0: as much without it as with it; -1: nothing comes back with it.
-
-    Suffixes, which all cover the last layer: L / W, with L the value of the suffix of the last
-    layer alone, W the highest of all; between 0 and 1.
+    cover the last layer, R of those that do not, both taken as 0 where negative: between -1 and 1.
+    Suffixes: L / W, with L the value of the last layer alone, W the highest of all.
     """
     if window_group(windows, "with last layer").all():
         part, least = final_window(windows, mean, curve), 0.0
@@ -131,10 +112,7 @@ def final_layer_share(windows: pd.DataFrame, mean: Array, curve: Array) -> Array
 
 
 def rank_correlation(curves: Array) -> Array:
-    """Spearman's correlation of each curve with the layer, (..., layers) -> (...,).
-
-    1 rises, -1 falls throughout; NaN where under three layers have a value, or all are the same.
-    """
+    """Spearman's correlation of each curve with the layer, (..., layers) -> (...,); may be NaN."""
     flat = pd.DataFrame(curves.reshape(-1, curves.shape[-1]))
     layer = pd.DataFrame(np.broadcast_to(np.arange(float(flat.shape[1])), flat.shape))
     # Ranks with ties averaged; the layers' among the layers that have a value.
@@ -166,16 +144,10 @@ _READINGS = {SUFFIX: _ALL_WINDOWS | _NESTED, PREFIX: _SLIDING | _NESTED}
 
 
 def statistics(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """All statistics of the curves whose donor is the original (docs/explanation/statistics.md).
+    """STATISTIC_COLUMNS of the curves whose donor is the original (docs/explanation/statistics.md).
 
-    Differences are paired: only concepts that both sides have are used, and are drawn together. So
-    a difference of peaks is not the difference of two rows `peak` where sweeps are missing.
-
-    Args:
-        scores: what `concept_scores` returns.
-
-    Returns:
-        STATISTIC_COLUMNS; layer is null but in differences at a layer.
+    Differences are paired: only concepts that both sides have are used, so a difference of peaks is
+    not the difference of two rows `peak` where sweeps are missing.
     """
     rows = [
         {**group.key, **row}
@@ -202,10 +174,7 @@ def _curve_rows(group: CurveGroup, seed: int) -> Iterator[dict[Any, Any]]:
 
 
 def _difference_rows(group: CurveGroup, seed: int) -> Iterator[dict[Any, Any]]:
-    """Of two experiments of a method, and of two methods of an experiment: the one less the other.
-
-    At each layer, and of the two peaks, which may lie at different layers.
-    """
+    """Of two experiments, and of two methods: at each layer, and of their peaks."""
     for first, second in combinations(group.curves, 2):
         (experiment, method), (other_experiment, other_method) = first, second
         if method == other_method:

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from stillknows import terms
-from stillknows.engine.donors import controls_of
-from stillknows.engine.patches import EXPERIMENTS, Donor
+from stillknows.engine.patches import EXPERIMENTS, Donor, controls_of
 from stillknows.engine.recording import Recording, read_recording, record, write_recording
 from stillknows.engine.scores import Array, Scores
 from stillknows.engine.streamed_model import RESIDUAL, StreamedModel
@@ -38,13 +37,12 @@ def run_experiments(
     """The rows of all donors, by experiment.
 
     Denoising patches the original into the unlearned model (the paper, section 3), noising the
-    unlearned model into the original. All experiments with one host are one sweep: each has the
-    bits that it would have alone. Where the original's embedding, final norm and head are restored
-    too, the host is the original with the unlearned model's layers. Whatever the host, runs are
-    compared with the unlearned model as it is.
+    unlearned model into the original. All experiments with one host are one sweep, with the bits
+    that each would have alone. Where the original's embedding, final norm and head are restored
+    too, the host is the original with the unlearned model's layers. Runs are always compared with
+    the unlearned model as it is.
 
     Args:
-        recorded: the original's recording.
         temporary: a path for the recording of another model, removed afterwards.
         controls: the arguments `names`, `layers` and `seed` of `controls_of`; may be empty.
         reference: the reference model, if it is among the controls.
@@ -96,7 +94,7 @@ def _recording_of(
 ) -> Iterator[Recording]:
     """A model's recording of the same texts, over the same tokens, while the block runs.
 
-    The original's instead, for its texts, where there is no model or it gives weights only.
+    The original's where there is no model or it gives weights only.
     """
     components = {component for name in names for component in EXPERIMENTS[name].components}
     if model is None or not components:
@@ -124,9 +122,8 @@ def tabulate(
     Args:
         unlearned: per text, of the unlearned model as it is, in both directions.
         patched: per window's layers and text.
-        original_logprobs: per text, (positions,) of the original, nats.
-        noising: whether the copy was patched into the original, so that there is a noising ratio
-            and no KRS.
+        original_logprobs: per text, (positions,), nats.
+        noising: the copy was patched into the original: a noising ratio, no KRS.
     """
     parts = []
     for question, text in enumerate(texts):

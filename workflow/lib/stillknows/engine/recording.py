@@ -35,10 +35,8 @@ log = logging.getLogger("stillknows")
 class Recording:
     """A recording on disk; its tensors are read one at a time.
 
-    Attributes:
-        texts: what was read, with the spans to compare.
-        metadata: where it comes from (checkpoint, data, dtype).
-        vocabulary: how many of the tokens are compared, from the first on; None: all.
+    texts: what was read, with the spans to compare. metadata: where it comes from (checkpoint,
+    data, dtype). vocabulary: how many tokens are compared, from the first on; None: all.
     """
 
     path: Path
@@ -90,10 +88,8 @@ class Recording:
 def record(
     model: StreamedModel, texts: Sequence[Text], *, residual: bool = False
 ) -> dict[str, Tensor]:
-    """Let a model read the texts once.
-
-    Returns:
-        The tensors named in this module's docstring, on the CPU, in the model's dtype.
+    """Read the texts once: the tensors of this module's docstring, on the CPU, in the model's
+    dtype.
     """
     trees, calls = token_trees([text.ids for text in texts]), MicroBatches(TOKENS_PER_CALL)
     with model.embedding() as embed:

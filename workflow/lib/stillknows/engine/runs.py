@@ -1,7 +1,4 @@
-"""Runs on their way through a model's layers, as rows of (1, tokens, hidden).
-
-Rows pass a layer in calls of a bounded number of tokens, which bounds the memory they take.
-"""
+"""Runs on their way through a model's layers, (1, tokens, hidden) each, in bounded calls."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -23,12 +20,9 @@ POSITIONS_PER_CALL = 1024  # through the head, whose outputs are as wide as the 
 
 
 class MicroBatches:
-    """Sends rows through a computation, a bounded number of tokens at a time.
+    """Sends rows through a computation, `tokens` (rows x tokens) at a time, but one row at least.
 
     Where a device's memory does not hold a call, it is halved, as are later calls of this object.
-
-    Attributes:
-        tokens: of one call (rows x tokens); one row is sent even if it has more.
     """
 
     def __init__(self, tokens: int) -> None:
@@ -37,11 +31,8 @@ class MicroBatches:
     def __call__(self, compute: Callable[[Tensor], T], rows: Sequence[Tensor]) -> Iterator[T]:
         """The results of `compute`, one (rows, tokens, hidden) batch after the other.
 
-        Args:
-            rows: (1, tokens, hidden) each; read as they are needed.
-
-        Raises:
-            StudyError: if the memory does not hold the call of a single row.
+        `rows`, (1, tokens, hidden) each, are read as they are needed. A StudyError if the memory
+        does not hold a single row.
         """
         start = 0
         while start < len(rows):
@@ -76,9 +67,8 @@ class MicroBatches:
 class TreeLayers:
     """The decoder layers as the runs of one token tree pass them.
 
-    Args:
-        compared: the tokens that are read after the last layer; that layer's MLP runs at these
-            only. None: all.
+    `compared`: the tokens that are read after the last layer, whose MLP runs at these only. None:
+    all.
     """
 
     def __init__(
@@ -108,12 +98,7 @@ class TreeLayers:
 
 
 class UnpatchedRun:
-    """The run of a model as it is, on some token trees.
-
-    Attributes:
-        trees: the layers as the trees pass them.
-        rows: per tree, its row by the key None.
-    """
+    """The run of a model as it is, on some token trees; rows: per tree, its row by the key None."""
 
     def __init__(self, trees: Sequence[TreeLayers]) -> None:
         self.trees = trees

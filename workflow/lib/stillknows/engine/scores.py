@@ -17,12 +17,12 @@ Array = NDArray[np.float64]
 class Scores:
     """Scores of one run at one text's compared positions; each (positions,).
 
-    Attributes:
-        squared_error: mean over the vocabulary of the squared logit difference to the original.
-        kl: KL(original || model) in nats.
-        agrees: 1 where the run ranks no token above the original's top token, else 0; so it does
-            not depend on which of two tokens that are equally likely in the run comes first.
-        logprob: log-probability of the text's next token, in nats.
+    squared_error: mean over the vocabulary of the squared logit difference to the original. kl:
+    KL(original
+
+
+    model) in nats. agrees: 1 where the run ranks no token above the original's top token (so ties
+    do not matter), else 0. logprob: of the text's next token, in nats.
     """
 
     squared_error: Array
@@ -32,14 +32,9 @@ class Scores:
 
 
 class OriginalLogits:
-    """The original's logits at one text's compared positions, and what follows from them alone.
+    """The original's logits at one text's compared positions, (positions, vocabulary), in float32.
 
-    Args:
-        logits: (positions, vocabulary).
-
-    Attributes:
-        logits: the same in float32.
-        logprob: log-probability of each next token, (positions,), nats.
+    logprob: log-probability of each next token, (positions,), nats.
     """
 
     def __init__(self, logits: Tensor, text: Text) -> None:
@@ -57,15 +52,12 @@ class OriginalLogits:
         self.logprob = _array(_at(logprobs, self.next_ids))
 
     def score(self, logits: Tensor) -> Scores:
-        """Compare a run's logits with the original's; equal ones give an error and a KL of 0.
+        """Compare a run's logits, (positions, vocabulary), with the original's; equal ones give 0.
 
-        There are as few passes over the vocabulary as possible, since these take as long as the
-        head's multiplications: KL = sum p (l - l') + log Z' - log Z, with the difference that the
-        error needs anyway.
-
-        Args:
-            logits: (positions, vocabulary); of a larger vocabulary than the original's, the first
-                tokens are compared.
+        Of a larger vocabulary than the original's, the first tokens are compared. There are as few
+        passes over the vocabulary as possible, since these take as long as the head's
+        multiplications: KL = sum p (l - l') + log Z' - log Z, with the difference that the error
+        needs anyway.
         """
         logits = logits[:, : self.logits.shape[-1]].float()
         logprobs = logits.log_softmax(-1)
@@ -80,9 +72,9 @@ class OriginalLogits:
         )
 
     def _normaliser(self, logits: Tensor, logprobs: Tensor) -> Tensor:
-        """log of the sum of all exp(logit), (positions,).
+        """log of the sum of all exp(logit), (positions,): a token's logit less its log-probability.
 
-        It is any token's logit less its log-probability: log_softmax is twice as fast as logsumexp.
+        log_softmax is twice as fast as logsumexp.
         """
         return _at(logits, self.choice) - _at(logprobs, self.choice)
 

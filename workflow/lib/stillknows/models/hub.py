@@ -18,7 +18,7 @@ from huggingface_hub.utils import disable_progress_bars, logging
 
 from stillknows.errors import StudyError
 from stillknows.files import read_json_object
-from stillknows.models.weight_files import INDEX, SINGLE
+from stillknows.models.checkpoint_files import INDEX, SINGLE
 
 CONFIG = "config.json"
 SMALL_FILES = (
@@ -142,10 +142,7 @@ def needed(repo: str, names: Collection[str]) -> list[str]:
 
 
 def read_config(remote: RemoteCheckpoint) -> dict[str, Any]:
-    """The repository's config.json; nothing is kept on the disk.
-
-    A HubError if it may not be read: gated repositories show their lists of files, but no file.
-    """
+    """The repository's config.json; a HubError if it may not be read (gated repositories)."""
     with TemporaryDirectory() as folder, one_line(remote.repo, remote.commit):
         path = hf_hub_download(remote.repo, CONFIG, revision=remote.commit, cache_dir=folder)
         try:
@@ -156,10 +153,7 @@ def read_config(remote: RemoteCheckpoint) -> dict[str, Any]:
 
 @contextmanager
 def one_line(repo: str, revision: str) -> Iterator[None]:
-    """Turn what the library raises into one line.
-
-    Its exceptions are neither chained nor quoted: they contain signed addresses and the token.
-    """
+    """Turn what the library raises, which may contain the token, into one line."""
     try:
         yield
     except errors.HFValidationError:

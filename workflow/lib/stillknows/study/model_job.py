@@ -23,11 +23,6 @@ class ModelJob:
         concept_json: the concept that the result is about.
         model: manifest of the model that the result is about, if it is not the original alone.
         reference: manifest of the reference model, if it is a donor.
-
-    Attributes:
-        original, model, reference: the manifests; `model` may be the original's.
-        concept: the JSON's content.
-        dtype, device: torch's.
     """
 
     def __init__(
@@ -73,9 +68,8 @@ class ModelJob:
     ) -> None:
         """Write the result, with the columns that name the model and the concept.
 
-        Args:
-            settings: what the result depends on beside its inputs and the number format.
-            more: further metadata.
+        settings: what the result depends on beside its inputs and the number format. more: further
+        metadata.
         """
         metadata = self._inputs | settings_fields(**self._settings, **settings) | more
         rows = rows.assign(**self.model.columns(self.concept))

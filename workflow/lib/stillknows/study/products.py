@@ -107,19 +107,12 @@ class Products:
     # Rounds: models whose state is known.
 
     def rounds(self) -> list[str]:
-        """The tables of models whose state is known, one per model of the checkpoints table.
-
-        None without all that a round is made of, and for a model of several concepts.
-        """
+        """The tables of models of known state, per model that has all a round needs."""
         models = [] if self._missing_for_rounds() else self.study.models
         return [self.study.config.path("rounds", f"{m}.csv") for m in models if self._has_round(m)]
 
     def wanted_rounds(self) -> list[str]:
-        """The same, where there must be some.
-
-        Raises:
-            StudyError: naming what the study lacks, if there are none.
-        """
+        """The same, where there must be some; a StudyError names what the study lacks."""
         if rounds := self.rounds():
             return rounds
         missing = self._missing_for_rounds() or [
@@ -268,9 +261,8 @@ class Products:
     # What needs a checkpoint's weights, and so whether they must be downloaded.
 
     def needing(self, row: CheckpointRow) -> list[str]:
-        """All files that are computed from a checkpoint's weights.
-
-        Rows of one hub repository have the same weights.
+        """All files that are computed from a checkpoint's weights (rows of one repository share
+        them).
         """
         rows = [row]
         if row.kind == "hub":
@@ -300,10 +292,7 @@ class Products:
 
     @cached_property
     def _trainings(self) -> dict[CheckpointRow, list[CheckpointRow]]:
-        """The rows that are trained here, by the row that they start from.
-
-        Not those of an original: their results need it, too.
-        """
+        """The rows that are trained here, by the row that they start from, if no original."""
         by_start: dict[CheckpointRow, list[CheckpointRow]] = {}
         for row in self.study.rows:
             if row.start not in ("", ORIGINAL):

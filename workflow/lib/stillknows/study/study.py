@@ -11,10 +11,9 @@ from stillknows.answers.recall_settings import HELD_OUT, QUESTION
 from stillknows.errors import StudyError
 from stillknows.models.checkpoint_row import CheckpointRow, Key, serving
 from stillknows.models.manifest import manifest_if_present
+from stillknows.study.checkpoint_table import layers_of
 from stillknows.study.config import Config
-from stillknows.study.folders import layers_of
-from stillknows.study.preflight import PreflightRow
-from stillknows.study.selection import Selection, all_missing, concepts_of
+from stillknows.study.selection import PreflightRow, Selection, all_missing, concepts_of
 from stillknows.terms import (
     BASE,
     CONTROL_TREATMENTS,
@@ -43,11 +42,8 @@ _WEIGHTS = "*.safetensors"
 class Study:
     """What is to be computed, from what, and where each file goes.
 
-    Attributes:
-        selection: which checkpoints, as they will be made.
-        preflight: the rows of preflight.csv.
-        entries: each model's concept file by id; None while a file that comes by URL has not been
-            fetched.
+    selection: which checkpoints, as they will be made. preflight: the rows of preflight.csv.
+    entries: each model's concept file by id; None while one that comes by URL has not been fetched.
     """
 
     config: Config
@@ -95,11 +91,7 @@ class Study:
         return list(dict.fromkeys(row.method for row in self.unlearned))
 
     def row(self, model: str, method: str, concept: str = "") -> CheckpointRow:
-        """The selected checkpoint of that name: of the concept, or one that serves all concepts.
-
-        Raises:
-            StudyError: if the config does not select it.
-        """
+        """The selected checkpoint of that name, or one that serves all; else a StudyError."""
         row = serving(self._by_key, model, method, concept)
         if row is None:
             raise StudyError(
@@ -149,7 +141,7 @@ class Study:
 
     @property
     def first_use(self) -> str:
-        """When this working directory first used the results folder: a file outside of it.
+        """When this working directory first used the results folder, as a file outside of it.
 
         A folder that was copied here is newer to the working directory than its own tables are.
         """
@@ -198,11 +190,7 @@ class Study:
         return list(dict.fromkeys(names))
 
     def is_answered(self, model: str, concept: str) -> bool:
-        """Whether a concept's file has the answers.
-
-        One that is still to be fetched is taken to have them, as the authors' have; prepare_concept
-        says so if not, and by then the file can be read here.
-        """
+        """Whether a concept's file has the answers; one to be fetched is taken to have them."""
         if self.entries[model] is None:
             return not is_unrelated(concept)
         return has_answers(self.entry(model, concept))
@@ -220,10 +208,8 @@ class Study:
     def training_concepts(self, model: str, method: str, concept: str) -> dict[str, list[str]]:
         """Ids of the concepts to retain and to watch (held_out) while `concept` is unlearned.
 
-        Where the recipe names none, those that come next in the table, which is walked as a ring.
-
-        Raises:
-            StudyError: if no concept is left to retain.
+        Where the recipe names none, those that come next in the table, which is walked as a ring. A
+        StudyError if no concept is left to retain.
         """
         recipe = self.config.recipe(self.row(model, method, concept).recipe)
         ring = concepts_of(self.table, model)
@@ -323,18 +309,17 @@ class Study:
     # Models whose state is known, and what unlearned copies are compared with.
 
     def _origin(self, row: CheckpointRow) -> str:
-        """The origin of a row's results in collected tables."""
         if row.method == self.config.reference:
             return REFERENCE
         return self.origins_apart.get("/".join(row.key), row.origin)
 
     @cached_property
     def origins_apart(self) -> dict[str, str]:
-        """Origins that collected tables change, by model/method/concept: of what is compared with.
+        """Origins that collected tables change, by model/method/concept.
 
         REFERENCE for reference models, KNOWN_STATE for models of a round that are no unlearned
-        copies of its original: those have learned the concept, and are trained from the original by
-        an unlearning method.
+        copies of its original (which have learned the concept, and are trained from the original by
+        a method).
         """
         origins = {}
         for row in self.unlearned:
@@ -367,10 +352,9 @@ class Study:
         return self.config.method_of(row.recipe) if row.kind == "unlearn" else NONE
 
     def model_states(self, model: str) -> list[dict[str, str]]:
-        """The models of a round: those whose state is known.
+        """The models of a round, without original and reference, of which scores are made.
 
-        Neither the original nor the reference model is among them: scores are made of these. Of
-        each its method, concept, state, treatment (NONE, or the method of its training) and
+        Of each its method, concept, state, treatment (NONE, or the method of its training) and
         recipe.
         """
         return [

@@ -91,12 +91,11 @@ class _CheckedEntry(BaseModel):
 def _fact_problem(fact: str, question: str, text: str | None) -> str:
     """Why a question cannot have this fact; empty if it can.
 
-    Args:
-        text: the question's item of QA_with_answers; None if the original answers it later.
+    text: its item of QA_with_answers; None if the original answers it later.
     """
     if mentions_fact(question, fact):
         return "occurs in the question; choose a part that only the answer contains"
-    # Where the answer begins, only jobs know: a chat prompt needs the tokenizer (texts.facts).
+    # Where the answer begins, only jobs know: a chat prompt needs the tokenizer (texts.spans).
     # So all after the question counts; if its white space differs there, the whole text.
     after = (text or "").partition(question.strip())[2] or text
     if after is not None and find_fact(after.strip(), fact) < 0:
@@ -108,13 +107,9 @@ def _fact_problem(fact: str, question: str, text: str | None) -> str:
 
 
 def read_concept_file(path: Path) -> dict[str, Entry]:
-    """Read and check a concept file: a list of objects, or an object of them by id.
+    """Read and check a concept file: the entries by id, in the file's order.
 
-    Returns:
-        The entries by id, in the file's order, each as it is in the file but for a string as id.
-
-    Raises:
-        StudyError: naming the file, the entry and what is allowed there.
+    A StudyError names the file, the entry and what is allowed there.
     """
     try:
         items = read_users_json(path, object_pairs_hook=_each_key_once)
@@ -178,12 +173,7 @@ def digest(entry: Entry) -> str:
 
 
 def identity(entry: Entry, *, is_answered: bool) -> dict[str, Any]:
-    """What tells an entry from others: its digest.
-
-    Args:
-        is_answered: whether the answers are the concept file's. Else they do not count, and the
-            facts are there beside the digest.
-    """
+    """What tells an entry from others: its digest, answers included if they are the file's own."""
     if is_answered:
         return {"entry_sha256": digest(entry)}
     asked = {key: value for key, value in entry.items() if key not in _ANSWERS}
@@ -241,7 +231,6 @@ def _checked(where: str, item: Any) -> Entry:
 
 
 def _texts_in(value: Any) -> Iterator[str]:
-    """Every text in a JSON value, keys of objects included."""
     waiting = [value]
     while waiting:
         match waiting.pop():

@@ -36,8 +36,8 @@ def find_fact(text: str, fact: str, flags: re.RegexFlag = re.NOFLAG) -> int:
 def mentions_fact(text: str, fact: str) -> bool:
     """Whether a question or a free answer contains a fact.
 
-    Upper and lower case, full-width characters, composed and decomposed characters (NFC, NFD), and
-    white space around the fact make no difference.
+    Case, full-width and composed characters (NFC, NFD) and white space around the fact do not
+    matter.
     """
     text, fact = (normalize("NFC", one).translate(_FULL_WIDTH) for one in (text, fact.strip()))
     return find_fact(text, fact, re.IGNORECASE) >= 0

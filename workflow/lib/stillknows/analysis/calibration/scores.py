@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from stillknows import terms
-from stillknows.analysis.scores import KL_RECOVERED, LOGPROB_RECOVERED
+from stillknows.analysis.tables import KL_RECOVERED, LOGPROB_RECOVERED
 
 # The states of a model: it was taught the facts, whatever was done to it later, or it never was.
 STATES = (terms.TAUGHT, terms.NEVER)
