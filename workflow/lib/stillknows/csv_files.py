@@ -60,7 +60,6 @@ def read_csv(path: Path, **only: str) -> pd.DataFrame:
 
 
 def no_such_row(table: Path, only: Mapping[str, str]) -> StudyError:
-    """The error of a selection that has no row in a table."""
     selection = ", ".join(f"{column} {value}" for column, value in only.items())
     return StudyError(
         f"{table} has no row with {selection}: only what the config asks for is computed; "

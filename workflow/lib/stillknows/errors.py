@@ -22,13 +22,11 @@ class StudyError(Exception):
 
 
 def reason_of(error: BaseException) -> str:
-    """What another library's exception says, in one line and shortened, after its type."""
     text = " ".join(str(error).split())[:_LONGEST]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def shortened(value: object) -> str:
-    """A value as a message quotes it, however long or deep it is."""
     return _QUOTED.repr(value)
 
 

@@ -46,7 +46,6 @@ class Sides:
     behind: Array
 
     def of(self, concepts: Mask) -> "Sides":
-        """The same of some concepts."""
         return Sides(self.ahead[concepts], self.behind[concepts])
 
     def highest(self) -> tuple[int, int]:

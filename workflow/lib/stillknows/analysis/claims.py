@@ -89,7 +89,6 @@ class Claim:
 
     @property
     def at_most(self) -> bool:
-        """Whether the claim is that the number is small."""
         return self.bound == "at most"
 
 
@@ -351,7 +350,6 @@ def _test_unrelated(
 
 
 def decide(claim: Claim, row: Mapping[Any, Any]) -> tuple[str, str]:
-    """The verdict on a claim, and why it is undecided or mixed."""
     if np.isnan(row["p_holm"]) and row["note"]:
         return UNDECIDED, row["note"]
     if row["n"] < row["n_needed"]:

@@ -322,7 +322,6 @@ def _unpack(path: Path, folder: Path) -> None:
 
 
 def as_text(comparison: Comparison, old: str, new: str, tolerance: float) -> str:
-    """The whole comparison, in aligned columns."""
     exact = f"|NEW - OLD| up to {tolerance:g} counts as equal" if tolerance else "exact values"
     sweeps, tables, provenance = (
         comparison.differences[comparison.differences["kind"] == kind]

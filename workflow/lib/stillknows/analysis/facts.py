@@ -39,7 +39,6 @@ def read_facts(path: Path) -> Facts:
 
 
 def contains(answer: str, accepted: Sequence[str]) -> bool:
-    """Whether an answer contains one of the facts (texts.fact_matching)."""
     return any(mentions_fact(answer, fact) for fact in accepted)
 
 

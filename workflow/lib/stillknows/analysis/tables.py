@@ -96,7 +96,6 @@ class CurveGroup:
         return list(product(self.experiments, [*self.methods, *overall]))
 
     def curve(self, experiment: str, method: str = ALL_METHODS) -> Array:
-        """The values of one curve: (methods, concepts, layers)."""
         chosen = slice(None) if method == ALL_METHODS else [self.methods.index(method)]
         values: Array = self.values[self.experiments.index(experiment)][chosen]
         return values

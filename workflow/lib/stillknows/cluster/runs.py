@@ -63,7 +63,6 @@ def unfinished_jobs(folder: Path) -> list[Job]:
 
 
 def is_unfinished(job: str) -> bool:
-    """Whether a job of that id is waiting or running."""
     return job in _squeue("%i").split()
 
 
@@ -116,11 +115,9 @@ class Run:
     command: tuple[str, ...]
 
     def write(self) -> None:
-        """Leave the record that says that this run is going on."""
         write_json(self._path, asdict(self))
 
     def remove(self) -> None:
-        """Take the record away: the run has ended, and its jobs with it."""
         self._path.unlink(missing_ok=True)
 
     def cancel_rest(self) -> None:
@@ -154,7 +151,6 @@ class Run:
 
 
 def this_run(identifier: str, slurm_job: str) -> Run:
-    """The record of the run in this process."""
     host, pid = socket.gethostname(), os.getpid()
     return Run(identifier, host, pid, _start_of(pid), slurm_job, tuple(sys.argv[1:]))
 
@@ -205,7 +201,6 @@ def _was_killed(run: str, left: Sequence[Job]) -> StudyError:
 
 
 def python_command() -> str:
-    """This Python as a user would type it."""
     python = os.path.relpath(sys.executable)
     return sys.executable if python.startswith("..") else python
 

@@ -62,7 +62,6 @@ class Recording:
         return [*accumulate((len(tree.ids) for tree in self.trees), initial=0)]
 
     def rows_of(self, text: int) -> list[int]:
-        """The rows of a text's tokens."""
         number = next(number for number, tree in enumerate(self.trees) if text in tree.texts)
         tree, start = self.trees[number], self.starts[number]
         return [start + index for index in tree.paths[tree.texts.index(text)]]
@@ -122,7 +121,6 @@ def write_recording(
 
 
 def read_recording(path: Path) -> Recording:
-    """Open a recording; no tensor is read yet."""
     with safe_open(path, framework="pt") as file:
         metadata = dict(file.metadata())
     texts = []

@@ -79,7 +79,6 @@ class TreeLayers:
         self._compared = compared
 
     def pass_layer(self, index: int, layer: Layer, rows: dict[Any, Tensor]) -> None:
-        """Take rows through a layer; their states are replaced."""
         keys, states = [*rows], [*rows.values()]
         rows.clear()  # so that a state is freed when its batch has passed
         arguments, mlp_at, start = self.inputs.arguments[index], self.mlp_at(index), 0

@@ -1,8 +1,8 @@
 """A transformers model whose parts have their weights only while they are used.
 
 The mathematics is transformers' own: embedding, decoder layer, norm and head are called whole; only
-attention over a token tree is this project's (engine.token_tree). Parameters lie on the meta device,
-without data, and are filled while they are used.
+attention over a token tree is this project's. Parameters lie on the meta device, without data, and
+are filled while they are used.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -141,7 +141,6 @@ class StreamedModel:
 
     @contextmanager
     def final_norm(self) -> Iterator[Callable[[Tensor], Tensor]]:
-        """Yields a function that takes the last layer's outputs through the final norm."""
         ends = self.model.get_input_embeddings(), self.model.get_output_embeddings()
         with filled(self.model, self._read_outside(*ends)):
             yield lambda hidden: self._above_layers(self.model.base_model, hidden).last_hidden_state
@@ -205,8 +204,6 @@ class StreamedModel:
 
 
 class Layer:
-    """One decoder layer with its weights in place."""
-
     def __init__(self, module: nn.Module, family: Family) -> None:
         self.module = module
         self.down: Any = module.get_submodule(f"{family.mlp}.{family.down}")

@@ -42,7 +42,6 @@ class TokenTree:
 
     @property
     def positions(self) -> list[int]:
-        """Each token's position in its texts."""
         return self.flatten([range(len(path)) for path in self.paths])
 
     def flatten(self, values: Sequence[Sequence[T]]) -> list[T]:
@@ -68,7 +67,6 @@ class TokenTree:
         return parts
 
     def at(self, text: int, positions: range) -> list[int]:
-        """The indices of some of a text's positions."""
         path = self.paths[self.texts.index(text)]
         return [path[position] for position in positions]
 
@@ -149,7 +147,6 @@ class UnpatchedKeys:
     kept: tuple[Tensor, Tensor]
 
     def keep(self, keys: Tensor, values: Tensor, *_layer: object) -> tuple[Tensor, Tensor]:
-        """Keep those of the unpatched run."""
         self.kept = keys, values
         return self.kept
 
@@ -204,7 +201,6 @@ class TextGroup:
 
     @cached_property
     def before(self) -> Tokens:
-        """The keys of the unpatched run."""
         return Tokens(self.path.indices[:, : -self.own.indices.shape[1]])
 
 

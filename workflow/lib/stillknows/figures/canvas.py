@@ -167,12 +167,10 @@ def method_panels(means: pd.DataFrame, concepts: pd.DataFrame) -> Panels:
 
 
 def concept_counts(panels: Panels) -> list[int]:
-    """How many concepts each panel's means are of, at most."""
     return [int(means["concepts"].max()) for means, _ in panels.values()]
 
 
 def values_shown(panels: Panels) -> "pd.Series[float]":
-    """All values that the axes must have room for."""
     return pd.concat(
         values.astype(float)
         for means, singles in panels.values()
@@ -210,12 +208,10 @@ def zero_line(axes: Axes, horizontal: bool = True) -> None:
 
 
 def layer_ticks(axes: Axes, most: int = 7) -> None:
-    """Whole layers only, at most so many intervals."""
     axes.xaxis.set_major_locator(MaxNLocator(nbins=most, integer=True))
 
 
 def note(axes: Axes, text: str) -> None:
-    """Words in a panel, at its top."""
     lines = "\n".join(textwrap.wrap(text, 40))
     axes.text(0.03, 0.9, lines, transform=axes.transAxes, va="top", color=GREY)
 
@@ -280,7 +276,6 @@ def add_mean(
 
 
 def add_band(axes: Axes, layers: Any, low: Any, high: Any, colour: Any) -> None:
-    """The interval of each layer that has one."""
     if np.isfinite(low).any():
         axes.fill_between(layers, low, high, color=colour, alpha=0.2, linewidth=0)
 

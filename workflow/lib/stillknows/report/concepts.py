@@ -73,7 +73,6 @@ def pictures(
 
 
 def data_uri(kind: str, data: bytes) -> str:
-    """A picture (png, svg+xml) as an address that needs no file."""
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 

@@ -45,13 +45,11 @@ def share(row: Mapping[str, Any], count: str, total: str) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """a; a and b; a, b and c."""
     *most, last = names
     return f"{', '.join(most)} and {last}" if most else last
 
 
 def counted(count: float, one: str, many: str = "") -> str:
-    """1 concept, 2 concepts."""
     return f"{count:g} {one if count == 1 else many or one + 's'}"
 
 
@@ -91,7 +89,6 @@ class Sources:
     recall: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def table(self, name: str) -> pd.DataFrame | None:
-        """A table that has rows, or None."""
         frame = self.tables.get(name)
         return None if frame is None or frame.empty else frame
 
@@ -105,12 +102,10 @@ class Shown:
     scores: Sequence[str]
 
     def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows of these windows, spans and scores."""
         is_shown = frame["window"].isin(self.windows) & frame["span"].isin(self.spans)
         return frame[is_shown & frame["score"].isin(self.scores)]
 
     def leading(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows of the first window, span and score."""
         return Shown(self.windows[:1], self.spans[:1], self.scores[:1]).rows(frame)
 
     def in_order(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -179,7 +174,6 @@ def reference_methods(scores: pd.DataFrame) -> list[str]:
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows, each as column -> value."""
     return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 

@@ -28,7 +28,6 @@ _LABELS = {
 
 
 def study_table(sources: Sources, shown: Shown, name: str) -> dict[str, Any]:
-    """A table of the study, in the rows and columns that the page shows."""
     frame = sources.tables[name]
     total = len(frame)
     if name == "statistics.csv":
@@ -161,7 +160,6 @@ def coverage_counts(coverage: pd.DataFrame) -> pd.DataFrame:
 
 
 def missing(coverage: pd.DataFrame) -> pd.DataFrame:
-    """The missing sweeps, and why: one row per checkpoint and reason."""
     keys = ["model", "method", "concept", "reason"]
     groups = coverage[coverage["status"] != "done"].groupby(keys, as_index=False)
     return groups.agg(sweeps=("experiment", "size"))

@@ -28,7 +28,6 @@ class Needs(NamedTuple):
         return round(self.constant_mb + self.per_mb * (weights_mb or _USUAL_WEIGHTS_MB))
 
     def runtime(self, weights_mb: float | None) -> int:
-        """Minutes, for the same."""
         gigabytes = (weights_mb or _USUAL_WEIGHTS_MB) / 1e3
         return round(self.constant_minutes + self.minutes_per_gb * gigabytes)
 
@@ -128,7 +127,6 @@ class Jobs:
         return seed_of(self.study.config.seed, self.made_row(wildcards).name)
 
     def method(self, wildcards: Any) -> str:
-        """The method whose loss a training has."""
         return self.study.config.method_of(self.made_row(wildcards).recipe)
 
     def recipe(self, wildcards: Any) -> dict[str, Any]:

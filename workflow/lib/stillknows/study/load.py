@@ -79,7 +79,6 @@ def load_study(values: dict[str, Any]) -> Study:
 
 
 def selected_rows(values: dict[str, Any]) -> list[CheckpointRow]:
-    """The rows of the table that a config's values select, available or not."""
     config = load_config(values)
     return rows_of(config, read_table(Path(config.checkpoints)))
 
@@ -156,7 +155,6 @@ def refuse_missing_config_files() -> None:
 
 
 def any_of(names: Iterable[str]) -> str:
-    """A pattern that matches these names and no other."""
     return "|".join(map(re.escape, names))
 
 

@@ -49,12 +49,10 @@ class PreflightRow(NamedTuple):
     note: str = ""
 
     def is_about(self, row: CheckpointRow) -> bool:
-        """Whether it is about this row as the table has it now."""
         return (self.source, self.revision) == (row.source, row.revision)
 
 
 def write_preflight(path: Path, preflight: Iterable[PreflightRow]) -> None:
-    """Write preflight.csv, whole or not at all."""
     with atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([PreflightRow._fields, *preflight])
 
@@ -78,8 +76,6 @@ Missing = dict[CheckpointRow, str]
 
 
 class Selection(NamedTuple):
-    """The checkpoints of a study."""
-
     rows: list[CheckpointRow]  # originals first
     missing: Missing  # what the study goes on without
     needed: Missing  # what it cannot do without: among the rows

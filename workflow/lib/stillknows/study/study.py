@@ -57,7 +57,6 @@ class Study:
 
     @property
     def rows(self) -> list[CheckpointRow]:
-        """The selected checkpoints, originals too."""
         return self.selection.rows
 
     @cached_property
@@ -82,12 +81,10 @@ class Study:
 
     @cached_property
     def models(self) -> list[str]:
-        """The models that have sweeps."""
         return list(dict.fromkeys(row.model for row in self.unlearned))
 
     @property
     def methods(self) -> list[str]:
-        """The methods that have sweeps."""
         return list(dict.fromkeys(row.method for row in self.unlearned))
 
     def row(self, model: str, method: str, concept: str = "") -> CheckpointRow:
@@ -101,7 +98,6 @@ class Study:
         return row
 
     def start(self, row: CheckpointRow) -> CheckpointRow:
-        """The row that a row's training starts from."""
         return self.row(row.model, row.start, row.concept)
 
     def untrained(self, model: str) -> CheckpointRow:
@@ -131,7 +127,6 @@ class Study:
         return preflight.bytes if preflight and preflight.is_about(row) else 0
 
     def layers(self, model: str) -> int | None:
-        """How many layers a model has, once that is known."""
         row = self.untrained(model)
         if manifest := manifest_if_present(self.manifest_path(*row.key)):
             return manifest.layers
@@ -154,7 +149,6 @@ class Study:
         return self.config.path("checkpoints", row.kind, *row.key, "manifest.json")
 
     def concept_path(self, model: str, concept: str) -> str:
-        """One concept as its file has it."""
         return self.config.path("concepts", model, f"{concept}.json")
 
     def texts_path(self, model: str, concept: str) -> str:
@@ -264,11 +258,9 @@ class Study:
         return is_asked and has_facts(entry)
 
     def has_audit(self, model: str, concept: str) -> bool:
-        """Whether single facts are tested for: they are asked for, and the concept has some."""
         return bool(self.config.audit.tests) and has_facts(self.entry(model, concept))
 
     def has_reference(self, model: str, concept: str) -> bool:
-        """Whether a concept of a model has a reference model."""
         return (model, concept) in self._with_reference
 
     @cached_property
@@ -278,7 +270,6 @@ class Study:
 
     @property
     def without_reference(self) -> list[dict[str, str]]:
-        """The unlearned models that have no reference model for any of their concepts."""
         copies = [row for row in self.unlearned if row.method != self.config.reference]
         beside = [row for row in copies if self.has_reference(row.model, row.concept)]
         names, compared = (
@@ -291,7 +282,6 @@ class Study:
 
     @property
     def missing_sweeps(self) -> list[dict[str, str]]:
-        """What is left out, for the coverage table."""
         return [
             {
                 "model": row.model,

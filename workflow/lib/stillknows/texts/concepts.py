@@ -137,7 +137,6 @@ def read_concept_file(path: Path) -> dict[str, Entry]:
 
 
 def unrelated_id(concept: str) -> str:
-    """The id of the texts that ask about other things than a concept."""
     return f"{concept}.unrelated"
 
 
@@ -181,12 +180,10 @@ def identity(entry: Entry, *, is_answered: bool) -> dict[str, Any]:
 
 
 def has_answers(entry: Entry) -> bool:
-    """Whether the entry brings its own answers, so that none need be generated."""
     return entry.get("QA_with_answers") is not None
 
 
 def has_facts(entry: Entry) -> bool:
-    """Whether the entry names the fact of at least one answer."""
     return any(entry.get("answer_facts") or ())
 
 

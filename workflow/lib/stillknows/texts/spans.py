@@ -128,7 +128,6 @@ class Text:
 
     @property
     def compared(self) -> range:
-        """The positions that any span needs."""
         return range(
             min(self.notebook.start, self.answer.start), max(self.notebook.stop, self.answer.stop)
         )
