@@ -36,10 +36,7 @@ def main(
     device: str,
     table: Path,
 ) -> None:
-    """Write the self-patch check's rows, donor `self`; a `StudyError` if the model changes.
-
-    checkpoint: an unlearned model's manifest, or the original's: then the recording's states.
-    """
+    """Write the self-patch check's rows, donor `self`; a `StudyError` if the model changes."""
     job = ModelJob(original, concept_json, dtype, device, checkpoint)
     recorded, model = read_recording(recording), Checkpoint(job.model.folder)
     job.refuse_other_recording(recording, recorded.metadata)

@@ -39,12 +39,7 @@ def main(
     controls: dict[str, Any] | None = None,
     reference: list[Path] | None = None,
 ) -> None:
-    """Write the rows of one sweep, or of several of the same two models ({experiment}.parquet
-    each).
-
-    controls: of denoising: further donors, the layers of their windows, the noise's seed.
-    reference: the manifest of the reference model that is one of these donors, if it is.
-    """
+    """Write the rows of one sweep, or of several of the same two models, {experiment}.parquet."""
     job = ModelJob(
         original, concept_json, dtype, device, unlearned, reference[0] if reference else None
     )

@@ -29,12 +29,7 @@ def main(
     settings: dict[str, Any],
     page: Path,
 ) -> None:
-    """Write report.html.
-
-    tables, rounds, recall, texts: files of those folders of <results>; those not given have no
-    section. captions: {figure}.rst. windows, spans, scores: the first of each leads. settings: the
-    config.
-    """
+    """Write report.html; of windows, spans and scores the first leads; settings: the config."""
     shown = Shown(windows, spans, scores)
     html = render(
         read_sources(tables, texts, shown, rounds, recall),

@@ -24,10 +24,7 @@ def main(
     pictures: list[Path],
     seed: int | None = None,
 ) -> None:
-    """Draw one figure of one model, or of the study; a `StudyError` if a table has no such rows.
-
-    tables: in the registry's order. wildcards: the model, and a value for each of the parts.
-    """
+    """Draw one figure of one model, or of the study, from tables in the registry's order."""
     spec = FIGURES.get(figure, CALIBRATION)
     rows = [read_rows(table, **wildcards) for table in tables]
     seeded = {} if seed is None else {"seed": seed}

@@ -24,10 +24,7 @@ def main(
     device: str,
     table: Path,
 ) -> None:
-    """Write one row per stage, wording and question.
-
-    original: only its number format is used. retained: concepts to be retained, if known.
-    """
+    """Write one row per stage, wording and question."""
     # Not before the job has set the number of threads, which torch reads when it is imported.
     from stillknows.answers.recall import recall
 

@@ -41,9 +41,8 @@ def _is_formula(value: Any) -> bool:
 
 
 def read_csv(path: Path, **only: str) -> pd.DataFrame:
-    """Read a table that `write_csv` wrote, or its rows with the values in `only` (one at least).
-
-    An empty field is "" in a column of TEXTS, null in all others.
+    """Read a table, or its rows with the values in `only`; an empty field is "" in TEXTS, else
+    null.
     """
     refuse_special(path)  # a finished round is a user's file
     texts = dict.fromkeys(TEXTS, str)

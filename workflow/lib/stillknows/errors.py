@@ -67,10 +67,7 @@ def first_problem(error: "ValidationError") -> str:
 
 @contextmanager
 def any_error_in_one_line(message: str) -> Iterator[None]:
-    """Any exception becomes a StudyError with the message, {reason} being what the library says.
-
-    For calls into other libraries that read a user's file, and for nothing else.
-    """
+    """Only for calls into libraries that read a user's file: any exception is a StudyError."""
     try:
         yield
     except StudyError:

@@ -111,10 +111,7 @@ def sign_flip_p(contrasts: Array, seed: int = 0) -> Array:
 
 
 def p_of_all(contrasts: Array, seed: int = 0) -> float:
-    """The p of every mean contrast being above 0, of (concepts, points): the largest of the points.
-
-    All have to be above (an intersection-union test), so no correction for their number is needed.
-    """
+    """The p of all mean contrasts being above 0, an intersection-union test: the largest p."""
     if (contrasts.mean(axis=0) <= 0).any():
         return 1.0
     return float(sign_flip_p(contrasts, seed).max())

@@ -67,11 +67,7 @@ def collect_answers(answers: Iterable[Path], output: Path, origins: Origins = NO
 
 
 def collect_depth(depths: Iterable[Path], output: Path, reference: str | None) -> None:
-    """Write the depths of all copies, .../{model}/{method}/{concept}.parquet, to one file.
-
-    `reference` is the method of the reference models, beside which the copies' rows are put. A
-    StudyError if depth was measured nowhere.
-    """
+    """Write the depths of all copies, beside those of the method `reference`, to a file."""
     files = {"/".join(_key(path, 3)): path for path in depths}
     if not files:
         raise StudyError(

@@ -51,12 +51,7 @@ Sources = dict[str, Source]
 
 
 class Comparison(NamedTuple):
-    """All that differs between two results folders.
-
-    differences: the records of `compare_frames`, with kind and name, of each sweep and table; and a
-    row per provenance key and pair of values (rows: in how many sweeps). flips: the claims whose
-    verdict differs.
-    """
+    """Records of `compare_frames` by kind and name, provenance too, and claims of other verdict."""
 
     differences: pd.DataFrame
     flips: pd.DataFrame
@@ -69,10 +64,7 @@ class Comparison(NamedTuple):
 
 
 def compare_results(old: Path, new: Path, tolerance: float = 0.0) -> Comparison:
-    """Compare two results folders, or archives of such.
-
-    A StudyError if one holds no results, cannot be read or matched, or both are the same.
-    """
+    """Compare two results folders or archives; a StudyError if one cannot be read or matched."""
     if old.exists() and new.exists() and old.samefile(new):
         raise StudyError(f"OLD and NEW are both {old}: give two results folders, or archives")
     _sweep_rows.cache_clear()

@@ -42,10 +42,7 @@ def controls(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
 
 def reference(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Each point of a curve beside the same of the reference model.
-
-    difference is the score less the reference's; outcome is `outcomes_of_means` of its interval.
-    """
+    """Each point of a curve beside the same of the reference model; difference, and its outcome."""
     scores = scores[scores["donor"].isin([ORIGINAL, COPY])]
     is_reference = scores["origin"] == REFERENCE
     if not is_reference.any():

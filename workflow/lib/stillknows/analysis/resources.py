@@ -31,11 +31,7 @@ _MIB = (1 << 20) / 1e6  # in MB: Snakemake and Slurm count memory in MiB
 
 
 def resource_table(results: Path, efficiency: Path) -> pd.DataFrame:
-    """One row per job that has a benchmark; a StudyError if there is none, or one is unreadable.
-
-    `efficiency` is where the Slurm plugin leaves its reports, if it ran: a job's memory is then the
-    larger of what Snakemake saw of the script and what Slurm saw of the step.
-    """
+    """One row per job with a benchmark; memory: the larger of Snakemake's and Slurm's numbers."""
     folder = results / "benchmarks"
     rows = [_row(results, path) for path in sorted(folder.rglob("*.tsv"))]
     if not rows:

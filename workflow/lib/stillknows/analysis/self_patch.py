@@ -26,10 +26,7 @@ def self_patch_windows(name: str, layers: int) -> list[Window]:
 def refuse_changed(rows: pd.DataFrame, size: float, dtype: str, label: str) -> float:
     """The largest change of a model by its own states; for an original, also of its own logits.
 
-
-    sqrt(patched) - sqrt(unpatched)
-
-    of the losses is at most the distance that the logits moved.
+    |sqrt(patched) - sqrt(unpatched)| of the losses is at most the distance that the logits moved.
 
     Args:
         rows: as in a sweep, of one model and concept; method original: of the original itself.

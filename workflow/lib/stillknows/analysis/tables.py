@@ -250,8 +250,7 @@ def coverage(table: Path, missing: Iterable[Mapping[str, str]]) -> pd.DataFrame:
 
 
 def disagreements(table: Path) -> pd.DataFrame:
-    """DISAGREEMENT_COLUMNS: the AT_MOST questions of each curve on which scores differ most from
-    KRS.
+    """DISAGREEMENT_COLUMNS: the AT_MOST questions of each curve on which KRS differs most.
 
     A question is listed once, at the layer and beside the score that KRS is furthest from, both cut
     at 0 (nothing is back) and 1 (all is) for the difference, since none has a lower bound. Of the

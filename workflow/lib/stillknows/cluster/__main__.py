@@ -32,10 +32,7 @@ def main() -> None:
 
 
 def recover(way: str) -> tuple[str, ...]:
-    """End or await what killed runs have left, and unlock; returns the last run's command line.
-
-    A StudyError if a run is alive here, or none was killed.
-    """
+    """End or await what killed runs have left, and unlock; returns the last one's command line."""
     runs = recorded_runs()
     for run in runs:
         if run.is_alive():

@@ -102,10 +102,7 @@ _FOLDER = Path(".snakemake", "slurm_runs")
 
 @dataclass(frozen=True)
 class Run:
-    """A run: its id (the name of its jobs), the process and where it is, and its command line.
-
-    `slurm_job` is the job that Snakemake itself runs in, or empty on a login node.
-    """
+    """A run: the name of its jobs, its process and host (or Slurm job), its command line."""
 
     id: str
     host: str
@@ -121,11 +118,7 @@ class Run:
         self._path.unlink(missing_ok=True)
 
     def cancel_rest(self) -> None:
-        """Cancel its jobs that are still in the queue, and remove the record.
-
-        At Ctrl-C, Snakemake (9.27) misses those whose states it asks for just then. A StudyError if
-        Slurm does not answer: the record stays, for the next run to find.
-        """
+        """Cancel its jobs in the queue, since Snakemake (9.27) misses some at Ctrl-C."""
         if left := [job.id for job in unfinished_jobs(Path.cwd()) if job.run == self.id]:
             ask("scancel", *left)
         self.remove()

@@ -44,11 +44,7 @@ class Resources(NamedTuple):
 
 
 def read_site() -> Resources:
-    """The site's resources, from the file that DISSECT_SITE names, or profiles/slurm/site.yaml.
-
-    Without a file, Slurm's own defaults hold. A StudyError if DISSECT_SITE names no file, or the
-    file has an unknown or wrong entry.
-    """
+    """The site's resources, from DISSECT_SITE or profiles/slurm/site.yaml, if any."""
     named = os.environ.get("DISSECT_SITE")
     path = Path(named) if named else SITE_FILE
     if named and not path.is_file():

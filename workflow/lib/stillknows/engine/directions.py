@@ -92,10 +92,7 @@ def run_experiments(
 def _recording_of(
     model: StreamedModel | None, recorded: Recording, names: Sequence[str], path: Path
 ) -> Iterator[Recording]:
-    """A model's recording of the same texts, over the same tokens, while the block runs.
-
-    The original's where there is no model or it gives weights only.
-    """
+    """A model's recording of the same texts while the block runs; without one, the original's."""
     components = {component for name in names for component in EXPERIMENTS[name].components}
     if model is None or not components:
         yield recorded

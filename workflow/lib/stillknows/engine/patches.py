@@ -215,10 +215,7 @@ class Noise(Donor):
 
 @dataclass(eq=False)
 class SelfPatch(Donor):
-    """The host itself: its unpatched run's activations, and its own weights (`checkpoint`).
-
-    Of the original's `recording` only the texts are used.
-    """
+    """The host itself: its unpatched run's activations, and its own weights (`checkpoint`)."""
 
     name: str = SELF
 

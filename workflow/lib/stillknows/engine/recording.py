@@ -33,11 +33,7 @@ log = logging.getLogger("stillknows")
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording on disk; its tensors are read one at a time.
-
-    texts: what was read, with the spans to compare. metadata: where it comes from (checkpoint,
-    data, dtype). vocabulary: how many tokens are compared, from the first on; None: all.
-    """
+    """A recording on disk, read one tensor at a time; `vocabulary`: of the compared tokens."""
 
     path: Path
     texts: list[Text]

@@ -20,20 +20,13 @@ POSITIONS_PER_CALL = 1024  # through the head, whose outputs are as wide as the 
 
 
 class MicroBatches:
-    """Sends rows through a computation, `tokens` (rows x tokens) at a time, but one row at least.
-
-    Where a device's memory does not hold a call, it is halved, as are later calls of this object.
-    """
+    """Sends rows through a computation by so many tokens, halved where memory does not suffice."""
 
     def __init__(self, tokens: int) -> None:
         self.tokens = tokens
 
     def __call__(self, compute: Callable[[Tensor], T], rows: Sequence[Tensor]) -> Iterator[T]:
-        """The results of `compute`, one (rows, tokens, hidden) batch after the other.
-
-        `rows`, (1, tokens, hidden) each, are read as they are needed. A StudyError if the memory
-        does not hold a single row.
-        """
+        """One (rows, tokens, hidden) result after the other; `rows` are read as they are needed."""
         start = 0
         while start < len(rows):
             tokens = rows[start].shape[1]
@@ -65,11 +58,7 @@ class MicroBatches:
 
 
 class TreeLayers:
-    """The decoder layers as the runs of one token tree pass them.
-
-    `compared`: the tokens that are read after the last layer, whose MLP runs at these only. None:
-    all.
-    """
+    """The decoder layers as a token tree's runs pass them; the top MLP runs at `compared` only."""
 
     def __init__(
         self, inputs: LayerInputs, calls: MicroBatches, compared: list[int] | None = None

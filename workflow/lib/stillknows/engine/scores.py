@@ -18,11 +18,8 @@ class Scores:
     """Scores of one run at one text's compared positions; each (positions,).
 
     squared_error: mean over the vocabulary of the squared logit difference to the original. kl:
-    KL(original
-
-
-    model) in nats. agrees: 1 where the run ranks no token above the original's top token (so ties
-    do not matter), else 0. logprob: of the text's next token, in nats.
+    KL(original || model) in nats. agrees: 1 where the run ranks no token above the original's top
+    token (so ties do not matter), else 0. logprob: of the text's next token, in nats.
     """
 
     squared_error: Array
@@ -32,10 +29,7 @@ class Scores:
 
 
 class OriginalLogits:
-    """The original's logits at one text's compared positions, (positions, vocabulary), in float32.
-
-    logprob: log-probability of each next token, (positions,), nats.
-    """
+    """Float32 (positions, vocabulary) of a text; logprob: of next tokens, (positions,), nats."""
 
     def __init__(self, logits: Tensor, text: Text) -> None:
         self.logits = logits.float()
@@ -72,10 +66,7 @@ class OriginalLogits:
         )
 
     def _normaliser(self, logits: Tensor, logprobs: Tensor) -> Tensor:
-        """log of the sum of all exp(logit), (positions,): a token's logit less its log-probability.
-
-        log_softmax is twice as fast as logsumexp.
-        """
+        """log of the sum of all exp(logit), (positions,); twice as fast as logsumexp."""
         return _at(logits, self.choice) - _at(logprobs, self.choice)
 
 

@@ -83,11 +83,7 @@ class LayerInputs:
 
 
 class StreamedModel:
-    """The model of one checkpoint, with the weights of one part at a time.
-
-    `layers_from`: a checkpoint of the same shapes that gives the decoder layers' weights.
-    `attends_by_text`: whether attention goes text by text (engine.token_tree).
-    """
+    """The model of one checkpoint; its layers may be `layers_from` another of the same shapes."""
 
     def __init__(
         self,
@@ -227,10 +223,7 @@ class Layer:
 
     @contextmanager
     def capture(self) -> Iterator[dict[str, Tensor]]:
-        """A context in which a run leaves its input and the three components, (1, tokens, width).
-
-        Coefficients are those of the positions at which the MLP runs.
-        """
+        """A context in which a run leaves its input and three components, (1, tokens, width)."""
         states: dict[str, Tensor] = {}
 
         def keep(component: str, tensor: Tensor) -> None:
@@ -250,10 +243,8 @@ class Layer:
                 hook.remove()
 
     def patched(self, states: Mapping[str, Tensor]) -> AbstractContextManager[None]:
-        """A context in which the layer has given states, (1, tokens, width): of either, both or
-        neither.
-
-        The attention's output and the coefficients where the MLP runs; nothing computes them.
+        """A context in which the layer has given states, (1, tokens, width), which nothing
+        computes.
         """
         modules = {}
         if COEFFICIENTS in states:

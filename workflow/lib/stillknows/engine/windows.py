@@ -70,10 +70,7 @@ def windows_of(names: list[str], layers: int, model: str = "the model") -> list[
 
 
 def layers_between(name: str, layers: int | None = None) -> tuple[int, int]:
-    """The first and the last layer of a window named FIRST-LAST, such as "13-17".
-
-    A StudyError unless both are below `layers` (the model's, if known).
-    """
+    """First and last layer of a window "FIRST-LAST", both below `layers`; else a StudyError."""
     match = _BETWEEN.fullmatch(name)
     first, last = map(int, match.groups()) if match else (1, 0)
     if first > last:

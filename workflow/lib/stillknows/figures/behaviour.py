@@ -52,10 +52,7 @@ def draw_behaviour(behaviour: pd.DataFrame, *, style: Style, seed: int) -> Figur
 
 @canvas.styled
 def draw_behaviour_patched(behaviour: pd.DataFrame, *, style: Style, seed: int) -> Figure:
-    """A panel per method; per window, each experiment's mean and each concept, by ROUGE-L.
-
-    A StudyError if there is no row under a patch.
-    """
+    """A panel per method; per window, each experiment's mean and each concept, by ROUGE-L."""
     is_patched = behaviour["experiment"] != ""
     patched, unpatched = behaviour[is_patched], behaviour[~is_patched]
     if patched.empty:

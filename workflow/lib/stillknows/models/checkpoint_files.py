@@ -30,10 +30,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def named_weight_files(folder: Path) -> list[Path]:
-    """The one file, or those that the index names, whether they are there or not.
-
-    A StudyError if the folder has both, or an index that does not name files of the folder.
-    """
+    """The one file, or those that the index names, there or not; a StudyError if both exist."""
     index = folder / INDEX
     if not index.exists():
         return [folder / SINGLE]

@@ -106,10 +106,7 @@ class RemoteCheckpoint(NamedTuple):
 
 
 def find(repo: str, revision: str = "") -> RemoteCheckpoint:
-    """Ask the hub for a repository; at a commit, branch or tag, or at its default branch.
-
-    A HubError if it is not available, or contains no complete safetensors.
-    """
+    """Ask the hub for a repository at a commit, branch or tag; a HubError if it is unavailable."""
     at, seconds = revision or None, constants.HF_HUB_DOWNLOAD_TIMEOUT
     with one_line(repo, revision):
         info = HfApi().model_info(repo, revision=at, timeout=seconds, files_metadata=True)

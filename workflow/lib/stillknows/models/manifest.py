@@ -144,11 +144,7 @@ def write_manifest(
     fetched: Sequence[str] = (),
     adapter: Mapping[str, Hashed] | None = None,
 ) -> Manifest:
-    """Verify a checkpoint folder (models.verify), hash its files, and write its manifest last.
-
-    hashes: of the files, where they are known: then no others count. adapter: the hashes of the
-    adapter's files, from before they were merged.
-    """
+    """Verify a checkpoint folder, hash its files (unless `hashes` has them), write its manifest."""
     # They import torch and transformers, which who only reads a manifest does not need.
     from stillknows.models.reader import Checkpoint
     from stillknows.models.verify import verify_checkpoint
@@ -196,10 +192,7 @@ def write_new_source(path: Path, manifest: Manifest, row: CheckpointRow) -> None
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read a manifest; a StudyError if one of its files was removed or changed since.
-
-    A file is hashed if it is not as it was when it was hashed last: that takes a minute at 7B.
-    """
+    """Read a manifest; a StudyError if one of its files was removed or changed since."""
     manifest, remembered = parse_manifest(path), read_hashes(path)
     for file in manifest.files:
         named = manifest.folder / file.name

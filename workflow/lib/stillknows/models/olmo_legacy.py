@@ -55,11 +55,7 @@ def is_legacy(config: Mapping[str, Any]) -> bool:
 
 
 def config_of(raw: Mapping[str, Any], path: Path) -> Any:
-    """transformers' OlmoConfig of a legacy config; its vocabulary is `embedding_size`, as of
-    logits.
-
-    A StudyError if a size is missing, or transformers' OLMo has no such architecture.
-    """
+    """transformers' OlmoConfig of a legacy config; a StudyError if it has no such model."""
     from transformers import OlmoConfig
 
     # ai2-olmo takes null like a key that is not there.

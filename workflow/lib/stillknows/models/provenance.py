@@ -29,9 +29,8 @@ def input_fields(concept_json: Path, dtype: object, **models: Manifest | None) -
 
 
 def run_fields(device: object, started: float) -> dict[str, str]:
-    """Device, versions, wall seconds since `started`, and peak memory in MiB.
-
-    Of GPUs it is what torch has reserved; the driver takes some hundred MiB more.
+    """Device, versions, wall seconds since `started`, peak memory in MiB (of GPUs, what is
+    reserved).
     """
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     fields = {

@@ -56,20 +56,7 @@ def _split(
 
 
 def relative_change(original: Tensor, unlearned: Tensor) -> float:
-    """
-
-
-    unlearned - original
-
-
-    /
-
-
-    original
-
-
-    , Frobenius norms, in float64; NaN where 0 / 0.
-    """
+    """|| unlearned - original || / || original ||, Frobenius norms, in float64; NaN where 0 / 0."""
     rows = max(1, _ELEMENTS_AT_ONCE // original[0].numel())
     moved = whole = 0.0
     for before, after in zip(original.split(rows), unlearned.split(rows), strict=True):

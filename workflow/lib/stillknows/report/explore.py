@@ -109,9 +109,8 @@ def _all_curves(curves: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _series(rows: pd.DataFrame, looks: Looks) -> list[dict[str, Any]]:
-    """Per curve its choices, experiment, donor and names, and a list of each of _LISTS.
-
-    Numbers are rounded; null: no value; an empty list: none has one.
+    """Per curve its choices, experiment, donor and names, and a list (null: no value) of each
+    _LISTS.
     """
     numbers = rows[_NUMBERS].round(3)
     rows[_NUMBERS] = numbers.astype(object).where(numbers.abs() < math.inf, None)

@@ -142,10 +142,7 @@ def unlearned_models(depth: pd.DataFrame | None) -> list[dict[str, Any]]:
 
 
 def highest_scores(reference: pd.DataFrame | None, shown: Shown) -> list[dict[str, Any]]:
-    """Per unlearned model and component, the row of tables/reference.csv where KRS is highest.
-
-    layers_above: how many layers are above the reference model's, of the layers_tested.
-    """
+    """Per unlearned model and component, the row of tables/reference.csv where KRS is highest."""
     if reference is None:
         return []
     rows = shown.leading(reference)

@@ -47,10 +47,7 @@ def render(
     style: Style,
     settings: Mapping[str, Any],
 ) -> str:
-    """The whole page: one file that needs no other. Same inputs, same text.
-
-    settings: the study's config, as it is shown at the end.
-    """
+    """The whole page, one file that needs no other. Same inputs, same text."""
     curves = shown.rows(sources.tables["curves.csv"])
     looks = looks_of(sources.scores["experiment"], style)
     assets = resources.files("stillknows.report") / "assets"

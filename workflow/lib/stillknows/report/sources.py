@@ -124,12 +124,7 @@ def read_sources(
     rounds: Iterable[Path] = (),
     recall: Iterable[Path] = (),
 ) -> Sources:
-    """Read all that the page shows; a StudyError if nothing of that was computed.
-
-    tables: files of <results>/tables, krs.parquet among them. texts: {model}/{concept}.json each.
-    rounds: {model}.csv of <results>/rounds. recall: {model}/{method}/{concept}.parquet of
-    <results>/recall.
-    """
+    """Read all that the page shows; a StudyError if nothing of that was computed."""
     paths = {path.name: path for path in tables}
     krs = paths.pop("krs.parquet")
     scores = without_categories(shown.rows(concept_scores(krs)))

@@ -95,10 +95,7 @@ def prepare(study: Study, planned: Set[str]) -> None:
 
 
 def look_at_due(due: Sequence[CheckpointRow], table: Path, on_missing: str) -> None:
-    """Check the rows on which preflight.csv (`table`) is not conclusive, and add them to it.
-
-    A StudyError names every row that is unavailable, and says how to plan again.
-    """
+    """Check rows of which preflight.csv says nothing final, and add them; refuses missing ones."""
     rows = read_preflight(table)
     conclusive = {key for key, row in rows.items() if row.status in (AVAILABLE, *UNAVAILABLE)}
     new = [row for row in due if row.key not in conclusive or not rows[row.key].is_about(row)]

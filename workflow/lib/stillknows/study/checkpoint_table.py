@@ -30,10 +30,7 @@ _SOURCE = re.compile(
 
 
 def read_table(path: Path) -> list[CheckpointRow]:
-    """Read and check a checkpoints table; empty lines and lines that begin with # are skipped.
-
-    What Excel does to a saved table is read, too: a byte order mark, quoted fields, empty columns.
-    """
+    """Read and check a checkpoints table, also as Excel saves it; # begins a comment."""
     header: list[str] = []
     rows: dict[Key, CheckpointRow] = {}
     for number, line in enumerate(read_users_text(path).split("\n"), start=1):
@@ -159,10 +156,7 @@ def check_folder(row: CheckpointRow) -> None:
 
 
 def check_pair(row: CheckpointRow, original: CheckpointRow) -> None:
-    """Raise a StudyError if two path: rows cannot be a fine-tuned copy and its original.
-
-    Only by what config.json tells; the jobs compare every tensor's shape.
-    """
+    """Raise a StudyError if, by config.json, two path: rows cannot be a copy and its original."""
     (family, layers), (expected, depth) = _shape(row), _shape(original)
     if None not in (family, layers, expected, depth) and (family, layers) != (expected, depth):
         raise StudyError(

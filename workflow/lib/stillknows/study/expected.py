@@ -48,11 +48,7 @@ def refuse_other_recording(
 
 
 def check_results(made_from: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
-    """Refuse results of another study; warn of other package versions and of several devices.
-
-    made_from: what `study.made_from.records` returns. A StudyError has the differences of the first
-    file that does not belong to the study, and how many more there are.
-    """
+    """Refuse results of another study, naming the first; warn of other versions and devices."""
     manifests = {path: asdict(parse_manifest(Path(path))) for path in made_from["manifests"]}
     sha256 = cache(lambda path: sha256_of(Path(path)))
 

@@ -14,8 +14,7 @@ _USUAL_WEIGHTS_MB = 540.0  # the demo's model: where the weights are not there t
 
 
 class Needs(NamedTuple):
-    """What one job needs: a constant (Python, torch, activations), and more per MB or GB of the
-    original's weights; minutes until a scheduler may end it, on a GPU or for a small model."""
+    """A constant (Python, torch, activations), and more per MB or GB of weights; minutes."""
 
     constant_mb: int
     per_mb: float

@@ -38,10 +38,7 @@ _MERGE = "tag:yaml.org,2002:merge"  # the key `<<`, whose keys may be given agai
 
 
 def read_study(values: dict[str, Any], config_files: Sequence[str], *, check: bool) -> Study:
-    """The study of the merged config values that Snakemake's own process plans.
-
-    check: whether to check also what jobs need not check again, after the planning has.
-    """
+    """The study of the merged config; check: also what jobs need not check again."""
     collect_garbage_rarely()
     for file in config_files if check else []:
         check_config_file(Path(file))
@@ -122,10 +119,7 @@ class _EachKeyOnce(yaml.SafeLoader):
 
 
 def check_config_file(path: Path) -> None:
-    """Refuse a config file, YAML or JSON, in which one section has a key twice.
-
-    Whether it is a config file at all is left to Snakemake, which has read it before.
-    """
+    """Refuse a config file, YAML or JSON, in which one section has a key twice."""
     if not path.is_file():  # Snakemake has emptied a pipe, and a second reader waits
         return
     try:
@@ -139,10 +133,7 @@ def check_config_file(path: Path) -> None:
 
 
 def refuse_missing_config_files() -> None:
-    """End this call of Snakemake with one line if a file given with --configfile does not exist.
-
-    profiles/default calls it: Snakemake would end in a traceback before it reads any of this code.
-    """
+    """End Snakemake with one line if a --configfile does not exist; profiles/default calls it."""
     from snakemake.cli import get_argument_parser
 
     for path in get_argument_parser().parse_known_args()[0].configfile or ():

@@ -35,10 +35,7 @@ Record = dict[str, Any]
 
 
 def records(study: Study, *datasets: str) -> dict[str, dict[str, Record]]:
-    """The records of all files of some DATASETS, and of the manifests and texts behind them.
-
-    They say nothing of where a user's folder or concept file is: these may be moved.
-    """
+    """The records of all files of DATASETS, and of manifests and texts, wherever these may be."""
     products = Products(study)
     results: dict[str, Record] = {}
     texts: dict[str, str] = {}

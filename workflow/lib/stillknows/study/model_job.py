@@ -66,11 +66,7 @@ class ModelJob:
         settings: Mapping[str, Any],
         **more: str,
     ) -> None:
-        """Write the result, with the columns that name the model and the concept.
-
-        settings: what the result depends on beside its inputs and the number format. more: further
-        metadata.
-        """
+        """Write the result, with the columns that name the model and the concept."""
         metadata = self._inputs | settings_fields(**self._settings, **settings) | more
         rows = rows.assign(**self.model.columns(self.concept))
         write_rows(path, rows, metadata | run_fields(self.device, self._started), schema)

@@ -40,11 +40,7 @@ _WEIGHTS = "*.safetensors"
 
 @dataclass(frozen=True)
 class Study:
-    """What is to be computed, from what, and where each file goes.
-
-    selection: which checkpoints, as they will be made. preflight: the rows of preflight.csv.
-    entries: each model's concept file by id; None while one that comes by URL has not been fetched.
-    """
+    """What is to be computed, from what, where each file goes; entries: None until fetched."""
 
     config: Config
     table: list[CheckpointRow]
@@ -342,9 +338,7 @@ class Study:
         return self.config.method_of(row.recipe) if row.kind == "unlearn" else NONE
 
     def model_states(self, model: str) -> list[dict[str, str]]:
-        """The models of a round, without original and reference, of which scores are made.
-
-        Of each its method, concept, state, treatment (NONE, or the method of its training) and
+        """The models of a round (no original, no reference): method, concept, state, treatment,
         recipe.
         """
         return [

@@ -89,10 +89,7 @@ class _CheckedEntry(BaseModel):
 
 
 def _fact_problem(fact: str, question: str, text: str | None) -> str:
-    """Why a question cannot have this fact; empty if it can.
-
-    text: its item of QA_with_answers; None if the original answers it later.
-    """
+    """Why a question cannot have this fact; text: its QA_with_answers, None if answered later."""
     if mentions_fact(question, fact):
         return "occurs in the question; choose a part that only the answer contains"
     # Where the answer begins, only jobs know: a chat prompt needs the tokenizer (texts.spans).
@@ -107,10 +104,7 @@ def _fact_problem(fact: str, question: str, text: str | None) -> str:
 
 
 def read_concept_file(path: Path) -> dict[str, Entry]:
-    """Read and check a concept file: the entries by id, in the file's order.
-
-    A StudyError names the file, the entry and what is allowed there.
-    """
+    """Read a concept file: the entries by id, in its order; a StudyError says what is wrong."""
     try:
         items = read_users_json(path, object_pairs_hook=_each_key_once)
     except StudyError as error:

@@ -14,20 +14,14 @@ CHAT = "chat"
 
 
 def render(question: str, style: str, tokenizer: Any) -> str:
-    """The text that a model reads before it answers; raises as `render_chat`.
-
-    style: "paper", "chat" (the tokenizer's own chat template), or a template holding {q}.
-    """
+    """What a model reads before it answers; style: paper, chat, or a template holding {q}."""
     if style == CHAT:
         return render_chat(question, tokenizer)
     return (PAPER_PROMPT if style == PAPER else style).replace("{q}", question)
 
 
 def render_chat(user: str, tokenizer: Any) -> str:
-    """One user turn and the opening of the answer, by the tokenizer's chat template.
-
-    A StudyError if there is none, or if it fails or leaves out the user's turn.
-    """
+    """One user turn and the opening of the answer; a StudyError if the chat template fails."""
     where = f"the tokenizer in {tokenizer.name_or_path}"
     if tokenizer.chat_template is None:
         raise StudyError(f"prompt: chat, but {where} has no chat template; use prompt: paper")

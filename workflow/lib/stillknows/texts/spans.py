@@ -12,11 +12,7 @@ from stillknows.texts.prompts import CHAT, common_prefix, encode, encode_prompt,
 
 @dataclass(frozen=True)
 class FactText:
-    """A question with its answer as a model reads it, up to the end of a fact.
-
-    ids: token ids, the fact's last one included. fact: the positions that predict the fact's
-    tokens, from 0.
-    """
+    """Token ids up to a fact's last one; fact: the positions that predict its tokens, from 0."""
 
     ids: tuple[int, ...]
     fact: range
