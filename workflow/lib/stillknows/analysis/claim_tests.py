@@ -36,11 +36,7 @@ def choosing(concepts: Sequence[str]) -> Mask:
 
 @dataclass(frozen=True)
 class Sides:
-    """What a claim compares, of each concept: (concepts, points).
-
-    A point is a window; of a curve whose sign does not matter, a window and a sign. behind is one
-    point of 0 where a claim compares a curve with its threshold alone.
-    """
+    """What a claim compares, (concepts, points): windows, or windows and signs; or one 0 behind."""
 
     ahead: Array
     behind: Array

@@ -337,7 +337,6 @@ def as_text(comparison: Comparison, old: str, new: str, tolerance: float) -> str
 
 
 def _aligned(rows: pd.DataFrame) -> str:
-    """Texts to the left, at most LISTED rows, and how many there are beside them."""
     titles = pd.DataFrame([rows.columns.str.replace("_", " ")], columns=rows.columns)
     texts = pd.concat([titles, rows.head(LISTED)]).map(_value)
     padded = texts.apply(lambda column: column.str.ljust(column.str.len().max()))

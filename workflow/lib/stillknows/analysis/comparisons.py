@@ -57,11 +57,7 @@ def reference(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
 
 def specificity(target: pd.DataFrame, unrelated: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """SPECIFICITY_COLUMNS: what a patch recovers on own questions, less that on unrelated ones.
-
-    A row per point and concept, and per point one without a concept, for the mean over concepts;
-    low and high are the difference's interval, null in rows of one concept.
-    """
+    """SPECIFICITY_COLUMNS: what a patch recovers on own questions, less that on unrelated ones."""
     both = unrelated.merge(target[[*_POINT, "value"]], on=_POINT, suffixes=("", "_other"))
     names = {"mean": "unrelated", "other": "target"}
     names |= {"difference_low": "low", "difference_high": "high"}
@@ -75,11 +71,7 @@ def specificity(target: pd.DataFrame, unrelated: pd.DataFrame, seed: int = 0) ->
 
 
 def _paired_curves(both: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Mean curves of two values of each concept (`value`, `value_other`), and of their difference.
-
-    The columns of `curves` for `value`; other: the mean of the other value; difference: the other
-    less the value, with low and high; n_concepts, those that have both, at least one.
-    """
+    """Mean curves of two values of each concept, and of the difference; see `curves`."""
     difference_of_both = both["value_other"] - both["value"]  # null where either is
     paired = both[["value", "value_other"]].where(difference_of_both.notna())
     rows, other, difference = (

@@ -24,16 +24,11 @@ def self_patch_windows(name: str, layers: int) -> list[Window]:
 
 
 def refuse_changed(rows: pd.DataFrame, size: float, dtype: str, label: str) -> float:
-    """The largest change of a model by its own states; for an original, also of its own logits.
+    """The largest change of a model by its own states; a StudyError names a row above TOLERANCE.
 
-    |sqrt(patched) - sqrt(unpatched)| of the losses is at most the distance that the logits moved.
-
-    Args:
-        rows: as in a sweep, of one model and concept; method original: of the original itself.
-        size: root mean square of the original's logits.
-
-    Raises:
-        StudyError: naming the worst row, if it is above TOLERANCE.
+    For an original, also of its own logits: |sqrt(patched) - sqrt(unpatched)| of the losses is at
+    most the distance that the logits moved. rows: as in a sweep, of one model and concept. size:
+    root mean square of the original's logits.
     """
     moved = (np.sqrt(rows["loss_patched"]) - np.sqrt(rows["loss_unlearned"])).abs() / size
     if (rows["method"] == "original").all():

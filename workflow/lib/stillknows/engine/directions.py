@@ -11,8 +11,14 @@ import pandas as pd
 
 from stillknows import terms
 from stillknows.engine.patches import EXPERIMENTS, Donor, controls_of
-from stillknows.engine.recording import Recording, read_recording, record, write_recording
-from stillknows.engine.scores import Array, Scores
+from stillknows.engine.recording import (
+    Array,
+    Recording,
+    Scores,
+    read_recording,
+    record,
+    write_recording,
+)
 from stillknows.engine.streamed_model import RESIDUAL, StreamedModel
 from stillknows.engine.sweep import sweep
 from stillknows.engine.windows import LayerRange, Window
@@ -116,11 +122,8 @@ def tabulate(
 ) -> pd.DataFrame:
     """One row per question x span x window: the means over the span's positions.
 
-    Args:
-        unlearned: per text, of the unlearned model as it is, in both directions.
-        patched: per window's layers and text.
-        original_logprobs: per text, (positions,), nats.
-        noising: the copy was patched into the original: a noising ratio, no KRS.
+    unlearned: per text, as it is, in both directions. patched: per window's layers and text.
+    original_logprobs: per text, (positions,), nats. noising: then a noising ratio and no KRS.
     """
     parts = []
     for question, text in enumerate(texts):

@@ -1,4 +1,4 @@
-"""What each experiment patches into a layer, and from where. Four are the paper's (section 3)."""
+"""What each experiment patches into a layer, and the donors that it comes from, with controls."""
 
 import hashlib
 import logging
@@ -76,11 +76,8 @@ EXPERIMENTS: dict[str, Experiment] = {
 class Donor:
     """The model that is patched in, and where.
 
-    Attributes:
-        recording: its activations on the texts.
-        windows: the layers into which it is patched.
-        name: the column `donor`.
-        source_rows: the recording's rows that are patched in; None: each token's own.
+    name: the column `donor`. source_rows: the recording's rows that are patched in; None: each
+    token's own.
     """
 
     experiment: Experiment
@@ -240,11 +237,7 @@ def controls_of(
     seed: int = 0,
     reference: Donor | None = None,
 ) -> list[Donor]:
-    """The controls of a sweep: donors `names` in the windows whose `layer` is in `layers`.
-
-    `original` is the donor of the sweep itself; `reference` is None in a reference model's own
-    sweep. A StudyError for a layer that the model does not have.
-    """
+    """The controls of a sweep: donors `names` in the windows whose `layer` is in `layers`."""
     top = max((window.layer for window in original.windows), default=0)
     unknown = [layer for layer in layers if layer > top]
     if names and unknown:

@@ -72,11 +72,7 @@ LONGEST_BY_TEXT = 256
 
 @dataclass(frozen=True)
 class LayerInputs:
-    """What the decoder layers are given for one token tree.
-
-    hidden: (1, tokens, hidden), the first layer's input. arguments: per layer, the keyword
-    arguments beside it (mask, rotary tables, ...), for one row, broadcast over any number.
-    """
+    """What the decoder layers are given for one token tree: (1, tokens, hidden), and arguments."""
 
     hidden: Tensor
     arguments: list[dict[str, Any]]

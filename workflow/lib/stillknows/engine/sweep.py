@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from stillknows.engine.patches import Donor
-from stillknows.engine.recording import Recording
+from stillknows.engine.recording import OriginalLogits, Recording, Scores
 from stillknows.engine.runs import (
     POSITIONS_PER_CALL,
     TOKENS_PER_CALL,
@@ -26,7 +26,6 @@ from stillknows.engine.runs import (
     TreeLayers,
     UnpatchedRun,
 )
-from stillknows.engine.scores import OriginalLogits, Scores
 from stillknows.engine.streamed_model import INPUTS, RESIDUAL, Layer, StreamedModel, filled
 from stillknows.engine.token_tree import TokenTree
 from stillknows.engine.windows import LayerRange
@@ -36,11 +35,7 @@ log = logging.getLogger("stillknows")
 
 @dataclass(frozen=True)
 class Swept:
-    """The scores of a sweep.
-
-    unpatched: per text, of the host as it is. patched: per donor, by the window's first and last
-    layer, per text.
-    """
+    """unpatched: per text, of the host as it is; patched: per donor, by layers, per text."""
 
     unpatched: list[Scores]
     patched: list[dict[LayerRange, list[Scores]]]
@@ -81,11 +76,7 @@ def sweep(host: StreamedModel, donors: Sequence[Donor], compared: Recording) -> 
 
 
 class DonorRuns:
-    """All runs of one donor, between two layers.
-
-    live: per token tree, the rows inside a window, by its first layer. finished: those past it, by
-    their patched layers.
-    """
+    """All runs of a donor between two layers: per tree, live inside a window, finished above it."""
 
     def __init__(self, donor: Donor, layers_of: Mapping[TokenTree, TreeLayers]) -> None:
         self.donor = donor

@@ -1,8 +1,9 @@
-"""Texts of unequal length as one sequence, without padding; a shared beginning is read once.
+"""Texts of unequal length as one sequence; a shared beginning is read once.
 
 Attention is causal, so the states of texts agree as far as their tokens do. In a token tree a token
-is once for all texts that have it after the same beginning. It keeps its position in them, and a
-mask lets it attend to itself and its own beginning only.
+is once for all texts that have it after the same beginning; it keeps its position in them.
+Attention goes text by text: the queries are the tokens that a text adds, the keys all of its
+tokens.
 """
 
 from collections.abc import Hashable, Sequence

@@ -124,7 +124,6 @@ def _draw_panels(
 
 
 def _add_references(axes: Axes, references: pd.DataFrame, styles: canvas.LineStyles) -> None:
-    """A dashed grey line per experiment; the hollow markers say which."""
     for experiment, curve in references.groupby("experiment"):
         marks = {
             "marker": styles[str(experiment)]["marker"],

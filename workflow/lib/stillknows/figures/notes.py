@@ -90,5 +90,4 @@ def outside(shown: "pd.Series[float]", style: Style, what: str = "axis") -> list
 
 
 def signed(number: float) -> str:
-    """A number in words, with a true minus sign."""
     return f"{number:.3g}".replace("-", "\N{MINUS SIGN}")

@@ -18,7 +18,6 @@ _SHARD = re.compile(r"[\w.+-]{1,200}\.safetensors", re.ASCII)
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a checkpoint; a StudyError if one of them is missing."""
     paths = named_weight_files(folder)
     for path in paths:
         if not path.is_file():

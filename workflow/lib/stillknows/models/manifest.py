@@ -1,4 +1,8 @@
-"""The manifest: one small file that says what a checkpoint is and that it was verified."""
+"""The manifest: one small file that says what a checkpoint is and that it was verified.
+
+The files' sha256 are remembered in a hidden file beside it, with what os.stat said: each is hashed
+once, and the manifest changes only when the content of the checkpoint does.
+"""
 
 import hashlib
 import logging
@@ -20,8 +24,6 @@ from stillknows.models.checkpoint_row import CheckpointRow
 
 @dataclass(frozen=True)
 class Hashed:
-    """A file as it was when it was hashed."""
-
     path: str  # absolute, with links resolved
     size: int  # bytes
     mtime_ns: int

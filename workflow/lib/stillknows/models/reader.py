@@ -1,4 +1,4 @@
-"""Weights read tensor by tensor from safetensors: the layer interface that the engine stands on."""
+"""Weights read tensor by tensor from safetensors, and the config: what the engine stands on."""
 
 import copy
 import functools
@@ -295,11 +295,7 @@ def open_weights(path: Path) -> Any:
 
 
 def empty_model(config: Any, dtype: torch.dtype) -> nn.Module:
-    """The transformers model of a config with its parameters on the meta device.
-
-    Buffers (rotary frequencies, embedding scales) are real: no checkpoint holds them. The dtype is
-    given at construction, so that they are not cast; the model gets a copy of the config.
-    """
+    """The transformers model of a config on the meta device, but for its buffers."""
     with init_empty_weights(include_buffers=False), no_init_weights():
         model: nn.Module = AutoModelForCausalLM.from_config(
             copy.deepcopy(config), dtype=dtype, trust_remote_code=False

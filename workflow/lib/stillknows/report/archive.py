@@ -268,7 +268,6 @@ class Redactor:
     """Removes folders of the machine (a path becomes .../ and its last name), tokens, passwords."""
 
     def __init__(self, paths: Iterable[Path]) -> None:
-        """Of files and folders that texts may name; relative ones are not replaced."""
         replacements = {path: f".../{path.name}" for path in paths if path.is_absolute()}
         replacements |= {Path.home(): "~", Path.cwd(): "."}
         replacements |= {path.resolve(): word for path, word in replacements.items()}

@@ -1,4 +1,4 @@
-"""A section per concept: its curve, its questions, and what the models answer."""
+"""A section per concept: its curve, its questions, what the models answer; and all figures."""
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The paper's claims: what was found, in numbers, and which of them are undecided, and why."""
+"""What was found: the paper's claims and why some are undecided, depth, answers, baselines."""
 
 from collections import Counter
 from string import ascii_lowercase

@@ -90,12 +90,7 @@ def _is_alarm(value: float, score: str, rates: Rates) -> bool | None:
 
 
 def answer_table(sources: Sources, model: str, names: Mapping[str, str]) -> dict[str, Any] | None:
-    """A few questions in held-out wordings, and each model's answers before relearning; or None.
-
-    names: method -> what the page calls it, in the order of the rows. Returns number_of_questions;
-    questions: wording and fact of those shown; rows: name -> per question the answer's row, or
-    None.
-    """
+    """A few questions in held-out wordings, each model's answers before relearning; or None."""
     recall = sources.recall[model]
     is_shown = (recall["stage"] == AS_IT_IS) & (recall["wording"] == HELD_OUT)
     answers = recall[is_shown & recall["method"].isin([*names])]

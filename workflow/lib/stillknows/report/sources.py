@@ -1,4 +1,4 @@
-"""What the page is made from: the study's tables and texts, and which part of them it shows."""
+"""What the page is made from, which part of it is shown, and how numbers and names are written."""
 
 import json
 import math

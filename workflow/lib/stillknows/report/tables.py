@@ -1,4 +1,4 @@
-"""Tables that sort and filter: their first rows as HTML, all rows as compact JSON."""
+"""Tables that sort and filter (first rows as HTML, all as compact JSON), and what was run."""
 
 import json
 import math

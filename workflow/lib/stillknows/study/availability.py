@@ -36,7 +36,6 @@ _AGAIN = {
 
 
 def look_at(rows: Sequence[CheckpointRow]) -> list[PreflightRow]:
-    """Check each row at its source; of a hub repository, only the config is read."""
     with ThreadPoolExecutor(8) as pool:  # two small requests each
         return list(pool.map(_look_at, rows))
 

@@ -1,4 +1,4 @@
-"""The checkpoints table: one row per checkpoint, tab-separated."""
+"""The checkpoints table, tab-separated, and what config.json tells of the folders in it."""
 
 import csv
 import re

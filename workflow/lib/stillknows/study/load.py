@@ -1,4 +1,4 @@
-"""Reads a study: its config files, its checkpoints table and its concept files, all checked."""
+"""Reads a study: config, checkpoints table and concept files, each checked and all together."""
 
 import csv
 import logging

@@ -132,8 +132,6 @@ def changed_manifests(study: Study) -> list[str]:
 
     Only a file that os.stat calls another one than before is hashed. Missing weights of other
     checkpoints are no change: they may have been removed after the last job that needed them.
-
-    A StudyError if a manifest is damaged, or a file that this workflow made has another content.
     """
     changed = []
     for row in study.rows:

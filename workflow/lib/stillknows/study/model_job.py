@@ -16,14 +16,7 @@ from stillknows.study.expected import refuse_other_recording, settings_fields
 
 
 class ModelJob:
-    """The inputs of a job; the result's metadata and columns name them.
-
-    Args:
-        original: manifest of the original, whose number format `dtype: checkpoint` means.
-        concept_json: the concept that the result is about.
-        model: manifest of the model that the result is about, if it is not the original alone.
-        reference: manifest of the reference model, if it is a donor.
-    """
+    """The inputs of a job, manifests and concept; the result's metadata and columns name them."""
 
     def __init__(
         self,

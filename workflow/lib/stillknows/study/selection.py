@@ -1,4 +1,4 @@
-"""Which checkpoints a study needs: the rows of the table that the config selects, checked."""
+"""Which checkpoints a study needs, of the table and by preflight.csv: selected and checked."""
 
 import csv
 from collections.abc import Iterable, Mapping

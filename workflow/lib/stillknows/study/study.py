@@ -196,10 +196,8 @@ class Study:
         return digest(entry) if entry else ""
 
     def training_concepts(self, model: str, method: str, concept: str) -> dict[str, list[str]]:
-        """Ids of the concepts to retain and to watch (held_out) while `concept` is unlearned.
-
-        Where the recipe names none, those that come next in the table, which is walked as a ring. A
-        StudyError if no concept is left to retain.
+        """Ids of the concepts to retain and to watch (held_out): the recipe's, or the next in the
+        table.
         """
         recipe = self.config.recipe(self.row(model, method, concept).recipe)
         ring = concepts_of(self.table, model)

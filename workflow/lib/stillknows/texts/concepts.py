@@ -140,11 +140,8 @@ def is_unrelated(identifier: str) -> bool:
 
 
 def with_unrelated(entries: Mapping[str, Entry]) -> dict[str, Entry]:
-    """The entries of a file, and the unrelated questions of each as an entry of their own.
-
-    As many as the concept has questions: the first of its unrelated_QA, or those of another
-    concept, the one before it in the file (for the first, the second). They have no answers. Where
-    there are no such questions, there is no such entry.
+    """The entries of a file, and the unrelated questions of each (unrelated_QA, or those of another
+    concept, the one before it) as an entry of their own.
     """
     ids, unrelated = list(entries), {}
     for number, (concept, entry) in enumerate(entries.items()):

@@ -21,15 +21,12 @@ class FactText:
 def fact_texts(
     concept: Mapping[str, Any], form: str, style: str, tokenizer: Any
 ) -> dict[int, FactText]:
-    """The texts of the questions that have a fact, by the question's number.
+    """The texts of the questions that have a fact, by number; a StudyError if an answer lacks it.
 
     Args:
         concept: QA and QA_with_answers; answer_facts: one text or null per question.
         form: "published", "published_fixed" (the same texts) or "corrected".
         style: of the prompt in QA_with_answers.
-
-    Raises:
-        StudyError: for a fact that is not in its answer or has no token of its own.
     """
     texts: dict[int, FactText] = {}
     facts = concept.get("answer_facts") or [None] * len(concept["QA"])
@@ -70,12 +67,7 @@ def _whole_text(
 
 
 def _published_text(where: str, question: str, answer: str, fact: str, tokenizer: Any) -> FactText:
-    """A text as the published script makes it (gnueaj/unlearning-depth-score, arXiv 2605.24614).
-
-    The prompt, which ends in the beginning of the answer (or a space), and the rest are tokenized
-    apart. The rest begins with the answer's own white space, or with a space. An end of sequence
-    that the tokenizer appends to the prompt stays.
-    """
+    """As the published script: prompt and rest tokenized apart (gnueaj/unlearning-depth-score)."""
     before = answer[: answer.index(fact)].rstrip()
     rest = answer[len(before) :]
     if before and not rest[0].isspace():
@@ -134,12 +126,7 @@ class Text:
 
 
 def read_texts(concept: Mapping[str, Any], style: str, tokenizer: Any) -> list[Text]:
-    """The question-answer texts of one concept (its QA_with_answers), tokenized.
-
-    A StudyError for a text that does not begin with its question's prompt, an answer without
-    tokens, `answers_tokens_num` of zero or more positions than the text has, or a fact as in
-    `fact_texts`.
-    """
+    """The question-answer texts of one concept, tokenized; a StudyError for what has no span."""
     questions = concept["QA"]
     counts = concept.get("answers_tokens_num") or [None] * len(questions)
     facts = fact_texts(concept, CORRECTED, style, tokenizer)
