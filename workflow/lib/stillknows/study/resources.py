@@ -41,6 +41,8 @@ NEEDS = {
     "merge_adapter": Needs(1000, 2.2, 10, 5.0),
     "recall_facts": Needs(1000, 5.0, 20, 15.0, on_gpu=True),
     "record_original": Needs(1000, 1.0, 10, 2.0, on_gpu=True),
+    # The weights twice on their way in, the adapter and activations.
+    "relearn_facts": Needs(2500, 2.5, 30, 20.0, on_gpu=True),
     "register_checkpoint": Needs(1000, 0.5, 10, 2.0),
     "measure_depth": Needs(1000, 1.0, 10, 4.0, on_gpu=True),
     "measure_weight_changes": Needs(1000, 0.1, 10, 3.0),
