@@ -153,7 +153,9 @@ def judge(
             suppressed=tested["suppressed_p"].dropna().tolist(),
             retained_recall=retained.get((model, method, concept)),
             control=_knowledge(of_control),
-            invented={score: others.loc[others["score"] == score, "p"] for score in KNOWLEDGE},
+            invented={
+                score: others.loc[others["score"] == score, "p"].tolist() for score in KNOWLEDGE
+            },
         )
         result = verdict(evidence, alpha)
         facts.loc[tested.index, "found"] = np.array(result.found, bool) | tested["says"].astype(

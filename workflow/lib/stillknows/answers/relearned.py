@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from stillknows.texts.questions import Question, questions_of
 from stillknows.training.lora import AdaptedCheckpoint, refuse_too_large, taught
 from stillknows.training.scoring import pad_of
 from stillknows.training.teaching import LoraRelearning
-from stillknows.training.texts import answers_of
+from stillknows.training.texts import TokenizedText, answers_of
 
 log = logging.getLogger("stillknows")
 
@@ -62,7 +62,7 @@ def relearn(
     Raises:
         StudyError: if there are facts of a single subject only, or too little memory.
     """
-    tokenizer = load_tokenizer(folder)
+    weights, tokenizer = Checkpoint(folder), load_tokenizer(folder)
     questions = questions_of(concept, prompt, tokenizer)
     drawn = dict(zip(questions, other_subjects([*questions.values()], subjects), strict=True))
     asked = [
@@ -70,34 +70,33 @@ def relearn(
         for wording in wordings
         for question in questions_for_facts(concept, wording, prompt, tokenizer)
     ]
+
+    def texts_of(numbers: Iterable[int]) -> list[TokenizedText]:
+        part = with_questions(concept, numbers)
+        return answers_of(part, tokenizer, prompt=prompt, max_length=lessons.max_length)
+
     folds = folds_of(questions, lessons.folds, seed)
-    weights = Checkpoint(folder)
-    settings: Any = {"prompt": prompt, "max_length": lessons.max_length}
-    all_texts = answers_of(with_questions(concept, questions), tokenizer, **settings)
-    refuse_too_large(weights, lessons, all_texts, device)
+    refuse_too_large(weights, lessons, texts_of(questions), device)
     precision = torch.bfloat16 if lessons.precision == "bf16" else torch.float32
     model = load_model(folder, precision, device)
-    association, answers = [], []
+    results = []
     for place, fold in enumerate(folds, 1):
         log.info(f"fold {place} of {len(folds)}: {len(fold)} of {len(questions)} facts held out")
         others = {number: row for number, row in questions.items() if number not in fold}
-        texts = answers_of(with_questions(concept, others), tokenizer, **settings)
-        run: Any = {"pad": pad_of(tokenizer), "seed": seed, "device": str(device)}
-        with taught(model, texts, lessons, **run) as adapted:
+        settings: Any = {"pad": pad_of(tokenizer), "seed": seed, "device": str(device)}
+        with taught(model, texts_of(others), lessons, **settings) as adapted:
             held_out = [question for question in asked if question["question"] in fold]
-            rows = ask_for_facts(
+            answers = ask_for_facts(
                 adapted, held_out, RELEARNED, tokenizer=tokenizer, new_tokens=new_tokens
             )
-            answers.append(rows.assign(relearned=False))
             host = StreamedModel(weights, dtype, device, AdaptedCheckpoint(folder, adapted))
             candidates = [_untaught(drawn[number], others) for number in fold]
             facts = [questions[number] for number in fold]
-            nothing = [None] * len(fold)
-            rows = measure(host, facts, nothing, candidates, prompt, tokenizer)
-            rows = rows.assign(score=RELEARNED, question=[fold[n] for n in rows["question"]])
-            association.append(rows)
-        log.info(f"{answers[-1]['has_fact'].mean():.2f} of {len(held_out)} answers have the fact")
-    return AfterRelearning(pd.concat(association), pd.concat(answers))
+            rows = measure(host, facts, [None] * len(fold), candidates, prompt, tokenizer)
+        rows = rows.assign(score=RELEARNED, question=[fold[n] for n in rows["question"]])
+        results.append((rows, answers.assign(relearned=False)))
+        log.info(f"{answers['has_fact'].mean():.2f} of {len(answers)} answers have the fact")
+    return AfterRelearning(*map(pd.concat, zip(*results, strict=True)))
 
 
 def folds_of(questions: Mapping[int, Question], count: int, seed: int) -> list[list[int]]:
