@@ -18,16 +18,16 @@ from scipy.stats import binomtest, kstest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "calibration"))
 
-from invented import invent  # noqa: E402
-from make_study import PROMPT  # noqa: E402
+from invented import invent
+from make_study import PROMPT
 
-from stillknows.analysis.ranks import rank_table  # noqa: E402
-from stillknows.engine.exposure import measure  # noqa: E402
-from stillknows.engine.streamed_model import StreamedModel  # noqa: E402
-from stillknows.models.reader import Checkpoint  # noqa: E402
-from stillknows.models.tokenizer import load_tokenizer  # noqa: E402
-from stillknows.texts.decoys import draw_decoys, other_subjects  # noqa: E402
-from stillknows.texts.questions import Question  # noqa: E402
+from stillknows.analysis.ranks import rank_table
+from stillknows.engine.exposure import measure
+from stillknows.engine.streamed_model import StreamedModel
+from stillknows.models.checkpoint_files import load_tokenizer
+from stillknows.models.reader import Checkpoint
+from stillknows.texts.decoys import draw_decoys, other_subjects
+from stillknows.texts.questions import Question
 
 FIRST_SEED, SUBJECTS, ALPHA = 9000, 8, 0.05
 
@@ -77,7 +77,7 @@ def main() -> None:
             smaller = kstest(p, "uniform", alternative="greater").pvalue
             print(
                 f"{score} {name}: {len(p)} facts; KS {ks:.3f}, one-sided {smaller:.3f}; "
-                f"at most {ALPHA}: {few} ({few / len(p):.3f}, exact interval {low:.3f} to {high:.3f})"
+                f"at most {ALPHA}: {few} ({few / len(p):.3f}, exact {low:.3f} to {high:.3f})"
             )
 
 

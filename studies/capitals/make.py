@@ -1,6 +1,6 @@
 """The concept file of the study: what is forgotten, and what is retained.
 
-    .venv/bin/python studies/capitals/make.py
+.venv/bin/python studies/capitals/make.py
 """
 
 import json
@@ -24,9 +24,7 @@ def entry(name: str, questions: Path) -> dict[str, object]:
         "id": name,
         "Concept": f"capitals that are {name}",
         "QA": [row.question for row in rows],
-        "QA_with_answers": [
-            CHAT.format(question=row.question, answer=row.answer) for row in rows
-        ],
+        "QA_with_answers": [CHAT.format(question=row.question, answer=row.answer) for row in rows],
         "answer_facts": [row.fact for row in rows],
         "subjects": [row.subject for row in rows],
         # Asked in the same words, to count what is retained.
@@ -35,10 +33,7 @@ def entry(name: str, questions: Path) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    entries = [
-        entry("forgotten", HERE / "questions.jsonl"),
-        entry("retained", HERE / "kept.jsonl"),
-    ]
+    entries = [entry("forgotten", HERE / "questions.jsonl"), entry("retained", HERE / "kept.jsonl")]
     CONCEPTS.parent.mkdir(parents=True, exist_ok=True)
     CONCEPTS.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
     print(CONCEPTS)

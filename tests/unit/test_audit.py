@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from stillknows.analysis.audit import fact_table, judge, retained_recall, wrong_subjects
+from stillknows.analysis.verdict import combined
 from stillknows.answers.recall_settings import RETAINED
 from stillknows.report.verdicts import as_text
 from stillknows.terms import AS_IT_IS, ASSOCIATION, EXPOSURE, ORIGINAL, RELEARNED
@@ -137,6 +138,22 @@ def test_what_relearning_brings_back() -> None:
     verdicts, _ = judge(facts, {}, wrong_subjects(exposure), None, 0.05)
     assert verdicts[["relearned", "relearned_of"]].iloc[0].tolist() == [2, 6]
     assert verdicts["power"].isna().all()
+
+
+def test_a_fact_that_only_relearning_shows_is_known() -> None:
+    """Its p-value is one of two, so the smaller of them is doubled."""
+    known = {RELEARNED: range(FACTS), ASSOCIATION: [], EXPOSURE: []}
+    exposure = pd.concat(candidates("copy", facts, score) for score, facts in known.items())
+    facts = fact_table(
+        exposure, pd.concat([answers(ORIGINAL, range(FACTS)), answers("copy", [])]), QUESTIONS
+    )
+    verdicts, facts = judge(facts, {}, wrong_subjects(exposure), None, 0.05)
+    assert verdicts[["verdict", "knows"]].iloc[0].tolist() == ["KNOWS", FACTS]
+    of_copy = facts[facts["method"] == "copy"]
+    assert (of_copy["relearned_p"] == 1 / (OTHERS + 1)).all()
+    assert (of_copy["relearned_of"] == OTHERS + 1).all()
+    p = combined(of_copy[["association_p", "relearned_p"]])
+    assert p == pytest.approx(2 / (OTHERS + 1))
 
 
 def test_familiar_subjects_that_are_preferred_make_association_invalid() -> None:

@@ -9,9 +9,9 @@ import torch
 
 from planted_recall import planted_recall
 from stillknows.answers.recall import recall
-from stillknows.answers.recall_settings import Relearning
 from stillknows.answers.recall_table import RECALL_COLUMNS, recall_table
 from stillknows.parquet_files import RECALL_SCHEMA, write_rows
+from stillknows.training.teaching import Relearning
 from tiny import save_tiny
 
 CONCEPT: dict[str, Any] = {

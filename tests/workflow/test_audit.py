@@ -63,6 +63,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def audit(folder: Path, *options: str) -> int:
     command = [f"{folder}/known", f"{folder}/never", "--original", f"{folder}/original"]
     command += ["--questions", f"{folder}/asked.jsonl", "--retained", f"{folder}/kept.jsonl"]
+    command += ["--tests", "exposure", "association", "relearned"]
     return main(["audit", *command, "--prompt", "paper", "--output", f"{folder}/out", *options])
 
 
@@ -82,6 +83,8 @@ def test_a_copy_that_knows_and_one_that_never_did(folder: Path, verdicts: pd.Dat
     facts = read_findings(folder / "out").facts.set_index("method")
     assert facts.loc["known", "found"].all()
     assert not facts.loc["never", "found"].any()
+    assert facts.loc["known", "relearned_of"].between(100, 200).all()
+    assert not facts.loc["never", "relearned"].any()
     assert (
         facts.loc["known", "association_p"].median() < facts.loc["never", "association_p"].median()
     )

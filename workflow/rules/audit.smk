@@ -27,11 +27,39 @@ rule measure_exposure:
         "../scripts/measure_exposure.py"
 
 
+rule relearn_facts:
+    """What one copy holds and says of each fact after it was taught the others again."""
+    input:
+        original=jobs.original,
+        checkpoint=jobs.checkpoint,
+        concept_json=jobs.texts,
+    output:
+        association="<results>/relearned/{model}/{method}/{concept}.association.parquet",
+        answers="<results>/relearned/{model}/{method}/{concept}.answers.parquet",
+    log:
+        "<results>/logs/relearn_facts/{model}/{method}/{concept}.log",
+    benchmark:
+        "<results>/benchmarks/relearn_facts/{model}/{method}/{concept}.tsv"
+    threads: 2
+    resources:
+        **jobs.resources("relearn_facts"),
+    params:
+        prompt=jobs.prompt,
+        settings=study.config.relearned(),
+        dtype=study.config.dtype,
+    message:
+        "teach {wildcards.model}, {wildcards.method}, facts of {wildcards.concept} again"
+    script:
+        "../scripts/relearn_facts.py"
+
+
 rule judge_copies:
     """Which facts are still there in each copy, and a verdict on each copy."""
     input:
         exposures=products.exposures(),
         recalls=products.recalls(),
+        relearned=products.relearned(),
+        relearned_answers=products.relearned_answers(),
         manifests=products.manifests(),
         texts=products.report_texts(),
         first_use=study.first_use,
@@ -46,7 +74,7 @@ rule judge_copies:
         control=study.config.audit.control,
         alpha=1 - study.config.audit.confidence,
         origins=study.origins_apart,
-        study=made_from("exposure", "recall"),
+        study=made_from("exposure", "recall", "relearned", "relearned_answers"),
     message:
         "write {output.verdicts}"
     script:

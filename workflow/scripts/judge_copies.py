@@ -4,6 +4,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from stillknows.analysis.audit import (
     as_json,
     fact_table,
@@ -18,6 +20,7 @@ from stillknows.files import read_json, write_json
 from stillknows.job import run
 from stillknows.parquet_files import EXPOSURE_SCHEMA, RECALL_SCHEMA
 from stillknows.study.expected import check_results
+from stillknows.terms import AS_IT_IS
 
 log = logging.getLogger("stillknows")
 
@@ -26,6 +29,8 @@ def main(
     *,
     exposures: list[Path],
     recalls: list[Path],
+    relearned: list[Path],
+    relearned_answers: list[Path],
     texts: list[Path],
     control: str | None,
     alpha: float,
@@ -38,6 +43,7 @@ def main(
     """Write tables/facts.csv, tables/verdicts.csv, and both in verdict.json.
 
     Args:
+        relearned, relearned_answers: as exposures and recalls, after relearning; may be none.
         texts: each concept's JSON, {model}/{concept}.json.
         control: the method of the positive control.
         alpha: 1 less the confidence of each number.
@@ -46,9 +52,12 @@ def main(
     """
     check_results(study)
     exposure, recall = (
-        read_tables(exposures, EXPOSURE_SCHEMA),
+        read_tables([*exposures, *relearned], EXPOSURE_SCHEMA),
         read_tables(recalls, RECALL_SCHEMA),
     )
+    if relearned_answers:
+        again = read_tables(relearned_answers, RECALL_SCHEMA)
+        recall = pd.concat([recall[recall["stage"] == AS_IT_IS], again])
     questions = {(path.parent.name, path.stem): read_json(path)["QA"] for path in texts}
     table = fact_table(exposure, recall, questions)
     retained = retained_recall(recall)

@@ -51,9 +51,6 @@ def main(
     rows = measure(host, questions, decoys, subjects, prompt, tokenizer)
     refuse_non_finite(rows, "logprob", job.model.label)
     rows["question"] = rows["question"].map(dict(enumerate(asked)))
-    in_file = {question.subject for question in questions}
-    is_other = (rows["score"] == ASSOCIATION) & ~rows["is_true"]
-    rows["is_in_file"] = is_other & rows["candidate"].isin(in_file)
     job.write(table, rows, EXPOSURE_SCHEMA, {"prompt": prompt, **drawn})
 
 

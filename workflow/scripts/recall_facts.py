@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stillknows.answers.recall_settings import Relearning
 from stillknows.files import read_json
 from stillknows.job import run
 from stillknows.parquet_files import RECALL_SCHEMA
 from stillknows.study.model_job import ModelJob
+from stillknows.training.teaching import Relearning
 
 
 def main(

@@ -92,3 +92,7 @@ SELF = "self"
 FactScore = Literal["exposure", "association"]
 FACT_SCORES: tuple[str, ...] = get_args(FactScore)
 EXPOSURE, ASSOCIATION = FACT_SCORES
+
+# What the audit tests beside free answers: the same two, and association after relearning.
+AuditTest = Literal[FactScore, "relearned"]
+AUDIT_TESTS: tuple[str, ...] = (*FACT_SCORES, RELEARNED)

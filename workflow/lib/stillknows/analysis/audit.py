@@ -17,6 +17,7 @@ from stillknows.parquet_files import read_metadata, read_table, without_categori
 from stillknows.terms import AS_IT_IS, ASSOCIATION, EXPOSURE, ORIGINAL, RELEARNED
 
 COPY = ["model", "method", "concept"]
+KNOWLEDGE = [ASSOCIATION, RELEARNED]  # the scores whose p-values show knowledge
 VERDICT_JSON_VERSION = 1  # of verdict.json
 _NAMES = [*COPY, "origin", "concept_name"]
 FACT_COLUMNS = [
@@ -24,6 +25,7 @@ FACT_COLUMNS = [
     *("answer_original", "original_says", "answer", "says", "found", "relearned"),
     *("exposure_rank", "exposure_of", "exposure_p", "exposure_rule"),
     *("association_rank", "association_of", "association_p", "association_rule", "suppressed_p"),
+    *("relearned_rank", "relearned_of", "relearned_p"),
 ]
 VERDICT_COLUMNS = [
     *("model", "origin", "method", "concept", "concept_name", "verdict"),
@@ -50,7 +52,8 @@ def fact_table(
         FACT_COLUMNS but `found`, which depends on the verdict. answer: the first that has the fact,
         else the first; says: whether one has it, in any wording; relearned: whether one has it
         after others were relearned, null for those that were taught themselves; .._rank and .._of:
-        the place among so many candidates, the true one included; suppressed_p: association's
+        the place among so many candidates, the true one included; relearned_..: of the association
+        after relearning; suppressed_p: association's
         other tail.
     """
     ranks = pd.concat(
@@ -60,7 +63,7 @@ def fact_table(
         ]
     )
     facts = _answers(recall)
-    for score in (EXPOSURE, ASSOCIATION):
+    for score in (EXPOSURE, *KNOWLEDGE):
         rows = ranks[ranks["score"] == score].assign(m=lambda rows: rows["m"] + 1)
         names = {"rank": f"{score}_rank", "m": f"{score}_of", "p": f"{score}_p"}
         names["rule"] = f"{score}_rule"
@@ -102,21 +105,21 @@ def retained_recall(recall: pd.DataFrame) -> dict[tuple[str, ...], float]:
 
 
 def wrong_subjects(exposure: pd.DataFrame) -> pd.DataFrame:
-    """The negative control of association: facts asked of a wrong subject that is in the file.
+    """The negative control of KNOWLEDGE: facts asked of a wrong subject that is in the file.
 
     No copy has learned these, though it may know fact and subject each. One such subject per
     question, the first of the drawn ones, is ranked among the invented subjects.
 
     Returns:
-        one row per copy and question with at least one of both kinds: COPY, question, p.
+        COPY, score, question, p; one row each where there is at least one subject of both kinds.
     """
-    rows = exposure[(exposure["score"] == ASSOCIATION) & ~exposure["is_true"]]
+    rows = exposure[exposure["score"].isin(KNOWLEDGE) & ~exposure["is_true"]]
     tested = []
-    for key, group in rows.groupby([*COPY, "question"], sort=False):
+    for key, group in rows.groupby([*COPY, "score", "question"], sort=False):
         wrong, invented = (group.loc[group["is_in_file"] == flag, "logprob"] for flag in (1, 0))
         if len(wrong) and len(invented):
             tested.append([*key, rank_p(wrong.iloc[0], invented)[1]])
-    return pd.DataFrame(tested, columns=[*COPY, "question", "p"])
+    return pd.DataFrame(tested, columns=[*COPY, "score", "question", "p"])
 
 
 def judge(
@@ -145,12 +148,14 @@ def judge(
         others = rows_of(wrong, model, method, concept)
         evidence = Evidence(
             says=tested["says"].tolist(),
-            knowledge=tested[["association_p"]].set_axis([ASSOCIATION], axis=1),
+            knowledge=_knowledge(tested),
             exposure=tested["exposure_p"].dropna().tolist(),
             suppressed=tested["suppressed_p"].dropna().tolist(),
             retained_recall=retained.get((model, method, concept)),
-            control=of_control[["association_p"]].set_axis([ASSOCIATION], axis=1),
-            invented={ASSOCIATION: others["p"].tolist()},
+            control=_knowledge(of_control),
+            invented={
+                score: others.loc[others["score"] == score, "p"].tolist() for score in KNOWLEDGE
+            },
         )
         result = verdict(evidence, alpha)
         facts.loc[tested.index, "found"] = np.array(result.found, bool) | tested["says"].astype(
@@ -159,6 +164,10 @@ def judge(
         row = _verdict_row(rows, tested, result, evidence, alpha)
         verdicts.append(row | {"is_control": method == control})
     return pd.DataFrame(verdicts, columns=VERDICT_COLUMNS), facts
+
+
+def _knowledge(facts: pd.DataFrame) -> pd.DataFrame:
+    return facts[[f"{score}_p" for score in KNOWLEDGE]].set_axis(KNOWLEDGE, axis=1)
 
 
 def rows_of(table: pd.DataFrame, model: str, method: str, concept: str) -> pd.DataFrame:

@@ -1,7 +1,8 @@
 """Ask a model for the facts of a concept; then teach it half of them, and ask again."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,24 +60,16 @@ def recall(
         the log of the relearning, as `train` returns it.
     """
     tokenizer = load_tokenizer(folder)
-
-    def ask(model: Any, questions: list[dict[str, Any]], stage: str) -> pd.DataFrame:
-        answers = greedy_answers(
-            model, tokenizer, [question["ids"] for question in questions], new_tokens
-        )
-        rows = pd.DataFrame(questions).drop(columns="ids").assign(stage=stage, answer=answers)
-        pairs = zip(answers, rows["fact"], strict=True)
-        return rows.assign(has_fact=[mentions_fact(answer, fact) for answer, fact in pairs])
-
+    ask = partial(ask_for_facts, tokenizer=tokenizer, new_tokens=new_tokens)
     questions = [
         question
         for wording in wordings
-        for question in _questions(concept, wording, prompt, tokenizer)
+        for question in questions_for_facts(concept, wording, prompt, tokenizer)
     ]
     retained_questions = [
         question | {"wording": RETAINED, "relearned": False}
         for other in retained
-        for question in _questions(other, HELD_OUT, prompt, tokenizer)
+        for question in questions_for_facts(other, HELD_OUT, prompt, tokenizer)
     ]
     model = load_model(folder, dtype, device)
     stages = [ask(model, questions, AS_IT_IS)]
@@ -85,8 +78,7 @@ def recall(
     training = None
     if relearning is not None:
         model = load_for_training(folder, relearning, str(device))
-        half = {key: concept[key][::2] for key in _TAUGHT if concept.get(key)}
-        half |= {key: concept[key] for key in ("id", "Concept")}
+        half = with_questions(concept, range(0, len(concept["QA"]), 2))
         texts = answers_of(half, tokenizer, prompt=prompt, max_length=relearning.max_length)
         training = train(
             model,
@@ -104,7 +96,28 @@ def recall(
     return pd.concat([*stages, *others]), training
 
 
-def _questions(concept: Concept, wording: str, prompt: str, tokenizer: Any) -> list[dict[str, Any]]:
+def ask_for_facts(
+    model: Any, questions: Sequence[dict[str, Any]], stage: str, *, tokenizer: Any, new_tokens: int
+) -> pd.DataFrame:
+    """Greedy answers to `questions_for_facts`, and whether they have the fact."""
+    answers = greedy_answers(
+        model, tokenizer, [question["ids"] for question in questions], new_tokens
+    )
+    rows = pd.DataFrame(questions).drop(columns="ids").assign(stage=stage, answer=answers)
+    pairs = zip(answers, rows["fact"], strict=True)
+    return rows.assign(has_fact=[mentions_fact(answer, fact) for answer, fact in pairs])
+
+
+def with_questions(concept: Concept, numbers: Iterable[int]) -> Concept:
+    """A concept with some of its questions, their answers and their paraphrases."""
+    numbers = list(numbers)
+    taught = {key: [concept[key][n] for n in numbers] for key in _TAUGHT if concept.get(key)}
+    return taught | {key: concept[key] for key in ("id", "Concept")}
+
+
+def questions_for_facts(
+    concept: Concept, wording: str, prompt: str, tokenizer: Any
+) -> list[dict[str, Any]]:
     """The questions of one wording that have a fact: columns of RECALL_SCHEMA, and their ids."""
     numbers = list(range(len(concept["QA"])))
     if wording == HELD_OUT:

@@ -5,22 +5,10 @@ from typing import Literal
 from pydantic import Field
 
 from stillknows.config_section import Distinct, Section
-from stillknows.training.teaching import Lessons
+from stillknows.training.teaching import Relearning
 
 QUESTION, HELD_OUT = "question", "held_out"
 RETAINED = "retained"  # the held-out wordings of facts that unlearning is to leave as they are
-
-
-class Relearning(Lessons):
-    """How half of the answers are taught again."""
-
-    passes: int = Field(default=2, ge=1, le=10_000)
-    """Passes over the answers."""
-    minimum_steps: int = Field(default=20, ge=1, le=1_000_000)
-    """The fewest optimizer steps, however few the answers are."""
-
-    def steps(self, texts: int) -> int:
-        return max(self.minimum_steps, super().steps(texts))
 
 
 class Recall(Section):

@@ -50,13 +50,15 @@ def measure(
     Returns:
         One row per question, score ("exposure", "association") and candidate, the true one first:
         question (from 0), score, rule, fact (the true one), candidate (a fact or a subject),
-        is_true, tokens, logprob (the mean over the fact's tokens, in nats).
+        is_true, is_in_file (whether it is another question's subject), tokens, logprob (the mean
+        over the fact's tokens, in nats).
 
     Raises:
         StudyError: for a text that is too long for the model, or a fact without a token.
     """
     rows: list[dict[str, Any]] = []
     texts: list[FactText] = []
+    subjects_in_file = {question.subject for question in questions}
     for number, question in enumerate(questions):
         for score, drawn in ((EXPOSURE, decoys[number]), (ASSOCIATION, subjects[number])):
             if drawn is None:
@@ -67,9 +69,10 @@ def measure(
             rows += [
                 {"question": number, "score": score, "rule": drawn.rule, "fact": question.fact}
                 | {"candidate": candidate, "is_true": place == 0}
+                | {"is_in_file": score == ASSOCIATION and place and candidate in subjects_in_file}
                 for place, candidate in enumerate(candidates)
             ]
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows).astype({"is_in_file": bool})
     logprobs = fact_logprobs(host, texts)
     return table.assign(tokens=[len(text.fact) for text in texts], logprob=logprobs)
 

@@ -18,13 +18,12 @@ from stillknows.errors import StudyError, not_known, shortened
 from stillknows.files import atomic_path, read_json_object
 from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.names import name_problem
-from stillknows.terms import FACT_SCORES, ORIGINAL, REFERENCE, RELEARNED
+from stillknows.terms import AUDIT_TESTS, FACT_SCORES, ORIGINAL, REFERENCE, RELEARNED
 from stillknows.texts.prompts import CHAT, PAPER, join_answer, render
 from stillknows.texts.questions import Question, read_questions
 
 PROJECT = Path(__file__).parents[4]
 MODEL, ASKED, RETAINED, CONTROL = "model", "asked", "retained", "hide"
-TESTS = (*FACT_SCORES, RELEARNED)
 # The positive control: one layer of the original is trained to refuse, so that all else is kept.
 CONTROL_RECIPE = {
     "texts": "answers",
@@ -51,7 +50,7 @@ class Request:
         questions, retained: files that texts.questions reads; retained: what copies should
             still say.
         prompt: paper, chat, or a text with {q}; None: chat if the original has a chat template.
-        tests: among TESTS; the answers are always asked for.
+        tests: among AUDIT_TESTS; the answers are always asked for.
         has_control: whether the positive control is trained, for which `retained` is needed.
     """
 
@@ -106,12 +105,14 @@ def write_study(request: Request) -> Path:
     Raises:
         StudyError: in one line, for bad input.
     """
-    if unknown := [test for test in request.tests if test not in TESTS]:
-        raise StudyError(not_known("--tests: the test", unknown[0], TESTS, "a test"))
+    if unknown := [test for test in request.tests if test not in AUDIT_TESTS]:
+        raise StudyError(not_known("--tests: the test", unknown[0], AUDIT_TESTS, "a test"))
     questions = read_questions(request.questions)
     retained = read_questions(request.retained) if request.retained else []
     if not set(request.tests) & set(FACT_SCORES):
         raise StudyError("--tests: name at least one of exposure, association")
+    if RELEARNED in request.tests and len({row.subject or row.question for row in questions}) < 2:
+        raise StudyError(f"{request.questions}: relearned needs questions about two subjects")
     style, tokenizer = _prompt(request)
     entries = [_entry(ASKED, questions, style, tokenizer)]
     if retained:
@@ -134,16 +135,12 @@ def write_study(request: Request) -> Path:
 def _config(
     request: Request, folder: Path, style: str, has_control: bool, has_retained: bool
 ) -> dict[str, Any]:
-    audit: dict[str, Any] = {"tests": [test for test in FACT_SCORES if test in request.tests]}
+    audit: dict[str, Any] = {"tests": [test for test in AUDIT_TESTS if test in request.tests]}
     config: dict[str, Any] = {
         "results": str(folder.parent / "results"),
         "checkpoints": str(folder / "checkpoints.tsv"),
         "models": {MODEL: {"concepts": str(folder / "questions.json"), "prompt": style}},
-        "recall": {
-            "wordings": ["question", "held_out"],
-            "new_tokens": 64,
-            "relearn": RELEARNED in request.tests,
-        },
+        "recall": {"wordings": ["question", "held_out"], "new_tokens": 64},
         "behaviour": {"sets": []},
         "controls": {"self_patch": False},
         "audit": audit,

@@ -29,10 +29,11 @@ from stillknows.terms import (
     NOISE,
     PAPER_EXPERIMENTS,
     REFERENCE,
+    RELEARNED,
+    AuditTest,
     Control,
     DepthForm,
     Experiment,
-    FactScore,
     PaperExperiment,
     QuestionSet,
     Score,
@@ -40,7 +41,7 @@ from stillknows.terms import (
 )
 from stillknows.training.methods import METHODS
 from stillknows.training.recipe import Recipe
-from stillknows.training.teaching import Teaching
+from stillknows.training.teaching import LoraRelearning, Teaching
 
 
 def _checked(problem_of: Callable[[str], object]) -> AfterValidator:
@@ -174,9 +175,10 @@ class Audit(Section):
     """Tests of single facts in one checkpoint, without a reference model
     (docs/explanation/audit.md). They need answer_facts in the concept file."""
 
-    tests: Distinct[FactScore] = Field(default=[])
+    tests: Distinct[AuditTest] = Field(default=[])
     """exposure: the fact among decoys. association: its own subject among other subjects; it needs
-    subjects in the concept file. Empty: there is no audit."""
+    subjects in the concept file. relearned: association and answers after the other facts were
+    taught again. Empty: there is no audit."""
     decoys: int = Field(default=199, ge=19, le=100_000)
     """How many decoys are drawn for a fact whose decoys are not in the concept file."""
     subjects: int = Field(default=199, ge=19, le=100_000)
@@ -189,9 +191,19 @@ class Audit(Section):
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     """That of each number in a verdict."""
 
+    relearning: LoraRelearning = LoraRelearning()
+    """How the other facts are taught again."""
+
     def drawn(self) -> dict[str, Any]:
         """What the jobs that compute log-probabilities depend on."""
-        return self.model_dump(include={"tests", "decoys", "subjects"})
+        tests = [test for test in self.tests if test != RELEARNED]
+        return {"tests": tests, "decoys": self.decoys, "subjects": self.subjects}
+
+    @model_validator(mode="after")
+    def _has_scores(self) -> Self:
+        if self.tests == [RELEARNED]:
+            raise ValueError("tests: relearned alone is no audit; add exposure or association")
+        return self
 
 
 class Depth(Section):
@@ -376,6 +388,16 @@ class Config(Section):
     def figure_windows(self) -> list[str]:
         """The windows that are drawn."""
         return self.windows if self.figures.windows is None else self.figures.windows
+
+    def relearned(self) -> dict[str, Any]:
+        """What the jobs that ask for facts after relearning depend on."""
+        return {
+            "lessons": self.audit.relearning.model_dump(),
+            "wordings": self.recall.wordings,
+            "new_tokens": self.recall.new_tokens,
+            "subjects": self.audit.subjects,
+            "seed": self.seed,
+        }
 
     def denoising(self) -> list[str]:
         """The experiments that patch the original into the unlearned model."""

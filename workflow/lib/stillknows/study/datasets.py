@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from stillknows.models.checkpoint_row import CheckpointRow
 from stillknows.study.config import Config
 from stillknows.study.study import Study
+from stillknows.terms import RELEARNED
 from stillknows.texts.concepts import unrelated_id
 
 
@@ -39,6 +40,17 @@ class Dataset(NamedTuple):
 
 def _if(is_wanted: bool, name: str) -> list[str]:
     return [name] if is_wanted else []
+
+
+def _relearned(kind: str) -> Dataset:
+    return Dataset(
+        "relearned",
+        lambda study, row: _if(
+            RELEARNED in study.config.audit.tests and study.has_audit(row.model, row.concept),
+            f"{row.concept}.{kind}",
+        ),
+        lambda config: config.relearned(),
+    )
 
 
 DATASETS = {
@@ -91,6 +103,8 @@ DATASETS = {
         lambda config: config.audit.drawn(),
         is_of_originals=True,
     ),
+    "relearned": _relearned("association"),
+    "relearned_answers": _relearned("answers"),
     "answers": Dataset(
         "behaviour",
         lambda study, row: _if(bool(study.config.behaviour.sets), row.concept),

@@ -65,6 +65,9 @@ class Products:
         """Log-probabilities of facts beside others, the originals' too."""
         return [*self._results("exposure", originals=True), *self._results("exposure")]
 
+    relearned = partialmethod(_results, "relearned")
+    relearned_answers = partialmethod(_results, "relearned_answers")
+
     # What results are made from.
 
     def manifests(self) -> list[str]:

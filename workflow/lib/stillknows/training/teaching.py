@@ -34,6 +34,32 @@ class Lessons(Optimisation):
         return retain.nll.mean()
 
 
+class Relearning(Lessons):
+    """How half of the answers are taught again."""
+
+    passes: int = Field(default=2, ge=1, le=10_000)
+    """Passes over the answers."""
+    minimum_steps: int = Field(default=20, ge=1, le=1_000_000)
+    """The fewest optimizer steps, however few the answers are."""
+
+    def steps(self, texts: int) -> int:
+        return max(self.minimum_steps, super().steps(texts))
+
+
+class LoraRelearning(Relearning):
+    """How a copy is taught the other facts again, before it is asked for each fact: with an adapter
+    (LoRA) on all of its linear layers. The defaults were chosen on the demo's models."""
+
+    learning_rate: float = Field(default=3e-4, gt=0, le=1000)
+    """AdamW's learning rate at its peak."""
+    passes: int = Field(default=6, ge=1, le=10_000)
+    """Passes over the answers."""
+    folds: int = Field(default=4, ge=2, le=1000)
+    """Parts of the facts, by subject. Each part is asked for after the others were taught."""
+    rank: int = Field(default=16, ge=1, le=1024)
+    """The adapter's rank; its scale is 2."""
+
+
 class Teaching(Lessons):
     """How `teach` rows are trained. The seed of a row also depends on its name."""
 
