@@ -2,6 +2,7 @@
 
 import json
 import sys
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -10,15 +11,17 @@ import yaml
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "calibration"))
 
-from make_study import FORGET, RETAIN, make_entries  # noqa: E402
+from fact_rounds import FORGET, RETAIN  # noqa: E402
+from invented import entry, invent  # noqa: E402
 
 from stillknows.study.load import load_study  # noqa: E402
 from stillknows.study.products import Products  # noqa: E402
 
 
 def test_the_concepts_are_what_the_generator_makes() -> None:
-    entries = make_entries(seed=0, subjects=3)
-    made = [entry for entry in entries if entry["id"] in (FORGET, RETAIN)]
+    subjects = invent(seed=0, subjects=6, alike=True)
+    parts = {FORGET: subjects[:3], RETAIN: subjects[3:]}
+    made = [entry(name, [*chain(*part)]) for name, part in parts.items()]
     assert json.loads((ROOT / "demo/concepts.json").read_text(encoding="utf-8")) == made
 
 
