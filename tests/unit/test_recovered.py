@@ -9,10 +9,12 @@ import pytest
 
 from planted import Values, flat, plant
 from stillknows.analysis.collect import collect_sweeps
-from stillknows.analysis.scores import EVERY_SCORE, MEASURES, OTHERS
 from stillknows.analysis.tables import (
     CURVE_COLUMNS,
     DISAGREEMENT_COLUMNS,
+    EVERY_SCORE,
+    MEASURES,
+    OTHERS,
     concept_scores,
     curves,
     disagreements,

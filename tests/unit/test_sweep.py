@@ -11,8 +11,14 @@ from transformers import AutoModelForCausalLM, MistralConfig, Qwen2Config
 from plain_hooks import patched_logits, states_of
 from stillknows.engine import sweep as sweep_module
 from stillknows.engine.patches import EXPERIMENTS, Donor
-from stillknows.engine.recording import Recording, read_recording, record, write_recording
-from stillknows.engine.scores import OriginalLogits, Scores
+from stillknows.engine.recording import (
+    OriginalLogits,
+    Recording,
+    Scores,
+    read_recording,
+    record,
+    write_recording,
+)
 from stillknows.engine.windows import Window, windows_of
 from stillknows.models.reader import Checkpoint
 from stillknows.terms import DENOISING
