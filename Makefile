@@ -12,7 +12,7 @@ DEMO := $(SNAKEMAKE) --configfile config/demo.yaml --resources gpu=1 mem_mb=7600
 ROUNDS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo calibrate test test-crate test-report test-paper test-slurm test-gpu lint clean
+.PHONY: help setup demo calibrate proof test test-crate test-report test-paper test-slurm test-gpu lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,13 @@ calibrate: setup ## rounds of models whose state is known: make calibrate SEED=2
 	$(SNAKEMAKE) calibrated --set-threads teach_model=1 unlearn_concept=1 \
 		--configfile results/calibration/$(SEED)/study.yaml
 	$(VENV)/bin/python calibration/keep_rounds.py results/calibration/$(SEED)
+
+proof: setup ## rounds of models whose facts are known one by one: make proof SEED=201 ROUNDS=1
+	@test -n "$(SEED)" || { echo "error: name the first round's seed: make proof SEED=201 ROUNDS=1" >&2; exit 2; }
+	$(VENV)/bin/python calibration/make_study.py results/proof/$(SEED) --kind facts --seed $(SEED) --rounds $(ROUNDS)
+	$(SNAKEMAKE) fact_rounds --set-threads teach_model=1 unlearn_concept=1 \
+		--configfile results/proof/$(SEED)/study.yaml
+	$(VENV)/bin/python calibration/keep_rounds.py results/proof/$(SEED)
 
 test: setup ## all tests except the long ones below
 	tests/side_by_side.sh $(VENV)/bin/python "tests/workflow tests/hub" \

@@ -38,6 +38,12 @@ SCRIPTS_OF_ROUNDS = {
     "score_round": (),
 }
 
+SCRIPTS_OF_FACT_ROUNDS = {
+    name: SCRIPTS_OF_ROUNDS.get(name, ())
+    for name in [*SCRIPTS_OF_ROUNDS, "measure_exposure", "judge_copies", "score_facts"]
+    if name not in ("dissect_layers", "score_round")
+}
+
 
 rule score_round:
     """Every score of the models whose state is known, one row each."""
@@ -68,6 +74,40 @@ rule score_round:
         "score the models of known state of {wildcards.model}"
     script:
         "../scripts/score_round.py"
+
+
+rule score_facts:
+    """What the audit says of each fact in each copy, and whether it was taught."""
+    input:
+        facts="<results>/tables/facts.csv",
+        verdicts="<results>/tables/verdicts.csv",
+        uds="<results>/tables/uds.csv",
+        weight_changes="<results>/tables/weight_changes.csv",
+        exposures=lambda wildcards: products.exposures(wildcards.model),
+        manifests=products.manifests(),
+        concepts=lambda wildcards: products.concepts_of_round(wildcards.model),
+        first_use=study.first_use,
+    output:
+        fact_rows_table="<results>/fact_rounds/{model}_facts.csv",
+        copy_rows_table="<results>/fact_rounds/{model}_copies.csv",
+    log:
+        "<results>/logs/score_facts/{model}.log",
+    localrule: True
+    params:
+        base=lambda wildcards: study.row(wildcards.model, BASE).source,
+        asked=lambda wildcards: next(
+            row.concept for row in study.unlearned if row.model == wildcards.model
+        ),
+        copies=lambda wildcards: study.copies_of_facts(wildcards.model),
+        settings=hash_of([study.config.digest_of_making, study.config.audit.model_dump()]),
+        digest_of_code=hash_of(
+            {name: code(name, *more) for name, more in SCRIPTS_OF_FACT_ROUNDS.items()}
+        ),
+        study=made_from("exposure", "recall", "depth", "weight_changes"),
+    message:
+        "put the facts of {wildcards.model} together"
+    script:
+        "../scripts/score_facts.py"
 
 
 rule calibrate:

@@ -77,6 +77,12 @@ def wanted_rounds(wildcards):
         return products.wanted_rounds()
 
 
+def wanted_fact_rounds(wildcards):
+    """This study's rounds of facts; ends the run if it can have none."""
+    with errors_in_one_line():
+        return products.fact_rounds()
+
+
 pathvars:
     results=study.config.results,
 

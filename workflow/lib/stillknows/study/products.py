@@ -61,9 +61,10 @@ class Products:
         of_originals = self._results("recall", originals=True, model=model)
         return [*of_originals, *self._results("recall", model=model)]
 
-    def exposures(self) -> list[str]:
-        """Log-probabilities of facts beside others, the originals' too."""
-        return [*self._results("exposure", originals=True), *self._results("exposure")]
+    def exposures(self, model: str = "") -> list[str]:
+        """Log-probabilities of facts beside others, the originals' too; or those of one model."""
+        of_originals = self._results("exposure", originals=True, model=model)
+        return [*of_originals, *self._results("exposure", model=model)]
 
     relearned = partialmethod(_results, "relearned")
     relearned_answers = partialmethod(_results, "relearned_answers")
@@ -99,6 +100,12 @@ class Products:
     def unrelated_texts(self) -> list[str]:
         rows = self.study.unlearned if self.study.config.specificity else []
         return _distinct(self.study.texts_path(r.model, unrelated_id(r.concept)) for r in rows)
+
+    def concepts_of_round(self, model: str) -> list[str]:
+        """What the models of a round of facts are asked for, and what they were taught."""
+        asked = [row.concept for row in self.study.unlearned if row.model == model]
+        learned = [one for copy in self.study.copies_of_facts(model) for one in copy["learned"]]
+        return _distinct(self.study.concept_path(model, name) for name in [*asked, *learned])
 
     # Rounds: models whose state is known.
 
@@ -153,6 +160,28 @@ class Products:
     def all_rounds(self) -> list[str]:
         """The rounds that count in the error rates: this study's, and finished ones."""
         return [*self.pooled_rounds(), *self.study.finished_rounds]
+
+    def fact_rounds(self) -> list[str]:
+        """The tables of rounds of facts: models of one concept, all taught here, and audited.
+
+        Raises:
+            StudyError: if there are none.
+        """
+        study, rounds = self.study, []
+        for model in study.models:
+            rows = [row for row in study.unlearned if row.model == model]
+            are_taught = all(study.host(row).kind == "teach" for row in rows)
+            has_all = model in self._audited_models & self._models_with_depth
+            if are_taught and has_all and len({row.concept for row in rows}) == 1:
+                names = (f"{model}_facts.csv", f"{model}_copies.csv")
+                rounds += [study.config.path("fact_rounds", name) for name in names]
+        if not (rounds and study.config.weight_changes):
+            raise StudyError(
+                "this study has no rounds of facts; they need audit.tests, weight_changes: true, a "
+                "reference model, and a model of one concept whose copies are all made from teach "
+                "rows (calibration/README.md)"
+            )
+        return rounds
 
     # Tables, figures, report.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from stillknows.answers.recall_settings import HELD_OUT, QUESTION
 from stillknows.errors import StudyError
@@ -325,12 +326,37 @@ class Study:
         It is known of models that are taught here, whatever has been done to them since, but not of
         one that is made from the reference model, with which all are compared.
         """
-        taught = row
-        while taught.kind == "unlearn":
-            taught = self.start(taught)
+        taught = self.host(row)
         if taught.kind != "teach" or taught.method == self.config.reference or not row.concept:
             return None
         return TAUGHT if row.concept in self.learned_concepts(taught) else NEVER
+
+    def host(self, row: CheckpointRow) -> CheckpointRow:
+        """The row that a model was made from by unlearning, in one step or more; or its own."""
+        while row.kind == "unlearn":
+            row = self.start(row)
+        return row
+
+    def copies_of_facts(self, model: str) -> list[dict[str, Any]]:
+        """What each copy in a round of facts is, the original too.
+
+        Of each its method, host, learned (the concepts that the host learned), treatment, recipe,
+        and the loss of the forgotten answers at which its training stops (`stop`), if it does.
+        """
+        rows = [self.row(model, ORIGINAL), *(row for row in self.unlearned if row.model == model)]
+        return [
+            {
+                "method": row.method,
+                "host": self.host(row).method,
+                "learned": self.learned_concepts(self.host(row)),
+                "treatment": self._treatment(row),
+                "recipe": row.recipe if row.kind == "unlearn" else NONE,
+                "stop": self.config.recipe(row.recipe).stop_at_forget_nll
+                if row.kind == "unlearn"
+                else None,
+            }
+            for row in rows
+        ]
 
     def _treatment(self, row: CheckpointRow) -> str:
         return self.config.method_of(row.recipe) if row.kind == "unlearn" else NONE

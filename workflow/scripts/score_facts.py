@@ -1,0 +1,73 @@
+"""Put what the audit says of each fact, and whether it was taught, in a round's two tables."""
+
+from pathlib import Path
+from typing import Any
+
+from stillknows.analysis.audit import read_tables
+from stillknows.analysis.calibration.facts import copy_rows, copy_table, fact_rows, taught_facts
+from stillknows.csv_files import read_csv, write_csv
+from stillknows.files import read_json
+from stillknows.job import run
+from stillknows.models.manifest import manifest_if_present
+from stillknows.models.provenance import versions
+from stillknows.parquet_files import EXPOSURE_SCHEMA
+from stillknows.study.expected import check_results
+
+
+def main(
+    *,
+    facts: Path,
+    verdicts: Path,
+    uds: Path,
+    weight_changes: Path,
+    exposures: list[Path],
+    manifests: list[Path],
+    concepts: list[Path],
+    model: str,
+    base: str,
+    asked: str,
+    copies: list[dict[str, Any]],
+    settings: str,
+    digest_of_code: str,
+    study: dict[str, Any],
+    fact_rows_table: Path,
+    copy_rows_table: Path,
+) -> None:
+    """Write a row per copy and fact, and a row per copy.
+
+    Args:
+        concepts: JSONs of the concept that is asked for, and of all that were learned.
+        base: what was taught: the source of the round's base row.
+        asked: the concept whose facts are asked for.
+        copies: Study.copies_of_facts.
+        settings, digest_of_code: of what models are made and measured with.
+        study: the parameter of study.expected.check_results.
+    """
+    check_results(study)
+    entries = {path.stem: read_json(path) for path in concepts}
+    taught = {
+        copy["method"]: taught_facts(entries[asked], [entries[name] for name in copy["learned"]])
+        for copy in copies
+    }
+    table = copy_table(copies, taught)
+    made = [manifest for path in manifests if (manifest := manifest_if_present(str(path)))]
+    exposure = read_tables(exposures, EXPOSURE_SCHEMA)
+    of_facts = fact_rows(
+        table, taught, read_csv(facts, model=model), read_csv(uds, model=model), exposure
+    )
+    of_copies = copy_rows(
+        table,
+        read_csv(verdicts, model=model),
+        read_csv(weight_changes, model=model),
+        {m.method: m.training for m in made if m.model == model and m.training},
+    )
+    packages = "; ".join(f"{name} {number}" for name, number in sorted(versions().items()))
+    of_copies = of_copies.assign(settings=settings, code=digest_of_code, versions=packages)
+    for rows, path in ((of_facts, fact_rows_table), (of_copies, copy_rows_table)):
+        rows.insert(0, "round", model)
+        rows.insert(1, "model", base)
+        write_csv(path, rows)
+
+
+if __name__ == "__main__":
+    run(main)
