@@ -117,11 +117,6 @@ def test_commit_and_date_are_the_workflows(
     assert entities[entities["workflow/Snakefile"]["identifier"]["@id"]]["value"] == packed
 
 
-def test_the_same_files_give_the_same_text(study: dict[str, Any]) -> None:
-    first, second = (pack(study, name).read("ro-crate-metadata.json") for name in ("a", "b"))
-    assert first == second
-
-
 def test_nothing_of_the_machine_is_in_it(study: dict[str, Any], tmp_path: Path) -> None:
     text = pack(study).read("ro-crate-metadata.json").decode()
     assert str(tmp_path) not in text

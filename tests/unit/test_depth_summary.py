@@ -111,6 +111,8 @@ def test_the_lower_and_middle_layers_are_a_number_of_their_own() -> None:
     assert every["note"] == ""
     upper = found[found["first_layer"] == 5].iloc[0]
     assert upper["ratio"] > 4  # not clipped
+    others = found[found["layers"] != ALL]
+    assert (others["outcome"] == "").all() and others["facts_tested"].isna().all()
 
 
 # ---- outcomes ---------------------------------------------------------------------------------
@@ -183,12 +185,6 @@ def test_surviving_facts_are_named_by_concept() -> None:
     row = row_of(depth_summary(depth), ALL)
     assert row["surviving_questions"] == "c1: 0; c4: 0, 1"
     assert (row["facts_surviving"], row["facts_tested"], row["n"]) == (3, 12, 6)
-
-
-def test_outcomes_stand_in_the_rows_of_all_layers_only() -> None:
-    found = depth_summary(planted_depth(steady(0.5), steady(2.0)))
-    others = found[found["layers"] != ALL]
-    assert (others["outcome"] == "").all() and others["facts_tested"].isna().all()
 
 
 def test_a_copy_that_differs_by_less_than_its_concepts_do_is_not_distinguishable() -> None:

@@ -278,8 +278,13 @@ def test_controls_change_no_bit_of_the_originals_runs(
 
 
 @TREES
+@pytest.mark.parametrize("name", ["mlp_coefficients", "value_vectors"])
 def test_a_sweep_with_controls_reads_each_layer_once(
-    tiny_llama: Path, tiny_unlearned: Path, recording: Recording, monkeypatch: pytest.MonkeyPatch
+    tiny_llama: Path,
+    tiny_unlearned: Path,
+    recording: Recording,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     reads: list[int] = []
     read_layer = Checkpoint.read_layer
@@ -289,7 +294,7 @@ def test_a_sweep_with_controls_reads_each_layer_once(
         return read_layer(self, layer, *arguments)
 
     monkeypatch.setattr(Checkpoint, "read_layer", counting)
-    donor, controls = donors_of("mlp_coefficients", tiny_llama, recording)
+    donor, controls = donors_of(name, tiny_llama, recording)
     sweep_with(tiny_unlearned, donor, controls)
     assert reads == list(range(LAYERS))
 

@@ -153,13 +153,47 @@ def stored_as(dtype: torch.dtype, part: str) -> Spoil:
     return tensors(lambda all_: all_.update({n: t.to(dtype) for n, t in all_.items() if part in n}))
 
 
+BLOCK = "model.transformer.blocks.2"
+# Keys of a legacy OLMo config with values for which transformers' OLMo computes something else.
+OTHER_OLMO: list[tuple[str, object]] = [
+    ("activation_type", "gelu"),
+    ("alibi", True),
+    ("attention_layer_norm", True),
+    ("block_group_size", 2),
+    ("block_type", "parallel"),
+    ("include_bias", True),
+    ("layer_norm_eps", 1e-6),
+    ("layer_norm_type", "rms"),
+    ("layer_norm_with_affine", True),
+    ("norm_after", True),
+    ("residual_dropout", 0.1),
+    ("rope", False),
+    ("rope", ...),  # ai2-olmo's default is another
+    ("scale_logits", True),
+]
+
+
+def without(name: str) -> Spoil:
+    return tensors(lambda all_: all_.pop(name))
+
+
+def olmo_message(key: str, value: object) -> str:
+    given = json.dumps(None if value is ... else value)
+    return f"legacy OLMo with {key} = {given} cannot be read, only"
+
+
 # The fixture that is spoilt, how, and what the message names.
 SPOILED: list[tuple[str, Spoil, tuple[str, ...]]] = [
     ("copy", shutil.rmtree, ("does not exist",)),
     ("copy", lambda folder: (folder / "config.json").unlink(), ("config.json",)),
     ("copy", lambda folder: (folder / SINGLE).unlink(), (SINGLE,)),
     ("copy", lambda folder: os.truncate(folder / SINGLE, 50_000), (SINGLE,)),
-    ("copy", tensors(lambda all_: all_.pop(DOWN)), (DOWN,)),
+    ("copy", without(DOWN), (DOWN,)),
+    *[
+        ("legacy", without(name), ("legacy", "lacks 1 tensor(s)", name))
+        for part in ("att_proj", "attn_out", "ff_proj", "ff_out")
+        for name in (f"{BLOCK}.{part}.weight",)
+    ],
     ("copy", tensors(lambda all_: all_.update(extra=torch.ones(2))), ("extra",)),
     (
         "copy",
@@ -199,6 +233,10 @@ SPOILED: list[tuple[str, Spoil, tuple[str, ...]]] = [
     ("legacy", config(d_model="32"), ("legacy", "hidden_size")),
     ("legacy", config(embedding_size=0), ("legacy",)),
     ("legacy", config(mlp_hidden_size=0), ("legacy", "[0, 32]")),
+    *[
+        ("legacy", config(**{key: value}), ("legacy", olmo_message(key, value)))
+        for key, value in OTHER_OLMO
+    ],
 ]
 
 

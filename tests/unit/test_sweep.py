@@ -201,22 +201,6 @@ def test_modules_are_restored_after_an_exception(
     assert not any("forward" in vars(module) for module in host.model.modules())
 
 
-def test_a_sweep_reads_each_layer_once(
-    recording: Recording, tiny_llama: Path, tiny_unlearned: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reads: list[int] = []
-    read_layer = Checkpoint.read_layer
-
-    def counting(self: Checkpoint, layer: int, *arguments: object) -> dict[str, torch.Tensor]:
-        reads.append(layer)
-        return read_layer(self, layer, *arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Checkpoint, "read_layer", counting)
-    donor = Donor(EXPERIMENTS["value_vectors"], recording, Checkpoint(tiny_llama))
-    sweep_of(model_of(tiny_unlearned), donor, WINDOWS)
-    assert reads == list(range(LAYERS))
-
-
 @pytest.mark.parametrize("name", DENOISING)
 def test_what_is_patched_or_known_is_never_computed(
     recording: Recording, tiny_llama: Path, tiny_unlearned: Path, name: str
