@@ -39,11 +39,6 @@ def test_a_whole_checkpoint_passes(copy: Path) -> None:
     assert shapes == {name: tuple(p.shape) for name, p in model.named_parameters()}
 
 
-def test_a_tied_head_is_not_in_the_file(tmp_path: Path) -> None:
-    folder = save_tiny(tmp_path / "tied", tiny_config(tie_word_embeddings=True))
-    assert "lm_head.weight" not in verify_checkpoint(Checkpoint(folder))
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("tied", [False, True])
 def test_a_whole_model_is_what_transformers_loads(

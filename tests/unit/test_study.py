@@ -86,21 +86,6 @@ def test_lists_select_a_part() -> None:
     assert [row.method for row in found.rows] == ["original", "dpo"]
 
 
-def test_paths_follow_the_grammar() -> None:
-    found = study()
-    assert found.manifest_path("m", "original") == (
-        "results/x/checkpoints/path/m/original/manifest.json"
-    )
-    assert found.manifest_path("m", "dpo", "cocoa") == (
-        "results/x/checkpoints/unlearn/m/dpo/cocoa/manifest.json"
-    )
-    assert Products(found).sweeps()[0] == "results/x/krs/m/grad_diff/tea/mlp_coefficients.parquet"
-    assert Products(found).figures()[:2] == [
-        "results/x/figures/m/curves.sliding_5.notebook.krs.png",
-        "results/x/figures/m/curves.sliding_5.notebook.krs.pdf",
-    ]
-
-
 def test_a_checkpoint_is_needed_by_its_sweeps_and_its_weight_changes() -> None:
     found = study(experiments=["attention"], behaviour={"sets": []}, controls={"self_patch": False})
     assert Products(found).needing(found.row("m", "dpo", "tea")) == [
