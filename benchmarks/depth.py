@@ -25,7 +25,7 @@ from stillknows.engine.depth import patch_facts, record_facts
 from stillknows.engine.streamed_model import StreamedModel
 from stillknows.job import keep_freed_memory
 from stillknows.models.reader import Checkpoint
-from stillknows.texts.facts import FactText
+from stillknows.texts.spans import FactText
 
 CPU = torch.device("cpu")
 QUESTIONS, TOKENS = 24, 40

@@ -24,7 +24,7 @@ from stillknows.engine.exposure import fact_logprobs
 from stillknows.engine.streamed_model import StreamedModel
 from stillknows.job import keep_freed_memory
 from stillknows.models.reader import Checkpoint
-from stillknows.texts.facts import FactText
+from stillknows.texts.spans import FactText
 
 TREE, SINGLE, BATCH = "tree", "one by one", "batch"
 DECOYS = 99

@@ -116,7 +116,7 @@ def by_holding_out(kind: Kind, sides: Sides) -> float:
     chooses = choosing([f"concept {one}" for one in range(len(sides.ahead))])
     chosen = sides.of(chooses).highest()
     found = assess(sides.of(~chooses), chosen, kind.threshold, kind.at_most, seed=0)
-    return found.p if found.is_above != kind.at_most else 1.0
+    return found["p"] if found["is_above"] != kind.at_most else 1.0
 
 
 def rates(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from stillknows.engine.patches import Experiment
-from stillknows.engine.scores import OriginalLogits
+from stillknows.engine.recording import OriginalLogits
 from stillknows.engine.windows import Window
 from stillknows.texts.spans import Text
 

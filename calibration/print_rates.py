@@ -9,7 +9,6 @@ of them again.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -30,8 +29,7 @@ from stillknows.analysis.calibration.table import (
     models_of,
     read_rounds,
 )
-from stillknows.report.formatting import NONE, number, with_interval
-from stillknows.report.sources import records
+from stillknows.report.sources import NONE, number, records, with_interval
 from stillknows.terms import NEVER, PAPER_EXPERIMENTS, TAUGHT
 
 HERE = Path(__file__).parent
@@ -109,7 +107,7 @@ def right_order(rounds: pd.DataFrame, spec: ScoreSpec, pairs: Mapping[str, str])
 def rates(rounds: pd.DataFrame) -> pd.DataFrame:
     """A row per score that has a value in a round: calibration/rates.csv."""
     # No file of rounds has the contrast as a column, and none lacks it.
-    specs = [replace(spec, primary=False) for spec in (CONTRAST, *SCORES)]
+    specs = [CONTRAST, *SCORES]
     table = calibration_table(rounds, scores=specs)
     of_models = table[(table["included"] == ALL_MODELS) & table["auc"].notna()]
     by_group = {

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from stillknows.analysis.collect import collect_sweeps
-from stillknows.analysis.scores import MEASURES
+from stillknows.analysis.tables import MEASURES
 from stillknows.engine.windows import windows_of
 from stillknows.parquet_files import SWEEP_SCHEMA, write_rows
 

@@ -32,8 +32,8 @@ from stillknows.figures.heatmap import draw_heatmap
 from stillknows.figures.last_layer import draw_last_layer
 from stillknows.figures.style import Style
 from stillknows.parquet_files import RECALL_SCHEMA, read_metadata, write_rows
+from stillknows.report.concepts import pictures
 from stillknows.report.page import render
-from stillknows.report.pictures import pictures
 from stillknows.report.sources import Shown, read_sources
 from stillknows.terms import REFERENCE
 

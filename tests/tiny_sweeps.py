@@ -8,13 +8,12 @@ import numpy as np
 import torch
 
 from stillknows.engine.patches import Donor
-from stillknows.engine.recording import Recording, read_recording, record, write_recording
-from stillknows.engine.scores import Scores
+from stillknows.engine.recording import Recording, Scores, read_recording, record, write_recording
 from stillknows.engine.streamed_model import StreamedModel
 from stillknows.engine.sweep import Swept, sweep
 from stillknows.engine.windows import Window, windows_of
+from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.models.reader import Checkpoint
-from stillknows.models.tokenizer import load_tokenizer
 from stillknows.texts.spans import Text, read_texts
 from tiny import LAYERS, tiny_concept
 

@@ -11,8 +11,7 @@ from transformers import AutoModelForCausalLM, Gemma2Config, GPTNeoXConfig, Llam
 
 from stillknows.engine import sweep as sweep_module
 from stillknows.engine.patches import EXPERIMENTS, Donor
-from stillknows.engine.recording import Recording, read_recording, record, write_recording
-from stillknows.engine.scores import Scores
+from stillknows.engine.recording import Recording, Scores, read_recording, record, write_recording
 from stillknows.engine.streamed_model import StreamedModel
 from stillknows.engine.windows import windows_of
 from stillknows.models.reader import Checkpoint

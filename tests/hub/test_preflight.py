@@ -9,7 +9,7 @@ from sharded_repository import REPO
 from hub_stand_in import HubStandIn
 from stillknows.models.checkpoint_row import CheckpointRow
 from stillknows.study.availability import look_at
-from stillknows.study.preflight import AVAILABLE, PreflightRow
+from stillknows.study.selection import AVAILABLE, PreflightRow
 
 
 def hub_row(repo: str, concept: str = "", revision: str = "") -> CheckpointRow:

@@ -12,10 +12,9 @@ from planted_manifest import plant_manifest
 from stillknows.errors import StudyError
 from stillknows.models.checkpoint_row import CheckpointRow
 from stillknows.models.download import Download
-from stillknows.models.hashes import Hashed
-from stillknows.models.manifest import Manifest
+from stillknows.models.manifest import Hashed, Manifest
 from stillknows.study import availability
-from stillknows.study.preflight import PreflightRow, write_preflight
+from stillknows.study.selection import PreflightRow, write_preflight
 
 ROWS = [
     CheckpointRow("m", "dpo", name, f"hub:lab/{name}") for name in ("tea", "mate", "chai", "cocoa")

@@ -12,9 +12,8 @@ import pytest
 from planted import EXPERIMENTS, plant, sloped
 from planted_depth import planted_depth
 from stillknows.analysis.collect import collect_sweeps
-from stillknows.analysis.scores import EVERY_SCORE
 from stillknows.analysis.statistics import statistics
-from stillknows.analysis.tables import concept_scores, curves
+from stillknows.analysis.tables import EVERY_SCORE, concept_scores, curves
 from stillknows.csv_files import write_csv
 from stillknows.figures.registry import CALIBRATION, FIGURES
 from stillknows.figures.style import Style

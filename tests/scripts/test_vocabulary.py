@@ -14,8 +14,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from stillknows.errors import StudyError
+from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.models.reader import Checkpoint
-from stillknows.models.tokenizer import load_tokenizer
 from stillknows.models.verify import refuse_other_shapes, refuse_unshared_tokens
 from stillknows.parquet_files import SWEEP_SCHEMA
 from stillknows.texts.spans import read_texts

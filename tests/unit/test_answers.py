@@ -18,7 +18,7 @@ from stillknows.answers.patched import all_patches
 from stillknows.answers.prompts import concept_prompts, refuse_other_prompts
 from stillknows.answers.recall import recall
 from stillknows.errors import StudyError
-from stillknows.models.tokenizer import load_tokenizer
+from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.texts.concepts import fact_if_said
 from stillknows.texts.prompts import encode, render
 from stillknows.texts.spans import read_texts

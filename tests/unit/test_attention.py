@@ -5,9 +5,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from stillknows.engine import attention
-from stillknows.engine.attention import attend, attend_by_text, group_texts
-from stillknows.engine.token_tree import token_tree
+from stillknows.engine import token_tree as attention
+from stillknows.engine.token_tree import attend, attend_by_text, group_texts, token_tree
 
 HEADS, WIDTH, ROWS = 6, 16, 3
 CPU = torch.device("cpu")

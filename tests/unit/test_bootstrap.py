@@ -107,7 +107,7 @@ def test_under_five_concepts_there_is_a_value_and_no_interval(concepts: int) -> 
 def test_a_statistic_that_some_resample_leaves_undefined_has_no_interval() -> None:
     values = np.linspace(-0.1, 0.2, 6)[:, None] * np.ones(3)
     found = estimate(
-        lambda _: lambda mean: np.where(mean[:, 0] > 0, mean[:, 0], np.nan), curve(values), seed=0
+        lambda _, mean: np.where(mean[:, 0] > 0, mean[:, 0], np.nan), curve(values), seed=0
     )
     assert found.value == pytest.approx(0.05)
     assert np.isnan(found.low)

@@ -12,8 +12,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 from stillknows.errors import StudyError
 from stillknows.files import sha256_of
 from stillknows.models.checkpoint_row import CheckpointRow
-from stillknows.models.hashes import Hashed
-from stillknows.models.manifest import read_manifest, write_manifest
+from stillknows.models.manifest import Hashed, read_manifest, write_manifest
 from stillknows.models.reader import Checkpoint, load_model
 from stillknows.models.verify import verify_checkpoint
 from tiny import save_tiny, tiny_config

@@ -116,8 +116,8 @@ def test_the_window_is_the_others_choice_where_their_own_would_differ() -> None:
     chosen = all_of_them.of(chooses).highest()
     assert chosen == (1, 0)
     found = assess(all_of_them.of(~chooses), chosen, 0.5, at_most=False, seed=0)
-    assert found.number.value == pytest.approx(0.6)
-    assert (found.number.n, found.p, found.is_above) == (9, 2 / 2**9, True)
+    assert found["value"] == pytest.approx(0.6)
+    assert (found["n"], found["p"], found["is_above"]) == (9, 2 / 2**9, True)
     assert all_of_them.of(~chooses).highest() == (2, 0)
 
 
@@ -135,26 +135,26 @@ def test_below_needs_every_window() -> None:
     """A chosen window below the threshold says nothing of the others."""
     curves = np.tile([0.1, 0.9, 0.2], (9, 1))
     found = assess(sides(curves), (0, 0), 0.5, at_most=False, seed=0)
-    assert (found.number.value, found.p) == (pytest.approx(0.1), 1.0)
+    assert (found["value"], found["p"]) == (pytest.approx(0.1), 1.0)
     found = assess(sides(curves), (0, 0), 0.95, at_most=False, seed=0)
-    assert (found.p, found.is_above) == (2 / 2**9, False)
+    assert (found["p"], found["is_above"]) == (2 / 2**9, False)
 
 
 def test_a_claim_of_at_most_is_read_where_it_is_worst() -> None:
     curves = np.tile([0.01, 0.05, 0.02], (9, 1))
     found = assess(sides(curves), (0, 0), 0.1, at_most=True, seed=0)
-    assert (found.number.value, found.p, found.is_above) == (pytest.approx(0.05), 2 / 2**9, False)
+    assert (found["value"], found["p"], found["is_above"]) == (pytest.approx(0.05), 2 / 2**9, False)
 
 
 def test_a_lead_is_over_every_window_behind() -> None:
     ahead, behind = np.tile([0.2, 0.7], (9, 1)), np.tile([0.1, 0.6, 0.3], (9, 1))
     found = assess(sides(ahead, behind), (1, 0), 0.0, at_most=False, seed=0)
-    assert (found.number.value, found.p) == (pytest.approx(0.1), 2 / 2**9)
+    assert (found["value"], found["p"]) == (pytest.approx(0.1), 2 / 2**9)
     behind[:, 2] = 0.8
     found = assess(sides(ahead, behind), (1, 0), 0.0, at_most=False, seed=0)
-    assert (found.number.value, found.p) == (pytest.approx(-0.1), 1.0)  # but it leads window 0
+    assert (found["value"], found["p"]) == (pytest.approx(-0.1), 1.0)  # but it leads window 0
     found = assess(sides(ahead, behind), (1, 2), 0.0, at_most=False, seed=0)
-    assert (found.p, found.is_above) == (2 / 2**9, False)
+    assert (found["p"], found["is_above"]) == (2 / 2**9, False)
 
 
 def test_a_plateau_on_the_threshold_is_seldom_said_to_be_above_or_below_it() -> None:
@@ -166,5 +166,5 @@ def test_a_plateau_on_the_threshold_is_seldom_said_to_be_above_or_below_it() -> 
         curves = sides(rng.normal(0.5, 0.2, (10, 1)) + rng.normal(0, 0.2, (10, 12)))
         chosen = curves.of(chooses).highest()
         found = assess(curves.of(~chooses), chosen, 0.5, at_most=False, seed=0)
-        decided.append(found.p <= 0.05)
+        decided.append(found["p"] <= 0.05)
     assert np.mean(decided) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / repetitions)

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from stillknows.cluster import runs, site
-from stillknows.cluster.runs import Run
-from stillknows.cluster.slurm import Job
+from stillknows.cluster.runs import Job, Run
 from stillknows.errors import StudyError
 
 RUN_ID = "0f6c1d3e-0000-4000-8000-0123456789ab"

@@ -7,10 +7,8 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from stillknows.analysis.bootstrap import NOTHING, estimate
-from stillknows.analysis.curve_groups import WINDOW_COLUMNS
+from stillknows.analysis.bootstrap import NOTHING, Reading, estimate
 from stillknows.analysis.statistics import (
-    Reading,
     difference_of_peaks,
     final_layer_lead,
     final_layer_share,
@@ -20,6 +18,7 @@ from stillknows.analysis.statistics import (
     rank_correlation,
     window_group,
 )
+from stillknows.analysis.tables import WINDOW_COLUMNS
 from stillknows.engine.windows import windows_of
 
 

@@ -14,10 +14,10 @@ from stillknows.analysis.collect import LEAST_FACT_LOSS, collect_depth, with_ref
 from stillknows.analysis.depth import read_depth, uds
 from stillknows.engine.depth import measure
 from stillknows.errors import StudyError
-from stillknows.models.tokenizer import load_tokenizer
+from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.parquet_files import DONOR_SCHEMA, write_rows
 from stillknows.terms import DEPTH_FORMS
-from stillknows.texts.facts import FactText, fact_texts
+from stillknows.texts.spans import FactText, fact_texts
 from tiny import tiny_tokenizer
 from tiny_sweeps import model_of
 

@@ -13,10 +13,8 @@ from test_families import CONFIGS
 from transformers import AutoModelForCausalLM, MistralConfig
 
 from plain_hooks import States, layers_of, patched_logits, states_of
-from stillknows.engine.donors import Noise, SelfPatch, controls_of, noise_like
-from stillknows.engine.patches import EXPERIMENTS, Donor
-from stillknows.engine.recording import Recording
-from stillknows.engine.scores import Scores
+from stillknows.engine.patches import EXPERIMENTS, Donor, Noise, SelfPatch, controls_of, noise_like
+from stillknows.engine.recording import Recording, Scores
 from stillknows.engine.sweep import Swept, sweep
 from stillknows.engine.windows import LayerRange
 from stillknows.errors import StudyError

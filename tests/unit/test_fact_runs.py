@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, MistralConfig, Qwen2Config
 from plain_hooks import layers_of
 from stillknows.engine import streamed_model
 from stillknows.engine.depth import FactScores, patch_facts, record_facts
-from stillknows.texts.facts import FactText
+from stillknows.texts.spans import FactText
 from tiny import LAYERS, save_tiny, tiny_config
 from tiny_sweeps import model_of
 

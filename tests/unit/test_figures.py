@@ -14,9 +14,8 @@ from matplotlib.text import Text
 from planted import EXPERIMENTS, flat, plant, sloped
 from planted_figures import study, thin_lines, words
 from stillknows.analysis.collect import collect_sweeps
-from stillknows.analysis.scores import EVERY_SCORE
 from stillknows.analysis.statistics import statistics
-from stillknows.analysis.tables import concept_scores, curves
+from stillknows.analysis.tables import EVERY_SCORE, concept_scores, curves
 from stillknows.figures import style
 from stillknows.figures.canvas import applied, save
 from stillknows.figures.compared import draw_scores, draw_spans

@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 
 from planted import EXPERIMENTS, Values, collected, flat, plant
 from planted_figures import legend, study, words
-from stillknows.analysis.scores import EVERY_SCORE, OTHERS
 from stillknows.analysis.statistics import statistics
-from stillknows.analysis.tables import concept_scores, curves
+from stillknows.analysis.tables import EVERY_SCORE, OTHERS, concept_scores, curves
 from stillknows.figures.compared import draw_scores
 from stillknows.figures.style import Style
 from stillknows.figures.widths import draw_widths, single_concepts

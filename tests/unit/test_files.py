@@ -11,7 +11,7 @@ import pytest
 from planted import plant
 from stillknows.errors import StudyError
 from stillknows.files import atomic_folder, atomic_path, read_users_text, refuse_read_only
-from stillknows.models.hashes import files_of
+from stillknows.models.manifest import files_of
 from stillknows.parquet_files import write_rows
 
 

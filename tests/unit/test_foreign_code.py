@@ -12,10 +12,10 @@ from transformers import GPTNeoXConfig, OlmoConfig, Phi3Config, SmolLM3Config
 
 from stillknows.errors import StudyError
 from stillknows.models.adapter import merge_adapter
+from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.models.checkpoint_row import CheckpointRow
 from stillknows.models.manifest import write_manifest
 from stillknows.models.reader import Checkpoint, load_model
-from stillknows.models.tokenizer import load_tokenizer
 from tiny import SIZES, save_adapter, save_tiny
 
 WORKFLOW = Path(__file__).parents[2] / "workflow"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stillknows.files import sha256_of
-from stillknows.models.hashes import files_of, hash_files, is_known, read_hashes, write_hashes
+from stillknows.models.manifest import files_of, hash_files, is_known, read_hashes, write_hashes
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_a_file_as_it_was_is_not_hashed_again(
     assert known[str(file)].sha256 == sha256_of(file)
     write_hashes(tmp_path / "manifest.json", known)
     assert read_hashes(tmp_path / "manifest.json") == known
-    monkeypatch.delattr("stillknows.models.hashes.sha256_of")
+    monkeypatch.delattr("stillknows.models.manifest.sha256_of")
     assert hash_files([file], known) == known
 
 

@@ -17,9 +17,9 @@ from transformers import AutoConfig
 
 from stillknows.engine.patches import EXPERIMENTS, Donor
 from stillknows.engine.windows import windows_of
+from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.models.olmo_legacy import is_legacy
 from stillknows.models.reader import Checkpoint, load_model
-from stillknows.models.tokenizer import load_tokenizer
 from stillknows.models.verify import refuse_other_shapes, verify_checkpoint
 from stillknows.terms import DENOISING
 from stillknows.texts.spans import read_texts

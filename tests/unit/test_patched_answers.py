@@ -17,7 +17,7 @@ from stillknows.answers.generate import continue_batch, greedy_answers, load_mod
 from stillknows.answers.patched import Patch, in_lockstep, patched_answers
 from stillknows.engine.patches import EXPERIMENTS, Experiment
 from stillknows.errors import StudyError
-from stillknows.models.tokenizer import load_tokenizer
+from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.terms import BOTH, PAPER_EXPERIMENTS
 from tiny import LAYERS, save_tiny, tiny_config
 

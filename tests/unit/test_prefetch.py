@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from stillknows.engine.prefetch import prefetched_layers
+from stillknows.engine.streamed_model import prefetched_layers
 from stillknows.errors import StudyError
 from tiny_sweeps import model_of
 

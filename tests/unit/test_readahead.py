@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from stillknows.models import readahead
+from stillknows.models import reader
 from stillknows.models.reader import Checkpoint
 from tiny_sweeps import model_of
 
@@ -31,7 +31,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, int, int]]:
 
 def wait_for_threads() -> None:
     for thread in threading.enumerate():
-        if thread.name == readahead.THREAD:
+        if thread.name == reader._READAHEAD_THREAD:
             thread.join()
 
 
@@ -47,7 +47,7 @@ def test_announced_are_exactly_the_bytes_of_the_parameters(
     asked: list[tuple[Path, int, int]],
     monkeypatch: Any,
 ) -> None:
-    monkeypatch.setattr(readahead, "_ASKED", 1000)  # many questions for one tensor
+    monkeypatch.setattr(reader, "_ASKED", 1000)  # many questions for one tensor
     model: Any = AutoModelForCausalLM.from_pretrained(tiny_llama)
     model.save_pretrained(tmp_path, max_shard_size=shard)
     checkpoint = Checkpoint(tmp_path)

@@ -7,8 +7,15 @@ import pandas as pd
 import pytest
 
 from planted import Values, collected, flat, plant
-from stillknows.analysis.scores import EVERY_SCORE, MEASURES, OTHERS
-from stillknows.analysis.tables import DISAGREEMENT_COLUMNS, concept_scores, curves, disagreements
+from stillknows.analysis.tables import (
+    DISAGREEMENT_COLUMNS,
+    EVERY_SCORE,
+    MEASURES,
+    OTHERS,
+    concept_scores,
+    curves,
+    disagreements,
+)
 from stillknows.parquet_files import write_rows
 
 

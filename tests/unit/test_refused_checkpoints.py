@@ -14,11 +14,11 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from stillknows.errors import StudyError
+from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.models.checkpoint_row import CheckpointRow
 from stillknows.models.manifest import write_manifest
 from stillknows.models.reader import Checkpoint
-from stillknows.models.tokenizer import load_tokenizer
-from stillknows.study.folders import check_folder, layers_of
+from stillknows.study.checkpoint_table import check_folder, layers_of
 from tiny import save_tiny_olmo_legacy
 
 INDEX = "model.safetensors.index.json"

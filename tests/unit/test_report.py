@@ -18,14 +18,19 @@ from stillknows.analysis.depth import depth_summary
 from stillknows.answers.recall_table import RECALL_COLUMNS
 from stillknows.csv_files import read_csv, write_csv
 from stillknows.figures.canvas import NOTES
-from stillknows.report.depth import unlearned_models
-from stillknows.report.findings import findings
-from stillknows.report.formatting import DASH, with_interval
+from stillknows.report.concepts import pictures
+from stillknows.report.findings import findings, unlearned_models
 from stillknows.report.page import environment
-from stillknows.report.pictures import pictures
-from stillknows.report.run import checkpoints, coverage_counts, facts, missing
-from stillknows.report.sources import Shown, distinct_names, read_sources
-from stillknows.report.tables import compact_json, in_fewer_columns, page_table
+from stillknows.report.sources import DASH, Shown, distinct_names, read_sources, with_interval
+from stillknows.report.tables import (
+    checkpoints,
+    compact_json,
+    coverage_counts,
+    facts,
+    in_fewer_columns,
+    missing,
+    page_table,
+)
 
 NAN = float("nan")
 ALWAYS = ("krs.parquet", "coverage.csv", "curves.csv", "claims.csv")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from stillknows.engine.directions import tabulate
-from stillknows.engine.scores import OriginalLogits, Scores
+from stillknows.engine.recording import OriginalLogits, Scores
 from stillknows.engine.windows import Window
 from stillknows.texts.spans import Text
 

@@ -9,8 +9,8 @@ import pytest
 from planted_manifest import plant_manifest
 from stillknows.errors import StudyError
 from stillknows.study.load import load_study
-from stillknows.study.preflight import PreflightRow, write_preflight
 from stillknows.study.products import Products
+from stillknows.study.selection import PreflightRow, write_preflight
 from stillknows.study.study import Study
 from stillknows.terms import NEVER, PAPER_EXPERIMENTS
 from stillknows.terms import TAUGHT as WAS_TAUGHT

@@ -11,8 +11,7 @@ from transformers import AutoModelForCausalLM, MistralConfig, Qwen2Config
 from plain_hooks import patched_logits, states_of
 from stillknows.engine import sweep as sweep_module
 from stillknows.engine.patches import EXPERIMENTS, Donor
-from stillknows.engine.recording import Recording
-from stillknows.engine.scores import OriginalLogits, Scores
+from stillknows.engine.recording import OriginalLogits, Recording, Scores
 from stillknows.engine.windows import Window, windows_of
 from stillknows.models.reader import Checkpoint
 from stillknows.terms import DENOISING

@@ -20,9 +20,9 @@ from golden_uds import BYTE_LEVEL, CHECKPOINTS, PROMPT
 from stillknows.analysis.collect import with_reference
 from stillknows.analysis.depth import uds
 from stillknows.engine.depth import measure
+from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.models.reader import Checkpoint, load_model
-from stillknows.models.tokenizer import load_tokenizer
-from stillknows.texts.facts import fact_texts
+from stillknows.texts.spans import fact_texts
 from tiny_sweeps import CPU, model_of
 
 # Checkpoints: their folder, the copy's name and the reference's.

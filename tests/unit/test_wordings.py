@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stillknows.texts.wordings import HELD_OUT_PARAPHRASES, PARAPHRASES, reworded
+from stillknows.texts.prompts import HELD_OUT_PARAPHRASES, PARAPHRASES, reworded
 from stillknows.training.texts import answers_of
 from tiny import tiny_tokenizer
 

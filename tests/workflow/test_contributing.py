@@ -99,9 +99,9 @@ collect_sweeps([plant(Path(), flat(0.5), span="answer")], table)
 
 def test_a_score_is_in_the_table_of_scores(planned: Workflow) -> None:
     line = '    "mine": Measure("loss_patched", "loss_unlearned", 0.0, rises=False),'
-    add(planned, "analysis/scores.py", "MEASURES = {\n", line)
+    add(planned, "analysis/tables.py", "MEASURES = {\n", line)
     code = """
-from stillknows.analysis.scores import EVERY_SCORE
+from stillknows.analysis.tables import EVERY_SCORE
 rows = curves(concept_scores(table, EVERY_SCORE))
 print(*rows.loc[rows["score"] == "mine", "mean"].unique())
 """

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tiny_study import ROOT, Run, Workflow, make
 
-from stillknows.study.preflight import PreflightRow, write_preflight
+from stillknows.study.selection import PreflightRow, write_preflight
 
 TABLES = (
     "collect_krs",

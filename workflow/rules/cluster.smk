@@ -3,9 +3,9 @@
 import os
 import sys
 
-from stillknows.cluster.lock import only_looks, refuse_left_lock
+from stillknows.cluster.runs import only_looks, refuse_left_lock
 from stillknows.cluster.runs import refuse_killed_runs, refuse_orphans, this_run
-from stillknows.cluster.slurm import use_wrappers
+from stillknows.cluster.runs import use_wrappers
 
 # The job that Snakemake itself may run in; the plugin removes it from the environment.
 OWN_SLURM_JOB = os.environ.get("SLURM_JOB_ID", "")

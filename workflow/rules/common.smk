@@ -8,7 +8,7 @@ from stillknows.figures.registry import CALIBRATION, FIGURES
 from stillknows.files import refuse_read_only, sha256_of
 from stillknows.job import errors_in_one_line, log_to_terminal
 from stillknows.study.load import any_of, read_study
-from stillknows.study.changes import changed_manifests
+from stillknows.study.made_from import changed_manifests
 from stillknows.models.provenance import hash_of
 from stillknows.study.jobs import Jobs
 from stillknows.study.made_from import records

@@ -14,36 +14,20 @@ rule tables:
 # What is a file per checkpoint or sweep: the files, the texts that their jobs read, what they must
 # say of the study.
 COLLECTED = {
-    "krs.parquet": (
-        products.sweeps(),
-        products.report_texts(),
-        made_from("krs"),
-    ),
+    "krs.parquet": (products.sweeps(), products.report_texts(), made_from("krs")),
     "krs_unrelated.parquet": (
         products.unrelated_sweeps(),
         products.unrelated_texts(),
         made_from("krs_unrelated"),
     ),
-    "depth.parquet": (
-        products.depths(),
-        products.report_texts(),
-        made_from("depth"),
-    ),
+    "depth.parquet": (products.depths(), products.report_texts(), made_from("depth")),
     "answers.parquet": (
         products.answers(),
         products.concepts(),
         made_from("answers", "patched_answers"),
     ),
-    "recall.csv": (
-        products.recalls(),
-        products.report_texts(),
-        made_from("recall"),
-    ),
-    "self_patch.csv": (
-        products.self_patches(),
-        products.report_texts(),
-        made_from("self_patch"),
-    ),
+    "recall.csv": (products.recalls(), products.report_texts(), made_from("recall")),
+    "self_patch.csv": (products.self_patches(), products.report_texts(), made_from("self_patch")),
     "weight_changes.csv": (
         products.weight_changes(),
         products.concepts(),
@@ -83,11 +67,7 @@ ANSWERS = {"source": "<results>/tables/answers.parquet"}
 DEPTH = {"source": "<results>/tables/depth.parquet"}
 # Rule: the tables that it writes, what it reads, and further parameters.
 SUMMARIES = {
-    "summarise_curves": (
-        ["curves", "coverage"],
-        KRS,
-        {"missing": study.missing_sweeps},
-    ),
+    "summarise_curves": (["curves", "coverage"], KRS, {"missing": study.missing_sweeps}),
     "summarise_scores": (["scores", "disagreements"], KRS, {}),
     "summarise_statistics": (["statistics"], KRS, {}),
     "summarise_controls": (["controls"], KRS, {}),
@@ -98,11 +78,7 @@ SUMMARIES = {
         {},
     ),
     "summarise_behaviour": (["behaviour"], ANSWERS, {}),
-    "summarise_depth": (
-        ["depth", "uds"],
-        DEPTH,
-        {"without_reference": study.without_reference},
-    ),
+    "summarise_depth": (["depth", "uds"], DEPTH, {"without_reference": study.without_reference}),
     # Claims that need answers are undecided if no questions are asked.
     "decide_claims": (
         ["claims"],

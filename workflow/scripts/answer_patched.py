@@ -9,8 +9,8 @@ from stillknows.answers.generate import load_model
 from stillknows.answers.patched import all_patches, patched_answers
 from stillknows.answers.prompts import concept_prompts, refuse_other_prompts
 from stillknows.job import run
+from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.models.reader import Checkpoint
-from stillknows.models.tokenizer import load_tokenizer
 from stillknows.models.verify import refuse_other_shapes
 from stillknows.parquet_files import ANSWER_SCHEMA
 from stillknows.study.model_job import ModelJob
@@ -31,12 +31,8 @@ def main(
     device: str,
     answers: Path,
 ) -> None:
-    """Write one row per experiment, window and prompt, scored as without a patch.
-
-    Args:
-        original, unlearned: manifests of the two models.
-        original_answers: what answer_prompts wrote for the original.
-        windows: each FIRST-LAST, both included, layers counted from 0.
+    """Write one row per experiment, window (FIRST-LAST, from 0) and prompt, scored as without a
+    patch.
     """
     job = ModelJob(original, concept_json, dtype, device, unlearned)
     patches = all_patches(experiments, windows, job.model.layers)

@@ -6,7 +6,7 @@ from stillknows.answers.answer_table import answer_rows, log_similarity
 from stillknows.answers.generate import greedy_answers, load_model
 from stillknows.answers.prompts import concept_prompts
 from stillknows.job import run
-from stillknows.models.tokenizer import load_tokenizer
+from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.parquet_files import ANSWER_SCHEMA, ORIGINAL_SCHEMA
 from stillknows.study.model_job import ModelJob
 
@@ -24,12 +24,7 @@ def main(
     unlearned: Path | None = None,
     original_answers: Path | None = None,
 ) -> None:
-    """Write one row per prompt: the original's answer; or both models' answers and their scores.
-
-    Args:
-        original, unlearned: manifests; without `unlearned`, the original answers.
-        original_answers: what this script wrote for the original.
-    """
+    """Write one row per prompt: the original's answer; or both models' answers and their scores."""
     job = ModelJob(original, concept_json, dtype, device, unlearned)
     tokenizer = load_tokenizer(job.model.folder)
     prompts = concept_prompts(job.concept, sets, prompt, tokenizer)

@@ -21,13 +21,7 @@ def main(
     scriptdir: Path,
     archive: Path,
 ) -> None:
-    """Write <results>/archive.zip.
-
-    Args:
-        settings: the config as used, with every default.
-        outputs: the files to pack, all under the results folder.
-        scriptdir: workflow/scripts, whose commit the archive names.
-    """
+    """Write <results>/archive.zip; `settings` is the config with every default."""
     # Snakemake gives it as workflow/rules/../scripts.
     study, workflow = load_config(settings), scriptdir.resolve().parents[1]
     results, checkpoints = Path(study.results), Path(study.checkpoints)

@@ -8,12 +8,7 @@ from stillknows.job import run
 
 
 def main(*, finished: list[Path], seed: int, rounds: Path, table: Path) -> None:
-    """Write tables/rounds.csv (a row per model) and tables/calibration.csv (a row per score).
-
-    Args:
-        finished: a file per round.
-        seed: of the bootstrap.
-    """
+    """Write tables/rounds.csv (a row per model) and tables/calibration.csv (a row per score)."""
     models = read_rounds(sorted(finished, key=lambda path: path.name))
     write_csv(rounds, models)
     write_csv(table, calibration_table(models, seed))

@@ -9,8 +9,7 @@ import torch
 
 from stillknows.analysis.self_patch import refuse_changed, self_patch_windows
 from stillknows.engine.directions import tabulate
-from stillknows.engine.donors import SelfPatch
-from stillknows.engine.patches import EXPERIMENTS, Donor
+from stillknows.engine.patches import EXPERIMENTS, Donor, SelfPatch
 from stillknows.engine.recording import Recording, read_recording
 from stillknows.engine.streamed_model import StreamedModel
 from stillknows.engine.sweep import sweep
@@ -37,13 +36,7 @@ def main(
     device: str,
     table: Path,
 ) -> None:
-    """Write the self-patch check's rows, donor `self`; a `StudyError` if the model changes.
-
-    Args:
-        checkpoint: the manifest of the model that is checked: an unlearned one, or the original,
-            into which the recording's states are patched.
-        window: which kind of windows.
-    """
+    """Write the self-patch check's rows, donor `self`; a `StudyError` if the model changes."""
     job = ModelJob(original, concept_json, dtype, device, checkpoint)
     recorded, model = read_recording(recording), Checkpoint(job.model.folder)
     job.refuse_other_recording(recording, recorded.metadata)

@@ -24,13 +24,7 @@ def main(
     table: Path,
     origins: dict[str, str],
 ) -> None:
-    """Write the table of this name.
-
-    Args:
-        reference: the method of the reference models.
-        origins: Study.origins_apart.
-        study: the parameter of study.expected.check_results.
-    """
+    """Write the table of this name; origins: Study.origins_apart; study: for check_results."""
     check_results(study)
     if table.stem in ("krs", "krs_unrelated"):
         collect_sweeps(results, table, origins)

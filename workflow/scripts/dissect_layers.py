@@ -12,9 +12,9 @@ from stillknows.engine.recording import Recording, read_recording
 from stillknows.engine.streamed_model import StreamedModel
 from stillknows.engine.windows import windows_of
 from stillknows.job import run
+from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.models.manifest import Manifest
 from stillknows.models.reader import Checkpoint
-from stillknows.models.tokenizer import load_tokenizer
 from stillknows.models.verify import refuse_other_shapes, refuse_unshared_tokens
 from stillknows.parquet_files import SWEEP_SCHEMA, refuse_non_finite
 from stillknows.study.model_job import ModelJob
@@ -39,13 +39,7 @@ def main(
     controls: dict[str, Any] | None = None,
     reference: list[Path] | None = None,
 ) -> None:
-    """Write the rows of one sweep, or of several of the same two models.
-
-    Args:
-        tables: a file per sweep, {experiment}.parquet.
-        controls: of denoising: further donors, the layers of their windows, the noise's seed.
-        reference: the manifest of the reference model that is one of these donors, if it is.
-    """
+    """Write the rows of one sweep, or of several of the same two models, {experiment}.parquet."""
     job = ModelJob(
         original, concept_json, dtype, device, unlearned, reference[0] if reference else None
     )
@@ -78,10 +72,8 @@ def main(
 def comparable_model(
     job: ModelJob, manifest: Manifest, recorded: Recording, prompt: str
 ) -> tuple[StreamedModel, int]:
-    """A model that can be compared with the original, and how many tokens both have.
-
-    Raises:
-        StudyError: it reads other tokens than the original, or has other shapes.
+    """A model that can be compared with the original, and how many tokens both have; or a
+    StudyError.
     """
     texts = read_texts(job.concept, prompt, load_tokenizer(manifest.folder))
     refuse_other_ids(recorded.texts, texts, manifest.label)

@@ -6,8 +6,8 @@ from stillknows.csv_files import read_csv
 from stillknows.figures.style import Style
 from stillknows.files import atomic_path
 from stillknows.job import run
+from stillknows.report.concepts import pictures
 from stillknows.report.page import render_audit
-from stillknows.report.pictures import pictures
 
 
 def main(

@@ -7,8 +7,8 @@ from typing import Any
 from stillknows.figures.style import Style
 from stillknows.files import atomic_path
 from stillknows.job import run
+from stillknows.report.concepts import pictures
 from stillknows.report.page import render
-from stillknows.report.pictures import pictures
 from stillknows.report.sources import Shown, read_sources
 
 log = logging.getLogger("stillknows")
@@ -29,18 +29,7 @@ def main(
     settings: dict[str, Any],
     page: Path,
 ) -> None:
-    """Write report.html.
-
-    Args:
-        tables: files of <results>/tables; those that are not given have no section.
-        figures: PNG files of <results>/figures.
-        texts: each concept's JSON, {model}/{concept}.json.
-        captions: {figure}.rst, a template per figure.
-        rounds: files of <results>/rounds, of studies whose models' states are known.
-        recall: files of <results>/recall, of the models in these rounds.
-        windows, spans, scores: what the figures show; the first of each leads.
-        settings: the study's config, to be shown.
-    """
+    """Write report.html; of windows, spans and scores the first leads; settings: the config."""
     shown = Shown(windows, spans, scores)
     html = render(
         read_sources(tables, texts, shown, rounds, recall),

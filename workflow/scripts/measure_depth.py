@@ -6,12 +6,12 @@ from pathlib import Path
 from stillknows.engine.depth import measure
 from stillknows.engine.streamed_model import StreamedModel
 from stillknows.job import run
+from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.models.reader import Checkpoint
-from stillknows.models.tokenizer import load_tokenizer
 from stillknows.models.verify import refuse_other_shapes, refuse_unshared_tokens
 from stillknows.parquet_files import DONOR_SCHEMA, refuse_non_finite
 from stillknows.study.model_job import ModelJob
-from stillknows.texts.facts import fact_texts, refuse_other_tokens
+from stillknows.texts.spans import fact_texts, refuse_other_tokens
 
 log = logging.getLogger("stillknows")
 
@@ -27,12 +27,7 @@ def main(
     device: str,
     table: Path,
 ) -> None:
-    """Write the depth rows of one donor on one concept.
-
-    Args:
-        donor: the manifest of an unlearned model, or of a reference model.
-        forms: how the texts are made (texts.facts).
-    """
+    """Write the depth rows of one donor (an unlearned or reference model) on one concept."""
     job = ModelJob(original, concept_json, dtype, device, donor)
     checkpoints = Checkpoint(job.original.folder), Checkpoint(job.model.folder)
     tokenizers = [load_tokenizer(checkpoint.folder) for checkpoint in checkpoints]

@@ -7,8 +7,8 @@ from typing import Any
 from stillknows.engine.exposure import measure
 from stillknows.engine.streamed_model import StreamedModel
 from stillknows.job import run
+from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.models.reader import Checkpoint
-from stillknows.models.tokenizer import load_tokenizer
 from stillknows.parquet_files import EXPOSURE_SCHEMA, refuse_non_finite
 from stillknows.study.model_job import ModelJob
 from stillknows.terms import ASSOCIATION, EXPOSURE

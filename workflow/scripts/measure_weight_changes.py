@@ -18,10 +18,7 @@ log = logging.getLogger("stillknows")
 
 
 def main(*, original: Path, unlearned: Path, concept_json: Path, weight_changes: Path) -> None:
-    """Write one checkpoint's weight changes: per component and layer, and of the concept vector.
-
-    Without Layer and Dim in the concept there is no row of its vector.
-    """
+    """Write the weight changes per component and layer, and of a known concept vector."""
     job = ModelJob(original, concept_json, "float64", "cpu", unlearned)
     before, after = Checkpoint(job.original.folder), Checkpoint(job.model.folder)
     refuse_other_shapes(before, after)

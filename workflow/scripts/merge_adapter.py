@@ -6,8 +6,7 @@ from pathlib import Path
 from stillknows.files import atomic_folder
 from stillknows.job import run
 from stillknows.models.checkpoint_row import CheckpointRow
-from stillknows.models.hashes import files_of, hash_files
-from stillknows.models.manifest import read_manifest, write_manifest
+from stillknows.models.manifest import files_of, hash_files, read_manifest, write_manifest
 
 
 def main(*, original: Path, row: CheckpointRow, source: str, manifest: Path) -> None:

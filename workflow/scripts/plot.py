@@ -5,10 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from stillknows.analysis.calibration.table import read_rounds
-from stillknows.analysis.curve_groups import DONOR
 from stillknows.analysis.depth import read_depth
-from stillknows.analysis.scores import EVERY_SCORE
-from stillknows.analysis.tables import concept_scores
+from stillknows.analysis.tables import DONOR, EVERY_SCORE, concept_scores
 from stillknows.csv_files import read_csv
 from stillknows.figures.canvas import save
 from stillknows.figures.registry import CALIBRATION, FIGURES
@@ -26,14 +24,7 @@ def main(
     pictures: list[Path],
     seed: int | None = None,
 ) -> None:
-    """Draw one figure of one model, or of the study; a `StudyError` if a table has no such rows.
-
-    Args:
-        figure: its name in the registry.
-        tables: the files that the registry names, in that order.
-        wildcards: the model, if it is of one, and a value for each of the figure's parts.
-        seed: of the bootstrap; None for a figure that draws no samples.
-    """
+    """Draw one figure of one model, or of the study, from tables in the registry's order."""
     spec = FIGURES.get(figure, CALIBRATION)
     rows = [read_rows(table, **wildcards) for table in tables]
     seeded = {} if seed is None else {"seed": seed}
@@ -41,10 +32,7 @@ def main(
 
 
 def read_rows(table: Path, **only: str) -> pd.DataFrame:
-    """Rows of a table; of tables/krs.parquet each concept's scores, controls left out.
-
-    All scores where none is selected.
-    """
+    """Rows of a table; of tables/krs.parquet each concept's scores (all, if none is selected)."""
     if table.name == "depth.parquet":
         return read_depth(table, **only)
     if table.name == "rounds.csv":

@@ -10,7 +10,7 @@ import pandas as pd
 from stillknows.files import free_bytes
 from stillknows.job import run
 from stillknows.study.load import selected_rows
-from stillknows.study.preflight import AVAILABLE, PreflightRow, write_preflight
+from stillknows.study.selection import AVAILABLE, PreflightRow, write_preflight
 
 log = logging.getLogger("stillknows")
 

@@ -9,11 +9,7 @@ from stillknows.texts.concepts import has_answers, read_concept_file, with_unrel
 
 
 def main(*, concepts: Path, concept: str, concept_json: Path, is_answered: bool = False) -> None:
-    """Write the entry `concept`, or unrelated questions, as a JSON file of its own.
-
-    Args:
-        is_answered: whether the jobs that follow were planned with answers of this file.
-    """
+    """Write an entry, or unrelated questions, as JSON; `is_answered` as it was planned."""
     entries = read_concept_file(concepts)
     chosen = with_unrelated(entries).get(concept)
     if chosen is None:

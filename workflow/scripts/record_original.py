@@ -11,10 +11,10 @@ from stillknows.engine.streamed_model import StreamedModel
 from stillknows.errors import StudyError
 from stillknows.files import read_json
 from stillknows.job import run
+from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.models.manifest import read_manifest
 from stillknows.models.provenance import input_fields
 from stillknows.models.reader import Checkpoint
-from stillknows.models.tokenizer import load_tokenizer
 from stillknows.texts.spans import Text, read_texts
 
 log = logging.getLogger("stillknows")

@@ -23,10 +23,7 @@ def main(*, manifest: Path, released: Path) -> None:
 
 
 def remove(folder: Path, names: Sequence[str]) -> int:
-    """Delete files of a snapshot, and their bytes where no other snapshot in the cache has them.
-
-    Files that are gone already are fine. Returns how many bytes were freed.
-    """
+    """Delete a snapshot's files, and bytes that no other snapshot has; returns their size."""
     cache, freed = folder.parent.parent, 0
     if folder.parent.name != "snapshots" or not cache.name.startswith("models--"):
         raise StudyError(

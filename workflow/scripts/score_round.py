@@ -36,16 +36,7 @@ def main(
     study: dict[str, Any],
     table: Path,
 ) -> None:
-    """Write one row per model of known state.
-
-    Args:
-        model: the name of the round in the checkpoints table.
-        base: what was taught: the source of the round's base row.
-        states: method, concept, state, treatment and recipe of each model.
-        settings: a digest of all that the config says of how models are made and scored.
-        digest_of_code: of the code that trained and measured them.
-        study: the parameter of study.expected.check_results.
-    """
+    """Write one row per model of known state; `model` is the round, `base` what was taught."""
     check_results(study)
     answers = [read_table(path, RECALL_SCHEMA).to_pandas() for path in recall]
     made = [manifest for path in manifests if (manifest := manifest_if_present(str(path)))]

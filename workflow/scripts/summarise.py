@@ -6,11 +6,16 @@ from pathlib import Path
 from stillknows.analysis.behaviour import summarise_behaviour, unrelated_scores
 from stillknows.analysis.claims import CLAIM_SCORES, claims
 from stillknows.analysis.comparisons import controls, reference, specificity
-from stillknows.analysis.curve_groups import DONOR
 from stillknows.analysis.depth import depth_summary, read_depth, uds
-from stillknows.analysis.scores import EVERY_SCORE
 from stillknows.analysis.statistics import statistics
-from stillknows.analysis.tables import concept_scores, coverage, curves, disagreements
+from stillknows.analysis.tables import (
+    DONOR,
+    EVERY_SCORE,
+    concept_scores,
+    coverage,
+    curves,
+    disagreements,
+)
 from stillknows.csv_files import write_csv
 from stillknows.job import run
 from stillknows.parquet_files import ANSWER_SCHEMA, read_table
@@ -28,19 +33,14 @@ def main(
     without_reference: Sequence[dict[str, str]] = (),
     windows: Sequence[str] = (),
 ) -> None:
-    """Write the tables of these names.
+    """Write the tables of these names, from tables/krs.parquet, answers.parquet or depth.parquet.
 
     Args:
-        source: tables/krs.parquet, answers.parquet or depth.parquet.
-        seed: of the bootstrap, and of the tests of claims where not all signs are tried.
         behaviour: of claims.csv: tables/behaviour.csv; empty if no questions were asked.
         unrelated: of specificity.csv: tables/krs_unrelated.parquet.
-        missing: of coverage.csv, per sweep left out: model, method, concept, experiment, reason,
-            origin.
-        without_reference: of depth.csv: model, origin and method of each copy that has no
-            reference model.
-        windows: of claims.csv: the config's; the first sliding one serves all claims that name
-            none.
+        missing: of coverage.csv, per sweep left out: its keys, reason and origin.
+        without_reference: of depth.csv: model, origin and method of copies without a reference.
+        windows: of claims.csv: the config's; the first sliding one serves all that name none.
     """
     summaries = {
         "behaviour": lambda: summarise_behaviour(read_table(source, ANSWER_SCHEMA)),

@@ -23,12 +23,7 @@ def main(
     manifest: Path,
     training_log: Path,
 ) -> None:
-    """Write the weights, the training log, and the manifest last.
-
-    Args:
-        start: manifest of the checkpoint to start from.
-        concepts: JSONs of the concepts that are learned.
-    """
+    """Write the weights, the training log, and the manifest last."""
     # Not before the job has set the number of threads, which torch reads when it is imported.
     from stillknows.training.teach import teach
     from stillknows.training.unlearn import save_trained

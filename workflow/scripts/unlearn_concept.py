@@ -26,12 +26,7 @@ def main(
     manifest: Path,
     training_log: Path,
 ) -> None:
-    """Write the weights, the training log, and the manifest last.
-
-    Args:
-        start: manifest of the checkpoint to start from.
-        concept_json, retain, held_out: concepts' JSONs; those with answers are checked.
-    """
+    """Write the weights, the training log, and the manifest last."""
     # Not before the job has set the number of threads, which torch reads when it is imported.
     from stillknows.training.unlearn import save_trained, unlearn
 

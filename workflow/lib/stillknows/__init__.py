@@ -7,10 +7,8 @@ __version__ = "0.1.0"
 
 
 def collect_garbage_rarely() -> None:
-    """Look for unreachable objects after every 100,000 new ones, where Python does after 700.
-
-    What is imported or planned lives until the end: looking is a tenth of importing torch and
-    transformers, and of planning a large study.
+    """Look for unreachable objects after every 100,000 new ones, where Python does after 700: that
+    took a tenth of importing torch, and of planning a large study.
     """
     gc.set_threshold(100_000, 20, 20)
 

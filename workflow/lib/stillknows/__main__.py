@@ -10,11 +10,7 @@ from stillknows.errors import StudyError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit status.
-
-    0: it was done; compare: the two are equal. 1: compare: they are not; audit: a verdict of
-    --fail-on. 2: bad input.
-    """
+    """0: done; 1: `compare` found differences, or `audit` a verdict of --fail-on; 2: bad input."""
     parser = argparse.ArgumentParser(prog="python -m stillknows", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     about = (

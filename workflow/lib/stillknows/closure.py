@@ -1,9 +1,9 @@
 """What the result of a script depends on: the modules that it imports, and all that they import.
 
-Snakemake sees that a script has changed, but not that a module which it imports has. So a digest of
-all these files is a parameter of the script's rule. Imports are read from the syntax tree, also
-inside functions. What imports do not show is given by the rules (modules imported by name) or by
-a module's constant PACKAGE_DATA: patterns of the files that it reads, relative to its own folder.
+Snakemake sees that a script has changed, but not a module that it imports. So a digest of all these
+files is a parameter of the script's rule. What the imports, also those inside functions, do not
+show is given by the rules (modules imported by name) or by a module's constant PACKAGE_DATA:
+patterns of the files that it reads, relative to its own folder.
 """
 
 import ast
@@ -22,7 +22,6 @@ EXCLUDED = {
     "stillknows.files": "how files are written whole and hashed",
     "stillknows.job": "logs, threads, exit codes, how a rule's values reach main",
     "stillknows.models.provenance": "what metadata say of the machine and the time taken",
-    "stillknows.models.readahead": "when weights are read from the disk",
     "stillknows.models.download": "how files come from the hub; their sha256 is verified",
     "stillknows.study.expected": "which results are refused; what is expected is a parameter",
     "stillknows.terms": "names that are in the paths and parameters of what depends on them",
@@ -39,11 +38,7 @@ def code_digest(script: Path, *chosen: str) -> str:
 
 
 def closure(script: Path, *chosen: str) -> list[Path]:
-    """The files that a script's result depends on, itself first.
-
-    Args:
-        chosen: the modules that the script will import by name, such as stillknows.figures.heatmap.
-    """
+    """The files that a script's result depends on, itself first; `chosen` are imported by name."""
     files: set[Path] = set()
     waiting = [script, *filter(None, map(_file_of, chosen))]
     if len(waiting) <= len(chosen):

@@ -41,12 +41,8 @@ def _is_formula(value: Any) -> bool:
 
 
 def read_csv(path: Path, **only: str) -> pd.DataFrame:
-    """Read a table that `write_csv` wrote, or its rows with the given values.
-
-    An empty field is "" in a column of TEXTS, null in all others. Texts are as they were written.
-
-    Args:
-        only: columns and the value that they must have; a StudyError if there is no such row.
+    """Read a table, or its rows with the values in `only`; an empty field is "" in TEXTS, else
+    null.
     """
     refuse_special(path)  # a finished round is a user's file
     texts = dict.fromkeys(TEXTS, str)
@@ -63,7 +59,6 @@ def read_csv(path: Path, **only: str) -> pd.DataFrame:
 
 
 def no_such_row(table: Path, only: Mapping[str, str]) -> StudyError:
-    """The error of a selection that has no row in a table."""
     selection = ", ".join(f"{column} {value}" for column, value in only.items())
     return StudyError(
         f"{table} has no row with {selection}: only what the config asks for is computed; "

@@ -7,11 +7,7 @@ from stillknows.errors import StudyError
 
 
 def choose_device(wanted: str) -> torch.device:
-    """The device of a config's `device`: auto takes a GPU where there is one.
-
-    Raises:
-        StudyError: if the device asked for is not there.
-    """
+    """The device of a config's `device`: auto takes a GPU if any. A StudyError if it is absent."""
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(wanted)

@@ -22,13 +22,11 @@ class StudyError(Exception):
 
 
 def reason_of(error: BaseException) -> str:
-    """What another library's exception says, in one line and shortened, after its type."""
     text = " ".join(str(error).split())[:_LONGEST]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def shortened(value: object) -> str:
-    """A value as a message quotes it, however long or deep it is."""
     return _QUOTED.repr(value)
 
 
@@ -69,10 +67,7 @@ def first_problem(error: "ValidationError") -> str:
 
 @contextmanager
 def any_error_in_one_line(message: str) -> Iterator[None]:
-    """For calls into other libraries that read a user's file, and for nothing else.
-
-    Any exception becomes a StudyError with the message, where {reason} is what the library says.
-    """
+    """Only for calls into libraries that read a user's file: any exception is a StudyError."""
     try:
         yield
     except StudyError:

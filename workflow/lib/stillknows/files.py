@@ -46,8 +46,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def atomic_folder(folder: Path) -> Iterator[Path]:
     """An empty folder beside `folder` to write in; takes its place when all is written.
 
-    Its name is always the same, so what a killed job left there is cleared by the next one. A full
-    disk is a StudyError.
+    What a killed job left in it is cleared by the next one. A full disk is a StudyError.
     """
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

@@ -24,13 +24,9 @@ Main = Callable[..., None]
 def run(main: Main, *, network: bool = False) -> None:
     """Run a script's `main` as the Snakemake job that it is, with arguments from its rule.
 
-    Snakemake puts an object `snakemake` into the script's own globals, before its first line.
-    Messages go to the rule's log file and to the terminal. A `StudyError` ends the job with its
-    one line; any other exception is a defect of this program and keeps its traceback.
-
-    Args:
-        network: whether the job may ask the model hub. Compute nodes often have no network, so the
-            others read local files only.
+    Snakemake puts an object `snakemake` into the script's own globals. Messages go to the rule's
+    log file and to the terminal. A `StudyError` ends the job with its one line; any other exception
+    is a defect and keeps its traceback. `network`: whether the job may ask the model hub.
     """
     snakemake = sys.modules["__main__"].__dict__["snakemake"]
     configure_process(snakemake.threads)
@@ -58,11 +54,8 @@ def run(main: Main, *, network: bool = False) -> None:
 def sources(main: Main, names: Mapping[str, Collection[str]]) -> dict[str, str]:
     """Which part of a rule each argument of a script's `main` comes from.
 
-    Args:
-        names: of the values in each part: input, output, params, wildcards, resources, job.
-
-    Raises:
-        TypeError: if no part has an argument that has no default, or more than one part has it.
+    `names`: of the values in each part (input, output, params, wildcards, resources, job). A
+    TypeError if no part has an argument that has no default, or more than one part has it.
     """
     parts = {}
     for name, parameter in inspect.signature(main).parameters.items():
@@ -114,8 +107,8 @@ def configure_process(threads: int) -> None:
 def keep_freed_memory() -> None:
     """Let glibc keep large blocks that were freed, instead of returning them at once.
 
-    A sweep frees and takes tensors of many megabytes thousands of times; each time, the kernel
-    would map and clear every page again. Measured on the demo: an eighth of its processor time.
+    A sweep frees and takes tensors of many megabytes thousands of times; clearing their pages again
+    took an eighth of the demo's processor time.
     """
     trim_threshold, mmap_threshold, never = -1, -3, 2**31 - 1
     with suppress(AttributeError, OSError):  # another C library

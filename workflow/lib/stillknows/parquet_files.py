@@ -158,12 +158,7 @@ def refuse_non_finite(rows: pd.DataFrame, column: str, label: str) -> None:
 def write_rows(
     path: Path, rows: pd.DataFrame, metadata: Mapping[str, str], schema: pa.Schema = SWEEP_SCHEMA
 ) -> None:
-    """Write a table in a contract's schema, whole or not at all; None and NaN are null.
-
-    Args:
-        rows: the schema's columns, in any order.
-        metadata: goes into the file's own key-value metadata, beside the schema version.
-    """
+    """Write a table in a contract's schema, whole or not at all, with metadata; NaN is null."""
     table = pa.Table.from_pandas(rows[schema.names], schema, preserve_index=False)
     table = table.replace_schema_metadata({"schema_version": SCHEMA_VERSION, **metadata})
     with atomic_path(path) as partial:

@@ -62,7 +62,7 @@ Span = Literal["notebook", "answer", "fact"]
 SPANS: tuple[str, ...] = get_args(Span)
 NOTEBOOK, ANSWER, FACT = SPANS
 
-# What curves, statistics and claims are made of (analysis.scores).
+# What curves, statistics and claims are made of (analysis.tables).
 Score = Literal["krs", "krs_of_means"]
 SCORES: tuple[str, ...] = get_args(Score)
 KRS, KRS_OF_MEANS = SCORES
@@ -76,12 +76,12 @@ TARGET, COMPLETION, UNRELATED = QUESTION_SETS
 # When a model is asked for facts: as it is, and after it has relearned half of them (recall).
 AS_IT_IS, RELEARNED = "as_it_is", "relearned"
 
-# How the texts of a fact are made (texts.facts).
+# How the texts of a fact are made (texts.spans).
 DepthForm = Literal["published", "published_fixed", "corrected"]
 DEPTH_FORMS: tuple[str, ...] = get_args(DepthForm)
 PUBLISHED, PUBLISHED_FIXED, CORRECTED = DEPTH_FORMS
 
-# Other donors than the original: the copy in noising, the controls (engine.donors), the host.
+# Other donors than the original: the copy in noising, the controls (engine.patches), the host.
 COPY = "copy"
 Control = Literal["other_question", "noise", "aligned_question", "mean_of_questions", "reference"]
 CONTROLS: tuple[str, ...] = get_args(Control)

@@ -15,12 +15,7 @@ BEHAVIOUR_COLUMNS = [*_KEYS, "questions", "bleu", "rouge_l"]
 
 
 def summarise_behaviour(answers: pa.Table) -> pd.DataFrame:
-    """Each concept's scores: the mean over its questions, per set and patch.
-
-    Returns:
-        BEHAVIOUR_COLUMNS, sorted by the keys; experiment and layers are null where nothing was
-        patched; questions counts those that have a score: the original's answer is not empty.
-    """
+    """BEHAVIOUR_COLUMNS: per concept, set and patch, the mean over questions that have a score."""
     frame: pd.DataFrame = answers.select([*_KEYS, "bleu", "rouge_l"]).to_pandas()
     frame = frame.astype(dict.fromkeys(_NAMES, object) | dict.fromkeys(_LAYERS, "Int64"))
     means: pd.DataFrame = frame.groupby(_KEYS, dropna=False, sort=True).agg(
@@ -30,18 +25,11 @@ def summarise_behaviour(answers: pa.Table) -> pd.DataFrame:
 
 
 def gap_closed(behaviour: pd.DataFrame) -> pd.DataFrame:
-    """How much of what the answers lost came back under each patch, by ROUGE-L.
+    """How much of what the answers lost came back under each patch, by ROUGE-L; 1 is all of it.
 
     share = (patched - unpatched) / (1 - unpatched), of questions on the unlearned concept; both are
-    means over the same concepts, then methods, without models of known state. 1 is the original's
-    answers, word for word.
-
-    Args:
-        behaviour: tables/behaviour.csv, experiment "" where nothing was patched.
-
-    Returns:
-        model, origin, experiment, first_layer, last_layer, unpatched, patched, share; a row per
-        patch; share is null where the unpatched answers are the original's.
+    means over the same concepts, then methods, without models of known state. Null where the
+    unpatched answers are the original's.
     """
     study, patch = ["model", "origin"], ["experiment", *_LAYERS]
     copy = [*study, "method", "concept"]
@@ -57,11 +45,7 @@ def gap_closed(behaviour: pd.DataFrame) -> pd.DataFrame:
 
 
 def unrelated_scores(behaviour: Path) -> pd.DataFrame:
-    """How like the original's the unpatched answers to unrelated questions are, by ROUGE-L.
-
-    Returns:
-        model, origin, method, concept, value; no row where no concept has such questions.
-    """
+    """model, origin, method, concept, value: answers to unrelated questions, by ROUGE-L."""
     rows = read_csv(behaviour).rename(columns={"rouge_l": "value"})
     rows = rows[(rows["set"] == UNRELATED) & (rows["experiment"] == "")]
     return rows[["model", "origin", "method", "concept", "value"]]

@@ -1,7 +1,4 @@
-"""Intervals over concepts: a concept is drawn with its questions, methods, experiments and layers.
-
-What is compared within a concept stays together, so differences are paired.
-"""
+"""Intervals over concepts: a concept is drawn with all its rows, so differences are paired."""
 
 import warnings
 from collections.abc import Callable
@@ -17,7 +14,8 @@ MIN_CONCEPTS = 5  # under five concepts a bootstrap has too few distinct resampl
 INTERVAL = (2.5, 97.5)  # percentiles of the resamples
 
 Array = npt.NDArray[np.float64]
-Statistic = Callable[..., Array]  # mean curves, (draws, layers) each -> (draws,)
+# (mean curves, (layers,) each; the same of the resamples, (draws, layers) each) -> (draws,)
+Reading = Callable[..., Array]
 
 
 @dataclass(frozen=True)
@@ -35,10 +33,7 @@ NOTHING = Estimate(np.nan, np.nan, np.nan, 0)
 
 @lru_cache(maxsize=8)
 def draws(concepts: int, seed: int) -> Array:
-    """How often each concept is in each resample: (RESAMPLES, concepts), rows sum to `concepts`.
-
-    The same for every curve of so many concepts, so that what is compared is drawn together.
-    """
+    """How often each concept is in each resample, (RESAMPLES, concepts); alike for every curve."""
     even = np.full(concepts, 1 / concepts)
     drawn = np.random.default_rng(seed).multinomial(concepts, even, size=RESAMPLES)
     counts: Array = drawn.astype(float)
@@ -54,18 +49,13 @@ def mean_of_present(values: Array, axis: int) -> Array:
 
 
 def mean_curve(values: Array) -> Array:
-    """The mean over methods of their means over concepts, as the paper averages: (layers,).
-
-    Args:
-        values: (methods, concepts, layers), NaN where there is no value.
-    """
+    """The mean over methods of means over concepts, (methods, concepts, layers) to (layers,)."""
     return mean_of_present(mean_of_present(values, axis=1), axis=0)
 
 
 def resampled(values: Array, seed: int) -> Array:
-    """`mean_curve` of every resample of the concepts: (RESAMPLES, layers).
-
-    NaN where a resample holds no concept that has a value there.
+    """`mean_curve` of each resample, (RESAMPLES, layers); NaN where none of its concepts has a
+    value.
     """
     finite = np.isfinite(values)
     counts = draws(values.shape[1], seed)
@@ -86,10 +76,7 @@ def mean_and_interval(values: Array, seed: int) -> dict[str, npt.NDArray[Any]]:
 
 
 def interval_of_mean(values: Array, seed: int) -> tuple[Array, Array]:
-    """Low and high of `mean_curve`, each layer's own: (layers,) each.
-
-    NaN where under MIN_CONCEPTS concepts have a value.
-    """
+    """Low and high of `mean_curve`, (layers,) each; NaN where under MIN_CONCEPTS have a value."""
     has_value = np.asarray(np.isfinite(values).any(axis=0))
     enough = has_value.sum(axis=0) >= MIN_CONCEPTS
     if not enough.any():
@@ -99,20 +86,16 @@ def interval_of_mean(values: Array, seed: int) -> tuple[Array, Array]:
     return np.where(enough, low, np.nan), np.where(enough, high, np.nan)
 
 
-def estimate(reading: Callable[..., Statistic], *curves: Array, seed: int) -> Estimate:
-    """A number that is read off one or more mean curves, with its interval.
-
-    Each resample draws the same concepts for all curves.
+def estimate(reading: Reading, *curves: Array, seed: int) -> Estimate:
+    """A number that is read off one or more mean curves, with its interval; resamples are shared.
 
     Args:
-        reading: called with the mean curves of all concepts, (layers,) each; returns the statistic,
-            which is called with the same curves and with those of the resamples, (draws, layers).
-        curves: (methods, concepts, layers) each, of the same methods and concepts; NaN where there
-            is no value. A method and concept that one of them lacks altogether is left out of all.
+        curves: (methods, concepts, layers) each, NaN where there is no value. A method and concept
+            that one of them lacks altogether is left out of all.
 
     Returns:
-        null where there is no such concept; no interval under MIN_CONCEPTS of them, or if the
-        statistic is undefined (NaN) in any resample.
+        null where no concept is left; no interval under MIN_CONCEPTS of them, or if the number is
+        undefined (NaN) in any resample.
     """
     in_all = np.all([np.isfinite(curve).any(axis=2) for curve in curves], axis=0)
     used = [np.where(in_all[..., None], curve, np.nan)[:, in_all.any(axis=0)] for curve in curves]
@@ -120,10 +103,9 @@ def estimate(reading: Callable[..., Statistic], *curves: Array, seed: int) -> Es
     if not concepts:
         return NOTHING
     means = [mean_curve(curve) for curve in used]
-    statistic = reading(*means)
-    value, low, high = float(statistic(*(mean[None] for mean in means))[0]), np.nan, np.nan
+    value, low, high = float(reading(*means, *(mean[None] for mean in means))[0]), np.nan, np.nan
     if concepts >= MIN_CONCEPTS and np.isfinite(value):
-        sampled = statistic(*(resampled(curve, seed) for curve in used))
+        sampled = reading(*means, *(resampled(curve, seed) for curve in used))
         if np.isfinite(sampled).all():
             low, high = map(float, limits(sampled))
     return Estimate(value, low, high, concepts)

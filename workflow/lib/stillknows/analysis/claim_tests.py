@@ -1,16 +1,9 @@
 """Tests of the paper's claims: some concepts choose the windows, the others decide.
 
-A highest point that is chosen and read on the same concepts is too high, and a test of it decides
-too often. Leaving out only the concept that is read, in turn, does not correct that: then concepts
-share most of what chose their windows, and their contrasts are no longer independent
-(docs/explanation/statistics.md has the simulation). So concepts that choose never decide.
-"Somewhere" is tested at the chosen window. "Nowhere" needs no choice: it has to be true of every
-window.
-
-The test is a randomisation test. A contrast is a concept's number less what it is compared with. If
-the number is no more often above than below by the same amount, every choice of the contrasts'
-signs is as likely as the observed one. The statistic is the mean. With n concepts of one sign, 2 of
-the 2^n choices reach it: no p is smaller than 2/2^n.
+docs/explanation/statistics.md says why. "Somewhere" is tested at the chosen window; "nowhere" needs
+no choice: it has to be true of every window. The test is a randomisation test of the mean contrast
+(a concept's number less what it is compared with): with n concepts of one sign, no p is smaller
+than 2/2^n.
 
 Sources: R. A. Fisher, The Design of Experiments (1935), section 21; S. Holm, A simple sequentially
 rejective multiple test procedure, Scandinavian Journal of Statistics 6 (1979).
@@ -18,13 +11,14 @@ rejective multiple test procedure, Scandinavian Journal of Statistics 6 (1979).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 
-from stillknows.analysis.bootstrap import Array, Estimate, estimate
-from stillknows.analysis.statistics import Mask, peak
+from stillknows.analysis.bootstrap import Array, mean_and_interval
+from stillknows.analysis.statistics import Mask
 
 LEVEL = 0.05  # of a family of claims
 ONE_IN = 10  # of so many concepts, one chooses; always at least one
@@ -34,11 +28,7 @@ _ROUNDING = 1e-6  # scores are float32: less than this is no difference
 
 
 def choosing(concepts: Sequence[str]) -> Mask:
-    """Which concepts choose the windows: (concepts,).
-
-    Those whose ids' sha256 come first, so that no seed and no score has a say in it, and a further
-    concept changes little.
-    """
+    """Which concepts choose the windows, (concepts,): those whose ids' sha256 come first."""
     ranks = np.argsort(np.argsort([sha256(name.encode()).hexdigest() for name in concepts]))
     mask: Mask = ranks < max(1, len(concepts) // ONE_IN)
     return mask
@@ -46,85 +36,57 @@ def choosing(concepts: Sequence[str]) -> Mask:
 
 @dataclass(frozen=True)
 class Sides:
-    """What a claim compares, of each concept: (concepts, points).
-
-    A point is a window; of a curve whose sign does not matter, a window and a sign. behind is one
-    point of 0 where a claim compares a curve with nothing but its threshold.
-    """
+    """What a claim compares, (concepts, points): windows, or windows and signs; or one 0 behind."""
 
     ahead: Array
     behind: Array
 
-    @property
-    def have_values(self) -> Mask:
-        """Which concepts have a value at every point."""
-        finite: Mask = np.isfinite(np.hstack([self.ahead, self.behind]))
-        return np.asarray(finite.all(axis=1))
-
     def of(self, concepts: Mask) -> "Sides":
-        """The same of some concepts."""
         return Sides(self.ahead[concepts], self.behind[concepts])
 
     def highest(self) -> tuple[int, int]:
         """The points where the mean of these concepts is highest, ahead and behind."""
         return int(self.ahead.mean(axis=0).argmax()), int(self.behind.mean(axis=0).argmax())
 
-    def leads(self, point: int) -> Array:
-        """One point ahead less every point behind: (concepts, points behind)."""
-        return self.ahead[:, [point]] - self.behind
-
-    def trails(self, point: int) -> Array:
-        """Every point ahead less one point behind: (concepts, points ahead)."""
-        return self.ahead - self.behind[:, [point]]
-
-    def differences(self, chosen: tuple[int, int], at_most: bool) -> Array:
-        """The differences that a claim is about, the one that is worst for it: (concepts,).
-
-        Of a claim that the lead is at least something, the chosen point less the highest behind; of
-        one that it is at most something, the highest ahead less the chosen point behind.
+    def leads(self, chosen: tuple[int, int]) -> tuple[Array, Array]:
+        """The chosen point ahead less each behind, and each ahead less the chosen: (concepts,
+        points).
         """
+        ahead, behind = chosen
+        return self.ahead[:, [ahead]] - self.behind, self.ahead - self.behind[:, [behind]]
+
+    def lead(self, chosen: tuple[int, int], at_most: bool) -> Array:
+        """The lead that is worst for a claim, (concepts,): over the highest behind or ahead."""
+        least, most = self.leads(chosen)
         if at_most:
-            differences = self.trails(chosen[1])
-            return differences[:, differences.mean(axis=0).argmax()]
-        differences = self.leads(chosen[0])
-        return differences[:, differences.mean(axis=0).argmin()]
-
-
-@dataclass(frozen=True)
-class Tested:
-    """A number, on which side of the threshold it is, and the p of that."""
-
-    number: Estimate
-    p: float
-    is_above: bool
+            return most[:, most.mean(axis=0).argmax()]
+        return least[:, least.mean(axis=0).argmin()]
 
 
 def assess(
     sides: Sides, chosen: tuple[int, int], threshold: float, at_most: bool, seed: int
-) -> Tested:
-    """Test whether a lead is above or below a threshold.
-
-    Above: the chosen point leads every point behind by more. Below: no point leads the chosen point
-    behind by as much. At most one of the two can be true of the means.
+) -> dict[str, Any]:
+    """Test whether the chosen point leads all behind by more than a threshold, or none ahead does.
 
     Args:
         sides: of the concepts that decide, one at least; finite.
         chosen: what `Sides.highest` returns of the concepts that choose.
         at_most: whether the claim is that the lead is at most the threshold.
+
+    Returns:
+        value, low, high and n of the lead (`bootstrap.Estimate`); is_above, on which side of the
+        threshold it is, and the p of that.
     """
-    above = p_of_all(sides.leads(chosen[0]) - threshold, seed)
-    below = p_of_all(threshold - sides.trails(chosen[1]), seed)
-    differences = sides.differences(chosen, at_most)[None, :, None]
-    number = estimate(partial(peak, None), differences, seed=seed)  # a single point
-    return Tested(number, min(above, below), above < below)
+    least, most = sides.leads(chosen)
+    above, below = p_of_all(least - threshold, seed), p_of_all(threshold - most, seed)
+    lead = mean_and_interval(sides.lead(chosen, at_most)[None, :, None], seed)
+    number = {name: values[0] for name, values in lead.items()}
+    return number | {"p": min(above, below), "is_above": above < below}
 
 
 @lru_cache(maxsize=8)
 def signs(concepts: int, seed: int) -> Array:
-    """Choices of signs: (choices, concepts) of 1 and -1; the first flips none.
-
-    All 2^concepts up to EXACT_UP_TO, else the first and FLIPS drawn ones.
-    """
+    """Choices of signs, (choices, concepts): all of them up to EXACT_UP_TO concepts, else FLIPS."""
     if concepts <= EXACT_UP_TO:
         flipped = np.arange(1 << concepts)[:, None] >> np.arange(concepts) & 1
     else:
@@ -145,21 +107,14 @@ def sign_flip_p(contrasts: Array, seed: int = 0) -> Array:
 
 
 def p_of_all(contrasts: Array, seed: int = 0) -> float:
-    """The p of every mean contrast being above 0, of (concepts, points): the largest of the points.
-
-    1 where one mean is not above 0. No correction for the number of points is needed, since all of
-    them have to be above (an intersection-union test).
-    """
+    """The p of all mean contrasts being above 0, an intersection-union test: the largest p."""
     if (contrasts.mean(axis=0) <= 0).any():
         return 1.0
     return float(sign_flip_p(contrasts, seed).max())
 
 
 def holm(p: Array) -> Array:
-    """Holm's adjusted p of the claims of one family, (claims,) each.
-
-    NaN, a claim that could not be tested, stays NaN and counts as a claim of the family.
-    """
+    """Holm's adjusted p of the claims of one family, (claims,); NaN, not tested, counts as one."""
     order = np.argsort(p)  # NaN last
     adjusted = np.full(len(p), np.nan)
     factors = np.arange(len(p), 0, -1)

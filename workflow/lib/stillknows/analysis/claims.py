@@ -1,30 +1,36 @@
 """tables/claims.csv: the claims of the paper, decided by the results of this study.
 
 Y. Hong et al., Dissecting Fine-Tuning Unlearning in Large Language Models, EMNLP 2024. The full
-text was unavailable: the claims and their thresholds are this project's reading of the abstract and
-of a summary of section 3, written when results of config/pretrained.yaml were known. Where the
-paper says "much", a number has to be chosen. Four thresholds serve all claims, on the scale of KRS
-from 0 (the unlearned model's logits) to 1 (the original's):
+text was unavailable: claims and thresholds are this project's reading of the abstract and of a
+summary of section 3, written when results of config/pretrained.yaml were known. Four thresholds
+on the scale of KRS, from 0 (the unlearned model's logits) to 1 (the original's), serve all:
 
     0.1  about nothing: within a tenth of the way
     0.5  much: half of the way
-    0.7  very much: half way between much and what the paper reports for both components together
+    0.7  very much: half way between much and what the paper reports for both components
     0.9  what the paper reports for both components together
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import product
+from itertools import compress, product
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from stillknows.analysis.bootstrap import NOTHING, Array, mean_of_present
+from stillknows.analysis.bootstrap import NOTHING, mean_of_present
 from stillknows.analysis.claim_tests import LEVEL, Sides, assess, choosing, concepts_needed, holm
-from stillknows.analysis.curve_groups import ALL_METHODS, DONOR, CurveGroup, curve_groups
-from stillknows.analysis.scores import KL_RECOVERED, LOGPROB_RECOVERED
-from stillknows.analysis.statistics import window_group
+from stillknows.analysis.statistics import Mask, window_group
+from stillknows.analysis.tables import (
+    ALL_METHODS,
+    DONOR,
+    KL_RECOVERED,
+    LOGPROB_RECOVERED,
+    CurveGroup,
+    curve_groups,
+)
 from stillknows.engine.windows import window_width
 from stillknows.terms import (
     ANSWER,
@@ -52,7 +58,8 @@ CLAIM_COLUMNS = [
     *("value", "low", "high", "n", "p", "p_holm", "n_needed", *OTHER_SCORES),
     *("verdict", "note", "statistic", "bound", "threshold", "reason"),
 ]
-_FAMILY = ["model", "origin", "method", "family"]
+_TEXTS = dict.fromkeys(["model", "origin", "method", "span"], str)
+_ONLY_HIGHER = "Whether one is higher than the other needs no other threshold than 0."
 
 
 @dataclass(frozen=True)
@@ -67,10 +74,7 @@ class Peak:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim: the highest point `ahead`, less `behind` if given, compared with a threshold.
-
-    `claim_tests` explains where they are read, and when the claim is supported.
-    """
+    """A claim: the highest point `ahead`, less `behind` if given, compared with a threshold."""
 
     id: str
     claim: str
@@ -79,20 +83,13 @@ class Claim:
     behind: Peak | None = None
     bound: Literal["at least", "above", "at most"] = "above"
     threshold: float = 0.0
-    # Why this statistic, and why this threshold.
-    reason: str = "Whether one is higher than the other needs no other threshold than 0."
+    reason: str = _ONLY_HIGHER  # why this statistic, and why this threshold
     window: str = ""  # the first sliding window of the config
     primary: bool = False  # of the family whose error rate is controlled
 
     @property
     def at_most(self) -> bool:
-        """Whether the claim is that the number is small."""
         return self.bound == "at most"
-
-    @property
-    def experiments(self) -> list[str]:
-        """Whose curves are read."""
-        return list(dict.fromkeys(peak.experiment for peak in (self.ahead, self.behind) if peak))
 
 
 CLAIMS = (
@@ -152,8 +149,8 @@ CLAIMS = (
         "chosen on other concepts, minus their highest among windows that do not",
         Peak(MLP_COEFFICIENTS, "with last layer"),
         Peak(MLP_COEFFICIENTS, "without last layer"),
-        reason="If the last layer contributes most, no window without it does as well. Whether "
-        "one is higher than the other needs no other threshold than 0.",
+        reason=f"If the last layer contributes most, no window without it does as well. "
+        f"{_ONLY_HIGHER}",
     ),
     Claim(
         "last_layer_best",
@@ -161,8 +158,7 @@ CLAIMS = (
         "the coefficients of the last layer alone, minus the highest of any other layer alone",
         Peak(MLP_COEFFICIENTS, "with last layer"),
         Peak(MLP_COEFFICIENTS, "without last layer"),
-        reason="The layer that contributes most gives more than any other. Whether one is higher "
-        "than the other needs no other threshold than 0.",
+        reason=f"The layer that contributes most gives more than any other. {_ONLY_HIGHER}",
         window="sliding_1",
     ),
     Claim(
@@ -219,6 +215,10 @@ Groups = Mapping[tuple[str, str, str], CurveGroup]  # by window, span, score
 Row = dict[str, Any]
 
 
+class _UntestableError(Exception):
+    pass
+
+
 def claims(
     scores: pd.DataFrame,
     windows: Sequence[str],
@@ -227,12 +227,9 @@ def claims(
 ) -> pd.DataFrame:
     """Decide each claim, per model, origin and span; over all methods, and by each alone.
 
-    By the score krs, averaged over questions, methods and concepts.
-
     Args:
         scores: what `concept_scores` returns of CLAIM_SCORES.
         windows: the config's; the first sliding one serves all claims that name no window.
-        seed: of the bootstrap, and of the signs where not all are tried.
         unrelated: `behaviour.unrelated_scores`; None if that was not computed.
 
     Returns:
@@ -240,138 +237,40 @@ def claims(
         columns named as scores hold the same difference in these.
     """
     used = (scores["donor"] == DONOR) & scores["score"].isin(CLAIM_SCORES)
-    by_model: dict[tuple[str, str], dict[tuple[str, str, str], CurveGroup]] = {}
-    for group in curve_groups(scores[used & ~scores["origin"].isin(COMPARED_WITH)]):
-        key = group.key
-        groups = by_model.setdefault((key["model"], key["origin"]), {})
-        groups[key["window"], key["span"], key["score"]] = group
+    used &= ~scores["origin"].isin(COMPARED_WITH)
     sliding = next((name for name in windows if window_width(name)), "")
+    untested = dict.fromkeys(["p", *OTHER_SCORES], np.nan) | vars(NOTHING)
     rows: list[Row] = []
-    for (model, origin), groups in sorted(by_model.items()):
-        methods = sorted({name for group in groups.values() for name in group.methods})
-        spans = sorted({span for _, span, _ in groups})
-        for method in (ALL_METHODS, *methods):
-            tested = [
-                (claim, window, span, _test(claim, groups, (window, span), method, seed))
-                for span, claim in product(spans, CLAIMS)
-                for window in [claim.window or sliding]
-            ]
-            of_answers = _test_unrelated(unrelated, model, origin, method, seed)
-            for claim, window, span, numbers in [*tested, (UNRELATED, "", "", of_answers)]:
+    for named, part in scores[used].astype(_TEXTS).groupby(["model", "origin"]):
+        names = dict(zip(["model", "origin"], named, strict=True))
+        groups = {
+            (group.key["window"], group.key["span"], group.key["score"]): group
+            for group in curve_groups(part)
+        }
+        wheres = [
+            (claim, claim.window or sliding, span)
+            for span, claim in product(sorted(part["span"].unique()), CLAIMS)
+        ]
+        for method in (ALL_METHODS, *sorted(part["method"].unique())):
+            for claim, window, span in [*wheres, (UNRELATED, "", "")]:
+                try:
+                    if claim is UNRELATED:
+                        numbers = _test_unrelated(unrelated, names, method, seed)
+                    else:
+                        numbers = _test(claim, groups, (window, span), method, seed)
+                except _UntestableError as error:
+                    numbers = {"is_above": False, "note": str(error)}
                 is_primary = claim.primary and method == ALL_METHODS and span == ANSWER
-                family = PRIMARY if is_primary else EXPLORATORY
-                key = {"model": model, "origin": origin, "method": method, "family": family}
-                rows.append(vars(claim) | key | {"window": window, "span": span} | numbers)
-    return _decided(pd.DataFrame(rows, columns=[*CLAIM_COLUMNS, "is_above"]))
-
-
-def _untested(note: str = "") -> Row:
-    """The numbers of a claim that could not be tested, and why."""
-    nulls = dict.fromkeys(["p", *OTHER_SCORES], np.nan)
-    return vars(NOTHING) | nulls | {"is_above": False, "note": note}
-
-
-def _test(claim: Claim, groups: Groups, where: tuple[str, str], method: str, seed: int) -> Row:
-    """Test one claim on the curves of one model and origin, (window, span) and method."""
-    window, span = where
-    if not window:
-        return _untested("no sliding window was computed")
-    group = groups.get((window, span, KRS))
-    if group is None:
-        return _untested(f"the window {window} was not computed")
-    if absent := _absent(claim, group, method):
-        return _untested(f"{' and '.join(absent)} not computed")
-    sides = _sides(claim, group, method)
-    has_value = sides.have_values
-    if not has_value.any():
-        return _untested("no concept has a value")
-    names = np.array(group.concepts)[has_value]
-    chooses = choosing(names.tolist())
-    if chooses.all():
-        return _untested()
-    chosen = sides.of(has_value).of(chooses).highest()
-    decides = sides.of(has_value).of(~chooses)
-    result = assess(decides, chosen, claim.threshold, claim.at_most, seed)
-    row = _untested() | vars(result.number) | {"p": result.p, "is_above": result.is_above}
-    for score in OTHER_SCORES:
-        group = groups.get((window, ANSWER, score))
-        row[score], why = _other_score(claim, group, method, names[~chooses].tolist(), chosen)
-        row["note"] = row["note"] or (why and f"{score} {why}")
-    return row
-
-
-def _absent(claim: Claim, group: CurveGroup, method: str) -> list[str]:
-    """What of a claim a group lacks: the method, or experiments."""
-    if method not in (ALL_METHODS, *group.methods):
-        return [method]
-    return [name for name in claim.experiments if name not in group.experiments]
-
-
-def _sides(claim: Claim, group: CurveGroup, method: str) -> Sides:
-    """The points that a claim compares, of each concept of a group.
-
-    A method and concept that one of the experiments lacks altogether is left out of both.
-    """
-    curves = {name: group.curve(name, method) for name in claim.experiments}
-    in_all = np.all([np.isfinite(curve).any(axis=2) for curve in curves.values()], axis=0)
-    nothing = np.zeros((len(group.concepts), 1))
-
-    def points(peak: Peak | None) -> Array:
-        if peak is None:
-            return nothing
-        curve = np.where(in_all[..., None], curves[peak.experiment], np.nan)
-        in_group = window_group(group.windows, peak.group)
-        values = peak.weight * mean_of_present(curve, axis=0)[:, in_group]
-        return np.hstack([values, -values]) if peak.either_sign else values
-
-    return Sides(points(claim.ahead), points(claim.behind))
-
-
-def _other_score(
-    claim: Claim,
-    group: CurveGroup | None,
-    method: str,
-    concepts: Sequence[str],
-    chosen: tuple[int, int],
-) -> tuple[float, str]:
-    """The same difference in another score, and why there is none."""
-    if group is None or _absent(claim, group, method):
-        return np.nan, f"was not computed over the span {ANSWER}"
-    sides = _sides(claim, group, method).of(np.isin(group.concepts, concepts))
-    lacking = len(concepts) - int(sides.have_values.sum())
-    if lacking:
-        return np.nan, f"has no value for {lacking} of the {len(concepts)} concepts that decide"
-    sides = Sides(np.clip(sides.ahead, *_CUT), np.clip(sides.behind, *_CUT))
-    return float(sides.differences(chosen, claim.at_most).mean()), ""
-
-
-def _test_unrelated(
-    unrelated: pd.DataFrame | None, model: str, origin: str, method: str, seed: int
-) -> Row:
-    """Test the claim on the answers to unrelated questions: no window, so all concepts decide."""
-    if unrelated is None:
-        return _untested("answers to unrelated questions were not computed")
-    rows = unrelated[(unrelated["model"] == model) & (unrelated["origin"] == origin)]
-    if method != ALL_METHODS:
-        rows = rows[rows["method"] == method]
-    values = rows.groupby("concept")["value"].mean().dropna().to_numpy(float)
-    if not values.size:
-        return _untested("there are no answers to unrelated questions")
-    sides = Sides(values[:, None], np.zeros((len(values), 1)))
-    result = assess(sides, (0, 0), UNRELATED.threshold, UNRELATED.at_most, seed)
-    return _untested() | vars(result.number) | {"p": result.p, "is_above": result.is_above}
-
-
-def _decided(table: pd.DataFrame) -> pd.DataFrame:
-    """Adjust p within each family, and decide.
-
-    A family: the rows of one model, origin, method and span that are primary, or that are not. What
-    has no span counts with the answer span.
-    """
-    if table.empty:  # no model that a claim may be about
-        return table[CLAIM_COLUMNS]
-    span = table["span"].replace("", ANSWER)
-    by_family = table.groupby([*(table[name] for name in _FAMILY), span], sort=False)["p"]
+                key = {"method": method, "window": window, "span": span}
+                key["family"] = PRIMARY if is_primary else EXPLORATORY
+                rows.append(vars(claim) | names | key | untested | numbers)
+    if not rows:  # no model that a claim may be about
+        return pd.DataFrame(columns=CLAIM_COLUMNS)
+    table = pd.DataFrame(rows)
+    # A family: the primary rows of one model, origin, method and span, or those that are not. What
+    # has no span counts with the answer span.
+    keys = [*(table[name] for name in ("model", "origin", "method", "family"))]
+    by_family = table.groupby([*keys, table["span"].replace("", ANSWER)], sort=False)["p"]
     table["p_holm"] = by_family.transform(lambda p: holm(p.to_numpy(float)))
     table["n_needed"] = by_family.transform("size").map(concepts_needed).astype(int)
     decided = [decide(_BY_ID[row["id"]], row) for row in table.to_dict("records")]
@@ -379,12 +278,78 @@ def _decided(table: pd.DataFrame) -> pd.DataFrame:
     return table[CLAIM_COLUMNS]
 
 
-def decide(claim: Claim, row: Mapping[Any, Any]) -> tuple[str, str]:
-    """The verdict on a claim, and why it is undecided or mixed.
+def _test(claim: Claim, groups: Groups, where: tuple[str, str], method: str, seed: int) -> Row:
+    """Test one claim on the curves of one model and origin, (window, span) and method."""
+    window, span = where
+    if not window:
+        raise _UntestableError("no sliding window was computed")
+    names, sides = _sides(claim, groups, (window, span, KRS), method)
+    if not names:
+        raise _UntestableError("no concept has a value")
+    chooses = choosing(names)
+    if chooses.all():
+        raise _UntestableError
+    chosen, deciding = sides.of(chooses).highest(), list(compress(names, ~chooses))
+    row = assess(sides.of(~chooses), chosen, claim.threshold, claim.at_most, seed) | {"note": ""}
+    # The same difference in the other scores, over the answer span.
+    for score in OTHER_SCORES:
+        problem = f"was not computed over the span {ANSWER}"
+        with suppress(_UntestableError):
+            names, sides = _sides(claim, groups, (window, ANSWER, score), method)
+            with_value = np.isin(names, deciding)
+            lacking = len(deciding) - int(with_value.sum())
+            problem = f"has no value for {lacking} of the {len(deciding)} concepts that decide"
+            if not lacking:
+                problem, sides = "", sides.of(with_value)
+                cut = Sides(np.clip(sides.ahead, *_CUT), np.clip(sides.behind, *_CUT))
+                row[score] = float(cut.lead(chosen, claim.at_most).mean())
+        row["note"] = row["note"] or (problem and f"{score} {problem}")
+    return row
 
-    Args:
-        row: p_holm, is_above, n, n_needed, note and OTHER_SCORES of the claim.
-    """
+
+def _sides(
+    claim: Claim, groups: Groups, where: tuple[str, str, str], method: str
+) -> tuple[list[str], Sides]:
+    """The concepts of a group that have a value at every point that a claim compares, and these."""
+    if where not in groups:
+        raise _UntestableError(f"the window {where[0]} was not computed")
+    group = groups[where]
+    peaks = [peak for peak in (claim.ahead, claim.behind) if peak]
+    experiments = list(dict.fromkeys(peak.experiment for peak in peaks))
+    absent = [name for name in experiments if name not in group.experiments]
+    if method not in (ALL_METHODS, *group.methods):
+        absent = [method]
+    if absent:
+        raise _UntestableError(f"{' and '.join(absent)} not computed")
+    curves = {name: group.curve(name, method) for name in experiments}
+    in_all = np.all([np.isfinite(curve).any(axis=2) for curve in curves.values()], axis=0)
+    points = [np.zeros((len(group.concepts), 1))] * 2  # behind, where there is no such curve
+    for number, peak in enumerate(peaks):
+        curve = np.where(in_all[..., None], curves[peak.experiment], np.nan)
+        in_group = window_group(group.windows, peak.group)
+        values = peak.weight * mean_of_present(curve, axis=0)[:, in_group]
+        points[number] = np.hstack([values, -values]) if peak.either_sign else values
+    has_value: Mask = np.asarray(np.isfinite(np.hstack(points)).all(axis=1))
+    return list(compress(group.concepts, has_value)), Sides(*points).of(has_value)
+
+
+def _test_unrelated(
+    unrelated: pd.DataFrame | None, names: dict[str, Any], method: str, seed: int
+) -> Row:
+    """Test the claim on the answers to unrelated questions: no window, so all concepts decide."""
+    if unrelated is None:
+        raise _UntestableError("answers to unrelated questions were not computed")
+    names = names if method == ALL_METHODS else names | {"method": method}
+    rows = unrelated[(unrelated[list(names)] == pd.Series(names)).all(axis=1)]
+    values = rows.groupby("concept")["value"].mean().dropna().to_numpy(float)
+    if not values.size:
+        raise _UntestableError("there are no answers to unrelated questions")
+    sides = Sides(values[:, None], np.zeros((len(values), 1)))
+    row = assess(sides, (0, 0), UNRELATED.threshold, UNRELATED.at_most, seed)
+    return row | {"note": ""}
+
+
+def decide(claim: Claim, row: Mapping[Any, Any]) -> tuple[str, str]:
     if np.isnan(row["p_holm"]) and row["note"]:
         return UNDECIDED, row["note"]
     if row["n"] < row["n_needed"]:

@@ -44,12 +44,10 @@ NO_ORIGINS: Origins = {}
 def collect_sweeps(sweeps: Iterable[Path], output: Path, origins: Origins = NO_ORIGINS) -> None:
     """Write the rows of all sweeps, .../{model}/{method}/{concept}/{experiment}.parquet, to a file.
 
-    Sweeps stand in the order of their keys. A row group holds whole sweeps, which `concept_scores`
-    relies on. Metadata that all sweeps share is kept under its own key; what differs between them
-    is under `sweeps`, as JSON {model/method/concept/experiment: {key: value}}.
-
-    Raises:
-        StudyError: if there is no sweep, or one is unreadable or of another schema.
+    A row group holds whole sweeps, which `concept_scores` relies on. Metadata that all sweeps share
+    is kept under its own key; what differs is under `sweeps`, as JSON
+    {model/method/concept/experiment: {key: value}}. A StudyError if there is no sweep, or one is
+    unreadable or of another schema.
     """
     files = {"/".join(key): path for key, path in sorted((_key(path, 4), path) for path in sweeps)}
     if not files:
@@ -61,25 +59,15 @@ def collect_sweeps(sweeps: Iterable[Path], output: Path, origins: Origins = NO_O
 
 
 def collect_answers(answers: Iterable[Path], output: Path, origins: Origins = NO_ORIGINS) -> None:
-    """Write the answers of all unlearned models, .../{model}/{method}/{concept}.parquet, to a file.
-
-    As `collect_sweeps`; unpatched answers come first, and what differs in the metadata is under
-    `files`.
+    """Write all unlearned models' answers to a file, as `collect_sweeps`; unpatched ones come
+    first.
     """
     files = {"/".join(key): path for key, path in sorted((_key(path, 3), path) for path in answers)}
     _collect(files, output, ANSWER_SCHEMA, "files", origins)
 
 
 def collect_depth(depths: Iterable[Path], output: Path, reference: str | None) -> None:
-    """Write the depths of all copies, .../{model}/{method}/{concept}.parquet, to one file.
-
-    Args:
-        depths: the donors' files, the reference models' among them.
-        reference: the method of the reference models, beside which the copies' rows are put.
-
-    Raises:
-        StudyError: if depth was measured nowhere.
-    """
+    """Write the depths of all copies, beside those of the method `reference`, to a file."""
     files = {"/".join(_key(path, 3)): path for path in depths}
     if not files:
         raise StudyError(
@@ -94,14 +82,10 @@ def collect_depth(depths: Iterable[Path], output: Path, reference: str | None) -
 
 
 def with_reference(copies: pd.DataFrame, references: pd.DataFrame) -> pd.DataFrame:
-    """Each copy's scores beside the reference's, per question and layer.
+    """Rows of DEPTH_SCHEMA: each copy's scores beside the reference's, per question and layer.
 
-    Args:
-        copies, references: rows of depth files; those of a reference are of its model and concept.
-
-    Returns:
-        Rows of DEPTH_SCHEMA. `ratio` is the fact loss by the copy divided by that by the reference,
-        not clipped; null where the latter is at most LEAST_FACT_LOSS.
+    `ratio` is the fact loss by the copy divided by that by the reference, not clipped; null where
+    the latter is at most LEAST_FACT_LOSS.
     """
     point = ["model", "concept", "form", "question", "layer"]
     of_reference = references[[*point, "logprob_patched"]]
@@ -142,7 +126,6 @@ def collect_self_patch(files: Iterable[Path]) -> pd.DataFrame:
 
 
 def _key(path: Path, length: int) -> tuple[str, ...]:
-    """The last parts of a result's path, without its suffix."""
     return path.with_suffix("").parts[-length:]
 
 

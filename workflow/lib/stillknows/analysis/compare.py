@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 from pandas.api.types import is_numeric_dtype
 
@@ -45,25 +44,14 @@ _VERDICT = [f"{name}_{side}" for side in ("old", "new") for name in ("verdict", 
 Record = dict[str, Any]
 
 
-class Source(NamedTuple):
-    """Where rows are: in a file, or in one row group of the table of all sweeps."""
-
-    path: Path
-    group: int | None = None
-
-
+# Of each sweep (model/method/concept/experiment) or table (its file's name): the file, and which of
+# its row groups (None: all).
+Source = tuple[Path, int | None]
 Sources = dict[str, Source]
-"""Of each sweep (model/method/concept/experiment) or table (its file's name)."""
 
 
 class Comparison(NamedTuple):
-    """All that differs between two results folders.
-
-    Attributes:
-        differences: the records of `compare_frames`, with kind and name: of each sweep and table;
-            and a row per provenance key and pair of values (rows: in how many sweeps).
-        flips: the claims whose verdict differs: their keys, and all else as ..._old and ..._new.
-    """
+    """Records of `compare_frames` by kind and name, provenance too, and claims of other verdict."""
 
     differences: pd.DataFrame
     flips: pd.DataFrame
@@ -76,15 +64,10 @@ class Comparison(NamedTuple):
 
 
 def compare_results(old: Path, new: Path, tolerance: float = 0.0) -> Comparison:
-    """Compare two results folders, or archives of such.
-
-    Raises:
-        StudyError: if one holds no results, if something in it cannot be read or matched, or if
-            both are the same.
-    """
+    """Compare two results folders or archives; a StudyError if one cannot be read or matched."""
     if old.exists() and new.exists() and old.samefile(new):
         raise StudyError(f"OLD and NEW are both {old}: give two results folders, or archives")
-    _row_group.cache_clear()
+    _sweep_rows.cache_clear()
     with _results_folder(old) as before, _results_folder(new) as after:
         sweeps = _sweeps(before, old), _sweeps(after, new)
         tables = before / "tables", after / "tables"
@@ -101,9 +84,9 @@ def compare_results(old: Path, new: Path, tolerance: float = 0.0) -> Comparison:
 
 
 def _compare_rows(
-    old: Sources, new: Sources, keys: list[str], tolerance: float
+    old: Mapping[str, Source], new: Mapping[str, Source], keys: list[str], tolerance: float
 ) -> Iterator[Record]:
-    for name in sorted(old | new):
+    for name in sorted({*old, *new}):
         if name not in old or name not in new:
             yield {"name": name, "status": ONLY_OLD if name in old else ONLY_NEW}
             continue
@@ -117,17 +100,17 @@ def _compare_rows(
 
 def _compare_tables(old: Path, new: Path, tolerance: float) -> Iterator[Record]:
     before, after = (
-        {path.name: Source(path) for path in folder.glob("*") if path.suffix in _SUFFIXES}
+        {path.name: (path, None) for path in folder.glob("*") if path.suffix in _SUFFIXES}
         for folder in (old, new)
     )
     # Compared sweep by sweep: it may have been changed since the sweeps' own files.
-    collected = before.pop(_COLLECTED, None), after.pop(_COLLECTED, None)
+    collected = [files.pop(_COLLECTED) for files in (before, after) if _COLLECTED in files]
     for files in (before, after):
         files.pop("resources.csv", None)  # what a job took is no result
     yield from _compare_rows(before, after, _TABLE_KEYS, tolerance)
-    if collected[0] and collected[1]:
-        sweeps = _sweeps_in_table(collected[0].path), _sweeps_in_table(collected[1].path)
-        records = _compare_rows(*sweeps, ROW_KEYS, tolerance)
+    if len(collected) == 2:
+        old_sweeps, new_sweeps = (_sweeps_in_table(path) for path, _ in collected)
+        records = _compare_rows(old_sweeps, new_sweeps, ROW_KEYS, tolerance)
         status = {record["name"]: record["status"] for record in records}
         differing = [name for name in status if status[name] not in (IDENTICAL, WITHIN)]
         note = ", ".join([f"{len(differing)} of {len(status)} sweeps differ", *differing[:1]])
@@ -152,7 +135,7 @@ def _flips(old: Path, new: Path) -> pd.DataFrame:
     """The claims whose verdict differs; none where a table or its columns are missing."""
     if not (old.exists() and new.exists()):
         return pd.DataFrame()
-    before, after = _read(old.name, Source(old)), _read(new.name, Source(new))
+    before, after = _read(old.name, (old, None)), _read(new.name, (new, None))
     if not {*CLAIM_KEYS, "verdict"} <= {*before.columns} & {*after.columns}:
         return pd.DataFrame()
     pairs = before.merge(after, on=CLAIM_KEYS, suffixes=("_old", "_new"))
@@ -162,19 +145,16 @@ def _flips(old: Path, new: Path) -> pd.DataFrame:
 def compare_frames(
     old: pd.DataFrame, new: pd.DataFrame, possible_keys: list[str], tolerance: float
 ) -> list[Record]:
-    """Compare the rows of two tables that have the same keys, column by column.
-
-    Two nulls are equal, a null and a value never are. Infinities are equal to themselves.
+    """Compare two tables' rows, column by column; two nulls are equal, a null and a value never.
 
     Args:
         possible_keys: those that both have identify a row; if they do not, the tables are compared
             as a whole.
 
     Returns:
-        a record per column that differs, or one if none does. In all of them: status, and how many
-        rows are in both, only_old and only_new. Of a column: differ (rows that differ by more than
-        the tolerance or are null on one side), null_in_one, largest (|NEW - OLD| of numbers), and
-        the keys and values of the row that has it.
+        a record per column that differs, or one if none does: status, rows (in both), only_old,
+        only_new; differ (rows beyond the tolerance or null on one side), null_in_one, largest
+        (|NEW - OLD|), and the keys and values of the row that has it.
     """
     shared = [name for name in old.columns if name in new.columns]
     keys = [name for name in possible_keys if name in shared]
@@ -228,7 +208,7 @@ def _sweeps(folder: Path, shown: Path) -> Sources:
     """The sweeps of a results folder: in files of their own, or else in tables/krs.parquet."""
     collected = folder / "tables" / _COLLECTED
     if files := sorted((folder / "krs").glob("*/*/*/*.parquet")):
-        return {"/".join((*path.parts[-4:-1], path.stem)): Source(path) for path in files}
+        return {"/".join((*path.parts[-4:-1], path.stem)): (path, None) for path in files}
     if collected.exists():
         return _sweeps_in_table(collected)
     raise StudyError(
@@ -239,16 +219,11 @@ def _sweeps(folder: Path, shown: Path) -> Sources:
 
 def _sweeps_in_table(path: Path) -> Sources:
     with _readable(path):
-        file, sweeps = pq.ParquetFile(path), {}
-        for group in range(file.num_row_groups):
-            keys = file.read_row_group(group, SWEEP_KEYS).to_pandas()[SWEEP_KEYS]
-            for row in keys.drop_duplicates().to_numpy():
-                sweeps["/".join(row)] = Source(path, group)
-        return sweeps
+        groups = range(pq.ParquetFile(path).num_row_groups)
+        return {name: (path, group) for group in groups for name in _sweep_rows(path, group)}
 
 
 def _provenance(sweeps: Sources) -> dict[str, dict[str, str]]:
-    """The metadata of each sweep, packages one by one."""
     metadata, differing, provenance = {}, {}, {}
     for name, (path, _) in sweeps.items():
         with _readable(path):
@@ -263,31 +238,25 @@ def _provenance(sweeps: Sources) -> dict[str, dict[str, str]]:
 
 
 def _read(name: str, source: Source) -> pd.DataFrame:
-    """A table, or the rows of a sweep without the columns that name it."""
     path, group = source
     with _readable(path):
-        if path.suffix == ".csv":
-            return read_csv(path)
-        if "/" not in name:
-            return pd.read_parquet(path)
-        if group is not None:
-            return _row_group(path, group)[name]
-        return _plain(pq.ParquetFile(path).read(use_threads=False)).drop(columns=SWEEP_KEYS)
+        if "/" in name:
+            return _sweep_rows(path, group)[name]
+        return read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
 
 
 @lru_cache(maxsize=4)  # a group holds many sweeps, which are read one after the other
-def _row_group(path: Path, group: int) -> dict[str, pd.DataFrame]:
-    rows = _plain(pq.ParquetFile(path).read_row_group(group, use_threads=False))
+def _sweep_rows(path: Path, group: int | None) -> dict[str, pd.DataFrame]:
+    file = pq.ParquetFile(path)
+    groups = range(file.num_row_groups) if group is None else [group]
+    table = file.read_row_groups(groups, use_threads=False)
+    rows = table.replace_schema_metadata(None).to_pandas()
+    # Categories differ with the rows that are there.
+    rows = rows.astype(dict.fromkeys(rows.select_dtypes("category"), object))
     return {
-        "/".join(map(str, key)): sweep.drop(columns=SWEEP_KEYS).reset_index(drop=True)
-        for key, sweep in rows.groupby(SWEEP_KEYS)
+        "/".join(key): sweep.drop(columns=SWEEP_KEYS).reset_index(drop=True)
+        for key, sweep in rows.groupby(SWEEP_KEYS, dropna=False)
     }
-
-
-def _plain(table: pa.Table) -> pd.DataFrame:
-    """Without categories, which differ with the rows that are there."""
-    rows: pd.DataFrame = table.replace_schema_metadata(None).to_pandas()
-    return rows.astype(dict.fromkeys(rows.select_dtypes("category"), object))
 
 
 def _readable(path: Path) -> AbstractContextManager[None]:
@@ -318,10 +287,7 @@ def _results_folder(path: Path) -> Iterator[Path]:
 
 
 def _unpack(path: Path, folder: Path) -> None:
-    """Unpack tables/ and krs/ of an archive, and compare them with its MANIFEST.sha256, if any.
-
-    zipfile writes plain files only, and none outside of the folder.
-    """
+    """Unpack tables/ and krs/ of an archive, and compare them with its MANIFEST.sha256, if any."""
     with zipfile.ZipFile(path) as archive:
         read = ("tables/", "krs/", MANIFEST)
         members = [member for member in archive.infolist() if member.filename.startswith(read)]
@@ -348,7 +314,6 @@ def _unpack(path: Path, folder: Path) -> None:
 
 
 def as_text(comparison: Comparison, old: str, new: str, tolerance: float) -> str:
-    """The whole comparison, in aligned columns."""
     exact = f"|NEW - OLD| up to {tolerance:g} counts as equal" if tolerance else "exact values"
     sweeps, tables, provenance = (
         comparison.differences[comparison.differences["kind"] == kind]
@@ -372,7 +337,6 @@ def as_text(comparison: Comparison, old: str, new: str, tolerance: float) -> str
 
 
 def _aligned(rows: pd.DataFrame) -> str:
-    """Texts to the left, at most LISTED rows, and how many there are beside them."""
     titles = pd.DataFrame([rows.columns.str.replace("_", " ")], columns=rows.columns)
     texts = pd.concat([titles, rows.head(LISTED)]).map(_value)
     padded = texts.apply(lambda column: column.str.ljust(column.str.len().max()))
@@ -383,11 +347,7 @@ def _aligned(rows: pd.DataFrame) -> str:
 
 
 def _by_column(sweeps: pd.DataFrame) -> pd.DataFrame:
-    """Per column: in how many sweeps and rows it differs, and where most.
-
-    Args:
-        sweeps: the largest differences first.
-    """
+    """Per column: in how many sweeps and rows it differs, and where most."""
     columns = sweeps[sweeps["differ"].notna()].groupby("column", sort=False)
     sums = columns[["differ", "null_in_one"]].sum().assign(sweeps=columns.size())
     where = sweeps.reindex(columns=["column", "largest", "old", "new", "name", *ROW_KEYS])

@@ -1,7 +1,5 @@
-"""Curves beside others: tables/controls.csv, tables/reference.csv, tables/specificity.csv.
-
-In each, two values of the same methods and concepts are compared, and are drawn together. Means and
-intervals are as in `analysis.tables.curves`.
+"""Curves beside others, means and intervals as in `analysis.tables.curves`: tables/controls.csv,
+tables/reference.csv, tables/specificity.csv.
 """
 
 from typing import Any
@@ -10,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from stillknows.analysis.curve_groups import DONOR
-from stillknows.analysis.tables import CONCEPT_POINT, CURVE_KEYS, curves
+from stillknows.analysis.tables import CONCEPT_POINT, CURVE_KEYS, DONOR, curves
 from stillknows.terms import CONTROLS, COPY, ORIGINAL, REFERENCE
 
 # What a comparison with one reference model can say.
@@ -34,11 +31,7 @@ _POINT = [*CONCEPT_POINT, "score"]
 
 
 def controls(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """The control baseline of each point of a curve, beside the original's score.
-
-    Args:
-        scores: what `concept_scores` returns.
-    """
+    """The control baseline of each point of a curve, beside the original's score."""
     is_control = scores["donor"].isin(CONTROLS)
     if not is_control.any():
         return pd.DataFrame(columns=CONTROL_COLUMNS)
@@ -49,13 +42,7 @@ def controls(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
 
 def reference(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Each point of a curve beside the same of the reference model.
-
-    difference is the score less the reference's; outcome is `outcomes_of_means` of its interval.
-
-    Args:
-        scores: what `concept_scores` returns.
-    """
+    """Each point of a curve beside the same of the reference model; difference, and its outcome."""
     scores = scores[scores["donor"].isin([ORIGINAL, COPY])]
     is_reference = scores["origin"] == REFERENCE
     if not is_reference.any():
@@ -70,17 +57,7 @@ def reference(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
 
 def specificity(target: pd.DataFrame, unrelated: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """What a patch recovers on the concepts' questions, less what it recovers on unrelated ones.
-
-    Args:
-        target, unrelated: what `concept_scores` returns, of the concepts' own questions and of
-            unrelated ones; of the original as donor.
-
-    Returns:
-        SPECIFICITY_COLUMNS, a row per point and concept, and per point one without a concept, for
-        the mean over concepts; low and high are the difference's interval, null in rows of one
-        concept.
-    """
+    """SPECIFICITY_COLUMNS: what a patch recovers on own questions, less that on unrelated ones."""
     both = unrelated.merge(target[[*_POINT, "value"]], on=_POINT, suffixes=("", "_other"))
     names = {"mean": "unrelated", "other": "target"}
     names |= {"difference_low": "low", "difference_high": "high"}
@@ -94,15 +71,7 @@ def specificity(target: pd.DataFrame, unrelated: pd.DataFrame, seed: int = 0) ->
 
 
 def _paired_curves(both: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Mean curves of two values of each concept, and of their difference.
-
-    Args:
-        both: rows of `concept_scores`, with another value each, `value_other`.
-
-    Returns:
-        The columns of `curves` for `value`; other: the mean of the other value; difference: the
-        other less the value, with low and high; n_concepts, those that have both, at least one.
-    """
+    """Mean curves of two values of each concept, and of the difference; see `curves`."""
     difference_of_both = both["value_other"] - both["value"]  # null where either is
     paired = both[["value", "value_other"]].where(difference_of_both.notna())
     rows, other, difference = (

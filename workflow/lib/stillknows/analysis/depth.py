@@ -1,10 +1,9 @@
 """Depth: how much the facts lose to an unlearned model, beside its reference model.
 
 The *fact loss* by a donor after a layer is how many nats per token a fact loses when the donor's
-residual stream is patched into the original there. The fact loss by the copy is compared with that
-by a reference model, which never learned the concept: a ratio of 0 says that the fact is untouched
-in the copy up to that layer, 1 that it is as absent as in the reference. UDS, the unlearning depth
-score (arXiv 2605.24614), is a mean of ratios over layers.
+residual stream is patched into the original there. The ratio of the copy's to the reference model's
+is 0 where the fact is untouched, 1 where it is as absent as in the reference. UDS (arXiv
+2605.24614) is a mean of ratios over layers.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,13 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from stillknows.analysis.bootstrap import (
-    MIN_CONCEPTS,
-    Array,
-    Statistic,
-    estimate,
-    mean_and_interval,
-)
+from stillknows.analysis.bootstrap import MIN_CONCEPTS, Array, estimate, mean_and_interval
 from stillknows.analysis.collect import COPY_KEYS, LEAST_FACT_LOSS
 from stillknows.analysis.comparisons import (
     FACTS_SURVIVE,
@@ -70,17 +63,10 @@ def read_depth(path: Path, **only: str) -> pd.DataFrame:
 
 
 def uds(depth: pd.DataFrame) -> pd.DataFrame:
-    """UDS of each question, and their mean per model, method, concept and form.
+    """UDS of each question, and their mean per model, method, concept and form (`question` null).
 
     Per question: the mean over layers of the ratio, clipped to 0..1 and weighted by the fact loss
-    by the reference. It is null where no layer has a ratio; such a question is not in the mean.
-
-    Args:
-        depth: rows of DEPTH_SCHEMA.
-
-    Returns:
-        model, method, origin, concept, concept_name, form, question, uds; `question` is null in the
-        rows of means.
+    by the reference; null where no layer has a ratio, and then not in the mean.
     """
     keys = [*COPY_KEYS, "question"]
     weight = depth["logprob_original"] - depth["logprob_reference"]
@@ -109,26 +95,22 @@ def depth_summary(
 ) -> pd.DataFrame:
     """Mean fact loss by the copy and by the reference, UDS, and which facts survive.
 
-    Fact losses are in nats per token of the fact: means over questions, then concepts. The unit of
-    intervals is the concept, or the question where there is a single concept. The difference is
-    the fact loss by the reference less that by the copy, on the same questions. The ratio is the
-    copy's mean fact loss over the reference's, not clipped; null where the reference's is at most
-    LEAST_FACT_LOSS.
+    Fact losses are in nats per token of the fact: means over questions, then concepts (the unit of
+    intervals; the question where there is a single concept). The difference is the reference's less
+    the copy's, on the same questions; the ratio of the means is not clipped, and null where the
+    reference's is at most LEAST_FACT_LOSS.
 
     UDS, surviving facts and the outcome stand in the rows of all layers only. A mean cannot say
-    that all facts are gone, because facts that lose more than with the reference cancel those that
-    are intact. So facts are decided singly first (`surviving_facts`). Only if none survives does
-    the outcome follow from the difference; not from UDS, which is clipped at 1 and so is below 1
-    for models that never knew the facts too.
+    that all facts are gone, so facts are decided singly first (`surviving_facts`). Only if none
+    survives does the outcome follow from the difference; not from UDS, which is clipped at 1 and so
+    is below 1 for models that never knew the facts too.
 
     Args:
-        depth: rows of tables/depth.parquet.
         without_reference: model, origin and method of copies that have no reference model.
 
     Returns:
         SUMMARY_COLUMNS, a row per model, origin, method, form and group of layers: each layer
-        (ONE), LOWER_AND_MIDDLE and ALL. A copy without a reference model has one row, of
-        NO_REFERENCE.
+        (ONE), LOWER_AND_MIDDLE and ALL; one of NO_REFERENCE for a copy without a reference.
     """
     keys = [*_MODEL, "form"]
     groups = depth.groupby(keys, observed=True, sort=True)
@@ -148,7 +130,6 @@ def depth_summary(
 
 
 def _summary(depth: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """The rows of one model, origin, method and form."""
     unit = CONCEPT if depth["concept"].nunique() > 1 else QUESTION
     losses = depth.assign(
         copy=depth["logprob_original"] - depth["logprob_copy"],
@@ -198,21 +179,14 @@ def _summary(depth: pd.DataFrame, seed: int) -> pd.DataFrame:
     return table.join(pd.DataFrame(facts, index=[last]))
 
 
-def _ratio(*_: Array) -> Statistic:
-    """How the ratio of two mean fact losses is taken, (draws, 1) each."""
-
-    def ratio(copy: Array, reference: Array) -> Array:
-        is_large = reference[:, 0] > LEAST_FACT_LOSS
-        return np.where(is_large, copy[:, 0] / np.where(is_large, reference[:, 0], 1.0), np.nan)
-
-    return ratio
+def _ratio(_copy: Array, _reference: Array, copies: Array, references: Array) -> Array:
+    """The ratio of two mean fact losses, (draws, 1) each."""
+    is_large = references[:, 0] > LEAST_FACT_LOSS
+    return np.where(is_large, copies[:, 0] / np.where(is_large, references[:, 0], 1.0), np.nan)
 
 
 def _survival(scores: pd.DataFrame) -> dict[str, Any]:
-    """How many facts survive, of how many with a UDS; which; and the interval of their share.
-
-    The interval is exact (Clopper-Pearson): it is that of the share among questions like these.
-    """
+    """How many facts survive, of how many; which; the share and its Clopper-Pearson interval."""
     facts = surviving_facts(scores)
     tested, surviving = len(facts), facts[facts["survives"]]
     share = binomtest(len(surviving), tested).proportion_ci(method="exact") if tested else None

@@ -27,11 +27,7 @@ FACT_COLUMNS = [*_NAMES, *_LAYERS, "questions", "original", "kept"]
 
 
 def read_facts(path: Path) -> Facts:
-    """Read a facts file: a JSON object of concepts, each an object of its questions in order.
-
-    Raises:
-        StudyError: if it cannot be read or has another form.
-    """
+    """Read a JSON object of concepts, each an object of its questions; else a StudyError."""
     try:
         return TypeAdapter(Facts).validate_python(read_users_json(path))
     except ValidationError as error:
@@ -43,24 +39,11 @@ def read_facts(path: Path) -> Facts:
 
 
 def contains(answer: str, accepted: Sequence[str]) -> bool:
-    """Whether an answer contains one of the facts (texts.fact_matching)."""
     return any(mentions_fact(answer, fact) for fact in accepted)
 
 
 def facts_kept(answers: pd.DataFrame, facts: Facts) -> pd.DataFrame:
-    """Count the answers that contain the fact, of the questions on the unlearned concept.
-
-    Args:
-        answers: rows of tables/answers.parquet.
-
-    Returns:
-        FACT_COLUMNS, a row per model, method, concept and patch (experiment and layers are null
-        without one): how many questions were asked, and how many answers of the original, and of
-        the unlearned model (kept), have the fact.
-
-    Raises:
-        StudyError: if a question of the facts file is not the one that was asked.
-    """
+    """FACT_COLUMNS: how many questions were asked, how many answers have the fact, per patch."""
     rows = answers[(answers["set"] == TARGET) & answers["concept"].isin(list(facts))]
     rows = rows.astype(dict.fromkeys(_NAMES, object) | dict.fromkeys(_LAYERS, "Int64"))
     accepted = []

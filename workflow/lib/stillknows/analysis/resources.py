@@ -31,16 +31,7 @@ _MIB = (1 << 20) / 1e6  # in MB: Snakemake and Slurm count memory in MiB
 
 
 def resource_table(results: Path, efficiency: Path) -> pd.DataFrame:
-    """One row per job that has a benchmark.
-
-    Args:
-        results: the study's folder; its benchmarks and sweeps are read.
-        efficiency: where the Slurm plugin leaves its reports, if it ran. A job's memory is then the
-            larger of what Snakemake saw of the script and what Slurm saw of the step.
-
-    Raises:
-        StudyError: if there is no benchmark, or one is unreadable.
-    """
+    """One row per job with a benchmark; memory: the larger of Snakemake's and Slurm's numbers."""
     folder = results / "benchmarks"
     rows = [_row(results, path) for path in sorted(folder.rglob("*.tsv"))]
     if not rows:
@@ -59,7 +50,7 @@ def resource_table(results: Path, efficiency: Path) -> pd.DataFrame:
 
 
 def by_rule(table: pd.DataFrame) -> pd.DataFrame:
-    """The most that any job of a rule wanted and used: what to write into study/resources.py."""
+    """The most that any job of a rule wanted and used: what to write into study/jobs.py."""
     by_rule = table.groupby("rule")
     most = by_rule[_MEMORY_AND_TIME].max()
     most.insert(0, "jobs", by_rule.size())

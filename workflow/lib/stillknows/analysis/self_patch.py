@@ -1,7 +1,7 @@
 """The self-patch check: a model's own activations, patched into itself, must change nothing.
 
-The original's recorded activations in the original leave the loss at 0; an unlearned model's own
-leave it where it was, KRS 0. A sweep for which that fails patches something else than it says.
+In the original the loss stays 0, in an unlearned model KRS 0. A sweep for which that fails patches
+something else than it says.
 """
 
 import numpy as np
@@ -24,18 +24,11 @@ def self_patch_windows(name: str, layers: int) -> list[Window]:
 
 
 def refuse_changed(rows: pd.DataFrame, size: float, dtype: str, label: str) -> float:
-    """The largest change of a model by its own states; for an original, also of its own logits.
+    """The largest change of a model by its own states; a StudyError names a row above TOLERANCE.
 
-    A loss is a squared distance to the original's logits, so no pair of losses can be further apart
-    than the two models' logits: |sqrt(patched) - sqrt(unpatched)| is at most what they moved by.
-
-    Args:
-        rows: as in a sweep, of one model and concept; method original: of the original itself.
-        size: root mean square of the original's logits.
-        label: the checkpoint's name, for the error.
-
-    Raises:
-        StudyError: naming the worst row, if it is above TOLERANCE.
+    For an original, also of its own logits: |sqrt(patched) - sqrt(unpatched)| of the losses is at
+    most the distance that the logits moved. rows: as in a sweep, of one model and concept. size:
+    root mean square of the original's logits.
     """
     moved = (np.sqrt(rows["loss_patched"]) - np.sqrt(rows["loss_unlearned"])).abs() / size
     if (rows["method"] == "original").all():

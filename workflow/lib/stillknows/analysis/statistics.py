@@ -1,13 +1,11 @@
 """tables/statistics.csv: what the curves say, and how they differ, with intervals.
 
-A reading is given the windows (`curve_groups.CurveGroup.windows`) and the mean curve of all
-concepts, (layers,), and returns how the number is taken of that curve and of every resample,
-(draws, layers) -> (draws,). The highest point is chosen once, on the mean curve, and all resamples
-are read at its layer: chosen again in each resample, the maximum of many layers would be
-optimistic, and its interval could lie wholly above its value.
+A reading is given the windows, the mean curve of all concepts, (layers,), and that of every
+resample, (draws, layers); it returns a number of each. The highest point is chosen once, on the
+mean curve: chosen again in each resample, the maximum of many layers would be optimistic.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import combinations
 from typing import Any
@@ -16,18 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from stillknows.analysis.bootstrap import Array, Statistic, estimate, mean_and_interval
-from stillknows.analysis.curve_groups import (
-    ALL_METHODS,
-    DONOR,
-    GROUP_COLUMNS,
-    CurveGroup,
-    curve_groups,
-)
+from stillknows.analysis.bootstrap import Array, Reading, estimate, mean_and_interval
+from stillknows.analysis.tables import ALL_METHODS, DONOR, GROUP_COLUMNS, CurveGroup, curve_groups
 from stillknows.engine.windows import PREFIX, SUFFIX
 
 Mask = npt.NDArray[np.bool_]
-Reading = Callable[..., Statistic]  # (windows, mean curve ...) -> statistic
 
 _KEYS = [*GROUP_COLUMNS, "method", "experiment", "statistic", "versus", "layer"]
 STATISTIC_COLUMNS = [*_KEYS, "value", "low", "high", "n"]
@@ -35,10 +26,9 @@ _LEAST_POINTS = 3  # any two points are perfectly monotone
 
 
 def window_group(windows: pd.DataFrame, group: str) -> Mask:
-    """Which windows are in a group: all, some thirds of the model, or by the last layer.
+    """Which windows are in a group: all, those drawn in a third of the model, or by the last layer.
 
-    A window is in the third that it is drawn in. topmost: the window at the last layer, which is
-    centred there, it alone, or, of prefixes, all layers.
+    topmost: the window at the last layer; of prefixes, all layers.
     """
     layer, layers = windows["layer"].to_numpy(), int(windows["last_layer"].max()) + 1
     third = layer * 3 // layers
@@ -59,106 +49,70 @@ def window_group(windows: pd.DataFrame, group: str) -> Mask:
 # Readings.
 
 
-def highest(group: str | None = None) -> Reading:
-    """The value at the highest point of the curve, or of a group of its windows."""
-
-    def reading(windows: pd.DataFrame, mean: Array) -> Statistic:
-        eligible = np.isfinite(mean)
-        if group is not None:
-            eligible &= window_group(windows, group)
-        if not eligible.any():
-            return lambda curve: np.full(len(curve), np.nan)
-        index = int(np.where(eligible, mean, -np.inf).argmax())
-        return lambda curve: curve[:, index]
-
-    return reading
+def peak(windows: pd.DataFrame, mean: Array, curve: Array, group: str | None = None) -> Array:
+    """The value at the highest point of the mean curve, or of a group of its windows."""
+    eligible = np.isfinite(mean)
+    if group is not None:
+        eligible &= window_group(windows, group)
+    index = int(np.where(eligible, mean, -np.inf).argmax())
+    return curve[:, index] if eligible.any() else np.full(len(curve), np.nan)
 
 
-peak = highest()
+best_with_final_layer = partial(peak, group="with last layer")
+best_without_final_layer = partial(peak, group="without last layer")
 
 
-def final_layer_lead(windows: pd.DataFrame, mean: Array) -> Statistic:
-    """The highest point of windows that cover the last layer, less that of all others.
-
-    Not of suffixes, which all cover the last layer.
-    """
-    covering = highest("with last layer")(windows, mean)
-    rest = highest("without last layer")(windows, mean)
-    return lambda curve: covering(curve) - rest(curve)
+def final_layer_lead(*curves: Any) -> Array:
+    """The highest point of windows with the last layer, less that of all others."""
+    return best_with_final_layer(*curves) - best_without_final_layer(*curves)
 
 
-def difference_of_peaks(windows: pd.DataFrame, left: Array, right: Array) -> Statistic:
+def difference_of_peaks(
+    windows: pd.DataFrame, left_mean: Array, right_mean: Array, left: Array, right: Array
+) -> Array:
     """The highest point of one curve, less that of another, wherever each lies."""
-    left_peak, right_peak = peak(windows, left), peak(windows, right)
-    return lambda one, two: left_peak(one) - right_peak(two)
+    return peak(windows, left_mean, left) - peak(windows, right_mean, right)
 
 
-def peak_layer(windows: pd.DataFrame, mean: Array) -> Statistic:
+def peak_layer(windows: pd.DataFrame, _mean: Array, curve: Array) -> Array:
     """The layer of each resample's highest point, the lower one of two equals."""
-
-    def layer(curve: Array) -> Array:
-        finite = np.isfinite(curve)
-        index = np.where(finite, curve, -np.inf).argmax(axis=1)
-        return np.where(finite.any(axis=1), windows["layer"].to_numpy()[index], np.nan)
-
-    return layer
+    finite = np.isfinite(curve)
+    index = np.where(finite, curve, -np.inf).argmax(axis=1)
+    return np.where(finite.any(axis=1), windows["layer"].to_numpy()[index], np.nan)
 
 
-def final_window(windows: pd.DataFrame, mean: Array) -> Statistic:
+def final_window(windows: pd.DataFrame, _mean: Array, curve: Array) -> Array:
     """The value at the last layer: of the window centred there, of it alone, or of all layers."""
-    index = int(windows["layer"].argmax())
-    return lambda curve: curve[:, index]
+    return curve[:, int(windows["layer"].argmax())]
 
 
-def layers_that_give(windows: pd.DataFrame, mean: Array, share: float) -> Statistic:
-    """Of suffixes or prefixes: how many layers the shortest has that gives this share of the best.
-
-    So layers are counted from the last one, or from the first. Separately in each resample; NaN
-    where nothing is recovered.
-    """
+def layers_that_give(windows: pd.DataFrame, _mean: Array, curve: Array, share: float) -> Array:
+    """How many layers the shortest suffix or prefix has that gives this share of the best."""
     sizes = (windows["last_layer"] - windows["first_layer"] + 1).to_numpy()
-
-    def layers(curve: Array) -> Array:
-        best = np.where(np.isfinite(curve), curve, -np.inf).max(axis=1, keepdims=True)
-        shortest = np.where(curve >= share * best, sizes, np.inf).min(axis=1)
-        return np.where(best[:, 0] > 0, shortest, np.nan)
-
-    return layers
+    best = np.where(np.isfinite(curve), curve, -np.inf).max(axis=1, keepdims=True)
+    shortest = np.where(curve >= share * best, sizes, np.inf).min(axis=1)
+    return np.where(best[:, 0] > 0, shortest, np.nan)
 
 
-def final_layer_share(windows: pd.DataFrame, mean: Array) -> Statistic:
+def final_layer_share(windows: pd.DataFrame, mean: Array, curve: Array) -> Array:
     """How much of the best recovery depends on the last layer; NaN where nothing comes back.
 
     Sliding windows and prefixes: (W - R) / max(W, R), with W the highest value of the windows that
-    cover the last layer, R of those that do not, both taken as 0 where negative. 1: nothing comes
-    back without the last layer; 0: as much without it as with it; -1: nothing comes back with it.
-
-    Suffixes, which all cover the last layer: L / W, with L the value of the suffix of the last
-    layer alone, W the highest of all; between 0 and 1.
+    cover the last layer, R of those that do not, both taken as 0 where negative: between -1 and 1.
+    Suffixes: L / W, with L the value of the last layer alone, W the highest of all.
     """
-
-    def ratio(part: Array, whole: Array, least: float) -> Array:
-        defined = whole > 0
-        return np.where(defined, np.maximum(part / np.where(defined, whole, 1.0), least), np.nan)
-
     if window_group(windows, "with last layer").all():
-        alone, best = final_window(windows, mean), peak(windows, mean)
-        return lambda curve: ratio(alone(curve), np.fmax(best(curve), alone(curve)), 0.0)
-    covering = highest("with last layer")(windows, mean)
-    rest = highest("without last layer")(windows, mean)
-
-    def share(curve: Array) -> Array:
-        with_last, without = np.maximum(covering(curve), 0), np.maximum(rest(curve), 0)
-        return ratio(with_last - without, np.maximum(with_last, without), -1.0)
-
-    return share
+        part, least = final_window(windows, mean, curve), 0.0
+        whole = np.fmax(peak(windows, mean, curve), part)
+    else:
+        covering = np.maximum(best_with_final_layer(windows, mean, curve), 0)
+        rest = np.maximum(best_without_final_layer(windows, mean, curve), 0)
+        part, whole, least = covering - rest, np.maximum(covering, rest), -1.0
+    return np.where(whole > 0, np.maximum(part / np.where(whole > 0, whole, 1.0), least), np.nan)
 
 
 def rank_correlation(curves: Array) -> Array:
-    """Spearman's correlation of each curve with the layer, (..., layers) -> (...,).
-
-    1 rises, -1 falls throughout; NaN where under three layers have a value, or all are the same.
-    """
+    """Spearman's correlation of each curve with the layer, (..., layers) -> (...,); may be NaN."""
     flat = pd.DataFrame(curves.reshape(-1, curves.shape[-1]))
     layer = pd.DataFrame(np.broadcast_to(np.arange(float(flat.shape[1])), flat.shape))
     # Ranks with ties averaged; the layers' among the layers that have a value.
@@ -177,8 +131,8 @@ _ALL_WINDOWS: dict[str, Reading] = {
     "final_layer_share": final_layer_share,
 }
 _SLIDING: dict[str, Reading] = _ALL_WINDOWS | {
-    "best_with_final_layer": highest("with last layer"),
-    "best_without_final_layer": highest("without last layer"),
+    "best_with_final_layer": best_with_final_layer,
+    "best_without_final_layer": best_without_final_layer,
     "final_layer_lead": final_layer_lead,
 }
 _NESTED: dict[str, Reading] = {
@@ -190,17 +144,7 @@ _READINGS = {SUFFIX: _ALL_WINDOWS | _NESTED, PREFIX: _SLIDING | _NESTED}
 
 
 def statistics(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """All statistics of the curves whose donor is the original (docs/explanation/statistics.md).
-
-    Differences are paired: only concepts that both sides have are used, and are drawn together. So
-    a difference of peaks is not the difference of two rows `peak` where sweeps are missing.
-
-    Args:
-        scores: what `concept_scores` returns.
-
-    Returns:
-        STATISTIC_COLUMNS; layer is null but in differences at a layer.
-    """
+    """STATISTIC_COLUMNS of curves with donor original (docs/explanation/statistics.md); paired."""
     rows = [
         {**group.key, **row}
         for group in curve_groups(scores[scores["donor"] == DONOR])
@@ -214,24 +158,19 @@ def _curve_rows(group: CurveGroup, seed: int) -> Iterator[dict[Any, Any]]:
     readings = _READINGS.get(group.key["window"], _SLIDING)
     for experiment, method in group.curves:
         curve = group.curve(experiment, method)
-        numbers = {
-            name: estimate(partial(reading, group.windows), curve, seed=seed)
-            for name, reading in readings.items()
-        }
+        key = {"method": method, "experiment": experiment, "versus": ""}
+        for name, reading in readings.items():
+            number = estimate(partial(reading, group.windows), curve, seed=seed)
+            yield {**key, "statistic": name, **vars(number)}
         # Of each concept first: a mean curve rises more steadily than those it is made of. The peak
         # of a single point is the point.
         correlation = rank_correlation(curve)[..., None]
-        numbers["monotonicity"] = estimate(partial(peak, None), correlation, seed=seed)
-        for name, number in numbers.items():
-            key = {"method": method, "experiment": experiment, "statistic": name, "versus": ""}
-            yield key | vars(number)
+        number = estimate(partial(peak, group.windows), correlation, seed=seed)
+        yield {**key, "statistic": "monotonicity", **vars(number)}
 
 
 def _difference_rows(group: CurveGroup, seed: int) -> Iterator[dict[Any, Any]]:
-    """Of two experiments of a method, and of two methods of an experiment: the one less the other.
-
-    At each layer, and of the two peaks, which may lie at different layers.
-    """
+    """Of two experiments, and of two methods: at each layer, and of their peaks."""
     for first, second in combinations(group.curves, 2):
         (experiment, method), (other_experiment, other_method) = first, second
         if method == other_method:

@@ -1,18 +1,126 @@
 """From the rows of all sweeps to curves: means over questions, concepts and methods."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stillknows.analysis.bootstrap import mean_and_interval
-from stillknows.analysis.curve_groups import ALL_METHODS, DONOR, WINDOW_COLUMNS, curve_groups
-from stillknows.analysis.scores import MEASURES, OTHERS, PER_QUESTION
+from stillknows.analysis.bootstrap import Array, mean_and_interval
 from stillknows.csv_files import no_such_row
-from stillknows.terms import KRS, NOISING, NOISING_RATIO, SCORES
+from stillknows.terms import (
+    KNOWN_STATE,
+    KRS,
+    KRS_OF_MEANS,
+    NOISING,
+    NOISING_RATIO,
+    ORIGINAL,
+    SCORES,
+)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Something that is measured of the unlearned model, patched and not."""
+
+    patched: str  # the columns of the sweeps that hold it
+    unlearned: str
+    original: float | str  # what the original has: a number, or the column that holds it
+    rises: bool  # whether more of it is nearer to the original
+    least: float = 0.0  # how much must have been lost to be told from rounding
+
+    @property
+    def columns(self) -> list[str]:
+        columns = (self.patched, self.unlearned, self.original)
+        return [name for name in columns if isinstance(name, str)]
+
+    def recovered(self, frame: pd.DataFrame) -> "pd.Series[float]":
+        """1 - (original - patched) / (original - unlearned); null if unlearning took at most
+        `least`.
+        """
+        original = frame[self.original] if isinstance(self.original, str) else self.original
+        gap = original - frame[self.unlearned]
+        loss = gap if self.rises else -gap
+        ratio = 1 - (original - frame[self.patched]) / gap.where(loss > self.least)
+        return ratio.where(np.isfinite(ratio))
+
+
+# Nats: differences of logarithms of float32 sums over a vocabulary, of some 1e-6 each.
+_ROUNDING = 1e-4
+
+KL_RECOVERED, LOGPROB_RECOVERED = "kl_recovered", "logprob_recovered"
+MEASURES = {
+    KRS_OF_MEANS: Measure("loss_patched", "loss_unlearned", 0.0, rises=False),
+    KL_RECOVERED: Measure("kl_patched", "kl_unlearned", 0.0, rises=False, least=_ROUNDING),
+    "top1_recovered": Measure("top1_patched", "top1_unlearned", 1.0, rises=True),
+    LOGPROB_RECOVERED: Measure(
+        "answer_logprob_patched",
+        "answer_logprob_unlearned",
+        "answer_logprob_original",
+        rises=True,
+        least=_ROUNDING,
+    ),
+}
+OTHERS = [name for name in MEASURES if name != KRS_OF_MEANS]
+EVERY_SCORE = [*SCORES, *OTHERS]
+# The mean of the questions' own scores, as the sweeps have them; the others are of mean losses.
+PER_QUESTION = (KRS, NOISING_RATIO)
+
+
+ALL_METHODS = "all"
+DONOR = ORIGINAL  # the donor of the recovery curves; all others are controls
+GROUP_COLUMNS = ["model", "origin", "window", "span", "donor", "score"]
+WINDOW_COLUMNS = ["layer", "first_layer", "last_layer"]
+
+
+@dataclass(frozen=True)
+class CurveGroup:
+    """All curves of one model, origin, window, span, donor and score."""
+
+    key: dict[str, str]  # by GROUP_COLUMNS
+    experiments: list[str]
+    methods: list[str]
+    concepts: list[str]
+    windows: pd.DataFrame  # WINDOW_COLUMNS, one row per point of a curve, sorted by layer
+    values: Array  # (experiments, methods, concepts, layers), NaN where there is no value
+
+    @property
+    def curves(self) -> list[tuple[str, str]]:
+        """The experiment and method of each curve; the mean over methods last, if it is defined."""
+        overall = [] if self.key["origin"] == KNOWN_STATE else [ALL_METHODS]
+        return list(product(self.experiments, [*self.methods, *overall]))
+
+    def curve(self, experiment: str, method: str = ALL_METHODS) -> Array:
+        chosen = slice(None) if method == ALL_METHODS else [self.methods.index(method)]
+        values: Array = self.values[self.experiments.index(experiment)][chosen]
+        return values
+
+
+def curve_groups(scores: pd.DataFrame) -> Iterator[CurveGroup]:
+    """Arrange the rows of `concept_scores`, in the order of their keys."""
+    for key, group in scores.groupby(GROUP_COLUMNS, observed=True, sort=True):
+        windows = group[WINDOW_COLUMNS].drop_duplicates().sort_values("layer", ignore_index=True)
+        (experiments, experiment), (methods, method), (concepts, concept) = (
+            np.unique(group[column].astype(str), return_inverse=True)
+            for column in ("experiment", "method", "concept")
+        )
+        layer = np.searchsorted(windows["layer"], group["layer"])
+        values = np.full((len(experiments), len(methods), len(concepts), len(windows)), np.nan)
+        values[experiment, method, concept, layer] = group["value"]
+        yield CurveGroup(
+            dict(zip(GROUP_COLUMNS, map(str, key), strict=True)),
+            experiments.tolist(),
+            methods.tolist(),
+            concepts.tolist(),
+            windows,
+            values,
+        )
+
 
 _POINT = ["window", "span", "donor", *WINDOW_COLUMNS]
 CONCEPT_POINT = ["model", "origin", "method", "experiment", "concept", "concept_name", *_POINT]
@@ -35,23 +143,16 @@ DISAGREEMENT_COLUMNS = [
 def concept_scores(
     table: Path, score: str | Sequence[str] = (*SCORES, NOISING_RATIO), **only: str
 ) -> pd.DataFrame:
-    """Each concept's scores over its questions (`analysis.scores`).
+    """CONCEPT_POINT and score; value, questions (in the value) and null (questions left out).
 
     krs is the mean of the questions' KRS, of which those that are null (the unpatched loss is 0) or
-    not finite are left out and counted; so is the noising ratio, the only score of the noising
-    experiments. The other scores are ratios of means.
+    not finite are left out; so is the noising ratio, the only score of the noising experiments. The
+    other scores are ratios of means.
 
     Args:
         table: tables/krs.parquet.
         score: of EVERY_SCORE and NOISING_RATIO.
-        only: columns and the value that they must have, such as model="olmo-7b".
-
-    Returns:
-        CONCEPT_POINT (categories) and score; value (null if there is none), questions (how many are
-        in the value) and null (how many had to be left out).
-
-    Raises:
-        StudyError: if there is no such row.
+        only: columns and the value that they must have; a StudyError if there is no such row.
     """
     wanted = [score] if isinstance(score, str) else list(score)
     measured = [column for name in wanted if name in MEASURES for column in MEASURES[name].columns]
@@ -76,11 +177,7 @@ def concept_scores(
 
 
 def row_groups(table: Path, columns: Sequence[str], **only: str) -> Iterator[pa.Table]:
-    """The rows of tables/krs.parquet that have the given values: CONCEPT_POINT and `columns`.
-
-    Raises:
-        StudyError: if there is no such row.
-    """
+    """CONCEPT_POINT and `columns` of the rows with the given values; a StudyError if none."""
     file, rows_read = pq.ParquetFile(table), 0
     for group in range(file.num_row_groups):
         rows = file.read_row_group(group, columns=[*CONCEPT_POINT, *columns], use_threads=False)
@@ -106,18 +203,11 @@ def _over_questions(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
 
 
 def curves(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Curves against layer: the mean over concepts, per method and, as "all", over methods.
+    """CURVE_COLUMNS: the mean over concepts against layer, per method and, as "all", over methods.
 
-    "all" is the mean over methods of their means over concepts, as the paper averages. Origins
-    are never pooled. low and high are each layer's own (`analysis.bootstrap`).
-
-    Args:
-        scores: what `concept_scores` returns.
-        seed: of the bootstrap; every curve starts from it afresh.
-
-    Returns:
-        CURVE_COLUMNS, sorted by all their keys; questions and null count questions of all
-        concepts (and, in "all", of all methods), concepts counts each concept once.
+    "all" is the mean over methods of their means over concepts, as the paper averages. Origins are
+    never pooled. low and high are each layer's own (`analysis.bootstrap`); questions and null count
+    those of all concepts (and methods), concepts counts each concept once.
     """
     means = pd.concat(
         [
@@ -141,12 +231,7 @@ def curves(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 def coverage(table: Path, missing: Iterable[Mapping[str, str]]) -> pd.DataFrame:
     """One row per selected sweep: how many rows it has and how many without a score, or why none.
 
-    The score is KRS, in noising the noising ratio; a row has one of them at most.
-
-    Args:
-        table: tables/krs.parquet.
-        missing: per sweep that has no result: model, method, concept, experiment, reason, and the
-            origin that its checkpoint would have.
+    `missing` has, per sweep without a result, its keys, the reason and the origin it would have.
     """
     keys = [*SWEEP_KEYS, "origin"]
     counts = [
@@ -165,19 +250,11 @@ def coverage(table: Path, missing: Iterable[Mapping[str, str]]) -> pd.DataFrame:
 
 
 def disagreements(table: Path) -> pd.DataFrame:
-    """The AT_MOST questions of each curve on which KRS and another score differ most.
+    """DISAGREEMENT_COLUMNS: the AT_MOST questions of each curve on which KRS differs most.
 
-    A question is listed once, at the layer and beside the score that KRS is furthest from. Scores
-    are cut at 0 (nothing is back) and 1 (all is) before they are compared: none has a lower bound,
-    and of two numbers far below 0 both say the same.
-
-    Args:
-        table: tables/krs.parquet; of its rows, those whose donor is the original.
-
-    Returns:
-        DISAGREEMENT_COLUMNS, the largest difference first: rank from 1; other, the other score's
-        name; difference, KRS less the other score, both cut; then all scores of the question at
-        that layer, uncut, and what they were made of.
+    A question is listed once, at the layer and beside the score that KRS is furthest from, both cut
+    at 0 (nothing is back) and 1 (all is) for the difference, since none has a lower bound. Of the
+    rows of tables/krs.parquet, those whose donor is the original.
     """
     groups = row_groups(table, [KRS, "question", *_BEHIND], donor=DONOR)
     rows = pd.concat([_furthest(group) for group in groups])

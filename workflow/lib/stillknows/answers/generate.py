@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from stillknows.errors import StudyError
 from stillknows.models import reader
-from stillknows.models.rope import refuse_long
+from stillknows.models.reader import refuse_long
 
 log = logging.getLogger("stillknows")
 

@@ -9,7 +9,7 @@ import torch
 
 from stillknows.answers.generate import greedy_answers, load_model
 from stillknows.errors import StudyError
-from stillknows.models.tokenizer import load_tokenizer
+from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.texts.concepts import fact_if_said
 from stillknows.texts.prompts import encode_prompt, render
 from stillknows.texts.spans import read_texts

@@ -10,11 +10,16 @@ import torch
 
 from stillknows.answers.generate import greedy_answers, load_model
 from stillknows.answers.recall_settings import HELD_OUT, RETAINED
-from stillknows.models.tokenizer import load_tokenizer
+from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.terms import AS_IT_IS, RELEARNED
 from stillknows.texts.fact_matching import mentions_fact
-from stillknows.texts.prompts import encode_prompt, render
-from stillknows.texts.wordings import HELD_OUT_PARAPHRASES, PARAPHRASES, reworded
+from stillknows.texts.prompts import (
+    HELD_OUT_PARAPHRASES,
+    PARAPHRASES,
+    encode_prompt,
+    render,
+    reworded,
+)
 from stillknows.training.scoring import pad_of
 from stillknows.training.teaching import Lessons
 from stillknows.training.texts import Material, answers_of

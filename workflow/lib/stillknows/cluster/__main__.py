@@ -12,8 +12,7 @@ import shutil
 import sys
 import time
 
-from stillknows.cluster.runs import LOCKS, orphans, recorded_runs
-from stillknows.cluster.slurm import ask
+from stillknows.cluster.runs import LOCKS, ask, orphans, recorded_runs
 from stillknows.errors import StudyError
 
 _SECONDS_BETWEEN_LOOKS = 2
@@ -33,11 +32,7 @@ def main() -> None:
 
 
 def recover(way: str) -> tuple[str, ...]:
-    """End or await what killed runs have left, and unlock; returns the last run's command line.
-
-    Raises:
-        StudyError: if a run is alive here, or none was killed.
-    """
+    """End or await what killed runs have left, and unlock; returns the last one's command line."""
     runs = recorded_runs()
     for run in runs:
         if run.is_alive():

@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from stillknows.errors import StudyError, first_problem
-from stillknows.study.resources import NEEDS
+from stillknows.study.jobs import NEEDS
 
 SITE_FILE = Path("profiles/slurm/site.yaml")
 # On a GPU where the study's device is not cpu.
@@ -44,13 +44,7 @@ class Resources(NamedTuple):
 
 
 def read_site() -> Resources:
-    """The site's resources, from the file that DISSECT_SITE names, or profiles/slurm/site.yaml.
-
-    Without a file, Slurm's own defaults hold: the default partition and account, any GPU.
-
-    Raises:
-        StudyError: if DISSECT_SITE names no file, or the file has an unknown or wrong entry.
-    """
+    """The site's resources, from DISSECT_SITE or profiles/slurm/site.yaml, if any."""
     named = os.environ.get("DISSECT_SITE")
     path = Path(named) if named else SITE_FILE
     if named and not path.is_file():

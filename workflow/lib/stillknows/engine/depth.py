@@ -18,7 +18,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from stillknows.engine.attention import TREE_PARTS, UnpatchedKeys, group_texts
 from stillknows.engine.runs import (
     POSITIONS_PER_CALL,
     TOKENS_PER_CALL,
@@ -27,9 +26,16 @@ from stillknows.engine.runs import (
     UnpatchedRun,
 )
 from stillknows.engine.streamed_model import LayerInputs, StreamedModel
-from stillknows.engine.token_tree import Part, TokenTree, token_trees
+from stillknows.engine.token_tree import (
+    TREE_PARTS,
+    Part,
+    TokenTree,
+    UnpatchedKeys,
+    group_texts,
+    token_trees,
+)
 from stillknows.terms import CORRECTED, PUBLISHED, PUBLISHED_FIXED
-from stillknows.texts.facts import FactText
+from stillknows.texts.spans import FactText
 
 log = logging.getLogger("stillknows")
 

@@ -10,10 +10,15 @@ import numpy as np
 import pandas as pd
 
 from stillknows import terms
-from stillknows.engine.donors import controls_of
-from stillknows.engine.patches import EXPERIMENTS, Donor
-from stillknows.engine.recording import Recording, read_recording, record, write_recording
-from stillknows.engine.scores import Array, Scores
+from stillknows.engine.patches import EXPERIMENTS, Donor, controls_of
+from stillknows.engine.recording import (
+    Array,
+    Recording,
+    Scores,
+    read_recording,
+    record,
+    write_recording,
+)
 from stillknows.engine.streamed_model import RESIDUAL, StreamedModel
 from stillknows.engine.sweep import sweep
 from stillknows.engine.windows import LayerRange, Window
@@ -38,13 +43,12 @@ def run_experiments(
     """The rows of all donors, by experiment.
 
     Denoising patches the original into the unlearned model (the paper, section 3), noising the
-    unlearned model into the original. All experiments with one host are one sweep: each has the
-    bits that it would have alone. Where the original's embedding, final norm and head are restored
-    too, the host is the original with the unlearned model's layers. Whatever the host, runs are
-    compared with the unlearned model as it is.
+    unlearned model into the original. All experiments with one host are one sweep, with the bits
+    that each would have alone. Where the original's embedding, final norm and head are restored
+    too, the host is the original with the unlearned model's layers. Runs are always compared with
+    the unlearned model as it is.
 
     Args:
-        recorded: the original's recording.
         temporary: a path for the recording of another model, removed afterwards.
         controls: the arguments `names`, `layers` and `seed` of `controls_of`; may be empty.
         reference: the reference model, if it is among the controls.
@@ -94,10 +98,7 @@ def run_experiments(
 def _recording_of(
     model: StreamedModel | None, recorded: Recording, names: Sequence[str], path: Path
 ) -> Iterator[Recording]:
-    """A model's recording of the same texts, over the same tokens, while the block runs.
-
-    The original's instead, for its texts, where there is no model or it gives weights only.
-    """
+    """A model's recording of the same texts while the block runs; without one, the original's."""
     components = {component for name in names for component in EXPERIMENTS[name].components}
     if model is None or not components:
         yield recorded
@@ -121,12 +122,8 @@ def tabulate(
 ) -> pd.DataFrame:
     """One row per question x span x window: the means over the span's positions.
 
-    Args:
-        unlearned: per text, of the unlearned model as it is, in both directions.
-        patched: per window's layers and text.
-        original_logprobs: per text, (positions,) of the original, nats.
-        noising: whether the copy was patched into the original, so that there is a noising ratio
-            and no KRS.
+    unlearned: per text, as it is, in both directions. patched: per window's layers and text.
+    original_logprobs: per text, (positions,), nats. noising: then a noising ratio and no KRS.
     """
     parts = []
     for question, text in enumerate(texts):

@@ -21,10 +21,9 @@ from stillknows.engine.streamed_model import StreamedModel
 from stillknows.engine.token_tree import TokenTree, token_trees
 from stillknows.terms import ASSOCIATION, CORRECTED, EXPOSURE
 from stillknows.texts.decoys import DrawnTexts
-from stillknows.texts.facts import FactText, fact_texts
-from stillknows.texts.prompts import render
+from stillknows.texts.prompts import join_answer, render
 from stillknows.texts.questions import Question, replace_subject
-from stillknows.texts.wordings import join_answer
+from stillknows.texts.spans import FactText, fact_texts
 
 log = logging.getLogger("stillknows")
 

@@ -1,9 +1,11 @@
-"""What each experiment patches into a layer, and from where. Four are the paper's (section 3)."""
+"""What each experiment patches into a layer, and the donors that it comes from, with controls."""
 
+import hashlib
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate, chain
+from itertools import accumulate, chain, cycle, islice
 
 import torch
 from torch import Tensor
@@ -14,8 +16,10 @@ from stillknows.engine.recording import Recording
 from stillknows.engine.streamed_model import ATTENTION, COEFFICIENTS, INPUTS, RESIDUAL
 from stillknows.engine.token_tree import TokenTree, token_tree
 from stillknows.engine.windows import LayerRange, Window
+from stillknows.errors import StudyError
 from stillknows.models.families import LAYER_PARTS, LayerPart
 from stillknows.models.reader import Checkpoint
+from stillknows.terms import CONTROLS, MEAN_OF_QUESTIONS, NOISE, OTHER_QUESTION, REFERENCE, SELF
 
 SourceRows = Sequence[Sequence[tuple[int, ...]]]
 """Per text and token, the rows of a recording whose mean is patched in."""
@@ -25,12 +29,10 @@ SourceRows = Sequence[Sequence[tuple[int, ...]]]
 class Experiment:
     """Which of the donor's components are patched into the host, and which model is which.
 
-    Attributes:
-        coefficients, attention: the activations.
-        weights: which parts of a layer's weights are restored.
-        residual: the residual stream above the window, so nothing below it is the host's any more.
-        outside_layers: the host has the donor's embedding, final norm and head in every window.
-        noising: the copy is patched into the original; else the original into the copy.
+    coefficients, attention: the activations. weights: the parts of a layer's weights that are
+    restored. residual: the residual stream above the window, so nothing below it is the host's any
+    more. outside_layers: the donor's embedding, final norm and head too. noising: the copy is
+    patched into the original; else the original into the copy.
     """
 
     coefficients: bool = False
@@ -74,12 +76,8 @@ EXPERIMENTS: dict[str, Experiment] = {
 class Donor:
     """The model that is patched in, and where.
 
-    Attributes:
-        recording: its activations on the texts.
-        checkpoint: its weights.
-        windows: the layers into which it is patched.
-        name: the column `donor`.
-        source_rows: what is patched in, from the recording; None: each token's own activations.
+    name: the column `donor`. source_rows: the recording's rows that are patched in; None: each
+    token's own.
     """
 
     experiment: Experiment
@@ -96,10 +94,7 @@ class Donor:
 
     @cached_property
     def trees(self) -> list[TokenTree]:
-        """For each tree of the recording, the tree of the patched runs.
-
-        Texts share a token only as far as what is patched into them is the same.
-        """
+        """Per tree of the recording, that of the patched runs: they share what is patched alike."""
         ids = [text.ids for text in self.recording.texts]
         return [token_tree(ids, tree.texts, self.source_rows) for tree in self.recording.trees]
 
@@ -117,9 +112,8 @@ class Donor:
     ) -> dict[str, Tensor]:
         """The activations that are patched in, by component, (1, tokens, width) each.
 
-        Args:
-            captured: what the unpatched run left of the layer (`on_own_tree`).
-            mlp_at: the only tokens at which the MLP runs, and so those of the coefficients.
+        captured: what the unpatched run left of the layer (`on_own_tree`). mlp_at: the only tokens
+        at which the MLP runs, and so those of the coefficients.
         """
         states = {
             component: self.activations(layer, component, tree).to(captured[INPUTS].device)
@@ -149,3 +143,124 @@ class Donor:
         weights = self.checkpoint.read_parts(layer, parts, dtype, device)
         self.checkpoint.readahead(self.checkpoint.layer_names(layer + 1, parts))
         return weights
+
+
+log = logging.getLogger("stillknows")
+CPU = torch.device("cpu")
+
+
+def question_rows(control: str, recording: Recording) -> SourceRows:
+    """The rows of other questions of the concept that a control patches into each question.
+
+    other_question: the next question (for the last, the first), cut or repeated to the same length.
+    aligned_question: the next, aligned where the answer begins. mean_of_questions: all others that
+    have a token there, aligned likewise; the question's own where none has.
+    """
+    texts = recording.texts
+    rows = [recording.rows_of(text) for text in range(len(texts))]
+    source_rows: list[list[tuple[int, ...]]] = []
+    for text, own_rows in enumerate(rows):
+        after = (text + 1) % len(texts)
+        others = [other for other in range(len(texts)) if other != text]
+        if control == OTHER_QUESTION:
+            repeated = islice(cycle(rows[after]), len(own_rows))
+            source_rows.append([(row,) for row in repeated])
+            continue
+        rows_by_position = []
+        for other in others if control == MEAN_OF_QUESTIONS else [after]:
+            shift = texts[text].answer.start - texts[other].answer.start
+            rows_by_position.append(dict(enumerate(rows[other], start=shift)))
+        source_rows.append(
+            [
+                tuple(at[position] for at in rows_by_position if position in at) or (own,)
+                for position, own in enumerate(own_rows)
+            ]
+        )
+    return source_rows
+
+
+@dataclass(eq=False)
+class Noise(Donor):
+    """Gaussian noise with the norm of the original's activation at each position, or weights.
+
+    Of a matrix each column has the original's norm (in the down projection: each value vector), of
+    a vector the whole. Drawn on the CPU, so that it is the same on every device. It depends on the
+    seed, the concept's texts, the layer and the component alone: all methods get the same noise.
+    """
+
+    name: str = NOISE
+    seed: int = 0
+
+    def activations(self, layer: int, component: str, tree: int) -> Tensor:
+        recorded = self.recording.activations(layer, component, tree)
+        return noise_like(recorded, -1, self._generator(component, layer, tree))
+
+    def weights(self, layer: int, dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
+        noise = {}
+        for part in self.experiment.weights:
+            generator = self._generator(part, layer)
+            originals = self.checkpoint.read_parts(layer, [part], dtype, CPU)
+            for name, original in sorted(originals.items()):
+                noise[name] = noise_like(original, 0, generator).to(device)
+        return noise
+
+    def _generator(self, *what: object) -> torch.Generator:
+        texts = [text.ids for text in self.recording.texts]
+        digest = hashlib.sha256(repr((self.seed, texts, *what)).encode()).digest()
+        return torch.Generator().manual_seed(int.from_bytes(digest[:8]) >> 1)
+
+
+@dataclass(eq=False)
+class SelfPatch(Donor):
+    """The host itself: its unpatched run's activations, and its own weights (`checkpoint`)."""
+
+    name: str = SELF
+
+    def states(
+        self, _layer: int, _tree: int, captured: Mapping[str, Tensor], _mlp_at: list[int] | None
+    ) -> dict[str, Tensor]:
+        return {component: captured[component] for component in self.experiment.components}
+
+
+def noise_like(values: Tensor, dimension: int, generator: torch.Generator) -> Tensor:
+    """Gaussian noise in the shape and dtype of `values`, with their norms along a dimension."""
+    noise = torch.randn(values.shape, generator=generator)
+    norms = torch.linalg.vector_norm(values, dim=dimension, keepdim=True, dtype=torch.float32)
+    noise *= norms / torch.linalg.vector_norm(noise, dim=dimension, keepdim=True)
+    return noise.to(values.dtype)
+
+
+def controls_of(
+    original: Donor,
+    names: Sequence[str] = (),
+    layers: Sequence[int] = (),
+    seed: int = 0,
+    reference: Donor | None = None,
+) -> list[Donor]:
+    """The controls of a sweep: donors `names` in the windows whose `layer` is in `layers`."""
+    top = max((window.layer for window in original.windows), default=0)
+    unknown = [layer for layer in layers if layer > top]
+    if names and unknown:
+        raise StudyError(
+            f"config: controls.layers: {unknown[0]} is not a layer of this model; "
+            f"allowed: 0 to {top}"
+        )
+    windows = [window for window in original.windows if window.layer in layers]
+    original, experiment = replace(original, windows=windows), original.experiment
+    recording = original.recording
+    donors: list[Donor] = []
+    for name in [name for name in CONTROLS if name in names and windows]:
+        if name == NOISE:
+            donors.append(Noise(experiment, recording, original.checkpoint, windows, seed=seed))
+        elif name == REFERENCE and reference is not None:
+            donors.append(replace(reference, windows=windows, name=REFERENCE))
+        elif name == REFERENCE:
+            log.info("control %s: left out, this is the reference model's own sweep", name)
+        elif experiment.weights:
+            log.info("control %s: left out, weights do not depend on the question", name)
+        elif len(recording.texts) == 1:
+            log.info("control %s: left out, the concept has a single question", name)
+        else:
+            rows = question_rows(name, recording)
+            donors.append(replace(original, name=name, source_rows=rows))
+    return donors

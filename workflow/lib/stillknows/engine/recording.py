@@ -1,4 +1,4 @@
-"""The recording: a model's activations at every layer while it read the texts of one concept.
+"""The recording: a model's activations on the texts of one concept, and scores against its logits.
 
 One safetensors file. The token trees of the texts (engine.token_tree) follow one another:
     layers.{k}.coefficients  (tokens of all trees, coefficients)  input of the down projection
@@ -15,31 +15,96 @@ from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.linalg import vecdot, vector_norm
 
 from stillknows.engine.runs import TOKENS_PER_CALL, MicroBatches, TreeLayers, UnpatchedRun
-from stillknows.engine.scores import Array, OriginalLogits
 from stillknows.engine.streamed_model import ATTENTION, COEFFICIENTS, RESIDUAL, StreamedModel
 from stillknows.engine.token_tree import TokenTree, token_trees
 from stillknows.files import atomic_path
 from stillknows.terms import SPANS
 from stillknows.texts.spans import Text
 
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one run at one text's compared positions; each (positions,).
+
+    squared_error: mean over the vocabulary of the squared logit difference to the original. kl:
+    KL(original || model) in nats. agrees: 1 where the run ranks no token above the original's top
+    token (so ties do not matter), else 0. logprob: of the text's next token, in nats.
+    """
+
+    squared_error: Array
+    kl: Array
+    agrees: Array
+    logprob: Array
+
+
+class OriginalLogits:
+    """Float32 (positions, vocabulary) of a text; logprob: of next tokens, (positions,), nats."""
+
+    def __init__(self, logits: Tensor, text: Text) -> None:
+        self.logits = logits.float()
+        self.choice = self.logits.max(-1).indices
+        logprobs = self.logits.log_softmax(-1)
+        self.probabilities = logprobs.exp()
+        self.normaliser = self._normaliser(self.logits, logprobs)
+        # At a text's last position the next token is unknown: id 0 stands there, and `tabulate`
+        # leaves that log-probability out.
+        following = [*text.ids[1:], 0]
+        self.next_ids = torch.tensor(
+            [following[position] for position in text.compared], device=logits.device
+        )
+        self.logprob = _array(_at(logprobs, self.next_ids))
+
+    def score(self, logits: Tensor) -> Scores:
+        """Compare a run's logits, (positions, vocabulary), with the original's; equal ones give 0.
+
+        Of a larger vocabulary than the original's, the first tokens are compared. There are as few
+        passes over the vocabulary as possible, since these take as long as the head's
+        multiplications: KL = sum p (l - l') + log Z' - log Z, with the difference that the error
+        needs anyway.
+        """
+        logits = logits[:, : self.logits.shape[-1]].float()
+        logprobs = logits.log_softmax(-1)
+        normaliser = self._normaliser(logits, logprobs)
+        difference = logits - self.logits
+        length = vector_norm(difference, dim=-1)
+        return Scores(
+            squared_error=_array(length.square() / logits.shape[-1]),
+            kl=_array(normaliser - self.normaliser - vecdot(difference, self.probabilities)),
+            agrees=_array(_at(logits, self.choice) == logits.amax(-1)),
+            logprob=_array(_at(logprobs, self.next_ids)),
+        )
+
+    def _normaliser(self, logits: Tensor, logprobs: Tensor) -> Tensor:
+        """log of the sum of all exp(logit), (positions,); twice as fast as logsumexp."""
+        return _at(logits, self.choice) - _at(logprobs, self.choice)
+
+
+def _at(values: Tensor, tokens: Tensor) -> Tensor:
+    """One token's value at each position, (positions,)."""
+    return values.gather(-1, tokens[:, None])[:, 0]
+
+
+def _array(values: Tensor) -> Array:
+    return values.cpu().double().numpy()
+
+
 log = logging.getLogger("stillknows")
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording on disk; its tensors are read one at a time.
-
-    Attributes:
-        texts: what was read, with the spans to compare.
-        metadata: where it comes from (checkpoint, data, dtype).
-        vocabulary: how many of the tokens are compared, from the first on; None: all.
-    """
+    """A recording on disk, read one tensor at a time; `vocabulary`: of the compared tokens."""
 
     path: Path
     texts: list[Text]
@@ -64,7 +129,6 @@ class Recording:
         return [*accumulate((len(tree.ids) for tree in self.trees), initial=0)]
 
     def rows_of(self, text: int) -> list[int]:
-        """The rows of a text's tokens."""
         number = next(number for number, tree in enumerate(self.trees) if text in tree.texts)
         tree, start = self.trees[number], self.starts[number]
         return [start + index for index in tree.paths[tree.texts.index(text)]]
@@ -90,10 +154,8 @@ class Recording:
 def record(
     model: StreamedModel, texts: Sequence[Text], *, residual: bool = False
 ) -> dict[str, Tensor]:
-    """Let a model read the texts once.
-
-    Returns:
-        The tensors named in this module's docstring, on the CPU, in the model's dtype.
+    """Read the texts once: the tensors of this module's docstring, on the CPU, in the model's
+    dtype.
     """
     trees, calls = token_trees([text.ids for text in texts]), MicroBatches(TOKENS_PER_CALL)
     with model.embedding() as embed:
@@ -126,7 +188,6 @@ def write_recording(
 
 
 def read_recording(path: Path) -> Recording:
-    """Open a recording; no tensor is read yet."""
     with safe_open(path, framework="pt") as file:
         metadata = dict(file.metadata())
     texts = []

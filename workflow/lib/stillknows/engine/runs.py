@@ -1,7 +1,4 @@
-"""Runs on their way through a model's layers, as rows of (1, tokens, hidden).
-
-Rows pass a layer in calls of a bounded number of tokens, which bounds the memory they take.
-"""
+"""Runs on their way through a model's layers, (1, tokens, hidden) each, in bounded calls."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -23,26 +20,13 @@ POSITIONS_PER_CALL = 1024  # through the head, whose outputs are as wide as the 
 
 
 class MicroBatches:
-    """Sends rows through a computation, a bounded number of tokens at a time.
-
-    Where a device's memory does not hold a call, it is halved, as are later calls of this object.
-
-    Attributes:
-        tokens: of one call (rows x tokens); one row is sent even if it has more.
-    """
+    """Sends rows through a computation by so many tokens, halved where memory does not suffice."""
 
     def __init__(self, tokens: int) -> None:
         self.tokens = tokens
 
     def __call__(self, compute: Callable[[Tensor], T], rows: Sequence[Tensor]) -> Iterator[T]:
-        """The results of `compute`, one (rows, tokens, hidden) batch after the other.
-
-        Args:
-            rows: (1, tokens, hidden) each; read as they are needed.
-
-        Raises:
-            StudyError: if the memory does not hold the call of a single row.
-        """
+        """One (rows, tokens, hidden) result after the other; `rows` are read as they are needed."""
         start = 0
         while start < len(rows):
             tokens = rows[start].shape[1]
@@ -74,12 +58,7 @@ class MicroBatches:
 
 
 class TreeLayers:
-    """The decoder layers as the runs of one token tree pass them.
-
-    Args:
-        compared: the tokens that are read after the last layer; that layer's MLP runs at these
-            only. None: all.
-    """
+    """The decoder layers as a token tree's runs pass them; the top MLP runs at `compared` only."""
 
     def __init__(
         self, inputs: LayerInputs, calls: MicroBatches, compared: list[int] | None = None
@@ -89,7 +68,6 @@ class TreeLayers:
         self._compared = compared
 
     def pass_layer(self, index: int, layer: Layer, rows: dict[Any, Tensor]) -> None:
-        """Take rows through a layer; their states are replaced."""
         keys, states = [*rows], [*rows.values()]
         rows.clear()  # so that a state is freed when its batch has passed
         arguments, mlp_at, start = self.inputs.arguments[index], self.mlp_at(index), 0
@@ -108,12 +86,7 @@ class TreeLayers:
 
 
 class UnpatchedRun:
-    """The run of a model as it is, on some token trees.
-
-    Attributes:
-        trees: the layers as the trees pass them.
-        rows: per tree, its row by the key None.
-    """
+    """The run of a model as it is, on some token trees; rows: per tree, its row by the key None."""
 
     def __init__(self, trees: Sequence[TreeLayers]) -> None:
         self.trees = trees

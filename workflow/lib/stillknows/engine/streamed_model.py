@@ -1,11 +1,12 @@
 """A transformers model whose parts have their weights only while they are used.
 
-The mathematics is transformers' own: embedding, decoder layer, norm and head are called whole;
-only attention over the texts of a token tree is this project's (engine.attention). Parameters lie
-on the meta device, without data, and are filled while they are used.
+The mathematics is transformers' own: embedding, decoder layer, norm and head are called whole; only
+attention over a token tree is this project's. Parameters lie on the meta device, without data, and
+are filled while they are used.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -14,12 +15,47 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stillknows.engine.attention import TREE_PARTS, group_texts, use_tree_attention
-from stillknows.engine.prefetch import prefetched_layers
-from stillknows.engine.token_tree import TokenTree
+from stillknows.engine.token_tree import TREE_PARTS, TokenTree, group_texts, use_tree_attention
 from stillknows.models.families import Family
-from stillknows.models.reader import Checkpoint, empty_model, tied_tensors
-from stillknows.models.rope import refuse_long
+from stillknows.models.reader import Checkpoint, empty_model, refuse_long, tied_tensors
+
+Weights = dict[str, Tensor]
+
+
+def prefetched_layers(
+    read: Callable[[int], Weights], layers: int, dtype: torch.dtype, device: torch.device
+) -> Iterator[Weights]:
+    """The layers' weights from the lowest up, each read in a thread while the one before is used.
+
+    On CUDA the thread reads into pinned memory, and a stream of its own copies from there and casts
+    on the device. `read` reads one layer's weights, as they are saved, into the machine's memory.
+    """
+    stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+
+    def read_to_device(index: int) -> Weights:
+        tensors = read(index).items()
+        if stream is None:
+            return {name: tensor.to(device, dtype) for name, tensor in tensors}
+        weights = {}
+        with torch.cuda.device(device), torch.cuda.stream(stream):
+            for name, tensor in tensors:
+                pinned = tensor.pin_memory()  # reads the file
+                weights[name] = pinned.to(device, non_blocking=True).to(dtype)
+        stream.synchronize()
+        return weights
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        pending = thread.submit(read_to_device, 0)
+        for index in range(layers):
+            weights = pending.result()
+            if index + 1 < layers:
+                pending = thread.submit(read_to_device, index + 1)
+            if stream is not None:
+                for tensor in weights.values():
+                    # Allocated on the other stream: it is kept until this stream is done with it.
+                    tensor.record_stream(torch.cuda.current_stream(device))
+            yield weights
+
 
 # What the unpatched run leaves of a layer: its input, and the components that can be patched.
 INPUTS = "inputs"
@@ -36,29 +72,14 @@ LONGEST_BY_TEXT = 256
 
 @dataclass(frozen=True)
 class LayerInputs:
-    """What the decoder layers are given for one token tree.
-
-    Attributes:
-        hidden: (1, tokens, hidden), the first layer's input.
-        arguments: per layer, the keyword arguments beside the hidden state (mask, rotary tables,
-            ...). They are made for one row and broadcast over any number of rows.
-    """
+    """What the decoder layers are given for one token tree: (1, tokens, hidden), and arguments."""
 
     hidden: Tensor
     arguments: list[dict[str, Any]]
 
 
 class StreamedModel:
-    """The model of one checkpoint, with the weights of one part at a time.
-
-    Args:
-        layers_from: a checkpoint of the same shapes; the decoder layers' weights come from there.
-
-    Attributes:
-        model: transformers' own, without weights.
-        layers: its decoder layers, from the lowest up.
-        attends_by_text: whether its attention goes text by text (engine.attention).
-    """
+    """The model of one checkpoint; its layers may be `layers_from` another of the same shapes."""
 
     def __init__(
         self,
@@ -112,17 +133,12 @@ class StreamedModel:
 
     @contextmanager
     def final_norm(self) -> Iterator[Callable[[Tensor], Tensor]]:
-        """Yields a function that takes the last layer's outputs through the final norm."""
         ends = self.model.get_input_embeddings(), self.model.get_output_embeddings()
         with filled(self.model, self._read_outside(*ends)):
             yield lambda hidden: self._above_layers(self.model.base_model, hidden).last_hidden_state
 
     def layer_inputs(self, ids: list[int], positions: list[int]) -> LayerInputs:
-        """What each layer is given for one sequence of tokens, while `embedding` runs.
-
-        Raises:
-            StudyError: for a text that is too long (models.rope).
-        """
+        """What each layer is given for one sequence, while `embedding` runs; refuses long texts."""
         refuse_long(self.checkpoint.config, max(positions) + 1)
         hiddens: list[Tensor] = []
         arguments: list[dict[str, Any]] = []
@@ -157,10 +173,7 @@ class StreamedModel:
         return {name: tensors[source] for name, source in sources.items()}
 
     def _tree_inputs(self, tree: TokenTree) -> LayerInputs:
-        """What each layer is given for a token tree, at the tree's positions.
-
-        The mask is the model's own for one plain sequence, permuted to the tree's positions.
-        """
+        """What each layer is given for a token tree; the mask is the model's own, permuted."""
         inputs = self.layer_inputs([*tree.ids], tree.positions)
         length = max(tree.positions) + 1
         # The ids do not matter here, only how many there are.
@@ -183,8 +196,6 @@ class StreamedModel:
 
 
 class Layer:
-    """One decoder layer with its weights in place."""
-
     def __init__(self, module: nn.Module, family: Family) -> None:
         self.module = module
         self.down: Any = module.get_submodule(f"{family.mlp}.{family.down}")
@@ -195,9 +206,8 @@ class Layer:
     ) -> Tensor:
         """(rows, tokens, hidden) in and out.
 
-        Args:
-            mlp_at: the only positions whose output is read, as in the top layer; the MLP, or what
-                stands in for it, runs at these. The output at others means nothing. None: all.
+        mlp_at: the only positions whose output is read, and at which the MLP, or what stands in for
+        it, runs; the output at others means nothing. None: all.
         """
         modules = {}
         if mlp_at is not None:
@@ -209,10 +219,7 @@ class Layer:
 
     @contextmanager
     def capture(self) -> Iterator[dict[str, Tensor]]:
-        """A context in which a run leaves its input and the three components, (1, tokens, width).
-
-        Where the MLP runs at some positions only, coefficients are those of these positions.
-        """
+        """A context in which a run leaves its input and three components, (1, tokens, width)."""
         states: dict[str, Tensor] = {}
 
         def keep(component: str, tensor: Tensor) -> None:
@@ -232,11 +239,8 @@ class Layer:
                 hook.remove()
 
     def patched(self, states: Mapping[str, Tensor]) -> AbstractContextManager[None]:
-        """A context in which the layer has given states; what would compute them is not run.
-
-        Args:
-            states: the attention's output and the coefficients where the MLP runs, (1, tokens,
-                width) each; either, both or neither.
+        """A context in which the layer has given states, (1, tokens, width), which nothing
+        computes.
         """
         modules = {}
         if COEFFICIENTS in states:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from stillknows.engine.patches import Donor
-from stillknows.engine.recording import Recording
+from stillknows.engine.recording import OriginalLogits, Recording, Scores
 from stillknows.engine.runs import (
     POSITIONS_PER_CALL,
     TOKENS_PER_CALL,
@@ -26,7 +26,6 @@ from stillknows.engine.runs import (
     TreeLayers,
     UnpatchedRun,
 )
-from stillknows.engine.scores import OriginalLogits, Scores
 from stillknows.engine.streamed_model import INPUTS, RESIDUAL, Layer, StreamedModel, filled
 from stillknows.engine.token_tree import TokenTree
 from stillknows.engine.windows import LayerRange
@@ -36,12 +35,7 @@ log = logging.getLogger("stillknows")
 
 @dataclass(frozen=True)
 class Swept:
-    """The scores of a sweep.
-
-    Attributes:
-        unpatched: per text, of the host as it is.
-        patched: per donor, by the window's first and last layer, per text.
-    """
+    """unpatched: per text, of the host as it is; patched: per donor, by layers, per text."""
 
     unpatched: list[Scores]
     patched: list[dict[LayerRange, list[Scores]]]
@@ -53,10 +47,7 @@ def sweep(host: StreamedModel, donors: Sequence[Donor], compared: Recording) -> 
 
     The unpatched run is shared. No run of one donor passes a layer in one batch with another
     donor's, so a further donor changes no bit of the others' scores while the memory lasts.
-
-    Args:
-        donors: each has a token tree for each one of `compared`.
-        compared: the original's recording of the texts, for its logits.
+    `compared` is the original's recording; each donor has a token tree for each of its trees.
     """
     calls = MicroBatches(TOKENS_PER_CALL)
     with host.embedding() as embed:
@@ -85,12 +76,7 @@ def sweep(host: StreamedModel, donors: Sequence[Donor], compared: Recording) -> 
 
 
 class DonorRuns:
-    """All runs of one donor, between two layers.
-
-    Attributes:
-        live: per token tree, the rows inside a window, by its first layer.
-        finished: per token tree, the runs past their window, by their patched layers.
-    """
+    """All runs of a donor between two layers: per tree, live inside a window, finished above it."""
 
     def __init__(self, donor: Donor, layers_of: Mapping[TokenTree, TreeLayers]) -> None:
         self.donor = donor
@@ -141,14 +127,7 @@ def compare(
     runs: Sequence[tuple[Sequence[TreeLayers], Sequence[Mapping[Any, Tensor]]]],
     compared: Recording,
 ) -> list[dict[Any, list[Scores]]]:
-    """The scores of rows above the last layer, against the original's logits.
-
-    Args:
-        runs: of the unpatched run and of each donor's, the token trees, and per tree the rows.
-
-    Returns:
-        In the order of `runs`, each row's scores by its key, text by text.
-    """
+    """Scores of rows above the last layer, against the original's logits, by row's key and text."""
     calls = MicroBatches(POSITIONS_PER_CALL)
     scores: list[dict[Any, list[Scores]]] = [{} for _ in runs]
     with host.lm_head() as head:
@@ -166,12 +145,7 @@ def compare(
 def score(
     head: Callable[[Tensor], Tensor], originals: Sequence[OriginalLogits], batch: Tensor
 ) -> Iterator[tuple[Scores, ...]]:
-    """Each row's scores, text by text.
-
-    Args:
-        originals: the original's logits of each text, in the order of the positions.
-        batch: (rows, compared positions of all texts, hidden).
-    """
+    """Each row's scores, text by text; batch: (rows, compared positions of all texts, hidden)."""
     logits = head(batch).split([len(original.logits) for original in originals], dim=1)
     # One text and run at a time: the original's logits of a text stay in the processor's cache
     # from run to run.

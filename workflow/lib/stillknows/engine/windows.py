@@ -25,11 +25,7 @@ class Window:
 
 
 def window_width(name: str) -> int | None:
-    """The width in layers that a window's name says; None for suffixes and prefixes.
-
-    Raises:
-        StudyError: for any other name.
-    """
+    """The width in layers that a window's name says; None for suffixes and prefixes."""
     if name in (SUFFIX, PREFIX):
         return None
     match = _SLIDING.fullmatch(name)
@@ -50,11 +46,7 @@ def windows_of(names: list[str], layers: int, model: str = "the model") -> list[
     the paper's notebooks clip them (section 3); with _every_k for every k-th centre, counted from
     the last layer. suffix: for each layer, that one and all above; prefix: that one and all below.
 
-    Args:
-        model: its name in messages.
-
-    Raises:
-        StudyError: for an unknown name, or a window wider than the model.
+    A StudyError for an unknown name, or a window wider than the model (`model` in the message).
     """
     windows = []
     for name in names:
@@ -78,11 +70,7 @@ def windows_of(names: list[str], layers: int, model: str = "the model") -> list[
 
 
 def layers_between(name: str, layers: int | None = None) -> tuple[int, int]:
-    """The first and the last layer of a window that is named by them, such as "13-17".
-
-    Raises:
-        StudyError: unless the name is FIRST-LAST, both below `layers` (the model's, if known).
-    """
+    """First and last layer of a window "FIRST-LAST", both below `layers`; else a StudyError."""
     match = _BETWEEN.fullmatch(name)
     first, last = map(int, match.groups()) if match else (1, 0)
     if first > last:

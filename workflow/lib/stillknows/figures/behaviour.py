@@ -27,10 +27,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 
 @canvas.styled
 def draw_behaviour(behaviour: pd.DataFrame, *, style: Style, seed: int) -> Figure:
-    """A panel per score; per set of questions, each method's mean and each concept.
-
-    Rows under a patch are left out. Origins are not pooled: each has a row of panels.
-    """
+    """A panel per score and origin; per set of questions, each method's mean and each concept."""
     behaviour = behaviour[behaviour["experiment"] == ""]
     origins = dict(list(behaviour.groupby("origin", sort=True)))
     methods = sorted(behaviour["method"].unique())
@@ -55,11 +52,7 @@ def draw_behaviour(behaviour: pd.DataFrame, *, style: Style, seed: int) -> Figur
 
 @canvas.styled
 def draw_behaviour_patched(behaviour: pd.DataFrame, *, style: Style, seed: int) -> Figure:
-    """A panel per method; per window, each experiment's mean and each concept, by ROUGE-L.
-
-    Raises:
-        StudyError: if there is no row under a patch.
-    """
+    """A panel per method; per window, each experiment's mean and each concept, by ROUGE-L."""
     is_patched = behaviour["experiment"] != ""
     patched, unpatched = behaviour[is_patched], behaviour[~is_patched]
     if patched.empty:

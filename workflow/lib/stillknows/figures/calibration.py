@@ -109,7 +109,6 @@ def _draw_values(
 
 
 def _draw_areas(axes: Axes, rates: pd.DataFrame) -> None:
-    """The AUC of one score by treatment, with its interval where there is one."""
     axes.axvline(0.5, color=canvas.GREY, linewidth=0.8, linestyle=(0, (4, 2)), zorder=0.5)
     areas = rates[["auc", "auc_low", "auc_high"]].astype(float)
     for row, (treatment, area) in enumerate(areas.iterrows()):

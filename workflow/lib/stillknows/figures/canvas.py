@@ -49,11 +49,7 @@ LineStyles = Mapping[str, Mapping[str, Any]]
 
 @contextmanager
 def applied(style: Style, frame: pd.DataFrame | None = None) -> Iterator[None]:
-    """What is drawn or saved inside is in this style; nothing outside changes.
-
-    Args:
-        frame: the table that is drawn, for whose names further fonts may be needed.
-    """
+    """What is drawn or saved inside is in this style, with the fonts that `frame`'s names need."""
     small, normal = 7 * style.font_scale, 8 * style.font_scale
     settings = {
         **sns.axes_style("ticks"),
@@ -92,13 +88,7 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
 
 
 def save(figure: Figure, outputs: Iterable[Path], style: Style) -> None:
-    """Write a figure in the format of each name (.png, .pdf), whole or not at all.
-
-    Its label, which `notes.heading` sets, is a text in the file.
-
-    Raises:
-        StudyError: for another format.
-    """
+    """Write a figure in each name's format (.png, .pdf), whole or not at all, with its label."""
     for output in outputs:
         kind = output.suffix
         if kind not in _METADATA:
@@ -132,10 +122,9 @@ def new_panels(
 ) -> tuple[Figure, list[Axes]]:
     """A figure with a panel per title, in rows of `columns_of`.
 
-    Args:
-        labels: of the axes, across (under each panel) and up (at the left of each row).
-        size: the width of the figure, and the height of one row of panels, in inches.
-        narrow: the width of a figure of one panel, as a share of that width.
+    labels: of the axes, across (under each panel) and up (at the left of each row). size: the width
+    of the figure, and the height of one row of panels, in inches. narrow: the width of a figure of
+    one panel, as a share of that width.
     """
     columns = columns_of(len(titles))
     rows = -(-len(titles) // columns)
@@ -150,10 +139,7 @@ def new_panels(
 
 
 def by_method(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Panel title -> its rows: one per method and origin.
-
-    The origin is named where copies have several, and of a reference model.
-    """
+    """Panel title -> its rows: one per method and origin (named where copies have several)."""
     several = frame.loc[~frame["origin"].isin(COMPARED_WITH), "origin"].nunique() > 1
     groups = frame.groupby(["method", "origin"], sort=True, observed=True)
     return {
@@ -167,9 +153,8 @@ def by_method(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def method_panels(means: pd.DataFrame, concepts: pd.DataFrame) -> Panels:
     """A panel per method and origin.
 
-    Args:
-        means: the column `mean` is drawn, of as many concepts as the column `concepts` says.
-        concepts: what `concept_scores` returns of the same selection.
+    means: the column `mean` is drawn, of as many concepts as the column `concepts` says. concepts:
+    what `concept_scores` returns of the same selection.
     """
     singles, nothing = by_method(concepts), concepts.iloc[:0]
     return {
@@ -182,12 +167,10 @@ def method_panels(means: pd.DataFrame, concepts: pd.DataFrame) -> Panels:
 
 
 def concept_counts(panels: Panels) -> list[int]:
-    """How many concepts each panel's means are of, at most."""
     return [int(means["concepts"].max()) for means, _ in panels.values()]
 
 
 def values_shown(panels: Panels) -> "pd.Series[float]":
-    """All values that the axes must have room for."""
     return pd.concat(
         values.astype(float)
         for means, singles in panels.values()
@@ -196,10 +179,7 @@ def values_shown(panels: Panels) -> "pd.Series[float]":
 
 
 def at_best_layer(concepts: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Each group's rows at the layer whose mean over concepts is highest.
-
-    It is the same layer for all concepts, so that a concept's own luck cannot choose it.
-    """
+    """Each group's rows at the one layer whose mean over concepts is highest."""
     means = concepts.groupby([*by, "layer"], observed=True, as_index=False)["value"].mean()
     best = means.loc[means.groupby(by, observed=True)["value"].idxmax()]
     return concepts.merge(best[[*by, "layer"]])
@@ -228,12 +208,10 @@ def zero_line(axes: Axes, horizontal: bool = True) -> None:
 
 
 def layer_ticks(axes: Axes, most: int = 7) -> None:
-    """Whole layers only, at most so many intervals."""
     axes.xaxis.set_major_locator(MaxNLocator(nbins=most, integer=True))
 
 
 def note(axes: Axes, text: str) -> None:
-    """Words in a panel, at its top."""
     lines = "\n".join(textwrap.wrap(text, 40))
     axes.text(0.03, 0.9, lines, transform=axes.transAxes, va="top", color=GREY)
 
@@ -274,9 +252,8 @@ def add_curves(
 ) -> None:
     """A line per value of the column `by`, with its band where it has one, or thin single concepts.
 
-    Args:
-        means: of one panel: layer, mean, low, high.
-        singles: its single concepts, where they are too few for an interval: layer, value.
+    means: of one panel: layer, mean, low, high. singles: its single concepts, where they are too
+    few for an interval: layer, value.
     """
     for name, line_style in styles.items():
         curve = means[means[by] == name].sort_values("layer")
@@ -289,12 +266,7 @@ def add_curves(
 def add_mean(
     axes: Axes, values: pd.DataFrame, line_style: Mapping[str, Any], seed: int | None
 ) -> None:
-    """The mean over the rows of a table, with its interval, or with a thin line per row.
-
-    Args:
-        values: (concepts, layers).
-        seed: of the bootstrap; None for no interval.
-    """
+    """The mean of (concepts, layers) with its interval; without a seed with a thin line per row."""
     layers, cube = values.columns, values.to_numpy(float)[None]
     axes.plot(layers, mean_curve(cube), **line_style)
     if seed is not None and len(values) >= MIN_CONCEPTS:
@@ -304,7 +276,6 @@ def add_mean(
 
 
 def add_band(axes: Axes, layers: Any, low: Any, high: Any, colour: Any) -> None:
-    """The interval of each layer that has one."""
     if np.isfinite(low).any():
         axes.fill_between(layers, low, high, color=colour, alpha=0.2, linewidth=0)
 
@@ -314,10 +285,8 @@ def add_points(
 ) -> None:
     """Large means with their intervals, and small each concept, side by side in each category.
 
-    Args:
-        names: columns and order of categories, as seaborn takes them: x, y, hue, order.
-        marks: value of the column `hue` -> how its mean is marked.
-        seed: of the bootstrap; None for no interval.
+    names: columns and order of categories, as seaborn takes them: x, y, hue, order. marks: value of
+    `hue` -> how its mean is marked. seed: of the bootstrap; None for no interval.
     """
 
     def interval(values: Any) -> tuple[float, float]:
@@ -348,11 +317,7 @@ def legend(
     side: str = "center",
     length: float = 3.2,
 ) -> None:
-    """Under all panels, an entry per style. Rows are of like length: no entry is alone in one.
-
-    Args:
-        length: of a line, in font sizes.
-    """
+    """Under all panels, an entry per style, in rows of like length; `length` in font sizes."""
     if not line_styles:
         return
     rows = -(-len(line_styles) // columns)

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stillknows.analysis.curve_groups import ALL_METHODS, DONOR
+from stillknows.analysis.tables import ALL_METHODS, DONOR
 from stillknows.figures import canvas, notes
 from stillknows.figures.names import drawn_name
 from stillknows.figures.style import (
@@ -100,11 +100,9 @@ def method_grid(
 ) -> Figure:
     """A figure with a panel per method (rows) and experiment (columns), which share their axes.
 
-    Args:
-        draw_panel: adds the means of a panel, and its single concepts where they are drawn.
-        styles: of what is compared in each panel.
-        scales: the names of the axes, across and up.
-        words: what is shown and of how many, as `notes.heading` takes them.
+    draw_panel: adds the means of a panel, and its single concepts where they are drawn. styles: of
+    what is compared in each panel. scales: the names of the axes, across and up. words: what is
+    shown and of how many, as `notes.heading` takes them.
     """
     means = pd.concat([rows for rows, _ in panels.values()])
     experiments = in_order(means["experiment"])

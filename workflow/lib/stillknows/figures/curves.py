@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stillknows.analysis.curve_groups import ALL_METHODS, DONOR
+from stillknows.analysis.tables import ALL_METHODS, DONOR
 from stillknows.figures import canvas, notes
 from stillknows.figures.style import SCORES, Style, layer_label
 from stillknows.terms import NOISING_RATIO, REFERENCE
@@ -38,10 +38,7 @@ _NOISING_SCALE = "1 = as far from the original's logits as the unlearned model, 
 
 @canvas.styled
 def draw_curves(curves: pd.DataFrame, *, style: Style) -> Figure:
-    """The paper's figure: a curve per experiment, mean over questions, concepts, then methods.
-
-    Origins are not pooled: each has a panel, with the reference model in it, where there is one.
-    """
+    """The paper's figure: a curve per experiment, mean over questions, concepts, then methods."""
     overall = curves[(curves["method"] == ALL_METHODS) & (curves["donor"] == DONOR)]
     overall = overall.assign(low=math.nan, high=math.nan)  # the paper's figure has no bands
     panels = {str(origin): (rows, _NO_SINGLES) for origin, rows in overall.groupby("origin")}
@@ -127,7 +124,6 @@ def _draw_panels(
 
 
 def _add_references(axes: Axes, references: pd.DataFrame, styles: canvas.LineStyles) -> None:
-    """A dashed grey line per experiment; the hollow markers say which."""
     for experiment, curve in references.groupby("experiment"):
         marks = {
             "marker": styles[str(experiment)]["marker"],
@@ -138,10 +134,7 @@ def _add_references(axes: Axes, references: pd.DataFrame, styles: canvas.LineSty
 
 
 def _add_controls(axes: Axes, controls: pd.DataFrame, style: Style) -> None:
-    """A thin grey line per donor and experiment through the layers where it is known.
-
-    The dashes say which donor, the small markers which experiment.
-    """
+    """A thin grey line per donor (dashes) and experiment (markers) through the layers it has."""
     styles = canvas.experiment_styles(style, controls["experiment"])
     known = controls.dropna(subset="mean")
     for key, line in known.groupby(["donor", "experiment"]):
@@ -156,7 +149,6 @@ def _add_controls(axes: Axes, controls: pd.DataFrame, style: Style) -> None:
 
 
 def _baseline(donor: str) -> dict[str, Any]:
-    """The line of a control baseline, as matplotlib takes it."""
     name, dashes = _BASELINES[donor]
     look = {"linestyle": dashes, "color": canvas.GREY, "linewidth": 0.7}
     return {"label": f"baseline: {name}", **look}

@@ -21,11 +21,7 @@ _FORMS = {
 
 @canvas.styled
 def draw_depth(depth: pd.DataFrame, *, style: Style, seed: int) -> Figure:
-    """A panel per method (and origin): fact loss by the copy and by the reference against layer.
-
-    Means over questions, then concepts, with a band; with single concepts where they are too few
-    for a band; of a single concept, with its questions.
-    """
+    """A panel per method (and origin): fact loss by the copy and by the reference against layer."""
     panels, styles = canvas.by_method(depth), canvas.line_styles(_LOOKS, style, 4)
     size = (style.width, style.panel_height + 0.3)
     labels = ("patched after layer (from 0)", "fact loss (nats per token)")

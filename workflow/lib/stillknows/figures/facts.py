@@ -22,11 +22,7 @@ _LINES = "dashed: 0.05; dotted: 0.05 / n, at which a fact is found whatever the 
 
 @canvas.styled
 def draw_facts(facts: pd.DataFrame, verdicts: pd.DataFrame, *, style: Style) -> Figure:
-    """A panel per copy, a row per fact: ranks of association and exposure, and what is said.
-
-    Args:
-        facts: tables/facts.csv; verdicts: tables/verdicts.csv, which has the panels' order.
-    """
+    """A panel per copy, a row per fact: ranks of association and exposure, and what is said."""
     colours = sns.color_palette(style.palette, 3)
     marks: dict[str, dict[str, Any]] = {
         ASSOCIATION: {"marker": "o", "color": colours[0], "label": "association"},

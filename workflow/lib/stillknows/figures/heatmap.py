@@ -18,10 +18,7 @@ _MARKED_BELOW = -0.1  # cells that carry a dash: in grey, blue and red would loo
 
 @canvas.styled
 def draw_heatmap(concepts: pd.DataFrame, *, style: Style) -> Figure:
-    """One panel per experiment (rows) and method (columns); colour is each concept's KRS.
-
-    Colours are centred at 0 and cut at `krs_minimum` and 1.
-    """
+    """One panel per experiment (rows) and method (columns); colour is each concept's KRS."""
     panels = canvas.by_method(concepts)
     experiments = in_order(concepts["experiment"])
     names = concept_labels(concepts)

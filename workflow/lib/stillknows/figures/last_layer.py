@@ -22,11 +22,7 @@ _SLIDING_LABELS = "window centred at the last layer", "best other window (its la
 
 
 def last_layer_share(concepts: pd.DataFrame) -> pd.DataFrame:
-    """The last layer's window beside the others, per origin, method, experiment and concept.
-
-    Returns:
-        _BY, concept, role (last, best, others), value, layer (of last and best; -1 for others).
-    """
+    """_BY, concept, role (last, best, others), value, layer (-1 for others), of the last window."""
     scored = concepts.dropna(subset="value")
     is_last = scored["layer"] == concepts["layer"].max()
     last, others = scored[is_last], scored[~is_last]

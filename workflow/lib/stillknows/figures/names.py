@@ -1,8 +1,4 @@
-"""Names of concepts, methods and models as figures draw them: on one line, with glyphs that exist.
-
-A name is the user's own text: it may hold a line break, a dollar sign, or a script that the font of
-the figures does not have.
-"""
+"""Names of concepts, methods and models as figures draw them: on one line, in glyphs that exist."""
 
 import logging
 import unicodedata
@@ -23,10 +19,7 @@ log = logging.getLogger("stillknows")
 
 
 def font_families(frame: pd.DataFrame) -> list[str]:
-    """The font families that draw a table's names: FONT_FAMILY, and others for what it lacks.
-
-    Logs one warning if no installed font has some of the characters.
-    """
+    """FONT_FAMILY, and others for what it lacks of a table's names; warns of what none has."""
     columns = [
         name for name in ("model", "method", "concept", "concept_name", "fact") if name in frame
     ]
@@ -80,8 +73,7 @@ def concept_labels(concepts: pd.DataFrame) -> dict[str, str]:
     """Concept id -> its label, in the order of the labels.
 
     The label is the concept's name; the id follows where names repeat, and stands alone where no
-    font can draw the name; "concept 1", counted in the order of ids, stands for an id that no font
-    can draw either.
+    font can draw the name; "concept 1" stands for an id that no font can draw either.
     """
     pairs = concepts[["concept", "concept_name"]].drop_duplicates("concept").astype(str)
     pairs = pairs.sort_values("concept", ignore_index=True)
@@ -95,7 +87,6 @@ def concept_labels(concepts: pd.DataFrame) -> dict[str, str]:
 
 
 def _missing(text: str) -> set[str]:
-    """The characters that no installed font has."""
     missing = set(text) - _glyphs(FONT_FAMILY) - {"\n"}
     return missing.difference(*map(_glyphs, _installed())) if missing else missing
 
@@ -114,7 +105,6 @@ def _installed() -> tuple[str, ...]:
 
 @cache
 def _glyphs(family: str) -> frozenset[str]:
-    """The characters that a family has."""
     fonts = font_manager.fontManager.ttflist
     path = next(entry.fname for entry in fonts if entry.name == family)
     return frozenset(map(chr, FT2Font(path).get_charmap()))

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stillknows.analysis.bootstrap import MIN_CONCEPTS
-from stillknows.analysis.curve_groups import ALL_METHODS
+from stillknows.analysis.tables import ALL_METHODS
 from stillknows.figures.canvas import highest_shown
 from stillknows.figures.names import literal, one_line, shortened
 from stillknows.figures.style import SPANS, Style, window_label
@@ -20,14 +20,10 @@ _NAME = 12  # characters that a model's name has at least
 def heading(
     figure: Figure, model: str, shown: Iterable[str], counted: Iterable[str], style: Style
 ) -> None:
-    """Two lines above a figure, as wide as it; all phrases become its label.
+    """Two lines above a figure, as wide as it, for which it grows; all phrases become its label.
 
-    `canvas.save` puts the label into the file, and the report shows it under the figure. The figure
-    grows by the height of the lines, so that the panels keep their height.
-
-    Args:
-        shown: what is shown, for the line that begins with the model's name.
-        counted: of how many, and what bands and marks are, for the second line.
+    shown: what is shown, for the line that begins with the model's name. counted: of how many, and
+    what bands and marks are, for the second line.
     """
     size = 7 * style.font_scale
     width = int(figure.get_figwidth() * 72 / (0.56 * size))
@@ -57,11 +53,7 @@ def setting(window: str, span: str, scale: str = SCALE) -> list[str]:
 def uncertainty(
     concepts: Iterable[int], singles: str = "thin lines: single concepts", intervals: str = BANDS
 ) -> list[str]:
-    """Words on single concepts and on intervals, where they are drawn.
-
-    Args:
-        concepts: how many there are, by panel.
-    """
+    """Words on intervals and on single concepts (`concepts`: how many, by panel), where drawn."""
     has_interval = [count >= MIN_CONCEPTS for count in concepts]
     return ["" if all(has_interval) else singles, intervals if any(has_interval) else ""]
 
@@ -98,5 +90,4 @@ def outside(shown: "pd.Series[float]", style: Style, what: str = "axis") -> list
 
 
 def signed(number: float) -> str:
-    """A number in words, with a true minus sign."""
     return f"{number:.3g}".replace("-", "\N{MINUS SIGN}")

@@ -45,9 +45,8 @@ class FigureSpec(NamedTuple):
     def function(self) -> Callable[..., Any]:
         """What draws it: (a frame per table, style, and seed if it is seeded) -> Figure.
 
-        A frame has the rows of the figure's model and parts. Of krs.parquet, it is what
-        `concept_scores` returns; figures show single concepts where there are too few for an
-        interval.
+        A frame has the rows of the figure's model and parts; of krs.parquet, what `concept_scores`
+        returns.
         """
         module = import_module(f"stillknows.figures.{self.module}")
         function: Callable[..., Any] = getattr(module, f"draw_{self.name}")

@@ -14,9 +14,7 @@ from stillknows.errors import StudyError
 class Look(NamedTuple):
     """How a curve is drawn. Markers and dashes differ too, so that nobody needs the colours.
 
-    Attributes:
-        colour: its index in the palette; None: black.
-        dashes: on, off, ... in line widths; () is solid.
+    colour: its index in the palette; None: black. dashes: on, off, ... in line widths; () is solid.
     """
 
     label: str
@@ -71,11 +69,7 @@ class Style(Section):
 
 
 def check_palettes(style: Style) -> None:
-    """Refuse palettes that do not exist. The defaults do; for others seaborn is imported (2 s).
-
-    Raises:
-        StudyError: naming the config's key.
-    """
+    """Refuse palettes that do not exist; for others than the defaults seaborn is imported (2 s)."""
     default = Style()
     if (style.palette, style.heatmap_palette) == (default.palette, default.heatmap_palette):
         return

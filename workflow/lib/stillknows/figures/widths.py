@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stillknows.analysis.curve_groups import ALL_METHODS, DONOR
+from stillknows.analysis.tables import ALL_METHODS, DONOR
 from stillknows.engine.windows import PREFIX, window_width
 from stillknows.figures import canvas, notes
 from stillknows.figures.compared import COLOURS, method_grid
@@ -24,11 +24,7 @@ _KEY = ["origin", "method", "experiment", "window"]
 
 
 def single_concepts(concepts: pd.DataFrame) -> pd.DataFrame:
-    """The readings of each concept, at the layer that the mean over concepts chooses.
-
-    Returns:
-        _KEY, statistic, concept, value.
-    """
+    """_KEY, statistic, concept, value: each concept's readings, where the mean chooses."""
     by_window = concepts.groupby("window", observed=True)["last_layer"]
     scored = concepts.assign(last=by_window.transform("max")).dropna(subset="value")
     without_last = scored[scored["last_layer"] < scored["last"]]

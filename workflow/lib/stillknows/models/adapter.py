@@ -1,7 +1,7 @@
 """LoRA adapters: folders of a few matrices that change an original, merged into a checkpoint once.
 
-peft loads and merges them. Some adapters cannot be merged, such as one of a tied embedding, and
-peft does not notice: what the merged model computes is compared with the adapter's own logits.
+peft cannot merge some adapters, such as one of a tied embedding, and does not notice: what the
+merged model computes is compared with the adapter's own logits.
 """
 
 import logging
@@ -14,10 +14,9 @@ from torch import Tensor
 
 from stillknows.errors import StudyError, any_error_in_one_line
 from stillknows.files import read_json_object
+from stillknows.models.checkpoint_files import ADAPTER_CONFIG, TOKENIZER_CONFIG, load_tokenizer
 from stillknows.models.manifest import Manifest
 from stillknows.models.reader import Checkpoint, load_model, open_weights, tied_tensors
-from stillknows.models.tokenizer import TOKENIZER_CONFIG, load_tokenizer
-from stillknows.models.weight_files import ADAPTER_CONFIG
 
 log = logging.getLogger("stillknows")
 WEIGHTS = "adapter_model.safetensors"
@@ -36,10 +35,8 @@ _UNSUPPORTED = {
 
 
 def merge_adapter(adapter: Path, original: Manifest, folder: Path) -> None:
-    """Write an original with an adapter merged into it as a checkpoint of its own.
-
-    In the original's dtype; with the adapter's tokenizer, or the original's where it brings none. A
-    StudyError for what is no LoRA, does not fit, or cannot be merged within rounding.
+    """Write an original with an adapter merged into it; a StudyError if that cannot be done
+    exactly.
     """
     config = _read_config(adapter)
     path = adapter / WEIGHTS

@@ -74,10 +74,8 @@ class CheckpointRow:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What names the row: model, method, concept."""
         return self.model, self.method, self.concept
 
     @property
     def name(self) -> str:
-        """How messages call the row."""
         return " ".join(part for part in (self.model, self.method, self.concept) if part)

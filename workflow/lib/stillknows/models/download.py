@@ -14,7 +14,7 @@ from huggingface_hub.utils.sha import git_hash
 from stillknows.errors import StudyError
 from stillknows.files import atomic_path, free_bytes, read_json, write_json
 from stillknows.models import hub
-from stillknows.models.hashes import Hashed
+from stillknows.models.manifest import Hashed
 
 log = logging.getLogger("stillknows")
 
@@ -31,12 +31,8 @@ class Download(NamedTuple):
 def download(repo: str, revision: str = "", workers: int = 4, note: Path | None = None) -> Download:
     """Download a checkpoint, or find it in the cache; without the hub, if the cache has all of it.
 
-    Args:
-        revision: a commit, branch or tag; "": the default branch.
-        workers: how many files are downloaded at a time.
-        note: a file in which the next try finds what this one has fetched, should it fail.
-
-    A HubError if it is not available; a StudyError for a damaged file or a full disk.
+    note: a file in which the next try finds what this one has fetched, should it fail. A HubError
+    if it is not available; a StudyError for a damaged file or a full disk.
     """
     try:
         remote = hub.find(repo, revision)

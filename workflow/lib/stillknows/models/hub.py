@@ -18,7 +18,7 @@ from huggingface_hub.utils import disable_progress_bars, logging
 
 from stillknows.errors import StudyError
 from stillknows.files import read_json_object
-from stillknows.models.weight_files import INDEX, SINGLE
+from stillknows.models.checkpoint_files import INDEX, SINGLE
 
 CONFIG = "config.json"
 SMALL_FILES = (
@@ -106,10 +106,7 @@ class RemoteCheckpoint(NamedTuple):
 
 
 def find(repo: str, revision: str = "") -> RemoteCheckpoint:
-    """Ask the hub for a repository; at a commit, branch or tag, or at its default branch.
-
-    A HubError if it is not available, or contains no complete safetensors.
-    """
+    """Ask the hub for a repository at a commit, branch or tag; a HubError if it is unavailable."""
     at, seconds = revision or None, constants.HF_HUB_DOWNLOAD_TIMEOUT
     with one_line(repo, revision):
         info = HfApi().model_info(repo, revision=at, timeout=seconds, files_metadata=True)
@@ -142,10 +139,7 @@ def needed(repo: str, names: Collection[str]) -> list[str]:
 
 
 def read_config(remote: RemoteCheckpoint) -> dict[str, Any]:
-    """The repository's config.json; nothing is kept on the disk.
-
-    A HubError if it may not be read: gated repositories show their lists of files, but no file.
-    """
+    """The repository's config.json; a HubError if it may not be read (gated repositories)."""
     with TemporaryDirectory() as folder, one_line(remote.repo, remote.commit):
         path = hf_hub_download(remote.repo, CONFIG, revision=remote.commit, cache_dir=folder)
         try:
@@ -156,10 +150,7 @@ def read_config(remote: RemoteCheckpoint) -> dict[str, Any]:
 
 @contextmanager
 def one_line(repo: str, revision: str) -> Iterator[None]:
-    """Turn what the library raises into one line.
-
-    Its exceptions are neither chained nor quoted: they contain signed addresses and the token.
-    """
+    """Turn what the library raises, which may contain the token, into one line."""
     try:
         yield
     except errors.HFValidationError:

@@ -1,21 +1,87 @@
-"""The manifest: one small file that says what a checkpoint is and that it was verified."""
+"""The manifest: one small file that says what a checkpoint is and that it was verified.
+
+The files' sha256 are remembered in a hidden file beside it, with what os.stat said: each is hashed
+once, and the manifest changes only when the content of the checkpoint does.
+"""
 
 import hashlib
 import logging
 import math
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import pydantic.dataclasses
 from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass
 
 from stillknows.errors import StudyError, reason_of
-from stillknows.files import sha256_of, write_json
+from stillknows.files import read_json, refuse_special, sha256_of, write_json
 from stillknows.models.checkpoint_row import CheckpointRow
-from stillknows.models.hashes import Hashed, files_of, hash_files, read_hashes, write_hashes
+
+
+@dataclass(frozen=True)
+class Hashed:
+    path: str  # absolute, with links resolved
+    size: int  # bytes
+    mtime_ns: int
+    inode: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path, sha256: str | None = None) -> Self:
+        """A file as it is now, hashed unless its sha256 is known."""
+        # Before the hash: what changes meanwhile is noticed the next time.
+        status = path.stat()
+        unhashed = cls(str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ino, "")
+        return replace(unhashed, sha256=sha256 or sha256_of(path))
+
+    def still_holds(self, path: Path) -> bool:
+        """Whether the file is the same for os.stat; its resolved path may differ elsewhere."""
+        return replace(Hashed.of(path, self.sha256), path=self.path) == self
+
+
+def read_hashes(manifest: Path) -> dict[str, Hashed]:
+    """The hashes that are remembered beside a manifest, by path; none if they cannot be read."""
+    with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return {name: Hashed(**values) for name, values in read_json(_beside(manifest)).items()}
+    return {}
+
+
+def write_hashes(manifest: Path, hashes: Mapping[str, Hashed]) -> None:
+    """Remember hashes beside a manifest. Where nothing can be written, nothing is remembered."""
+    with suppress(OSError):
+        write_json(_beside(manifest), {name: asdict(hashed) for name, hashed in hashes.items()})
+
+
+def hash_files(paths: Iterable[Path], remembered: Mapping[str, Hashed]) -> dict[str, Hashed]:
+    """The hashes of files by their paths; only those that have changed since are hashed again."""
+    return {
+        str(path): remembered[str(path)] if is_known(path, remembered) else Hashed.of(path)
+        for path in paths
+    }
+
+
+def is_known(path: Path, remembered: Mapping[str, Hashed]) -> bool:
+    """Whether a file's remembered hash is still right: same path, and the same for os.stat."""
+    hashed = remembered.get(str(path))
+    return hashed is not None and hashed == Hashed.of(path, hashed.sha256)
+
+
+def files_of(folder: Path, manifest: Path) -> list[Path]:
+    """A folder's files but for the manifest and hidden ones; refuses what is no plain file."""
+    itself = manifest.name if folder.resolve() == manifest.parent.resolve() else None
+    paths = [path for path in folder.iterdir() if path.name[0] != "." and path.name != itself]
+    for path in paths:
+        refuse_special(path)
+    return sorted(path for path in paths if path.is_file())
+
+
+def _beside(manifest: Path) -> Path:
+    return manifest.with_name(f".{manifest.stem}.hashes.json")
+
 
 log = logging.getLogger("stillknows")
 SCHEMA = 2
@@ -24,7 +90,7 @@ _ELSEWHERE = ("path", "hub")
 _EXACTLY = ConfigDict(extra="forbid", strict=True)
 
 
-@dataclass(frozen=True, config=_EXACTLY)
+@pydantic.dataclasses.dataclass(frozen=True, config=_EXACTLY)
 class File:
     """One file of a checkpoint; size in bytes."""
 
@@ -33,7 +99,7 @@ class File:
     sha256: str
 
 
-@dataclass(frozen=True, config=_EXACTLY)
+@pydantic.dataclasses.dataclass(frozen=True, config=_EXACTLY)
 class Manifest:
     """What later jobs know of a checkpoint without hashing anything again."""
 
@@ -80,13 +146,7 @@ def write_manifest(
     fetched: Sequence[str] = (),
     adapter: Mapping[str, Hashed] | None = None,
 ) -> Manifest:
-    """Verify a checkpoint folder (models.verify), hash its files, and write its manifest last.
-
-    Args:
-        hashes: of the files, where they are known: then nothing is hashed again, and other files in
-            the folder do not count.
-        adapter: the hashes of the adapter's files, from before they were merged.
-    """
+    """Verify a checkpoint folder, hash its files (unless `hashes` has them), write its manifest."""
     # They import torch and transformers, which who only reads a manifest does not need.
     from stillknows.models.reader import Checkpoint
     from stillknows.models.verify import verify_checkpoint
@@ -134,10 +194,7 @@ def write_new_source(path: Path, manifest: Manifest, row: CheckpointRow) -> None
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read a manifest; a StudyError if one of its files was removed or changed since.
-
-    A file is hashed if it is not as it was when it was hashed last: that takes a minute at 7B.
-    """
+    """Read a manifest; a StudyError if one of its files was removed or changed since."""
     manifest, remembered = parse_manifest(path), read_hashes(path)
     for file in manifest.files:
         named = manifest.folder / file.name

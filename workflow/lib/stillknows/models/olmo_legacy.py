@@ -1,9 +1,7 @@
 """The legacy OLMo format, as ai2-olmo (hf_olmo) saves it, in the words of transformers.
 
-Weights and config of the same architecture under other names: q, k and v lie in one tensor, the
-MLP's two inputs in another. Nothing is converted on disk: the reader takes the rows that it needs.
-
-Source: allenai/OLMo, olmo/config.py and olmo/model.py (names, defaults, order of the rows).
+q, k and v lie in one tensor, the MLP's two inputs in another. Nothing is converted on disk: the
+reader takes the rows that it needs. Source: allenai/OLMo, olmo/config.py and olmo/model.py.
 """
 
 import json
@@ -49,19 +47,15 @@ class StoredAt:
 def is_legacy(config: Mapping[str, Any]) -> bool:
     """Whether a config.json is in the legacy format.
 
-    Its keys decide, since transformers calls its own format "olmo" too: it would read such a config
-    as one of OLMo-7B's sizes and fill the model with random weights, without an error.
+    Its keys decide: transformers calls its own format "olmo" too, would read such a config as one
+    of OLMo-7B's sizes, and fill the model with random weights, without an error.
     """
     model_type = config.get("model_type")
     return model_type == "hf_olmo" or (model_type in MODEL_TYPES and "d_model" in config)
 
 
 def config_of(raw: Mapping[str, Any], path: Path) -> Any:
-    """transformers' OlmoConfig of a legacy config.
-
-    The vocabulary is `embedding_size`: logits have that many columns, more than there are tokens. A
-    StudyError if a size is missing, or transformers' OLMo has no such architecture.
-    """
+    """transformers' OlmoConfig of a legacy config; a StudyError if it has no such model."""
     from transformers import OlmoConfig
 
     # ai2-olmo takes null like a key that is not there.
@@ -101,10 +95,7 @@ def config_of(raw: Mapping[str, Any], path: Path) -> Any:
 
 
 def stored_at(config: Any) -> dict[str, StoredAt]:
-    """The key map: where the files hold each parameter of transformers' OlmoForCausalLM.
-
-    The norms have no parameters, and a tied head none of its own.
-    """
+    """Where the files hold each parameter of transformers' OlmoForCausalLM; its norms have none."""
     root = "model.transformer"
     hidden, inner = config.hidden_size, config.intermediate_size
     key = hidden // config.num_attention_heads * config.num_key_value_heads

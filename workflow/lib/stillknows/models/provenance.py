@@ -18,11 +18,7 @@ _PACKAGES = ("stillknows", "torch", "transformers", "tokenizers", "safetensors",
 
 
 def input_fields(concept_json: Path, dtype: object, **models: Manifest | None) -> dict[str, str]:
-    """What a result is made from: the concept's JSON, the number format, the models by their role.
-
-    Args:
-        dtype: a torch dtype.
-    """
+    """What a result is made from: the concept's JSON, torch's dtype, the models by their role."""
     fields = {"data_sha256": sha256_of(concept_json), "dtype": str(dtype)}
     for role, manifest in models.items():
         if manifest is not None:
@@ -33,12 +29,8 @@ def input_fields(concept_json: Path, dtype: object, **models: Manifest | None) -
 
 
 def run_fields(device: object, started: float) -> dict[str, str]:
-    """On what a result was computed: device, versions, wall seconds, peak memory in MiB.
-
-    Of GPUs it is what torch has reserved; the driver takes some hundred MiB more.
-
-    Args:
-        started: time.monotonic() at the job's start.
+    """Device, versions, wall seconds since `started`, peak memory in MiB (of GPUs, what is
+    reserved).
     """
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     fields = {

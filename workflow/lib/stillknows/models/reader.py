@@ -1,28 +1,145 @@
-"""Weights read tensor by tensor from safetensors: the layer interface that the engine stands on."""
+"""Weights read tensor by tensor from safetensors, and the config: what the engine stands on."""
 
 import copy
 import functools
+import json
+import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import torch
 from accelerate import init_empty_weights
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, GenerationConfig
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    GenerationConfig,
+)
 from transformers.initialization import no_init_weights
 
 from stillknows.errors import StudyError, used_by_transformers
 from stillknows.files import read_json_object
 from stillknows.models import olmo_legacy
+from stillknows.models.checkpoint_files import weight_files
 from stillknows.models.families import LAYER_PARTS, LayerPart, family_of
-from stillknows.models.model_config import CONFIG, OLMO_LEGACY, read_config
 from stillknows.models.olmo_legacy import StoredAt
-from stillknows.models.readahead import readahead
-from stillknows.models.weight_files import weight_files
+
+_READAHEAD_THREAD = "readahead of weights"
+_ASKED = 1 << 19  # bytes: the kernel cuts what is asked of it at once
+
+
+def _readahead(wanted: Mapping[Path, set[str]]) -> None:
+    """Ask for some tensors, by file; returns at once. Nothing where the system has no such call."""
+    if wanted and hasattr(os, "posix_fadvise"):
+        # In a thread, since asking waits where the disk is busy. It takes no processor time.
+        Thread(target=_ask, args=[wanted], name=_READAHEAD_THREAD, daemon=True).start()
+
+
+def _ask(wanted: Mapping[Path, set[str]]) -> None:
+    with suppress(Exception), ExitStack() as stack:  # reading a broken file will say so
+        for path, tensors in wanted.items():
+            file = stack.enter_context(path.open("rb"))
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length))
+            for name in sorted(tensors & header.keys()):
+                first, last = (8 + length + offset for offset in header[name]["data_offsets"])
+                for start in range(first, last, _ASKED):
+                    size = min(_ASKED, last - start)
+                    os.posix_fadvise(file.fileno(), start, size, os.POSIX_FADV_WILLNEED)
+
+
+CONFIG = "config.json"
+TRANSFORMERS = "transformers"
+OLMO_LEGACY = "olmo-legacy"
+_DTYPES = (None, "float32", "float16", "bfloat16")
+
+
+def read_config(folder: Path) -> tuple[Any, str]:
+    """The transformers config of a checkpoint folder, and the folder's format.
+
+    `architectures` is the class that transformers builds for the family, whatever the file says;
+    `dtype` is None where the file does not say it. A StudyError for what describes no model.
+    """
+    path = folder / CONFIG
+    if not folder.is_dir():
+        raise StudyError(f"checkpoint folder {folder} does not exist; correct its path")
+    if not path.exists():
+        raise StudyError(
+            f"{folder} has no {CONFIG}: it is not a transformers checkpoint; name a folder that "
+            "has it"
+        )
+    raw = read_json_object(path)
+    for key in ("quantization_config", "compression_config"):
+        if raw.get(key) is not None:
+            raise StudyError(
+                f"{path} has a {key}, so the weights are quantised, which is not supported; "
+                "save the checkpoint dequantised in bfloat16"
+            )
+    if olmo_legacy.is_legacy(raw):
+        config, format_ = olmo_legacy.config_of(raw, path), OLMO_LEGACY
+    else:
+        family_of(str(raw.get("model_type")))
+        for key in ("dtype", "torch_dtype"):
+            if raw.get(key) not in _DTYPES:
+                raise StudyError(
+                    f"{path}: {key} is {raw[key]!r}; supported are float32, float16 and bfloat16: "
+                    "save the checkpoint in one of them, or leave the key out"
+                )
+        with used_by_transformers(path):
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        format_ = TRANSFORMERS
+    # What transformers notices only when it computes.
+    problem = ""
+    heads, shared = config.num_attention_heads, getattr(config, "num_key_value_heads", None)
+    if getattr(config, "sliding_window", None) == 0:
+        problem = "sliding_window is 0, but a window has at least one position"
+    elif shared is not None and (shared == 0 or heads % shared):
+        problem = (
+            f"num_attention_heads is {heads}, which is not a multiple of num_key_value_heads = "
+            f"{shared}"
+        )
+    if problem:
+        raise StudyError(f"{path}: {problem}; use the config.json that was saved with the weights")
+    model_class: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    config.architectures = [model_class.__name__]
+    # What a config may say of a call, not of the model: tuples as outputs, and a kernel for the
+    # attention, which transformers would download and run.
+    config.return_dict = True
+    config._attn_implementation = None
+    return config, format_
+
+
+def refuse_long(config: Any, tokens: int) -> None:
+    """Refuse a longest text (with its answer) beyond the model's original length.
+
+    Beyond it, some rotary embeddings turn all positions by angles that depend on the longest text.
+    """
+    parameters = getattr(config, "rope_parameters", None) or {}
+    # Some families have one entry per type of layer.
+    for entry in [parameters] if "rope_type" in parameters else parameters.values():
+        kind = entry.get("rope_type") if isinstance(entry, dict) else None
+        if kind == "longrope":
+            most = int(entry["original_max_position_embeddings"])
+        elif kind == "dynamic":
+            # transformers keeps the angles of a longer text for one of exactly this length.
+            most = int(config.max_position_embeddings) - 1
+        else:
+            continue
+        if tokens > most:
+            raise StudyError(
+                f"a text has {tokens} tokens (with all that may be generated), but beyond {most} "
+                "this model's rotary embedding depends on the length, so texts computed together "
+                "would change each other; shorten the questions and answers, or leave the concept "
+                "out"
+            )
+
 
 GENERATION = "generation_config.json"
 # As safetensors writes them.
@@ -41,18 +158,14 @@ class Stored:
 class Checkpoint:
     """A folder in transformers' format or in legacy OLMo's, opened: its weights are not read yet.
 
-    Parameters go by the names that transformers gives them, whatever the files call them.
+    Parameters go by the names that transformers gives them. A StudyError if the config describes no
+    known model, or the files hold no whole tensors in a supported number format.
 
     Attributes:
-        config: the transformers config. Where config.json does not say the dtype, it is the one
-            that holds the values of all stored tensors.
-        format: "transformers" or "olmo-legacy".
+        config: where config.json does not say the dtype, the one that holds all stored values.
         stored: the tensors of the files by their names there; buffers are left out.
         stored_at: where each parameter is stored in the files, by its name.
-        files, shapes: of each parameter that is there, its safetensors file and its shape.
-
-    A StudyError if the config describes no known model, or the files hold no whole tensors in a
-    supported number format.
+        files, shapes: of each parameter that is there.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -117,7 +230,7 @@ class Checkpoint:
         for name in names:
             if name in self.files:
                 wanted.setdefault(self.files[name], set()).add(self.stored_at[name].tensor)
-        readahead(wanted)
+        _readahead(wanted)
 
     def layer_names(self, layer: int, parts: Collection[LayerPart] = LAYER_PARTS) -> list[str]:
         """The full names of one decoder layer's parameters; none if there is no such layer."""
@@ -182,12 +295,7 @@ def open_weights(path: Path) -> Any:
 
 
 def empty_model(config: Any, dtype: torch.dtype) -> nn.Module:
-    """The transformers model of a config with its parameters on the meta device.
-
-    Buffers (rotary frequencies, embedding scales) are real: no checkpoint holds them. The dtype is
-    given at construction, as from_pretrained does, so that they are not cast; transformers notes it
-    in the config, so the model gets a copy.
-    """
+    """The transformers model of a config on the meta device, but for its buffers."""
     with init_empty_weights(include_buffers=False), no_init_weights():
         model: nn.Module = AutoModelForCausalLM.from_config(
             copy.deepcopy(config), dtype=dtype, trust_remote_code=False
@@ -196,11 +304,7 @@ def empty_model(config: Any, dtype: torch.dtype) -> nn.Module:
 
 
 def load_model(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Any:
-    """The whole transformers model with its weights: in evaluation mode, and it can be trained.
-
-    transformers' from_pretrained reads one format; this function reads both, and every weight from
-    where it is stored, so that none is random. Tied weights are one parameter.
-    """
+    """The whole transformers model, in evaluation mode, every weight from where it is stored."""
     model: Any = empty_model(checkpoint.config, dtype)
     tied = tied_tensors(model)
     for name, _ in list(model.named_parameters(remove_duplicate=False)):

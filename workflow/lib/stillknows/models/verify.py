@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 import torch
 
 from stillknows.errors import StudyError, used_by_transformers
-from stillknows.models.model_config import CONFIG
 from stillknows.models.reader import (
+    CONFIG,
     Checkpoint,
     empty_model,
     open_weights,
@@ -21,11 +21,7 @@ _ADVICE = "use the matching config.json or save the checkpoint again"
 
 
 def verify_checkpoint(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
-    """Compare the files' tensors with those that the architecture needs, and look at each value.
-
-    Returns:
-        The shape of every parameter by its name in the model.
-    """
+    """Compare tensors with what the architecture needs, look at each value; returns the shapes."""
     with used_by_transformers(checkpoint.folder / CONFIG):
         model = empty_model(checkpoint.config, torch.float32)
     tied = tied_tensors(model)
@@ -71,11 +67,7 @@ def verify_checkpoint(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
 
 
 def refuse_other_shapes(original: Checkpoint, unlearned: Checkpoint) -> None:
-    """Refuse a pair of which one cannot be a fine-tuned copy of the other.
-
-    Embedding and head may have more or fewer rows than the original's: `refuse_unshared_tokens`
-    says whether that matters.
-    """
+    """Refuse a pair of which one is no fine-tuned copy of the other; vocabularies may differ."""
     pair = f"{unlearned.folder} is not a fine-tuned copy of {original.folder}"
     families = [checkpoint.config.model_type for checkpoint in (original, unlearned)]
     if families[0] != families[1]:
@@ -99,14 +91,7 @@ def refuse_other_shapes(original: Checkpoint, unlearned: Checkpoint) -> None:
 def refuse_unshared_tokens(
     original: Checkpoint, unlearned: Checkpoint, texts: Iterable[Sequence[int]]
 ) -> int:
-    """Refuse a vocabulary that lacks a token of the texts; return how many rows both have.
-
-    Rows that only one checkpoint has do not matter otherwise: what is compared are the logits of
-    the tokens that both have.
-
-    Args:
-        texts: token ids of everything that is read.
-    """
+    """Refuse a vocabulary that lacks a token of the texts; return how many rows both have."""
     rows = [int(checkpoint.config.vocab_size) for checkpoint in (original, unlearned)]
     highest = max(max(ids) for ids in texts)
     if highest >= min(rows):

@@ -1,8 +1,7 @@
 """How far each component of each layer moved, and the value vector that holds a concept.
 
-Weights are read from the files tensor by tensor. Concept files name a value vector by Layer and
-Dim: column Dim of the down projection of layer Layer (ConceptVectors, evaluate_util.py:
-cosine_similarity, norm_distance, jaccard_similarity).
+Concept files name a value vector by Layer and Dim: column Dim of the down projection of layer Layer
+(ConceptVectors, evaluate_util.py: cosine_similarity, norm_distance, jaccard_similarity).
 """
 
 import math
@@ -24,11 +23,8 @@ _HEAD = "lm_head.weight"
 def component_changes(original: Checkpoint, unlearned: Checkpoint) -> Iterator[dict[str, Any]]:
     """The relative change of gate, up, down, q, k, v and o of every layer, weights alone.
 
-    Two tensors are in memory at a time, one of each checkpoint, of the same shape. A family without
-    a component (no gate in GPT-NeoX) has no row of it.
-
-    Yields:
-        component, layer (from 0) and relative_change.
+    Yields component, layer (from 0) and relative_change, with two tensors in memory at a time. A
+    family without a component (no gate in GPT-NeoX) has no row of it.
     """
     for layer in range(original.layers):
         for path, components in original.family.maps.items():
@@ -60,10 +56,7 @@ def _split(
 
 
 def relative_change(original: Tensor, unlearned: Tensor) -> float:
-    """|| unlearned - original || / || original ||, Frobenius norms, in float64.
-
-    NaN where the original is all zeros: nothing can be said relative to that.
-    """
+    """|| unlearned - original || / || original ||, Frobenius norms, in float64; NaN where 0 / 0."""
     rows = max(1, _ELEMENTS_AT_ONCE // original[0].numel())
     moved = whole = 0.0
     for before, after in zip(original.split(rows), unlearned.split(rows), strict=True):
@@ -76,12 +69,7 @@ def relative_change(original: Tensor, unlearned: Tensor) -> float:
 def compare_concept_vectors(
     original: Checkpoint, unlearned: Checkpoint, layer: int, dim: int
 ) -> dict[str, Any]:
-    """The concept vector of one checkpoint beside the other's.
-
-    Returns:
-        layer, dim, relative_change, cosine, l2 (the norm of the difference) and jaccard, the share
-        of common ones among both vectors' TOP_TOKENS tokens. A ratio to a zero vector is NaN.
-    """
+    """layer, dim, relative_change, cosine, l2, jaccard (of TOP_TOKENS); NaN for a zero vector."""
     layers, width = original.layers, int(original.config.intermediate_size)
     if not (0 <= layer < layers and 0 <= dim < width):
         raise StudyError(
@@ -111,10 +99,7 @@ def compare_concept_vectors(
 
 
 def top_tokens(head: Tensor, vector: Tensor) -> list[int]:
-    """The TOP_TOKENS of an output embedding's tokens that a value vector promotes most.
-
-    By its product with the output embedding, without the final norm, as published.
-    """
+    """The TOP_TOKENS tokens that a vector promotes most, without the final norm, as published."""
     logits = torch.cat([part.to(vector.dtype) @ vector for part in head.split(_ROWS_AT_ONCE)])
     ids: list[int] = logits.topk(min(TOP_TOKENS, len(head))).indices.tolist()
     return ids

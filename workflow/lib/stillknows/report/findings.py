@@ -1,4 +1,4 @@
-"""The paper's claims: what was found, in numbers, and which of them are undecided, and why."""
+"""What was found: the paper's claims and why some are undecided, depth, answers, baselines."""
 
 from collections import Counter
 from string import ascii_lowercase
@@ -8,10 +8,21 @@ import pandas as pd
 
 from stillknows.analysis.behaviour import gap_closed
 from stillknows.analysis.claims import MIXED, NOT_SUPPORTED, PRIMARY, SUPPORTED, UNDECIDED
-from stillknows.analysis.curve_groups import ALL_METHODS, DONOR
+from stillknows.analysis.comparisons import ABOVE, NOT_TESTED
+from stillknows.analysis.depth import ALL, LOWER_AND_MIDDLE
+from stillknows.analysis.tables import ALL_METHODS, DONOR
 from stillknows.figures.style import EXPERIMENTS
-from stillknows.report.formatting import NONE, name_of, number, with_interval
-from stillknows.report.sources import Shown, Sources, highest, records
+from stillknows.report.sources import (
+    NONE,
+    Shown,
+    Sources,
+    highest,
+    name_of,
+    number,
+    records,
+    with_interval,
+)
+from stillknows.terms import DENOISING
 
 # Verdict -> a symbol that needs no colour.
 SYMBOLS = {SUPPORTED: "✓", NOT_SUPPORTED: "✗", MIXED: "±", UNDECIDED: "?"}
@@ -20,18 +31,13 @@ _LEFT, _RIGHT = -0.5, 1.1
 
 
 def findings(claims: pd.DataFrame, span: str) -> list[dict[str, Any]]:
-    """Per model and origin, the claims by one span, and those that have no span.
+    """Per model and origin, the claims (tables/claims.csv) by one span or without a span.
 
-    Args:
-        claims: tables/claims.csv.
-
-    Returns:
-        model; origin; rows: id -> a claim over all methods, as `_row` returns it, with why: the
-        mark of its reason, and by_method: the same claim of each method, if there are several;
-        verdicts: how many claims have each; mixed: how many claims are mixed for each reason;
-        reasons: why claims are undecided -> mark (a, b, ...; "" if there is one reason) and how
-        many claims, most first; primary: how many claims are primary; n_needed: the number of
-        concepts that these need.
+    model; origin; rows: id -> a claim over all methods, as `_row` returns it, with why: the mark of
+    its reason, and by_method: the same claim of each method, if there are several; verdicts: how
+    many claims have each; mixed: how many claims are mixed for each reason; reasons: why claims are
+    undecided -> mark (a, b, ...; "" if there is one reason) and how many claims, most first;
+    primary: how many claims are primary; n_needed: the number of concepts that these need.
     """
     result = []
     of_span = claims[claims["span"].isin([span, ""])]
@@ -116,3 +122,33 @@ def recovered_answers(sources: Sources, curves: pd.DataFrame, shown: Shown) -> p
             "ROUGE-L": rows["unpatched"].map(number) + " to " + rows["patched"].map(number),
         }
     )
+
+
+_COPY = ["model", "origin", "method", "form"]
+
+
+def unlearned_models(depth: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """Per unlearned model `name` and row over all layers; lower_...: lower and middle ones."""
+    if depth is None:
+        return []
+    lower = depth[depth["layers"] == LOWER_AND_MIDDLE].set_index(_COPY).add_prefix("lower_")
+    rows = depth[depth["layers"] == ALL].join(lower, on=_COPY)
+    values = {name: set(rows[name]) - {""} for name in _COPY}  # a copy without reference: no form
+    telling = [name for name in _COPY if name == "method" or len(values[name]) > 1]
+    return [
+        row | {"name": ", ".join(str(row[name]) for name in telling if row[name])}
+        for row in records(rows)
+    ]
+
+
+def highest_scores(reference: pd.DataFrame | None, shown: Shown) -> list[dict[str, Any]]:
+    """Per unlearned model and component, the row of tables/reference.csv where KRS is highest."""
+    if reference is None:
+        return []
+    rows = shown.leading(reference)
+    rows = rows[(rows["method"] != ALL_METHODS) & rows["experiment"].isin(DENOISING)]
+    keys = ["model", "origin", "method", "experiment"]
+    rows = rows.assign(above=rows["outcome"] == ABOVE, tested=rows["outcome"] != NOT_TESTED)
+    rows = rows.join(rows.groupby(keys)[["above", "tested"]].sum().add_prefix("layers_"), on=keys)
+    rows["experiment"] = pd.Categorical(rows["experiment"], DENOISING)
+    return records(highest(rows, "mean", keys))

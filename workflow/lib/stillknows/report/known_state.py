@@ -10,8 +10,7 @@ from stillknows.analysis.calibration.scores import BASELINES, OUTCOME, PRIMARY, 
 from stillknows.analysis.calibration.table import ALL, ALL_MODELS, GROUP_NAMES
 from stillknows.answers.recall_settings import HELD_OUT, QUESTION
 from stillknows.answers.recall_table import recall_scores
-from stillknows.report.formatting import number
-from stillknows.report.sources import Sources, records, reference_methods
+from stillknows.report.sources import Sources, number, records, reference_methods
 from stillknows.terms import AS_IT_IS, NEVER, ORIGINAL, REFERENCE, TAUGHT
 from stillknows.terms import NONE as UNTREATED
 
@@ -34,11 +33,10 @@ Rates = Mapping[str, Mapping[str, Row]]  # primary score -> treatments -> row of
 def model_tables(sources: Sources) -> list[dict[str, Any]]:
     """A table per model of a study whose models' states are known.
 
-    Returns:
-        model; rates: those that are known; heads: name and sign of each score; rows, those of the
-        original and the reference first, which have recall only, because the other scores are made
-        of these two; each has its scores, and alarms: whether a score is beyond its threshold,
-        None where that is not known; answers: `answer_table`, if there are any.
+    model; rates: those that are known; heads: name and sign of each score; rows, those of the
+    original and the reference first, which have recall only; each has its scores, and alarms:
+    whether a score is beyond its threshold, None where that is not known; answers: `answer_table`,
+    if any.
     """
     rates = _known_rates(sources.table("calibration.csv"))
     tables = []
@@ -92,15 +90,7 @@ def _is_alarm(value: float, score: str, rates: Rates) -> bool | None:
 
 
 def answer_table(sources: Sources, model: str, names: Mapping[str, str]) -> dict[str, Any] | None:
-    """A few questions in held-out wordings, and what each model answers before relearning.
-
-    Args:
-        names: method -> what the page calls it, in the order of the rows.
-
-    Returns:
-        number_of_questions; questions: wording and fact of those shown; rows: name -> per question
-        the row of the answer, or None. None if there is no question.
-    """
+    """A few questions in held-out wordings, each model's answers before relearning; or None."""
     recall = sources.recall[model]
     is_shown = (recall["stage"] == AS_IT_IS) & (recall["wording"] == HELD_OUT)
     answers = recall[is_shown & recall["method"].isin([*names])]
@@ -131,10 +121,9 @@ def answer_table(sources: Sources, model: str, names: Mapping[str, str]) -> dict
 def error_rates(sources: Sources) -> dict[str, Any]:
     """What the page says of tables/calibration.csv.
 
-    Returns:
-        rounds: how many there are, 0 without the table; rows: per score that is shown and
-        treatment, then per group of treatments, and of those models whose state is
-        confirmed; bound: a new round has a false alarm at most once in so many; 0: not known.
+    rounds: how many there are, 0 without the table; rows: per score that is shown and treatment,
+    then per group of treatments, and of those models whose state is confirmed; bound: a new round
+    has a false alarm at most once in so many; 0: not known.
     """
     table = sources.table("calibration.csv")
     if table is None:

@@ -12,15 +12,29 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from stillknows.figures.style import Style
-from stillknows.report import formatting
 from stillknows.report.concepts import concept_sections
-from stillknows.report.depth import highest_scores, unlearned_models
 from stillknows.report.explore import COLUMNS, explorer, looks_of
-from stillknows.report.findings import control_baselines, findings, recovered_answers
+from stillknows.report.findings import (
+    control_baselines,
+    findings,
+    highest_scores,
+    recovered_answers,
+    unlearned_models,
+)
 from stillknows.report.known_state import error_rates, model_tables, recall_rows
-from stillknows.report.run import study_run
-from stillknows.report.sources import Shown, Sources, reference_methods
-from stillknows.report.tables import compact_json, study_table
+from stillknows.report.sources import (
+    Shown,
+    Sources,
+    counted,
+    listed,
+    name_of,
+    number,
+    reference_methods,
+    setting,
+    share,
+    with_interval,
+)
+from stillknows.report.tables import compact_json, study_run, study_table
 from stillknows.report.verdicts import verdict_sections
 
 PACKAGE_DATA = ("templates/*", "assets/*")
@@ -33,12 +47,7 @@ def render(
     style: Style,
     settings: Mapping[str, Any],
 ) -> str:
-    """The whole page: one file that needs no other. Same inputs, same text.
-
-    Args:
-        pictures: what `report.pictures.pictures` returns.
-        settings: the study's config, as it is shown at the end.
-    """
+    """The whole page, one file that needs no other. Same inputs, same text."""
     curves = shown.rows(sources.tables["curves.csv"])
     looks = looks_of(sources.scores["experiment"], style)
     assets = resources.files("stillknows.report") / "assets"
@@ -65,7 +74,7 @@ def render(
         sources=sources,
         study_table=partial(study_table, sources, shown),
         sections=concept_sections(sources, shown, style),
-        leading=formatting.setting(shown.windows[0], shown.spans[0], shown.scores[0]),
+        leading=setting(shown.windows[0], shown.spans[0], shown.scores[0]),
         settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str),
     )
     return html
@@ -79,12 +88,7 @@ def _verdicts(sources: Sources) -> list[dict[str, Any]]:
 def render_audit(
     verdicts: pd.DataFrame, facts: pd.DataFrame, pictures: Sequence[Mapping[str, Any]]
 ) -> str:
-    """The audit's page, which needs no other file, either.
-
-    Args:
-        verdicts, facts: tables/verdicts.csv, tables/facts.csv.
-        pictures: what `report.pictures.pictures` returns.
-    """
+    """The audit's page, of tables/verdicts.csv and tables/facts.csv; it needs no other file."""
     style = resources.files("stillknows.report") / "assets" / "style.css"
     template = environment().get_template("audit.html")
     html: str = template.render(
@@ -105,7 +109,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    names = ("counted", "listed", "name_of", "number", "share", "with_interval")
-    environment.filters |= {name: getattr(formatting, name) for name in names}
-    environment.filters |= {"compact_json": compact_json, "combine": operator.or_}
+    filters = (compact_json, counted, listed, name_of, number, share, with_interval)
+    environment.filters |= {function.__name__: function for function in filters}
+    environment.filters["combine"] = operator.or_
     return environment

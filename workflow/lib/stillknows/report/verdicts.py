@@ -15,8 +15,7 @@ from stillknows.analysis.verdict import (
     TRACES,
     facts_needed,
 )
-from stillknows.report.formatting import counted
-from stillknows.report.sources import records
+from stillknows.report.sources import counted, records
 
 Row = Mapping[str, Any]
 

@@ -16,12 +16,11 @@ import yaml
 from stillknows.csv_files import read_csv
 from stillknows.errors import StudyError, not_known, shortened
 from stillknows.files import atomic_path, read_json_object
-from stillknows.models.tokenizer import load_tokenizer
+from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.names import name_problem
 from stillknows.terms import FACT_SCORES, ORIGINAL, REFERENCE, RELEARNED
-from stillknows.texts.prompts import CHAT, PAPER, render
+from stillknows.texts.prompts import CHAT, PAPER, join_answer, render
 from stillknows.texts.questions import Question, read_questions
-from stillknows.texts.wordings import join_answer
 
 PROJECT = Path(__file__).parents[4]
 MODEL, ASKED, RETAINED, CONTROL = "model", "asked", "retained", "hide"
@@ -161,7 +160,6 @@ def _config(
 
 
 def _entry(name: str, questions: Sequence[Question], style: str, tokenizer: Any) -> dict[str, Any]:
-    """An entry of a concept file."""
     prompts = [render(row.question, style, tokenizer) for row in questions]
     return {
         "id": name,

@@ -1,6 +1,6 @@
 """Whether checkpoints are available, before anything is downloaded or computed.
 
-The rule preflight looks at all of them; any other run, before its first job, at those that it must
+The rule preflight looks at all; any other run, before its first job, at those that it must
 download. It also downloads removed weights again, if a job of the run needs them.
 """
 
@@ -14,13 +14,18 @@ from stillknows.models import hub
 from stillknows.models.checkpoint_row import CheckpointRow
 from stillknows.models.download import download
 from stillknows.models.families import FAMILIES
-from stillknows.models.hashes import write_hashes
-from stillknows.models.manifest import files_are_present, manifest_if_present
+from stillknows.models.manifest import files_are_present, manifest_if_present, write_hashes
 from stillknows.models.olmo_legacy import is_legacy
-from stillknows.study import preflight
-from stillknows.study.preflight import AVAILABLE, UNAVAILABLE, PreflightRow
 from stillknows.study.products import Products
-from stillknows.study.selection import Missing, all_missing
+from stillknows.study.selection import (
+    AVAILABLE,
+    UNAVAILABLE,
+    Missing,
+    PreflightRow,
+    all_missing,
+    read_preflight,
+    write_preflight,
+)
 from stillknows.study.study import Study
 
 log = logging.getLogger("stillknows")
@@ -31,7 +36,6 @@ _AGAIN = {
 
 
 def look_at(rows: Sequence[CheckpointRow]) -> list[PreflightRow]:
-    """Check each row at its source; of a hub repository, only the config is read."""
     with ThreadPoolExecutor(8) as pool:  # two small requests each
         return list(pool.map(_look_at, rows))
 
@@ -72,11 +76,7 @@ def _on_the_hub(row: CheckpointRow, result: PreflightRow) -> PreflightRow:
 
 
 def prepare(study: Study, planned: Set[str]) -> None:
-    """Check what is due, and download removed weights that are needed again.
-
-    Args:
-        planned: the files that the run's jobs will write, finished ones that have changed too.
-    """
+    """Check what is due, and download removed weights that are needed for the `planned` files."""
     products, due, removed = Products(study), [], []
     for row in (row for row in study.rows if row.kind == "hub"):
         path = study.manifest_path(*row.key)
@@ -94,18 +94,14 @@ def prepare(study: Study, planned: Set[str]) -> None:
 
 
 def look_at_due(due: Sequence[CheckpointRow], table: Path, on_missing: str) -> None:
-    """Check the rows on which preflight.csv (`table`) is not conclusive, and add them to it.
-
-    A StudyError names every row that is unavailable. If the study continues without it (skip) or
-    trains it here (unlearn), it must be planned again: the message says so.
-    """
-    rows = preflight.read_preflight(table)
+    """Check rows of which preflight.csv says nothing final, and add them; refuses missing ones."""
+    rows = read_preflight(table)
     conclusive = {key for key, row in rows.items() if row.status in (AVAILABLE, *UNAVAILABLE)}
     new = [row for row in due if row.key not in conclusive or not rows[row.key].is_about(row)]
     if new:
         log.info("checking %d of the %d checkpoints to download", len(new), len(due))
         rows |= {row.key: result for row, result in zip(new, look_at(new), strict=True)}
-        preflight.write_preflight(table, rows.values())
+        write_preflight(table, rows.values())
     missing: Missing = {}
     for row in due:
         status, note = rows[row.key].status, rows[row.key].note

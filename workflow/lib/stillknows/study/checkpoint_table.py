@@ -1,12 +1,14 @@
-"""The checkpoints table: one row per checkpoint, tab-separated."""
+"""The checkpoints table, tab-separated, and what config.json tells of the folders in it."""
 
 import csv
 import re
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 from stillknows.errors import StudyError, shortened
-from stillknows.files import read_users_text
+from stillknows.files import read_json_object, read_users_text
+from stillknows.models.checkpoint_files import named_weight_files
 from stillknows.models.checkpoint_row import CheckpointRow, Key
 from stillknows.names import length_problem, name_problem, path_problem
 from stillknows.terms import BASE, STARTS
@@ -28,12 +30,7 @@ _SOURCE = re.compile(
 
 
 def read_table(path: Path) -> list[CheckpointRow]:
-    """Read and check a checkpoints table.
-
-    Empty lines and lines that begin with # are skipped. The columns revision and format may be
-    left out or empty: a row then has no revision and its source's usual format. What Excel does to
-    a saved table is read, too: a byte order mark, quoted fields, empty columns at the end.
-    """
+    """Read and check a checkpoints table, also as Excel saves it; # begins a comment."""
     header: list[str] = []
     rows: dict[Key, CheckpointRow] = {}
     for number, line in enumerate(read_users_text(path).split("\n"), start=1):
@@ -88,7 +85,6 @@ def _row(where: str, header: list[str], values: list[str]) -> CheckpointRow:
 
 
 def _problem(row: CheckpointRow) -> str:
-    """Why a row cannot be used; empty if it can."""
     if row.method in STARTS:
         if row.concept:
             return f"the {row.method} row must have no concept, but has {row.concept!r}; remove it"
@@ -139,3 +135,50 @@ def _check_together(path: Path, rows: list[CheckpointRow]) -> None:
                     f"checkpoints: {path}: {row.name} serves the concept {shortened(concept)}: "
                     f"{problem}"
                 )
+
+
+_LEGACY = {"hf_olmo": "olmo"}  # ai2-olmo's later name of the same family
+
+
+def check_folder(row: CheckpointRow) -> None:
+    """Raise a StudyError if a path: row's folder has no config.json, or no clear set of weights."""
+    folder = Path(row.location)
+    if not (folder / "config.json").is_file():
+        inside = [path.parent for path in folder.glob("*/config.json")]
+        hint = f" (did you mean {inside[0]}?)" if len(inside) == 1 else ""
+        raise StudyError(
+            f"{row.name}: folder {folder} has no config.json, so it is not a checkpoint in "
+            "transformers format; name the folder that holds config.json and the safetensors "
+            f"files{hint}"
+        )
+    read_json_object(folder / "config.json")
+    named_weight_files(folder)
+
+
+def check_pair(row: CheckpointRow, original: CheckpointRow) -> None:
+    """Raise a StudyError if, by config.json, two path: rows cannot be a copy and its original."""
+    (family, layers), (expected, depth) = _shape(row), _shape(original)
+    if None not in (family, layers, expected, depth) and (family, layers) != (expected, depth):
+        raise StudyError(
+            f"{row.name}: {row.location} has family {family} and {layers} layers, but its original "
+            f"{original.location} has family {expected} and {depth} layers; name a fine-tuned copy "
+            "of this original"
+        )
+
+
+def _shape(row: CheckpointRow) -> tuple[str | None, int | None]:
+    family = _config(Path(row.location)).get("model_type")
+    known = _LEGACY.get(family, family) if isinstance(family, str) else None
+    return known, layers_of(Path(row.location))
+
+
+def layers_of(folder: Path) -> int | None:
+    """How many layers the checkpoint in a folder has; None where its config.json does not tell."""
+    values = _config(folder)
+    layers = values.get("num_hidden_layers", values.get("n_layers"))
+    return layers if isinstance(layers, int) else None
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    return read_json_object(path) if path.is_file() else {}

@@ -1,7 +1,4 @@
-"""docs/reference/config.md, made from the sections in config.py.
-
-python -m stillknows.study.config_docs > docs/reference/config.md
-"""
+"""python -m stillknows.study.config_docs > docs/reference/config.md"""
 
 import json
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -60,10 +57,7 @@ def _section(section: type[BaseModel], prefix: str, title: str, doc: str = "") -
 
 
 def _item(name: str, field: FieldInfo | None) -> str:
-    """An item of a list: the key, the default, what is allowed, the meaning.
-
-    A number, text or boolean as default shows the type by itself.
-    """
+    """An item of a list: the key, the default, what is allowed, the meaning."""
     if field is None:
         return ""
     has_type = field.annotation in _PLAIN and not field.is_required()

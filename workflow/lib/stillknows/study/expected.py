@@ -31,7 +31,7 @@ _OF_RECORDINGS = ("original_weights_sha256", "data_sha256", "dtype")
 
 
 def settings_fields(**settings: Any) -> dict[str, str]:
-    """The metadata of a result on its settings, beside files: themselves as JSON, and their hash.
+    """A result's settings in its metadata, beside files: themselves as JSON, and their hash.
 
     None and {} count as no setting, so that a new one leaves the hashes of former results.
     """
@@ -43,27 +43,12 @@ def settings_fields(**settings: Any) -> dict[str, str]:
 def refuse_other_recording(
     path: Path, metadata: Mapping[str, str], expected: Mapping[str, str]
 ) -> None:
-    """Refuse a recording that was made from other inputs than a job's.
-
-    Args:
-        expected: the metadata of a recording from the job's inputs (provenance.recording_fields).
-
-    Raises:
-        StudyError: as `check_results`.
-    """
+    """Refuse, as `check_results`, a recording that was made from other inputs than a job's."""
     _refuse_foreign([(path, metadata, {key: expected[key] for key in _OF_RECORDINGS})])
 
 
 def check_results(made_from: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
-    """Refuse results of another study; warn of other package versions and of several devices.
-
-    Args:
-        made_from: what `study.made_from.records` returns. Results do not depend on what it lacks.
-
-    Raises:
-        StudyError: with the differences of the first file that does not belong to the study, and
-            how many more there are; or for a result that is no parquet.
-    """
+    """Refuse results of another study, naming the first; warn of other versions and devices."""
     manifests = {path: asdict(parse_manifest(Path(path))) for path in made_from["manifests"]}
     sha256 = cache(lambda path: sha256_of(Path(path)))
 

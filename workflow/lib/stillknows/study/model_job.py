@@ -16,19 +16,7 @@ from stillknows.study.expected import refuse_other_recording, settings_fields
 
 
 class ModelJob:
-    """The inputs of a job; the result's metadata and columns name them.
-
-    Args:
-        original: manifest of the original, whose number format `dtype: checkpoint` means.
-        concept_json: the concept that the result is about.
-        model: manifest of the model that the result is about, if it is not the original alone.
-        reference: manifest of the reference model, if it is a donor.
-
-    Attributes:
-        original, model, reference: the manifests; `model` may be the original's.
-        concept: the JSON's content.
-        dtype, device: torch's.
-    """
+    """The inputs of a job, manifests and concept; the result's metadata and columns name them."""
 
     def __init__(
         self,
@@ -71,12 +59,7 @@ class ModelJob:
         settings: Mapping[str, Any],
         **more: str,
     ) -> None:
-        """Write the result, with the columns that name the model and the concept.
-
-        Args:
-            settings: what the result depends on beside its inputs and the number format.
-            more: further metadata.
-        """
+        """Write the result, with the columns that name the model and the concept."""
         metadata = self._inputs | settings_fields(**self._settings, **settings) | more
         rows = rows.assign(**self.model.columns(self.concept))
         write_rows(path, rows, metadata | run_fields(self.device, self._started), schema)

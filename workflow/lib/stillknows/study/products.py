@@ -24,7 +24,6 @@ class Products:
     # Results: a file for each sweep, or for each checkpoint and concept.
 
     def files(self, dataset: str, row: CheckpointRow) -> list[str]:
-        """A row's files of one of the DATASETS."""
         folder = (DATASETS[dataset].folder, row.model, row.method)
         names = DATASETS[dataset].names(self.study, row)
         return [self.study.config.path(*folder, f"{name}.parquet") for name in names]
@@ -55,7 +54,6 @@ class Products:
     original_answers = partialmethod(_results, "answers", originals=True)
 
     def self_patches(self) -> list[str]:
-        """The self-patch checks, the originals' too."""
         return [*self._results("self_patch", originals=True), *self._results("self_patch")]
 
     def recalls(self, model: str = "") -> list[str]:
@@ -73,7 +71,6 @@ class Products:
         return [self.study.manifest_path(*row.key) for row in self.study.rows]
 
     def brought(self) -> list[str]:
-        """The manifests of the checkpoints that no job trains."""
         rows = (row for row in self.study.rows if not row.start)
         return [self.study.manifest_path(*row.key) for row in rows]
 
@@ -87,39 +84,28 @@ class Products:
         ]
 
     def fetched_concept_files(self) -> list[str]:
-        """The concept files that come by URL."""
         config = self.study.config
         return [config.concept_file(m) for m in self.study.models if config.models[m].concepts.url]
 
     def concepts(self) -> list[str]:
-        """The studied concepts as their files have them."""
         return _distinct(self.study.concept_path(r.model, r.concept) for r in self.study.unlearned)
 
     def report_texts(self) -> list[str]:
-        """The texts of all concepts that have sweeps."""
         return _distinct(self.study.texts_path(r.model, r.concept) for r in self.study.unlearned)
 
     def unrelated_texts(self) -> list[str]:
-        """The texts of the unrelated questions."""
         rows = self.study.unlearned if self.study.config.specificity else []
         return _distinct(self.study.texts_path(r.model, unrelated_id(r.concept)) for r in rows)
 
     # Rounds: models whose state is known.
 
     def rounds(self) -> list[str]:
-        """The tables of models whose state is known, one per model of the checkpoints table.
-
-        None without all that a round is made of, and for a model of several concepts.
-        """
+        """The tables of models of known state, per model that has all a round needs."""
         models = [] if self._missing_for_rounds() else self.study.models
         return [self.study.config.path("rounds", f"{m}.csv") for m in models if self._has_round(m)]
 
     def wanted_rounds(self) -> list[str]:
-        """The same, where there must be some.
-
-        Raises:
-            StudyError: naming what the study lacks, if there are none.
-        """
+        """The same, where there must be some; a StudyError names what the study lacks."""
         if rounds := self.rounds():
             return rounds
         missing = self._missing_for_rounds() or [
@@ -199,11 +185,9 @@ class Products:
         return [config.path("tables", name) for name, is_wanted in wanted.items() if is_wanted]
 
     def table(self, name: str) -> list[str]:
-        """A table of that name, if there is one."""
         return [path for path in self.tables() if Path(path).name == name]
 
     def figures(self, name: str = "") -> list[str]:
-        """The figures of all models, in every format; or those of one name."""
         return [
             self.study.config.path("figures", model, f"{stem}.{suffix}")
             for model in self.study.models
@@ -214,7 +198,6 @@ class Products:
         ]
 
     def calibration_figure(self) -> list[str]:
-        """The figure of all rounds, in every format."""
         formats = self.study.config.figures.formats if self.all_rounds() else ()
         return [self.study.config.path("figures", f"calibration.{suffix}") for suffix in formats]
 
@@ -255,22 +238,19 @@ class Products:
         return [*(self.study.config.path(name) for name in names), *self.figures("facts")]
 
     def report_tables(self) -> list[str]:
-        """The tables that the report reads."""
         unread = {"self_patch.csv", "depth.parquet", "krs_unrelated.parquet", "rounds.csv"}
         if not self.study.config.controls.donors:
             unread.add("controls.csv")
         return [path for path in self.tables() if Path(path).name not in unread]
 
     def report_recalls(self) -> list[str]:
-        """What the models of all rounds answer to questions for facts."""
         return [path for table in self.rounds() for path in self.recalls(Path(table).stem)]
 
     # What needs a checkpoint's weights, and so whether they must be downloaded.
 
     def needing(self, row: CheckpointRow) -> list[str]:
-        """All files that are computed from a checkpoint's weights.
-
-        Rows of one hub repository have the same weights.
+        """All files that are computed from a checkpoint's weights (rows of one repository share
+        them).
         """
         rows = [row]
         if row.kind == "hub":
@@ -300,10 +280,7 @@ class Products:
 
     @cached_property
     def _trainings(self) -> dict[CheckpointRow, list[CheckpointRow]]:
-        """The rows that are trained here, by the row that they start from.
-
-        Not those of an original: their results need it, too.
-        """
+        """The rows that are trained here, by the row that they start from, if no original."""
         by_start: dict[CheckpointRow, list[CheckpointRow]] = {}
         for row in self.study.rows:
             if row.start not in ("", ORIGINAL):

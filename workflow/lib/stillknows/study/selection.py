@@ -1,24 +1,81 @@
-"""Which checkpoints a study needs: the rows of the table that the config selects, checked."""
+"""Which checkpoints a study needs, of the table and by preflight.csv: selected and checked."""
 
+import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from pydantic import TypeAdapter
+
 from stillknows.errors import StudyError, check_known
+from stillknows.files import atomic_path
+from stillknows.models.checkpoint_files import ADAPTER_CONFIG
 from stillknows.models.checkpoint_row import CheckpointRow, Key, serving
-from stillknows.models.weight_files import ADAPTER_CONFIG
 from stillknows.study.config import Config
-from stillknows.study.preflight import UNAVAILABLE, PreflightRow
 from stillknows.terms import BASE, ORIGINAL, STARTS
+
+AVAILABLE = "there"
+# What a second try would not change. A hub that does not respond is not among them.
+UNAVAILABLE = {
+    "gated": "gated, and there is no token or it gives no access",
+    "gone": "private or gone (the hub does not say which)",
+    "revision_gone": "its revision is gone",
+    "no_safetensors": "it lacks config.json or safetensors files (pickled weights are never read)",
+    "unknown_family": "its model family is not known",
+}
+
+
+class PreflightRow(NamedTuple):
+    """One row of preflight.csv.
+
+    `status` is there, a key of UNAVAILABLE, or: bad_token, unreachable, busy (the hub),
+    missing (a path: folder), later (a wheel, or to be trained here: nothing to look at yet).
+    `bytes` is the size of the files that would be downloaded.
+    """
+
+    model: str
+    method: str
+    concept: str
+    source: str
+    revision: str
+    status: str
+    commit: str = ""
+    gated: str = ""
+    format: str = ""
+    family: str = ""
+    files: int = 0
+    bytes: int = 0
+    note: str = ""
+
+    def is_about(self, row: CheckpointRow) -> bool:
+        return (self.source, self.revision) == (row.source, row.revision)
+
+
+def write_preflight(path: Path, preflight: Iterable[PreflightRow]) -> None:
+    with atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([PreflightRow._fields, *preflight])
+
+
+def read_preflight(path: Path) -> dict[tuple[str, str, str], PreflightRow]:
+    """The rows of preflight.csv, by model, method and concept; {} if it was not written yet."""
+    if not path.exists():
+        return {}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = TypeAdapter(list[PreflightRow]).validate_python(list(csv.DictReader(file)))
+    except (ValueError, csv.Error) as error:
+        raise StudyError(
+            f"{path} is damaged or was edited; delete it and run snakemake preflight"
+        ) from error
+    return {row[:3]: row for row in rows}
+
 
 Missing = dict[CheckpointRow, str]
 """Selected checkpoints that are unavailable, and why."""
 
 
 class Selection(NamedTuple):
-    """The checkpoints of a study."""
-
     rows: list[CheckpointRow]  # originals first
     missing: Missing  # what the study goes on without
     needed: Missing  # what it cannot do without: among the rows
@@ -27,11 +84,7 @@ class Selection(NamedTuple):
 def select(
     config: Config, table: list[CheckpointRow], preflight: Mapping[Key, PreflightRow]
 ) -> Selection:
-    """The rows of the table that the config's lists select, as on_missing_checkpoint says.
-
-    Args:
-        preflight: what preflight found. A hub: row that it does not name counts as available.
-    """
+    """The rows of the table that the config's lists select, as on_missing_checkpoint says."""
     rows = [_as_adapter(config, row) for row in rows_of(config, table)]
     missing = {row: reason for row in rows if (reason := _why_missing(row, preflight))}
     if config.on_missing_checkpoint == "unlearn":
@@ -62,10 +115,7 @@ def select(
 
 
 def rows_of(config: Config, table: list[CheckpointRow]) -> list[CheckpointRow]:
-    """The rows of the table that the lists select; each model's base and original first.
-
-    A model of which the lists leave no concept is left out.
-    """
+    """The rows that the lists select; each model's base and original first, if any is left."""
     where = f"in {config.checkpoints}"
     check_known("config: models: model", config.models, {row.model for row in table}, where)
     methods = list(dict.fromkeys(row.method for row in table if row.method not in STARTS))
@@ -200,7 +250,6 @@ def _as_adapter(config: Config, row: CheckpointRow) -> CheckpointRow:
 
 
 def _why_missing(row: CheckpointRow, preflight: Mapping[Key, PreflightRow]) -> str:
-    """Why a checkpoint is unavailable; empty if it is not."""
     known = preflight.get(row.key)
     if row.kind == "hub" and known and known.is_about(row):
         return UNAVAILABLE.get(known.status, "")

@@ -11,10 +11,9 @@ from stillknows.answers.recall_settings import HELD_OUT, QUESTION
 from stillknows.errors import StudyError
 from stillknows.models.checkpoint_row import CheckpointRow, Key, serving
 from stillknows.models.manifest import manifest_if_present
+from stillknows.study.checkpoint_table import layers_of
 from stillknows.study.config import Config
-from stillknows.study.folders import layers_of
-from stillknows.study.preflight import PreflightRow
-from stillknows.study.selection import Selection, all_missing, concepts_of
+from stillknows.study.selection import PreflightRow, Selection, all_missing, concepts_of
 from stillknows.terms import (
     BASE,
     CONTROL_TREATMENTS,
@@ -41,14 +40,7 @@ _WEIGHTS = "*.safetensors"
 
 @dataclass(frozen=True)
 class Study:
-    """What is to be computed, from what, and where each file goes.
-
-    Attributes:
-        selection: which checkpoints, as they will be made.
-        preflight: the rows of preflight.csv.
-        entries: each model's concept file by id; None while a file that comes by URL has not been
-            fetched.
-    """
+    """What is to be computed, from what, where each file goes; entries: None until fetched."""
 
     config: Config
     table: list[CheckpointRow]
@@ -61,7 +53,6 @@ class Study:
 
     @property
     def rows(self) -> list[CheckpointRow]:
-        """The selected checkpoints, originals too."""
         return self.selection.rows
 
     @cached_property
@@ -86,20 +77,14 @@ class Study:
 
     @cached_property
     def models(self) -> list[str]:
-        """The models that have sweeps."""
         return list(dict.fromkeys(row.model for row in self.unlearned))
 
     @property
     def methods(self) -> list[str]:
-        """The methods that have sweeps."""
         return list(dict.fromkeys(row.method for row in self.unlearned))
 
     def row(self, model: str, method: str, concept: str = "") -> CheckpointRow:
-        """The selected checkpoint of that name: of the concept, or one that serves all concepts.
-
-        Raises:
-            StudyError: if the config does not select it.
-        """
+        """The selected checkpoint of that name, or one that serves all; else a StudyError."""
         row = serving(self._by_key, model, method, concept)
         if row is None:
             raise StudyError(
@@ -109,7 +94,6 @@ class Study:
         return row
 
     def start(self, row: CheckpointRow) -> CheckpointRow:
-        """The row that a row's training starts from."""
         return self.row(row.model, row.start, row.concept)
 
     def untrained(self, model: str) -> CheckpointRow:
@@ -139,7 +123,6 @@ class Study:
         return preflight.bytes if preflight and preflight.is_about(row) else 0
 
     def layers(self, model: str) -> int | None:
-        """How many layers a model has, once that is known."""
         row = self.untrained(model)
         if manifest := manifest_if_present(self.manifest_path(*row.key)):
             return manifest.layers
@@ -149,7 +132,7 @@ class Study:
 
     @property
     def first_use(self) -> str:
-        """When this working directory first used the results folder: a file outside of it.
+        """When this working directory first used the results folder, as a file outside of it.
 
         A folder that was copied here is newer to the working directory than its own tables are.
         """
@@ -162,7 +145,6 @@ class Study:
         return self.config.path("checkpoints", row.kind, *row.key, "manifest.json")
 
     def concept_path(self, model: str, concept: str) -> str:
-        """One concept as its file has it."""
         return self.config.path("concepts", model, f"{concept}.json")
 
     def texts_path(self, model: str, concept: str) -> str:
@@ -198,11 +180,7 @@ class Study:
         return list(dict.fromkeys(names))
 
     def is_answered(self, model: str, concept: str) -> bool:
-        """Whether a concept's file has the answers.
-
-        One that is still to be fetched is taken to have them, as the authors' have; prepare_concept
-        says so if not, and by then the file can be read here.
-        """
+        """Whether a concept's file has the answers; one to be fetched is taken to have them."""
         if self.entries[model] is None:
             return not is_unrelated(concept)
         return has_answers(self.entry(model, concept))
@@ -218,12 +196,8 @@ class Study:
         return digest(entry) if entry else ""
 
     def training_concepts(self, model: str, method: str, concept: str) -> dict[str, list[str]]:
-        """Ids of the concepts to retain and to watch (held_out) while `concept` is unlearned.
-
-        Where the recipe names none, those that come next in the table, which is walked as a ring.
-
-        Raises:
-            StudyError: if no concept is left to retain.
+        """Ids of the concepts to retain and to watch (held_out): the recipe's, or the next in the
+        table.
         """
         recipe = self.config.recipe(self.row(model, method, concept).recipe)
         ring = concepts_of(self.table, model)
@@ -278,11 +252,9 @@ class Study:
         return is_asked and has_facts(entry)
 
     def has_audit(self, model: str, concept: str) -> bool:
-        """Whether single facts are tested for: they are asked for, and the concept has some."""
         return bool(self.config.audit.tests) and has_facts(self.entry(model, concept))
 
     def has_reference(self, model: str, concept: str) -> bool:
-        """Whether a concept of a model has a reference model."""
         return (model, concept) in self._with_reference
 
     @cached_property
@@ -292,7 +264,6 @@ class Study:
 
     @property
     def without_reference(self) -> list[dict[str, str]]:
-        """The unlearned models that have no reference model for any of their concepts."""
         copies = [row for row in self.unlearned if row.method != self.config.reference]
         beside = [row for row in copies if self.has_reference(row.model, row.concept)]
         names, compared = (
@@ -305,7 +276,6 @@ class Study:
 
     @property
     def missing_sweeps(self) -> list[dict[str, str]]:
-        """What is left out, for the coverage table."""
         return [
             {
                 "model": row.model,
@@ -323,18 +293,17 @@ class Study:
     # Models whose state is known, and what unlearned copies are compared with.
 
     def _origin(self, row: CheckpointRow) -> str:
-        """The origin of a row's results in collected tables."""
         if row.method == self.config.reference:
             return REFERENCE
         return self.origins_apart.get("/".join(row.key), row.origin)
 
     @cached_property
     def origins_apart(self) -> dict[str, str]:
-        """Origins that collected tables change, by model/method/concept: of what is compared with.
+        """Origins that collected tables change, by model/method/concept.
 
         REFERENCE for reference models, KNOWN_STATE for models of a round that are no unlearned
-        copies of its original: those have learned the concept, and are trained from the original by
-        an unlearning method.
+        copies of its original (which have learned the concept, and are trained from the original by
+        a method).
         """
         origins = {}
         for row in self.unlearned:
@@ -367,10 +336,7 @@ class Study:
         return self.config.method_of(row.recipe) if row.kind == "unlearn" else NONE
 
     def model_states(self, model: str) -> list[dict[str, str]]:
-        """The models of a round: those whose state is known.
-
-        Neither the original nor the reference model is among them: scores are made of these. Of
-        each its method, concept, state, treatment (NONE, or the method of its training) and
+        """The models of a round (no original, no reference): method, concept, state, treatment,
         recipe.
         """
         return [

@@ -89,14 +89,10 @@ class _CheckedEntry(BaseModel):
 
 
 def _fact_problem(fact: str, question: str, text: str | None) -> str:
-    """Why a question cannot have this fact; empty if it can.
-
-    Args:
-        text: the question's item of QA_with_answers; None if the original answers it later.
-    """
+    """Why a question cannot have this fact; text: its QA_with_answers, None if answered later."""
     if mentions_fact(question, fact):
         return "occurs in the question; choose a part that only the answer contains"
-    # Where the answer begins, only jobs know: a chat prompt needs the tokenizer (texts.facts).
+    # Where the answer begins, only jobs know: a chat prompt needs the tokenizer (texts.spans).
     # So all after the question counts; if its white space differs there, the whole text.
     after = (text or "").partition(question.strip())[2] or text
     if after is not None and find_fact(after.strip(), fact) < 0:
@@ -108,14 +104,7 @@ def _fact_problem(fact: str, question: str, text: str | None) -> str:
 
 
 def read_concept_file(path: Path) -> dict[str, Entry]:
-    """Read and check a concept file: a list of objects, or an object of them by id.
-
-    Returns:
-        The entries by id, in the file's order, each as it is in the file but for a string as id.
-
-    Raises:
-        StudyError: naming the file, the entry and what is allowed there.
-    """
+    """Read a concept file: the entries by id, in its order; a StudyError says what is wrong."""
     try:
         items = read_users_json(path, object_pairs_hook=_each_key_once)
     except StudyError as error:
@@ -142,7 +131,6 @@ def read_concept_file(path: Path) -> dict[str, Entry]:
 
 
 def unrelated_id(concept: str) -> str:
-    """The id of the texts that ask about other things than a concept."""
     return f"{concept}.unrelated"
 
 
@@ -152,11 +140,8 @@ def is_unrelated(identifier: str) -> bool:
 
 
 def with_unrelated(entries: Mapping[str, Entry]) -> dict[str, Entry]:
-    """The entries of a file, and the unrelated questions of each as an entry of their own.
-
-    As many as the concept has questions: the first of its unrelated_QA, or those of another
-    concept, the one before it in the file (for the first, the second). They have no answers. Where
-    there are no such questions, there is no such entry.
+    """The entries of a file, and the unrelated questions of each (unrelated_QA, or those of another
+    concept, the one before it) as an entry of their own.
     """
     ids, unrelated = list(entries), {}
     for number, (concept, entry) in enumerate(entries.items()):
@@ -178,12 +163,7 @@ def digest(entry: Entry) -> str:
 
 
 def identity(entry: Entry, *, is_answered: bool) -> dict[str, Any]:
-    """What tells an entry from others: its digest.
-
-    Args:
-        is_answered: whether the answers are the concept file's. Else they do not count, and the
-            facts are there beside the digest.
-    """
+    """What tells an entry from others: its digest, answers included if they are the file's own."""
     if is_answered:
         return {"entry_sha256": digest(entry)}
     asked = {key: value for key, value in entry.items() if key not in _ANSWERS}
@@ -191,12 +171,10 @@ def identity(entry: Entry, *, is_answered: bool) -> dict[str, Any]:
 
 
 def has_answers(entry: Entry) -> bool:
-    """Whether the entry brings its own answers, so that none need be generated."""
     return entry.get("QA_with_answers") is not None
 
 
 def has_facts(entry: Entry) -> bool:
-    """Whether the entry names the fact of at least one answer."""
     return any(entry.get("answer_facts") or ())
 
 
@@ -241,7 +219,6 @@ def _checked(where: str, item: Any) -> Entry:
 
 
 def _texts_in(value: Any) -> Iterator[str]:
-    """Every text in a JSON value, keys of objects included."""
     waiting = [value]
     while waiting:
         match waiting.pop():

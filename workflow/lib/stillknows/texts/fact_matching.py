@@ -22,10 +22,7 @@ _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 
 
 def find_fact(text: str, fact: str, flags: re.RegexFlag = re.NOFLAG) -> int:
-    """Where the first match of a fact begins; -1 if the text does not contain it.
-
-    Every character counts, white space and case included, unless the flags say otherwise.
-    """
+    """Where the first match begins; -1: none. Every character counts, unless the flags say less."""
     for match in re.finditer(f"(?={re.escape(fact)})", text, flags):  # overlapping ones too
         start = match.start()
         if _may_split(text, start) and _may_split(text, start + len(fact)):
@@ -34,11 +31,7 @@ def find_fact(text: str, fact: str, flags: re.RegexFlag = re.NOFLAG) -> int:
 
 
 def mentions_fact(text: str, fact: str) -> bool:
-    """Whether a question or a free answer contains a fact.
-
-    Upper and lower case, full-width characters, composed and decomposed characters (NFC, NFD), and
-    white space around the fact make no difference.
-    """
+    """Whether a text contains a fact, whatever the case, composition (NFC, NFD) and white space."""
     text, fact = (normalize("NFC", one).translate(_FULL_WIDTH) for one in (text, fact.strip()))
     return find_fact(text, fact, re.IGNORECASE) >= 0
 

@@ -1,7 +1,7 @@
 """How a question is put to a model, and how text becomes token ids."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -14,21 +14,14 @@ CHAT = "chat"
 
 
 def render(question: str, style: str, tokenizer: Any) -> str:
-    """The text that a model reads before it answers; raises as `render_chat`.
-
-    Args:
-        style: "paper", "chat" (the tokenizer's own chat template), or a template holding {q}.
-    """
+    """What a model reads before it answers; style: paper, chat, or a template holding {q}."""
     if style == CHAT:
         return render_chat(question, tokenizer)
     return (PAPER_PROMPT if style == PAPER else style).replace("{q}", question)
 
 
 def render_chat(user: str, tokenizer: Any) -> str:
-    """One user turn and the opening of the answer, by the tokenizer's chat template.
-
-    A StudyError if there is none, or if it fails or leaves out the user's turn.
-    """
+    """One user turn and the opening of the answer; a StudyError if the chat template fails."""
     where = f"the tokenizer in {tokenizer.name_or_path}"
     if tokenizer.chat_template is None:
         raise StudyError(f"prompt: chat, but {where} has no chat template; use prompt: paper")
@@ -49,10 +42,7 @@ def render_chat(user: str, tokenizer: Any) -> str:
 
 
 def prompt_of(where: str, text: str, question: str, style: str, tokenizer: Any) -> str:
-    """The beginning of a text of QA_with_answers that is its question's prompt.
-
-    A StudyError, with `where`, if the text begins with something else.
-    """
+    """The beginning of a text of QA_with_answers that is its question's prompt; or a StudyError."""
     rendered = render(question, style, tokenizer)
     written = prompt_in(text, rendered)
     if written is None:
@@ -84,11 +74,7 @@ def encode(text: str, style: str, tokenizer: Any) -> list[int]:
 
 
 def encode_prompt(text: str, style: str, tokenizer: Any) -> list[int]:
-    """Token ids of a text that an answer continues.
-
-    Without the end of sequence that some tokenizers append; one that the text itself ends with
-    stays.
-    """
+    """Token ids of a text that an answer continues, without an end of sequence appended to it."""
     ids, own = encode(text, style, tokenizer), encode(text, CHAT, tokenizer)
     appended = ids[-1:] == [tokenizer.eos_token_id] and ids[-len(own) :] != own
     return ids[:-1] if appended else ids
@@ -106,3 +92,36 @@ def common_prefix(ids: Sequence[Any], others: Sequence[Any]) -> int:
     """How many ids, or characters, two sequences share at their beginning."""
     pairs = zip(ids, others, strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+PARAPHRASES = "paraphrases"  # trained on beside the questions themselves
+HELD_OUT_PARAPHRASES = "held_out_paraphrases"  # never trained on, only asked
+
+
+def reworded(entry: Mapping[str, Any], key: str, style: str, tokenizer: Any) -> dict[str, Any]:
+    """An entry with questions, texts and facts in other wordings (`key`); none without it."""
+    answers, facts = entry.get("QA_with_answers"), entry.get("answer_facts")
+    numbered = [(n, text) for n, texts in enumerate(entry.get(key) or ()) for text in texts]
+    other: dict[str, Any] = {name: entry[name] for name in ("id", "Concept")}
+    other["QA"] = [text for _, text in numbered]
+    if answers is not None:
+        other["QA_with_answers"] = [
+            join_answer(render(text, style, tokenizer), answer_to(entry, number, style, tokenizer))
+            for number, text in numbered
+        ]
+    if facts is not None:
+        other["answer_facts"] = [facts[number] for number, _ in numbered]
+    return other
+
+
+def join_answer(prompt: str, answer: str) -> str:
+    """A rendered prompt and an answer, with one space between them if the prompt ends in none."""
+    return f"{prompt}{'' if prompt[-1:].isspace() else ' '}{answer}"
+
+
+def answer_to(entry: Mapping[str, Any], number: int, style: str, tokenizer: Any) -> str:
+    """The answer to one of the entry's own questions, without its prompt."""
+    text = str(entry["QA_with_answers"][number])
+    where = f"concept {entry['id']}, question {number} (from 0)"
+    prompt = prompt_of(where, text, entry["QA"][number], style, tokenizer)
+    return text[len(prompt) :].strip()

@@ -14,7 +14,7 @@ from stillknows.errors import StudyError, first_problem, not_known, shortened
 from stillknows.files import read_users_json, read_users_text
 from stillknows.names import text_problem
 from stillknows.texts.fact_matching import find_fact, mentions_fact
-from stillknows.texts.wordings import answer_to
+from stillknows.texts.prompts import answer_to
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 SUFFIXES = (".jsonl", ".json", ".csv")

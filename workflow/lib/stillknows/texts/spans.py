@@ -6,8 +6,100 @@ from typing import Any
 
 from stillknows.errors import StudyError
 from stillknows.terms import ANSWER, CORRECTED, FACT, NOTEBOOK
-from stillknows.texts.facts import fact_texts
-from stillknows.texts.prompts import common_prefix, encode, encode_prompt, prompt_of
+from stillknows.texts.fact_matching import find_fact
+from stillknows.texts.prompts import CHAT, common_prefix, encode, encode_prompt, prompt_of
+
+
+@dataclass(frozen=True)
+class FactText:
+    """Token ids up to a fact's last one; fact: the positions that predict its tokens, from 0."""
+
+    ids: tuple[int, ...]
+    fact: range
+
+
+def fact_texts(
+    concept: Mapping[str, Any], form: str, style: str, tokenizer: Any
+) -> dict[int, FactText]:
+    """The texts of the questions that have a fact, by number; a StudyError if an answer lacks it.
+
+    Args:
+        concept: QA and QA_with_answers; answer_facts: one text or null per question.
+        form: "published", "published_fixed" (the same texts) or "corrected".
+        style: of the prompt in QA_with_answers.
+    """
+    texts: dict[int, FactText] = {}
+    facts = concept.get("answer_facts") or [None] * len(concept["QA"])
+    if any(facts) and not tokenizer.is_fast:
+        raise StudyError(
+            f"the tokenizer in {tokenizer.name_or_path} does not say which characters a token "
+            "stands for, which answer_facts need; add its tokenizer.json, or leave the facts out"
+        )
+    answered = zip(concept["QA"], concept["QA_with_answers"], facts, strict=True)
+    for number, (question, text, fact) in enumerate(answered):
+        if fact is None:
+            continue
+        where = f"concept {concept['id']}, question {number} (from 0)"
+        prompt = prompt_of(where, text, question, style, tokenizer)
+        answer = text[len(prompt) :].strip()
+        # The published script also finds a fact inside a longer word.
+        start = find_fact(answer, fact) if form == CORRECTED else answer.find(fact)
+        if start < 0:
+            raise StudyError(
+                f"{where}: the fact {fact!r} is not in the answer {answer!r}; give an exact "
+                "part of the answer, in whole words, or null to leave the question out"
+            )
+        if form == CORRECTED:
+            start += text.index(answer, len(prompt))
+            texts[number] = _whole_text(where, text, start, fact, style, tokenizer)
+        else:
+            texts[number] = _published_text(where, question, answer, fact, tokenizer)
+    return texts
+
+
+def _whole_text(
+    where: str, text: str, start: int, fact: str, style: str, tokenizer: Any
+) -> FactText:
+    """The study's own text, tokenized as a whole; `start` is the fact's first character."""
+    encoded = tokenizer(text, add_special_tokens=style != CHAT, return_offsets_mapping=True)
+    span = _tokens_of(where, fact, start, encoded.offset_mapping)
+    return FactText(tuple(encoded.input_ids[: span.stop]), range(span.start - 1, span.stop - 1))
+
+
+def _published_text(where: str, question: str, answer: str, fact: str, tokenizer: Any) -> FactText:
+    """As the published script: prompt and rest tokenized apart (gnueaj/unlearning-depth-score)."""
+    before = answer[: answer.index(fact)].rstrip()
+    rest = answer[len(before) :]
+    if before and not rest[0].isspace():
+        rest = f" {rest}"
+    prompt = tokenizer(f"Question: {question}\nAnswer: {before}").input_ids
+    encoded = tokenizer(rest, add_special_tokens=False, return_offsets_mapping=True)
+    span = _tokens_of(where, fact, rest.index(fact), encoded.offset_mapping)
+    ids = (*prompt, *encoded.input_ids[: span.stop])
+    return FactText(ids, range(len(prompt) + span.start - 1, len(prompt) + span.stop - 1))
+
+
+def _tokens_of(where: str, fact: str, start: int, offsets: list[tuple[int, int]]) -> range:
+    """The tokens that overlap a fact; offsets: start and end per token, (0, 0) if special."""
+    stop = start + len(fact)
+    # The rule of the published script. Byte-level tokenizers give white space an empty range: such
+    # a token counts inside the fact. Special tokens never do, since they end at 0.
+    tokens = [n for n, (first, end) in enumerate(offsets) if first < stop and end > start]
+    if not tokens:
+        raise StudyError(f"{where}: the fact {fact!r} has no token of its own; give a longer one")
+    return range(tokens[0], tokens[-1] + 1)
+
+
+def refuse_other_tokens(
+    texts: Mapping[int, FactText], others: Mapping[int, FactText], label: str
+) -> None:
+    """Refuse a checkpoint whose tokenizer reads the facts' texts differently."""
+    for number, text in texts.items():
+        if text != others[number]:
+            raise StudyError(
+                f"{label}: its tokenizer gives other ids than the original's for the fact of "
+                f"question {number}; copy the original's tokenizer files to it"
+            )
 
 
 @dataclass(frozen=True)
@@ -24,7 +116,6 @@ class Text:
 
     @property
     def compared(self) -> range:
-        """The positions that any span needs."""
         return range(
             min(self.notebook.start, self.answer.start), max(self.notebook.stop, self.answer.stop)
         )
@@ -35,13 +126,7 @@ class Text:
 
 
 def read_texts(concept: Mapping[str, Any], style: str, tokenizer: Any) -> list[Text]:
-    """The question-answer texts of one concept (its QA_with_answers), tokenized.
-
-    Raises:
-        StudyError: a text that does not begin with its question's prompt, an answer without
-            tokens, `answers_tokens_num` of zero or more positions than the text has, or a fact
-            as in `fact_texts`.
-    """
+    """The question-answer texts of one concept, tokenized; a StudyError for what has no span."""
     questions = concept["QA"]
     counts = concept.get("answers_tokens_num") or [None] * len(questions)
     facts = fact_texts(concept, CORRECTED, style, tokenizer)
@@ -71,10 +156,7 @@ def read_texts(concept: Mapping[str, Any], style: str, tokenizer: Any) -> list[T
 def _prompt_length(
     where: str, ids: list[int], text: str, question: str, style: str, tokenizer: Any
 ) -> int:
-    """How many of a text's ids are its prompt.
-
-    A token that holds the prompt's end and the answer's first letters belongs to the answer.
-    """
+    """How many of a text's ids are its prompt; a token that both share belongs to the answer."""
     written = prompt_of(where, text, question, style, tokenizer)
     alone = encode_prompt(written, style, tokenizer)
     length = common_prefix(ids, alone)

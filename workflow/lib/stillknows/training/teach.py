@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stillknows.models.tokenizer import load_tokenizer
+from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.training.scoring import mean_nll, measure, pad_of
 from stillknows.training.teaching import Teaching
 from stillknows.training.texts import Material, answers_of

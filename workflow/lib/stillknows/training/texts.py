@@ -11,9 +11,18 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from stillknows.errors import StudyError
-from stillknows.texts.prompts import CHAT, PAPER, encode, encode_prompt, render, render_chat
+from stillknows.texts.prompts import (
+    CHAT,
+    PAPER,
+    PARAPHRASES,
+    encode,
+    encode_prompt,
+    join_answer,
+    render,
+    render_chat,
+    reworded,
+)
 from stillknows.texts.spans import read_texts
-from stillknows.texts.wordings import PARAPHRASES, join_answer, reworded
 
 PARAGRAPH_CHARACTERS = 400  # a paragraph ends at the first sentence end beyond so many
 CHAT_REQUEST = "Tell me about {concept}."

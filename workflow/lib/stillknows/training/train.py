@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -113,21 +114,20 @@ def rate(step: int, steps: int, recipe: Optimisation) -> float:
     return min(warm, (steps - step) / max(1, steps - recipe.warmup_steps))
 
 
+@dataclass
 class _Training:
     """One training: the model on its device, its optimizer, the texts of both kinds."""
 
-    def __init__(
-        self,
-        model: Any,
-        accelerator: Any,
-        material: Material,
-        recipe: Optimisation,
-        steps: int,
-        pad: int,
-        seed: int,
-    ) -> None:
-        self.plain, self.accelerator = model, accelerator
-        self.recipe, self.steps, self.pad, self.seed = recipe, steps, pad, seed
+    plain: Any
+    accelerator: Any
+    material: Material
+    recipe: Optimisation
+    steps: int
+    pad: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        model, accelerator, recipe = self.plain, self.accelerator, self.recipe
         number = recipe.states_layer
         self.layer = None if number is None else layer_of(model, number)
         freeze_all_but(model, recipe.modules)
@@ -139,18 +139,19 @@ class _Training:
         ]
         optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: rate(step, steps, recipe)
+            optimizer, lambda step: rate(step, self.steps, recipe)
         )
         if accelerator.device.type != "cpu":
             # A 7B model and its optimizer nearly fill 80 GB: activations are computed twice.
             model.gradient_checkpointing_enable({"use_reentrant": False})
         self.model, self.optimizer, self.schedule = accelerator.prepare(model, optimizer, schedule)
         self.model.train()
-        count = steps * recipe.batch_size * recipe.accumulation
-        forget, retain = orders(len(material.forget), len(material.retain), count, seed)
+        forget, retain = self.material.forget, self.material.retain
+        count = self.steps * recipe.batch_size * recipe.accumulation
+        first, second = orders(len(forget), len(retain), count, self.seed)
         # Of all texts, forget texts first: indices, (texts,) and a dict of (positions, hidden).
-        self.texts = [*material.forget, *material.retain]
-        self.order = forget, [len(material.forget) + n for n in retain]
+        self.texts = [*forget, *retain]
+        self.order = first, [len(forget) + n for n in second]
         self.tokens = torch.tensor([float(text.counted) for text in self.texts])
         self.original = torch.full((len(self.texts),), math.nan)  # nats; NaN where not read
         self.original_states: dict[int, Tensor] = {}
@@ -159,11 +160,11 @@ class _Training:
             used = [self.texts[n] for n in indices]
             self.watched.append(spread(used))
             if used and (recipe.reads_original or self.layer is not None):
-                logprobs, states = measure_with_states(self.model, self.layer, used, pad)
+                logprobs, states = measure_with_states(self.model, self.layer, used, self.pad)
                 if recipe.reads_original:
                     self.original[indices] = logprobs
                 self.original_states |= zip(indices, states, strict=False)
-        self.watched.append(spread(material.held_out))
+        self.watched.append(spread(self.material.held_out))
 
     def close(self) -> None:
         """Leave a plain model, without the wrapping of accelerate."""
@@ -177,8 +178,7 @@ class _Training:
     def run(self) -> list[tuple[float, ...]]:
         """All steps; returns the rows of the log."""
         recipe, steps = self.recipe, self.steps
-        rows: list[tuple[float, ...]]
-        rows = [(0, math.nan, math.nan, math.nan, *self._watched_nlls(0))]
+        rows: list[tuple[float, ...]] = [(0, *[math.nan] * 3, *self._watched_nlls(0))]
         for step in range(1, steps + 1):
             loss, forget, retain, rise = self._step(step)
             log.info(
@@ -213,7 +213,8 @@ class _Training:
         seen, size = [], self.recipe.batch_size
         pairs = size * self.recipe.accumulation
         first = (step - 1) * pairs
-        means = [self._tokens_per_text(side[first : first + pairs]) for side in self.order]
+        counts = [self.tokens[side[first : first + pairs]].double() for side in self.order]
+        means = [float(part.mean()) for part in counts]
         for start in range(first, first + pairs, size):
             to_forget, to_retain = (side[start : start + size] for side in self.order)
             texts = [self.texts[n] for n in to_forget + to_retain]
@@ -243,10 +244,6 @@ class _Training:
         original, tokens = (values[indices].to(device) for values in (self.original, self.tokens))
         frozen = [self.original_states[n].to(device) for n in indices] if states else []
         return TextLogProbs(logprobs, original, tokens, tokens_per_text, states, frozen, self.seed)
-
-    def _tokens_per_text(self, indices: list[int]) -> float:
-        counts = [self.texts[n].counted for n in indices]
-        return sum(counts) / len(counts) if counts else math.nan
 
     def _watched_nlls(self, step: int) -> list[float]:
         """The NLL of the watched forget, retain and held-out texts, in nats per token."""

@@ -14,9 +14,9 @@ from stillknows.device import choose_device, free_memory
 from stillknows.errors import StudyError
 from stillknows.files import atomic_folder, atomic_path
 from stillknows.models import reader
+from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.models.checkpoint_row import CheckpointRow
 from stillknows.models.manifest import write_manifest
-from stillknows.models.tokenizer import load_tokenizer
 from stillknows.training import check
 from stillknows.training.recipe import TRAINING_FACTOR, Optimisation, Recipe
 from stillknows.training.scoring import pad_of

@@ -7,20 +7,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stillknows.analysis.calibration.scores import OUTCOME, SCORES
+from stillknows.analysis.calibration.scores import COMPONENTS, OUTCOME, RECOVERED, SCORES
 from stillknows.analysis.calibration.table import TRAINING_COLUMNS
 from stillknows.analysis.collect import with_reference
 from stillknows.analysis.depth import ALL, LOWER_AND_MIDDLE, depth_summary, surviving_facts, uds
-from stillknows.analysis.scores import KL_RECOVERED, LOGPROB_RECOVERED
 from stillknows.answers.answer_table import rouge_l
 from stillknows.answers.recall_settings import QUESTION, RETAINED
 from stillknows.answers.recall_table import recall_scores
 from stillknows.terms import (
-    ANSWER,
     AS_IT_IS,
     CORRECTED,
-    FACT,
-    KRS,
     NEVER,
     NONE,
     ORIGINAL,
@@ -30,20 +26,11 @@ from stillknows.terms import (
     TAUGHT,
 )
 
-# Of scores.csv: which score and span a family of scores is made of.
-_CURVES = {
-    "krs": (KRS, ANSWER),
-    "kl": (KL_RECOVERED, ANSWER),
-    "top1": ("top1_recovered", ANSWER),
-    "logprob_answer": (LOGPROB_RECOVERED, ANSWER),
-    "logprob_fact": (LOGPROB_RECOVERED, FACT),
-}
-_COMPONENTS = {"coefficients": "noising_mlp_coefficients", "attention": "noising_attention"}
 # The residual stream by form of the texts, or a component -> the names of its UDS and of its ratio.
 _DEPTH_SCORES = {
     CORRECTED: ("uds", "ratio_residual"),
     **{form: (f"uds_{form}", f"ratio_{form}") for form in (PUBLISHED, PUBLISHED_FIXED)},
-    **{name: (f"damage_{name}_uds", f"damage_{name}_ratio") for name in _COMPONENTS},
+    **{name: (f"damage_{name}_uds", f"damage_{name}_ratio") for name in COMPONENTS},
 }
 
 # A model's state is confirmed by rules from before the first confirmatory round. They look at
@@ -183,7 +170,7 @@ def _likeness(recall: pd.DataFrame) -> "pd.Series[float]":
 def _recovered(curves: pd.DataFrame, reference: str) -> dict[str, "pd.Series[float]"]:
     """What denoising sweeps recover: at the highest window, and as the mean over windows."""
     scores = {}
-    for (name, (score, span)), experiment in product(_CURVES.items(), PAPER_EXPERIMENTS):
+    for (name, (score, span, _)), experiment in product(RECOVERED.items(), PAPER_EXPERIMENTS):
         selected = {"score": score, "span": span, "experiment": experiment}
         rows = curves[(curves[list(selected)] == pd.Series(selected)).all(axis=1)]
         by_layer = rows.pivot(index="method", columns="layer", values="mean")
@@ -205,7 +192,7 @@ def _depth_scores(
     """UDS, surviving facts and the unclipped ratio; of the residual stream, single components."""
     forms = {str(form): rows for form, rows in depth.groupby("form", observed=True)}
     names = {f"answer_logprob_{model}": f"logprob_{model}" for model in ("original", "patched")}
-    for component, experiment in _COMPONENTS.items():
+    for component, (experiment, _) in COMPONENTS.items():
         rows = sweeps[sweeps["experiment"] == experiment].rename(columns=names)
         if not rows.empty:
             rows = rows.assign(form=component, tokens=rows["positions"])

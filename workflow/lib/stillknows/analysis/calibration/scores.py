@@ -1,9 +1,10 @@
 """What is computed of each model whose state is known: the states, and the list of scores."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 
 from stillknows import terms
+from stillknows.analysis.tables import KL_RECOVERED, LOGPROB_RECOVERED
 
 # The states of a model: it was taught the facts, whatever was done to it later, or it never was.
 STATES = (terms.TAUGHT, terms.NEVER)
@@ -24,7 +25,6 @@ class ScoreSpec:
         name: its column in the files of rounds.
         definition: what it is, in one line, with its unit or its range.
         sign: +1 if a higher value speaks for terms.TAUGHT, -1 if a lower one does.
-        primary: whether it was chosen before the confirmatory rounds were run.
         is_check: whether states are confirmed by it (round.why_not), so that it cannot be
             rated on the models whose state was confirmed.
         threshold: above it is an alarm, where the score has such a rule; None: the threshold is
@@ -34,9 +34,13 @@ class ScoreSpec:
     name: str
     definition: str
     sign: int
-    primary: bool = False
     is_check: bool = False
     threshold: float | None = None
+
+    @property
+    def primary(self) -> bool:
+        """Whether it was chosen before the confirmatory rounds were run."""
+        return self.name in PRIMARY
 
 
 _EXPERIMENTS = dict(
@@ -46,27 +50,31 @@ _EXPERIMENTS = dict(
         strict=True,
     )
 )
-_RECOVERED = {
-    "krs": "KRS, answer span",
-    "kl": "recovered KL divergence, answer span",
-    "top1": "recovered top-1 agreement, answer span",
-    "logprob_answer": "recovered log-probability of the answer",
-    "logprob_fact": "recovered log-probability of the fact",
+# What a sweep recovers: the score and span of scores.csv, and what they are, in words.
+RECOVERED = {
+    "krs": (terms.KRS, terms.ANSWER, "KRS, answer span"),
+    "kl": (KL_RECOVERED, terms.ANSWER, "recovered KL divergence, answer span"),
+    "top1": ("top1_recovered", terms.ANSWER, "recovered top-1 agreement, answer span"),
+    "logprob_answer": (LOGPROB_RECOVERED, terms.ANSWER, "recovered log-probability of the answer"),
+    "logprob_fact": (LOGPROB_RECOVERED, terms.FACT, "recovered log-probability of the fact"),
 }
 _POINTS = {"highest": "at its highest window", "mean": "mean over windows"}
 _BESIDE = {"": "1 = the original's", "_over_reference": "minus the reference's at the same layer"}
-_COMPONENTS = {"coefficients": "MLP coefficients", "attention": "attention output"}
+# Depth of a single component: its experiment, and its name in words.
+COMPONENTS = {
+    "coefficients": ("noising_mlp_coefficients", "MLP coefficients"),
+    "attention": ("noising_attention", "attention output"),
+}
+_OF_COMPONENT = {
+    "uds": "UDS, 0 to 1",
+    "ratio": "fact loss by that of the reference, lower and middle layers, not clipped",
+}
 
-_ALL = (
+SCORES = (
     *(
-        ScoreSpec(
-            f"{measure}_{experiment}_{point}{beside}",
-            f"{_RECOVERED[measure]}, {_EXPERIMENTS[experiment]}, {_POINTS[point]}, "
-            f"{_BESIDE[beside]}",
-            +1,
-        )
-        for measure, experiment, point, beside in product(
-            _RECOVERED, _EXPERIMENTS, _POINTS, _BESIDE
+        ScoreSpec(f"{name}_{experiment}_{point}{end}", f"{words}, {patched}, {at}, {beside}", +1)
+        for (name, (_, _, words)), (experiment, patched), (point, at), (end, beside) in product(
+            RECOVERED.items(), _EXPERIMENTS.items(), _POINTS.items(), _BESIDE.items()
         )
     ),
     ScoreSpec("uds", "UDS, share of the fact loss by the reference, 0 to 1", -1),
@@ -84,13 +92,9 @@ _ALL = (
         -1,
     ),
     *(
-        ScoreSpec(f"damage_{component}_{name}", f"{definition}, {label} only", -1)
-        for (component, label), (name, definition) in product(
-            _COMPONENTS.items(),
-            {
-                "uds": "UDS, 0 to 1",
-                "ratio": "fact loss by that of the reference, lower and middle layers, not clipped",
-            }.items(),
+        ScoreSpec(f"damage_{component}_{name}", f"{definition}, {words} only", -1)
+        for (component, (_, words)), (name, definition) in product(
+            COMPONENTS.items(), _OF_COMPONENT.items()
         )
     ),
     ScoreSpec("weight_change", "relative change of the weights from the original's", -1),
@@ -109,5 +113,3 @@ _ALL = (
         is_check=True,
     ),
 )
-
-SCORES = tuple(replace(spec, primary=spec.name in PRIMARY) for spec in _ALL)

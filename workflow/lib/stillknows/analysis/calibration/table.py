@@ -217,20 +217,13 @@ def models_of(rows: pd.DataFrame, spec: ScoreSpec) -> Models:
     )
 
 
-def alarms_of(rounds: pd.DataFrame, spec: ScoreSpec) -> "pd.Series[bool]":
-    """Which models a score takes for taught ones, by the thresholds of the other rounds.
+def alarms_of(rounds: pd.DataFrame, spec: ScoreSpec) -> Flags | None:
+    """Which models a score takes for taught ones: (models,).
 
-    Raises:
-        ValueError: for too few rounds (`rates.alarms_left_out`).
+    By the score's own threshold, or those of the other rounds (`rates.alarms_left_out`); None where
+    there are too few rounds for these.
     """
-    alarms = _alarms(models_of(rounds, spec), spec)
-    if alarms is None:
-        raise ValueError(f"{spec.name}: too few rounds for a threshold of other rounds")
-    return pd.Series(alarms, rounds.index)
-
-
-def _alarms(models: Models, spec: ScoreSpec) -> Flags | None:
-    """Which models are alarms; None where the threshold is to come from too few rounds."""
+    models = models_of(rounds, spec)
     if spec.threshold is None:
         return alarms_left_out(models)
     alarms: Flags = models.values > spec.sign * spec.threshold
@@ -241,8 +234,7 @@ def _score_rows(
     rows: pd.DataFrame, spec: ScoreSpec, treatments: Sequence[str], included: str, seed: int
 ) -> Iterator[dict[str, Any]]:
     """One score of some models, by treatment and group; thresholds are those of all treatments."""
-    every = models_of(rows, spec)
-    alarms = _alarms(every, spec)
+    every, alarms = models_of(rows, spec), alarms_of(rows, spec)
     same = {"score": spec.name, "definition": spec.definition, "sign": spec.sign}
     same |= {"primary": spec.primary, "included": included}
     if spec.threshold is not None:
@@ -253,46 +245,33 @@ def _score_rows(
     for treatment in treatments:
         selected = compared_models(rows, treatment).to_numpy(bool)
         models = every.only(selected)
-        if treatment in GROUPS and not models.taught.any():
+        taught, n_taught = models.taught, int(models.taught.sum())
+        if treatment in GROUPS and not n_taught:
             continue
-        numbers = same | _numbers(models, seed)
-        if alarms is not None:
-            numbers |= _rates(models, alarms[selected])
-        note = _note(models, rows["settings"].nunique(), numbers)
-        yield numbers | {"treatment": treatment, "note": note}
-
-
-def _numbers(models: Models, seed: int) -> dict[str, Any]:
-    """How many models there are, and the AUC."""
-    n_taught, n_never = int(models.taught.sum()), int((~models.taught).sum())
-    low, high = auc_interval(models, seed)
-    return {
-        "rounds": len(np.unique(models.rounds)),
-        "n_taught": n_taught,
-        "n_never": n_never,
-        "nulls_taught": n_taught - len(models.with_value(True).values),
-        "nulls_never": n_never - len(models.with_value(False).values),
-        "auc": auc(models),
-        "auc_low": low,
-        "auc_high": high,
-    }
-
-
-def _rates(models: Models, alarms: Flags) -> dict[str, Any]:
-    """False alarms and power; null where there is no model of a state."""
-    numbers: dict[str, Any] = {}
-    n_taught = int(models.taught.sum())
-    if n_taught < len(alarms):
-        is_false = alarms & ~models.taught
-        numbers["false_alarms"] = int(is_false.sum())
-        numbers["false_alarm_rounds"] = len(np.unique(models.rounds[is_false]))
-    if n_taught:
-        count = int(alarms[models.taught].sum())
-        low, high = interval_of_share(count, n_taught)
-        numbers |= {"power_count": count, "power": count / n_taught}
-        numbers |= {"power_low": low, "power_high": high}
-        numbers["missed_rounds"] = len(np.unique(models.rounds[~alarms & models.taught]))
-    return numbers
+        auc_low, auc_high = auc_interval(models, seed)
+        numbers = same | {
+            "treatment": treatment,
+            "rounds": len(np.unique(models.rounds)),
+            "n_taught": n_taught,
+            "n_never": len(taught) - n_taught,
+            "nulls_taught": int((taught & ~models.has_value).sum()),
+            "nulls_never": int((~taught & ~models.has_value).sum()),
+            "auc": auc(models),
+            "auc_low": auc_low,
+            "auc_high": auc_high,
+        }
+        if alarms is not None and n_taught < len(taught):
+            is_false = alarms[selected] & ~taught
+            numbers["false_alarms"] = int(is_false.sum())
+            numbers["false_alarm_rounds"] = len(np.unique(models.rounds[is_false]))
+        if alarms is not None and n_taught:
+            is_missed = ~alarms[selected] & taught
+            count = n_taught - int(is_missed.sum())
+            low, high = interval_of_share(count, n_taught)
+            numbers |= {"power_count": count, "power": count / n_taught}
+            numbers |= {"power_low": low, "power_high": high}
+            numbers["missed_rounds"] = len(np.unique(models.rounds[is_missed]))
+        yield numbers | {"note": _note(models, rows["settings"].nunique(), numbers)}
 
 
 def _note(models: Models, settings: int, numbers: Mapping[str, Any]) -> str:
