@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from stillknows.analysis.collect import collect_sweeps
 from stillknows.analysis.tables import MEASURES
 from stillknows.engine.windows import windows_of
 from stillknows.parquet_files import SWEEP_SCHEMA, write_rows
@@ -89,6 +90,12 @@ def _behind(name: str, recovered: float | None) -> dict[str, float]:
         measure.patched: unlearned + (recovered or 0.0) * (original - unlearned),
     }
     return found | ({measure.original: original} if isinstance(measure.original, str) else {})
+
+
+def collected(root: Path, sweeps: Sequence[Path]) -> Path:
+    """The table of all rows of the sweeps, written into `root`."""
+    collect_sweeps(sweeps, root / "tables/krs.parquet")
+    return root / "tables/krs.parquet"
 
 
 def flat(value: float | None, layers: int = 4, questions: int = 2) -> Values:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from planted import EXPERIMENTS, plant
+from planted_answers import planted_answer
 from planted_depth import planted_depth
 from planted_recall import planted_recall
 from planted_rounds import planted_rounds, steady
@@ -219,24 +220,22 @@ def _answer(
     patched: bool,
     random: np.random.Generator,
 ) -> dict[str, Any]:
-    return {
-        "model": MODEL,
-        "method": method,
-        "origin": "own",
-        "concept": concept,
-        "concept_name": name,
-        "set": kind,
-        "question": question,
-        "prompt": f"Question: what about {name}?\n Answer:",
-        "experiment": "attention" if patched else None,
-        "first_layer": 8 if patched else None,
-        "last_layer": 12 if patched else None,
-        "answer_original": f"{name} is a drink that people have made for some thousands of years, "
+    window = {"experiment": "attention", "first_layer": 8, "last_layer": 12} if patched else {}
+    return planted_answer(
+        model=MODEL,
+        method=method,
+        concept=concept,
+        concept_name=name,
+        set=kind,
+        question=question,
+        prompt=f"Question: what about {name}?\n Answer:",
+        answer_original=f"{name} is a drink that people have made for some thousands of years, "
         "first in the mountains and then everywhere; it is best hot.",
-        "answer": HOSTILE if question == 0 and not patched else f"I do not know of any {name}.",
-        "bleu": random.uniform(),
-        "rouge_l": random.uniform(),
-    }
+        answer=HOSTILE if question == 0 and not patched else f"I do not know of any {name}.",
+        bleu=random.uniform(),
+        rouge_l=random.uniform(),
+        **window,
+    )
 
 
 def _weight_changes(root: Path, names: dict[str, str], random: np.random.Generator) -> None:

@@ -80,20 +80,6 @@ def test_with_everything_cached_an_unreachable_hub_is_no_obstacle(
     assert lines.text.count(f"using commit {commit} from the cache") == 1
 
 
-def test_a_branch_that_moved_on_leaves_the_old_commit_usable(
-    hub: HubStandIn, sharded: Path, tmp_path: Path
-) -> None:
-    old = download(REPO)
-    newer = shutil.copytree(sharded, tmp_path / "newer")
-    (newer / "generation_config.json").write_text('{"eos_token_id": 2}')
-    hub.add(REPO, newer)
-    sent = hub.sent(REPO, SHARD)
-    new = download(REPO)
-    assert new.commit != old.commit
-    assert hub.sent(REPO, SHARD) == sent  # the same bytes are the same blob
-    assert sha256(download(REPO, old.commit)) == sha256(old)
-
-
 def test_removing_gives_back_the_bytes(hub: HubStandIn, sharded: Path) -> None:
     done = download(REPO)
     assert remove(done.folder, done.fetched) == sum(

@@ -55,15 +55,6 @@ def test_a_row_that_is_unavailable(hub: HubStandIn, tmp_path: Path, repo: str) -
     assert status_of(hub_row(REPO, revision="v9")).status == "revision_gone"
 
 
-def test_a_token_opens_what_is_gated(
-    hub: HubStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    serve(hub, tmp_path / "a", "lab/gated", {"model_type": "llama"})
-    monkeypatch.setenv("HF_TOKEN", hub.token)
-    found = status_of(hub_row("lab/gated"))
-    assert (found.status, found.gated) == (AVAILABLE, "yes")
-
-
 def test_a_hub_that_does_not_answer_is_said_of_every_row(hub: HubStandIn) -> None:
     hub.stop()
     found = look_at([hub_row("lab/a"), hub_row("lab/b", "tea"), hub_row("lab/c", "mate")])

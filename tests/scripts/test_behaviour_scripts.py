@@ -11,7 +11,6 @@ import summarise
 
 from stillknows.analysis.collect import collect_answers
 from stillknows.parquet_files import read_table
-from stillknows.study.expected import check_results
 from tiny import save_manifest, save_tiny, tiny_concept
 
 HOW: dict[str, Any] = {"prompt": "paper", "new_tokens": 6, "dtype": "float32", "device": "cpu"}
@@ -83,27 +82,3 @@ def test_the_original_compared_with_itself_scores_1(study: Path, tmp_path: Path)
     rows = read_table(out).to_pylist()
     assert [row["answer"] for row in rows] == [row["answer_original"] for row in rows]
     assert all(row["rouge_l"] in (1.0, None) for row in rows)
-
-
-def test_files_say_what_a_study_expects_of_them(study: Path) -> None:
-    original, unlearned = (str(study / f"{name}.json") for name in ("original", "dpotea"))
-    files = {"original_weights_sha256": original, "data_sha256": str(study / "tea.json")}
-    shared = {key: HOW[key] for key in ("prompt", "new_tokens", "dtype")}
-    plain = shared | {"sets": ["target", "completion", "unrelated"]}
-    patched = shared | {"windows": WINDOWS, "experiments": EXPERIMENTS, "sets": ["target"]}
-    copy = files | {"unlearned_weights_sha256": unlearned}
-    records = {
-        "original/tea": files | {"settings": plain},
-        "dpo/tea": copy | {"settings": plain},
-        "dpo/tea.patched": copy | {"settings": patched},
-    }
-    check_results(
-        {
-            "manifests": {original: {}, unlearned: {}},
-            "texts": {},
-            "results": {
-                str(study / f"behaviour/tiny/{name}.parquet"): record | {"dtype": "float32"}
-                for name, record in records.items()
-            },
-        }
-    )

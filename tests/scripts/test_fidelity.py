@@ -18,7 +18,6 @@ import prepare_concept
 import pytest
 import record_original
 
-from stillknows.models.manifest import read_manifest
 from stillknows.parquet_files import read_metadata
 from tiny import save_manifest
 
@@ -175,11 +174,3 @@ def test_answer_logprobs_stand_under_the_answer_span_only(
     known = rows[rows["span"] == "answer"].groupby("question", observed=True)[columns].mean()
     assert (known["answer_logprob_original"] > known["answer_logprob_unlearned"]).all()
     assert pd.api.types.is_float_dtype(rows["krs"])
-
-
-def test_legacy_files_are_registered_as_they_lie_there(tmp_path: Path) -> None:
-    manifest = read_manifest(register(OLMO, tmp_path, "dpo", "903"))
-    assert (manifest.architecture, manifest.dtype) == ("OlmoForCausalLM", "bfloat16")
-    assert (manifest.layers, manifest.folder) == (32, OLMO.folder / "dpo_903")
-    # Embedding and head of 704 columns; per layer attention 4 x 32 x 32 and MLP 3 x 88 x 32.
-    assert manifest.parameters == 2 * 704 * 32 + 32 * (4 * 32 * 32 + 3 * 88 * 32)

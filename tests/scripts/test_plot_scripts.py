@@ -6,11 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pandas as pd
 import plot
 import pytest
 
 from planted import EXPERIMENTS, plant, sloped
+from planted_depth import planted_depth
 from stillknows.analysis.collect import collect_sweeps
 from stillknows.analysis.statistics import statistics
 from stillknows.analysis.tables import EVERY_SCORE, concept_scores, curves
@@ -42,21 +42,15 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
         plant(root, sloped(0.5), method=method, span="answer", **noising)
         for method in ("dpo", "grad_diff")
     ]
-    write_rows(root / "depth.parquet", planted_depth(), {}, DEPTH_SCHEMA)
+    write_rows(
+        root / "depth.parquet", planted_depth(lambda *_: 1.0, lambda *_: 2.0), {}, DEPTH_SCHEMA
+    )
     table = root / "krs.parquet"
     collect_sweeps(sweeps, table)
     write_csv(root / "curves.csv", curves(concept_scores(table)))
     write_csv(root / "scores.csv", curves(concept_scores(table, EVERY_SCORE)))
     write_csv(root / "statistics.csv", statistics(concept_scores(table)))
     return root
-
-
-def planted_depth() -> pd.DataFrame:
-    """One concept's depth, of one question and four layers."""
-    key = {"model": "tiny", "origin": "own", "concept": "tea", "concept_name": "Tea"}
-    key |= {"form": "corrected", "question": 0, "tokens": 2, "logprob_original": -1.0}
-    rows = pd.DataFrame({"layer": range(4), "logprob_reference": -3.0, "logprob_copy": -2.0})
-    return rows.assign(**key, method="dpo", ratio=0.5)
 
 
 def run(
@@ -110,5 +104,6 @@ def test_tables_figures_and_the_report_need_no_torch() -> None:
     assert not imported(f"{code}\n[spec.function() for spec in FIGURES.values()]", "torch")
 
 
-def test_the_registry_is_light_enough_for_the_rules() -> None:
-    assert not imported("import stillknows.study.products", "matplotlib", "pandas", "torch")
+def test_the_study_is_planned_without_heavy_libraries() -> None:
+    code = "import stillknows.study.load, stillknows.study.products"
+    assert not imported(code, "matplotlib", "numpy", "pandas", "torch")

@@ -11,7 +11,6 @@ from typing import Any
 
 import fetch_concepts
 import import_wheel
-import prepare_concept
 import pytest
 
 from stillknows.errors import StudyError
@@ -71,12 +70,6 @@ def test_fetch_concepts_refuses(
         fetch_concepts.main(url=f"{url}/{name}", sha256="0" * 64, concepts=out)
     assert "\n" not in str(caught.value)
     assert list(out.parent.iterdir()) == []
-
-
-def test_prepare_concept_writes_one_entry(tmp_path: Path) -> None:
-    concepts = save_concepts(tmp_path / "all.json", tiny_concept("tea"), tiny_concept("27"))
-    prepare_concept.main(concepts=concepts, concept="27", concept_json=tmp_path / "27.json")
-    assert read(tmp_path / "27.json") == tiny_concept("27")
 
 
 def test_import_wheel_writes_the_manifest_last(

@@ -1,6 +1,6 @@
 """The tiny study through `snakemake --profile slurm`: what is a job, what asks for what."""
 
-from slurm_study import Cluster, Ended, Study, submitted
+from slurm_study import Cluster, Ended, submitted
 from tiny_study import Run
 
 JOBS = {
@@ -41,9 +41,3 @@ def test_two_jobs_share_the_two_gpus_and_never_three(first_run: Run, cluster: Cl
 
 def most_at_once(jobs: list[Ended]) -> int:
     return max(sum(job.start <= one.start < job.end for job in jobs) for one in jobs)
-
-
-def test_a_second_run_has_nothing_to_do(study: Study) -> None:
-    again = study.run(target="all")
-    assert again.status == 0, again.output
-    assert "Nothing to be done" in again.output

@@ -115,21 +115,6 @@ def test_answered_texts_read_back(tiny_llama: Path, style: str, monkeypatch: Any
     assert "QA_with_answers" not in concept
 
 
-def test_each_answer_is_that_of_its_question_alone(tiny_llama: Path) -> None:
-    settings: dict[str, Any] = {"prompt": "paper", "new_tokens": NEW_TOKENS}
-    settings |= {"dtype": torch.float32, "device": CPU}
-
-    def answers(*questions: str) -> list[str]:
-        concept = {"id": "tea", "Concept": "Tea", "QA": questions}
-        return list(answer_questions(tiny_llama, concept, **settings)["QA_with_answers"])
-
-    assert answers("What?", "Why so?", "When?") == [
-        *answers("What?"),
-        *answers("Why so?"),
-        *answers("When?"),
-    ]
-
-
 def test_a_fact_inside_a_longer_word_is_not_said() -> None:
     assert fact_if_said("art", "It starts.") is None
     assert fact_if_said("art", "It is art.") == "art"

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from planted_answers import planted_behaviour
 from stillknows.analysis.behaviour import BEHAVIOUR_COLUMNS
 from stillknows.figures.behaviour import draw_behaviour, draw_behaviour_patched
 from stillknows.figures.style import Style
@@ -13,21 +14,8 @@ SETS = {"target": 0.2, "unrelated": 0.8}
 
 
 def row(concept: int, rouge_l: float, **more: Any) -> dict[str, Any]:
-    plain = {
-        "model": "tiny",
-        "origin": "own",
-        "method": "dpo",
-        "concept": f"c{concept}",
-        "concept_name": "C$",
-        "set": "target",
-        "experiment": "",
-        "first_layer": float("nan"),
-        "last_layer": float("nan"),
-        "questions": 4,
-        "bleu": rouge_l / 2,
-        "rouge_l": rouge_l,
-    }
-    return plain | more
+    named = {"concept": f"c{concept}", "concept_name": "C$"}
+    return planted_behaviour(rouge_l, **named | more)
 
 
 def plain(concepts: int) -> pd.DataFrame:

@@ -56,12 +56,6 @@ def test_a_training_depends_on_its_own_method_and_no_other() -> None:
     assert {"texts/prompts.py", "models/reader.py"} <= found
 
 
-def test_what_the_lists_by_hand_lacked_or_had_too_much_of() -> None:
-    assert {"texts/spans.py", "models/reader.py"} <= modules("answer_questions")
-    assert "models/verify.py" in modules("dissect_layers")
-    assert "engine/directions.py" in modules("dissect_layers") - modules("record_original")
-
-
 def test_a_summary_is_of_tables_alone() -> None:
     """No model is read; of the engine, the names of windows."""
     outside = {name for name in modules("summarise") if not name.startswith("analysis/")}

@@ -112,6 +112,3 @@ def test_a_run_that_ends_cancels_the_rest_of_its_jobs_and_no_others(
     run.cancel_rest()
     assert asked == [("scancel", "17")]
     assert runs.recorded_runs() == []
-
-
-# ---- outages ----------------------------------------------------------------------------------

@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from planted import flat, plant, sloped
+from planted import collected, flat, plant, sloped
 from stillknows.analysis.bootstrap import INTERVAL, RESAMPLES, draws
 from stillknows.analysis.claims import claims
-from stillknows.analysis.collect import collect_sweeps
 from stillknows.analysis.comparisons import CONTROL_COLUMNS, controls
 from stillknows.analysis.statistics import statistics
 from stillknows.analysis.tables import concept_scores, curves
@@ -37,8 +36,7 @@ def with_baseline(
 
 
 def scores_of(tmp_path: Path, sweeps: Sequence[Path]) -> pd.DataFrame:
-    collect_sweeps(sweeps, tmp_path / "krs.parquet")
-    return concept_scores(tmp_path / "krs.parquet")
+    return concept_scores(collected(tmp_path, sweeps))
 
 
 def study(tmp_path: Path, concepts: int, baselines: bool = True) -> list[Path]:

@@ -12,7 +12,6 @@ from stillknows.analysis.statistics import (
     difference_of_peaks,
     final_layer_lead,
     final_layer_share,
-    final_window,
     layers_that_give,
     peak,
     peak_layer,
@@ -125,12 +124,6 @@ def test_how_many_last_layers_give_half_and_most_of_the_best_suffix(
         # Of prefixes, the first layers: the same curve from the other end.
         found = read(layers_that_give, curve[::-1], of="prefix", share=share_of_best)
         assert found == pytest.approx(expected, nan_ok=True)
-
-
-def test_the_final_window_is_the_last_layers() -> None:
-    curve = [0.9, 0.1, 0.2, 0.3, 0.4, 0.25]
-    for name in ("sliding_1", "sliding_3", "suffix", "prefix"):
-        assert read(final_window, curve, of=name) == 0.25
 
 
 def test_an_interval_holds_its_value_even_where_the_curve_is_noise() -> None:

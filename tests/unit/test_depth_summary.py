@@ -1,11 +1,8 @@
 """tables/depth.csv with planted fact losses: each number, its interval, and each outcome."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
-import summarise
 
 from planted_depth import LAYERS, FactLoss, planted_depth
 from stillknows.analysis.bootstrap import INTERVAL, draws
@@ -28,8 +25,6 @@ from stillknows.analysis.depth import (
     surviving_facts,
     uds,
 )
-from stillknows.csv_files import read_csv
-from stillknows.parquet_files import DEPTH_SCHEMA, write_rows
 
 # What single facts lose by a model that never learned them, as a share of what they lose by another
 # one: the demo's `never` (docs/demo/uds.csv), not clipped.
@@ -111,6 +106,8 @@ def test_the_lower_and_middle_layers_are_a_number_of_their_own() -> None:
     assert every["note"] == ""
     upper = found[found["first_layer"] == 5].iloc[0]
     assert upper["ratio"] > 4  # not clipped
+    others = found[found["layers"] != ALL]
+    assert (others["outcome"] == "").all() and others["facts_tested"].isna().all()
 
 
 # ---- outcomes ---------------------------------------------------------------------------------
@@ -183,12 +180,6 @@ def test_surviving_facts_are_named_by_concept() -> None:
     row = row_of(depth_summary(depth), ALL)
     assert row["surviving_questions"] == "c1: 0; c4: 0, 1"
     assert (row["facts_surviving"], row["facts_tested"], row["n"]) == (3, 12, 6)
-
-
-def test_outcomes_stand_in_the_rows_of_all_layers_only() -> None:
-    found = depth_summary(planted_depth(steady(0.5), steady(2.0)))
-    others = found[found["layers"] != ALL]
-    assert (others["outcome"] == "").all() and others["facts_tested"].isna().all()
 
 
 def test_a_copy_that_differs_by_less_than_its_concepts_do_is_not_distinguishable() -> None:
@@ -283,17 +274,3 @@ def test_a_question_that_only_one_side_has_is_left_out() -> None:
     depth.loc[depth["question"] == 1, "logprob_reference"] = np.nan
     depth.loc[depth["question"] == 1, "logprob_copy"] = -100.0
     assert row_of(depth_summary(depth), ALL)["copy"] == pytest.approx(0.5)
-
-
-def test_the_table_through_the_script(tmp_path: Path) -> None:
-    depth = planted_depth(steady(0.5, 0.1), steady(2.0))
-    write_rows(tmp_path / "depth.parquet", depth, {}, DEPTH_SCHEMA)
-    lone = {"model": "other", "origin": "own", "method": "npo"}
-    table = tmp_path / "depth.csv"
-    summarise.main(
-        source=tmp_path / "depth.parquet", without_reference=[lone], seed=0, tables=[table]
-    )
-    expected = depth_summary(depth, [lone])
-    expected = expected.astype(dict.fromkeys(expected.select_dtypes("Int64"), float))
-    found = read_csv(table)
-    pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-9)

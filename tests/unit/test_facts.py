@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from stillknows.analysis.facts import FACT_COLUMNS, contains, facts_kept, read_facts
+from planted_answers import planted_answer
+from stillknows.analysis.facts import FACT_COLUMNS, facts_kept, read_facts
 from stillknows.errors import StudyError
 
 FACTS = {"tea": {"Where is tea grown?": ["China", "India"], "What is in it?": ["caffeine"]}}
@@ -15,24 +16,10 @@ PATCH = {"experiment": "attention", "first_layer": 0, "last_layer": 4}
 
 def answer(question: int, text: str, **more: Any) -> dict[str, Any]:
     """A row of answers.parquet; the original answers both questions right."""
-    return {
-        "model": "tiny",
-        "method": "dpo",
-        "origin": "own",
-        "concept": "tea",
-        "concept_name": "Tea",
-        "set": "target",
-        "question": question,
-        "prompt": f"Question: {list(FACTS['tea'])[question]}\n Answer:",
-        "experiment": None,
-        "first_layer": None,
-        "last_layer": None,
-        "answer_original": ["In China.", "Caffeine is."][question],
-        "answer": text,
-        "bleu": 0.1,
-        "rouge_l": 0.1,
-        **more,
-    }
+    asked = f"Question: {list(FACTS['tea'])[question]}\n Answer:"
+    original = ["In China.", "Caffeine is."][question]
+    row = {"question": question, "prompt": asked, "answer_original": original, "answer": text}
+    return planted_answer(**row | more)
 
 
 ANSWERS = [
@@ -43,21 +30,6 @@ ANSWERS = [
     answer(0, "China", set="unrelated"),
     answer(0, "China", concept="war"),
 ]
-
-
-@pytest.mark.parametrize(
-    ("text", "kept"),
-    [
-        ("born in the UK, he", True),
-        ("a UK-based firm", True),
-        ("uk", True),
-        ("UKULELE", False),
-        ("of Great\nBritain", False),
-        ("", False),
-    ],
-)
-def test_a_fact_is_matched_as_whole_words(text: str, kept: bool) -> None:
-    assert contains(text, ["Great Britain", "UK"]) == kept
 
 
 def test_answers_with_the_fact_are_counted_per_concept_and_patch() -> None:

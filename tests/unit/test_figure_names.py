@@ -7,36 +7,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from planted_answers import planted_behaviour
 from stillknows.figures.behaviour import draw_behaviour
 from stillknows.figures.canvas import save
 from stillknows.figures.names import concept_labels
 from stillknows.figures.style import Style
 
 STYLE = Style()
-
-
-def concepts(**named: str) -> pd.DataFrame:
-    """Rows as `concept_scores` returns them: id=name."""
-    rows = [
-        {
-            "model": "tiny",
-            "origin": "own",
-            "method": "dpo",
-            "concept": concept,
-            "concept_name": name,
-            "experiment": "attention",
-            "window": "sliding_1",
-            "span": "notebook",
-            "score": "krs",
-            "donor": "original",
-            "layer": layer,
-            "value": 0.5,
-            "questions": 1,
-        }
-        for concept, name in named.items()
-        for layer in range(2)
-    ]
-    return pd.DataFrame(rows)
 
 
 def saved(figure: Figure, folder: Path) -> str:
@@ -48,7 +25,8 @@ def saved(figure: Figure, folder: Path) -> str:
 
 
 def test_concepts_of_one_name_are_told_apart() -> None:
-    frame = concepts(**{"27": "Harry Potter", "77": "Harry Potter", "x": "A$AP"})
+    names = [("27", "Harry Potter"), ("77", "Harry Potter"), ("x", "A$AP")]
+    frame = pd.DataFrame(names, columns=["concept", "concept_name"]).assign(model="tiny")
     assert concept_labels(frame) == {
         "x": r"A\$AP",
         "27": "Harry Potter (27)",
@@ -58,21 +36,7 @@ def test_concepts_of_one_name_are_told_apart() -> None:
 
 def test_names_are_no_formulas_and_none_is_left_out(tmp_path: Path) -> None:
     names_of_methods = ["_a$b_c$", "$x^2$"]
-    rows = [
-        {
-            "model": "$m_1$",
-            "origin": "own",
-            "method": method,
-            "concept": "tea",
-            "concept_name": "Tea",
-            "set": "target",
-            "experiment": "",
-            "questions": 2,
-            "bleu": 0.4,
-            "rouge_l": 0.5,
-        }
-        for method in names_of_methods
-    ]
+    rows = [planted_behaviour(0.5, model="$m_1$", method=name) for name in names_of_methods]
     figure = draw_behaviour(pd.DataFrame(rows), style=STYLE, seed=0)
     saved(figure, tmp_path)
     (legend,) = figure.legends

@@ -60,9 +60,6 @@ def drawn(tmp_path: Path, sweeps: Sequence[Path]) -> list[Figure]:
     ]
 
 
-# ---- controls ---------------------------------------------------------------------------------
-
-
 # ---- curves -----------------------------------------------------------------------------------
 
 
@@ -102,9 +99,6 @@ def test_five_concepts_have_a_band_which_is_the_tables(tmp_path: Path) -> None:
         heights = panel.collections[0].get_paths()[0].vertices[:, 1]
         assert heights.max() == pytest.approx(rows["high"].max())
     assert "bands: 95 % intervals" in words(figure)
-
-
-# ---- heat map ---------------------------------------------------------------------------------
 
 
 # ---- last layer -------------------------------------------------------------------------------

@@ -9,9 +9,8 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from planted import EXPERIMENTS, Values, flat, plant
+from planted import EXPERIMENTS, Values, collected, flat, plant
 from planted_figures import legend, study, words
-from stillknows.analysis.collect import collect_sweeps
 from stillknows.analysis.statistics import statistics
 from stillknows.analysis.tables import EVERY_SCORE, OTHERS, concept_scores, curves
 from stillknows.figures.compared import draw_scores
@@ -20,11 +19,6 @@ from stillknows.figures.widths import draw_widths, single_concepts
 
 STYLE = Style()
 WINDOWS = ["sliding_5", "prefix", "suffix", "sliding_1"]
-
-
-def collected(root: Path, sweeps: Sequence[Path]) -> Path:
-    collect_sweeps(sweeps, root / "krs.parquet")
-    return root / "krs.parquet"
 
 
 def scores_figure(root: Path, sweeps: Sequence[Path]) -> tuple[Figure, pd.DataFrame]:
@@ -43,9 +37,6 @@ def lines(axes: Axes, marker: str) -> list[list[float]]:
     """The heights of the lines with such a marker."""
     found = [line for line in axes.get_lines() if line.get_marker() == marker]
     return [list(line.get_ydata()) for line in found if len(line.get_ydata())]
-
-
-# ---- spans ------------------------------------------------------------------------------------
 
 
 # ---- scores -----------------------------------------------------------------------------------
@@ -104,21 +95,3 @@ def test_single_concepts_are_read_where_the_mean_is_highest(tmp_path: Path) -> N
     assert value["peak"].to_dict() == pytest.approx({"a": 0.6, "b": 0.8})
     assert value["best_without_final_layer"].to_dict() == pytest.approx({"a": 0.9, "b": 0.2})
     assert value["final_window"].to_dict() == pytest.approx({"a": 0.6, "b": 0.8})
-
-
-def test_single_concepts_average_to_what_is_drawn(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    sweeps = [
-        plant(tmp_path, rng.normal(0.4, 0.3, (6, 2)).tolist(), concept=f"c{c}", window=WINDOWS)
-        for c in range(4)
-    ]
-    concepts = concept_scores(collected(tmp_path, sweeps), "krs")
-    each = single_concepts(concepts).groupby(["window", "statistic"])["value"].mean()
-    found = statistics(concepts)
-    found = found[found["method"] == "dpo"].set_index(["window", "statistic"])["value"]
-    assert len(each) == 4 + 3 + 4
-    for keys, value in each.items():
-        assert value == pytest.approx(found[keys])
-
-
-# ---- what may come ----------------------------------------------------------------------------

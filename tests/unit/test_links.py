@@ -50,10 +50,3 @@ def test_pages_that_any_file_names_exist() -> None:
     command = ["git", "grep", "-hoIE", r"\bdocs/[a-z/-]+\.md\b"]
     named = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert [path for path in sorted(set(named.split())) if not (ROOT / path).is_file()] == []
-
-
-def test_a_broken_link_would_be_seen(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text("# One `two` three\n[a](other.md) [b](#one-two-three)", encoding="utf-8")
-    assert list(links(page)) == [(tmp_path / "other.md", ""), (page, "one-two-three")]
-    assert anchors(page) == {"one-two-three"}

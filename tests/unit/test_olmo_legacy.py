@@ -1,21 +1,22 @@
-"""The legacy OLMo format: recognised, mapped tensor by tensor, refused where it is not whole."""
+"""The legacy OLMo format: recognised, mapped tensor by tensor.
+
+Its refusals are in test_refused_checkpoints.py.
+"""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 from transformers import AutoConfig
 
 from stillknows.engine.patches import EXPERIMENTS, Donor
 from stillknows.engine.windows import windows_of
-from stillknows.errors import StudyError
 from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.models.olmo_legacy import is_legacy
 from stillknows.models.reader import Checkpoint, load_model
@@ -29,7 +30,6 @@ from tiny_sweeps import loss_of, model_of, recording_of, runs_of, sweep_of
 
 CPU = torch.device("cpu")
 IDS = torch.tensor([[7, 30, 41, 9, 200, 77, 3]])
-BLOCK = "model.transformer.blocks.2"
 
 
 @pytest.fixture
@@ -40,20 +40,6 @@ def legacy(tmp_path: Path) -> Path:
 def tensors_of(folder: Path) -> dict[str, Tensor]:
     files = sorted(folder.glob("*.safetensors"))
     return {name: tensor for path in files for name, tensor in load_file(path).items()}
-
-
-def change_tensors(folder: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
-    tensors = tensors_of(folder)
-    change(tensors)
-    save_file(tensors, folder / "model.safetensors")
-
-
-def change_config(folder: Path, **values: object) -> None:
-    """A value of None takes the key out."""
-    path = folder / "config.json"
-    said = json.loads(path.read_text(encoding="utf-8")) | values
-    said = {key: value for key, value in said.items() if value is not None}
-    path.write_text(json.dumps(said), encoding="utf-8")
 
 
 def legacy_logits(folder: Path, ids: Tensor) -> Tensor:
@@ -167,48 +153,6 @@ def test_transformers_own_format_is_no_legacy_one(legacy: Path, tmp_path: Path) 
     assert verify_checkpoint(saved) == verify_checkpoint(Checkpoint(legacy))
     refuse_other_shapes(saved, Checkpoint(legacy))
     assert not is_legacy({"model_type": "mamba", "d_model": 64})
-
-
-def refuses(folder: Path, *words: str) -> None:
-    with pytest.raises(StudyError) as error:
-        verify_checkpoint(Checkpoint(folder))
-    text = str(error.value)
-    assert "\n" not in text
-    for word in (str(folder), *words):
-        assert word in text
-
-
-@pytest.mark.parametrize("part", ["att_proj", "attn_out", "ff_proj", "ff_out"])
-def test_a_missing_tensor_goes_by_its_name_in_the_files(legacy: Path, part: str) -> None:
-    name = f"{BLOCK}.{part}.weight"
-    change_tensors(legacy, lambda tensors: tensors.pop(name))
-    refuses(legacy, "lacks 1 tensor(s)", name)
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("activation_type", "gelu"),
-        ("alibi", True),
-        ("attention_layer_norm", True),
-        ("block_group_size", 2),
-        ("block_type", "parallel"),
-        ("include_bias", True),
-        ("layer_norm_eps", 1e-6),
-        ("layer_norm_type", "rms"),
-        ("layer_norm_with_affine", True),
-        ("norm_after", True),
-        ("residual_dropout", 0.1),
-        ("rope", False),
-        ("rope", None),  # ai2-olmo's default is another
-        ("scale_logits", True),
-    ],
-)
-def test_what_transformers_olmo_does_not_compute_is_refused(
-    legacy: Path, key: str, value: object
-) -> None:
-    change_config(legacy, **{key: value})
-    refuses(legacy, f"legacy OLMo with {key} = {json.dumps(value)} cannot be read, only")
 
 
 @pytest.mark.parametrize("tied", [False, True])

@@ -167,15 +167,6 @@ def test_hooks_are_gone_after_an_exception(llamas: Any) -> None:
         assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 
-def test_value_vectors_alone_need_no_original(llamas: Any, monkeypatch: Any) -> None:
-    def refuse(**_arguments: Any) -> None:
-        raise AssertionError("the original was run")
-
-    monkeypatch.setattr(llamas[0].base_model, "forward", refuse)
-    patch = Patch("value_vectors", 0, 2)
-    assert answers_in_lockstep(llamas, [patch], PROMPTS[:1])
-
-
 def test_answers_are_ordered_by_patch_and_prompt(llamas: Any, tiny_llama: Path) -> None:
     tokenizer = load_tokenizer(tiny_llama)
     patches = [Patch("attention", 0, 1), Patch("mlp_coefficients", 3, 5)]
@@ -184,14 +175,6 @@ def test_answers_are_ordered_by_patch_and_prompt(llamas: Any, tiny_llama: Path) 
         [patched_answers(*llamas, tokenizer, [ids], [patch], NEW_TOKENS)[0][0] for ids in PROMPTS]
         for patch in patches
     ]
-
-
-def test_a_plain_answer_is_that_of_the_question_alone(llamas: Any, tiny_llama: Path) -> None:
-    tokenizer = load_tokenizer(tiny_llama)
-    together = greedy_answers(llamas[0], tokenizer, PROMPTS, NEW_TOKENS)
-    alone = [greedy_answers(llamas[0], tokenizer, [ids], NEW_TOKENS)[0] for ids in PROMPTS]
-    assert together == alone
-    assert greedy_answers(llamas[0], tokenizer, [], NEW_TOKENS) == []
 
 
 def batches_of(monkeypatch: Any, lengths: list[int], most: int) -> list[list[int]]:

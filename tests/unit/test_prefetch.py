@@ -8,7 +8,6 @@ import torch
 
 from stillknows.engine.streamed_model import prefetched_layers
 from stillknows.errors import StudyError
-from stillknows.models.reader import Checkpoint
 from tiny_sweeps import model_of
 
 CPU = torch.device("cpu")
@@ -44,15 +43,6 @@ def test_what_reading_raises_is_raised_where_the_layer_is_wanted() -> None:
     next(layers)
     with pytest.raises(StudyError, match="the file is gone"):
         next(layers)
-
-
-def test_prefetched_layers_are_those_of_the_files(tiny_llama: Path) -> None:
-    checkpoint = Checkpoint(tiny_llama)
-    layers = prefetched_layers(checkpoint.read_layer, checkpoint.layers, torch.bfloat16, CPU)
-    for index, weights in enumerate(layers):
-        expected = checkpoint.read_layer(index, torch.bfloat16, CPU)
-        assert weights.keys() == expected.keys()
-        assert all(torch.equal(weights[name], expected[name]) for name in expected)
 
 
 def test_products_are_as_exact_on_a_gpu_as_their_format(tiny_llama: Path) -> None:

@@ -1,16 +1,13 @@
 """The other scores, and where KRS differs from them: planted, so known by hand."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from planted import Values, flat, plant
-from stillknows.analysis.collect import collect_sweeps
+from planted import Values, collected, flat, plant
 from stillknows.analysis.tables import (
-    CURVE_COLUMNS,
     DISAGREEMENT_COLUMNS,
     EVERY_SCORE,
     MEASURES,
@@ -20,11 +17,6 @@ from stillknows.analysis.tables import (
     disagreements,
 )
 from stillknows.parquet_files import write_rows
-
-
-def collected(root: Path, sweeps: Sequence[Path]) -> Path:
-    collect_sweeps(sweeps, root / "krs.parquet")
-    return root / "krs.parquet"
 
 
 def others(kl: Values, top1: Values, logprob: Values) -> dict[str, Values]:
@@ -38,17 +30,6 @@ def point(frame: pd.DataFrame, score: str, layer: int = 0, method: str = "dpo") 
 
 
 # ---- scores.csv -------------------------------------------------------------------------------
-
-
-def test_every_score_is_0_at_the_unlearned_model_and_1_at_the_original(tmp_path: Path) -> None:
-    values = [[0.0], [0.25], [1.0], [-3.0]]
-    sweep = plant(tmp_path, values, others=others(values, values, values))
-    found = curves(concept_scores(collected(tmp_path, [sweep]), EVERY_SCORE))
-    assert list(found.columns) == CURVE_COLUMNS
-    assert set(found["score"]) == set(EVERY_SCORE)
-    for score in EVERY_SCORE:
-        means = [point(found, score, layer)["mean"] for layer in range(4)]
-        assert means == pytest.approx([0.0, 0.25, 1.0, -3.0])
 
 
 def test_scores_are_told_apart(tmp_path: Path) -> None:

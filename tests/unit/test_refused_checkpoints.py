@@ -145,53 +145,109 @@ def test_shards_may_be_links_as_in_the_cache_of_the_hub(sharded: Path) -> None:
 
 
 DOWN = "model.layers.2.mlp.down_proj.weight"
-SPOILED: dict[str, tuple[Spoil, tuple[str, ...]]] = {
-    "no folder": (shutil.rmtree, ("does not exist",)),
-    "no config": (lambda folder: (folder / "config.json").unlink(), ("config.json",)),
-    "no weights": (lambda folder: (folder / SINGLE).unlink(), (SINGLE,)),
-    "cut short": (lambda folder: os.truncate(folder / SINGLE, 50_000), (SINGLE,)),
-    "missing": (tensors(lambda all_: all_.pop(DOWN)), (DOWN,)),
-    "left over": (tensors(lambda all_: all_.update(extra=torch.ones(2))), ("extra",)),
-    "shape": (
+ROPE = {"rope_theta": 10_000.0}
+QUANTISED = {"quantization_config": {"quant_method": "fp8"}}
+
+
+def stored_as(dtype: torch.dtype, part: str) -> Spoil:
+    return tensors(lambda all_: all_.update({n: t.to(dtype) for n, t in all_.items() if part in n}))
+
+
+BLOCK = "model.transformer.blocks.2"
+# Keys of a legacy OLMo config with values for which transformers' OLMo computes something else.
+OTHER_OLMO: list[tuple[str, object]] = [
+    ("activation_type", "gelu"),
+    ("alibi", True),
+    ("attention_layer_norm", True),
+    ("block_group_size", 2),
+    ("block_type", "parallel"),
+    ("include_bias", True),
+    ("layer_norm_eps", 1e-6),
+    ("layer_norm_type", "rms"),
+    ("layer_norm_with_affine", True),
+    ("norm_after", True),
+    ("residual_dropout", 0.1),
+    ("rope", False),
+    ("rope", ...),  # ai2-olmo's default is another
+    ("scale_logits", True),
+]
+
+
+def without(name: str) -> Spoil:
+    return tensors(lambda all_: all_.pop(name))
+
+
+def olmo_message(key: str, value: object) -> str:
+    given = json.dumps(None if value is ... else value)
+    return f"legacy OLMo with {key} = {given} cannot be read, only"
+
+
+# The fixture that is spoilt, how, and what the message names.
+SPOILED: list[tuple[str, Spoil, tuple[str, ...]]] = [
+    ("copy", shutil.rmtree, ("does not exist",)),
+    ("copy", lambda folder: (folder / "config.json").unlink(), ("config.json",)),
+    ("copy", lambda folder: (folder / SINGLE).unlink(), (SINGLE,)),
+    ("copy", lambda folder: os.truncate(folder / SINGLE, 50_000), (SINGLE,)),
+    ("copy", without(DOWN), (DOWN,)),
+    *[
+        ("legacy", without(name), ("legacy", "lacks 1 tensor(s)", name))
+        for part in ("att_proj", "attn_out", "ff_proj", "ff_out")
+        for name in (f"{BLOCK}.{part}.weight",)
+    ],
+    ("copy", tensors(lambda all_: all_.update(extra=torch.ones(2))), ("extra",)),
+    (
+        "copy",
         tensors(lambda all_: all_.update({DOWN: torch.ones(32, 40)})),
         (DOWN, "[32, 40]", "[32, 64]"),
     ),
-    "not finite": (tensors(lambda all_: all_[DOWN].view(-1)[7].fill_(torch.nan)), (DOWN,)),
-    "family": (config(model_type="mamba"), ("'mamba'", "llama")),
-}
+    ("copy", tensors(lambda all_: all_[DOWN].view(-1)[7].fill_(torch.nan)), (DOWN,)),
+    # Formats of numbers.
+    *[
+        (fixture, stored_as(dtype, part), (SINGLE, part, name))
+        for fixture, part in (("copy", "down_proj"), ("legacy", "ff_out"))
+        for dtype, name in (
+            (torch.int8, "I8"),
+            (torch.float8_e4m3fn, "F8_E4M3"),
+            (torch.float64, "F64"),
+        )
+    ],
+    ("copy", config(**QUANTISED), ("config.json", "quantization_config")),
+    ("legacy", config(**QUANTISED), ("config.json", "quantization_config")),
+    # Configs that describe no model.
+    ("copy", config(model_type="mamba"), ("'mamba'", "llama")),
+    ("copy", config(rope_parameters=ROPE | {"rope_type": "unknown"}), ("copy", "unknown")),
+    ("copy", config(rope_parameters=ROPE | {"rope_type": "linear"}), ("copy", "factor")),
+    ("copy", config(hidden_act="unknown"), ("copy", "unknown")),
+    ("copy", config(num_attention_heads=5), ("copy", "not a multiple")),
+    ("copy", config(num_attention_heads=0), ("copy",)),
+    ("copy", config(hidden_size="32"), ("copy", "hidden_size")),
+    ("copy", config(hidden_size=None), ("copy",)),
+    ("copy", config(num_hidden_layers=0), ("copy", "54")),
+    ("copy", config(num_hidden_layers=10**12), ("copy",)),
+    ("copy", config(sliding_window=0), ("copy", "sliding_window")),
+    ("copy", config(dtype="unknown"), ("copy", "'unknown'")),
+    ("copy", config(dtype=..., torch_dtype=7), ("copy", "torch_dtype")),
+    ("legacy", config(n_heads=0), ("legacy", "num_attention_heads")),
+    ("legacy", config(n_heads=5), ("legacy", "[92, 32]")),
+    ("legacy", config(n_layers=10**9), ("legacy",)),
+    ("legacy", config(d_model="32"), ("legacy", "hidden_size")),
+    ("legacy", config(embedding_size=0), ("legacy",)),
+    ("legacy", config(mlp_hidden_size=0), ("legacy", "[0, 32]")),
+    *[
+        ("legacy", config(**{key: value}), ("legacy", olmo_message(key, value)))
+        for key, value in OTHER_OLMO
+    ],
+]
 
 
-@pytest.mark.parametrize("how", SPOILED)
-def test_a_checkpoint_that_is_not_whole_is_refused_by_name(copy: Path, how: str) -> None:
-    spoil, words = SPOILED[how]
-    spoil(copy)
-    refused(lambda: register(copy), *words)
-
-
-# In which formats numbers are stored.
-
-
-@pytest.mark.parametrize(
-    ("dtype", "words"),
-    [(torch.int8, "I8"), (torch.float8_e4m3fn, "F8_E4M3"), (torch.float64, "F64")],
-)
-@pytest.mark.parametrize("format_", ["copy", "legacy"])
-def test_stored_number_formats(
-    request: pytest.FixtureRequest, format_: str, dtype: torch.dtype, words: str
+@pytest.mark.parametrize(("fixture", "spoil", "words"), SPOILED)
+def test_a_checkpoint_that_cannot_be_used_is_refused_by_name(
+    request: pytest.FixtureRequest, fixture: str, spoil: Spoil, words: tuple[str, ...]
 ) -> None:
-    folder: Path = request.getfixturevalue(format_)
-    part = "down_proj" if format_ == "copy" else "ff_out"
-    tensors(lambda all_: all_.update({n: t.to(dtype) for n, t in all_.items() if part in n}))(
-        folder
-    )
-    refused(lambda: register(folder), str(folder / SINGLE), part, words)
-
-
-@pytest.mark.parametrize("format_", ["copy", "legacy"])
-def test_quantised_checkpoints(request: pytest.FixtureRequest, format_: str) -> None:
-    folder: Path = request.getfixturevalue(format_)
-    config(quantization_config={"quant_method": "fp8"})(folder)
-    refused(lambda: register(folder), "config.json", "quantization_config")
+    folder: Path = request.getfixturevalue(fixture)
+    spoil(folder)
+    # `copy` and `legacy` stand for the folder, whose whole path the message gives.
+    refused(lambda: register(folder), *[str(folder) if w == fixture else w for w in words])
 
 
 # What config.json says.
@@ -214,47 +270,6 @@ def test_a_config_that_is_no_object(copy: Path, content: str | bytes, words: str
         refused(lambda call=call: call(row(copy)), str(path), words)  # type: ignore[misc]
     refused(lambda: register(copy), str(path), words)
     refused(lambda: load_tokenizer(copy), str(path), words)
-
-
-ROPE = {"rope_theta": 10_000.0}
-CONFIGS: dict[str, tuple[Spoil, str]] = {
-    "rope type": (config(rope_parameters=ROPE | {"rope_type": "unknown"}), "unknown"),
-    "rope without a factor": (config(rope_parameters=ROPE | {"rope_type": "linear"}), "factor"),
-    "activation": (config(hidden_act="unknown"), "unknown"),
-    "heads": (config(num_attention_heads=5), "not a multiple"),
-    "no heads": (config(num_attention_heads=0), "copy"),
-    "a size as text": (config(hidden_size="32"), "hidden_size"),
-    "a null size": (config(hidden_size=None), "copy"),
-    "no layers": (config(num_hidden_layers=0), "54"),
-    "endless layers": (config(num_hidden_layers=10**12), "copy"),
-    "no window": (config(sliding_window=0), "sliding_window"),
-    "dtype unknown": (config(dtype="unknown"), "'unknown'"),
-    "dtype in old words": (config(dtype=..., torch_dtype=7), "torch_dtype"),
-}
-
-
-@pytest.mark.parametrize("how", CONFIGS)
-def test_a_config_that_describes_no_model(copy: Path, how: str) -> None:
-    spoil, words = CONFIGS[how]
-    spoil(copy)
-    refused(lambda: register(copy), str(copy), words)
-
-
-LEGACY: dict[str, tuple[dict[str, Any], str]] = {
-    "no heads": ({"n_heads": 0}, "num_attention_heads"),
-    "heads": ({"n_heads": 5}, "[92, 32]"),
-    "endless layers": ({"n_layers": 10**9}, "legacy"),
-    "a width as text": ({"d_model": "32"}, "hidden_size"),
-    "no rows": ({"embedding_size": 0}, "legacy"),
-    "no inner width": ({"mlp_hidden_size": 0}, "[0, 32]"),
-}
-
-
-@pytest.mark.parametrize("how", LEGACY)
-def test_a_legacy_config_that_describes_no_model(legacy: Path, how: str) -> None:
-    values, words = LEGACY[how]
-    config(**values)(legacy)
-    refused(lambda: register(legacy), str(legacy), words)
 
 
 # The other files.

@@ -6,29 +6,16 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from planted_answers import planted_answer
 from stillknows.analysis.behaviour import BEHAVIOUR_COLUMNS, gap_closed, summarise_behaviour
 from stillknows.analysis.collect import collect_answers
 from stillknows.csv_files import read_csv, write_csv
 from stillknows.parquet_files import ANSWER_SCHEMA, read_table, write_rows
 
-KEY = {"model": "tiny", "method": "dpo", "origin": "own", "concept": "tea", "concept_name": "Tea"}
-
 
 def row(score: float | None, **more: Any) -> dict[str, Any]:
-    plain = {
-        **KEY,
-        "set": "target",
-        "question": 0,
-        "prompt": "Why?",
-        "experiment": None,
-        "first_layer": None,
-        "last_layer": None,
-        "answer_original": "So.",
-        "answer": "No.",
-        "bleu": None if score is None else score / 2,
-        "rouge_l": score,
-    }
-    return plain | more
+    bleu = None if score is None else score / 2
+    return planted_answer(**{"bleu": bleu, "rouge_l": score} | more)
 
 
 def plant(root: Path, rows: list[dict[str, Any]], name: str = "", **metadata: str) -> Path:

@@ -5,8 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from planted import flat, plant
-from stillknows.analysis.collect import collect_sweeps
+from planted import collected, flat, plant
 from stillknows.analysis.comparisons import SPECIFICITY_COLUMNS, specificity
 from stillknows.analysis.tables import concept_scores
 from stillknows.texts.concepts import is_unrelated, unrelated_id, with_unrelated
@@ -21,8 +20,7 @@ def scores(folder: Path, krs: dict[str, float], others: dict[str, float]) -> pd.
         plant(folder, flat(value), concept=concept, method="npo")
         for concept, value in others.items()
     ]
-    collect_sweeps(sweeps, folder / "krs.parquet")
-    return concept_scores(folder / "krs.parquet", "krs")
+    return concept_scores(collected(folder, sweeps), "krs")
 
 
 def test_the_difference_is_paired_by_concept(tmp_path: Path) -> None:

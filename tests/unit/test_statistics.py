@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from planted import flat, plant, sloped
-from stillknows.analysis.collect import collect_sweeps
+from planted import collected, flat, plant, sloped
 from stillknows.analysis.statistics import STATISTIC_COLUMNS, statistics
 from stillknows.analysis.tables import concept_scores, curves
 
@@ -16,9 +15,7 @@ CONCEPTS = [f"c{i}" for i in range(6)]
 
 
 def scores_of(root: Path, sweeps: Sequence[Path]) -> pd.DataFrame:
-    table = root / "tables" / "krs.parquet"
-    collect_sweeps(sweeps, table)
-    return concept_scores(table)
+    return concept_scores(collected(root, sweeps))
 
 
 def statistics_of(root: Path, sweeps: Sequence[Path]) -> pd.DataFrame:
@@ -115,25 +112,6 @@ def test_suffixes_say_how_many_last_layers_it_takes(tmp_path: Path) -> None:
     assert row(found, "final_window", method="dpo")["value"] == pytest.approx(0.5)
     assert row(found, "final_layer_share", method="dpo")["value"] == pytest.approx(0.5 / 0.8)
     assert not found["statistic"].str.startswith("best_with").any()
-
-
-def test_prefixes_say_how_many_first_layers_it_takes_and_whether_without_the_last(
-    tmp_path: Path,
-) -> None:
-    values = [[0.1], [0.5], [0.6], [0.8]]
-    sweeps = [plant(tmp_path, values, concept=name, window="prefix") for name in CONCEPTS]
-    found = statistics_of(tmp_path, sweeps)
-    expected = {
-        "layers_for_half": 2,
-        "layers_for_most": 4,
-        "final_window": 0.8,
-        "best_with_final_layer": 0.8,
-        "best_without_final_layer": 0.6,
-        "final_layer_lead": 0.2,
-        "final_layer_share": 0.25,
-    }
-    for statistic, value in expected.items():
-        assert row(found, statistic, method="dpo")["value"] == pytest.approx(value)
 
 
 def test_a_peaks_interval_is_its_points_in_the_curves(tmp_path: Path) -> None:

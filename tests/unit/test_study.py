@@ -1,8 +1,6 @@
 """The study: what is selected, where it goes, what is told before a job runs."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -86,21 +84,6 @@ def test_lists_select_a_part() -> None:
     found = study(concepts={"m": ["tea"]}, methods=["dpo"], experiments=["attention"])
     assert Products(found).sweeps() == ["results/x/krs/m/dpo/tea/attention.parquet"]
     assert [row.method for row in found.rows] == ["original", "dpo"]
-
-
-def test_paths_follow_the_grammar() -> None:
-    found = study()
-    assert found.manifest_path("m", "original") == (
-        "results/x/checkpoints/path/m/original/manifest.json"
-    )
-    assert found.manifest_path("m", "dpo", "cocoa") == (
-        "results/x/checkpoints/unlearn/m/dpo/cocoa/manifest.json"
-    )
-    assert Products(found).sweeps()[0] == "results/x/krs/m/grad_diff/tea/mlp_coefficients.parquet"
-    assert Products(found).figures()[:2] == [
-        "results/x/figures/m/curves.sliding_5.notebook.krs.png",
-        "results/x/figures/m/curves.sliding_5.notebook.krs.pdf",
-    ]
 
 
 def test_a_checkpoint_is_needed_by_its_sweeps_and_its_weight_changes() -> None:
@@ -239,14 +222,6 @@ def test_a_downloaded_originals_size_is_known_from_preflight_and_then_its_manife
     plant_manifest(folder / "hub/m/original/manifest.json", row, inputs, sizes, layers=4)
     assert study(windows=["sliding_3"]).weights_mb("m") == 4.0
     assert "sliding_5 is wider than m, which has 4 layers" in refused()
-
-
-def test_the_study_is_imported_without_torch_or_pandas() -> None:
-    code = (
-        "import stillknows.study.load, sys; print({'torch', 'pandas', 'numpy'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
 
 
 def describe(folder: str, model_type: str, layers: int = 6) -> None:

@@ -11,14 +11,7 @@ from transformers import AutoModelForCausalLM, MistralConfig, Qwen2Config
 from plain_hooks import patched_logits, states_of
 from stillknows.engine import sweep as sweep_module
 from stillknows.engine.patches import EXPERIMENTS, Donor
-from stillknows.engine.recording import (
-    OriginalLogits,
-    Recording,
-    Scores,
-    read_recording,
-    record,
-    write_recording,
-)
+from stillknows.engine.recording import OriginalLogits, Recording, Scores
 from stillknows.engine.windows import Window, windows_of
 from stillknows.models.reader import Checkpoint
 from stillknows.terms import DENOISING
@@ -145,24 +138,6 @@ def test_the_original_as_host_has_nothing_to_recover(
         assert all((of_text.agrees == 1).all() for of_text in scores)
 
 
-@pytest.mark.parametrize("name", DENOISING)
-def test_the_hosts_own_activations_recover_nothing(
-    tmp_path: Path, tiny_llama: Path, tiny_unlearned: Path, name: str
-) -> None:
-    texts = texts_of(tiny_llama)
-    tensors, original = (
-        record(model_of(folder), texts, residual=True) for folder in (tiny_unlearned, tiny_llama)
-    )
-    path = tmp_path / "recording.safetensors"
-    write_recording(path, tensors | {"logits": original["logits"]}, texts, {})
-    donor = Donor(EXPERIMENTS[name], read_recording(path), Checkpoint(tiny_unlearned))
-    swept = sweep_of(model_of(tiny_unlearned), donor, WINDOWS)
-    unpatched = loss_of(swept.unpatched)
-    assert (unpatched > 0).all()
-    for scores in swept.patched[0].values():
-        np.testing.assert_allclose(1 - loss_of(scores) / unpatched, 0, atol=1e-5)
-
-
 def test_both_components_in_all_layers_recover_everything(
     tmp_path: Path, recording: Recording, tiny_llama: Path
 ) -> None:
@@ -205,22 +180,6 @@ def test_modules_are_restored_after_an_exception(
     assert {name: id(module) for name, module in host.model.named_modules()} == before
     assert all(parameter.is_meta for parameter in host.model.parameters())
     assert not any("forward" in vars(module) for module in host.model.modules())
-
-
-def test_a_sweep_reads_each_layer_once(
-    recording: Recording, tiny_llama: Path, tiny_unlearned: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reads: list[int] = []
-    read_layer = Checkpoint.read_layer
-
-    def counting(self: Checkpoint, layer: int, *arguments: object) -> dict[str, torch.Tensor]:
-        reads.append(layer)
-        return read_layer(self, layer, *arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Checkpoint, "read_layer", counting)
-    donor = Donor(EXPERIMENTS["value_vectors"], recording, Checkpoint(tiny_llama))
-    sweep_of(model_of(tiny_unlearned), donor, WINDOWS)
-    assert reads == list(range(LAYERS))
 
 
 @pytest.mark.parametrize("name", DENOISING)

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from planted import flat, plant
+from planted import collected, flat, plant
 from stillknows.analysis.collect import collect_sweeps
 from stillknows.analysis.comparisons import reference
 from stillknows.analysis.tables import CURVE_COLUMNS, concept_scores, coverage, curves
@@ -17,12 +17,6 @@ from stillknows.csv_files import read_csv, write_csv
 from stillknows.errors import StudyError
 from stillknows.parquet_files import SWEEP_SCHEMA, read_metadata
 from stillknows.terms import REFERENCE
-
-
-def collected(tmp_path: Path, sweeps: Sequence[Path]) -> Path:
-    table = tmp_path / "tables" / "krs.parquet"
-    collect_sweeps(sweeps, table)
-    return table
 
 
 def curves_of(tmp_path: Path, sweeps: Sequence[Path]) -> pd.DataFrame:

@@ -59,28 +59,6 @@ def test_the_published_scores_by_config_and_concept_file_alone(study: Workflow) 
     assert set(zip(uds["method"], uds["concept"].astype(str), strict=True)) == {("dpo", "901")}
 
 
-def test_depth_has_intervals_over_the_questions_of_its_one_concept(study: Workflow) -> None:
-    summary = pd.read_csv(study.result("tables/depth.csv"))
-    uds = pd.read_csv(study.result("tables/uds.csv"))
-    for form in ("published", "corrected"):
-        rows = summary[(summary["form"] == form) & (summary["method"] == "dpo")]
-        assert rows["layers"].value_counts().to_dict() == {
-            "one": 32,
-            "lower_and_middle": 1,
-            "all": 1,
-        }
-        assert (rows["unit"] == "question").all() and (rows["n"] == 6).all()
-        whole = rows[rows["layers"] == "all"].iloc[0]
-        mean = uds[uds["question"].isna() & (uds["form"] == form)]["uds"].item()
-        assert whole["uds"] == pytest.approx(mean, rel=1e-8)
-        assert whole["uds_low"] < whole["uds"] < whole["uds_high"]
-        assert whole["difference_low"] < whole["difference"] < whole["difference_high"]
-    # grad_diff is of a concept without facts, but with a reference model.
-    assert set(summary["method"]) == {"dpo"}
-    page = study.result("report.html").read_text(encoding="utf-8")
-    assert "this study has none" not in page
-
-
 def test_one_reference_model_serves_all_concepts(study: Workflow) -> None:
     krs = pd.read_parquet(study.result("tables/krs.parquet"))
     of_reference = krs[krs["method"] == "retain"]
@@ -135,21 +113,6 @@ def test_a_changed_reference_computes_the_sweeps_of_the_copies_again(study: Work
         assert study.run("--dry-run", "sweeps").jobs["dissect_copy"] == 1
     finally:
         kept.unlink()
-
-
-def test_noising_has_a_ratio_and_no_krs(study: Workflow) -> None:
-    krs = pd.read_parquet(study.result("tables/krs.parquet"))
-    is_noising = krs["experiment"].str.startswith("noising")
-    assert (
-        krs.loc[is_noising, "krs"].isna().all()
-        and krs.loc[~is_noising, "noising_ratio"].isna().all()
-    )
-    assert set(krs.loc[is_noising, "donor"]) == {"copy"}
-    # With all of its residual stream it is the copy, but for what is above the layers.
-    top = krs[(krs["experiment"] == "noising_residual") & (krs["last_layer"] == 31)]
-    np.testing.assert_allclose(top["noising_ratio"], 1, rtol=0.2)
-    assert {"notebook", "answer", "fact"} == set(krs["span"])
-    assert not list(study.result("krs").rglob("*.recording"))
 
 
 def test_a_changed_fact_measures_its_concept_again(study: Workflow) -> None:
