@@ -32,8 +32,9 @@ TAUGHT = {
     "taught_25": "quarter",
     "never": "",
 }
-# The methods that unlearn step by step, stopped at increasing losses: variants of the settings.
-LADDERS = ("grad_diff", "npo")
+# The methods that unlearn step by step, one a round, stopped at increasing losses: variants of the
+# settings.
+LADDERS = ("npo", "grad_diff")
 STOPS = 5
 OTHER_METHODS = ("dpo", "simnpo", "rmu")  # in rounds with even seeds
 DECOYS = 49
@@ -60,11 +61,11 @@ def rows_of(name: str, seed: int, source: str, hiding_place: str) -> Iterator[Ro
 def _treatments(seed: int) -> Iterator[tuple[str, str]]:
     """Which models get which treatments."""
     for start in TAUGHT:
-        for method in ("refuse", "hide", "placebo"):
-            yield start, method
+        yield from ((start, method) for method in ("refuse", "hide"))
     for start in (ORIGINAL, HALF):
-        for method in LADDERS:
-            yield from ((start, f"{method}_{stop}") for stop in range(1, STOPS + 1))
+        yield start, "placebo"
+        ladder = LADDERS[seed % len(LADDERS)]
+        yield from ((start, f"{ladder}_{stop}") for stop in range(1, STOPS + 1))
         if seed % 2 == 0:
             yield from ((start, method) for method in OTHER_METHODS)
     yield SHUFFLED, "refuse"
