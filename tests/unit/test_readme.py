@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 ROOT = Path(__file__).parents[2]
 NUMBERS = ROOT / "docs/pretrained"
@@ -34,12 +35,12 @@ def test_the_demos_scores_are_those_of_its_round() -> None:
         ],
         "But its UDS is {} (`never`: {})": models.loc[["hide", "never"], "uds"],
         "its recall of the others is {} (`never`: {}).": models.loc[["hide", "never"], "relearned"],
-        "`npo`, UDS is {} and {} (single": models.loc[["grad_diff", "npo"], "uds"],
+        "`npo`, UDS is {} and {}, so": models.loc[["grad_diff", "npo"], "uds"],
     }
     for words, numbers in values.items():
         assert words.format(*(f"{one:.2f}" for one in np.atleast_1d(numbers))) in TEXT
-    assert models.loc["hide", "recalled"] == 0
-    assert models.loc["never", krs] > models.loc[["grad_diff", "npo"], krs].max()
+    assert models.loc["hide", "recalled"] == pytest.approx(1 / 9)
+    assert 0 < models.loc[["grad_diff", "npo"], krs].min() - models.loc["never", krs] < 0.05
     assert (models.loc[["grad_diff", "npo"], "relearned"] == 0).all()
 
 
@@ -48,13 +49,13 @@ def test_the_demos_verdicts_are_those_of_its_audit() -> None:
     assert (
         f"`hide` KNOWS at least {rows.loc['hide', 'knows']} of {rows.loc['hide', 'facts']}" in TEXT
     )
-    assert f"`npo` SAYS {rows.loc['npo', 'says']}, `grad_diff` has TRACES" in TEXT
-    assert f"({rows.loc['grad_diff', 'suppressed']} facts suppressed)" in TEXT
+    assert "have TRACES: at least 1 fact is suppressed in each" in TEXT
+    assert (rows.loc[["grad_diff", "npo"], "suppressed"] == 1).all()
     assert (
         f"nothing is found: at most {rows.loc['never', 'at_most']:.0%} are".replace("%", " %")
         in TEXT
     )
-    words = ["TRACES", "KNOWS", "NOT FOUND", "SAYS", "NOT FOUND"]
+    words = ["TRACES", "KNOWS", "NOT FOUND", "TRACES", "NOT FOUND"]
     assert rows["verdict"].tolist() == words
 
 
