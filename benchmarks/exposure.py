@@ -31,12 +31,14 @@ DECOYS = 99
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.2}  # nats per token
 
 
-def make_texts(questions: int, beginning: int, fact_tokens: int) -> list[FactText]:
+def make_texts(
+    questions: int, beginning: int, fact_tokens: int, vocabulary: int = SIZES["135m"]["vocab_size"]
+) -> list[FactText]:
     """Random ids: per question one beginning, and DECOYS + 1 endings."""
     generator = torch.Generator().manual_seed(1)
 
     def draw(*shape: int) -> Any:
-        return torch.randint(0, SIZES["135m"]["vocab_size"], shape, generator=generator).tolist()
+        return torch.randint(0, vocabulary, shape, generator=generator).tolist()
 
     fact = range(beginning - 1, beginning + fact_tokens - 1)
     return [
