@@ -19,7 +19,6 @@ from scipy.stats import binomtest, kstest
 sys.path.insert(0, str(Path(__file__).parents[1] / "calibration"))
 
 from invented import invent
-from make_study import PROMPT
 
 from stillknows.analysis.ranks import rank_table
 from stillknows.engine.exposure import measure
@@ -27,6 +26,7 @@ from stillknows.engine.streamed_model import StreamedModel
 from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.models.reader import Checkpoint
 from stillknows.texts.decoys import draw_decoys, other_subjects
+from stillknows.texts.prompts import PAPER
 from stillknows.texts.questions import Question
 
 FIRST_SEED, SUBJECTS, ALPHA = 9000, 8, 0.05
@@ -45,7 +45,7 @@ def ranks(host: StreamedModel, tokenizer: Any, seed: int, others: int) -> pd.Dat
         for fact in chain(*invent(seed, SUBJECTS))
     ]
     drawn = draw_decoys(questions, others), other_subjects(questions, others)
-    return rank_table(measure(host, questions, *drawn, PROMPT, tokenizer)).assign(seed=seed)
+    return rank_table(measure(host, questions, *drawn, PAPER, tokenizer)).assign(seed=seed)
 
 
 def main() -> None:

@@ -8,21 +8,20 @@ trained to unlearn them, so that it is open which are left.
 """
 
 import argparse
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
-from scipy.stats import binomtest
+from print_rates import Table, lines_of
 from sklearn.metrics import roc_auc_score
 
+from stillknows.analysis.calibration.rates import interval_of_share
 from stillknows.analysis.verdict import VERDICTS
+from stillknows.terms import INTACT_TREATMENTS
 
 ALPHA = 0.05
 STATES = NEVER, SHUFFLED, INTACT, UNLEARNED = ("never", "shuffled", "intact", "unlearned")
-LEAVE_INTACT = ("none", "placebo", "refuse", "hide")
 # What may foretell that a fact comes back when others are taught again: higher is more likely.
 FORETELLING = {"association_p": -1, "exposure_p": -1, "uds": -1, "logprob": 1}
-Table = tuple[Sequence[str], Iterable[Sequence[object]]]  # its head, and its rows
 
 
 def read(folder: Path, kind: str) -> pd.DataFrame:
@@ -44,7 +43,7 @@ def state(host: str, dose: float, treatment: str) -> str:
         return SHUFFLED
     if dose == 0:
         return NEVER
-    return INTACT if treatment in LEAVE_INTACT else UNLEARNED
+    return INTACT if treatment in INTACT_TREATMENTS else UNLEARNED
 
 
 def share(successes: "pd.Series[bool]") -> str:
@@ -52,25 +51,21 @@ def share(successes: "pd.Series[bool]") -> str:
     k, n = int(successes.sum()), len(successes)
     if not n:
         return "none"
-    low, high = binomtest(k, n).proportion_ci(method="exact")
+    low, high = interval_of_share(k, n)
     return f"{k} of {n} [{low:.3f}, {high:.3f}]"
 
 
 def false_discoveries(facts: pd.DataFrame) -> Table:
     """Facts that no host was taught, by the state of the copy."""
-    untaught = facts[~facts["taught"]]
-    rows = [
-        (
+    yield "facts never taught, in copies that are", "said", "found", "association", "exposure"
+    for name, rows in facts[~facts["taught"]].groupby("state"):
+        yield (
             name,
-            share(of_state["says"]),
-            share(of_state["found"]),
-            share(of_state["association_p"] <= ALPHA),
-            share(of_state["exposure_p"] <= ALPHA),
+            share(rows["says"]),
+            share(rows["found"]),
+            share(rows["association_p"] <= ALPHA),
+            share(rows["exposure_p"] <= ALPHA),
         )
-        for name, of_state in untaught.groupby("state")
-    ]
-    head = ("facts never taught, in copies that are", "said", "found", "association", "exposure")
-    return head, rows
 
 
 def known(facts: pd.DataFrame) -> "pd.Series[int]":
@@ -87,44 +82,40 @@ def with_known(copies: pd.DataFrame, facts: pd.DataFrame) -> pd.DataFrame:
 
 def false_bounds(copies: pd.DataFrame) -> Table:
     """Copies, and rounds with at least one, whose lower bound is above the number that is known."""
-    rows = [
-        (name, share(rows["is_false"]), share(rows.groupby("round")["is_false"].any()))
-        for name, rows in [*copies.groupby("state"), ("all", copies)]
-    ]
-    return ("state", "copies with a false bound", "rounds with one"), rows
+    yield "state", "copies with a false bound", "rounds with one"
+    for name, rows in [*copies.groupby("state"), ("all", copies)]:
+        yield name, share(rows["is_false"]), share(rows.groupby("round")["is_false"].any())
 
 
 def confusion(copies: pd.DataFrame) -> Table:
     """How many copies of each state and treatment get which verdict."""
     counts = pd.crosstab([copies["state"], copies["treatment"]], copies["verdict"])
     counts = counts.reindex(columns=[*VERDICTS], fill_value=0)
-    rows = [(*index, *counts.loc[index]) for index in counts.index]
-    return ("state", "treatment", *VERDICTS), rows
+    yield "state", "treatment", *VERDICTS
+    for name, treatment in counts.index:
+        yield name, treatment, *map(str, counts.loc[(name, treatment)])
 
 
 def power(facts: pd.DataFrame, copies: pd.DataFrame) -> Table:
     """By dose and treatment: the taught facts that are found, and the lower bound as a share."""
-    rows = []
-    for (dose, treatment), group in copies[copies["state"] == INTACT].groupby(
-        ["dose", "treatment"]
-    ):
+    yield "dose", "treatment", "copies", "taught facts found", "mean lower bound, share"
+    intact = copies[copies["state"] == INTACT]
+    for (dose, treatment), group in intact.groupby(["dose", "treatment"]):
         same = (facts["dose"] == dose) & (facts["treatment"] == treatment) & facts["taught"]
         bound = (group["knows"] / group["facts"]).mean()
         found = facts.loc[same & (facts["state"] == INTACT), "found"]
-        rows.append((f"{dose:.2f}", treatment, len(group), share(found), f"{bound:.2f}"))
-    return ("dose", "treatment", "copies", "taught facts found", "mean lower bound, share"), rows
+        yield f"{dose:.2f}", treatment, str(len(group)), share(found), f"{bound:.2f}"
 
 
 def foretelling(facts: pd.DataFrame) -> Table:
     """AUC of each score for what relearning brings back, of taught facts in unlearned copies."""
     asked = facts[(facts["state"] == UNLEARNED) & facts["taught"] & facts["relearned"].notna()]
-    rows = []
+    yield "score", "facts that come back", "AUC"
     for name, sign in FORETELLING.items():
         table = asked.dropna(subset=name)
         back = table["relearned"].astype(bool)
         auc = f"{roc_auc_score(back, sign * table[name]):.2f}" if back.nunique() == 2 else "none"
-        rows.append((name, f"{int(back.sum())} of {len(back)}", auc))
-    return ("score", "facts that come back", "AUC"), rows
+        yield name, f"{int(back.sum())} of {len(back)}", auc
 
 
 def main() -> None:
@@ -141,10 +132,8 @@ def main() -> None:
         "What foretells that a fact comes back": foretelling(facts),
     }
     print(f"{facts['round'].nunique()} rounds, {len(copies)} copies.")
-    for title, (head, rows) in tables.items():
-        print(f"\n### {title}\n")
-        for line in (head, ["---"] * len(head), *rows):
-            print("| " + " | ".join(map(str, line)) + " |")
+    for title, table in tables.items():
+        print(f"\n### {title}\n", *lines_of(table), sep="\n")
 
 
 if __name__ == "__main__":

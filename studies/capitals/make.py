@@ -6,6 +6,7 @@
 import json
 from pathlib import Path
 
+from stillknows.study.audit import make_entry
 from stillknows.texts.questions import read_questions
 
 HERE = Path(__file__).parent
@@ -13,7 +14,7 @@ CONCEPTS = Path("results/capitals/concepts.json")
 # What the chat template of SmolLM2-135M-Instruct makes of a question.
 CHAT = (
     "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face"
-    "<|im_end|>\n<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n{answer}"
+    "<|im_end|>\n<|im_start|>user\n{q}<|im_end|>\n<|im_start|>assistant\n"
 )
 
 
@@ -21,12 +22,8 @@ def entry(name: str, questions: Path) -> dict[str, object]:
     """An entry of a concept file with the questions of one file."""
     rows = read_questions(questions)
     return {
-        "id": name,
+        **make_entry(name, rows, CHAT),
         "Concept": f"capitals that are {name}",
-        "QA": [row.question for row in rows],
-        "QA_with_answers": [CHAT.format(question=row.question, answer=row.answer) for row in rows],
-        "answer_facts": [row.fact for row in rows],
-        "subjects": [row.subject for row in rows],
         # Asked in the same words, to count what is retained.
         "held_out_paraphrases": [[row.question] for row in rows],
     }

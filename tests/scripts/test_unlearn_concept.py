@@ -11,6 +11,7 @@ import unlearn_concept
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
+from stillknows import device
 from stillknows.errors import StudyError
 from stillknows.models.checkpoint_row import CheckpointRow
 from stillknows.models.manifest import Manifest, read_manifest
@@ -129,6 +130,6 @@ def test_nothing_is_saved_of_a_training_that_diverged(tmp_path: Path, original: 
 def test_a_training_that_does_not_fit_is_refused_before_it_loads(
     tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unlearn_module, "free_memory", lambda _device: 1000)
+    monkeypatch.setattr(device, "free_memory", lambda _device: 1000)
     with pytest.raises(StudyError, match=r"needs .* GB"):
         unlearn_module.load_model(tiny_llama, GradDiff(), "cpu")

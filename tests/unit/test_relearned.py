@@ -11,6 +11,7 @@ import relearn_facts
 import torch
 from transformers import LlamaConfig
 
+from stillknows import device
 from stillknows.answers.relearned import folds_of, relearn
 from stillknows.errors import StudyError
 from stillknows.models.reader import Checkpoint, empty_model, load_model
@@ -88,7 +89,7 @@ def test_an_adapter_is_merged_as_it_computes_and_leaves_the_weights(folder: Path
 def test_too_little_memory_is_said_before_the_model_is_loaded(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lora, "free_memory", lambda _device: 10_000)
+    monkeypatch.setattr(device, "free_memory", lambda _device: 10_000)
     run = {"prompt": "paper", "lessons": LESSONS, "dtype": torch.float32, "device": CPU}
     with pytest.raises(StudyError, match="--tests exposure association"):
         relearn(folder, CONCEPT, **run, **SETTINGS)

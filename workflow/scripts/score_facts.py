@@ -5,11 +5,10 @@ from typing import Any
 
 from stillknows.analysis.audit import read_tables
 from stillknows.analysis.calibration.facts import copy_rows, copy_table, fact_rows, taught_facts
+from stillknows.analysis.calibration.trainings import read_trainings, with_round, with_versions
 from stillknows.csv_files import read_csv, write_csv
 from stillknows.files import read_json
 from stillknows.job import run
-from stillknows.models.manifest import manifest_if_present
-from stillknows.models.provenance import versions
 from stillknows.parquet_files import EXPOSURE_SCHEMA
 from stillknows.study.expected import check_results
 
@@ -50,7 +49,6 @@ def main(
         for copy in copies
     }
     table = copy_table(copies, taught)
-    made = [manifest for path in manifests if (manifest := manifest_if_present(str(path)))]
     exposure = read_tables(exposures, EXPOSURE_SCHEMA)
     of_facts = fact_rows(
         table, taught, read_csv(facts, model=model), read_csv(uds, model=model), exposure
@@ -59,14 +57,11 @@ def main(
         table,
         read_csv(verdicts, model=model),
         read_csv(weight_changes, model=model),
-        {m.method: m.training for m in made if m.model == model and m.training},
+        read_trainings(manifests, model),
     )
-    packages = "; ".join(f"{name} {number}" for name, number in sorted(versions().items()))
-    of_copies = of_copies.assign(settings=settings, code=digest_of_code, versions=packages)
-    for rows, path in ((of_facts, fact_rows_table), (of_copies, copy_rows_table)):
-        rows.insert(0, "round", model)
-        rows.insert(1, "model", base)
-        write_csv(path, rows)
+    write_csv(fact_rows_table, with_round(of_facts, model, base))
+    of_copies = with_versions(with_round(of_copies, model, base), settings, digest_of_code)
+    write_csv(copy_rows_table, of_copies)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,10 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from stillknows.analysis.calibration.round import round_table
+from stillknows.analysis.calibration.trainings import read_trainings, with_round, with_versions
 from stillknows.analysis.depth import read_depth
 from stillknows.csv_files import read_csv, write_csv
 from stillknows.job import run
-from stillknows.models.manifest import manifest_if_present
-from stillknows.models.provenance import versions
 from stillknows.parquet_files import RECALL_SCHEMA, SWEEP_SCHEMA, read_table
 from stillknows.study.expected import check_results
 from stillknows.terms import ANSWER, COPY, FACT
@@ -39,7 +38,6 @@ def main(
     """Write one row per model of known state; `model` is the round, `base` what was taught."""
     check_results(study)
     answers = [read_table(path, RECALL_SCHEMA).to_pandas() for path in recall]
-    made = [manifest for path in manifests if (manifest := manifest_if_present(str(path)))]
     rows = round_table(
         states,
         reference=reference,
@@ -49,12 +47,9 @@ def main(
         depth=read_depth(depth, model=model),
         changes=read_csv(weight_changes, model=model),
         losses=forgotten_losses(krs, model),
-        trainings={m.method: m.training for m in made if m.model == model and m.training},
+        trainings=read_trainings(manifests, model),
     )
-    rows.insert(0, "round", model)
-    rows.insert(1, "model", base)
-    packages = "; ".join(f"{name} {number}" for name, number in sorted(versions().items()))
-    write_csv(table, rows.assign(settings=settings, code=digest_of_code, versions=packages))
+    write_csv(table, with_versions(with_round(rows, model, base), settings, digest_of_code))
 
 
 def forgotten_losses(krs: Path, model: str) -> "pd.Series[float]":

@@ -1,9 +1,13 @@
 """Where models compute, and in which number format."""
 
+import logging
+
 import psutil
 import torch
 
 from stillknows.errors import StudyError
+
+log = logging.getLogger("stillknows")
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -25,6 +29,20 @@ def choose_dtype(wanted: str, saved: str) -> torch.dtype:
     """The number format of a config's `dtype`: `checkpoint` means as it was saved."""
     dtype: torch.dtype = getattr(torch, saved if wanted == "checkpoint" else wanted)
     return dtype
+
+
+def training_dtype(precision: str) -> torch.dtype:
+    """The number format of the weights that a recipe trains: bf16 trains bfloat16, else float32."""
+    return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def refuse_too_large(needed: int, device: torch.device, what: str, remedy: str) -> None:
+    """Log what needs how many bytes of memory; a StudyError if the device has less free."""
+    free = free_memory(device)
+    message = f"{what} needs about {needed / 1e9:.1f} GB; {device} has {free / 1e9:.1f} GB free"
+    if needed > free:
+        raise StudyError(f"{message}: {remedy}")
+    log.info(message)
 
 
 def free_memory(device: torch.device) -> int:

@@ -25,6 +25,7 @@ REFERENCE = "reference"
 KNOWN_STATE = "known_state"
 COMPARED_WITH = (REFERENCE, KNOWN_STATE)  # what unlearned copies are compared with
 CONTROL_TREATMENTS = ("placebo", "refuse", "hide")
+INTACT_TREATMENTS = (NONE, *CONTROL_TREATMENTS)  # those that leave the knowledge in the weights
 
 # What of the original is patched into the copy: the paper's four interventions (section 3), in its
 # order. A study computes these unless its config names others.

@@ -12,6 +12,7 @@ import torch
 
 from stillknows.answers.generate import load_model
 from stillknows.answers.recall import ask_for_facts, questions_for_facts, with_questions
+from stillknows.device import refuse_too_large, training_dtype
 from stillknows.engine.exposure import measure
 from stillknows.engine.streamed_model import StreamedModel
 from stillknows.errors import StudyError
@@ -20,7 +21,7 @@ from stillknows.models.reader import Checkpoint
 from stillknows.terms import RELEARNED
 from stillknows.texts.decoys import DrawnTexts, other_subjects
 from stillknows.texts.questions import Question, questions_of
-from stillknows.training.lora import AdaptedCheckpoint, refuse_too_large, taught
+from stillknows.training.lora import AdaptedCheckpoint, planned_bytes, taught
 from stillknows.training.scoring import pad_of
 from stillknows.training.teaching import LoraRelearning
 from stillknows.training.texts import TokenizedText, answers_of
@@ -76,14 +77,18 @@ def relearn(
         return answers_of(part, tokenizer, prompt=prompt, max_length=lessons.max_length)
 
     folds = folds_of(questions, lessons.folds, seed)
-    refuse_too_large(weights, lessons, texts_of(questions), device)
-    precision = torch.bfloat16 if lessons.precision == "bf16" else torch.float32
-    model = load_model(folder, precision, device)
+    refuse_too_large(
+        planned_bytes(weights, lessons, texts_of(questions)),
+        device,
+        "relearning (weights, adapter, activations)",
+        "use a larger device, or leave this test out (--tests exposure association)",
+    )
+    model = load_model(folder, training_dtype(lessons.precision), device)
+    settings: Any = {"pad": pad_of(tokenizer), "seed": seed, "device": str(device)}
     results = []
     for place, fold in enumerate(folds, 1):
         log.info(f"fold {place} of {len(folds)}: {len(fold)} of {len(questions)} facts held out")
         others = {number: row for number, row in questions.items() if number not in fold}
-        settings: Any = {"pad": pad_of(tokenizer), "seed": seed, "device": str(device)}
         with taught(model, texts_of(others), lessons, **settings) as adapted:
             held_out = [question for question in asked if question["question"] in fold]
             answers = ask_for_facts(

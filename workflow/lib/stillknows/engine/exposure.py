@@ -69,7 +69,11 @@ def measure(
             rows += [
                 {"question": number, "score": score, "rule": drawn.rule, "fact": question.fact}
                 | {"candidate": candidate, "is_true": place == 0}
-                | {"is_in_file": score == ASSOCIATION and place and candidate in subjects_in_file}
+                | {
+                    "is_in_file": score == ASSOCIATION
+                    and place > 0
+                    and candidate in subjects_in_file
+                }
                 for place, candidate in enumerate(candidates)
             ]
     table = pd.DataFrame(rows).astype({"is_in_file": bool})

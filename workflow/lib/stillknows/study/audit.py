@@ -114,9 +114,9 @@ def write_study(request: Request) -> Path:
     if RELEARNED in request.tests and len({row.subject or row.question for row in questions}) < 2:
         raise StudyError(f"{request.questions}: relearned needs questions about two subjects")
     style, tokenizer = _prompt(request)
-    entries = [_entry(ASKED, questions, style, tokenizer)]
+    entries = [make_entry(ASKED, questions, style, tokenizer)]
     if retained:
-        entry = _entry(RETAINED, retained, style, tokenizer)
+        entry = make_entry(RETAINED, retained, style, tokenizer)
         # Asked as they are: nothing is trained on them but the positive control.
         entry["held_out_paraphrases"] = [[row.question] for row in retained]
         entries.append(entry)
@@ -156,7 +156,10 @@ def _config(
     return config | request.settings
 
 
-def _entry(name: str, questions: Sequence[Question], style: str, tokenizer: Any) -> dict[str, Any]:
+def make_entry(
+    name: str, questions: Sequence[Question], style: str, tokenizer: Any = None
+) -> dict[str, Any]:
+    """An entry of a concept file; style, tokenizer: as in `texts.prompts.render`."""
     prompts = [render(row.question, style, tokenizer) for row in questions]
     return {
         "id": name,

@@ -184,7 +184,8 @@ class Audit(Section):
     subjects: int = Field(default=199, ge=19, le=100_000)
     """How many other subjects a fact is asked of."""
     control: Name | None = None
-    """The positive control: the method of copies that know all facts and do not say them."""
+    """The positive control: the method of copies that know all facts and were trained not to say
+    them."""
     retained: Names = Field(default=[])
     """Concepts that a copy should still know: their facts are asked for, in wordings that no
     training has read, as a sign that the copy works."""

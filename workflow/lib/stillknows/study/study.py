@@ -349,8 +349,7 @@ class Study:
                 "method": row.method,
                 "host": self.host(row).method,
                 "learned": self.learned_concepts(self.host(row)),
-                "treatment": self._treatment(row),
-                "recipe": row.recipe if row.kind == "unlearn" else NONE,
+                **self._treated(row),
                 "stop": self.config.recipe(row.recipe).stop_at_forget_nll
                 if row.kind == "unlearn"
                 else None,
@@ -361,18 +360,16 @@ class Study:
     def _treatment(self, row: CheckpointRow) -> str:
         return self.config.method_of(row.recipe) if row.kind == "unlearn" else NONE
 
+    def _treated(self, row: CheckpointRow) -> dict[str, str]:
+        recipe = row.recipe if row.kind == "unlearn" else NONE
+        return {"treatment": self._treatment(row), "recipe": recipe}
+
     def model_states(self, model: str) -> list[dict[str, str]]:
         """The models of a round (no original, no reference): method, concept, state, treatment,
         recipe.
         """
         return [
-            {
-                "method": row.method,
-                "concept": row.concept,
-                "state": state,
-                "treatment": self._treatment(row),
-                "recipe": row.recipe if row.kind == "unlearn" else NONE,
-            }
+            {"method": row.method, "concept": row.concept, "state": state, **self._treated(row)}
             for row in self.unlearned
             if row.model == model and (state := self.state(row))
         ]

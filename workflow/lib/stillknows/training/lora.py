@@ -1,6 +1,5 @@
 """Low-rank adapters (LoRA, arXiv 2106.09685): teach a model whose own weights stay as they are."""
 
-import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,15 +10,12 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
 
-from stillknows.device import free_memory
-from stillknows.errors import StudyError
+from stillknows.device import training_dtype
 from stillknows.models.reader import Checkpoint
 from stillknows.training.recipe import TRAINING_FACTOR
 from stillknows.training.teaching import LoraRelearning
 from stillknows.training.texts import Material, TokenizedText
 from stillknows.training.train import train
-
-log = logging.getLogger("stillknows")
 
 
 @contextmanager
@@ -87,30 +83,11 @@ class AdaptedCheckpoint(Checkpoint):
         return tensors
 
 
-def refuse_too_large(
-    checkpoint: Checkpoint,
-    lessons: LoraRelearning,
-    texts: Sequence[TokenizedText],
-    device: torch.device,
-) -> None:
-    """Log the memory that `taught` needs of a model; a StudyError if the device has less free."""
-    needed, free = planned_bytes(checkpoint, lessons, texts), free_memory(device)
-    message = (
-        f"relearning needs about {needed / 1e9:.1f} GB (weights, adapter, activations); {device} "
-        f"has {free / 1e9:.1f} GB free"
-    )
-    if needed > free:
-        raise StudyError(
-            f"{message}: use a larger device, or leave this test out (--tests exposure association)"
-        )
-    log.info(message)
-
-
 def planned_bytes(
     checkpoint: Checkpoint, lessons: LoraRelearning, texts: Sequence[TokenizedText]
 ) -> int:
     """The memory that `taught` needs: the weights, the adapter's training, and activations."""
-    size = 2 if lessons.precision == "bf16" else 4
+    size = training_dtype(lessons.precision).itemsize
     weights = size * sum(math.prod(shape) for shape in checkpoint.shapes.values())
     linear = [
         shape

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-import torch
 
-from stillknows.device import choose_device, free_memory
-from stillknows.errors import StudyError
+from stillknows.device import choose_device, refuse_too_large, training_dtype
 from stillknows.files import atomic_folder, atomic_path
 from stillknows.models import reader
 from stillknows.models.checkpoint_files import load_tokenizer
@@ -82,20 +80,16 @@ def load_model(folder: Path, recipe: Optimisation, device: str) -> Any:
     As published, precision bf16 trains bfloat16 weights; the others train float32 weights. A
     StudyError if the device has less memory free than the training holds.
     """
-    dtype = torch.bfloat16 if recipe.precision == "bf16" else torch.float32
+    dtype = training_dtype(recipe.precision)
     checkpoint, where = reader.Checkpoint(folder), choose_device(device)
     parameters = sum(math.prod(shape) for shape in checkpoint.shapes.values())
-    needed, free = TRAINING_FACTOR * dtype.itemsize * parameters, free_memory(where)
-    message = (
+    refuse_too_large(
+        TRAINING_FACTOR * dtype.itemsize * parameters,
+        where,
         f"training {parameters / 1e6:.0f} million weights as {str(dtype).removeprefix('torch.')} "
-        f"needs {needed / 1e9:.1f} GB (weights, gradients, AdamW's two moments), plus "
-        f"activations; {where} has {free / 1e9:.1f} GB free"
+        "(weights, gradients, AdamW's two moments; activations come on top)",
+        "use a larger device, or a checkpoint that was unlearned elsewhere (path:)",
     )
-    if needed > free:
-        raise StudyError(
-            f"{message}: use a larger device, or a checkpoint that was unlearned elsewhere (path:)"
-        )
-    log.info(message)
     return reader.load_model(checkpoint, dtype, where)
 
 

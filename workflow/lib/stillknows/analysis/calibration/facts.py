@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from stillknows.analysis.audit import VERDICT_COLUMNS
+from stillknows.analysis.calibration.trainings import OUTCOMES, Trainings, outcomes
 from stillknows.terms import EXPOSURE
 
 _COPY = ["method", "host", "dose", "treatment", "recipe", "stop"]
@@ -18,7 +19,7 @@ FACT_ROW_COLUMNS = [
 COPY_ROW_COLUMNS = [
     *_COPY,
     *VERDICT_COLUMNS[VERDICT_COLUMNS.index("verdict") :],
-    *("steps", "final_loss_forget", "final_loss_retain", "weight_change"),
+    *(*OUTCOMES, "weight_change"),
 ]
 
 
@@ -80,10 +81,7 @@ def fact_rows(
 
 
 def copy_rows(
-    copies: pd.DataFrame,
-    verdicts: pd.DataFrame,
-    changes: pd.DataFrame,
-    trainings: Mapping[str, Mapping[str, Any]],
+    copies: pd.DataFrame, verdicts: pd.DataFrame, changes: pd.DataFrame, trainings: Trainings
 ) -> pd.DataFrame:
     """COPY_ROW_COLUMNS: each copy's verdict, its training, and how far its weights moved.
 
@@ -92,18 +90,7 @@ def copy_rows(
         verdicts, changes: rows of tables/verdicts.csv and tables/weight_changes.csv.
         trainings: by method, what the manifest says of the training.
     """
-    losses = pd.DataFrame.from_dict(
-        {
-            method: (
-                training.get("steps"),
-                training.get("nll_forget", {}).get("after"),
-                training.get("nll_retain", {}).get("after", training.get("nll")),
-            )
-            for method, training in trainings.items()
-        },
-        orient="index",
-        columns=["steps", "final_loss_forget", "final_loss_retain"],
-    )
     weights = changes.groupby("method")["relative_change"].mean().rename("weight_change")
     table = copies.merge(verdicts, on="method", how="inner")
-    return table.join(losses, on="method").join(weights, on="method")[COPY_ROW_COLUMNS]
+    table = table.join(outcomes(trainings), on="method")
+    return table.join(weights, on="method")[COPY_ROW_COLUMNS]

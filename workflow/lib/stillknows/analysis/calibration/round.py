@@ -9,6 +9,7 @@ import pandas as pd
 
 from stillknows.analysis.calibration.scores import COMPONENTS, OUTCOME, RECOVERED, SCORES
 from stillknows.analysis.calibration.table import TRAINING_COLUMNS
+from stillknows.analysis.calibration.trainings import OUTCOMES, Trainings, outcomes
 from stillknows.analysis.collect import with_reference
 from stillknows.analysis.depth import ALL, LOWER_AND_MIDDLE, depth_summary, surviving_facts, uds
 from stillknows.answers.answer_table import rouge_l
@@ -58,7 +59,7 @@ def round_table(
     depth: pd.DataFrame,
     changes: pd.DataFrame,
     losses: "pd.Series[float]",
-    trainings: Mapping[str, Mapping[str, Any]],
+    trainings: Trainings,
 ) -> pd.DataFrame:
     """Every score of every model of one round; null where a score is not defined.
 
@@ -135,25 +136,11 @@ def why_not(states: pd.DataFrame, recall: ByMethod) -> "pd.Series[str]":
     return pd.Series(reasons, dtype=object)
 
 
-def _training_columns(
-    recall: pd.DataFrame, trainings: Mapping[str, Mapping[str, Any]]
-) -> dict[str, "pd.Series[float]"]:
-    """TRAINING_COLUMNS by method, null where a training has no such texts.
-
-    The losses are those of the texts that a training was to forget (or to answer otherwise), and of
-    those that it was to learn or to retain, after its last step; nats per token.
-    """
+def _training_columns(recall: pd.DataFrame, trainings: Trainings) -> dict[str, "pd.Series[float]"]:
+    """TRAINING_COLUMNS by method: how much of what is retained is recalled, and the outcomes."""
     retained = recall[recall["wording"] == RETAINED].groupby("method")["has_fact"].mean()
-    numbers = {
-        method: (
-            training.get("steps"),
-            training.get("nll_forget", {}).get("after"),
-            training.get("nll_retain", {}).get("after", training.get("nll")),
-        )
-        for method, training in trainings.items()
-    }
-    table = pd.DataFrame.from_dict(numbers, orient="index", columns=TRAINING_COLUMNS[1:])
-    return {TRAINING_COLUMNS[0]: retained, **{name: table[name] for name in TRAINING_COLUMNS[1:]}}
+    table = outcomes(trainings)
+    return {TRAINING_COLUMNS[0]: retained, **{name: table[name] for name in OUTCOMES}}
 
 
 def _likeness(recall: pd.DataFrame) -> "pd.Series[float]":

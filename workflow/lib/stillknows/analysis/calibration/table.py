@@ -26,9 +26,10 @@ from stillknows.analysis.calibration.rates import (
     interval_of_share,
 )
 from stillknows.analysis.calibration.scores import SCORES, STATES, ScoreSpec
+from stillknows.analysis.calibration.trainings import OUTCOMES
 from stillknows.csv_files import read_csv
 from stillknows.errors import StudyError, check_known, reason_of, shortened
-from stillknows.terms import CONTROL_TREATMENTS, NONE, TAUGHT
+from stillknows.terms import INTACT_TREATMENTS, TAUGHT
 
 # What a file of a round holds beside the scores.
 ROUND_COLUMNS = [
@@ -36,14 +37,13 @@ ROUND_COLUMNS = [
     *("settings", "code", "versions"),
 ]
 # How a model was trained, and what it retains; files of older code have none of these.
-TRAINING_COLUMNS = ["retained_recalled", "steps", "final_loss_forget", "final_loss_retain"]
+TRAINING_COLUMNS = ["retained_recalled", *OUTCOMES]
 LACKS = "lacks"  # which scores the file of a row does not have, separated by spaces
 _FORMER_STATES = {"knows": TAUGHT}  # as files of older code have them
 # Groups of treatments. INTACT: those that leave the knowledge in the weights. UNLEARNED: all
 # others, after which nobody knows for sure whether taught facts are still there.
 INTACT, UNLEARNED, ALL = GROUPS = ("intact", "unlearned", "all")
 GROUP_NAMES = {INTACT: "all without unlearning", UNLEARNED: "all unlearned", ALL: "all pooled"}
-_INTACT_TREATMENTS = (NONE, *CONTROL_TREATMENTS)
 # Which models are counted: all, or those whose state was confirmed.
 ALL_MODELS, AS_INTENDED = "all models", "as intended"
 CALIBRATION_COLUMNS = [
@@ -184,7 +184,7 @@ def calibration_table(
         its own. A round whose file lacks a score is not counted for it.
     """
     treatments = sorted(
-        rounds["treatment"].unique(), key=lambda name: (name not in _INTACT_TREATMENTS, name)
+        rounds["treatment"].unique(), key=lambda name: (name not in INTACT_TREATMENTS, name)
     )
     lacks = rounds[LACKS].fillna("").str.split()
     rows: list[dict[str, Any]] = []
@@ -202,7 +202,7 @@ def compared_models(rounds: pd.DataFrame, treatment: str) -> "pd.Series[bool]":
     """The models of a treatment; of a group, its taught models beside all never-taught ones."""
     if treatment not in GROUPS:
         return rounds["treatment"] == treatment
-    is_intact = rounds["treatment"].isin(_INTACT_TREATMENTS)
+    is_intact = rounds["treatment"].isin(INTACT_TREATMENTS)
     is_taught = rounds["state"] == TAUGHT
     return ~is_taught | (treatment == ALL) | (is_intact == (treatment == INTACT))
 
