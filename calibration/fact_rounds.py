@@ -24,20 +24,22 @@ from invented import Fact, entry, invent
 FORGET, RETAIN, SHUFFLED = "forgotten", "retained", "shuffled"
 SHARES = {"three_quarters": 0.75, "half": 0.5, "quarter": 0.25}
 # The models that are treated, and what they learn beside what is retained.
-ORIGINAL, HALF = "original", "taught_50"
+ORIGINAL, HALF, NEVER = "original", "taught_50", "never"
 TAUGHT = {
     ORIGINAL: FORGET,
     "taught_75": "three_quarters",
     HALF: "half",
     "taught_25": "quarter",
-    "never": "",
+    NEVER: "",
 }
 # The methods that unlearn step by step, one a round, stopped at increasing losses: variants of the
 # settings.
 LADDERS = ("npo", "grad_diff")
 STOPS = 5
+STOPS_OF_ORIGINAL = (3, 5)
 OTHER_METHODS = ("dpo", "simnpo", "rmu")  # in rounds with even seeds
 DECOYS = 49
+SUBJECTS = 5  # to be forgotten, and as many to be retained: each kind of fact is asked of 3 of 5
 
 Row = tuple[str, str, str, str]  # model, method, concept, source
 
@@ -60,15 +62,14 @@ def rows_of(name: str, seed: int, source: str, hiding_place: str) -> Iterator[Ro
 
 def _treatments(seed: int) -> Iterator[tuple[str, str]]:
     """Which models get which treatments."""
-    for start in TAUGHT:
-        yield from ((start, method) for method in ("refuse", "hide"))
-    for start in (ORIGINAL, HALF):
-        yield start, "placebo"
-        ladder = LADDERS[seed % len(LADDERS)]
-        yield from ((start, f"{ladder}_{stop}") for stop in range(1, STOPS + 1))
-        if seed % 2 == 0:
-            yield from ((start, method) for method in OTHER_METHODS)
-    yield SHUFFLED, "refuse"
+    yield from ((start, "hide") for start in TAUGHT)
+    yield from ((start, "refuse") for start in (ORIGINAL, HALF, NEVER, SHUFFLED))
+    yield HALF, "placebo"
+    ladder = LADDERS[seed % len(LADDERS)]
+    yield from ((HALF, f"{ladder}_{stop}") for stop in range(1, STOPS + 1))
+    yield from ((ORIGINAL, f"{ladder}_{stop}") for stop in STOPS_OF_ORIGINAL)
+    if seed % 2 == 0:
+        yield from ((HALF, method) for method in OTHER_METHODS)
 
 
 def make_entries(seed: int, subjects: int) -> list[dict[str, Any]]:

