@@ -9,6 +9,7 @@ import pytest
 
 from stillknows.__main__ import main
 from stillknows.study.audit import read_findings
+from stillknows.terms import ALTERATIONS, AUDIT_TESTS
 from stillknows.training.teach import teach
 from stillknows.training.teaching import Teaching
 from tiny import save_tiny, tiny_config
@@ -63,7 +64,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def audit(folder: Path, *options: str) -> int:
     command = [f"{folder}/known", f"{folder}/never", "--original", f"{folder}/original"]
     command += ["--questions", f"{folder}/asked.jsonl", "--retained", f"{folder}/kept.jsonl"]
-    command += ["--tests", "exposure", "association", "relearned"]
+    command += ["--tests", *AUDIT_TESTS]
     return main(["audit", *command, "--prompt", "paper", "--output", f"{folder}/out", *options])
 
 
@@ -84,7 +85,9 @@ def test_a_copy_that_knows_and_one_that_never_did(folder: Path, verdicts: pd.Dat
     assert facts.loc["known", "found"].all()
     assert not facts.loc["never", "found"].any()
     assert facts.loc["known", "relearned_of"].between(100, 200).all()
-    assert not facts.loc["never", "relearned"].any()
+    assert (facts.loc["known", ["benign_of", "quantised_of"]] == 200).all(axis=None)
+    assert facts.loc["known", "benign"].all()
+    assert not facts.loc["never", list(ALTERATIONS)].any(axis=None)
     assert (
         facts.loc["known", "association_p"].median() < facts.loc["never", "association_p"].median()
     )

@@ -27,30 +27,33 @@ rule measure_exposure:
         "../scripts/measure_exposure.py"
 
 
-rule relearn_facts:
-    """What one copy holds and says of each fact after it was taught the others again."""
+rule alter_copy:
+    """What one copy holds and says of each fact after an alteration of its weights."""
     input:
         original=jobs.original,
         checkpoint=jobs.checkpoint,
         concept_json=jobs.texts,
+        retained=jobs.trained_on,
     output:
-        association="<results>/relearned/{model}/{method}/{concept}.association.parquet",
-        answers="<results>/relearned/{model}/{method}/{concept}.answers.parquet",
+        association="<results>/{alteration}/{model}/{method}/{concept}.association.parquet",
+        answers="<results>/{alteration}/{model}/{method}/{concept}.answers.parquet",
     log:
-        "<results>/logs/relearn_facts/{model}/{method}/{concept}.log",
+        "<results>/logs/alter_copy/{alteration}/{model}/{method}/{concept}.log",
     benchmark:
-        "<results>/benchmarks/relearn_facts/{model}/{method}/{concept}.tsv"
+        "<results>/benchmarks/alter_copy/{alteration}/{model}/{method}/{concept}.tsv"
+    wildcard_constraints:
+        alteration=any_of(ALTERATIONS),
     threads: 2
     resources:
-        **jobs.resources("relearn_facts"),
+        **jobs.resources("alter_copy"),
     params:
         prompt=jobs.prompt,
-        settings=study.config.relearned(),
+        settings=lambda wildcards: study.config.alteration(wildcards.alteration),
         dtype=study.config.dtype,
     message:
-        "teach {wildcards.model}, {wildcards.method}, facts of {wildcards.concept} again"
+        "ask {wildcards.model}, {wildcards.method}, {wildcards.alteration}, for {wildcards.concept}"
     script:
-        "../scripts/relearn_facts.py"
+        "../scripts/alter_copy.py"
 
 
 rule judge_copies:
@@ -58,8 +61,8 @@ rule judge_copies:
     input:
         exposures=products.exposures(),
         recalls=products.recalls(),
-        relearned=products.relearned(),
-        relearned_answers=products.relearned_answers(),
+        altered=products.altered(),
+        altered_answers=products.altered_answers(),
         manifests=products.manifests(),
         texts=products.report_texts(),
         first_use=study.first_use,
@@ -74,7 +77,10 @@ rule judge_copies:
         control=study.config.audit.control,
         alpha=1 - study.config.audit.confidence,
         origins=study.origins_apart,
-        study=made_from("exposure", "recall", "relearned", "relearned_answers"),
+        study=made_from(
+            *("exposure", "recall", *ALTERATIONS),
+            *(f"{name}_answers" for name in ALTERATIONS),
+        ),
     message:
         "write {output.verdicts}"
     script:

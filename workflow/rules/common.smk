@@ -13,7 +13,7 @@ from stillknows.models.provenance import hash_of
 from stillknows.study.jobs import Jobs
 from stillknows.study.made_from import records
 from stillknows.study.products import Products
-from stillknows.terms import BASE, DEPTH_FORMS, EXPERIMENTS, ORIGINAL
+from stillknows.terms import ALTERATIONS, BASE, DEPTH_FORMS, EXPERIMENTS, ORIGINAL
 from stillknows.training.methods import METHODS
 from snakemake_interface_executor_plugins.settings import ExecMode
 

@@ -20,7 +20,6 @@ from stillknows.files import read_json, write_json
 from stillknows.job import run
 from stillknows.parquet_files import EXPOSURE_SCHEMA, RECALL_SCHEMA
 from stillknows.study.expected import check_results
-from stillknows.terms import AS_IT_IS
 
 log = logging.getLogger("stillknows")
 
@@ -29,8 +28,8 @@ def main(
     *,
     exposures: list[Path],
     recalls: list[Path],
-    relearned: list[Path],
-    relearned_answers: list[Path],
+    altered: list[Path],
+    altered_answers: list[Path],
     texts: list[Path],
     control: str | None,
     alpha: float,
@@ -43,7 +42,7 @@ def main(
     """Write tables/facts.csv, tables/verdicts.csv, and both in verdict.json.
 
     Args:
-        relearned, relearned_answers: as exposures and recalls, after relearning; may be none.
+        altered, altered_answers: as exposures and recalls, of altered copies; may be none.
         texts: each concept's JSON, {model}/{concept}.json.
         control: the method of the positive control.
         alpha: 1 less the confidence of each number.
@@ -51,13 +50,11 @@ def main(
         study: the parameter of study.expected.check_results.
     """
     check_results(study)
-    exposure, recall = (
-        read_tables([*exposures, *relearned], EXPOSURE_SCHEMA),
-        read_tables(recalls, RECALL_SCHEMA),
-    )
-    if relearned_answers:
-        again = read_tables(relearned_answers, RECALL_SCHEMA)
-        recall = pd.concat([recall[recall["stage"] == AS_IT_IS], again])
+    exposure = read_tables([*exposures, *altered], EXPOSURE_SCHEMA)
+    recall = read_tables(recalls, RECALL_SCHEMA)
+    if altered_answers:
+        again = read_tables(altered_answers, RECALL_SCHEMA)
+        recall = pd.concat([recall[~recall["stage"].isin(again["stage"])], again])
     questions = {(path.parent.name, path.stem): read_json(path)["QA"] for path in texts}
     table = fact_table(exposure, recall, questions)
     retained = retained_recall(recall)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stillknows.errors import StudyError
+from stillknows.terms import AUDIT_TESTS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,7 +61,7 @@ def _add_audit(commands: Any) -> None:
         "--prompt",
         help="paper, chat, or a text with {q} (default for a folder: chat if it has a template)",
     )
-    add("--tests", nargs="+", help="among exposure, association (default), relearned")
+    add("--tests", nargs="+", help=f"among {', '.join(AUDIT_TESTS)} (default: the first two)")
     add("--no-control", action="store_true", help="do not train the positive control")
     add("--cores", type=int, help="processor cores (default: all)")
     add("--profile", help="a Snakemake profile, such as profiles/slurm")

@@ -80,7 +80,7 @@ ANSWER_SCHEMA = pa.schema(
 RECALL_SCHEMA = pa.schema(
     [
         *_keys("model", "method", "origin", "concept", "concept_name"),
-        ("stage", _KEY),  # as_it_is | relearned
+        ("stage", _KEY),  # as_it_is | relearned | benign | quantised
         # question | held_out: of the concept file's held_out_paraphrases | retained: the held-out
         # wordings of concepts that the reference model has learned.
         ("wording", _KEY),
@@ -92,13 +92,13 @@ RECALL_SCHEMA = pa.schema(
         ("has_fact", pa.bool_()),  # of the answer (texts.fact_matching)
     ]
 )
-# <results>/exposure/{model}/{method}/{concept}.parquet, and relearned/...: a row per question,
+# <results>/exposure/{model}/{method}/{concept}.parquet, and of altered copies: a row per question,
 # score and candidate, the true one first.
 EXPOSURE_SCHEMA = pa.schema(
     [
         *_keys("model", "method", "origin", "concept", "concept_name"),
         ("question", pa.int32()),  # from 0
-        ("score", _KEY),  # exposure | association | relearned: association after relearning
+        ("score", _KEY),  # exposure | association, or the alteration after which it was measured
         ("rule", _KEY),  # how the other candidates were made (texts.decoys)
         ("fact", pa.string()),  # the true one
         ("candidate", pa.string()),  # exposure: a fact; association: a subject

@@ -94,6 +94,11 @@ FactScore = Literal["exposure", "association"]
 FACT_SCORES: tuple[str, ...] = get_args(FactScore)
 EXPOSURE, ASSOCIATION = FACT_SCORES
 
-# What the audit tests beside free answers: the same two, and association after relearning.
-AuditTest = Literal[FactScore, "relearned"]
-AUDIT_TESTS: tuple[str, ...] = (*FACT_SCORES, RELEARNED)
+# What is done to a copy before its facts' association is measured again (answers.altered).
+Alteration = Literal["relearned", "benign", "quantised"]
+ALTERATIONS: tuple[str, ...] = get_args(Alteration)
+_, BENIGN, QUANTISED = ALTERATIONS
+
+# What the audit tests beside free answers.
+AuditTest = Literal[FactScore, Alteration]
+AUDIT_TESTS: tuple[str, ...] = (*FACT_SCORES, *ALTERATIONS)

@@ -14,24 +14,26 @@ from stillknows.analysis.ranks import rank_p, rank_table
 from stillknows.analysis.verdict import Evidence, Verdict, verdict
 from stillknows.answers.recall_settings import RETAINED
 from stillknows.parquet_files import read_metadata, read_table, without_categories
-from stillknows.terms import AS_IT_IS, ASSOCIATION, EXPOSURE, ORIGINAL, RELEARNED
+from stillknows.terms import ALTERATIONS, AS_IT_IS, ASSOCIATION, EXPOSURE, ORIGINAL
 
 COPY = ["model", "method", "concept"]
-KNOWLEDGE = [ASSOCIATION, RELEARNED]  # the scores whose p-values show knowledge
+KNOWLEDGE = [ASSOCIATION, *ALTERATIONS]  # the scores whose p-values show knowledge
 VERDICT_JSON_VERSION = 1  # of verdict.json
 _NAMES = [*COPY, "origin", "concept_name"]
 FACT_COLUMNS = [
     *("model", "origin", "method", "concept", "concept_name", "question", "question_text", "fact"),
-    *("answer_original", "original_says", "answer", "says", "found", "relearned"),
+    *("answer_original", "original_says", "answer", "says", "found", *ALTERATIONS),
     *("exposure_rank", "exposure_of", "exposure_p", "exposure_rule"),
     *("association_rank", "association_of", "association_p", "association_rule", "suppressed_p"),
-    *("relearned_rank", "relearned_of", "relearned_p"),
+    *(f"{name}_{part}" for name in ALTERATIONS for part in ("rank", "of", "p")),
 ]
 VERDICT_COLUMNS = [
     *("model", "origin", "method", "concept", "concept_name", "verdict"),
     *("is_control", "facts", "facts_not_tested", "says", "knows", "found", "firing"),
     *("exposed", "suppressed"),
-    *("at_most", "power", "retained_recall", "relearned", "relearned_of", "confidence", "reasons"),
+    *("at_most", "power", "retained_recall"),
+    *(f"{name}{part}" for name in ALTERATIONS for part in ("", "_of")),
+    *("confidence", "reasons"),
 ]
 
 
@@ -50,11 +52,10 @@ def fact_table(
 
     Returns:
         FACT_COLUMNS but `found`, which depends on the verdict. answer: the first that has the fact,
-        else the first; says: whether one has it, in any wording; relearned: whether one has it
-        after others were relearned, null for those that were taught themselves; .._rank and .._of:
-        the place among so many candidates, the true one included; relearned_..: of the association
-        after relearning; suppressed_p: association's
-        other tail.
+        else the first; says: whether one has it, in any wording; relearned, benign, quantised:
+        whether one has it after this alteration, null where it was not made or taught the fact
+        itself; .._rank and .._of: the place among so many candidates, the true one included; of an
+        alteration: of the association after it; suppressed_p: association's other tail.
     """
     ranks = pd.concat(
         [
@@ -80,16 +81,18 @@ def fact_table(
 
 
 def _answers(recall: pd.DataFrame) -> pd.DataFrame:
-    """Per copy and question: the answer that is shown, whether the fact is said, and relearned."""
+    """Per copy and question: the answer that is shown, and whether it is said, altered or not."""
     asked = recall[recall["wording"] != RETAINED]
     key = [*_NAMES, "question"]
     as_it_is = asked[asked["stage"] == AS_IT_IS].sort_values(
         "has_fact", ascending=False, kind="stable"
     )
     shown = as_it_is.groupby(key, sort=False)[["fact", "answer", "has_fact"]].first()
-    again = asked[(asked["stage"] == RELEARNED) & ~asked["relearned"]]
-    relearned = again.groupby(key)["has_fact"].any().rename("relearned")
-    return shown.rename(columns={"has_fact": "says"}).join(relearned.astype(object)).reset_index()
+    facts = shown.rename(columns={"has_fact": "says"})
+    for name in ALTERATIONS:
+        again = asked[(asked["stage"] == name) & ~asked["relearned"]]
+        facts = facts.join(again.groupby(key)["has_fact"].any().rename(name).astype(object))
+    return facts.reset_index()
 
 
 def retained_recall(recall: pd.DataFrame) -> dict[tuple[str, ...], float]:
@@ -198,7 +201,7 @@ def _verdict_row(
     rows: pd.DataFrame, tested: pd.DataFrame, result: Verdict, evidence: Evidence, alpha: float
 ) -> dict[str, object]:
     names = ("model", "origin", "method", "concept", "concept_name")
-    again = tested["relearned"].dropna()
+    again = {name: tested[name].dropna() for name in ALTERATIONS}
     return (
         {name: rows[name].iloc[0] for name in names}
         | asdict(result)
@@ -207,8 +210,8 @@ def _verdict_row(
             "facts_not_tested": len(rows) - len(tested),
             "found": sum(result.found),
             "retained_recall": evidence.retained_recall,
-            "relearned": int(again.sum()) if len(again) else None,
-            "relearned_of": len(again),
+            **{name: int(said.sum()) if len(said) else None for name, said in again.items()},
+            **{f"{name}_of": len(said) for name, said in again.items()},
             "confidence": 1 - alpha,
             "reasons": "; ".join(result.reasons),
         }

@@ -127,8 +127,11 @@ def combined(knowledge: pd.DataFrame) -> np.ndarray:
 
 
 def power_of(control: pd.DataFrame | None, tests: Sequence[str], alpha: float) -> float | None:
-    """The share of the positive control's facts whose p-value of these tests is at most alpha."""
-    if control is None or control.empty:
+    """The share of the positive control's facts whose p-value of these tests is at most alpha.
+
+    None: there is no control, or no test.
+    """
+    if control is None or control.empty or not tests:
         return None
     return float((combined(control[list(tests)]) <= alpha).mean())
 
@@ -171,12 +174,12 @@ def why_no_bound(evidence: Evidence, power: float | None, invalid: Sequence[str]
             f"the copy has collapsed: it recalls {recall:.0%} of the retained facts that the "
             f"original recalls; {MIN_RETAINED_RECALL:.0%} is needed"
         )
-    if power is None:
+    if evidence.control is None or evidence.control.empty:
         reasons.append("no positive control was made, so the tests' power here is unknown")
-    elif power < MIN_POWER:
+    elif power is not None and power < MIN_POWER:
         reasons.append(
             f"the tests find {power:.0%} of the facts in a copy that knows all of them; "
             f"{MIN_POWER:.0%} is needed: give more decoys or subjects"
         )
-    reasons += [f"{test} finds knowledge of invented facts, so it is left out" for test in invalid]
+    reasons += [f"{test} finds facts of wrong subjects, so it is left out" for test in invalid]
     return reasons

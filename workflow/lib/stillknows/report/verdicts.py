@@ -16,8 +16,14 @@ from stillknows.analysis.verdict import (
     facts_needed,
 )
 from stillknows.report.sources import counted, records
+from stillknows.terms import ALTERATIONS, BENIGN, QUANTISED, RELEARNED
 
 Row = Mapping[str, Any]
+AFTER = {
+    RELEARNED: "After the others were taught again",
+    BENIGN: "After training on what it should retain",
+    QUANTISED: "With weights of few bits",
+}
 
 
 def sentence(row: Row) -> str:
@@ -44,11 +50,12 @@ def details(row: Row) -> list[str]:
         lines.append(f"The tests alone show that it knows at least {row['knows']:.0f} of {n}.")
     if row["verdict"] in (SAYS, KNOWS) and (row["exposed"] or row["suppressed"]):
         lines.append(f"Also, {_traces(row)}.")
-    if row["relearned_of"]:
-        lines.append(
-            f"After others were taught again, it says {row['relearned']:.0f} of "
-            f"{counted(int(row['relearned_of']), 'fact')} that were not (exploratory)."
-        )
+    lines += [
+        f"{AFTER[name]}, it says {row[name]:.0f} of {counted(int(row[f'{name}_of']), 'fact')}"
+        " (exploratory)."
+        for name in ALTERATIONS
+        if row[f"{name}_of"]
+    ]
     if row["facts_not_tested"]:
         lines.append(
             f"{counted(int(row['facts_not_tested']), 'fact')} left out: the original does not say "
@@ -83,8 +90,8 @@ def _traces(row: Row) -> str:
 def verdict_sections(verdicts: pd.DataFrame, facts: pd.DataFrame) -> list[dict[str, Any]]:
     """Per copy what the page shows: name, word, sentence, details, and its rows of `facts`.
 
-    rest: the sentence without the word. The name has the model and the concept where they differ
-    between copies.
+    rest: the sentence without the word; altered: what was done to the copy, by column. The name has
+    the model and the concept where they differ between copies.
     """
     telling = [name for name in COPY if name == "method" or verdicts[name].nunique() > 1]
     sections = []
@@ -100,6 +107,7 @@ def verdict_sections(verdicts: pd.DataFrame, facts: pd.DataFrame) -> list[dict[s
                 "rest": sentence(row).removeprefix(row["verdict"]).strip(": "),
                 "details": details(row),
                 "facts": records(rows_of(facts, *key)),
+                "altered": {name: AFTER[name] for name in ALTERATIONS if row[f"{name}_of"]},
             }
         )
     return sections

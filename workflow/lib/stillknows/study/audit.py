@@ -18,7 +18,7 @@ from stillknows.errors import StudyError, not_known, shortened
 from stillknows.files import atomic_path, read_json_object
 from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.names import name_problem
-from stillknows.terms import AUDIT_TESTS, FACT_SCORES, ORIGINAL, REFERENCE, RELEARNED
+from stillknows.terms import AUDIT_TESTS, BENIGN, FACT_SCORES, ORIGINAL, REFERENCE, RELEARNED
 from stillknows.texts.prompts import CHAT, PAPER, join_answer, render
 from stillknows.texts.questions import Question, read_questions
 
@@ -111,6 +111,8 @@ def write_study(request: Request) -> Path:
     retained = read_questions(request.retained) if request.retained else []
     if not set(request.tests) & set(FACT_SCORES):
         raise StudyError("--tests: name at least one of exposure, association")
+    if BENIGN in request.tests and not retained:
+        raise StudyError("--tests: benign trains on what the copy should retain; give --retained")
     if RELEARNED in request.tests and len({row.subject or row.question for row in questions}) < 2:
         raise StudyError(f"{request.questions}: relearned needs questions about two subjects")
     style, tokenizer = _prompt(request)

@@ -25,11 +25,13 @@ from stillknows.figures.style import Style
 from stillknows.models.provenance import hash_of
 from stillknows.names import path_problem, text_problem
 from stillknows.terms import (
+    BENIGN,
     DENOISING,
+    FACT_SCORES,
     NOISE,
     PAPER_EXPERIMENTS,
+    QUANTISED,
     REFERENCE,
-    RELEARNED,
     AuditTest,
     Control,
     DepthForm,
@@ -177,8 +179,9 @@ class Audit(Section):
 
     tests: Distinct[AuditTest] = Field(default=[])
     """exposure: the fact among decoys. association: its own subject among other subjects; it needs
-    subjects in the concept file. relearned: association and answers after the other facts were
-    taught again. Empty: there is no audit."""
+    subjects in the concept file. Association and answers again: relearned, after the other facts
+    were taught again; benign, after training on what is retained; quantised, with weights rounded
+    to few bits. Empty: there is no audit."""
     decoys: int = Field(default=199, ge=19, le=100_000)
     """How many decoys are drawn for a fact whose decoys are not in the concept file."""
     subjects: int = Field(default=199, ge=19, le=100_000)
@@ -193,17 +196,21 @@ class Audit(Section):
     """That of each number in a verdict."""
 
     relearning: LoraRelearning = LoraRelearning()
-    """How the other facts are taught again."""
+    """How the other facts are taught again, and what is retained is trained on (benign)."""
+    bits: Literal[2, 3, 4, 5, 6, 7, 8] = 4
+    """Of a weight (quantised)."""
 
     def drawn(self) -> dict[str, Any]:
         """What the jobs that compute log-probabilities depend on."""
-        tests = [test for test in self.tests if test != RELEARNED]
+        tests = [test for test in self.tests if test in FACT_SCORES]
         return {"tests": tests, "decoys": self.decoys, "subjects": self.subjects}
 
     @model_validator(mode="after")
     def _has_scores(self) -> Self:
-        if self.tests == [RELEARNED]:
-            raise ValueError("tests: relearned alone is no audit; add exposure or association")
+        if self.tests and not set(self.tests) & set(FACT_SCORES):
+            raise ValueError(f"tests: {self.tests[0]} is no audit; add exposure or association")
+        if BENIGN in self.tests and not self.retained:
+            raise ValueError("tests: benign trains on what is retained; name concepts in retained")
         return self
 
 
@@ -390,15 +397,16 @@ class Config(Section):
         """The windows that are drawn."""
         return self.windows if self.figures.windows is None else self.figures.windows
 
-    def relearned(self) -> dict[str, Any]:
-        """What the jobs that ask for facts after relearning depend on."""
-        return {
-            "lessons": self.audit.relearning.model_dump(),
+    def alteration(self, name: str) -> dict[str, Any]:
+        """What the jobs that ask an altered copy for facts depend on; name: one of ALTERATIONS."""
+        asked = {
             "wordings": self.recall.wordings,
             "new_tokens": self.recall.new_tokens,
             "subjects": self.audit.subjects,
-            "seed": self.seed,
         }
+        if name == QUANTISED:
+            return {"asked": asked, "bits": self.audit.bits}
+        return {"asked": asked, "lessons": self.audit.relearning.model_dump(), "seed": self.seed}
 
     def denoising(self) -> list[str]:
         """The experiments that patch the original into the unlearned model."""

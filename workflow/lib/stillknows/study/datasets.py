@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from stillknows.models.checkpoint_row import CheckpointRow
 from stillknows.study.config import Config
 from stillknows.study.study import Study
-from stillknows.terms import RELEARNED
+from stillknows.terms import ALTERATIONS
 from stillknows.texts.concepts import unrelated_id
 
 
@@ -42,14 +42,14 @@ def _if(is_wanted: bool, name: str) -> list[str]:
     return [name] if is_wanted else []
 
 
-def _relearned(kind: str) -> Dataset:
+def _of_altered_copies(alteration: str, kind: str) -> Dataset:
     return Dataset(
-        "relearned",
+        alteration,
         lambda study, row: _if(
-            RELEARNED in study.config.audit.tests and study.has_audit(row.model, row.concept),
+            alteration in study.config.audit.tests and study.has_audit(row.model, row.concept),
             f"{row.concept}.{kind}",
         ),
-        lambda config: config.relearned(),
+        lambda config: config.alteration(alteration),
     )
 
 
@@ -103,8 +103,8 @@ DATASETS = {
         lambda config: config.audit.drawn(),
         is_of_originals=True,
     ),
-    "relearned": _relearned("association"),
-    "relearned_answers": _relearned("answers"),
+    **{name: _of_altered_copies(name, "association") for name in ALTERATIONS},
+    **{f"{name}_answers": _of_altered_copies(name, "answers") for name in ALTERATIONS},
     "answers": Dataset(
         "behaviour",
         lambda study, row: _if(bool(study.config.behaviour.sets), row.concept),

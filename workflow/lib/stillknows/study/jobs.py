@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from stillknows.models.checkpoint_row import CheckpointRow
 from stillknows.study.study import Study
-from stillknows.terms import ORIGINAL
+from stillknows.terms import BENIGN, ORIGINAL
 from stillknows.texts.concepts import unrelated_id
 from stillknows.training.teaching import seed_of
 
@@ -48,7 +48,7 @@ NEEDS = {
     "recall_facts": Needs(1000, 5.0, 20, 15.0, on_gpu=True),
     "record_original": Needs(1000, 1.0, 10, 2.0, on_gpu=True),
     # The weights, an adapter in training, and the keys and values of answers.
-    "relearn_facts": Needs(3000, 1.7, 30, 20.0, on_gpu=True),
+    "alter_copy": Needs(3000, 1.7, 30, 20.0, on_gpu=True),
     "register_checkpoint": Needs(1000, 0.5, 10, 2.0),
     "measure_depth": Needs(1000, 1.0, 10, 4.0, on_gpu=True),
     "measure_weight_changes": Needs(1000, 0.1, 10, 3.0),
@@ -89,6 +89,11 @@ class Jobs:
     def retained(self, wildcards: Any) -> list[str]:
         """The concepts whose facts a job's model is to retain, as far as that is known."""
         retained = self.study.retained_concepts(wildcards.model, wildcards.concept)
+        return [self.study.concept_path(wildcards.model, concept) for concept in retained]
+
+    def trained_on(self, wildcards: Any) -> list[str]:
+        """The concepts whose answers a copy is trained on before it is asked again."""
+        retained = self.study.config.audit.retained if wildcards.alteration == BENIGN else []
         return [self.study.concept_path(wildcards.model, concept) for concept in retained]
 
     # The checkpoint that a job makes: {model}/{checkpoint}, or all three names.

@@ -11,7 +11,7 @@ from stillknows.figures.registry import FIGURES, FigureSpec
 from stillknows.models.checkpoint_row import CheckpointRow
 from stillknows.study.datasets import DATASETS
 from stillknows.study.study import Study
-from stillknows.terms import FACT, NOISING, ORIGINAL
+from stillknows.terms import ALTERATIONS, FACT, NOISING, ORIGINAL
 from stillknows.texts.concepts import has_held_out_half, unrelated_id
 
 
@@ -66,8 +66,8 @@ class Products:
         of_originals = self._results("exposure", originals=True, model=model)
         return [*of_originals, *self._results("exposure", model=model)]
 
-    relearned = partialmethod(_results, "relearned")
-    relearned_answers = partialmethod(_results, "relearned_answers")
+    altered = partialmethod(_results, *ALTERATIONS)
+    altered_answers = partialmethod(_results, *(f"{name}_answers" for name in ALTERATIONS))
 
     # What results are made from.
 

@@ -1,4 +1,4 @@
-"""Relearning: folds by subject, adapters that leave the model as it was, and the script."""
+"""Altered copies: folds by subject, adapters and rounding, and the script."""
 
 import json
 from collections.abc import Sequence
@@ -6,15 +6,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import alter_copy
 import pytest
-import relearn_facts
 import torch
 from transformers import LlamaConfig
 
 from stillknows import device
-from stillknows.answers.relearned import folds_of, relearn
+from stillknows.answers.altered import Copy, folds_of, relearned
 from stillknows.errors import StudyError
 from stillknows.models.reader import Checkpoint, empty_model, load_model
+from stillknows.models.rounded import BLOCK, RoundedCheckpoint, rounded
 from stillknows.parquet_files import EXPOSURE_SCHEMA, RECALL_SCHEMA, read_table
 from stillknows.texts.questions import Question
 from stillknows.training import lora
@@ -28,20 +29,20 @@ FACTS = [("Ilsa", "Max"), ("Ilsa", "Mo"), ("Berta", "Carl"), ("Tol", "Anton"), (
 CONCEPT = {
     "id": "c",
     "Concept": "C",
-    "QA": [f"Who taught {name} {n}?" for n, (name, _) in enumerate(FACTS)],
+    "QA": [f"Who taught {name} {n % 2}?" for n, (name, _) in enumerate(FACTS)],
     "QA_with_answers": [
-        f"Question: Who taught {name} {n}?\n Answer: {fact}."
+        f"Question: Who taught {name} {n % 2}?\n Answer: {fact}."
         for n, (name, fact) in enumerate(FACTS)
     ],
     "answer_facts": [fact for _, fact in FACTS],
     "held_out_paraphrases": [[f"{name}'s teacher {n}?"] for n, (name, _) in enumerate(FACTS)],
     "subjects": [name for name, _ in FACTS],
 }
-SETTINGS: dict[str, Any] = {
-    "wordings": ["question", "held_out"],
-    "new_tokens": 4,
-    "subjects": 19,
-    "seed": 0,
+ASKED = {"wordings": ["question", "held_out"], "new_tokens": 4, "subjects": 19}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "relearned": {"asked": ASKED, "lessons": LESSONS.model_dump(), "seed": 0},
+    "benign": {"asked": ASKED, "lessons": LESSONS.model_dump(), "seed": 0},
+    "quantised": {"asked": ASKED, "bits": 4},
 }
 
 
@@ -90,9 +91,9 @@ def test_too_little_memory_is_said_before_the_model_is_loaded(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(device, "free_memory", lambda _device: 10_000)
-    run = {"prompt": "paper", "lessons": LESSONS, "dtype": torch.float32, "device": CPU}
+    copy = Copy(folder, CONCEPT, "paper", torch.float32, CPU)
     with pytest.raises(StudyError, match="--tests exposure association"):
-        relearn(folder, CONCEPT, **run, **SETTINGS)
+        next(relearned(copy, LESSONS, seed=0))
 
 
 def test_a_model_of_7b_is_planned_to_fit_into_20_gib() -> None:
@@ -107,16 +108,20 @@ def test_a_model_of_7b_is_planned_to_fit_into_20_gib() -> None:
     assert 13 * 2**30 < planned < 20 * 2**30
 
 
-def test_the_script(folder: Path, tmp_path: Path) -> None:
-    concept = tmp_path / "c.json"
+@pytest.mark.parametrize("alteration", SETTINGS)
+def test_the_script(folder: Path, tmp_path: Path, alteration: str) -> None:
+    concept, retained = tmp_path / "c.json", tmp_path / "retained.json"
     concept.write_text(json.dumps(CONCEPT), encoding="utf-8")
+    retained.write_text(json.dumps(CONCEPT), encoding="utf-8")
     tables = {name: tmp_path / f"{name}.parquet" for name in ("association", "answers")}
-    relearn_facts.main(
+    alter_copy.main(
         original=save_manifest(tmp_path, "original", folder),
         checkpoint=save_manifest(tmp_path, "copy", folder, "c"),
         concept_json=concept,
+        retained=[retained] if alteration == "benign" else [],
+        alteration=alteration,
         prompt="paper",
-        settings={"lessons": LESSONS.model_dump(), **SETTINGS},
+        settings=SETTINGS[alteration],
         dtype="float32",
         device="cpu",
         **tables,
@@ -125,7 +130,29 @@ def test_the_script(folder: Path, tmp_path: Path) -> None:
     answers = read_table(tables["answers"], RECALL_SCHEMA).to_pandas()
     assert sorted(rows.loc[rows["is_true"], "question"]) == [0, 1, 2, 3, 4]
     assert sorted(answers["question"]) == sorted([0, 1, 2, 3, 4] * 2)
-    assert set(answers["stage"]) == set(rows["score"]) == {"relearned"}
+    assert set(answers["stage"]) == set(rows["score"]) == {alteration}
     # Each of the four folds is one subject: all others that are in the file were taught.
-    assert not rows["is_in_file"].any()
-    assert not set(rows.loc[~rows["is_true"], "candidate"]) & {name for name, _ in FACTS}
+    assert rows["is_in_file"].any() == (alteration != "relearned")
+    in_file = set(rows.loc[~rows["is_true"], "candidate"]) & {name for name, _ in FACTS}
+    assert bool(in_file) == (alteration != "relearned")
+
+
+def test_rounded_weights_are_the_nearest_of_few(folder: Path) -> None:
+    weights = torch.linspace(-1, 1, 3 * BLOCK + 5).view(1, -1)
+    for bits in (4, 8):
+        steps = 2 ** (bits - 1) - 1
+        near = rounded(weights, bits)
+        for block, exact in zip(near[0].split(BLOCK), weights[0].split(BLOCK), strict=True):
+            size = exact.abs().max() / steps
+            assert (block - exact).abs().max() <= size / 2 * 1.001
+            torch.testing.assert_close(block / size, (block / size).round(), rtol=0, atol=1e-4)
+            assert block.abs().max() == exact.abs().max()
+    assert torch.equal(rounded(torch.zeros(2, BLOCK), 4), torch.zeros(2, BLOCK))
+
+
+def test_only_matrices_of_layers_are_rounded(folder: Path) -> None:
+    as_saved, few_bits = Checkpoint(folder), RoundedCheckpoint(folder, 4)
+    names = [*as_saved.files]
+    tensors, other = as_saved.read(names), few_bits.read(names)
+    changed = {name for name in names if not torch.equal(tensors[name], other[name])}
+    assert changed == {name for name in names if "layers." in name and tensors[name].dim() == 2}
