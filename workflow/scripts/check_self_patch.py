@@ -36,7 +36,13 @@ def main(
     device: str,
     table: Path,
 ) -> None:
-    """Write the self-patch check's rows, donor `self`; a `StudyError` if the model changes."""
+    """Write the self-patch check's rows, donor `self`; a `StudyError` if the model changes.
+
+    Args:
+        checkpoint: the manifest of the model that is checked: an unlearned one, or the original,
+            into which the recording's states are patched.
+        window: which kind of windows.
+    """
     job = ModelJob(original, concept_json, dtype, device, checkpoint)
     recorded, model = read_recording(recording), Checkpoint(job.model.folder)
     job.refuse_other_recording(recording, recorded.metadata)

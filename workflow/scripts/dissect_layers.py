@@ -39,7 +39,13 @@ def main(
     controls: dict[str, Any] | None = None,
     reference: list[Path] | None = None,
 ) -> None:
-    """Write the rows of one sweep, or of several of the same two models, {experiment}.parquet."""
+    """Write the rows of one sweep, or of several of the same two models.
+
+    Args:
+        tables: a file per sweep, {experiment}.parquet.
+        controls: of denoising: further donors, the layers of their windows, the noise's seed.
+        reference: the manifest of the reference model that is one of these donors, if it is.
+    """
     job = ModelJob(
         original, concept_json, dtype, device, unlearned, reference[0] if reference else None
     )

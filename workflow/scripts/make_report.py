@@ -29,7 +29,15 @@ def main(
     settings: dict[str, Any],
     page: Path,
 ) -> None:
-    """Write report.html; of windows, spans and scores the first leads; settings: the config."""
+    """Write report.html.
+
+    Args:
+        tables: files of <results>/tables; those that are not given have no section.
+        texts: each concept's JSON, {model}/{concept}.json; captions: {figure}.rst.
+        rounds, recall: of studies whose models' states are known.
+        windows, spans, scores: what the figures show; the first of each leads.
+        settings: the study's config, to be shown.
+    """
     shown = Shown(windows, spans, scores)
     html = render(
         read_sources(tables, texts, shown, rounds, recall),

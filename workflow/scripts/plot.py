@@ -24,7 +24,14 @@ def main(
     pictures: list[Path],
     seed: int | None = None,
 ) -> None:
-    """Draw one figure of one model, or of the study, from tables in the registry's order."""
+    """Draw one figure of one model, or of the study; a `StudyError` if a table has no such rows.
+
+    Args:
+        figure: its name in the registry.
+        tables: the files that the registry names, in that order.
+        wildcards: the model, if it is of one, and a value for each of the figure's parts.
+        seed: of the bootstrap; None for a figure that draws no samples.
+    """
     spec = FIGURES.get(figure, CALIBRATION)
     rows = [read_rows(table, **wildcards) for table in tables]
     seeded = {} if seed is None else {"seed": seed}

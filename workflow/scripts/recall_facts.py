@@ -24,7 +24,13 @@ def main(
     device: str,
     table: Path,
 ) -> None:
-    """Write one row per stage, wording and question."""
+    """Write one row per stage, wording and question.
+
+    Args:
+        original, checkpoint: manifests; of the original, only the number format is used.
+        retained: JSONs of concepts whose facts are to be retained; none if that is not known.
+        settings: the config's recall.
+    """
     # Not before the job has set the number of threads, which torch reads when it is imported.
     from stillknows.answers.recall import recall
 

@@ -35,7 +35,15 @@ def main(
     study: dict[str, Any],
     table: Path,
 ) -> None:
-    """Write one row per model of known state; `model` is the round, `base` what was taught."""
+    """Write one row per model of known state.
+
+    Args:
+        model: the name of the round in the checkpoints table.
+        base: what was taught: the source of the round's base row.
+        states: method, concept, state, treatment and recipe of each model.
+        settings, digest_of_code: of what models are made and scored with.
+        study: the parameter of study.expected.check_results.
+    """
     check_results(study)
     answers = [read_table(path, RECALL_SCHEMA).to_pandas() for path in recall]
     rows = round_table(

@@ -15,7 +15,11 @@ BEHAVIOUR_COLUMNS = [*_KEYS, "questions", "bleu", "rouge_l"]
 
 
 def summarise_behaviour(answers: pa.Table) -> pd.DataFrame:
-    """BEHAVIOUR_COLUMNS: per concept, set and patch, the mean over questions that have a score."""
+    """BEHAVIOUR_COLUMNS: per concept, set and patch, the mean over the questions that have a score.
+
+    A question has none where the original's answer is empty. experiment and layers are null where
+    nothing was patched.
+    """
     frame: pd.DataFrame = answers.select([*_KEYS, "bleu", "rouge_l"]).to_pandas()
     frame = frame.astype(dict.fromkeys(_NAMES, object) | dict.fromkeys(_LAYERS, "Int64"))
     means: pd.DataFrame = frame.groupby(_KEYS, dropna=False, sort=True).agg(

@@ -107,7 +107,11 @@ def sign_flip_p(contrasts: Array, seed: int = 0) -> Array:
 
 
 def p_of_all(contrasts: Array, seed: int = 0) -> float:
-    """The p of all mean contrasts being above 0, an intersection-union test: the largest p."""
+    """The p of all mean contrasts being above 0: the largest of the points' p-values.
+
+    1 where one mean is not above 0. An intersection-union test: it needs no correction for the
+    number of points.
+    """
     if (contrasts.mean(axis=0) <= 0).any():
         return 1.0
     return float(sign_flip_p(contrasts, seed).max())

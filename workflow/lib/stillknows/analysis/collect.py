@@ -67,7 +67,10 @@ def collect_answers(answers: Iterable[Path], output: Path, origins: Origins = NO
 
 
 def collect_depth(depths: Iterable[Path], output: Path, reference: str | None) -> None:
-    """Write the depths of all copies, beside those of the method `reference`, to a file."""
+    """Write the depths of all copies, beside those of the method `reference`, to one file.
+
+    A StudyError if depth was measured nowhere.
+    """
     files = {"/".join(_key(path, 3)): path for path in depths}
     if not files:
         raise StudyError(

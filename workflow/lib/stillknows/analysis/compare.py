@@ -51,7 +51,13 @@ Sources = dict[str, Source]
 
 
 class Comparison(NamedTuple):
-    """Records of `compare_frames` by kind and name, provenance too, and claims of other verdict."""
+    """All that differs between two results folders.
+
+    Attributes:
+        differences: the records of `compare_frames`, with kind and name: of sweeps, tables, and
+            where they come from (rows: in how many sweeps).
+        flips: the claims whose verdict differs, with all else as ..._old and ..._new.
+    """
 
     differences: pd.DataFrame
     flips: pd.DataFrame

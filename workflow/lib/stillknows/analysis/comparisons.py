@@ -57,7 +57,15 @@ def reference(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
 
 def specificity(target: pd.DataFrame, unrelated: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """SPECIFICITY_COLUMNS: what a patch recovers on own questions, less that on unrelated ones."""
+    """SPECIFICITY_COLUMNS: what a patch recovers on own questions, less that on unrelated ones.
+
+    Args:
+        target, unrelated: what `concept_scores` returns of each, with the original as donor.
+
+    Returns:
+        a row per point and concept, and per point one without a concept, for the mean over
+        concepts; low and high are the interval of the difference, null in rows of one concept.
+    """
     both = unrelated.merge(target[[*_POINT, "value"]], on=_POINT, suffixes=("", "_other"))
     names = {"mean": "unrelated", "other": "target"}
     names |= {"difference_low": "low", "difference_high": "high"}

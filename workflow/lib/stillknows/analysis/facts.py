@@ -43,7 +43,10 @@ def contains(answer: str, accepted: Sequence[str]) -> bool:
 
 
 def facts_kept(answers: pd.DataFrame, facts: Facts) -> pd.DataFrame:
-    """FACT_COLUMNS: how many questions were asked, how many answers have the fact, per patch."""
+    """FACT_COLUMNS: how many answers to the concept's own questions have the fact, per patch.
+
+    A StudyError if a question of the file of facts is not the one that was asked.
+    """
     rows = answers[(answers["set"] == TARGET) & answers["concept"].isin(list(facts))]
     rows = rows.astype(dict.fromkeys(_NAMES, object) | dict.fromkeys(_LAYERS, "Int64"))
     accepted = []

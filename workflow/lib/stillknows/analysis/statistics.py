@@ -144,7 +144,11 @@ _READINGS = {SUFFIX: _ALL_WINDOWS | _NESTED, PREFIX: _SLIDING | _NESTED}
 
 
 def statistics(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """STATISTIC_COLUMNS of curves with donor original (docs/explanation/statistics.md); paired."""
+    """STATISTIC_COLUMNS of the curves whose donor is the original (docs/explanation/statistics.md).
+
+    Differences are paired: of the concepts that both sides have. So a difference of peaks is not
+    the difference of two rows `peak` where sweeps are missing.
+    """
     rows = [
         {**group.key, **row}
         for group in curve_groups(scores[scores["donor"] == DONOR])

@@ -231,7 +231,8 @@ def curves(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 def coverage(table: Path, missing: Iterable[Mapping[str, str]]) -> pd.DataFrame:
     """One row per selected sweep: how many rows it has and how many without a score, or why none.
 
-    `missing` has, per sweep without a result, its keys, the reason and the origin it would have.
+    The score is KRS, in noising the noising ratio. `missing` has, per sweep without a result, its
+    keys, the reason and the origin it would have.
     """
     keys = [*SWEEP_KEYS, "origin"]
     counts = [

@@ -76,8 +76,11 @@ EXPERIMENTS: dict[str, Experiment] = {
 class Donor:
     """The model that is patched in, and where.
 
-    name: the column `donor`. source_rows: the recording's rows that are patched in; None: each
-    token's own.
+    Attributes:
+        recording: its activations on the texts; checkpoint: its weights.
+        windows: the layers into which it is patched.
+        name: the column `donor`.
+        source_rows: the recording's rows that are patched in; None: each token's own.
     """
 
     experiment: Experiment
@@ -237,7 +240,15 @@ def controls_of(
     seed: int = 0,
     reference: Donor | None = None,
 ) -> list[Donor]:
-    """The controls of a sweep: donors `names` in the windows whose `layer` is in `layers`."""
+    """The controls of a sweep: donors `names` in the windows whose `layer` is in `layers`.
+
+    Args:
+        original: the donor of the sweep itself, with all its windows.
+        reference: the reference model as donor; None in a reference model's own sweep.
+
+    Raises:
+        StudyError: for a layer that the model does not have.
+    """
     top = max((window.layer for window in original.windows), default=0)
     unknown = [layer for layer in layers if layer > top]
     if names and unknown:

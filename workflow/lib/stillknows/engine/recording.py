@@ -49,7 +49,12 @@ class Scores:
 
 
 class OriginalLogits:
-    """Float32 (positions, vocabulary) of a text; logprob: of next tokens, (positions,), nats."""
+    """The original's logits at one text's compared positions, and what follows from them alone.
+
+    Attributes:
+        logits: (positions, vocabulary), float32.
+        logprob: log-probability of each next token, (positions,), nats.
+    """
 
     def __init__(self, logits: Tensor, text: Text) -> None:
         self.logits = logits.float()
@@ -104,7 +109,13 @@ log = logging.getLogger("stillknows")
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording on disk, read one tensor at a time; `vocabulary`: of the compared tokens."""
+    """A recording on disk; its tensors are read one at a time.
+
+    Attributes:
+        texts: what was read, with the spans to compare.
+        metadata: where it comes from (checkpoint, data, dtype).
+        vocabulary: how many of the tokens are compared, from the first on; None: all.
+    """
 
     path: Path
     texts: list[Text]

@@ -20,7 +20,13 @@ POSITIONS_PER_CALL = 1024  # through the head, whose outputs are as wide as the 
 
 
 class MicroBatches:
-    """Sends rows through a computation by so many tokens, halved where memory does not suffice."""
+    """Sends rows through a computation, a bounded number of tokens at a time.
+
+    Where a device's memory does not hold a call, it is halved, as are later calls of this object.
+
+    Attributes:
+        tokens: of one call (rows x tokens); one row is sent even if it has more.
+    """
 
     def __init__(self, tokens: int) -> None:
         self.tokens = tokens

@@ -72,14 +72,27 @@ LONGEST_BY_TEXT = 256
 
 @dataclass(frozen=True)
 class LayerInputs:
-    """What the decoder layers are given for one token tree: (1, tokens, hidden), and arguments."""
+    """What the decoder layers are given for one token tree.
+
+    Attributes:
+        hidden: (1, tokens, hidden), the first layer's input.
+        arguments: per layer, the keyword arguments beside the hidden state (mask, rotary tables),
+            made for one row and broadcast over any number of rows.
+    """
 
     hidden: Tensor
     arguments: list[dict[str, Any]]
 
 
 class StreamedModel:
-    """The model of one checkpoint; its layers may be `layers_from` another of the same shapes."""
+    """The model of one checkpoint, with the weights of one part at a time.
+
+    Attributes:
+        model: transformers' own, without weights.
+        layers: its decoder layers, from the lowest up; the weights come from `layers_from`, a
+            checkpoint of the same shapes, if it is given.
+        attends_by_text: whether its attention goes text by text (engine.token_tree).
+    """
 
     def __init__(
         self,

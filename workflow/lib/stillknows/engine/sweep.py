@@ -127,7 +127,14 @@ def compare(
     runs: Sequence[tuple[Sequence[TreeLayers], Sequence[Mapping[Any, Tensor]]]],
     compared: Recording,
 ) -> list[dict[Any, list[Scores]]]:
-    """Scores of rows above the last layer, against the original's logits, by row's key and text."""
+    """Scores of rows above the last layer, against the original's logits.
+
+    Args:
+        runs: of the unpatched run and of each donor's: the token trees, and per tree the rows.
+
+    Returns:
+        In the order of `runs`, each row's scores by its key, text by text.
+    """
     calls = MicroBatches(POSITIONS_PER_CALL)
     scores: list[dict[Any, list[Scores]]] = [{} for _ in runs]
     with host.lm_head() as head:

@@ -35,8 +35,10 @@ _UNSUPPORTED = {
 
 
 def merge_adapter(adapter: Path, original: Manifest, folder: Path) -> None:
-    """Write an original with an adapter merged into it; a StudyError if that cannot be done
-    exactly.
+    """Write an original with an adapter merged into it as a checkpoint, in the original's dtype.
+
+    With the adapter's tokenizer, or the original's where it brings none. A StudyError for what is
+    no LoRA, does not fit, or cannot be merged within rounding.
     """
     config = _read_config(adapter)
     path = adapter / WEIGHTS

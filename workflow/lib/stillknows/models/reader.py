@@ -295,7 +295,10 @@ def open_weights(path: Path) -> Any:
 
 
 def empty_model(config: Any, dtype: torch.dtype) -> nn.Module:
-    """The transformers model of a config on the meta device, but for its buffers."""
+    """The transformers model of a config, its parameters on the meta device.
+
+    Buffers (rotary frequencies, embedding scales) are real: no checkpoint holds them.
+    """
     with init_empty_weights(include_buffers=False), no_init_weights():
         model: nn.Module = AutoModelForCausalLM.from_config(
             copy.deepcopy(config), dtype=dtype, trust_remote_code=False

@@ -69,7 +69,12 @@ def relative_change(original: Tensor, unlearned: Tensor) -> float:
 def compare_concept_vectors(
     original: Checkpoint, unlearned: Checkpoint, layer: int, dim: int
 ) -> dict[str, Any]:
-    """layer, dim, relative_change, cosine, l2, jaccard (of TOP_TOKENS); NaN for a zero vector."""
+    """The concept vector of one checkpoint beside the other's.
+
+    Returns:
+        layer, dim, relative_change, cosine, l2 (norm of the difference), jaccard (the share of
+        common ones among both vectors' TOP_TOKENS tokens). A ratio to a zero vector is NaN.
+    """
     layers, width = original.layers, int(original.config.intermediate_size)
     if not (0 <= layer < layers and 0 <= dim < width):
         raise StudyError(

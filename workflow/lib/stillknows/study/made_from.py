@@ -132,6 +132,9 @@ def changed_manifests(study: Study) -> list[str]:
 
     Only a file that os.stat calls another one than before is hashed. Missing weights of other
     checkpoints are no change: they may have been removed after the last job that needed them.
+
+    Raises:
+        StudyError: for a damaged manifest, or a file of other content that this workflow made.
     """
     changed = []
     for row in study.rows:

@@ -16,7 +16,14 @@ from stillknows.study.expected import refuse_other_recording, settings_fields
 
 
 class ModelJob:
-    """The inputs of a job, manifests and concept; the result's metadata and columns name them."""
+    """The inputs of a job; the result's metadata and columns name them.
+
+    Attributes:
+        original, model, reference: the manifests; `model` is the one that the result is about, and
+            may be the original's.
+        concept: the content of the concept's JSON.
+        dtype, device: torch's; `dtype: checkpoint` means the original's.
+    """
 
     def __init__(
         self,

@@ -41,7 +41,13 @@ _WEIGHTS = "*.safetensors"
 
 @dataclass(frozen=True)
 class Study:
-    """What is to be computed, from what, where each file goes; entries: None until fetched."""
+    """What is to be computed, from what, and where each file goes.
+
+    Attributes:
+        selection: which checkpoints, as they will be made.
+        preflight: the rows of preflight.csv.
+        entries: each model's concept file by id; None until a file that comes by URL is fetched.
+    """
 
     config: Config
     table: list[CheckpointRow]

@@ -126,7 +126,13 @@ class Text:
 
 
 def read_texts(concept: Mapping[str, Any], style: str, tokenizer: Any) -> list[Text]:
-    """The question-answer texts of one concept, tokenized; a StudyError for what has no span."""
+    """The question-answer texts of one concept (its QA_with_answers), tokenized.
+
+    Raises:
+        StudyError: a text that does not begin with its question's prompt, an answer without tokens,
+            `answers_tokens_num` of zero or more positions than the text has, or a fact as in
+            `fact_texts`.
+    """
     questions = concept["QA"]
     counts = concept.get("answers_tokens_num") or [None] * len(questions)
     facts = fact_texts(concept, CORRECTED, style, tokenizer)
