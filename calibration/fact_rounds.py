@@ -38,7 +38,6 @@ LADDERS = ("npo", "grad_diff")
 STOPS = 5
 STOPS_OF_ORIGINAL = (3, 5)
 OTHER_METHODS = ("dpo", "simnpo", "rmu")  # in rounds with even seeds
-DECOYS = 49
 SUBJECTS = 5  # to be forgotten, and as many to be retained: each kind of fact is asked of 3 of 5
 
 Row = tuple[str, str, str, str]  # model, method, concept, source
@@ -74,10 +73,7 @@ def _treatments(seed: int) -> Iterator[tuple[str, str]]:
 
 def make_entries(seed: int, subjects: int) -> list[dict[str, Any]]:
     """A round's concept file; which facts a model was taught is known from its entries."""
-    invented = [
-        [replace(fact, decoys=fact.decoys[:DECOYS]) for fact in facts]
-        for facts in invent(seed, 2 * subjects, alike=True)
-    ]
+    invented = invent(seed, 2 * subjects, alike=True)
     forgotten = [*chain(*invented[:subjects])]
     parts = {
         name: _drawn(forgotten, share, random.Random(f"{seed} {name}"))
