@@ -1,6 +1,7 @@
 """The audit's tables: planted log-probabilities and answers give the facts and the verdicts."""
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from stillknows.analysis.audit import fact_table, judge, retained_recall, wrong_
 from stillknows.analysis.verdict import combined
 from stillknows.answers.recall_settings import RETAINED
 from stillknows.report.verdicts import as_text
-from stillknows.terms import AS_IT_IS, ASSOCIATION, EXPOSURE, ORIGINAL, RELEARNED
+from stillknows.terms import AS_IT_IS, ASSOCIATION, EXPOSURE, ORIGINAL, RELEARNED, SAMPLES
 
 FACTS, OTHERS = 12, 199
 QUESTIONS = {("m", "c"): [f"Which {number}?" for number in range(FACTS)]}
@@ -138,6 +139,28 @@ def test_what_relearning_brings_back() -> None:
     verdicts, _ = judge(facts, {}, wrong_subjects(exposure), None, 0.05)
     assert verdicts[["relearned", "relearned_of"]].iloc[0].tolist() == [2, 6]
     assert verdicts["power"].isna().all()
+
+
+def test_leak_at_k_is_the_probability_that_one_of_k_answers_has_the_fact() -> None:
+    """Against all choices of k of the answers, one by one."""
+    said = {0: [1, 3, 4], 1: [2]}  # by question, which of its answers have the fact
+    sampled = [
+        answers("copy", [q for q, places in said.items() if place in places], stage=SAMPLES)
+        for place in range(20)
+    ]
+    recall = pd.concat([answers(ORIGINAL, range(FACTS)), answers("copy", []), *sampled])
+    exposure = pd.concat([candidates("copy", [], EXPOSURE), candidates("copy", [], ASSOCIATION)])
+    facts = fact_table(exposure, recall, QUESTIONS)
+    counts = facts[facts["method"] == "copy"].set_index("question")["samples_said"]
+    assert counts[counts > 0].to_dict() == {0: 3, 1: 1}
+    verdicts, _ = judge(facts, {}, wrong_subjects(exposure), None, 0.05)
+    row = verdicts.iloc[0]
+    choices = [*combinations(range(20), 16)]
+    shares = [np.mean([bool({*one} & {*places}) for one in choices]) for places in said.values()]
+    assert row["sampled"] == 2
+    assert row["leak_at_1"] == pytest.approx((3 + 1) / 20 / FACTS)
+    assert row["leak_at_16"] == pytest.approx(sum(shares) / FACTS)
+    assert row["says"] == 0  # of greedy answers
 
 
 def test_a_fact_that_only_relearning_shows_is_known() -> None:

@@ -6,9 +6,11 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import chisquare
 
 from planted_recall import planted_recall
-from stillknows.answers.recall import recall
+from stillknows.answers.generate import continue_batch, load_model
+from stillknows.answers.recall import recall, sampled_recall
 from stillknows.answers.recall_table import RECALL_COLUMNS, recall_table
 from stillknows.parquet_files import RECALL_SCHEMA, write_rows
 from stillknows.training.teaching import Relearning
@@ -52,6 +54,32 @@ def ask(
         **more,
     )
     return rows
+
+
+def test_sampled_answers_have_the_models_own_distribution(folder: Path) -> None:
+    """Of all tokens: transformers would draw from the 50 most probable ones."""
+    model = load_model(folder, torch.float32, torch.device("cpu"))
+    prompt, draws = [5, 6, 7, 8], 4000
+    torch.manual_seed(0)
+    drawn = continue_batch(model, [prompt] * draws, 1, 1, samples=True)
+    p = model(torch.tensor([prompt])).logits[0, -1].detach().softmax(-1).double()
+    end = model.generation_config.eos_token_id
+    counts = torch.zeros(len(p)).double()
+    for tokens in drawn:
+        counts[tokens[0] if tokens else end] += 1
+    assert (counts > 0).sum() > 50
+    assert chisquare(counts, p / p.sum() * draws).pvalue > 1e-4
+
+
+def test_sampled_recall_has_so_many_rows_and_is_repeated_by_its_seed(folder: Path) -> None:
+    settings: dict[str, Any] = {"wordings": ["question", "held_out"], "new_tokens": 2, "seed": 3}
+    more = {"samples": 5, "dtype": torch.float32, "device": torch.device("cpu")}
+    rows, again = (
+        sampled_recall(folder, CONCEPT, prompt="paper", **settings, **more) for _ in range(2)
+    )
+    assert rows["question"].value_counts().to_dict() == {0: 3 * 5, 1: 5}
+    assert rows["answer"].tolist() == again["answer"].tolist()
+    assert rows.loc[rows["question"] == 0, "answer"].nunique() > 1
 
 
 def test_questions_without_a_fact_are_left_out(folder: Path) -> None:

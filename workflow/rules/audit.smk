@@ -56,6 +56,30 @@ rule alter_copy:
         "../scripts/alter_copy.py"
 
 
+rule sample_answers:
+    """Many sampled answers of one copy to each question that has a fact."""
+    input:
+        original=jobs.original,
+        checkpoint=jobs.checkpoint,
+        concept_json=jobs.texts,
+    output:
+        table="<results>/samples/{model}/{method}/{concept}.parquet",
+    log:
+        "<results>/logs/sample_answers/{model}/{method}/{concept}.log",
+    benchmark:
+        "<results>/benchmarks/sample_answers/{model}/{method}/{concept}.tsv"
+    resources:
+        **jobs.resources("sample_answers"),
+    params:
+        prompt=jobs.prompt,
+        settings=study.config.sampling(),
+        dtype=study.config.dtype,
+    message:
+        "sample answers of {wildcards.model}, {wildcards.method}, on {wildcards.concept}"
+    script:
+        "../scripts/sample_answers.py"
+
+
 rule judge_copies:
     """Which facts are still there in each copy, and a verdict on each copy."""
     input:
@@ -63,6 +87,7 @@ rule judge_copies:
         recalls=products.recalls(),
         altered=products.altered(),
         altered_answers=products.altered_answers(),
+        samples=products.samples(),
         manifests=products.manifests(),
         texts=products.report_texts(),
         first_use=study.first_use,
@@ -78,7 +103,7 @@ rule judge_copies:
         alpha=1 - study.config.audit.confidence,
         origins=study.origins_apart,
         study=made_from(
-            *("exposure", "recall", *ALTERATIONS),
+            *("exposure", "recall", "samples", *ALTERATIONS),
             *(f"{name}_answers" for name in ALTERATIONS),
         ),
     message:

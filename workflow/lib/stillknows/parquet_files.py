@@ -80,7 +80,7 @@ ANSWER_SCHEMA = pa.schema(
 RECALL_SCHEMA = pa.schema(
     [
         *_keys("model", "method", "origin", "concept", "concept_name"),
-        ("stage", _KEY),  # as_it_is | relearned | benign | quantised
+        ("stage", _KEY),  # as_it_is | relearned | benign | quantised | samples
         # question | held_out: of the concept file's held_out_paraphrases | retained: the held-out
         # wordings of concepts that the reference model has learned.
         ("wording", _KEY),
@@ -88,7 +88,7 @@ RECALL_SCHEMA = pa.schema(
         ("relearned", pa.bool_()),  # whether the stage "relearned" teaches this question's answer
         ("prompt", pa.string()),  # what the model read
         ("fact", pa.string()),
-        ("answer", pa.string()),  # greedy
+        ("answer", pa.string()),  # greedy; of the stage "samples", one of many
         ("has_fact", pa.bool_()),  # of the answer (texts.fact_matching)
     ]
 )

@@ -99,6 +99,7 @@ Alteration = Literal["relearned", "benign", "quantised"]
 ALTERATIONS: tuple[str, ...] = get_args(Alteration)
 _, BENIGN, QUANTISED = ALTERATIONS
 
-# What the audit tests beside free answers.
-AuditTest = Literal[FactScore, Alteration]
-AUDIT_TESTS: tuple[str, ...] = (*FACT_SCORES, *ALTERATIONS)
+# What the audit tests beside greedy answers.
+SAMPLES = "samples"  # many answers to each question, drawn from the model's distribution
+AuditTest = Literal[FactScore, Alteration, "samples"]
+AUDIT_TESTS: tuple[str, ...] = (*FACT_SCORES, *ALTERATIONS, SAMPLES)

@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from scipy.stats import hypergeom
 
 from stillknows.analysis.ranks import rank_p, rank_table
 from stillknows.analysis.verdict import Evidence, Verdict, verdict
 from stillknows.answers.recall_settings import RETAINED
 from stillknows.parquet_files import read_metadata, read_table, without_categories
-from stillknows.terms import ALTERATIONS, AS_IT_IS, ASSOCIATION, EXPOSURE, ORIGINAL
+from stillknows.terms import ALTERATIONS, AS_IT_IS, ASSOCIATION, EXPOSURE, ORIGINAL, SAMPLES
 
 COPY = ["model", "method", "concept"]
 KNOWLEDGE = [ASSOCIATION, *ALTERATIONS]  # the scores whose p-values show knowledge
+LEAK_AT = (1, 16)  # of how many sampled answers one is to have the fact
 VERDICT_JSON_VERSION = 1  # of verdict.json
 _NAMES = [*COPY, "origin", "concept_name"]
 FACT_COLUMNS = [
@@ -26,6 +28,7 @@ FACT_COLUMNS = [
     *("exposure_rank", "exposure_of", "exposure_p", "exposure_rule"),
     *("association_rank", "association_of", "association_p", "association_rule", "suppressed_p"),
     *(f"{name}_{part}" for name in ALTERATIONS for part in ("rank", "of", "p")),
+    *("samples_said", "samples_of"),
 ]
 VERDICT_COLUMNS = [
     *("model", "origin", "method", "concept", "concept_name", "verdict"),
@@ -33,6 +36,7 @@ VERDICT_COLUMNS = [
     *("exposed", "suppressed"),
     *("at_most", "power", "retained_recall"),
     *(f"{name}{part}" for name in ALTERATIONS for part in ("", "_of")),
+    *("sampled", *(f"leak_at_{k}" for k in LEAK_AT)),
     *("confidence", "reasons"),
 ]
 
@@ -55,7 +59,8 @@ def fact_table(
         else the first; says: whether one has it, in any wording; relearned, benign, quantised:
         whether one has it after this alteration, null where it was not made or taught the fact
         itself; .._rank and .._of: the place among so many candidates, the true one included; of an
-        alteration: of the association after it; suppressed_p: association's other tail.
+        alteration: of the association after it; suppressed_p: association's other tail;
+        samples_said of samples_of: how many sampled answers have it.
     """
     ranks = pd.concat(
         [
@@ -92,6 +97,8 @@ def _answers(recall: pd.DataFrame) -> pd.DataFrame:
     for name in ALTERATIONS:
         again = asked[(asked["stage"] == name) & ~asked["relearned"]]
         facts = facts.join(again.groupby(key)["has_fact"].any().rename(name).astype(object))
+    samples = asked[asked["stage"] == SAMPLES].groupby(key)["has_fact"]
+    facts = facts.join(samples.agg(samples_said="sum", samples_of="count"))
     return facts.reset_index()
 
 
@@ -179,6 +186,23 @@ def rows_of(table: pd.DataFrame, model: str, method: str, concept: str) -> pd.Da
     return table[is_copy]
 
 
+def _leaks(tested: pd.DataFrame) -> dict[str, float | None]:
+    """How many facts a sampled answer has, and the mean probability that one of k answers has it.
+
+    leak@k = mean of 1 - C(n - c, k) / C(n, k), with c of n answers (arXiv 2511.04934).
+    """
+    sampled = tested.dropna(subset="samples_of")
+    said, answers = sampled["samples_said"], sampled["samples_of"]
+    if sampled.empty:
+        return {}
+    leaks = {
+        f"leak_at_{k}": float(hypergeom.sf(0, answers, said, k).mean())
+        for k in LEAK_AT
+        if k <= answers.min()
+    }
+    return {"sampled": int((said > 0).sum()), **leaks}
+
+
 def as_json(verdicts: pd.DataFrame, facts: pd.DataFrame, files: Iterable[Path]) -> dict[str, Any]:
     """Both tables for other programs: rows as objects, and what each model's tests were made from.
 
@@ -212,6 +236,7 @@ def _verdict_row(
             "retained_recall": evidence.retained_recall,
             **{name: int(said.sum()) if len(said) else None for name, said in again.items()},
             **{f"{name}_of": len(said) for name, said in again.items()},
+            **_leaks(tested),
             "confidence": 1 - alpha,
             "reasons": "; ".join(result.reasons),
         }

@@ -1,4 +1,4 @@
-"""Greedy answers of whole models, many prompts at a time."""
+"""Answers of whole models, greedy or sampled, many prompts at a time."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -39,6 +39,8 @@ def greedy_answers(
     prompts: Sequence[Sequence[int]],
     new_tokens: int,
     context: Callable[[list[int]], AbstractContextManager[None]] = lambda _batch: nullcontext(),
+    *,
+    samples: bool = False,
 ) -> list[str]:
     """The model's greedy answer to each prompt, as text; it may be empty.
 
@@ -50,6 +52,8 @@ def greedy_answers(
         prompts: token ids.
         new_tokens: the most tokens of an answer; it may end earlier.
         context: the context in which a batch is computed, given the indices of its prompts.
+        samples: draw each token from the model's distribution (temperature 1) by torch's own
+            generator, which the caller seeds.
 
     Raises:
         StudyError: if the memory does not hold a single answer.
@@ -63,7 +67,9 @@ def greedy_answers(
         ids = [prompts[index] for index in batch]
         try:
             with context(batch):
-                tokens = continue_batch(model, ids, new_tokens, tokenizer.eos_token_id)
+                tokens = continue_batch(
+                    model, ids, new_tokens, tokenizer.eos_token_id, samples=samples
+                )
         except torch.OutOfMemoryError as error:
             if len(batch) == 1:
                 raise StudyError(
@@ -80,11 +86,16 @@ def greedy_answers(
 
 
 def continue_batch(
-    model: Any, prompts: Sequence[Sequence[int]], new_tokens: int, pad: int | None
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    new_tokens: int,
+    pad: int | None,
+    *,
+    samples: bool = False,
 ) -> list[list[int]]:
-    """Greedy continuations of one batch, each up to its end-of-sequence token, which is left out.
+    """Greedy or sampled continuations of one batch, each up to its end-of-sequence token.
 
-    Shorter prompts are padded on the left, where no position is attended to.
+    That token is left out. Shorter prompts are padded on the left, where none is attended to.
 
     Args:
         pad: fills up shorter prompts, and answers that end before others; None if the tokenizer
@@ -102,7 +113,8 @@ def continue_batch(
             batch.to(model.device),
             attention_mask=mask.to(model.device),
             max_new_tokens=new_tokens,
-            do_sample=False,
+            do_sample=samples,
+            **({"temperature": 1.0, "top_k": 0, "top_p": 1.0} if samples else {}),
             pad_token_id=pad,
         )
     ends = model.generation_config.eos_token_id

@@ -12,7 +12,7 @@ import torch
 from stillknows.answers.generate import greedy_answers, load_model
 from stillknows.answers.recall_settings import HELD_OUT, RETAINED
 from stillknows.models.checkpoint_files import load_tokenizer
-from stillknows.terms import AS_IT_IS, RELEARNED
+from stillknows.terms import AS_IT_IS, RELEARNED, SAMPLES
 from stillknows.texts.fact_matching import mentions_fact
 from stillknows.texts.prompts import (
     HELD_OUT_PARAPHRASES,
@@ -96,13 +96,50 @@ def recall(
     return pd.concat([*stages, *others]), training
 
 
-def ask_for_facts(
-    model: Any, questions: Sequence[dict[str, Any]], stage: str, *, tokenizer: Any, new_tokens: int
+def sampled_recall(
+    folder: Path,
+    concept: Concept,
+    *,
+    prompt: str,
+    wordings: Sequence[str],
+    new_tokens: int,
+    samples: int,
+    seed: int,
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> pd.DataFrame:
-    """Greedy answers to `questions_for_facts`, and whether they have the fact."""
-    answers = greedy_answers(
-        model, tokenizer, [question["ids"] for question in questions], new_tokens
-    )
+    """As `recall`, but with so many sampled answers to each question, each a row; stage `samples`.
+
+    Answers depend on the seed, and on the device and the number format too.
+    """
+    tokenizer = load_tokenizer(folder)
+    questions = [
+        question
+        for wording in wordings
+        for question in questions_for_facts(concept, wording, prompt, tokenizer)
+        for _ in range(samples)
+    ]
+    model = load_model(folder, dtype, device)
+    ask: Any = {"tokenizer": tokenizer, "new_tokens": new_tokens, "samples": True}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        rows = ask_for_facts(model, questions, SAMPLES, **ask)
+    log.info(f"{rows['has_fact'].mean():.3f} of {len(rows)} sampled answers have the fact")
+    return rows.assign(relearned=False)
+
+
+def ask_for_facts(
+    model: Any,
+    questions: Sequence[dict[str, Any]],
+    stage: str,
+    *,
+    tokenizer: Any,
+    new_tokens: int,
+    samples: bool = False,
+) -> pd.DataFrame:
+    """Greedy (or sampled) answers to `questions_for_facts`, and whether they have the fact."""
+    ids = [question["ids"] for question in questions]
+    answers = greedy_answers(model, tokenizer, ids, new_tokens, samples=samples)
     rows = pd.DataFrame(questions).drop(columns="ids").assign(stage=stage, answer=answers)
     pairs = zip(answers, rows["fact"], strict=True)
     return rows.assign(has_fact=[mentions_fact(answer, fact) for answer, fact in pairs])

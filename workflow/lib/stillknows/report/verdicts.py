@@ -56,6 +56,11 @@ def details(row: Row) -> list[str]:
         for name in ALTERATIONS
         if row[f"{name}_of"]
     ]
+    if pd.notna(row["sampled"]):
+        lines.append(
+            f"Sampled answers have {row['sampled']:.0f} of {n}; leak@1 is {row['leak_at_1']:.1%} "
+            "(exploratory)."
+        )
     if row["facts_not_tested"]:
         lines.append(
             f"{counted(int(row['facts_not_tested']), 'fact')} left out: the original does not say "

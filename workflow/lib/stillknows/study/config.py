@@ -181,7 +181,7 @@ class Audit(Section):
     """exposure: the fact among decoys. association: its own subject among other subjects; it needs
     subjects in the concept file. Association and answers again: relearned, after the other facts
     were taught again; benign, after training on what is retained; quantised, with weights rounded
-    to few bits. Empty: there is no audit."""
+    to few bits. samples: many sampled answers to each question. Empty: there is no audit."""
     decoys: int = Field(default=199, ge=19, le=100_000)
     """How many decoys are drawn for a fact whose decoys are not in the concept file."""
     subjects: int = Field(default=199, ge=19, le=100_000)
@@ -199,6 +199,8 @@ class Audit(Section):
     """How the other facts are taught again, and what is retained is trained on (benign)."""
     bits: Literal[2, 3, 4, 5, 6, 7, 8] = 4
     """Of a weight (quantised)."""
+    samples: int = Field(default=64, ge=1, le=10_000)
+    """Sampled answers to each question, at temperature 1 (samples)."""
 
     def drawn(self) -> dict[str, Any]:
         """What the jobs that compute log-probabilities depend on."""
@@ -396,6 +398,15 @@ class Config(Section):
     def figure_windows(self) -> list[str]:
         """The windows that are drawn."""
         return self.windows if self.figures.windows is None else self.figures.windows
+
+    def sampling(self) -> dict[str, Any]:
+        """What the jobs that sample answers depend on."""
+        return {
+            "wordings": self.recall.wordings,
+            "new_tokens": self.recall.new_tokens,
+            "samples": self.audit.samples,
+            "seed": self.seed,
+        }
 
     def alteration(self, name: str) -> dict[str, Any]:
         """What the jobs that ask an altered copy for facts depend on; name: one of ALTERATIONS."""

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from stillknows.models.checkpoint_row import CheckpointRow
 from stillknows.study.config import Config
 from stillknows.study.study import Study
-from stillknows.terms import ALTERATIONS
+from stillknows.terms import ALTERATIONS, SAMPLES
 from stillknows.texts.concepts import unrelated_id
 
 
@@ -42,15 +42,20 @@ def _if(is_wanted: bool, name: str) -> list[str]:
     return [name] if is_wanted else []
 
 
-def _of_altered_copies(alteration: str, kind: str) -> Dataset:
+def _of_test(test: str, ending: str, settings: Callable[[Config], dict[str, Any]]) -> Dataset:
+    """What a test of the audit finds, of copies only."""
     return Dataset(
-        alteration,
+        test,
         lambda study, row: _if(
-            alteration in study.config.audit.tests and study.has_audit(row.model, row.concept),
-            f"{row.concept}.{kind}",
+            test in study.config.audit.tests and study.has_audit(row.model, row.concept),
+            f"{row.concept}{ending}",
         ),
-        lambda config: config.alteration(alteration),
+        settings,
     )
+
+
+def _of_altered_copies(alteration: str, kind: str) -> Dataset:
+    return _of_test(alteration, f".{kind}", lambda config: config.alteration(alteration))
 
 
 DATASETS = {
@@ -105,6 +110,7 @@ DATASETS = {
     ),
     **{name: _of_altered_copies(name, "association") for name in ALTERATIONS},
     **{f"{name}_answers": _of_altered_copies(name, "answers") for name in ALTERATIONS},
+    SAMPLES: _of_test(SAMPLES, "", lambda config: config.sampling()),
     "answers": Dataset(
         "behaviour",
         lambda study, row: _if(bool(study.config.behaviour.sets), row.concept),

@@ -49,6 +49,7 @@ NEEDS = {
     "record_original": Needs(1000, 1.0, 10, 2.0, on_gpu=True),
     # The weights, an adapter in training, and the keys and values of answers.
     "alter_copy": Needs(3000, 1.7, 30, 20.0, on_gpu=True),
+    "sample_answers": Needs(1000, 2.2, 10, 10.0, on_gpu=True),
     "register_checkpoint": Needs(1000, 0.5, 10, 2.0),
     "measure_depth": Needs(1000, 1.0, 10, 4.0, on_gpu=True),
     "measure_weight_changes": Needs(1000, 0.1, 10, 3.0),

@@ -11,7 +11,7 @@ from stillknows.figures.registry import FIGURES, FigureSpec
 from stillknows.models.checkpoint_row import CheckpointRow
 from stillknows.study.datasets import DATASETS
 from stillknows.study.study import Study
-from stillknows.terms import ALTERATIONS, FACT, NOISING, ORIGINAL
+from stillknows.terms import ALTERATIONS, FACT, NOISING, ORIGINAL, SAMPLES
 from stillknows.texts.concepts import has_held_out_half, unrelated_id
 
 
@@ -68,6 +68,7 @@ class Products:
 
     altered = partialmethod(_results, *ALTERATIONS)
     altered_answers = partialmethod(_results, *(f"{name}_answers" for name in ALTERATIONS))
+    samples = partialmethod(_results, SAMPLES)
 
     # What results are made from.
 

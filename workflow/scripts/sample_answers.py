@@ -1,0 +1,40 @@
+"""Ask one copy for each fact many times, with sampled answers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stillknows.job import run
+from stillknows.parquet_files import RECALL_SCHEMA
+from stillknows.study.model_job import ModelJob
+
+
+def main(
+    *,
+    original: Path,
+    checkpoint: Path,
+    concept_json: Path,
+    prompt: str,
+    settings: Mapping[str, Any],
+    dtype: str,
+    device: str,
+    table: Path,
+) -> None:
+    """Write one row per wording, question and sample.
+
+    Args:
+        original, checkpoint: manifests; of the original, only the number format is used.
+        settings: what else it depends on (Config.sampling).
+    """
+    # Not before the job has set the number of threads, which torch reads when it is imported.
+    from stillknows.answers.recall import sampled_recall
+
+    job = ModelJob(original, concept_json, dtype, device, checkpoint)
+    rows = sampled_recall(
+        job.model.folder, job.concept, prompt=prompt, **settings, dtype=job.dtype, device=job.device
+    )
+    job.write(table, rows, RECALL_SCHEMA, {"prompt": prompt, **settings})
+
+
+if __name__ == "__main__":
+    run(main)
