@@ -36,4 +36,4 @@ def test_the_report_shows_the_answers_of_every_model_of_a_round(
     paths = [f"results/demo/recall/smollm2-135m/{method}/{FORGET}.parquet" for method in methods]
     found = Products(load_study(config))
     assert found.report_recalls() == (paths if relearn else [])
-    assert found.recalls() == paths
+    assert found.results("recall") == paths

@@ -26,7 +26,7 @@ def test_a_row_without_a_concept_serves_all_concepts() -> None:
     manifest = "results/x/checkpoints/path/m/retain/manifest.json"
     assert {found.manifest_path("m", "retain", name) for name in served} == {manifest}
     assert products(reference="retain").manifests().count(manifest) == 1
-    sweeps = [path for path in products(reference="retain").sweeps() if "/retain/" in path]
+    sweeps = [path for path in products(reference="retain").results("krs") if "/retain/" in path]
     assert len(sweeps) == 3 * 4
 
 
@@ -47,7 +47,7 @@ def test_the_reference_comes_along_when_other_methods_are_selected() -> None:
 
 def test_depth_is_measured_where_there_are_facts_and_a_reference() -> None:
     write_concepts(*[concept(name, **FACTS) for name in ("tea", "mate")], concept("cocoa"))
-    paths = products(reference="retain").depths()
+    paths = products(reference="retain").results("depth")
     assert paths == [
         f"results/x/depth/m/{method}/{name}.parquet"
         for method, name in [

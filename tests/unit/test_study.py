@@ -74,7 +74,7 @@ def refused(**changes: Any) -> str:
 
 def test_all_rows_by_default() -> None:
     found = study()
-    assert len(Products(found).sweeps()) == 4 * len(PAPER_EXPERIMENTS)
+    assert len(Products(found).results("krs")) == 4 * len(PAPER_EXPERIMENTS)
     assert found.models == ["m"]
     assert found.methods == ["grad_diff", "dpo"]
     assert found.missing_sweeps == []
@@ -82,7 +82,7 @@ def test_all_rows_by_default() -> None:
 
 def test_lists_select_a_part() -> None:
     found = study(concepts={"m": ["tea"]}, methods=["dpo"], experiments=["attention"])
-    assert Products(found).sweeps() == ["results/x/krs/m/dpo/tea/attention.parquet"]
+    assert Products(found).results("krs") == ["results/x/krs/m/dpo/tea/attention.parquet"]
     assert [row.method for row in found.rows] == ["original", "dpo"]
 
 
@@ -93,7 +93,10 @@ def test_a_checkpoint_is_needed_by_its_sweeps_and_its_weight_changes() -> None:
         "results/x/weight_changes/m/dpo/tea.parquet",
     ]
     of_original = Products(found).needing(found.row("m", "original"))
-    assert {*of_original} == {*Products(found).sweeps(), *Products(found).weight_changes()}
+    assert {*of_original} == {
+        *Products(found).results("krs"),
+        *Products(found).results("weight_changes"),
+    }
     assert len(of_original) == 2 * 4
     assert "results/x/tables/weight_changes.csv" in Products(found).tables()
     assert "results/x/figures/m/weight_changes.pdf" in Products(found).figures()
@@ -146,7 +149,7 @@ def test_missing_folders_are_all_named() -> None:
 def test_missing_ones_are_skipped_if_wanted() -> None:
     remove("dpo_tea")
     found = study(on_missing_checkpoint="skip", experiments=["attention"])
-    assert "results/x/krs/m/dpo/tea/attention.parquet" not in Products(found).sweeps()
+    assert "results/x/krs/m/dpo/tea/attention.parquet" not in Products(found).results("krs")
     assert found.missing_sweeps == [
         {
             "model": "m",
@@ -258,12 +261,12 @@ def test_specificity_reads_unrelated_questions_that_the_original_answers() -> No
     assert asked.texts_path("m", "tea.unrelated") == "results/x/answers/m/tea.unrelated.json"
     assert {"tea", "tea.unrelated"} <= set(asked.concepts)
     made = Products(asked)
-    sweeps = made.unrelated_sweeps()
+    sweeps = made.results("krs_unrelated")
     assert len(sweeps) == 4 * len(PAPER_EXPERIMENTS)
     assert "results/x/krs_unrelated/m/dpo/tea/attention.parquet" in sweeps
     assert set(sweeps) <= set(made.needing(asked.row("m", "original")))
     assert "results/x/tables/specificity.csv" in made.tables()
-    assert not products().unrelated_sweeps() and not study().concepts[3:]
+    assert not products().results("krs_unrelated") and not study().concepts[3:]
 
 
 TAUGHT = [

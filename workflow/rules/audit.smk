@@ -83,13 +83,12 @@ rule sample_answers:
 rule judge_copies:
     """Which facts are still there in each copy, and a verdict on each copy."""
     input:
-        exposures=products.exposures(),
-        recalls=products.recalls(),
-        altered=products.altered(),
-        altered_answers=products.altered_answers(),
-        samples=products.samples(),
+        exposures=products.results("exposure"),
+        recalls=products.results("recall"),
+        altered=products.results(*ALTERATIONS),
+        further_answers=products.results(*ALTERED_ANSWERS, SAMPLES),
         manifests=products.manifests(),
-        texts=products.report_texts(),
+        texts=products.texts("exposure"),
         first_use=study.first_use,
     output:
         facts="<results>/tables/facts.csv",
@@ -102,10 +101,7 @@ rule judge_copies:
         control=study.config.audit.control,
         alpha=1 - study.config.audit.confidence,
         origins=study.origins_apart,
-        study=made_from(
-            *("exposure", "recall", "samples", *ALTERATIONS),
-            *(f"{name}_answers" for name in ALTERATIONS),
-        ),
+        study=made_from("exposure", "recall", SAMPLES, *ALTERATIONS, *ALTERED_ANSWERS),
     message:
         "write {output.verdicts}"
     script:
@@ -135,7 +131,7 @@ rule make_audit_page:
 rule audited:
     input:
         products.audit(),
-        products.recalls(),
+        products.results("recall"),
         products.table("depth.csv"),
     localrule: True
     message:

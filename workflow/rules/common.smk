@@ -10,10 +10,11 @@ from stillknows.job import errors_in_one_line, log_to_terminal
 from stillknows.study.load import any_of, read_study
 from stillknows.study.made_from import changed_manifests
 from stillknows.models.provenance import hash_of
+from stillknows.study.datasets import ALTERED_ANSWERS
 from stillknows.study.jobs import Jobs
 from stillknows.study.made_from import records
 from stillknows.study.products import Products
-from stillknows.terms import ALTERATIONS, BASE, DEPTH_FORMS, EXPERIMENTS, ORIGINAL
+from stillknows.terms import ALTERATIONS, BASE, DEPTH_FORMS, EXPERIMENTS, ORIGINAL, SAMPLES
 from stillknows.training.methods import METHODS
 from snakemake_interface_executor_plugins.settings import ExecMode
 

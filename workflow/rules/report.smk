@@ -6,7 +6,7 @@ rule make_report:
     input:
         tables=products.report_tables(),
         figures=[path for path in products.figures() if path.endswith(".png")],
-        texts=products.report_texts(),
+        texts=products.texts("krs"),
         rounds=products.rounds(),
         recall=products.report_recalls(),
         captions=[os.path.relpath(HERE / "report" / f"{name}.rst") for name in FIGURES],

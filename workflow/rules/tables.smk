@@ -1,51 +1,39 @@
 rule tables:
     input:
         # Named here, and so in `all`: a deleted file is noticed.
-        sweeps=products.sweeps(),
-        unrelated_sweeps=products.unrelated_sweeps(),
+        sweeps=products.results("krs"),
+        unrelated_sweeps=products.results("krs_unrelated"),
         answers=products.answers(),
-        self_patch=products.self_patches(),
+        self_patch=products.results("self_patch"),
         tables=products.tables(),
     localrule: True
     message:
         "all tables written"
 
 
-# What is a file per checkpoint or sweep: the files, the texts that their jobs read, what they must
-# say of the study.
+# What is a file per checkpoint or sweep: the datasets (stillknows.study.datasets) of each table.
 COLLECTED = {
-    "krs.parquet": (products.sweeps(), products.report_texts(), made_from("krs")),
-    "krs_unrelated.parquet": (
-        products.unrelated_sweeps(),
-        products.unrelated_texts(),
-        made_from("krs_unrelated"),
-    ),
-    "depth.parquet": (products.depths(), products.report_texts(), made_from("depth")),
-    "answers.parquet": (
-        products.answers(),
-        products.concepts(),
-        made_from("answers", "patched_answers"),
-    ),
-    "recall.csv": (products.recalls(), products.report_texts(), made_from("recall")),
-    "self_patch.csv": (products.self_patches(), products.report_texts(), made_from("self_patch")),
-    "weight_changes.csv": (
-        products.weight_changes(),
-        products.concepts(),
-        made_from("weight_changes"),
-    ),
+    "krs.parquet": ["krs"],
+    "krs_unrelated.parquet": ["krs_unrelated"],
+    "depth.parquet": ["depth"],
+    "answers.parquet": ["answers", "patched_answers"],
+    "recall.csv": ["recall"],
+    "self_patch.csv": ["self_patch"],
+    "weight_changes.csv": ["weight_changes"],
 }
-for table, (results, texts, expected) in COLLECTED.items():
+for table, datasets in COLLECTED.items():
+    is_of_answers = table == "answers.parquet"
 
     rule:
         """All results of one kind in one table."""
         name:
             f"collect_{Path(table).stem}"
         input:
-            results=results,
+            results=products.answers() if is_of_answers else products.results(*datasets),
             # With which the others were compared.
-            originals=products.original_answers() if table == "answers.parquet" else [],
+            originals=products.original_answers() if is_of_answers else [],
             manifests=products.manifests(),
-            texts=texts,
+            texts=products.texts(*datasets),
             first_use=study.first_use,
         output:
             table=f"<results>/tables/{table}",
@@ -53,7 +41,7 @@ for table, (results, texts, expected) in COLLECTED.items():
             f"<results>/logs/collect_{Path(table).stem}.log",
         localrule: True
         params:
-            study=expected,
+            study=made_from(*datasets),
             origins=study.origins_apart,
             reference=study.config.reference,
         message:

@@ -29,8 +29,7 @@ def main(
     exposures: list[Path],
     recalls: list[Path],
     altered: list[Path],
-    altered_answers: list[Path],
-    samples: list[Path],
+    further_answers: list[Path],
     texts: list[Path],
     control: str | None,
     alpha: float,
@@ -43,8 +42,8 @@ def main(
     """Write tables/facts.csv, tables/verdicts.csv, and both in verdict.json.
 
     Args:
-        altered, altered_answers: as exposures and recalls, of altered copies; may be none.
-        samples: as recalls, with sampled answers; may be none.
+        altered: as exposures, of altered copies; may be none.
+        further_answers: as recalls, of altered copies or sampled; may be none.
         texts: each concept's JSON, {model}/{concept}.json.
         control: the method of the positive control.
         alpha: 1 less the confidence of each number.
@@ -54,8 +53,8 @@ def main(
     check_results(study)
     exposure = read_tables([*exposures, *altered], EXPOSURE_SCHEMA)
     recall = read_tables(recalls, RECALL_SCHEMA)
-    if further := [*altered_answers, *samples]:
-        again = read_tables(further, RECALL_SCHEMA)
+    if further_answers:
+        again = read_tables(further_answers, RECALL_SCHEMA)
         recall = pd.concat([recall[~recall["stage"].isin(again["stage"])], again])
     questions = {(path.parent.name, path.stem): read_json(path)["QA"] for path in texts}
     table = fact_table(exposure, recall, questions)

@@ -58,6 +58,8 @@ def _of_altered_copies(alteration: str, kind: str) -> Dataset:
     return _of_test(alteration, f".{kind}", lambda config: config.alteration(alteration))
 
 
+# Dataset of what altered copies say -> the alteration.
+ALTERED_ANSWERS = {f"{name}_answers": name for name in ALTERATIONS}
 DATASETS = {
     "krs": Dataset(
         "krs",
@@ -109,7 +111,7 @@ DATASETS = {
         is_of_originals=True,
     ),
     **{name: _of_altered_copies(name, "association") for name in ALTERATIONS},
-    **{f"{name}_answers": _of_altered_copies(name, "answers") for name in ALTERATIONS},
+    **{key: _of_altered_copies(name, "answers") for key, name in ALTERED_ANSWERS.items()},
     SAMPLES: _of_test(SAMPLES, "", lambda config: config.sampling()),
     "answers": Dataset(
         "behaviour",

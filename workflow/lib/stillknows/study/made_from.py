@@ -40,10 +40,8 @@ def records(study: Study, *datasets: str) -> dict[str, dict[str, Record]]:
     results: dict[str, Record] = {}
     texts: dict[str, str] = {}
     for name in datasets:
-        dataset = DATASETS[name]
-        originals = products.originals() if dataset.is_of_originals else []
-        for row in (*originals, *study.unlearned):
-            record = _result(study, dataset, row)
+        for row in (*products.originals(), *study.unlearned):
+            record = _result(study, DATASETS[name], row)
             results |= dict.fromkeys(products.files(name, row), record)
             texts[record["data_sha256"]] = row.model
     manifests = {study.manifest_path(*row.key): _checkpoint(study, row) for row in study.rows}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partialmethod
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 
@@ -11,8 +11,8 @@ from stillknows.figures.registry import FIGURES, FigureSpec
 from stillknows.models.checkpoint_row import CheckpointRow
 from stillknows.study.datasets import DATASETS
 from stillknows.study.study import Study
-from stillknows.terms import ALTERATIONS, FACT, NOISING, ORIGINAL, SAMPLES
-from stillknows.texts.concepts import has_held_out_half, unrelated_id
+from stillknows.terms import FACT, NOISING, ORIGINAL
+from stillknows.texts.concepts import has_held_out_half
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,11 @@ class Products:
     # Results: a file for each sweep, or for each checkpoint and concept.
 
     def files(self, dataset: str, row: CheckpointRow) -> list[str]:
-        folder = (DATASETS[dataset].folder, row.model, row.method)
-        names = DATASETS[dataset].names(self.study, row)
-        return [self.study.config.path(*folder, f"{name}.parquet") for name in names]
+        """The files of one row: unlearned, or of `originals`, which few datasets have files of."""
+        spec, config = DATASETS[dataset], self.study.config
+        has_files = row.method != ORIGINAL or spec.is_of_originals
+        names = spec.names(self.study, row) if has_files else ()
+        return [config.path(spec.folder, row.model, row.method, f"{n}.parquet") for n in names]
 
     def originals(self) -> list[CheckpointRow]:
         """The original of each unlearned row, as a row of that row's concept."""
@@ -35,40 +37,19 @@ class Products:
             for row in self.study.unlearned
         ]
 
-    def _results(self, *datasets: str, originals: bool = False, model: str = "") -> list[str]:
-        """The files of datasets, of unlearned rows or of their originals; or those of one model."""
-        rows = self.originals() if originals else self.study.unlearned
-        return _distinct(
-            path
-            for row in rows
-            for name in datasets
-            for path in self.files(name, row)
-            if model in ("", row.model)
-        )
+    def results(self, *datasets: str, model: str = "") -> list[str]:
+        """The files of datasets, those of originals first; or those of one model."""
+        rows = [*self.originals(), *self.study.unlearned]
+        of_model = [row for row in rows if model in ("", row.model)]
+        return _distinct(p for row in of_model for name in datasets for p in self.files(name, row))
 
-    sweeps = partialmethod(_results, "krs")
-    unrelated_sweeps = partialmethod(_results, "krs_unrelated")
-    weight_changes = partialmethod(_results, "weight_changes")
-    depths = partialmethod(_results, "depth")
-    answers = partialmethod(_results, "answers", "patched_answers")
-    original_answers = partialmethod(_results, "answers", originals=True)
+    def original_answers(self) -> list[str]:
+        return _distinct(path for row in self.originals() for path in self.files("answers", row))
 
-    def self_patches(self) -> list[str]:
-        return [*self._results("self_patch", originals=True), *self._results("self_patch")]
-
-    def recalls(self, model: str = "") -> list[str]:
-        """Answers to questions for facts, the originals' too; or those of one model."""
-        of_originals = self._results("recall", originals=True, model=model)
-        return [*of_originals, *self._results("recall", model=model)]
-
-    def exposures(self, model: str = "") -> list[str]:
-        """Log-probabilities of facts beside others, the originals' too; or those of one model."""
-        of_originals = self._results("exposure", originals=True, model=model)
-        return [*of_originals, *self._results("exposure", model=model)]
-
-    altered = partialmethod(_results, *ALTERATIONS)
-    altered_answers = partialmethod(_results, *(f"{name}_answers" for name in ALTERATIONS))
-    samples = partialmethod(_results, SAMPLES)
+    def answers(self) -> list[str]:
+        """The answers of unlearned models, also under patches."""
+        originals = set(self.original_answers())
+        return [p for p in self.results("answers", "patched_answers") if p not in originals]
 
     # What results are made from.
 
@@ -92,15 +73,10 @@ class Products:
         config = self.study.config
         return [config.concept_file(m) for m in self.study.models if config.models[m].concepts.url]
 
-    def concepts(self) -> list[str]:
-        return _distinct(self.study.concept_path(r.model, r.concept) for r in self.study.unlearned)
-
-    def report_texts(self) -> list[str]:
-        return _distinct(self.study.texts_path(r.model, r.concept) for r in self.study.unlearned)
-
-    def unrelated_texts(self) -> list[str]:
-        rows = self.study.unlearned if self.study.config.specificity else []
-        return _distinct(self.study.texts_path(r.model, unrelated_id(r.concept)) for r in rows)
+    def texts(self, *datasets: str) -> list[str]:
+        """The concepts that the jobs of datasets read."""
+        rows = self.study.unlearned
+        return _distinct(DATASETS[name].texts(self.study, row) for row in rows for name in datasets)
 
     def concepts_of_round(self, model: str) -> list[str]:
         """What the models of a round of facts are asked for, and what they were taught."""
@@ -205,7 +181,7 @@ class Products:
             "verdicts.csv": bool(self._audited_models),
             "answers.parquet": bool(config.behaviour.sets),
             "behaviour.csv": bool(config.behaviour.sets),
-            "recall.csv": bool(self.recalls()),
+            "recall.csv": bool(self.results("recall")),
             "depth.parquet": has_depth,
             "uds.csv": has_depth,
             "depth.csv": has_depth,
@@ -277,7 +253,8 @@ class Products:
         return [path for path in self.tables() if Path(path).name not in unread]
 
     def report_recalls(self) -> list[str]:
-        return [path for table in self.rounds() for path in self.recalls(Path(table).stem)]
+        models = [Path(table).stem for table in self.rounds()]
+        return [path for model in models for path in self.results("recall", model=model)]
 
     # What needs a checkpoint's weights, and so whether they must be downloaded.
 
@@ -301,10 +278,8 @@ class Products:
                 continue
             if row.method == ORIGINAL:
                 for name, dataset in DATASETS.items():
-                    if dataset.reads_original:
-                        yield from self.files(name, other)
-                    if dataset.is_of_originals:
-                        yield from self.files(name, replace(row, concept=other.concept))
+                    yield from self.files(name, replace(row, concept=other.concept))
+                    yield from self.files(name, other) if dataset.reads_original else ()
             elif study.row(*other.key) == row:
                 for name in DATASETS:
                     yield from self.files(name, other)
