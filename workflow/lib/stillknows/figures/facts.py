@@ -40,16 +40,10 @@ def draw_facts(facts: pd.DataFrame, verdicts: pd.DataFrame, *, style: Style) -> 
     leftmost = 0.5 * np.nanmin([*facts["association_p"], *facts["exposure_p"], 0.01])
     most = max(len(rows) for rows in panels.values())
     height = (0.17 * most + 0.9) * style.font_scale
-    columns = canvas.columns_of(len(panels))
-    rows_of_panels = -(-len(panels) // columns)
-    size = (style.width, rows_of_panels * height + 0.3 * style.font_scale)
-    figure, grid = canvas.new_grid(size, rows_of_panels, columns)
-    for spare in grid.flat[len(panels) :]:
-        spare.remove()
-    for axes, (title, rows) in zip(figure.axes, panels.items(), strict=True):
+    size, legend_height = (style.width, height), 0.3 * style.font_scale
+    figure, grid = canvas.new_panels(panels, (_AXIS, ""), size, legend_height, narrow=1)
+    for axes, rows in zip(grid, panels.values(), strict=True):
         _draw_panel(axes, rows, marks, leftmost)
-        axes.set_title(drawn_name(title), loc="left")
-        axes.set_xlabel(_AXIS)
     notes.heading(
         figure, str(verdicts["model"].iloc[0]), [_SHOWN], [f"n = {most} facts", _LINES], style
     )

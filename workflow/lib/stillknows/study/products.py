@@ -165,33 +165,22 @@ class Products:
     def tables(self) -> list[str]:
         """The tables: those of all studies, and those that are wanted."""
         config = self.study.config
-        has_depth, has_rounds = bool(self._models_with_depth), bool(self.all_rounds())
-        wanted = {
-            "krs.parquet": True,
-            "coverage.csv": True,
-            "curves.csv": True,
-            "statistics.csv": True,
-            "scores.csv": True,
-            "disagreements.csv": True,
-            "claims.csv": True,
-            "controls.csv": True,
-            "self_patch.csv": config.controls.self_patch,
-            "weight_changes.csv": config.weight_changes,
-            "facts.csv": bool(self._audited_models),
-            "verdicts.csv": bool(self._audited_models),
-            "answers.parquet": bool(config.behaviour.sets),
-            "behaviour.csv": bool(config.behaviour.sets),
-            "recall.csv": bool(self.results("recall")),
-            "depth.parquet": has_depth,
-            "uds.csv": has_depth,
-            "depth.csv": has_depth,
-            "reference.csv": config.reference is not None,
-            "rounds.csv": has_rounds,
-            "calibration.csv": has_rounds,
-            "krs_unrelated.parquet": config.specificity,
-            "specificity.csv": config.specificity,
-        }
-        return [config.path("tables", name) for name, is_wanted in wanted.items() if is_wanted]
+        has_audit, has_answers = bool(self._audited_models), bool(config.behaviour.sets)
+        wanted = [
+            (("krs.parquet", "coverage.csv", "curves.csv", "statistics.csv", "scores.csv"), True),
+            (("disagreements.csv", "claims.csv", "controls.csv"), True),
+            (("self_patch.csv",), config.controls.self_patch),
+            (("weight_changes.csv",), config.weight_changes),
+            (("facts.csv", "verdicts.csv"), has_audit),
+            (("answers.parquet", "behaviour.csv"), has_answers),
+            (("recall.csv",), bool(self.results("recall"))),
+            (("depth.parquet", "uds.csv", "depth.csv"), bool(self._models_with_depth)),
+            (("reference.csv",), config.reference is not None),
+            (("rounds.csv", "calibration.csv"), bool(self.all_rounds())),
+            (("krs_unrelated.parquet", "specificity.csv"), config.specificity),
+        ]
+        names = [name for names, is_wanted in wanted if is_wanted for name in names]
+        return [config.path("tables", name) for name in names]
 
     def table(self, name: str) -> list[str]:
         return [path for path in self.tables() if Path(path).name == name]

@@ -315,10 +315,11 @@ class Study:
         origins = {}
         for row in self.unlearned:
             state = self.state(row)
-            is_copy = state == TAUGHT and row.kind == "unlearn" and row.start == ORIGINAL
+            is_control = self._treated(row)["treatment"] in CONTROL_TREATMENTS
+            is_copy = state == TAUGHT and row.start == ORIGINAL and not is_control
             if row.method == self.config.reference:
                 origins["/".join(row.key)] = REFERENCE
-            elif state and not (is_copy and self._treatment(row) not in CONTROL_TREATMENTS):
+            elif state and not is_copy:
                 origins["/".join(row.key)] = KNOWN_STATE
         return origins
 
@@ -363,12 +364,10 @@ class Study:
             for row in rows
         ]
 
-    def _treatment(self, row: CheckpointRow) -> str:
-        return self.config.method_of(row.recipe) if row.kind == "unlearn" else NONE
-
     def _treated(self, row: CheckpointRow) -> dict[str, str]:
-        recipe = row.recipe if row.kind == "unlearn" else NONE
-        return {"treatment": self._treatment(row), "recipe": recipe}
+        if row.kind != "unlearn":
+            return {"treatment": NONE, "recipe": NONE}
+        return {"treatment": self.config.method_of(row.recipe), "recipe": row.recipe}
 
     def model_states(self, model: str) -> list[dict[str, str]]:
         """The models of a round (no original, no reference): method, concept, state, treatment,
