@@ -181,7 +181,7 @@ def batches_of(monkeypatch: Any, lengths: list[int], most: int) -> list[list[int
     """The lengths in each batch, on a device whose memory holds `most` prompts."""
     seen: list[list[int]] = []
 
-    def compute(_model: Any, prompts: list[list[int]], *_: Any) -> list[list[int]]:
+    def compute(_model: Any, prompts: list[list[int]], *_: Any, **__: Any) -> list[list[int]]:
         if len(prompts) > most:
             raise torch.OutOfMemoryError("no memory\nmore words")
         seen.append([len(ids) for ids in prompts])
