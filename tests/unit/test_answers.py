@@ -89,7 +89,7 @@ def answer_as(
     def say(_model: Any, _tokenizer: Any, prompts: list[list[int]], _tokens: int) -> list[str]:
         return [next(words) for _ in prompts]
 
-    monkeypatch.setattr("stillknows.answers.original_answers.greedy_answers", say)
+    monkeypatch.setattr("stillknows.answers.original_answers.generate_answers", say)
     settings: dict[str, Any] = {"prompt": style, "new_tokens": NEW_TOKENS}
     return answer_questions(folder, concept, **settings, dtype=torch.float32, device=CPU)
 

@@ -13,7 +13,7 @@ from transformers import GenerationConfig
 
 from plain_hooks import patched_logits, states_of
 from stillknows.answers import generate
-from stillknows.answers.generate import continue_batch, greedy_answers, load_model
+from stillknows.answers.generate import continue_batch, generate_answers, load_model
 from stillknows.answers.patched import Patch, in_lockstep, patched_answers
 from stillknows.engine.patches import EXPERIMENTS, Experiment
 from stillknows.errors import StudyError
@@ -191,7 +191,7 @@ def batches_of(monkeypatch: Any, lengths: list[int], most: int) -> list[list[int
     monkeypatch.setattr(generate, "decode_answer", lambda _ids, answer, _tokenizer: str(*answer))
     prompts = [[5] * length for length in lengths]
     tokenizer = SimpleNamespace(eos_token_id=PAD)
-    assert greedy_answers(None, tokenizer, prompts, NEW_TOKENS) == [str(n) for n in lengths]
+    assert generate_answers(None, tokenizer, prompts, NEW_TOKENS) == [str(n) for n in lengths]
     return seen
 
 

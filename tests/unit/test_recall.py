@@ -61,7 +61,7 @@ def test_sampled_answers_have_the_models_own_distribution(folder: Path) -> None:
     model = load_model(folder, torch.float32, torch.device("cpu"))
     prompt, draws = [5, 6, 7, 8], 4000
     torch.manual_seed(0)
-    drawn = continue_batch(model, [prompt] * draws, 1, 1, samples=True)
+    drawn = continue_batch(model, [prompt] * draws, 1, 1, sampled=True)
     p = model(torch.tensor([prompt])).logits[0, -1].detach().softmax(-1).double()
     end = model.generation_config.eos_token_id
     counts = torch.zeros(len(p)).double()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from stillknows.answers.answer_table import answer_rows, log_similarity
-from stillknows.answers.generate import greedy_answers, load_model
+from stillknows.answers.generate import generate_answers, load_model
 from stillknows.answers.prompts import concept_prompts
 from stillknows.job import run
 from stillknows.models.checkpoint_files import load_tokenizer
@@ -29,7 +29,7 @@ def main(
     tokenizer = load_tokenizer(job.model.folder)
     prompts = concept_prompts(job.concept, sets, prompt, tokenizer)
     model = load_model(job.model.folder, job.dtype, job.device)
-    texts = greedy_answers(model, tokenizer, prompts["ids"].tolist(), new_tokens)
+    texts = generate_answers(model, tokenizer, prompts["ids"].tolist(), new_tokens)
     settings = {"prompt": prompt, "sets": sets, "new_tokens": new_tokens}
     if original_answers is None:
         job.write(answers, prompts.assign(answer=texts), ORIGINAL_SCHEMA, settings)

@@ -76,6 +76,10 @@ class Copy:
     device: torch.device
 
     @cached_property
+    def checkpoint(self) -> Checkpoint:
+        return Checkpoint(self.folder)
+
+    @cached_property
     def tokenizer(self) -> Any:
         return load_tokenizer(self.folder)
 
@@ -83,9 +87,6 @@ class Copy:
     def questions(self) -> dict[int, Question]:
         """Those that have a fact, by their numbers."""
         return questions_of(self.concept, self.prompt, self.tokenizer)
-
-    def asked(self, wording: str) -> list[dict[str, Any]]:
-        return questions_for_facts(self.concept, wording, self.prompt, self.tokenizer)
 
     def answers_of(self, concepts: Iterable[Mapping[str, Any]], length: int) -> list[TokenizedText]:
         """Answers to train on, of at most `length` tokens with their questions."""
@@ -112,7 +113,7 @@ def ask_altered(
     """
     questions = copy.questions
     drawn = dict(zip(questions, other_subjects([*questions.values()], subjects), strict=True))
-    asked = [question for wording in wordings for question in copy.asked(wording)]
+    asked = questions_for_facts(copy.concept, wordings, copy.prompt, copy.tokenizer)
     results = []
     for altered in copies:
         numbers = list(altered.asked)
@@ -124,7 +125,7 @@ def ask_altered(
             tokenizer=copy.tokenizer,
             new_tokens=new_tokens,
         )
-        host = StreamedModel(Checkpoint(copy.folder), copy.dtype, copy.device, altered.layers)
+        host = StreamedModel(copy.checkpoint, copy.dtype, copy.device, altered.layers)
         candidates = [_untaught(drawn[number], altered.taught) for number in numbers]
         facts, no_decoys = [questions[number] for number in numbers], [None] * len(numbers)
         rows = measure(host, facts, no_decoys, candidates, copy.prompt, copy.tokenizer)
@@ -174,7 +175,7 @@ def _adapted(
     The copy is loaded once. A StudyError if there is too little memory.
     """
     refuse_too_large(
-        planned_bytes(Checkpoint(copy.folder), lessons, [*chain(*lists)]),
+        planned_bytes(copy.checkpoint, lessons, [*chain(*lists)]),
         copy.device,
         "training an adapter (weights, adapter, activations)",
         "use a larger device, or leave this test out (--tests exposure association)",

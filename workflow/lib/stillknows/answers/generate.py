@@ -33,16 +33,16 @@ def load_model(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
     return model
 
 
-def greedy_answers(
+def generate_answers(
     model: Any,
     tokenizer: Any,
     prompts: Sequence[Sequence[int]],
     new_tokens: int,
     context: Callable[[list[int]], AbstractContextManager[None]] = lambda _batch: nullcontext(),
     *,
-    samples: bool = False,
+    sampled: bool = False,
 ) -> list[str]:
-    """The model's greedy answer to each prompt, as text; it may be empty.
+    """The model's answer to each prompt, as text, greedy or sampled; it may be empty.
 
     Batches have prompts of similar length, the longest first, so that a lack of memory is noticed
     early. If a GPU is out of memory, all further batches are half as large.
@@ -52,7 +52,7 @@ def greedy_answers(
         prompts: token ids.
         new_tokens: the most tokens of an answer; it may end earlier.
         context: the context in which a batch is computed, given the indices of its prompts.
-        samples: draw each token from the model's distribution (temperature 1) by torch's own
+        sampled: draw each token from the model's distribution (temperature 1) by torch's own
             generator, which the caller seeds.
 
     Raises:
@@ -68,7 +68,7 @@ def greedy_answers(
         try:
             with context(batch):
                 tokens = continue_batch(
-                    model, ids, new_tokens, tokenizer.eos_token_id, samples=samples
+                    model, ids, new_tokens, tokenizer.eos_token_id, sampled=sampled
                 )
         except torch.OutOfMemoryError as error:
             if len(batch) == 1:
@@ -91,7 +91,7 @@ def continue_batch(
     new_tokens: int,
     pad: int | None,
     *,
-    samples: bool = False,
+    sampled: bool = False,
 ) -> list[list[int]]:
     """Greedy or sampled continuations of one batch, each up to its end-of-sequence token.
 
@@ -113,8 +113,8 @@ def continue_batch(
             batch.to(model.device),
             attention_mask=mask.to(model.device),
             max_new_tokens=new_tokens,
-            do_sample=samples,
-            **({"temperature": 1.0, "top_k": 0, "top_p": 1.0} if samples else {}),
+            do_sample=sampled,
+            **({"temperature": 1.0, "top_k": 0, "top_p": 1.0} if sampled else {}),
             pad_token_id=pad,
         )
     ends = model.generation_config.eos_token_id

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from stillknows.answers.generate import greedy_answers, load_model
+from stillknows.answers.generate import generate_answers, load_model
 from stillknows.errors import StudyError
 from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.texts.concepts import fact_if_said
@@ -48,7 +48,9 @@ def answer_questions(
     answers = [""] * len(prompts)
     for length in dict.fromkeys(map(len, prompts)):
         indices = [index for index, ids in enumerate(prompts) if len(ids) == length]
-        texts = greedy_answers(model, tokenizer, [prompts[index] for index in indices], new_tokens)
+        texts = generate_answers(
+            model, tokenizer, [prompts[index] for index in indices], new_tokens
+        )
         for index, text in zip(indices, texts, strict=True):
             answers[index] = text
     for number, (question, answer) in enumerate(zip(concept["QA"], answers, strict=True)):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 from transformers import DynamicCache
 
-from stillknows.answers.generate import greedy_answers
+from stillknows.answers.generate import generate_answers
 from stillknows.engine.patches import EXPERIMENTS
 from stillknows.engine.streamed_model import ATTENTION, COEFFICIENTS
 from stillknows.engine.windows import layers_between
@@ -59,7 +59,7 @@ def patched_answers(
         [patch][prompt], as text.
     """
     rows = [(ids, patch) for patch in patches for ids in prompts]
-    texts = greedy_answers(
+    texts = generate_answers(
         unlearned,
         tokenizer,
         [ids for ids, _ in rows],

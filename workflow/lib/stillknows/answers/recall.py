@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 
-from stillknows.answers.generate import greedy_answers, load_model
+from stillknows.answers.generate import generate_answers, load_model
 from stillknows.answers.recall_settings import HELD_OUT, RETAINED
 from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.terms import AS_IT_IS, RELEARNED, SAMPLES
@@ -61,15 +62,11 @@ def recall(
     """
     tokenizer = load_tokenizer(folder)
     ask = partial(ask_for_facts, tokenizer=tokenizer, new_tokens=new_tokens)
-    questions = [
-        question
-        for wording in wordings
-        for question in questions_for_facts(concept, wording, prompt, tokenizer)
-    ]
+    questions = questions_for_facts(concept, wordings, prompt, tokenizer)
     retained_questions = [
         question | {"wording": RETAINED, "relearned": False}
         for other in retained
-        for question in questions_for_facts(other, HELD_OUT, prompt, tokenizer)
+        for question in questions_for_facts(other, [HELD_OUT], prompt, tokenizer)
     ]
     model = load_model(folder, dtype, device)
     stages = [ask(model, questions, AS_IT_IS)]
@@ -113,17 +110,13 @@ def sampled_recall(
     Answers depend on the seed, and on the device and the number format too.
     """
     tokenizer = load_tokenizer(folder)
-    questions = [
-        question
-        for wording in wordings
-        for question in questions_for_facts(concept, wording, prompt, tokenizer)
-        for _ in range(samples)
-    ]
+    questions = questions_for_facts(concept, wordings, prompt, tokenizer)
+    repeated = [question for question in questions for _ in range(samples)]
     model = load_model(folder, dtype, device)
-    ask: Any = {"tokenizer": tokenizer, "new_tokens": new_tokens, "samples": True}
+    ask: Any = {"tokenizer": tokenizer, "new_tokens": new_tokens, "sampled": True}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        rows = ask_for_facts(model, questions, SAMPLES, **ask)
+        rows = ask_for_facts(model, repeated, SAMPLES, **ask)
     log.info(f"{rows['has_fact'].mean():.3f} of {len(rows)} sampled answers have the fact")
     return rows.assign(relearned=False)
 
@@ -135,11 +128,11 @@ def ask_for_facts(
     *,
     tokenizer: Any,
     new_tokens: int,
-    samples: bool = False,
+    sampled: bool = False,
 ) -> pd.DataFrame:
     """Greedy (or sampled) answers to `questions_for_facts`, and whether they have the fact."""
     ids = [question["ids"] for question in questions]
-    answers = greedy_answers(model, tokenizer, ids, new_tokens, samples=samples)
+    answers = generate_answers(model, tokenizer, ids, new_tokens, sampled=sampled)
     rows = pd.DataFrame(questions).drop(columns="ids").assign(stage=stage, answer=answers)
     pairs = zip(answers, rows["fact"], strict=True)
     return rows.assign(has_fact=[mentions_fact(answer, fact) for answer, fact in pairs])
@@ -153,9 +146,16 @@ def with_questions(concept: Concept, numbers: Iterable[int]) -> Concept:
 
 
 def questions_for_facts(
+    concept: Concept, wordings: Sequence[str], prompt: str, tokenizer: Any
+) -> list[dict[str, Any]]:
+    """The questions that have a fact, wording by wording: columns of RECALL_SCHEMA, and ids."""
+    parts = (_in_wording(concept, wording, prompt, tokenizer) for wording in wordings)
+    return [*chain(*parts)]
+
+
+def _in_wording(
     concept: Concept, wording: str, prompt: str, tokenizer: Any
 ) -> list[dict[str, Any]]:
-    """The questions of one wording that have a fact: columns of RECALL_SCHEMA, and their ids."""
     numbers = list(range(len(concept["QA"])))
     if wording == HELD_OUT:
         paraphrases = concept.get(HELD_OUT_PARAPHRASES) or ()

@@ -221,8 +221,14 @@ class Checkpoint:
                         tensor = weights.get_tensor(at.tensor)
                     else:
                         tensor = weights.get_slice(at.tensor)[slice(*at.rows)]
-                    tensors[name] = tensor.to(device, dtype)
+                    tensors[name] = self.converted(name, tensor, dtype, device)
         return tensors
+
+    def converted(
+        self, name: str, tensor: Tensor, dtype: torch.dtype | None, device: torch.device | None
+    ) -> Tensor:
+        """A parameter as `read` returns it, of one as it is saved; here its weights may change."""
+        return tensor.to(device, dtype)
 
     def readahead(self, names: Iterable[str]) -> None:
         """Let the system bring parameters that are there into memory; returns at once."""

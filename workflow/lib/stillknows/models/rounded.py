@@ -1,6 +1,5 @@
 """A checkpoint whose linear layers are read as if they had been saved with few bits."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -22,17 +21,12 @@ class RoundedCheckpoint(Checkpoint):
         super().__init__(folder)
         self.bits = bits
 
-    def read(
-        self,
-        names: Iterable[str],
-        dtype: torch.dtype | None = None,
-        device: torch.device | None = None,
-    ) -> dict[str, Tensor]:
-        tensors = super().read(names, dtype, device)
-        for name, tensor in tensors.items():
-            if name.startswith(f"{self.layers_path}.") and tensor.dim() == 2:
-                tensors[name] = rounded(tensor, self.bits)
-        return tensors
+    def converted(
+        self, name: str, tensor: Tensor, dtype: torch.dtype | None, device: torch.device | None
+    ) -> Tensor:
+        tensor = super().converted(name, tensor, dtype, device)
+        is_rounded = name.startswith(f"{self.layers_path}.") and tensor.dim() == 2
+        return rounded(tensor, self.bits) if is_rounded else tensor
 
 
 def rounded(weights: Tensor, bits: int) -> Tensor:

@@ -208,7 +208,7 @@ class Audit(Section):
         return {"tests": tests, "decoys": self.decoys, "subjects": self.subjects}
 
     @model_validator(mode="after")
-    def _has_scores(self) -> Self:
+    def _fits_together(self) -> Self:
         if self.tests and not set(self.tests) & set(FACT_SCORES):
             raise ValueError(f"tests: {self.tests[0]} is no audit; add exposure or association")
         if BENIGN in self.tests and not self.retained:

@@ -1,7 +1,7 @@
 """Low-rank adapters (LoRA, arXiv 2106.09685): teach a model whose own weights stay as they are."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,21 +66,15 @@ class AdaptedCheckpoint(Checkpoint):
             if hasattr(module, "get_delta_weight")
         }
 
-    def read(
-        self,
-        names: Iterable[str],
-        dtype: torch.dtype | None = None,
-        device: torch.device | None = None,
-    ) -> dict[str, Tensor]:
-        tensors = super().read(names, None, device)
-        for name, tensor in tensors.items():
-            total = tensor
-            if name in self._adapted_layers:
-                with torch.no_grad():
-                    change = self._adapted_layers[name].get_delta_weight("default")
-                    total = tensor.float() + change.to(tensor.device)
-            tensors[name] = total.to(dtype or tensor.dtype)
-        return tensors
+    def converted(
+        self, name: str, tensor: Tensor, dtype: torch.dtype | None, device: torch.device | None
+    ) -> Tensor:
+        if name in self._adapted_layers:
+            dtype, tensor = dtype or tensor.dtype, tensor.to(device).float()
+            with torch.no_grad():
+                change = self._adapted_layers[name].get_delta_weight("default")
+            tensor = tensor + change.to(tensor.device)
+        return super().converted(name, tensor, dtype, device)
 
 
 def planned_bytes(
