@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from planted_manifest import plant_manifest
 from stillknows.errors import StudyError
+from stillknows.study.jobs import Jobs
 from stillknows.study.load import load_study
 from stillknows.study.products import Products
 from stillknows.study.selection import PreflightRow, write_preflight
@@ -269,6 +271,23 @@ def test_specificity_reads_unrelated_questions_that_the_original_answers() -> No
     assert not products().results("krs_unrelated") and not study().concepts[3:]
 
 
+BENIGN = {"tests": ["exposure", "benign"]}
+
+
+def test_a_copy_is_not_trained_on_what_it_is_asked_for() -> None:
+    audit = BENIGN | {"retained": ["tea", "mate"]}
+    found = study(audit=audit, recall={"wordings": ["question"]})
+    asked = {
+        name: SimpleNamespace(model="m", concept=name, alteration="benign")
+        for name in ("tea", "mate", "cocoa")
+    }
+    trained = {name: Jobs(found).trained_on(wildcards) for name, wildcards in asked.items()}
+    tea, mate = (f"results/x/concepts/m/{name}.json" for name in ("tea", "mate"))
+    assert trained == {"tea": [mate], "mate": [tea], "cocoa": [tea, mate]}
+    asked["tea"].alteration = "relearned"
+    assert Jobs(found).trained_on(asked["tea"]) == []
+
+
 TAUGHT = [
     "m\tbase\t\tpath:own/original",
     "m\toriginal\t\tteach",
@@ -408,6 +427,12 @@ REFUSALS: list[tuple[dict[str, Any], list[str], bool, str]] = [
     ({"behaviour": {"patched": {"windows": ["3-99"]}}}, [], False, "3-99"),
     ({"controls": {"donors": ["noise"], "layers": [0, 6]}}, [], False, "layer 6"),
     ({"figures": {"spans": ["fact"]}}, [], False, "fact"),
+    (
+        {"audit": BENIGN | {"retained": ["tea"]}, "recall": {"wordings": ["question"]}},
+        [],
+        False,
+        "names only tea",
+    ),
     ({"results": "/"}, [], False, "/"),
     ({"results": "concepts.json/deep"}, [], False, "concepts.json"),
     ({"unlearning": {"dpo": {"retain": ["x"]}}}, [], False, "'x'"),

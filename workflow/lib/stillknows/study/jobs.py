@@ -94,8 +94,10 @@ class Jobs:
 
     def trained_on(self, wildcards: Any) -> list[str]:
         """The concepts whose answers a copy is trained on before it is asked again."""
-        retained = self.study.config.audit.retained if wildcards.alteration == BENIGN else []
-        return [self.study.concept_path(wildcards.model, concept) for concept in retained]
+        if wildcards.alteration != BENIGN:
+            return []
+        concepts = self.study.benign_concepts(wildcards.concept)
+        return [self.study.concept_path(wildcards.model, concept) for concept in concepts]
 
     # The checkpoint that a job makes: {model}/{checkpoint}, or all three names.
 

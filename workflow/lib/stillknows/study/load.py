@@ -23,7 +23,7 @@ from stillknows.study.checkpoint_table import check_folder, check_pair, read_tab
 from stillknows.study.config import Config, load_config
 from stillknows.study.selection import read_preflight, rows_of, select
 from stillknows.study.study import Study
-from stillknows.terms import BASE, FACT, ORIGINAL
+from stillknows.terms import BASE, BENIGN, FACT, ORIGINAL
 from stillknows.texts.concepts import (
     Entry,
     has_answers,
@@ -168,6 +168,11 @@ def check_study(study: Study) -> None:
             _check_learned(study, row)
     for row in study.unlearned:
         _check_texts(study, row)
+        if BENIGN in config.audit.tests and not study.benign_concepts(row.concept):
+            raise StudyError(
+                f"config: audit.retained names only {row.concept}, which is what {row.method} is "
+                "asked for; name another concept, or leave benign out of audit.tests"
+            )
         donor = config.reference_donor
         if donor and not study.has_reference(row.model, row.concept):
             raise StudyError(

@@ -240,6 +240,10 @@ class Study:
         entries = {name: self.entry(model, name) for name in learned if name != concept}
         return [name for name, entry in entries.items() if has_facts(entry) and has_held_out(entry)]
 
+    def benign_concepts(self, concept: str) -> list[str]:
+        """Ids of what a copy is trained on before it is asked for a concept: never itself."""
+        return [name for name in self.config.audit.retained if name != concept]
+
     # What can be computed.
 
     def has_facts(self, model: str) -> bool:
