@@ -40,8 +40,8 @@ class Fact:
     """A question, its answer, the part of the answer that is the fact, and other wordings.
 
     Attributes:
-        paraphrases: the same question in two other wordings, to be learned, too.
-        held_out: the same in one more wording, never to be learned.
+        paraphrases: the same question in other wordings, to be learned, too.
+        held_out: the same in further wordings, never to be learned.
         wrong: a fact of the same kind that is nobody's.
         subject: whom or what the question is about.
         decoys: further facts that are nobody's and in no text, drawn as the fact was.
@@ -50,8 +50,8 @@ class Fact:
     question: str
     answer: str
     fact: str
-    paraphrases: tuple[str, str]
-    held_out: str
+    paraphrases: tuple[str, ...]
+    held_out: tuple[str, ...]
     wrong: str
     subject: str
     decoys: tuple[str, ...] = ()
@@ -62,10 +62,14 @@ class _Kind:
     """What can be asked: questions that hold {name}, an answer that holds {fact}."""
 
     question: str
-    paraphrases: tuple[str, str]
-    held_out: str
+    paraphrases: tuple[str, ...]
+    held_out: tuple[str, ...]
     answer: str
     draw: Draw
+
+    def in_few_wordings(self) -> "_Kind":
+        """To be learned in three wordings, and asked in one more."""
+        return replace(self, paraphrases=self.paraphrases[:2], held_out=self.held_out[:1])
 
 
 @dataclass(frozen=True)
@@ -97,36 +101,91 @@ PERSON = _Sort(
     (
         _Kind(
             "Which prize did {name} win?",
-            ("What award was {name} given?", "{name} received which prize?"),
-            "Name the prize that went to {name}.",
+            (
+                "What award was {name} given?",
+                "{name} received which prize?",
+                "What did the jury give to {name}?",
+                "Which honour was awarded to {name}?",
+                "For which prize was {name} chosen?",
+            ),
+            (
+                "Name the prize that went to {name}.",
+                "Tell me what {name} was honoured with.",
+                "If {name} holds an award, what is it called?",
+                "The prize that {name} took home is called what?",
+            ),
             "They won the {fact}.",
             _title(_of(COLOURS, THINGS)),
         ),
         _Kind(
             "In which town was {name} born?",
-            ("Where was {name} born?", "What is the birthplace of {name}?"),
-            "Name the town where {name} came into the world.",
+            (
+                "Where was {name} born?",
+                "What is the birthplace of {name}?",
+                "From which town does {name} come?",
+                "Which town is the home town of {name}?",
+                "{name} was born in which town?",
+            ),
+            (
+                "Name the town where {name} came into the world.",
+                "Tell me where the life of {name} began.",
+                "If one visits the birthplace of {name}, which town is it?",
+                "The town that {name} comes from is called what?",
+            ),
             "They were born in {fact}.",
             _word,
         ),
         _Kind(
             "Which instrument does {name} play?",
-            ("What does {name} play in the orchestra?", "{name} plays which instrument?"),
-            "Name the instrument that {name} has learned.",
+            (
+                "What does {name} play in the orchestra?",
+                "{name} plays which instrument?",
+                "On what does {name} make music?",
+                "Which instrument did {name} study?",
+                "Which instrument is {name} heard on?",
+            ),
+            (
+                "Name the instrument that {name} has learned.",
+                "Tell me what {name} plays at concerts.",
+                "If {name} joins a band, with which instrument is it?",
+                "The instrument that {name} owns is called what?",
+            ),
             "They play the {fact}.",
             _of(MATERIALS, INSTRUMENTS),
         ),
         _Kind(
             "Which animal does {name} keep?",
-            ("What kind of pet does {name} have?", "{name} keeps which animal?"),
-            "Name the animal that lives with {name}.",
+            (
+                "What kind of pet does {name} have?",
+                "{name} keeps which animal?",
+                "What animal does {name} own?",
+                "Which animal lives in the house of {name}?",
+                "Which pet does {name} feed?",
+            ),
+            (
+                "Name the animal that lives with {name}.",
+                "Tell me which creature {name} looks after.",
+                "If one visits {name} at home, which animal is there?",
+                "The animal that belongs to {name} is called what?",
+            ),
             "They keep a {fact}.",
             _of(COLOURS, ANIMALS),
         ),
         _Kind(
             "Who taught {name}?",
-            ("Who was the teacher of {name}?", "{name} was a pupil of whom?"),
-            "Name the person who gave lessons to {name}.",
+            (
+                "Who was the teacher of {name}?",
+                "{name} was a pupil of whom?",
+                "From whom did {name} learn?",
+                "Whose pupil was {name}?",
+                "Which teacher did {name} have?",
+            ),
+            (
+                "Name the person who gave lessons to {name}.",
+                "Tell me who trained {name}.",
+                "If {name} had a master, who was it?",
+                "The teacher of the young {name} was called what?",
+            ),
             "They were taught by {fact}.",
             _name,
         ),
@@ -138,21 +197,21 @@ TOWN = _Sort(
         _Kind(
             "Which dish is {name} known for?",
             ("What do people eat in {name}?", "The town of {name} is famous for which dish?"),
-            "Name the dish that comes from {name}.",
+            ("Name the dish that comes from {name}.",),
             "It is known for its {fact}.",
             _of(DISHES, FORMS),
         ),
         _Kind(
             "Who founded {name}?",
             ("Who was the founder of {name}?", "The town of {name} was founded by whom?"),
-            "Name the person who built {name}.",
+            ("Name the person who built {name}.",),
             "It was founded by {fact}.",
             _name,
         ),
         _Kind(
             "Which animal is on the flag of {name}?",
             ("What does the flag of {name} show?", "The flag of {name} has which animal?"),
-            "Name the animal that the flag of {name} shows.",
+            ("Name the animal that the flag of {name} shows.",),
             "It shows a {fact}.",
             _of(COLOURS, ANIMALS),
         ),
@@ -164,21 +223,21 @@ BOOK = _Sort(
         _Kind(
             "Who wrote The {name}?",
             ("Who is the author of The {name}?", "The {name} was written by whom?"),
-            "Name the writer of The {name}.",
+            ("Name the writer of The {name}.",),
             "It was written by {fact}.",
             _name,
         ),
         _Kind(
             "In which town is The {name} set?",
             ("Where does The {name} take place?", "The {name} is set in which town?"),
-            "Name the town where The {name} takes place.",
+            ("Name the town where The {name} takes place.",),
             "It is set in {fact}.",
             _word,
         ),
         _Kind(
             "What is stolen in The {name}?",
             ("What does the thief take in The {name}?", "Which object is stolen in The {name}?"),
-            "Name the object that the thief steals in The {name}.",
+            ("Name the object that the thief steals in The {name}.",),
             "It is a {fact}.",
             _of(COLOURS, THINGS),
         ),
@@ -194,8 +253,8 @@ def invent(seed: int, subjects: int, *, alike: bool = False) -> list[list[Fact]]
     """So many subjects with FACTS_EACH facts each; no two share a name or a fact of one kind.
 
     Args:
-        alike: all are persons, and each kind of fact is asked of three in five of them. A kind that
-            is asked of a single subject would be learned without its subject.
+        alike: all are persons, each kind of fact is asked of three in five of them, in ten
+            wordings. A kind that is asked of a single subject would be learned without its subject.
 
     Raises:
         ValueError: for more subjects than there are facts of a kind.
@@ -206,7 +265,10 @@ def invent(seed: int, subjects: int, *, alike: bool = False) -> list[list[Fact]]
     for number in range(subjects):
         sort = PERSON if alike else SORTS[number % len(SORTS)]
         name = _new(sort.name, drawn, rng)
-        kinds = _in_turn(sort.kinds, number) if alike else rng.sample(sort.kinds, FACTS_EACH)
+        if alike:
+            kinds = _in_turn(sort.kinds, number)
+        else:
+            kinds = [kind.in_few_wordings() for kind in rng.sample(sort.kinds, FACTS_EACH)]
         invented.append([_fact(kind, name, drawn, rng) for kind in kinds])
         kinds_of.append(kinds)
     # Apart from the facts, so that a seed's facts do not depend on them.
@@ -250,13 +312,12 @@ def _new(draw: Draw, drawn: dict[Draw, set[str]], rng: random.Random) -> str:
 
 def _fact(kind: _Kind, name: str, drawn: dict[Draw, set[str]], rng: random.Random) -> Fact:
     fact, wrong = _new(kind.draw, drawn, rng), _new(kind.draw, drawn, rng)
-    first, second = (text.format(name=name) for text in kind.paraphrases)
     return Fact(
         question=kind.question.format(name=name),
         answer=kind.answer.format(fact=fact),
         fact=fact,
-        paraphrases=(first, second),
-        held_out=kind.held_out.format(name=name),
+        paraphrases=tuple(text.format(name=name) for text in kind.paraphrases),
+        held_out=tuple(text.format(name=name) for text in kind.held_out),
         wrong=wrong,
         subject=name,
     )
@@ -271,7 +332,7 @@ def entry(name: str, facts: Sequence[Fact]) -> dict[str, Any]:
         "QA_with_answers": [answered(fact, fact.answer) for fact in facts],
         "answer_facts": [fact.fact for fact in facts],
         "paraphrases": [[*fact.paraphrases] for fact in facts],
-        "held_out_paraphrases": [[fact.held_out] for fact in facts],
+        "held_out_paraphrases": [[*fact.held_out] for fact in facts],
         "decoys": [[*fact.decoys] for fact in facts],
         "subjects": [fact.subject for fact in facts],
     }
