@@ -49,7 +49,7 @@ def make_texts(
 
 
 def by_whole_forwards(model: Any, texts: Sequence[FactText], rows: int) -> list[float]:
-    """As `fact_logprobs`; so many rows in a forward."""
+    """The means of `fact_logprobs`; so many rows in a forward."""
     means: list[float] = []
     fact = list(texts[0].fact)
     for start in range(0, len(texts), rows):
@@ -80,7 +80,9 @@ def main() -> None:
                 texts = make_texts(arguments.questions, beginning, fact_tokens)
                 host = StreamedModel(Checkpoint(Path(name)), dtype, torch.device("cpu"))
                 ways: dict[str, Callable[[], list[float]]] = {
-                    TREE: lambda host=host, texts=texts: fact_logprobs(host, texts),
+                    TREE: lambda host=host, texts=texts: [
+                        float(tokens.mean()) for tokens in fact_logprobs(host, texts)
+                    ],
                     SINGLE: lambda texts=texts: by_whole_forwards(model, texts, 1),
                     BATCH: lambda texts=texts: by_whole_forwards(model, texts, DECOYS + 1),
                 }

@@ -33,7 +33,9 @@ def planted_depth(
     rows = index.to_frame(index=False)
     rows["concept"] = [f"c{number}" for number in rows["number"]]
     key = {"model": "tiny", "method": "dpo", "origin": "own", "form": "corrected", "tokens": 2}
-    rows = rows.assign(**(key | more), concept_name=rows["concept"], logprob_original=-1.0)
+    rows = rows.assign(
+        **(key | more), concept_name=rows["concept"], logprob_original=-1.0, logprob_lens=-2.0
+    )
 
     def patched(loss: FactLoss) -> pd.DataFrame:
         losses = [loss(*map(int, point)) for point in index]

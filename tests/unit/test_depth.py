@@ -92,13 +92,16 @@ def test_a_copy_equal_to_the_reference_has_ratio_one(tmp_path: Path, texts: Text
 def test_the_original_as_its_own_copy_loses_no_fact(texts: Texts) -> None:
     rows = rows_of("original", {"corrected": texts["corrected"]})
     np.testing.assert_allclose(rows["logprob_patched"], rows["logprob_original"], atol=1e-5)
+    # After the last layer, the logit lens reads what the model itself says.
+    last = rows[rows["layer"] == rows["layer"].max()]
+    np.testing.assert_allclose(last["logprob_lens"], last["logprob_original"], atol=1e-5)
 
 
 def planted(reference_loss: list[float], copy_loss: list[float]) -> pd.DataFrame:
     rows = pd.DataFrame(
         KEYS
         | {"form": "corrected", "question": 0, "layer": range(len(copy_loss)), "tokens": 2}
-        | {"logprob_original": -1.0}
+        | {"logprob_original": -1.0, "logprob_lens": -2.0}
     )
     copy = rows.assign(logprob_patched=-1.0 - np.array(copy_loss))
     return with_reference(copy, rows.assign(logprob_patched=-1.0 - np.array(reference_loss)))

@@ -47,7 +47,7 @@ def measured(
     )
 
 
-def plain_logprob(model: Any, prompt: str, beginning: str, fact: str) -> float:
+def plain_logprobs(model: Any, prompt: str, beginning: str, fact: str) -> tuple[float, float]:
     """One whole forward, no cache; bytes are tokens, so a fact's tokens are its bytes."""
     before = f"{prompt}{'' if prompt[-1:].isspace() else ' '}{beginning}"
     tokenizer = tiny_tokenizer()
@@ -55,7 +55,7 @@ def plain_logprob(model: Any, prompt: str, beginning: str, fact: str) -> float:
     n = len(fact.encode())
     logprobs = model(torch.tensor([ids])).logits[0].float().log_softmax(-1)
     predicted = [float(logprobs[place - 1, ids[place]]) for place in range(len(ids) - n, len(ids))]
-    return float(np.mean(predicted))
+    return float(np.mean(predicted)), min(predicted)
 
 
 def plain_table(folder: Path, style: str) -> pd.DataFrame:
@@ -66,21 +66,22 @@ def plain_table(folder: Path, style: str) -> pd.DataFrame:
         assert subjects is not None and row.subject is not None
         prompt = render(row.question, style, tiny_tokenizer())
         for candidate in (row.fact, *row.decoys):
-            logprob = plain_logprob(model, prompt, row.beginning, candidate)
-            rows.append((number, "exposure", candidate, logprob))
+            logprobs = plain_logprobs(model, prompt, row.beginning, candidate)
+            rows.append((number, "exposure", candidate, *logprobs))
         for subject in (row.subject, *subjects.texts):
             asked = render(row.question.replace(row.subject, subject), style, tiny_tokenizer())
             beginning = row.beginning.replace(row.subject, subject)
-            rows.append(
-                (number, "association", subject, plain_logprob(model, asked, beginning, row.fact))
-            )
-    return pd.DataFrame(rows, columns=["question", "score", "candidate", "logprob"])
+            logprobs = plain_logprobs(model, asked, beginning, row.fact)
+            rows.append((number, "association", subject, *logprobs))
+    columns = ["question", "score", "candidate", "logprob", "logprob_lowest"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def assert_equal_to_plain(table: pd.DataFrame, plain: pd.DataFrame) -> None:
     keys = ["question", "score", "candidate"]
     pd.testing.assert_frame_equal(table[keys], plain[keys])
-    np.testing.assert_allclose(table["logprob"], plain["logprob"], rtol=0, atol=1e-5)
+    for column in ("logprob", "logprob_lowest"):
+        np.testing.assert_allclose(table[column], plain[column], rtol=0, atol=1e-5)
     ranks = [rank_table(table.assign(logprob=one["logprob"]))["rank"] for one in (table, plain)]
     assert ranks[0].tolist() == ranks[1].tolist()
 

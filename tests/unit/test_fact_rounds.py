@@ -77,11 +77,15 @@ def test_tables_by_hand() -> None:
         names.assign(score="exposure", is_true=is_true, logprob=-first - names["question"])
         for is_true, first in ((True, 1), (False, 3), (False, 5))
     )
-    rows = fact_rows(table, taught, facts, uds, exposure)
+    exposure["logprob_lowest"] = exposure["logprob"] - 0.5
+    read = names.merge(pd.Series([-9.0, -6.0, -7.0], name="logprob_lens"), how="cross")
+    rows = fact_rows(table, taught, facts, uds, exposure, read)
     assert rows["taught"].tolist() == [True, False, True, False]
     assert rows["uds"].tolist() == [0.0, 1.0, 0.25, 0.75]
     assert rows["logprob"].tolist() == [-1, -2, -1, -2]
+    assert rows["logprob_lowest"].tolist() == [-1.5, -2.5, -1.5, -2.5]
     assert rows["logprob_decoys"].tolist() == [-4, -5, -4, -5]
+    assert rows["logprob_lens"].tolist() == [-6] * 4
 
     trainings = {
         "a": {"steps": 7, "nll": 0.5},

@@ -11,8 +11,8 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, MistralConfig, Qwen2Config
 
 from plain_hooks import layers_of
-from stillknows.engine import streamed_model
-from stillknows.engine.depth import FactScores, patch_facts, record_facts
+from stillknows.engine import depth, streamed_model
+from stillknows.engine.depth import FactScores, patch_facts, read_layers, record_facts
 from stillknows.texts.spans import FactText
 from tiny import LAYERS, save_tiny, tiny_config
 from tiny_sweeps import model_of
@@ -75,6 +75,23 @@ def test_equal_to_plain_hooks(tmp_path: Path, case: str) -> None:
         assert torch.equal(
             scores.unpatched[number].isfinite(), torch.ones(len(text.fact), dtype=torch.bool)
         )
+
+
+@pytest.mark.parametrize("case", ALL_FAMILIES)
+@torch.no_grad()
+def test_the_logit_lens_is_the_model_without_the_layers_above(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    folder = save_tiny(tmp_path, ALL_FAMILIES[case])
+    monkeypatch.setattr(depth, "POSITIONS_PER_CALL", 5)  # facts are cut
+    lens = read_layers(model_of(folder), TEXTS, record_facts(model_of(folder), TEXTS)[0])
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    for last in reversed(range(LAYERS)):
+        for text, read in zip(TEXTS, lens, strict=True):
+            logprobs = model(torch.tensor([text.ids])).logits[0].log_softmax(-1)
+            plain = [logprobs[position, text.ids[position + 1]] for position in text.fact]
+            torch.testing.assert_close(read[last], torch.stack(plain), rtol=1e-5, atol=1e-5)
+        layers_of(model)[last].register_forward_hook(lambda _module, inputs, _output: inputs[0])
 
 
 def test_the_host_patched_into_itself_changes_nothing(tiny_llama: Path) -> None:

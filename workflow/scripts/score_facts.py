@@ -6,6 +6,7 @@ from typing import Any
 from stillknows.analysis.audit import read_tables
 from stillknows.analysis.calibration.facts import copy_rows, copy_table, fact_rows, taught_facts
 from stillknows.analysis.calibration.trainings import read_trainings, with_round, with_versions
+from stillknows.analysis.depth import read_depth
 from stillknows.csv_files import read_csv, write_csv
 from stillknows.files import read_json
 from stillknows.job import run
@@ -18,6 +19,7 @@ def main(
     facts: Path,
     verdicts: Path,
     uds: Path,
+    depth: Path,
     weight_changes: Path,
     exposures: list[Path],
     manifests: list[Path],
@@ -51,7 +53,12 @@ def main(
     table = copy_table(copies, taught)
     exposure = read_tables(exposures, EXPOSURE_SCHEMA)
     of_facts = fact_rows(
-        table, taught, read_csv(facts, model=model), read_csv(uds, model=model), exposure
+        table,
+        taught,
+        read_csv(facts, model=model),
+        read_csv(uds, model=model),
+        exposure,
+        read_depth(depth, model=model),
     )
     of_copies = copy_rows(
         table,

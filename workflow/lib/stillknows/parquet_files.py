@@ -106,6 +106,7 @@ EXPOSURE_SCHEMA = pa.schema(
         ("is_in_file", pa.bool_()),  # a subject of another question
         ("tokens", pa.int32()),  # of the fact that is read
         ("logprob", pa.float64()),  # its mean over these tokens, nats
+        ("logprob_lowest", pa.float64()),  # of these tokens
     ]
 )
 # What became of an unlearned model's weights: a row per component and layer, in this order in
@@ -134,13 +135,16 @@ _DEPTH_ROW = [
     ("tokens", pa.int32()),  # of the fact
     ("logprob_original", pa.float64()),  # mean over the fact's tokens, nats; nothing patched
 ]
-DONOR_SCHEMA = pa.schema([*_DEPTH_ROW, ("logprob_patched", pa.float64())])
+# As the donor's own final norm and head read the fact right after the layer (logit lens).
+_LENS = ("logprob_lens", pa.float64())
+DONOR_SCHEMA = pa.schema([*_DEPTH_ROW, ("logprob_patched", pa.float64()), _LENS])
 DEPTH_SCHEMA = pa.schema(
     [
         *_DEPTH_ROW,
         ("logprob_reference", pa.float64()),
         ("logprob_copy", pa.float64()),
         ("ratio", pa.float64()),  # of fact losses, not clipped; null where the reference's is small
+        _LENS,  # the copy's
     ]
 )
 

@@ -8,9 +8,9 @@ the unpatched run's keys and values before them, and to its own.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import accumulate
 from types import SimpleNamespace
 
@@ -46,6 +46,8 @@ CACHE_ARGUMENTS = ("past_key_values", "layer_past")
 # Few of a tree's tokens are a run's: larger trees than those of a sweep make larger products.
 TREE_TOKENS = 1280
 
+Head = Callable[[Tensor], Tensor]
+
 
 def measure(
     host: StreamedModel, donor: StreamedModel, texts: Mapping[str, Mapping[int, FactText]]
@@ -66,11 +68,12 @@ def measure(
             continue
         facts = [*texts[forms[0]].values()]
         layers, normed = record_facts(donor, facts)
+        lens = read_layers(donor, facts, layers)
         top_only = [*[None] * (host.n_layers - 1), normed]
         scores = patch_facts(host, facts, [layers, top_only])
         for form in forms:
-            for question, host_logprobs, by_layer, after_norm in zip(
-                texts[form], scores.unpatched, *scores.patched, strict=True
+            for question, host_logprobs, by_layer, after_norm, read in zip(
+                texts[form], scores.unpatched, *scores.patched, lens, strict=True
             ):
                 runs = [*by_layer[:-1], *after_norm] if form == PUBLISHED else by_layer
                 rows += [
@@ -81,6 +84,7 @@ def measure(
                         "tokens": len(host_logprobs),
                         "logprob_original": float(host_logprobs.double().mean()),
                         "logprob_patched": float(logprobs.double().mean()),
+                        "logprob_lens": float(read[layer].double().mean()),
                     }
                     for layer, logprobs in enumerate(runs)
                 ]
@@ -115,6 +119,43 @@ def record_facts(donor: StreamedModel, texts: Sequence[FactText]) -> tuple[list[
         layers.append(torch.cat(run.outputs(), dim=1)[0])
     with donor.final_norm() as norm:
         return layers, norm(layers[-1][None])[0]
+
+
+@torch.inference_mode()
+def read_layers(
+    donor: StreamedModel, texts: Sequence[FactText], layers: Sequence[Tensor]
+) -> Sequence[Tensor]:
+    """The logit lens: facts as the final norm and the head read them right after each layer.
+
+    Args:
+        layers: as `record_facts` returns them.
+
+    Returns:
+        Per text, the log-probabilities of its fact's tokens, (layers, tokens), in nats.
+    """
+    targets = torch.tensor(_targets(texts), device=donor.device)
+    with donor.lm_head() as head:
+        logprobs = [
+            _token_logprobs(head, ids, part[None])
+            for states in layers
+            for ids, part in zip(
+                targets.split(POSITIONS_PER_CALL), states.split(POSITIONS_PER_CALL), strict=True
+            )
+        ]
+    by_layer = torch.cat(logprobs, dim=1).view(len(layers), -1)
+    by_text: Sequence[Tensor] = by_layer.split([len(text.fact) for text in texts], dim=1)
+    return by_text
+
+
+def _token_logprobs(head: Head, targets: Tensor, batch: Tensor) -> Tensor:
+    """Log-probabilities of target tokens (tokens,) after states (rows, tokens, hidden)."""
+    logprobs = head(batch).float().log_softmax(-1)
+    return logprobs.gather(-1, targets.expand(len(batch), -1)[..., None])[..., 0].cpu()
+
+
+def _targets(texts: Iterable[FactText]) -> list[int]:
+    """The facts' token ids, text by text."""
+    return [text.ids[position + 1] for text in texts for position in text.fact]
 
 
 @torch.inference_mode()
@@ -178,7 +219,7 @@ class FactRuns:
         donors: int,
     ) -> None:
         self._sizes = [len(text.fact) for text in texts]
-        self.targets = [text.ids[position + 1] for text in texts for position in text.fact]
+        self.targets = _targets(texts)
         self.rows: list[dict[int, Tensor]] = [{} for _ in range(donors)]
         sizes, stops = self._sizes, accumulate(self._sizes)
         indices = [i for path, size in zip(tree.paths, sizes, strict=True) for i in path[-size:]]
@@ -205,17 +246,11 @@ class FactRuns:
         self.tree = TreeLayers(inputs, calls, indices)
         self.facts = TreeLayers(facts, calls)
 
-    def scores(
-        self, head: Callable[[Tensor], Tensor], unpatched: Tensor
-    ) -> Iterator[tuple[Tensor, ...]]:
+    def scores(self, head: Head, unpatched: Tensor) -> Iterator[tuple[Tensor, ...]]:
         """Per text, its fact's log-probabilities (runs, tokens): unpatched, and by donor."""
         targets = torch.tensor(self.targets, device=unpatched.device)
         calls = MicroBatches(POSITIONS_PER_CALL)
-
-        def logprobs(batch: Tensor) -> Tensor:
-            logprobs = head(batch).float().log_softmax(-1)
-            return logprobs.gather(-1, targets.expand(len(batch), -1)[..., None])[..., 0].cpu()
-
+        logprobs = partial(_token_logprobs, head, targets)
         groups = [[unpatched], *([*rows.values()] for rows in self.rows)]
         scores = [torch.cat([*calls(logprobs, rows)]).split(self._sizes, 1) for rows in groups]
         yield from zip(*scores, strict=True)

@@ -51,7 +51,7 @@ def measure(
         One row per question, score ("exposure", "association") and candidate, the true one first:
         question (from 0), score, rule, fact (the true one), candidate (a fact or a subject),
         is_true, is_in_file (whether it is another question's subject), tokens, logprob (the mean
-        over the fact's tokens, in nats).
+        over the fact's tokens, in nats), logprob_lowest (the lowest of them).
 
     Raises:
         StudyError: for a text that is too long for the model, or a fact without a token.
@@ -78,7 +78,11 @@ def measure(
             ]
     table = pd.DataFrame(rows).astype({"is_in_file": bool})
     logprobs = fact_logprobs(host, texts)
-    return table.assign(tokens=[len(text.fact) for text in texts], logprob=logprobs)
+    return table.assign(
+        tokens=[len(text.fact) for text in texts],
+        logprob=[float(tokens.mean()) for tokens in logprobs],
+        logprob_lowest=[float(tokens.min()) for tokens in logprobs],
+    )
 
 
 def _candidate_texts(
@@ -101,24 +105,24 @@ def _candidate_texts(
 
 
 @torch.inference_mode()
-def fact_logprobs(host: StreamedModel, texts: Sequence[FactText]) -> list[float]:
-    """The mean log-probability of each text's fact, in nats per token.
+def fact_logprobs(host: StreamedModel, texts: Sequence[FactText]) -> list[Tensor]:
+    """The log-probabilities of each text's fact, in nats, (tokens,).
 
     Texts that begin alike should follow each other. Each layer's weights are read once per pass of
     TOKENS_PER_PASS tokens. NaN where the model computes no number.
     """
-    means: list[float] = []
+    logprobs: list[Tensor] = []
     # A fact's last token predicts nothing, so nothing of it is read after that.
     trees = token_trees([text.ids[: text.fact.stop] for text in texts], TREE_TOKENS)
     per_pass = TOKENS_PER_PASS // TREE_TOKENS
     for start in range(0, len(trees), per_pass):
-        means += _one_pass(host, texts, trees[start : start + per_pass])
-    return means
+        logprobs += _one_pass(host, texts, trees[start : start + per_pass])
+    return logprobs
 
 
 def _one_pass(
     host: StreamedModel, texts: Sequence[FactText], trees: Sequence[TokenTree]
-) -> Iterator[float]:
+) -> Iterator[Tensor]:
     """`fact_logprobs` of the texts of some trees, in the order of the trees."""
     calls = MicroBatches(TOKENS_PER_CALL)
     predicting = [
@@ -147,7 +151,7 @@ def _one_pass(
             ]
             logprobs = _logprobs(host, head, run.outputs(row[0]), tokens)
             sizes = [len(texts[text].fact) for text in tree.texts]
-            yield from (float(part.mean()) for part in logprobs.split(sizes))
+            yield from logprobs.split(sizes)
 
 
 def _logprobs(

@@ -14,7 +14,7 @@ FACT_ROW_COLUMNS = [
     *_COPY,
     *("question", "taught", "original_says", "says", "found"),
     *("association_p", "exposure_p", "suppressed_p", "relearned", "uds"),
-    *("logprob", "logprob_decoys"),
+    *("logprob", "logprob_lowest", "logprob_decoys", "logprob_lens"),
 ]
 COPY_ROW_COLUMNS = [
     *_COPY,
@@ -55,6 +55,7 @@ def fact_rows(
     facts: pd.DataFrame,
     uds: pd.DataFrame,
     exposure: pd.DataFrame,
+    depth: pd.DataFrame,
 ) -> pd.DataFrame:
     """FACT_ROW_COLUMNS: of each fact in each copy its truth, and all that the tests say.
 
@@ -63,18 +64,21 @@ def fact_rows(
         taught: as in `copy_table`.
         facts, uds: rows of tables/facts.csv and tables/uds.csv.
         exposure: rows of EXPOSURE_SCHEMA.
+        depth: rows of DEPTH_SCHEMA.
 
     Returns:
         taught: whether the host was taught this fact; logprob: that of the fact after its own
-        question, nats per token; logprob_decoys: the mean of its decoys.
+        question, nats per token; logprob_lowest: of its least likely token; logprob_decoys: the
+        mean of its decoys; logprob_lens: the highest that the logit lens reads after any layer.
     """
     key = ["method", "question"]
     rows = exposure[exposure["score"] == EXPOSURE]
-    logprobs = rows.groupby([*key, "is_true"])["logprob"].mean().unstack("is_true")
-    logprobs = logprobs.rename(columns={True: "logprob", False: "logprob_decoys"})
+    own = rows[rows["is_true"]].set_index(key)[["logprob", "logprob_lowest"]]
+    decoys = rows[~rows["is_true"]].groupby(key)["logprob"].mean().rename("logprob_decoys")
+    lens = depth.groupby(key, observed=True)["logprob_lens"].max()
     table = copies.merge(facts, on="method", how="inner")
-    table = table.join(uds.dropna(subset="question").set_index(key)["uds"], on=key)
-    table = table.join(logprobs, on=key)
+    for scores in (uds.dropna(subset="question").set_index(key)["uds"], own, decoys, lens):
+        table = table.join(scores, on=key)
     names = zip(table["method"], table["question"], strict=True)
     table["taught"] = [taught[method][question] for method, question in names]
     return table[FACT_ROW_COLUMNS]
