@@ -6,10 +6,12 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import pytest
+from huggingface_hub import ModelCard
 
 from stillknows.analysis.audit import fact_table, judge, retained_recall, wrong_subjects
 from stillknows.analysis.verdict import combined
 from stillknows.answers.recall_settings import RETAINED
+from stillknows.report.model_card import model_cards
 from stillknows.report.verdicts import as_text
 from stillknows.terms import AS_IT_IS, ASSOCIATION, EXPOSURE, ORIGINAL, RELEARNED, SAMPLES
 
@@ -198,3 +200,17 @@ def test_all_verdicts_are_sentences() -> None:
         text = as_text(verdicts.reset_index(), facts)
         assert "nan" not in text
         assert f"copy: {verdicts.loc['copy', 'verdict']}" in text
+
+
+def test_a_hub_reads_the_verdict_from_the_model_card() -> None:
+    verdicts, _ = judged({"copy": [0, 1]}, {"copy": [0, 1, 2]})
+    card = ModelCard(model_cards(verdicts.reset_index()))
+    assert card.data.model_name == "copy"
+    results = {result.metric_type: result.metric_value for result in card.data.eval_results}
+    assert results == {
+        "verdict": "SAYS",
+        "facts": 12,
+        "says": 3,
+        "knows": verdicts["knows"]["copy"],
+    }
+    assert "SAYS 3 of 12 facts" in card.text

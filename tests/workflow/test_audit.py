@@ -101,6 +101,8 @@ def test_the_same_for_other_programs(folder: Path, verdicts: pd.DataFrame) -> No
     assert "unlearned_weights_sha256" in content["made_from"]["model/known/asked"]
     page = (folder / "out/results/audit.html").read_text(encoding="utf-8")
     assert all(fact in page for fact in read_findings(folder / "out").facts["fact"])
+    card = (folder / "out/results/model_card.md").read_text(encoding="utf-8")
+    assert "name: known" in card and "name: never" in card and "name: hide" not in card
 
 
 def test_a_second_run_computes_nothing(

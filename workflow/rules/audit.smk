@@ -109,7 +109,7 @@ rule judge_copies:
 
 
 rule make_audit_page:
-    """The verdicts, and the facts one by one, on one page."""
+    """The verdicts, and the facts one by one, on one page; the verdicts as model cards."""
     input:
         facts="<results>/tables/facts.csv",
         verdicts="<results>/tables/verdicts.csv",
@@ -117,6 +117,7 @@ rule make_audit_page:
         captions=[os.path.relpath(HERE / "report" / "facts.rst")],
     output:
         page="<results>/audit.html",
+        model_card="<results>/model_card.md",
     log:
         "<results>/logs/make_audit_page.log",
     localrule: True

@@ -1,4 +1,4 @@
-"""Put the verdicts and the facts on one page."""
+"""Put the verdicts and the facts on one page, and the verdicts in model cards."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ from stillknows.figures.style import Style
 from stillknows.files import atomic_path
 from stillknows.job import run
 from stillknows.report.concepts import pictures
+from stillknows.report.model_card import model_cards
 from stillknows.report.page import render_audit
 
 
@@ -18,16 +19,19 @@ def main(
     captions: list[Path],
     style: Style,
     page: Path,
+    model_card: Path,
 ) -> None:
-    """Write audit.html.
+    """Write audit.html and model_card.md.
 
     Args:
         figures: PNG files of <results>/figures; captions: {figure}.rst, a template per figure.
     """
     shown = pictures(figures, {path.stem: path for path in captions}, None, style.dpi)
-    html = render_audit(read_csv(verdicts), read_csv(facts), shown)
-    with atomic_path(page) as partial:
-        partial.write_text(html, encoding="utf-8")
+    table = read_csv(verdicts)
+    html = render_audit(table, read_csv(facts), shown)
+    for path, text in ((page, html), (model_card, model_cards(table))):
+        with atomic_path(path) as partial:
+            partial.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -229,10 +229,11 @@ class Products:
         ]
 
     def audit(self) -> list[str]:
-        """The audit's page, tables and verdict.json, where facts are tested for."""
+        """The audit's page, tables and verdicts, where facts are tested for."""
         if not self._audited_models:
             return []
-        names = ("audit.html", "verdict.json", "tables/facts.csv", "tables/verdicts.csv")
+        names = ["audit.html", "model_card.md", "verdict.json"]
+        names += ["tables/facts.csv", "tables/verdicts.csv"]
         return [*(self.study.config.path(name) for name in names), *self.figures("facts")]
 
     def report_tables(self) -> list[str]:
