@@ -143,6 +143,23 @@ def test_what_relearning_brings_back() -> None:
     assert verdicts["power"].isna().all()
 
 
+def test_depth_stands_beside_the_facts_that_have_it() -> None:
+    recall = pd.concat([answers(ORIGINAL, range(FACTS)), answers("copy", [])])
+    exposure = pd.concat([candidates("copy", [], EXPOSURE), candidates("copy", [], ASSOCIATION)])
+    depth = pd.DataFrame(
+        {
+            **{"model": "m", "method": "copy", "concept": "c"},
+            "form": ["corrected", "corrected", "published"],
+            "question": ["", 3, 4],  # the first is the mean
+            "uds": [0.5, 0.25, 0.75],
+        }
+    ).replace("", np.nan)
+    facts = fact_table(exposure, recall, QUESTIONS, depth)
+    measured = facts.dropna(subset="uds")
+    assert measured[["method", "question", "uds"]].values.tolist() == [["copy", 3, 0.25]]
+    assert fact_table(exposure, recall, QUESTIONS)["uds"].isna().all()
+
+
 def test_leak_at_k_is_the_probability_that_one_of_k_answers_has_the_fact() -> None:
     """Against all choices of k of the answers, one by one."""
     said = {0: [1, 3, 4], 1: [2]}  # by question, which of its answers have the fact

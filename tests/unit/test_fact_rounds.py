@@ -71,15 +71,14 @@ def test_tables_by_hand() -> None:
     names = pd.DataFrame({"method": ["a", "a", "b", "b"], "question": [0, 1, 0, 1]})
     facts = names.assign(original_says=True, says=False, found=[True, False, False, False])
     tests = ("association_p", "exposure_p", "suppressed_p", "relearned")
-    facts = facts.assign(**dict.fromkeys(tests, 0.5))
-    uds = names.assign(uds=[0.0, 1.0, 0.25, 0.75])
+    facts = facts.assign(**dict.fromkeys(tests, 0.5), uds=[0.0, 1.0, 0.25, 0.75])
     exposure = pd.concat(
         names.assign(score="exposure", is_true=is_true, logprob=-first - names["question"])
         for is_true, first in ((True, 1), (False, 3), (False, 5))
     )
     exposure["logprob_lowest"] = exposure["logprob"] - 0.5
     read = names.merge(pd.Series([-9.0, -6.0, -7.0], name="logprob_lens"), how="cross")
-    rows = fact_rows(table, taught, facts, uds, exposure, read)
+    rows = fact_rows(table, taught, facts, exposure, read)
     assert rows["taught"].tolist() == [True, False, True, False]
     assert rows["uds"].tolist() == [0.0, 1.0, 0.25, 0.75]
     assert rows["logprob"].tolist() == [-1, -2, -1, -2]

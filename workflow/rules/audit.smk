@@ -88,6 +88,7 @@ rule judge_copies:
         altered=products.results(*ALTERATIONS),
         further_answers=products.results(*ALTERED_ANSWERS, SAMPLES),
         manifests=products.manifests(),
+        uds=products.table("uds.csv"),
         texts=products.texts("exposure"),
         first_use=study.first_use,
     output:

@@ -81,7 +81,6 @@ rule score_facts:
     input:
         facts="<results>/tables/facts.csv",
         verdicts="<results>/tables/verdicts.csv",
-        uds="<results>/tables/uds.csv",
         depth="<results>/tables/depth.parquet",
         weight_changes="<results>/tables/weight_changes.csv",
         exposures=lambda wildcards: products.results("exposure", model=wildcards.model),

@@ -15,7 +15,7 @@ from stillknows.analysis.audit import (
     wrong_subjects,
 )
 from stillknows.answers.recall_table import with_origins
-from stillknows.csv_files import write_csv
+from stillknows.csv_files import read_csv, write_csv
 from stillknows.files import read_json, write_json
 from stillknows.job import run
 from stillknows.parquet_files import EXPOSURE_SCHEMA, RECALL_SCHEMA
@@ -30,6 +30,7 @@ def main(
     recalls: list[Path],
     altered: list[Path],
     further_answers: list[Path],
+    uds: list[Path],
     texts: list[Path],
     control: str | None,
     alpha: float,
@@ -44,6 +45,7 @@ def main(
     Args:
         altered: as exposures, of altered copies; may be none.
         further_answers: as recalls, of altered copies or sampled; may be none.
+        uds: tables/uds.csv; none without a reference model.
         texts: each concept's JSON, {model}/{concept}.json.
         control: the method of the positive control.
         alpha: 1 less the confidence of each number.
@@ -57,7 +59,8 @@ def main(
         again = read_tables(further_answers, RECALL_SCHEMA)
         recall = pd.concat([recall[~recall["stage"].isin(again["stage"])], again])
     questions = {(path.parent.name, path.stem): read_json(path)["QA"] for path in texts}
-    table = fact_table(exposure, recall, questions)
+    depth = read_csv(uds[0]) if uds else None
+    table = fact_table(exposure, recall, questions, depth)
     retained = retained_recall(recall)
     judged, table = judge(table, retained, wrong_subjects(exposure), control, alpha)
     judged, table = with_origins(judged, origins), with_origins(table, origins)

@@ -18,7 +18,6 @@ def main(
     *,
     facts: Path,
     verdicts: Path,
-    uds: Path,
     depth: Path,
     weight_changes: Path,
     exposures: list[Path],
@@ -53,12 +52,7 @@ def main(
     table = copy_table(copies, taught)
     exposure = read_tables(exposures, EXPOSURE_SCHEMA)
     of_facts = fact_rows(
-        table,
-        taught,
-        read_csv(facts, model=model),
-        read_csv(uds, model=model),
-        exposure,
-        read_depth(depth, model=model),
+        table, taught, read_csv(facts, model=model), exposure, read_depth(depth, model=model)
     )
     of_copies = copy_rows(
         table,

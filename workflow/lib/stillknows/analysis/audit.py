@@ -15,7 +15,15 @@ from stillknows.analysis.ranks import rank_p, rank_table
 from stillknows.analysis.verdict import Evidence, Verdict, verdict
 from stillknows.answers.recall_settings import RETAINED
 from stillknows.parquet_files import read_metadata, read_table, without_categories
-from stillknows.terms import ALTERATIONS, AS_IT_IS, ASSOCIATION, EXPOSURE, ORIGINAL, SAMPLES
+from stillknows.terms import (
+    ALTERATIONS,
+    AS_IT_IS,
+    ASSOCIATION,
+    CORRECTED,
+    EXPOSURE,
+    ORIGINAL,
+    SAMPLES,
+)
 
 COPY = ["model", "method", "concept"]
 KNOWLEDGE = [ASSOCIATION, *ALTERATIONS]  # the scores whose p-values show knowledge
@@ -28,7 +36,7 @@ FACT_COLUMNS = [
     *("exposure_rank", "exposure_of", "exposure_p", "exposure_rule"),
     *("association_rank", "association_of", "association_p", "association_rule", "suppressed_p"),
     *(f"{name}_{part}" for name in ALTERATIONS for part in ("rank", "of", "p")),
-    *("samples_said", "samples_of"),
+    *("samples_said", "samples_of", "uds"),
 ]
 VERDICT_COLUMNS = [
     *("model", "origin", "method", "concept", "concept_name", "verdict"),
@@ -47,12 +55,16 @@ def read_tables(files: Iterable[Path], schema: pa.Schema) -> pd.DataFrame:
 
 
 def fact_table(
-    exposure: pd.DataFrame, recall: pd.DataFrame, questions: Mapping[tuple[str, str], Sequence[str]]
+    exposure: pd.DataFrame,
+    recall: pd.DataFrame,
+    questions: Mapping[tuple[str, str], Sequence[str]],
+    depth: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """One row per model, method, concept and question that has a fact; the original's rows too.
 
     Args:
         questions: the text of each question, by (model, concept).
+        depth: tables/uds.csv; None: there is no reference model.
 
     Returns:
         FACT_COLUMNS but `found`, which depends on the verdict. answer: the first that has the fact,
@@ -60,7 +72,8 @@ def fact_table(
         whether one has it after this alteration, null where it was not made or taught the fact
         itself; .._rank and .._of: the place among so many candidates, the true one included; of an
         alteration: of the association after it; suppressed_p: association's other tail;
-        samples_said of samples_of: how many sampled answers have it.
+        samples_said of samples_of: how many sampled answers have it; uds: of the form "corrected",
+        null where it was not measured.
     """
     ranks = pd.concat(
         [
@@ -77,6 +90,7 @@ def fact_table(
             names["p_suppressed"] = "suppressed_p"
         rows = rows.set_index([*COPY, "question"])[[*names]].rename(columns=names)
         facts = facts.join(rows, on=[*COPY, "question"])
+    facts = facts.join(_uds(depth), on=[*COPY, "question"])
     originals = facts[facts["method"] == ORIGINAL].set_index(["model", "concept", "question"])
     said = originals[["answer", "says"]].set_axis(["answer_original", "original_says"], axis=1)
     facts = facts.join(said, on=["model", "concept", "question"]).assign(found=False)
@@ -100,6 +114,15 @@ def _answers(recall: pd.DataFrame) -> pd.DataFrame:
     samples = asked[asked["stage"] == SAMPLES].groupby(key)["has_fact"]
     facts = facts.join(samples.agg(samples_said="sum", samples_of="count"))
     return facts.reset_index()
+
+
+def _uds(depth: pd.DataFrame | None) -> "pd.Series[float]":
+    """UDS by copy and question."""
+    key = [*COPY, "question"]
+    if depth is None:
+        return pd.DataFrame(columns=[*key, "uds"]).set_index(key)["uds"].astype(float)
+    rows = depth[depth["form"] == CORRECTED].dropna(subset="question")
+    return rows.astype({"question": int}).set_index(key)["uds"]
 
 
 def retained_recall(recall: pd.DataFrame) -> dict[tuple[str, ...], float]:

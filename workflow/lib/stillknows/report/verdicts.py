@@ -95,7 +95,8 @@ def _traces(row: Row) -> str:
 def verdict_sections(verdicts: pd.DataFrame, facts: pd.DataFrame) -> list[dict[str, Any]]:
     """Per copy what the page shows: name, word, sentence, details, and its rows of `facts`.
 
-    rest: the sentence without the word; altered: what was done to the copy, as columns of `facts`.
+    rest: the sentence without the word; has_depth: whether its facts have a UDS; altered: what was
+    done to the copy, as columns of `facts`.
     The name has the model and the concept where they differ between copies.
     """
     telling = [name for name in COPY if name == "method" or verdicts[name].nunique() > 1]
@@ -112,6 +113,7 @@ def verdict_sections(verdicts: pd.DataFrame, facts: pd.DataFrame) -> list[dict[s
                 "rest": sentence(row).removeprefix(row["verdict"]).strip(": "),
                 "details": details(row),
                 "facts": records(rows_of(facts, *key)),
+                "has_depth": rows_of(facts, *key)["uds"].notna().any(),
                 "altered": [name for name in ALTERATIONS if row[f"{name}_of"]],
             }
         )

@@ -53,7 +53,6 @@ def fact_rows(
     copies: pd.DataFrame,
     taught: Mapping[str, Sequence[bool]],
     facts: pd.DataFrame,
-    uds: pd.DataFrame,
     exposure: pd.DataFrame,
     depth: pd.DataFrame,
 ) -> pd.DataFrame:
@@ -62,7 +61,7 @@ def fact_rows(
     Args:
         copies: from `copy_table`.
         taught: as in `copy_table`.
-        facts, uds: rows of tables/facts.csv and tables/uds.csv.
+        facts: rows of tables/facts.csv.
         exposure: rows of EXPOSURE_SCHEMA.
         depth: rows of DEPTH_SCHEMA.
 
@@ -77,7 +76,7 @@ def fact_rows(
     decoys = rows[~rows["is_true"]].groupby(key)["logprob"].mean().rename("logprob_decoys")
     lens = depth.groupby(key, observed=True)["logprob_lens"].max()
     table = copies.merge(facts, on="method", how="inner")
-    for scores in (uds.dropna(subset="question").set_index(key)["uds"], own, decoys, lens):
+    for scores in (own, decoys, lens):
         table = table.join(scores, on=key)
     names = zip(table["method"], table["question"], strict=True)
     table["taught"] = [taught[method][question] for method, question in names]
