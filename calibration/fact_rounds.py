@@ -32,7 +32,7 @@ TAUGHT = {
     "taught_25": "quarter",
     NEVER: "",
 }
-# The methods that unlearn step by step, one a round, stopped at increasing losses: variants of the
+# The methods that unlearn step by step, one a round, at five points of a training: variants of the
 # settings.
 LADDERS = ("npo", "grad_diff")
 STOPS = 5

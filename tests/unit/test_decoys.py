@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from stillknows.texts.decoys import (
+    FAMILIAR,
     FILE,
     FILE_AND_INVENTED,
     GIVEN,
@@ -15,6 +16,7 @@ from stillknows.texts.decoys import (
     SYLLABLES,
     DrawnTexts,
     draw_decoys,
+    familiar_facts,
     other_subjects,
 )
 from stillknows.texts.questions import Question
@@ -133,3 +135,27 @@ def test_a_subject_with_the_same_fact_is_left_out() -> None:
     others = other_subjects(towns, 1)
     assert [drawn.texts for drawn in others if drawn] == [("Carla",), ("Carla",), others[2].texts]
     assert other_subjects([Question(question="What?", answer="Tea")]) == [None]
+
+
+def test_familiar_facts_are_those_of_the_kind_that_do_not_answer_the_question() -> None:
+    questions = [
+        Question(question=question, answer=answer, kind=kind, subject=subject)
+        for question, answer, kind, subject in (
+            ("What is drunk at five?", "Tea", "drink", None),
+            ("What is drunk at six?", "Tea", "drink", None),
+            ("What is drunk at ten?", "Coffee", "drink", None),
+            ("What does Ilsa drink?", "Milk", "drink", "Ilsa"),
+            ("Who saw it?", "Berta", None, None),
+            ("Who heard it?", "Carla", None, None),
+        )
+    ]
+    drawn = familiar_facts(questions)
+    assert [set(row.texts) if row else None for row in drawn] == [
+        {"Coffee", "Milk"},
+        {"Coffee", "Milk"},
+        {"Tea", "Milk"},
+        None,  # it has a subject
+        None,  # whether their facts are of one form is not known
+        None,
+    ]
+    assert {row.rule for row in drawn if row} == {FAMILIAR}

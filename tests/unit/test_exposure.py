@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 from stillknows.analysis.ranks import rank_table
 from stillknows.engine import exposure
 from stillknows.engine.exposure import measure
-from stillknows.texts.decoys import DrawnTexts, draw_decoys, other_subjects
+from stillknows.texts.decoys import DrawnTexts, draw_decoys, familiar_facts, other_subjects
 from stillknows.texts.prompts import render
 from stillknows.texts.questions import Question
 from tiny import save_tiny, tiny_config, tiny_tokenizer
@@ -133,6 +133,22 @@ def test_rows_and_columns(tiny_llama: Path) -> None:
     assert set(table["rule"]) == {"given", "file and invented"}
     without = [row.model_copy(update={"subject": None}) for row in QUESTIONS]
     assert set(measured(tiny_llama, questions=without)["score"]) == {"exposure"}
+
+
+def test_without_a_subject_the_fact_stands_among_those_of_other_questions(tiny_llama: Path) -> None:
+    questions = [row.model_copy(update={"subject": None, "kind": "any"}) for row in QUESTIONS]
+    decoys = [DrawnTexts(tuple(row.decoys), "given") for row in questions]
+    familiar = familiar_facts(questions)
+    host, tokenizer = model_of(tiny_llama), tiny_tokenizer()
+    table = measure(host, questions, decoys, familiar, "paper", tokenizer)
+    facts = {row.fact for row in QUESTIONS}
+    of_kind = table[table["score"] == "association"]
+    for number, rows in of_kind.groupby("question"):
+        assert rows["candidate"].iloc[0] == QUESTIONS[number].fact
+        assert set(rows["candidate"]) == facts
+    # The same texts as given decoys.
+    as_decoys = measure(host, questions, familiar, [None] * 3, "paper", tokenizer)
+    np.testing.assert_allclose(of_kind["logprob"], as_decoys["logprob"], atol=1e-6)
 
 
 def test_a_model_that_computes_no_numbers_knows_nothing(tmp_path: Path, tiny_llama: Path) -> None:

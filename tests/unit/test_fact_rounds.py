@@ -54,7 +54,6 @@ def test_the_truth_is_that_of_the_host(tmp_path: Path, monkeypatch: pytest.Monke
         "learned": ["half", "retained"],
         "treatment": "npo",
         "recipe": "npo_3",
-        "stop": 5.0,
     }
     assert copies["refuse"]["host"] == "original"
     assert "taught_50_rmu" in copies
@@ -67,7 +66,7 @@ def test_tables_by_hand() -> None:
         {"method": "b", "host": "a", "learned": [], "treatment": "npo", "recipe": "npo_1"},
     ]
     taught = {"a": [True, False], "b": [True, False]}
-    table = copy_table([copy | {"stop": None} for copy in copies], taught)
+    table = copy_table(copies, taught)
     names = pd.DataFrame({"method": ["a", "a", "b", "b"], "question": [0, 1, 0, 1]})
     facts = names.assign(original_says=True, says=False, found=[True, False, False, False])
     tests = ("association_p", "exposure_p", "suppressed_p", "relearned")

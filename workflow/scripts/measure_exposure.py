@@ -12,7 +12,7 @@ from stillknows.models.reader import Checkpoint
 from stillknows.parquet_files import EXPOSURE_SCHEMA, refuse_non_finite
 from stillknows.study.model_job import ModelJob
 from stillknows.terms import ASSOCIATION, EXPOSURE
-from stillknows.texts.decoys import DrawnTexts, draw_decoys, other_subjects
+from stillknows.texts.decoys import DrawnTexts, draw_decoys, familiar_facts, other_subjects
 from stillknows.texts.questions import questions_of
 
 log = logging.getLogger("stillknows")
@@ -45,7 +45,8 @@ def main(
     if EXPOSURE in drawn["tests"]:
         decoys = [*draw_decoys(questions, drawn["decoys"])]
     if ASSOCIATION in drawn["tests"]:
-        subjects = other_subjects(questions, drawn["subjects"])
+        pairs = (draw(questions, drawn["subjects"]) for draw in (other_subjects, familiar_facts))
+        subjects = [others or familiar for others, familiar in zip(*pairs, strict=True)]
     log.info(f"{job.model.label}: {len(questions)} facts; tests: {', '.join(drawn['tests'])}")
     host = StreamedModel(weights, job.dtype, job.device)
     rows = measure(host, questions, decoys, subjects, prompt, tokenizer)

@@ -2,7 +2,8 @@
 
 Exposure: after the question and the true beginning of the answer, the fact's mean log-probability
 per token beside that of each decoy. Association: that of the fact after the question about its own
-subject, beside that after the same question about each other subject.
+subject, beside that after the same question about each other subject; without a subject, beside
+that of the facts of other questions.
 
 All candidates of a fact begin alike, so they are one token tree: the beginning is read once, and a
 candidate adds its own few tokens, which attend to the beginning's keys and values.
@@ -20,7 +21,7 @@ from stillknows.engine.runs import TOKENS_PER_CALL, MicroBatches, TreeLayers
 from stillknows.engine.streamed_model import StreamedModel
 from stillknows.engine.token_tree import TokenTree, token_trees
 from stillknows.terms import ASSOCIATION, CORRECTED, EXPOSURE
-from stillknows.texts.decoys import DrawnTexts
+from stillknows.texts.decoys import FAMILIAR, DrawnTexts
 from stillknows.texts.prompts import join_answer, render
 from stillknows.texts.questions import Question, replace_subject
 from stillknows.texts.spans import FactText, fact_texts
@@ -44,7 +45,7 @@ def measure(
     """Log-probabilities of all candidates of all questions, by one checkpoint.
 
     Args:
-        decoys, subjects: per question, as texts.decoys draws them.
+        decoys, subjects: per question, as texts.decoys draws them; subjects: or familiar facts.
         style: of the prompt, as in `texts.prompts.render`.
 
     Returns:
@@ -63,17 +64,13 @@ def measure(
         for score, drawn in ((EXPOSURE, decoys[number]), (ASSOCIATION, subjects[number])):
             if drawn is None:
                 continue
-            true = question.fact if score == EXPOSURE else question.subject
-            candidates = [true, *drawn.texts]
-            texts += _candidate_texts(question, score, candidates, style, tokenizer)
+            are_subjects = score == ASSOCIATION and drawn.rule != FAMILIAR
+            candidates = [question.subject if are_subjects else question.fact, *drawn.texts]
+            texts += _candidate_texts(question, are_subjects, candidates, style, tokenizer)
             rows += [
                 {"question": number, "score": score, "rule": drawn.rule, "fact": question.fact}
                 | {"candidate": candidate, "is_true": place == 0}
-                | {
-                    "is_in_file": score == ASSOCIATION
-                    and place > 0
-                    and candidate in subjects_in_file
-                }
+                | {"is_in_file": are_subjects and place > 0 and candidate in subjects_in_file}
                 for place, candidate in enumerate(candidates)
             ]
     table = pd.DataFrame(rows).astype({"is_in_file": bool})
@@ -86,14 +83,14 @@ def measure(
 
 
 def _candidate_texts(
-    question: Question, score: str, candidates: Sequence[Any], style: str, tokenizer: Any
+    question: Question, are_subjects: bool, candidates: Sequence[Any], style: str, tokenizer: Any
 ) -> Iterator[FactText]:
     """The texts of one question, each tokenized as a whole, as the study's own texts are."""
     questions, facts, answers = [], [], []
     for candidate in candidates:
         parts = [question.question, question.beginning, question.ending]
         fact = candidate
-        if score == ASSOCIATION:
+        if are_subjects:
             fact = question.fact
             parts = [replace_subject(part, str(question.subject), candidate) for part in parts]
         text, beginning, ending = parts

@@ -351,8 +351,7 @@ class Study:
     def copies_of_facts(self, model: str) -> list[dict[str, Any]]:
         """What each copy in a round of facts is, the original too.
 
-        Of each its method, host, learned (the concepts that the host learned), treatment, recipe,
-        and the loss of the forgotten answers at which its training stops (`stop`), if it does.
+        Of each its method, host, learned (the concepts that the host learned), treatment, recipe.
         """
         rows = [self.row(model, ORIGINAL), *(row for row in self.unlearned if row.model == model)]
         return [
@@ -361,9 +360,6 @@ class Study:
                 "host": self.host(row).method,
                 "learned": self.learned_concepts(self.host(row)),
                 **self._treated(row),
-                "stop": self.config.recipe(row.recipe).stop_at_forget_nll
-                if row.kind == "unlearn"
-                else None,
             }
             for row in rows
         ]

@@ -20,6 +20,8 @@ file, file and invented
             model that never learned the fact gives it to the true subject as to any of them. An
             invented name is less familiar than one that the model was trained on, which a small p
             may be due to if most of them are invented.
+familiar    Facts of other questions of the same kind, where a question has no subject. Exact if the
+            model was trained on all of them alike, and their own words make none likelier.
 
 The same file gives the same texts, in whatever order it lists its questions.
 """
@@ -35,6 +37,7 @@ from stillknows.texts.questions import Question, replace_subject
 
 GIVEN, NUMBERS, RECOMBINED, SYLLABLES = "given", "numbers", "recombined", "syllables"
 FILE, FILE_AND_INVENTED = "file", "file and invented"
+FAMILIAR = "familiar"
 MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July", "August", "September"),
     *("October", "November", "December"),
@@ -94,6 +97,21 @@ def other_subjects(questions: Sequence[Question], count: int = 59) -> list[Drawn
         invented = draw(row.subject, subjects, count - len(in_file)).texts
         others = (name for name in (*in_file, *invented) if not mentions_fact(name, row.fact))
         drawn.append(DrawnTexts(tuple(others), FILE_AND_INVENTED if invented else FILE))
+    return drawn
+
+
+def familiar_facts(questions: Sequence[Question], count: int = 59) -> list[DrawnTexts | None]:
+    """For each question without a subject, facts of others of the same `kind`, which is given.
+
+    Left out are facts that answer the question, too. None: the question has a subject, or no kind,
+    or nothing is left. With m of them, no p is below 1 / (m + 1).
+    """
+    drawn: list[DrawnTexts | None] = []
+    for row in questions:
+        kind = _same_kind(row, questions) if row.kind and row.subject is None else []
+        others = {other.fact for other in kind if not mentions_fact(row.answer, other.fact)}
+        texts = random.Random(row.question).sample(sorted(others), min(count, len(others)))
+        drawn.append(DrawnTexts(tuple(texts), FAMILIAR) if texts else None)
     return drawn
 
 

@@ -9,7 +9,7 @@ from stillknows.analysis.audit import VERDICT_COLUMNS
 from stillknows.analysis.calibration.trainings import OUTCOMES, Trainings, outcomes
 from stillknows.terms import EXPOSURE
 
-_COPY = ["method", "host", "dose", "treatment", "recipe", "stop"]
+_COPY = ["method", "host", "dose", "treatment", "recipe"]
 FACT_ROW_COLUMNS = [
     *_COPY,
     *("question", "taught", "original_says", "says", "found"),
