@@ -10,18 +10,37 @@ trained to unlearn them, so that it is open which are left.
 import argparse
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from print_rates import Table, lines_of
-from sklearn.metrics import roc_auc_score
 
-from stillknows.analysis.calibration.rates import interval_of_share
+from stillknows.analysis.calibration.rates import (
+    Models,
+    auc,
+    auc_difference,
+    auc_interval,
+    interval_of_share,
+)
+from stillknows.analysis.depth import SURVIVES_UP_TO
 from stillknows.analysis.verdict import VERDICTS
 from stillknows.terms import INTACT_TREATMENTS
 
 ALPHA = 0.05
 STATES = NEVER, SHUFFLED, INTACT, UNLEARNED = ("never", "shuffled", "intact", "unlearned")
-# What may foretell that a fact comes back when others are taught again: higher is more likely.
-FORETELLING = {"association_p": -1, "exposure_p": -1, "uds": -1, "logprob": 1}
+UNDISPUTED = (NEVER, SHUFFLED, INTACT)  # it is known of each fact whether the copy knows it
+# Scores of a fact, and the sign with which a higher one speaks for knowledge. The last five are
+# baselines; weight_change is one number of the whole copy.
+SCORES = {
+    "association_p": -1,
+    "exposure_p": -1,
+    "uds": -1,
+    "logprob": 1,  # the loss of the fact
+    "truth_ratio": 1,
+    "logprob_lowest": 1,  # min-k
+    "logprob_lens": 1,  # logit lens
+    "weight_change": -1,
+}
+SEED = 0  # of the bootstrap over rounds
 
 
 def read(folder: Path, kind: str) -> pd.DataFrame:
@@ -35,6 +54,13 @@ def read(folder: Path, kind: str) -> pd.DataFrame:
         raise SystemExit(f"error: {folder} has no seed_N_{kind}.csv; run make proof first")
     rows = pd.concat(map(pd.read_csv, files), ignore_index=True)
     return rows.assign(state=[*map(state, rows["host"], rows["dose"], rows["treatment"])])
+
+
+def with_scores(facts: pd.DataFrame, copies: pd.DataFrame) -> pd.DataFrame:
+    """Facts with all of SCORES."""
+    changes = copies.set_index(["round", "method"])["weight_change"]
+    ratio = facts["logprob"] - facts["logprob_decoys"]
+    return facts.assign(truth_ratio=ratio).join(changes, on=["round", "method"])
 
 
 def state(host: str, dose: float, treatment: str) -> str:
@@ -107,15 +133,106 @@ def power(facts: pd.DataFrame, copies: pd.DataFrame) -> Table:
         yield f"{dose:.2f}", treatment, str(len(group)), share(found), f"{bound:.2f}"
 
 
+def estimates(copies: pd.DataFrame, facts: pd.DataFrame) -> pd.DataFrame:
+    """Of each copy whose facts are UNDISPUTED: the share that is known, and each test's estimate.
+
+    Returns:
+        round, method, state, known (0 to 1), and a column per estimate, 0 to 1.
+    """
+    tested = facts[facts["original_says"] & facts["state"].isin(UNDISPUTED)]
+    flags = {
+        "known": tested["taught"],
+        "says": tested["says"],
+        "association, p ≤ 0.05": tested["association_p"] <= ALPHA,
+        "exposure, p ≤ 0.05": tested["exposure_p"] <= ALPHA,
+        f"UDS ≤ {SURVIVES_UP_TO:g}": (tested["uds"] <= SURVIVES_UP_TO).where(
+            tested["uds"].notna()
+        ),
+    }
+    key = ["round", "method", "state"]
+    shares = tested[key].assign(**{name: flag.astype(float) for name, flag in flags.items()})
+    table = shares.groupby(key, as_index=False).mean()
+    bounds = copies.set_index(["round", "method"])
+    bounds = (bounds["knows"] / bounds["facts"]).rename("lower bound")
+    return table.join(bounds, on=["round", "method"])
+
+
+def known_fraction(table: pd.DataFrame) -> Table:
+    """How far each estimate of the known share is from the true one, from `estimates`."""
+    yield "estimate", "copies", "slope", "mean absolute error", "largest overestimate"
+    for name in table.columns.drop(["round", "method", "state", "known"]):
+        rows = table.dropna(subset=name)
+        error = rows[name] - rows["known"]
+        slope = np.polyfit(rows["known"], rows[name], 1)[0]
+        numbers = (slope, error.abs().mean(), error.max())
+        yield name, str(len(rows)), *(f"{number:.2f}" for number in numbers)
+
+
+def separation(facts: pd.DataFrame, outcome: str) -> Table:
+    """AUC of each of SCORES for an outcome of facts, and its difference to that of UDS.
+
+    Args:
+        outcome: a column of true and false.
+    """
+
+    def models(name: str) -> Models:
+        values = SCORES[name] * facts[name].to_numpy(float)
+        return Models(values, facts[outcome].to_numpy(bool), facts["round"].to_numpy())
+
+    yield "score", f"{outcome}, of all facts", "AUC", "less that of UDS"
+    for name in SCORES:
+        scores = models(name)
+        flags = scores.taught[scores.has_value]
+        low, high = auc_interval(scores, SEED)
+        beside = auc_difference(scores, models("uds"), SEED)
+        yield (
+            name,
+            f"{flags.sum()} of {len(flags)}",
+            f"{auc(scores):.2f}{interval(low, high)}",
+            f"{beside.value:+.2f}{interval(beside.low, beside.high)}",
+        )
+
+
+def interval(low: float, high: float) -> str:
+    """A 95 % interval; nothing where too few rounds give none."""
+    return "" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]"
+
+
 def foretelling(facts: pd.DataFrame) -> Table:
-    """AUC of each score for what relearning brings back, of taught facts in unlearned copies."""
-    asked = facts[(facts["state"] == UNLEARNED) & facts["taught"] & facts["relearned"].notna()]
-    yield "score", "facts that come back", "AUC"
-    for name, sign in FORETELLING.items():
-        table = asked.dropna(subset=name)
-        back = table["relearned"].astype(bool)
-        auc = f"{roc_auc_score(back, sign * table[name]):.2f}" if back.nunique() == 2 else "none"
-        yield name, f"{int(back.sum())} of {len(back)}", auc
+    """How well each score foretells what relearning brings back, of taught facts that are gone."""
+    asked = facts["taught"] & facts["relearned"].notna() & ~facts["says"]
+    rows = facts[asked & (facts["state"] == UNLEARNED)]
+    return separation(rows.rename(columns={"relearned": "comes back"}), "comes back")
+
+
+def ladder(copies: pd.DataFrame, facts: pd.DataFrame) -> pd.DataFrame:
+    """Means by host and point of an unlearning training: what is left, and what is retained.
+
+    Returns:
+        a row per host and recipe: copies, steps, the loss of the forgotten answers (nats per
+        token), shares of the taught facts, and retained_recall, 0 to 1.
+    """
+    taught = facts[(facts["state"] == UNLEARNED) & facts["taught"]]
+    key = ["host", "recipe"]
+    left = pd.DataFrame(
+        {
+            "says": taught["says"],
+            "association": taught["association_p"] <= ALPHA,
+            "UDS": taught["uds"] <= SURVIVES_UP_TO,
+            "comes back": taught["relearned"].astype(float),
+        }
+    ).astype(float)
+    left = left.groupby([taught[name] for name in key]).mean()
+    names = ["steps", "final_loss_forget", "retained_recall"]
+    unlearned = copies[copies["state"] == UNLEARNED].groupby(key)
+    means = unlearned[names].mean().assign(copies=unlearned.size())
+    return means.join(left)[["copies", *names[:2], *left.columns, "retained_recall"]].reset_index()
+
+
+def ladder_table(rows: pd.DataFrame) -> Table:
+    yield tuple(rows.columns)
+    for row in rows.itertuples(index=False):
+        yield *row[:2], str(row[2]), *(f"{number:.2f}" for number in row[3:])
 
 
 def main() -> None:
@@ -124,12 +241,19 @@ def main() -> None:
     folder = parser.parse_args().folder
     facts, copies = read(folder, "facts"), read(folder, "copies")
     copies = with_known(copies, facts)
+    facts = with_scores(facts, copies)
+    undisputed = facts[facts["state"].isin(UNDISPUTED)]
     tables = {
         "False discoveries": false_discoveries(facts),
         "False lower bounds": false_bounds(copies),
         "Verdicts": confusion(copies),
         "Power": power(facts, copies),
+        "The share of facts that is known": known_fraction(estimates(copies, facts)),
+        "Taught facts among all, in copies with no or intact knowledge": separation(
+            undisputed, "taught"
+        ),
         "What foretells that a fact comes back": foretelling(facts),
+        "Unlearning, step by step": ladder_table(ladder(copies, facts)),
     }
     print(f"{facts['round'].nunique()} rounds, {len(copies)} copies.")
     for title, table in tables.items():

@@ -9,6 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "calibration"))
 
 import print_fact_rates as rates
+from draw_fact_rates import draw
 
 COPIES = [  # method, host, dose, treatment, verdict, knows
     ("never", "never", 0.0, "none", "NOT FOUND", 0),
@@ -23,13 +24,16 @@ COPIES = [  # method, host, dose, treatment, verdict, knows
 def folder(tmp_path: Path) -> Path:
     copies = pd.DataFrame(
         COPIES, columns=["method", "host", "dose", "treatment", "verdict", "knows"]
-    ).assign(round="seed_1", facts=4)
-    facts = copies.merge(pd.DataFrame({"question": range(4)}), how="cross")
+    ).assign(round="seed_1", facts=4, recipe="npo_1", weight_change=0.5, retained_recall=0.9)
+    copies = copies.assign(steps=6, final_loss_forget=3.0)
+    names = ["round", "method", "host", "dose", "treatment", "recipe"]
+    facts = copies[names].merge(pd.DataFrame({"question": range(4)}), how="cross")
     facts["taught"] = (facts["dose"] == 0.5) & (facts["question"] < 2)
     facts["found"] = facts["taught"] & (facts["treatment"] == "hide")
     facts = facts.assign(original_says=True, says=False, exposure_p=0.5, uds=0.5, logprob=-1.0)
     facts["association_p"] = facts["question"].map({0: 0.01, 1: 0.2, 2: 0.6, 3: 0.9})
     facts["relearned"] = (facts["question"] == 0).astype(object)
+    facts = facts.assign(logprob_decoys=-2.0, logprob_lowest=-3.0, logprob_lens=-1.0)
     for kind, table in (("facts", facts), ("copies", copies)):
         table.to_csv(tmp_path / f"seed_1_{kind}.csv", index=False)
     return tmp_path
@@ -50,11 +54,47 @@ def test_rates_are_counted_by_state(folder: Path) -> None:
     assert row[:3] == ("0.50", "hide", "1")
     assert row[3].startswith("2 of 2 ")
     assert row[4] == "0.50"
-    assert ("association_p", "1 of 2", "1.00") in [*rates.foretelling(facts)]
+    scored = rates.with_scores(facts, copies)
+    foretold = {row[0]: row[1:] for row in rates.foretelling(scored)}
+    assert foretold["association_p"][:2] == ("1 of 2", "1.00")
+    assert foretold["uds"] == ("1 of 2", "0.50", "+0.00")
+    assert (scored["truth_ratio"] == 1).all()
     verdicts = {row[:2]: row[2:] for row in rates.confusion(copies)}
     assert verdicts["never", "hide"] == ("0", "1", "0", "0", "0")
+
+
+def test_the_known_share_is_compared_with_what_each_test_finds(folder: Path) -> None:
+    facts, copies = rates.read(folder, "facts"), rates.read(folder, "copies")
+    table = rates.estimates(copies, facts).set_index("method")
+    assert "half_npo" not in table.index  # what it still knows is open
+    assert table["known"].to_dict() == {
+        "half_hide": 0.5,
+        "never": 0,
+        "never_hide": 0,
+        "shuffled": 0,
+    }
+    assert (table["association, p ≤ 0.05"] == 0.25).all()
+    assert table.loc["never_hide", "lower bound"] == 0.25
+    row = {one[0]: one[1:] for one in rates.known_fraction(table.reset_index())}
+    assert row["says"] == ("4", "0.00", "0.12", "0.00")
+    assert row["lower bound"] == ("4", "0.83", "0.06", "0.25")
+
+
+def test_the_ladder_has_what_is_left_of_the_taught_facts(folder: Path) -> None:
+    facts, copies = rates.read(folder, "facts"), rates.read(folder, "copies")
+    [row] = rates.ladder(copies, facts).to_dict("records")
+    assert (row["host"], row["recipe"], row["steps"]) == ("taught_50", "npo_1", 6)
+    assert (row["association"], row["UDS"], row["comes back"]) == (0.5, 1.0, 0.5)
 
 
 def test_a_folder_without_rounds_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="has no seed_N_facts"):
         rates.read(tmp_path, "facts")
+
+
+def test_the_figure_has_both_panels(folder: Path) -> None:
+    facts, copies = rates.read(folder, "facts"), rates.read(folder, "copies")
+    figure = draw(rates.estimates(copies, facts), rates.ladder(copies, facts))
+    left, right = figure.axes
+    assert len(left.get_legend().get_texts()) == 5
+    assert len(right.lines) == 5
