@@ -145,9 +145,7 @@ def estimates(copies: pd.DataFrame, facts: pd.DataFrame) -> pd.DataFrame:
         "says": tested["says"],
         "association, p ≤ 0.05": tested["association_p"] <= ALPHA,
         "exposure, p ≤ 0.05": tested["exposure_p"] <= ALPHA,
-        f"UDS ≤ {SURVIVES_UP_TO:g}": (tested["uds"] <= SURVIVES_UP_TO).where(
-            tested["uds"].notna()
-        ),
+        f"UDS ≤ {SURVIVES_UP_TO:g}": (tested["uds"] <= SURVIVES_UP_TO).where(tested["uds"].notna()),
     }
     key = ["round", "method", "state"]
     shares = tested[key].assign(**{name: flag.astype(float) for name, flag in flags.items()})

