@@ -73,7 +73,7 @@ def _treatments(seed: int) -> Iterator[tuple[str, str]]:
 
 def make_entries(seed: int, subjects: int) -> list[dict[str, Any]]:
     """A round's concept file; which facts a model was taught is known from its entries."""
-    invented = invent(seed, 2 * subjects, alike=True)
+    invented = invent(seed, 2 * subjects, alike=True, in_ten_wordings=True)
     forgotten = [*chain(*invented[:subjects])]
     parts = {
         name: _drawn(forgotten, share, random.Random(f"{seed} {name}"))

@@ -249,12 +249,15 @@ TRIES = 10_000  # to draw something new
 SORTS = (PERSON, TOWN, PERSON, BOOK)
 
 
-def invent(seed: int, subjects: int, *, alike: bool = False) -> list[list[Fact]]:
+def invent(
+    seed: int, subjects: int, *, alike: bool = False, in_ten_wordings: bool = False
+) -> list[list[Fact]]:
     """So many subjects with FACTS_EACH facts each; no two share a name or a fact of one kind.
 
     Args:
-        alike: all are persons, each kind of fact is asked of three in five of them, in ten
-            wordings. A kind that is asked of a single subject would be learned without its subject.
+        alike: all are persons, and each kind of fact is asked of three in five of them. A kind that
+            is asked of a single subject would be learned without its subject.
+        in_ten_wordings: of persons; six to be learned. Else four, of which three are learned.
 
     Raises:
         ValueError: for more subjects than there are facts of a kind.
@@ -265,10 +268,9 @@ def invent(seed: int, subjects: int, *, alike: bool = False) -> list[list[Fact]]
     for number in range(subjects):
         sort = PERSON if alike else SORTS[number % len(SORTS)]
         name = _new(sort.name, drawn, rng)
-        if alike:
-            kinds = _in_turn(sort.kinds, number)
-        else:
-            kinds = [kind.in_few_wordings() for kind in rng.sample(sort.kinds, FACTS_EACH)]
+        kinds = _in_turn(sort.kinds, number) if alike else rng.sample(sort.kinds, FACTS_EACH)
+        if not in_ten_wordings:
+            kinds = [kind.in_few_wordings() for kind in kinds]
         invented.append([_fact(kind, name, drawn, rng) for kind in kinds])
         kinds_of.append(kinds)
     # Apart from the facts, so that a seed's facts do not depend on them.

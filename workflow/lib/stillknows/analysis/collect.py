@@ -98,7 +98,7 @@ def with_reference(copies: pd.DataFrame, references: pd.DataFrame) -> pd.DataFra
     by_reference = rows["logprob_original"] - rows["logprob_reference"]
     by_copy = rows["logprob_original"] - rows["logprob_copy"]
     rows["ratio"] = (by_copy / by_reference).where(by_reference > LEAST_FACT_LOSS)
-    columns: list[str] = DEPTH_SCHEMA.names
+    columns = [name for name in DEPTH_SCHEMA.names if name in rows]
     return rows[columns].sort_values([*COPY_KEYS, "question", "layer"], ignore_index=True)
 
 
