@@ -90,6 +90,24 @@ def test_a_copy_that_hides_is_known_to_know() -> None:
     assert facts.loc[facts["method"] == "copy", "found"].all()
 
 
+def test_facts_that_are_not_found_in_the_original_itself() -> None:
+    verdicts, facts = judged({"copy": []}, {"copy": []})
+    assert "several subjects" not in as_text(verdicts.reset_index(), facts)
+    exposure = pd.concat(
+        candidates(method, known, score)
+        for method, known in ((ORIGINAL, [0, 1]), ("copy", []))
+        for score in (EXPOSURE, ASSOCIATION)
+    )
+    recall = pd.concat([answers(ORIGINAL, range(FACTS)), answers("copy", [])])
+    table = fact_table(exposure, recall, QUESTIONS)
+    unusable = table["association_p"].where(table["question"] < 2, 0.5)
+    verdicts, facts = judge(
+        table.assign(association_p=unusable), {}, wrong_subjects(exposure), None, 0.05
+    )
+    assert verdicts["original_firing"].tolist() == [2]
+    assert "2 of 12 facts in the original itself" in as_text(verdicts, facts)
+
+
 def test_a_copy_that_says_facts() -> None:
     verdicts, facts = judged({"copy": [0, 1]}, {"copy": [0, 1, 2]})
     assert verdicts.loc["copy", ["verdict", "says"]].tolist() == ["SAYS", 3]

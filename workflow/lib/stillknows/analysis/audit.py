@@ -42,7 +42,7 @@ VERDICT_COLUMNS = [
     *("model", "origin", "method", "concept", "concept_name", "verdict"),
     *("is_control", "facts", "facts_not_tested", "says", "knows", "found", "firing"),
     *("exposed", "suppressed"),
-    *("at_most", "power", "retained_recall"),
+    *("at_most", "power", "retained_recall", "original_firing", "without_decoys"),
     *(f"{name}{part}" for name in ALTERATIONS for part in ("", "_of")),
     *("sampled", *(f"leak_at_{k}" for k in LEAK_AT)),
     *("confidence", "reasons"),
@@ -177,6 +177,7 @@ def judge(
     for key, rows in facts[facts["method"] != ORIGINAL].groupby(COPY, sort=False):
         model, method, concept = map(str, key)
         tested = rows[rows["original_says"].astype(bool)]
+        originals = rows_of(facts, model, ORIGINAL, concept)
         of_control = rows_of(facts, model, control, concept) if control else facts.iloc[:0]
         others = rows_of(wrong, model, method, concept)
         evidence = Evidence(
@@ -195,6 +196,10 @@ def judge(
             bool
         )
         row = _verdict_row(rows, tested, result, evidence, alpha)
+        of_original = originals.loc[originals["original_says"].astype(bool), f"{ASSOCIATION}_p"]
+        measured = of_original.notna().any()
+        row["original_firing"] = int((of_original <= alpha).sum()) if measured else None
+        row["without_decoys"] = int((tested["exposure_of"] == 1).sum())
         verdicts.append(row | {"is_control": method == control})
     return pd.DataFrame(verdicts, columns=VERDICT_COLUMNS), facts
 

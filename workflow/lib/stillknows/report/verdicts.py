@@ -71,6 +71,15 @@ def details(row: Row) -> list[str]:
             f"In the positive control, a copy that knows all facts and was trained to refuse, the "
             f"tests find {row['power']:.0%} of the facts."
         )
+    if pd.notna(row["original_firing"]) and row["original_firing"] < row["facts"]:
+        lines.append(
+            f"Association finds {row['original_firing']:.0f} of {n} in the original itself, and "
+            "cannot find the others in a copy: ask their questions about several subjects."
+        )
+    if row["without_decoys"]:
+        lines.append(
+            f"Exposure has no decoys for {row['without_decoys']:.0f} of {n}: give them as `decoys`."
+        )
     if row["verdict"] == NOT_FOUND:
         for share in (0.1, 0.05):
             if share < row["at_most"]:

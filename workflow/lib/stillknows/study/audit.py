@@ -24,7 +24,8 @@ from stillknows.texts.questions import Question, read_questions
 
 PROJECT = Path(__file__).parents[4]
 MODEL, ASKED, RETAINED, CONTROL = "model", "asked", "retained", "hide"
-# The positive control: one layer of the original is trained to refuse, so that all else is kept.
+# The positive control: one layer of the original is trained to refuse, so that all else is kept. If
+# it stopped as soon as these questions are refused, it would refuse the retained ones, too.
 CONTROL_RECIPE = {
     "texts": "answers",
     "learning_rate": 1.0e-3,
@@ -35,7 +36,6 @@ CONTROL_RECIPE = {
     "precision": "no",
     "evaluate_every": 100,
     "steps": 60,
-    "stop_at_refusal_nll": 0.1,
     "retain": [RETAINED],
 }
 
