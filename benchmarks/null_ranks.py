@@ -4,10 +4,15 @@
 
 MODEL is the folder of a checkpoint that never saw the facts of seeds from 9000 on, as any but the
 models of those rounds. Facts are invented as for rounds, 24 a seed, and asked as there.
+
+With --likeliest, association is measured of strong priors: each fact is replaced by that of its
+decoys that the model holds most probable when it is asked about somebody else.
 """
 
 import argparse
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,34 +23,77 @@ from scipy.stats import binomtest, kstest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "calibration"))
 
-from invented import invent
+from invented import Fact, invent
 
 from stillknows.analysis.ranks import rank_table
 from stillknows.engine.exposure import measure
 from stillknows.engine.streamed_model import StreamedModel
 from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.models.reader import Checkpoint
-from stillknows.texts.decoys import draw_decoys, other_subjects
+from stillknows.texts.decoys import DrawnTexts, draw_decoys, other_subjects
 from stillknows.texts.prompts import PAPER
-from stillknows.texts.questions import Question
+from stillknows.texts.questions import Question, replace_subject
 
 FIRST_SEED, SUBJECTS, ALPHA = 9000, 8, 0.05
 
 
-def ranks(host: StreamedModel, tokenizer: Any, seed: int, others: int) -> pd.DataFrame:
+def ranks(
+    host: StreamedModel, tokenizer: Any, seed: int, others: int, likeliest: bool
+) -> pd.DataFrame:
     """`rank_table` of the facts of one seed."""
-    questions = [
-        Question(
-            question=fact.question,
-            answer=fact.answer,
-            fact=fact.fact,
-            subject=fact.subject,
-            decoys=[*fact.decoys],
+    questions = [question_of(fact) for fact in chain(*invent(seed, SUBJECTS))]
+    decoys: Sequence[DrawnTexts | None] = draw_decoys(questions, others)
+    subjects = other_subjects(questions, others + likeliest)
+    if likeliest:
+        # The last one only chooses the fact, and is left out: a fact that was chosen by its own
+        # subject's question would be more probable there than elsewhere.
+        asked = [drawn.texts[-1] for drawn in subjects]
+        subjects = [replace(drawn, texts=drawn.texts[:-1]) for drawn in subjects]
+        questions = with_likeliest(host, tokenizer, questions, decoys, asked)
+        decoys = [None] * len(questions)
+    return rank_table(measure(host, questions, decoys, subjects, PAPER, tokenizer)).assign(
+        seed=seed
+    )
+
+
+def question_of(fact: Fact) -> Question:
+    return Question(
+        question=fact.question,
+        answer=fact.answer,
+        fact=fact.fact,
+        subject=fact.subject,
+        decoys=[*fact.decoys],
+    )
+
+
+def with_likeliest(
+    host: StreamedModel,
+    tokenizer: Any,
+    questions: Sequence[Question],
+    decoys: Sequence[DrawnTexts],
+    asked: Sequence[str],
+) -> list[Question]:
+    """The questions, each with the most probable of its decoys as the fact.
+
+    Args:
+        asked: per question, about whom it is asked to find out which one that is.
+    """
+    elsewhere = [
+        row.model_copy(
+            update={"question": replace_subject(row.question, str(row.subject), other)}
+            | {"subject": other}
         )
-        for fact in chain(*invent(seed, SUBJECTS))
+        for row, other in zip(questions, asked, strict=True)
     ]
-    drawn = draw_decoys(questions, others), other_subjects(questions, others)
-    return rank_table(measure(host, questions, *drawn, PAPER, tokenizer)).assign(seed=seed)
+    rows = measure(host, elsewhere, decoys, [None] * len(questions), PAPER, tokenizer)
+    rows = rows[~rows["is_true"]]
+    best = rows.loc[rows.groupby("question")["logprob"].idxmax()].set_index("question")
+    return [
+        row.model_copy(
+            update={"fact": fact, "answer": f"{row.beginning}{fact}{row.ending}", "decoys": []}
+        )
+        for row, fact in zip(questions, best["candidate"].sort_index(), strict=True)
+    ]
 
 
 def main() -> None:
@@ -54,6 +102,7 @@ def main() -> None:
     parser.add_argument("--facts", type=int, default=300)
     parser.add_argument("--others", type=int, default=99, help="decoys, and subjects, of a fact")
     parser.add_argument("--dtype", default="bfloat16")
+    parser.add_argument("--likeliest", action="store_true", help="facts of strong priors")
     parser.add_argument("--table", type=Path, help="where all ranks are written to, as CSV")
     chosen = parser.parse_args()
     checkpoint = Checkpoint(chosen.model)
@@ -61,8 +110,9 @@ def main() -> None:
     host = StreamedModel(checkpoint, getattr(torch, chosen.dtype), torch.device("cpu"))
     tables: list[pd.DataFrame] = []
     while sum(table["question"].nunique() for table in tables) < chosen.facts:
-        tables.append(ranks(host, tokenizer, FIRST_SEED + len(tables), chosen.others))
-        print(f"seed {FIRST_SEED + len(tables) - 1} done", file=sys.stderr, flush=True)
+        seed = FIRST_SEED + len(tables)
+        tables.append(ranks(host, tokenizer, seed, chosen.others, chosen.likeliest))
+        print(f"seed {seed} done", file=sys.stderr, flush=True)
     table = pd.concat(tables)
     if chosen.table:
         table.to_csv(chosen.table, index=False)

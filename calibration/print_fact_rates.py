@@ -22,7 +22,7 @@ from stillknows.analysis.calibration.rates import (
     interval_of_share,
 )
 from stillknows.analysis.depth import SURVIVES_UP_TO
-from stillknows.analysis.verdict import VERDICTS
+from stillknows.analysis.verdict import KNOWS, NOT_FOUND, SAYS, VERDICTS
 from stillknows.terms import INTACT_TREATMENTS
 
 ALPHA = 0.05
@@ -101,25 +101,38 @@ def known(facts: pd.DataFrame) -> "pd.Series[int]":
 
 
 def with_known(copies: pd.DataFrame, facts: pd.DataFrame) -> pd.DataFrame:
-    """Copies with `known`, and whether the lower bound is above it (`is_false`)."""
+    """Copies with `known`, and which bounds are false.
+
+    is_false: the lower bound is above it; is_over: NOT FOUND, and it is above the upper bound.
+    """
     table = copies.join(known(facts), on=["round", "method"])
-    return table.assign(is_false=table["knows"] > table["known"])
+    is_over = table["known"] / table["facts"] > table["at_most"]  # null but for NOT FOUND
+    return table.assign(is_false=table["knows"] > table["known"], is_over=is_over)
 
 
 def false_bounds(copies: pd.DataFrame) -> Table:
-    """Copies, and rounds with at least one, whose lower bound is above the number that is known."""
-    yield "state", "copies with a false bound", "rounds with one"
+    """Copies, and rounds with at least one, whose lower bound is above the number that is known.
+
+    And copies with NOT FOUND whose upper bound is below it; of unlearned ones, nobody knows.
+    """
+    yield "state", "copies with a false lower bound", "rounds with one", "NOT FOUND, d too small"
     for name, rows in [*copies.groupby("state"), ("all", copies)]:
-        yield name, share(rows["is_false"]), share(rows.groupby("round")["is_false"].any())
+        bounded = rows[(rows["verdict"] == NOT_FOUND) & (rows["state"] != UNLEARNED)]
+        rounds = share(rows.groupby("round")["is_false"].any())
+        yield name, share(rows["is_false"]), rounds, share(bounded["is_over"])
 
 
 def confusion(copies: pd.DataFrame) -> Table:
-    """How many copies of each state and treatment get which verdict."""
+    """How many copies of each state and treatment get which verdict; known: SAYS or KNOWS."""
     counts = pd.crosstab([copies["state"], copies["treatment"]], copies["verdict"])
     counts = counts.reindex(columns=[*VERDICTS], fill_value=0)
-    yield "state", "treatment", *VERDICTS
+    is_known = copies["verdict"].isin([SAYS, KNOWS])
+    yield "state", "treatment", *VERDICTS, "known"
     for name, treatment in counts.index:
-        yield name, treatment, *map(str, counts.loc[(name, treatment)])
+        is_here = (copies["state"] == name) & (copies["treatment"] == treatment)
+        yield name, treatment, *map(str, counts.loc[(name, treatment)]), share(is_known[is_here])
+    for name, flags in is_known.groupby(copies["state"]):
+        yield name, "all", *[""] * len(VERDICTS), share(flags)
 
 
 def power(facts: pd.DataFrame, copies: pd.DataFrame) -> Table:

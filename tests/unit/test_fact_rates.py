@@ -17,6 +17,7 @@ COPIES = [  # method, host, dose, treatment, verdict, knows
     ("shuffled", "shuffled", 0.0, "none", "TRACES", 0),
     ("half_hide", "taught_50", 0.5, "hide", "KNOWS", 2),
     ("half_npo", "taught_50", 0.5, "npo_1", "TRACES", 0),
+    ("half_refuse", "taught_50", 0.5, "refuse", "NOT FOUND", 0),
 ]
 
 
@@ -26,6 +27,7 @@ def folder(tmp_path: Path) -> Path:
         COPIES, columns=["method", "host", "dose", "treatment", "verdict", "knows"]
     ).assign(round="seed_1", facts=4, recipe="npo_1", weight_change=0.5, retained_recall=0.9)
     copies = copies.assign(steps=6, final_loss_forget=3.0)
+    copies["at_most"] = copies["verdict"].map({"NOT FOUND": 0.4})
     names = ["round", "method", "host", "dose", "treatment", "recipe"]
     facts = copies[names].merge(pd.DataFrame({"question": range(4)}), how="cross")
     facts["taught"] = (facts["dose"] == 0.5) & (facts["question"] < 2)
@@ -41,16 +43,20 @@ def folder(tmp_path: Path) -> Path:
 
 def test_rates_are_counted_by_state(folder: Path) -> None:
     facts, copies = rates.read(folder, "facts"), rates.read(folder, "copies")
-    assert copies["state"].tolist() == ["never", "never", "shuffled", "intact", "unlearned"]
+    assert copies["state"].tolist() == [
+        *("never", "never", "shuffled", "intact", "unlearned", "intact")
+    ]
     untaught = {row[0]: row[2:4] for row in [*rates.false_discoveries(facts)][1:]}
     assert untaught["never"][0].startswith("0 of 8 ")
     assert untaught["never"][1].startswith("2 of 8 ")
-    assert untaught["intact"][0].startswith("0 of 2 ")
+    assert untaught["intact"][0].startswith("0 of 4 ")
     bounds = {row[0]: row[1:] for row in rates.false_bounds(rates.with_known(copies, facts))}
     assert bounds["never"][0].startswith("1 of 2 ")
-    assert bounds["intact"][0].startswith("0 of 1 ")
+    assert bounds["intact"][0].startswith("0 of 2 ")
     assert bounds["all"][1].startswith("1 of 1 ")
-    _, row = rates.power(facts, copies)
+    # Half of the facts are known to the refusing copy, and at most 40 % are said to be.
+    assert [bounds[name][2].split(" [")[0] for name in ("never", "intact")] == ["0 of 1", "1 of 1"]
+    row = next(row for row in rates.power(facts, copies) if row[1] == "hide")
     assert row[:3] == ("0.50", "hide", "1")
     assert row[3].startswith("2 of 2 ")
     assert row[4] == "0.50"
@@ -60,7 +66,8 @@ def test_rates_are_counted_by_state(folder: Path) -> None:
     assert foretold["uds"] == ("1 of 2", "0.50", "+0.00")
     assert (scored["truth_ratio"] == 1).all()
     verdicts = {row[:2]: row[2:] for row in rates.confusion(copies)}
-    assert verdicts["never", "hide"] == ("0", "1", "0", "0", "0")
+    assert verdicts["never", "hide"][:5] == ("0", "1", "0", "0", "0")
+    assert verdicts["intact", "all"][5].startswith("1 of 2 ")
 
 
 def test_the_known_share_is_compared_with_what_each_test_finds(folder: Path) -> None:
@@ -69,6 +76,7 @@ def test_the_known_share_is_compared_with_what_each_test_finds(folder: Path) -> 
     assert "half_npo" not in table.index  # what it still knows is open
     assert table["known"].to_dict() == {
         "half_hide": 0.5,
+        "half_refuse": 0.5,
         "never": 0,
         "never_hide": 0,
         "shuffled": 0,
@@ -76,8 +84,8 @@ def test_the_known_share_is_compared_with_what_each_test_finds(folder: Path) -> 
     assert (table["association, p ≤ 0.05"] == 0.25).all()
     assert table.loc["never_hide", "lower bound"] == 0.25
     row = {one[0]: one[1:] for one in rates.known_fraction(table.reset_index())}
-    assert row["says"] == ("4", "0.00", "0.12", "0.00")
-    assert row["lower bound"] == ("4", "0.83", "0.06", "0.25")
+    assert row["says"] == ("5", "0.00", "0.20", "0.00")
+    assert row["lower bound"] == ("5", "0.33", "0.15", "0.25")
 
 
 def test_the_ladder_has_what_is_left_of_the_taught_facts(folder: Path) -> None:

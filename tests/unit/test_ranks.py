@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stillknows.analysis.ranks import RANK_COLUMNS, fisher, rank_p, rank_table
+from stillknows.analysis.ranks import RANK_COLUMNS, fisher, found, rank_p, rank_table
 
 NAN = float("nan")
 
@@ -46,6 +46,9 @@ def test_table_of_ranks() -> None:
     assert table["best_other"].tolist()[:2] == ["milk", "Berta"]
     assert table["logprob_best_other"].tolist()[:2] == [-1.0, -1.5]
     assert pd.isna(table["best_other"][2])
+    counts = "by exposure for 0 of 2 facts, by association for 0 of 1 facts"
+    assert found(candidates) == f"p of at most 0.05 {counts}"
+    assert "by exposure for 1 of 2" in found(candidates, alpha=0.7)
 
 
 def test_fisher() -> None:
