@@ -55,7 +55,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
         (root / name).mkdir(parents=True)
         (root / name / "config.json").write_text('{"num_hidden_layers": 32}', "utf-8")
     for name in ("original", "unlearned"):
-        save_tiny(root / name)
+        save_tiny(root / name, seed=len(name))
     for block in Page("audit.md").files:
         (root / Path(block.title).name).write_text(block.text, encoding="utf-8")
     settings = yaml.safe_load((ROOT / "calibration/settings.yaml").read_text("utf-8"))

@@ -30,10 +30,18 @@ def main(arguments: list[str] | None = None) -> int:
         "--csv", type=Path, metavar="FILE", help="write every difference to this CSV"
     )
     _add_audit(commands)
+    about = "the verdicts of several audits in leaderboard.csv, and on a page, leaderboard.html"
+    command = commands.add_parser("leaderboard", help=about, description=about)
+    command.add_argument(
+        "audits", nargs="+", type=Path, metavar="AUDIT", help="its folder, or a verdict.json"
+    )
+    command.add_argument("--output", type=Path, default=Path(), help="a folder (default: this one)")
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "audit":
             return _audit(chosen)
+        if chosen.command == "leaderboard":
+            return _leaderboard(chosen.audits, chosen.output)
         return _compare(chosen.old, chosen.new, chosen.tolerance, chosen.csv)
     except (StudyError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -51,9 +59,10 @@ def _add_audit(commands: Any) -> None:
         metavar="COPY",
         help=f"an unlearned checkpoint, also as NAME=CHECKPOINT: {checkpoint}",
     )
-    add("--original", required=True, help=f"the model that it was made from: {checkpoint}")
+    add("--original", help=f"the model that it was made from: {checkpoint}")
     questions = "question, answer; optional: fact, paraphrases, decoys, kind, subject"
-    add("--questions", required=True, type=Path, help=f".jsonl, .json or .csv: {questions}")
+    add("--questions", type=Path, help=f".jsonl, .json or .csv: {questions}")
+    add("--benchmark", help="original, questions and reference of a study in studies/")
     add("--retained", type=Path, help="questions that the copies should still answer")
     add("--reference", help=f"a model that never learned the facts: {checkpoint}")
     add("--output", type=Path, default=Path("audit"), help="a folder (default: audit)")
@@ -72,17 +81,24 @@ def _add_audit(commands: Any) -> None:
 def _audit(chosen: argparse.Namespace) -> int:
     from stillknows.analysis.verdict import VERDICTS
     from stillknows.errors import check_known
+    from stillknows.job import log_to_terminal
     from stillknows.report.verdicts import as_text
-    from stillknows.study.audit import Request, read_findings, run, write_study
+    from stillknows.study.audit import Request, benchmark, read_findings, run, write_study
 
     fail_on = [word.upper().replace("_", " ") for word in chosen.fail_on or ()]
     check_known("--fail-on: verdict", fail_on, VERDICTS, "a verdict")
+    if chosen.benchmark:
+        for name, value in benchmark(chosen.benchmark).items():
+            setattr(chosen, name, getattr(chosen, name) or value)
     names = ("copies", "original", "questions", "output", "retained", "reference", "prompt")
+    if absent := [name for name in names[1:3] if not getattr(chosen, name)]:
+        raise StudyError(f"give --{absent[0]}, or --benchmark")
     request = Request(
         **{name: getattr(chosen, name) for name in names},
         **({"tests": chosen.tests} if chosen.tests else {}),
         has_control=not chosen.no_control,
     )
+    log_to_terminal()
     config = write_study(request)
     print(f"the study: {config.parent}", flush=True)
     for line in run(config, chosen.cores, chosen.profile, plan=chosen.plan):
@@ -90,8 +106,25 @@ def _audit(chosen: argparse.Namespace) -> int:
     if chosen.plan:
         return 0
     findings = read_findings(request.output)
-    print(as_text(findings.verdicts, findings.facts))
+    print(as_text(*findings))
+    print(f"\nthe page: {request.output / 'results' / 'audit.html'}")
     return int(findings.verdicts["verdict"].isin(fail_on).any())
+
+
+def _leaderboard(audits: list[Path], output: Path) -> int:
+    from stillknows.csv_files import write_csv
+    from stillknows.files import atomic_path
+    from stillknows.report.leaderboard import leaderboard, leaderboard_page
+
+    table = leaderboard(audits)
+    output.mkdir(parents=True, exist_ok=True)
+    write_csv(output / "leaderboard.csv", table)
+    with atomic_path(output / "leaderboard.html") as partial:
+        partial.write_text(leaderboard_page(table), encoding="utf-8")
+    for row in table.itertuples():
+        print(f"{row.method}: {row.sentence}")
+    print(f"the page: {output / 'leaderboard.html'}")
+    return 0
 
 
 def _compare(old: Path, new: Path, tolerance: float, csv: Path | None) -> int:

@@ -14,9 +14,14 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from stillknows.cards import take_card
 from stillknows.errors import StudyError
 
 log = logging.getLogger("stillknows")
+
+# The level of what a job found, in one line: the audit's command prints it while it runs.
+FOUND = logging.INFO + 5
+logging.addLevelName(FOUND, "FOUND")
 
 Main = Callable[..., None]
 
@@ -38,6 +43,9 @@ def run(main: Main, *, network: bool = False) -> None:
     started = time.monotonic()
     log.info("%s: started", name)
     try:
+        resources = snakemake.resources
+        if resources.get("gpu") and resources.get("device") in ("auto", "cuda"):
+            take_card()
         main(**_arguments(main, snakemake))
     except StudyError as error:
         log.error("%s: %s", name, error)

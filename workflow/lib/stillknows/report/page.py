@@ -81,20 +81,27 @@ def render(
 
 
 def _verdicts(sources: Sources) -> list[dict[str, Any]]:
-    verdicts, facts = sources.table("verdicts.csv"), sources.table("facts.csv")
-    return [] if verdicts is None or facts is None else verdict_sections(verdicts, facts)
+    names = ("verdicts.csv", "facts.csv", "weight_changes.csv")
+    verdicts, facts, changes = map(sources.table, names)
+    return [] if verdicts is None or facts is None else verdict_sections(verdicts, facts, changes)
 
 
 def render_audit(
-    verdicts: pd.DataFrame, facts: pd.DataFrame, pictures: Sequence[Mapping[str, Any]]
+    verdicts: pd.DataFrame,
+    facts: pd.DataFrame,
+    pictures: Sequence[Mapping[str, Any]],
+    changes: pd.DataFrame | None = None,
 ) -> str:
-    """The audit's page, of tables/verdicts.csv and tables/facts.csv; it needs no other file."""
+    """The audit's page, of the tables of these names; it needs no other file."""
+    sections = verdict_sections(verdicts, facts, changes)
+    return filled("audit.html", verdicts=sections, facts_pictures=pictures)
+
+
+def filled(template: str, **values: Any) -> str:
+    """A small page that needs no other file: a template with these values and the style."""
     style = resources.files("stillknows.report") / "assets" / "style.css"
-    template = environment().get_template("audit.html")
-    html: str = template.render(
-        verdicts=verdict_sections(verdicts, facts),
-        facts_pictures=pictures,
-        style=style.read_text("utf-8"),
+    html: str = (
+        environment().get_template(template).render(style=style.read_text("utf-8"), **values)
     )
     return html
 

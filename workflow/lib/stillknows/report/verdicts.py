@@ -92,6 +92,18 @@ def details(row: Row) -> list[str]:
     return lines
 
 
+def weights_moved(changes: pd.DataFrame) -> str:
+    """How the weights of a copy differ from the original's: its rows of weight_changes.csv."""
+    by_layer = changes.groupby("layer")["relative_change"].mean()
+    moved = by_layer[by_layer > 0]
+    if moved.empty:
+        return "The weights of its layers are the original's."
+    return (
+        f"The weights of {len(moved)} of {len(by_layer)} layers moved, by {moved.mean():.2%} of "
+        f"their size on average, most in layer {moved.idxmax():.0f} ({moved.max():.2%})."
+    )
+
+
 def _traces(row: Row) -> str:
     found = []
     if row["exposed"]:
@@ -101,9 +113,12 @@ def _traces(row: Row) -> str:
     return ", and ".join(found)
 
 
-def verdict_sections(verdicts: pd.DataFrame, facts: pd.DataFrame) -> list[dict[str, Any]]:
+def verdict_sections(
+    verdicts: pd.DataFrame, facts: pd.DataFrame, changes: pd.DataFrame | None = None
+) -> list[dict[str, Any]]:
     """Per copy what the page shows: name, word, sentence, details, and its rows of `facts`.
 
+    changes: tables/weight_changes.csv; None: not measured.
     rest: the sentence without the word; has_depth: whether its facts have a UDS; altered: what was
     done to the copy, as columns of `facts`.
     The name has the model and the concept where they differ between copies.
@@ -112,6 +127,7 @@ def verdict_sections(verdicts: pd.DataFrame, facts: pd.DataFrame) -> list[dict[s
     sections = []
     for row in records(verdicts):
         key = [str(row[name]) for name in COPY]
+        moved = [] if changes is None else [weights_moved(rows_of(changes, *key))]
         sections.append(
             {
                 "id": "-".join(key),
@@ -120,7 +136,7 @@ def verdict_sections(verdicts: pd.DataFrame, facts: pd.DataFrame) -> list[dict[s
                 "word": row["verdict"],
                 "sentence": sentence(row),
                 "rest": sentence(row).removeprefix(row["verdict"]).strip(": "),
-                "details": details(row),
+                "details": [*moved, *details(row)],
                 "facts": records(rows_of(facts, *key)),
                 "has_depth": rows_of(facts, *key)["uds"].notna().any(),
                 "altered": [name for name in ALTERATIONS if row[f"{name}_of"]],
@@ -129,10 +145,12 @@ def verdict_sections(verdicts: pd.DataFrame, facts: pd.DataFrame) -> list[dict[s
     return sections
 
 
-def as_text(verdicts: pd.DataFrame, facts: pd.DataFrame) -> str:
+def as_text(
+    verdicts: pd.DataFrame, facts: pd.DataFrame, changes: pd.DataFrame | None = None
+) -> str:
     """The verdicts for the terminal, each with its facts that are still there."""
     lines = []
-    for section in verdict_sections(verdicts, facts):
+    for section in verdict_sections(verdicts, facts, changes):
         lines += ["", f"{section['name']}: {section['sentence']}"]
         lines += [f"  {line}" for line in section["details"]]
         if found := [row["fact"] for row in section["facts"] if row["found"]]:

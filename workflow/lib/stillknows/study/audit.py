@@ -1,10 +1,13 @@
 """The audit of a checkpoint: an ordinary study that is written into a folder, and then run."""
 
+import filecmp
 import json
+import logging
 import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,14 +16,28 @@ from typing import Any, NamedTuple
 import pandas as pd
 import yaml
 
+from stillknows.analysis.verdict import MIN_FACTS
 from stillknows.csv_files import read_csv
-from stillknows.errors import StudyError, not_known, shortened
+from stillknows.errors import StudyError, check_known, not_known, shortened
 from stillknows.files import atomic_path, read_json_object
 from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.names import name_problem
-from stillknows.terms import AUDIT_TESTS, BENIGN, FACT_SCORES, ORIGINAL, REFERENCE, RELEARNED
+from stillknows.study.config import Audit
+from stillknows.study.jobs import NEEDS
+from stillknows.terms import (
+    ALTERATIONS,
+    ASSOCIATION,
+    AUDIT_TESTS,
+    BENIGN,
+    FACT_SCORES,
+    ORIGINAL,
+    REFERENCE,
+    RELEARNED,
+)
 from stillknows.texts.prompts import CHAT, PAPER, join_answer, render
 from stillknows.texts.questions import Question, read_questions
+
+log = logging.getLogger("stillknows")
 
 PROJECT = Path(__file__).parents[4]
 MODEL, ASKED, RETAINED, CONTROL = "model", "asked", "retained", "hide"
@@ -38,6 +55,11 @@ CONTROL_RECIPE = {
     "steps": 60,
     "retain": [RETAINED],
 }
+
+
+# Measured once: a core read 4,470 candidates of about 25 tokens with 135M parameters (bfloat16,
+# 270 MB) in 82 s.
+_CORE_SECONDS_PER_CANDIDATE_AND_GB = 82 / 4470 / 0.27
 
 
 @dataclass(frozen=True)
@@ -67,10 +89,11 @@ class Request:
 
 
 class Findings(NamedTuple):
-    """tables/verdicts.csv and tables/facts.csv of an audit."""
+    """tables/verdicts.csv, facts.csv and weight_changes.csv of an audit."""
 
     verdicts: pd.DataFrame
     facts: pd.DataFrame
+    changes: pd.DataFrame
 
 
 def audit(request: Request, cores: int | None = None, profile: str | None = None) -> Findings:
@@ -91,7 +114,19 @@ def audit(request: Request, cores: int | None = None, profile: str | None = None
 
 def read_findings(output: Path) -> Findings:
     tables = output / "results" / "tables"
-    return Findings(read_csv(tables / "verdicts.csv"), read_csv(tables / "facts.csv"))
+    names = ("verdicts.csv", "facts.csv", "weight_changes.csv")
+    return Findings(*(read_csv(tables / name) for name in names))
+
+
+def benchmark(name: str) -> dict[str, Any]:
+    """What studies/NAME/benchmark.yaml gives: original, reference, questions (a Path), prompt."""
+    files = {path.parent.name: path for path in (PROJECT / "studies").glob("*/benchmark.yaml")}
+    check_known("--benchmark: the study", [name], files, "one with benchmark.yaml")
+    values: dict[str, Any] = yaml.safe_load(files[name].read_text("utf-8"))
+    questions = PROJECT / values["questions"]
+    if not questions.is_file():
+        raise StudyError(f"{questions} is not there; first run studies/{name}/make.py")
+    return values | {"questions": questions}
 
 
 # The study.
@@ -123,15 +158,64 @@ def write_study(request: Request) -> Path:
         entry["held_out_paraphrases"] = [[row.question] for row in retained]
         entries.append(entry)
     has_control = request.has_control and bool(retained)
+    rows = [*_rows(request), *([(CONTROL, ASKED, "unlearn", "")] if has_control else [])]
+    for line in (*_plan(request, questions, has_control), *_weak_points(request, questions)):
+        log.info(line)
     folder = request.output / "study"
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [*_rows(request), *([(CONTROL, ASKED, "unlearn", "")] if has_control else [])]
     lines = [("model", "method", "concept", "source", "revision"), *((MODEL, *row) for row in rows)]
     _write(folder / "checkpoints.tsv", "".join("\t".join(line) + "\n" for line in lines))
     _write(folder / "questions.json", json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
     config = _config(request, folder.resolve(), style, has_control, bool(retained))
     _write(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
     return folder / "config.yaml"
+
+
+def _plan(request: Request, questions: Sequence[Question], has_control: bool) -> Iterator[str]:
+    """What is loaded, and what it takes, as far as it is known of folders."""
+    named = {"original": request.original, "reference": request.reference}
+    copies = (copy.rpartition("=")[2] for copy in request.copies)
+    named |= {f"copy {number}": copy for number, copy in enumerate(copies, 1)}
+    sizes = {}
+    for name, given in named.items():
+        folder = Path(given or "").expanduser()
+        if given and (weights := [*folder.glob("*.safetensors")]):
+            sizes[name] = sum(file.stat().st_size for file in weights) / 1e9
+            yield f"{name}: {folder}, {sizes[name]:.2g} GB of weights"
+    if "original" not in sizes:
+        return
+    candidates = len(questions) * (2 + Audit().decoys + Audit().subjects)
+    size, models = sizes["original"], 1 + len(request.copies) + bool(request.reference)
+    minutes = candidates * size * _CORE_SECONDS_PER_CANDIDATE_AND_GB / 60
+    rules = ["measure_exposure", "recall_facts", *["unlearn_concept"] * has_control]
+    rules += ["alter_copy"] * bool({*request.tests} & {*ALTERATIONS})
+    memory = max(NEEDS[rule].mem_mb(size * 1e3) for rule in rules) / 1e3
+    yield (
+        f"plan: {models + has_control} models, {len(questions)} facts, {candidates:,} candidates "
+        f"in each model: about {minutes:.1f} minutes on one core like the one that was measured; "
+        f"at most {memory:.1f} GB of memory for one job"
+    )
+
+
+def _weak_points(request: Request, questions: Sequence[Question]) -> Iterator[str]:
+    """What keeps the verdict from saying much, and what would help."""
+    if len(questions) < MIN_FACTS:
+        yield f"note: {len(questions)} questions; NOT FOUND needs {MIN_FACTS} or more"
+    if not request.retained:
+        yield "note: without --retained there is no positive control, and so no NOT FOUND"
+    if ASSOCIATION not in request.tests:
+        return
+    without = [row for row in questions if not row.subject]
+    kinds = Counter(row.kind for row in without)
+    if kinds[None]:
+        yield f"note: association needs a subject or a kind; {kinds[None]} questions have neither"
+    fewest = 20  # p is at least 1 / 20
+    few = [kind for kind, count in kinds.items() if kind and count < fewest]
+    if few:
+        yield (
+            f"note: of the kind {few[0]}, {kinds[few[0]]} questions have no subject; association "
+            f"finds none of these with fewer than {fewest}"
+        )
 
 
 def _config(
@@ -227,6 +311,7 @@ def _rows(request: Request) -> Iterator[tuple[str, str, str, str]]:
                 f"{copy} is given twice, or is the original itself; give each checkpoint once"
             )
         sources.add(source)
+        _refuse_equal(place, request.original)
         stem = given or re.sub(r"[^\w.+-]+", "_", place.rstrip("/").rsplit("/", 1)[-1])
         name, number = stem, 2
         while name in names:
@@ -235,6 +320,14 @@ def _rows(request: Request) -> Iterator[tuple[str, str, str, str]]:
             raise StudyError(f"{copy}: the name {shortened(name)} {problem}")
         names.add(name)
         yield (name, ASKED, *source)
+
+
+def _refuse_equal(copy: str, original: str) -> None:
+    """Refuse a folder whose weights are, byte by byte, the original's."""
+    files = [*Path(original).expanduser().glob("*.safetensors")]
+    pairs = [(file, Path(copy).expanduser() / file.name) for file in files]
+    if pairs and all(theirs.is_file() and filecmp.cmp(own, theirs, False) for own, theirs in pairs):
+        raise StudyError(f"{copy} has the same weights as the original; give an unlearned copy")
 
 
 def _source(checkpoint: str) -> tuple[str, str]:
@@ -263,7 +356,7 @@ def _write(path: Path, text: str) -> None:
 def run(
     config: Path, cores: int | None, profile: str | None, *, plan: bool = False
 ) -> Iterator[str]:
-    """Run Snakemake on the study; yields a line for each job and for the progress.
+    """Run Snakemake on the study; yields a line for each job, its finding, and the progress.
 
     All that Snakemake says goes to audit.log beside the study's folder.
 
@@ -286,8 +379,10 @@ def run(
                 log.write(line)
                 log.flush()
                 text = line.strip()
-                if re.match(r"Job \d+: |\d+ of \d+ steps", text):
-                    yield re.sub(r"^Job \d+: ", "", text)
+                if shown := re.match(
+                    r"(?:Job \d+: |[\d:]+ FOUND +|(?=\d+ of \d+ steps))(.*)", text
+                ):
+                    yield re.sub(rf"\b{MODEL}[/,] ?|/{ASKED}\b", "", shown[1])
                 elif error := re.match(r"(?:error:|[\d:]+ ERROR) +(.*)", text):
                     errors.append(error[1])
     if process.returncode:

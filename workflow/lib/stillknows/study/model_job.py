@@ -1,7 +1,9 @@
 """What jobs that run models have in common: the models and the concept, and their result's file."""
 
+import logging
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,13 @@ import pandas as pd
 import pyarrow as pa
 
 from stillknows.files import read_json
+from stillknows.models.checkpoint_files import has_tokenizer, load_tokenizer
 from stillknows.models.manifest import read_manifest
 from stillknows.models.provenance import input_fields, run_fields
 from stillknows.parquet_files import write_rows
 from stillknows.study.expected import refuse_other_recording, settings_fields
+
+log = logging.getLogger("stillknows")
 
 
 class ModelJob:
@@ -53,6 +58,15 @@ class ModelJob:
             unlearned=unlearned,
             reference=self.reference,
         )
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer of `model`, or the original's where its folder holds none."""
+        folder = self.model.folder
+        if not has_tokenizer(folder):
+            log.info(f"{self.model.label} has no tokenizer: the original's is used")
+            folder = self.original.folder
+        return load_tokenizer(folder)
 
     def refuse_other_recording(self, path: Path, metadata: Mapping[str, str]) -> None:
         """Refuse a recording that was made from other inputs than this job's."""
