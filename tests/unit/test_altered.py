@@ -14,6 +14,7 @@ from transformers import LlamaConfig
 from stillknows import device
 from stillknows.answers.altered import Copy, folds_of, relearned
 from stillknows.errors import StudyError
+from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.models.reader import Checkpoint, empty_model, load_model
 from stillknows.models.rounded import BLOCK, RoundedCheckpoint, rounded
 from stillknows.parquet_files import EXPOSURE_SCHEMA, RECALL_SCHEMA, read_table
@@ -91,7 +92,7 @@ def test_too_little_memory_is_said_before_the_model_is_loaded(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(device, "free_memory", lambda _device: 10_000)
-    copy = Copy(folder, CONCEPT, "paper", torch.float32, CPU)
+    copy = Copy(folder, load_tokenizer(folder), CONCEPT, "paper", torch.float32, CPU)
     with pytest.raises(StudyError, match="--tests exposure association"):
         next(relearned(copy, LESSONS, seed=0))
 

@@ -141,7 +141,9 @@ def test_no_answer_continues_an_end_of_sequence_that_the_tokenizer_appends(
     answered, plain = (answer_questions(one, without_facts, **settings) for one in folders)
     assert answered == plain
     recalled, plain_recalled = (
-        recall(one, concept, ["question"], **settings, relearning=None, seed=0)[0]
+        recall(
+            one, load_tokenizer(one), concept, ["question"], **settings, relearning=None, seed=0
+        )[0]
         for one in folders
     )
     assert recalled.equals(plain_recalled)

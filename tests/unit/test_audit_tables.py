@@ -12,7 +12,7 @@ from stillknows.analysis.audit import fact_table, judge, retained_recall, wrong_
 from stillknows.analysis.verdict import combined
 from stillknows.answers.recall_settings import RETAINED
 from stillknows.report.model_card import model_cards
-from stillknows.report.verdicts import as_text
+from stillknows.report.verdicts import as_text, weights_moved
 from stillknows.terms import AS_IT_IS, ASSOCIATION, EXPOSURE, ORIGINAL, RELEARNED, SAMPLES
 
 FACTS, OTHERS = 12, 199
@@ -235,6 +235,13 @@ def test_all_verdicts_are_sentences() -> None:
         text = as_text(verdicts.reset_index(), facts)
         assert "nan" not in text
         assert f"copy: {verdicts.loc['copy', 'verdict']}" in text
+
+
+def test_where_the_weights_moved() -> None:
+    changes = pd.DataFrame({"layer": [0, 0, 1, 1, 2], "relative_change": [0, 0, 0.02, 0.04, 0.01]})
+    assert "2 of 3 layers" in weights_moved(changes)
+    assert "most in layer 1 (3.00%)" in weights_moved(changes)
+    assert "the original's" in weights_moved(changes[changes["layer"] == 0])
 
 
 def test_a_hub_reads_the_verdict_from_the_model_card() -> None:

@@ -12,6 +12,7 @@ from planted_recall import planted_recall
 from stillknows.answers.generate import continue_batch, load_model
 from stillknows.answers.recall import recall, sampled_recall
 from stillknows.answers.recall_table import RECALL_COLUMNS, recall_table
+from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.parquet_files import RECALL_SCHEMA, write_rows
 from stillknows.training.teaching import Relearning
 from tiny import save_tiny
@@ -43,6 +44,7 @@ def ask(
 ) -> pd.DataFrame:
     rows, _ = recall(
         folder,
+        load_tokenizer(folder),
         CONCEPT,
         wordings,
         prompt="paper",
@@ -75,7 +77,8 @@ def test_sampled_recall_has_so_many_rows_and_is_repeated_by_its_seed(folder: Pat
     settings: dict[str, Any] = {"wordings": ["question", "held_out"], "new_tokens": 2, "seed": 3}
     more = {"samples": 5, "dtype": torch.float32, "device": torch.device("cpu")}
     rows, again = (
-        sampled_recall(folder, CONCEPT, prompt="paper", **settings, **more) for _ in range(2)
+        sampled_recall(folder, load_tokenizer(folder), CONCEPT, prompt="paper", **settings, **more)
+        for _ in range(2)
     )
     assert rows["question"].value_counts().to_dict() == {0: 3 * 5, 1: 5}
     assert rows["answer"].tolist() == again["answer"].tolist()

@@ -1,6 +1,8 @@
 """The audit's command: from tiny checkpoints and a file of questions to a verdict on each."""
 
 import json
+import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -56,6 +58,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     taught.model.save_pretrained(root / "original")
     taught.tokenizer.save_pretrained(root / "original")
     save_tiny(root / "known", near=root / "original", seed=1, by=1e-4)
+    for file in (root / "known").glob("tokenizer*"):
+        file.unlink()  # as in some public repositories; the original's is used
     write_questions(root / "asked.jsonl", asked)
     write_questions(root / "kept.jsonl", retained)
     return root
@@ -103,6 +107,9 @@ def test_the_same_for_other_programs(folder: Path, verdicts: pd.DataFrame) -> No
     assert all(fact in page for fact in read_findings(folder / "out").facts["fact"])
     card = (folder / "out/results/model_card.md").read_text(encoding="utf-8")
     assert "name: known" in card and "name: never" in card and "name: hide" not in card
+    log = (folder / "out/audit.log").read_text(encoding="utf-8")
+    for copy, said in (("known", 6), ("never", 0)):
+        assert re.search(f"FOUND +model/{copy}/asked: says {said} of 6 facts", log)
 
 
 def test_a_second_run_computes_nothing(
@@ -121,12 +128,14 @@ def test_a_second_run_computes_nothing(
         (["--original", "owner/name", "--prompt", "chat"], "has a chat template"),
         (["--fail-on", "erased"], "allowed: SAYS, KNOWS, TRACES, NOT FOUND, CANNOT TELL"),
         (["--original", "{folder}/known"], "is the original itself"),
+        (["--original", "{folder}/twin"], "has the same weights as the original"),
     ],
 )
 def test_bad_input_is_one_line_before_any_job(
     options: list[str], problem: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "empty.jsonl").write_text("\n", encoding="utf-8")
+    shutil.copytree(folder / "known", folder / "twin", dirs_exist_ok=True)
     status = audit(folder, "--output", f"{folder}/bad", *(o.format(folder=folder) for o in options))
     printed = capsys.readouterr()
     assert status == 2

@@ -114,6 +114,7 @@ rule make_audit_page:
     input:
         facts="<results>/tables/facts.csv",
         verdicts="<results>/tables/verdicts.csv",
+        changes=products.table("weight_changes.csv"),
         figures=[path for path in products.figures("facts") if path.endswith(".png")],
         captions=[os.path.relpath(HERE / "report" / "facts.rst")],
     output:

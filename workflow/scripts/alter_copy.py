@@ -1,15 +1,18 @@
 """Ask one copy for each fact after something was done to it that brings hidden knowledge back."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from stillknows.files import read_json
-from stillknows.job import run
+from stillknows.job import FOUND, run
 from stillknows.parquet_files import EXPOSURE_SCHEMA, RECALL_SCHEMA, refuse_non_finite
 from stillknows.study.model_job import ModelJob
 from stillknows.terms import BENIGN, QUANTISED
 from stillknows.training.teaching import LoraRelearning
+
+log = logging.getLogger("stillknows")
 
 
 def main(
@@ -36,9 +39,10 @@ def main(
     """
     # Not before the job has set the number of threads, which torch reads when it is imported.
     from stillknows.answers.altered import Copy, ask_altered, benign, quantised, relearned
+    from stillknows.answers.recall import said
 
     job = ModelJob(original, concept_json, dtype, device, checkpoint)
-    copy = Copy(job.model.folder, job.concept, prompt, job.dtype, job.device)
+    copy = Copy(job.model.folder, job.tokenizer, job.concept, prompt, job.dtype, job.device)
     if alteration == QUANTISED:
         copies = quantised(copy, settings["bits"])
     else:
@@ -52,6 +56,7 @@ def main(
     made_with = {"prompt": prompt, **settings}
     job.write(association, found.association, EXPOSURE_SCHEMA, made_with)
     job.write(answers, found.answers, RECALL_SCHEMA, made_with)
+    log.log(FOUND, f"{job.model.label}, {alteration}: says {said(found.answers, alteration)}")
 
 
 if __name__ == "__main__":

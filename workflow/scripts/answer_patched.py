@@ -37,7 +37,7 @@ def main(
     job = ModelJob(original, concept_json, dtype, device, unlearned)
     patches = all_patches(experiments, windows, job.model.layers)
     folders = job.original.folder, job.model.folder
-    tokenizers = [load_tokenizer(folder) for folder in folders]
+    tokenizers = load_tokenizer(job.original.folder), job.tokenizer
     others, prompts = (concept_prompts(job.concept, sets, prompt, each) for each in tokenizers)
     refuse_other_prompts(others, prompts, job.model.label)
     refuse_other_shapes(*map(Checkpoint, folders))

@@ -6,7 +6,6 @@ from stillknows.answers.answer_table import answer_rows, log_similarity
 from stillknows.answers.generate import generate_answers, load_model
 from stillknows.answers.prompts import concept_prompts
 from stillknows.job import run
-from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.parquet_files import ANSWER_SCHEMA, ORIGINAL_SCHEMA
 from stillknows.study.model_job import ModelJob
 
@@ -26,10 +25,9 @@ def main(
 ) -> None:
     """Write one row per prompt: the original's answer; or both models' answers and their scores."""
     job = ModelJob(original, concept_json, dtype, device, unlearned)
-    tokenizer = load_tokenizer(job.model.folder)
-    prompts = concept_prompts(job.concept, sets, prompt, tokenizer)
+    prompts = concept_prompts(job.concept, sets, prompt, job.tokenizer)
     model = load_model(job.model.folder, job.dtype, job.device)
-    texts = generate_answers(model, tokenizer, prompts["ids"].tolist(), new_tokens)
+    texts = generate_answers(model, job.tokenizer, prompts["ids"].tolist(), new_tokens)
     settings = {"prompt": prompt, "sets": sets, "new_tokens": new_tokens}
     if original_answers is None:
         job.write(answers, prompts.assign(answer=texts), ORIGINAL_SCHEMA, settings)

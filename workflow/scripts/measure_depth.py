@@ -30,7 +30,7 @@ def main(
     """Write the depth rows of one donor (an unlearned or reference model) on one concept."""
     job = ModelJob(original, concept_json, dtype, device, donor)
     checkpoints = Checkpoint(job.original.folder), Checkpoint(job.model.folder)
-    tokenizers = [load_tokenizer(checkpoint.folder) for checkpoint in checkpoints]
+    tokenizers = load_tokenizer(job.original.folder), job.tokenizer
     texts = {}
     for form in forms:
         texts[form], others = (fact_texts(job.concept, form, prompt, each) for each in tokenizers)

@@ -4,10 +4,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from stillknows.analysis.ranks import found
 from stillknows.engine.exposure import measure
 from stillknows.engine.streamed_model import StreamedModel
-from stillknows.job import run
-from stillknows.models.checkpoint_files import load_tokenizer
+from stillknows.job import FOUND, run
 from stillknows.models.reader import Checkpoint
 from stillknows.parquet_files import EXPOSURE_SCHEMA, refuse_non_finite
 from stillknows.study.model_job import ModelJob
@@ -37,8 +37,7 @@ def main(
     """
     job = ModelJob(original, concept_json, dtype, device, checkpoint)
     weights = Checkpoint(job.model.folder)
-    tokenizer = load_tokenizer(weights.folder)
-    asked = questions_of(job.concept, prompt, tokenizer)
+    asked = questions_of(job.concept, prompt, job.tokenizer)
     questions = list(asked.values())
     decoys: list[DrawnTexts | None] = [None] * len(questions)
     subjects = decoys
@@ -49,10 +48,11 @@ def main(
         subjects = [others or familiar for others, familiar in zip(*pairs, strict=True)]
     log.info(f"{job.model.label}: {len(questions)} facts; tests: {', '.join(drawn['tests'])}")
     host = StreamedModel(weights, job.dtype, job.device)
-    rows = measure(host, questions, decoys, subjects, prompt, tokenizer)
+    rows = measure(host, questions, decoys, subjects, prompt, job.tokenizer)
     refuse_non_finite(rows, "logprob", job.model.label)
     rows["question"] = rows["question"].map(dict(enumerate(asked)))
     job.write(table, rows, EXPOSURE_SCHEMA, {"prompt": prompt, **drawn})
+    log.log(FOUND, f"{job.model.label}: {found(rows)}")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,18 @@
 """Ask one model for the facts of a concept, and once more after it has relearned half of them."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from stillknows.files import read_json
-from stillknows.job import run
+from stillknows.job import FOUND, run
 from stillknows.parquet_files import RECALL_SCHEMA
 from stillknows.study.model_job import ModelJob
+from stillknows.terms import AS_IT_IS
 from stillknows.training.teaching import Relearning
+
+log = logging.getLogger("stillknows")
 
 
 def main(
@@ -32,11 +36,12 @@ def main(
         settings: the config's recall.
     """
     # Not before the job has set the number of threads, which torch reads when it is imported.
-    from stillknows.answers.recall import recall
+    from stillknows.answers.recall import recall, said
 
     job = ModelJob(original, concept_json, dtype, device, checkpoint)
     rows, training = recall(
         job.model.folder,
+        job.tokenizer,
         job.concept,
         settings["wordings"],
         prompt=prompt,
@@ -54,6 +59,7 @@ def main(
         relearned["relearning_nll"] = f"{last['nll_retain']:.6g}"
     made_with = {"prompt": prompt, "seed": seed, "recall": dict(settings)}
     job.write(table, rows, RECALL_SCHEMA, made_with, **relearned)
+    log.log(FOUND, f"{job.model.label}: says {said(rows, AS_IT_IS)}")
 
 
 if __name__ == "__main__":

@@ -48,6 +48,13 @@ def rank_table(candidates: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=RANK_COLUMNS)
 
 
+def found(candidates: pd.DataFrame, alpha: float = 0.05) -> str:
+    """Of how many facts each score's p is at most alpha, in words; candidates: of `rank_table`."""
+    p = rank_table(candidates).groupby("score", sort=False)["p"]
+    counts = [f"{score} for {(p <= alpha).sum()} of {len(p)} facts" for score, p in p]
+    return f"p of at most {alpha:g} by {', by '.join(counts)}"
+
+
 def fisher(p: Sequence[float]) -> float:
     """Fisher's combined p of independent p-values; null if there are none."""
     return float(combine_pvalues(p, method="fisher").pvalue) if len(p) else float("nan")

@@ -24,7 +24,6 @@ from stillknows.engine.exposure import measure
 from stillknows.engine.streamed_model import StreamedModel
 from stillknows.errors import StudyError
 from stillknows.models import reader
-from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.models.reader import Checkpoint
 from stillknows.models.rounded import RoundedCheckpoint
 from stillknows.texts.decoys import DrawnTexts, other_subjects
@@ -70,6 +69,7 @@ class Copy:
     """
 
     folder: Path
+    tokenizer: Any
     concept: Mapping[str, Any]
     prompt: str
     dtype: torch.dtype
@@ -78,10 +78,6 @@ class Copy:
     @cached_property
     def checkpoint(self) -> Checkpoint:
         return Checkpoint(self.folder)
-
-    @cached_property
-    def tokenizer(self) -> Any:
-        return load_tokenizer(self.folder)
 
     @cached_property
     def questions(self) -> dict[int, Question]:

@@ -12,7 +12,6 @@ import torch
 
 from stillknows.answers.generate import generate_answers, load_model
 from stillknows.answers.recall_settings import HELD_OUT, RETAINED
-from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.terms import AS_IT_IS, RELEARNED, SAMPLES
 from stillknows.texts.fact_matching import mentions_fact
 from stillknows.texts.prompts import (
@@ -35,6 +34,7 @@ _TAUGHT = ("QA", "QA_with_answers", PARAPHRASES)  # of a concept; each has an it
 
 def recall(
     folder: Path,
+    tokenizer: Any,
     concept: Concept,
     wordings: Sequence[str],
     *,
@@ -60,7 +60,6 @@ def recall(
         the columns of RECALL_SCHEMA from `stage` on, a row per stage, wording and question; and
         the log of the relearning, as `train` returns it.
     """
-    tokenizer = load_tokenizer(folder)
     ask = partial(ask_for_facts, tokenizer=tokenizer, new_tokens=new_tokens)
     questions = questions_for_facts(concept, wordings, prompt, tokenizer)
     retained_questions = [
@@ -95,6 +94,7 @@ def recall(
 
 def sampled_recall(
     folder: Path,
+    tokenizer: Any,
     concept: Concept,
     *,
     prompt: str,
@@ -109,7 +109,6 @@ def sampled_recall(
 
     Answers depend on the seed, and on the device and the number format too.
     """
-    tokenizer = load_tokenizer(folder)
     questions = questions_for_facts(concept, wordings, prompt, tokenizer)
     repeated = [question for question in questions for _ in range(samples)]
     model = load_model(folder, dtype, device)
@@ -136,6 +135,15 @@ def ask_for_facts(
     rows = pd.DataFrame(questions).drop(columns="ids").assign(stage=stage, answer=answers)
     pairs = zip(answers, rows["fact"], strict=True)
     return rows.assign(has_fact=[mentions_fact(answer, fact) for answer, fact in pairs])
+
+
+def said(rows: pd.DataFrame, stage: str) -> str:
+    """How many facts the answers of a stage have, in whatever wording, in words."""
+    asked = rows[(rows["stage"] == stage) & (rows["wording"] != RETAINED)]
+    facts = asked.groupby("question")["has_fact"].any()
+    text = f"{facts.sum()} of {len(facts)} facts"
+    retained = rows.loc[rows["wording"] == RETAINED, "has_fact"]
+    return f"{text}, {retained.sum()} of {len(retained)} retained ones" if len(retained) else text
 
 
 def with_questions(concept: Concept, numbers: Iterable[int]) -> Concept:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from stillknows.errors import StudyError, any_error_in_one_line
 from stillknows.files import read_json_object
-from stillknows.models.checkpoint_files import ADAPTER_CONFIG, TOKENIZER_CONFIG, load_tokenizer
+from stillknows.models.checkpoint_files import ADAPTER_CONFIG, has_tokenizer, load_tokenizer
 from stillknows.models.manifest import Manifest
 from stillknows.models.reader import Checkpoint, load_model, open_weights, tied_tensors
 
@@ -63,8 +63,7 @@ def merge_adapter(adapter: Path, original: Manifest, folder: Path) -> None:
     with any_error_in_one_line(f"{misfit}: {{reason}}"):
         merged = _merge(model, config, tensors, misfit)
     merged.save_pretrained(folder)
-    has_tokenizer = (adapter / TOKENIZER_CONFIG).is_file()
-    load_tokenizer(adapter if has_tokenizer else original.folder).save_pretrained(folder)
+    load_tokenizer(adapter if has_tokenizer(adapter) else original.folder).save_pretrained(folder)
     log.info("merged %d tensors of %s into %s", len(tensors), adapter, original.label)
 
 

@@ -54,6 +54,11 @@ def named_weight_files(folder: Path) -> list[Path]:
 
 
 TOKENIZER_CONFIG = "tokenizer_config.json"
+_TOKENIZERS = (TOKENIZER_CONFIG, "tokenizer.json", "tokenizer.model", "vocab.json")
+
+
+def has_tokenizer(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in _TOKENIZERS)
 
 
 def load_tokenizer(folder: Path) -> Any:
