@@ -1,6 +1,10 @@
 """Print how often the audit is wrong, over finished rounds of facts, as tables in Markdown.
 
     .venv/bin/python calibration/print_fact_rates.py calibration/fact_rounds
+    .venv/bin/python calibration/print_fact_rates.py calibration/fact_rounds --as-kept
+
+Verdicts are given again from the p-values that the rounds keep, by the present rule; --as-kept: as
+the rounds gave them.
 
 Copies are of four states. never, shuffled: their hosts were taught no fact that is asked for;
 intact: taught some, and then not treated, or trained to refuse; unlearned: taught some, and then
@@ -12,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from invented import FACTS_EACH
 from print_rates import Table, lines_of
 
 from stillknows.analysis.calibration.rates import (
@@ -22,7 +27,16 @@ from stillknows.analysis.calibration.rates import (
     interval_of_share,
 )
 from stillknows.analysis.depth import SURVIVES_UP_TO
-from stillknows.analysis.verdict import KNOWS, NOT_FOUND, SAYS, VERDICTS
+from stillknows.analysis.verdict import (
+    KNOWS,
+    NOT_FOUND,
+    SAYS,
+    VERDICTS,
+    Evidence,
+    share_at_most,
+    strongest_word,
+    verdict,
+)
 from stillknows.terms import INTACT_TREATMENTS
 
 ALPHA = 0.05
@@ -70,6 +84,30 @@ def state(host: str, dose: float, treatment: str) -> str:
     if dose == 0:
         return NEVER
     return INTACT if treatment in INTACT_TREATMENTS else UNLEARNED
+
+
+def by_present_rule(copies: pd.DataFrame, facts: pd.DataFrame) -> pd.DataFrame:
+    """Copies with the verdicts of the present rule, from the p-values of their facts."""
+    tested = facts[facts["original_says"]].groupby(["round", "method"])
+    rows = []
+    for row in copies.to_dict("records"):
+        own = tested.get_group((row["round"], row["method"]))
+        evidence = Evidence(
+            says=own["says"].tolist(),
+            knowledge=own[["association_p"]],
+            subjects=(own["question"] // FACTS_EACH).tolist(),
+            exposure=own["exposure_p"].tolist(),
+            suppressed=own["suppressed_p"].tolist(),
+        )
+        new = verdict(evidence, ALPHA)
+        # The controls are those of the round.
+        reasons = "" if pd.isna(row["reasons"]) else row["reasons"]
+        word = strongest_word(new.says, new.knows, new.exposed or new.suppressed, reasons)
+        bound = share_at_most(new.firing, new.facts, row["power"], ALPHA)
+        row |= {name: getattr(new, name) for name in ("knows", "exposed", "suppressed")}
+        row |= {"verdict": word, "at_most": bound if word == NOT_FOUND else None}
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def share(successes: "pd.Series[bool]") -> str:
@@ -249,9 +287,10 @@ def ladder_table(rows: pd.DataFrame) -> Table:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="of seed_N_facts.csv and seed_N_copies.csv")
-    folder = parser.parse_args().folder
-    facts, copies = read(folder, "facts"), read(folder, "copies")
-    copies = with_known(copies, facts)
+    parser.add_argument("--as-kept", action="store_true", help="verdicts as the rounds gave them")
+    given = parser.parse_args()
+    facts, copies = read(given.folder, "facts"), read(given.folder, "copies")
+    copies = with_known(copies if given.as_kept else by_present_rule(copies, facts), facts)
     facts = with_scores(facts, copies)
     undisputed = facts[facts["state"].isin(UNDISPUTED)]
     tables = {

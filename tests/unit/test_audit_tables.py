@@ -16,7 +16,12 @@ from stillknows.report.verdicts import as_text, weights_moved
 from stillknows.terms import AS_IT_IS, ASSOCIATION, EXPOSURE, ORIGINAL, RELEARNED, SAMPLES
 
 FACTS, OTHERS = 12, 199
-QUESTIONS = {("m", "c"): [f"Which {number}?" for number in range(FACTS)]}
+TEXTS = {
+    ("m", "c"): {
+        "QA": [f"Which {number}?" for number in range(FACTS)],
+        "subjects": [f"subject {number // 3}" for number in range(FACTS)],
+    }
+}
 
 
 def candidates(
@@ -78,7 +83,7 @@ def judged(
         + [answers(ORIGINAL, range(FACTS), RETAINED)]
         + [answers(method, retained, RETAINED) for method in asked if method != ORIGINAL]
     )
-    table = fact_table(exposure, recall, QUESTIONS)
+    table = fact_table(exposure, recall, TEXTS)
     verdicts, facts = judge(table, retained_recall(recall), wrong_subjects(exposure), "hide", 0.05)
     return verdicts.set_index("method"), facts
 
@@ -99,7 +104,7 @@ def test_facts_that_are_not_found_in_the_original_itself() -> None:
         for score in (EXPOSURE, ASSOCIATION)
     )
     recall = pd.concat([answers(ORIGINAL, range(FACTS)), answers("copy", [])])
-    table = fact_table(exposure, recall, QUESTIONS)
+    table = fact_table(exposure, recall, TEXTS)
     unusable = table["association_p"].where(table["question"] < 2, 0.5)
     verdicts, facts = judge(
         table.assign(association_p=unusable), {}, wrong_subjects(exposure), None, 0.05
@@ -153,7 +158,7 @@ def test_what_relearning_brings_back() -> None:
     again["relearned"] = again["question"] % 2 == 0
     recall = pd.concat([answers(ORIGINAL, range(FACTS)), answers("copy", []), again])
     exposure = pd.concat([candidates("copy", [], EXPOSURE), candidates("copy", [], ASSOCIATION)])
-    facts = fact_table(exposure, recall, QUESTIONS)
+    facts = fact_table(exposure, recall, TEXTS)
     relearned = facts[facts["method"] == "copy"].set_index("question")["relearned"]
     assert relearned.dropna().to_dict() == {number: number in (1, 3) for number in range(1, 12, 2)}
     verdicts, _ = judge(facts, {}, wrong_subjects(exposure), None, 0.05)
@@ -172,10 +177,10 @@ def test_depth_stands_beside_the_facts_that_have_it() -> None:
             "uds": [0.5, 0.25, 0.75],
         }
     ).replace("", np.nan)
-    facts = fact_table(exposure, recall, QUESTIONS, depth)
+    facts = fact_table(exposure, recall, TEXTS, depth)
     measured = facts.dropna(subset="uds")
     assert measured[["method", "question", "uds"]].values.tolist() == [["copy", 3, 0.25]]
-    assert fact_table(exposure, recall, QUESTIONS)["uds"].isna().all()
+    assert fact_table(exposure, recall, TEXTS)["uds"].isna().all()
 
 
 def test_leak_at_k_is_the_probability_that_one_of_k_answers_has_the_fact() -> None:
@@ -187,7 +192,7 @@ def test_leak_at_k_is_the_probability_that_one_of_k_answers_has_the_fact() -> No
     ]
     recall = pd.concat([answers(ORIGINAL, range(FACTS)), answers("copy", []), *sampled])
     exposure = pd.concat([candidates("copy", [], EXPOSURE), candidates("copy", [], ASSOCIATION)])
-    facts = fact_table(exposure, recall, QUESTIONS)
+    facts = fact_table(exposure, recall, TEXTS)
     counts = facts[facts["method"] == "copy"].set_index("question")["samples_said"]
     assert counts[counts > 0].to_dict() == {0: 3, 1: 1}
     verdicts, _ = judge(facts, {}, wrong_subjects(exposure), None, 0.05)
@@ -205,7 +210,7 @@ def test_a_fact_that_only_relearning_shows_is_known() -> None:
     known = {RELEARNED: range(FACTS), ASSOCIATION: [], EXPOSURE: []}
     exposure = pd.concat(candidates("copy", facts, score) for score, facts in known.items())
     facts = fact_table(
-        exposure, pd.concat([answers(ORIGINAL, range(FACTS)), answers("copy", [])]), QUESTIONS
+        exposure, pd.concat([answers(ORIGINAL, range(FACTS)), answers("copy", [])]), TEXTS
     )
     verdicts, facts = judge(facts, {}, wrong_subjects(exposure), None, 0.05)
     assert verdicts[["verdict", "knows"]].iloc[0].tolist() == ["KNOWS", FACTS]
@@ -223,7 +228,7 @@ def test_familiar_subjects_that_are_preferred_make_association_invalid() -> None
     )
     exposure.loc[exposure["is_in_file"], "logprob"] = 9.0
     recall = pd.concat([answers(ORIGINAL, range(FACTS)), answers("copy", [])])
-    facts = fact_table(exposure, recall, QUESTIONS)
+    facts = fact_table(exposure, recall, TEXTS)
     verdicts, _ = judge(facts, {}, wrong_subjects(exposure), None, 0.05)
     assert verdicts["knows"].tolist() == [0]
     assert "association" in verdicts["reasons"].iloc[0]

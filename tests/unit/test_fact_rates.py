@@ -95,6 +95,20 @@ def test_the_ladder_has_what_is_left_of_the_taught_facts(folder: Path) -> None:
     assert (row["association"], row["UDS"], row["comes back"]) == (0.5, 1.0, 0.5)
 
 
+def test_verdicts_are_given_again_by_the_present_rule(folder: Path) -> None:
+    """Each copy has a fact with p = 0.001 among four of two subjects."""
+    facts, copies = rates.read(folder, "facts"), rates.read(folder, "copies")
+    copies = copies.assign(power=0.5, reasons=float("nan"))
+    smaller = facts["association_p"].where(facts["question"] > 0, 0.001)
+    facts = facts.assign(suppressed_p=float("nan"), association_p=smaller)
+    again = rates.by_present_rule(copies, facts)
+    assert (again["verdict"] == "KNOWS").all()
+    assert (again["knows"] == 1).all()
+    nothing = rates.by_present_rule(copies, facts.assign(association_p=0.5)).set_index("method")
+    assert (nothing["verdict"] == "NOT FOUND").all()
+    assert (nothing["at_most"] == 1).all()  # 0 of 4 facts, of which half would be found
+
+
 def test_a_folder_without_rounds_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="has no seed_N_facts"):
         rates.read(tmp_path, "facts")

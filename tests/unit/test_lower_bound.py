@@ -1,20 +1,33 @@
 """How many null hypotheses are false at least."""
 
+from collections.abc import Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import false_discovery_control, norm
+from scipy.stats import binom, chi2, kstest, norm
 
 from stillknows.analysis.lower_bound import false_nulls, false_one_by_one
 
-
-def simes_p(p: np.ndarray) -> float:
-    """The smallest p-value that Benjamini and Hochberg adjusted is that of Simes' test."""
-    return float(false_discovery_control(p).min())
+FOUR_SUBJECTS = np.repeat(np.arange(4), 3)
 
 
-def by_all_subsets(p: np.ndarray, alpha: float) -> tuple[int, list[bool]]:
+def product_p(p: np.ndarray, subjects: np.ndarray) -> float:
+    """The truncated product of a set, subject by subject, by its definition."""
+    total, independent = 0.0, 0
+    for subject in set(subjects):
+        own = p[subjects == subject]
+        scores = [-2 * np.log(value / 0.1) if value < 0.1 else 0 for value in own]
+        total += np.mean(scores) * min(2, len(own))
+        independent += min(2, len(own))
+    if total == 0:
+        return 1.0
+    chances = [binom.pmf(k, independent, 0.1) * chi2.sf(total, 2 * k) for k in range(1, 99)]
+    return float(np.nansum(chances))
+
+
+def by_all_subsets(p: np.ndarray, subjects: np.ndarray, alpha: float) -> tuple[int, list[bool]]:
     """Closed testing by its definition: a set is rejected if all of its supersets are.
 
     Returns the bound, and which hypotheses are rejected by themselves.
@@ -23,40 +36,48 @@ def by_all_subsets(p: np.ndarray, alpha: float) -> tuple[int, list[bool]]:
     """
     n = len(p)
     sets = [frozenset(s) for size in range(n + 1) for s in combinations(range(n), size)]
-    rejected = {s: bool(s) and simes_p(p[sorted(s)]) <= alpha + 1e-12 for s in sets}
+    rejected = {s: product_p(p[[*s]], subjects[[*s]]) <= alpha + 1e-12 for s in sets if s}
+    rejected[frozenset()] = False
     by_closed_test = {s: all(rejected[t] for t in sets if s <= t) for s in sets}
     bound = n - max(len(s) for s in sets if not by_closed_test[s])
     return bound, [by_closed_test[frozenset([number])] for number in range(n)]
 
 
 @pytest.mark.parametrize("n", range(1, 8))
-def test_bound_equals_closed_testing_over_all_subsets(n: int) -> None:
+@pytest.mark.parametrize("facts_each", [1, 2, 4])
+def test_bound_equals_closed_testing_over_all_subsets(n: int, facts_each: int) -> None:
     rng = np.random.default_rng(n)
-    for _ in range(20 if n < 7 else 5):
-        p = rng.beta(0.3, 2, size=n)
-        assert (false_nulls(p), false_one_by_one(p)) == by_all_subsets(p, 0.05)
-
-
-def test_bound_equals_closed_testing_for_ranks() -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(5):
-        p = rng.integers(1, 21, size=8) ** 2 / 400
-        assert (false_nulls(p, 0.2), false_one_by_one(p, 0.2)) == by_all_subsets(p, 0.2)
+    subjects = np.arange(n) // facts_each
+    for alpha in (0.05, 0.2):
+        for _ in range(10 if n < 7 else 2):
+            p = np.ceil(rng.beta(0.3, 2, size=n) * 200) / 200
+            found = false_nulls(p, subjects, alpha), false_one_by_one(p, subjects, alpha)
+            assert found == by_all_subsets(p, subjects, alpha)
 
 
 @pytest.mark.parametrize(
-    ("p", "at_least"),
+    ("p", "subjects", "at_least"),
     [
-        ([], 0),
-        ([0.5], 0),
-        ([1 / 20], 1),  # equal to alpha
-        ([1 / 25] * 24, 24),
-        ([1 / 1000] * 9 + [1.0] * 15, 9),
-        ([1 / 60] * 9 + [1.0] * 15, 2),  # ranks among 59 can say no more
+        ([], None, 0),
+        ([0.5], None, 0),
+        ([1 / 20], None, 1),  # equal to alpha
+        ([1 / 25] * 24, None, 24),
+        ([0.0], None, 1),
+        ([1 / 1000] * 9 + [1.0] * 15, None, 8),
+        ([1 / 60] * 9 + [1.0] * 15, None, 6),
+        ([1 / 200] * 3 + [1.0] * 9, FOUR_SUBJECTS, 2),
+        ([1 / 25] * 12, ["one"] * 12, 12),
+        ([1 / 20] * 12, ["one"] * 12, 0),  # twelve facts of a subject are two p-values
     ],
 )
-def test_bound_by_hand(p: list[float], at_least: int) -> None:
-    assert false_nulls(p) == at_least
+def test_bound_by_hand(p: list[float], subjects: Any, at_least: int) -> None:
+    assert false_nulls(p, subjects) == at_least
+
+
+def test_one_by_one_needs_a_subject_that_can_be_told_apart() -> None:
+    p = [1 / 200, 1.0, 1.0]
+    assert false_one_by_one(p, ["a", "b", "c"]) == [True, False, False]
+    assert false_one_by_one([1 / 200] + [1.0] * 20) == [False] * 21
 
 
 @pytest.mark.parametrize("p", [[float("nan")], [-0.1], [1.1]])
@@ -65,15 +86,32 @@ def test_what_is_no_p_value_is_refused(p: list[float]) -> None:
         false_nulls(p)
 
 
-@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.9])
-def test_bound_holds_for_dependent_facts_of_a_subject(correlation: float) -> None:
-    """Eight subjects with three facts each; those of the first two subjects are known."""
-    rng = np.random.default_rng(1)
-    is_known = np.arange(24) < 6
-    exceeded = 0
-    for _ in range(1000):
-        shared = np.repeat(rng.normal(size=8), 3)
-        z = np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * rng.normal(size=24)
-        rank = np.ceil(norm.sf(z + 3 * is_known) * 100)
-        exceeded += false_nulls(rank / 100) > is_known.sum()
-    assert exceeded <= 50 + 2 * np.sqrt(1000 * 0.05 * 0.95)
+def draw(rng: np.random.Generator, correlation: float, known: Sequence[bool]) -> np.ndarray:
+    """Ranks of eight subjects with three facts each, as p-values."""
+    shared = np.repeat(rng.normal(size=8), 3)
+    z = np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * rng.normal(size=24)
+    return np.ceil(norm.sf(z + 3 * np.asarray(known)) * 200) / 200
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.5])
+@pytest.mark.parametrize("known", [0, 6])
+def test_bound_holds_for_dependent_facts_of_a_subject(correlation: float, known: int) -> None:
+    rng, subjects = np.random.default_rng(1), np.repeat(np.arange(8), 3)
+    is_known = np.arange(24) < known
+    bounds = [false_nulls(draw(rng, correlation, is_known), subjects) for _ in range(300)]
+    assert np.mean(np.array(bounds) > known) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 300)
+
+
+def test_nine_known_facts_among_fifteen_that_were_pushed_down() -> None:
+    p = np.array([1 / 200] * 9 + [1.0] * 15)
+    assert 8 <= false_nulls(p, np.arange(24) // 3) <= 9
+    assert sum(false_one_by_one(p, np.arange(24) // 3)) <= 9
+
+
+def test_a_single_p_value_stays_as_it_is() -> None:
+    """With one hypothesis, the truncated product of p is p, where it is small."""
+    rng = np.random.default_rng(0)
+    p = rng.uniform(size=300)
+    rejected = [false_nulls([value], alpha=0.07) for value in p]
+    assert rejected == [int(value <= 0.07) for value in p]
+    assert kstest(p, "uniform").pvalue > 0.01

@@ -1,10 +1,9 @@
 """Ranks of facts and their p-values."""
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from stillknows.analysis.ranks import RANK_COLUMNS, fisher, found, rank_p, rank_table
+from stillknows.analysis.ranks import RANK_COLUMNS, found, rank_p, rank_table
 
 NAN = float("nan")
 
@@ -49,9 +48,3 @@ def test_table_of_ranks() -> None:
     counts = "by exposure for 0 of 2 facts, by association for 0 of 1 facts"
     assert found(candidates) == f"p of at most 0.05 {counts}"
     assert "by exposure for 1 of 2" in found(candidates, alpha=0.7)
-
-
-def test_fisher() -> None:
-    assert fisher([0.03]) == pytest.approx(0.03)
-    assert fisher([0.1, 0.1]) == pytest.approx(0.01 * (1 - np.log(0.01)))
-    assert np.isnan(fisher([]))

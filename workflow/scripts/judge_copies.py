@@ -58,9 +58,9 @@ def main(
     if further_answers:
         again = read_tables(further_answers, RECALL_SCHEMA)
         recall = pd.concat([recall[~recall["stage"].isin(again["stage"])], again])
-    questions = {(path.parent.name, path.stem): read_json(path)["QA"] for path in texts}
+    entries = {(path.parent.name, path.stem): read_json(path) for path in texts}
     depth = read_csv(uds[0]) if uds else None
-    table = fact_table(exposure, recall, questions, depth)
+    table = fact_table(exposure, recall, entries, depth)
     retained = retained_recall(recall)
     judged, table = judge(table, retained, wrong_subjects(exposure), control, alpha)
     judged, table = with_origins(judged, origins), with_origins(table, origins)

@@ -16,7 +16,7 @@ TEXTS = {
     *("window", "span", "score", "donor", "set", "id", "status", "reason", "note", "verdict"),
     *("claim", "family", "statistic", "bound", "prompt", "answer", "answer_original"),
     *("form", "layers", "unit", "surviving_questions", "outcome"),
-    *("question_text", "fact", "exposure_rule", "association_rule", "reasons"),
+    *("question_text", "subject", "fact", "exposure_rule", "association_rule", "reasons"),
     *("round", "state", "treatment", "why_not", "code", "versions", "included", "definition"),
 }
 # A text that a spreadsheet would compute, or one that `write_csv` could have made of it.

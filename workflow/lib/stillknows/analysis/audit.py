@@ -1,7 +1,7 @@
 """The audit's tables: what its tests say of each fact in each copy, and the copy's verdict."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,8 @@ LEAK_AT = (1, 16)  # of how many sampled answers one is to have the fact
 VERDICT_JSON_VERSION = 1  # of verdict.json
 _NAMES = [*COPY, "origin", "concept_name"]
 FACT_COLUMNS = [
-    *("model", "origin", "method", "concept", "concept_name", "question", "question_text", "fact"),
+    *("model", "origin", "method", "concept", "concept_name", "question", "question_text"),
+    *("subject", "fact"),
     *("answer_original", "original_says", "answer", "says", "found", *ALTERATIONS),
     *("exposure_rank", "exposure_of", "exposure_p", "exposure_rule"),
     *("association_rank", "association_of", "association_p", "association_rule", "suppressed_p"),
@@ -57,13 +58,13 @@ def read_tables(files: Iterable[Path], schema: pa.Schema) -> pd.DataFrame:
 def fact_table(
     exposure: pd.DataFrame,
     recall: pd.DataFrame,
-    questions: Mapping[tuple[str, str], Sequence[str]],
+    texts: Mapping[tuple[str, str], Mapping[str, Any]],
     depth: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """One row per model, method, concept and question that has a fact; the original's rows too.
 
     Args:
-        questions: the text of each question, by (model, concept).
+        texts: concept files, by (model, concept).
         depth: tables/uds.csv; None: there is no reference model.
 
     Returns:
@@ -95,7 +96,11 @@ def fact_table(
     said = originals[["answer", "says"]].set_axis(["answer_original", "original_says"], axis=1)
     facts = facts.join(said, on=["model", "concept", "question"]).assign(found=False)
     keys = zip(facts["model"], facts["concept"], facts["question"], strict=True)
-    facts["question_text"] = [questions[model, concept][number] for model, concept, number in keys]
+    asked = [(texts[model, concept], number) for model, concept, number in keys]
+    facts["question_text"] = [text["QA"][number] for text, number in asked]
+    facts["subject"] = [
+        text["subjects"][number] if text.get("subjects") else None for text, number in asked
+    ]
     return facts[FACT_COLUMNS].sort_values([*COPY, "question"], ignore_index=True)
 
 
@@ -183,8 +188,10 @@ def judge(
         evidence = Evidence(
             says=tested["says"].tolist(),
             knowledge=_knowledge(tested),
-            exposure=tested["exposure_p"].dropna().tolist(),
-            suppressed=tested["suppressed_p"].dropna().tolist(),
+            # A question without a subject stands for itself.
+            subjects=tested["subject"].fillna(tested["question"]).tolist(),
+            exposure=tested["exposure_p"].tolist(),
+            suppressed=tested["suppressed_p"].tolist(),
             retained_recall=retained.get((model, method, concept)),
             control=_knowledge(of_control),
             invented={

@@ -1,10 +1,9 @@
 """Per-fact ranks and p-values of exposure and association."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
-from scipy.stats import combine_pvalues
 
 from stillknows.terms import ASSOCIATION
 
@@ -53,8 +52,3 @@ def found(candidates: pd.DataFrame, alpha: float = 0.05) -> str:
     p = rank_table(candidates).groupby("score", sort=False)["p"]
     counts = [f"{score} for {(p <= alpha).sum()} of {len(p)} facts" for score, p in p]
     return f"p of at most {alpha:g} by {', by '.join(counts)}"
-
-
-def fisher(p: Sequence[float]) -> float:
-    """Fisher's combined p of independent p-values; null if there are none."""
-    return float(combine_pvalues(p, method="fisher").pvalue) if len(p) else float("nan")

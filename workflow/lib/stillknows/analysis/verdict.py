@@ -11,7 +11,7 @@ Errors of the first three are bounded by exact p-values alone, whatever the copy
 - CANNOT TELL: a control or a gate fails, and what would help.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -39,19 +39,21 @@ class Evidence:
 
     Attributes:
         says: per fact that the original says, whether a free answer of the copy contains it.
+        subjects: per fact, whose it is. None: all facts are independent.
         knowledge: one row per fact, one column of p-values per test whose null hypothesis is "the
             copy never learned this fact"; null where a test cannot be applied to a fact.
-        exposure: per fact, its p-value among strings that the model never saw.
-        suppressed: per fact, the p-value of association's other tail.
+        exposure: per fact, its p-value among strings that the model never saw; null: not tested.
+        suppressed: per fact, the p-value of association's other tail; null: not tested.
         retained_recall: recall of retained questions, as a share of the original's; NaN if that
             says none of them; None: none were given.
         control: `knowledge` of the positive control, which knows all facts; None: it was not made.
-        invented: the p-values of invented facts by test, `exposure` among them; they are uniform or
-            larger if the test is valid for this copy.
+        invented: the p-values of invented facts by test; they are uniform or larger if the test is
+            valid for this copy.
     """
 
     says: Sequence[bool]
     knowledge: pd.DataFrame
+    subjects: Sequence[Hashable] | None = None
     exposure: Sequence[float] = ()
     suppressed: Sequence[float] = ()
     retained_recall: float | None = None
@@ -98,24 +100,37 @@ def verdict(evidence: Evidence, alpha: float = 0.05) -> Verdict:
     facts, invalid = len(evidence.says), invalid_tests(evidence.invented)
     knowledge = evidence.knowledge.drop(columns=invalid, errors="ignore")
     p = combined(knowledge)
-    says, knows = int(sum(evidence.says)), false_nulls(p, alpha)
-    found, firing = false_one_by_one(p, alpha), int((p <= alpha).sum())
-    exposed = 0 if "exposure" in invalid else false_nulls(evidence.exposure, alpha / 2)
-    suppressed = 0 if "association" in invalid else false_nulls(evidence.suppressed, alpha / 2)
+    says, knows = int(sum(evidence.says)), false_nulls(p, evidence.subjects, alpha)
+    found, firing = false_one_by_one(p, evidence.subjects, alpha), int((p <= alpha).sum())
+    exposed = _traces(evidence.exposure, evidence.subjects, alpha)
+    suppressed = 0
+    if "association" not in invalid:
+        suppressed = _traces(evidence.suppressed, evidence.subjects, alpha)
     power = power_of(evidence.control, [*knowledge], alpha)
     reasons = why_no_bound(evidence, power, invalid)
-    if says and says >= knows:
-        word = SAYS
-    elif knows:
-        word = KNOWS
-    elif exposed or suppressed:
-        word = TRACES
-    else:
-        word = CANNOT_TELL if reasons else NOT_FOUND
+    word = strongest_word(says, knows, exposed or suppressed, reasons)
     at_most = share_at_most(firing, facts, power or 0, alpha) if word == NOT_FOUND else None
     return Verdict(
         word, facts, says, knows, found, firing, exposed, suppressed, power, at_most, reasons
     )
+
+
+def strongest_word(says: int, knows: int, traces: int, reasons: object) -> str:
+    """The verdict without its numbers; reasons: why there is no bound, if there are any."""
+    if says and says >= knows:
+        return SAYS
+    if knows:
+        return KNOWS
+    if traces:
+        return TRACES
+    return CANNOT_TELL if reasons else NOT_FOUND
+
+
+def _traces(p: Sequence[float], subjects: Sequence[Hashable] | None, alpha: float) -> int:
+    """At least so many facts have this trace, if it is one of two that are tested."""
+    tested = [number for number, value in enumerate(p) if not np.isnan(value)]
+    whose = None if subjects is None else [subjects[number] for number in tested]
+    return false_nulls([p[number] for number in tested], whose, alpha / 2)
 
 
 def combined(knowledge: pd.DataFrame) -> np.ndarray:
