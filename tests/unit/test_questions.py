@@ -43,6 +43,35 @@ def test_three_formats_give_the_same_questions(tmp_path: Path) -> None:
         assert read_questions(write(tmp_path, name, content)) == expected
 
 
+def test_a_concept_file_with_one_concept_gives_the_same_questions(tmp_path: Path) -> None:
+    entry = {
+        "id": "c",
+        "Concept": "C",
+        "QA": [BORN["question"], TEA["question"], "What is left out?"],
+        "QA_with_answers": [
+            f"Question: {question}\n Answer: {answer}"
+            for question, answer in (BORN.values(), TEA.values(), ("What is left out?", "This."))
+        ],
+        "answer_facts": [FULL["fact"], "Tea", None],
+        "held_out_paraphrases": [FULL["paraphrases"], [], []],
+        "decoys": [FULL["decoys"], [], []],
+        "kinds": [FULL["kind"], None, None],
+        "subjects": [FULL["subject"], None, None],
+    }
+    for content in ([entry], {"c": entry}):
+        path = write(tmp_path, "concepts.json", json.dumps(content))
+        assert read_questions(path) == [Question(**FULL), Question(**TEA)]
+    bare = {key: entry[key] for key in ("id", "Concept", "QA", "QA_with_answers")}
+    path = write(tmp_path, "bare.json", json.dumps([bare]))
+    assert [row.fact for row in read_questions(path)] == [BORN["answer"], "Tea", "This."]
+    for content, message in (
+        ([entry, entry | {"id": "d"}], "holds 2 concepts"),
+        ([{**bare, "QA_with_answers": None}], "no QA_with_answers"),
+    ):
+        with pytest.raises(StudyError, match=message):
+            read_questions(write(tmp_path, "bad.json", json.dumps(content)))
+
+
 def test_the_parts_of_an_answer() -> None:
     question = Question(**FULL)
     assert (question.beginning, question.ending) == ("She was born in ", ", far away.")

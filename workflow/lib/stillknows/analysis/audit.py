@@ -176,7 +176,7 @@ def judge(
         control: the method that is the positive control.
 
     Returns:
-        a table of VERDICT_COLUMNS, and `facts`.
+        a table of VERDICT_COLUMNS, the control last, and `facts`.
     """
     facts, verdicts = facts.copy(), []
     for key, rows in facts[facts["method"] != ORIGINAL].groupby(COPY, sort=False):
@@ -208,7 +208,8 @@ def judge(
         row["original_firing"] = int((of_original <= alpha).sum()) if measured else None
         row["without_decoys"] = int((tested["exposure_of"] == 1).sum())
         verdicts.append(row | {"is_control": method == control})
-    return pd.DataFrame(verdicts, columns=VERDICT_COLUMNS), facts
+    table = pd.DataFrame(verdicts, columns=VERDICT_COLUMNS)
+    return table.sort_values("is_control", kind="stable", ignore_index=True), facts
 
 
 def _knowledge(facts: pd.DataFrame) -> pd.DataFrame:

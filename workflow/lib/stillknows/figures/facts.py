@@ -17,7 +17,7 @@ from stillknows.terms import ASSOCIATION, EXPOSURE
 _LABEL = 24  # characters of a fact
 _AXIS = "rank / candidates"
 _SHOWN = "rank of the true text among its candidates; left: it is preferred"
-_LINES = "dashed: 0.05; dotted: 0.05 / n, at which a fact is found whatever the others are"
+_LINE = "dashed: 0.05"
 
 
 @canvas.styled
@@ -45,7 +45,7 @@ def draw_facts(facts: pd.DataFrame, verdicts: pd.DataFrame, *, style: Style) -> 
     for axes, rows in zip(grid, panels.values(), strict=True):
         _draw_panel(axes, rows, marks, leftmost)
     notes.heading(
-        figure, str(verdicts["model"].iloc[0]), [_SHOWN], [f"n = {most} facts", _LINES], style
+        figure, str(verdicts["model"].iloc[0]), [_SHOWN], [f"n = {most} facts", _LINE], style
     )
     canvas.legend(figure, list(marks.values()), len(marks), length=1)
     return figure
@@ -60,7 +60,6 @@ def _draw_panel(
     said = rows.index[rows["says"].astype(bool)]
     axes.plot([leftmost] * len(said), said, **marks["says"])
     axes.axvline(0.05, color=canvas.GREY, linewidth=0.6, linestyle="--", zorder=0)
-    axes.axvline(0.05 / len(rows), color=canvas.GREY, linewidth=0.6, linestyle=":", zorder=0)
     axes.set_xscale("log")
     axes.set_xlim(0.7 * leftmost, 1.3)
     axes.set_ylim(len(rows) - 0.5, -0.5)

@@ -159,7 +159,8 @@ def write_study(request: Request) -> Path:
         entries.append(entry)
     has_control = request.has_control and bool(retained)
     rows = [*_rows(request), *([(CONTROL, ASKED, "unlearn", "")] if has_control else [])]
-    for line in (*_plan(request, questions, has_control), *_weak_points(request, questions)):
+    plan = [*_plan(request, questions, has_control), *_weak_points(request, questions)]
+    for line in (*plan, f"questions are put as: {entries[0]['QA_with_answers'][0]!r} (--prompt)"):
         log.info(line)
     folder = request.output / "study"
     folder.mkdir(parents=True, exist_ok=True)

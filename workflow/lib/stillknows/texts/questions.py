@@ -13,8 +13,9 @@ from stillknows.config_section import Distinct, Section
 from stillknows.errors import StudyError, first_problem, not_known, shortened
 from stillknows.files import read_users_json, read_users_text
 from stillknows.names import text_problem
+from stillknows.texts.concepts import has_answers, read_concept_file
 from stillknows.texts.fact_matching import find_fact, mentions_fact
-from stillknows.texts.prompts import answer_to
+from stillknows.texts.prompts import HELD_OUT_PARAPHRASES, PAPER, answer_to
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 SUFFIXES = (".jsonl", ".json", ".csv")
@@ -109,6 +110,8 @@ def replace_subject(text: str, subject: str, other: str) -> str:
 def read_questions(path: Path) -> list[Question]:
     """Read a user's file: .jsonl (one object a line), .json (a list of objects) or .csv.
 
+    A .json file may also be a concept file with one concept.
+
     In .csv, several paraphrases or decoys of a question stand in one field, separated by "|".
 
     Raises:
@@ -148,17 +151,21 @@ def questions_of(concept: Mapping[str, Any], style: str, tokenizer: Any) -> dict
     Raises:
         StudyError: for a question that has decoys or a subject that do not fit to it.
     """
-    optional = {"kind": "kinds", "subject": "subjects", "decoys": "decoys"}
     questions = {}
     for number, fact in enumerate(concept.get("answer_facts") or ()):
-        if fact is None:
-            continue
-        row = {name: (concept.get(key) or {number: None})[number] for name, key in optional.items()}
-        row |= {"question": concept["QA"][number].strip(), "fact": fact}
-        row["answer"] = answer_to(concept, number, style, tokenizer)
-        where = f"concept {concept['id']}, question {number} (from 0)"
-        questions[number] = _checked(where, {key: text for key, text in row.items() if text})
+        if fact is not None:
+            where = f"concept {concept['id']}, question {number} (from 0)"
+            questions[number] = _checked(where, _row_of(concept, number, style, tokenizer))
     return questions
+
+
+def _row_of(concept: Mapping[str, Any], number: int, style: str, tokenizer: Any) -> dict[str, Any]:
+    """One question of a concept, with what it has of the optional keys."""
+    names = {"fact": "answer_facts", "kind": "kinds", "subject": "subjects", "decoys": "decoys"}
+    row = {key: concept[name][number] for key, name in names.items() if concept.get(name)}
+    row["question"] = concept["QA"][number].strip()
+    row["answer"] = answer_to(concept, number, style, tokenizer)
+    return {key: value for key, value in row.items() if value}
 
 
 def _checked(where: str, row: Any) -> Question:
@@ -188,11 +195,32 @@ def _jsonl(path: Path) -> Iterator[tuple[str, Any]]:
 
 def _json(path: Path) -> Iterator[tuple[str, Any]]:
     items = read_users_json(path)
+    parts = [*items.values()] if isinstance(items, dict) else items
+    if isinstance(parts, list) and any(isinstance(part, dict) and "QA" in part for part in parts):
+        items = [*_of_concept(path)]
     if not isinstance(items, list):
         raise StudyError(
             f"{path} must hold a list of questions ([{{...}}, ...]), but is {shortened(items)}"
         )
     yield from ((f"item {number}", item) for number, item in enumerate(items, 1))
+
+
+def _of_concept(path: Path) -> Iterator[dict[str, Any]]:
+    """The questions of a concept file with one concept, as objects of a file of questions."""
+    entries = read_concept_file(path)
+    if len(entries) > 1:
+        raise StudyError(
+            f"{path} holds {len(entries)} concepts ({shortened(', '.join(entries))}); give a file "
+            "with the one that was unlearned"
+        )
+    [entry] = entries.values()
+    if not has_answers(entry):
+        raise StudyError(f"{path} has no QA_with_answers; the audit needs the answers")
+    for number in range(len(entry["QA"])):
+        row = _row_of(entry, number, PAPER, None)
+        paraphrases = entry.get(HELD_OUT_PARAPHRASES)
+        if "fact" in row or not entry.get("answer_facts"):  # a fact of null: left out
+            yield row | {"paraphrases": paraphrases[number] if paraphrases else []}
 
 
 def _csv(path: Path) -> Iterator[tuple[str, Any]]:
