@@ -118,5 +118,7 @@ def test_the_figure_has_both_panels(folder: Path) -> None:
     facts, copies = rates.read(folder, "facts"), rates.read(folder, "copies")
     figure = draw(rates.estimates(copies, facts), rates.ladder(copies, facts))
     left, right = figure.axes
-    assert len(left.get_legend().get_texts()) == 5
-    assert len(right.lines) == 5
+    labels, named = [line.get_label() for line in left.lines], 5
+    assert len([label for label in labels if not str(label).startswith("_")]) == named
+    assert len(right.lines) == 1 + 4
+    assert len(figure.legends[0].get_texts()) == 5 + 2
