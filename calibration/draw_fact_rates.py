@@ -88,7 +88,7 @@ def _draw_ladder(axes: Axes, rows: pd.DataFrame) -> None:
         axes.plot(steps, rows[column], marker=marker, color=COLOURS[colour], label=name)
     losses = zip(steps, rows["final_loss_forget"], strict=True)
     axes.set_xticks(steps, [f"{number:.0f}\n{loss:.1f}" for number, loss in losses])
-    axes.set(xlabel="training steps; loss of forgotten answers, nats")
+    axes.set_xlabel("training steps; loss of forgotten answers, nats", size=9)
     axes.set(ylabel="share", ylim=(-0.05, 1.14))
 
 
