@@ -106,14 +106,15 @@ def test_a_comparison_with_the_published_numbers() -> None:
     assert aucs["answers"] == 0.5
 
 
+@pytest.mark.parametrize("study", ["tofu-1b", "tofu-8b"])
 def test_a_benchmark_brings_all_but_the_copy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "studies").symlink_to(ROOT / "studies")
     monkeypatch.setattr(audit, "PROJECT", tmp_path)
     command = ["audit", "owner/copy", "--output", f"{tmp_path}/out", "--benchmark"]
-    assert main([*command, "tofu-1b"]) == 2
-    assert "make.py" in capsys.readouterr().err
+    assert main([*command, study]) == 2
+    assert "studies/tofu-1b/make.py" in capsys.readouterr().err
     assert main([*command, "tofu-2b"]) == 2
     assert "tofu-1b" in capsys.readouterr().err
     questions = tmp_path / "results/tofu-1b/questions.jsonl"
@@ -121,7 +122,7 @@ def test_a_benchmark_brings_all_but_the_copy(
     row = {"question": "What does Ann Bell grow?", "answer": "Green tea.", "subject": "Ann Bell"}
     questions.write_text(json.dumps(row), encoding="utf-8")
     monkeypatch.setattr(audit, "run", lambda *_, **__: iter(()))
-    assert main([*command, "tofu-1b", "--plan"]) == 0
+    assert main([*command, study, "--plan"]) == 0
     table = pd.read_csv(tmp_path / "out/study/checkpoints.tsv", sep="\t")
     assert table["method"].tolist() == ["original", "reference", "copy"]
     assert table["source"].str.startswith("hub:").all()

@@ -123,9 +123,9 @@ def benchmark(name: str) -> dict[str, Any]:
     files = {path.parent.name: path for path in (PROJECT / "studies").glob("*/benchmark.yaml")}
     check_known("--benchmark: the study", [name], files, "one with benchmark.yaml")
     values: dict[str, Any] = yaml.safe_load(files[name].read_text("utf-8"))
-    questions = PROJECT / values["questions"]
+    questions, made_by = PROJECT / values["questions"], values.pop("made_by")
     if not questions.is_file():
-        raise StudyError(f"{questions} is not there; first run studies/{name}/make.py")
+        raise StudyError(f"{questions} is not there; first run {made_by}")
     return values | {"questions": questions}
 
 
