@@ -124,9 +124,9 @@ def test_the_prompts_part_of_a_text(text: str, rendered: str, prompt: str | None
 
 def test_another_tokenizers_ids() -> None:
     concept = tiny_concept(questions=2)
-    ours = read_texts(concept, "paper", TOKENIZER)
+    ours = dict(enumerate(read_texts(concept, "paper", TOKENIZER)))
     concept["QA_with_answers"][1] += " Indeed."
-    theirs = read_texts(concept, "paper", TOKENIZER)
+    theirs = dict(enumerate(read_texts(concept, "paper", TOKENIZER)))
     refuse_other_ids(ours, ours, "tiny/dpo/tea")
     with pytest.raises(StudyError, match=r"tiny/dpo/tea: .* other ids .* question 1"):
         refuse_other_ids(ours, theirs, "tiny/dpo/tea")

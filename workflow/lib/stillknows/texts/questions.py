@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from stillknows.config_section import Distinct, Section
-from stillknows.errors import StudyError, first_problem, not_known, shortened
+from stillknows.errors import StudyError, not_known, shortened
 from stillknows.files import read_users_json, read_users_text
-from stillknows.names import text_problem
+from stillknows.texts.concepts import checked
 from stillknows.texts.fact_matching import find_fact, mentions_fact
 from stillknows.texts.prompts import answer_to
 
@@ -122,7 +122,7 @@ def read_questions(path: Path) -> list[Question]:
     questions: list[Question] = []
     first_lines: dict[str, str] = {}
     for where, row in {".jsonl": _jsonl, ".json": _json, ".csv": _csv}[path.suffix](path):
-        question = _checked(f"{path}, {where}", row)
+        question = checked(f"{path}, {where}", row, Question, "question, answer")
         first = first_lines.setdefault(_same(question.question), where)
         if first != where:
             raise StudyError(
@@ -157,21 +157,9 @@ def questions_of(concept: Mapping[str, Any], style: str, tokenizer: Any) -> dict
         row |= {"question": concept["QA"][number].strip(), "fact": fact}
         row["answer"] = answer_to(concept, number, style, tokenizer)
         where = f"concept {concept['id']}, question {number} (from 0)"
-        questions[number] = _checked(where, {key: text for key, text in row.items() if text})
+        given = {key: text for key, text in row.items() if text}
+        questions[number] = checked(where, given, Question, "question, answer")
     return questions
-
-
-def _checked(where: str, row: Any) -> Question:
-    if not isinstance(row, dict):
-        raise StudyError(
-            f"{where}: {shortened(row)} is not an object with the keys question, answer, ..."
-        )
-    if problem := text_problem(json.dumps(row, ensure_ascii=False).replace("\\u0000", "\0")):
-        raise StudyError(f"{where}: the row {problem}")
-    try:
-        return Question.model_validate(row)
-    except ValidationError as error:
-        raise StudyError(f"{where}: {first_problem(error)}") from error
 
 
 def _jsonl(path: Path) -> Iterator[tuple[str, Any]]:
