@@ -1,7 +1,6 @@
 """Checkpoints that are not what they should be: one line each, before any work."""
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,12 +17,6 @@ from stillknows.models.verify import verify_checkpoint
 from tiny import save_tiny, tiny_config
 
 ROW = CheckpointRow("tiny", "original", "", "path:somewhere")
-
-
-@pytest.fixture
-def copy(tiny_llama: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny original that a test may spoil."""
-    return Path(shutil.copytree(tiny_llama, tmp_path / "copy"))
 
 
 def one_line(error: pytest.ExceptionInfo[StudyError]) -> str:

@@ -16,7 +16,7 @@ from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.models.checkpoint_row import CheckpointRow
 from stillknows.models.manifest import write_manifest
 from stillknows.models.reader import Checkpoint, load_model
-from tiny import SIZES, save_adapter, save_tiny
+from tiny import NEOX, SIZES, save_adapter, save_tiny
 
 WORKFLOW = Path(__file__).parents[2] / "workflow"
 # What has no such argument, and reads numbers only.
@@ -32,7 +32,6 @@ def generate(*_, **__): pass
 """
 CONFIG = {"AutoConfig": "foreign.Config", "AutoModelForCausalLM": "foreign.Model"}
 TOKENIZER = {"AutoTokenizer": ["foreign.Tokens", "foreign.Tokens"]}
-NEOX = {key: value for key, value in SIZES.items() if key != "num_key_value_heads"}
 FAMILIES = {
     "llama": None,
     "phi3": Phi3Config(**SIZES | {"pad_token_id": 0}),

@@ -28,12 +28,6 @@ Spoil = Callable[[Path], object]
 
 
 @pytest.fixture
-def copy(tiny_llama: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny original that a test may spoil."""
-    return Path(shutil.copytree(tiny_llama, tmp_path / "copy"))
-
-
-@pytest.fixture
 def legacy(tmp_path: Path) -> Path:
     return save_tiny_olmo_legacy(tmp_path / "legacy")
 

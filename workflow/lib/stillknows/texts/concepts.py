@@ -79,27 +79,29 @@ class _CheckedEntry(BaseModel):
                     "there must be one for each"
                 )
         for number, fact in enumerate(self.answer_facts or ()):
-            text = self.QA_with_answers[number] if self.QA_with_answers else None
-            if fact and (problem := _fact_problem(fact, self.QA[number], text)):
+            question, text = self.QA[number], (self.QA_with_answers or {number: None})[number]
+            # Where the answer begins, only jobs know: a chat prompt needs the tokenizer
+            # (texts.spans). So all after the question counts; if its white space differs there, the
+            # whole text.
+            answer = (text or "").partition(question.strip())[2] or text
+            if fact and (problem := fact_problem(fact, question, answer)):
                 raise ValueError(
-                    f"answer_facts: the fact {fact!r} of question {number} (from 0) {problem}"
+                    f"answer_facts: the fact {fact!r} of question {number} (from 0) {problem}, or "
+                    "null to leave the question out"
                 )
         if (self.Layer is None) != (self.Dim is None):
             raise ValueError("Layer and Dim name a value vector together; give both or neither")
         return self
 
 
-def _fact_problem(fact: str, question: str, text: str | None) -> str:
-    """Why a question cannot have this fact; text: its QA_with_answers, None if answered later."""
+def fact_problem(fact: str, question: str, answer: str | None) -> str:
+    """Why a question cannot have this fact; empty if it can. answer: None if it is given later."""
     if mentions_fact(question, fact):
         return "occurs in the question; choose a part that only the answer contains"
-    # Where the answer begins, only jobs know: a chat prompt needs the tokenizer (texts.spans).
-    # So all after the question counts; if its white space differs there, the whole text.
-    after = (text or "").partition(question.strip())[2] or text
-    if after is not None and find_fact(after.strip(), fact) < 0:
+    if answer is not None and find_fact(answer.strip(), fact) < 0:
         return (
-            "is not in the answer in QA_with_answers; give an exact part of the answer, in whole "
-            "words, or null to leave the question out"
+            f"is not in the answer {shortened(answer.strip())}; give an exact part of the answer, "
+            "in whole words"
         )
     return ""
 

@@ -12,7 +12,7 @@ from pydantic import Field, StringConstraints, model_validator
 from stillknows.config_section import Distinct, Section
 from stillknows.errors import StudyError, not_known, shortened
 from stillknows.files import read_users_json, read_users_text
-from stillknows.texts.concepts import checked
+from stillknows.texts.concepts import checked, fact_problem
 from stillknows.texts.fact_matching import find_fact, mentions_fact
 from stillknows.texts.prompts import answer_to
 
@@ -48,16 +48,8 @@ class Question(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if find_fact(self.answer, self.fact) < 0:
-            raise ValueError(
-                f"the fact {shortened(self.fact)} is not in the answer {shortened(self.answer)}; "
-                "give an exact part of the answer, in whole words"
-            )
-        if mentions_fact(self.question, self.fact):
-            raise ValueError(
-                f"the fact {shortened(self.fact)} occurs in the question; choose a part that only "
-                "the answer contains"
-            )
+        if problem := fact_problem(self.fact, self.question, self.answer):
+            raise ValueError(f"the fact {shortened(self.fact)} {problem}")
         for decoy in self.decoys:
             if _same(decoy) == _same(self.fact):
                 raise ValueError(f"the decoy {shortened(decoy)} is the fact itself; remove it")
