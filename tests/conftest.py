@@ -1,5 +1,6 @@
 """Fixtures that several tiers share."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -19,6 +20,12 @@ from tiny import save_tiny  # noqa: E402 (found through the line above)
 def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint folder: an original."""
     return save_tiny(tmp_path_factory.mktemp("tiny") / "original")
+
+
+@pytest.fixture
+def copy(tiny_llama: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny original that a test may spoil."""
+    return Path(shutil.copytree(tiny_llama, tmp_path / "copy"))
 
 
 @pytest.fixture(scope="session")

@@ -37,6 +37,7 @@ SIZES: dict[str, Any] = {
     "eos_token_id": 1,
     "pad_token_id": None,
 }
+NEOX = {key: value for key, value in SIZES.items() if key != "num_key_value_heads"}
 
 
 def tiny_config(**changes: Any) -> LlamaConfig:

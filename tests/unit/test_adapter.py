@@ -12,13 +12,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, GPTNeoXConfig
 
+from refusals import refused
 from stillknows.errors import StudyError
 from stillknows.models.adapter import WEIGHTS, merge_adapter
 from stillknows.models.checkpoint_row import CheckpointRow
 from stillknows.models.manifest import Manifest, write_manifest
 from stillknows.models.reader import Checkpoint
 from stillknows.models.verify import refuse_other_shapes, verify_checkpoint
-from tiny import SIZES, save_adapter, save_tiny, save_tiny_olmo_legacy, tiny_config
+from tiny import NEOX, save_adapter, save_tiny, save_tiny_olmo_legacy, tiny_config
 
 
 def manifest_of(folder: Path, path: Path) -> Manifest:
@@ -78,8 +79,7 @@ def test_other_formats_and_families(tmp_path: Path, format_: str) -> None:
     if format_ == "olmo-legacy":
         folder, modules = save_tiny_olmo_legacy(tmp_path / "original"), ["q_proj", "down_proj"]
     else:
-        sizes = {key: value for key, value in SIZES.items() if key != "num_key_value_heads"}
-        folder = save_tiny(tmp_path / "original", GPTNeoXConfig(**sizes))
+        folder = save_tiny(tmp_path / "original", GPTNeoXConfig(**NEOX))
         modules = ["query_key_value"]
     adapter = save_adapter(tmp_path / "adapter", folder, target_modules=modules)
     merge_adapter(adapter, manifest_of(folder, tmp_path / "m.json"), tmp_path / "merged")
@@ -109,10 +109,6 @@ def change_weights(adapter: Path, change: Callable[[str, Tensor], Tensor]) -> No
     save_file({name: change(name, each) for name, each in tensors.items()}, adapter / WEIGHTS)
 
 
-def add(adapter: Path) -> None:
-    save_file(load_file(adapter / WEIGHTS) | {"extra": torch.ones(2)}, adapter / WEIGHTS)
-
-
 SPOILED: dict[str, tuple[Any, str]] = {
     "no weights": (lambda a: (a / WEIGHTS).unlink(), "but no adapter_model.safetensors"),
     "cut short": (
@@ -120,11 +116,8 @@ SPOILED: dict[str, tuple[Any, str]] = {
         "is truncated or not a safetensors",
     ),
     "no JSON": (lambda a: (a / "adapter_config.json").write_text("{"), "is not valid JSON"),
-    "a list": (lambda a: (a / "adapter_config.json").write_text("[]"), "hold a JSON object"),
-    "deep": (lambda a: (a / "adapter_config.json").write_text("[" * 100_000), "nested too deeply"),
     "text as rank": (lambda a: change_config(a, r="a"), "does not fit tiny/original"),
     "no kind": (lambda a: change_config(a, peft_type=None), "peft_type is None; only LORA"),
-    "unknown": (lambda a: change_config(a, peft_type="MAGIC"), "peft_type is 'MAGIC'; only LORA"),
     "another": (lambda a: change_config(a, peft_type="IA3"), "peft_type is 'IA3'; only LORA"),
     "rank": (lambda a: change_config(a, r=8), "size mismatch"),
     "no such": (lambda a: change_config(a, target_modules=["c_attn"]), "c_attn"),
@@ -133,7 +126,10 @@ SPOILED: dict[str, tuple[Any, str]] = {
         "has a layer_replication",
     ),
     "a layer gone": (lambda a: drop(a, "layers.3.self_attn.q_proj.lora_B"), "lacks 1 tensor"),
-    "unexpected": (add, "contains 1 unexpected tensor(s), such as"),
+    "unexpected": (
+        lambda a: save_file(load_file(a / WEIGHTS) | {"extra": torch.ones(2)}, a / WEIGHTS),
+        "contains 1 unexpected tensor(s), such as",
+    ),
 }
 
 
@@ -143,18 +139,14 @@ def test_a_bad_adapter_is_one_line(
 ) -> None:
     spoil, said = SPOILED[how]
     spoil(adapter)
-    with pytest.raises(StudyError) as error:
-        merge_adapter(adapter, original, tmp_path / "merged")
-    assert said in str(error.value)
-    assert str(adapter) in str(error.value)
-    assert "\n" not in str(error.value)
+    refused(lambda: merge_adapter(adapter, original, tmp_path / "merged"), said, str(adapter))
 
 
 def test_an_adapter_of_another_models_shape_is_one_line(adapter: Path, tmp_path: Path) -> None:
     other = save_tiny(tmp_path / "other", tiny_config(hidden_size=64))
-    with pytest.raises(StudyError, match=r"does not fit tiny/original .*size mismatch") as error:
-        merge_adapter(adapter, manifest_of(other, tmp_path / "m.json"), tmp_path / "merged")
-    assert "\n" not in str(error.value)
+    manifest, merged = manifest_of(other, tmp_path / "m.json"), tmp_path / "merged"
+    words = ("does not fit tiny/original", "size mismatch")
+    refused(lambda: merge_adapter(adapter, manifest, merged), *words)
 
 
 _BIASES = {"attention_bias": True, "mlp_bias": True}

@@ -1,7 +1,6 @@
 """Checkpoints that are not what they should be: one line each, before any work."""
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GenerationConfig
 
-from stillknows.errors import StudyError
+from refusals import refused
 from stillknows.files import sha256_of
 from stillknows.models.checkpoint_row import CheckpointRow
 from stillknows.models.manifest import Hashed, read_manifest, write_manifest
@@ -18,24 +17,6 @@ from stillknows.models.verify import verify_checkpoint
 from tiny import save_tiny, tiny_config
 
 ROW = CheckpointRow("tiny", "original", "", "path:somewhere")
-
-
-@pytest.fixture
-def copy(tiny_llama: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny original that a test may spoil."""
-    return Path(shutil.copytree(tiny_llama, tmp_path / "copy"))
-
-
-def one_line(error: pytest.ExceptionInfo[StudyError]) -> str:
-    text = str(error.value)
-    assert "\n" not in text
-    return text
-
-
-def test_a_whole_checkpoint_passes(copy: Path) -> None:
-    model = AutoModelForCausalLM.from_pretrained(copy)
-    shapes = verify_checkpoint(Checkpoint(copy))
-    assert shapes == {name: tuple(p.shape) for name, p in model.named_parameters()}
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -51,8 +32,9 @@ def test_a_whole_model_is_what_transformers_loads(
     assert torch.equal(ours(ids).logits, theirs(ids).logits)
     assert ours.generation_config.to_dict() == theirs.generation_config.to_dict()
     assert (ours.config.dtype, ours.training) == (dtype, False)
-    named, others = dict(ours.named_parameters()), dict(theirs.named_parameters())
-    assert named.keys() == others.keys()
+    shapes = {name: tuple(parameter.shape) for name, parameter in theirs.named_parameters()}
+    named = dict(ours.named_parameters())
+    assert named.keys() == shapes.keys() and verify_checkpoint(Checkpoint(folder)) == shapes
     assert all(parameter.requires_grad for parameter in named.values())
     assert (ours.lm_head.weight is ours.model.embed_tokens.weight) is tied
 
@@ -87,12 +69,9 @@ def test_manifest_notices_a_changed_and_a_removed_file(copy: Path, tmp_path: Pat
     write_manifest(path, copy, ROW)
     weights = copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes() + b"x")
-    with pytest.raises(StudyError, match="its manifest says") as error:
-        read_manifest(path)
-    one_line(error)
+    refused(lambda: read_manifest(path), "its manifest says")
     weights.unlink()
-    with pytest.raises(StudyError, match="is missing"):
-        read_manifest(path)
+    refused(lambda: read_manifest(path), "is missing")
 
 
 @pytest.mark.parametrize("seconds", [-(10**6), 10**6])
@@ -107,9 +86,7 @@ def test_manifest_notices_other_bytes_of_the_same_size(
     then = path.stat().st_mtime_ns + seconds * 10**9
     weights.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     os.utime(weights, ns=(then, then))
-    with pytest.raises(StudyError, match=r"has sha256 .*, but its manifest says") as error:
-        read_manifest(path)
-    one_line(error)
+    refused(lambda: read_manifest(path), "has sha256 ", ", but its manifest says")
     weights.write_bytes(good)
     os.utime(weights, ns=(then, then))
     assert read_manifest(path).folder == copy
@@ -146,9 +123,7 @@ def test_a_broken_manifest_is_refused_by_name(
     path = tmp_path / "manifest.json"
     write_manifest(path, copy, ROW)
     path.write_text(change(path.read_text()))
-    with pytest.raises(StudyError) as error:
-        read_manifest(path)
-    assert str(path) in one_line(error)
+    refused(lambda: read_manifest(path), str(path))
 
 
 def test_known_hashes_are_not_computed_again(copy: Path, tmp_path: Path) -> None:

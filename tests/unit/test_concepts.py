@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stillknows.errors import StudyError
+from refusals import refused
 from stillknows.texts.concepts import digest, read_concept_file
 
 
@@ -65,11 +65,8 @@ def test_the_digest_follows_the_content_only() -> None:
     ],
 )
 def test_a_bad_entry_is_named(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(StudyError) as caught:
-        read_concept_file(write(tmp_path, [entry(id="first"), entry(**changes)]))
-    assert said in str(caught.value)
-    assert "entry 1" in str(caught.value)
-    assert "\n" not in str(caught.value)
+    path = write(tmp_path, [entry(id="first"), entry(**changes)])
+    refused(lambda: read_concept_file(path), said, "entry 1")
 
 
 @pytest.mark.parametrize(
@@ -86,10 +83,8 @@ def test_a_bad_entry_is_named(tmp_path: Path, changes: dict[str, Any], said: str
     ],
 )
 def test_a_bad_file_is_named(tmp_path: Path, content: Any, said: str) -> None:
-    with pytest.raises(StudyError) as caught:
-        read_concept_file(write(tmp_path, content))
-    assert said in str(caught.value)
-    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+    path = write(tmp_path, content)
+    assert len(refused(lambda: read_concept_file(path), said)) < 400
 
 
 def test_a_file_with_a_byte_order_mark_is_read_and_other_encodings_are_named(
@@ -100,48 +95,34 @@ def test_a_file_with_a_byte_order_mark_is_read_and_other_encodings_are_named(
     path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
     assert read_concept_file(path) == plain
     path.write_text(json.dumps([entry(Concept="Café")], ensure_ascii=False), encoding="latin-1")
-    with pytest.raises(StudyError, match="is not a text file in UTF-8"):
-        read_concept_file(path)
-
-
-def one_fact(question: str, text: str | None, fact: str) -> list[dict[str, Any]]:
-    """A concept file with one question; the text, if any, is its item of QA_with_answers."""
-    answered = {"QA_with_answers": [text]} if text else {}
-    return [{"id": "a", "Concept": "A", "QA": [question], "answer_facts": [fact]} | answered]
+    refused(lambda: read_concept_file(path), "is not a text file in UTF-8")
 
 
 @pytest.mark.parametrize(
-    ("fact", "question"),
+    ("fact", "question", "text"),
     [
-        ("seven", "Why seven nights?"),
-        ("seven", "Are there seven?"),
-        ("seven", "Who said (seven) first?"),
-        ("seven", "Where is the number-seven boat?"),
-        ("seven", "Seven or seven's?"),
-        ("seven", "Is it Seven?"),
-        ("東京", "東京は日本の首都ですか。"),
-        (" seven", "Why seven nights?"),
-        ('"Quill"', 'Who calls it the "Quill"?'),
+        ("seven", "Why seven nights?", None),
+        ("seven", "Are there seven?", None),
+        ("seven", "Who said (seven) first?", None),
+        ("seven", "Where is the number-seven boat?", None),
+        ("seven", "Seven or seven's?", None),
+        ("seven", "Is it Seven?", None),
+        ("東京", "東京は日本の首都ですか。", None),
+        (" seven", "Why seven nights?", None),
+        ('"Quill"', 'Who calls it the "Quill"?', None),
+        ("Varn", " Who began it?\n", "Question: Who began it?\n Answer: Ilsa."),
+        # The prompt alone has it.
+        ("Question", " Who began it?\n", "Question: Who began it?\n Answer: Ilsa."),
+        # The text's last space is not read.
+        ("Ilsa ", " Who began it?\n", "Question: Who began it?\n Answer: Ilsa "),
+        ("Varn", " Who began it?\n", "Question: Who  began it?\n Answer: Ilsa."),
+        ("art", " Who began it?\n", "Question: Who began it?\n Answer: It starts."),
     ],
 )
-def test_a_fact_in_whole_words_of_its_question_is_refused(
-    tmp_path: Path, fact: str, question: str
+def test_a_fact_is_in_whole_words_in_the_answer_and_not_in_the_question(
+    tmp_path: Path, fact: str, question: str, text: str | None
 ) -> None:
-    with pytest.raises(StudyError, match="question 0"):
-        read_concept_file(write(tmp_path, one_fact(question, None, fact)))
-
-
-@pytest.mark.parametrize(
-    ("text", "fact"),
-    [
-        ("Question: Who began it?\n Answer: Ilsa.", "Varn"),
-        ("Question: Who began it?\n Answer: Ilsa.", "Question"),  # the prompt alone has it
-        ("Question: Who began it?\n Answer: Ilsa ", "Ilsa "),  # its last space is not read
-        ("Question: Who  began it?\n Answer: Ilsa.", "Varn"),
-        ("Question: Who began it?\n Answer: It starts.", "art"),
-    ],
-)
-def test_a_fact_that_a_given_answer_lacks_is_refused(tmp_path: Path, text: str, fact: str) -> None:
-    path = write(tmp_path, one_fact(" Who began it?\n", text, fact))
-    with pytest.raises(StudyError, match=f"'{fact}' of question 0"):
-        read_concept_file(path)
+    answered = {"QA_with_answers": [text]} if text else {}
+    concept = {"id": "a", "Concept": "A", "QA": [question], "answer_facts": [fact]} | answered
+    path = write(tmp_path, [concept])
+    refused(lambda: read_concept_file(path), f"'{fact}' of question 0")

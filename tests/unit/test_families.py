@@ -25,7 +25,7 @@ from stillknows.models.families import FAMILIES, family_of
 from stillknows.models.reader import Checkpoint, load_model
 from stillknows.models.verify import verify_checkpoint
 from stillknows.terms import DENOISING
-from tiny import LAYERS, SIZES, save_tiny
+from tiny import LAYERS, NEOX, SIZES, save_tiny
 
 CPU = torch.device("cpu")
 # Texts are longer than the sliding windows.
@@ -33,7 +33,6 @@ SLIDING: dict[str, Any] = {
     "sliding_window": 8,
     "layer_types": ["sliding_attention", "full_attention"] * (LAYERS // 2),
 }
-NEOX = {key: value for key, value in SIZES.items() if key != "num_key_value_heads"}
 CONFIGS: dict[str, Any] = {
     "gemma2": Gemma2Config(**SIZES | SLIDING, head_dim=16, query_pre_attn_scalar=16),
     "gemma2, tied": Gemma2Config(**SIZES | {"tie_word_embeddings": True}, head_dim=8),

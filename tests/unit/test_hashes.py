@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,14 +30,6 @@ def test_a_file_as_it_was_is_not_hashed_again(
     assert hash_files([file], known) == known
 
 
-def touched(file: Path) -> None:
-    os.utime(file)
-
-
-def edited(file: Path) -> None:
-    file.write_bytes(b"other weights")
-
-
 def replaced(file: Path) -> None:
     """By another one of the same size and time."""
     status = file.stat()
@@ -51,12 +44,19 @@ def moved_behind_a_link(file: Path) -> None:
     file.parent.symlink_to("run2")
 
 
-@pytest.mark.parametrize("change", [touched, edited, replaced, moved_behind_a_link])
-def test_any_difference_is_a_reason_to_hash_again(file: Path, change: object) -> None:
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "touched": os.utime,
+    "edited": lambda file: file.write_bytes(b"other weights"),
+    "replaced": replaced,
+    "moved": moved_behind_a_link,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_any_difference_is_a_reason_to_hash_again(file: Path, change: str) -> None:
     known = hash_files([file], {})
     assert is_known(file, known)
-    assert callable(change)
-    change(file)
+    CHANGES[change](file)
     assert not is_known(file, known)
     assert hash_files([file], known)[str(file)].sha256 == sha256_of(file)
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from stillknows.errors import StudyError
+from refusals import refused
 from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.models.checkpoint_row import CheckpointRow
 from stillknows.models.manifest import write_manifest
@@ -25,12 +25,6 @@ INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 DEEP = '{"a":' * 100_000 + "1" + "}" * 100_000
 Spoil = Callable[[Path], object]
-
-
-@pytest.fixture
-def copy(tiny_llama: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny original that a test may spoil."""
-    return Path(shutil.copytree(tiny_llama, tmp_path / "copy"))
 
 
 @pytest.fixture
@@ -50,15 +44,6 @@ def row(folder: Path) -> CheckpointRow:
 
 def register(folder: Path) -> None:
     write_manifest(folder.parent / "manifest.json", folder, row(folder))
-
-
-def refused(call: Callable[[], object], *words: str) -> None:
-    with pytest.raises(StudyError) as error:
-        call()
-    text = str(error.value)
-    assert "\n" not in text
-    for word in words:
-        assert word in text
 
 
 def shard(folder: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tokenizers import processors
 
-from stillknows.errors import StudyError
+from refusals import refused
 from stillknows.texts.prompts import encode, prompt_in, render
 from stillknows.texts.spans import read_texts, refuse_other_ids
 from tiny import tiny_concept, tiny_tokenizer
@@ -24,16 +24,10 @@ def test_a_chat_prompt_is_the_tokenizers_template() -> None:
     assert TOKENIZER.convert_ids_to_tokens(ids)[:2] == ["<|user|>", "W"]
 
 
-def test_chat_without_a_template() -> None:
-    tokenizer = tiny_tokenizer()
-    tokenizer.chat_template = None
-    with pytest.raises(StudyError, match="no chat template; use prompt: paper"):
-        render("Who?", "chat", tokenizer)
-
-
 @pytest.mark.parametrize(
     ("template", "said"),
     [
+        (None, "no chat template; use prompt: paper"),
         ("{{ raise_exception('roles must alternate\\nagain') }}", "fails: roles must alternate; "),
         ("{{ messages[0]['content'] + 1 }}", "fails: can only concatenate str"),
         ("{% if %}", "fails: Expected an expression"),
@@ -43,12 +37,10 @@ def test_chat_without_a_template() -> None:
         ("hello", "leaves out what the user says"),
     ],
 )
-def test_a_chat_template_that_raises(template: str, said: str) -> None:
+def test_a_chat_template_that_gives_no_prompt(template: str | None, said: str) -> None:
     tokenizer = tiny_tokenizer()
     tokenizer.name_or_path, tokenizer.chat_template = "own/copy", template
-    with pytest.raises(StudyError, match="the tokenizer in own/copy") as caught:
-        render("Who?", "chat", tokenizer)
-    assert said in str(caught.value) and "\n" not in str(caught.value)
+    refused(lambda: render("Who?", "chat", tokenizer), "the tokenizer in own/copy", said)
 
 
 def test_both_spans() -> None:
@@ -80,19 +72,15 @@ def with_bos() -> Any:
     return tokenizer
 
 
-def refused(concept: dict[str, Any], style: str = "paper", tokenizer: Any = TOKENIZER) -> str:
-    with pytest.raises(StudyError) as caught:
-        read_texts(concept, style, tokenizer)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
 @pytest.mark.parametrize("tokenizer", [TOKENIZER, with_bos()], ids=["plain", "bos"])
 @pytest.mark.parametrize("style", ["chat", "Q: {q} A:"])
 def test_a_text_that_does_not_begin_with_the_prompt(style: str, tokenizer: Any) -> None:
-    said = refused(tiny_concept(questions=1), style, tokenizer)
-    assert "concept tea, question 0: QA_with_answers does not begin with the question's" in said
-    assert f"style {style!r}" in said and "'Question: What is hot tea?" in said
+    refused(
+        lambda: read_texts(tiny_concept(questions=1), style, tokenizer),
+        "concept tea, question 0: QA_with_answers does not begin with the question's",
+        f"style {style!r}",
+        "'Question: What is hot tea?",
+    )
 
 
 @pytest.mark.parametrize("tokenizer", [TOKENIZER, with_bos()], ids=["plain", "bos"])
@@ -124,12 +112,12 @@ def test_the_prompts_part_of_a_text(text: str, rendered: str, prompt: str | None
 
 def test_another_tokenizers_ids() -> None:
     concept = tiny_concept(questions=2)
-    ours = read_texts(concept, "paper", TOKENIZER)
+    ours = dict(enumerate(read_texts(concept, "paper", TOKENIZER)))
     concept["QA_with_answers"][1] += " Indeed."
-    theirs = read_texts(concept, "paper", TOKENIZER)
+    theirs = dict(enumerate(read_texts(concept, "paper", TOKENIZER)))
     refuse_other_ids(ours, ours, "tiny/dpo/tea")
-    with pytest.raises(StudyError, match=r"tiny/dpo/tea: .* other ids .* question 1"):
-        refuse_other_ids(ours, theirs, "tiny/dpo/tea")
+    words = ("tiny/dpo/tea: ", " other ids ", " question 1")
+    refused(lambda: refuse_other_ids(ours, theirs, "tiny/dpo/tea"), *words)
 
 
 def test_the_facts_span_is_the_positions_that_predict_it() -> None:

@@ -82,7 +82,7 @@ def comparable_model(
     StudyError.
     """
     texts = read_texts(job.concept, prompt, load_tokenizer(manifest.folder))
-    refuse_other_ids(recorded.texts, texts, manifest.label)
+    refuse_other_ids(dict(enumerate(recorded.texts)), dict(enumerate(texts)), manifest.label)
     original, model = Checkpoint(job.original.folder), Checkpoint(manifest.folder)
     refuse_other_shapes(original, model)
     shared = refuse_unshared_tokens(original, model, [text.ids for text in texts])

@@ -11,7 +11,7 @@ from stillknows.models.reader import Checkpoint
 from stillknows.models.verify import refuse_other_shapes, refuse_unshared_tokens
 from stillknows.parquet_files import DONOR_SCHEMA, refuse_non_finite
 from stillknows.study.model_job import ModelJob
-from stillknows.texts.spans import fact_texts, refuse_other_tokens
+from stillknows.texts.spans import fact_texts, refuse_other_ids
 
 log = logging.getLogger("stillknows")
 
@@ -34,7 +34,7 @@ def main(
     texts = {}
     for form in forms:
         texts[form], others = (fact_texts(job.concept, form, prompt, each) for each in tokenizers)
-        refuse_other_tokens(texts[form], others, job.model.label)
+        refuse_other_ids(texts[form], others, job.model.label)
     refuse_other_shapes(*checkpoints)
     ids = [text.ids for form in forms for text in texts[form].values()]
     refuse_unshared_tokens(*checkpoints, ids)

@@ -40,7 +40,16 @@ def merge_adapter(adapter: Path, original: Manifest, folder: Path) -> None:
     With the adapter's tokenizer, or the original's where it brings none. A StudyError for what is
     no LoRA, does not fit, or cannot be merged within rounding.
     """
-    config = _read_config(adapter)
+    path = adapter / ADAPTER_CONFIG
+    config = read_json_object(path)
+    if config.get("peft_type") != "LORA":
+        raise StudyError(
+            f"{path}: peft_type is {config.get('peft_type')!r}; only LORA adapters are merged "
+            f"here: {_MERGE_YOURSELF}"
+        )
+    for key, problem in _UNSUPPORTED.items():
+        if config.get(key):
+            raise StudyError(f"{path} has a {key}; {problem}")
     path = adapter / WEIGHTS
     if not path.is_file():
         raise StudyError(
@@ -65,21 +74,6 @@ def merge_adapter(adapter: Path, original: Manifest, folder: Path) -> None:
     merged.save_pretrained(folder)
     load_tokenizer(adapter if has_tokenizer(adapter) else original.folder).save_pretrained(folder)
     log.info("merged %d tensors of %s into %s", len(tensors), adapter, original.label)
-
-
-def _read_config(adapter: Path) -> dict[str, Any]:
-    """adapter_config.json of a LoRA adapter that names no Python code."""
-    path = adapter / ADAPTER_CONFIG
-    config = read_json_object(path)
-    if config.get("peft_type") != "LORA":
-        raise StudyError(
-            f"{path}: peft_type is {config.get('peft_type')!r}; only LORA adapters are merged "
-            f"here: {_MERGE_YOURSELF}"
-        )
-    for key, problem in _UNSUPPORTED.items():
-        if config.get(key):
-            raise StudyError(f"{path} has a {key}; {problem}")
-    return config
 
 
 def _merge(model: Any, config: dict[str, Any], tensors: dict[str, Tensor], misfit: str) -> Any:

@@ -6,16 +6,6 @@ from typing import TypeVar
 
 from stillknows.terms import BASE, ORIGINAL
 
-_ORIGIN_OF_KIND = {
-    "path": "own",
-    "adapter": "own",
-    "hub": "published",
-    "wheel": "published",
-    "unlearn": "trained_here",
-    "teach": "trained_here",
-}
-
-
 T = TypeVar("T")
 Key = tuple[str, str, str]  # model, method, concept
 
@@ -70,10 +60,12 @@ class CheckpointRow:
     @property
     def origin(self) -> str:
         """Who made it: published, trained_here or own."""
-        return _ORIGIN_OF_KIND[self.kind]
+        if self.kind in ("path", "adapter"):
+            return "own"
+        return "published" if self.kind in ("hub", "wheel") else "trained_here"
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def key(self) -> Key:
         return self.model, self.method, self.concept
 
     @property

@@ -51,7 +51,15 @@ def download(repo: str, revision: str = "", workers: int = 4, note: Path | None 
             partial.unlink(missing_ok=True)
     absent = [file for file in remote.files if not (folder / file.name).exists()]
     new = [file for file in absent if not (blobs / file.etag).exists()]
-    _refuse_full_disk(remote, sum(file.size for file in new) / 1e6)
+    # The library only warns of a full disk, file by file.
+    needed = sum(file.size for file in new) / 1e6
+    free = free_bytes(Path(constants.HF_HUB_CACHE)) / 1e6
+    log.info("%s: %d files, %.1f MB to be downloaded", remote, len(remote.files), needed)
+    if needed > free:
+        raise StudyError(
+            f"{remote} needs {needed:.1f} MB more, but {constants.HF_HUB_CACHE} has {free:.1f} MB "
+            "free: free some disk space, or set HF_HOME to another folder"
+        )
     noted = read_json(note).get(str(folder), []) if note and note.exists() else []
     fetched = sorted({*noted, *(file.name for file in new)})
     if note:
@@ -86,18 +94,6 @@ def _cached(repo: str, revision: str) -> hub.RemoteCheckpoint | None:
         ]
         return hub.RemoteCheckpoint(repo, folder.name, gated=False, files=files)
     return None
-
-
-def _refuse_full_disk(remote: hub.RemoteCheckpoint, needed: float) -> None:
-    """The library only warns, file by file. `needed` in MB."""
-    cache = Path(constants.HF_HUB_CACHE)
-    free = free_bytes(cache) / 1e6
-    log.info("%s: %d files, %.1f MB to be downloaded", remote, len(remote.files), needed)
-    if needed > free:
-        raise StudyError(
-            f"{remote} needs {needed:.1f} MB more, but {cache} has {free:.1f} MB free: free some "
-            "disk space, or set HF_HOME to another folder"
-        )
 
 
 def _verify(remote: hub.RemoteCheckpoint, workers: int) -> dict[str, Hashed]:

@@ -85,8 +85,6 @@ def _beside(manifest: Path) -> Path:
 
 log = logging.getLogger("stillknows")
 SCHEMA = 2
-# Their weights lie somewhere else than their manifest; all others' lie beside it.
-_ELSEWHERE = ("path", "hub")
 _EXACTLY = ConfigDict(extra="forbid", strict=True)
 
 
@@ -224,9 +222,9 @@ def parse_manifest(path: Path) -> Manifest:
         raise StudyError(
             f"{path} is not a checkpoint's manifest ({reason_of(error)}): delete it and run again"
         ) from error
-    if manifest.source.partition(":")[0] in _ELSEWHERE:
+    if manifest.source.startswith(("path:", "hub:")):
         return manifest
-    # A results folder may have been moved or copied since.
+    # All other weights lie beside the manifest, in a folder that may have been moved since.
     return replace(manifest, folder=path.parent)
 
 

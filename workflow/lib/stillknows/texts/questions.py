@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from stillknows.config_section import Distinct, Section
-from stillknows.errors import StudyError, first_problem, not_known, shortened
+from stillknows.errors import StudyError, not_known, shortened
 from stillknows.files import read_users_json, read_users_text
-from stillknows.names import text_problem
-from stillknows.texts.concepts import has_answers, read_concept_file
+from stillknows.texts.concepts import checked, fact_problem, has_answers, read_concept_file
 from stillknows.texts.fact_matching import find_fact, mentions_fact
 from stillknows.texts.prompts import HELD_OUT_PARAPHRASES, PAPER, answer_to
 
@@ -49,16 +48,8 @@ class Question(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if find_fact(self.answer, self.fact) < 0:
-            raise ValueError(
-                f"the fact {shortened(self.fact)} is not in the answer {shortened(self.answer)}; "
-                "give an exact part of the answer, in whole words"
-            )
-        if mentions_fact(self.question, self.fact):
-            raise ValueError(
-                f"the fact {shortened(self.fact)} occurs in the question; choose a part that only "
-                "the answer contains"
-            )
+        if problem := fact_problem(self.fact, self.question, self.answer):
+            raise ValueError(f"the fact {shortened(self.fact)} {problem}")
         for decoy in self.decoys:
             if _same(decoy) == _same(self.fact):
                 raise ValueError(f"the decoy {shortened(decoy)} is the fact itself; remove it")
@@ -125,7 +116,7 @@ def read_questions(path: Path) -> list[Question]:
     questions: list[Question] = []
     first_lines: dict[str, str] = {}
     for where, row in {".jsonl": _jsonl, ".json": _json, ".csv": _csv}[path.suffix](path):
-        question = _checked(f"{path}, {where}", row)
+        question = checked(f"{path}, {where}", row, Question, "question, answer")
         first = first_lines.setdefault(_same(question.question), where)
         if first != where:
             raise StudyError(
@@ -155,7 +146,8 @@ def questions_of(concept: Mapping[str, Any], style: str, tokenizer: Any) -> dict
     for number, fact in enumerate(concept.get("answer_facts") or ()):
         if fact is not None:
             where = f"concept {concept['id']}, question {number} (from 0)"
-            questions[number] = _checked(where, _row_of(concept, number, style, tokenizer))
+            row = _row_of(concept, number, style, tokenizer)
+            questions[number] = checked(where, row, Question, "question, answer")
     return questions
 
 
@@ -166,19 +158,6 @@ def _row_of(concept: Mapping[str, Any], number: int, style: str, tokenizer: Any)
     row["question"] = concept["QA"][number].strip()
     row["answer"] = answer_to(concept, number, style, tokenizer)
     return {key: value for key, value in row.items() if value}
-
-
-def _checked(where: str, row: Any) -> Question:
-    if not isinstance(row, dict):
-        raise StudyError(
-            f"{where}: {shortened(row)} is not an object with the keys question, answer, ..."
-        )
-    if problem := text_problem(json.dumps(row, ensure_ascii=False).replace("\\u0000", "\0")):
-        raise StudyError(f"{where}: the row {problem}")
-    try:
-        return Question.model_validate(row)
-    except ValidationError as error:
-        raise StudyError(f"{where}: {first_problem(error)}") from error
 
 
 def _jsonl(path: Path) -> Iterator[tuple[str, Any]]:

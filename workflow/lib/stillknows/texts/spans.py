@@ -50,56 +50,33 @@ def fact_texts(
                 "part of the answer, in whole words, or null to leave the question out"
             )
         if form == CORRECTED:
+            # The study's own text, tokenized as a whole.
+            before, rest, special = [], text, style != CHAT
             start += text.index(answer, len(prompt))
-            texts[number] = _whole_text(where, text, start, fact, style, tokenizer)
         else:
-            texts[number] = _published_text(where, question, answer, fact, tokenizer)
-    return texts
-
-
-def _whole_text(
-    where: str, text: str, start: int, fact: str, style: str, tokenizer: Any
-) -> FactText:
-    """The study's own text, tokenized as a whole; `start` is the fact's first character."""
-    encoded = tokenizer(text, add_special_tokens=style != CHAT, return_offsets_mapping=True)
-    span = _tokens_of(where, fact, start, encoded.offset_mapping)
-    return FactText(tuple(encoded.input_ids[: span.stop]), range(span.start - 1, span.stop - 1))
-
-
-def _published_text(where: str, question: str, answer: str, fact: str, tokenizer: Any) -> FactText:
-    """As the published script: prompt and rest tokenized apart (gnueaj/unlearning-depth-score)."""
-    before = answer[: answer.index(fact)].rstrip()
-    rest = answer[len(before) :]
-    if before and not rest[0].isspace():
-        rest = f" {rest}"
-    prompt = tokenizer(f"Question: {question}\nAnswer: {before}").input_ids
-    encoded = tokenizer(rest, add_special_tokens=False, return_offsets_mapping=True)
-    span = _tokens_of(where, fact, rest.index(fact), encoded.offset_mapping)
-    ids = (*prompt, *encoded.input_ids[: span.stop])
-    return FactText(ids, range(len(prompt) + span.start - 1, len(prompt) + span.stop - 1))
-
-
-def _tokens_of(where: str, fact: str, start: int, offsets: list[tuple[int, int]]) -> range:
-    """The tokens that overlap a fact; offsets: start and end per token, (0, 0) if special."""
-    stop = start + len(fact)
-    # The rule of the published script. Byte-level tokenizers give white space an empty range: such
-    # a token counts inside the fact. Special tokens never do, since they end at 0.
-    tokens = [n for n, (first, end) in enumerate(offsets) if first < stop and end > start]
-    if not tokens:
-        raise StudyError(f"{where}: the fact {fact!r} has no token of its own; give a longer one")
-    return range(tokens[0], tokens[-1] + 1)
-
-
-def refuse_other_tokens(
-    texts: Mapping[int, FactText], others: Mapping[int, FactText], label: str
-) -> None:
-    """Refuse a checkpoint whose tokenizer reads the facts' texts differently."""
-    for number, text in texts.items():
-        if text != others[number]:
+            # As the published script: prompt and rest apart (gnueaj/unlearning-depth-score).
+            beginning = answer[:start].rstrip()
+            before = tokenizer(f"Question: {question}\nAnswer: {beginning}").input_ids
+            rest, special = answer[len(beginning) :], False
+            if beginning and not rest[0].isspace():
+                rest = f" {rest}"
+            start = rest.index(fact)
+        encoded = tokenizer(rest, add_special_tokens=special, return_offsets_mapping=True)
+        # The tokens that overlap the fact, by the rule of the published script. Byte-level
+        # tokenizers give white space an empty range: such a token counts inside the fact. Special
+        # tokens, (0, 0), never do.
+        tokens = [
+            token
+            for token, (first, end) in enumerate(encoded.offset_mapping)
+            if first < start + len(fact) and end > start
+        ]
+        if not tokens:
             raise StudyError(
-                f"{label}: its tokenizer gives other ids than the original's for the fact of "
-                f"question {number}; copy the original's tokenizer files to it"
+                f"{where}: the fact {fact!r} has no token of its own; give a longer one"
             )
+        ids = (*before, *encoded.input_ids[: tokens[-1] + 1])
+        texts[number] = FactText(ids, range(len(before) + tokens[0] - 1, len(ids) - 1))
+    return texts
 
 
 @dataclass(frozen=True)
@@ -175,10 +152,12 @@ def _prompt_length(
     return length
 
 
-def refuse_other_ids(texts: list[Text], others: list[Text], label: str) -> None:
-    """Refuse an unlearned checkpoint whose tokenizer reads the compared texts differently."""
-    for number, (text, other) in enumerate(zip(texts, others, strict=True)):
-        if text.ids != other.ids:
+def refuse_other_ids(
+    texts: Mapping[int, Text | FactText], others: Mapping[int, Text | FactText], label: str
+) -> None:
+    """Refuse a checkpoint whose tokenizer reads the compared texts, by question, differently."""
+    for number, text in texts.items():
+        if text.ids != others[number].ids:
             raise StudyError(
                 f"{label}: its tokenizer gives other ids than the original's for question "
                 f"{number}; copy the original's tokenizer files to it"
