@@ -50,7 +50,6 @@ def _ask(wanted: Mapping[Path, set[str]]) -> None:
 
 CONFIG = "config.json"
 OLMO_LEGACY = "olmo-legacy"
-_DTYPES = (None, "float32", "float16", "bfloat16")
 
 
 def read_config(folder: Path) -> tuple[Any, str]:
@@ -79,7 +78,7 @@ def read_config(folder: Path) -> tuple[Any, str]:
     else:
         family_of(str(raw.get("model_type")))
         for key in ("dtype", "torch_dtype"):
-            if raw.get(key) not in _DTYPES:
+            if raw.get(key) not in (None, "float32", "float16", "bfloat16"):
                 raise StudyError(
                     f"{path}: {key} is {raw[key]!r}; supported are float32, float16 and bfloat16: "
                     "save the checkpoint in one of them, or leave the key out"

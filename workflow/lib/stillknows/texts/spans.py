@@ -117,7 +117,16 @@ def read_texts(concept: Mapping[str, Any], style: str, tokenizer: Any) -> list[T
     for question, text, count in zip(questions, concept["QA_with_answers"], counts, strict=True):
         where = f"concept {concept['id']}, question {len(texts)}"
         ids = encode(text, style, tokenizer)
-        prompt = _prompt_length(where, ids, text, question, style, tokenizer)
+        written = prompt_of(where, text, question, style, tokenizer)
+        alone = encode_prompt(written, style, tokenizer)
+        # How many ids are the prompt's. A token that it shares with the answer is the answer's.
+        prompt = common_prefix(ids, alone)
+        if prompt < len(alone) - 1:
+            raise StudyError(
+                f"{where}: the prompt's tokens differ with its answer (QA_with_answers) and "
+                f"without it, from token {prompt} of {len(alone)} on (style {style!r}); only its "
+                "last may differ: end the prompt at a space or a line break"
+            )
         end = len(ids) - (ids[-1:] == [tokenizer.eos_token_id])
         if prompt == 0 or end <= prompt:
             raise StudyError(
@@ -134,22 +143,6 @@ def read_texts(concept: Mapping[str, Any], style: str, tokenizer: Any) -> list[T
         fact = facts[len(texts)].fact if len(texts) in facts else None
         texts.append(Text(tuple(ids), notebook, answer, fact))
     return texts
-
-
-def _prompt_length(
-    where: str, ids: list[int], text: str, question: str, style: str, tokenizer: Any
-) -> int:
-    """How many of a text's ids are its prompt; a token that both share belongs to the answer."""
-    written = prompt_of(where, text, question, style, tokenizer)
-    alone = encode_prompt(written, style, tokenizer)
-    length = common_prefix(ids, alone)
-    if length < len(alone) - 1:
-        raise StudyError(
-            f"{where}: the prompt's tokens differ with its answer (QA_with_answers) and without "
-            f"it, from token {length} of {len(alone)} on (style {style!r}); only its last may "
-            "differ: end the prompt at a space or a line break"
-        )
-    return length
 
 
 def refuse_other_ids(
