@@ -12,15 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pooch
 from pydantic import ValidationError
 
-from stillknows.study.audit import make_entry
+from stillknows.study.published import fetched, write_texts
 from stillknows.texts.fact_matching import mentions_fact
 from stillknows.texts.questions import Question
 
 CONCEPTS = Path("results/tofu-1b/concepts.json")
-QUESTIONS = CONCEPTS.with_name("questions.jsonl")  # the same for the audit's command
 COMMIT = "fc316398620f79a42d80bc8acc87128081aa01c5"
 URL = (
     f"https://raw.githubusercontent.com/gnueaj/unlearning-depth-score/{COMMIT}/tofu_data/"
@@ -83,21 +81,14 @@ def question_of(item: Mapping[str, Any], author: str | None) -> Question | None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help=f"a copy of {URL}")
-    chosen = parser.parse_args()
-    CONCEPTS.parent.mkdir(parents=True, exist_ok=True)
-    if chosen.data and pooch.file_hash(str(chosen.data)) != SHA256:
-        raise SystemExit(f"error: {chosen.data} has another SHA-256 than the file at {URL}")
-    path = chosen.data or pooch.retrieve(URL, SHA256, "forget10.json", CONCEPTS.parent)
-    items = json.loads(Path(path).read_text(encoding="utf-8"))
+    path = fetched(URL, SHA256, CONCEPTS.parent, parser.parse_args().data)
+    items = json.loads(path.read_text(encoding="utf-8"))
     names = authors(items)
     asked = [question_of(item, names[item["idx"] // PER_AUTHOR]) for item in items]
     kept = [question for question in asked if question]
-    entry = make_entry("forget10", kept, PROMPT)
-    CONCEPTS.write_text(json.dumps([entry], indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    lines = [question.model_dump_json(exclude_defaults=True) + "\n" for question in kept]
-    QUESTIONS.write_text("".join(lines), encoding="utf-8")
+    write_texts(CONCEPTS, {"forget10": kept}, PROMPT)
     subjects = sum(question.subject is not None for question in kept)
-    print(f"{CONCEPTS}: {len(kept)} of {len(items)} facts, {subjects} with the author's name")
+    print(f"{len(kept)} of {len(items)} facts, {subjects} with the author's name")
 
 
 if __name__ == "__main__":

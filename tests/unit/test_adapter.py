@@ -14,7 +14,8 @@ from transformers import AutoModelForCausalLM, GPTNeoXConfig
 
 from refusals import refused
 from stillknows.errors import StudyError
-from stillknows.models.adapter import WEIGHTS, merge_adapter
+from stillknows.models.adapter import merge_adapter
+from stillknows.models.checkpoint_files import ADAPTER_WEIGHTS as WEIGHTS
 from stillknows.models.checkpoint_row import CheckpointRow
 from stillknows.models.manifest import Manifest, write_manifest
 from stillknows.models.reader import Checkpoint

@@ -3,7 +3,7 @@ rule archive:
     input:
         checkpoints=study.config.checkpoints,
         manifests=products.manifests(),
-        outputs=[*products.tables(), *products.figures(), *rules.make_report.output],
+        outputs=[*products.tables(), *products.figures(), *products.report()],
     output:
         archive="<results>/archive.zip",
     log:

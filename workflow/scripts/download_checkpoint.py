@@ -11,12 +11,22 @@ from stillknows.models.manifest import write_manifest
 def main(*, row: CheckpointRow, threads: int, manifest: Path) -> None:
     """Bring the row's commit; the manifest names the one that a branch stood for."""
     # Not before the job has said that it may use the network.
+    from stillknows.models import hub
     from stillknows.models.download import download
 
-    note = manifest.with_name("fetched.json")
+    note, tokenizer = manifest.with_name("fetched.json"), None
+    if row.tokenizer.startswith("hub:"):
+        repo, _, revision = row.tokenizer.removeprefix("hub:").partition("@")
+        tokenizer = download(repo, revision, threads, needed=hub.tokenizer).folder
     done = download(row.location, row.revision, threads, note)
-    row = replace(row, revision=done.commit)
-    write_manifest(manifest, done.folder, row, hashes=done.hashes, fetched=done.fetched)
+    write_manifest(
+        manifest,
+        done.folder,
+        replace(row, revision=done.commit),
+        hashes=done.hashes,
+        fetched=done.fetched,
+        tokenizer_folder=tokenizer,
+    )
     note.unlink()  # the manifest says so now
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from stillknows.engine.depth import measure
 from stillknows.engine.streamed_model import StreamedModel
 from stillknows.job import run
-from stillknows.models.checkpoint_files import load_tokenizer
 from stillknows.models.reader import Checkpoint
 from stillknows.models.verify import refuse_other_shapes, refuse_unshared_tokens
 from stillknows.parquet_files import DONOR_SCHEMA, refuse_non_finite
@@ -30,7 +29,7 @@ def main(
     """Write the depth rows of one donor (an unlearned or reference model) on one concept."""
     job = ModelJob(original, concept_json, dtype, device, donor)
     checkpoints = Checkpoint(job.original.folder), Checkpoint(job.model.folder)
-    tokenizers = load_tokenizer(job.original.folder), job.tokenizer
+    tokenizers = job.original_tokenizer, job.tokenizer
     texts = {}
     for form in forms:
         texts[form], others = (fact_texts(job.concept, form, prompt, each) for each in tokenizers)

@@ -12,7 +12,7 @@ from stillknows.errors import StudyError
 from stillknows.files import read_json
 from stillknows.job import run
 from stillknows.models.checkpoint_files import load_tokenizer
-from stillknows.models.manifest import read_manifest
+from stillknows.models.manifest import read_manifest, tokenizer_folder
 from stillknows.models.provenance import input_fields
 from stillknows.models.reader import Checkpoint
 from stillknows.texts.spans import Text, read_texts
@@ -25,7 +25,8 @@ def main(
 ) -> None:
     """Write the recording; a `StudyError` if the original's logits are not finite numbers."""
     manifest = read_manifest(original)
-    texts = read_texts(read_json(concept_json), prompt, load_tokenizer(manifest.folder))
+    tokenizer = load_tokenizer(tokenizer_folder(manifest))
+    texts = read_texts(read_json(concept_json), prompt, tokenizer)
     number_format = choose_dtype(dtype, manifest.dtype)
     model = StreamedModel(Checkpoint(manifest.folder), number_format, choose_device(device))
     warn_of_long_texts(model.checkpoint.config, texts)

@@ -7,7 +7,7 @@ from typing import Any
 from stillknows.files import read_json
 from stillknows.job import run
 from stillknows.models.checkpoint_row import CheckpointRow
-from stillknows.models.manifest import read_manifest
+from stillknows.models.manifest import read_manifest, tokenizer_folder
 from stillknows.training.methods import METHODS
 
 
@@ -40,6 +40,7 @@ def main(
         prompt=prompt,
         seed=seed,
         device=device,
+        tokenizer_folder=tokenizer_folder(started_from),
     )
     made_from = {
         "prompt": prompt,

@@ -25,6 +25,7 @@ def answer_questions(
     new_tokens: int,
     dtype: torch.dtype,
     device: torch.device,
+    tokenizer_folder: Path | None = None,
 ) -> dict[str, Any]:
     """The concept with QA_with_answers and answers_tokens_num, by the model in `folder`.
 
@@ -39,7 +40,7 @@ def answer_questions(
     Raises:
         StudyError: if an answer is empty, or if no answer says its fact.
     """
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_tokenizer(tokenizer_folder or folder)
     model = load_model(folder, dtype, device)
     rendered = [render(question, prompt, tokenizer) for question in concept["QA"]]
     prompts = [encode_prompt(text, prompt, tokenizer) for text in rendered]

@@ -14,12 +14,16 @@ from torch import Tensor
 
 from stillknows.errors import StudyError, any_error_in_one_line
 from stillknows.files import read_json_object
-from stillknows.models.checkpoint_files import ADAPTER_CONFIG, has_tokenizer, load_tokenizer
-from stillknows.models.manifest import Manifest
+from stillknows.models.checkpoint_files import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    has_tokenizer,
+    load_tokenizer,
+)
+from stillknows.models.manifest import Manifest, tokenizer_folder
 from stillknows.models.reader import Checkpoint, load_model, open_weights, tied_tensors
 
 log = logging.getLogger("stillknows")
-WEIGHTS = "adapter_model.safetensors"
 _TOKENS = 32  # of the text whose logits are compared
 # How far the merged model's logits may be from the adapter's, as a share of their size (root mean
 # squares): merged weights are rounded to 24, 11 or 8 bits.
@@ -50,11 +54,11 @@ def merge_adapter(adapter: Path, original: Manifest, folder: Path) -> None:
     for key, problem in _UNSUPPORTED.items():
         if config.get(key):
             raise StudyError(f"{path} has a {key}; {problem}")
-    path = adapter / WEIGHTS
+    path = adapter / ADAPTER_WEIGHTS
     if not path.is_file():
         raise StudyError(
-            f"{adapter} has {ADAPTER_CONFIG} but no {WEIGHTS} (pickled weights are never read); "
-            f"if it is a whole checkpoint, remove {ADAPTER_CONFIG}"
+            f"{adapter} has {ADAPTER_CONFIG} but no {ADAPTER_WEIGHTS} (pickled weights are never "
+            f"read); if it is a whole checkpoint, remove {ADAPTER_CONFIG}"
         )
     with open_weights(path) as weights:
         tensors = {name: weights.get_tensor(name) for name in list(weights.keys())}
@@ -72,7 +76,8 @@ def merge_adapter(adapter: Path, original: Manifest, folder: Path) -> None:
     with any_error_in_one_line(f"{misfit}: {{reason}}"):
         merged = _merge(model, config, tensors, misfit)
     merged.save_pretrained(folder)
-    load_tokenizer(adapter if has_tokenizer(adapter) else original.folder).save_pretrained(folder)
+    tokenizer = adapter if has_tokenizer(adapter) else tokenizer_folder(original)
+    load_tokenizer(tokenizer).save_pretrained(folder)
     log.info("merged %d tensors of %s into %s", len(tensors), adapter, original.label)
 
 

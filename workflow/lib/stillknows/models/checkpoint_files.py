@@ -3,6 +3,7 @@ too.
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from stillknows.models.olmo_legacy import is_legacy
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"  # as peft calls it
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 # A file beside the index, in every case: neither a path nor a name that a message cannot show.
 _SHARD = re.compile(r"[\w.+-]{1,200}\.safetensors", re.ASCII)
 
@@ -53,12 +55,25 @@ def named_weight_files(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(set(weight_map.values()))]
 
 
+def quantised_problem(config: Mapping[str, Any]) -> str:
+    """Why a config.json describes quantised weights (GPTQ, AWQ, bitsandbytes, ...); else empty."""
+    for key in ("quantization_config", "compression_config"):
+        if (given := config.get(key)) is not None:
+            method = given.get("quant_method") if isinstance(given, dict) else None
+            return (
+                f"has a {key} ({method or 'of an unnamed method'}), so the weights are quantised, "
+                "which is not supported; name the checkpoint that they were made from, or save "
+                "them dequantised in bfloat16"
+            )
+    return ""
+
+
 TOKENIZER_CONFIG = "tokenizer_config.json"
-_TOKENIZERS = (TOKENIZER_CONFIG, "tokenizer.json", "tokenizer.model", "vocab.json")
+TOKENIZERS = (TOKENIZER_CONFIG, "tokenizer.json", "tokenizer.model", "vocab.json")
 
 
 def has_tokenizer(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in _TOKENIZERS)
+    return any((folder / name).is_file() for name in TOKENIZERS)
 
 
 def load_tokenizer(folder: Path) -> Any:

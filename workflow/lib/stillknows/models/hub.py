@@ -6,19 +6,32 @@ HF_TOKEN or the hub's own token file, HF_ENDPOINT, HF_HOME.
 
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from huggingface_hub import HfApi, constants, errors, get_token, hf_hub_download
+from huggingface_hub import (
+    HfApi,
+    constants,
+    errors,
+    get_token,
+    hf_hub_download,
+    try_to_load_from_cache,
+)
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import disable_progress_bars, logging
 
 from stillknows.errors import StudyError
 from stillknows.files import read_json_object
-from stillknows.models.checkpoint_files import INDEX, SINGLE
+from stillknows.models.checkpoint_files import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    INDEX,
+    SINGLE,
+    TOKENIZERS,
+)
 
 CONFIG = "config.json"
 SMALL_FILES = (
@@ -105,14 +118,21 @@ class RemoteCheckpoint(NamedTuple):
         return f"hub:{self.repo} at {self.commit}"
 
 
-def find(repo: str, revision: str = "") -> RemoteCheckpoint:
-    """Ask the hub for a repository at a commit, branch or tag; a HubError if it is unavailable."""
+Needed = Callable[[str, Collection[str]], list[str]]
+"""The files that are needed of a repository with that name and these files; or a HubError."""
+
+
+def find(repo: str, revision: str = "", needed: Needed | None = None) -> RemoteCheckpoint:
+    """Ask the hub for a repository at a commit, branch or tag; a HubError if it is unavailable.
+
+    needed: which of its files; None: those of a whole checkpoint.
+    """
     at, seconds = revision or None, constants.HF_HUB_DOWNLOAD_TIMEOUT
     with one_line(repo, revision):
         info = HfApi().model_info(repo, revision=at, timeout=seconds, files_metadata=True)
     listed = {file.rfilename: file for file in info.siblings or []}
     files = []
-    for file in (listed[name] for name in needed(repo, listed)):
+    for file in (listed[name] for name in (needed or whole_model)(repo, listed)):
         if info.sha is None or file.size is None or file.blob_id is None:
             raise StudyError(
                 f"hub:{repo}: {constants.ENDPOINT} does not list sizes and hashes of files; use "
@@ -123,8 +143,13 @@ def find(repo: str, revision: str = "") -> RemoteCheckpoint:
     return RemoteCheckpoint(repo, str(info.sha), bool(info.gated), files)
 
 
-def needed(repo: str, names: Collection[str]) -> list[str]:
+def whole_model(repo: str, names: Collection[str]) -> list[str]:
     """The names of a checkpoint's files; as in transformers, one file of weights beats shards."""
+    if ADAPTER_CONFIG in names and not {SINGLE, INDEX} & set(names):
+        raise HubError(
+            "no_safetensors",
+            f"hub:{repo} holds {ADAPTER_CONFIG}, so it is an adapter: name it hub-adapter:{repo}",
+        )
     shards = {name: int(match[1]) for name in sorted(names) if (match := _SHARD.fullmatch(name))}
     weights = [SINGLE] if SINGLE in names else [INDEX, *shards]
     complete = SINGLE in names or len(shards) >= max(shards.values(), default=1)
@@ -136,6 +161,40 @@ def needed(repo: str, names: Collection[str]) -> list[str]:
             "owner to convert them, or convert them yourself and name the folder as path:",
         )
     return [name for name in SMALL_FILES if name in names] + weights
+
+
+def adapter(repo: str, names: Collection[str]) -> list[str]:
+    """The names of an adapter's files, and of its tokenizer's."""
+    if not {ADAPTER_CONFIG, ADAPTER_WEIGHTS} <= set(names):
+        raise HubError(
+            "no_safetensors",
+            f"hub-adapter:{repo} lacks {ADAPTER_CONFIG} or {ADAPTER_WEIGHTS} (pickled weights are "
+            f"never read); if it is a whole checkpoint, name it as hub:{repo}",
+        )
+    return [*(name for name in TOKENIZERS if name in names), ADAPTER_CONFIG, ADAPTER_WEIGHTS]
+
+
+def is_adapter(repo: str, revision: str = "") -> bool:
+    """Whether a repository holds an adapter; if the hub does not say, whether the cached one does.
+
+    What else is wrong with a repository, preflight and the download say.
+    """
+    try:
+        find(repo, revision, adapter)
+    except StudyError:
+        cached = try_to_load_from_cache(repo, ADAPTER_CONFIG, revision=revision or None)
+        return isinstance(cached, str)
+    return True
+
+
+def tokenizer(repo: str, names: Collection[str]) -> list[str]:
+    """The names of a tokenizer's files, and config.json, which may decide its class."""
+    if not set(TOKENIZERS) & set(names):
+        raise HubError(
+            "no_safetensors", f"hub:{repo} holds no tokenizer; name a repository that does"
+        )
+    others = ("generation_config.json",)
+    return [name for name in SMALL_FILES if name in names and name not in others]
 
 
 def read_config(remote: RemoteCheckpoint) -> dict[str, Any]:

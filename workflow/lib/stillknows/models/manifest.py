@@ -19,7 +19,9 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from stillknows.errors import StudyError, reason_of
 from stillknows.files import read_json, refuse_special, sha256_of, write_json
+from stillknows.models.checkpoint_files import has_tokenizer
 from stillknows.models.checkpoint_row import CheckpointRow
+from stillknows.terms import ORIGINAL
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,8 @@ class Manifest:
     training: dict[str, Any] | None = None  # recipe and outcome, if it was trained here
     fetched: list[str] = field(default_factory=list)  # downloaded here: no others are ever removed
     adapter: list[File] = field(default_factory=list)  # of the folder that was merged, if any
+    tokenizer: str = ""  # as the table has it
+    tokenizer_folder: Path | None = None  # of a tokenizer from another repository
 
     @property
     def label(self) -> str:
@@ -143,6 +147,7 @@ def write_manifest(
     hashes: Mapping[str, Hashed] | None = None,
     fetched: Sequence[str] = (),
     adapter: Mapping[str, Hashed] | None = None,
+    tokenizer_folder: Path | None = None,
 ) -> Manifest:
     """Verify a checkpoint folder, hash its files (unless `hashes` has them), write its manifest."""
     # They import torch and transformers, which who only reads a manifest does not need.
@@ -172,6 +177,7 @@ def write_manifest(
         training=training,
         fetched=list(fetched),
         adapter=_files(adapter),
+        tokenizer_folder=tokenizer_folder,
     )
     write_json(path, asdict(manifest))
     write_hashes(path, {**hashes, **adapter})
@@ -212,6 +218,17 @@ def read_manifest(path: Path) -> Manifest:
             "run again"
         )
     return manifest
+
+
+def tokenizer_folder(manifest: Manifest, original: Manifest | None = None) -> Path:
+    """Where a checkpoint's tokenizer is: as the table says, else its own, else the original's."""
+    if manifest.tokenizer_folder:
+        return manifest.tokenizer_folder
+    is_own = manifest.tokenizer != ORIGINAL and has_tokenizer(manifest.folder)
+    if is_own or original is None or original.folder == manifest.folder:
+        return manifest.folder
+    log.info("%s: the original's tokenizer is used", manifest.label)
+    return tokenizer_folder(original)
 
 
 def parse_manifest(path: Path) -> Manifest:

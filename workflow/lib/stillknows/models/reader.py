@@ -27,7 +27,7 @@ from transformers.initialization import no_init_weights
 from stillknows.errors import StudyError, used_by_transformers
 from stillknows.files import read_json_object
 from stillknows.models import olmo_legacy
-from stillknows.models.checkpoint_files import weight_files
+from stillknows.models.checkpoint_files import quantised_problem, weight_files
 from stillknows.models.families import LAYER_PARTS, LayerPart, family_of
 from stillknows.models.olmo_legacy import StoredAt
 
@@ -67,12 +67,8 @@ def read_config(folder: Path) -> tuple[Any, str]:
             "has it"
         )
     raw = read_json_object(path)
-    for key in ("quantization_config", "compression_config"):
-        if raw.get(key) is not None:
-            raise StudyError(
-                f"{path} has a {key}, so the weights are quantised, which is not supported; "
-                "save the checkpoint dequantised in bfloat16"
-            )
+    if problem := quantised_problem(raw):
+        raise StudyError(f"{path} {problem}")
     if olmo_legacy.is_legacy(raw):
         config, format_ = olmo_legacy.config_of(raw, path), OLMO_LEGACY
     else:

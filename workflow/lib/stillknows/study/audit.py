@@ -72,6 +72,7 @@ class Request:
         questions, retained: files that texts.questions reads; retained: what copies should
             still say.
         prompt: paper, chat, or a text with {q}; None: chat if the original has a chat template.
+        tokenizer: of the original, where its repository has none: hub:owner/name[@revision].
         tests: among AUDIT_TESTS; the answers are always asked for.
         has_control: whether the positive control is trained, for which `retained` is needed.
     """
@@ -83,6 +84,7 @@ class Request:
     retained: Path | None = None
     reference: str | None = None
     prompt: str | None = None
+    tokenizer: str = ""
     tests: Sequence[str] = FACT_SCORES
     has_control: bool = True
     settings: dict[str, Any] = field(default_factory=dict)
@@ -119,8 +121,14 @@ def read_findings(output: Path) -> Findings:
 
 
 def benchmark(name: str) -> dict[str, Any]:
-    """What studies/NAME/benchmark.yaml gives: original, reference, questions (a Path), prompt."""
-    files = {path.parent.name: path for path in (PROJECT / "studies").glob("*/benchmark.yaml")}
+    """What a study gives: original, reference, questions (a Path), prompt and tokenizer.
+
+    studies/NAME/benchmark.yaml; studies/muse/benchmark-news.yaml is muse-news.
+    """
+    files = {
+        path.parent.name + path.stem.removeprefix("benchmark"): path
+        for path in (PROJECT / "studies").glob("*/benchmark*.yaml")
+    }
     check_known("--benchmark: the study", [name], files, "one with benchmark.yaml")
     values: dict[str, Any] = yaml.safe_load(files[name].read_text("utf-8"))
     questions, made_by = PROJECT / values["questions"], values.pop("made_by")
@@ -158,13 +166,14 @@ def write_study(request: Request) -> Path:
         entry["held_out_paraphrases"] = [[row.question] for row in retained]
         entries.append(entry)
     has_control = request.has_control and bool(retained)
-    rows = [*_rows(request), *([(CONTROL, ASKED, "unlearn", "")] if has_control else [])]
+    rows = [*_rows(request), *([(CONTROL, ASKED, "unlearn", "", "")] if has_control else [])]
     plan = [*_plan(request, questions, has_control), *_weak_points(request, questions)]
     for line in (*plan, f"questions are put as: {entries[0]['QA_with_answers'][0]!r} (--prompt)"):
         log.info(line)
     folder = request.output / "study"
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [("model", "method", "concept", "source", "revision"), *((MODEL, *row) for row in rows)]
+    header = ("model", "method", "concept", "source", "revision", "tokenizer")
+    lines = [header, *((MODEL, *row) for row in rows)]
     _write(folder / "checkpoints.tsv", "".join("\t".join(line) + "\n" for line in lines))
     _write(folder / "questions.json", json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
     config = _config(request, folder.resolve(), style, has_control, bool(retained))
@@ -283,25 +292,34 @@ def _layers(original: str) -> int:
     """How many layers the original has.
 
     Raises:
-        StudyError: if it is not in a folder, or its config does not say.
+        StudyError: if its config cannot be read, or does not say.
     """
-    config = Path(original).expanduser() / "config.json"
-    if not config.is_file():
+    from stillknows.models import hub
+
+    folder = Path(original).expanduser()
+    try:
+        if folder.is_dir():
+            config = read_json_object(folder / "config.json")
+        else:
+            repo, _, revision = original.partition("@")
+            config = hub.read_config(hub.find(repo, revision))
+    except (StudyError, OSError) as error:
         raise StudyError(
-            f"the positive control needs the original's config.json, but {config} is no file; "
-            "give the original as a folder, or --no-control"
-        )
-    layers = read_json_object(config).get("num_hidden_layers")
+            f"the positive control needs the original's config.json: {error}; or give --no-control"
+        ) from None
+    layers = config.get("num_hidden_layers")
     if not isinstance(layers, int):
-        raise StudyError(f"{config} does not say num_hidden_layers; give --no-control")
+        raise StudyError(
+            f"the config.json of {original} does not say num_hidden_layers; give --no-control"
+        )
     return layers
 
 
-def _rows(request: Request) -> Iterator[tuple[str, str, str, str]]:
-    """Method, concept, source and revision of each checkpoint that is given."""
-    yield (ORIGINAL, "", *_source(request.original))
+def _rows(request: Request) -> Iterator[tuple[str, str, str, str, str]]:
+    """Method, concept, source, revision and tokenizer of each checkpoint that is given."""
+    yield (ORIGINAL, "", *_source(request.original), request.tokenizer)
     if request.reference:
-        yield (REFERENCE, ASKED, *_source(request.reference))
+        yield (REFERENCE, ASKED, *_source(request.reference), "")
     names: set[str] = {ORIGINAL, REFERENCE, CONTROL}
     sources = {_source(request.original)}
     for copy in request.copies:
@@ -320,7 +338,7 @@ def _rows(request: Request) -> Iterator[tuple[str, str, str, str]]:
         if problem := name_problem("method", name):
             raise StudyError(f"{copy}: the name {shortened(name)} {problem}")
         names.add(name)
-        yield (name, ASKED, *source)
+        yield (name, ASKED, *source, "")
 
 
 def _refuse_equal(copy: str, original: str) -> None:
@@ -338,7 +356,9 @@ def _source(checkpoint: str) -> tuple[str, str]:
         return f"path:{folder.resolve()}", ""
     name, _, revision = checkpoint.partition("@")
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not checkpoint.startswith((".", "/", "~")):
-        return f"hub:{name}", revision
+        from stillknows.models.hub import is_adapter  # takes a second, which folders need not
+
+        return f"{'hub-adapter' if is_adapter(name, revision) else 'hub'}:{name}", revision
     raise StudyError(
         f"{checkpoint} is no folder, and no name on a model hub; give a folder with a checkpoint "
         "or an adapter, or owner/name[@revision]"

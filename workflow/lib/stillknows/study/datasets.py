@@ -34,8 +34,6 @@ class Dataset(NamedTuple):
     """The file of the concept that its jobs read."""
     is_of_originals: bool = False
     """Whether the original has such a file for each concept."""
-    reads_original: bool = False
-    """Whether the original's weights are read for an unlearned row's files."""
 
 
 def _if(is_wanted: bool, name: str) -> list[str]:
@@ -68,7 +66,6 @@ DATASETS = {
             "windows": config.windows,
             "controls": config.controls.of_a_sweep(config.seed),
         },
-        reads_original=True,
     ),
     "krs_unrelated": Dataset(
         "krs_unrelated",
@@ -77,7 +74,6 @@ DATASETS = {
         ],
         lambda config: {"windows": config.windows},
         _unrelated,
-        reads_original=True,
     ),
     "self_patch": Dataset(
         "self_patch",
@@ -90,13 +86,11 @@ DATASETS = {
         lambda study, row: _if(study.config.weight_changes, row.concept),
         None,
         _as_in_file,
-        reads_original=True,
     ),
     "depth": Dataset(
         "depth",
         lambda study, row: _if(study.has_depth(row.model, row.concept), row.concept),
         lambda config: {"forms": config.depth.forms},
-        reads_original=True,
     ),
     "recall": Dataset(
         "recall",
@@ -130,6 +124,5 @@ DATASETS = {
             "new_tokens": config.behaviour.new_tokens,
         },
         _as_in_file,
-        reads_original=True,
     ),
 }

@@ -117,8 +117,12 @@ class Jobs:
     # Parameters.
 
     def row(self, wildcards: Any) -> dict[str, str]:
-        """The row of the checkpoint that a job makes, as Snakemake records it."""
-        return asdict(self.made_row(wildcards))
+        """The row of the checkpoint that a job makes, as Snakemake records it.
+
+        Without a column that is empty and was added later: it would repeat jobs that are done.
+        """
+        row = asdict(self.made_row(wildcards))
+        return {key: value for key, value in row.items() if value or key != "tokenizer"}
 
     def row_of_content(self, wildcards: Any) -> dict[str, str]:
         """As `row`, for a user's folder: without where it is, which is a resource (`source`)."""

@@ -74,7 +74,9 @@ def _checkpoint(study: Study, row: CheckpointRow) -> Record:
     """What a manifest says of where the checkpoint comes from, or of how it was trained."""
     config = study.config
     if not row.start:
-        return {"source": row.source} if row.kind in ("hub", "wheel") else {}
+        is_users = row.kind in ("path", "adapter")
+        tokenizer = {"tokenizer": row.tokenizer} if row.tokenizer else {}
+        return tokenizer if is_users else {"source": row.source, **tokenizer}
     training: Record = {
         "method": row.method,
         "prompt": config.models[row.model].prompt,

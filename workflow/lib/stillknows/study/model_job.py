@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 
 from stillknows.files import read_json
-from stillknows.models.checkpoint_files import has_tokenizer, load_tokenizer
-from stillknows.models.manifest import read_manifest
+from stillknows.models.checkpoint_files import load_tokenizer
+from stillknows.models.manifest import read_manifest, tokenizer_folder
 from stillknows.models.provenance import input_fields, run_fields
 from stillknows.parquet_files import write_rows
 from stillknows.study.expected import refuse_other_recording, settings_fields
@@ -61,12 +61,12 @@ class ModelJob:
 
     @cached_property
     def tokenizer(self) -> Any:
-        """The tokenizer of `model`, or the original's where its folder holds none."""
-        folder = self.model.folder
-        if not has_tokenizer(folder):
-            log.info(f"{self.model.label} has no tokenizer: the original's is used")
-            folder = self.original.folder
-        return load_tokenizer(folder)
+        """The tokenizer of `model`."""
+        return load_tokenizer(tokenizer_folder(self.model, self.original))
+
+    @cached_property
+    def original_tokenizer(self) -> Any:
+        return load_tokenizer(tokenizer_folder(self.original))
 
     def refuse_other_recording(self, path: Path, metadata: Mapping[str, str]) -> None:
         """Refuse a recording that was made from other inputs than this job's."""

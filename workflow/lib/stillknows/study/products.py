@@ -111,6 +111,7 @@ class Products:
             "weight_changes: true": config.weight_changes,
             "recall.relearn: true, recall.wordings: question, held_out": config.recall.is_complete,
             "one entry in windows": len(config.windows) == 1,
+            "experiments": bool(config.experiments),
             "controls.donors: []": not config.controls.donors,
         }
         return [name for name, is_there in needed.items() if not is_there]
@@ -163,20 +164,22 @@ class Products:
     # Tables, figures, report.
 
     def tables(self) -> list[str]:
-        """The tables: those of all studies, and those that are wanted."""
+        """The tables: those of all studies that have sweeps, and those that are wanted."""
         config = self.study.config
         has_audit, has_answers = bool(self._audited_models), bool(config.behaviour.sets)
+        has_sweeps = bool(config.experiments)
+        of_sweeps = ("krs.parquet", "coverage.csv", "curves.csv", "statistics.csv", "scores.csv")
         wanted = [
-            (("krs.parquet", "coverage.csv", "curves.csv", "statistics.csv", "scores.csv"), True),
-            (("disagreements.csv", "claims.csv", "controls.csv"), True),
+            (of_sweeps, has_sweeps),
+            (("disagreements.csv", "claims.csv", "controls.csv"), has_sweeps),
             (("self_patch.csv",), config.controls.self_patch),
             (("weight_changes.csv",), config.weight_changes),
             (("facts.csv", "verdicts.csv"), has_audit),
             (("answers.parquet", "behaviour.csv"), has_answers),
             (("recall.csv",), bool(self.results("recall"))),
             (("depth.parquet", "uds.csv", "depth.csv"), bool(self._models_with_depth)),
-            (("reference.csv",), config.reference is not None),
-            (("rounds.csv", "calibration.csv"), bool(self.all_rounds())),
+            (("reference.csv",), has_sweeps and config.reference is not None),
+            (("rounds.csv", "calibration.csv"), has_sweeps and bool(self.all_rounds())),
             (("krs_unrelated.parquet", "specificity.csv"), config.specificity),
         ]
         names = [name for names, is_wanted in wanted if is_wanted for name in names]
@@ -196,22 +199,23 @@ class Products:
         ]
 
     def calibration_figure(self) -> list[str]:
-        formats = self.study.config.figures.formats if self.all_rounds() else ()
+        config = self.study.config
+        formats = config.figures.formats if config.experiments and self.all_rounds() else ()
         return [self.study.config.path("figures", f"calibration.{suffix}") for suffix in formats]
 
     def _is_drawn(self, figure: FigureSpec, model: str) -> bool:
         """Whether the config asks for it, and the model has what it shows."""
         config = self.study.config
         return {
-            "curves": self.study.has_unlearned_copy(model),
-            "widths": len(config.windows) > 1,
+            "curves": bool(config.experiments) and self.study.has_unlearned_copy(model),
+            "widths": bool(config.experiments) and len(config.windows) > 1,
             "weight_changes": config.weight_changes,
             "noising_ratio": bool(set(config.experiments) & set(NOISING)),
             "depth": model in self._models_with_depth,
             "facts": model in self._audited_models,
             "behaviour": bool(config.behaviour.sets),
             "behaviour_patched": config.has_patched_answers,
-        }.get(figure.name, True)
+        }.get(figure.name, bool(config.experiments))
 
     def _stems(self, figure: FigureSpec, model: str) -> list[str]:
         """A figure's file names of one model, without their format."""
@@ -235,6 +239,10 @@ class Products:
         names = ["audit.html", "model_card.md", "verdict.json"]
         names += ["tables/facts.csv", "tables/verdicts.csv"]
         return [*(self.study.config.path(name) for name in names), *self.figures("facts")]
+
+    def report(self) -> list[str]:
+        """The report's page, of a study that has sweeps."""
+        return [self.study.config.path("report.html")] if self.study.config.experiments else []
 
     def report_tables(self) -> list[str]:
         unread = {"self_patch.csv", "depth.parquet", "krs_unrelated.parquet", "rounds.csv"}
@@ -267,9 +275,10 @@ class Products:
             if other.model != row.model:
                 continue
             if row.method == ORIGINAL:
-                for name, dataset in DATASETS.items():
+                for name in DATASETS:
                     yield from self.files(name, replace(row, concept=other.concept))
-                    yield from self.files(name, other) if dataset.reads_original else ()
+                    # Jobs of copies check that the original is whole, if they do not read it.
+                    yield from self.files(name, other)
             elif study.row(*other.key) == row:
                 for name in DATASETS:
                     yield from self.files(name, other)

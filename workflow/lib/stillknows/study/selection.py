@@ -23,6 +23,7 @@ UNAVAILABLE = {
     "revision_gone": "its revision is gone",
     "no_safetensors": "it lacks config.json or safetensors files (pickled weights are never read)",
     "unknown_family": "its model family is not known",
+    "quantised": "its weights are quantised",
 }
 
 
@@ -89,7 +90,7 @@ def select(
     missing = {row: reason for row in rows if (reason := _why_missing(row, preflight))}
     if config.on_missing_checkpoint == "unlearn":
         trained = {row for row in missing if row.method not in (*STARTS, config.reference)}
-        here = {"source": "unlearn", "revision": "", "format": "transformers"}
+        here = {"source": "unlearn", "revision": "", "format": "transformers", "tokenizer": ""}
         rows = [replace(row, **here) if row in trained else row for row in rows]
         missing = {row: reason for row, reason in missing.items() if row not in trained}
     if not _has_unlearned(rows, config):
@@ -231,7 +232,7 @@ def all_missing(missing: Missing, advice: str | None = None) -> str:
         "put each in a folder and name it as path:FOLDER in the table, or set "
         "on_missing_checkpoint to skip or unlearn (an original cannot be trained)"
     )
-    if any(row.kind == "hub" for row in missing):
+    if any(row.is_on_hub for row in missing):
         usual += "; snakemake preflight checks again"
     return f"missing checkpoints: {'; '.join(phrases)}; {advice or usual}"
 
@@ -251,7 +252,7 @@ def _as_adapter(config: Config, row: CheckpointRow) -> CheckpointRow:
 
 def _why_missing(row: CheckpointRow, preflight: Mapping[Key, PreflightRow]) -> str:
     known = preflight.get(row.key)
-    if row.kind == "hub" and known and known.is_about(row):
+    if row.is_on_hub and known and known.is_about(row):
         return UNAVAILABLE.get(known.status, "")
     folder = Path(row.location)
     if row.kind == "path" and not folder.is_dir():

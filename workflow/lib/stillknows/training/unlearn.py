@@ -44,12 +44,13 @@ def unlearn(
     prompt: str,
     seed: int,
     device: str,
+    tokenizer_folder: Path | None = None,
 ) -> Trained:
     """Train a copy of the checkpoint in the folder `start` that unlearns `concept`.
 
     That a concept was not unlearned is no error: a warning says so, as does training["message"].
     """
-    tokenizer = load_tokenizer(start)
+    tokenizer = load_tokenizer(tokenizer_folder or start)
     pad = pad_of(tokenizer)
     settings: Any = {"tokenizer": tokenizer, "prompt": prompt, "max_length": recipe.max_length}
 
