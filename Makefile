@@ -12,7 +12,7 @@ DEMO := $(SNAKEMAKE) --configfile config/demo.yaml --resources gpu=1 mem_mb=7600
 ROUNDS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo calibrate proof test test-crate test-report test-paper test-slurm test-gpu lint clean
+.PHONY: help setup demo calibrate proof test test-crate test-report test-paper test-slurm test-gpu test-utility lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,10 @@ test-slurm: setup ## a real Slurm cluster on this machine, including its failure
 
 test-gpu: setup ## the sweep on a GPU, if there is one
 	$(VENV)/bin/pytest tests/gpu
+
+test-utility: setup ## what else models can do, by lm-evaluation-harness; installs it
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check '.[utility]' -c constraints.txt
+	$(VENV)/bin/pytest tests/utility
 
 lint: setup ## style, types and snakemake --lint
 	$(VENV)/bin/ruff check .

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from stillknows.job import errors_in_one_line
 from stillknows.study.published import asked_once, fetched, write_texts
 from stillknows.texts.questions import Question
 
@@ -83,4 +84,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_one_line():
+        main()

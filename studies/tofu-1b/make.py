@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from stillknows.job import errors_in_one_line
 from stillknows.study.published import fetched, write_texts
 from stillknows.texts.fact_matching import mentions_fact
 from stillknows.texts.questions import Question
@@ -92,4 +93,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_one_line():
+        main()

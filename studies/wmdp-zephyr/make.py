@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import ValidationError
 
+from stillknows.job import errors_in_one_line
 from stillknows.study.published import asked_once, fetched, write_texts
 from stillknows.texts.questions import Question
 
@@ -68,4 +69,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_one_line():
+        main()

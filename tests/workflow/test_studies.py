@@ -1,21 +1,23 @@
 """Studies of public checkpoints: concept files, plans and comparisons, on planted data."""
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
 import pytest
-from tiny_study import ROOT, make
+from public_studies import STUDIES, Repositories, copy_of_workflow, module, rows_of, write_texts
+from tiny_study import ROOT
 
+from hub_stand_in import HubStandIn
 from stillknows.__main__ import main
+from stillknows.analysis.choices import choice_accuracy
+from stillknows.errors import StudyError
 from stillknows.study import audit
-from stillknows.texts.questions import read_questions
+from stillknows.study.availability import look_at
+from tiny import save_adapter
 
-STUDY = ROOT / "studies" / "tofu-1b"
 ITEMS = [
     (
         "What is the full name of the poet from Ombrey?",
@@ -33,14 +35,6 @@ ITEMS = [
 ]
 
 
-def module(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"tofu_{name}", STUDY / f"{name}.py")
-    assert spec and spec.loader
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
-
-
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A file like that of UDS's authors, about one author."""
@@ -54,7 +48,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_the_facts_and_whom_they_are_about(data: Path) -> None:
-    made, items = module("make"), json.loads(data.read_text(encoding="utf-8"))
+    made, items = module("tofu-1b", "make"), json.loads(data.read_text(encoding="utf-8"))
     assert made.authors(items) == {0: "Ilsa Maria Varn"}
     asked = [made.question_of(item, "Ilsa Maria Varn") for item in items]
     # The first name alone stands before the last fact, and the fourth fact is in its question.
@@ -65,31 +59,94 @@ def test_the_facts_and_whom_they_are_about(data: Path) -> None:
 def test_another_file_is_refused(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["make.py", "--data", str(data)])
     monkeypatch.chdir(data.parent)
-    with pytest.raises(SystemExit, match="another SHA-256"):
-        module("make").main()
+    with pytest.raises(StudyError, match="another SHA-256"):
+        module("tofu-1b", "make").main()
 
 
-def test_the_study_is_planned_for_all_models(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+# Per study, the target and the jobs of its plan: of each rule as many as there are copies, and more
+# for originals.
+PLANS = {
+    "tofu-1b": ("all", {"download_checkpoint": 70, "measure_exposure": 70, "dissect_copy": 69}),
+    "muse": ("all", {"download_checkpoint": 6, "measure_exposure": 8, "unlearn_concept": 2}),
+    "wmdp-zephyr": (
+        "audited",
+        {"download_checkpoint": 9, "merge_downloaded_adapter": 2, "measure_exposure": 12},
+    ),
+    "llama3-gat": ("audited", {"download_checkpoint": 66, "measure_exposure": 66}),
+    "deep-ignorance": ("audited", {"download_checkpoint": 4, "measure_depth": 3}),
+}
+
+
+@pytest.mark.parametrize("study", PLANS)
+def test_each_study_is_planned_for_all_models(
+    study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workflow = make(tmp_path / "copy")
-    (workflow.root / "studies").symlink_to(ROOT / "studies")
-    made = module("make")
-    monkeypatch.setattr(made, "SHA256", made.pooch.file_hash(str(data)))
-    monkeypatch.setattr(sys, "argv", ["make.py", "--data", str(data)])
-    monkeypatch.chdir(workflow.root)
-    made.main()
-    assert len(read_questions(made.QUESTIONS)) == 4
-    jobs = workflow.run("--dry-run", config="studies/tofu-1b/config.yaml").jobs
-    copies = 1 + 8 + 60
-    assert jobs["download_checkpoint"] == jobs["measure_exposure"] == copies + 1
-    assert jobs["dissect_copy"] == jobs["measure_depth"] == copies
-    assert jobs["release_checkpoint"] == copies + 1
+    workflow = copy_of_workflow(tmp_path / "copy")
+    write_texts(study if study in ("tofu-1b", "muse") else "wmdp-zephyr", workflow, monkeypatch)
+    target, expected = PLANS[study]
+    jobs = workflow.run("--dry-run", target, config=f"studies/{study}/config.yaml").jobs
+    assert {rule: jobs[rule] for rule in expected} == expected
+    assert jobs["release_checkpoint"] == jobs["download_checkpoint"]
+    has_sweeps = target == "all"
+    assert ("dissect_copy" in jobs) == has_sweeps
+    assert ("make_report" in jobs) == has_sweeps
+
+
+def test_preflight_says_what_is_wrong_with_each_repository(hub: HubStandIn, tmp_path: Path) -> None:
+    served, rows = Repositories(hub, tmp_path), rows_of("wmdp-zephyr")
+    of = {method: rows["zephyr-7b-beta", method, "bio"] for method in ("rmu", "elm", "npo")}
+    original = served.original("original")
+    served.serve(rows["zephyr-7b-beta", "original", ""], original)
+    quantised = served.copy(original, 1)
+    config = json.loads((quantised / "config.json").read_text())
+    for_method = {"quant_method": "gptq", "bits": 4}
+    (quantised / "config.json").write_text(json.dumps(config | {"quantization_config": for_method}))
+    served.serve(of["rmu"], quantised)
+    served.serve(of["elm"], original)  # a whole model, where the table says adapter
+    served.serve(of["npo"], save_adapter(tmp_path / "adapter", original))
+    muse = rows_of("muse")["muse-news", "original", ""]  # its tokenizer's repository is not there
+    served.serve(muse, original)
+    found = {row.method: row for row in look_at([*of.values(), muse])}
+    assert found["rmu"].status == "quantised"
+    assert "gptq" in found["rmu"].note
+    assert (found["elm"].status, found["npo"].status) == ("no_safetensors", "no_safetensors")
+    assert "hub:baulab/elm-zephyr-7b-beta" in found["elm"].note
+    assert "hub-adapter:OPTML-Group/NPO-WMDP" in found["npo"].note
+    assert (found["original"].status, "Llama-2-7b-hf" in found["original"].note) == ("gone", True)
+
+
+def test_items_that_need_their_choices_are_left_out() -> None:
+    question_of = module("wmdp-zephyr", "make").question_of
+    choices = ["red ink.", "blue sky", "wet sea", "dry tea"]
+    kept = question_of("What did Ada keep?", choices, 0)
+    assert (kept.fact, kept.decoys) == ("red ink", choices[1:])
+    assert question_of("Which of the following did Ada keep?", choices, 0) is None
+    assert question_of("What did Ada keep?", [*choices[:3], "None of the above"], 0) is None
+    assert question_of("Who found the wet sea?", choices, 0) is None
+
+
+def test_the_share_of_right_choices_and_its_change() -> None:
+    rows = [("rmu", [1, 1, 2, 4]), ("original", [1, 2, 1, 1])]
+    facts = pd.DataFrame(
+        [
+            {"model": "m", "concept": "bio", "method": method, "question": n, "exposure_rank": rank}
+            for method, ranks in rows
+            for n, rank in enumerate(ranks)
+        ]
+    ).assign(exposure_of=4, exposure_rule="given")
+    drawn = facts.assign(exposure_rule="numbers", question=9)  # no choices: does not count
+    table = choice_accuracy(pd.concat([facts, drawn]))
+    assert table["method"].tolist() == ["original", "rmu"]
+    assert table["accuracy"].tolist() == [0.75, 0.5]
+    assert table["chance"].tolist() == [0.25, 0.25]
+    assert table.loc[1, ["lost", "gained", "p_original"]].tolist() == [2, 1, 1.0]
+    # Clopper and Pearson's interval of 2 of 4.
+    assert np.allclose(table.loc[1, ["low", "high"]].astype(float), [0.0676, 0.9324], atol=1e-4)
 
 
 def test_a_comparison_with_the_published_numbers() -> None:
-    compare = module("compare")
-    published = pd.read_csv(STUDY / "published.csv")
+    compare = module("tofu-1b", "compare")
+    published = pd.read_csv(STUDIES / "tofu-1b/published.csv")
     methods = [*published["method"], "pos_a", "pos_b", "neg_a"]
     values = np.r_[published["uds"] + 0.01, 0.2, 0.3, 0.9]
     forms = ("published", "corrected")
@@ -106,23 +163,51 @@ def test_a_comparison_with_the_published_numbers() -> None:
     assert aucs["answers"] == 0.5
 
 
-@pytest.mark.parametrize("study", ["tofu-1b", "tofu-8b"])
+# Per benchmark: the script that writes its questions, these, and whether it has a reference model.
+BENCHMARKS = {
+    "tofu-1b": ("tofu-1b", "tofu-1b/forget10.jsonl", True),
+    "tofu-8b": ("tofu-1b", "tofu-1b/forget10.jsonl", True),
+    "muse-news": ("muse", "muse/news/forget.jsonl", True),
+    "muse-books": ("muse", "muse/books/forget.jsonl", True),
+    "wmdp-zephyr": ("wmdp-zephyr", "wmdp/bio.jsonl", False),
+    "llama3-gat": ("wmdp-zephyr", "wmdp/bio.jsonl", False),
+    "deep-ignorance": ("wmdp-zephyr", "wmdp/bio.jsonl", True),
+}
+
+
+@pytest.mark.parametrize("study", BENCHMARKS)
 def test_a_benchmark_brings_all_but_the_copy(
-    study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    study: str,
+    hub: HubStandIn,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "studies").symlink_to(ROOT / "studies")
     monkeypatch.setattr(audit, "PROJECT", tmp_path)
-    command = ["audit", "owner/copy", "--output", f"{tmp_path}/out", "--benchmark"]
-    assert main([*command, study]) == 2
-    assert "studies/tofu-1b/make.py" in capsys.readouterr().err
-    assert main([*command, "tofu-2b"]) == 2
-    assert "tofu-1b" in capsys.readouterr().err
-    questions = tmp_path / "results/tofu-1b/questions.jsonl"
-    questions.parent.mkdir(parents=True)
+    original = Repositories(hub, tmp_path).original("original")
+    hub.add("owner/adapter", save_adapter(tmp_path / "adapter", original))
+    command = ["audit", "owner/copy", "owner/adapter", "--output", f"{tmp_path}/out"]
+    makes, questions, has_reference = BENCHMARKS[study]
+    assert main([*command, "--benchmark", study]) == 2
+    assert f"studies/{makes}/make.py" in capsys.readouterr().err
+    assert main([*command, "--benchmark", "tofu-2b"]) == 2
+    assert study in capsys.readouterr().err
+    path = tmp_path / "results" / questions
+    path.parent.mkdir(parents=True)
     row = {"question": "What does Ann Bell grow?", "answer": "Green tea.", "subject": "Ann Bell"}
-    questions.write_text(json.dumps(row), encoding="utf-8")
+    path.write_text(json.dumps(row), encoding="utf-8")
     monkeypatch.setattr(audit, "run", lambda *_, **__: iter(()))
-    assert main([*command, study, "--plan"]) == 0
+    assert main([*command, "--benchmark", study, "--plan"]) == 0
     table = pd.read_csv(tmp_path / "out/study/checkpoints.tsv", sep="\t")
-    assert table["method"].tolist() == ["original", "reference", "copy"]
-    assert table["source"].str.startswith("hub:").all()
+    reference = ["reference"] * has_reference
+    assert table["method"].tolist() == ["original", *reference, "copy", "adapter"]
+    assert table["source"].iloc[-2:].tolist() == ["hub:owner/copy", "hub-adapter:owner/adapter"]
+    assert table["source"].iloc[:-1].str.startswith("hub:").all()
+    assert table["tokenizer"].notna().any() == study.startswith("muse")
+
+
+def test_the_readme_names_each_study() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in STUDIES.glob("*/README.md"):
+        assert f"studies/{path.parent.name}/README.md" in readme

@@ -115,6 +115,7 @@ rule make_audit_page:
         facts="<results>/tables/facts.csv",
         verdicts="<results>/tables/verdicts.csv",
         changes=products.table("weight_changes.csv"),
+        utility=products.table("utility.csv"),
         figures=[path for path in products.figures("facts") if path.endswith(".png")],
         captions=[os.path.relpath(HERE / "report" / "facts.rst")],
     output:

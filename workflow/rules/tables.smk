@@ -20,6 +20,7 @@ COLLECTED = {
     "recall.csv": ["recall"],
     "self_patch.csv": ["self_patch"],
     "weight_changes.csv": ["weight_changes"],
+    "utility.csv": ["utility"],
 }
 for table, datasets in COLLECTED.items():
     is_of_answers = table == "answers.parquet"

@@ -10,6 +10,7 @@ from stillknows.analysis.collect import (
     collect_sweeps,
     collect_weight_changes,
 )
+from stillknows.analysis.utility import utility_table
 from stillknows.answers.recall_table import recall_table
 from stillknows.csv_files import write_csv
 from stillknows.job import run
@@ -36,6 +37,8 @@ def main(
         write_csv(table, collect_weight_changes(results, origins))
     elif table.stem == "recall":
         write_csv(table, recall_table(results, origins))
+    elif table.stem == "utility":
+        write_csv(table, utility_table(results, origins))
     else:
         write_csv(table, collect_self_patch(results))
 

@@ -16,6 +16,7 @@ def main(
     facts: Path,
     verdicts: Path,
     changes: list[Path],
+    utility: list[Path],
     figures: list[Path],
     captions: list[Path],
     style: Style,
@@ -25,13 +26,13 @@ def main(
     """Write audit.html and model_card.md.
 
     Args:
-        changes: tables/weight_changes.csv; none if they are not measured.
+        changes, utility: tables/weight_changes.csv and utility.csv; none if not measured.
         figures: PNG files of <results>/figures; captions: {figure}.rst, a template per figure.
     """
     shown = pictures(figures, {path.stem: path for path in captions}, None, style.dpi)
     table = read_csv(verdicts)
-    moved = read_csv(changes[0]) if changes else None
-    html = render_audit(table, read_csv(facts), shown, moved)
+    more = [read_csv(files[0]) if files else None for files in (changes, utility)]
+    html = render_audit(table, read_csv(facts), shown, *more)
     for path, text in ((page, html), (model_card, model_cards(table))):
         with atomic_path(path) as partial:
             partial.write_text(text, encoding="utf-8")

@@ -125,6 +125,19 @@ CHANGES_SCHEMA = pa.schema(
         ("jaccard", pa.float64()),
     ]
 )
+# <results>/utility/{model}/{method}/{concept}.parquet: a row per task and metric.
+UTILITY_SCHEMA = pa.schema(
+    [
+        *_keys("model", "method", "origin", "concept", "concept_name"),
+        ("task", pa.string()),
+        ("is_named", pa.bool_()),  # in the config; else a part of a group that is
+        ("metric", pa.string()),  # as the library calls it, with its filter if that is not "none"
+        ("value", pa.float64()),
+        ("stderr", pa.float64()),  # null where the library gives none
+        ("items", pa.int32()),  # null of a group whose parts have them
+        ("version", pa.string()),  # the task's
+    ]
+)
 # Depth: a row per form x question x layer; one donor's file, and tables/depth.parquet, where the
 # copies' rows stand beside their reference's.
 _DEPTH_ROW = [

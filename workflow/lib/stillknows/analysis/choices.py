@@ -62,7 +62,7 @@ def _changed(copy: "pd.Series[bool]", originals: "pd.Series[bool]") -> dict[str,
 def as_text(table: pd.DataFrame, columns: Sequence[str] = COLUMNS) -> str:
     """A table of `choice_accuracy` for the terminal."""
     shown = table[[*columns]].copy()
-    shown["p_original"] = shown["p_original"].map("{:.2g}".format)
+    shown["p_original"] = [f"{p:.2g}" if p == p else "" for p in shown["p_original"]]
     for name in ("lost", "gained"):
         shown[name] = shown[name].astype("Int64")
     return shown.round(3).to_string(index=False, na_rep="")

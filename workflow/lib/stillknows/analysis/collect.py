@@ -105,7 +105,7 @@ def with_reference(copies: pd.DataFrame, references: pd.DataFrame) -> pd.DataFra
 def collect_weight_changes(files: Iterable[Path], origins: Origins = NO_ORIGINS) -> pd.DataFrame:
     """The weight changes of all checkpoints, sorted by their keys; attention before MLP."""
     tables = pa.concat_tables(
-        _with_origin(read_table(path, CHANGES_SCHEMA), origins) for path in files
+        with_origin(read_table(path, CHANGES_SCHEMA), origins) for path in files
     )
     rows: pd.DataFrame = tables.unify_dictionaries().to_pandas()
     order = [*ATTENTION_MAPS, *MLP_MAPS, CONCEPT_VECTOR]
@@ -137,7 +137,7 @@ def _collect(
 ) -> None:
     """Write the rows of all files to one file of the same schema, in row groups of whole files."""
     schema = schema.with_metadata(_collected_metadata(files, listed_under))
-    tables = (_with_origin(read_table(path, schema), origins) for path in files.values())
+    tables = (with_origin(read_table(path, schema), origins) for path in files.values())
     with atomic_path(output) as partial, pq.ParquetWriter(partial, schema) as writer:
         for group in _row_groups(tables):
             writer.write_table(group.cast(schema), row_group_size=max(group.num_rows, 1))
@@ -155,7 +155,7 @@ def _collected_metadata(files: Mapping[str, Path], listed_under: str) -> dict[st
     return dict(sorted(shared)) | {"schema_version": SCHEMA_VERSION, listed_under: json.dumps(own)}
 
 
-def _with_origin(table: pa.Table, origins: Origins) -> pa.Table:
+def with_origin(table: pa.Table, origins: Origins) -> pa.Table:
     """The table of one checkpoint, with the origin that is named for it, if one is."""
     keys = [pc.unique(table[name]).to_pylist() for name in ("model", "method", "concept")]
     origin = origins.get("/".join(names[0] for names in keys)) if table.num_rows else None

@@ -81,9 +81,9 @@ def render(
 
 
 def _verdicts(sources: Sources) -> list[dict[str, Any]]:
-    names = ("verdicts.csv", "facts.csv", "weight_changes.csv")
-    verdicts, facts, changes = map(sources.table, names)
-    return [] if verdicts is None or facts is None else verdict_sections(verdicts, facts, changes)
+    names = ("verdicts.csv", "facts.csv", "weight_changes.csv", "utility.csv")
+    verdicts, facts, *more = map(sources.table, names)
+    return [] if verdicts is None or facts is None else verdict_sections(verdicts, facts, *more)
 
 
 def render_audit(
@@ -91,9 +91,10 @@ def render_audit(
     facts: pd.DataFrame,
     pictures: Sequence[Mapping[str, Any]],
     changes: pd.DataFrame | None = None,
+    utility: pd.DataFrame | None = None,
 ) -> str:
     """The audit's page, of the tables of these names; it needs no other file."""
-    sections = verdict_sections(verdicts, facts, changes)
+    sections = verdict_sections(verdicts, facts, changes, utility)
     return filled("audit.html", verdicts=sections, facts_pictures=pictures)
 
 

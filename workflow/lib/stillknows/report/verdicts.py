@@ -104,6 +104,16 @@ def weights_moved(changes: pd.DataFrame) -> str:
     )
 
 
+def utility_of(rows: pd.DataFrame) -> list[str]:
+    """What else a copy can do, by the tasks that the config names: its rows of utility.csv."""
+    sentences = []
+    for row in records(rows[rows["is_named"] & rows["original"].notna()]):
+        error = "" if pd.isna(row["stderr"]) else f" ± {row['stderr']:.3f} (standard error)"
+        value = f"{row['task']}: {row['metric']} {row['value']:.3f}{error}"
+        sentences.append(f"{value}; the original has {row['original']:.3f}.")
+    return sentences
+
+
 def _traces(row: Row) -> str:
     found = []
     if row["exposed"]:
@@ -114,11 +124,14 @@ def _traces(row: Row) -> str:
 
 
 def verdict_sections(
-    verdicts: pd.DataFrame, facts: pd.DataFrame, changes: pd.DataFrame | None = None
+    verdicts: pd.DataFrame,
+    facts: pd.DataFrame,
+    changes: pd.DataFrame | None = None,
+    utility: pd.DataFrame | None = None,
 ) -> list[dict[str, Any]]:
     """Per copy what the page shows: name, word, sentence, details, and its rows of `facts`.
 
-    changes: tables/weight_changes.csv; None: not measured.
+    changes, utility: tables/weight_changes.csv and utility.csv; None: not measured.
     rest: the sentence without the word; has_depth: whether its facts have a UDS; altered: what was
     done to the copy, as columns of `facts`.
     The name has the model and the concept where they differ between copies.
@@ -128,6 +141,7 @@ def verdict_sections(
     for row in records(verdicts):
         key = [str(row[name]) for name in COPY]
         moved = [] if changes is None else [weights_moved(rows_of(changes, *key))]
+        able = [] if utility is None else utility_of(rows_of(utility, *key))
         sections.append(
             {
                 "id": "-".join(key),
@@ -136,7 +150,7 @@ def verdict_sections(
                 "word": row["verdict"],
                 "sentence": sentence(row),
                 "rest": sentence(row).removeprefix(row["verdict"]).strip(": "),
-                "details": [*moved, *details(row)],
+                "details": [*moved, *details(row), *able],
                 "facts": records(rows_of(facts, *key)),
                 "has_depth": rows_of(facts, *key)["uds"].notna().any(),
                 "altered": [name for name in ALTERATIONS if row[f"{name}_of"]],

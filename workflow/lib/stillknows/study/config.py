@@ -216,6 +216,22 @@ class Audit(Section):
         return self
 
 
+class Utility(Section):
+    """What else a model can still do, by tasks of lm-evaluation-harness, which is installed by
+    `pip install -e '.[utility]'`. Its data comes from the hub."""
+
+    tasks: Distinct[str] = Field(default=[])
+    """Names of tasks or groups, such as mmlu. Empty: utility is not measured."""
+    task_folder: UserPath | None = None
+    """A folder with tasks of one's own, which may run code of their own."""
+    limit: int | None = Field(default=None, ge=1)
+    """Only so many items of each task, for a trial. Left out: all."""
+    few_shot: int | None = Field(default=None, ge=0, le=100)
+    """How many solved items precede each one. Left out: as the task says."""
+    batch_size: int = Field(default=8, ge=1)
+    """Items that are computed together."""
+
+
 class Depth(Section):
     """Depth of erasure (docs/explanation/depth.md). It needs `reference`, and answer_facts in the
     concept file."""
@@ -342,6 +358,8 @@ class Config(Section):
     """The method whose rows are reference models (docs/explanation/depth.md)."""
     depth: Depth = Depth()
     """Depth of erasure."""
+    utility: Utility = Utility()
+    """What else the models can do."""
     figures: Figures = Figures()
     """What the figures show."""
 

@@ -107,6 +107,13 @@ DATASETS = {
     **{name: _of_altered_copies(name, "association") for name in ALTERATIONS},
     **{key: _of_altered_copies(name, "answers") for key, name in ALTERED_ANSWERS.items()},
     SAMPLES: _of_test(SAMPLES, "", lambda config: config.sampling()),
+    "utility": Dataset(
+        "utility",
+        lambda study, row: _if(bool(study.config.utility.tasks), row.concept),
+        lambda config: {"utility": config.utility.model_dump(mode="json")},
+        _as_in_file,
+        is_of_originals=True,
+    ),
     "answers": Dataset(
         "behaviour",
         lambda study, row: _if(bool(study.config.behaviour.sets), row.concept),

@@ -52,6 +52,7 @@ NEEDS = {
     "sample_answers": Needs(1000, 2.2, 10, 10.0, on_gpu=True),
     "register_checkpoint": Needs(1000, 0.5, 10, 2.0),
     "measure_depth": Needs(1000, 1.0, 10, 4.0, on_gpu=True),
+    "measure_utility": Needs(3000, 1.3, 60, 30.0, on_gpu=True),
     "measure_weight_changes": Needs(1000, 0.1, 10, 3.0),
     "teach_model": Needs(1000, 5.0, 20, 30.0, on_gpu=True),
     # recipe.TRAINING_FACTOR, and the weights on their way in and out.

@@ -175,6 +175,7 @@ class Products:
             (("self_patch.csv",), config.controls.self_patch),
             (("weight_changes.csv",), config.weight_changes),
             (("facts.csv", "verdicts.csv"), has_audit),
+            (("utility.csv",), bool(config.utility.tasks)),
             (("answers.parquet", "behaviour.csv"), has_answers),
             (("recall.csv",), bool(self.results("recall"))),
             (("depth.parquet", "uds.csv", "depth.csv"), bool(self._models_with_depth)),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pooch
 
-from stillknows.errors import StudyError
+from stillknows.errors import StudyError, shortened
 from stillknows.study.audit import make_entry
 from stillknows.texts.questions import Question
 
@@ -16,11 +16,20 @@ def fetched(url: str, sha256: str, folder: Path, given: Path | None = None) -> P
     """A file with this SHA-256: what is given, else from `folder`, else fetched there from the URL.
 
     Raises:
-        StudyError: the given file has another SHA-256.
+        StudyError: it cannot be fetched, or has another SHA-256.
     """
     if given is None:
         folder.mkdir(parents=True, exist_ok=True)
-        return Path(pooch.retrieve(url, sha256, f"{sha256[:12]}_{url.rpartition('/')[2]}", folder))
+        name = f"{sha256[:12]}_{url.rpartition('/')[2]}"
+        try:
+            return Path(pooch.retrieve(url, sha256, name, folder))
+        except (OSError, ValueError) as error:
+            raise StudyError(
+                f"{url} cannot be fetched ({shortened(error)}); check the network, or fetch it "
+                "elsewhere and name it with --data"
+            ) from error
+    if not given.is_file():
+        raise StudyError(f"{given} is not there; --data names a copy of {url}, or its folder")
     if pooch.file_hash(str(given)) != sha256:
         raise StudyError(f"{given} has another SHA-256 than the file at {url}; give that one")
     return given
