@@ -179,7 +179,8 @@ class HubStandIn:
         commit = hashlib.sha1(listing.encode()).hexdigest()
         known = self.repositories.get(repo)
         commits = {**(known.files if known else {}), commit: {file.name: file for file in files}}
-        self.repositories[repo] = Repository(gated, {"main": commit}, commits)
+        branches = {**(known.commits if known else {}), "main": commit}
+        self.repositories[repo] = Repository(gated, branches, commits)
         return commit
 
     def add_file(self, name: str, content: bytes) -> str:

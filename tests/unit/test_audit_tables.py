@@ -6,7 +6,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import pytest
-from huggingface_hub import ModelCard
+import yaml
+from huggingface_hub import parse_eval_result_entries
 
 from stillknows.analysis.audit import fact_table, judge, retained_recall, wrong_subjects
 from stillknows.analysis.verdict import combined
@@ -251,13 +252,9 @@ def test_where_the_weights_moved() -> None:
 
 def test_a_hub_reads_the_verdict_from_the_model_card() -> None:
     verdicts, _ = judged({"copy": [0, 1]}, {"copy": [0, 1, 2]})
-    card = ModelCard(model_cards(verdicts.reset_index()))
-    assert card.data.model_name == "copy"
-    results = {result.metric_type: result.metric_value for result in card.data.eval_results}
-    assert results == {
-        "verdict": "SAYS",
-        "facts": 12,
-        "says": 3,
-        "knows": verdicts["knows"]["copy"],
-    }
-    assert "SAYS 3 of 12 facts" in card.text
+    text = model_cards(verdicts.reset_index(), "owner/questions")
+    assert "SAYS 3 of 12 facts" in text
+    entry = yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0])
+    (read,) = parse_eval_result_entries(entry)
+    assert (read.dataset_id, read.value) == ("owner/questions", 3 / 12)
+    assert "yaml" not in model_cards(verdicts.reset_index())

@@ -162,10 +162,15 @@ def without_tokenizer(folder: Path) -> Path:
 
 
 def in_float32_shards(folder: Path, original: Path) -> Path:
-    """A copy in several shards and float32, of an original that is in bfloat16."""
+    """A copy in float32, of an original that is in bfloat16; shards named only in its index."""
     model = AutoModelForCausalLM.from_pretrained(original, dtype="float32")
     model.save_pretrained(folder, max_shard_size="100KB")
-    assert len([*folder.glob("model-*.safetensors")]) > 1
+    shards = [*folder.glob("model-*.safetensors")]
+    assert len(shards) > 1
+    index = folder / "model.safetensors.index.json"
+    index.write_text(index.read_text(encoding="utf-8").replace("model-", "ft-bio.part-"), "utf-8")
+    for shard in shards:
+        shard.rename(folder / shard.name.replace("model-", "ft-bio.part-"))
     return folder
 
 

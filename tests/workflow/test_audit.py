@@ -106,7 +106,7 @@ def test_the_same_for_other_programs(folder: Path, verdicts: pd.DataFrame) -> No
     page = (folder / "out/results/audit.html").read_text(encoding="utf-8")
     assert all(fact in page for fact in read_findings(folder / "out").facts["fact"])
     card = (folder / "out/results/model_card.md").read_text(encoding="utf-8")
-    assert "name: known" in card and "name: never" in card and "name: hide" not in card
+    assert "<!-- known" in card and "<!-- never" in card and "<!-- hide" not in card
     log = (folder / "out/audit.log").read_text(encoding="utf-8")
     for copy, said in (("known", 6), ("never", 0)):
         assert re.search(f"FOUND +model/{copy}/asked: says {said} of 6 facts", log)

@@ -54,6 +54,12 @@ def run(workflow: Workflow, study: str, *options: str, over: str = "") -> Run:
     return done
 
 
+def weights_of(workflow: Workflow, study: str) -> dict[str, str]:
+    """Per copy the hash of its weights."""
+    made_from = read_json(workflow.root / f"results/{study}/verdict.json")["made_from"]
+    return {name: row["unlearned_weights_sha256"] for name, row in made_from.items()}
+
+
 def facts_of(workflow: Workflow, study: str) -> pd.DataFrame:
     return read_csv(workflow.root / f"results/{study}/tables/facts.csv")
 
@@ -130,15 +136,22 @@ def test_a_filtered_reference_of_another_family(
     rows, model = rows_of("deep-ignorance"), "deep-ignorance-6.9b"
     original = served.original("original", is_neox=True)
     served.serve(rows[model, "original", ""], original)
+    # One more copy: a step of a training, in a branch of a repository that has other steps.
+    step = rows[model, "cb", "bio"].location, "global_step1000"
+    served.serve_as(*step, served.copy(original, 4))
     for seed, method in enumerate(("strong_filter", "cb", "cb_lat"), 1):
         served.serve(rows[model, method, "bio"], served.copy(original, seed))
+    with (workflow.root / "studies/deep-ignorance/checkpoints.tsv").open("a") as table:
+        table.write("\t".join((model, "cb_1000", "bio", f"hub:{step[0]}", step[1])) + "\n")
     run(workflow, "deep-ignorance", "audited")
     facts = facts_of(workflow, "deep-ignorance")
     assert facts[facts["method"] == "cb"]["uds"].notna().any()
+    hashes = weights_of(workflow, "deep-ignorance")
+    assert len({*hashes.values()}) == len(hashes) == 5  # with the original's
     compare = module("deep-ignorance", "compare")
     table = compare.beside_published(compare.choice_accuracy(facts))
-    assert table["method"].tolist() == ["original", "cb", "cb_lat", "strong_filter"]
-    assert table["published"].notna().all()
+    assert table["method"].tolist() == ["original", "cb", "cb_1000", "cb_lat", "strong_filter"]
+    assert table["published"].notna().sum() == 4
 
 
 def test_an_original_whose_tokenizer_is_in_another_repository(

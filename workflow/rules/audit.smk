@@ -126,6 +126,7 @@ rule make_audit_page:
     localrule: True
     params:
         style=study.config.figures.style.model_dump(),
+        dataset=study.config.audit.dataset,
     message:
         "make the audit's page"
     script:

@@ -20,6 +20,7 @@ def main(
     figures: list[Path],
     captions: list[Path],
     style: Style,
+    dataset: str | None,
     page: Path,
     model_card: Path,
 ) -> None:
@@ -28,12 +29,13 @@ def main(
     Args:
         changes, utility: tables/weight_changes.csv and utility.csv; none if not measured.
         figures: PNG files of <results>/figures; captions: {figure}.rst, a template per figure.
+        dataset: of the Hub, with the questions.
     """
     shown = pictures(figures, {path.stem: path for path in captions}, None, style.dpi)
     table = read_csv(verdicts)
     more = [read_csv(files[0]) if files else None for files in (changes, utility)]
     html = render_audit(table, read_csv(facts), shown, *more)
-    for path, text in ((page, html), (model_card, model_cards(table))):
+    for path, text in ((page, html), (model_card, model_cards(table, dataset))):
         with atomic_path(path) as partial:
             partial.write_text(text, encoding="utf-8")
 

@@ -71,6 +71,7 @@ def _add_audit(commands: Any) -> None:
         help="paper, chat, or a text with {q} (default for a folder: chat if it has a template)",
     )
     add("--tokenizer", help="of the original, if it has none: hub:owner/name[@revision]")
+    command.set_defaults(dataset=None)  # a benchmark names it
     add("--tests", nargs="+", help=f"among {', '.join(AUDIT_TESTS)} (default: the first two)")
     add("--no-control", action="store_true", help="do not train the positive control")
     add("--cores", type=int, help="processor cores (default: all)")
@@ -91,7 +92,16 @@ def _audit(chosen: argparse.Namespace) -> int:
     if chosen.benchmark:
         for name, value in benchmark(chosen.benchmark).items():
             setattr(chosen, name, getattr(chosen, name) or value)
-    given = ("copies", "original", "questions", "output", "retained", "reference", "prompt")
+    given = (
+        "copies",
+        "original",
+        "questions",
+        "output",
+        "retained",
+        "reference",
+        "prompt",
+        "dataset",
+    )
     if absent := [name for name in given[1:3] if not getattr(chosen, name)]:
         raise StudyError(f"give --{absent[0]}, or --benchmark")
     request = Request(

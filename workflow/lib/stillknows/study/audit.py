@@ -75,6 +75,7 @@ class Request:
         tokenizer: of the original, where its repository has none: hub:owner/name[@revision].
         tests: among AUDIT_TESTS; the answers are always asked for.
         has_control: whether the positive control is trained, for which `retained` is needed.
+        dataset: of the hub, with the questions; for the model card.
     """
 
     copies: Sequence[str]
@@ -87,6 +88,7 @@ class Request:
     tokenizer: str = ""
     tests: Sequence[str] = FACT_SCORES
     has_control: bool = True
+    dataset: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
 
 
@@ -121,7 +123,7 @@ def read_findings(output: Path) -> Findings:
 
 
 def benchmark(name: str) -> dict[str, Any]:
-    """What a study gives: original, reference, questions (a Path), prompt and tokenizer.
+    """What a study gives: original, reference, questions (a Path), prompt, tokenizer, dataset.
 
     studies/NAME/benchmark.yaml; studies/muse/benchmark-news.yaml is muse-news.
     """
@@ -241,6 +243,8 @@ def _config(
         "controls": {"self_patch": False},
         "audit": audit,
     }
+    if request.dataset:
+        audit["dataset"] = request.dataset
     if has_retained:
         audit["retained"] = [RETAINED]
     if request.reference:

@@ -201,6 +201,9 @@ class Audit(Section):
     """Of a weight (quantised)."""
     samples: int = Field(default=64, ge=1, le=10_000)
     """Sampled answers to each question, at temperature 1 (samples)."""
+    dataset: str | None = Field(default=None, pattern=r"^[\w.-]+/[\w.-]+$")
+    """A dataset of the hub that the questions are from, owner/name: model_card.md then has the
+    entry with which the hub shows the result beside the model."""
 
     def drawn(self) -> dict[str, Any]:
         """What the jobs that compute log-probabilities depend on."""
