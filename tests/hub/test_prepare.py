@@ -94,7 +94,9 @@ def prepared(monkeypatch: pytest.MonkeyPatch, row: CheckpointRow, *planned: str)
     monkeypatch.setattr(availability, "download", download)
     monkeypatch.setattr(availability, "look_at_due", lambda *_: done.append("looked at"))
     monkeypatch.setattr(
-        availability, "Products", lambda _: SimpleNamespace(needing=lambda _: ["first", "second"])
+        availability,
+        "Products",
+        lambda _: SimpleNamespace(results_that_read=lambda _: ["first", "second"]),
     )
     availability.prepare(study, set(planned))
     return done

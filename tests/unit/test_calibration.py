@@ -80,7 +80,7 @@ def test_every_treatment_is_given_to_a_taught_and_a_never_taught_model(study: St
 
 
 def test_only_unlearned_copies_of_the_original_enter_means_and_claims(study: Study) -> None:
-    apart = study.origins_apart
+    apart = study.origins_in_tables
     assert {origin for key, origin in apart.items() if "/reference/" in key} == {REFERENCE}
     methods = {key.split("/")[1] for key, origin in apart.items() if origin == KNOWN_STATE}
     assert {row.method for row in study.unlearned} - methods == {"reference", "grad_diff", "npo"}

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from stillknows.analysis.ranks import RANK_COLUMNS, found, rank_p, rank_table
+from stillknows.analysis.ranks import RANK_COLUMNS, facts_found, rank_p, rank_table
 
 NAN = float("nan")
 
@@ -46,5 +46,5 @@ def test_table_of_ranks() -> None:
     assert table["logprob_best_other"].tolist()[:2] == [-1.0, -1.5]
     assert pd.isna(table["best_other"][2])
     counts = "by exposure for 0 of 2 facts, by association for 0 of 1 facts"
-    assert found(candidates) == f"p of at most 0.05 {counts}"
-    assert "by exposure for 1 of 2" in found(candidates, alpha=0.7)
+    assert facts_found(candidates) == f"p of at most 0.05 {counts}"
+    assert "by exposure for 1 of 2" in facts_found(candidates, alpha=0.7)

@@ -65,9 +65,9 @@ def test_depth_is_measured_where_there_are_facts_and_a_reference() -> None:
 def test_weights_of_a_reference_are_needed_for_all_that_it_serves() -> None:
     write_concepts(*[concept(name, **FACTS) for name in ("tea", "mate", "cocoa")])
     made = products(reference="retain", controls={"self_patch": False}, weight_changes=False)
-    needing = made.needing(made.study.row("m", "retain"))
-    assert len([path for path in needing if "/krs/" in path]) == 3 * 4
-    assert len([path for path in needing if "/depth/" in path]) == 3
+    reading = made.results_that_read(made.study.row("m", "retain"))
+    assert len([path for path in reading if "/krs/" in path]) == 3 * 4
+    assert len([path for path in reading if "/depth/" in path]) == 3
 
 
 DONOR = {"donors": ["reference"], "layers": [2], "self_patch": False}
@@ -79,7 +79,7 @@ def test_weights_of_a_donor_are_needed_by_the_sweeps_of_the_copies(inputs: Path)
     swept = {
         concept: {
             "/".join(Path(path).parts[-3:-1])
-            for path in made.needing(made.study.row("m", "retain", concept))
+            for path in made.results_that_read(made.study.row("m", "retain", concept))
             if "/krs/" in path
         }
         for concept in ("", "tea")

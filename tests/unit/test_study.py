@@ -90,11 +90,11 @@ def test_lists_select_a_part() -> None:
 
 def test_a_checkpoint_is_needed_by_its_sweeps_and_its_weight_changes() -> None:
     found = study(experiments=["attention"], behaviour={"sets": []}, controls={"self_patch": False})
-    assert Products(found).needing(found.row("m", "dpo", "tea")) == [
+    assert Products(found).results_that_read(found.row("m", "dpo", "tea")) == [
         "results/x/krs/m/dpo/tea/attention.parquet",
         "results/x/weight_changes/m/dpo/tea.parquet",
     ]
-    of_original = Products(found).needing(found.row("m", "original"))
+    of_original = Products(found).results_that_read(found.row("m", "original"))
     assert {*of_original} == {
         *Products(found).results("krs"),
         *Products(found).results("weight_changes"),
@@ -177,8 +177,8 @@ def test_rows_of_one_repository_need_its_weights_together() -> None:
     )
     both = products(models={name: {"concepts": "concepts.json"} for name in "mn"})
     for model in "mn":
-        needing = both.needing(both.study.row(model, "original"))
-        assert {path.split("/")[3] for path in needing if "/krs/" in path} == {"m", "n"}
+        reading = both.results_that_read(both.study.row(model, "original"))
+        assert {path.split("/")[3] for path in reading if "/krs/" in path} == {"m", "n"}
 
 
 def test_a_folder_with_an_adapter_is_to_be_merged() -> None:
@@ -266,7 +266,7 @@ def test_specificity_reads_unrelated_questions_that_the_original_answers() -> No
     sweeps = made.results("krs_unrelated")
     assert len(sweeps) == 4 * len(PAPER_EXPERIMENTS)
     assert "results/x/krs_unrelated/m/dpo/tea/attention.parquet" in sweeps
-    assert set(sweeps) <= set(made.needing(asked.row("m", "original")))
+    assert set(sweeps) <= set(made.results_that_read(asked.row("m", "original")))
     assert "results/x/tables/specificity.csv" in made.tables()
     assert not products().results("krs_unrelated") and not study().concepts[3:]
 

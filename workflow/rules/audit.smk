@@ -101,7 +101,7 @@ rule judge_copies:
     params:
         control=study.config.audit.control,
         alpha=1 - study.config.audit.confidence,
-        origins=study.origins_apart,
+        origins=study.origins_in_tables,
         study=made_from("exposure", "recall", SAMPLES, *ALTERATIONS, *ALTERED_ANSWERS),
     message:
         "write {output.verdicts}"

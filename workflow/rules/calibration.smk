@@ -65,7 +65,7 @@ rule score_round:
         base=lambda wildcards: study.row(wildcards.model, BASE).source,
         states=lambda wildcards: study.model_states(wildcards.model),
         reference=study.config.reference,
-        settings=study.config.digest_of_making,
+        settings=study.config.recipes_hash,
         digest_of_code=hash_of(
             {name: code(name, *more) for name, more in SCRIPTS_OF_ROUNDS.items()}
         ),
@@ -99,7 +99,7 @@ rule score_facts:
             row.concept for row in study.unlearned if row.model == wildcards.model
         ),
         copies=lambda wildcards: study.copies_of_facts(wildcards.model),
-        settings=hash_of([study.config.digest_of_making, study.config.audit.model_dump()]),
+        settings=hash_of([study.config.recipes_hash, study.config.audit.model_dump()]),
         digest_of_code=hash_of(
             {name: code(name, *more) for name, more in SCRIPTS_OF_FACT_ROUNDS.items()}
         ),

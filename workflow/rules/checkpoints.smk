@@ -55,7 +55,7 @@ rule download_checkpoint:
 rule release_checkpoint:
     """Remove a downloaded checkpoint's weights once all results that need them are written."""
     input:
-        results=lambda wildcards: products.needing(jobs.made_row(wildcards)),
+        results=lambda wildcards: products.results_that_read(jobs.made_row(wildcards)),
     output:
         released="<results>/checkpoints/hub/{model}/{checkpoint}/released.json",
     log:

@@ -43,7 +43,7 @@ for table, datasets in COLLECTED.items():
         localrule: True
         params:
             study=made_from(*datasets),
-            origins=study.origins_apart,
+            origins=study.origins_in_tables,
             reference=study.config.reference,
         message:
             "collect {output.table}"

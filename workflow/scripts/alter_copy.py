@@ -39,7 +39,7 @@ def main(
     """
     # Not before the job has set the number of threads, which torch reads when it is imported.
     from stillknows.answers.altered import Copy, ask_altered, benign, quantised, relearned
-    from stillknows.answers.recall import said
+    from stillknows.answers.recall import facts_said
 
     job = ModelJob(original, concept_json, dtype, device, checkpoint)
     copy = Copy(job.model.folder, job.tokenizer, job.concept, prompt, job.dtype, job.device)
@@ -56,7 +56,7 @@ def main(
     made_with = {"prompt": prompt, **settings}
     job.write(association, found.association, EXPOSURE_SCHEMA, made_with)
     job.write(answers, found.answers, RECALL_SCHEMA, made_with)
-    log.log(FOUND, f"{job.model.label}, {alteration}: says {said(found.answers, alteration)}")
+    log.log(FOUND, f"{job.model.label}, {alteration}: says {facts_said(found.answers, alteration)}")
 
 
 if __name__ == "__main__":

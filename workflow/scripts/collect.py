@@ -25,7 +25,7 @@ def main(
     table: Path,
     origins: dict[str, str],
 ) -> None:
-    """Write the table of this name; origins: Study.origins_apart; study: for check_results."""
+    """Write the table of this name; origins: Study.origins_in_tables; study: for check_results."""
     check_results(study)
     if table.stem in ("krs", "krs_unrelated"):
         collect_sweeps(results, table, origins)

@@ -49,7 +49,7 @@ def main(
         texts: each concept's JSON, {model}/{concept}.json.
         control: the method of the positive control.
         alpha: 1 less the confidence of each number.
-        origins: Study.origins_apart.
+        origins: Study.origins_in_tables.
         study: the parameter of study.expected.check_results.
     """
     check_results(study)

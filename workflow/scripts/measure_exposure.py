@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from stillknows.analysis.ranks import found
+from stillknows.analysis.ranks import facts_found
 from stillknows.engine.exposure import measure
 from stillknows.engine.streamed_model import StreamedModel
 from stillknows.job import FOUND, run
@@ -52,7 +52,7 @@ def main(
     refuse_non_finite(rows, "logprob", job.model.label)
     rows["question"] = rows["question"].map(dict(enumerate(asked)))
     job.write(table, rows, EXPOSURE_SCHEMA, {"prompt": prompt, **drawn})
-    log.log(FOUND, f"{job.model.label}: {found(rows)}")
+    log.log(FOUND, f"{job.model.label}: {facts_found(rows)}")
 
 
 if __name__ == "__main__":

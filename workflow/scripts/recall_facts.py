@@ -36,7 +36,7 @@ def main(
         settings: the config's recall.
     """
     # Not before the job has set the number of threads, which torch reads when it is imported.
-    from stillknows.answers.recall import recall, said
+    from stillknows.answers.recall import facts_said, recall
 
     job = ModelJob(original, concept_json, dtype, device, checkpoint)
     rows, training = recall(
@@ -59,7 +59,7 @@ def main(
         relearned["relearning_nll"] = f"{last['nll_retain']:.6g}"
     made_with = {"prompt": prompt, "seed": seed, "recall": dict(settings)}
     job.write(table, rows, RECALL_SCHEMA, made_with, **relearned)
-    log.log(FOUND, f"{job.model.label}: says {said(rows, AS_IT_IS)}")
+    log.log(FOUND, f"{job.model.label}: says {facts_said(rows, AS_IT_IS)}")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def main(
         settings: what else it depends on (Config.sampling).
     """
     # Not before the job has set the number of threads, which torch reads when it is imported.
-    from stillknows.answers.recall import said, sampled_recall
+    from stillknows.answers.recall import facts_said, sampled_recall
 
     job = ModelJob(original, concept_json, dtype, device, checkpoint)
     rows = sampled_recall(
@@ -44,7 +44,7 @@ def main(
         device=job.device,
     )
     job.write(table, rows, RECALL_SCHEMA, {"prompt": prompt, **settings})
-    log.log(FOUND, f"{job.model.label}: sampled answers say {said(rows, SAMPLES)}")
+    log.log(FOUND, f"{job.model.label}: sampled answers say {facts_said(rows, SAMPLES)}")
 
 
 if __name__ == "__main__":

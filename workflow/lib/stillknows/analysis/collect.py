@@ -36,7 +36,7 @@ LEAST_FACT_LOSS = 0.05
 COPY_KEYS = ["model", "method", "origin", "concept", "concept_name", "form"]
 
 # model/method/concept -> what the column origin says instead of the checkpoint's own
-# (`Study.origins_apart`).
+# (`Study.origins_in_tables`).
 Origins = Mapping[str, str]
 NO_ORIGINS: Origins = {}
 

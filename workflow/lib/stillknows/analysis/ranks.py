@@ -47,7 +47,7 @@ def rank_table(candidates: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=RANK_COLUMNS)
 
 
-def found(candidates: pd.DataFrame, alpha: float = 0.05) -> str:
+def facts_found(candidates: pd.DataFrame, alpha: float = 0.05) -> str:
     """Of how many facts each score's p is at most alpha, in words; candidates: of `rank_table`."""
     p = rank_table(candidates).groupby("score", sort=False)["p"]
     counts = [f"{score} for {(p <= alpha).sum()} of {len(p)} facts" for score, p in p]

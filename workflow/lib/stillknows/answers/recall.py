@@ -137,7 +137,7 @@ def ask_for_facts(
     return rows.assign(has_fact=[mentions_fact(answer, fact) for answer, fact in pairs])
 
 
-def said(rows: pd.DataFrame, stage: str) -> str:
+def facts_said(rows: pd.DataFrame, stage: str) -> str:
     """How many facts the answers of a stage have, in whatever wording, in words."""
     asked = rows[(rows["stage"] == stage) & (rows["wording"] != RETAINED)]
     facts = asked.groupby("question")["has_fact"].any()

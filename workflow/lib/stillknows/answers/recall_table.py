@@ -42,7 +42,7 @@ def recall_table(files: Iterable[Path], origins: dict[str, str]) -> pd.DataFrame
 
     Args:
         files: .../{model}/{method}/{concept}.parquet of RECALL_SCHEMA.
-        origins: Study.origins_apart.
+        origins: Study.origins_in_tables.
 
     Returns:
         RECALL_COLUMNS. facts: how many were asked for. recall_..: the share of answers that have
@@ -56,7 +56,7 @@ def recall_table(files: Iterable[Path], origins: dict[str, str]) -> pd.DataFrame
 
 
 def with_origins(table: pd.DataFrame, origins: Mapping[str, str]) -> pd.DataFrame:
-    """A table of models with the origins that collected tables change (Study.origins_apart)."""
+    """A table of models with the origins that collected tables change (Study.origins_in_tables)."""
     names = table["model"] + "/" + table["method"] + "/" + table["concept"]
     return table.assign(origin=names.map(origins).fillna(table["origin"]))
 

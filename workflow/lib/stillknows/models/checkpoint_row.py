@@ -10,7 +10,7 @@ T = TypeVar("T")
 Key = tuple[str, str, str]  # model, method, concept
 
 
-def serving(by_key: Mapping[Key, T], model: str, method: str, concept: str) -> T | None:
+def find_row(by_key: Mapping[Key, T], model: str, method: str, concept: str) -> T | None:
     """What has these names: its own for the concept, or what serves all; None: there is neither."""
     own = by_key.get((model, method, concept))
     return by_key.get((model, method, "")) if own is None else own

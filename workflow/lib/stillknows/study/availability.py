@@ -94,7 +94,7 @@ def prepare(study: Study, planned: Set[str]) -> None:
             due.append(row)
             continue
         was_removed = row.kind == "hub" and not files_are_present(manifest)
-        if was_removed and not planned.isdisjoint(products.needing(row)):
+        if was_removed and not planned.isdisjoint(products.results_that_read(row)):
             removed.append((row, path, manifest.revision))
     if due:
         look_at_due(due, Path(study.config.preflight_csv), study.config.on_missing_checkpoint)

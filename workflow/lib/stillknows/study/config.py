@@ -456,7 +456,7 @@ class Config(Section):
         return [name for name in self.experiments if name in PAPER_EXPERIMENTS]
 
     @property
-    def digest_of_making(self) -> str:
+    def recipes_hash(self) -> str:
         """Changes with all that says how models are trained here and measured."""
         making = {"unlearning", "variants", "teaching", "seed", "dtype"}
         values = self.model_dump(include=making | {"recall", "experiments", "windows", "depth"})

@@ -159,7 +159,7 @@ def check_study(study: Study) -> None:
     for row in study.rows:
         if row.kind == "path" and row not in study.selection.needed:
             check_folder(row)
-            original = study.untrained(row.model)
+            original = study.untrained_row(row.model)
             if original.kind == "path":
                 check_pair(row, original)
         if row.method == ORIGINAL:

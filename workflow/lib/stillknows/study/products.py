@@ -56,7 +56,7 @@ class Products:
     def manifests(self) -> list[str]:
         return [self.study.manifest_path(*row.key) for row in self.study.rows]
 
-    def brought(self) -> list[str]:
+    def manifests_of_sources(self) -> list[str]:
         rows = (row for row in self.study.rows if not row.start)
         return [self.study.manifest_path(*row.key) for row in rows]
 
@@ -257,7 +257,7 @@ class Products:
 
     # What needs a checkpoint's weights, and so whether they must be downloaded.
 
-    def needing(self, row: CheckpointRow) -> list[str]:
+    def results_that_read(self, row: CheckpointRow) -> list[str]:
         """All files that are computed from a checkpoint's weights (rows of one repository share
         them).
         """

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from stillknows.errors import StudyError, check_known
 from stillknows.files import atomic_path
 from stillknows.models.checkpoint_files import ADAPTER_CONFIG
-from stillknows.models.checkpoint_row import CheckpointRow, Key, serving
+from stillknows.models.checkpoint_row import CheckpointRow, Key, find_row
 from stillknows.study.config import Config
 from stillknows.terms import BASE, ORIGINAL, STARTS
 
@@ -198,7 +198,7 @@ def _chain(row: CheckpointRow, by_key: Mapping[Key, CheckpointRow]) -> list[Chec
     """A row, the row that it is trained from, the one that this is trained from, and so on."""
     chain = [row]
     while True:
-        start = serving(by_key, row.model, chain[-1].start, row.concept)
+        start = find_row(by_key, row.model, chain[-1].start, row.concept)
         if start is None or start in chain:
             return chain
         chain.append(start)

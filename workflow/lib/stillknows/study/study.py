@@ -10,7 +10,7 @@ from typing import Any
 
 from stillknows.answers.recall_settings import HELD_OUT, QUESTION
 from stillknows.errors import StudyError
-from stillknows.models.checkpoint_row import CheckpointRow, Key, serving
+from stillknows.models.checkpoint_row import CheckpointRow, Key, find_row
 from stillknows.models.manifest import manifest_if_present
 from stillknows.study.checkpoint_table import layers_of
 from stillknows.study.config import Config
@@ -92,7 +92,7 @@ class Study:
 
     def row(self, model: str, method: str, concept: str = "") -> CheckpointRow:
         """The selected checkpoint of that name, or one that serves all; else a StudyError."""
-        row = serving(self._by_key, model, method, concept)
+        row = find_row(self._by_key, model, method, concept)
         if row is None:
             raise StudyError(
                 f"{model} {method} {concept} is not selected by the config; add it to methods or "
@@ -103,7 +103,7 @@ class Study:
     def start(self, row: CheckpointRow) -> CheckpointRow:
         return self.row(row.model, row.start, row.concept)
 
-    def untrained(self, model: str) -> CheckpointRow:
+    def untrained_row(self, model: str) -> CheckpointRow:
         """The row of a model that no job trains: its original, or if that is taught, its base."""
         original = self.row(model, ORIGINAL)
         return self.row(model, BASE) if original.kind == "teach" else original
@@ -121,7 +121,7 @@ class Study:
         return self._weights_mb.get(model)
 
     def _weights_bytes(self, model: str) -> int:
-        row = self.untrained(model)
+        row = self.untrained_row(model)
         if manifest := manifest_if_present(self.manifest_path(*row.key)):
             return sum(file.size for file in manifest.files if Path(file.name).match(_WEIGHTS))
         if row.kind == "path":
@@ -130,7 +130,7 @@ class Study:
         return preflight.bytes if preflight and preflight.is_about(row) else 0
 
     def layers(self, model: str) -> int | None:
-        row = self.untrained(model)
+        row = self.untrained_row(model)
         if manifest := manifest_if_present(self.manifest_path(*row.key)):
             return manifest.layers
         return layers_of(Path(row.location)) if row.kind == "path" else None
@@ -306,10 +306,10 @@ class Study:
     def _origin(self, row: CheckpointRow) -> str:
         if row.method == self.config.reference:
             return REFERENCE
-        return self.origins_apart.get("/".join(row.key), row.origin)
+        return self.origins_in_tables.get("/".join(row.key), row.origin)
 
     @cached_property
-    def origins_apart(self) -> dict[str, str]:
+    def origins_in_tables(self) -> dict[str, str]:
         """Origins that collected tables change, by model/method/concept.
 
         REFERENCE for reference models, KNOWN_STATE for models of a round that are no unlearned
