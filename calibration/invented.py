@@ -277,7 +277,7 @@ def invent(
     rng = random.Random(f"{seed} decoys")
     return [
         [
-            replace(fact, decoys=_decoys(kind.draw, drawn[kind.draw], rng))
+            replace(fact, decoys=_decoys(kind.draw, drawn[kind.draw], rng, fact.subject))
             for kind, fact in zip(kinds, facts, strict=True)
         ]
         for kinds, facts in zip(kinds_of, invented, strict=True)
@@ -290,13 +290,16 @@ def _in_turn(kinds: Sequence[_Kind], number: int) -> list[_Kind]:
     return [kinds[place % len(kinds)] for place in range(first, first + FACTS_EACH)]
 
 
-def _decoys(draw: Draw, drawn: set[str], rng: random.Random) -> tuple[str, ...]:
-    """DECOYS texts that were not drawn, or all of these if there are fewer."""
+def _decoys(draw: Draw, drawn: set[str], rng: random.Random, subject: str) -> tuple[str, ...]:
+    """DECOYS texts that were not drawn, or all of these if there are fewer; none names the subject.
+
+    A town may be called as a person is: an audit would refuse it as a decoy of this person's town.
+    """
     decoys: dict[str, None] = {}
     for _ in range(TRIES):
         if len(decoys) < DECOYS and (text := draw(rng)) not in drawn:
             decoys[text] = None
-    return tuple(decoys)
+    return tuple(text for text in decoys if text not in subject.split())
 
 
 def _new(draw: Draw, drawn: dict[Draw, set[str]], rng: random.Random) -> str:

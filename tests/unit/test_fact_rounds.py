@@ -18,6 +18,7 @@ from stillknows.analysis.audit import VERDICT_COLUMNS  # noqa: E402
 from stillknows.analysis.calibration.facts import copy_rows, copy_table, fact_rows, taught_facts  # noqa: E402
 from stillknows.study.load import load_study  # noqa: E402
 from stillknows.study.products import Products  # noqa: E402
+from stillknows.texts.fact_matching import mentions_fact  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,13 @@ def test_each_kind_is_asked_of_several_subjects(entries: dict[str, dict[str, Any
         pairs = zip(entry["QA"], entry["subjects"], strict=True)
         kinds = pd.Series([question.replace(subject, "") for question, subject in pairs])
         assert kinds.value_counts().min() >= 3
+
+
+@pytest.mark.parametrize("seed", [210, 219])
+def test_no_decoy_names_the_person_who_is_asked_for(seed: int) -> None:
+    for entry in make_entries(seed, subjects=5)[:2]:
+        for question, decoys in zip(entry["QA"], entry["decoys"], strict=True):
+            assert not any(mentions_fact(question, decoy) for decoy in decoys)
 
 
 def test_the_truth_is_that_of_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
