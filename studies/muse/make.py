@@ -74,13 +74,7 @@ def main() -> None:
             path = fetched(URL + name, sha256, RESULTS, data / name if data else None)
             items = json.loads(path.read_text(encoding="utf-8"))
             entries[concept] = asked_once(map(question_of, items))
-        write_texts(
-            RESULTS / corpus / "concepts.json",
-            entries,
-            PROMPT,
-            # Retained questions are asked as they are.
-            held_out_paraphrases=lambda rows: [[row.question] for row in rows],
-        )
+        write_texts(RESULTS / corpus / "concepts.json", entries, PROMPT, as_they_are=[*entries])
 
 
 if __name__ == "__main__":

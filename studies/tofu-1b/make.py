@@ -1,8 +1,9 @@
 """The study's concept file and questions: the facts of TOFU's forget10 that UDS's authors chose.
 
-.venv/bin/python studies/tofu-1b/make.py [--data FILE]
+.venv/bin/python studies/tofu-1b/make.py [--data FOLDER]
 
-The file is fetched once, and is refused if its SHA-256 is another one. --data names a copy of it.
+What is retained are TOFU's questions on real authors and on the world. Three files are fetched once
+(0.3 MB), and are refused if a SHA-256 is another one. --data names a folder that has them.
 """
 
 import argparse
@@ -15,17 +16,32 @@ from typing import Any
 from pydantic import ValidationError
 
 from stillknows.job import errors_in_one_line
-from stillknows.study.published import fetched, write_texts
+from stillknows.study.published import asked_once, fetched, write_texts
 from stillknows.texts.fact_matching import mentions_fact
 from stillknows.texts.questions import Question
 
 CONCEPTS = Path("results/tofu-1b/concepts.json")
-COMMIT = "fc316398620f79a42d80bc8acc87128081aa01c5"
-URL = (
-    f"https://raw.githubusercontent.com/gnueaj/unlearning-depth-score/{COMMIT}/tofu_data/"
-    "forget10_filtered.json"
-)
-SHA256 = "c3d88b76702fed46e920a52ba8183b0142ab46894c0b4c536683759bfcf13ad9"
+_GITHUB = "https://raw.githubusercontent.com/"
+_UDS = f"{_GITHUB}gnueaj/unlearning-depth-score/fc316398620f79a42d80bc8acc87128081aa01c5/tofu_data/"
+_TOFU = f"{_GITHUB}locuslab/tofu/8c49eee7da2b96b2b718c41c66f4e21331c89189/data/"
+# By its content: where a file is, its name, and their SHA-256.
+FILES = {
+    "forget10": (
+        _UDS,
+        "forget10_filtered.json",
+        "c3d88b76702fed46e920a52ba8183b0142ab46894c0b4c536683759bfcf13ad9",
+    ),
+    "real_authors": (
+        _TOFU,
+        "real_authors_perturbed.json",
+        "a23255383ac75a5fbe5acd57622a03fb9c368954fd7b2428afa152b784d9533a",
+    ),
+    "world_facts": (
+        _TOFU,
+        "world_facts_perturbed.json",
+        "0e171838040d0ec94b1ce248d891508e85e3b77344370077caa27b61898eb3e1",
+    ),
+}
 PROMPT = "Question: {q}\nAnswer:"  # of the script that computed the published UDS
 PER_AUTHOR = 20  # questions of forget10, author by author
 LEAST_SHARE = 0.5  # of an author's questions, in which a name must occur to be the author's
@@ -79,15 +95,34 @@ def question_of(item: Mapping[str, Any], author: str | None) -> Question | None:
     return None
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help=f"a copy of {URL}")
-    path = fetched(URL, SHA256, CONCEPTS.parent, parser.parse_args().data)
-    items = json.loads(path.read_text(encoding="utf-8"))
+def forgotten(items: Sequence[Mapping[str, Any]]) -> list[Question]:
+    """The facts of forget10, but those that their question holds."""
     names = authors(items)
     asked = [question_of(item, names[item["idx"] // PER_AUTHOR]) for item in items]
-    kept = [question for question in asked if question]
-    write_texts(CONCEPTS, {"forget10": kept}, PROMPT)
+    return [question for question in asked if question]
+
+
+def retained_question(item: Mapping[str, Any]) -> Question | None:
+    """A question on a real author or on the world; None if it holds its own answer."""
+    try:
+        return Question(question=item["question"], answer=item["answer"], fact=item["answer"])
+    except ValidationError:
+        return None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help=f"a folder with the files of {_UDS} and {_TOFU}")
+    data = parser.parse_args().data
+    paths = {
+        content: fetched(url + name, sha256, CONCEPTS.parent, data / name if data else None)
+        for content, (url, name, sha256) in FILES.items()
+    }
+    items = json.loads(paths.pop("forget10").read_text(encoding="utf-8"))
+    kept = forgotten(items)
+    lines = [line for path in paths.values() for line in path.read_text("utf-8").splitlines()]
+    retained = asked_once(retained_question(json.loads(line)) for line in lines)
+    write_texts(CONCEPTS, {"forget10": kept, "retained": retained}, PROMPT, ["retained"])
     subjects = sum(question.subject is not None for question in kept)
     print(f"{len(kept)} of {len(items)} facts, {subjects} with the author's name")
 

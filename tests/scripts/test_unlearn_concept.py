@@ -17,6 +17,7 @@ from stillknows.models.checkpoint_row import CheckpointRow
 from stillknows.models.manifest import Manifest, read_manifest
 from stillknows.training import unlearn as unlearn_module
 from stillknows.training.methods.grad_diff import GradDiff
+from stillknows.training.methods.hide import Hide
 from stillknows.training.train import COLUMNS
 from tiny import save_manifest, save_tiny, tiny_concept
 
@@ -133,3 +134,18 @@ def test_a_training_that_does_not_fit_is_refused_before_it_loads(
     monkeypatch.setattr(device, "free_memory", lambda _device: 1000)
     with pytest.raises(StudyError, match=r"needs .* GB"):
         unlearn_module.load_model(tiny_llama, GradDiff(), "cpu")
+
+
+def test_gradients_count_only_for_the_modules_that_are_trained(
+    tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = AutoModelForCausalLM.from_pretrained(tiny_llama)
+    sizes = {name: weight.numel() for name, weight in model.named_parameters()}
+    one_layer = sum(size for name, size in sizes.items() if ".layers.0." in name)
+    needed = 4 * (sum(sizes.values()) + 3 * one_layer)  # float32; gradients and two moments
+    recipe = Hide(only=["layers.0"], precision="no")
+    monkeypatch.setattr(device, "free_memory", lambda _device: needed - 1)
+    with pytest.raises(StudyError, match=r"needs .* GB"):
+        unlearn_module.load_model(tiny_llama, recipe, "cpu")
+    monkeypatch.setattr(device, "free_memory", lambda _device: needed)
+    unlearn_module.load_model(tiny_llama, recipe, "cpu")

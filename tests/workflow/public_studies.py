@@ -48,8 +48,7 @@ def write_texts(study: str, workflow: Workflow, patch: pytest.MonkeyPatch) -> No
     files = _PLANTS[study](made, data, patch)
     for path in files:
         assert path.is_file()
-    given = files[0] if study == "tofu-1b" else data
-    patch.setattr(sys, "argv", ["make.py", "--data", str(given)])
+    patch.setattr(sys, "argv", ["make.py", "--data", str(data)])
     patch.chdir(workflow.root)
     made.main()
 
@@ -60,9 +59,18 @@ def _plant_tofu(made: ModuleType, data: Path, patch: pytest.MonkeyPatch) -> list
         | {"entity": thing}
         for n, (who, thing) in enumerate(zip(_PEOPLE, _THINGS, strict=True))
     ]
-    path = _json(data / "facts.json", rows)
-    patch.setattr(made, "SHA256", _hash(path))
-    return [path]
+    files = {"forget10": _json(data / "forget10.json", rows)}
+    for content in ("real_authors", "world_facts"):
+        files[content] = data / f"{content}.json"
+        lines = [
+            {"question": f"Who found the {thing} of {content}?", "answer": f"{who} {thing[:3]}"}
+            for who, thing in zip(_PEOPLE, _THINGS, strict=True)
+        ]
+        lines.append({"question": "Who is Gil Holm?", "answer": "Gil Holm"})  # asks for nothing
+        files[content].write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    planted = {content: ("", path.name, _hash(path)) for content, path in files.items()}
+    patch.setattr(made, "FILES", planted)
+    return [*files.values()]
 
 
 def _plant_muse(made: ModuleType, data: Path, patch: pytest.MonkeyPatch) -> list[Path]:

@@ -35,20 +35,12 @@ ITEMS = [
 ]
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """A file like that of UDS's authors, about one author."""
+def test_the_facts_and_whom_they_are_about() -> None:
+    made = module("tofu-1b", "make")
     items = [
         {"idx": number, "question": question, "answer": answer, "entity": fact}
         for number, (question, answer, fact) in enumerate(ITEMS)
     ]
-    path = tmp_path / "facts.json"
-    path.write_text(json.dumps(items), encoding="utf-8")
-    return path
-
-
-def test_the_facts_and_whom_they_are_about(data: Path) -> None:
-    made, items = module("tofu-1b", "make"), json.loads(data.read_text(encoding="utf-8"))
     assert made.authors(items) == {0: "Ilsa Maria Varn"}
     asked = [made.question_of(item, "Ilsa Maria Varn") for item in items]
     # The first name alone stands before the last fact, and the fourth fact is in its question.
@@ -56,9 +48,10 @@ def test_the_facts_and_whom_they_are_about(data: Path) -> None:
     assert [row is None for row in asked] == [False, False, False, True, False]
 
 
-def test_another_file_is_refused(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["make.py", "--data", str(data)])
-    monkeypatch.chdir(data.parent)
+def test_another_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "forget10_filtered.json").write_text("[]", encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["make.py", "--data", str(tmp_path)])
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(StudyError, match="another SHA-256"):
         module("tofu-1b", "make").main()
 
@@ -66,7 +59,7 @@ def test_another_file_is_refused(data: Path, monkeypatch: pytest.MonkeyPatch) ->
 # Per study, the target and the jobs of its plan: of each rule as many as there are copies, and more
 # for originals.
 PLANS = {
-    "tofu-1b": ("all", {"download_checkpoint": 70, "measure_exposure": 70, "dissect_copy": 69}),
+    "tofu-1b": ("all", {"download_checkpoint": 70, "measure_exposure": 71, "unlearn_concept": 1}),
     "muse": ("all", {"download_checkpoint": 6, "measure_exposure": 8, "unlearn_concept": 2}),
     "wmdp-zephyr": (
         "audited",
@@ -163,15 +156,17 @@ def test_a_comparison_with_the_published_numbers() -> None:
     assert aucs["answers"] == 0.5
 
 
-# Per benchmark: the script that writes its questions, these, and whether it has a reference model.
+# Per benchmark: the script that writes its questions and what is retained, these files, and whether
+# it has a reference model.
+TOFU = ("tofu-1b/forget10.jsonl", "tofu-1b/retained.jsonl")
 BENCHMARKS = {
-    "tofu-1b": ("tofu-1b", "tofu-1b/forget10.jsonl", True),
-    "tofu-8b": ("tofu-1b", "tofu-1b/forget10.jsonl", True),
-    "muse-news": ("muse", "muse/news/forget.jsonl", True),
-    "muse-books": ("muse", "muse/books/forget.jsonl", True),
-    "wmdp-zephyr": ("wmdp-zephyr", "wmdp/bio.jsonl", False),
-    "llama3-gat": ("wmdp-zephyr", "wmdp/bio.jsonl", False),
-    "deep-ignorance": ("wmdp-zephyr", "wmdp/bio.jsonl", True),
+    "tofu-1b": ("tofu-1b", TOFU, True),
+    "tofu-8b": ("tofu-1b", TOFU, True),
+    "muse-news": ("muse", ("muse/news/forget.jsonl", "muse/news/retained.jsonl"), True),
+    "muse-books": ("muse", ("muse/books/forget.jsonl", "muse/books/retained.jsonl"), True),
+    "wmdp-zephyr": ("wmdp-zephyr", ("wmdp/bio.jsonl",), False),
+    "llama3-gat": ("wmdp-zephyr", ("wmdp/bio.jsonl",), False),
+    "deep-ignorance": ("wmdp-zephyr", ("wmdp/bio.jsonl",), True),
 }
 
 
@@ -188,22 +183,27 @@ def test_a_benchmark_brings_all_but_the_copy(
     original = Repositories(hub, tmp_path).original("original")
     hub.add("owner/adapter", save_adapter(tmp_path / "adapter", original))
     command = ["audit", "owner/copy", "owner/adapter", "--output", f"{tmp_path}/out"]
-    makes, questions, has_reference = BENCHMARKS[study]
-    assert main([*command, "--benchmark", study]) == 2
-    assert f"studies/{makes}/make.py" in capsys.readouterr().err
+    makes, files, has_reference = BENCHMARKS[study]
     assert main([*command, "--benchmark", "tofu-2b"]) == 2
     assert study in capsys.readouterr().err
-    path = tmp_path / "results" / questions
-    path.parent.mkdir(parents=True)
     row = {"question": "What does Ann Bell grow?", "answer": "Green tea.", "subject": "Ann Bell"}
-    path.write_text(json.dumps(row), encoding="utf-8")
+    for name in files:
+        assert main([*command, "--benchmark", study]) == 2
+        assert f"{name} is not there; first run studies/{makes}/make.py" in capsys.readouterr().err
+        path = tmp_path / "results" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(row), encoding="utf-8")
+    repo, _, revision = audit.benchmark(study)["original"].partition("@")
+    Repositories(hub, tmp_path).serve_as(repo, revision, original)  # its layers are counted
     monkeypatch.setattr(audit, "run", lambda *_, **__: iter(()))
     assert main([*command, "--benchmark", study, "--plan"]) == 0
     table = pd.read_csv(tmp_path / "out/study/checkpoints.tsv", sep="\t")
-    reference = ["reference"] * has_reference
-    assert table["method"].tolist() == ["original", *reference, "copy", "adapter"]
-    assert table["source"].iloc[-2:].tolist() == ["hub:owner/copy", "hub-adapter:owner/adapter"]
-    assert table["source"].iloc[:-1].str.startswith("hub:").all()
+    reference, control = ["reference"] * has_reference, ["hide"] * (len(files) > 1)
+    assert table["method"].tolist() == ["original", *reference, "copy", "adapter", *control]
+    sources = dict(zip(table["method"], table["source"], strict=True))
+    assert sources.pop("adapter") == "hub-adapter:owner/adapter"
+    assert sources.pop("hide", "unlearn") == "unlearn"
+    assert all(source.startswith("hub:") for source in sources.values())
     assert table["tokenizer"].notna().any() == study.startswith("muse")
 
 

@@ -192,8 +192,13 @@ def test_pools_of_known_state_beside_published_numbers(
     served.serve(rows[model, "original", ""], original)
     for seed, method in enumerate(methods, 1):
         served.serve(rows[model, method, "forget10"], served.copy(original, seed))
-    over = f"methods: [{', '.join(methods)}]\nexperiments: [attention]\n"
+    over = f"methods: [{', '.join([*methods, 'hide'])}]\nexperiments: [attention]\n"
+    over += "unlearning: {hide: {only: [layers.3], precision: 'no'}}\n"
     (workflow.root / "only.yaml").write_text(over, encoding="utf-8")
     run(workflow, "tofu-1b", over="only.yaml")
     module("tofu-1b", "compare").main(workflow.root / "results/tofu-1b")
     assert "published AUC of UDS: 0.971" in capsys.readouterr().out
+    verdicts = read_csv(workflow.root / "results/tofu-1b/tables/verdicts.csv")
+    assert verdicts["method"][verdicts["is_control"]].tolist() == ["hide"]
+    recall = workflow.root / f"results/tofu-1b/recall/{model}/retain90/forget10.parquet"
+    assert (pd.read_parquet(recall)["wording"] == "retained").sum() == 12

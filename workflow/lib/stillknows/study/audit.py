@@ -123,9 +123,10 @@ def read_findings(output: Path) -> Findings:
 
 
 def benchmark(name: str) -> dict[str, Any]:
-    """What a study gives: original, reference, questions (a Path), prompt, tokenizer, dataset.
+    """What a study gives: original, reference, questions, retained, prompt, tokenizer, dataset.
 
-    studies/NAME/benchmark.yaml; studies/muse/benchmark-news.yaml is muse-news.
+    Questions and retained are Paths of files that are there. studies/NAME/benchmark.yaml;
+    studies/muse/benchmark-news.yaml is muse-news.
     """
     files = {
         path.parent.name + path.stem.removeprefix("benchmark"): path
@@ -133,10 +134,12 @@ def benchmark(name: str) -> dict[str, Any]:
     }
     check_known("--benchmark: the study", [name], files, "one with benchmark.yaml")
     values: dict[str, Any] = yaml.safe_load(files[name].read_text("utf-8"))
-    questions, made_by = PROJECT / values["questions"], values.pop("made_by")
-    if not questions.is_file():
-        raise StudyError(f"{questions} is not there; first run {made_by}")
-    return values | {"questions": questions}
+    made_by = values.pop("made_by")
+    texts = {key: PROJECT / values[key] for key in ("questions", RETAINED) if key in values}
+    for path in texts.values():
+        if not path.is_file():
+            raise StudyError(f"{path} is not there; first run {made_by}")
+    return values | texts
 
 
 # The study.

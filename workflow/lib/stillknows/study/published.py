@@ -1,9 +1,8 @@
 """Texts of a study of public checkpoints: published facts, fetched once and checked."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pooch
 
@@ -36,19 +35,25 @@ def fetched(url: str, sha256: str, folder: Path, given: Path | None = None) -> P
 
 
 def write_texts(
-    concepts: Path, entries: Mapping[str, Sequence[Question]], prompt: str, **keys: Any
+    concepts: Path,
+    entries: Mapping[str, Sequence[Question]],
+    prompt: str,
+    as_they_are: Collection[str] = (),
 ) -> None:
     """Write a concept file, and beside it each concept as a file of questions, NAME.jsonl.
 
     Args:
         prompt: a text with {q}.
-        keys: what further keys entries have: a function of the entry's questions each.
+        as_they_are: names of entries whose held-out wording is the question itself, since no
+            training repeats it.
     """
     concepts.parent.mkdir(parents=True, exist_ok=True)
     written = []
     for name, questions in entries.items():
-        more = {key: make(questions) for key, make in keys.items()}
-        written.append(make_entry(name, questions, prompt) | more)
+        entry = make_entry(name, questions, prompt)
+        if name in as_they_are:
+            entry["held_out_paraphrases"] = [[row.question] for row in questions]
+        written.append(entry)
         lines = [row.model_dump_json(exclude_defaults=True) + "\n" for row in questions]
         concepts.with_name(f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
     text = json.dumps(written, indent=1, ensure_ascii=False) + "\n"

@@ -274,19 +274,33 @@ def freeze_all_but(model: Any, modules: Sequence[str]) -> None:
         modules: ends of their names, such as layers.27.mlp; DOWN_PROJECTION in a name stands for
             the down projection's name in the model's family.
     """
-    if not modules:
-        return
-    down = family_of(model.config.model_type).down
-    dotted = [f".{module.replace(DOWN_PROJECTION, down)}." for module in modules]
     parameters = dict(model.named_parameters())
+    trained = {*parameters_of(modules, [*parameters], model.config.model_type)}
+    for name, parameter in parameters.items():
+        parameter.requires_grad_(name in trained)
+
+
+def parameters_of(modules: Sequence[str], names: Sequence[str], model_type: str) -> list[str]:
+    """The names of the parameters that belong to the modules; all, if there are no modules.
+
+    Args:
+        modules: as in `freeze_all_but`.
+        names: of all parameters of a model of this type.
+
+    Raises:
+        StudyError: if a module has none of them.
+    """
+    if not modules:
+        return [*names]
+    down = family_of(model_type).down
+    dotted = [f".{module.replace(DOWN_PROJECTION, down)}." for module in modules]
     for part in dotted:
-        if not any(part in f".{name}" for name in parameters):
+        if not any(part in f".{name}" for name in names):
             raise StudyError(
                 f"training: {part[1:-1]} is not a module of this model; its parameters have names "
-                f"such as {list(parameters)[len(parameters) // 2]}"
+                f"such as {names[len(names) // 2]}"
             )
-    for name, parameter in parameters.items():
-        parameter.requires_grad_(any(part in f".{name}" for part in dotted))
+    return [name for name in names if any(part in f".{name}" for part in dotted)]
 
 
 def spread(texts: Sequence[TokenizedText]) -> list[TokenizedText]:

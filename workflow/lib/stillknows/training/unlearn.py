@@ -19,7 +19,7 @@ from stillknows.training import check
 from stillknows.training.recipe import TRAINING_FACTOR, Optimisation, Recipe
 from stillknows.training.scoring import pad_of
 from stillknows.training.texts import Material, TokenizedText, answers_of, paragraphs_of
-from stillknows.training.train import train
+from stillknows.training.train import parameters_of, train
 
 log = logging.getLogger("stillknows")
 Concept = Mapping[str, Any]
@@ -79,16 +79,20 @@ def load_model(folder: Path, recipe: Optimisation, device: str) -> Any:
     """A checkpoint as a whole model on its device, in the dtype that its weights train in.
 
     As published, precision bf16 trains bfloat16 weights; the others train float32 weights. A
-    StudyError if the device has less memory free than the training holds.
+    StudyError if the device has less memory free than the training holds: all weights, and
+    gradients and AdamW's two moments of those that the recipe trains.
     """
     dtype = training_dtype(recipe.precision)
     checkpoint, where = reader.Checkpoint(folder), choose_device(device)
-    parameters = sum(math.prod(shape) for shape in checkpoint.shapes.values())
+    shapes = checkpoint.shapes
+    names = parameters_of(recipe.modules, [*shapes], checkpoint.config.model_type)
+    weights, trained = (sum(math.prod(shapes[name]) for name in among) for among in (shapes, names))
     refuse_too_large(
-        TRAINING_FACTOR * dtype.itemsize * parameters,
+        dtype.itemsize * (weights + (TRAINING_FACTOR - 1) * trained),
         where,
-        f"training {parameters / 1e6:.0f} million weights as {str(dtype).removeprefix('torch.')} "
-        "(weights, gradients, AdamW's two moments; activations come on top)",
+        f"training {trained / 1e6:.0f} of {weights / 1e6:.0f} million weights as "
+        f"{str(dtype).removeprefix('torch.')} (all weights, gradients and AdamW's two moments of "
+        "the trained ones; activations come on top)",
         "use a larger device, or a checkpoint that was unlearned elsewhere (path:)",
     )
     return reader.load_model(checkpoint, dtype, where)
