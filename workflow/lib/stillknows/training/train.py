@@ -268,12 +268,14 @@ def layer_of(model: Any, number: int) -> nn.Module:
 
 
 def freeze_all_but(model: Any, modules: Sequence[str]) -> None:
-    """Let only the named modules' parameters be trained; all, if there are no names.
+    """Let only the named modules' parameters be trained; without names, all that are not frozen.
 
     Args:
         modules: ends of their names, such as layers.27.mlp; DOWN_PROJECTION in a name stands for
             the down projection's name in the model's family.
     """
+    if not modules:  # the weights beside an adapter stay frozen
+        return
     parameters = dict(model.named_parameters())
     trained = {*parameters_of(modules, [*parameters], model.config.model_type)}
     for name, parameter in parameters.items():
