@@ -8,11 +8,16 @@ SNAKEMAKE := $(VENV)/bin/snakemake --profile profiles/local
 DEMO := $(SNAKEMAKE) --configfile config/demo.yaml --resources gpu=1 mem_mb=7600 \
 	--set-threads teach_model=1 unlearn_concept=1
 
-# The number of rounds of `make calibrate`; their seeds begin at SEED.
+# The rounds of `make calibrate`: their number (their seeds begin at SEED), and what is known of
+# their models: each fact (for the audit), or whether a model was taught (for the paper's scores).
 ROUNDS ?= 1
+KIND ?= facts
+ROUND = results/calibration/$(KIND)/$(SEED)
+TARGET_facts := fact_rounds
+TARGET_models := calibrated
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo calibrate proof test test-crate test-report test-paper test-slurm test-gpu test-utility lint clean
+.PHONY: help setup demo calibrate test test-crate test-report test-paper test-slurm test-gpu test-utility lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,19 +31,12 @@ demo: setup ## a study of a small real model that learns, hides and forgets fact
 	@echo "The report, to be opened in a browser:"
 	@echo "$(CURDIR)/results/demo/report.html"
 
-calibrate: setup ## rounds of models whose state is known: make calibrate SEED=201 ROUNDS=2; 31 to 77 minutes each
-	@test -n "$(SEED)" || { echo "error: name the first round's seed: make calibrate SEED=201 ROUNDS=2" >&2; exit 2; }
-	$(VENV)/bin/python calibration/make_study.py results/calibration/$(SEED) --seed $(SEED) --rounds $(ROUNDS)
-	$(SNAKEMAKE) calibrated --set-threads teach_model=1 unlearn_concept=1 \
-		--configfile results/calibration/$(SEED)/study.yaml
-	$(VENV)/bin/python calibration/keep_rounds.py results/calibration/$(SEED)
-
-proof: setup ## rounds of models whose facts are known one by one: make proof SEED=201 ROUNDS=1
-	@test -n "$(SEED)" || { echo "error: name the first round's seed: make proof SEED=201 ROUNDS=1" >&2; exit 2; }
-	$(VENV)/bin/python calibration/make_study.py results/proof/$(SEED) --kind facts --seed $(SEED) --rounds $(ROUNDS)
-	$(SNAKEMAKE) fact_rounds --set-threads teach_model=1 unlearn_concept=1 \
-		--configfile results/proof/$(SEED)/study.yaml
-	$(VENV)/bin/python calibration/keep_rounds.py results/proof/$(SEED)
+calibrate: setup ## rounds of models whose facts are known one by one: make calibrate SEED=301 ROUNDS=2; half an hour each
+	@test -n "$(SEED)" || { echo "error: name the first round's seed: make calibrate SEED=301 ROUNDS=2" >&2; exit 2; }
+	@test -n "$(TARGET_$(KIND))" || { echo "error: KIND=$(KIND); allowed: facts, models" >&2; exit 2; }
+	$(VENV)/bin/python calibration/make_study.py $(ROUND) --kind $(KIND) --seed $(SEED) --rounds $(ROUNDS)
+	$(SNAKEMAKE) $(TARGET_$(KIND)) --set-threads teach_model=1 unlearn_concept=1 --configfile $(ROUND)/study.yaml
+	$(VENV)/bin/python calibration/keep_rounds.py $(ROUND)
 
 test: setup ## all tests except the long ones below
 	tests/side_by_side.sh $(VENV)/bin/python "tests/workflow tests/hub" \

@@ -65,7 +65,7 @@ def read(folder: Path, kind: str) -> pd.DataFrame:
     """
     files = sorted(folder.glob(f"seed_*_{kind}.csv"))
     if not files:
-        raise SystemExit(f"error: {folder} has no seed_N_{kind}.csv; run make proof first")
+        raise SystemExit(f"error: {folder} has no seed_N_{kind}.csv; run make calibrate first")
     rows = pd.concat(map(pd.read_csv, files), ignore_index=True)
     return rows.assign(state=[*map(state, rows["host"], rows["dose"], rows["treatment"])])
 
