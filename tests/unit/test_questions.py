@@ -58,7 +58,7 @@ def test_a_concept_file_with_one_concept_gives_the_same_questions(tmp_path: Path
         "kinds": [FULL["kind"], None, None],
         "subjects": [FULL["subject"], None, None],
     }
-    for content in ([entry], {"c": entry}):
+    for content in ([entry], {"c": entry}, entry):
         path = write(tmp_path, "concepts.json", json.dumps(content))
         assert read_questions(path) == [Question(**FULL), Question(**TEA)]
     bare = {key: entry[key] for key in ("id", "Concept", "QA", "QA_with_answers")}

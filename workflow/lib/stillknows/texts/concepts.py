@@ -112,6 +112,8 @@ def read_concept_file(path: Path) -> dict[str, Entry]:
         items = read_users_json(path, object_pairs_hook=_each_key_once)
     except StudyError as error:
         raise StudyError(f"concept file {error}") from error
+    if isinstance(items, dict) and isinstance(items.get("QA"), list):
+        items = [items]  # one concept by itself
     if isinstance(items, dict):
         for key, value in items.items():
             if isinstance(value, dict) and str(value.setdefault("id", key)) != key:

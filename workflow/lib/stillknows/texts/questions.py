@@ -174,7 +174,7 @@ def _jsonl(path: Path) -> Iterator[tuple[str, Any]]:
 
 def _json(path: Path) -> Iterator[tuple[str, Any]]:
     items = read_users_json(path)
-    parts = [*items.values()] if isinstance(items, dict) else items
+    parts = [items, *items.values()] if isinstance(items, dict) else items
     if isinstance(parts, list) and any(isinstance(part, dict) and "QA" in part for part in parts):
         items = [*_of_concept(path)]
     if not isinstance(items, list):
