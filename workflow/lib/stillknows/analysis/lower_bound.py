@@ -17,7 +17,6 @@ import numpy as np
 from scipy.stats import binom, chi2
 
 TRUNCATION = 0.1
-INDEPENDENT = 2
 Numbers = Sequence[float] | np.ndarray
 
 
@@ -78,7 +77,7 @@ def _by_subject(p: Numbers, subjects: Sequence[Hashable] | None) -> dict[Hashabl
 def _unrejected(
     groups: Sequence[np.ndarray], alpha: float, own: np.ndarray | None = None, member: float = 0
 ) -> np.ndarray:
-    """For each size of a set and number of independent p-values, if a set of these is not rejected.
+    """For each size of a set and number of subjects in it, if a set of these is not rejected.
 
     Of all such sets, that with the smallest sum is rejected last.
 
@@ -104,18 +103,17 @@ def _with_subject(sums: np.ndarray, scores: np.ndarray, at_least: int = 0) -> np
     """
     new = np.full_like(sums, np.inf)
     for members in range(at_least, len(scores) + 1):
-        independent = min(members, INDEPENDENT)
-        score = scores[:members].sum() * independent / max(members, 1)
-        height, width = np.subtract(sums.shape, (members, independent))
-        target = new[members:, independent:]
+        score, subjects = (scores[:members].mean(), 1) if members else (0, 0)
+        height, width = np.subtract(sums.shape, (members, subjects))
+        target = new[members:, subjects:]
         np.minimum(target, sums[:height, :width] + score, out=target)
     return new
 
 
-def _set_p(sums: np.ndarray, independent: int) -> np.ndarray:
+def _set_p(sums: np.ndarray, subjects: int) -> np.ndarray:
     """The p-values of sets with these sums of scores; 0 for an infinite sum, of no set."""
     if not np.isfinite(sums).any():
         return np.zeros(len(sums))
-    small = np.arange(1, independent + 1)
-    probability = binom.pmf(small, independent, TRUNCATION)
+    small = np.arange(1, subjects + 1)
+    probability = binom.pmf(small, subjects, TRUNCATION)
     return np.where(sums > 0, chi2.sf(sums[:, None], 2 * small) @ probability, 1)
