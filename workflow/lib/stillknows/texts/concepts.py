@@ -101,7 +101,7 @@ def fact_problem(fact: str, question: str, answer: str | None) -> str:
     if answer is not None and find_fact(answer.strip(), fact) < 0:
         return (
             f"is not in the answer {shortened(answer.strip())}; give an exact part of the answer, "
-            "in whole words"
+            "in whole words, upper and lower case as there"
         )
     return ""
 
