@@ -14,11 +14,14 @@ ROW = {"question": "What does Ann Bell grow?", "answer": "Green tea.", "subject"
 @pytest.mark.parametrize(
     ("rows", "notes"),
     [
-        ([ROW] * 5, ["--retained"]),
-        ([ROW] * 4, ["needs 5", "--retained"]),
-        ([{**ROW, "subject": None}] * 5, ["--retained", "5 questions have neither"]),
-        ([{**ROW, "subject": None, "kind": "tea"}] * 6, ["--retained", "kind tea, 6 questions"]),
-        ([{**ROW, "subject": None, "kind": "tea"}] * 20, ["--retained"]),
+        ([ROW] * 5, ["--retained", "one wording"]),
+        ([ROW] * 4, ["needs 5", "--retained", "one wording"]),
+        ([{**ROW, "subject": None}] * 5, ["--retained", "one wording", "5 questions have neither"]),
+        (
+            [{**ROW, "subject": None, "kind": "tea"}] * 6,
+            ["--retained", "one wording", "kind tea, 6 questions"],
+        ),
+        ([{**ROW, "subject": None, "kind": "tea"}] * 20, ["--retained", "one wording"]),
     ],
 )
 def test_what_weakens_a_verdict_is_said_first(

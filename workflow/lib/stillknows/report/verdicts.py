@@ -6,15 +6,7 @@ from typing import Any
 import pandas as pd
 
 from stillknows.analysis.audit import COPY, rows_of
-from stillknows.analysis.verdict import (
-    CANNOT_TELL,
-    KNOWS,
-    MIN_POWER,
-    NOT_FOUND,
-    SAYS,
-    TRACES,
-    facts_needed,
-)
+from stillknows.analysis.verdict import KNOWS, MIN_POWER, NOT_FOUND, SAYS, TRACES, facts_needed
 from stillknows.report.sources import counted, records
 from stillknows.terms import ALTERATIONS, BENIGN, QUANTISED, RELEARNED
 
@@ -87,7 +79,9 @@ def details(row: Row) -> list[str]:
                 lines.append(f"To find at most {share:.0%}, {needed} questions would be needed.")
     if pd.notna(row["retained_recall"]):
         lines.append(f"It says {row['retained_recall']:.0%} of what it should retain.")
-    if row["reasons"] and row["verdict"] != CANNOT_TELL:
+    if row["verdict"] in (KNOWS, TRACES) and not row["is_control"]:
+        lines.append(f"It says {row['says']:.0f} of {n} in free answers.")
+    if row["reasons"] and row["verdict"] == TRACES:
         lines.append(f"If nothing had been found, no bound could be given: {row['reasons']}.")
     return lines
 
@@ -168,5 +162,5 @@ def as_text(
         lines += ["", f"{section['name']}: {section['sentence']}"]
         lines += [f"  {line}" for line in section["details"]]
         if found := [row["fact"] for row in section["facts"] if row["found"]]:
-            lines.append(f"  Still there: {', '.join(found)}.")
+            lines.append(f"  Still there, each by itself: {', '.join(found)}.")
     return "\n".join(lines)

@@ -218,6 +218,8 @@ def _weak_points(request: Request, questions: Sequence[Question]) -> Iterator[st
         yield f"note: {len(questions)} questions; NOT FOUND needs {MIN_FACTS} or more"
     if not request.retained:
         yield "note: without --retained there is no positive control, and so no NOT FOUND"
+    if single := sum(not row.paraphrases for row in questions):
+        yield f"note: {single} questions are asked in one wording only; give paraphrases of them"
     if ASSOCIATION not in request.tests:
         return
     without = [row for row in questions if not row.subject]
