@@ -6,9 +6,9 @@ hold together with probability 1 - alpha whenever the test of the set of all tru
 
 That test is the truncated product of p-values (Zaykin et al. 2002, Genetic Epidemiology 22), those
 of at most TRUNCATION: it counts how many are small, and how small they are. The p-values of one
-subject may depend on each other. So their mean counts as that of at most INDEPENDENT of them. This
-is exact for independent p-values, and found valid by simulation for correlations up to 0.5 of
-facts of one subject (benchmarks/lower_bound.py).
+subject may depend on each other. So the mean of their scores counts as the score of one p-value.
+This is exact for one independent p-value per subject, and found valid by simulation for correlated
+and for opposed facts of one subject (benchmarks/lower_bound.py).
 """
 
 from collections.abc import Hashable, Sequence

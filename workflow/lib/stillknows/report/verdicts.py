@@ -79,7 +79,7 @@ def details(row: Row) -> list[str]:
                 lines.append(f"To find at most {share:.0%}, {needed} questions would be needed.")
     if pd.notna(row["retained_recall"]):
         lines.append(f"It says {row['retained_recall']:.0%} of what it should retain.")
-    if row["verdict"] in (KNOWS, TRACES) and not row["is_control"]:
+    if row["verdict"] in (KNOWS, TRACES):
         lines.append(f"It says {row['says']:.0f} of {n} in free answers.")
     if row["reasons"] and row["verdict"] == TRACES:
         lines.append(f"If nothing had been found, no bound could be given: {row['reasons']}.")

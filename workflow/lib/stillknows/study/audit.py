@@ -219,7 +219,7 @@ def _weak_points(request: Request, questions: Sequence[Question]) -> Iterator[st
     if not request.retained:
         yield "note: without --retained there is no positive control, and so no NOT FOUND"
     if single := sum(not row.paraphrases for row in questions):
-        yield f"note: {single} questions are asked in one wording only; give paraphrases of them"
+        yield f"note: one wording only for {single} of {len(questions)} questions; give paraphrases"
     if ASSOCIATION not in request.tests:
         return
     without = [row for row in questions if not row.subject]
